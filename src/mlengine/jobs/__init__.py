@@ -1,0 +1,1 @@
+"""Door 2, the queue: tasks and the worker that runs them."""

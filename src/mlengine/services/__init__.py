@@ -1,0 +1,1 @@
+"""Use cases: one method each, over stores that are passed in."""

@@ -1,0 +1,1 @@
+"""All I/O and all state: each store holds one path, connection or client."""
