@@ -84,6 +84,16 @@ class ModelNotFound(MlengineError):
         return f"there is no model {self.version[:64]!r}"
 
 
+class NoPreviousModel(ModelNotFound):
+    """Nothing was active before the active version."""
+
+    def __init__(self) -> None:
+        super().__init__("previous")
+
+    def __str__(self) -> str:
+        return "no earlier version was active, so there is nothing to roll back to"
+
+
 class NoActiveModel(MlengineError):
     code: ClassVar[str] = "no_active_model"
 

@@ -1,0 +1,58 @@
+SHELL = /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help install run train test sure soak format lock docker-build docker-run
+
+IMAGE ?= ml-engine-platform
+PORT ?= 8000
+BIN = .venv/bin
+CHECKED = src tests scripts wsgi.py worker.py gunicorn.conf.py
+INSTALL = python=$$(sh scripts/find_python.sh) && "$$python" scripts/install.py
+LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url $(UPGRADE)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## make .venv with everything that run and test need
+	@$(INSTALL) dev
+
+run: ## start the whole platform on port 8000 (PORT=8001 changes it); Ctrl-C stops it
+	@$(INSTALL) run
+	@$(BIN)/python scripts/write_env.py
+	@exec $(BIN)/python -m mlengine up
+
+train: ## one training on the running platform, or with a worker of its own
+	@$(INSTALL) run
+	@$(BIN)/python scripts/write_env.py
+	@exec $(BIN)/python -m mlengine train
+
+test: install ## the whole test suite
+	@$(BIN)/python -m pytest -m "not soak"
+
+sure: install ## everything that must hold: format, lint, types, layers, tests
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/mypy src
+	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/python -m pytest -m "not soak" --cov
+
+soak: install ## the tests that run for minutes
+	@$(BIN)/python -m pytest -m soak
+
+format: install ## rewrite the code in the house's format
+	$(BIN)/ruff format $(CHECKED)
+	$(BIN)/ruff check --fix $(CHECKED)
+
+lock: ## compile the locks from setup.cfg (UPGRADE=--upgrade takes the newest)
+	@python=$$(sh scripts/find_python.sh) && tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && \
+	"$$python" -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv && PATH="$$tools/bin:$$PATH" && \
+	echo 'setuptools>=77' | $(LOCK) --output-file requirements.lock setup.cfg - >/dev/null && \
+	echo 'setuptools>=77' | $(LOCK) --constraint requirements.lock --extra dev --output-file requirements-dev.lock setup.cfg - >/dev/null && \
+	echo 'bokeh-sampledata' | $(LOCK) --no-deps --output-file requirements-sample.lock - >/dev/null
+
+docker-build: ## build the container image
+	docker build --tag $(IMAGE) .
+
+docker-run: ## run the image as a whole platform on the artifacts of this folder
+	@python=$$(sh scripts/find_python.sh) && "$$python" scripts/write_env.py
+	docker run --rm -p $(PORT):8000 --env-file .env -v "$$(pwd)/artifacts:/app/artifacts" $(IMAGE)

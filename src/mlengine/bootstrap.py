@@ -1,0 +1,221 @@
+"""The one place where concrete parts meet.
+
+`build_control` needs neither Polars nor LightGBM, so that the worker process, which only spawns
+the trainings, stays small.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from mlengine import __version__
+from mlengine.config import Settings
+from mlengine.core.train_spec import TrainSpec
+from mlengine.errors import BadSetting
+from mlengine.services.runs import RunService
+from mlengine.stores import database
+from mlengine.stores.checks import Checks
+from mlengine.stores.events import EventStore
+from mlengine.stores.job_queue import JobQueue
+from mlengine.stores.migrate import migrate
+from mlengine.stores.queue_server import resolve_url
+from mlengine.stores.runs import RunStore
+
+if TYPE_CHECKING:
+    from mlengine.core.features import FeatureSet
+    from mlengine.services.audit import AuditService
+    from mlengine.services.bars import BarService
+    from mlengine.services.features import FeatureService
+    from mlengine.services.health import HealthService
+    from mlengine.services.models import ModelService
+    from mlengine.services.monitoring import MonitoringService
+    from mlengine.services.predict import PredictService
+    from mlengine.services.training import TrainingService
+    from mlengine.stores.market_data import MarketData
+
+MODEL_LINE = "main"
+# More threads wait for each other on a busy machine; the trees are the same on any number.
+TRAINING_THREADS = 1
+
+
+@dataclass(frozen=True)
+class Control:
+    """What asks for trainings and reads how they go."""
+
+    database_url: str
+    runs: RunService
+    events: EventStore
+
+    def migrate(self) -> None:
+        """Bring the database to the newest schema; raises CannotStart."""
+        migrate(self.database_url)
+
+
+@dataclass(frozen=True)
+class Engine(Control):
+    """Every use case of the platform."""
+
+    checks: Checks
+    bars: BarService
+    features: FeatureService
+    predict: PredictService
+    training: TrainingService
+    models: ModelService
+    monitoring: MonitoringService
+    audit: AuditService
+    health: HealthService
+
+
+def build_control(settings: Settings) -> Control:
+    """The light half; connects to nothing yet."""
+    engine = database.open_database(settings.audit_database_url)
+    return Control(
+        settings.audit_database_url,
+        runs=RunService(RunStore(engine), _queue(settings), default_spec(settings)),
+        events=EventStore(engine),
+    )
+
+
+def build_engine(settings: Settings) -> Engine:
+    """The whole platform; connects to nothing yet, loads Polars and LightGBM."""
+    from mlengine.services import (  # noqa: PLC0415 - heavy
+        audit,
+        bars,
+        features,
+        fitting,
+        health,
+        models,
+        monitoring,
+        predict,
+        training,
+    )
+    from mlengine.stores.audit import AuditStore  # noqa: PLC0415 - heavy
+    from mlengine.stores.bars import BarStore  # noqa: PLC0415 - heavy
+    from mlengine.stores.loaded import ModelShelf  # noqa: PLC0415 - heavy
+    from mlengine.stores.registry import Registry  # noqa: PLC0415 - heavy
+
+    control = build_control(settings)
+    checks = Checks()
+    events = control.events
+    interval = settings.market_data_interval
+    feature_sets = _feature_sets(settings)
+    registry = Registry(settings.artifacts_dir / "models" / MODEL_LINE)
+    shelf = ModelShelf(registry, feature_sets, interval=interval, checks=checks)
+    store = AuditStore(control.runs.runs.engine)
+    bar_service = bars.BarService(
+        market=_market_data(settings),
+        store=BarStore(settings.artifacts_dir / "bars"),
+        interval=interval,
+        cache_seconds=settings.market_data_cache_seconds,
+        checks=checks,
+    )
+    model_service = models.ModelService(registry, shelf, events)
+    return Engine(
+        database_url=control.database_url,
+        runs=control.runs,
+        events=events,
+        checks=checks,
+        bars=bar_service,
+        features=features.FeatureService(bar_service, feature_sets, settings.train_feature_set),
+        predict=predict.PredictService(
+            bar_service, shelf, store, timer=time.perf_counter, new_id=_new_id
+        ),
+        training=training.TrainingService(
+            control.runs.runs,
+            events,
+            fitting.FittingService(bar_service, feature_sets, registry, TRAINING_THREADS),
+            registry,
+            model_service,
+            clock=_now,
+        ),
+        models=model_service,
+        monitoring=monitoring.MonitoringService(store, events, registry, shelf, interval),
+        audit=audit.AuditService(store, events),
+        health=health.HealthService(
+            __version__,
+            settings.env,
+            registry,
+            shelf,
+            store,
+            control.runs.queue,
+            checks,
+        ),
+    )
+
+
+def default_spec(settings: Settings) -> TrainSpec:
+    """The recipe that the settings describe."""
+    return TrainSpec(
+        symbols=settings.train_symbols,
+        lookback=settings.train_lookback,
+        test_size=settings.train_test_size,
+        seed=settings.train_random_state,
+        folds=settings.train_cv_folds,
+        horizon_bars=settings.train_horizon,
+        embargo_bars=settings.train_embargo,
+        objective=settings.train_objective,
+        feature_set=settings.train_feature_set,
+        activate=settings.train_activate,
+        refit=settings.train_refit,
+        label_delay_bars=settings.train_label_delay,
+        interval=settings.market_data_interval,
+    )
+
+
+def _queue(settings: Settings) -> JobQueue:
+    return JobQueue(lambda: resolve_url(settings.redis_url, settings.artifacts_dir))
+
+
+def _market_data(settings: Settings) -> MarketData:
+    from mlengine.stores.market_data.files import FilesMarketData  # noqa: PLC0415 - heavy
+    from mlengine.stores.market_data.http import HttpMarketData  # noqa: PLC0415 - heavy
+    from mlengine.stores.market_data.sample import SampleMarketData  # noqa: PLC0415 - heavy
+
+    if settings.market_data_base_url:
+        return HttpMarketData(
+            settings.market_data_base_url,
+            timeout_seconds=settings.market_data_timeout_seconds,
+            retry_attempts=settings.market_data_retry_attempts,
+            retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
+            deadline_seconds=settings.market_data_deadline_seconds,
+        )
+    if settings.market_data_dir:
+        return FilesMarketData(settings.market_data_dir)
+    return SampleMarketData()
+
+
+def _feature_sets(settings: Settings) -> dict[str, FeatureSet]:
+    """The built-in sets and the user's own, by name; a later one may not hide an earlier one."""
+    from mlengine.core.features import BUILTIN  # noqa: PLC0415 - heavy
+
+    found = dict(BUILTIN)
+    for name in settings.feature_sets:
+        for feature_set in _module_sets(name):
+            found.setdefault(feature_set.name, feature_set)
+    if settings.train_feature_set not in found:
+        known = ", ".join(sorted(found))
+        raise BadSetting("TRAIN_FEATURE_SET", settings.train_feature_set, f"one of {known}")
+    return found
+
+
+def _module_sets(name: str) -> tuple[FeatureSet, ...]:
+    """The `FEATURE_SETS` of a user's own module."""
+    try:
+        return tuple(importlib.import_module(name).FEATURE_SETS)
+    except (ImportError, AttributeError):
+        raise BadSetting(
+            "FEATURE_SETS", name, "importable modules with a sequence FEATURE_SETS"
+        ) from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return uuid4().hex

@@ -1,0 +1,21 @@
+"""The `flask` commands: thin click shells over the engine."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from mlengine.cli.audit import audit
+from mlengine.cli.bars import bars
+from mlengine.cli.database import db
+from mlengine.cli.models import models, reload_model
+from mlengine.cli.monitor import monitor
+from mlengine.cli.predict import features, predict
+from mlengine.cli.train import train
+
+COMMANDS = (audit, bars, db, features, models, monitor, predict, reload_model, train)
+
+
+def init_app(app: Flask) -> None:
+    """Hang every command on the app."""
+    for command in COMMANDS:
+        app.cli.add_command(command)

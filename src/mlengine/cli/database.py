@@ -1,0 +1,18 @@
+"""`flask db …`."""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from mlengine.cli import shell
+
+db = AppGroup("db", help="The audit database.")
+
+
+@db.command("upgrade")
+@shell.command
+def upgrade() -> None:
+    """Bring the database to the newest schema."""
+    shell.engine().migrate()
+    click.echo("the database is at the newest schema")

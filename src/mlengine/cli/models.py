@@ -1,0 +1,98 @@
+"""`flask models …` and `flask reload`."""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from mlengine.cli import shell
+from mlengine.core import wire
+
+models = AppGroup("models", help="List, show, verify and activate model versions.")
+
+
+@models.command("list")
+@shell.as_json
+@shell.command
+def list_models(json_: bool) -> None:
+    """List every version, the active one marked."""
+    found = shell.engine().models.list()
+    if json_:
+        shell.print_json(found)
+        return
+    shell.print_table(
+        ["version", "status", "created", "trained through", "fingerprint"],
+        [
+            [m.version, m.status, m.manifest.created_at, m.manifest.trained_through]
+            + [m.manifest.fingerprint[:12]]
+            if m.manifest
+            else [m.version, m.status, None, None, None]
+            for m in found.models
+        ],
+    )
+
+
+@models.command("show")
+@click.argument("version")
+@shell.command
+def show(version: str) -> None:
+    """Print the manifest of VERSION."""
+    manifest, is_active = shell.engine().models.show(version)
+    shell.print_json({**_fields(manifest), "is_active": is_active})
+
+
+@models.command("activate")
+@click.argument("version")
+@click.option("--reason", default="by hand", show_default=True)
+@shell.as_json
+@shell.command
+def activate(version: str, reason: str, json_: bool) -> None:
+    """Serve VERSION from now on, in every worker."""
+    done = shell.engine().models.activate(
+        version, actor=shell.actor(), reason=reason, now=shell.now()
+    )
+    shell.print_json(done) if json_ else click.echo(
+        f"{done.active_version} is active (before: {shell.shown(done.previous_version)})"
+    )
+
+
+@models.command("rollback")
+@shell.as_json
+@shell.command
+def rollback(json_: bool) -> None:
+    """Serve what was active before."""
+    done = shell.engine().models.rollback(actor=shell.actor(), now=shell.now())
+    shell.print_json(done) if json_ else click.echo(
+        f"{done.active_version} is active again (before: {shell.shown(done.previous_version)})"
+    )
+
+
+@models.command("verify")
+@click.argument("version", required=False)
+@shell.as_json
+@shell.command
+def verify(version: str | None, json_: bool) -> None:
+    """Check the digests of VERSION, or of all; exits with 1 when one differs."""
+    verdicts = shell.engine().models.verify(version)
+    if json_:
+        shell.print_json(verdicts)
+    else:
+        shell.print_table(
+            ["version", "intact", "reason"], [[v.version, v.intact, v.reason] for v in verdicts]
+        )
+    if not all(verdict.intact for verdict in verdicts):
+        raise SystemExit(1)
+
+
+@click.command("reload")
+@shell.command
+def reload_model() -> None:
+    """Load and verify the active version again, in every worker."""
+    loaded = shell.engine().models.reload(actor=shell.actor(), now=shell.now())
+    click.echo(f"{loaded.version} loaded and verified")
+
+
+def _fields(value: object) -> dict[str, object]:
+    plain = wire.plain(value)
+    assert isinstance(plain, dict)  # noqa: S101
+    return plain

@@ -1,0 +1,70 @@
+"""`flask predict` and `flask features`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import uuid4
+
+import click
+
+from mlengine.cli import shell
+
+
+@click.command("predict")
+@click.argument("symbol")
+@click.option("--version", help="A version other than the active one.")
+@click.option("--explain", is_flag=True, help="Show what each feature added.")
+@shell.as_of
+@shell.as_json
+@shell.command
+def predict(
+    symbol: str, version: str | None, explain: bool, as_of: datetime | None, json_: bool
+) -> None:
+    """Predict SYMBOL; the answer stands in the audit like any other."""
+    answer = shell.engine().predict.one(
+        symbol,
+        as_of=as_of,
+        version=version,
+        explain=explain,
+        request_id=uuid4().hex,
+        now=shell.now(),
+        route="cli",
+    )
+    if json_:
+        shell.print_json(answer)
+        return
+    shell.print_table(
+        ["symbol", "bar", "prediction", "probability up", "expected return", "base rate"]
+        + ["model", "in sample", "stale"],
+        [
+            [answer.symbol, answer.bar_timestamp, answer.prediction, answer.probability_up]
+            + [answer.expected_return, answer.base_rate, answer.model_version]
+            + [answer.in_sample, answer.stale]
+        ],
+    )
+    for part in answer.contributions or ():
+        click.echo(f"  {part.contribution:+.6f}  {part.feature} = {shell.shown(part.value)}")
+
+
+@click.command("features")
+@click.argument("symbol")
+@click.option("--limit", default=1, show_default=True, type=click.IntRange(1, 5000))
+@click.option("--feature-set", help="A set other than the configured one.")
+@shell.as_of
+@shell.as_json
+@shell.command
+def features(
+    symbol: str, limit: int, feature_set: str | None, as_of: datetime | None, json_: bool
+) -> None:
+    """Show the newest feature rows of SYMBOL, one column a row."""
+    table = shell.engine().features.table(
+        symbol, limit=limit, as_of=as_of, feature_set=feature_set, now=shell.now()
+    )
+    if json_:
+        shell.print_json(table.rows.to_dicts())
+        return
+    stamps = [shell.shown(moment) for moment in table.rows["timestamp"]]
+    columns = table.rows.drop("timestamp")
+    shell.print_table(
+        ["feature", *stamps], [[column.name, *column.to_list()] for column in columns]
+    )

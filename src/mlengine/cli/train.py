@@ -1,0 +1,123 @@
+"""`flask train`: ask for a training, and watch it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from uuid import uuid4
+
+import click
+
+from mlengine.cli import shell
+from mlengine.core.run import Run
+from mlengine.errors import TrainingInProgress
+from mlengine.services.runs import RunService
+
+_POLL_SECONDS = 0.3
+
+
+@click.command("train")
+@click.option("--wait", is_flag=True, help="Show the progress until the run ends.")
+@click.option("--first", is_flag=True, help="Do nothing where a model is active; join a live run.")
+@shell.as_json
+@shell.command
+def train(wait: bool, first: bool, json_: bool) -> None:
+    """Ask the queue for a training with the configured recipe.
+
+    Exits with 1 when a run that was waited for did not succeed, with 4 when one is under way.
+    """
+    engine = shell.engine()
+    if first and engine.models.active_version():
+        click.echo("a model is active already")
+        return
+    run = _request(engine.runs, join=first)
+    if wait:
+        run = _watch(engine.runs, run, quiet=json_)
+    if json_:
+        shell.print_json(run)
+    else:
+        click.echo(_last_words(run))
+    if wait and run.state != "succeeded":
+        raise SystemExit(1)
+
+
+def _request(runs: RunService, *, join: bool) -> Run:
+    try:
+        return runs.request(
+            runs.defaults,
+            actor=shell.actor(),
+            request_id=uuid4().hex,
+            run_id=uuid4().hex,
+            now=shell.now(),
+        )
+    except TrainingInProgress as busy:
+        if not join:
+            raise
+        return runs.get(busy.run_id, now=shell.now())
+
+
+def _watch(runs: RunService, run: Run, *, quiet: bool) -> Run:
+    """Poll until the run ends: a bar on a terminal, a line a stage elsewhere."""
+    shown = _Nothing() if quiet else _Bar() if sys.stderr.isatty() else _Lines()
+    while run.live:
+        shown.show(run)
+        time.sleep(_POLL_SECONDS)
+        run = runs.get(run.run_id, now=shell.now())
+    shown.end(run)
+    return run
+
+
+def _last_words(run: Run) -> str:
+    if run.state == "succeeded":
+        return f"run {run.run_id} succeeded: {run.version}"
+    if run.live:
+        return f"run {run.run_id} is {run.state}"
+    return f"run {run.run_id} {run.state}: {run.error or 'no reason was recorded'}"
+
+
+def _stage(run: Run) -> str:
+    if run.progress is None:
+        return "waiting for a worker"
+    fold = f" {run.progress.fold} of {run.progress.folds}" if run.progress.fold else ""
+    return f"{run.progress.stage}{fold}"
+
+
+class _Nothing:
+    def show(self, run: Run) -> None:
+        """Show nothing."""
+
+    def end(self, run: Run) -> None:
+        """Show nothing."""
+
+
+class _Lines(_Nothing):
+    def __init__(self) -> None:
+        self._said = ""
+
+    def show(self, run: Run) -> None:
+        """One line whenever the stage changes."""
+        stage = _stage(run)
+        if stage != self._said:
+            percent = run.progress.percent if run.progress else 0.0
+            click.echo(f"training: {percent:3.0f} %  {stage}", err=True)
+            self._said = stage
+
+
+class _Bar(_Nothing):
+    _WIDTH = 30
+
+    def show(self, run: Run) -> None:
+        """Redraw the bar in place."""
+        percent = run.progress.percent if run.progress else 0.0
+        full = round(percent / 100 * self._WIDTH)
+        drawn = "#" * full + "-" * (self._WIDTH - full)
+        click.echo(
+            f"\r\x1b[Ktraining [{drawn}] {percent:3.0f} %  {_stage(run)}", nl=False, err=True
+        )
+
+    def end(self, run: Run) -> None:
+        """Leave the bar full or where it stopped."""
+        if run.state == "succeeded":
+            click.echo(f"\r\x1b[Ktraining [{'#' * self._WIDTH}] 100 %", err=True)
+        else:
+            click.echo(err=True)

@@ -1,0 +1,176 @@
+"""Bars: the verdict on what an upstream served, what was known when, and the hash of a window."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from mlengine.core.intervals import INTERVALS
+from mlengine.errors import UpstreamInvalid
+
+PRICES = ("open", "high", "low", "close")
+VALUES = (*PRICES, "volume")
+MOMENT = pl.Datetime("us", "UTC")
+BARS_SCHEMA: dict[str, pl.DataType] = {
+    "symbol": pl.String(),
+    "timestamp": MOMENT,
+    **dict.fromkeys(VALUES, pl.Float64()),
+}
+RAW_SCHEMA: dict[str, pl.DataType] = {
+    **BARS_SCHEMA,
+    "final": pl.Boolean(),
+    "closes_at": MOMENT,
+}
+
+# Reasons that come with time, not from a fault of the upstream.
+NOT_YET = frozenset({"unfinished"})
+
+# Half a unit in the sixth digit of a price of one half: what printing and adjusting prices costs.
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class BarsReport:
+    """What became of the candles of one answer: how many of each verdict."""
+
+    accepted: int
+    mended: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+    @property
+    def rejected(self) -> int:
+        """Dropped candles that say something bad about the upstream."""
+        return sum(count for reason, count in self.dropped.items() if reason not in NOT_YET)
+
+
+@dataclass(frozen=True)
+class CleanBars:
+    """Final bars of one symbol in BARS_SCHEMA, oldest first, one a timestamp."""
+
+    frame: pl.DataFrame
+    report: BarsReport
+
+
+def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
+    """Judge the candles of one symbol (RAW_SCHEMA, any order); keep the sane, final ones.
+
+    Dropped, by the first reason that applies: `future` (starts after `now`), `unfinished` (its
+    own `final` decides, else `closes_at <= now`, else `timestamp + interval <= now`),
+    `not_finite` (null, NaN or infinite), `not_positive` (a price), `negative_volume`,
+    `ohlc_order` (high below or low above another price). Mended: `ohlc_rounding` (out of order by
+    a millionth at most: high and low are widened), `duplicate` (equal bars merged), `reordered`
+    (stood after a later bar). Volume 0 is fine. Raises UpstreamInvalid where two sane final bars
+    of one timestamp differ.
+    """
+    if raw.is_empty():
+        return CleanBars(raw.select(list(BARS_SCHEMA)), BarsReport(0, {}, {}))
+    judged = raw.with_columns(_reason(interval, now).alias("reason"))
+    dropped = judged.drop_nulls("reason")["reason"]
+    kept = judged.filter(pl.col("reason").is_null()).select(list(BARS_SCHEMA))
+    widened = kept.with_columns(
+        pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
+    )
+    merged = widened.with_columns(pl.col(VALUES) + 0.0).unique(maintain_order=True)
+    _refuse_conflicts(merged)
+    mended = {
+        "ohlc_rounding": _different_rows(kept, widened),
+        "duplicate": widened.height - merged.height,
+        "reordered": _late_rows(merged),
+    }
+    frame = merged.sort("timestamp")
+    return CleanBars(frame, BarsReport(frame.height, _present(mended), _counted(dropped)))
+
+
+def known_at(frame: pl.DataFrame, *, interval: str, as_of: datetime) -> pl.DataFrame:
+    """The bars with `timestamp + interval <= as_of`."""
+    return frame.filter(pl.col("timestamp") + INTERVALS[interval] <= as_of)
+
+
+def bars_hash(frame: pl.DataFrame) -> str:
+    """SHA-256 (hex) of one symbol's bars in the order given.
+
+    Over the symbol (UTF-8, after its length), the row count, the timestamps as int64
+    microseconds and the five float64 columns, each little endian. -0.0 counts as 0.0, null and
+    every NaN as one NaN. Raises ValueError on more than one symbol.
+    """
+    if frame["symbol"].n_unique() > 1:
+        raise ValueError("bars_hash takes the bars of one symbol")
+    return panel_hash(frame, sort=False)
+
+
+def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
+    """`bars_hash` over many symbols: their blocks one after another, by symbol and timestamp."""
+    digest = hashlib.sha256()
+    ordered = frame.sort("symbol", "timestamp") if sort else frame
+    for block in ordered.partition_by("symbol", maintain_order=True):
+        digest.update(_block_bytes(block))
+    return digest.hexdigest()
+
+
+def _reason(interval: str, now: datetime) -> pl.Expr:
+    start = pl.col("timestamp")
+    final = pl.coalesce(
+        pl.col("final"), pl.col("closes_at") <= now, start + INTERVALS[interval] <= now
+    )
+    finite = pl.all_horizontal(pl.col(VALUES).is_finite().fill_null(value=False))
+    slack = 1.0 + _ROUNDING
+    disordered = (pl.col("high") * slack < pl.max_horizontal(PRICES)) | (
+        pl.col("low") > pl.min_horizontal(PRICES) * slack
+    )
+    return (
+        pl.when(start > now)
+        .then(pl.lit("future"))
+        .when(~final)
+        .then(pl.lit("unfinished"))
+        .when(~finite)
+        .then(pl.lit("not_finite"))
+        .when(pl.min_horizontal(PRICES) <= 0)
+        .then(pl.lit("not_positive"))
+        .when(pl.col("volume") < 0)
+        .then(pl.lit("negative_volume"))
+        .when(disordered)
+        .then(pl.lit("ohlc_order"))
+    )
+
+
+def _refuse_conflicts(frame: pl.DataFrame) -> None:
+    twice = frame.filter(pl.col("timestamp").is_duplicated())["timestamp"]
+    if twice.len():
+        first = f"{twice.dt.strftime('%Y-%m-%dT%H:%M:%SZ').sort()[0]}"
+        raise UpstreamInvalid(f"conflicting bars for {twice.n_unique()} timestamps, first {first}")
+
+
+def _different_rows(before: pl.DataFrame, after: pl.DataFrame) -> int:
+    changed = (before["high"] != after["high"]) | (before["low"] != after["low"])
+    return int(changed.sum())
+
+
+def _late_rows(frame: pl.DataFrame) -> int:
+    timestamps = frame["timestamp"].to_physical()
+    return int((timestamps < timestamps.cum_max()).sum())
+
+
+def _present(counts: Mapping[str, int]) -> dict[str, int]:
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _counted(reasons: pl.Series) -> dict[str, int]:
+    tally = reasons.value_counts(sort=True)
+    return dict(zip(tally["reason"].to_list(), tally["count"].to_list(), strict=True))
+
+
+def _block_bytes(block: pl.DataFrame) -> bytes:
+    symbol = str(block["symbol"][0]).encode()
+    head = len(symbol).to_bytes(8, "little") + symbol + block.height.to_bytes(8, "little")
+    starts = block["timestamp"].cast(MOMENT).to_physical().to_numpy().astype("<i8")
+    return b"".join([head, starts.tobytes(), *(_float_bytes(block[name]) for name in VALUES)])
+
+
+def _float_bytes(column: pl.Series) -> bytes:
+    values = column.fill_null(float("nan")).to_numpy().astype("<f8") + 0.0
+    return np.where(np.isnan(values), np.float64("nan"), values).astype("<f8").tobytes()

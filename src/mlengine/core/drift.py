@@ -1,0 +1,119 @@
+"""Drift of live values against a reference frozen at training.
+
+Bins come from the reference alone, so that figures of two periods can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from mlengine.core.arrays import Floats
+
+PREDICTION = "prediction"
+_SMALLEST_SHARE = 1e-4
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """`psi` and `ks` are null without enough values; `drifted` without a `threshold`."""
+
+    feature: str
+    psi: float | None
+    ks: float | None
+    threshold: float | None = None
+    drifted: bool | None = None
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """`status` is `insufficient_data` or `uncalibrated`; thresholds come with calibration."""
+
+    status: str
+    n_reference: int
+    n_current: int
+    features: tuple[FeatureDrift, ...]
+    prediction_drift: FeatureDrift | None
+
+
+def check(reference: pl.DataFrame, current: pl.DataFrame, *, min_rows: int = 50) -> DriftReport:
+    """Compare each column of `reference` but symbol and timestamp with that of `current`.
+
+    One row a distinct bar. Fewer than `min_rows` on either side is `insufficient_data`, with
+    null figures, never zeros.
+    """
+    enough = min(reference.height, current.height) >= min_rows
+    found = {
+        name: _column(name, reference, current) if enough else FeatureDrift(name, None, None)
+        for name in reference.columns
+        if name not in ("symbol", "timestamp")
+    }
+    prediction = found.pop(PREDICTION, None)
+    return DriftReport(
+        status="uncalibrated" if enough else "insufficient_data",
+        n_reference=reference.height,
+        n_current=current.height,
+        features=tuple(found.values()),
+        prediction_drift=prediction,
+    )
+
+
+def quantile_edges(values: Floats, *, bins: int = 10) -> Floats:
+    """Ascending inner edges of at most `bins` bins of equal mass; a value on an edge lies below.
+
+    With no more than `bins` distinct values, each has a bin of its own. NaN and infinities are
+    left out; no values give no edges.
+    """
+    finite = values[np.isfinite(values)]
+    distinct = np.unique(finite)
+    if len(distinct) <= bins:
+        return np.unique(np.concatenate([distinct, np.nextafter(distinct, -np.inf)]))
+    return np.unique(np.quantile(finite, np.arange(1, bins) / bins))
+
+
+def psi(reference: Floats, current: Floats, edges: Floats) -> float:
+    """Population stability index over the bins of `edges` and one bin of undefined values.
+
+    Sum of (c - r) ln(c / r) over the shares, each at least 1e-4. NaN when a side is empty.
+    """
+    if not len(reference) or not len(current):
+        return math.nan
+    expected, found = _shares(reference, edges), _shares(current, edges)
+    return float(np.sum((found - expected) * np.log(found / expected)))
+
+
+def ks(reference: Floats, current: Floats) -> float:
+    """The two-sample Kolmogorov-Smirnov statistic over finite values; NaN when a side has none."""
+    ours, theirs = (np.sort(side[np.isfinite(side)]) for side in (reference, current))
+    if not len(ours) or not len(theirs):
+        return math.nan
+    points = np.concatenate([ours, theirs])
+    below_ours = np.searchsorted(ours, points, side="right") / len(ours)
+    below_theirs = np.searchsorted(theirs, points, side="right") / len(theirs)
+    return float(np.max(np.abs(below_ours - below_theirs)))
+
+
+def _shares(values: Floats, edges: Floats) -> Floats:
+    finite = values[np.isfinite(values)]
+    counts = np.bincount(np.searchsorted(edges, finite, side="left"), minlength=len(edges) + 1)
+    undefined = len(values) - len(finite)
+    return np.maximum(np.append(counts, undefined) / len(values), _SMALLEST_SHARE)
+
+
+def _column(name: str, reference: pl.DataFrame, current: pl.DataFrame) -> FeatureDrift:
+    if name not in current.columns:
+        return FeatureDrift(name, None, None)
+    ours, theirs = _values(reference, name), _values(current, name)
+    index, statistic = psi(ours, theirs, quantile_edges(ours)), ks(ours, theirs)
+    return FeatureDrift(name, _defined(index), _defined(statistic))
+
+
+def _values(frame: pl.DataFrame, name: str) -> Floats:
+    return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,14 @@
+"""Features: deterministic functions of exactly the last `window_bars` bars, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from mlengine.core.features.compute import compute, latest
+from mlengine.core.features.core import CORE
+from mlengine.core.features.spec import Feature, FeatureSet
+
+BUILTIN: Mapping[str, FeatureSet] = MappingProxyType({CORE.name: CORE})
+
+__all__ = ["BUILTIN", "CORE", "Feature", "FeatureSet", "compute", "latest"]

@@ -1,0 +1,188 @@
+"""The manifest: how a version came to be, in canonical JSON that carries its own digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+
+from mlengine.core import wire
+from mlengine.core.gate import Decision
+from mlengine.core.metrics import Measure
+
+SCHEMA_VERSION = 1
+_DIGEST = "manifest_sha256"
+
+
+@dataclass(frozen=True)
+class FeatureSetEntry:
+    name: str
+    version: int
+    hash: str
+    window_bars: int
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelEntry:
+    """`kind` is `forward_return` or `forward_return_sign` (an exact zero is down)."""
+
+    kind: str
+    horizon_bars: int
+    delay_bars: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BarsEntry:
+    """What cleaning did to the bars of all symbols together, counted by reason."""
+
+    accepted: int
+    mended: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    """`start` and `end` are the timestamps of the first and last bar, `rows` counts bars.
+
+    `symbols` have rows that model.txt was trained on, `holdout_only_symbols` were only judged.
+    """
+
+    start: datetime
+    end: datetime
+    lookback: int
+    symbols: tuple[str, ...]
+    holdout_only_symbols: tuple[str, ...]
+    skipped_symbols: tuple[Skipped, ...]
+    rows: int
+    labelled_rows: int
+    bars_sha256: str
+    bars_report: BarsEntry
+    survivorship: str = "static list"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A range of feature bars, both ends included, and the rows in it."""
+
+    start: datetime
+    end: datetime
+    rows: int
+
+
+@dataclass(frozen=True)
+class SplitEntry:
+    """`purged_rows` lie before the holdout but reach into it, `purged_stop_rows` likewise."""
+
+    test_size: float
+    embargo_bars: int
+    fit: Part
+    stop: Part
+    holdout: Part
+    purged_rows: int
+    purged_stop_rows: int
+
+
+@dataclass(frozen=True)
+class FoldEntry:
+    fold: int
+    train_start: datetime
+    train_end: datetime
+    test_start: datetime
+    test_end: datetime
+    train_rows: int
+    test_rows: int
+    purged_rows: int
+    best_iteration: int
+    metrics: Mapping[str, Measure]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`version` and `files` are given by the registry when it publishes.
+
+    `metrics`, `folds`, `base_rate`, `split` and `candidate_*` describe the candidate, which was
+    fitted without the holdout. `served` says whether model.txt is that candidate or a refit of
+    its recipe on all rows; `fingerprint` and `importances` are those of model.txt, and
+    `trained_through` is the last bar that any of its training labels used. `selected_through` is
+    the last bar whose label the gate used to choose between models, null when it chose nothing.
+    """
+
+    run_id: str
+    actor: str
+    created_at: datetime
+    objective: str
+    horizon_bars: int
+    label_delay_bars: int
+    interval: str
+    feature_set: FeatureSetEntry
+    label: LabelEntry
+    seed: int
+    params: Mapping[str, int | float | str | bool]
+    num_threads: int
+    rounds: int
+    early_stopping_rounds: int
+    best_iteration: int
+    data: DataEntry
+    split: SplitEntry
+    folds: tuple[FoldEntry, ...]
+    metrics: Mapping[str, Measure]
+    base_rate: float
+    zero_share: float
+    served: str
+    trained_through: datetime
+    candidate_trained_through: datetime
+    selected_through: datetime | None
+    importances: Mapping[str, float]
+    fingerprint: str
+    candidate_fingerprint: str
+    libraries: Mapping[str, str]
+    gate: Decision
+    remarks: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    model: str = "main"
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def seen_through(self) -> datetime:
+        """The last bar used in fitting, stopping, refitting or choosing the served model."""
+        return max(self.trained_through, self.selected_through or self.trained_through)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values, NaN and infinities as null; without the digest."""
+        return {**wire.plain(self)}  # type: ignore[dict-item]
+
+
+def dump(manifest: Manifest) -> bytes:
+    """The one byte form of a manifest: sorted keys, two spaces, and the digest of the rest."""
+    # Read back once, so that an int in a float field has the same form as after `parse`.
+    said = wire.read(Manifest, manifest.to_dict()).to_dict()
+    digest = hashlib.sha256(_canonical({**said, _DIGEST: ""})).hexdigest()
+    return _canonical({**said, _DIGEST: digest})
+
+
+def parse(content: bytes) -> Manifest:
+    """The inverse of `dump`; raises ValueError on anything that `dump` would not have written."""
+    said = orjson.loads(content)
+    if not isinstance(said, dict) or said.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"not a manifest of schema version {SCHEMA_VERSION}")
+    said.pop(_DIGEST, None)
+    manifest = wire.read(Manifest, said)
+    if dump(manifest) != content:
+        raise ValueError("the manifest differs from its own digest")
+    return manifest
+
+
+def _canonical(said: Mapping[str, object]) -> bytes:
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(said, option=options)

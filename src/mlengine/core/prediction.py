@@ -1,0 +1,162 @@
+"""A prediction as it is answered and audited, and what a model's raw output means."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the web's schemas must not cost the import of Polars
+    from mlengine.core.features import FeatureSet
+
+
+@dataclass(frozen=True)
+class FeatureSetRef:
+    """Which feature set a row was computed with."""
+
+    name: str
+    version: int
+    hash: str
+    window_bars: int
+
+    @classmethod
+    def of(cls, feature_set: FeatureSet) -> FeatureSetRef:
+        """The reference to a feature set that is at hand."""
+        return cls(feature_set.name, feature_set.version, feature_set.hash, feature_set.window_bars)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds spent on each stage; None for a stage that was not reached."""
+
+    bars: float | None
+    features: float | None
+    model: float | None
+    total: float
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """How far one feature moved the raw score; `value` is None where the feature was null."""
+
+    feature: str
+    value: float | None
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A raw score in words: see `interpret`."""
+
+    probability_up: float | None
+    expected_return: float | None
+    prediction: str
+    confidence: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One answered prediction: the fields of `/predict`."""
+
+    prediction_id: str
+    request_id: str
+    symbol: str
+    interval: str
+    as_of: datetime
+    bar_timestamp: datetime
+    horizon_bars: int
+    objective: str
+    probability_up: float | None
+    expected_return: float | None
+    prediction: str
+    confidence: float | None
+    model_version: str
+    model_fingerprint: str
+    feature_set: FeatureSetRef
+    bars_hash: str
+    trained_through: datetime
+    in_sample: bool
+    known_symbol: bool
+    base_rate: float | None
+    stale: bool
+    degraded: bool
+    latency_ms: Latency
+    contributions: tuple[Contribution, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedPrediction:
+    """A prediction that was asked for and could not be answered; `error_code` says why."""
+
+    prediction_id: str
+    request_id: str
+    symbol: str
+    as_of: datetime
+    model_version: str | None
+    error_code: str
+    detail: str
+    latency_ms: Latency
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRow:
+    """One row of the audit as it is read back; a failure has no more than its first fields.
+
+    Contributions are not kept: the model and the vector give them again.
+    """
+
+    prediction_id: str
+    request_id: str
+    at: datetime
+    route: str
+    ok: bool
+    error_code: str | None
+    error_detail: str | None
+    symbol: str
+    as_of: datetime
+    model_version: str | None
+    latency_ms: Latency
+    interval: str | None
+    bar_timestamp: datetime | None
+    horizon_bars: int | None
+    objective: str | None
+    probability_up: float | None
+    expected_return: float | None
+    prediction: str | None
+    confidence: float | None
+    model_fingerprint: str | None
+    feature_set: FeatureSetRef | None
+    bars_hash: str | None
+    trained_through: datetime | None
+    in_sample: bool | None
+    known_symbol: bool | None
+    base_rate: float | None
+    stale: bool | None
+    degraded: bool | None
+
+    @property
+    def score(self) -> float | None:
+        """The model's number, whichever its objective."""
+        return self.expected_return if self.probability_up is None else self.probability_up
+
+
+def interpret(raw: float, objective: str) -> Outcome:
+    """What the model's raw output says.
+
+    `direction`: `raw` is the probability of a rise; up from 0.5 on, and `confidence` =
+    |2p - 1| is a distance from a coin flip, not a chance of being right. `return`: `raw` is a
+    simple return over the horizon; up when it is above zero, and there is no confidence.
+    A negative zero becomes zero. Raises ValueError on a number that is not finite, on a
+    probability outside [0, 1] and on an unknown objective.
+    """
+    if not math.isfinite(raw):
+        raise ValueError(f"a score of {raw} means nothing")
+    score = raw + 0.0
+    if objective == "return":
+        return Outcome(None, score, "up" if score > 0.0 else "down", None)
+    if objective != "direction":
+        raise ValueError(f"there is no objective {objective!r}")
+    if not 0.0 <= score <= 1.0:
+        raise ValueError(f"{score} is no probability")
+    return Outcome(score, None, "up" if score >= 0.5 else "down", abs(2.0 * score - 1.0))

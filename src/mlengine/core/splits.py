@@ -1,0 +1,89 @@
+"""Splits by time across all symbols at once: never by row, never across a label's own end.
+
+At each boundary the training side loses every row whose label ends after the first feature bar
+beyond it, by that row's own timestamps: a halted symbol's label ends later than its neighbours'.
+An embargo of n bars moves that limit n dates back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlengine.core.arrays import Rows
+from mlengine.errors import TrainingFailed
+
+
+@dataclass(frozen=True)
+class RowTimes:
+    """`timestamps` and `label_ends` of all rows, int64 microseconds, in row order."""
+
+    timestamps: Rows
+    label_ends: Rows
+
+    @property
+    def rows(self) -> Rows:
+        return np.arange(len(self.timestamps), dtype=np.int64)
+
+    def dates(self, rows: Rows) -> Rows:
+        """The distinct timestamps of `rows`, ascending."""
+        return np.unique(self.timestamps[rows])
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers, ascending; `purged` rows before the boundary belong to neither side."""
+
+    train: Rows
+    test: Rows
+    purged: int
+
+
+def holdout_split(times: RowTimes, *, test_share: float, embargo_bars: int = 0) -> Split:
+    """The newest `test_share` of the dates against all before; raises TrainingFailed."""
+    dates = times.dates(times.rows)
+    held = max(1, int(len(dates) * test_share + 0.5))
+    return _cut(times, times.rows, dates, len(dates) - held, len(dates), embargo_bars)
+
+
+def walk_forward(
+    times: RowTimes, rows: Rows, *, folds: int, embargo_bars: int = 0
+) -> tuple[Split, ...]:
+    """`folds` successive test blocks of equally many dates, each against all rows before it.
+
+    The dates of `rows` are cut into folds + 1 blocks; the oldest one also takes the remainder
+    and is never tested. Raises TrainingFailed when there are too few dates.
+    """
+    dates = times.dates(rows)
+    block = len(dates) // (folds + 1)
+    starts = [len(dates) - block * (folds - fold) for fold in range(folds)]
+    return tuple(_cut(times, rows, dates, at, at + block, embargo_bars) for at in starts)
+
+
+def stopping_tail(times: RowTimes, rows: Rows, *, share: float = 0.15) -> Split:
+    """The newest `share` of the dates of `rows`, for early stopping, against all before."""
+    dates = times.dates(rows)
+    tail = max(1, int(len(dates) * share + 0.5))
+    return _cut(times, rows, dates, len(dates) - tail, len(dates), 0)
+
+
+def _cut(
+    times: RowTimes, rows: Rows, dates: Rows, first: int, beyond: int, embargo_bars: int
+) -> Split:
+    """Test on dates[first:beyond], train on rows whose labels end by dates[first - embargo]."""
+    if first - embargo_bars < 1 or beyond <= first:
+        raise TrainingFailed(_TOO_FEW.format(dates=len(dates), embargo=embargo_bars))
+    timestamps = times.timestamps[rows]
+    tested = (timestamps >= dates[first]) & (timestamps <= dates[beyond - 1])
+    before = rows[timestamps < dates[first]]
+    train = before[times.label_ends[before] <= dates[first - embargo_bars]]
+    if not len(train):
+        raise TrainingFailed(_TOO_FEW.format(dates=len(dates), embargo=embargo_bars))
+    return Split(train, rows[tested], purged=len(before) - len(train))
+
+
+_TOO_FEW = (
+    "too little history: {dates} dates with labels leave no training rows before a test part "
+    "after purge and an embargo of {embargo} bars; ask for more bars, fewer folds or less embargo"
+)

@@ -1,0 +1,145 @@
+"""One record, one line: JSON for machines, plain text on a developer's terminal.
+
+The ids that ride along (request, job, model version) come from context variables, so that the
+lines of a service or a store carry them without being told.
+"""
+
+from __future__ import annotations
+
+import json as stdlib_json
+import logging
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TextIO
+
+from mlengine.core.intervals import rfc3339
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
+model_version: ContextVar[str | None] = ContextVar("model_version", default=None)
+
+_RIDERS = (request_id, job_id, model_version)
+_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+_WORD = re.compile(r"[^\s\"=\\]+")
+
+# Each tells in a line of its own what the platform's own lines already say.
+_CHATTY = ("flask-limiter", "urllib3", "alembic", "rq.worker")
+
+
+def configure(level: str, *, json: bool) -> None:
+    """Send every record of this process to standard error, one line each.
+
+    `level`: DEBUG, INFO, WARNING or ERROR. A second call replaces the first; handlers that
+    others put on the root logger stay.
+    """
+    handler = _StandardError()
+    handler.setFormatter(JsonLines() if json else PlainLines())
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each, _StandardError)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+@contextmanager
+def bound(
+    *, request: str | None = None, job: str | None = None, version: str | None = None
+) -> Iterator[None]:
+    """Let the ids ride on every line of this block; what was bound before returns after it."""
+    tokens = [
+        (rider, rider.set(value))
+        for rider, value in zip(_RIDERS, (request, job, version), strict=True)
+        if value is not None
+    ]
+    try:
+        yield
+    finally:
+        for rider, token in reversed(tokens):
+            rider.reset(token)
+
+
+class JsonLines(logging.Formatter):
+    """ASCII JSON: control characters and line separators of any script are escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return stdlib_json.dumps(_fields(self, record), default=str)
+
+
+class PlainLines(logging.Formatter):
+    """`time LEVEL logger event key=value …`; what can't be printed is escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = _fields(self, record)
+        head = [str(fields.pop(name)) for name in ("ts", "level", "logger", "event")]
+        data = [f"{name}={_word(value)}" for name, value in fields.items() if value is not None]
+        return _printable(" ".join([head[0], f"{head[1]:7}", *head[2:], *data]))
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Looks `sys.stderr` up at each record, so that a redirected stream is honoured."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
+def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "ts": rfc3339(datetime.fromtimestamp(record.created, UTC)),
+        "level": record.levelname,
+        "logger": record.name,
+        "event": _event(record),
+    }
+    riding = {rider.name: rider.get() for rider in _RIDERS}
+    fields |= {name: value for name, value in riding.items() if value is not None}
+    fields |= {name: _plain(value) for name, value in vars(record).items() if name not in _STANDARD}
+    if record.exc_info and record.exc_info[0] is not None:
+        fields["traceback"] = formatter.formatException(record.exc_info)
+    return fields
+
+
+def _event(record: logging.LogRecord) -> str:
+    """The message; a library's wrong format arguments must not cost the line."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):
+        return str(record.msg)
+
+
+def _plain(value: object) -> object:
+    """JSON types only, without NaN and Infinity."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _word(value: object) -> str:
+    """A value as it is when it is one plain word, else in JSON's quotes."""
+    text = value if isinstance(value, str) else stdlib_json.dumps(value, default=str)
+    if not isinstance(value, str) or _WORD.fullmatch(text):
+        return text
+    return stdlib_json.dumps(text, ensure_ascii=False)
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )

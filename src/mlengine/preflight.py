@@ -1,0 +1,88 @@
+"""What must hold on a machine before the platform starts; each failure is one CannotStart line."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlengine.errors import CannotStart
+
+
+def check_project_folder(folder: Path) -> None:
+    if not (folder / "wsgi.py").is_file():
+        raise CannotStart(f"{folder} holds no wsgi.py: start this from the project's folder")
+
+
+def check_openmp() -> None:
+    """LightGBM's wheel doesn't bring its OpenMP runtime."""
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError as error:
+        raise CannotStart(
+            "libgomp.so.1 is missing, LightGBM needs it: apt-get install libgomp1 (or dnf "
+            "install libgomp)"
+        ) from error
+
+
+def check_artifacts(folder: Path) -> None:
+    """The artifacts folder exists, or can be made, and can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        uid, gid = os.geteuid(), os.getegid()
+        raise CannotStart(
+            f"the artifacts folder {folder} isn't writable for uid {uid} ({error.strerror}): "
+            f"`chown -R {uid}:{gid}` it, in a container add `--user $(id -u):$(id -g)`, "
+            "or choose another with ARTIFACTS_DIR"
+        ) from error
+
+
+def check_port(host: str, port: int) -> None:
+    """Nobody listens on the address yet, and this user may."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        raise CannotStart(
+            f"can't listen on {host} port {port} ({error.strerror}): choose another with PORT "
+            f"(PORT={port + 1 if port < 65_535 else 8000} make run) or HOST"
+        ) from error
+
+
+def is_held(artifacts_dir: Path) -> bool:
+    """Whether a supervisor runs on this folder."""
+    try:
+        with only_supervisor(artifacts_dir):
+            return False
+    except CannotStart:
+        return True
+
+
+@contextmanager
+def only_supervisor(artifacts_dir: Path) -> Iterator[None]:
+    """Hold the artifacts folder for this process; the kernel frees it however the process ends."""
+    path = artifacts_dir / "supervisor.lock"
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise CannotStart(
+                f"a platform (pid {file.read(20).strip() or 'unknown'}) already runs on "
+                f"{artifacts_dir}: stop it, or choose another folder with ARTIFACTS_DIR"
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,155 @@
+"""Bars for everyone: the newest final bars of a symbol as they were known at a moment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from mlengine.core.bars import BARS_SCHEMA, BarsReport, CleanBars, clean_bars, known_at
+from mlengine.core.intervals import INTERVALS
+from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.stores.bar_cache import BarCache, HeldBars
+from mlengine.stores.bars import BarStore
+from mlengine.stores.checks import Checks
+from mlengine.stores.market_data import MarketData
+
+log = logging.getLogger(__name__)
+
+PART = "upstream"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WEEK = timedelta(days=7)
+_LONGEST_SYMBOL = 64
+_NO_BARS = CleanBars(pl.DataFrame(schema=BARS_SCHEMA), BarsReport(0, {}, {}))
+
+
+@dataclass(frozen=True)
+class BarService:
+    """Asks the upstream for no more than is needed, judges what comes, keeps it for a moment."""
+
+    market: MarketData
+    store: BarStore
+    interval: str
+    cache_seconds: float
+    checks: Checks
+    cache: BarCache = field(default_factory=BarCache, repr=False, compare=False)
+
+    def history(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> CleanBars:
+        """The newest `bars` final bars (0: all), oldest first; fewer when there are no more.
+
+        With `as_of` only bars with `timestamp + interval <= as_of`, without it every bar that is
+        final at `now`. The report tells of the candles of the whole answer that was judged; its
+        `accepted` counts the bars returned. Raises UnknownSymbol, UpstreamInvalid (also when
+        every candle was bad), UpstreamUnavailable.
+        """
+        held = self.cache.get(symbol, now=now, within_seconds=self.cache_seconds)
+        known = self._known(held, bars=bars, as_of=as_of)
+        if known is None:
+            asked = self._ask(symbol, bars=bars, as_of=as_of, now=now)
+            if as_of is None:
+                self.cache.put(symbol, asked)
+            known = self._cut(asked.clean, as_of)
+        return _newest(known, bars)
+
+    def fetch(self, symbol: str, *, now: datetime) -> CleanBars:
+        """The whole history from the upstream, merged into the store."""
+        clean = self._ask(symbol, bars=0, as_of=None, now=now).clean
+        self.store.write(symbol, self.interval, clean.frame)
+        return clean
+
+    def stored(self, symbol: str) -> pl.DataFrame:
+        """What `fetch` has stored, oldest first; no rows for a symbol never fetched."""
+        return self.store.read(symbol, self.interval)
+
+    def _known(
+        self, held: HeldBars | None, *, bars: int, as_of: datetime | None
+    ) -> CleanBars | None:
+        """The cached bars, if asking again could bring no other answer."""
+        if held is None or (as_of is not None and as_of > held.asked_at):
+            return None
+        known = self._cut(held.clean, as_of)
+        return known if held.whole or 0 < bars <= known.frame.height else None
+
+    def _cut(self, clean: CleanBars, as_of: datetime | None) -> CleanBars:
+        if as_of is None:
+            return clean
+        return replace(clean, frame=known_at(clean.frame, interval=self.interval, as_of=as_of))
+
+    def _ask(self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime) -> HeldBars:
+        """Ask from further and further back until enough bars are known."""
+        if not _may_be_symbol(symbol):
+            raise UnknownSymbol(symbol)
+        moment = now if as_of is None else as_of
+        if moment <= _EPOCH:
+            return HeldBars(_NO_BARS, now, whole=True)
+        with _watched(self.checks):
+            for start in _starts(bars, self.interval, moment):
+                raw = self.market.candles(symbol, self.interval, start=start, end=moment)
+                clean = clean_bars(raw, interval=self.interval, now=now)
+                if 0 < bars <= self._cut(clean, as_of).frame.height:
+                    break
+            self._tell(symbol, clean)
+            _refuse_all_bad(clean)
+        return HeldBars(clean, now, whole=start == _EPOCH)
+
+    def _tell(self, symbol: str, clean: CleanBars) -> None:
+        report = clean.report
+        level = logging.WARNING if report.rejected or report.mended else logging.DEBUG
+        facts = {
+            "symbol": symbol,
+            "interval": self.interval,
+            "accepted": report.accepted,
+            "mended": dict(report.mended),
+            "dropped": dict(report.dropped),
+        }
+        log.log(level, "bars judged", extra=facts)
+
+
+def _may_be_symbol(symbol: str) -> bool:
+    """No empty, endless or unprintable text is sent to an upstream."""
+    return 0 < len(symbol) <= _LONGEST_SYMBOL and symbol.isprintable()
+
+
+def _starts(bars: int, interval: str, moment: datetime) -> Iterator[datetime]:
+    """Twice the span of so many bars, eight times that and a week, then all there is."""
+    if bars > 0:
+        since_epoch = (moment - _EPOCH) // INTERVALS[interval]
+        for widened, further in ((2 * bars, timedelta()), (16 * bars, _WEEK)):
+            if widened < since_epoch - _WEEK // INTERVALS[interval] - 1:
+                yield moment - widened * INTERVALS[interval] - further
+    yield _EPOCH
+
+
+def _newest(clean: CleanBars, bars: int) -> CleanBars:
+    frame = clean.frame.tail(bars) if bars > 0 else clean.frame
+    return replace(clean, frame=frame, report=replace(clean.report, accepted=frame.height))
+
+
+def _refuse_all_bad(clean: CleanBars) -> None:
+    if clean.report.rejected and not clean.frame.height:
+        reasons = ", ".join(sorted(clean.report.dropped))
+        raise UpstreamInvalid(f"not one of its candles can be used ({reasons})")
+
+
+@contextmanager
+def _watched(checks: Checks) -> Iterator[None]:
+    """Record how the upstream did."""
+    try:
+        yield
+    except UpstreamUnavailable:
+        checks.record(PART, "down")
+        raise
+    except UpstreamInvalid:
+        checks.record(PART, "degraded")
+        raise
+    except UnknownSymbol:
+        checks.record(PART, "ok")
+        raise
+    checks.record(PART, "ok")

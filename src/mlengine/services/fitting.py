@@ -1,0 +1,124 @@
+"""From a recipe to a candidate: bars, features, folds, the fit, and the gate's decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from mlengine.core import dataset as datasets
+from mlengine.core import experiment as experiments
+from mlengine.core.dataset import Dataset
+from mlengine.core.drift import PREDICTION
+from mlengine.core.features import FeatureSet
+from mlengine.core.manifest import Manifest
+from mlengine.core.model import Fitted, Recipe, Scorer
+from mlengine.core.progress import Progress, Track
+from mlengine.core.train_spec import TrainSpec
+from mlengine.errors import TrainingFailed
+from mlengine.services.drafting import Training, draft
+from mlengine.services.gathering import History, gather
+from mlengine.services.judging import Champions, Judge
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is to be published; `manifest` has neither version nor files yet.
+
+    `model_text` is served. `candidate_text` is what the metrics describe, where that is another
+    model (a refit). `reference` holds symbol, timestamp, the features and `prediction` of the
+    rows that model.txt was trained on; `holdout` holds symbol, timestamp, label, forward_return
+    and the candidate's score.
+    """
+
+    manifest: Manifest
+    model_text: str
+    candidate_text: str | None
+    reference: pl.DataFrame
+    holdout: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class FittingService:
+    bars: History
+    feature_sets: Mapping[str, FeatureSet]
+    registry: Champions
+    num_threads: int
+    rounds: int = 300
+
+    def fit(
+        self,
+        spec: TrainSpec,
+        *,
+        run_id: str,
+        actor: str,
+        now: datetime,
+        progress: Callable[[Progress], None],
+    ) -> Candidate:
+        """Carry out `spec` on the bars known at `now`; what `progress` raises ends the run.
+
+        Raises TrainingFailed with a reason for the owner, or what the upstream raises.
+        """
+        track = Track(progress)
+        feature_set = self._feature_set(spec)
+        gathered = gather(self.bars, spec, now=now, track=track)
+        track.at("features")
+        dataset = _dataset(gathered.bars, feature_set, spec)
+        recipe = Recipe(spec.objective, spec.seed, self.num_threads, rounds=self.rounds)
+        experiment = experiments.run(
+            dataset,
+            experiments.plan(dataset, spec),
+            recipe,
+            refit=spec.refit == "full",
+            track=track,
+        )
+        track.at("publish")
+        decision = Judge(self.registry, self.feature_sets).decide(
+            spec, bars=gathered.bars, dataset=dataset, challenger=experiment.candidate
+        )
+        training = Training(spec, recipe, feature_set, gathered, dataset, experiment, decision)
+        return _candidate(training, draft(training, run_id=run_id, actor=actor, now=now))
+
+    def _feature_set(self, spec: TrainSpec) -> FeatureSet:
+        if spec.feature_set not in self.feature_sets:
+            known = ", ".join(sorted(self.feature_sets))
+            raise TrainingFailed(f"there is no feature set {spec.feature_set!r}; known are {known}")
+        return self.feature_sets[spec.feature_set]
+
+
+def _dataset(bars: pl.DataFrame, feature_set: FeatureSet, spec: TrainSpec) -> Dataset:
+    dataset = datasets.build(
+        bars,
+        feature_set,
+        horizon_bars=spec.horizon_bars,
+        delay_bars=spec.label_delay_bars,
+        objective=spec.objective,
+    )
+    if dataset.frame.is_empty():
+        needed = feature_set.window_bars + spec.horizon_bars + spec.label_delay_bars
+        raise TrainingFailed(f"no symbol has the {needed} bars that one labelled row needs")
+    return dataset
+
+
+def _candidate(training: Training, manifest: Manifest) -> Candidate:
+    candidate, refit = training.candidate, training.experiment.refit
+    return Candidate(
+        manifest=manifest,
+        model_text=(refit or candidate.fitted).text,
+        candidate_text=candidate.fitted.text if refit else None,
+        reference=_reference(training, refit or candidate.fitted),
+        holdout=training.dataset.frame[candidate.stage.test]
+        .select("symbol", "timestamp", "label", "forward_return")
+        .with_columns(pl.Series("score", candidate.scores)),
+    )
+
+
+def _reference(training: Training, served: Fitted) -> pl.DataFrame:
+    """What the drift check compares with, in the order of the dataset."""
+    names = training.dataset.feature_names
+    rows = training.dataset.frame[training.served_rows]
+    scores = Scorer.from_text(served.text).score(Dataset(rows, names).matrix())
+    frame = rows.select("symbol", "timestamp", *names)
+    return frame.with_columns(pl.Series(PREDICTION, scores))

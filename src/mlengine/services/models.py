@@ -1,0 +1,142 @@
+"""Which versions there are, which one serves, and changing that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlengine.core.manifest import Manifest
+from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
+from mlengine.stores.events import EventStore
+from mlengine.stores.loaded import LoadedModel, ModelShelf
+from mlengine.stores.registry import Active, Registry
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """One line of the list; `manifest` is None when the files are refused."""
+
+    version: str
+    status: str
+    is_active: bool
+    manifest: Manifest | None
+
+
+@dataclass(frozen=True)
+class ModelList:
+    active_version: str | None
+    models: tuple[ModelSummary, ...]
+
+
+@dataclass(frozen=True)
+class Activation:
+    active_version: str
+    previous_version: str | None
+    generation: int
+    actor: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the files of a version are what was published."""
+
+    version: str
+    intact: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class ModelService:
+    registry: Registry
+    shelf: ModelShelf
+    events: EventStore
+
+    def list(self) -> ModelList:
+        """Every version in numeric order; a refused one is listed as `corrupt`."""
+        active = self.active_version()
+        return ModelList(
+            active_version=active,
+            models=tuple(self._summary(version, active) for version in self.registry.versions()),
+        )
+
+    def show(self, version: str) -> tuple[Manifest, bool]:
+        """The manifest, and whether it is the active version's."""
+        return self.registry.manifest(version), version == self.active_version()
+
+    def active_version(self) -> str | None:
+        """What `ACTIVE` names, whether or not it can be loaded."""
+        active = self.registry.active()
+        return active.version if active else None
+
+    def activate(
+        self, version: str, *, actor: str, reason: str, now: datetime, kind: str = "activated"
+    ) -> Activation:
+        """Serve `version` from now on; its files are verified and loaded first.
+
+        Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch or IntervalMismatch, and then
+        nothing has changed.
+        """
+        self.shelf.load(version)
+        before = self.active_version()
+        active = self.registry.activate(version, actor=actor, reason=reason, now=now)
+        self._record(active, kind, before)
+        return Activation(version, before, active.generation, actor)
+
+    def rollback(self, *, actor: str, now: datetime) -> Activation:
+        """Serve what was active before; a second rollback returns."""
+        active = self.registry.active()
+        if active is None:
+            raise NoActiveModel
+        if active.previous_version is None:
+            raise NoPreviousModel
+        return self.activate(
+            active.previous_version,
+            actor=actor,
+            reason=f"rollback from {active.version}",
+            now=now,
+            kind="rolled_back",
+        )
+
+    def reload(self, *, actor: str, now: datetime) -> LoadedModel:
+        """Load and verify the active version again, here and in every other process."""
+        loaded = self.shelf.reload()
+        self.events.append("reloaded", at=now, version=loaded.version, actor=actor, details={})
+        return loaded
+
+    def verify(self, version: str | None = None) -> tuple[Verdict, ...]:
+        """Check the digests of one version, or of all."""
+        versions = [version] if version else self.registry.versions()
+        return tuple(self._verdict(name) for name in versions)
+
+    def reconcile(self) -> bool:
+        """Write the event of an activation whose process died before it could."""
+        active = self.registry.active()
+        if active is None or active.generation in self.events.generations():
+            return False
+        self._record(active, "activated", active.previous_version)
+        return True
+
+    def _record(self, active: Active, kind: str, before: str | None) -> None:
+        self.events.append(
+            kind,
+            at=active.activated_at,
+            version=active.version,
+            actor=active.actor,
+            details={"reason": active.reason, "previous_version": before},
+            generation=active.generation,
+        )
+
+    def _summary(self, version: str, active: str | None) -> ModelSummary:
+        is_active = version == active
+        try:
+            manifest = self.registry.manifest(version)
+        except ArtifactCorrupt:
+            return ModelSummary(version, "corrupt", is_active, None)
+        return ModelSummary(version, "active" if is_active else "available", is_active, manifest)
+
+    def _verdict(self, version: str) -> Verdict:
+        try:
+            self.registry.verify(version)
+        except ArtifactCorrupt as corrupt:
+            return Verdict(version, intact=False, reason=corrupt.reason)
+        return Verdict(version, intact=True, reason=None)

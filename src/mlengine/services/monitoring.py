@@ -1,0 +1,175 @@
+"""Is the platform still what it was: drift, freshness, latency and what happened to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from mlengine.core import drift
+from mlengine.core.drift import DriftReport
+from mlengine.core.event import Event
+from mlengine.core.intervals import INTERVALS, final_at, is_stale
+from mlengine.core.page import Page
+from mlengine.errors import MlengineError
+from mlengine.stores import frames
+from mlengine.stores.audit import AuditStore
+from mlengine.stores.events import EventStore
+from mlengine.stores.loaded import LoadedModel, ModelShelf
+from mlengine.stores.registry import Registry
+
+REFERENCE_FILE = "reference.parquet"
+_STAGES = ("bars", "features", "model", "total")
+_QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
+
+
+@dataclass(frozen=True)
+class DriftAnswer:
+    model_version: str
+    report: DriftReport
+
+
+@dataclass(frozen=True)
+class SymbolFreshness:
+    """`age_seconds` since the bar was final, `age_bars` the same in bars."""
+
+    symbol: str
+    last_bar: datetime
+    age_seconds: float
+    age_bars: float
+    stale: bool
+
+
+@dataclass(frozen=True)
+class ModelFreshness:
+    version: str
+    trained_at: datetime
+    age_seconds: float
+    trained_through: datetime
+
+
+@dataclass(frozen=True)
+class Freshness:
+    symbols: tuple[SymbolFreshness, ...]
+    model: ModelFreshness | None
+    last_prediction_at: datetime | None
+
+
+@dataclass(frozen=True)
+class StageLatency:
+    """Exact quantiles over the audited predictions of a window; `error_rate` is the route's."""
+
+    route: str
+    stage: str
+    count: int
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    error_rate: float
+
+
+@dataclass(frozen=True)
+class Latencies:
+    window_seconds: int
+    routes: tuple[StageLatency, ...]
+
+
+@dataclass(frozen=True)
+class MonitoringService:
+    audit: AuditStore
+    events: EventStore
+    registry: Registry
+    shelf: ModelShelf
+    interval: str
+
+    def drift(self, *, window: int, version: str | None, now: datetime) -> DriftAnswer:
+        """Compare the newest `window` distinct bars scored by a model with its reference.
+
+        A check that had enough bars stands in the history.
+        """
+        model = self.shelf.get(version) if version else self.shelf.current()
+        scored = self.audit.vectors(
+            feature_set_hash=model.feature_set.hash,
+            model_version=model.version,
+            rows=window,
+            names=model.feature_set.names,
+        ).rename({"score": drift.PREDICTION})
+        reference = frames.from_parquet(self.registry.read(model.version, REFERENCE_FILE))
+        report = drift.check(reference, scored)
+        if report.status != "insufficient_data":
+            self._note(model, report, now)
+        return DriftAnswer(model.version, report)
+
+    def history(self, *, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
+        """Events, newest first; raises InvalidRequest for a cursor that is not ours."""
+        return self.events.page(kind=kind, limit=limit, cursor=cursor)
+
+    def freshness(self, *, now: datetime) -> Freshness:
+        """How old the newest bar of each predicted symbol, the model and the last answer are."""
+        last_bars = self.audit.last_bars(self.interval)
+        return Freshness(
+            symbols=tuple(self._symbol(name, bar, now) for name, bar in last_bars.items()),
+            model=self._model(now),
+            last_prediction_at=self.audit.last_prediction_at(),
+        )
+
+    def latency(self, *, window_seconds: int, now: datetime) -> Latencies:
+        """Quantiles by route and stage over the predictions of the last seconds, all workers."""
+        rows = self.audit.latencies(now - timedelta(seconds=window_seconds))
+        routes = rows.partition_by("route", as_dict=True, maintain_order=True)
+        found = [
+            _stage(str(route), stage, frame)
+            for (route,), frame in sorted(routes.items())
+            for stage in _STAGES
+        ]
+        return Latencies(window_seconds, tuple(found))
+
+    def _symbol(self, symbol: str, bar: datetime, now: datetime) -> SymbolFreshness:
+        age = max(now - final_at(bar, self.interval), timedelta())
+        return SymbolFreshness(
+            symbol,
+            last_bar=bar,
+            age_seconds=age.total_seconds(),
+            age_bars=age / INTERVALS[self.interval],
+            stale=is_stale(bar, self.interval, now),
+        )
+
+    def _model(self, now: datetime) -> ModelFreshness | None:
+        try:
+            manifest = self.shelf.current().manifest
+        except MlengineError:
+            return None
+        return ModelFreshness(
+            version=manifest.version,
+            trained_at=manifest.created_at,
+            age_seconds=(now - manifest.created_at).total_seconds(),
+            trained_through=manifest.trained_through,
+        )
+
+    def _note(self, model: LoadedModel, report: DriftReport, now: datetime) -> None:
+        self.events.append(
+            "drift_checked",
+            at=now,
+            version=model.version,
+            actor=None,
+            details={"status": report.status, "n_current": report.n_current},
+        )
+
+
+def _stage(route: str, stage: str, rows: pl.DataFrame) -> StageLatency:
+    """One line of the table; a stage that no prediction reached has null figures."""
+    reached = rows[stage].drop_nulls()
+    quantiles = {
+        name: reached.quantile(share, interpolation="nearest") for name, share in _QUANTILES.items()
+    }
+    longest = reached.max()
+    return StageLatency(
+        route=route,
+        stage=stage,
+        count=len(reached),
+        **quantiles,
+        max_ms=float(longest) if isinstance(longest, float) else None,
+        error_rate=float((~rows["ok"]).sum()) / rows.height,
+    )

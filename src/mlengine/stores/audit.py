@@ -1,0 +1,171 @@
+"""The audit: one committed row for each prediction, failures included, before its answer.
+
+Writing is here; what monitoring reads from it stands in `audit_read.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from sqlalchemy import Engine, delete, update
+
+from mlengine.core.prediction import FailedPrediction, Prediction
+from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit_read import AuditReader
+from mlengine.stores.database import keep_writers_out, writing
+from mlengine.stores.tables import bar_windows, feature_vectors, predictions
+from mlengine.stores.vectors import scored_vector, store_vectors
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """A prediction to audit, with what it was made of.
+
+    `vector` is float64, shape (features,), NaN where a feature was null; `window` is the bars
+    (BARS_SCHEMA) whose hash the prediction names.
+    """
+
+    prediction: Prediction
+    vector: npt.NDArray[np.float64]
+    window: pl.DataFrame
+    route: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A prediction to audit that was asked for and not answered."""
+
+    failure: FailedPrediction
+    route: str
+    at: datetime
+
+
+AuditEntry: TypeAlias = Answered | Failed
+_INSERT = predictions.insert()
+
+
+@dataclass(frozen=True)
+class AuditStore(AuditReader):
+    """The tables of the audit; every method raises AuditUnavailable when they can't be used."""
+
+    engine: Engine
+
+    def append(self, records: Sequence[AuditEntry]) -> None:
+        """Write all records or none; they are committed when this returns."""
+        if not records:
+            return
+        answered = {
+            entry.prediction.prediction_id: scored_vector(
+                entry.prediction, entry.vector, entry.window
+            )
+            for entry in records
+            if isinstance(entry, Answered)
+        }
+        with writing(self.engine) as connection:
+            ids = store_vectors(connection, list(answered.values())) if answered else {}
+            rows = [
+                _answered(entry, ids[answered[entry.prediction.prediction_id].key])
+                if isinstance(entry, Answered)
+                else _failed(entry)
+                for entry in records
+            ]
+            connection.execute(_INSERT, rows)
+
+    def clear(self) -> int:
+        """Delete every prediction, vector and window, and nothing else; returns how many."""
+        with writing(self.engine) as connection:
+            # In the order in which an append comes to them, so that neither waits for the other.
+            keep_writers_out(connection, feature_vectors, bar_windows, predictions)
+            count = connection.execute(delete(predictions)).rowcount
+            connection.execute(delete(feature_vectors))
+            connection.execute(delete(bar_windows))
+        return count
+
+    def writable(self) -> bool:
+        """Whether a prediction could be written now; a real write transaction finds out."""
+        try:
+            with writing(self.engine) as connection:
+                # Touches no row, and yet fails where the table is missing or read-only.
+                connection.execute(
+                    update(predictions).where(predictions.c.seq < 0).values(ok=False)
+                )
+        except AuditUnavailable:
+            return False
+        return True
+
+
+_NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(
+    (
+        "vector_id",
+        "objective",
+        "horizon_bars",
+        "probability_up",
+        "expected_return",
+        "prediction",
+        "confidence",
+        "model_fingerprint",
+        "trained_through",
+        "in_sample",
+        "known_symbol",
+        "base_rate",
+        "stale",
+        "degraded",
+    )
+)
+
+
+def _answered(entry: Answered, vector_id: int) -> dict[str, object]:
+    said = entry.prediction
+    return {
+        **_common(entry.prediction, entry.route, entry.at),
+        "ok": True,
+        "vector_id": vector_id,
+        "objective": said.objective,
+        "horizon_bars": said.horizon_bars,
+        "probability_up": said.probability_up,
+        "expected_return": said.expected_return,
+        "prediction": said.prediction,
+        "confidence": said.confidence,
+        "model_fingerprint": said.model_fingerprint,
+        "trained_through": said.trained_through,
+        "in_sample": said.in_sample,
+        "known_symbol": said.known_symbol,
+        "base_rate": said.base_rate,
+        "stale": said.stale,
+        "degraded": said.degraded,
+        "error_code": None,
+        "error_detail": None,
+    }
+
+
+def _failed(entry: Failed) -> dict[str, object]:
+    return {
+        **_common(entry.failure, entry.route, entry.at),
+        **_NOTHING_ANSWERED,
+        "ok": False,
+        "error_code": entry.failure.error_code,
+        "error_detail": entry.failure.detail,
+    }
+
+
+def _common(asked: Prediction | FailedPrediction, route: str, at: datetime) -> dict[str, object]:
+    return {
+        "prediction_id": asked.prediction_id,
+        "request_id": asked.request_id,
+        "at": at,
+        "route": route,
+        "symbol": asked.symbol,
+        "as_of": asked.as_of,
+        "model_version": asked.model_version,
+        "bars_ms": asked.latency_ms.bars,
+        "features_ms": asked.latency_ms.features,
+        "model_ms": asked.latency_ms.model,
+        "total_ms": asked.latency_ms.total,
+    }

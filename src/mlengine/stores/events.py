@@ -1,0 +1,73 @@
+"""The events behind `/monitoring/history`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from sqlalchemy import Engine, Row, select
+
+from mlengine.core.event import Event
+from mlengine.core.page import Page, cursor_after, position_of
+from mlengine.stores.database import insert_new, reading, writing
+from mlengine.stores.tables import events
+
+
+@dataclass(frozen=True)
+class EventStore:
+    """The table `events`; every method raises AuditUnavailable when it can't be used."""
+
+    engine: Engine
+
+    def append(
+        self,
+        kind: str,
+        *,
+        at: datetime,
+        version: str | None,
+        actor: str | None,
+        details: Mapping[str, object],
+        generation: int | None = None,
+    ) -> None:
+        """Write one event; a `generation` that has its event already is left as it stands."""
+        row = {
+            "kind": kind,
+            "at": at,
+            "version": version,
+            "actor": actor,
+            "details": orjson.dumps(details).decode(),
+            "generation": generation,
+        }
+        with writing(self.engine) as connection:
+            connection.execute(insert_new(connection, events).values(row))
+
+    def page(self, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
+        """At most `limit` events, newest first; raises InvalidRequest on a bad cursor."""
+        query = select(events).order_by(events.c.seq.desc()).limit(limit + 1)
+        if kind is not None:
+            query = query.where(events.c.kind == kind)
+        if cursor is not None:
+            query = query.where(events.c.seq < position_of(cursor))
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).all()
+        more = cursor_after(rows[limit - 1].seq) if len(rows) > limit else None
+        return Page(tuple(_event(row) for row in rows[:limit]), more)
+
+    def generations(self) -> set[int]:
+        """The generations of ACTIVE that have their event."""
+        query = select(events.c.generation).where(events.c.generation.is_not(None))
+        with reading(self.engine) as connection:
+            return {value for value in connection.scalars(query) if value is not None}
+
+
+def _event(row: Row[tuple[object, ...]]) -> Event:
+    return Event(
+        kind=row.kind,
+        at=row.at,
+        version=row.version,
+        actor=row.actor,
+        details=orjson.loads(row.details),
+        generation=row.generation,
+    )

@@ -1,0 +1,58 @@
+"""Parquet and CSV into frames and back, with one error for all that can be wrong with a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+
+class UnreadableFile(ValueError):
+    """The file is gone, not allowed, cut short or no table."""
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """The whole file; it is not mapped, because a mapped file that shrinks kills the process."""
+    with _refused(path):
+        return pl.read_parquet(path.read_bytes())
+
+
+def to_parquet(frame: pl.DataFrame) -> bytes:
+    """Parquet as bytes, so that whoever stores them can hash what it writes."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def from_parquet(content: bytes) -> pl.DataFrame:
+    """The inverse of `to_parquet`, for bytes whose digest was checked."""
+    return pl.read_parquet(io.BytesIO(content))
+
+
+def read_csv(path: Path) -> pl.DataFrame:
+    """The whole file, plain or gzip, every column as text."""
+    with _refused(path):
+        return pl.read_csv(path.read_bytes(), infer_schema=False)
+
+
+def column_names(path: Path) -> list[str]:
+    """The names in a Parquet file's schema or in a plain CSV file's first line."""
+    with _refused(path):
+        if path.suffix == ".parquet":
+            return list(pl.read_parquet_schema(path))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file), [])
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Polars panics on some damaged files; a panic is no Exception."""
+    refused = (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError)
+    try:
+        yield
+    except (*refused, pl.exceptions.PanicException):
+        raise UnreadableFile(path.name) from None

@@ -1,0 +1,108 @@
+"""The job queue: which trainings wait to be run. The truth about a run is its row, not its job."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.worker_registration import get_keys
+
+from mlengine.errors import QueueUnavailable
+
+QUEUE_NAME = "train"
+TRAIN_TASK = "mlengine.jobs.tasks.train"
+SERIALIZER = "json"
+_TIMEOUT_SECONDS = 0.5
+_RESULT_SECONDS = 3600
+_FAILURE_SECONDS = 86_400
+# A live worker renews its key to 65 s (busy) every 5 s, to 85 s (idle) every 10 s.
+_ALIVE_SECONDS = 45
+_WAITING = frozenset(
+    {JobStatus.CREATED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.READY_TO_ENQUEUE}
+)
+
+
+@dataclass(frozen=True)
+class JobQueue:
+    """A client of the queue at `url()`, which is asked anew each time: servers come and go.
+
+    Every method but `ping` raises QueueUnavailable, within a second.
+    """
+
+    url: Callable[[], str]
+    _clients: dict[str, Redis] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def enqueue_training(self, run_id: str, *, timeout_seconds: int) -> None:
+        """Let a worker run the training `run_id`; asking twice is harmless, for its row decides."""
+        with self._client() as client:
+            Queue(QUEUE_NAME, connection=client, serializer=SERIALIZER).enqueue_call(
+                TRAIN_TASK,
+                args=(run_id,),
+                job_id=run_id,
+                timeout=timeout_seconds,
+                result_ttl=_RESULT_SECONDS,
+                failure_ttl=_FAILURE_SECONDS,
+            )
+
+    def has_job(self, run_id: str) -> bool:
+        """Whether a job of that run waits or works; one that ended, however, doesn't count."""
+        with self._client() as client:
+            try:
+                job = Job.fetch(run_id, connection=client, serializer=SERIALIZER)
+            except NoSuchJobError:
+                return False
+            return job.get_status(refresh=False) in _WAITING
+
+    def workers(self) -> int:
+        """How many workers of this queue gave a sign of life within half a minute."""
+        with self._client() as client:
+            keys = get_keys(connection=client)
+            return sum(client.ttl(key) > _ALIVE_SECONDS for key in keys)
+
+    def ping(self) -> bool:
+        try:
+            with self._client() as client:
+                return bool(client.ping())
+        except QueueUnavailable:
+            return False
+
+    @contextmanager
+    def _client(self) -> Iterator[Redis]:
+        try:
+            yield self._connected(self.url())
+        except RedisError as error:
+            raise QueueUnavailable(type(error).__name__) from error
+
+    def _connected(self, url: str) -> Redis:
+        with self._lock:
+            if url not in self._clients:
+                self._clients[url] = connect(url, timeout_seconds=_TIMEOUT_SECONDS, retries=1)
+            return self._clients[url]
+
+
+def connect(url: str, *, timeout_seconds: float, retries: int) -> Redis:
+    """A client that gives up soon; redis-py's own defaults wait for minutes.
+
+    Raises QueueUnavailable when `url` isn't the address of a Redis.
+    """
+    try:
+        return Redis.from_url(
+            url,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=timeout_seconds,
+            retry=Retry(NoBackoff(), retries),
+        )
+    except ValueError as error:
+        raise QueueUnavailable(
+            "its address must begin with redis://, rediss:// or unix://"
+        ) from error

@@ -1,0 +1,160 @@
+"""Models in memory: the active one, swapped when `ACTIVE` changes, and a few others by version."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlengine.core.features import FeatureSet
+from mlengine.core.manifest import Manifest
+from mlengine.core.model import Scorer
+from mlengine.errors import (
+    ArtifactCorrupt,
+    FeatureSetMismatch,
+    IntervalMismatch,
+    MlengineError,
+    NoActiveModel,
+)
+from mlengine.stores.checks import Checks
+from mlengine.stores.registry import Registry, Signature
+
+log = logging.getLogger(__name__)
+
+MODEL_FILE = "model.txt"
+_KEPT_BESIDE_ACTIVE = 4
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A verified version, ready to score; `generation` is 0 when it is not the active one."""
+
+    manifest: Manifest
+    scorer: Scorer
+    feature_set: FeatureSet
+    generation: int = 0
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+
+class ModelShelf:
+    """The models of this process; safe for threads.
+
+    A new `ACTIVE` is noticed by one `stat` a call. The new model is loaded and verified beside
+    the old one; when it is refused, the old one goes on serving and the `model` check says so.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        feature_sets: Mapping[str, FeatureSet],
+        *,
+        interval: str,
+        checks: Checks,
+    ) -> None:
+        self._registry = registry
+        self._feature_sets = feature_sets
+        self._interval = interval
+        self._checks = checks
+        self._lock = threading.Lock()
+        self._seen: Signature | None = None
+        self._current: LoadedModel | None = None
+        self._refusal: MlengineError | None = None
+        self._beside: dict[str, LoadedModel] = {}
+
+    def current(self) -> LoadedModel:
+        """The model that serves; raises NoActiveModel, or why the only one was refused."""
+        if self._registry.signature() != self._seen:
+            self._swap()
+        current = self._current
+        if current is not None:
+            return current
+        raise self._refusal or NoActiveModel
+
+    def get(self, version: str) -> LoadedModel:
+        """A version by name, kept for the next call; raises as `load`."""
+        current = self._current
+        if current is not None and current.version == version:
+            return current
+        with self._lock:
+            if version not in self._beside:
+                loaded = self.load(version)
+                while len(self._beside) >= _KEPT_BESIDE_ACTIVE:
+                    self._beside.pop(next(iter(self._beside)))
+                self._beside[version] = loaded
+            return self._beside[version]
+
+    def load(self, version: str, *, generation: int = 0) -> LoadedModel:
+        """Read and verify a version without keeping it.
+
+        Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch or IntervalMismatch.
+        """
+        manifest, text = self._registry.load(version, MODEL_FILE)
+        return LoadedModel(
+            manifest=manifest,
+            scorer=_scorer(version, text),
+            feature_set=self._matching_set(manifest),
+            generation=generation,
+        )
+
+    def reload(self) -> LoadedModel:
+        """Load the active version again, here and in every other process of the platform.
+
+        Raises NoActiveModel, or why the files are refused; what was loaded then goes on serving.
+        """
+        with self._lock:
+            self._beside.clear()
+        self._registry.touch()
+        loaded = self.current()
+        if self._refusal:
+            raise self._refusal
+        return loaded
+
+    @property
+    def loaded_version(self) -> str | None:
+        """The version that serves now, without looking at the disk."""
+        current = self._current
+        return current.version if current else None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the active version was refused, so that an older one serves, or none."""
+        return self._refusal is not None
+
+    def _swap(self) -> None:
+        with self._lock:
+            signature = self._registry.signature()
+            if signature == self._seen:
+                return
+            try:
+                active = self._registry.active()
+                loaded = self.load(active.version, generation=active.generation) if active else None
+            except MlengineError as refusal:
+                self._refusal = refusal
+                self._checks.record("model", "degraded" if self._current else "down")
+                log.error("active model refused", extra={"reason": str(refusal)})  # noqa: TRY400
+            else:
+                self._current, self._refusal = loaded, None
+                self._checks.record("model", "ok" if loaded else "unknown")
+            self._seen = signature
+
+    def _matching_set(self, manifest: Manifest) -> FeatureSet:
+        if manifest.interval != self._interval:
+            raise IntervalMismatch(manifest.version, manifest.interval, self._interval)
+        wanted = manifest.feature_set
+        served = self._feature_sets.get(wanted.name)
+        if served is None or served.hash != wanted.hash:
+            raise FeatureSetMismatch(
+                manifest.version, wanted.name, wanted.hash, served.hash if served else None
+            )
+        return served
+
+
+def _scorer(version: str, text: bytes) -> Scorer:
+    try:
+        return Scorer.from_text(text.decode())
+    except ValueError:
+        raise ArtifactCorrupt(version, f"{MODEL_FILE} is not a LightGBM model") from None

@@ -1,0 +1,128 @@
+"""The candle contract: every shape in which an upstream may write a bar, read into RAW_SCHEMA."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from mlengine.core.bars import RAW_SCHEMA, VALUES
+from mlengine.errors import UpstreamInvalid
+
+STARTS = ("timestamp", "interval_start", "time", "datetime")
+CLOSES = ("close_time", "interval_end")
+NUMBERS: Mapping[str, tuple[str, str]] = {
+    "open": ("open", "open_price"),
+    "high": ("high", "high_price"),
+    "low": ("low", "low_price"),
+    "close": ("close", "close_price"),
+    "volume": ("volume", "volume_sum"),
+}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_TEXT = re.compile(r"-?[0-9]{9,16}(\.[0-9]{1,9})?", re.ASCII)
+_NUMBER_TEXT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
+# As seconds this is the year 5138, as milliseconds it is 1973.
+_FIRST_MILLISECONDS = 1e11
+
+
+def parse_answer(answer: object, *, symbol: str, interval: str) -> pl.DataFrame:
+    """The candles of a decoded JSON answer: `{"symbol", "interval", "candles"}` or a bare list.
+
+    A number that can't be read becomes null, for `clean_bars` to judge; a candle without a
+    readable start, and an answer for another symbol or interval, raise UpstreamInvalid.
+    """
+    candles: object = answer
+    if isinstance(answer, dict):
+        _refuse_other(answer, symbol=symbol, interval=interval)
+        candles = answer.get("candles")
+    if not isinstance(candles, list):
+        raise UpstreamInvalid("the answer holds no list of candles")
+    for candle in candles:
+        if not isinstance(candle, dict):
+            raise UpstreamInvalid("a candle is not an object")
+        _refuse_other(candle, symbol=symbol, interval=interval)
+    return _frame(candles, symbol)
+
+
+def read_moment(value: object) -> datetime | None:
+    """A moment in UTC, or None when `value` is none.
+
+    ISO 8601 with `Z`, an offset, or neither (then UTC); a bare date is its midnight; epoch
+    seconds, or milliseconds from 1e11 on, as a number or as nine or more digits.
+    """
+    try:
+        if isinstance(value, str):
+            text = value.strip()
+            return _from_epoch(float(text)) if _EPOCH_TEXT.fullmatch(text) else _from_iso(text)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return _from_epoch(value)
+    except (ValueError, OverflowError):
+        return None
+    return None
+
+
+def read_number(value: object) -> float | None:
+    """A float from a JSON number or a plain decimal string, or None when `value` is neither."""
+    if isinstance(value, str):
+        text = value.strip()
+        return float(text) if _NUMBER_TEXT.fullmatch(text) else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return None
+
+
+def read_flag(value: object) -> bool | None:
+    """True or False however it is written, None when it is not said."""
+    return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())
+
+
+def moments(values: Iterable[object]) -> list[datetime]:
+    """Every value as a moment; raises UpstreamInvalid on the first that is none."""
+    read = [read_moment(value) for value in values]
+    found = [moment for moment in read if moment is not None]
+    if len(found) < len(read):
+        raise UpstreamInvalid("a candle has no readable timestamp")
+    return found
+
+
+def _frame(candles: Sequence[Mapping[str, object]], symbol: str) -> pl.DataFrame:
+    columns = {
+        "symbol": [symbol] * len(candles),
+        "timestamp": moments(_first(candle, STARTS) for candle in candles),
+        **{
+            name: [read_number(_first(candle, NUMBERS[name])) for candle in candles]
+            for name in VALUES
+        },
+        "final": [read_flag(candle.get("final")) for candle in candles],
+        "closes_at": [_closes_at(candle) for candle in candles],
+    }
+    return pl.DataFrame(columns, schema=RAW_SCHEMA)
+
+
+def _closes_at(candle: Mapping[str, object]) -> datetime | None:
+    said = _first(candle, CLOSES)
+    return None if said is None else moments([said])[0]
+
+
+def _first(candle: Mapping[str, object], names: Iterable[str]) -> object:
+    return next((candle[name] for name in names if candle.get(name) is not None), None)
+
+
+def _refuse_other(said: Mapping[str, object], *, symbol: str, interval: str) -> None:
+    if str(said.get("symbol") or symbol).casefold() != symbol.casefold():
+        raise UpstreamInvalid("the answer is for another symbol than asked")
+    if str(said.get("interval") or interval) != interval:
+        raise UpstreamInvalid("the answer is for another interval than asked")
+
+
+def _from_iso(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _from_epoch(value: float) -> datetime:
+    milliseconds = value if abs(value) >= _FIRST_MILLISECONDS else value * 1000
+    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -1,0 +1,80 @@
+"""The candle contract as the columns of a file, read into RAW_SCHEMA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from mlengine.core.bars import MOMENT, RAW_SCHEMA, VALUES
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.candles import CLOSES, NUMBERS, STARTS, moments, read_flag
+
+TICKERS = frozenset({"symbol", "ticker"})
+_FILE_STARTS = (*STARTS, "date")
+
+
+def read_columns(table: pl.DataFrame, *, symbol: str, file_name: str) -> pl.DataFrame:
+    """Candles from `table`, whose column names may be written in any case.
+
+    Without a column of symbols every row is `symbol`. Numbers that can't be read become null. A
+    missing column and a start that can't be read raise UpstreamInvalid. Other columns, an
+    adjusted close among them, are not looked at.
+    """
+    columns = {column.name.casefold(): column for column in table.get_columns()}
+    start = _needed(columns, _FILE_STARTS, file_name)
+    values = {name: _numbers(_needed(columns, NUMBERS[name], file_name)) for name in VALUES}
+    tickers = _first(columns, sorted(TICKERS))
+    closes = _first(columns, CLOSES)
+    final = columns.get("final")
+    return pl.DataFrame(
+        {
+            "symbol": _repeated(symbol, table.height) if tickers is None else tickers,
+            "timestamp": utc_column(start),
+            **values,
+            "final": _repeated(None, table.height) if final is None else _flags(final),
+            "closes_at": _repeated(None, table.height) if closes is None else _said(closes),
+        },
+        schema_overrides=RAW_SCHEMA,
+    ).drop_nulls("symbol")
+
+
+def utc_column(column: pl.Series) -> pl.Series:
+    """A column of moments, of whatever type a file gave it, as UTC; raises UpstreamInvalid."""
+    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
+        return column.dt.convert_time_zone("UTC").cast(MOMENT)
+    if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
+        return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.Series(moments(column.to_list()), dtype=MOMENT)
+
+
+def _said(column: pl.Series) -> pl.Series:
+    if column.dtype != pl.String:
+        return utc_column(column)
+    read = [None if not text else moments([text])[0] for text in column.to_list()]
+    return pl.Series(read, dtype=MOMENT)
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    texts = column.str.strip_chars() if column.dtype == pl.String else column
+    return texts.cast(pl.Float64, strict=False)
+
+
+def _flags(column: pl.Series) -> pl.Series:
+    return pl.Series([read_flag(value) for value in column.to_list()], dtype=pl.Boolean)
+
+
+def _repeated(value: str | None, rows: int) -> pl.Series:
+    return pl.Series([value] * rows, dtype=pl.String if value is not None else pl.Null)
+
+
+def _needed(columns: Mapping[str, pl.Series], names: Iterable[str], file_name: str) -> pl.Series:
+    found = _first(columns, names)
+    if found is None:
+        wanted = " or ".join(names)
+        raise UpstreamInvalid(f"the file {file_name!r} has no column {wanted}")
+    return found
+
+
+def _first(columns: Mapping[str, pl.Series], names: Iterable[str]) -> pl.Series | None:
+    return next((columns[name] for name in names if name in columns), None)

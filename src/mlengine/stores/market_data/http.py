@@ -1,0 +1,101 @@
+"""The `http` upstream: any service that speaks the candle contract."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+import orjson
+import polars as pl
+
+from mlengine.core.bars import RAW_SCHEMA
+from mlengine.core.intervals import INTERVALS, rfc3339
+from mlengine.errors import UnknownSymbol, UpstreamInvalid
+from mlengine.stores.market_data.candles import parse_answer
+from mlengine.stores.market_data.transport import Transport
+
+_BODY_LIMIT_BYTES = 64 * 2**20
+
+
+class HttpMarketData:
+    """Pages through `GET {base_url}/candles`; one deadline holds for all pages and retries."""
+
+    kind = "http"
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_seconds: float,
+        retry_attempts: int,
+        retry_backoff_seconds: float,
+        deadline_seconds: float,
+        page_size: int = 1000,
+        body_limit_bytes: int = _BODY_LIMIT_BYTES,
+    ) -> None:
+        self._transport = Transport(
+            f"{base_url.rstrip('/')}/candles",
+            timeout_seconds,
+            retry_attempts,
+            retry_backoff_seconds,
+            body_limit_bytes,
+        )
+        self._deadline_seconds = deadline_seconds
+        self._page_size = page_size
+
+    def candles(
+        self, symbol: str, interval: str, *, start: datetime, end: datetime
+    ) -> pl.DataFrame:
+        """Every candle with `start <= timestamp < end`, as served; see MarketData."""
+        ends = time.monotonic() + self._deadline_seconds
+        held = pl.DataFrame(schema=RAW_SCHEMA)
+        since = start
+        while True:
+            page = self._page(symbol, interval, since, end, ends)
+            page = page.filter(pl.col("timestamp").is_between(start, end, closed="left"))
+            newest = _newest(page)
+            had = _newest(held)
+            held = pl.concat([held, _not_held(page, held)])
+            if newest is None or (had is not None and newest <= had):
+                return held
+            if newest + INTERVALS[interval] >= end:
+                return held
+            since = newest
+
+    def _page(
+        self, symbol: str, interval: str, since: datetime, end: datetime, ends: float
+    ) -> pl.DataFrame:
+        query = {
+            "symbol": symbol,
+            "interval": interval,
+            "start": rfc3339(since.replace(microsecond=0)),
+            "end": rfc3339(_whole_second_from(end)),
+            "limit": str(self._page_size),
+        }
+        answer = self._transport.get(query, ends=ends)
+        if answer.status == 404:
+            raise UnknownSymbol(symbol)
+        return parse_answer(_decoded(answer.body), symbol=symbol, interval=interval)
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        decoded: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise UpstreamInvalid("the answer is not JSON") from None
+    return decoded
+
+
+def _newest(page: pl.DataFrame) -> datetime | None:
+    newest = page["timestamp"].max()
+    return newest if isinstance(newest, datetime) else None
+
+
+def _not_held(page: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """Without the candles that an inclusive `start` brings a second time, unchanged."""
+    return page.join(held, on=page.columns, how="anti", nulls_equal=True, maintain_order="left")
+
+
+def _whole_second_from(moment: datetime) -> datetime:
+    """The first whole second at or after `moment`; some services read no fractions."""
+    return (moment + timedelta(microseconds=999_999)).replace(microsecond=0)

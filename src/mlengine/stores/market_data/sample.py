@@ -1,0 +1,116 @@
+"""The `sample` upstream: real daily prices of AAPL, FB, GOOG, IBM, MSFT, 2000 to 2013.
+
+They come from `stocks.csv.gz` of the package bokeh-sampledata, which is found but never imported:
+importing it pulls pandas.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+import polars as pl
+
+from mlengine.core.bars import MOMENT, RAW_SCHEMA
+from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.stores.frames import UnreadableFile, read_csv
+
+_SPLITS: tuple[float, ...] = (*range(2, 21), 3 / 2, 4 / 3, 5 / 2, 5 / 4)
+# A dividend paid on the day of the split moves the ratio as well, a split is known within this.
+_SPLIT_TOLERANCE = 0.01
+
+
+class SampleMarketData:
+    """Prices adjusted for splits and dividends, volume for splits; read once, on first use."""
+
+    kind = "sample"
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._bars: Mapping[str, pl.DataFrame] = {}
+
+    def candles(
+        self, symbol: str, interval: str, *, start: datetime, end: datetime
+    ) -> pl.DataFrame:
+        """The daily candles of `symbol`; see MarketData."""
+        if interval != "1d":
+            raise UpstreamInvalid("the sample has daily bars only")
+        found = self._loaded().get(symbol)
+        if found is None:
+            raise UnknownSymbol(symbol)
+        return found.filter(pl.col("timestamp").is_between(start, end, closed="left"))
+
+    def _loaded(self) -> Mapping[str, pl.DataFrame]:
+        with self._lock:
+            if not self._bars:
+                self._bars = read_sample(self._file or find_sample_file())
+            return self._bars
+
+
+def find_sample_file(package: str = "bokeh_sampledata") -> Path:
+    """Where the installed package keeps the prices; raises UpstreamUnavailable without it."""
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        file = Path(folder, "_data", "stocks.csv.gz")
+        if file.is_file():
+            return file
+    raise UpstreamUnavailable(
+        "the sample prices are not installed; run `pip install --no-deps bokeh-sampledata`, "
+        "or set MARKET_DATA_BASE_URL or MARKET_DATA_DIR"
+    )
+
+
+def read_sample(file: Path) -> Mapping[str, pl.DataFrame]:
+    """Candles in RAW_SCHEMA by symbol, from the columns that Yahoo gave such files.
+
+    Each price is multiplied by `Adj Close / Close` of its day, so that the four keep their order.
+    """
+    try:
+        adjusted = _adjusted(_typed(read_csv(file)).sort("Ticker", "Date"))
+    except (UnreadableFile, pl.exceptions.PolarsError):
+        raise UpstreamInvalid("the file of sample prices can't be read") from None
+    parts = adjusted.partition_by("symbol", maintain_order=True)
+    return {part["symbol"][0]: part for part in parts}
+
+
+def split_ratio(jump: float) -> float:
+    """The split behind a jump of the adjustment factor from one day to the next, 1.0 for none.
+
+    `Adj Close / Close` jumps by the split's ratio on the first day at the new price, and by
+    1 + dividend / price where a dividend is cut off. Only jumps within 1 % of n:1 (n up to 20),
+    3:2, 4:3, 5:2, 5:4 or one of these upside down are splits; MSFT's three dollars of November
+    2004 (a jump of 1.112) are none.
+    """
+    for split in _SPLITS:
+        for ratio in (split, 1 / split):
+            if abs(jump / ratio - 1.0) <= _SPLIT_TOLERANCE:
+                return ratio
+    return 1.0
+
+
+def _typed(table: pl.DataFrame) -> pl.DataFrame:
+    numbers = pl.col("Open", "High", "Low", "Close", "Volume", "Adj Close").cast(pl.Float64)
+    return table.with_columns(numbers, pl.col("Date").str.to_date())
+
+
+def _adjusted(table: pl.DataFrame) -> pl.DataFrame:
+    factor = pl.col("Adj Close") / pl.col("Close")
+    jump = (factor / factor.shift(1)).over("Ticker").fill_null(1.0)
+    ratios = [split_ratio(value) for value in table.select(jump).to_series()]
+    return table.with_columns(ratio=pl.Series(ratios, dtype=pl.Float64)).select(
+        pl.col("Ticker").alias("symbol"),
+        pl.col("Date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("timestamp"),
+        *((pl.col(name) * factor).alias(name.lower()) for name in ("Open", "High", "Low", "Close")),
+        (pl.col("Volume") * _later_splits().over("Ticker")).alias("volume"),
+        pl.lit(None, RAW_SCHEMA["final"]).alias("final"),
+        pl.lit(None, MOMENT).alias("closes_at"),
+    )
+
+
+def _later_splits() -> pl.Expr:
+    """For each day the product of the splits after it: a share of then is so many of the last."""
+    return pl.col("ratio").shift(-1, fill_value=1.0).cum_prod(reverse=True)

@@ -1,0 +1,140 @@
+"""One GET to the upstream: time-outs, bounded retries, one deadline, a cap on what is read."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import requests
+import urllib3
+
+from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
+
+_CHUNK_BYTES = 65_536
+_LONGEST_WAIT_SECONDS = 3_600
+_JITTER = random.SystemRandom()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for good: 200 with its body, or 404 without."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Setback:
+    """What went wrong but may go right next time; `wait_seconds` is the upstream's own wish."""
+
+    reason: str
+    wait_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Transport:
+    """GETs one address; a session a thread, no redirects, nothing taken from the environment."""
+
+    url: str
+    timeout_seconds: float
+    retry_attempts: int
+    retry_backoff_seconds: float
+    body_limit_bytes: int
+    _own: threading.local = field(default_factory=threading.local, repr=False)
+
+    def get(self, query: Mapping[str, str], *, ends: float) -> Answer:
+        """The answer before `ends` (of `time.monotonic`), after at most `retry_attempts` retries.
+
+        Connection errors, 429 and 5xx are tried again after a back-off, or when Retry-After says;
+        a wait that would pass `ends` is not begun. Raises UpstreamUnavailable, UpstreamInvalid.
+        """
+        attempt = 0
+        while True:
+            outcome = self._once(query, ends)
+            if isinstance(outcome, Answer):
+                return outcome
+            wait = self._wait(outcome, attempt)
+            if attempt >= self.retry_attempts or time.monotonic() + wait >= ends:
+                raise UpstreamUnavailable(outcome.reason, _retry_after(outcome))
+            time.sleep(wait)
+            attempt += 1
+
+    def _once(self, query: Mapping[str, str], ends: float) -> Answer | Setback:
+        limit = min(self.timeout_seconds, ends - time.monotonic())
+        if limit <= 0:
+            return Setback("no answer before the deadline")
+        try:
+            with self._session().get(
+                self.url, params=query, timeout=limit, stream=True, allow_redirects=False
+            ) as response:
+                return self._judge(response, ends)
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+            return Setback("it did not answer in time")
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+            return Setback("the connection failed")
+
+    def _judge(self, response: requests.Response, ends: float) -> Answer | Setback:
+        status = response.status_code
+        if status == 429 or status >= 500:
+            return Setback(f"it answered with status {status}", _wished_wait(response.headers))
+        if status == 404:
+            return Answer(status, b"")
+        if status != 200:
+            raise UpstreamInvalid(f"it answered with status {status}")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise UpstreamInvalid("the answer is compressed, which was not asked for")
+        return self._read(response, ends)
+
+    def _read(self, response: requests.Response, ends: float) -> Answer | Setback:
+        """Read piece by piece: a drip of bytes must not outlast the deadline."""
+        body = bytearray()
+        while piece := response.raw.read1(_CHUNK_BYTES):
+            body += piece
+            if len(body) > self.body_limit_bytes:
+                raise UpstreamInvalid(f"the answer is longer than {self.body_limit_bytes} bytes")
+            if time.monotonic() >= ends:
+                return Setback("the answer did not end before the deadline")
+        return Answer(response.status_code, bytes(body))
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._own, "session"):
+            session = requests.Session()
+            session.trust_env = False
+            session.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
+            self._own.session = session
+        found: requests.Session = self._own.session
+        return found
+
+    def _wait(self, setback: Setback, attempt: int) -> float:
+        if setback.wait_seconds is not None:
+            return setback.wait_seconds
+        return self.retry_backoff_seconds * 2.0**attempt * _JITTER.uniform(0.5, 1.0)
+
+
+def _retry_after(setback: Setback) -> int:
+    if setback.wait_seconds is None:
+        return UpstreamUnavailable.retry_after_seconds
+    return max(1, math.ceil(min(setback.wait_seconds, _LONGEST_WAIT_SECONDS)))
+
+
+def _wished_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds from Retry-After (a number or an HTTP date); None when absent, past or garbage."""
+    said = headers.get("Retry-After", "").strip()
+    if said.isascii() and said.isdigit():
+        return float(said[:12])
+    try:
+        until = parsedate_to_datetime(said)
+        since = parsedate_to_datetime(headers["Date"])
+    except (ValueError, OverflowError, KeyError):
+        return None
+    return max(0.0, (_aware(until) - _aware(since)).total_seconds())
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

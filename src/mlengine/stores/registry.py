@@ -1,0 +1,227 @@
+"""The registry: immutable versions in folders, and `ACTIVE`, which names the one that serves.
+
+A version becomes visible by one rename of a finished folder, and is never edited afterwards.
+Numbers are given under a lock file, so that concurrent publishers get consecutive ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+
+from mlengine.core import manifest as manifests
+from mlengine.core.intervals import parse_rfc3339, rfc3339
+from mlengine.core.manifest import Manifest
+from mlengine.errors import ArtifactCorrupt, ModelNotFound, NoActiveModel
+from mlengine.stores import durable
+
+VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
+_MANIFEST = "manifest.json"
+_STAGING = ".staging-"
+
+Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Active:
+    """What `ACTIVE` says; `generation` counts activations from 1."""
+
+    version: str
+    generation: int
+    activated_at: datetime
+    actor: str
+    reason: str
+    previous_version: str | None
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The versions of one model line below `directory`."""
+
+    directory: Path
+
+    def versions(self) -> list[str]:
+        """Published versions in numeric order."""
+        if not self.directory.is_dir():
+            return []
+        found = [entry.name for entry in self.directory.iterdir() if VERSION.match(entry.name)]
+        return sorted(found, key=lambda version: int(version[1:]))
+
+    def publish(
+        self, draft: Manifest, files: Mapping[str, bytes], *, fence: Callable[[], None]
+    ) -> Manifest:
+        """Make `files` the next version; `fence` raises when the caller may no longer publish.
+
+        Nothing is visible before the one rename at the end, and nothing is left behind by a
+        failure that this process lives through.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        staging = self.directory / f"{_STAGING}{draft.run_id}"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            for name, content in files.items():
+                durable.write_file(staging / name, content)
+            with durable.exclusive(self._lock):
+                manifest = replace(
+                    draft,
+                    version=self._next_version(),
+                    files={name: _sha256(content) for name, content in files.items()},
+                )
+                durable.write_file(staging / _MANIFEST, manifests.dump(manifest))
+                durable.fsync_directory(staging)
+                fence()
+                staging.rename(self.directory / manifest.version)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        durable.fsync_directory(self.directory)
+        return manifest
+
+    def sweep(self, *, keep: Set[str]) -> list[str]:
+        """Remove staging folders of dead runs; `keep` holds the ids of live ones."""
+        stale = [
+            path
+            for path in self.directory.glob(f"{_STAGING}*")
+            if path.name.removeprefix(_STAGING) not in keep
+        ]
+        for path in stale:
+            shutil.rmtree(path, ignore_errors=True)
+        return [path.name for path in stale]
+
+    def manifest(self, version: str) -> Manifest:
+        """The verified manifest; raises ModelNotFound or ArtifactCorrupt."""
+        try:
+            manifest = manifests.parse((self._folder(version) / _MANIFEST).read_bytes())
+        except FileNotFoundError:
+            raise ArtifactCorrupt(version, "manifest.json is missing") from None
+        except (OSError, ValueError):
+            raise ArtifactCorrupt(version, "manifest.json is not what was published") from None
+        if manifest.version != version:
+            raise ArtifactCorrupt(version, f"manifest.json is that of {manifest.version}")
+        return manifest
+
+    def read(self, version: str, name: str) -> bytes:
+        """A file of a version, checked against the manifest's digest."""
+        return self._read(self.manifest(version), name)
+
+    def load(self, version: str, name: str) -> tuple[Manifest, bytes]:
+        """The manifest and one file, after every file of the version was verified."""
+        manifest = self.verify(version)
+        return manifest, self._read(manifest, name)
+
+    def verify(self, version: str) -> Manifest:
+        """Check every digest of a version; raises ArtifactCorrupt with the first that differs."""
+        manifest = self.manifest(version)
+        for name in manifest.files:
+            self._read(manifest, name)
+        return manifest
+
+    def active(self) -> Active | None:
+        """What `ACTIVE` says, or None; raises ArtifactCorrupt when it can't be read."""
+        try:
+            said = orjson.loads(self._active.read_bytes())
+            return Active(
+                version=said["version"],
+                generation=said["generation"],
+                activated_at=parse_rfc3339(said["activated_at"]),
+                actor=said["actor"],
+                reason=said["reason"],
+                previous_version=said.get("previous_version"),
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ArtifactCorrupt("ACTIVE", "it can't be read") from None
+
+    def signature(self) -> Signature | None:
+        """What changes whenever `ACTIVE` is replaced; one `stat`."""
+        try:
+            found = os.stat(self._active)
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+    def touch(self) -> None:
+        """Make every process load the active version again; raises NoActiveModel."""
+        try:
+            os.utime(self._active)
+        except FileNotFoundError:
+            raise NoActiveModel from None
+
+    def activate(self, version: str, *, actor: str, reason: str, now: datetime) -> Active:
+        """Make `version` the active one in one step; raises ModelNotFound."""
+        self._folder(version)
+        with durable.exclusive(self._lock):
+            before = self.active()
+            active = Active(
+                version=version,
+                generation=before.generation + 1 if before else 1,
+                activated_at=now,
+                actor=actor,
+                reason=reason,
+                previous_version=_previous(before, version),
+            )
+            durable.replace_file(self._active, _dump_active(active))
+        return active
+
+    @property
+    def _active(self) -> Path:
+        return self.directory / "ACTIVE"
+
+    @property
+    def _lock(self) -> Path:
+        return self.directory / ".lock"
+
+    def _next_version(self) -> str:
+        versions = self.versions()
+        return f"v{int(versions[-1][1:]) + 1 if versions else 1}"
+
+    def _folder(self, version: str) -> Path:
+        """The folder of a version that the registry's own listing holds."""
+        if not VERSION.match(version) or version not in self.versions():
+            raise ModelNotFound(version)
+        return self.directory / version
+
+    def _read(self, manifest: Manifest, name: str) -> bytes:
+        digest = manifest.files.get(name)
+        if digest is None:
+            raise ArtifactCorrupt(manifest.version, f"the manifest lists no {name}")
+        try:
+            content = (self.directory / manifest.version / name).read_bytes()
+        except OSError:
+            raise ArtifactCorrupt(manifest.version, f"{name} can't be read") from None
+        if _sha256(content) != digest:
+            raise ArtifactCorrupt(manifest.version, f"{name} differs from its digest")
+        return content
+
+
+def _previous(before: Active | None, version: str) -> str | None:
+    """The version to roll back to; activating the active version again keeps it."""
+    if before is None:
+        return None
+    return before.previous_version if before.version == version else before.version
+
+
+def _dump_active(active: Active) -> bytes:
+    said = {
+        "version": active.version,
+        "generation": active.generation,
+        "activated_at": rfc3339(active.activated_at),
+        "actor": active.actor,
+        "reason": active.reason,
+        "previous_version": active.previous_version,
+    }
+    return orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,103 @@
+"""What happens around every request: its id, its moment, its size, its one log line."""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import UTC, datetime
+from time import perf_counter
+from uuid import uuid4
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from mlengine import logs
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 1024 * 1024
+REQUEST_ID_HEADER = "X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_LOGGED_PATH_LENGTH = 128
+_DRAINED_BYTES = 8 * MAX_BODY_BYTES
+
+
+def init_app(app: Flask) -> None:
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.before_request(_begin)
+    app.before_request(_refuse_large_body)
+    app.after_request(_end)
+    app.teardown_request(_forget)
+
+
+def _begin() -> None:
+    g.started = perf_counter()
+    g.moment = datetime.now(UTC)
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    _forget()
+    logs.request_id.set(g.request_id)
+
+
+def _refuse_large_body() -> None:
+    """Also on routes that read no body; part of it is taken in so that the answer arrives."""
+    length = request.content_length
+    if length is None:
+        if _chunked_body_goes_on():
+            _drain(_DRAINED_BYTES)
+            raise RequestEntityTooLarge
+    elif length > MAX_BODY_BYTES:
+        _drain(length if length <= _DRAINED_BYTES else 0)
+        raise RequestEntityTooLarge
+
+
+def _chunked_body_goes_on() -> bool:
+    """Whether a body of unsaid length passes the limit, at which the framework cuts it off."""
+    terminated = request.environ.get("wsgi.input_terminated", False)
+    if not terminated or not request.headers.get("Transfer-Encoding"):
+        return False
+    request.get_data()
+    return bool(request.environ["wsgi.input"].read(1))
+
+
+def _drain(most: int) -> None:
+    stream = request.environ["wsgi.input"]
+    while most > 0 and (chunk := stream.read(min(most, 65536))):
+        most -= len(chunk)
+
+
+def _end(response: Response) -> Response:
+    response.headers[REQUEST_ID_HEADER] = g.request_id
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    _say_when_to_retry(response)
+    _log(response)
+    return response
+
+
+def _say_when_to_retry(response: Response) -> None:
+    """Only where there is something to wait for: the limiter puts the header on every answer."""
+    response.headers.pop("Retry-After", None)
+    if "retry_after_seconds" in g:
+        response.headers["Retry-After"] = str(g.retry_after_seconds)
+
+
+def _log(response: Response) -> None:
+    rule = request.url_rule
+    log.info(
+        "request",
+        extra={
+            "method": request.method,
+            "path": rule.rule if rule else request.path[:_LOGGED_PATH_LENGTH],
+            "status": response.status_code,
+            "ms": round((perf_counter() - g.started) * 1000, 3),
+            "code": g.get("problem_code"),
+        },
+    )
+
+
+def _forget(_: BaseException | None = None) -> None:
+    """A thread serves many requests; nothing of one may ride on the lines of the next."""
+    logs.request_id.set(None)
+    logs.job_id.set(None)
+    logs.model_version.set(None)

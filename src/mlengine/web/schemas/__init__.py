@@ -1,0 +1,1 @@
+"""What each blueprint takes and gives; unknown names are refused, never ignored."""

@@ -1,0 +1,41 @@
+"""`/features`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema, fields
+
+from mlengine.web.requests import moment
+from mlengine.web.schemas.fields import AsOf, FeatureSetName, Symbol, WholeText
+
+if TYPE_CHECKING:
+    from mlengine.services.features import FeatureTable
+
+MAX_ROWS = 5000
+
+
+class FeaturesQuery(Schema):
+    symbol = Symbol(required=True)
+    limit = WholeText(1, MAX_ROWS, load_default=100)
+    as_of = AsOf(moment, load_default=None)
+    feature_set = FeatureSetName(load_default=None)
+
+
+class FeatureSetOut(Schema):
+    name = fields.String()
+    version = fields.Integer()
+    hash = fields.String()
+    window_bars = fields.Integer()
+
+
+class FeatureTableOut(Schema):
+    symbol = fields.String()
+    interval = fields.String()
+    feature_set = fields.Nested(FeatureSetOut)
+    bars_hash = fields.String()
+    features = fields.Method("rows")
+
+    def rows(self, table: FeatureTable) -> list[dict[str, Any]]:
+        """One object a bar, oldest first; moments and NaN are the encoder's to write."""
+        return table.rows.to_dicts()

@@ -1,0 +1,175 @@
+"""The words of the HTTP contract as marshmallow fields; text is ASCII where a pattern says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate
+
+from mlengine.core.intervals import parse_rfc3339, rfc3339
+from mlengine.errors import ModelNotFound
+
+MODEL = "main"
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2}| [0-9]{2}:[0-9]{2})?"
+)
+
+
+class Pattern(fields.String):
+    """Text that `pattern` matches as a whole; a subclass names the pattern and its rule."""
+
+    pattern: ClassVar[re.Pattern[str]]
+    rule: ClassVar[str]
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        if not self.pattern.fullmatch(text):
+            raise ValidationError(f"must be {self.rule}")
+        return text
+
+
+class Symbol(Pattern):
+    pattern = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}")
+    rule = "a symbol: 1 to 32 of A-Z a-z 0-9 . _ : / ^ = -, the first a letter or digit"
+
+
+class Version(Pattern):
+    pattern = re.compile(r"v[1-9][0-9]{0,9}")
+    rule = "a version such as v3"
+
+
+class Cursor(Pattern):
+    pattern = re.compile(r"[A-Za-z0-9_-]{1,64}")
+    rule = "the next_cursor of an earlier answer"
+
+
+class FeatureSetName(Pattern):
+    pattern = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+    rule = "the name of a feature set"
+
+
+class RunId(Pattern):
+    pattern = re.compile(r"[A-Za-z0-9-]{1,64}")
+    rule = "the run_id of an earlier answer"
+
+
+class EventKind(Pattern):
+    pattern = re.compile(r"[a-z][a-z_]{0,31}")
+    rule = "a kind of event such as activated"
+
+
+class WholeText(fields.Field[int]):
+    """A whole number in ASCII digits, as a query parameter carries it."""
+
+    def __init__(self, low: int, high: int, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(low, high), **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:  # noqa: ARG002
+        if not _WHOLE.fullmatch(value):
+            raise ValidationError("must be a whole number")
+        return int(value)
+
+
+class Whole(fields.Integer):
+    """A whole number of a JSON body: no text, no float, no boolean."""
+
+    def __init__(self, low: int, high: int, **kwargs: Any) -> None:
+        super().__init__(strict=True, validate=validate.Range(low, high), **kwargs)
+
+
+class Share(fields.Float):
+    """A number of a JSON body within bounds; no text."""
+
+    def __init__(self, low: float, high: float, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(low, high), **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> float:
+        if isinstance(value, str):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class FlagText(fields.Field[bool]):
+    """`true` or `false`, as a query parameter carries it."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> bool:  # noqa: ARG002
+        if value not in ("true", "false", "1", "0"):
+            raise ValidationError("must be true or false")
+        return value in ("true", "1")
+
+
+class AsOf(fields.Field[datetime]):
+    """A moment that is not in the future: RFC 3339 with a zone, or a date and then its end."""
+
+    def __init__(self, now: Callable[[], datetime], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._now = now
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> datetime:  # noqa: ARG002
+        if not isinstance(value, str):
+            raise ValidationError("must be RFC 3339 text")
+        moment = _as_of(value)
+        if moment > self._now():
+            raise ValidationError(f"is in the future: {rfc3339(moment)}")
+        return moment
+
+
+def _as_of(text: str) -> datetime:
+    try:
+        if _DATE.fullmatch(text):
+            return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
+        return parse_rfc3339(_with_zone(text).upper())
+    except (ValueError, OverflowError):
+        raise ValidationError("must be RFC 3339 with a zone, or a date: no such moment") from None
+
+
+def _with_zone(text: str) -> str:
+    found = _MOMENT.fullmatch(text)
+    if found is None:
+        raise ValidationError(
+            "must be RFC 3339 with a zone, such as 2024-05-31T16:00:00Z, or a date"
+        )
+    if found["zone"] is None:
+        raise ValidationError("has no zone; end it with Z or an offset")
+    if found["zone"].startswith(" "):
+        raise ValidationError("has a space before its offset; send + as %2B")
+    return text
+
+
+class Moment(fields.Field[datetime]):
+    """A moment on its way out: RFC 3339 in UTC with `Z`."""
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
+        return None if value is None else rfc3339(value)
+
+
+class Nothing(Schema):
+    """No parameters, no fields."""
+
+
+class OfModel(Schema):
+    """Anything that concerns a model line; there is only `main` so far."""
+
+    model = fields.String(load_default=MODEL)
+
+    @post_load
+    def only_main(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Drop `model`; raises ModelNotFound for a line that does not exist."""
+        line = data.pop("model")
+        if line != MODEL:
+            raise ModelNotFound(line)
+        return data
+
+
+def path_version(text: str) -> str:
+    """A version from a path; raises ModelNotFound for what can't be one."""
+    if not Version.pattern.fullmatch(text):
+        raise ModelNotFound(text)
+    return text

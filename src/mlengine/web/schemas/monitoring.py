@@ -1,0 +1,106 @@
+"""The four `/monitoring` routes."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+from mlengine.web.schemas.fields import (
+    Cursor,
+    EventKind,
+    Moment,
+    OfModel,
+    Version,
+    WholeText,
+)
+
+_DAY = 86_400
+
+
+class DriftQuery(OfModel):
+    """`window` counts distinct bars, the newest first."""
+
+    window = WholeText(1, 100_000, load_default=250)
+    version = Version(load_default=None)
+
+
+class HistoryQuery(Schema):
+    kind = EventKind(load_default=None)
+    limit = WholeText(1, 1000, load_default=50)
+    cursor = Cursor(load_default=None)
+
+
+class FreshnessQuery(OfModel):
+    """Only `model=`."""
+
+
+class LatencyQuery(Schema):
+    """`window` is in seconds."""
+
+    window = WholeText(1, 30 * _DAY, load_default=3600)
+
+
+class FeatureDriftOut(Schema):
+    feature = fields.String()
+    psi = fields.Float()
+    ks = fields.Float()
+    threshold = fields.Float()
+    drifted = fields.Boolean()
+
+
+class DriftOut(Schema):
+    status = fields.String(attribute="report.status")
+    model_version = fields.String()
+    n_reference = fields.Integer(attribute="report.n_reference")
+    n_current = fields.Integer(attribute="report.n_current")
+    features = fields.List(fields.Nested(FeatureDriftOut), attribute="report.features")
+    prediction_drift = fields.Nested(FeatureDriftOut, attribute="report.prediction_drift")
+
+
+class EventOut(Schema):
+    kind = fields.String()
+    at = Moment()
+    version = fields.String()
+    actor = fields.String()
+    details = fields.Raw()
+
+
+class HistoryOut(Schema):
+    events = fields.List(fields.Nested(EventOut), attribute="rows")
+    next_cursor = fields.String()
+
+
+class SymbolFreshnessOut(Schema):
+    symbol = fields.String()
+    last_bar = Moment()
+    age_seconds = fields.Float()
+    age_bars = fields.Float()
+    stale = fields.Boolean()
+
+
+class ModelFreshnessOut(Schema):
+    version = fields.String()
+    trained_at = Moment()
+    age_seconds = fields.Float()
+    trained_through = Moment()
+
+
+class FreshnessOut(Schema):
+    symbols = fields.List(fields.Nested(SymbolFreshnessOut))
+    model = fields.Nested(ModelFreshnessOut)
+    last_prediction_at = Moment()
+
+
+class StageOut(Schema):
+    route = fields.String()
+    stage = fields.String()
+    count = fields.Integer()
+    p50_ms = fields.Float()
+    p90_ms = fields.Float()
+    p99_ms = fields.Float()
+    max_ms = fields.Float()
+    error_rate = fields.Float()
+
+
+class LatencyOut(Schema):
+    window_seconds = fields.Integer()
+    routes = fields.List(fields.Nested(StageOut))

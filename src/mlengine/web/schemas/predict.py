@@ -1,0 +1,173 @@
+"""`/predict`, `/predict/batch` and `/predictions/recent`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_dump, validates
+
+from mlengine.core.prediction import AuditRow, FailedPrediction, Prediction
+from mlengine.errors import InvalidRequest
+from mlengine.web.requests import moment, settings
+from mlengine.web.schemas.features import FeatureSetOut
+from mlengine.web.schemas.fields import (
+    AsOf,
+    Cursor,
+    FlagText,
+    Moment,
+    OfModel,
+    Symbol,
+    Version,
+    WholeText,
+)
+
+_ECHOED_CHARACTERS = 128
+
+
+class PredictQuery(OfModel):
+    symbol = Symbol(required=True)
+    as_of = AsOf(moment, load_default=None)
+    version = Version(load_default=None)
+    explain = FlagText(load_default=False)
+
+
+class BatchBody(OfModel):
+    """`symbols` are any text here: one that is no symbol is its own item's error."""
+
+    symbols = fields.List(fields.String(), required=True)
+    as_of = AsOf(moment, load_default=None, allow_none=True)
+    version = Version(load_default=None, allow_none=True)
+
+    @validates("symbols")
+    def within_bounds(self, symbols: list[str], **_: Any) -> None:
+        most = settings().max_batch_symbols
+        if not 1 <= len(symbols) <= most:
+            raise ValidationError(f"must hold 1 to {most} symbols")
+
+
+class RecentQuery(OfModel):
+    limit = WholeText(1, 1000, load_default=50)
+    symbol = Symbol(load_default=None)
+    version = Version(load_default=None)
+    cursor = Cursor(load_default=None)
+
+
+class LatencyOut(Schema):
+    bars = fields.Float()
+    features = fields.Float()
+    model = fields.Float()
+    total = fields.Float()
+
+
+class ContributionOut(Schema):
+    feature = fields.String()
+    value = fields.Float()
+    contribution = fields.Float()
+
+
+class PredictionOut(Schema):
+    prediction_id = fields.String()
+    request_id = fields.String()
+    symbol = fields.String()
+    interval = fields.String()
+    as_of = Moment()
+    bar_timestamp = Moment()
+    horizon_bars = fields.Integer()
+    objective = fields.String()
+    probability_up = fields.Float()
+    expected_return = fields.Float()
+    prediction = fields.String()
+    confidence = fields.Float()
+    model_version = fields.String()
+    model_fingerprint = fields.String()
+    feature_set = fields.Nested(FeatureSetOut)
+    bars_hash = fields.String()
+    trained_through = Moment()
+    in_sample = fields.Boolean()
+    known_symbol = fields.Boolean()
+    base_rate = fields.Float()
+    stale = fields.Boolean()
+    degraded = fields.Boolean()
+    latency_ms = fields.Nested(LatencyOut)
+    contributions = fields.List(fields.Nested(ContributionOut))
+
+    @post_dump
+    def explained_only_when_asked(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if data.get("contributions", ...) is None:
+            del data["contributions"]
+        return data
+
+
+PREDICTION_OUT = PredictionOut()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The symbols of a batch; what is no symbol never reaches a service."""
+
+    symbols: tuple[str, ...]
+
+    @property
+    def valid(self) -> tuple[str, ...]:
+        return tuple(each for each in self.symbols if _is_symbol(each))
+
+    def answer(
+        self, model_version: str, results: Sequence[Prediction | FailedPrediction]
+    ) -> dict[str, Any]:
+        """The body of `/predict/batch`: `results` of the valid symbols, put back in order."""
+        remaining = iter(results)
+        items = [
+            _item(next(remaining)) if Symbol.pattern.fullmatch(each) else _refused(each)
+            for each in self.symbols
+        ]
+        succeeded = sum(item["status"] == "ok" for item in items)
+        return {
+            "model_version": model_version,
+            "results": items,
+            "summary": {
+                "requested": len(items),
+                "succeeded": succeeded,
+                "failed": len(items) - succeeded,
+            },
+        }
+
+
+def _is_symbol(text: str) -> bool:
+    return Symbol.pattern.fullmatch(text) is not None
+
+
+def _item(result: Prediction | FailedPrediction) -> dict[str, Any]:
+    if isinstance(result, FailedPrediction):
+        failure = _error(result.symbol, result.error_code, result.detail)
+        return {**failure, "prediction_id": result.prediction_id}
+    return {"symbol": result.symbol, "status": "ok", **PREDICTION_OUT.dump(result)}
+
+
+def _refused(text: str) -> dict[str, Any]:
+    return _error(text[:_ECHOED_CHARACTERS], InvalidRequest.code, f"must be {Symbol.rule}")
+
+
+def _error(symbol: str, code: str, detail: str) -> dict[str, Any]:
+    return {"symbol": symbol, "status": "error", "error": {"code": code, "detail": detail}}
+
+
+class RecentRowOut(PredictionOut):
+    """As `/predict`, with when and where; a failure has nulls and its error."""
+
+    status = fields.Method("outcome")
+    error = fields.Method("refusal")
+    at = Moment()
+    route = fields.String()
+
+    def outcome(self, row: AuditRow) -> str:
+        return "ok" if row.ok else "error"
+
+    def refusal(self, row: AuditRow) -> dict[str, str | None] | None:
+        return None if row.ok else {"code": row.error_code, "detail": row.error_detail}
+
+
+class RecentOut(Schema):
+    predictions = fields.List(fields.Nested(RecentRowOut), attribute="rows")
+    next_cursor = fields.String()

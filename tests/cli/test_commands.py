@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskCliRunner
+from tests.platforms import make_engine, settings
+from tests.queue_process import QueueProcess
+
+from mlengine.app import create_app
+from mlengine.bootstrap import Engine
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return make_engine(tmp_path, models=2)
+
+
+@pytest.fixture
+def runner(engine: Engine, tmp_path: Path) -> FlaskCliRunner:
+    return create_app(settings(tmp_path), engine=engine).test_cli_runner()
+
+
+def said(runner: FlaskCliRunner, *arguments: str) -> object:
+    result = runner.invoke(args=[*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_models_are_listed_shown_and_verified(runner: FlaskCliRunner) -> None:
+    table = runner.invoke(args=["models", "list"]).stdout.splitlines()
+    assert table[0].split()[:2] == ["version", "status"]
+    assert [line.split()[:2] for line in table[1:]] == [["v1", "active"], ["v2", "available"]]
+    listed = said(runner, "models", "list")
+    assert isinstance(listed, dict)
+    assert listed["active_version"] == "v1"
+    shown = json.loads(runner.invoke(args=["models", "show", "v1"]).stdout)
+    assert (shown["version"], shown["is_active"]) == ("v1", True)
+    assert "yes" in runner.invoke(args=["models", "verify"]).stdout
+
+
+def test_activation_rollback_and_reload(runner: FlaskCliRunner) -> None:
+    assert "v2 is active" in runner.invoke(args=["models", "activate", "v2"]).stdout
+    assert "v1 is active again" in runner.invoke(args=["models", "rollback"]).stdout
+    assert "v1 loaded" in runner.invoke(args=["reload"]).stdout
+    again = said(runner, "models", "activate", "v2")
+    assert isinstance(again, dict)
+    assert again["previous_version"] == "v1"
+    kinds = runner.invoke(args=["monitor", "history"]).stdout
+    assert "rolled_back" in kinds
+    assert "reloaded" in kinds
+
+
+def test_a_damaged_version_fails_the_check(runner: FlaskCliRunner, engine: Engine) -> None:
+    (engine.models.registry.directory / "v2" / "model.txt").write_bytes(b"x")
+    result = runner.invoke(args=["models", "verify"])
+    assert result.exit_code == 1
+    assert "model.txt differs from its digest" in result.stdout
+    assert "-" in runner.invoke(args=["models", "verify", "v1"]).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["models", "show", "v9"], 3),
+        (["models", "activate", "../v1"], 3),
+        (["predict", "NONE"], 3),
+        (["features", "AAA", "--as-of", "1999-01-01"], 1),
+        (["features", "AAA", "--as-of", "2999-01-01"], 2),
+        (["features", "AAA", "--as-of", "2020-01-01T00:00:00"], 2),
+        (["train"], 5),
+        (["nonsense"], 2),
+    ],
+)
+def test_exit_codes_that_a_script_can_use(
+    runner: FlaskCliRunner, arguments: list[str], code: int
+) -> None:
+    result = runner.invoke(args=arguments)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+
+
+def test_predictions_stand_in_the_audit(runner: FlaskCliRunner) -> None:
+    assert "probability up" in runner.invoke(args=["predict", "AAA", "--explain"]).stdout
+    answer = said(runner, "predict", "AAA", "--as-of", "2020-12-01")
+    assert isinstance(answer, dict)
+    assert answer["bar_timestamp"] == "2020-12-01T00:00:00Z"
+    assert "AAA" in runner.invoke(args=["audit", "tail"]).stdout
+    tail = said(runner, "audit", "tail", "--limit", "1")
+    assert isinstance(tail, dict)
+    assert tail["rows"][0]["prediction_id"] == answer["prediction_id"]
+    assert runner.invoke(args=["audit", "clear"], input="n\n").exit_code == 1
+    assert "2 predictions deleted" in runner.invoke(args=["audit", "clear", "--yes"]).stdout
+
+
+def test_features_and_bars(runner: FlaskCliRunner) -> None:
+    assert "feature" in runner.invoke(args=["features", "AAA", "--limit", "2"]).stdout
+    rows = said(runner, "features", "AAA", "--limit", "3")
+    assert isinstance(rows, list)
+    assert len(rows) == 3
+    assert "400" in runner.invoke(args=["bars", "fetch", "AAA"]).stdout
+    stored = said(runner, "bars", "show", "AAA", "--stored", "--limit", "5")
+    assert stored == said(runner, "bars", "show", "AAA", "--limit", "5")
+    assert "volume" in runner.invoke(args=["bars", "show", "BBB"]).stdout
+    report = said(runner, "bars", "fetch", "BBB")
+    assert isinstance(report, dict)
+    assert report["BBB"]["accepted"] == 400
+
+
+@pytest.mark.parametrize("what", ["drift", "freshness", "latency"])
+def test_monitoring_for_the_terminal(runner: FlaskCliRunner, what: str) -> None:
+    assert json.loads(runner.invoke(args=["monitor", what]).stdout)
+
+
+def test_the_database_is_upgraded(runner: FlaskCliRunner) -> None:
+    assert "newest schema" in runner.invoke(args=["db", "upgrade"]).stdout
+
+
+def test_a_training_is_enqueued_once(tmp_path: Path) -> None:
+    with QueueProcess() as queue:
+        engine = make_engine(tmp_path, models=0, REDIS_URL=queue.url)
+        runner = create_app(settings(tmp_path), engine=engine).test_cli_runner()
+        assert "is queued" in runner.invoke(args=["train"]).stdout
+        busy = runner.invoke(args=["train"])
+        assert busy.exit_code == 4
+        assert "training_in_progress" in busy.stderr
+
+
+def test_the_first_training_is_not_asked_for_where_a_model_is_active(
+    runner: FlaskCliRunner,
+) -> None:
+    result = runner.invoke(args=["train", "--first", "--wait"])
+    assert (result.exit_code, result.stdout) == (0, "a model is active already\n")

@@ -1,0 +1,40 @@
+"""Fixtures of every room: nothing here reads the machine's environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlengine.config import Settings
+from tests.settings_read import settings_read
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No `.env` and no setting of this machine reaches a test or its children."""
+    monkeypatch.setenv("FLASK_SKIP_DOTENV", "1")
+    for name in settings_read():
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """A development platform on the sample, in a folder of its own."""
+    return {
+        "ENV": "development",
+        "ADMIN_API_KEY": "test-key",
+        "ARTIFACTS_DIR": str(tmp_path / "artifacts"),
+        "RATE_LIMIT_REQUESTS": "0",
+    }
+
+
+@pytest.fixture
+def make_settings(environ: dict[str, str]) -> Callable[..., Settings]:
+    """Settings from `environ` with some variables changed."""
+
+    def make(**changed: str) -> Settings:
+        return Settings.from_env({**environ, **changed})
+
+    return make

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import hashlib
+import struct
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from tests.factories import START, panel, random_bars
+
+from mlengine.core.bars import (
+    BARS_SCHEMA,
+    RAW_SCHEMA,
+    bars_hash,
+    clean_bars,
+    known_at,
+    panel_hash,
+)
+from mlengine.errors import UpstreamInvalid
+
+DAY = timedelta(days=1)
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+GOOD = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 500.0}
+
+
+def raw(*rows: dict[str, object]) -> pl.DataFrame:
+    """Candles in RAW_SCHEMA: good ones of successive days, but for what `rows` say."""
+    full = [
+        {"symbol": "AAA", "timestamp": START + i * DAY, **GOOD, **row} for i, row in enumerate(rows)
+    ]
+    return pl.DataFrame(full, schema=RAW_SCHEMA)
+
+
+def judge(*rows: dict[str, object], now: datetime = NOW):
+    return clean_bars(raw(*rows), interval="1d", now=now)
+
+
+def test_sane_bars_pass_unchanged():
+    bars = random_bars(rows=50)
+    clean = clean_bars(
+        bars.match_to_schema(RAW_SCHEMA, missing_columns="insert"), interval="1d", now=NOW
+    )
+    assert clean.frame.equals(bars)
+    assert (clean.report.accepted, clean.report.mended, clean.report.dropped) == (50, {}, {})
+    assert clean.report.rejected == 0
+
+
+def test_no_candles_are_no_bars():
+    clean = judge()
+    assert clean.frame.schema == pl.Schema(BARS_SCHEMA)
+    assert clean.report.accepted == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"close": None}, "not_finite"),
+        ({"volume": float("nan")}, "not_finite"),
+        ({"high": float("inf")}, "not_finite"),
+        ({"low": 0.0}, "not_positive"),
+        ({"open": -1.0}, "not_positive"),
+        ({"volume": -1.0}, "negative_volume"),
+        ({"high": 10.5}, "ohlc_order"),
+        ({"low": 10.5}, "ohlc_order"),
+        ({"high": 8.0}, "ohlc_order"),
+        ({"final": False}, "unfinished"),
+        ({"closes_at": NOW + DAY}, "unfinished"),
+        ({"timestamp": NOW - DAY / 2}, "unfinished"),
+        ({"timestamp": NOW + DAY}, "future"),
+        ({"timestamp": NOW + DAY, "final": True}, "future"),
+    ],
+)
+def test_a_bad_candle_is_dropped_for_its_reason(fault, reason):
+    clean = judge({}, fault, {})
+    assert clean.report.dropped == {reason: 1}
+    assert clean.report.accepted == clean.frame.height == 2
+    assert clean.report.rejected == (0 if reason == "unfinished" else 1)
+
+
+def test_a_bar_is_final_at_the_moment_its_interval_ends():
+    last = {"timestamp": NOW - DAY}
+    assert judge(last, now=NOW).report.accepted == 1
+    assert judge(last, now=NOW - timedelta(microseconds=1)).report.dropped == {"unfinished": 1}
+
+
+def test_its_own_word_decides_before_the_interval_does():
+    early = {"timestamp": NOW - DAY / 2}
+    assert judge({**early, "final": True}).report.accepted == 1
+    assert judge({**early, "closes_at": NOW}).report.accepted == 1
+    assert judge({**early, "final": True, "closes_at": NOW + DAY}).report.accepted == 1
+
+
+def test_a_day_without_trade_keeps_its_bar():
+    assert judge({"volume": 0.0}).report.accepted == 1
+
+
+def test_rounding_widens_high_and_low():
+    clean = judge({"high": 11.0 * (1 - 5e-7)}, {"low": 10.0 * (1 + 5e-7)}, {})
+    assert clean.report.mended == {"ohlc_rounding": 2}
+    assert clean.frame["high"].to_list() == [11.0, 12.0, 12.0]
+    assert clean.frame["low"].to_list() == [9.0, 10.0, 9.0]
+
+
+def test_equal_duplicates_are_merged_and_disorder_is_sorted():
+    clean = judge({}, {}, {"timestamp": START}, {"timestamp": START - DAY})
+    assert clean.report.mended == {"duplicate": 1, "reordered": 1}
+    assert clean.frame["timestamp"].to_list() == [START - DAY, START, START + DAY]
+
+
+def test_negative_zero_volume_is_no_other_value():
+    clean = judge({"volume": 0.0}, {"timestamp": START, "volume": -0.0})
+    assert clean.report.mended == {"duplicate": 1}
+
+
+def test_conflicting_duplicates_refuse_the_answer():
+    with pytest.raises(
+        UpstreamInvalid, match="conflicting bars for 1 timestamps, first 2020-01-01"
+    ):
+        judge({}, {"timestamp": START, "close": 10.5})
+
+
+def test_a_bad_or_unfinished_twin_is_no_conflict():
+    clean = judge({}, {"timestamp": START, "close": None}, {"timestamp": START, "final": False})
+    assert clean.report.dropped == {"not_finite": 1, "unfinished": 1}
+    assert clean.report.accepted == 1
+
+
+def test_known_are_the_bars_that_ended_by_then():
+    bars = random_bars(rows=5)
+    assert known_at(bars, interval="1d", as_of=START + 3 * DAY).height == 3
+    assert known_at(bars, interval="1d", as_of=START + 3 * DAY - DAY / 2).height == 2
+    assert known_at(bars, interval="1d", as_of=datetime(1, 1, 1, tzinfo=UTC)).height == 0
+
+
+def test_the_hash_is_over_little_endian_columns():
+    bars = random_bars("Ä", rows=3)
+    expected = hashlib.sha256()
+    expected.update(struct.pack("<q", 2) + "Ä".encode() + struct.pack("<q", 3))
+    micros = [int(at.timestamp()) * 1_000_000 for at in bars["timestamp"]]
+    expected.update(struct.pack("<3q", *micros))
+    for name in ("open", "high", "low", "close", "volume"):
+        expected.update(struct.pack("<3d", *bars[name]))
+    assert bars_hash(bars) == expected.hexdigest() == panel_hash(bars)
+
+
+def test_the_hash_sees_every_value_and_nothing_else():
+    bars = random_bars(rows=20)
+    seen = {bars_hash(bars), bars_hash(bars.head(19)), bars_hash(random_bars("AAB", rows=20))}
+    for name in ("open", "high", "low", "close", "volume"):
+        nudged = bars.with_columns(
+            pl.when(pl.int_range(pl.len()) == 7)
+            .then(pl.col(name) * (1 + 2.3e-16))
+            .otherwise(name)
+            .alias(name)
+        )
+        seen.add(bars_hash(nudged))
+    shifted = bars.with_columns(pl.col("timestamp") + timedelta(microseconds=1))
+    seen.add(bars_hash(shifted))
+    assert len(seen) == 9
+    rechunked = pl.concat([bars.head(3), bars.tail(17)], rechunk=False)
+    assert bars_hash(rechunked) == bars_hash(bars)
+
+
+def test_the_hash_knows_one_zero_and_one_nan():
+    def of(volume):
+        return bars_hash(random_bars(rows=1).with_columns(volume=pl.lit(volume, pl.Float64)))
+
+    negative_nan = struct.unpack("<d", struct.pack("<Q", 0xFFF8_0000_0000_0001))[0]
+    assert of(-0.0) == of(0.0)
+    assert of(float("nan")) == of(negative_nan) == of(None) != of(0.0)
+
+
+def test_the_panel_hash_ignores_the_order_of_rows():
+    bars = panel(3, rows=10)
+    shuffled = bars.sample(fraction=1.0, shuffle=True, seed=3)
+    assert panel_hash(shuffled) == panel_hash(bars)
+    assert panel_hash(bars.filter(pl.col("symbol") != "S01")) != panel_hash(bars)
+
+
+def test_the_bars_of_two_symbols_have_no_bars_hash():
+    with pytest.raises(ValueError, match="one symbol"):
+        bars_hash(panel(2, rows=2))

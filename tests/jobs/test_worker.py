@@ -1,0 +1,148 @@
+"""The real `worker.py` with a real training that hangs in a silent upstream."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.queue_process import QueueProcess
+from tests.supervised import alive, eventually
+
+from mlengine import config
+from mlengine.bootstrap import Control, build_control
+from mlengine.config import Settings
+from mlengine.jobs.worker import Upkeep
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Rig:
+    """A worker in a process of its own, with a run that never ends."""
+
+    def __init__(self, queue: QueueProcess, upstream: str) -> None:
+        self.queue = queue
+        self.environ = {
+            "ARTIFACTS_DIR": str(queue.artifacts),
+            "MARKET_DATA_BASE_URL": upstream,
+            "MARKET_DATA_TIMEOUT_SECONDS": "60",
+            "MARKET_DATA_DEADLINE_SECONDS": "60",
+        }
+        self.control: Control = build_control(Settings.from_env(self.environ))
+        self.control.migrate()
+
+    def claim(self, run_id: str) -> None:
+        """A queued run without a job, as a lost queue leaves it."""
+        self.control.runs.runs.claim(
+            run_id,
+            spec=json.dumps(self.control.runs.defaults.to_dict()),
+            actor="test",
+            request_id="request",
+            now=datetime.now(UTC),
+        )
+
+    def state(self) -> str:
+        run = self.control.runs.status(None, now=datetime.now(UTC))
+        assert run is not None
+        return str(run.state)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "worker.py"], cwd=ROOT, env=config.environment_for_child(self.environ)
+        )
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with QueueProcess() as queue, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        yield Rig(queue, f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_swept_run_is_worked_on_and_no_horse_outlives_a_killed_worker(rig: Rig) -> None:
+    rig.claim("run-1")
+    worker = rig.start()
+    try:
+        assert eventually(lambda: rig.state() == "running", seconds=20)
+        (horse,) = _children(worker.pid)
+        command = Path(f"/proc/{horse}/cmdline").read_text()
+        assert "mlengine.jobs.horse" in command
+        assert rig.queue.url not in command
+    finally:
+        worker.kill()
+        worker.wait()
+    assert eventually(lambda: not alive(horse), seconds=3)
+
+
+def test_two_sigterms_end_a_worker_and_its_training(rig: Rig) -> None:
+    rig.claim("run-1")
+    worker = rig.start()
+    try:
+        assert eventually(lambda: rig.state() == "running", seconds=20)
+        (horse,) = _children(worker.pid)
+        worker.send_signal(signal.SIGTERM)
+        time.sleep(1.1)
+        assert worker.poll() is None
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(timeout=3)
+        assert eventually(lambda: not alive(horse), seconds=1)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
+def test_a_worker_without_queue_says_so_in_one_line(tmp_path: Path) -> None:
+    for environ in ({}, {"REDIS_URL": "redis://127.0.0.1:1"}, {"WEB_WORKERS": "many"}):
+        chosen = {"ARTIFACTS_DIR": str(tmp_path), **environ}
+        said = subprocess.run(
+            [sys.executable, "worker.py"],
+            cwd=ROOT,
+            env=config.environment_for_child(chosen),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert said.returncode == 1
+        assert said.stderr.startswith("mlengine: ")
+        assert said.stderr.count("\n") == 1
+
+
+def test_a_training_that_can_not_begin_fails_its_run(rig: Rig) -> None:
+    rig.claim("run-1")
+    rig.environ["TRAIN_FEATURE_SET"] = "unheard-of"
+    worker = rig.start()
+    try:
+        assert eventually(lambda: rig.state() == "failed", seconds=20)
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_upkeep_that_fails_is_logged_and_over(caplog: pytest.LogCaptureFixture) -> None:
+    environ = {"AUDIT_DATABASE_URL": "sqlite:////nonexistent/audit.db"}
+    control = build_control(Settings.from_env(environ))
+    upkeep = Upkeep(control.runs, lambda: datetime.now(UTC))
+    upkeep.sweep()
+    upkeep.settle("run-1")
+    assert caplog.text.count("upkeep_of_runs_failed") == 2
+
+
+def test_the_worker_process_loads_neither_polars_nor_lightgbm() -> None:
+    code = "import sys, mlengine.jobs.worker; print(*{name.split('.')[0] for name in sys.modules})"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"polars", "lightgbm", "flask"} & set(said.stdout.split())
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -1,0 +1,57 @@
+"""A whole engine on random bars: files upstream, SQLite, a published tiny model."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+from tests.factories import random_bars
+from tests.published import publish
+
+from mlengine.bootstrap import Engine, build_engine
+from mlengine.config import Settings
+
+SYMBOLS = ("AAA", "BBB", "CCC")
+ROWS = 400
+NOW = datetime(2021, 3, 1, tzinfo=UTC)
+
+
+def bars_folder(directory: Path, *, symbols: tuple[str, ...] = SYMBOLS, rows: int = ROWS) -> Path:
+    """Daily bars of each symbol as Parquet files, from 2020-01-01 on."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for symbol in symbols:
+        random_bars(symbol, rows=rows).write_parquet(directory / f"{symbol}.parquet")
+    return directory
+
+
+def settings(folder: Path, **changed: str) -> Settings:
+    """Settings of a platform below `folder`."""
+    environ = {
+        "ADMIN_API_KEY": "test-key",
+        "ARTIFACTS_DIR": str(folder / "artifacts"),
+        "MARKET_DATA_DIR": str(folder / "bars"),
+        "MARKET_DATA_CACHE_SECONDS": "0",
+        "TRAIN_SYMBOLS": ",".join(SYMBOLS),
+        "TRAIN_CV_FOLDS": "2",
+        "RATE_LIMIT_REQUESTS": "0",
+        "LOG_LEVEL": "WARNING",
+    }
+    return Settings.from_env({**environ, **changed})
+
+
+def make_engine(folder: Path, *, models: int = 1, **changed: str) -> Engine:
+    """An engine with a migrated database and `models` tiny versions, v1 active."""
+    bars_folder(folder / "bars")
+    engine = build_engine(settings(folder, **changed))
+    engine.migrate()
+    for seed in range(1, models + 1):
+        publish(engine.models.registry.directory, seed=seed, run_id=f"run{seed}")
+    if models:
+        engine.models.activate("v1", actor="test", reason="first", now=NOW)
+    return engine
+
+
+def window(symbol: str, rows: int = 64) -> pl.DataFrame:
+    """The newest bars that the upstream of `make_engine` serves."""
+    return random_bars(symbol, rows=ROWS).tail(rows)

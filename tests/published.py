@@ -1,0 +1,136 @@
+"""Tiny real models: a booster of five trees, and the manifest of a version that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mlengine.core.features import CORE, FeatureSet
+from mlengine.core.gate import Decision
+from mlengine.core.manifest import (
+    BarsEntry,
+    DataEntry,
+    FeatureSetEntry,
+    LabelEntry,
+    Manifest,
+    Part,
+    SplitEntry,
+)
+from mlengine.core.model import Recipe, Sample, fit
+from mlengine.stores import frames
+from mlengine.stores.registry import Registry
+
+CREATED = datetime(2021, 1, 1, tzinfo=UTC)
+TRAINED_THROUGH = datetime(2020, 9, 1, tzinfo=UTC)
+
+
+@cache
+def tiny_text(names: tuple[str, ...], *, objective: str = "direction", seed: int = 1) -> str:
+    """LightGBM text of five trees over columns of these names."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(400, len(names)))
+    labels = features[:, 0] + features[:, 1] + rng.normal(size=400)
+    if objective == "direction":
+        labels = (labels > 0).astype(np.float64)
+    recipe = Recipe(objective, seed, 1, rounds=5, early_stopping_rounds=5, params={"num_leaves": 4})
+    return fit(
+        recipe,
+        names=names,
+        train=Sample(features[:300], labels[:300]),
+        stop=Sample(features[300:], labels[300:]),
+    ).text
+
+
+def draft(feature_set: FeatureSet = CORE, *, run_id: str = "run", **changed: object) -> Manifest:
+    """A manifest before it is published."""
+    part = Part(start=CREATED, end=CREATED, rows=1)
+    manifest = Manifest(
+        run_id=run_id,
+        actor="test",
+        created_at=CREATED,
+        objective="direction",
+        horizon_bars=5,
+        label_delay_bars=0,
+        interval="1d",
+        feature_set=FeatureSetEntry(
+            feature_set.name,
+            feature_set.version,
+            feature_set.hash,
+            feature_set.window_bars,
+            feature_set.names,
+        ),
+        label=LabelEntry("forward_return_sign", 5, 0),
+        seed=1,
+        params={"num_leaves": 4},
+        num_threads=1,
+        rounds=5,
+        early_stopping_rounds=5,
+        best_iteration=5,
+        data=DataEntry(
+            start=CREATED,
+            end=CREATED,
+            lookback=0,
+            symbols=("AAA",),
+            holdout_only_symbols=(),
+            skipped_symbols=(),
+            rows=1,
+            labelled_rows=1,
+            bars_sha256="0" * 64,
+            bars_report=BarsEntry(1, {}, {}),
+        ),
+        split=SplitEntry(0.2, 0, part, part, part, 0, 0),
+        folds=(),
+        metrics={},
+        base_rate=0.5,
+        zero_share=0.0,
+        served="candidate",
+        trained_through=TRAINED_THROUGH,
+        candidate_trained_through=TRAINED_THROUGH,
+        selected_through=None,
+        importances={},
+        fingerprint="f" * 64,
+        candidate_fingerprint="f" * 64,
+        libraries={},
+        gate=Decision("always", True, "policy_always", None, {}),
+    )
+    return replace(manifest, **changed)  # type: ignore[arg-type]
+
+
+def tiny_files(
+    feature_set: FeatureSet = CORE, *, objective: str = "direction", seed: int = 1
+) -> Mapping[str, bytes]:
+    """The files beside the manifest."""
+    rng = np.random.default_rng(seed)
+    reference = pl.DataFrame(rng.normal(size=(100, len(feature_set.names))), feature_set.names)
+    return {
+        "model.txt": tiny_text(feature_set.names, objective=objective, seed=seed).encode(),
+        "reference.parquet": frames.to_parquet(
+            reference.with_columns(prediction=pl.lit(0.5), symbol=pl.lit("AAA"))
+        ),
+        "holdout.parquet": frames.to_parquet(reference.head(1)),
+    }
+
+
+def publish(
+    directory: Path,
+    *,
+    feature_set: FeatureSet = CORE,
+    seed: int = 1,
+    entry: FeatureSetEntry | None = None,
+    **changed: object,
+) -> Manifest:
+    """Publish a tiny model as the next version; `entry` is what its manifest claims of the set."""
+    if entry:
+        changed["feature_set"] = entry
+    objective = str(changed.get("objective", "direction"))
+    return Registry(directory).publish(
+        replace(draft(feature_set), **changed),  # type: ignore[arg-type]
+        tiny_files(feature_set, objective=objective, seed=seed),
+        fence=lambda: None,
+    )

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from tests.factories import random_bars
+from tests.upstream import Fault, LoopbackUpstream, queries
+
+from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.services.bars import BarService
+from mlengine.stores.bars import BarStore
+from mlengine.stores.checks import Checks
+from mlengine.stores.market_data.http import HttpMarketData
+from mlengine.stores.market_data.sample import SampleMarketData
+
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
+TODAY = datetime(2024, 6, 1, tzinfo=UTC)
+BARS = random_bars(rows=500, start=TODAY - 499 * DAY)
+FINAL = BARS.head(499)
+
+
+@pytest.fixture
+def upstream() -> Iterator[LoopbackUpstream]:
+    with LoopbackUpstream(BARS) as running:
+        yield running
+
+
+@pytest.fixture
+def service(upstream, tmp_path) -> BarService:
+    market = HttpMarketData(
+        upstream.url,
+        timeout_seconds=2,
+        retry_attempts=0,
+        retry_backoff_seconds=0,
+        deadline_seconds=5,
+    )
+    return BarService(market, BarStore(tmp_path), "1d", 5.0, Checks())
+
+
+def test_the_newest_final_bars_come_oldest_first(service):
+    clean = service.history("AAA", bars=64, as_of=None, now=NOW)
+    assert clean.frame.equals(FINAL.tail(64))
+    assert clean.report.accepted == 64
+    assert clean.report.dropped == {"unfinished": 1}
+    assert service.checks.state("upstream") == "ok"
+
+
+def test_no_more_is_asked_for_than_is_needed(service, upstream):
+    service.history("AAA", bars=64, as_of=None, now=NOW)
+    assert queries(upstream.requests, "start") == ["2024-01-25T12:00:00Z"]
+    assert queries(upstream.requests, "end") == ["2024-06-01T12:00:00Z"]
+
+
+def test_all_bars_are_asked_for_from_the_epoch(service, upstream):
+    assert service.history("AAA", bars=0, as_of=None, now=NOW).frame.equals(FINAL)
+    assert queries(upstream.requests, "start") == ["1970-01-01T00:00:00Z"]
+
+
+def test_gaps_widen_the_question_until_there_are_enough(service, upstream):
+    upstream.serve(pl.concat([BARS.head(450), BARS.tail(3)]))
+    clean = service.history("AAA", bars=20, as_of=None, now=NOW)
+    assert clean.frame["timestamp"].to_list()[-3:-1] == [TODAY - 49 * DAY - DAY, TODAY - 2 * DAY]
+    assert clean.frame.height == 20
+    assert queries(upstream.requests, "start") == ["2024-04-22T12:00:00Z", "2023-07-10T12:00:00Z"]
+
+
+def test_fewer_bars_come_when_there_are_no_more(service, upstream):
+    assert service.history("AAA", bars=5000, as_of=None, now=NOW).frame.height == 499
+    assert service.history("AAA", bars=490, as_of=NOW - 400 * DAY, now=NOW).frame.height == 99
+
+
+def test_as_of_knows_only_bars_that_had_ended(service):
+    as_of = TODAY - 100 * DAY
+    at = service.history("AAA", bars=10, as_of=as_of, now=NOW).frame
+    assert at["timestamp"][-1] == as_of - DAY
+    before = service.history("AAA", bars=10, as_of=as_of - SECOND, now=NOW).frame
+    assert before["timestamp"][-1] == as_of - 2 * DAY
+    assert at.equals(FINAL.filter(pl.col("timestamp") < as_of).tail(10))
+
+
+def test_a_bar_called_final_early_counts_live_but_not_as_of(service, upstream):
+    upstream.shape = lambda candle: {**candle, "final": True}
+    live = service.history("AAA", bars=3, as_of=None, now=NOW).frame
+    strict = service.history("AAA", bars=3, as_of=NOW, now=NOW).frame
+    assert live["timestamp"][-1] == TODAY
+    assert strict["timestamp"][-1] == TODAY - DAY
+    assert live.height == strict.height == 3
+
+
+@pytest.mark.parametrize("year", [1, 1500, 1970])
+def test_long_ago_there_were_no_bars_and_nothing_is_asked(service, upstream, year):
+    clean = service.history("AAA", bars=10, as_of=datetime(year, 1, 1, tzinfo=UTC), now=NOW)
+    assert clean.frame.is_empty()
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("symbol", ["", "A\nB", "\ud800", "A" * 65, "\0"])
+def test_what_can_be_no_symbol_is_unknown_and_not_asked_for(service, upstream, symbol):
+    with pytest.raises(UnknownSymbol):
+        service.history(symbol, bars=5, as_of=None, now=NOW)
+    assert upstream.requests == []
+
+
+def test_absurdly_many_bars_are_all_bars(service):
+    assert service.history("AAA", bars=10**15, as_of=None, now=NOW).frame.equals(FINAL)
+
+
+def test_live_bars_are_kept_for_a_moment(service, upstream):
+    first = service.history("AAA", bars=64, as_of=None, now=NOW)
+    again = service.history("AAA", bars=60, as_of=None, now=NOW + 4 * SECOND)
+    assert again.frame.equals(first.frame.tail(60))
+    assert len(upstream.requests) == 1
+    service.history("AAA", bars=60, as_of=None, now=NOW + 5 * SECOND)
+    assert len(upstream.requests) == 2
+
+
+def test_the_past_is_answered_from_kept_bars_when_they_reach_far_enough(service, upstream):
+    service.history("AAA", bars=64, as_of=None, now=NOW)
+    as_of = TODAY - 9 * DAY
+    kept = service.history("AAA", bars=64, as_of=as_of, now=NOW)
+    assert len(upstream.requests) == 1
+    assert kept.frame.equals(FINAL.filter(pl.col("timestamp") < as_of).tail(64))
+    service.history("AAA", bars=64, as_of=TODAY - 90 * DAY, now=NOW)
+    assert len(upstream.requests) == 2
+    service.history("AAA", bars=0, as_of=as_of, now=NOW)
+    assert len(upstream.requests) == 3
+
+
+def test_a_moment_after_the_kept_answer_is_asked_anew(service, upstream):
+    service.history("AAA", bars=64, as_of=None, now=NOW)
+    service.history("AAA", bars=64, as_of=NOW + SECOND, now=NOW + 2 * SECOND)
+    assert len(upstream.requests) == 2
+
+
+def test_a_whole_history_answers_every_question(service, upstream):
+    service.history("AAA", bars=0, as_of=None, now=NOW)
+    service.history("AAA", bars=5000, as_of=None, now=NOW)
+    service.history("AAA", bars=0, as_of=TODAY - 300 * DAY, now=NOW)
+    assert len(upstream.requests) == 1
+
+
+def test_without_cache_time_every_question_is_asked(upstream, service, tmp_path):
+    fresh = BarService(service.market, BarStore(tmp_path), "1d", 0.0, Checks())
+    fresh.history("AAA", bars=5, as_of=None, now=NOW)
+    fresh.history("AAA", bars=5, as_of=None, now=NOW)
+    assert len(upstream.requests) == 2
+
+
+def test_what_was_rejected_is_told_once_with_its_reasons(service, upstream, caplog):
+    upstream.add("AAA", TODAY - DAY, {"time": "2024-05-31", "close": "n/a"})
+    upstream.add("AAA", TODAY - DAY, {"time": "2025-01-01", "close": "n/a"})
+    with caplog.at_level(logging.DEBUG, "mlengine.services.bars"):
+        clean = service.history("AAA", bars=5, as_of=None, now=NOW)
+        service.history("AAA", bars=5, as_of=None, now=NOW)
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.message == "bars judged"
+    assert record.dropped == clean.report.dropped == {"unfinished": 1, "not_finite": 1}
+    assert (record.symbol, record.interval, record.mended) == ("AAA", "1d", {})
+
+
+def test_a_clean_answer_is_no_warning(service, caplog):
+    with caplog.at_level(logging.DEBUG, "mlengine.services.bars"):
+        service.history("AAA", bars=5, as_of=None, now=NOW)
+    assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+
+
+def test_an_answer_of_bad_candles_only_is_invalid(service, upstream):
+    upstream.shape = lambda candle: {**candle, "close": -1}
+    with pytest.raises(UpstreamInvalid, match="not one of its candles can be used"):
+        service.history("AAA", bars=5, as_of=None, now=NOW)
+    assert service.checks.state("upstream") == "degraded"
+
+
+def test_conflicting_bars_are_invalid(service, upstream):
+    upstream.add("AAA", TODAY - 2 * DAY, {**FINAL.row(-2, named=True), "close": 1e9, "high": 1e9,
+                                          "timestamp": "2024-05-30"})  # fmt: skip
+    with pytest.raises(UpstreamInvalid, match="conflicting bars"):
+        service.history("AAA", bars=5, as_of=None, now=NOW)
+
+
+def test_checks_remember_how_the_upstream_did(service, upstream):
+    assert service.checks.state("upstream") == "unknown"
+    upstream.fail(Fault(status=503))
+    with pytest.raises(UpstreamUnavailable):
+        service.history("AAA", bars=5, as_of=None, now=NOW)
+    assert service.checks.state("upstream") == "down"
+    with pytest.raises(UnknownSymbol):
+        service.history("ZZZ", bars=5, as_of=None, now=NOW)
+    assert service.checks.state("upstream") == "ok"
+
+
+def test_a_fetch_stores_the_whole_history(service):
+    assert service.stored("AAA").is_empty()
+    clean = service.fetch("AAA", now=NOW)
+    assert clean.report.accepted == 499
+    assert service.stored("AAA").equals(clean.frame)
+    assert service.fetch("AAA", now=NOW + DAY).report.accepted == 500
+    assert service.stored("AAA").equals(BARS)
+    assert service.store.symbols("1d") == ["AAA"]
+
+
+def test_a_stale_sample_still_serves_its_newest_bars(tmp_path):
+    service = BarService(SampleMarketData(), BarStore(tmp_path), "1d", 5.0, Checks())
+    clean = service.history("AAPL", bars=64, as_of=None, now=NOW)
+    assert clean.frame["timestamp"][-1] == datetime(2013, 3, 1, tzinfo=UTC)
+    assert clean.report.accepted == 64
+    as_of = datetime(2008, 3, 1, tzinfo=UTC)
+    then = service.history("AAPL", bars=64, as_of=as_of, now=NOW).frame
+    assert then["timestamp"][-1] == datetime(2008, 2, 29, tzinfo=UTC)

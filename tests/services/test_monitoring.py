@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.factories import START
+from tests.platforms import NOW, ROWS, SYMBOLS, make_engine
+
+from mlengine.bootstrap import Engine
+from mlengine.errors import InvalidRequest, NoActiveModel, UnknownSymbol
+
+LAST_BAR = START + timedelta(days=ROWS - 1)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return make_engine(tmp_path)
+
+
+def predict_days(engine: Engine, days: int, *, times: int = 1) -> None:
+    for _ in range(times):
+        for day in range(days):
+            engine.predict.batch(
+                SYMBOLS,
+                as_of=LAST_BAR - timedelta(days=day),
+                version=None,
+                request_id="req",
+                now=NOW,
+            )
+
+
+def test_too_few_bars_is_insufficient_data_and_never_zero(engine: Engine) -> None:
+    predict_days(engine, 16)
+    answer = engine.monitoring.drift(window=250, version=None, now=NOW)
+    assert answer.report.status == "insufficient_data"
+    assert answer.report.n_current == 48
+    assert all(feature.psi is None for feature in answer.report.features)
+    assert not engine.monitoring.history(kind="drift_checked", limit=10, cursor=None).rows
+
+
+def test_a_bar_counts_once_however_often_it_was_asked_for(engine: Engine) -> None:
+    predict_days(engine, 10, times=5)
+    answer = engine.monitoring.drift(window=250, version=None, now=NOW)
+    assert answer.report.n_current == 30
+
+
+def test_enough_bars_are_compared_without_a_verdict(engine: Engine) -> None:
+    predict_days(engine, 20)
+    answer = engine.monitoring.drift(window=250, version="v1", now=NOW)
+    assert answer.report.status == "uncalibrated"
+    assert answer.model_version == "v1"
+    assert {feature.drifted for feature in answer.report.features} == {None}
+    assert any(feature.psi for feature in answer.report.features)
+    assert answer.report.prediction_drift is not None
+    assert answer.report.prediction_drift.psi is not None
+    (event,) = engine.monitoring.history(kind="drift_checked", limit=10, cursor=None).rows
+    assert event.details["status"] == "uncalibrated"
+
+
+def test_the_window_takes_the_newest_bars(engine: Engine) -> None:
+    predict_days(engine, 25)
+    assert engine.monitoring.drift(window=60, version=None, now=NOW).report.n_current == 60
+
+
+def test_drift_needs_a_model(tmp_path: Path) -> None:
+    empty = make_engine(tmp_path, models=0)
+    with pytest.raises(NoActiveModel):
+        empty.monitoring.drift(window=50, version=None, now=NOW)
+    assert empty.monitoring.freshness(now=NOW).model is None
+
+
+def test_freshness_tells_the_age_of_bars_model_and_answers(engine: Engine) -> None:
+    assert engine.monitoring.freshness(now=NOW).symbols == ()
+    predict_days(engine, 2)
+    found = engine.monitoring.freshness(now=NOW)
+    (first, *_) = found.symbols
+    assert [each.symbol for each in found.symbols] == list(SYMBOLS)
+    assert first.last_bar == LAST_BAR - timedelta(days=1), "as of the last bar's own start"
+    assert first.age_seconds == (NOW - LAST_BAR).total_seconds()
+    assert first.age_bars == (NOW - LAST_BAR) / timedelta(days=1)
+    assert first.stale
+    assert found.model is not None
+    assert found.model.version == "v1"
+    assert found.last_prediction_at == NOW
+
+
+def test_latency_has_exact_quantiles_by_route_and_stage(engine: Engine) -> None:
+    predict_days(engine, 5)
+    for _ in range(2):
+        with pytest.raises(UnknownSymbol):
+            engine.predict.one(
+                "NONE", as_of=None, version=None, explain=False, request_id="r", now=NOW
+            )
+    found = {
+        (line.route, line.stage): line
+        for line in engine.monitoring.latency(window_seconds=60, now=NOW).routes
+    }
+    batch = found["/predict/batch", "total"]
+    assert batch.count == 15
+    assert batch.error_rate == 0.0
+    assert batch.max_ms is not None
+    assert batch.p50_ms is not None
+    assert batch.p50_ms <= batch.max_ms
+    failed = found["/predict", "model"]
+    assert (failed.count, failed.error_rate, failed.p99_ms, failed.max_ms) == (0, 1.0, None, None)
+    assert engine.monitoring.latency(window_seconds=1, now=NOW + timedelta(days=1)).routes == ()
+
+
+def test_history_pages_from_the_newest_on(engine: Engine) -> None:
+    for _ in range(3):
+        engine.models.reload(actor="ann", now=NOW)
+    first = engine.monitoring.history(kind=None, limit=2, cursor=None)
+    rest = engine.monitoring.history(kind=None, limit=10, cursor=first.next_cursor)
+    assert [event.kind for event in first.rows] == ["reloaded", "reloaded"]
+    assert [event.kind for event in rest.rows] == ["reloaded", "activated"]
+    assert rest.next_cursor is None
+    with pytest.raises(InvalidRequest):
+        engine.monitoring.history(kind=None, limit=2, cursor="x")

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.factories import START, random_bars
+from tests.platforms import NOW, ROWS, SYMBOLS, make_engine, window
+from tests.published import TRAINED_THROUGH, publish
+from tests.upstream import LoopbackUpstream
+
+from mlengine.bootstrap import Engine
+from mlengine.core.prediction import FailedPrediction, Prediction
+from mlengine.errors import (
+    AuditUnavailable,
+    InsufficientBars,
+    ModelNotFound,
+    NoActiveModel,
+    UnknownSymbol,
+    UpstreamUnavailable,
+)
+
+LAST_BAR = START + timedelta(days=ROWS - 1)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return make_engine(tmp_path)
+
+
+def ask(
+    engine: Engine,
+    symbol: str = "AAA",
+    *,
+    as_of: datetime | None = None,
+    version: str | None = None,
+    explain: bool = False,
+) -> Prediction:
+    return engine.predict.one(
+        symbol, as_of=as_of, version=version, explain=explain, request_id="req", now=NOW
+    )
+
+
+def ask_all(
+    engine: Engine, symbols: list[str], *, as_of: datetime | None = None
+) -> tuple[Prediction | FailedPrediction, ...]:
+    batch = engine.predict.batch(symbols, as_of=as_of, version=None, request_id="req", now=NOW)
+    return batch.results
+
+
+def test_a_prediction_says_what_it_is_made_of(engine: Engine) -> None:
+    made = ask(engine)
+    assert made.bar_timestamp == LAST_BAR
+    assert made.as_of == NOW
+    assert made.model_version == "v1"
+    assert made.known_symbol
+    assert not made.in_sample
+    assert not made.degraded
+    assert made.contributions is None
+    assert made.latency_ms.total >= 0
+    assert not ask(engine, "BBB").known_symbol
+
+
+def test_every_prediction_stands_in_the_audit(engine: Engine) -> None:
+    made = ask(engine)
+    (row,) = engine.audit.recent(limit=10).rows
+    assert row.prediction_id == made.prediction_id
+    assert row.probability_up == made.probability_up
+    assert row.bars_hash == made.bars_hash
+    stored = engine.audit.store.window(made.bars_hash)
+    assert stored is not None
+    assert stored.equals(window("AAA"))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "error", "code"),
+    [("NONE", UnknownSymbol, "unknown_symbol")],
+)
+def test_a_failure_is_audited_before_it_is_raised(
+    engine: Engine, symbol: str, error: type[Exception], code: str
+) -> None:
+    with pytest.raises(error):
+        ask(engine, symbol)
+    (row,) = engine.audit.recent(limit=10).rows
+    assert (row.ok, row.error_code, row.symbol) == (False, code, symbol)
+
+
+def test_too_few_bars_by_then(engine: Engine) -> None:
+    with pytest.raises(InsufficientBars) as refused:
+        ask(engine, as_of=START + timedelta(days=63))
+    assert (refused.value.needed, refused.value.got) == (64, 63)
+    assert ask(engine, as_of=START + timedelta(days=64)).bar_timestamp == START + timedelta(days=63)
+
+
+def test_what_was_answered_then_is_answered_again_as_of_then(
+    engine: Engine, tmp_path: Path
+) -> None:
+    then = START + timedelta(days=300)
+    live_then = make_engine(tmp_path / "then", models=0)
+    random_bars("AAA", rows=ROWS).head(300).write_parquet(tmp_path / "then/bars/AAA.parquet")
+    publish(live_then.models.registry.directory)
+    live_then.models.activate("v1", actor="test", reason="", now=then)
+    live = live_then.predict.one(
+        "AAA", as_of=None, version=None, explain=False, request_id="r", now=then
+    )
+    again = ask(engine, as_of=then)
+    assert live.bars_hash == again.bars_hash
+    assert live.probability_up == again.probability_up
+    assert live.stale == again.stale
+    assert (live.bar_timestamp, live.as_of) == (again.bar_timestamp, again.as_of)
+
+
+def test_a_bar_the_model_was_trained_on_is_in_sample(engine: Engine) -> None:
+    day = timedelta(days=1)
+    assert ask(engine, as_of=TRAINED_THROUGH + day).in_sample
+    assert not ask(engine, as_of=TRAINED_THROUGH + 2 * day).in_sample
+
+
+def test_choosing_by_the_holdout_counts_as_having_seen_it(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=0)
+    later = TRAINED_THROUGH + timedelta(days=30)
+    publish(engine.models.registry.directory, selected_through=later)
+    made = ask(engine, as_of=later, version="v1")
+    assert made.in_sample
+
+
+def test_the_label_of_a_delayed_model_begins_a_bar_later(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=0)
+    publish(engine.models.registry.directory, label_delay_bars=1)
+    day = timedelta(days=1)
+    assert ask(engine, as_of=TRAINED_THROUGH, version="v1").in_sample
+    assert not ask(engine, as_of=TRAINED_THROUGH + day, version="v1").in_sample
+
+
+def test_old_bars_are_stale_by_the_moment_that_was_asked_for(engine: Engine) -> None:
+    final = LAST_BAR + timedelta(days=1)
+    assert not ask(engine, as_of=final).stale
+    assert ask(engine, as_of=final + timedelta(days=5)).stale
+
+
+def test_contributions_sum_to_the_raw_score(engine: Engine) -> None:
+    made = ask(engine, explain=True)
+    assert made.contributions is not None
+    assert made.probability_up is not None
+    sizes = [abs(part.contribution) for part in made.contributions]
+    assert sizes == sorted(sizes, reverse=True)
+    model = engine.models.shelf.current()
+    assert {part.feature for part in made.contributions} == set(model.feature_set.names)
+    logit = math.log(made.probability_up / (1 - made.probability_up))
+    base = logit - sum(part.contribution for part in made.contributions)
+    others = ask(engine, "BBB", explain=True)
+    assert others.contributions is not None
+    assert others.probability_up is not None
+    other = math.log(others.probability_up / (1 - others.probability_up))
+    expected = other - sum(part.contribution for part in others.contributions)
+    assert base == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_named_version_answers_beside_the_active_one(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=2)
+    assert ask(engine, version="v2").model_version == "v2"
+    assert ask(engine).model_version == "v1"
+    with pytest.raises(ModelNotFound):
+        ask(engine, version="v3")
+    assert engine.audit.recent(limit=1).rows[0].model_version == "v3"
+
+
+def test_no_active_model_is_audited(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=0)
+    with pytest.raises(NoActiveModel):
+        ask(engine)
+    assert engine.audit.recent(limit=1).rows[0].error_code == "no_active_model"
+
+
+def test_a_refused_active_model_makes_answers_degraded(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=2)
+    assert not ask(engine).degraded
+    path = engine.models.registry.directory / "v2" / "model.txt"
+    path.write_bytes(b"broken")
+    engine.models.registry.activate("v2", actor="x", reason="", now=NOW)
+    made = ask(engine)
+    assert (made.model_version, made.degraded) == ("v1", True)
+
+
+def test_a_return_model_answers_in_returns(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=0)
+    publish(engine.models.registry.directory, objective="return")
+    made = ask(engine, version="v1")
+    assert made.probability_up is None
+    assert made.confidence is None
+    assert made.expected_return is not None
+    assert made.prediction == ("up" if made.expected_return > 0 else "down")
+
+
+def test_a_batch_equals_its_single_calls_in_the_order_asked(engine: Engine) -> None:
+    asked = ["CCC", "NONE", "AAA", "BBB", "AAA"]
+    results = ask_all(engine, asked)
+    assert [result.symbol for result in results] == asked
+    assert len({result.prediction_id for result in results}) == len(asked)
+    for result in results:
+        if isinstance(result, FailedPrediction):
+            assert result.error_code == "unknown_symbol"
+        else:
+            single = ask(engine, result.symbol)
+            assert result.probability_up == single.probability_up
+            assert result.bars_hash == single.bars_hash
+    rows = engine.audit.recent(limit=100).rows
+    assert {r.prediction_id for r in results} <= {row.prediction_id for row in rows}
+
+
+def test_a_batch_without_a_good_symbol_has_only_errors(engine: Engine) -> None:
+    (result,) = ask_all(engine, ["NONE"])
+    assert isinstance(result, FailedPrediction)
+
+
+def test_a_batch_without_a_model_audits_each_symbol(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=0)
+    with pytest.raises(NoActiveModel):
+        ask_all(engine, ["AAA", "BBB"])
+    assert [row.symbol for row in engine.audit.recent(limit=10).rows] == ["BBB", "AAA"]
+
+
+def test_a_batch_asks_an_upstream_that_is_down_only_once(tmp_path: Path) -> None:
+    with LoopbackUpstream() as upstream:
+        url = upstream.url
+    engine = make_engine(
+        tmp_path,
+        MARKET_DATA_BASE_URL=url,
+        MARKET_DATA_RETRY_ATTEMPTS="0",
+        MARKET_DATA_RETRY_BACKOFF_SECONDS="0",
+    )
+    results = ask_all(engine, list(SYMBOLS) * 100)
+    assert {r.error_code for r in results if isinstance(r, FailedPrediction)} == {
+        "upstream_unavailable"
+    }
+    with pytest.raises(UpstreamUnavailable):
+        ask(engine)
+    assert engine.checks.state("upstream") == "down"
+
+
+def test_no_answer_leaves_without_its_row(engine: Engine, tmp_path: Path) -> None:
+    engine.audit.store.engine.dispose()
+    (tmp_path / "artifacts" / "audit.db").write_bytes(b"not a database" * 100)
+    for leftover in ("audit.db-wal", "audit.db-shm"):
+        (tmp_path / "artifacts" / leftover).unlink(missing_ok=True)
+    with pytest.raises(AuditUnavailable):
+        ask(engine)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import dataclasses
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+from tests.platforms import make_engine
+from tests.queue_process import QueueProcess
+
+from mlengine.bootstrap import Engine
+from mlengine.core.progress import Progress
+from mlengine.core.run import Run
+from mlengine.errors import (
+    LeaseLost,
+    QueueUnavailable,
+    RunNotFound,
+    TrainingFailed,
+    TrainingInProgress,
+)
+from mlengine.services.lease import LEASE_SECONDS, Lease
+from mlengine.stores.job_queue import JobQueue
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return make_engine(tmp_path, models=0)
+
+
+def claim(engine: Engine, run_id: str = "run1", **changed: object) -> None:
+    """A queued run, without a queue."""
+    spec = dataclasses.replace(engine.runs.defaults, **changed)  # type: ignore[arg-type]
+    engine.runs.runs.claim(
+        run_id,
+        spec=orjson.dumps(spec.to_dict()).decode(),
+        actor="ann",
+        request_id="req",
+        now=now(),
+    )
+
+
+def state(engine: Engine, run_id: str = "run1") -> Run:
+    return engine.runs.get(run_id, now=now())
+
+
+def test_a_run_ends_in_an_active_model_and_an_honest_record(engine: Engine) -> None:
+    claim(engine)
+    assert engine.training.run("run1") == "v1"
+
+    run = state(engine)
+    assert (run.state, run.version, run.error) == ("succeeded", "v1", None)
+    assert run.started_at is not None
+    assert run.ended_at is not None
+    assert engine.models.active_version() == "v1"
+    manifest, _ = engine.models.show("v1")
+    assert manifest.run_id == "run1"
+    assert set(manifest.files) == {"model.txt", "reference.parquet", "holdout.parquet"}
+    kinds = [e.kind for e in engine.monitoring.history(kind=None, limit=9, cursor=None).rows]
+    assert kinds == ["activated", "trained"]
+    answer = engine.predict.one(
+        "AAA", as_of=None, version=None, explain=False, request_id="r", now=now()
+    )
+    assert answer.model_fingerprint == manifest.fingerprint
+
+
+def test_the_same_recipe_trains_the_same_model_which_is_not_promoted(engine: Engine) -> None:
+    for run_id in ("run1", "run2"):
+        claim(engine, run_id)
+        engine.training.run(run_id)
+    first, second = (engine.models.show(version)[0] for version in ("v1", "v2"))
+    assert first.fingerprint == second.fingerprint
+    assert second.gate.reason == "identical"
+    assert engine.models.active_version() == "v1"
+
+
+def test_a_refit_is_published_with_its_candidate_beside_it(engine: Engine) -> None:
+    claim(engine, refit="full", activate="always")
+    engine.training.run("run1")
+    manifest, _ = engine.models.show("v1")
+    assert "candidate.txt" in manifest.files
+    assert manifest.trained_through > manifest.candidate_trained_through
+
+
+def test_a_run_without_a_known_symbol_fails_and_says_why(engine: Engine) -> None:
+    claim(engine, symbols=("NONE",))
+    with pytest.raises(TrainingFailed):
+        engine.training.run("run1")
+    run = state(engine)
+    assert run.state == "failed"
+    assert run.error
+    assert engine.models.list().models == ()
+
+
+def test_a_run_that_is_not_queued_is_not_begun(engine: Engine) -> None:
+    with pytest.raises(LeaseLost):
+        engine.training.run("nobody")
+    claim(engine)
+    engine.training.run("run1")
+    with pytest.raises(LeaseLost):
+        engine.training.run("run1")
+    assert state(engine).state == "succeeded"
+
+
+def test_an_unforeseen_end_is_recorded_without_its_text(engine: Engine) -> None:
+    broken = dataclasses.replace(engine.training, fitting=None)  # type: ignore[arg-type]
+    claim(engine)
+    with pytest.raises(AttributeError):
+        broken.run("run1")
+    assert (state(engine).state, state(engine).error) == ("failed", "internal error, see log")
+
+
+def test_a_run_whose_lease_ran_out_publishes_nothing(engine: Engine) -> None:
+    late = dataclasses.replace(engine.training, clock=Late())
+    claim(engine)
+    with pytest.raises(LeaseLost):
+        late.run("run1")
+    assert state(engine).state == "lost"
+    assert engine.models.list().models == ()
+
+
+class Late:
+    """A clock that says every call comes a lease after the one before."""
+
+    def __init__(self) -> None:
+        self.now = now() - timedelta(days=1)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=LEASE_SECONDS + 1)
+        return self.now
+
+
+def test_a_lease_renews_itself_and_notices_that_it_is_lost(engine: Engine) -> None:
+    claim(engine)
+    engine.runs.runs.start("run1", now=now(), lease_seconds=LEASE_SECONDS)
+    with Lease(engine.runs.runs, "run1", now, renew_seconds=0.02) as lease:
+        lease.progress(Progress("folds", 10.0, fold=1, folds=2))
+        assert state(engine).progress == Progress("folds", 10.0, fold=1, folds=2)
+        engine.runs.runs.finish("run1", state="cancelled", now=now())
+        with pytest.raises(LeaseLost):
+            report_until_refused(lease)
+    assert state(engine).state == "cancelled"
+
+
+def report_until_refused(lease: Lease) -> None:
+    for percent in range(1000):
+        time.sleep(0.01)
+        lease.progress(Progress("folds", percent / 10))
+
+
+def test_without_a_queue_the_run_is_failed_and_the_next_one_can_be_claimed(
+    engine: Engine,
+) -> None:
+    for run_id in ("run1", "run2"):
+        with pytest.raises(QueueUnavailable):
+            engine.runs.request(
+                engine.runs.defaults, actor="ann", request_id="r", run_id=run_id, now=now()
+            )
+        assert state(engine, run_id).state == "failed"
+    assert engine.runs.workers() is None
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    with QueueProcess() as queue:
+        engine = make_engine(tmp_path, models=0, REDIS_URL=queue.url)
+        runs = engine.runs
+        first = runs.request(runs.defaults, actor="ann", request_id="r", run_id="run1", now=now())
+        assert first.state == "queued"
+        with pytest.raises(TrainingInProgress) as busy:
+            runs.request(runs.defaults, actor="bob", request_id="r", run_id="run2", now=now())
+        assert busy.value.run_id == "run1"
+        assert runs.status(None, now=now()) == first
+        assert runs.workers() == 0
+        with pytest.raises(RunNotFound):
+            runs.status("run2", now=now())
+
+
+def test_a_queued_run_whose_job_was_lost_is_enqueued_again(tmp_path: Path) -> None:
+    with QueueProcess() as queue:
+        engine = make_engine(tmp_path, models=0, REDIS_URL=queue.url)
+        claim(engine)
+        assert engine.runs.resume_queued() == ["run1"]
+        assert JobQueue(lambda: queue.url).has_job("run1")
+        assert engine.runs.resume_queued() == []
+
+
+def test_overrides_change_the_configured_recipe(engine: Engine) -> None:
+    assert engine.runs.spec({"horizon_bars": 3}).horizon_bars == 3
+    assert engine.runs.spec({}) == engine.runs.defaults
+    assert engine.runs.status(None, now=now()) is None

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from mlengine.core.bars import RAW_SCHEMA
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.candles import parse_answer, read_flag, read_moment, read_number
+
+JAN2 = datetime(2024, 1, 2, tzinfo=UTC)
+CANDLE = {"timestamp": "2024-01-02", "open": 1, "high": 4, "low": 0.5, "close": 2, "volume": 9}
+
+
+def parse(*candles: object, **envelope: object) -> pl.DataFrame:
+    answer = {"symbol": "AAA", "interval": "1d", "candles": list(candles), **envelope}
+    return parse_answer(answer, symbol="AAA", interval="1d")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "2024-01-02T00:00:00Z",
+        "2024-01-02T00:00:00",
+        "2024-01-02 00:00:00.000",
+        "2024-01-02T01:00:00+01:00",
+        "2024-01-01T19:00:00-05:00",
+        " 2024-01-02 ",
+        "20240102",
+        1704153600,
+        1704153600.0,
+        1704153600000,
+        "1704153600",
+        "1704153600000",
+        "1704153600.0",
+    ],
+)
+def test_a_moment_is_read_in_every_shape(said):
+    assert read_moment(said) == JAN2
+
+
+def test_fractions_of_a_second_are_kept():
+    half = datetime(2024, 1, 2, 0, 0, 0, 500_000, tzinfo=UTC)
+    assert read_moment(1704153600.5) == read_moment("1704153600500") == half
+    assert read_moment("2024-01-02T00:00:00.5Z") == half
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, "", "yesterday", "2024-13-01", "12345", True, 1e300, "9" * 16, [], {}, "٢٠٢٤-٠١-٠٢",
+     "0001-01-01T00:00:00+14:00"],
+)  # fmt: skip
+def test_what_is_no_moment_is_none(said):
+    assert read_moment(said) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [(3, 3.0), (2.5, 2.5), ("2.5", 2.5), (" -1e3 ", -1000.0), (".5", 0.5), ("1.", 1.0)],
+)
+def test_a_number_may_come_as_text(said, number):
+    assert read_number(said) == number
+
+
+@pytest.mark.parametrize("said", [None, True, "", "nan", "Infinity", "1,5", "0x10", "1_0", "٣", []])
+def test_what_is_no_number_is_none(said):
+    assert read_number(said) is None
+
+
+def test_a_number_beyond_floats_is_infinite_and_so_dropped_later():
+    assert read_number("1e999") == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("said", "flag"),
+    [(True, True), ("False", False), (1, True), (0, False), (None, None), ("so", None)],
+)
+def test_a_flag_is_true_false_or_not_said(said, flag):
+    assert read_flag(said) is flag
+
+
+@pytest.mark.parametrize("start", ["timestamp", "interval_start", "time", "datetime"])
+def test_every_alias_is_understood(start):
+    long = {
+        start: "2024-01-02T00:00:00Z",
+        **{f"{name}_price": CANDLE[name] for name in ("open", "high", "low", "close")},
+        "volume_sum": "9",
+        "trades": 3,
+    }
+    assert parse(long).equals(parse(CANDLE))
+
+
+def test_a_bare_list_is_an_answer_and_so_is_an_empty_one():
+    bare = parse_answer([CANDLE], symbol="AAA", interval="1d")
+    assert bare.equals(parse(CANDLE))
+    assert bare.schema == pl.Schema(RAW_SCHEMA)
+    assert parse().schema == pl.Schema(RAW_SCHEMA)
+
+
+def test_a_candle_may_say_when_it_closes_and_whether_it_is_final():
+    frame = parse({**CANDLE, "final": False}, {**CANDLE, "close_time": 1704239999999},
+                  {**CANDLE, "interval_end": "2024-01-03", "final": True})  # fmt: skip
+    assert frame["final"].to_list() == [False, None, True]
+    closes = datetime(2024, 1, 2, 23, 59, 59, 999_000, tzinfo=UTC)
+    assert frame["closes_at"].to_list() == [None, closes, datetime(2024, 1, 3, tzinfo=UTC)]
+
+
+def test_an_unreadable_or_missing_number_is_null_for_the_verdict():
+    frame = parse({**CANDLE, "open": "n/a"}, {"time": "2024-01-02"})
+    assert frame["open"].to_list() == [None, None]
+    assert frame["close"].to_list() == [2.0, None]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("Exceeded the daily hits limit", "no list of candles"),
+        ({"error": "x"}, "no list of candles"),
+        ({"candles": {}}, "no list of candles"),
+        (None, "no list of candles"),
+        ([[1, 2, 3]], "a candle is not an object"),
+        ([{**CANDLE, "timestamp": "soon"}], "no readable timestamp"),
+        ([{"open": 1}], "no readable timestamp"),
+        ([{**CANDLE, "close_time": "soon"}], "no readable timestamp"),
+        ({"symbol": "BBB", "candles": []}, "another symbol"),
+        ({"interval": "1h", "candles": []}, "another interval"),
+        ({"interval": "1D", "candles": []}, "another interval"),
+        ([{**CANDLE, "symbol": "BBB"}], "another symbol"),
+        ([{**CANDLE, "interval": "1h"}], "another interval"),
+    ],
+)
+def test_what_is_no_answer_to_the_question_is_refused(answer, reason):
+    with pytest.raises(UpstreamInvalid, match=reason):
+        parse_answer(answer, symbol="AAA", interval="1d")
+
+
+def test_the_upstream_may_write_the_symbol_in_its_own_case():
+    assert parse(symbol="aaa").height == 0
+    assert parse(CANDLE, symbol=None, interval=None)["symbol"].to_list() == ["AAA"]

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+from tests.factories import START, panel, random_bars
+
+from mlengine.core.bars import RAW_SCHEMA, VALUES
+from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.stores.market_data.files import FilesMarketData
+
+DAY = timedelta(days=1)
+COLUMNS = ("symbol", "timestamp", *VALUES)
+
+
+def ask(directory, symbol: str = "AAA", interval: str = "1d") -> pl.DataFrame:
+    return FilesMarketData(directory).candles(
+        symbol, interval, start=datetime(1970, 1, 1, tzinfo=UTC), end=START + 5000 * DAY
+    )
+
+
+def test_a_parquet_or_csv_file_named_for_its_symbol_is_found(tmp_path):
+    aaa, bbb = random_bars("AAA", rows=20), random_bars("BBB", rows=20)
+    aaa.drop("symbol").write_parquet(tmp_path / "AAA.parquet")
+    bbb.drop("symbol").write_csv(tmp_path / "BBB.csv")
+    assert ask(tmp_path).schema == pl.Schema(RAW_SCHEMA)
+    assert ask(tmp_path).select(COLUMNS).equals(aaa)
+    assert ask(tmp_path, "BBB").select(COLUMNS).equals(bbb)
+    assert FilesMarketData(tmp_path).kind == "files"
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_one_file_may_hold_many_symbols(tmp_path, suffix):
+    bars = panel(3, rows=10)
+    write = bars.write_parquet if suffix == "parquet" else bars.write_csv
+    write(tmp_path / f"all.{suffix}")
+    found = ask(tmp_path, "S01").select(COLUMNS)
+    assert found.equals(bars.filter(pl.col("symbol") == "S01"))
+    with pytest.raises(UnknownSymbol):
+        ask(tmp_path, "all")
+
+
+def test_columns_may_be_written_as_yahoo_writes_them(tmp_path):
+    (tmp_path / "AAA.csv").write_text(
+        "Date,Open,High,Low,Close,Adj Close,Volume\n"
+        "2020-01-02,10,12,9,11,5.5,100\n"
+        "2020-01-03, 11 ,12,10,n/a,,\n"
+    )
+    frame = ask(tmp_path)
+    assert frame["timestamp"].to_list() == [START + DAY, START + 2 * DAY]
+    assert frame["open"].to_list() == [10.0, 11.0]
+    assert frame["close"].to_list() == [11.0, None]
+    assert frame["volume"].to_list() == [100.0, None]
+
+
+@pytest.mark.parametrize(
+    "timestamps",
+    [
+        pl.Series([date(2020, 1, 1), date(2020, 1, 2)]),
+        pl.Series([datetime(2020, 1, 1), datetime(2020, 1, 2)], dtype=pl.Datetime("ms")),  # noqa: DTZ001
+        pl.Series([START, START + DAY], dtype=pl.Datetime("ns", "UTC")).dt.convert_time_zone(
+            "America/New_York"
+        ),
+        pl.Series([1577836800, 1577923200]),
+        pl.Series([1577836800000, 1577923200000]),
+        pl.Series(["2020-01-01T00:00:00Z", "2020-01-02"]),
+    ],
+)
+def test_timestamps_may_be_of_any_type(tmp_path, timestamps):
+    bars = random_bars(rows=2).drop("symbol").with_columns(timestamp=timestamps)
+    bars.write_parquet(tmp_path / "AAA.parquet")
+    assert ask(tmp_path)["timestamp"].to_list() == [START, START + DAY]
+
+
+def test_a_file_may_say_what_is_final_and_when_a_bar_closes(tmp_path):
+    bars = random_bars(rows=3).drop("symbol")
+    flags = pl.Series(["true", "false", None])
+    closes = pl.Series(["2020-01-02T00:00:00Z", "", None])
+    bars.with_columns(final=flags, close_time=closes).write_csv(tmp_path / "AAA.csv")
+    bars.with_columns(final=flags == "true", interval_end=pl.col("timestamp") + DAY).write_parquet(
+        tmp_path / "BBB.parquet"
+    )
+    assert ask(tmp_path)["final"].to_list() == [True, False, None]
+    assert ask(tmp_path)["closes_at"].to_list() == [START + DAY, None, None]
+    assert ask(tmp_path, "BBB")["final"].to_list() == [True, False, None]
+    assert ask(tmp_path, "BBB")["closes_at"].to_list() == [START + i * DAY for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "symbol", ["ZZZ", "../AAA", "AAA.csv", "", ".", "\0", "x" * 5000, "None", "AAA\n"]
+)
+def test_a_symbol_that_the_directory_does_not_list_is_unknown(tmp_path, symbol):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    random_bars(rows=3).drop("symbol").write_csv(tmp_path / "AAA.csv")
+    random_bars(rows=3).drop("symbol").write_csv(folder / "AAA.csv")
+    pl.concat([random_bars("B", rows=3), random_bars("C", rows=1).with_columns(symbol=None)],
+              how="vertical_relaxed").write_parquet(folder / "many.parquet")  # fmt: skip
+    (folder / "notes.txt").write_text("no bars")
+    (folder / "sub.csv").mkdir()
+    with pytest.raises(UnknownSymbol):
+        ask(folder, symbol)
+
+
+def test_the_range_takes_its_start_and_leaves_its_end(tmp_path):
+    random_bars(rows=10).write_parquet(tmp_path / "all.parquet")
+    frame = FilesMarketData(tmp_path).candles("AAA", "1d", start=START + DAY, end=START + 3 * DAY)
+    assert frame["timestamp"].to_list() == [START + DAY, START + 2 * DAY]
+
+
+def test_a_file_that_changes_is_read_again_and_one_that_goes_is_forgotten(tmp_path):
+    file = tmp_path / "AAA.parquet"
+    market = FilesMarketData(tmp_path)
+
+    def rows() -> int:
+        return market.candles("AAA", "1d", start=START, end=START + 99 * DAY).height
+
+    random_bars(rows=10).write_parquet(file)
+    assert rows() == 10
+    random_bars(rows=12).write_parquet(file)
+    os.utime(file, ns=(1, 1))
+    assert rows() == 12
+    file.unlink()
+    with pytest.raises(UnknownSymbol):
+        rows()
+
+
+def test_a_file_is_read_once_and_the_others_not_at_all(tmp_path):
+    random_bars(rows=10).drop("symbol").write_parquet(tmp_path / "AAA.parquet")
+    (tmp_path / "BBB.csv").write_text("timestamp,open\n1,2,3,4,5\n")
+    market = FilesMarketData(tmp_path)
+    stamp = (tmp_path / "AAA.parquet").stat()
+    first = market.candles("AAA", "1d", start=START, end=START + 99 * DAY)
+    (tmp_path / "AAA.parquet").write_bytes(b"x" * stamp.st_size)
+    os.utime(tmp_path / "AAA.parquet", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert market.candles("AAA", "1d", start=START, end=START + 99 * DAY).equals(first)
+
+
+@pytest.mark.parametrize("interval", ["1h", "4h", "1w"])
+def test_daily_files_are_no_bars_of_another_interval(tmp_path, interval):
+    random_bars(rows=30).write_parquet(tmp_path / "all.parquet")
+    with pytest.raises(UpstreamInvalid, match=f"another interval than {interval}"):
+        ask(tmp_path, interval=interval)
+
+
+def test_weekends_and_summer_time_are_no_other_interval(tmp_path):
+    start = datetime(2020, 1, 1, 5, tzinfo=UTC)
+    days = [start + i * DAY - timedelta(hours=i > 80) for i in range(200) if i % 7 < 5]
+    bars = random_bars(rows=len(days)).with_columns(timestamp=pl.Series(days))
+    bars.write_parquet(tmp_path / "all.parquet")
+    assert ask(tmp_path).height == len(days)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("AAA.parquet", b""),
+        ("AAA.parquet", b"PAR1PAR1"),
+        ("AAA.csv", b"date,open,high,low,close,volume\n1,2,3,4,5,6,7,8\n"),
+        ("other.csv", b"\xff\xfe\x00"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UpstreamInvalid, match=f"the file '{name}' can't be read"):
+        ask(tmp_path)
+
+
+def test_a_file_without_a_needed_column_is_refused_by_name(tmp_path):
+    (tmp_path / "AAA.csv").write_text("date,open,high,low,close\n2020-01-01,1,1,1,1\n")
+    with pytest.raises(UpstreamInvalid, match=r"'AAA\.csv' has no column volume or volume_sum"):
+        ask(tmp_path)
+
+
+def test_an_empty_csv_file_holds_no_symbol(tmp_path):
+    (tmp_path / "other.csv").write_bytes(b"")
+    with pytest.raises(UnknownSymbol):
+        ask(tmp_path)
+
+
+def test_a_directory_that_is_not_there_is_unavailable(tmp_path):
+    with pytest.raises(UpstreamUnavailable, match="the directory of market data can't be read"):
+        ask(tmp_path / "nowhere")

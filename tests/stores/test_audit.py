@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import sqlite3
+import struct
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sqlalchemy import func, select
+from tests.databases import (
+    FEATURE_SET,
+    NOW,
+    a_prediction,
+    answered,
+    failed,
+    new_database,
+    opened,
+    url_of,
+    window_of,
+)
+
+from mlengine.core.bars import BARS_SCHEMA, bars_hash
+from mlengine.core.prediction import AuditRow, Latency
+from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit import AuditStore
+from mlengine.stores.database import reading
+from mlengine.stores.events import EventStore
+from mlengine.stores.runs import RunStore
+from mlengine.stores.tables import bar_windows, feature_vectors, predictions
+
+_ROOT = Path(__file__).parents[2]
+_WRITER = """
+import os, signal, sys
+from mlengine.stores.audit import AuditStore
+from tests.databases import answered, opened
+url, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with opened(url) as engine:
+    store = AuditStore(engine)
+    for number in range(first, first + count):
+        store.append([answered(number, day=number % 3)])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    with opened(new_database(tmp_path / "audit.db")) as engine:
+        yield AuditStore(engine)
+
+
+def _counts(store: AuditStore) -> tuple[int, ...]:
+    tables = (predictions, feature_vectors, bar_windows)
+    with reading(store.engine) as connection:
+        return tuple(connection.scalar(select(func.count()).select_from(t)) for t in tables)
+
+
+def _ids(page) -> list[str]:
+    return [row.prediction_id for row in page.rows]
+
+
+def _recent(store: AuditStore, **asked) -> list[str]:
+    return _ids(store.recent(limit=200, **asked))
+
+
+def _vectors(store: AuditStore, **asked) -> pl.DataFrame:
+    usual = {"feature_set_hash": FEATURE_SET.hash, "model_version": "v1", "rows": 100}
+    return store.vectors(**{**usual, "names": ("a", "b", "c"), **asked})
+
+
+def test_an_answered_prediction_comes_back_whole(store):
+    entry = answered(1)
+    store.append([entry])
+    row = store.get("p1")
+    said = entry.prediction
+    shared = {f.name for f in fields(AuditRow)} & {f.name for f in fields(said)}
+    assert {name: getattr(row, name) for name in shared} == {n: getattr(said, n) for n in shared}
+    assert {f.name for f in fields(said)} - shared == {"contributions"}
+    assert (row.at, row.route, row.ok) == (entry.at, "/predict", True)
+    assert (row.error_code, row.error_detail) == (None, None)
+    assert struct.pack("<d", row.score) == struct.pack("<d", 0.1 + 0.2)
+
+
+def test_a_return_keeps_its_expected_return(store):
+    store.append(
+        [
+            answered(
+                1,
+                objective="return",
+                probability_up=None,
+                expected_return=-1.2345678901234567e-5,
+                confidence=None,
+                base_rate=None,
+            )
+        ]
+    )
+    row = store.get("p1")
+    assert (row.probability_up, row.expected_return) == (None, -1.2345678901234567e-5)
+    assert (row.score, row.confidence, row.base_rate) == (-1.2345678901234567e-5, None, None)
+
+
+def test_a_failure_stands_in_the_audit_with_its_reason(store):
+    store.append([failed(1)])
+    row = store.get("p1")
+    assert (row.ok, row.error_code, row.symbol) == (False, "unknown_symbol", "NOPE")
+    assert row.error_detail == "the upstream knows no symbol 'NOPE'"
+    assert row.latency_ms == Latency(2.0, None, None, 2.5)
+    assert (row.as_of, row.model_version, row.feature_set, row.score) == (NOW, "v1", None, None)
+    assert _counts(store) == (1, 0, 0)
+
+
+def test_a_failure_may_come_before_any_model(store):
+    store.append([failed(1, version=None)])
+    assert store.get("p1").model_version is None
+
+
+def test_a_batch_keeps_its_order_failures_among_answers(store):
+    store.append([answered(1), failed(2), answered(3, symbol="BBB"), answered(4)])
+    assert _recent(store) == ["p4", "p3", "p2", "p1"]
+    assert _counts(store) == (4, 2, 2)
+
+
+def test_an_empty_batch_writes_nothing(store):
+    store.append([])
+    assert _counts(store) == (0, 0, 0)
+
+
+def test_a_batch_is_written_whole_or_not_at_all(tmp_path):
+    url = new_database(tmp_path / "audit.db")
+    with opened(url) as engine:
+        store = AuditStore(engine)
+        store.append([answered(1)])
+        with reading(engine) as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 2}")
+        with pytest.raises(AuditUnavailable, match="full"):
+            store.append([answered(n, day=n) for n in range(2, 60)])
+        assert _counts(store) == (1, 1, 1)
+
+
+def test_a_locked_store_refuses_the_entry(tmp_path):
+    url = new_database(tmp_path / "audit.db")
+    holder = sqlite3.connect(tmp_path / "audit.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with opened(url, busy_timeout_seconds=0.02) as engine:
+        store = AuditStore(engine)
+        with pytest.raises(AuditUnavailable):
+            store.append([answered(1)])
+        assert not store.writable()
+        assert _recent(store) == []
+        holder.execute("ROLLBACK")
+        assert store.writable()
+        store.append([answered(1)])
+        assert _recent(store) == ["p1"]
+    holder.close()
+
+
+def test_a_vector_and_its_window_are_stored_once(store):
+    for number in range(5):
+        store.append([answered(number), answered(number + 10)])
+    assert _counts(store) == (10, 1, 1)
+
+
+def test_another_bar_feature_set_or_interval_is_another_vector(store):
+    other = replace(FEATURE_SET, name="mine", hash="a" * 64)
+    store.append([answered(1), answered(2, day=1), answered(3, feature_set=other)])
+    store.append([answered(4, interval="1h")])
+    assert _counts(store) == (4, 4, 2)
+    assert store.get("p3").feature_set == other
+    assert store.get("p4").interval == "1h"
+
+
+def test_a_prediction_never_refers_to_other_numbers_than_its_own(store):
+    first, second = answered(1), answered(2)
+    second.vector[0] = np.nextafter(first.vector[0], 9.0)
+    store.append([first])
+    store.append([second])
+    assert _counts(store) == (2, 2, 1)
+    assert _vectors(store)["a"].to_list() == [second.vector[0]]
+
+
+def test_the_window_comes_back_to_the_last_bit(store):
+    window = window_of("AAA")
+    store.append([answered(1)])
+    found = store.window(store.get("p1").bars_hash)
+    assert found.schema == pl.Schema(BARS_SCHEMA)
+    assert found.equals(window)
+    assert bars_hash(found) == bars_hash(window)
+
+
+def test_there_may_be_no_such_window_or_prediction(store):
+    assert store.window("0" * 64) is None
+    assert store.get("p1") is None
+
+
+def test_four_processes_write_at_once_and_a_kill_loses_no_row(tmp_path):
+    url = new_database(tmp_path / "audit.db")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, url, str(100 * i), "25"], cwd=_ROOT)
+        for i in range(4)
+    ]
+    assert [writer.wait(timeout=60) for writer in writers] == [-9] * 4
+    with opened(url) as engine:
+        store = AuditStore(engine)
+        wanted = {f"p{100 * i + n}" for i in range(4) for n in range(25)}
+        assert set(_recent(store)) == wanted
+        assert _counts(store) == (100, 3, 3)
+
+
+def test_clearing_leaves_runs_and_events(store):
+    runs, events = RunStore(store.engine), EventStore(store.engine)
+    runs.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
+    events.append("trained", at=NOW, version="v1", actor="ops", details={})
+    store.append([answered(1), answered(2, day=1), failed(3)])
+    assert store.clear() == 3
+    assert _counts(store) == (0, 0, 0)
+    assert runs.get("one", now=NOW).state == "queued"
+    assert len(events.page(None, 10, None).rows) == 1
+    assert store.clear() == 0
+
+
+def test_a_store_is_writable_only_with_its_table_and_without_read_only(tmp_path):
+    with opened(url_of(tmp_path / "empty.db")) as engine:
+        assert not AuditStore(engine).writable()
+    url = new_database(tmp_path / "a.db")
+    with opened(url) as engine:
+        assert AuditStore(engine).writable()
+    with opened(f"sqlite:///file:{tmp_path}/a.db?mode=ro&uri=true") as engine:
+        assert not AuditStore(engine).writable()
+
+
+def test_an_answer_is_a_prediction_with_what_it_was_made_of():
+    entry = answered(1)
+    assert entry.prediction == a_prediction(1)
+    assert entry.prediction.bars_hash == bars_hash(entry.window)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from rq.job import Job, JobStatus
+from tests.queue_process import QueueProcess
+
+from mlengine.errors import QueueUnavailable
+from mlengine.stores.job_queue import TRAIN_TASK, JobQueue
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[QueueProcess]:
+    with QueueProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def queue(server: QueueProcess) -> JobQueue:
+    Redis.from_url(server.url).flushall()
+    return JobQueue(lambda: server.url)
+
+
+def test_an_enqueued_training_has_a_job_that_names_the_task_in_json(
+    queue: JobQueue, server: QueueProcess
+) -> None:
+    queue.enqueue_training("run-1", timeout_seconds=90)
+    job = Job.fetch("run-1", connection=Redis.from_url(server.url), serializer="json")
+    assert (job.func_name, job.args, job.timeout) == (TRAIN_TASK, ["run-1"], 90)
+    assert b"run-1" in job.data
+    assert queue.has_job("run-1")
+
+
+def test_a_run_that_was_never_enqueued_has_no_job(queue: JobQueue) -> None:
+    assert not queue.has_job("run-2")
+
+
+def test_a_job_that_ended_does_not_count(queue: JobQueue, server: QueueProcess) -> None:
+    queue.enqueue_training("run-1", timeout_seconds=90)
+    job = Job.fetch("run-1", connection=Redis.from_url(server.url), serializer="json")
+    job.set_status(JobStatus.FAILED)
+    assert not queue.has_job("run-1")
+
+
+def test_workers_are_counted_while_they_show_signs_of_life(
+    queue: JobQueue, server: QueueProcess
+) -> None:
+    client = Redis.from_url(server.url)
+    for name, seconds in (("fresh", 80), ("silent", 20)):
+        client.sadd("rq:workers", f"rq:worker:{name}")
+        client.set(f"rq:worker:{name}", "", ex=seconds)
+    client.sadd("rq:workers", "rq:worker:gone")
+    assert queue.workers() == 1
+
+
+def test_ping_says_whether_the_server_answers(queue: JobQueue) -> None:
+    assert queue.ping()
+
+
+def test_a_queue_without_server_is_unavailable_within_a_second() -> None:
+    queue = JobQueue(lambda: "unix:///nonexistent/queue.sock")
+    begun = time.monotonic()
+    assert not queue.ping()
+    with pytest.raises(QueueUnavailable, match="ConnectionError"):
+        queue.enqueue_training("run-1", timeout_seconds=1)
+    assert time.monotonic() - begun < 1
+
+
+def test_an_address_of_another_kind_is_unavailable() -> None:
+    with pytest.raises(QueueUnavailable, match="redis://"):
+        JobQueue(lambda: "http://localhost").workers()

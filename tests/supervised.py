@@ -1,0 +1,153 @@
+"""A real supervisor in a process of its own, over a real queue server and tiny children.
+
+Run as a program it is that supervisor; `Supervised` starts it and watches what it does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mlengine import config
+from mlengine.errors import MlengineError
+from mlengine.stores.job_queue import JobQueue
+from mlengine.stores.queue_server import resolve_url
+from mlengine.supervisor import Commands, train_once, up
+
+WEB = """
+import http.server, os, sys
+open(sys.argv[1] + "/web.pid", "w").write(str(os.getpid()))
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Health).serve_forever()
+"""
+SLEEPER = """
+import os, sys, time
+folder, name = sys.argv[1:]
+open(f"{folder}/{name}.new", "w").write(str(os.getpid()))
+os.rename(f"{folder}/{name}.new", f"{folder}/{name}.pid")
+while True: time.sleep(60)
+"""
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + SLEEPER
+EXIT = "import sys; sys.exit(int(sys.argv[1]))"
+TRAIN = """
+import os, sys, time
+while not os.path.exists(sys.argv[2] + "/worker.pid"): time.sleep(0.02)
+sys.exit(int(sys.argv[1]))
+"""
+
+
+def fakes(folder: Path, *, worker: str = SLEEPER, migrate: int = 0, train: int = 0) -> Commands:
+    python = sys.executable
+    return Commands(
+        web=(python, "-c", WEB, str(folder)),
+        worker=(python, "-c", worker, str(folder), "worker"),
+        migrate=(python, "-c", EXIT, str(migrate)),
+        train=(python, "-c", TRAIN, str(train), str(folder)),
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a zombie doesn't."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def eventually(holds: Callable[[], bool], *, seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class Supervised:
+    """`options` are passed to `fakes`; `command` is `up` or `train`."""
+
+    def __init__(self, folder: Path, *, command: str = "up", **options: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.lines: list[str] = []
+        environment = config.environment_for_child(
+            {"PORT": str(self.port), "ARTIFACTS_DIR": str(folder), "REDIS_URL": ""}
+        )
+        argv = [sys.executable, __file__, command, *(f"{k}={v}" for k, v in options.items())]
+        self.process = subprocess.Popen(
+            argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Supervised:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+    def says(self, text: str, *, seconds: float = 10.0) -> bool:
+        return eventually(lambda: text in "".join(self.lines), seconds=seconds)
+
+    def pid(self, name: str) -> int:
+        path = self.folder / f"{name}.pid"
+        assert eventually(lambda: path.exists() and path.read_text() != ""), self.lines
+        return int(path.read_text())
+
+    def queue_pid(self) -> int:
+        return int(
+            (self.folder / "queue" / "server.json").read_text().split('"pid": ')[1].split(",")[0]
+        )
+
+    def queue(self) -> JobQueue:
+        return JobQueue(lambda: resolve_url(None, self.folder))
+
+    def pids(self) -> list[int]:
+        return [self.pid("web"), self.pid("worker"), self.queue_pid()]
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+
+
+def main(command: str, *options: str) -> int:
+    chosen = dict(option.split("=", 1) for option in options)
+    worker = {"deaf": DEAF, "failing": "raise SystemExit(3)"}.get(chosen.get("worker", ""), SLEEPER)
+    settings = config.load()
+    commands = fakes(
+        settings.artifacts_dir,
+        worker=worker,
+        migrate=int(chosen.get("migrate", "0")),
+        train=int(chosen.get("train", "0")),
+    )
+    return {"up": up, "train": train_once}[command](settings, commands)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except MlengineError as error:
+        sys.exit(f"mlengine: {error}")

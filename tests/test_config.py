@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlengine.config import Settings, environment_for_child, load
+from mlengine.errors import BadSetting
+from tests.settings_read import settings_read
+
+ROOT = Path(__file__).parents[1]
+LONG_KEY = "k" * 32
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    settings = Settings.from_env({})
+
+    assert settings.env == "development"
+    assert settings.train_symbols == ("AAPL", "GOOG", "IBM", "MSFT")
+    assert settings.train_lookback == 2520
+    assert settings.port == 8000
+    assert settings.host == "127.0.0.1"
+    assert settings.market_data_kind == "sample"
+    assert settings.public_activation
+    assert settings.admin_api_keys == {}
+    assert settings.audit_database_url == f"sqlite:///{settings.artifacts_dir}/audit.db"
+
+
+def test_an_empty_value_means_unset() -> None:
+    assert Settings.from_env({name: " " for name in settings_read()}) == Settings.from_env({})
+
+
+def test_the_upstream_follows_from_its_address() -> None:
+    assert Settings.from_env({"MARKET_DATA_DIR": "/data"}).market_data_kind == "files"
+    both = {"MARKET_DATA_DIR": "/data", "MARKET_DATA_BASE_URL": "http://127.0.0.1:1/v1/"}
+    assert Settings.from_env(both).market_data_kind == "http"
+    assert Settings.from_env(both).market_data_base_url == "http://127.0.0.1:1/v1"
+
+
+def test_named_admin_keys() -> None:
+    assert Settings.from_env({"ADMIN_API_KEY": "secret"}).admin_api_keys == {"admin": "secret"}
+    named = Settings.from_env({"ADMIN_API_KEY": "ann:one,bob:two"})
+    assert named.admin_api_keys == {"ann": "one", "bob": "two"}
+
+
+def test_development_logs_are_for_people_and_others_are_json() -> None:
+    assert not Settings.from_env({}).json_logs
+    assert Settings.from_env({"ENV": "staging"}).json_logs
+    assert not Settings.from_env({"ENV": "staging"}).public_activation
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ENV", "prod"),
+        ("PORT", "0"),
+        ("PORT", "http"),
+        ("PORT", "８０"),
+        ("PORT", "99999"),
+        ("TRAIN_TEST_SIZE", "0.9"),
+        ("TRAIN_TEST_SIZE", "nan"),
+        ("TRAIN_TEST_SIZE", "some"),
+        ("TRAIN_OBJECTIVE", "profit"),
+        ("TRAIN_SYMBOLS", "AAPL,../x"),
+        ("MARKET_DATA_BASE_URL", "ftp://host"),
+        ("MARKET_DATA_INTERVAL", "2d"),
+        ("MARKET_DATA_TIMEOUT_SECONDS", "0"),
+        ("MARKET_DATA_CACHE_SECONDS", "-1"),
+        ("MARKET_DATA_DEADLINE_SECONDS", "inf"),
+        ("PUBLIC_ACTIVATION", "maybe"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_bad_value_names_the_variable_and_the_value(variable: str, value: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        Settings.from_env({variable: value})
+    assert refused.value.variable == variable
+    assert str(refused.value).startswith(variable)
+    assert refused.value.value in value
+
+
+@pytest.mark.parametrize("keys", [":s3cret", "a:1,a:2", "bad name:s3cret", "nobody:"])
+def test_a_bad_admin_key_is_refused_without_repeating_it(keys: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        Settings.from_env({"ADMIN_API_KEY": keys})
+    assert keys not in str(refused.value)
+
+
+def test_production_needs_a_long_key_and_a_real_upstream() -> None:
+    production = {"ENV": "production", "MARKET_DATA_BASE_URL": "https://bars.example"}
+    with pytest.raises(BadSetting, match="ADMIN_API_KEY"):
+        Settings.from_env({**production, "ADMIN_API_KEY": "short"})
+    with pytest.raises(BadSetting, match="MARKET_DATA_BASE_URL"):
+        Settings.from_env({"ENV": "production", "ADMIN_API_KEY": LONG_KEY})
+    assert Settings.from_env({**production, "ADMIN_API_KEY": LONG_KEY}).env == "production"
+
+
+def test_load_reads_the_process_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ARTIFACTS_DIR", str(tmp_path))
+    assert load().artifacts_dir == tmp_path
+    assert environment_for_child({"PORT": "9"})["ARTIFACTS_DIR"] == str(tmp_path)
+    assert environment_for_child({"PORT": "9"})["PORT"] == "9"
+
+
+def test_the_example_file_lists_every_variable_with_its_default() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    assigned = [line.lstrip("# ").partition("=") for line in lines if _assigns(line)]
+    listed = {name: value for name, _, value in assigned}
+
+    assert set(listed) == settings_read()
+    live = [line.partition("=")[0] for line in lines if line and not line.startswith("#")]
+    assert live == ["ENV", "ADMIN_API_KEY"]
+    assert Settings.from_env(listed) == Settings.from_env({})
+
+
+def _assigns(line: str) -> bool:
+    name = line.removeprefix("#").strip().partition("=")[0]
+    return "=" in line and name.isupper() and " " not in name

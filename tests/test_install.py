@@ -1,0 +1,177 @@
+"""The scripts and files that a fresh machine meets first."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def _script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"script_{name}", ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_installer_parses_on_python_3_6_and_annotates_nothing() -> None:
+    tree = ast.parse((ROOT / "scripts" / "install.py").read_text(), feature_version=(3, 6))
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.AnnAssign)
+        assert not isinstance(node, ast.arg) or node.annotation is None
+        assert not isinstance(node, ast.ImportFrom)
+
+
+def test_the_installer_imports_the_standard_library_only() -> None:
+    tree = ast.parse((ROOT / "scripts" / "install.py").read_text())
+    names = [
+        name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+    ]
+    assert set(names) <= sys.stdlib_module_names
+
+
+def test_a_python_that_is_too_old_gets_one_line() -> None:
+    install = _script("install")
+    install.OLDEST = (99, 0)
+    complaint = install.what_is_missing()
+    assert complaint.startswith("this is Python 3.")
+    assert "\n" not in complaint
+
+
+def test_this_machine_lacks_nothing() -> None:
+    assert _script("install").what_is_missing() is None
+
+
+def test_another_lock_is_another_stamp(tmp_path: Path) -> None:
+    install = _script("install")
+    install.ROOT = str(tmp_path)
+    (tmp_path / "requirements.lock").write_text("one==1")
+    before = install.digest(["requirements.lock"])
+    assert before == install.digest(["requirements.lock"])
+    (tmp_path / "requirements.lock").write_text("one==2")
+    assert before != install.digest(["requirements.lock"])
+
+
+def test_what_is_stamped_is_not_installed_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install = _script("install")
+    install.ROOT = install.VENV = str(tmp_path)
+    install.PYTHON = "/bin/true"
+    (tmp_path / "requirements.lock").write_text("one==1")
+    install.install("the runtime", (), ["requirements.lock"])
+    install.install("the runtime", (), ["requirements.lock"])
+    assert capsys.readouterr().out == "install: the runtime\n"
+
+
+def test_an_installation_that_fails_is_not_stamped(tmp_path: Path) -> None:
+    install = _script("install")
+    install.ROOT = install.VENV = str(tmp_path)
+    install.PYTHON = "/bin/false"
+    (tmp_path / "requirements.lock").write_text("one==1")
+    with pytest.raises(SystemExit, match="couldn't be installed"):
+        install.install("the runtime", (), ["requirements.lock"])
+    assert [each.name for each in tmp_path.iterdir()] == ["requirements.lock"]
+
+
+def test_a_shim_that_fails_is_passed_over(tmp_path: Path) -> None:
+    broken = tmp_path / "python3"
+    broken.write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "python3.13").symlink_to(sys.executable)
+    broken.chmod(0o755)
+    said = subprocess.run(
+        ["/bin/sh", str(ROOT / "scripts" / "find_python.sh")],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "python3.13\n"
+
+
+def test_a_machine_without_python_is_told_so(tmp_path: Path) -> None:
+    said = subprocess.run(
+        ["/bin/sh", str(ROOT / "scripts" / "find_python.sh")],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == "no Python found: install Python 3.11 or newer\n"
+
+
+def test_a_missing_env_file_is_written_once_with_a_random_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_env = _script("write_env")
+    (tmp_path / ".env.example").write_text((ROOT / ".env.example").read_text())
+    write_env.main(tmp_path)
+    written = (tmp_path / ".env").read_text()
+    write_env.main(tmp_path)
+    live = [line for line in written.splitlines() if line and not line.startswith("#")]
+    assert live[0] == "ENV=development"
+    assert re.fullmatch(r"ADMIN_API_KEY=[A-Za-z0-9_-]{43}", live[1])
+    assert len(live) == 2
+    assert (tmp_path / ".env").read_text() == written
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    assert capsys.readouterr().out.count("wrote .env") == 1
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".env", ".env.example"]
+
+
+def test_a_folder_that_can_not_hold_an_env_file_gets_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="can't be written"):
+        _script("write_env").main(tmp_path)
+
+
+def test_the_locks_hold_hashes_and_no_address() -> None:
+    for lock in ROOT.glob("requirements*.lock"):
+        text = lock.read_text()
+        assert "://" not in text
+        pins = re.findall(r"^[a-z0-9][^ =]*==\S+", text, re.MULTILINE)
+        assert pins
+        assert len(re.findall(r" \\\n    --hash=", text)) >= len(pins)
+    assert re.search(r"^setuptools==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+
+
+def test_make_help_lists_every_target() -> None:
+    said = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for target in (
+        *("help", "install", "run", "train", "test", "sure", "soak", "format", "lock"),
+        *("docker-build", "docker-run"),
+    ):
+        assert re.search(rf"^  make {target} +\S", said, re.MULTILINE)
+
+
+def test_the_image_runs_the_supervisor_without_root_and_with_a_health_check() -> None:
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    assert lines[0] == "ARG BASE_IMAGE=python:3.12-slim"
+    assert "USER 10001:10001" in lines
+    assert "WORKDIR /app" in lines
+    assert lines[-2:] == ['ENTRYPOINT ["python", "-m", "mlengine"]', 'CMD ["up"]']
+    assert any(line.startswith("HEALTHCHECK ") and "/health" in line for line in lines)
+    assert any("libgomp1" in line for line in lines)
+    assert any("--require-hashes" in line and "requirements-sample.lock" in line for line in lines)
+
+
+def test_the_entry_files_are_short() -> None:
+    for name in ("wsgi.py", "worker.py"):
+        assert len((ROOT / name).read_text().splitlines()) < 20
+
+
+def test_the_scripts_can_be_executed() -> None:
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextvars import copy_context
+from datetime import UTC, datetime
+
+import pytest
+
+from mlengine import logs
+
+HOSTILE = 'a\nb\r\n{"event": "forged"}\x00\x1b[31m\x7f\x85\u2028\u2029\u202e\ud800 é 😀'
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+@pytest.fixture(params=[True, False], ids=["json", "plain"])
+def as_json(request: pytest.FixtureRequest) -> bool:
+    logs.configure("INFO", json=request.param)
+    return bool(request.param)
+
+
+def line(capsys: pytest.CaptureFixture[str]) -> str:
+    text = capsys.readouterr().err
+    assert text.endswith("\n")
+    (only,) = text.splitlines()
+    return only
+
+
+def test_hostile_text_anywhere_stays_on_one_line(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    logging.getLogger("a\nb").warning(
+        "said %s", HOSTILE, extra={"path": HOSTILE, "x\ny": [HOSTILE], "more": {HOSTILE: HOSTILE}}
+    )
+    said = line(capsys)
+    if as_json:
+        assert said.isascii()
+        assert json.loads(said)["path"] == HOSTILE
+    else:
+        assert said.isprintable()
+
+
+def test_a_traceback_stays_on_one_line(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
+    try:
+        int(HOSTILE)
+    except ValueError:
+        logging.getLogger("x").exception("it broke")
+    assert "Traceback" in line(capsys)
+
+
+def test_plain_lines_read_well_and_can_not_be_forged(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", json=False)
+    logging.getLogger("x").info(
+        "request",
+        extra={"path": "/a status=200", "status": 404, "code": None, "word": "é", "rate": 0.5},
+    )
+    said = line(capsys)
+    assert said.endswith('INFO    x request path="/a status=200" status=404 word=é rate=0.5')
+
+
+def test_fields_are_json_types(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", json=True)
+    extra = {
+        "nan": float("nan"),
+        "inf": [float("inf"), 1.5],
+        "at": datetime(2024, 5, 31, tzinfo=UTC),
+        "names": ("a", "b"),
+        "kind": ValueError("x"),
+    }
+    logging.getLogger("x").info("seen", extra=extra)
+    said = json.loads(line(capsys))
+    assert {name: said[name] for name in extra} == {
+        "nan": None,
+        "inf": [None, 1.5],
+        "at": "2024-05-31T00:00:00Z",
+        "names": ["a", "b"],
+        "kind": "x",
+    }
+    assert (said["event"], said["level"], said["logger"]) == ("seen", "INFO", "x")
+    assert said["ts"].endswith("Z")
+
+
+def test_ids_ride_along_and_get_off(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", json=True)
+    log = logging.getLogger("x")
+    with logs.bound(request="r1"), logs.bound(job="j1", version="v2"):
+        log.info("inside")
+    log.info("outside")
+    inside, outside = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (inside["request_id"], inside["job_id"], inside["model_version"]) == ("r1", "j1", "v2")
+    assert not {"request_id", "job_id", "model_version"} & set(outside)
+
+
+def test_another_context_has_its_own_ids(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", json=True)
+    copy_context().run(logs.request_id.set, "elsewhere")
+    logging.getLogger("x").info("here")
+    assert "request_id" not in json.loads(line(capsys))
+
+
+def test_a_librarys_wrong_arguments_do_not_cost_the_line() -> None:
+    record = logging.makeLogRecord({"msg": "only %s and %s", "args": ("one",)})
+    assert json.loads(logs.JsonLines().format(record))["event"] == "only %s and %s"
+
+
+def test_a_second_call_replaces_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", json=True)
+    logs.configure("WARNING", json=False)
+    logging.getLogger("x").info("too quiet")
+    logging.getLogger("x").warning("loud")
+    assert line(capsys).endswith("WARNING x loud")
+
+
+def test_the_stream_is_the_one_of_the_moment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure("INFO", json=True)
+    with capsys.disabled():
+        quiet = open("/dev/null", "w")  # noqa: SIM115
+        monkeypatch.setattr(sys, "stderr", quiet)
+        logging.getLogger("x").info("elsewhere")
+        monkeypatch.undo()
+        quiet.close()
+    logging.getLogger("x").info("here")
+    assert "elsewhere" not in line(capsys)
+
+
+def test_chatty_libraries_speak_up_only_when_it_matters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("DEBUG", json=True)
+    logging.getLogger("flask-limiter").info("ratelimit exceeded")
+    logging.getLogger("flask-limiter").warning("storage unreachable")
+    assert json.loads(line(capsys))["event"] == "storage unreachable"

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.queue_process import is_on_disk
+from tests.supervised import Supervised, alive, eventually
+
+UP = " is up ("
+
+
+def test_the_platform_starts_and_announces_its_addresses(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        assert platform.says(f"http://localhost:{platform.port}/predict?symbol=AAPL")
+        assert platform.says("training the first one")
+        assert platform.says("ready: curl")
+        assert platform.queue().ping()
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_all_children_quickly(tmp_path: Path, asked: signal.Signals) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        pids = platform.pids()
+        platform.send(asked)
+        assert platform.process.wait(timeout=5) == 0
+        assert not any(alive(pid) for pid in pids)
+
+
+def test_kill_minus_nine_leaves_no_process_behind(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        pids = platform.pids()
+        platform.send(signal.SIGKILL)
+        assert eventually(lambda: not any(alive(pid) for pid in pids), seconds=3)
+
+
+def test_a_dead_worker_is_started_again_while_web_serves_on(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        web, worker = platform.pid("web"), platform.pid("worker")
+        os.kill(worker, signal.SIGKILL)
+        assert platform.says("the worker ended (SIGKILL); next try in 0.5 s")
+        assert platform.says("the worker was started again")
+        assert eventually(lambda: platform.pid("worker") != worker)
+        assert alive(web)
+
+
+def test_a_dead_queue_server_is_started_again_with_its_jobs(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        platform.queue().enqueue_training("run-1", timeout_seconds=60)
+        assert eventually(lambda: is_on_disk(tmp_path, "run-1"))
+        os.kill(platform.queue_pid(), signal.SIGKILL)
+        assert platform.says("the queue server was started again")
+        assert platform.queue().has_job("run-1")
+        assert alive(platform.pid("web"))
+
+
+def test_the_end_of_the_web_server_is_the_end_of_all(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        pids = platform.pids()
+        os.kill(pids[0], signal.SIGKILL)
+        assert platform.process.wait(timeout=8) == 1
+        assert platform.says("the web server ended (SIGKILL); stopping everything")
+        assert not any(alive(pid) for pid in pids)
+
+
+def test_a_worker_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    with Supervised(tmp_path, worker="deaf") as platform:
+        assert platform.says(UP), platform.lines
+        pids, begun = platform.pids(), time.monotonic()
+        platform.send(signal.SIGTERM)
+        assert platform.process.wait(timeout=9) == 0
+        assert time.monotonic() - begun > 2
+        assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.soak
+def test_a_worker_that_fails_five_times_in_its_first_minute_ends_all(tmp_path: Path) -> None:
+    with Supervised(tmp_path, worker="failing") as platform:
+        assert platform.process.wait(timeout=20) == 1
+        assert platform.says("the worker failed 5 times (exit code 3); stopping everything")
+        assert not alive(platform.pid("web"))
+        assert not alive(platform.queue_pid())
+
+
+def test_a_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
+    with Supervised(tmp_path, worker="deaf") as platform:
+        assert platform.says(UP), platform.lines
+        pids = platform.pids()
+        platform.send(signal.SIGINT)
+        time.sleep(0.3)
+        platform.send(signal.SIGINT)
+        platform.process.wait(timeout=1)
+        assert not any(alive(pid) for pid in pids)
+
+
+def test_a_first_training_that_fails_leaves_the_platform_up(tmp_path: Path) -> None:
+    with Supervised(tmp_path, train="1") as platform:
+        assert platform.says("the first training failed, the platform stays up")
+        assert platform.says("make train")
+        assert alive(platform.pid("web"))
+
+
+def test_with_an_active_model_nothing_is_trained(tmp_path: Path) -> None:
+    active = tmp_path / "models" / "main" / "ACTIVE"
+    active.parent.mkdir(parents=True)
+    active.write_text("{}")
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        assert not platform.says("training the first one", seconds=0.3)
+
+
+def test_a_migration_that_fails_ends_the_start(tmp_path: Path) -> None:
+    with Supervised(tmp_path, migrate="3") as platform:
+        assert platform.process.wait(timeout=8) == 3
+        assert not (tmp_path / "queue").exists()
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as first:
+        assert first.says(UP), first.lines
+        said = _start(tmp_path / "second", PORT=str(first.port))
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"mlengine: can't listen on 127.0.0.1 port {first.port}")
+    assert said.stderr.count("\n") == 1
+
+
+def test_a_second_platform_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as first:
+        assert first.says(UP), first.lines
+        said = _start(tmp_path, PORT="1")
+        assert f"a platform (pid {first.process.pid}) already runs on {tmp_path}" in said.stderr
+
+
+def test_two_platforms_run_side_by_side(tmp_path: Path) -> None:
+    with Supervised(tmp_path / "a") as first, Supervised(tmp_path / "b") as second:
+        assert first.says(UP), first.lines
+        assert second.says(UP), second.lines
+        first.queue().enqueue_training("run-1", timeout_seconds=60)
+        assert not second.queue().has_job("run-1")
+
+
+def test_a_bad_setting_is_one_clear_line(tmp_path: Path) -> None:
+    said = _start(tmp_path, WEB_WORKERS="many")
+    assert said.stderr == "mlengine: WEB_WORKERS='many': expected a whole number from 1 to 64\n"
+
+
+def test_an_unwritable_artifacts_folder_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    said = _start(tmp_path / "file" / "artifacts")
+    assert said.stderr.startswith("mlengine: the artifacts folder ")
+    assert "ARTIFACTS_DIR" in said.stderr
+    assert said.stderr.count("\n") == 1
+
+
+def test_a_host_that_is_not_here_is_one_clear_line(tmp_path: Path) -> None:
+    said = _start(tmp_path, HOST="192.0.2.1")
+    assert said.stderr.startswith("mlengine: can't listen on 192.0.2.1")
+
+
+def test_one_training_brings_its_own_worker_and_ends_with_it(tmp_path: Path) -> None:
+    with Supervised(tmp_path, command="train", train="7") as training:
+        assert training.process.wait(timeout=8) == 7
+        assert not alive(training.pid("worker"))
+
+
+def test_one_training_uses_the_running_platform(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        worker = platform.pid("worker")
+        with Supervised(tmp_path, command="train") as training:
+            assert training.process.wait(timeout=8) == 0
+        assert platform.pid("worker") == worker
+
+
+def test_the_supervisor_loads_no_door_and_no_heavy_library() -> None:
+    heavy = {"polars", "lightgbm", "numpy", "flask", "rq", "redis", "sqlalchemy", "requests"}
+    code = "import sys, mlengine.__main__; print(*{name.split('.')[0] for name in sys.modules})"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert not heavy & set(said.split())
+
+
+def test_an_unknown_command_shows_the_usage() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "mlengine", "dance"], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 2
+    assert "migrate" in said.stdout
+
+
+def test_the_command_must_be_run_in_the_project_folder(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "mlengine", "up"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.stderr.startswith("mlengine: ")
+    assert "holds no wsgi.py" in said.stderr
+
+
+def _start(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m mlengine up`, for starts that must fail before anything is started."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    chosen = {"ARTIFACTS_DIR": str(folder), "PORT": port, "REDIS_URL": "", "FLASK_SKIP_DOTENV": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "mlengine", "up"],
+        env={**os.environ, **chosen, **environment},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )

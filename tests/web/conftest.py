@@ -1,0 +1,58 @@
+"""The HTTP door over an engine in memory; logs are JSON lines on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from tests.web.engine import TinyEngine
+
+from mlengine.app import create_app
+from mlengine.config import Settings
+
+KEY = {"X-API-Key": "test-key"}
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+@pytest.fixture
+def tiny() -> TinyEngine:
+    return TinyEngine()
+
+
+@pytest.fixture
+def make_app(make_settings: Callable[..., Settings], tiny: TinyEngine) -> MakeApp:
+    """The app with some variables changed."""
+
+    def make(**changed: str) -> Flask:
+        return create_app(make_settings(**{"ENV": "staging", **changed}), engine=tiny)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def client(make_app: MakeApp) -> FlaskClient:
+    return make_app().test_client()
+
+
+@pytest.fixture
+def log_lines(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, object]]]:
+    """What was logged since the last call, each line parsed."""
+
+    def read() -> list[dict[str, object]]:
+        return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    return read

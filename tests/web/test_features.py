@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from flask.testing import FlaskClient
+from tests.web.engine import TinyEngine
+from tests.web.test_errors import problem
+
+
+def test_a_table_has_the_fields_of_the_contract(client: FlaskClient) -> None:
+    for prefix in ("", "/api/v1"):
+        answer = client.get(f"{prefix}/features?symbol=AAPL")
+        assert answer.get_json() == {
+            "symbol": "AAPL",
+            "interval": "1d",
+            "feature_set": {
+                "name": "core",
+                "version": 1,
+                "hash": "ab" * 32,
+                "window_bars": 64,
+            },
+            "bars_hash": "cd" * 32,
+            "features": [
+                {"timestamp": "2024-05-30T00:00:00Z", "return_1": 0.1, "rsi_14": None},
+                {"timestamp": "2024-05-31T00:00:00Z", "return_1": None, "rsi_14": 1 / 3},
+            ],
+        }
+        assert b"0.3333333333333333" in answer.data
+        assert b"NaN" not in answer.data
+
+
+def test_what_was_asked_reaches_the_service(client: FlaskClient, tiny: TinyEngine) -> None:
+    client.get("/features?symbol=AAPL&limit=1&as_of=2024-05-30&feature_set=core")
+    (asked,) = tiny.features.asked
+    assert asked["limit"] == 1
+    assert asked["as_of"] == datetime(2024, 5, 31, tzinfo=UTC)
+    client.get("/features?symbol=AAPL")
+    assert (tiny.features.asked[1]["limit"], tiny.features.asked[1]["as_of"]) == (100, None)
+
+
+@pytest.mark.parametrize("limit", ["0", "5001", "-1", "1.0", "1e2", "", " 5", "٥", "1_0", "9" * 30])
+def test_a_limit_out_of_bounds_or_in_odd_digits_is_422(client: FlaskClient, limit: str) -> None:
+    answer = client.get("/features", query_string={"symbol": "AAPL", "limit": limit})
+    assert set(problem(answer, 422, "invalid_request")["errors"]) == {"limit"}
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "",
+        " ",
+        "AAPL\n",
+        "AAPL ",
+        "-X",
+        ".X",
+        "A" * 33,
+        "ÄPFEL",
+        "ＡＡＰＬ",
+        "A\x00",
+        "A'--",
+        "😀",
+        "A%B",
+    ],
+)
+def test_a_symbol_that_is_none_is_422(client: FlaskClient, symbol: str) -> None:
+    for path in ("/features", "/predict"):
+        answer = client.get(path, query_string={"symbol": symbol})
+        assert set(problem(answer, 422, "invalid_request")["errors"]) == {"symbol"}
+
+
+@pytest.mark.parametrize("symbol", ["A", "BRK.B", "BTC-USD", "a" * 32, "X:Y/Z^1=_"])
+def test_symbols_are_taken_as_given(client: FlaskClient, symbol: str) -> None:
+    answer = client.get("/features", query_string={"symbol": symbol})
+    assert answer.status_code in (200, 404)
+    if answer.status_code == 404:
+        assert symbol in str(problem(answer, 404, "unknown_symbol")["detail"])
+
+
+def test_unknown_and_repeated_parameters_are_named(client: FlaskClient) -> None:
+    answer = client.get("/features?symbol=AAPL&sybmol=MSFT&Limit=3")
+    assert problem(answer, 422, "invalid_request")["errors"] == {
+        "sybmol": ["Unknown field."],
+        "Limit": ["Unknown field."],
+    }
+    answer = client.get("/features?symbol=AAPL&symbol=MSFT")
+    assert problem(answer, 422, "invalid_request")["errors"] == {"symbol": ["given more than once"]}
+    answer = client.get("/features")
+    assert set(problem(answer, 422, "invalid_request")["errors"]) == {"symbol"}
+
+
+def test_an_unknown_feature_set_is_422(client: FlaskClient) -> None:
+    for name in ("alpha1", "../x", "x" * 65):
+        answer = client.get("/features", query_string={"symbol": "AAPL", "feature_set": name})
+        assert set(problem(answer, 422, "invalid_request")["errors"]) == {"feature_set"}

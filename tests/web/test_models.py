@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+from tests.web.conftest import KEY, MakeApp
+from tests.web.engine import TinyEngine, manifest
+from tests.web.test_errors import problem
+
+HOSTILE = [
+    "..",
+    "..%2fx",
+    "v1%2f..",
+    "v1%2F..%2Fv2",
+    "%2e%2e%2fx",
+    "%252e%252e%252fx",
+    "....//x",
+    "../x",
+    "v2/../v2",
+    "v2%00",
+    "v2%0a",
+    "v2;",
+    "v2%20",
+    "v02",
+    "v-1",
+    "V2",
+    "v%EF%BC%92",
+    "v2\\..",
+    "%5c..%5c",
+    "v" + "1" * 4096,
+    "x" * 4096,
+    "%ff%fe",
+]
+
+
+def test_the_list_has_the_fields_of_the_contract(client: FlaskClient) -> None:
+    body = client.get("/models").get_json()
+    assert body["active_version"] == "v2"
+    corrupt, active = body["models"]
+    assert corrupt == {
+        "version": "v1",
+        "created_at": None,
+        "status": "corrupt",
+        "fingerprint": None,
+        "metrics": None,
+        "is_active": False,
+    }
+    assert sorted(active) == sorted(corrupt)
+    assert active["created_at"] == "2024-05-31T00:00:00Z"
+    assert active["metrics"]["auc"]["baseline"] == 0.5
+
+
+def test_a_model_is_its_manifest_with_is_active(client: FlaskClient) -> None:
+    for path in ("/models/v2", "/model/v2", "/api/v1/models/v2", "/api/v1/model/v2"):
+        body = client.get(path).get_json()
+        assert body == {**manifest("v2").to_dict(), "is_active": True}
+        assert body["created_at"] == "2024-05-31T00:00:00Z"
+
+
+def test_an_unknown_or_refused_version_has_its_problem(client: FlaskClient) -> None:
+    problem(client.get("/models/v7"), 404, "model_not_found")
+    problem(client.get("/models/v1"), 503, "artifact_corrupt")
+
+
+@pytest.mark.parametrize("version", HOSTILE)
+def test_a_hostile_version_in_a_path_is_404(
+    make_app: MakeApp, tiny: TinyEngine, version: str
+) -> None:
+    client = make_app(PUBLIC_ACTIVATION="true").test_client()
+    for prefix in ("", "/api/v1"):
+        for answer in (
+            client.get(f"{prefix}/models/{version}"),
+            client.get(f"{prefix}/model/{version}"),
+            client.post(f"{prefix}/models/activate/{version}"),
+            client.post(f"{prefix}/admin/activate/{version}", headers=KEY),
+        ):
+            assert answer.get_json()["code"] in ("model_not_found", "not_found")
+            problem(answer, 404, answer.get_json()["code"])
+    assert not tiny.models.done
+
+
+def test_the_word_activate_is_no_version(client: FlaskClient) -> None:
+    problem(client.get("/models/activate"), 404, "model_not_found")
+    answer = client.get("/models/activate/v2")
+    problem(answer, 405, "method_not_allowed")
+    assert answer.headers["Allow"] == "OPTIONS, POST"
+
+
+def test_an_activation_takes_a_reason(make_app: MakeApp, tiny: TinyEngine) -> None:
+    client = make_app(PUBLIC_ACTIVATION="true").test_client()
+    answer = client.post("/models/activate/v2", json={"reason": "it is better"})
+    assert answer.status_code == 200
+    assert tiny.models.done == [("v2", "public", "it is better")]
+    for body in ({"reason": ""}, {"reason": 3}, {"reason": "x" * 501}):
+        refused = client.post("/models/activate/v2", json=body)
+        assert set(problem(refused, 422, "invalid_request")["errors"]) == {"reason"}

@@ -1,0 +1,18 @@
+"""The training worker's entry: `python worker.py`."""
+
+import sys
+from pathlib import Path
+
+from mlengine import config
+from mlengine.env_file import load_env_file
+from mlengine.errors import MlengineError
+
+if __name__ == "__main__":
+    try:
+        load_env_file(Path(__file__).parent)
+        settings = config.load()
+        from mlengine.jobs.worker import run_worker
+
+        run_worker(settings)
+    except MlengineError as error:
+        sys.exit(f"mlengine: {error}")
