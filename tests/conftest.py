@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.settings_read import settings_read
 
 from mlengine.config import Settings
-from tests.settings_read import settings_read
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.settings_read import settings_read
 
 from mlengine.config import Settings, environment_for_child, load
 from mlengine.errors import BadSetting
-from tests.settings_read import settings_read
 
 ROOT = Path(__file__).parents[1]
 LONG_KEY = "k" * 32
@@ -27,7 +27,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
 
 
 def test_an_empty_value_means_unset() -> None:
-    assert Settings.from_env({name: " " for name in settings_read()}) == Settings.from_env({})
+    assert Settings.from_env(dict.fromkeys(settings_read(), " ")) == Settings.from_env({})
 
 
 def test_the_upstream_follows_from_its_address() -> None:

@@ -135,7 +135,7 @@ def build_engine(settings: Settings) -> Engine:
         ),
         models=model_service,
         monitoring=monitoring.MonitoringService(store, events, registry, shelf, interval),
-        audit=audit.AuditService(store, events),
+        audit=audit.AuditService(store),
         health=health.HealthService(
             __version__,
             settings.env,

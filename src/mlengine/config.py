@@ -142,7 +142,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def environment_for_child(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with `extra` on top, for a child that is started from it."""
+    """The environment of this process with `extra` on top, for a child of it."""
     return {**os.environ, **extra}
 
 
@@ -215,7 +215,7 @@ class _Reader:
 
 
 def _admin_keys(read: _Reader, env: str) -> dict[str, str]:
-    """`key` or `name:key,name:key` as {name: key}; the value itself is never repeated in an error."""
+    """`key` or `name:key,name:key` as {name: key}; no error repeats the value."""
     keys: dict[str, str] = {}
     for part in read.listed("ADMIN_API_KEY", ()):
         name, colon, key = part.partition(":")

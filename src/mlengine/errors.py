@@ -47,11 +47,10 @@ class InsufficientBars(MlengineError):
     first_possible: datetime | None = None
 
     def __str__(self) -> str:
-        first = f"; the first possible moment is {self.first_possible:%Y-%m-%dT%H:%M:%SZ}"
-        return (
-            f"{self.symbol!r} has {self.got} final bars by then, {self.needed} are needed"
-            f"{first if self.first_possible else ''}"
-        )
+        said = f"{self.symbol!r} has {self.got} final bars by then, {self.needed} are needed"
+        if self.first_possible is None:
+            return said
+        return f"{said}; the first possible moment is {self.first_possible:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(eq=False)

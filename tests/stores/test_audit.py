@@ -215,11 +215,15 @@ def test_clearing_leaves_runs_and_events(store):
     runs.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
     events.append("trained", at=NOW, version="v1", actor="ops", details={})
     store.append([answered(1), answered(2, day=1), failed(3)])
-    assert store.clear() == 3
+    assert store.clear(actor="ann", at=NOW) == 3
     assert _counts(store) == (0, 0, 0)
     assert runs.get("one", now=NOW).state == "queued"
-    assert len(events.page(None, 10, None).rows) == 1
-    assert store.clear() == 0
+    kept = events.page(None, 10, None).rows
+    assert [(event.kind, event.actor) for event in kept] == [
+        ("audit_cleared", "ann"),
+        ("trained", "ops"),
+    ]
+    assert store.clear(actor="ann", at=NOW) == 0
 
 
 def test_a_store_is_writable_only_with_its_table_and_without_read_only(tmp_path):

@@ -66,7 +66,7 @@ def test_a_foreign_cursor_is_refused(store):
 def test_a_cursor_from_before_a_clearing_shows_no_newer_row(store):
     store.append([answered(n) for n in range(1, 4)])
     cursor = store.recent(limit=1).next_cursor
-    store.clear()
+    store.clear(actor="ann", at=NOW)
     store.append([answered(4)])
     assert _recent(store, cursor=cursor) == []
     assert _recent(store) == ["p4"]

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.published import draft
 
 from mlengine.errors import ArtifactCorrupt, LeaseLost, ModelNotFound, NoActiveModel
 from mlengine.stores.registry import Registry
-from tests.published import draft
 
 NOW = datetime(2022, 3, 4, 5, 6, 7, tzinfo=UTC)
 FILES: Mapping[str, bytes] = {"model.txt": b"tree\n", "reference.parquet": b"\x00\x01"}

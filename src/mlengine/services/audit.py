@@ -8,13 +8,11 @@ from datetime import datetime
 from mlengine.core.page import Page
 from mlengine.core.prediction import AuditRow
 from mlengine.stores.audit import AuditStore
-from mlengine.stores.events import EventStore
 
 
 @dataclass(frozen=True)
 class AuditService:
     store: AuditStore
-    events: EventStore
 
     def recent(
         self,
@@ -29,8 +27,4 @@ class AuditService:
 
     def clear(self, *, actor: str, now: datetime) -> int:
         """Delete every prediction and vector, never runs or events; says who did it."""
-        count = self.store.clear()
-        self.events.append(
-            "audit_cleared", at=now, version=None, actor=actor, details={"predictions": count}
-        )
-        return count
+        return self.store.clear(actor=actor, at=now)

@@ -15,10 +15,12 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy import Engine, delete, update
 
+from mlengine.core.event import Event
 from mlengine.core.prediction import FailedPrediction, Prediction
 from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit_read import AuditReader
 from mlengine.stores.database import keep_writers_out, writing
+from mlengine.stores.events import insert_event
 from mlengine.stores.tables import bar_windows, feature_vectors, predictions
 from mlengine.stores.vectors import scored_vector, store_vectors
 
@@ -78,14 +80,20 @@ class AuditStore(AuditReader):
             ]
             connection.execute(_INSERT, rows)
 
-    def clear(self) -> int:
-        """Delete every prediction, vector and window, and nothing else; returns how many."""
+    def clear(self, *, actor: str, at: datetime) -> int:
+        """Delete every prediction, vector and window; returns how many predictions.
+
+        The event that says who did it and how many is written in the same transaction.
+        """
         with writing(self.engine) as connection:
             # In the order in which an append comes to them, so that neither waits for the other.
             keep_writers_out(connection, feature_vectors, bar_windows, predictions)
             count = connection.execute(delete(predictions)).rowcount
             connection.execute(delete(feature_vectors))
             connection.execute(delete(bar_windows))
+            details = {"predictions": count}
+            cleared = Event(kind="audit_cleared", at=at, version=None, actor=actor, details=details)
+            insert_event(connection, cleared)
         return count
 
     def writable(self) -> bool:

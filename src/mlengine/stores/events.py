@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, select
 
 from mlengine.core.event import Event
 from mlengine.core.page import Page, cursor_after, position_of
@@ -32,16 +32,16 @@ class EventStore:
         generation: int | None = None,
     ) -> None:
         """Write one event; a `generation` that has its event already is left as it stands."""
-        row = {
-            "kind": kind,
-            "at": at,
-            "version": version,
-            "actor": actor,
-            "details": orjson.dumps(details).decode(),
-            "generation": generation,
-        }
+        event = Event(
+            kind=kind,
+            at=at,
+            version=version,
+            actor=actor,
+            details=details,
+            generation=generation,
+        )
         with writing(self.engine) as connection:
-            connection.execute(insert_new(connection, events).values(row))
+            insert_event(connection, event)
 
     def page(self, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
         """At most `limit` events, newest first; raises InvalidRequest on a bad cursor."""
@@ -60,6 +60,12 @@ class EventStore:
         query = select(events.c.generation).where(events.c.generation.is_not(None))
         with reading(self.engine) as connection:
             return {value for value in connection.scalars(query) if value is not None}
+
+
+def insert_event(connection: Connection, event: Event) -> None:
+    """Write one event in a transaction of the caller's."""
+    row = {**vars(event), "details": orjson.dumps(event.details).decode()}
+    connection.execute(insert_new(connection, events).values(row))
 
 
 def _event(row: Row[tuple[object, ...]]) -> Event:
