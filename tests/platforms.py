@@ -44,7 +44,7 @@ def make_engine(folder: Path, *, models: int = 1, **changed: str) -> Engine:
     """An engine with a migrated database and `models` tiny versions, v1 active."""
     bars_folder(folder / "bars")
     engine = build_engine(settings(folder, **changed))
-    engine.migrate()
+    engine.prepare()
     for seed in range(1, models + 1):
         publish(engine.models.registry.directory, seed=seed, run_id=f"run{seed}")
     if models:

@@ -6,6 +6,7 @@ Run as a program it is that supervisor; `Supervised` starts it and watches what 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -105,6 +106,8 @@ class Supervised:
         self._reader.join(5)
         assert self.process.stdout is not None
         self.process.stdout.close()
+        if (self.folder / "queue" / "server.json").exists():
+            shutil.rmtree(self.socket().parent, ignore_errors=True)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -125,6 +128,9 @@ class Supervised:
 
     def queue(self) -> JobQueue:
         return JobQueue(lambda: resolve_url(None, self.folder))
+
+    def socket(self) -> Path:
+        return Path(resolve_url(None, self.folder).removeprefix("unix://"))
 
     def pids(self) -> list[int]:
         return [self.pid("web"), self.pid("worker"), self.queue_pid()]

@@ -40,7 +40,7 @@ def platform() -> Iterator[dict[str, str]]:
             "FLASK_SKIP_DOTENV": "1",
             "RATE_LIMIT_REQUESTS": "0",
         }
-        build_engine(Settings.from_env(environ)).migrate()
+        build_engine(Settings.from_env(environ)).prepare()
         with _worker(environ):
             yield environ
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -62,6 +63,14 @@ def test_a_dead_queue_server_is_started_again_with_its_jobs(tmp_path: Path) -> N
         assert platform.says("the queue server was started again")
         assert platform.queue().has_job("run-1")
         assert alive(platform.pid("web"))
+
+
+def test_a_queue_server_whose_socket_was_taken_away_is_started_again(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        shutil.rmtree(platform.socket().parent)
+        assert platform.says("the queue server was started again")
+        assert platform.queue().ping()
 
 
 def test_the_end_of_the_web_server_is_the_end_of_all(tmp_path: Path) -> None:

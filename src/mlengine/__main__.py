@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mlengine import config, preflight, supervisor
+from mlengine import config, supervisor
 from mlengine.config import Settings
 from mlengine.env_file import load_env_file
 from mlengine.errors import MlengineError
-from mlengine.supervisor import Commands
+from mlengine.supervisor import Commands, preflight
 
 
 def up(settings: Settings) -> int:
@@ -33,10 +33,10 @@ def worker(settings: Settings) -> int:
 
 def migrate(settings: Settings) -> int:
     """Bring the database to this version's schema"""
-    from mlengine.stores.migrate import migrate as migrate_database  # noqa: PLC0415 - SQLAlchemy
+    from mlengine.bootstrap import build_control  # noqa: PLC0415 - SQLAlchemy
 
     preflight.check_artifacts(settings.artifacts_dir)
-    migrate_database(settings.audit_database_url)
+    build_control(settings).prepare()
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,13 +18,14 @@ from mlengine import __version__
 from mlengine.config import Settings
 from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import BadSetting
+from mlengine.services.history import reconcile
 from mlengine.services.runs import RunService
 from mlengine.stores import database
 from mlengine.stores.checks import Checks
 from mlengine.stores.events import EventStore
 from mlengine.stores.job_queue import JobQueue
-from mlengine.stores.migrate import migrate
 from mlengine.stores.queue_server import resolve_url
+from mlengine.stores.registry import Registry
 from mlengine.stores.runs import RunStore
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from mlengine.services.monitoring import MonitoringService
     from mlengine.services.predict import PredictService
     from mlengine.services.training import TrainingService
+    from mlengine.stores.audit import AuditStore
+    from mlengine.stores.loaded import ModelShelf
     from mlengine.stores.market_data import MarketData
 
 MODEL_LINE = "main"
@@ -50,10 +54,17 @@ class Control:
     database_url: str
     runs: RunService
     events: EventStore
+    registry: Registry
 
-    def migrate(self) -> None:
-        """Bring the database to the newest schema; raises CannotStart."""
+    def prepare(self) -> None:
+        """Bring the database to the newest schema, and its history to what `ACTIVE` says.
+
+        Raises CannotStart, AuditUnavailable or ArtifactCorrupt.
+        """
+        from mlengine.stores.migrate import migrate  # noqa: PLC0415 - Alembic, seldom needed
+
         migrate(self.database_url)
+        reconcile(self.registry, self.events)
 
 
 @dataclass(frozen=True)
@@ -78,73 +89,82 @@ def build_control(settings: Settings) -> Control:
         settings.audit_database_url,
         runs=RunService(RunStore(engine), _queue(settings), default_spec(settings)),
         events=EventStore(engine),
+        registry=Registry(settings.artifacts_dir / "models" / MODEL_LINE),
     )
 
 
 def build_engine(settings: Settings) -> Engine:
-    """The whole platform; connects to nothing yet, loads Polars and LightGBM."""
-    from mlengine.services import (  # noqa: PLC0415 - heavy
-        audit,
-        bars,
-        features,
-        fitting,
-        health,
-        models,
-        monitoring,
-        predict,
-        training,
-    )
-    from mlengine.stores.audit import AuditStore  # noqa: PLC0415 - heavy
-    from mlengine.stores.bars import BarStore  # noqa: PLC0415 - heavy
-    from mlengine.stores.loaded import ModelShelf  # noqa: PLC0415 - heavy
-    from mlengine.stores.registry import Registry  # noqa: PLC0415 - heavy
+    """The whole platform; connects to nothing yet, loads Polars and LightGBM.
+
+    Raises BadSetting for a feature set that does not exist.
+    """
+    from mlengine.services.audit import AuditService  # noqa: PLC0415 - heavy
+    from mlengine.services.features import FeatureService  # noqa: PLC0415 - heavy
+    from mlengine.services.fitting import FittingService  # noqa: PLC0415 - heavy
+    from mlengine.services.health import HealthService  # noqa: PLC0415 - heavy
+    from mlengine.services.models import ModelService  # noqa: PLC0415 - heavy
+    from mlengine.services.monitoring import MonitoringService  # noqa: PLC0415 - heavy
+    from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
+    from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
-    checks = Checks()
-    events = control.events
-    interval = settings.market_data_interval
-    feature_sets = _feature_sets(settings)
-    registry = Registry(settings.artifacts_dir / "models" / MODEL_LINE)
-    shelf = ModelShelf(registry, feature_sets, interval=interval, checks=checks)
-    store = AuditStore(control.runs.runs.engine)
-    bar_service = bars.BarService(
-        market=_market_data(settings),
-        store=BarStore(settings.artifacts_dir / "bars"),
-        interval=interval,
-        cache_seconds=settings.market_data_cache_seconds,
-        checks=checks,
-    )
-    model_service = models.ModelService(registry, shelf, events)
+    cellar = _open_cellar(settings, control)
+    bars, sets, shelf = cellar.bars, cellar.feature_sets, cellar.shelf
+    registry, store = control.registry, cellar.audit
+    runs, events = control.runs.runs, control.events
+    model_service = ModelService(registry, shelf, events)
+    fitter = FittingService(bars, sets, registry, TRAINING_THREADS)
     return Engine(
         database_url=control.database_url,
         runs=control.runs,
         events=events,
-        checks=checks,
-        bars=bar_service,
-        features=features.FeatureService(bar_service, feature_sets, settings.train_feature_set),
-        predict=predict.PredictService(
-            bar_service, shelf, store, timer=time.perf_counter, new_id=_new_id
-        ),
-        training=training.TrainingService(
-            control.runs.runs,
-            events,
-            fitting.FittingService(bar_service, feature_sets, registry, TRAINING_THREADS),
-            registry,
-            model_service,
-            clock=_now,
-        ),
+        registry=registry,
+        checks=cellar.checks,
+        bars=bars,
+        features=FeatureService(bars, sets, settings.train_feature_set),
+        predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
+        training=TrainingService(runs, events, fitter, registry, model_service, _now),
         models=model_service,
-        monitoring=monitoring.MonitoringService(store, events, registry, shelf, interval),
-        audit=audit.AuditService(store),
-        health=health.HealthService(
-            __version__,
-            settings.env,
-            registry,
-            shelf,
-            store,
-            control.runs.queue,
-            checks,
+        monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
+        audit=AuditService(store),
+        health=HealthService(
+            __version__, settings.env, registry, shelf, store, control.runs.queue, cellar.checks
         ),
+    )
+
+
+@dataclass(frozen=True)
+class _Cellar:
+    """The stores and what every service leans on."""
+
+    checks: Checks
+    bars: BarService
+    feature_sets: Mapping[str, FeatureSet]
+    shelf: ModelShelf
+    audit: AuditStore
+
+
+def _open_cellar(settings: Settings, control: Control) -> _Cellar:
+    from mlengine.services.bars import BarService  # noqa: PLC0415 - heavy
+    from mlengine.stores.audit import AuditStore  # noqa: PLC0415 - heavy
+    from mlengine.stores.bars import BarStore  # noqa: PLC0415 - heavy
+    from mlengine.stores.loaded import ModelShelf  # noqa: PLC0415 - heavy
+
+    checks = Checks()
+    interval = settings.market_data_interval
+    feature_sets = _feature_sets(settings)
+    return _Cellar(
+        checks,
+        bars=BarService(
+            market=_market_data(settings),
+            store=BarStore(settings.artifacts_dir / "bars"),
+            interval=interval,
+            cache_seconds=settings.market_data_cache_seconds,
+            checks=checks,
+        ),
+        feature_sets=feature_sets,
+        shelf=ModelShelf(control.registry, feature_sets, interval=interval, checks=checks),
+        audit=AuditStore(control.runs.runs.engine),
     )
 
 

@@ -38,7 +38,7 @@ class Rig:
             "MARKET_DATA_DEADLINE_SECONDS": "60",
         }
         self.control: Control = build_control(Settings.from_env(self.environ))
-        self.control.migrate()
+        self.control.prepare()
 
     def claim(self, run_id: str) -> None:
         """A queued run without a job, as a lost queue leaves it."""

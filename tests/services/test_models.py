@@ -16,6 +16,7 @@ from mlengine.errors import (
     NoActiveModel,
     NoPreviousModel,
 )
+from mlengine.services.history import reconcile
 
 
 @pytest.fixture
@@ -174,10 +175,11 @@ def test_verify_names_what_differs(engine: Engine) -> None:
 
 def test_an_activation_without_its_event_is_written_at_the_next_start(engine: Engine) -> None:
     engine.models.registry.activate("v2", actor="ann", reason="died after", now=NOW)
-    assert engine.models.reconcile()
-    assert not engine.models.reconcile()
+    assert reconcile(engine.registry, engine.events)
+    assert not reconcile(engine.registry, engine.events)
     assert history(engine, "activated") == ["v2", "v1"]
 
 
 def test_nothing_to_reconcile_without_an_active_model(tmp_path: Path) -> None:
-    assert not make_engine(tmp_path, models=0).models.reconcile()
+    engine = make_engine(tmp_path, models=0)
+    assert not reconcile(engine.registry, engine.events)

@@ -33,34 +33,34 @@ def predict_days(engine: Engine, days: int, *, times: int = 1) -> None:
 def test_too_few_bars_is_insufficient_data_and_never_zero(engine: Engine) -> None:
     predict_days(engine, 16)
     answer = engine.monitoring.drift(window=250, version=None, now=NOW)
-    assert answer.report.status == "insufficient_data"
-    assert answer.report.n_current == 48
-    assert all(feature.psi is None for feature in answer.report.features)
+    assert answer.status == "insufficient_data"
+    assert answer.n_current == 48
+    assert all(feature.psi is None for feature in answer.features)
     assert not engine.monitoring.history(kind="drift_checked", limit=10, cursor=None).rows
 
 
 def test_a_bar_counts_once_however_often_it_was_asked_for(engine: Engine) -> None:
     predict_days(engine, 10, times=5)
     answer = engine.monitoring.drift(window=250, version=None, now=NOW)
-    assert answer.report.n_current == 30
+    assert answer.n_current == 30
 
 
 def test_enough_bars_are_compared_without_a_verdict(engine: Engine) -> None:
     predict_days(engine, 20)
     answer = engine.monitoring.drift(window=250, version="v1", now=NOW)
-    assert answer.report.status == "uncalibrated"
+    assert answer.status == "uncalibrated"
     assert answer.model_version == "v1"
-    assert {feature.drifted for feature in answer.report.features} == {None}
-    assert any(feature.psi for feature in answer.report.features)
-    assert answer.report.prediction_drift is not None
-    assert answer.report.prediction_drift.psi is not None
+    assert {feature.drifted for feature in answer.features} == {None}
+    assert any(feature.psi for feature in answer.features)
+    assert answer.prediction_drift is not None
+    assert answer.prediction_drift.psi is not None
     (event,) = engine.monitoring.history(kind="drift_checked", limit=10, cursor=None).rows
     assert event.details["status"] == "uncalibrated"
 
 
 def test_the_window_takes_the_newest_bars(engine: Engine) -> None:
     predict_days(engine, 25)
-    assert engine.monitoring.drift(window=60, version=None, now=NOW).report.n_current == 60
+    assert engine.monitoring.drift(window=60, version=None, now=NOW).n_current == 60
 
 
 def test_drift_needs_a_model(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_queue_without_server_is_unavailable_within_a_second() -> None:
     queue = JobQueue(lambda: "unix:///nonexistent/queue.sock")
     begun = time.monotonic()
     assert not queue.ping()
-    with pytest.raises(QueueUnavailable, match="ConnectionError"):
+    with pytest.raises(QueueUnavailable, match="refuses or drops"):
         queue.enqueue_training("run-1", timeout_seconds=1)
     assert time.monotonic() - begun < 1
 

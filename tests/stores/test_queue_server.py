@@ -79,6 +79,12 @@ def test_the_stamp_and_the_socket_are_private(queue: QueueProcess) -> None:
     assert set(json.loads(stamp.read_text())) == {"url", "pid", "kind", "version"}
 
 
+def test_a_server_whose_socket_was_taken_away_is_not_reachable(queue: QueueProcess) -> None:
+    assert queue.server.is_reachable()
+    Path(queue.url.removeprefix("unix://")).unlink()
+    assert not queue.server.is_reachable()
+
+
 def test_a_server_left_over_is_ended_before_the_next_starts(queue: QueueProcess) -> None:
     JobQueue(lambda: queue.url).enqueue_training("run-1", timeout_seconds=60)
     left_over = json.loads((queue.artifacts / "queue" / "server.json").read_text())["pid"]

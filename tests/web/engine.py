@@ -11,8 +11,9 @@ from types import SimpleNamespace
 from tests.web.answers import DAY, Features, Predict
 
 from mlengine import errors
-from mlengine.core.drift import DriftReport, FeatureDrift
+from mlengine.core.drift import FeatureDrift
 from mlengine.core.event import Event
+from mlengine.core.metrics import Measure
 from mlengine.core.page import Page, cursor_after, position_of
 from mlengine.core.prediction import AuditRow, Latency
 from mlengine.core.progress import Progress
@@ -21,9 +22,9 @@ from mlengine.core.train_spec import TrainSpec
 from mlengine.services.health import Health
 from mlengine.services.models import Activation, ModelList, ModelSummary
 from mlengine.services.monitoring import (
-    DriftAnswer,
     Freshness,
     Latencies,
+    ModelDrift,
     ModelFreshness,
     StageLatency,
     SymbolFreshness,
@@ -114,8 +115,16 @@ class Models:
         return ModelList(
             self.active[0],
             (
-                ModelSummary("v1", "corrupt", False, None),
-                ModelSummary("v2", "active", True, manifest("v2")),  # type: ignore[arg-type]
+                ModelSummary("v1", "corrupt", False),
+                ModelSummary(
+                    "v2",
+                    "active",
+                    True,
+                    created_at=DAY,
+                    trained_through=DAY,
+                    fingerprint="ef" * 32,
+                    metrics={"auc": Measure(0.51, 0.5, "coin_flip")},
+                ),
             ),
         )
 
@@ -145,11 +154,15 @@ class Models:
 
 @dataclass(frozen=True)
 class Monitoring:
-    def drift(self, *, window: int, version: str | None, now: datetime) -> DriftAnswer:  # noqa: ARG002
-        report = DriftReport(
-            "insufficient_data", 2000, min(window, 12), (FeatureDrift("rsi_14", None, None),), None
+    def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:  # noqa: ARG002
+        return ModelDrift(
+            "insufficient_data",
+            2000,
+            min(window, 12),
+            (FeatureDrift("rsi_14", None, None),),
+            None,
+            model_version=version or "v2",
         )
-        return DriftAnswer(version or "v2", report)
 
     def history(self, *, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
         first = position_of(cursor) if cursor else 10

@@ -39,6 +39,7 @@ def test_the_list_has_the_fields_of_the_contract(client: FlaskClient) -> None:
     assert corrupt == {
         "version": "v1",
         "created_at": None,
+        "trained_through": None,
         "status": "corrupt",
         "fingerprint": None,
         "metrics": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import click
@@ -10,6 +11,7 @@ from flask.cli import AppGroup
 
 from mlengine.cli import shell
 from mlengine.core.bars import BarsReport
+from mlengine.errors import MlengineError
 
 bars = AppGroup("bars", help="Fetch bars into the store, and show them.")
 
@@ -19,19 +21,24 @@ bars = AppGroup("bars", help="Fetch bars into the store, and show them.")
 @shell.as_json
 @shell.command
 def fetch(symbols: tuple[str, ...], json_: bool) -> None:
-    """Fetch the whole history of SYMBOLS into the bar store, and report what was refused."""
-    reports = {symbol: shell.engine().bars.fetch(symbol, now=shell.now()) for symbol in symbols}
+    """Fetch the whole history of SYMBOLS into the bar store, and report what was refused.
+
+    A symbol that fails keeps no other back; the exit code is that of the last failure.
+    """
+    reports: dict[str, BarsReport | MlengineError] = {}
+    for symbol in symbols:
+        try:
+            reports[symbol] = shell.engine().bars.fetch(symbol, now=shell.now()).report
+        except MlengineError as error:
+            reports[symbol] = error
     if json_:
-        shell.print_json({symbol: clean.report for symbol, clean in reports.items()})
-        return
-    shell.print_table(
-        ["symbol", "bars", "mended", "dropped"],
-        [
-            [symbol, clean.report.accepted, _counts(clean.report, "mended")]
-            + [_counts(clean.report, "dropped")]
-            for symbol, clean in reports.items()
-        ],
-    )
+        shell.print_json({symbol: _plain(report) for symbol, report in reports.items()})
+    else:
+        headers = ["symbol", "bars", "mended", "dropped", "error"]
+        shell.print_table(headers, [[symbol, *_row(report)] for symbol, report in reports.items()])
+    failed = [report for report in reports.values() if isinstance(report, MlengineError)]
+    if failed:
+        raise SystemExit(shell.exit_code(failed[-1]))
 
 
 @bars.command("show")
@@ -59,6 +66,17 @@ def _print(frame: pl.DataFrame, json_: bool) -> None:
         shell.print_table(frame.columns, frame.rows())
 
 
-def _counts(report: BarsReport, kind: str) -> str:
-    counts = getattr(report, kind)
+def _plain(report: BarsReport | MlengineError) -> object:
+    if isinstance(report, MlengineError):
+        return {"error": {"code": report.code, "detail": str(report)}}
+    return report
+
+
+def _row(report: BarsReport | MlengineError) -> list[object]:
+    if isinstance(report, MlengineError):
+        return [None, None, None, f"{report.code}: {report}"]
+    return [report.accepted, _counts(report.mended), _counts(report.dropped), None]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"

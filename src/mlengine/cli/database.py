@@ -14,5 +14,5 @@ db = AppGroup("db", help="The audit database.")
 @shell.command
 def upgrade() -> None:
     """Bring the database to the newest schema."""
-    shell.engine().migrate()
+    shell.engine().prepare()
     click.echo("the database is at the newest schema")

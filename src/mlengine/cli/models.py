@@ -23,10 +23,7 @@ def list_models(json_: bool) -> None:
     shell.print_table(
         ["version", "status", "created", "trained through", "fingerprint"],
         [
-            [m.version, m.status, m.manifest.created_at, m.manifest.trained_through]
-            + [m.manifest.fingerprint[:12]]
-            if m.manifest
-            else [m.version, m.status, None, None, None]
+            [m.version, m.status, m.created_at, m.trained_through, (m.fingerprint or "-")[:12]]
             for m in found.models
         ],
     )

@@ -87,7 +87,7 @@ def run_worker(settings: Settings) -> None:
         worker.sweep, worker.settle = upkeep.sweep, upkeep.settle
         worker.work(logging_level="WARNING")
     except RedisError as error:
-        raise QueueUnavailable(type(error).__name__) from error
+        raise QueueUnavailable("it refuses or drops the connection") from error
 
 
 def make_worker(url: str, **options: Any) -> TrainWorker:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from mlengine.core.manifest import Manifest
+from mlengine.core.metrics import Measure
 from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
+from mlengine.services.history import record_activation
 from mlengine.stores.events import EventStore
 from mlengine.stores.loaded import LoadedModel, ModelShelf
-from mlengine.stores.registry import Active, Registry
+from mlengine.stores.registry import Registry
 
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One line of the list; `manifest` is None when the files are refused."""
+    """One line of the list; nothing but the name is known of a version that is refused."""
 
     version: str
     status: str
     is_active: bool
-    manifest: Manifest | None
+    created_at: datetime | None = None
+    trained_through: datetime | None = None
+    fingerprint: str | None = None
+    metrics: Mapping[str, Measure] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class ModelService:
         self.shelf.load(version)
         before = self.active_version()
         active = self.registry.activate(version, actor=actor, reason=reason, now=now)
-        self._record(active, kind, before)
+        record_activation(self.events, active, kind=kind, before=before)
         return Activation(version, before, active.generation, actor)
 
     def rollback(self, *, actor: str, now: datetime) -> Activation:
@@ -108,31 +114,21 @@ class ModelService:
         versions = [version] if version else self.registry.versions()
         return tuple(self._verdict(name) for name in versions)
 
-    def reconcile(self) -> bool:
-        """Write the event of an activation whose process died before it could."""
-        active = self.registry.active()
-        if active is None or active.generation in self.events.generations():
-            return False
-        self._record(active, "activated", active.previous_version)
-        return True
-
-    def _record(self, active: Active, kind: str, before: str | None) -> None:
-        self.events.append(
-            kind,
-            at=active.activated_at,
-            version=active.version,
-            actor=active.actor,
-            details={"reason": active.reason, "previous_version": before},
-            generation=active.generation,
-        )
-
     def _summary(self, version: str, active: str | None) -> ModelSummary:
         is_active = version == active
         try:
             manifest = self.registry.manifest(version)
         except ArtifactCorrupt:
-            return ModelSummary(version, "corrupt", is_active, None)
-        return ModelSummary(version, "active" if is_active else "available", is_active, manifest)
+            return ModelSummary(version, "corrupt", is_active)
+        return ModelSummary(
+            version,
+            "active" if is_active else "available",
+            is_active,
+            created_at=manifest.created_at,
+            trained_through=manifest.trained_through,
+            fingerprint=manifest.fingerprint,
+            metrics=manifest.metrics,
+        )
 
     def _verdict(self, version: str) -> Verdict:
         try:

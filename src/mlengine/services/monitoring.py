@@ -24,10 +24,11 @@ _STAGES = ("bars", "features", "model", "total")
 _QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 
 
-@dataclass(frozen=True)
-class DriftAnswer:
+@dataclass(frozen=True, kw_only=True)
+class ModelDrift(DriftReport):
+    """The report on what one version scored."""
+
     model_version: str
-    report: DriftReport
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class MonitoringService:
     shelf: ModelShelf
     interval: str
 
-    def drift(self, *, window: int, version: str | None, now: datetime) -> DriftAnswer:
+    def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:
         """Compare the newest `window` distinct bars scored by a model with its reference.
 
         A check that had enough bars stands in the history.
@@ -100,7 +101,7 @@ class MonitoringService:
         report = drift.check(reference, scored)
         if report.status != "insufficient_data":
             self._note(model, report, now)
-        return DriftAnswer(model.version, report)
+        return ModelDrift(**vars(report), model_version=model.version)
 
     def history(self, *, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
         """Events, newest first; raises InvalidRequest for a cursor that is not ours."""

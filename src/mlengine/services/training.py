@@ -56,6 +56,7 @@ class TrainingService:
                 candidate.manifest, _files(candidate), fence=lease.confirm
             )
             self._announce(manifest, run.actor)
+            lease.progress(Progress(stage="done", percent=100.0))
         self.runs.finish(run_id, state="succeeded", now=self.clock(), version=manifest.version)
         return manifest.version
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import NoSuchJobError
@@ -80,8 +81,10 @@ class JobQueue:
     def _client(self) -> Iterator[Redis]:
         try:
             yield self._connected(self.url())
+        except RedisTimeout as error:
+            raise QueueUnavailable("it gave no answer in time") from error
         except RedisError as error:
-            raise QueueUnavailable(type(error).__name__) from error
+            raise QueueUnavailable("it refuses or drops the connection") from error
 
     def _connected(self, url: str) -> Redis:
         with self._lock:

@@ -121,6 +121,11 @@ class QueueServer:
         self._stamp(socket, process.pid)
         return process
 
+    def is_reachable(self) -> bool:
+        """Whether its socket is still there: a cleaner of the temp directory may take it away."""
+        socket = _socket_of(_read_stamp(self.directory).get("url", ""))
+        return socket is not None and socket.exists()
+
     def _argv(self, socket: Path) -> list[str]:
         log = self.directory / "server.log"
         log.unlink(missing_ok=True)

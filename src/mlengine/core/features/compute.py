@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import compress
+
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from mlengine.core.features.kernels import NAN
@@ -10,6 +14,7 @@ from mlengine.core.features.spec import BAR_COLUMNS, FeatureSet
 KEYS = ("symbol", "timestamp")
 # Rows evaluated at once: bounds the memory that the parts take, and changes no bit.
 CHUNK_ROWS = 32_768
+FEW_ROWS = 1_024
 
 _FULL = "full window"
 
@@ -27,7 +32,7 @@ def compute(bars: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
     for first in range(0, max(ordered.height, 1), CHUNK_ROWS):
         lead = min(before, first)
         chunk = ordered.slice(first - lead, CHUNK_ROWS + lead)
-        chunks.append(_null_where_unknown(_evaluate(chunk, feature_set).slice(lead), feature_set))
+        chunks.append(_null_where_unknown(_evaluate(chunk, feature_set).slice(lead)))
     return pl.concat(chunks)
 
 
@@ -38,11 +43,11 @@ def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.
     """
     needed = _newest(_ordered(bars), rows=feature_set.window_bars + rows - 1)
     found = _newest(_evaluate(needed, feature_set), rows=rows)
-    return _null_where_unknown(found, feature_set)
+    return _null_where_unknown(found)
 
 
 def _ordered(bars: pl.DataFrame) -> pl.DataFrame:
-    return bars.select(*KEYS, *BAR_COLUMNS).sort(KEYS)
+    return bars.select(*KEYS, pl.col(BAR_COLUMNS).cast(pl.Float64)).sort(KEYS)
 
 
 def _newest(ordered: pl.DataFrame, *, rows: int) -> pl.DataFrame:
@@ -59,24 +64,34 @@ def _evaluate(ordered: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
     """
     symbol = pl.col("symbol")
     whole = (symbol == symbol.shift(feature_set.window_bars - 1)).fill_null(value=False)
-    frame = ordered.with_columns(whole.alias(_FULL), *map(_finite_or_nan, BAR_COLUMNS))
+    frame = _known_or_nan(ordered).with_columns(whole.alias(_FULL))
+    # On few rows handing expressions to other threads costs more than evaluating them.
+    few = frame.height <= FEW_ROWS
     for stage in feature_set.stages:
-        frame = frame.with_columns(stage)
-    return frame.select(*KEYS, _FULL, *_raw(feature_set))
+        frame = frame.with_columns_seq(stage) if few else frame.with_columns(stage)
+    select = frame.select_seq if few else frame.select
+    return select(*KEYS, _FULL, *feature_set.selection)
 
 
-def _raw(feature_set: FeatureSet) -> list[pl.Expr]:
-    return [feature.expr.alias(feature.name) for feature in feature_set.features]
+def _known_or_nan(ordered: pl.DataFrame) -> pl.DataFrame:
+    """Bars with NaN for every null and infinite value, which kernels may be given."""
+    if _finite(ordered.select(BAR_COLUMNS)).all():
+        return ordered
+    values = pl.col(BAR_COLUMNS)
+    return ordered.with_columns(pl.when(values.is_finite()).then(values).otherwise(NAN))
 
 
-def _finite_or_nan(column: str) -> pl.Expr:
-    value = pl.col(column).cast(pl.Float64)
-    return pl.when(value.is_finite()).then(value).otherwise(NAN).alias(column)
+def _null_where_unknown(frame: pl.DataFrame) -> pl.DataFrame:
+    features = frame.select(pl.exclude(*KEYS, _FULL))
+    finite = _finite(features) & bool(frame[_FULL].all())
+    doubtful = list(compress(features.columns, ~finite))
+    if not doubtful:
+        return frame.drop(_FULL)
+    values = pl.col(doubtful)
+    return frame.with_columns(pl.when(pl.col(_FULL) & values.is_finite()).then(values)).drop(_FULL)
 
 
-def _null_where_unknown(frame: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
-    known = [
-        pl.when(pl.col(_FULL) & pl.col(name).is_finite()).then(pl.col(name)).alias(name)
-        for name in feature_set.names
-    ]
-    return frame.select(*KEYS, *known)
+def _finite(columns: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """For each column whether it holds neither null nor NaN nor an infinity."""
+    finite: npt.NDArray[np.bool_] = np.isfinite(columns.to_numpy()).all(axis=0)
+    return finite

@@ -8,7 +8,7 @@ kernels panic on nulls: whatever feeds a kernel here is NaN where it is unknown,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 import polars as pl
@@ -56,6 +56,18 @@ def kernel_input(x: pl.Expr) -> pl.Expr:
 def change_ratio(new: pl.Expr, old: pl.Expr) -> pl.Expr:
     """(new − old)/old: unlike new/old − 1 it keeps all digits of a small change."""
     return (new - old) / old
+
+
+def added(terms: Iterable[pl.Expr]) -> pl.Expr:
+    """Sum of columns in one fixed order, as a shallow tree.
+
+    Polars' `sum_horizontal` leaves the order to its threads, and so the last bits too.
+    """
+    level = list(terms)
+    while len(level) > 1:
+        pairs = [a + b for a, b in zip(level[::2], level[1::2], strict=False)]
+        level = pairs + level[2 * len(pairs) :]
+    return level[0]
 
 
 def ema_weights(*, alpha: float, bars: int) -> list[float]:

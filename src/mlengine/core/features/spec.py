@@ -90,6 +90,11 @@ class FeatureSet:
             stages.append(tuple(waiting.pop(name).alias(name) for name in ready))
         return tuple(stages)
 
+    @cached_property
+    def selection(self) -> tuple[pl.Expr, ...]:
+        """The features under their names, over bars and parts."""
+        return tuple(feature.expr.alias(feature.name) for feature in self.features)
+
 
 def _needs(part: pl.Expr) -> set[str]:
     return set(part.meta.root_names())

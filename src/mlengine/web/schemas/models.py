@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from marshmallow import Schema, fields, validate
 
 from mlengine.web.schemas.fields import Moment, OfModel
-
-if TYPE_CHECKING:
-    from mlengine.services.models import ModelSummary
 
 
 class ModelQuery(OfModel):
@@ -20,19 +15,23 @@ class ActivationBody(OfModel):
     reason = fields.String(validate=validate.Length(1, 500), load_default=None)
 
 
+class MeasureOut(Schema):
+    value = fields.Float()
+    baseline = fields.Float()
+    baseline_kind = fields.String()
+    other_baselines = fields.Dict()
+
+
 class SummaryOut(Schema):
     """A version whose files are refused has a status and nulls."""
 
     version = fields.String()
-    created_at = Moment(attribute="manifest.created_at", dump_default=None)
+    created_at = Moment()
+    trained_through = Moment()
     status = fields.String()
-    fingerprint = fields.String(attribute="manifest.fingerprint", dump_default=None)
-    metrics = fields.Method("measured")
+    fingerprint = fields.String()
+    metrics = fields.Dict(values=fields.Nested(MeasureOut), allow_none=True)
     is_active = fields.Boolean()
-
-    def measured(self, summary: ModelSummary) -> object:
-        """The holdout's metrics, each beside its baseline."""
-        return summary.manifest.to_dict()["metrics"] if summary.manifest else None
 
 
 class ModelsOut(Schema):

@@ -48,12 +48,12 @@ class FeatureDriftOut(Schema):
 
 
 class DriftOut(Schema):
-    status = fields.String(attribute="report.status")
+    status = fields.String()
     model_version = fields.String()
-    n_reference = fields.Integer(attribute="report.n_reference")
-    n_current = fields.Integer(attribute="report.n_current")
-    features = fields.List(fields.Nested(FeatureDriftOut), attribute="report.features")
-    prediction_drift = fields.Nested(FeatureDriftOut, attribute="report.prediction_drift")
+    n_reference = fields.Integer()
+    n_current = fields.Integer()
+    features = fields.List(fields.Nested(FeatureDriftOut))
+    prediction_drift = fields.Nested(FeatureDriftOut)
 
 
 class EventOut(Schema):

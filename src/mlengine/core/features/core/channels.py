@@ -6,6 +6,7 @@ import polars as pl
 
 from mlengine.core.features.core.movement import CLOSE, HIGH, LOW
 from mlengine.core.features.kernels import (
+    added,
     change_ratio,
     highest,
     kernel_input,
@@ -33,23 +34,13 @@ PARTS: dict[str, pl.Expr] = {
     "typical gap": weighted_sum(
         TYPICAL - lag(TYPICAL, bars=1), weights=mean_gap_weights(bars=CCI_BARS)
     ),
-    # Each typical price is taken against the newest one, so that no digit of the gap is lost.
+    "typical mean": TYPICAL - pl.col("typical gap"),
     **{
-        f"off mean:{bars}": (lag(TYPICAL, bars=bars) - TYPICAL + pl.col("typical gap")).abs()
+        f"off mean:{bars}": (lag(TYPICAL, bars=bars) - pl.col("typical mean")).abs()
         for bars in range(CCI_BARS)
     },
+    "mean deviation": added(pl.col(f"off mean:{bars}") for bars in range(CCI_BARS)) / CCI_BARS,
 }
-
-
-def _mean_deviation() -> pl.Expr:
-    distances = [pl.col(f"off mean:{bars}") for bars in range(CCI_BARS)]
-    whole = distances[0]
-    for distance in distances[1:]:
-        whole = whole + distance
-    return whole / CCI_BARS
-
-
-PARTS["mean deviation"] = _mean_deviation()
 
 
 def _channel_position(bars: int) -> Feature:
@@ -105,7 +96,7 @@ FEATURES = (
     Feature(
         name="cci_14",
         expr=pl.col("typical gap") / (0.015 * pl.col("mean deviation")),
-        formula="(typical - mean(typical, 14)) / (0.015 mean(abs(typical - mean(typical, 14)), 14)),"
+        formula="(typical - m) / (0.015 mean(abs(typical - m), 14)), m = mean(typical, 14),"
         " typical = (high + low + close) / 3",
         bars=CCI_BARS,
         unit="none",

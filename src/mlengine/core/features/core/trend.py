@@ -16,7 +16,7 @@ from mlengine.core.features.kernels import (
     slope_weights,
     weighted_sum,
 )
-from mlengine.core.features.moments import deviation, split_parts, square_parts
+from mlengine.core.features.moments import deviation_parts, split_parts
 from mlengine.core.features.spec import Feature
 
 CHANGE = pl.col("change")
@@ -34,8 +34,8 @@ PARTS: dict[str, pl.Expr] = {
         f"slope:{bars}": weighted_sum(CHANGE, weights=slope_weights(bars=bars)) for bars in (20, 60)
     },
     **split_parts("close"),
-    **square_parts("close", bars=20),
-    **square_parts("close", bars=60),
+    **deviation_parts("close", bars=20),
+    **deviation_parts("close", bars=60),
     "rise": CHANGE.clip(lower_bound=0.0),
     "move": CHANGE.abs(),
 }
@@ -69,11 +69,11 @@ def _slope(bars: int) -> Feature:
 
 
 def _straightness(bars: int) -> Feature:
-    slope, spread = pl.col(f"slope:{bars}"), pl.col(f"close:square:{bars}")
-    explained = slope * slope * (bars**2 * (bars**2 - 1) / 12)
+    steepness = pl.col(f"slope:{bars}") / pl.col(f"close:deviation:{bars}")
+    explained = steepness * steepness * ((bars**2 - 1) / 12)
     return Feature(
         name=f"r2_{bars}",
-        expr=(explained / spread).clip(upper_bound=1.0),
+        expr=explained.clip(upper_bound=1.0),
         formula=f"R^2 of the least-squares line of close over {bars} bars",
         bars=bars,
         unit="share",
@@ -123,7 +123,7 @@ FEATURES = (
     ),
     Feature(
         name="bollinger_position_20",
-        expr=0.5 + pl.col("mean gap:20") / (4.0 * deviation("close", bars=20)),
+        expr=0.5 + pl.col("mean gap:20") / (4.0 * pl.col("close:deviation:20")),
         formula="0.5 + (close - mean(close, 20)) / (4 std(close, 20)), std of the population",
         bars=20,
         unit="share",
@@ -134,7 +134,7 @@ FEATURES = (
     ),
     Feature(
         name="bollinger_width_20",
-        expr=4.0 * deviation("close", bars=20) / (CLOSE - pl.col("mean gap:20")),
+        expr=4.0 * pl.col("close:deviation:20") / (CLOSE - pl.col("mean gap:20")),
         formula="4 std(close, 20) / mean(close, 20), std of the population",
         bars=20,
         unit="fraction",
@@ -145,7 +145,7 @@ FEATURES = (
     ),
     Feature(
         name="zscore_60",
-        expr=pl.col("mean gap:60") / deviation("close", bars=60),
+        expr=pl.col("mean gap:60") / pl.col("close:deviation:60"),
         formula="(close - mean(close, 60)) / std(close, 60), std of the population",
         bars=60,
         unit="deviations",

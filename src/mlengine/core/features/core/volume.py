@@ -7,34 +7,20 @@ import math
 import polars as pl
 
 from mlengine.core.features.kernels import lag, mean, mean_gap_weights, total, weighted_sum
-from mlengine.core.features.moments import (
-    correlation,
-    cross_parts,
-    deviation,
-    split_parts,
-    square_parts,
-)
+from mlengine.core.features.moments import correlation_parts, deviation_parts, split_parts
 from mlengine.core.features.spec import Feature
 
 VOLUME, TYPICAL = pl.col("volume"), pl.col("typical")
-_BOTH = pl.col("volume before") + VOLUME
 
 PARTS: dict[str, pl.Expr] = {
     "volume before": lag(VOLUME, bars=1),
-    # In [-1, 1] and 0 between two bars without trade, where a ratio would be infinite.
-    "volume change": (VOLUME - pl.col("volume before"))
-    / pl.when(_BOTH == 0.0).then(1.0).otherwise(_BOTH),
     "volume gap:20": weighted_sum(
         VOLUME - pl.col("volume before"), weights=mean_gap_weights(bars=20)
     ),
     **{f"volume:{bars}": mean(VOLUME, bars=bars) for bars in (5, 20, 60)},
     **split_parts("volume"),
-    **square_parts("volume", bars=20),
-    **split_parts("return"),
-    **square_parts("return", bars=20),
-    **split_parts("volume change"),
-    **square_parts("volume change", bars=20),
-    **cross_parts("return", "volume change", bars=20),
+    **deviation_parts("volume", bars=20),
+    **correlation_parts("close", "volume", bars=20),
     "signed volume": pl.col("change").sign() * VOLUME,
     "signed money": (TYPICAL - lag(TYPICAL, bars=1)).sign() * TYPICAL * VOLUME,
     "money": pl.col("signed money").abs(),
@@ -66,7 +52,7 @@ FEATURES = (
     ),
     Feature(
         name="volume_zscore_20",
-        expr=pl.col("volume gap:20") / deviation("volume", bars=20),
+        expr=pl.col("volume gap:20") / pl.col("volume:deviation:20"),
         formula="(volume - mean(volume, 20)) / std(volume, 20), std of the population",
         bars=20,
         unit="deviations",
@@ -76,14 +62,13 @@ FEATURES = (
         high=math.sqrt(19.0),
     ),
     Feature(
-        name="return_volume_correlation_20",
-        expr=correlation("return", "volume change", bars=20),
-        formula="correlation(return_1, (volume - volume[1]) / (volume + volume[1]), 20),"
-        " the change 0 where both volumes are",
-        bars=21,
+        name="close_volume_correlation_20",
+        expr=pl.col("close*volume:correlation:20"),
+        formula="correlation(close, volume, 20)",
+        bars=20,
         unit="none",
-        source="Karpoff 1987 (price changes and volume); Qlib CORD",
-        doc="Pearson correlation of returns and volume changes; null where one is constant.",
+        source="Karpoff 1987 (price and volume); TA-Lib CORREL; Qlib CORR",
+        doc="Pearson correlation of close and volume; null where one is constant.",
         low=-1.0,
         high=1.0,
     ),

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from mlengine import config, preflight
-from mlengine.addresses import HealthProbe, example_request, welcome
-from mlengine.children import Child, Signals, how_it_ended, reap_strangers
+from mlengine import config
 from mlengine.config import Settings
 from mlengine.errors import MlengineError
 from mlengine.stores.process_death import start_bound
 from mlengine.stores.queue_server import QueueServer, find_binary
+from mlengine.supervisor import preflight
+from mlengine.supervisor.addresses import HealthProbe, example_request, welcome
+from mlengine.supervisor.children import Child, Signals, how_it_ended, reap_strangers
 
 _HEALTH_SECONDS = 60.0
 _TICK_SECONDS = 1.0
@@ -67,7 +68,9 @@ def _queue_children(settings: Settings) -> list[Child]:
         return []
     # Its socket lies in the temp directory: $XDG_RUNTIME_DIR vanishes when the user logs out.
     server = QueueServer(settings.artifacts_dir, find_binary())
-    return [Child("queue server", server.start, grace_seconds=2.0)]
+    return [
+        Child("queue server", server.start, grace_seconds=2.0, is_reachable=server.is_reachable)
+    ]
 
 
 def _worker(commands: Commands) -> Child:
@@ -160,6 +163,7 @@ class Supervisor:
         reap_strangers({child.process.pid for child in everyone if child.process is not None})
 
     def _look_after(self, child: Child) -> None:
+        child.kill_if_unreachable()
         code = child.exit_code()
         if code is not None:
             self._ended(child, how_it_ended(code))

@@ -39,6 +39,7 @@ class Child:
     """One process that is started again when it ends, unless it is `vital`.
 
     `grace_seconds` is what it gets between SIGTERM and SIGKILL; `insist` sends a second SIGTERM.
+    One that runs but isn't reachable any more is of no use and is killed.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Child:
     grace_seconds: float
     vital: bool = False
     insist: bool = False
+    is_reachable: Callable[[], bool] = lambda: True
     process: subprocess.Popen[bytes] | None = None
     failures: int = field(default=0, init=False)
     retry_at: float | None = field(default=None, init=False)
@@ -60,6 +62,11 @@ class Child:
     def exit_code(self) -> int | None:
         """How it ended, None while it runs or when it isn't started."""
         return self.process.poll() if self.process is not None else None
+
+    def kill_if_unreachable(self) -> None:
+        running = self.process is not None and self.process.poll() is None
+        if self.process is not None and running and not self.is_reachable():
+            self._kill(self.process)
 
     def note_failure(self) -> float:
         """Count the end of a life, plan the next; returns the seconds until then."""
