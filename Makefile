@@ -26,8 +26,9 @@ train: ## one training on the running platform, or with a worker of its own
 	@$(BIN)/python scripts/write_env.py
 	@exec $(BIN)/python -m mlengine train
 
-test: install ## the whole test suite
-	@$(BIN)/python -m pytest -m "not soak"
+test: install ## the whole test suite, with the branch coverage that it must reach
+	@$(BIN)/python -m pytest -m "not soak" --cov --cov-report=
+	@$(BIN)/python scripts/branch_coverage.py
 
 sure: install ## everything that must hold: format, lint, types, layers, tests
 	$(BIN)/ruff format --check $(CHECKED)
@@ -35,6 +36,7 @@ sure: install ## everything that must hold: format, lint, types, layers, tests
 	$(BIN)/mypy src
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/python -m pytest -m "not soak" --cov
+	$(BIN)/python scripts/branch_coverage.py
 
 soak: install ## the tests that run for minutes
 	@$(BIN)/python -m pytest -m soak

@@ -1,5 +1,6 @@
 """The training worker's entry: `python worker.py`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from mlengine.env_file import load_env_file
 from mlengine.errors import MlengineError
 
 if __name__ == "__main__":
+    os.nice(10)  # serving goes first
     try:
         load_env_file(Path(__file__).parent)
         settings = config.load()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -21,11 +22,11 @@ from mlengine.errors import BadSetting
 from mlengine.services.history import reconcile
 from mlengine.services.runs import RunService
 from mlengine.stores import database
+from mlengine.stores.active import ActiveFile
 from mlengine.stores.checks import Checks
 from mlengine.stores.events import EventStore
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.queue_server import resolve_url
-from mlengine.stores.registry import Registry
 from mlengine.stores.runs import RunStore
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mlengine.stores.audit import AuditStore
     from mlengine.stores.loaded import ModelShelf
     from mlengine.stores.market_data import MarketData
+    from mlengine.stores.registry import Registry
 
 MODEL_LINE = "main"
 # More threads wait for each other on a busy machine; the trees are the same on any number.
@@ -54,7 +56,7 @@ class Control:
     database_url: str
     runs: RunService
     events: EventStore
-    registry: Registry
+    active: ActiveFile
 
     def prepare(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
@@ -64,7 +66,7 @@ class Control:
         from mlengine.stores.migrate import migrate  # noqa: PLC0415 - Alembic, seldom needed
 
         migrate(self.database_url)
-        reconcile(self.registry, self.events)
+        reconcile(self.active, self.events)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def build_control(settings: Settings) -> Control:
         settings.audit_database_url,
         runs=RunService(RunStore(engine), _queue(settings), default_spec(settings)),
         events=EventStore(engine),
-        registry=Registry(settings.artifacts_dir / "models" / MODEL_LINE),
+        active=ActiveFile(_models(settings) / "ACTIVE"),
     )
 
 
@@ -110,7 +112,7 @@ def build_engine(settings: Settings) -> Engine:
     control = build_control(settings)
     cellar = _open_cellar(settings, control)
     bars, sets, shelf = cellar.bars, cellar.feature_sets, cellar.shelf
-    registry, store = control.registry, cellar.audit
+    registry, store = cellar.registry, cellar.audit
     runs, events = control.runs.runs, control.events
     model_service = ModelService(registry, shelf, events)
     fitter = FittingService(bars, sets, registry, TRAINING_THREADS)
@@ -118,7 +120,7 @@ def build_engine(settings: Settings) -> Engine:
         database_url=control.database_url,
         runs=control.runs,
         events=events,
-        registry=registry,
+        active=control.active,
         checks=cellar.checks,
         bars=bars,
         features=FeatureService(bars, sets, settings.train_feature_set),
@@ -140,6 +142,7 @@ class _Cellar:
     checks: Checks
     bars: BarService
     feature_sets: Mapping[str, FeatureSet]
+    registry: Registry
     shelf: ModelShelf
     audit: AuditStore
 
@@ -149,10 +152,12 @@ def _open_cellar(settings: Settings, control: Control) -> _Cellar:
     from mlengine.stores.audit import AuditStore  # noqa: PLC0415 - heavy
     from mlengine.stores.bars import BarStore  # noqa: PLC0415 - heavy
     from mlengine.stores.loaded import ModelShelf  # noqa: PLC0415 - heavy
+    from mlengine.stores.registry import Registry  # noqa: PLC0415 - heavy
 
     checks = Checks()
     interval = settings.market_data_interval
     feature_sets = _feature_sets(settings)
+    registry = Registry(_models(settings))
     return _Cellar(
         checks,
         bars=BarService(
@@ -163,7 +168,8 @@ def _open_cellar(settings: Settings, control: Control) -> _Cellar:
             checks=checks,
         ),
         feature_sets=feature_sets,
-        shelf=ModelShelf(control.registry, feature_sets, interval=interval, checks=checks),
+        registry=registry,
+        shelf=ModelShelf(registry, feature_sets, interval=interval, checks=checks),
         audit=AuditStore(control.runs.runs.engine),
     )
 
@@ -185,6 +191,10 @@ def default_spec(settings: Settings) -> TrainSpec:
         label_delay_bars=settings.train_label_delay,
         interval=settings.market_data_interval,
     )
+
+
+def _models(settings: Settings) -> Path:
+    return settings.artifacts_dir / "models" / MODEL_LINE
 
 
 def _queue(settings: Settings) -> JobQueue:

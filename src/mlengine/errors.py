@@ -111,6 +111,17 @@ class ArtifactCorrupt(MlengineError):
 
 
 @dataclass(eq=False)
+class NotReady(MlengineError):
+    """Predictions can't be answered yet, for a reason that an operator must mend."""
+
+    code: ClassVar[str] = "not_ready"
+    reason: str
+
+    def __str__(self) -> str:
+        return f"not ready: {self.reason}"
+
+
+@dataclass(eq=False)
 class FeatureSetMismatch(MlengineError):
     code: ClassVar[str] = "feature_set_mismatch"
     version: str

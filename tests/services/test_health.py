@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 from tests.platforms import NOW, make_engine
+from tests.published import publish
 from tests.queue_process import QueueProcess
 
-from mlengine.errors import AuditUnavailable, NoActiveModel
+from mlengine.core.manifest import FeatureSetEntry
+from mlengine.errors import AuditUnavailable, NoActiveModel, NotReady
 
 
 def test_a_platform_without_queue_or_model_is_degraded_and_alive(tmp_path: Path) -> None:
@@ -28,6 +30,16 @@ def test_a_model_makes_the_platform_ready(tmp_path: Path) -> None:
     engine = make_engine(tmp_path)
     assert engine.health.ready() == "v1"
     assert engine.health.health().loaded_version == "v1"
+
+
+def test_a_model_of_another_feature_set_is_not_ready(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path)
+    registry = engine.models.registry
+    names = registry.manifest("v1").feature_set.features
+    publish(registry.directory, entry=FeatureSetEntry("core", 1, "0" * 64, 64, names))
+    registry.activate("v2", actor="x", reason="", now=NOW)
+    with pytest.raises(NotReady, match="feature set 'core'"):
+        engine.health.ready()
 
 
 def test_an_upstream_is_judged_by_the_last_real_call(tmp_path: Path) -> None:

@@ -175,11 +175,11 @@ def test_verify_names_what_differs(engine: Engine) -> None:
 
 def test_an_activation_without_its_event_is_written_at_the_next_start(engine: Engine) -> None:
     engine.models.registry.activate("v2", actor="ann", reason="died after", now=NOW)
-    assert reconcile(engine.registry, engine.events)
-    assert not reconcile(engine.registry, engine.events)
+    assert reconcile(engine.active, engine.events)
+    assert not reconcile(engine.active, engine.events)
     assert history(engine, "activated") == ["v2", "v1"]
 
 
 def test_nothing_to_reconcile_without_an_active_model(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, models=0)
-    assert not reconcile(engine.registry, engine.events)
+    assert not reconcile(engine.active, engine.events)

@@ -42,10 +42,10 @@ def test_a_folder_that_is_no_version_is_not_listed(registry: Registry) -> None:
 
 def test_an_empty_registry_has_no_versions_and_nothing_active(registry: Registry) -> None:
     assert registry.versions() == []
-    assert registry.active() is None
-    assert registry.signature() is None
+    assert registry.active.read() is None
+    assert registry.active.signature() is None
     with pytest.raises(NoActiveModel):
-        registry.touch()
+        registry.active.touch()
 
 
 def test_what_is_published_can_be_read_and_verified(registry: Registry) -> None:
@@ -150,15 +150,15 @@ def test_activation_counts_generations_and_remembers_the_one_before(registry: Re
     put(registry)
     put(registry)
     first = registry.activate("v1", actor="ann", reason="first", now=NOW)
-    seen = registry.signature()
+    seen = registry.active.signature()
     second = registry.activate("v2", actor="bob", reason="better", now=NOW)
     again = registry.activate("v2", actor="bob", reason="again", now=NOW)
 
     assert (first.generation, first.previous_version) == (1, None)
     assert (second.generation, second.previous_version) == (2, "v1")
     assert (again.generation, again.previous_version) == (3, "v1")
-    assert registry.active() == again
-    assert registry.signature() != seen
+    assert registry.active.read() == again
+    assert registry.active.signature() != seen
 
 
 def test_racing_activators_lose_no_generation(registry: Registry) -> None:
@@ -177,4 +177,4 @@ def test_an_active_file_that_can_not_be_read_is_corrupt(registry: Registry, cont
     put(registry)
     (registry.directory / "ACTIVE").write_bytes(content)
     with pytest.raises(ArtifactCorrupt, match="ACTIVE"):
-        registry.active()
+        registry.active.read()

@@ -33,6 +33,8 @@ def train(wait: bool, first: bool, json_: bool) -> None:
     run = _request(engine.runs, join=first)
     if wait:
         run = _watch(engine.runs, run, quiet=json_)
+    if wait and first and run.state == "lost":  # it was the run of a platform that is gone
+        run = _watch(engine.runs, _request(engine.runs, join=True), quiet=json_)
     if json_:
         shell.print_json(run)
     else:

@@ -20,7 +20,8 @@ from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import TrainingFailed
 from mlengine.services.drafting import Training, draft
 from mlengine.services.gathering import History, gather
-from mlengine.services.judging import Champions, Judge
+from mlengine.services.judging import Judge
+from mlengine.stores.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Candidate:
 class FittingService:
     bars: History
     feature_sets: Mapping[str, FeatureSet]
-    registry: Champions
+    registry: Registry
     num_threads: int
     rounds: int = 300
 

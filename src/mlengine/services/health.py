@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlengine.errors import ArtifactCorrupt, AuditUnavailable, MlengineError, QueueUnavailable
+from mlengine.errors import (
+    ArtifactCorrupt,
+    AuditUnavailable,
+    FeatureSetMismatch,
+    IntervalMismatch,
+    MlengineError,
+    NotReady,
+    QueueUnavailable,
+)
 from mlengine.stores.audit import AuditStore
 from mlengine.stores.checks import Checks
 from mlengine.stores.job_queue import JobQueue
@@ -54,14 +62,17 @@ class HealthService:
 
     def ready(self) -> str:
         """The loaded active version; raises why predictions can't be answered."""
-        loaded = self.shelf.current()
+        try:
+            loaded = self.shelf.current()
+        except (FeatureSetMismatch, IntervalMismatch) as mismatch:
+            raise NotReady(str(mismatch)) from mismatch
         if not self.audit.writable():
             raise AuditUnavailable("it can't be written")
         return loaded.version
 
     def _active_version(self) -> str | None:
         try:
-            active = self.registry.active()
+            active = self.registry.active.read()
         except ArtifactCorrupt:
             return None
         return active.version if active else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mlengine.stores.active import Active, ActiveFile
 from mlengine.stores.events import EventStore
-from mlengine.stores.registry import Active, Registry
 
 
 def record_activation(
@@ -20,9 +20,9 @@ def record_activation(
     )
 
 
-def reconcile(registry: Registry, events: EventStore) -> bool:
+def reconcile(file: ActiveFile, events: EventStore) -> bool:
     """Write the event of an activation whose process died before it could."""
-    active = registry.active()
+    active = file.read()
     if active is None or active.generation in events.generations():
         return False
     record_activation(events, active, before=active.previous_version)

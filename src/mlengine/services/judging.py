@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import polars as pl
 
@@ -18,26 +17,12 @@ from mlengine.core.manifest import Manifest
 from mlengine.core.model import Scorer
 from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
-
-
-class ActiveVersion(Protocol):
-    @property
-    def version(self) -> str: ...
-
-
-class Champions(Protocol):
-    """What judging needs of the registry."""
-
-    def active(self) -> ActiveVersion | None: ...
-
-    def manifest(self, version: str) -> Manifest: ...
-
-    def read(self, version: str, name: str) -> bytes: ...
+from mlengine.stores.registry import Registry
 
 
 @dataclass(frozen=True)
 class Judge:
-    registry: Champions
+    registry: Registry
     feature_sets: Mapping[str, FeatureSet]
 
     def decide(
@@ -61,7 +46,7 @@ class Judge:
         self, spec: TrainSpec, bars: pl.DataFrame, dataset: Dataset, challenger: Judged
     ) -> Champion | None:
         try:
-            active = self.registry.active()
+            active = self.registry.active.read()
             if active is None:
                 return None
             manifest = self.registry.manifest(active.version)

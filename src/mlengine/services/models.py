@@ -71,7 +71,7 @@ class ModelService:
 
     def active_version(self) -> str | None:
         """What `ACTIVE` names, whether or not it can be loaded."""
-        active = self.registry.active()
+        active = self.registry.active.read()
         return active.version if active else None
 
     def activate(
@@ -90,7 +90,7 @@ class ModelService:
 
     def rollback(self, *, actor: str, now: datetime) -> Activation:
         """Serve what was active before; a second rollback returns."""
-        active = self.registry.active()
+        active = self.registry.active.read()
         if active is None:
             raise NoActiveModel
         if active.previous_version is None:

@@ -17,8 +17,9 @@ from mlengine.errors import (
     MlengineError,
     NoActiveModel,
 )
+from mlengine.stores.active import Signature
 from mlengine.stores.checks import Checks
-from mlengine.stores.registry import Registry, Signature
+from mlengine.stores.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class ModelShelf:
 
     def current(self) -> LoadedModel:
         """The model that serves; raises NoActiveModel, or why the only one was refused."""
-        if self._registry.signature() != self._seen:
+        if self._registry.active.signature() != self._seen:
             self._swap()
         current = self._current
         if current is not None:
@@ -107,7 +108,7 @@ class ModelShelf:
         """
         with self._lock:
             self._beside.clear()
-        self._registry.touch()
+        self._registry.active.touch()
         loaded = self.current()
         if self._refusal:
             raise self._refusal
@@ -126,11 +127,11 @@ class ModelShelf:
 
     def _swap(self) -> None:
         with self._lock:
-            signature = self._registry.signature()
+            signature = self._registry.active.signature()
             if signature == self._seen:
                 return
             try:
-                active = self._registry.active()
+                active = self._registry.active.read()
                 loaded = self.load(active.version, generation=active.generation) if active else None
             except MlengineError as refusal:
                 self._refusal = refusal

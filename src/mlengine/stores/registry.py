@@ -7,7 +7,6 @@ Numbers are given under a lock file, so that concurrent publishers get consecuti
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Set
@@ -15,31 +14,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-import orjson
-
 from mlengine.core import manifest as manifests
-from mlengine.core.intervals import parse_rfc3339, rfc3339
 from mlengine.core.manifest import Manifest
-from mlengine.errors import ArtifactCorrupt, ModelNotFound, NoActiveModel
+from mlengine.errors import ArtifactCorrupt, ModelNotFound
 from mlengine.stores import durable
+from mlengine.stores.active import Active, ActiveFile
 
 VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
 _MANIFEST = "manifest.json"
 _STAGING = ".staging-"
-
-Signature = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Active:
-    """What `ACTIVE` says; `generation` counts activations from 1."""
-
-    version: str
-    generation: int
-    activated_at: datetime
-    actor: str
-    reason: str
-    previous_version: str | None
 
 
 @dataclass(frozen=True)
@@ -125,57 +108,15 @@ class Registry:
             self._read(manifest, name)
         return manifest
 
-    def active(self) -> Active | None:
-        """What `ACTIVE` says, or None; raises ArtifactCorrupt when it can't be read."""
-        try:
-            said = orjson.loads(self._active.read_bytes())
-            return Active(
-                version=said["version"],
-                generation=said["generation"],
-                activated_at=parse_rfc3339(said["activated_at"]),
-                actor=said["actor"],
-                reason=said["reason"],
-                previous_version=said.get("previous_version"),
-            )
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError):
-            raise ArtifactCorrupt("ACTIVE", "it can't be read") from None
-
-    def signature(self) -> Signature | None:
-        """What changes whenever `ACTIVE` is replaced; one `stat`."""
-        try:
-            found = os.stat(self._active)
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
-
-    def touch(self) -> None:
-        """Make every process load the active version again; raises NoActiveModel."""
-        try:
-            os.utime(self._active)
-        except FileNotFoundError:
-            raise NoActiveModel from None
+    @property
+    def active(self) -> ActiveFile:
+        return ActiveFile(self.directory / "ACTIVE")
 
     def activate(self, version: str, *, actor: str, reason: str, now: datetime) -> Active:
         """Make `version` the active one in one step; raises ModelNotFound."""
         self._folder(version)
         with durable.exclusive(self._lock):
-            before = self.active()
-            active = Active(
-                version=version,
-                generation=before.generation + 1 if before else 1,
-                activated_at=now,
-                actor=actor,
-                reason=reason,
-                previous_version=_previous(before, version),
-            )
-            durable.replace_file(self._active, _dump_active(active))
-        return active
-
-    @property
-    def _active(self) -> Path:
-        return self.directory / "ACTIVE"
+            return self.active.replace(version, actor=actor, reason=reason, now=now)
 
     @property
     def _lock(self) -> Path:
@@ -202,25 +143,6 @@ class Registry:
         if _sha256(content) != digest:
             raise ArtifactCorrupt(manifest.version, f"{name} differs from its digest")
         return content
-
-
-def _previous(before: Active | None, version: str) -> str | None:
-    """The version to roll back to; activating the active version again keeps it."""
-    if before is None:
-        return None
-    return before.previous_version if before.version == version else before.version
-
-
-def _dump_active(active: Active) -> bytes:
-    said = {
-        "version": active.version,
-        "generation": active.generation,
-        "activated_at": rfc3339(active.activated_at),
-        "actor": active.actor,
-        "reason": active.reason,
-        "previous_version": active.previous_version,
-    }
-    return orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _sha256(content: bytes) -> str:

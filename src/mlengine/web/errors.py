@@ -21,6 +21,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.UpstreamUnavailable: (503, "Upstream not reachable"),
     errors.ModelNotFound: (404, "Model not found"),
     errors.NoActiveModel: (503, "No active model"),
+    errors.NotReady: (503, "Not ready"),
     errors.ArtifactCorrupt: (503, "Model files refused"),
     errors.FeatureSetMismatch: (409, "Feature set mismatch"),
     errors.IntervalMismatch: (409, "Interval mismatch"),
