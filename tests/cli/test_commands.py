@@ -35,8 +35,10 @@ def test_models_are_listed_shown_and_verified(runner: FlaskCliRunner) -> None:
     listed = said(runner, "models", "list")
     assert isinstance(listed, dict)
     assert listed["active_version"] == "v1"
-    shown = json.loads(runner.invoke(args=["models", "show", "v1"]).stdout)
+    shown = said(runner, "models", "show", "v1")
+    assert isinstance(shown, dict)
     assert (shown["version"], shown["is_active"]) == ("v1", True)
+    assert "policy_always" in runner.invoke(args=["models", "show", "v1"]).stdout
     assert "yes" in runner.invoke(args=["models", "verify"]).stdout
 
 
@@ -108,9 +110,37 @@ def test_features_and_bars(runner: FlaskCliRunner) -> None:
     assert report["BBB"]["accepted"] == 400
 
 
-@pytest.mark.parametrize("what", ["drift", "freshness", "latency"])
-def test_monitoring_for_the_terminal(runner: FlaskCliRunner, what: str) -> None:
-    assert json.loads(runner.invoke(args=["monitor", what]).stdout)
+@pytest.mark.parametrize(
+    ("what", "shows"),
+    [("drift", "insufficient_data"), ("freshness", "AAA"), ("latency", "cli"), ("history", "v1")],
+)
+def test_monitoring_for_the_terminal(runner: FlaskCliRunner, what: str, shows: str) -> None:
+    assert runner.invoke(args=["predict", "AAA"]).exit_code == 0
+    assert shows in runner.invoke(args=["monitor", what]).stdout
+    assert said(runner, "monitor", what)
+
+
+def test_without_a_model_freshness_says_so(tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path), engine=make_engine(tmp_path, models=0))
+    assert "no model" in app.test_cli_runner().invoke(args=["monitor", "freshness"]).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["reload"], ["db", "upgrade"], ["audit", "clear", "--yes"], ["models", "rollback"]],
+)
+def test_every_command_speaks_json(runner: FlaskCliRunner, arguments: list[str]) -> None:
+    runner.invoke(args=["models", "activate", "v2"])
+    assert said(runner, *arguments)
+
+
+def test_a_symbol_that_fails_keeps_no_other_back(runner: FlaskCliRunner) -> None:
+    table = runner.invoke(args=["bars", "fetch", "NONE", "AAA"])
+    assert table.exit_code == 3
+    assert "unknown_symbol" in table.stdout
+    result = runner.invoke(args=["bars", "fetch", "NONE", "AAA", "--json"])
+    assert json.loads(result.stdout)["AAA"]["accepted"] == 400
+    assert result.exit_code == 3
 
 
 def test_the_database_is_upgraded(runner: FlaskCliRunner) -> None:

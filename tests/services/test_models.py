@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,9 @@ from mlengine.errors import (
     NoActiveModel,
     NoPreviousModel,
 )
-from mlengine.services.history import reconcile
+from mlengine.services.history import reconcile, record_activation
+from mlengine.stores.database import open_database
+from mlengine.stores.events import EventStore
 
 
 @pytest.fixture
@@ -178,6 +183,59 @@ def test_an_activation_without_its_event_is_written_at_the_next_start(engine: En
     assert reconcile(engine.active, engine.events)
     assert not reconcile(engine.active, engine.events)
     assert history(engine, "activated") == ["v2", "v1"]
+
+
+def test_a_rollback_without_its_event_is_written_as_a_rollback(engine: Engine) -> None:
+    engine.models.registry.activate("v2", actor="x", reason="", now=NOW, kind="rolled_back")
+    assert reconcile(engine.active, engine.events)
+    assert history(engine, "rolled_back") == ["v2"]
+
+
+def test_the_next_activation_writes_the_event_of_the_one_before(engine: Engine) -> None:
+    engine.models.registry.activate("v2", actor="x", reason="died after", now=NOW)
+    engine.models.activate("v3", actor="ann", reason="", now=NOW)
+    assert history(engine, "activated") == ["v3", "v2", "v1"]
+
+
+def test_a_damaged_active_file_is_mended_by_an_activation(engine: Engine) -> None:
+    engine.models.activate("v2", actor="ann", reason="", now=NOW)
+    (engine.models.registry.directory / "ACTIVE").write_text('{"ver')
+    assert not reconcile(engine.active, engine.events)
+    assert engine.models.list().active_version is None
+    assert engine.models.show("v1")[1] is False
+
+    done = engine.models.activate("v3", actor="ann", reason="mend", now=NOW)
+
+    assert (done.previous_version, done.generation) == (None, 3)
+    assert engine.models.shelf.current().version == "v3"
+    assert history(engine, "activated") == ["v3", "v2", "v1"]
+
+
+def test_an_activation_that_can_not_be_recorded_has_happened_all_the_same(
+    engine: Engine, tmp_path: Path
+) -> None:
+    active = engine.models.registry.activate("v2", actor="ann", reason="", now=NOW)
+    with locked(tmp_path / "artifacts" / "audit.db"), impatient(engine) as events:
+        record_activation(events, active, before="v1")
+    assert history(engine, "activated") == ["v1"]
+    assert reconcile(engine.active, engine.events)
+    assert history(engine, "activated") == ["v2", "v1"]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process that writes and does not come to an end."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@contextmanager
+def impatient(engine: Engine) -> Iterator[EventStore]:
+    """The same events through a connection that does not wait for others."""
+    opened = open_database(engine.database_url, busy_timeout_seconds=0.05)
+    yield EventStore(opened)
+    opened.dispose()
 
 
 def test_nothing_to_reconcile_without_an_active_model(tmp_path: Path) -> None:

@@ -34,10 +34,11 @@ def tail(limit: int, symbol: str | None, version: str | None, json_: bool) -> No
 
 @audit.command("clear")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@shell.as_json
 @shell.command
-def clear(yes: bool) -> None:
+def clear(yes: bool, json_: bool) -> None:
     """Delete every prediction and vector; runs and events stay, and this is noted there."""
     if not yes:
         click.confirm("Delete every audited prediction?", abort=True)
     count = shell.engine().audit.clear(actor=shell.actor(), now=shell.now())
-    click.echo(f"{count} predictions deleted")
+    shell.print_json({"cleared": count}) if json_ else click.echo(f"{count} predictions deleted")

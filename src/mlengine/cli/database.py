@@ -11,8 +11,11 @@ db = AppGroup("db", help="The audit database.")
 
 
 @db.command("upgrade")
+@shell.as_json
 @shell.command
-def upgrade() -> None:
+def upgrade(json_: bool) -> None:
     """Bring the database to the newest schema."""
     shell.engine().prepare()
-    click.echo("the database is at the newest schema")
+    shell.print_json({"schema": "current"}) if json_ else click.echo(
+        "the database is at the newest schema"
+    )

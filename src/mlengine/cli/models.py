@@ -6,7 +6,7 @@ import click
 from flask.cli import AppGroup
 
 from mlengine.cli import shell
-from mlengine.core import wire
+from mlengine.core.manifest import Manifest
 
 models = AppGroup("models", help="List, show, verify and activate model versions.")
 
@@ -31,11 +31,20 @@ def list_models(json_: bool) -> None:
 
 @models.command("show")
 @click.argument("version")
+@shell.as_json
 @shell.command
-def show(version: str) -> None:
-    """Print the manifest of VERSION."""
+def show(version: str, json_: bool) -> None:
+    """Show how VERSION came to be; --json prints its whole manifest."""
     manifest, is_active = shell.engine().models.show(version)
-    shell.print_json({**_fields(manifest), "is_active": is_active})
+    if json_:
+        shell.print_json({**manifest.to_dict(), "is_active": is_active})
+        return
+    shell.print_table(["what", "value"], _facts(manifest, is_active))
+    click.echo()
+    shell.print_table(
+        ["metric on the holdout", "value", "baseline", "which"],
+        [[name, m.value, m.baseline, m.baseline_kind] for name, m in manifest.metrics.items()],
+    )
 
 
 @models.command("activate")
@@ -82,14 +91,34 @@ def verify(version: str | None, json_: bool) -> None:
 
 
 @click.command("reload")
+@shell.as_json
 @shell.command
-def reload_model() -> None:
+def reload_model(json_: bool) -> None:
     """Load and verify the active version again, in every worker."""
     loaded = shell.engine().models.reload(actor=shell.actor(), now=shell.now())
-    click.echo(f"{loaded.version} loaded and verified")
+    shell.print_json({"loaded_version": loaded.version}) if json_ else click.echo(
+        f"{loaded.version} loaded and verified"
+    )
 
 
-def _fields(value: object) -> dict[str, object]:
-    plain = wire.plain(value)
-    assert isinstance(plain, dict)  # noqa: S101
-    return plain
+def _facts(manifest: Manifest, is_active: bool) -> list[list[object]]:
+    """What a person asks first."""
+    data = manifest.data
+    return [
+        ["version", manifest.version],
+        ["active", is_active],
+        ["created", manifest.created_at],
+        ["by", manifest.actor],
+        ["objective", f"{manifest.objective} over {manifest.horizon_bars} bars"],
+        ["feature set", f"{manifest.feature_set.name} {manifest.feature_set.hash[:12]}"],
+        ["symbols", ", ".join(data.symbols)],
+        [
+            "bars",
+            f"{data.rows} of {manifest.interval}, {data.start:%Y-%m-%d} to {data.end:%Y-%m-%d}",
+        ],
+        ["trained through", manifest.trained_through],
+        ["trees", manifest.best_iteration],
+        ["gate", manifest.gate.reason],
+        ["fingerprint", manifest.fingerprint],
+        ["remarks", "; ".join(manifest.remarks) or None],
+    ]

@@ -13,27 +13,60 @@ monitor = AppGroup("monitor", help="Drift, freshness, latency and history.")
 @monitor.command("drift")
 @click.option("--window", default=250, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--version")
+@shell.as_json
 @shell.command
-def drift(window: int, version: str | None) -> None:
+def drift(window: int, version: str | None, json_: bool) -> None:
     """Compare the newest distinct bars with the model's reference."""
-    shell.print_json(
-        shell.engine().monitoring.drift(window=window, version=version, now=shell.now())
+    found = shell.engine().monitoring.drift(window=window, version=version, now=shell.now())
+    if json_:
+        shell.print_json(found)
+        return
+    click.echo(
+        f"{found.model_version}: {found.status}, {found.n_current} bars "
+        f"against {found.n_reference} rows of reference"
+    )
+    prediction = [found.prediction_drift] if found.prediction_drift else []
+    shell.print_table(
+        ["feature", "psi", "ks", "threshold", "drifted"],
+        [[f.feature, f.psi, f.ks, f.threshold, f.drifted] for f in (*prediction, *found.features)],
     )
 
 
 @monitor.command("freshness")
+@shell.as_json
 @shell.command
-def freshness() -> None:
+def freshness(json_: bool) -> None:
     """How old the bars, the model and the last prediction are."""
-    shell.print_json(shell.engine().monitoring.freshness(now=shell.now()))
+    found = shell.engine().monitoring.freshness(now=shell.now())
+    if json_:
+        shell.print_json(found)
+        return
+    model = found.model
+    click.echo(f"model {model.version} of {shell.shown(model.trained_at)}" if model else "no model")
+    click.echo(f"last prediction {shell.shown(found.last_prediction_at)}")
+    shell.print_table(
+        ["symbol", "last bar", "age in bars", "stale"],
+        [[s.symbol, s.last_bar, s.age_bars, s.stale] for s in found.symbols],
+    )
 
 
 @monitor.command("latency")
 @click.option("--window", default=3600, show_default=True, type=click.IntRange(1, 31 * 86_400))
+@shell.as_json
 @shell.command
-def latency(window: int) -> None:
+def latency(window: int, json_: bool) -> None:
     """Quantiles by route and stage over the last WINDOW seconds."""
-    shell.print_json(shell.engine().monitoring.latency(window_seconds=window, now=shell.now()))
+    found = shell.engine().monitoring.latency(window_seconds=window, now=shell.now())
+    if json_:
+        shell.print_json(found)
+        return
+    shell.print_table(
+        ["route", "stage", "count", "p50 ms", "p90 ms", "p99 ms", "max ms", "error rate"],
+        [
+            [r.route, r.stage, r.count, r.p50_ms, r.p90_ms, r.p99_ms, r.max_ms, r.error_rate]
+            for r in found.routes
+        ],
+    )
 
 
 @monitor.command("history")

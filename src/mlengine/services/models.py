@@ -9,7 +9,7 @@ from datetime import datetime
 from mlengine.core.manifest import Manifest
 from mlengine.core.metrics import Measure
 from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
-from mlengine.services.history import record_activation
+from mlengine.services.history import reconcile, record_activation
 from mlengine.stores.events import EventStore
 from mlengine.stores.loaded import LoadedModel, ModelShelf
 from mlengine.stores.registry import Registry
@@ -70,8 +70,8 @@ class ModelService:
         return self.registry.manifest(version), version == self.active_version()
 
     def active_version(self) -> str | None:
-        """What `ACTIVE` names, whether or not it can be loaded."""
-        active = self.registry.active.read()
+        """What `ACTIVE` names, whether or not it can be loaded; None when it can't be read."""
+        active = self.registry.active.known()
         return active.version if active else None
 
     def activate(
@@ -79,13 +79,21 @@ class ModelService:
     ) -> Activation:
         """Serve `version` from now on; its files are verified and loaded first.
 
-        Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch or IntervalMismatch, and then
-        nothing has changed.
+        Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch, IntervalMismatch or
+        AuditUnavailable, and then nothing has changed.
         """
         self.shelf.load(version)
         before = self.active_version()
-        active = self.registry.activate(version, actor=actor, reason=reason, now=now)
-        record_activation(self.events, active, kind=kind, before=before)
+        reconcile(self.registry.active, self.events)
+        active = self.registry.activate(
+            version,
+            kind=kind,
+            actor=actor,
+            reason=reason,
+            now=now,
+            after_generation=max(self.events.generations(), default=0),
+        )
+        record_activation(self.events, active, before=before)
         return Activation(version, before, active.generation, actor)
 
     def rollback(self, *, actor: str, now: datetime) -> Activation:

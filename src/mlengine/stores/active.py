@@ -18,10 +18,11 @@ Signature = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Active:
-    """What the file says; `generation` counts activations from 1."""
+    """What the file says; `generation` counts activations from 1, `kind` is that of its event."""
 
     version: str
     generation: int
+    kind: str
     activated_at: datetime
     actor: str
     reason: str
@@ -39,6 +40,7 @@ class ActiveFile:
             return Active(
                 version=said["version"],
                 generation=said["generation"],
+                kind=said.get("kind", "activated"),
                 activated_at=parse_rfc3339(said["activated_at"]),
                 actor=said["actor"],
                 reason=said["reason"],
@@ -64,12 +66,33 @@ class ActiveFile:
         except FileNotFoundError:
             raise NoActiveModel from None
 
-    def replace(self, version: str, *, actor: str, reason: str, now: datetime) -> Active:
-        """Name another version; the caller holds the registry's lock."""
-        before = self.read()
+    def known(self) -> Active | None:
+        """As `read`, but None also for a file that can't be read: a new one may take its place."""
+        try:
+            return self.read()
+        except ArtifactCorrupt:
+            return None
+
+    def replace(
+        self,
+        version: str,
+        *,
+        kind: str,
+        actor: str,
+        reason: str,
+        now: datetime,
+        after_generation: int,
+    ) -> Active:
+        """Name another version; the caller holds the registry's lock.
+
+        The generation is higher than that of the file and than `after_generation`, which is the
+        last one in the history: a file that was damaged does not start again from 1.
+        """
+        before = self.known()
         active = Active(
             version=version,
-            generation=before.generation + 1 if before else 1,
+            generation=max(before.generation if before else 0, after_generation) + 1,
+            kind=kind,
             activated_at=now,
             actor=actor,
             reason=reason,

@@ -112,11 +112,27 @@ class Registry:
     def active(self) -> ActiveFile:
         return ActiveFile(self.directory / "ACTIVE")
 
-    def activate(self, version: str, *, actor: str, reason: str, now: datetime) -> Active:
+    def activate(
+        self,
+        version: str,
+        *,
+        actor: str,
+        reason: str,
+        now: datetime,
+        kind: str = "activated",
+        after_generation: int = 0,
+    ) -> Active:
         """Make `version` the active one in one step; raises ModelNotFound."""
         self._folder(version)
         with durable.exclusive(self._lock):
-            return self.active.replace(version, actor=actor, reason=reason, now=now)
+            return self.active.replace(
+                version,
+                kind=kind,
+                actor=actor,
+                reason=reason,
+                now=now,
+                after_generation=after_generation,
+            )
 
     @property
     def _lock(self) -> Path:
