@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -128,7 +129,7 @@ def test_a_killed_worker_does_not_count_once_the_next_has_begun(rig: Rig) -> Non
         worker = rig.start()
         try:
             assert eventually(lambda: count() == 1, seconds=20)
-            assert eventually(lambda pid=worker.pid: _registered(rig) == [pid], seconds=20)
+            assert eventually(functools.partial(_is_the_only_one, rig, worker.pid), seconds=20)
         finally:
             worker.kill()
             worker.wait()
@@ -235,10 +236,11 @@ def _children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _registered(rig: Rig) -> list[int]:
-    """The pids of the workers that the queue knows."""
+def _is_the_only_one(rig: Rig, pid: int) -> bool:
+    """Whether the queue knows the worker of that process and no other."""
     with Redis.from_url(rig.queue.url) as client:
-        return [int(client.hget(key, "pid") or 0) for key in get_keys(connection=client)]
+        known = [int(client.hget(key, "pid") or 0) for key in get_keys(connection=client)]
+    return known == [pid]
 
 
 def _logged(log: Path, level: str) -> list[dict[str, str]]:

@@ -149,6 +149,15 @@ def test_slow_answers_and_silent_clients_leave_room_for_others(server: Server) -
             line.close()
 
 
+@pytest.mark.soak
+def test_a_client_that_stops_in_the_middle_loses_its_thread_without_a_word(server: Server) -> None:
+    before = len(server.lines())
+    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as line:
+        line.sendall(b"GET /hea")
+        assert line.recv(1) == b""
+    assert len(server.lines()) == before
+
+
 def test_an_application_that_can_not_be_made_ends_the_server_and_says_so_once() -> None:
     read, write = os.pipe()
     environ = {"PORT": str(free_port()), "WEB_WORKERS": "2", "TRAIN_FEATURE_SET": "unheard-of"}

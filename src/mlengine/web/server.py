@@ -16,6 +16,7 @@ import orjson
 from gunicorn.http import errors as refusals
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
 from mlengine import logs
@@ -47,8 +48,21 @@ class LenientRequest(Request):
         super().parse_request_line(encoded)  # type: ignore[no-untyped-call]
 
 
+class PatientUnreader(SocketUnreader):
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """What the client has sent; nothing when it took too long, as if it had gone."""
+        try:
+            return bytes(super().chunk(size_hint))  # type: ignore[no-untyped-call]
+        except BlockingIOError:
+            return b""
+
+
 class Parser(RequestParser):
     mesg_class = LenientRequest
+
+    def __init__(self, cfg: object, source: socket.socket, address: object) -> None:
+        super().__init__(cfg, source, address)  # type: ignore[no-untyped-call]
+        self.unreader = PatientUnreader(source)  # type: ignore[no-untyped-call]
 
 
 class Worker(gthread.ThreadWorker):
@@ -65,8 +79,7 @@ class Worker(gthread.ThreadWorker):
 
     def handle(self, conn: gthread.TConn) -> object:
         if conn.parser is None:
-            source = (self.cfg, conn.sock, conn.client)
-            conn.parser = Parser(*source)  # type: ignore[no-untyped-call]
+            conn.parser = Parser(self.cfg, conn.sock, conn.client)
             with suppress(OSError):  # gone already, as the next read will find
                 for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                     conn.sock.setsockopt(socket.SOL_SOCKET, direction, _SOCKET_PATIENCE)
