@@ -6,7 +6,6 @@ the trainings, stays small.
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -220,27 +219,14 @@ def _market_data(settings: Settings) -> MarketData:
 
 
 def _feature_sets(settings: Settings) -> dict[str, FeatureSet]:
-    """The built-in sets and the user's own, by name; a later one may not hide an earlier one."""
-    from mlengine.core.features import BUILTIN  # noqa: PLC0415 - heavy
+    """All sets by name; raises BadSetting where the one to train with isn't among them."""
+    from mlengine.feature_sets import feature_sets  # noqa: PLC0415 - heavy
 
-    found = dict(BUILTIN)
-    for name in settings.feature_sets:
-        for feature_set in _module_sets(name):
-            found.setdefault(feature_set.name, feature_set)
+    found = feature_sets(settings.feature_sets)
     if settings.train_feature_set not in found:
         known = ", ".join(sorted(found))
         raise BadSetting("TRAIN_FEATURE_SET", settings.train_feature_set, f"one of {known}")
     return found
-
-
-def _module_sets(name: str) -> tuple[FeatureSet, ...]:
-    """The `FEATURE_SETS` of a user's own module."""
-    try:
-        return tuple(importlib.import_module(name).FEATURE_SETS)
-    except (ImportError, AttributeError):
-        raise BadSetting(
-            "FEATURE_SETS", name, "importable modules with a sequence FEATURE_SETS"
-        ) from None
 
 
 def _now() -> datetime:
