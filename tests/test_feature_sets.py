@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
 import textwrap
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
-from tests.platforms import bars_folder, settings
+from tests.platforms import make_engine, settings
 
-from mlengine.bootstrap import build_engine
+from mlengine.bootstrap import Engine, build_engine
 from mlengine.core.features import BUILTIN, CORE
-from mlengine.errors import BadSetting
+from mlengine.errors import BadSetting, TrainingFailed
 from mlengine.feature_sets import GROUP, feature_sets
 
 MINE = """
@@ -29,8 +33,11 @@ MINE = """
 """
 
 
+Write = Callable[..., str]
+
+
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write a module that can be imported, with a name that no other test uses."""
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -53,14 +60,16 @@ def test_without_anything_there_are_the_built_in_sets() -> None:
     assert feature_sets([]) == dict(BUILTIN)
 
 
-def test_a_module_named_by_the_setting_is_found(write) -> None:
+def test_a_module_named_by_the_setting_is_found(write: Write) -> None:
     found = feature_sets([write("own_sets_a")])
     assert set(found) == {*BUILTIN, "mine"}
     assert found["mine"].names == ("step",)
 
 
 @pytest.mark.parametrize("value", ["own_sets_b", "own_sets_b:FEATURE_SETS"])
-def test_a_module_named_by_an_entry_point_is_found(write, tmp_path: Path, value: str) -> None:
+def test_a_module_named_by_an_entry_point_is_found(
+    write: Write, tmp_path: Path, value: str
+) -> None:
     install(tmp_path, f"own = {write('own_sets_b')}{value.removeprefix('own_sets_b')}")
     assert "mine" in feature_sets([])
     assert "mine" in feature_sets(["own_sets_b"])
@@ -82,7 +91,7 @@ def test_a_module_named_by_an_entry_point_is_found(write, tmp_path: Path, value:
     ],
 )  # fmt: skip
 def test_whatever_a_module_does_wrong_is_one_line(
-    write, tmp_path: Path, text: str, said: str, request: pytest.FixtureRequest
+    write: Write, tmp_path: Path, text: str, said: str, request: pytest.FixtureRequest
 ) -> None:
     name = write(f"own_sets_wrong_{abs(hash(request.node.name))}", text)
     with pytest.raises(BadSetting) as refused:
@@ -101,7 +110,7 @@ def test_a_module_that_is_none_is_one_line(name: str) -> None:
         feature_sets([name])
 
 
-def test_no_set_may_hide_another(write) -> None:
+def test_no_set_may_hide_another(write: Write) -> None:
     write("own_sets_c")
     write("own_sets_d", MINE.replace("version=1", "version=2"))
     with pytest.raises(BadSetting, match="one set named 'mine', not two"):
@@ -112,16 +121,47 @@ def test_no_set_may_hide_another(write) -> None:
     assert feature_sets([])["core"] is CORE
 
 
-def test_a_name_that_no_request_could_give_is_refused(write) -> None:
+def test_a_name_that_no_request_could_give_is_refused(write: Write) -> None:
     name = write("own_sets_f", MINE.replace('"{name}"', '"my set"'))
     with pytest.raises(BadSetting, match="not 'my set'"):
         feature_sets([name])
 
 
-def test_a_platform_serves_a_set_of_the_user(write, tmp_path: Path) -> None:
-    bars_folder(tmp_path / "bars")
+def test_a_set_to_train_with_must_exist(write: Write, tmp_path: Path) -> None:
     module = write("own_sets_g")
-    engine = build_engine(settings(tmp_path, FEATURE_SETS=module, TRAIN_FEATURE_SET="mine"))
-    assert engine.features.feature_set(None).name == "mine"
     with pytest.raises(BadSetting, match=r"'other': expected one of .*core, mine"):
         build_engine(settings(tmp_path, FEATURE_SETS=module, TRAIN_FEATURE_SET="other"))
+
+
+def train(engine: Engine, run_id: str) -> str:
+    """A queued run, carried out here."""
+    now = datetime.now(UTC)
+    spec = dataclasses.replace(engine.runs.defaults, activate="always")
+    text = orjson.dumps(spec.to_dict()).decode()
+    engine.runs.runs.claim(run_id, spec=text, actor="ann", request_id="r", now=now)
+    return engine.training.run(run_id)
+
+
+def test_a_set_of_the_user_is_trained_with_and_served(write: Write, tmp_path: Path) -> None:
+    module = write("own_sets_h")
+    engine = make_engine(tmp_path, models=0, FEATURE_SETS=module, TRAIN_FEATURE_SET="mine")
+    assert train(engine, "run1") == "v1"
+    now = datetime.now(UTC)
+    answer = engine.predict.one(
+        "AAA", as_of=None, version=None, explain=True, request_id="r", now=now
+    )
+    table = engine.features.table("AAA", limit=1, as_of=None, feature_set=None, now=now)
+    assert answer.feature_set == table.feature_set
+    assert answer.contributions is not None
+    assert [part.value for part in answer.contributions] == [table.rows["step"].item()]
+
+
+def test_a_set_of_the_user_that_leaks_trains_nothing(write: Write, tmp_path: Path) -> None:
+    module = write("own_sets_i", MINE.replace(".shift(1)", ".shift(-1)"))
+    engine = make_engine(tmp_path, models=0, FEATURE_SETS=module, TRAIN_FEATURE_SET="mine")
+    with pytest.raises(TrainingFailed):
+        train(engine, "run1")
+    run = engine.runs.get("run1", now=datetime.now(UTC))
+    assert run.state == "failed"
+    assert "'step' fails the test 'future' at AAA 20" in str(run.error)
+    assert engine.models.list().models == ()

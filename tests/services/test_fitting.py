@@ -193,7 +193,7 @@ def test_too_few_bars_fail_the_training(fit):
 
 
 def test_an_unknown_feature_set_fails_the_training(fit):
-    with pytest.raises(TrainingFailed, match="'big'; known are small, smaller"):
+    with pytest.raises(TrainingFailed, match="'big'; known are planted, small, smaller"):
         fit(feature_set="big")
 
 
