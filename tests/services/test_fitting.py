@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from tests.core.features.planted import planted
 from tests.core.small_features import SMALL, SMALLER, SPEC
 from tests.factories import START, panel, random_bars
 
@@ -17,7 +18,8 @@ from mlengine.services.fitting import FittingService
 from mlengine.stores.registry import Registry
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
-SETS = {"small": SMALL, "smaller": SMALLER}
+LEAKING = planted(pl.col("close").shift(-1) / pl.col("close"), 2)
+SETS = {"small": SMALL, "smaller": SMALLER, "planted": LEAKING}
 
 
 class InMemoryHistory:
@@ -191,8 +193,13 @@ def test_too_few_bars_fail_the_training(fit):
 
 
 def test_an_unknown_feature_set_fails_the_training(fit):
-    with pytest.raises(TrainingFailed, match="'big'; known are small, smaller"):
+    with pytest.raises(TrainingFailed, match="'big'; known are planted, small, smaller"):
         fit(feature_set="big")
+
+
+def test_a_feature_set_that_leaks_fails_the_training(fit):
+    with pytest.raises(TrainingFailed, match=r"'planted' is refused: 'leak' fails .* at S0"):
+        fit(feature_set="planted")
 
 
 def test_an_upstream_that_is_down_ends_the_run_with_its_own_error(fit):

@@ -92,8 +92,8 @@ class FeatureSet:
 
     @cached_property
     def selection(self) -> tuple[pl.Expr, ...]:
-        """The features under their names, over bars and parts."""
-        return tuple(feature.expr.alias(feature.name) for feature in self.features)
+        """The features under their names, over bars and parts; counts and flags as numbers."""
+        return tuple(feature.expr.cast(pl.Float64).alias(feature.name) for feature in self.features)
 
 
 def _needs(part: pl.Expr) -> set[str]:
