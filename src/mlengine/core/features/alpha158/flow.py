@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import polars as pl
 
-from mlengine.core.features.alpha158.family import CLOSE, EPSILON, VOLUME, WINDOWS, at, family
+from mlengine.core.features.alpha158.family import EPSILON, WINDOWS, at, family
 from mlengine.core.features.nested import sums
 from mlengine.core.features.spec import Feature
 
 
 def _ups_and_downs(name: str) -> dict[str, pl.Expr]:
-    """Sums of the rises, of the falls and of both of a series whose part `name:change` is known."""
-    rise, fall = f"{name}:rise", f"{name}:fall"
+    """Sums of the rises, of the falls and of both of a series whose gaps are known."""
+    rise, fall, change = f"{name}:rise", f"{name}:fall", pl.col(f"{name}:change")
     rises, falls = at(f"{rise}:sum"), at(f"{fall}:sum")
     return {
-        rise: pl.col(f"{name}:change").clip(lower_bound=0.0),
+        rise: change.clip(lower_bound=0.0),
         # Exact: one of rise and fall is 0.
-        fall: pl.col(rise) - pl.col(f"{name}:change"),
+        fall: pl.col(rise) - change,
         **sums(rise),
         **sums(fall),
         **{f"{name}:way:{d}": rises(d) + falls(d) + EPSILON for d in WINDOWS},
@@ -24,14 +24,12 @@ def _ups_and_downs(name: str) -> dict[str, pl.Expr]:
 
 
 PARTS: dict[str, pl.Expr] = {
-    "close:change": CLOSE - CLOSE.shift(1),
-    "volume:change": VOLUME - VOLUME.shift(1),
-    "side": pl.col("close:change").sign(),
+    "side": pl.col("single close:change").sign(),
     "moved": pl.col("side") * pl.col("side"),
     **sums("side"),
     **sums("moved"),
-    **_ups_and_downs("close"),
-    **_ups_and_downs("volume"),
+    **_ups_and_downs("single close"),
+    **_ups_and_downs("single volume"),
 }
 
 _sides, _moved = at("side:sum"), at("moved:sum")
@@ -71,7 +69,7 @@ COUNTS = (
 
 
 def _sum_shares(prefix: str, name: str) -> tuple[Feature, ...]:
-    rises, falls, way = at(f"{name}:rise:sum"), at(f"{name}:fall:sum"), at(f"{name}:way")
+    rises, falls, way = (at(f"single {name}:{part}") for part in ("rise:sum", "fall:sum", "way"))
     moves = f"(sum(abs({name} - {name}[1]), {{d}}) + 1e-12)"
     up, down = (f"sum(max({step}, 0), {{d}})" for step in _steps(name))
     return (

@@ -13,33 +13,34 @@ def _time_scatter(d: int) -> float:
     return d * (d * d - 1) / 12
 
 
-def known_deviation(name: str) -> dict[str, pl.Expr]:
-    """Parts `name:deviation:d` (d − 1 in the divisor), and `name:moves:d`, null where steady."""
-    deviation = at(f"{name}:deviation")
+def roots(name: str) -> dict[str, pl.Expr]:
+    """Parts `name:root:d` of a scatter, null where the standard deviation is at most STEADY."""
+    scatter = at(f"{name}:scatter")
     return {
-        **{
-            f"{name}:deviation:{d}": (pl.col(f"{name}:scatter:{d}") / (d - 1)).sqrt()
-            for d in WINDOWS
-        },
-        **{f"{name}:moves:{d}": pl.when(deviation(d) > STEADY).then(deviation(d)) for d in WINDOWS},
+        f"{name}:root:{d}": pl.when(scatter(d) > STEADY**2 * (d - 1)).then(scatter(d).sqrt())
+        for d in WINDOWS
     }
+
+
+def deviation(name: str, d: int) -> pl.Expr:
+    """Standard deviation of the sample."""
+    return (pl.col(f"{name}:scatter:{d}") / (d - 1)).sqrt()
 
 
 PARTS: dict[str, pl.Expr] = {
     **gaps("single close"),
     **scatters("single close"),
     **trends("single close"),
-    **known_deviation("single close"),
+    **roots("single close"),
     **{f"slope:{d}": pl.col(f"single close:trend:{d}") / _time_scatter(d) for d in WINDOWS},
 }
 
 _slope, _gap = at("slope"), at("single close:gap")
-_deviation, _moves = at("single close:deviation"), at("single close:moves")
 
 
 def _straightness(d: int) -> pl.Expr:
-    steepness = _slope(d) / _moves(d)
-    return (steepness * steepness * (_time_scatter(d) / (d - 1))).clip(upper_bound=1.0)
+    cosine = pl.col(f"single close:trend:{d}") / pl.col(f"single close:root:{d}")
+    return (cosine * cosine * (1.0 / _time_scatter(d))).clip(upper_bound=1.0)
 
 
 FEATURES = (
@@ -62,7 +63,7 @@ FEATURES = (
     ),
     *family(
         "STD",
-        lambda d: _deviation(d) / CLOSE,
+        lambda d: deviation("single close", d) / CLOSE,
         formula="std(close, {d}) / close, std of the sample",
         doc="Deviation of {d} closes against the close.",
         unit="fraction",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import polars as pl
 
 from mlengine.core.features.alpha158.family import CLOSE, EPSILON, VOLUME, WINDOWS, at, family
-from mlengine.core.features.alpha158.level import known_deviation
+from mlengine.core.features.alpha158.level import deviation, roots
+from mlengine.core.features.kernels import lag
 from mlengine.core.features.nested import gaps, joint_scatters, scatters
 
 
@@ -21,7 +22,7 @@ def _correlation(left: str, right: str) -> dict[str, pl.Expr]:
         **{
             f"{stem}:{d}": (
                 pl.col(f"{together}:{d}")
-                / (pl.col(f"{left}:moves:{d}") * pl.col(f"{right}:moves:{d}") * (d - 1.0))
+                / (pl.col(f"{left}:root:{d}") * pl.col(f"{right}:root:{d}"))
             ).clip(-1.0, 1.0)
             for d in WINDOWS
         },
@@ -33,18 +34,18 @@ def _spread(name: str) -> dict[str, pl.Expr]:
 
 
 PARTS: dict[str, pl.Expr] = {
-    "return": pl.col("close:change") / CLOSE.shift(1),
+    "return": pl.col("single close:change") / lag(CLOSE, bars=1),
     "log volume": VOLUME.log1p(),
-    "log volume ratio": (VOLUME / VOLUME.shift(1)).log1p(),
+    "log volume ratio": (VOLUME / lag(VOLUME, bars=1)).log1p(),
     "moved volume": pl.col("return").abs() * VOLUME,
     "some volume": VOLUME + EPSILON,
     **_spread("log volume"),
-    **known_deviation("log volume"),
+    **roots("log volume"),
     **_correlation("single close", "log volume"),
     **_spread("return"),
-    **known_deviation("return"),
+    **roots("return"),
     **_spread("log volume ratio"),
-    **known_deviation("log volume ratio"),
+    **roots("log volume ratio"),
     **_correlation("return", "log volume ratio"),
     **_spread("single volume"),
     **_spread("moved volume"),
@@ -77,10 +78,6 @@ CORRELATIONS = (
 _gap, _moved_gap = at("single volume:gap"), at("moved volume:gap")
 
 
-def _deviation(name: str, d: int) -> pl.Expr:
-    return (pl.col(f"{name}:scatter:{d}") / (d - 1)).sqrt()
-
-
 FEATURES = (
     *family(
         "VMA",
@@ -92,7 +89,7 @@ FEATURES = (
     ),
     *family(
         "VSTD",
-        lambda d: _deviation("single volume", d) / pl.col("some volume"),
+        lambda d: deviation("single volume", d) / pl.col("some volume"),
         formula="std(volume, {d}) / (volume + 1e-12), std of the sample",
         doc="Deviation of {d} volumes against the bar's; huge on a bar without trade.",
         unit="ratio",
@@ -100,9 +97,7 @@ FEATURES = (
     ),
     *family(
         "WVMA",
-        lambda d: (
-            _deviation("moved volume", d) / (pl.col("moved volume") - _moved_gap(d) + EPSILON)
-        ),
+        lambda d: deviation("moved volume", d) / (pl.col("moved volume") - _moved_gap(d) + EPSILON),
         formula="std(m, {d}) / (mean(m, {d}) + 1e-12), m = abs(close / close[1] - 1) volume,"
         " std of the sample",
         doc="Unevenness of the volume times the price's move over {d} bars.",
