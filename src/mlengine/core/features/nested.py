@@ -50,6 +50,13 @@ def sums(name: str) -> dict[str, pl.Expr]:
 
 def gaps(name: str) -> dict[str, pl.Expr]:
     """Parts `name:gap:bars`, x less its mean, from `:step:`, the newer less the older mean."""
+    step, join = pl.col(f"{name}:step:{JOINS[-1].bars}"), JOINS[-1]
+    gap = pl.col(f"{name}:gap:{join.newer}") + step * (join.older / join.bars)
+    return {**steps(name), f"{name}:gap:{join.bars}": gap}
+
+
+def steps(name: str) -> dict[str, pl.Expr]:
+    """The gaps but the longest, which scatters don't need."""
     change = pl.col(f"{name}:change")
     parts = {
         f"{name}:change": pl.col(name) - lag(pl.col(name), bars=1),
@@ -62,17 +69,18 @@ def gaps(name: str) -> dict[str, pl.Expr]:
         newer, older = (pl.col(f"{name}:gap:{bars}") for bars in (join.newer, join.older))
         between = pl.col(name).diff(join.newer) + older.shift(join.newer)
         parts[f"{name}:step:{join.bars}"] = between - newer
-        parts[f"{name}:gap:{join.bars}"] = newer + step * (join.older / join.bars)
+        if join is not JOINS[-1]:
+            parts[f"{name}:gap:{join.bars}"] = newer + step * (join.older / join.bars)
     return parts
 
 
 def scatters(name: str) -> dict[str, pl.Expr]:
-    """Parts `name:scatter:bars`: sum of (x - mean)^2. Needs the gaps of `name`."""
+    """Parts `name:scatter:bars`: sum of (x - mean)^2. Needs the steps of `name`."""
     return joint_scatters(name, name, called=f"{name}:scatter")
 
 
 def joint_scatters(left: str, right: str, *, called: str) -> dict[str, pl.Expr]:
-    """Parts `called:bars`: sum of (x - mean)(y - mean). Needs the gaps of both."""
+    """Parts `called:bars`: sum of (x - mean)(y - mean). Needs the steps of both."""
     changes = pl.col(f"{called}:changes")
     inner = (changes + changes.shift(PAIRS.newer)) * 0.5
     return {
@@ -86,7 +94,7 @@ def joint_scatters(left: str, right: str, *, called: str) -> dict[str, pl.Expr]:
 
 
 def trends(name: str) -> dict[str, pl.Expr]:
-    """Parts `name:trend:bars`: sum of (t - mean)(x - mean), t in bars. Needs the gaps of `name`."""
+    """Parts `name:trend:bars`: sum of (t - mean)(x - mean), t in bars; needs the steps."""
     called, change = f"{name}:trend", pl.col(f"{name}:change")
     parts = {f"{called}:{BASE}": weighted_sum(change, weights=[2.0, 3.0, 3.0, 2.0])}
     for join in JOINS:

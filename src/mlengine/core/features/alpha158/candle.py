@@ -12,7 +12,8 @@ PARTS: dict[str, pl.Expr] = {
     "length": HIGH - LOW,
     "width": pl.col("length") + EPSILON,
     "upper": HIGH - pl.when(OPEN > CLOSE).then(OPEN).otherwise(CLOSE),
-    "lower": pl.when(OPEN < CLOSE).then(OPEN).otherwise(CLOSE) - LOW,
+    # The lesser as the greater of the negatives: NaN is above all numbers.
+    "lower": -pl.when(-OPEN > -CLOSE).then(-OPEN).otherwise(-CLOSE) - LOW,
     "shift": 2.0 * CLOSE - HIGH - LOW,
 }
 

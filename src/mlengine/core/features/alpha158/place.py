@@ -21,7 +21,11 @@ PARTS: dict[str, pl.Expr] = {
     "depth": -LOW,
     **peaks("single high"),
     **peaks("depth"),
-    # Places of a window that holds NaN are NaN.
+    # Quantiles and places of a window that holds NaN are made NaN.
+    **{
+        f"known close:{d}": CLOSE + (pl.col(f"outranked:{d}") - pl.col(f"outranked:{d}"))
+        for d in WINDOWS
+    },
     # Six times as fast as `rolling_rank`, and NaN where one is.
     "outranked:5": _outranked(after=0, through=4),
     **{
@@ -41,7 +45,7 @@ PARTS: dict[str, pl.Expr] = {
 }
 
 _top, _depth = at("single high:peak"), at("depth:peak")
-_outranked_by = at("outranked")
+_outranked_by, _known_close = at("outranked"), at("known close")
 _when_top, _when_low = at("top:when"), at("depth:when")
 
 
@@ -65,7 +69,7 @@ FEATURES = (
     ),
     *family(
         "QTLU",
-        lambda d: CLOSE.rolling_quantile(0.8, "linear", d) / CLOSE,
+        lambda d: CLOSE.rolling_quantile(0.8, "linear", d) / _known_close(d),
         formula="quantile(close, {d}, 0.8) / close, linear between ranks",
         doc="Upper quintile of {d} closes against the close.",
         unit="ratio",
@@ -73,7 +77,7 @@ FEATURES = (
     ),
     *family(
         "QTLD",
-        lambda d: CLOSE.rolling_quantile(0.2, "linear", d) / CLOSE,
+        lambda d: CLOSE.rolling_quantile(0.2, "linear", d) / _known_close(d),
         formula="quantile(close, {d}, 0.2) / close, linear between ranks",
         doc="Lower quintile of {d} closes against the close.",
         unit="ratio",

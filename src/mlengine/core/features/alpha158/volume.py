@@ -11,7 +11,7 @@ import polars as pl
 from mlengine.core.features.alpha158.family import CLOSE, EPSILON, VOLUME, WINDOWS, at, family
 from mlengine.core.features.alpha158.level import deviation, roots
 from mlengine.core.features.kernels import lag
-from mlengine.core.features.nested import gaps, joint_scatters, scatters
+from mlengine.core.features.nested import gaps, joint_scatters, scatters, steps
 
 
 def _correlation(left: str, right: str) -> dict[str, pl.Expr]:
@@ -29,8 +29,8 @@ def _correlation(left: str, right: str) -> dict[str, pl.Expr]:
     }
 
 
-def _spread(name: str) -> dict[str, pl.Expr]:
-    return {**gaps(name), **scatters(name)}
+def _rooted(name: str) -> dict[str, pl.Expr]:
+    return {**steps(name), **scatters(name), **roots(name)}
 
 
 PARTS: dict[str, pl.Expr] = {
@@ -39,16 +39,15 @@ PARTS: dict[str, pl.Expr] = {
     "log volume ratio": (VOLUME / lag(VOLUME, bars=1)).log1p(),
     "moved volume": pl.col("return").abs() * VOLUME,
     "some volume": VOLUME + EPSILON,
-    **_spread("log volume"),
-    **roots("log volume"),
+    **_rooted("log volume"),
     **_correlation("single close", "log volume"),
-    **_spread("return"),
-    **roots("return"),
-    **_spread("log volume ratio"),
-    **roots("log volume ratio"),
+    **_rooted("return"),
+    **_rooted("log volume ratio"),
     **_correlation("return", "log volume ratio"),
-    **_spread("single volume"),
-    **_spread("moved volume"),
+    **gaps("single volume"),
+    **scatters("single volume"),
+    **gaps("moved volume"),
+    **scatters("moved volume"),
 }
 
 CORRELATIONS = (
