@@ -12,6 +12,7 @@ from mlengine.core.features.spec import BAR_COLUMNS, FeatureSet
 KEYS = ("symbol", "timestamp")
 # Rows evaluated at once by one thread: bounds the memory that the parts take, changes no bit.
 CHUNK_ROWS = 16_384
+FEW_ROWS = 1_024
 
 _FULL = "full window"
 # Stages are written in the order and the shape that is fastest; an optimiser only costs time.
@@ -25,7 +26,8 @@ def compute(bars: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
     timestamp. A row without `window_bars` bars of its symbol has null features. A bar value that
     is null, NaN or infinite makes null exactly the features whose look-back holds it.
     """
-    chunks = _evaluated(_collected(_ordered(bars)), feature_set)
+    ordered = _bars(bars) if _in_order(bars) else _bars(bars).sort(KEYS)
+    chunks = _evaluated(_collected(ordered), feature_set)
     return pl.concat(_null_where_unknown(chunks))
 
 
@@ -34,13 +36,20 @@ def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.
 
     Evaluates only the last `window_bars` + `rows` − 1 bars of each symbol.
     """
-    needed = _ordered(bars).filter(_newest(feature_set.window_bars + rows - 1))
+    needed = _bars(bars).sort(KEYS).filter(_newest(feature_set.window_bars + rows - 1))
     evaluated = pl.concat(_evaluated(_collected(needed), feature_set))
     return _null_where_unknown([evaluated.filter(_newest(rows))])[0]
 
 
-def _ordered(bars: pl.DataFrame) -> pl.LazyFrame:
-    return bars.lazy().select(*KEYS, pl.col(BAR_COLUMNS).cast(pl.Float64)).sort(KEYS)
+def _bars(bars: pl.DataFrame) -> pl.LazyFrame:
+    return bars.lazy().select(*KEYS, pl.col(BAR_COLUMNS).cast(pl.Float64))
+
+
+def _in_order(bars: pl.DataFrame) -> bool:
+    """Whether sorting, which copies all, can be spared."""
+    symbol, stamp = (pl.col(key) for key in KEYS)
+    later = (symbol == symbol.shift(1)) & (stamp >= stamp.shift(1))
+    return bool(bars.lazy().select((later | (symbol > symbol.shift(1))).all()).collect().item())
 
 
 def _newest(rows: int) -> pl.Expr:
@@ -55,22 +64,23 @@ def _evaluated(ordered: pl.DataFrame, feature_set: FeatureSet) -> list[pl.DataFr
     Kernels run over the whole chunk: where a window reaches into the symbol above, the flag is
     false, because rows are sorted and `window_bars` − 1 rows above stands another symbol.
     """
-    plans = []
+    plans, frugal = [], ordered.height > FEW_ROWS
     for first in range(0, max(ordered.height, 1), CHUNK_ROWS):
         lead = min(feature_set.window_bars - 1, first)
         chunk = ordered.lazy().slice(first - lead, CHUNK_ROWS + lead)
-        plans.append(_plan(chunk, feature_set).slice(lead))
+        plans.append(_plan(chunk, feature_set, frugal=frugal).slice(lead))
     return _all_collected(plans)
 
 
-def _plan(chunk: pl.LazyFrame, feature_set: FeatureSet) -> pl.LazyFrame:
-    """The stages one after the other, in one thread."""
+def _plan(chunk: pl.LazyFrame, feature_set: FeatureSet, *, frugal: bool) -> pl.LazyFrame:
+    """The stages one after the other, in one thread; frugal ones forget what is spent."""
     symbol, values = pl.col("symbol"), pl.col(BAR_COLUMNS)
     whole = (symbol == symbol.shift(feature_set.window_bars - 1)).fill_null(value=False)
     known = pl.when(values.is_finite()).then(values).otherwise(NAN)
     plan = chunk.with_columns_seq(whole.alias(_FULL), known)
-    for stage in feature_set.stages:
+    for stage, spent in zip(feature_set.stages, feature_set.spent, strict=True):
         plan = plan.with_columns_seq(stage)
+        plan = plan.drop(spent) if frugal and spent else plan
     return plan.select_seq(*KEYS, _FULL, *feature_set.selection)
 
 
