@@ -91,6 +91,12 @@ def test_parts_come_before_what_needs_them():
     assert names == [["a", "c"], ["b"]]
 
 
+def test_a_part_is_spent_after_the_last_stage_that_needs_it():
+    parts = {"a": pl.col("close") * 3.0, "b": pl.col("a") + 1.0, "c": pl.col("b") + pl.col("open")}
+    made = a_set(feature(expr=pl.col("c") * pl.col("close")), parts=parts)
+    assert made.spent == ((), ("a",), ("b",))
+
+
 def test_a_set_without_parts_computes():
     bars = random_bars(rows=5)
     made = compute(bars, a_set(feature()))

@@ -27,8 +27,8 @@ def compute(bars: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
     is null, NaN or infinite makes null exactly the features whose look-back holds it.
     """
     ordered = _bars(bars) if _in_order(bars) else _bars(bars).sort(KEYS)
-    chunks = _evaluated(_collected(ordered), feature_set)
-    return pl.concat(_null_where_unknown(chunks))
+    plans = _plans(ordered, feature_set, rows=bars.height)
+    return pl.concat(_null_where_unknown(_all_collected(plans)))
 
 
 def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.DataFrame:
@@ -37,8 +37,9 @@ def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.
     Evaluates only the last `window_bars` + `rows` − 1 bars of each symbol.
     """
     needed = _bars(bars).sort(KEYS).filter(_newest(feature_set.window_bars + rows - 1))
-    evaluated = pl.concat(_evaluated(_collected(needed), feature_set))
-    return _null_where_unknown([evaluated.filter(_newest(rows))])[0]
+    plans = _plans(needed, feature_set, rows=bars.height)
+    whole = plans[0] if len(plans) == 1 else pl.concat(_all_collected(plans)).lazy()
+    return _null_where_unknown([_collected(whole.filter(_newest(rows)))])[0]
 
 
 def _bars(bars: pl.DataFrame) -> pl.LazyFrame:
@@ -49,7 +50,8 @@ def _in_order(bars: pl.DataFrame) -> bool:
     """Whether sorting, which copies all, can be spared."""
     symbol, stamp = (pl.col(key) for key in KEYS)
     later = (symbol == symbol.shift(1)) & (stamp >= stamp.shift(1))
-    return bool(bars.lazy().select((later | (symbol > symbol.shift(1))).all()).collect().item())
+    ordered = (later | (symbol > symbol.shift(1))).all()
+    return bool(_collected(bars.lazy().select(ordered)).item())
 
 
 def _newest(rows: int) -> pl.Expr:
@@ -58,18 +60,21 @@ def _newest(rows: int) -> pl.Expr:
     return symbol.ne_missing(symbol.shift(-rows))
 
 
-def _evaluated(ordered: pl.DataFrame, feature_set: FeatureSet) -> list[pl.DataFrame]:
+def _plans(ordered: pl.LazyFrame, feature_set: FeatureSet, *, rows: int) -> list[pl.LazyFrame]:
     """Keys, the full-window flag and raw features, in chunks that share the threads.
 
-    Kernels run over the whole chunk: where a window reaches into the symbol above, the flag is
-    false, because rows are sorted and `window_bars` − 1 rows above stands another symbol.
+    `rows` bounds the rows of `ordered`. Kernels run over the whole chunk: where a window reaches
+    into the symbol above, the flag is false, because rows are sorted and `window_bars` − 1 rows
+    above stands another symbol.
     """
-    plans, frugal = [], ordered.height > FEW_ROWS
-    for first in range(0, max(ordered.height, 1), CHUNK_ROWS):
+    if rows <= CHUNK_ROWS:
+        return [_plan(ordered, feature_set, frugal=rows > FEW_ROWS)]
+    known, plans = _collected(ordered), []
+    for first in range(0, known.height, CHUNK_ROWS):
         lead = min(feature_set.window_bars - 1, first)
-        chunk = ordered.lazy().slice(first - lead, CHUNK_ROWS + lead)
-        plans.append(_plan(chunk, feature_set, frugal=frugal).slice(lead))
-    return _all_collected(plans)
+        chunk = known.lazy().slice(first - lead, CHUNK_ROWS + lead)
+        plans.append(_plan(chunk, feature_set, frugal=True).slice(lead))
+    return plans
 
 
 def _plan(chunk: pl.LazyFrame, feature_set: FeatureSet, *, frugal: bool) -> pl.LazyFrame:
@@ -94,7 +99,8 @@ def _null_where_unknown(chunks: list[pl.DataFrame]) -> list[pl.DataFrame]:
         cut = [] if chunk[_FULL].all() else [name for name in features if name not in doubtful]
         full, values = pl.col(_FULL), pl.col(doubtful)
         known = pl.when(full & values.is_finite()).then(values)
-        plans.append(chunk.lazy().with_columns_seq(known, pl.when(full).then(pl.col(cut))))
+        plan = chunk.lazy().with_columns_seq(known, pl.when(full).then(pl.col(cut)))
+        plans.append(plan if doubtful or cut else chunk.lazy())
     return [chunk.drop(_FULL) for chunk in _all_collected(plans)]
 
 
