@@ -10,7 +10,7 @@ from tests.platforms import NOW, ROWS, make_engine, window
 
 from mlengine.bootstrap import Engine
 from mlengine.core.bars import bars_hash
-from mlengine.core.features import CORE, compute
+from mlengine.core.features import ALPHA158, CORE, compute
 from mlengine.errors import InsufficientBars, InvalidRequest, UnknownSymbol
 
 
@@ -26,6 +26,13 @@ def test_a_table_holds_the_newest_rows_bit_for_bit(engine: Engine) -> None:
     assert (table.symbol, table.interval) == ("AAA", "1d")
     assert table.feature_set.hash == CORE.hash
     assert table.bars_hash == bars_hash(window("AAA", 73))
+
+
+def test_a_table_of_the_other_built_in_set_is_found_by_its_name(engine: Engine) -> None:
+    table = engine.features.table("AAA", limit=10, as_of=None, feature_set="alpha158", now=NOW)
+    trained_on = compute(random_bars("AAA", rows=ROWS), ALPHA158).tail(10).drop("symbol")
+    assert table.rows.equals(trained_on)
+    assert (table.feature_set.hash, table.feature_set.window_bars) == (ALPHA158.hash, 61)
 
 
 def test_a_table_as_of_then_is_the_table_of_then(engine: Engine) -> None:
@@ -88,5 +95,5 @@ def test_a_set_is_checked_on_the_bars_of_the_upstream(engine: Engine) -> None:
 def test_what_is_unknown_is_refused(engine: Engine) -> None:
     with pytest.raises(UnknownSymbol):
         engine.features.table("NONE", limit=1, as_of=None, feature_set=None, now=NOW)
-    with pytest.raises(InvalidRequest, match="known are core"):
+    with pytest.raises(InvalidRequest, match="known are alpha158, core"):
         engine.features.table("AAA", limit=1, as_of=None, feature_set="other", now=NOW)

@@ -11,6 +11,7 @@ from tests.factories import START, panel, random_bars
 
 from mlengine.core import manifest as manifests
 from mlengine.core.bars import BarsReport, CleanBars, panel_hash
+from mlengine.core.features import ALPHA158, BUILTIN
 from mlengine.core.metrics import auc, log_loss
 from mlengine.core.model import Scorer, fingerprint
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
@@ -75,6 +76,16 @@ def test_a_candidate_can_be_published_and_read_back(fit, registry):
     assert manifest.fingerprint == fingerprint(candidate.model_text)
     assert manifest.candidate_fingerprint == manifest.fingerprint
     assert candidate.candidate_text is None
+
+
+def test_a_model_can_be_trained_on_alpha158(registry):
+    history = InMemoryHistory(panel(2, rows=300))
+    service = FittingService(history, BUILTIN, registry, 1, 5)
+    spec = dataclasses.replace(SPEC, symbols=("S00", "S01"), feature_set="alpha158")
+    candidate = service.fit(spec, run_id="run-1", actor="t", now=NOW, progress=lambda _: None)
+    assert candidate.manifest.feature_set.features == ALPHA158.names
+    assert set(candidate.manifest.importances) == set(ALPHA158.names)
+    assert candidate.manifest.data.labelled_rows == 2 * (300 - 60 - 5)
 
 
 def test_the_manifest_says_what_the_model_was_made_of(fit):
