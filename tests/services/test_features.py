@@ -86,7 +86,7 @@ def test_a_set_is_checked_on_the_bars_of_the_upstream(engine: Engine) -> None:
     assert (report.feature_set, report.symbols, report.rows) == ("core", ("AAA", "BBB"), 200)
     with pytest.raises(InsufficientBars):
         engine.features.check(None, symbols=["AAA"], bars=64, now=NOW)
-    with pytest.raises(InvalidRequest, match="known are core"):
+    with pytest.raises(InvalidRequest, match="known are alpha158, core"):
         engine.features.check("other", symbols=["AAA"], bars=100, now=NOW)
     with pytest.raises(UnknownSymbol):
         engine.features.check(None, symbols=["AAA", "NONE"], bars=100, now=NOW)
