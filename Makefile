@@ -5,7 +5,7 @@ SHELL = /bin/sh
 IMAGE ?= ml-engine-platform
 PORT ?= 8000
 BIN = .venv/bin
-CHECKED = src tests scripts wsgi.py worker.py gunicorn.conf.py
+CHECKED = src tests scripts benchmarks wsgi.py worker.py gunicorn.conf.py
 INSTALL = sh scripts/install.sh
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url $(UPGRADE)

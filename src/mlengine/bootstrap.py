@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from mlengine.stores.registry import Registry
 
 MODEL_LINE = "main"
+FEATURE_SETS_GROUP = "mlengine.feature_sets"
 _BUILT_IN = "core"
 # More threads wait for each other on a busy machine; the trees are the same on any number.
 TRAINING_THREADS = 1
@@ -202,14 +204,15 @@ def default_spec(settings: Settings) -> TrainSpec:
 
 def check_feature_sets(settings: Settings) -> None:
     """Raises BadSetting for what `build_engine` would refuse; the defaults need no look."""
-    if settings.feature_sets or settings.train_feature_set != _BUILT_IN:
+    own = settings.feature_sets or entry_points(group=FEATURE_SETS_GROUP)
+    if own or settings.train_feature_set != _BUILT_IN:
         _feature_sets(settings)
 
 
 def _feature_sets(settings: Settings) -> dict[str, FeatureSet]:
-    from mlengine.services.feature_sets import collect  # noqa: PLC0415 - heavy
+    from mlengine.feature_sets import feature_sets  # noqa: PLC0415 - heavy
 
-    return collect(settings.feature_sets, wanted=settings.train_feature_set)
+    return feature_sets(settings.feature_sets, wanted=settings.train_feature_set)
 
 
 def _models(settings: Settings) -> Path:

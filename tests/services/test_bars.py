@@ -246,3 +246,11 @@ def test_a_stale_sample_still_serves_its_newest_bars(tmp_path):
     as_of = datetime(2008, 3, 1, tzinfo=UTC)
     then = service.history("AAPL", bars=64, as_of=as_of, now=NOW).frame
     assert then["timestamp"][-1] == datetime(2008, 2, 29, tzinfo=UTC)
+
+
+def test_the_final_moment_of_a_bar_is_when_the_next_one_may_start(service, upstream):
+    first = BARS["timestamp"][0]
+    assert service.final_moment("AAA", bar=1, now=NOW) == first + DAY
+    assert service.final_moment("AAA", bar=499, now=NOW) == TODAY
+    assert service.final_moment("AAA", bar=500, now=NOW) is None
+    assert service.final_moment("NONE", bar=1, now=NOW) is None

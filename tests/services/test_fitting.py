@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from tests.core.features.planted import planted
 from tests.core.small_features import SMALL, SMALLER, SPEC
 from tests.factories import START, panel, random_bars
 
 from mlengine.core import manifest as manifests
 from mlengine.core.bars import BarsReport, CleanBars, panel_hash
+from mlengine.core.features import ALPHA158, BUILTIN
 from mlengine.core.metrics import auc, log_loss
 from mlengine.core.model import Scorer, fingerprint
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
@@ -17,7 +19,8 @@ from mlengine.services.fitting import FittingService
 from mlengine.stores.registry import Registry
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
-SETS = {"small": SMALL, "smaller": SMALLER}
+LEAKING = planted(pl.col("close").shift(-1) / pl.col("close"), 2)
+SETS = {"small": SMALL, "smaller": SMALLER, "planted": LEAKING}
 
 
 class InMemoryHistory:
@@ -73,6 +76,16 @@ def test_a_candidate_can_be_published_and_read_back(fit, registry):
     assert manifest.fingerprint == fingerprint(candidate.model_text)
     assert manifest.candidate_fingerprint == manifest.fingerprint
     assert candidate.candidate_text is None
+
+
+def test_a_model_can_be_trained_on_alpha158(registry):
+    history = InMemoryHistory(panel(2, rows=300))
+    service = FittingService(history, BUILTIN, registry, 1, 5)
+    spec = dataclasses.replace(SPEC, symbols=("S00", "S01"), feature_set="alpha158")
+    candidate = service.fit(spec, run_id="run-1", actor="t", now=NOW, progress=lambda _: None)
+    assert candidate.manifest.feature_set.features == ALPHA158.names
+    assert set(candidate.manifest.importances) == set(ALPHA158.names)
+    assert candidate.manifest.data.labelled_rows == 2 * (300 - 60 - 5)
 
 
 def test_the_manifest_says_what_the_model_was_made_of(fit):
@@ -191,8 +204,13 @@ def test_too_few_bars_fail_the_training(fit):
 
 
 def test_an_unknown_feature_set_fails_the_training(fit):
-    with pytest.raises(TrainingFailed, match="'big'; known are small, smaller"):
+    with pytest.raises(TrainingFailed, match="'big'; known are planted, small, smaller"):
         fit(feature_set="big")
+
+
+def test_a_feature_set_that_leaks_fails_the_training(fit):
+    with pytest.raises(TrainingFailed, match=r"'planted' is refused: 'leak' fails .* at S0"):
+        fit(feature_set="planted")
 
 
 def test_an_upstream_that_is_down_ends_the_run_with_its_own_error(fit):

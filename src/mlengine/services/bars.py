@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from mlengine.core.bars import BARS_SCHEMA, BarsReport, CleanBars, clean_bars, known_at
-from mlengine.core.intervals import INTERVALS
-from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.core.intervals import INTERVALS, final_at
+from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.bar_cache import BarCache, HeldBars
 from mlengine.stores.bars import BarStore
 from mlengine.stores.checks import Checks
@@ -65,6 +65,17 @@ class BarService:
                 self.cache.put(symbol, asked)
             known = self._cut(asked.clean, as_of)
         return _newest(known, bars)
+
+    def final_moment(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
+        """When the `bar`-th bar of a symbol (from 1) was final; None when it isn't yet.
+
+        None also where the upstream can't say it now: it only adds to a refusal.
+        """
+        try:
+            held = self.history(symbol, bars=0, as_of=None, now=now).frame
+        except MlengineError:
+            return None
+        return None if held.height < bar else final_at(held["timestamp"][bar - 1], self.interval)
 
     def fetch(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, merged into the store."""

@@ -1,68 +1,111 @@
-"""The window rule: the same bits whatever else the frame holds."""
+"""The window rule: the same bits whatever else the frame holds, for every built-in set."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.features.frames import differing_bits
+from tests.core.features.frames import bits, differing_bits
 from tests.factories import panel, random_bars
 
-from mlengine.core.features import CORE, compute, latest
+from mlengine.core.features import BUILTIN, CORE, FeatureSet, compute, latest
 from mlengine.core.features.compute import CHUNK_ROWS
 
-W = CORE.window_bars
+ROOT = Path(__file__).parents[3]
 BARS = random_bars(rows=420)
-FULL = compute(BARS, CORE)
+FULL = {name: compute(BARS, feature_set) for name, feature_set in BUILTIN.items()}
+PRICES = ["open", "high", "low", "close"]
+# Qlib's constants 1e-12 and 2e-5 are amounts of money: what holds them is not free of scale.
+SCALED = ("KMID2", "KUP2", "KLOW2", "KSFT2", "RSV", "SUM", "RSQR", "CORR")
 
 
-def test_a_row_is_the_same_when_later_bars_are_cut_off():
-    wrong = [
-        cut
-        for cut in range(W, BARS.height, 2)
-        if differing_bits(compute(BARS.head(cut), CORE), FULL.head(cut))
-    ]
+@pytest.fixture(params=BUILTIN.values(), ids=BUILTIN)
+def each(request: pytest.FixtureRequest) -> FeatureSet:
+    return request.param
+
+
+def test_a_row_is_the_same_when_later_bars_are_cut_off(each: FeatureSet):
+    cuts = np.linspace(each.window_bars, BARS.height - 1, 200).astype(int).tolist()
+    assert len(set(cuts)) == 200
+    full = FULL[each.name]
+    wrong = [cut for cut in cuts if differing_bits(compute(BARS.head(cut), each), full.head(cut))]
     assert wrong == []
 
 
-@pytest.mark.parametrize("bars", [W, W + 1, W + 37, 2 * W, 252])
-def test_the_last_bars_alone_give_the_bits_of_the_full_history(bars: int):
+def test_the_last_bars_alone_give_the_bits_of_the_full_history(each: FeatureSet):
+    w, full = each.window_bars, FULL[each.name]
     for end in range(252, BARS.height, 12):
-        short = compute(BARS.head(end).tail(bars), CORE)
-        assert differing_bits(short.tail(1), FULL.head(end).tail(1)) == 0
+        for bars in (w, w + 1, w + 37, 2 * w, 252):
+            short = compute(BARS.head(end).tail(bars), each)
+            assert differing_bits(short.tail(1), full.head(end).tail(1)) == 0
 
 
 @pytest.mark.parametrize("rows", [1, 2, 100])
-def test_latest_gives_the_bits_of_compute(rows: int):
+def test_latest_gives_the_bits_of_compute(each: FeatureSet, rows: int):
     whole = panel(5, rows=200)
-    expected = compute(whole, CORE).group_by("symbol", maintain_order=True).tail(rows)
-    assert differing_bits(latest(whole, CORE, rows=rows), expected) == 0
+    expected = compute(whole, each).group_by("symbol", maintain_order=True).tail(rows)
+    assert differing_bits(latest(whole, each, rows=rows), expected) == 0
 
 
-def test_a_symbol_alone_has_the_bits_that_it_has_in_a_panel():
+def test_a_symbol_alone_has_the_bits_that_it_has_in_a_panel(each: FeatureSet):
     whole = panel(60, rows=100)
-    together = compute(whole, CORE)
+    together, newest = compute(whole, each), latest(whole, each)
     for symbol in ("S00", "S01", "S31", "S59"):
         mine = pl.col("symbol") == symbol
-        assert differing_bits(compute(whole.filter(mine), CORE), together.filter(mine)) == 0
+        alone = whole.filter(mine)
+        assert differing_bits(compute(alone, each), together.filter(mine)) == 0
+        assert differing_bits(latest(alone, each), newest.filter(mine)) == 0
 
 
-def test_shuffled_rows_and_several_chunks_change_nothing():
+def test_shuffled_rows_and_several_chunks_change_nothing(each: FeatureSet):
     whole = panel(4, rows=150)
     shuffled = whole.sample(fraction=1.0, shuffle=True, seed=3)
     pieces = pl.concat([shuffled.head(101), shuffled.tail(-101)], rechunk=False)
-    assert differing_bits(compute(pieces, CORE), compute(whole, CORE)) == 0
+    assert differing_bits(compute(pieces, each), compute(whole, each)) == 0
 
 
-def test_rows_evaluated_in_chunks_have_the_same_bits():
+def test_rows_evaluated_in_chunks_have_the_same_bits(each: FeatureSet):
     whole = random_bars(rows=CHUNK_ROWS + 200, interval="1m")
-    tail = compute(whole.tail(W + 400), CORE).tail(400)
-    assert differing_bits(compute(whole, CORE).tail(400), tail) == 0
+    made = compute(whole, each).tail(600)
+    tail = compute(whole.tail(each.window_bars + 600), each).tail(600)
+    assert differing_bits(made, tail) == 0
+    assert differing_bits(latest(whole, each, rows=CHUNK_ROWS + 100).tail(600), tail) == 0
+
+
+def digest_of_all_bits() -> str:
+    """What another process can say of a panel of more than one chunk."""
+    whole, digest = panel(60, rows=CHUNK_ROWS // 60 + 20), hashlib.sha256()
+    for feature_set in BUILTIN.values():
+        for made in (compute(whole, feature_set), latest(whole, feature_set)):
+            digest.update(bits(made).tobytes())
+    return digest.hexdigest()
+
+
+def test_the_number_of_threads_changes_no_bit():
+    script = (
+        "import sys, polars; from tests.core.features.test_compute import digest_of_all_bits;"
+        "print(polars.thread_pool_size(), digest_of_all_bits())"
+    )
+    path = [str(ROOT), *(entry for entry in sys.path if entry)]
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}; {script}"],
+            env={"POLARS_MAX_THREADS": threads, "PATH": "/usr/bin:/bin"},
+            capture_output=True, text=True, check=True,
+        ).stdout.split()
+        for threads in ("1", "2", "4")
+    ]  # fmt: skip
+    assert [threads for threads, _ in said] == ["1", "2", "4"]
+    assert {digest for _, digest in said} == {digest_of_all_bits()}
 
 
 @settings(deadline=None, max_examples=15, derandomize=True)
@@ -72,83 +115,89 @@ def test_rows_evaluated_in_chunks_have_the_same_bits():
     )
 )
 def test_appending_any_bars_changes_no_earlier_row(more: list[float]):
-    base = BARS.head(W + 10)
+    base = BARS.head(74)
     last = base["timestamp"].item(-1)
-    prices = dict.fromkeys(("open", "high", "low", "close", "volume"), more)
+    prices = dict.fromkeys((*PRICES, "volume"), more)
     stamps = [last + timedelta(days=i + 1) for i in range(len(more))]
     extra = pl.DataFrame(
         {"symbol": ["AAA"] * len(more), "timestamp": stamps, **prices}, schema=BARS.schema
     )
-    grown = compute(pl.concat([base, extra]), CORE)
-    assert differing_bits(grown.head(base.height), FULL.head(base.height)) == 0
+    for name, each in BUILTIN.items():
+        grown = compute(pl.concat([base, extra]), each)
+        assert differing_bits(grown.head(base.height), FULL[name].head(base.height)) == 0
 
 
 @settings(deadline=None, max_examples=15, derandomize=True)
 @given(power=st.integers(min_value=-40, max_value=40))
 def test_scaling_all_prices_by_a_power_of_two_changes_no_bit(power: int):
-    prices = pl.col("open", "high", "low", "close") * 2.0**power
-    assert differing_bits(compute(BARS.with_columns(prices), CORE), FULL) == 0
+    scaled = BARS.with_columns(pl.col(PRICES) * 2.0**power)
+    for name, each in BUILTIN.items():
+        free = [n for n in each.names if name == "core" or not n.startswith(SCALED)]
+        assert len(free) >= min(len(each.names), 124)
+        keys = ["symbol", "timestamp"]
+        made = compute(scaled, each).select(*keys, *free)
+        assert differing_bits(made, FULL[name].select(*keys, *free)) == 0
 
 
 def test_scaling_volume_by_a_power_of_two_changes_no_bit():
     scaled = BARS.with_columns(pl.col("volume") * 1024.0)
-    assert differing_bits(compute(scaled, CORE), FULL) == 0
+    assert differing_bits(compute(scaled, CORE), FULL["core"]) == 0
 
 
-def test_a_symbol_without_a_full_window_has_only_nulls():
-    whole = pl.concat([random_bars("AAA", rows=90), random_bars("BBB", rows=W - 1),
-                       random_bars("CCC", rows=W), random_bars("DDD", rows=1)])  # fmt: skip
-    nulls = compute(whole, CORE).select("symbol", known=pl.sum_horizontal(
-        pl.col(CORE.names).is_not_null()))  # fmt: skip
+def test_a_symbol_without_a_full_window_has_only_nulls(each: FeatureSet):
+    w, first = each.window_bars, each.names[0]
+    whole = pl.concat([random_bars("AAA", rows=90), random_bars("BBB", rows=w - 1),
+                       random_bars("CCC", rows=w), random_bars("DDD", rows=1)])  # fmt: skip
+    nulls = compute(whole, each).select("symbol", known=pl.sum_horizontal(
+        pl.col(each.names).is_not_null()))  # fmt: skip
     counts = nulls.filter(pl.col("known") > 0).group_by("symbol").len().sort("symbol")
-    assert counts.rows() == [("AAA", 90 - W + 1), ("CCC", 1)]
-    assert latest(whole, CORE)["return_1"].is_null().to_list() == [False, True, False, True]
+    assert counts.rows() == [("AAA", 90 - w + 1), ("CCC", 1)]
+    assert latest(whole, each)[first].is_null().to_list() == [False, True, False, True]
 
 
-def test_no_bars_give_no_rows():
-    for made in (compute(BARS.clear(), CORE), latest(BARS.clear(), CORE)):
+def test_no_bars_give_no_rows(each: FeatureSet):
+    for made in (compute(BARS.clear(), each), latest(BARS.clear(), each)):
         assert made.height == 0
-        assert made.columns == ["symbol", "timestamp", *CORE.names]
+        assert made.columns == ["symbol", "timestamp", *each.names]
         assert set(made.dtypes[2:]) == {pl.Float64}
 
 
-def test_integer_prices_and_extra_columns_are_taken():
-    whole = BARS.with_columns(pl.col("open", "high", "low", "close").round().cast(pl.Int64))
-    floats = whole.with_columns(pl.col("open", "high", "low", "close").cast(pl.Float64))
+def test_integer_prices_and_extra_columns_are_taken(each: FeatureSet):
+    whole = BARS.with_columns(pl.col(PRICES).round().cast(pl.Int64))
+    floats = whole.with_columns(pl.col(PRICES).cast(pl.Float64))
     odd = whole.with_columns(change=pl.lit("x"))
-    assert differing_bits(compute(odd, CORE), compute(floats, CORE)) == 0
+    assert differing_bits(compute(odd, each), compute(floats, each)) == 0
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None])
-@pytest.mark.parametrize("column", ["open", "high", "low", "close", "volume"])
+@pytest.mark.parametrize("column", [*PRICES, "volume"])
 def test_a_bad_value_makes_null_exactly_the_features_that_look_at_it(
-    column: str, bad: float | None
+    each: FeatureSet, column: str, bad: float | None
 ):
-    at = 200
-    spoilt = BARS.with_columns(
-        pl.when(pl.int_range(pl.len()) == at).then(pl.lit(bad, pl.Float64))
-        .otherwise(pl.col(column)).alias(column)
-    )  # fmt: skip
-    made = compute(spoilt, CORE)
-    doubled = pl.when(pl.int_range(pl.len()) == at).then(pl.col(column) * 1.5)
-    moved = compute(BARS.with_columns(doubled.otherwise(pl.col(column)).alias(column)), CORE)
-    for feature in CORE.features:
-        null = made[feature.name].is_null().to_numpy()
-        touched = (moved[feature.name] != FULL[feature.name]).fill_null(value=False).to_numpy()
-        assert not (touched & ~null).any(), feature.name
-        rows = np.flatnonzero(null[W - 1 :]) + W - 1
-        assert rows.size == 0 or (rows[0] >= at and rows[-1] < at + feature.bars), feature.name
+    at, w, full = 200, each.window_bars, FULL[each.name]
+    here = pl.when(pl.int_range(pl.len()) == at)
+    spoilt = here.then(pl.lit(bad, pl.Float64)).otherwise(pl.col(column))
+    made = compute(BARS.with_columns(spoilt.alias(column)), each)
+    moves = [here.then(pl.col(column) * by).otherwise(pl.col(column)) for by in (1.5, 0.5)]
+    moved = [compute(BARS.with_columns(move.alias(column)), each) for move in moves]
+    for feature in each.features:
+        name, null = feature.name, made[feature.name].is_null().to_numpy()
+        touched = (moved[0][name] != full[name]) | (moved[1][name] != full[name])
+        assert not (touched.fill_null(value=False).to_numpy() & ~null).any(), name
+        rows = np.flatnonzero(null[w - 1 :]) + w - 1
+        assert rows.size == 0 or (rows[0] >= at and rows[-1] < at + feature.bars), name
         unharmed = ~null
-        assert FULL[feature.name].filter(unharmed).equals(made[feature.name].filter(unharmed))
+        assert full[name].filter(unharmed).equals(made[name].filter(unharmed))
 
 
-@pytest.mark.parametrize("feature", CORE.features, ids=lambda feature: feature.name)
-def test_no_feature_looks_further_back_than_it_declares(feature):
+@pytest.mark.parametrize("bars", sorted({f.bars for s in BUILTIN.values() for f in s.features}))
+def test_no_feature_looks_further_back_than_it_declares(bars: int):
     """Bars before its look-back are replaced by others; the bits must stay."""
-    other = random_bars(rows=W - feature.bars, price=7.0, seed=99)
-    recent = BARS.tail(feature.bars)
-    replaced = BARS.tail(W).head(W - feature.bars).select("symbol", "timestamp").hstack(
-        other.select("open", "high", "low", "close", "volume")
-    )  # fmt: skip
-    made = compute(pl.concat([replaced, recent]), CORE)[feature.name].item(-1)
-    assert made == FULL[feature.name].item(-1)
+    for name, each in BUILTIN.items():
+        other = random_bars(rows=max(each.window_bars - bars, 0), price=7.0, seed=99)
+        keys = BARS.tail(each.window_bars).head(other.height).select("symbol", "timestamp")
+        replaced = keys.hstack(other.select(*PRICES, "volume"))
+        made = compute(pl.concat([replaced, BARS.tail(bars)]), each)
+        mine = [feature.name for feature in each.features if feature.bars == bars]
+        last = FULL[name].tail(1)
+        assert made.tail(1).select(mine).equals(last.select(mine))

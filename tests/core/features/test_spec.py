@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from tests.factories import random_bars
 
-from mlengine.core.features import BUILTIN, CORE, Feature, FeatureSet, compute
+from mlengine.core.features import ALPHA158, BUILTIN, CORE, Feature, FeatureSet, compute
 
 
 def feature(name: str = "double", **changes) -> Feature:
@@ -20,13 +20,16 @@ def a_set(*features: Feature, **changes) -> FeatureSet:
     return FeatureSet(**{**facts, **changes})
 
 
-def test_core_is_found_by_its_name():
-    assert dict(BUILTIN) == {"core": CORE}
+def test_the_built_in_sets_are_found_by_their_names():
+    assert dict(BUILTIN) == {"core": CORE, "alpha158": ALPHA158}
     assert (CORE.name, CORE.version, CORE.window_bars) == ("core", 1, 64)
     assert 30 <= len(CORE.names) <= 50
 
 
-@pytest.mark.parametrize("declared", CORE.features, ids=lambda declared: declared.name)
+DECLARED = [feature for each in BUILTIN.values() for feature in each.features]
+
+
+@pytest.mark.parametrize("declared", DECLARED, ids=lambda declared: declared.name)
 def test_every_feature_says_what_it_is(declared: Feature):
     for said in (declared.formula, declared.source, declared.unit, declared.doc):
         assert said.strip() == said
@@ -37,10 +40,11 @@ def test_every_feature_says_what_it_is(declared: Feature):
     assert declared.low is None or declared.high is None or declared.low < declared.high
 
 
-def test_every_part_of_core_is_used():
-    asked = {name for f in CORE.features for name in f.expr.meta.root_names()}
-    asked |= {name for part in CORE.parts.values() for name in part.meta.root_names()}
-    assert set(CORE.parts) - asked == set()
+@pytest.mark.parametrize("each", BUILTIN.values(), ids=BUILTIN)
+def test_every_part_is_used(each: FeatureSet):
+    asked = {name for f in each.features for name in f.expr.meta.root_names()}
+    asked |= {name for part in each.parts.values() for name in part.meta.root_names()}
+    assert set(each.parts) - asked == set()
 
 
 def test_the_hash_is_of_the_declaration():
@@ -85,6 +89,12 @@ def test_parts_come_before_what_needs_them():
     parts = {"b": pl.col("a") + 1.0, "a": pl.col("close") * 3.0, "c": pl.col("open")}
     names = [[e.meta.output_name() for e in stage] for stage in a_set(parts=parts).stages]
     assert names == [["a", "c"], ["b"]]
+
+
+def test_a_part_is_spent_after_the_last_stage_that_needs_it():
+    parts = {"a": pl.col("close") * 3.0, "b": pl.col("a") + 1.0, "c": pl.col("b") + pl.col("open")}
+    made = a_set(feature(expr=pl.col("c") * pl.col("close")), parts=parts)
+    assert made.spent == ((), ("a",), ("b",))
 
 
 def test_a_set_without_parts_computes():

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from mlengine.core.features.alpha158 import ALPHA158
 from mlengine.core.features.compute import compute, latest
 from mlengine.core.features.core import CORE
 from mlengine.core.features.spec import Feature, FeatureSet
 
-BUILTIN: Mapping[str, FeatureSet] = MappingProxyType({CORE.name: CORE})
+BUILTIN: Mapping[str, FeatureSet] = MappingProxyType({each.name: each for each in (CORE, ALPHA158)})
 
-__all__ = ["BUILTIN", "CORE", "Feature", "FeatureSet", "compute", "latest"]
+__all__ = ["ALPHA158", "BUILTIN", "CORE", "Feature", "FeatureSet", "compute", "latest"]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import compress
+import math
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from mlengine.core.features.kernels import NAN
 from mlengine.core.features.spec import BAR_COLUMNS, FeatureSet
 
 KEYS = ("symbol", "timestamp")
-# Rows evaluated at once: bounds the memory that the parts take, and changes no bit.
-CHUNK_ROWS = 32_768
+# Rows evaluated at once by one thread: bounds the memory that the parts take, changes no bit.
+CHUNK_ROWS = 16_384
 FEW_ROWS = 1_024
 
 _FULL = "full window"
+# Stages are written in the order and the shape that is fastest; an optimiser only costs time.
+_AS_WRITTEN = pl.QueryOptFlags.none()
 
 
 def compute(bars: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
@@ -26,14 +26,9 @@ def compute(bars: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
     timestamp. A row without `window_bars` bars of its symbol has null features. A bar value that
     is null, NaN or infinite makes null exactly the features whose look-back holds it.
     """
-    ordered = _ordered(bars)
-    before = feature_set.window_bars - 1
-    chunks = []
-    for first in range(0, max(ordered.height, 1), CHUNK_ROWS):
-        lead = min(before, first)
-        chunk = ordered.slice(first - lead, CHUNK_ROWS + lead)
-        chunks.append(_null_where_unknown(_evaluate(chunk, feature_set).slice(lead)))
-    return pl.concat(chunks)
+    ordered = _bars(bars) if _in_order(bars) else _bars(bars).sort(KEYS)
+    plans = _plans(ordered, feature_set, rows=bars.height)
+    return pl.concat(_null_where_unknown(_all_collected(plans)))
 
 
 def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.DataFrame:
@@ -41,57 +36,79 @@ def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.
 
     Evaluates only the last `window_bars` + `rows` − 1 bars of each symbol.
     """
-    needed = _newest(_ordered(bars), rows=feature_set.window_bars + rows - 1)
-    found = _newest(_evaluate(needed, feature_set), rows=rows)
-    return _null_where_unknown(found)
+    needed = _bars(bars).sort(KEYS).filter(_newest(feature_set.window_bars + rows - 1))
+    plans = _plans(needed, feature_set, rows=bars.height)
+    whole = plans[0] if len(plans) == 1 else pl.concat(_all_collected(plans)).lazy()
+    return _null_where_unknown([_collected(whole.filter(_newest(rows)))])[0]
 
 
-def _ordered(bars: pl.DataFrame) -> pl.DataFrame:
-    return bars.select(*KEYS, pl.col(BAR_COLUMNS).cast(pl.Float64)).sort(KEYS)
+def _bars(bars: pl.DataFrame) -> pl.LazyFrame:
+    return bars.lazy().select(*KEYS, pl.col(BAR_COLUMNS).cast(pl.Float64))
 
 
-def _newest(ordered: pl.DataFrame, *, rows: int) -> pl.DataFrame:
-    """The last `rows` rows of each symbol of a frame that is sorted by symbol."""
+def _in_order(bars: pl.DataFrame) -> bool:
+    """Whether sorting, which copies all, can be spared."""
+    symbol, stamp = (pl.col(key) for key in KEYS)
+    later = (symbol == symbol.shift(1)) & (stamp >= stamp.shift(1))
+    ordered = (later | (symbol > symbol.shift(1))).all()
+    return bool(_collected(bars.lazy().select(ordered)).item())
+
+
+def _newest(rows: int) -> pl.Expr:
+    """Whether a row is of the last `rows` ones of its symbol, in a frame sorted by symbol."""
     symbol = pl.col("symbol")
-    return ordered.filter(symbol.ne_missing(symbol.shift(-rows)))
+    return symbol.ne_missing(symbol.shift(-rows))
 
 
-def _evaluate(ordered: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
-    """Keys, the full-window flag and raw features of consecutive symbol blocks.
+def _plans(ordered: pl.LazyFrame, feature_set: FeatureSet, *, rows: int) -> list[pl.LazyFrame]:
+    """Keys, the full-window flag and raw features, in chunks that share the threads.
 
-    Kernels run over the whole frame: where a window reaches into the symbol above, the flag is
-    false, because rows are sorted and `window_bars` − 1 rows above stands another symbol.
+    `rows` bounds the rows of `ordered`. Kernels run over the whole chunk: where a window reaches
+    into the symbol above, the flag is false, because rows are sorted and `window_bars` − 1 rows
+    above stands another symbol.
     """
-    symbol = pl.col("symbol")
+    if rows <= CHUNK_ROWS:
+        return [_plan(ordered, feature_set, frugal=rows > FEW_ROWS)]
+    known, plans = _collected(ordered), []
+    for first in range(0, known.height, CHUNK_ROWS):
+        lead = min(feature_set.window_bars - 1, first)
+        chunk = known.lazy().slice(first - lead, CHUNK_ROWS + lead)
+        plans.append(_plan(chunk, feature_set, frugal=True).slice(lead))
+    return plans
+
+
+def _plan(chunk: pl.LazyFrame, feature_set: FeatureSet, *, frugal: bool) -> pl.LazyFrame:
+    """The stages one after the other, in one thread; frugal ones forget what is spent."""
+    symbol, values = pl.col("symbol"), pl.col(BAR_COLUMNS)
     whole = (symbol == symbol.shift(feature_set.window_bars - 1)).fill_null(value=False)
-    frame = _known_or_nan(ordered).with_columns(whole.alias(_FULL))
-    # On few rows handing expressions to other threads costs more than evaluating them.
-    few = frame.height <= FEW_ROWS
-    for stage in feature_set.stages:
-        frame = frame.with_columns_seq(stage) if few else frame.with_columns(stage)
-    select = frame.select_seq if few else frame.select
-    return select(*KEYS, _FULL, *feature_set.selection)
+    known = pl.when(values.is_finite()).then(values).otherwise(NAN)
+    plan = chunk.with_columns_seq(whole.alias(_FULL), known)
+    for stage, spent in zip(feature_set.stages, feature_set.spent, strict=True):
+        plan = plan.with_columns_seq(stage)
+        plan = plan.drop(spent) if frugal and spent else plan
+    return plan.select_seq(*KEYS, _FULL, *feature_set.selection)
 
 
-def _known_or_nan(ordered: pl.DataFrame) -> pl.DataFrame:
-    """Bars with NaN for every null and infinite value, which kernels may be given."""
-    if _finite(ordered.select(BAR_COLUMNS)).all():
-        return ordered
-    values = pl.col(BAR_COLUMNS)
-    return ordered.with_columns(pl.when(values.is_finite()).then(values).otherwise(NAN))
+def _null_where_unknown(chunks: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Null for all that is not finite or not of a full window; the rest stays untouched."""
+    plans = []
+    for chunk in chunks:
+        features = chunk.columns[len(KEYS) + 1 :]
+        # A sum is finite only if all its terms are; null terms stay null.
+        doubtful = [name for name in features if not math.isfinite(chunk[name].sum())]
+        cut = [] if chunk[_FULL].all() else [name for name in features if name not in doubtful]
+        full, values = pl.col(_FULL), pl.col(doubtful)
+        known = pl.when(full & values.is_finite()).then(values)
+        plan = chunk.lazy().with_columns_seq(known, pl.when(full).then(pl.col(cut)))
+        plans.append(plan if doubtful or cut else chunk.lazy())
+    return [chunk.drop(_FULL) for chunk in _all_collected(plans)]
 
 
-def _null_where_unknown(frame: pl.DataFrame) -> pl.DataFrame:
-    features = frame.select(pl.exclude(*KEYS, _FULL))
-    finite = _finite(features) & bool(frame[_FULL].all())
-    doubtful = list(compress(features.columns, ~finite))
-    if not doubtful:
-        return frame.drop(_FULL)
-    values = pl.col(doubtful)
-    return frame.with_columns(pl.when(pl.col(_FULL) & values.is_finite()).then(values)).drop(_FULL)
+def _all_collected(plans: list[pl.LazyFrame]) -> list[pl.DataFrame]:
+    if len(plans) == 1:
+        return [_collected(plans[0])]
+    return pl.collect_all(plans, engine="in-memory", optimizations=_AS_WRITTEN)
 
 
-def _finite(columns: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    """For each column whether it holds neither null nor NaN nor an infinity."""
-    finite: npt.NDArray[np.bool_] = np.isfinite(columns.to_numpy()).all(axis=0)
-    return finite
+def _collected(plan: pl.LazyFrame) -> pl.DataFrame:
+    return plan.collect(engine="in-memory", optimizations=_AS_WRITTEN)

@@ -21,6 +21,11 @@ def lag(x: pl.Expr, *, bars: int) -> pl.Expr:
     return x.shift(bars, fill_value=NAN)
 
 
+def past(x: pl.Expr, *, bars: int) -> pl.Expr:
+    """`x` of `bars` bars ago; null before the first bar, so not for kernels, and cheaper."""
+    return x.shift(bars)
+
+
 def weighted_sum(x: pl.Expr, *, weights: Sequence[float]) -> pl.Expr:
     """Sum of the last `len(weights)` values times `weights`, oldest first; NaN if one is NaN.
 

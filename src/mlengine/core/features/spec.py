@@ -91,9 +91,20 @@ class FeatureSet:
         return tuple(stages)
 
     @cached_property
+    def spent(self) -> tuple[tuple[str, ...], ...]:
+        """For each stage the parts that nothing needs after it."""
+        needed = {name for feature in self.features for name in _needs(feature.expr)}
+        dropped = []
+        for stage in reversed(self.stages):
+            here = {name for part in stage for name in (part.meta.output_name(), *_needs(part))}
+            dropped.append(tuple(sorted((here & self.parts.keys()) - needed)))
+            needed |= here
+        return tuple(reversed(dropped))
+
+    @cached_property
     def selection(self) -> tuple[pl.Expr, ...]:
-        """The features under their names, over bars and parts."""
-        return tuple(feature.expr.alias(feature.name) for feature in self.features)
+        """The features under their names, over bars and parts; counts and flags as numbers."""
+        return tuple(feature.expr.cast(pl.Float64).alias(feature.name) for feature in self.features)
 
 
 def _needs(part: pl.Expr) -> set[str]:

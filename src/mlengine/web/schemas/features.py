@@ -34,6 +34,7 @@ class FeatureTableOut(Schema):
     interval = fields.String()
     feature_set = fields.Nested(FeatureSetOut)
     bars_hash = fields.String()
+    nulls = fields.Dict()
     features = fields.Method("rows")
 
     def rows(self, table: FeatureTable) -> list[dict[str, Any]]:

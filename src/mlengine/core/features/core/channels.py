@@ -14,6 +14,7 @@ from mlengine.core.features.kernels import (
     lowest,
     mean,
     mean_gap_weights,
+    past,
     weighted_sum,
 )
 from mlengine.core.features.spec import Feature
@@ -36,7 +37,7 @@ PARTS: dict[str, pl.Expr] = {
     ),
     "typical mean": TYPICAL - pl.col("typical gap"),
     **{
-        f"off mean:{bars}": (lag(TYPICAL, bars=bars) - pl.col("typical mean")).abs()
+        f"off mean:{bars}": (past(TYPICAL, bars=bars) - pl.col("typical mean")).abs()
         for bars in range(CCI_BARS)
     },
     "mean deviation": added(pl.col(f"off mean:{bars}") for bars in range(CCI_BARS)) / CCI_BARS,

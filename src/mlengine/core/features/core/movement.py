@@ -6,7 +6,7 @@ import math
 
 import polars as pl
 
-from mlengine.core.features.kernels import change_ratio, lag
+from mlengine.core.features.kernels import change_ratio, lag, past
 from mlengine.core.features.spec import Feature
 
 OPEN, HIGH, LOW, CLOSE = (pl.col(name) for name in ("open", "high", "low", "close"))
@@ -24,7 +24,7 @@ PARTS: dict[str, pl.Expr] = {
 def _past_return(bars: int) -> Feature:
     return Feature(
         name=f"return_{bars}",
-        expr=change_ratio(CLOSE, lag(CLOSE, bars=bars)),
+        expr=change_ratio(CLOSE, past(CLOSE, bars=bars)),
         formula=f"(close - close[{bars}]) / close[{bars}]",
         bars=bars + 1,
         unit="fraction",
