@@ -6,7 +6,7 @@ IMAGE ?= ml-engine-platform
 PORT ?= 8000
 BIN = .venv/bin
 CHECKED = src tests scripts benchmarks wsgi.py worker.py gunicorn.conf.py
-INSTALL = python=$$(sh scripts/find_python.sh) && "$$python" scripts/install.py
+INSTALL = sh scripts/install.sh
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url $(UPGRADE)
 
@@ -18,12 +18,12 @@ install: ## make .venv with everything that run and test need
 
 run: ## start the whole platform on port 8000 (PORT=8001 changes it); Ctrl-C stops it
 	@$(INSTALL) run
-	@$(BIN)/python scripts/write_env.py
+	@test -e .env || $(BIN)/python scripts/write_env.py
 	@exec $(BIN)/python -m mlengine up
 
 train: ## one training on the running platform, or with a worker of its own
 	@$(INSTALL) run
-	@$(BIN)/python scripts/write_env.py
+	@test -e .env || $(BIN)/python scripts/write_env.py
 	@exec $(BIN)/python -m mlengine train
 
 test: install ## the whole test suite, with the branch coverage that it must reach
@@ -56,5 +56,6 @@ docker-build: ## build the container image
 	docker build --tag $(IMAGE) .
 
 docker-run: ## run the image as a whole platform on the artifacts of this folder
-	@python=$$(sh scripts/find_python.sh) && "$$python" scripts/write_env.py
-	docker run --rm -p $(PORT):8000 --env-file .env -v "$$(pwd)/artifacts:/app/artifacts" $(IMAGE)
+	@test -e .env || { python=$$(sh scripts/find_python.sh) && "$$python" scripts/write_env.py; }
+	docker run --rm -p $(PORT):8000 --env-file .env -e HOST=0.0.0.0 -e PORT=8000 -e ARTIFACTS_DIR= \
+		-v "$$(pwd)/artifacts:/app/artifacts" $(IMAGE)

@@ -1,11 +1,13 @@
 """gunicorn's settings, which come from the platform's own."""
 
+import importlib
 import sys
 from pathlib import Path
 
 from mlengine.config import load
 from mlengine.env_file import load_env_file
 from mlengine.errors import MlengineError
+from mlengine.logs import JsonLines, PlainLines
 from mlengine.stores.process_death import die_with_parent
 
 try:
@@ -17,13 +19,31 @@ except MlengineError as error:
 _host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{_host}:{settings.port}"
 workers = settings.web_workers
-worker_class = "sync"
+worker_class = "mlengine.web.server.Worker"
+threads = 4  # a slow upstream must not keep /health waiting
+keepalive = 5
 preload_app = False  # a process that touched LightGBM or Polars must not fork
 timeout = 60
 graceful_timeout = 10
-limit_request_line = 8190  # an over-long version gets the platform's own problem
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
+http_parser = "python"  # the one that the worker's own leniency is made for
 loglevel = "warning"  # the application logs the requests
 control_socket_disable = True  # it would lie under $HOME, which a container may not write
+
+
+# Loaded once, before the workers are forked: none of them brings Polars, LightGBM or NumPy.
+_SHARED = ("flask_limiter", "marshmallow", "mlengine.bootstrap", "requests")
+
+
+def on_starting(server):
+    """Spare each worker a part of its imports, and let gunicorn's lines look like all others."""
+    for name in _SHARED:
+        importlib.import_module(name)
+    form = JsonLines() if settings.json_logs else PlainLines()
+    for handler in server.log.error_log.handlers:
+        handler.setFormatter(form)
 
 
 def post_fork(_server, worker):

@@ -12,9 +12,8 @@ if __name__ == "__main__":
     os.nice(10)  # serving goes first
     try:
         load_env_file(Path(__file__).parent)
-        settings = config.load()
         from mlengine.jobs.worker import run_worker
 
-        run_worker(settings)
+        run_worker(config.load())
     except MlengineError as error:
         sys.exit(f"mlengine: {error}")

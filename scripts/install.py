@@ -27,8 +27,10 @@ PROJECT_FILES = ("setup.cfg", "pyproject.toml")
 
 
 def main(arguments):
-    if len(arguments) != 1 or arguments[0] not in LOCKS:
-        sys.exit("usage: python3 scripts/install.py run|dev")
+    if not arguments or arguments[0] not in LOCKS or arguments[1:] not in ([], ["--check"]):
+        sys.exit("usage: python3 scripts/install.py run|dev [--check]")
+    if arguments[1:]:
+        sys.exit(not is_installed(arguments[0]))
     complaint = what_is_missing()
     if complaint:
         sys.exit("install: " + complaint)
@@ -36,9 +38,20 @@ def main(arguments):
     fcntl.flock(alone, fcntl.LOCK_EX)
     if not venv_is_good():
         make_venv()
-    for lock in LOCKS[arguments[0]]:
-        install(lock, FROM_LOCK + (lock,), [lock])
-    install("the project", PROJECT, PROJECT_FILES)
+    for name, options, inputs in steps(arguments[0]):
+        install(name, options, inputs)
+
+
+def is_installed(what):
+    """By the stamps alone; asked of .venv's own Python, which so runs."""
+    return all(read(stamp_of(inputs)) == digest(inputs) for _, _, inputs in steps(what))
+
+
+def steps(what):
+    """What to install one after the other: its name, pip's options, the files that decide."""
+    for lock in LOCKS[what]:
+        yield lock, FROM_LOCK + (lock,), [lock]
+    yield "the project", PROJECT, PROJECT_FILES
 
 
 def what_is_missing():
@@ -89,7 +102,7 @@ def make_venv():
 
 
 def install(name, options, inputs):
-    stamp = os.path.join(VENV, ".installed-" + os.path.basename(inputs[0]))
+    stamp = stamp_of(inputs)
     key = digest(inputs)
     if read(stamp) == key:
         return
@@ -100,9 +113,13 @@ def install(name, options, inputs):
         file.write(key)
 
 
+def stamp_of(inputs):
+    return os.path.join(VENV, ".installed-" + os.path.basename(inputs[0]))
+
+
 def digest(inputs):
-    """A hash of what is installed and of where it is."""
-    whole = hashlib.sha256(ROOT.encode())
+    """A hash of what is installed, of where it is and for which Python."""
+    whole = hashlib.sha256((ROOT + os.path.realpath(PYTHON)).encode())
     for name in inputs:
         with open(os.path.join(ROOT, name), "rb") as file:
             whole.update(file.read())

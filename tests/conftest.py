@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, Engine, event
 from tests.settings_read import settings_read
 
 from mlengine.config import Settings
@@ -17,6 +18,22 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASK_SKIP_DOTENV", "1")
     for name in settings_read():
         monkeypatch.delenv(name, raising=False)
+
+
+_connected: set[Engine] = set()
+
+
+@event.listens_for(Engine, "engine_connect")
+def _remember(connection: Connection) -> None:
+    _connected.add(connection.engine)
+
+
+@pytest.fixture(autouse=True)
+def _databases_are_closed() -> Iterator[None]:
+    """Python 3.13 warns of each connection that is left to the garbage collector."""
+    yield
+    while _connected:
+        _connected.pop().dispose()
 
 
 @pytest.fixture

@@ -42,17 +42,22 @@ DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + SLEEPER
 EXIT = "import sys; sys.exit(int(sys.argv[1]))"
 TRAIN = """
 import os, sys, time
-while not os.path.exists(sys.argv[2] + "/worker.pid"): time.sleep(0.02)
-sys.exit(int(sys.argv[1]))
+code, folder = sys.argv[1:3]
+while not os.path.exists(folder + "/worker.pid"): time.sleep(0.02)
+if code == "0":
+    os.makedirs(folder + "/models/main/v1", exist_ok=True)
+    if os.environ.get("TRAIN_ACTIVATE") != "never":
+        open(folder + "/models/main/ACTIVE", "w").close()
+sys.exit(int(code))
 """
 
 
-def fakes(folder: Path, *, worker: str = SLEEPER, migrate: int = 0, train: int = 0) -> Commands:
+def fakes(folder: Path, *, worker: str = SLEEPER, prepare: int = 0, train: int = 0) -> Commands:
     python = sys.executable
     return Commands(
         web=(python, "-c", WEB, str(folder)),
         worker=(python, "-c", worker, str(folder), "worker"),
-        migrate=(python, "-c", EXIT, str(migrate)),
+        prepare=(python, "-c", EXIT, str(prepare)),
         train=(python, "-c", TRAIN, str(train), str(folder)),
     )
 
@@ -81,16 +86,21 @@ def eventually(holds: Callable[[], bool], *, seconds: float = 10.0) -> bool:
 
 
 class Supervised:
-    """`options` are passed to `fakes`; `command` is `up` or `train`."""
+    """`options` are passed to `fakes`, those in capitals are settings.
+
+    `command` is `up` or `train`.
+    """
 
     def __init__(self, folder: Path, *, command: str = "up", **options: str) -> None:
         self.folder = folder
         self.port = free_port()
         self.lines: list[str] = []
+        settings = {name: value for name, value in options.items() if name.isupper()}
         environment = config.environment_for_child(
-            {"PORT": str(self.port), "ARTIFACTS_DIR": str(folder), "REDIS_URL": ""}
+            {"PORT": str(self.port), "ARTIFACTS_DIR": str(folder), "REDIS_URL": "", **settings}
         )
-        argv = [sys.executable, __file__, command, *(f"{k}={v}" for k, v in options.items())]
+        chosen = [f"{k}={v}" for k, v in options.items() if k not in settings]
+        argv = [sys.executable, __file__, command, *chosen]
         self.process = subprocess.Popen(
             argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -146,7 +156,7 @@ def main(command: str, *options: str) -> int:
     commands = fakes(
         settings.artifacts_dir,
         worker=worker,
-        migrate=int(chosen.get("migrate", "0")),
+        prepare=int(chosen.get("prepare", "0")),
         train=int(chosen.get("train", "0")),
     )
     return {"up": up, "train": train_once}[command](settings, commands)

@@ -86,6 +86,27 @@ def test_a_bad_admin_key_is_refused_without_repeating_it(keys: str) -> None:
     assert keys not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://user:s3cret@host", "http://…"),
+        ("user:s3cret@host:6379", "…"),
+        ("redis:s3cret", "…"),
+        ("redis://", "redis://…"),
+    ],
+)
+def test_a_bad_queue_address_is_refused_without_its_password(url: str, shown: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        Settings.from_env({"REDIS_URL": url})
+    assert (refused.value.variable, refused.value.value) == ("REDIS_URL", shown)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://u:p@h", "unix:///run/q.sock"])
+def test_every_kind_of_queue_address_is_taken_as_it_stands(url: str) -> None:
+    assert Settings.from_env({"REDIS_URL": url}).redis_url == url
+
+
 def test_production_needs_a_long_key_and_a_real_upstream() -> None:
     production = {"ENV": "production", "MARKET_DATA_BASE_URL": "https://bars.example"}
     with pytest.raises(BadSetting, match="ADMIN_API_KEY"):

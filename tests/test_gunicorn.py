@@ -56,6 +56,13 @@ def test_the_settings_decide_and_no_worker_outlives_a_killed_master(
     assert eventually(lambda: not any(alive(pid) for pid in workers), seconds=2)
 
 
+def test_what_the_workers_share_is_safe_to_fork(master: subprocess.Popen[bytes], port: int) -> None:
+    assert eventually(lambda: _get(port) is not None)
+    loaded = Path(f"/proc/{master.pid}/maps").read_text()
+    assert "sqlalchemy" in loaded
+    assert not [name for name in ("polars", "lightgbm", "libgomp", "numpy") if name in loaded]
+
+
 def test_a_bad_setting_is_one_line() -> None:
     said = subprocess.run(
         [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "tiny:app"],

@@ -30,18 +30,18 @@ PUBLIC_ROUTES = {
     ("POST", "/predict/batch"),
     ("GET", "/predictions/recent"),
     ("GET", "/models"),
-    ("GET", "/models/<version>"),
-    ("GET", "/model/<version>"),
+    ("GET", "/models/<version:version>"),
+    ("GET", "/model/<version:version>"),
     ("GET", "/monitoring/drift"),
     ("GET", "/monitoring/history"),
     ("GET", "/monitoring/freshness"),
     ("GET", "/monitoring/latency"),
 }
-ACTIVATION_ROUTES = {("POST", "/models/activate/<version>")}
+ACTIVATION_ROUTES = {("POST", "/models/activate/<version:version>")}
 ADMIN_ROUTES = {
     ("POST", "/admin/train"),
     ("GET", "/admin/train/status"),
-    ("POST", "/admin/activate/<version>"),
+    ("POST", "/admin/activate/<version:version>"),
     ("POST", "/admin/rollback"),
     ("POST", "/admin/reload"),
     ("DELETE", "/admin/audit/clear"),

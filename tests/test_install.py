@@ -76,6 +76,37 @@ def test_what_is_stamped_is_not_installed_again(
     assert capsys.readouterr().out == "install: the runtime\n"
 
 
+def test_nothing_is_to_do_once_every_stamp_is_there(tmp_path: Path) -> None:
+    install = _script("install")
+    install.ROOT = install.VENV = str(tmp_path)
+    install.PYTHON = "/bin/true"
+    for name in {name for _, _, inputs in install.steps("dev") for name in inputs}:
+        (tmp_path / name).write_text(name)
+    assert not install.is_installed("run")
+    for name, options, inputs in install.steps("run"):
+        install.install(name, options, inputs)
+    assert install.is_installed("run")
+    assert not install.is_installed("dev")
+    (tmp_path / "requirements.lock").write_text("changed")
+    assert not install.is_installed("run")
+
+
+def test_a_virtual_environment_on_another_python_is_installed_anew(tmp_path: Path) -> None:
+    install = _script("install")
+    install.ROOT = str(tmp_path)
+    (tmp_path / "requirements.lock").write_text("one==1")
+    install.PYTHON = "/bin/true"
+    before = install.digest(["requirements.lock"])
+    install.PYTHON = "/bin/false"
+    assert before != install.digest(["requirements.lock"])
+
+
+def test_the_container_listens_where_it_is_published_whatever_the_env_file_says() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("docker-run:")[2]
+    assert recipe.index("--env-file .env") < recipe.index("-e HOST=0.0.0.0 -e PORT=8000")
+    assert "-p $(PORT):8000" in recipe
+
+
 def test_an_installation_that_fails_is_not_stamped(tmp_path: Path) -> None:
     install = _script("install")
     install.ROOT = install.VENV = str(tmp_path)

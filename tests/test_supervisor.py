@@ -13,6 +13,9 @@ import pytest
 from tests.queue_process import is_on_disk
 from tests.supervised import Supervised, alive, eventually
 
+from mlengine.config import Settings
+from mlengine.supervisor.models import Models
+
 UP = " is up ("
 
 
@@ -120,6 +123,29 @@ def test_a_first_training_that_fails_leaves_the_platform_up(tmp_path: Path) -> N
         assert alive(platform.pid("web"))
 
 
+def test_a_first_version_that_is_not_activated_is_not_called_ready(tmp_path: Path) -> None:
+    with Supervised(tmp_path, TRAIN_ACTIVATE="never") as platform:
+        assert platform.says("training the first one")
+        assert platform.says("no model is active (TRAIN_ACTIVATE=never)")
+        assert platform.says("-m flask --app wsgi models activate v1")
+        assert not platform.says("ready:", seconds=0.1)
+
+
+def test_a_policy_that_never_activates_trains_no_second_version(tmp_path: Path) -> None:
+    for version in ("v9", "v10"):
+        (tmp_path / "models" / "main" / version).mkdir(parents=True)
+    with Supervised(tmp_path, TRAIN_ACTIVATE="never") as platform:
+        assert platform.says("models activate v10")
+        assert not platform.says("training the first one", seconds=0.1)
+    with Supervised(tmp_path, TRAIN_ACTIVATE="if_better") as platform:
+        assert platform.says("training the first one")
+
+
+def test_a_training_that_publishes_nothing_is_not_called_ready(tmp_path: Path) -> None:
+    settings = Settings.from_env({"ARTIFACTS_DIR": str(tmp_path)})
+    assert "no model was published" in Models(settings).how_to_predict()
+
+
 def test_with_an_active_model_nothing_is_trained(tmp_path: Path) -> None:
     active = tmp_path / "models" / "main" / "ACTIVE"
     active.parent.mkdir(parents=True)
@@ -129,10 +155,11 @@ def test_with_an_active_model_nothing_is_trained(tmp_path: Path) -> None:
         assert not platform.says("training the first one", seconds=0.3)
 
 
-def test_a_migration_that_fails_ends_the_start(tmp_path: Path) -> None:
-    with Supervised(tmp_path, migrate="3") as platform:
+def test_a_preparation_that_fails_ends_the_start(tmp_path: Path) -> None:
+    with Supervised(tmp_path, prepare="3") as platform:
         assert platform.process.wait(timeout=8) == 3
-        assert not (tmp_path / "queue").exists()
+        assert not (tmp_path / "web.pid").exists()
+        assert not platform.queue().ping()
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from mlengine import config, supervisor
+from mlengine import config, logs, supervisor
 from mlengine.config import Settings
 from mlengine.env_file import load_env_file
-from mlengine.errors import MlengineError
+from mlengine.errors import CannotStart, MlengineError
 from mlengine.supervisor import Commands, preflight
 
 
@@ -22,12 +23,14 @@ def up(settings: Settings) -> int:
 def web(settings: Settings) -> int:
     """The web server alone"""
     preflight.check_artifacts(settings.artifacts_dir)
+    _check_feature_sets(settings)
     return _become(Commands().web, supervisor.ONE_THREAD)
 
 
 def worker(settings: Settings) -> int:
     """One training worker alone"""
     preflight.check_artifacts(settings.artifacts_dir)
+    _check_feature_sets(settings)
     return _become(Commands().worker, {})
 
 
@@ -40,24 +43,48 @@ def migrate(settings: Settings) -> int:
     return 0
 
 
+def prepare(settings: Settings) -> int:
+    """What a supervisor has done first, in a child: the database, the runs, the feature sets"""
+    from mlengine.bootstrap import build_control  # noqa: PLC0415 - SQLAlchemy
+
+    if preflight.holder(settings.artifacts_dir) != os.getppid():
+        raise CannotStart("only a supervisor prepares; `migrate` is for hands")
+    logs.configure(settings.log_level, json=settings.json_logs)
+    control = build_control(settings)
+    control.prepare()
+    if settings.redis_url is None:  # whose worker was the dead supervisor's child
+        control.runs.abandon_all(now=datetime.now(UTC))
+    _check_feature_sets(settings)
+    return 0
+
+
 def train(settings: Settings) -> int:
     """One training on the running platform, or with a worker of its own"""
     return supervisor.train_once(settings, Commands())
 
 
-COMMANDS: dict[str, Callable[[Settings], int]] = {
+Command = Callable[[Settings], int]
+COMMANDS: dict[str, Command] = {
     command.__name__: command for command in (up, web, worker, migrate, train)
 }
+INTERNAL: dict[str, Command] = {"prepare": prepare}
 
 
 def main(arguments: Sequence[str]) -> int:
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        lines = [f"  {name:9} {command.__doc__}" for name, command in COMMANDS.items()]
+    command = {**COMMANDS, **INTERNAL}.get(arguments[0]) if len(arguments) == 1 else None
+    if command is None:
+        lines = [f"  {name:9} {each.__doc__}" for name, each in COMMANDS.items()]
         print("usage: python -m mlengine COMMAND", *lines, sep="\n")
         return 0 if arguments in (["help"], ["--help"], ["-h"]) else 2
     preflight.check_project_folder(Path.cwd())
     load_env_file(Path.cwd())
-    return COMMANDS[arguments[0]](config.load())
+    return command(config.load())
+
+
+def _check_feature_sets(settings: Settings) -> None:
+    from mlengine.bootstrap import check_feature_sets  # noqa: PLC0415 - SQLAlchemy
+
+    check_feature_sets(settings)
 
 
 def _become(command: Sequence[str], extra: dict[str, str]) -> int:

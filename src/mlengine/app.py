@@ -20,7 +20,7 @@ from mlengine.web import (
     monitoring,
     predict,
 )
-from mlengine.web.requests import ENGINE, SETTINGS
+from mlengine.web.requests import ENGINE, SETTINGS, VersionPath
 from mlengine.web.responses import OrjsonProvider
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
@@ -51,6 +51,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
         record=engine.checks.record,
         exempt=(health.blueprint,),
     )
+    hooks.refuse_large_bodies(app)
+    app.url_map.converters["version"] = VersionPath
     _register_on_both_prefixes(app)
     cli.init_app(app)
     return app

@@ -6,11 +6,11 @@ the trainings, stays small.
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -18,7 +18,7 @@ from uuid import uuid4
 from mlengine import __version__
 from mlengine.config import Settings
 from mlengine.core.train_spec import TrainSpec
-from mlengine.errors import BadSetting
+from mlengine.errors import AuditUnavailable
 from mlengine.services.history import reconcile
 from mlengine.services.runs import RunService
 from mlengine.stores import database
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from mlengine.stores.registry import Registry
 
 MODEL_LINE = "main"
+FEATURE_SETS_GROUP = "mlengine.feature_sets"
+_BUILT_IN = "core"
 # More threads wait for each other on a busy machine; the trees are the same on any number.
 TRAINING_THREADS = 1
 
@@ -63,10 +65,17 @@ class Control:
 
         Raises CannotStart, AuditUnavailable or ArtifactCorrupt.
         """
-        from mlengine.stores.migrate import migrate  # noqa: PLC0415 - Alembic, seldom needed
+        if not self._is_current():
+            from mlengine.stores.migrate import migrate  # noqa: PLC0415 - Alembic, seldom needed
 
-        migrate(self.database_url)
+            migrate(self.database_url)
         reconcile(self.active, self.events)
+
+    def _is_current(self) -> bool:
+        try:
+            return database.schema_is_current(self.runs.runs.engine)
+        except AuditUnavailable:
+            return False
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,7 @@ def _open_cellar(settings: Settings, control: Control) -> _Cellar:
         feature_sets=feature_sets,
         registry=registry,
         shelf=ModelShelf(registry, feature_sets, interval=interval, checks=checks),
-        audit=AuditStore(control.runs.runs.engine),
+        audit=AuditStore(control.runs.runs.engine, checks),
     )
 
 
@@ -191,6 +200,19 @@ def default_spec(settings: Settings) -> TrainSpec:
         label_delay_bars=settings.train_label_delay,
         interval=settings.market_data_interval,
     )
+
+
+def check_feature_sets(settings: Settings) -> None:
+    """Raises BadSetting for what `build_engine` would refuse; the defaults need no look."""
+    own = settings.feature_sets or entry_points(group=FEATURE_SETS_GROUP)
+    if own or settings.train_feature_set != _BUILT_IN:
+        _feature_sets(settings)
+
+
+def _feature_sets(settings: Settings) -> dict[str, FeatureSet]:
+    from mlengine.feature_sets import feature_sets  # noqa: PLC0415 - heavy
+
+    return feature_sets(settings.feature_sets, wanted=settings.train_feature_set)
 
 
 def _models(settings: Settings) -> Path:
@@ -217,30 +239,6 @@ def _market_data(settings: Settings) -> MarketData:
     if settings.market_data_dir:
         return FilesMarketData(settings.market_data_dir)
     return SampleMarketData()
-
-
-def _feature_sets(settings: Settings) -> dict[str, FeatureSet]:
-    """The built-in sets and the user's own, by name; a later one may not hide an earlier one."""
-    from mlengine.core.features import BUILTIN  # noqa: PLC0415 - heavy
-
-    found = dict(BUILTIN)
-    for name in settings.feature_sets:
-        for feature_set in _module_sets(name):
-            found.setdefault(feature_set.name, feature_set)
-    if settings.train_feature_set not in found:
-        known = ", ".join(sorted(found))
-        raise BadSetting("TRAIN_FEATURE_SET", settings.train_feature_set, f"one of {known}")
-    return found
-
-
-def _module_sets(name: str) -> tuple[FeatureSet, ...]:
-    """The `FEATURE_SETS` of a user's own module."""
-    try:
-        return tuple(importlib.import_module(name).FEATURE_SETS)
-    except (ImportError, AttributeError):
-        raise BadSetting(
-            "FEATURE_SETS", name, "importable modules with a sequence FEATURE_SETS"
-        ) from None
 
 
 def _now() -> datetime:

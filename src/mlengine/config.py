@@ -15,6 +15,7 @@ from pathlib import Path
 from mlengine.core.intervals import INTERVALS
 from mlengine.errors import BadSetting
 
+POLICIES = ("always", "if_better", "if_not_worse", "never")
 PROFILES = ("development", "staging", "production")
 _PRODUCTION_KEY_LENGTH = 32
 _SYMBOL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}$")
@@ -87,7 +88,7 @@ class Settings:
             admin_api_keys=_admin_keys(read, env),
             artifacts_dir=artifacts,
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
-            redis_url=read.optional("REDIS_URL"),
+            redis_url=_redis_url(read),
             market_data_base_url=_base_url(read),
             market_data_dir=_optional_path(read, "MARKET_DATA_DIR"),
             market_data_interval=read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS)),
@@ -107,9 +108,7 @@ class Settings:
             train_embargo=read.whole("TRAIN_EMBARGO", 0, 0, 10_000),
             train_objective=read.choice("TRAIN_OBJECTIVE", "direction", ("direction", "return")),
             train_feature_set=read.text("TRAIN_FEATURE_SET", "core"),
-            train_activate=read.choice(
-                "TRAIN_ACTIVATE", "if_better", ("always", "if_better", "if_not_worse", "never")
-            ),
+            train_activate=read.choice("TRAIN_ACTIVATE", "if_better", POLICIES),
             train_refit=read.choice("TRAIN_REFIT", "none", ("none", "full")),
             train_label_delay=read.whole("TRAIN_LABEL_DELAY", 0, 0, 1),
             rate_limit_requests=read.whole("RATE_LIMIT_REQUESTS", 600, 0),
@@ -131,9 +130,7 @@ class Settings:
     def refuse_unsafe_production(self) -> None:
         """Production serves no sample prices."""
         if self.env == "production" and self.market_data_kind == "sample":
-            raise BadSetting(
-                "MARKET_DATA_BASE_URL", "", "a market-data address (production has no sample data)"
-            )
+            raise BadSetting("MARKET_DATA_BASE_URL", "", "an address: production has no sample")
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -157,11 +154,7 @@ class _Reader:
         return self.optional(name) or default
 
     def choice(
-        self,
-        name: str,
-        default: str,
-        allowed: tuple[str, ...],
-        fold: Callable[[str], str] = str,
+        self, name: str, default: str, allowed: tuple[str, ...], fold: Callable[[str], str] = str
     ) -> str:
         value = fold(self.text(name, default))
         if value not in allowed:
@@ -188,7 +181,7 @@ class _Reader:
     def seconds(self, name: str, default: float, *, zero: bool = False) -> float:
         expected = f"seconds, {'zero or more' if zero else 'more than zero'}, at most 86400"
         value = self.number(name, default, expected)
-        if not (0 <= value <= 86_400) or (value == 0 and not zero):
+        if not 0 <= value <= 86_400 or (value == 0 and not zero):
             raise BadSetting(name, self.text(name, ""), expected)
         return value
 
@@ -221,9 +214,7 @@ def _admin_keys(read: _Reader, env: str) -> dict[str, str]:
         name, colon, key = part.partition(":")
         name, key = (name, key) if colon else ("admin", name)
         if not _KEY_NAME.match(name) or not key or name in keys:
-            raise BadSetting(
-                "ADMIN_API_KEY", "…", "one key, or name:key,name:key with unique names"
-            )
+            raise BadSetting("ADMIN_API_KEY", "…", "one key, or name:key,name:key, names unique")
         if env == "production" and len(key) < _PRODUCTION_KEY_LENGTH:
             raise BadSetting("ADMIN_API_KEY", "…", "at least 32 characters a key in production")
         keys[name] = key
@@ -235,6 +226,15 @@ def _base_url(read: _Reader) -> str | None:
     if url is not None and not re.match(r"^https?://[^/\s]+", url):
         raise BadSetting("MARKET_DATA_BASE_URL", url, "an http:// or https:// address")
     return url.rstrip("/") if url else None
+
+
+def _redis_url(read: _Reader) -> str | None:
+    url = read.optional("REDIS_URL")
+    if url is not None and not re.match(r"(rediss?|unix)://.", url):
+        scheme = re.match(r"[a-z+]+://", url)  # what follows may hold a password
+        shown = f"{scheme[0] if scheme else ''}…"
+        raise BadSetting("REDIS_URL", shown, "a redis://, rediss:// or unix:// address")
+    return url
 
 
 def _optional_path(read: _Reader, name: str) -> Path | None:

@@ -7,7 +7,7 @@ text of another exception.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
@@ -16,6 +16,16 @@ class MlengineError(Exception):
     """Base of every error that the platform raises on purpose."""
 
     code: ClassVar[str] = "internal"
+
+
+@dataclass(eq=False)
+class Sentence(MlengineError):
+    """An error whose one fact is a sentence."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(eq=False)
@@ -157,13 +167,8 @@ class Unauthorized(MlengineError):
         return "a valid admin key is needed in the header X-API-Key"
 
 
-@dataclass(eq=False)
-class Forbidden(MlengineError):
+class Forbidden(Sentence):
     code: ClassVar[str] = "forbidden"
-    reason: str
-
-    def __str__(self) -> str:
-        return self.reason
 
 
 class AdminDisabled(MlengineError):
@@ -211,15 +216,10 @@ class AuditUnavailable(MlengineError):
         return f"the audit store can't be used: {self.reason}"
 
 
-@dataclass(eq=False)
-class TrainingFailed(MlengineError):
+class TrainingFailed(Sentence):
     """A run ended without a model, for a reason that its owner can act on."""
 
     code: ClassVar[str] = "training_failed"
-    reason: str
-
-    def __str__(self) -> str:
-        return self.reason
 
 
 @dataclass(eq=False)
@@ -244,13 +244,7 @@ class BadSetting(MlengineError):
         return f"{self.variable}={self.value!r}: expected {self.expected}"
 
 
-@dataclass(eq=False)
-class CannotStart(MlengineError):
+class CannotStart(Sentence):
     """A part of the platform can't start on this machine; says what to do."""
 
     code: ClassVar[str] = "cannot_start"
-    reason: str
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return self.reason

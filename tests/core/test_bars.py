@@ -16,7 +16,6 @@ from mlengine.core.bars import (
     known_at,
     panel_hash,
 )
-from mlengine.errors import UpstreamInvalid
 
 DAY = timedelta(days=1)
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -54,6 +53,7 @@ def test_no_candles_are_no_bars():
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
+        ({"timestamp": None}, "no_timestamp"),
         ({"close": None}, "not_finite"),
         ({"volume": float("nan")}, "not_finite"),
         ({"high": float("inf")}, "not_finite"),
@@ -112,11 +112,18 @@ def test_negative_zero_volume_is_no_other_value():
     assert clean.report.mended == {"duplicate": 1}
 
 
-def test_conflicting_duplicates_refuse_the_answer():
-    with pytest.raises(
-        UpstreamInvalid, match="conflicting bars for 1 timestamps, first 2020-01-01"
-    ):
-        judge({}, {"timestamp": START, "close": 10.5})
+def test_bars_that_contradict_each_other_are_all_dropped():
+    clean = judge(
+        {},
+        {},
+        {"timestamp": START, "close": 10.5},
+        {"timestamp": START},
+        {"timestamp": START - DAY},
+    )
+    assert clean.frame["timestamp"].to_list() == [START - DAY, START + DAY]
+    assert clean.report.dropped == {"conflicting": 2}
+    assert clean.report.mended == {"duplicate": 1, "reordered": 1}
+    assert (clean.report.accepted, clean.report.rejected) == (2, 2)
 
 
 def test_a_bad_or_unfinished_twin_is_no_conflict():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -15,13 +16,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from redis import Redis
+from rq.job import Job
+from rq.worker_registration import get_keys
 from tests.queue_process import QueueProcess
 from tests.supervised import alive, eventually
 
 from mlengine import config
 from mlengine.bootstrap import Control, build_control
 from mlengine.config import Settings
-from mlengine.jobs.worker import Upkeep
+from mlengine.jobs.worker import Upkeep, make_worker
+from mlengine.stores.job_queue import TRAIN_TASK
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -55,10 +60,10 @@ class Rig:
         assert run is not None
         return str(run.state)
 
-    def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "worker.py"], cwd=ROOT, env=config.environment_for_child(self.environ)
-        )
+    def start(self, *, stderr: int | None = None) -> subprocess.Popen[bytes]:
+        environment = config.environment_for_child(self.environ)
+        argv = [sys.executable, "worker.py"]
+        return subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=stderr)
 
 
 @pytest.fixture
@@ -102,6 +107,84 @@ def test_two_sigterms_end_a_worker_and_its_training(rig: Rig) -> None:
         worker.wait()
 
 
+def test_a_training_process_that_dies_fails_its_run_at_once(rig: Rig) -> None:
+    rig.claim("run-1")
+    worker = rig.start()
+    try:
+        assert eventually(lambda: rig.state() == "running", seconds=20)
+        (horse,) = _children(worker.pid)
+        os.kill(horse, signal.SIGKILL)
+        assert eventually(lambda: rig.state() == "failed", seconds=5)
+        run = rig.control.runs.get("run-1", now=datetime.now(UTC))
+        assert run.error == "the training process died"
+        assert not rig.control.runs.queue.has_job("run-1")
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_a_killed_worker_does_not_count_once_the_next_has_begun(rig: Rig) -> None:
+    count = rig.control.runs.workers
+    for _ in range(2):
+        worker = rig.start()
+        try:
+            assert eventually(lambda: count() == 1, seconds=20)
+            assert eventually(functools.partial(_is_the_only_one, rig, worker.pid), seconds=20)
+        finally:
+            worker.kill()
+            worker.wait()
+
+
+def test_what_killed_trainings_left_is_cleared_away(rig: Rig) -> None:
+    models = rig.control.active.path.parent
+    for run_id in ("run-1", "dead"):
+        (models / f".staging-{run_id}").mkdir(parents=True)
+    rig.claim("run-1")
+    Upkeep(rig.control, lambda: datetime.now(UTC)).sweep()
+    assert [path.name for path in models.iterdir()] == [".staging-run-1"]
+
+
+def test_a_failure_that_was_foreseen_is_one_line_without_traceback(
+    rig: Rig, tmp_path: Path
+) -> None:
+    rig.environ |= {
+        "MARKET_DATA_BASE_URL": "http://127.0.0.1:1",
+        "MARKET_DATA_RETRY_ATTEMPTS": "0",
+        "ENV": "staging",
+    }
+    rig.claim("run-1")
+    with (tmp_path / "log").open("w") as log:
+        worker = rig.start(stderr=log.fileno())
+    try:
+        assert eventually(lambda: rig.state() == "failed", seconds=20)
+        assert eventually(lambda: not rig.control.runs.queue.has_job("run-1"))
+        assert eventually(lambda: _logged(tmp_path / "log", "ERROR") != [])
+    finally:
+        worker.kill()
+        worker.wait()
+    (line,) = _logged(tmp_path / "log", "ERROR")
+    assert (line["event"], line["code"]) == ("training failed", "upstream_unavailable")
+    run = rig.control.runs.get("run-1", now=datetime.now(UTC))
+    assert line["reason"] == run.error
+    assert "traceback" not in line
+
+
+def test_a_failure_that_was_not_foreseen_keeps_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with QueueProcess() as queue:
+        worker = make_worker(queue.url)
+        job = Job.create(TRAIN_TASK, [], connection=worker.connection, serializer="json")
+        try:
+            job.perform()
+        except TypeError:
+            worker.handle_exception(job, *sys.exc_info())
+        worker.connection.close()
+    (record,) = caplog.records
+    assert record.message == "training crashed"
+    assert "TypeError: train() missing" in caplog.text
+
+
 def test_a_worker_without_queue_says_so_in_one_line(tmp_path: Path) -> None:
     for environ in ({}, {"REDIS_URL": "redis://127.0.0.1:1"}, {"WEB_WORKERS": "many"}):
         chosen = {"ARTIFACTS_DIR": str(tmp_path), **environ}
@@ -129,12 +212,17 @@ def test_a_training_that_can_not_begin_fails_its_run(rig: Rig) -> None:
         worker.wait()
 
 
-def test_upkeep_that_fails_is_logged_and_over(caplog: pytest.LogCaptureFixture) -> None:
-    environ = {"AUDIT_DATABASE_URL": "sqlite:////nonexistent/audit.db"}
+def test_upkeep_that_fails_is_logged_and_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = {
+        "ARTIFACTS_DIR": str(tmp_path),
+        "AUDIT_DATABASE_URL": "sqlite:////nonexistent/audit.db",
+    }
     control = build_control(Settings.from_env(environ))
-    upkeep = Upkeep(control.runs, lambda: datetime.now(UTC))
+    upkeep = Upkeep(control, lambda: datetime.now(UTC))
     upkeep.sweep()
-    upkeep.settle("run-1")
+    upkeep.settle("run-1", died=False)
     assert caplog.text.count("upkeep_of_runs_failed") == 2
 
 
@@ -146,3 +234,15 @@ def test_the_worker_process_loads_neither_polars_nor_lightgbm() -> None:
 
 def _children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_the_only_one(rig: Rig, pid: int) -> bool:
+    """Whether the queue knows the worker of that process and no other."""
+    with Redis.from_url(rig.queue.url) as client:
+        known = [int(client.hget(key, "pid") or 0) for key in get_keys(connection=client)]
+    return known == [pid]
+
+
+def _logged(log: Path, level: str) -> list[dict[str, str]]:
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return [line for line in lines if line["level"] == level]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.services.bars import BarService
 from mlengine.stores.bars import BarStore
 from mlengine.stores.checks import Checks
+from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
 
@@ -30,16 +32,19 @@ def upstream() -> Iterator[LoopbackUpstream]:
         yield running
 
 
-@pytest.fixture
-def service(upstream, tmp_path) -> BarService:
-    market = HttpMarketData(
+def client(upstream: LoopbackUpstream, *, deadline_seconds: float = 5.0) -> HttpMarketData:
+    return HttpMarketData(
         upstream.url,
         timeout_seconds=2,
         retry_attempts=0,
         retry_backoff_seconds=0,
-        deadline_seconds=5,
+        deadline_seconds=deadline_seconds,
     )
-    return BarService(market, BarStore(tmp_path), "1d", 5.0, Checks())
+
+
+@pytest.fixture
+def service(upstream, tmp_path) -> BarService:
+    return BarService(client(upstream), BarStore(tmp_path), "1d", 5.0, Checks())
 
 
 def test_the_newest_final_bars_come_oldest_first(service):
@@ -93,10 +98,31 @@ def test_a_bar_called_final_early_counts_live_but_not_as_of(service, upstream):
 
 
 @pytest.mark.parametrize("year", [1, 1500, 1970])
-def test_long_ago_there_were_no_bars_and_nothing_is_asked(service, upstream, year):
-    clean = service.history("AAA", bars=10, as_of=datetime(year, 1, 1, tzinfo=UTC), now=NOW)
-    assert clean.frame.is_empty()
-    assert upstream.requests == []
+def test_long_ago_there_were_no_bars_of_a_symbol_that_is_known_now(service, upstream, year):
+    long_ago = datetime(year, 1, 1, tzinfo=UTC)
+    assert service.history("AAA", bars=10, as_of=long_ago, now=NOW).frame.is_empty()
+    assert queries(upstream.requests, "start") == ["2024-05-24T12:00:00Z"]
+    with pytest.raises(UnknownSymbol):
+        service.history("ZZZ", bars=10, as_of=long_ago, now=NOW)
+
+
+def test_one_deadline_holds_for_all_questions_of_one_answer(upstream, service, tmp_path):
+    upstream.serve(BARS.tail(4))
+    upstream.always = Fault(delay_seconds=0.2)
+    market = client(upstream, deadline_seconds=0.45)
+    service = BarService(market, BarStore(tmp_path), "1d", 0.0, Checks())
+    began = time.monotonic()
+    with pytest.raises(UpstreamUnavailable):
+        service.history("AAA", bars=20, as_of=None, now=NOW)
+    assert time.monotonic() - began < 0.55
+
+
+def test_a_sooner_deadline_of_the_caller_holds(upstream, service):
+    upstream.always = Fault(delay_seconds=2)
+    began = time.monotonic()
+    with pytest.raises(UpstreamUnavailable):
+        service.history("AAA", bars=5, as_of=None, now=NOW, deadline=Deadline.within(0.2))
+    assert time.monotonic() - began < 1.0
 
 
 @pytest.mark.parametrize("symbol", ["", "A\nB", "\ud800", "A" * 65, "\0"])
@@ -177,11 +203,18 @@ def test_an_answer_of_bad_candles_only_is_invalid(service, upstream):
     assert service.checks.state("upstream") == "degraded"
 
 
-def test_conflicting_bars_are_invalid(service, upstream):
-    upstream.add("AAA", TODAY - 2 * DAY, {**FINAL.row(-2, named=True), "close": 1e9, "high": 1e9,
-                                          "timestamp": "2024-05-30"})  # fmt: skip
-    with pytest.raises(UpstreamInvalid, match="conflicting bars"):
-        service.history("AAA", bars=5, as_of=None, now=NOW)
+def test_bars_that_contradict_each_other_or_have_no_time_are_left_out_and_told(
+    service, upstream, caplog
+):
+    day = FINAL.row(-2, named=True)
+    upstream.add("AAA", TODAY - 2 * DAY, {**day, "high": 1e9, "timestamp": "2024-05-30"})
+    upstream.add("AAA", TODAY - 2 * DAY, {**day, "timestamp": "n/a"})
+    with caplog.at_level(logging.WARNING, "mlengine.services.bars"):
+        clean = service.history("AAA", bars=5, as_of=None, now=NOW)
+    assert clean.frame.equals(pl.concat([FINAL[-6:-2], FINAL[-1:]]))
+    [record] = caplog.records
+    assert record.dropped == {"unfinished": 1, "conflicting": 2, "no_timestamp": 1}
+    assert service.checks.state("upstream") == "ok"
 
 
 def test_checks_remember_how_the_upstream_did(service, upstream):
@@ -213,3 +246,11 @@ def test_a_stale_sample_still_serves_its_newest_bars(tmp_path):
     as_of = datetime(2008, 3, 1, tzinfo=UTC)
     then = service.history("AAPL", bars=64, as_of=as_of, now=NOW).frame
     assert then["timestamp"][-1] == datetime(2008, 2, 29, tzinfo=UTC)
+
+
+def test_the_final_moment_of_a_bar_is_when_the_next_one_may_start(service, upstream):
+    first = BARS["timestamp"][0]
+    assert service.final_moment("AAA", bar=1, now=NOW) == first + DAY
+    assert service.final_moment("AAA", bar=499, now=NOW) == TODAY
+    assert service.final_moment("AAA", bar=500, now=NOW) is None
+    assert service.final_moment("NONE", bar=1, now=NOW) is None

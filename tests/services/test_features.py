@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.factories import START, random_bars
 from tests.platforms import NOW, ROWS, make_engine, window
@@ -49,8 +50,46 @@ def test_fewer_rows_than_asked_for_when_history_is_short(engine: Engine) -> None
 
 def test_before_the_first_full_window_there_is_no_row(engine: Engine) -> None:
     then = START + timedelta(days=63)
-    with pytest.raises(InsufficientBars):
+    with pytest.raises(InsufficientBars) as refused:
         engine.features.table("AAA", limit=1, as_of=then, feature_set=None, now=NOW)
+    first = refused.value.first_possible
+    assert (refused.value.needed, refused.value.got) == (64, 63)
+    assert first == START + timedelta(days=64)
+    table = engine.features.table("AAA", limit=9, as_of=first, feature_set=None, now=NOW)
+    assert table.rows.height == 1
+
+
+def test_a_symbol_that_never_had_a_window_has_no_first_possible_moment(
+    engine: Engine, tmp_path: Path
+) -> None:
+    random_bars("DDD", rows=63).write_parquet(tmp_path / "bars" / "DDD.parquet")
+    with pytest.raises(InsufficientBars) as refused:
+        engine.features.table("DDD", limit=1, as_of=None, feature_set=None, now=NOW)
+    assert refused.value.first_possible is None
+
+
+def test_undefined_values_are_counted_by_feature(engine: Engine, tmp_path: Path) -> None:
+    bars = random_bars("DDD", rows=70)
+    flat = bars.with_columns(high=pl.col("close"), low=pl.col("close"), open=pl.col("close"))
+    flat.write_parquet(tmp_path / "bars" / "DDD.parquet")
+    table = engine.features.table("DDD", limit=9, as_of=None, feature_set=None, now=NOW)
+    assert table.rows.height == 7
+    assert table.nulls["close_in_range"] == 7
+    assert "return_1" not in table.nulls
+    other = engine.features.table("AAA", limit=9, as_of=None, feature_set=None, now=NOW)
+    assert other.nulls == {}
+
+
+def test_a_set_is_checked_on_the_bars_of_the_upstream(engine: Engine) -> None:
+    report = engine.features.check(None, symbols=["AAA", "BBB"], bars=100, now=NOW)
+    assert report.ok
+    assert (report.feature_set, report.symbols, report.rows) == ("core", ("AAA", "BBB"), 200)
+    with pytest.raises(InsufficientBars):
+        engine.features.check(None, symbols=["AAA"], bars=64, now=NOW)
+    with pytest.raises(InvalidRequest, match="known are alpha158, core"):
+        engine.features.check("other", symbols=["AAA"], bars=100, now=NOW)
+    with pytest.raises(UnknownSymbol):
+        engine.features.check(None, symbols=["AAA", "NONE"], bars=100, now=NOW)
 
 
 def test_what_is_unknown_is_refused(engine: Engine) -> None:

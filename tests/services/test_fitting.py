@@ -5,20 +5,22 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from tests.core.features.planted import planted
 from tests.core.small_features import SMALL, SMALLER, SPEC
 from tests.factories import START, panel, random_bars
 
 from mlengine.core import manifest as manifests
 from mlengine.core.bars import BarsReport, CleanBars, panel_hash
 from mlengine.core.features import ALPHA158, BUILTIN
-from mlengine.core.metrics import auc
+from mlengine.core.metrics import auc, log_loss
 from mlengine.core.model import Scorer, fingerprint
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.fitting import FittingService
 from mlengine.stores.registry import Registry
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
-SETS = {"small": SMALL, "smaller": SMALLER}
+LEAKING = planted(pl.col("close").shift(-1) / pl.col("close"), 2)
+SETS = {"small": SMALL, "smaller": SMALLER, "planted": LEAKING}
 
 
 class InMemoryHistory:
@@ -202,8 +204,13 @@ def test_too_few_bars_fail_the_training(fit):
 
 
 def test_an_unknown_feature_set_fails_the_training(fit):
-    with pytest.raises(TrainingFailed, match="'big'; known are small, smaller"):
+    with pytest.raises(TrainingFailed, match="'big'; known are planted, small, smaller"):
         fit(feature_set="big")
+
+
+def test_a_feature_set_that_leaks_fails_the_training(fit):
+    with pytest.raises(TrainingFailed, match=r"'planted' is refused: 'leak' fails .* at S0"):
+        fit(feature_set="planted")
 
 
 def test_an_upstream_that_is_down_ends_the_run_with_its_own_error(fit):
@@ -304,6 +311,53 @@ def test_a_refitted_champion_is_judged_by_its_candidate(fit, registry):
     gate = fit().manifest.gate
     assert gate.reason == "identical"
     assert gate.losses["champion"] == champion.metrics["log_loss"].value
+
+
+def _losses(candidate, *, since):
+    holdout = candidate.holdout.filter(pl.col("timestamp") >= since)
+    assert holdout.height
+    ups = holdout["label"].to_numpy()
+    constant = np.full(holdout.height, candidate.manifest.base_rate)
+    return log_loss(ups, holdout["score"].to_numpy()), log_loss(ups, constant)
+
+
+def test_a_champion_is_judged_only_on_what_it_was_not_trained_on(fit, registry):
+    champion = fit(test_size=0.1)
+    manifest = _publish(registry, champion)
+    challenger = fit(test_size=0.2)
+    gate = challenger.manifest.gate
+    since = manifest.candidate_trained_through
+    assert since == manifest.split.holdout.start > challenger.manifest.split.holdout.start
+    # The champion's own holdout is all that it has not seen: what it was measured on.
+    assert gate.losses["champion"] == manifest.metrics["log_loss"].value
+    challenger_loss, constant_loss = _losses(challenger, since=since)
+    assert gate.losses["challenger"] == challenger_loss
+    assert gate.losses["constant"] == constant_loss
+    assert gate.losses["challenger"] != challenger.manifest.metrics["log_loss"].value
+
+
+@pytest.mark.parametrize("refit", ["none", "full"])
+def test_a_champion_that_saw_the_holdout_stays(fit, registry, refit):
+    _publish(registry, fit(test_size=0.05, refit=refit))
+    manifest = fit(test_size=0.2).manifest
+    assert (manifest.gate.promote, manifest.gate.reason) == (False, "champion_saw_holdout")
+    assert manifest.gate.losses["champion"] is None
+    assert manifest.gate.losses["challenger"] == manifest.metrics["log_loss"].value
+    assert manifest.selected_through is None
+
+
+def test_a_champion_chosen_on_the_same_holdout_is_compared_again(fit, registry):
+    bars = _drifting(3)
+    _publish(registry, fit(bars, symbols=("S00",), rounds=1))
+    chosen = _publish(registry, fit(bars, symbols=("S00",), rounds=60))
+    assert chosen.selected_through is not None
+    gate = fit(bars, symbols=("S00",), rounds=30).manifest.gate
+    assert gate.losses["champion"] == chosen.metrics["log_loss"].value
+
+
+def test_a_short_holdout_that_nobody_saw_is_enough_to_compare(fit, registry):
+    _publish(registry, fit(test_size=0.05))
+    assert fit(test_size=0.05, seed=3).manifest.gate.losses["champion"] is not None
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,53 @@
 from __future__ import annotations
 
+import dataclasses
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from tests.platforms import NOW, make_engine
 from tests.published import publish
 from tests.queue_process import QueueProcess
 
+from mlengine.bootstrap import Engine
 from mlengine.core.manifest import FeatureSetEntry
 from mlengine.errors import AuditUnavailable, NoActiveModel, NotReady
+from mlengine.services.health import HealthService, QueueWatch
+
+
+@pytest.fixture
+def queue() -> Iterator[QueueProcess]:
+    with QueueProcess() as running:
+        yield running
+
+
+def predict(engine: Engine) -> None:
+    engine.predict.batch(["AAA"], as_of=None, version=None, request_id="r", now=NOW)
+
+
+def eventually(service: HealthService, part: str, state: str) -> bool:
+    """Whether `part` comes to be in `state`; a busy machine may need more than one asking."""
+    until = time.monotonic() + 20
+    while service.health().checks[part] != state:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+class Clock:
+    """A monotonic timer that is set by hand."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 def test_a_platform_without_queue_or_model_is_degraded_and_alive(tmp_path: Path) -> None:
@@ -18,9 +57,10 @@ def test_a_platform_without_queue_or_model_is_degraded_and_alive(tmp_path: Path)
     assert (health.active_version, health.loaded_version) == (None, None)
     assert health.checks == {
         "redis": "down",
-        "audit": "ok",
+        "audit": "unknown",
         "upstream": "unknown",
         "workers": "unknown",
+        "model": "unknown",
     }
     with pytest.raises(NoActiveModel):
         engine.health.ready()
@@ -29,7 +69,8 @@ def test_a_platform_without_queue_or_model_is_degraded_and_alive(tmp_path: Path)
 def test_a_model_makes_the_platform_ready(tmp_path: Path) -> None:
     engine = make_engine(tmp_path)
     assert engine.health.ready() == "v1"
-    assert engine.health.health().loaded_version == "v1"
+    health = engine.health.health()
+    assert (health.loaded_version, health.checks["model"]) == ("v1", "ok")
 
 
 def test_a_model_of_another_feature_set_is_not_ready(tmp_path: Path) -> None:
@@ -40,21 +81,77 @@ def test_a_model_of_another_feature_set_is_not_ready(tmp_path: Path) -> None:
     registry.activate("v2", actor="x", reason="", now=NOW)
     with pytest.raises(NotReady, match="feature set 'core'"):
         engine.health.ready()
+    assert engine.health.health().checks["model"] == "down"
 
 
-def test_an_upstream_is_judged_by_the_last_real_call(tmp_path: Path) -> None:
+def test_upstream_and_audit_are_judged_by_the_last_real_call(tmp_path: Path) -> None:
     engine = make_engine(tmp_path)
-    engine.predict.batch(["AAA"], as_of=None, version=None, request_id="r", now=NOW)
-    assert engine.health.health().checks["upstream"] == "ok"
+    predict(engine)
+    checks = engine.health.health().checks
+    assert (checks["upstream"], checks["audit"]) == ("ok", "ok")
 
 
-def test_a_queue_without_a_worker_is_said(tmp_path: Path) -> None:
-    with QueueProcess() as queue:
-        engine = make_engine(tmp_path, REDIS_URL=queue.url)
-        checks = engine.health.health().checks
-        assert (checks["redis"], checks["workers"]) == ("ok", "down")
-        engine.checks.record("redis", "degraded")
-        assert engine.health.health().checks["redis"] == "degraded"
+def test_a_queue_without_a_worker_is_said(tmp_path: Path, queue: QueueProcess) -> None:
+    engine = make_engine(tmp_path, REDIS_URL=queue.url)
+    assert eventually(engine.health, "workers", "down")
+    assert engine.health.health().checks["redis"] == "ok"
+    engine.checks.record("redis", "degraded")
+    assert eventually(engine.health, "redis", "degraded")
+
+
+def test_a_queue_server_that_hangs_makes_no_one_wait(tmp_path: Path, queue: QueueProcess) -> None:
+    engine = make_engine(tmp_path, REDIS_URL=queue.url)
+    assert eventually(engine.health, "redis", "ok")
+    with Redis.from_url(queue.url) as client:
+        pid = int(client.info("server")["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    slowest = 0.0
+    try:
+        assert eventually(engine.health, "redis", "down")
+        for _ in range(20):
+            started = time.monotonic()
+            checks = engine.health.health().checks
+            slowest = max(slowest, time.monotonic() - started)
+            assert (checks["redis"], checks["workers"]) == ("down", "unknown")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert slowest < 0.5, "a fifth of a second, and what a busy machine adds"
+    assert eventually(engine.health, "redis", "ok")
+
+
+def test_the_queue_is_asked_once_in_two_seconds(tmp_path: Path, queue: QueueProcess) -> None:
+    clock = Clock()
+    engine = make_engine(tmp_path, REDIS_URL=queue.url)
+    service = dataclasses.replace(engine.health, watch=QueueWatch(clock))
+    assert eventually(service, "redis", "ok")
+    queue.stop()
+    clock.seconds = 1.9
+    assert service.health().checks["redis"] == "ok"
+    clock.seconds = 2.0
+    assert eventually(service, "redis", "down")
+
+
+def test_a_locked_database_makes_no_one_wait(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path)
+    predict(engine)
+    with closing(sqlite3.connect(tmp_path / "artifacts/audit.db")) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        assert engine.health.health().checks["audit"] == "ok", "as the last write left it"
+        with pytest.raises(AuditUnavailable):
+            engine.health.ready()
+        assert time.monotonic() - started < 3
+    assert engine.health.ready() == "v1"
+
+
+def test_an_older_copy_that_serves_is_degraded(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path)
+    assert engine.health.health().checks["model"] == "ok"
+    (engine.models.registry.directory / "v1" / "model.txt").write_bytes(b"spoilt")
+    engine.active.touch()
+    health = engine.health.health()
+    assert (health.active_version, health.loaded_version) == ("v1", "v1")
+    assert (health.status, health.checks["model"]) == ("degraded", "degraded")
 
 
 def test_an_active_file_that_can_not_be_read_is_degraded(tmp_path: Path) -> None:
@@ -67,6 +164,14 @@ def test_an_active_file_that_can_not_be_read_is_degraded(tmp_path: Path) -> None
         None,
         "v1",
     )
+
+
+def test_a_folder_of_models_that_is_a_file_is_degraded(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=0)
+    (tmp_path / "artifacts/models").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "artifacts/models/main").write_text("")
+    health = engine.health.health()
+    assert (health.status, health.checks["model"]) == ("degraded", "down")
 
 
 def test_an_audit_that_can_not_be_written_is_not_ready(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -56,6 +58,45 @@ def test_enough_bars_are_compared_without_a_verdict(engine: Engine) -> None:
     assert answer.prediction_drift.psi is not None
     (event,) = engine.monitoring.history(kind="drift_checked", limit=10, cursor=None).rows
     assert event.details["status"] == "uncalibrated"
+
+
+def notes(engine: Engine) -> list[tuple[str | None, object]]:
+    page = engine.monitoring.history(kind="drift_checked", limit=100, cursor=None)
+    return [(event.version, event.details["status"]) for event in page.rows]
+
+
+def test_a_drift_check_is_noted_only_where_its_status_is_news(engine: Engine) -> None:
+    predict_days(engine, 20)
+    for hours in (0, 0, 2):
+        engine.monitoring.drift(window=250, version=None, now=NOW + timedelta(hours=hours))
+    assert notes(engine) == [("v1", "uncalibrated")]
+
+
+@pytest.mark.parametrize(("minutes", "noted"), [(59, 0), (60, 1)])
+def test_a_status_that_goes_to_and_fro_is_noted_once_an_hour(
+    engine: Engine, minutes: int, noted: int
+) -> None:
+    predict_days(engine, 20)
+    before = {"status": "ok", "n_current": 60}
+    engine.events.append("drift_checked", at=NOW, version="v1", actor=None, details=before)
+    for _ in range(2):
+        engine.monitoring.drift(window=250, version=None, now=NOW + timedelta(minutes=minutes))
+    assert notes(engine) == [("v1", "uncalibrated")] * noted + [("v1", "ok")]
+
+
+def test_a_note_that_can_not_be_written_costs_the_check_only_a_line(
+    engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predict_days(engine, 20)
+    holder = sqlite3.connect(tmp_path / "artifacts" / "audit.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    answer = engine.monitoring.drift(window=250, version=None, now=NOW)
+    assert time.monotonic() - started < 3
+    holder.close()
+    assert answer.status == "uncalibrated"
+    assert [record.message for record in caplog.records] == ["drift check not noted"]
+    assert notes(engine) == []
 
 
 def test_the_window_takes_the_newest_bars(engine: Engine) -> None:

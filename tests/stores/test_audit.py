@@ -236,6 +236,24 @@ def test_a_store_is_writable_only_with_its_table_and_without_read_only(tmp_path)
         assert not AuditStore(engine).writable()
 
 
+def test_the_last_write_is_the_state_of_the_audit(tmp_path):
+    url = new_database(tmp_path / "a.db")
+    holder = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    with opened(url, busy_timeout_seconds=0.02) as engine:
+        store = AuditStore(engine)
+        assert store.checks.state("audit") == "unknown"
+        store.append([answered(1)])
+        assert store.checks.state("audit") == "ok"
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(AuditUnavailable):
+            store.append([answered(2)])
+        assert store.checks.state("audit") == "down"
+        holder.execute("ROLLBACK")
+        assert store.writable()
+        assert store.checks.state("audit") == "ok"
+    holder.close()
+
+
 def test_an_answer_is_a_prediction_with_what_it_was_made_of():
     entry = answered(1)
     assert entry.prediction == a_prediction(1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import ClassVar
 
@@ -126,6 +127,26 @@ def test_a_locked_database_is_unavailable_after_the_wait(tmp_path):
         holder.execute("ROLLBACK")
         with writing(engine):
             pass
+    holder.close()
+
+
+def test_a_writer_can_be_less_patient_than_the_others(tmp_path):
+    url = new_database(tmp_path / "a.db")
+    holder = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with opened(url, busy_timeout_seconds=30) as engine:
+        started = time.monotonic()
+        with (
+            pytest.raises(AuditUnavailable, match="keeps it locked"),
+            writing(engine, patience_seconds=0.05),
+        ):
+            pass
+        assert time.monotonic() - started < 5
+        holder.execute("ROLLBACK")
+        with writing(engine, patience_seconds=0.05) as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 50
+        with reading(engine) as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
     holder.close()
 
 

@@ -79,6 +79,19 @@ def test_a_generation_has_one_event(store):
     assert store.generations() == {1, 2}
 
 
+def test_the_newest_event_of_a_kind_and_version_is_found(store):
+    assert store.newest("trained", version="v1") is None
+    for number in (1, 2, 1):
+        _append(store, number)
+    _append(store, 1, "activated")
+    found = store.newest("trained", version="v1")
+    assert (found.kind, found.version, found.at) == (
+        "trained",
+        "v1",
+        NOW + timedelta(seconds=1),
+    )
+
+
 def test_a_foreign_cursor_is_refused(store):
     with pytest.raises(InvalidRequest):
         store.page(None, 10, "nonsense")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -9,7 +12,7 @@ from rq.job import Job, JobStatus
 from tests.queue_process import QueueProcess
 
 from mlengine.errors import QueueUnavailable
-from mlengine.stores.job_queue import TRAIN_TASK, JobQueue
+from mlengine.stores.job_queue import TRAIN_TASK, WORKER_KEY_SECONDS, JobQueue
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +52,28 @@ def test_workers_are_counted_while_they_show_signs_of_life(
     queue: JobQueue, server: QueueProcess
 ) -> None:
     client = Redis.from_url(server.url)
-    for name, seconds in (("fresh", 80), ("silent", 20)):
+    for name, silent_for in (("fresh", 5), ("silent", 25)):
         client.sadd("rq:workers", f"rq:worker:{name}")
-        client.set(f"rq:worker:{name}", "", ex=seconds)
+        client.set(f"rq:worker:{name}", "", ex=WORKER_KEY_SECONDS - silent_for)
     client.sadd("rq:workers", "rq:worker:gone")
     assert queue.workers() == 1
+
+
+def test_a_worker_whose_process_is_gone_can_be_struck_off(
+    queue: JobQueue, server: QueueProcess
+) -> None:
+    client = Redis.from_url(server.url)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name, pid in (("alive", os.getpid()), ("dead", dead.pid)):
+        client.sadd("rq:workers", f"rq:worker:{name}")
+        client.hset(f"rq:worker:{name}", "pid", str(pid))
+        client.expire(f"rq:worker:{name}", WORKER_KEY_SECONDS)
+    client.sadd("rq:workers", "rq:worker:expired")
+    assert queue.workers() == 2
+    queue.forget_dead_workers()
+    assert queue.workers() == 1
+    assert client.smembers("rq:workers") == {b"rq:worker:alive"}
 
 
 def test_ping_says_whether_the_server_answers(queue: JobQueue) -> None:

@@ -13,6 +13,7 @@ from tests.published import draft
 
 from mlengine.errors import ArtifactCorrupt, LeaseLost, ModelNotFound, NoActiveModel
 from mlengine.stores.registry import Registry
+from mlengine.stores.versions import discard, staged
 
 NOW = datetime(2022, 3, 4, 5, 6, 7, tzinfo=UTC)
 FILES: Mapping[str, bytes] = {"model.txt": b"tree\n", "reference.parquet": b"\x00\x01"}
@@ -132,12 +133,10 @@ def test_a_process_killed_while_publishing_leaves_no_version(registry: Registry)
     assert killed.returncode == -9
     assert registry.versions() == ["v1"]
     assert put(registry) == "v2", "the dead process's lock must not outlive it"
-    assert registry.sweep(keep={"other"}) == [".staging-dead"]
-
-
-def test_the_sweep_keeps_live_runs(registry: Registry) -> None:
-    (registry.directory / ".staging-live").mkdir(parents=True)
-    assert registry.sweep(keep={"live"}) == []
+    assert staged(registry.directory) == {"dead"}
+    discard(registry.directory, {"dead", "never-there"})
+    assert staged(registry.directory) == frozenset()
+    assert registry.versions() == ["v1", "v2"]
 
 
 def test_racing_publishers_get_consecutive_versions(registry: Registry) -> None:

@@ -203,3 +203,17 @@ def test_there_may_be_no_run_at_all(runs):
 def test_a_store_without_its_table_is_unavailable(tmp_path):
     with opened(url_of(tmp_path / "empty.db")) as engine, pytest.raises(AuditUnavailable):
         _claim(RunStore(engine))
+
+
+def test_every_running_run_is_abandoned_whatever_its_lease_and_queued_ones_stay(runs):
+    _start(runs)
+    assert runs.live() == {"one"}
+    assert runs.abandon_all(now=LATER) == 1
+    run = runs.get("one", now=LATER)
+    assert (run.state, run.ended_at, run.lease_until) == ("lost", LATER, None)
+    assert run.error == "the platform was stopped meanwhile"
+    with pytest.raises(LeaseLost):
+        runs.renew("one", now=LATER, lease_seconds=LEASE)
+    _claim(runs, "two", now=LATER)
+    assert runs.abandon_all(now=LATER) == 0
+    assert runs.live() == {"two"}

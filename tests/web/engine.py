@@ -213,7 +213,7 @@ class HealthOfAll:
     refusals: list[errors.MlengineError] = field(default_factory=list)
 
     def health(self) -> Health:
-        parts = ("redis", "audit", "upstream", "workers")
+        parts = ("redis", "audit", "upstream", "workers", "model")
         checks = {part: self.checks.state(part) for part in parts}
         return Health("ok", "0.1.0", "staging", "v2", "v2", checks)
 

@@ -32,7 +32,7 @@ def test_every_route_carries_a_decision_on_both_prefixes(make_app: MakeApp) -> N
         path for path in plain if path.startswith("/admin")
     }
     assert {path for path, guard in plain.items() if guard == ACTIVATION} == {
-        "/models/activate/<version>"
+        "/models/activate/<version:version>"
     }
 
 

@@ -9,7 +9,13 @@ from typing import Any, NoReturn
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from gunicorn.http.errors import (
+    InvalidChunkSize,
+    InvalidHeader,
+    NoMoreData,
+)
 from tests.web.conftest import MakeApp
+from tests.web.engine import TinyEngine
 from werkzeug.exceptions import ServiceUnavailable, UnprocessableEntity
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
@@ -22,6 +28,7 @@ LogLines = Callable[[], list[dict[str, object]]]
 NEVER_OVER_HTTP = {
     errors.BadSetting,
     errors.CannotStart,
+    errors.Sentence,
     errors.LeaseLost,
     errors.TrainingFailed,
 }
@@ -41,7 +48,7 @@ def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "path",
-    ["/nope", "/predict/", "//predict", "/api/v2/predict", "/admin", "/models/v1/x", "/metrics/"],
+    ["/nope", "/predict/", "//predict", "/api/v2/predict", "/admin", "/models/", "/metrics/"],
 )
 def test_an_unknown_path_is_a_404_problem_and_never_a_redirect(
     client: FlaskClient, path: str
@@ -56,13 +63,31 @@ def test_a_wrong_method_names_the_allowed_ones(client: FlaskClient) -> None:
     problem(client.open("/predict", method="TRACE"), 405, "method_not_allowed")
 
 
-def test_head_has_no_body_and_options_lists_the_methods(client: FlaskClient) -> None:
+def test_head_has_no_body(client: FlaskClient) -> None:
     head = client.head("/predict?symbol=AAPL")
     assert (head.status_code, head.data) == (200, b"")
     assert client.head("/nope").data == b""
-    options = client.options("/predict/batch")
-    assert options.status_code == 200
-    assert sorted(options.headers["Allow"].split(", ")) == ["OPTIONS", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/predict/batch", ["OPTIONS", "POST"]),
+        ("/predict", ["GET", "HEAD", "OPTIONS"]),
+        ("/admin/train", ["OPTIONS", "POST"]),
+        ("/admin/audit/clear", ["DELETE", "OPTIONS"]),
+        ("/models/activate/v2", ["OPTIONS", "POST"]),
+    ],
+)
+def test_options_lists_the_methods_and_has_no_content(
+    client: FlaskClient, path: str, allowed: list[str]
+) -> None:
+    for prefix in ("", "/api/v1"):
+        answer = client.options(f"{prefix}{path}")
+        assert (answer.status_code, answer.data) == (204, b"")
+        assert sorted(answer.headers["Allow"].split(", ")) == allowed
+        assert not {"Content-Type", "Content-Length"} & set(answer.headers.keys())
+    problem(client.options("/nope"), 404, "not_found")
 
 
 def test_unparsable_json_is_400(client: FlaskClient) -> None:
@@ -191,6 +216,49 @@ def test_a_hostile_host_header_is_answered(client: FlaskClient) -> None:
     for host in ("a b", "..", "x" * 5000, "[::", "\xe9"):
         answer = client.get("/health", headers={"Host": host})
         assert answer.status_code < 500
+
+
+class Broken(BytesIO):
+    """A body that the server can't take apart."""
+
+    def __init__(self, refusal: Exception) -> None:
+        super().__init__(b"{}")
+        self._refusal = refusal
+
+    def read(self, _: int | None = -1, /) -> bytes:
+        raise self._refusal
+
+    def readinto(self, _: object, /) -> int:
+        raise self._refusal
+
+
+@pytest.mark.parametrize("refusal", [InvalidChunkSize(b"ZZ"), InvalidHeader("foo"), NoMoreData()])
+def test_a_body_whose_chunks_are_malformed_is_400(client: FlaskClient, refusal: Exception) -> None:
+    for method, path in (("POST", "/predict/batch"), ("GET", "/models"), ("POST", "/nope")):
+        answer = client.open(
+            path,
+            method=method,
+            input_stream=Broken(refusal),
+            content_type="application/json",
+            headers={"Transfer-Encoding": "chunked"},
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+        problem(answer, 400, "invalid_request")
+
+
+@pytest.mark.parametrize("sent", [b"", b"{}"])
+def test_a_body_that_broke_off_is_400_and_starts_nothing(
+    client: FlaskClient, tiny: TinyEngine, sent: bytes
+) -> None:
+    answer = client.post(
+        "/admin/train",
+        input_stream=BytesIO(sent),
+        content_type="application/json",
+        headers={"X-API-Key": "test-key"},
+        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": "50"},
+    )
+    problem(answer, 400, "invalid_request")
+    assert not tiny.runs.live
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def test_health_has_the_fields_of_the_contract(client: FlaskClient, tiny: TinyEn
                 "audit": "unknown",
                 "upstream": "down",
                 "workers": "unknown",
+                "model": "unknown",
             },
         }
 

@@ -38,7 +38,7 @@ def test_one_line_a_request_with_the_path_template(
     assert (line["event"], line["method"], line["path"], line["status"]) == (
         "request",
         "GET",
-        "/api/v1/models/<version>",
+        "/api/v1/models/<version:version>",
         200,
     )
     assert isinstance(line["ms"], float)

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from io import BytesIO
 
 import pytest
 from flask.testing import FlaskClient
@@ -52,6 +53,25 @@ def test_unknown_paths_wrong_methods_and_bad_input_count_too(make_app: MakeApp) 
     for method, path in [("GET", "/x"), ("PUT", "/models"), ("GET", "/predict"), ("HEAD", "/y")]:
         client.open(path, method=method)
     assert statuses(client, 2) == [200, 429]
+
+
+def test_a_body_that_is_too_large_counts_and_is_not_taken_in_beyond_the_limit(
+    make_app: MakeApp,
+) -> None:
+    client = make_app(**FIVE).test_client()
+    size = 2 * 1024 * 1024
+    seen = []
+    for _ in range(7):
+        stream = BytesIO(b" " * size)
+        answer = client.post(
+            "/predict/batch",
+            input_stream=stream,
+            content_length=size,
+            content_type="application/json",
+        )
+        seen.append((answer.status_code, stream.tell() > 0))
+    assert seen == [(413, True)] * 5 + [(429, False)] * 2
+    assert statuses(client, 1) == [429]
 
 
 def test_health_and_ready_have_no_limit(make_app: MakeApp, tiny: TinyEngine) -> None:

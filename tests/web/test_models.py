@@ -29,6 +29,10 @@ HOSTILE = [
     "v" + "1" * 4096,
     "x" * 4096,
     "%ff%fe",
+    "%2fetc%2fpasswd",
+    "/etc/passwd",
+    "v2/",
+    "v2/model.txt",
 ]
 
 
@@ -74,8 +78,7 @@ def test_a_hostile_version_in_a_path_is_404(
             client.post(f"{prefix}/models/activate/{version}"),
             client.post(f"{prefix}/admin/activate/{version}", headers=KEY),
         ):
-            assert answer.get_json()["code"] in ("model_not_found", "not_found")
-            problem(answer, 404, answer.get_json()["code"])
+            problem(answer, 404, "model_not_found")
     assert not tiny.models.done
 
 

@@ -83,7 +83,7 @@ def test_latency_is_by_route_and_stage(client: FlaskClient) -> None:
         "history?limit=1001",
         "freshness?symbol=AAPL",
         "latency?window=-1",
-        "latency?model=main",
+        "latency?windows=1",
     ],
 )
 def test_what_is_not_understood_is_422(client: FlaskClient, asked: str) -> None:

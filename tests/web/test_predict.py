@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from flask.testing import FlaskClient
-from tests.web.conftest import MakeApp
+from tests.web.conftest import KEY, MakeApp
 from tests.web.engine import TinyEngine, failed_row
 from tests.web.test_errors import problem
 from werkzeug.test import TestResponse
@@ -76,10 +76,26 @@ def test_a_malformed_version_in_a_query_or_body_is_422(client: FlaskClient, vers
 
 
 def test_another_model_line_is_404_on_every_route(client: FlaskClient) -> None:
-    for path in ("/predict?symbol=AAPL", "/predictions/recent?limit=1", "/models?", "/models/v2?"):
-        assert client.get(f"{path}&model=main").status_code == 200
-        problem(client.get(f"{path}&model=other"), 404, "model_not_found")
-        problem(client.get(f"{path}&model="), 404, "model_not_found")
+    for path in (
+        "/predict?symbol=AAPL",
+        "/predictions/recent?limit=1",
+        "/features?symbol=AAPL",
+        "/models?",
+        "/models/v2?",
+        "/monitoring/drift?",
+        "/monitoring/history?",
+        "/monitoring/freshness?",
+        "/monitoring/latency?",
+        "/admin/train/status?",
+    ):
+        assert client.get(f"{path}&model=main", headers=KEY).status_code == 200
+        problem(client.get(f"{path}&model=other", headers=KEY), 404, "model_not_found")
+        problem(client.get(f"{path}&model=", headers=KEY), 404, "model_not_found")
+    for path in ("train", "activate/v2", "rollback", "reload"):
+        answer = client.post(f"/admin/{path}?model=other", headers=KEY)
+        problem(answer, 404, "model_not_found")
+    answer = client.delete("/admin/audit/clear?model=other", headers=KEY)
+    problem(answer, 404, "model_not_found")
     problem(client.post("/predict/batch?model=x", json={}), 404, "model_not_found")
     problem(batch(client, symbols=["AAPL"], model="x"), 404, "model_not_found")
 
@@ -111,6 +127,15 @@ def test_good_and_bad_symbols_of_a_batch_keep_their_order(client: FlaskClient) -
     assert body["summary"] == {"requested": 9, "succeeded": 3, "failed": 6}
 
 
+def test_what_is_no_text_is_its_own_item_s_error(client: FlaskClient) -> None:
+    symbols = ["AAPL", None, 5, True, 1.5, ["AAPL"], {"symbol": "AAPL"}, "MSFT"]
+    body = batch(client, symbols=symbols).get_json()
+    assert [item["symbol"] for item in body["results"]] == ["AAPL", *[None] * 6, "MSFT"]
+    refused = [item["error"]["code"] for item in body["results"] if item["status"] == "error"]
+    assert refused == ["invalid_request"] * 6
+    assert body["summary"] == {"requested": 8, "succeeded": 2, "failed": 6}
+
+
 def test_a_batch_item_has_the_fields_of_a_single_answer(client: FlaskClient) -> None:
     (item,) = batch(client, symbols=["AAPL"], as_of="2024-05-30").get_json()["results"]
     assert sorted(item) == sorted([*PREDICTION_FIELDS, "status"])
@@ -129,8 +154,8 @@ def test_a_batch_without_one_valid_symbol_is_answered(client: FlaskClient) -> No
         ({"symbols": []}, {"symbols"}),
         ({"symbols": "AAPL"}, {"symbols"}),
         ({"symbols": None}, {"symbols"}),
-        ({"symbols": ["AAPL", 3, None]}, {"symbols.1", "symbols.2"}),
-        ({"symbols": [["AAPL"]]}, {"symbols.0"}),
+        ({"symbols": {"AAPL": 1}}, {"symbols"}),
+        ({"symbols": 3}, {"symbols"}),
         ({"symbols": ["AAPL"], "explain": True}, {"explain"}),
         ({"symbols": ["AAPL"], "as_of": 5}, {"as_of"}),
         ({"symbols": ["AAPL"], "as_of": "2999-01-01"}, {"as_of"}),

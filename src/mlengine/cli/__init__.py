@@ -7,9 +7,10 @@ from flask import Flask
 from mlengine.cli.audit import audit
 from mlengine.cli.bars import bars
 from mlengine.cli.database import db
+from mlengine.cli.features import features
 from mlengine.cli.models import models, reload_model
 from mlengine.cli.monitor import monitor
-from mlengine.cli.predict import features, predict
+from mlengine.cli.predict import predict
 from mlengine.cli.train import train
 
 COMMANDS = (audit, bars, db, features, models, monitor, predict, reload_model, train)

@@ -1,4 +1,4 @@
-"""`flask predict` and `flask features`."""
+"""`flask predict`."""
 
 from __future__ import annotations
 
@@ -44,27 +44,3 @@ def predict(
     )
     for part in answer.contributions or ():
         click.echo(f"  {part.contribution:+.6f}  {part.feature} = {shell.shown(part.value)}")
-
-
-@click.command("features")
-@click.argument("symbol")
-@click.option("--limit", default=1, show_default=True, type=click.IntRange(1, 5000))
-@click.option("--feature-set", help="A set other than the configured one.")
-@shell.as_of
-@shell.as_json
-@shell.command
-def features(
-    symbol: str, limit: int, feature_set: str | None, as_of: datetime | None, json_: bool
-) -> None:
-    """Show the newest feature rows of SYMBOL, one column a row."""
-    table = shell.engine().features.table(
-        symbol, limit=limit, as_of=as_of, feature_set=feature_set, now=shell.now()
-    )
-    if json_:
-        shell.print_json(table.rows.to_dicts())
-        return
-    stamps = [shell.shown(moment) for moment in table.rows["timestamp"]]
-    columns = table.rows.drop("timestamp")
-    shell.print_table(
-        ["feature", *stamps], [[column.name, *column.to_list()] for column in columns]
-    )

@@ -60,7 +60,7 @@ def _request(runs: RunService, *, join: bool) -> Run:
 
 def _watch(runs: RunService, run: Run, *, quiet: bool) -> Run:
     """Poll until the run ends: a bar on a terminal, a line a stage elsewhere."""
-    shown = _Nothing() if quiet else _Bar() if sys.stderr.isatty() else _Lines()
+    shown = Nothing() if quiet else Bar() if sys.stderr.isatty() else Lines()
     while run.live:
         shown.show(run)
         time.sleep(_POLL_SECONDS)
@@ -84,7 +84,7 @@ def _stage(run: Run) -> str:
     return f"{run.progress.stage}{fold}"
 
 
-class _Nothing:
+class Nothing:
     def show(self, run: Run) -> None:
         """Show nothing."""
 
@@ -92,7 +92,7 @@ class _Nothing:
         """Show nothing."""
 
 
-class _Lines(_Nothing):
+class Lines(Nothing):
     def __init__(self) -> None:
         self._said = ""
 
@@ -105,7 +105,7 @@ class _Lines(_Nothing):
             self._said = stage
 
 
-class _Bar(_Nothing):
+class Bar(Nothing):
     _WIDTH = 30
 
     def show(self, run: Run) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from mlengine.core.intervals import INTERVALS
-from mlengine.errors import UpstreamInvalid
 
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
@@ -21,6 +20,7 @@ BARS_SCHEMA: dict[str, pl.DataType] = {
     "timestamp": MOMENT,
     **dict.fromkeys(VALUES, pl.Float64()),
 }
+# As served: `timestamp` is null where it could not be read, the last two where nothing was said.
 RAW_SCHEMA: dict[str, pl.DataType] = {
     **BARS_SCHEMA,
     "final": pl.Boolean(),
@@ -59,31 +59,33 @@ class CleanBars:
 def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
     """Judge the candles of one symbol (RAW_SCHEMA, any order); keep the sane, final ones.
 
-    Dropped, by the first reason that applies: `future` (starts after `now`), `unfinished` (its
-    own `final` decides, else `closes_at <= now`, else `timestamp + interval <= now`),
-    `not_finite` (null, NaN or infinite), `not_positive` (a price), `negative_volume`,
-    `ohlc_order` (high below or low above another price). Mended: `ohlc_rounding` (out of order by
-    a millionth at most: high and low are widened), `duplicate` (equal bars merged), `reordered`
-    (stood after a later bar). Volume 0 is fine. Raises UpstreamInvalid where two sane final bars
-    of one timestamp differ.
+    Dropped, by the first reason that applies: `no_timestamp` (null: it could not be read),
+    `future` (starts after `now`), `unfinished` (its own `final` decides, else `closes_at <= now`,
+    else `timestamp + interval <= now`), `not_finite` (null, NaN or infinite), `not_positive` (a
+    price), `negative_volume`, `ohlc_order` (high below or low above another price),
+    `conflicting` (sane final bars of one timestamp differ, and nothing says which is right: all
+    of them go). Mended: `ohlc_rounding` (out of order by a millionth at most: high and low are
+    widened), `duplicate` (equal bars merged), `reordered` (stood after a later bar). Volume 0 is
+    fine. The counts of `accepted`, `dropped` and `duplicate` add up to the candles given.
     """
     if raw.is_empty():
         return CleanBars(raw.select(list(BARS_SCHEMA)), BarsReport(0, {}, {}))
     judged = raw.with_columns(_reason(interval, now).alias("reason"))
-    dropped = judged.drop_nulls("reason")["reason"]
+    dropped = _counted(judged.drop_nulls("reason")["reason"])
     kept = judged.filter(pl.col("reason").is_null()).select(list(BARS_SCHEMA))
     widened = kept.with_columns(
         pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
     )
     merged = widened.with_columns(pl.col(VALUES) + 0.0).unique(maintain_order=True)
-    _refuse_conflicts(merged)
+    agreed = merged.filter(pl.col("timestamp").is_unique())
+    dropped["conflicting"] = merged.height - agreed.height
     mended = {
         "ohlc_rounding": _different_rows(kept, widened),
         "duplicate": widened.height - merged.height,
-        "reordered": _late_rows(merged),
+        "reordered": _late_rows(agreed),
     }
-    frame = merged.sort("timestamp")
-    return CleanBars(frame, BarsReport(frame.height, _present(mended), _counted(dropped)))
+    frame = agreed.sort("timestamp")
+    return CleanBars(frame, BarsReport(frame.height, _present(mended), _present(dropped)))
 
 
 def known_at(frame: pl.DataFrame, *, interval: str, as_of: datetime) -> pl.DataFrame:
@@ -123,7 +125,9 @@ def _reason(interval: str, now: datetime) -> pl.Expr:
         pl.col("low") > pl.min_horizontal(PRICES) * slack
     )
     return (
-        pl.when(start > now)
+        pl.when(start.is_null())
+        .then(pl.lit("no_timestamp"))
+        .when(start > now)
         .then(pl.lit("future"))
         .when(~final)
         .then(pl.lit("unfinished"))
@@ -136,13 +140,6 @@ def _reason(interval: str, now: datetime) -> pl.Expr:
         .when(disordered)
         .then(pl.lit("ohlc_order"))
     )
-
-
-def _refuse_conflicts(frame: pl.DataFrame) -> None:
-    twice = frame.filter(pl.col("timestamp").is_duplicated())["timestamp"]
-    if twice.len():
-        first = f"{twice.dt.strftime('%Y-%m-%dT%H:%M:%SZ').sort()[0]}"
-        raise UpstreamInvalid(f"conflicting bars for {twice.n_unique()} timestamps, first {first}")
 
 
 def _different_rows(before: pl.DataFrame, after: pl.DataFrame) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Champion:
-    """The active version as the gate sees it; `loss` on the challenger's holdout.
+    """The active version as the gate sees it; `loss` on rows of the challenger's holdout.
 
     `loss` is None when the two can't be compared, and `reason` then says why.
     """
@@ -21,7 +21,11 @@ class Champion:
 
 @dataclass(frozen=True)
 class Decision:
-    """`losses`: challenger, constant and champion (null without one) on the same rows."""
+    """`losses`: challenger, constant and champion (null without one) on the same rows.
+
+    Those are the rows of the holdout that the champion was not trained on, so the challenger's
+    loss is that of its metrics only where the champion had seen none of them.
+    """
 
     policy: str
     promote: bool

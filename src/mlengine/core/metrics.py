@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlengine.core.arrays import Flags, Floats
+from mlengine.core.arrays import Flags, Floats, Rows
 
 _SMALLEST_PROBABILITY = 1e-15
 
@@ -35,6 +35,10 @@ class Outcomes:
     @property
     def ups(self) -> Floats:
         return (self.forward_returns > 0.0).astype(np.float64)
+
+    def at(self, rows: Rows) -> Outcomes:
+        """Those of the rows with these numbers."""
+        return Outcomes(self.forward_returns[rows], self.last_returns[rows])
 
 
 @dataclass(frozen=True)

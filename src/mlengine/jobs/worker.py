@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import ConnectionError as QueueGone
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as QueueSilent
@@ -20,11 +21,12 @@ from rq.executions import Execution
 from rq.job import Job
 
 from mlengine import bootstrap, config, logs
+from mlengine.bootstrap import Control
 from mlengine.config import Settings
 from mlengine.errors import MlengineError, QueueUnavailable
 from mlengine.jobs.allowed import AllowListedJob
-from mlengine.services.runs import RunService
-from mlengine.stores.job_queue import QUEUE_NAME, SERIALIZER, connect
+from mlengine.stores import versions
+from mlengine.stores.job_queue import QUEUE_NAME, SERIALIZER, WORKER_KEY_SECONDS, connect
 from mlengine.stores.queue_server import resolve_url
 
 log = logging.getLogger(__name__)
@@ -40,13 +42,30 @@ class TrainWorker(SpawnWorker):
 
     job_class = AllowListedJob
     max_connection_wait_time = 5.0
-    sweep: Callable[[], object] | None = None
-    settle: Callable[[str], object] | None = None
+    upkeep: Upkeep | None = None
+    _died: str | None = None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         super().execute_job(job, queue)
-        if self.settle is not None:
-            self.settle(job.id)
+        if self.upkeep is not None:
+            self.upkeep.settle(job.id, died=self._died == job.id)
+
+    def heartbeat(self, _timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """As RQ's, but renewed to one age: by it `JobQueue.workers` knows who is alive."""
+        super().heartbeat(WORKER_KEY_SECONDS, pipeline)
+
+    def handle_work_horse_killed(self, job: Job, *_: object) -> None:
+        """Called when the horse ended and could not say why; RQ logs the signal itself."""
+        self._died = job.id
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """One line in the log: a failure that was foreseen needs no traceback."""
+        error = exc_info[1]
+        if isinstance(error, MlengineError):
+            facts = {"job_id": job.id, "code": error.code, "reason": str(error)}
+            log.error("training failed", extra=facts)
+        else:
+            log.error("training crashed", extra={"job_id": job.id}, exc_info=error)
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Spawn `mlengine.jobs.horse`, which reads the queue's address from its environment."""
@@ -59,8 +78,8 @@ class TrainWorker(SpawnWorker):
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        if self.sweep is not None:
-            self.sweep()
+        if self.upkeep is not None:
+            self.upkeep.sweep()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """A queue server that restarts doesn't end the training: the run's row is the truth."""
@@ -81,10 +100,12 @@ def run_worker(settings: Settings) -> None:
     Raises QueueUnavailable and the other errors of a start.
     """
     logs.configure(settings.log_level, json=settings.json_logs)
-    upkeep = Upkeep(bootstrap.build_control(settings).runs, lambda: datetime.now(UTC))
+    control = bootstrap.build_control(settings)
     try:
+        if not settings.redis_url:
+            control.runs.queue.forget_dead_workers()
         worker = make_worker(resolve_url(settings.redis_url, settings.artifacts_dir))
-        worker.sweep, worker.settle = upkeep.sweep, upkeep.settle
+        worker.upkeep = Upkeep(control, lambda: datetime.now(UTC))
         worker.work(logging_level="WARNING")
     except RedisError as error:
         raise QueueUnavailable("it refuses or drops the connection") from error
@@ -111,20 +132,23 @@ def queue_connection(url: str) -> Redis:
 class Upkeep:
     """What keeps the run rows honest; a failure is logged, the next try is ten seconds away."""
 
-    service: RunService
+    control: Control
     clock: Callable[[], datetime]
 
     def sweep(self) -> None:
-        """Enqueue again what the queue has lost."""
+        """Enqueue again what the queue has lost, clear away what killed trainings left."""
         with self._logged():
-            self.service.resume_queued()
+            self.control.runs.resume_queued()
+        with self._logged():
+            models = self.control.active.path.parent
+            half_written = versions.staged(models)  # first: a live run's row was there before it
+            if half_written:
+                versions.discard(models, half_written - self.control.runs.runs.live())
 
-    def settle(self, run_id: str) -> None:
-        """A run that is still queued when its job has ended would be tried for ever."""
+    def settle(self, run_id: str, *, died: bool) -> None:
+        """Let a run end with its job."""
         with self._logged():
-            if self.service.get(run_id, now=self.clock()).state == "queued":
-                error = "the training process ended before it began; the worker's log says why"
-                self.service.runs.finish(run_id, state="failed", now=self.clock(), error=error)
+            self.control.runs.settle(run_id, died=died, now=self.clock())
 
     @contextmanager
     def _logged(self) -> Iterator[None]:

@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from mlengine.core.bars import BARS_SCHEMA, BarsReport, CleanBars, clean_bars, known_at
-from mlengine.core.intervals import INTERVALS
-from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.core.intervals import INTERVALS, final_at
+from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.bar_cache import BarCache, HeldBars
 from mlengine.stores.bars import BarStore
 from mlengine.stores.checks import Checks
 from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 log = logging.getLogger(__name__)
 
@@ -40,23 +41,41 @@ class BarService:
     cache: BarCache = field(default_factory=BarCache, repr=False, compare=False)
 
     def history(
-        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+        self,
+        symbol: str,
+        *,
+        bars: int,
+        as_of: datetime | None,
+        now: datetime,
+        deadline: Deadline = NEVER,
     ) -> CleanBars:
         """The newest `bars` final bars (0: all), oldest first; fewer when there are no more.
 
         With `as_of` only bars with `timestamp + interval <= as_of`, without it every bar that is
         final at `now`. The report tells of the candles of the whole answer that was judged; its
-        `accepted` counts the bars returned. Raises UnknownSymbol, UpstreamInvalid (also when
-        every candle was bad), UpstreamUnavailable.
+        `accepted` counts the bars returned. The upstream's own deadline holds for the whole
+        question, and `deadline` when it comes sooner. Raises UnknownSymbol, UpstreamInvalid (also
+        when every candle was bad), UpstreamUnavailable.
         """
         held = self.cache.get(symbol, now=now, within_seconds=self.cache_seconds)
         known = self._known(held, bars=bars, as_of=as_of)
         if known is None:
-            asked = self._ask(symbol, bars=bars, as_of=as_of, now=now)
+            asked = self._ask(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
             if as_of is None:
                 self.cache.put(symbol, asked)
             known = self._cut(asked.clean, as_of)
         return _newest(known, bars)
+
+    def final_moment(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
+        """When the `bar`-th bar of a symbol (from 1) was final; None when it isn't yet.
+
+        None also where the upstream can't say it now: it only adds to a refusal.
+        """
+        try:
+            held = self.history(symbol, bars=0, as_of=None, now=now).frame
+        except MlengineError:
+            return None
+        return None if held.height < bar else final_at(held["timestamp"][bar - 1], self.interval)
 
     def fetch(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, merged into the store."""
@@ -82,22 +101,39 @@ class BarService:
             return clean
         return replace(clean, frame=known_at(clean.frame, interval=self.interval, as_of=as_of))
 
-    def _ask(self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime) -> HeldBars:
+    def _ask(
+        self,
+        symbol: str,
+        *,
+        bars: int,
+        as_of: datetime | None,
+        now: datetime,
+        deadline: Deadline = NEVER,
+    ) -> HeldBars:
         """Ask from further and further back until enough bars are known."""
         if not _may_be_symbol(symbol):
             raise UnknownSymbol(symbol)
         moment = now if as_of is None else as_of
-        if moment <= _EPOCH:
-            return HeldBars(_NO_BARS, now, whole=True)
+        soonest = self.market.deadline().or_sooner(deadline)
         with _watched(self.checks):
+            if moment <= _EPOCH:
+                return self._ask_whether_known(symbol, now=now, deadline=soonest)
             for start in _starts(bars, self.interval, moment):
-                raw = self.market.candles(symbol, self.interval, start=start, end=moment)
+                raw = self.market.candles(
+                    symbol, self.interval, start=start, end=moment, deadline=soonest
+                )
                 clean = clean_bars(raw, interval=self.interval, now=now)
                 if 0 < bars <= self._cut(clean, as_of).frame.height:
                     break
             self._tell(symbol, clean)
             _refuse_all_bad(clean)
         return HeldBars(clean, now, whole=start == _EPOCH)
+
+    def _ask_whether_known(self, symbol: str, *, now: datetime, deadline: Deadline) -> HeldBars:
+        """No bars, for the time before there were any; raises UnknownSymbol all the same."""
+        recently = now - _WEEK - INTERVALS[self.interval]
+        self.market.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
+        return HeldBars(_NO_BARS, now, whole=True)
 
     def _tell(self, symbol: str, clean: CleanBars) -> None:
         report = clean.report

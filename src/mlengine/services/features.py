@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from mlengine.core.bars import bars_hash
 from mlengine.core.features import FeatureSet, latest
+from mlengine.core.features.check import ROWS_BEYOND_WINDOW, CheckReport, check
 from mlengine.core.prediction import FeatureSetRef
 from mlengine.errors import InsufficientBars, InvalidRequest
 from mlengine.services.bars import BarService
@@ -24,6 +25,12 @@ class FeatureTable:
     feature_set: FeatureSetRef
     bars_hash: str
     rows: pl.DataFrame
+
+    @property
+    def nulls(self) -> dict[str, int]:
+        """How many values of each feature are undefined; features without any are left out."""
+        finite = self.rows.select(pl.exclude("timestamp").is_finite().sum()).row(0, named=True)
+        return {name: self.rows.height - n for name, n in finite.items() if n < self.rows.height}
 
 
 @dataclass(frozen=True)
@@ -43,19 +50,37 @@ class FeatureService:
     ) -> FeatureTable:
         """The newest `limit` complete rows known at `as_of`; `bars_hash` covers their bars.
 
-        Raises InvalidRequest for an unknown set, InsufficientBars before the first full window.
+        Raises InvalidRequest for an unknown set, InsufficientBars with the first possible moment
+        before the first full window.
         """
         chosen = self.feature_set(feature_set)
         window = chosen.window_bars
         clean = self.bars.history(symbol, bars=window + limit - 1, as_of=as_of, now=now)
         bars = clean.frame
         if bars.height < window:
-            raise InsufficientBars(symbol, needed=window, got=bars.height)
+            first = self.bars.final_moment(symbol, bar=window, now=now)
+            raise InsufficientBars(symbol, window, bars.height, first_possible=first)
         rows = min(limit, bars.height - window + 1)
         table = latest(bars, chosen, rows=rows).drop("symbol")
         return FeatureTable(
             symbol, self.bars.interval, FeatureSetRef.of(chosen), bars_hash(bars), table
         )
+
+    def check(
+        self, name: str | None, *, symbols: Sequence[str], bars: int, now: datetime
+    ) -> CheckReport:
+        """Test a set for leaks and parity on the newest `bars` bars (0: all) of each symbol.
+
+        Raises InvalidRequest for an unknown set, InsufficientBars where no symbol has a bar more
+        than the window, and what the upstream raises.
+        """
+        chosen = self.feature_set(name)
+        held = {s: self.bars.history(s, bars=bars, as_of=None, now=now).frame for s in symbols}
+        longest = max(held, key=lambda symbol: held[symbol].height)
+        needed = chosen.window_bars + ROWS_BEYOND_WINDOW
+        if held[longest].height < needed:
+            raise InsufficientBars(longest, needed, held[longest].height)
+        return check(pl.concat(held.values()), chosen)
 
     def feature_set(self, name: str | None) -> FeatureSet:
         """A feature set by name, the default without one; raises InvalidRequest."""

@@ -21,6 +21,7 @@ from mlengine.errors import TrainingFailed
 from mlengine.services.drafting import Training, draft
 from mlengine.services.gathering import History, gather
 from mlengine.services.judging import Judge
+from mlengine.services.leaks import refuse_leaks
 from mlengine.stores.registry import Registry
 
 
@@ -60,12 +61,14 @@ class FittingService:
     ) -> Candidate:
         """Carry out `spec` on the bars known at `now`; what `progress` raises ends the run.
 
-        Raises TrainingFailed with a reason for the owner, or what the upstream raises.
+        Raises TrainingFailed with a reason for the owner, also for a feature set that leaks, or
+        what the upstream raises.
         """
         track = Track(progress)
         feature_set = self._feature_set(spec)
         gathered = gather(self.bars, spec, now=now, track=track)
         track.at("features")
+        refuse_leaks(feature_set, gathered.bars)
         dataset = _dataset(gathered.bars, feature_set, spec)
         recipe = Recipe(spec.objective, spec.seed, self.num_threads, rounds=self.rounds)
         experiment = experiments.run(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 
 from mlengine.errors import (
     ArtifactCorrupt,
@@ -20,6 +23,9 @@ from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.loaded import ModelShelf
 from mlengine.stores.registry import Registry
 
+_PATIENCE_SECONDS = 0.2
+_FRESH_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class Health:
@@ -33,6 +39,42 @@ class Health:
     checks: Mapping[str, str]
 
 
+class QueueWatch:
+    """How many workers wait at the queue, asked at most every two seconds and beside the caller.
+
+    A queue server that hangs costs the caller a fifth of a second, once an asking. `timer` is
+    monotonic, in seconds.
+    """
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="queue-watch")
+        self._asked: Future[int | None] | None = None
+        self._asked_at = 0.0
+
+    def workers(self, queue: JobQueue) -> int | None:
+        """None while the queue does not answer."""
+        with self._lock:
+            asked = self._asked
+            if asked is None or (asked.done() and self._age() >= _FRESH_SECONDS):
+                asked = self._asked = self._beside.submit(_workers, queue)
+                self._asked_at = self._timer()
+            patience = max(0.0, _PATIENCE_SECONDS - self._age())
+        done, _ = wait([asked], timeout=patience)
+        return asked.result() if done else None
+
+    def _age(self) -> float:
+        return self._timer() - self._asked_at
+
+
+def _workers(queue: JobQueue) -> int | None:
+    try:
+        return queue.workers()
+    except QueueUnavailable:
+        return None
+
+
 @dataclass(frozen=True)
 class HealthService:
     version: str
@@ -42,16 +84,22 @@ class HealthService:
     audit: AuditStore
     queue: JobQueue
     checks: Checks
+    watch: QueueWatch = field(default_factory=QueueWatch)
 
     def health(self) -> Health:
-        """The state of every part; never raises, for the process lives."""
+        """The state of every part, mostly as the last real call left it.
+
+        Never raises, for the process lives, and never waits long.
+        """
         active = self._active_version()
         loaded = self._loaded_version()
+        workers = self.watch.workers(self.queue)
         checks = {
-            "redis": self._redis(),
-            "audit": "ok" if self.audit.writable() else "down",
+            "redis": self._redis(workers),
+            "audit": self.audit.checks.state("audit"),
             "upstream": self.checks.state("upstream"),
-            "workers": self._workers(),
+            "workers": _state_of(workers),
+            "model": self.checks.state("model"),
         }
         well = (
             loaded is not None
@@ -83,15 +131,15 @@ class HealthService:
         except MlengineError:
             return None
 
-    def _redis(self) -> str:
+    def _redis(self, workers: int | None) -> str:
         """The limiter's view, unless the queue itself does not answer."""
-        if not self.queue.ping():
+        if workers is None:
             return "down"
         seen = self.checks.state("redis")
         return "ok" if seen in ("unknown", "down") else seen
 
-    def _workers(self) -> str:
-        try:
-            return "ok" if self.queue.workers() else "down"
-        except QueueUnavailable:
-            return "unknown"
+
+def _state_of(workers: int | None) -> str:
+    if workers is None:
+        return "unknown"
+    return "ok" if workers else "down"

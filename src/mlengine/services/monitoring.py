@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,15 +13,20 @@ from mlengine.core.drift import DriftReport
 from mlengine.core.event import Event
 from mlengine.core.intervals import INTERVALS, final_at, is_stale
 from mlengine.core.page import Page
-from mlengine.errors import MlengineError
+from mlengine.errors import AuditUnavailable, MlengineError
 from mlengine.stores import frames
 from mlengine.stores.audit import AuditStore
 from mlengine.stores.events import EventStore
 from mlengine.stores.loaded import LoadedModel, ModelShelf
 from mlengine.stores.registry import Registry
 
+log = logging.getLogger(__name__)
+
 REFERENCE_FILE = "reference.parquet"
 _STAGES = ("bars", "features", "model", "total")
+_DRIFT_CHECKED = "drift_checked"
+_BETWEEN_NOTES = timedelta(hours=1)
+_NOTE_PATIENCE_SECONDS = 0.2
 _QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 
 
@@ -88,7 +94,7 @@ class MonitoringService:
     def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:
         """Compare the newest `window` distinct bars scored by a model with its reference.
 
-        A check that had enough bars stands in the history.
+        A check that had enough bars stands in the history where its status is news.
         """
         model = self.shelf.get(version) if version else self.shelf.current()
         scored = self.audit.vectors(
@@ -150,13 +156,26 @@ class MonitoringService:
         )
 
     def _note(self, model: LoadedModel, report: DriftReport, now: datetime) -> None:
-        self.events.append(
-            "drift_checked",
-            at=now,
-            version=model.version,
-            actor=None,
-            details={"status": report.status, "n_current": report.n_current},
-        )
+        """Write down a status that is news; anyone may ask, so an answer never hangs on it."""
+        try:
+            last = self.events.newest(_DRIFT_CHECKED, version=model.version)
+            if last is not None and not _is_news(report.status, last, now):
+                return
+            self.events.append(
+                _DRIFT_CHECKED,
+                at=now,
+                version=model.version,
+                actor=None,
+                details={"status": report.status, "n_current": report.n_current},
+                patience_seconds=_NOTE_PATIENCE_SECONDS,
+            )
+        except AuditUnavailable as refusal:
+            log.warning("drift check not noted", extra={"reason": refusal.reason})
+
+
+def _is_news(status: str, last: Event, now: datetime) -> bool:
+    """Whether it differs from the last one, which must be an hour old."""
+    return last.details.get("status") != status and now - last.at >= _BETWEEN_NOTES
 
 
 def _stage(route: str, stage: str, rows: pl.DataFrame) -> StageLatency:

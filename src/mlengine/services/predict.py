@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlengine.core.bars import bars_hash
@@ -24,7 +24,8 @@ from mlengine.core.prediction import (
 )
 from mlengine.errors import MlengineError
 from mlengine.services.bars import BarService
-from mlengine.services.scoring import Scores, Window, fetch_windows, score
+from mlengine.services.scoring import Scores, score
+from mlengine.services.windows import Crew, Window, fetch_windows
 from mlengine.stores.audit import Answered, AuditEntry, AuditStore, Failed
 from mlengine.stores.loaded import LoadedModel, ModelShelf
 
@@ -70,6 +71,7 @@ class PredictService:
     audit: AuditStore
     timer: Callable[[], float]
     new_id: Callable[[], str]
+    crew: Crew = field(default_factory=Crew)
 
     def one(
         self,
@@ -83,12 +85,10 @@ class PredictService:
         route: str = "/predict",
     ) -> Prediction:
         """The audited prediction of one symbol; raises its failure once that is audited."""
-        question = Question(as_of, version, explain, request_id, route, now)
-        answers = self._answer([symbol], question)
-        if symbol in answers.refused:
-            raise answers.refused[symbol]
+        answers = self._answer([symbol], Question(as_of, version, explain, request_id, route, now))
         (entry,) = answers.entries
-        assert isinstance(entry, Answered)  # noqa: S101 - it was not refused
+        if isinstance(entry, Failed):
+            raise answers.refused[symbol]
         return entry.prediction
 
     def batch(
@@ -126,6 +126,7 @@ class PredictService:
                 as_of=question.as_of,
                 now=question.now,
                 timer=self.timer,
+                crew=self.crew,
             )
             scores = score(model, windows.full, explain=question.explain, timer=self.timer)
             entries: list[AuditEntry] = [

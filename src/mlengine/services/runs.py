@@ -66,6 +66,27 @@ class RunService:
         except QueueUnavailable:
             return None
 
+    def abandon_all(self, *, now: datetime) -> None:
+        """Let every running run be `lost`; for whoever knows that no training is alive."""
+        count = self.runs.abandon_all(now=now)
+        if count:
+            log.warning("runs of a stopped platform are lost", extra={"runs": count})
+
+    def settle(self, run_id: str, *, died: bool, now: datetime) -> None:
+        """Let a run end whose job has ended, where the training itself could not write that.
+
+        `died` says that the process which worked on it is gone; without that, a run that is
+        running may be another process's. A run still queued would be tried for ever.
+        """
+        run = self.get(run_id, now=now)
+        if run.state == "queued":
+            error = "the training process ended before it began; the worker's log says why"
+        elif run.state == "running" and died:
+            error = "the training process died"
+        else:
+            return
+        self.runs.finish(run_id, state="failed", now=now, error=error)
+
     def resume_queued(self) -> list[str]:
         """Enqueue again each queued run whose job the queue has lost; returns their ids."""
         lost = [run for run in self.runs.queued() if not self.queue.has_job(run.run_id)]

@@ -5,8 +5,9 @@ Writing is here; what monitoring reads from it stands in `audit_read.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ from mlengine.core.event import Event
 from mlengine.core.prediction import FailedPrediction, Prediction
 from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit_read import AuditReader
+from mlengine.stores.checks import Checks
 from mlengine.stores.database import keep_writers_out, writing
 from mlengine.stores.events import insert_event
 from mlengine.stores.tables import bar_windows, feature_vectors, predictions
@@ -51,13 +53,18 @@ class Failed:
 
 AuditEntry: TypeAlias = Answered | Failed
 _INSERT = predictions.insert()
+_PROBE_PATIENCE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class AuditStore(AuditReader):
-    """The tables of the audit; every method raises AuditUnavailable when they can't be used."""
+    """The tables of the audit; every method raises AuditUnavailable when they can't be used.
+
+    `checks` has as `audit` whether the last write succeeded.
+    """
 
     engine: Engine
+    checks: Checks = field(default_factory=Checks, compare=False)
 
     def append(self, records: Sequence[AuditEntry]) -> None:
         """Write all records or none; they are committed when this returns."""
@@ -70,7 +77,7 @@ class AuditStore(AuditReader):
             for entry in records
             if isinstance(entry, Answered)
         }
-        with writing(self.engine) as connection:
+        with self._outcome_kept(), writing(self.engine) as connection:
             ids = store_vectors(connection, list(answered.values())) if answered else {}
             rows = [
                 _answered(entry, ids[answered[entry.prediction.prediction_id].key])
@@ -97,9 +104,12 @@ class AuditStore(AuditReader):
         return count
 
     def writable(self) -> bool:
-        """Whether a prediction could be written now; a real write transaction finds out."""
+        """Whether a prediction could be written now; a real write transaction finds out, soon."""
         try:
-            with writing(self.engine) as connection:
+            with (
+                self._outcome_kept(),
+                writing(self.engine, patience_seconds=_PROBE_PATIENCE_SECONDS) as connection,
+            ):
                 # Touches no row, and yet fails where the table is missing or read-only.
                 connection.execute(
                     update(predictions).where(predictions.c.seq < 0).values(ok=False)
@@ -107,6 +117,15 @@ class AuditStore(AuditReader):
         except AuditUnavailable:
             return False
         return True
+
+    @contextmanager
+    def _outcome_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except AuditUnavailable:
+            self.checks.record("audit", "down")
+            raise
+        self.checks.record("audit", "ok")
 
 
 _NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(

@@ -68,16 +68,36 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, *, patience_seconds: float | None = None) -> Iterator[Connection]:
     """One write transaction, committed at the end of the block; raises AuditUnavailable.
 
-    A broken constraint stays SQLAlchemy's IntegrityError: it speaks of the row, not the store.
+    `patience_seconds` is how long other writers are waited for, by default what the engine was
+    opened with. A broken constraint stays SQLAlchemy's IntegrityError: it speaks of the row, not
+    the store.
     """
     with _said_plainly(), engine.connect() as connection:
         # A deferred transaction that turns to writing fails at once where an immediate one waits.
         connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-        with connection.begin():
+        with _patience(connection, patience_seconds), connection.begin():
+            if patience_seconds is not None and connection.dialect.name != "sqlite":
+                milliseconds = round(patience_seconds * 1000)
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
             yield connection
+
+
+@contextmanager
+def _patience(connection: Connection, seconds: float | None) -> Iterator[None]:
+    """Let SQLite wait that long within the block; the pool gets the connection back as it was."""
+    driver = connection.connection.driver_connection
+    if seconds is None or driver is None or connection.dialect.name != "sqlite":
+        yield
+        return
+    (before,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={before}")
 
 
 @contextmanager

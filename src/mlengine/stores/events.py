@@ -30,8 +30,12 @@ class EventStore:
         actor: str | None,
         details: Mapping[str, object],
         generation: int | None = None,
+        patience_seconds: float | None = None,
     ) -> None:
-        """Write one event; a `generation` that has its event already is left as it stands."""
+        """Write one event; a `generation` that has its event already is left as it stands.
+
+        Other writers are waited for as `writing` says.
+        """
         event = Event(
             kind=kind,
             at=at,
@@ -40,7 +44,7 @@ class EventStore:
             details=details,
             generation=generation,
         )
-        with writing(self.engine) as connection:
+        with writing(self.engine, patience_seconds=patience_seconds) as connection:
             insert_event(connection, event)
 
     def page(self, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
@@ -54,6 +58,18 @@ class EventStore:
             rows = connection.execute(query).all()
         more = cursor_after(rows[limit - 1].seq) if len(rows) > limit else None
         return Page(tuple(_event(row) for row in rows[:limit]), more)
+
+    def newest(self, kind: str, *, version: str) -> Event | None:
+        """The last event of a kind about a version, None where there is none."""
+        query = (
+            select(events)
+            .where(events.c.kind == kind, events.c.version == version)
+            .order_by(events.c.seq.desc())
+            .limit(1)
+        )
+        with reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _event(row)
 
     def generations(self) -> set[int]:
         """The generations of ACTIVE that have their event."""

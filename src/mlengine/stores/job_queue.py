@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -15,7 +16,7 @@ from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
-from rq.worker_registration import get_keys
+from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY, get_keys
 
 from mlengine.errors import QueueUnavailable
 
@@ -25,8 +26,9 @@ SERIALIZER = "json"
 _TIMEOUT_SECONDS = 0.5
 _RESULT_SECONDS = 3600
 _FAILURE_SECONDS = 86_400
-# A live worker renews its key to 65 s (busy) every 5 s, to 85 s (idle) every 10 s.
-_ALIVE_SECONDS = 45
+# A live worker renews its key to the first every 5 s (busy) or 10 s (idle).
+WORKER_KEY_SECONDS = 60
+_SILENT_SECONDS = 20
 _WAITING = frozenset(
     {JobStatus.CREATED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.READY_TO_ENQUEUE}
 )
@@ -65,10 +67,20 @@ class JobQueue:
             return job.get_status(refresh=False) in _WAITING
 
     def workers(self) -> int:
-        """How many workers of this queue gave a sign of life within half a minute."""
+        """How many workers of this queue gave a sign of life within twenty seconds."""
         with self._client() as client:
             keys = get_keys(connection=client)
-            return sum(client.ttl(key) > _ALIVE_SECONDS for key in keys)
+            return sum(client.ttl(key) > WORKER_KEY_SECONDS - _SILENT_SECONDS for key in keys)
+
+    def forget_dead_workers(self) -> None:
+        """Strike off workers whose process is gone; for a queue of this machine alone."""
+        with self._client() as client:
+            for key in get_keys(connection=client):
+                pid = client.hget(key, "pid")
+                if pid is None or not Path(f"/proc/{int(pid)}").exists():
+                    client.srem(REDIS_WORKER_KEYS, key)
+                    client.srem(WORKERS_BY_QUEUE_KEY % QUEUE_NAME, key)
+                    client.delete(key)
 
     def ping(self) -> bool:
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mlengine.core.features import FeatureSet
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 MODEL_FILE = "model.txt"
 _KEPT_BESIDE_ACTIVE = 4
+_RETRY_SECONDS = 5.0
+_UNREADABLE: Signature = (-1, -1, -1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class ModelShelf:
     """The models of this process; safe for threads.
 
     A new `ACTIVE` is noticed by one `stat` a call. The new model is loaded and verified beside
-    the old one; when it is refused, the old one goes on serving and the `model` check says so.
+    the old one; when it is refused, the old one goes on serving, the `model` check says so, and
+    the new one is tried again every few seconds of `timer`, for its files may be mended.
     """
 
     def __init__(
@@ -55,20 +59,23 @@ class ModelShelf:
         *,
         interval: str,
         checks: Checks,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._feature_sets = feature_sets
         self._interval = interval
         self._checks = checks
+        self._timer = timer
         self._lock = threading.Lock()
         self._seen: Signature | None = None
         self._current: LoadedModel | None = None
         self._refusal: MlengineError | None = None
+        self._refused_at = 0.0
         self._beside: dict[str, LoadedModel] = {}
 
     def current(self) -> LoadedModel:
         """The model that serves; raises NoActiveModel, or why the only one was refused."""
-        if self._registry.active.signature() != self._seen:
+        if self._outdated(self._signature()):
             self._swap()
         current = self._current
         if current is not None:
@@ -127,20 +134,36 @@ class ModelShelf:
 
     def _swap(self) -> None:
         with self._lock:
-            signature = self._registry.active.signature()
-            if signature == self._seen:
+            signature = self._signature()
+            if not self._outdated(signature):
                 return
             try:
                 active = self._registry.active.read()
                 loaded = self.load(active.version, generation=active.generation) if active else None
             except MlengineError as refusal:
-                self._refusal = refusal
-                self._checks.record("model", "degraded" if self._current else "down")
-                log.error("active model refused", extra={"reason": str(refusal)})  # noqa: TRY400
+                self._refuse(refusal, again=signature == self._seen)
             else:
                 self._current, self._refusal = loaded, None
                 self._checks.record("model", "ok" if loaded else "unknown")
             self._seen = signature
+
+    def _refuse(self, refusal: MlengineError, *, again: bool) -> None:
+        if not (again and str(refusal) == str(self._refusal)):
+            log.error("active model refused", extra={"reason": str(refusal)})
+        self._refusal, self._refused_at = refusal, self._timer()
+        self._checks.record("model", "degraded" if self._current else "down")
+
+    def _outdated(self, signature: Signature | None) -> bool:
+        """Whether `ACTIVE` is another one, or its version was refused some seconds ago."""
+        if signature != self._seen:
+            return True
+        return self._refusal is not None and self._timer() - self._refused_at >= _RETRY_SECONDS
+
+    def _signature(self) -> Signature | None:
+        try:
+            return self._registry.active.signature()
+        except OSError:
+            return _UNREADABLE
 
     def _matching_set(self, manifest: Manifest) -> FeatureSet:
         if manifest.interval != self._interval:

@@ -7,9 +7,8 @@ Numbers are given under a lock file, so that concurrent publishers get consecuti
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +18,9 @@ from mlengine.core.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
 from mlengine.stores import durable
 from mlengine.stores.active import Active, ActiveFile
+from mlengine.stores.versions import STAGING, VERSION, published
 
-VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
 _MANIFEST = "manifest.json"
-_STAGING = ".staging-"
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,7 @@ class Registry:
 
     def versions(self) -> list[str]:
         """Published versions in numeric order."""
-        if not self.directory.is_dir():
-            return []
-        found = [entry.name for entry in self.directory.iterdir() if VERSION.match(entry.name)]
-        return sorted(found, key=lambda version: int(version[1:]))
+        return published(self.directory)
 
     def publish(
         self, draft: Manifest, files: Mapping[str, bytes], *, fence: Callable[[], None]
@@ -47,7 +42,7 @@ class Registry:
         failure that this process lives through.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        staging = self.directory / f"{_STAGING}{draft.run_id}"
+        staging = self.directory / f"{STAGING}{draft.run_id}"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         try:
@@ -68,17 +63,6 @@ class Registry:
             raise
         durable.fsync_directory(self.directory)
         return manifest
-
-    def sweep(self, *, keep: Set[str]) -> list[str]:
-        """Remove staging folders of dead runs; `keep` holds the ids of live ones."""
-        stale = [
-            path
-            for path in self.directory.glob(f"{_STAGING}*")
-            if path.name.removeprefix(_STAGING) not in keep
-        ]
-        for path in stale:
-            shutil.rmtree(path, ignore_errors=True)
-        return [path.name for path in stale]
 
     def manifest(self, version: str) -> Manifest:
         """The verified manifest; raises ModelNotFound or ArtifactCorrupt."""

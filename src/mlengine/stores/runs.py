@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, Engine, Select, Update, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, select, update
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.exc import IntegrityError
 
@@ -23,6 +23,7 @@ from mlengine.stores.database import reading, writing
 from mlengine.stores.tables import runs
 
 MODEL_LINE: Final = "main"
+_LIVE = runs.c.state.in_(LIVE_STATES)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class RunStore:
             raise ValueError(f"{state!r} ends no run")
         done = self._change(
             update(runs)
-            .where(runs.c.run_id == run_id, runs.c.state.in_(LIVE_STATES))
+            .where(runs.c.run_id == run_id, _LIVE)
             .values(state=state, ended_at=now, lease_until=None, version=version, error=error)
         )
         if not done:
@@ -130,6 +131,20 @@ class RunStore:
         """Write `lost` on each running run whose lease has expired; returns how many."""
         with writing(self.engine) as connection:
             return _expire(connection, now)
+
+    def abandon_all(self, *, now: datetime) -> int:
+        """Write `lost` on each running run, whatever its lease; returns how many.
+
+        For whoever knows that no process of a platform is alive.
+        """
+        with writing(self.engine) as connection:
+            return _lose(
+                connection, runs.c.state == "running", now, "the platform was stopped meanwhile"
+            )
+
+    def live(self) -> frozenset[str]:
+        """The ids of the runs that are queued or running."""
+        return frozenset(run.run_id for run in self._all(_newest_first().where(_LIVE)))
 
     def _as_of(self, query: Select[tuple[object, ...]], now: datetime) -> Run | None:
         found = self._all(query)
@@ -156,15 +171,13 @@ def _until(now: datetime, lease_seconds: float) -> datetime:
 
 
 def _expire(connection: Connection, now: datetime) -> int:
+    overdue = (runs.c.state == "running") & (runs.c.lease_until <= now)
+    return _lose(connection, overdue, now, "the process that ran it stopped renewing its lease")
+
+
+def _lose(connection: Connection, which: ColumnElement[bool], now: datetime, error: str) -> int:
     lost = connection.execute(
-        update(runs)
-        .where(runs.c.state == "running", runs.c.lease_until <= now)
-        .values(
-            state="lost",
-            ended_at=now,
-            lease_until=None,
-            error="the process that ran it stopped renewing its lease",
-        )
+        update(runs).where(which).values(state="lost", ended_at=now, lease_until=None, error=error)
     )
     return lost.rowcount
 

@@ -38,6 +38,7 @@ class Signals:
 class Child:
     """One process that is started again when it ends, unless it is `vital`.
 
+    One that is `early` needs no prepared database to start.
     `grace_seconds` is what it gets between SIGTERM and SIGKILL; `insist` sends a second SIGTERM.
     One that runs but isn't reachable any more is of no use and is killed.
     """
@@ -45,6 +46,7 @@ class Child:
     name: str
     start: Callable[[], subprocess.Popen[bytes]]
     grace_seconds: float
+    early: bool = False
     vital: bool = False
     insist: bool = False
     is_reachable: Callable[[], bool] = lambda: True

@@ -17,8 +17,9 @@ from mlengine.errors import MlengineError
 from mlengine.stores.process_death import start_bound
 from mlengine.stores.queue_server import QueueServer, find_binary
 from mlengine.supervisor import preflight
-from mlengine.supervisor.addresses import HealthProbe, example_request, welcome
+from mlengine.supervisor.addresses import HealthProbe, welcome
 from mlengine.supervisor.children import Child, Signals, how_it_ended, reap_strangers
+from mlengine.supervisor.models import Models
 
 _HEALTH_SECONDS = 60.0
 _TICK_SECONDS = 1.0
@@ -31,7 +32,7 @@ class Commands:
 
     web: Sequence[str] = (sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app")
     worker: Sequence[str] = (sys.executable, "worker.py")
-    migrate: Sequence[str] = (sys.executable, "-m", "mlengine", "migrate")
+    prepare: Sequence[str] = (sys.executable, "-m", "mlengine", "prepare")
     train: Sequence[str] = (sys.executable, "-m", "flask", "--app", "wsgi", "train", "--wait")
 
     @property
@@ -46,7 +47,7 @@ def up(settings: Settings, commands: Commands) -> int:
         preflight.check_artifacts(settings.artifacts_dir)
         held.enter_context(preflight.only_supervisor(settings.artifacts_dir))
         preflight.check_port(settings.host, settings.port)
-        children = _queue_children(settings) + [_worker(commands), _web(commands)]
+        children = _queue_children(settings) + [_worker(commands), _web(settings, commands)]
         return Supervisor(settings, commands, children, Signals()).run()
 
 
@@ -69,7 +70,13 @@ def _queue_children(settings: Settings) -> list[Child]:
     # Its socket lies in the temp directory: $XDG_RUNTIME_DIR vanishes when the user logs out.
     server = QueueServer(settings.artifacts_dir, find_binary())
     return [
-        Child("queue server", server.start, grace_seconds=2.0, is_reachable=server.is_reachable)
+        Child(
+            "queue server",
+            server.start,
+            grace_seconds=2.0,
+            early=True,
+            is_reachable=server.is_reachable,
+        )
     ]
 
 
@@ -83,12 +90,14 @@ def _worker(commands: Commands) -> Child:
     )
 
 
-def _web(commands: Commands) -> Child:
+def _web(settings: Settings, commands: Commands) -> Child:
+    """Early on a common start; feature sets of the user's own are checked before it."""
     environment = config.environment_for_child({"PYTHONUNBUFFERED": "1", **ONE_THREAD})
     return Child(
         "web server",
         lambda: start_bound(commands.web, environment=environment),
         grace_seconds=4.0,
+        early=not settings.feature_sets and settings.train_feature_set == "core",
         vital=True,
     )
 
@@ -127,25 +136,32 @@ class Supervisor:
 
     def _start(self) -> None:
         if self.only is None or self.children:
-            self._migrate()
-        for child in self.children if self._verdict is None else ():
-            child.launch()
-        if self._verdict is None and self.only is not None:
-            self._send(self.only)
-        elif self._verdict is None:
-            self._health_due = time.monotonic() + _HEALTH_SECONDS
+            self._prepare()
+        if self._verdict is None:
+            self._launch(early=False)
+            if self.only is not None:
+                self._send(self.only)
+            else:
+                self._health_due = time.monotonic() + _HEALTH_SECONDS
 
-    def _migrate(self) -> None:
-        migration = start_bound(self.commands.migrate)
+    def _prepare(self) -> None:
+        """Prepare the database, and let start beside it what can."""
+        preparation = start_bound(self.commands.prepare)
         try:
-            while migration.poll() is None:
+            self._launch(early=True)
+            while preparation.poll() is None:
                 if self.signals.stop_asked(within_seconds=_TICK_SECONDS):
                     self._verdict = 130
                     return
-            self._verdict = migration.returncode or None
+            self._verdict = preparation.returncode or None
         finally:
-            migration.kill()
-            migration.wait()
+            preparation.kill()
+            preparation.wait()
+
+    def _launch(self, *, early: bool) -> None:
+        for child in self.children:
+            if child.early is early:
+                child.launch()
 
     def _pause(self) -> float:
         waits = [child.retry_at for child in self.children if child.retry_at is not None]
@@ -197,9 +213,12 @@ class Supervisor:
     def _announce(self) -> None:
         for line in welcome(self.settings):
             _say(line)
-        if not (self.settings.artifacts_dir / "models" / "main" / "ACTIVE").exists():
+        models = Models(self.settings)
+        if models.wants_first_training():
             _say("no model is active: training the first one")
             self._send(self.commands.first_training)
+        elif not models.is_active():
+            _say(models.how_to_predict())
 
     def _send(self, command: Sequence[str]) -> None:
         self._errand = Child("training", lambda: start_bound(command), grace_seconds=0.5)
@@ -211,7 +230,7 @@ class Supervisor:
         if self.only is not None:
             self._verdict = code
         elif code == 0:
-            _say(f"ready: curl '{example_request(self.settings)}'")
+            _say(Models(self.settings).how_to_predict())
         else:
             _say("the first training failed, the platform stays up; to try again: make train")
 

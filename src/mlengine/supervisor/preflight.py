@@ -13,6 +13,8 @@ from pathlib import Path
 
 from mlengine.errors import CannotStart
 
+_LOCK = "supervisor.lock"
+
 
 def check_project_folder(folder: Path) -> None:
     if not (folder / "wsgi.py").is_file():
@@ -60,6 +62,14 @@ def check_port(host: str, port: int) -> None:
         ) from error
 
 
+def holder(artifacts_dir: Path) -> int | None:
+    """The pid of the supervisor that holds this folder, or held it last."""
+    try:
+        return int((artifacts_dir / _LOCK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def is_held(artifacts_dir: Path) -> bool:
     """Whether a supervisor runs on this folder."""
     try:
@@ -72,14 +82,12 @@ def is_held(artifacts_dir: Path) -> bool:
 @contextmanager
 def only_supervisor(artifacts_dir: Path) -> Iterator[None]:
     """Hold the artifacts folder for this process; the kernel frees it however the process ends."""
-    path = artifacts_dir / "supervisor.lock"
-    with path.open("a+", encoding="utf-8") as file:
+    with (artifacts_dir / _LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            file.seek(0)
             raise CannotStart(
-                f"a platform (pid {file.read(20).strip() or 'unknown'}) already runs on "
+                f"a platform (pid {holder(artifacts_dir) or 'unknown'}) already runs on "
                 f"{artifacts_dir}: stop it, or choose another folder with ARTIFACTS_DIR"
             ) from error
         file.truncate(0)

@@ -47,7 +47,7 @@ def train_status() -> Body:
     return {**shown(_RUN, run or {}), "workers": runs.workers()}
 
 
-@blueprint.post("/activate/<version>")
+@blueprint.post("/activate/<version:version>")
 @admin_required
 def activate(version: str) -> Body:
     return activated(version)
@@ -73,6 +73,6 @@ def reload() -> Body:
 @blueprint.delete("/audit/clear")
 @admin_required
 def clear_audit() -> Body:
-    query(_NOTHING)
+    query(_MODEL_QUERY)
     body(_NOTHING)
     return {"cleared": engine().audit.clear(actor=g.actor, now=moment()), "actor": g.actor}

@@ -74,6 +74,8 @@ def _facts(error: errors.MlengineError) -> dict[str, Any]:
         return {"errors": {name: list(said) for name, said in error.errors.items()}}
     if isinstance(error, errors.TrainingInProgress):
         return {"run_id": error.run_id}
+    if isinstance(error, errors.InsufficientBars) and error.first_possible:
+        return {"first_possible": error.first_possible}
     return {}
 
 

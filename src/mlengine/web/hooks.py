@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from datetime import UTC, datetime
+from http import HTTPStatus
 from time import perf_counter
 from uuid import uuid4
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from mlengine import logs
 
@@ -25,9 +27,13 @@ _DRAINED_BYTES = 8 * MAX_BODY_BYTES
 def init_app(app: Flask) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.before_request(_begin)
-    app.before_request(_refuse_large_body)
     app.after_request(_end)
     app.teardown_request(_forget)
+
+
+def refuse_large_bodies(app: Flask) -> None:
+    """Must come after the limiter, so that those who send them use up their budget too."""
+    app.before_request(_refuse_large_body)
 
 
 def _begin() -> None:
@@ -56,8 +62,11 @@ def _chunked_body_goes_on() -> bool:
     terminated = request.environ.get("wsgi.input_terminated", False)
     if not terminated or not request.headers.get("Transfer-Encoding"):
         return False
-    request.get_data()
-    return bool(request.environ["wsgi.input"].read(1))
+    try:
+        request.get_data()
+        return bool(request.environ["wsgi.input"].read(1))
+    except (OSError, ParseException):  # the server's, for chunks that are malformed
+        raise BadRequest from None
 
 
 def _drain(most: int) -> None:
@@ -67,6 +76,9 @@ def _drain(most: int) -> None:
 
 
 def _end(response: Response) -> Response:
+    if request.method == "OPTIONS" and response.status_code == HTTPStatus.OK:
+        response.status_code = HTTPStatus.NO_CONTENT
+        del response.headers["Content-Type"]
     response.headers[REQUEST_ID_HEADER] = g.request_id
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"

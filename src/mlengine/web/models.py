@@ -23,8 +23,8 @@ def models() -> Body:
     return shown(_MODELS, engine().models.list())
 
 
-@blueprint.get("/models/<version>")
-@blueprint.get("/model/<version>")
+@blueprint.get("/models/<version:version>")
+@blueprint.get("/model/<version:version>")
 @public
 def model(version: str) -> Body:
     query(_QUERY)
@@ -32,7 +32,7 @@ def model(version: str) -> Body:
     return {**manifest.to_dict(), "is_active": is_active}
 
 
-@blueprint.post("/models/activate/<version>")
+@blueprint.post("/models/activate/<version:version>")
 @public_activation
 def activate(version: str) -> Body:
     return activated(version)

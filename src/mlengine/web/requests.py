@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import current_app, g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.routing import BaseConverter
 
 from mlengine.config import Settings
 from mlengine.errors import InvalidRequest
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 ENGINE, SETTINGS = "mlengine", "mlengine.settings"
 
 Loaded = dict[str, Any]
+
+
+class VersionPath(BaseConverter):
+    """All the rest of a path, so that one with slashes is a version that nobody has.
+
+    What begins with `activate/` is left to the routes of that name.
+    """
+
+    part_isolating = False
+    regex = "(?s:(?!activate/).+)"
+    weight = 200
 
 
 def engine() -> Engine:
@@ -47,10 +59,13 @@ def query(schema: Schema) -> Loaded:
 def body(schema: Schema, *, required: bool = False) -> Loaded:
     """The JSON object of the body by `schema`; no body at all is `{}` unless `required`.
 
-    Raises BadRequest for what is not JSON, UnsupportedMediaType for another type, and
-    InvalidRequest for fields that `schema` refuses.
+    Raises BadRequest for what is not JSON or broke off, UnsupportedMediaType for another type,
+    and InvalidRequest for fields that `schema` refuses.
     """
-    if not request.get_data(cache=True):
+    sent = request.get_data(cache=True)
+    if len(sent) < (request.content_length or 0):  # else a lost body would pass for none
+        raise BadRequest
+    if not sent:
         if required:
             raise BadRequest
         return _load(schema, {})

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 
 from mlengine.core.bars import RAW_SCHEMA
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.candles import parse_answer, read_flag, read_moment, read_number
+from mlengine.stores.market_data.candles import (
+    parse_answer,
+    read_flag,
+    read_moment,
+    read_number,
+    within,
+)
 
 JAN2 = datetime(2024, 1, 2, tzinfo=UTC)
 CANDLE = {"timestamp": "2024-01-02", "open": 1, "high": 4, "low": 0.5, "close": 2, "volume": 9}
@@ -106,6 +112,13 @@ def test_a_candle_may_say_when_it_closes_and_whether_it_is_final():
     assert frame["closes_at"].to_list() == [None, closes, datetime(2024, 1, 3, tzinfo=UTC)]
 
 
+def test_a_candle_whose_start_or_close_can_not_be_read_has_no_timestamp():
+    frame = parse(CANDLE, {**CANDLE, "timestamp": "soon"}, {**CANDLE, "close_time": "soon"})
+    assert frame["timestamp"].to_list() == [JAN2, None, None]
+    assert within(frame, start=JAN2, end=JAN2 + timedelta(days=1)).height == 3
+    assert within(frame, start=JAN2 + timedelta(days=1), end=JAN2).height == 2
+
+
 def test_an_unreadable_or_missing_number_is_null_for_the_verdict():
     frame = parse({**CANDLE, "open": "n/a"}, {"time": "2024-01-02"})
     assert frame["open"].to_list() == [None, None]
@@ -120,9 +133,9 @@ def test_an_unreadable_or_missing_number_is_null_for_the_verdict():
         ({"candles": {}}, "no list of candles"),
         (None, "no list of candles"),
         ([[1, 2, 3]], "a candle is not an object"),
-        ([{**CANDLE, "timestamp": "soon"}], "no readable timestamp"),
-        ([{"open": 1}], "no readable timestamp"),
-        ([{**CANDLE, "close_time": "soon"}], "no readable timestamp"),
+        ([{**CANDLE, "timestamp": "soon"}], "not one candle has a readable timestamp"),
+        ([{"open": 1}, {"time": "soon"}], "not one candle has a readable timestamp"),
+        ([{**CANDLE, "close_time": "soon"}], "not one candle has a readable timestamp"),
         ({"symbol": "BBB", "candles": []}, "another symbol"),
         ({"interval": "1h", "candles": []}, "another interval"),
         ({"interval": "1D", "candles": []}, "another interval"),

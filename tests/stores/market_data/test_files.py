@@ -88,6 +88,21 @@ def test_a_file_may_say_what_is_final_and_when_a_bar_closes(tmp_path):
     assert ask(tmp_path, "BBB")["closes_at"].to_list() == [START + i * DAY for i in (1, 2, 3)]
 
 
+def test_a_row_without_a_readable_start_or_close_has_no_timestamp(tmp_path):
+    starts = pl.Series(["2020-01-01", "soon", None, "2020-01-04"])
+    closes = pl.Series(["2020-01-02", "2020-01-03", "", "never"])
+    bars = random_bars(rows=4).drop("symbol").with_columns(timestamp=starts)
+    bars.with_columns(close_time=closes).write_csv(tmp_path / "AAA.csv")
+    assert ask(tmp_path)["timestamp"].to_list() == [START, None, None, None]
+
+
+def test_a_file_without_one_readable_timestamp_is_refused(tmp_path):
+    bars = random_bars(rows=2).drop("symbol").with_columns(timestamp=pl.lit("soon"))
+    bars.write_csv(tmp_path / "AAA.csv")
+    with pytest.raises(UpstreamInvalid, match="not one candle has a readable timestamp"):
+        ask(tmp_path)
+
+
 @pytest.mark.parametrize(
     "symbol", ["ZZZ", "../AAA", "AAA.csv", "", ".", "\0", "x" * 5000, "None", "AAA\n"]
 )

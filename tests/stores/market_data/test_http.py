@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -294,3 +296,44 @@ def test_a_connection_is_used_again(upstream):
     for _ in range(3):
         market.candles("AAA", "1d", start=START, end=START + 30 * DAY)
     assert upstream.connections == 1
+
+
+def test_a_candle_without_a_readable_timestamp_is_handed_on_once(upstream):
+    upstream.whole = True
+    upstream.add("AAA", START, {"time": "n/a", "close": 3.0})
+    unread = ask(upstream).filter(pl.col("timestamp").is_null())
+    assert len(upstream.requests) == 2
+    assert unread["close"].to_list() == [3.0]
+
+
+def test_headers_that_come_byte_by_byte_do_not_outlast_the_deadline():
+    with dripping(b"HTTP/1.1 200 OK\r\n" + b"X-Slow: 1\r\n" * 100) as url:
+        market = HttpMarketData(
+            url,
+            timeout_seconds=0.5,
+            retry_attempts=0,
+            retry_backoff_seconds=0,
+            deadline_seconds=0.6,
+        )
+        began = time.monotonic()
+        with pytest.raises(UpstreamUnavailable, match="did not answer in time"):
+            market.candles("AAA", "1d", start=START, end=END)
+        assert time.monotonic() - began < 1.5
+
+
+@contextmanager
+def dripping(answer: bytes) -> Iterator[str]:
+    """An address on which one client gets `answer`, a byte each 20 ms."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_drip, args=(server, answer))
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+def _drip(server: socket.socket, answer: bytes) -> None:
+    client, _ = server.accept()
+    with client, suppress(OSError):
+        for byte in answer:
+            client.sendall(bytes([byte]))
+            time.sleep(0.02)

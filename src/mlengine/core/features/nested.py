@@ -115,7 +115,9 @@ def peaks(name: str) -> dict[str, pl.Expr]:
         place, before = _place(name, join.newer), _place(name, join.older, back=join.newer)
         earlier = pl.when(pl.col(f"{name}:earlier:{join.bars}"))
         parts[f"{name}:earlier:{join.bars}"] = older >= newer
-        parts[f"{name}:peak:{join.bars}"] = earlier.then(older).otherwise(newer)
+        # Without older bars there is no peak yet, instead of that of the newer ones.
+        latest = newer + (older - older) if join.bars >= BASE else newer
+        parts[f"{name}:peak:{join.bars}"] = earlier.then(older).otherwise(latest)
         parts[f"{name}:place:{join.bars}"] = earlier.then(before).otherwise(
             place + float(join.older)
         )

@@ -90,7 +90,8 @@ class FeatureSet:
     @cached_property
     def frugal_stages(self) -> tuple[tuple[tuple[pl.Expr, ...], tuple[str, ...]], ...]:
         """Parts and features as soon as they can be made, and which parts may then be dropped."""
-        staged = _staged({**self.parts, **{each.name: each.expr for each in self.features}})
+        features = {each.name: each.expr.cast(pl.Float64) for each in self.features}
+        staged = _staged({**self.parts, **features})
         spent, needed = [], set(self.names)
         for stage in reversed(staged):
             here = {*stage, *(name for expr in stage.values() for name in _needs(expr))}
@@ -101,8 +102,8 @@ class FeatureSet:
 
     @cached_property
     def selection(self) -> tuple[pl.Expr, ...]:
-        """The features under their names, over bars and parts."""
-        return tuple(feature.expr.alias(feature.name) for feature in self.features)
+        """The features under their names, over bars and parts; counts and flags as numbers."""
+        return tuple(feature.expr.cast(pl.Float64).alias(feature.name) for feature in self.features)
 
 
 def _staged(columns: Mapping[str, pl.Expr]) -> list[dict[str, pl.Expr]]:

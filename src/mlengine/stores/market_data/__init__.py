@@ -7,6 +7,8 @@ from typing import Protocol
 
 import polars as pl
 
+from mlengine.stores.market_data.deadline import Deadline
+
 
 class MarketData(Protocol):
     """Where candles come from."""
@@ -16,11 +18,23 @@ class MarketData(Protocol):
         """`http`, `files` or `sample`."""
         ...
 
+    def deadline(self) -> Deadline:
+        """When a question that begins now has to be answered, however many `candles` it takes."""
+        ...
+
     def candles(
-        self, symbol: str, interval: str, *, start: datetime, end: datetime
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        start: datetime,
+        end: datetime,
+        deadline: Deadline | None = None,
     ) -> pl.DataFrame:
         """Candles as served, in RAW_SCHEMA, with `start <= timestamp < end`.
 
-        Raises UnknownSymbol, UpstreamInvalid, UpstreamUnavailable.
+        A candle whose start, or the close that it states, can't be read has a null timestamp and
+        comes with every answer. Answers before `deadline` (without one: before its own), as far
+        as it depends on others. Raises UnknownSymbol, UpstreamInvalid, UpstreamUnavailable.
         """
         ...

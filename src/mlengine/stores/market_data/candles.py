@@ -31,8 +31,9 @@ _FIRST_MILLISECONDS = 1e11
 def parse_answer(answer: object, *, symbol: str, interval: str) -> pl.DataFrame:
     """The candles of a decoded JSON answer: `{"symbol", "interval", "candles"}` or a bare list.
 
-    A number that can't be read becomes null, for `clean_bars` to judge; a candle without a
-    readable start, and an answer for another symbol or interval, raise UpstreamInvalid.
+    A number that can't be read becomes null, for `clean_bars` to judge, and so does the timestamp
+    of a candle whose start, or the close that it states, can't be read. An answer in which that
+    is every candle, and one for another symbol or interval, raise UpstreamInvalid.
     """
     candles: object = answer
     if isinstance(answer, dict):
@@ -79,19 +80,23 @@ def read_flag(value: object) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())
 
 
-def moments(values: Iterable[object]) -> list[datetime]:
-    """Every value as a moment; raises UpstreamInvalid on the first that is none."""
-    read = [read_moment(value) for value in values]
-    found = [moment for moment in read if moment is not None]
-    if len(found) < len(read):
-        raise UpstreamInvalid("a candle has no readable timestamp")
-    return found
+def within(candles: pl.DataFrame, *, start: datetime, end: datetime) -> pl.DataFrame:
+    """Those with `start <= timestamp < end`, and those whose timestamp could not be read."""
+    at = pl.col("timestamp")
+    return candles.filter(at.is_between(start, end, closed="left") | at.is_null())
+
+
+def refuse_unreadable(candles: pl.DataFrame) -> pl.DataFrame:
+    """`candles`, unless there are some and not one of them has a timestamp: UpstreamInvalid."""
+    if candles.height and candles["timestamp"].null_count() == candles.height:
+        raise UpstreamInvalid("not one candle has a readable timestamp")
+    return candles
 
 
 def _frame(candles: Sequence[Mapping[str, object]], symbol: str) -> pl.DataFrame:
     columns = {
         "symbol": [symbol] * len(candles),
-        "timestamp": moments(_first(candle, STARTS) for candle in candles),
+        "timestamp": [_starts_at(candle) for candle in candles],
         **{
             name: [read_number(_first(candle, NUMBERS[name])) for candle in candles]
             for name in VALUES
@@ -99,12 +104,18 @@ def _frame(candles: Sequence[Mapping[str, object]], symbol: str) -> pl.DataFrame
         "final": [read_flag(candle.get("final")) for candle in candles],
         "closes_at": [_closes_at(candle) for candle in candles],
     }
-    return pl.DataFrame(columns, schema=RAW_SCHEMA)
+    return refuse_unreadable(pl.DataFrame(columns, schema=RAW_SCHEMA))
+
+
+def _starts_at(candle: Mapping[str, object]) -> datetime | None:
+    """None without a readable start, or when nobody can say whether the candle has closed."""
+    if _first(candle, CLOSES) is not None and _closes_at(candle) is None:
+        return None
+    return read_moment(_first(candle, STARTS))
 
 
 def _closes_at(candle: Mapping[str, object]) -> datetime | None:
-    said = _first(candle, CLOSES)
-    return None if said is None else moments([said])[0]
+    return read_moment(_first(candle, CLOSES))
 
 
 def _first(candle: Mapping[str, object], names: Iterable[str]) -> object:

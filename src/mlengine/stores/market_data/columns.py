@@ -8,7 +8,14 @@ import polars as pl
 
 from mlengine.core.bars import MOMENT, RAW_SCHEMA, VALUES
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.candles import CLOSES, NUMBERS, STARTS, moments, read_flag
+from mlengine.stores.market_data.candles import (
+    CLOSES,
+    NUMBERS,
+    STARTS,
+    read_flag,
+    read_moment,
+    refuse_unreadable,
+)
 
 TICKERS = frozenset({"symbol", "ticker"})
 _FILE_STARTS = (*STARTS, "date")
@@ -17,9 +24,10 @@ _FILE_STARTS = (*STARTS, "date")
 def read_columns(table: pl.DataFrame, *, symbol: str, file_name: str) -> pl.DataFrame:
     """Candles from `table`, whose column names may be written in any case.
 
-    Without a column of symbols every row is `symbol`. Numbers that can't be read become null. A
-    missing column and a start that can't be read raise UpstreamInvalid. Other columns, an
-    adjusted close among them, are not looked at.
+    Without a column of symbols every row is `symbol`. Numbers that can't be read become null, and
+    so does the timestamp of a row whose start, or the close that it states, can't be read. A
+    missing column, and a file in which that is every row, raise UpstreamInvalid. Other columns,
+    an adjusted close among them, are not looked at.
     """
     columns = {column.name.casefold(): column for column in table.get_columns()}
     start = _needed(columns, _FILE_STARTS, file_name)
@@ -27,32 +35,35 @@ def read_columns(table: pl.DataFrame, *, symbol: str, file_name: str) -> pl.Data
     tickers = _first(columns, sorted(TICKERS))
     closes = _first(columns, CLOSES)
     final = columns.get("final")
-    return pl.DataFrame(
+    candles = pl.DataFrame(
         {
             "symbol": _repeated(symbol, table.height) if tickers is None else tickers,
-            "timestamp": utc_column(start),
+            "timestamp": _starts_at(start, closes),
             **values,
             "final": _repeated(None, table.height) if final is None else _flags(final),
-            "closes_at": _repeated(None, table.height) if closes is None else _said(closes),
+            "closes_at": _repeated(None, table.height) if closes is None else utc_column(closes),
         },
         schema_overrides=RAW_SCHEMA,
-    ).drop_nulls("symbol")
+    )
+    return refuse_unreadable(candles.drop_nulls("symbol"))
 
 
 def utc_column(column: pl.Series) -> pl.Series:
-    """A column of moments, of whatever type a file gave it, as UTC; raises UpstreamInvalid."""
+    """A column of moments, of whatever type a file gave it, as UTC; null what is no moment."""
     if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
         return column.dt.convert_time_zone("UTC").cast(MOMENT)
     if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
         return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return pl.Series(moments(column.to_list()), dtype=MOMENT)
+    return pl.Series([read_moment(value) for value in column.to_list()], dtype=MOMENT)
 
 
-def _said(column: pl.Series) -> pl.Series:
-    if column.dtype != pl.String:
-        return utc_column(column)
-    read = [None if not text else moments([text])[0] for text in column.to_list()]
-    return pl.Series(read, dtype=MOMENT)
+def _starts_at(starts: pl.Series, closes: pl.Series | None) -> pl.Series:
+    """Null without a readable start, or when nobody can say whether the bar has closed."""
+    read = utc_column(starts)
+    if closes is None:
+        return read
+    unsaid = closes.is_null() | (closes.cast(pl.String) == "")
+    return read.zip_with(utc_column(closes).is_not_null() | unsaid, pl.Series([None], dtype=MOMENT))
 
 
 def _numbers(column: pl.Series) -> pl.Series:

@@ -19,7 +19,9 @@ import polars as pl
 from mlengine.core.intervals import INTERVALS
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.frames import UnreadableFile, column_names, read_csv, read_parquet
+from mlengine.stores.market_data.candles import within
 from mlengine.stores.market_data.columns import TICKERS, read_columns
+from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 _SUFFIXES = (".parquet", ".csv")
 _Stamp = tuple[int, int]
@@ -44,8 +46,18 @@ class FilesMarketData:
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
 
+    def deadline(self) -> Deadline:
+        """None: nobody else has to answer."""
+        return NEVER
+
     def candles(
-        self, symbol: str, interval: str, *, start: datetime, end: datetime
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        start: datetime,
+        end: datetime,
+        deadline: Deadline | None = None,  # noqa: ARG002 - what is at hand needs no time
     ) -> pl.DataFrame:
         """The candles of `symbol` from every file that holds it; see MarketData.
 
@@ -58,7 +70,7 @@ class FilesMarketData:
             raise UnknownSymbol(symbol)
         whole = pl.concat(parts)
         _refuse_other_interval(whole["timestamp"], interval)
-        return whole.filter(pl.col("timestamp").is_between(start, end, closed="left"))
+        return within(whole, start=start, end=end)
 
     def _parts(self, symbol: str) -> list[pl.DataFrame | None]:
         listed = self._listed()

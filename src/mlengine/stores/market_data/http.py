@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta
 
 import orjson
@@ -11,7 +10,8 @@ import polars as pl
 from mlengine.core.bars import RAW_SCHEMA
 from mlengine.core.intervals import INTERVALS, rfc3339
 from mlengine.errors import UnknownSymbol, UpstreamInvalid
-from mlengine.stores.market_data.candles import parse_answer
+from mlengine.stores.market_data.candles import parse_answer, within
+from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.transport import Transport
 
 _BODY_LIMIT_BYTES = 64 * 2**20
@@ -43,16 +43,26 @@ class HttpMarketData:
         self._deadline_seconds = deadline_seconds
         self._page_size = page_size
 
+    def deadline(self) -> Deadline:
+        """`deadline_seconds` from now."""
+        return Deadline.within(self._deadline_seconds)
+
     def candles(
-        self, symbol: str, interval: str, *, start: datetime, end: datetime
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        start: datetime,
+        end: datetime,
+        deadline: Deadline | None = None,
     ) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`, as served; see MarketData."""
-        ends = time.monotonic() + self._deadline_seconds
+        ends = (deadline or self.deadline()).ends
         held = pl.DataFrame(schema=RAW_SCHEMA)
         since = start
         while True:
             page = self._page(symbol, interval, since, end, ends)
-            page = page.filter(pl.col("timestamp").is_between(start, end, closed="left"))
+            page = within(page, start=start, end=end)
             newest = _newest(page)
             had = _newest(held)
             held = pl.concat([held, _not_held(page, held)])

@@ -17,6 +17,7 @@ import polars as pl
 from mlengine.core.bars import MOMENT, RAW_SCHEMA
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.frames import UnreadableFile, read_csv
+from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 _SPLITS: tuple[float, ...] = (*range(2, 21), 3 / 2, 4 / 3, 5 / 2, 5 / 4)
 # A dividend paid on the day of the split moves the ratio as well, a split is known within this.
@@ -33,8 +34,18 @@ class SampleMarketData:
         self._lock = threading.Lock()
         self._bars: Mapping[str, pl.DataFrame] = {}
 
+    def deadline(self) -> Deadline:
+        """None: nobody else has to answer."""
+        return NEVER
+
     def candles(
-        self, symbol: str, interval: str, *, start: datetime, end: datetime
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        start: datetime,
+        end: datetime,
+        deadline: Deadline | None = None,  # noqa: ARG002 - what is at hand needs no time
     ) -> pl.DataFrame:
         """The daily candles of `symbol`; see MarketData."""
         if interval != "1d":

@@ -15,6 +15,7 @@ import requests
 import urllib3
 
 from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
+from mlengine.stores.market_data.timed_sockets import all_before, timed_session
 
 _CHUNK_BYTES = 65_536
 _LONGEST_WAIT_SECONDS = 3_600
@@ -70,9 +71,12 @@ class Transport:
         if limit <= 0:
             return Setback("no answer before the deadline")
         try:
-            with self._session().get(
-                self.url, params=query, timeout=limit, stream=True, allow_redirects=False
-            ) as response:
+            with (
+                all_before(ends),
+                self._session().get(
+                    self.url, params=query, timeout=limit, stream=True, allow_redirects=False
+                ) as response,
+            ):
                 return self._judge(response, ends)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return Setback("it did not answer in time")
@@ -104,7 +108,7 @@ class Transport:
 
     def _session(self) -> requests.Session:
         if not hasattr(self._own, "session"):
-            session = requests.Session()
+            session = timed_session()
             session.trust_env = False
             session.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
             self._own.session = session

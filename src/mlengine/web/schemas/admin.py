@@ -43,7 +43,7 @@ class TrainBody(OfModel):
         return data
 
 
-class StatusQuery(Schema):
+class StatusQuery(OfModel):
     run_id = RunId(load_default=None)
 
 

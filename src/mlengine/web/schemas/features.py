@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields
 
 from mlengine.web.requests import moment
-from mlengine.web.schemas.fields import AsOf, FeatureSetName, Symbol, WholeText
+from mlengine.web.schemas.fields import AsOf, FeatureSetName, OfModel, Symbol, WholeText
 
 if TYPE_CHECKING:
     from mlengine.services.features import FeatureTable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 5000
 
 
-class FeaturesQuery(Schema):
+class FeaturesQuery(OfModel):
     symbol = Symbol(required=True)
     limit = WholeText(1, MAX_ROWS, load_default=100)
     as_of = AsOf(moment, load_default=None)
@@ -34,6 +34,7 @@ class FeatureTableOut(Schema):
     interval = fields.String()
     feature_set = fields.Nested(FeatureSetOut)
     bars_hash = fields.String()
+    nulls = fields.Dict()
     features = fields.Method("rows")
 
     def rows(self, table: FeatureTable) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ class DriftQuery(OfModel):
     version = Version(load_default=None)
 
 
-class HistoryQuery(Schema):
+class HistoryQuery(OfModel):
     kind = EventKind(load_default=None)
     limit = WholeText(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
@@ -33,7 +33,7 @@ class FreshnessQuery(OfModel):
     """Only `model=`."""
 
 
-class LatencyQuery(Schema):
+class LatencyQuery(OfModel):
     """`window` is in seconds."""
 
     window = WholeText(1, 30 * _DAY, load_default=3600)

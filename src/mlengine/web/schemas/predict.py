@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from marshmallow import Schema, ValidationError, fields, post_dump, validates
 
@@ -34,14 +34,14 @@ class PredictQuery(OfModel):
 
 
 class BatchBody(OfModel):
-    """`symbols` are any text here: one that is no symbol is its own item's error."""
+    """`symbols` are anything here: what is no symbol is its own item's error."""
 
-    symbols = fields.List(fields.String(), required=True)
+    symbols = fields.List(fields.Raw(allow_none=True), required=True)
     as_of = AsOf(moment, load_default=None, allow_none=True)
     version = Version(load_default=None, allow_none=True)
 
     @validates("symbols")
-    def within_bounds(self, symbols: list[str], **_: Any) -> None:
+    def within_bounds(self, symbols: list[object], **_: Any) -> None:
         most = settings().max_batch_symbols
         if not 1 <= len(symbols) <= most:
             raise ValidationError(f"must hold 1 to {most} symbols")
@@ -107,7 +107,7 @@ PREDICTION_OUT = PredictionOut()
 class Asked:
     """The symbols of a batch; what is no symbol never reaches a service."""
 
-    symbols: tuple[str, ...]
+    symbols: tuple[object, ...]
 
     @property
     def valid(self) -> tuple[str, ...]:
@@ -119,8 +119,7 @@ class Asked:
         """The body of `/predict/batch`: `results` of the valid symbols, put back in order."""
         remaining = iter(results)
         items = [
-            _item(next(remaining)) if Symbol.pattern.fullmatch(each) else _refused(each)
-            for each in self.symbols
+            _item(next(remaining)) if _is_symbol(each) else _refused(each) for each in self.symbols
         ]
         succeeded = sum(item["status"] == "ok" for item in items)
         return {
@@ -134,8 +133,8 @@ class Asked:
         }
 
 
-def _is_symbol(text: str) -> bool:
-    return Symbol.pattern.fullmatch(text) is not None
+def _is_symbol(given: object) -> TypeGuard[str]:
+    return isinstance(given, str) and Symbol.pattern.fullmatch(given) is not None
 
 
 def _item(result: Prediction | FailedPrediction) -> dict[str, Any]:
@@ -145,11 +144,13 @@ def _item(result: Prediction | FailedPrediction) -> dict[str, Any]:
     return {"symbol": result.symbol, "status": "ok", **PREDICTION_OUT.dump(result)}
 
 
-def _refused(text: str) -> dict[str, Any]:
-    return _error(text[:_ECHOED_CHARACTERS], InvalidRequest.code, f"must be {Symbol.rule}")
+def _refused(given: object) -> dict[str, Any]:
+    """Text is echoed in part; what is no text is null."""
+    echo = given[:_ECHOED_CHARACTERS] if isinstance(given, str) else None
+    return _error(echo, InvalidRequest.code, f"must be {Symbol.rule}")
 
 
-def _error(symbol: str, code: str, detail: str) -> dict[str, Any]:
+def _error(symbol: str | None, code: str, detail: str) -> dict[str, Any]:
     return {"symbol": symbol, "status": "error", "error": {"code": code, "detail": detail}}
 
 

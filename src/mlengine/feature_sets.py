@@ -1,0 +1,78 @@
+"""All feature sets of the platform: the built-in ones and the user's own, by name.
+
+A user's own come from Python modules with a sequence `FEATURE_SETS`: those that installed
+packages name in the entry point group `mlengine.feature_sets`, and those of the setting
+`FEATURE_SETS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from mlengine.core.features import BUILTIN, FeatureSet
+from mlengine.errors import BadSetting
+
+GROUP = "mlengine.feature_sets"
+SETTING = "FEATURE_SETS"
+
+# What `/features?feature_set=` takes.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_EXPECTED = "a module that can be imported and has a sequence FEATURE_SETS"
+
+
+def feature_sets(modules: Sequence[str], *, wanted: str = "core") -> dict[str, FeatureSet]:
+    """The built-in sets, those of entry points and those of `modules`, by name.
+
+    Raises BadSetting, which names where a set comes from, for a module that can't be imported,
+    holds no feature sets, or holds another set under a name that is taken; and when there is no
+    set `wanted`.
+    """
+    found = dict(BUILTIN)
+    for variable, value, feature_set in [*_installed(), *_named(modules)]:
+        if not _NAME.fullmatch(feature_set.name):
+            raise BadSetting(
+                variable, value, f"a set named {_NAME.pattern}, not {feature_set.name!r}"
+            )
+        if found.setdefault(feature_set.name, feature_set).hash != feature_set.hash:
+            raise BadSetting(variable, value, f"one set named {feature_set.name!r}, not two")
+    if wanted not in found:
+        raise BadSetting("TRAIN_FEATURE_SET", wanted, f"one of {', '.join(sorted(found))}")
+    return found
+
+
+_Origin = tuple[str, str, FeatureSet]
+
+
+def _installed() -> Iterator[_Origin]:
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+        variable = f"{GROUP} {entry.name}"
+        for feature_set in _loaded(variable, entry.value, entry.load):
+            yield variable, entry.value, feature_set
+
+
+def _named(modules: Sequence[str]) -> Iterator[_Origin]:
+    for name in modules:
+        for feature_set in _loaded(SETTING, name, partial(importlib.import_module, name)):
+            yield SETTING, name, feature_set
+
+
+def _loaded(variable: str, value: str, load: Callable[[], object]) -> tuple[FeatureSet, ...]:
+    """What `load` brings: a module with the sequence, or the sequence itself.
+
+    A user's module is a stranger's code: whatever it raises is one line for the operator.
+    """
+    try:
+        loaded = load()
+        sets = tuple(loaded.FEATURE_SETS if isinstance(loaded, ModuleType) else loaded)  # type: ignore[arg-type]
+    except (Exception, SystemExit) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadSetting(variable, value, f"{_EXPECTED} ({said})") from None
+    for feature_set in sets:
+        if not isinstance(feature_set, FeatureSet):
+            raise BadSetting(variable, value, f"FeatureSet objects, not {feature_set!r:.64}")
+    return sets

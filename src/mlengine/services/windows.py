@@ -1,0 +1,132 @@
+"""The newest bars of any number of symbols, asked for side by side and in bounded time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+
+from mlengine.errors import InsufficientBars, MlengineError, UpstreamUnavailable
+from mlengine.services.bars import BarService
+from mlengine.stores.market_data.deadline import NEVER, Deadline
+
+Timer = Callable[[], float]
+
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Window:
+    """The newest bars of a symbol, oldest first, and the milliseconds that fetching took."""
+
+    bars: pl.DataFrame
+    milliseconds: float
+
+    @property
+    def bar_timestamp(self) -> datetime:
+        newest: datetime = self.bars["timestamp"][-1]
+        return newest
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What was asked for: full windows by symbol, and why the others have none."""
+
+    full: Mapping[str, Window]
+    refused: Mapping[str, MlengineError]
+
+
+def _new_threads() -> ThreadPoolExecutor:
+    """Starts no thread before there is work, and keeps each with its connections for the next."""
+    return ThreadPoolExecutor(_THREADS, "bars")
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The threads that ask for a batch, and how long the whole batch may take.
+
+    One for the whole process: a thread keeps its connections, and dies with the crew.
+    """
+
+    batch_seconds: float = 25.0
+    threads: ThreadPoolExecutor = field(default_factory=_new_threads, repr=False, compare=False)
+
+
+def fetch_windows(
+    bars: BarService,
+    symbols: Sequence[str],
+    *,
+    count: int,
+    as_of: datetime | None,
+    now: datetime,
+    timer: Timer,
+    crew: Crew,
+) -> Windows:
+    """The newest `count` bars of each distinct symbol; each refusal stands beside its symbol.
+
+    Several symbols share one deadline; what was not asked for by then is `upstream_unavailable`,
+    and so is the rest once the upstream could not be reached. No question outlives the answer.
+    """
+    alone = len(symbols) == 1
+    deadline = NEVER if alone else Deadline.within(crew.batch_seconds)
+    asking = _Asking(bars, count, as_of, now, timer, deadline)
+    found = [asking.ask(symbols[0])] if alone else _side_by_side(asking, symbols, crew)
+    outcomes = dict(zip(symbols, found, strict=True))
+    return Windows(
+        full={symbol: each for symbol, each in outcomes.items() if isinstance(each, Window)},
+        refused={
+            symbol: each for symbol, each in outcomes.items() if isinstance(each, MlengineError)
+        },
+    )
+
+
+def _side_by_side(
+    asking: _Asking, symbols: Sequence[str], crew: Crew
+) -> list[Window | MlengineError]:
+    """In the order of `symbols`; each question knows, for its log lines, whose request it is."""
+    futures = [crew.threads.submit(copy_context().run, asking.ask, symbol) for symbol in symbols]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+@dataclass
+class _Asking:
+    """One batch: what is the same for each of its questions, and the end of them all."""
+
+    bars: BarService
+    count: int
+    as_of: datetime | None
+    now: datetime
+    timer: Timer
+    deadline: Deadline
+    down: UpstreamUnavailable | None = None
+
+    def ask(self, symbol: str) -> Window | MlengineError:
+        """The window of `symbol`, or why it has none."""
+        if self.down:
+            return self.down
+        if self.deadline.left_seconds <= 0:
+            return UpstreamUnavailable("the time of the batch was over before it was asked")
+        try:
+            return self._window(symbol)
+        except UpstreamUnavailable as error:
+            self.down = error
+            return error
+        except MlengineError as error:
+            return error
+
+    def _window(self, symbol: str) -> Window:
+        started = self.timer()
+        frame = self.bars.history(
+            symbol, bars=self.count, as_of=self.as_of, now=self.now, deadline=self.deadline
+        ).frame
+        if frame.height < self.count:
+            raise InsufficientBars(symbol, needed=self.count, got=frame.height)
+        return Window(frame, (self.timer() - started) * 1e3)

@@ -1,0 +1,31 @@
+"""How long somebody waits: one moment that holds for every step of a question."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A moment of `time.monotonic`; the default never comes."""
+
+    ends: float = math.inf
+
+    @classmethod
+    def within(cls, seconds: float) -> Deadline:
+        """So many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def left_seconds(self) -> float:
+        """Not above zero once it is over."""
+        return self.ends - time.monotonic()
+
+    def or_sooner(self, other: Deadline) -> Deadline:
+        """Whichever of the two comes first."""
+        return self if self.ends <= other.ends else other
+
+
+NEVER = Deadline()

@@ -1,0 +1,104 @@
+"""HTTP whose every byte, those of the status line and the headers too, comes before a deadline.
+
+A time-out of `requests` holds for one read of the socket; a service that sends its headers byte
+by byte keeps it and never ends.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, cast
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_ENDS: ContextVar[float] = ContextVar("ends", default=float("inf"))
+
+
+@contextmanager
+def all_before(ends: float) -> Iterator[None]:
+    """Reads of this thread raise TimeoutError from `ends` (of `time.monotonic`) on."""
+    token = _ENDS.set(ends)
+    try:
+        yield
+    finally:
+        _ENDS.reset(token)
+
+
+def timed_session() -> requests.Session:
+    """A session that keeps to `all_before`."""
+    session = requests.Session()
+    session.mount("http://", _Adapter())
+    session.mount("https://", _Adapter())
+    return session
+
+
+class _Reader(io.RawIOBase):
+    """What a socket receives, each read within its time-out and the deadline."""
+
+    def __init__(self, received: io.RawIOBase, connection: socket.socket) -> None:
+        self._received = received
+        self._connection = connection
+        self._timeout_seconds = cast("float", connection.gettimeout())
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        left = _ENDS.get() - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(min(self._timeout_seconds, left))
+        return self._received.readinto(buffer)
+
+    def close(self) -> None:
+        self._received.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(
+        self,
+        sock: socket.socket,
+        debuglevel: int = 0,
+        method: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
+        received = self.fp.detach()
+        self.fp = io.BufferedReader(_Reader(received, sock))
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: object
+    ) -> None:
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}

@@ -1,0 +1,30 @@
+"""The folders of a model line by their names alone; loads nothing, so that any process may look."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
+STAGING = ".staging-"
+
+
+def published(directory: Path) -> list[str]:
+    """Published versions in numeric order."""
+    if not directory.is_dir():
+        return []
+    found = [entry.name for entry in directory.iterdir() if VERSION.match(entry.name)]
+    return sorted(found, key=lambda version: int(version[1:]))
+
+
+def staged(directory: Path) -> frozenset[str]:
+    """The ids of the runs that have a half-written folder."""
+    return frozenset(path.name.removeprefix(STAGING) for path in directory.glob(f"{STAGING}*"))
+
+
+def discard(directory: Path, run_ids: Collection[str]) -> None:
+    """Remove the half-written folders of runs that are no more; what resists stays."""
+    for run_id in run_ids:
+        shutil.rmtree(directory / f"{STAGING}{run_id}", ignore_errors=True)

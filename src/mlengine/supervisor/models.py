@@ -1,0 +1,44 @@
+"""What the supervisor sees of the models: names of files and folders, no contents."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlengine.config import Settings
+from mlengine.stores.versions import published
+from mlengine.supervisor.addresses import example_request
+
+
+@dataclass(frozen=True)
+class Models:
+    settings: Settings
+
+    @property
+    def directory(self) -> Path:
+        return self.settings.artifacts_dir / "models" / "main"
+
+    def is_active(self) -> bool:
+        return (self.directory / "ACTIVE").exists()
+
+    def wants_first_training(self) -> bool:
+        """Whether nothing serves, and a training could change that or is the first of all."""
+        if self.is_active():
+            return False
+        return self.settings.train_activate != "never" or not published(self.directory)
+
+    def how_to_predict(self) -> str:
+        """One line: the request that is answered now, or what is missing for it."""
+        if self.is_active():
+            return f"ready: curl '{example_request(self.settings)}'"
+        versions = published(self.directory)
+        if not versions:
+            return "no model was published; to train one: make train"
+        python = os.path.relpath(sys.executable)
+        python = sys.executable if python.startswith("..") else python
+        return (
+            f"no model is active (TRAIN_ACTIVATE={self.settings.train_activate}); to serve the "
+            f"newest: {python} -m flask --app wsgi models activate {versions[-1]}"
+        )

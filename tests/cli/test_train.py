@@ -1,0 +1,156 @@
+"""`flask train`: whom it joins, and what it shows meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskCliRunner
+from tests.platforms import make_engine, settings
+from tests.queue_process import QueueProcess
+
+from mlengine.app import create_app
+from mlengine.bootstrap import Engine
+from mlengine.cli.train import Bar, Lines, Nothing
+from mlengine.core.progress import Progress
+from mlengine.core.run import Run
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+QUEUED = Run(
+    run_id="one", seq=1, state="queued", spec="{}", actor="ops", request_id=None, queued_at=NOW
+)
+FITTING = replace(QUEUED, state="running", progress=Progress(stage="fit", percent=50.0))
+FOLDING = replace(
+    QUEUED, state="running", progress=Progress(stage="folds", percent=20.4, fold=2, folds=5)
+)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with QueueProcess() as queue:
+        yield make_engine(tmp_path, models=0, REDIS_URL=queue.url)
+
+
+@pytest.fixture
+def runner(engine: Engine, tmp_path: Path) -> FlaskCliRunner:
+    return create_app(settings(tmp_path), engine=engine).test_cli_runner()
+
+
+@contextmanager
+def ending(engine: Engine, state: str, *, besides: str = "") -> Iterator[list[str]]:
+    """A worker's stand-in: lets each run end like this as soon as it is there, but for one."""
+    store, ended, over = engine.runs.runs, [], threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.05):
+            for run_id in store.live() - {besides}:
+                now = datetime.now(UTC)
+                store.start(run_id, now=now, lease_seconds=30)
+                ended.append(run_id)
+                version = "v1" if state == "succeeded" else None
+                store.finish(run_id, state=state, now=now, version=version, error=None)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        yield ended
+    finally:
+        over.set()
+        worker.join()
+
+
+def test_a_run_that_is_waited_for_ends_the_command(engine: Engine, runner: FlaskCliRunner) -> None:
+    with ending(engine, "succeeded") as ended:
+        result = runner.invoke(args=["train", "--wait"])
+    assert (result.exit_code, result.stdout) == (0, f"run {ended[0]} succeeded: v1\n")
+    assert "waiting for a worker" in result.stderr
+
+
+def test_a_run_that_fails_is_exit_code_one_with_its_reason(
+    engine: Engine, runner: FlaskCliRunner
+) -> None:
+    with ending(engine, "failed") as ended:
+        result = runner.invoke(args=["train", "--wait"])
+    assert result.exit_code == 1
+    assert result.stdout == f"run {ended[0]} failed: no reason was recorded\n"
+
+
+def test_the_first_training_joins_the_live_run(engine: Engine, runner: FlaskCliRunner) -> None:
+    asked = runner.invoke(args=["train"]).stdout
+    joined = runner.invoke(args=["train", "--first"])
+    assert (joined.exit_code, joined.stdout) == (0, asked)
+    assert "is queued" in asked
+
+
+def test_the_first_training_asks_anew_when_the_joined_run_is_lost(
+    engine: Engine, runner: FlaskCliRunner
+) -> None:
+    runs, now = engine.runs.runs, datetime.now(UTC)
+    runs.claim("dying", spec="{}", actor="ops", request_id=None, now=now)
+    runs.start("dying", now=now, lease_seconds=1)
+    with ending(engine, "succeeded", besides="dying") as ended:
+        result = runner.invoke(args=["train", "--first", "--wait"])
+    assert len(ended) == 1
+    assert result.stdout == f"run {ended[0]} succeeded: v1\n"
+    assert engine.runs.get("dying", now=now).state == "lost"
+
+
+def test_the_first_training_asks_anew_at_once_after_an_abandoned_run(
+    engine: Engine, runner: FlaskCliRunner
+) -> None:
+    engine.runs.runs.claim("dead", spec="{}", actor="ops", request_id=None, now=NOW)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    engine.runs.runs.start("dead", now=later, lease_seconds=30)
+    engine.runs.abandon_all(now=datetime.now(UTC))
+    result = runner.invoke(args=["train", "--first"])
+    assert "is queued" in result.stdout
+    assert "dead" not in result.stdout
+
+
+def test_json_shows_nothing_on_the_way(engine: Engine, runner: FlaskCliRunner) -> None:
+    with ending(engine, "succeeded"):
+        result = runner.invoke(args=["train", "--wait", "--json"])
+    assert result.stderr == ""
+    assert '"succeeded"' in result.stdout
+
+
+def test_a_line_is_printed_whenever_the_stage_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    for run in (QUEUED, QUEUED, FOLDING, FITTING, FITTING):
+        lines.show(run)
+    lines.end(FITTING)
+    assert capsys.readouterr().err.splitlines() == [
+        "training:   0 %  waiting for a worker",
+        "training:  20 %  folds 2 of 5",
+        "training:  50 %  fit",
+    ]
+
+
+def test_a_bar_is_drawn_in_place_and_left_full_or_where_it_stopped(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bar = Bar()
+    bar.show(FITTING)
+    half, full = "#" * 15 + "-" * 15, "#" * 30
+    assert _drawn(capsys) == f"\rtraining [{half}]  50 %  fit"
+    bar.end(replace(FITTING, state="succeeded"))
+    assert _drawn(capsys) == f"\rtraining [{full}] 100 %\n"
+    bar.end(replace(FITTING, state="failed"))
+    assert _drawn(capsys) == "\n"
+
+
+def test_nothing_is_shown_where_json_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = Nothing()
+    nothing.show(FITTING)
+    nothing.end(FITTING)
+    assert capsys.readouterr() == ("", "")
+
+
+def _drawn(capsys: pytest.CaptureFixture[str]) -> str:
+    """Without the code that clears the line, which only a terminal gets."""
+    return capsys.readouterr().err.replace("\x1b[K", "")

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.databases import NOW, new_database, opened
+from tests.platforms import settings
+
+from mlengine.bootstrap import default_spec
+from mlengine.errors import RunNotFound
+from mlengine.services.runs import RunService
+from mlengine.stores.job_queue import JobQueue
+from mlengine.stores.runs import RunStore
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[RunService]:
+    with opened(new_database(tmp_path / "audit.db")) as engine:
+        queue = JobQueue(lambda: "unix:///nonexistent/queue.sock")
+        yield RunService(RunStore(engine), queue, default_spec(settings(tmp_path)))
+
+
+def claim(service: RunService, *, started: bool) -> None:
+    service.runs.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
+    if started:
+        service.runs.start("one", now=NOW, lease_seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("started", "died", "state"),
+    [
+        (True, True, "failed"),
+        (True, False, "running"),
+        (False, False, "failed"),
+        (False, True, "failed"),
+    ],
+)
+def test_a_run_ends_with_its_job_unless_another_process_may_have_it(
+    service: RunService, started: bool, died: bool, state: str
+) -> None:
+    claim(service, started=started)
+    service.settle("one", died=died, now=NOW)
+    run = service.get("one", now=NOW)
+    assert run.state == state
+    assert (run.error is None) == (state == "running")
+    if started and died:
+        assert run.error == "the training process died"
+
+
+def test_a_run_that_has_ended_by_itself_is_left_as_it_stands(service: RunService) -> None:
+    claim(service, started=True)
+    service.runs.finish("one", state="succeeded", now=NOW, version="v1")
+    service.settle("one", died=True, now=NOW)
+    assert service.get("one", now=NOW).state == "succeeded"
+    with pytest.raises(RunNotFound):
+        service.settle("two", died=True, now=NOW)
+
+
+def test_the_runs_of_a_stopped_platform_are_lost_at_once(
+    service: RunService, caplog: pytest.LogCaptureFixture
+) -> None:
+    claim(service, started=True)
+    service.abandon_all(now=NOW)
+    assert service.get("one", now=NOW).state == "lost"
+    service.abandon_all(now=NOW)
+    assert [record.message for record in caplog.records] == ["runs of a stopped platform are lost"]
