@@ -91,10 +91,16 @@ def test_parts_come_before_what_needs_them():
     assert names == [["a", "c"], ["b"]]
 
 
-def test_a_part_is_spent_after_the_last_stage_that_needs_it():
-    parts = {"a": pl.col("close") * 3.0, "b": pl.col("a") + 1.0, "c": pl.col("b") + pl.col("open")}
-    made = a_set(feature(expr=pl.col("c") * pl.col("close")), parts=parts)
-    assert made.spent == ((), ("a",), ("b",))
+def test_a_frugal_evaluation_drops_parts_only_after_their_last_use():
+    for each in BUILTIN.values():
+        known = {"timestamp", "open", "high", "low", "close", "volume"}
+        dropped: set[str] = set()
+        for stage, spent in each.frugal_stages:
+            assert {name for expr in stage for name in expr.meta.root_names()} <= known
+            known = (known | {expr.meta.output_name() for expr in stage}) - set(spent)
+            dropped |= set(spent)
+        assert set(each.names) <= known
+        assert len(dropped) > len(each.parts) / 2
 
 
 def test_a_set_without_parts_computes():

@@ -11,7 +11,7 @@ from mlengine.core.features.spec import BAR_COLUMNS, FeatureSet
 
 KEYS = ("symbol", "timestamp")
 # Rows evaluated at once by one thread: bounds the memory that the parts take, changes no bit.
-CHUNK_ROWS = 16_384
+CHUNK_ROWS = 32_768
 FEW_ROWS = 1_024
 
 _FULL = "full window"
@@ -78,15 +78,19 @@ def _plans(ordered: pl.LazyFrame, feature_set: FeatureSet, *, rows: int) -> list
 
 
 def _plan(chunk: pl.LazyFrame, feature_set: FeatureSet, *, frugal: bool) -> pl.LazyFrame:
-    """The stages one after the other, in one thread; frugal ones forget what is spent."""
+    """The stages one after the other, in one thread; where memory counts, spent parts go."""
     symbol, values = pl.col("symbol"), pl.col(BAR_COLUMNS)
     whole = (symbol == symbol.shift(feature_set.window_bars - 1)).fill_null(value=False)
     known = pl.when(values.is_finite()).then(values).otherwise(NAN)
     plan = chunk.with_columns_seq(whole.alias(_FULL), known)
-    for stage, spent in zip(feature_set.stages, feature_set.spent, strict=True):
+    if not frugal:
+        for stage in feature_set.stages:
+            plan = plan.with_columns_seq(stage)
+        return plan.select_seq(*KEYS, _FULL, *feature_set.selection)
+    for stage, spent in feature_set.frugal_stages:
         plan = plan.with_columns_seq(stage)
-        plan = plan.drop(spent) if frugal and spent else plan
-    return plan.select_seq(*KEYS, _FULL, *feature_set.selection)
+        plan = plan.drop(spent) if spent else plan
+    return plan.select_seq(*KEYS, _FULL, *feature_set.names)
 
 
 def _null_where_unknown(chunks: list[pl.DataFrame]) -> list[pl.DataFrame]:

@@ -11,6 +11,7 @@ from functools import cached_property
 import polars as pl
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
+ENOUGH_TO_DROP = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,29 +83,48 @@ class FeatureSet:
         Shallow stages of named columns, since Polars' planner takes time with the square of an
         expression's depth: 200 ms for six deviations written as single expressions.
         """
-        waiting, stages = dict(self.parts), []
-        while waiting:
-            ready = [name for name, part in waiting.items() if not _needs(part) & waiting.keys()]
-            if not ready:
-                raise ValueError(f"parts need each other: {', '.join(sorted(waiting))}")
-            stages.append(tuple(waiting.pop(name).alias(name) for name in ready))
-        return tuple(stages)
+        return tuple(
+            tuple(expr.alias(name) for name, expr in stage.items()) for stage in _staged(self.parts)
+        )
 
     @cached_property
-    def spent(self) -> tuple[tuple[str, ...], ...]:
-        """For each stage the parts that nothing needs after it."""
-        needed = {name for feature in self.features for name in _needs(feature.expr)}
-        dropped = []
-        for stage in reversed(self.stages):
-            here = {name for part in stage for name in (part.meta.output_name(), *_needs(part))}
-            dropped.append(tuple(sorted((here & self.parts.keys()) - needed)))
+    def frugal_stages(self) -> tuple[tuple[tuple[pl.Expr, ...], tuple[str, ...]], ...]:
+        """Parts and features as soon as they can be made, and which parts may then be dropped."""
+        features = {each.name: each.expr.cast(pl.Float64) for each in self.features}
+        staged = _staged({**self.parts, **features})
+        spent, needed = [], set(self.names)
+        for stage in reversed(staged):
+            here = {*stage, *(name for expr in stage.values() for name in _needs(expr))}
+            spent.append(tuple(sorted((here & self.parts.keys()) - needed)))
             needed |= here
-        return tuple(reversed(dropped))
+        made = [tuple(expr.alias(name) for name, expr in stage.items()) for stage in staged]
+        return tuple(zip(made, _gathered(spent[::-1]), strict=True))
 
     @cached_property
     def selection(self) -> tuple[pl.Expr, ...]:
         """The features under their names, over bars and parts; counts and flags as numbers."""
         return tuple(feature.expr.cast(pl.Float64).alias(feature.name) for feature in self.features)
+
+
+def _staged(columns: Mapping[str, pl.Expr]) -> list[dict[str, pl.Expr]]:
+    """Columns in stages, each of which finds what it needs; raises ValueError on a circle."""
+    waiting, stages = dict(columns), []
+    while waiting:
+        ready = [name for name, expr in waiting.items() if not _needs(expr) & waiting.keys()]
+        if not ready:
+            raise ValueError(f"parts need each other: {', '.join(sorted(waiting))}")
+        stages.append({name: waiting.pop(name) for name in ready})
+    return stages
+
+
+def _gathered(spent: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The same names in fewer, larger drops: a planner takes time for each."""
+    gathered, pending = [], list[str]()
+    for names in spent:
+        pending += names
+        gathered.append(tuple(pending) if len(pending) >= ENOUGH_TO_DROP else ())
+        pending = [] if gathered[-1] else pending
+    return gathered
 
 
 def _needs(part: pl.Expr) -> set[str]:
