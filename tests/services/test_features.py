@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.core.features.planted import OTHERS
 from tests.factories import START, random_bars
 from tests.platforms import NOW, ROWS, make_engine, window
 
@@ -97,3 +99,10 @@ def test_what_is_unknown_is_refused(engine: Engine) -> None:
         engine.features.table("NONE", limit=1, as_of=None, feature_set=None, now=NOW)
     with pytest.raises(InvalidRequest, match="known are alpha158, core"):
         engine.features.table("AAA", limit=1, as_of=None, feature_set="other", now=NOW)
+
+
+def test_a_set_that_panics_is_an_ordinary_error(engine: Engine) -> None:
+    _, panicking = OTHERS["a kernel that is given nulls"]
+    service = dataclasses.replace(engine.features, feature_sets={"planted": panicking})
+    with pytest.raises(RuntimeError, match="'planted' panics"):
+        service.table("AAA", limit=1, as_of=None, feature_set="planted", now=NOW)

@@ -61,7 +61,7 @@ class FeatureService:
             first = self.bars.final_moment(symbol, bar=window, now=now)
             raise InsufficientBars(symbol, window, bars.height, first_possible=first)
         rows = min(limit, bars.height - window + 1)
-        table = latest(bars, chosen, rows=rows).drop("symbol")
+        table = _evaluated(bars, chosen, rows).drop("symbol")
         return FeatureTable(
             symbol, self.bars.interval, FeatureSetRef.of(chosen), bars_hash(bars), table
         )
@@ -89,3 +89,11 @@ class FeatureService:
             known = ", ".join(sorted(self.feature_sets))
             raise InvalidRequest({"feature_set": [f"unknown; known are {known}"]})
         return chosen
+
+
+def _evaluated(bars: pl.DataFrame, feature_set: FeatureSet, rows: int) -> pl.DataFrame:
+    """The newest rows; a kernel that panics, which no handler would catch, is an ordinary error."""
+    try:
+        return latest(bars, feature_set, rows=rows)
+    except pl.exceptions.PanicException as panic:
+        raise RuntimeError(f"feature set {feature_set.name!r} panics") from panic
