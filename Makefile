@@ -27,7 +27,7 @@ train: ## one training on the running platform, or with a worker of its own
 	@exec $(BIN)/python -m mlengine train
 
 test: install ## the whole test suite, with the branch coverage that it must reach
-	@$(BIN)/python -m pytest -m "not soak" --cov --cov-report=
+	@$(BIN)/python -m pytest -m "not soak" -n 2 --cov --cov-report=
 	@$(BIN)/python scripts/branch_coverage.py
 
 sure: install ## everything that must hold: format, lint, types, layers, tests
@@ -35,7 +35,7 @@ sure: install ## everything that must hold: format, lint, types, layers, tests
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy src
 	$(BIN)/lint-imports --config setup.cfg
-	$(BIN)/python -m pytest -m "not soak" --cov
+	$(BIN)/python -m pytest -m "not soak" -n 2 --cov
 	$(BIN)/python scripts/branch_coverage.py
 
 soak: install ## the tests that run for minutes

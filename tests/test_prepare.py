@@ -75,11 +75,11 @@ def test_only_a_supervisor_and_no_mere_migration_writes_runs_off(
 @pytest.mark.parametrize(
     ("command", "variable", "value", "said"),
     [
-        ("up", "TRAIN_FEATURE_SET", "nobodys", "'nobodys': expected one of core"),
-        ("up", "FEATURE_SETS", "broken", "'broken': expected importable modules"),
+        ("up", "TRAIN_FEATURE_SET", "nobodys", "'nobodys': expected one of alpha158, core"),
+        ("up", "FEATURE_SETS", "broken", "'broken': expected a module that can be imported"),
         ("up", "REDIS_URL", "http://u:s3cret@h", "'http://…': expected a redis://"),
-        ("web", "FEATURE_SETS", "no_such_module", "'no_such_module': expected importable"),
-        ("worker", "TRAIN_FEATURE_SET", "nobodys", "'nobodys': expected one of core"),
+        ("web", "FEATURE_SETS", "no_such_module", "'no_such_module': expected a module"),
+        ("worker", "TRAIN_FEATURE_SET", "nobodys", "'nobodys': expected one of alpha158, core"),
     ],
 )
 def test_a_bad_setting_is_one_line_before_anything_starts(
