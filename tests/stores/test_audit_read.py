@@ -142,4 +142,3 @@ def test_the_last_bar_of_each_symbol_is_known(store):
         "AAA": window_of("AAA", day=4)["timestamp"][-1],
         "BBB": window_of("BBB")["timestamp"][-1],
     }
-    assert store.symbols_seen() == ["AAA", "BBB", "CCC"]

@@ -122,12 +122,6 @@ class AuditReader:
         with reading(self.engine) as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def symbols_seen(self) -> list[str]:
-        """The symbols that a prediction was answered for."""
-        query = select(feature_vectors.c.symbol).distinct().order_by(feature_vectors.c.symbol)
-        with reading(self.engine) as connection:
-            return list(connection.scalars(query))
-
 
 def _rows() -> Select[tuple[object, ...]]:
     vector = feature_vectors.c
