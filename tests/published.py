@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from mlengine.core.evaluation import Bootstrap, SignRule, Verdict
 from mlengine.core.features import CORE, FeatureSet
 from mlengine.core.gate import Decision
 from mlengine.core.manifest import (
@@ -23,10 +24,27 @@ from mlengine.core.manifest import (
     SplitEntry,
 )
 from mlengine.core.model import Recipe, Sample, fit
+from mlengine.core.train_spec import TrainSpec
 from mlengine.stores import frames
 from mlengine.stores.registry import Registry
 
 CREATED = datetime(2021, 1, 1, tzinfo=UTC)
+SPEC = TrainSpec(
+    symbols=("AAA",),
+    lookback=0,
+    test_size=0.2,
+    seed=1,
+    folds=0,
+    horizon_bars=5,
+    embargo_bars=0,
+    objective="direction",
+    feature_set="core",
+    activate="always",
+    refit="none",
+    label_delay_bars=0,
+    interval="1d",
+)
+SIGN_RULE = SignRule(1, 5.0, 0.0, 0.0, 0.0, -0.01, 0.01, 0.0)
 TRAINED_THROUGH = datetime(2020, 9, 1, tzinfo=UTC)
 
 
@@ -54,6 +72,8 @@ def draft(feature_set: FeatureSet = CORE, *, run_id: str = "run", **changed: obj
         run_id=run_id,
         actor="test",
         created_at=CREATED,
+        as_of=CREATED,
+        spec=SPEC,
         objective="direction",
         horizon_bars=5,
         label_delay_bars=0,
@@ -87,6 +107,11 @@ def draft(feature_set: FeatureSet = CORE, *, run_id: str = "run", **changed: obj
         split=SplitEntry(0.2, 0, part, part, part, 0, 0),
         folds=(),
         metrics={},
+        calibration=None,
+        sign_rule=SIGN_RULE,
+        bootstrap=Bootstrap(20, 1000, 1, 0.95),
+        verdict=Verdict("no_edge", "auc", 0.5, 0.5, 0.45, 0.55),
+        holdout_reused_by=0,
         base_rate=0.5,
         zero_share=0.0,
         served="candidate",

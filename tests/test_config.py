@@ -16,8 +16,8 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
     settings = Settings.from_env({})
 
     assert settings.env == "development"
-    assert settings.train_symbols == ("AAPL", "GOOG", "IBM", "MSFT")
-    assert settings.train_lookback == 2520
+    assert settings.train.symbols == ("AAPL", "GOOG", "IBM", "MSFT")
+    assert settings.train.lookback == 2520
     assert settings.port == 8000
     assert settings.host == "127.0.0.1"
     assert settings.market_data_kind == "sample"

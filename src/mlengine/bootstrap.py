@@ -17,7 +17,6 @@ from uuid import uuid4
 
 from mlengine import __version__
 from mlengine.config import Settings
-from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import AuditUnavailable
 from mlengine.services.history import reconcile
 from mlengine.services.runs import RunService
@@ -98,7 +97,7 @@ def build_control(settings: Settings) -> Control:
     engine = database.open_database(settings.audit_database_url)
     return Control(
         settings.audit_database_url,
-        runs=RunService(RunStore(engine), _queue(settings), default_spec(settings)),
+        runs=RunService(RunStore(engine), _queue(settings), settings.train),
         events=EventStore(engine),
         active=ActiveFile(_models(settings) / "ACTIVE"),
     )
@@ -132,7 +131,7 @@ def build_engine(settings: Settings) -> Engine:
         active=control.active,
         checks=cellar.checks,
         bars=bars,
-        features=FeatureService(bars, sets, settings.train_feature_set),
+        features=FeatureService(bars, sets, settings.train.feature_set),
         predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
         training=TrainingService(runs, events, fitter, registry, model_service, _now),
         models=model_service,
@@ -183,36 +182,17 @@ def _open_cellar(settings: Settings, control: Control) -> _Cellar:
     )
 
 
-def default_spec(settings: Settings) -> TrainSpec:
-    """The recipe that the settings describe."""
-    return TrainSpec(
-        symbols=settings.train_symbols,
-        lookback=settings.train_lookback,
-        test_size=settings.train_test_size,
-        seed=settings.train_random_state,
-        folds=settings.train_cv_folds,
-        horizon_bars=settings.train_horizon,
-        embargo_bars=settings.train_embargo,
-        objective=settings.train_objective,
-        feature_set=settings.train_feature_set,
-        activate=settings.train_activate,
-        refit=settings.train_refit,
-        label_delay_bars=settings.train_label_delay,
-        interval=settings.market_data_interval,
-    )
-
-
 def check_feature_sets(settings: Settings) -> None:
     """Raises BadSetting for what `build_engine` would refuse; the defaults need no look."""
     own = settings.feature_sets or entry_points(group=FEATURE_SETS_GROUP)
-    if own or settings.train_feature_set != _BUILT_IN:
+    if own or settings.train.feature_set != _BUILT_IN:
         _feature_sets(settings)
 
 
 def _feature_sets(settings: Settings) -> dict[str, FeatureSet]:
     from mlengine.feature_sets import feature_sets  # noqa: PLC0415 - heavy
 
-    return feature_sets(settings.feature_sets, wanted=settings.train_feature_set)
+    return feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
 
 
 def _models(settings: Settings) -> Path:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlengine.core.intervals import INTERVALS
+from mlengine.core.train_spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
 from mlengine.errors import BadSetting
+from mlengine.setting_reader import Reader
 
-POLICIES = ("always", "if_better", "if_not_worse", "never")
 PROFILES = ("development", "staging", "production")
 _PRODUCTION_KEY_LENGTH = 32
 _SYMBOL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}$")
@@ -39,18 +40,7 @@ class Settings:
     market_data_retry_backoff_seconds: float
     market_data_deadline_seconds: float
     market_data_cache_seconds: float
-    train_symbols: tuple[str, ...]
-    train_lookback: int
-    train_test_size: float
-    train_random_state: int
-    train_cv_folds: int
-    train_horizon: int
-    train_embargo: int
-    train_objective: str
-    train_feature_set: str
-    train_activate: str
-    train_refit: str
-    train_label_delay: int
+    train: TrainSpec
     rate_limit_requests: int
     rate_limit_window_seconds: int
     trusted_proxy_count: int
@@ -80,7 +70,7 @@ class Settings:
 
         Raises BadSetting, which names the variable and the value.
         """
-        read = _Reader(environ)
+        read = Reader(environ)
         env = read.choice("ENV", "development", PROFILES)
         artifacts = Path(read.text("ARTIFACTS_DIR", "artifacts")).absolute()
         settings = cls(
@@ -90,7 +80,7 @@ class Settings:
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
             redis_url=_redis_url(read),
             market_data_base_url=_base_url(read),
-            market_data_dir=_optional_path(read, "MARKET_DATA_DIR"),
+            market_data_dir=read.path("MARKET_DATA_DIR"),
             market_data_interval=read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS)),
             market_data_timeout_seconds=read.seconds("MARKET_DATA_TIMEOUT_SECONDS", 5.0),
             market_data_retry_attempts=read.whole("MARKET_DATA_RETRY_ATTEMPTS", 3, 0, 20),
@@ -99,18 +89,7 @@ class Settings:
             ),
             market_data_deadline_seconds=read.seconds("MARKET_DATA_DEADLINE_SECONDS", 15.0),
             market_data_cache_seconds=read.seconds("MARKET_DATA_CACHE_SECONDS", 5.0, zero=True),
-            train_symbols=_symbols(read),
-            train_lookback=read.whole("TRAIN_LOOKBACK", 2520, 0),
-            train_test_size=read.share("TRAIN_TEST_SIZE", 0.2),
-            train_random_state=read.whole("TRAIN_RANDOM_STATE", 42, 0, 2**31 - 1),
-            train_cv_folds=read.whole("TRAIN_CV_FOLDS", 5, 0, 50),
-            train_horizon=read.whole("TRAIN_HORIZON", 5, 1, 1000),
-            train_embargo=read.whole("TRAIN_EMBARGO", 0, 0, 10_000),
-            train_objective=read.choice("TRAIN_OBJECTIVE", "direction", ("direction", "return")),
-            train_feature_set=read.text("TRAIN_FEATURE_SET", "core"),
-            train_activate=read.choice("TRAIN_ACTIVATE", "if_better", POLICIES),
-            train_refit=read.choice("TRAIN_REFIT", "none", ("none", "full")),
-            train_label_delay=read.whole("TRAIN_LABEL_DELAY", 0, 0, 1),
+            train=_train(read),
             rate_limit_requests=read.whole("RATE_LIMIT_REQUESTS", 600, 0),
             rate_limit_window_seconds=read.whole("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
             trusted_proxy_count=read.whole("TRUSTED_PROXY_COUNT", 0, 0, 10),
@@ -143,71 +122,7 @@ def environment_for_child(extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **extra}
 
 
-@dataclass(frozen=True)
-class _Reader:
-    environ: Mapping[str, str]
-
-    def optional(self, name: str) -> str | None:
-        return self.environ.get(name, "").strip() or None
-
-    def text(self, name: str, default: str) -> str:
-        return self.optional(name) or default
-
-    def choice(
-        self, name: str, default: str, allowed: tuple[str, ...], fold: Callable[[str], str] = str
-    ) -> str:
-        value = fold(self.text(name, default))
-        if value not in allowed:
-            raise BadSetting(name, value, f"one of {', '.join(allowed)}")
-        return value
-
-    def whole(self, name: str, default: int, low: int, high: int | None = None) -> int:
-        raw = self.text(name, str(default))
-        limits = f"a whole number from {low}" + (f" to {high}" if high is not None else " on")
-        if not re.fullmatch(r"-?[0-9]{1,18}", raw):
-            raise BadSetting(name, raw, limits)
-        value = int(raw)
-        if value < low or (high is not None and value > high):
-            raise BadSetting(name, raw, limits)
-        return value
-
-    def number(self, name: str, default: float, expected: str) -> float:
-        raw = self.text(name, str(default))
-        try:
-            return float(raw)
-        except ValueError:
-            raise BadSetting(name, raw, expected) from None
-
-    def seconds(self, name: str, default: float, *, zero: bool = False) -> float:
-        expected = f"seconds, {'zero or more' if zero else 'more than zero'}, at most 86400"
-        value = self.number(name, default, expected)
-        if not 0 <= value <= 86_400 or (value == 0 and not zero):
-            raise BadSetting(name, self.text(name, ""), expected)
-        return value
-
-    def share(self, name: str, default: float) -> float:
-        expected = "a share between 0.05 and 0.5"
-        value = self.number(name, default, expected)
-        if not 0.05 <= value <= 0.5:
-            raise BadSetting(name, self.text(name, ""), expected)
-        return value
-
-    def flag(self, name: str, default: bool) -> bool:
-        value = self.text(name, str(default)).lower()
-        if value in ("1", "true", "yes", "on"):
-            return True
-        if value in ("0", "false", "no", "off"):
-            return False
-        raise BadSetting(name, value, "true or false")
-
-    def listed(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        raw = self.optional(name)
-        if raw is None:
-            return default
-        return tuple(part.strip() for part in raw.split(",") if part.strip())
-
-
-def _admin_keys(read: _Reader, env: str) -> dict[str, str]:
+def _admin_keys(read: Reader, env: str) -> dict[str, str]:
     """`key` or `name:key,name:key` as {name: key}; no error repeats the value."""
     keys: dict[str, str] = {}
     for part in read.listed("ADMIN_API_KEY", ()):
@@ -221,14 +136,14 @@ def _admin_keys(read: _Reader, env: str) -> dict[str, str]:
     return keys
 
 
-def _base_url(read: _Reader) -> str | None:
+def _base_url(read: Reader) -> str | None:
     url = read.optional("MARKET_DATA_BASE_URL")
     if url is not None and not re.match(r"^https?://[^/\s]+", url):
         raise BadSetting("MARKET_DATA_BASE_URL", url, "an http:// or https:// address")
     return url.rstrip("/") if url else None
 
 
-def _redis_url(read: _Reader) -> str | None:
+def _redis_url(read: Reader) -> str | None:
     url = read.optional("REDIS_URL")
     if url is not None and not re.match(r"(rediss?|unix)://.", url):
         scheme = re.match(r"[a-z+]+://", url)  # what follows may hold a password
@@ -237,12 +152,34 @@ def _redis_url(read: _Reader) -> str | None:
     return url
 
 
-def _optional_path(read: _Reader, name: str) -> Path | None:
-    raw = read.optional(name)
-    return Path(raw).absolute() if raw else None
+def _train(read: Reader) -> TrainSpec:
+    """The recipe of a training that asks for nothing else."""
+    universe = read.path("TRAIN_UNIVERSE_FILE")
+    return TrainSpec(
+        symbols=_symbols(read),
+        lookback=read.whole("TRAIN_LOOKBACK", 2520, 0),
+        test_size=read.share("TRAIN_TEST_SIZE", 0.2),
+        seed=read.whole("TRAIN_RANDOM_STATE", 42, 0, 2**31 - 1),
+        folds=read.whole("TRAIN_CV_FOLDS", 5, 0, 50),
+        train_window=read.whole("TRAIN_WINDOW", 0, 0, 10_000_000),
+        horizon_bars=read.whole("TRAIN_HORIZON", 5, 1, 1000),
+        embargo_bars=read.whole("TRAIN_EMBARGO", 0, 0, 10_000),
+        objective=read.choice("TRAIN_OBJECTIVE", "direction", OBJECTIVES),
+        label=read.choice("TRAIN_LABEL", "raw", LABELS),
+        feature_set=read.text("TRAIN_FEATURE_SET", "core"),
+        rounds=read.whole("TRAIN_ROUNDS", 300, 1, 100_000),
+        activate=read.choice("TRAIN_ACTIVATE", "if_better", ACTIVATIONS),
+        gate_min_dates=read.whole("TRAIN_GATE_MIN_DATES", 250, 30, 1_000_000),
+        gate_margin=read.at_least_zero("TRAIN_GATE_MARGIN", 0.001),
+        refit=read.choice("TRAIN_REFIT", "none", REFITS),
+        cost_bps=read.at_least_zero("TRAIN_COST_BPS", 5.0),
+        label_delay_bars=read.whole("TRAIN_LABEL_DELAY", 0, 0, 1),
+        interval=read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS)),
+        universe_file=str(universe) if universe else None,
+    )
 
 
-def _symbols(read: _Reader) -> tuple[str, ...]:
+def _symbols(read: Reader) -> tuple[str, ...]:
     symbols = read.listed("TRAIN_SYMBOLS", ("AAPL", "GOOG", "IBM", "MSFT"))
     for symbol in symbols:
         if not _SYMBOL.match(symbol):

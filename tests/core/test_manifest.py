@@ -6,6 +6,14 @@ import orjson
 import pytest
 
 from mlengine.core import manifest as manifests
+from mlengine.core.evaluation import (
+    Bootstrap,
+    Calibration,
+    CalibrationBin,
+    Measure,
+    SignRule,
+    Verdict,
+)
 from mlengine.core.gate import Decision
 from mlengine.core.manifest import (
     BarsEntry,
@@ -18,7 +26,7 @@ from mlengine.core.manifest import (
     Skipped,
     SplitEntry,
 )
-from mlengine.core.metrics import Measure
+from mlengine.core.train_spec import TrainSpec
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
 PART = Part(DAY, DAY + timedelta(days=9), 40)
@@ -26,10 +34,34 @@ METRICS = {
     "auc": Measure(0.52, 0.5, "coin_flip", {"last_return_sign": None}),
     "log_loss": Measure(0.1 + 0.2, 0.6931, "training_rate"),
 }
+SIGN_RULE = SignRule(100, 5.0, 0.0002, 0.3, 0.00005, -0.0001, 0.0002, 0.0003)
+CALIBRATION = Calibration(
+    Measure(0.9, 1.0, "perfect", low=0.5, high=1.3),
+    Measure(0.01, 0.0, "perfect", low=-0.1, high=0.1),
+    (CalibrationBin(0.0, 1.0, 10, 0.5, 0.6),),
+)
+SPEC = TrainSpec(
+    symbols=("AAPL", "Ä/B"),
+    lookback=0,
+    test_size=0.2,
+    seed=42,
+    folds=1,
+    horizon_bars=5,
+    embargo_bars=0,
+    objective="direction",
+    feature_set="core",
+    activate="if_better",
+    refit="none",
+    label_delay_bars=0,
+    interval="1d",
+    params={"num_leaves": 15},
+)
 MANIFEST = Manifest(
     run_id="r1",
     actor="admin",
     created_at=datetime(2024, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC),
+    as_of=datetime(2024, 3, 1, 12, 30, tzinfo=UTC),
+    spec=SPEC,
     objective="direction",
     horizon_bars=5,
     label_delay_bars=0,
@@ -55,8 +87,13 @@ MANIFEST = Manifest(
         bars_report=BarsEntry(400, {"duplicate": 1}, {}),
     ),
     split=SplitEntry(0.2, 0, PART, PART, PART, 16, 16),
-    folds=(FoldEntry(1, DAY, DAY, DAY, DAY, 30, 10, 4, 3, METRICS),),
+    folds=(FoldEntry(1, DAY, DAY, DAY, DAY, 30, 10, 4, 3, METRICS, None, SIGN_RULE),),
     metrics=METRICS,
+    calibration=CALIBRATION,
+    sign_rule=SIGN_RULE,
+    bootstrap=Bootstrap(20, 1000, 42, 0.95),
+    verdict=Verdict("no_edge", "auc", 0.52, 0.5, 0.48, 0.55),
+    holdout_reused_by=0,
     base_rate=0.55,
     zero_share=0.0,
     served="candidate",
@@ -86,7 +123,7 @@ def test_the_registry_adds_version_and_files():
     published = dataclasses.replace(MANIFEST, version="v3", files={"model.txt": "01" * 32})
     assert manifests.parse(manifests.dump(published)).files == {"model.txt": "01" * 32}
     said = orjson.loads(manifests.dump(published))
-    assert (said["version"], said["model"], said["schema_version"]) == ("v3", "main", 1)
+    assert (said["version"], said["model"], said["schema_version"]) == ("v3", "main", 2)
 
 
 def test_any_flipped_byte_is_refused():
@@ -106,7 +143,7 @@ def test_any_flipped_byte_is_refused():
         {"more": 1},
         {"base_rate": "0.55"},
         {"folds": None},
-        {"schema_version": 2},
+        {"schema_version": 1},
     ],
 )
 def test_an_edited_field_is_refused(change):

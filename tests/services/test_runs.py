@@ -7,7 +7,6 @@ import pytest
 from tests.databases import NOW, new_database, opened
 from tests.platforms import settings
 
-from mlengine.bootstrap import default_spec
 from mlengine.errors import RunNotFound
 from mlengine.services.runs import RunService
 from mlengine.stores.job_queue import JobQueue
@@ -18,7 +17,7 @@ from mlengine.stores.runs import RunStore
 def service(tmp_path: Path) -> Iterator[RunService]:
     with opened(new_database(tmp_path / "audit.db")) as engine:
         queue = JobQueue(lambda: "unix:///nonexistent/queue.sock")
-        yield RunService(RunStore(engine), queue, default_spec(settings(tmp_path)))
+        yield RunService(RunStore(engine), queue, settings(tmp_path).train)
 
 
 def claim(service: RunService, *, started: bool) -> None:

@@ -12,8 +12,8 @@ from tests.web.answers import DAY, Features, Predict
 
 from mlengine import errors
 from mlengine.core.drift import FeatureDrift
+from mlengine.core.evaluation import Measure
 from mlengine.core.event import Event
-from mlengine.core.metrics import Measure
 from mlengine.core.page import Page, cursor_after, position_of
 from mlengine.core.prediction import AuditRow, Latency
 from mlengine.core.progress import Progress

@@ -10,7 +10,8 @@ import numpy as np
 from mlengine.core import metrics, model, splits
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.dataset import Dataset
-from mlengine.core.metrics import Baseline, Measure, Outcomes
+from mlengine.core.evaluation import Measure
+from mlengine.core.metrics import Baseline, Outcomes
 from mlengine.core.model import Fitted, Recipe, Sample, Scorer
 from mlengine.core.progress import Track
 from mlengine.core.splits import RowTimes, Split

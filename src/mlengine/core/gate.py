@@ -20,6 +20,27 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class GateTest:
+    """Diebold-Mariano on the dates that both models had not seen, one-sided.
+
+    `mean_difference` is the champion's loss less the challenger's, positive where the challenger
+    is better. `level` is that of a single test divided by `decisions`: how many have been made
+    since the champion was activated, this one included. `kernel` is `rectangular`, or `bartlett`
+    where the variance was not above zero.
+    """
+
+    dates: int
+    rows: int
+    mean_difference: float
+    statistic: float | None
+    p_value: float | None
+    level: float
+    decisions: int
+    kernel: str
+    lags: int
+
+
+@dataclass(frozen=True)
 class Decision:
     """`losses`: challenger, constant and champion (null without one) on the same rows.
 
@@ -32,6 +53,7 @@ class Decision:
     reason: str
     champion: str | None
     losses: Mapping[str, float | None]
+    test: GateTest | None = None
 
 
 def decide(

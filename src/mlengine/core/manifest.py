@@ -10,10 +10,11 @@ from datetime import datetime
 import orjson
 
 from mlengine.core import wire
+from mlengine.core.evaluation import Bootstrap, Calibration, Measure, SignRule, Verdict
 from mlengine.core.gate import Decision
-from mlengine.core.metrics import Measure
+from mlengine.core.train_spec import TrainSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _DIGEST = "manifest_sha256"
 
 
@@ -28,11 +29,15 @@ class FeatureSetEntry:
 
 @dataclass(frozen=True)
 class LabelEntry:
-    """`kind` is `forward_return` or `forward_return_sign` (an exact zero is down)."""
+    """`kind` is `forward_return` or `forward_return_sign` (an exact zero is down).
+
+    `transform` is `raw`, or `cs_zscore` for the z-score among the symbols of the date.
+    """
 
     kind: str
     horizon_bars: int
     delay_bars: int
+    transform: str = "raw"
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class DataEntry:
     bars_sha256: str
     bars_report: BarsEntry
     survivorship: str = "static list"
+    universe_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,22 +110,31 @@ class FoldEntry:
     purged_rows: int
     best_iteration: int
     metrics: Mapping[str, Measure]
+    calibration: Calibration | None
+    sign_rule: SignRule
 
 
 @dataclass(frozen=True)
 class Manifest:
     """`version` and `files` are given by the registry when it publishes.
 
-    `metrics`, `folds`, `base_rate`, `split` and `candidate_*` describe the candidate, which was
-    fitted without the holdout. `served` says whether model.txt is that candidate or a refit of
-    its recipe on all rows; `fingerprint` and `importances` are those of model.txt, and
-    `trained_through` is the last bar that any of its training labels used. `selected_through` is
-    the last bar whose label the gate used to choose between models, null when it chose nothing.
+    `spec` is what was asked for, `as_of` the moment whose bars were taken; both, with bars.parquet
+    beside the manifest, are all that a reproduction needs. `holdout_reused_by` counts the earlier
+    versions whose holdout shares dates with this one's.
+
+    `metrics`, `calibration`, `sign_rule`, `verdict`, `folds`, `base_rate`, `split` and
+    `candidate_*` describe the candidate, which was fitted without the holdout. `served` says
+    whether model.txt is that candidate or a refit of its recipe on all rows; `fingerprint` and
+    `importances` are those of model.txt, and `trained_through` is the last bar that any of its
+    training labels used. `selected_through` is the last bar whose label the gate used to choose
+    between models, null when it chose nothing.
     """
 
     run_id: str
     actor: str
     created_at: datetime
+    as_of: datetime
+    spec: TrainSpec
     objective: str
     horizon_bars: int
     label_delay_bars: int
@@ -136,6 +151,11 @@ class Manifest:
     split: SplitEntry
     folds: tuple[FoldEntry, ...]
     metrics: Mapping[str, Measure]
+    calibration: Calibration | None
+    sign_rule: SignRule
+    bootstrap: Bootstrap
+    verdict: Verdict
+    holdout_reused_by: int
     base_rate: float
     zero_share: float
     served: str

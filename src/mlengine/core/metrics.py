@@ -7,12 +7,12 @@ defined (an AUC of one class, a correlation of a constant).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from mlengine.core.arrays import Flags, Floats, Rows
+from mlengine.core.evaluation import Measure
 
 _SMALLEST_PROBABILITY = 1e-15
 
@@ -39,16 +39,6 @@ class Outcomes:
     def at(self, rows: Rows) -> Outcomes:
         """Those of the rows with these numbers."""
         return Outcomes(self.forward_returns[rows], self.last_returns[rows])
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One metric of the model and, on the same rows, of its baselines; null if not defined."""
-
-    value: float | None
-    baseline: float | None
-    baseline_kind: str
-    other_baselines: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def baseline(forward_returns: Floats) -> Baseline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,8 +16,9 @@ ENDED_STATES = ("succeeded", "failed", "cancelled", "lost")
 class Run:
     """The record of one training; `spec` is the JSON text that it was claimed with.
 
-    `seq` orders runs by their claim. A running run holds a lease until `lease_until`; one that
-    lets it expire is `lost`.
+    `seq` orders runs by their claim, `sequence` grows with every change of one run. `log` is the
+    tail of what it logged, `result` what a run of another kind than `train` found out. A running
+    run holds a lease until `lease_until`; one that lets it expire is `lost`.
     """
 
     run_id: str
@@ -32,6 +34,12 @@ class Run:
     progress: Progress | None = None
     version: str | None = None
     error: str | None = None
+    kind: str = "train"
+    sequence: int = 1
+    log: tuple[str, ...] = ()
+    result: Mapping[str, object] | None = None
+    idempotency_key: str | None = None
+    body_hash: str | None = None
 
     @property
     def live(self) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from mlengine.core.evaluation import Measure
 from mlengine.core.manifest import Manifest
-from mlengine.core.metrics import Measure
 from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
 from mlengine.services.history import reconcile, record_activation
 from mlengine.stores.events import EventStore

@@ -197,4 +197,10 @@ def _run(row: SqlRow[tuple[object, ...]]) -> Run:
         progress=Progress(**orjson.loads(row.progress)) if row.progress else None,
         version=row.version,
         error=row.error,
+        kind=row.kind,
+        sequence=row.sequence,
+        log=tuple(orjson.loads(row.log)) if row.log else (),
+        result=orjson.loads(row.result) if row.result else None,
+        idempotency_key=row.idempotency_key,
+        body_hash=row.body_hash,
     )

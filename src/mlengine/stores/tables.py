@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -139,10 +139,25 @@ runs = Table(
     Column("progress", Text),
     Column("version", Text),
     Column("error", Text),
+    Column("kind", Text, nullable=False, server_default="train"),
+    Column("sequence", Integer, nullable=False, server_default="1"),
+    Column("log", Text),
+    Column("result", Text),
+    Column("idempotency_key", Text),
+    Column("body_hash", Text),
     sqlite_autoincrement=True,
 )
+Index("uq_runs_idempotency", runs.c.idempotency_key, unique=True)
 _live = text("state IN ('queued', 'running')")
 Index("uq_runs_live", runs.c.model, unique=True, sqlite_where=_live, postgresql_where=_live)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("expression", Text, nullable=False),
+    Column("last_tick", Moment, nullable=False),
+)
 
 events = Table(
     "events",

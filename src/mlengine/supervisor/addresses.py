@@ -52,7 +52,7 @@ def base_address(settings: Settings) -> str:
 
 
 def example_request(settings: Settings, *, path: str = "predict") -> str:
-    symbol = settings.train_symbols[0] if settings.train_symbols else "AAPL"
+    symbol = settings.train.symbols[0] if settings.train.symbols else "AAPL"
     return f"{base_address(settings)}/{path}?symbol={symbol}"
 
 

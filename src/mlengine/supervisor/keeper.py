@@ -97,7 +97,7 @@ def _web(settings: Settings, commands: Commands) -> Child:
         "web server",
         lambda: start_bound(commands.web, environment=environment),
         grace_seconds=4.0,
-        early=not settings.feature_sets and settings.train_feature_set == "core",
+        early=not settings.feature_sets and settings.train.feature_set == "core",
         vital=True,
     )
 

@@ -27,7 +27,7 @@ class Models:
         """Whether nothing serves, and a training could change that or is the first of all."""
         if self.is_active():
             return False
-        return self.settings.train_activate != "never" or not published(self.directory)
+        return self.settings.train.activate != "never" or not published(self.directory)
 
     def how_to_predict(self) -> str:
         """One line: the request that is answered now, or what is missing for it."""
@@ -39,6 +39,6 @@ class Models:
         python = os.path.relpath(sys.executable)
         python = sys.executable if python.startswith("..") else python
         return (
-            f"no model is active (TRAIN_ACTIVATE={self.settings.train_activate}); to serve the "
+            f"no model is active (TRAIN_ACTIVATE={self.settings.train.activate}); to serve the "
             f"newest: {python} -m flask --app wsgi models activate {versions[-1]}"
         )

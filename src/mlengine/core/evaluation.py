@@ -1,0 +1,97 @@
+"""What the metrics of a model are made of: each beside its baseline, with an interval.
+
+Intervals hold 95 %: a circular bootstrap over blocks of consecutive dates with all their symbols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric of the model and, on the same rows, of its baselines; null if not defined.
+
+    `low` and `high` are its interval, `reason` says why `value` is null.
+    """
+
+    value: float | None
+    baseline: float | None
+    baseline_kind: str
+    other_baselines: Mapping[str, float | None] = field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """The rows whose forecast lies in [low, high), the last bin's high included."""
+
+    low: float
+    high: float
+    rows: int
+    mean_forecast: float | None
+    up_share: float | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """logit(P(up)) = intercept + slope * logit(forecast); 0 and 1 are perfect (Cox 1958)."""
+
+    slope: Measure
+    intercept: Measure
+    bins: tuple[CalibrationBin, ...]
+
+
+@dataclass(frozen=True)
+class SignRule:
+    """Holding the sign of each forecast with 1/h of the capital a bar; shown, never judged.
+
+    Returns and turnover are means a bar of an equal weight a symbol; `buy_and_hold` is the return
+    a bar of holding every symbol throughout on the same dates, without costs.
+    """
+
+    bars: int
+    cost_bps: float
+    gross_return: float | None
+    turnover: float | None
+    net_return: float | None
+    net_low: float | None
+    net_high: float | None
+    buy_and_hold: float | None
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    block_dates: int
+    draws: int
+    seed: int
+    level: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`edge`, `no_edge` or `worse`, by where the interval of the one primary metric lies."""
+
+    verdict: str
+    metric: str
+    value: float | None
+    null: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that is said of one model on rows that it was not fitted on."""
+
+    rows: int
+    dates: int
+    symbols: int
+    metrics: Mapping[str, Measure]
+    calibration: Calibration | None
+    sign_rule: SignRule
+    bootstrap: Bootstrap
+    verdict: Verdict

@@ -1,0 +1,69 @@
+"""Domain errors that carry facts; `web/errors.py` alone maps them to HTTP.
+
+`str(error)` is one sentence made of the facts, safe to show to a client: it never holds the
+text of another exception.
+"""
+
+from mlengine.errors.asking import (
+    AdminDisabled,
+    Forbidden,
+    InsufficientBars,
+    InvalidRequest,
+    Unauthorized,
+    UnknownSymbol,
+)
+from mlengine.errors.base import (
+    MlengineError,
+    Sentence,
+)
+from mlengine.errors.models import (
+    ArtifactCorrupt,
+    FeatureSetMismatch,
+    IntervalMismatch,
+    ModelNotFound,
+    NoActiveModel,
+    NoPreviousModel,
+    NotReady,
+)
+from mlengine.errors.outside import (
+    AuditUnavailable,
+    BadSetting,
+    CannotStart,
+    QueueUnavailable,
+    UpstreamInvalid,
+    UpstreamUnavailable,
+)
+from mlengine.errors.training import (
+    LeaseLost,
+    RunNotFound,
+    TrainingFailed,
+    TrainingInProgress,
+)
+
+__all__ = [
+    "AdminDisabled",
+    "ArtifactCorrupt",
+    "AuditUnavailable",
+    "BadSetting",
+    "CannotStart",
+    "FeatureSetMismatch",
+    "Forbidden",
+    "InsufficientBars",
+    "IntervalMismatch",
+    "InvalidRequest",
+    "LeaseLost",
+    "MlengineError",
+    "ModelNotFound",
+    "NoActiveModel",
+    "NoPreviousModel",
+    "NotReady",
+    "QueueUnavailable",
+    "RunNotFound",
+    "Sentence",
+    "TrainingFailed",
+    "TrainingInProgress",
+    "Unauthorized",
+    "UnknownSymbol",
+    "UpstreamInvalid",
+    "UpstreamUnavailable",
+]

@@ -1,0 +1,63 @@
+"""Refusals of what was asked, or of who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from mlengine.errors.base import MlengineError, Sentence
+
+
+@dataclass(eq=False)
+class InvalidRequest(MlengineError):
+    """A value was understood and refused; `errors` names each field."""
+
+    code: ClassVar[str] = "invalid_request"
+    errors: Mapping[str, Sequence[str]]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {' '.join(said)}" for name, said in self.errors.items())
+
+
+@dataclass(eq=False)
+class UnknownSymbol(MlengineError):
+    code: ClassVar[str] = "unknown_symbol"
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"the upstream knows no symbol {self.symbol!r}"
+
+
+@dataclass(eq=False)
+class InsufficientBars(MlengineError):
+    code: ClassVar[str] = "insufficient_bars"
+    symbol: str
+    needed: int
+    got: int
+    first_possible: datetime | None = None
+
+    def __str__(self) -> str:
+        said = f"{self.symbol!r} has {self.got} final bars by then, {self.needed} are needed"
+        if self.first_possible is None:
+            return said
+        return f"{said}; the first possible moment is {self.first_possible:%Y-%m-%dT%H:%M:%SZ}"
+
+
+class Unauthorized(MlengineError):
+    code: ClassVar[str] = "unauthorized"
+
+    def __str__(self) -> str:
+        return "a valid admin key is needed in the header X-API-Key"
+
+
+class Forbidden(Sentence):
+    code: ClassVar[str] = "forbidden"
+
+
+class AdminDisabled(MlengineError):
+    code: ClassVar[str] = "admin_disabled"
+
+    def __str__(self) -> str:
+        return "admin routes are off: ADMIN_API_KEY is not set"

@@ -1,0 +1,84 @@
+"""Versions that are not there, not whole or not servable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlengine.errors.base import MlengineError
+
+
+@dataclass(eq=False)
+class ModelNotFound(MlengineError):
+    code: ClassVar[str] = "model_not_found"
+    version: str
+
+    def __str__(self) -> str:
+        return f"there is no model {self.version[:64]!r}"
+
+
+class NoPreviousModel(ModelNotFound):
+    """Nothing was active before the active version."""
+
+    def __init__(self) -> None:
+        super().__init__("previous")
+
+    def __str__(self) -> str:
+        return "no earlier version was active, so there is nothing to roll back to"
+
+
+class NoActiveModel(MlengineError):
+    code: ClassVar[str] = "no_active_model"
+
+    def __str__(self) -> str:
+        return "no model is active; train one, or activate a version"
+
+
+@dataclass(eq=False)
+class ArtifactCorrupt(MlengineError):
+    code: ClassVar[str] = "artifact_corrupt"
+    version: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the files of model {self.version} are refused: {self.reason}"
+
+
+@dataclass(eq=False)
+class FeatureSetMismatch(MlengineError):
+    code: ClassVar[str] = "feature_set_mismatch"
+    version: str
+    feature_set: str
+    model_hash: str
+    served_hash: str | None
+
+    def __str__(self) -> str:
+        return (
+            f"model {self.version} was trained on feature set {self.feature_set!r} with hash "
+            f"{self.model_hash[:12]}, this platform serves {(self.served_hash or 'none')[:12]}"
+        )
+
+
+@dataclass(eq=False)
+class IntervalMismatch(MlengineError):
+    code: ClassVar[str] = "interval_mismatch"
+    version: str
+    model_interval: str
+    served_interval: str
+
+    def __str__(self) -> str:
+        return (
+            f"model {self.version} was trained on {self.model_interval} bars, "
+            f"this platform serves {self.served_interval}"
+        )
+
+
+@dataclass(eq=False)
+class NotReady(MlengineError):
+    """Predictions can't be answered yet, for a reason that an operator must mend."""
+
+    code: ClassVar[str] = "not_ready"
+    reason: str
+
+    def __str__(self) -> str:
+        return f"not ready: {self.reason}"

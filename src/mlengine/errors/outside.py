@@ -1,0 +1,66 @@
+"""What the platform leans on and can't have: upstream, queue, database, settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlengine.errors.base import MlengineError, Sentence
+
+
+@dataclass(eq=False)
+class UpstreamInvalid(MlengineError):
+    """The upstream answered with something that is not market data."""
+
+    code: ClassVar[str] = "upstream_invalid"
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the market-data upstream gave an answer that can't be used: {self.reason}"
+
+
+@dataclass(eq=False)
+class UpstreamUnavailable(MlengineError):
+    code: ClassVar[str] = "upstream_unavailable"
+    reason: str
+    retry_after_seconds: int = 5
+
+    def __str__(self) -> str:
+        return f"the market-data upstream can't be reached: {self.reason}"
+
+
+@dataclass(eq=False)
+class QueueUnavailable(MlengineError):
+    code: ClassVar[str] = "queue_unavailable"
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the job queue can't be reached: {self.reason}"
+
+
+@dataclass(eq=False)
+class AuditUnavailable(MlengineError):
+    """The audit store can't be written, so no prediction may be answered."""
+
+    code: ClassVar[str] = "audit_unavailable"
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the audit store can't be used: {self.reason}"
+
+
+@dataclass(eq=False)
+class BadSetting(MlengineError):
+    code: ClassVar[str] = "bad_setting"
+    variable: str
+    value: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}={self.value!r}: expected {self.expected}"
+
+
+class CannotStart(Sentence):
+    """A part of the platform can't start on this machine; says what to do."""
+
+    code: ClassVar[str] = "cannot_start"
