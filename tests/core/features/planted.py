@@ -144,6 +144,19 @@ OTHERS: dict[str, tuple[str, FeatureSet]] = {
         "window",
         planted(VOLUME.gt(VOLUME.quantile(0.999, "linear")).cast(pl.Float64), 1),
     ),
+    "a leak only in rows beyond those of the check": (
+        "window",
+        planted(
+            pl.when(pl.int_range(pl.len()).over("symbol") > 500)
+            .then(CLOSE.shift(-1) / CLOSE)
+            .otherwise(CLOSE / LOW),
+            2,
+        ),
+    ),
+    "a leak only in frames longer than that of the check": (
+        "future",
+        planted(pl.when(pl.len() > 2_000).then(CLOSE.shift(-1)).otherwise(CLOSE) / LOW, 2),
+    ),
     "a fill over all gaps": ("window", planted(KNOWN_CLOSE.forward_fill() / LOW.max(), 1)),
     "a mean of all symbols": ("panel", planted(CLOSE / CLOSE.mean().over("timestamp"), 1)),
     "too short a look-back": ("look-back", planted(CLOSE / lag(CLOSE, bars=5), 5)),

@@ -7,8 +7,10 @@ held on histories with blemishes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import product
 
 import numpy as np
@@ -27,6 +29,7 @@ Mask = npt.NDArray[np.bool_]
 WINDOWS_AT_ONCE = 256
 # At about so many of the cuts, the costlier trials are held too.
 SOME = 4
+LONG_BARS = 4_096
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ def trials(
     yield from _other_pasts(subject, [0, *some])
     yield from _panels(subject)
     longest = max(histories, key=lambda history: history.height)
-    yield from _declared(_Subject.of([longest], feature_set), some)
+    alone = _Subject.of([longest], feature_set)
+    yield from _longer(alone)
+    yield from _declared(alone, some)
     for blemish in blemished(longest, window_bars=feature_set.window_bars):
         flawed = _Subject.of([blemish.bars], feature_set)
         yield from _prefixes(flawed, blemish.cuts())
@@ -161,6 +166,19 @@ def _other_pasts(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
         changed = pl.concat(spoilt_before(h, kept, spoil) for h in subject.histories)
         made = compute(changed, subject.feature_set).group_by("symbol", maintain_order=True)
         yield subject.trial("window", made.tail(offset + 1))
+
+
+def _longer(subject: _Subject) -> Iterator[Trial]:
+    """The same rows amid a history as long as those of trainings, made of copies."""
+    feature_set, (history,) = subject.feature_set, subject.histories
+    span = history["timestamp"].item(-1) - history["timestamp"].item(0) + timedelta(days=1)
+    stamp, count = pl.col("timestamp"), math.ceil(LONG_BARS / history.height)
+    before = [history.with_columns(stamp - span * back) for back in range(count, 0, -1)]
+    after = [history.with_columns(stamp + span * ahead) for ahead in range(1, count + 1)]
+    late = compute(pl.concat([*before, history]), feature_set)
+    yield subject.trial("window", late.tail(history.height - feature_set.window_bars + 1))
+    early = compute(pl.concat([history, *after]), feature_set)
+    yield subject.trial("future", early.head(history.height))
 
 
 def _panels(subject: _Subject) -> Iterator[Trial]:
