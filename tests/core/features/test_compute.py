@@ -107,23 +107,29 @@ def test_the_number_of_threads_changes_no_bit():
     assert {digest for _, digest in said} == {digest_of_all_bits()}
 
 
-@settings(deadline=None, max_examples=15, derandomize=True)
+AMOUNT = st.floats(min_value=1e-6, max_value=1e9)
+VALUE = AMOUNT | st.sampled_from([0.0, math.nan, math.inf, None])
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
 @given(
-    more=st.lists(
-        st.floats(min_value=1e-6, max_value=1e9, allow_nan=False), min_size=1, max_size=90
-    )
+    more=st.lists(st.tuples(VALUE, VALUE, VALUE, VALUE, VALUE), min_size=1, max_size=90),
+    missing=st.integers(min_value=-20, max_value=73),
 )
-def test_appending_any_bars_changes_no_earlier_row(more: list[float]):
-    base = BARS.head(74)
+def test_appending_any_bars_changes_no_earlier_row(
+    more: list[tuple[float | None, ...]], missing: int
+):
+    """Whatever comes later, missing values too, and whether or not one is missing before."""
+    row = pl.int_range(pl.len())
+    base = BARS.head(74).with_columns(pl.when(row != missing).then("close").alias("close"))
     last = base["timestamp"].item(-1)
-    prices = dict.fromkeys((*PRICES, "volume"), more)
-    stamps = [last + timedelta(days=i + 1) for i in range(len(more))]
     extra = pl.DataFrame(
-        {"symbol": ["AAA"] * len(more), "timestamp": stamps, **prices}, schema=BARS.schema
-    )
-    for name, each in BUILTIN.items():
+        [("AAA", last + timedelta(days=i + 1), *values) for i, values in enumerate(more)],
+        schema=BARS.schema, orient="row",
+    )  # fmt: skip
+    for each in BUILTIN.values():
         grown = compute(pl.concat([base, extra]), each)
-        assert differing_bits(grown.head(base.height), FULL[name].head(base.height)) == 0
+        assert differing_bits(grown.head(base.height), compute(base, each)) == 0
 
 
 @settings(deadline=None, max_examples=15, derandomize=True)
