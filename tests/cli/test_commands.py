@@ -47,7 +47,7 @@ def test_models_are_listed_shown_and_verified(runner: FlaskCliRunner) -> None:
 
 def test_two_models_are_compared(runner: FlaskCliRunner) -> None:
     table = runner.invoke(args=["models", "compare", "v1", "v2"]).stdout
-    assert "40 rows of 1 symbols on 40 dates, 2020-09-01 to 2020-10-10" in table
+    assert "trained on: 40 (dates: 40, symbols: 1), 2020-09-01 to 2020-10-10" in table
     for said_of in ("auc", "log_loss", "correlation of predictions", "p-value", "rectangular"):
         assert said_of in table
     found = said(runner, "models", "compare", "v1", "v2")

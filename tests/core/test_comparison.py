@@ -50,8 +50,8 @@ def test_the_metrics_of_both_are_about_the_same_rows():
     assert by_name["auc"].a == metrics.auc(ups, rows["score"].to_numpy())
     assert by_name["auc"].b == metrics.auc(ups, b.holdout["score"].to_numpy())
     assert by_name["log_loss"].b == metrics.log_loss(ups, b.holdout["score"].to_numpy())
-    assert found.correlation == metrics.correlation(
-        rows["score"].to_numpy(), b.holdout["score"].to_numpy()
+    assert found.correlation == pytest.approx(
+        np.corrcoef(rows["score"].to_numpy(), b.holdout["score"].to_numpy())[0, 1]
     )
     assert found.test.dates == 30
     assert found.test.mean_difference == pytest.approx(
@@ -146,8 +146,30 @@ def test_returns_have_their_own_metrics():
         for s in (a, b)
     )
     found = compare(a, b)
-    assert [pair.metric for pair in found.metrics] == ["mse", "mae", "ic", "rank_ic", "hit_rate"]
+    assert [pair.metric for pair in found.metrics] == [
+        "mse",
+        "mae",
+        "pooled_ic",
+        "pooled_rank_ic",
+        "hit_rate",
+    ]
     assert found.loss == "mse"
+    returns, scores = a.holdout["label"].to_numpy(), a.holdout["score"].to_numpy()
+    by_name = {pair.metric: pair.a for pair in found.metrics}
+    assert by_name["pooled_ic"] == pytest.approx(np.corrcoef(returns, scores)[0, 1])
+    assert by_name["hit_rate"] == np.mean(returns > 0)
+
+
+def test_a_price_that_stood_still_was_neither_hit_nor_missed():
+    change = _spec(objective="return")
+    still = [
+        dataclasses.replace(
+            s, holdout=s.holdout.with_columns(forward_return=pl.lit(0.0), label=pl.lit(0.0))
+        )
+        for s in (scored("v1", **change), scored("v2", **change))
+    ]
+    by_name = {pair.metric: pair.a for pair in compare(*still).metrics}
+    assert by_name["hit_rate"] is None
 
 
 def test_what_differs_is_named_field_by_field():

@@ -22,8 +22,8 @@ def print_comparison(found: Comparison) -> None:
     else:
         common = found.common
         click.echo(
-            f"{common.rows} rows of {common.symbols} symbols on {common.dates} dates, "
-            f"{common.start:%Y-%m-%d} to {common.end:%Y-%m-%d}, which neither was trained on"
+            f"on rows that neither was trained on: {common.rows} (dates: {common.dates}, "
+            f"symbols: {common.symbols}), {common.start:%Y-%m-%d} to {common.end:%Y-%m-%d}"
         )
         shell.print_table(
             ["metric", found.a, found.b], [[pair.metric, pair.a, pair.b] for pair in found.metrics]

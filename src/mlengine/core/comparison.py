@@ -11,7 +11,7 @@ from typing import cast
 import polars as pl
 
 from mlengine.core import metrics
-from mlengine.core.arrays import Floats
+from mlengine.core.arrays import Flags, Floats
 from mlengine.core.diebold_mariano import DieboldMariano, diebold_mariano
 from mlengine.core.differing import Differing, differing
 from mlengine.core.gate import question, steps_ahead
@@ -102,10 +102,8 @@ def compare(a: Scored, b: Scored) -> Comparison:
         common=_described(rows),
         metrics=tuple(_pairs(objective, labels, rows["forward_return"].to_numpy(), said_a, said_b)),
         test=diebold_mariano(differences, steps_ahead=steps_ahead(b.manifest.spec)),
-        correlation=_defined(metrics.correlation(said_a, said_b)),
-        rank_correlation=_defined(
-            metrics.correlation(metrics.ranks(said_a), metrics.ranks(said_b))
-        ),
+        correlation=_defined(correlation(said_a, said_b)),
+        rank_correlation=_defined(correlation(metrics.ranks(said_a), metrics.ranks(said_b))),
         recipe=recipe,
     )
 
@@ -169,22 +167,33 @@ def _pairs(
 
 
 def _measured(objective: str, labels: Floats, returns: Floats, scores: Floats) -> dict[str, float]:
-    """The metrics that need nothing but the rows."""
-    ups = (returns > 0.0).astype(float)
+    """The metrics that need nothing but the rows; `hit_rate` is about those that moved."""
     if objective == "direction":
         return {
             "log_loss": metrics.log_loss(labels, scores),
             "brier": metrics.brier(labels, scores),
             "auc": metrics.auc(labels, scores),
-            "accuracy": metrics.hit_rate(ups, scores >= 0.5),
+            "accuracy": _share((labels > 0.0) == (scores >= 0.5)),
         }
+    moved = returns != 0.0
     return {
         "mse": metrics.mse(labels, scores),
         "mae": metrics.mae(labels, scores),
-        "ic": metrics.correlation(labels, scores),
-        "rank_ic": metrics.correlation(metrics.ranks(labels), metrics.ranks(scores)),
-        "hit_rate": metrics.hit_rate(ups, scores > 0.0),
+        "pooled_ic": correlation(labels, scores),
+        "pooled_rank_ic": correlation(metrics.ranks(labels), metrics.ranks(scores)),
+        "hit_rate": _share(((returns > 0.0) == (scores > 0.0))[moved]),
     }
+
+
+def correlation(x: Floats, y: Floats) -> float:
+    """Pearson's, over all rows; NaN when one side is constant."""
+    x, y = x - x.mean(), y - y.mean()
+    scale = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / scale if scale > 0.0 else math.nan
+
+
+def _share(flags: Flags) -> float:
+    return float(flags.mean()) if len(flags) else math.nan
 
 
 def _defined(value: float) -> float | None:
