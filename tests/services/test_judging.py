@@ -17,14 +17,14 @@ from mlengine.core.metrics import log_loss, mse
 from mlengine.core.model import Scorer
 from mlengine.services.comparing import compare_versions
 from mlengine.services.fitting import FittingService
-from mlengine.services.training import _details
+from mlengine.services.history import record_training
 from mlengine.stores import frames
 from mlengine.stores.events import EventStore
 from mlengine.stores.registry import Registry
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 SETS = {"small": SMALL, "smaller": SMALLER}
-SMALL_GATE = dataclasses.replace(SPEC, gate_min_dates=30, gate_margin=0.0)
+SMALL_GATE = dataclasses.replace(SPEC, folds=0, gate_min_dates=30, gate_margin=0.0)
 
 
 class InMemoryHistory:
@@ -72,9 +72,7 @@ def publish(registry, events):
         if candidate.candidate_text:
             files["candidate.txt"] = candidate.candidate_text.encode()
         manifest = registry.publish(candidate.manifest, files, fence=lambda: None)
-        events.append(
-            "trained", at=NOW, version=manifest.version, actor="t", details=_details(manifest)
-        )
+        record_training(events, manifest, actor="t", now=NOW)
         if activate:
             registry.activate(manifest.version, actor="t", reason="t", now=NOW)
         return manifest

@@ -15,6 +15,7 @@ from mlengine.core.progress import Progress
 from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import LeaseLost, MlengineError
 from mlengine.services.fitting import Candidate, FittingService
+from mlengine.services.history import record_training
 from mlengine.services.lease import LEASE_SECONDS, Lease
 from mlengine.services.models import ModelService
 from mlengine.stores import frames
@@ -62,13 +63,7 @@ class TrainingService:
 
     def _announce(self, manifest: Manifest, actor: str) -> None:
         now = self.clock()
-        self.events.append(
-            "trained",
-            at=now,
-            version=manifest.version,
-            actor=actor,
-            details=_details(manifest),
-        )
+        record_training(self.events, manifest, actor=actor, now=now)
         gate = manifest.gate
         if gate.promote:
             self.models.activate(manifest.version, actor=actor, reason=gate.reason, now=now)
@@ -83,28 +78,6 @@ class TrainingService:
             reason = str(error) if isinstance(error, MlengineError) else "internal error, see log"
             self.runs.finish(run_id, state="failed", now=self.clock(), error=reason)
             raise
-
-
-def _details(manifest: Manifest) -> dict[str, object]:
-    """What the history keeps of a training; the gate counts its tests by this."""
-    gate, test = manifest.gate, manifest.gate.test
-    return {
-        "run_id": manifest.run_id,
-        "promoted": gate.promote,
-        "reason": gate.reason,
-        "fingerprint": manifest.fingerprint,
-        "policy": gate.policy,
-        "losses": dict(gate.losses),
-        "champion": gate.champion,
-        "champion_generation": gate.champion_generation,
-        "tested": test is not None,
-        "mean_difference": test and test.mean_difference,
-        "statistic": test and test.statistic,
-        "p_value": test and test.p_value,
-        "level": test and test.level,
-        "decisions": test and test.decisions,
-        "dates": test and test.dates,
-    }
 
 
 def _files(candidate: Candidate) -> dict[str, bytes]:
