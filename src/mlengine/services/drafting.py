@@ -35,7 +35,6 @@ from mlengine.services.gathering import Gathered
 
 _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
 _UNJUDGED = SignRule(0, 0.0, None, None, None, None, None, None)
-_CHOOSING = ("if_better", "if_not_worse")
 
 
 @dataclass(frozen=True)
@@ -183,9 +182,8 @@ def _last_label(dataset: Dataset, rows: Rows) -> datetime:
 
 
 def _selected_through(training: Training) -> datetime | None:
-    """A gate that compared two losses has looked at the holdout's labels."""
-    decision = training.decision
-    if decision.policy not in _CHOOSING or decision.losses["champion"] is None:
+    """A gate that made a test has looked at the holdout's labels, up to the last one."""
+    if training.decision.test is None:
         return None
     return _last_label(training.dataset, training.candidate.stage.test)
 
