@@ -31,7 +31,7 @@ def test_parts_follow_each_other_in_time_and_purge_every_boundary():
     assert ends[final.fit].max() <= starts[final.stop].min()
     assert ends[final.stop].max() <= starts[final.test].min()
     # Horizon 5: the four dates before a boundary reach beyond it, for three symbols each.
-    assert (final.purged_train, final.purged_stop) == (12, 12)
+    assert (len(final.purged_train), len(final.purged_stop)) == (12, 12)
     assert len(final.train) + len(final.test) + 24 == dataset.frame.height
 
 

@@ -59,7 +59,7 @@ class Training:
         """The rows that model.txt was trained on."""
         if self.experiment.refit is None:
             return self.candidate.stage.train
-        return np.arange(self.dataset.frame.height)
+        return self.experiment.plan.refit
 
 
 def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Manifest:
@@ -77,7 +77,7 @@ def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Mani
         label_delay_bars=spec.label_delay_bars,
         interval=spec.interval,
         feature_set=_feature_set(training.feature_set),
-        label=LabelEntry(_KINDS[spec.objective], spec.horizon_bars, spec.label_delay_bars),
+        label=_label(spec),
         seed=recipe.seed,
         params=recipe.params,
         num_threads=recipe.num_threads,
@@ -121,6 +121,15 @@ def _feature_set(feature_set: FeatureSet) -> FeatureSetEntry:
     )
 
 
+def _label(spec: TrainSpec) -> LabelEntry:
+    return LabelEntry(
+        kind=_KINDS[spec.objective],
+        horizon_bars=spec.horizon_bars,
+        delay_bars=spec.label_delay_bars,
+        transform=spec.label,
+    )
+
+
 def _data(training: Training) -> DataEntry:
     bars, frame = training.gathered.bars, training.dataset.frame
     labelled = set(frame["symbol"].unique())
@@ -150,8 +159,8 @@ def _split(training: Training) -> SplitEntry:
         fit=_part(training.dataset, stage.fit),
         stop=_part(training.dataset, stage.stop),
         holdout=_part(training.dataset, stage.test),
-        purged_rows=stage.purged_train,
-        purged_stop_rows=stage.purged_stop,
+        purged_rows=len(stage.purged_train),
+        purged_stop_rows=len(stage.purged_stop),
     )
 
 
@@ -165,7 +174,7 @@ def _fold(dataset: Dataset, number: int, judged: Judged) -> FoldEntry:
         test_end=test.end,
         train_rows=train.rows,
         test_rows=test.rows,
-        purged_rows=judged.stage.purged_train + judged.stage.purged_stop,
+        purged_rows=len(judged.stage.purged_train) + len(judged.stage.purged_stop),
         best_iteration=judged.fitted.best_iteration,
         metrics=judged.metrics,
         calibration=None,
