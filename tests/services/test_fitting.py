@@ -49,8 +49,8 @@ def registry(tmp_path):
 def fit(registry):
     def fit(bars=None, *, progress=lambda _: None, threads=1, rounds=10, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = FittingService(history, SETS, registry, threads, rounds)
-        spec = dataclasses.replace(SPEC, **change)
+        service = FittingService(history, SETS, registry, threads)
+        spec = dataclasses.replace(SPEC, rounds=rounds, **change)
         return service.fit(spec, run_id="run-1", actor="admin", now=NOW, progress=progress)
 
     return fit
@@ -80,8 +80,8 @@ def test_a_candidate_can_be_published_and_read_back(fit, registry):
 
 def test_a_model_can_be_trained_on_alpha158(registry):
     history = InMemoryHistory(panel(2, rows=300))
-    service = FittingService(history, BUILTIN, registry, 1, 5)
-    spec = dataclasses.replace(SPEC, symbols=("S00", "S01"), feature_set="alpha158")
+    service = FittingService(history, BUILTIN, registry, 1)
+    spec = dataclasses.replace(SPEC, symbols=("S00", "S01"), feature_set="alpha158", rounds=5)
     candidate = service.fit(spec, run_id="run-1", actor="t", now=NOW, progress=lambda _: None)
     assert candidate.manifest.feature_set.features == ALPHA158.names
     assert set(candidate.manifest.importances) == set(ALPHA158.names)
@@ -374,7 +374,7 @@ def test_a_champion_whose_features_are_gone_stays(fit, registry):
     history = InMemoryHistory(panel(3, rows=400))
     changed = {"small": dataclasses.replace(SMALL, version=2)}
     manifest = (
-        FittingService(history, changed, registry, 1, 5)
+        FittingService(history, changed, registry, 1)
         .fit(SPEC, run_id="r", actor="a", now=NOW, progress=lambda _: None)
         .manifest
     )

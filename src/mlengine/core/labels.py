@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-# A z-score among fewer symbols says more of its neighbours than of the symbol.
-FEWEST_SYMBOLS = 10
+from mlengine.core.train_params import FEWEST_SYMBOLS
 
 
 def label_rows(bars: pl.DataFrame, *, horizon_bars: int, delay_bars: int = 0) -> pl.DataFrame:

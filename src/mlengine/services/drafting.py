@@ -34,6 +34,8 @@ from mlengine.core.train_spec import TrainSpec
 from mlengine.services.gathering import Gathered
 
 _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
+_WITHOUT_ROWS = "too few bars for one row"
+_NO_MEMBERS_ROWS = "no row on a date within its membership of the universe"
 _UNJUDGED = SignRule(0, 0.0, None, None, None, None, None, None)
 _CHOOSING = ("if_better", "if_not_worse")
 
@@ -136,7 +138,9 @@ def _data(training: Training) -> DataEntry:
     trained = set(frame[training.served_rows]["symbol"].unique())
     fetched = bars["symbol"].unique().sort().to_list()
     start, end = _first_and_last(bars)
-    too_short = (Skipped(s, "too few bars for one row") for s in fetched if s not in labelled)
+    universe = training.gathered.universe
+    rowless = _WITHOUT_ROWS if universe is None else _NO_MEMBERS_ROWS
+    too_short = (Skipped(s, rowless) for s in fetched if s not in labelled)
     return DataEntry(
         start=start,
         end=end,
@@ -148,6 +152,8 @@ def _data(training: Training) -> DataEntry:
         labelled_rows=frame.height,
         bars_sha256=panel_hash(bars),
         bars_report=training.gathered.report,
+        survivorship="static list" if universe is None else "universe file",
+        universe_sha256=universe.sha256 if universe else None,
     )
 
 
