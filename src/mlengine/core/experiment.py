@@ -154,7 +154,7 @@ def _folds(table: _Table, plan: Plan, recipe: Recipe, track: Track) -> tuple[Jud
         recipe.lightgbm_params(),
         names=table.names,
         edges=table.sample(plan.folds[0].fit),
-        rows=table.sample(_tried(plan)),
+        rows=table.sample(tried(plan)),
     )
     judged = []
     for number, stage in enumerate(plan.folds, start=1):
@@ -164,7 +164,7 @@ def _folds(table: _Table, plan: Plan, recipe: Recipe, track: Track) -> tuple[Jud
     return tuple(judged)
 
 
-def _tried(plan: Plan) -> Rows:
+def tried(plan: Plan) -> Rows:
     """The leading rows of the dataset, up to the last one that a fold is fitted or stopped on."""
     return np.arange(1 + max(int(stage.stop[-1]) for stage in plan.folds))
 

@@ -39,7 +39,7 @@ class Recipe:
     params: Params = field(default_factory=lambda: DEFAULT_PARAMS)
 
     def lightgbm_params(self) -> dict[str, int | float | str | bool]:
-        """Row-wise histograms and `deterministic` give the same trees on any thread count."""
+        """Column-wise histograms and `deterministic` give the same trees on any thread count."""
         return {
             **self.params,
             "objective": _OBJECTIVES[self.objective],
@@ -48,7 +48,8 @@ class Recipe:
             "seed": self.seed,
             "num_threads": self.num_threads,
             "deterministic": True,
-            "force_row_wise": True,
+            # One thread adds up a feature's histogram, in the order of the rows.
+            "force_col_wise": True,
             # A feature too rare to split on in the oldest fold may be worth it in later ones.
             "feature_pre_filter": False,
             "verbosity": -1,

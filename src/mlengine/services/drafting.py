@@ -107,7 +107,7 @@ def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Mani
         importances=served.importances,
         fingerprint=served.fingerprint,
         candidate_fingerprint=candidate.fitted.fingerprint,
-        libraries=_libraries(),
+        libraries=libraries(),
         gate=training.decision,
         remarks=_remarks(training),
     )
@@ -214,7 +214,8 @@ def _remarks(training: Training) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _libraries() -> dict[str, str]:
+def libraries() -> dict[str, str]:
+    """The versions that a result may depend on, by name."""
     return {
         "lightgbm": lightgbm.__version__,
         "mlengine": mlengine.__version__,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,17 @@ def to_parquet(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def stream_parquet(plan: pl.LazyFrame, path: Path) -> None:
+    """Write what `plan` gives without holding all of it; raises OSError, leaving no file."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        plan.sink_parquet(aside, compression="zstd")
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def from_parquet(content: bytes) -> pl.DataFrame:
