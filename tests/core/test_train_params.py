@@ -62,6 +62,9 @@ def test_every_tuning_parameter_is_one_of_lightgbm():
         ("lambda_l2", float("inf"), "from 0.0"),
         ("bagging_fraction", 1.01, "to 1.0"),
         ("extra_trees", 1, "true or false"),
+        ("lambda_l1", [1.0], "a number"),
+        ("lambda_l1", None, "a number"),
+        ("max_depth", {}, "a whole number"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_the_range(name, value, why):

@@ -210,6 +210,7 @@ def test_a_universe_limits_rows_to_membership_and_is_kept(fit, tmp_path):
     candidate = fit(universe_file=path)
     data = candidate.manifest.data
     assert data.survivorship == "universe file"
+    assert candidate.manifest.spec.universe_file == "universe.csv"
     assert data.universe_sha256 == hashlib.sha256(candidate.universe).hexdigest()
     assert data.symbols == ("S00", "S01")
     assert data.labelled_rows == 390 + 182 - 5

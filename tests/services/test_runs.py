@@ -7,7 +7,7 @@ import pytest
 from tests.databases import NOW, new_database, opened
 from tests.platforms import settings
 
-from mlengine.errors import InvalidRequest, RunNotFound
+from mlengine.errors import RunNotFound
 from mlengine.services.runs import RunService
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.runs import RunStore
@@ -64,11 +64,3 @@ def test_the_runs_of_a_stopped_platform_are_lost_at_once(
     assert service.get("one", now=NOW).state == "lost"
     service.abandon_all(now=NOW)
     assert [record.message for record in caplog.records] == ["runs of a stopped platform are lost"]
-
-
-def test_overrides_that_contradict_each_other_are_refused(service: RunService) -> None:
-    with pytest.raises(InvalidRequest, match="label: cs_zscore needs the objective return"):
-        service.spec({"label": "cs_zscore", "objective": "direction"})
-    ten = tuple(f"S{i}" for i in range(10))
-    told = service.spec({"label": "cs_zscore", "objective": "return", "symbols": ten})
-    assert (told.label, told.symbols) == ("cs_zscore", ten)

@@ -146,6 +146,11 @@ def _by(manifest: Manifest, holdout: pl.DataFrame, key: pl.Expr, title: str) -> 
     )
 
 
+def _correlation(labels: Floats, scores: Floats) -> float:
+    """Pearson's; NaN where one side is constant."""
+    return float(pl.select(pl.corr(pl.Series(labels), pl.Series(scores))).item())
+
+
 _Figure = Callable[[Floats, Floats], float]
 _DIRECTION: Mapping[str, _Figure] = {
     "AUC": metrics.auc,
@@ -154,7 +159,7 @@ _DIRECTION: Mapping[str, _Figure] = {
     "share of rises": lambda labels, _: float(np.mean(labels > 0.0)),
 }
 _RETURN: Mapping[str, _Figure] = {
-    "IC": metrics.correlation,
+    "IC": _correlation,
     "MSE": metrics.mse,
     "hit rate": lambda labels, scores: metrics.hit_rate(labels, scores > 0.0),
     "mean label": lambda labels, _: float(np.mean(labels)),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlengine.core.train_spec import Param, TrainSpec
+from mlengine.core.train_spec import TrainSpec
 
 # A z-score among fewer symbols says more of its neighbours than of the symbol.
 FEWEST_SYMBOLS = 10
@@ -17,7 +17,7 @@ class Whole:
     low: int
     high: int
 
-    def refusal(self, value: Param) -> str | None:
+    def refusal(self, value: object) -> str | None:
         """Why not, if not."""
         if type(value) is int and self.low <= value <= self.high:
             return None
@@ -32,9 +32,9 @@ class Number:
     high: float
     above: bool = False
 
-    def refusal(self, value: Param) -> str | None:
+    def refusal(self, value: object) -> str | None:
         """Why not, if not."""
-        if type(value) in (int, float) and self._holds(float(value)):
+        if isinstance(value, int | float) and type(value) is not bool and self._holds(value):
             return None
         return f"must be a number {'above' if self.above else 'from'} {self.low} to {self.high}"
 
@@ -45,7 +45,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Flag:
-    def refusal(self, value: Param) -> str | None:
+    def refusal(self, value: object) -> str | None:
         """Why not, if not."""
         return None if type(value) is bool else "must be true or false"
 
@@ -107,7 +107,7 @@ _TUNING_ALIASES = {
 }
 
 
-def refused_params(params: Mapping[str, Param]) -> dict[str, str]:
+def refused_params(params: Mapping[str, object]) -> dict[str, str]:
     """Why each of the refused LightGBM parameters is refused, by name; empty when all are fine.
 
     Allowed are LightGBM's own names in TUNING, within their ranges. An alias is refused too: next
@@ -126,7 +126,7 @@ def refused_label(spec: TrainSpec) -> str | None:
     return f"cs_zscore needs the objective return and at least {FEWEST_SYMBOLS} symbols"
 
 
-def _refusal(name: str, value: Param) -> str | None:
+def _refusal(name: str, value: object) -> str | None:
     if name in TUNING:
         return TUNING[name].refusal(value)
     if name in _TUNING_ALIASES:

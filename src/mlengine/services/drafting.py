@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import PurePath
 from typing import cast
 
 import lightgbm
@@ -73,7 +74,7 @@ def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Mani
         actor=actor,
         created_at=now,
         as_of=now,
-        spec=spec,
+        spec=_told(spec),
         objective=spec.objective,
         horizon_bars=spec.horizon_bars,
         label_delay_bars=spec.label_delay_bars,
@@ -121,6 +122,13 @@ def _feature_set(feature_set: FeatureSet) -> FeatureSetEntry:
         window_bars=feature_set.window_bars,
         features=feature_set.names,
     )
+
+
+def _told(spec: TrainSpec) -> TrainSpec:
+    """As anyone may read it: where on this machine the universe's file lies is nobody's affair."""
+    if spec.universe_file is None:
+        return spec
+    return replace(spec, universe_file=PurePath(spec.universe_file).name)
 
 
 def _label(spec: TrainSpec) -> LabelEntry:
