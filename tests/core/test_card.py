@@ -53,7 +53,7 @@ def test_the_page_has_every_section():
 
 def test_metrics_stand_beside_interval_and_baseline_and_nulls_have_a_reason():
     said = _section(card(_draft(), HOLDOUT), "Metrics on the holdout")
-    assert "Verdict: **edge**, by auc 0.53\n(0.51 to 0.55) against 0.5." in said
+    assert "Verdict: **edge**, by auc 0.53 (0.51 to 0.55)\nagainst 0.5." in said
     assert "| auc | 0.53 | 0.51 to 0.55 | 0.5 | coin_flip |" in said
     assert "| ic | - (fewer than 10 symbols a date) | - | 0 | no_skill |" in said
 
@@ -95,15 +95,16 @@ def test_survivorship_is_told():
 
 def test_importances_are_shares_of_the_gain_the_greatest_first():
     said = _section(card(_draft(), HOLDOUT), "Importances").splitlines()
-    assert said[2:5] == ["| `return_1` | 75.0% |", "| `rsi_14` | 25.0% |", "| `atr` | 0.0% |"]
-    many = {f"f{i:02d}": float(i) for i in range(25)}
+    assert said[0] == "Of the served candidate: 2 of 3 features are used."
+    assert said[4:] == ["| `return_1` | 75.0% |", "| `rsi_14` | 25.0% |"]
+    many = {f"f{i:02d}": float(i) for i in range(26)}
     page = card(_draft(importances=many), HOLDOUT)
-    assert "5 more features are left out" in page
-    assert "| `a` | 0.0% |" in card(_draft(importances={"a": 0.0}), HOLDOUT)
+    assert "5 more are left out" in page
+    assert "0 of 1 features are used" in card(_draft(importances={"a": 0.0}), HOLDOUT)
 
 
 def test_the_gates_decision_and_the_limits_are_told():
     page = card(_draft(), HOLDOUT)
-    assert "not promoted, \n`not_better`; champion: v2." in _section(page, "Gate")
+    assert "not promoted (`not_better`); champion: v2." in _section(page, "Gate")
     assert "- loss of champion: 0.69" in page
     assert "- one tree" in _section(page, "Limits")

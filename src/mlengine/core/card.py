@@ -35,7 +35,7 @@ def card(manifest: Manifest, holdout: pl.DataFrame) -> str:
         ("Metrics on the holdout", _metrics(manifest)),
         ("By year", _by(manifest, holdout, pl.col("timestamp").dt.year().cast(pl.String), "year")),
         ("By symbol", _by(manifest, holdout, pl.col("symbol"), "symbol")),
-        ("Importances", _importances(manifest.importances)),
+        ("Importances", _importances(manifest)),
         ("Gate", _gate(manifest)),
         ("Limits", _limits(manifest)),
     ]
@@ -50,9 +50,9 @@ def _purpose(manifest: Manifest) -> Iterator[str]:
     if manifest.label.transform == "cs_zscore":
         what += ", as a z-score among the symbols of the date (a rank of symbols, not a return)"
     yield f"Foretells {what}, {ahead}, from the features `{manifest.feature_set.name}`."
-    yield f"Served is the {manifest.served}, trained through {_day(manifest.trained_through)};"
-    yield "every figure below is about the candidate, trained through "
-    yield f"{_day(manifest.candidate_trained_through)}, which has not seen the holdout."
+    seen = _day(manifest.candidate_trained_through)
+    yield f"Served is the {manifest.served}, trained through {_day(manifest.trained_through)}."
+    yield f"Metrics are about the candidate, trained through {seen}, which never saw the holdout."
 
 
 def _data(manifest: Manifest) -> Iterator[str]:
@@ -114,9 +114,10 @@ def _split(manifest: Manifest) -> Iterator[str]:
 
 def _metrics(manifest: Manifest) -> Iterator[str]:
     verdict = manifest.verdict
-    yield f"Verdict: **{verdict.verdict}**, by {verdict.metric} {_number(verdict.value)}"
-    yield f"({_interval(verdict.low, verdict.high)}) against {_number(verdict.null)}. Earlier"
-    yield f"versions whose holdout shares dates with this one: {manifest.holdout_reused_by}."
+    value, interval = _number(verdict.value), _interval(verdict.low, verdict.high)
+    yield f"Verdict: **{verdict.verdict}**, by {verdict.metric} {value} ({interval})"
+    yield f"against {_number(verdict.null)}."
+    yield f"Earlier versions whose holdout shares dates with it: {manifest.holdout_reused_by}."
     yield ""
     yield from _table(
         ("metric", "value", "95 % interval", "baseline", "which"),
@@ -126,7 +127,7 @@ def _metrics(manifest: Manifest) -> Iterator[str]:
 
 def _measure(name: str, measure: Measure) -> tuple[str, ...]:
     value = _number(measure.value)
-    if measure.value is None and measure.reason:
+    if measure.reason:
         value += f" ({measure.reason})"
     interval = _interval(measure.low, measure.high)
     return name, value, interval, _number(measure.baseline), measure.baseline_kind
@@ -171,21 +172,26 @@ def _figures(rows: pl.DataFrame, figures: Iterable[_Figure]) -> list[str]:
     return [_number(figure(labels, scores)) for figure in figures]
 
 
-def _importances(importances: Mapping[str, float]) -> Iterator[str]:
-    total = sum(importances.values()) or 1.0
-    ranked = sorted(importances.items(), key=lambda each: (-each[1], each[0]))
+def _importances(manifest: Manifest) -> Iterator[str]:
+    gains = manifest.importances
+    total = sum(gains.values())
+    used = {name: gain for name, gain in gains.items() if gain > 0.0}
+    ranked = sorted(used.items(), key=lambda each: (-each[1], each[0]))
+    yield f"Of the served {manifest.served}: {len(used)} of {len(gains)} features are used."
+    yield ""
     yield from _table(
         ("feature", "share of the gain"),
         [(f"`{name}`", f"{gain / total:.1%}") for name, gain in ranked[:_MOST_IMPORTANT]],
     )
     if len(ranked) > _MOST_IMPORTANT:
-        yield f"\n{len(ranked) - _MOST_IMPORTANT} more features are left out here."
+        yield f"\n{len(ranked) - _MOST_IMPORTANT} more are left out here."
 
 
 def _gate(manifest: Manifest) -> Iterator[str]:
     gate = manifest.gate
-    yield f"Policy `{gate.policy}`: {'promoted' if gate.promote else 'not promoted'}, "
-    yield f"`{gate.reason}`; champion: {gate.champion or 'none'}."
+    said = "promoted" if gate.promote else "not promoted"
+    yield f"Policy `{gate.policy}`: {said} (`{gate.reason}`); champion: {gate.champion or 'none'}."
+    yield ""
     for name, loss in gate.losses.items():
         yield f"- loss of {name}: {_number(loss)}"
 
