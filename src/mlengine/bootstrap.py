@@ -32,11 +32,14 @@ if TYPE_CHECKING:
     from mlengine.core.features import FeatureSet
     from mlengine.services.audit import AuditService
     from mlengine.services.bars import BarService
+    from mlengine.services.card import CardService
+    from mlengine.services.export import ExportService
     from mlengine.services.features import FeatureService
     from mlengine.services.health import HealthService
     from mlengine.services.models import ModelService
     from mlengine.services.monitoring import MonitoringService
     from mlengine.services.predict import PredictService
+    from mlengine.services.reproduction import ReproductionService
     from mlengine.services.training import TrainingService
     from mlengine.stores.audit import AuditStore
     from mlengine.stores.loaded import ModelShelf
@@ -86,6 +89,9 @@ class Engine(Control):
     features: FeatureService
     predict: PredictService
     training: TrainingService
+    reproduction: ReproductionService
+    export: ExportService
+    cards: CardService
     models: ModelService
     monitoring: MonitoringService
     audit: AuditService
@@ -109,12 +115,15 @@ def build_engine(settings: Settings) -> Engine:
     Raises BadSetting for a feature set that does not exist.
     """
     from mlengine.services.audit import AuditService  # noqa: PLC0415 - heavy
+    from mlengine.services.card import CardService  # noqa: PLC0415 - heavy
+    from mlengine.services.export import ExportService  # noqa: PLC0415 - heavy
     from mlengine.services.features import FeatureService  # noqa: PLC0415 - heavy
     from mlengine.services.fitting import FittingService  # noqa: PLC0415 - heavy
     from mlengine.services.health import HealthService  # noqa: PLC0415 - heavy
     from mlengine.services.models import ModelService  # noqa: PLC0415 - heavy
     from mlengine.services.monitoring import MonitoringService  # noqa: PLC0415 - heavy
     from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
+    from mlengine.services.reproduction import ReproductionService  # noqa: PLC0415 - heavy
     from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
@@ -124,6 +133,7 @@ def build_engine(settings: Settings) -> Engine:
     runs, events = control.runs.runs, control.events
     model_service = ModelService(registry, shelf, events)
     fitter = FittingService(bars, sets, registry, TRAINING_THREADS, history=events)
+    reproduction = ReproductionService(registry, sets, bars, TRAINING_THREADS)
     return Engine(
         database_url=control.database_url,
         runs=control.runs,
@@ -134,6 +144,9 @@ def build_engine(settings: Settings) -> Engine:
         features=FeatureService(bars, sets, settings.train.feature_set),
         predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
         training=TrainingService(runs, events, fitter, registry, model_service, _now),
+        reproduction=reproduction,
+        export=ExportService(reproduction),
+        cards=CardService(registry),
         models=model_service,
         monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
         audit=AuditService(store),

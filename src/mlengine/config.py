@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlengine.core.intervals import INTERVALS
+from mlengine.core.train_params import refused_label
 from mlengine.core.train_spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
 from mlengine.errors import BadSetting
 from mlengine.setting_reader import Reader
@@ -155,7 +156,7 @@ def _redis_url(read: Reader) -> str | None:
 def _train(read: Reader) -> TrainSpec:
     """The recipe of a training that asks for nothing else."""
     universe = read.path("TRAIN_UNIVERSE_FILE")
-    return TrainSpec(
+    spec = TrainSpec(
         symbols=_symbols(read),
         lookback=read.whole("TRAIN_LOOKBACK", 2520, 0),
         test_size=read.share("TRAIN_TEST_SIZE", 0.2),
@@ -177,6 +178,10 @@ def _train(read: Reader) -> TrainSpec:
         interval=read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS)),
         universe_file=str(universe) if universe else None,
     )
+    if refused_label(spec):
+        expected = f"raw: {refused_label(spec)}"
+        raise BadSetting("TRAIN_LABEL", spec.label, expected)
+    return spec
 
 
 def _symbols(read: Reader) -> tuple[str, ...]:

@@ -60,7 +60,8 @@ def test_a_run_ends_in_an_active_model_and_an_honest_record(engine: Engine) -> N
     assert engine.models.active_version() == "v1"
     manifest, _ = engine.models.show("v1")
     assert manifest.run_id == "run1"
-    assert set(manifest.files) == {"model.txt", "reference.parquet", "holdout.parquet"}
+    beside = {"model.txt", "bars.parquet", "reference.parquet", "holdout.parquet"}
+    assert set(manifest.files) == beside
     kinds = [e.kind for e in engine.monitoring.history(kind=None, limit=9, cursor=None).rows]
     assert kinds == ["activated", "trained"]
     answer = engine.predict.one(

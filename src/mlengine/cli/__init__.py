@@ -7,13 +7,15 @@ from flask import Flask
 from mlengine.cli.audit import audit
 from mlengine.cli.bars import bars
 from mlengine.cli.database import db
+from mlengine.cli.dataset import dataset
 from mlengine.cli.features import features
-from mlengine.cli.models import models, reload_model
+from mlengine.cli.models import reload_model
 from mlengine.cli.monitor import monitor
 from mlengine.cli.predict import predict
+from mlengine.cli.provenance import models
 from mlengine.cli.train import train
 
-COMMANDS = (audit, bars, db, features, models, monitor, predict, reload_model, train)
+COMMANDS = (audit, bars, dataset, db, features, models, monitor, predict, reload_model, train)
 
 
 def init_app(app: Flask) -> None:

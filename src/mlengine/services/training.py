@@ -82,10 +82,12 @@ class TrainingService:
 
 def _files(candidate: Candidate) -> dict[str, bytes]:
     """What stands beside the manifest."""
-    candidate_text = candidate.candidate_text
+    candidate_text, universe = candidate.candidate_text, candidate.universe
     return {
         "model.txt": candidate.model_text.encode(),
         **({"candidate.txt": candidate_text.encode()} if candidate_text else {}),
+        "bars.parquet": frames.to_parquet(candidate.bars),
+        **({"universe.csv": universe} if universe else {}),
         "reference.parquet": frames.to_parquet(candidate.reference),
         "holdout.parquet": frames.to_parquet(candidate.holdout),
     }
