@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
 from mlengine.core import metrics, model, splits
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.dataset import Dataset
-from mlengine.core.evaluation import Measure
+from mlengine.core.evaluation import Evaluation, Measure
 from mlengine.core.metrics import Baseline, Outcomes
 from mlengine.core.model import Fitted, Recipe, Sample, Scorer
 from mlengine.core.progress import Track
@@ -51,7 +52,11 @@ class Judged:
     scores: Floats
     outcomes: Outcomes
     baseline: Baseline
-    metrics: dict[str, Measure]
+    evaluation: Evaluation
+
+    @property
+    def metrics(self) -> Mapping[str, Measure]:
+        return self.evaluation.metrics
 
 
 @dataclass(frozen=True)
@@ -75,16 +80,21 @@ def plan(dataset: Dataset, spec: TrainSpec) -> Plan:
     )
 
 
-def run(dataset: Dataset, plan: Plan, recipe: Recipe, *, refit: bool, track: Track) -> Experiment:
-    """Fit and judge every fold, then the candidate, then the refit when it is asked for."""
+def run(
+    dataset: Dataset, plan: Plan, recipe: Recipe, *, spec: TrainSpec, refit: bool, track: Track
+) -> Experiment:
+    """Fit and judge every fold, then the candidate, then the refit when it is asked for.
+
+    `spec` says what the labels are and how the metrics are to be taken.
+    """
     table = _Table(dataset)
     count = len(plan.folds)
     folds = []
     for number, stage in enumerate(plan.folds, start=1):
         report = track.rounds("folds", of=recipe.rounds, fold=number, folds=count)
-        folds.append(_judge(table, stage, recipe, report))
+        folds.append(_judge(table, stage, recipe, spec, report))
     report = track.rounds("fit", of=recipe.rounds)
-    candidate = _judge(table, plan.final, recipe, report)
+    candidate = _judge(table, plan.final, recipe, spec, report)
     again = _refit(table, recipe, candidate.fitted.best_iteration, report) if refit else None
     return Experiment(tuple(folds), candidate, again)
 
@@ -98,12 +108,20 @@ class _Table:
         self.labels = dataset.column("label")
         self.forward_returns = dataset.column("forward_return")
         self.last_returns = dataset.column("last_return")
+        self.dates = dataset.times("timestamp")
+        self.symbols = dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()
 
     def sample(self, rows: Rows) -> Sample:
         return Sample(self.features[rows], self.labels[rows])
 
     def outcomes(self, rows: Rows) -> Outcomes:
-        return Outcomes(self.forward_returns[rows], self.last_returns[rows])
+        return Outcomes(
+            forward_returns=self.forward_returns[rows],
+            labels=self.labels[rows],
+            last_returns=self.last_returns[rows],
+            dates=self.dates[rows],
+            symbols=self.symbols[rows],
+        )
 
 
 def _stage(times: RowTimes, split: Split) -> Stage:
@@ -112,7 +130,11 @@ def _stage(times: RowTimes, split: Split) -> Stage:
 
 
 def _judge(
-    table: _Table, stage: Stage, recipe: Recipe, on_iteration: Callable[[int], None]
+    table: _Table,
+    stage: Stage,
+    recipe: Recipe,
+    spec: TrainSpec,
+    on_iteration: Callable[[int], None],
 ) -> Judged:
     fitted = model.fit(
         recipe,
@@ -123,9 +145,18 @@ def _judge(
     )
     scores = Scorer.from_text(fitted.text).score(table.features[stage.test])
     outcomes = table.outcomes(stage.test)
-    baseline = metrics.baseline(table.forward_returns[stage.train])
-    judged = metrics.evaluate(recipe.objective, outcomes=outcomes, scores=scores, baseline=baseline)
-    return Judged(stage, fitted, scores, outcomes, baseline, judged)
+    baseline = metrics.baseline(table.forward_returns[stage.train], table.labels[stage.train])
+    evaluation = metrics.evaluate(
+        recipe.objective,
+        outcomes=outcomes,
+        scores=scores,
+        baseline=baseline,
+        horizon_bars=spec.horizon_bars,
+        cost_bps=spec.cost_bps,
+        seed=spec.seed,
+        transform=spec.label,
+    )
+    return Judged(stage, fitted, scores, outcomes, baseline, evaluation)
 
 
 def _refit(

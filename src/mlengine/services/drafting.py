@@ -15,7 +15,6 @@ import mlengine
 from mlengine.core.arrays import Rows
 from mlengine.core.bars import panel_hash
 from mlengine.core.dataset import Dataset
-from mlengine.core.evaluation import Bootstrap, SignRule, Verdict
 from mlengine.core.experiment import Experiment, Judged
 from mlengine.core.features import FeatureSet
 from mlengine.core.gate import Decision
@@ -34,7 +33,6 @@ from mlengine.core.train_spec import TrainSpec
 from mlengine.services.gathering import Gathered
 
 _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
-_UNJUDGED = SignRule(0, 0.0, None, None, None, None, None, None)
 _CHOOSING = ("if_better", "if_not_worse")
 
 
@@ -49,6 +47,7 @@ class Training:
     dataset: Dataset
     experiment: Experiment
     decision: Decision
+    holdout_reused_by: int
 
     @property
     def candidate(self) -> Judged:
@@ -91,11 +90,11 @@ def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Mani
             for number, judged in enumerate(training.experiment.folds, start=1)
         ),
         metrics=candidate.metrics,
-        calibration=None,
-        sign_rule=_UNJUDGED,
-        bootstrap=Bootstrap(1, 0, spec.seed, 0.95),
-        verdict=Verdict("no_edge", "auc", None, 0.5, None, None),
-        holdout_reused_by=0,
+        calibration=candidate.evaluation.calibration,
+        sign_rule=candidate.evaluation.sign_rule,
+        bootstrap=candidate.evaluation.bootstrap,
+        verdict=candidate.evaluation.verdict,
+        holdout_reused_by=training.holdout_reused_by,
         base_rate=candidate.baseline.up_rate,
         zero_share=float(np.mean(training.dataset.column("forward_return") == 0.0)),
         served="candidate" if training.experiment.refit is None else "refit",
@@ -168,8 +167,8 @@ def _fold(dataset: Dataset, number: int, judged: Judged) -> FoldEntry:
         purged_rows=judged.stage.purged_train + judged.stage.purged_stop,
         best_iteration=judged.fitted.best_iteration,
         metrics=judged.metrics,
-        calibration=None,
-        sign_rule=_UNJUDGED,
+        calibration=judged.evaluation.calibration,
+        sign_rule=judged.evaluation.sign_rule,
     )
 
 
