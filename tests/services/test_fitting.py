@@ -128,7 +128,7 @@ def test_the_metrics_can_be_made_again_from_the_holdout_frame(fit):
 
 
 def test_the_manifest_judges_the_candidate_and_every_fold(fit):
-    manifest = fit(cost_bps=7.0).manifest
+    manifest = fit(cost_bps=7.0, test_size=0.3).manifest
     verdict, auc_measure = manifest.verdict, manifest.metrics["auc"]
     assert (verdict.metric, verdict.null) == ("auc", 0.5)
     assert (verdict.value, verdict.low, verdict.high) == (

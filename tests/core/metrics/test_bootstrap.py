@@ -26,8 +26,8 @@ def test_blocks_hold_two_horizons_and_at_least_twenty_dates():
 
 
 def test_every_draw_has_as_many_dates_as_there_are():
-    for dates in (21, 40, 47, 100):
-        weights = _draws(dates, block=20)
+    for dates in (20, 21, 39, 100):
+        weights = _draws(dates, block=4)
         assert weights.shape == (1000, dates)
         assert set(weights.sum(axis=1)) == {float(dates)}
         assert np.all(weights == np.round(weights))
@@ -35,27 +35,31 @@ def test_every_draw_has_as_many_dates_as_there_are():
 
 
 def test_a_draw_is_made_of_blocks_of_consecutive_dates_on_a_circle():
-    # Three blocks of four, one of them around the end, and a last one of one date.
-    steps = np.abs(np.diff(_draws(13, block=4), axis=1, append=_draws(13, block=4)[:, :1]))
-    assert np.all(steps.sum(axis=1) <= 2 * 4)
-    one = _draws(13, block=12, draws=400)
-    runs = {tuple(np.sort(np.flatnonzero(row == 0.0))) for row in one}
-    assert any(not row[0] or row[0] == 2.0 for row in one)
-    assert all(len(run) <= 1 for run in runs)
+    # Five blocks of four, and a last one of one date: each steps up where it begins and down
+    # where it ends, the last date being followed by the first.
+    weights = _draws(21, block=4, draws=4000)
+    steps = np.diff(weights, axis=1, append=weights[:, :1])
+    assert np.all(np.abs(steps).sum(axis=1) <= 2 * 6)
+    around = weights[:, [-1, 0]].min(axis=1) > 0.0
+    assert 0.2 < around.mean() < 0.9
+    # No date comes alone but the one of the last block.
+    alone = (weights > 0.0) & (np.roll(weights, 1, 1) == 0.0) & (np.roll(weights, -1, 1) == 0.0)
+    assert alone.sum(axis=1).max() == 1
 
 
 def test_every_date_is_drawn_equally_often():
-    weights = _draws(50, block=20, draws=4000)
+    weights = _draws(50, block=10, draws=4000)
     assert weights.mean(axis=0) == pytest.approx(np.ones(50), abs=0.08)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
-    assert _draws(90, block=20).tobytes() == _draws(90, block=20).tobytes()
-    assert _draws(90, block=20).tobytes() != _draws(90, block=20, seed=2).tobytes()
+    assert _draws(100, block=20).tobytes() == _draws(100, block=20).tobytes()
+    assert _draws(100, block=20).tobytes() != _draws(100, block=20, seed=2).tobytes()
 
 
-def test_a_block_as_long_as_the_part_leaves_nothing_to_draw():
-    assert _draws(20, block=20).shape == (0, 20)
+def test_fewer_dates_than_five_blocks_hold_give_no_interval():
+    assert _draws(100, block=20).shape == (1000, 100)
+    assert _draws(99, block=20).shape == (0, 99)
     assert interval(np.empty(0)) == (None, None)
 
 

@@ -140,6 +140,15 @@ def test_the_verdict_on_a_direction_is_by_auc_and_on_a_return_by_rank_ic_or_over
         assert (verdict.verdict, verdict.metric, verdict.null) == (word, "auc", 0.5)
 
 
+def test_a_few_dates_with_ten_symbols_do_not_make_rank_ic_the_judge():
+    moves, scores = _panel(10, skill=RIGHT)
+    for bare, metric in ((99, "rank_ic"), (101, "ic_time")):
+        moves[:bare, 0] = math.nan
+        found = _evaluate("return", outcomes(moves), scores[np.isfinite(moves)])
+        assert found.metrics["rank_ic"].value is not None
+        assert found.verdict.metric == metric
+
+
 def test_other_intervals_never_vote():
     # Every probability is far too high, but their order is right: an edge, by AUC alone.
     rows, scores = _rows_and_scores(4, skill=RIGHT)
@@ -149,12 +158,13 @@ def test_other_intervals_never_vote():
     assert found.verdict.verdict == "edge"
 
 
-def test_a_part_shorter_than_a_block_has_values_but_no_interval_and_no_edge():
-    rows, scores = _rows_and_scores(4, dates=30, skill=(5.0, 5.0))
+def test_a_part_shorter_than_five_blocks_has_values_but_no_interval_and_no_edge():
+    rows, scores = _rows_and_scores(4, dates=198, skill=(5.0, 5.0))
     found = _evaluate("return", rows, scores, horizon_bars=20)
     assert found.bootstrap.block_dates == 40
     assert found.metrics["ic_time"].value > 0.5
     assert found.metrics["ic_time"].low is None
+    assert "too few dates for an interval" in found.metrics["ic_time"].reason
     assert found.verdict.verdict == "no_edge"
 
 
@@ -191,14 +201,14 @@ def test_relative_labels_are_what_relative_scores_are_compared_with():
 
 
 def test_the_evaluation_counts_rows_dates_and_symbols_and_records_its_draws():
-    rows, scores = _rows_and_scores(3, dates=50)
+    rows, scores = _rows_and_scores(3, dates=150)
     found = _evaluate("return", rows, scores, horizon_bars=15, seed=9)
-    assert (found.rows, found.dates, found.symbols) == (150, 50, 3)
+    assert (found.rows, found.dates, found.symbols) == (450, 150, 3)
     assert dataclasses.astuple(found.bootstrap) == (30, 1000, 9, 0.95)
 
 
 def test_the_same_seed_gives_the_same_evaluation_in_any_order_of_rows():
-    rows, scores = _rows_and_scores(4, dates=60)
+    rows, scores = _rows_and_scores(4, dates=120)
     again = _evaluate("return", rows, scores)
     assert _evaluate("return", rows, scores) == again
     assert _evaluate("return", rows, scores, seed=2) != again
@@ -209,11 +219,11 @@ def test_the_same_seed_gives_the_same_evaluation_in_any_order_of_rows():
 
 
 def test_dates_may_be_missing_for_some_symbols():
-    moves, scores = _panel(11, dates=60, skill=RIGHT)
+    moves, scores = _panel(11, dates=120, skill=RIGHT)
     moves[20:50, 3] = math.nan
     kept = np.isfinite(moves)
     rows: Outcomes = outcomes(moves)
     found = _evaluate("return", rows, scores[kept])
-    assert found.rows == 11 * 60 - 30
+    assert found.rows == 11 * 120 - 30
     assert found.verdict.verdict == "edge"
     assert found.metrics["rank_ic"].value > 0.2

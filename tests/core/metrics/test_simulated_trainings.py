@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from benchmarks.simulated import next_bar_auc, planted_next_bar, random_bars, solved
-from benchmarks.verdicts import labelled, on_planted_bars, on_random_bars
+from benchmarks.trainings import labelled, on_planted_bars, on_random_bars
 
 from mlengine.core.metrics import auc
 

@@ -19,7 +19,7 @@ from mlengine.core.metrics.outcomes import Baseline, Outcomes, baseline
 from mlengine.core.metrics.ranking import auc, ranks
 from mlengine.core.metrics.returns import returns
 from mlengine.core.metrics.sign_rule import sign_rule
-from mlengine.core.metrics.skill import has_enough_symbols, information, order, signs
+from mlengine.core.metrics.skill import information, mostly_enough_symbols, order, signs
 from mlengine.core.metrics.verdict import primary, verdict
 
 __all__ = [
@@ -67,7 +67,7 @@ def evaluate(
         **information(sampled),
         **signs(sampled, baseline, relative=relative),
     }
-    asked, null = primary(objective, by_date=has_enough_symbols(rows))
+    asked, null = primary(objective, by_date=mostly_enough_symbols(rows))
     return Evaluation(
         rows=len(scores),
         dates=rows.dates,

@@ -10,8 +10,10 @@ import numpy as np
 
 from mlengine.core.arrays import Flags, Floats
 from mlengine.core.evaluation import Measure
-from mlengine.core.metrics.bootstrap import interval, sums
+from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, interval, sums
 from mlengine.core.metrics.cases import Cases
+
+_TOO_SHORT = f"too few dates for an interval: fewer than {FEWEST_BLOCKS} blocks"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def _measure(
     if not math.isfinite(value):
         return Measure(None, _defined(baseline), kind, said, reason=undefined)
     low, high = interval(draws)
-    return Measure(value, _defined(baseline), kind, said, low, high)
+    reason = None if len(draws) else _TOO_SHORT
+    return Measure(value, _defined(baseline), kind, said, low, high, reason)
 
 
 def _defined(value: float) -> float | None:

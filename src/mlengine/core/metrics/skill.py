@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from mlengine.core.arrays import Floats
+from mlengine.core.arrays import Flags, Floats
 from mlengine.core.evaluation import Measure
 from mlengine.core.metrics.cases import FEWEST_VALUES, Cases
 from mlengine.core.metrics.correlations import (
@@ -48,20 +48,21 @@ def order(sampled: Sampled) -> dict[str, Measure]:
 def information(sampled: Sampled) -> dict[str, Measure]:
     """Correlations by date with their stability, and over time within a symbol."""
     cases = sampled.cases
-    measured: dict[str, Measure] = {}
-    for name, series in (
-        ("ic", daily(cases, ranked=False)),
-        ("rank_ic", daily(cases, ranked=True)),
-    ):
-        undefined = _CONSTANT if has_enough_symbols(cases) else _FEW_SYMBOLS
-        for prefix, of in ((name, weighted_mean), (f"{name}r", weighted_information_ratio)):
-            key = prefix.replace("icr", "icir")
-            measured[key] = sampled.statistic(
-                partial(of, series), 0.0, "no_skill", undefined=undefined
-            )
     over_time = partial(weighted_over_time, cases)
-    measured["ic_time"] = sampled.statistic(over_time, 0.0, "no_skill", undefined=_NO_SYMBOL)
-    return measured
+    return {
+        **_by_date(sampled, "ic", "icir", daily(cases, ranked=False)),
+        **_by_date(sampled, "rank_ic", "rank_icir", daily(cases, ranked=True)),
+        "ic_time": sampled.statistic(over_time, 0.0, "no_skill", undefined=_NO_SYMBOL),
+    }
+
+
+def _by_date(sampled: Sampled, mean: str, ratio: str, series: Floats) -> dict[str, Measure]:
+    """A daily series' mean, and its mean over its deviation."""
+    undefined = _CONSTANT if np.any(_has_enough(sampled.cases)) else _FEW_SYMBOLS
+    return {
+        name: sampled.statistic(partial(of, series), 0.0, "no_skill", undefined=undefined)
+        for name, of in ((mean, weighted_mean), (ratio, weighted_information_ratio))
+    }
 
 
 def signs(sampled: Sampled, baseline: Baseline, *, relative: bool) -> dict[str, Measure]:
@@ -88,7 +89,11 @@ def signs(sampled: Sampled, baseline: Baseline, *, relative: bool) -> dict[str, 
     }
 
 
-def has_enough_symbols(cases: Cases) -> bool:
-    """Whether any date has the ten symbols that a correlation by date needs."""
-    rows: Floats = cases.by_date(np.ones(len(cases.scores)))
-    return bool(np.any(rows >= FEWEST_VALUES))
+def mostly_enough_symbols(cases: Cases) -> bool:
+    """Whether half of the dates have the ten symbols that a correlation by date needs."""
+    return bool(_has_enough(cases).mean() >= 0.5)
+
+
+def _has_enough(cases: Cases) -> Flags:
+    """Each date."""
+    return np.bincount(cases.date, minlength=cases.dates) >= FEWEST_VALUES

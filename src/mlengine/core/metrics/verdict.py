@@ -8,9 +8,10 @@ from mlengine.core.evaluation import Measure, Verdict
 
 
 def primary(objective: str, *, by_date: bool) -> tuple[str, float]:
-    """The metric that is asked, and its null; `by_date` says whether dates have enough symbols.
+    """The metric that is asked, and its null.
 
-    AUC against 0.5 for `direction`; for `return` rank IC by date against 0, else `ic_time`.
+    AUC against 0.5 for `direction`; for `return` rank IC against 0 where dates have enough symbols
+    for correlations `by_date`, else `ic_time`.
     """
     if objective == "direction":
         return "auc", 0.5

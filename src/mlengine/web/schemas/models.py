@@ -16,7 +16,7 @@ class ActivationBody(OfModel):
 
 
 class MeasureOut(Schema):
-    """`low` to `high` holds 95 %; a null `value` has its `reason`."""
+    """`low` to `high` holds 95 %; a null `value` or interval has its `reason`."""
 
     value = fields.Float()
     low = fields.Float()
