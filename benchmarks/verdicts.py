@@ -1,12 +1,13 @@
-"""Do the numbers mean what they say? `python -m benchmarks.verdicts random|planted|later`.
+"""Do the numbers mean what they say? `python -m benchmarks.verdicts random`, or another form.
 
-random   trainings on bars without an edge: how many get the verdict `edge`.
-planted  trainings on bars whose next move can be forecast with an AUC of 0.60: what they find.
-later    walk-forward AUC before seven cut years, against the AUC on everything after the cut, on
-         real bars and on bars with a planted 0.60, with a split by random rows beside them.
+random     trainings on bars without an edge: how many get the verdict `edge`.
+planted    trainings on bars whose next move can be forecast with an AUC of 0.60: what they find.
+later      walk-forward AUC before seven cut years, against the AUC on everything after the cut, on
+           real bars and on bars with a planted 0.60, with a split by random rows beside them.
+intervals  how often the interval of a mean lies wholly on one side of the truth, by its blocks.
 
-Every training is the platform's own, with its default recipe, on one thread. The full form takes
-minutes to an hour of a core; `--short` is what the tests run.
+Every training is the platform's own, with its default recipe, on one thread. The full forms take
+a core some minutes each; `--short` does a few trainings only.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from benchmarks.trainings import (
 )
 
 from mlengine.core.bars import BARS_SCHEMA
+from mlengine.core.metrics import bootstrap
 
 CUT_YEARS = tuple(range(2012, 2019))
 BARS_VARIABLE = "MLENGINE_BENCH_BARS"
@@ -86,6 +88,32 @@ def print_later(path: str | None, years: Iterable[int]) -> None:
         _print_forward("planted 0.60", year, forward)
 
 
+def print_intervals(simulations: int, horizons: Sequence[int], seed: int) -> None:
+    print("| h | blocks | dates | above the truth | below |\n| --- | --- | --- | --- | --- |")
+    for horizon in horizons:
+        for blocks in (5, 10, 12, 24):
+            dates = blocks * bootstrap.settings(horizon_bars=horizon, seed=0).block_dates
+            above, below = _missed(simulations, dates, horizon, np.random.default_rng(seed))
+            print(f"| {horizon} | {blocks} | {dates} | {above:.1%} | {below:.1%} |", flush=True)
+
+
+def _missed(
+    simulations: int, dates: int, horizon_bars: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """A slow sign times an overlapping sum of moves, whose mean is 0: a forecast without skill."""
+    above = below = 0
+    for seed in range(simulations):
+        moves, slow = rng.normal(size=dates + horizon_bars - 1), rng.normal(size=dates + 19)
+        ahead = np.convolve(moves, np.ones(horizon_bars), "valid")
+        earned = ahead * np.sign(np.convolve(slow, np.ones(20), "valid"))
+        drawn = bootstrap.settings(horizon_bars=horizon_bars, seed=seed)
+        low, high = bootstrap.interval(bootstrap.sums(bootstrap.draw(dates, drawn), earned) / dates)
+        assert low is not None
+        assert high is not None
+        above, below = above + (low > 0.0), below + (high < 0.0)
+    return above / simulations, below / simulations
+
+
 def _print_forward(name: str, year: int, forward: Forward) -> None:
     folds = " ".join(f"{fold:.3f}" for fold in forward.folds)
     truth = "" if forward.truth is None else f", true score {forward.truth:.4f}"
@@ -106,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("form", choices=["random", "planted", "later"])
+    parser.add_argument("form", choices=["random", "planted", "later", "intervals"])
     parser.add_argument("--short", action="store_true", help="a few trainings only")
     parser.add_argument("--trainings", type=int, help="200 random, 50 planted; short: 10 and 2")
     parser.add_argument("--horizons", type=int, nargs="+", default=[1, 5, 20])
@@ -120,6 +148,8 @@ def main() -> None:
         print_random(asked.trainings or (10 if asked.short else 200), asked.horizons, asked.seed)
     elif asked.form == "planted":
         print_planted(asked.trainings or (2 if asked.short else 50), asked.seed)
+    elif asked.form == "intervals":
+        print_intervals(20 if asked.short else 600, asked.horizons, asked.seed)
     else:
         print_later(asked.bars, asked.years[:1] if asked.short else asked.years)
 

@@ -17,8 +17,8 @@ from mlengine.core.arrays import Floats, Rows
 from mlengine.core.evaluation import Bootstrap
 
 DRAWS = 1_000
-# Fewer blocks know too little of their own spread: three would claim a false edge one time in ten
-# where 2.5 % are meant, five at most one time in twelve, ten one time in twenty.
+# Few blocks know little of their own spread: the interval of five lies above the truth in 6 to 9 %
+# of cases where 2.5 % are meant, that of fewer more often still (benchmarks/verdicts.py intervals).
 FEWEST_BLOCKS = 5
 LEVEL = 0.95
 # Where more draws than this have no value, the interval would be about the others only.
