@@ -27,9 +27,7 @@ class Planted:
 def random_bars(symbols: int, bars: int, *, correlation: float, seed: int) -> pl.DataFrame:
     """Independent returns over time, correlated between symbols: no score has an edge."""
     rng = np.random.default_rng(seed)
-    common, own = rng.normal(size=(bars, 1)), rng.normal(size=(bars, symbols))
-    moves = np.sqrt(correlation) * common + np.sqrt(1.0 - correlation) * own
-    return _panel(VOLATILITY * moves, rng)
+    return _panel(VOLATILITY * _moves(rng, symbols, bars, correlation), rng)
 
 
 def planted_next_bar(symbols: int, bars: int, *, strength: float, seed: int) -> Planted:
@@ -60,10 +58,12 @@ def next_bar_auc(strength: float) -> float:
     return float(np.sum(up * (np.cumsum(down) - down / 2.0)))
 
 
-def planted_trend(symbols: int, bars: int, *, strength: float, seed: int) -> Planted:
+def planted_trend(
+    symbols: int, bars: int, *, strength: float, seed: int, correlation: float = 0.0
+) -> Planted:
     """Each move drifts by `strength` tanh(z) deviations, z that of the last twenty moves' sum."""
     rng = np.random.default_rng(seed)
-    noise = rng.normal(size=(bars, symbols))
+    noise = _moves(rng, symbols, bars, correlation)
     moves, truth = np.empty((bars, symbols)), np.empty((bars, symbols))
     sums = np.zeros(symbols)
     for bar in range(bars):
@@ -89,6 +89,12 @@ def solved(of: Callable[[float], float], target: float, *, low: float, high: flo
         middle = (low + high) / 2.0
         low, high = (middle, high) if of(middle) < target else (low, middle)
     return (low + high) / 2.0
+
+
+def _moves(rng: np.random.Generator, symbols: int, bars: int, correlation: float) -> Floats:
+    """(bars, symbols) standard normal, independent over time."""
+    common, own = rng.normal(size=(bars, 1)), rng.normal(size=(bars, symbols))
+    return np.asarray(np.sqrt(correlation) * common + np.sqrt(1.0 - correlation) * own)
 
 
 def _planted(bars: pl.DataFrame, truth: Floats) -> Planted:

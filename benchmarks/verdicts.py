@@ -69,23 +69,27 @@ def print_planted(trainings: int, first_seed: int) -> None:
     print(f"| AUC less the true score's, mean | {(aucs - truths).mean():+.4f} |")
 
 
-def print_later(path: str | None, years: Iterable[int]) -> None:
+def print_later(path: str | None, years: Sequence[int]) -> None:
     print("| bars | cut | walk-forward (folds) | later | 95 % | difference | random rows |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     if path:
         real = labelled(_read(path), horizon_bars=20)
         for year in years:
-            _print_forward(
-                "real", year, before_and_after(real, test_size=after(real, year), horizon_bars=20)
-            )
+            share = after(real, year)
+            _print_forward("real", year, before_and_after(real, test_size=share, horizon_bars=20))
+    for correlation in (0.0, 0.4):
+        _print_planted(years, correlation)
+
+
+def _print_planted(years: Iterable[int], correlation: float) -> None:
+    """As many symbols and bars as the real ones, which go from 2008 to April 2021."""
     strength = solved(trend_auc, PLANTED_AUC, low=0.0, high=0.3)
-    planted = planted_trend(69, 3_349, strength=strength, seed=1)
+    planted = planted_trend(69, 3_349, strength=strength, seed=1, correlation=correlation)
     dataset = labelled(planted.bars, horizon_bars=20)
     for year in years:
-        # Like the real bars, which begin in 2008 and end in April 2021.
         share = (2021.3 - year) / (2021.3 - 2008.0)
         forward = before_and_after(dataset, test_size=share, horizon_bars=20, planted=planted)
-        _print_forward("planted 0.60", year, forward)
+        _print_forward(f"planted 0.60, correlated {correlation}", year, forward)
 
 
 def print_intervals(simulations: int, horizons: Sequence[int], seed: int) -> None:
