@@ -55,7 +55,12 @@ def training(bars: pl.DataFrame, objective: str, threads: int) -> str:
     dataset = datasets.build(bars, CORE, horizon_bars=spec.horizon_bars, objective=objective)
     recipe = Recipe(objective, spec.seed, threads, rounds=spec.rounds)
     made = experiment.run(
-        dataset, experiment.plan(dataset, spec), recipe, refit=True, track=Track(ignore)
+        dataset,
+        experiment.plan(dataset, spec),
+        recipe,
+        spec=spec,
+        refit=True,
+        track=Track(ignore),
     )
     fitted = [*(fold.fitted for fold in made.folds), made.candidate.fitted, made.refit]
     joined = "".join(one.fingerprint for one in fitted if one)

@@ -22,7 +22,8 @@ def _dataset(bars=BARS, objective="direction"):
 def _run(dataset, *, refit=False, threads=1, objective="direction", report=ignore, spec=SPEC):
     params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
     recipe = Recipe(objective, 42, threads, rounds=20, early_stopping_rounds=5, params=params)
-    return run(dataset, plan(dataset, spec), recipe, refit=refit, track=Track(report))
+    spec = dataclasses.replace(spec, objective=objective)
+    return run(dataset, plan(dataset, spec), recipe, spec=spec, refit=refit, track=Track(report))
 
 
 def test_parts_follow_each_other_in_time_and_purge_every_boundary():
@@ -56,7 +57,11 @@ def test_the_metrics_describe_the_candidate_on_its_holdout():
     candidate = _run(dataset).candidate
     again = Scorer.from_text(candidate.fitted.text).score(dataset.matrix()[candidate.stage.test])
     assert candidate.scores.tobytes() == again.tobytes()
-    assert set(candidate.metrics) == {"auc", "log_loss", "brier", "accuracy"}
+    evaluation = candidate.evaluation
+    assert candidate.metrics == evaluation.metrics
+    assert evaluation.rows == len(candidate.stage.test) == 3 * evaluation.dates
+    assert (evaluation.bootstrap.block_dates, evaluation.bootstrap.seed) == (20, SPEC.seed)
+    assert evaluation.sign_rule.cost_bps == SPEC.cost_bps
     ups = dataset.column("label")[candidate.stage.train]
     assert candidate.baseline.up_rate == ups.mean()
 
@@ -78,7 +83,7 @@ def test_a_training_on_one_and_on_two_threads_is_the_same(objective):
         _run(dataset, threads=threads, objective=objective, refit=True) for threads in (1, 2)
     )
     assert one.candidate.fitted.fingerprint == two.candidate.fitted.fingerprint
-    assert one.candidate.metrics == two.candidate.metrics
+    assert one.candidate.evaluation == two.candidate.evaluation
     assert one.refit.fingerprint == two.refit.fingerprint
     assert [f.fitted.fingerprint for f in one.folds] == [f.fitted.fingerprint for f in two.folds]
 

@@ -100,7 +100,7 @@ def test_the_manifest_says_what_the_model_was_made_of(fit):
     assert manifest.feature_set.features == SMALL.names
     assert set(manifest.importances) == set(SMALL.names)
     assert [fold.fold for fold in manifest.folds] == [1, 2]
-    assert set(manifest.metrics) == {"auc", "log_loss", "brier", "accuracy"}
+    assert {"auc", "log_loss", "brier", "accuracy", "ic_time"} < set(manifest.metrics)
     assert manifest.split.purged_rows == 12
     assert set(manifest.libraries) == {"lightgbm", "mlengine", "numpy", "polars", "python"}
 
@@ -122,6 +122,31 @@ def test_the_metrics_can_be_made_again_from_the_holdout_frame(fit):
     assert holdout.height == candidate.manifest.split.holdout.rows
     again = auc(holdout["label"].to_numpy(), holdout["score"].to_numpy())
     assert again == candidate.manifest.metrics["auc"].value
+
+
+def test_the_manifest_judges_the_candidate_and_every_fold(fit):
+    manifest = fit(cost_bps=7.0, test_size=0.3).manifest
+    verdict, auc_measure = manifest.verdict, manifest.metrics["auc"]
+    assert (verdict.metric, verdict.null) == ("auc", 0.5)
+    assert (verdict.value, verdict.low, verdict.high) == (
+        auc_measure.value,
+        auc_measure.low,
+        auc_measure.high,
+    )
+    assert verdict.low < verdict.value < verdict.high
+    assert (manifest.bootstrap.block_dates, manifest.bootstrap.draws) == (20, 1000)
+    for judged, part in ((manifest, manifest.split.holdout), *((f, f) for f in manifest.folds)):
+        rows = part.rows if judged is manifest else judged.test_rows
+        assert sum(each.rows for each in judged.calibration.bins) == rows
+        assert (judged.sign_rule.bars, judged.sign_rule.cost_bps) == (rows / 3, 7.0)
+
+
+def test_a_holdout_that_was_looked_at_before_is_counted(fit, registry):
+    assert fit().manifest.holdout_reused_by == 0
+    for _ in range(2):
+        files = {"model.txt": b"tree"}
+        registry.publish(fit(activate="never").manifest, files, fence=lambda: None)
+    assert fit().manifest.holdout_reused_by == 2
 
 
 def test_the_reference_holds_the_rows_that_the_served_model_was_trained_on(fit):
@@ -151,7 +176,9 @@ def test_the_same_bars_and_seed_give_the_same_model_on_one_and_two_threads(fit):
 
 def test_returns_can_be_learnt_too(fit):
     manifest = fit(objective="return").manifest
-    assert set(manifest.metrics) == {"mse", "mae", "ic", "rank_ic", "hit_rate"}
+    assert {"mse", "mae", "ic_time", "hit_rate"} < set(manifest.metrics)
+    assert manifest.metrics["rank_ic"].reason == "no date has 10 symbols"
+    assert (manifest.verdict.metric, manifest.calibration) == ("ic_time", None)
     assert manifest.label.kind == "forward_return"
 
 

@@ -15,7 +15,7 @@ from mlengine.core.comparison import CommonRows, Comparison, Pair
 from mlengine.core.diebold_mariano import DieboldMariano
 from mlengine.core.differing import Differing
 from mlengine.core.drift import FeatureDrift
-from mlengine.core.evaluation import Measure
+from mlengine.core.evaluation import Measure, Verdict
 from mlengine.core.event import Event
 from mlengine.core.page import Page, cursor_after, position_of
 from mlengine.core.prediction import AuditRow, Latency
@@ -126,7 +126,8 @@ class Models:
                     created_at=DAY,
                     trained_through=DAY,
                     fingerprint="ef" * 32,
-                    metrics={"auc": Measure(0.51, 0.5, "coin_flip")},
+                    metrics={"auc": Measure(0.51, 0.5, "coin_flip", low=0.47, high=0.55)},
+                    verdict=Verdict("no_edge", "auc", 0.51, 0.5, 0.47, 0.55),
                 ),
             ),
         )

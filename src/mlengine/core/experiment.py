@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
 from mlengine.core import metrics, model, splits
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.binning import Binned, Bins, Sample
 from mlengine.core.dataset import Dataset
-from mlengine.core.evaluation import Measure
+from mlengine.core.evaluation import Evaluation, Measure
 from mlengine.core.metrics import Baseline, Outcomes
 from mlengine.core.model import Fitted, Recipe, Scorer
 from mlengine.core.progress import Track
@@ -59,7 +60,11 @@ class Judged:
     scores: Floats
     outcomes: Outcomes
     baseline: Baseline
-    metrics: dict[str, Measure]
+    evaluation: Evaluation
+
+    @property
+    def metrics(self) -> Mapping[str, Measure]:
+        return self.evaluation.metrics
 
 
 @dataclass(frozen=True)
@@ -91,17 +96,20 @@ def plan(dataset: Dataset, spec: TrainSpec) -> Plan:
     )
 
 
-def run(dataset: Dataset, plan: Plan, recipe: Recipe, *, refit: bool, track: Track) -> Experiment:
+def run(
+    dataset: Dataset, plan: Plan, recipe: Recipe, *, spec: TrainSpec, refit: bool, track: Track
+) -> Experiment:
     """Fit and judge every fold, then the candidate, then the refit when it is asked for.
 
+    `spec` says what the labels are and how the metrics are to be taken.
     The folds share one binned dataset whose bins come from the oldest fold's fitting rows, so
     that no fold's bins know of later ones. Candidate and refit are binned on their own rows.
     """
     table = _Table(dataset)
-    folds = _folds(table, plan, recipe, track)
+    folds = _folds(table, plan, recipe, spec, track)
     report = track.rounds("fit", of=recipe.rounds)
     fitted = _fit(table, plan.final, recipe, report)
-    candidate = _judge(table, plan.final, recipe, fitted)
+    candidate = _judge(table, plan.final, recipe, spec, fitted)
     again = _refit(table, plan, recipe, fitted, report) if refit else None
     return Experiment(plan, folds, candidate, again)
 
@@ -125,6 +133,8 @@ class _Table:
         self.labels = dataset.column("label")
         self.forward_returns = dataset.column("forward_return")
         self.last_returns = dataset.column("last_return")
+        self.dates = dataset.times("timestamp")
+        self.symbols = dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()
 
     def sample(self, rows: Rows) -> Sample:
         return Sample(self.dataset.features(rows), self.labels[rows])
@@ -139,7 +149,13 @@ class _Table:
         )
 
     def outcomes(self, rows: Rows) -> Outcomes:
-        return Outcomes(self.forward_returns[rows], self.last_returns[rows])
+        return Outcomes(
+            forward_returns=self.forward_returns[rows],
+            labels=self.labels[rows],
+            last_returns=self.last_returns[rows],
+            dates=self.dates[rows],
+            symbols=self.symbols[rows],
+        )
 
 
 def _stage(times: RowTimes, split: Split) -> Stage:
@@ -147,7 +163,9 @@ def _stage(times: RowTimes, split: Split) -> Stage:
     return Stage(tail.train, tail.test, split.test, split.purged, tail.purged)
 
 
-def _folds(table: _Table, plan: Plan, recipe: Recipe, track: Track) -> tuple[Judged, ...]:
+def _folds(
+    table: _Table, plan: Plan, recipe: Recipe, spec: TrainSpec, track: Track
+) -> tuple[Judged, ...]:
     if not plan.folds:
         return ()
     bins = Bins.of(
@@ -160,7 +178,7 @@ def _folds(table: _Table, plan: Plan, recipe: Recipe, track: Track) -> tuple[Jud
     for number, stage in enumerate(plan.folds, start=1):
         report = track.rounds("folds", of=recipe.rounds, fold=number, folds=len(plan.folds))
         fitted = model.grow(recipe, bins.part(stage.fit, stage.stop), on_iteration=report)
-        judged.append(_judge(table, stage, recipe, fitted))
+        judged.append(_judge(table, stage, recipe, spec, fitted))
     return tuple(judged)
 
 
@@ -177,12 +195,21 @@ def _fit(
     )
 
 
-def _judge(table: _Table, stage: Stage, recipe: Recipe, fitted: Fitted) -> Judged:
+def _judge(table: _Table, stage: Stage, recipe: Recipe, spec: TrainSpec, fitted: Fitted) -> Judged:
     scores = Scorer.from_text(fitted.text).score(table.dataset.matrix(stage.test))
     outcomes = table.outcomes(stage.test)
-    baseline = metrics.baseline(table.forward_returns[stage.train])
-    judged = metrics.evaluate(recipe.objective, outcomes=outcomes, scores=scores, baseline=baseline)
-    return Judged(stage, fitted, scores, outcomes, baseline, judged)
+    baseline = metrics.baseline(table.forward_returns[stage.train], table.labels[stage.train])
+    evaluation = metrics.evaluate(
+        recipe.objective,
+        outcomes=outcomes,
+        scores=scores,
+        baseline=baseline,
+        horizon_bars=spec.horizon_bars,
+        cost_bps=spec.cost_bps,
+        seed=spec.seed,
+        transform=spec.label,
+    )
+    return Judged(stage, fitted, scores, outcomes, baseline, evaluation)
 
 
 def _refit(

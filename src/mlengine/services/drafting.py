@@ -16,7 +16,6 @@ import mlengine
 from mlengine.core.arrays import Rows
 from mlengine.core.bars import panel_hash
 from mlengine.core.dataset import Dataset
-from mlengine.core.evaluation import Bootstrap, SignRule, Verdict
 from mlengine.core.experiment import Experiment, Judged
 from mlengine.core.features import FeatureSet
 from mlengine.core.gate import Decision
@@ -37,7 +36,6 @@ from mlengine.services.gathering import Gathered
 _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
 _WITHOUT_ROWS = "too few bars for one row"
 _NO_MEMBERS_ROWS = "no row on a date within its membership of the universe"
-_UNJUDGED = SignRule(0, 0.0, None, None, None, None, None, None)
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class Training:
     dataset: Dataset
     experiment: Experiment
     decision: Decision
+    holdout_reused_by: int
 
     @property
     def candidate(self) -> Judged:
@@ -93,11 +92,11 @@ def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Mani
             for number, judged in enumerate(training.experiment.folds, start=1)
         ),
         metrics=candidate.metrics,
-        calibration=None,
-        sign_rule=_UNJUDGED,
-        bootstrap=Bootstrap(1, 0, spec.seed, 0.95),
-        verdict=Verdict("no_edge", "auc", None, 0.5, None, None),
-        holdout_reused_by=0,
+        calibration=candidate.evaluation.calibration,
+        sign_rule=candidate.evaluation.sign_rule,
+        bootstrap=candidate.evaluation.bootstrap,
+        verdict=candidate.evaluation.verdict,
+        holdout_reused_by=training.holdout_reused_by,
         base_rate=candidate.baseline.up_rate,
         zero_share=float(np.mean(training.dataset.column("forward_return") == 0.0)),
         served="candidate" if training.experiment.refit is None else "refit",
@@ -190,8 +189,8 @@ def _fold(dataset: Dataset, number: int, judged: Judged) -> FoldEntry:
         purged_rows=len(judged.stage.purged_train) + len(judged.stage.purged_stop),
         best_iteration=judged.fitted.best_iteration,
         metrics=judged.metrics,
-        calibration=None,
-        sign_rule=_UNJUDGED,
+        calibration=judged.evaluation.calibration,
+        sign_rule=judged.evaluation.sign_rule,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from mlengine.core import dataset as datasets
 from mlengine.core import experiment as experiments
 from mlengine.core.dataset import Dataset
 from mlengine.core.drift import PREDICTION
+from mlengine.core.experiment import Experiment
 from mlengine.core.features import FeatureSet
 from mlengine.core.manifest import Manifest
 from mlengine.core.model import DEFAULT_PARAMS, Fitted, Recipe, Scorer
@@ -19,6 +21,7 @@ from mlengine.core.progress import Progress, Track
 from mlengine.core.train_params import FEWEST_SYMBOLS, refused_label, refused_params
 from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import TrainingFailed
+from mlengine.services import holdouts
 from mlengine.services.drafting import Training, draft
 from mlengine.services.gathering import History, gather
 from mlengine.services.judging import GateHistory, Judge
@@ -79,6 +82,7 @@ class FittingService:
             dataset,
             experiments.plan(dataset, spec),
             recipe,
+            spec=spec,
             refit=spec.refit == "full",
             track=track,
         )
@@ -90,8 +94,22 @@ class FittingService:
             challenger=experiment.candidate,
             universe_sha256=gathered.universe_sha256,
         )
-        training = Training(spec, recipe, feature_set, gathered, dataset, experiment, decision)
+        training = Training(
+            spec,
+            recipe,
+            feature_set,
+            gathered,
+            dataset,
+            experiment,
+            decision,
+            self._reused(dataset, experiment),
+        )
         return _candidate(training, draft(training, run_id=run_id, actor=actor, now=now))
+
+    def _reused(self, dataset: Dataset, experiment: Experiment) -> int:
+        dates = dataset.frame["timestamp"][experiment.candidate.stage.test]
+        start, end = cast("datetime", dates.min()), cast("datetime", dates.max())
+        return holdouts.reused_by(self.registry, start=start, end=end)
 
     def _feature_set(self, spec: TrainSpec) -> FeatureSet:
         if spec.feature_set not in self.feature_sets:
