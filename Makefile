@@ -1,6 +1,6 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install run train test sure soak format lock docker-build docker-run
+.PHONY: help install run train test sure soak format lock bench-features bench-cost docker-build docker-run
 
 IMAGE ?= ml-engine-platform
 PORT ?= 8000
@@ -10,8 +10,11 @@ INSTALL = sh scripts/install.sh
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url $(UPGRADE)
 
+BENCH = import configparser as c; p = c.RawConfigParser(); p.read('setup.cfg'); \
+	print(p['options.extras_require']['bench'])
+
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## make .venv with everything that run and test need
 	@$(INSTALL) dev
@@ -51,6 +54,17 @@ lock: ## compile the locks from setup.cfg (UPGRADE=--upgrade takes the newest)
 	echo 'setuptools>=77' | $(LOCK) --output-file requirements.lock setup.cfg - >/dev/null && \
 	echo 'setuptools>=77' | $(LOCK) --constraint requirements.lock --extra dev --output-file requirements-dev.lock setup.cfg - >/dev/null && \
 	echo 'bokeh-sampledata' | $(LOCK) --no-deps --output-file requirements-sample.lock - >/dev/null
+
+bench-features: install .venv-bench/made ## features against Qlib in one run, in a .venv-bench that it makes
+	@$(BIN)/python -m benchmarks.against_qlib .venv-bench/bin/python
+
+bench-cost: install .venv-bench/made ## cost of features against symbols and bars, and its plot
+	@$(BIN)/python -m benchmarks.cost .venv-bench/bin/python docs/feature_cost.png
+
+# The extra [bench] without the project: together the two find no versions that work.
+.venv-bench/made: setup.cfg
+	@python=$$(sh scripts/find_python.sh) && "$$python" -m venv .venv-bench && "$$python" -c "$(BENCH)" | \
+	.venv-bench/bin/pip install --quiet --requirement /dev/stdin && touch $@
 
 docker-build: ## build the container image
 	docker build --tag $(IMAGE) .

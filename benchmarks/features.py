@@ -57,8 +57,12 @@ def whole_history(name: str, symbols: int, bars: int) -> dict[str, float]:
     made = compute(panel, BUILTIN[name])
     seconds = {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     assert made.shape == (symbols * bars, 2 + len(BUILTIN[name].names))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return {**seconds, "rows": made.height, "gigabytes": peak}
+    return {**seconds, "rows": made.height, "gigabytes": peak_gigabytes()}
+
+
+def peak_gigabytes() -> float:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def in_a_process_of_its_own(name: str, symbols: int, bars: int) -> dict[str, float]:

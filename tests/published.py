@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -104,7 +104,9 @@ def draft(feature_set: FeatureSet = CORE, *, run_id: str = "run", **changed: obj
             bars_sha256="0" * 64,
             bars_report=BarsEntry(1, {}, {}),
         ),
-        split=SplitEntry(0.2, 0, part, part, part, 0, 0),
+        split=SplitEntry(
+            0.2, 0, part, part, replace(part, start=TRAINED_THROUGH, end=TRAINED_THROUGH), 0, 0
+        ),
         folds=(),
         metrics={},
         calibration=None,
@@ -138,8 +140,23 @@ def tiny_files(
         "reference.parquet": frames.to_parquet(
             reference.with_columns(prediction=pl.lit(0.5), symbol=pl.lit("AAA"))
         ),
-        "holdout.parquet": frames.to_parquet(reference.head(1)),
+        "holdout.parquet": frames.to_parquet(tiny_holdout(seed)),
     }
+
+
+def tiny_holdout(seed: int, *, dates: int = 40) -> pl.DataFrame:
+    """Outcomes that all versions share, and scores of one, from the end of its training on."""
+    returns = np.random.default_rng(99).normal(0.0, 0.01, dates)
+    return pl.DataFrame(
+        {
+            "symbol": ["AAA"] * dates,
+            "timestamp": [TRAINED_THROUGH + timedelta(days=day) for day in range(dates)],
+            "label": (returns > 0.0).astype(np.float64),
+            "forward_return": returns,
+            "score": np.random.default_rng(seed).uniform(0.4, 0.6, dates),
+        },
+        schema_overrides={"timestamp": pl.Datetime("us", "UTC")},
+    )
 
 
 def publish(

@@ -30,6 +30,7 @@ PUBLIC_ROUTES = {
     ("POST", "/predict/batch"),
     ("GET", "/predictions/recent"),
     ("GET", "/models"),
+    ("GET", "/models/compare"),
     ("GET", "/models/<version:version>"),
     ("GET", "/model/<version:version>"),
     ("GET", "/monitoring/drift"),

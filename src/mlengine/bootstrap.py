@@ -132,7 +132,7 @@ def build_engine(settings: Settings) -> Engine:
     registry, store = cellar.registry, cellar.audit
     runs, events = control.runs.runs, control.events
     model_service = ModelService(registry, shelf, events)
-    fitter = FittingService(bars, sets, registry, TRAINING_THREADS)
+    fitter = FittingService(bars, sets, registry, TRAINING_THREADS, history=events)
     reproduction = ReproductionService(registry, sets, bars, TRAINING_THREADS)
     return Engine(
         database_url=control.database_url,

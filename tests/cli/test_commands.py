@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskCliRunner
 from tests.platforms import make_engine, settings
+from tests.published import SPEC, TRAINED_THROUGH, publish
 from tests.queue_process import QueueProcess
 
 from mlengine.app import create_app
@@ -42,6 +45,37 @@ def test_models_are_listed_shown_and_verified(runner: FlaskCliRunner) -> None:
     assert "yes" in runner.invoke(args=["models", "verify"]).stdout
 
 
+def test_two_models_are_compared(runner: FlaskCliRunner) -> None:
+    table = runner.invoke(args=["models", "compare", "v1", "v2"]).stdout
+    assert "trained on: 40 (dates: 40, symbols: 1), 2020-09-01 to 2020-10-10" in table
+    for said_of in ("auc", "log_loss", "correlation of predictions", "p-value", "rectangular"):
+        assert said_of in table
+    found = said(runner, "models", "compare", "v1", "v2")
+    assert isinstance(found, dict)
+    assert found["common"]["rows"] == 40
+    assert found["metrics"][0]["metric"] == "log_loss"
+    assert found["test"]["p_value"] is not None
+
+
+def test_two_models_without_common_rows_say_so_and_what_differs(
+    runner: FlaskCliRunner, engine: Engine
+) -> None:
+    publish(
+        engine.models.registry.directory,
+        run_id="run3",
+        spec=dataclasses.replace(
+            SPEC, horizon_bars=3, symbols=tuple(f"S{n:03d}" for n in range(99))
+        ),
+    )
+    lines = runner.invoke(args=["models", "compare", "v1", "v3"]).stdout.splitlines()
+    assert lines[0].startswith("not_comparable: their labels mean different things")
+    assert ["spec.horizon_bars", "5", "3"] in [line.split() for line in lines]
+    assert any(line.endswith("…") for line in lines)
+    late = TRAINED_THROUGH + timedelta(days=99)
+    publish(engine.models.registry.directory, run_id="run4", candidate_trained_through=late)
+    assert "no_common_rows" in runner.invoke(args=["models", "compare", "v1", "v4"]).stdout
+
+
 def test_activation_rollback_and_reload(runner: FlaskCliRunner) -> None:
     assert "v2 is active" in runner.invoke(args=["models", "activate", "v2"]).stdout
     assert "v1 is active again" in runner.invoke(args=["models", "rollback"]).stdout
@@ -67,6 +101,8 @@ def test_a_damaged_version_fails_the_check(runner: FlaskCliRunner, engine: Engin
     [
         (["models", "show", "v9"], 3),
         (["models", "activate", "../v1"], 3),
+        (["models", "compare", "v1", "v9"], 3),
+        (["models", "compare", "../v1", "v1"], 3),
         (["predict", "NONE"], 3),
         (["features", "AAA", "--as-of", "1999-01-01"], 1),
         (["features", "AAA", "--as-of", "2999-01-01"], 2),

@@ -74,7 +74,7 @@ def test_every_set_is_listed_with_its_declarations(runner: FlaskCliRunner) -> No
     assert (told["name"], told["hash"], told["window_bars"]) == ("core", CORE.hash, 64)
     assert [feature["name"] for feature in told["features"]] == list(CORE.names)
     assert set(told["features"][0]) == {
-        "name", "formula", "bars", "unit", "source", "low", "high", "doc",
+        "name", "formula", "bars", "unit", "source", "low", "high", "scale_free", "doc",
     }  # fmt: skip
     assert runner.invoke(args=["features", "list", "--feature-set", "x"]).exit_code == 1
 

@@ -1,9 +1,7 @@
 import dataclasses
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import polars as pl
 import pytest
 from tests.core.features.planted import planted
@@ -13,7 +11,7 @@ from tests.factories import START, panel, random_bars
 from mlengine.core import manifest as manifests
 from mlengine.core.bars import BarsReport, CleanBars, panel_hash
 from mlengine.core.features import ALPHA158, BUILTIN
-from mlengine.core.metrics import auc, log_loss
+from mlengine.core.metrics import auc
 from mlengine.core.model import Scorer, fingerprint
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.fitting import FittingService
@@ -41,6 +39,13 @@ class InMemoryHistory:
         return CleanBars(frame, BarsReport(frame.height, {"duplicate": 1}, {"unfinished": 2}))
 
 
+class NoTests:
+    """A history without any test of the gate."""
+
+    def gate_tests(self, generation):  # noqa: ARG002
+        return 0
+
+
 @pytest.fixture
 def registry(tmp_path):
     return Registry(tmp_path / "models" / "main")
@@ -50,26 +55,17 @@ def registry(tmp_path):
 def fit(registry):
     def fit(bars=None, *, progress=lambda _: None, threads=1, rounds=10, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = FittingService(history, SETS, registry, threads)
+        service = FittingService(history, SETS, registry, threads, history=NoTests())
         spec = dataclasses.replace(SPEC, rounds=rounds, **change)
         return service.fit(spec, run_id="run-1", actor="admin", now=NOW, progress=progress)
 
     return fit
 
 
-def _publish(registry, candidate, *, activate=True):
-    files = {"model.txt": candidate.model_text.encode()}
-    if candidate.candidate_text:
-        files["candidate.txt"] = candidate.candidate_text.encode()
-    manifest = registry.publish(candidate.manifest, files, fence=lambda: None)
-    if activate:
-        registry.activate(manifest.version, actor="t", reason="t", now=NOW)
-    return manifest
-
-
 def test_a_candidate_can_be_published_and_read_back(fit, registry):
     candidate = fit()
-    manifest = _publish(registry, candidate)
+    files = {"model.txt": candidate.model_text.encode()}
+    manifest = registry.publish(candidate.manifest, files, fence=lambda: None)
     assert registry.manifest("v1") == manifest
     assert manifest.gate.reason == "first_model"
     assert manifest.gate.promote
@@ -81,7 +77,7 @@ def test_a_candidate_can_be_published_and_read_back(fit, registry):
 
 def test_a_model_can_be_trained_on_alpha158(registry):
     history = InMemoryHistory(panel(2, rows=300))
-    service = FittingService(history, BUILTIN, registry, 1)
+    service = FittingService(history, BUILTIN, registry, 1, history=NoTests())
     spec = dataclasses.replace(SPEC, symbols=("S00", "S01"), feature_set="alpha158", rounds=5)
     candidate = service.fit(spec, run_id="run-1", actor="t", now=NOW, progress=lambda _: None)
     assert candidate.manifest.feature_set.features == ALPHA158.names
@@ -357,139 +353,3 @@ def test_no_number_of_a_manifest_is_nan(fit):
     assert manifest.metrics["auc"].value is None
     assert manifest.base_rate == 1.0
     assert manifests.parse(manifests.dump(manifest)) == manifest
-
-
-def test_the_same_model_again_is_published_but_not_promoted(fit, registry):
-    _publish(registry, fit())
-    gate = fit().manifest.gate
-    assert (gate.promote, gate.reason, gate.champion) == (False, "identical", "v1")
-    assert gate.losses["champion"] == gate.losses["challenger"]
-
-
-def _drifting(seed):
-    """Bars whose next five days follow the last five."""
-    rng = np.random.default_rng(seed)
-    steps = np.repeat(rng.normal(0.0, 0.02, 60), 10)[:400] + rng.normal(0.0, 0.002, 400)
-    close = 100.0 * np.exp(np.cumsum(steps))
-    return random_bars("S00", rows=400).with_columns(
-        pl.Series("close", close), pl.Series("high", close * 1.01), pl.Series("low", close * 0.99)
-    )
-
-
-def test_a_better_challenger_is_promoted_and_the_choice_is_remembered(fit, registry):
-    bars = _drifting(3)
-    poor = _publish(registry, fit(bars, symbols=("S00",), rounds=1))
-    manifest = fit(bars, symbols=("S00",), rounds=60).manifest
-    losses: Mapping[str, float | None] = manifest.gate.losses
-    assert manifest.gate.reason == "better_than_champion"
-    assert losses["champion"] == poor.metrics["log_loss"].value
-    assert losses["challenger"] == manifest.metrics["log_loss"].value
-    assert losses["constant"] == manifest.metrics["log_loss"].baseline
-    # The holdout's labels had a say in what serves.
-    assert manifest.selected_through == START + timedelta(days=399)
-    assert manifest.seen_through == manifest.selected_through > manifest.trained_through
-
-
-def test_a_champion_with_other_features_is_judged_on_the_same_rows(fit, registry):
-    champion = _publish(registry, fit(feature_set="smaller"))
-    gate = fit().manifest.gate
-    assert gate.champion == champion.version
-    assert gate.losses["champion"] != gate.losses["challenger"]
-    assert gate.losses["champion"] == pytest.approx(champion.metrics["log_loss"].value, abs=0.01)
-
-
-def test_a_refitted_champion_is_judged_by_its_candidate(fit, registry):
-    champion = _publish(registry, fit(refit="full"))
-    gate = fit().manifest.gate
-    assert gate.reason == "identical"
-    assert gate.losses["champion"] == champion.metrics["log_loss"].value
-
-
-def _losses(candidate, *, since):
-    holdout = candidate.holdout.filter(pl.col("timestamp") >= since)
-    assert holdout.height
-    ups = holdout["label"].to_numpy()
-    constant = np.full(holdout.height, candidate.manifest.base_rate)
-    return log_loss(ups, holdout["score"].to_numpy()), log_loss(ups, constant)
-
-
-def test_a_champion_is_judged_only_on_what_it_was_not_trained_on(fit, registry):
-    champion = fit(test_size=0.1)
-    manifest = _publish(registry, champion)
-    challenger = fit(test_size=0.2)
-    gate = challenger.manifest.gate
-    since = manifest.candidate_trained_through
-    assert since == manifest.split.holdout.start > challenger.manifest.split.holdout.start
-    # The champion's own holdout is all that it has not seen: what it was measured on.
-    assert gate.losses["champion"] == manifest.metrics["log_loss"].value
-    challenger_loss, constant_loss = _losses(challenger, since=since)
-    assert gate.losses["challenger"] == challenger_loss
-    assert gate.losses["constant"] == constant_loss
-    assert gate.losses["challenger"] != challenger.manifest.metrics["log_loss"].value
-
-
-@pytest.mark.parametrize("refit", ["none", "full"])
-def test_a_champion_that_saw_the_holdout_stays(fit, registry, refit):
-    _publish(registry, fit(test_size=0.05, refit=refit))
-    manifest = fit(test_size=0.2).manifest
-    assert (manifest.gate.promote, manifest.gate.reason) == (False, "champion_saw_holdout")
-    assert manifest.gate.losses["champion"] is None
-    assert manifest.gate.losses["challenger"] == manifest.metrics["log_loss"].value
-    assert manifest.selected_through is None
-
-
-def test_a_champion_chosen_on_the_same_holdout_is_compared_again(fit, registry):
-    bars = _drifting(3)
-    _publish(registry, fit(bars, symbols=("S00",), rounds=1))
-    chosen = _publish(registry, fit(bars, symbols=("S00",), rounds=60))
-    assert chosen.selected_through is not None
-    gate = fit(bars, symbols=("S00",), rounds=30).manifest.gate
-    assert gate.losses["champion"] == chosen.metrics["log_loss"].value
-
-
-def test_a_short_holdout_that_nobody_saw_is_enough_to_compare(fit, registry):
-    _publish(registry, fit(test_size=0.05))
-    assert fit(test_size=0.05, seed=3).manifest.gate.losses["champion"] is not None
-
-
-@pytest.mark.parametrize(
-    "change", [{"objective": "return"}, {"horizon_bars": 3}, {"label_delay_bars": 1}]
-)
-def test_a_champion_that_answers_another_question_stays(fit, registry, change):
-    _publish(registry, fit())
-    gate = fit(**change).manifest.gate
-    assert (gate.promote, gate.reason) == (False, "not_comparable")
-
-
-def test_a_champion_whose_features_are_gone_stays(fit, registry):
-    _publish(registry, fit())
-    history = InMemoryHistory(panel(3, rows=400))
-    changed = {"small": dataclasses.replace(SMALL, version=2)}
-    manifest = (
-        FittingService(history, changed, registry, 1)
-        .fit(SPEC, run_id="r", actor="a", now=NOW, progress=lambda _: None)
-        .manifest
-    )
-    assert (manifest.gate.promote, manifest.gate.reason) == (False, "not_comparable")
-    assert manifest.selected_through is None
-
-
-@pytest.mark.parametrize("name", ["manifest.json", "model.txt"])
-def test_a_corrupt_champion_is_said_and_stays(fit, registry, name):
-    _publish(registry, fit())
-    (registry.directory / "v1" / name).write_bytes(b"torn")
-    gate = fit().manifest.gate
-    assert (gate.promote, gate.reason, gate.champion) == (False, "champion_unusable", "v1")
-
-
-def test_a_champion_that_is_no_model_is_said_and_stays(fit, registry):
-    _publish(registry, dataclasses.replace(fit(), model_text="no model"))
-    assert fit().manifest.gate.reason == "champion_unusable"
-
-
-def test_policies_that_do_not_look_choose_nothing(fit, registry):
-    _publish(registry, fit())
-    manifest = fit(activate="always", seed=3).manifest
-    assert manifest.gate.promote
-    assert manifest.selected_through is None
-    assert not fit(activate="never", seed=3).manifest.gate.promote

@@ -86,11 +86,14 @@ def test_a_failure_is_audited_before_it_is_raised(
     assert (row.ok, row.error_code, row.symbol) == (False, code, symbol)
 
 
-def test_too_few_bars_by_then(engine: Engine) -> None:
-    with pytest.raises(InsufficientBars) as refused:
-        ask(engine, as_of=START + timedelta(days=63))
-    assert (refused.value.needed, refused.value.got) == (64, 63)
-    assert ask(engine, as_of=START + timedelta(days=64)).bar_timestamp == START + timedelta(days=63)
+def test_before_the_first_full_window_the_first_possible_moment_is_named(engine: Engine) -> None:
+    for days in (-5, 1, 63):
+        with pytest.raises(InsufficientBars) as refused:
+            ask(engine, as_of=START + timedelta(days=days))
+        assert (refused.value.needed, refused.value.got) == (64, max(days, 0))
+        assert refused.value.first_possible == START + timedelta(days=64)
+    first = ask(engine, as_of=refused.value.first_possible)
+    assert first.bar_timestamp == START + timedelta(days=63)
 
 
 def test_what_was_answered_then_is_answered_again_as_of_then(

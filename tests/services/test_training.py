@@ -80,6 +80,35 @@ def test_the_same_recipe_trains_the_same_model_which_is_not_promoted(engine: Eng
     assert engine.models.active_version() == "v1"
 
 
+def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30")
+    for number in (1, 2, 3):
+        claim(engine, f"run{number}", seed=number + 3)
+        engine.training.run(f"run{number}")
+    third, second, first = (event.details for event in engine.events.page("trained", 9, None).rows)
+    gate = engine.models.show("v3")[0].gate
+    assert (first["reason"], first["tested"], first["champion"]) == ("first_model", False, None)
+    assert (second["tested"], second["decisions"], second["level"]) == (True, 1, 0.05)
+    assert gate.test is not None
+    assert third == {
+        "run_id": "run3",
+        "promoted": False,
+        "reason": "not_better_than_champion",
+        "fingerprint": engine.models.show("v3")[0].fingerprint,
+        "policy": "if_better",
+        "losses": dict(gate.losses),
+        "champion": "v1",
+        "champion_generation": 1,
+        "tested": True,
+        "mean_difference": gate.test.mean_difference,
+        "statistic": gate.test.statistic,
+        "p_value": gate.test.p_value,
+        "level": 0.05 / 4,
+        "decisions": 2,
+        "dates": gate.test.dates,
+    }
+
+
 def test_a_refit_is_published_with_its_candidate_beside_it(engine: Engine) -> None:
     claim(engine, refit="full", activate="always")
     engine.training.run("run1")

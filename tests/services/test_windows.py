@@ -118,6 +118,8 @@ def test_each_refusal_stands_beside_its_symbol(service, upstream, crew):
     young = windows.refused["YOUNG"]
     assert isinstance(young, InsufficientBars)
     assert (young.needed, young.got) == (20, 7)
+    # To name the first possible moment takes a question for the whole history.
+    assert young.first_possible is None
 
 
 def test_a_batch_leaves_no_question_open_and_keeps_its_connections(service, upstream, crew):

@@ -100,3 +100,23 @@ def test_a_foreign_cursor_is_refused(store):
 def test_a_store_without_its_table_is_unavailable(tmp_path):
     with opened(url_of(tmp_path / "empty.db")) as engine, pytest.raises(AuditUnavailable):
         EventStore(engine).generations()
+
+
+def test_the_tests_of_the_gate_are_counted_by_the_activation_of_their_champion(store):
+    for details in (
+        {"tested": True, "champion": "v1", "champion_generation": 3},
+        {"tested": True, "champion": "v1", "champion_generation": 3, "p_value": None},
+        {"tested": False, "champion": "v1", "champion_generation": 3},
+        {"tested": True, "champion": "v1", "champion_generation": 2},
+        {"reason": "written before there were tests"},
+    ):
+        store.append("trained", at=NOW, version="v2", actor="ops", details=details)
+    store.append(
+        "activated",
+        at=NOW,
+        version="v2",
+        actor="ops",
+        details={"tested": True, "champion_generation": 3},
+        generation=4,
+    )
+    assert [store.gate_tests(generation) for generation in (1, 2, 3, 4)] == [0, 1, 2, 0]

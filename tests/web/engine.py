@@ -11,6 +11,9 @@ from types import SimpleNamespace
 from tests.web.answers import DAY, Features, Predict
 
 from mlengine import errors
+from mlengine.core.comparison import CommonRows, Comparison, Pair
+from mlengine.core.diebold_mariano import DieboldMariano
+from mlengine.core.differing import Differing
 from mlengine.core.drift import FeatureDrift
 from mlengine.core.evaluation import Measure
 from mlengine.core.event import Event
@@ -134,6 +137,22 @@ class Models:
         if version != "v2":
             raise errors.ModelNotFound(version)
         return manifest(version), True
+
+    def compare(self, a: str, b: str) -> Comparison:
+        for version in {a, b} - {"v3"}:
+            self.show(version)
+        none = Comparison(a, b, "log_loss", "no_common_rows", None, (), None, None, None, ())
+        if a == "v3":
+            return none
+        return dataclasses.replace(
+            none,
+            reason=None,
+            common=CommonRows(900, 300, 3, DAY, DAY),
+            metrics=(Pair("auc", 0.51, None),),
+            test=DieboldMariano(300, 0.001, 1.5, 0.0673, "rectangular", 4),
+            correlation=0.9,
+            recipe=(Differing("params.max_bin", 63, None),),
+        )
 
     def activate(self, version: str, *, actor: str, reason: str, now: datetime) -> Activation:  # noqa: ARG002
         self.show(version)

@@ -89,6 +89,73 @@ def test_the_word_activate_is_no_version(client: FlaskClient) -> None:
     assert answer.headers["Allow"] == "OPTIONS, POST"
 
 
+COMPARISON = {
+    "a": "v2",
+    "b": "v3",
+    "loss": "log_loss",
+    "reason": None,
+    "common": {
+        "rows": 900,
+        "dates": 300,
+        "symbols": 3,
+        "start": "2024-05-31T00:00:00Z",
+        "end": "2024-05-31T00:00:00Z",
+    },
+    "metrics": [{"metric": "auc", "a": 0.51, "b": None}],
+    "test": {
+        "dates": 300,
+        "mean_difference": 0.001,
+        "statistic": 1.5,
+        "p_value": 0.0673,
+        "kernel": "rectangular",
+        "lags": 4,
+    },
+    "correlation": 0.9,
+    "rank_correlation": None,
+    "recipe": [{"field": "params.max_bin", "a": 63, "b": None}],
+}
+
+
+def test_two_models_are_compared_on_both_prefixes(client: FlaskClient) -> None:
+    for path in ("/models/compare", "/api/v1/models/compare"):
+        answer = client.get(f"{path}?a=v2&b=v3")
+        assert (answer.status_code, answer.get_json()) == (200, COMPARISON)
+
+
+def test_no_common_rows_are_an_answer_and_no_error(client: FlaskClient) -> None:
+    body = client.get("/models/compare?a=v3&b=v2").get_json()
+    assert (body["reason"], body["common"], body["metrics"]) == ("no_common_rows", None, [])
+    assert (body["test"], body["correlation"]) == (None, None)
+    assert sorted(body) == sorted(COMPARISON)
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("", {"a", "b"}),
+        ("?a=v2", {"b"}),
+        ("?a=v2&b=..", {"b"}),
+        ("?a=v2&b=v02", {"b"}),
+        ("?a=v2%00&b=V3", {"a", "b"}),
+        ("?a=v2&a=v3&b=v2", {"a"}),
+        ("?a=v2&b=v3&c=v4", {"c"}),
+    ],
+)
+def test_a_malformed_version_in_a_query_is_422(
+    client: FlaskClient, query: str, fields: set[str]
+) -> None:
+    answer = client.get(f"/models/compare{query}")
+    assert set(problem(answer, 422, "invalid_request")["errors"]) == fields
+
+
+def test_comparing_with_an_unknown_or_refused_version_has_its_problem(client: FlaskClient) -> None:
+    problem(client.get("/models/compare?a=v2&b=v7"), 404, "model_not_found")
+    problem(client.get("/models/compare?a=v7&b=v2"), 404, "model_not_found")
+    problem(client.get("/models/compare?a=v1&b=v2"), 503, "artifact_corrupt")
+    problem(client.get("/models/compare?a=v2&b=v3&model=other"), 404, "model_not_found")
+    problem(client.post("/models/compare?a=v2&b=v3"), 405, "method_not_allowed")
+
+
 def test_an_activation_takes_a_reason(make_app: MakeApp, tiny: TinyEngine) -> None:
     client = make_app(PUBLIC_ACTIVATION="true").test_client()
     answer = client.post("/models/activate/v2", json={"reason": "it is better"})

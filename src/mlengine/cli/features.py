@@ -102,7 +102,7 @@ def check(name: str, symbols: tuple[str, ...], bars: int, json_: bool) -> None:
 
 
 def _declaration(feature_set: FeatureSet) -> dict[str, object]:
-    shown = ("name", "formula", "bars", "unit", "source", "low", "high", "doc")
+    shown = ("name", "formula", "bars", "unit", "source", "low", "high", "scale_free", "doc")
     return {
         "name": feature_set.name,
         "version": feature_set.version,

@@ -6,6 +6,7 @@ import click
 from flask.cli import AppGroup
 
 from mlengine.cli import shell
+from mlengine.cli.comparison import print_comparison
 from mlengine.core.manifest import Manifest
 
 models = AppGroup("models", help="List, show, verify and activate model versions.")
@@ -45,6 +46,20 @@ def show(version: str, json_: bool) -> None:
         ["metric on the holdout", "value", "baseline", "which"],
         [[name, m.value, m.baseline, m.baseline_kind] for name, m in manifest.metrics.items()],
     )
+
+
+@models.command("compare")
+@click.argument("a")
+@click.argument("b")
+@shell.as_json
+@shell.command
+def compare(a: str, b: str, json_: bool) -> None:
+    """Compare version A with B, on rows that neither had seen and in their recipes."""
+    found = shell.engine().models.compare(a, b)
+    if json_:
+        shell.print_json(found)
+        return
+    print_comparison(found)
 
 
 @models.command("activate")

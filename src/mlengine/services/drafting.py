@@ -38,7 +38,6 @@ _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
 _WITHOUT_ROWS = "too few bars for one row"
 _NO_MEMBERS_ROWS = "no row on a date within its membership of the universe"
 _UNJUDGED = SignRule(0, 0.0, None, None, None, None, None, None)
-_CHOOSING = ("if_better", "if_not_worse")
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def _data(training: Training) -> DataEntry:
         bars_sha256=panel_hash(bars),
         bars_report=training.gathered.report,
         survivorship="static list" if universe is None else "universe file",
-        universe_sha256=universe.sha256 if universe else None,
+        universe_sha256=training.gathered.universe_sha256,
     )
 
 
@@ -206,9 +205,8 @@ def _last_label(dataset: Dataset, rows: Rows) -> datetime:
 
 
 def _selected_through(training: Training) -> datetime | None:
-    """A gate that compared two losses has looked at the holdout's labels."""
-    decision = training.decision
-    if decision.policy not in _CHOOSING or decision.losses["champion"] is None:
+    """A gate that made a test has looked at the holdout's labels, up to the last one."""
+    if training.decision.test is None:
         return None
     return _last_label(training.dataset, training.candidate.stage.test)
 

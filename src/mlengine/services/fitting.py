@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
@@ -21,7 +21,7 @@ from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import TrainingFailed
 from mlengine.services.drafting import Training, draft
 from mlengine.services.gathering import History, gather
-from mlengine.services.judging import Judge
+from mlengine.services.judging import GateHistory, Judge
 from mlengine.services.leaks import refuse_leaks
 from mlengine.stores.registry import Registry
 
@@ -51,6 +51,7 @@ class FittingService:
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
     num_threads: int
+    history: GateHistory = field(kw_only=True)
 
     def fit(
         self,
@@ -82,8 +83,12 @@ class FittingService:
             track=track,
         )
         track.at("publish")
-        decision = Judge(self.registry, self.feature_sets).decide(
-            spec, bars=gathered.bars, dataset=dataset, challenger=experiment.candidate
+        decision = Judge(self.registry, self.feature_sets, self.history).decide(
+            spec,
+            bars=gathered.bars,
+            dataset=dataset,
+            challenger=experiment.candidate,
+            universe_sha256=gathered.universe_sha256,
         )
         training = Training(spec, recipe, feature_set, gathered, dataset, experiment, decision)
         return _candidate(training, draft(training, run_id=run_id, actor=actor, now=now))

@@ -44,6 +44,11 @@ class Gathered:
         """Who belonged to the universe when; None where nothing limits the rows."""
         return self.universe.members if self.universe else None
 
+    @property
+    def universe_sha256(self) -> str | None:
+        """The digest of the universe's file."""
+        return self.universe.sha256 if self.universe else None
+
 
 def gather(source: History, spec: TrainSpec, *, now: datetime, track: Track) -> Gathered:
     """The newest `spec.lookback` final bars of each symbol.

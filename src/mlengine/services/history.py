@@ -1,14 +1,23 @@
-"""Which version served when: the event behind each generation of `ACTIVE`."""
+"""Which version was trained and which served when: the events behind both."""
 
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
+from mlengine.core.manifest import Manifest
 from mlengine.errors import AuditUnavailable
 from mlengine.stores.active import Active, ActiveFile
 from mlengine.stores.events import EventStore
 
 log = logging.getLogger(__name__)
+
+
+def record_training(events: EventStore, manifest: Manifest, *, actor: str, now: datetime) -> None:
+    """Write that a version was published, and what the gate made of it."""
+    events.append(
+        "trained", at=now, version=manifest.version, actor=actor, details=_details(manifest)
+    )
 
 
 def record_activation(events: EventStore, active: Active, *, before: str | None) -> None:
@@ -44,3 +53,25 @@ def _write(events: EventStore, active: Active, before: str | None) -> None:
         details={"reason": active.reason, "previous_version": before},
         generation=active.generation,
     )
+
+
+def _details(manifest: Manifest) -> dict[str, object]:
+    """What the history keeps of a training; the gate counts its tests by this."""
+    gate, test = manifest.gate, manifest.gate.test
+    return {
+        "run_id": manifest.run_id,
+        "promoted": gate.promote,
+        "reason": gate.reason,
+        "fingerprint": manifest.fingerprint,
+        "policy": gate.policy,
+        "losses": dict(gate.losses),
+        "champion": gate.champion,
+        "champion_generation": gate.champion_generation,
+        "tested": test is not None,
+        "mean_difference": test and test.mean_difference,
+        "statistic": test and test.statistic,
+        "p_value": test and test.p_value,
+        "level": test and test.level,
+        "decisions": test and test.decisions,
+        "dates": test and test.dates,
+    }

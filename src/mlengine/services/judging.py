@@ -1,13 +1,12 @@
-"""Champion and challenger on the rows of the challenger's holdout that neither was trained on.
+"""Champion and challenger on common bars: those that neither candidate was trained on.
 
-What the champion was trained on ends with `candidate_trained_through`, the last close of its
-training labels. The purge between train and holdout asks for no more than that the label of a
-training row has ended by the first feature bar beyond, so the same is asked here: a row counts
-when its feature bar is not before that close. An ordinary retraining on the same dates so keeps
-its whole holdout. `selected_through` has no part in this: a champion that was once chosen by
-these very dates has an advantage on them, but a small one (one choice, no fitting), and without
-them no scheduled retraining could ever be compared; the manifest says when that happened, and
-`in_sample` counts it.
+A row counts when its feature bar lies in both holdouts: not before the first bar that the champion
+was judged on, nor before the last close that a training label of either candidate used. Purge and
+embargo of both so hold, also for a symbol that was halted, whose labels end late. The rows are
+those of this run's bars: a champion whose own holdout ended long ago is judged on newer ones.
+
+What the champion was once chosen by has no part in this: it has an advantage on those dates, but a
+small one (one choice, no fitting), and without them no scheduled retraining could be compared.
 """
 
 from __future__ import annotations
@@ -15,86 +14,129 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol, cast
 
 import numpy as np
 import polars as pl
 
-from mlengine.core import metrics
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.dataset import Dataset
+from mlengine.core.diebold_mariano import diebold_mariano
 from mlengine.core.experiment import Judged
 from mlengine.core.features import FeatureSet, compute
-from mlengine.core.gate import Champion, Decision, decide
+from mlengine.core.gate import (
+    CHOOSING,
+    Champion,
+    Decision,
+    GateTest,
+    decide,
+    level,
+    question,
+    steps_ahead,
+)
+from mlengine.core.losses import by_date, constant_loss, row_losses
 from mlengine.core.manifest import Manifest
 from mlengine.core.model import Scorer
 from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
 from mlengine.stores.registry import Registry
 
-_FEWEST_DATES = 30
+_KEYS = ["symbol", "timestamp"]
+
+
+class GateHistory(Protocol):
+    """What the gate needs of the history."""
+
+    def gate_tests(self, generation: int) -> int: ...
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """The champion, and the rows of the holdout that the losses are about."""
+class _Rival:
+    """The champion's manifest and its candidate, which has not seen its holdout."""
 
-    champion: Champion | None
-    rows: Rows
+    manifest: Manifest
+    scorer: Scorer
+
+    @property
+    def unseen_since(self) -> datetime:
+        """The first feature bar that its candidate was kept from."""
+        return max(self.manifest.split.holdout.start, self.manifest.candidate_trained_through)
+
+
+@dataclass(frozen=True)
+class _Bout:
+    """Losses row by row on the same rows; `champion` is None where there is no comparison."""
+
+    timestamps: Rows
+    challenger: Floats
+    champion: Floats | None
+    constant: float
+
+    @property
+    def losses(self) -> dict[str, float | None]:
+        return {
+            "challenger": float(np.mean(self.challenger)),
+            "constant": self.constant,
+            "champion": None if self.champion is None else float(np.mean(self.champion)),
+        }
 
 
 @dataclass(frozen=True)
 class Judge:
     registry: Registry
     feature_sets: Mapping[str, FeatureSet]
+    history: GateHistory
 
     def decide(
-        self, spec: TrainSpec, *, bars: pl.DataFrame, dataset: Dataset, challenger: Judged
+        self,
+        spec: TrainSpec,
+        *,
+        bars: pl.DataFrame,
+        dataset: Dataset,
+        challenger: Judged,
+        universe_sha256: str | None,
     ) -> Decision:
         """Apply the policy of `spec`; every loss of the decision is about the same rows.
 
-        Those are the holdout's, less what the champion was trained on. Where that leaves fewer
-        than 30 dates the two are not compared.
+        Raises AuditUnavailable when the history can't be read.
         """
-        found = self._champion(spec, bars, dataset, challenger)
-        rows = found.rows
-        outcomes = challenger.outcomes.at(rows)
+        champion, rival = self._standing(spec, challenger, universe_sha256)
+        common = self._common(spec, rival, bars, dataset, challenger)
+        bout = _bout(spec, dataset, challenger, common)
+        if champion and not champion.refusal and bout.champion is None:
+            champion = replace(champion, refusal="not_enough_common_bars")
         return decide(
             spec.activate,
-            challenger_loss=metrics.loss(
-                spec.objective, outcomes=outcomes, scores=challenger.scores[rows]
-            ),
-            challenger_fingerprint=challenger.fitted.fingerprint,
-            constant_loss=metrics.constant_loss(
-                spec.objective, outcomes=outcomes, baseline=challenger.baseline
-            ),
-            champion=found.champion,
+            champion=champion,
+            losses=bout.losses,
+            test=self._test(spec, champion, bout),
+            margin=spec.gate_margin,
         )
 
-    def _champion(
-        self, spec: TrainSpec, bars: pl.DataFrame, dataset: Dataset, challenger: Judged
-    ) -> _Compared:
-        keys = dataset.frame[challenger.stage.test].select("symbol", "timestamp")
-        all_rows = np.arange(keys.height)
+    def _standing(
+        self, spec: TrainSpec, challenger: Judged, universe_sha256: str | None
+    ) -> tuple[Champion | None, _Rival | None]:
+        """Who serves, and what it can be judged by; a champion without a rival has its refusal."""
+        generation = None
         try:
             active = self.registry.active.read()
             if active is None:
-                return _Compared(None, all_rows)
+                return None, None
+            generation = active.generation
             manifest = self.registry.manifest(active.version)
             scorer = self._scorer(manifest)
         except (ArtifactCorrupt, ModelNotFound) as refusal:
-            return _Compared(Champion(refusal.version, "", None, "champion_unusable"), all_rows)
-        champion = Champion(manifest.version, manifest.candidate_fingerprint, None)
-        if scorer is None or not _same_question(manifest, spec):
-            return _Compared(champion, all_rows)
-        rows = _unseen(keys["timestamp"], manifest.candidate_trained_through)
-        if rows is None:
-            return _Compared(replace(champion, reason="champion_saw_holdout"), all_rows)
-        scores = scorer.score(self._features(manifest, bars, keys[rows]))
-        loss = metrics.loss(spec.objective, outcomes=challenger.outcomes.at(rows), scores=scores)
-        return _Compared(replace(champion, loss=loss), rows)
+            return Champion(refusal.version, generation, "champion_unusable"), None
+        champion = Champion(manifest.version, generation)
+        theirs = question(manifest.spec, universe_sha256=manifest.data.universe_sha256)
+        if scorer is None or theirs != question(spec, universe_sha256=universe_sha256):
+            return replace(champion, refusal="not_comparable"), None
+        if manifest.candidate_fingerprint == challenger.fitted.fingerprint:
+            champion = replace(champion, refusal="identical")
+        return champion, _Rival(manifest, scorer)
 
     def _scorer(self, manifest: Manifest) -> Scorer | None:
-        """The champion's candidate, which has not seen its holdout; None without its features."""
+        """The champion's candidate; None without its features."""
         served = self.feature_sets.get(manifest.feature_set.name)
         if served is None or served.hash != manifest.feature_set.hash:
             return None
@@ -105,33 +147,78 @@ class Judge:
         except ValueError:
             raise ArtifactCorrupt(manifest.version, f"{name} is not a LightGBM model") from None
 
-    def _features(self, manifest: Manifest, bars: pl.DataFrame, keys: pl.DataFrame) -> Floats:
-        feature_set = self.feature_sets[manifest.feature_set.name]
-        rows = keys.join(
-            compute(bars, feature_set),
-            on=["symbol", "timestamp"],
-            how="left",
-            maintain_order="left",
+    def _common(
+        self,
+        spec: TrainSpec,
+        rival: _Rival | None,
+        bars: pl.DataFrame,
+        dataset: Dataset,
+        challenger: Judged,
+    ) -> tuple[Rows, Floats] | None:
+        """Which of the holdout's rows both can be judged on, and the champion's scores there.
+
+        None without a rival, or with too few dates. A row needs a full window of the champion's
+        features too.
+        """
+        if rival is None:
+            return None
+        trained = cast("datetime", dataset.frame["label_ends"][challenger.stage.train].max())
+        features = self.feature_sets[rival.manifest.feature_set.name]
+        found = (
+            dataset.frame[challenger.stage.test]
+            .select(*_KEYS)
+            .with_row_index("row")
+            .filter(pl.col("timestamp") >= max(rival.unseen_since, trained))
+            .join(_scorable(bars, features), on=_KEYS, maintain_order="left")
         )
-        return Dataset(rows, feature_set.names).matrix()
+        dates = found["timestamp"].n_unique()
+        if dates < spec.gate_min_dates or dates <= 2 * steps_ahead(spec):
+            return None
+        scores = rival.scorer.score(Dataset(found, features.names).matrix())
+        return found["row"].cast(pl.Int64).to_numpy(), scores
+
+    def _test(self, spec: TrainSpec, champion: Champion | None, bout: _Bout) -> GateTest | None:
+        """None where the policy asks for none or the two can't be compared."""
+        if spec.activate not in CHOOSING or champion is None or champion.generation is None:
+            return None
+        if champion.refusal or bout.champion is None:
+            return None
+        differences = by_date(bout.timestamps, bout.champion - bout.challenger)
+        found = diebold_mariano(differences, steps_ahead=steps_ahead(spec))
+        decisions = self.history.gate_tests(champion.generation) + 1
+        return GateTest(
+            dates=found.dates,
+            rows=len(bout.challenger),
+            mean_difference=found.mean_difference,
+            statistic=found.statistic,
+            p_value=found.p_value,
+            level=level(decisions),
+            decisions=decisions,
+            kernel=found.kernel,
+            lags=found.lags,
+        )
 
 
-def _same_question(manifest: Manifest, spec: TrainSpec) -> bool:
-    theirs = (
-        manifest.objective,
-        manifest.horizon_bars,
-        manifest.label_delay_bars,
-        manifest.interval,
+def _bout(
+    spec: TrainSpec, dataset: Dataset, challenger: Judged, common: tuple[Rows, Floats] | None
+) -> _Bout:
+    """On the common rows, or where there are none on the whole holdout and without a champion."""
+    rows, scores = common or (np.arange(len(challenger.scores)), None)
+    held = challenger.stage.test[rows]
+    labels = dataset.column("label")
+    return _Bout(
+        timestamps=dataset.times("timestamp")[held],
+        challenger=row_losses(spec.objective, labels=labels[held], scores=challenger.scores[rows]),
+        champion=None
+        if scores is None
+        else row_losses(spec.objective, labels=labels[held], scores=scores),
+        constant=constant_loss(
+            spec.objective, labels=labels[held], trained=labels[challenger.stage.train]
+        ),
     )
-    return theirs == (spec.objective, spec.horizon_bars, spec.label_delay_bars, spec.interval)
 
 
-def _unseen(timestamps: pl.Series, trained_through: datetime) -> Rows | None:
-    """The rows whose label begins where the champion's training ended, or later.
-
-    None when dates had to be left out and too few remain.
-    """
-    unseen = timestamps >= trained_through
-    if not unseen.all() and timestamps.filter(unseen).n_unique() < _FEWEST_DATES:
-        return None
-    return np.flatnonzero(unseen.to_numpy())
+def _scorable(bars: pl.DataFrame, features: FeatureSet) -> pl.DataFrame:
+    """The features of every bar that has a full window of them."""
+    known = pl.any_horizontal(pl.col(features.names).is_not_null())
+    return compute(bars, features).filter(known)

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from mlengine.core.comparison import Comparison
 from mlengine.core.evaluation import Measure
 from mlengine.core.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
+from mlengine.services.comparing import compare_versions
 from mlengine.services.history import reconcile, record_activation
 from mlengine.stores.events import EventStore
 from mlengine.stores.loaded import LoadedModel, ModelShelf
@@ -68,6 +70,10 @@ class ModelService:
     def show(self, version: str) -> tuple[Manifest, bool]:
         """The manifest, and whether it is the active version's."""
         return self.registry.manifest(version), version == self.active_version()
+
+    def compare(self, a: str, b: str) -> Comparison:
+        """Two versions side by side; raises ModelNotFound or ArtifactCorrupt."""
+        return compare_versions(self.registry, a, b)
 
     def active_version(self) -> str | None:
         """What `ACTIVE` names, whether or not it can be loaded; None when it can't be read."""

@@ -15,6 +15,7 @@ from mlengine.core.progress import Progress
 from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import LeaseLost, MlengineError
 from mlengine.services.fitting import Candidate, FittingService
+from mlengine.services.history import record_training
 from mlengine.services.lease import LEASE_SECONDS, Lease
 from mlengine.services.models import ModelService
 from mlengine.stores import frames
@@ -62,19 +63,8 @@ class TrainingService:
 
     def _announce(self, manifest: Manifest, actor: str) -> None:
         now = self.clock()
+        record_training(self.events, manifest, actor=actor, now=now)
         gate = manifest.gate
-        self.events.append(
-            "trained",
-            at=now,
-            version=manifest.version,
-            actor=actor,
-            details={
-                "run_id": manifest.run_id,
-                "promoted": gate.promote,
-                "reason": gate.reason,
-                "fingerprint": manifest.fingerprint,
-            },
-        )
         if gate.promote:
             self.models.activate(manifest.version, actor=actor, reason=gate.reason, now=now)
 

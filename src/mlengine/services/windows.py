@@ -68,12 +68,13 @@ def fetch_windows(
 ) -> Windows:
     """The newest `count` bars of each distinct symbol; each refusal stands beside its symbol.
 
-    Several symbols share one deadline; what was not asked for by then is `upstream_unavailable`,
-    and so is the rest once the upstream could not be reached. No question outlives the answer.
+    A single symbol's refusal for want of bars names the first possible moment. Several symbols
+    share one deadline; what was not asked for by then is `upstream_unavailable`, and so is the rest
+    once the upstream could not be reached. No question outlives the answer.
     """
     alone = len(symbols) == 1
     deadline = NEVER if alone else Deadline.within(crew.batch_seconds)
-    asking = _Asking(bars, count, as_of, now, timer, deadline)
+    asking = _Asking(bars, count, as_of, now, timer, deadline, tells_first=alone)
     found = [asking.ask(symbols[0])] if alone else _side_by_side(asking, symbols, crew)
     outcomes = dict(zip(symbols, found, strict=True))
     return Windows(
@@ -106,6 +107,8 @@ class _Asking:
     now: datetime
     timer: Timer
     deadline: Deadline
+    # Whether a refusal names the first possible moment: that asks for the whole history.
+    tells_first: bool
     down: UpstreamUnavailable | None = None
 
     def ask(self, symbol: str) -> Window | MlengineError:
@@ -128,5 +131,11 @@ class _Asking:
             symbol, bars=self.count, as_of=self.as_of, now=self.now, deadline=self.deadline
         ).frame
         if frame.height < self.count:
-            raise InsufficientBars(symbol, needed=self.count, got=frame.height)
+            raise self._too_few(symbol, frame.height)
         return Window(frame, (self.timer() - started) * 1e3)
+
+    def _too_few(self, symbol: str, got: int) -> InsufficientBars:
+        first = None
+        if self.tells_first:
+            first = self.bars.final_moment(symbol, bar=self.count, now=self.now)
+        return InsufficientBars(symbol, self.count, got, first_possible=first)

@@ -71,6 +71,16 @@ class EventStore:
             row = connection.execute(query).first()
         return None if row is None else _event(row)
 
+    def gate_tests(self, generation: int) -> int:
+        """How many trainings have been tested against the champion of this activation."""
+        query = select(events.c.details).where(events.c.kind == "trained")
+        with reading(self.engine) as connection:
+            said = [orjson.loads(details) for details in connection.scalars(query)]
+        return sum(
+            details.get("tested") is True and details.get("champion_generation") == generation
+            for details in said
+        )
+
     def generations(self) -> set[int]:
         """The generations of ACTIVE that have their event."""
         query = select(events.c.generation).where(events.c.generation.is_not(None))

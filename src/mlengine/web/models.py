@@ -8,11 +8,19 @@ from mlengine.web.auth import public, public_activation
 from mlengine.web.requests import body, engine, moment, query
 from mlengine.web.responses import Body, shown
 from mlengine.web.schemas.fields import path_version
-from mlengine.web.schemas.models import ActivationBody, ActivationOut, ModelQuery, ModelsOut
+from mlengine.web.schemas.models import (
+    ActivationBody,
+    ActivationOut,
+    ComparisonOut,
+    ModelQuery,
+    ModelsOut,
+    PairQuery,
+)
 
 blueprint = Blueprint("models", __name__)
 
 _QUERY, _MODELS = ModelQuery(), ModelsOut()
+_PAIR, _COMPARISON = PairQuery(), ComparisonOut()
 _BODY, _ACTIVATION = ActivationBody(), ActivationOut()
 
 
@@ -21,6 +29,13 @@ _BODY, _ACTIVATION = ActivationBody(), ActivationOut()
 def models() -> Body:
     query(_QUERY)
     return shown(_MODELS, engine().models.list())
+
+
+@blueprint.get("/models/compare")
+@public
+def compare() -> Body:
+    asked = query(_PAIR)
+    return shown(_COMPARISON, engine().models.compare(asked["a"], asked["b"]))
 
 
 @blueprint.get("/models/<version:version>")

@@ -17,6 +17,7 @@ from mlengine.core.features.kernels import (
 )
 
 CLOSE, HIGH, LOW, VOLUME = (pl.col(name) for name in ("close", "high", "low", "volume"))
+WEEKDAY = pl.col("timestamp").dt.weekday()
 KNOWN_CLOSE = CLOSE.fill_nan(None)
 WINDOW = 30
 
@@ -51,6 +52,9 @@ LEAKS: dict[str, tuple[str, tuple[FeatureSet, ...]]] = {
             planted(CLOSE.rolling_max(5, center=True) / CLOSE, 5),
             planted(CLOSE.rolling_mean(5, center=True) / CLOSE, 5),
             planted(CLOSE / pl.col("mid"), 9, {"mid": LOW.rolling_min(9, center=True)}),
+            planted(CLOSE / pl.col("mid"), 9, {"mid": HIGH.rolling_max(9, center=True).shift(1)}),
+            planted(CLOSE.rolling_max(5).shift(-2) / CLOSE, 5),
+            planted(CLOSE.reverse().rolling_max(5).reverse() / CLOSE, 5),
         ),
     ),
     "shift(-1)": (
@@ -62,6 +66,12 @@ LEAKS: dict[str, tuple[str, tuple[FeatureSet, ...]]] = {
             planted(CLOSE.pct_change(-3), 4),
             # Only where volume is high: on few rows.
             planted(pl.when(VOLUME > 3e6).then(CLOSE.shift(-1) / CLOSE).otherwise(CLOSE / LOW), 2),
+            # Only on Fridays; only without trade; only in a flag; through a Python function.
+            planted(pl.when(WEEKDAY == 5).then(CLOSE.shift(-1) / CLOSE).otherwise(CLOSE / LOW), 2),
+            planted(pl.when(VOLUME == 0).then(CLOSE.shift(-1) / CLOSE).otherwise(CLOSE / LOW), 2),
+            planted((CLOSE.shift(-1) < 0.95 * CLOSE).cast(pl.Float64), 2),
+            planted(CLOSE.map_batches(lambda s: s.shift(-1), return_dtype=pl.Float64) / CLOSE, 2),
+            planted(CLOSE.peak_max().cast(pl.Float64), 2),
         ),
     ),
     "a fill from the future": (
@@ -72,6 +82,9 @@ LEAKS: dict[str, tuple[str, tuple[FeatureSet, ...]]] = {
             planted(pl.when(HIGH > LOW).then(CLOSE / LOW).backward_fill(limit=3), 1),
             planted(VOLUME.fill_nan(None).interpolate() / lag(VOLUME, bars=1), 2),
             planted(CLOSE / pl.col("filled"), 2, {"filled": CLOSE.shift(1).backward_fill()}),
+            planted(CLOSE.fill_nan(CLOSE.shift(-1)) / HIGH, 1),
+            planted(KNOWN_CLOSE.reverse().forward_fill().reverse() / HIGH, 1),
+            planted(KNOWN_CLOSE.fill_null(KNOWN_CLOSE.mean()) / HIGH, 1),
         ),
     ),
     "whole-frame scaling": (
@@ -81,6 +94,8 @@ LEAKS: dict[str, tuple[str, tuple[FeatureSet, ...]]] = {
             planted((CLOSE - CLOSE.mean().over("symbol")) / CLOSE.std().over("symbol"), 1),
             planted(CLOSE.rank() / pl.len(), 1),
             planted(VOLUME / VOLUME.max(), 1),
+            planted(CLOSE / CLOSE.mean().over(pl.col("timestamp").dt.year()), 1),
+            planted(CLOSE.cum_sum(reverse=True) / CLOSE, 1),
         ),
     ),
     "an EMA without truncation": (
@@ -91,6 +106,8 @@ LEAKS: dict[str, tuple[str, tuple[FeatureSet, ...]]] = {
             planted(CLOSE / CLOSE.ewm_mean(span=3).over("symbol"), 30),
             # All but forgotten within the window: only other bars before it show it.
             planted(CLOSE / CLOSE.ewm_mean(alpha=0.9), 30),
+            planted(CLOSE / CLOSE.ewm_mean(alpha=0.99, adjust=False), 30),
+            planted(CLOSE / CLOSE.ewm_mean_by("timestamp", half_life="2d"), 30),
         ),
     ),
     "min_periods below the window": (
@@ -100,6 +117,11 @@ LEAKS: dict[str, tuple[str, tuple[FeatureSet, ...]]] = {
             planted(CLOSE / _ROLLING_20, 20),
             planted(LOW.rolling_quantile(0.5, window_size=30, min_samples=29) / CLOSE, 30),
             planted(CLOSE.rolling_max(20).backward_fill() / CLOSE, 20),
+            # One bar less: the value is another only where the oldest bar is the extreme one.
+            planted(CLOSE.rolling_max(20, min_samples=19) / CLOSE, 20),
+            planted(LOW.rolling_min(30, min_samples=29).over("symbol") / CLOSE, 30),
+            planted(pl.max_horizontal(CLOSE.shift(age) for age in range(20)) / CLOSE, 20),
+            planted(CLOSE.shift(29).fill_null(CLOSE) / CLOSE, 30),
         ),
     ),
     "state carried over from one symbol to the next": (
@@ -110,12 +132,31 @@ LEAKS: dict[str, tuple[str, tuple[FeatureSet, ...]]] = {
             planted(CLOSE / CLOSE.shift(40), 30),
             planted(CLOSE / CLOSE.first(), 1),
             planted(pl.int_range(pl.len()).cast(pl.Float64), 1),
+            planted(CLOSE.diff(30) / CLOSE, 30),
+            planted(pl.col("symbol").rank("dense").cast(pl.Float64), 1),
         ),
     ),
 }
 
 OTHERS: dict[str, tuple[str, FeatureSet]] = {
     "a running mean": ("window", planted(CLOSE / CLOSE.rolling_mean(20), 20)),
+    "a flag for the one highest of the whole frame": (
+        "window",
+        planted(VOLUME.gt(VOLUME.quantile(0.999, "linear")).cast(pl.Float64), 1),
+    ),
+    "a leak only in rows beyond those of the check": (
+        "window",
+        planted(
+            pl.when(pl.int_range(pl.len()).over("symbol") > 500)
+            .then(CLOSE.shift(-1) / CLOSE)
+            .otherwise(CLOSE / LOW),
+            2,
+        ),
+    ),
+    "a leak only in frames longer than that of the check": (
+        "future",
+        planted(pl.when(pl.len() > 2_000).then(CLOSE.shift(-1)).otherwise(CLOSE) / LOW, 2),
+    ),
     "a fill over all gaps": ("window", planted(KNOWN_CLOSE.forward_fill() / LOW.max(), 1)),
     "a mean of all symbols": ("panel", planted(CLOSE / CLOSE.mean().over("timestamp"), 1)),
     "too short a look-back": ("look-back", planted(CLOSE / lag(CLOSE, bars=5), 5)),

@@ -30,11 +30,11 @@ def test_a_range_is_an_interval(low: float | None, high: float | None, shown: st
     assert value_range(dataclasses.replace(HONEST, low=low, high=high)) == shown
 
 
-def test_a_feature_is_a_row_of_seven_cells() -> None:
-    odd = dataclasses.replace(HONEST, formula="close | open", high=2.0)
+def test_a_feature_is_a_row_of_eight_cells() -> None:
+    odd = dataclasses.replace(HONEST, formula="close | open", high=2.0, scale_free=False)
     page = markdown([a_set("odd", odd), a_set("empty")])
     row = next(line for line in page.splitlines() if line.startswith("| `honest`"))
-    assert row == r"| `honest` | A test. | `close \| open` | 6 | none | ≤ 2 | test |"
+    assert row == r"| `honest` | A test. | `close \| open` | 6 | none | ≤ 2 | no | test |"
     assert "## `odd`" in page
     assert "## `empty`" in page
     assert "window 30 bars" in page

@@ -24,8 +24,7 @@ ROOT = Path(__file__).parents[3]
 BARS = random_bars(rows=420)
 FULL = {name: compute(BARS, feature_set) for name, feature_set in BUILTIN.items()}
 PRICES = ["open", "high", "low", "close"]
-# Qlib's constants 1e-12 and 2e-5 are amounts of money: what holds them is not free of scale.
-SCALED = ("KMID2", "KUP2", "KLOW2", "KSFT2", "RSV", "SUM", "RSQR", "CORR")
+KEYS = ["symbol", "timestamp"]
 
 
 @pytest.fixture(params=BUILTIN.values(), ids=BUILTIN)
@@ -108,35 +107,52 @@ def test_the_number_of_threads_changes_no_bit():
     assert {digest for _, digest in said} == {digest_of_all_bits()}
 
 
-@settings(deadline=None, max_examples=15, derandomize=True)
+AMOUNT = st.floats(min_value=1e-6, max_value=1e9)
+VALUE = AMOUNT | st.sampled_from([0.0, math.nan, math.inf, None])
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
 @given(
-    more=st.lists(
-        st.floats(min_value=1e-6, max_value=1e9, allow_nan=False), min_size=1, max_size=90
-    )
+    more=st.lists(st.tuples(VALUE, VALUE, VALUE, VALUE, VALUE), min_size=1, max_size=90),
+    missing=st.integers(min_value=-20, max_value=73),
 )
-def test_appending_any_bars_changes_no_earlier_row(more: list[float]):
-    base = BARS.head(74)
+def test_appending_any_bars_changes_no_earlier_row(
+    more: list[tuple[float | None, ...]], missing: int
+):
+    """Whatever comes later, missing values too, and whether or not one is missing before."""
+    row = pl.int_range(pl.len())
+    base = BARS.head(74).with_columns(pl.when(row != missing).then("close").alias("close"))
     last = base["timestamp"].item(-1)
-    prices = dict.fromkeys((*PRICES, "volume"), more)
-    stamps = [last + timedelta(days=i + 1) for i in range(len(more))]
     extra = pl.DataFrame(
-        {"symbol": ["AAA"] * len(more), "timestamp": stamps, **prices}, schema=BARS.schema
-    )
-    for name, each in BUILTIN.items():
+        [("AAA", last + timedelta(days=i + 1), *values) for i, values in enumerate(more)],
+        schema=BARS.schema, orient="row",
+    )  # fmt: skip
+    for each in BUILTIN.values():
         grown = compute(pl.concat([base, extra]), each)
-        assert differing_bits(grown.head(base.height), FULL[name].head(base.height)) == 0
+        assert differing_bits(grown.head(base.height), compute(base, each)) == 0
 
 
 @settings(deadline=None, max_examples=15, derandomize=True)
 @given(power=st.integers(min_value=-40, max_value=40))
-def test_scaling_all_prices_by_a_power_of_two_changes_no_bit(power: int):
-    scaled = BARS.with_columns(pl.col(PRICES) * 2.0**power)
+def test_scaling_all_prices_by_a_power_of_two_changes_no_bit_of_a_scale_free_feature(power: int):
     for name, each in BUILTIN.items():
-        free = [n for n in each.names if name == "core" or not n.startswith(SCALED)]
-        assert len(free) >= min(len(each.names), 124)
-        keys = ["symbol", "timestamp"]
-        made = compute(scaled, each).select(*keys, *free)
-        assert differing_bits(made, FULL[name].select(*keys, *free)) == 0
+        free = [feature.name for feature in each.features if feature.scale_free]
+        made = compute(scaled(power), each).select(*KEYS, *free)
+        assert differing_bits(made, FULL[name].select(*KEYS, *free)) == 0
+
+
+def test_a_feature_is_scale_free_unless_its_formula_holds_an_amount_of_money():
+    bound = {name: [f for f in each.features if not f.scale_free] for name, each in BUILTIN.items()}
+    assert {name: len(features) for name, features in bound.items()} == {"core": 0, "alpha158": 34}
+    made = [compute(scaled(power), BUILTIN["alpha158"]) for power in (-40, 10)]
+    for feature in bound["alpha158"]:
+        assert "1e-12" in feature.formula or "2e-5" in feature.formula
+        before = FULL["alpha158"][feature.name]
+        assert not all(other[feature.name].equals(before) for other in made), feature.name
+
+
+def scaled(power: int) -> pl.DataFrame:
+    return BARS.with_columns(pl.col(PRICES) * 2.0**power)
 
 
 def test_scaling_volume_by_a_power_of_two_changes_no_bit():

@@ -21,6 +21,8 @@ class Feature:
     `bars` counts every bar that the value depends on, the newest included. `formula` is what the
     hash covers, so it names every number of `expr`; `x[n]` in it is x of n bars ago. `low` and
     `high` bound the value (None: unbounded). `source` is the author or the peer that defined it.
+    `scale_free` says that the value is a ratio as returns are: all prices times a power of two
+    leave every bit of it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Feature:
     doc: str
     low: float | None = None
     high: float | None = None
+    scale_free: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,10 @@ held on histories with blemishes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import product
 
 import numpy as np
@@ -18,7 +20,8 @@ import polars as pl
 from mlengine.core.features.blemishes import blemished
 from mlengine.core.features.compute import KEYS, compute, latest
 from mlengine.core.features.needs import needs_bars, reads_symbol
-from mlengine.core.features.spec import BAR_COLUMNS, FeatureSet
+from mlengine.core.features.spec import FeatureSet
+from mlengine.core.features.spoils import OTHER_BARS, as_they_are, blank, spoilt_before, wild
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -26,8 +29,7 @@ Mask = npt.NDArray[np.bool_]
 WINDOWS_AT_ONCE = 256
 # At about so many of the cuts, the costlier trials are held too.
 SOME = 4
-# Wild enough to show in an average that has all but forgotten them.
-WILD = 2.0**200
+LONG_BARS = 4_096
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def trials(
     yield from _other_pasts(subject, [0, *some])
     yield from _panels(subject)
     longest = max(histories, key=lambda history: history.height)
-    yield from _declared(_Subject.of([longest], feature_set), some)
+    alone = _Subject.of([longest], feature_set)
+    yield from _longer(alone)
+    yield from _declared(alone, some)
     for blemish in blemished(longest, window_bars=feature_set.window_bars):
         flawed = _Subject.of([blemish.bars], feature_set)
         yield from _prefixes(flawed, blemish.cuts())
@@ -138,7 +142,7 @@ def _prefixes(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
 
 def _other_futures(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
     """The same rows with other bars in the place of the last `after`."""
-    for offset, spoil in product(after, (_wild, _blank)):
+    for offset, spoil in product(after, OTHER_BARS):
         known = _cut(subject.histories, offset)
         ahead = [spoil(history.tail(offset)) for history in subject.histories]
         made = compute(pl.concat([known, *ahead]), subject.feature_set)
@@ -157,18 +161,31 @@ def _windows(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
 
 def _other_pasts(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
     """The rows from then on, with other bars in the place of those before the window."""
-    for offset, spoil in product(after, (_wild, _blank)):
+    for offset, spoil in product(after, OTHER_BARS):
         kept = offset + subject.feature_set.window_bars
-        changed = pl.concat(_spoilt_before(h, kept, spoil) for h in subject.histories)
+        changed = pl.concat(spoilt_before(h, kept, spoil) for h in subject.histories)
         made = compute(changed, subject.feature_set).group_by("symbol", maintain_order=True)
         yield subject.trial("window", made.tail(offset + 1))
+
+
+def _longer(subject: _Subject) -> Iterator[Trial]:
+    """The same rows amid a history as long as those of trainings, made of copies."""
+    feature_set, (history,) = subject.feature_set, subject.histories
+    span = history["timestamp"].item(-1) - history["timestamp"].item(0) + timedelta(days=1)
+    stamp, count = pl.col("timestamp"), math.ceil(LONG_BARS / history.height)
+    before = [history.with_columns(stamp - span * back) for back in range(count, 0, -1)]
+    after = [history.with_columns(stamp + span * ahead) for ahead in range(1, count + 1)]
+    late = compute(pl.concat([*before, history]), feature_set)
+    yield subject.trial("window", late.tail(history.height - feature_set.window_bars + 1))
+    early = compute(pl.concat([history, *after]), feature_set)
+    yield subject.trial("future", early.head(history.height))
 
 
 def _panels(subject: _Subject) -> Iterator[Trial]:
     """Each symbol alone, and behind a symbol of wild prices."""
     for history in subject.histories:
         yield subject.trial("panel", compute(history, subject.feature_set))
-        neighbour = _wild(history).with_columns(pl.lit("").alias("symbol"))
+        neighbour = wild(history).with_columns(pl.lit("").alias("symbol"))
         both = compute(pl.concat([neighbour, history]), subject.feature_set)
         yield subject.trial("panel", both.filter(pl.col("symbol") != ""))
 
@@ -177,7 +194,8 @@ def _declared(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
     """Raw values of the first rows of a history, judged by the look-back that each declares.
 
     `compute` hides rows without a full window of the set, so a set of window 1 is evaluated. A
-    value from fewer bars than declared must be null, or be the value that all of them give.
+    value from fewer bars than declared must be null, or be the value that all of them give,
+    whatever the older ones are.
     """
     feature_set, (history,) = subject.feature_set, subject.histories
     bare = replace(
@@ -186,12 +204,14 @@ def _declared(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
         features=tuple(replace(feature, bars=1) for feature in feature_set.features),
     )
     needed = np.array([feature.bars for feature in feature_set.features], dtype=int)
-    for offset in after:
-        first = _cut([history], offset).tail(feature_set.window_bars - 1)
-        trial = subject.trial("look-back", compute(first, bare))
+    for offset, spoil in product(after, (as_they_are, *OTHER_BARS)):
+        until = history.head(history.height - offset).tail(2 * feature_set.window_bars)
+        first = until.tail(feature_set.window_bars - 1)
+        whole = _Subject.of([spoilt_before(until, first.height, spoil)], feature_set)
+        trial = whole.trial("look-back", compute(first, bare))
         held = np.arange(1, first.height + 1)[:, None]
         enough = held >= needed
-        known = history.height - offset - first.height + held >= feature_set.window_bars
+        known = until.height - first.height + held >= feature_set.window_bars
         yield replace(trial, judged=enough & known)
         partial = ~enough & known & ~np.isnan(trial.made)
         yield replace(trial, test="partial", judged=partial)
@@ -199,7 +219,7 @@ def _declared(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
 
 def _nothing_known(history: pl.DataFrame, feature_set: FeatureSet) -> Trial:
     """A window of missing bars: null for each feature that is made of bars."""
-    made = latest(_blank(history.tail(feature_set.window_bars)), feature_set)
+    made = latest(blank(history.tail(feature_set.window_bars)), feature_set)
     values = _matrix(made, feature_set.names)
     judged = np.array([[needs_bars(feature_set, f) for f in feature_set.features]], dtype=bool)
     return Trial("missing", made.select(KEYS), np.full_like(values, np.nan), values, judged)
@@ -213,21 +233,6 @@ def _spread(last: int, count: int) -> list[int]:
 
 def _cut(histories: Iterable[pl.DataFrame], after: int) -> pl.DataFrame:
     return pl.concat(history.head(max(history.height - after, 0)) for history in histories)
-
-
-def _spoilt_before(
-    history: pl.DataFrame, kept: int, spoil: Callable[[pl.DataFrame], pl.DataFrame]
-) -> pl.DataFrame:
-    return pl.concat([spoil(history.head(max(history.height - kept, 0))), history.tail(kept)])
-
-
-def _wild(bars: pl.DataFrame) -> pl.DataFrame:
-    """Other bars: in reverse, so that ratios change too, and out of all proportion."""
-    return bars.with_columns(pl.col(BAR_COLUMNS).reverse() * WILD)
-
-
-def _blank(bars: pl.DataFrame) -> pl.DataFrame:
-    return bars.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in BAR_COLUMNS)
 
 
 def _matrix(frame: pl.DataFrame, names: Sequence[str]) -> Matrix:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from mlengine.web.schemas.fields import Moment, OfModel
+from mlengine.web.schemas.fields import Moment, OfModel, Version
 
 
 class ModelQuery(OfModel):
     """Only `model=`."""
+
+
+class PairQuery(OfModel):
+    a = Version(required=True)
+    b = Version(required=True)
 
 
 class ActivationBody(OfModel):
@@ -37,6 +42,50 @@ class SummaryOut(Schema):
 class ModelsOut(Schema):
     active_version = fields.String()
     models = fields.List(fields.Nested(SummaryOut))
+
+
+class CommonRowsOut(Schema):
+    rows = fields.Integer()
+    dates = fields.Integer()
+    symbols = fields.Integer()
+    start = Moment()
+    end = Moment()
+
+
+class PairOut(Schema):
+    metric = fields.String()
+    a = fields.Float()
+    b = fields.Float()
+
+
+class LossTestOut(Schema):
+    dates = fields.Integer()
+    mean_difference = fields.Float()
+    statistic = fields.Float()
+    p_value = fields.Float()
+    kernel = fields.String()
+    lags = fields.Integer()
+
+
+class DifferingOut(Schema):
+    field = fields.String()
+    a = fields.Raw()
+    b = fields.Raw()
+
+
+class ComparisonOut(Schema):
+    """Null figures have a `reason`."""
+
+    a = fields.String()
+    b = fields.String()
+    loss = fields.String()
+    reason = fields.String()
+    common = fields.Nested(CommonRowsOut)
+    metrics = fields.List(fields.Nested(PairOut))
+    test = fields.Nested(LossTestOut)
+    correlation = fields.Float()
+    rank_correlation = fields.Float()
+    recipe = fields.List(fields.Nested(DifferingOut))
 
 
 class ActivationOut(Schema):

@@ -29,6 +29,7 @@ def _candle(name: str, part: str, formula: str, doc: str, **limits: float) -> Fe
         doc=doc,
         low=limits.get("low"),
         high=limits.get("high"),
+        scale_free=not name.endswith("2"),
     )
 
 

@@ -11,9 +11,11 @@ from mlengine.core.features.spec import BAR_COLUMNS, Feature
 WINDOWS = (5, 10, 20, 30, 60)
 WINDOW_BARS = 61
 SOURCE = "Microsoft Qlib, Alpha158"
-# Qlib's own guards against a division by zero.
+# Qlib's own guard against a division by zero: beside prices it is an amount of money, so that a
+# feature that adds it to prices isn't free of their scale.
 EPSILON = 1e-12
-# Qlib leaves R^2 and correlations undefined where a standard deviation is at most this.
+# Qlib leaves R^2 and correlations undefined where a standard deviation is at most this; that of a
+# price is an amount of money too.
 STEADY = 2e-5
 
 # Qlib stores bars in single precision; its values are met only by those of rounded bars.
@@ -33,6 +35,7 @@ def family(
     before: int = 0,
     low: float | None = None,
     high: float | None = None,
+    scale_free: bool = True,
 ) -> tuple[Feature, ...]:
     """`name`5, … `name`60; `formula` and `doc` hold `{d}`; `before` counts bars beyond d."""
     return tuple(
@@ -46,6 +49,7 @@ def family(
             doc=doc.format(d=d),
             low=low,
             high=high,
+            scale_free=scale_free,
         )
         for d in WINDOWS
     )

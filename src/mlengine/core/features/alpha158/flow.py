@@ -68,7 +68,7 @@ COUNTS = (
 )
 
 
-def _sum_shares(prefix: str, name: str) -> tuple[Feature, ...]:
+def _sum_shares(prefix: str, name: str, *, scale_free: bool) -> tuple[Feature, ...]:
     rises, falls, way = (at(f"single {name}:{part}") for part in ("rise:sum", "fall:sum", "way"))
     moves = f"(sum(abs({name} - {name}[1]), {{d}}) + 1e-12)"
     up, down = (f"sum(max({step}, 0), {{d}})" for step in _steps(name))
@@ -82,6 +82,7 @@ def _sum_shares(prefix: str, name: str) -> tuple[Feature, ...]:
             before=1,
             low=0.0,
             high=1.0,
+            scale_free=scale_free,
         ),
         *family(
             f"{prefix}N",
@@ -92,6 +93,7 @@ def _sum_shares(prefix: str, name: str) -> tuple[Feature, ...]:
             before=1,
             low=0.0,
             high=1.0,
+            scale_free=scale_free,
         ),
         *family(
             f"{prefix}D",
@@ -102,6 +104,7 @@ def _sum_shares(prefix: str, name: str) -> tuple[Feature, ...]:
             before=1,
             low=-1.0,
             high=1.0,
+            scale_free=scale_free,
         ),
     )
 
@@ -110,5 +113,5 @@ def _steps(name: str) -> tuple[str, str]:
     return f"{name} - {name}[1]", f"{name}[1] - {name}"
 
 
-FEATURES = (*COUNTS, *_sum_shares("SUM", "close"))
-VOLUME_FEATURES = _sum_shares("VSUM", "volume")
+FEATURES = (*COUNTS, *_sum_shares("SUM", "close", scale_free=False))
+VOLUME_FEATURES = _sum_shares("VSUM", "volume", scale_free=True)

@@ -85,6 +85,7 @@ FEATURES = (
         unit="share",
         low=0.0,
         high=1.0,
+        scale_free=False,
     ),
     *family(
         "RESI",

@@ -100,6 +100,7 @@ FEATURES = (
         unit="share",
         low=0.0,
         high=1.0,
+        scale_free=False,
     ),
     *family(
         "IMAX",

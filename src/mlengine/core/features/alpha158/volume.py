@@ -59,6 +59,7 @@ CORRELATIONS = (
         unit="none",
         low=-1.0,
         high=1.0,
+        scale_free=False,
     ),
     *family(
         "CORD",

@@ -29,7 +29,7 @@ def _past_return(bars: int) -> Feature:
         bars=bars + 1,
         unit="fraction",
         source="Jegadeesh and Titman 1993 (momentum), simple return",
-        doc=f"Simple return of the close over {bars} bars.",
+        doc=f"Simple return of the close over {bars} bar{'s' * (bars > 1)}.",
         low=-1.0,
     )
 
