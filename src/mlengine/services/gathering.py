@@ -46,6 +46,7 @@ class Gathered:
 
     @property
     def universe_sha256(self) -> str | None:
+        """The digest of the universe's file."""
         return self.universe.sha256 if self.universe else None
 
 
