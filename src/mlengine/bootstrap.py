@@ -20,6 +20,7 @@ from mlengine.config import Settings
 from mlengine.errors import AuditUnavailable
 from mlengine.services.history import reconcile
 from mlengine.services.runs import RunService
+from mlengine.services.schedules import ScheduleService
 from mlengine.stores import database
 from mlengine.stores.active import ActiveFile
 from mlengine.stores.checks import Checks
@@ -27,6 +28,7 @@ from mlengine.stores.events import EventStore
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.queue_server import resolve_url
 from mlengine.stores.runs import RunStore
+from mlengine.stores.schedules import ScheduleStore
 
 if TYPE_CHECKING:
     from mlengine.core.features import FeatureSet
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from mlengine.services.monitoring import MonitoringService
     from mlengine.services.predict import PredictService
     from mlengine.services.training import TrainingService
+    from mlengine.services.work import Work
     from mlengine.stores.audit import AuditStore
     from mlengine.stores.loaded import ModelShelf
     from mlengine.stores.market_data import MarketData
@@ -56,6 +59,7 @@ class Control:
 
     database_url: str
     runs: RunService
+    schedules: ScheduleService
     events: EventStore
     active: ActiveFile
 
@@ -95,9 +99,13 @@ class Engine(Control):
 def build_control(settings: Settings) -> Control:
     """The light half; connects to nothing yet."""
     engine = database.open_database(settings.audit_database_url)
+    runs = RunService(
+        RunStore(engine), _queue(settings), settings.train, settings.train_timeout_seconds
+    )
     return Control(
         settings.audit_database_url,
-        runs=RunService(RunStore(engine), _queue(settings), settings.train),
+        runs=runs,
+        schedules=ScheduleService(ScheduleStore(engine), runs, settings.train_schedule),
         events=EventStore(engine),
         active=ActiveFile(_models(settings) / "ACTIVE"),
     )
@@ -127,13 +135,16 @@ def build_engine(settings: Settings) -> Engine:
     return Engine(
         database_url=control.database_url,
         runs=control.runs,
+        schedules=control.schedules,
         events=events,
         active=control.active,
         checks=cellar.checks,
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
         predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
-        training=TrainingService(runs, events, fitter, registry, model_service, _now),
+        training=TrainingService(
+            runs, events, fitter, registry, model_service, _now, others=_other_kinds()
+        ),
         models=model_service,
         monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
         audit=AuditService(store),
@@ -141,6 +152,11 @@ def build_engine(settings: Settings) -> Engine:
             __version__, settings.env, registry, shelf, store, control.runs.queue, cellar.checks
         ),
     )
+
+
+def _other_kinds() -> dict[str, Work]:
+    """What carries out runs that are no trainings, by kind."""
+    return {}  # "reproduce": Reproduction(ReproductionService(…))
 
 
 @dataclass(frozen=True)

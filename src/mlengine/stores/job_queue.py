@@ -14,7 +14,8 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 from rq import Queue
-from rq.exceptions import NoSuchJobError
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY, get_keys
 
@@ -65,6 +66,18 @@ class JobQueue:
             except NoSuchJobError:
                 return False
             return job.get_status(refresh=False) in _WAITING
+
+    def withdraw(self, run_id: str) -> None:
+        """Take the run's job out of the queue, or have the worker that runs it kill it."""
+        with self._client() as client:
+            try:
+                job = Job.fetch(run_id, connection=client, serializer=SERIALIZER)
+                if job.worker_name:
+                    send_stop_job_command(client, run_id, serializer=SERIALIZER)
+                else:
+                    job.delete()
+            except (NoSuchJobError, InvalidJobOperation):
+                return  # it has ended meanwhile
 
     def workers(self) -> int:
         """How many workers of this queue gave a sign of life within twenty seconds."""
