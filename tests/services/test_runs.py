@@ -17,7 +17,7 @@ from mlengine.stores.runs import RunStore
 def service(tmp_path: Path) -> Iterator[RunService]:
     with opened(new_database(tmp_path / "audit.db")) as engine:
         queue = JobQueue(lambda: "unix:///nonexistent/queue.sock")
-        yield RunService(RunStore(engine), queue, settings(tmp_path).train)
+        yield RunService(RunStore(engine), queue, settings(tmp_path).train, 60)
 
 
 def claim(service: RunService, *, started: bool) -> None:

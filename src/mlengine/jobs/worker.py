@@ -207,9 +207,9 @@ class Upkeep:
         """Let a run end with its job, and what it left half written with it."""
         with self._logged():
             version = versions.published_by(self._models, run_id) if died else None
-            self.control.runs.settle(run_id, died=died, now=self.clock(), how=how, version=version)
-        with self._logged():
-            versions.discard(self._models, {run_id} - self.control.runs.runs.live())
+            runs = self.control.runs
+            runs.settle(run_id, died=died, now=self.clock(), how=how, version=version)
+            versions.discard(self._models, {run_id} - runs.runs.live())
 
     @property
     def _models(self) -> Path:
