@@ -40,6 +40,7 @@ def configure(level: str, *, json: bool) -> None:
     """
     handler = _StandardError()
     handler.setFormatter(JsonLines() if json else PlainLines())
+    handler.setLevel(level)
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each, _StandardError)]:
         root.removeHandler(old)
@@ -70,14 +71,17 @@ def bound(
 def log_tail(lines: int = 50) -> Iterator[Callable[[], list[str]]]:
     """Within this block, the newest `lines` that this process logged, each as JSON.
 
-    They hold no traceback and no more than some hundred characters each.
+    The platform's own are in it from INFO on, whatever goes to standard error. A line holds no
+    traceback and at most a thousand characters.
     """
-    tail = _Tail(lines)
-    root = logging.getLogger()
+    tail, root, ours = _Tail(lines), logging.getLogger(), logging.getLogger("mlengine")
+    before = ours.level
     root.addHandler(tail)
+    ours.setLevel(min(root.level, logging.INFO))
     try:
         yield tail.lines
     finally:
+        ours.setLevel(before)
         root.removeHandler(tail)
 
 

@@ -64,23 +64,22 @@ class TrainWorker(SpawnWorker):
     max_connection_wait_time = 5.0
     death_penalty_class = TrainingTimeout
     upkeep: Upkeep | None = None
-    _died = False
+    _ended = _died = False
     _how = DIED
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """As RQ's; the run ends with its horse, also where the queue is gone by then."""
-        self._died, self._how = False, DIED
+        self._ended = self._died = False
+        self._how = DIED
         try:
             super().execute_job(job, queue)
-        except RedisError:
-            if self._died:
-                self._settle(job)
-            raise
-        self._settle(job)
+        finally:
+            if self._ended and self.upkeep is not None:
+                self.upkeep.settle(job.id, died=self._died, how=self._how)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         pid, status, usage = super().wait_for_horse()
-        self._died = bool(status)
+        self._ended, self._died = True, status != os.EX_OK
         return pid, status, usage
 
     def heartbeat(self, _timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
@@ -135,10 +134,6 @@ class TrainWorker(SpawnWorker):
             self.kill_horse()
         elif self.upkeep is not None and self.upkeep.is_over(job.id):
             self.kill_horse()
-
-    def _settle(self, job: Job) -> None:
-        if self.upkeep is not None:
-            self.upkeep.settle(job.id, died=self._died, how=self._how)
 
     def _dump_worker_config(self) -> bytes:
         """RQ's own horse would be handed this as a pickle; ours is handed ids."""

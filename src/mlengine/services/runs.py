@@ -187,7 +187,9 @@ class RunService:
         `version` is what the dead process had made visible already.
         """
         run = self.get(run_id, now=now)
-        if run.state == "queued":
+        if run.state == "queued" and how != DIED:
+            error = how
+        elif run.state == "queued":
             error = "the training process ended before it began; the worker's log says why"
         elif run.state == "running" and died:
             error = f"{how}, after it had published {version}" if version else how
