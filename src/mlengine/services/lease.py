@@ -12,7 +12,7 @@ from mlengine.core.progress import Progress
 from mlengine.errors import AuditUnavailable, LeaseLost
 from mlengine.stores.runs import RunStore
 
-LEASE_SECONDS = 30
+LEASE_SECONDS = 25
 _WRITE_EVERY = timedelta(seconds=0.5)
 _GRACE_SECONDS = 0.5
 
