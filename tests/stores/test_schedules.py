@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.databases import NOW, new_database, opened
 
+from mlengine.core.intervals import rfc3339
 from mlengine.core.schedule import Schedule, Tick
 from mlengine.stores.events import EventStore
 from mlengine.stores.run_rows import Claim
@@ -83,7 +84,7 @@ def test_a_tick_during_a_run_is_skipped_and_the_history_says_so(store: ScheduleS
     assert runs.live() == {"by-hand"}
     (event,) = EventStore(store.engine).page(None, 9, None).rows
     assert (event.kind, event.actor) == ("train_skipped", "schedule")
-    assert event.details == {"run_id": "by-hand", "tick": TICK.isoformat()}
+    assert event.details == {"run_id": "by-hand", "tick": rfc3339(TICK)}
 
 
 def test_a_run_that_expired_does_not_stand_in_the_way(store: ScheduleStore) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from mlengine.core.intervals import rfc3339
 from mlengine.core.run import LIVE_STATES
 from mlengine.core.schedule import Schedule, Tick
 from mlengine.stores import run_rows
@@ -71,7 +72,7 @@ def _take(
     live = connection.scalar(select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES)))
     if live is not None:
         run_rows.write_event(
-            connection, "train_skipped", str(live), at=now, actor=claim.actor, tick=tick.isoformat()
+            connection, "train_skipped", str(live), at=now, actor=claim.actor, tick=rfc3339(tick)
         )
         return Tick("skipped", str(live))
     run_rows.insert_claim(connection, claim, model=MODEL_LINE, now=now)
