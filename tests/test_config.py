@@ -148,3 +148,16 @@ def test_a_z_score_label_needs_returns_and_ten_symbols() -> None:
     for change in ({"TRAIN_OBJECTIVE": "direction"}, {"TRAIN_SYMBOLS": "A,B"}):
         with pytest.raises(BadSetting, match=r"TRAIN_LABEL='cs_zscore': expected raw: cs_zscore"):
             Settings.from_env({**wanted, **change})
+
+
+@pytest.mark.parametrize("value", ["daily", "@daily", "* * * *", "61 * * * *", "0 0 31 2 *"])
+def test_a_schedule_that_never_ticks_stops_the_start(value: str) -> None:
+    with pytest.raises(BadSetting, match="TRAIN_SCHEDULE") as refusal:
+        Settings.from_env({"TRAIN_SCHEDULE": value})
+    assert value in str(refusal.value)
+
+
+def test_a_schedule_is_kept_in_one_form() -> None:
+    assert Settings.from_env({"TRAIN_SCHEDULE": " 0  2 * * mon "}).train_schedule == "0 2 * * mon"
+    assert Settings.from_env({}).train_schedule is None
+    assert Settings.from_env({"TRAIN_TIMEOUT_SECONDS": "60"}).train_timeout_seconds == 60

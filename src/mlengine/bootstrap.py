@@ -20,6 +20,7 @@ from mlengine.config import Settings
 from mlengine.errors import AuditUnavailable
 from mlengine.services.history import reconcile
 from mlengine.services.runs import RunService
+from mlengine.services.schedules import ScheduleService
 from mlengine.stores import database
 from mlengine.stores.active import ActiveFile
 from mlengine.stores.checks import Checks
@@ -27,6 +28,7 @@ from mlengine.stores.events import EventStore
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.queue_server import resolve_url
 from mlengine.stores.runs import RunStore
+from mlengine.stores.schedules import ScheduleStore
 
 if TYPE_CHECKING:
     from mlengine.core.features import FeatureSet
@@ -59,6 +61,7 @@ class Control:
 
     database_url: str
     runs: RunService
+    schedules: ScheduleService
     events: EventStore
     active: ActiveFile
 
@@ -101,9 +104,13 @@ class Engine(Control):
 def build_control(settings: Settings) -> Control:
     """The light half; connects to nothing yet."""
     engine = database.open_database(settings.audit_database_url)
+    runs = RunService(
+        RunStore(engine), _queue(settings), settings.train, settings.train_timeout_seconds
+    )
     return Control(
         settings.audit_database_url,
-        runs=RunService(RunStore(engine), _queue(settings), settings.train),
+        runs=runs,
+        schedules=ScheduleService(ScheduleStore(engine), runs, settings.train_schedule),
         events=EventStore(engine),
         active=ActiveFile(_models(settings) / "ACTIVE"),
     )
@@ -125,6 +132,7 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
     from mlengine.services.reproduction import ReproductionService  # noqa: PLC0415 - heavy
     from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
+    from mlengine.services.work import ReproductionWork  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
     cellar = _open_cellar(settings, control)
@@ -137,13 +145,22 @@ def build_engine(settings: Settings) -> Engine:
     return Engine(
         database_url=control.database_url,
         runs=control.runs,
+        schedules=control.schedules,
         events=events,
         active=control.active,
         checks=cellar.checks,
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
         predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
-        training=TrainingService(runs, events, fitter, registry, model_service, _now),
+        training=TrainingService(
+            runs,
+            events,
+            fitter,
+            registry,
+            model_service,
+            _now,
+            others={"reproduce": ReproductionWork(reproduction)},
+        ),
         reproduction=reproduction,
         export=ExportService(reproduction),
         cards=CardService(registry),

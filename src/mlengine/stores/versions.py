@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+import orjson
+
 VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
 STAGING = ".staging-"
 
@@ -28,3 +30,15 @@ def discard(directory: Path, run_ids: Collection[str]) -> None:
     """Remove the half-written folders of runs that are no more; what resists stays."""
     for run_id in run_ids:
         shutil.rmtree(directory / f"{STAGING}{run_id}", ignore_errors=True)
+
+
+def published_by(directory: Path, run_id: str) -> str | None:
+    """The version that the run made visible, None where there is none."""
+    for version in reversed(published(directory)):
+        try:
+            manifest = orjson.loads((directory / version / "manifest.json").read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            continue
+        if isinstance(manifest, dict) and manifest.get("run_id") == run_id:
+            return version
+    return None
