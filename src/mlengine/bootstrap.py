@@ -6,6 +6,7 @@ the trainings, stays small.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from mlengine import __version__
 from mlengine.config import Settings
@@ -30,6 +30,7 @@ from mlengine.stores.runs import RunStore
 
 if TYPE_CHECKING:
     from mlengine.core.features import FeatureSet
+    from mlengine.core.usability import UsabilityLimits
     from mlengine.services.audit import AuditService
     from mlengine.services.bars import BarService
     from mlengine.services.features import FeatureService
@@ -132,7 +133,9 @@ def build_engine(settings: Settings) -> Engine:
         checks=cellar.checks,
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
-        predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
+        predict=PredictService(
+            bars, shelf, store, time.perf_counter, _new_id, limits=_usability_limits(settings)
+        ),
         training=TrainingService(runs, events, fitter, registry, model_service, _now),
         models=model_service,
         monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
@@ -173,12 +176,21 @@ def _open_cellar(settings: Settings, control: Control) -> _Cellar:
             store=BarStore(settings.artifacts_dir / "bars"),
             interval=interval,
             cache_seconds=settings.market_data_cache_seconds,
+            recheck_seconds=settings.market_data_recheck_seconds,
             checks=checks,
         ),
         feature_sets=feature_sets,
         registry=registry,
         shelf=ModelShelf(registry, feature_sets, interval=interval, checks=checks),
         audit=AuditStore(control.runs.runs.engine, checks),
+    )
+
+
+def _usability_limits(settings: Settings) -> UsabilityLimits:
+    from mlengine.core.usability import UsabilityLimits  # noqa: PLC0415 - heavy
+
+    return UsabilityLimits(
+        settings.max_bar_age_bars, settings.max_model_age_days, settings.require_all_features
     )
 
 
@@ -226,4 +238,6 @@ def _now() -> datetime:
 
 
 def _new_id() -> str:
-    return uuid4().hex
+    """Ordered by time (as a UUID of version 7), so that the audit's index grows at one end."""
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{milliseconds:012x}7{secrets.token_hex(2)[:3]}{secrets.token_hex(8)}"

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from mlengine.core.intervals import INTERVALS
@@ -40,11 +41,15 @@ class Settings:
     market_data_retry_backoff_seconds: float
     market_data_deadline_seconds: float
     market_data_cache_seconds: float
+    market_data_recheck_seconds: float
     train: TrainSpec
     rate_limit_requests: int
     rate_limit_window_seconds: int
     trusted_proxy_count: int
     max_batch_symbols: int
+    max_bar_age_bars: int
+    max_model_age_days: int
+    require_all_features: bool
     public_activation: bool
     feature_sets: tuple[str, ...]
     host: str
@@ -89,11 +94,19 @@ class Settings:
             ),
             market_data_deadline_seconds=read.seconds("MARKET_DATA_DEADLINE_SECONDS", 15.0),
             market_data_cache_seconds=read.seconds("MARKET_DATA_CACHE_SECONDS", 5.0, zero=True),
+            market_data_recheck_seconds=read.seconds(
+                "MARKET_DATA_RECHECK_SECONDS", 60.0, zero=True
+            ),
             train=_train(read),
             rate_limit_requests=read.whole("RATE_LIMIT_REQUESTS", 600, 0),
             rate_limit_window_seconds=read.whole("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
             trusted_proxy_count=read.whole("TRUSTED_PROXY_COUNT", 0, 0, 10),
             max_batch_symbols=read.whole("MAX_BATCH_SYMBOLS", 500, 1, 5000),
+            max_bar_age_bars=read.whole("MAX_BAR_AGE_BARS", _bars_of_three_days(read, env), 0),
+            max_model_age_days=read.whole(
+                "MAX_MODEL_AGE_DAYS", 30 if env == "production" else 0, 0
+            ),
+            require_all_features=read.flag("REQUIRE_ALL_FEATURES", env == "production"),
             public_activation=read.flag("PUBLIC_ACTIVATION", env == "development"),
             feature_sets=read.listed("FEATURE_SETS", ()),
             host=read.text("HOST", "127.0.0.1"),
@@ -150,6 +163,12 @@ def _redis_url(read: Reader) -> str | None:
         shown = f"{scheme[0] if scheme else ''}…"
         raise BadSetting("REDIS_URL", shown, "a redis://, rediss:// or unix:// address")
     return url
+
+
+def _bars_of_three_days(read: Reader, env: str) -> int:
+    """Three bars, and as many as lie in three days; outside production no age is too old."""
+    interval = INTERVALS[read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))]
+    return max(3, timedelta(days=3) // interval) if env == "production" else 0
 
 
 def _train(read: Reader) -> TrainSpec:

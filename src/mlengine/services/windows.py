@@ -10,7 +10,8 @@ from datetime import datetime
 
 import polars as pl
 
-from mlengine.errors import InsufficientBars, MlengineError, UpstreamUnavailable
+from mlengine.core.bar_window import BarWindow
+from mlengine.errors import MlengineError, UpstreamUnavailable
 from mlengine.services.bars import BarService
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
@@ -21,15 +22,22 @@ _THREADS = 8
 
 @dataclass(frozen=True)
 class Window:
-    """The newest bars of a symbol, oldest first, and the milliseconds that fetching took."""
+    """The newest bars of a symbol, and the milliseconds that fetching them took."""
 
-    bars: pl.DataFrame
+    known: BarWindow
     milliseconds: float
 
     @property
+    def bars(self) -> pl.DataFrame:
+        return self.known.bars
+
+    @property
     def bar_timestamp(self) -> datetime:
-        newest: datetime = self.bars["timestamp"][-1]
-        return newest
+        return self.known.bar_timestamp
+
+    @property
+    def bars_hash(self) -> str:
+        return self.known.bars_hash
 
 
 @dataclass(frozen=True)
@@ -124,9 +132,7 @@ class _Asking:
 
     def _window(self, symbol: str) -> Window:
         started = self.timer()
-        frame = self.bars.history(
+        known = self.bars.window(
             symbol, bars=self.count, as_of=self.as_of, now=self.now, deadline=self.deadline
-        ).frame
-        if frame.height < self.count:
-            raise InsufficientBars(symbol, needed=self.count, got=frame.height)
-        return Window(frame, (self.timer() - started) * 1e3)
+        )
+        return Window(known, (self.timer() - started) * 1e3)
