@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
-from mlengine.core.bars import bars_hash
+from mlengine.core.bars import Columns, block_hash
+from mlengine.core.intervals import EPOCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,7 @@ class BarWindow:
     bars_hash: str
 
     @classmethod
-    def of(cls, bars: pl.DataFrame) -> BarWindow:
-        """`bars` of one symbol, at least one; their newest is what is predicted from."""
-        newest: datetime = bars["timestamp"][-1]
-        return cls(bars, newest.astimezone(UTC), bars_hash(bars))
+    def of(cls, bars: pl.DataFrame, columns: Columns) -> BarWindow:
+        """`bars` of one symbol, at least one, and the same as arrays."""
+        newest = EPOCH + timedelta(microseconds=int(columns.starts[-1]))
+        return cls(bars, newest, block_hash(columns))

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from mlengine.core.bar_window import BarWindow
 from mlengine.core.bars import BARS_SCHEMA, BarsReport, CleanBars, clean_bars, known_at
 from mlengine.core.freshness import good_until
-from mlengine.core.intervals import INTERVALS, final_at
+from mlengine.core.intervals import EPOCH, INTERVALS, final_at
 from mlengine.errors import (
     InsufficientBars,
     MlengineError,
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 PART = "upstream"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WEEK = timedelta(days=7)
 _LONGEST_SYMBOL = 64
 _NO_BARS = CleanBars(pl.DataFrame(schema=BARS_SCHEMA), BarsReport(0, {}, {}))
@@ -89,6 +88,16 @@ class BarService:
         if known < bars:
             raise InsufficientBars(symbol, needed=bars, got=known)
         return held.window(known, bars)
+
+    def kept_window(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> BarWindow | None:
+        """As `window` where the upstream need not be asked, else None."""
+        held = self.cache.get(symbol, now=now)
+        if held is None or not self._is_enough(held, bars=bars, as_of=as_of):
+            return None
+        known = held.known(self.interval, as_of)
+        return held.window(known, bars) if bars <= known else None
 
     def final_moment(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
         """When the `bar`-th bar of a symbol (from 1) was final; None when it isn't yet.
@@ -148,7 +157,7 @@ class BarService:
         moment = now if as_of is None else as_of
         soonest = self.market.deadline().or_sooner(deadline)
         with _watched(self.checks):
-            if moment <= _EPOCH:
+            if moment <= EPOCH:
                 return self._ask_whether_known(symbol, now=now, deadline=soonest)
             for start in _starts(bars, self.interval, moment):
                 raw = self.market.candles(
@@ -159,7 +168,7 @@ class BarService:
                     break
             self._tell(symbol, clean)
             _refuse_all_bad(clean)
-        return HeldBars(clean, now, self._good_until(raw, clean, now), whole=start == _EPOCH)
+        return HeldBars(clean, now, self._good_until(raw, clean, now), whole=start == EPOCH)
 
     def _good_until(self, raw: pl.DataFrame, clean: CleanBars, now: datetime) -> datetime:
         calm = self.cache_seconds if _ends_early(raw, self.interval) else self.recheck_seconds
@@ -205,11 +214,11 @@ def _may_be_symbol(symbol: str) -> bool:
 def _starts(bars: int, interval: str, moment: datetime) -> Iterator[datetime]:
     """Twice the span of so many bars, eight times that and a week, then all there is."""
     if bars > 0:
-        since_epoch = (moment - _EPOCH) // INTERVALS[interval]
+        since_epoch = (moment - EPOCH) // INTERVALS[interval]
         for widened, further in ((2 * bars, timedelta()), (16 * bars, _WEEK)):
             if widened < since_epoch - _WEEK // INTERVALS[interval] - 1:
                 yield moment - widened * INTERVALS[interval] - further
-    yield _EPOCH
+    yield EPOCH
 
 
 def _newest(clean: CleanBars, bars: int) -> CleanBars:

@@ -82,8 +82,13 @@ def fetch_windows(
     alone = len(symbols) == 1
     deadline = NEVER if alone else Deadline.within(crew.batch_seconds)
     asking = _Asking(bars, count, as_of, now, timer, deadline)
-    found = [asking.ask(symbols[0])] if alone else _side_by_side(asking, symbols, crew)
-    outcomes = dict(zip(symbols, found, strict=True))
+    if alone:
+        outcomes = {symbols[0]: asking.ask(symbols[0])}
+    else:
+        kept = {symbol: asking.kept(symbol) for symbol in symbols}
+        missing = [symbol for symbol, window in kept.items() if window is None]
+        asked = dict(zip(missing, _side_by_side(asking, missing, crew), strict=True))
+        outcomes = {symbol: window or asked[symbol] for symbol, window in kept.items()}
     return Windows(
         full={symbol: each for symbol, each in outcomes.items() if isinstance(each, Window)},
         refused={
@@ -129,6 +134,12 @@ class _Asking:
             return error
         except MlengineError as error:
             return error
+
+    def kept(self, symbol: str) -> Window | None:
+        """The window of `symbol` when it is at hand."""
+        started = self.timer()
+        known = self.bars.kept_window(symbol, bars=self.count, as_of=self.as_of, now=self.now)
+        return Window(known, (self.timer() - started) * 1e3) if known else None
 
     def _window(self, symbol: str) -> Window:
         started = self.timer()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import cached_property
 
 from mlengine.core.bar_window import BarWindow
-from mlengine.core.bars import CleanBars
-from mlengine.core.intervals import INTERVALS
+from mlengine.core.bars import CleanBars, Columns, columns_of
+from mlengine.core.intervals import EPOCH, INTERVALS
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_SYMBOLS = 1_000
 _MOST_WINDOWS = 32
 
@@ -31,17 +31,24 @@ class HeldBars:
         """How many of the bars had ended by `as_of`; without it all count, as they are final."""
         if as_of is None:
             return self.clean.frame.height
-        latest_start = max(as_of, _EPOCH) - INTERVALS[interval]  # nothing began before 1970
+        latest_start = max(as_of, EPOCH) - INTERVALS[interval]  # nothing began before 1970
         return int(self.clean.frame["timestamp"].search_sorted(latest_start, side="right"))
 
     def window(self, end: int, bars: int) -> BarWindow:
         """The last `bars` of the first `end` bars, made once: hashing costs more than scoring."""
         found = self._windows.get((end, bars))
         if found is None:
-            found = BarWindow.of(self.clean.frame.slice(end - bars, bars))
+            first = end - bars
+            found = BarWindow.of(
+                self.clean.frame.slice(first, bars), self._columns.slice(first, end)
+            )
             if len(self._windows) < _MOST_WINDOWS:
                 self._windows[end, bars] = found
         return found
+
+    @cached_property
+    def _columns(self) -> Columns:
+        return columns_of(self.clean.frame)
 
 
 class BarCache:
