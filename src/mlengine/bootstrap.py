@@ -239,5 +239,5 @@ def _now() -> datetime:
 
 def _new_id() -> str:
     """Ordered by time (as a UUID of version 7), so that the audit's index grows at one end."""
-    milliseconds = time.time_ns() // 1_000_000
-    return f"{milliseconds:012x}7{secrets.token_hex(2)[:3]}{secrets.token_hex(8)}"
+    random = secrets.token_hex(10)
+    return f"{time.time_ns() // 1_000_000:012x}7{random[:19]}"
