@@ -187,7 +187,7 @@ def test_eight_activators_and_thirty_two_predictors_for_a_minute(
 
 
 def test_a_broken_version_is_refused_and_health_says_so(engine: Engine, tmp_path: Path) -> None:
-    with serving(tmp_path, ready=READY) as server:
+    with serving(tmp_path, ready=READY, WEB_WORKERS="1") as server:
         path = engine.models.registry.directory / "v2" / "model.txt"
         path.write_bytes(path.read_bytes()[:-1])
         assert server.ask("/models/activate/v2", method="POST").body["code"] == "artifact_corrupt"
