@@ -17,10 +17,18 @@ from itertools import cycle, islice
 
 GENERATOR = "wrk" if shutil.which("wrk") else "Python threads over sockets"
 _ROTATE = """
-local paths = {%s}
+local requests = {%s}
 local i = 0
-request = function() i = i %% #paths + 1; return wrk.format("GET", paths[i]) end
+local headers = {["Content-Type"] = "application/json"}
+request = function()
+  i = i %% #requests + 1
+  local r = requests[i]
+  if r[1] == "GET" then return wrk.format("GET", r[2]) end
+  return wrk.format(r[1], r[2], headers, r[3])
+end
 """
+
+Request = tuple[str, str, bytes]
 
 
 @dataclass
@@ -93,13 +101,14 @@ class Client:
         self.line, self.rest = None, b""
 
 
-def rotate(port: int, paths: Sequence[str], *, connections: int, seconds: float) -> Measured:
-    """GET the paths one after another, as fast as they are answered."""
-    if GENERATOR == "wrk":
-        return _wrk(port, paths, connections=connections, seconds=seconds)
-    return by_threads(
-        port, [("GET", path, b"") for path in paths], connections=connections, seconds=seconds
-    )
+def gets(paths: Sequence[str]) -> list[Request]:
+    return [("GET", path, b"") for path in paths]
+
+
+def rotate(port: int, requests: Sequence[Request], *, connections: int, seconds: float) -> Measured:
+    """(method, path, body) one after another, as fast as they are answered."""
+    ask = _wrk if GENERATOR == "wrk" else by_threads
+    return ask(port, requests, connections=connections, seconds=seconds)
 
 
 @dataclass
@@ -110,7 +119,7 @@ class _Tally:
 
 def by_threads(
     port: int,
-    requests: Sequence[tuple[str, str, bytes]],
+    requests: Sequence[Request],
     *,
     connections: int,
     seconds: float,
@@ -148,9 +157,7 @@ def by_threads(
     return _measured(took, failed, time.perf_counter() - began)
 
 
-def _from(
-    requests: Sequence[tuple[str, str, bytes]], start: int
-) -> Iterator[tuple[str, str, bytes]]:
+def _from(requests: Sequence[Request], start: int) -> Iterator[Request]:
     return islice(cycle(requests), start * 7 % len(requests), None)
 
 
@@ -160,9 +167,10 @@ def _measured(took: Sequence[float], failed: int, seconds: float) -> Measured:
     )
 
 
-def _wrk(port: int, paths: Sequence[str], *, connections: int, seconds: float) -> Measured:
+def _wrk(port: int, requests: Sequence[Request], *, connections: int, seconds: float) -> Measured:
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_ROTATE % ", ".join(f'"{path}"' for path in paths))
+        rows = [f'{{"{verb}", "{path}", [==[{body.decode()}]==]}}' for verb, path, body in requests]
+        script.write(_ROTATE % ", ".join(rows))
         script.flush()
         wrk = ["wrk", "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--latency"]
         said = subprocess.run(
@@ -172,6 +180,8 @@ def _wrk(port: int, paths: Sequence[str], *, connections: int, seconds: float) -
             check=True,
         ).stdout
     count, took = re.search(r"(\d+) requests in ([\d.]+)s", said).groups()  # type: ignore[union-attr]
+    if "error" in said.partition("Thread Stats")[0]:
+        raise SystemExit(said)
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", said)
     failed = int(refused[1]) if refused else 0
