@@ -312,3 +312,16 @@ def test_another_writer_that_keeps_at_it_is_waited_for(store, tmp_path):
         assert asking.is_alive()
     asking.join()
     assert _recent(store) == ["p2", "p1"]
+
+
+def test_a_database_that_broke_is_left_to_the_long_way_to_tell(store, tmp_path):
+    store.append([answered(1)])
+    store.append([_again(1, "p2")])
+    with opened(url_of(tmp_path / "audit.db")) as other, writing(other) as connection:
+        connection.exec_driver_sql("ALTER TABLE predictions RENAME TO elsewhere")
+    with pytest.raises(AuditUnavailable, match="schema is another one"):
+        store.append([_again(1, "p3")])
+    with opened(url_of(tmp_path / "audit.db")) as other, writing(other) as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO predictions")
+    store.append([_again(1, "p4")])
+    assert _recent(store) == ["p4", "p2", "p1"]
