@@ -6,14 +6,13 @@ the trainings, stays small.
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from mlengine import __version__
 from mlengine.config import Settings
@@ -43,10 +42,6 @@ if TYPE_CHECKING:
     from mlengine.services.predict import PredictService
     from mlengine.services.reproduction import ReproductionService
     from mlengine.services.training import TrainingService
-    from mlengine.stores.audit import AuditStore
-    from mlengine.stores.loaded import ModelShelf
-    from mlengine.stores.market_data import MarketData
-    from mlengine.stores.registry import Registry
 
 MODEL_LINE = "main"
 FEATURE_SETS_GROUP = "mlengine.feature_sets"
@@ -121,6 +116,7 @@ def build_engine(settings: Settings) -> Engine:
 
     Raises BadSetting for a feature set that does not exist.
     """
+    from mlengine.cellar import open_cellar  # noqa: PLC0415 - heavy
     from mlengine.services.audit import AuditService  # noqa: PLC0415 - heavy
     from mlengine.services.card import CardService  # noqa: PLC0415 - heavy
     from mlengine.services.export import ExportService  # noqa: PLC0415 - heavy
@@ -135,7 +131,9 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.services.work import ReproductionWork  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
-    cellar = _open_cellar(settings, control)
+    cellar = open_cellar(
+        settings, database=control.runs.runs.engine, models=control.active.path.parent
+    )
     bars, sets, shelf = cellar.bars, cellar.feature_sets, cellar.shelf
     registry, store = cellar.registry, cellar.audit
     runs, events = control.runs.runs, control.events
@@ -151,7 +149,9 @@ def build_engine(settings: Settings) -> Engine:
         checks=cellar.checks,
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
-        predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
+        predict=PredictService(
+            bars, shelf, store, time.perf_counter, _new_id, limits=cellar.usability_limits
+        ),
         training=TrainingService(
             runs,
             events,
@@ -170,45 +170,6 @@ def build_engine(settings: Settings) -> Engine:
         health=HealthService(
             __version__, settings.env, registry, shelf, store, control.runs.queue, cellar.checks
         ),
-    )
-
-
-@dataclass(frozen=True)
-class _Cellar:
-    """The stores and what every service leans on."""
-
-    checks: Checks
-    bars: BarService
-    feature_sets: Mapping[str, FeatureSet]
-    registry: Registry
-    shelf: ModelShelf
-    audit: AuditStore
-
-
-def _open_cellar(settings: Settings, control: Control) -> _Cellar:
-    from mlengine.services.bars import BarService  # noqa: PLC0415 - heavy
-    from mlengine.stores.audit import AuditStore  # noqa: PLC0415 - heavy
-    from mlengine.stores.bars import BarStore  # noqa: PLC0415 - heavy
-    from mlengine.stores.loaded import ModelShelf  # noqa: PLC0415 - heavy
-    from mlengine.stores.registry import Registry  # noqa: PLC0415 - heavy
-
-    checks = Checks()
-    interval = settings.market_data_interval
-    feature_sets = _feature_sets(settings)
-    registry = Registry(_models(settings))
-    return _Cellar(
-        checks,
-        bars=BarService(
-            market=_market_data(settings),
-            store=BarStore(settings.artifacts_dir / "bars"),
-            interval=interval,
-            cache_seconds=settings.market_data_cache_seconds,
-            checks=checks,
-        ),
-        feature_sets=feature_sets,
-        registry=registry,
-        shelf=ModelShelf(registry, feature_sets, interval=interval, checks=checks),
-        audit=AuditStore(control.runs.runs.engine, checks),
     )
 
 
@@ -233,27 +194,11 @@ def _queue(settings: Settings) -> JobQueue:
     return JobQueue(lambda: resolve_url(settings.redis_url, settings.artifacts_dir))
 
 
-def _market_data(settings: Settings) -> MarketData:
-    from mlengine.stores.market_data.files import FilesMarketData  # noqa: PLC0415 - heavy
-    from mlengine.stores.market_data.http import HttpMarketData  # noqa: PLC0415 - heavy
-    from mlengine.stores.market_data.sample import SampleMarketData  # noqa: PLC0415 - heavy
-
-    if settings.market_data_base_url:
-        return HttpMarketData(
-            settings.market_data_base_url,
-            timeout_seconds=settings.market_data_timeout_seconds,
-            retry_attempts=settings.market_data_retry_attempts,
-            retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
-            deadline_seconds=settings.market_data_deadline_seconds,
-        )
-    if settings.market_data_dir:
-        return FilesMarketData(settings.market_data_dir)
-    return SampleMarketData()
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 def _new_id() -> str:
-    return uuid4().hex
+    """Ordered by time (as a UUID of version 7), so that the audit's index grows at one end."""
+    random = secrets.token_hex(10)
+    return f"{time.time_ns() // 1_000_000:012x}7{random[:19]}"

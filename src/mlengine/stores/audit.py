@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -19,12 +20,13 @@ from sqlalchemy import Engine, delete, update
 from mlengine.core.event import Event
 from mlengine.core.prediction import FailedPrediction, Prediction
 from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit_quick import QuickInsert, quick_insert
 from mlengine.stores.audit_read import AuditReader
 from mlengine.stores.checks import Checks
 from mlengine.stores.database import keep_writers_out, writing
 from mlengine.stores.events import insert_event
 from mlengine.stores.tables import bar_windows, feature_vectors, predictions
-from mlengine.stores.vectors import scored_vector, store_vectors
+from mlengine.stores.vectors import ScoredVector, scored_vector, store_vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +72,31 @@ class AuditStore(AuditReader):
         """Write all records or none; they are committed when this returns."""
         if not records:
             return
-        answered = {
-            entry.prediction.prediction_id: scored_vector(
-                entry.prediction, entry.vector, entry.window
-            )
-            for entry in records
-            if isinstance(entry, Answered)
-        }
-        with self._outcome_kept(), writing(self.engine) as connection:
-            ids = store_vectors(connection, list(answered.values())) if answered else {}
-            rows = [
-                _answered(entry, ids[answered[entry.prediction.prediction_id].key])
-                if isinstance(entry, Answered)
-                else _failed(entry)
-                for entry in records
+        rows = [_row(entry) for entry in records]
+        vectors = [_vector(entry) for entry in records]
+        with self._outcome_kept():
+            keys = [vector.key if vector else None for vector in vectors]
+            if self._quick and self._quick.insert(list(zip(rows, keys, strict=True))):
+                return
+            self._append_with_vectors(rows, vectors)
+
+    def _append_with_vectors(
+        self, rows: Sequence[dict[str, object]], vectors: Sequence[ScoredVector | None]
+    ) -> None:
+        with writing(self.engine) as connection:
+            stored = [vector for vector in vectors if vector]
+            ids = store_vectors(connection, stored) if stored else {}
+            numbered = [
+                {**row, "vector_id": ids[vector.key] if vector else None}
+                for row, vector in zip(rows, vectors, strict=True)
             ]
-            connection.execute(_INSERT, rows)
+            connection.execute(_INSERT, numbered)
+        if self._quick:
+            self._quick.remember(ids)
+
+    @cached_property
+    def _quick(self) -> QuickInsert | None:
+        return quick_insert(self.engine)
 
     def clear(self, *, actor: str, at: datetime) -> int:
         """Delete every prediction, vector and window; returns how many predictions.
@@ -130,7 +141,6 @@ class AuditStore(AuditReader):
 
 _NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(
     (
-        "vector_id",
         "objective",
         "horizon_bars",
         "probability_up",
@@ -149,12 +159,21 @@ _NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(
 )
 
 
-def _answered(entry: Answered, vector_id: int) -> dict[str, object]:
+def _row(entry: AuditEntry) -> dict[str, object]:
+    return _answered(entry) if isinstance(entry, Answered) else _failed(entry)
+
+
+def _vector(entry: AuditEntry) -> ScoredVector | None:
+    if isinstance(entry, Failed):
+        return None
+    return scored_vector(entry.prediction, entry.vector, entry.window)
+
+
+def _answered(entry: Answered) -> dict[str, object]:
     said = entry.prediction
     return {
         **_common(entry.prediction, entry.route, entry.at),
         "ok": True,
-        "vector_id": vector_id,
         "objective": said.objective,
         "horizon_bars": said.horizon_bars,
         "probability_up": said.probability_up,

@@ -1,0 +1,78 @@
+"""The stores of a platform, and what every service leans on; loads Polars and LightGBM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from mlengine.config import Settings
+from mlengine.core.features import FeatureSet
+from mlengine.core.usability import UsabilityLimits
+from mlengine.feature_sets import feature_sets
+from mlengine.services.bars import BarService
+from mlengine.stores.audit import AuditStore
+from mlengine.stores.bars import BarStore
+from mlengine.stores.checks import Checks
+from mlengine.stores.loaded import ModelShelf
+from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.files import FilesMarketData
+from mlengine.stores.market_data.http import HttpMarketData
+from mlengine.stores.market_data.sample import SampleMarketData
+from mlengine.stores.registry import Registry
+
+
+@dataclass(frozen=True)
+class Cellar:
+    checks: Checks
+    bars: BarService
+    feature_sets: Mapping[str, FeatureSet]
+    registry: Registry
+    shelf: ModelShelf
+    audit: AuditStore
+    usability_limits: UsabilityLimits
+
+
+def open_cellar(settings: Settings, *, database: Engine, models: Path) -> Cellar:
+    """Every store of the platform; connects to nothing yet.
+
+    Raises BadSetting for a feature set that does not exist.
+    """
+    checks = Checks()
+    interval = settings.market_data_interval
+    sets = feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
+    registry = Registry(models)
+    return Cellar(
+        checks,
+        bars=BarService(
+            market=_market_data(settings),
+            store=BarStore(settings.artifacts_dir / "bars"),
+            interval=interval,
+            cache_seconds=settings.market_data_cache_seconds,
+            recheck_seconds=settings.market_data_recheck_seconds,
+            checks=checks,
+        ),
+        feature_sets=sets,
+        registry=registry,
+        shelf=ModelShelf(registry, sets, interval=interval, checks=checks),
+        audit=AuditStore(database, checks),
+        usability_limits=UsabilityLimits(
+            settings.max_bar_age_bars, settings.max_model_age_days, settings.require_all_features
+        ),
+    )
+
+
+def _market_data(settings: Settings) -> MarketData:
+    if settings.market_data_base_url:
+        return HttpMarketData(
+            settings.market_data_base_url,
+            timeout_seconds=settings.market_data_timeout_seconds,
+            retry_attempts=settings.market_data_retry_attempts,
+            retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
+            deadline_seconds=settings.market_data_deadline_seconds,
+        )
+    if settings.market_data_dir:
+        return FilesMarketData(settings.market_data_dir)
+    return SampleMarketData()
