@@ -30,6 +30,7 @@ from mlengine.stores.runs import RunStore
 from mlengine.stores.schedules import ScheduleStore
 
 if TYPE_CHECKING:
+    from mlengine.cellar import Cellar
     from mlengine.core.features import FeatureSet
     from mlengine.services.audit import AuditService
     from mlengine.services.bars import BarService
@@ -118,28 +119,20 @@ def build_engine(settings: Settings) -> Engine:
     """
     from mlengine.cellar import open_cellar  # noqa: PLC0415 - heavy
     from mlengine.services.audit import AuditService  # noqa: PLC0415 - heavy
-    from mlengine.services.card import CardService  # noqa: PLC0415 - heavy
-    from mlengine.services.export import ExportService  # noqa: PLC0415 - heavy
     from mlengine.services.features import FeatureService  # noqa: PLC0415 - heavy
-    from mlengine.services.fitting import FittingService  # noqa: PLC0415 - heavy
     from mlengine.services.health import HealthService  # noqa: PLC0415 - heavy
     from mlengine.services.models import ModelService  # noqa: PLC0415 - heavy
     from mlengine.services.monitoring import MonitoringService  # noqa: PLC0415 - heavy
     from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
-    from mlengine.services.reproduction import ReproductionService  # noqa: PLC0415 - heavy
-    from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
-    from mlengine.services.work import ReproductionWork  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
     cellar = open_cellar(
         settings, database=control.runs.runs.engine, models=control.active.path.parent
     )
     bars, sets, shelf = cellar.bars, cellar.feature_sets, cellar.shelf
-    registry, store = cellar.registry, cellar.audit
-    runs, events = control.runs.runs, control.events
-    model_service = ModelService(registry, shelf, events)
-    fitter = FittingService(bars, sets, registry, TRAINING_THREADS, history=events)
-    reproduction = ReproductionService(registry, sets, bars, TRAINING_THREADS)
+    registry, store, events = cellar.registry, cellar.audit, control.events
+    models = ModelService(registry, shelf, events)
+    training = _training(control, cellar, models)
     return Engine(
         database_url=control.database_url,
         runs=control.runs,
@@ -152,24 +145,47 @@ def build_engine(settings: Settings) -> Engine:
         predict=PredictService(
             bars, shelf, store, time.perf_counter, _new_id, limits=cellar.usability_limits
         ),
-        training=TrainingService(
-            runs,
-            events,
-            fitter,
-            registry,
-            model_service,
-            _now,
-            others={"reproduce": ReproductionWork(reproduction)},
-        ),
-        reproduction=reproduction,
-        export=ExportService(reproduction),
-        cards=CardService(registry),
-        models=model_service,
+        training=training.service,
+        reproduction=training.reproduction,
+        export=training.export,
+        cards=training.cards,
+        models=models,
         monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
         audit=AuditService(store),
         health=HealthService(
             __version__, settings.env, registry, shelf, store, control.runs.queue, cellar.checks
         ),
+    )
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What trains, and what works on what was trained."""
+
+    service: TrainingService
+    reproduction: ReproductionService
+    export: ExportService
+    cards: CardService
+
+
+def _training(control: Control, cellar: Cellar, models: ModelService) -> _Training:
+    from mlengine.services.card import CardService  # noqa: PLC0415 - heavy
+    from mlengine.services.export import ExportService  # noqa: PLC0415 - heavy
+    from mlengine.services.fitting import FittingService  # noqa: PLC0415 - heavy
+    from mlengine.services.reproduction import ReproductionService  # noqa: PLC0415 - heavy
+    from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
+    from mlengine.services.work import ReproductionWork  # noqa: PLC0415 - heavy
+
+    bars, sets, registry = cellar.bars, cellar.feature_sets, cellar.registry
+    runs, events = control.runs.runs, control.events
+    fitter = FittingService(bars, sets, registry, TRAINING_THREADS, history=events)
+    reproduction = ReproductionService(registry, sets, bars, TRAINING_THREADS)
+    others = {"reproduce": ReproductionWork(reproduction)}
+    return _Training(
+        TrainingService(runs, events, fitter, registry, models, _now, others=others),
+        reproduction,
+        ExportService(reproduction),
+        CardService(registry),
     )
 
 
