@@ -174,8 +174,10 @@ def _answers(port: int, path: str) -> bool:
 
 
 def _family(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(grown for child in children for grown in _family(int(child)))]
+    """The process and its descendants, whichever thread started them."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for listed in lists for child in listed.read_text().split()]
+    return [pid, *(grown for child in children for grown in _family(child))]
 
 
 def _cpu_seconds(pid: int) -> float:

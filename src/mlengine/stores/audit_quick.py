@@ -24,7 +24,7 @@ _MOST_KNOWN = 20_000
 # Another process writes for a tenth of a millisecond, SQLite itself would sleep for a whole one;
 # a writer that takes longer than all of these is waited for on the long way.
 _PAUSES_SECONDS = (0.0001, 0.0002, 0.0004, 0.0008, *[0.0016] * 30)
-_CHECKPOINT_PAGES = 8_000  # a row dirties seven pages: at 1,000, every 150th waits for the disk
+_CHECKPOINT_PAGES = 32_000  # a row dirties seven pages: at 1,000, every 150th waits for the disk
 
 
 class QuickInsert:
