@@ -19,6 +19,7 @@ from mlengine.stores.database import (
     keep_writers_out,
     open_database,
     reading,
+    use_wal,
     writing,
 )
 from mlengine.stores.tables import events, metadata, predictions, runs
