@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mlengine.services.models import ModelService
     from mlengine.services.monitoring import MonitoringService
     from mlengine.services.predict import PredictService
+    from mlengine.services.registry import RegistryService
     from mlengine.services.training import TrainingService
     from mlengine.stores.audit import AuditStore
     from mlengine.stores.loaded import ModelShelf
@@ -87,6 +88,7 @@ class Engine(Control):
     predict: PredictService
     training: TrainingService
     models: ModelService
+    registry: RegistryService
     monitoring: MonitoringService
     audit: AuditService
     health: HealthService
@@ -115,6 +117,7 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.services.models import ModelService  # noqa: PLC0415 - heavy
     from mlengine.services.monitoring import MonitoringService  # noqa: PLC0415 - heavy
     from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
+    from mlengine.services.registry import RegistryService  # noqa: PLC0415 - heavy
     from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
@@ -135,6 +138,7 @@ def build_engine(settings: Settings) -> Engine:
         predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
         training=TrainingService(runs, events, fitter, registry, model_service, _now),
         models=model_service,
+        registry=RegistryService(registry, events, runs, store),
         monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
         audit=AuditService(store),
         health=HealthService(

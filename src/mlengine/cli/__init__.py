@@ -8,9 +8,10 @@ from mlengine.cli.audit import audit
 from mlengine.cli.bars import bars
 from mlengine.cli.database import db
 from mlengine.cli.features import features
-from mlengine.cli.models import models, reload_model
+from mlengine.cli.models import reload_model
 from mlengine.cli.monitor import monitor
 from mlengine.cli.predict import predict
+from mlengine.cli.registry import models
 from mlengine.cli.train import train
 
 COMMANDS = (audit, bars, db, features, models, monitor, predict, reload_model, train)

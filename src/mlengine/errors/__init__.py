@@ -26,6 +26,7 @@ from mlengine.errors.models import (
     NotReady,
 )
 from mlengine.errors.outside import (
+    ArtifactsUnavailable,
     AuditUnavailable,
     BadSetting,
     CannotStart,
@@ -43,6 +44,7 @@ from mlengine.errors.training import (
 __all__ = [
     "AdminDisabled",
     "ArtifactCorrupt",
+    "ArtifactsUnavailable",
     "AuditUnavailable",
     "BadSetting",
     "CannotStart",

@@ -86,6 +86,12 @@ class AuditReader:
         frame = pl.DataFrame(scored, schema=schema, orient="row")
         return frame.hstack(features.fill_nan(None))
 
+    def refers_to(self, version: str) -> bool:
+        """Whether any prediction was asked of this version."""
+        query = select(predictions.c.seq).where(predictions.c.model_version == version).limit(1)
+        with reading(self.engine) as connection:
+            return connection.scalar(query) is not None
+
     def window(self, bars_hash: str) -> pl.DataFrame | None:
         """The bars behind a prediction, as BARS_SCHEMA, None where they are not stored."""
         with reading(self.engine) as connection:

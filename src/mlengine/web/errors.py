@@ -32,6 +32,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.QueueUnavailable: (503, "Queue not reachable"),
     errors.RunNotFound: (404, "Run not found"),
     errors.AuditUnavailable: (503, "Audit store not usable"),
+    errors.ArtifactsUnavailable: (503, "Artifacts folder not writable"),
 }
 
 # What Flask itself refuses. Its own descriptions repeat what the client sent.

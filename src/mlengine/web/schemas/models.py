@@ -37,6 +37,7 @@ class SummaryOut(Schema):
     fingerprint = fields.String()
     metrics = fields.Dict(values=fields.Nested(MeasureOut), allow_none=True)
     is_active = fields.Boolean()
+    pinned = fields.Boolean()
 
 
 class ModelsOut(Schema):
