@@ -19,9 +19,11 @@ from mlengine import __version__
 from mlengine.config import Settings
 from mlengine.errors import AuditUnavailable
 from mlengine.services.history import reconcile
+from mlengine.services.retention import RetentionService
 from mlengine.services.runs import RunService
 from mlengine.stores import database
 from mlengine.stores.active import ActiveFile
+from mlengine.stores.audit_retention import AuditRetention
 from mlengine.stores.checks import Checks
 from mlengine.stores.events import EventStore
 from mlengine.stores.job_queue import JobQueue
@@ -38,11 +40,12 @@ if TYPE_CHECKING:
     from mlengine.services.monitoring import MonitoringService
     from mlengine.services.predict import PredictService
     from mlengine.services.registry import RegistryService
+    from mlengine.services.replay import ReplayService
     from mlengine.services.training import TrainingService
-    from mlengine.stores.audit import AuditStore
     from mlengine.stores.loaded import ModelShelf
     from mlengine.stores.market_data import MarketData
     from mlengine.stores.registry import Registry
+    from mlengine.stores.spooled_audit import SpooledAuditStore
 
 MODEL_LINE = "main"
 FEATURE_SETS_GROUP = "mlengine.feature_sets"
@@ -59,6 +62,7 @@ class Control:
     runs: RunService
     events: EventStore
     active: ActiveFile
+    retention: RetentionService
 
     def prepare(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
@@ -91,6 +95,7 @@ class Engine(Control):
     registry: RegistryService
     monitoring: MonitoringService
     audit: AuditService
+    replay: ReplayService
     health: HealthService
 
 
@@ -102,6 +107,7 @@ def build_control(settings: Settings) -> Control:
         runs=RunService(RunStore(engine), _queue(settings), settings.train),
         events=EventStore(engine),
         active=ActiveFile(_models(settings) / "ACTIVE"),
+        retention=RetentionService(AuditRetention(engine), settings.audit_retention_days),
     )
 
 
@@ -118,7 +124,9 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.services.monitoring import MonitoringService  # noqa: PLC0415 - heavy
     from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
     from mlengine.services.registry import RegistryService  # noqa: PLC0415 - heavy
+    from mlengine.services.replay import ReplayService  # noqa: PLC0415 - heavy
     from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
+    from mlengine.stores.evidence import EvidenceStore  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
     cellar = _open_cellar(settings, control)
@@ -132,6 +140,7 @@ def build_engine(settings: Settings) -> Engine:
         runs=control.runs,
         events=events,
         active=control.active,
+        retention=control.retention,
         checks=cellar.checks,
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
@@ -141,6 +150,7 @@ def build_engine(settings: Settings) -> Engine:
         registry=RegistryService(registry, events, runs, store),
         monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
         audit=AuditService(store),
+        replay=ReplayService(EvidenceStore(runs.engine), shelf, bars, events),
         health=HealthService(
             __version__, settings.env, registry, shelf, store, control.runs.queue, cellar.checks
         ),
@@ -156,15 +166,16 @@ class _Cellar:
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
     shelf: ModelShelf
-    audit: AuditStore
+    audit: SpooledAuditStore
 
 
 def _open_cellar(settings: Settings, control: Control) -> _Cellar:
     from mlengine.services.bars import BarService  # noqa: PLC0415 - heavy
-    from mlengine.stores.audit import AuditStore  # noqa: PLC0415 - heavy
+    from mlengine.stores.audit_spool import AuditSpool  # noqa: PLC0415 - heavy
     from mlengine.stores.bars import BarStore  # noqa: PLC0415 - heavy
     from mlengine.stores.loaded import ModelShelf  # noqa: PLC0415 - heavy
     from mlengine.stores.registry import Registry  # noqa: PLC0415 - heavy
+    from mlengine.stores.spooled_audit import SpooledAuditStore  # noqa: PLC0415 - heavy
 
     checks = Checks()
     interval = settings.market_data_interval
@@ -182,7 +193,11 @@ def _open_cellar(settings: Settings, control: Control) -> _Cellar:
         feature_sets=feature_sets,
         registry=registry,
         shelf=ModelShelf(registry, feature_sets, interval=interval, checks=checks),
-        audit=AuditStore(control.runs.runs.engine, checks),
+        audit=SpooledAuditStore(
+            control.runs.runs.engine,
+            checks,
+            spool=AuditSpool(settings.artifacts_dir / "audit-spool"),
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from mlengine.errors.asking import (
     Forbidden,
     InsufficientBars,
     InvalidRequest,
+    PredictionNotFound,
     Unauthorized,
     UnknownSymbol,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "NoActiveModel",
     "NoPreviousModel",
     "NotReady",
+    "PredictionNotFound",
     "QueueUnavailable",
     "RunNotFound",
     "Sentence",

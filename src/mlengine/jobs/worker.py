@@ -144,6 +144,8 @@ class Upkeep:
             half_written = versions.staged(models)  # first: a live run's row was there before it
             if half_written:
                 versions.discard(models, half_written - self.control.runs.runs.live())
+        with self._logged():
+            self.control.retention.keep_up(now=self.clock())
 
     def settle(self, run_id: str, *, died: bool) -> None:
         """Let a run end with its job."""

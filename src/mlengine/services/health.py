@@ -96,7 +96,7 @@ class HealthService:
         workers = self.watch.workers(self.queue)
         checks = {
             "redis": self._redis(workers),
-            "audit": self.audit.checks.state("audit"),
+            "audit": self.audit.state(),
             "upstream": self.checks.state("upstream"),
             "workers": _state_of(workers),
             "model": self.checks.state("model"),

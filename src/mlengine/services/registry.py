@@ -7,10 +7,10 @@ from datetime import datetime
 
 from mlengine.core.retention import Fate, Pin
 from mlengine.errors import ArtifactCorrupt, AuditUnavailable
-from mlengine.stores.audit_read import AuditReader
 from mlengine.stores.events import EventStore
 from mlengine.stores.registry import Registry
 from mlengine.stores.runs import RunStore
+from mlengine.stores.spooled_audit import SpooledAuditStore
 from mlengine.stores.versions import staged
 
 
@@ -46,7 +46,7 @@ class RegistryService:
     registry: Registry
     events: EventStore
     runs: RunStore
-    audit: AuditReader
+    audit: SpooledAuditStore
 
     def verify(self, version: str | None = None) -> Inspection:
         """Check the digests of one version, or of all and what stands beside them.
@@ -87,6 +87,8 @@ class RegistryService:
         `keep`. Each removal stands in the history before it is done. Raises ArtifactCorrupt,
         ArtifactsUnavailable or AuditUnavailable; what was not removed by then stays.
         """
+        if not force:
+            self._refuse_while_spooled()
 
         def record(version: str) -> None:
             details = {"keep": keep, "forced": force}
@@ -97,6 +99,12 @@ class RegistryService:
             audited=_never if force else self.audit.refers_to,
             record=None if dry_run else record,
         )
+
+    def _refuse_while_spooled(self) -> None:
+        """What waits beside the tables may refer to any version."""
+        self.audit.drain()
+        if not self.audit.spool.is_empty:
+            raise AuditUnavailable("predictions wait in its spool, and may refer to any version")
 
     def _verdict(self, version: str) -> Verdict:
         try:

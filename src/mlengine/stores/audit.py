@@ -24,7 +24,7 @@ from mlengine.stores.checks import Checks
 from mlengine.stores.database import keep_writers_out, writing
 from mlengine.stores.events import insert_event
 from mlengine.stores.tables import bar_windows, feature_vectors, predictions
-from mlengine.stores.vectors import scored_vector, store_vectors
+from mlengine.stores.vectors import ScoredVector, scored_vector, store_vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +70,22 @@ class AuditStore(AuditReader):
         """Write all records or none; they are committed when this returns."""
         if not records:
             return
-        answered = {
-            entry.prediction.prediction_id: scored_vector(
-                entry.prediction, entry.vector, entry.window
-            )
-            for entry in records
-            if isinstance(entry, Answered)
-        }
-        with self._outcome_kept(), writing(self.engine) as connection:
-            ids = store_vectors(connection, list(answered.values())) if answered else {}
-            rows = [
-                _answered(entry, ids[answered[entry.prediction.prediction_id].key])
-                if isinstance(entry, Answered)
-                else _failed(entry)
-                for entry in records
+        rows = [columns_of(entry) for entry in records]
+        vectors = [vector_of(entry) for entry in records]
+        with self._outcome_kept():
+            self._append_with_vectors(rows, vectors)
+
+    def _append_with_vectors(
+        self, rows: Sequence[dict[str, object]], vectors: Sequence[ScoredVector | None]
+    ) -> None:
+        with writing(self.engine) as connection:
+            stored = [vector for vector in vectors if vector]
+            ids = store_vectors(connection, stored) if stored else {}
+            numbered = [
+                {**row, "vector_id": ids[vector.key] if vector else None}
+                for row, vector in zip(rows, vectors, strict=True)
             ]
-            connection.execute(_INSERT, rows)
+            connection.execute(_INSERT, numbered)
 
     def clear(self, *, actor: str, at: datetime) -> int:
         """Delete every prediction, vector and window; returns how many predictions.
@@ -118,6 +118,10 @@ class AuditStore(AuditReader):
             return False
         return True
 
+    def state(self) -> str:
+        """How the audit does, for `/health`."""
+        return self.checks.state("audit")
+
     @contextmanager
     def _outcome_kept(self) -> Iterator[None]:
         try:
@@ -130,7 +134,6 @@ class AuditStore(AuditReader):
 
 _NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(
     (
-        "vector_id",
         "objective",
         "horizon_bars",
         "probability_up",
@@ -148,12 +151,23 @@ _NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(
 )
 
 
-def _answered(entry: Answered, vector_id: int) -> dict[str, object]:
+def columns_of(entry: AuditEntry) -> dict[str, object]:
+    """The columns of the entry's row but `seq`, which the database gives, and `vector_id`."""
+    return _answered(entry) if isinstance(entry, Answered) else _failed(entry)
+
+
+def vector_of(entry: AuditEntry) -> ScoredVector | None:
+    """The vector that the entry's row refers to; a failure has none."""
+    if isinstance(entry, Failed):
+        return None
+    return scored_vector(entry.prediction, entry.vector, entry.window)
+
+
+def _answered(entry: Answered) -> dict[str, object]:
     said = entry.prediction
     return {
         **_common(entry.prediction, entry.route, entry.at),
         "ok": True,
-        "vector_id": vector_id,
         "objective": said.objective,
         "horizon_bars": said.horizon_bars,
         "probability_up": said.probability_up,
