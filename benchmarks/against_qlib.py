@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from benchmarks import qlib_store
 from benchmarks.features import generated_bars, peak_gigabytes
 
+from benchmarks import qlib_store
 from mlengine.core.features import ALPHA158, compute
 
 BARS = 2_700

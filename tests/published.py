@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mlengine.core.evaluation import Bootstrap, SignRule, Verdict
+from mlengine.core.evaluation import Bootstrap, Calibration, Measure, SignRule, Verdict
 from mlengine.core.features import CORE, FeatureSet
 from mlengine.core.gate import Decision
 from mlengine.core.manifest import (
@@ -108,8 +108,15 @@ def draft(feature_set: FeatureSet = CORE, *, run_id: str = "run", **changed: obj
             0.2, 0, part, part, replace(part, start=TRAINED_THROUGH, end=TRAINED_THROUGH), 0, 0
         ),
         folds=(),
-        metrics={},
-        calibration=None,
+        metrics={
+            "auc": Measure(0.5, 0.5, "coin_flip", low=0.45, high=0.55),
+            "rank_ic": Measure(None, 0.0, "no_skill", reason="no date has 10 symbols"),
+        },
+        calibration=Calibration(
+            slope=Measure(0.9, 1.0, "perfect", low=0.4, high=1.4),
+            intercept=Measure(None, 0.0, "perfect", reason="not fitted"),
+            bins=(),
+        ),
         sign_rule=SIGN_RULE,
         bootstrap=Bootstrap(20, 1000, 1, 0.95),
         verdict=Verdict("no_edge", "auc", 0.5, 0.5, 0.45, 0.55),

@@ -139,3 +139,25 @@ def test_the_example_file_lists_every_variable_with_its_default() -> None:
 def _assigns(line: str) -> bool:
     name = line.removeprefix("#").strip().partition("=")[0]
     return "=" in line and name.isupper() and " " not in name
+
+
+def test_a_z_score_label_needs_returns_and_ten_symbols() -> None:
+    ten = ",".join(f"S{i}" for i in range(10))
+    wanted = {"TRAIN_LABEL": "cs_zscore", "TRAIN_OBJECTIVE": "return", "TRAIN_SYMBOLS": ten}
+    assert Settings.from_env(wanted).train.label == "cs_zscore"
+    for change in ({"TRAIN_OBJECTIVE": "direction"}, {"TRAIN_SYMBOLS": "A,B"}):
+        with pytest.raises(BadSetting, match=r"TRAIN_LABEL='cs_zscore': expected raw: cs_zscore"):
+            Settings.from_env({**wanted, **change})
+
+
+@pytest.mark.parametrize("value", ["daily", "@daily", "* * * *", "61 * * * *", "0 0 31 2 *"])
+def test_a_schedule_that_never_ticks_stops_the_start(value: str) -> None:
+    with pytest.raises(BadSetting, match="TRAIN_SCHEDULE") as refusal:
+        Settings.from_env({"TRAIN_SCHEDULE": value})
+    assert value in str(refusal.value)
+
+
+def test_a_schedule_is_kept_in_one_form() -> None:
+    assert Settings.from_env({"TRAIN_SCHEDULE": " 0  2 * * mon "}).train_schedule == "0 2 * * mon"
+    assert Settings.from_env({}).train_schedule is None
+    assert Settings.from_env({"TRAIN_TIMEOUT_SECONDS": "60"}).train_timeout_seconds == 60

@@ -42,6 +42,9 @@ ACTIVATION_ROUTES = {("POST", "/models/activate/<version:version>")}
 ADMIN_ROUTES = {
     ("POST", "/admin/train"),
     ("GET", "/admin/train/status"),
+    ("GET", "/admin/train/runs"),
+    ("POST", "/admin/train/cancel"),
+    ("POST", "/admin/models/<version:version>/reproduce"),
     ("POST", "/admin/activate/<version:version>"),
     ("POST", "/admin/rollback"),
     ("POST", "/admin/reload"),

@@ -155,3 +155,21 @@ def test_chatty_libraries_speak_up_only_when_it_matters(
     logging.getLogger("flask-limiter").info("ratelimit exceeded")
     logging.getLogger("flask-limiter").warning("storage unreachable")
     assert json.loads(line(capsys))["event"] == "storage unreachable"
+
+
+def test_the_tail_keeps_the_newest_lines_from_info_on_whatever_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("ERROR", json=True)
+    ours = logging.getLogger("mlengine.somewhere")
+    with logs.log_tail(2) as tail:
+        for number in range(3):
+            ours.info("stage", extra={"number": number})
+        ours.error("broken", exc_info=ValueError("secret"))
+        first, last = (json.loads(line) for line in tail())
+    ours.info("not any more")
+    assert (first["event"], first["number"], last["event"]) == ("stage", 2, "broken")
+    assert "traceback" not in last
+    assert len(tail()) == 2
+    shown = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert shown == ["broken"]

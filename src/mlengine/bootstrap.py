@@ -7,7 +7,6 @@ the trainings, stays small.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -21,6 +20,7 @@ from mlengine.errors import AuditUnavailable
 from mlengine.services.history import reconcile
 from mlengine.services.retention import RetentionService
 from mlengine.services.runs import RunService
+from mlengine.services.schedules import ScheduleService
 from mlengine.stores import database
 from mlengine.stores.active import ActiveFile
 from mlengine.stores.audit_retention import AuditRetention
@@ -29,11 +29,14 @@ from mlengine.stores.events import EventStore
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.queue_server import resolve_url
 from mlengine.stores.runs import RunStore
+from mlengine.stores.schedules import ScheduleStore
 
 if TYPE_CHECKING:
     from mlengine.core.features import FeatureSet
     from mlengine.services.audit import AuditService
     from mlengine.services.bars import BarService
+    from mlengine.services.card import CardService
+    from mlengine.services.export import ExportService
     from mlengine.services.features import FeatureService
     from mlengine.services.health import HealthService
     from mlengine.services.models import ModelService
@@ -41,11 +44,8 @@ if TYPE_CHECKING:
     from mlengine.services.predict import PredictService
     from mlengine.services.registry import RegistryService
     from mlengine.services.replay import ReplayService
+    from mlengine.services.reproduction import ReproductionService
     from mlengine.services.training import TrainingService
-    from mlengine.stores.loaded import ModelShelf
-    from mlengine.stores.market_data import MarketData
-    from mlengine.stores.registry import Registry
-    from mlengine.stores.spooled_audit import SpooledAuditStore
 
 MODEL_LINE = "main"
 FEATURE_SETS_GROUP = "mlengine.feature_sets"
@@ -60,6 +60,7 @@ class Control:
 
     database_url: str
     runs: RunService
+    schedules: ScheduleService
     events: EventStore
     active: ActiveFile
     retention: RetentionService
@@ -91,6 +92,9 @@ class Engine(Control):
     features: FeatureService
     predict: PredictService
     training: TrainingService
+    reproduction: ReproductionService
+    export: ExportService
+    cards: CardService
     models: ModelService
     registry: RegistryService
     monitoring: MonitoringService
@@ -102,9 +106,13 @@ class Engine(Control):
 def build_control(settings: Settings) -> Control:
     """The light half; connects to nothing yet."""
     engine = database.open_database(settings.audit_database_url)
+    runs = RunService(
+        RunStore(engine), _queue(settings), settings.train, settings.train_timeout_seconds
+    )
     return Control(
         settings.audit_database_url,
-        runs=RunService(RunStore(engine), _queue(settings), settings.train),
+        runs=runs,
+        schedules=ScheduleService(ScheduleStore(engine), runs, settings.train_schedule),
         events=EventStore(engine),
         active=ActiveFile(_models(settings) / "ACTIVE"),
         retention=RetentionService(AuditRetention(engine), settings.audit_retention_days),
@@ -116,7 +124,10 @@ def build_engine(settings: Settings) -> Engine:
 
     Raises BadSetting for a feature set that does not exist.
     """
+    from mlengine.cellar import open_cellar  # noqa: PLC0415 - heavy
     from mlengine.services.audit import AuditService  # noqa: PLC0415 - heavy
+    from mlengine.services.card import CardService  # noqa: PLC0415 - heavy
+    from mlengine.services.export import ExportService  # noqa: PLC0415 - heavy
     from mlengine.services.features import FeatureService  # noqa: PLC0415 - heavy
     from mlengine.services.fitting import FittingService  # noqa: PLC0415 - heavy
     from mlengine.services.health import HealthService  # noqa: PLC0415 - heavy
@@ -125,19 +136,22 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
     from mlengine.services.registry import RegistryService  # noqa: PLC0415 - heavy
     from mlengine.services.replay import ReplayService  # noqa: PLC0415 - heavy
+    from mlengine.services.reproduction import ReproductionService  # noqa: PLC0415 - heavy
     from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
-    from mlengine.stores.evidence import EvidenceStore  # noqa: PLC0415 - heavy
+    from mlengine.services.work import ReproductionWork  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
-    cellar = _open_cellar(settings, control)
+    cellar = open_cellar(settings, models=_models(settings), database=control.runs.runs.engine)
     bars, sets, shelf = cellar.bars, cellar.feature_sets, cellar.shelf
     registry, store = cellar.registry, cellar.audit
     runs, events = control.runs.runs, control.events
     model_service = ModelService(registry, shelf, events)
     fitter = FittingService(bars, sets, registry, TRAINING_THREADS, history=events)
+    reproduction = ReproductionService(registry, sets, bars, TRAINING_THREADS)
     return Engine(
         database_url=control.database_url,
         runs=control.runs,
+        schedules=control.schedules,
         events=events,
         active=control.active,
         retention=control.retention,
@@ -145,58 +159,25 @@ def build_engine(settings: Settings) -> Engine:
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
         predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
-        training=TrainingService(runs, events, fitter, registry, model_service, _now),
+        training=TrainingService(
+            runs,
+            events,
+            fitter,
+            registry,
+            model_service,
+            _now,
+            others={"reproduce": ReproductionWork(reproduction)},
+        ),
+        reproduction=reproduction,
+        export=ExportService(reproduction),
+        cards=CardService(registry),
         models=model_service,
         registry=RegistryService(registry, events, runs, store),
         monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
         audit=AuditService(store),
-        replay=ReplayService(EvidenceStore(runs.engine), shelf, bars, events),
+        replay=ReplayService(cellar.evidence, shelf, bars, events),
         health=HealthService(
             __version__, settings.env, registry, shelf, store, control.runs.queue, cellar.checks
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class _Cellar:
-    """The stores and what every service leans on."""
-
-    checks: Checks
-    bars: BarService
-    feature_sets: Mapping[str, FeatureSet]
-    registry: Registry
-    shelf: ModelShelf
-    audit: SpooledAuditStore
-
-
-def _open_cellar(settings: Settings, control: Control) -> _Cellar:
-    from mlengine.services.bars import BarService  # noqa: PLC0415 - heavy
-    from mlengine.stores.audit_spool import AuditSpool  # noqa: PLC0415 - heavy
-    from mlengine.stores.bars import BarStore  # noqa: PLC0415 - heavy
-    from mlengine.stores.loaded import ModelShelf  # noqa: PLC0415 - heavy
-    from mlengine.stores.registry import Registry  # noqa: PLC0415 - heavy
-    from mlengine.stores.spooled_audit import SpooledAuditStore  # noqa: PLC0415 - heavy
-
-    checks = Checks()
-    interval = settings.market_data_interval
-    feature_sets = _feature_sets(settings)
-    registry = Registry(_models(settings))
-    return _Cellar(
-        checks,
-        bars=BarService(
-            market=_market_data(settings),
-            store=BarStore(settings.artifacts_dir / "bars"),
-            interval=interval,
-            cache_seconds=settings.market_data_cache_seconds,
-            checks=checks,
-        ),
-        feature_sets=feature_sets,
-        registry=registry,
-        shelf=ModelShelf(registry, feature_sets, interval=interval, checks=checks),
-        audit=SpooledAuditStore(
-            control.runs.runs.engine,
-            checks,
-            spool=AuditSpool(settings.artifacts_dir / "audit-spool"),
         ),
     )
 
@@ -220,24 +201,6 @@ def _models(settings: Settings) -> Path:
 
 def _queue(settings: Settings) -> JobQueue:
     return JobQueue(lambda: resolve_url(settings.redis_url, settings.artifacts_dir))
-
-
-def _market_data(settings: Settings) -> MarketData:
-    from mlengine.stores.market_data.files import FilesMarketData  # noqa: PLC0415 - heavy
-    from mlengine.stores.market_data.http import HttpMarketData  # noqa: PLC0415 - heavy
-    from mlengine.stores.market_data.sample import SampleMarketData  # noqa: PLC0415 - heavy
-
-    if settings.market_data_base_url:
-        return HttpMarketData(
-            settings.market_data_base_url,
-            timeout_seconds=settings.market_data_timeout_seconds,
-            retry_attempts=settings.market_data_retry_attempts,
-            retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
-            deadline_seconds=settings.market_data_deadline_seconds,
-        )
-    if settings.market_data_dir:
-        return FilesMarketData(settings.market_data_dir)
-    return SampleMarketData()
 
 
 def _now() -> datetime:

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlengine.core import cron
 from mlengine.core.intervals import INTERVALS
+from mlengine.core.train_params import refused_label
 from mlengine.core.train_spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
 from mlengine.errors import BadSetting
 from mlengine.setting_reader import Reader
@@ -41,6 +43,8 @@ class Settings:
     market_data_deadline_seconds: float
     market_data_cache_seconds: float
     train: TrainSpec
+    train_timeout_seconds: int
+    train_schedule: str | None
     rate_limit_requests: int
     rate_limit_window_seconds: int
     trusted_proxy_count: int
@@ -91,6 +95,8 @@ class Settings:
             market_data_deadline_seconds=read.seconds("MARKET_DATA_DEADLINE_SECONDS", 15.0),
             market_data_cache_seconds=read.seconds("MARKET_DATA_CACHE_SECONDS", 5.0, zero=True),
             train=_train(read),
+            train_timeout_seconds=read.whole("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
+            train_schedule=_schedule(read),
             rate_limit_requests=read.whole("RATE_LIMIT_REQUESTS", 600, 0),
             rate_limit_window_seconds=read.whole("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
             trusted_proxy_count=read.whole("TRUSTED_PROXY_COUNT", 0, 0, 10),
@@ -154,10 +160,22 @@ def _redis_url(read: Reader) -> str | None:
     return url
 
 
+def _schedule(read: Reader) -> str | None:
+    raw = read.optional("TRAIN_SCHEDULE")
+    if raw is None:
+        return None
+    expression = " ".join(raw.split())
+    try:
+        cron.check(expression)
+    except ValueError:
+        raise BadSetting("TRAIN_SCHEDULE", raw, cron.EXPECTED) from None
+    return expression
+
+
 def _train(read: Reader) -> TrainSpec:
     """The recipe of a training that asks for nothing else."""
     universe = read.path("TRAIN_UNIVERSE_FILE")
-    return TrainSpec(
+    spec = TrainSpec(
         symbols=_symbols(read),
         lookback=read.whole("TRAIN_LOOKBACK", 2520, 0),
         test_size=read.share("TRAIN_TEST_SIZE", 0.2),
@@ -179,6 +197,10 @@ def _train(read: Reader) -> TrainSpec:
         interval=read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS)),
         universe_file=str(universe) if universe else None,
     )
+    if refused_label(spec):
+        expected = f"raw: {refused_label(spec)}"
+        raise BadSetting("TRAIN_LABEL", spec.label, expected)
+    return spec
 
 
 def _symbols(read: Reader) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ def configure(level: str, *, json: bool) -> None:
     """
     handler = _StandardError()
     handler.setFormatter(JsonLines() if json else PlainLines())
+    handler.setLevel(level)
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each, _StandardError)]:
         root.removeHandler(old)
@@ -65,6 +67,24 @@ def bound(
             rider.reset(token)
 
 
+@contextmanager
+def log_tail(lines: int = 50) -> Iterator[Callable[[], list[str]]]:
+    """Within this block, the newest `lines` that this process logged, each as JSON.
+
+    The platform's own are in it from INFO on, whatever goes to standard error. A line holds no
+    traceback and at most a thousand characters.
+    """
+    tail, root, ours = _Tail(lines), logging.getLogger(), logging.getLogger("mlengine")
+    before = ours.level
+    root.addHandler(tail)
+    ours.setLevel(min(root.level, logging.INFO))
+    try:
+        yield tail.lines
+    finally:
+        ours.setLevel(before)
+        root.removeHandler(tail)
+
+
 class JsonLines(logging.Formatter):
     """ASCII JSON: control characters and line separators of any script are escaped."""
 
@@ -80,6 +100,23 @@ class PlainLines(logging.Formatter):
         head = [str(fields.pop(name)) for name in ("ts", "level", "logger", "event")]
         data = [f"{name}={_word(value)}" for name, value in fields.items() if value is not None]
         return _printable(" ".join([head[0], f"{head[1]:7}", *head[2:], *data]))
+
+
+class _Tail(logging.Handler):
+    _LONGEST = 1000
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines())
+        self._newest: deque[str] = deque(maxlen=lines)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        bare = logging.makeLogRecord({**vars(record), "exc_info": None})
+        self._newest.append(self.format(bare)[: self._LONGEST])
+
+    def lines(self) -> list[str]:
+        with self.lock:  # type: ignore[union-attr]
+            return list(self._newest)
 
 
 class _StandardError(logging.StreamHandler[TextIO]):

@@ -76,6 +76,23 @@ def test_two_models_without_common_rows_say_so_and_what_differs(
     assert "no_common_rows" in runner.invoke(args=["models", "compare", "v1", "v4"]).stdout
 
 
+def test_a_model_is_shown_with_its_verdict_and_an_interval_for_every_metric(
+    runner: FlaskCliRunner,
+) -> None:
+    lines = runner.invoke(args=["models", "show", "v1"]).stdout.splitlines()
+    table = [" ".join(line.split()) for line in lines]
+    assert "verdict no_edge by auc" in table
+    assert "holdout reused by 0 earlier versions" in table
+    assert "sign rule +0.00 bp a bar after costs, buy and hold +0.00" in table
+    at = table.index("metric on the holdout value low high baseline which reason")
+    assert table[at + 1 :] == [
+        "auc 0.5 0.45 0.55 0.5 coin_flip -",
+        "rank_ic - - - 0 no_skill no date has 10 symbols",
+        "calibration_slope 0.9 0.4 1.4 1 perfect -",
+        "calibration_intercept - - - 0 perfect not fitted",
+    ]
+
+
 def test_activation_rollback_and_reload(runner: FlaskCliRunner) -> None:
     assert "v2 is active" in runner.invoke(args=["models", "activate", "v2"]).stdout
     assert "v1 is active again" in runner.invoke(args=["models", "rollback"]).stdout

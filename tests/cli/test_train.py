@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -154,3 +155,46 @@ def test_nothing_is_shown_where_json_is_asked_for(capsys: pytest.CaptureFixture[
 def _drawn(capsys: pytest.CaptureFixture[str]) -> str:
     """Without the code that clears the line, which only a terminal gets."""
     return capsys.readouterr().err.replace("\x1b[K", "")
+
+
+def test_runs_are_listed_shown_and_cancelled(engine: Engine, runner: FlaskCliRunner) -> None:
+    assert runner.invoke(args=["train", "status"]).output == "there has been no run\n"
+    run_id = runner.invoke(args=["train", "--json"]).stdout.split('"run_id": "')[1].split('"')[0]
+    listed = runner.invoke(args=["train", "runs", "--state", "queued"]).stdout.splitlines()
+    assert listed[0].split() == ["run", "kind", "state", "%", "queued", "ended", "version", "by"]
+    assert listed[1].split()[:3] == [run_id, "train", "queued"]
+    assert json.loads(runner.invoke(args=["train", "runs", "--json"]).stdout)[0]["run_id"] == run_id
+    shown = runner.invoke(args=["train", "status", run_id]).stdout
+    assert "state" in shown
+    assert "queued" in shown
+    detail = json.loads(runner.invoke(args=["train", "status", "--json"]).stdout)
+    assert detail["parameters"]["folds"] == engine.runs.defaults.folds
+    cancelled = runner.invoke(args=["train", "cancel"])
+    assert cancelled.stdout.startswith(f"run {run_id} cancelled: cancelled by cli")
+    none = runner.invoke(args=["train", "cancel"])
+    assert (none.exit_code, none.stderr) == (3, "run_not_found: no run is queued or running\n")
+    again = runner.invoke(args=["train", "cancel", run_id, "--json"])
+    assert json.loads(again.stdout)["state"] == "cancelled"
+    assert runner.invoke(args=["train", "status", "none"]).exit_code == 3
+
+
+def test_an_ended_run_is_not_cancelled(engine: Engine, runner: FlaskCliRunner) -> None:
+    engine.runs.runs.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
+    engine.runs.runs.finish("one", state="succeeded", now=NOW)
+    refused = runner.invoke(args=["train", "cancel", "one"])
+    assert refused.exit_code == 1
+    assert refused.stderr == "run_not_cancellable: run one is succeeded and can't be cancelled\n"
+
+
+def test_the_schedule_is_shown_with_its_ticks(engine: Engine, tmp_path: Path) -> None:
+    show = ["train", "schedule", "show"]
+    off = create_app(settings(tmp_path), engine=engine).test_cli_runner()
+    assert off.invoke(args=show).stdout == "nothing is scheduled: TRAIN_SCHEDULE is empty\n"
+    on = create_app(settings(tmp_path, TRAIN_SCHEDULE=" 30 2 *  * 1-5")).test_cli_runner()
+    shown = on.invoke(args=show).stdout
+    assert "30 2 * * 1-5" in shown
+    assert shown.count("next tick") == 5
+    assert "no worker is alive" in shown
+    told = json.loads(on.invoke(args=[*show, "--json"]).stdout)
+    assert (told["expression"], told["last_tick"]) == ("30 2 * * 1-5", None)
+    assert len(told["next_ticks"]) == 5

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -70,3 +70,48 @@ def test_too_few_bars_give_an_empty_dataset():
     dataset = _build(random_bars(rows=8))
     assert dataset.frame.is_empty()
     assert dataset.matrix().shape == (0, 3)
+
+
+def _members(*lines):
+    schema = {"symbol": pl.String, "from": pl.Date, "to": pl.Date}
+    return pl.DataFrame(lines, schema, orient="row")
+
+
+def test_rows_count_on_the_dates_of_membership_both_ends_included():
+    members = _members(
+        ("S00", date(2020, 1, 8), date(2020, 1, 10)),
+        ("S00", date(2020, 1, 10), date(2020, 1, 11)),  # an overlap counts once
+        ("S01", date(2020, 1, 15), None),
+        ("S09", date(2020, 1, 1), None),
+    )
+    frame = _build(panel(3, rows=20), members=members).frame
+    days = frame.select("symbol", pl.col("timestamp").dt.day()).rows()
+    assert days == [
+        ("S00", 8), ("S00", 9), ("S00", 10), ("S00", 11), ("S01", 15), ("S01", 16), ("S01", 17)
+    ]  # fmt: skip
+
+
+def test_membership_limits_rows_and_not_the_bars_behind_them():
+    bars = panel(3, rows=20)
+    members = _members(("S00", date(2020, 1, 8), date(2020, 1, 8)))
+    limited, whole = _build(bars, members=members).frame, _build(bars).frame
+    assert limited.equals(whole.filter(symbol="S00").filter(pl.col("timestamp").dt.day() == 8))
+
+
+def test_z_scores_are_taken_among_members_only():
+    bars = panel(11, rows=20)
+    everyone = _members(*[(f"S{i:02d}", date(2020, 1, 1), None) for i in range(11)])
+    how = {"objective": "return", "label": "cs_zscore"}
+    assert _build(bars, members=everyone, **how).frame.equals(_build(bars, **how).frame)
+    ten = _build(bars, members=everyone.head(10), **how).frame
+    assert ten.equals(_build(bars.filter(pl.col("symbol") != "S10"), **how).frame)
+    assert _build(bars, members=everyone.head(9), **how).frame.is_empty()
+
+
+def test_features_of_some_rows_are_read_in_place_where_they_stand_together():
+    dataset = _build(panel(3, rows=20))
+    for rows in ([3, 4, 5, 6], [0, 2, 9], [], [35]):
+        chosen = np.array(rows, dtype=np.int64)
+        assert dataset.features(chosen).equals(dataset.frame[rows].select(dataset.feature_names))
+        matrix = dataset.matrix()[chosen]
+        assert dataset.matrix(chosen).tobytes() == matrix.tobytes()

@@ -5,9 +5,10 @@ import pytest
 from tests.core.small_features import SMALL, SPEC
 from tests.factories import panel
 
+from mlengine.core.binning import Sample
 from mlengine.core.dataset import build
-from mlengine.core.experiment import plan, run
-from mlengine.core.model import Recipe, Scorer
+from mlengine.core.experiment import plan, repeat, run
+from mlengine.core.model import Recipe, Scorer, fit
 from mlengine.core.progress import Track, ignore
 from mlengine.errors import TrainingFailed
 
@@ -21,7 +22,8 @@ def _dataset(bars=BARS, objective="direction"):
 def _run(dataset, *, refit=False, threads=1, objective="direction", report=ignore, spec=SPEC):
     params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
     recipe = Recipe(objective, 42, threads, rounds=20, early_stopping_rounds=5, params=params)
-    return run(dataset, plan(dataset, spec), recipe, refit=refit, track=Track(report))
+    spec = dataclasses.replace(spec, objective=objective)
+    return run(dataset, plan(dataset, spec), recipe, spec=spec, refit=refit, track=Track(report))
 
 
 def test_parts_follow_each_other_in_time_and_purge_every_boundary():
@@ -31,7 +33,7 @@ def test_parts_follow_each_other_in_time_and_purge_every_boundary():
     assert ends[final.fit].max() <= starts[final.stop].min()
     assert ends[final.stop].max() <= starts[final.test].min()
     # Horizon 5: the four dates before a boundary reach beyond it, for three symbols each.
-    assert (final.purged_train, final.purged_stop) == (12, 12)
+    assert (len(final.purged_train), len(final.purged_stop)) == (12, 12)
     assert len(final.train) + len(final.test) + 24 == dataset.frame.height
 
 
@@ -55,7 +57,11 @@ def test_the_metrics_describe_the_candidate_on_its_holdout():
     candidate = _run(dataset).candidate
     again = Scorer.from_text(candidate.fitted.text).score(dataset.matrix()[candidate.stage.test])
     assert candidate.scores.tobytes() == again.tobytes()
-    assert set(candidate.metrics) == {"auc", "log_loss", "brier", "accuracy"}
+    evaluation = candidate.evaluation
+    assert candidate.metrics == evaluation.metrics
+    assert evaluation.rows == len(candidate.stage.test) == 3 * evaluation.dates
+    assert (evaluation.bootstrap.block_dates, evaluation.bootstrap.seed) == (20, SPEC.seed)
+    assert evaluation.sign_rule.cost_bps == SPEC.cost_bps
     ups = dataset.column("label")[candidate.stage.train]
     assert candidate.baseline.up_rate == ups.mean()
 
@@ -77,7 +83,7 @@ def test_a_training_on_one_and_on_two_threads_is_the_same(objective):
         _run(dataset, threads=threads, objective=objective, refit=True) for threads in (1, 2)
     )
     assert one.candidate.fitted.fingerprint == two.candidate.fitted.fingerprint
-    assert one.candidate.metrics == two.candidate.metrics
+    assert one.candidate.evaluation == two.candidate.evaluation
     assert one.refit.fingerprint == two.refit.fingerprint
     assert [f.fitted.fingerprint for f in one.folds] == [f.fitted.fingerprint for f in two.folds]
 
@@ -105,3 +111,66 @@ def test_progress_names_fold_and_iteration_and_never_falls():
     percents = [p.percent for p in seen]
     assert percents == sorted(percents)
     assert np.all(np.array([p.iteration for p in seen]) >= 1)
+
+
+def _recipe(rounds=20):
+    params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
+    return Recipe("direction", 42, 1, rounds=rounds, early_stopping_rounds=5, params=params)
+
+
+def _sample(dataset, rows):
+    return Sample(dataset.matrix()[rows], dataset.column("label")[rows])
+
+
+def test_candidate_and_refit_are_binned_on_their_own_rows():
+    dataset = _dataset()
+    made = _run(dataset, refit=True)
+    final = made.plan.final
+    train, stop = (_sample(dataset, rows) for rows in (final.fit, final.stop))
+    alone = fit(_recipe(), names=dataset.feature_names, train=train, stop=stop)
+    assert made.candidate.fitted.fingerprint == alone.fingerprint
+    rounds = made.candidate.fitted.best_iteration
+    everything = _sample(dataset, made.plan.refit)
+    again = fit(_recipe(rounds), names=dataset.feature_names, train=everything, stop=None)
+    assert made.refit.fingerprint == again.fingerprint
+    assert made.plan.refit.tolist() == list(range(dataset.frame.height))
+
+
+def test_bars_after_a_fold_do_not_change_it():
+    dataset = _dataset()
+    first = _run(dataset).folds[0]
+    last = dataset.frame["label_ends"][first.stage.test].max()
+    frame = BARS.with_columns(BARS["close"].zip_with(BARS["timestamp"] <= last, BARS["open"] * 9))
+    changed = _run(_dataset(frame)).folds[0]
+    assert changed.fitted.fingerprint == first.fitted.fingerprint
+    assert changed.scores.tobytes() == first.scores.tobytes()
+
+
+def test_a_rolling_window_holds_for_folds_candidate_and_refit():
+    dataset = _dataset()
+    spec = dataclasses.replace(SPEC, train_window=60)
+    whole, rolling = plan(dataset, SPEC), plan(dataset, spec)
+    starts = dataset.times("timestamp")
+    for stage, full in zip(
+        [*rolling.folds, rolling.final], [*whole.folds, whole.final], strict=True
+    ):
+        assert stage.test.tolist() == full.test.tolist()
+        # 60 dates before the boundary, less the four whose labels reach beyond it, twice.
+        assert len(np.unique(starts[stage.train])) == 60 - 4 - 4
+        assert stage.stop[-1] == full.stop[-1]
+        assert (len(stage.purged_train), len(stage.purged_stop)) == (12, 12)
+    assert len(np.unique(starts[rolling.refit])) == 60
+    assert rolling.refit[-1] == dataset.frame.height - 1
+    made = _run(dataset, refit=True, spec=spec)
+    assert made.refit.fingerprint != _run(dataset, refit=True).refit.fingerprint
+
+
+def test_a_repetition_gives_candidate_and_refit_without_the_folds():
+    dataset = _dataset()
+    made, seen = _run(dataset, refit=True), []
+    candidate, refit = repeat(
+        dataset, plan(dataset, SPEC), _recipe(), refit=True, track=Track(seen.append)
+    )
+    assert candidate.fingerprint == made.candidate.fitted.fingerprint
+    assert refit.fingerprint == made.refit.fingerprint
+    assert {p.stage for p in seen} == {"fit"}

@@ -1,9 +1,10 @@
 from datetime import timedelta
 
 import polars as pl
+import pytest
 from tests.factories import START, panel, random_bars
 
-from mlengine.core.labels import label_rows, target
+from mlengine.core.labels import label_rows, standardised, target
 
 
 def _bars(closes, symbol="AAA"):
@@ -85,3 +86,45 @@ def test_an_exact_zero_is_down():
 
 def test_too_few_bars_give_no_rows_at_all():
     assert label_rows(random_bars(rows=5), horizon_bars=5).is_empty()
+
+
+def _date(day, labels, ends=5):
+    return pl.DataFrame(
+        {
+            "symbol": [f"S{i:02d}" for i in range(len(labels))],
+            "timestamp": _day(day),
+            "label": labels,
+            "forward_return": labels,
+            "label_ends": _day(day + ends),
+        }
+    )
+
+
+def test_a_z_score_is_taken_among_the_symbols_of_the_date():
+    rows = standardised(pl.concat([_date(0, [float(i) for i in range(10)]), _date(1, [1.0] * 11)]))
+    assert rows["timestamp"].unique().to_list() == [_day(0)]
+    # 0..9: mean 4.5, sample variance 55 / 6.
+    expected = [(i - 4.5) / (55 / 6) ** 0.5 for i in range(10)]
+    assert rows["label"].to_list() == pytest.approx(expected, rel=1e-14)
+    assert rows["forward_return"].to_list() == [float(i) for i in range(10)]
+
+
+def test_dates_with_fewer_than_ten_symbols_have_no_z_scores():
+    nine, ten = ([float(i) for i in range(n)] for n in (9, 10))
+    assert standardised(pl.concat([_date(0, nine), _date(1, ten)])).height == 10
+
+
+@pytest.mark.parametrize("still", [0.1, 0.0, 1e300])
+def test_a_date_without_any_difference_is_left_out(still):
+    # The deviation of equal numbers, as computed, is not always zero.
+    assert standardised(_date(0, [still] * 12)).is_empty()
+
+
+def test_a_z_score_is_known_when_the_last_symbol_of_its_date_is():
+    halted = _date(0, [float(i) for i in range(12)]).with_columns(
+        pl.when(pl.col("symbol") == "S07")
+        .then(_day(40))
+        .otherwise("label_ends")
+        .alias("label_ends")
+    )
+    assert standardised(halted)["label_ends"].unique().to_list() == [_day(40)]

@@ -27,6 +27,12 @@ def test_a_return_is_up_above_zero_and_has_no_confidence(raw, said):
     assert interpret(raw, "return") == Outcome(None, raw, said, None)
 
 
+@pytest.mark.parametrize(("raw", "said"), [(1.5, "up"), (0.0, "down"), (-0.2, "down")])
+def test_a_z_score_is_a_score_and_no_return(raw, said):
+    expected = Outcome(None, None, said, None, expected_score=raw)
+    assert interpret(raw, "return", "cs_zscore") == expected
+
+
 @pytest.mark.parametrize("objective", ["return", "direction"])
 def test_a_negative_zero_becomes_zero(objective):
     outcome = interpret(-0.0, objective)

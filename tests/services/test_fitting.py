@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -54,8 +55,8 @@ def registry(tmp_path):
 def fit(registry):
     def fit(bars=None, *, progress=lambda _: None, threads=1, rounds=10, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = FittingService(history, SETS, registry, threads, rounds, history=NoTests())
-        spec = dataclasses.replace(SPEC, **change)
+        service = FittingService(history, SETS, registry, threads, history=NoTests())
+        spec = dataclasses.replace(SPEC, rounds=rounds, **change)
         return service.fit(spec, run_id="run-1", actor="admin", now=NOW, progress=progress)
 
     return fit
@@ -76,8 +77,8 @@ def test_a_candidate_can_be_published_and_read_back(fit, registry):
 
 def test_a_model_can_be_trained_on_alpha158(registry):
     history = InMemoryHistory(panel(2, rows=300))
-    service = FittingService(history, BUILTIN, registry, 1, 5, history=NoTests())
-    spec = dataclasses.replace(SPEC, symbols=("S00", "S01"), feature_set="alpha158")
+    service = FittingService(history, BUILTIN, registry, 1, history=NoTests())
+    spec = dataclasses.replace(SPEC, symbols=("S00", "S01"), feature_set="alpha158", rounds=5)
     candidate = service.fit(spec, run_id="run-1", actor="t", now=NOW, progress=lambda _: None)
     assert candidate.manifest.feature_set.features == ALPHA158.names
     assert set(candidate.manifest.importances) == set(ALPHA158.names)
@@ -99,7 +100,7 @@ def test_the_manifest_says_what_the_model_was_made_of(fit):
     assert manifest.feature_set.features == SMALL.names
     assert set(manifest.importances) == set(SMALL.names)
     assert [fold.fold for fold in manifest.folds] == [1, 2]
-    assert set(manifest.metrics) == {"auc", "log_loss", "brier", "accuracy"}
+    assert {"auc", "log_loss", "brier", "accuracy", "ic_time"} < set(manifest.metrics)
     assert manifest.split.purged_rows == 12
     assert set(manifest.libraries) == {"lightgbm", "mlengine", "numpy", "polars", "python"}
 
@@ -121,6 +122,31 @@ def test_the_metrics_can_be_made_again_from_the_holdout_frame(fit):
     assert holdout.height == candidate.manifest.split.holdout.rows
     again = auc(holdout["label"].to_numpy(), holdout["score"].to_numpy())
     assert again == candidate.manifest.metrics["auc"].value
+
+
+def test_the_manifest_judges_the_candidate_and_every_fold(fit):
+    manifest = fit(cost_bps=7.0, test_size=0.3).manifest
+    verdict, auc_measure = manifest.verdict, manifest.metrics["auc"]
+    assert (verdict.metric, verdict.null) == ("auc", 0.5)
+    assert (verdict.value, verdict.low, verdict.high) == (
+        auc_measure.value,
+        auc_measure.low,
+        auc_measure.high,
+    )
+    assert verdict.low < verdict.value < verdict.high
+    assert (manifest.bootstrap.block_dates, manifest.bootstrap.draws) == (20, 1000)
+    for judged, part in ((manifest, manifest.split.holdout), *((f, f) for f in manifest.folds)):
+        rows = part.rows if judged is manifest else judged.test_rows
+        assert sum(each.rows for each in judged.calibration.bins) == rows
+        assert (judged.sign_rule.bars, judged.sign_rule.cost_bps) == (rows / 3, 7.0)
+
+
+def test_a_holdout_that_was_looked_at_before_is_counted(fit, registry):
+    assert fit().manifest.holdout_reused_by == 0
+    for _ in range(2):
+        files = {"model.txt": b"tree"}
+        registry.publish(fit(activate="never").manifest, files, fence=lambda: None)
+    assert fit().manifest.holdout_reused_by == 2
 
 
 def test_the_reference_holds_the_rows_that_the_served_model_was_trained_on(fit):
@@ -150,8 +176,101 @@ def test_the_same_bars_and_seed_give_the_same_model_on_one_and_two_threads(fit):
 
 def test_returns_can_be_learnt_too(fit):
     manifest = fit(objective="return").manifest
-    assert set(manifest.metrics) == {"mse", "mae", "ic", "rank_ic", "hit_rate"}
+    assert {"mse", "mae", "ic_time", "hit_rate"} < set(manifest.metrics)
+    assert manifest.metrics["rank_ic"].reason == "no date has 10 symbols"
+    assert (manifest.verdict.metric, manifest.calibration) == ("ic_time", None)
     assert manifest.label.kind == "forward_return"
+
+
+def test_the_recipe_may_tune_lightgbm_and_the_manifest_says_so(fit):
+    plain = fit().manifest
+    tuned = fit(params={"num_leaves": 4, "max_depth": 2}).manifest
+    assert tuned.params == {**plain.params, "num_leaves": 4, "max_depth": 2}
+    assert tuned.spec.params == {"num_leaves": 4, "max_depth": 2}
+    assert tuned.fingerprint != plain.fingerprint
+    assert (tuned.rounds, tuned.spec.rounds) == (10, 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"params": {"seed": 1}}, "seed is not one of the tuning parameters"),
+        ({"params": {"num_leaves": 1}}, "num_leaves must be"),
+        ({"label": "cs_zscore"}, "cs_zscore needs the objective return"),
+    ],
+)
+def test_a_recipe_that_contradicts_itself_fails_before_any_bars_are_fetched(fit, change, said):
+    with pytest.raises(TrainingFailed, match=said):
+        fit(symbols=("DOWN",), **change)
+
+
+def test_a_rolling_window_is_that_of_candidate_and_refit(fit):
+    manifest = fit(train_window=100, refit="full").manifest
+    assert manifest.split.fit.start == START + timedelta(days=217)
+    assert manifest.split.holdout.start == START + timedelta(days=317)
+    assert manifest.served == "refit"
+    assert manifest.spec.train_window == 100
+    assert fit(train_window=100, refit="full").reference["timestamp"].min() == START + timedelta(
+        days=295
+    )
+
+
+def _universe(tmp_path, text):
+    path = tmp_path / "universe.csv"
+    path.write_text("symbol,from,to\n" + text)
+    return str(path)
+
+
+def test_without_a_universe_the_list_is_called_static(fit):
+    candidate = fit()
+    assert candidate.universe is None
+    data = candidate.manifest.data
+    assert (data.survivorship, data.universe_sha256) == ("static list", None)
+
+
+def test_a_universe_limits_rows_to_membership_and_is_kept(fit, tmp_path):
+    path = _universe(tmp_path, "S00,2020-01-01,\nS01,2020-01-01,2020-06-30\n")
+    candidate = fit(universe_file=path)
+    data = candidate.manifest.data
+    assert data.survivorship == "universe file"
+    assert candidate.manifest.spec.universe_file == "universe.csv"
+    assert data.universe_sha256 == hashlib.sha256(candidate.universe).hexdigest()
+    assert data.symbols == ("S00", "S01")
+    assert data.labelled_rows == 390 + 182 - 5
+    assert data.skipped_symbols == (
+        manifests.Skipped("S02", "no row on a date within its membership of the universe"),
+    )
+    # Bars are kept whole: a row needs those before its membership.
+    assert candidate.bars.equals(panel(3, rows=400))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("S00,2020-13-01,\n", "universe.csv, line 2"), ("S09,2020-01-01,\n", "within its membership")],
+)
+def test_a_universe_that_is_bad_or_empties_the_training_fails_it(fit, tmp_path, text, said):
+    with pytest.raises(TrainingFailed, match=said):
+        fit(universe_file=_universe(tmp_path, text))
+
+
+def test_labels_may_be_z_scores_among_the_symbols_of_a_date(fit):
+    bars = panel(12, rows=200)
+    symbols = tuple(f"S{i:02d}" for i in range(12))
+    candidate = fit(bars, symbols=symbols, objective="return", label="cs_zscore")
+    manifest = candidate.manifest
+    assert (manifest.label.kind, manifest.label.transform) == ("forward_return", "cs_zscore")
+    by_date = candidate.holdout.group_by("timestamp").agg(
+        pl.col("label").mean().alias("mean"), pl.col("label").std().alias("std")
+    )
+    assert by_date["mean"].abs().max() < 1e-12
+    assert (by_date["std"] - 1.0).abs().max() < 1e-12
+    assert candidate.holdout["forward_return"].abs().max() < 1.0
+
+
+def test_z_scores_on_too_few_symbols_a_date_fail_the_training(fit):
+    symbols = tuple(f"S{i:02d}" for i in range(10))
+    with pytest.raises(TrainingFailed, match="cs_zscore also needs 10 such symbols"):
+        fit(panel(9, rows=200), symbols=symbols, objective="return", label="cs_zscore")
 
 
 def test_a_refit_is_served_and_the_metrics_stay_the_candidates(fit):

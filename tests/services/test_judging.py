@@ -53,8 +53,8 @@ def events(tmp_path):
 def fit(registry, events):
     def fit(bars=None, *, sets=SETS, rounds=10, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = FittingService(history, sets, registry, 1, rounds, history=events)
-        spec = dataclasses.replace(SMALL_GATE, **change)
+        service = FittingService(history, sets, registry, 1, history=events)
+        spec = dataclasses.replace(SMALL_GATE, rounds=rounds, **change)
         return service.fit(spec, run_id="run", actor="t", now=NOW, progress=lambda _: None)
 
     return fit
@@ -455,3 +455,13 @@ def _features_of(rows, name):
     features = compute(panel(3, rows=400), SETS[name])
     joined = rows.join(features, on=["symbol", "timestamp"], maintain_order="left")
     return joined.select(pl.col(SETS[name].names).fill_null(float("nan"))).to_numpy()
+
+
+def test_the_same_universe_file_is_the_same_question_and_another_is_not(fit, publish, tmp_path):
+    path = tmp_path / "universe.csv"
+    path.write_text("symbol,from,to\nS00,2020-01-01,\nS01,2020-01-01,\n")
+    publish(fit(universe_file=str(path)))
+    assert fit(universe_file=str(path)).manifest.gate.reason == "identical"
+    assert fit().manifest.gate.reason == "not_comparable"
+    path.write_text("symbol,from,to\nS00,2020-01-01,\nS02,2020-01-01,\n")
+    assert fit(universe_file=str(path)).manifest.gate.reason == "not_comparable"

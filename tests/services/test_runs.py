@@ -17,7 +17,7 @@ from mlengine.stores.runs import RunStore
 def service(tmp_path: Path) -> Iterator[RunService]:
     with opened(new_database(tmp_path / "audit.db")) as engine:
         queue = JobQueue(lambda: "unix:///nonexistent/queue.sock")
-        yield RunService(RunStore(engine), queue, settings(tmp_path).train)
+        yield RunService(RunStore(engine), queue, settings(tmp_path).train, 60)
 
 
 def claim(service: RunService, *, started: bool) -> None:
@@ -64,3 +64,18 @@ def test_the_runs_of_a_stopped_platform_are_lost_at_once(
     assert service.get("one", now=NOW).state == "lost"
     service.abandon_all(now=NOW)
     assert [record.message for record in caplog.records] == ["runs of a stopped platform are lost"]
+
+
+def test_a_run_whose_process_died_after_publishing_names_its_version(service: RunService) -> None:
+    claim(service, started=True)
+    service.settle("one", died=True, now=NOW, version="v4")
+    run = service.get("one", now=NOW)
+    assert (run.state, run.version) == ("failed", "v4")
+    assert run.error == "the training process died, after it had published v4"
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_how_a_process_was_ended_is_said(service: RunService, started: bool) -> None:
+    claim(service, started=started)
+    service.settle("one", died=True, now=NOW, how="it took too long")
+    assert service.get("one", now=NOW).error == "it took too long"

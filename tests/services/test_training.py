@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,13 +17,17 @@ from mlengine.core.progress import Progress
 from mlengine.core.run import Run
 from mlengine.errors import (
     LeaseLost,
+    NoLiveRun,
     QueueUnavailable,
+    RunNotCancellable,
     RunNotFound,
     TrainingFailed,
     TrainingInProgress,
 )
 from mlengine.services.lease import LEASE_SECONDS, Lease
+from mlengine.services.work import ReproductionWork
 from mlengine.stores.job_queue import JobQueue
+from mlengine.stores.run_rows import Claim
 
 
 def now() -> datetime:
@@ -60,7 +66,8 @@ def test_a_run_ends_in_an_active_model_and_an_honest_record(engine: Engine) -> N
     assert engine.models.active_version() == "v1"
     manifest, _ = engine.models.show("v1")
     assert manifest.run_id == "run1"
-    assert set(manifest.files) == {"model.txt", "reference.parquet", "holdout.parquet"}
+    beside = {"model.txt", "bars.parquet", "reference.parquet", "holdout.parquet"}
+    assert set(manifest.files) == beside
     kinds = [e.kind for e in engine.monitoring.history(kind=None, limit=9, cursor=None).rows]
     assert kinds == ["activated", "trained"]
     answer = engine.predict.one(
@@ -222,3 +229,68 @@ def test_overrides_change_the_configured_recipe(engine: Engine) -> None:
     assert engine.runs.spec({"horizon_bars": 3}).horizon_bars == 3
     assert engine.runs.spec({}) == engine.runs.defaults
     assert engine.runs.status(None, now=now()) is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    version: str
+    equal: bool
+
+
+class Reproducer:
+    """A stand-in for what trains a version again."""
+
+    def reproduce(self, version: str, progress: Callable[[Progress], None]) -> Finding:
+        progress(Progress("folds", 50.0))
+        return Finding(version, equal=True)
+
+
+def test_a_run_of_another_kind_is_carried_out_by_its_own_work(engine: Engine) -> None:
+    training = dataclasses.replace(
+        engine.training, others={"reproduce": ReproductionWork(Reproducer())}
+    )
+    engine.runs.runs.admit(
+        Claim(
+            run_id="again",
+            kind="reproduce",
+            spec='{"version":"v3"}',
+            actor="ann",
+            request_id=None,
+        ),
+        now=now(),
+    )
+    assert training.run("again") is None
+    run = state(engine, "again")
+    assert (run.kind, run.state, run.version) == ("reproduce", "succeeded", None)
+    assert run.result == {"version": "v3", "equal": True}
+    assert any('"folds"' in line for line in run.log)
+
+
+def test_a_kind_that_nothing_carries_out_fails_its_run(engine: Engine) -> None:
+    claim = Claim(run_id="odd", kind="odd", spec="{}", actor="ann", request_id=None)
+    engine.runs.runs.admit(claim, now=now())
+    with pytest.raises(TrainingFailed, match="no runs of kind 'odd'"):
+        engine.training.run("odd")
+    assert state(engine, "odd").state == "failed"
+
+
+def test_a_process_that_does_not_notice_its_lost_lease_is_ended(engine: Engine) -> None:
+    claim(engine)
+    engine.runs.runs.start("run1", now=now(), lease_seconds=LEASE_SECONDS)
+    ended = threading.Event()
+    with Lease(engine.runs.runs, "run1", now, look_seconds=0.02, end_process=ended.set):
+        engine.runs.runs.cancel("run1", actor="ann", now=now())
+        assert ended.wait(5)
+
+
+def test_a_fenced_run_can_not_be_cancelled(engine: Engine) -> None:
+    claim(engine)
+    engine.runs.runs.start("run1", now=now(), lease_seconds=LEASE_SECONDS)
+    with Lease(engine.runs.runs, "run1", now) as lease:
+        lease.progress(Progress("publish", 99.0))
+        lease.fence()
+        with pytest.raises(RunNotCancellable):
+            engine.runs.cancel(None, actor="ann", now=now())
+    engine.runs.runs.finish("run1", state="succeeded", now=now())
+    with pytest.raises(NoLiveRun):
+        engine.runs.cancel(None, actor="ann", now=now())

@@ -102,6 +102,12 @@ def test_a_return_keeps_its_expected_return(store):
     assert (row.score, row.confidence, row.base_rate) == (-1.2345678901234567e-5, None, None)
 
 
+def test_a_score_among_symbols_is_kept_as_such(store):
+    store.append([answered(1, objective="return", probability_up=None, expected_score=-1.25)])
+    row = store.get("p1")
+    assert (row.expected_return, row.expected_score, row.score) == (None, -1.25, -1.25)
+
+
 def test_a_failure_stands_in_the_audit_with_its_reason(store):
     store.append([failed(1)])
     row = store.get("p1")

@@ -106,6 +106,11 @@ def test_drift_of_a_return_model_sees_its_expected_return(store):
     assert _vectors(store)["score"].to_list() == [0.01]
 
 
+def test_drift_of_a_z_score_model_sees_its_score(store):
+    store.append([answered(1, objective="return", probability_up=None, expected_score=1.5)])
+    assert _vectors(store)["score"].to_list() == [1.5]
+
+
 def test_without_vectors_the_frame_is_empty_and_typed(store):
     store.append([failed(1)])
     frame = _vectors(store)

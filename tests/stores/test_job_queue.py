@@ -8,10 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 from redis import Redis
+from rq.executions import prepare_execution
 from rq.job import Job, JobStatus
 from tests.queue_process import QueueProcess
 
 from mlengine.errors import QueueUnavailable
+from mlengine.jobs.allowed import AllowListedJob
+from mlengine.jobs.worker import make_worker
 from mlengine.stores.job_queue import TRAIN_TASK, WORKER_KEY_SECONDS, JobQueue
 
 
@@ -46,6 +49,31 @@ def test_a_job_that_ended_does_not_count(queue: JobQueue, server: QueueProcess) 
     job = Job.fetch("run-1", connection=Redis.from_url(server.url), serializer="json")
     job.set_status(JobStatus.FAILED)
     assert not queue.has_job("run-1")
+
+
+def test_a_job_in_no_queue_counts_while_whoever_took_it_shows_signs_of_life(
+    queue: JobQueue, server: QueueProcess
+) -> None:
+    queue.enqueue_training("run-1", timeout_seconds=90)
+    client = Redis.from_url(server.url)
+    worker = make_worker(server.url)
+    client.rpop("rq:queue:train")
+    assert not queue.has_job("run-1")
+    job = AllowListedJob.fetch("run-1", connection=worker.connection, serializer="json")
+    execution = prepare_execution(worker, job)
+    assert queue.has_job("run-1")
+    client.hset(execution.key, "last_heartbeat", execution.last_heartbeat.timestamp() - 10)
+    assert not queue.has_job("run-1")
+    client.delete(execution.key)
+    assert not queue.has_job("run-1")
+    worker.connection.close()
+
+
+def test_a_withdrawn_job_is_gone_and_one_that_never_was_is_no_matter(queue: JobQueue) -> None:
+    queue.enqueue_training("run-1", timeout_seconds=90)
+    queue.withdraw("run-1")
+    assert not queue.has_job("run-1")
+    queue.withdraw("run-1")
 
 
 def test_workers_are_counted_while_they_show_signs_of_life(

@@ -8,7 +8,16 @@ import pytest
 from tests.databases import NOW, new_database, opened, url_of
 
 from mlengine.core.progress import Progress
-from mlengine.errors import AuditUnavailable, LeaseLost, RunNotFound, TrainingInProgress
+from mlengine.errors import (
+    AuditUnavailable,
+    IdempotencyKeyReused,
+    LeaseLost,
+    RunNotCancellable,
+    RunNotFound,
+    TrainingInProgress,
+)
+from mlengine.stores.events import EventStore
+from mlengine.stores.run_rows import Claim
 from mlengine.stores.runs import RunStore
 
 LATER = NOW + timedelta(seconds=10)
@@ -21,7 +30,7 @@ from datetime import UTC, datetime
 from mlengine.errors import TrainingInProgress
 from mlengine.stores.database import open_database
 from mlengine.stores.runs import RunStore
-url, run_id = sys.argv[1:]
+url, run_id = sys.argv[1:3]
 runs = RunStore(open_database(url))
 print("ready", flush=True)
 input()
@@ -217,3 +226,121 @@ def test_every_running_run_is_abandoned_whatever_its_lease_and_queued_ones_stay(
     _claim(runs, "two", now=LATER)
     assert runs.abandon_all(now=LATER) == 0
     assert runs.live() == {"two"}
+
+
+def _asked(run_id: str, key: str | None, body: str = "a") -> Claim:
+    return Claim(
+        run_id=run_id,
+        spec="{}",
+        actor="ops",
+        request_id="req",
+        idempotency_key=key,
+        body_hash=body,
+    )
+
+
+def test_every_change_of_a_row_moves_its_sequence_on(runs):
+    assert _claim(runs).sequence == 1
+    runs.start("one", now=LATER, lease_seconds=LEASE)
+    runs.renew("one", now=LATER, lease_seconds=LEASE, log=["a", "b"])
+    runs.renew("one", now=LATER, lease_seconds=LEASE)
+    run = runs.get("one", now=LATER)
+    assert (run.sequence, run.log) == (4, ("a", "b"))
+    runs.finish("one", state="succeeded", now=LATER, result={"equal": True}, log=["c"])
+    run = runs.get("one", now=LATER)
+    assert (run.sequence, run.log, run.result) == (5, ("c",), {"equal": True})
+    assert run.progress == Progress("done", 100.0)
+
+
+def test_a_key_stands_for_its_run_also_after_that_ended(runs):
+    first = runs.admit(_asked("one", "k"), now=NOW)
+    assert runs.admit(_asked("two", "k"), now=NOW) == first
+    with pytest.raises(TrainingInProgress):
+        runs.admit(_asked("three", "other"), now=NOW)
+    runs.finish("one", state="succeeded", now=LATER)
+    assert runs.admit(_asked("four", "k"), now=LATER).run_id == "one"
+    assert runs.admit(_asked("five", "other"), now=LATER).run_id == "five"
+    assert runs.admit(_asked("six", "k"), now=LATER).run_id == "one"
+    with pytest.raises(IdempotencyKeyReused):
+        runs.admit(_asked("seven", "k", body="b"), now=LATER)
+
+
+def test_a_refused_run_frees_its_key(runs):
+    runs.admit(_asked("one", "k"), now=NOW)
+    runs.refuse("one", now=NOW, error="the queue is down")
+    assert runs.get("one", now=NOW).state == "failed"
+    assert runs.admit(_asked("two", "k", body="b"), now=NOW).run_id == "two"
+    runs.start("two", now=NOW, lease_seconds=LEASE)
+    runs.refuse("two", now=NOW, error="too late")
+    assert runs.get("two", now=NOW).state == "running"
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_a_cancelled_run_is_fenced_and_makes_room(runs, started):
+    _claim(runs)
+    if started:
+        runs.start("one", now=LATER, lease_seconds=LEASE)
+    runs.cancel("one", actor="ann", now=LATER)
+    run = runs.get("one", now=LATER)
+    assert (run.state, run.error, run.ended_at) == ("cancelled", "cancelled by ann", LATER)
+    with pytest.raises(LeaseLost):
+        runs.renew("one", now=LATER, lease_seconds=LEASE)
+    assert not runs.is_held("one", now=LATER)
+    runs.cancel("one", actor="bob", now=LATER)
+    assert runs.get("one", now=LATER) == run
+    _claim(runs, "two")
+    (event,) = EventStore(runs.engine).page(None, 9, None).rows
+    assert (event.kind, event.actor) == ("train_cancelled", "ann")
+    assert event.details == {"run_id": "one"}
+
+
+def test_a_run_that_ended_or_publishes_can_not_be_cancelled(runs):
+    with pytest.raises(RunNotFound):
+        runs.cancel("none", actor="ann", now=NOW)
+    _start(runs)
+    sealed = Progress(Progress.PUBLISHING, 99.0)
+    runs.renew("one", now=LATER, lease_seconds=LEASE, progress=sealed)
+    with pytest.raises(RunNotCancellable, match="is publishing"):
+        runs.cancel("one", actor="ann", now=LATER)
+    assert runs.is_held("one", now=LATER)
+    runs.finish("one", state="succeeded", now=LATER, version="v1")
+    with pytest.raises(RunNotCancellable, match="is succeeded"):
+        runs.cancel("one", actor="ann", now=LATER)
+
+
+def test_a_run_whose_lease_expired_is_lost_and_not_cancelled(runs):
+    _start(runs)
+    with pytest.raises(RunNotCancellable, match="is lost"):
+        runs.cancel("one", actor="ann", now=EXPIRED)
+
+
+def test_failed_and_lost_runs_stand_in_the_history(runs):
+    _start(runs)
+    runs.expire(now=EXPIRED)
+    _claim(runs, "two", EXPIRED)
+    runs.finish("two", state="failed", now=EXPIRED, error="why")
+    events = EventStore(runs.engine).page(None, 9, None).rows
+    assert [(event.kind, event.details["run_id"]) for event in events] == [
+        ("train_failed", "two"),
+        ("train_lost", "one"),
+    ]
+    assert events[0].details["reason"] == "why"
+
+
+def test_runs_are_paged_newest_first_and_by_state(runs):
+    for number in range(5):
+        _claim(runs, f"run{number}")
+        state = "failed" if number % 2 else "succeeded"
+        runs.finish(f"run{number}", state=state, now=LATER)
+    page = runs.page(limit=2, cursor=None, state=None, now=LATER)
+    assert [run.run_id for run in page.rows] == ["run4", "run3"]
+    page = runs.page(limit=9, cursor=page.next_cursor, state=None, now=LATER)
+    assert ([run.run_id for run in page.rows], page.next_cursor) == (["run2", "run1", "run0"], None)
+    failed = runs.page(limit=9, cursor=None, state="failed", now=LATER)
+    assert [run.run_id for run in failed.rows] == ["run3", "run1"]
+
+
+def test_an_expired_run_is_listed_as_lost(runs):
+    _start(runs)
+    (run,) = runs.page(limit=9, cursor=None, state="lost", now=EXPIRED).rows
+    assert run.run_id == "one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +16,7 @@ from mlengine.core.comparison import CommonRows, Comparison, Pair
 from mlengine.core.diebold_mariano import DieboldMariano
 from mlengine.core.differing import Differing
 from mlengine.core.drift import FeatureDrift
-from mlengine.core.evaluation import Measure
+from mlengine.core.evaluation import Measure, Verdict
 from mlengine.core.event import Event
 from mlengine.core.page import Page, cursor_after, position_of
 from mlengine.core.prediction import AuditRow, Latency
@@ -77,10 +78,22 @@ class Runs:
         return dataclasses.replace(SPEC, **overrides)  # type: ignore[arg-type]
 
     def request(
-        self, spec: TrainSpec, *, actor: str, request_id: str, run_id: str, now: datetime
+        self,
+        spec: TrainSpec,
+        *,
+        actor: str,
+        request_id: str,
+        run_id: str,
+        now: datetime,
+        idempotency_key: str | None,
+        asked: Mapping[str, object],
     ) -> Run:
         if not self.queue_up:
             raise errors.QueueUnavailable("connection refused")
+        if idempotency_key and self.live and self.live[0].idempotency_key == idempotency_key:
+            if self.live[0].body_hash != str(asked):
+                raise errors.IdempotencyKeyReused
+            return self.live[0]
         if self.live:
             raise errors.TrainingInProgress(self.live[0].run_id)
         self.live.append(
@@ -88,7 +101,9 @@ class Runs:
                 run_id=run_id,
                 seq=1,
                 state="queued",
-                spec=str(spec.to_dict()),
+                spec=json.dumps(spec.to_dict()),
+                idempotency_key=idempotency_key,
+                body_hash=str(asked),
                 actor=actor,
                 request_id=request_id,
                 queued_at=now,
@@ -104,6 +119,52 @@ class Runs:
             if run.run_id == run_id:
                 return run
         raise errors.RunNotFound(run_id)
+
+    def reproduce(
+        self,
+        version: str,
+        *,
+        actor: str,
+        request_id: str,
+        run_id: str,
+        now: datetime,
+        idempotency_key: str | None,  # noqa: ARG002
+    ) -> Run:
+        spec = json.dumps({"version": version})
+        self.live.append(
+            Run(
+                run_id=run_id,
+                seq=1,
+                kind="reproduce",
+                state="queued",
+                spec=spec,
+                actor=actor,
+                request_id=request_id,
+                queued_at=now,
+            )
+        )
+        return self.live[0]
+
+    def page(
+        self,
+        *,
+        limit: int,
+        cursor: str | None,
+        state: str | None,
+        now: datetime,  # noqa: ARG002
+    ) -> Page[Run]:
+        if cursor:
+            position_of(cursor)
+        kept = [run for run in self.live if state in (None, run.state)]
+        return Page(tuple(kept[:limit]), cursor_after(7) if len(kept) > limit else None)
+
+    def cancel(self, run_id: str | None, *, actor: str, now: datetime) -> Run:  # noqa: ARG002
+        if not self.live:
+            raise errors.RunNotFound(run_id) if run_id else errors.NoLiveRun
+        if run_id == "ended":
+            raise errors.RunNotCancellable(run_id, "succeeded")
+        self.live[0] = dataclasses.replace(self.live[0], state="cancelled")
+        return self.live[0]
 
     def workers(self) -> int | None:
         return 1 if self.queue_up else None
@@ -126,7 +187,8 @@ class Models:
                     created_at=DAY,
                     trained_through=DAY,
                     fingerprint="ef" * 32,
-                    metrics={"auc": Measure(0.51, 0.5, "coin_flip")},
+                    metrics={"auc": Measure(0.51, 0.5, "coin_flip", low=0.47, high=0.55)},
+                    verdict=Verdict("no_edge", "auc", 0.51, 0.5, 0.47, 0.55),
                 ),
             ),
         )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 
 import pytest
@@ -16,17 +17,10 @@ from mlengine.config import Settings
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 def test_a_training_is_accepted_and_says_where_to_look(client: FlaskClient, prefix: str) -> None:
     idle = client.get(f"{prefix}/admin/train/status", headers=KEY).get_json()
-    assert idle == {
-        "run_id": None,
-        "state": "idle",
-        "progress": None,
-        "queued_at": None,
-        "started_at": None,
-        "ended_at": None,
-        "version": None,
-        "error": None,
-        "workers": 1,
-    }
+    told = ("kind", "sequence", "progress", "eta_seconds", "queued_at", "started_at", "ended_at")
+    told += ("lease_until", "version", "error", "result", "parameters", "note", "actor")
+    nothing = dict.fromkeys((*told, "run_id", "request_id", "log"))
+    assert idle == {**nothing, "state": "idle", "workers": 1}
     answer = client.post(f"{prefix}/admin/train", headers=KEY)
     run_id = answer.get_json()["run_id"]
     assert answer.status_code == 202
@@ -54,11 +48,19 @@ def test_overrides_change_the_recipe(client: FlaskClient, tiny: TinyEngine) -> N
         "horizon_bars": 10,
         "objective": "return",
         "feature_set": "core",
+        "train_window": 250,
+        "label": "raw",
+        "rounds": 50,
+        "params": {"num_leaves": 15, "lambda_l2": 0.5},
+        "cost_bps": 2.5,
+        "gate_min_dates": 100,
+        "gate_margin": 0.01,
+        "note": "a first look",
     }
     assert client.post("/admin/train", headers=KEY, json=overrides).status_code == 202
     (run,) = tiny.runs.live
     for name, value in (overrides | {"symbols": ["AAPL", "MSFT"], "seed": 42}).items():
-        assert f"'{name}': {value!r}" in run.spec
+        assert json.loads(run.spec)[name] == value
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,17 @@ def test_overrides_change_the_recipe(client: FlaskClient, tiny: TinyEngine) -> N
         ({"activate": "maybe", "refit": "half"}, {"activate", "refit"}),
         ({"feature_set": "nope"}, {"feature_set"}),
         ({"interval": "1h"}, {"interval"}),
+        ({"label": "z", "rounds": 0, "train_window": -1}, {"label", "rounds", "train_window"}),
+        ({"cost_bps": -1.0, "note": ""}, {"cost_bps", "note"}),
+        ({"note": "x" * 1001}, {"note"}),
+        ({"params": {"objective": "l2", "num_leaves": 7}}, {"params.objective"}),
+        ({"params": {"seed": 1, "deterministic": False}}, {"params.seed", "params.deterministic"}),
+        ({"params": {"num_threads": 8, "n_jobs": 8}}, {"params.num_threads", "params.n_jobs"}),
+        ({"params": {"is_unbalance": True}}, {"params.is_unbalance"}),
+        ({"params": {"scale_pos_weight": 2.0}}, {"params.scale_pos_weight"}),
+        ({"params": {"num_leaves": "many"}}, {"params.num_leaves"}),
+        ({"params": [1]}, {"params"}),
+        ({"universe_file": "/etc/passwd"}, {"universe_file"}),
     ],
 )
 def test_overrides_are_checked_at_once(
@@ -92,6 +105,63 @@ def test_a_queue_that_is_down_is_503(
     client = create_app(make_settings(), engine=down).test_client()  # type: ignore[arg-type]
     problem(client.post("/admin/train", headers=KEY), 503, "queue_unavailable")
     assert client.get("/admin/train/status", headers=KEY).get_json()["workers"] is None
+
+
+def test_an_idempotency_key_gets_the_same_answer_for_the_same_body_only(
+    client: FlaskClient,
+) -> None:
+    key = {**KEY, "Idempotency-Key": "nightly-2026-11-25"}
+    first = client.post("/admin/train", headers=key, json={"seed": 1, "folds": 2})
+    again = client.post("/admin/train", headers=key, json={"folds": 2, "seed": 1})
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.get_json() == again.get_json()
+    assert first.headers["Location"] == again.headers["Location"]
+    other = client.post("/admin/train", headers=key, json={"seed": 2})
+    assert set(problem(other, 422, "invalid_request")["errors"]) == {"Idempotency-Key"}
+    problem(client.post("/admin/train", headers=KEY), 409, "training_in_progress")
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 201, "caf\xe9"])
+def test_a_key_that_is_none_is_refused(client: FlaskClient, tiny: TinyEngine, key: str) -> None:
+    answer = client.post("/admin/train", headers={**KEY, "Idempotency-Key": key})
+    assert set(problem(answer, 422, "invalid_request")["errors"]) == {"Idempotency-Key"}
+    assert not tiny.runs.live
+
+
+def test_runs_are_listed_by_state_with_a_cursor(client: FlaskClient) -> None:
+    assert client.get("/admin/train/runs", headers=KEY).get_json() == {
+        "runs": [],
+        "next_cursor": None,
+    }
+    client.post("/admin/train", headers=KEY, json={"note": "weekly"})
+    (run,) = client.get("/admin/train/runs?state=queued&limit=1", headers=KEY).get_json()["runs"]
+    assert (run["state"], run["note"], run["parameters"]["note"]) == ("queued", "weekly", "weekly")
+    assert run["sequence"] == 1
+    assert "log" not in run
+    assert client.get("/admin/train/runs?state=lost", headers=KEY).get_json()["runs"] == []
+    for asked in ("state=idle", "limit=0", "limit=x", "cursor=!", "cursor=AAAA"):
+        problem(client.get(f"/admin/train/runs?{asked}", headers=KEY), 422, "invalid_request")
+
+
+def test_the_live_run_is_cancelled_and_an_ended_one_is_not(client: FlaskClient) -> None:
+    problem(client.post("/admin/train/cancel", headers=KEY), 404, "run_not_found")
+    missing = client.post("/admin/train/cancel", headers=KEY, json={"run_id": "nope"})
+    problem(missing, 404, "run_not_found")
+    run_id = client.post("/admin/train", headers=KEY).get_json()["run_id"]
+    ended = client.post("/admin/train/cancel", headers=KEY, json={"run_id": "ended"})
+    assert problem(ended, 409, "run_not_cancellable")["run_id"] == "ended"
+    answer = client.post("/admin/train/cancel", headers=KEY).get_json()
+    assert answer == {"run_id": run_id, "state": "cancelled", "actor": "admin"}
+
+
+def test_a_reproduction_is_a_run_of_its_own_kind(client: FlaskClient) -> None:
+    answer = client.post("/admin/models/v2/reproduce", headers=KEY)
+    assert answer.status_code == 202
+    status = client.get(answer.headers["Location"], headers=KEY).get_json()
+    assert (status["kind"], status["parameters"]) == ("reproduce", {"version": "v2"})
+    for version in ("v9", "latest"):
+        answer = client.post(f"/admin/models/{version}/reproduce", headers=KEY)
+        problem(answer, 404, "model_not_found")
 
 
 def test_an_unknown_run_is_404_and_a_malformed_one_422(client: FlaskClient) -> None:
@@ -144,6 +214,8 @@ def test_clearing_the_audit_says_how_many(client: FlaskClient, tiny: TinyEngine)
         ("POST", "/admin/reload"),
         ("POST", "/admin/activate/v2"),
         ("POST", "/admin/train"),
+        ("POST", "/admin/train/cancel"),
+        ("POST", "/admin/models/v2/reproduce"),
         ("DELETE", "/admin/audit/clear"),
     ],
 )

@@ -47,12 +47,29 @@ def test_the_list_has_the_fields_of_the_contract(client: FlaskClient) -> None:
         "status": "corrupt",
         "fingerprint": None,
         "metrics": None,
+        "verdict": None,
         "is_active": False,
         "pinned": False,
     }
     assert sorted(active) == sorted(corrupt)
     assert active["created_at"] == "2024-05-31T00:00:00Z"
-    assert active["metrics"]["auc"]["baseline"] == 0.5
+    assert active["metrics"]["auc"] == {
+        "value": 0.51,
+        "low": 0.47,
+        "high": 0.55,
+        "baseline": 0.5,
+        "baseline_kind": "coin_flip",
+        "other_baselines": {},
+        "reason": None,
+    }
+    assert active["verdict"] == {
+        "verdict": "no_edge",
+        "metric": "auc",
+        "value": 0.51,
+        "null": 0.5,
+        "low": 0.47,
+        "high": 0.55,
+    }
 
 
 def test_a_model_is_its_manifest_with_is_active(client: FlaskClient) -> None:

@@ -20,6 +20,7 @@ PREDICTION_FIELDS = [
     "objective",
     "probability_up",
     "expected_return",
+    "expected_score",
     "prediction",
     "confidence",
     "model_version",

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from flask import Flask
 
+from mlengine.cli import registry, train_runs
 from mlengine.cli.audit import audit
 from mlengine.cli.bars import bars
 from mlengine.cli.database import db
+from mlengine.cli.dataset import dataset
 from mlengine.cli.features import features
 from mlengine.cli.models import reload_model
 from mlengine.cli.monitor import monitor
 from mlengine.cli.predict import predict
-from mlengine.cli.registry import models
+from mlengine.cli.provenance import models
 from mlengine.cli.train import train
 
-COMMANDS = (audit, bars, db, features, models, monitor, predict, reload_model, train)
+COMMANDS = (audit, bars, dataset, db, features, models, monitor, predict, reload_model, train)
 
 
 def init_app(app: Flask) -> None:
     """Hang every command on the app."""
+    for below in train_runs.COMMANDS:
+        train.add_command(below)
+    for below in registry.COMMANDS:
+        models.add_command(below)
     for command in COMMANDS:
         app.cli.add_command(command)

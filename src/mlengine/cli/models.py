@@ -7,6 +7,7 @@ from flask.cli import AppGroup
 
 from mlengine.cli import shell
 from mlengine.cli.comparison import print_comparison
+from mlengine.core.evaluation import Measure, SignRule
 from mlengine.core.manifest import Manifest
 
 models = AppGroup("models", help="List, show, verify and activate model versions.")
@@ -44,8 +45,11 @@ def show(version: str, json_: bool) -> None:
     shell.print_table(["what", "value"], _facts(manifest, is_active))
     click.echo()
     shell.print_table(
-        ["metric on the holdout", "value", "baseline", "which"],
-        [[name, m.value, m.baseline, m.baseline_kind] for name, m in manifest.metrics.items()],
+        ["metric on the holdout", "value", "low", "high", "baseline", "which", "reason"],
+        [
+            [name, m.value, m.low, m.high, m.baseline, m.baseline_kind, m.reason]
+            for name, m in _measures(manifest).items()
+        ],
     )
 
 
@@ -100,9 +104,30 @@ def reload_model(json_: bool) -> None:
     )
 
 
+def _per_bar(rule: SignRule) -> str:
+    """Means a bar, in basis points."""
+    if rule.net_return is None or rule.buy_and_hold is None:
+        return "-"
+    net, held = 1e4 * rule.net_return, 1e4 * rule.buy_and_hold
+    return f"{net:+.2f} bp a bar after costs, buy and hold {held:+.2f}"
+
+
+def _measures(manifest: Manifest) -> dict[str, Measure]:
+    """The metrics and, where forecasts are probabilities, how well these are calibrated."""
+    calibration = manifest.calibration
+    if calibration is None:
+        return dict(manifest.metrics)
+    slope, intercept = calibration.slope, calibration.intercept
+    return {
+        **manifest.metrics,
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+    }
+
+
 def _facts(manifest: Manifest, is_active: bool) -> list[list[object]]:
     """What a person asks first."""
-    data = manifest.data
+    data, verdict = manifest.data, manifest.verdict
     return [
         ["version", manifest.version],
         ["active", is_active],
@@ -117,6 +142,9 @@ def _facts(manifest: Manifest, is_active: bool) -> list[list[object]]:
         ],
         ["trained through", manifest.trained_through],
         ["trees", manifest.best_iteration],
+        ["verdict", f"{verdict.verdict} by {verdict.metric}"],
+        ["holdout reused by", f"{manifest.holdout_reused_by} earlier versions"],
+        ["sign rule", _per_bar(manifest.sign_rule)],
         ["gate", manifest.gate.reason],
         ["fingerprint", manifest.fingerprint],
         ["remarks", "; ".join(manifest.remarks) or None],

@@ -34,11 +34,16 @@ def predict(
         shell.print_json(answer)
         return
     shell.print_table(
-        ["symbol", "bar", "prediction", "probability up", "expected return", "base rate"]
+        ["symbol", "bar", "prediction", "probability up", "expected return", "score", "base rate"]
         + ["model", "in sample", "stale"],
         [
             [answer.symbol, answer.bar_timestamp, answer.prediction, answer.probability_up]
-            + [answer.expected_return, answer.base_rate, answer.model_version]
+            + [
+                answer.expected_return,
+                answer.expected_score,
+                answer.base_rate,
+                answer.model_version,
+            ]
             + [answer.in_sample, answer.stale]
         ],
     )

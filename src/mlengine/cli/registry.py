@@ -5,14 +5,11 @@ from __future__ import annotations
 import click
 
 from mlengine.cli import shell
-from mlengine.cli.models import models
 from mlengine.core.retention import Fate
 from mlengine.services.registry import Inspection
 
-__all__ = ["models"]
 
-
-@models.command("verify")
+@click.command("verify")
 @click.argument("version", required=False)
 @shell.as_json
 @shell.command
@@ -30,7 +27,7 @@ def verify(version: str | None, json_: bool) -> None:
         raise SystemExit(1)
 
 
-@models.command("prune")
+@click.command("prune")
 @click.option("--keep", required=True, type=click.IntRange(min=1), help="How many newest stay.")
 @click.option("--force", is_flag=True, help="Also remove what audited predictions refer to.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
@@ -50,7 +47,7 @@ def prune(keep: int, force: bool, dry_run: bool, json_: bool) -> None:
     )
 
 
-@models.command("pin")
+@click.command("pin")
 @click.argument("version")
 @click.option("--reason", default="by hand", show_default=True)
 @shell.as_json
@@ -61,7 +58,7 @@ def pin(version: str, reason: str, json_: bool) -> None:
     _done({"version": version, "pinned": True}, f"{version} is pinned", json_)
 
 
-@models.command("unpin")
+@click.command("unpin")
 @click.argument("version")
 @shell.as_json
 @shell.command
@@ -90,3 +87,6 @@ def _print(found: Inspection) -> None:
         click.echo("half-written folders were not looked at: the runs can't be read")
     for run_id in found.orphans or ():
         click.echo(f"run {run_id} left a half-written folder; the worker clears it away")
+
+
+COMMANDS = (verify, prune, pin, unpin)

@@ -24,6 +24,7 @@ from mlengine.errors import (
     AuditUnavailable,
     MlengineError,
     ModelNotFound,
+    NoLiveRun,
     PredictionNotFound,
     QueueUnavailable,
     RunNotFound,
@@ -36,7 +37,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _DATE_LENGTH = len("2013-02-01")
-_NOT_FOUND = (ModelNotFound, PredictionNotFound, RunNotFound, UnknownSymbol)
+_NOT_FOUND = (ModelNotFound, NoLiveRun, PredictionNotFound, RunNotFound, UnknownSymbol)
 _OUT_OF_REACH = (AuditUnavailable, QueueUnavailable, UpstreamUnavailable)
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")

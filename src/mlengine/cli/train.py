@@ -1,4 +1,4 @@
-"""`flask train`: ask for a training, and watch it."""
+"""`flask train`: ask for a training, and watch it; `train_runs.py` has what hangs below it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,22 @@ from mlengine.services.runs import RunService
 _POLL_SECONDS = 0.3
 
 
-@click.command("train")
+@click.group("train", invoke_without_command=True)
 @click.option("--wait", is_flag=True, help="Show the progress until the run ends.")
 @click.option("--first", is_flag=True, help="Do nothing where a model is active; join a live run.")
 @shell.as_json
-@shell.command
-def train(wait: bool, first: bool, json_: bool) -> None:
-    """Ask the queue for a training with the configured recipe.
+@click.pass_context
+def train(context: click.Context, wait: bool, first: bool, json_: bool) -> None:
+    """Ask the queue for a training with the configured recipe, or see the commands below.
 
     Exits with 1 when a run that was waited for did not succeed, with 4 when one is under way.
     """
+    if context.invoked_subcommand is None:
+        _ask(wait, first, json_)
+
+
+@shell.command
+def _ask(wait: bool, first: bool, json_: bool) -> None:
     engine = shell.engine()
     if first and engine.models.active_version():
         click.echo("a model is active already")
@@ -38,7 +44,7 @@ def train(wait: bool, first: bool, json_: bool) -> None:
     if json_:
         shell.print_json(run)
     else:
-        click.echo(_last_words(run))
+        click.echo(last_words(run))
     if wait and run.state != "succeeded":
         raise SystemExit(1)
 
@@ -69,7 +75,7 @@ def _watch(runs: RunService, run: Run, *, quiet: bool) -> Run:
     return run
 
 
-def _last_words(run: Run) -> str:
+def last_words(run: Run) -> str:
     if run.state == "succeeded":
         return f"run {run.run_id} succeeded: {run.version}"
     if run.live:

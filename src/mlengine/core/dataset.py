@@ -9,7 +9,10 @@ import polars as pl
 
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.features import FeatureSet, compute
-from mlengine.core.labels import label_rows, target
+from mlengine.core.labels import label_rows, standardised, target
+
+_KEYS = ["symbol", "timestamp"]
+_ROW = "row number"
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,18 @@ class Dataset:
     frame: pl.DataFrame
     feature_names: tuple[str, ...]
 
-    def matrix(self) -> Floats:
-        """Features as (rows, features) float64, nulls as NaN."""
-        features = self.frame.select(pl.col(self.feature_names).fill_null(float("nan")))
-        return np.ascontiguousarray(features.to_numpy(), dtype=np.float64)
+    def features(self, rows: Rows) -> pl.DataFrame:
+        """The features of some rows, ascending; rows without a gap are not copied."""
+        features = self.frame.select(self.feature_names)
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+            return features.slice(int(rows[0]), len(rows))
+        return features[rows]
+
+    def matrix(self, rows: Rows | None = None) -> Floats:
+        """Features of all rows, or of some, as (rows, features) float64, nulls as NaN."""
+        wanted = self.frame.select(self.feature_names) if rows is None else self.features(rows)
+        filled = wanted.with_columns(pl.all().fill_null(float("nan")))
+        return np.ascontiguousarray(filled.to_numpy(), dtype=np.float64)
 
     def column(self, name: str) -> Floats:
         """A Float64 column, nulls as NaN."""
@@ -44,26 +55,48 @@ def build(
     horizon_bars: int,
     delay_bars: int = 0,
     objective: str,
+    label: str = "raw",
+    members: pl.DataFrame | None = None,
 ) -> Dataset:
     """Join the features of `bars` with their labels.
 
     A row without a label, or without a full feature window (all features null), is left out;
-    a single undefined feature stays null.
+    a single undefined feature stays null. `label` is `raw`, or `cs_zscore` for the z-score among
+    the symbols of the date (see `labels.standardised`). `members` (symbol, from, to: dates, both
+    included, a null `to` is open) leaves only rows whose date is within; features and labels use
+    every bar all the same.
     """
     names = feature_set.names
-    complete = pl.any_horizontal(pl.col(names).is_not_null())
-    frame = (
-        compute(bars, feature_set)
-        .filter(complete)
-        .join(_last_returns(bars), on=["symbol", "timestamp"])
-        .join(
-            label_rows(bars, horizon_bars=horizon_bars, delay_bars=delay_bars),
-            on=["symbol", "timestamp"],
-        )
+    made = compute(bars, feature_set)
+    told = _last_returns(bars).join(
+        label_rows(bars, horizon_bars=horizon_bars, delay_bars=delay_bars), on=_KEYS
+    )
+    told = told if members is None else within(told, members)
+    told = (
+        told.join(_complete(made, names), on=_KEYS)
         .with_columns(target(objective).alias("label"))
         .sort("timestamp", "symbol")
     )
-    return Dataset(frame, names)
+    told = standardised(told) if label == "cs_zscore" else told
+    # Column by column: the features of all rows are never held twice.
+    features = [made.drop_in_place(name).gather(told[_ROW]) for name in names]
+    return Dataset(told.drop(_ROW).with_columns(features), names)
+
+
+def _complete(made: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+    """The keys and numbers of the rows with a full feature window."""
+    complete = pl.any_horizontal(pl.col(names).is_not_null())
+    rows = made.select(*_KEYS, complete.alias("complete")).with_row_index(_ROW)
+    return rows.filter("complete").drop("complete")
+
+
+def within(rows: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose symbol is a member on the date (UTC) of their timestamp."""
+    date = pl.col("timestamp").dt.date()
+    still = pl.col("to").is_null() | (date <= pl.col("to"))
+    stays = rows.select(_KEYS).join(members, on="symbol")
+    counted = stays.filter((date >= pl.col("from")) & still).select(_KEYS)
+    return rows.join(counted, on=_KEYS, how="semi", maintain_order="left")
 
 
 def _last_returns(bars: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 class Measure:
     """One metric of the model and, on the same rows, of its baselines; null if not defined.
 
-    `low` and `high` are its interval, `reason` says why `value` is null.
+    `low` and `high` are its interval; `reason` says why `value`, or only the interval, is null.
     """
 
     value: float | None
@@ -27,7 +27,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """The rows whose forecast lies in [low, high), the last bin's high included."""
+    """The rows whose forecast lies in [low, high), the last bin's high included.
+
+    Bins lie between the deciles of the forecasts; where these are equal a bin is empty.
+    """
 
     low: float
     high: float
@@ -48,6 +51,8 @@ class Calibration:
 @dataclass(frozen=True)
 class SignRule:
     """Holding the sign of each forecast with 1/h of the capital a bar; shown, never judged.
+
+    `bars` counts dates; `net_low` and `net_high` are the interval of `net_return`.
 
     Returns and turnover are means a bar of an equal weight a symbol; `buy_and_hold` is the return
     a bar of holding every symbol throughout on the same dates, without costs.

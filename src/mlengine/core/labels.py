@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from mlengine.core.train_params import FEWEST_SYMBOLS
+
 
 def label_rows(bars: pl.DataFrame, *, horizon_bars: int, delay_bars: int = 0) -> pl.DataFrame:
     """One row a bar whose label is known, sorted by (symbol, timestamp).
@@ -31,3 +33,20 @@ def target(objective: str) -> pl.Expr:
     if objective == "direction":
         return (forward_return > 0.0).cast(pl.Float64)
     return forward_return
+
+
+def standardised(rows: pl.DataFrame) -> pl.DataFrame:
+    """`label` becomes its z-score among the symbols of its date (Qlib's CSZScoreNorm, ddof = 1).
+
+    Dates with fewer than 10 symbols, or with one label for all, are left out. Each label so rests
+    on the closes of all of them: `label_ends` becomes the latest of the date.
+    """
+    label, date = pl.col("label"), "timestamp"
+    spread = label.std(ddof=1)
+    # The deviation of equal numbers is not always exactly zero.
+    differ = label.max() > label.min()
+    usable = (pl.len() >= FEWEST_SYMBOLS) & differ & (spread > 0.0)
+    return rows.filter(usable.over(date)).with_columns(
+        ((label - label.mean()) / spread).over(date).alias("label"),
+        pl.col("label_ends").max().over(date),
+    )

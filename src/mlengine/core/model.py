@@ -11,9 +11,7 @@ import numpy as np
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
-from mlengine.errors import TrainingFailed
-
-Params = Mapping[str, int | float | str | bool]
+from mlengine.core.binning import Binned, Params, Sample, refusals
 
 # Small, damped trees: a few thousand daily rows hold little signal and much noise.
 DEFAULT_PARAMS: Params = {
@@ -41,7 +39,7 @@ class Recipe:
     params: Params = field(default_factory=lambda: DEFAULT_PARAMS)
 
     def lightgbm_params(self) -> dict[str, int | float | str | bool]:
-        """Row-wise histograms and `deterministic` give the same trees on any thread count."""
+        """Column-wise histograms and `deterministic` give the same trees on any thread count."""
         return {
             **self.params,
             "objective": _OBJECTIVES[self.objective],
@@ -50,7 +48,10 @@ class Recipe:
             "seed": self.seed,
             "num_threads": self.num_threads,
             "deterministic": True,
-            "force_row_wise": True,
+            # One thread adds up a feature's histogram, in the order of the rows.
+            "force_col_wise": True,
+            # A feature too rare to split on in the oldest fold may be worth it in later ones.
+            "feature_pre_filter": False,
             "verbosity": -1,
         }
 
@@ -65,14 +66,6 @@ class Fitted:
     importances: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Sample:
-    """`features` (rows, names) float64 with NaN where undefined, `labels` (rows,)."""
-
-    features: Floats
-    labels: Floats
-
-
 def fit(
     recipe: Recipe,
     *,
@@ -81,28 +74,36 @@ def fit(
     stop: Sample | None,
     on_iteration: Callable[[int], None] | None = None,
 ) -> Fitted:
-    """Fit on `train`; `stop` ends it early, without it all `rounds` are used.
+    """Fit on `train`, in bins of its own; `stop` ends it early, without it all `rounds` are used.
+
+    See `grow`, which needs the samples no more.
+    """
+    binned = Binned.of(recipe.lightgbm_params(), names=names, train=train, stop=stop)
+    return grow(recipe, binned, on_iteration=on_iteration)
+
+
+def grow(
+    recipe: Recipe, rows: Binned, *, on_iteration: Callable[[int], None] | None = None
+) -> Fitted:
+    """The trees of `recipe` on binned rows.
 
     `on_iteration` gets the round, from 1; what it raises ends the fit. Raises TrainingFailed
     when LightGBM refuses the data.
     """
-    # LightGBM adds to the parameters that it is given.
-    params = recipe.lightgbm_params()
-    try:
-        data = lgb.Dataset(train.features, train.labels, feature_name=list(names), params=params)
-        against = [data.create_valid(stop.features, stop.labels)] if stop else None
-        callbacks = _callbacks(recipe, early=stop is not None, on_iteration=on_iteration)
+    with refusals():
         booster = lgb.train(
-            params,
-            data,
+            recipe.lightgbm_params(),
+            rows.train,
             recipe.rounds,
-            valid_sets=against,
+            valid_sets=[rows.stop] if rows.stop else None,
             feval=_loss(recipe.objective),
-            callbacks=callbacks,
+            callbacks=_callbacks(recipe, early=rows.stop is not None, on_iteration=on_iteration),
         )
-    except lgb.basic.LightGBMError as refusal:
-        raise TrainingFailed("LightGBM refused the parameters or the training rows") from refusal
-    best = booster.best_iteration if stop else booster.current_iteration()
+    best = booster.best_iteration if rows.stop else booster.current_iteration()
+    return _fitted(booster, best, rows.names)
+
+
+def _fitted(booster: lgb.Booster, best: int, names: tuple[str, ...]) -> Fitted:
     text = booster.model_to_string(num_iteration=best)
     gains = booster.feature_importance("gain", iteration=best)
     importances = {name: float(gain) for name, gain in zip(names, gains, strict=True)}

@@ -53,6 +53,7 @@ class Outcome:
     expected_return: float | None
     prediction: str
     confidence: float | None
+    expected_score: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,7 @@ class Prediction:
     stale: bool
     degraded: bool
     latency_ms: Latency
+    expected_score: float | None = None
     contributions: tuple[Contribution, ...] | None = None
 
 
@@ -134,19 +136,23 @@ class AuditRow:
     base_rate: float | None
     stale: bool | None
     degraded: bool | None
+    expected_score: float | None = None
 
     @property
     def score(self) -> float | None:
         """The model's number, whichever its objective."""
-        return self.expected_return if self.probability_up is None else self.probability_up
+        said = (self.probability_up, self.expected_return, self.expected_score)
+        return next((number for number in said if number is not None), None)
 
 
-def interpret(raw: float, objective: str) -> Outcome:
+def interpret(raw: float, objective: str, label: str = "raw") -> Outcome:
     """What the model's raw output says.
 
     `direction`: `raw` is the probability of a rise; up from 0.5 on, and `confidence` =
     |2p - 1| is a distance from a coin flip, not a chance of being right. `return`: `raw` is a
-    simple return over the horizon; up when it is above zero, and there is no confidence.
+    simple return over the horizon; up when it is above zero, and there is no confidence. With the
+    label `cs_zscore` it is no return but a score among the symbols of the date: `expected_score`,
+    up when the symbol is to do better than their mean.
     A negative zero becomes zero. Raises ValueError on a number that is not finite, on a
     probability outside [0, 1] and on an unknown objective.
     """
@@ -154,7 +160,10 @@ def interpret(raw: float, objective: str) -> Outcome:
         raise ValueError(f"a score of {raw} means nothing")
     score = raw + 0.0
     if objective == "return":
-        return Outcome(None, score, "up" if score > 0.0 else "down", None)
+        said = "up" if score > 0.0 else "down"
+        if label == "cs_zscore":
+            return Outcome(None, None, said, None, expected_score=score)
+        return Outcome(None, score, said, None)
     if objective != "direction":
         raise ValueError(f"there is no objective {objective!r}")
     if not 0.0 <= score <= 1.0:

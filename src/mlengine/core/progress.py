@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 # (stage, percent at which it begins); the last one ends at 100.
 STAGES = {"bars": 0.0, "features": 10.0, "folds": 15.0, "fit": 75.0, "publish": 95.0}
@@ -13,7 +14,12 @@ _ITERATIONS_A_REPORT = 10
 
 @dataclass(frozen=True)
 class Progress:
-    """One report; `fold` counts from 1, `iteration` is the boosting round of the current fit."""
+    """One report; `fold` counts from 1, `iteration` is the boosting round of the current fit.
+
+    At the stage PUBLISHING the run is past its last point of return.
+    """
+
+    PUBLISHING: ClassVar[str] = "publishing"
 
     stage: str
     percent: float

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from mlengine.core.progress import Progress
 
 LIVE_STATES = ("queued", "running")
 ENDED_STATES = ("succeeded", "failed", "cancelled", "lost")
+STATES = (*LIVE_STATES, *ENDED_STATES)
+# Until the folds are under way, the bars decide how fast it goes, and say nothing of the fits.
+_FORESEEABLE_PERCENT = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,3 +53,30 @@ class Run:
     def overdue(self, now: datetime) -> bool:
         """Whether it runs on a lease that has expired by `now`."""
         return self.state == "running" and self.lease_until is not None and self.lease_until <= now
+
+    def eta_seconds(self, now: datetime) -> float | None:
+        """Seconds until it ends if it goes on as it went; None before 20 % and outside of running.
+
+        Percents are weights of stages, so this is a rough guess that gets better.
+        """
+        if self.state != "running" or self.started_at is None or self.progress is None:
+            return None
+        percent = self.progress.percent
+        if percent < _FORESEEABLE_PERCENT:
+            return None
+        elapsed = max((now - self.started_at).total_seconds(), 0.0)
+        return round(elapsed * (100.0 - percent) / percent, 1)
+
+    def parameters(self) -> dict[str, object]:
+        """What it was asked to do."""
+        spec: dict[str, object] = json.loads(self.spec)
+        return spec
+
+    def view(self, now: datetime) -> dict[str, object]:
+        """Every field that is shown of it, with what is reckoned from them at `now`."""
+        shown = {each.name: getattr(self, each.name) for each in fields(self)}
+        parameters = self.parameters()
+        reckoned = {"eta_seconds": self.eta_seconds(now), "note": parameters.get("note")}
+        hidden = ("spec", "seq", "idempotency_key", "body_hash")
+        kept = {name: value for name, value in shown.items() if name not in hidden}
+        return {**kept, **reckoned, "parameters": parameters}

@@ -2,7 +2,8 @@
 
 At each boundary the training side loses every row whose label ends after the first feature bar
 beyond it, by that row's own timestamps: a halted symbol's label ends later than its neighbours'.
-An embargo of n bars moves that limit n dates back.
+An embargo of n bars moves that limit n dates back. A window of n dates lets the training side
+begin n dates before the boundary (rolling), 0 lets it begin with the first (expanding).
 """
 
 from __future__ import annotations
@@ -37,20 +38,23 @@ class Split:
 
     train: Rows
     test: Rows
-    purged: int
+    purged: Rows
 
 
-def holdout_split(times: RowTimes, *, test_share: float, embargo_bars: int = 0) -> Split:
+def holdout_split(
+    times: RowTimes, *, test_share: float, embargo_bars: int = 0, window_dates: int = 0
+) -> Split:
     """The newest `test_share` of the dates against all before; raises TrainingFailed."""
     dates = times.dates(times.rows)
     held = max(1, int(len(dates) * test_share + 0.5))
-    return _cut(times, times.rows, dates, len(dates) - held, len(dates), embargo_bars)
+    first = len(dates) - held
+    return _cut(times, times.rows, dates, first, len(dates), embargo_bars, window_dates)
 
 
 def walk_forward(
-    times: RowTimes, rows: Rows, *, folds: int, embargo_bars: int = 0
+    times: RowTimes, rows: Rows, *, folds: int, embargo_bars: int = 0, window_dates: int = 0
 ) -> tuple[Split, ...]:
-    """`folds` successive test blocks of equally many dates, each against all rows before it.
+    """`folds` successive test blocks of equally many dates, each against the rows before it.
 
     The dates of `rows` are cut into folds + 1 blocks; the oldest one also takes the remainder
     and is never tested. Raises TrainingFailed when there are too few dates.
@@ -58,32 +62,49 @@ def walk_forward(
     dates = times.dates(rows)
     block = len(dates) // (folds + 1)
     starts = [len(dates) - block * (folds - fold) for fold in range(folds)]
-    return tuple(_cut(times, rows, dates, at, at + block, embargo_bars) for at in starts)
+    return tuple(
+        _cut(times, rows, dates, at, at + block, embargo_bars, window_dates) for at in starts
+    )
 
 
 def stopping_tail(times: RowTimes, rows: Rows, *, share: float = 0.15) -> Split:
     """The newest `share` of the dates of `rows`, for early stopping, against all before."""
     dates = times.dates(rows)
     tail = max(1, int(len(dates) * share + 0.5))
-    return _cut(times, rows, dates, len(dates) - tail, len(dates), 0)
+    return _cut(times, rows, dates, len(dates) - tail, len(dates), 0, 0)
+
+
+def newest(times: RowTimes, *, window_dates: int) -> Rows:
+    """The rows of the newest `window_dates` dates, all rows for 0."""
+    dates = times.dates(times.rows)
+    oldest = dates[-min(window_dates or len(dates), len(dates))]
+    return np.flatnonzero(times.timestamps >= oldest)
 
 
 def _cut(
-    times: RowTimes, rows: Rows, dates: Rows, first: int, beyond: int, embargo_bars: int
+    times: RowTimes,
+    rows: Rows,
+    dates: Rows,
+    first: int,
+    beyond: int,
+    embargo_bars: int,
+    window_dates: int,
 ) -> Split:
     """Test on dates[first:beyond], train on rows whose labels end by dates[first - embargo]."""
     if first - embargo_bars < 1 or beyond <= first:
         raise TrainingFailed(_TOO_FEW.format(dates=len(dates), embargo=embargo_bars))
     timestamps = times.timestamps[rows]
+    oldest = dates[max(0, first - window_dates)] if window_dates else dates[0]
     tested = (timestamps >= dates[first]) & (timestamps <= dates[beyond - 1])
-    before = rows[timestamps < dates[first]]
-    train = before[times.label_ends[before] <= dates[first - embargo_bars]]
-    if not len(train):
+    before = rows[(timestamps >= oldest) & (timestamps < dates[first])]
+    known = times.label_ends[before] <= dates[first - embargo_bars]
+    if not known.any():
         raise TrainingFailed(_TOO_FEW.format(dates=len(dates), embargo=embargo_bars))
-    return Split(train, rows[tested], purged=len(before) - len(train))
+    return Split(before[known], rows[tested], before[~known])
 
 
 _TOO_FEW = (
     "too little history: {dates} dates with labels leave no training rows before a test part "
-    "after purge and an embargo of {embargo} bars; ask for more bars, fewer folds or less embargo"
+    "after purge and an embargo of {embargo} bars; ask for more bars, fewer folds, "
+    "a longer window or less embargo"
 )

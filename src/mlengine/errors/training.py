@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from mlengine.errors.asking import InvalidRequest
 from mlengine.errors.base import MlengineError, Sentence
 
 
@@ -24,6 +25,32 @@ class RunNotFound(MlengineError):
 
     def __str__(self) -> str:
         return f"there is no run {self.run_id[:64]!r}"
+
+
+class NoLiveRun(MlengineError):
+    code: ClassVar[str] = "run_not_found"
+
+    def __str__(self) -> str:
+        return "no run is queued or running"
+
+
+@dataclass(eq=False)
+class RunNotCancellable(MlengineError):
+    """`state` is how it ended, or `publishing` while its version is being made visible."""
+
+    code: ClassVar[str] = "run_not_cancellable"
+    run_id: str
+    state: str
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} is {self.state} and can't be cancelled"
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The key of a request that had another body."""
+
+    def __init__(self) -> None:
+        super().__init__({"Idempotency-Key": ["came with another body before"]})
 
 
 class TrainingFailed(Sentence):

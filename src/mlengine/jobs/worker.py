@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -19,22 +20,41 @@ from redis.exceptions import TimeoutError as QueueSilent
 from rq import Queue, SpawnWorker
 from rq.executions import Execution
 from rq.job import Job
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
+from rq.worker_registration import register
 
 from mlengine import bootstrap, config, logs
 from mlengine.bootstrap import Control
 from mlengine.config import Settings
-from mlengine.errors import MlengineError, QueueUnavailable
+from mlengine.errors import MlengineError, QueueUnavailable, TrainingFailed
 from mlengine.jobs.allowed import AllowListedJob
+from mlengine.jobs.clock import Clock
+from mlengine.services.runs import DIED
 from mlengine.stores import versions
 from mlengine.stores.job_queue import QUEUE_NAME, SERIALIZER, WORKER_KEY_SECONDS, connect
 from mlengine.stores.queue_server import resolve_url
 
 log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_SWEEPS = 10
-_SECONDS_BETWEEN_HEARTBEATS = 5
+_SECONDS_BETWEEN_HEARTBEATS = 2
+# For the training's own handling of its timeout, which needs Python to get a word in.
+_SECONDS_OF_GRACE = 2
 # RQ waits for a job for worker_ttl - 15 seconds, then sweeps.
 _WORKER_TTL_SECONDS = _SECONDS_BETWEEN_SWEEPS + 15
 _SOCKET_TIMEOUT_SECONDS = _WORKER_TTL_SECONDS
+
+
+def timed_out(seconds: float) -> str:
+    return f"it took longer than the {seconds:g} s of TRAIN_TIMEOUT_SECONDS"
+
+
+class TrainingTimeout(UnixSignalDeathPenalty):
+    """RQ's alarm; a run that takes too long ends with a reason for its owner."""
+
+    def handle_death_penalty(self, signum: int, frame: object) -> None:
+        if self._exception is JobTimeoutException:
+            raise TrainingFailed(timed_out(self._timeout))
+        super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call]
 
 
 class TrainWorker(SpawnWorker):
@@ -42,21 +62,33 @@ class TrainWorker(SpawnWorker):
 
     job_class = AllowListedJob
     max_connection_wait_time = 5.0
+    death_penalty_class = TrainingTimeout
     upkeep: Upkeep | None = None
-    _died: str | None = None
+    _ended = _died = False
+    _how = DIED
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        super().execute_job(job, queue)
-        if self.upkeep is not None:
-            self.upkeep.settle(job.id, died=self._died == job.id)
+        """As RQ's; the run ends with its horse, also where the queue is gone by then."""
+        self._ended = self._died = False
+        self._how = DIED
+        try:
+            super().execute_job(job, queue)
+        finally:
+            if self._ended and self.upkeep is not None:
+                self.upkeep.settle(job.id, died=self._died, how=self._how)
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        pid, status, usage = super().wait_for_horse()
+        self._ended, self._died = True, status != os.EX_OK
+        return pid, status, usage
 
     def heartbeat(self, _timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """As RQ's, but renewed to one age: by it `JobQueue.workers` knows who is alive."""
-        super().heartbeat(WORKER_KEY_SECONDS, pipeline)
+        """As RQ's, but renewed to one age: by it `JobQueue.workers` knows who is alive.
 
-    def handle_work_horse_killed(self, job: Job, *_: object) -> None:
-        """Called when the horse ended and could not say why; RQ logs the signal itself."""
-        self._died = job.id
+        A queue server that was emptied gets to know the worker again.
+        """
+        super().heartbeat(WORKER_KEY_SECONDS, pipeline)
+        register(self, pipeline)
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """One line in the log: a failure that was foreseen needs no traceback."""
@@ -82,11 +114,26 @@ class TrainWorker(SpawnWorker):
             self.upkeep.sweep()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """A queue server that restarts doesn't end the training: the run's row is the truth."""
+        """A queue server that restarts doesn't end the training: the run's row is the truth.
+
+        So it is the row, and the clock, that decide whether the horse is to be killed from here:
+        nothing else ends one that is stuck in native code and keeps Python's lock.
+        """
+        self._kill_if_over(job)
         try:
             super().maintain_heartbeats(job, execution)
         except (QueueGone, QueueSilent):
             log.warning("queue_server_gone_while_training", extra={"job_id": job.id})
+
+    def _kill_if_over(self, job: Job) -> None:
+        """Well before RQ itself would, a minute after the timeout."""
+        worked = (datetime.now(UTC) - job.started_at).total_seconds() if job.started_at else 0.0
+        allowed = job.timeout or 0.0  # every job has one
+        if worked > allowed + _SECONDS_OF_GRACE:
+            self._how = timed_out(allowed)
+            self.kill_horse()
+        elif self.upkeep is not None and self.upkeep.is_over(job.id):
+            self.kill_horse()
 
     def _dump_worker_config(self) -> bytes:
         """RQ's own horse would be handed this as a pickle; ours is handed ids."""
@@ -106,6 +153,7 @@ def run_worker(settings: Settings) -> None:
             control.runs.queue.forget_dead_workers()
         worker = make_worker(resolve_url(settings.redis_url, settings.artifacts_dir))
         worker.upkeep = Upkeep(control, lambda: datetime.now(UTC))
+        Clock(control.schedules, lambda: datetime.now(UTC)).start()
         worker.work(logging_level="WARNING")
     except RedisError as error:
         raise QueueUnavailable("it refuses or drops the connection") from error
@@ -140,17 +188,29 @@ class Upkeep:
         with self._logged():
             self.control.runs.resume_queued()
         with self._logged():
-            models = self.control.active.path.parent
-            half_written = versions.staged(models)  # first: a live run's row was there before it
+            half_written = versions.staged(self._models)  # first: a live run's row was there before
             if half_written:
-                versions.discard(models, half_written - self.control.runs.runs.live())
+                versions.discard(self._models, half_written - self.control.runs.runs.live())
         with self._logged():
             self.control.retention.keep_up(now=self.clock())
 
-    def settle(self, run_id: str, *, died: bool) -> None:
-        """Let a run end with its job."""
+    def is_over(self, run_id: str) -> bool:
+        """Whether the run has ended, whatever its process still does."""
         with self._logged():
-            self.control.runs.settle(run_id, died=died, now=self.clock())
+            return not self.control.runs.get(run_id, now=self.clock()).live
+        return False
+
+    def settle(self, run_id: str, *, died: bool, how: str = DIED) -> None:
+        """Let a run end with its job, and what it left half written with it."""
+        with self._logged():
+            version = versions.published_by(self._models, run_id) if died else None
+            runs = self.control.runs
+            runs.settle(run_id, died=died, now=self.clock(), how=how, version=version)
+            versions.discard(self._models, {run_id} - runs.runs.live())
+
+    @property
+    def _models(self) -> Path:
+        return self.control.active.path.parent
 
     @contextmanager
     def _logged(self) -> Iterator[None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import PurePath
 from typing import cast
 
 import lightgbm
@@ -15,7 +16,6 @@ import mlengine
 from mlengine.core.arrays import Rows
 from mlengine.core.bars import panel_hash
 from mlengine.core.dataset import Dataset
-from mlengine.core.evaluation import Bootstrap, SignRule, Verdict
 from mlengine.core.experiment import Experiment, Judged
 from mlengine.core.features import FeatureSet
 from mlengine.core.gate import Decision
@@ -34,7 +34,8 @@ from mlengine.core.train_spec import TrainSpec
 from mlengine.services.gathering import Gathered
 
 _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
-_UNJUDGED = SignRule(0, 0.0, None, None, None, None, None, None)
+_WITHOUT_ROWS = "too few bars for one row"
+_NO_MEMBERS_ROWS = "no row on a date within its membership of the universe"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Training:
     dataset: Dataset
     experiment: Experiment
     decision: Decision
+    holdout_reused_by: int
 
     @property
     def candidate(self) -> Judged:
@@ -58,7 +60,7 @@ class Training:
         """The rows that model.txt was trained on."""
         if self.experiment.refit is None:
             return self.candidate.stage.train
-        return np.arange(self.dataset.frame.height)
+        return self.experiment.plan.refit
 
 
 def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Manifest:
@@ -70,13 +72,13 @@ def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Mani
         actor=actor,
         created_at=now,
         as_of=now,
-        spec=spec,
+        spec=_told(spec),
         objective=spec.objective,
         horizon_bars=spec.horizon_bars,
         label_delay_bars=spec.label_delay_bars,
         interval=spec.interval,
         feature_set=_feature_set(training.feature_set),
-        label=LabelEntry(_KINDS[spec.objective], spec.horizon_bars, spec.label_delay_bars),
+        label=_label(spec),
         seed=recipe.seed,
         params=recipe.params,
         num_threads=recipe.num_threads,
@@ -90,11 +92,11 @@ def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Mani
             for number, judged in enumerate(training.experiment.folds, start=1)
         ),
         metrics=candidate.metrics,
-        calibration=None,
-        sign_rule=_UNJUDGED,
-        bootstrap=Bootstrap(1, 0, spec.seed, 0.95),
-        verdict=Verdict("no_edge", "auc", None, 0.5, None, None),
-        holdout_reused_by=0,
+        calibration=candidate.evaluation.calibration,
+        sign_rule=candidate.evaluation.sign_rule,
+        bootstrap=candidate.evaluation.bootstrap,
+        verdict=candidate.evaluation.verdict,
+        holdout_reused_by=training.holdout_reused_by,
         base_rate=candidate.baseline.up_rate,
         zero_share=float(np.mean(training.dataset.column("forward_return") == 0.0)),
         served="candidate" if training.experiment.refit is None else "refit",
@@ -104,7 +106,7 @@ def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Mani
         importances=served.importances,
         fingerprint=served.fingerprint,
         candidate_fingerprint=candidate.fitted.fingerprint,
-        libraries=_libraries(),
+        libraries=libraries(),
         gate=training.decision,
         remarks=_remarks(training),
     )
@@ -120,13 +122,31 @@ def _feature_set(feature_set: FeatureSet) -> FeatureSetEntry:
     )
 
 
+def _told(spec: TrainSpec) -> TrainSpec:
+    """As anyone may read it: where on this machine the universe's file lies is nobody's affair."""
+    if spec.universe_file is None:
+        return spec
+    return replace(spec, universe_file=PurePath(spec.universe_file).name)
+
+
+def _label(spec: TrainSpec) -> LabelEntry:
+    return LabelEntry(
+        kind=_KINDS[spec.objective],
+        horizon_bars=spec.horizon_bars,
+        delay_bars=spec.label_delay_bars,
+        transform=spec.label,
+    )
+
+
 def _data(training: Training) -> DataEntry:
     bars, frame = training.gathered.bars, training.dataset.frame
     labelled = set(frame["symbol"].unique())
     trained = set(frame[training.served_rows]["symbol"].unique())
     fetched = bars["symbol"].unique().sort().to_list()
     start, end = _first_and_last(bars)
-    too_short = (Skipped(s, "too few bars for one row") for s in fetched if s not in labelled)
+    universe = training.gathered.universe
+    rowless = _WITHOUT_ROWS if universe is None else _NO_MEMBERS_ROWS
+    too_short = (Skipped(s, rowless) for s in fetched if s not in labelled)
     return DataEntry(
         start=start,
         end=end,
@@ -138,6 +158,8 @@ def _data(training: Training) -> DataEntry:
         labelled_rows=frame.height,
         bars_sha256=panel_hash(bars),
         bars_report=training.gathered.report,
+        survivorship="static list" if universe is None else "universe file",
+        universe_sha256=training.gathered.universe_sha256,
     )
 
 
@@ -149,8 +171,8 @@ def _split(training: Training) -> SplitEntry:
         fit=_part(training.dataset, stage.fit),
         stop=_part(training.dataset, stage.stop),
         holdout=_part(training.dataset, stage.test),
-        purged_rows=stage.purged_train,
-        purged_stop_rows=stage.purged_stop,
+        purged_rows=len(stage.purged_train),
+        purged_stop_rows=len(stage.purged_stop),
     )
 
 
@@ -164,11 +186,11 @@ def _fold(dataset: Dataset, number: int, judged: Judged) -> FoldEntry:
         test_end=test.end,
         train_rows=train.rows,
         test_rows=test.rows,
-        purged_rows=judged.stage.purged_train + judged.stage.purged_stop,
+        purged_rows=len(judged.stage.purged_train) + len(judged.stage.purged_stop),
         best_iteration=judged.fitted.best_iteration,
         metrics=judged.metrics,
-        calibration=None,
-        sign_rule=_UNJUDGED,
+        calibration=judged.evaluation.calibration,
+        sign_rule=judged.evaluation.sign_rule,
     )
 
 
@@ -197,7 +219,8 @@ def _remarks(training: Training) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _libraries() -> dict[str, str]:
+def libraries() -> dict[str, str]:
+    """The versions that a result may depend on, by name."""
     return {
         "lightgbm": lightgbm.__version__,
         "mlengine": mlengine.__version__,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 import polars as pl
 
@@ -12,12 +13,15 @@ from mlengine.core import dataset as datasets
 from mlengine.core import experiment as experiments
 from mlengine.core.dataset import Dataset
 from mlengine.core.drift import PREDICTION
+from mlengine.core.experiment import Experiment
 from mlengine.core.features import FeatureSet
 from mlengine.core.manifest import Manifest
-from mlengine.core.model import Fitted, Recipe, Scorer
+from mlengine.core.model import DEFAULT_PARAMS, Fitted, Recipe, Scorer
 from mlengine.core.progress import Progress, Track
+from mlengine.core.train_params import FEWEST_SYMBOLS, refused_label, refused_params
 from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import TrainingFailed
+from mlengine.services import holdouts
 from mlengine.services.drafting import Training, draft
 from mlengine.services.gathering import History, gather
 from mlengine.services.judging import GateHistory, Judge
@@ -32,7 +36,7 @@ class Candidate:
     `model_text` is served. `candidate_text` is what the metrics describe, where that is another
     model (a refit). `reference` holds symbol, timestamp, the features and `prediction` of the
     rows that model.txt was trained on; `holdout` holds symbol, timestamp, label, forward_return
-    and the candidate's score.
+    and the candidate's score. `bars` and `universe` (a CSV file) are what it was made from.
     """
 
     manifest: Manifest
@@ -40,6 +44,8 @@ class Candidate:
     candidate_text: str | None
     reference: pl.DataFrame
     holdout: pl.DataFrame
+    bars: pl.DataFrame
+    universe: bytes | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,6 @@ class FittingService:
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
     num_threads: int
-    rounds: int = 300
     history: GateHistory = field(kw_only=True)
 
     def fit(
@@ -66,16 +71,18 @@ class FittingService:
         what the upstream raises.
         """
         track = Track(progress)
+        _refuse_contradictions(spec)
         feature_set = self._feature_set(spec)
         gathered = gather(self.bars, spec, now=now, track=track)
         track.at("features")
         refuse_leaks(feature_set, gathered.bars)
-        dataset = _dataset(gathered.bars, feature_set, spec)
-        recipe = Recipe(spec.objective, spec.seed, self.num_threads, rounds=self.rounds)
+        dataset = labelled(gathered.bars, feature_set, spec, members=gathered.members)
+        recipe = _recipe(spec, self.num_threads)
         experiment = experiments.run(
             dataset,
             experiments.plan(dataset, spec),
             recipe,
+            spec=spec,
             refit=spec.refit == "full",
             track=track,
         )
@@ -85,10 +92,24 @@ class FittingService:
             bars=gathered.bars,
             dataset=dataset,
             challenger=experiment.candidate,
-            universe_sha256=None,
+            universe_sha256=gathered.universe_sha256,
         )
-        training = Training(spec, recipe, feature_set, gathered, dataset, experiment, decision)
+        training = Training(
+            spec,
+            recipe,
+            feature_set,
+            gathered,
+            dataset,
+            experiment,
+            decision,
+            self._reused(dataset, experiment),
+        )
         return _candidate(training, draft(training, run_id=run_id, actor=actor, now=now))
+
+    def _reused(self, dataset: Dataset, experiment: Experiment) -> int:
+        dates = dataset.frame["timestamp"][experiment.candidate.stage.test]
+        start, end = cast("datetime", dates.min()), cast("datetime", dates.max())
+        return holdouts.reused_by(self.registry, start=start, end=end)
 
     def _feature_set(self, spec: TrainSpec) -> FeatureSet:
         if spec.feature_set not in self.feature_sets:
@@ -97,22 +118,52 @@ class FittingService:
         return self.feature_sets[spec.feature_set]
 
 
-def _dataset(bars: pl.DataFrame, feature_set: FeatureSet, spec: TrainSpec) -> Dataset:
+def labelled(
+    bars: pl.DataFrame,
+    feature_set: FeatureSet,
+    spec: TrainSpec,
+    *,
+    members: pl.DataFrame | None,
+) -> Dataset:
+    """The rows that `spec` learns from; raises TrainingFailed when there are none."""
     dataset = datasets.build(
         bars,
         feature_set,
         horizon_bars=spec.horizon_bars,
         delay_bars=spec.label_delay_bars,
         objective=spec.objective,
+        label=spec.label,
+        members=members,
     )
     if dataset.frame.is_empty():
-        needed = feature_set.window_bars + spec.horizon_bars + spec.label_delay_bars
-        raise TrainingFailed(f"no symbol has the {needed} bars that one labelled row needs")
+        raise TrainingFailed(_why_none(feature_set, spec, limited=members is not None))
     return dataset
+
+
+def _why_none(feature_set: FeatureSet, spec: TrainSpec, *, limited: bool) -> str:
+    needed = feature_set.window_bars + spec.horizon_bars + spec.label_delay_bars
+    said = f"no symbol has the {needed} bars that one labelled row needs"
+    said += " on a date within its membership of the universe" if limited else ""
+    few = f"; cs_zscore also needs {FEWEST_SYMBOLS} such symbols, not all alike, on one date"
+    return said + (few if spec.label == "cs_zscore" else "")
+
+
+def _refuse_contradictions(spec: TrainSpec) -> None:
+    """A door refuses these with more words; a recipe may also come from elsewhere."""
+    refused = [f"{name} {why}" for name, why in refused_params(spec.params).items()]
+    label = refused_label(spec)
+    if refused or label:
+        raise TrainingFailed("; ".join([*refused, *([label] if label else [])]))
+
+
+def _recipe(spec: TrainSpec, num_threads: int) -> Recipe:
+    params = {**DEFAULT_PARAMS, **spec.params}
+    return Recipe(spec.objective, spec.seed, num_threads, rounds=spec.rounds, params=params)
 
 
 def _candidate(training: Training, manifest: Manifest) -> Candidate:
     candidate, refit = training.candidate, training.experiment.refit
+    universe = training.gathered.universe
     return Candidate(
         manifest=manifest,
         model_text=(refit or candidate.fitted).text,
@@ -121,13 +172,14 @@ def _candidate(training: Training, manifest: Manifest) -> Candidate:
         holdout=training.dataset.frame[candidate.stage.test]
         .select("symbol", "timestamp", "label", "forward_return")
         .with_columns(pl.Series("score", candidate.scores)),
+        bars=training.gathered.bars.sort("symbol", "timestamp"),
+        universe=universe.content if universe else None,
     )
 
 
 def _reference(training: Training, served: Fitted) -> pl.DataFrame:
     """What the drift check compares with, in the order of the dataset."""
-    names = training.dataset.feature_names
-    rows = training.dataset.frame[training.served_rows]
-    scores = Scorer.from_text(served.text).score(Dataset(rows, names).matrix())
-    frame = rows.select("symbol", "timestamp", *names)
+    names, rows = training.dataset.feature_names, training.served_rows
+    scores = Scorer.from_text(served.text).score(training.dataset.matrix(rows))
+    frame = training.dataset.frame[rows].select("symbol", "timestamp", *names)
     return frame.with_columns(pl.Series(PREDICTION, scores))

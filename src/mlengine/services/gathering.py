@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 import polars as pl
@@ -16,6 +17,7 @@ from mlengine.core.manifest import BarsEntry, Skipped
 from mlengine.core.progress import Track
 from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import TrainingFailed, UnknownSymbol
+from mlengine.stores.universe import Universe, read_universe
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +32,31 @@ class History(Protocol):
 
 @dataclass(frozen=True)
 class Gathered:
-    """`bars` of all symbols that have any, one below the other."""
+    """`bars` of all symbols that have any, one below the other; `universe` limits their rows."""
 
     bars: pl.DataFrame
     skipped: tuple[Skipped, ...]
     report: BarsEntry
+    universe: Universe | None = None
+
+    @property
+    def members(self) -> pl.DataFrame | None:
+        """Who belonged to the universe when; None where nothing limits the rows."""
+        return self.universe.members if self.universe else None
+
+    @property
+    def universe_sha256(self) -> str | None:
+        """The digest of the universe's file."""
+        return self.universe.sha256 if self.universe else None
 
 
 def gather(source: History, spec: TrainSpec, *, now: datetime, track: Track) -> Gathered:
     """The newest `spec.lookback` final bars of each symbol.
 
-    Raises TrainingFailed when no symbol is left, and what the upstream raises but UnknownSymbol.
+    Raises TrainingFailed when no symbol is left or the universe file is bad, and what the upstream
+    raises but UnknownSymbol.
     """
+    universe = read_universe(Path(spec.universe_file)) if spec.universe_file else None
     found: list[CleanBars] = []
     skipped: list[Skipped] = []
     for number, symbol in enumerate(spec.symbols):
@@ -61,6 +76,7 @@ def gather(source: History, spec: TrainSpec, *, now: datetime, track: Track) -> 
         pl.concat(clean.frame for clean in found),
         tuple(skipped),
         _total([clean.report for clean in found]),
+        universe,
     )
 
 

@@ -179,9 +179,9 @@ class Judge:
 
     def _test(self, spec: TrainSpec, champion: Champion | None, bout: _Bout) -> GateTest | None:
         """None where the policy asks for none or the two can't be compared."""
-        if spec.activate not in CHOOSING or champion is None or champion.refusal:
+        if spec.activate not in CHOOSING or champion is None or champion.generation is None:
             return None
-        if bout.champion is None or champion.generation is None:
+        if champion.refusal or bout.champion is None:
             return None
         differences = by_date(bout.timestamps, bout.champion - bout.challenger)
         found = diebold_mariano(differences, steps_ahead=steps_ahead(spec))

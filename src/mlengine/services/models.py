@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from mlengine.core import evaluation
 from mlengine.core.comparison import Comparison
 from mlengine.core.evaluation import Measure
 from mlengine.core.manifest import Manifest
@@ -29,6 +30,7 @@ class ModelSummary:
     trained_through: datetime | None = None
     fingerprint: str | None = None
     metrics: Mapping[str, Measure] | None = None
+    verdict: evaluation.Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -133,4 +135,5 @@ class ModelService:
             trained_through=manifest.trained_through,
             fingerprint=manifest.fingerprint,
             metrics=manifest.metrics,
+            verdict=manifest.verdict,
         )

@@ -168,7 +168,7 @@ class PredictService:
         started: float,
     ) -> Answered:
         manifest = model.manifest
-        outcome = interpret(scores.raw[symbol], manifest.objective)
+        outcome = interpret(scores.raw[symbol], manifest.objective, manifest.label.transform)
         bar = window.bar_timestamp
         prediction = Prediction(
             prediction_id=self.new_id(),
@@ -181,6 +181,7 @@ class PredictService:
             objective=manifest.objective,
             probability_up=outcome.probability_up,
             expected_return=outcome.expected_return,
+            expected_score=outcome.expected_score,
             prediction=outcome.prediction,
             confidence=outcome.confidence,
             model_version=manifest.version,
@@ -243,8 +244,5 @@ def _contributions(symbol: str, scores: Scores, model: LoadedModel) -> tuple[Con
         scores.contributions[symbol].tolist(),
         strict=False,  # the expected value stands last and belongs to no feature
     )
-    found = [
-        Contribution(name, None if math.isnan(value) else value, part)
-        for name, value, part in parts
-    ]
+    found = [Contribution(name, None if math.isnan(x) else x, part) for name, x, part in parts]
     return tuple(sorted(found, key=lambda each: abs(each.contribution), reverse=True))

@@ -71,7 +71,7 @@ class AuditReader:
     ) -> pl.DataFrame:
         """What a model scored on its newest `rows` distinct bars, oldest bar first.
 
-        Columns `symbol`, `timestamp`, `score` (probability_up or expected_return) and
+        Columns `symbol`, `timestamp`, `score` (the model's number) and
         `names`, the feature set's own, null where a feature was. A bar that was asked for
         again counts once, by its last answer.
         """
@@ -158,7 +158,9 @@ def _newest_bars(
         .limit(rows)
         .subquery()
     )
-    score = func.coalesce(made.probability_up, made.expected_return).label("score")
+    score = func.coalesce(made.probability_up, made.expected_return, made.expected_score).label(
+        "score"
+    )
     return (
         select(vector.symbol, vector.bar_timestamp, score, vector.payload)
         .select_from(newest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ class UnreadableFile(ValueError):
 
 def read_parquet(path: Path) -> pl.DataFrame:
     """The whole file; it is not mapped, because a mapped file that shrinks kills the process."""
-    with _refused(path):
+    with refused(path.name):
         return pl.read_parquet(path.read_bytes())
 
 
@@ -28,6 +29,17 @@ def to_parquet(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def stream_parquet(plan: pl.LazyFrame, path: Path) -> None:
+    """Write what `plan` gives without holding all of it; raises OSError, leaving no file."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        plan.sink_parquet(aside, compression="zstd")
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
 def from_parquet(content: bytes) -> pl.DataFrame:
     """The inverse of `to_parquet`, for bytes whose digest was checked."""
     return pl.read_parquet(io.BytesIO(content))
@@ -35,13 +47,13 @@ def from_parquet(content: bytes) -> pl.DataFrame:
 
 def read_csv(path: Path) -> pl.DataFrame:
     """The whole file, plain or gzip, every column as text."""
-    with _refused(path):
+    with refused(path.name):
         return pl.read_csv(path.read_bytes(), infer_schema=False)
 
 
 def column_names(path: Path) -> list[str]:
     """The names in a Parquet file's schema or in a plain CSV file's first line."""
-    with _refused(path):
+    with refused(path.name):
         if path.suffix == ".parquet":
             return list(pl.read_parquet_schema(path))
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -49,10 +61,10 @@ def column_names(path: Path) -> list[str]:
 
 
 @contextmanager
-def _refused(path: Path) -> Iterator[None]:
+def refused(name: str) -> Iterator[None]:
     """Polars panics on some damaged files; a panic is no Exception."""
-    refused = (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError)
+    known = (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError)
     try:
         yield
-    except (*refused, pl.exceptions.PanicException):
-        raise UnreadableFile(path.name) from None
+    except (*known, pl.exceptions.PanicException):
+        raise UnreadableFile(name) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 from rq import Queue
-from rq.exceptions import NoSuchJobError
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job, JobStatus
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY, get_keys
 
@@ -26,9 +28,11 @@ SERIALIZER = "json"
 _TIMEOUT_SECONDS = 0.5
 _RESULT_SECONDS = 3600
 _FAILURE_SECONDS = 86_400
-# A live worker renews its key to the first every 5 s (busy) or 10 s (idle).
+# A live worker renews its key to the first every 2 s (busy) or 10 s (idle), and so it does with
+# the execution of its job.
 WORKER_KEY_SECONDS = 60
 _SILENT_SECONDS = 20
+_STARTED_SILENT_SECONDS = 6
 _WAITING = frozenset(
     {JobStatus.CREATED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.READY_TO_ENQUEUE}
 )
@@ -58,13 +62,37 @@ class JobQueue:
             )
 
     def has_job(self, run_id: str) -> bool:
-        """Whether a job of that run waits or works; one that ended, however, doesn't count."""
+        """Whether a job of that run waits, or a worker that shows signs of life has it.
+
+        RQ itself gives up a dead worker's job after a minute only.
+        """
         with self._client() as client:
             try:
                 job = Job.fetch(run_id, connection=client, serializer=SERIALIZER)
             except NoSuchJobError:
                 return False
-            return job.get_status(refresh=False) in _WAITING
+            if job.get_status(refresh=False) not in _WAITING:
+                return False
+            queue = Queue(QUEUE_NAME, connection=client, serializer=SERIALIZER)
+            if client.lpos(queue.key, run_id) is not None:
+                return True
+            seconds, _ = client.time()
+            return any(
+                execution.last_heartbeat.timestamp() > seconds - _STARTED_SILENT_SECONDS
+                for execution in _executions(client, run_id)
+            )
+
+    def withdraw(self, run_id: str) -> None:
+        """Take the run's job out of the queue, or have the worker that runs it kill it."""
+        with self._client() as client:
+            try:
+                job = Job.fetch(run_id, connection=client, serializer=SERIALIZER)
+                if job.worker_name:
+                    send_stop_job_command(client, run_id, serializer=SERIALIZER)
+                else:
+                    job.delete()
+            except (NoSuchJobError, InvalidJobOperation):
+                return  # it has ended meanwhile
 
     def workers(self) -> int:
         """How many workers of this queue gave a sign of life within twenty seconds."""
@@ -103,6 +131,15 @@ class JobQueue:
             if url not in self._clients:
                 self._clients[url] = connect(url, timeout_seconds=_TIMEOUT_SECONDS, retries=1)
             return self._clients[url]
+
+
+def _executions(client: Redis, run_id: str) -> list[Execution]:
+    """What workers have begun of the run's job and not ended."""
+    found = []
+    for execution_id in ExecutionRegistry(run_id, connection=client).get_execution_ids():
+        with suppress(ValueError):  # it ended or expired meanwhile
+            found.append(Execution.fetch(execution_id, run_id, connection=client))
+    return found
 
 
 def connect(url: str, *, timeout_seconds: float, retries: int) -> Redis:

@@ -1,29 +1,39 @@
-"""The records of trainings: the truth about them, whatever the queue says.
+"""The records of runs: the truth about them, whatever the queue says.
 
-One training at a time: a partial unique index lets one queued or running row in, so that
-inserting it is the claim. Whoever runs it holds a lease and renews it; an expired lease reads
-as `lost`, and is written so by whoever reads it first.
+One run at a time: a partial unique index lets one queued or running row in, so that inserting it
+is the claim. Whoever runs it holds a lease and renews it; an expired lease reads as `lost`, and
+is written so by whoever reads it first.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, select, update
-from sqlalchemy import Row as SqlRow
+from sqlalchemy import Connection, Engine, Select, Update, or_, select
 from sqlalchemy.exc import IntegrityError
 
+from mlengine.core.page import Page, cursor_after, position_of
 from mlengine.core.progress import Progress
 from mlengine.core.run import ENDED_STATES, LIVE_STATES, Run
-from mlengine.errors import LeaseLost, RunNotFound, TrainingInProgress
+from mlengine.errors import (
+    IdempotencyKeyReused,
+    LeaseLost,
+    RunNotCancellable,
+    RunNotFound,
+    TrainingInProgress,
+)
+from mlengine.stores import run_rows
 from mlengine.stores.database import reading, writing
+from mlengine.stores.run_rows import Claim, changed, newest_first
 from mlengine.stores.tables import runs
 
 MODEL_LINE: Final = "main"
 _LIVE = runs.c.state.in_(LIVE_STATES)
+_NOT_PUBLISHING = or_(runs.c.progress.is_(None), runs.c.progress.not_like(run_rows.PUBLISHING))
+_EVENTS = {"failed": "train_failed", "lost": "train_lost", "cancelled": "train_cancelled"}
 
 
 @dataclass(frozen=True)
@@ -35,35 +45,38 @@ class RunStore:
     def claim(
         self, run_id: str, *, spec: str, actor: str, request_id: str | None, now: datetime
     ) -> Run:
-        """Insert the queued run; of any number of racing processes one succeeds.
+        """Insert a queued training; of any number of racing processes one succeeds."""
+        return self.admit(
+            Claim(run_id=run_id, spec=spec, actor=actor, request_id=request_id), now=now
+        )
 
-        `spec` is the JSON text that the worker will read.
-        Raises TrainingInProgress, which names the run that is queued or running.
+    def admit(self, claim: Claim, *, now: datetime) -> Run:
+        """Insert the queued run, or find the one that its idempotency key stands for.
+
+        Raises TrainingInProgress, which names the run that is queued or running, and
+        IdempotencyKeyReused where the key came with another body.
         """
-        row = {
-            "run_id": run_id,
-            "model": MODEL_LINE,
-            "state": "queued",
-            "spec": spec,
-            "actor": actor,
-            "request_id": request_id,
-            "queued_at": now,
-        }
         try:
             with writing(self.engine) as connection:
-                _expire(connection, now)
-                connection.execute(runs.insert().values(row))
-        except IntegrityError as error:
-            # The newest run is the one that was in the way, even if it has ended since.
-            raise TrainingInProgress(self._all(_newest_first().limit(1))[0].run_id) from error
-        return self.get(run_id, now=now)
+                run_rows.expire(connection, now)
+                earlier = _by_key(connection, claim)
+                if earlier is None:
+                    run_rows.insert_claim(connection, claim, model=MODEL_LINE, now=now)
+        except IntegrityError as error:  # somebody else inserted since we looked
+            with reading(self.engine) as connection:
+                earlier = _by_key(connection, claim)
+            if earlier is None:
+                # The newest run is the one that was in the way, even if it has ended since.
+                newest = self._all(newest_first().limit(1))[0]
+                raise TrainingInProgress(newest.run_id) from error
+        return self.get(earlier or claim.run_id, now=now)
 
     def start(self, run_id: str, *, now: datetime, lease_seconds: float) -> bool:
         """Turn a queued run into a running one with a lease; False when it is not queued."""
         return self._change(
-            update(runs)
-            .where(runs.c.run_id == run_id, runs.c.state == "queued")
-            .values(state="running", started_at=now, lease_until=_until(now, lease_seconds))
+            changed(state="running", started_at=now, lease_until=_until(now, lease_seconds)).where(
+                runs.c.run_id == run_id, runs.c.state == "queued"
+            )
         )
 
     def renew(
@@ -73,21 +86,28 @@ class RunStore:
         now: datetime,
         lease_seconds: float,
         progress: Progress | None = None,
+        log: Sequence[str] | None = None,
     ) -> None:
-        """Prolong the lease, and note the progress; raises LeaseLost once it has expired.
+        """Prolong the lease, note progress and log; raises LeaseLost once it has expired.
 
-        Publishing is fenced by one more renewal right before it: nobody else can claim a
-        training within the `lease_seconds` that follow.
+        Publishing is fenced by one more renewal right before it, at the stage PUBLISHING: nobody
+        can claim a run within the `lease_seconds` that follow, nor cancel this one.
         """
-        query = (
-            update(runs)
-            .where(runs.c.run_id == run_id, runs.c.state == "running", runs.c.lease_until > now)
-            .values(lease_until=_until(now, lease_seconds))
-        )
+        query = changed(lease_until=_until(now, lease_seconds))
         if progress is not None:
-            query = query.values(progress=orjson.dumps(asdict(progress)).decode())
-        if not self._change(query):
+            query = query.values(progress=run_rows.progress_text(progress))
+        if log is not None:
+            query = query.values(log=run_rows.log_text(log))
+        held = (runs.c.state == "running") & (runs.c.lease_until > now)
+        if not self._change(query.where(runs.c.run_id == run_id, held)):
             raise LeaseLost(run_id)
+
+    def is_held(self, run_id: str, *, now: datetime) -> bool:
+        """Whether the run is running on a lease that holds at `now`; only reads."""
+        held = (runs.c.state == "running") & (runs.c.lease_until > now)
+        query = select(runs.c.run_id).where(runs.c.run_id == run_id, held)
+        with reading(self.engine) as connection:
+            return connection.execute(query).first() is not None
 
     def finish(
         self,
@@ -97,110 +117,131 @@ class RunStore:
         now: datetime,
         version: str | None = None,
         error: str | None = None,
+        result: Mapping[str, object] | None = None,
+        log: Sequence[str] | None = None,
     ) -> None:
-        """End a queued or running run; raises LeaseLost when it has ended already.
+        """End a queued or running run with one of ENDED_STATES, and why it failed if it did.
 
-        `state` is one of ENDED_STATES; `error` is the one sentence that says why it failed.
+        Raises LeaseLost when it has ended already.
         """
         if state not in ENDED_STATES:
             raise ValueError(f"{state!r} ends no run")
-        done = self._change(
-            update(runs)
-            .where(runs.c.run_id == run_id, _LIVE)
-            .values(state=state, ended_at=now, lease_until=None, version=version, error=error)
-        )
-        if not done:
-            raise LeaseLost(run_id)
+        values = {"version": version, "error": error, "result": run_rows.result_text(result)}
+        if state == "succeeded":
+            values["progress"] = run_rows.progress_text(Progress("done", 100.0))
+        if log is not None:
+            values["log"] = run_rows.log_text(log)
+        with writing(self.engine) as connection:
+            which = (runs.c.run_id == run_id) & _LIVE
+            if not run_rows.end(connection, which, state, now=now, **values):
+                raise LeaseLost(run_id)
+            if state in _EVENTS:
+                kind = _EVENTS[state]
+                run_rows.write_event(connection, kind, run_id, at=now, actor=None, reason=error)
+
+    def refuse(self, run_id: str, *, now: datetime, error: str) -> None:
+        """Let a run fail that was never queued, and free its idempotency key for another try."""
+        with writing(self.engine) as connection:
+            which = (runs.c.run_id == run_id) & (runs.c.state == "queued")
+            freed = {"idempotency_key": None, "body_hash": None}
+            if run_rows.end(connection, which, "failed", now=now, error=error, **freed):
+                run_rows.write_event(
+                    connection, "train_failed", run_id, at=now, actor=None, reason=error
+                )
+
+    def cancel(self, run_id: str, *, actor: str, now: datetime) -> None:
+        """Write `cancelled`, after which nothing can be published for the run.
+
+        Cancelling twice is one cancellation. Raises RunNotFound, and RunNotCancellable for a run
+        that has ended otherwise or is past the last point of return.
+        """
+        with writing(self.engine) as connection:
+            run_rows.expire(connection, now)
+            which = (runs.c.run_id == run_id) & _LIVE & _NOT_PUBLISHING
+            error = f"cancelled by {actor}"
+            if run_rows.end(connection, which, "cancelled", now=now, error=error):
+                run_rows.write_event(connection, "train_cancelled", run_id, at=now, actor=actor)
+                return
+        run = self.get(run_id, now=now)
+        if run.state != "cancelled":
+            raise RunNotCancellable(run_id, "publishing" if run.live else run.state)
 
     def get(self, run_id: str, *, now: datetime) -> Run:
         """The run as it stands at `now`; raises RunNotFound."""
-        found = self._as_of(_newest_first().where(runs.c.run_id == run_id), now)
-        if found is None:
+        found = self._as_of(newest_first().where(runs.c.run_id == run_id), now)
+        if not found:
             raise RunNotFound(run_id)
-        return found
+        return found[0]
 
     def newest(self, *, now: datetime) -> Run | None:
         """The run that was claimed last, as it stands at `now`."""
-        return self._as_of(_newest_first().limit(1), now)
+        found = self._as_of(newest_first().limit(1), now)
+        return found[0] if found else None
+
+    def page(
+        self, *, limit: int, cursor: str | None, state: str | None, now: datetime
+    ) -> Page[Run]:
+        """At most `limit` runs as they stand at `now`; raises InvalidRequest on a bad cursor."""
+        self.expire(now=now)
+        query = newest_first().limit(limit + 1)
+        if state is not None:
+            query = query.where(runs.c.state == state)
+        if cursor is not None:
+            query = query.where(runs.c.seq < position_of(cursor))
+        found = self._all(query)
+        more = cursor_after(found[limit - 1].seq) if len(found) > limit else None
+        return Page(tuple(found[:limit]), more)
 
     def queued(self) -> list[Run]:
         """The runs that wait for a worker, oldest first."""
-        return self._all(_newest_first().where(runs.c.state == "queued"))[::-1]
+        return self._all(newest_first().where(runs.c.state == "queued"))[::-1]
 
     def expire(self, *, now: datetime) -> int:
         """Write `lost` on each running run whose lease has expired; returns how many."""
+        if not any(run.overdue(now) for run in self._all(newest_first().where(_LIVE))):
+            return 0  # so that reading waits for no writer
         with writing(self.engine) as connection:
-            return _expire(connection, now)
+            return run_rows.expire(connection, now)
 
     def abandon_all(self, *, now: datetime) -> int:
         """Write `lost` on each running run, whatever its lease; returns how many.
 
         For whoever knows that no process of a platform is alive.
         """
+        error = "the platform was stopped meanwhile"
         with writing(self.engine) as connection:
-            return _lose(
-                connection, runs.c.state == "running", now, "the platform was stopped meanwhile"
-            )
+            return run_rows.lose(connection, runs.c.state == "running", now, error)
 
     def live(self) -> frozenset[str]:
         """The ids of the runs that are queued or running."""
-        return frozenset(run.run_id for run in self._all(_newest_first().where(_LIVE)))
+        return frozenset(run.run_id for run in self._all(newest_first().where(_LIVE)))
 
-    def _as_of(self, query: Select[tuple[object, ...]], now: datetime) -> Run | None:
+    def _as_of(self, query: Select[tuple[object, ...]], now: datetime) -> list[Run]:
         found = self._all(query)
         if any(run.overdue(now) for run in found):
             self.expire(now=now)
             found = self._all(query)
-        return found[0] if found else None
+        return found
 
     def _all(self, query: Select[tuple[object, ...]]) -> list[Run]:
         with reading(self.engine) as connection:
-            return [_run(row) for row in connection.execute(query)]
+            return [run_rows.run_of(row) for row in connection.execute(query)]
 
     def _change(self, query: Update) -> bool:
         with writing(self.engine) as connection:
             return connection.execute(query).rowcount == 1
 
 
-def _newest_first() -> Select[tuple[object, ...]]:
-    return select(runs).order_by(runs.c.seq.desc())
+def _by_key(connection: Connection, claim: Claim) -> str | None:
+    """The id of the run that was asked for under the same key; raises IdempotencyKeyReused."""
+    if claim.idempotency_key is None:
+        return None
+    query = select(runs).where(runs.c.idempotency_key == claim.idempotency_key)
+    found = connection.execute(query).first()
+    if found is not None and found.body_hash != claim.body_hash:
+        raise IdempotencyKeyReused
+    return None if found is None else str(found.run_id)
 
 
 def _until(now: datetime, lease_seconds: float) -> datetime:
     return now + timedelta(seconds=lease_seconds)
-
-
-def _expire(connection: Connection, now: datetime) -> int:
-    overdue = (runs.c.state == "running") & (runs.c.lease_until <= now)
-    return _lose(connection, overdue, now, "the process that ran it stopped renewing its lease")
-
-
-def _lose(connection: Connection, which: ColumnElement[bool], now: datetime, error: str) -> int:
-    lost = connection.execute(
-        update(runs).where(which).values(state="lost", ended_at=now, lease_until=None, error=error)
-    )
-    return lost.rowcount
-
-
-def _run(row: SqlRow[tuple[object, ...]]) -> Run:
-    return Run(
-        run_id=row.run_id,
-        seq=row.seq,
-        state=row.state,
-        spec=row.spec,
-        actor=row.actor,
-        request_id=row.request_id,
-        queued_at=row.queued_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        lease_until=row.lease_until,
-        progress=Progress(**orjson.loads(row.progress)) if row.progress else None,
-        version=row.version,
-        error=row.error,
-        kind=row.kind,
-        sequence=row.sequence,
-        log=tuple(orjson.loads(row.log)) if row.log else (),
-        result=orjson.loads(row.result) if row.result else None,
-        idempotency_key=row.idempotency_key,
-        body_hash=row.body_hash,
-    )

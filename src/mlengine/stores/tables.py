@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -115,6 +115,7 @@ predictions = Table(
     Column("features_ms", Double),
     Column("model_ms", Double),
     Column("total_ms", Double, nullable=False),
+    Column("expected_score", Double),
     Index("ix_predictions_at", "at"),
     Index("ix_predictions_symbol", "symbol", "seq"),
     Index("ix_predictions_version", "model_version", "seq"),

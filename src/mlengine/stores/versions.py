@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+import orjson
+
 VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
 STAGING = ".staging-"
 REMOVED = ".removed-"
@@ -42,3 +44,15 @@ def clear_leftovers(directory: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         elif _HALF_REPLACED.match(path.name):
             path.unlink(missing_ok=True)
+
+
+def published_by(directory: Path, run_id: str) -> str | None:
+    """The version that the run made visible, None where there is none."""
+    for version in reversed(published(directory)):
+        try:
+            manifest = orjson.loads((directory / version / "manifest.json").read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            continue
+        if isinstance(manifest, dict) and manifest.get("run_id") == run_id:
+            return version
+    return None

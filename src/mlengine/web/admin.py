@@ -6,24 +6,29 @@ from uuid import uuid4
 
 from flask import Blueprint, g, url_for
 
+from mlengine.core.run import Run
 from mlengine.web.auth import admin_required
 from mlengine.web.models import activated
-from mlengine.web.requests import body, engine, moment, query
+from mlengine.web.requests import body, engine, idempotency_key, moment, query
 from mlengine.web.responses import Body, shown
-from mlengine.web.schemas.admin import RunOut, StatusQuery, TrainBody
-from mlengine.web.schemas.fields import Nothing
+from mlengine.web.schemas.admin import CancelBody, RunOut, RunsQuery, StatusQuery, TrainBody
+from mlengine.web.schemas.fields import Nothing, path_version
 from mlengine.web.schemas.models import ActivationOut, LoadedOut, ModelQuery
+
+Accepted = tuple[Body, int, dict[str, str]]
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
 _NOTHING, _MODEL_QUERY = Nothing(), ModelQuery()
-_TRAIN_BODY, _STATUS_QUERY, _RUN = TrainBody(), StatusQuery(), RunOut()
+_TRAIN_BODY, _CANCEL_BODY = TrainBody(), CancelBody()
+_STATUS_QUERY, _RUNS_QUERY = StatusQuery(), RunsQuery()
+_RUN, _LISTED = RunOut(), RunOut(exclude=("log", "result"))
 _ACTIVATION, _LOADED = ActivationOut(), LoadedOut()
 
 
 @blueprint.post("/train")
 @admin_required
-def train() -> tuple[Body, int, dict[str, str]]:
+def train() -> Accepted:
     query(_MODEL_QUERY)
     overrides = body(_TRAIN_BODY)
     engine().features.feature_set(overrides.get("feature_set"))
@@ -34,17 +39,60 @@ def train() -> tuple[Body, int, dict[str, str]]:
         request_id=g.request_id,
         run_id=uuid4().hex,
         now=moment(),
+        idempotency_key=idempotency_key(),
+        asked=overrides,
     )
-    where = url_for(".train_status", run_id=run.run_id)
-    return {"run_id": run.run_id, "state": run.state, "actor": g.actor}, 202, {"Location": where}
+    return _accepted(run)
+
+
+@blueprint.post("/models/<version:version>/reproduce")
+@admin_required
+def reproduce(version: str) -> Accepted:
+    query(_MODEL_QUERY)
+    body(_NOTHING)
+    known = path_version(version)
+    engine().models.show(known)
+    run = engine().runs.reproduce(
+        known,
+        actor=g.actor,
+        request_id=g.request_id,
+        run_id=uuid4().hex,
+        now=moment(),
+        idempotency_key=idempotency_key(),
+    )
+    return _accepted(run)
 
 
 @blueprint.get("/train/status")
 @admin_required
 def train_status() -> Body:
-    runs = engine().runs
-    run = runs.status(query(_STATUS_QUERY)["run_id"], now=moment())
-    return {**shown(_RUN, run or {}), "workers": runs.workers()}
+    runs, now = engine().runs, moment()
+    run = runs.status(query(_STATUS_QUERY)["run_id"], now=now)
+    return {**shown(_RUN, run.view(now) if run else {}), "workers": runs.workers()}
+
+
+@blueprint.get("/train/runs")
+@admin_required
+def train_runs() -> Body:
+    asked, now = query(_RUNS_QUERY), moment()
+    page = engine().runs.page(**asked, now=now)
+    rows = [shown(_LISTED, run.view(now)) for run in page.rows]
+    return {"runs": rows, "next_cursor": page.next_cursor}
+
+
+@blueprint.post("/train/cancel")
+@admin_required
+def train_cancel() -> Body:
+    query(_MODEL_QUERY)
+    run = engine().runs.cancel(body(_CANCEL_BODY)["run_id"], actor=g.actor, now=moment())
+    return {"run_id": run.run_id, "state": run.state, "actor": g.actor}
+
+
+def _accepted(run: Run) -> Accepted:
+    """The same for the same run, also when it is asked for again later; its status tells more."""
+    where = url_for(".train_status", run_id=run.run_id)
+    answer = {"run_id": run.run_id, "state": "queued", "actor": run.actor}
+    return answer, 202, {"Location": where}
 
 
 @blueprint.post("/activate/<version:version>")

@@ -32,6 +32,8 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.QueueUnavailable: (503, "Queue not reachable"),
     errors.RunNotFound: (404, "Run not found"),
     errors.PredictionNotFound: (404, "Prediction not found"),
+    errors.NoLiveRun: (404, "Run not found"),
+    errors.RunNotCancellable: (409, "Run can't be cancelled"),
     errors.AuditUnavailable: (503, "Audit store not usable"),
     errors.ArtifactsUnavailable: (503, "Artifacts folder not writable"),
 }
@@ -74,7 +76,7 @@ def _facts(error: errors.MlengineError) -> dict[str, Any]:
     """The members that one kind of problem adds."""
     if isinstance(error, errors.InvalidRequest):
         return {"errors": {name: list(said) for name, said in error.errors.items()}}
-    if isinstance(error, errors.TrainingInProgress):
+    if isinstance(error, errors.TrainingInProgress | errors.RunNotCancellable):
         return {"run_id": error.run_id}
     if isinstance(error, errors.InsufficientBars) and error.first_possible:
         return {"first_possible": error.first_possible}

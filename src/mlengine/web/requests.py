@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mlengine.bootstrap import Engine
 
 ENGINE, SETTINGS = "mlengine", "mlengine.settings"
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+_KEY = re.compile(r"[!-~]{1,200}")
 
 Loaded = dict[str, Any]
 
@@ -72,6 +76,14 @@ def body(schema: Schema, *, required: bool = False) -> Loaded:
     if not request.is_json:
         raise UnsupportedMediaType
     return _load(schema, request.get_json())
+
+
+def idempotency_key() -> str | None:
+    """The header Idempotency-Key; raises InvalidRequest for one that is no key."""
+    key = request.headers.get(IDEMPOTENCY_HEADER)
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequest({IDEMPOTENCY_HEADER: ["must be 1 to 200 visible ASCII characters"]})
+    return key
 
 
 def _load(schema: Schema, given: Mapping[str, object]) -> Loaded:

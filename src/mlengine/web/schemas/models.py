@@ -21,10 +21,26 @@ class ActivationBody(OfModel):
 
 
 class MeasureOut(Schema):
+    """`low` to `high` holds 95 %; a null `value` or interval has its `reason`."""
+
     value = fields.Float()
+    low = fields.Float()
+    high = fields.Float()
     baseline = fields.Float()
     baseline_kind = fields.String()
     other_baselines = fields.Dict()
+    reason = fields.String()
+
+
+class VerdictOut(Schema):
+    """What the one primary metric says: `edge`, `no_edge` or `worse`."""
+
+    verdict = fields.String()
+    metric = fields.String()
+    value = fields.Float()
+    null = fields.Float()
+    low = fields.Float()
+    high = fields.Float()
 
 
 class SummaryOut(Schema):
@@ -36,6 +52,7 @@ class SummaryOut(Schema):
     status = fields.String()
     fingerprint = fields.String()
     metrics = fields.Dict(values=fields.Nested(MeasureOut), allow_none=True)
+    verdict = fields.Nested(VerdictOut, allow_none=True)
     is_active = fields.Boolean()
     pinned = fields.Boolean()
 

@@ -78,6 +78,7 @@ class PredictionOut(Schema):
     objective = fields.String()
     probability_up = fields.Float()
     expected_return = fields.Float()
+    expected_score = fields.Float()
     prediction = fields.String()
     confidence = fields.Float()
     model_version = fields.String()

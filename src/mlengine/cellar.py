@@ -1,0 +1,77 @@
+"""The stores that the services share, opened by the settings; loads Polars and LightGBM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from mlengine.config import Settings
+from mlengine.core.features import FeatureSet
+from mlengine.feature_sets import feature_sets
+from mlengine.services.bars import BarService
+from mlengine.stores.audit_spool import AuditSpool
+from mlengine.stores.bars import BarStore
+from mlengine.stores.checks import Checks
+from mlengine.stores.evidence import EvidenceStore
+from mlengine.stores.loaded import ModelShelf
+from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.files import FilesMarketData
+from mlengine.stores.market_data.http import HttpMarketData
+from mlengine.stores.market_data.sample import SampleMarketData
+from mlengine.stores.registry import Registry
+from mlengine.stores.spooled_audit import SpooledAuditStore
+
+
+@dataclass(frozen=True)
+class Cellar:
+    """The stores and what every service leans on."""
+
+    checks: Checks
+    bars: BarService
+    feature_sets: Mapping[str, FeatureSet]
+    registry: Registry
+    shelf: ModelShelf
+    audit: SpooledAuditStore
+    evidence: EvidenceStore
+
+
+def open_cellar(settings: Settings, *, models: Path, database: Engine) -> Cellar:
+    """Connects to nothing yet; raises BadSetting for a feature set that does not exist."""
+    checks = Checks()
+    interval = settings.market_data_interval
+    sets = feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
+    registry = Registry(models)
+    return Cellar(
+        checks,
+        bars=BarService(
+            market=_market_data(settings),
+            store=BarStore(settings.artifacts_dir / "bars"),
+            interval=interval,
+            cache_seconds=settings.market_data_cache_seconds,
+            checks=checks,
+        ),
+        feature_sets=sets,
+        registry=registry,
+        shelf=ModelShelf(registry, sets, interval=interval, checks=checks),
+        audit=SpooledAuditStore(
+            database, checks, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
+        ),
+        evidence=EvidenceStore(database),
+    )
+
+
+def _market_data(settings: Settings) -> MarketData:
+    if settings.market_data_base_url:
+        return HttpMarketData(
+            settings.market_data_base_url,
+            timeout_seconds=settings.market_data_timeout_seconds,
+            retry_attempts=settings.market_data_retry_attempts,
+            retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
+            deadline_seconds=settings.market_data_deadline_seconds,
+        )
+    if settings.market_data_dir:
+        return FilesMarketData(settings.market_data_dir)
+    return SampleMarketData()

@@ -1,0 +1,82 @@
+"""Rows as LightGBM holds them: every feature turned into at most 255 bins, a byte a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import lightgbm as lgb
+import polars as pl
+
+from mlengine.core.arrays import Floats, Rows
+from mlengine.errors import TrainingFailed
+
+Params = Mapping[str, int | float | str | bool]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`features` (rows, names) float64, NaN or null where undefined, `labels` (rows,).
+
+    A frame is read in place, column by column, where an array would be one more copy of it.
+    """
+
+    features: Floats | pl.DataFrame
+    labels: Floats
+
+
+@dataclass(frozen=True)
+class Binned:
+    """Rows to fit on, and rows that end the fit; the samples that they were made of may go."""
+
+    names: tuple[str, ...]
+    train: lgb.Dataset
+    stop: lgb.Dataset | None
+
+    @classmethod
+    def of(
+        cls, params: Params, *, names: tuple[str, ...], train: Sample, stop: Sample | None
+    ) -> Binned:
+        """In bins whose edges `train` alone decides; raises TrainingFailed."""
+        with refusals():
+            edges = _dataset(params, names, train)
+            return cls(names, edges, _valid(params, edges, stop) if stop else None)
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Rows binned once, for any number of fits on parts of them."""
+
+    names: tuple[str, ...]
+    rows: lgb.Dataset
+
+    @classmethod
+    def of(cls, params: Params, *, names: tuple[str, ...], edges: Sample, rows: Sample) -> Bins:
+        """Bin `rows` by edges that the sample `edges` alone decides; raises TrainingFailed."""
+        with refusals():
+            return cls(names, _valid(params, _dataset(params, names, edges), rows))
+
+    def part(self, train: Rows, stop: Rows) -> Binned:
+        """Rows by their numbers, ascending; as if binned from scratch by the same edges."""
+        return Binned(self.names, self.rows.subset(train.tolist()), self.rows.subset(stop.tolist()))
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What LightGBM refuses fails the training."""
+    try:
+        yield
+    except lgb.basic.LightGBMError as refusal:
+        raise TrainingFailed("LightGBM refused the parameters or the training rows") from refusal
+
+
+def _dataset(params: Params, names: tuple[str, ...], sample: Sample) -> lgb.Dataset:
+    # LightGBM adds to the parameters that it is given.
+    return lgb.Dataset(
+        sample.features, sample.labels, feature_name=list(names), params=dict(params)
+    ).construct()
+
+
+def _valid(params: Params, edges: lgb.Dataset, sample: Sample) -> lgb.Dataset:
+    return edges.create_valid(sample.features, sample.labels, params=dict(params)).construct()

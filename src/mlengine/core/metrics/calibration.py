@@ -1,0 +1,111 @@
+"""Whether probabilities mean what they say: slope, intercept and a table of ten bins."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mlengine.core.arrays import Floats
+from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
+from mlengine.core.metrics.bootstrap import interval, sums
+from mlengine.core.metrics.cases import Cases
+
+_BINS = 10
+_SMALLEST_PROBABILITY = 1e-15
+_MOST_STEPS = 50
+_CONVERGED = 1e-10
+_NOT_FITTED = "no finite fit: all forecasts or all outcomes are equal, or the one orders the other"
+
+
+def calibration(cases: Cases, weights: Floats) -> Calibration:
+    """logit(P(up)) = intercept + slope * logit(forecast) by maximum likelihood (Cox 1958).
+
+    A draw's fit is one Newton step away from that of all rows, which is as close to it as the
+    draw's own sampling error squared. The bins hold a tenth of the forecasts each: probabilities
+    of market moves crowd around the base rate and would fill two of ten equally wide ones.
+    """
+    ups, logits = cases.ups, _logit(cases.scores)
+    fit = _fit(ups, logits)
+    if fit is None:
+        slope, intercept = (Measure(None, b, "perfect", reason=_NOT_FITTED) for b in (1.0, 0.0))
+    else:
+        steps = fit + _newton_steps(cases, weights, ups, logits, fit)
+        slope = _measure(float(fit[1]), 1.0, steps[:, 1])
+        intercept = _measure(float(fit[0]), 0.0, steps[:, 0])
+    return Calibration(slope, intercept, bins(ups, cases.scores))
+
+
+def bins(ups: Floats, forecasts: Floats) -> tuple[CalibrationBin, ...]:
+    """Ten bins between the deciles of the forecasts; equal deciles leave a bin empty."""
+    edges = np.quantile(forecasts, np.linspace(0.0, 1.0, _BINS + 1))
+    number = np.searchsorted(edges[1:-1], forecasts, side="right")
+    return tuple(
+        _bin(edges[i], edges[i + 1], ups[number == i], forecasts[number == i]) for i in range(_BINS)
+    )
+
+
+def _bin(low: float, high: float, ups: Floats, forecasts: Floats) -> CalibrationBin:
+    if not len(ups):
+        return CalibrationBin(float(low), float(high), 0, None, None)
+    said, came = float(forecasts.mean()), float(ups.mean())
+    return CalibrationBin(float(low), float(high), len(ups), said, came)
+
+
+def _measure(value: float, perfect: float, draws: Floats) -> Measure:
+    low, high = interval(draws)
+    return Measure(value, perfect, "perfect", low=low, high=high)
+
+
+def _logit(probabilities: Floats) -> Floats:
+    p = np.clip(probabilities, _SMALLEST_PROBABILITY, 1.0 - _SMALLEST_PROBABILITY)
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
+def _fit(ups: Floats, logits: Floats) -> Floats | None:
+    """(intercept, slope) by Newton's method; None where it doesn't converge."""
+    fit = np.zeros(2)
+    for _ in range(_MOST_STEPS):
+        step = _solve(*_score_and_information(ups, logits, fit))
+        if not np.all(np.isfinite(step)):
+            return None
+        fit = fit + step
+        if np.max(np.abs(step)) < _CONVERGED * max(1.0, float(np.max(np.abs(fit)))):
+            return fit
+    return None
+
+
+def _score_and_information(ups: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
+    gradient, information = _rows(ups, logits, fit)
+    return gradient.sum(axis=1), information.sum(axis=1)
+
+
+def _rows(ups: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
+    """Each row's part of the score (2, rows) and of the information (aa, ab, bb; 3, rows)."""
+    p = 1.0 / (1.0 + np.exp(-np.clip(fit[0] + fit[1] * logits, -700.0, 700.0)))
+    miss, spread = ups - p, p * (1.0 - p)
+    return (
+        np.stack([miss, miss * logits]),
+        np.stack([spread, spread * logits, spread * logits * logits]),
+    )
+
+
+def _newton_steps(
+    cases: Cases, weights: Floats, ups: Floats, logits: Floats, fit: Floats
+) -> Floats:
+    """(draws, 2)"""
+    gradient, information = _rows(ups, logits, fit)
+    g0, g1 = (sums(weights, cases.by_date(part)) for part in gradient)
+    aa, ab, bb = (sums(weights, cases.by_date(part)) for part in information)
+    return _solve(np.stack([g0, g1]), np.stack([aa, ab, bb])).T
+
+
+def _solve(score: Floats, information: Floats) -> Floats:
+    """Information^-1 score of symmetric 2 x 2 systems; NaN where it is singular."""
+    aa, ab, bb = information
+    determinant = aa * bb - ab * ab
+    step = np.stack([bb * score[0] - ab * score[1], aa * score[1] - ab * score[0]])
+    regular = determinant > 1e-12 * aa * bb
+    solved = np.full(step.shape, math.nan)
+    np.divide(step, determinant, out=solved, where=regular)
+    return solved

@@ -1,0 +1,68 @@
+"""The rows of a test part with dates and symbols numbered, as every metric reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlengine.core.arrays import Flags, Floats, Rows
+from mlengine.core.metrics.outcomes import Outcomes
+
+# Fewer values say nothing of a correlation or of an order: neither on a date nor of a symbol.
+FEWEST_VALUES = 10
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Rows in their order; `date` and `symbol` count from 0 without gaps, dates in time order.
+
+    `moves` is what `scores` forecast: the forward returns, or the labels where these say how far
+    a symbol was ahead of the others. `said_up` is the sign that a score stands for.
+    """
+
+    scores: Floats
+    said_up: Flags
+    moves: Floats
+    forward_returns: Floats
+    last_returns: Floats
+    date: Rows
+    symbol: Rows
+    dates: int
+    symbols: int
+
+    @property
+    def ups(self) -> Floats:
+        return (self.moves > 0.0).astype(np.float64)
+
+    @property
+    def every_date(self) -> Floats:
+        """Weights that count each date once: a statistic of them is that of the whole part."""
+        return np.ones((1, self.dates))
+
+    def by_date(self, values: Floats) -> Floats:
+        """Sums over the rows of each date."""
+        return np.bincount(self.date, weights=values, minlength=self.dates).astype(np.float64)
+
+    def panel(self, values: Floats) -> Floats:
+        """(dates, symbols), 0 where a symbol has no row."""
+        table = np.zeros((self.dates, self.symbols))
+        table[self.date, self.symbol] = values
+        return table
+
+
+def cases(objective: str, *, outcomes: Outcomes, scores: Floats, transform: str) -> Cases:
+    """Number the dates and symbols of `outcomes`."""
+    dates, date = np.unique(outcomes.dates, return_inverse=True)
+    symbols, symbol = np.unique(outcomes.symbols, return_inverse=True)
+    return Cases(
+        scores=scores,
+        said_up=scores >= 0.5 if objective == "direction" else scores > 0.0,
+        moves=outcomes.labels if transform == "cs_zscore" else outcomes.forward_returns,
+        forward_returns=outcomes.forward_returns,
+        last_returns=outcomes.last_returns,
+        date=date,
+        symbol=symbol,
+        dates=len(dates),
+        symbols=len(symbols),
+    )

@@ -1,0 +1,53 @@
+"""Means over rows: losses of probabilities and of values, and the share of signs said right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlengine.core.arrays import Flags, Floats
+from mlengine.core.metrics.outcomes import Baseline, Outcomes
+
+_SMALLEST_PROBABILITY = 1e-15
+
+
+def loss(objective: str, *, outcomes: Outcomes, scores: Floats) -> float:
+    """What the gate compares: log-loss for `direction`, mean squared error for `return`."""
+    if objective == "direction":
+        return log_loss(outcomes.ups, scores)
+    return mse(outcomes.labels, scores)
+
+
+def constant_loss(objective: str, *, outcomes: Outcomes, baseline: Baseline) -> float:
+    """The loss of the best constant forecast: the training rate; zero or the training mean."""
+    constants = [baseline.up_rate] if objective == "direction" else [0.0, baseline.mean_label]
+    rows = len(outcomes.forward_returns)
+    return min(loss(objective, outcomes=outcomes, scores=np.full(rows, c)) for c in constants)
+
+
+def log_losses(ups: Floats, probabilities: Floats) -> Floats:
+    """Negative log-likelihood of each row in nats; probabilities are kept 1e-15 off 0 and 1."""
+    p = np.clip(probabilities, _SMALLEST_PROBABILITY, 1.0 - _SMALLEST_PROBABILITY)
+    return np.asarray(-(ups * np.log(p) + (1.0 - ups) * np.log1p(-p)))
+
+
+def log_loss(ups: Floats, probabilities: Floats) -> float:
+    """Mean negative log-likelihood in nats."""
+    return float(np.mean(log_losses(ups, probabilities)))
+
+
+def brier(ups: Floats, probabilities: Floats) -> float:
+    """Mean squared error of probabilities (Brier 1950)."""
+    return mse(ups, probabilities)
+
+
+def mse(values: Floats, scores: Floats) -> float:
+    return float(np.mean(np.square(values - scores)))
+
+
+def mae(values: Floats, scores: Floats) -> float:
+    return float(np.mean(np.abs(values - scores)))
+
+
+def hit_rate(ups: Floats, said_up: Flags) -> float:
+    """The share of rows on which "up" was said and came, or neither; NaN without rows."""
+    return float(np.mean((ups > 0.0) == said_up)) if len(ups) else float("nan")

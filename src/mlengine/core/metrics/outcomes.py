@@ -1,0 +1,56 @@
+"""What happened on the rows of a test part, and what was known without any feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlengine.core.arrays import Floats, Rows
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a forecaster without features would have learnt from the training part.
+
+    `up_rate` is the share of rises, `mean_label` the mean of what a `return` model is fitted to.
+    """
+
+    up_rate: float
+    mean_label: float
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What happened on some rows, all arrays of one length.
+
+    `labels` is what the model was fitted to, `last_returns` each row's own newest one-bar return,
+    `dates` microseconds of the epoch, `symbols` any numbers that tell symbols apart. A symbol has
+    one row a date.
+    """
+
+    forward_returns: Floats
+    labels: Floats
+    last_returns: Floats
+    dates: Rows
+    symbols: Rows
+
+    @property
+    def ups(self) -> Floats:
+        return (self.forward_returns > 0.0).astype(np.float64)
+
+    def at(self, rows: Rows) -> Outcomes:
+        """Those of the rows with these numbers."""
+        return Outcomes(
+            self.forward_returns[rows],
+            self.labels[rows],
+            self.last_returns[rows],
+            self.dates[rows],
+            self.symbols[rows],
+        )
+
+
+def baseline(forward_returns: Floats, labels: Floats | None = None) -> Baseline:
+    """The up rate and mean label of the training part; without labels, the mean return."""
+    learnt = forward_returns if labels is None else labels
+    return Baseline(up_rate=float(np.mean(forward_returns > 0.0)), mean_label=float(learnt.mean()))

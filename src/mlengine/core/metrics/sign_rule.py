@@ -1,0 +1,59 @@
+"""What holding the sign of each forecast would have brought, beside holding everything."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlengine.core.arrays import Floats
+from mlengine.core.evaluation import SignRule
+from mlengine.core.metrics.bootstrap import interval
+from mlengine.core.metrics.cases import Cases
+from mlengine.core.metrics.correlations import weighted_mean
+
+_BASIS_POINT = 1e-4
+
+
+def sign_rule(cases: Cases, weights: Floats, *, horizon_bars: int, cost_bps: float) -> SignRule:
+    """Each forecast is held for h bars with 1/h of a symbol's capital, so h of them overlap.
+
+    A bar's return is that of the forecast made at it: its sign times its forward return, divided
+    by h. Summed over all forecasts this is what the overlapping positions earn, each tranche
+    being held for its h bars without compounding against the others. The position of a symbol at
+    a bar is the mean of its last h signs, 0 standing for those before its first forecast, and
+    turnover is the change of the position, the first purchase included; what is still held after
+    the last forecast isn't sold. A date's figure is the mean over its symbols.
+    """
+    signs = np.where(cases.said_up, 1.0, -1.0)
+    rows = cases.by_date(np.ones(len(signs)))
+    gross = cases.by_date(signs * cases.forward_returns) / rows / horizon_bars
+    turnover = cases.by_date(_turnover(cases, signs, horizon_bars)) / rows
+    net = gross - cost_bps * _BASIS_POINT * turnover
+    held = cases.by_date(cases.forward_returns) / rows / horizon_bars
+    low, high = interval(weighted_mean(net, weights))
+    return SignRule(
+        bars=cases.dates,
+        cost_bps=cost_bps,
+        gross_return=float(gross.mean()),
+        turnover=float(turnover.mean()),
+        net_return=float(net.mean()),
+        net_low=low,
+        net_high=high,
+        buy_and_hold=float(held.mean()),
+    )
+
+
+def _turnover(cases: Cases, signs: Floats, horizon_bars: int) -> Floats:
+    """|position - position before| of each row, over the rows of its own symbol.
+
+    The newest sign enters with 1/h and the one of h bars ago leaves with it, so the change is
+    their difference / h.
+    """
+    order = np.lexsort((cases.date, cases.symbol))
+    said, symbol = signs[order], cases.symbol[order]
+    left = np.zeros(len(said))
+    left[horizon_bars:] = np.where(
+        symbol[horizon_bars:] == symbol[:-horizon_bars], said[:-horizon_bars], 0.0
+    )
+    changed = np.empty(len(said))
+    changed[order] = np.abs(said - left) / horizon_bars
+    return changed

@@ -1,0 +1,35 @@
+"""One word on a model, from one metric that was chosen before anything was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlengine.core.evaluation import Measure, Verdict
+
+
+def primary(objective: str, *, by_date: bool) -> tuple[str, float]:
+    """The metric that is asked, and its null.
+
+    AUC against 0.5 for `direction`; for `return` rank IC against 0 where dates have enough symbols
+    for correlations `by_date`, else `ic_time`.
+    """
+    if objective == "direction":
+        return "auc", 0.5
+    return ("rank_ic" if by_date else "ic_time"), 0.0
+
+
+def verdict(name: str, null: float, measures: Mapping[str, Measure]) -> Verdict:
+    """`edge` where the interval lies above the null, `worse` where below, else `no_edge`.
+
+    A metric without an interval shows no edge.
+    """
+    asked = measures[name]
+    return Verdict(_word(asked, null), name, asked.value, null, asked.low, asked.high)
+
+
+def _word(asked: Measure, null: float) -> str:
+    if asked.low is None or asked.high is None:
+        return "no_edge"
+    if asked.low > null:
+        return "edge"
+    return "worse" if asked.high < null else "no_edge"

@@ -1,0 +1,34 @@
+"""A schedule of trainings, and what became of one of its ticks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`last_tick` is the newest one that was dealt with, or when the schedule began."""
+
+    expression: str
+    last_tick: datetime
+
+
+@dataclass(frozen=True)
+class Tick:
+    """`outcome`: `claimed` (`run_id` is new), `skipped` (`run_id` lives), `taken` by another
+    worker, `contended` (to be tried again), or `none` (nothing is due).
+    """
+
+    outcome: str
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """What `flask train schedule show` tells; `workers` is None when the queue can't say."""
+
+    expression: str | None
+    last_tick: datetime | None
+    next_ticks: tuple[datetime, ...]
+    workers: int | None

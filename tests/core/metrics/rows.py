@@ -1,0 +1,41 @@
+"""Outcomes for the tests of the metrics: a panel of dates by symbols, as rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlengine.core.metrics import Outcomes
+from mlengine.core.metrics.cases import Cases, cases
+
+DAY = 86_400_000_000
+
+
+def array(*values):
+    return np.array(values, dtype=np.float64)
+
+
+def outcomes(forward, *, labels=None, last=None):
+    """Of a (dates, symbols) table; NaN where a symbol has no row."""
+    forward = np.asarray(forward, dtype=np.float64)
+    date, symbol = np.nonzero(np.isfinite(forward))
+    returns = forward[date, symbol]
+    return Outcomes(
+        forward_returns=returns,
+        labels=returns if labels is None else np.asarray(labels, dtype=np.float64)[date, symbol],
+        last_returns=returns if last is None else np.asarray(last, dtype=np.float64)[date, symbol],
+        dates=date * DAY,
+        symbols=symbol + 100,
+    )
+
+
+def numbered(objective, forward, scores, *, transform="raw", labels=None) -> Cases:
+    """The rows of `forward` with the scores of a table of the same shape."""
+    rows = outcomes(forward, labels=labels)
+    kept = np.asarray(scores, dtype=np.float64)[np.isfinite(np.asarray(forward, dtype=np.float64))]
+    return cases(objective, outcomes=rows, scores=kept, transform=transform)
+
+
+def correlated(rng, *, dates, symbols, correlation):
+    """(dates, symbols) normal moves, independent over time."""
+    common, own = rng.normal(size=(dates, 1)), rng.normal(size=(dates, symbols))
+    return np.sqrt(correlation) * common + np.sqrt(1.0 - correlation) * own

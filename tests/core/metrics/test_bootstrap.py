@@ -1,0 +1,130 @@
+import math
+
+import numpy as np
+import pytest
+from tests.core.metrics.rows import correlated, numbered
+
+from mlengine.core.evaluation import Bootstrap
+from mlengine.core.metrics import bootstrap
+from mlengine.core.metrics.bootstrap import draw, interval, settings, sums
+from mlengine.core.metrics.correlations import weighted_mean
+from mlengine.core.metrics.measuring import Sampled
+
+
+def _draws(dates, *, block, draws=1000, seed=1):
+    return draw(dates, Bootstrap(block, draws, seed, 0.95))
+
+
+def test_blocks_hold_two_horizons_and_at_least_twenty_dates():
+    assert [settings(horizon_bars=h, seed=7).block_dates for h in (1, 10, 11, 20)] == [
+        20,
+        20,
+        22,
+        40,
+    ]
+    assert settings(horizon_bars=1, seed=7) == Bootstrap(20, 1000, 7, 0.95)
+
+
+def test_every_draw_has_as_many_dates_as_there_are():
+    for dates in (20, 21, 39, 100):
+        weights = _draws(dates, block=4)
+        assert weights.shape == (1000, dates)
+        assert set(weights.sum(axis=1)) == {float(dates)}
+        assert np.all(weights == np.round(weights))
+        assert weights.min() >= 0.0
+
+
+def test_a_draw_is_made_of_blocks_of_consecutive_dates_on_a_circle():
+    # Five blocks of four, and a last one of one date: each steps up where it begins and down
+    # where it ends, the last date being followed by the first.
+    weights = _draws(21, block=4, draws=4000)
+    steps = np.diff(weights, axis=1, append=weights[:, :1])
+    assert np.all(np.abs(steps).sum(axis=1) <= 2 * 6)
+    around = weights[:, [-1, 0]].min(axis=1) > 0.0
+    assert 0.2 < around.mean() < 0.9
+    # No date comes alone but the one of the last block.
+    alone = (weights > 0.0) & (np.roll(weights, 1, 1) == 0.0) & (np.roll(weights, -1, 1) == 0.0)
+    assert alone.sum(axis=1).max() == 1
+
+
+def test_every_date_is_drawn_equally_often():
+    weights = _draws(50, block=10, draws=4000)
+    assert weights.mean(axis=0) == pytest.approx(np.ones(50), abs=0.08)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    assert _draws(100, block=20).tobytes() == _draws(100, block=20).tobytes()
+    assert _draws(100, block=20).tobytes() != _draws(100, block=20, seed=2).tobytes()
+
+
+def test_fewer_dates_than_five_blocks_hold_give_no_interval():
+    assert _draws(100, block=20).shape == (1000, 100)
+    assert _draws(99, block=20).shape == (0, 99)
+    assert interval(np.empty(0)) == (None, None)
+
+
+def test_sums_are_those_of_the_repeated_dates():
+    weights = np.array([[2.0, 0.0, 1.0]])
+    table = np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
+    assert sums(weights, table).tolist() == [[6.0, 60.0]]
+    assert sums(weights, table[:, 0]).tolist() == [6.0]
+
+
+def test_the_interval_of_a_mean_is_the_analytic_one():
+    rng = np.random.default_rng(3)
+    series = rng.normal(0.2, 1.0, 2000)
+    low, high = interval(weighted_mean(series, _draws(2000, block=20)))
+    half = 1.96 * series.std() / math.sqrt(2000)
+    assert (low + high) / 2 == pytest.approx(series.mean(), abs=0.15 * half)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.12)
+
+
+def test_undefined_draws_are_left_out_up_to_a_twentieth():
+    draws = np.linspace(0.0, 1.0, 1000)
+    draws[:50] = math.nan
+    assert interval(draws)[1] == pytest.approx(0.976, abs=0.01)
+    draws[50] = math.nan
+    assert interval(draws) == (None, None)
+
+
+def test_dates_stay_together_with_all_their_symbols():
+    # Twenty symbols that move as one say no more than one of them: the interval is that of the
+    # dates, four times as wide as that of as many independent rows.
+    rng = np.random.default_rng(5)
+    moves = np.repeat(rng.normal(size=(400, 1)), 20, axis=1)
+    cases = numbered("return", moves, np.ones((400, 20)))
+    one = numbered("return", moves[:, :1], np.ones((400, 1)))
+    weights = _draws(400, block=20)
+    together = Sampled(cases, weights).mean(cases.moves, 0.0, "zero")
+    alone = Sampled(one, weights).mean(one.moves, 0.0, "zero")
+    assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
+    of_rows = 2 * 1.96 * cases.moves.std() / math.sqrt(len(cases.moves))
+    assert together.high - together.low > 3.5 * of_rows
+
+
+def test_blocks_widen_the_interval_of_overlapping_labels():
+    rng = np.random.default_rng(6)
+    overlapping = np.convolve(rng.normal(size=2009), np.full(10, 0.1), mode="valid")
+    by_blocks = interval(weighted_mean(overlapping, _draws(2000, block=20)))
+    by_dates = interval(weighted_mean(overlapping, _draws(2000, block=1)))
+    assert by_blocks[1] - by_blocks[0] > 2.0 * (by_dates[1] - by_dates[0])
+
+
+@pytest.mark.parametrize("horizon_bars", [1, 5])
+def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
+    rng = np.random.default_rng(7)
+    covered = 0
+    for seed in range(200):
+        moves = correlated(rng, dates=500 + horizon_bars - 1, symbols=4, correlation=0.4)
+        ahead = np.lib.stride_tricks.sliding_window_view(moves, horizon_bars, axis=0).sum(axis=-1)
+        cases = numbered("return", ahead, np.ones_like(ahead))
+        weights = draw(500, settings(horizon_bars=horizon_bars, seed=seed))
+        found = Sampled(cases, weights).mean(cases.moves, 0.0, "zero")
+        covered += found.low <= 0.0 <= found.high
+    assert 0.88 <= covered / 200 <= 0.98
+
+
+def test_drawing_is_independent_of_everything_but_its_arguments():
+    state = np.random.get_state()[1].tobytes()
+    bootstrap.draw(100, settings(horizon_bars=5, seed=1))
+    assert np.random.get_state()[1].tobytes() == state

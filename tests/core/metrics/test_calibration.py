@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from tests.core.metrics.rows import array, numbered
+
+from mlengine.core.metrics import bootstrap
+from mlengine.core.metrics.calibration import bins, calibration
+
+
+def _forecasts(seed=1, *, dates=600, symbols=4, slope=1.0, intercept=0.0):
+    """Outcomes whose log odds are intercept + slope * those of the forecast."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0.0, 0.7, (dates, symbols))
+    chance = 1.0 / (1.0 + np.exp(-(intercept + slope * logits)))
+    forward = np.where(rng.random((dates, symbols)) < chance, 0.01, -0.01)
+    return numbered("direction", forward, 1.0 / (1.0 + np.exp(-logits)))
+
+
+def _weights(cases):
+    return bootstrap.draw(cases.dates, bootstrap.settings(horizon_bars=1, seed=1))
+
+
+def _descended(cases, weights):
+    """The same fit by plain gradient ascent of the mean log-likelihood."""
+    logits = np.log(cases.scores / (1.0 - cases.scores))
+    fit = np.zeros(2)
+    for _ in range(20_000):
+        miss = weights * (cases.ups - 1.0 / (1.0 + np.exp(-(fit[0] + fit[1] * logits))))
+        fit = fit + 2.0 * array(miss.sum(), (miss * logits).sum()) / weights.sum()
+    return fit
+
+
+def test_the_fit_is_that_of_maximum_likelihood():
+    cases = _forecasts(slope=0.4, intercept=0.3)
+    found = calibration(cases, _weights(cases))
+    intercept, slope = _descended(cases, np.ones(len(cases.scores)))
+    assert found.slope.value == pytest.approx(slope, abs=1e-8)
+    assert found.intercept.value == pytest.approx(intercept, abs=1e-8)
+
+
+def test_one_newton_step_is_close_to_the_fit_of_the_draw():
+    cases = _forecasts()
+    weights = _weights(cases)[:1]
+    found = calibration(cases, weights)
+    intercept, slope = _descended(cases, weights[0][cases.date])
+    error = _weights(cases)
+    spread = calibration(cases, error).slope
+    assert found.slope.low == pytest.approx(slope, abs=0.1 * (spread.high - spread.low))
+    assert found.intercept.low == pytest.approx(intercept, abs=0.01)
+
+
+def test_honest_forecasts_have_slope_one_and_intercept_zero_in_their_intervals():
+    cases = _forecasts()
+    found = calibration(cases, _weights(cases))
+    assert found.slope.low < 1.0 < found.slope.high
+    assert found.intercept.low < 0.0 < found.intercept.high
+    assert (found.slope.baseline, found.intercept.baseline) == (1.0, 0.0)
+    bold = _forecasts(slope=0.4)
+    assert calibration(bold, _weights(bold)).slope.high < 0.7
+
+
+def test_what_has_no_finite_fit_says_so():
+    for scores in ([[0.6]] * 40, [[0.4], [0.6]] * 20):
+        cases = numbered("direction", [[-0.01], [0.01]] * 20, scores)
+        found = calibration(cases, _weights(cases))
+        assert found.slope.value is None
+        assert "no finite fit" in found.slope.reason
+        assert sum(each.rows for each in found.bins) == 40
+
+
+def test_ten_bins_lie_between_the_deciles_and_hold_every_row_once():
+    forecasts = np.arange(100) / 100.0
+    table = bins((forecasts >= 0.5).astype(float), forecasts)
+    assert [each.rows for each in table] == [10] * 10
+    assert table[0].low == 0.0
+    assert table[-1].high == 0.99
+    assert table[0].mean_forecast == pytest.approx(0.045)
+    assert [each.up_share for each in table] == [0.0] * 5 + [1.0] * 5
+
+
+def test_equal_forecasts_share_one_bin_and_the_others_are_empty():
+    table = bins(array(1, 0, 1, 1), np.full(4, 0.6))
+    assert sorted(each.rows for each in table) == [0] * 9 + [4]
+    (full,) = (each for each in table if each.rows)
+    assert full.up_share == 0.75
+    assert {each.mean_forecast for each in table} == {None, 0.6}
