@@ -19,13 +19,14 @@ from mlengine.web import (
     models,
     monitoring,
     predict,
+    predictions,
 )
 from mlengine.web.requests import ENGINE, SETTINGS, VersionPath
 from mlengine.web.responses import OrjsonProvider
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
-    room.blueprint for room in (health, features, predict, models, monitoring, admin)
+    room.blueprint for room in (health, features, predict, predictions, models, monitoring, admin)
 )
 
 

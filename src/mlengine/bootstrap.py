@@ -32,6 +32,7 @@ from mlengine.stores.runs import RunStore
 from mlengine.stores.schedules import ScheduleStore
 
 if TYPE_CHECKING:
+    from mlengine.cellar import Cellar
     from mlengine.core.features import FeatureSet
     from mlengine.services.audit import AuditService
     from mlengine.services.bars import BarService
@@ -129,7 +130,6 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.services.card import CardService  # noqa: PLC0415 - heavy
     from mlengine.services.export import ExportService  # noqa: PLC0415 - heavy
     from mlengine.services.features import FeatureService  # noqa: PLC0415 - heavy
-    from mlengine.services.fitting import FittingService  # noqa: PLC0415 - heavy
     from mlengine.services.health import HealthService  # noqa: PLC0415 - heavy
     from mlengine.services.models import ModelService  # noqa: PLC0415 - heavy
     from mlengine.services.monitoring import MonitoringService  # noqa: PLC0415 - heavy
@@ -137,8 +137,6 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.services.registry import RegistryService  # noqa: PLC0415 - heavy
     from mlengine.services.replay import ReplayService  # noqa: PLC0415 - heavy
     from mlengine.services.reproduction import ReproductionService  # noqa: PLC0415 - heavy
-    from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
-    from mlengine.services.work import ReproductionWork  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
     cellar = open_cellar(settings, models=_models(settings), database=control.runs.runs.engine)
@@ -146,28 +144,14 @@ def build_engine(settings: Settings) -> Engine:
     registry, store = cellar.registry, cellar.audit
     runs, events = control.runs.runs, control.events
     model_service = ModelService(registry, shelf, events)
-    fitter = FittingService(bars, sets, registry, TRAINING_THREADS, history=events)
     reproduction = ReproductionService(registry, sets, bars, TRAINING_THREADS)
     return Engine(
-        database_url=control.database_url,
-        runs=control.runs,
-        schedules=control.schedules,
-        events=events,
-        active=control.active,
-        retention=control.retention,
+        **vars(control),
         checks=cellar.checks,
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
         predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
-        training=TrainingService(
-            runs,
-            events,
-            fitter,
-            registry,
-            model_service,
-            _now,
-            others={"reproduce": ReproductionWork(reproduction)},
-        ),
+        training=_training(events, runs, cellar, model_service, reproduction),
         reproduction=reproduction,
         export=ExportService(reproduction),
         cards=CardService(registry),
@@ -180,6 +164,25 @@ def build_engine(settings: Settings) -> Engine:
             __version__, settings.env, registry, shelf, store, control.runs.queue, cellar.checks
         ),
     )
+
+
+def _training(
+    events: EventStore,
+    runs: RunStore,
+    cellar: Cellar,
+    models: ModelService,
+    reproduction: ReproductionService,
+) -> TrainingService:
+    from mlengine.services.fitting import FittingService  # noqa: PLC0415 - heavy
+    from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
+    from mlengine.services.work import ReproductionWork  # noqa: PLC0415 - heavy
+
+    registry = cellar.registry
+    fitter = FittingService(
+        cellar.bars, cellar.feature_sets, registry, TRAINING_THREADS, history=events
+    )
+    others = {"reproduce": ReproductionWork(reproduction)}
+    return TrainingService(runs, events, fitter, registry, models, _now, others=others)
 
 
 def check_feature_sets(settings: Settings) -> None:

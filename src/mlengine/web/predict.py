@@ -1,4 +1,4 @@
-"""Predictions and what was predicted."""
+"""Predictions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ from mlengine.web.schemas.predict import (
     Asked,
     BatchBody,
     PredictQuery,
-    RecentOut,
-    RecentQuery,
 )
 
 blueprint = Blueprint("predict", __name__)
 
 _QUERY, _BATCH_QUERY, _BATCH_BODY = PredictQuery(), ModelQuery(), BatchBody()
-_RECENT_QUERY, _RECENT = RecentQuery(), RecentOut()
 
 
 @blueprint.get("/predict")
@@ -42,9 +39,3 @@ def predict_batch() -> Body:
     batch = engine().predict.batch(asked.valid, **wanted, request_id=g.request_id, now=moment())
     logs.model_version.set(batch.model_version)
     return asked.answer(batch.model_version, batch.results)
-
-
-@blueprint.get("/predictions/recent")
-@public
-def recent() -> Body:
-    return shown(_RECENT, engine().audit.recent(**query(_RECENT_QUERY)))
