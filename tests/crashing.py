@@ -48,8 +48,8 @@ _SYSTEM_CALLS = frozenset(
 )
 _OF_FILES = frozenset({"write", "writelines", "flush", "truncate"})
 # What a full or failing disk can refuse; a lock or a removal it can't.
-_STEPS = _SYSTEM_CALLS | _OF_FILES
-_REFUSABLE = _STEPS - {"unlink", "remove", "rmdir", "flock"}
+STEPS = _SYSTEM_CALLS | _OF_FILES
+_REFUSABLE = STEPS - {"unlink", "remove", "rmdir", "flock"}
 
 
 def changes(registry: Registry) -> dict[str, Callable[[], object]]:
@@ -145,7 +145,7 @@ def _one_step(change: str, how: str, number: int, directory: Path) -> str:
         raise OSError(getattr(errno, how), "")
 
     try:
-        with at_step(number, harm, among=_STEPS if how == "killed" else _REFUSABLE):
+        with at_step(number, harm, among=STEPS if how == "killed" else _REFUSABLE):
             todo()
     except ArtifactsUnavailable as refusal:
         return str(refusal)

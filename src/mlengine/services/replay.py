@@ -39,6 +39,7 @@ from mlengine.stores.selection import Selection
 from mlengine.stores.vectors import decode_vector
 
 _AT_ONCE = 500
+_FAILURE = "it is a failure, and has no score"
 _MOST_OTHERS = 100
 _STATUS_OF: Mapping[type[MlengineError], str] = {
     ModelNotFound: "model_gone",
@@ -137,7 +138,7 @@ class ReplayService:
 
 @dataclass
 class _Pass:
-    """One pass over many predictions; each version is looked for once."""
+    """One pass over many predictions; each version is read from disk once, whatever is loaded."""
 
     shelf: ModelShelf
     found: dict[str, LoadedModel | MlengineError] = field(default_factory=dict)
@@ -159,11 +160,9 @@ class _Pass:
 
     def _model_of(self, each: Evidence) -> LoadedModel | Replayed:
         """The model that made a prediction, or why it can't be made again."""
-        row = each.row
-        if not row.ok or row.model_version is None or row.feature_set is None:
-            return without_replay(row, "not_replayable", "it is a failure, and has no score")
-        if each.window is None or each.vector is None:
-            return without_replay(row, "not_replayable", "its bars are not stored")
+        row, lacking = each.row, _lacking(each)
+        if lacking or row.model_version is None or row.feature_set is None:
+            return without_replay(row, "not_replayable", lacking or _FAILURE)
         model = self._model(row.model_version)
         if isinstance(model, MlengineError):
             return without_replay(row, _STATUS_OF[type(model)], str(model))
@@ -178,10 +177,19 @@ class _Pass:
     def _model(self, version: str) -> LoadedModel | MlengineError:
         if version not in self.found:
             try:
-                self.found[version] = self.shelf.get(version)
+                self.found[version] = self.shelf.load(version)
             except tuple(_STATUS_OF) as refusal:
                 self.found[version] = refusal
         return self.found[version]
+
+
+def _lacking(each: Evidence) -> str | None:
+    """Why there is nothing to make a prediction again from, None where there is."""
+    if not each.row.ok:
+        return _FAILURE
+    if each.window is None or each.vector is None:
+        return "its bars are not stored"
+    return None if bars_hash(each.window) == each.row.bars_hash else "its stored bars are damaged"
 
 
 def _replay(model: LoadedModel, evidence: Sequence[Evidence]) -> list[Replayed]:

@@ -26,12 +26,15 @@ class Selection:
         return query.where(*self._conditions())
 
     def _conditions(self) -> list[ColumnElement[bool]]:
-        row = predictions.c
-        given = (
-            (self.symbol, row.symbol == self.symbol),
-            (self.version, row.model_version == self.version),
-            (self.since, row.at >= self.since),
-            (self.until, row.at < self.until),
-            (self.ok, row.ok.is_(self.ok)),
-        )
-        return [condition for value, condition in given if value is not None]
+        row, said = predictions.c, []
+        if self.symbol is not None:
+            said.append(row.symbol == self.symbol)
+        if self.version is not None:
+            said.append(row.model_version == self.version)
+        if self.since is not None:
+            said.append(row.at >= self.since)
+        if self.until is not None:
+            said.append(row.at < self.until)
+        if self.ok is not None:
+            said.append(row.ok.is_(self.ok))
+        return said
