@@ -11,6 +11,7 @@ from tests.platforms import NOW, make_engine
 
 from mlengine.bootstrap import Engine
 from mlengine.errors import AuditUnavailable, PredictionNotFound
+from mlengine.jobs.worker import Upkeep
 from mlengine.stores.selection import Selection
 
 
@@ -123,3 +124,14 @@ def test_an_export_holds_what_waited_too(tmp_path: Path) -> None:
     with read_only_tables(engine):
         predict(engine)
     assert engine.audit.export(tmp_path / "out.parquet", Selection()) == 1
+
+
+def test_the_worker_keeps_predictions_as_long_as_the_setting_says(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, AUDIT_RETENTION_DAYS="30")
+    predict(engine)
+    Upkeep(engine, lambda: NOW + timedelta(days=30)).sweep()
+    assert len(engine.audit.recent(limit=9).rows) == 1
+    Upkeep(engine, lambda: NOW + timedelta(days=32)).sweep()
+    assert engine.audit.recent(limit=9).rows == ()
+    (event,) = engine.events.page("audit_pruned", 9, None).rows
+    assert event.actor == "retention"

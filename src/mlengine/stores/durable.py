@@ -29,11 +29,19 @@ _REASONS = {
 
 
 def make_directory(path: Path) -> None:
-    """Make a folder and those above it, each name forced to disk; one that is there is fine."""
+    """Make a folder and those above it, each name forced to disk; one that is there is fine.
+
+    A folder whose name can't be forced to disk is taken back, so that the next call tries again.
+    """
     missing = [each for each in (path, *path.parents) if not each.is_dir()]
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
-        fsync_directory(each.parent)
+        try:
+            fsync_directory(each.parent)
+        except OSError:
+            with contextlib.suppress(OSError):  # another process has put something in it
+                each.rmdir()
+            raise
 
 
 def write_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
