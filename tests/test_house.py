@@ -29,6 +29,7 @@ PUBLIC_ROUTES = {
     ("GET", "/predict"),
     ("POST", "/predict/batch"),
     ("GET", "/predictions/recent"),
+    ("GET", "/predictions/<prediction_id>"),
     ("GET", "/models"),
     ("GET", "/models/compare"),
     ("GET", "/models/<version:version>"),
@@ -49,6 +50,7 @@ ADMIN_ROUTES = {
     ("POST", "/admin/rollback"),
     ("POST", "/admin/reload"),
     ("DELETE", "/admin/audit/clear"),
+    ("POST", "/predictions/<prediction_id>/replay"),
 }
 
 

@@ -19,6 +19,7 @@ from mlengine.web import (
     models,
     monitoring,
     predict,
+    predictions,
     quick,
 )
 from mlengine.web.requests import ENGINE, SETTINGS, VersionPath
@@ -26,7 +27,7 @@ from mlengine.web.responses import OrjsonProvider
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
-    room.blueprint for room in (health, features, predict, models, monitoring, admin)
+    room.blueprint for room in (health, features, predict, predictions, models, monitoring, admin)
 )
 
 

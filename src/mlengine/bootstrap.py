@@ -18,10 +18,12 @@ from mlengine import __version__
 from mlengine.config import Settings
 from mlengine.errors import AuditUnavailable
 from mlengine.services.history import reconcile
+from mlengine.services.retention import RetentionService
 from mlengine.services.runs import RunService
 from mlengine.services.schedules import ScheduleService
 from mlengine.stores import database
 from mlengine.stores.active import ActiveFile
+from mlengine.stores.audit_retention import AuditRetention
 from mlengine.stores.checks import Checks
 from mlengine.stores.events import EventStore
 from mlengine.stores.job_queue import JobQueue
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from mlengine.services.models import ModelService
     from mlengine.services.monitoring import MonitoringService
     from mlengine.services.predict import PredictService
+    from mlengine.services.registry import RegistryService
+    from mlengine.services.replay import ReplayService
     from mlengine.services.reproduction import ReproductionService
     from mlengine.services.training import TrainingService
 
@@ -60,6 +64,7 @@ class Control:
     schedules: ScheduleService
     events: EventStore
     active: ActiveFile
+    retention: RetentionService
 
     def prepare(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
@@ -92,8 +97,10 @@ class Engine(Control):
     export: ExportService
     cards: CardService
     models: ModelService
+    registry: RegistryService
     monitoring: MonitoringService
     audit: AuditService
+    replay: ReplayService
     health: HealthService
 
 
@@ -109,6 +116,7 @@ def build_control(settings: Settings) -> Control:
         schedules=ScheduleService(ScheduleStore(engine), runs, settings.train_schedule),
         events=EventStore(engine),
         active=ActiveFile(_models(settings) / "ACTIVE"),
+        retention=RetentionService(AuditRetention(engine), settings.audit_retention_days),
     )
 
 
@@ -124,6 +132,8 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.services.models import ModelService  # noqa: PLC0415 - heavy
     from mlengine.services.monitoring import MonitoringService  # noqa: PLC0415 - heavy
     from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
+    from mlengine.services.registry import RegistryService  # noqa: PLC0415 - heavy
+    from mlengine.services.replay import ReplayService  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
     cellar = open_cellar(
@@ -134,11 +144,7 @@ def build_engine(settings: Settings) -> Engine:
     models = ModelService(registry, shelf, events)
     training = _training(control, cellar, models)
     return Engine(
-        database_url=control.database_url,
-        runs=control.runs,
-        schedules=control.schedules,
-        events=events,
-        active=control.active,
+        **vars(control),
         checks=cellar.checks,
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
@@ -150,8 +156,10 @@ def build_engine(settings: Settings) -> Engine:
         export=training.export,
         cards=training.cards,
         models=models,
+        registry=RegistryService(registry, events, control.runs.runs, store),
         monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
         audit=AuditService(store),
+        replay=ReplayService(cellar.evidence, shelf, bars, events),
         health=HealthService(
             __version__, settings.env, registry, shelf, store, control.runs.queue, cellar.checks
         ),
@@ -187,6 +195,8 @@ def _training(control: Control, cellar: Cellar, models: ModelService) -> _Traini
         ExportService(reproduction),
         CardService(registry),
     )
+    others = {"reproduce": ReproductionWork(reproduction)}
+    return TrainingService(runs, events, fitter, registry, models, _now, others=others)
 
 
 def check_feature_sets(settings: Settings) -> None:

@@ -13,25 +13,30 @@ from mlengine.core.features import FeatureSet
 from mlengine.core.usability import UsabilityLimits
 from mlengine.feature_sets import feature_sets
 from mlengine.services.bars import BarService
-from mlengine.stores.audit import AuditStore
+from mlengine.stores.audit_spool import AuditSpool
 from mlengine.stores.bars import BarStore
 from mlengine.stores.checks import Checks
+from mlengine.stores.evidence import EvidenceStore
 from mlengine.stores.loaded import ModelShelf
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.registry import Registry
+from mlengine.stores.spooled_audit import SpooledAuditStore
 
 
 @dataclass(frozen=True)
 class Cellar:
+    """The stores and what every service leans on."""
+
     checks: Checks
     bars: BarService
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
     shelf: ModelShelf
-    audit: AuditStore
+    audit: SpooledAuditStore
+    evidence: EvidenceStore
     usability_limits: UsabilityLimits
 
 
@@ -57,7 +62,10 @@ def open_cellar(settings: Settings, *, database: Engine, models: Path) -> Cellar
         feature_sets=sets,
         registry=registry,
         shelf=ModelShelf(registry, sets, interval=interval, checks=checks),
-        audit=AuditStore(database, checks),
+        audit=SpooledAuditStore(
+            database, checks, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
+        ),
+        evidence=EvidenceStore(database),
         usability_limits=UsabilityLimits(
             settings.max_bar_age_bars, settings.max_model_age_days, settings.require_all_features
         ),

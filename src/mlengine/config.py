@@ -54,6 +54,7 @@ class Settings:
     max_bar_age_bars: int
     max_model_age_days: int
     require_all_features: bool
+    audit_retention_days: int
     public_activation: bool
     feature_sets: tuple[str, ...]
     host: str
@@ -113,6 +114,7 @@ class Settings:
                 "MAX_MODEL_AGE_DAYS", 30 if env == "production" else 0, 0
             ),
             require_all_features=read.flag("REQUIRE_ALL_FEATURES", env == "production"),
+            audit_retention_days=read.whole("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
             public_activation=read.flag("PUBLIC_ACTIVATION", env == "development"),
             feature_sets=read.listed("FEATURE_SETS", ()),
             host=read.text("HOST", "127.0.0.1"),

@@ -1,8 +1,43 @@
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from tests.platforms import NOW, make_engine
+
+from mlengine.bootstrap import Engine
+from mlengine.errors import AuditUnavailable, PredictionNotFound
+from mlengine.jobs.worker import Upkeep
+from mlengine.stores.selection import Selection
+
+
+def predict(engine: Engine, symbol: str = "AAA") -> str:
+    made = engine.predict.one(
+        symbol, as_of=None, version=None, explain=False, request_id="r", now=NOW
+    )
+    return made.prediction_id
+
+
+@contextmanager
+def read_only_tables(engine: Engine) -> Iterator[None]:
+    """Tables that can be read and refuse every row, whoever asks."""
+    path = engine.audit.store.engine.url.database
+    assert path is not None
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(
+            "CREATE TRIGGER no_more BEFORE INSERT ON predictions"
+            " BEGIN SELECT no_such_function(); END"
+        )
+        other.commit()
+        try:
+            yield
+        finally:
+            other.execute("DROP TRIGGER no_more")
+            other.commit()
 
 
 def test_clearing_touches_predictions_only_and_says_who_did_it(tmp_path: Path) -> None:
@@ -19,3 +54,84 @@ def test_clearing_touches_predictions_only_and_says_who_did_it(tmp_path: Path) -
         "ann",
         {"predictions": 2},
     )
+
+
+def test_an_outage_of_the_tables_is_answered_told_and_made_up_for(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path)
+    before = predict(engine)
+    assert not engine.audit.spooled
+    with read_only_tables(engine):
+        made = predict(engine)
+        assert engine.audit.spooled
+        health = engine.health.health()
+        assert (health.status, health.checks["audit"]) == ("degraded", "degraded")
+        assert (health.audit_spool.files, health.audit_spool.spooled_rows) == (1, 1)
+        assert [row.prediction_id for row in engine.audit.recent(limit=9).rows] == [before]
+        with pytest.raises(PredictionNotFound, match="may wait in the audit's spool"):
+            engine.audit.get(made)
+    other = make_engine(tmp_path, models=0)
+    later = predict(other, "BBB")
+    found = [row.prediction_id for row in other.audit.recent(limit=9).rows]
+    assert found == [made, later, before]
+    assert not other.audit.spooled
+    assert engine.health.health().audit_spool.spooled_rows == 1
+    assert engine.audit.get(made).ok
+    with pytest.raises(PredictionNotFound) as missing:
+        engine.audit.get("nobody")
+    assert "spool" not in str(missing.value)
+
+
+def test_nothing_is_pruned_while_predictions_wait_beside_the_tables(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, models=3)
+    engine.models.activate("v3", actor="ann", reason="", now=NOW)
+    asked = {"keep": 1, "dry_run": False, "actor": "ann", "now": NOW}
+    with read_only_tables(engine):
+        engine.predict.one("AAA", as_of=None, version="v2", explain=False, request_id="r", now=NOW)
+        with pytest.raises(AuditUnavailable):
+            engine.registry.prune(force=False, **asked)
+    found = engine.registry.prune(force=False, **asked)
+    assert {fate.version: fate.kept_as for fate in found}["v2"] == "audited"
+    path = tmp_path / "artifacts" / "audit-spool"
+    path.mkdir()
+    (path / "1.damaged").write_text("?")
+    with pytest.raises(AuditUnavailable, match="may refer to any version"):
+        engine.registry.prune(force=False, **asked)
+    assert len(engine.registry.prune(force=True, **asked)) == 3
+
+
+def test_rows_are_found_by_time_and_outcome(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path)
+    for hours in range(4):
+        now = NOW + timedelta(hours=hours)
+        engine.predict.batch(["AAA", "NONE"], as_of=None, version=None, request_id="r", now=now)
+
+    def hours(**asked: object) -> list[float]:
+        rows = engine.audit.recent(limit=100, **asked).rows  # type: ignore[arg-type]
+        return [(row.at - NOW) / timedelta(hours=1) for row in rows]
+
+    since, until = NOW + timedelta(hours=1), NOW + timedelta(hours=3)
+    assert hours(since=since, until=until) == [2, 2, 1, 1]
+    assert hours(since=since, ok=True) == [3, 2, 1]
+    assert hours(until=since, ok=False) == [0]
+    assert hours(ok=False, version="v1", symbol="NONE") == [3, 2, 1, 0]
+    page = engine.audit.recent(limit=2, ok=True, until=until)
+    rest = engine.audit.recent(limit=2, ok=True, until=until, cursor=page.next_cursor)
+    assert [(row.at - NOW) / timedelta(hours=1) for row in rest.rows] == [0]
+
+
+def test_an_export_holds_what_waited_too(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path)
+    with read_only_tables(engine):
+        predict(engine)
+    assert engine.audit.export(tmp_path / "out.parquet", Selection()) == 1
+
+
+def test_the_worker_keeps_predictions_as_long_as_the_setting_says(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, AUDIT_RETENTION_DAYS="30")
+    predict(engine)
+    Upkeep(engine, lambda: NOW + timedelta(days=30)).sweep()
+    assert len(engine.audit.recent(limit=9).rows) == 1
+    Upkeep(engine, lambda: NOW + timedelta(days=32)).sweep()
+    assert engine.audit.recent(limit=9).rows == ()
+    (event,) = engine.events.page("audit_pruned", 9, None).rows
+    assert event.actor == "retention"

@@ -168,16 +168,6 @@ def test_a_model_file_that_is_no_model_is_corrupt(engine: Engine) -> None:
         engine.models.activate("v4", actor="ann", reason="", now=NOW)
 
 
-def test_verify_names_what_differs(engine: Engine) -> None:
-    damage(engine, "v3", "reference.parquet")
-    verdicts = engine.models.verify()
-    assert [v.intact for v in verdicts] == [True, True, False]
-    assert verdicts[2].reason == "reference.parquet differs from its digest"
-    assert engine.models.verify("v1")[0].intact
-    with pytest.raises(ModelNotFound):
-        engine.models.verify("v9")
-
-
 def test_an_activation_without_its_event_is_written_at_the_next_start(engine: Engine) -> None:
     engine.models.registry.activate("v2", actor="ann", reason="died after", now=NOW)
     assert reconcile(engine.active, engine.events)

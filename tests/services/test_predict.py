@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import zip_longest
@@ -302,5 +303,11 @@ def test_no_answer_leaves_without_its_row(engine: Engine, tmp_path: Path) -> Non
     (tmp_path / "artifacts" / "audit.db").write_bytes(b"not a database" * 100)
     for leftover in ("audit.db-wal", "audit.db-shm"):
         (tmp_path / "artifacts" / leftover).unlink(missing_ok=True)
+    made = ask(engine)
+    assert not engine.audit.store.spool.is_empty, "its row waits beside the damaged tables"
+    spooled = next((tmp_path / "artifacts" / "audit-spool").iterdir()).read_text()
+    assert made.prediction_id in spooled
+    shutil.rmtree(tmp_path / "artifacts" / "audit-spool")
+    (tmp_path / "artifacts" / "audit-spool").write_text("no folder")
     with pytest.raises(AuditUnavailable):
         ask(engine)

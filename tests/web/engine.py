@@ -21,6 +21,7 @@ from mlengine.core.event import Event
 from mlengine.core.page import Page, cursor_after, position_of
 from mlengine.core.prediction import AuditRow, Latency
 from mlengine.core.progress import Progress
+from mlengine.core.replay import Replayed
 from mlengine.core.run import Run
 from mlengine.core.train_spec import TrainSpec
 from mlengine.services.health import Health
@@ -268,6 +269,14 @@ class Monitoring:
 @dataclass(frozen=True)
 class Audit:
     rows: list[AuditRow] = field(default_factory=list)
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+    spooled: bool = False
+
+    def get(self, prediction_id: str) -> AuditRow:
+        for row in self.rows:
+            if row.prediction_id == prediction_id:
+                return row
+        raise errors.PredictionNotFound(prediction_id, spooled=self.spooled)
 
     def recent(
         self,
@@ -275,10 +284,14 @@ class Audit:
         limit: int,
         symbol: str | None,
         version: str | None,  # noqa: ARG002
+        since: datetime | None,
+        until: datetime | None,
+        ok: bool | None,
         cursor: str | None,
     ) -> Page[AuditRow]:
         if cursor:
             position_of(cursor)
+        self.asked.append((since, until, ok))
         kept = [row for row in self.rows if symbol in (None, row.symbol)]
         return Page(tuple(kept[:limit]), cursor_after(7) if len(kept) > limit else None)
 
@@ -286,6 +299,40 @@ class Audit:
         count = len(self.rows)
         self.rows.clear()
         return count
+
+
+@dataclass(frozen=True)
+class Events:
+    """`refusal` is what the history can't be written for."""
+
+    written: list[dict[str, object]] = field(default_factory=list)
+    refusals: list[errors.MlengineError] = field(default_factory=list)
+
+    def append(self, kind: str, **said: object) -> None:
+        if self.refusals:
+            raise self.refusals[0]
+        self.written.append({"kind": kind, **said})
+
+
+@dataclass(frozen=True)
+class Replay:
+    asked: list[dict[str, object]] = field(default_factory=list)
+
+    def one(self, prediction_id: str, **how: object) -> Replayed:
+        if prediction_id != "p9":
+            raise errors.PredictionNotFound(prediction_id)
+        self.asked.append(how)
+        return Replayed(
+            "p9",
+            "AAPL",
+            DAY,
+            "v2",
+            "features",
+            recorded_score=0.51,
+            replayed_score=0.52,
+            differing_features=("rsi_14",),
+            upstream="changed",
+        )
 
 
 @dataclass(frozen=True)
@@ -313,6 +360,8 @@ class TinyEngine:
     models: Models = field(default_factory=Models)
     monitoring: Monitoring = field(default_factory=Monitoring)
     audit: Audit = field(default_factory=Audit)
+    events: Events = field(default_factory=Events)
+    replay: Replay = field(default_factory=Replay)
 
     @property
     def health(self) -> HealthOfAll:

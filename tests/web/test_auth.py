@@ -29,7 +29,8 @@ def test_every_route_carries_a_decision_on_both_prefixes(make_app: MakeApp) -> N
         path: guard for path, guard in guards.items() if path.startswith("/api/v1")
     }
     assert {path for path, guard in plain.items() if guard == ADMIN} == {
-        path for path in plain if path.startswith("/admin")
+        *(path for path in plain if path.startswith("/admin")),
+        "/predictions/<prediction_id>/replay",
     }
     assert {path for path, guard in plain.items() if guard == ACTIVATION} == {
         "/models/activate/<version:version>"

@@ -49,6 +49,7 @@ def test_the_list_has_the_fields_of_the_contract(client: FlaskClient) -> None:
         "metrics": None,
         "verdict": None,
         "is_active": False,
+        "pinned": False,
     }
     assert sorted(active) == sorted(corrupt)
     assert active["created_at"] == "2024-05-31T00:00:00Z"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from mlengine.cli import train_runs
+from mlengine.cli import registry, train_runs
 from mlengine.cli.audit import audit
 from mlengine.cli.bars import bars
 from mlengine.cli.database import db
@@ -23,5 +23,7 @@ def init_app(app: Flask) -> None:
     """Hang every command on the app."""
     for below in train_runs.COMMANDS:
         train.add_command(below)
+    for below in registry.COMMANDS:
+        models.add_command(below)
     for command in COMMANDS:
         app.cli.add_command(command)

@@ -23,9 +23,10 @@ def list_models(json_: bool) -> None:
         shell.print_json(found)
         return
     shell.print_table(
-        ["version", "status", "created", "trained through", "fingerprint"],
+        ["version", "status", "pinned", "created", "trained through", "fingerprint"],
         [
-            [m.version, m.status, m.created_at, m.trained_through, (m.fingerprint or "-")[:12]]
+            [m.version, m.status, m.pinned, m.created_at, m.trained_through]
+            + [(m.fingerprint or "-")[:12]]
             for m in found.models
         ],
     )
@@ -90,23 +91,6 @@ def rollback(json_: bool) -> None:
     shell.print_json(done) if json_ else click.echo(
         f"{done.active_version} is active again (before: {shell.shown(done.previous_version)})"
     )
-
-
-@models.command("verify")
-@click.argument("version", required=False)
-@shell.as_json
-@shell.command
-def verify(version: str | None, json_: bool) -> None:
-    """Check the digests of VERSION, or of all; exits with 1 when one differs."""
-    verdicts = shell.engine().models.verify(version)
-    if json_:
-        shell.print_json(verdicts)
-    else:
-        shell.print_table(
-            ["version", "intact", "reason"], [[v.version, v.intact, v.reason] for v in verdicts]
-        )
-    if not all(verdict.intact for verdict in verdicts):
-        raise SystemExit(1)
 
 
 @click.command("reload")

@@ -25,6 +25,7 @@ from mlengine.errors import (
     MlengineError,
     ModelNotFound,
     NoLiveRun,
+    PredictionNotFound,
     QueueUnavailable,
     RunNotFound,
     TrainingInProgress,
@@ -36,7 +37,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _DATE_LENGTH = len("2013-02-01")
-_NOT_FOUND = (ModelNotFound, NoLiveRun, RunNotFound, UnknownSymbol)
+_NOT_FOUND = (ModelNotFound, NoLiveRun, PredictionNotFound, RunNotFound, UnknownSymbol)
 _OUT_OF_REACH = (AuditUnavailable, QueueUnavailable, UpstreamUnavailable)
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")
@@ -130,9 +131,26 @@ class Moment(click.ParamType[datetime]):
         return moment
 
 
+class Instant(click.ParamType[datetime]):
+    """RFC 3339 with a zone, or a bare date, which means the beginning of that day."""
+
+    name = "moment"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        text = str(value)
+        try:
+            return parse_rfc3339(f"{text}T00:00Z" if len(text) == _DATE_LENGTH else text)
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is no date and no RFC 3339 moment with a zone", param, ctx)
+
+
 def _end_of_day(text: str) -> datetime:
     day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
     return day + timedelta(days=1)
 
 
+since = click.option("--since", type=Instant(), help="Predictions made from then on.")
+until = click.option("--until", type=Instant(), help="Predictions made before then.")
 as_of = click.option("--as-of", type=Moment(), help="Only bars known then.")

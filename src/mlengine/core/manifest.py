@@ -18,6 +18,14 @@ SCHEMA_VERSION = 2
 _DIGEST = "manifest_sha256"
 
 
+class OtherSchema(ValueError):
+    """A manifest of another schema version than this platform reads; `found` is that version."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(f"a manifest of schema version {found}, not {SCHEMA_VERSION}")
+        self.found = found
+
+
 @dataclass(frozen=True)
 class FeatureSetEntry:
     name: str
@@ -192,15 +200,27 @@ def dump(manifest: Manifest) -> bytes:
 
 
 def parse(content: bytes) -> Manifest:
-    """The inverse of `dump`; raises ValueError on anything that `dump` would not have written."""
+    """The inverse of `dump`; raises ValueError on anything that `dump` would not have written.
+
+    Raises OtherSchema, also a ValueError, for one that an older or newer platform wrote.
+    """
     said = orjson.loads(content)
-    if not isinstance(said, dict) or said.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"not a manifest of schema version {SCHEMA_VERSION}")
+    if not isinstance(said, dict):
+        raise ValueError("a manifest is a JSON object")  # noqa: TRY004
+    found = said.get("schema_version")
+    if type(found) is int and found != SCHEMA_VERSION and _digest_holds(said):
+        raise OtherSchema(found)
     said.pop(_DIGEST, None)
     manifest = wire.read(Manifest, said)
     if dump(manifest) != content:
         raise ValueError("the manifest differs from its own digest")
     return manifest
+
+
+def _digest_holds(said: Mapping[str, object]) -> bool:
+    """Whether the digest is that of the rest: the same rule in every schema version."""
+    rest = _canonical({**said, _DIGEST: ""})
+    return said.get(_DIGEST) == hashlib.sha256(rest).hexdigest()
 
 
 def _canonical(said: Mapping[str, object]) -> bytes:

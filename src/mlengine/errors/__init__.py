@@ -9,6 +9,7 @@ from mlengine.errors.asking import (
     Forbidden,
     InsufficientBars,
     InvalidRequest,
+    PredictionNotFound,
     Unauthorized,
     UnknownSymbol,
 )
@@ -26,6 +27,7 @@ from mlengine.errors.models import (
     NotReady,
 )
 from mlengine.errors.outside import (
+    ArtifactsUnavailable,
     AuditUnavailable,
     BadSetting,
     CannotStart,
@@ -46,6 +48,7 @@ from mlengine.errors.training import (
 __all__ = [
     "AdminDisabled",
     "ArtifactCorrupt",
+    "ArtifactsUnavailable",
     "AuditUnavailable",
     "BadSetting",
     "CannotStart",
@@ -62,6 +65,7 @@ __all__ = [
     "NoLiveRun",
     "NoPreviousModel",
     "NotReady",
+    "PredictionNotFound",
     "QueueUnavailable",
     "RunNotCancellable",
     "RunNotFound",

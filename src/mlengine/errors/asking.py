@@ -31,6 +31,19 @@ class UnknownSymbol(MlengineError):
 
 
 @dataclass(eq=False)
+class PredictionNotFound(MlengineError):
+    """`spooled` says that rows wait beside the tables, and it may be one of them."""
+
+    code: ClassVar[str] = "prediction_not_found"
+    prediction_id: str
+    spooled: bool = False
+
+    def __str__(self) -> str:
+        said = f"there is no prediction {self.prediction_id[:64]!r}"
+        return f"{said}; it may wait in the audit's spool" if self.spooled else said
+
+
+@dataclass(eq=False)
 class InsufficientBars(MlengineError):
     code: ClassVar[str] = "insufficient_bars"
     symbol: str

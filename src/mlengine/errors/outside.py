@@ -50,6 +50,17 @@ class AuditUnavailable(MlengineError):
 
 
 @dataclass(eq=False)
+class ArtifactsUnavailable(MlengineError):
+    """The folder of the versions can't be written; what is published already is as it was."""
+
+    code: ClassVar[str] = "artifacts_unavailable"
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the artifacts folder can't be written: {self.reason}"
+
+
+@dataclass(eq=False)
 class BadSetting(MlengineError):
     code: ClassVar[str] = "bad_setting"
     variable: str

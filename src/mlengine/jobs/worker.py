@@ -191,6 +191,8 @@ class Upkeep:
             half_written = versions.staged(self._models)  # first: a live run's row was there before
             if half_written:
                 versions.discard(self._models, half_written - self.control.runs.runs.live())
+        with self._logged():
+            self.control.retention.keep_up(now=self.clock())
 
     def is_over(self, run_id: str) -> bool:
         """Whether the run has ended, whatever its process still does."""

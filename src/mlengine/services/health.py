@@ -17,14 +17,23 @@ from mlengine.errors import (
     NotReady,
     QueueUnavailable,
 )
-from mlengine.stores.audit import AuditStore
 from mlengine.stores.checks import Checks
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.loaded import ModelShelf
 from mlengine.stores.registry import Registry
+from mlengine.stores.spooled_audit import SpooledAuditStore
 
 _PATIENCE_SECONDS = 0.2
 _FRESH_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class SpoolCounts:
+    """Audit rows beside their tables: what waits, and how many this process spooled so far."""
+
+    files: int = 0
+    bytes: int = 0
+    spooled_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Health:
     active_version: str | None
     loaded_version: str | None
     checks: Mapping[str, str]
+    audit_spool: SpoolCounts = SpoolCounts()
 
 
 class QueueWatch:
@@ -81,7 +91,7 @@ class HealthService:
     env: str
     registry: Registry
     shelf: ModelShelf
-    audit: AuditStore
+    audit: SpooledAuditStore
     queue: JobQueue
     checks: Checks
     watch: QueueWatch = field(default_factory=QueueWatch)
@@ -96,7 +106,7 @@ class HealthService:
         workers = self.watch.workers(self.queue)
         checks = {
             "redis": self._redis(workers),
-            "audit": self.audit.checks.state("audit"),
+            "audit": self.audit.state(),
             "upstream": self.checks.state("upstream"),
             "workers": _state_of(workers),
             "model": self.checks.state("model"),
@@ -106,7 +116,8 @@ class HealthService:
             and loaded == active
             and not {"degraded", "down"} & {*checks.values()}
         )
-        return Health("ok" if well else "degraded", self.version, self.env, active, loaded, checks)
+        status = "ok" if well else "degraded"
+        return Health(status, self.version, self.env, active, loaded, checks, self._spool())
 
     def ready(self) -> str:
         """The loaded active version; raises why predictions can't be answered."""
@@ -117,6 +128,11 @@ class HealthService:
         if not self.audit.writable():
             raise AuditUnavailable("it can't be written")
         return loaded.version
+
+    def _spool(self) -> SpoolCounts:
+        spool = self.audit.spool
+        waiting = spool.waiting()
+        return SpoolCounts(waiting.files, waiting.bytes, spool.spooled)
 
     def _active_version(self) -> str | None:
         try:

@@ -25,6 +25,7 @@ class ModelSummary:
     version: str
     status: str
     is_active: bool
+    pinned: bool = False
     created_at: datetime | None = None
     trained_through: datetime | None = None
     fingerprint: str | None = None
@@ -47,15 +48,6 @@ class Activation:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether the files of a version are what was published."""
-
-    version: str
-    intact: bool
-    reason: str | None
-
-
-@dataclass(frozen=True)
 class ModelService:
     registry: Registry
     shelf: ModelShelf
@@ -64,9 +56,13 @@ class ModelService:
     def list(self) -> ModelList:
         """Every version in numeric order; a refused one is listed as `corrupt`."""
         active = self.active_version()
+        pinned = self.registry.pins.known()
         return ModelList(
             active_version=active,
-            models=tuple(self._summary(version, active) for version in self.registry.versions()),
+            models=tuple(
+                self._summary(version, version == active, version in pinned)
+                for version in self.registry.versions()
+            ),
         )
 
     def show(self, version: str) -> tuple[Manifest, bool]:
@@ -125,31 +121,19 @@ class ModelService:
         self.events.append("reloaded", at=now, version=loaded.version, actor=actor, details={})
         return loaded
 
-    def verify(self, version: str | None = None) -> tuple[Verdict, ...]:
-        """Check the digests of one version, or of all."""
-        versions = [version] if version else self.registry.versions()
-        return tuple(self._verdict(name) for name in versions)
-
-    def _summary(self, version: str, active: str | None) -> ModelSummary:
-        is_active = version == active
+    def _summary(self, version: str, is_active: bool, pinned: bool) -> ModelSummary:
         try:
             manifest = self.registry.manifest(version)
         except ArtifactCorrupt:
-            return ModelSummary(version, "corrupt", is_active)
+            return ModelSummary(version, "corrupt", is_active, pinned)
         return ModelSummary(
             version,
             "active" if is_active else "available",
             is_active,
+            pinned,
             created_at=manifest.created_at,
             trained_through=manifest.trained_through,
             fingerprint=manifest.fingerprint,
             metrics=manifest.metrics,
             verdict=manifest.verdict,
         )
-
-    def _verdict(self, version: str) -> Verdict:
-        try:
-            self.registry.verify(version)
-        except ArtifactCorrupt as corrupt:
-            return Verdict(version, intact=False, reason=corrupt.reason)
-        return Verdict(version, intact=True, reason=None)

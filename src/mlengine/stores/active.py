@@ -36,19 +36,10 @@ class ActiveFile:
     def read(self) -> Active | None:
         """None before the first activation; raises ArtifactCorrupt when it can't be read."""
         try:
-            said = orjson.loads(self.path.read_bytes())
-            return Active(
-                version=said["version"],
-                generation=said["generation"],
-                kind=said.get("kind", "activated"),
-                activated_at=parse_rfc3339(said["activated_at"]),
-                actor=said["actor"],
-                reason=said["reason"],
-                previous_version=said.get("previous_version"),
-            )
+            return _parse(self.path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *_DAMAGED):
             raise ArtifactCorrupt("ACTIVE", "it can't be read") from None
 
     def signature(self) -> Signature | None:
@@ -86,9 +77,10 @@ class ActiveFile:
         """Name another version; the caller holds the registry's lock.
 
         The generation is higher than that of the file and than `after_generation`, which is the
-        last one in the history: a file that was damaged does not start again from 1.
+        last one in the history: a file that was damaged does not start again from 1. A file that
+        is whole and can't be read now is not written over: raises OSError.
         """
-        before = self.known()
+        before = self._before()
         active = Active(
             version=version,
             generation=max(before.generation if before else 0, after_generation) + 1,
@@ -100,6 +92,28 @@ class ActiveFile:
         )
         durable.replace_file(self.path, _dump(active))
         return active
+
+    def _before(self) -> Active | None:
+        try:
+            return _parse(self.path.read_bytes())
+        except (FileNotFoundError, *_DAMAGED):
+            return None
+
+
+_DAMAGED = (ValueError, KeyError, TypeError)
+
+
+def _parse(content: bytes) -> Active:
+    said = orjson.loads(content)
+    return Active(
+        version=said["version"],
+        generation=said["generation"],
+        kind=said.get("kind", "activated"),
+        activated_at=parse_rfc3339(said["activated_at"]),
+        actor=said["actor"],
+        reason=said["reason"],
+        previous_version=said.get("previous_version"),
+    )
 
 
 def _previous(before: Active | None, version: str) -> str | None:

@@ -72,8 +72,8 @@ class AuditStore(AuditReader):
         """Write all records or none; they are committed when this returns."""
         if not records:
             return
-        rows = [_row(entry) for entry in records]
-        vectors = [_vector(entry) for entry in records]
+        rows = [columns_of(entry) for entry in records]
+        vectors = [vector_of(entry) for entry in records]
         with self._outcome_kept():
             keys = [vector.key if vector else None for vector in vectors]
             if self._quick and self._quick.insert(list(zip(rows, keys, strict=True))):
@@ -129,6 +129,10 @@ class AuditStore(AuditReader):
             return False
         return True
 
+    def state(self) -> str:
+        """How the audit does, for `/health`."""
+        return self.checks.state("audit")
+
     @contextmanager
     def _outcome_kept(self) -> Iterator[None]:
         try:
@@ -159,11 +163,13 @@ _NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(
 )
 
 
-def _row(entry: AuditEntry) -> dict[str, object]:
+def columns_of(entry: AuditEntry) -> dict[str, object]:
+    """The columns of the entry's row but `seq`, which the database gives, and `vector_id`."""
     return _answered(entry) if isinstance(entry, Answered) else _failed(entry)
 
 
-def _vector(entry: AuditEntry) -> ScoredVector | None:
+def vector_of(entry: AuditEntry) -> ScoredVector | None:
+    """The vector that the entry's row refers to; a failure has none."""
     if isinstance(entry, Failed):
         return None
     return scored_vector(entry.prediction, entry.vector, entry.window)

@@ -14,6 +14,7 @@ from mlengine.core.page import Page, cursor_after, position_of
 from mlengine.core.prediction import AuditRow, FeatureSetRef, Latency
 from mlengine.stores.bar_windows import read_window
 from mlengine.stores.database import reading
+from mlengine.stores.selection import Selection
 from mlengine.stores.tables import feature_vectors, predictions
 from mlengine.stores.vectors import decode_vector
 
@@ -42,28 +43,28 @@ class AuditReader:
         limit: int,
         symbol: str | None = None,
         version: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ok: bool | None = None,
         cursor: str | None = None,
     ) -> Page[AuditRow]:
         """At most `limit` rows, newest first; raises InvalidRequest on a bad cursor."""
-        query = _rows().order_by(predictions.c.seq.desc()).limit(limit + 1)
-        if symbol is not None:
-            query = query.where(predictions.c.symbol == symbol)
-        if version is not None:
-            query = query.where(predictions.c.model_version == version)
+        meant = Selection(symbol=symbol, version=version, since=since, until=until, ok=ok)
+        query = meant.of(row_query()).order_by(predictions.c.seq.desc()).limit(limit + 1)
         if cursor is not None:
             query = query.where(predictions.c.seq < position_of(cursor))
         with reading(self.engine) as connection:
             rows = connection.execute(query).all()
         more = cursor_after(rows[limit - 1].seq) if len(rows) > limit else None
-        return Page(tuple(_audit_row(row) for row in rows[:limit]), more)
+        return Page(tuple(audit_row(row) for row in rows[:limit]), more)
 
     def get(self, prediction_id: str) -> AuditRow | None:
         """The row of one prediction, None where there is none."""
         with reading(self.engine) as connection:
             row = connection.execute(
-                _rows().where(predictions.c.prediction_id == prediction_id)
+                row_query().where(predictions.c.prediction_id == prediction_id)
             ).first()
-        return None if row is None else _audit_row(row)
+        return None if row is None else audit_row(row)
 
     def vectors(
         self, *, feature_set_hash: str, model_version: str, rows: int, names: Sequence[str]
@@ -85,6 +86,12 @@ class AuditReader:
         features = pl.DataFrame(matrix, schema=dict.fromkeys(names, pl.Float64), orient="row")
         frame = pl.DataFrame(scored, schema=schema, orient="row")
         return frame.hstack(features.fill_nan(None))
+
+    def refers_to(self, version: str) -> bool:
+        """Whether any prediction was asked of this version."""
+        query = select(predictions.c.seq).where(predictions.c.model_version == version).limit(1)
+        with reading(self.engine) as connection:
+            return connection.scalar(query) is not None
 
     def window(self, bars_hash: str) -> pl.DataFrame | None:
         """The bars behind a prediction, as BARS_SCHEMA, None where they are not stored."""
@@ -123,7 +130,8 @@ class AuditReader:
             return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def _rows() -> Select[tuple[object, ...]]:
+def row_query() -> Select[tuple[object, ...]]:
+    """Predictions, each with what it says of its vector."""
     vector = feature_vectors.c
     return select(
         predictions,
@@ -161,7 +169,8 @@ def _newest_bars(
     )
 
 
-def _audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
+def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
+    """A row of `row_query`."""
     return AuditRow(
         **{name: getattr(row, name) for name in _PLAIN},
         latency_ms=Latency(row.bars_ms, row.features_ms, row.model_ms, row.total_ms),

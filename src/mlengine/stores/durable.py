@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+from mlengine.errors import ArtifactsUnavailable
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file may not grow that large",
+    errno.EIO: "the disk gives errors",
+    errno.EROFS: "it is read-only",
+    errno.ENOENT: "its folder is not there",
+    errno.ENOTDIR: "its folder is not there",
+    errno.EISDIR: "it is a folder",
+    errno.EACCES: "this user may not write there",
+    errno.EPERM: "this user may not write there",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
+}
+
+
+def make_directory(path: Path) -> None:
+    """Make a folder and those above it, each name forced to disk; one that is there is fine.
+
+    A folder whose name can't be forced to disk is taken back, so that the next call tries again.
+    """
+    missing = [each for each in (path, *path.parents) if not each.is_dir()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        try:
+            fsync_directory(each.parent)
+        except OSError:
+            with contextlib.suppress(OSError):  # another process has put something in it
+                each.rmdir()
+            raise
 
 
 def write_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -26,7 +60,8 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         write_file(aside, content, mode=mode)
         aside.replace(path)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise
     fsync_directory(path.parent)
 
@@ -49,3 +84,17 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def said_plainly() -> Iterator[None]:
+    """What the file system refuses becomes ArtifactsUnavailable, with a reason in words."""
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactsUnavailable(why(error)) from error
+
+
+def why(error: OSError) -> str:
+    """What a failed call on a file means, in words that quote no path."""
+    return _REASONS.get(error.errno or 0, "the file system refuses it")

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from mlengine.core import manifest as manifests
-from mlengine.core.manifest import Manifest
+from mlengine.core.manifest import SCHEMA_VERSION, Manifest, OtherSchema
+from mlengine.core.retention import Fate, Pin, fates
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
 from mlengine.stores import durable
 from mlengine.stores.active import Active, ActiveFile
-from mlengine.stores.versions import STAGING, VERSION, published
+from mlengine.stores.pins import PinFile
+from mlengine.stores.versions import REMOVED, STAGING, VERSION, clear_leftovers, published
 
 _MANIFEST = "manifest.json"
 
@@ -39,30 +42,18 @@ class Registry:
         """Make `files` the next version; `fence` raises when the caller may no longer publish.
 
         Nothing is visible before the one rename at the end, and nothing is left behind by a
-        failure that this process lives through.
+        failure that this process lives through. Raises ArtifactsUnavailable, and what `fence`
+        raises.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        staging = self.directory / f"{STAGING}{draft.run_id}"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        try:
-            for name, content in files.items():
-                durable.write_file(staging / name, content)
-            with durable.exclusive(self._lock):
-                manifest = replace(
-                    draft,
-                    version=self._next_version(),
-                    files={name: _sha256(content) for name, content in files.items()},
-                )
-                durable.write_file(staging / _MANIFEST, manifests.dump(manifest))
-                durable.fsync_directory(staging)
-                fence()
-                staging.rename(self.directory / manifest.version)
-        except BaseException:
+        with durable.said_plainly():
+            durable.make_directory(self.directory)
+            staging = self.directory / f"{STAGING}{draft.run_id}"
             shutil.rmtree(staging, ignore_errors=True)
-            raise
-        durable.fsync_directory(self.directory)
-        return manifest
+            try:
+                return self._publish(draft, files, staging, fence)
+            except BaseException:
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
 
     def manifest(self, version: str) -> Manifest:
         """The verified manifest; raises ModelNotFound or ArtifactCorrupt."""
@@ -70,6 +61,9 @@ class Registry:
             manifest = manifests.parse((self._folder(version) / _MANIFEST).read_bytes())
         except FileNotFoundError:
             raise ArtifactCorrupt(version, "manifest.json is missing") from None
+        except OtherSchema as other:
+            reason = f"its manifest has schema version {other.found}, here it is {SCHEMA_VERSION}"
+            raise ArtifactCorrupt(version, f"{reason}; train again") from None
         except (OSError, ValueError):
             raise ArtifactCorrupt(version, "manifest.json is not what was published") from None
         if manifest.version != version:
@@ -106,9 +100,11 @@ class Registry:
         kind: str = "activated",
         after_generation: int = 0,
     ) -> Active:
-        """Make `version` the active one in one step; raises ModelNotFound."""
-        self._folder(version)
-        with durable.exclusive(self._lock):
+        """Make `version` the active one in one step.
+
+        Raises ModelNotFound or ArtifactsUnavailable.
+        """
+        with self._changing(version):
             return self.active.replace(
                 version,
                 kind=kind,
@@ -119,8 +115,112 @@ class Registry:
             )
 
     @property
+    def pins(self) -> PinFile:
+        return PinFile(self.directory / "PINNED.json")
+
+    def pin(self, version: str, pin: Pin) -> None:
+        """Let `prune` never remove `version`.
+
+        Raises ModelNotFound, ArtifactsUnavailable, or ArtifactCorrupt where the pins before it
+        can't be read.
+        """
+        with self._changing(version):
+            self.pins.replace({**self.pins.read(), version: pin})
+
+    def unpin(self, version: str) -> bool:
+        """The inverse of `pin`; False when it was not pinned. Raises the same."""
+        with self._changing(version):
+            pins = self.pins.read()
+            if pins.pop(version, None) is None:
+                return False
+            self.pins.replace(pins)
+            return True
+
+    def prune(
+        self,
+        *,
+        keep_newest: int,
+        audited: Callable[[str], bool],
+        record: Callable[[str], None] | None,
+    ) -> tuple[Fate, ...]:
+        """Remove the versions that nothing keeps (see `fates`); returns what became of each.
+
+        `record` is called right before each removal, and what it raises ends the pruning; None
+        removes nothing. Raises ArtifactsUnavailable, and ArtifactCorrupt when `ACTIVE` or the
+        pins can't be read: then nobody knows what must stay.
+        """
+        if not self.versions():
+            return ()
+        with self._changing():
+            active = self.active.read()
+            found = fates(
+                self.versions(),
+                keep_newest=keep_newest,
+                active=active.version if active else None,
+                previous=active.previous_version if active else None,
+                pinned=self.pins.read(),
+                audited=audited,
+            )
+            for fate in found:
+                if fate.kept_as is None and record is not None:
+                    record(fate.version)
+                    self._remove(fate.version)
+            return found
+
+    @property
     def _lock(self) -> Path:
         return self.directory / ".lock"
+
+    @contextmanager
+    def _changing(self, version: str | None = None) -> Iterator[None]:
+        """Change something, alone, with nothing in the way that a killed process left.
+
+        Raises ModelNotFound when `version` is not there, also when it went just now.
+        """
+        if version is not None:
+            self._folder(version)
+        with durable.said_plainly(), durable.exclusive(self._lock):
+            clear_leftovers(self.directory)
+            if version is not None:
+                self._folder(version)
+            yield
+
+    def _publish(
+        self,
+        draft: Manifest,
+        files: Mapping[str, bytes],
+        staging: Path,
+        fence: Callable[[], None],
+    ) -> Manifest:
+        staging.mkdir()
+        for name, content in files.items():
+            durable.write_file(staging / name, content)
+        with self._changing():
+            manifest = replace(
+                draft,
+                version=self._next_version(),
+                files={name: _sha256(content) for name, content in files.items()},
+            )
+            durable.write_file(staging / _MANIFEST, manifests.dump(manifest))
+            durable.fsync_directory(staging)
+            fence()
+            self._show(staging, manifest.version)
+        return manifest
+
+    def _show(self, staging: Path, version: str) -> None:
+        """Make a version visible; one whose name can't be forced to disk is taken back."""
+        shown = staging.rename(self.directory / version)
+        try:
+            durable.fsync_directory(self.directory)
+        except OSError:
+            shown.rename(staging)
+            raise
+
+    def _remove(self, version: str) -> None:
+        """Out of sight in one step, then off the disk: no reader sees a part of it."""
+        hidden = (self.directory / version).rename(self.directory / f"{REMOVED}{version}")
+        durable.fsync_directory(self.directory)
+        shutil.rmtree(hidden)
 
     def _next_version(self) -> str:
         versions = self.versions()

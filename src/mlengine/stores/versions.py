@@ -11,6 +11,8 @@ import orjson
 
 VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
 STAGING = ".staging-"
+REMOVED = ".removed-"
+_HALF_REPLACED = re.compile(r"^\.(ACTIVE|PINNED\.json)\.[0-9a-f]{16}\Z")
 
 
 def published(directory: Path) -> list[str]:
@@ -30,6 +32,18 @@ def discard(directory: Path, run_ids: Collection[str]) -> None:
     """Remove the half-written folders of runs that are no more; what resists stays."""
     for run_id in run_ids:
         shutil.rmtree(directory / f"{STAGING}{run_id}", ignore_errors=True)
+
+
+def clear_leftovers(directory: Path) -> None:
+    """Remove what processes left that died while they changed something; what resists stays.
+
+    The caller holds the registry's lock, so that nobody is changing anything now.
+    """
+    for path in list(directory.iterdir()):
+        if path.name.startswith(REMOVED):
+            shutil.rmtree(path, ignore_errors=True)
+        elif _HALF_REPLACED.match(path.name):
+            path.unlink(missing_ok=True)
 
 
 def published_by(directory: Path, run_id: str) -> str | None:

@@ -1,4 +1,7 @@
-"""Who may: every view carries exactly one of these decisions, made where it is defined."""
+"""Who may: every view carries exactly one of these decisions, made where it is defined.
+
+What a key holder asks to be changed stands in the history before it is tried.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from typing import ParamSpec, TypeVar
 from flask import g, request
 
 from mlengine.errors import AdminDisabled, Forbidden, Unauthorized
-from mlengine.web.requests import settings
+from mlengine.web.requests import engine, moment, settings
 
 PUBLIC, ADMIN, ACTIVATION = "public", "admin", "public_activation"
 KEY_HEADER = "X-API-Key"
+_READING = frozenset({"GET", "HEAD"})
+_NOTED_LENGTH = 64
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +38,7 @@ def admin_required(view: Callable[P, R]) -> Callable[P, R]:
         if not keys:
             raise AdminDisabled
         g.actor = _holder(keys, request.headers.get(KEY_HEADER, ""))
+        _note()
         return view(*args, **kwargs)
 
     return _decided(guarded, ADMIN)
@@ -48,6 +54,7 @@ def public_activation(view: Callable[P, R]) -> Callable[P, R]:
                 "activation without a key is off here; use POST /admin/activate/{version}"
             )
         g.actor = PUBLIC
+        _note()
         return view(*args, **kwargs)
 
     return _decided(guarded, ACTIVATION)
@@ -56,6 +63,24 @@ def public_activation(view: Callable[P, R]) -> Callable[P, R]:
 def guard_of(view: object) -> str | None:
     """Which decision a view carries, None for a view that has none."""
     return getattr(view, "guard", None)
+
+
+def _note() -> None:
+    """Who asked for what, under which request id; raises AuditUnavailable, and nothing is done."""
+    if request.method in _READING:
+        return
+    arguments = {
+        name: str(said)[:_NOTED_LENGTH] for name, said in (request.view_args or {}).items()
+    }
+    rule = request.url_rule.rule if request.url_rule else ""
+    details = {"method": request.method, "route": rule, "request_id": g.request_id}
+    engine().events.append(
+        "admin_action",
+        at=moment(),
+        version=None,
+        actor=g.actor,
+        details={**details, "arguments": arguments},
+    )
 
 
 def _decided(view: Callable[P, R], guard: str) -> Callable[P, R]:

@@ -31,9 +31,11 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.TrainingInProgress: (409, "Training in progress"),
     errors.QueueUnavailable: (503, "Queue not reachable"),
     errors.RunNotFound: (404, "Run not found"),
+    errors.PredictionNotFound: (404, "Prediction not found"),
     errors.NoLiveRun: (404, "Run not found"),
     errors.RunNotCancellable: (409, "Run can't be cancelled"),
     errors.AuditUnavailable: (503, "Audit store not usable"),
+    errors.ArtifactsUnavailable: (503, "Artifacts folder not writable"),
 }
 
 # What Flask itself refuses. Its own descriptions repeat what the client sent.

@@ -1,4 +1,4 @@
-"""Predictions and what was predicted."""
+"""Predictions."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from mlengine import logs
 from mlengine.web.auth import public
 from mlengine.web.quick import failure_of
 from mlengine.web.requests import body, engine, moment, query
-from mlengine.web.responses import Body, sent, shown
+from mlengine.web.responses import sent
 from mlengine.web.schemas.models import ModelQuery
 from mlengine.web.schemas.predict import (
     Asked,
     BatchBody,
     PredictQuery,
-    RecentOut,
-    RecentQuery,
     prediction_body,
 )
 
 blueprint = Blueprint("predict", __name__)
 
 _QUERY, _BATCH_QUERY, _BATCH_BODY = PredictQuery(), ModelQuery(), BatchBody()
-_RECENT_QUERY, _RECENT = RecentQuery(), RecentOut()
 
 
 @blueprint.get("/predict")
@@ -46,9 +43,3 @@ def predict_batch() -> Response:
     batch = engine().predict.batch(asked.valid, **wanted, request_id=g.request_id, now=moment())
     logs.model_version.set(batch.model_version)
     return sent(asked.answer(batch.model_version, batch.results))
-
-
-@blueprint.get("/predictions/recent")
-@public
-def recent() -> Body:
-    return shown(_RECENT, engine().audit.recent(**query(_RECENT_QUERY)))

@@ -10,16 +10,18 @@ from typing import Any, ClassVar
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from mlengine.core.intervals import parse_rfc3339, rfc3339
-from mlengine.errors import ModelNotFound
+from mlengine.errors import ModelNotFound, PredictionNotFound
 
 MODEL = "main"
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
+_PREDICTION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2}| [0-9]{2}:[0-9]{2})?"
 )
+_NO_MOMENT = "must be RFC 3339 with a zone, or a date: no such moment"
 
 
 class Pattern(fields.String):
@@ -121,13 +123,25 @@ class AsOf(fields.Field[datetime]):
         return moment
 
 
+class Instant(fields.Field[datetime]):
+    """A moment as a bound in time: RFC 3339 with a zone, or a date and then its beginning."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> datetime:  # noqa: ARG002
+        try:
+            if _DATE.fullmatch(value):
+                return datetime.fromisoformat(value).replace(tzinfo=UTC)
+            return parse_rfc3339(_with_zone(value).upper())
+        except (ValueError, OverflowError):
+            raise ValidationError(_NO_MOMENT) from None
+
+
 def _as_of(text: str) -> datetime:
     try:
         if _DATE.fullmatch(text):
             return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
         return parse_rfc3339(_with_zone(text).upper())
     except (ValueError, OverflowError):
-        raise ValidationError("must be RFC 3339 with a zone, or a date: no such moment") from None
+        raise ValidationError(_NO_MOMENT) from None
 
 
 def _with_zone(text: str) -> str:
@@ -166,6 +180,13 @@ class OfModel(Schema):
         if line != MODEL:
             raise ModelNotFound(line)
         return data
+
+
+def path_prediction(text: str) -> str:
+    """The id of a prediction from a path; raises PredictionNotFound for what can't be one."""
+    if not _PREDICTION_ID.fullmatch(text):
+        raise PredictionNotFound(text)
+    return text
 
 
 def path_version(text: str) -> str:

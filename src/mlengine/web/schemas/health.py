@@ -10,12 +10,19 @@ if TYPE_CHECKING:
     from mlengine.services.health import Health
 
 
+class SpoolOut(Schema):
+    files = fields.Integer()
+    bytes = fields.Integer()
+    spooled_rows = fields.Integer()
+
+
 class HealthOut(Schema):
     status = fields.String()
     version = fields.String()
     env = fields.String()
     model = fields.Method("versions")
     checks = fields.Dict(keys=fields.String(), values=fields.String())
+    audit_spool = fields.Nested(SpoolOut)
 
     def versions(self, health: Health) -> dict[str, str | None]:
         """What `ACTIVE` names, and what this process serves."""

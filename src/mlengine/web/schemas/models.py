@@ -54,6 +54,7 @@ class SummaryOut(Schema):
     metrics = fields.Dict(values=fields.Nested(MeasureOut), allow_none=True)
     verdict = fields.Nested(VerdictOut, allow_none=True)
     is_active = fields.Boolean()
+    pinned = fields.Boolean()
 
 
 class ModelsOut(Schema):

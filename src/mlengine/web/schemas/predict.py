@@ -1,4 +1,4 @@
-"""`/predict`, `/predict/batch` and `/predictions/recent`."""
+"""`/predict` and `/predict/batch`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import Any, TypeGuard
 
 from marshmallow import Schema, ValidationError, fields, post_dump, validates
 
-from mlengine.core.prediction import AuditRow, FailedPrediction, Prediction
+from mlengine.core.prediction import FailedPrediction, Prediction
 from mlengine.errors import InvalidRequest
 from mlengine.web.requests import moment, settings
 from mlengine.web.schemas.features import FeatureSetOut
 from mlengine.web.schemas.fields import (
     AsOf,
-    Cursor,
     FlagText,
     Moment,
     OfModel,
     Symbol,
     Version,
-    WholeText,
 )
 
 _ECHOED_CHARACTERS = 128
@@ -54,13 +52,6 @@ class BatchBody(OfModel):
         most = settings().max_batch_symbols
         if not 1 <= len(symbols) <= most:
             raise ValidationError(f"must hold 1 to {most} symbols")
-
-
-class RecentQuery(OfModel):
-    limit = WholeText(1, 1000, load_default=50)
-    symbol = Symbol(load_default=None)
-    version = Version(load_default=None)
-    cursor = Cursor(load_default=None)
 
 
 class LatencyOut(Schema):
@@ -174,23 +165,3 @@ def _refused(given: object) -> dict[str, Any]:
 
 def _error(symbol: str | None, code: str, detail: str) -> dict[str, Any]:
     return {"symbol": symbol, "status": "error", "error": {"code": code, "detail": detail}}
-
-
-class RecentRowOut(PredictionOut):
-    """As `/predict`, with when and where; a failure has nulls and its error."""
-
-    status = fields.Method("outcome")
-    error = fields.Method("refusal")
-    at = Moment()
-    route = fields.String()
-
-    def outcome(self, row: AuditRow) -> str:
-        return "ok" if row.ok else "error"
-
-    def refusal(self, row: AuditRow) -> dict[str, str | None] | None:
-        return None if row.ok else {"code": row.error_code, "detail": row.error_detail}
-
-
-class RecentOut(Schema):
-    predictions = fields.List(fields.Nested(RecentRowOut), attribute="rows")
-    next_cursor = fields.String()
