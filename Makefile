@@ -1,6 +1,6 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install run train test sure soak format lock bench-features bench-cost docker-build docker-run
+.PHONY: help install run train test sure soak bench bench-peers bench-features bench-cost format lock docker-build docker-run
 
 IMAGE ?= ml-engine-platform
 PORT ?= 8000
@@ -43,6 +43,12 @@ sure: install ## everything that must hold: format, lint, types, layers, tests
 
 soak: install ## the tests that run for minutes
 	@$(BIN)/python -m pytest -m soak
+
+bench: install ## what serving costs, on the real stack (wrk is used when it is installed)
+	@$(BIN)/python -m benchmarks.serving --classes
+
+bench-peers: install ## MLServer, MLflow and BentoML beside it, each in an environment of its own
+	@$(BIN)/python -m benchmarks.peers
 
 format: install ## rewrite the code in the house's format
 	$(BIN)/ruff format $(CHECKED)

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from mlengine.config import load
@@ -44,6 +45,14 @@ def on_starting(server):
     form = JsonLines() if settings.json_logs else PlainLines()
     for handler in server.log.error_log.handlers:
         handler.setFormatter(form)
+
+
+def post_worker_init(worker):
+    """No request waits for the active model to be loaded; what is wrong with it, requests say."""
+    engine = getattr(worker.wsgi, "extensions", {}).get("mlengine")
+    if engine is not None:
+        with suppress(MlengineError):
+            engine.models.shelf.current()
 
 
 def post_fork(_server, worker):

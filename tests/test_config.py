@@ -161,3 +161,31 @@ def test_a_schedule_is_kept_in_one_form() -> None:
     assert Settings.from_env({"TRAIN_SCHEDULE": " 0  2 * * mon "}).train_schedule == "0 2 * * mon"
     assert Settings.from_env({}).train_schedule is None
     assert Settings.from_env({"TRAIN_TIMEOUT_SECONDS": "60"}).train_timeout_seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("interval", "bars"), [("1d", 3), ("1w", 3), ("4h", 18), ("1h", 72), ("1m", 4320)]
+)
+def test_only_production_calls_old_or_partial_predictions_unusable(
+    interval: str, bars: int
+) -> None:
+    base = {"MARKET_DATA_INTERVAL": interval, "MARKET_DATA_DIR": "/data", "ADMIN_API_KEY": LONG_KEY}
+    calm = Settings.from_env(base)
+    assert (calm.max_bar_age_bars, calm.max_model_age_days, calm.require_all_features) == (
+        0,
+        0,
+        False,
+    )
+    strict = Settings.from_env({**base, "ENV": "production"})
+    assert (strict.max_bar_age_bars, strict.max_model_age_days, strict.require_all_features) == (
+        bars,
+        30,
+        True,
+    )
+    chosen = {"MAX_BAR_AGE_BARS": "0", "MAX_MODEL_AGE_DAYS": "90", "REQUIRE_ALL_FEATURES": "false"}
+    loose = Settings.from_env({**base, "ENV": "production", **chosen})
+    assert (loose.max_bar_age_bars, loose.max_model_age_days, loose.require_all_features) == (
+        0,
+        90,
+        False,
+    )

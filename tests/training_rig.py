@@ -103,11 +103,15 @@ class TrainingRig:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(children[0]) if children else None
 
-    def kill_horse(self) -> None:
+    def kill_horse(self) -> bool:
+        """Kill the process of the training as soon as there is one; False where none comes."""
+        if not eventually(lambda: self.horse() is not None):
+            return False
         horse = self.horse()
-        if horse is not None:
-            with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):
+            if horse is not None:
                 os.kill(horse, signal.SIGKILL)
+        return horse is not None
 
     def ask(self) -> str:
         runs = self.control.runs

@@ -20,6 +20,7 @@ from mlengine.web import (
     monitoring,
     predict,
     predictions,
+    quick,
 )
 from mlengine.web.requests import ENGINE, SETTINGS, VersionPath
 from mlengine.web.responses import OrjsonProvider
@@ -53,6 +54,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
         exempt=(health.blueprint,),
     )
     hooks.refuse_large_bodies(app)
+    if settings.rate_limit_requests == 0:
+        quick.init_app(app, paths=[f"{prefix}/predict" for prefix in PREFIXES.values()])
     app.url_map.converters["version"] = VersionPath
     _register_on_both_prefixes(app)
     cli.init_app(app)

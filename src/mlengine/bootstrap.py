@@ -6,13 +6,13 @@ the trainings, stays small.
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from mlengine import __version__
 from mlengine.config import Settings
@@ -127,8 +127,6 @@ def build_engine(settings: Settings) -> Engine:
     """
     from mlengine.cellar import open_cellar  # noqa: PLC0415 - heavy
     from mlengine.services.audit import AuditService  # noqa: PLC0415 - heavy
-    from mlengine.services.card import CardService  # noqa: PLC0415 - heavy
-    from mlengine.services.export import ExportService  # noqa: PLC0415 - heavy
     from mlengine.services.features import FeatureService  # noqa: PLC0415 - heavy
     from mlengine.services.health import HealthService  # noqa: PLC0415 - heavy
     from mlengine.services.models import ModelService  # noqa: PLC0415 - heavy
@@ -136,27 +134,29 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
     from mlengine.services.registry import RegistryService  # noqa: PLC0415 - heavy
     from mlengine.services.replay import ReplayService  # noqa: PLC0415 - heavy
-    from mlengine.services.reproduction import ReproductionService  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
-    cellar = open_cellar(settings, models=_models(settings), database=control.runs.runs.engine)
+    cellar = open_cellar(
+        settings, database=control.runs.runs.engine, models=control.active.path.parent
+    )
     bars, sets, shelf = cellar.bars, cellar.feature_sets, cellar.shelf
-    registry, store = cellar.registry, cellar.audit
-    runs, events = control.runs.runs, control.events
-    model_service = ModelService(registry, shelf, events)
-    reproduction = ReproductionService(registry, sets, bars, TRAINING_THREADS)
+    registry, store, events = cellar.registry, cellar.audit, control.events
+    models = ModelService(registry, shelf, events)
+    training = _training(control, cellar, models)
     return Engine(
         **vars(control),
         checks=cellar.checks,
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
-        predict=PredictService(bars, shelf, store, time.perf_counter, _new_id),
-        training=_training(events, runs, cellar, model_service, reproduction),
-        reproduction=reproduction,
-        export=ExportService(reproduction),
-        cards=CardService(registry),
-        models=model_service,
-        registry=RegistryService(registry, events, runs, store),
+        predict=PredictService(
+            bars, shelf, store, time.perf_counter, _new_id, limits=cellar.usability_limits
+        ),
+        training=training.service,
+        reproduction=training.reproduction,
+        export=training.export,
+        cards=training.cards,
+        models=models,
+        registry=RegistryService(registry, events, control.runs.runs, store),
         monitoring=MonitoringService(store, events, registry, shelf, settings.market_data_interval),
         audit=AuditService(store),
         replay=ReplayService(cellar.evidence, shelf, bars, events),
@@ -166,23 +166,35 @@ def build_engine(settings: Settings) -> Engine:
     )
 
 
-def _training(
-    events: EventStore,
-    runs: RunStore,
-    cellar: Cellar,
-    models: ModelService,
-    reproduction: ReproductionService,
-) -> TrainingService:
+@dataclass(frozen=True)
+class _Training:
+    """What trains, and what works on what was trained."""
+
+    service: TrainingService
+    reproduction: ReproductionService
+    export: ExportService
+    cards: CardService
+
+
+def _training(control: Control, cellar: Cellar, models: ModelService) -> _Training:
+    from mlengine.services.card import CardService  # noqa: PLC0415 - heavy
+    from mlengine.services.export import ExportService  # noqa: PLC0415 - heavy
     from mlengine.services.fitting import FittingService  # noqa: PLC0415 - heavy
+    from mlengine.services.reproduction import ReproductionService  # noqa: PLC0415 - heavy
     from mlengine.services.training import TrainingService  # noqa: PLC0415 - heavy
     from mlengine.services.work import ReproductionWork  # noqa: PLC0415 - heavy
 
-    registry = cellar.registry
-    fitter = FittingService(
-        cellar.bars, cellar.feature_sets, registry, TRAINING_THREADS, history=events
-    )
+    bars, sets, registry = cellar.bars, cellar.feature_sets, cellar.registry
+    runs, events = control.runs.runs, control.events
+    fitter = FittingService(bars, sets, registry, TRAINING_THREADS, history=events)
+    reproduction = ReproductionService(registry, sets, bars, TRAINING_THREADS)
     others = {"reproduce": ReproductionWork(reproduction)}
-    return TrainingService(runs, events, fitter, registry, models, _now, others=others)
+    return _Training(
+        TrainingService(runs, events, fitter, registry, models, _now, others=others),
+        reproduction,
+        ExportService(reproduction),
+        CardService(registry),
+    )
 
 
 def check_feature_sets(settings: Settings) -> None:
@@ -211,4 +223,6 @@ def _now() -> datetime:
 
 
 def _new_id() -> str:
-    return uuid4().hex
+    """Ordered by time (as a UUID of version 7), so that the audit's index grows at one end."""
+    random = secrets.token_hex(10)
+    return f"{time.time_ns() // 1_000_000:012x}7{random[:19]}"

@@ -1,4 +1,4 @@
-"""The stores that the services share, opened by the settings; loads Polars and LightGBM."""
+"""The stores of a platform, and what every service leans on; loads Polars and LightGBM."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
+from mlengine.core.usability import UsabilityLimits
 from mlengine.feature_sets import feature_sets
 from mlengine.services.bars import BarService
 from mlengine.stores.audit_spool import AuditSpool
@@ -27,8 +28,6 @@ from mlengine.stores.spooled_audit import SpooledAuditStore
 
 @dataclass(frozen=True)
 class Cellar:
-    """The stores and what every service leans on."""
-
     checks: Checks
     bars: BarService
     feature_sets: Mapping[str, FeatureSet]
@@ -36,10 +35,14 @@ class Cellar:
     shelf: ModelShelf
     audit: SpooledAuditStore
     evidence: EvidenceStore
+    usability_limits: UsabilityLimits
 
 
-def open_cellar(settings: Settings, *, models: Path, database: Engine) -> Cellar:
-    """Connects to nothing yet; raises BadSetting for a feature set that does not exist."""
+def open_cellar(settings: Settings, *, database: Engine, models: Path) -> Cellar:
+    """Every store of the platform; connects to nothing yet.
+
+    Raises BadSetting for a feature set that does not exist.
+    """
     checks = Checks()
     interval = settings.market_data_interval
     sets = feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
@@ -51,6 +54,7 @@ def open_cellar(settings: Settings, *, models: Path, database: Engine) -> Cellar
             store=BarStore(settings.artifacts_dir / "bars"),
             interval=interval,
             cache_seconds=settings.market_data_cache_seconds,
+            recheck_seconds=settings.market_data_recheck_seconds,
             checks=checks,
         ),
         feature_sets=sets,
@@ -60,6 +64,9 @@ def open_cellar(settings: Settings, *, models: Path, database: Engine) -> Cellar
             database, checks, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
         ),
         evidence=EvidenceStore(database),
+        usability_limits=UsabilityLimits(
+            settings.max_bar_age_bars, settings.max_model_age_days, settings.require_all_features
+        ),
     )
 
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from mlengine.core import cron
@@ -42,6 +43,7 @@ class Settings:
     market_data_retry_backoff_seconds: float
     market_data_deadline_seconds: float
     market_data_cache_seconds: float
+    market_data_recheck_seconds: float
     train: TrainSpec
     train_timeout_seconds: int
     train_schedule: str | None
@@ -50,6 +52,9 @@ class Settings:
     trusted_proxy_count: int
     max_batch_symbols: int
     audit_retention_days: int
+    max_bar_age_bars: int
+    max_model_age_days: int
+    require_all_features: bool
     public_activation: bool
     feature_sets: tuple[str, ...]
     host: str
@@ -94,6 +99,9 @@ class Settings:
             ),
             market_data_deadline_seconds=read.seconds("MARKET_DATA_DEADLINE_SECONDS", 15.0),
             market_data_cache_seconds=read.seconds("MARKET_DATA_CACHE_SECONDS", 5.0, zero=True),
+            market_data_recheck_seconds=read.seconds(
+                "MARKET_DATA_RECHECK_SECONDS", 60.0, zero=True
+            ),
             train=_train(read),
             train_timeout_seconds=read.whole("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
             train_schedule=_schedule(read),
@@ -102,6 +110,11 @@ class Settings:
             trusted_proxy_count=read.whole("TRUSTED_PROXY_COUNT", 0, 0, 10),
             max_batch_symbols=read.whole("MAX_BATCH_SYMBOLS", 500, 1, 5000),
             audit_retention_days=read.whole("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
+            max_bar_age_bars=read.whole("MAX_BAR_AGE_BARS", _bars_of_three_days(read, env), 0),
+            max_model_age_days=read.whole(
+                "MAX_MODEL_AGE_DAYS", 30 if env == "production" else 0, 0
+            ),
+            require_all_features=read.flag("REQUIRE_ALL_FEATURES", env == "production"),
             public_activation=read.flag("PUBLIC_ACTIVATION", env == "development"),
             feature_sets=read.listed("FEATURE_SETS", ()),
             host=read.text("HOST", "127.0.0.1"),
@@ -170,6 +183,12 @@ def _schedule(read: Reader) -> str | None:
     except ValueError:
         raise BadSetting("TRAIN_SCHEDULE", raw, cron.EXPECTED) from None
     return expression
+
+
+def _bars_of_three_days(read: Reader, env: str) -> int:
+    """Three bars, and as many as lie in three days; outside production no age is too old."""
+    interval = INTERVALS[read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))]
+    return max(3, timedelta(days=3) // interval) if env == "production" else 0
 
 
 def _train(read: Reader) -> TrainSpec:

@@ -150,6 +150,7 @@ def test_contributions_add_up_to_the_raw_score():
     assert parts.shape == (20, 6)
     raw = np.log(scorer.score(features) / (1 - scorer.score(features)))
     assert parts.sum(axis=1) == pytest.approx(raw, abs=1e-9)
+    assert parts.sum(axis=1) == pytest.approx(scorer.raw_score(features), abs=1e-12)
 
 
 def test_no_rows_give_no_scores():

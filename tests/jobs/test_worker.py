@@ -78,7 +78,7 @@ def test_a_swept_run_is_worked_on_and_no_horse_outlives_a_killed_worker(rig: Rig
     rig.claim("run-1")
     worker = rig.start()
     try:
-        assert eventually(lambda: rig.state() == "running", seconds=20)
+        assert eventually(lambda: rig.state() == "running", seconds=60)
         (horse,) = _children(worker.pid)
         command = Path(f"/proc/{horse}/cmdline").read_text()
         assert "mlengine.jobs.horse" in command
@@ -93,7 +93,7 @@ def test_two_sigterms_end_a_worker_and_its_training(rig: Rig) -> None:
     rig.claim("run-1")
     worker = rig.start()
     try:
-        assert eventually(lambda: rig.state() == "running", seconds=20)
+        assert eventually(lambda: rig.state() == "running", seconds=60)
         (horse,) = _children(worker.pid)
         worker.send_signal(signal.SIGTERM)
         time.sleep(1.1)
@@ -111,7 +111,7 @@ def test_a_training_process_that_dies_fails_its_run_at_once(rig: Rig) -> None:
     rig.claim("run-1")
     worker = rig.start()
     try:
-        assert eventually(lambda: rig.state() == "running", seconds=20)
+        assert eventually(lambda: rig.state() == "running", seconds=60)
         (horse,) = _children(worker.pid)
         os.kill(horse, signal.SIGKILL)
         assert eventually(lambda: rig.state() == "failed", seconds=5)
@@ -156,7 +156,7 @@ def test_a_failure_that_was_foreseen_is_one_line_without_traceback(
     with (tmp_path / "log").open("w") as log:
         worker = rig.start(stderr=log.fileno())
     try:
-        assert eventually(lambda: rig.state() == "failed", seconds=20)
+        assert eventually(lambda: rig.state() == "failed", seconds=60)
         assert eventually(lambda: not rig.control.runs.queue.has_job("run-1"))
         assert eventually(lambda: _logged(tmp_path / "log", "ERROR") != [])
     finally:
@@ -206,7 +206,7 @@ def test_a_training_that_can_not_begin_fails_its_run(rig: Rig) -> None:
     rig.environ["TRAIN_FEATURE_SET"] = "unheard-of"
     worker = rig.start()
     try:
-        assert eventually(lambda: rig.state() == "failed", seconds=20)
+        assert eventually(lambda: rig.state() == "failed", seconds=60)
     finally:
         worker.kill()
         worker.wait()

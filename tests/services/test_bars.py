@@ -10,7 +10,8 @@ import pytest
 from tests.factories import random_bars
 from tests.upstream import Fault, LoopbackUpstream, queries
 
-from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.core.bars import bars_hash
+from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.services.bars import BarService
 from mlengine.stores.bars import BarStore
 from mlengine.stores.checks import Checks
@@ -138,11 +139,53 @@ def test_absurdly_many_bars_are_all_bars(service):
 
 def test_live_bars_are_kept_for_a_moment(service, upstream):
     first = service.history("AAA", bars=64, as_of=None, now=NOW)
-    again = service.history("AAA", bars=60, as_of=None, now=NOW + 4 * SECOND)
+    again = service.history("AAA", bars=60, as_of=None, now=NOW + 59 * SECOND)
     assert again.frame.equals(first.frame.tail(60))
     assert len(upstream.requests) == 1
-    service.history("AAA", bars=60, as_of=None, now=NOW + 5 * SECOND)
+    service.history("AAA", bars=60, as_of=None, now=NOW + 60 * SECOND)
     assert len(upstream.requests) == 2
+
+
+def test_bars_from_before_midnight_do_not_answer_after_it(service, upstream):
+    before = TODAY + DAY - SECOND
+    service.history("AAA", bars=5, as_of=None, now=before)
+    held = service.window("AAA", bars=5, as_of=None, now=before)
+    after = service.window("AAA", bars=5, as_of=None, now=TODAY + DAY)
+    assert after.bar_timestamp == held.bar_timestamp + DAY
+    assert after.bars_hash == bars_hash(BARS.tail(5)) != held.bars_hash
+
+
+@pytest.mark.parametrize(
+    "stated", [{"final": True}, {"close_time": "2024-05-01T20:00:00Z"}, {"final": False}]
+)
+def test_an_upstream_that_says_what_is_final_is_asked_every_few_seconds(service, upstream, stated):
+    day = "2024-05-01T00:00:00Z"
+    upstream.shape = lambda each: {**each, **stated} if each["timestamp"] == day else each
+    service.history("AAA", bars=64, as_of=None, now=NOW)
+    service.history("AAA", bars=64, as_of=None, now=NOW + 4 * SECOND)
+    assert len(upstream.requests) == 1
+    service.history("AAA", bars=64, as_of=None, now=NOW + 5 * SECOND)
+    assert len(upstream.requests) == 2
+
+
+def test_a_window_is_the_same_bars_as_the_history_and_is_hashed_once(service):
+    for as_of in (None, NOW, TODAY - 5 * DAY, TODAY - 5 * DAY - SECOND):
+        window = service.window("AAA", bars=10, as_of=as_of, now=NOW)
+        bars = service.history("AAA", bars=10, as_of=as_of, now=NOW).frame
+        assert window.bars.equals(bars)
+        assert window.bars_hash == bars_hash(bars)
+        assert window.bar_timestamp == bars["timestamp"][-1]
+    kept = service.history("AAA", bars=64, as_of=None, now=NOW)
+    assert kept.frame.height == 64
+    again = service.window("AAA", bars=10, as_of=TODAY - 5 * DAY, now=NOW)
+    assert again is service.window("AAA", bars=10, as_of=TODAY - 5 * DAY, now=NOW)
+
+
+@pytest.mark.parametrize("year", [1, 1970, 2022])
+def test_too_few_bars_make_no_window(service, year):
+    service.history("AAA", bars=0, as_of=None, now=NOW)
+    with pytest.raises(InsufficientBars):
+        service.window("AAA", bars=64, as_of=datetime(year, 1, 1, tzinfo=UTC), now=NOW)
 
 
 def test_the_past_is_answered_from_kept_bars_when_they_reach_far_enough(service, upstream):

@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 from tests.factories import START, random_bars
-from tests.platforms import NOW, ROWS, SYMBOLS, make_engine, window
+from tests.platforms import NOW, ROWS, SYMBOLS, bars_folder, make_engine, window
 from tests.published import TRAINED_THROUGH, publish
 from tests.upstream import LoopbackUpstream
 
 from mlengine.bootstrap import Engine
+from mlengine.core.features import BUILTIN
 from mlengine.core.prediction import FailedPrediction, Prediction
+from mlengine.core.usability import UsabilityLimits
 from mlengine.errors import (
     AuditUnavailable,
     InsufficientBars,
@@ -151,14 +155,14 @@ def test_contributions_sum_to_the_raw_score(engine: Engine) -> None:
     assert sizes == sorted(sizes, reverse=True)
     model = engine.models.shelf.current()
     assert {part.feature for part in made.contributions} == set(model.feature_set.names)
+    assert made.base_value is not None
+    assert made.raw_score is not None
+    total = made.base_value + sum(part.contribution for part in made.contributions)
+    assert total == pytest.approx(made.raw_score, abs=1e-12)
     logit = math.log(made.probability_up / (1 - made.probability_up))
-    base = logit - sum(part.contribution for part in made.contributions)
+    assert made.raw_score == pytest.approx(logit, abs=1e-12)
     others = ask(engine, "BBB", explain=True)
-    assert others.contributions is not None
-    assert others.probability_up is not None
-    other = math.log(others.probability_up / (1 - others.probability_up))
-    expected = other - sum(part.contribution for part in others.contributions)
-    assert base == pytest.approx(expected, abs=1e-12)
+    assert others.base_value == made.base_value
 
 
 def test_a_named_version_answers_beside_the_active_one(tmp_path: Path) -> None:
@@ -211,6 +215,57 @@ def test_a_batch_equals_its_single_calls_in_the_order_asked(engine: Engine) -> N
             assert result.bars_hash == single.bars_hash
     rows = engine.audit.recent(limit=100).rows
     assert {r.prediction_id for r in results} <= {row.prediction_id for row in rows}
+
+
+def test_a_hundred_symbols_with_thirty_seven_bad_ones_answer_as_single_calls(
+    tmp_path: Path,
+) -> None:
+    good = [f"G{number:02d}" for number in range(63)]
+    engine = make_engine(tmp_path, MARKET_DATA_CACHE_SECONDS="5")
+    bars_folder(tmp_path / "bars", symbols=tuple(good), rows=80)
+    bars_folder(tmp_path / "bars", symbols=tuple(f"SHORT{n}" for n in range(7)), rows=20)
+    bad = [f"NONE{n}" for n in range(30)] + [f"SHORT{n}" for n in range(7)]
+    asked = [name for pair in zip_longest(good, bad) for name in pair if name]
+    alone = make_engine(tmp_path, models=0)
+    results = ask_all(engine, asked)
+    assert [result.symbol for result in results] == asked
+    answered = [made for made in results if isinstance(made, Prediction)]
+    assert len(answered) == 63
+    for made in answered:
+        single = ask(alone, made.symbol)
+        assert (made.probability_up, made.bars_hash) == (single.probability_up, single.bars_hash)
+    codes = [made.error_code for made in results if isinstance(made, FailedPrediction)]
+    assert sorted(codes) == ["insufficient_bars"] * 7 + ["unknown_symbol"] * 30
+    again = ask_all(engine, asked)
+    assert [getattr(made, "probability_up", None) for made in again] == [
+        getattr(made, "probability_up", None) for made in results
+    ]
+
+
+def test_kept_rows_are_those_of_the_asked_feature_set(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, MARKET_DATA_CACHE_SECONDS="60")
+    publish(engine.models.registry.directory, feature_set=BUILTIN["alpha158"])
+    for version in ("v1", "v2", "v1", "v2"):
+        made = ask(engine, version=version)
+        set_name = engine.models.shelf.get(version).feature_set.name
+        assert made.feature_set.name == set_name
+        fresh = make_engine(tmp_path, models=0)
+        assert ask(fresh, version=version).probability_up == made.probability_up
+
+
+def test_limits_say_why_a_prediction_is_not_usable(engine: Engine) -> None:
+    final = LAST_BAR + timedelta(days=1)
+    limits = UsabilityLimits(max_bar_age_bars=3, max_model_age_days=45)
+    strict = replace(engine.predict, limits=limits)
+    asked = {"version": None, "explain": False, "request_id": "r", "now": NOW}
+    fresh = strict.one("AAA", as_of=final, **asked)
+    assert (fresh.usable, fresh.reasons) == (True, ())
+    old = strict.one("AAA", as_of=final + timedelta(days=7), **asked)
+    assert (old.usable, old.reasons) == (False, ("bar_too_old",))
+    assert old.probability_up == fresh.probability_up
+    assert ask(engine, as_of=final + timedelta(days=7)).usable
+    live = strict.one("AAA", as_of=None, **asked)
+    assert live.reasons == ("bar_too_old", "model_too_old")
 
 
 def test_a_batch_without_a_good_symbol_has_only_errors(engine: Engine) -> None:

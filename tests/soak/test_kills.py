@@ -16,9 +16,8 @@ from tests.training_rig import NOTHING_YET, TrainingRig, now, say
 from mlengine.core.run import Run
 from mlengine.stores.registry import Registry
 
-LONGEST_TRAINING_SECONDS = 4.0
 LIMIT_SECONDS = 30.0
-RIGS = 4
+RIGS = 2
 
 
 @dataclass
@@ -90,23 +89,38 @@ def succeeds(rig: TrainingRig) -> None:
 
 
 def kill_at_random(seed: int, kills: int) -> Tally:
+    """Kill the worker and the training by turns, most while the training runs, some before."""
     chance, tally = random.Random(seed), Tally()  # noqa: S311 - moments, no secrets
-    with TrainingRig() as rig:
+    with TrainingRig(TRAIN_CV_FOLDS="5") as rig:
         rig.start_worker()
         succeeds(rig)
-        for number in range(kills):
+        while tally.kills < kills:
             run_id = rig.ask()
-            time.sleep(chance.uniform(0.0, LONGEST_TRAINING_SECONDS))
-            if (seed + number) % 2:
-                rig.kill_horse()
+            if tally.kills % 5:
+                assert rig.reaches(run_id, "running")
+            time.sleep(chance.uniform(0.0, _running_seconds(rig)))
+            if not rig.run(run_id).live:
+                continue  # too late, it had ended
+            if tally.kills % 2:
+                assert rig.kill_horse() or not rig.run(run_id).live
+                killed_at = now()
             else:
                 rig.kill_worker()
+                killed_at = now()
                 rig.start_worker()
-            killed_at = now()
             seconds = _settled(rig, run_id, killed_at)
             tally.look(rig, rig.end_of(run_id)[0], seconds)
         succeeds(rig)
     return tally
+
+
+def _running_seconds(rig: TrainingRig) -> float:
+    """How long the last training that succeeded was at its work."""
+    page = rig.control.runs.page(limit=1, cursor=None, state="succeeded", now=now())
+    (run,) = page.rows
+    assert run.started_at is not None
+    assert run.ended_at is not None
+    return (run.ended_at - run.started_at).total_seconds()
 
 
 def _settled(rig: TrainingRig, run_id: str, killed_at: datetime) -> float:

@@ -4,6 +4,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import threading
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from tests.databases import (
     FEATURE_SET,
     NOW,
@@ -26,8 +28,8 @@ from tests.databases import (
 from mlengine.core.bars import BARS_SCHEMA, bars_hash
 from mlengine.core.prediction import AuditRow, Latency
 from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit import AuditStore
-from mlengine.stores.database import reading
+from mlengine.stores.audit import Answered, AuditStore
+from mlengine.stores.database import reading, writing
 from mlengine.stores.events import EventStore
 from mlengine.stores.runs import RunStore
 from mlengine.stores.tables import bar_windows, feature_vectors, predictions
@@ -78,7 +80,13 @@ def test_an_answered_prediction_comes_back_whole(store):
     said = entry.prediction
     shared = {f.name for f in fields(AuditRow)} & {f.name for f in fields(said)}
     assert {name: getattr(row, name) for name in shared} == {n: getattr(said, n) for n in shared}
-    assert {f.name for f in fields(said)} - shared == {"contributions"}
+    assert {f.name for f in fields(said)} - shared == {
+        "usable",
+        "reasons",
+        "raw_score",
+        "base_value",
+        "contributions",
+    }
     assert (row.at, row.route, row.ok) == (entry.at, "/predict", True)
     assert (row.error_code, row.error_detail) == (None, None)
     assert struct.pack("<d", row.score) == struct.pack("<d", 0.1 + 0.2)
@@ -264,3 +272,62 @@ def test_an_answer_is_a_prediction_with_what_it_was_made_of():
     entry = answered(1)
     assert entry.prediction == a_prediction(1)
     assert entry.prediction.bars_hash == bars_hash(entry.window)
+
+
+def _again(number: int, prediction_id: str) -> Answered:
+    """The same as `answered`, asked once more."""
+    entry = answered(number)
+    return replace(entry, prediction=replace(entry.prediction, prediction_id=prediction_id))
+
+
+def test_the_short_way_and_the_long_way_write_the_same_row(store):
+    store.append([answered(1)])  # the long way stores the vector
+    store.append([_again(1, "p2")])
+    assert replace(store.get("p1"), prediction_id="p2") == store.get("p2")
+    assert _counts(store) == (2, 1, 1)
+    with reading(store.engine) as connection:
+        long, short = connection.exec_driver_sql("SELECT * FROM predictions ORDER BY seq").all()
+    assert [(type(a), a) for a in long[2:]] == [(type(b), b) for b in short[2:]]
+
+
+def test_a_vector_that_somebody_else_cleared_is_stored_again(store, tmp_path):
+    store.append([answered(1)])
+    store.append([_again(1, "p2")])
+    with opened(url_of(tmp_path / "audit.db")) as other:
+        assert AuditStore(other).clear(actor="x", at=NOW) == 2
+    store.append([_again(1, "p3")])
+    assert _recent(store) == ["p3"]
+    assert _counts(store) == (1, 1, 1)
+
+
+def test_a_batch_of_known_vectors_is_one_transaction_in_its_order(store):
+    store.append([answered(n) for n in (1, 2, 3)])
+    store.append([_again(1, "q1"), failed(9), _again(3, "q3")])
+    assert _recent(store)[:3] == ["q3", "p9", "q1"]
+    with pytest.raises(IntegrityError):
+        store.append([_again(2, "r1"), _again(1, "q1")])
+    assert _counts(store)[0] == 6
+
+
+def test_another_writer_that_keeps_at_it_is_waited_for(store, tmp_path):
+    store.append([answered(1)])
+    with opened(url_of(tmp_path / "audit.db")) as engine, writing(engine):
+        asking = threading.Thread(target=store.append, args=[[_again(1, "p2")]])
+        asking.start()
+        asking.join(0.3)
+        assert asking.is_alive()
+    asking.join()
+    assert _recent(store) == ["p2", "p1"]
+
+
+def test_a_database_that_broke_is_left_to_the_long_way_to_tell(store, tmp_path):
+    store.append([answered(1)])
+    store.append([_again(1, "p2")])
+    with opened(url_of(tmp_path / "audit.db")) as other, writing(other) as connection:
+        connection.exec_driver_sql("ALTER TABLE predictions RENAME TO elsewhere")
+    with pytest.raises(AuditUnavailable, match="schema is another one"):
+        store.append([_again(1, "p3")])
+    with opened(url_of(tmp_path / "audit.db")) as other, writing(other) as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO predictions")
+    store.append([_again(1, "p4")])
+    assert _recent(store) == ["p4", "p2", "p1"]

@@ -6,22 +6,22 @@ from mlengine.core.bars import BarsReport, CleanBars
 from mlengine.stores.bar_cache import BarCache, HeldBars
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 
 
-def held(symbol: str = "AAA") -> HeldBars:
-    clean = CleanBars(random_bars(symbol, rows=2), BarsReport(2, {}, {}))
-    return HeldBars(clean, asked_at=NOW, whole=False)
+def held(symbol: str = "AAA", *, rows: int = 2) -> HeldBars:
+    clean = CleanBars(random_bars(symbol, rows=rows), BarsReport(rows, {}, {}))
+    return HeldBars(clean, asked_at=NOW, good_until=NOW + 5 * SECOND, whole=False)
 
 
 def test_an_answer_is_good_for_its_time_and_never_before_it():
     cache = BarCache()
     cache.put("AAA", held())
-    assert cache.get("AAA", now=NOW, within_seconds=5) is not None
-    assert cache.get("AAA", now=NOW + timedelta(seconds=4.9), within_seconds=5) is not None
-    assert cache.get("AAA", now=NOW + timedelta(seconds=5), within_seconds=5) is None
-    assert cache.get("AAA", now=NOW - timedelta(seconds=1), within_seconds=5) is None
-    assert cache.get("AAA", now=NOW, within_seconds=0) is None
-    assert cache.get("BBB", now=NOW, within_seconds=5) is None
+    assert cache.get("AAA", now=NOW) is not None
+    assert cache.get("AAA", now=NOW + 4.9 * SECOND) is not None
+    assert cache.get("AAA", now=NOW + 5 * SECOND) is None
+    assert cache.get("AAA", now=NOW - SECOND) is None
+    assert cache.get("BBB", now=NOW) is None
 
 
 def test_the_symbol_put_longest_ago_makes_room():
@@ -30,6 +30,15 @@ def test_the_symbol_put_longest_ago_makes_room():
         cache.put(f"S{number}", one)
     cache.put("S0", one)
     cache.put("NEW", one)
-    assert cache.get("S1", now=NOW, within_seconds=5) is None
-    assert cache.get("S0", now=NOW, within_seconds=5) is one
-    assert cache.get("NEW", now=NOW, within_seconds=5) is one
+    assert cache.get("S1", now=NOW) is None
+    assert cache.get("S0", now=NOW) is one
+    assert cache.get("NEW", now=NOW) is one
+
+
+def test_windows_are_kept_by_what_they_hold_up_to_a_bound():
+    bars = held(rows=100)
+    assert bars.window(100, 64) is bars.window(100, 64)
+    assert bars.window(99, 64).bar_timestamp < bars.window(100, 64).bar_timestamp
+    assert bars.window(100, 20).bars_hash != bars.window(100, 64).bars_hash
+    for end in range(64, 101):
+        assert bars.window(end, 64).bars.equals(bars.clean.frame.slice(end - 64, 64))

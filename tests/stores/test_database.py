@@ -19,6 +19,7 @@ from mlengine.stores.database import (
     keep_writers_out,
     open_database,
     reading,
+    use_wal,
     writing,
 )
 from mlengine.stores.tables import events, metadata, predictions, runs
@@ -248,3 +249,19 @@ def test_writers_are_kept_out_by_a_lock_where_they_are_many(tmp_path):
     assert Connection.said == ["LOCK TABLE runs, events IN EXCLUSIVE MODE"]
     with opened(new_database(tmp_path / "a.db")) as engine, writing(engine) as connection:
         keep_writers_out(connection, runs, events)
+
+
+def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path):
+    for name, before in (("new.db", None), ("old.db", "CREATE TABLE t (a)")):
+        if before:
+            connection = sqlite3.connect(tmp_path / name)
+            connection.execute(before)
+            connection.close()
+        engine = open_database(f"sqlite:///{tmp_path / name}")
+        use_wal(engine)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE u (a)")
+            pages = connection.exec_driver_sql("PRAGMA page_size").scalar()
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert pages == (4096 if before else 1024)
+        engine.dispose()

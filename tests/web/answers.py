@@ -74,6 +74,7 @@ class Features:
 @dataclass(frozen=True)
 class Predict:
     asked: list[dict[str, object]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def one(
         self,
@@ -85,7 +86,11 @@ class Predict:
         request_id: str,
         now: datetime,
     ) -> Prediction:
-        check(symbol)
+        try:
+            check(symbol)
+        except errors.MlengineError:
+            self.refused.append(symbol)
+            raise
         if version not in (None, "v1", "v2"):
             raise errors.ModelNotFound(version)
         self.asked.append({"symbol": symbol, "as_of": as_of, "explain": explain})
@@ -113,6 +118,8 @@ class Predict:
             stale=True,
             degraded=False,
             latency_ms=Latency(1.0, 2.0, 0.02, 3.1),
+            raw_score=-0.35 if explain else None,
+            base_value=-0.1 if explain else None,
             contributions=(Contribution("rsi_14", float("nan"), -0.25),) if explain else None,
         )
 

@@ -1,13 +1,30 @@
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta, timezone
+
+import orjson
 import pytest
+from flask import request
 from flask.testing import FlaskClient
+from tests.web.answers import DAY, Predict
 from tests.web.conftest import KEY, MakeApp
 from tests.web.engine import TinyEngine, failed_row
 from tests.web.test_errors import problem
 from werkzeug.test import TestResponse
 
 from mlengine.core.page import cursor_after
+from mlengine.web.responses import dump, written
+from mlengine.web.schemas.predict import (
+    PredictionOut,
+    PredictQuery,
+    plain_question,
+    prediction_body,
+)
+
+LogLines = Callable[[], list[dict[str, object]]]
 
 PREDICTION_FIELDS = [
     "prediction_id",
@@ -23,6 +40,8 @@ PREDICTION_FIELDS = [
     "expected_score",
     "prediction",
     "confidence",
+    "usable",
+    "reasons",
     "model_version",
     "model_fingerprint",
     "feature_set",
@@ -59,7 +78,82 @@ def test_without_as_of_the_moment_of_the_request_is_shown(client: FlaskClient) -
 
 def test_contributions_come_only_when_asked(client: FlaskClient) -> None:
     body = client.get("/predict?symbol=AAPL&explain=true").get_json()
+    assert (body["raw_score"], body["base_value"]) == (-0.35, -0.1)
     assert body["contributions"] == [{"feature": "rsi_14", "value": None, "contribution": -0.25}]
+
+
+@pytest.mark.parametrize("explain", [True, False])
+def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
+    zone = timezone(timedelta(0), "UTC")
+    for as_of in (DAY, DAY.replace(microsecond=7), DAY.replace(tzinfo=zone)):
+        asked = {"as_of": as_of, "version": None, "explain": explain}
+        made = Predict().one("AAPL", **asked, request_id="r", now=DAY)
+        for said in (made, replace(made, base_rate=math.nan, reasons=("bar_too_old",))):
+            shown = PredictionOut().dump(said)
+            assert orjson.loads(written(prediction_body(said))) == orjson.loads(dump(shown))
+            assert list(prediction_body(said)) == list(shown)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["symbol=AAPL", "symbol=A", "symbol=BTC-USD", "symbol=a=b", "symbol=A/B:c._^"],
+)
+def test_the_plain_question_is_what_the_schema_makes_of_it(client: FlaskClient, query: str) -> None:
+    with client.application.test_request_context(f"/predict?{query}"):
+        assert plain_question(query) == PredictQuery().load(request.args.to_dict())
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "symbol",
+        "symbol=",
+        "symbol=%41",
+        "symbol=A+B",
+        "symbol=A&symbol=B",
+        "symbol=A&explain=true",
+        "Symbol=A",
+        "symbol=A\n",
+        f"symbol={'x' * 33}",
+        "symbol=é",
+        "symbol=^GSPC",
+    ],
+)
+def test_any_other_question_is_left_to_the_schema(query: str) -> None:
+    assert plain_question(query) is None
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "NOPE", "DOWN", "SHORT", "UNAUDITED", "CRASH", "a b"])
+def test_both_ways_to_a_prediction_answer_alike(make_app: MakeApp, symbol: str) -> None:
+    short, long = (make_app(RATE_LIMIT_REQUESTS=n).test_client() for n in ("0", "1000"))
+    asked = {"query_string": f"symbol={symbol}", "headers": {"X-Request-ID": "r-1"}}
+    for path in ("/predict", "/api/v1/predict"):
+        one, other = short.get(path, **asked), long.get(path, **asked)
+        assert one.status_code == other.status_code
+        kept = {name: v for name, v in other.headers.items() if not name.startswith("X-RateLimit")}
+        assert dict(one.headers) == kept
+        same = (body for body in (one.get_json(), other.get_json()))
+        first, second = ({**body, "as_of": None} for body in same)
+        assert first == second
+
+
+def test_the_short_way_writes_the_same_log_line(make_app: MakeApp, log_lines: LogLines) -> None:
+    for limit in ("0", "1000"):
+        make_app(RATE_LIMIT_REQUESTS=limit).test_client().get("/api/v1/predict?symbol=AAPL")
+    own = {"ts", "ms", "request_id"}
+    short, long = ({k: v for k, v in line.items() if k not in own} for line in log_lines())
+    assert short == long
+
+
+def test_a_failure_on_the_short_way_is_asked_for_and_logged_once(
+    make_app: MakeApp, tiny: TinyEngine, log_lines: LogLines
+) -> None:
+    client = make_app(RATE_LIMIT_REQUESTS="0").test_client()
+    problem(client.get("/predict?symbol=NOPE"), 404, "unknown_symbol")
+    (line,) = log_lines()
+    assert (line["status"], line["code"]) == (404, "unknown_symbol")
+    assert tiny.predict.refused == ["NOPE"]
 
 
 def test_a_version_can_be_named(client: FlaskClient) -> None:
@@ -185,7 +279,8 @@ def test_recent_rows_are_as_single_answers_with_status_and_error(
     body = client.get("/predictions/recent?limit=1").get_json()
     assert body["next_cursor"] == cursor_after(7)
     (row,) = body["predictions"]
-    assert sorted(row) == sorted([*PREDICTION_FIELDS, "at", "route", "status", "error"])
+    kept = {*PREDICTION_FIELDS} - {"usable", "reasons"}
+    assert sorted(row) == sorted([*kept, "at", "route", "status", "error"])
     assert (row["status"], row["at"], row["feature_set"]) == (
         "error",
         "2024-05-31T00:00:00Z",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from mlengine.core.intervals import INTERVALS
@@ -102,7 +103,33 @@ def bars_hash(frame: pl.DataFrame) -> str:
     """
     if frame["symbol"].n_unique() > 1:
         raise ValueError("bars_hash takes the bars of one symbol")
-    return panel_hash(frame, sort=False)
+    return block_hash(columns_of(frame)) if frame.height else hashlib.sha256().hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """One symbol's bars as arrays, in the form that is hashed: starts int64, values (5, rows)."""
+
+    symbol: str
+    starts: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+    def slice(self, first: int, end: int) -> Columns:
+        return Columns(self.symbol, self.starts[first:end], self.values[:, first:end])
+
+
+def columns_of(block: pl.DataFrame) -> Columns:
+    """The bars of one symbol; -0.0 as 0.0, null and every NaN as one NaN."""
+    starts = block["timestamp"].cast(MOMENT).to_physical().to_numpy().astype("<i8")
+    values = np.stack([block[name].fill_null(float("nan")).to_numpy() for name in VALUES])
+    values = values.astype("<f8") + 0.0
+    values[np.isnan(values)] = np.nan
+    return Columns(str(block["symbol"][0]), starts, values)
+
+
+def block_hash(columns: Columns) -> str:
+    """See `bars_hash`."""
+    return hashlib.sha256(_block_bytes(columns)).hexdigest()
 
 
 def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
@@ -110,7 +137,7 @@ def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
     digest = hashlib.sha256()
     ordered = frame.sort("symbol", "timestamp") if sort else frame
     for block in ordered.partition_by("symbol", maintain_order=True):
-        digest.update(_block_bytes(block))
+        digest.update(_block_bytes(columns_of(block)))
     return digest.hexdigest()
 
 
@@ -161,13 +188,7 @@ def _counted(reasons: pl.Series) -> dict[str, int]:
     return dict(zip(tally["reason"].to_list(), tally["count"].to_list(), strict=True))
 
 
-def _block_bytes(block: pl.DataFrame) -> bytes:
-    symbol = str(block["symbol"][0]).encode()
-    head = len(symbol).to_bytes(8, "little") + symbol + block.height.to_bytes(8, "little")
-    starts = block["timestamp"].cast(MOMENT).to_physical().to_numpy().astype("<i8")
-    return b"".join([head, starts.tobytes(), *(_float_bytes(block[name]) for name in VALUES)])
-
-
-def _float_bytes(column: pl.Series) -> bytes:
-    values = column.fill_null(float("nan")).to_numpy().astype("<f8") + 0.0
-    return np.where(np.isnan(values), np.float64("nan"), values).astype("<f8").tobytes()
+def _block_bytes(columns: Columns) -> bytes:
+    symbol, rows = columns.symbol.encode(), len(columns.starts)
+    head = len(symbol).to_bytes(8, "little") + symbol + rows.to_bytes(8, "little")
+    return head + columns.starts.tobytes() + columns.values.tobytes()

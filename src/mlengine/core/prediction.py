@@ -58,7 +58,11 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One answered prediction: the fields of `/predict`."""
+    """One answered prediction: the fields of `/predict`.
+
+    The last three are given when they were asked for: `base_value`, the model's mean output, and
+    all contributions add up to `raw_score`, the output before its link function.
+    """
 
     prediction_id: str
     request_id: str
@@ -70,8 +74,11 @@ class Prediction:
     objective: str
     probability_up: float | None
     expected_return: float | None
+    expected_score: float | None = None
     prediction: str
     confidence: float | None
+    usable: bool = True
+    reasons: tuple[str, ...] = ()
     model_version: str
     model_fingerprint: str
     feature_set: FeatureSetRef
@@ -83,7 +90,8 @@ class Prediction:
     stale: bool
     degraded: bool
     latency_ms: Latency
-    expected_score: float | None = None
+    raw_score: float | None = None
+    base_value: float | None = None
     contributions: tuple[Contribution, ...] | None = None
 
 

@@ -35,7 +35,7 @@ from mlengine.stores.job_queue import QUEUE_NAME, SERIALIZER, WORKER_KEY_SECONDS
 from mlengine.stores.queue_server import resolve_url
 
 log = logging.getLogger(__name__)
-_SECONDS_BETWEEN_SWEEPS = 10
+_SECONDS_BETWEEN_SWEEPS = 5
 _SECONDS_BETWEEN_HEARTBEATS = 2
 # For the training's own handling of its timeout, which needs Python to get a word in.
 _SECONDS_OF_GRACE = 2
@@ -178,7 +178,7 @@ def queue_connection(url: str) -> Redis:
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What keeps the run rows honest; a failure is logged, the next try is ten seconds away."""
+    """What keeps the run rows honest; a failure is logged, the next try is seconds away."""
 
     control: Control
     clock: Callable[[], datetime]

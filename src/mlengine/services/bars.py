@@ -6,13 +6,21 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
+from mlengine.core.bar_window import BarWindow
 from mlengine.core.bars import BARS_SCHEMA, BarsReport, CleanBars, clean_bars, known_at
-from mlengine.core.intervals import INTERVALS, final_at
-from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.core.freshness import good_until
+from mlengine.core.intervals import EPOCH, INTERVALS, final_at
+from mlengine.errors import (
+    InsufficientBars,
+    MlengineError,
+    UnknownSymbol,
+    UpstreamInvalid,
+    UpstreamUnavailable,
+)
 from mlengine.stores.bar_cache import BarCache, HeldBars
 from mlengine.stores.bars import BarStore
 from mlengine.stores.checks import Checks
@@ -23,7 +31,6 @@ log = logging.getLogger(__name__)
 
 PART = "upstream"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WEEK = timedelta(days=7)
 _LONGEST_SYMBOL = 64
 _NO_BARS = CleanBars(pl.DataFrame(schema=BARS_SCHEMA), BarsReport(0, {}, {}))
@@ -31,7 +38,12 @@ _NO_BARS = CleanBars(pl.DataFrame(schema=BARS_SCHEMA), BarsReport(0, {}, {}))
 
 @dataclass(frozen=True)
 class BarService:
-    """Asks the upstream for no more than is needed, judges what comes, keeps it for a moment."""
+    """Asks the upstream for no more than is needed, judges what comes, keeps it while it is new.
+
+    How long that is: see `good_until`, whose `keen_seconds` are `cache_seconds` and whose
+    `calm_seconds` are `recheck_seconds`. An upstream that says itself when its bars are final may
+    do so at any moment, and gets `cache_seconds` only.
+    """
 
     market: MarketData
     store: BarStore
@@ -39,6 +51,7 @@ class BarService:
     cache_seconds: float
     checks: Checks
     cache: BarCache = field(default_factory=BarCache, repr=False, compare=False)
+    recheck_seconds: float = 60.0
 
     def history(
         self,
@@ -57,14 +70,34 @@ class BarService:
         question, and `deadline` when it comes sooner. Raises UnknownSymbol, UpstreamInvalid (also
         when every candle was bad), UpstreamUnavailable.
         """
-        held = self.cache.get(symbol, now=now, within_seconds=self.cache_seconds)
-        known = self._known(held, bars=bars, as_of=as_of)
-        if known is None:
-            asked = self._ask(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-            if as_of is None:
-                self.cache.put(symbol, asked)
-            known = self._cut(asked.clean, as_of)
-        return _newest(known, bars)
+        held = self._held(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        return _newest(self._cut(held.clean, as_of), bars)
+
+    def window(
+        self,
+        symbol: str,
+        *,
+        bars: int,
+        as_of: datetime | None,
+        now: datetime,
+        deadline: Deadline = NEVER,
+    ) -> BarWindow:
+        """The bars of `history`, with their hash; raises InsufficientBars when they are fewer."""
+        held = self._held(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        known = held.known(self.interval, as_of)
+        if known < bars:
+            raise InsufficientBars(symbol, needed=bars, got=known)
+        return held.window(known, bars)
+
+    def kept_window(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> BarWindow | None:
+        """As `window` where the upstream need not be asked, else None."""
+        held = self.cache.get(symbol, now=now)
+        if held is None or not self._is_enough(held, bars=bars, as_of=as_of):
+            return None
+        known = held.known(self.interval, as_of)
+        return held.window(known, bars) if bars <= known else None
 
     def final_moment(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
         """When the `bar`-th bar of a symbol (from 1) was final; None when it isn't yet.
@@ -87,14 +120,22 @@ class BarService:
         """What `fetch` has stored, oldest first; no rows for a symbol never fetched."""
         return self.store.read(symbol, self.interval)
 
-    def _known(
-        self, held: HeldBars | None, *, bars: int, as_of: datetime | None
-    ) -> CleanBars | None:
-        """The cached bars, if asking again could bring no other answer."""
-        if held is None or (as_of is not None and as_of > held.asked_at):
-            return None
-        known = self._cut(held.clean, as_of)
-        return known if held.whole or 0 < bars <= known.frame.height else None
+    def _held(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
+    ) -> HeldBars:
+        """The cached bars if asking again could bring no other answer, else those asked for now."""
+        held = self.cache.get(symbol, now=now)
+        if held is not None and self._is_enough(held, bars=bars, as_of=as_of):
+            return held
+        asked = self._ask(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        if as_of is None:
+            self.cache.put(symbol, asked)
+        return asked
+
+    def _is_enough(self, held: HeldBars, *, bars: int, as_of: datetime | None) -> bool:
+        if as_of is not None and as_of > held.asked_at:
+            return False
+        return held.whole or 0 < bars <= held.known(self.interval, as_of)
 
     def _cut(self, clean: CleanBars, as_of: datetime | None) -> CleanBars:
         if as_of is None:
@@ -116,7 +157,7 @@ class BarService:
         moment = now if as_of is None else as_of
         soonest = self.market.deadline().or_sooner(deadline)
         with _watched(self.checks):
-            if moment <= _EPOCH:
+            if moment <= EPOCH:
                 return self._ask_whether_known(symbol, now=now, deadline=soonest)
             for start in _starts(bars, self.interval, moment):
                 raw = self.market.candles(
@@ -127,13 +168,23 @@ class BarService:
                     break
             self._tell(symbol, clean)
             _refuse_all_bad(clean)
-        return HeldBars(clean, now, whole=start == _EPOCH)
+        return HeldBars(clean, now, self._good_until(raw, clean, now), whole=start == EPOCH)
+
+    def _good_until(self, raw: pl.DataFrame, clean: CleanBars, now: datetime) -> datetime:
+        calm = self.cache_seconds if _ends_early(raw, self.interval) else self.recheck_seconds
+        return good_until(
+            clean.frame["timestamp"][-1] if clean.frame.height else None,
+            interval=self.interval,
+            asked_at=now,
+            keen_seconds=self.cache_seconds,
+            calm_seconds=calm,
+        )
 
     def _ask_whether_known(self, symbol: str, *, now: datetime, deadline: Deadline) -> HeldBars:
         """No bars, for the time before there were any; raises UnknownSymbol all the same."""
         recently = now - _WEEK - INTERVALS[self.interval]
         self.market.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
-        return HeldBars(_NO_BARS, now, whole=True)
+        return HeldBars(_NO_BARS, now, now, whole=True)
 
     def _tell(self, symbol: str, clean: CleanBars) -> None:
         report = clean.report
@@ -148,6 +199,13 @@ class BarService:
         log.log(level, "bars judged", extra=facts)
 
 
+def _ends_early(raw: pl.DataFrame, interval: str) -> bool:
+    """Whether a candle says itself that it is final, or that it closes before its interval does."""
+    stated = raw["final"].is_not_null().any()
+    lasts = raw["closes_at"] - raw["timestamp"]
+    return stated or bool((lasts < 0.99 * INTERVALS[interval]).any())
+
+
 def _may_be_symbol(symbol: str) -> bool:
     """No empty, endless or unprintable text is sent to an upstream."""
     return 0 < len(symbol) <= _LONGEST_SYMBOL and symbol.isprintable()
@@ -156,11 +214,11 @@ def _may_be_symbol(symbol: str) -> bool:
 def _starts(bars: int, interval: str, moment: datetime) -> Iterator[datetime]:
     """Twice the span of so many bars, eight times that and a week, then all there is."""
     if bars > 0:
-        since_epoch = (moment - _EPOCH) // INTERVALS[interval]
+        since_epoch = (moment - EPOCH) // INTERVALS[interval]
         for widened, further in ((2 * bars, timedelta()), (16 * bars, _WEEK)):
             if widened < since_epoch - _WEEK // INTERVALS[interval] - 1:
                 yield moment - widened * INTERVALS[interval] - further
-    yield _EPOCH
+    yield EPOCH
 
 
 def _newest(clean: CleanBars, bars: int) -> CleanBars:

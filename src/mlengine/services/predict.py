@@ -5,46 +5,21 @@ No answer leaves before its row is committed, failures included.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mlengine.core.bars import bars_hash
-from mlengine.core.intervals import INTERVALS, is_stale
-from mlengine.core.manifest import Manifest
-from mlengine.core.prediction import (
-    Contribution,
-    FailedPrediction,
-    FeatureSetRef,
-    Latency,
-    Prediction,
-    interpret,
-)
+from mlengine.core.prediction import FailedPrediction, Prediction
+from mlengine.core.usability import UsabilityLimits
 from mlengine.errors import MlengineError
+from mlengine.services.answers import Desk, Question
 from mlengine.services.bars import BarService
-from mlengine.services.scoring import Scores, score
-from mlengine.services.windows import Crew, Window, fetch_windows
+from mlengine.services.scoring import score
+from mlengine.services.windows import Crew, fetch_windows
 from mlengine.stores.audit import Answered, AuditEntry, AuditStore, Failed
 from mlengine.stores.loaded import LoadedModel, ModelShelf
-
-
-@dataclass(frozen=True)
-class Question:
-    """What was asked, of which model, when, and at which route."""
-
-    as_of: datetime | None
-    version: str | None
-    explain: bool
-    request_id: str
-    route: str
-    now: datetime
-
-    @property
-    def moment(self) -> datetime:
-        """The moment whose knowledge answers."""
-        return self.as_of or self.now
+from mlengine.stores.row_cache import RowCache
 
 
 @dataclass(frozen=True)
@@ -72,6 +47,8 @@ class PredictService:
     timer: Callable[[], float]
     new_id: Callable[[], str]
     crew: Crew = field(default_factory=Crew)
+    limits: UsabilityLimits = field(default_factory=UsabilityLimits)
+    rows: RowCache = field(default_factory=RowCache, repr=False, compare=False)
 
     def one(
         self,
@@ -116,9 +93,10 @@ class PredictService:
         )
 
     def _answer(self, symbols: Sequence[str], question: Question) -> _Answers:
-        started = self.timer()
-        with self._common_failure_audited(symbols, question, started):
+        desk = Desk(question, self.limits, self.timer, self.new_id, started=self.timer())
+        with self._common_failure_audited(symbols, desk):
             model = self._model(question)
+            degraded = question.version is None and self.shelf.refused
             windows = fetch_windows(
                 self.bars,
                 list(dict.fromkeys(symbols)),
@@ -128,11 +106,13 @@ class PredictService:
                 timer=self.timer,
                 crew=self.crew,
             )
-            scores = score(model, windows.full, explain=question.explain, timer=self.timer)
+            scores = score(
+                model, windows.full, rows=self.rows, explain=question.explain, timer=self.timer
+            )
             entries: list[AuditEntry] = [
-                self._failed(symbol, windows.refused[symbol], question, started, model.version)
+                desk.failed(symbol, windows.refused[symbol], model.version)
                 if symbol in windows.refused
-                else self._answered(symbol, windows.full[symbol], scores, model, question, started)
+                else desk.answered(symbol, windows.full[symbol], scores, model, degraded=degraded)
                 for symbol in symbols
             ]
         self.audit.append(entries)
@@ -141,108 +121,12 @@ class PredictService:
     def _model(self, question: Question) -> LoadedModel:
         return self.shelf.get(question.version) if question.version else self.shelf.current()
 
-    def _since(self, started: float) -> float:
-        return (self.timer() - started) * 1e3
-
     @contextmanager
-    def _common_failure_audited(
-        self, symbols: Sequence[str], question: Question, started: float
-    ) -> Iterator[None]:
+    def _common_failure_audited(self, symbols: Sequence[str], desk: Desk) -> Iterator[None]:
         """Whatever ends the whole pass stands in the audit before it reaches the caller."""
         try:
             yield
         except BaseException as error:
             known = error if isinstance(error, MlengineError) else MlengineError()
-            self.audit.append(
-                [self._failed(symbol, known, question, started, None) for symbol in symbols]
-            )
+            self.audit.append([desk.failed(symbol, known, None) for symbol in symbols])
             raise
-
-    def _answered(
-        self,
-        symbol: str,
-        window: Window,
-        scores: Scores,
-        model: LoadedModel,
-        question: Question,
-        started: float,
-    ) -> Answered:
-        manifest = model.manifest
-        outcome = interpret(scores.raw[symbol], manifest.objective, manifest.label.transform)
-        bar = window.bar_timestamp
-        prediction = Prediction(
-            prediction_id=self.new_id(),
-            request_id=question.request_id,
-            symbol=symbol,
-            interval=manifest.interval,
-            as_of=question.moment,
-            bar_timestamp=bar,
-            horizon_bars=manifest.horizon_bars,
-            objective=manifest.objective,
-            probability_up=outcome.probability_up,
-            expected_return=outcome.expected_return,
-            expected_score=outcome.expected_score,
-            prediction=outcome.prediction,
-            confidence=outcome.confidence,
-            model_version=manifest.version,
-            model_fingerprint=manifest.fingerprint,
-            feature_set=FeatureSetRef.of(model.feature_set),
-            bars_hash=bars_hash(window.bars),
-            trained_through=manifest.trained_through,
-            in_sample=_label_begins(bar, manifest) <= manifest.seen_through,
-            known_symbol=symbol in manifest.data.symbols,
-            base_rate=manifest.base_rate,
-            stale=is_stale(bar, manifest.interval, question.moment),
-            degraded=question.version is None and self.shelf.refused,
-            latency_ms=Latency(
-                bars=window.milliseconds,
-                features=scores.features_ms,
-                model=scores.model_ms,
-                total=self._since(started),
-            ),
-            contributions=_contributions(symbol, scores, model) if question.explain else None,
-        )
-        return Answered(
-            prediction,
-            vector=scores.vectors[symbol],
-            window=window.bars,
-            route=question.route,
-            at=question.now,
-        )
-
-    def _failed(
-        self,
-        symbol: str,
-        error: MlengineError,
-        question: Question,
-        started: float,
-        model_version: str | None,
-    ) -> Failed:
-        failure = FailedPrediction(
-            prediction_id=self.new_id(),
-            request_id=question.request_id,
-            symbol=symbol,
-            as_of=question.moment,
-            model_version=model_version or question.version,
-            error_code=error.code,
-            detail=str(error),
-            latency_ms=Latency(None, None, None, total=self._since(started)),
-        )
-        return Failed(failure, route=question.route, at=question.now)
-
-
-def _label_begins(bar: datetime, manifest: Manifest) -> datetime:
-    """The earliest start of the bar whose close the label of `bar` begins with."""
-    return bar + manifest.label_delay_bars * INTERVALS[manifest.interval]
-
-
-def _contributions(symbol: str, scores: Scores, model: LoadedModel) -> tuple[Contribution, ...]:
-    """SHAP values of each feature, the largest first."""
-    parts = zip(
-        model.feature_set.names,
-        scores.vectors[symbol].tolist(),
-        scores.contributions[symbol].tolist(),
-        strict=False,  # the expected value stands last and belongs to no feature
-    )
-    found = [Contribution(name, None if math.isnan(x) else x, part) for name, x, part in parts]
-    return tuple(sorted(found, key=lambda each: abs(each.contribution), reverse=True))

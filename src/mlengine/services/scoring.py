@@ -3,48 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
-from mlengine.core.features import latest
+from mlengine.core.arrays import Floats
+from mlengine.core.features import FeatureSet, latest
 from mlengine.services.windows import Timer, Window
 from mlengine.stores.loaded import LoadedModel
+from mlengine.stores.row_cache import RowCache
 
 
 @dataclass(frozen=True)
 class Scores:
-    """By symbol: `vectors` float64 with NaN where undefined, `raw` scores, contributions.
+    """By symbol: `vectors` float64 with NaN where undefined, and the model's `score`.
 
-    A row of `contributions` has one number a feature and the expected value last; they sum to
-    the raw score before its link function.
+    What explains a score is empty unless it was asked for: a row of `contributions` has one number
+    a feature and the base value last, and they sum to `raw`, the score before its link function.
     """
 
-    vectors: Mapping[str, np.ndarray]
-    raw: Mapping[str, float]
-    contributions: Mapping[str, np.ndarray]
+    vectors: Mapping[str, Floats]
+    score: Mapping[str, float]
     features_ms: float
     model_ms: float
+    raw: Mapping[str, float] = field(default_factory=dict)
+    contributions: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def score(
-    model: LoadedModel, windows: Mapping[str, Window], *, explain: bool, timer: Timer
+    model: LoadedModel,
+    windows: Mapping[str, Window],
+    *,
+    rows: RowCache,
+    explain: bool,
+    timer: Timer,
 ) -> Scores:
     """Features and scores of each symbol's newest bar."""
     if not windows:
-        return Scores({}, {}, {}, 0.0, 0.0)
+        return Scores({}, {}, 0.0, 0.0)
     started = timer()
-    rows = latest(pl.concat(window.bars for window in windows.values()), model.feature_set)
-    symbols = rows["symbol"].to_list()
-    matrix = rows.select(model.feature_set.names).to_numpy(order="c")
+    vectors = _vectors(model.feature_set, windows, rows)
     featured = timer()
-    raw = model.scorer.score(matrix)
-    parts = model.scorer.contributions(matrix) if explain else np.empty((0, 0))
+    said = _score(model, vectors)
+    raw, contributions = _explained(model, vectors) if explain else ({}, {})
     return Scores(
-        vectors=dict(zip(symbols, matrix, strict=True)),
-        raw=dict(zip(symbols, raw.tolist(), strict=True)),
-        contributions=dict(zip(symbols, parts, strict=False)),
+        vectors,
+        said,
         features_ms=(featured - started) * 1e3,
         model_ms=(timer() - featured) * 1e3,
+        raw=raw,
+        contributions=contributions,
     )
+
+
+def _vectors(
+    feature_set: FeatureSet, windows: Mapping[str, Window], rows: RowCache
+) -> dict[str, Floats]:
+    """The row of each window; those that nobody asked for before are computed in one pass."""
+    known = {
+        symbol: rows.get((window.bars_hash, feature_set.hash)) for symbol, window in windows.items()
+    }
+    missing = [symbol for symbol, row in known.items() if row is None]
+    computed = _computed(feature_set, [windows[symbol].bars for symbol in missing])
+    for symbol in missing:
+        rows.put((windows[symbol].bars_hash, feature_set.hash), computed[symbol])
+    return {symbol: computed[symbol] if row is None else row for symbol, row in known.items()}
+
+
+def _computed(feature_set: FeatureSet, bars: list[pl.DataFrame]) -> dict[str, Floats]:
+    if not bars:
+        return {}
+    table = latest(pl.concat(bars), feature_set)
+    matrix = table.select(feature_set.names).to_numpy(order="c")
+    return dict(zip(table["symbol"].to_list(), map(np.array, matrix), strict=True))
+
+
+def _score(model: LoadedModel, vectors: Mapping[str, Floats]) -> dict[str, float]:
+    if len(vectors) == 1:
+        return {symbol: model.scorer.score_row(row) for symbol, row in vectors.items()}
+    return dict(zip(vectors, model.scorer.score(_stacked(vectors)).tolist(), strict=True))
+
+
+def _explained(
+    model: LoadedModel, vectors: Mapping[str, Floats]
+) -> tuple[dict[str, float], dict[str, Floats]]:
+    """The raw scores, and what each feature and the base add to them."""
+    matrix = _stacked(vectors)
+    raw = model.scorer.raw_score(matrix).tolist()
+    parts = model.scorer.contributions(matrix)
+    return dict(zip(vectors, raw, strict=True)), dict(zip(vectors, parts, strict=True))
+
+
+def _stacked(vectors: Mapping[str, Floats]) -> Floats:
+    return np.stack(list(vectors.values()))

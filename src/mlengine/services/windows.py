@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
 
+from mlengine.core.bar_window import BarWindow
 from mlengine.errors import InsufficientBars, MlengineError, UpstreamUnavailable
 from mlengine.services.bars import BarService
 from mlengine.stores.market_data.deadline import NEVER, Deadline
@@ -21,15 +22,22 @@ _THREADS = 8
 
 @dataclass(frozen=True)
 class Window:
-    """The newest bars of a symbol, oldest first, and the milliseconds that fetching took."""
+    """The newest bars of a symbol, and the milliseconds that fetching them took."""
 
-    bars: pl.DataFrame
+    known: BarWindow
     milliseconds: float
 
     @property
+    def bars(self) -> pl.DataFrame:
+        return self.known.bars
+
+    @property
     def bar_timestamp(self) -> datetime:
-        newest: datetime = self.bars["timestamp"][-1]
-        return newest
+        return self.known.bar_timestamp
+
+    @property
+    def bars_hash(self) -> str:
+        return self.known.bars_hash
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,13 @@ def fetch_windows(
     alone = len(symbols) == 1
     deadline = NEVER if alone else Deadline.within(crew.batch_seconds)
     asking = _Asking(bars, count, as_of, now, timer, deadline, tells_first=alone)
-    found = [asking.ask(symbols[0])] if alone else _side_by_side(asking, symbols, crew)
-    outcomes = dict(zip(symbols, found, strict=True))
+    if alone:
+        outcomes = {symbols[0]: asking.ask(symbols[0])}
+    else:
+        kept = {symbol: asking.kept(symbol) for symbol in symbols}
+        missing = [symbol for symbol, window in kept.items() if window is None]
+        asked = dict(zip(missing, _side_by_side(asking, missing, crew), strict=True))
+        outcomes = {symbol: window or asked[symbol] for symbol, window in kept.items()}
     return Windows(
         full={symbol: each for symbol, each in outcomes.items() if isinstance(each, Window)},
         refused={
@@ -122,20 +135,27 @@ class _Asking:
         except UpstreamUnavailable as error:
             self.down = error
             return error
+        except InsufficientBars as refusal:
+            return self._too_few(refusal)
         except MlengineError as error:
             return error
 
+    def kept(self, symbol: str) -> Window | None:
+        """The window of `symbol` when it is at hand."""
+        started = self.timer()
+        known = self.bars.kept_window(symbol, bars=self.count, as_of=self.as_of, now=self.now)
+        return Window(known, (self.timer() - started) * 1e3) if known else None
+
     def _window(self, symbol: str) -> Window:
         started = self.timer()
-        frame = self.bars.history(
+        known = self.bars.window(
             symbol, bars=self.count, as_of=self.as_of, now=self.now, deadline=self.deadline
-        ).frame
-        if frame.height < self.count:
-            raise self._too_few(symbol, frame.height)
-        return Window(frame, (self.timer() - started) * 1e3)
+        )
+        return Window(known, (self.timer() - started) * 1e3)
 
-    def _too_few(self, symbol: str, got: int) -> InsufficientBars:
-        first = None
-        if self.tells_first:
-            first = self.bars.final_moment(symbol, bar=self.count, now=self.now)
-        return InsufficientBars(symbol, self.count, got, first_possible=first)
+    def _too_few(self, refusal: InsufficientBars) -> InsufficientBars:
+        """With the first possible moment, where one symbol alone was asked for."""
+        if not self.tells_first:
+            return refusal
+        first = self.bars.final_moment(refusal.symbol, bar=self.count, now=self.now)
+        return replace(refusal, first_possible=first)

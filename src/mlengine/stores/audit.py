@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ from sqlalchemy import Engine, delete, update
 from mlengine.core.event import Event
 from mlengine.core.prediction import FailedPrediction, Prediction
 from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit_quick import QuickInsert, quick_insert
 from mlengine.stores.audit_read import AuditReader
 from mlengine.stores.checks import Checks
 from mlengine.stores.database import keep_writers_out, writing
@@ -73,6 +75,9 @@ class AuditStore(AuditReader):
         rows = [columns_of(entry) for entry in records]
         vectors = [vector_of(entry) for entry in records]
         with self._outcome_kept():
+            keys = [vector.key if vector else None for vector in vectors]
+            if self._quick and self._quick.insert(list(zip(rows, keys, strict=True))):
+                return
             self._append_with_vectors(rows, vectors)
 
     def _append_with_vectors(
@@ -86,6 +91,12 @@ class AuditStore(AuditReader):
                 for row, vector in zip(rows, vectors, strict=True)
             ]
             connection.execute(_INSERT, numbered)
+        if self._quick:
+            self._quick.remember(ids)
+
+    @cached_property
+    def _quick(self) -> QuickInsert | None:
+        return quick_insert(self.engine)
 
     def clear(self, *, actor: str, at: datetime) -> int:
         """Delete every prediction, vector and window; returns how many predictions.

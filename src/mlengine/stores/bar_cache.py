@@ -1,14 +1,18 @@
-"""Bars that this process was just given, for the few seconds in which they are as good as new."""
+"""Bars that this process was given, for the time in which they are as good as new."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
-from mlengine.core.bars import CleanBars
+from mlengine.core.bar_window import BarWindow
+from mlengine.core.bars import CleanBars, Columns, columns_of
+from mlengine.core.intervals import EPOCH, INTERVALS
 
 _MOST_SYMBOLS = 1_000
+_MOST_WINDOWS = 32
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,34 @@ class HeldBars:
 
     clean: CleanBars
     asked_at: datetime
+    good_until: datetime
     whole: bool
+    _windows: dict[tuple[int, int], BarWindow] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def known(self, interval: str, as_of: datetime | None) -> int:
+        """How many of the bars had ended by `as_of`; without it all count, as they are final."""
+        if as_of is None:
+            return self.clean.frame.height
+        latest_start = max(as_of, EPOCH) - INTERVALS[interval]  # nothing began before 1970
+        return int(self.clean.frame["timestamp"].search_sorted(latest_start, side="right"))
+
+    def window(self, end: int, bars: int) -> BarWindow:
+        """The last `bars` of the first `end` bars, made once: hashing costs more than scoring."""
+        found = self._windows.get((end, bars))
+        if found is None:
+            first = end - bars
+            found = BarWindow.of(
+                self.clean.frame.slice(first, bars), self._columns.slice(first, end)
+            )
+            if len(self._windows) < _MOST_WINDOWS:
+                self._windows[end, bars] = found
+        return found
+
+    @cached_property
+    def _columns(self) -> Columns:
+        return columns_of(self.clean.frame)
 
 
 class BarCache:
@@ -35,10 +66,7 @@ class BarCache:
             if len(self._held) > _MOST_SYMBOLS:
                 del self._held[next(iter(self._held))]
 
-    def get(self, symbol: str, *, now: datetime, within_seconds: float) -> HeldBars | None:
-        """What was asked less than `within_seconds` before `now`, never after it."""
-        with self._lock:
-            held = self._held.get(symbol)
-        if held is None or not 0 <= (now - held.asked_at).total_seconds() < within_seconds:
-            return None
-        return held
+    def get(self, symbol: str, *, now: datetime) -> HeldBars | None:
+        """What was asked at `now` or before, and is still good then."""
+        held = self._held.get(symbol)
+        return held if held and held.asked_at <= now < held.good_until else None

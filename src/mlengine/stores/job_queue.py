@@ -28,7 +28,7 @@ SERIALIZER = "json"
 _TIMEOUT_SECONDS = 0.5
 _RESULT_SECONDS = 3600
 _FAILURE_SECONDS = 86_400
-# A live worker renews its key to the first every 2 s (busy) or 10 s (idle), and so it does with
+# A live worker renews its key to the first every 2 s (busy) or 5 s (idle), and so it does with
 # the execution of its job.
 WORKER_KEY_SECONDS = 60
 _SILENT_SECONDS = 20

@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from mlengine.core.features import FeatureSet
 from mlengine.core.manifest import Manifest
 from mlengine.core.model import Scorer
+from mlengine.core.prediction import FeatureSetRef
 from mlengine.errors import (
     ArtifactCorrupt,
     FeatureSetMismatch,
@@ -43,6 +45,10 @@ class LoadedModel:
     def version(self) -> str:
         return self.manifest.version
 
+    @cached_property
+    def feature_set_ref(self) -> FeatureSetRef:
+        return FeatureSetRef.of(self.feature_set)
+
 
 class ModelShelf:
     """The models of this process; safe for threads.
@@ -62,6 +68,7 @@ class ModelShelf:
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
+        self._active = registry.active
         self._feature_sets = feature_sets
         self._interval = interval
         self._checks = checks
@@ -115,7 +122,7 @@ class ModelShelf:
         """
         with self._lock:
             self._beside.clear()
-        self._registry.active.touch()
+        self._active.touch()
         loaded = self.current()
         if self._refusal:
             raise self._refusal
@@ -138,7 +145,7 @@ class ModelShelf:
             if not self._outdated(signature):
                 return
             try:
-                active = self._registry.active.read()
+                active = self._active.read()
                 loaded = self.load(active.version, generation=active.generation) if active else None
             except MlengineError as refusal:
                 self._refuse(refusal, again=signature == self._seen)
@@ -161,7 +168,7 @@ class ModelShelf:
 
     def _signature(self) -> Signature | None:
         try:
-            return self._registry.active.signature()
+            return self._active.signature()
         except OSError:
             return _UNREADABLE
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, g
+from flask import Blueprint, Response, g, request
 
 from mlengine import logs
 from mlengine.web.auth import public
+from mlengine.web.quick import failure_of
 from mlengine.web.requests import body, engine, moment, query
-from mlengine.web.responses import Body, shown
+from mlengine.web.responses import sent
 from mlengine.web.schemas.models import ModelQuery
 from mlengine.web.schemas.predict import (
-    PREDICTION_OUT,
     Asked,
     BatchBody,
     PredictQuery,
+    prediction_body,
 )
 
 blueprint = Blueprint("predict", __name__)
@@ -23,19 +24,22 @@ _QUERY, _BATCH_QUERY, _BATCH_BODY = PredictQuery(), ModelQuery(), BatchBody()
 
 @blueprint.get("/predict")
 @public
-def predict() -> Body:
+def predict() -> Response:
+    failed = failure_of(request.environ)
+    if failed:
+        raise failed
     asked = query(_QUERY)
     made = engine().predict.one(**asked, request_id=g.request_id, now=moment())
     logs.model_version.set(made.model_version)
-    return shown(PREDICTION_OUT, made)
+    return sent(prediction_body(made))
 
 
 @blueprint.post("/predict/batch")
 @public
-def predict_batch() -> Body:
+def predict_batch() -> Response:
     query(_BATCH_QUERY)
     wanted = body(_BATCH_BODY, required=True)
     asked = Asked(tuple(wanted.pop("symbols")))
     batch = engine().predict.batch(asked.valid, **wanted, request_id=g.request_id, now=moment())
     logs.model_version.set(batch.model_version)
-    return asked.answer(batch.model_version, batch.results)
+    return sent(asked.answer(batch.model_version, batch.results))

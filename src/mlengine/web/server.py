@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import sys
+import time
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,7 @@ from mlengine import logs
 log = logging.getLogger(__name__)
 
 _APP_LOAD_ERROR = 4  # gunicorn's own code for it: the master stops instead of trying for ever
+_SECONDS_APART = 2.0
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # A client that is slower than this, in either direction, doesn't keep its thread.
 _SOCKET_PATIENCE = struct.pack("@ll", 10, 0)
@@ -75,7 +77,9 @@ class Worker(gthread.ThreadWorker):
         except SystemExit as ending:
             if self.age == 1:
                 sys.stderr.write(f"{ending.code}\n")
-            raise SystemExit(_APP_LOAD_ERROR) from ending
+            # A second worker that ends so would break the master's own ending; it comes later.
+            time.sleep((self.age - 1) % self.cfg.workers * _SECONDS_APART)
+            raise SystemExit(_APP_LOAD_ERROR if self.alive else 0) from ending
 
     def handle(self, conn: gthread.TConn) -> object:
         if conn.parser is None:

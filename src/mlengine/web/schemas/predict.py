@@ -22,6 +22,7 @@ from mlengine.web.schemas.fields import (
 )
 
 _ECHOED_CHARACTERS = 128
+EXPLANATION = ("raw_score", "base_value", "contributions")
 
 
 class PredictQuery(OfModel):
@@ -29,6 +30,14 @@ class PredictQuery(OfModel):
     as_of = AsOf(moment, load_default=None)
     version = Version(load_default=None)
     explain = FlagText(load_default=False)
+
+
+def plain_question(query_string: str) -> dict[str, Any] | None:
+    """What PredictQuery makes of a query that is `symbol=` alone; None for any other."""
+    name, _, symbol = query_string.partition("=")
+    if name != "symbol" or not Symbol.pattern.fullmatch(symbol):
+        return None
+    return {"symbol": symbol, "as_of": None, "version": None, "explain": False}
 
 
 class BatchBody(OfModel):
@@ -72,6 +81,8 @@ class PredictionOut(Schema):
     expected_score = fields.Float()
     prediction = fields.String()
     confidence = fields.Float()
+    usable = fields.Boolean()
+    reasons = fields.List(fields.String())
     model_version = fields.String()
     model_fingerprint = fields.String()
     feature_set = fields.Nested(FeatureSetOut)
@@ -83,16 +94,26 @@ class PredictionOut(Schema):
     stale = fields.Boolean()
     degraded = fields.Boolean()
     latency_ms = fields.Nested(LatencyOut)
+    raw_score = fields.Float()
+    base_value = fields.Float()
     contributions = fields.List(fields.Nested(ContributionOut))
 
     @post_dump
     def explained_only_when_asked(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        if data.get("contributions", ...) is None:
-            del data["contributions"]
-        return data
+        return {
+            name: value
+            for name, value in data.items()
+            if value is not None or name not in EXPLANATION
+        }
 
 
-PREDICTION_OUT = PredictionOut()
+def prediction_body(made: Prediction) -> dict[str, Any]:
+    """What PredictionOut shows, for a JSON writer that knows dataclasses and moments in UTC."""
+    said = dict(vars(made))
+    for name in EXPLANATION:
+        if said[name] is None:
+            del said[name]
+    return said
 
 
 @dataclass(frozen=True)
@@ -133,7 +154,7 @@ def _item(result: Prediction | FailedPrediction) -> dict[str, Any]:
     if isinstance(result, FailedPrediction):
         failure = _error(result.symbol, result.error_code, result.detail)
         return {**failure, "prediction_id": result.prediction_id}
-    return {"symbol": result.symbol, "status": "ok", **PREDICTION_OUT.dump(result)}
+    return {"symbol": result.symbol, "status": "ok", **prediction_body(result)}
 
 
 def _refused(given: object) -> dict[str, Any]:

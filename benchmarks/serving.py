@@ -1,0 +1,263 @@
+"""What serving costs: `python -m benchmarks.serving` starts the real stack and prints tables.
+
+Rates are compared with an empty Flask route that the same gunicorn settings serve, in rounds by
+turns, since a busy machine slows both. CPU per request is that of master and workers; it hardly
+moves with other load. `--seconds` is the length of one round, `--steady` that of the calm load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from benchmarks.load import GENERATOR, Client, Measured, Request, by_threads, gets, rotate
+from benchmarks.stack import SAMPLE, SYMBOLS, Server, Stack, serving, stack
+from flask import Flask
+from werkzeug.test import create_environ
+
+from mlengine.stores.queue_server import QueueServer, find_binary, limits_url, resolve_url
+from mlengine.web import limits
+
+FIRST = f"/predict?symbol={SAMPLE[0]}"
+BARE = gets(["/bare"])
+PREDICT = gets([f"/predict?symbol={symbol}" for symbol in SAMPLE])
+FIFTY = gets([f"/predict?symbol={symbol}" for symbol in SYMBOLS[:50]])
+ALL = gets([f"/predict?symbol={symbol}" for symbol in SYMBOLS])
+BATCH = orjson.dumps({"symbols": SYMBOLS})
+CLASSES: Mapping[str, tuple[str, ...]] = {
+    "configured": (),
+    "sync": ("-k", "sync", "--threads", "1"),
+    "gthread, 2 threads": ("--threads", "2"),
+    "gthread, 8 threads": ("--threads", "8"),
+}
+
+
+@dataclass(frozen=True)
+class Round:
+    measured: Measured
+    cpu_us: float
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--seconds", type=float, default=4.0)
+    asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--steady", type=float, default=60.0)
+    asked.add_argument("--classes", action="store_true", help="also the other worker classes")
+    options = asked.parse_args()
+    say_where()
+    with stack() as made:
+        for name, arguments in CLASSES.items() if options.classes else [("configured", ())]:
+            single(made, name, arguments, rounds=options.rounds, seconds=options.seconds)
+        batches(made, seconds=options.seconds)
+        limiter(made, seconds=options.seconds)
+        starts_and_memory(made)
+        steady(made, seconds=options.steady)
+    return 0
+
+
+def single(
+    made: Stack, name: str, arguments: Sequence[str], *, rounds: int, seconds: float
+) -> None:
+    """One prediction a request, by turns with the bare route; 8 connections."""
+    print(f"\nGET /predict, {name}: 8 connections, audit on, limiter off, {len(SAMPLE)} symbols\n")
+    with (
+        serving("benchmarks.bare:app", "/bare", made.environ, *arguments) as bare,
+        serving("wsgi:app", FIRST, made.environ, *arguments) as predict,
+    ):
+        rotate(predict.port, PREDICT, connections=8, seconds=2)
+        rotate(bare.port, BARE, connections=8, seconds=1)
+        pairs = [
+            (measure(bare, BARE, seconds), measure(predict, PREDICT, seconds))
+            for _ in range(rounds)
+        ]
+    head("route", "req/s", "p50 ms", "p99 ms", "CPU µs a request", "failed")
+    for label, column in (("bare Flask JSON", 0), ("/predict", 1)):
+        rounds_of = [pair[column] for pair in pairs]
+        row(
+            label,
+            f"{median(r.measured.per_second for r in rounds_of):,.0f}",
+            f"{median(r.measured.p50_ms for r in rounds_of):.2f}",
+            f"{median(r.measured.p99_ms for r in rounds_of):.2f}",
+            f"{median(r.cpu_us for r in rounds_of):.0f}",
+            sum(r.measured.failed for r in rounds_of),
+        )
+    rates = sorted(p.measured.per_second / b.measured.per_second for b, p in pairs)
+    costs = sorted(b.cpu_us / p.cpu_us for b, p in pairs)
+    print(
+        f"\nratio of req/s: {median(rates):.2f} (from {rates[0]:.2f} to {rates[-1]:.2f});"
+        f" of CPU: {median(costs):.2f} (from {costs[0]:.2f} to {costs[-1]:.2f})"
+    )
+
+
+def batches(made: Stack, *, seconds: float) -> None:
+    """500 symbols a request: all at hand, and as of days that nobody asked for."""
+    print(f"\nPOST /predict/batch of {len(SYMBOLS)} symbols, audited\n")
+    days = [datetime.now(UTC).date() - timedelta(days=back) for back in range(2, 12)]
+    with serving("wsgi:app", FIRST, {**made.environ, "WEB_WORKERS": "2"}) as server:
+        client = Client(server.port)
+        begun = time.perf_counter()
+        assert client.post("/predict/batch", BATCH)[0] == 200
+        cold = (time.perf_counter() - begun) * 1e3
+        took = []
+        warm(server)
+        for day in days:
+            body = orjson.dumps({"symbols": SYMBOLS, "as_of": str(day)})
+            begun = time.perf_counter()
+            assert client.post("/predict/batch", body)[0] == 200
+            took.append((time.perf_counter() - begun) * 1e3)
+        cached = by_threads(
+            server.port, [("POST", "/predict/batch", BATCH)], connections=3, seconds=seconds
+        )
+    head("what is at hand", "predictions/s", "median ms", "best ms")
+    rate = cached.per_second * len(SYMBOLS)
+    row("bars and features, 3 connections", f"{rate:,.0f}", f"{cached.p50_ms:.1f}", "")
+    row("bars (features, windows, vectors are new)", "", f"{median(took):.1f}", f"{min(took):.1f}")
+    row("nothing: bars are read from files, too", "", f"{cold:.1f}", "")
+
+
+def limiter(made: Stack, *, seconds: float) -> None:
+    """Flask-Limiter itself, in one process by turns; and /predict with the limit on."""
+    with _queue() as url:
+        plain, limited = _empty(None), _empty(limits_url(url))
+        turns = [(_microseconds(plain), _microseconds(limited)) for _ in range(15)]
+        cost = min(b for _, b in turns) - min(a for a, _ in turns)
+        environ = {**made.environ, "REDIS_URL": url, "RATE_LIMIT_REQUESTS": "100000000"}
+        with serving("wsgi:app", FIRST, environ) as server:
+            rotate(server.port, PREDICT, connections=8, seconds=2)
+            on = measure(server, PREDICT, seconds)
+    print(f"\nFlask-Limiter's own cost, Valkey on a unix socket, hiredis: {cost:.0f} µs a request")
+    print(
+        f"/predict with the limit on: {on.measured.per_second:,.0f} req/s, {on.cpu_us:.0f} µs CPU"
+    )
+
+
+def starts_and_memory(made: Stack) -> None:
+    begun = []
+    for _ in range(3):
+        with serving("wsgi:app", FIRST, made.environ) as server:
+            begun.append(server.first_answer_seconds)
+            warm(server)
+            memory = server.pss_mb()
+    print(f"\nstart of the server to its first prediction: {min(begun):.2f} s (best of 3)")
+    print(f"master and its workers, {len(ALL)} symbols held: {memory:.0f} MB PSS")
+
+
+def steady(made: Stack, *, seconds: float) -> None:
+    """50 requests a second: does memory grow, and how long does the slowest percent take."""
+    with serving("wsgi:app", FIRST, made.environ) as server:
+        warm(server)
+        parts, memory, parts_wanted = [], [server.pss_mb()], max(3, round(seconds / 10))
+        for _ in range(parts_wanted):
+            parts.append(
+                by_threads(
+                    server.port,
+                    ALL,
+                    connections=4,
+                    seconds=seconds / parts_wanted,
+                    per_second=50,
+                )
+            )
+            memory.append(server.pss_mb())
+    minutes = np.arange(len(memory)) * seconds / parts_wanted / 60
+    slope = float(np.polyfit(minutes[1:], memory[1:], 1)[0])
+    print(f"\n50 requests a second for {seconds:.0f} s, {len(ALL)} symbols by turns\n")
+    head("requests", "failed", "p50 ms", "p99 ms (worst part)", "PSS MB", "slope MB a minute")
+    row(
+        sum(part.requests for part in parts),
+        sum(part.failed for part in parts),
+        f"{median(part.p50_ms for part in parts):.2f}",
+        f"{median(p.p99_ms for p in parts):.2f} ({max(p.p99_ms for p in parts):.2f})",
+        f"{memory[-1]:.0f}",
+        f"{slope:.2f}",
+    )
+
+
+def measure(server: Server, requests: Sequence[Request], seconds: float) -> Round:
+    before = server.cpu_seconds()
+    measured = rotate(server.port, requests, connections=8, seconds=seconds)
+    return Round(measured, (server.cpu_seconds() - before) / max(1, measured.requests) * 1e6)
+
+
+def warm(server: Server) -> None:
+    """Let every worker fetch all bars and compute all features."""
+    for _ in range(4):
+        by_threads(server.port, [("POST", "/predict/batch", BATCH)], connections=8, seconds=2)
+
+
+@contextmanager
+def _queue() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="mlq-") as name:
+        artifacts = Path(name)
+        process = QueueServer(artifacts, find_binary(), runtime_dir=artifacts).start()
+        try:
+            yield resolve_url(None, artifacts)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _empty(storage_url: str | None) -> Flask:
+    app = Flask("empty")
+    app.add_url_rule("/", view_func=lambda: "")
+    requests = 100_000_000 if storage_url else 0
+    limits.init_app(
+        app,
+        requests=requests,
+        window_seconds=60,
+        storage_url=storage_url,
+        record=lambda *_: None,
+        exempt=(),
+    )
+    return app
+
+
+def _microseconds(app: Flask, count: int = 300) -> float:
+    environs = [create_environ("/") for _ in range(count)]
+    begun = time.perf_counter()
+    for environ in environs:
+        list(app.wsgi_app(environ, _ignored))
+    return (time.perf_counter() - begun) / count * 1e6
+
+
+def _ignored(*_: object) -> Callable[[bytes], Any]:
+    return lambda _written: None
+
+
+def median(values: Any) -> float:
+    return statistics.median(values)
+
+
+def head(*names: str) -> None:
+    row(*names)
+    print("|" + " --- |" * len(names))
+
+
+def row(*cells: object) -> None:
+    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
+
+
+def say_where() -> None:
+    libraries = ("flask", "gunicorn", "lightgbm", "polars", "orjson", "sqlalchemy")
+    print(
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
+    )
+    print(", ".join(f"{name} {version(name)}" for name in libraries) + f"; load by {GENERATOR}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Feature rows that this process has computed, each under the bars and the set it is made of."""
+
+from __future__ import annotations
+
+import threading
+
+from mlengine.core.arrays import Floats
+
+_MOST_ROWS = 10_000
+
+RowKey = tuple[str, str]
+
+
+class RowCache:
+    """(bars hash, feature set hash) to a row; safe to use from many threads, bounded.
+
+    A row is a function of its key, so it never goes out of date; it makes room.
+    """
+
+    def __init__(self, most_rows: int = _MOST_ROWS) -> None:
+        self._most_rows = most_rows
+        self._rows: dict[RowKey, Floats] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: RowKey) -> Floats | None:
+        """float64, (features,), NaN where undefined, not to be written to."""
+        return self._rows.get(key)
+
+    def put(self, key: RowKey, row: Floats) -> None:
+        """Keep `row`; the one that was put longest ago makes room."""
+        row.flags.writeable = False
+        with self._lock:
+            self._rows[key] = row
+            if len(self._rows) > self._most_rows:
+                del self._rows[next(iter(self._rows))]
