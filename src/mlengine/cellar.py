@@ -28,6 +28,8 @@ from mlengine.stores.spooled_audit import SpooledAuditStore
 
 @dataclass(frozen=True)
 class Cellar:
+    """The stores and what every service leans on."""
+
     checks: Checks
     bars: BarService
     feature_sets: Mapping[str, FeatureSet]

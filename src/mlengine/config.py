@@ -51,10 +51,10 @@ class Settings:
     rate_limit_window_seconds: int
     trusted_proxy_count: int
     max_batch_symbols: int
-    audit_retention_days: int
     max_bar_age_bars: int
     max_model_age_days: int
     require_all_features: bool
+    audit_retention_days: int
     public_activation: bool
     feature_sets: tuple[str, ...]
     host: str
@@ -109,12 +109,12 @@ class Settings:
             rate_limit_window_seconds=read.whole("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
             trusted_proxy_count=read.whole("TRUSTED_PROXY_COUNT", 0, 0, 10),
             max_batch_symbols=read.whole("MAX_BATCH_SYMBOLS", 500, 1, 5000),
-            audit_retention_days=read.whole("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
             max_bar_age_bars=read.whole("MAX_BAR_AGE_BARS", _bars_of_three_days(read, env), 0),
             max_model_age_days=read.whole(
                 "MAX_MODEL_AGE_DAYS", 30 if env == "production" else 0, 0
             ),
             require_all_features=read.flag("REQUIRE_ALL_FEATURES", env == "production"),
+            audit_retention_days=read.whole("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
             public_activation=read.flag("PUBLIC_ACTIVATION", env == "development"),
             feature_sets=read.listed("FEATURE_SETS", ()),
             host=read.text("HOST", "127.0.0.1"),
