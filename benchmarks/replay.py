@@ -1,10 +1,11 @@
 """Audited predictions made again in other processes: `python -m benchmarks.replay` prints a table.
 
 One process predicts, over its own audit and registry in a temporary folder: daily bars of many
-symbols, as of many days, by versions of both objectives on both built-in feature sets. It ends, and
-each line of the table is a new process under another number of threads, time zone and locale, that
-recomputes every prediction from its stored window and compares it bit for bit. The last line asks
-the upstream too, after it has multiplied its history by 0.99337, as a dividend does.
+symbols, as of many days, by versions of both objectives on both built-in feature sets, in batches
+and one by one, which the model scores by different calls. It ends, and each line of the table is a
+new process under another number of threads, time zone and locale, that recomputes every prediction
+from its stored window and compares it bit for bit. The last line asks the upstream too, after it
+has multiplied its history by 0.99337, as a dividend does.
 """
 
 from __future__ import annotations
@@ -122,13 +123,18 @@ def predict(folder: Path, rows: int, symbols: int) -> None:
     ]
     names = [f"S{number:03d}" for number in range(symbols)]
     for number in range(-(-rows // symbols)):
-        engine.predict.batch(
-            names[: rows - number * symbols],
-            as_of=START + timedelta(days=BARS - number % (BARS - 100)),
-            version=versions[number % len(versions)],
-            request_id="bench",
-            now=NOW,
-        )
+        asked = {
+            "as_of": START + timedelta(days=BARS - number % (BARS - 100)),
+            "version": versions[number % len(versions)],
+            "request_id": "bench",
+            "now": NOW,
+        }
+        chosen = names[: rows - number * symbols]
+        if number // len(versions) % 2:
+            for name in chosen:
+                engine.predict.one(name, explain=False, **asked)
+        else:
+            engine.predict.batch(chosen, **asked)
 
 
 def replay(folder: Path, *, check_upstream: bool) -> dict[str, float]:

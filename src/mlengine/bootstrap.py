@@ -195,8 +195,6 @@ def _training(control: Control, cellar: Cellar, models: ModelService) -> _Traini
         ExportService(reproduction),
         CardService(registry),
     )
-    others = {"reproduce": ReproductionWork(reproduction)}
-    return TrainingService(runs, events, fitter, registry, models, _now, others=others)
 
 
 def check_feature_sets(settings: Settings) -> None:

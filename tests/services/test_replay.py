@@ -272,16 +272,27 @@ def test_a_failure_asks_no_upstream(engine: Engine) -> None:
     assert again.reason == "it is a failure, and has no score"
 
 
-@pytest.mark.parametrize("days", [40, pytest.param(3600, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("days", "places"),
+    [
+        (40, [("3", "Asia/Kathmandu", "C")]),
+        pytest.param(
+            3600,
+            [("1", "Asia/Kathmandu", "C"), ("3", "America/St_Johns", "de_DE.UTF-8")],
+            marks=pytest.mark.soak,
+        ),
+    ],
+)
 def test_another_process_zone_locale_and_thread_count_make_the_same_bits(
-    tmp_path: Path, days: int
+    tmp_path: Path, days: int, places: list[tuple[str, str, str]]
 ) -> None:
     engine = make_engine(tmp_path, models=2)
     for _ in range(max(1, days // 300)):
-        count = predict_many(engine, min(days, 300))
+        predict_many(engine, min(days, 300))
     count = len(engine.replay.evidence.numbers(Selection()))
+    assert count == 3 * days
     engine.audit.store.engine.dispose()
-    for threads, zone, locale in (("1", "Asia/Kathmandu", "C"), ("3", "America/St_Johns", "de_DE")):
+    for threads, zone, locale in places:
         elsewhere = {
             **os.environ,
             "POLARS_MAX_THREADS": threads,
