@@ -140,6 +140,18 @@ def test_the_window_of_latencies_is_bounded_as_over_http(runner: FlaskCliRunner)
     assert runner.invoke(args=[*thirty_days[:-1], "2592001"]).exit_code == 2
 
 
+def test_a_prediction_says_whether_it_is_usable(runner: FlaskCliRunner, tmp_path: Path) -> None:
+    head, row = runner.invoke(args=["predict", "AAA"]).stdout.splitlines()
+    assert head.endswith("usable")
+    assert "probability up" in head
+    assert "expected" not in head
+    assert row.endswith("yes")
+    strict = make_engine(tmp_path / "strict", MAX_BAR_AGE_BARS="1")
+    app = create_app(settings(tmp_path / "strict"), engine=strict)
+    told = app.test_cli_runner().invoke(args=["predict", "AAA"]).stdout
+    assert told.splitlines()[1].endswith("no: bar_too_old")
+
+
 def test_a_damaged_version_fails_the_check(runner: FlaskCliRunner, engine: Engine) -> None:
     (engine.models.registry.directory / "v2" / "model.txt").write_bytes(b"x")
     result = runner.invoke(args=["models", "verify"])
