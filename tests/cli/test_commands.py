@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -82,7 +82,7 @@ def test_a_model_is_shown_with_its_verdict_and_an_interval_for_every_metric(
     lines = runner.invoke(args=["models", "show", "v1"]).stdout.splitlines()
     table = [" ".join(line.split()) for line in lines]
     assert "verdict no_edge by auc" in table
-    assert "holdout reused by 0 earlier versions" in table
+    assert "earlier versions on this holdout 0" in table
     assert "sign rule +0.00 bp a bar after costs, buy and hold +0.00" in table
     at = table.index("metric on the holdout value low high baseline which reason")
     assert table[at + 1 :] == [
@@ -103,6 +103,53 @@ def test_activation_rollback_and_reload(runner: FlaskCliRunner) -> None:
     kinds = runner.invoke(args=["monitor", "history"]).stdout
     assert "rolled_back" in kinds
     assert "reloaded" in kinds
+
+
+def test_the_history_tells_facts_and_leaves_out_what_is_null(
+    runner: FlaskCliRunner, engine: Engine
+) -> None:
+    engine.monitoring.events.append(
+        "train_skipped",
+        at=datetime(2024, 1, 1, tzinfo=UTC),
+        version="v9",
+        actor="me",
+        details={
+            "promoted": False,
+            "p_value": None,
+            "losses": {"champion": 0.25, "constant": None},
+        },
+    )
+    lines = runner.invoke(
+        args=["monitor", "history", "--kind", "train_skipped"]
+    ).stdout.splitlines()
+    assert lines[1].split("me", 1)[1].strip() == "promoted=no, losses.champion=0.25"
+
+
+def test_models_of_one_recipe_say_so(runner: FlaskCliRunner) -> None:
+    table = runner.invoke(args=["models", "compare", "v1", "v1"]).stdout
+    assert table.endswith("\ntheir recipes are the same\n")
+
+
+def test_too_few_bars_for_drift_are_one_line(runner: FlaskCliRunner) -> None:
+    assert len(runner.invoke(args=["monitor", "drift"]).stdout.splitlines()) == 1
+
+
+def test_the_window_of_latencies_is_bounded_as_over_http(runner: FlaskCliRunner) -> None:
+    thirty_days = ["monitor", "latency", "--window", "2592000"]
+    assert runner.invoke(args=thirty_days).exit_code == 0
+    assert runner.invoke(args=[*thirty_days[:-1], "2592001"]).exit_code == 2
+
+
+def test_a_prediction_says_whether_it_is_usable(runner: FlaskCliRunner, tmp_path: Path) -> None:
+    head, row = runner.invoke(args=["predict", "AAA"]).stdout.splitlines()
+    assert head.endswith("usable")
+    assert "probability up" in head
+    assert "expected" not in head
+    assert row.endswith("yes")
+    strict = make_engine(tmp_path / "strict", MAX_BAR_AGE_BARS="1")
+    app = create_app(settings(tmp_path / "strict"), engine=strict)
+    told = app.test_cli_runner().invoke(args=["predict", "AAA"]).stdout
+    assert told.splitlines()[1].endswith("no: bar_too_old")
 
 
 def test_a_damaged_version_fails_the_check(runner: FlaskCliRunner, engine: Engine) -> None:

@@ -74,10 +74,15 @@ def test_the_rows_behind_a_version_are_written(runner: FlaskCliRunner, tmp_path:
 
 
 def test_a_file_that_can_not_be_written_is_one_line(runner: FlaskCliRunner, tmp_path: Path) -> None:
-    path = tmp_path / "no folder" / "rows.parquet"
-    result = runner.invoke(args=["dataset", "export", "v1", "--parquet", str(path)])
-    assert result.exit_code == 1
-    assert "can't be written" in result.stderr
+    path = str(tmp_path / "no folder" / "rows")
+    for asked in (
+        ["dataset", "export", "v1", "--parquet", path],
+        ["models", "card", "v1", "-o", path],
+    ):
+        result = runner.invoke(args=asked)
+        assert result.exit_code == 1
+        said = f"cannot_write: {path} can't be written: its folder does not exist\n"
+        assert result.stderr == said
 
 
 def test_a_card_is_printed_or_written(runner: FlaskCliRunner, tmp_path: Path) -> None:

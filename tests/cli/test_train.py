@@ -20,6 +20,7 @@ from mlengine.bootstrap import Engine
 from mlengine.cli.train import Bar, Lines, Nothing
 from mlengine.core.progress import Progress
 from mlengine.core.run import Run
+from mlengine.stores.run_rows import Claim
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 QUEUED = Run(
@@ -159,6 +160,7 @@ def _drawn(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_runs_are_listed_shown_and_cancelled(engine: Engine, runner: FlaskCliRunner) -> None:
     assert runner.invoke(args=["train", "status"]).output == "there has been no run\n"
+    assert runner.invoke(args=["train", "status", "--json"]).output == "null\n"
     run_id = runner.invoke(args=["train", "--json"]).stdout.split('"run_id": "')[1].split('"')[0]
     listed = runner.invoke(args=["train", "runs", "--state", "queued"]).stdout.splitlines()
     assert listed[0].split() == ["run", "kind", "state", "%", "queued", "ended", "version", "by"]
@@ -174,7 +176,12 @@ def test_runs_are_listed_shown_and_cancelled(engine: Engine, runner: FlaskCliRun
     none = runner.invoke(args=["train", "cancel"])
     assert (none.exit_code, none.stderr) == (3, "run_not_found: no run is queued or running\n")
     again = runner.invoke(args=["train", "cancel", run_id, "--json"])
-    assert json.loads(again.stdout)["state"] == "cancelled"
+    told = json.loads(again.stdout)
+    assert (told["state"], told["parameters"]["folds"]) == (
+        "cancelled",
+        detail["parameters"]["folds"],
+    )
+    assert not {"spec", "seq", "idempotency_key", "body_hash"} & set(told)
     assert runner.invoke(args=["train", "status", "none"]).exit_code == 3
 
 
@@ -198,3 +205,19 @@ def test_the_schedule_is_shown_with_its_ticks(engine: Engine, tmp_path: Path) ->
     told = json.loads(on.invoke(args=[*show, "--json"]).stdout)
     assert (told["expression"], told["last_tick"]) == ("30 2 * * 1-5", None)
     assert len(told["next_ticks"]) == 5
+
+
+def test_the_status_of_a_reproduction_says_whether_it_was_identical(
+    engine: Engine, runner: FlaskCliRunner
+) -> None:
+    runs = engine.runs.runs
+    asked = Claim(run_id="one", kind="reproduce", spec="{}", actor="ops", request_id=None)
+    runs.admit(asked, now=NOW)
+    runs.finish("one", state="succeeded", now=NOW, result={"version": "v1", "identical": True})
+    lines = runner.invoke(args=["train", "status"]).stdout.splitlines()
+    assert [line.split() for line in lines[1:4]] == [
+        ["run_id", "one"],
+        ["kind", "reproduce"],
+        ["state", "succeeded"],
+    ]
+    assert ["identical", "yes"] in [line.split() for line in lines]

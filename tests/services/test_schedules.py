@@ -108,6 +108,7 @@ def test_a_timetable_tells_the_last_tick_and_the_next(service: ScheduleService) 
     assert (empty.expression, empty.last_tick, empty.workers) == ("0 2 * * *", None, None)
     assert empty.next_ticks[:2] == (MIDNIGHT + 2 * HOUR, MIDNIGHT + 26 * HOUR)
     service.tick(run_id="one", now=MIDNIGHT)
+    assert service.timetable(now=MIDNIGHT).last_tick is None
     service.tick(run_id="one", now=MIDNIGHT + 3 * HOUR)
     assert service.timetable(now=MIDNIGHT + 3 * HOUR).last_tick == MIDNIGHT + 2 * HOUR
     off = dataclasses.replace(service, expression=None)

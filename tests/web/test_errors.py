@@ -28,6 +28,7 @@ LogLines = Callable[[], list[dict[str, object]]]
 NEVER_OVER_HTTP = {
     errors.BadSetting,
     errors.CannotStart,
+    errors.CannotWrite,
     errors.Sentence,
     errors.LeaseLost,
     errors.TrainingFailed,

@@ -31,6 +31,9 @@ def print_comparison(found: Comparison) -> None:
         click.echo()
         shell.print_table(["what", "value"], _tested(found, found.test))
     click.echo()
+    if not found.recipe:
+        click.echo("their recipes are the same")
+        return
     shell.print_table(
         ["differs", found.a, found.b],
         [[each.field, _short(each.a), _short(each.b)] for each in found.recipe],

@@ -143,7 +143,7 @@ def _facts(manifest: Manifest, is_active: bool) -> list[list[object]]:
         ["trained through", manifest.trained_through],
         ["trees", manifest.best_iteration],
         ["verdict", f"{verdict.verdict} by {verdict.metric}"],
-        ["holdout reused by", f"{manifest.holdout_reused_by} earlier versions"],
+        ["earlier versions on this holdout", manifest.holdout_reused_by],
         ["sign rule", _per_bar(manifest.sign_rule)],
         ["gate", manifest.gate.reason],
         ["fingerprint", manifest.fingerprint],

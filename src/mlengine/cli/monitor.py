@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import click
 from flask.cli import AppGroup
 
@@ -25,6 +27,8 @@ def drift(window: int, version: str | None, json_: bool) -> None:
         f"{found.model_version}: {found.status}, {found.n_current} bars "
         f"against {found.n_reference} rows of reference"
     )
+    if found.status == "insufficient_data":
+        return
     prediction = [found.prediction_drift] if found.prediction_drift else []
     shell.print_table(
         ["feature", "psi", "ks", "threshold", "drifted"],
@@ -51,7 +55,7 @@ def freshness(json_: bool) -> None:
 
 
 @monitor.command("latency")
-@click.option("--window", default=3600, show_default=True, type=click.IntRange(1, 31 * 86_400))
+@click.option("--window", default=3600, show_default=True, type=click.IntRange(1, 30 * 86_400))
 @shell.as_json
 @shell.command
 def latency(window: int, json_: bool) -> None:
@@ -82,5 +86,21 @@ def history(kind: str | None, limit: int, json_: bool) -> None:
         return
     shell.print_table(
         ["at", "kind", "version", "actor", "details"],
-        [[event.at, event.kind, event.version, event.actor, event.details] for event in page.rows],
+        [
+            [event.at, event.kind, event.version, event.actor, _facts(event.details)]
+            for event in page.rows
+        ],
     )
+
+
+def _facts(details: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={shell.shown(value)}" for name, value in _flat(details))
+
+
+def _flat(details: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """What is nested under dotted names, and nothing that is null."""
+    for name, value in details.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{below}", one) for below, one in _flat(value))
+        elif value is not None:
+            yield name, value

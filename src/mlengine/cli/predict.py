@@ -8,6 +8,7 @@ from uuid import uuid4
 import click
 
 from mlengine.cli import shell
+from mlengine.core.prediction import Prediction
 
 
 @click.command("predict")
@@ -33,19 +34,23 @@ def predict(
     if json_:
         shell.print_json(answer)
         return
+    said, value = _said(answer)
     shell.print_table(
-        ["symbol", "bar", "prediction", "probability up", "expected return", "score", "base rate"]
-        + ["model", "in sample", "stale"],
+        ["symbol", "bar", "prediction", said, "base rate", "model", "in sample", "stale", "usable"],
         [
-            [answer.symbol, answer.bar_timestamp, answer.prediction, answer.probability_up]
-            + [
-                answer.expected_return,
-                answer.expected_score,
-                answer.base_rate,
-                answer.model_version,
-            ]
-            + [answer.in_sample, answer.stale]
+            [answer.symbol, answer.bar_timestamp, answer.prediction, value, answer.base_rate]
+            + [answer.model_version, answer.in_sample, answer.stale]
+            + ["yes" if answer.usable else f"no: {', '.join(answer.reasons)}"]
         ],
     )
     for part in answer.contributions or ():
         click.echo(f"  {part.contribution:+.6f}  {part.feature} = {shell.shown(part.value)}")
+
+
+def _said(answer: Prediction) -> tuple[str, float | None]:
+    """The one number that this objective gives, and its name."""
+    if answer.probability_up is not None:
+        return "probability up", answer.probability_up
+    if answer.expected_return is not None:
+        return "expected return", answer.expected_return
+    return "expected score", answer.expected_score

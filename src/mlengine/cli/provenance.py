@@ -9,6 +9,7 @@ import click
 from mlengine.cli import shell
 from mlengine.cli.models import models
 from mlengine.core.progress import ignore
+from mlengine.errors import CannotWrite
 from mlengine.services.reproduction import Reproduction
 
 __all__ = ["models"]
@@ -62,5 +63,8 @@ def card(version: str, output: Path | None) -> None:
     page = shell.engine().cards.markdown(version)
     if output is None:
         click.echo(page, nl=False)
-    else:
+        return
+    try:
         output.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise CannotWrite(str(output), error) from error

@@ -42,7 +42,7 @@ def _ask(wait: bool, first: bool, json_: bool) -> None:
     if wait and first and run.state == "lost":  # it was the run of a platform that is gone
         run = _watch(engine.runs, _request(engine.runs, join=True), quiet=json_)
     if json_:
-        shell.print_json(run)
+        shell.print_json(run.view(shell.now()))
     else:
         click.echo(last_words(run))
     if wait and run.state != "succeeded":

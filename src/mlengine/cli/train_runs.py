@@ -9,6 +9,10 @@ from mlengine.cli.train import last_words
 from mlengine.core.run import STATES
 
 _SHOWN_RUNS = 20
+_FACTS = (
+    *("run_id", "kind", "state", "stage", "percent", "eta_seconds", "queued_at", "started_at"),
+    *("ended_at", "lease_until", "version", "identical", "error", "note", "actor", "request_id"),
+)
 _HEADERS = ("run", "kind", "state", "%", "queued", "ended", "version", "by")
 
 
@@ -45,20 +49,21 @@ def runs(limit: int, state: str | None, json_: bool) -> None:
 @shell.as_json
 @shell.command
 def status(run_id: str | None, json_: bool) -> None:
-    """Show the newest run, or the one named; its log is in the JSON."""
+    """Show the newest run, or the one named; --json has its log, parameters and result."""
     now = shell.now()
     run = shell.engine().runs.status(run_id, now=now)
-    if run is None:
+    if json_:
+        shell.print_json(run.view(now) if run else None)
+    elif run is None:
         click.echo("there has been no run")
-    elif json_:
-        shell.print_json(run.view(now))
     else:
-        view = run.view(now)
-        hidden = ("log", "parameters", "result", "progress")
-        facts = {name: value for name, value in view.items() if name not in hidden}
-        facts["percent"] = run.progress.percent if run.progress else None
-        facts["stage"] = run.progress.stage if run.progress else None
-        shell.print_table(("field", "value"), [(name, facts[name]) for name in facts])
+        told = {
+            **(vars(run.progress) if run.progress else {}),
+            **(run.result or {}),
+            **run.view(now),
+        }
+        facts = [(name, told[name]) for name in _FACTS if name in told]
+        shell.print_table(("field", "value"), facts)
 
 
 @click.command("cancel")
@@ -69,7 +74,7 @@ def cancel(run_id: str | None, json_: bool) -> None:
     """Cancel the live run, or the one named."""
     run = shell.engine().runs.cancel(run_id, actor=shell.actor(), now=shell.now())
     if json_:
-        shell.print_json(run)
+        shell.print_json(run.view(shell.now()))
     else:
         click.echo(last_words(run))
 

@@ -75,3 +75,17 @@ class CannotStart(Sentence):
     """A part of the platform can't start on this machine; says what to do."""
 
     code: ClassVar[str] = "cannot_start"
+
+
+@dataclass(eq=False)
+class CannotWrite(MlengineError):
+    """A file that someone asked for can't be written where they wanted it."""
+
+    code: ClassVar[str] = "cannot_write"
+    path: str
+    error: OSError
+
+    def __str__(self) -> str:
+        missing = isinstance(self.error, FileNotFoundError)
+        reason = "its folder does not exist" if missing else self.error.strerror or self.error
+        return f"{self.path} can't be written: {reason}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlengine.core.roles import role_table
-from mlengine.errors import CannotStart
+from mlengine.errors import CannotWrite
 from mlengine.services.reproduction import ReproductionService
 from mlengine.stores import frames
 
@@ -29,13 +29,13 @@ class ExportService:
     def parquet(self, version: str, path: Path) -> Export:
         """Write features, labels, fold and role (see `roles.role_table`) to `path`.
 
-        Raises as `ReproductionService.recorded`, and CannotStart where the file can't be written.
+        Raises as `ReproductionService.recorded`, and CannotWrite where the file can't be written.
         """
         recorded = self.reproduction.recorded(version)
         dataset, plan = recorded.dataset, recorded.plan
         try:
             frames.stream_parquet(role_table(dataset, plan), path)
         except OSError as error:
-            raise CannotStart(f"{path} can't be written: {error.strerror or 'no file'}") from error
+            raise CannotWrite(str(path), error) from error
         names = dataset.feature_names
         return Export(version, str(path), dataset.frame.height, len(names), len(plan.folds))

@@ -49,16 +49,16 @@ class ScheduleService:
         return tick
 
     def timetable(self, *, now: datetime) -> Timetable:
-        """The last tick and the next ones."""
+        """The last tick and the next ones; the moment at which a schedule began is no tick."""
         workers = self.runs.workers()
         if self.expression is None:
             return Timetable(None, None, (), workers)
         seen = self.store.read()
-        known = seen is not None and seen.expression == self.expression
+        last = seen.last_tick if seen and seen.expression == self.expression else None
+        if last is not None and cron.newest_tick(self.expression, at=last) != last:
+            last = None
         ticks = cron.next_ticks(self.expression, after=now, count=_SHOWN_TICKS)
-        return Timetable(
-            self.expression, seen.last_tick if seen and known else None, ticks, workers
-        )
+        return Timetable(self.expression, last, ticks, workers)
 
     def _told(self, tick: Tick, at: datetime) -> None:
         facts = {"run_id": tick.run_id, "tick": at}
