@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -28,6 +29,7 @@ from mlengine.services.lease import LEASE_SECONDS, Lease
 from mlengine.services.work import ReproductionWork
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.run_rows import Claim
+from mlengine.stores.runs import RunStore
 
 
 def now() -> datetime:
@@ -281,6 +283,37 @@ def test_a_process_that_does_not_notice_its_lost_lease_is_ended(engine: Engine) 
     with Lease(engine.runs.runs, "run1", now, look_seconds=0.02, end_process=ended.set):
         engine.runs.runs.cancel("run1", actor="ann", now=now())
         assert ended.wait(5)
+
+
+class SlowOnce(RunStore):
+    """A store whose first renewal is on its way until `go`."""
+
+    on_its_way, go, written = threading.Event(), threading.Event(), threading.Event()
+
+    def renew(self, run_id: str, **told: Any) -> None:
+        first = not self.on_its_way.is_set()
+        self.on_its_way.set()
+        if first:
+            self.go.wait(5)
+        super().renew(run_id, **told)
+        if first:
+            self.written.set()
+
+
+def test_a_renewal_under_way_does_not_undo_the_fence(engine: Engine) -> None:
+    claim(engine)
+    engine.runs.runs.start("run1", now=now(), lease_seconds=LEASE_SECONDS)
+    slow = SlowOnce(engine.runs.runs.engine)
+    with Lease(slow, "run1", now, renew_seconds=0.5) as lease:
+        assert slow.on_its_way.wait(5)
+        fence = threading.Thread(target=lease.fence)
+        fence.start()
+        fence.join(0.2)
+        slow.go.set()
+        assert slow.written.wait(5)
+        fence.join(5)
+        with pytest.raises(RunNotCancellable):
+            engine.runs.cancel(None, actor="ann", now=now())
 
 
 def test_a_fenced_run_can_not_be_cancelled(engine: Engine) -> None:
