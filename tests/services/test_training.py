@@ -10,10 +10,12 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import delete
 from tests.platforms import make_engine
 from tests.queue_process import QueueProcess
 
 from mlengine.bootstrap import Engine
+from mlengine.core.intervals import rfc3339
 from mlengine.core.progress import Progress
 from mlengine.core.run import Run
 from mlengine.errors import (
@@ -30,6 +32,7 @@ from mlengine.services.work import ReproductionWork
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.run_rows import Claim
 from mlengine.stores.runs import RunStore
+from mlengine.stores.tables import events
 
 
 def now() -> datetime:
@@ -94,12 +97,13 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
         claim(engine, f"run{number}", seed=number + 3)
         engine.training.run(f"run{number}")
     third, second, first = (event.details for event in engine.events.page("trained", 9, None).rows)
-    gate = engine.models.show("v3")[0].gate
+    gate, holdout = engine.models.show("v3")[0].gate, engine.models.show("v3")[0].split.holdout
     assert (first["reason"], first["tested"], first["champion"]) == ("first_model", False, None)
     assert (second["tested"], second["decisions"], second["level"]) == (True, 1, 0.05)
     assert gate.test is not None
     assert third == {
         "run_id": "run3",
+        "holdout": [rfc3339(holdout.start), rfc3339(holdout.end)],
         "promoted": False,
         "reason": "not_better_than_champion",
         "fingerprint": engine.models.show("v3")[0].fingerprint,
@@ -115,6 +119,37 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
         "decisions": 2,
         "dates": gate.test.dates,
     }
+
+
+def test_a_pruned_version_has_looked_at_the_holdout_all_the_same(engine: Engine) -> None:
+    for number in (1, 2, 3):
+        claim(engine, f"run{number}", seed=number, activate="always")
+        engine.training.run(f"run{number}")
+    registry = engine.models.registry
+    registry.prune(keep_newest=1, audited=lambda _: False, record=lambda _: None)
+    assert registry.versions() == ["v2", "v3"]
+    claim(engine, "run4")
+    engine.training.run("run4")
+    assert engine.models.show("v4")[0].holdout_reused_by == 3
+
+
+def test_a_test_counts_also_when_its_training_was_killed_before_the_history_knew(
+    tmp_path: Path,
+) -> None:
+    engine = make_engine(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30")
+    claim(engine, "run1", seed=4)
+    engine.training.run("run1")
+    claim(engine, "run2", seed=5)
+    engine.training.run("run2")
+    with engine.events.engine.begin() as connection:
+        connection.execute(delete(events).where(events.c.version == "v2"))
+    claim(engine, "run3", seed=6)
+    engine.training.run("run3")
+    test = engine.models.show("v3")[0].gate.test
+    assert test is not None
+    assert test.decisions == 2
+    told = engine.events.page("trained", 9, None).rows
+    assert sorted(str(event.version) for event in told) == ["v1", "v2", "v3"]
 
 
 def test_a_refit_is_published_with_its_candidate_beside_it(engine: Engine) -> None:
