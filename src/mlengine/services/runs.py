@@ -16,6 +16,7 @@ import orjson
 
 from mlengine.core.page import Page
 from mlengine.core.run import Run
+from mlengine.core.train_params import refused_label
 from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import InvalidRequest, NoLiveRun, QueueUnavailable
 from mlengine.stores.job_queue import JobQueue
@@ -25,8 +26,6 @@ from mlengine.stores.runs import RunStore
 log = logging.getLogger(__name__)
 
 DIED = "the training process died"
-# A z-score among fewer symbols of a date says little.
-_FEWEST_RANKED_SYMBOLS = 10
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,9 @@ class RunService:
         Raises InvalidRequest for what doesn't go together.
         """
         spec = dataclasses.replace(self.defaults, **overrides)  # type: ignore[arg-type]
-        if spec.label == "cs_zscore":
-            if spec.objective != "return":
-                raise InvalidRequest({"label": ["cs_zscore needs objective return"]})
-            if len(spec.symbols) < _FEWEST_RANKED_SYMBOLS:
-                said = f"cs_zscore needs at least {_FEWEST_RANKED_SYMBOLS} symbols"
-                raise InvalidRequest({"label": [said]})
+        refused = refused_label(spec)
+        if refused:
+            raise InvalidRequest({"label": [refused]})
         return spec
 
     def recipe(self) -> str:
