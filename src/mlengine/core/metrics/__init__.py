@@ -12,6 +12,7 @@ from mlengine.core.evaluation import Evaluation
 from mlengine.core.metrics import bootstrap
 from mlengine.core.metrics.calibration import calibration
 from mlengine.core.metrics.cases import cases
+from mlengine.core.metrics.correlations import correlation
 from mlengine.core.metrics.direction import direction
 from mlengine.core.metrics.losses import brier, hit_rate, log_loss, mae, mse
 from mlengine.core.metrics.measuring import Sampled
@@ -28,6 +29,7 @@ __all__ = [
     "auc",
     "baseline",
     "brier",
+    "correlation",
     "evaluate",
     "hit_rate",
     "log_loss",
