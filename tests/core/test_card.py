@@ -74,8 +74,27 @@ def test_years_and_symbols_have_figures_of_their_own():
 def test_a_model_of_returns_has_correlations(transform):
     label = LabelEntry("forward_return", 5, 0, transform)
     page = card(_draft(objective="return", label=label), HOLDOUT)
-    assert "| symbol | n | IC | MSE | hit rate | mean label |" in page
+    assert "| symbol | n | pooled IC | MSE | hit rate | mean label |" in page
     assert ("z-score among the symbols" in _section(page, "Purpose")) == (transform != "raw")
+
+
+def test_the_hit_rate_of_a_symbol_is_of_the_rows_that_moved_like_the_manifests():
+    moves = {"label": [0.1, -0.1, 0.0, 0.1, 0.0, -0.2, 0.1, 0.3], "score": [0.1] * 8}
+    page = card(_draft(objective="return"), HOLDOUT.with_columns(pl.DataFrame(moves)))
+    assert "| AAA | 4 | - | 0.005 | 1 |" in _section(page, "By symbol")
+    assert "| BBB | 4 | - | 0.0425 | 0.5 |" in _section(page, "By symbol")
+
+
+def test_calibration_and_the_sign_rule_stand_with_the_metrics():
+    said = _section(card(_draft(), HOLDOUT), "Metrics on the holdout")
+    made = _draft()
+    slope = made.calibration.slope
+    assert f"| calibration slope | {slope.value:.6g} |" in said
+    assert "| calibration intercept |" in said
+    assert f"buying and\nholding: {made.sign_rule.buy_and_hold:.6g}." in said
+    assert "calibration" not in _section(
+        card(_draft(calibration=None), HOLDOUT), "Metrics on the holdout"
+    )
 
 
 def test_survivorship_is_told():

@@ -45,6 +45,9 @@ class NoTests:
     def gate_tests(self, generation):  # noqa: ARG002
         return 0
 
+    def trainings(self):
+        return []
+
 
 @pytest.fixture
 def registry(tmp_path):

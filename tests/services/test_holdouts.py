@@ -27,14 +27,24 @@ def registry(tmp_path):
     ("first", "last", "versions"), [(1, 3, 1), (5, 8, 2), (9, 9, 2), (1, 31, 3), (21, 31, 0)]
 )
 def test_a_version_counts_when_its_holdout_shares_a_date(registry, first, last, versions):
-    assert reused_by(registry, start=_day(first), end=_day(last)) == versions
+    assert reused_by(registry, [], start=_day(first), end=_day(last)) == versions
 
 
-def test_a_version_whose_manifest_is_refused_does_not_count(registry):
+def test_a_version_that_is_gone_counts_by_what_the_history_keeps_of_it(registry):
+    told = [
+        {"run_id": run_id, "holdout": ["2024-01-02T00:00:00Z", "2024-01-04T00:00:00Z"]}
+        for run_id in ("run-0", "run-pruned")
+    ]
+    old = {"run_id": "run-of-an-older-platform"}
+    assert reused_by(registry, [*told, old], start=_day(1), end=_day(3)) == 2
+    assert reused_by(registry, [*told, old], start=_day(5), end=_day(8)) == 2
+
+
+def test_a_version_whose_manifest_is_refused_does_not_count_by_itself(registry):
     path = registry.directory / "v2" / "manifest.json"
     path.write_bytes(path.read_bytes().replace(b'"actor": "test"', b'"actor": "else"'))
-    assert reused_by(registry, start=_day(5), end=_day(8)) == 1
+    assert reused_by(registry, [], start=_day(5), end=_day(8)) == 1
 
 
 def test_an_empty_registry_has_looked_at_nothing(tmp_path):
-    assert reused_by(Registry(tmp_path / "main"), start=_day(1), end=_day(2)) == 0
+    assert reused_by(Registry(tmp_path / "main"), [], start=_day(1), end=_day(2)) == 0

@@ -7,7 +7,7 @@ import pytest
 from tests.databases import NOW, new_database, opened
 from tests.platforms import settings
 
-from mlengine.errors import RunNotFound
+from mlengine.errors import InvalidRequest, RunNotFound
 from mlengine.services.runs import RunService
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.runs import RunStore
@@ -18,6 +18,23 @@ def service(tmp_path: Path) -> Iterator[RunService]:
     with opened(new_database(tmp_path / "audit.db")) as engine:
         queue = JobQueue(lambda: "unix:///nonexistent/queue.sock")
         yield RunService(RunStore(engine), queue, settings(tmp_path).train, 60)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"objective": "direction", "symbols": tuple("ABCDEFGHIJ")},
+        {"objective": "return", "symbols": tuple("ABCDEFGHI")},
+    ],
+)
+def test_z_scores_that_do_not_go_with_the_rest_are_refused_at_once(
+    service: RunService, overrides: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        service.spec({"label": "cs_zscore", **overrides})
+    assert "at least 10 symbols" in refusal.value.errors["label"][0]
+    fits = {"label": "cs_zscore", "objective": "return", "symbols": tuple("ABCDEFGHIJ")}
+    assert service.spec(fits).label == "cs_zscore"
 
 
 def claim(service: RunService, *, started: bool) -> None:

@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import delete
 from tests.platforms import make_engine
 from tests.queue_process import QueueProcess
 
 from mlengine.bootstrap import Engine
+from mlengine.core.intervals import rfc3339
 from mlengine.core.progress import Progress
 from mlengine.core.run import Run
 from mlengine.errors import (
@@ -28,6 +31,8 @@ from mlengine.services.lease import LEASE_SECONDS, Lease
 from mlengine.services.work import ReproductionWork
 from mlengine.stores.job_queue import JobQueue
 from mlengine.stores.run_rows import Claim
+from mlengine.stores.runs import RunStore
+from mlengine.stores.tables import events
 
 
 def now() -> datetime:
@@ -92,12 +97,13 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
         claim(engine, f"run{number}", seed=number + 3)
         engine.training.run(f"run{number}")
     third, second, first = (event.details for event in engine.events.page("trained", 9, None).rows)
-    gate = engine.models.show("v3")[0].gate
+    gate, holdout = engine.models.show("v3")[0].gate, engine.models.show("v3")[0].split.holdout
     assert (first["reason"], first["tested"], first["champion"]) == ("first_model", False, None)
     assert (second["tested"], second["decisions"], second["level"]) == (True, 1, 0.05)
     assert gate.test is not None
     assert third == {
         "run_id": "run3",
+        "holdout": [rfc3339(holdout.start), rfc3339(holdout.end)],
         "promoted": False,
         "reason": "not_better_than_champion",
         "fingerprint": engine.models.show("v3")[0].fingerprint,
@@ -113,6 +119,37 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
         "decisions": 2,
         "dates": gate.test.dates,
     }
+
+
+def test_a_pruned_version_has_looked_at_the_holdout_all_the_same(engine: Engine) -> None:
+    for number in (1, 2, 3):
+        claim(engine, f"run{number}", seed=number, activate="always")
+        engine.training.run(f"run{number}")
+    registry = engine.models.registry
+    registry.prune(keep_newest=1, audited=lambda _: False, record=lambda _: None)
+    assert registry.versions() == ["v2", "v3"]
+    claim(engine, "run4")
+    engine.training.run("run4")
+    assert engine.models.show("v4")[0].holdout_reused_by == 3
+
+
+def test_a_test_counts_also_when_its_training_was_killed_before_the_history_knew(
+    tmp_path: Path,
+) -> None:
+    engine = make_engine(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30")
+    claim(engine, "run1", seed=4)
+    engine.training.run("run1")
+    claim(engine, "run2", seed=5)
+    engine.training.run("run2")
+    with engine.events.engine.begin() as connection:
+        connection.execute(delete(events).where(events.c.version == "v2"))
+    claim(engine, "run3", seed=6)
+    engine.training.run("run3")
+    test = engine.models.show("v3")[0].gate.test
+    assert test is not None
+    assert test.decisions == 2
+    told = engine.events.page("trained", 9, None).rows
+    assert sorted(str(event.version) for event in told) == ["v1", "v2", "v3"]
 
 
 def test_a_refit_is_published_with_its_candidate_beside_it(engine: Engine) -> None:
@@ -281,6 +318,37 @@ def test_a_process_that_does_not_notice_its_lost_lease_is_ended(engine: Engine) 
     with Lease(engine.runs.runs, "run1", now, look_seconds=0.02, end_process=ended.set):
         engine.runs.runs.cancel("run1", actor="ann", now=now())
         assert ended.wait(5)
+
+
+class SlowOnce(RunStore):
+    """A store whose first renewal is on its way until `go`."""
+
+    on_its_way, go, written = threading.Event(), threading.Event(), threading.Event()
+
+    def renew(self, run_id: str, **told: Any) -> None:
+        first = not self.on_its_way.is_set()
+        self.on_its_way.set()
+        if first:
+            self.go.wait(5)
+        super().renew(run_id, **told)
+        if first:
+            self.written.set()
+
+
+def test_a_renewal_under_way_does_not_undo_the_fence(engine: Engine) -> None:
+    claim(engine)
+    engine.runs.runs.start("run1", now=now(), lease_seconds=LEASE_SECONDS)
+    slow = SlowOnce(engine.runs.runs.engine)
+    with Lease(slow, "run1", now, renew_seconds=0.5) as lease:
+        assert slow.on_its_way.wait(5)
+        fence = threading.Thread(target=lease.fence)
+        fence.start()
+        fence.join(0.2)
+        slow.go.set()
+        assert slow.written.wait(5)
+        fence.join(5)
+        with pytest.raises(RunNotCancellable):
+            engine.runs.cancel(None, actor="ann", now=now())
 
 
 def test_a_fenced_run_can_not_be_cancelled(engine: Engine) -> None:

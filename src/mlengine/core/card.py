@@ -121,8 +121,22 @@ def _metrics(manifest: Manifest) -> Iterator[str]:
     yield ""
     yield from _table(
         ("metric", "value", "95 % interval", "baseline", "which"),
-        [_measure(name, measure) for name, measure in manifest.metrics.items()],
+        [_measure(name, measure) for name, measure in _measures(manifest).items()],
     )
+    rule = manifest.sign_rule
+    yield ""
+    yield f"Holding the sign of each forecast: {_number(rule.net_return)} a bar after costs of"
+    yield f"{_number(rule.cost_bps)} bps ({_interval(rule.net_low, rule.net_high)}); buying and"
+    yield f"holding: {_number(rule.buy_and_hold)}. No verdict: a long bias in a rise is no skill."
+
+
+def _measures(manifest: Manifest) -> Mapping[str, Measure]:
+    """The metrics, and the calibration of a model of probabilities."""
+    found = manifest.calibration
+    if found is None:
+        return manifest.metrics
+    told = {"calibration slope": found.slope, "calibration intercept": found.intercept}
+    return {**manifest.metrics, **told}
 
 
 def _measure(name: str, measure: Measure) -> tuple[str, ...]:
@@ -147,9 +161,10 @@ def _by(manifest: Manifest, holdout: pl.DataFrame, key: pl.Expr, title: str) -> 
     )
 
 
-def _correlation(labels: Floats, scores: Floats) -> float:
-    """Pearson's; NaN where one side is constant."""
-    return float(pl.select(pl.corr(pl.Series(labels), pl.Series(scores))).item())
+def _hit_rate(labels: Floats, scores: Floats) -> float:
+    """Of the rows that moved, as the manifest's."""
+    moved = labels != 0.0
+    return metrics.hit_rate(labels[moved], scores[moved] > 0.0)
 
 
 _Figure = Callable[[Floats, Floats], float]
@@ -160,9 +175,9 @@ _DIRECTION: Mapping[str, _Figure] = {
     "share of rises": lambda labels, _: float(np.mean(labels > 0.0)),
 }
 _RETURN: Mapping[str, _Figure] = {
-    "IC": _correlation,
+    "pooled IC": metrics.correlation,
     "MSE": metrics.mse,
-    "hit rate": lambda labels, scores: metrics.hit_rate(labels, scores > 0.0),
+    "hit rate": _hit_rate,
     "mean label": lambda labels, _: float(np.mean(labels)),
 }
 

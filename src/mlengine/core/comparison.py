@@ -11,7 +11,7 @@ from typing import cast
 import polars as pl
 
 from mlengine.core import metrics
-from mlengine.core.arrays import Flags, Floats
+from mlengine.core.arrays import Floats
 from mlengine.core.diebold_mariano import DieboldMariano, diebold_mariano
 from mlengine.core.differing import Differing, differing
 from mlengine.core.gate import question, steps_ahead
@@ -25,7 +25,7 @@ _KEYS = ["symbol", "timestamp"]
 class Scored:
     """One version: its manifest, and its candidate's scores on its holdout.
 
-    `holdout` has the columns symbol, timestamp, label, forward_return and score.
+    `holdout` has the columns symbol, timestamp, label and score.
     """
 
     manifest: Manifest
@@ -100,10 +100,10 @@ def compare(a: Scored, b: Scored) -> Comparison:
         loss=NAMES[objective],
         reason=None,
         common=_described(rows),
-        metrics=tuple(_pairs(objective, labels, rows["forward_return"].to_numpy(), said_a, said_b)),
+        metrics=tuple(_pairs(objective, labels, said_a, said_b)),
         test=diebold_mariano(differences, steps_ahead=steps_ahead(b.manifest.spec)),
-        correlation=_defined(correlation(said_a, said_b)),
-        rank_correlation=_defined(correlation(metrics.ranks(said_a), metrics.ranks(said_b))),
+        correlation=_defined(metrics.correlation(said_a, said_b)),
+        rank_correlation=_defined(metrics.correlation(*map(metrics.ranks, (said_a, said_b)))),
         recipe=recipe,
     )
 
@@ -137,9 +137,9 @@ def _same_label(a: Manifest, b: Manifest) -> bool:
 
 
 def _common(a: Scored, b: Scored) -> pl.DataFrame:
-    """Rows of both, in the order of time: label, forward_return, score_a and score_b."""
+    """Rows of both, in the order of time: label, score_a and score_b."""
     newer = max(a, b, key=lambda scored: int(scored.manifest.version[1:]))
-    rows = newer.unseen.select(*_KEYS, "label", "forward_return")
+    rows = newer.unseen.select(*_KEYS, "label")
     for name, scored in (("score_a", a), ("score_b", b)):
         scores = scored.unseen.select(*_KEYS, pl.col("score").alias(name))
         rows = rows.join(scores, on=_KEYS, maintain_order="left")
@@ -157,43 +157,33 @@ def _described(rows: pl.DataFrame) -> CommonRows:
     )
 
 
-def _pairs(
-    objective: str, labels: Floats, returns: Floats, said_a: Floats, said_b: Floats
-) -> Iterator[Pair]:
-    measured_a = _measured(objective, labels, returns, said_a)
-    measured_b = _measured(objective, labels, returns, said_b)
+def _pairs(objective: str, labels: Floats, said_a: Floats, said_b: Floats) -> Iterator[Pair]:
+    measured_a = _measured(objective, labels, said_a)
+    measured_b = _measured(objective, labels, said_b)
     for name, value in measured_a.items():
         yield Pair(name, _defined(value), _defined(measured_b[name]))
 
 
-def _measured(objective: str, labels: Floats, returns: Floats, scores: Floats) -> dict[str, float]:
-    """The metrics that need nothing but the rows; `hit_rate` is about those that moved."""
+def _measured(objective: str, labels: Floats, scores: Floats) -> dict[str, float]:
+    """The metrics that need nothing but the rows; `hit_rate` is about those that moved.
+
+    Z-scores are compared with z-scores: a sign says ahead of or behind the other symbols.
+    """
     if objective == "direction":
         return {
             "log_loss": metrics.log_loss(labels, scores),
             "brier": metrics.brier(labels, scores),
             "auc": metrics.auc(labels, scores),
-            "accuracy": _share((labels > 0.0) == (scores >= 0.5)),
+            "accuracy": metrics.hit_rate(labels, scores >= 0.5),
         }
-    moved = returns != 0.0
+    moved = labels != 0.0
     return {
         "mse": metrics.mse(labels, scores),
         "mae": metrics.mae(labels, scores),
-        "pooled_ic": correlation(labels, scores),
-        "pooled_rank_ic": correlation(metrics.ranks(labels), metrics.ranks(scores)),
-        "hit_rate": _share(((returns > 0.0) == (scores > 0.0))[moved]),
+        "pooled_ic": metrics.correlation(labels, scores),
+        "pooled_rank_ic": metrics.correlation(*map(metrics.ranks, (labels, scores))),
+        "hit_rate": metrics.hit_rate(labels[moved], scores[moved] > 0.0),
     }
-
-
-def correlation(x: Floats, y: Floats) -> float:
-    """Pearson's, over all rows; NaN when one side is constant."""
-    x, y = x - x.mean(), y - y.mean()
-    scale = math.sqrt(float(x @ x) * float(y @ y))
-    return float(x @ y) / scale if scale > 0.0 else math.nan
-
-
-def _share(flags: Flags) -> float:
-    return float(flags.mean()) if len(flags) else math.nan
 
 
 def _defined(value: float) -> float | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.arrays import Floats, Rows
+from mlengine.core.metrics.losses import log_losses
 
 NAMES = {"direction": "log_loss", "return": "mse"}
-_SMALLEST_PROBABILITY = 1e-15
 
 
 def row_losses(objective: str, *, labels: Floats, scores: Floats) -> Floats:
@@ -17,8 +17,7 @@ def row_losses(objective: str, *, labels: Floats, scores: Floats) -> Floats:
     """
     if objective != "direction":
         return np.square(labels - scores)
-    p = np.clip(scores, _SMALLEST_PROBABILITY, 1.0 - _SMALLEST_PROBABILITY)
-    return -(labels * np.log(p) + (1.0 - labels) * np.log1p(-p))
+    return log_losses(labels, scores)
 
 
 def constant_loss(objective: str, *, labels: Floats, trained: Floats) -> float:

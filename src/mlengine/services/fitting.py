@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import Protocol, cast
 
 import polars as pl
 
@@ -27,6 +27,12 @@ from mlengine.services.gathering import History, gather
 from mlengine.services.judging import GateHistory, Judge
 from mlengine.services.leaks import refuse_leaks
 from mlengine.stores.registry import Registry
+
+
+class TrainingHistory(GateHistory, Protocol):
+    """What a training needs to know of those before it."""
+
+    def trainings(self) -> list[Mapping[str, object]]: ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class FittingService:
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
     num_threads: int
-    history: GateHistory = field(kw_only=True)
+    history: TrainingHistory = field(kw_only=True)
 
     def fit(
         self,
@@ -109,7 +115,8 @@ class FittingService:
     def _reused(self, dataset: Dataset, experiment: Experiment) -> int:
         dates = dataset.frame["timestamp"][experiment.candidate.stage.test]
         start, end = cast("datetime", dates.min()), cast("datetime", dates.max())
-        return holdouts.reused_by(self.registry, start=start, end=end)
+        trainings = self.history.trainings()
+        return holdouts.reused_by(self.registry, trainings, start=start, end=end)
 
     def _feature_set(self, spec: TrainSpec) -> FeatureSet:
         if spec.feature_set not in self.feature_sets:

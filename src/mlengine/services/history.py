@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from mlengine.core.intervals import rfc3339
 from mlengine.core.manifest import Manifest
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import ArtifactCorrupt, AuditUnavailable, ModelNotFound
 from mlengine.stores.active import Active, ActiveFile
 from mlengine.stores.events import EventStore
+from mlengine.stores.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +20,21 @@ def record_training(events: EventStore, manifest: Manifest, *, actor: str, now: 
     events.append(
         "trained", at=now, version=manifest.version, actor=actor, details=_details(manifest)
     )
+
+
+def record_untold(registry: Registry, events: EventStore) -> None:
+    """Write the event of each version whose training was killed before it could.
+
+    Else neither its look at the holdout nor its test would count. Raises AuditUnavailable.
+    """
+    told = {details["run_id"] for details in events.trainings()}
+    for version in registry.versions():
+        try:
+            manifest = registry.manifest(version)
+        except (ArtifactCorrupt, ModelNotFound):
+            continue
+        if manifest.run_id not in told:
+            record_training(events, manifest, actor=manifest.actor, now=manifest.created_at)
 
 
 def record_activation(events: EventStore, active: Active, *, before: str | None) -> None:
@@ -56,10 +73,13 @@ def _write(events: EventStore, active: Active, before: str | None) -> None:
 
 
 def _details(manifest: Manifest) -> dict[str, object]:
-    """What the history keeps of a training; the gate counts its tests by this."""
-    gate, test = manifest.gate, manifest.gate.test
+    """What the history keeps of a training: by this the gate counts its tests, also of versions
+    that are pruned, and the next training how often its holdout was looked at.
+    """
+    gate, test, holdout = manifest.gate, manifest.gate.test, manifest.split.holdout
     return {
         "run_id": manifest.run_id,
+        "holdout": [rfc3339(holdout.start), rfc3339(holdout.end)],
         "promoted": gate.promote,
         "reason": gate.reason,
         "fingerprint": manifest.fingerprint,

@@ -55,6 +55,7 @@ class Lease:
         self._end_process = end_process
         self._progress = Progress(stage="starting", percent=0.0)
         self._written_at = clock()
+        self._writing = threading.Lock()
         self._lost = threading.Event()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
@@ -80,14 +81,16 @@ class Lease:
 
     def confirm(self) -> None:
         """Renew now; raises LeaseLost."""
-        self._written_at = self._clock()
-        self._runs.renew(
-            self._run_id,
-            now=self._written_at,
-            lease_seconds=LEASE_SECONDS,
-            progress=self._progress,
-            log=self._lines(),
-        )
+        # One at a time: an older progress that is written late would undo the fence.
+        with self._writing:
+            self._written_at = self._clock()
+            self._runs.renew(
+                self._run_id,
+                now=self._written_at,
+                lease_seconds=LEASE_SECONDS,
+                progress=self._progress,
+                log=self._lines(),
+            )
 
     def fence(self) -> None:
         """Renew for the last time before publishing; from here on nobody can cancel the run.

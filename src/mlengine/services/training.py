@@ -16,7 +16,7 @@ from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import LeaseLost, MlengineError, TrainingFailed
 from mlengine.logs import log_tail
 from mlengine.services.fitting import Candidate, FittingService
-from mlengine.services.history import record_training
+from mlengine.services.history import record_training, record_untold
 from mlengine.services.lease import LEASE_SECONDS, Lease, nothing
 from mlengine.services.models import ModelService
 from mlengine.services.work import Outcome, Work
@@ -68,6 +68,7 @@ class TrainingService:
 
     def train(self, run: Run, lease: Lease) -> Outcome:
         """Fit, publish and, when the gate says so, activate."""
+        record_untold(self.registry, self.events)
         candidate = self.fitting.fit(
             TrainSpec.from_dict(orjson.loads(run.spec)),
             run_id=run.run_id,

@@ -73,13 +73,16 @@ class EventStore:
 
     def gate_tests(self, generation: int) -> int:
         """How many trainings have been tested against the champion of this activation."""
-        query = select(events.c.details).where(events.c.kind == "trained")
-        with reading(self.engine) as connection:
-            said = [orjson.loads(details) for details in connection.scalars(query)]
         return sum(
             details.get("tested") is True and details.get("champion_generation") == generation
-            for details in said
+            for details in self.trainings()
         )
+
+    def trainings(self) -> list[Mapping[str, object]]:
+        """The details of every training that published, also of versions that are gone by now."""
+        query = select(events.c.details).where(events.c.kind == "trained")
+        with reading(self.engine) as connection:
+            return [orjson.loads(details) for details in connection.scalars(query)]
 
     def generations(self) -> set[int]:
         """The generations of ACTIVE that have their event."""

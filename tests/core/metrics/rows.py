@@ -28,6 +28,11 @@ def outcomes(forward, *, labels=None, last=None):
     )
 
 
+def at(rows, numbers):
+    """Those of the rows with these numbers."""
+    return Outcomes(**{name: values[numbers] for name, values in vars(rows).items()})
+
+
 def numbered(objective, forward, scores, *, transform="raw", labels=None) -> Cases:
     """The rows of `forward` with the scores of a table of the same shape."""
     rows = outcomes(forward, labels=labels)

@@ -67,6 +67,14 @@ def test_what_has_no_finite_fit_says_so():
         assert sum(each.rows for each in found.bins) == 40
 
 
+def test_a_fit_on_too_few_dates_says_why_it_has_no_interval():
+    cases = numbered("direction", [[-0.01, 0.01, 0.01, -0.01]] * 19, [[0.4, 0.6, 0.4, 0.6]] * 19)
+    found = calibration(cases, _weights(cases))
+    assert found.slope.value == pytest.approx(0.0, abs=1e-9)
+    assert (found.slope.low, found.intercept.low) == (None, None)
+    assert "too few dates for an interval" in found.slope.reason
+
+
 def test_ten_bins_lie_between_the_deciles_and_hold_every_row_once():
     forecasts = np.arange(100) / 100.0
     table = bins((forecasts >= 0.5).astype(float), forecasts)

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.core.metrics.rows import correlated, outcomes
+from tests.core.metrics.rows import at, correlated, outcomes
 
 from mlengine.core.metrics import Baseline, Outcomes, auc, baseline, evaluate, log_loss
 
@@ -168,6 +168,16 @@ def test_a_part_shorter_than_five_blocks_has_values_but_no_interval_and_no_edge(
     assert found.verdict.verdict == "no_edge"
 
 
+def test_an_interval_that_most_draws_can_not_give_is_null_with_its_reason():
+    """One row of a hundred rose: every third draw is without it, and has no AUC."""
+    moves = np.full((100, 1), -0.01)
+    moves[50] = 0.01
+    found = _evaluate("direction", outcomes(moves), np.linspace(0.4, 0.6, 100)).metrics["auc"]
+    assert found.value is not None
+    assert (found.low, found.high) == (None, None)
+    assert found.reason == "no interval: it is not defined on many of the draws"
+
+
 def test_constant_scores_show_no_edge():
     rows, _ = _rows_and_scores(12)
     for objective, score, metric in (("direction", 0.5, "auc"), ("return", 0.01, "rank_ic")):
@@ -213,7 +223,7 @@ def test_the_same_seed_gives_the_same_evaluation_in_any_order_of_rows():
     assert _evaluate("return", rows, scores) == again
     assert _evaluate("return", rows, scores, seed=2) != again
     order = np.random.default_rng(1).permutation(len(rows.dates))
-    shuffled = _evaluate("return", rows.at(order), scores.ravel()[order])
+    shuffled = _evaluate("return", at(rows, order), scores.ravel()[order])
     assert shuffled.verdict.low == pytest.approx(again.verdict.low, abs=1e-12)
     assert shuffled.sign_rule.net_low == pytest.approx(again.sign_rule.net_low, abs=1e-15)
 

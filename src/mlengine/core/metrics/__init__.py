@@ -12,8 +12,9 @@ from mlengine.core.evaluation import Evaluation
 from mlengine.core.metrics import bootstrap
 from mlengine.core.metrics.calibration import calibration
 from mlengine.core.metrics.cases import cases
+from mlengine.core.metrics.correlations import correlation
 from mlengine.core.metrics.direction import direction
-from mlengine.core.metrics.losses import brier, constant_loss, hit_rate, log_loss, loss, mae, mse
+from mlengine.core.metrics.losses import brier, hit_rate, log_loss, mae, mse
 from mlengine.core.metrics.measuring import Sampled
 from mlengine.core.metrics.outcomes import Baseline, Outcomes, baseline
 from mlengine.core.metrics.ranking import auc, ranks
@@ -28,11 +29,10 @@ __all__ = [
     "auc",
     "baseline",
     "brier",
-    "constant_loss",
+    "correlation",
     "evaluate",
     "hit_rate",
     "log_loss",
-    "loss",
     "mae",
     "mse",
     "ranks",

@@ -10,6 +10,7 @@ from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
 from mlengine.core.metrics.bootstrap import interval, sums
 from mlengine.core.metrics.cases import Cases
+from mlengine.core.metrics.measuring import why_none
 
 _BINS = 10
 _SMALLEST_PROBABILITY = 1e-15
@@ -54,7 +55,7 @@ def _bin(low: float, high: float, ups: Floats, forecasts: Floats) -> Calibration
 
 def _measure(value: float, perfect: float, draws: Floats) -> Measure:
     low, high = interval(draws)
-    return Measure(value, perfect, "perfect", low=low, high=high)
+    return Measure(value, perfect, "perfect", low=low, high=high, reason=why_none(draws, low))
 
 
 def _logit(probabilities: Floats) -> Floats:

@@ -15,6 +15,13 @@ from mlengine.core.metrics.ranking import mean_of_defined
 _ROUNDING = 1e-12
 
 
+def correlation(x: Floats, y: Floats) -> float:
+    """Pearson's, over all rows at once; NaN when one side is constant."""
+    x, y = x - x.mean(), y - y.mean()
+    scale = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / scale if scale > 0.0 else math.nan
+
+
 def daily(cases: Cases, *, ranked: bool) -> Floats:
     """The correlation over the symbols of each date; NaN on dates with fewer than ten rows.
 

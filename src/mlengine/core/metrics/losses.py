@@ -5,23 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.arrays import Flags, Floats
-from mlengine.core.metrics.outcomes import Baseline, Outcomes
 
 _SMALLEST_PROBABILITY = 1e-15
-
-
-def loss(objective: str, *, outcomes: Outcomes, scores: Floats) -> float:
-    """What the gate compares: log-loss for `direction`, mean squared error for `return`."""
-    if objective == "direction":
-        return log_loss(outcomes.ups, scores)
-    return mse(outcomes.labels, scores)
-
-
-def constant_loss(objective: str, *, outcomes: Outcomes, baseline: Baseline) -> float:
-    """The loss of the best constant forecast: the training rate; zero or the training mean."""
-    constants = [baseline.up_rate] if objective == "direction" else [0.0, baseline.mean_label]
-    rows = len(outcomes.forward_returns)
-    return min(loss(objective, outcomes=outcomes, scores=np.full(rows, c)) for c in constants)
 
 
 def log_losses(ups: Floats, probabilities: Floats) -> Floats:

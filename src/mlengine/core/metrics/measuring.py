@@ -14,6 +14,7 @@ from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, interval, sums
 from mlengine.core.metrics.cases import Cases
 
 _TOO_SHORT = f"too few dates for an interval: fewer than {FEWEST_BLOCKS} blocks"
+_MOSTLY_UNDEFINED = "no interval: it is not defined on many of the draws"
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,14 @@ def _measure(
     if not math.isfinite(value):
         return Measure(None, _defined(baseline), kind, said, reason=undefined)
     low, high = interval(draws)
-    reason = None if len(draws) else _TOO_SHORT
-    return Measure(value, _defined(baseline), kind, said, low, high, reason)
+    return Measure(value, _defined(baseline), kind, said, low, high, why_none(draws, low))
+
+
+def why_none(draws: Floats, low: float | None) -> str | None:
+    """Why there is no interval, if there is none."""
+    if low is not None:
+        return None
+    return _MOSTLY_UNDEFINED if len(draws) else _TOO_SHORT
 
 
 def _defined(value: float) -> float | None:

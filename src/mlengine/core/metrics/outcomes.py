@@ -39,16 +39,6 @@ class Outcomes:
     def ups(self) -> Floats:
         return (self.forward_returns > 0.0).astype(np.float64)
 
-    def at(self, rows: Rows) -> Outcomes:
-        """Those of the rows with these numbers."""
-        return Outcomes(
-            self.forward_returns[rows],
-            self.labels[rows],
-            self.last_returns[rows],
-            self.dates[rows],
-            self.symbols[rows],
-        )
-
 
 def baseline(forward_returns: Floats, labels: Floats | None = None) -> Baseline:
     """The up rate and mean label of the training part; without labels, the mean return."""
