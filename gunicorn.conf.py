@@ -1,5 +1,6 @@
 """gunicorn's settings, which come from the platform's own."""
 
+import gc
 import importlib
 import sys
 from contextlib import suppress
@@ -48,11 +49,16 @@ def on_starting(server):
 
 
 def post_worker_init(worker):
-    """No request waits for the active model to be loaded; what is wrong with it, requests say."""
+    """No request waits for the active model to be loaded; what is wrong with it, requests say.
+
+    Nor does one wait while the garbage collector walks through all that was imported.
+    """
     engine = getattr(worker.wsgi, "extensions", {}).get("mlengine")
     if engine is not None:
         with suppress(MlengineError):
             engine.models.shelf.current()
+    gc.collect()
+    gc.freeze()
 
 
 def post_fork(_server, worker):

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -28,15 +29,35 @@ from tests.databases import (
 from mlengine.core.bars import BARS_SCHEMA, bars_hash
 from mlengine.core.prediction import AuditRow, Latency
 from mlengine.errors import AuditUnavailable
+from mlengine.stores import audit_quick
 from mlengine.stores.audit import Answered, AuditStore
 from mlengine.stores.database import reading, writing
 from mlengine.stores.events import EventStore
 from mlengine.stores.runs import RunStore
 from mlengine.stores.tables import bar_windows, feature_vectors, predictions
 
+_THREADS = """
+import os, sys, threading
+from dataclasses import replace
+from mlengine.stores import audit_quick
+from mlengine.stores.audit import AuditStore
+from tests.databases import answered, opened
+with opened(sys.argv[1]) as engine:
+    store, entry = AuditStore(engine), answered(1)
+    def write(thread):
+        for number in range(10_000):
+            name = f"p{thread}-{number}"
+            made = replace(entry.prediction, prediction_id=name)
+            store.append([replace(entry, prediction=made)])
+            os.write(1, f"{name}\\n".encode())
+    for thread in range(4):
+        threading.Thread(target=write, args=[thread], daemon=True).start()
+    threading.Event().wait()
+"""
 _ROOT = Path(__file__).parents[2]
 _WRITER = """
 import os, signal, sys
+from mlengine.stores import audit_quick
 from mlengine.stores.audit import AuditStore
 from tests.databases import answered, opened
 url, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -331,3 +352,62 @@ def test_a_database_that_broke_is_left_to_the_long_way_to_tell(store, tmp_path):
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO predictions")
     store.append([_again(1, "p4")])
     assert _recent(store) == ["p4", "p2", "p1"]
+
+
+def _in_threads(store: AuditStore, entries: list[Answered]) -> list[str]:
+    """Appends each in a thread of its own while another process's writer keeps all waiting."""
+    refused = []
+
+    def append(entry: Answered) -> None:
+        try:
+            store.append([entry])
+        except IntegrityError:
+            refused.append(entry.prediction.prediction_id)
+
+    threads = [threading.Thread(target=append, args=[entry]) for entry in entries]
+    with writing(store.engine):
+        for thread in threads:
+            thread.start()
+        time.sleep(0.02)
+    for thread in threads:
+        thread.join()
+    return refused
+
+
+def test_rows_that_waited_together_are_all_there_when_they_are_answered(store):
+    store.append([answered(1)])
+    assert _in_threads(store, [_again(1, f"q{n}") for n in range(12)]) == []
+    assert sorted(_recent(store)) == sorted(["p1", *(f"q{n}" for n in range(12))])
+
+
+def test_a_row_that_must_not_be_written_leaves_those_that_waited_with_it_alone(store):
+    store.append([answered(1)])
+    taken = [_again(1, f"q{n}") for n in range(4)] + [_again(1, "p1")]
+    assert _in_threads(store, taken) == ["p1"]
+    assert sorted(_recent(store)) == ["p1", "q0", "q1", "q2", "q3"]
+
+
+def test_threads_that_are_killed_lose_no_row_that_they_said_was_written(tmp_path):
+    url = new_database(tmp_path / "audit.db")
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _THREADS, url], cwd=_ROOT, stdout=subprocess.PIPE
+    )
+    said = [writer.stdout.readline().split()[0].decode() for _ in range(400)]
+    writer.kill()
+    said += [line.decode().strip() for line in writer.stdout if line.endswith(b"\n")]
+    writer.wait()
+    writer.stdout.close()
+    with opened(url) as engine:
+        assert [each for each in said if AuditStore(engine).get(each) is None] == []
+
+
+def test_the_log_of_writes_is_emptied_beside_the_requests(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(audit_quick, "_CHECKPOINT_ROWS", 100)
+    log = tmp_path / "audit.db-wal"
+    for number in range(800):
+        store.append([_again(1, f"q{number}")])
+        for thread in threading.enumerate():
+            if thread.name == "checkpoint":
+                thread.join()
+    assert _counts(store)[0] == 800
+    assert log.stat().st_size < 2_000_000  # all pages that were written are some 3.7 million bytes

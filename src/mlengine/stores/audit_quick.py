@@ -8,44 +8,65 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import cast
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
-from mlengine.stores.tables import predictions
+from mlengine.stores.tables import Moment, in_microseconds, predictions
 from mlengine.stores.vectors import VectorKey
 
 Row = Mapping[str, object]
+Values = Sequence[object]
 
 _MOST_KNOWN = 20_000
 # Another process writes for a tenth of a millisecond, SQLite itself would sleep for a whole one;
 # a writer that takes longer than all of these is waited for on the long way.
 _PAUSES_SECONDS = (0.0001, 0.0002, 0.0004, 0.0008, *[0.0016] * 30)
-_CHECKPOINT_PAGES = 32_000  # a row dirties seven pages: at 1,000, every 150th waits for the disk
+# In one statement: each lets the interpreter's lock go, and may wait long to get it back.
+_ROWS_A_STATEMENT = 64
+_CHECKPOINT_ROWS = 4_000  # a row dirties up to seven pages
+_CHECKPOINT_PATIENCE_MILLISECONDS = 20  # while it waits for readers, nobody can write
+
+
+@dataclass(eq=False)
+class _Asked:
+    """The rows of one thread; `done` says whether they are committed."""
+
+    rows: Sequence[tuple[Values, VectorKey | None]]
+    looked_at: bool = False
+    done: bool = False
 
 
 class QuickInsert:
     """One connection of a process for its rows, used by one thread at a time.
 
-    It remembers the ids of stored vectors. They are never given twice, so a row whose vector was
-    deleted meanwhile, by whichever process, breaks the foreign key and goes the long way.
+    Rows that come while another thread writes are committed together, by the first of the threads
+    that wait: the others find theirs done. It remembers the ids of stored vectors. They are never
+    given twice, so a row whose vector was deleted meanwhile, by whichever process, breaks the
+    foreign key and goes the long way.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
+        self._waiting: deque[_Asked] = deque()
         self._connection: sqlite3.Connection | None = None
         self._known: dict[VectorKey, int] = {}
+        self._since_checkpoint = 0
+        self._checkpointing = threading.Lock()
         columns = [column for column in predictions.c if column.name not in ("seq", "vector_id")]
-        self._names = [column.name for column in columns]
-        kinds = [column.type.dialect_impl(engine.dialect) for column in columns]
-        self._binds = [kind.bind_processor(engine.dialect) for kind in kinds]
-        listed = ", ".join([*self._names, "vector_id"])
-        places = ", ".join("?" * (len(columns) + 1))
-        self._sql = f"INSERT INTO predictions ({listed}) VALUES ({places})"  # noqa: S608 - no input
+        names = [column.name for column in columns]
+        self._picked = itemgetter(*names)
+        self._moments = [i for i, each in enumerate(columns) if isinstance(each.type, Moment)]
+        listed = ", ".join([*names, "vector_id"])
+        self._sql = f"INSERT INTO predictions ({listed}) VALUES "  # noqa: S608 - no input
+        self._places = f"({', '.join('?' * (len(names) + 1))})"
         event.listen(engine, "engine_disposed", self._close)
 
     def remember(self, ids: Mapping[VectorKey, int]) -> None:
@@ -53,49 +74,103 @@ class QuickInsert:
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
         self._known.update(ids)
+        self._checkpoint_sometimes(len(ids))
 
     def insert(self, rows: Sequence[tuple[Row, VectorKey | None]]) -> bool:
         """Commit all rows, each with its vector, in this order; False when none was.
 
         That is so when a vector is not known to be stored, or the database can't be used at once.
         """
-        values = [self._values(row) for row, _ in rows]
+        mine = _Asked([(self._values(row), key) for row, key in rows])
+        self._waiting.append(mine)
         with self._lock:
-            ids = [self._known.get(key) if key else None for _, key in rows]
-            if any(key and not found for (_, key), found in zip(rows, ids, strict=True)):
-                return False
-            try:
-                self._commit([[*row, found] for row, found in zip(values, ids, strict=True)])
-            except (sqlite3.Error, DBAPIError):
-                self._forget()
-                return False
+            if not mine.looked_at:
+                self._commit_waiting()
+        return mine.done
+
+    def _values(self, row: Row) -> Values:
+        values = list(self._picked(row))
+        for i in self._moments:
+            values[i] = in_microseconds(values[i])
+        return values
+
+    def _commit_waiting(self) -> None:
+        """One transaction for all; a row that must not be written leaves the others alone."""
+        ready = []
+        while self._waiting:
+            asked = self._waiting.popleft()
+            asked.looked_at = True
+            numbered = self._numbered(asked)
+            if numbered is not None:
+                ready.append((asked, numbered))
+        if len(ready) > 1 and self._committed([row for _, rows in ready for row in rows]):
+            for asked, _ in ready:
+                asked.done = True
+            return
+        for asked, rows in ready:
+            asked.done = self._committed(rows)
+
+    def _numbered(self, asked: _Asked) -> list[Values] | None:
+        """The rows with the ids of their vectors, None where one is not known."""
+        ids = [self._known.get(key) if key else None for _, key in asked.rows]
+        if any(key and not found for (_, key), found in zip(asked.rows, ids, strict=True)):
+            return None
+        return [(*values, found) for (values, _), found in zip(asked.rows, ids, strict=True)]
+
+    def _committed(self, rows: Sequence[Values]) -> bool:
+        try:
+            self._commit(rows)
+        except (sqlite3.Error, DBAPIError):
+            self._forget()
+            return False
+        self._checkpoint_sometimes(len(rows))
         return True
 
-    def _values(self, row: Row) -> list[object]:
-        return [
-            row[name] if bind is None else bind(row[name])
-            for name, bind in zip(self._names, self._binds, strict=True)
-        ]
-
-    def _commit(self, rows: Sequence[Sequence[object]]) -> None:
+    def _commit(self, rows: Sequence[Values]) -> None:
         connection = self._connected()
-        if len(rows) == 1:
-            _once_free(connection, self._sql, rows[0])
+        if len(rows) <= _ROWS_A_STATEMENT:
+            _once_free(connection, *self._statement(rows))
             return
         _once_free(connection, "BEGIN IMMEDIATE")
         with _undone_unless_committed(connection):
-            connection.executemany(self._sql, rows)
+            for first in range(0, len(rows), _ROWS_A_STATEMENT):
+                connection.execute(*self._statement(rows[first : first + _ROWS_A_STATEMENT]))
             connection.execute("COMMIT")
+
+    def _statement(self, rows: Sequence[Values]) -> tuple[str, Values]:
+        places = ", ".join([self._places] * len(rows))
+        return self._sql + places, [value for row in rows for value in row]
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            proxy = self._engine.raw_connection()
-            proxy.detach()
-            connection = cast("sqlite3.Connection", proxy.dbapi_connection)
+            connection = self._opened()
             connection.execute("PRAGMA busy_timeout=0")
-            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             self._connection = connection
         return self._connection
+
+    def _opened(self) -> sqlite3.Connection:
+        proxy = self._engine.raw_connection()
+        proxy.detach()
+        return cast("sqlite3.Connection", proxy.dbapi_connection)
+
+    def _checkpoint_sometimes(self, rows: int) -> None:
+        """Move what was written into the database's file; no request waits for the disk."""
+        self._since_checkpoint += rows
+        if self._since_checkpoint >= _CHECKPOINT_ROWS and not self._checkpointing.locked():
+            self._since_checkpoint = 0
+            threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True).start()
+
+    def _checkpoint(self) -> None:
+        # What fails here is tried again: by the next one, and by SQLite itself when there is more.
+        with (
+            self._checkpointing,
+            suppress(sqlite3.Error, DBAPIError),
+            closing(self._opened()) as connection,
+        ):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            # What came meanwhile is little; only when all is done may the log begin anew.
+            connection.execute(f"PRAGMA busy_timeout={_CHECKPOINT_PATIENCE_MILLISECONDS}")
+            connection.execute("PRAGMA wal_checkpoint(RESTART)")
 
     def _close(self, _: Engine) -> None:
         with self._lock:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
+
 from mlengine.core.bar_window import BarWindow
-from mlengine.core.bars import CleanBars, Columns, columns_of
+from mlengine.core.bars import MOMENT, CleanBars, Columns, columns_of
 from mlengine.core.intervals import EPOCH, INTERVALS
 
 _MOST_SYMBOLS = 1_000
@@ -32,7 +35,8 @@ class HeldBars:
         if as_of is None:
             return self.clean.frame.height
         latest_start = max(as_of, EPOCH) - INTERVALS[interval]  # nothing began before 1970
-        return int(self.clean.frame["timestamp"].search_sorted(latest_start, side="right"))
+        microseconds = (latest_start - EPOCH) // timedelta(microseconds=1)
+        return int(np.searchsorted(self._starts, microseconds, side="right"))
 
     def window(self, end: int, bars: int) -> BarWindow:
         """The last `bars` of the first `end` bars, made once: hashing costs more than scoring."""
@@ -45,6 +49,10 @@ class HeldBars:
             if len(self._windows) < _MOST_WINDOWS:
                 self._windows[end, bars] = found
         return found
+
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.int64]:
+        return self.clean.frame["timestamp"].cast(MOMENT).to_physical().to_numpy()
 
     @cached_property
     def _columns(self) -> Columns:

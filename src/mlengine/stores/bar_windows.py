@@ -20,7 +20,7 @@ from mlengine.stores.tables import bar_windows
 
 def encode_window(bars: pl.DataFrame) -> bytes:
     """The payload of one symbol's bars."""
-    moments = bars["timestamp"].to_physical().to_numpy().astype("<i8", copy=False)
+    moments = bars["timestamp"].to_numpy().view(np.int64).astype("<i8", copy=False)
     columns = (bars[name].to_numpy().astype("<f8", copy=False) for name in VALUES)
     return moments.tobytes() + b"".join(column.tobytes() for column in columns)
 

@@ -19,6 +19,8 @@ from mlengine.errors import AuditUnavailable, CannotStart
 from mlengine.stores.tables import REVISION
 
 _BEGIN = "mlengine_begin"
+# A checkpoint waits for the disk: at SQLite's 1,000, every 150th row of the audit would.
+_CHECKPOINT_PAGES = 32_000
 _REASONS = {
     "SQLITE_BUSY": "another process keeps it locked",
     "SQLITE_READONLY": "it is read-only",
@@ -59,6 +61,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # BEGIN is ours: the driver would defer it
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 REVISION = "0003"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -37,10 +38,15 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+        return in_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+def in_microseconds(moment: datetime | None) -> int | None:
+    """The stored form of a moment; TypeError when it is naive."""
+    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
 
 
 metadata = MetaData()
