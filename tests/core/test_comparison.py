@@ -139,13 +139,9 @@ def test_a_score_among_other_symbols_is_another_label():
 def test_the_hit_rate_of_z_scores_is_about_being_ahead_and_not_about_rising():
     change = _spec(objective="return", label="cs_zscore")
     ahead = (pl.int_range(pl.len()) % 2 * 2.0 - 1.0).alias("label")
+    said = [ahead, ahead.alias("score"), pl.lit(-0.01).alias("forward_return")]
     told = [
-        dataclasses.replace(
-            s,
-            holdout=s.holdout.with_columns(
-                ahead, ahead.alias("score"), forward_return=pl.lit(-0.01)
-            ),
-        )
+        dataclasses.replace(s, holdout=s.holdout.with_columns(said))
         for s in (scored("v1", **change), scored("v2", **change))
     ]
     by_name = {pair.metric: pair.a for pair in compare(*told).metrics}

@@ -18,6 +18,7 @@ from mlengine.bootstrap import Engine
 from mlengine.core.intervals import rfc3339
 from mlengine.core.progress import Progress
 from mlengine.core.run import Run
+from mlengine.core.train_spec import TrainSpec
 from mlengine.errors import (
     LeaseLost,
     NoLiveRun,
@@ -27,6 +28,7 @@ from mlengine.errors import (
     TrainingFailed,
     TrainingInProgress,
 )
+from mlengine.services.fitting import Candidate
 from mlengine.services.lease import LEASE_SECONDS, Lease
 from mlengine.services.work import ReproductionWork
 from mlengine.stores.job_queue import JobQueue
@@ -119,6 +121,33 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
         "decisions": 2,
         "dates": gate.test.dates,
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Meddled:
+    """A fit at whose end somebody activates another version by hand."""
+
+    engine: Engine
+
+    def fit(self, spec: TrainSpec, **told: Any) -> Candidate:
+        candidate = self.engine.training.fitting.fit(spec, **told)
+        self.engine.models.activate("v2", actor="bob", reason="by hand", now=now())
+        return candidate
+
+
+@pytest.mark.parametrize(("policy", "serves"), [("if_not_worse", "v2"), ("always", "v3")])
+def test_who_beat_the_champion_does_not_replace_what_was_activated_meanwhile(
+    tmp_path: Path, policy: str, serves: str
+) -> None:
+    engine = make_engine(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30", TRAIN_GATE_MARGIN="9")
+    for number, activate in ((1, "always"), (2, "never")):
+        claim(engine, f"run{number}", seed=number, activate=activate)
+        engine.training.run(f"run{number}")
+    claim(engine, "run3", seed=3, activate=policy)
+    fitting: Any = Meddled(engine)
+    dataclasses.replace(engine.training, fitting=fitting).run("run3")
+    assert engine.models.show("v3")[0].gate.promote
+    assert engine.models.active_version() == serves
 
 
 def test_a_pruned_version_has_looked_at_the_holdout_all_the_same(engine: Engine) -> None:

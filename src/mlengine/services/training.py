@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import datetime
 
 import orjson
 
+from mlengine.core.gate import CHOOSING, Decision
 from mlengine.core.manifest import Manifest
 from mlengine.core.progress import Progress
 from mlengine.core.run import Run
@@ -24,6 +26,8 @@ from mlengine.stores import frames
 from mlengine.stores.events import EventStore
 from mlengine.stores.registry import Registry
 from mlengine.stores.runs import RunStore
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,20 @@ class TrainingService:
         now = self.clock()
         record_training(self.events, manifest, actor=actor, now=now)
         gate = manifest.gate
-        if gate.promote:
+        if gate.promote and self._stands(gate):
             self.models.activate(manifest.version, actor=actor, reason=gate.reason, now=now)
+
+    def _stands(self, gate: Decision) -> bool:
+        """Whether the champion that was beaten still serves: nobody beat what came after it."""
+        active = self.registry.active.known()
+        serving = active.generation if active else None
+        if gate.policy not in CHOOSING or serving == gate.champion_generation:
+            return True
+        log.warning(
+            "not activated: another version was meanwhile",
+            extra={"champion": gate.champion, "active_version": active and active.version},
+        )
+        return False
 
     @contextmanager
     def _recorded(self, run_id: str, tail: Callable[[], Sequence[str]]) -> Iterator[None]:
