@@ -204,6 +204,8 @@ class Upkeep:
         """Let a run end with its job, and what it left half written with it."""
         with self._logged():
             version = versions.published_by(self._models, run_id) if died else None
+            if died:  # first, so that whoever sees the run's end sees nothing half written
+                versions.discard(self._models, {run_id})
             runs = self.control.runs
             runs.settle(run_id, died=died, now=self.clock(), how=how, version=version)
             versions.discard(self._models, {run_id} - runs.runs.live())
