@@ -89,6 +89,10 @@ class ModelShelf:
             return current
         raise self._refusal or NoActiveModel
 
+    def at_hand(self) -> LoadedModel | None:
+        """As `current` where no model has to be loaded first, else None."""
+        return None if self._outdated(self._signature()) else self._current
+
     def get(self, version: str) -> LoadedModel:
         """A version by name, kept for the next call; raises as `load`."""
         current = self._current
