@@ -88,7 +88,7 @@ class Desk:
             bars_hash=window.bars_hash,
             trained_through=manifest.trained_through,
             in_sample=_label_begins(bar, manifest) <= manifest.seen_through,
-            known_symbol=symbol in manifest.data.symbols,
+            known_symbol=symbol in model.symbols,
             base_rate=manifest.base_rate,
             stale=is_stale(bar, manifest.interval, question.moment),
             degraded=degraded,

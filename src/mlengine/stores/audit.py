@@ -174,6 +174,7 @@ _NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(
         "base_rate",
         "stale",
         "degraded",
+        "reasons",
     )
 )
 
@@ -209,6 +210,7 @@ def _answered(entry: Answered) -> dict[str, object]:
         "base_rate": said.base_rate,
         "stale": said.stale,
         "degraded": said.degraded,
+        "reasons": " ".join(said.reasons),
         "error_code": None,
         "error_detail": None,
     }

@@ -46,6 +46,11 @@ class LoadedModel:
         return self.manifest.version
 
     @cached_property
+    def symbols(self) -> frozenset[str]:
+        """Those that it was trained on."""
+        return frozenset(self.manifest.data.symbols)
+
+    @cached_property
     def feature_set_ref(self) -> FeatureSetRef:
         return FeatureSetRef.of(self.feature_set)
 
