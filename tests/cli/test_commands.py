@@ -125,6 +125,12 @@ def test_the_history_tells_facts_and_leaves_out_what_is_null(
     assert lines[1].split("me", 1)[1].strip() == "promoted=no, losses.champion=0.25"
 
 
+def test_a_kind_of_event_that_there_is_not_is_refused(runner: FlaskCliRunner) -> None:
+    refused = runner.invoke(args=["monitor", "history", "--kind", "nope"])
+    assert refused.exit_code == 2
+    assert "'rolled_back'" in refused.stderr
+
+
 def test_models_of_one_recipe_say_so(runner: FlaskCliRunner) -> None:
     table = runner.invoke(args=["models", "compare", "v1", "v1"]).stdout
     assert table.endswith("\ntheir recipes are the same\n")

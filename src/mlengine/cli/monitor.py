@@ -8,6 +8,7 @@ import click
 from flask.cli import AppGroup
 
 from mlengine.cli import shell
+from mlengine.core.event import EVENT_KINDS
 
 monitor = AppGroup("monitor", help="Drift, freshness, latency and history.")
 
@@ -74,7 +75,7 @@ def latency(window: int, json_: bool) -> None:
 
 
 @monitor.command("history")
-@click.option("--kind")
+@click.option("--kind", type=click.Choice(EVENT_KINDS), metavar="KIND")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @shell.as_json
 @shell.command

@@ -10,7 +10,7 @@ import polars as pl
 
 from mlengine.core import drift
 from mlengine.core.drift import DriftReport
-from mlengine.core.event import Event
+from mlengine.core.event import Event, EventKind
 from mlengine.core.intervals import INTERVALS, final_at, is_stale
 from mlengine.core.page import Page
 from mlengine.errors import AuditUnavailable, MlengineError
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 REFERENCE_FILE = "reference.parquet"
 _STAGES = ("bars", "features", "model", "total")
-_DRIFT_CHECKED = "drift_checked"
+_DRIFT_CHECKED: EventKind = "drift_checked"
 _BETWEEN_NOTES = timedelta(hours=1)
 _NOTE_PATIENCE_SECONDS = 0.2
 _QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
