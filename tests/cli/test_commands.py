@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from flask.testing import FlaskCliRunner
 from tests.platforms import make_engine, settings
@@ -29,6 +30,18 @@ def said(runner: FlaskCliRunner, *arguments: str) -> object:
     result = runner.invoke(args=[*arguments, "--json"])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def test_no_list_of_commands_cuts_off_what_one_does(runner: FlaskCliRunner) -> None:
+    groups = [()] + [(name,) for name, at in runner.app.cli.commands.items() if is_group(at)]
+    for path in [*groups, ("train", "schedule")]:
+        listed = runner.invoke(args=[*path, "--help"], terminal_width=80).stdout
+        _, commands = listed.split("Commands:\n")
+        assert "..." not in commands, listed
+
+
+def is_group(command: click.Command) -> bool:
+    return isinstance(command, click.Group)
 
 
 def test_models_are_listed_shown_and_verified(runner: FlaskCliRunner) -> None:

@@ -80,7 +80,7 @@ def latency(window: int, json_: bool) -> None:
 @shell.as_json
 @shell.command
 def history(kind: str | None, limit: int, json_: bool) -> None:
-    """Show trainings, activations, rollbacks, reloads and audit clears, newest first."""
+    """Show trainings, activations and what else happened."""
     page = shell.engine().monitoring.history(kind=kind, limit=limit, cursor=None)
     if json_:
         shell.print_json(page)
