@@ -17,6 +17,7 @@ from mlengine.errors import AuditUnavailable, MlengineError
 from mlengine.stores import frames
 from mlengine.stores.audit import AuditStore
 from mlengine.stores.events import EventStore
+from mlengine.stores.live_bars import last_live_bars
 from mlengine.stores.loaded import LoadedModel, ModelShelf
 from mlengine.stores.registry import Registry
 
@@ -114,8 +115,11 @@ class MonitoringService:
         return self.events.page(kind=kind, limit=limit, cursor=cursor)
 
     def freshness(self, *, now: datetime) -> Freshness:
-        """How old the newest bar of each predicted symbol, the model and the last answer are."""
-        last_bars = self.audit.last_bars(self.interval)
+        """How old the newest bar of each symbol, the model and the last answer are.
+
+        Of the symbols that were predicted for the present: a backtest makes no feed look dead.
+        """
+        last_bars = last_live_bars(self.audit.engine, self.interval)
         return Freshness(
             symbols=tuple(self._symbol(name, bar, now) for name, bar in last_bars.items()),
             model=self._model(now),
