@@ -44,8 +44,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app.extensions |= {ENGINE: engine, SETTINGS: settings}
     hooks.init_app(app)
     errors.init_app(app)
-    limits.trust_proxies(app, settings.trusted_proxy_count)
-    limits.init_app(
+    admit = limits.init_app(
         app,
         requests=settings.rate_limit_requests,
         window_seconds=settings.rate_limit_window_seconds,
@@ -54,8 +53,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
         exempt=(health.blueprint,),
     )
     hooks.refuse_large_bodies(app)
-    if settings.rate_limit_requests == 0:
-        quick.init_app(app, paths=[f"{prefix}/predict" for prefix in PREFIXES.values()])
+    quick.init_app(app, paths=[f"{prefix}/predict" for prefix in PREFIXES.values()], admit=admit)
+    limits.trust_proxies(app, settings.trusted_proxy_count)
     app.url_map.converters["version"] = VersionPath
     _register_on_both_prefixes(app)
     cli.init_app(app)

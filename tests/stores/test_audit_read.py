@@ -138,12 +138,3 @@ def test_the_last_prediction_is_the_last_that_was_answered(store):
     assert store.last_prediction_at() is None
     store.append([answered(1), answered(2), failed(3)])
     assert store.last_prediction_at() == NOW + timedelta(seconds=2)
-
-
-def test_the_last_bar_of_each_symbol_is_known(store):
-    store.append([answered(1, day=4), answered(2, day=2), answered(3, symbol="BBB"), failed(4)])
-    store.append([answered(5, symbol="CCC", interval="1h")])
-    assert store.last_bars("1d") == {
-        "AAA": window_of("AAA", day=4)["timestamp"][-1],
-        "BBB": window_of("BBB")["timestamp"][-1],
-    }

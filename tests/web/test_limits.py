@@ -53,6 +53,14 @@ def test_each_request_counts_once(make_app: MakeApp) -> None:
     assert left == [4, 3, 2, 1, 0]
 
 
+def test_a_prediction_counts_once_however_it_is_answered(make_app: MakeApp) -> None:
+    client = make_app(**FIVE).test_client()
+    asked = ["AAPL", "DOWN", "AAPL&explain=true", "NOPE"]
+    answers = [client.get(f"/predict?symbol={symbol}") for symbol in asked]
+    assert [int(each.headers["X-RateLimit-Remaining"]) for each in answers] == [4, 3, 2, 1]
+    assert all(each.headers["X-RateLimit-Limit"] == "5" for each in answers)
+
+
 def test_unknown_paths_wrong_methods_and_bad_input_count_too(make_app: MakeApp) -> None:
     client = make_app(**FIVE).test_client()
     for method, path in [("GET", "/x"), ("PUT", "/models"), ("GET", "/predict"), ("HEAD", "/y")]:

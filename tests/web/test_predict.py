@@ -124,23 +124,34 @@ def test_any_other_question_is_left_to_the_schema(query: str) -> None:
     assert plain_question(query) is None
 
 
+_COUNTED = ("X-RateLimit-Remaining", "X-RateLimit-Reset")
+
+
+@pytest.mark.parametrize("limit", ["0", "1000"])
 @pytest.mark.parametrize("symbol", ["AAPL", "NOPE", "DOWN", "SHORT", "UNAUDITED", "CRASH", "a b"])
-def test_both_ways_to_a_prediction_answer_alike(make_app: MakeApp, symbol: str) -> None:
-    short, long = (make_app(RATE_LIMIT_REQUESTS=n).test_client() for n in ("0", "1000"))
-    asked = {"query_string": f"symbol={symbol}", "headers": {"X-Request-ID": "r-1"}}
+def test_both_ways_to_a_prediction_answer_alike(make_app: MakeApp, symbol: str, limit: str) -> None:
+    """What is asked in other words goes through the framework."""
+    client, headers = make_app(RATE_LIMIT_REQUESTS=limit).test_client(), {"X-Request-ID": "r-1"}
     for path in ("/predict", "/api/v1/predict"):
-        one, other = short.get(path, **asked), long.get(path, **asked)
+        one, other = (
+            client.get(f"{path}?symbol={symbol}{more}", headers=headers)
+            for more in ("", "&explain=false")
+        )
         assert one.status_code == other.status_code
-        kept = {name: v for name, v in other.headers.items() if not name.startswith("X-RateLimit")}
-        assert dict(one.headers) == kept
+        first, second = (
+            {name: said for name, said in each.headers.items() if name not in _COUNTED}
+            for each in (one, other)
+        )
+        assert first == second
+        assert sorted(one.headers.keys()) == sorted(other.headers.keys())
         same = (body for body in (one.get_json(), other.get_json()))
         first, second = ({**body, "as_of": None} for body in same)
         assert first == second
 
 
 def test_the_short_way_writes_the_same_log_line(make_app: MakeApp, log_lines: LogLines) -> None:
-    for limit in ("0", "1000"):
-        make_app(RATE_LIMIT_REQUESTS=limit).test_client().get("/api/v1/predict?symbol=AAPL")
+    for more in ("", "&explain=false"):
+        make_app().test_client().get(f"/api/v1/predict?symbol=AAPL{more}")
     own = {"ts", "ms", "request_id"}
     short, long = ({k: v for k, v in line.items() if k not in own} for line in log_lines())
     assert short == long

@@ -117,18 +117,6 @@ class AuditReader:
         with reading(self.engine) as connection:
             return connection.scalar(query)
 
-    def last_bars(self, interval: str) -> dict[str, datetime]:
-        """The newest bar of each symbol that a prediction was answered for, by symbol."""
-        table = feature_vectors.c
-        query = (
-            select(table.symbol, func.max(table.bar_timestamp))
-            .where(table.interval == interval)
-            .group_by(table.symbol)
-            .order_by(table.symbol)
-        )
-        with reading(self.engine) as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
-
 
 def row_query() -> Select[tuple[object, ...]]:
     """Predictions, each with what it says of its vector."""

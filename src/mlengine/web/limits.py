@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, g, request
 from flask.globals import request_ctx
 from flask_limiter import ApplicationLimit, Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
+from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import ConfigurationError
 from limits.storage.base import SlidingWindowCounterSupport
 from redis.backoff import NoBackoff
@@ -23,7 +24,12 @@ from mlengine.stores import rate_counts
 _TIMEOUT_SECONDS = 0.1
 _CONTEXT = "mlengine.limiter"
 
+COUNTED = "mlengine.counted"
+_SCOPE = "global"  # that of every ApplicationLimit
+
 Record = Callable[[str, str], None]
+Headers = list[tuple[str, str]]
+Admit = Callable[[dict[str, Any]], Headers | None]
 
 
 def trust_proxies(app: Flask, hops: int) -> None:
@@ -42,15 +48,16 @@ def init_app(
     storage_url: str | None,
     record: Record,
     exempt: tuple[Blueprint, ...],
-) -> None:
+) -> Admit | None:
     """Limit each address to `requests` a window; 0 is no limit.
 
     Without a `storage_url`, or while it can't be reached, each worker counts for itself, and
     `record("redis", "degraded")` says so. Must come after the hooks, whose id and clock it needs.
+    Returns the same limit for what is answered without the framework, None where there is none.
     Raises BadSetting for an address that is none.
     """
     if requests == 0:
-        return
+        return None
     limiter = _Guard(
         get_remote_address,
         application_limits=[_ParsedOnce(f"{requests} per {window_seconds} seconds")],
@@ -68,6 +75,36 @@ def init_app(
         raise BadSetting("REDIS_URL", "…", "a redis://, rediss:// or unix:// address") from None
     for blueprint in exempt:
         limiter.exempt(blueprint)
+    limiter.request_filter(lambda: COUNTED in request.environ)
+    item = RateLimitItemPerSecond(requests, window_seconds)
+    return partial(_admit, limiter, item, lambda: record("redis", _state(limiter, storage_url)))
+
+
+def _admit(
+    limiter: Limiter, item: RateLimitItem, note: Callable[[], None], environ: dict[str, Any]
+) -> Headers | None:
+    """Count a request and give the headers of its answer; None leaves both to the framework.
+
+    Then nothing was counted: the limit is reached, or the storage can't be. What was counted and
+    goes to the framework all the same, it doesn't count again.
+    """
+    strategy, address = limiter.limiter, environ.get("REMOTE_ADDR") or "127.0.0.1"
+    if strategy.storage is not limiter.storage:
+        return None
+    try:
+        if not strategy.hit(item, address, _SCOPE):
+            return None
+        window = strategy.get_window_stats(item, address, _SCOPE)
+    except RedisError:
+        return None
+    note()
+    headers = [
+        ("X-RateLimit-Limit", str(item.amount)),
+        ("X-RateLimit-Remaining", str(window.remaining)),
+        ("X-RateLimit-Reset", str(int(window.reset_time + 1))),
+    ]
+    environ[COUNTED] = headers
+    return headers
 
 
 class _ParsedOnce(ApplicationLimit):
@@ -110,6 +147,7 @@ def _after(
     def after(response: Response) -> Response:
         current = limiter.current_limit
         if current is None:
+            response.headers.extend(request.environ.get(COUNTED, ()))
             return response
         record("redis", _state(limiter, storage_url))
         if response.status_code == 429:

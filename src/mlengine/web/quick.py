@@ -16,6 +16,7 @@ from flask import Flask
 
 from mlengine import logs
 from mlengine.web import hooks
+from mlengine.web.limits import Admit
 from mlengine.web.requests import ENGINE
 from mlengine.web.responses import written
 from mlengine.web.schemas.predict import plain_question, prediction_body
@@ -28,15 +29,17 @@ COUNTER_PATHS = "mlengine.counter"
 _NO_BODY = ("", "0")
 
 
-def init_app(app: Flask, *, paths: Iterable[str]) -> None:
-    """Take the plain questions at `paths`; only for an app whose requests nobody counts."""
+def init_app(app: Flask, *, paths: Iterable[str], admit: Admit | None) -> None:
+    """Take the plain questions at `paths`, of those whom `admit` counts and lets in."""
     listed = frozenset(paths)
-    app.wsgi_app = _Quick(app, listed)  # type: ignore[method-assign]
-    app.extensions[COUNTER_PATHS] = listed
+    app.wsgi_app = _Quick(app, listed, admit)  # type: ignore[method-assign]
+    if admit is None:
+        app.extensions[COUNTER_PATHS] = listed
 
 
 class _Quick:
-    def __init__(self, app: Flask, paths: frozenset[str]) -> None:
+    def __init__(self, app: Flask, paths: frozenset[str], admit: Admit | None) -> None:
+        self._admit = admit
         self._framework: WSGIApplication = app.wsgi_app
         self._engine = app.extensions[ENGINE]
         self._paths = paths
@@ -44,6 +47,9 @@ class _Quick:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         asked = plain_question(environ.get("QUERY_STRING", "")) if self._plain(environ) else None
         if asked is None:
+            return self._framework(environ, start_response)
+        counted = self._admit(environ) if self._admit else []
+        if counted is None:
             return self._framework(environ, start_response)
         started = environ[hooks.STARTED] = perf_counter()
         request_id = environ[hooks.REQUEST_ID_KEY] = hooks.request_id_of(environ)
@@ -58,7 +64,7 @@ class _Quick:
             body = written(prediction_body(made))
             with logs.bound(version=made.model_version):
                 hooks.log_request("GET", environ["PATH_INFO"], 200, started)
-        start_response("200 OK", _headers(body, request_id))
+        start_response("200 OK", _headers(body, request_id) + counted)
         return [body]
 
     def _plain(self, environ: WSGIEnvironment) -> bool:
