@@ -13,6 +13,7 @@ from mlengine.core.bars import (
     RAW_SCHEMA,
     bars_hash,
     clean_bars,
+    clean_panel,
     known_at,
     panel_hash,
 )
@@ -187,3 +188,24 @@ def test_the_panel_hash_ignores_the_order_of_rows():
 def test_the_bars_of_two_symbols_have_no_bars_hash():
     with pytest.raises(ValueError, match="one symbol"):
         bars_hash(panel(2, rows=2))
+
+
+def test_many_symbols_are_judged_as_each_alone():
+    faulty = raw({}, {"close": None}, {"volume": -1.0}, {"timestamp": START}, {"final": False})
+    candles = {
+        "BBB": faulty,
+        "AAA": faulty.reverse(),
+        "CCC": faulty.filter(pl.col("close").is_null()),
+        "DDD": raw({}, {"timestamp": START, "volume": 1.0}, {}),
+    }
+    named = [part.with_columns(symbol=pl.lit(symbol)) for symbol, part in candles.items()]
+    judged = clean_panel(pl.concat(named), interval="1d", now=NOW)
+    assert list(judged) == list(candles)
+    for part in named:
+        symbol, alone = part["symbol"][0], clean_bars(part, interval="1d", now=NOW)
+        assert judged[symbol].frame.equals(alone.frame)
+        assert judged[symbol].report == alone.report
+    assert judged["AAA"].report.mended == {"duplicate": 1}
+    assert judged["CCC"].report.dropped == {"not_finite": 1}
+    assert judged["DDD"].report.dropped == {"conflicting": 2}
+    assert judged["DDD"].report.accepted == 1

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlengine.core.intervals import INTERVALS
+from mlengine.core.intervals import EPOCH, INTERVALS
 
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
@@ -34,6 +36,9 @@ NOT_YET = frozenset({"unfinished"})
 # Half a unit in the sixth digit of a price of one half: what printing and adjusting prices costs.
 _ROUNDING = 1e-6
 
+# By symbol: how many candles of each verdict.
+_Counts = dict[str, dict[str, int]]
+
 
 @dataclass(frozen=True)
 class BarsReport:
@@ -47,6 +52,9 @@ class BarsReport:
     def rejected(self) -> int:
         """Dropped candles that say something bad about the upstream."""
         return sum(count for reason, count in self.dropped.items() if reason not in NOT_YET)
+
+
+NO_CANDLES = BarsReport(0, {}, {})
 
 
 @dataclass(frozen=True)
@@ -70,23 +78,32 @@ def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
     fine. The counts of `accepted`, `dropped` and `duplicate` add up to the candles given.
     """
     if raw.is_empty():
-        return CleanBars(raw.select(list(BARS_SCHEMA)), BarsReport(0, {}, {}))
-    judged = raw.with_columns(_reason(interval, now).alias("reason"))
-    dropped = _counted(judged.drop_nulls("reason")["reason"])
+        return CleanBars(raw.select(list(BARS_SCHEMA)), NO_CANDLES)
+    (judged,) = clean_panel(raw, interval=interval, now=now).values()
+    return judged
+
+
+def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str, CleanBars]:
+    """`clean_bars` of every symbol that has candles in `raw`, in one pass over all of them."""
+    judged = raw.with_columns(pl.lit(now, MOMENT).alias("now")).with_columns(_reason(interval))
     kept = judged.filter(pl.col("reason").is_null()).select(list(BARS_SCHEMA))
     widened = kept.with_columns(
         pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
     )
     merged = widened.with_columns(pl.col(VALUES) + 0.0).unique(maintain_order=True)
-    agreed = merged.filter(pl.col("timestamp").is_unique())
-    dropped["conflicting"] = merged.height - agreed.height
-    mended = {
-        "ohlc_rounding": _different_rows(kept, widened),
-        "duplicate": widened.height - merged.height,
-        "reordered": _late_rows(agreed),
+    agreed = merged.filter(pl.struct("symbol", "timestamp").is_unique())
+    dropped = _counted(judged.drop_nulls("reason"))
+    _add(dropped, "conflicting", _gone(merged, agreed))
+    mended: _Counts = {}
+    _add(mended, "ohlc_rounding", _rows(kept.filter(_differs(kept, widened))))
+    _add(mended, "duplicate", _gone(widened, merged))
+    _add(mended, "reordered", _rows(agreed.filter(_is_late())))
+    return {
+        symbol: CleanBars(
+            frame, BarsReport(frame.height, mended.get(symbol, {}), dropped.get(symbol, {}))
+        )
+        for symbol, frame in _by_symbol(agreed.sort("symbol", "timestamp"), raw).items()
     }
-    frame = agreed.sort("timestamp")
-    return CleanBars(frame, BarsReport(frame.height, _present(mended), _present(dropped)))
 
 
 def known_at(frame: pl.DataFrame, *, interval: str, as_of: datetime) -> pl.DataFrame:
@@ -114,6 +131,11 @@ class Columns:
     starts: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
 
+    @property
+    def newest(self) -> datetime:
+        """When the last bar, which there must be, begins."""
+        return EPOCH + timedelta(microseconds=int(self.starts[-1]))
+
     def slice(self, first: int, end: int) -> Columns:
         return Columns(self.symbol, self.starts[first:end], self.values[:, first:end])
 
@@ -125,6 +147,19 @@ def columns_of(block: pl.DataFrame) -> Columns:
     values = values.astype("<f8") + 0.0
     values[np.isnan(values)] = np.nan
     return Columns(str(block["symbol"][0]), starts, values)
+
+
+def columns_of_each(blocks: Mapping[str, pl.DataFrame]) -> dict[str, Columns]:
+    """`columns_of` each block, by its symbol and in one pass; one without rows is left out."""
+    filled = {symbol: block for symbol, block in blocks.items() if block.height}
+    if not filled:
+        return {}
+    whole, found, first = columns_of(pl.concat(filled.values())), {}, 0
+    for symbol, block in filled.items():
+        part = whole.slice(first, first + block.height)
+        found[symbol] = Columns(symbol, part.starts, part.values)
+        first += block.height
+    return found
 
 
 def block_hash(columns: Columns) -> str:
@@ -141,8 +176,10 @@ def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
     return digest.hexdigest()
 
 
-def _reason(interval: str, now: datetime) -> pl.Expr:
-    start = pl.col("timestamp")
+@cache
+def _reason(interval: str) -> pl.Expr:
+    """The column `reason` of candles and `now`; to write it down takes longer than a few rows."""
+    start, now = pl.col("timestamp"), pl.col("now")
     final = pl.coalesce(
         pl.col("final"), pl.col("closes_at") <= now, start + INTERVALS[interval] <= now
     )
@@ -166,26 +203,51 @@ def _reason(interval: str, now: datetime) -> pl.Expr:
         .then(pl.lit("negative_volume"))
         .when(disordered)
         .then(pl.lit("ohlc_order"))
+        .alias("reason")
     )
 
 
-def _different_rows(before: pl.DataFrame, after: pl.DataFrame) -> int:
-    changed = (before["high"] != after["high"]) | (before["low"] != after["low"])
-    return int(changed.sum())
+def _differs(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
+    return (before["high"] != after["high"]) | (before["low"] != after["low"])
 
 
-def _late_rows(frame: pl.DataFrame) -> int:
-    timestamps = frame["timestamp"].to_physical()
-    return int((timestamps < timestamps.cum_max()).sum())
+def _is_late() -> pl.Expr:
+    """Whether a row stands after a later one of its symbol."""
+    at = pl.col("timestamp")
+    return at < at.cum_max().over("symbol")
 
 
-def _present(counts: Mapping[str, int]) -> dict[str, int]:
-    return {reason: count for reason, count in counts.items() if count}
+def _by_symbol(ordered: pl.DataFrame, raw: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The rows of each symbol of `raw` in `ordered`, which is sorted by symbol."""
+    found = dict.fromkeys(raw["symbol"].unique(maintain_order=True).to_list(), ordered.clear())
+    first = 0
+    for rows, symbol in ordered["symbol"].rle().struct.unnest().rows():
+        found[symbol] = ordered.slice(first, rows)
+        first += rows
+    return found
 
 
-def _counted(reasons: pl.Series) -> dict[str, int]:
-    tally = reasons.value_counts(sort=True)
-    return dict(zip(tally["reason"].to_list(), tally["count"].to_list(), strict=True))
+def _counted(dropped: pl.DataFrame) -> _Counts:
+    """How many rows there are of each reason, by symbol."""
+    counts: _Counts = {}
+    for (symbol, reason), count in Counter(dropped.select("symbol", "reason").rows()).items():
+        _add(counts, reason, {symbol: count})
+    return counts
+
+
+def _rows(frame: pl.DataFrame) -> Counter[str]:
+    """How many rows each symbol has."""
+    return Counter(frame["symbol"].to_list())
+
+
+def _gone(before: pl.DataFrame, after: pl.DataFrame) -> Counter[str]:
+    """How many of its rows each symbol lost."""
+    return _rows(before) - _rows(after) if after.height < before.height else Counter()
+
+
+def _add(counts: _Counts, reason: str, rows: Mapping[str, int]) -> None:
+    for symbol, count in rows.items():
+        counts.setdefault(symbol, {})[reason] = count
 
 
 def _block_bytes(columns: Columns) -> bytes:

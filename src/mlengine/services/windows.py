@@ -76,9 +76,10 @@ def fetch_windows(
 ) -> Windows:
     """The newest `count` bars of each distinct symbol; each refusal stands beside its symbol.
 
-    A single symbol's refusal for want of bars names the first possible moment. Several symbols
-    share one deadline; what was not asked for by then is `upstream_unavailable`, and so is the rest
-    once the upstream could not be reached. No question outlives the answer.
+    A single symbol's refusal for want of bars names the first possible moment. Several symbols are
+    asked for at once where the upstream has them at hand, else side by side. These share one
+    deadline; what was not asked for by then is `upstream_unavailable`, and so is the rest once the
+    upstream could not be reached. No question outlives the answer.
     """
     alone = len(symbols) == 1
     deadline = NEVER if alone else Deadline.within(crew.batch_seconds)
@@ -88,7 +89,7 @@ def fetch_windows(
     else:
         kept = {symbol: asking.kept(symbol) for symbol in symbols}
         missing = [symbol for symbol, window in kept.items() if window is None]
-        asked = dict(zip(missing, _side_by_side(asking, missing, crew), strict=True))
+        asked = asking.at_once(missing) or _side_by_side(asking, missing, crew)
         outcomes = {symbol: window or asked[symbol] for symbol, window in kept.items()}
     return Windows(
         full={symbol: each for symbol, each in outcomes.items() if isinstance(each, Window)},
@@ -100,11 +101,11 @@ def fetch_windows(
 
 def _side_by_side(
     asking: _Asking, symbols: Sequence[str], crew: Crew
-) -> list[Window | MlengineError]:
-    """In the order of `symbols`; each question knows, for its log lines, whose request it is."""
+) -> dict[str, Window | MlengineError]:
+    """By symbol; each question knows, for its log lines, whose request it is."""
     futures = [crew.threads.submit(copy_context().run, asking.ask, symbol) for symbol in symbols]
     try:
-        return [future.result() for future in futures]
+        return {s: future.result() for s, future in zip(symbols, futures, strict=True)}
     finally:
         for future in futures:
             future.cancel()
@@ -139,6 +140,18 @@ class _Asking:
             return self._too_few(refusal)
         except MlengineError as error:
             return error
+
+    def at_once(self, symbols: Sequence[str]) -> dict[str, Window | MlengineError] | None:
+        """The windows of `symbols` where the upstream has all of them at hand, else None."""
+        started = self.timer()
+        found = self.bars.windows(symbols, bars=self.count, as_of=self.as_of, now=self.now)
+        if found is None:
+            return None
+        took = (self.timer() - started) * 1e3
+        return {
+            symbol: Window(each, took) if isinstance(each, BarWindow) else each
+            for symbol, each in found.items()
+        }
 
     def kept(self, symbol: str) -> Window | None:
         """The window of `symbol` when it is at hand."""

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mlengine.core.bar_window import BarWindow
-from mlengine.core.bars import MOMENT, CleanBars, Columns, columns_of
+from mlengine.core.bars import CleanBars, Columns, columns_of
 from mlengine.core.intervals import EPOCH, INTERVALS
 
 _MOST_SYMBOLS = 1_000
 _MOST_WINDOWS = 32
+_NO_STARTS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,15 @@ class HeldBars:
     asked_at: datetime
     good_until: datetime
     whole: bool
+    columns: Columns | None = field(default=None, repr=False, compare=False)
     _windows: dict[tuple[int, int], BarWindow] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @property
+    def last_bar(self) -> datetime | None:
+        """When the newest bar begins; None without bars."""
+        return self._columns.newest if self.clean.frame.height else None
 
     def known(self, interval: str, as_of: datetime | None) -> int:
         """How many of the bars had ended by `as_of`; without it all count, as they are final."""
@@ -50,13 +57,13 @@ class HeldBars:
                 self._windows[end, bars] = found
         return found
 
-    @cached_property
+    @property
     def _starts(self) -> npt.NDArray[np.int64]:
-        return self.clean.frame["timestamp"].cast(MOMENT).to_physical().to_numpy()
+        return self._columns.starts if self.clean.frame.height else _NO_STARTS
 
     @cached_property
     def _columns(self) -> Columns:
-        return columns_of(self.clean.frame)
+        return self.columns or columns_of(self.clean.frame)
 
 
 class BarCache:
