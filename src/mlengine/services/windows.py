@@ -42,10 +42,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Windows:
-    """What was asked for: full windows by symbol, and why the others have none."""
+    """What was asked for: full windows by symbol, and why the others have none.
+
+    `news` is the start of the newest bar that a symbol has now and had not when its bars were
+    fetched before; None where nothing is new, or `as_of` was asked for.
+    """
 
     full: Mapping[str, Window]
     refused: Mapping[str, MlengineError]
+    news: datetime | None = None
 
 
 def _new_threads() -> ThreadPoolExecutor:
@@ -83,24 +88,37 @@ def fetch_windows(
     """
     alone = len(symbols) == 1
     deadline = NEVER if alone else Deadline.within(crew.batch_seconds)
-    asking = _Asking(bars, count, as_of, now, timer, deadline, tells_first=alone)
+    asking = Asking(bars, count, as_of, now, timer, deadline, tells_first=alone)
     if alone:
+        before = {symbols[0]: bars.cache.last_bar(symbols[0])}
         outcomes = {symbols[0]: asking.ask(symbols[0])}
     else:
         kept = {symbol: asking.kept(symbol) for symbol in symbols}
         missing = [symbol for symbol, window in kept.items() if window is None]
+        before = {symbol: bars.cache.last_bar(symbol) for symbol in missing}
         asked = asking.at_once(missing) or _side_by_side(asking, missing, crew)
         outcomes = {symbol: window or asked[symbol] for symbol, window in kept.items()}
+    full = {symbol: each for symbol, each in outcomes.items() if isinstance(each, Window)}
     return Windows(
-        full={symbol: each for symbol, each in outcomes.items() if isinstance(each, Window)},
+        full,
         refused={
             symbol: each for symbol, each in outcomes.items() if isinstance(each, MlengineError)
         },
+        news=_news(before, full) if as_of is None else None,
     )
 
 
+def _news(before: Mapping[str, datetime | None], full: Mapping[str, Window]) -> datetime | None:
+    new = [
+        full[symbol].bar_timestamp
+        for symbol, last in before.items()
+        if last is not None and symbol in full and last < full[symbol].bar_timestamp
+    ]
+    return max(new, default=None)
+
+
 def _side_by_side(
-    asking: _Asking, symbols: Sequence[str], crew: Crew
+    asking: Asking, symbols: Sequence[str], crew: Crew
 ) -> dict[str, Window | MlengineError]:
     """By symbol; each question knows, for its log lines, whose request it is."""
     futures = [crew.threads.submit(copy_context().run, asking.ask, symbol) for symbol in symbols]
@@ -112,7 +130,7 @@ def _side_by_side(
 
 
 @dataclass
-class _Asking:
+class Asking:
     """One batch: what is the same for each of its questions, and the end of them all."""
 
     bars: BarService

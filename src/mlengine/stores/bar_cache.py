@@ -32,7 +32,7 @@ class HeldBars:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    @property
+    @cached_property
     def last_bar(self) -> datetime | None:
         """When the newest bar begins; None without bars."""
         return self._columns.newest if self.clean.frame.height else None
@@ -80,6 +80,21 @@ class BarCache:
             self._held[symbol] = held
             if len(self._held) > _MOST_SYMBOLS:
                 del self._held[next(iter(self._held))]
+
+    def last_bar(self, symbol: str) -> datetime | None:
+        """When the newest bar that is held of `symbol` begins, however long ago it was put."""
+        held = self._held.get(symbol)
+        return held.last_bar if held else None
+
+    def behind(self, bar: datetime, *, now: datetime) -> list[str]:
+        """The symbols that are out of date at `now` and whose newest bar began before `bar`."""
+        with self._lock:
+            held = list(self._held.items())
+        return [
+            symbol
+            for symbol, each in held
+            if each.last_bar is not None and each.last_bar < bar and each.good_until <= now
+        ]
 
     def get(self, symbol: str, *, now: datetime) -> HeldBars | None:
         """What was asked at `now` or before, and is still good then."""
