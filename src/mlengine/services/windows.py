@@ -96,7 +96,7 @@ def fetch_windows(
         kept = {symbol: asking.kept(symbol) for symbol in symbols}
         missing = [symbol for symbol, window in kept.items() if window is None]
         before = {symbol: bars.cache.last_bar(symbol) for symbol in missing}
-        asked = asking.at_once(missing) or _side_by_side(asking, missing, crew)
+        asked = _asked(asking, missing, crew) if missing else {}
         outcomes = {symbol: window or asked[symbol] for symbol, window in kept.items()}
     full = {symbol: each for symbol, each in outcomes.items() if isinstance(each, Window)}
     return Windows(
@@ -115,6 +115,10 @@ def _news(before: Mapping[str, datetime | None], full: Mapping[str, Window]) -> 
         if last is not None and symbol in full and last < full[symbol].bar_timestamp
     ]
     return max(new, default=None)
+
+
+def _asked(asking: Asking, symbols: Sequence[str], crew: Crew) -> dict[str, Window | MlengineError]:
+    return asking.at_once(symbols) or _side_by_side(asking, symbols, crew)
 
 
 def _side_by_side(

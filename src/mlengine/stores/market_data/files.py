@@ -80,7 +80,7 @@ class FilesMarketData:
         with self._lock:
             found, refused = self._parts(symbols)
         parts = [part for symbol in found if symbol not in refused for part in found[symbol]]
-        whole = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
+        whole = pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=RAW_SCHEMA)
         other = _of_other_interval(whole, interval)
         no_such = UpstreamInvalid(f"the files hold bars of another interval than {interval}")
         unknown = {symbol: UnknownSymbol(symbol) for symbol in found if not found[symbol]}
