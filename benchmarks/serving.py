@@ -40,9 +40,9 @@ ALL = gets([f"/predict?symbol={symbol}" for symbol in SYMBOLS])
 BATCH = orjson.dumps({"symbols": SYMBOLS})
 CLASSES: Mapping[str, tuple[str, ...]] = {
     "configured": (),
+    "gthread of gunicorn, 4 threads": ("-k", "gthread"),
+    "gthread of gunicorn, 2 threads": ("-k", "gthread", "--threads", "2"),
     "sync": ("-k", "sync", "--threads", "1"),
-    "gthread, 2 threads": ("--threads", "2"),
-    "gthread, 8 threads": ("--threads", "8"),
 }
 
 

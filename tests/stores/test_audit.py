@@ -102,8 +102,7 @@ def test_an_answered_prediction_comes_back_whole(store):
     shared = {f.name for f in fields(AuditRow)} & {f.name for f in fields(said)}
     assert {name: getattr(row, name) for name in shared} == {n: getattr(said, n) for n in shared}
     assert {f.name for f in fields(said)} - shared == {
-        "usable",
-        "reasons",
+        "usable",  # what reasons say
         "raw_score",
         "base_value",
         "contributions",
@@ -111,6 +110,14 @@ def test_an_answered_prediction_comes_back_whole(store):
     assert (row.at, row.route, row.ok) == (entry.at, "/predict", True)
     assert (row.error_code, row.error_detail) == (None, None)
     assert struct.pack("<d", row.score) == struct.pack("<d", 0.1 + 0.2)
+
+
+def test_an_unusable_answer_keeps_its_reasons(store):
+    reasons = ("bar_too_old", "null_features")
+    store.append([answered(1, usable=False, reasons=reasons), answered(2), failed(3)])
+    kept = [store.get(each) for each in ("p1", "p2", "p3")]
+    assert [row.usable for row in kept] == [False, True, None]
+    assert [row.reasons for row in kept] == [reasons, (), None]
 
 
 def test_a_return_keeps_its_expected_return(store):

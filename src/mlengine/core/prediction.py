@@ -145,6 +145,12 @@ class AuditRow:
     stale: bool | None
     degraded: bool | None
     expected_score: float | None = None
+    reasons: tuple[str, ...] | None = None
+
+    @property
+    def usable(self) -> bool | None:
+        """Whether the answer said so; None for a failure."""
+        return None if self.reasons is None else not self.reasons
 
     @property
     def score(self) -> float | None:

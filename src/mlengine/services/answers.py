@@ -88,7 +88,7 @@ class Desk:
             bars_hash=window.bars_hash,
             trained_through=manifest.trained_through,
             in_sample=_label_begins(bar, manifest) <= manifest.seen_through,
-            known_symbol=symbol in manifest.data.symbols,
+            known_symbol=symbol in model.symbols,
             base_rate=manifest.base_rate,
             stale=is_stale(bar, manifest.interval, question.moment),
             degraded=degraded,
@@ -96,7 +96,7 @@ class Desk:
                 bars=window.milliseconds,
                 features=scores.features_ms,
                 model=scores.model_ms,
-                total=self._milliseconds(),
+                total=self.milliseconds(),
             ),
             **(_explanation(symbol, scores, model) if question.explain else {}),
         )
@@ -115,11 +115,12 @@ class Desk:
             model_version=model_version or question.version,
             error_code=error.code,
             detail=str(error),
-            latency_ms=Latency(None, None, None, total=self._milliseconds()),
+            latency_ms=Latency(None, None, None, total=self.milliseconds()),
         )
         return Failed(failure, route=question.route, at=question.now)
 
-    def _milliseconds(self) -> float:
+    def milliseconds(self) -> float:
+        """How long the question has been at the desk."""
         return (self.timer() - self.started) * 1e3
 
 

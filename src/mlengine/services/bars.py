@@ -93,6 +93,8 @@ class BarService:
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
     ) -> BarWindow | None:
         """As `window` where the upstream need not be asked, else None."""
+        if as_of is None:
+            self.cache.use(symbol)
         held = self.cache.get(symbol, now=now)
         if held is None or not self._is_enough(held, bars=bars, as_of=as_of):
             return None

@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 
 _THREADS = 4
 _SECONDS = 25.0
-# For so many new bars a symbol is kept up to date without being asked for.
-_UNASKED_BARS = 3
 _EXIT_SECONDS = 2.0
 
 
@@ -41,10 +39,6 @@ class Filling:
         self._running = threading.Lock()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
-        self._news: datetime | None = None
-        self._new_bars = 0
-        # Symbol to the count of new bars when it was last asked for.
-        self._asked: dict[str, int] = {}
 
     def after(self, windows: Windows, *, as_of: datetime | None, now: datetime) -> None:
         """Take note of what a question brought, and begin if that was a new bar.
@@ -54,7 +48,7 @@ class Filling:
         if as_of is not None:
             return
         for symbol in windows.full:
-            self._asked[symbol] = self._new_bars
+            self._bars.cache.use(symbol)
         if windows.news is not None and self._running.acquire(blocking=False):
             self._begin(windows.news, now)
 
@@ -66,9 +60,7 @@ class Filling:
         return thread is None or not thread.is_alive()
 
     def _begin(self, news: datetime, now: datetime) -> None:
-        if self._news is None or news > self._news:
-            self._news, self._new_bars = news, self._new_bars + 1
-        symbols = self._in_use(self._bars.cache.behind(news, now=now))
+        symbols = self._bars.cache.behind(news, now=now)
         if not symbols or self._ending.is_set():
             self._running.release()
             return
@@ -78,13 +70,6 @@ class Filling:
             target=self._run, args=(symbols, now), name="filling", daemon=True
         )
         self._thread.start()
-
-    def _in_use(self, symbols: Sequence[str]) -> list[str]:
-        oldest = self._new_bars - _UNASKED_BARS
-        for symbol, count in list(self._asked.items()):
-            if count < oldest:
-                del self._asked[symbol]
-        return [symbol for symbol in symbols if symbol in self._asked]
 
     def _run(self, symbols: Sequence[str], now: datetime) -> None:
         try:

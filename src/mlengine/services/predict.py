@@ -16,8 +16,8 @@ from mlengine.errors import MlengineError
 from mlengine.services.answers import Desk, Question
 from mlengine.services.bars import BarService
 from mlengine.services.filling import Filling
-from mlengine.services.scoring import score
-from mlengine.services.windows import Crew, fetch_windows
+from mlengine.services.scoring import score, score_known
+from mlengine.services.windows import Crew, Window, fetch_windows
 from mlengine.stores.audit import Answered, AuditEntry, AuditStore, Failed
 from mlengine.stores.loaded import LoadedModel, ModelShelf
 from mlengine.stores.row_cache import RowCache
@@ -94,8 +94,36 @@ class PredictService:
             ),
         )
 
+    def at_hand(
+        self, symbol: str, *, request_id: str, now: datetime, route: str = "/predict"
+    ) -> Answered | None:
+        """The answer of `one` to a plain question, not audited yet, where nothing is waited for.
+
+        None where a file, the upstream or a feature pass would be, and where there is no answer.
+        """
+        desk = self._desk(Question(None, None, False, request_id, route, now))
+        model = self.shelf.at_hand()
+        if model is None:
+            return None
+        bars = model.feature_set.window_bars
+        known = self.bars.kept_window(symbol, bars=bars, as_of=None, now=now)
+        if known is None:
+            return None
+        window = Window(known, desk.milliseconds())
+        scores = score_known(model, symbol, window, rows=self.rows, timer=self.timer)
+        if scores is None:
+            return None
+        return desk.answered(symbol, window, scores, model, degraded=self.shelf.refused)
+
+    def audit_at_once(self, answers: Sequence[Answered]) -> bool:
+        """Commit the rows of all `answers`; False where none could be without waiting."""
+        return self.audit.append_at_once(answers)
+
+    def _desk(self, question: Question) -> Desk:
+        return Desk(question, self.limits, self.timer, self.new_id, started=self.timer())
+
     def _answer(self, symbols: Sequence[str], question: Question) -> _Answers:
-        desk = Desk(question, self.limits, self.timer, self.new_id, started=self.timer())
+        desk = self._desk(question)
         with self._common_failure_audited(symbols, desk):
             model = self._model(question)
             degraded = question.version is None and self.shelf.refused

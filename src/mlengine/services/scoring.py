@@ -57,6 +57,24 @@ def score(
     )
 
 
+def score_known(
+    model: LoadedModel, symbol: str, window: Window, *, rows: RowCache, timer: Timer
+) -> Scores | None:
+    """As `score` of one symbol whose features were computed before, else None."""
+    started = timer()
+    row = rows.get((window.bars_hash, model.feature_set.hash))
+    if row is None:
+        return None
+    featured = timer()
+    said = model.scorer.score_row(row)
+    return Scores(
+        {symbol: row},
+        {symbol: said},
+        features_ms=(featured - started) * 1e3,
+        model_ms=(timer() - featured) * 1e3,
+    )
+
+
 def feature_rows(
     feature_set: FeatureSet, windows: Mapping[str, Window], rows: RowCache
 ) -> dict[str, Floats]:

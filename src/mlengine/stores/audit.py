@@ -75,10 +75,25 @@ class AuditStore(AuditReader):
         rows = [columns_of(entry) for entry in records]
         vectors = [vector_of(entry) for entry in records]
         with self._outcome_kept():
-            keys = [vector.key if vector else None for vector in vectors]
-            if self._quick and self._quick.insert(list(zip(rows, keys, strict=True))):
-                return
-            self._append_with_vectors(rows, vectors)
+            if not self._inserted(rows, vectors):
+                self._append_with_vectors(rows, vectors)
+
+    def append_at_once(self, records: Sequence[AuditEntry]) -> bool:
+        """As `append` where the rows alone have to be written and can be; else False, and none is.
+
+        That takes a few milliseconds at most while another process writes.
+        """
+        rows = [columns_of(entry) for entry in records]
+        inserted = self._inserted(rows, [vector_of(entry) for entry in records])
+        if inserted:
+            self.checks.record("audit", "ok")
+        return inserted
+
+    def _inserted(
+        self, rows: Sequence[dict[str, object]], vectors: Sequence[ScoredVector | None]
+    ) -> bool:
+        keys = [vector.key if vector else None for vector in vectors]
+        return bool(self._quick and self._quick.insert(list(zip(rows, keys, strict=True))))
 
     def _append_with_vectors(
         self, rows: Sequence[dict[str, object]], vectors: Sequence[ScoredVector | None]
@@ -159,6 +174,7 @@ _NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(
         "base_rate",
         "stale",
         "degraded",
+        "reasons",
     )
 )
 
@@ -194,6 +210,7 @@ def _answered(entry: Answered) -> dict[str, object]:
         "base_rate": said.base_rate,
         "stale": said.stale,
         "degraded": said.degraded,
+        "reasons": " ".join(said.reasons),
         "error_code": None,
         "error_detail": None,
     }

@@ -18,7 +18,7 @@ from mlengine.stores.selection import Selection
 from mlengine.stores.tables import feature_vectors, predictions
 from mlengine.stores.vectors import decode_vector
 
-_BUILT = ("latency_ms", "feature_set")
+_BUILT = ("latency_ms", "feature_set", "reasons")
 _PLAIN = tuple(field.name for field in fields(AuditRow) if field.name not in _BUILT)
 _UTC = pl.Datetime("us", "UTC")
 LATENCY_SCHEMA = {
@@ -175,6 +175,7 @@ def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
         **{name: getattr(row, name) for name in _PLAIN},
         latency_ms=Latency(row.bars_ms, row.features_ms, row.model_ms, row.total_ms),
         feature_set=_feature_set(row) if row.ok else None,
+        reasons=None if row.reasons is None else tuple(row.reasons.split()),
     )
 
 

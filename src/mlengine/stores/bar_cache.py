@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from mlengine.core.intervals import EPOCH, INTERVALS
 
 _MOST_SYMBOLS = 1_000
 _MOST_WINDOWS = 32
+# For so many new bars a symbol is in use without being asked for.
+_UNASKED_BARS = 3
 _NO_STARTS = np.empty(0, np.int64)
 
 
@@ -67,10 +70,17 @@ class HeldBars:
 
 
 class BarCache:
-    """Symbol to the newest live answer; safe to use from many threads, bounded."""
+    """Symbol to the newest live answer; safe to use from many threads, bounded.
+
+    It also knows which symbols are in use: those that somebody asked for since the last few of
+    the new bars that were told.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, HeldBars] = {}
+        self._used: dict[str, int] = {}
+        self._newest: datetime | None = None
+        self._new_bars = 0
         self._lock = threading.Lock()
 
     def put(self, symbol: str, held: HeldBars) -> None:
@@ -79,7 +89,14 @@ class BarCache:
             self._held.pop(symbol, None)
             self._held[symbol] = held
             if len(self._held) > _MOST_SYMBOLS:
-                del self._held[next(iter(self._held))]
+                gone = next(iter(self._held))
+                del self._held[gone]
+                self._used.pop(gone, None)
+
+    def use(self, symbol: str) -> None:
+        """Note that somebody asks for `symbol`, and may ask again; nothing where none is held."""
+        if symbol in self._held:
+            self._used[symbol] = self._new_bars
 
     def last_bar(self, symbol: str) -> datetime | None:
         """When the newest bar that is held of `symbol` begins, however long ago it was put."""
@@ -87,13 +104,19 @@ class BarCache:
         return held.last_bar if held else None
 
     def behind(self, bar: datetime, *, now: datetime) -> list[str]:
-        """The symbols that are out of date at `now` and whose newest bar began before `bar`."""
+        """The symbols in use that are out of date at `now` and have not got `bar`, a new one."""
         with self._lock:
+            if self._newest is None or bar > self._newest:
+                self._newest, self._new_bars = bar, self._new_bars + 1
             held = list(self._held.items())
+        oldest = self._new_bars - _UNASKED_BARS
         return [
             symbol
             for symbol, each in held
-            if each.last_bar is not None and each.last_bar < bar and each.good_until <= now
+            if each.last_bar is not None
+            and each.last_bar < bar
+            and each.good_until <= now
+            and self._used.get(symbol, -math.inf) >= oldest
         ]
 
     def get(self, symbol: str, *, now: datetime) -> HeldBars | None:

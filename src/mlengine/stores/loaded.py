@@ -46,6 +46,11 @@ class LoadedModel:
         return self.manifest.version
 
     @cached_property
+    def symbols(self) -> frozenset[str]:
+        """Those that it was trained on."""
+        return frozenset(self.manifest.data.symbols)
+
+    @cached_property
     def feature_set_ref(self) -> FeatureSetRef:
         return FeatureSetRef.of(self.feature_set)
 
@@ -88,6 +93,10 @@ class ModelShelf:
         if current is not None:
             return current
         raise self._refusal or NoActiveModel
+
+    def at_hand(self) -> LoadedModel | None:
+        """As `current` where no model has to be loaded first, else None."""
+        return None if self._outdated(self._signature()) else self._current
 
     def get(self, version: str) -> LoadedModel:
         """A version by name, kept for the next call; raises as `load`."""

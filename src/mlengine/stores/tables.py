@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -122,6 +122,7 @@ predictions = Table(
     Column("model_ms", Double),
     Column("total_ms", Double, nullable=False),
     Column("expected_score", Double),
+    Column("reasons", Text),  # by spaces; empty where there was none, null where nobody looked
     Index("ix_predictions_at", "at"),
     Index("ix_predictions_symbol", "symbol", "seq"),
     Index("ix_predictions_version", "model_version", "seq"),

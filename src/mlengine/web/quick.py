@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 FAILED = "mlengine.failed"
+COUNTER_PATHS = "mlengine.counter"
 _NO_BODY = ("", "0")
 
 
 def init_app(app: Flask, *, paths: Iterable[str]) -> None:
     """Take the plain questions at `paths`; only for an app whose requests nobody counts."""
-    app.wsgi_app = _Quick(app, frozenset(paths))  # type: ignore[method-assign]
+    listed = frozenset(paths)
+    app.wsgi_app = _Quick(app, listed)  # type: ignore[method-assign]
+    app.extensions[COUNTER_PATHS] = listed
 
 
 class _Quick:

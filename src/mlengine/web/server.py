@@ -8,7 +8,9 @@ import socket
 import struct
 import sys
 import time
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -21,11 +23,13 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
 from mlengine import logs
+from mlengine.web.counter import Counter, Ready, counter_of
 
 log = logging.getLogger(__name__)
 
 _APP_LOAD_ERROR = 4  # gunicorn's own code for it: the master stops instead of trying for ever
 _SECONDS_APART = 2.0
+_RECEIVED_BYTES = 8192
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # A client that is slower than this, in either direction, doesn't keep its thread.
 _SOCKET_PATIENCE = struct.pack("@ll", 10, 0)
@@ -68,7 +72,12 @@ class Parser(RequestParser):
 
 
 class Worker(gthread.ThreadWorker):
-    """A worker of a few threads."""
+    """A worker of a few threads, and a counter in the one that polls the connections."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._counter: Counter | None = None
+        self._waiting: list[tuple[gthread.TConn, bytes, Ready]] = []
 
     def load_wsgi(self) -> None:
         """An application that can't be made ends the master too, and says so once."""
@@ -80,6 +89,64 @@ class Worker(gthread.ThreadWorker):
             # A second worker that ends so would break the master's own ending; it comes later.
             time.sleep((self.age - 1) % self.cfg.workers * _SECONDS_APART)
             raise SystemExit(_APP_LOAD_ERROR if self.alive else 0) from ending
+        self._counter = None if self.cfg.is_ssl else counter_of(self.wsgi, self.cfg)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
+        if self._counter and self._waiting:
+            self._answer_waiting(self._counter)
+
+    def on_client_socket_readable(self, conn: gthread.TConn, client: socket.socket) -> None:
+        """Let the counter look at what came; what it leaves alone goes to a thread."""
+        if not (self._counter and self.alive and self._may_answer()):
+            self._hand_over(conn, b"")
+            return
+        raw = b""
+        with suppress(OSError):  # the thread will find out, too
+            raw = client.recv(_RECEIVED_BYTES)
+        ready = _looked_at(self._counter, raw, conn)
+        if ready is None:
+            self._hand_over(conn, raw)
+        else:
+            self._waiting.append((conn, raw, ready))
+
+    def _may_answer(self) -> bool:
+        """Whether the worker is not to be recycled yet; the last answer of all is a thread's."""
+        return bool(self.nr + len(self._waiting) + 1 < self.max_requests)
+
+    def _hand_over(self, conn: gthread.TConn, raw: bytes) -> None:
+        """Let a thread read `raw`, which was taken from the socket, and all that comes after it."""
+        conn.parser.unreader.unread(raw)  # type: ignore[union-attr]
+        super().on_client_socket_readable(conn, conn.sock)  # type: ignore[no-untyped-call]
+
+    def _answer_waiting(self, counter: Counter) -> None:
+        """One commit for the rows of all, then their answers."""
+        waiting, self._waiting = self._waiting, []
+        audited = counter.audited([ready for _, _, ready in waiting])
+        for conn, raw, ready in waiting:
+            if audited:
+                self.nr += 1
+                self._send(conn, counter.said(ready))
+            else:
+                self._hand_over(conn, raw)
+
+    def _send(self, conn: gthread.TConn, response: bytes) -> None:
+        """At once where the client takes it; a thread waits for one that doesn't."""
+        self.keepalived_conns.remove(conn)
+        try:
+            sent = conn.sock.send(response)
+        except OSError:
+            sent = 0
+        if sent == len(response):
+            conn.set_timeout()  # type: ignore[no-untyped-call]
+            self.keepalived_conns.append(conn)
+            return
+        self.poller.unregister(conn.sock)  # type: ignore[union-attr]
+        sending = self.tpool.submit(_send_slowly, conn, response[sent:])  # type: ignore[union-attr]
+        sending.add_done_callback(partial(self._sent_slowly, conn))
+
+    def _sent_slowly(self, conn: gthread.TConn, sending: Future[bool]) -> None:
+        self.method_queue.defer(self.finish_request, conn, sending)  # type: ignore[no-untyped-call]
 
     def handle(self, conn: gthread.TConn) -> object:
         if conn.parser is None:
@@ -101,6 +168,19 @@ class Worker(gthread.ThreadWorker):
                 log.info("request refused", extra=facts)
         with suppress(OSError):
             client.sendall(_answer(status, code, detail, request_id))
+
+
+def _looked_at(counter: Counter, raw: bytes, conn: gthread.TConn) -> Ready | None:
+    try:
+        return counter.look(raw, conn.client)
+    except Exception:  # the thread meets it again, and has the means to answer it
+        return None
+
+
+def _send_slowly(conn: gthread.TConn, rest: bytes) -> bool:
+    conn.sock.setblocking(True)
+    conn.sock.sendall(rest)
+    return True
 
 
 def _problem(error: BaseException) -> tuple[str, int, str]:

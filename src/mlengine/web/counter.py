@@ -1,0 +1,142 @@
+"""The counter: plain questions that need no waiting, answered by the thread that reads them.
+
+To hand a connection to another thread and back costs more than the prediction. Whatever is not
+plain, not at hand or not audited at once is left alone, and goes the way of all other requests.
+Tests hold the two ways to each other, to the byte.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from time import perf_counter
+from uuid import uuid4
+
+from gunicorn.config import Config
+from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.parser import RequestParser
+from gunicorn.util import http_date
+
+from mlengine import logs
+from mlengine.services.predict import PredictService
+from mlengine.stores.audit import Answered
+from mlengine.web import hooks
+from mlengine.web.quick import COUNTER_PATHS
+from mlengine.web.requests import ENGINE
+from mlengine.web.responses import written
+from mlengine.web.schemas.fields import Symbol
+from mlengine.web.schemas.predict import prediction_body
+
+Address = tuple[str, int]
+
+_KNOWN_HEADERS = 512
+_REQUEST_ID = re.compile(
+    rb"(?<=\n)" + hooks.REQUEST_ID_HEADER.encode() + rb": ?([A-Za-z0-9._-]{1,128})\r\n", re.I
+)
+# Headers that say more than who asks and what is accepted, or that another part listens to.
+_NOT_PLAIN = frozenset(
+    {
+        *("CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "UPGRADE", "SCRIPT_NAME", "PATH_INFO"),
+        hooks.REQUEST_ID_HEADER.upper(),  # a second one, or one that is not taken as it is
+    }
+)
+_HEAD = "\r\n".join(
+    [
+        "HTTP/1.1 200 OK",
+        "Server: gunicorn",
+        "Date: %s",
+        "Connection: keep-alive",
+        "Content-Type: application/json",
+        "Content-Length: %d",
+        f"{hooks.REQUEST_ID_HEADER}: %s",
+        *(f"{name}: {value}" for name, value in hooks.ALWAYS),
+        "\r\n",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An answer and its body, not audited yet; `started` by `perf_counter`."""
+
+    answer: Answered
+    body: bytes
+    path: str
+    started: float
+
+
+class Counter:
+    """Answers plain questions at `paths`; one thread of a worker uses it."""
+
+    def __init__(self, predict: PredictService, cfg: Config, paths: Iterable[str]) -> None:
+        self._predict = predict
+        self._cfg = cfg
+        listed = "|".join(re.escape(path) for path in paths)
+        self._plain = re.compile(
+            rf"GET ({listed})\?symbol=({Symbol.pattern.pattern}) HTTP/1\.1\r\n".encode()
+        )
+        self._are_plain = lru_cache(_KNOWN_HEADERS)(self._read_headers)
+        self._second, self._date = 0, ""
+
+    def look(self, raw: bytes, client: Address) -> Ready | None:
+        """The answer to the request `raw` of `client`, where it is plain and at hand."""
+        asked = self._plain.match(raw)
+        if asked is None:
+            return None
+        started = perf_counter()
+        headers, request_id = raw[asked.end() - 1 :], None
+        named = _REQUEST_ID.search(headers)
+        if named is not None:
+            request_id = named[1].decode()
+            headers = headers[: named.start()] + headers[named.end() :]
+        if not self._are_plain(headers, client[0]):
+            return None
+        answer = self._predict.at_hand(
+            asked[2].decode(), request_id=request_id or uuid4().hex, now=datetime.now(UTC)
+        )
+        if answer is None:
+            return None
+        body = written(prediction_body(answer.prediction))
+        return Ready(answer, body, asked[1].decode(), started)
+
+    def audited(self, waiting: Sequence[Ready]) -> bool:
+        """Commit the rows of all that wait; False when none is, for want of quick ways."""
+        return self._predict.audit_at_once([each.answer for each in waiting])
+
+    def said(self, ready: Ready) -> bytes:
+        """The whole response, logged as sent."""
+        made, body = ready.answer.prediction, ready.body
+        with logs.bound(request=made.request_id, version=made.model_version):
+            hooks.log_request("GET", ready.path, 200, ready.started)
+        return (_HEAD % (self._now(), len(body), made.request_id)).encode() + body
+
+    def _now(self) -> str:
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._date = second, str(http_date(second))  # type: ignore[no-untyped-call]
+        return self._date
+
+    def _read_headers(self, headers: bytes, host: str) -> bool:
+        """Whether the server's own parser finds nothing in them that another answer would need."""
+        whole = b"GET / HTTP/1.1\r" + headers
+        parser = RequestParser(self._cfg, iter([whole]), (host, 0))  # type: ignore[no-untyped-call]
+        try:
+            request = next(parser)
+        except (ParseException, NoMoreData):
+            return False
+        return not (
+            request.should_close()
+            or parser.unreader.take_buffered()  # type: ignore[no-untyped-call]
+            or any(name in _NOT_PLAIN for name, _ in request.headers)
+        )
+
+
+def counter_of(app: object, cfg: Config) -> Counter | None:
+    """The counter of a platform's application that has short ways, else None."""
+    extensions = getattr(app, "extensions", {})
+    paths = extensions.get(COUNTER_PATHS)
+    return Counter(extensions[ENGINE].predict, cfg, paths) if paths else None
