@@ -44,12 +44,14 @@ def upstream() -> Iterator[LoopbackUpstream]:
         yield running
 
 
-def engine_on(upstream: LoopbackUpstream, folder: Path, *, models: int = 1) -> Engine:
+def engine_on(
+    upstream: LoopbackUpstream, folder: Path, *, models: int = 1, cache_seconds: int = 5
+) -> Engine:
     return make_engine(
         folder,
         models=models,
         MARKET_DATA_BASE_URL=upstream.url,
-        MARKET_DATA_CACHE_SECONDS="5",
+        MARKET_DATA_CACHE_SECONDS=str(cache_seconds),
         MARKET_DATA_RETRY_ATTEMPTS="0",
     )
 
@@ -157,6 +159,18 @@ def test_a_moment_of_the_past_starts_no_filling(engine: Engine, upstream: Loopba
     upstream.serve(known(DAYS + 1))
     asked(upstream)
     ask(engine, FIRST, NOW + DAY, as_of=NOW + DAY)
+    settle(engine)
+    assert asked(upstream) == {FIRST: 1}
+
+
+def test_where_nothing_is_kept_nothing_is_filled(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    engine = engine_on(upstream, tmp_path, cache_seconds=0)
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    asked(upstream)
+    ask(engine, FIRST, NOW + DAY)
     settle(engine)
     assert asked(upstream) == {FIRST: 1}
 

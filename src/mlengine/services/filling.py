@@ -43,9 +43,10 @@ class Filling:
     def after(self, windows: Windows, *, as_of: datetime | None, now: datetime) -> None:
         """Take note of what a question brought, and begin if that was a new bar.
 
-        Returns at once. Questions `as_of` a moment are none that will be asked again.
+        Returns at once. Questions `as_of` a moment are none that will be asked again, and where
+        no bars are kept there is nothing to fill.
         """
-        if as_of is not None:
+        if as_of is not None or self._bars.cache_seconds == 0:
             return
         for symbol in windows.full:
             self._bars.cache.use(symbol)
@@ -66,10 +67,11 @@ class Filling:
             return
         if self._thread is None:
             atexit.register(self._end)
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(symbols, now), name="filling", daemon=True
         )
-        self._thread.start()
+        thread.start()
+        self._thread = thread
 
     def _run(self, symbols: Sequence[str], now: datetime) -> None:
         try:
