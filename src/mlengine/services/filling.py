@@ -67,11 +67,10 @@ class Filling:
             return
         if self._thread is None:
             atexit.register(self._end)
-        thread = threading.Thread(
+        self._thread = threading.Thread(
             target=self._run, args=(symbols, now), name="filling", daemon=True
         )
-        thread.start()
-        self._thread = thread
+        self._thread.start()
 
     def _run(self, symbols: Sequence[str], now: datetime) -> None:
         try:
@@ -93,10 +92,9 @@ class Filling:
         full = {symbol: each for symbol, each in found.items() if isinstance(each, Window)}
         if full and not self._ending.is_set():
             feature_rows(feature_set, full, self._rows)
-            took = {"ms": round((self._timer() - started) * 1e3, 1)}
-            log.info(
-                "feature rows filled", extra={"asked": len(symbols), "filled": len(full), **took}
-            )
+            took = round((self._timer() - started) * 1e3, 1)
+            facts = {"asked": len(symbols), "filled": len(full), "ms": took}
+            log.info("feature rows filled", extra=facts)
 
     def _side_by_side(
         self, asking: Asking, symbols: Sequence[str]

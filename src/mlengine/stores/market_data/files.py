@@ -80,13 +80,14 @@ class FilesMarketData:
         with self._lock:
             found, refused = self._parts(symbols)
         parts = [part for symbol in found if symbol not in refused for part in found[symbol]]
-        whole = pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=RAW_SCHEMA)
+        whole = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
         other = _of_other_interval(whole, interval)
         no_such = UpstreamInvalid(f"the files hold bars of another interval than {interval}")
         unknown = {symbol: UnknownSymbol(symbol) for symbol in found if not found[symbol]}
         fit = whole.filter(~pl.col("symbol").is_in(other)) if other else whole
         return Panel(
-            within(fit, start=start, end=end),
+            # Every later step would go through a piece of memory for each part.
+            within(fit, start=start, end=end).rechunk(),
             {**unknown, **dict.fromkeys(other, no_such), **refused},
         )
 
