@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -74,9 +74,16 @@ def ask(
     )
 
 
-def warm(engine: Engine, now: datetime = NOW) -> None:
-    """Everything at hand as of `now`."""
-    engine.predict.batch(SYMBOLS, as_of=None, version=None, request_id="req", now=now)
+def batch(
+    engine: Engine, now: datetime, symbols: Sequence[str] = SYMBOLS
+) -> tuple[Prediction, ...]:
+    made = engine.predict.batch(symbols, as_of=None, version=None, request_id="req", now=now)
+    return made.results
+
+
+def warm(engine: Engine) -> None:
+    """Everything at hand."""
+    batch(engine, NOW)
     settle(engine)
 
 
@@ -124,7 +131,7 @@ def test_a_batch_that_finds_a_new_bar_brings_the_rest_along(
     warm(engine)
     upstream.serve(known(DAYS + 1))
     asked(upstream)
-    engine.predict.batch(SYMBOLS[:3], as_of=None, version=None, request_id="req", now=NOW + DAY)
+    batch(engine, NOW + DAY, SYMBOLS[:3])
     settle(engine)
     assert asked(upstream) == Counter(SYMBOLS)
 
@@ -211,6 +218,18 @@ def test_an_upstream_that_is_down_stops_the_filling(
     assert ask(engine, "S23", NOW + DAY).bar_timestamp == START + DAYS * DAY
     settle(engine)
     assert len(asked(upstream)) == len(OTHERS), "what it brings starts the next filling"
+
+
+def test_a_filling_that_hangs_holds_up_nobody(engine: Engine, upstream: LoopbackUpstream) -> None:
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    upstream.fail(Fault())
+    upstream.always = Fault(delay_seconds=2)
+    ask(engine, FIRST, NOW + DAY)
+    assert ask(engine, FIRST, NOW + DAY).bar_timestamp == START + DAYS * DAY
+    assert not engine.predict.filling.settled(within_seconds=0)
+    upstream.always = None
+    settle(engine)
 
 
 def test_two_questions_at_once_start_one_filling(
