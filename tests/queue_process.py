@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from redis import Redis
+
 from mlengine.stores.queue_server import QueueServer, find_binary, resolve_url
+
+_OF_THE_CLIENT = ("HELLO", "CLIENT ")  # how redis-py begins the connection that counts
 
 
 def is_on_disk(artifacts: Path, text: str) -> bool:
     """Whether the server wrote `text` to its file; it may wait for a second before it does."""
     files = (artifacts / "queue" / "appendonlydir").glob("*.aof")
     return any(text.encode() in file.read_bytes() for file in files)
+
+
+def commands_during(url: str, work: Callable[[], object]) -> list[str]:
+    """What clients sent to the server while `work` ran, without what its scripts do there."""
+    seen, end = [], "the end of the work"
+    client = Redis.from_url(url)
+    with client.monitor() as monitor:
+        work()
+        client.echo(end)
+        for command in monitor.listen():
+            if end in command["command"]:
+                break
+            if command["client_type"] != "lua":
+                seen.append(command["command"])
+    return [command for command in seen if not command.startswith(_OF_THE_CLIENT)]
 
 
 class QueueProcess:

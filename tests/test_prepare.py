@@ -78,6 +78,9 @@ def test_only_a_supervisor_and_no_mere_migration_writes_runs_off(
         ("up", "TRAIN_FEATURE_SET", "nobodys", "'nobodys': expected one of alpha158, core"),
         ("up", "FEATURE_SETS", "broken", "'broken': expected a module that can be imported"),
         ("up", "REDIS_URL", "http://u:s3cret@h", "'http://…': expected a redis://"),
+        ("up", "TRAIN_UNIVERSE_FILE", "/no/such.csv", "'/no/such.csv': expected a file"),
+        ("train", "TRAIN_UNIVERSE_FILE", "/tmp", "'/tmp': expected a file that can be read"),
+        ("worker", "TRAIN_UNIVERSE_FILE", "/no/such.csv", "'/no/such.csv': expected a file"),
         ("web", "FEATURE_SETS", "no_such_module", "'no_such_module': expected a module"),
         ("worker", "TRAIN_FEATURE_SET", "nobodys", "'nobodys': expected one of alpha158, core"),
     ],
@@ -91,6 +94,15 @@ def test_a_bad_setting_is_one_line_before_anything_starts(
     assert done.stderr.startswith(f"mlengine: {variable}={said}")
     assert done.stderr.count("\n") == 1
     assert "s3cret" not in done.stderr
+
+
+def test_the_web_server_alone_says_that_it_has_no_universe_file_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    absent = {"TRAIN_UNIVERSE_FILE": "/no/such.csv", "FEATURE_SETS": "no_such_module"}
+    warned, refused = mlengine("web", tmp_path, **absent).stderr.splitlines()
+    assert warned.startswith("mlengine: TRAIN_UNIVERSE_FILE='/no/such.csv': expected a file")
+    assert refused.startswith("mlengine: FEATURE_SETS='no_such_module'")
 
 
 def test_the_help_lists_what_hands_may_ask_for(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mlengine import config, logs, supervisor
 from mlengine.config import Settings
 from mlengine.env_file import load_env_file
-from mlengine.errors import CannotStart, MlengineError
+from mlengine.errors import BadSetting, CannotStart, MlengineError
 from mlengine.supervisor import Commands, preflight
 
 
@@ -23,6 +23,7 @@ def up(settings: Settings) -> int:
 def web(settings: Settings) -> int:
     """The web server alone"""
     preflight.check_artifacts(settings.artifacts_dir)
+    _warn_of_universe(settings)
     _check_feature_sets(settings)
     return _become(Commands().web, supervisor.ONE_THREAD)
 
@@ -30,6 +31,7 @@ def web(settings: Settings) -> int:
 def worker(settings: Settings) -> int:
     """One training worker alone"""
     preflight.check_artifacts(settings.artifacts_dir)
+    preflight.check_universe(settings.train.universe_file)
     _check_feature_sets(settings)
     return _become(Commands().worker, {})
 
@@ -79,6 +81,14 @@ def main(arguments: Sequence[str]) -> int:
     preflight.check_project_folder(Path.cwd())
     load_env_file(Path.cwd())
     return command(config.load())
+
+
+def _warn_of_universe(settings: Settings) -> None:
+    """The worker reads the file, and may be on another machine."""
+    try:
+        preflight.check_universe(settings.train.universe_file)
+    except BadSetting as missing:
+        print(f"mlengine: {missing} where trainings run", file=sys.stderr, flush=True)
 
 
 def _check_feature_sets(settings: Settings) -> None:

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from flask.testing import FlaskCliRunner
 from tests.platforms import make_engine, settings
@@ -29,6 +30,18 @@ def said(runner: FlaskCliRunner, *arguments: str) -> object:
     result = runner.invoke(args=[*arguments, "--json"])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def test_no_list_of_commands_cuts_off_what_one_does(runner: FlaskCliRunner) -> None:
+    groups = [()] + [(name,) for name, at in runner.app.cli.commands.items() if is_group(at)]
+    for path in [*groups, ("train", "schedule")]:
+        listed = runner.invoke(args=[*path, "--help"], terminal_width=80).stdout
+        _, commands = listed.split("Commands:\n")
+        assert "..." not in commands, listed
+
+
+def is_group(command: click.Command) -> bool:
+    return isinstance(command, click.Group)
 
 
 def test_models_are_listed_shown_and_verified(runner: FlaskCliRunner) -> None:
@@ -123,6 +136,12 @@ def test_the_history_tells_facts_and_leaves_out_what_is_null(
         args=["monitor", "history", "--kind", "train_skipped"]
     ).stdout.splitlines()
     assert lines[1].split("me", 1)[1].strip() == "promoted=no, losses.champion=0.25"
+
+
+def test_a_kind_of_event_that_there_is_not_is_refused(runner: FlaskCliRunner) -> None:
+    refused = runner.invoke(args=["monitor", "history", "--kind", "nope"])
+    assert refused.exit_code == 2
+    assert "'rolled_back'" in refused.stderr
 
 
 def test_models_of_one_recipe_say_so(runner: FlaskCliRunner) -> None:

@@ -84,6 +84,22 @@ def test_a_model_of_another_feature_set_is_not_ready(tmp_path: Path) -> None:
     assert engine.health.health().checks["model"] == "down"
 
 
+def test_a_worker_that_starts_on_a_broken_version_serves_the_one_before_and_says_so(
+    tmp_path: Path,
+) -> None:
+    engine = make_engine(tmp_path, models=2)
+    engine.models.registry.activate("v2", actor="x", reason="", now=NOW)
+    (engine.models.registry.directory / "v2" / "model.txt").write_text("")
+    assert engine.health.ready() == "v1"
+    health = engine.health.health()
+    assert (health.active_version, health.loaded_version) == ("v2", "v1")
+    assert (health.status, health.checks["model"]) == ("degraded", "degraded")
+    (made,) = engine.predict.batch(
+        ["AAA"], as_of=None, version=None, request_id="r", now=NOW
+    ).results
+    assert (made.model_version, made.degraded) == ("v1", True)
+
+
 def test_upstream_and_audit_are_judged_by_the_last_real_call(tmp_path: Path) -> None:
     engine = make_engine(tmp_path)
     predict(engine)

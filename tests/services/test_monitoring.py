@@ -113,17 +113,25 @@ def test_drift_needs_a_model(tmp_path: Path) -> None:
 
 def test_freshness_tells_the_age_of_bars_model_and_answers(engine: Engine) -> None:
     assert engine.monitoring.freshness(now=NOW).symbols == ()
-    predict_days(engine, 2)
+    engine.predict.batch(SYMBOLS, as_of=None, version=None, request_id="req", now=NOW)
     found = engine.monitoring.freshness(now=NOW)
     (first, *_) = found.symbols
     assert [each.symbol for each in found.symbols] == list(SYMBOLS)
-    assert first.last_bar == LAST_BAR - timedelta(days=1), "as of the last bar's own start"
-    assert first.age_seconds == (NOW - LAST_BAR).total_seconds()
-    assert first.age_bars == (NOW - LAST_BAR) / timedelta(days=1)
+    assert first.last_bar == LAST_BAR
+    age = NOW - LAST_BAR - timedelta(days=1)
+    assert first.age_seconds == age.total_seconds(), "since it was final"
+    assert first.age_bars == age / timedelta(days=1)
     assert first.stale
     assert found.model is not None
     assert found.model.version == "v1"
     assert found.last_prediction_at == NOW
+
+
+def test_a_backtest_makes_no_feed_look_dead(engine: Engine) -> None:
+    predict_days(engine, 2)
+    found = engine.monitoring.freshness(now=NOW)
+    assert found.symbols == ()
+    assert found.last_prediction_at == NOW, "an answer it was all the same"
 
 
 def test_latency_has_exact_quantiles_by_route_and_stage(engine: Engine) -> None:

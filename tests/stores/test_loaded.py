@@ -86,6 +86,36 @@ def test_the_only_version_is_served_as_soon_as_it_is_mended(
     assert shelf.current().version == "v1"
 
 
+def test_a_process_that_starts_on_a_broken_version_serves_the_one_before_it(
+    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+) -> None:
+    registry.activate("v2", actor="test", reason="", now=NOW)
+    mend = damage(registry, "v2")
+    assert shelf.current().version == shelf.loaded_version == "v1"
+    assert (shelf.refused, checks.state("model")) == (True, "degraded")
+    with pytest.raises(ArtifactCorrupt):
+        shelf.reload()
+    mend()
+    clock.seconds = 5.0
+    assert (shelf.current().version, shelf.refused) == ("v2", False)
+    assert checks.state("model") == "ok"
+
+
+def test_a_process_that_starts_on_two_broken_versions_says_what_is_wrong_with_the_active_one(
+    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+) -> None:
+    registry.activate("v2", actor="test", reason="", now=NOW)
+    damage(registry, "v2")
+    mend = damage(registry, "v1")
+    with pytest.raises(ArtifactCorrupt, match="v2"):
+        shelf.current()
+    assert checks.state("model") == "down"
+    mend()
+    clock.seconds = 5.0
+    assert shelf.current().version == "v1"
+    assert checks.state("model") == "degraded"
+
+
 def test_a_version_that_stays_refused_is_read_and_logged_now_and_then(
     registry: Registry, shelf: ModelShelf, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

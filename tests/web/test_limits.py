@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
+from flask import Response
 from flask.testing import FlaskClient
-from tests.queue_process import QueueProcess
+from limits import RateLimitItemPerSecond
+from limits.storage import RedisStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from tests.queue_process import QueueProcess, commands_during
 from tests.web.conftest import MakeApp
 from tests.web.engine import TinyEngine
 from tests.web.test_errors import problem
 
 from mlengine.errors import BadSetting
+from mlengine.stores.queue_server import limits_url
 from mlengine.web.limits import wait_seconds
 
 FIVE = {"RATE_LIMIT_REQUESTS": "5", "RATE_LIMIT_WINDOW_SECONDS": "3600"}
@@ -136,6 +141,44 @@ def test_workers_share_the_count_in_redis(
     workers = [make_app(**FIVE, REDIS_URL=queue.url).test_client() for _ in range(3)]
     assert [workers[i % 3].get("/models").status_code for i in range(6)] == [200] * 5 + [429]
     assert tiny.checks.state("redis") == "ok"
+
+
+def test_a_request_costs_one_command_and_its_headers_are_what_two_would_say(
+    make_app: MakeApp, queue: QueueProcess
+) -> None:
+    client = make_app(**FIVE, REDIS_URL=queue.url).test_client()
+    client.get("/models")  # connects, and brings the script
+    for left in (3, 2, 1, 0):
+        answers: list[Response] = []
+        sent = commands_during(queue.url, lambda seen=answers: seen.append(client.get("/models")))
+        assert [command.split()[0] for command in sent] == ["EVALSHA"]
+        two_ways = SlidingWindowCounterRateLimiter(RedisStorage(limits_url(queue.url)))
+        asked_after = two_ways.get_window_stats(
+            RateLimitItemPerSecond(5, 3600), "127.0.0.1", "global"
+        )
+        headers = answers[0].headers
+        assert headers["X-RateLimit-Limit"] == "5"
+        assert int(headers["X-RateLimit-Remaining"]) == asked_after.remaining == left
+        assert float(headers["X-RateLimit-Reset"]) == pytest.approx(asked_after.reset_time, abs=2)
+
+
+def test_a_request_without_a_limit_asks_the_server_nothing(
+    make_app: MakeApp, queue: QueueProcess
+) -> None:
+    client = make_app(**FIVE, REDIS_URL=queue.url).test_client()
+    client.get("/models")
+    assert commands_during(queue.url, lambda: client.get("/health")) == []
+    assert client.get("/models").headers["X-RateLimit-Remaining"] == "3"
+
+
+def test_a_refusal_says_what_the_server_counts_then(make_app: MakeApp, queue: QueueProcess) -> None:
+    client = make_app(**FIVE, REDIS_URL=queue.url).test_client()
+    assert statuses(client, 5) == [200] * 5
+    for _ in range(2):
+        answer = client.get("/models")
+        assert answer.status_code == 429
+        assert answer.headers["X-RateLimit-Remaining"] == "0"
+        assert 3500 < int(answer.headers["Retry-After"]) <= 3600
 
 
 def test_the_embedded_server_is_found_by_its_artifacts_folder(

@@ -4,6 +4,8 @@ import pytest
 from flask.testing import FlaskClient
 from tests.web.test_errors import problem
 
+from mlengine.core.event import EVENT_KINDS
+
 
 def test_drift_has_the_fields_of_the_contract(client: FlaskClient) -> None:
     assert client.get("/monitoring/drift?window=5&version=v2").get_json() == {
@@ -31,6 +33,17 @@ def test_history_is_paged(client: FlaskClient) -> None:
     second = client.get("/monitoring/history", query_string=asked).get_json()
     assert [event["version"] for event in second["events"]] == ["v4", "v3", "v2", "v1"]
     assert second["next_cursor"] is None
+
+
+def test_a_kind_of_event_that_there_is_not_is_refused_with_those_there_are(
+    client: FlaskClient,
+) -> None:
+    answer = client.get("/monitoring/history?kind=nope")
+    problem(answer, 422, "invalid_request")
+    (said,) = answer.get_json()["errors"]["kind"]
+    assert set(EVENT_KINDS) == set(said.removeprefix("Must be one of: ").rstrip(".").split(", "))
+    for kind in EVENT_KINDS:
+        assert client.get(f"/monitoring/history?kind={kind}").status_code == 200
 
 
 def test_freshness_has_the_fields_of_the_contract(client: FlaskClient) -> None:

@@ -42,7 +42,10 @@ def tail(limit: int, symbol: str | None, version: str | None, json_: bool) -> No
 @shell.as_json
 @shell.command
 def clear(yes: bool, json_: bool) -> None:
-    """Delete every prediction and vector; runs and events stay, and this is noted there."""
+    """Delete every prediction and vector.
+
+    Runs and events stay, and this is noted there.
+    """
     if not yes:
         click.confirm("Delete every audited prediction?", abort=True)
     count = shell.engine().audit.clear(actor=shell.actor(), now=shell.now())
@@ -55,7 +58,10 @@ def clear(yes: bool, json_: bool) -> None:
 @shell.as_json
 @shell.command
 def prune(days: int | None, dry_run: bool, json_: bool) -> None:
-    """Delete predictions by age, with the vectors and windows that only they referred to."""
+    """Delete predictions by age.
+
+    With the vectors and windows that only they referred to.
+    """
     retention = shell.engine().retention
     if days is None and not retention.days:
         raise click.UsageError("AUDIT_RETENTION_DAYS keeps all; say --older-than")
@@ -84,7 +90,10 @@ def prune(days: int | None, dry_run: bool, json_: bool) -> None:
 @shell.as_json
 @shell.command
 def export(path: Path, since: datetime | None, until: datetime | None, json_: bool) -> None:
-    """Write predictions with their vectors to a Parquet file, oldest first."""
+    """Write predictions with their vectors to a Parquet file.
+
+    The oldest come first.
+    """
     count = shell.engine().audit.export(path, Selection(since=since, until=until))
     shell.print_json({"predictions": count, "path": str(path)}) if json_ else click.echo(
         f"{count} predictions are in {path}"
@@ -109,8 +118,9 @@ def replay(
     upstream: bool,
     json_: bool,
 ) -> None:
-    """Make predictions again from their stored bars, and compare them bit for bit.
+    """Make predictions again from their bars, and compare them.
 
+    Bit for bit, from the bars as they were stored.
     Exits with 1 when one comes out differently.
     """
     found = shell.engine().replay.many(

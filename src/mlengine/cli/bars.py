@@ -21,8 +21,9 @@ bars = AppGroup("bars", help="Fetch bars into the store, and show them.")
 @shell.as_json
 @shell.command
 def fetch(symbols: tuple[str, ...], json_: bool) -> None:
-    """Fetch the whole history of SYMBOLS into the bar store, and report what was refused.
+    """Fetch the whole history of SYMBOLS into the bar store.
 
+    Reports what was refused.
     A symbol that fails keeps no other back; the exit code is that of the last failure.
     """
     reports: dict[str, BarsReport | MlengineError] = {}

@@ -28,7 +28,7 @@ class SymbolFirst(AppGroup):
 
 features = SymbolFirst(
     "features",
-    help="Show the newest feature rows of a symbol (`flask features AAPL`), list, check.",
+    help="The newest rows of a symbol (`flask features AAPL`); list, check.",
 )
 
 
@@ -86,8 +86,9 @@ def list_(feature_set: str | None, markdown_: bool, json_: bool) -> None:
 @shell.as_json
 @shell.command
 def check(name: str, symbols: tuple[str, ...], bars: int, json_: bool) -> None:
-    """Test feature set NAME for leaks and parity on the newest bars of the upstream.
+    """Test feature set NAME for leaks and parity.
 
+    On the newest bars of the upstream.
     Exits with 1 when a feature fails.
     """
     engine = shell.engine()

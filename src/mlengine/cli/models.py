@@ -59,7 +59,10 @@ def show(version: str, json_: bool) -> None:
 @shell.as_json
 @shell.command
 def compare(a: str, b: str, json_: bool) -> None:
-    """Compare version A with B, on rows that neither had seen and in their recipes."""
+    """Compare version A with B.
+
+    On rows that neither had seen, and in their recipes.
+    """
     found = shell.engine().models.compare(a, b)
     if json_:
         shell.print_json(found)

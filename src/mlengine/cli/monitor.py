@@ -8,6 +8,7 @@ import click
 from flask.cli import AppGroup
 
 from mlengine.cli import shell
+from mlengine.core.event import EVENT_KINDS
 
 monitor = AppGroup("monitor", help="Drift, freshness, latency and history.")
 
@@ -74,12 +75,12 @@ def latency(window: int, json_: bool) -> None:
 
 
 @monitor.command("history")
-@click.option("--kind")
+@click.option("--kind", type=click.Choice(EVENT_KINDS), metavar="KIND")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @shell.as_json
 @shell.command
 def history(kind: str | None, limit: int, json_: bool) -> None:
-    """Show trainings, activations, rollbacks, reloads and audit clears, newest first."""
+    """Show trainings, activations and what else happened."""
     page = shell.engine().monitoring.history(kind=kind, limit=limit, cursor=None)
     if json_:
         shell.print_json(page)

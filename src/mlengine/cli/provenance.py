@@ -21,8 +21,9 @@ __all__ = ["models"]
 @shell.as_json
 @shell.command
 def reproduce(version: str, upstream: bool, json_: bool) -> None:
-    """Train VERSION again from its recipe and its stored bars, and compare the fingerprints.
+    """Train VERSION again from its bars, and compare the trees.
 
+    By its recipe and from its stored bars; trees are compared by their fingerprint.
     Exits with 1 when they differ, or when the upstream's bars are not the recorded ones any more.
     """
     done = shell.engine().reproduction.reproduce(

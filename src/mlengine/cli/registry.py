@@ -14,8 +14,9 @@ from mlengine.services.registry import Inspection
 @shell.as_json
 @shell.command
 def verify(version: str | None, json_: bool) -> None:
-    """Check the digests of VERSION, or of all and what stands beside them.
+    """Check the digests of VERSION, or of all.
 
+    Of all also what stands beside them.
     Exits with 1 when something is not as it was published.
     """
     found = shell.engine().registry.verify(version)
@@ -34,7 +35,10 @@ def verify(version: str | None, json_: bool) -> None:
 @shell.as_json
 @shell.command
 def prune(keep: int, force: bool, dry_run: bool, json_: bool) -> None:
-    """Remove old versions; never the active, the previous or a pinned one, nor the newest."""
+    """Remove old versions.
+
+    Never the active, the previous or a pinned one, nor the newest.
+    """
     found = shell.engine().registry.prune(
         keep=keep, force=force, dry_run=dry_run, actor=shell.actor(), now=shell.now()
     )

@@ -22,8 +22,9 @@ _POLL_SECONDS = 0.3
 @shell.as_json
 @click.pass_context
 def train(context: click.Context, wait: bool, first: bool, json_: bool) -> None:
-    """Ask the queue for a training with the configured recipe, or see the commands below.
+    """Ask the queue for a training, or see to runs and schedule.
 
+    With the configured recipe, unless a command below is named.
     Exits with 1 when a run that was waited for did not succeed, with 4 when one is under way.
     """
     if context.invoked_subcommand is None:

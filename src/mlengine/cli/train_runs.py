@@ -49,7 +49,10 @@ def runs(limit: int, state: str | None, json_: bool) -> None:
 @shell.as_json
 @shell.command
 def status(run_id: str | None, json_: bool) -> None:
-    """Show the newest run, or the one named; --json has its log, parameters and result."""
+    """Show the newest run, or the one named.
+
+    --json has its log, parameters and result.
+    """
     now = shell.now()
     run = shell.engine().runs.status(run_id, now=now)
     if json_:
@@ -88,7 +91,10 @@ def schedule() -> None:
 @shell.as_json
 @shell.command
 def show(json_: bool) -> None:
-    """Show the schedule, its last tick, the next ones, and whether a worker is there for them."""
+    """Show the schedule, its last tick and the next ones.
+
+    Also whether a worker is there for them.
+    """
     table = shell.engine().schedules.timetable(now=shell.now())
     if json_:
         shell.print_json(table)

@@ -5,13 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, TypeAlias, get_args
+
+EventKind: TypeAlias = Literal[
+    "trained",
+    "train_failed",
+    "train_lost",
+    "train_cancelled",
+    "train_skipped",
+    "activated",
+    "rolled_back",
+    "reloaded",
+    "pruned",
+    "pinned",
+    "unpinned",
+    "drift_checked",
+    "audit_cleared",
+    "audit_pruned",
+    "replayed",
+    "admin_action",
+]
+EVENT_KINDS: tuple[str, ...] = get_args(EventKind)
+
+# The events of the states in which a training ends without a version.
+ENDINGS: Mapping[str, EventKind] = {
+    "failed": "train_failed",
+    "lost": "train_lost",
+    "cancelled": "train_cancelled",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """One event; `generation` is set where it changed which model is active."""
 
-    kind: str
+    kind: EventKind
     at: datetime
     version: str | None
     actor: str | None

@@ -9,6 +9,7 @@ from datetime import datetime
 from mlengine.core import evaluation
 from mlengine.core.comparison import Comparison
 from mlengine.core.evaluation import Measure
+from mlengine.core.event import EventKind
 from mlengine.core.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
 from mlengine.services.comparing import compare_versions
@@ -79,7 +80,13 @@ class ModelService:
         return active.version if active else None
 
     def activate(
-        self, version: str, *, actor: str, reason: str, now: datetime, kind: str = "activated"
+        self,
+        version: str,
+        *,
+        actor: str,
+        reason: str,
+        now: datetime,
+        kind: EventKind = "activated",
     ) -> Activation:
         """Serve `version` from now on; its files are verified and loaded first.
 

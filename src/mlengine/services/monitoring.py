@@ -10,13 +10,14 @@ import polars as pl
 
 from mlengine.core import drift
 from mlengine.core.drift import DriftReport
-from mlengine.core.event import Event
+from mlengine.core.event import Event, EventKind
 from mlengine.core.intervals import INTERVALS, final_at, is_stale
 from mlengine.core.page import Page
 from mlengine.errors import AuditUnavailable, MlengineError
 from mlengine.stores import frames
 from mlengine.stores.audit import AuditStore
 from mlengine.stores.events import EventStore
+from mlengine.stores.live_bars import last_live_bars
 from mlengine.stores.loaded import LoadedModel, ModelShelf
 from mlengine.stores.registry import Registry
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 REFERENCE_FILE = "reference.parquet"
 _STAGES = ("bars", "features", "model", "total")
-_DRIFT_CHECKED = "drift_checked"
+_DRIFT_CHECKED: EventKind = "drift_checked"
 _BETWEEN_NOTES = timedelta(hours=1)
 _NOTE_PATIENCE_SECONDS = 0.2
 _QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
@@ -114,8 +115,11 @@ class MonitoringService:
         return self.events.page(kind=kind, limit=limit, cursor=cursor)
 
     def freshness(self, *, now: datetime) -> Freshness:
-        """How old the newest bar of each predicted symbol, the model and the last answer are."""
-        last_bars = self.audit.last_bars(self.interval)
+        """How old the newest bar of each symbol, the model and the last answer are.
+
+        Of the symbols that were predicted for the present: a backtest makes no feed look dead.
+        """
+        last_bars = last_live_bars(self.audit.engine, self.interval)
         return Freshness(
             symbols=tuple(self._symbol(name, bar, now) for name, bar in last_bars.items()),
             model=self._model(now),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 
+from mlengine.core.event import EventKind
 from mlengine.core.intervals import parse_rfc3339, rfc3339
 from mlengine.errors import ArtifactCorrupt, NoActiveModel
 from mlengine.stores import durable
@@ -22,7 +23,7 @@ class Active:
 
     version: str
     generation: int
-    kind: str
+    kind: EventKind
     activated_at: datetime
     actor: str
     reason: str
@@ -68,7 +69,7 @@ class ActiveFile:
         self,
         version: str,
         *,
-        kind: str,
+        kind: EventKind,
         actor: str,
         reason: str,
         now: datetime,

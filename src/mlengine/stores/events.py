@@ -9,7 +9,7 @@ from datetime import datetime
 import orjson
 from sqlalchemy import Connection, Engine, Row, select
 
-from mlengine.core.event import Event
+from mlengine.core.event import Event, EventKind
 from mlengine.core.page import Page, cursor_after, position_of
 from mlengine.stores.database import insert_new, reading, writing
 from mlengine.stores.tables import events
@@ -23,7 +23,7 @@ class EventStore:
 
     def append(
         self,
-        kind: str,
+        kind: EventKind,
         *,
         at: datetime,
         version: str | None,

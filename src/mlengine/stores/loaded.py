@@ -18,6 +18,7 @@ from mlengine.errors import (
     FeatureSetMismatch,
     IntervalMismatch,
     MlengineError,
+    ModelNotFound,
     NoActiveModel,
 )
 from mlengine.stores.active import Signature
@@ -60,7 +61,9 @@ class ModelShelf:
 
     A new `ACTIVE` is noticed by one `stat` a call. The new model is loaded and verified beside
     the old one; when it is refused, the old one goes on serving, the `model` check says so, and
-    the new one is tried again every few seconds of `timer`, for its files may be mended.
+    the new one is tried again every few seconds of `timer`, for its files may be mended. A process
+    that has no old one, since it has just started, takes the one that was active before where the
+    files are broken; what the configuration doesn't go with serves nothing.
     """
 
     def __init__(
@@ -167,7 +170,19 @@ class ModelShelf:
         if not (again and str(refusal) == str(self._refusal)):
             log.error("active model refused", extra={"reason": str(refusal)})
         self._refusal, self._refused_at = refusal, self._timer()
+        if isinstance(refusal, ArtifactCorrupt | ModelNotFound):
+            self._current = self._current or self._previous()
         self._checks.record("model", "degraded" if self._current else "down")
+
+    def _previous(self) -> LoadedModel | None:
+        """What served before the active version, for a process that has nothing else."""
+        active = self._active.known()
+        if active is None or active.previous_version is None:
+            return None
+        try:
+            return self.load(active.previous_version)
+        except MlengineError:
+            return None
 
     def _outdated(self, signature: Signature | None) -> bool:
         """Whether `ACTIVE` is another one, or its version was refused some seconds ago."""

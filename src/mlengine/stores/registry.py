@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mlengine.core import manifest as manifests
+from mlengine.core.event import EventKind
 from mlengine.core.manifest import SCHEMA_VERSION, Manifest, OtherSchema
 from mlengine.core.retention import Fate, Pin, fates
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
@@ -97,7 +98,7 @@ class Registry:
         actor: str,
         reason: str,
         now: datetime,
-        kind: str = "activated",
+        kind: EventKind = "activated",
         after_generation: int = 0,
     ) -> Active:
         """Make `version` the active one in one step.

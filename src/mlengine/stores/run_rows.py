@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Select, Update, select, update
 from sqlalchemy import Row as SqlRow
 
-from mlengine.core.event import Event
+from mlengine.core.event import Event, EventKind
 from mlengine.core.progress import Progress
 from mlengine.core.run import Run
 from mlengine.stores.events import insert_event
@@ -81,7 +81,7 @@ def end(
 
 def write_event(
     connection: Connection,
-    kind: str,
+    kind: EventKind,
     run_id: str,
     *,
     at: datetime,

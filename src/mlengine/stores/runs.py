@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, Select, Update, or_, select
 from sqlalchemy.exc import IntegrityError
 
+from mlengine.core.event import ENDINGS
 from mlengine.core.page import Page, cursor_after, position_of
 from mlengine.core.progress import Progress
 from mlengine.core.run import ENDED_STATES, LIVE_STATES, Run
@@ -33,7 +34,6 @@ from mlengine.stores.tables import runs
 MODEL_LINE: Final = "main"
 _LIVE = runs.c.state.in_(LIVE_STATES)
 _NOT_PUBLISHING = or_(runs.c.progress.is_(None), runs.c.progress.not_like(run_rows.PUBLISHING))
-_EVENTS = {"failed": "train_failed", "lost": "train_lost", "cancelled": "train_cancelled"}
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ class RunStore:
             which = (runs.c.run_id == run_id) & _LIVE
             if not run_rows.end(connection, which, state, now=now, **values):
                 raise LeaseLost(run_id)
-            if state in _EVENTS:
-                kind = _EVENTS[state]
+            if state in ENDINGS:
+                kind = ENDINGS[state]
                 run_rows.write_event(connection, kind, run_id, at=now, actor=None, reason=error)
 
     def refuse(self, run_id: str, *, now: datetime, error: str) -> None:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 REVISION = "0004"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -46,7 +46,7 @@ class Moment(TypeDecorator[datetime]):
 
 def in_microseconds(moment: datetime | None) -> int | None:
     """The stored form of a moment; TypeError when it is naive."""
-    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+    return None if moment is None else (moment - _EPOCH) // MICROSECOND
 
 
 metadata = MetaData()

@@ -45,6 +45,7 @@ def up(settings: Settings, commands: Commands) -> int:
     with ExitStack() as held:
         preflight.check_openmp()
         preflight.check_artifacts(settings.artifacts_dir)
+        preflight.check_universe(settings.train.universe_file)
         held.enter_context(preflight.only_supervisor(settings.artifacts_dir))
         preflight.check_port(settings.host, settings.port)
         children = _queue_children(settings) + [_worker(commands), _web(settings, commands)]
@@ -55,6 +56,7 @@ def train_once(settings: Settings, commands: Commands) -> int:
     """One training on the running platform, else with a worker of its own; the exit code says."""
     preflight.check_openmp()
     preflight.check_artifacts(settings.artifacts_dir)
+    preflight.check_universe(settings.train.universe_file)
     with ExitStack() as held:
         children: list[Child] = []
         if not preflight.is_held(settings.artifacts_dir):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlengine.errors import CannotStart
+from mlengine.errors import BadSetting, CannotStart
 
 _LOCK = "supervisor.lock"
 
@@ -45,6 +45,12 @@ def check_artifacts(folder: Path) -> None:
             f"`chown -R {uid}:{gid}` it, in a container add `--user $(id -u):$(id -g)`, "
             "or choose another with ARTIFACTS_DIR"
         ) from error
+
+
+def check_universe(path: str | None) -> None:
+    """The universe file, if one is set, can be read here; its content is the training's affair."""
+    if path is not None and not (Path(path).is_file() and os.access(path, os.R_OK)):
+        raise BadSetting("TRAIN_UNIVERSE_FILE", path, "a file that can be read")
 
 
 def check_port(host: str, port: int) -> None:

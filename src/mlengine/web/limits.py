@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, g, request
+from flask.globals import request_ctx
 from flask_limiter import ApplicationLimit, Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
 from limits.errors import ConfigurationError
@@ -16,8 +18,10 @@ from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from mlengine.errors import BadSetting
+from mlengine.stores import rate_counts
 
 _TIMEOUT_SECONDS = 0.1
+_CONTEXT = "mlengine.limiter"
 
 Record = Callable[[str, str], None]
 
@@ -47,11 +51,11 @@ def init_app(
     """
     if requests == 0:
         return
-    limiter = Limiter(
+    limiter = _Guard(
         get_remote_address,
-        application_limits=[ApplicationLimit(f"{requests} per {window_seconds} seconds")],
+        application_limits=[_ParsedOnce(f"{requests} per {window_seconds} seconds")],
         strategy="sliding-window-counter",
-        storage_uri=storage_url or "memory://",
+        storage_uri=rate_counts.storage_url(storage_url) if storage_url else "memory://",
         storage_options=_options() if storage_url else {},
         in_memory_fallback_enabled=True,
         headers_enabled=True,
@@ -64,6 +68,26 @@ def init_app(
         raise BadSetting("REDIS_URL", "…", "a redis://, rediss:// or unix:// address") from None
     for blueprint in exempt:
         limiter.exempt(blueprint)
+
+
+class _ParsedOnce(ApplicationLimit):
+    """The extension reads the text of a limit again for each request."""
+
+    @cached_property
+    def _parsed(self) -> tuple[Any, ...]:
+        return tuple(super().__iter__())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parsed)
+
+
+class _Guard(Limiter):
+    """The extension finds its state of a request by five look-ups of a proxy, eight times."""
+
+    @property
+    def context(self) -> Any:
+        held = vars(cast("Any", request_ctx)._get_current_object())
+        return held.get(_CONTEXT) or held.setdefault(_CONTEXT, super().context)
 
 
 def _options() -> dict[str, Any]:

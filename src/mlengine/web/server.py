@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import orjson
@@ -23,7 +23,9 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
 from mlengine import logs
-from mlengine.web.counter import Counter, Ready, counter_of
+
+if TYPE_CHECKING:
+    from mlengine.web.counter import Counter, Ready
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,9 @@ class Worker(gthread.ThreadWorker):
             # A second worker that ends so would break the master's own ending; it comes later.
             time.sleep((self.age - 1) % self.cfg.workers * _SECONDS_APART)
             raise SystemExit(_APP_LOAD_ERROR if self.alive else 0) from ending
+        # The master imports this file, and must not bring LightGBM into its forks.
+        from mlengine.web.counter import counter_of  # noqa: PLC0415
+
         self._counter = None if self.cfg.is_ssl else counter_of(self.wsgi, self.cfg)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:

@@ -62,11 +62,6 @@ class RunId(Pattern):
     rule = "the run_id of an earlier answer"
 
 
-class EventKind(Pattern):
-    pattern = re.compile(r"[a-z][a-z_]{0,31}")
-    rule = "a kind of event such as activated"
-
-
 class WholeText(fields.Field[int]):
     """A whole number in ASCII digits, as a query parameter carries it."""
 

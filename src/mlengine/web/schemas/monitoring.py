@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
+from mlengine.core.event import EVENT_KINDS
 from mlengine.web.schemas.fields import (
     Cursor,
-    EventKind,
     Moment,
     OfModel,
     Version,
@@ -24,7 +24,7 @@ class DriftQuery(OfModel):
 
 
 class HistoryQuery(OfModel):
-    kind = EventKind(load_default=None)
+    kind = fields.String(validate=validate.OneOf(EVENT_KINDS), load_default=None)
     limit = WholeText(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
 
