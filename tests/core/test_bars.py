@@ -12,11 +12,10 @@ from mlengine.core.bars import (
     BARS_SCHEMA,
     RAW_SCHEMA,
     bars_hash,
-    clean_bars,
-    clean_panel,
     known_at,
     panel_hash,
 )
+from mlengine.core.clean import clean_bars, clean_panel
 
 DAY = timedelta(days=1)
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

@@ -16,9 +16,9 @@ from mlengine.core.bars import (
     RAW_SCHEMA,
     CleanBars,
     Columns,
-    clean_panel,
     columns_of_each,
 )
+from mlengine.core.clean import clean_panel
 from mlengine.core.freshness import good_until
 from mlengine.core.intervals import EPOCH, INTERVALS
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
