@@ -121,7 +121,7 @@ def serving(app: str, path: str, environ: Mapping[str, str], *arguments: str) ->
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
-        log.seek(0); import sys as _s; _t=[l for l in log.read().decode().splitlines() if "request" not in l]; print("LOG", *_t[-8:], sep="\n"); log.close()
+        log.close()
 
 
 def free_port() -> int:

@@ -128,18 +128,20 @@ def build_engine(settings: Settings) -> Engine:
     from mlengine.cellar import open_cellar  # noqa: PLC0415 - heavy
     from mlengine.services.audit import AuditService  # noqa: PLC0415 - heavy
     from mlengine.services.features import FeatureService  # noqa: PLC0415 - heavy
+    from mlengine.services.filling import Filling  # noqa: PLC0415 - heavy
     from mlengine.services.health import HealthService  # noqa: PLC0415 - heavy
     from mlengine.services.models import ModelService  # noqa: PLC0415 - heavy
     from mlengine.services.monitoring import MonitoringService  # noqa: PLC0415 - heavy
     from mlengine.services.predict import PredictService  # noqa: PLC0415 - heavy
     from mlengine.services.registry import RegistryService  # noqa: PLC0415 - heavy
     from mlengine.services.replay import ReplayService  # noqa: PLC0415 - heavy
+    from mlengine.stores.row_cache import RowCache  # noqa: PLC0415 - heavy
 
     control = build_control(settings)
     cellar = open_cellar(
         settings, database=control.runs.runs.engine, models=control.active.path.parent
     )
-    bars, sets, shelf = cellar.bars, cellar.feature_sets, cellar.shelf
+    bars, sets, shelf, rows = cellar.bars, cellar.feature_sets, cellar.shelf, RowCache()
     registry, store, events = cellar.registry, cellar.audit, control.events
     models = ModelService(registry, shelf, events)
     training = _training(control, cellar, models)
@@ -149,7 +151,14 @@ def build_engine(settings: Settings) -> Engine:
         bars=bars,
         features=FeatureService(bars, sets, settings.train.feature_set),
         predict=PredictService(
-            bars, shelf, store, time.perf_counter, _new_id, limits=cellar.usability_limits
+            bars,
+            shelf,
+            store,
+            time.perf_counter,
+            _new_id,
+            Filling(bars, shelf, rows, time.perf_counter),
+            limits=cellar.usability_limits,
+            rows=rows,
         ),
         training=training.service,
         reproduction=training.reproduction,

@@ -148,7 +148,7 @@ def test_log_lines_of_a_batch_know_their_request(service, upstream, crew):
         def emit(self, record):
             seen.append((record.getMessage(), request.get()))
 
-    log = logging.getLogger("mlengine.services.bars")
+    log = logging.getLogger("mlengine.services.upstream")
     keep, level = Keep(), log.level
     request.set("req-7")
     log.addHandler(keep)

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from tests.factories import random_bars
+from tests.factories import START, random_bars
 
 from mlengine.core.bars import BarsReport, CleanBars
 from mlengine.stores.bar_cache import BarCache, HeldBars
@@ -42,3 +42,32 @@ def test_windows_are_kept_by_what_they_hold_up_to_a_bound():
     assert bars.window(100, 20).bars_hash != bars.window(100, 64).bars_hash
     for end in range(64, 101):
         assert bars.window(end, 64).bars.equals(bars.clean.frame.slice(end - 64, 64))
+
+
+def test_behind_are_those_in_use_that_have_not_got_a_new_bar():
+    cache, later = BarCache(), NOW + timedelta(days=1)
+    for symbol in ("AAA", "BBB", "CCC"):
+        cache.put(symbol, held(symbol))
+    cache.put("NEW", held("NEW", rows=3))
+    for symbol in ("AAA", "BBB", "NEW", "NONE"):
+        cache.use(symbol)
+    third = held(rows=3).last_bar
+    assert third == START + timedelta(days=2)
+    assert cache.behind(third, now=NOW) == [], "what is good needs no asking"
+    assert cache.behind(third, now=later) == ["AAA", "BBB"]
+    assert cache.last_bar("AAA") == START + timedelta(days=1)
+    assert cache.last_bar("NONE") is None
+
+
+def test_a_symbol_is_in_use_for_three_new_bars_after_it_was_asked_for():
+    cache, later = BarCache(), NOW + timedelta(days=1)
+    for symbol in ("AAA", "BBB"):
+        cache.put(symbol, held(symbol))
+        cache.use(symbol)
+    found = []
+    for day in range(2, 6):
+        bar = START + timedelta(days=day)
+        cache.use("AAA")
+        assert cache.behind(bar, now=later) == cache.behind(bar, now=later), "told twice"
+        found.append(cache.behind(bar, now=later))
+    assert found == [["AAA", "BBB"]] * 3 + [["AAA"]]

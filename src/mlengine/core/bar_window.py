@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
 from mlengine.core.bars import Columns, block_hash
-from mlengine.core.intervals import EPOCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,5 +21,4 @@ class BarWindow:
     @classmethod
     def of(cls, bars: pl.DataFrame, columns: Columns) -> BarWindow:
         """`bars` of one symbol, at least one, and the same as arrays."""
-        newest = EPOCH + timedelta(microseconds=int(columns.starts[-1]))
-        return cls(bars, newest, block_hash(columns))
+        return cls(bars, columns.newest, block_hash(columns))

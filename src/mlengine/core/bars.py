@@ -1,17 +1,17 @@
-"""Bars: the verdict on what an upstream served, what was known when, and the hash of a window."""
+"""Bars: what they are, what was known when, and the hash of a window."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlengine.core.intervals import INTERVALS
+from mlengine.core.intervals import EPOCH, INTERVALS
 
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
@@ -31,9 +31,6 @@ RAW_SCHEMA: dict[str, pl.DataType] = {
 # Reasons that come with time, not from a fault of the upstream.
 NOT_YET = frozenset({"unfinished"})
 
-# Half a unit in the sixth digit of a price of one half: what printing and adjusting prices costs.
-_ROUNDING = 1e-6
-
 
 @dataclass(frozen=True)
 class BarsReport:
@@ -49,44 +46,15 @@ class BarsReport:
         return sum(count for reason, count in self.dropped.items() if reason not in NOT_YET)
 
 
+NO_CANDLES = BarsReport(0, {}, {})
+
+
 @dataclass(frozen=True)
 class CleanBars:
     """Final bars of one symbol in BARS_SCHEMA, oldest first, one a timestamp."""
 
     frame: pl.DataFrame
     report: BarsReport
-
-
-def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
-    """Judge the candles of one symbol (RAW_SCHEMA, any order); keep the sane, final ones.
-
-    Dropped, by the first reason that applies: `no_timestamp` (null: it could not be read),
-    `future` (starts after `now`), `unfinished` (its own `final` decides, else `closes_at <= now`,
-    else `timestamp + interval <= now`), `not_finite` (null, NaN or infinite), `not_positive` (a
-    price), `negative_volume`, `ohlc_order` (high below or low above another price),
-    `conflicting` (sane final bars of one timestamp differ, and nothing says which is right: all
-    of them go). Mended: `ohlc_rounding` (out of order by a millionth at most: high and low are
-    widened), `duplicate` (equal bars merged), `reordered` (stood after a later bar). Volume 0 is
-    fine. The counts of `accepted`, `dropped` and `duplicate` add up to the candles given.
-    """
-    if raw.is_empty():
-        return CleanBars(raw.select(list(BARS_SCHEMA)), BarsReport(0, {}, {}))
-    judged = raw.with_columns(_reason(interval, now).alias("reason"))
-    dropped = _counted(judged.drop_nulls("reason")["reason"])
-    kept = judged.filter(pl.col("reason").is_null()).select(list(BARS_SCHEMA))
-    widened = kept.with_columns(
-        pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
-    )
-    merged = widened.with_columns(pl.col(VALUES) + 0.0).unique(maintain_order=True)
-    agreed = merged.filter(pl.col("timestamp").is_unique())
-    dropped["conflicting"] = merged.height - agreed.height
-    mended = {
-        "ohlc_rounding": _different_rows(kept, widened),
-        "duplicate": widened.height - merged.height,
-        "reordered": _late_rows(agreed),
-    }
-    frame = agreed.sort("timestamp")
-    return CleanBars(frame, BarsReport(frame.height, _present(mended), _present(dropped)))
 
 
 def known_at(frame: pl.DataFrame, *, interval: str, as_of: datetime) -> pl.DataFrame:
@@ -114,6 +82,11 @@ class Columns:
     starts: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
 
+    @property
+    def newest(self) -> datetime:
+        """When the last bar, which there must be, begins."""
+        return EPOCH + timedelta(microseconds=int(self.starts[-1]))
+
     def slice(self, first: int, end: int) -> Columns:
         return Columns(self.symbol, self.starts[first:end], self.values[:, first:end])
 
@@ -125,6 +98,19 @@ def columns_of(block: pl.DataFrame) -> Columns:
     values = values.astype("<f8") + 0.0
     values[np.isnan(values)] = np.nan
     return Columns(str(block["symbol"][0]), starts, values)
+
+
+def columns_of_each(blocks: Mapping[str, pl.DataFrame]) -> dict[str, Columns]:
+    """`columns_of` each block, by its symbol and in one pass; one without rows is left out."""
+    filled = {symbol: block for symbol, block in blocks.items() if block.height}
+    if not filled:
+        return {}
+    whole, found, first = columns_of(pl.concat(filled.values())), {}, 0
+    for symbol, block in filled.items():
+        part = whole.slice(first, first + block.height)
+        found[symbol] = Columns(symbol, part.starts, part.values)
+        first += block.height
+    return found
 
 
 def block_hash(columns: Columns) -> str:
@@ -139,53 +125,6 @@ def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
     for block in ordered.partition_by("symbol", maintain_order=True):
         digest.update(_block_bytes(columns_of(block)))
     return digest.hexdigest()
-
-
-def _reason(interval: str, now: datetime) -> pl.Expr:
-    start = pl.col("timestamp")
-    final = pl.coalesce(
-        pl.col("final"), pl.col("closes_at") <= now, start + INTERVALS[interval] <= now
-    )
-    finite = pl.all_horizontal(pl.col(VALUES).is_finite().fill_null(value=False))
-    slack = 1.0 + _ROUNDING
-    disordered = (pl.col("high") * slack < pl.max_horizontal(PRICES)) | (
-        pl.col("low") > pl.min_horizontal(PRICES) * slack
-    )
-    return (
-        pl.when(start.is_null())
-        .then(pl.lit("no_timestamp"))
-        .when(start > now)
-        .then(pl.lit("future"))
-        .when(~final)
-        .then(pl.lit("unfinished"))
-        .when(~finite)
-        .then(pl.lit("not_finite"))
-        .when(pl.min_horizontal(PRICES) <= 0)
-        .then(pl.lit("not_positive"))
-        .when(pl.col("volume") < 0)
-        .then(pl.lit("negative_volume"))
-        .when(disordered)
-        .then(pl.lit("ohlc_order"))
-    )
-
-
-def _different_rows(before: pl.DataFrame, after: pl.DataFrame) -> int:
-    changed = (before["high"] != after["high"]) | (before["low"] != after["low"])
-    return int(changed.sum())
-
-
-def _late_rows(frame: pl.DataFrame) -> int:
-    timestamps = frame["timestamp"].to_physical()
-    return int((timestamps < timestamps.cum_max()).sum())
-
-
-def _present(counts: Mapping[str, int]) -> dict[str, int]:
-    return {reason: count for reason, count in counts.items() if count}
-
-
-def _counted(reasons: pl.Series) -> dict[str, int]:
-    tally = reasons.value_counts(sort=True)
-    return dict(zip(tally["reason"].to_list(), tally["count"].to_list(), strict=True))
 
 
 def _block_bytes(columns: Columns) -> bytes:

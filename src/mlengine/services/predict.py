@@ -15,6 +15,7 @@ from mlengine.core.usability import UsabilityLimits
 from mlengine.errors import MlengineError
 from mlengine.services.answers import Desk, Question
 from mlengine.services.bars import BarService
+from mlengine.services.filling import Filling
 from mlengine.services.scoring import score, score_known
 from mlengine.services.windows import Crew, Window, fetch_windows
 from mlengine.stores.audit import Answered, AuditEntry, AuditStore, Failed
@@ -46,6 +47,7 @@ class PredictService:
     audit: AuditStore
     timer: Callable[[], float]
     new_id: Callable[[], str]
+    filling: Filling
     crew: Crew = field(default_factory=Crew)
     limits: UsabilityLimits = field(default_factory=UsabilityLimits)
     rows: RowCache = field(default_factory=RowCache, repr=False, compare=False)
@@ -144,6 +146,7 @@ class PredictService:
                 for symbol in symbols
             ]
         self.audit.append(entries)
+        self.filling.after(windows, as_of=question.as_of, now=question.now)
         return _Answers(model, entries, windows.refused)
 
     def _model(self, question: Question) -> LoadedModel:

@@ -43,7 +43,7 @@ def score(
     if not windows:
         return Scores({}, {}, 0.0, 0.0)
     started = timer()
-    vectors = _vectors(model.feature_set, windows, rows)
+    vectors = feature_rows(model.feature_set, windows, rows)
     featured = timer()
     said = _score(model, vectors)
     raw, contributions = _explained(model, vectors) if explain else ({}, {})
@@ -75,7 +75,7 @@ def score_known(
     )
 
 
-def _vectors(
+def feature_rows(
     feature_set: FeatureSet, windows: Mapping[str, Window], rows: RowCache
 ) -> dict[str, Floats]:
     """The row of each window; those that nobody asked for before are computed in one pass."""

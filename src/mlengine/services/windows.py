@@ -42,10 +42,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Windows:
-    """What was asked for: full windows by symbol, and why the others have none."""
+    """What was asked for: full windows by symbol, and why the others have none.
+
+    `news` is the start of the newest bar that a symbol has now and had not when its bars were
+    fetched before; None where nothing is new, or `as_of` was asked for.
+    """
 
     full: Mapping[str, Window]
     refused: Mapping[str, MlengineError]
+    news: datetime | None = None
 
 
 def _new_threads() -> ThreadPoolExecutor:
@@ -76,42 +81,60 @@ def fetch_windows(
 ) -> Windows:
     """The newest `count` bars of each distinct symbol; each refusal stands beside its symbol.
 
-    A single symbol's refusal for want of bars names the first possible moment. Several symbols
-    share one deadline; what was not asked for by then is `upstream_unavailable`, and so is the rest
-    once the upstream could not be reached. No question outlives the answer.
+    A single symbol's refusal for want of bars names the first possible moment. Several symbols are
+    asked for at once where the upstream has them at hand, else side by side. These share one
+    deadline; what was not asked for by then is `upstream_unavailable`, and so is the rest once the
+    upstream could not be reached. No question outlives the answer.
     """
     alone = len(symbols) == 1
     deadline = NEVER if alone else Deadline.within(crew.batch_seconds)
-    asking = _Asking(bars, count, as_of, now, timer, deadline, tells_first=alone)
+    asking = Asking(bars, count, as_of, now, timer, deadline, tells_first=alone)
     if alone:
+        before = {symbols[0]: bars.cache.last_bar(symbols[0])}
         outcomes = {symbols[0]: asking.ask(symbols[0])}
     else:
         kept = {symbol: asking.kept(symbol) for symbol in symbols}
         missing = [symbol for symbol, window in kept.items() if window is None]
-        asked = dict(zip(missing, _side_by_side(asking, missing, crew), strict=True))
+        before = {symbol: bars.cache.last_bar(symbol) for symbol in missing}
+        asked = _asked(asking, missing, crew) if missing else {}
         outcomes = {symbol: window or asked[symbol] for symbol, window in kept.items()}
+    full = {symbol: each for symbol, each in outcomes.items() if isinstance(each, Window)}
     return Windows(
-        full={symbol: each for symbol, each in outcomes.items() if isinstance(each, Window)},
+        full,
         refused={
             symbol: each for symbol, each in outcomes.items() if isinstance(each, MlengineError)
         },
+        news=_news(before, full) if as_of is None else None,
     )
 
 
+def _news(before: Mapping[str, datetime | None], full: Mapping[str, Window]) -> datetime | None:
+    new = [
+        full[symbol].bar_timestamp
+        for symbol, last in before.items()
+        if last is not None and symbol in full and last < full[symbol].bar_timestamp
+    ]
+    return max(new, default=None)
+
+
+def _asked(asking: Asking, symbols: Sequence[str], crew: Crew) -> dict[str, Window | MlengineError]:
+    return asking.at_once(symbols) or _side_by_side(asking, symbols, crew)
+
+
 def _side_by_side(
-    asking: _Asking, symbols: Sequence[str], crew: Crew
-) -> list[Window | MlengineError]:
-    """In the order of `symbols`; each question knows, for its log lines, whose request it is."""
+    asking: Asking, symbols: Sequence[str], crew: Crew
+) -> dict[str, Window | MlengineError]:
+    """By symbol; each question knows, for its log lines, whose request it is."""
     futures = [crew.threads.submit(copy_context().run, asking.ask, symbol) for symbol in symbols]
     try:
-        return [future.result() for future in futures]
+        return {s: future.result() for s, future in zip(symbols, futures, strict=True)}
     finally:
         for future in futures:
             future.cancel()
 
 
 @dataclass
-class _Asking:
+class Asking:
     """One batch: what is the same for each of its questions, and the end of them all."""
 
     bars: BarService
@@ -139,6 +162,18 @@ class _Asking:
             return self._too_few(refusal)
         except MlengineError as error:
             return error
+
+    def at_once(self, symbols: Sequence[str]) -> dict[str, Window | MlengineError] | None:
+        """The windows of `symbols` where the upstream has all of them at hand, else None."""
+        started = self.timer()
+        found = self.bars.windows(symbols, bars=self.count, as_of=self.as_of, now=self.now)
+        if found is None:
+            return None
+        took = (self.timer() - started) * 1e3
+        return {
+            symbol: Window(each, took) if isinstance(each, BarWindow) else each
+            for symbol, each in found.items()
+        }
 
     def kept(self, symbol: str) -> Window | None:
         """The window of `symbol` when it is at hand."""

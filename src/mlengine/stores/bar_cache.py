@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mlengine.core.bar_window import BarWindow
-from mlengine.core.bars import MOMENT, CleanBars, Columns, columns_of
+from mlengine.core.bars import CleanBars, Columns, columns_of
 from mlengine.core.intervals import EPOCH, INTERVALS
 
 _MOST_SYMBOLS = 1_000
 _MOST_WINDOWS = 32
+# For so many new bars a symbol is in use without being asked for.
+_UNASKED_BARS = 3
+_NO_STARTS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,15 @@ class HeldBars:
     asked_at: datetime
     good_until: datetime
     whole: bool
+    columns: Columns | None = field(default=None, repr=False, compare=False)
     _windows: dict[tuple[int, int], BarWindow] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @cached_property
+    def last_bar(self) -> datetime | None:
+        """When the newest bar begins; None without bars."""
+        return self._columns.newest if self.clean.frame.height else None
 
     def known(self, interval: str, as_of: datetime | None) -> int:
         """How many of the bars had ended by `as_of`; without it all count, as they are final."""
@@ -50,20 +60,27 @@ class HeldBars:
                 self._windows[end, bars] = found
         return found
 
-    @cached_property
+    @property
     def _starts(self) -> npt.NDArray[np.int64]:
-        return self.clean.frame["timestamp"].cast(MOMENT).to_physical().to_numpy()
+        return self._columns.starts if self.clean.frame.height else _NO_STARTS
 
     @cached_property
     def _columns(self) -> Columns:
-        return columns_of(self.clean.frame)
+        return self.columns or columns_of(self.clean.frame)
 
 
 class BarCache:
-    """Symbol to the newest live answer; safe to use from many threads, bounded."""
+    """Symbol to the newest live answer; safe to use from many threads, bounded.
+
+    It also knows which symbols are in use: those that somebody asked for since the last few of
+    the new bars that were told.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, HeldBars] = {}
+        self._used: dict[str, int] = {}
+        self._newest: datetime | None = None
+        self._new_bars = 0
         self._lock = threading.Lock()
 
     def put(self, symbol: str, held: HeldBars) -> None:
@@ -72,7 +89,35 @@ class BarCache:
             self._held.pop(symbol, None)
             self._held[symbol] = held
             if len(self._held) > _MOST_SYMBOLS:
-                del self._held[next(iter(self._held))]
+                gone = next(iter(self._held))
+                del self._held[gone]
+                self._used.pop(gone, None)
+
+    def use(self, symbol: str) -> None:
+        """Note that somebody asks for `symbol`, and may ask again; nothing where none is held."""
+        if symbol in self._held:
+            self._used[symbol] = self._new_bars
+
+    def last_bar(self, symbol: str) -> datetime | None:
+        """When the newest bar that is held of `symbol` begins, however long ago it was put."""
+        held = self._held.get(symbol)
+        return held.last_bar if held else None
+
+    def behind(self, bar: datetime, *, now: datetime) -> list[str]:
+        """The symbols in use that are out of date at `now` and have not got `bar`, a new one."""
+        with self._lock:
+            if self._newest is None or bar > self._newest:
+                self._newest, self._new_bars = bar, self._new_bars + 1
+            held = list(self._held.items())
+        oldest = self._new_bars - _UNASKED_BARS
+        return [
+            symbol
+            for symbol, each in held
+            if each.last_bar is not None
+            and each.last_bar < bar
+            and each.good_until <= now
+            and self._used.get(symbol, -math.inf) >= oldest
+        ]
 
     def get(self, symbol: str, *, now: datetime) -> HeldBars | None:
         """What was asked at `now` or before, and is still good then."""

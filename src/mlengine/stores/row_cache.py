@@ -22,6 +22,9 @@ class RowCache:
         self._rows: dict[RowKey, Floats] = {}
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def get(self, key: RowKey) -> Floats | None:
         """float64, (features,), NaN where undefined, not to be written to."""
         return self._rows.get(key)

@@ -198,3 +198,24 @@ def test_an_empty_csv_file_holds_no_symbol(tmp_path):
 def test_a_directory_that_is_not_there_is_unavailable(tmp_path):
     with pytest.raises(UpstreamUnavailable, match="the directory of market data can't be read"):
         ask(tmp_path / "nowhere")
+
+
+def test_a_panel_holds_what_each_symbol_has_alone(tmp_path):
+    panel(3, rows=10).write_parquet(tmp_path / "all.parquet")
+    random_bars("S01", rows=12).tail(2).write_csv(tmp_path / "more.csv")
+    hourly = random_bars("HOURLY", rows=10, interval="1h")
+    hourly.write_parquet(tmp_path / "hourly.parquet")
+    (tmp_path / "BAD.csv").write_text("date,open\n2020-01-01,1\n")
+    market = FilesMarketData(tmp_path)
+    asked = ["S02", "HOURLY", "NONE", "S01", "BAD"]
+    found = market.panel(asked, "1d", start=START + DAY, end=START + 99 * DAY)
+    parts = found.candles.partition_by("symbol", as_dict=True, maintain_order=True)
+    assert list(parts) == [("S02",), ("S01",)]
+    for (symbol,), part in parts.items():
+        alone = market.candles(symbol, "1d", start=START + DAY, end=START + 99 * DAY)
+        assert part.equals(alone)
+    assert {symbol: type(error) for symbol, error in found.refused.items()} == {
+        "HOURLY": UpstreamInvalid,
+        "NONE": UnknownSymbol,
+        "BAD": UpstreamInvalid,
+    }

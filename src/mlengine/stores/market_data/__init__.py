@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import polars as pl
 
+from mlengine.errors import MlengineError
 from mlengine.stores.market_data.deadline import Deadline
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`candles` of many symbols in RAW_SCHEMA, each symbol's as alone; and who has none, and why.
+
+    A symbol without candles in the time asked for stands in neither.
+    """
+
+    candles: pl.DataFrame
+    refused: Mapping[str, MlengineError]
 
 
 class MarketData(Protocol):
@@ -36,5 +50,15 @@ class MarketData(Protocol):
         A candle whose start, or the close that it states, can't be read has a null timestamp and
         comes with every answer. Answers before `deadline` (without one: before its own), as far
         as it depends on others. Raises UnknownSymbol, UpstreamInvalid, UpstreamUnavailable.
+        """
+        ...
+
+    def panel(
+        self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
+    ) -> Panel | None:
+        """What `candles` says to each symbol, in one pass where all of them are at hand.
+
+        None where somebody else has to be asked, symbol by symbol. Raises what all of them fail
+        by: UpstreamUnavailable.
         """
         ...

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from mlengine.core.bars import RAW_SCHEMA
 from mlengine.core.intervals import INTERVALS
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.frames import UnreadableFile, column_names, read_csv, read_parquet
+from mlengine.stores.market_data import Panel
 from mlengine.stores.market_data.candles import within
 from mlengine.stores.market_data.columns import TICKERS, read_columns
 from mlengine.stores.market_data.deadline import NEVER, Deadline
@@ -64,28 +68,63 @@ class FilesMarketData:
         The files don't say their interval, so bars that lie closer than it, or of which no two
         lie so close, are refused.
         """
-        with self._lock:
-            parts = [found for found in self._parts(symbol) if found is not None]
-        if not parts:
-            raise UnknownSymbol(symbol)
-        whole = pl.concat(parts)
-        _refuse_other_interval(whole["timestamp"], interval)
-        return within(whole, start=start, end=end)
+        panel = self.panel([symbol], interval, start=start, end=end)
+        if symbol in panel.refused:
+            raise panel.refused[symbol]
+        return panel.candles
 
-    def _parts(self, symbol: str) -> list[pl.DataFrame | None]:
+    def panel(
+        self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
+    ) -> Panel:
+        """The candles of all symbols from one look at the directory; see MarketData."""
+        with self._lock:
+            found, refused = self._parts(symbols)
+        parts = [part for symbol in found if symbol not in refused for part in found[symbol]]
+        whole = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
+        other = _of_other_interval(whole, interval)
+        no_such = UpstreamInvalid(f"the files hold bars of another interval than {interval}")
+        unknown = {symbol: UnknownSymbol(symbol) for symbol in found if not found[symbol]}
+        fit = whole.filter(~pl.col("symbol").is_in(other)) if other else whole
+        return Panel(
+            # Every later step would go through a piece of memory for each part.
+            within(fit, start=start, end=end).rechunk(),
+            {**unknown, **dict.fromkeys(other, no_such), **refused},
+        )
+
+    def _parts(
+        self, symbols: Sequence[str]
+    ) -> tuple[dict[str, list[pl.DataFrame]], dict[str, UpstreamInvalid]]:
+        """What the files hold of each symbol, and the first one that can't be read for it."""
         listed = self._listed()
         for gone in self._held.keys() - listed.keys():
             del self._held[gone]
-        return [self._look_in(name, stamp, symbol) for name, stamp in listed.items()]
+        found: dict[str, list[pl.DataFrame]] = {symbol: [] for symbol in symbols}
+        refused: dict[str, UpstreamInvalid] = {}
+        for name, stamp in listed.items():
+            concerned: Set[str] = found.keys()
+            try:
+                concerned = self._concerned(name, stamp, concerned)
+                held = self._content(name) if concerned else {}
+            except UpstreamInvalid as error:
+                refused = {**dict.fromkeys(concerned, error), **refused}
+                continue
+            for symbol in concerned & held.keys():
+                found[symbol].append(held[symbol])
+        return found, refused
 
-    def _look_in(self, name: str, stamp: _Stamp, symbol: str) -> pl.DataFrame | None:
+    def _concerned(self, name: str, stamp: _Stamp, symbols: Set[str]) -> Set[str]:
+        """Those of the symbols that the file may hold, by its header or its name."""
         held = self._held.get(name)
         if held is None or held.stamp != stamp:
-            held = _Held(stamp, many=not TICKERS.isdisjoint(_header(self._directory / name)))
-        if held.symbols is None and (held.many or Path(name).stem == symbol):
-            held = _Held(stamp, held.many, _symbols(self._directory / name))
-        self._held[name] = held
-        return (held.symbols or {}).get(symbol)
+            many = not TICKERS.isdisjoint(_header(self._directory / name))
+            held = self._held[name] = _Held(stamp, many)
+        return symbols if held.many else symbols & {Path(name).stem}
+
+    def _content(self, name: str) -> Mapping[str, pl.DataFrame]:
+        held = self._held[name]
+        if held.symbols is None:
+            held = self._held[name] = replace(held, symbols=_symbols(self._directory / name))
+        return held.symbols or {}
 
     def _listed(self) -> dict[str, _Stamp]:
         try:
@@ -117,12 +156,22 @@ def _unreadable(path: Path) -> UpstreamInvalid:
     return UpstreamInvalid(f"the file {path.name!r} can't be read")
 
 
-def _refuse_other_interval(timestamps: pl.Series, interval: str) -> None:
+def _of_other_interval(candles: pl.DataFrame, interval: str) -> list[str]:
+    """The symbols whose bars lie closer than `interval`, or of which no two lie so close."""
+    known = candles.select("symbol", "timestamp").drop_nulls().sort("symbol", "timestamp")
+    starts = known["timestamp"].to_physical().to_numpy()
+    step, first, found = INTERVALS[interval].total_seconds(), 0, []
+    for rows, symbol in known["symbol"].rle().struct.unnest().rows():
+        if _is_other(np.diff(starts[first : first + rows]), step):
+            found.append(symbol)
+        first += rows
+    return found
+
+
+def _is_other(gaps: npt.NDArray[np.int64], step: float) -> bool:
     """Summer time moves a local midnight by an hour; a few odd bars are no other interval."""
-    seconds = timestamps.unique().sort().diff().drop_nulls().dt.total_seconds()
-    if seconds.len() < 2:
-        return
-    step = INTERVALS[interval].total_seconds()
-    closer, adjacent = seconds < 0.9 * step, seconds <= 1.5 * step
-    if closer.sum() > 0.1 * seconds.len() or not adjacent.any():
-        raise UpstreamInvalid(f"the files hold bars of another interval than {interval}")
+    seconds = gaps[gaps > 0] // 1_000_000
+    if seconds.size < 2:
+        return False
+    closer = np.count_nonzero(seconds < 0.9 * step)
+    return bool(closer > 0.1 * seconds.size or seconds.min() > 1.5 * step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import orjson
@@ -71,6 +72,16 @@ class HttpMarketData:
             if newest + INTERVALS[interval] >= end:
                 return held
             since = newest
+
+    def panel(
+        self,
+        symbols: Sequence[str],
+        interval: str,
+        *,
+        start: datetime,
+        end: datetime,
+    ) -> None:
+        """None: each symbol is a question of its own."""
 
     def _page(
         self, symbol: str, interval: str, since: datetime, end: datetime, ends: float

@@ -7,7 +7,7 @@ importing it pulls pandas.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,6 +54,16 @@ class SampleMarketData:
         if found is None:
             raise UnknownSymbol(symbol)
         return found.filter(pl.col("timestamp").is_between(start, end, closed="left"))
+
+    def panel(
+        self,
+        symbols: Sequence[str],
+        interval: str,
+        *,
+        start: datetime,
+        end: datetime,
+    ) -> None:
+        """None: five symbols are soon asked for one by one."""
 
     def _loaded(self) -> Mapping[str, pl.DataFrame]:
         with self._lock:

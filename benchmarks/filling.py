@@ -1,0 +1,131 @@
+"""What a new bar costs the next questions: `python -m benchmarks.filling` prints a table.
+
+A real upstream over HTTP, in a process of its own, that takes `--delay` seconds an answer; the
+clock is handed in. After each new bar every symbol is asked for once: alone, as if there were no
+filling, and once the filling that the first question began is done. While another filling runs, a
+symbol whose bars are at hand is asked for again and again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from tests.factories import START, random_bars
+from tests.published import publish
+from tests.upstream import Fault, LoopbackUpstream
+
+from mlengine.bootstrap import Engine, build_engine
+from mlengine.config import Settings
+from mlengine.core.features import BUILTIN
+from mlengine.services.filling import Filling
+from mlengine.services.predict import PredictService
+from mlengine.stores.bar_cache import BarCache
+
+DAY = timedelta(days=1)
+BARS = 180
+NOW = START + 160 * DAY + timedelta(minutes=1)
+
+
+def main() -> int:
+    read = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    read.add_argument("--symbols", type=int, default=500)
+    read.add_argument("--delay", type=float, default=0.02)
+    read.add_argument("--upstream", action="store_true")
+    asked = read.parse_args()
+    symbols = [f"S{number:03d}" for number in range(asked.symbols)]
+    if asked.upstream:
+        serve(symbols, asked.delay)
+        return 0
+    print(f"{asked.symbols} symbols, an upstream that takes {asked.delay * 1e3:.0f} ms\n")
+    print("| set | questions | p50 ms | p99 ms |\n| --- | --- | --- | --- |")
+    with upstream(sys.argv[1:]) as url:
+        for name in BUILTIN:
+            with tempfile.TemporaryDirectory() as folder:
+                measure(engine_on(url, Path(folder), name), name, symbols)
+    return 0
+
+
+def measure(engine: Engine, name: str, symbols: Sequence[str]) -> None:
+    """The table's rows of one feature set."""
+    first, *others = symbols
+    idle = Filling(
+        replace(engine.bars, cache=BarCache()), engine.models.shelf, engine.predict.rows, time.time
+    )
+    batch(engine, symbols, NOW)
+    alone = replace(engine.predict, filling=idle)
+    row(name, "each alone after a bar", [ask(alone, each, NOW + DAY) for each in symbols])
+    calm = [ask(engine.predict, first, NOW + DAY) for _ in range(500)]
+    row(name, "of bars at hand", calm)
+    begun = time.perf_counter()
+    row(name, "the first after a bar", [ask(engine.predict, first, NOW + 2 * DAY)])
+    meanwhile = []
+    while not engine.predict.filling.settled(within_seconds=0):
+        meanwhile.append(ask(engine.predict, first, NOW + 2 * DAY))
+    took = time.perf_counter() - begun
+    row(name, f"of bars at hand, while the others are filled ({took:.1f} s)", meanwhile)
+    filled = [ask(engine.predict, each, NOW + 2 * DAY) for each in others]
+    row(name, "of the others, once they are filled", filled)
+
+
+def ask(predict: PredictService, symbol: str, now: datetime) -> float:
+    """Milliseconds of one audited prediction."""
+    begun = time.perf_counter()
+    predict.one(symbol, as_of=None, version=None, explain=False, request_id="bench", now=now)
+    return (time.perf_counter() - begun) * 1e3
+
+
+def batch(engine: Engine, symbols: Sequence[str], now: datetime) -> None:
+    engine.predict.batch(symbols, as_of=None, version=None, request_id="bench", now=now)
+
+
+def row(name: str, what: str, took: Sequence[float]) -> None:
+    p50, p99 = np.percentile(took, [50, 99])
+    print(f"| {name} | {what} | {p50:.2f} | {p99:.2f} |", flush=True)
+
+
+def engine_on(url: str, folder: Path, feature_set: str) -> Engine:
+    environ = {
+        "ARTIFACTS_DIR": str(folder),
+        "MARKET_DATA_BASE_URL": url,
+        "MARKET_DATA_RETRY_ATTEMPTS": "0",
+        "RATE_LIMIT_REQUESTS": "0",
+    }
+    engine = build_engine(Settings.from_env(environ))
+    engine.prepare()
+    publish(engine.models.registry.directory, feature_set=BUILTIN[feature_set])
+    engine.models.activate("v1", actor="bench", reason="", now=datetime.now(UTC))
+    return engine
+
+
+@contextmanager
+def upstream(arguments: Sequence[str]) -> Iterator[str]:
+    """Its address, while the block runs."""
+    command = [sys.executable, "-m", "benchmarks.filling", *arguments, "--upstream"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        yield run.stdout.readline().strip()
+        run.communicate("")
+
+
+def serve(symbols: Sequence[str], delay: float) -> None:
+    """Serve until stdin ends."""
+    bars = pl.concat(random_bars(symbol, rows=BARS) for symbol in symbols)
+    with LoopbackUpstream(bars) as running:
+        running.always = Fault(delay_seconds=delay)
+        print(running.url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,328 @@
+"""A new bar of one symbol brings the others up to date before they are asked for."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.factories import START, random_bars
+from tests.platforms import make_engine
+from tests.published import publish
+from tests.upstream import Fault, LoopbackUpstream, queries
+
+from mlengine.bootstrap import Engine
+from mlengine.core.prediction import Prediction
+from mlengine.errors import UnknownSymbol, UpstreamUnavailable
+
+DAY = timedelta(days=1)
+SYMBOLS = [f"S{number:02d}" for number in range(24)]
+ROWS = 130
+FULL = pl.concat(random_bars(symbol, rows=ROWS) for symbol in SYMBOLS)
+FIRST, *OTHERS = SYMBOLS
+# How many days of bars there are at first, and shortly after the last of them has ended.
+DAYS = 100
+NOW = START + DAYS * DAY + timedelta(minutes=1)
+
+
+def known(days: int) -> pl.DataFrame:
+    """What the upstream has after so many days: their bars, and the one that runs."""
+    return FULL.filter(pl.col("timestamp") <= START + days * DAY)
+
+
+@pytest.fixture
+def upstream() -> Iterator[LoopbackUpstream]:
+    with LoopbackUpstream(known(DAYS)) as running:
+        yield running
+
+
+def engine_on(
+    upstream: LoopbackUpstream, folder: Path, *, models: int = 1, cache_seconds: int = 5
+) -> Engine:
+    return make_engine(
+        folder,
+        models=models,
+        MARKET_DATA_BASE_URL=upstream.url,
+        MARKET_DATA_CACHE_SECONDS=str(cache_seconds),
+        MARKET_DATA_RETRY_ATTEMPTS="0",
+    )
+
+
+@pytest.fixture
+def engine(upstream: LoopbackUpstream, tmp_path: Path) -> Engine:
+    return engine_on(upstream, tmp_path)
+
+
+def ask(
+    engine: Engine,
+    symbol: str,
+    now: datetime,
+    *,
+    as_of: datetime | None = None,
+    version: str | None = None,
+) -> Prediction:
+    return engine.predict.one(
+        symbol, as_of=as_of, version=version, explain=False, request_id="req", now=now
+    )
+
+
+def batch(
+    engine: Engine, now: datetime, symbols: Sequence[str] = SYMBOLS
+) -> tuple[Prediction, ...]:
+    made = engine.predict.batch(symbols, as_of=None, version=None, request_id="req", now=now)
+    return made.results
+
+
+def warm(engine: Engine) -> None:
+    """Everything at hand."""
+    batch(engine, NOW)
+    settle(engine)
+
+
+def settle(engine: Engine) -> None:
+    assert engine.predict.filling.settled(within_seconds=30)
+
+
+def asked(upstream: LoopbackUpstream) -> Counter[str]:
+    """How often each symbol was asked for since the last call."""
+    counts = Counter(queries(upstream.requests, "symbol"))
+    upstream.requests.clear()
+    return counts
+
+
+def row_of(engine: Engine, made: Prediction) -> bytes | None:
+    row = engine.predict.rows.get((made.bars_hash, made.feature_set.hash))
+    return None if row is None else row.tobytes()
+
+
+def test_after_a_new_bar_the_others_are_answered_from_what_is_at_hand(
+    engine: Engine, upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    asked(upstream)
+    now = NOW + DAY
+    ask(engine, FIRST, now)
+    settle(engine)
+    assert asked(upstream) == Counter(SYMBOLS)
+    rows = len(engine.predict.rows)
+    filled = {symbol: ask(engine, symbol, now + timedelta(seconds=9)) for symbol in OTHERS}
+    assert upstream.requests == []
+    assert len(engine.predict.rows) == rows, "a row was computed"
+    fresh = engine_on(upstream, tmp_path / "fresh")
+    for symbol, made in filled.items():
+        alone = ask(fresh, symbol, now)
+        assert made.bar_timestamp == START + DAYS * DAY
+        assert (made.bars_hash, made.probability_up) == (alone.bars_hash, alone.probability_up)
+        assert row_of(engine, made) == row_of(fresh, alone) is not None
+
+
+def test_a_batch_that_finds_a_new_bar_brings_the_rest_along(
+    engine: Engine, upstream: LoopbackUpstream
+) -> None:
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    asked(upstream)
+    batch(engine, NOW + DAY, SYMBOLS[:3])
+    settle(engine)
+    assert asked(upstream) == Counter(SYMBOLS)
+
+
+def test_files_fill_all_rows_from_one_look(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, MARKET_DATA_CACHE_SECONDS="5")
+    panel = tmp_path / "bars" / "panel.parquet"
+    known(DAYS).write_parquet(panel)
+    warm(engine)
+    known(DAYS + 1).write_parquet(panel)
+    ask(engine, FIRST, NOW + DAY)
+    settle(engine)
+    panel.unlink()
+    rows = len(engine.predict.rows)
+    for symbol in OTHERS:
+        assert ask(engine, symbol, NOW + DAY).bar_timestamp == START + DAYS * DAY
+    assert len(engine.predict.rows) == rows
+
+
+def test_nothing_is_filled_where_no_bar_is_new(engine: Engine, upstream: LoopbackUpstream) -> None:
+    warm(engine)
+    asked(upstream)
+    ask(engine, FIRST, NOW + timedelta(minutes=2))
+    upstream.serve(known(DAYS - 1))
+    ask(engine, FIRST, NOW + DAY)
+    settle(engine)
+    assert set(asked(upstream)) == {FIRST}
+
+
+def test_a_moment_of_the_past_starts_no_filling(engine: Engine, upstream: LoopbackUpstream) -> None:
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    asked(upstream)
+    ask(engine, FIRST, NOW + DAY, as_of=NOW + DAY)
+    settle(engine)
+    assert asked(upstream) == {FIRST: 1}
+
+
+def test_where_nothing_is_kept_nothing_is_filled(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    engine = engine_on(upstream, tmp_path, cache_seconds=0)
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    asked(upstream)
+    ask(engine, FIRST, NOW + DAY)
+    settle(engine)
+    assert asked(upstream) == {FIRST: 1}
+
+
+def test_a_symbol_that_fails_is_left_to_its_own_next_question(
+    engine: Engine, upstream: LoopbackUpstream
+) -> None:
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    upstream.forget("S05")
+    ask(engine, FIRST, NOW + DAY)
+    settle(engine)
+    assert asked(upstream)["S05"] == 2
+    for symbol in OTHERS:
+        if symbol != "S05":
+            ask(engine, symbol, NOW + DAY)
+    assert upstream.requests == []
+    with pytest.raises(UnknownSymbol):
+        ask(engine, "S05", NOW + DAY)
+
+
+def test_an_upstream_that_is_down_stops_the_filling(
+    engine: Engine, upstream: LoopbackUpstream
+) -> None:
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    asked(upstream)
+    upstream.fail(Fault())
+    upstream.always = Fault(status=503)
+    ask(engine, FIRST, NOW + DAY)
+    settle(engine)
+    counts = asked(upstream)
+    assert counts[FIRST] == 1
+    assert 1 <= counts.total() - 1 <= 4, "one a thread"
+    with pytest.raises(UpstreamUnavailable):
+        ask(engine, "S23", NOW + DAY)
+    upstream.always = None
+    assert ask(engine, "S23", NOW + DAY).bar_timestamp == START + DAYS * DAY
+    settle(engine)
+    assert len(asked(upstream)) == len(OTHERS), "what it brings starts the next filling"
+
+
+def test_a_filling_that_hangs_holds_up_nobody(engine: Engine, upstream: LoopbackUpstream) -> None:
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    upstream.fail(Fault())
+    upstream.always = Fault(delay_seconds=2)
+    ask(engine, FIRST, NOW + DAY)
+    assert ask(engine, FIRST, NOW + DAY).bar_timestamp == START + DAYS * DAY
+    assert not engine.predict.filling.settled(within_seconds=0)
+    upstream.always = None
+    settle(engine)
+
+
+def test_two_questions_at_once_start_one_filling(
+    engine: Engine, upstream: LoopbackUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    asked(upstream)
+    upstream.always = Fault(delay_seconds=0.05)
+    both = threading.Barrier(2)
+
+    def question(symbol: str) -> None:
+        both.wait()
+        ask(engine, symbol, NOW + DAY)
+
+    threads = [threading.Thread(target=question, args=(symbol,)) for symbol in SYMBOLS[:2]]
+    with caplog.at_level(logging.INFO, "mlengine.services.filling"):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        settle(engine)
+    counts = asked(upstream)
+    assert [counts[symbol] for symbol in SYMBOLS[2:]] == [1] * 22
+    (told,) = caplog.records
+    assert told.getMessage() == "feature rows filled"
+
+
+def test_who_is_asked_for_no_more_is_not_fetched_for_ever(
+    engine: Engine, upstream: LoopbackUpstream
+) -> None:
+    warm(engine)
+    fetched = []
+    for day in range(1, 7):
+        upstream.serve(known(DAYS + day))
+        asked(upstream)
+        ask(engine, FIRST, NOW + day * DAY)
+        settle(engine)
+        fetched.append(len(asked(upstream)))
+    assert fetched == [24, 24, 24, 1, 1, 1]
+    ask(engine, "S07", NOW + 6 * DAY)
+    upstream.serve(known(DAYS + 7))
+    asked(upstream)
+    ask(engine, FIRST, NOW + 7 * DAY)
+    settle(engine)
+    assert asked(upstream) == {FIRST: 1, "S07": 1}
+
+
+def test_where_no_model_serves_nothing_is_filled(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    engine = engine_on(upstream, tmp_path, models=0)
+    publish(engine.models.registry.directory)
+    for now in (NOW, NOW + DAY):
+        upstream.serve(known((now - START).days))
+        asked(upstream)
+        for symbol in SYMBOLS if now == NOW else [FIRST]:
+            ask(engine, symbol, now, version="v1")
+    settle(engine)
+    assert asked(upstream) == {FIRST: 1}
+
+
+@pytest.mark.parametrize("source", ["http", "files"])
+def test_a_process_ends_in_the_midst_of_a_filling(
+    upstream: LoopbackUpstream, tmp_path: Path, source: str
+) -> None:
+    upstream.serve(known(DAYS + 1))
+    upstream.fail(*[Fault()] * 25)
+    upstream.always = Fault(delay_seconds=60)
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _CHILD, str(tmp_path), upstream.url, source],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "filling\n", "")
+    assert time.monotonic() - began < 30
+
+
+_CHILD = """
+import sys
+from pathlib import Path
+from tests.platforms import make_engine
+from tests.published import publish
+from tests.services.test_filling import DAY, DAYS, FIRST, NOW, ask, known, warm
+folder, url, source = sys.argv[1:]
+settings = {"MARKET_DATA_BASE_URL": url} if source == "http" else {}
+engine = make_engine(Path(folder), MARKET_DATA_CACHE_SECONDS="5", **settings)
+known(DAYS + 1).write_parquet(Path(folder, "bars/panel.parquet"))
+warm(engine)
+ask(engine, FIRST, NOW + DAY)
+print("filling" if not engine.predict.filling.settled(within_seconds=0) else "nothing", flush=True)
+"""
