@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import struct
 import subprocess
@@ -410,11 +411,32 @@ def test_threads_that_are_killed_lose_no_row_that_they_said_was_written(tmp_path
 
 def test_the_log_of_writes_is_emptied_beside_the_requests(store, tmp_path, monkeypatch):
     monkeypatch.setattr(audit_quick, "_CHECKPOINT_ROWS", 100)
+    monkeypatch.setattr(audit_quick, "_CHECKPOINT_EVERY_SECONDS", 0.0)
     log = tmp_path / "audit.db-wal"
     for number in range(800):
         store.append([_again(1, f"q{number}")])
-        for thread in threading.enumerate():
-            if thread.name == "checkpoint":
-                thread.join()
+        _checkpoints_end()
     assert _counts(store)[0] == 800
     assert log.stat().st_size < 2_000_000  # all pages that were written are some 3.7 million bytes
+
+
+def test_the_log_is_not_emptied_again_right_after_another_process_did(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(audit_quick, "_CHECKPOINT_ROWS", 1)
+    database, long_ago = tmp_path / "audit.db", 1_000_000_000
+    store.append([answered(1)])
+    _checkpoints_end()
+    before = database.read_bytes()
+    store.append([_again(1, "q1")])
+    _checkpoints_end()
+    assert database.read_bytes() == before
+    os.utime(database, (long_ago, long_ago))
+    monkeypatch.setattr(store._quick, "_checkpoint_due", 0.0)
+    store.append([_again(1, "q2")])
+    _checkpoints_end()
+    assert database.read_bytes() != before
+
+
+def _checkpoints_end() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "checkpoint":
+            thread.join()

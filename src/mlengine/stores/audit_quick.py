@@ -5,6 +5,7 @@ SQLAlchemy's statement, transaction and pool cost several times what SQLite does
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -27,10 +28,12 @@ Values = Sequence[object]
 _MOST_KNOWN = 20_000
 # Another process writes for a tenth of a millisecond, SQLite itself would sleep for a whole one;
 # a writer that takes longer than all of these is waited for on the long way.
-_PAUSES_SECONDS = (0.0001, 0.0002, 0.0004, 0.0008, *[0.0016] * 30)
+_PAUSES_SECONDS = (*[0.00005] * 100, *[0.0016] * 25)
 # In one statement: each lets the interpreter's lock go, and may wait long to get it back.
 _ROWS_A_STATEMENT = 64
 _CHECKPOINT_ROWS = 4_000  # a row dirties up to seven pages
+# While the disk syncs, whoever writes may have to wait for it: that shall be rare under load, too.
+_CHECKPOINT_EVERY_SECONDS = 3.0
 _CHECKPOINT_PATIENCE_MILLISECONDS = 20  # while it waits for readers, nobody can write
 
 
@@ -59,6 +62,7 @@ class QuickInsert:
         self._connection: sqlite3.Connection | None = None
         self._known: dict[VectorKey, int] = {}
         self._since_checkpoint = 0
+        self._checkpoint_due = 0.0
         self._checkpointing = threading.Lock()
         columns = [column for column in predictions.c if column.name not in ("seq", "vector_id")]
         names = [column.name for column in columns]
@@ -156,9 +160,20 @@ class QuickInsert:
     def _checkpoint_sometimes(self, rows: int) -> None:
         """Move what was written into the database's file; no request waits for the disk."""
         self._since_checkpoint += rows
-        if self._since_checkpoint >= _CHECKPOINT_ROWS and not self._checkpointing.locked():
+        if self._since_checkpoint < _CHECKPOINT_ROWS or time.monotonic() < self._checkpoint_due:
+            return
+        self._checkpoint_due = time.monotonic() + _CHECKPOINT_EVERY_SECONDS
+        if not (self._checkpointing.locked() or self._just_done_by_another()):
             self._since_checkpoint = 0
             threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True).start()
+
+    def _just_done_by_another(self) -> bool:
+        """Only a checkpoint writes to the database's file, and it moves the rows of all."""
+        try:
+            age = time.time() - os.stat(str(self._engine.url.database)).st_mtime
+        except OSError:
+            return False
+        return 0 <= age < _CHECKPOINT_EVERY_SECONDS * 0.9
 
     def _checkpoint(self) -> None:
         # What fails here is tried again: by the next one, and by SQLite itself when there is more.

@@ -19,8 +19,9 @@ from mlengine.errors import AuditUnavailable, CannotStart
 from mlengine.stores.tables import REVISION
 
 _BEGIN = "mlengine_begin"
-# A checkpoint waits for the disk: at SQLite's 1,000, every 150th row of the audit would.
-_CHECKPOINT_PAGES = 32_000
+# A checkpoint waits for the disk: at SQLite's 1,000, every 150th row of the audit would. The audit
+# has a thread for it; this is for when that one fails.
+_CHECKPOINT_PAGES = 500_000
 _REASONS = {
     "SQLITE_BUSY": "another process keeps it locked",
     "SQLITE_READONLY": "it is read-only",
