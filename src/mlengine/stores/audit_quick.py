@@ -28,7 +28,7 @@ Values = Sequence[object]
 _MOST_KNOWN = 20_000
 # Another process writes for a tenth of a millisecond, SQLite itself would sleep for a whole one;
 # a writer that takes longer than all of these is waited for on the long way.
-_PAUSES_SECONDS = (*[0.00005] * 100, *[0.0016] * 25)
+_PAUSES_SECONDS = (*[0.0001] * 50, *[0.0016] * 25)
 # In one statement: each lets the interpreter's lock go, and may wait long to get it back.
 _ROWS_A_STATEMENT = 64
 _CHECKPOINT_ROWS = 4_000  # a row dirties up to seven pages
