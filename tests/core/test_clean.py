@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -143,3 +146,39 @@ def test_many_symbols_are_judged_as_each_alone():
     assert judged["CCC"].report.dropped == {"not_finite": 1}
     assert judged["DDD"].report.dropped == {"conflicting": 2}
     assert judged["DDD"].report.accepted == 1
+
+
+_KEEP_ONE_OF_EACH = """
+from pathlib import Path
+import polars as pl
+from tests.factories import random_bars
+from tests.core.test_clean import NOW
+from mlengine.core.bars import RAW_SCHEMA, columns_of_each
+from mlengine.core.clean import clean_panel
+
+def memory_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+bars = random_bars("S", rows=1500).match_to_schema(RAW_SCHEMA, missing_columns="insert")
+panel = pl.concat(bars.with_columns(pl.lit(f"S{i:03}").alias("symbol")) for i in range(200))
+kept = []
+for turn in range(24):
+    judged = clean_panel(panel, interval="1d", now=NOW)
+    frames = {symbol: each.frame for symbol, each in judged.items()}
+    name = f"S{turn:03}"
+    kept.append((frames[name], columns_of_each(frames)[name]))
+    if turn == 3:
+        before = memory_mb()
+print(memory_mb() - before)
+"""
+
+
+def test_a_symbol_that_is_kept_does_not_keep_its_panel_in_memory():
+    done = subprocess.run(
+        [sys.executable, "-c", _KEEP_ONE_OF_EACH],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) < 150.0  # each panel has 14 MB, and twice that with its columns

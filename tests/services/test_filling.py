@@ -292,6 +292,28 @@ def test_where_no_model_serves_nothing_is_filled(
     assert asked(upstream) == {FIRST: 1}
 
 
+def test_where_no_thread_can_be_started_the_question_is_answered_and_the_next_bar_fills(
+    engine: Engine, upstream: LoopbackUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def none_left(thread: threading.Thread) -> None:
+        if thread.name == "filling":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    warm(engine)
+    upstream.serve(known(DAYS + 1))
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", none_left)
+        assert ask(engine, FIRST, NOW + DAY).bar_timestamp == START + DAYS * DAY
+    asked(upstream)
+    upstream.serve(known(DAYS + 2))
+    ask(engine, FIRST, NOW + 2 * DAY)
+    settle(engine)
+    assert asked(upstream).keys() == set(SYMBOLS)
+
+
 @pytest.mark.parametrize("source", ["http", "files"])
 def test_a_process_ends_in_the_midst_of_a_filling(
     upstream: LoopbackUpstream, tmp_path: Path, source: str

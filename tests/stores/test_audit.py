@@ -420,6 +420,17 @@ def test_the_log_of_writes_is_emptied_beside_the_requests(store, tmp_path, monke
     assert log.stat().st_size < 2_000_000  # all pages that were written are some 3.7 million bytes
 
 
+def test_rows_are_written_where_no_thread_can_be_started(store, monkeypatch):
+    def none_left(_) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store.append([answered(1)])
+    monkeypatch.setattr(audit_quick, "_CHECKPOINT_ROWS", 1)
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    assert store.append_at_once([_again(1, "q1")])
+    assert store.get("q1") is not None
+
+
 def test_the_log_is_not_emptied_again_right_after_another_process_did(store, tmp_path, monkeypatch):
     monkeypatch.setattr(audit_quick, "_CHECKPOINT_ROWS", 1)
     database, long_ago = tmp_path / "audit.db", 1_000_000_000

@@ -35,6 +35,14 @@ def test_the_symbol_put_longest_ago_makes_room():
     assert cache.get("NEW", now=NOW) is one
 
 
+def test_what_was_asked_for_later_is_known():
+    cache = BarCache()
+    cache.put("AAA", held())
+    assert cache.asked_after(NOW - SECOND, "AAA")
+    assert not cache.asked_after(NOW, "AAA")
+    assert not cache.asked_after(NOW - SECOND, "BBB")
+
+
 def test_windows_are_kept_by_what_they_hold_up_to_a_bound():
     bars = held(rows=100)
     assert bars.window(100, 64) is bars.window(100, 64)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -30,7 +31,9 @@ from tests.upstream import Fault, LoopbackUpstream
 
 from mlengine.bootstrap import Engine
 from mlengine.errors import AuditUnavailable
-from mlengine.web.counter import Counter, Ready
+from mlengine.web.counter import Counter, Ready, counter_of
+from mlengine.web.quick import COUNTER_PATHS
+from mlengine.web.requests import ENGINE
 from mlengine.web.server import Parser, Worker
 
 CLIENT = ("127.0.0.1", 50_000)
@@ -107,6 +110,7 @@ def test_a_plain_question_at_hand_is_answered(counter: Counter, request_bytes: b
         raw(LINE, " folded: 1"),
         raw(LINE, "X-Forwarded-Proto: https", "X-Forwarded-Ssl: off"),
         raw(LINE, *["X-Many: 1"] * 120),
+        raw(LINE, *["X-Many: 1"] * 99, "X-Request-ID: one-too-many"),
         raw(LINE, f"X-Long: {'x' * 9000}"),
         raw(LINE, "X-Bare: a\nb"),
         raw(LINE.replace("AAA", "AAA&explain=true")),
@@ -176,8 +180,7 @@ def test_a_locked_audit_is_left_to_those_who_can_wait(
     with _locked(tmp_path / "artifacts" / "audit.db"):
         assert not counter.audited(waiting)
     assert audited(engine) == before
-    engine.audit.store.append([waiting[0].answer])
-    assert counter.audited(_ready(counter)[:1])
+    assert counter.audited(waiting)
 
 
 def test_rows_in_the_spool_are_left_to_those_who_bring_them_back(
@@ -190,9 +193,20 @@ def test_rows_in_the_spool_are_left_to_those_who_bring_them_back(
     with monkeypatch.context() as broken:
         broken.setattr(type(engine.audit.store).__mro__[1], "append", down)
         engine.audit.store.append([waiting.answer])
-    assert not counter.audited(_ready(counter))
+    assert _ready(counter) == []
     engine.audit.store.drain()
     assert counter.audited(_ready(counter))
+
+
+@pytest.mark.parametrize("setting", [("accesslog", "-"), ("statsd_host", "localhost:8125")])
+def test_a_server_that_tells_others_of_each_request_has_no_counter(
+    engine: Engine, setting: tuple[str, str]
+) -> None:
+    app = SimpleNamespace(extensions={ENGINE: engine, COUNTER_PATHS: PATHS})
+    cfg = Config()
+    assert counter_of(app, cfg) is not None
+    cfg.set(*setting)
+    assert counter_of(app, cfg) is None
 
 
 def _ready(counter: Counter) -> list[Ready]:

@@ -101,14 +101,17 @@ def columns_of(block: pl.DataFrame) -> Columns:
 
 
 def columns_of_each(blocks: Mapping[str, pl.DataFrame]) -> dict[str, Columns]:
-    """`columns_of` each block, by its symbol and in one pass; one without rows is left out."""
+    """`columns_of` each block, by its symbol and in one pass; one without rows is left out.
+
+    Each has memory of its own.
+    """
     filled = {symbol: block for symbol, block in blocks.items() if block.height}
     if not filled:
         return {}
     whole, found, first = columns_of(pl.concat(filled.values())), {}, 0
     for symbol, block in filled.items():
         part = whole.slice(first, first + block.height)
-        found[symbol] = Columns(symbol, part.starts, part.values)
+        found[symbol] = Columns(symbol, part.starts.copy(), part.values.copy())
         first += block.height
     return found
 

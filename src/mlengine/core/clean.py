@@ -110,11 +110,14 @@ def _is_late() -> pl.Expr:
 
 
 def _by_symbol(ordered: pl.DataFrame, raw: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """The rows of each symbol of `raw` in `ordered`, which is sorted by symbol."""
+    """The rows of each symbol of `raw` in `ordered`, which is sorted by symbol.
+
+    Each is a copy: one symbol that is kept for long must not keep all others in memory.
+    """
     found = dict.fromkeys(raw["symbol"].unique(maintain_order=True).to_list(), ordered.clear())
     first = 0
     for rows, symbol in ordered["symbol"].rle().struct.unnest().rows():
-        found[symbol] = ordered.slice(first, rows)
+        found[symbol] = ordered.slice(first, rows)[pl.int_range(rows, eager=True, dtype=pl.UInt32)]
         first += rows
     return found
 

@@ -65,12 +65,15 @@ class Filling:
         if not symbols or self._ending.is_set():
             self._running.release()
             return
-        if self._thread is None:
-            atexit.register(self._end)
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(symbols, now), name="filling", daemon=True
         )
-        self._thread.start()
+        if not _started(thread):
+            self._running.release()
+            return
+        if self._thread is None:
+            atexit.register(self._end)
+        self._thread = thread
 
     def _run(self, symbols: Sequence[str], now: datetime) -> None:
         try:
@@ -88,7 +91,9 @@ class Filling:
         asking = Asking(
             self._bars, feature_set.window_bars, None, now, self._timer, deadline, tells_first=False
         )
-        found = asking.at_once(symbols) or self._side_by_side(asking, symbols)
+        found = asking.at_once(symbols)
+        if found is None:
+            found = self._side_by_side(asking, symbols)
         full = {symbol: each for symbol, each in found.items() if isinstance(each, Window)}
         if full and not self._ending.is_set():
             feature_rows(feature_set, full, self._rows)
@@ -99,20 +104,20 @@ class Filling:
     def _side_by_side(
         self, asking: Asking, symbols: Sequence[str]
     ) -> dict[str, Window | MlengineError]:
+        """What a question has brought since the beginning is newer, and is not asked for again."""
         waiting, found = iter(symbols), dict[str, Window | MlengineError]()
 
         def work() -> None:
             for symbol in waiting:  # one iterator of all threads: each takes what is next
                 if self._ending.is_set():
                     return
-                found[symbol] = asking.ask(symbol)
+                if not self._bars.cache.asked_after(asking.now, symbol):
+                    found[symbol] = asking.ask(symbol)
 
         threads = [
             threading.Thread(target=work, name="filling-bars", daemon=True) for _ in range(_THREADS)
         ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
+        for thread in [each for each in threads if _started(each)]:
             thread.join()
         return found
 
@@ -120,3 +125,12 @@ class Filling:
         """A thread that comes back from Polars into an interpreter that is gone would crash it."""
         self._ending.set()
         self.settled(within_seconds=_EXIT_SECONDS)
+
+
+def _started(thread: threading.Thread) -> bool:
+    """False where the system gives no more threads: a filling is not worth an error."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True

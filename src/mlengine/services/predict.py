@@ -102,7 +102,7 @@ class PredictService:
         None where a file, the upstream or a feature pass would be, and where there is no answer.
         """
         desk = self._desk(Question(None, None, False, request_id, route, now))
-        model = self.shelf.at_hand()
+        model = self.shelf.at_hand() if self.audit.takes_at_once else None
         if model is None:
             return None
         bars = model.feature_set.window_bars

@@ -118,7 +118,8 @@ def _news(before: Mapping[str, datetime | None], full: Mapping[str, Window]) -> 
 
 
 def _asked(asking: Asking, symbols: Sequence[str], crew: Crew) -> dict[str, Window | MlengineError]:
-    return asking.at_once(symbols) or _side_by_side(asking, symbols, crew)
+    found = asking.at_once(symbols)
+    return _side_by_side(asking, symbols, crew) if found is None else found
 
 
 def _side_by_side(

@@ -78,10 +78,15 @@ class AuditStore(AuditReader):
             if not self._inserted(rows, vectors):
                 self._append_with_vectors(rows, vectors)
 
+    @property
+    def takes_at_once(self) -> bool:
+        """Whether rows whose vectors are stored can be written without SQLAlchemy."""
+        return self._quick is not None
+
     def append_at_once(self, records: Sequence[AuditEntry]) -> bool:
         """As `append` where the rows alone have to be written and can be; else False, and none is.
 
-        That takes a few milliseconds at most while another process writes.
+        It may take some 50 ms to find out that another process keeps the database locked.
         """
         rows = [columns_of(entry) for entry in records]
         inserted = self._inserted(rows, [vector_of(entry) for entry in records])

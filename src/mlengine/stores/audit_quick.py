@@ -124,8 +124,9 @@ class QuickInsert:
     def _committed(self, rows: Sequence[Values]) -> bool:
         try:
             self._commit(rows)
-        except (sqlite3.Error, DBAPIError):
-            self._forget()
+        except (sqlite3.Error, DBAPIError) as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                self._forget()
             return False
         self._checkpoint_sometimes(len(rows))
         return True
@@ -165,7 +166,8 @@ class QuickInsert:
         self._checkpoint_due = time.monotonic() + _CHECKPOINT_EVERY_SECONDS
         if not (self._checkpointing.locked() or self._just_done_by_another()):
             self._since_checkpoint = 0
-            threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True).start()
+            with suppress(RuntimeError):  # no thread can be started now; the rows are committed
+                threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True).start()
 
     def _just_done_by_another(self) -> bool:
         """Only a checkpoint writes to the database's file, and it moves the rows of all."""

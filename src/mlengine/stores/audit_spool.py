@@ -129,6 +129,8 @@ class AuditSpool:
             except OSError:
                 self._file = None  # the next line must not follow a torn one
                 os.ftruncate(handle, before)
+                if before == 0:  # or a full disk would leave one an answer
+                    path.unlink()
                 raise
         finally:
             os.close(handle)

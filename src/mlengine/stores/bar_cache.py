@@ -103,6 +103,11 @@ class BarCache:
         held = self._held.get(symbol)
         return held.last_bar if held else None
 
+    def asked_after(self, moment: datetime, symbol: str) -> bool:
+        """Whether what is held of `symbol` was asked for after that moment."""
+        held = self._held.get(symbol)
+        return held is not None and held.asked_at > moment
+
     def behind(self, bar: datetime, *, now: datetime) -> list[str]:
         """The symbols in use that are out of date at `now` and have not got `bar`, a new one."""
         with self._lock:

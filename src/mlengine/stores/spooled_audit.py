@@ -40,9 +40,10 @@ class SpooledAuditStore(AuditStore):
         else:
             self._drain_some()
 
-    def append_at_once(self, records: Sequence[AuditEntry]) -> bool:
+    @property
+    def takes_at_once(self) -> bool:
         """As AuditStore's; False also while rows are spooled, which an append has to put back."""
-        return self.spool.is_empty and super().append_at_once(records)
+        return super().takes_at_once and self.spool.is_empty
 
     def drain(self, *, most_files: int | None = None) -> None:
         """Put spooled rows into the tables; raises AuditUnavailable when some have to stay.

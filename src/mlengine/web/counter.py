@@ -39,10 +39,7 @@ _REQUEST_ID = re.compile(
 )
 # Headers that say more than who asks and what is accepted, or that another part listens to.
 _NOT_PLAIN = frozenset(
-    {
-        *("CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "UPGRADE", "SCRIPT_NAME", "PATH_INFO"),
-        hooks.REQUEST_ID_HEADER.upper(),  # a second one, or one that is not taken as it is
-    }
+    ("CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "UPGRADE", "SCRIPT_NAME", "PATH_INFO")
 )
 _HEAD = "\r\n".join(
     [
@@ -83,17 +80,13 @@ class Counter:
         self._second, self._date = 0, ""
 
     def look(self, raw: bytes, client: Address) -> Ready | None:
-        """The answer to the request `raw` of `client`, where it is plain and at hand."""
+        """The answer to the request `raw` of the TCP `client`, where it is plain and at hand."""
         asked = self._plain.match(raw)
         if asked is None:
             return None
         started = perf_counter()
-        headers, request_id = raw[asked.end() - 1 :], None
-        named = _REQUEST_ID.search(headers)
-        if named is not None:
-            request_id = named[1].decode()
-            headers = headers[: named.start()] + headers[named.end() :]
-        if not self._are_plain(headers, client[0]):
+        headers, request_id = _without_request_id(raw[asked.end() - 1 :])
+        if not self._are_plain(headers, client[0], request_id is not None):
             return None
         answer = self._predict.at_hand(
             asked[2].decode(), request_id=request_id or uuid4().hex, now=datetime.now(UTC)
@@ -120,23 +113,41 @@ class Counter:
             self._second, self._date = second, str(http_date(second))  # type: ignore[no-untyped-call]
         return self._date
 
-    def _read_headers(self, headers: bytes, host: str) -> bool:
-        """Whether the server's own parser finds nothing in them that another answer would need."""
+    def _read_headers(self, headers: bytes, host: str, named: bool) -> bool:
+        """Whether the server's own parser finds nothing in them that another answer would need.
+
+        Of request ids it must find the one that is `named`, if any, and no other.
+        """
         whole = b"GET / HTTP/1.1\r" + headers
         parser = RequestParser(self._cfg, iter([whole]), (host, 0))  # type: ignore[no-untyped-call]
         try:
             request = next(parser)
         except (ParseException, NoMoreData):
             return False
-        return not (
-            request.should_close()
-            or parser.unreader.take_buffered()  # type: ignore[no-untyped-call]
-            or any(name in _NOT_PLAIN for name, _ in request.headers)
+        names = [name for name, _ in request.headers]
+        return (
+            not request.should_close()
+            and not parser.unreader.take_buffered()  # type: ignore[no-untyped-call]
+            and _NOT_PLAIN.isdisjoint(names)
+            and names.count(hooks.REQUEST_ID_HEADER.upper()) == named
         )
 
 
+def _without_request_id(headers: bytes) -> tuple[bytes, str | None]:
+    """The same for each id, so that they are read once; and the first sane id."""
+    named = _REQUEST_ID.search(headers)
+    if named is None:
+        return headers, None
+    return headers[: named.start(1)] + b"x" + headers[named.end(1) :], named[1].decode()
+
+
 def counter_of(app: object, cfg: Config) -> Counter | None:
-    """The counter of a platform's application that has short ways, else None."""
+    """The counter of a platform's application that has short ways, else None.
+
+    None also where the server would do more around a request than answer it.
+    """
     extensions = getattr(app, "extensions", {})
     paths = extensions.get(COUNTER_PATHS)
-    return Counter(extensions[ENGINE].predict, cfg, paths) if paths else None
+    if not paths or cfg.is_ssl or cfg.accesslog or cfg.statsd_host:
+        return None
+    return Counter(extensions[ENGINE].predict, cfg, paths)

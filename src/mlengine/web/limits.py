@@ -14,6 +14,7 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import ConfigurationError
 from limits.storage.base import SlidingWindowCounterSupport
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -128,11 +129,14 @@ class _Guard(Limiter):
 
 
 def _options() -> dict[str, Any]:
-    """Short enough that a queue server which hangs costs a request 0.2 s, and only once."""
+    """Short enough that a queue server which hangs costs a request 0.2 s, and only once.
+
+    What was not answered in time may have been counted, and is not asked again.
+    """
     return {
         "socket_timeout": _TIMEOUT_SECONDS,
         "socket_connect_timeout": _TIMEOUT_SECONDS,
-        "retry": Retry(NoBackoff(), 1),
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     }
 
 

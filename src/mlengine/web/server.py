@@ -8,11 +8,12 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import orjson
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from mlengine.web.counter import Counter, Ready
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 _APP_LOAD_ERROR = 4  # gunicorn's own code for it: the master stops instead of trying for ever
 _SECONDS_APART = 2.0
@@ -94,7 +97,7 @@ class Worker(gthread.ThreadWorker):
         # The master imports this file, and must not bring LightGBM into its forks.
         from mlengine.web.counter import counter_of  # noqa: PLC0415
 
-        self._counter = None if self.cfg.is_ssl else counter_of(self.wsgi, self.cfg)
+        self._counter = counter_of(self.wsgi, self.cfg)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
@@ -103,20 +106,21 @@ class Worker(gthread.ThreadWorker):
 
     def on_client_socket_readable(self, conn: gthread.TConn, client: socket.socket) -> None:
         """Let the counter look at what came; what it leaves alone goes to a thread."""
-        if not (self._counter and self.alive and self._may_answer()):
+        counter = self._counter
+        if not (counter and isinstance(conn.client, tuple) and self.alive and self._may_answer()):
             self._hand_over(conn, b"")
             return
         raw = b""
         with suppress(OSError):  # the thread will find out, too
             raw = client.recv(_RECEIVED_BYTES)
-        ready = _looked_at(self._counter, raw, conn)
+        ready = _tried(partial(counter.look, raw, conn.client))
         if ready is None:
             self._hand_over(conn, raw)
         else:
             self._waiting.append((conn, raw, ready))
 
     def _may_answer(self) -> bool:
-        """Whether the worker is not to be recycled yet; the last answer of all is a thread's."""
+        """Whether the worker is not to be recycled yet: gunicorn's own way ends it."""
         return bool(self.nr + len(self._waiting) + 1 < self.max_requests)
 
     def _hand_over(self, conn: gthread.TConn, raw: bytes) -> None:
@@ -127,7 +131,7 @@ class Worker(gthread.ThreadWorker):
     def _answer_waiting(self, counter: Counter) -> None:
         """One commit for the rows of all, then their answers."""
         waiting, self._waiting = self._waiting, []
-        audited = counter.audited([ready for _, _, ready in waiting])
+        audited = _tried(partial(counter.audited, [ready for _, _, ready in waiting]))
         for conn, raw, ready in waiting:
             if audited:
                 self.nr += 1
@@ -175,10 +179,12 @@ class Worker(gthread.ThreadWorker):
             client.sendall(_answer(status, code, detail, request_id))
 
 
-def _looked_at(counter: Counter, raw: bytes, conn: gthread.TConn) -> Ready | None:
+def _tried(call: Callable[[], Result]) -> Result | None:
+    """None for an error: whoever is not answered at the counter goes to a thread, which tells."""
     try:
-        return counter.look(raw, conn.client)
-    except Exception:  # the thread meets it again, and has the means to answer it
+        return call()
+    except Exception:
+        log.debug("not answered at the counter", exc_info=True)
         return None
 
 
