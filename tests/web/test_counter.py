@@ -344,3 +344,24 @@ def test_what_is_at_hand_is_answered_while_all_threads_wait(tmp_path: Path) -> N
             upstream.always = None
             for each in waiting:
                 each.close()
+
+
+def test_a_worker_leaves_new_connections_to_those_that_have_fewer_and_takes_what_is_left() -> None:
+    worker = Worker(1, 0, [], None, 30, Config(), logging.getLogger("gunicorn"))
+    taken: list[object] = []
+    worker.enqueue_req = taken.append
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        lines = [socket.create_connection(listener.getsockname()) for _ in range(2)]
+        worker.accept(listener)
+        assert len(taken) == 1, "who has none takes it at once"
+        worker.nr_conns = 10_000
+        worker.accept(listener)
+        assert len(taken) == 1
+        assert eventually(lambda: worker.accept(listener) or len(taken) == 2)
+        for conn in taken:
+            conn.close()
+        for line in lines:
+            line.close()
+    worker.tmp.close()
+    worker.method_queue.close()

@@ -150,6 +150,7 @@ class QuickInsert:
         if self._connection is None:
             connection = self._opened()
             connection.execute("PRAGMA busy_timeout=0")
+            connection.execute("PRAGMA cache_size=-8000")
             self._connection = connection
         return self._connection
 

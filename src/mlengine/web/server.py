@@ -35,6 +35,9 @@ Result = TypeVar("Result")
 _APP_LOAD_ERROR = 4  # gunicorn's own code for it: the master stops instead of trying for ever
 _SECONDS_APART = 2.0
 _RECEIVED_BYTES = 8192
+# What a worker gives those with fewer connections for each that it has, at most, and in which time
+# an offer is the same one.
+_HEAD_START_SECONDS, _LONGEST_SECONDS, _FORGOTTEN_SECONDS = 0.00003, 0.0003, 0.05
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # A client that is slower than this, in either direction, doesn't keep its thread.
 _SOCKET_PATIENCE = struct.pack("@ll", 10, 0)
@@ -83,6 +86,7 @@ class Worker(gthread.ThreadWorker):
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._counter: Counter | None = None
         self._waiting: list[tuple[gthread.TConn, bytes, Ready]] = []
+        self._offered = 0.0
 
     def load_wsgi(self) -> None:
         """An application that can't be made ends the master too, and says so once."""
@@ -98,6 +102,18 @@ class Worker(gthread.ThreadWorker):
         from mlengine.web.counter import counter_of  # noqa: PLC0415
 
         self._counter = counter_of(self.wsgi, self.cfg)
+
+    def accept(self, listener: socket.socket) -> None:
+        """The later the more connections there are here: all workers are offered each new one.
+
+        Until then the poll goes on, and finds it again or taken by another worker.
+        """
+        now = time.perf_counter()
+        if now - self._offered > _FORGOTTEN_SECONDS:
+            self._offered = now
+        if now - self._offered >= min(self.nr_conns * _HEAD_START_SECONDS, _LONGEST_SECONDS):
+            self._offered = 0.0
+            super().accept(listener)  # type: ignore[no-untyped-call]
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
