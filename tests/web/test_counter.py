@@ -347,7 +347,9 @@ def test_what_is_at_hand_is_answered_while_all_threads_wait(tmp_path: Path) -> N
 
 
 def test_a_worker_leaves_new_connections_to_those_that_have_fewer_and_takes_what_is_left() -> None:
-    worker = Worker(1, 0, [], None, 30, Config(), logging.getLogger("gunicorn"))
+    cfg = Config()
+    cfg.set("workers", 2)
+    worker = Worker(1, 0, [], None, 30, cfg, logging.getLogger("gunicorn"))
     taken: list[object] = []
     worker.enqueue_req = taken.append
     with socket.create_server(("127.0.0.1", 0)) as listener:

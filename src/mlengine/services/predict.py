@@ -94,14 +94,12 @@ class PredictService:
             ),
         )
 
-    def at_hand(
-        self, symbol: str, *, request_id: str, now: datetime, route: str = "/predict"
-    ) -> Answered | None:
+    def at_hand(self, symbol: str, *, request_id: str, now: datetime) -> Answered | None:
         """The answer of `one` to a plain question, not audited yet, where nothing is waited for.
 
         None where a file, the upstream or a feature pass would be, and where there is no answer.
         """
-        desk = self._desk(Question(None, None, False, request_id, route, now))
+        desk = self._desk(Question(None, None, False, request_id, "/predict", now))
         model = self.shelf.at_hand() if self.audit.takes_at_once else None
         if model is None:
             return None

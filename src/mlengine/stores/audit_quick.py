@@ -34,6 +34,7 @@ _ROWS_A_STATEMENT = 64
 _CHECKPOINT_ROWS = 4_000  # a row dirties up to seven pages
 # While the disk syncs, whoever writes may have to wait for it: that shall be rare under load, too.
 _CHECKPOINT_EVERY_SECONDS = 3.0
+_CACHE_KILOBYTES = 8_000  # SQLite's 2,000 don't hold the six trees that a batch writes into
 _CHECKPOINT_PATIENCE_MILLISECONDS = 20  # while it waits for readers, nobody can write
 
 
@@ -150,7 +151,7 @@ class QuickInsert:
         if self._connection is None:
             connection = self._opened()
             connection.execute("PRAGMA busy_timeout=0")
-            connection.execute("PRAGMA cache_size=-8000")
+            connection.execute(f"PRAGMA cache_size=-{_CACHE_KILOBYTES}")
             self._connection = connection
         return self._connection
 

@@ -86,8 +86,8 @@ def _admit(
 ) -> Headers | None:
     """Count a request and give the headers of its answer; None leaves both to the framework.
 
-    Then nothing was counted: the limit is reached, or the storage can't be. What was counted and
-    goes to the framework all the same, it doesn't count again.
+    Then the limit is reached, or the storage did not answer. What was counted and goes to the
+    framework all the same, it doesn't count again.
     """
     strategy, address = limiter.limiter, environ.get("REMOTE_ADDR") or "127.0.0.1"
     if strategy.storage is not limiter.storage:

@@ -108,6 +108,9 @@ class Worker(gthread.ThreadWorker):
 
         Until then the poll goes on, and finds it again or taken by another worker.
         """
+        if self.cfg.workers == 1:
+            super().accept(listener)  # type: ignore[no-untyped-call]
+            return
         now = time.perf_counter()
         if now - self._offered > _FORGOTTEN_SECONDS:
             self._offered = now
