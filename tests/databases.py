@@ -23,9 +23,10 @@ from mlengine.core.prediction import (
     Prediction,
 )
 from mlengine.errors import UnknownSymbol
-from mlengine.stores.audit import Answered, Failed
+from mlengine.stores.audit_entries import Answered, Failed
 from mlengine.stores.database import open_database
 from mlengine.stores.migrate import migrate
+from mlengine.stores.vectors import scored_vector
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 FEATURE_SET = FeatureSetRef("core", 1, "f" * 64, 64)
@@ -94,16 +95,22 @@ def a_prediction(number: int, *, symbol: str = "AAA", day: int = 0) -> Predictio
     )
 
 
-def answered(number: int, *, symbol: str = "AAA", day: int = 0, **changes: object) -> Answered:
-    """An entry for the audit, written `number` seconds after NOW, with a vector of three."""
+def answered(
+    number: int,
+    *,
+    symbol: str = "AAA",
+    day: int = 0,
+    first: float | None = None,
+    **changes: object,
+) -> Answered:
+    """An entry for the audit, written `number` seconds after NOW, with a vector of three.
+
+    `first` is the vector's first number, by default that of the day.
+    """
     prediction = replace(a_prediction(number, symbol=symbol, day=day), **changes)  # type: ignore[arg-type]
-    return Answered(
-        prediction,
-        vector=np.array([float(day), np.nan, np.nextafter(0.1, 1.0)]),
-        window=window_of(symbol, day=day),
-        route="/predict",
-        at=NOW + timedelta(seconds=number),
-    )
+    vector = np.array([day if first is None else first, np.nan, np.nextafter(0.1, 1.0)])
+    scored = scored_vector(prediction, vector, window_of(symbol, day=day))
+    return Answered(prediction, scored, "/predict", NOW + timedelta(seconds=number))
 
 
 def failed(number: int, *, symbol: str = "NOPE", version: str | None = "v1") -> Failed:

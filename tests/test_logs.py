@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
 
@@ -119,6 +122,64 @@ def test_another_context_has_its_own_ids(capsys: pytest.CaptureFixture[str]) -> 
     copy_context().run(logs.request_id.set, "elsewhere")
     logging.getLogger("x").info("here")
     assert "request_id" not in json.loads(line(capsys))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Without the handlers of pytest, as in a process of the platform."""
+    root = logging.getLogger()
+    before, root.handlers[:] = list(root.handlers), [h for h in root.handlers if not _is_pytests(h)]
+    yield
+    root.handlers[:] = before
+
+
+def test_lines_told_at_once_are_those_of_records(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    log = logging.getLogger("mlengine.x")
+    many = [{"path": HOSTILE, "status": 200, "code": None}, {"half": "\ud800", "ms": 0.25}, {}]
+    with alone(), logs.bound(request="r1", version="v2"):
+        logs.tell(log, "request", many)
+        for facts in many:
+            log.info("request", extra=facts)
+    moment = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+    said = capsys.readouterr().err.splitlines()
+    assert all(moment.search(each) for each in said)
+    told, logged = said[:3], said[3:]
+    assert [moment.sub("", each) for each in told] == [moment.sub("", each) for each in logged]
+    assert all(each.isascii() for each in told) or not as_json
+
+
+def test_lines_told_at_once_reach_every_handler_and_filter(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("INFO", json=True)
+    log = logging.getLogger("mlengine.x")
+    with alone(), logs.log_tail() as tail:
+        logs.tell(log, "request", [{"status": 200}])
+        assert json.loads(tail()[0])["status"] == 200
+    log.addFilter(lambda record: "secret" not in vars(record))
+    try:
+        with alone():
+            logs.tell(log, "request", [{"secret": 1}, {"status": 201}])
+    finally:
+        log.filters.clear()
+    said = [json.loads(each)["status"] for each in capsys.readouterr().err.splitlines()]
+    assert said == [200, 201]
+
+
+def test_lines_told_at_once_are_as_quiet_as_records(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure("WARNING", json=True)
+    with alone():
+        logs.tell(logging.getLogger("x"), "request", [{"status": 200}])
+    assert capsys.readouterr().err == ""
+    logs.configure("INFO", json=True)
+    monkeypatch.setattr(sys, "stderr", closed := StringIO())
+    closed.close()
+    with alone():
+        logs.tell(logging.getLogger("x"), "nobody can read this", [{"status": 200}])
 
 
 def test_a_librarys_wrong_arguments_do_not_cost_the_line() -> None:

@@ -11,9 +11,10 @@ import logging
 import math
 import re
 import sys
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
@@ -40,8 +41,7 @@ def configure(level: str, *, json: bool) -> None:
     `level`: DEBUG, INFO, WARNING or ERROR. A second call replaces the first; handlers that
     others put on the root logger stay.
     """
-    handler = _StandardError()
-    handler.setFormatter(JsonLines() if json else PlainLines())
+    handler = _StandardError(JsonLines() if json else PlainLines())
     handler.setLevel(level)
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each, _StandardError)]:
@@ -92,11 +92,36 @@ def log_tail(lines: int = 50) -> Iterator[Callable[[], list[str]]]:
         root.removeHandler(tail)
 
 
-class JsonLines(logging.Formatter):
-    """ASCII JSON: control characters and line separators of any script are escaped."""
+def tell(logger: logging.Logger, event: str, lines: Iterable[Mapping[str, object]]) -> None:
+    """As `logger.info(event, extra=…)` of each, for facts of JSON's own types.
+
+    Where standard error alone listens it is one write, at a third of the cost.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    listener = _only_listener(logger)
+    if listener is None:
+        for facts in lines:
+            logger.info(event, extra=facts)
+        return
+    head = _head(time.time(), "INFO", logger.name, event)
+    listener.write([{**head, **facts} for facts in lines])
+
+
+class _Lines(logging.Formatter):
+    """What is said of a record, in one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = _fields(self, record)
+        return self.line(_fields(self, record))
+
+    def line(self, fields: dict[str, object]) -> str:
+        raise NotImplementedError
+
+
+class JsonLines(_Lines):
+    """ASCII JSON: control characters and line separators of any script are escaped."""
+
+    def line(self, fields: dict[str, object]) -> str:
         try:
             said = orjson.dumps(fields, default=str)
         except TypeError:  # half a character, or a number beyond 64 bits
@@ -106,11 +131,10 @@ class JsonLines(logging.Formatter):
         return stdlib_json.dumps(fields, default=str, separators=(",", ":"))
 
 
-class PlainLines(logging.Formatter):
+class PlainLines(_Lines):
     """`time LEVEL logger event key=value …`; what can't be printed is escaped."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        fields = _fields(self, record)
+    def line(self, fields: dict[str, object]) -> str:
         head = [str(fields.pop(name)) for name in ("ts", "level", "logger", "event")]
         data = [f"{name}={_word(value)}" for name, value in fields.items() if value is not None]
         return _printable(" ".join([head[0], f"{head[1]:7}", *head[2:], *data]))
@@ -136,23 +160,50 @@ class _Tail(logging.Handler):
 class _StandardError(logging.StreamHandler[TextIO]):
     """Looks `sys.stderr` up at each record, so that a redirected stream is honoured."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: _Lines) -> None:
         logging.Handler.__init__(self)
+        self.setFormatter(lines)
+        self._lines = lines
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stderr
 
+    def write(self, lines: Sequence[dict[str, object]]) -> None:
+        """All at once; what can't be written is lost, as a record would be."""
+        said = "".join([f"{self._lines.line(fields)}{self.terminator}" for fields in lines])
+        with self.lock, suppress(OSError, ValueError):  # type: ignore[union-attr]
+            self.stream.write(said)
+            self.stream.flush()
+
+
+def _only_listener(logger: logging.Logger) -> _StandardError | None:
+    """Standard error's handler where no other handler and no filter would see a record."""
+    handlers, each = [*logger.handlers], logger
+    while each.propagate and each.parent:
+        each = each.parent
+        handlers += each.handlers
+    if len(handlers) != 1 or logger.filters:
+        return None
+    (only,) = handlers
+    if not isinstance(only, _StandardError) or only.filters or only.level > logging.INFO:
+        return None
+    return only
+
+
+def _head(created: float, level: str, logger: str, event: str) -> dict[str, object]:
+    """What every line begins with, and the ids that ride along."""
+    moment = rfc3339(datetime.fromtimestamp(created, UTC))
+    head: dict[str, object] = {"ts": moment, "level": level, "logger": logger, "event": event}
+    for rider in _RIDERS:
+        value = rider.get()
+        if value is not None:
+            head[rider.name] = value
+    return head
+
 
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "ts": rfc3339(datetime.fromtimestamp(record.created, UTC)),
-        "level": record.levelname,
-        "logger": record.name,
-        "event": _event(record),
-    }
-    riding = {rider.name: rider.get() for rider in _RIDERS}
-    fields |= {name: value for name, value in riding.items() if value is not None}
+    fields = _head(record.created, record.levelname, record.name, _event(record))
     fields |= {name: _plain(value) for name, value in vars(record).items() if name not in _STANDARD}
     if record.exc_info and record.exc_info[0] is not None:
         fields["traceback"] = formatter.formatException(record.exc_info)

@@ -31,7 +31,8 @@ from mlengine.core.bars import BARS_SCHEMA, bars_hash
 from mlengine.core.prediction import AuditRow, Latency
 from mlengine.errors import AuditUnavailable
 from mlengine.stores import audit_quick
-from mlengine.stores.audit import Answered, AuditStore
+from mlengine.stores.audit import AuditStore
+from mlengine.stores.audit_entries import Answered
 from mlengine.stores.database import reading, writing
 from mlengine.stores.events import EventStore
 from mlengine.stores.runs import RunStore
@@ -217,12 +218,11 @@ def test_another_bar_feature_set_or_interval_is_another_vector(store):
 
 
 def test_a_prediction_never_refers_to_other_numbers_than_its_own(store):
-    first, second = answered(1), answered(2)
-    second.vector[0] = np.nextafter(first.vector[0], 9.0)
-    store.append([first])
-    store.append([second])
+    other = float(np.nextafter(0.0, 9.0))
+    store.append([answered(1)])
+    store.append([answered(2, first=other)])
     assert _counts(store) == (2, 2, 1)
-    assert _vectors(store)["a"].to_list() == [second.vector[0]]
+    assert _vectors(store)["a"].to_list() == [other]
 
 
 def test_the_window_comes_back_to_the_last_bit(store):
@@ -300,7 +300,7 @@ def test_the_last_write_is_the_state_of_the_audit(tmp_path):
 def test_an_answer_is_a_prediction_with_what_it_was_made_of():
     entry = answered(1)
     assert entry.prediction == a_prediction(1)
-    assert entry.prediction.bars_hash == bars_hash(entry.window)
+    assert entry.prediction.bars_hash == bars_hash(entry.scored.window)
 
 
 def _again(number: int, prediction_id: str) -> Answered:

@@ -37,7 +37,7 @@ def test_every_bit_is_in_the_file_whatever_the_batches(
         said = entry.prediction
         assert (row["probability_up"], row["at"]) == (said.probability_up, entry.at)
         assert (row["bars_hash"], row["bar_timestamp"]) == (said.bars_hash, said.bar_timestamp)
-        assert np.array(row["features"]).tobytes() == entry.vector.tobytes()
+        assert np.array(row["features"]).tobytes() == entry.scored.payload
     last = frame.row(7, named=True)
     assert (last["ok"], last["features"], last["error_code"]) == (False, None, "unknown_symbol")
     assert [each.name for each in tmp_path.iterdir() if "parquet" in each.name] == ["out.parquet"]

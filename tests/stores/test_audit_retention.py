@@ -50,9 +50,7 @@ def test_what_is_older_goes_with_the_vectors_and_windows_of_its_own(store: Audit
 
 
 def test_a_window_that_another_vector_needs_stays(store: AuditStore) -> None:
-    other = answered(2)
-    other.vector[0] = 7.0
-    store.append([answered(1), other])
+    store.append([answered(1), answered(2, first=7.0)])
     assert counts(store) == (2, 2, 1)
     before = NOW + timedelta(seconds=2)
     AuditRetention(store.engine).remove(before=before, actor="ann", at=NOW)

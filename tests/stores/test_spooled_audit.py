@@ -17,7 +17,8 @@ import pytest
 from tests.databases import NOW, answered, failed, new_database, opened, url_of
 
 from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit import AuditStore, columns_of, vector_of
+from mlengine.stores.audit import AuditStore
+from mlengine.stores.audit_entries import columns_of, vector_of
 from mlengine.stores.audit_spool import AuditSpool, Waiting
 from mlengine.stores.database import reading
 from mlengine.stores.evidence import EvidenceStore
@@ -109,12 +110,12 @@ def files(tmp_path: Path) -> list[Path]:
 def test_a_spooled_row_comes_back_to_the_last_bit(store: SpooledAuditStore, tmp_path: Path) -> None:
     odd = answered(
         1,
+        first=-0.0,
         probability_up=float(np.nextafter(0.1, 1.0)),
         base_rate=5e-324,
         confidence=None,
         degraded=True,
     )
-    odd.vector[0] = -0.0
     others = [failed(2), failed(3, version=None), answered(4, day=3)]
     with locked(tmp_path):
         for entry in (odd, *others):

@@ -94,6 +94,12 @@ class Prediction:
     base_value: float | None = None
     contributions: tuple[Contribution, ...] | None = None
 
+    def again(self, **changed: object) -> Prediction:
+        """As `dataclasses.replace` makes it, at a third of the cost: names are not checked."""
+        made = object.__new__(Prediction)
+        vars(made).update(vars(self), **changed)
+        return made
+
 
 @dataclass(frozen=True, kw_only=True)
 class FailedPrediction:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
+from mlengine.core.arrays import Floats
 from mlengine.core.intervals import INTERVALS, is_stale
 from mlengine.core.manifest import Manifest
 from mlengine.core.prediction import (
@@ -20,9 +21,11 @@ from mlengine.core.prediction import (
 from mlengine.core.usability import UsabilityLimits
 from mlengine.errors import MlengineError
 from mlengine.services.scoring import Scores
+from mlengine.services.standing import Standing
 from mlengine.services.windows import Timer, Window
-from mlengine.stores.audit import Answered, Failed
+from mlengine.stores.audit_entries import Answered, Failed
 from mlengine.stores.loaded import LoadedModel
+from mlengine.stores.vectors import scored_vector
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,7 @@ class Desk:
         question, manifest = self.question, model.manifest
         outcome = interpret(scores.score[symbol], manifest.objective, manifest.label.transform)
         bar, vector = window.bar_timestamp, scores.vectors[symbol]
-        reasons = self.limits.reasons(
-            bar_timestamp=bar,
-            interval=manifest.interval,
-            trained_at=manifest.created_at,
-            features=vector,
-            moment=question.moment,
-        )
+        reasons = self._reasons(bar, vector, manifest)
         prediction = Prediction(
             prediction_id=self.new_id(),
             request_id=question.request_id,
@@ -100,9 +97,29 @@ class Desk:
             ),
             **(_explanation(symbol, scores, model) if question.explain else {}),
         )
-        return Answered(
-            prediction, vector=vector, window=window.bars, route=question.route, at=question.now
+        scored = scored_vector(prediction, vector, window.bars)
+        return Answered(prediction, scored, route=question.route, at=question.now)
+
+    def answered_again(self, standing: Standing, *, bars_ms: float, degraded: bool) -> Answered:
+        """As `answered` would on what stands; the model is asked again."""
+        question, said, model = self.question, standing.answer.prediction, standing.model
+        started = self.milliseconds()
+        raw = model.scorer.score_row(standing.row)
+        model_ms = self.milliseconds() - started
+        outcome = interpret(raw, said.objective, model.manifest.label.transform)
+        reasons = self._reasons(said.bar_timestamp, standing.row, model.manifest)
+        prediction = said.again(
+            **vars(outcome),
+            prediction_id=self.new_id(),
+            request_id=question.request_id,
+            as_of=question.moment,
+            usable=not reasons,
+            reasons=reasons,
+            stale=is_stale(said.bar_timestamp, said.interval, question.moment),
+            degraded=degraded,
+            latency_ms=Latency(bars_ms, started - bars_ms, model_ms, self.milliseconds()),
         )
+        return Answered(prediction, standing.answer.scored, question.route, question.now)
 
     def failed(self, symbol: str, error: MlengineError, model_version: str | None) -> Failed:
         """Why one symbol has no prediction, as it is answered and audited."""
@@ -118,6 +135,15 @@ class Desk:
             latency_ms=Latency(None, None, None, total=self.milliseconds()),
         )
         return Failed(failure, route=question.route, at=question.now)
+
+    def _reasons(self, bar: datetime, vector: Floats, manifest: Manifest) -> tuple[str, ...]:
+        return self.limits.reasons(
+            bar_timestamp=bar,
+            interval=manifest.interval,
+            trained_at=manifest.created_at,
+            features=vector,
+            moment=self.question.moment,
+        )
 
     def milliseconds(self) -> float:
         """How long the question has been at the desk."""

@@ -17,8 +17,10 @@ from mlengine.services.answers import Desk, Question
 from mlengine.services.bars import BarService
 from mlengine.services.filling import Filling
 from mlengine.services.scoring import score, score_known
+from mlengine.services.standing import Standing, StandingAnswers
 from mlengine.services.windows import Crew, Window, fetch_windows
-from mlengine.stores.audit import Answered, AuditEntry, AuditStore, Failed
+from mlengine.stores.audit import AuditStore
+from mlengine.stores.audit_entries import Answered, AuditEntry, Failed
 from mlengine.stores.loaded import LoadedModel, ModelShelf
 from mlengine.stores.row_cache import RowCache
 
@@ -51,6 +53,7 @@ class PredictService:
     crew: Crew = field(default_factory=Crew)
     limits: UsabilityLimits = field(default_factory=UsabilityLimits)
     rows: RowCache = field(default_factory=RowCache, repr=False, compare=False)
+    standing: StandingAnswers = field(default_factory=StandingAnswers, repr=False, compare=False)
 
     def one(
         self,
@@ -107,11 +110,17 @@ class PredictService:
         known = self.bars.kept_window(symbol, bars=bars, as_of=None, now=now)
         if known is None:
             return None
-        window = Window(known, desk.milliseconds())
+        bars_ms, degraded = desk.milliseconds(), self.shelf.refused
+        standing = self.standing.get(symbol, model=model, known=known)
+        if standing is not None:
+            return desk.answered_again(standing, bars_ms=bars_ms, degraded=degraded)
+        window = Window(known, bars_ms)
         scores = score_known(model, symbol, window, rows=self.rows, timer=self.timer)
         if scores is None:
             return None
-        return desk.answered(symbol, window, scores, model, degraded=self.shelf.refused)
+        answer = desk.answered(symbol, window, scores, model, degraded=degraded)
+        self.standing.keep(symbol, Standing(answer, model, known, scores.vectors[symbol]))
+        return answer
 
     def audit_at_once(self, answers: Sequence[Answered]) -> bool:
         """Commit the rows of all `answers`; False where none could be without waiting."""

@@ -10,51 +10,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
 from sqlalchemy import Engine, delete, update
 
 from mlengine.core.event import Event
-from mlengine.core.prediction import FailedPrediction, Prediction
 from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit_entries import COLUMNS, AuditEntry, Values, values_of, vector_of
 from mlengine.stores.audit_quick import QuickInsert, quick_insert
 from mlengine.stores.audit_read import AuditReader
 from mlengine.stores.checks import Checks
 from mlengine.stores.database import keep_writers_out, writing
 from mlengine.stores.events import insert_event
 from mlengine.stores.tables import bar_windows, feature_vectors, predictions
-from mlengine.stores.vectors import ScoredVector, scored_vector, store_vectors
+from mlengine.stores.vectors import ScoredVector, store_vectors
 
-
-@dataclass(frozen=True, eq=False)
-class Answered:
-    """A prediction to audit, with what it was made of.
-
-    `vector` is float64, shape (features,), NaN where a feature was null; `window` is the bars
-    (BARS_SCHEMA) whose hash the prediction names.
-    """
-
-    prediction: Prediction
-    vector: npt.NDArray[np.float64]
-    window: pl.DataFrame
-    route: str
-    at: datetime
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A prediction to audit that was asked for and not answered."""
-
-    failure: FailedPrediction
-    route: str
-    at: datetime
-
-
-AuditEntry: TypeAlias = Answered | Failed
 _INSERT = predictions.insert()
+_NUMBERED = (*COLUMNS, "vector_id")
 _PROBE_PATIENCE_SECONDS = 0.2
 
 
@@ -72,7 +43,7 @@ class AuditStore(AuditReader):
         """Write all records or none; they are committed when this returns."""
         if not records:
             return
-        rows = [columns_of(entry) for entry in records]
+        rows = [values_of(entry) for entry in records]
         vectors = [vector_of(entry) for entry in records]
         with self._outcome_kept():
             if not self._inserted(rows, vectors):
@@ -88,26 +59,24 @@ class AuditStore(AuditReader):
 
         It may take some 50 ms to find out that another process keeps the database locked.
         """
-        rows = [columns_of(entry) for entry in records]
+        rows = [values_of(entry) for entry in records]
         inserted = self._inserted(rows, [vector_of(entry) for entry in records])
         if inserted:
             self.checks.record("audit", "ok")
         return inserted
 
-    def _inserted(
-        self, rows: Sequence[dict[str, object]], vectors: Sequence[ScoredVector | None]
-    ) -> bool:
+    def _inserted(self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]) -> bool:
         keys = [vector.key if vector else None for vector in vectors]
         return bool(self._quick and self._quick.insert(list(zip(rows, keys, strict=True))))
 
     def _append_with_vectors(
-        self, rows: Sequence[dict[str, object]], vectors: Sequence[ScoredVector | None]
+        self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]
     ) -> None:
         with writing(self.engine) as connection:
             stored = [vector for vector in vectors if vector]
             ids = store_vectors(connection, stored) if stored else {}
             numbered = [
-                {**row, "vector_id": ids[vector.key] if vector else None}
+                dict(zip(_NUMBERED, (*row, ids[vector.key] if vector else None), strict=True))
                 for row, vector in zip(rows, vectors, strict=True)
             ]
             connection.execute(_INSERT, numbered)
@@ -161,87 +130,3 @@ class AuditStore(AuditReader):
             self.checks.record("audit", "down")
             raise
         self.checks.record("audit", "ok")
-
-
-_NOTHING_ANSWERED: dict[str, object] = dict.fromkeys(
-    (
-        "objective",
-        "horizon_bars",
-        "probability_up",
-        "expected_return",
-        "expected_score",
-        "prediction",
-        "confidence",
-        "model_fingerprint",
-        "trained_through",
-        "in_sample",
-        "known_symbol",
-        "base_rate",
-        "stale",
-        "degraded",
-        "reasons",
-    )
-)
-
-
-def columns_of(entry: AuditEntry) -> dict[str, object]:
-    """The columns of the entry's row but `seq`, which the database gives, and `vector_id`."""
-    return _answered(entry) if isinstance(entry, Answered) else _failed(entry)
-
-
-def vector_of(entry: AuditEntry) -> ScoredVector | None:
-    """The vector that the entry's row refers to; a failure has none."""
-    if isinstance(entry, Failed):
-        return None
-    return scored_vector(entry.prediction, entry.vector, entry.window)
-
-
-def _answered(entry: Answered) -> dict[str, object]:
-    said = entry.prediction
-    return {
-        **_common(entry.prediction, entry.route, entry.at),
-        "ok": True,
-        "objective": said.objective,
-        "horizon_bars": said.horizon_bars,
-        "probability_up": said.probability_up,
-        "expected_return": said.expected_return,
-        "expected_score": said.expected_score,
-        "prediction": said.prediction,
-        "confidence": said.confidence,
-        "model_fingerprint": said.model_fingerprint,
-        "trained_through": said.trained_through,
-        "in_sample": said.in_sample,
-        "known_symbol": said.known_symbol,
-        "base_rate": said.base_rate,
-        "stale": said.stale,
-        "degraded": said.degraded,
-        "reasons": " ".join(said.reasons),
-        "error_code": None,
-        "error_detail": None,
-    }
-
-
-def _failed(entry: Failed) -> dict[str, object]:
-    return {
-        **_common(entry.failure, entry.route, entry.at),
-        **_NOTHING_ANSWERED,
-        "ok": False,
-        "error_code": entry.failure.error_code,
-        "error_detail": entry.failure.detail,
-    }
-
-
-def _common(asked: Prediction | FailedPrediction, route: str, at: datetime) -> dict[str, object]:
-    return {
-        "prediction_id": asked.prediction_id,
-        "request_id": asked.request_id,
-        "at": at,
-        "route": route,
-        "symbol": asked.symbol,
-        "as_of": asked.as_of,
-        "model_version": asked.model_version,
-        "bars_ms": asked.latency_ms.bars,
-        "features_ms": asked.latency_ms.features,
-        "model_ms": asked.latency_ms.model,
-        "total_ms": asked.latency_ms.total,
-    }

@@ -10,20 +10,17 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import cast
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from mlengine.stores.audit_entries import COLUMNS, Values
 from mlengine.stores.tables import Moment, in_microseconds, predictions
 from mlengine.stores.vectors import VectorKey
-
-Row = Mapping[str, object]
-Values = Sequence[object]
 
 _MOST_KNOWN = 20_000
 # Another process writes for a tenth of a millisecond, SQLite itself would sleep for a whole one;
@@ -37,12 +34,16 @@ _CHECKPOINT_EVERY_SECONDS = 3.0
 _CACHE_KILOBYTES = 8_000  # SQLite's 2,000 don't hold the six trees that a batch writes into
 _CHECKPOINT_PATIENCE_MILLISECONDS = 20  # while it waits for readers, nobody can write
 
+_MOMENTS = [i for i, name in enumerate(COLUMNS) if isinstance(predictions.c[name].type, Moment)]
+_INSERT = f"INSERT INTO predictions ({', '.join(COLUMNS)}, vector_id) VALUES "  # noqa: S608
+_PLACES = f"({', '.join('?' * (len(COLUMNS) + 1))})"
+
 
 @dataclass(eq=False)
 class _Asked:
     """The rows of one thread; `done` says whether they are committed."""
 
-    rows: Sequence[tuple[Values, VectorKey | None]]
+    rows: Sequence[tuple[list[object], VectorKey | None]]
     looked_at: bool = False
     done: bool = False
 
@@ -65,13 +66,6 @@ class QuickInsert:
         self._since_checkpoint = 0
         self._checkpoint_due = 0.0
         self._checkpointing = threading.Lock()
-        columns = [column for column in predictions.c if column.name not in ("seq", "vector_id")]
-        names = [column.name for column in columns]
-        self._picked = itemgetter(*names)
-        self._moments = [i for i, each in enumerate(columns) if isinstance(each.type, Moment)]
-        listed = ", ".join([*names, "vector_id"])
-        self._sql = f"INSERT INTO predictions ({listed}) VALUES "  # noqa: S608 - no input
-        self._places = f"({', '.join('?' * (len(names) + 1))})"
         event.listen(engine, "engine_disposed", self._close)
 
     def remember(self, ids: Mapping[VectorKey, int]) -> None:
@@ -81,23 +75,17 @@ class QuickInsert:
         self._known.update(ids)
         self._checkpoint_sometimes(len(ids))
 
-    def insert(self, rows: Sequence[tuple[Row, VectorKey | None]]) -> bool:
+    def insert(self, rows: Iterable[tuple[Values, VectorKey | None]]) -> bool:
         """Commit all rows, each with its vector, in this order; False when none was.
 
         That is so when a vector is not known to be stored, or the database can't be used at once.
         """
-        mine = _Asked([(self._values(row), key) for row, key in rows])
+        mine = _Asked([(_stored(values), key) for values, key in rows])
         self._waiting.append(mine)
         with self._lock:
             if not mine.looked_at:
                 self._commit_waiting()
         return mine.done
-
-    def _values(self, row: Row) -> Values:
-        values = list(self._picked(row))
-        for i in self._moments:
-            values[i] = in_microseconds(values[i])
-        return values
 
     def _commit_waiting(self) -> None:
         """One transaction for all; a row that must not be written leaves the others alone."""
@@ -115,14 +103,17 @@ class QuickInsert:
         for asked, rows in ready:
             asked.done = self._committed(rows)
 
-    def _numbered(self, asked: _Asked) -> list[Values] | None:
+    def _numbered(self, asked: _Asked) -> list[list[object]] | None:
         """The rows with the ids of their vectors, None where one is not known."""
-        ids = [self._known.get(key) if key else None for _, key in asked.rows]
-        if any(key and not found for (_, key), found in zip(asked.rows, ids, strict=True)):
-            return None
-        return [(*values, found) for (values, _), found in zip(asked.rows, ids, strict=True)]
+        numbered = []
+        for values, key in asked.rows:
+            found = self._known.get(key) if key else None
+            if key and found is None:
+                return None
+            numbered.append([*values, found])
+        return numbered
 
-    def _committed(self, rows: Sequence[Values]) -> bool:
+    def _committed(self, rows: Sequence[list[object]]) -> bool:
         try:
             self._commit(rows)
         except (sqlite3.Error, DBAPIError) as error:
@@ -132,20 +123,16 @@ class QuickInsert:
         self._checkpoint_sometimes(len(rows))
         return True
 
-    def _commit(self, rows: Sequence[Values]) -> None:
+    def _commit(self, rows: Sequence[list[object]]) -> None:
         connection = self._connected()
         if len(rows) <= _ROWS_A_STATEMENT:
-            _once_free(connection, *self._statement(rows))
+            _once_free(connection, *_statement(rows))
             return
         _once_free(connection, "BEGIN IMMEDIATE")
         with _undone_unless_committed(connection):
             for first in range(0, len(rows), _ROWS_A_STATEMENT):
-                connection.execute(*self._statement(rows[first : first + _ROWS_A_STATEMENT]))
+                connection.execute(*_statement(rows[first : first + _ROWS_A_STATEMENT]))
             connection.execute("COMMIT")
-
-    def _statement(self, rows: Sequence[Values]) -> tuple[str, Values]:
-        places = ", ".join([self._places] * len(rows))
-        return self._sql + places, [value for row in rows for value in row]
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -200,6 +187,17 @@ class QuickInsert:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _stored(values: Values) -> list[object]:
+    stored = list(values)
+    for i in _MOMENTS:
+        stored[i] = in_microseconds(values[i])  # type: ignore[arg-type]
+    return stored
+
+
+def _statement(rows: Sequence[list[object]]) -> tuple[str, list[object]]:
+    return _INSERT + ", ".join([_PLACES] * len(rows)), [value for row in rows for value in row]
 
 
 def quick_insert(engine: Engine) -> QuickInsert | None:

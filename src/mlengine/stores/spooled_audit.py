@@ -9,7 +9,8 @@ from datetime import datetime
 
 from mlengine.errors import AuditUnavailable
 from mlengine.stores import durable
-from mlengine.stores.audit import AuditEntry, AuditStore, columns_of, vector_of
+from mlengine.stores.audit import AuditStore
+from mlengine.stores.audit_entries import AuditEntry, columns_of, vector_of
 from mlengine.stores.audit_spool import AuditSpool
 from mlengine.stores.database import insert_new, writing
 from mlengine.stores.spooled_rows import SpooledRow
@@ -40,10 +41,9 @@ class SpooledAuditStore(AuditStore):
         else:
             self._drain_some()
 
-    @property
-    def takes_at_once(self) -> bool:
+    def append_at_once(self, records: Sequence[AuditEntry]) -> bool:
         """As AuditStore's; False also while rows are spooled, which an append has to put back."""
-        return super().takes_at_once and self.spool.is_empty
+        return self.spool.is_empty and super().append_at_once(records)
 
     def drain(self, *, most_files: int | None = None) -> None:
         """Put spooled rows into the tables; raises AuditUnavailable when some have to stay.

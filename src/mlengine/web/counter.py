@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter
-from uuid import uuid4
 
 from gunicorn.config import Config
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
 from gunicorn.util import http_date
 
-from mlengine import logs
 from mlengine.services.predict import PredictService
-from mlengine.stores.audit import Answered
+from mlengine.stores.audit_entries import Answered
 from mlengine.web import hooks
 from mlengine.web.quick import COUNTER_PATHS
 from mlengine.web.requests import ENGINE
@@ -89,7 +87,9 @@ class Counter:
         if not self._are_plain(headers, client[0], request_id is not None):
             return None
         answer = self._predict.at_hand(
-            asked[2].decode(), request_id=request_id or uuid4().hex, now=datetime.now(UTC)
+            asked[2].decode(),
+            request_id=request_id or hooks.new_request_id(),
+            now=datetime.now(UTC),
         )
         if answer is None:
             return None
@@ -100,12 +100,14 @@ class Counter:
         """Commit the rows of all that wait; False when none is, for want of quick ways."""
         return self._predict.audit_at_once([each.answer for each in waiting])
 
-    def said(self, ready: Ready) -> bytes:
-        """The whole response, logged as sent."""
-        made, body = ready.answer.prediction, ready.body
-        with logs.bound(request=made.request_id, version=made.model_version):
-            hooks.log_request("GET", ready.path, 200, ready.started)
-        return (_HEAD % (self._now(), len(body), made.request_id)).encode() + body
+    def said(self, answered: Sequence[Ready]) -> list[bytes]:
+        """The whole responses, logged as sent."""
+        hooks.log_requests([_line(each) for each in answered])
+        date = self._now()
+        return [
+            (_HEAD % (date, len(each.body), each.answer.prediction.request_id)).encode() + each.body
+            for each in answered
+        ]
 
     def _now(self) -> str:
         second = int(time.time())
@@ -131,6 +133,12 @@ class Counter:
             and _NOT_PLAIN.isdisjoint(names)
             and names.count(hooks.REQUEST_ID_HEADER.upper()) == named
         )
+
+
+def _line(ready: Ready) -> dict[str, object]:
+    made = ready.answer.prediction
+    ids = {"request_id": made.request_id, "model_version": made.model_version}
+    return {**ids, **hooks.request_facts("GET", ready.path, 200, ready.started)}
 
 
 def _without_request_id(headers: bytes) -> tuple[bytes, str | None]:

@@ -16,14 +16,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-import orjson
-from gunicorn.http import errors as refusals
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
 from mlengine import logs
+from mlengine.web.refusals import answer_of, problem_of
 
 if TYPE_CHECKING:
     from mlengine.web.counter import Counter, Ready
@@ -35,6 +34,7 @@ Result = TypeVar("Result")
 _APP_LOAD_ERROR = 4  # gunicorn's own code for it: the master stops instead of trying for ever
 _SECONDS_APART = 2.0
 _RECEIVED_BYTES = 8192
+_NOTIFY_SECONDS = 0.2
 # What a worker gives those with fewer connections for each that it has, at most, and in which time
 # an offer is the same one.
 _HEAD_START_SECONDS, _LONGEST_SECONDS, _FORGOTTEN_SECONDS = 0.00003, 0.0003, 0.05
@@ -43,15 +43,6 @@ _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _SOCKET_PATIENCE = struct.pack("@ll", 10, 0)
 # One that says nothing at first goes back to the poller at once; gunicorn would wait for 5 s.
 gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.2
-
-_STATUS = {
-    refusals.LimitRequestLine: (414, "the request line may hold 8190 bytes"),
-    refusals.LimitRequestHeaders: (431, "a header may hold 8190 bytes, a request 100 headers"),
-    refusals.ExpectationFailed: (417, "the only expectation met is 100-continue"),
-    refusals.UnsupportedTransferCoding: (501, "the only transfer coding known is chunked"),
-    refusals.ParseException: (400, "the request line or a header is malformed"),
-}
-_BY_THE_APP = (refusals.InvalidResponseHeader, refusals.InvalidResponseHeaderName)
 
 
 class LenientRequest(Request):
@@ -87,6 +78,7 @@ class Worker(gthread.ThreadWorker):
         self._counter: Counter | None = None
         self._waiting: list[tuple[gthread.TConn, bytes, Ready]] = []
         self._offered = 0.0
+        self._notified = 0.0
 
     def load_wsgi(self) -> None:
         """An application that can't be made ends the master too, and says so once."""
@@ -117,6 +109,13 @@ class Worker(gthread.ThreadWorker):
         if now - self._offered >= min(self.nr_conns * _HEAD_START_SECONDS, _LONGEST_SECONDS):
             self._offered = 0.0
             super().accept(listener)  # type: ignore[no-untyped-call]
+
+    def notify(self) -> None:
+        """The master looks every second at most; a call costs as much as a poll."""
+        now = time.monotonic()
+        if now - self._notified >= _NOTIFY_SECONDS:
+            self._notified = now
+            super().notify()  # type: ignore[no-untyped-call]
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
@@ -150,13 +149,14 @@ class Worker(gthread.ThreadWorker):
     def _answer_waiting(self, counter: Counter) -> None:
         """One commit for the rows of all, then their answers."""
         waiting, self._waiting = self._waiting, []
-        audited = _tried(partial(counter.audited, [ready for _, _, ready in waiting]))
-        for conn, raw, ready in waiting:
-            if audited:
-                self.nr += 1
-                self._send(conn, counter.said(ready))
-            else:
+        answers = [ready for _, _, ready in waiting]
+        if not _tried(partial(counter.audited, answers)):
+            for conn, raw, _ in waiting:
                 self._hand_over(conn, raw)
+            return
+        self.nr += len(waiting)
+        for (conn, _, _), response in zip(waiting, counter.said(answers), strict=True):
+            self._send(conn, response)
 
     def _send(self, conn: gthread.TConn, response: bytes) -> None:
         """At once where the client takes it; a thread waits for one that doesn't."""
@@ -186,7 +186,7 @@ class Worker(gthread.ThreadWorker):
 
     def handle_error(self, _req: Any, client: socket.socket, _addr: Any, exc: Exception) -> None:
         """Answer what never reached the application, or what it could not answer."""
-        code, status, detail = _problem(exc)
+        code, status, detail = problem_of(exc)
         request_id = uuid4().hex
         facts = {"status": status, "code": code, "reason": type(exc).__name__}
         with logs.bound(request=request_id):
@@ -195,7 +195,7 @@ class Worker(gthread.ThreadWorker):
             else:
                 log.info("request refused", extra=facts)
         with suppress(OSError):
-            client.sendall(_answer(status, code, detail, request_id))
+            client.sendall(answer_of(status, code, detail, request_id))
 
 
 def _tried(call: Callable[[], Result]) -> Result | None:
@@ -211,34 +211,3 @@ def _send_slowly(conn: gthread.TConn, rest: bytes) -> bool:
     conn.sock.setblocking(True)
     conn.sock.sendall(rest)
     return True
-
-
-def _problem(error: BaseException) -> tuple[str, int, str]:
-    """Its code, status and detail."""
-    if isinstance(error, refusals.ParseException) and not isinstance(error, _BY_THE_APP):
-        status, detail = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-        return "invalid_request", status, detail
-    return "internal", 500, "the log has the details under this request_id"
-
-
-def _answer(status: int, code: str, detail: str, request_id: str) -> bytes:
-    phrase = HTTPStatus(status).phrase
-    members = {
-        "type": f"urn:mlengine:problem:{code}",
-        "title": phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request_id,
-    }
-    body = orjson.dumps(members)
-    head = [
-        f"HTTP/1.1 {status} {phrase}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        f"X-Request-ID: {request_id}",
-        "Connection: close",
-    ]
-    return "\r\n".join([*head, "", ""]).encode() + body
