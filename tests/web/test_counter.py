@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -297,33 +298,69 @@ def test_requests_in_one_packet_or_in_pieces_are_answered_in_order(tmp_path: Pat
             assert line.ask(raw()[cut:])[1]["symbol"] == "AAA"
 
 
-def test_an_answer_that_the_client_does_not_take_at_once_is_sent_by_a_thread() -> None:
-    server, client = socket.socketpair()
+@contextmanager
+def _worker() -> Iterator[Worker]:
+    """As far as gunicorn makes it before it accepts."""
     worker = Worker(1, 0, [], None, 30, Config(), logging.getLogger("gunicorn"))
     worker.tpool, worker.poller = ThreadPoolExecutor(1), selectors.DefaultSelector()
     worker.method_queue.init()
     worker.poller.register(
         worker.method_queue.fileno(), selectors.EVENT_READ, worker.method_queue.run_callbacks
     )
+    yield worker
+    worker.tpool.shutdown()
+    worker.tmp.close()
+    worker.poller.close()
+    worker.method_queue.close()
+
+
+@contextmanager
+def _kept(worker: Worker) -> Iterator[tuple[TConn, socket.socket]]:
+    """A kept connection of the worker, and its client's end."""
+    server, client = socket.socketpair()
+    client.settimeout(20)
     with server, client:
         conn = TConn(worker.cfg, server, CLIENT, CLIENT)
         conn.parser = Parser(worker.cfg, server, CLIENT)
-        worker.poller.register(server, selectors.EVENT_READ, pytest.fail)
+        conn.set_timeout()
+        readable = partial(worker.on_client_socket_readable, conn)
+        worker.poller.register(server, selectors.EVENT_READ, readable)
         worker.keepalived_conns.append(conn)
+        worker.nr_conns += 1
+        yield conn, client
+
+
+def test_an_answer_that_the_client_does_not_take_at_once_is_sent_by_a_thread() -> None:
+    with _worker() as worker, _kept(worker) as (conn, client):
         response = bytes(range(256)) * 8_000
         worker._send(conn, response)
         assert not worker.keepalived_conns
-        client.settimeout(20)
         received = b""
         while len(received) < len(response):
             received += client.recv(1 << 20)
         assert received == response
         worker.wait_for_and_dispatch_events(20)
         assert list(worker.keepalived_conns) == [conn]
-    worker.tpool.shutdown()
-    worker.tmp.close()
-    worker.poller.close()
-    worker.method_queue.close()
+
+
+def test_a_client_that_asks_again_or_goes_before_its_answer_is_left_waiting(
+    counter: Counter, engine: Engine
+) -> None:
+    before = len(audited(engine))
+    with _worker() as worker, _kept(worker) as (conn, client), _kept(worker) as (other, gone):
+        worker._counter = counter
+        client.sendall(raw())
+        gone.sendall(raw())
+        for each in (conn, other):
+            worker.on_client_socket_readable(each, each.sock)
+        client.sendall(raw(LINE.replace("AAA", "BBB")))
+        gone.close()
+        worker.wait_for_and_dispatch_events(0)
+        assert len(audited(engine)) == before + 2
+        worker.wait_for_and_dispatch_events(20)
+        line = Line(client)
+        assert [line.answer()[1]["symbol"] for _ in range(2)] == ["AAA", "BBB"]
+    assert len(audited(engine)) == before + 3
 
 
 def test_what_is_at_hand_is_answered_while_all_threads_wait(tmp_path: Path) -> None:

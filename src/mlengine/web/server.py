@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 import struct
@@ -76,7 +77,7 @@ class Worker(gthread.ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._counter: Counter | None = None
-        self._waiting: list[tuple[gthread.TConn, bytes, Ready]] = []
+        self._waiting: dict[gthread.TConn, tuple[bytes, Ready]] = {}
         self._offered = 0.0
         self._notified = 0.0
 
@@ -120,10 +121,16 @@ class Worker(gthread.ThreadWorker):
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
         if self._counter and self._waiting:
+            if len(self._waiting) < self.nr_conns:
+                # Whoever is about to ask shares the commit, which costs as much as an answer.
+                os.sched_yield()
+                super().wait_for_and_dispatch_events(0)  # type: ignore[no-untyped-call]
             self._answer_waiting(self._counter)
 
     def on_client_socket_readable(self, conn: gthread.TConn, client: socket.socket) -> None:
         """Let the counter look at what came; what it leaves alone goes to a thread."""
+        if conn in self._waiting:
+            return  # the poller says it again once this one is answered
         counter = self._counter
         if not (counter and isinstance(conn.client, tuple) and self.alive and self._may_answer()):
             self._hand_over(conn, b"")
@@ -135,7 +142,7 @@ class Worker(gthread.ThreadWorker):
         if ready is None:
             self._hand_over(conn, raw)
         else:
-            self._waiting.append((conn, raw, ready))
+            self._waiting[conn] = (raw, ready)
 
     def _may_answer(self) -> bool:
         """Whether the worker is not to be recycled yet: gunicorn's own way ends it."""
@@ -148,14 +155,14 @@ class Worker(gthread.ThreadWorker):
 
     def _answer_waiting(self, counter: Counter) -> None:
         """One commit for the rows of all, then their answers."""
-        waiting, self._waiting = self._waiting, []
-        answers = [ready for _, _, ready in waiting]
+        waiting, self._waiting = self._waiting, {}
+        answers = [ready for _, ready in waiting.values()]
         if not _tried(partial(counter.audited, answers)):
-            for conn, raw, _ in waiting:
+            for conn, (raw, _) in waiting.items():
                 self._hand_over(conn, raw)
             return
         self.nr += len(waiting)
-        for (conn, _, _), response in zip(waiting, counter.said(answers), strict=True):
+        for conn, response in zip(waiting, counter.said(answers), strict=True):
             self._send(conn, response)
 
     def _send(self, conn: gthread.TConn, response: bytes) -> None:
