@@ -170,9 +170,9 @@ class _StandardError(logging.StreamHandler[TextIO]):
         return sys.stderr
 
     def write(self, lines: Sequence[dict[str, object]]) -> None:
-        """All at once; what can't be written is lost, as a record would be."""
+        """All at once; lost where there is no stream that takes them, as a record would be."""
         said = "".join([f"{self._lines.line(fields)}{self.terminator}" for fields in lines])
-        with self.lock, suppress(OSError, ValueError):  # type: ignore[union-attr]
+        with self.lock, suppress(OSError, ValueError, AttributeError):  # type: ignore[union-attr]
             self.stream.write(said)
             self.stream.flush()
 
