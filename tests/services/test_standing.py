@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from tests.platforms import NOW, make_engine
 from tests.published import publish
 
 from mlengine.bootstrap import Engine
+from mlengine.core.prediction import Prediction
 from mlengine.core.usability import UsabilityLimits
 from mlengine.services.predict import PredictService
-from mlengine.services.standing import Standing, StandingAnswers
+from mlengine.services.standing import StandingAnswers
 from mlengine.stores.audit_entries import Answered
 
 LIMITS = UsabilityLimits(max_bar_age_bars=18, max_model_age_days=63, all_features=True)
@@ -70,14 +74,43 @@ def test_another_model_or_other_bars_make_an_answer_fall(engine: Engine) -> None
     assert _ask(engine.predict, hours=0).scored is third.scored
 
 
-def test_only_so_many_answers_stand(engine: Engine) -> None:
+def test_what_stands_keeps_neither_bars_nor_model_alive(engine: Engine) -> None:
     service = engine.predict
-    model, answer = service.shelf.current(), _ask(service, hours=0)
-    known = service.bars.kept_window("AAA", bars=64, as_of=None, now=NOW)
-    assert known is not None
-    standing, kept = StandingAnswers(), []
-    for number in range(1_500):
-        standing.keep(f"S{number}", Standing(answer, model, known, row=None))  # type: ignore[arg-type]
-        kept.append(sum(f"S{n}" in standing._standing for n in range(number + 1)))
-    assert max(kept) == 1_000
-    assert standing.get("S1499", model=model, known=known) is not None
+    _ask(service, hours=0)
+    service.one("BBB", as_of=NOW, version=None, explain=False, request_id="r", now=NOW)
+    gc.collect()
+    assert len(service.standing) == 1, "the bars of a moment are gone with their answer"
+    model = ref(service.shelf.current())
+    publish(engine.models.registry.directory, seed=2, run_id="other")
+    engine.models.registry.activate("v2", actor="x", reason="", now=NOW)
+    service.shelf.current()
+    gc.collect()
+    assert model() is None
+    engine.bars.cache._held.clear()
+    gc.collect()
+    assert len(service.standing) == 0
+
+
+def test_an_explanation_is_made_from_the_ground_up(engine: Engine) -> None:
+    _ask(engine.predict, hours=0)
+    ask = partial(engine.predict.one, "AAA", as_of=None, version=None, request_id="r", now=NOW)
+    assert ask(explain=True).contributions is not None
+    assert ask(explain=False).contributions is None
+    assert _ask(engine.predict, hours=0).prediction.contributions is None
+
+
+def test_in_a_batch_and_alone_the_same_is_told(engine: Engine) -> None:
+    symbols = ["AAA", "BBB", "AAA"]
+    for _ in range(2):
+        batch = engine.predict.batch(symbols, as_of=None, version=None, request_id="r", now=NOW)
+        alone = [
+            engine.predict.one(
+                each, as_of=None, version=None, explain=False, request_id="r", now=NOW
+            )
+            for each in symbols
+        ]
+        for one, other in zip(batch.results, alone, strict=True):
+            assert isinstance(one, Prediction)
+            varies = {"prediction_id": "", "latency_ms": other.latency_ms}
+            assert replace(one, **varies) == replace(other, **varies)
+    assert len(engine.predict.standing) == 2

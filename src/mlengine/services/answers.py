@@ -89,25 +89,25 @@ class Desk:
             base_rate=manifest.base_rate,
             stale=is_stale(bar, manifest.interval, question.moment),
             degraded=degraded,
-            latency_ms=Latency(
-                bars=window.milliseconds,
-                features=scores.features_ms,
-                model=scores.model_ms,
-                total=self.milliseconds(),
-            ),
+            latency_ms=self._latency(window, scores),
             **(_explanation(symbol, scores, model) if question.explain else {}),
         )
         scored = scored_vector(prediction, vector, window.bars)
         return Answered(prediction, scored, route=question.route, at=question.now)
 
-    def answered_again(self, standing: Standing, *, bars_ms: float, degraded: bool) -> Answered:
-        """As `answered` would on what stands; the model is asked again."""
-        question, said, model = self.question, standing.answer.prediction, standing.model
-        started = self.milliseconds()
-        raw = model.scorer.score_row(standing.row)
-        model_ms = self.milliseconds() - started
-        outcome = interpret(raw, said.objective, model.manifest.label.transform)
-        reasons = self._reasons(said.bar_timestamp, standing.row, model.manifest)
+    def answered_again(
+        self,
+        standing: Standing,
+        window: Window,
+        scores: Scores,
+        model: LoadedModel,
+        *,
+        degraded: bool,
+    ) -> Answered:
+        """As `answered` without an explanation, where the same bars and model have an answer."""
+        question, manifest, said = self.question, model.manifest, standing.answer.prediction
+        outcome = interpret(scores.score[said.symbol], said.objective, manifest.label.transform)
+        reasons = self._reasons(said.bar_timestamp, standing.row, manifest)
         prediction = said.again(
             **vars(outcome),
             prediction_id=self.new_id(),
@@ -117,7 +117,7 @@ class Desk:
             reasons=reasons,
             stale=is_stale(said.bar_timestamp, said.interval, question.moment),
             degraded=degraded,
-            latency_ms=Latency(bars_ms, started - bars_ms, model_ms, self.milliseconds()),
+            latency_ms=self._latency(window, scores),
         )
         return Answered(prediction, standing.answer.scored, question.route, question.now)
 
@@ -135,6 +135,14 @@ class Desk:
             latency_ms=Latency(None, None, None, total=self.milliseconds()),
         )
         return Failed(failure, route=question.route, at=question.now)
+
+    def _latency(self, window: Window, scores: Scores) -> Latency:
+        return Latency(
+            bars=window.milliseconds,
+            features=scores.features_ms,
+            model=scores.model_ms,
+            total=self.milliseconds(),
+        )
 
     def _reasons(self, bar: datetime, vector: Floats, manifest: Manifest) -> tuple[str, ...]:
         return self.limits.reasons(

@@ -16,8 +16,8 @@ from mlengine.errors import MlengineError
 from mlengine.services.answers import Desk, Question
 from mlengine.services.bars import BarService
 from mlengine.services.filling import Filling
-from mlengine.services.scoring import score, score_known
-from mlengine.services.standing import Standing, StandingAnswers
+from mlengine.services.scoring import Scores, score, score_known
+from mlengine.services.standing import StandingAnswers
 from mlengine.services.windows import Crew, Window, fetch_windows
 from mlengine.stores.audit import AuditStore
 from mlengine.stores.audit_entries import Answered, AuditEntry, Failed
@@ -110,17 +110,11 @@ class PredictService:
         known = self.bars.kept_window(symbol, bars=bars, as_of=None, now=now)
         if known is None:
             return None
-        bars_ms, degraded = desk.milliseconds(), self.shelf.refused
-        standing = self.standing.get(symbol, model=model, known=known)
-        if standing is not None:
-            return desk.answered_again(standing, bars_ms=bars_ms, degraded=degraded)
-        window = Window(known, bars_ms)
+        window = Window(known, desk.milliseconds())
         scores = score_known(model, symbol, window, rows=self.rows, timer=self.timer)
         if scores is None:
             return None
-        answer = desk.answered(symbol, window, scores, model, degraded=degraded)
-        self.standing.keep(symbol, Standing(answer, model, known, scores.vectors[symbol]))
-        return answer
+        return self._told(desk, symbol, window, scores, model)
 
     def audit_at_once(self, answers: Sequence[Answered]) -> bool:
         """Commit the rows of all `answers`; False where none could be without waiting."""
@@ -133,7 +127,6 @@ class PredictService:
         desk = self._desk(question)
         with self._common_failure_audited(symbols, desk):
             model = self._model(question)
-            degraded = question.version is None and self.shelf.refused
             windows = fetch_windows(
                 self.bars,
                 list(dict.fromkeys(symbols)),
@@ -149,12 +142,27 @@ class PredictService:
             entries: list[AuditEntry] = [
                 desk.failed(symbol, windows.refused[symbol], model.version)
                 if symbol in windows.refused
-                else desk.answered(symbol, windows.full[symbol], scores, model, degraded=degraded)
+                else self._told(desk, symbol, windows.full[symbol], scores, model)
                 for symbol in symbols
             ]
         self.audit.append(entries)
         self.filling.after(windows, as_of=question.as_of, now=question.now)
         return _Answers(model, entries, windows.refused)
+
+    def _told(
+        self, desk: Desk, symbol: str, window: Window, scores: Scores, model: LoadedModel
+    ) -> Answered:
+        """The answer; most of it is the same for every question on the same bars."""
+        question = desk.question
+        degraded = question.version is None and self.shelf.refused
+        if question.explain:
+            return desk.answered(symbol, window, scores, model, degraded=degraded)
+        standing = self.standing.get(window.known, model)
+        if standing is not None:
+            return desk.answered_again(standing, window, scores, model, degraded=degraded)
+        answer = desk.answered(symbol, window, scores, model, degraded=degraded)
+        self.standing.keep(window.known, model, answer, scores.vectors[symbol])
+        return answer
 
     def _model(self, question: Question) -> LoadedModel:
         return self.shelf.get(question.version) if question.version else self.shelf.current()

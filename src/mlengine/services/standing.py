@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bar_window import BarWindow
 from mlengine.stores.audit_entries import Answered
 from mlengine.stores.loaded import LoadedModel
 
-_MOST_SYMBOLS = 1_000  # each keeps its bars in memory
-
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """The last answer to a plain question that was made from the ground up, and out of what."""
+    """An answer that was made from the ground up, without an explanation, of `row` by `model`."""
 
     answer: Answered
-    model: LoadedModel
-    known: BarWindow
     row: Floats
+    model: ReferenceType[LoadedModel]
 
 
 class StandingAnswers:
-    """One a symbol; bounded, and safe for threads."""
+    """One a window of bars, and gone with it; safe for threads."""
 
     def __init__(self) -> None:
-        self._standing: dict[str, Standing] = {}
+        self._standing: WeakKeyDictionary[BarWindow, Standing] = WeakKeyDictionary()
 
-    def get(self, symbol: str, *, model: LoadedModel, known: BarWindow) -> Standing | None:
-        """The answer that was made of these very objects, if any."""
-        found = self._standing.get(symbol)
-        return found if found and found.model is model and found.known is known else None
+    def __len__(self) -> int:
+        return len(self._standing)
 
-    def keep(self, symbol: str, standing: Standing) -> None:
-        """In place of an older one of the symbol."""
-        if len(self._standing) >= _MOST_SYMBOLS:
-            self._standing.clear()
-        self._standing[symbol] = standing
+    def get(self, known: BarWindow, model: LoadedModel) -> Standing | None:
+        """The answer that was made of these very bars by this very model, if any."""
+        found = self._standing.get(known)
+        return found if found and found.model() is model else None
+
+    def keep(self, known: BarWindow, model: LoadedModel, answer: Answered, row: Floats) -> None:
+        """In place of an older one; neither the bars nor the model are kept alive."""
+        self._standing[known] = Standing(answer, row, ref(model))
