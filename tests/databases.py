@@ -15,7 +15,7 @@ import polars as pl
 from sqlalchemy import Engine
 from tests.factories import random_bars
 
-from mlengine.core.bars import bars_hash
+from mlengine.core.bars import bars_hash, columns_of
 from mlengine.core.prediction import (
     FailedPrediction,
     FeatureSetRef,
@@ -100,7 +100,7 @@ def answered(number: int, *, symbol: str = "AAA", day: int = 0, **changes: objec
     return Answered(
         prediction,
         vector=np.array([float(day), np.nan, np.nextafter(0.1, 1.0)]),
-        window=window_of(symbol, day=day),
+        window=columns_of(window_of(symbol, day=day)),
         route="/predict",
         at=NOW + timedelta(seconds=number),
     )

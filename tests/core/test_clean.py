@@ -153,7 +153,7 @@ from pathlib import Path
 import polars as pl
 from tests.factories import random_bars
 from tests.core.test_clean import NOW
-from mlengine.core.bars import RAW_SCHEMA, columns_of_each
+from mlengine.core.bars import RAW_SCHEMA
 from mlengine.core.clean import clean_panel
 
 def memory_mb():
@@ -164,9 +164,8 @@ panel = pl.concat(bars.with_columns(pl.lit(f"S{i:03}").alias("symbol")) for i in
 kept = []
 for turn in range(24):
     judged = clean_panel(panel, interval="1d", now=NOW)
-    frames = {symbol: each.frame for symbol, each in judged.items()}
-    name = f"S{turn:03}"
-    kept.append((frames[name], columns_of_each(frames)[name]))
+    one = judged[f"S{turn:03}"]
+    kept.append((one.frame, one.columns))
     if turn == 3:
         before = memory_mb()
 print(memory_mb() - before)

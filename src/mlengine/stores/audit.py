@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from sqlalchemy import Engine, delete, update
 
+from mlengine.core.bars import Columns
 from mlengine.core.event import Event
 from mlengine.core.prediction import FailedPrediction, Prediction
 from mlengine.errors import AuditUnavailable
@@ -34,12 +34,12 @@ class Answered:
     """A prediction to audit, with what it was made of.
 
     `vector` is float64, shape (features,), NaN where a feature was null; `window` is the bars
-    (BARS_SCHEMA) whose hash the prediction names.
+    whose hash the prediction names.
     """
 
     prediction: Prediction
     vector: npt.NDArray[np.float64]
-    window: pl.DataFrame
+    window: Columns
     route: str
     at: datetime
 
