@@ -210,7 +210,7 @@ def test_a_panel_holds_what_each_symbol_has_alone(tmp_path):
     asked = ["S02", "HOURLY", "NONE", "S01", "BAD"]
     found = market.panel(asked, "1d", start=START + DAY, end=START + 99 * DAY)
     parts = found.candles.partition_by("symbol", as_dict=True, maintain_order=True)
-    assert list(parts) == [("S02",), ("S01",)]
+    assert list(parts) == [("S01",), ("S02",)]
     for (symbol,), part in parts.items():
         alone = market.candles(symbol, "1d", start=START + DAY, end=START + 99 * DAY)
         assert part.equals(alone)
