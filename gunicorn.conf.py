@@ -5,6 +5,7 @@ import importlib
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 from mlengine.config import load
 from mlengine.env_file import load_env_file
@@ -58,7 +59,10 @@ def post_worker_init(worker):
     if engine is not None:
         with suppress(MlengineError):
             engine.models.shelf.current()
-        importlib.import_module("mlengine.services.warming").warm_up()
+        warming = importlib.import_module("mlengine.services.warming")
+        # A database that does not answer must not keep the worker from answering.
+        Thread(target=warming.connect, args=[engine.audit.store.engine], daemon=True).start()
+        warming.warm_up()
     gc.collect()
     gc.freeze()
 

@@ -4,6 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.databases import opened
+
+from mlengine.services.warming import connect
+from mlengine.stores.database import open_database
+
 _WARMED_UP = """
 import sys
 from datetime import UTC, datetime
@@ -29,3 +34,13 @@ def test_a_batch_finds_nothing_left_to_import_or_to_write_down():
         [sys.executable, "-c", _WARMED_UP], cwd=root, capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[0] == "[] []"
+
+
+def test_a_worker_starts_with_a_connection_and_without_a_database_alike(tmp_path):
+    with opened(f"sqlite:///{tmp_path / 'audit.db'}") as engine:
+        engine.dispose()
+        connect(engine)
+        assert engine.pool.checkedin() == 1
+    missing = open_database(f"sqlite:///{tmp_path / 'nowhere' / 'audit.db'}")
+    connect(missing)
+    assert missing.pool.checkedin() == 0
