@@ -5,6 +5,7 @@ import importlib
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 from mlengine.config import load
 from mlengine.env_file import load_env_file
@@ -51,12 +52,17 @@ def on_starting(server):
 def post_worker_init(worker):
     """No request waits for the active model to be loaded; what is wrong with it, requests say.
 
-    Nor does one wait while the garbage collector walks through all that was imported.
+    Nor does one wait for what is done on first use, or while the garbage collector walks through
+    all that was imported.
     """
     engine = getattr(worker.wsgi, "extensions", {}).get("mlengine")
     if engine is not None:
         with suppress(MlengineError):
             engine.models.shelf.current()
+        warming = importlib.import_module("mlengine.services.warming")
+        # A database that does not answer must not keep the worker from answering.
+        Thread(target=warming.connect, args=[engine.audit.store.engine], daemon=True).start()
+        warming.warm_up()
     gc.collect()
     gc.freeze()
 

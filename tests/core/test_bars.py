@@ -8,7 +8,17 @@ import polars as pl
 import pytest
 from tests.factories import START, panel, random_bars
 
-from mlengine.core.bars import bars_hash, known_at, panel_hash
+from mlengine.core.bars import (
+    NO_COLUMNS,
+    VALUES,
+    bars_hash,
+    block_hash,
+    columns_by_symbol,
+    columns_of,
+    frame_of,
+    known_at,
+    panel_hash,
+)
 
 DAY = timedelta(days=1)
 
@@ -29,6 +39,25 @@ def test_the_hash_is_over_little_endian_columns():
     for name in ("open", "high", "low", "close", "volume"):
         expected.update(struct.pack("<3d", *bars[name]))
     assert bars_hash(bars) == expected.hexdigest() == panel_hash(bars)
+
+
+def test_arrays_and_frames_of_bars_are_each_others_inverse():
+    bars = panel(3, rows=7)
+    blocks = columns_by_symbol(bars)
+    assert list(blocks) == ["S00", "S01", "S02"]
+    assert frame_of(list(blocks.values())).equals(bars)
+    assert frame_of([blocks["S01"].slice(2, 5)]).equals(bars.slice(9, 3))
+    assert frame_of([NO_COLUMNS]).schema == bars.schema
+    assert columns_by_symbol(bars.clear()) == {}
+
+
+def test_the_payload_of_some_bars_is_what_a_block_of_them_is_hashed_by():
+    bars = random_bars(rows=9)
+    part, cut = bars.slice(2, 5), columns_of(bars).slice(2, 7)
+    micros = [int(at.timestamp()) * 1_000_000 for at in part["timestamp"]]
+    values = [value for name in VALUES for value in part[name]]
+    assert cut.payload == struct.pack("<5q", *micros) + struct.pack("<25d", *values)
+    assert block_hash(cut) == bars_hash(part)
 
 
 def test_the_hash_sees_every_value_and_nothing_else():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.factories import START, random_bars
+from tests.factories import START, panel, random_bars
 
 from mlengine.core.bars import BARS_SCHEMA, RAW_SCHEMA
 from mlengine.core.clean import clean_bars, clean_panel
@@ -148,12 +148,40 @@ def test_many_symbols_are_judged_as_each_alone():
     assert judged["DDD"].report.accepted == 1
 
 
+@pytest.mark.parametrize("order", ["as written", "reversed", "shuffled", "one duplicate"])
+def test_the_order_of_candles_changes_no_bar(order):
+    """In order they take a shorter way, which must say the same."""
+    written = panel(6, rows=40).match_to_schema(RAW_SCHEMA, missing_columns="insert")
+    given = {
+        "as written": written,
+        "reversed": written.reverse(),
+        "shuffled": written.sample(fraction=1.0, shuffle=True, seed=1),
+        "one duplicate": pl.concat([written, written.slice(57, 1)]),
+    }[order]
+    judged = clean_panel(given, interval="1d", now=NOW)
+    for bars in written.partition_by("symbol"):
+        symbol = bars["symbol"][0]
+        assert judged[symbol].frame.equals(bars.select(list(BARS_SCHEMA)))
+        assert judged[symbol].report.accepted == 40
+    mended = {symbol: dict(each.report.mended) for symbol, each in judged.items()}
+    assert mended["S01"].get("duplicate", 0) == (order == "one duplicate")
+    assert any("reordered" in each for each in mended.values()) == (
+        order in ("reversed", "shuffled")
+    )
+
+
+def test_a_conflict_between_neighbours_in_order_is_seen():
+    judged = judge({}, {"timestamp": START, "close": 10.5}, {"timestamp": START + DAY})
+    assert judged.report.dropped == {"conflicting": 2}
+    assert judged.frame["timestamp"].to_list() == [START + DAY]
+
+
 _KEEP_ONE_OF_EACH = """
 from pathlib import Path
 import polars as pl
 from tests.factories import random_bars
 from tests.core.test_clean import NOW
-from mlengine.core.bars import RAW_SCHEMA, columns_of_each
+from mlengine.core.bars import RAW_SCHEMA
 from mlengine.core.clean import clean_panel
 
 def memory_mb():
@@ -164,9 +192,8 @@ panel = pl.concat(bars.with_columns(pl.lit(f"S{i:03}").alias("symbol")) for i in
 kept = []
 for turn in range(24):
     judged = clean_panel(panel, interval="1d", now=NOW)
-    frames = {symbol: each.frame for symbol, each in judged.items()}
-    name = f"S{turn:03}"
-    kept.append((frames[name], columns_of_each(frames)[name]))
+    one = judged[f"S{turn:03}"]
+    kept.append((one.frame, one.columns))
     if turn == 3:
         before = memory_mb()
 print(memory_mb() - before)

@@ -10,7 +10,7 @@ import pytest
 from tests.factories import random_bars
 from tests.upstream import Fault, LoopbackUpstream, queries
 
-from mlengine.core.bars import bars_hash
+from mlengine.core.bars import bars_hash, frame_of
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.services.bars import BarService
 from mlengine.stores.bars import BarStore
@@ -172,7 +172,7 @@ def test_a_window_is_the_same_bars_as_the_history_and_is_hashed_once(service):
     for as_of in (None, NOW, TODAY - 5 * DAY, TODAY - 5 * DAY - SECOND):
         window = service.window("AAA", bars=10, as_of=as_of, now=NOW)
         bars = service.history("AAA", bars=10, as_of=as_of, now=NOW).frame
-        assert window.bars.equals(bars)
+        assert frame_of([window.bars]).equals(bars)
         assert window.bars_hash == bars_hash(bars)
         assert window.bar_timestamp == bars["timestamp"][-1]
     kept = service.history("AAA", bars=64, as_of=None, now=NOW)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.factories import random_bars
 
+from mlengine.core.bars import frame_of
 from mlengine.errors import MlengineError, UpstreamUnavailable
 from mlengine.services.bars import BarService
 from mlengine.stores.bars import BarStore
@@ -119,13 +120,13 @@ def _alone(service: BarService, symbol: str, as_of: datetime | None) -> object:
         window = service.window(symbol, bars=BARS, as_of=as_of, now=NOW)
     except MlengineError as error:
         return type(error), str(error)
-    return window.bars_hash, window.bar_timestamp, window.bars.rows()
+    return window.bars_hash, window.bar_timestamp, frame_of([window.bars]).rows()
 
 
 def _of(found: object) -> object:
     if isinstance(found, MlengineError):
         return type(found), str(found)
-    return found.bars_hash, found.bar_timestamp, found.bars.rows()
+    return found.bars_hash, found.bar_timestamp, frame_of([found.bars]).rows()
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])

@@ -13,6 +13,7 @@ import pytest
 from tests.factories import random_bars
 from tests.upstream import Fault, LoopbackUpstream, queries
 
+from mlengine.core.bars import frame_of
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.bars import BarService
 from mlengine.services.windows import Crew, Windows, fetch_windows
@@ -66,8 +67,9 @@ def test_a_batch_brings_the_same_bars_as_single_questions_in_the_order_asked(ser
     assert windows.refused == {}
     for symbol in asked:
         alone = fetch(service, [symbol], crew).full[symbol]
-        assert windows.full[symbol].bars.equals(alone.bars)
-        assert windows.full[symbol].bars.equals(bars_of(symbol).tail(20))
+        known = frame_of([windows.full[symbol].bars])
+        assert known.equals(frame_of([alone.bars]))
+        assert known.equals(bars_of(symbol).tail(20))
 
 
 def test_a_slow_upstream_is_asked_side_by_side(service, upstream, crew):

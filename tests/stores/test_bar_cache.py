@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.factories import START, random_bars
 
-from mlengine.core.bars import BarsReport, CleanBars
+from mlengine.core.bars import BarsReport, JudgedBars, columns_of, frame_of
 from mlengine.stores.bar_cache import BarCache, HeldBars
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -10,7 +10,7 @@ SECOND = timedelta(seconds=1)
 
 
 def held(symbol: str = "AAA", *, rows: int = 2) -> HeldBars:
-    clean = CleanBars(random_bars(symbol, rows=rows), BarsReport(rows, {}, {}))
+    clean = JudgedBars(columns_of(random_bars(symbol, rows=rows)), BarsReport(rows, {}, {}))
     return HeldBars(clean, asked_at=NOW, good_until=NOW + 5 * SECOND, whole=False)
 
 
@@ -49,7 +49,8 @@ def test_windows_are_kept_by_what_they_hold_up_to_a_bound():
     assert bars.window(99, 64).bar_timestamp < bars.window(100, 64).bar_timestamp
     assert bars.window(100, 20).bars_hash != bars.window(100, 64).bars_hash
     for end in range(64, 101):
-        assert bars.window(end, 64).bars.equals(bars.clean.frame.slice(end - 64, 64))
+        known = frame_of([bars.window(end, 64).bars])
+        assert known.equals(bars.clean.frame.slice(end - 64, 64))
 
 
 def test_behind_are_those_in_use_that_have_not_got_a_new_bar():

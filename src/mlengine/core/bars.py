@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,13 @@ def known_at(frame: pl.DataFrame, *, interval: str, as_of: datetime) -> pl.DataF
     return frame.filter(pl.col("timestamp") + INTERVALS[interval] <= as_of)
 
 
+def is_ordered(bars: pl.DataFrame) -> bool:
+    """Whether each bar is a later one, or one of a later symbol: then no two are of one time."""
+    symbol, at = pl.col("symbol"), pl.col("timestamp")
+    later = (symbol == symbol.shift(1)) & (at > at.shift(1))
+    return bool(bars.select((later | (symbol > symbol.shift(1))).all()).item())
+
+
 def bars_hash(frame: pl.DataFrame) -> str:
     """SHA-256 (hex) of one symbol's bars in the order given.
 
@@ -83,16 +91,41 @@ class Columns:
     values: npt.NDArray[np.float64]
 
     @property
+    def rows(self) -> int:
+        return len(self.starts)
+
+    @property
     def newest(self) -> datetime:
         """When the last bar, which there must be, begins."""
         return EPOCH + timedelta(microseconds=int(self.starts[-1]))
+
+    @property
+    def payload(self) -> bytes:
+        """The starts, then open, high, low, close and volume, column by column."""
+        return self.starts.tobytes() + self.values.tobytes()
 
     def slice(self, first: int, end: int) -> Columns:
         return Columns(self.symbol, self.starts[first:end], self.values[:, first:end])
 
 
+@dataclass(frozen=True, eq=False)
+class JudgedBars:
+    """What `CleanBars` holds, as arrays: most of them are never wanted as a frame."""
+
+    columns: Columns
+    report: BarsReport
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        return frame_of([self.columns])
+
+
+NO_COLUMNS = Columns("", np.empty(0, "<i8"), np.empty((len(VALUES), 0), "<f8"))
+NOTHING_JUDGED = JudgedBars(NO_COLUMNS, NO_CANDLES)
+
+
 def columns_of(block: pl.DataFrame) -> Columns:
-    """The bars of one symbol; -0.0 as 0.0, null and every NaN as one NaN."""
+    """The bars, at least one, of one symbol; -0.0 as 0.0, null and every NaN as one NaN."""
     starts = block["timestamp"].cast(MOMENT).to_physical().to_numpy().astype("<i8")
     values = np.stack([block[name].fill_null(float("nan")).to_numpy() for name in VALUES])
     values = values.astype("<f8") + 0.0
@@ -100,20 +133,34 @@ def columns_of(block: pl.DataFrame) -> Columns:
     return Columns(str(block["symbol"][0]), starts, values)
 
 
-def columns_of_each(blocks: Mapping[str, pl.DataFrame]) -> dict[str, Columns]:
-    """`columns_of` each block, by its symbol and in one pass; one without rows is left out.
+def columns_by_symbol(ordered: pl.DataFrame) -> dict[str, Columns]:
+    """`columns_of` each symbol in bars that are sorted by symbol, in one pass.
 
-    Each has memory of its own.
+    Each has memory of its own: one symbol that is kept for long must not keep all others.
     """
-    filled = {symbol: block for symbol, block in blocks.items() if block.height}
-    if not filled:
+    if ordered.is_empty():
         return {}
-    whole, found, first = columns_of(pl.concat(filled.values())), {}, 0
-    for symbol, block in filled.items():
-        part = whole.slice(first, first + block.height)
+    whole, found, first = columns_of(ordered), {}, 0
+    for rows, symbol in ordered["symbol"].rle().struct.unnest().rows():
+        part = whole.slice(first, first + rows)
         found[symbol] = Columns(symbol, part.starts.copy(), part.values.copy())
-        first += block.height
+        first += rows
     return found
+
+
+def frame_of(blocks: Sequence[Columns]) -> pl.DataFrame:
+    """The bars of all blocks, of which there must be one, in BARS_SCHEMA, bit for bit."""
+    values = np.concatenate([block.values for block in blocks], axis=1)
+    symbols = pl.Series([block.symbol for block in blocks], dtype=pl.String)
+    counted = np.repeat(np.arange(len(blocks)), [block.rows for block in blocks])
+    starts = pl.Series(np.concatenate([block.starts for block in blocks]))
+    return pl.DataFrame(
+        {
+            "symbol": symbols.gather(counted),
+            "timestamp": starts.cast(MOMENT),
+            **dict(zip(VALUES, values, strict=True)),
+        }
+    )
 
 
 def block_hash(columns: Columns) -> str:
@@ -131,6 +178,6 @@ def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
 
 
 def _block_bytes(columns: Columns) -> bytes:
-    symbol, rows = columns.symbol.encode(), len(columns.starts)
+    symbol, rows = columns.symbol.encode(), columns.rows
     head = len(symbol).to_bytes(8, "little") + symbol + rows.to_bytes(8, "little")
-    return head + columns.starts.tobytes() + columns.values.tobytes()
+    return head + columns.payload

@@ -13,10 +13,14 @@ from mlengine.core.bars import (
     BARS_SCHEMA,
     MOMENT,
     NO_CANDLES,
+    NO_COLUMNS,
     PRICES,
     VALUES,
     BarsReport,
     CleanBars,
+    JudgedBars,
+    columns_by_symbol,
+    is_ordered,
 )
 from mlengine.core.intervals import INTERVALS
 
@@ -42,30 +46,39 @@ def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
     if raw.is_empty():
         return CleanBars(raw.select(list(BARS_SCHEMA)), NO_CANDLES)
     (judged,) = clean_panel(raw, interval=interval, now=now).values()
-    return judged
+    return CleanBars(judged.frame, judged.report)
 
 
-def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str, CleanBars]:
+def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str, JudgedBars]:
     """`clean_bars` of every symbol that has candles in `raw`, in one pass over all of them."""
     judged = raw.with_columns(pl.lit(now, MOMENT).alias("now")).with_columns(_reason(interval))
     kept = judged.filter(pl.col("reason").is_null()).select(list(BARS_SCHEMA))
     widened = kept.with_columns(
         pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
     )
-    merged = widened.with_columns(pl.col(VALUES) + 0.0).unique(maintain_order=True)
-    agreed = merged.filter(pl.struct("symbol", "timestamp").is_unique())
     dropped = _counted(judged.drop_nulls("reason"))
-    _add(dropped, "conflicting", _gone(merged, agreed))
     mended: _Counts = {}
     _add(mended, "ohlc_rounding", _rows(kept.filter(_differs(kept, widened))))
-    _add(mended, "duplicate", _gone(widened, merged))
-    _add(mended, "reordered", _rows(agreed.filter(_is_late())))
+    sane = widened.with_columns(pl.col(VALUES) + 0.0)
+    ordered = sane if is_ordered(sane) else _put_in_order(sane, mended, dropped)
+    found = dict.fromkeys(raw["symbol"].unique(maintain_order=True).to_list(), NO_COLUMNS)
+    found |= columns_by_symbol(ordered)
     return {
-        symbol: CleanBars(
-            frame, BarsReport(frame.height, mended.get(symbol, {}), dropped.get(symbol, {}))
+        symbol: JudgedBars(
+            columns, BarsReport(columns.rows, mended.get(symbol, {}), dropped.get(symbol, {}))
         )
-        for symbol, frame in _by_symbol(agreed.sort("symbol", "timestamp"), raw).items()
+        for symbol, columns in found.items()
     }
+
+
+def _put_in_order(sane: pl.DataFrame, mended: _Counts, dropped: _Counts) -> pl.DataFrame:
+    """One bar a symbol and timestamp, sorted; and count what that takes."""
+    merged = sane.unique(maintain_order=True)
+    agreed = merged.filter(pl.struct("symbol", "timestamp").is_unique())
+    _add(dropped, "conflicting", _gone(merged, agreed))
+    _add(mended, "duplicate", _gone(sane, merged))
+    _add(mended, "reordered", _rows(agreed.filter(_is_late())))
+    return agreed.sort("symbol", "timestamp")
 
 
 @cache
@@ -107,19 +120,6 @@ def _is_late() -> pl.Expr:
     """Whether a row stands after a later one of its symbol."""
     at = pl.col("timestamp")
     return at < at.cum_max().over("symbol")
-
-
-def _by_symbol(ordered: pl.DataFrame, raw: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """The rows of each symbol of `raw` in `ordered`, which is sorted by symbol.
-
-    Each is a copy: one symbol that is kept for long must not keep all others in memory.
-    """
-    found = dict.fromkeys(raw["symbol"].unique(maintain_order=True).to_list(), ordered.clear())
-    first = 0
-    for rows, symbol in ordered["symbol"].rle().struct.unnest().rows():
-        found[symbol] = ordered.slice(first, rows)[pl.int_range(rows, eager=True, dtype=pl.UInt32)]
-        first += rows
-    return found
 
 
 def _counted(dropped: pl.DataFrame) -> _Counts:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 
 from mlengine.core.arrays import Floats
+from mlengine.core.bars import Columns, frame_of
 from mlengine.core.features import FeatureSet, latest
 from mlengine.services.windows import Timer, Window
 from mlengine.stores.loaded import LoadedModel
@@ -89,10 +89,10 @@ def feature_rows(
     return {symbol: computed[symbol] if row is None else row for symbol, row in known.items()}
 
 
-def _computed(feature_set: FeatureSet, bars: list[pl.DataFrame]) -> dict[str, Floats]:
+def _computed(feature_set: FeatureSet, bars: Sequence[Columns]) -> dict[str, Floats]:
     if not bars:
         return {}
-    table = latest(pl.concat(bars), feature_set)
+    table = latest(frame_of(bars), feature_set)
     matrix = table.select(feature_set.names).to_numpy(order="c")
     return dict(zip(table["symbol"].to_list(), map(np.array, matrix), strict=True))
 

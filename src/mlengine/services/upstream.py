@@ -10,14 +10,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from mlengine.core.bars import (
-    BARS_SCHEMA,
-    NO_CANDLES,
-    RAW_SCHEMA,
-    CleanBars,
-    Columns,
-    columns_of_each,
-)
+from mlengine.core.bars import NOTHING_JUDGED, RAW_SCHEMA, JudgedBars
 from mlengine.core.clean import clean_panel
 from mlengine.core.freshness import good_until
 from mlengine.core.intervals import EPOCH, INTERVALS
@@ -39,7 +32,6 @@ _SAID: dict[type[MlengineError], str] = {
     UpstreamInvalid: "degraded",
     UnknownSymbol: "ok",
 }
-_NO_BARS = CleanBars(pl.DataFrame(schema=BARS_SCHEMA), NO_CANDLES)
 
 
 @dataclass(frozen=True)
@@ -129,26 +121,21 @@ class Upstream:
 
     def _judged(self, raw: pl.DataFrame, *, now: datetime, whole: bool) -> dict[str, HeldBars]:
         """The answer for each symbol that has candles in `raw`."""
-        clean = clean_panel(raw, interval=self.interval, now=now)
-        columns = columns_of_each({symbol: each.frame for symbol, each in clean.items()})
         early = _early(raw, self.interval)
         return {
             symbol: HeldBars(
-                each,
-                now,
-                self._good_until(columns.get(symbol), now, says_itself=symbol in early),
-                whole,
-                columns.get(symbol),
+                each, now, self._good_until(each, now, says_itself=symbol in early), whole
             )
-            for symbol, each in clean.items()
+            for symbol, each in clean_panel(raw, interval=self.interval, now=now).items()
         }
 
     def _nothing(self, now: datetime, *, whole: bool) -> HeldBars:
-        return HeldBars(_NO_BARS, now, self._good_until(None, now, says_itself=False), whole)
+        until = self._good_until(NOTHING_JUDGED, now, says_itself=False)
+        return HeldBars(NOTHING_JUDGED, now, until, whole)
 
-    def _good_until(self, known: Columns | None, now: datetime, *, says_itself: bool) -> datetime:
+    def _good_until(self, known: JudgedBars, now: datetime, *, says_itself: bool) -> datetime:
         return good_until(
-            known.newest if known else None,
+            known.columns.newest if known.columns.rows else None,
             interval=self.interval,
             asked_at=now,
             keen_seconds=self.cache_seconds,
@@ -173,9 +160,9 @@ class Upstream:
         """No bars, for the time before there were any; raises UnknownSymbol all the same."""
         recently = now - _WEEK - INTERVALS[self.interval]
         self.market.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
-        return HeldBars(_NO_BARS, now, now, whole=True)
+        return HeldBars(NOTHING_JUDGED, now, now, whole=True)
 
-    def _tell(self, symbol: str, clean: CleanBars) -> None:
+    def _tell(self, symbol: str, clean: JudgedBars) -> None:
         report = clean.report
         level = logging.WARNING if report.rejected or report.mended else logging.DEBUG
         if not log.isEnabledFor(level):
@@ -212,9 +199,9 @@ def _starts(bars: int, interval: str, moment: datetime) -> Iterator[datetime]:
     yield EPOCH
 
 
-def _refusal(clean: CleanBars) -> UpstreamInvalid | None:
+def _refusal(clean: JudgedBars) -> UpstreamInvalid | None:
     """Why an answer is none when all that came was bad."""
-    if clean.frame.height or not clean.report.rejected:
+    if clean.columns.rows or not clean.report.rejected:
         return None
     reasons = ", ".join(sorted(clean.report.dropped))
     return UpstreamInvalid(f"not one of its candles can be used ({reasons})")

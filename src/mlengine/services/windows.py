@@ -8,9 +8,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import polars as pl
-
 from mlengine.core.bar_window import BarWindow
+from mlengine.core.bars import Columns
 from mlengine.errors import InsufficientBars, MlengineError, UpstreamUnavailable
 from mlengine.services.bars import BarService
 from mlengine.stores.market_data.deadline import NEVER, Deadline
@@ -28,7 +27,7 @@ class Window:
     milliseconds: float
 
     @property
-    def bars(self) -> pl.DataFrame:
+    def bars(self) -> Columns:
         return self.known.bars
 
     @property

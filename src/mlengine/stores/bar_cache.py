@@ -9,28 +9,25 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from mlengine.core.bar_window import BarWindow
-from mlengine.core.bars import CleanBars, Columns, columns_of
+from mlengine.core.bars import JudgedBars
 from mlengine.core.intervals import EPOCH, INTERVALS
 
 _MOST_SYMBOLS = 1_000
 _MOST_WINDOWS = 32
 # For so many new bars a symbol is in use without being asked for.
 _UNASKED_BARS = 3
-_NO_STARTS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
 class HeldBars:
     """The final bars of one symbol as of `asked_at`; `whole` when nothing older was left out."""
 
-    clean: CleanBars
+    clean: JudgedBars
     asked_at: datetime
     good_until: datetime
     whole: bool
-    columns: Columns | None = field(default=None, repr=False, compare=False)
     _windows: dict[tuple[int, int], BarWindow] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -38,35 +35,24 @@ class HeldBars:
     @cached_property
     def last_bar(self) -> datetime | None:
         """When the newest bar begins; None without bars."""
-        return self._columns.newest if self.clean.frame.height else None
+        return self.clean.columns.newest if self.clean.columns.rows else None
 
     def known(self, interval: str, as_of: datetime | None) -> int:
         """How many of the bars had ended by `as_of`; without it all count, as they are final."""
         if as_of is None:
-            return self.clean.frame.height
+            return self.clean.columns.rows
         latest_start = max(as_of, EPOCH) - INTERVALS[interval]  # nothing began before 1970
         microseconds = (latest_start - EPOCH) // timedelta(microseconds=1)
-        return int(np.searchsorted(self._starts, microseconds, side="right"))
+        return int(np.searchsorted(self.clean.columns.starts, microseconds, side="right"))
 
     def window(self, end: int, bars: int) -> BarWindow:
         """The last `bars` of the first `end` bars, made once: hashing costs more than scoring."""
         found = self._windows.get((end, bars))
         if found is None:
-            first = end - bars
-            found = BarWindow.of(
-                self.clean.frame.slice(first, bars), self._columns.slice(first, end)
-            )
+            found = BarWindow.of(self.clean.columns.slice(end - bars, end))
             if len(self._windows) < _MOST_WINDOWS:
                 self._windows[end, bars] = found
         return found
-
-    @property
-    def _starts(self) -> npt.NDArray[np.int64]:
-        return self._columns.starts if self.clean.frame.height else _NO_STARTS
-
-    @cached_property
-    def _columns(self) -> Columns:
-        return self.columns or columns_of(self.clean.frame)
 
 
 class BarCache:

@@ -1,7 +1,7 @@
 """The windows of bars behind the predictions, each stored once by its hash.
 
-The payload is little-endian: the timestamps (int64, microseconds since 1970), then open, high,
-low, close and volume (float64), column by column.
+The payload (`Columns.payload`) is little-endian: the timestamps (int64, microseconds since 1970),
+then open, high, low, close and volume (float64), column by column.
 """
 
 from __future__ import annotations
@@ -13,28 +13,24 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection, select
 
-from mlengine.core.bars import BARS_SCHEMA, VALUES
+from mlengine.core.bars import VALUES, Columns, frame_of
 from mlengine.stores.database import insert_new
 from mlengine.stores.tables import bar_windows
 
 
-def encode_window(bars: pl.DataFrame) -> bytes:
-    """The payload of one symbol's bars."""
-    moments = bars["timestamp"].to_numpy().view(np.int64).astype("<i8", copy=False)
-    columns = (bars[name].to_numpy().astype("<f8", copy=False) for name in VALUES)
-    return moments.tobytes() + b"".join(column.tobytes() for column in columns)
+def decode_columns(symbol: str, rows: int, payload: bytes) -> Columns:
+    """The inverse of `Columns.payload`, bit for bit."""
+    starts = np.frombuffer(payload, "<i8", rows)
+    values = np.frombuffer(payload, "<f8", offset=8 * rows).reshape(len(VALUES), rows)
+    return Columns(symbol, starts.astype(np.int64), values.astype(np.float64))
 
 
 def decode_window(symbol: str, rows: int, payload: bytes) -> pl.DataFrame:
-    """The inverse of `encode_window`, bit for bit; columns as BARS_SCHEMA."""
-    moments = np.frombuffer(payload, "<i8", rows).astype(np.int64)
-    values = np.frombuffer(payload, "<f8", offset=8 * rows).reshape(len(VALUES), rows)
-    columns = {name: values[i].astype(np.float64) for i, name in enumerate(VALUES)}
-    frame = pl.DataFrame({"symbol": [symbol] * rows, "timestamp": moments, **columns})
-    return frame.cast(pl.Schema(BARS_SCHEMA))
+    """The bars of a payload, bit for bit; columns as BARS_SCHEMA."""
+    return frame_of([decode_columns(symbol, rows, payload)])
 
 
-def store_windows(connection: Connection, windows: Mapping[str, pl.DataFrame]) -> None:
+def store_windows(connection: Connection, windows: Mapping[str, Columns]) -> None:
     """Write the windows, by their hash, that are not there yet.
 
     Sorted, like every insert of several keys: two writers must not wait for each other.
@@ -42,9 +38,9 @@ def store_windows(connection: Connection, windows: Mapping[str, pl.DataFrame]) -
     rows = [
         {
             "bars_hash": bars_hash,
-            "symbol": bars["symbol"][0],
-            "rows": bars.height,
-            "payload": encode_window(bars),
+            "symbol": bars.symbol,
+            "rows": bars.rows,
+            "payload": bars.payload,
         }
         for bars_hash, bars in sorted(windows.items(), key=itemgetter(0))
     ]

@@ -12,7 +12,7 @@ import orjson
 
 from mlengine.core.intervals import parse_rfc3339, rfc3339
 from mlengine.core.prediction import FeatureSetRef
-from mlengine.stores.bar_windows import decode_window, encode_window
+from mlengine.stores.bar_windows import decode_columns
 from mlengine.stores.tables import Moment, predictions
 from mlengine.stores.vectors import ScoredVector, VectorKey
 
@@ -73,7 +73,7 @@ def _vector(vector: ScoredVector | None) -> dict[str, object] | None:
         "key": _plain(vars(vector.key)),
         "feature_set": vars(vector.feature_set),
         "payload": _text(vector.payload),
-        "window": {"rows": window.height, "payload": _text(encode_window(window))},
+        "window": {"rows": window.rows, "payload": _text(window.payload)},
     }
 
 
@@ -86,7 +86,7 @@ def _read_vector(said: Mapping[str, Any] | None) -> ScoredVector | None:
         VectorKey(**{each.name: key[each.name] for each in fields(VectorKey)}),
         FeatureSetRef(**said["feature_set"]),
         base64.b64decode(said["payload"], validate=True),
-        decode_window(key["symbol"], window["rows"], base64.b64decode(window["payload"])),
+        decode_columns(key["symbol"], window["rows"], base64.b64decode(window["payload"])),
     )
 
 

@@ -14,9 +14,9 @@ from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from sqlalchemy import Connection, Row, bindparam, select
 
+from mlengine.core.bars import Columns
 from mlengine.core.prediction import FeatureSetRef, Prediction
 from mlengine.stores.bar_windows import store_windows
 from mlengine.stores.database import insert_new
@@ -42,7 +42,7 @@ class ScoredVector:
     key: VectorKey
     feature_set: FeatureSetRef
     payload: bytes
-    window: pl.DataFrame
+    window: Columns
 
 
 # Built once: building it again for each prediction would cost more than running it.
@@ -54,7 +54,7 @@ _SAME_BARS = (
 
 
 def scored_vector(
-    prediction: Prediction, vector: npt.NDArray[np.float64], window: pl.DataFrame
+    prediction: Prediction, vector: npt.NDArray[np.float64], window: Columns
 ) -> ScoredVector:
     """The vector behind `prediction`, shape (features,)."""
     payload = np.asarray(vector, dtype="<f8").tobytes()

@@ -18,7 +18,7 @@ from tests.core.features.frames import bits, differing_bits
 from tests.factories import panel, random_bars
 
 from mlengine.core.features import BUILTIN, CORE, FeatureSet, compute, latest
-from mlengine.core.features.compute import CHUNK_ROWS
+from mlengine.core.features.compute import CHUNK_ROWS, FEW_ROWS
 
 ROOT = Path(__file__).parents[3]
 BARS = random_bars(rows=420)
@@ -53,6 +53,23 @@ def test_latest_gives_the_bits_of_compute(each: FeatureSet, rows: int):
     whole = panel(5, rows=200)
     expected = compute(whole, each).group_by("symbol", maintain_order=True).tail(rows)
     assert differing_bits(latest(whole, each, rows=rows), expected) == 0
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_latest_of_many_bars_gives_the_bits_of_compute_where_some_are_missing(
+    each: FeatureSet, rows: int
+):
+    """Short histories, missing values and shuffled rows, in more rows than few."""
+    row, symbols = pl.int_range(pl.len()), panel(24, rows=90)
+    short = symbols.filter((pl.col("symbol") != "S07") | (row % 90 < each.window_bars - 2))
+    holes = pl.when(row % 611 != 0).then("close").otherwise(None)
+    zeros = pl.when(row % 701 != 0).then("volume").otherwise(0.0)
+    whole = short.with_columns(holes.alias("close"), zeros.alias("volume"))
+    assert FEW_ROWS < whole.height <= CHUNK_ROWS
+    expected = compute(whole, each).group_by("symbol", maintain_order=True).tail(rows)
+    assert expected.null_count().sum_horizontal().item() > 0
+    shuffled = whole.sample(fraction=1.0, shuffle=True, seed=5)
+    assert differing_bits(latest(shuffled, each, rows=rows), expected) == 0
 
 
 def test_a_symbol_alone_has_the_bits_that_it_has_in_a_panel(each: FeatureSet):

@@ -103,6 +103,21 @@ def test_a_frugal_evaluation_drops_parts_only_after_their_last_use():
         assert len(dropped) > len(each.parts) / 2
 
 
+def test_bundles_make_each_column_once_and_drop_parts_only_after_their_last_use():
+    for each in BUILTIN.values():
+        known, made = {"timestamp", "open", "high", "low", "close", "volume"}, []
+        for bundle in each.bundles:
+            for stage in bundle.stages:
+                assert {name for expr in stage for name in expr.meta.root_names()} <= known
+                names = [expr.meta.output_name() for expr in stage]
+                made, known = made + names, known | set(names)
+            known -= set(bundle.features) | set(bundle.spent)
+        assert sorted(made) == sorted([*each.parts, *each.names])
+        assert tuple(name for bundle in each.bundles for name in bundle.features) == each.names
+        assert not known & each.parts.keys()
+        assert len(each.bundles) > 3
+
+
 def test_a_set_without_parts_computes():
     bars = random_bars(rows=5)
     made = compute(bars, a_set(feature()))

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
+import numpy as np
 import polars as pl
 import pytest
 from tests.factories import START, panel, random_bars
@@ -160,6 +162,49 @@ def test_daily_files_are_no_bars_of_another_interval(tmp_path, interval):
         ask(tmp_path, interval=interval)
 
 
+def _is_other(moments: list[datetime], step: timedelta) -> bool:
+    """What the page says of one symbol, in words: too close, or never as close as that."""
+    known = sorted(moments)
+    gaps = [b - a for a, b in pairwise(known) if b > a]
+    closer = sum(gap // timedelta(seconds=1) < 0.9 * step.total_seconds() for gap in gaps)
+    return len(gaps) >= 2 and (closer > 0.1 * len(gaps) or min(gaps) > 1.5 * step)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_interval_is_judged_symbol_by_symbol(tmp_path, seed, shuffled):
+    rng = np.random.default_rng(seed)
+    parts = []
+    for i, rows in enumerate([1, 2, 3, 4, 12, 30, 30, 30, 30, 30]):
+        odd = rng.random(rows) < rng.choice([0.0, 0.05, 0.1, 0.2, 1.0])
+        hours = np.where(odd, rng.choice([0, 1, 12, 21, 22, 30, 36, 37, 48], rows), 24)
+        moments = [START + timedelta(hours=int(at)) for at in np.cumsum(hours)]
+        parts.append(random_bars(f"S{i}", rows=rows).with_columns(timestamp=pl.Series(moments)))
+    whole = pl.concat(parts)
+    written = whole.sample(fraction=1.0, shuffle=True, seed=seed) if shuffled else whole
+    written.write_parquet(tmp_path / "all.parquet")
+    names = [f"S{i}" for i in range(len(parts))]
+    found = FilesMarketData(tmp_path).panel(names, "1d", start=START, end=START + 999 * DAY)
+    expected = {
+        name for name, part in zip(names, parts, strict=True)
+        if _is_other(part["timestamp"].to_list(), DAY)
+    }  # fmt: skip
+    assert found.refused.keys() == expected
+    assert set(found.candles["symbol"]) == set(names) - expected
+
+
+def test_symbols_that_lie_scattered_in_a_file_keep_the_order_of_their_rows(tmp_path):
+    whole = panel(5, rows=20).sample(fraction=1.0, shuffle=True, seed=2)
+    whole.write_parquet(tmp_path / "all.parquet", row_group_size=7)
+    market = FilesMarketData(tmp_path)
+    found = market.panel(["S03", "S01"], "1d", start=START, end=START + 99 * DAY).candles
+    for symbol in ("S01", "S03"):
+        mine = pl.col("symbol") == symbol
+        assert found.filter(mine).select(whole.columns).equals(whole.filter(mine))
+        assert ask(tmp_path, symbol).equals(found.filter(mine))
+    assert set(found["symbol"]) == {"S01", "S03"}
+
+
 def test_weekends_and_summer_time_are_no_other_interval(tmp_path):
     start = datetime(2020, 1, 1, 5, tzinfo=UTC)
     days = [start + i * DAY - timedelta(hours=i > 80) for i in range(200) if i % 7 < 5]
@@ -210,7 +255,7 @@ def test_a_panel_holds_what_each_symbol_has_alone(tmp_path):
     asked = ["S02", "HOURLY", "NONE", "S01", "BAD"]
     found = market.panel(asked, "1d", start=START + DAY, end=START + 99 * DAY)
     parts = found.candles.partition_by("symbol", as_dict=True, maintain_order=True)
-    assert list(parts) == [("S02",), ("S01",)]
+    assert list(parts) == [("S01",), ("S02",)]
     for (symbol,), part in parts.items():
         alone = market.candles(symbol, "1d", start=START + DAY, end=START + 99 * DAY)
         assert part.equals(alone)

@@ -38,6 +38,8 @@ def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.
     Evaluates only the last `window_bars` + `rows` − 1 bars of each symbol.
     """
     needed = _bars(bars).sort(KEYS).filter(_newest(feature_set.window_bars + rows - 1))
+    if FEW_ROWS < bars.height <= CHUNK_ROWS:
+        return _null_where_unknown([_bundled(needed, feature_set, rows=rows)])[0]
     plans = _plans(needed, feature_set, rows=bars.height)
     whole = plans[0] if len(plans) == 1 else pl.concat(_all_collected(plans)).lazy()
     return _null_where_unknown([_collected(whole.filter(_newest(rows)))])[0]
@@ -80,10 +82,7 @@ def _plans(ordered: pl.LazyFrame, feature_set: FeatureSet, *, rows: int) -> list
 
 def _plan(chunk: pl.LazyFrame, feature_set: FeatureSet, *, frugal: bool) -> pl.LazyFrame:
     """The stages one after the other, in one thread; where memory counts, spent parts go."""
-    symbol, values = pl.col("symbol"), pl.col(BAR_COLUMNS)
-    whole = (symbol == symbol.shift(feature_set.window_bars - 1)).fill_null(value=False)
-    known = pl.when(values.is_finite()).then(values).otherwise(NAN)
-    plan = chunk.with_columns_seq(whole.alias(_FULL), known)
+    plan = _prepared(chunk, feature_set)
     if not frugal:
         for stage in feature_set.stages:
             plan = plan.with_columns_seq(stage)
@@ -92,6 +91,32 @@ def _plan(chunk: pl.LazyFrame, feature_set: FeatureSet, *, frugal: bool) -> pl.L
         plan = plan.with_columns_seq(stage)
         plan = plan.drop(spent) if spent else plan
     return plan.select_seq(*KEYS, _FULL, *feature_set.names)
+
+
+def _bundled(needed: pl.LazyFrame, feature_set: FeatureSet, *, rows: int) -> pl.DataFrame:
+    """What `_plan` says of the newest rows, in a third of its memory.
+
+    That is a quarter of the time where a process has not held the memory before.
+    """
+    held = _collected(_prepared(needed, feature_set))
+    newest = held.select(_newest(rows)).to_series()
+    found = [held.select(*KEYS, _FULL).filter(newest)]
+    for bundle in feature_set.bundles:
+        plan = held.lazy()
+        for stage in bundle.stages:
+            plan = plan.with_columns_seq(stage)
+        held = _collected(plan)
+        found.append(held.select(bundle.features).filter(newest))
+        held = held.drop(bundle.features, bundle.spent)
+    return pl.concat(found, how="horizontal").select(*KEYS, _FULL, *feature_set.names)
+
+
+def _prepared(bars: pl.LazyFrame, feature_set: FeatureSet) -> pl.LazyFrame:
+    """The flag whether the window is full, and NaN for all that is not finite."""
+    symbol, values = pl.col("symbol"), pl.col(BAR_COLUMNS)
+    whole = (symbol == symbol.shift(feature_set.window_bars - 1)).fill_null(value=False)
+    known = pl.when(values.is_finite()).then(values).otherwise(NAN)
+    return bars.with_columns_seq(whole.alias(_FULL), known)
 
 
 def _null_where_unknown(chunks: list[pl.DataFrame]) -> list[pl.DataFrame]:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import polars as pl
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 ENOUGH_TO_DROP = 48
+ENOUGH_FOR_A_BUNDLE = 40
+
+
+class Bundle(NamedTuple):
+    """Some features and the parts that they need and no earlier bundle has, in stages.
+
+    `spent` are the parts, of whichever bundle, that no later one needs.
+    """
+
+    stages: tuple[tuple[pl.Expr, ...], ...]
+    features: tuple[str, ...]
+    spent: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,22 +99,40 @@ class FeatureSet:
         Shallow stages of named columns, since Polars' planner takes time with the square of an
         expression's depth: 200 ms for six deviations written as single expressions.
         """
-        return tuple(
-            tuple(expr.alias(name) for name, expr in stage.items()) for stage in _staged(self.parts)
-        )
+        return tuple(map(_aliased, _staged(self.parts)))
 
     @cached_property
     def frugal_stages(self) -> tuple[tuple[tuple[pl.Expr, ...], tuple[str, ...]], ...]:
         """Parts and features as soon as they can be made, and which parts may then be dropped."""
-        features = {each.name: each.expr.cast(pl.Float64) for each in self.features}
-        staged = _staged({**self.parts, **features})
+        staged = _staged(self._columns)
+        return tuple(zip(map(_aliased, staged), _gathered(self._spent(staged)), strict=True))
+
+    @cached_property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """All features, some after the others, so that few columns are held at a time."""
+        bundled = list(_bundled(self._columns, self.names))
+        return tuple(
+            Bundle(
+                tuple(map(_aliased, _staged(bundle))),
+                tuple(name for name in bundle if name not in self.parts),
+                spent,
+            )
+            for bundle, spent in zip(bundled, self._spent(bundled), strict=True)
+        )
+
+    @property
+    def _columns(self) -> dict[str, pl.Expr]:
+        """Parts and features; counts and flags of features as numbers."""
+        return {**self.parts, **{each.name: each.expr.cast(pl.Float64) for each in self.features}}
+
+    def _spent(self, steps: Sequence[Mapping[str, pl.Expr]]) -> list[tuple[str, ...]]:
+        """The parts that each step is the last to make or to need."""
         spent, needed = [], set(self.names)
-        for stage in reversed(staged):
-            here = {*stage, *(name for expr in stage.values() for name in _needs(expr))}
+        for step in reversed(steps):
+            here = {*step, *(name for expr in step.values() for name in _needs(expr))}
             spent.append(tuple(sorted((here & self.parts.keys()) - needed)))
             needed |= here
-        made = [tuple(expr.alias(name) for name, expr in stage.items()) for stage in staged]
-        return tuple(zip(made, _gathered(spent[::-1]), strict=True))
+        return spent[::-1]
 
     @cached_property
     def selection(self) -> tuple[pl.Expr, ...]:
@@ -118,6 +149,28 @@ def _staged(columns: Mapping[str, pl.Expr]) -> list[dict[str, pl.Expr]]:
             raise ValueError(f"parts need each other: {', '.join(sorted(waiting))}")
         stages.append({name: waiting.pop(name) for name in ready})
     return stages
+
+
+def _aliased(stage: Mapping[str, pl.Expr]) -> tuple[pl.Expr, ...]:
+    return tuple(expr.alias(name) for name, expr in stage.items())
+
+
+def _bundled(columns: Mapping[str, pl.Expr], names: Sequence[str]) -> Iterator[dict[str, pl.Expr]]:
+    """`names` in their order with what they need of `columns`, each column once."""
+    made, bundle = set[str](), dict[str, pl.Expr]()
+    for name in names:
+        waiting = [name]
+        while waiting:
+            wanted = waiting.pop()
+            if wanted in columns and wanted not in made:
+                made.add(wanted)
+                bundle[wanted] = columns[wanted]
+                waiting += sorted(_needs(columns[wanted]))
+        if len(bundle) >= ENOUGH_FOR_A_BUNDLE:
+            yield bundle
+            bundle = {}
+    if bundle:
+        yield bundle
 
 
 def _gathered(spent: list[tuple[str, ...]]) -> list[tuple[str, ...]]:

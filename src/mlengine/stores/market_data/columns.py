@@ -35,16 +35,18 @@ def read_columns(table: pl.DataFrame, *, symbol: str, file_name: str) -> pl.Data
     tickers = _first(columns, sorted(TICKERS))
     closes = _first(columns, CLOSES)
     final = columns.get("final")
+    said = {"final": _flags(final)} if final is not None else {}
+    if closes is not None:
+        said["closes_at"] = utc_column(closes)
     candles = pl.DataFrame(
         {
             "symbol": _repeated(symbol, table.height) if tickers is None else tickers,
             "timestamp": _starts_at(start, closes),
             **values,
-            "final": _repeated(None, table.height) if final is None else _flags(final),
-            "closes_at": _repeated(None, table.height) if closes is None else utc_column(closes),
+            **said,
         },
         schema_overrides=RAW_SCHEMA,
-    )
+    ).match_to_schema(RAW_SCHEMA, missing_columns="insert")
     return refuse_unreadable(candles.drop_nulls("symbol"))
 
 
@@ -75,8 +77,8 @@ def _flags(column: pl.Series) -> pl.Series:
     return pl.Series([read_flag(value) for value in column.to_list()], dtype=pl.Boolean)
 
 
-def _repeated(value: str | None, rows: int) -> pl.Series:
-    return pl.Series([value] * rows, dtype=pl.String if value is not None else pl.Null)
+def _repeated(value: str, rows: int) -> pl.Series:
+    return pl.Series([value], dtype=pl.String).new_from_index(0, rows)
 
 
 def _needed(columns: Mapping[str, pl.Series], names: Iterable[str], file_name: str) -> pl.Series:

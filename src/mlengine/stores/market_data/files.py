@@ -12,13 +12,14 @@ import threading
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlengine.core.bars import RAW_SCHEMA
+from mlengine.core.bars import RAW_SCHEMA, is_ordered
 from mlengine.core.intervals import INTERVALS
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.frames import UnreadableFile, column_names, read_csv, read_parquet
@@ -32,12 +33,28 @@ _Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class _Content:
+    """A file's candles, sorted by symbol, and where those of each begin and end."""
+
+    candles: pl.DataFrame
+    places: Mapping[str, tuple[int, int]]
+
+    def of(self, symbols: Set[str]) -> list[pl.DataFrame]:
+        """The candles of those symbols that it holds, in as few slices as it takes."""
+        slices: list[tuple[int, int]] = []
+        for first, end in sorted(self.places[symbol] for symbol in symbols & self.places.keys()):
+            begun = slices.pop()[0] if slices and slices[-1][1] == first else first
+            slices.append((begun, end))
+        return [self.candles.slice(first, end - first) for first, end in slices]
+
+
+@dataclass(frozen=True)
 class _Held:
-    """A file as it was when it was read; `symbols` is None while only its header is known."""
+    """A file as it was when it was read; `content` is None while only its header is known."""
 
     stamp: _Stamp
     many: bool
-    symbols: Mapping[str, pl.DataFrame] | None = None
+    content: _Content | None = None
 
 
 class FilesMarketData:
@@ -78,38 +95,41 @@ class FilesMarketData:
     ) -> Panel:
         """The candles of all symbols from one look at the directory; see MarketData."""
         with self._lock:
-            found, refused = self._parts(symbols)
-        parts = [part for symbol in found if symbol not in refused for part in found[symbol]]
+            contents, refused = self._contents(symbols)
+        readable = set(symbols) - refused.keys()
+        parts = [part for content in contents for part in content.of(readable)]
         whole = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
         other = _of_other_interval(whole, interval)
         no_such = UpstreamInvalid(f"the files hold bars of another interval than {interval}")
-        unknown = {symbol: UnknownSymbol(symbol) for symbol in found if not found[symbol]}
+        unknown = readable.difference(*(content.places for content in contents))
         fit = whole.filter(~pl.col("symbol").is_in(other)) if other else whole
         return Panel(
             # Every later step would go through a piece of memory for each part.
             within(fit, start=start, end=end).rechunk(),
-            {**unknown, **dict.fromkeys(other, no_such), **refused},
+            {
+                **{symbol: UnknownSymbol(symbol) for symbol in unknown},
+                **dict.fromkeys(other, no_such),
+                **refused,
+            },
         )
 
-    def _parts(
+    def _contents(
         self, symbols: Sequence[str]
-    ) -> tuple[dict[str, list[pl.DataFrame]], dict[str, UpstreamInvalid]]:
-        """What the files hold of each symbol, and the first one that can't be read for it."""
+    ) -> tuple[list[_Content], dict[str, UpstreamInvalid]]:
+        """The files that may hold them, and for each symbol the first one that can't be read."""
         listed = self._listed()
         for gone in self._held.keys() - listed.keys():
             del self._held[gone]
-        found: dict[str, list[pl.DataFrame]] = {symbol: [] for symbol in symbols}
+        found: list[_Content] = []
         refused: dict[str, UpstreamInvalid] = {}
         for name, stamp in listed.items():
-            concerned: Set[str] = found.keys()
+            concerned: Set[str] = set(symbols)
             try:
                 concerned = self._concerned(name, stamp, concerned)
-                held = self._content(name) if concerned else {}
+                if concerned:
+                    found.append(self._content(name))
             except UpstreamInvalid as error:
                 refused = {**dict.fromkeys(concerned, error), **refused}
-                continue
-            for symbol in concerned & held.keys():
-                found[symbol].append(held[symbol])
         return found, refused
 
     def _concerned(self, name: str, stamp: _Stamp, symbols: Set[str]) -> Set[str]:
@@ -120,11 +140,11 @@ class FilesMarketData:
             held = self._held[name] = _Held(stamp, many)
         return symbols if held.many else symbols & {Path(name).stem}
 
-    def _content(self, name: str) -> Mapping[str, pl.DataFrame]:
+    def _content(self, name: str) -> _Content:
         held = self._held[name]
-        if held.symbols is None:
-            held = self._held[name] = replace(held, symbols=_symbols(self._directory / name))
-        return held.symbols or {}
+        content = held.content or _read(self._directory / name)
+        self._held[name] = replace(held, content=content)
+        return content
 
     def _listed(self) -> dict[str, _Stamp]:
         try:
@@ -143,13 +163,17 @@ def _header(path: Path) -> set[str]:
         raise _unreadable(path) from None
 
 
-def _symbols(path: Path) -> dict[str, pl.DataFrame]:
+def _read(path: Path) -> _Content:
     try:
         table = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     except UnreadableFile:
         raise _unreadable(path) from None
-    bars = read_columns(table, symbol=path.stem, file_name=path.name)
-    return {str(part["symbol"][0]): part for part in bars.partition_by("symbol")}
+    candles = read_columns(table, symbol=path.stem, file_name=path.name)
+    if not candles["symbol"].is_sorted():
+        candles = candles.sort("symbol", maintain_order=True)
+    rows, names = (column.to_list() for column in candles["symbol"].rle().struct.unnest())
+    ends = list(accumulate(rows, initial=0))
+    return _Content(candles, dict(zip(names, pairwise(ends), strict=True)))
 
 
 def _unreadable(path: Path) -> UpstreamInvalid:
@@ -157,21 +181,28 @@ def _unreadable(path: Path) -> UpstreamInvalid:
 
 
 def _of_other_interval(candles: pl.DataFrame, interval: str) -> list[str]:
-    """The symbols whose bars lie closer than `interval`, or of which no two lie so close."""
-    known = candles.select("symbol", "timestamp").drop_nulls().sort("symbol", "timestamp")
-    starts = known["timestamp"].to_physical().to_numpy()
-    step, first, found = INTERVALS[interval].total_seconds(), 0, []
-    for rows, symbol in known["symbol"].rle().struct.unnest().rows():
-        if _is_other(np.diff(starts[first : first + rows]), step):
-            found.append(symbol)
-        first += rows
-    return found
+    """The symbols whose bars lie closer than `interval`, or of which no two lie so close.
+
+    Summer time moves a local midnight by an hour; a few odd bars are no other interval.
+    """
+    known = candles.select("symbol", "timestamp").drop_nulls()
+    if known.is_empty():
+        return []
+    ordered = known if is_ordered(known) else known.sort("symbol", "timestamp")
+    rows, symbols = ordered["symbol"].rle().struct.unnest()
+    firsts = rows.cum_sum().shift(1, fill_value=0).to_numpy()
+    starts = ordered["timestamp"].to_physical().to_numpy()
+    gaps = np.diff(starts, prepend=starts[0])
+    gaps[firsts] = 0
+    return symbols.filter(pl.Series(_are_other(gaps, firsts, interval))).to_list()
 
 
-def _is_other(gaps: npt.NDArray[np.int64], step: float) -> bool:
-    """Summer time moves a local midnight by an hour; a few odd bars are no other interval."""
-    seconds = gaps[gaps > 0] // 1_000_000
-    if seconds.size < 2:
-        return False
-    closer = np.count_nonzero(seconds < 0.9 * step)
-    return bool(closer > 0.1 * seconds.size or seconds.min() > 1.5 * step)
+def _are_other(
+    gaps: npt.NDArray[np.int64], firsts: npt.NDArray[np.uint32], interval: str
+) -> npt.NDArray[np.bool_]:
+    """Of each symbol, whose gaps in microseconds begin at `firsts`; no gap is 0."""
+    step, seconds, some = INTERVALS[interval].total_seconds(), gaps // 1_000_000, gaps > 0
+    count = np.add.reduceat(some, firsts, dtype=np.int64)
+    closer = np.add.reduceat(some & (seconds < 0.9 * step), firsts, dtype=np.int64)
+    shortest = np.minimum.reduceat(np.where(some, seconds, np.iinfo(np.int64).max), firsts)
+    return (count >= 2) & ((closer > 0.1 * count) | (shortest > 1.5 * step))
