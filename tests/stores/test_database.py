@@ -263,5 +263,5 @@ def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path):
             connection.exec_driver_sql("CREATE TABLE u (a)")
             pages = connection.exec_driver_sql("PRAGMA page_size").scalar()
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert pages == (4096 if before else 1024)
+        assert pages == (4096 if before else 2048)
         engine.dispose()

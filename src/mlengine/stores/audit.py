@@ -15,17 +15,16 @@ from sqlalchemy import Engine, delete, update
 
 from mlengine.core.event import Event
 from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit_entries import COLUMNS, AuditEntry, Values, values_of, vector_of
+from mlengine.stores.audit_entries import AuditEntry, Values, values_of, vector_of
 from mlengine.stores.audit_quick import QuickInsert, quick_insert
 from mlengine.stores.audit_read import AuditReader
+from mlengine.stores.audit_rows import insert_rows
 from mlengine.stores.checks import Checks
 from mlengine.stores.database import keep_writers_out, writing
 from mlengine.stores.events import insert_event
 from mlengine.stores.tables import bar_windows, feature_vectors, predictions
 from mlengine.stores.vectors import ScoredVector, store_vectors
 
-_INSERT = predictions.insert()
-_NUMBERED = (*COLUMNS, "vector_id")
 _PROBE_PATIENCE_SECONDS = 0.2
 
 
@@ -73,13 +72,10 @@ class AuditStore(AuditReader):
         self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]
     ) -> None:
         with writing(self.engine) as connection:
-            stored = [vector for vector in vectors if vector]
-            ids = store_vectors(connection, stored) if stored else {}
-            numbered = [
-                dict(zip(_NUMBERED, (*row, ids[vector.key] if vector else None), strict=True))
-                for row, vector in zip(rows, vectors, strict=True)
-            ]
-            connection.execute(_INSERT, numbered)
+            made = [vector for vector in vectors if vector]
+            ids = store_vectors(connection, made) if made else {}
+            numbers = (ids[vector.key] if vector else None for vector in vectors)
+            insert_rows(connection, list(zip(rows, numbers, strict=True)))
         if self._quick:
             self._quick.remember(ids)
 

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
@@ -18,8 +18,8 @@ from typing import cast
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
-from mlengine.stores.audit_entries import COLUMNS, Values
-from mlengine.stores.tables import Moment, in_microseconds, predictions
+from mlengine.stores.audit_entries import Values
+from mlengine.stores.audit_rows import Stored, statement, stored
 from mlengine.stores.vectors import VectorKey
 
 _MOST_KNOWN = 20_000
@@ -34,16 +34,12 @@ _CHECKPOINT_EVERY_SECONDS = 3.0
 _CACHE_KILOBYTES = 8_000  # SQLite's 2,000 don't hold the six trees that a batch writes into
 _CHECKPOINT_PATIENCE_MILLISECONDS = 20  # while it waits for readers, nobody can write
 
-_MOMENTS = [i for i, name in enumerate(COLUMNS) if isinstance(predictions.c[name].type, Moment)]
-_INSERT = f"INSERT INTO predictions ({', '.join(COLUMNS)}, vector_id) VALUES "  # noqa: S608
-_PLACES = f"({', '.join('?' * (len(COLUMNS) + 1))})"
-
 
 @dataclass(eq=False)
 class _Asked:
     """The rows of one thread; `done` says whether they are committed."""
 
-    rows: Sequence[tuple[list[object], VectorKey | None]]
+    rows: Sequence[tuple[Values, VectorKey | None]]
     looked_at: bool = False
     done: bool = False
 
@@ -75,12 +71,14 @@ class QuickInsert:
         self._known.update(ids)
         self._checkpoint_sometimes(len(ids))
 
-    def insert(self, rows: Iterable[tuple[Values, VectorKey | None]]) -> bool:
+    def insert(self, rows: Sequence[tuple[Values, VectorKey | None]]) -> bool:
         """Commit all rows, each with its vector, in this order; False when none was.
 
         That is so when a vector is not known to be stored, or the database can't be used at once.
         """
-        mine = _Asked([(_stored(values), key) for values, key in rows])
+        if any(key and key not in self._known for _, key in rows):
+            return False
+        mine = _Asked(rows)
         self._waiting.append(mine)
         with self._lock:
             if not mine.looked_at:
@@ -103,17 +101,17 @@ class QuickInsert:
         for asked, rows in ready:
             asked.done = self._committed(rows)
 
-    def _numbered(self, asked: _Asked) -> list[list[object]] | None:
+    def _numbered(self, asked: _Asked) -> list[Stored] | None:
         """The rows with the ids of their vectors, None where one is not known."""
         numbered = []
         for values, key in asked.rows:
             found = self._known.get(key) if key else None
             if key and found is None:
                 return None
-            numbered.append([*values, found])
+            numbered.append(stored(values, found))
         return numbered
 
-    def _committed(self, rows: Sequence[list[object]]) -> bool:
+    def _committed(self, rows: Sequence[Stored]) -> bool:
         try:
             self._commit(rows)
         except (sqlite3.Error, DBAPIError) as error:
@@ -123,15 +121,15 @@ class QuickInsert:
         self._checkpoint_sometimes(len(rows))
         return True
 
-    def _commit(self, rows: Sequence[list[object]]) -> None:
+    def _commit(self, rows: Sequence[Stored]) -> None:
         connection = self._connected()
         if len(rows) <= _ROWS_A_STATEMENT:
-            _once_free(connection, *_statement(rows))
+            _once_free(connection, *statement(rows))
             return
         _once_free(connection, "BEGIN IMMEDIATE")
         with _undone_unless_committed(connection):
             for first in range(0, len(rows), _ROWS_A_STATEMENT):
-                connection.execute(*_statement(rows[first : first + _ROWS_A_STATEMENT]))
+                connection.execute(*statement(rows[first : first + _ROWS_A_STATEMENT]))
             connection.execute("COMMIT")
 
     def _connected(self) -> sqlite3.Connection:
@@ -187,17 +185,6 @@ class QuickInsert:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-
-def _stored(values: Values) -> list[object]:
-    stored = list(values)
-    for i in _MOMENTS:
-        stored[i] = in_microseconds(values[i])  # type: ignore[arg-type]
-    return stored
-
-
-def _statement(rows: Sequence[list[object]]) -> tuple[str, list[object]]:
-    return _INSERT + ", ".join([_PLACES] * len(rows)), [value for row in rows for value in row]
 
 
 def quick_insert(engine: Engine) -> QuickInsert | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -70,7 +70,7 @@ def _vector(vector: ScoredVector | None) -> dict[str, object] | None:
         return None
     window = vector.window
     return {
-        "key": _plain(vars(vector.key)),
+        "key": _plain(vector.key._asdict()),
         "feature_set": vars(vector.feature_set),
         "payload": _text(vector.payload),
         "window": {"rows": window.rows, "payload": _text(window.payload)},
@@ -83,7 +83,7 @@ def _read_vector(said: Mapping[str, Any] | None) -> ScoredVector | None:
     key = {**said["key"], "bar_timestamp": parse_rfc3339(said["key"]["bar_timestamp"])}
     window = said["window"]
     return ScoredVector(
-        VectorKey(**{each.name: key[each.name] for each in fields(VectorKey)}),
+        VectorKey(**{name: key[name] for name in VectorKey._fields}),
         FeatureSetRef(**said["feature_set"]),
         base64.b64decode(said["payload"], validate=True),
         decode_columns(key["symbol"], window["rows"], base64.b64decode(window["payload"])),

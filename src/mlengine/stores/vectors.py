@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +24,8 @@ from mlengine.stores.database import insert_new
 from mlengine.stores.tables import feature_vectors
 
 
-@dataclass(frozen=True, order=True)
-class VectorKey:
-    """What makes a stored vector the one of a prediction."""
+class VectorKey(NamedTuple):
+    """What makes a stored vector the one of a prediction; looked up for each."""
 
     bars_hash: str
     feature_set_hash: str
@@ -47,7 +47,7 @@ class ScoredVector:
 
 # Built once: building it again for each prediction would cost more than running it.
 _SAME_BARS = (
-    select(feature_vectors.c.id, *(feature_vectors.c[each.name] for each in fields(VectorKey)))
+    select(feature_vectors.c.id, *(feature_vectors.c[name] for name in VectorKey._fields))
     .where(feature_vectors.c.bars_hash.in_(bindparam("hashes", expanding=True)))
     .with_for_update(read=True, key_share=True)  # PostgreSQL: none may vanish meanwhile
 )
@@ -97,12 +97,12 @@ def _ids(connection: Connection, wanted: Mapping[VectorKey, ScoredVector]) -> di
 
 
 def _key(row: Row[tuple[object, ...]]) -> VectorKey:
-    return VectorKey(*row[1:])  # type: ignore[call-arg]
+    return VectorKey._make(row[1:])
 
 
 def _columns(vector: ScoredVector) -> dict[str, object]:
     return {
-        **vars(vector.key),
+        **vector.key._asdict(),
         "feature_set_name": vector.feature_set.name,
         "feature_set_version": vector.feature_set.version,
         "window_bars": vector.feature_set.window_bars,

@@ -7,6 +7,7 @@ what the directory holds. A file that changes is read again.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Mapping, Sequence, Set
@@ -201,8 +202,9 @@ def _are_other(
     gaps: npt.NDArray[np.int64], firsts: npt.NDArray[np.uint32], interval: str
 ) -> npt.NDArray[np.bool_]:
     """Of each symbol, whose gaps in microseconds begin at `firsts`; no gap is 0."""
-    step, seconds, some = INTERVALS[interval].total_seconds(), gaps // 1_000_000, gaps > 0
+    step, some = INTERVALS[interval].total_seconds(), gaps > 0
+    close = math.ceil(0.9 * step) * 1_000_000  # in whole seconds, as all that follows
     count = np.add.reduceat(some, firsts, dtype=np.int64)
-    closer = np.add.reduceat(some & (seconds < 0.9 * step), firsts, dtype=np.int64)
-    shortest = np.minimum.reduceat(np.where(some, seconds, np.iinfo(np.int64).max), firsts)
-    return (count >= 2) & ((closer > 0.1 * count) | (shortest > 1.5 * step))
+    closer = np.add.reduceat(some & (gaps < close), firsts, dtype=np.int64)
+    shortest = np.minimum.reduceat(np.where(some, gaps, np.iinfo(np.int64).max), firsts)
+    return (count >= 2) & ((closer > 0.1 * count) | (shortest // 1_000_000 > 1.5 * step))
