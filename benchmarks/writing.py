@@ -1,0 +1,133 @@
+"""What a row of the audit costs SQLite: `python -m benchmarks.writing`, CPU µs a row.
+
+Rows whose vectors are stored, of 50 symbols by turns, as the short way writes them: several in one
+statement, from one process or from two that write at once. By size of the database's pages.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import secrets
+import sqlite3
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from benchmarks.serving import head, row
+
+from mlengine.core.bars import Columns, block_hash
+from mlengine.core.prediction import FeatureSetRef, Latency, Prediction
+from mlengine.stores.audit import AuditStore
+from mlengine.stores.audit_entries import Answered, values_of
+from mlengine.stores.audit_rows import Stored, statement, stored
+from mlengine.stores.database import open_database
+from mlengine.stores.migrate import migrate
+from mlengine.stores.vectors import scored_vector
+
+SYMBOLS, ROWS = 50, 6_000
+_PAUSE_SECONDS = 0.0002  # between two commits, so that the other process gets its turn
+_BUSY_SECONDS = 0.0001
+
+
+def main() -> int:
+    head("page", "processes", "1 a statement", "2", "4", "8")
+    for page, processes in itertools.product((1024, 2048, 4096), (1, 2)):
+        costs = [_cost(page, processes, group) for group in (1, 2, 4, 8)]
+        row(page, processes, *(f"{cost:.0f}" for cost in costs))
+    return 0
+
+
+def _cost(page: int, processes: int, group: int) -> float:
+    with tempfile.TemporaryDirectory(prefix="mlengine-bench-") as folder:
+        path = Path(folder) / "audit.db"
+        _create(path, page)
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            costs = pool.starmap(_write, [(path, group)] * processes, chunksize=1)
+    return sum(costs) / processes
+
+
+def _create(path: Path, page: int) -> None:
+    """A database with a vector of each symbol."""
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA page_size={page}")
+        connection.execute("VACUUM")
+    migrate(f"sqlite:///{path}")
+    engine = open_database(f"sqlite:///{path}")
+    AuditStore(engine).append([_answer(number) for number in range(SYMBOLS)])
+    engine.dispose()
+
+
+def _answer(number: int) -> Answered:
+    now = datetime.now(UTC)
+    bars = Columns(f"S{number:04}", np.arange(64, dtype="<i8"), np.full((5, 64), float(number)))
+    made = Prediction(
+        prediction_id=secrets.token_hex(16),
+        request_id=secrets.token_hex(16),
+        symbol=bars.symbol,
+        interval="1d",
+        as_of=now,
+        bar_timestamp=bars.newest,
+        horizon_bars=1,
+        objective="direction",
+        probability_up=0.5123,
+        expected_return=None,
+        prediction="up",
+        confidence=0.0246,
+        model_version="v1",
+        model_fingerprint="a" * 64,
+        feature_set=FeatureSetRef("core", 1, "b" * 64, 64),
+        bars_hash=block_hash(bars),
+        trained_through=now,
+        in_sample=False,
+        known_symbol=True,
+        base_rate=0.5,
+        stale=False,
+        degraded=False,
+        latency_ms=Latency(0.01, 0.01, 0.01, 0.1),
+    )
+    return Answered(made, scored_vector(made, np.zeros(40), bars), "/predict", now)
+
+
+def _write(path: Path, group: int) -> float:
+    """CPU µs a row of this process, its pauses included."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    rows = _rows()
+    begun = time.process_time()
+    for first in range(0, ROWS, group):
+        said = statement(rows[first : first + group])
+        while not _written(connection, *said):
+            time.sleep(_BUSY_SECONDS)
+        time.sleep(_PAUSE_SECONDS)
+    return (time.process_time() - begun) / ROWS * 1e6
+
+
+def _rows() -> list[Stored]:
+    answers, rows = [_answer(number) for number in range(SYMBOLS)], []
+    for number in range(ROWS):
+        answer = answers[number % SYMBOLS]
+        # Ordered by time, as the platform's own ids are.
+        made = answer.prediction.again(prediction_id=f"{time.time_ns():020x}{secrets.token_hex(6)}")
+        rows.append(stored(values_of(replace(answer, prediction=made)), number % SYMBOLS + 1))
+    return rows
+
+
+def _written(connection: sqlite3.Connection, sql: str, values: list[object]) -> bool:
+    try:
+        connection.execute(sql, values)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
