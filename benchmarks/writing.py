@@ -24,7 +24,7 @@ from mlengine.core.bars import Columns, block_hash
 from mlengine.core.prediction import FeatureSetRef, Latency, Prediction
 from mlengine.stores.audit import AuditStore
 from mlengine.stores.audit_entries import Answered, values_of
-from mlengine.stores.audit_rows import Stored, statement, stored
+from mlengine.stores.audit_rows import statement, stored
 from mlengine.stores.database import open_database
 from mlengine.stores.migrate import migrate
 from mlengine.stores.vectors import scored_vector
@@ -109,13 +109,15 @@ def _write(path: Path, group: int) -> float:
     return (time.process_time() - begun) / ROWS * 1e6
 
 
-def _rows() -> list[Stored]:
-    answers, rows = [_answer(number) for number in range(SYMBOLS)], []
+def _rows() -> list[list[object]]:
+    answers = [_answer(number) for number in range(SYMBOLS)]
+    rows: list[list[object]] = []
     for number in range(ROWS):
         answer = answers[number % SYMBOLS]
         # Ordered by time, as the platform's own ids are.
         made = answer.prediction.again(prediction_id=f"{time.time_ns():020x}{secrets.token_hex(6)}")
-        rows.append(stored(values_of(replace(answer, prediction=made)), number % SYMBOLS + 1))
+        values = values_of(replace(answer, prediction=made))
+        rows.append([*stored(values), number % SYMBOLS + 1])
     return rows
 
 

@@ -129,8 +129,10 @@ def alone() -> Iterator[None]:
     """Without the handlers of pytest, as in a process of the platform."""
     root = logging.getLogger()
     before, root.handlers[:] = list(root.handlers), [h for h in root.handlers if not _is_pytests(h)]
-    yield
-    root.handlers[:] = before
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
 
 
 def test_lines_told_at_once_are_those_of_records(

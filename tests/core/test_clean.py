@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -105,6 +106,8 @@ def test_equal_duplicates_are_merged_and_disorder_is_sorted():
 def test_negative_zero_volume_is_no_other_value():
     clean = judge({"volume": 0.0}, {"timestamp": START, "volume": -0.0})
     assert clean.report.mended == {"duplicate": 1}
+    alone = judge({"volume": -0.0}).frame["volume"][0]
+    assert math.copysign(1.0, alone) == 1.0
 
 
 def test_bars_that_contradict_each_other_are_all_dropped():

@@ -19,6 +19,7 @@ from mlengine.core.usability import UsabilityLimits
 from mlengine.services.predict import PredictService
 from mlengine.services.standing import StandingAnswers
 from mlengine.stores.audit_entries import Answered
+from mlengine.stores.market_data.files import FilesMarketData
 
 LIMITS = UsabilityLimits(max_bar_age_bars=18, max_model_age_days=63, all_features=True)
 
@@ -39,7 +40,16 @@ def _ask(service: PredictService, *, hours: float) -> Answered:
     return answer
 
 
-def test_an_answer_that_stands_is_told_as_if_it_was_made_anew(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("objective", "transform"), [("direction", "raw"), ("return", "raw"), ("return", "cs_zscore")]
+)
+def test_an_answer_that_stands_is_told_as_if_it_was_made_anew(
+    engine: Engine, objective: str, transform: str
+) -> None:
+    label = replace(engine.models.registry.manifest("v1").label, transform=transform)
+    publish(engine.models.registry.directory, objective=objective, label=label, run_id="other")
+    engine.models.registry.activate("v2", actor="x", reason="", now=NOW)
+    engine.predict.shelf.current()
     service = replace(engine.predict, limits=LIMITS, standing=StandingAnswers())
     first, seen = _ask(service, hours=0), set()
     for hours in (0, 1, 24 * 3, 24 * 9):
@@ -74,12 +84,69 @@ def test_another_model_or_other_bars_make_an_answer_fall(engine: Engine) -> None
     assert _ask(engine.predict, hours=0).scored is third.scored
 
 
+def test_the_same_version_loaded_again_makes_an_answer_fall(engine: Engine) -> None:
+    first = _ask(engine.predict, hours=0)
+    engine.predict.shelf.reload()
+    assert _ask(engine.predict, hours=0).scored is not first.scored
+
+
+def test_another_row_under_the_same_hashes_makes_an_answer_fall(engine: Engine) -> None:
+    first, service = _ask(engine.predict, hours=0), engine.predict
+    key = (first.prediction.bars_hash, first.prediction.feature_set.hash)
+    row = service.rows.get(key)
+    assert row is not None
+    service.rows.put(key, row + 1.0)
+    again = _ask(service, hours=0)
+    assert again.scored.payload == (row + 1.0).tobytes()
+    assert again.scored.key != first.scored.key
+
+
+def _break(engine: Engine, version: str) -> bytes:
+    """Activate `version` with a model that can't be read; returns what it was."""
+    path = engine.models.registry.directory / version / "model.txt"
+    before = path.read_bytes()
+    path.write_bytes(b"spoilt")
+    engine.models.registry.activate(version, actor="x", reason="", now=NOW)
+    return before
+
+
+def test_what_stands_says_whether_it_is_degraded_now(engine: Engine) -> None:
+    assert not _ask(engine.predict, hours=0).prediction.degraded
+    publish(engine.models.registry.directory, seed=2, run_id="other")
+    _break(engine, "v2")
+    engine.predict.shelf.current()
+    again = _ask(engine.predict, hours=0)
+    assert (again.prediction.model_version, again.prediction.degraded) == ("v1", True)
+    engine.models.registry.activate("v1", actor="x", reason="", now=NOW)
+    engine.predict.shelf.current()
+    assert not _ask(engine.predict, hours=0).prediction.degraded
+
+
+def test_degraded_is_said_of_the_model_that_answers(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one may be swapped in while the bars are fetched."""
+    publish(engine.models.registry.directory, seed=2, run_id="other")
+    sound, panel = _break(engine, "v2"), FilesMarketData.panel
+    engine.predict.shelf.current()
+
+    def mended_meanwhile(*args: object, **kwargs: object) -> object:
+        (engine.models.registry.directory / "v2" / "model.txt").write_bytes(sound)
+        engine.predict.shelf.reload()
+        return panel(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FilesMarketData, "panel", mended_meanwhile)
+    batch = engine.predict.batch(["BBB", "CCC"], as_of=None, version=None, request_id="r", now=NOW)
+    assert engine.predict.shelf.loaded_version == "v2"
+    assert [(each.model_version, each.degraded) for each in batch.results] == [("v1", True)] * 2  # type: ignore[union-attr]
+
+
 def test_what_stands_keeps_neither_bars_nor_model_alive(engine: Engine) -> None:
     service = engine.predict
     _ask(service, hours=0)
     service.one("BBB", as_of=NOW, version=None, explain=False, request_id="r", now=NOW)
     gc.collect()
-    assert len(service.standing) == 1, "the bars of a moment are gone with their answer"
+    assert len(service.standing) == 1, "what was said of a moment of the past does not stand"
     model = ref(service.shelf.current())
     publish(engine.models.registry.directory, seed=2, run_id="other")
     engine.models.registry.activate("v2", actor="x", reason="", now=NOW)

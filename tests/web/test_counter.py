@@ -307,11 +307,13 @@ def _worker() -> Iterator[Worker]:
     worker.poller.register(
         worker.method_queue.fileno(), selectors.EVENT_READ, worker.method_queue.run_callbacks
     )
-    yield worker
-    worker.tpool.shutdown()
-    worker.tmp.close()
-    worker.poller.close()
-    worker.method_queue.close()
+    try:
+        yield worker
+    finally:
+        worker.tpool.shutdown()
+        worker.tmp.close()
+        worker.poller.close()
+        worker.method_queue.close()
 
 
 @contextmanager

@@ -59,8 +59,7 @@ def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str,
     dropped = _counted(judged.drop_nulls("reason"))
     mended: _Counts = {}
     _add(mended, "ohlc_rounding", _rows(kept.filter(_differs(kept, widened))))
-    sane = widened.with_columns(pl.col(VALUES) + 0.0)
-    ordered = sane if is_ordered(sane) else _put_in_order(sane, mended, dropped)
+    ordered = widened if is_ordered(widened) else _put_in_order(widened, mended, dropped)
     found = dict.fromkeys(raw["symbol"].unique(maintain_order=True).to_list(), NO_COLUMNS)
     found |= columns_by_symbol(ordered)
     return {

@@ -106,6 +106,7 @@ class PredictService:
         model = self.shelf.at_hand() if self.audit.takes_at_once else None
         if model is None:
             return None
+        degraded = self.shelf.refused
         bars = model.feature_set.window_bars
         known = self.bars.kept_window(symbol, bars=bars, as_of=None, now=now)
         if known is None:
@@ -114,7 +115,7 @@ class PredictService:
         scores = score_known(model, symbol, window, rows=self.rows, timer=self.timer)
         if scores is None:
             return None
-        return self._told(desk, symbol, window, scores, model)
+        return self._told(desk, symbol, window, scores, model, degraded=degraded)
 
     def audit_at_once(self, answers: Sequence[Answered]) -> bool:
         """Commit the rows of all `answers`; False where none could be without waiting."""
@@ -127,6 +128,8 @@ class PredictService:
         desk = self._desk(question)
         with self._common_failure_audited(symbols, desk):
             model = self._model(question)
+            # Now, for another model may be swapped in while the bars are fetched.
+            degraded = question.version is None and self.shelf.refused
             windows = fetch_windows(
                 self.bars,
                 list(dict.fromkeys(symbols)),
@@ -142,7 +145,9 @@ class PredictService:
             entries: list[AuditEntry] = [
                 desk.failed(symbol, windows.refused[symbol], model.version)
                 if symbol in windows.refused
-                else self._told(desk, symbol, windows.full[symbol], scores, model)
+                else self._told(
+                    desk, symbol, windows.full[symbol], scores, model, degraded=degraded
+                )
                 for symbol in symbols
             ]
         self.audit.append(entries)
@@ -150,18 +155,23 @@ class PredictService:
         return _Answers(model, entries, windows.refused)
 
     def _told(
-        self, desk: Desk, symbol: str, window: Window, scores: Scores, model: LoadedModel
+        self,
+        desk: Desk,
+        symbol: str,
+        window: Window,
+        scores: Scores,
+        model: LoadedModel,
+        *,
+        degraded: bool,
     ) -> Answered:
         """The answer; most of it is the same for every question on the same bars."""
-        question = desk.question
-        degraded = question.version is None and self.shelf.refused
-        if question.explain:
-            return desk.answered(symbol, window, scores, model, degraded=degraded)
-        standing = self.standing.get(window.known, model)
+        question, row = desk.question, scores.vectors[symbol]
+        standing = None if question.explain else self.standing.get(window.known, model, row)
         if standing is not None:
             return desk.answered_again(standing, window, scores, model, degraded=degraded)
         answer = desk.answered(symbol, window, scores, model, degraded=degraded)
-        self.standing.keep(window.known, model, answer, scores.vectors[symbol])
+        if not question.explain and question.as_of is None:  # a moment of the past rarely returns
+            self.standing.keep(window.known, model, row, answer)
         return answer
 
     def _model(self, question: Question) -> LoadedModel:

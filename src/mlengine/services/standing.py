@@ -29,11 +29,11 @@ class StandingAnswers:
     def __len__(self) -> int:
         return len(self._standing)
 
-    def get(self, known: BarWindow, model: LoadedModel) -> Standing | None:
-        """The answer that was made of these very bars by this very model, if any."""
+    def get(self, known: BarWindow, model: LoadedModel, row: Floats) -> Standing | None:
+        """The answer that was made of these very bars and this very row by this very model."""
         found = self._standing.get(known)
-        return found if found and found.model() is model else None
+        return found if found and found.model() is model and found.row is row else None
 
-    def keep(self, known: BarWindow, model: LoadedModel, answer: Answered, row: Floats) -> None:
+    def keep(self, known: BarWindow, model: LoadedModel, row: Floats, answer: Answered) -> None:
         """In place of an older one; neither the bars nor the model are kept alive."""
         self._standing[known] = Standing(answer, row, ref(model))

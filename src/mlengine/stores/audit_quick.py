@@ -19,7 +19,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from mlengine.stores.audit_entries import Values
-from mlengine.stores.audit_rows import Stored, statement, stored
+from mlengine.stores.audit_rows import statement, stored
 from mlengine.stores.vectors import VectorKey
 
 _MOST_KNOWN = 20_000
@@ -39,7 +39,7 @@ _CHECKPOINT_PATIENCE_MILLISECONDS = 20  # while it waits for readers, nobody can
 class _Asked:
     """The rows of one thread; `done` says whether they are committed."""
 
-    rows: Sequence[tuple[Values, VectorKey | None]]
+    rows: Sequence[tuple[list[object], VectorKey | None]]
     looked_at: bool = False
     done: bool = False
 
@@ -78,7 +78,7 @@ class QuickInsert:
         """
         if any(key and key not in self._known for _, key in rows):
             return False
-        mine = _Asked(rows)
+        mine = _Asked([(stored(values), key) for values, key in rows])
         self._waiting.append(mine)
         with self._lock:
             if not mine.looked_at:
@@ -101,17 +101,17 @@ class QuickInsert:
         for asked, rows in ready:
             asked.done = self._committed(rows)
 
-    def _numbered(self, asked: _Asked) -> list[Stored] | None:
+    def _numbered(self, asked: _Asked) -> list[list[object]] | None:
         """The rows with the ids of their vectors, None where one is not known."""
         numbered = []
         for values, key in asked.rows:
             found = self._known.get(key) if key else None
             if key and found is None:
                 return None
-            numbered.append(stored(values, found))
+            numbered.append([*values, found])
         return numbered
 
-    def _committed(self, rows: Sequence[Stored]) -> bool:
+    def _committed(self, rows: Sequence[list[object]]) -> bool:
         try:
             self._commit(rows)
         except (sqlite3.Error, DBAPIError) as error:
@@ -121,7 +121,7 @@ class QuickInsert:
         self._checkpoint_sometimes(len(rows))
         return True
 
-    def _commit(self, rows: Sequence[Stored]) -> None:
+    def _commit(self, rows: Sequence[list[object]]) -> None:
         connection = self._connected()
         if len(rows) <= _ROWS_A_STATEMENT:
             _once_free(connection, *statement(rows))

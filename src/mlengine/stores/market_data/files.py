@@ -143,7 +143,9 @@ class FilesMarketData:
 
     def _content(self, name: str) -> _Content:
         held = self._held[name]
-        content = held.content or _read(self._directory / name)
+        if held.content is not None:
+            return held.content
+        content = _read(self._directory / name)
         self._held[name] = replace(held, content=content)
         return content
 
