@@ -52,8 +52,8 @@ def on_starting(server):
 def post_worker_init(worker):
     """No request waits for the active model to be loaded; what is wrong with it, requests say.
 
-    Nor does one wait for most of what is done on first use, or while the garbage collector walks through
-    all that was imported.
+    Nor does one wait for most of what is done on first use, or while the garbage collector walks
+    through all that was imported.
     """
     engine = getattr(worker.wsgi, "extensions", {}).get("mlengine")
     if engine is not None:
