@@ -119,6 +119,10 @@ class JudgedBars:
     def frame(self) -> pl.DataFrame:
         return frame_of([self.columns])
 
+    @property
+    def framed(self) -> CleanBars:
+        return CleanBars(self.frame, self.report)
+
 
 NO_COLUMNS = Columns("", np.empty(0, "<i8"), np.empty((len(VALUES), 0), "<f8"))
 NOTHING_JUDGED = JudgedBars(NO_COLUMNS, NO_CANDLES)

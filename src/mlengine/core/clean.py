@@ -46,7 +46,7 @@ def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
     if raw.is_empty():
         return CleanBars(raw.select(list(BARS_SCHEMA)), NO_CANDLES)
     (judged,) = clean_panel(raw, interval=interval, now=now).values()
-    return CleanBars(judged.frame, judged.report)
+    return judged.framed
 
 
 def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str, JudgedBars]:

@@ -51,7 +51,7 @@ class BarService:
         when every candle was bad), UpstreamUnavailable.
         """
         held = self._held(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        return _newest(self._cut(_framed(held), as_of), bars)
+        return _newest(self._cut(held.clean.framed, as_of), bars)
 
     def window(
         self,
@@ -115,7 +115,7 @@ class BarService:
     def fetch(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, merged into the store."""
         asked = self._upstream.ask(symbol, bars=0, as_of=None, now=now, deadline=NEVER)
-        clean = _framed(asked)
+        clean = asked.clean.framed
         self.store.write(symbol, self.interval, clean.frame)
         return clean
 
@@ -158,10 +158,6 @@ class BarService:
         return Upstream(
             self.market, self.interval, self.cache_seconds, self.recheck_seconds, self.checks
         )
-
-
-def _framed(held: HeldBars) -> CleanBars:
-    return CleanBars(held.clean.frame, held.clean.report)
 
 
 def _newest(clean: CleanBars, bars: int) -> CleanBars:

@@ -22,7 +22,7 @@ from gunicorn.util import http_date
 
 from mlengine.services.predict import PredictService
 from mlengine.stores.audit_entries import Answered
-from mlengine.web import hooks
+from mlengine.web import hooks, request_ids
 from mlengine.web.quick import COUNTER_PATHS
 from mlengine.web.requests import ENGINE
 from mlengine.web.responses import written
@@ -33,7 +33,7 @@ Address = tuple[str, int]
 
 _KNOWN_HEADERS = 512
 _REQUEST_ID = re.compile(
-    rb"(?<=\n)" + hooks.REQUEST_ID_HEADER.encode() + rb": ?([A-Za-z0-9._-]{1,128})\r\n", re.I
+    rb"(?<=\n)" + request_ids.HEADER.encode() + rb": ?([A-Za-z0-9._-]{1,128})\r\n", re.I
 )
 # Headers that say more than who asks and what is accepted, or that another part listens to.
 _NOT_PLAIN = frozenset(
@@ -47,7 +47,7 @@ _HEAD = "\r\n".join(
         "Connection: keep-alive",
         "Content-Type: application/json",
         "Content-Length: %d",
-        f"{hooks.REQUEST_ID_HEADER}: %s",
+        f"{request_ids.HEADER}: %s",
         *(f"{name}: {value}" for name, value in hooks.ALWAYS),
         "\r\n",
     ]
@@ -88,7 +88,7 @@ class Counter:
             return None
         answer = self._predict.at_hand(
             asked[2].decode(),
-            request_id=request_id or hooks.new_request_id(),
+            request_id=request_id or request_ids.new_request_id(),
             now=datetime.now(UTC),
         )
         if answer is None:
@@ -131,7 +131,7 @@ class Counter:
             not request.should_close()
             and not parser.unreader.take_buffered()  # type: ignore[no-untyped-call]
             and _NOT_PLAIN.isdisjoint(names)
-            and names.count(hooks.REQUEST_ID_HEADER.upper()) == named
+            and names.count(request_ids.HEADER.upper()) == named
         )
 
 

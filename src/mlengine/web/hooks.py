@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,11 +14,11 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from mlengine import logs
+from mlengine.web import request_ids
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
-REQUEST_ID_HEADER, REQUEST_ID_KEY = "X-Request-ID", "HTTP_X_REQUEST_ID"
 STARTED = "mlengine.started"
 ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -49,13 +48,8 @@ def _begin() -> None:
 
 def request_id_of(environ: Mapping[str, str]) -> str:
     """The client's own id if it is a sane one, else a new one."""
-    given = environ.get(REQUEST_ID_KEY, "")
-    return given if _REQUEST_ID.fullmatch(given) else new_request_id()
-
-
-def new_request_id() -> str:
-    """32 hexadecimal digits."""
-    return secrets.token_hex(16)
+    given = environ.get(request_ids.KEY, "")
+    return given if _REQUEST_ID.fullmatch(given) else request_ids.new_request_id()
 
 
 def _refuse_large_body() -> None:
@@ -92,7 +86,7 @@ def _end(response: Response) -> Response:
     if request.method == "OPTIONS" and response.status_code == HTTPStatus.OK:
         response.status_code = HTTPStatus.NO_CONTENT
         del response.headers["Content-Type"]
-    response.headers[REQUEST_ID_HEADER] = g.request_id
+    response.headers[request_ids.HEADER] = g.request_id
     for name, value in ALWAYS:
         response.headers.setdefault(name, value)
     _say_when_to_retry(response)

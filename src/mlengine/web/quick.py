@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from mlengine import logs
-from mlengine.web import hooks
+from mlengine.web import hooks, request_ids
 from mlengine.web.limits import Admit
 from mlengine.web.requests import ENGINE
 from mlengine.web.responses import written
@@ -52,7 +52,7 @@ class _Quick:
         if counted is None:
             return self._framework(environ, start_response)
         started = environ[hooks.STARTED] = perf_counter()
-        request_id = environ[hooks.REQUEST_ID_KEY] = hooks.request_id_of(environ)
+        request_id = environ[request_ids.KEY] = hooks.request_id_of(environ)
         with logs.bound(request=request_id):
             try:
                 made = self._engine.predict.one(
@@ -86,6 +86,6 @@ def _headers(body: bytes, request_id: str) -> list[tuple[str, str]]:
     return [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),
-        (hooks.REQUEST_ID_HEADER, request_id),
+        (request_ids.HEADER, request_id),
         *hooks.ALWAYS,
     ]

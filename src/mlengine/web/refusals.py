@@ -7,6 +7,8 @@ from http import HTTPStatus
 import orjson
 from gunicorn.http import errors as refusals
 
+from mlengine.web import request_ids
+
 _STATUS = {
     refusals.LimitRequestLine: (414, "the request line may hold 8190 bytes"),
     refusals.LimitRequestHeaders: (431, "a header may hold 8190 bytes, a request 100 headers"),
@@ -43,7 +45,7 @@ def answer_of(status: int, code: str, detail: str, request_id: str) -> bytes:
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
-        f"X-Request-ID: {request_id}",
+        f"{request_ids.HEADER}: {request_id}",
         "Connection: close",
     ]
     return "\r\n".join([*head, "", ""]).encode() + body

@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import uuid4
 
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
@@ -24,6 +23,7 @@ from gunicorn.workers import gthread
 
 from mlengine import logs
 from mlengine.web.refusals import answer_of, problem_of
+from mlengine.web.request_ids import new_request_id
 
 if TYPE_CHECKING:
     from mlengine.web.counter import Counter, Ready
@@ -194,7 +194,7 @@ class Worker(gthread.ThreadWorker):
     def handle_error(self, _req: Any, client: socket.socket, _addr: Any, exc: Exception) -> None:
         """Answer what never reached the application, or what it could not answer."""
         code, status, detail = problem_of(exc)
-        request_id = uuid4().hex
+        request_id = new_request_id()
         facts = {"status": status, "code": code, "reason": type(exc).__name__}
         with logs.bound(request=request_id):
             if status == HTTPStatus.INTERNAL_SERVER_ERROR:

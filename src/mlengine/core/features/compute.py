@@ -6,6 +6,7 @@ import math
 
 import polars as pl
 
+from mlengine.core.bars import is_ordered
 from mlengine.core.features.kernels import NAN
 from mlengine.core.features.spec import BAR_COLUMNS, FeatureSet
 
@@ -27,7 +28,8 @@ def compute(bars: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
     timestamp. A row without `window_bars` bars of its symbol has null features. A bar value that
     is null, NaN or infinite makes null exactly the features whose look-back holds it.
     """
-    ordered = _bars(bars) if _in_order(bars) else _bars(bars).sort(KEYS)
+    # Sorting copies all.
+    ordered = _bars(bars) if is_ordered(bars) else _bars(bars).sort(KEYS)
     plans = _plans(ordered, feature_set, rows=bars.height)
     return pl.concat(_null_where_unknown(_all_collected(plans)))
 
@@ -47,14 +49,6 @@ def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.
 
 def _bars(bars: pl.DataFrame) -> pl.LazyFrame:
     return bars.lazy().select(*KEYS, pl.col(BAR_COLUMNS).cast(pl.Float64))
-
-
-def _in_order(bars: pl.DataFrame) -> bool:
-    """Whether sorting, which copies all, can be spared."""
-    symbol, stamp = (pl.col(key) for key in KEYS)
-    later = (symbol == symbol.shift(1)) & (stamp >= stamp.shift(1))
-    ordered = (later | (symbol > symbol.shift(1))).all()
-    return bool(_collected(bars.lazy().select(ordered)).item())
 
 
 def _newest(rows: int) -> pl.Expr:

@@ -1,0 +1,12 @@
+"""The id of a request: its header, and a new one. Light, for gunicorn's master loads it too."""
+
+from __future__ import annotations
+
+import secrets
+
+HEADER, KEY = "X-Request-ID", "HTTP_X_REQUEST_ID"
+
+
+def new_request_id() -> str:
+    """32 hexadecimal digits."""
+    return secrets.token_hex(16)
