@@ -8,10 +8,10 @@ from pathlib import Path
 from threading import Thread
 
 from mlengine.config import load
-from mlengine.env_file import load_env_file
+from mlengine.config.env_file import load_env_file
 from mlengine.errors import MlengineError
 from mlengine.logs import JsonLines, PlainLines
-from mlengine.stores.process_death import die_with_parent
+from mlengine.stores.system.child_process import die_with_parent
 
 try:
     load_env_file(Path(__file__).parent)
@@ -22,7 +22,7 @@ except MlengineError as error:
 _host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{_host}:{settings.port}"
 workers = settings.web_workers
-worker_class = "mlengine.web.server.Worker"
+worker_class = "mlengine.web.serving.worker.Worker"
 threads = 4  # a slow upstream must not keep /health waiting
 keepalive = 5
 preload_app = False  # a process that touched LightGBM or Polars must not fork
@@ -37,7 +37,7 @@ control_socket_disable = True  # it would lie under $HOME, which a container may
 
 
 # Loaded once, before the workers are forked: none of them brings Polars, LightGBM or NumPy.
-_SHARED = ("flask_limiter", "marshmallow", "mlengine.bootstrap", "requests")
+_SHARED = ("flask_limiter", "marshmallow", "mlengine.bootstrap.control", "requests")
 
 
 def on_starting(server):
@@ -55,13 +55,13 @@ def post_worker_init(worker):
     Nor does one wait for most of what is done on first use, or while the garbage collector walks
     through all that was imported.
     """
-    engine = getattr(worker.wsgi, "extensions", {}).get("mlengine")
-    if engine is not None:
+    platform = getattr(worker.wsgi, "extensions", {}).get("mlengine")
+    if platform is not None:
         with suppress(MlengineError):
-            engine.models.shelf.current()
-        warming = importlib.import_module("mlengine.services.warming")
+            platform.shelf.current()
+        warming = importlib.import_module("mlengine.services.predictions.warm_up")
         # A database that does not answer must not keep the worker from answering.
-        Thread(target=warming.connect, args=[engine.audit.store.engine], daemon=True).start()
+        Thread(target=warming.connect, args=[platform.control.database], daemon=True).start()
         warming.warm_up()
     gc.collect()
     gc.freeze()

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from mlengine import config
-from mlengine.env_file import load_env_file
+from mlengine.config.env_file import load_env_file
 from mlengine.errors import MlengineError
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from mlengine import config
-from mlengine.env_file import load_env_file
+from mlengine.config.env_file import load_env_file
 from mlengine.errors import MlengineError
 
 try:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from mlengine.core.bars import BARS_SCHEMA
+from mlengine.core.bars.bars import BARS_SCHEMA
 from mlengine.core.features import BUILTIN, FeatureSet, compute, latest
 
 HISTORIES = ((10, 2_700), (100, 2_700), (500, 500), (500, 2_700))

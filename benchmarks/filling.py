@@ -25,12 +25,12 @@ from tests.factories import START, random_bars
 from tests.published import publish
 from tests.upstream import Fault, LoopbackUpstream
 
-from mlengine.bootstrap import Engine, build_engine
+from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN
-from mlengine.services.filling import Filling
-from mlengine.services.predict import PredictService
-from mlengine.stores.bar_cache import BarCache
+from mlengine.services.predictions.prefetch import Filling
+from mlengine.services.predictions.service import PredictService
+from mlengine.stores.bars.cache import BarCache
 
 DAY = timedelta(days=1)
 BARS = 180
@@ -56,25 +56,28 @@ def main() -> int:
     return 0
 
 
-def measure(engine: Engine, name: str, symbols: Sequence[str]) -> None:
+def measure(platform: Platform, name: str, symbols: Sequence[str]) -> None:
     """The table's rows of one feature set."""
     first, *others = symbols
     idle = Filling(
-        replace(engine.bars, cache=BarCache()), engine.models.shelf, engine.predict.rows, time.time
+        replace(platform.bars, cache=BarCache()),
+        platform.models.shelf,
+        platform.predict.rows,
+        time.time,
     )
-    batch(engine, symbols, NOW)
-    alone = replace(engine.predict, filling=idle)
+    batch(platform, symbols, NOW)
+    alone = replace(platform.predict, filling=idle)
     row(name, "each alone after a bar", [ask(alone, each, NOW + DAY) for each in symbols])
-    calm = [ask(engine.predict, first, NOW + DAY) for _ in range(500)]
+    calm = [ask(platform.predict, first, NOW + DAY) for _ in range(500)]
     row(name, "of bars at hand", calm)
     begun = time.perf_counter()
-    row(name, "the first after a bar", [ask(engine.predict, first, NOW + 2 * DAY)])
+    row(name, "the first after a bar", [ask(platform.predict, first, NOW + 2 * DAY)])
     meanwhile = []
-    while not engine.predict.filling.settled(within_seconds=0):
-        meanwhile.append(ask(engine.predict, first, NOW + 2 * DAY))
+    while not platform.predict.filling.settled(within_seconds=0):
+        meanwhile.append(ask(platform.predict, first, NOW + 2 * DAY))
     took = time.perf_counter() - begun
     row(name, f"of bars at hand, while the others are filled ({took:.1f} s)", meanwhile)
-    filled = [ask(engine.predict, each, NOW + 2 * DAY) for each in others]
+    filled = [ask(platform.predict, each, NOW + 2 * DAY) for each in others]
     row(name, "of the others, once they are filled", filled)
 
 
@@ -85,8 +88,8 @@ def ask(predict: PredictService, symbol: str, now: datetime) -> float:
     return (time.perf_counter() - begun) * 1e3
 
 
-def batch(engine: Engine, symbols: Sequence[str], now: datetime) -> None:
-    engine.predict.batch(symbols, as_of=None, version=None, request_id="bench", now=now)
+def batch(platform: Platform, symbols: Sequence[str], now: datetime) -> None:
+    platform.predict.batch(symbols, as_of=None, version=None, request_id="bench", now=now)
 
 
 def row(name: str, what: str, took: Sequence[float]) -> None:
@@ -94,18 +97,18 @@ def row(name: str, what: str, took: Sequence[float]) -> None:
     print(f"| {name} | {what} | {p50:.2f} | {p99:.2f} |", flush=True)
 
 
-def engine_on(url: str, folder: Path, feature_set: str) -> Engine:
+def engine_on(url: str, folder: Path, feature_set: str) -> Platform:
     environ = {
         "ARTIFACTS_DIR": str(folder),
         "MARKET_DATA_BASE_URL": url,
         "MARKET_DATA_RETRY_ATTEMPTS": "0",
         "RATE_LIMIT_REQUESTS": "0",
     }
-    engine = build_engine(Settings.from_env(environ))
-    engine.prepare()
-    publish(engine.models.registry.directory, feature_set=BUILTIN[feature_set])
-    engine.models.activate("v1", actor="bench", reason="", now=datetime.now(UTC))
-    return engine
+    platform = build_platform(Settings.from_env(environ))
+    platform.control.prepare()
+    publish(platform.models.registry.directory, feature_set=BUILTIN[feature_set])
+    platform.models.activate("v1", actor="bench", reason="", now=datetime.now(UTC))
+    return platform
 
 
 @contextmanager

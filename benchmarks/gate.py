@@ -20,9 +20,9 @@ from scipy.special import ndtr
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
-from mlengine.core.diebold_mariano import diebold_mariano
-from mlengine.core.gate import LEVEL, level
-from mlengine.core.losses import by_date, row_losses
+from mlengine.core.metrics.row_losses import by_date, row_losses
+from mlengine.core.promotion.diebold_mariano import diebold_mariano
+from mlengine.core.promotion.gate import LEVEL, level
 
 DATES, STEPS, SYMBOLS, SLOW, CORRELATED = 500, 5, 4, 0.95, 0.4
 WEEKS, DAYS_A_WEEK = 52, 5

@@ -25,11 +25,11 @@ import polars as pl
 from tests.factories import START, random_bars
 from tests.published import publish
 
-from mlengine.bootstrap import Engine, build_engine
+from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
-from mlengine.core.bars import PRICES
+from mlengine.core.bars.bars import PRICES
 from mlengine.core.features import BUILTIN
-from mlengine.stores.selection import Selection
+from mlengine.stores.audit.filter import Selection
 
 BARS = 600
 NOW = datetime(2022, 6, 1, tzinfo=UTC)
@@ -99,21 +99,21 @@ def child(folder: Path, what: str, changed: Mapping[str, str], *more: str) -> di
     return json.loads(done.stdout or "{}")
 
 
-def engine_of(folder: Path) -> Engine:
+def engine_of(folder: Path) -> Platform:
     environ = {
         "ARTIFACTS_DIR": str(folder / "artifacts"),
         "MARKET_DATA_DIR": str(folder / "bars"),
         "LOG_LEVEL": "WARNING",
     }
-    return build_engine(Settings.from_env(environ))
+    return build_platform(Settings.from_env(environ))
 
 
 def predict(folder: Path, rows: int, symbols: int) -> None:
-    engine = engine_of(folder)
-    engine.prepare()
+    platform = engine_of(folder)
+    platform.control.prepare()
     versions = [
         publish(
-            engine.models.registry.directory,
+            platform.models.registry.directory,
             feature_set=BUILTIN[name],
             objective=objective,
             run_id=f"{name}-{objective}",
@@ -132,15 +132,15 @@ def predict(folder: Path, rows: int, symbols: int) -> None:
         chosen = names[: rows - number * symbols]
         if number // len(versions) % 2:
             for name in chosen:
-                engine.predict.one(name, explain=False, **asked)
+                platform.predict.one(name, explain=False, **asked)
         else:
-            engine.predict.batch(chosen, **asked)
+            platform.predict.batch(chosen, **asked)
 
 
 def replay(folder: Path, *, check_upstream: bool) -> dict[str, float]:
-    engine = engine_of(folder)
+    platform = engine_of(folder)
     started = time.perf_counter()
-    found = engine.replay.many(
+    found = platform.replay.many(
         Selection(), sample=None, seed=0, check_upstream=check_upstream, actor="bench", now=NOW
     )
     return {

@@ -21,13 +21,14 @@ import numpy as np
 import polars as pl
 from benchmarks.features import generated_bars
 
-from mlengine.core import dataset as datasets
-from mlengine.core import experiment, model
-from mlengine.core.binning import Sample
+from mlengine.core.boosting import model
+from mlengine.core.boosting.binning import Sample
+from mlengine.core.boosting.model import DEFAULT_PARAMS, Recipe
 from mlengine.core.features import CORE
-from mlengine.core.model import DEFAULT_PARAMS, Recipe
-from mlengine.core.progress import Track, ignore
-from mlengine.core.train_spec import TrainSpec
+from mlengine.core.runs.progress import Track, ignore
+from mlengine.core.training import dataset as datasets
+from mlengine.core.training import experiment
+from mlengine.core.training.spec import TrainSpec
 
 RUNS = 20
 THREADS = (1, 2, 4)

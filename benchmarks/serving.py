@@ -29,9 +29,9 @@ from benchmarks.stack import SAMPLE, SYMBOLS, Server, Stack, serving, stack
 from flask import Flask
 from werkzeug.test import create_environ
 
-from mlengine.stores.migrate import migrate
-from mlengine.stores.queue_server import QueueServer, find_binary, limits_url, resolve_url
-from mlengine.web import limits
+from mlengine.stores.database.migrate import migrate
+from mlengine.stores.queue.server import QueueServer, find_binary, limits_url, resolve_url
+from mlengine.web.http import limits
 
 FIRST = f"/predict?symbol={SAMPLE[0]}"
 BARE = gets(["/bare"])

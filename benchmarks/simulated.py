@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlengine.core.bars import BARS_SCHEMA
+from mlengine.core.bars.bars import BARS_SCHEMA
 from mlengine.core.metrics import auc
 
 Floats = npt.NDArray[np.float64]

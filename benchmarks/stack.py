@@ -21,14 +21,14 @@ from benchmarks.features import generated_bars
 from benchmarks.load import Client
 
 from mlengine import config
-from mlengine.bootstrap import build_engine
+from mlengine.bootstrap.platform import build_platform
 from mlengine.config import Settings
-from mlengine.core.bars import BARS_SCHEMA
+from mlengine.core.bars.bars import BARS_SCHEMA
+from mlengine.core.boosting.model import Recipe, Sample, fit
 from mlengine.core.features import BUILTIN
-from mlengine.core.manifest import FeatureSetEntry
-from mlengine.core.model import Recipe, Sample, fit
+from mlengine.core.versions.manifest import FeatureSetEntry
 from mlengine.stores.market_data.sample import find_sample_file, read_sample
-from mlengine.stores.registry import Registry
+from mlengine.stores.registry.registry import Registry
 from mlengine.supervisor import ONE_THREAD
 
 ROOT = Path(__file__).parents[1]
@@ -58,9 +58,9 @@ class Stack:
         return Settings.from_env(self.environ)
 
     def activate(self, version: str) -> None:
-        engine = build_engine(self.settings())
-        engine.models.activate(version, actor="bench", reason="", now=datetime.now(UTC))
-        engine.audit.store.engine.dispose()
+        platform = build_platform(self.settings())
+        platform.models.activate(version, actor="bench", reason="", now=datetime.now(UTC))
+        platform.audit.store.engine.dispose()
 
 
 @contextmanager

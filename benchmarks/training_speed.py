@@ -26,15 +26,16 @@ from collections.abc import Callable, Sequence
 import lightgbm
 import polars as pl
 
-from mlengine.core import dataset as datasets
-from mlengine.core import experiment, model
 from mlengine.core.arrays import Rows
-from mlengine.core.binning import Binned, Bins, Sample
-from mlengine.core.dataset import Dataset
-from mlengine.core.experiment import Plan
+from mlengine.core.boosting import model
+from mlengine.core.boosting.binning import Binned, Bins, Sample
+from mlengine.core.boosting.model import DEFAULT_PARAMS, Recipe
 from mlengine.core.features import ALPHA158
-from mlengine.core.model import DEFAULT_PARAMS, Recipe
-from mlengine.core.train_spec import TrainSpec
+from mlengine.core.training import dataset as datasets
+from mlengine.core.training import experiment
+from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.experiment import Plan
+from mlengine.core.training.spec import TrainSpec
 
 TURNS = 3
 SPEC = TrainSpec(

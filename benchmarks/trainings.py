@@ -9,15 +9,15 @@ import numpy as np
 import polars as pl
 from benchmarks.simulated import Planted, next_bar_auc, planted_next_bar, random_bars, solved
 
-from mlengine.core import dataset as datasets
-from mlengine.core import experiment as experiments
-from mlengine.core.dataset import Dataset
-from mlengine.core.experiment import Experiment, Judged, Plan, Stage
+from mlengine.core.boosting.model import Recipe
 from mlengine.core.features import CORE
 from mlengine.core.metrics import auc
-from mlengine.core.model import Recipe
-from mlengine.core.progress import Track, ignore
-from mlengine.core.train_spec import TrainSpec
+from mlengine.core.runs.progress import Track, ignore
+from mlengine.core.training import dataset as datasets
+from mlengine.core.training import experiment as experiments
+from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.experiment import Experiment, Judged, Plan, Stage
+from mlengine.core.training.spec import TrainSpec
 
 PLANTED_AUC = 0.60
 

@@ -31,7 +31,7 @@ from benchmarks.trainings import (
     on_random_bars,
 )
 
-from mlengine.core.bars import BARS_SCHEMA
+from mlengine.core.bars.bars import BARS_SCHEMA
 from mlengine.core.metrics import bootstrap
 
 CUT_YEARS = tuple(range(2012, 2019))

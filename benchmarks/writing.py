@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 from benchmarks.serving import head, row
 
-from mlengine.core.bars import Columns, block_hash
-from mlengine.core.prediction import FeatureSetRef, Latency, Prediction
-from mlengine.stores.audit import AuditStore
-from mlengine.stores.audit_entries import Answered, values_of
-from mlengine.stores.audit_rows import statement, stored
-from mlengine.stores.database import open_database
-from mlengine.stores.migrate import migrate
-from mlengine.stores.vectors import scored_vector
+from mlengine.core.bars.bars import Columns, block_hash
+from mlengine.core.predictions.prediction import FeatureSetRef, Latency, Prediction
+from mlengine.stores.audit.entries import Answered, values_of
+from mlengine.stores.audit.rows import statement, stored
+from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.audit.vectors import scored_vector
+from mlengine.stores.database.engine import open_database
+from mlengine.stores.database.migrate import migrate
 
 SYMBOLS, ROWS = 50, 6_000
 _PAUSE_SECONDS = 0.0002  # between two commits, so that the other process gets its turn
@@ -57,9 +57,9 @@ def _create(path: Path, page: int) -> None:
         connection.execute(f"PRAGMA page_size={page}")
         connection.execute("VACUUM")
     migrate(f"sqlite:///{path}")
-    engine = open_database(f"sqlite:///{path}")
-    AuditStore(engine).append([_answer(number) for number in range(SYMBOLS)])
-    engine.dispose()
+    platform = open_database(f"sqlite:///{path}")
+    AuditStore(platform).append([_answer(number) for number in range(SYMBOLS)])
+    platform.dispose()
 
 
 def _answer(number: int) -> Answered:

@@ -31,9 +31,9 @@ from types import FrameType
 
 from tests.published import draft
 
-from mlengine.core.retention import Pin
+from mlengine.core.versions.retention import Pin
 from mlengine.errors import ArtifactsUnavailable
-from mlengine.stores.registry import Registry
+from mlengine.stores.registry.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 NOW = datetime(2022, 3, 4, tzinfo=UTC)

@@ -15,18 +15,18 @@ import polars as pl
 from sqlalchemy import Engine
 from tests.factories import random_bars
 
-from mlengine.core.bars import bars_hash, columns_of
-from mlengine.core.prediction import (
+from mlengine.core.bars.bars import bars_hash, columns_of
+from mlengine.core.predictions.prediction import (
     FailedPrediction,
     FeatureSetRef,
     Latency,
     Prediction,
 )
 from mlengine.errors import UnknownSymbol
-from mlengine.stores.audit_entries import Answered, Failed
-from mlengine.stores.database import open_database
-from mlengine.stores.migrate import migrate
-from mlengine.stores.vectors import scored_vector
+from mlengine.stores.audit.entries import Answered, Failed
+from mlengine.stores.audit.vectors import scored_vector
+from mlengine.stores.database.engine import open_database
+from mlengine.stores.database.migrate import migrate
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 FEATURE_SET = FeatureSetRef("core", 1, "f" * 64, 64)

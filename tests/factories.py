@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from mlengine.core.intervals import INTERVALS
+from mlengine.core.bars.intervals import INTERVALS
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 

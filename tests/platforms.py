@@ -1,4 +1,4 @@
-"""A whole engine on random bars: files upstream, SQLite, a published tiny model."""
+"""A whole platform on random bars: files upstream, SQLite, a published tiny model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 from tests.factories import random_bars
 from tests.published import publish
 
-from mlengine.bootstrap import Engine, build_engine
+from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 
 SYMBOLS = ("AAA", "BBB", "CCC")
@@ -40,18 +40,18 @@ def settings(folder: Path, **changed: str) -> Settings:
     return Settings.from_env({**environ, **changed})
 
 
-def make_engine(folder: Path, *, models: int = 1, **changed: str) -> Engine:
-    """An engine with a migrated database and `models` tiny versions, v1 active."""
+def make_platform(folder: Path, *, models: int = 1, **changed: str) -> Platform:
+    """A platform with a migrated database and `models` tiny versions, v1 active."""
     bars_folder(folder / "bars")
-    engine = build_engine(settings(folder, **changed))
-    engine.prepare()
+    platform = build_platform(settings(folder, **changed))
+    platform.control.prepare()
     for seed in range(1, models + 1):
-        publish(engine.models.registry.directory, seed=seed, run_id=f"run{seed}")
+        publish(platform.models.registry.directory, seed=seed, run_id=f"run{seed}")
     if models:
-        engine.models.activate("v1", actor="test", reason="first", now=NOW)
-    return engine
+        platform.models.activate("v1", actor="test", reason="first", now=NOW)
+    return platform
 
 
 def window(symbol: str, rows: int = 64) -> pl.DataFrame:
-    """The newest bars that the upstream of `make_engine` serves."""
+    """The newest bars that the upstream of `make_platform` serves."""
     return random_bars(symbol, rows=ROWS).tail(rows)

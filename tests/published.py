@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from mlengine.core.boosting.model import Recipe, Sample, fit
 from mlengine.core.evaluation import Bootstrap, Calibration, Measure, SignRule, Verdict
 from mlengine.core.features import CORE, FeatureSet
-from mlengine.core.gate import Decision
-from mlengine.core.manifest import (
+from mlengine.core.promotion.gate import Decision
+from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.manifest import (
     BarsEntry,
     DataEntry,
     FeatureSetEntry,
@@ -23,10 +25,8 @@ from mlengine.core.manifest import (
     Part,
     SplitEntry,
 )
-from mlengine.core.model import Recipe, Sample, fit
-from mlengine.core.train_spec import TrainSpec
-from mlengine.stores import frames
-from mlengine.stores.registry import Registry
+from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system import table_files
 
 CREATED = datetime(2021, 1, 1, tzinfo=UTC)
 SPEC = TrainSpec(
@@ -144,10 +144,10 @@ def tiny_files(
     reference = pl.DataFrame(rng.normal(size=(100, len(feature_set.names))), feature_set.names)
     return {
         "model.txt": tiny_text(feature_set.names, objective=objective, seed=seed).encode(),
-        "reference.parquet": frames.to_parquet(
+        "reference.parquet": table_files.to_parquet(
             reference.with_columns(prediction=pl.lit(0.5), symbol=pl.lit("AAA"))
         ),
-        "holdout.parquet": frames.to_parquet(tiny_holdout(seed)),
+        "holdout.parquet": table_files.to_parquet(tiny_holdout(seed)),
     }
 
 

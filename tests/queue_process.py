@@ -10,7 +10,7 @@ from types import TracebackType
 
 from redis import Redis
 
-from mlengine.stores.queue_server import QueueServer, find_binary, resolve_url
+from mlengine.stores.queue.server import QueueServer, find_binary, resolve_url
 
 _OF_THE_CLIENT = ("HELLO", "CLIENT ")  # how redis-py begins the connection that counts
 

@@ -47,5 +47,5 @@ def _act(step: int) -> None:
         ctypes.PyDLL(None).sleep(120)
 
 
-if _ORDERS.exists() and "mlengine.jobs.horse" in " ".join(sys.orig_argv):
+if _ORDERS.exists() and "mlengine.jobs.work_horse" in " ".join(sys.orig_argv):
     sys.addaudithook(_watch)

@@ -124,7 +124,7 @@ class Server:
 
 @contextmanager
 def serving(folder: Path, *arguments: str, ready: str, **environ: str) -> Iterator[Server]:
-    """Two workers over the platform that `make_engine` left in `folder`, once `ready` is 200."""
+    """Two workers over the platform that `make_platform` left in `folder`, once `ready` is 200."""
     settings = {
         "ENV": "development",
         "ARTIFACTS_DIR": str(folder / "artifacts"),

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from mlengine import config
 from mlengine.errors import MlengineError
-from mlengine.stores.job_queue import JobQueue
-from mlengine.stores.queue_server import resolve_url
+from mlengine.stores.queue.jobs import JobQueue
+from mlengine.stores.queue.server import resolve_url
 from mlengine.supervisor import Commands, train_once, up
 
 WEB = """

@@ -1,4 +1,4 @@
-"""A batch over HTTP on a whole engine, against the same questions one by one."""
+"""A batch over HTTP on a whole platform, against the same questions one by one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from tests.factories import random_bars
-from tests.platforms import make_engine, settings
+from tests.platforms import make_platform, settings
 
 from mlengine.app import create_app
 
@@ -20,12 +20,12 @@ AS_OF = "2021-01-20"
 
 
 def test_a_batch_of_100_with_37_bad_symbols_is_as_100_single_questions(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path)
+    platform = make_platform(tmp_path)
     for symbol in GOOD:
         random_bars(symbol, rows=400).write_parquet(tmp_path / "bars" / f"{symbol}.parquet")
     for symbol in BAD["insufficient_bars"]:
         random_bars(symbol, rows=20).write_parquet(tmp_path / "bars" / f"{symbol}.parquet")
-    client = create_app(settings(tmp_path), engine=engine).test_client()
+    client = create_app(settings(tmp_path), platform=platform).test_client()
     expected = {str(each): code for code, symbols in BAD.items() for each in symbols}
     every = [*GOOD, *(each for symbols in BAD.values() for each in symbols)]
     asked = [every[i] for i in np.random.default_rng(7).permutation(100)]

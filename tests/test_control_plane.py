@@ -10,24 +10,24 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from tests.platforms import make_engine, settings
+from tests.platforms import make_platform, settings
 from tests.queue_process import QueueProcess
 from werkzeug.test import TestResponse
 
 from mlengine.app import create_app
-from mlengine.bootstrap import Engine
+from mlengine.bootstrap.platform import Platform
 
 KEY = {"X-API-Key": "test-key"}
 ASKED = 50
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[tuple[Engine, list[Flask]]]:
-    """Two applications, each with its own engine, on one database and one queue."""
+def platform(tmp_path: Path) -> Iterator[tuple[Platform, list[Flask]]]:
+    """Two applications, each with its own platform, on one database and one queue."""
     with QueueProcess() as queue:
-        engine = make_engine(tmp_path, REDIS_URL=queue.url)
+        platform = make_platform(tmp_path, REDIS_URL=queue.url)
         apps = [create_app(settings(tmp_path, REDIS_URL=queue.url)) for _ in range(2)]
-        yield engine, apps
+        yield platform, apps
 
 
 def at_once(apps: list[Flask], headers: dict[str, str], **body: Any) -> list[TestResponse]:
@@ -48,9 +48,9 @@ def at_once(apps: list[Flask], headers: dict[str, str], **body: Any) -> list[Tes
 
 
 def test_of_fifty_at_once_one_is_accepted_and_the_others_are_told_which(
-    platform: tuple[Engine, list[Flask]],
+    platform: tuple[Platform, list[Flask]],
 ) -> None:
-    engine, apps = platform
+    platform, apps = platform
     answers = at_once(apps, KEY, folds=1)
     (accepted,) = [answer for answer in answers if answer.status_code == 202]
     run_id = accepted.get_json()["run_id"]
@@ -58,28 +58,28 @@ def test_of_fifty_at_once_one_is_accepted_and_the_others_are_told_which(
     assert [(each["code"], each["run_id"]) for each in refused] == [
         ("training_in_progress", run_id)
     ] * (ASKED - 1)
-    assert engine.runs.runs.live() == {run_id}
-    assert engine.runs.queue.has_job(run_id)
+    assert platform.control.run_store.live() == {run_id}
+    assert platform.control.runs.queue.has_job(run_id)
 
 
 def test_fifty_at_once_under_one_key_are_the_same_answer(
-    platform: tuple[Engine, list[Flask]],
+    platform: tuple[Platform, list[Flask]],
 ) -> None:
-    engine, apps = platform
+    platform, apps = platform
     key = {**KEY, "Idempotency-Key": "nightly"}
     answers = at_once(apps, key, folds=1)
     assert {answer.status_code for answer in answers} == {202}
     (body,) = {answer.text for answer in answers}
-    (run_id,) = engine.runs.runs.live()
+    (run_id,) = platform.control.run_store.live()
     assert run_id in body
-    engine.runs.runs.finish(run_id, state="succeeded", now=datetime.now(UTC))
+    platform.control.run_store.finish(run_id, state="succeeded", now=datetime.now(UTC))
     client = apps[0].test_client()
     assert client.post("/admin/train", headers=key, json={"folds": 1}).text == body
     assert client.post("/admin/train", headers=key, json={"folds": 2}).status_code == 422
 
 
 def test_a_key_is_free_again_where_the_queue_refused(tmp_path: Path) -> None:
-    make_engine(tmp_path)
+    make_platform(tmp_path)
     key = {**KEY, "Idempotency-Key": "nightly"}
     client = create_app(settings(tmp_path, REDIS_URL="unix:///nonexistent/q")).test_client()
     assert client.post("/admin/train", headers=key).status_code == 503
@@ -89,7 +89,7 @@ def test_a_key_is_free_again_where_the_queue_refused(tmp_path: Path) -> None:
 
 
 def test_runs_are_followed_from_the_list_to_the_cancellation(
-    platform: tuple[Engine, list[Flask]],
+    platform: tuple[Platform, list[Flask]],
 ) -> None:
     _, (app, _) = platform
     client = app.test_client()
@@ -111,7 +111,7 @@ def test_runs_are_followed_from_the_list_to_the_cancellation(
 
 
 def test_a_label_that_ranks_needs_returns_of_ten_symbols(
-    platform: tuple[Engine, list[Flask]],
+    platform: tuple[Platform, list[Flask]],
 ) -> None:
     _, (app, _) = platform
     client = app.test_client()

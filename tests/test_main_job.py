@@ -17,7 +17,7 @@ from tests.queue_process import QueueProcess
 from tests.upstream import LoopbackUpstream
 
 from mlengine.app import create_app
-from mlengine.bootstrap import build_engine
+from mlengine.bootstrap.platform import build_platform
 from mlengine.config import Settings, environment_for_child
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +40,7 @@ def platform() -> Iterator[dict[str, str]]:
             "FLASK_SKIP_DOTENV": "1",
             "RATE_LIMIT_REQUESTS": "0",
         }
-        build_engine(Settings.from_env(environ)).prepare()
+        build_platform(Settings.from_env(environ)).control.prepare()
         with _worker(environ):
             yield environ
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.platforms import make_engine
+from tests.platforms import make_platform
 from tests.services.trained import train
 
 PAGE = Path(__file__).parents[1] / "docs" / "notebook.md"
@@ -16,9 +16,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "notebook.md"
 def test_the_notebook_gets_the_manifests_metrics_to_the_last_digit(
     tmp_path: Path, refit: str
 ) -> None:
-    engine = make_engine(tmp_path, models=0)
-    manifest = train(engine, refit=refit)
-    engine.export.parquet("v1", tmp_path / "v1.parquet")
+    platform = make_platform(tmp_path, models=0)
+    manifest = train(platform, refit=refit)
+    platform.export.parquet("v1", tmp_path / "v1.parquet")
     (snippet,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", snippet],

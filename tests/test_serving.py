@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.platforms import NOW, SYMBOLS, make_engine
+from tests.platforms import NOW, SYMBOLS, make_platform
 from tests.published import publish
 from tests.serving import Answer, Asker, lasts, load, serving
 
-from mlengine.bootstrap import Engine
+from mlengine.bootstrap.platform import Platform
 from mlengine.core.features import BUILTIN
 
 PATHS = [f"/predict?symbol={symbol}" for symbol in SYMBOLS]
@@ -23,9 +23,9 @@ READY = PATHS[0]
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
+def platform(tmp_path: Path) -> Platform:
     """A platform whose v1 and v2 differ in their feature sets, v1 active."""
-    made = make_engine(tmp_path)
+    made = make_platform(tmp_path)
     publish(made.models.registry.directory, feature_set=BUILTIN["alpha158"], seed=2, run_id="wide")
     return made
 
@@ -54,7 +54,7 @@ def die_under_load(folder: Path, how: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.usefixtures("engine")
+@pytest.mark.usefixtures("platform")
 def test_a_server_that_ends_under_load_leaves_no_answer_without_its_row(
     tmp_path: Path, how: signal.Signals
 ) -> None:
@@ -64,7 +64,7 @@ def test_a_server_that_ends_under_load_leaves_no_answer_without_its_row(
 @pytest.mark.soak
 @pytest.mark.parametrize("trial", range(20))
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.usefixtures("engine")
+@pytest.mark.usefixtures("platform")
 def test_no_answer_is_without_its_row_in_twenty_trials(
     tmp_path: Path,
     how: signal.Signals,
@@ -73,7 +73,7 @@ def test_no_answer_is_without_its_row_in_twenty_trials(
     die_under_load(tmp_path, how)
 
 
-@pytest.mark.usefixtures("engine")
+@pytest.mark.usefixtures("platform")
 def test_reloading_under_load_fails_no_request(tmp_path: Path) -> None:
     with serving(tmp_path, ready=READY) as server:
         before = set(server.workers())
@@ -87,7 +87,7 @@ def test_reloading_under_load_fails_no_request(tmp_path: Path) -> None:
     assert {each.body["prediction_id"] for each in found.answers} <= audited(tmp_path)
 
 
-@pytest.mark.usefixtures("engine")
+@pytest.mark.usefixtures("platform")
 def test_recycling_workers_fails_no_request(tmp_path: Path) -> None:
     recycling = ("--max-requests", "60", "--max-requests-jitter", "20")
     with serving(tmp_path, *recycling, ready=READY) as server:
@@ -142,7 +142,7 @@ def was_active(answer: Answer, activations: Sequence[Answer], first: str) -> boo
 
 
 def activate_under_load(
-    engine: Engine, folder: Path, *, activators: int, predictors: int, seconds: float
+    platform: Platform, folder: Path, *, activators: int, predictors: int, seconds: float
 ) -> None:
     with serving(folder, ready=READY) as server:
         expected = {}
@@ -164,7 +164,7 @@ def activate_under_load(
         assert _made_of(answer.body) == expected[key], "model and features of two versions"
         assert was_active(answer, activations, "v1")
     assert {each.body["prediction_id"] for each in found.answers} <= audited(folder)
-    assert engine.models.active_version() == last
+    assert platform.models.active_version() == last
 
 
 def _made_of(said: dict[str, object]) -> tuple[object, ...]:
@@ -174,24 +174,24 @@ def _made_of(said: dict[str, object]) -> tuple[object, ...]:
 
 
 def test_every_answer_is_of_a_version_that_was_active_during_its_call(
-    engine: Engine, tmp_path: Path
+    platform: Platform, tmp_path: Path
 ) -> None:
-    activate_under_load(engine, tmp_path, activators=2, predictors=6, seconds=2)
+    activate_under_load(platform, tmp_path, activators=2, predictors=6, seconds=2)
 
 
 @pytest.mark.soak
 def test_eight_activators_and_thirty_two_predictors_for_a_minute(
-    engine: Engine, tmp_path: Path
+    platform: Platform, tmp_path: Path
 ) -> None:
-    activate_under_load(engine, tmp_path, activators=8, predictors=32, seconds=60)
+    activate_under_load(platform, tmp_path, activators=8, predictors=32, seconds=60)
 
 
-def test_a_broken_version_is_refused_and_health_says_so(engine: Engine, tmp_path: Path) -> None:
+def test_a_broken_version_is_refused_and_health_says_so(platform: Platform, tmp_path: Path) -> None:
     with serving(tmp_path, ready=READY, WEB_WORKERS="1") as server:
-        path = engine.models.registry.directory / "v2" / "model.txt"
+        path = platform.models.registry.directory / "v2" / "model.txt"
         path.write_bytes(path.read_bytes()[:-1])
         assert server.ask("/models/activate/v2", method="POST").body["code"] == "artifact_corrupt"
-        engine.models.registry.activate("v2", actor="x", reason="", now=NOW)
+        platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
         answers = [server.ask(READY) for _ in range(8)]
         health = server.ask("/health").body
     assert {each.body["model_version"] for each in answers} == {"v1"}

@@ -18,10 +18,10 @@ from tests.queue_process import QueueProcess
 from tests.supervised import eventually
 
 from mlengine import config
-from mlengine.bootstrap import Control, build_control
+from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings
-from mlengine.core.run import Run
-from mlengine.stores.versions import published, staged
+from mlengine.core.runs.run import Run
+from mlengine.stores.registry.folders import published, staged
 
 ROOT = Path(__file__).parents[1]
 NOTHING_YET = "kill 1000000"
@@ -61,7 +61,7 @@ class TrainingRig:
         self.queue.__enter__()
         bars_folder(self.artifacts / "prices", symbols=("AAA", "BBB"))
         self.sabotage(NOTHING_YET)
-        self.control: Control = build_control(Settings.from_env(self.environ))
+        self.control: ControlPlane = build_control(Settings.from_env(self.environ))
         self.control.prepare()
         return self
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlengine import config, logs, supervisor
 from mlengine.config import Settings
-from mlengine.env_file import load_env_file
+from mlengine.config.env_file import load_env_file
 from mlengine.errors import BadSetting, CannotStart, MlengineError
 from mlengine.supervisor import Commands, preflight
 
@@ -38,7 +38,7 @@ def worker(settings: Settings) -> int:
 
 def migrate(settings: Settings) -> int:
     """Bring the database to this version's schema"""
-    from mlengine.bootstrap import build_control  # noqa: PLC0415 - SQLAlchemy
+    from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
     preflight.check_artifacts(settings.artifacts_dir)
     build_control(settings).prepare()
@@ -47,7 +47,7 @@ def migrate(settings: Settings) -> int:
 
 def prepare(settings: Settings) -> int:
     """What a supervisor has done first, in a child: the database, the runs, the feature sets"""
-    from mlengine.bootstrap import build_control  # noqa: PLC0415 - SQLAlchemy
+    from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
     if preflight.holder(settings.artifacts_dir) != os.getppid():
         raise CannotStart("only a supervisor prepares; `migrate` is for hands")
@@ -92,7 +92,7 @@ def _warn_of_universe(settings: Settings) -> None:
 
 
 def _check_feature_sets(settings: Settings) -> None:
-    from mlengine.bootstrap import check_feature_sets  # noqa: PLC0415 - SQLAlchemy
+    from mlengine.bootstrap.control import check_feature_sets  # noqa: PLC0415 - SQLAlchemy
 
     check_feature_sets(settings)
 

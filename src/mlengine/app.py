@@ -5,25 +5,15 @@ from __future__ import annotations
 from flask import Flask
 
 from mlengine import cli, logs
-from mlengine.bootstrap import Engine, build_engine
+from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.errors import QueueUnavailable
-from mlengine.stores import queue_server
-from mlengine.web import (
-    admin,
-    errors,
-    features,
-    health,
-    hooks,
-    limits,
-    models,
-    monitoring,
-    predict,
-    predictions,
-    quick,
-)
-from mlengine.web.requests import ENGINE, SETTINGS, VersionPath
-from mlengine.web.responses import OrjsonProvider
+from mlengine.stores.queue import server
+from mlengine.web.http import errors, hooks, limits
+from mlengine.web.http.requests import PLATFORM, SETTINGS, VersionPath
+from mlengine.web.http.responses import OrjsonProvider
+from mlengine.web.routes import admin, features, health, models, monitoring, predict, predictions
+from mlengine.web.serving import fast_path
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
@@ -31,8 +21,8 @@ BLUEPRINTS = tuple(
 )
 
 
-def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
-    """The application over `engine`, by default the one that `settings` describe.
+def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
+    """The application over `platform`, by default the one that `settings` describe.
 
     Raises BadSetting or CannotStart.
     """
@@ -40,8 +30,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app = Flask("mlengine", static_folder=None)
     app.json = OrjsonProvider(app)
     app.url_map.merge_slashes = False  # a redirect would not be a problem document
-    engine = engine or build_engine(settings)
-    app.extensions |= {ENGINE: engine, SETTINGS: settings}
+    platform = platform or build_platform(settings)
+    app.extensions |= {PLATFORM: platform, SETTINGS: settings}
     hooks.init_app(app)
     errors.init_app(app)
     admit = limits.init_app(
@@ -49,11 +39,13 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
         requests=settings.rate_limit_requests,
         window_seconds=settings.rate_limit_window_seconds,
         storage_url=_limits_url(settings),
-        record=engine.checks.record,
+        record=platform.checks.record,
         exempt=(health.blueprint,),
     )
     hooks.refuse_large_bodies(app)
-    quick.init_app(app, paths=[f"{prefix}/predict" for prefix in PREFIXES.values()], admit=admit)
+    fast_path.init_app(
+        app, paths=[f"{prefix}/predict" for prefix in PREFIXES.values()], admit=admit
+    )
     limits.trust_proxies(app, settings.trusted_proxy_count)
     app.url_map.converters["version"] = VersionPath
     _register_on_both_prefixes(app)
@@ -73,7 +65,7 @@ def _register_on_both_prefixes(app: Flask) -> None:
 
 def _limits_url(settings: Settings) -> str | None:
     try:
-        url = queue_server.resolve_url(settings.redis_url, settings.artifacts_dir)
+        url = server.resolve_url(settings.redis_url, settings.artifacts_dir)
     except QueueUnavailable:
         return None
-    return queue_server.limits_url(url)
+    return server.limits_url(url)

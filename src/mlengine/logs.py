@@ -21,7 +21,7 @@ from typing import TextIO
 
 import orjson
 
-from mlengine.core.intervals import rfc3339
+from mlengine.core.timestamps import rfc3339
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 job_id: ContextVar[str | None] = ContextVar("job_id", default=None)

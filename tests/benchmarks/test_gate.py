@@ -19,7 +19,7 @@ from benchmarks.gate import (
 )
 
 from mlengine.core import metrics
-from mlengine.core.gate import LEVEL, level
+from mlengine.core.promotion.gate import LEVEL, level
 
 USELESS = Forecasters(0.5, 0.5, "slow")
 SKILLED = Forecasters(0.55, 1.0, "slow")

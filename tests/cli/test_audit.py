@@ -8,28 +8,28 @@ import polars as pl
 import pytest
 from flask.testing import FlaskCliRunner
 from sqlalchemy import update
-from tests.platforms import NOW, SYMBOLS, make_engine, settings
+from tests.platforms import NOW, SYMBOLS, make_platform, settings
 
 from mlengine.app import create_app
-from mlengine.bootstrap import Engine
-from mlengine.stores.database import writing
-from mlengine.stores.tables import predictions
+from mlengine.bootstrap.platform import Platform
+from mlengine.stores.database.engine import writing
+from mlengine.stores.database.tables import predictions
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
+def platform(tmp_path: Path) -> Platform:
     """Three predictions on each of three days of 2021."""
-    engine = make_engine(tmp_path, models=2)
+    platform = make_platform(tmp_path, models=2)
     for days in range(3):
-        engine.predict.batch(
+        platform.predict.batch(
             list(SYMBOLS), as_of=None, version=None, request_id="r", now=NOW + timedelta(days=days)
         )
-    return engine
+    return platform
 
 
 @pytest.fixture
-def runner(engine: Engine, tmp_path: Path) -> FlaskCliRunner:
-    return create_app(settings(tmp_path), engine=engine).test_cli_runner()
+def runner(platform: Platform, tmp_path: Path) -> FlaskCliRunner:
+    return create_app(settings(tmp_path), platform=platform).test_cli_runner()
 
 
 def audit(runner: FlaskCliRunner, *arguments: str, code: int = 0) -> str:
@@ -46,12 +46,12 @@ def test_old_predictions_are_counted_and_then_deleted(runner: FlaskCliRunner) ->
     assert "audit_pruned" in runner.invoke(args=["monitor", "history"]).stdout
 
 
-def test_the_setting_says_how_old(tmp_path: Path, engine: Engine) -> None:
-    runner = create_app(settings(tmp_path), engine=engine).test_cli_runner()
+def test_the_setting_says_how_old(tmp_path: Path, platform: Platform) -> None:
+    runner = create_app(settings(tmp_path), platform=platform).test_cli_runner()
     result = runner.invoke(args=["audit", "prune"])
     assert (result.exit_code, "say --older-than" in result.stderr) == (2, True)
-    kept = make_engine(tmp_path, models=0, AUDIT_RETENTION_DAYS="30")
-    runner = create_app(settings(tmp_path), engine=kept).test_cli_runner()
+    kept = make_platform(tmp_path, models=0, AUDIT_RETENTION_DAYS="30")
+    runner = create_app(settings(tmp_path), platform=kept).test_cli_runner()
     assert runner.invoke(args=["audit", "prune"]).stdout == "9 predictions deleted\n"
 
 
@@ -70,14 +70,14 @@ def test_an_export_holds_the_time_that_was_asked_for(
 
 
 def test_a_replay_counts_and_names_what_is_not_identical(
-    runner: FlaskCliRunner, engine: Engine
+    runner: FlaskCliRunner, platform: Platform
 ) -> None:
     lines = [line.split() for line in audit(runner, "replay").splitlines()]
     assert lines == [["replayed", "9"], ["identical", "9"], ["upstream", "not_checked", "9"]]
     said = json.loads(audit(runner, "replay", "--sample", "4", "--upstream", "--json"))
     assert (said["replayed"], said["upstream"]["same"], said["others"]) == (4, 4, [])
     assert json.loads(audit(runner, "replay", "--version", "v2", "--json"))["replayed"] == 0
-    with writing(engine.audit.store.engine) as connection:
+    with writing(platform.audit.store.engine) as connection:
         one = predictions.c.seq == 2
         connection.execute(update(predictions).where(one).values(probability_up=0.5))
     table = audit(runner, "replay", code=1)
@@ -85,8 +85,10 @@ def test_a_replay_counts_and_names_what_is_not_identical(
     assert "BBB" in table
 
 
-def test_a_replay_of_gone_models_is_no_difference(runner: FlaskCliRunner, engine: Engine) -> None:
-    directory = engine.models.registry.directory
+def test_a_replay_of_gone_models_is_no_difference(
+    runner: FlaskCliRunner, platform: Platform
+) -> None:
+    directory = platform.models.registry.directory
     (directory / "v1").rename(directory / ".away")
     table = audit(runner, "replay", "--since", "2021-03-03")
     assert "there is no model 'v1'" in table

@@ -8,22 +8,22 @@ from pathlib import Path
 import click
 import pytest
 from flask.testing import FlaskCliRunner
-from tests.platforms import make_engine, settings
+from tests.platforms import make_platform, settings
 from tests.published import SPEC, TRAINED_THROUGH, publish
 from tests.queue_process import QueueProcess
 
 from mlengine.app import create_app
-from mlengine.bootstrap import Engine
+from mlengine.bootstrap.platform import Platform
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return make_engine(tmp_path, models=2)
+def platform(tmp_path: Path) -> Platform:
+    return make_platform(tmp_path, models=2)
 
 
 @pytest.fixture
-def runner(engine: Engine, tmp_path: Path) -> FlaskCliRunner:
-    return create_app(settings(tmp_path), engine=engine).test_cli_runner()
+def runner(platform: Platform, tmp_path: Path) -> FlaskCliRunner:
+    return create_app(settings(tmp_path), platform=platform).test_cli_runner()
 
 
 def said(runner: FlaskCliRunner, *arguments: str) -> object:
@@ -71,10 +71,10 @@ def test_two_models_are_compared(runner: FlaskCliRunner) -> None:
 
 
 def test_two_models_without_common_rows_say_so_and_what_differs(
-    runner: FlaskCliRunner, engine: Engine
+    runner: FlaskCliRunner, platform: Platform
 ) -> None:
     publish(
-        engine.models.registry.directory,
+        platform.models.registry.directory,
         run_id="run3",
         spec=dataclasses.replace(
             SPEC, horizon_bars=3, symbols=tuple(f"S{n:03d}" for n in range(99))
@@ -85,7 +85,7 @@ def test_two_models_without_common_rows_say_so_and_what_differs(
     assert ["spec.horizon_bars", "5", "3"] in [line.split() for line in lines]
     assert any(line.endswith("…") for line in lines)
     late = TRAINED_THROUGH + timedelta(days=99)
-    publish(engine.models.registry.directory, run_id="run4", candidate_trained_through=late)
+    publish(platform.models.registry.directory, run_id="run4", candidate_trained_through=late)
     assert "no_common_rows" in runner.invoke(args=["models", "compare", "v1", "v4"]).stdout
 
 
@@ -119,9 +119,9 @@ def test_activation_rollback_and_reload(runner: FlaskCliRunner) -> None:
 
 
 def test_the_history_tells_facts_and_leaves_out_what_is_null(
-    runner: FlaskCliRunner, engine: Engine
+    runner: FlaskCliRunner, platform: Platform
 ) -> None:
-    engine.monitoring.events.append(
+    platform.monitoring.events.append(
         "train_skipped",
         at=datetime(2024, 1, 1, tzinfo=UTC),
         version="v9",
@@ -165,14 +165,14 @@ def test_a_prediction_says_whether_it_is_usable(runner: FlaskCliRunner, tmp_path
     assert "probability up" in head
     assert "expected" not in head
     assert row.endswith("yes")
-    strict = make_engine(tmp_path / "strict", MAX_BAR_AGE_BARS="1")
-    app = create_app(settings(tmp_path / "strict"), engine=strict)
+    strict = make_platform(tmp_path / "strict", MAX_BAR_AGE_BARS="1")
+    app = create_app(settings(tmp_path / "strict"), platform=strict)
     told = app.test_cli_runner().invoke(args=["predict", "AAA"]).stdout
     assert told.splitlines()[1].endswith("no: bar_too_old")
 
 
-def test_a_damaged_version_fails_the_check(runner: FlaskCliRunner, engine: Engine) -> None:
-    (engine.models.registry.directory / "v2" / "model.txt").write_bytes(b"x")
+def test_a_damaged_version_fails_the_check(runner: FlaskCliRunner, platform: Platform) -> None:
+    (platform.models.registry.directory / "v2" / "model.txt").write_bytes(b"x")
     result = runner.invoke(args=["models", "verify"])
     assert result.exit_code == 1
     assert "model.txt differs from its digest" in result.stdout
@@ -240,7 +240,7 @@ def test_monitoring_for_the_terminal(runner: FlaskCliRunner, what: str, shows: s
 
 
 def test_without_a_model_freshness_says_so(tmp_path: Path) -> None:
-    app = create_app(settings(tmp_path), engine=make_engine(tmp_path, models=0))
+    app = create_app(settings(tmp_path), platform=make_platform(tmp_path, models=0))
     assert "no model" in app.test_cli_runner().invoke(args=["monitor", "freshness"]).stdout
 
 
@@ -268,8 +268,8 @@ def test_the_database_is_upgraded(runner: FlaskCliRunner) -> None:
 
 def test_a_training_is_enqueued_once(tmp_path: Path) -> None:
     with QueueProcess() as queue:
-        engine = make_engine(tmp_path, models=0, REDIS_URL=queue.url)
-        runner = create_app(settings(tmp_path), engine=engine).test_cli_runner()
+        platform = make_platform(tmp_path, models=0, REDIS_URL=queue.url)
+        runner = create_app(settings(tmp_path), platform=platform).test_cli_runner()
         assert "is queued" in runner.invoke(args=["train"]).stdout
         busy = runner.invoke(args=["train"])
         assert busy.exit_code == 4

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskCliRunner
-from tests.platforms import make_engine, settings
+from tests.platforms import make_platform, settings
 
 from mlengine.app import create_app
 from mlengine.core.features import BUILTIN, CORE
@@ -35,8 +35,8 @@ FEATURE_SETS = (
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskCliRunner:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "cli_leaking_sets.py").write_text(LEAKING)
-    engine = make_engine(tmp_path, models=0, FEATURE_SETS="cli_leaking_sets")
-    return create_app(settings(tmp_path), engine=engine).test_cli_runner()
+    platform = make_platform(tmp_path, models=0, FEATURE_SETS="cli_leaking_sets")
+    return create_app(settings(tmp_path), platform=platform).test_cli_runner()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from flask.cli import FlaskGroup
-from tests.platforms import make_engine, settings
+from tests.platforms import make_platform, settings
 from tests.queue_process import QueueProcess
 
 from mlengine.app import create_app
@@ -22,7 +22,7 @@ WIDE = {"COLUMNS": "200"}
 def app(tmp_path: Path) -> Iterator[Flask]:
     with QueueProcess() as queue:
         chosen = settings(tmp_path, RATE_LIMIT_REQUESTS="5", REDIS_URL=queue.url)
-        yield create_app(chosen, engine=make_engine(tmp_path))
+        yield create_app(chosen, platform=make_platform(tmp_path))
 
 
 def said(app: Flask, *arguments: str) -> str:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskCliRunner
-from tests.platforms import make_engine, settings
+from tests.platforms import make_platform, settings
 from tests.queue_process import QueueProcess
 
 from mlengine.app import create_app
-from mlengine.bootstrap import Engine
+from mlengine.bootstrap.platform import Platform
 from mlengine.cli.train import Bar, Lines, Nothing
-from mlengine.core.progress import Progress
-from mlengine.core.run import Run
-from mlengine.stores.run_rows import Claim
+from mlengine.core.runs.progress import Progress
+from mlengine.core.runs.run import Run
+from mlengine.stores.runs.rows import Claim
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 QUEUED = Run(
@@ -33,20 +33,20 @@ FOLDING = replace(
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def platform(tmp_path: Path) -> Iterator[Platform]:
     with QueueProcess() as queue:
-        yield make_engine(tmp_path, models=0, REDIS_URL=queue.url)
+        yield make_platform(tmp_path, models=0, REDIS_URL=queue.url)
 
 
 @pytest.fixture
-def runner(engine: Engine, tmp_path: Path) -> FlaskCliRunner:
-    return create_app(settings(tmp_path), engine=engine).test_cli_runner()
+def runner(platform: Platform, tmp_path: Path) -> FlaskCliRunner:
+    return create_app(settings(tmp_path), platform=platform).test_cli_runner()
 
 
 @contextmanager
-def ending(engine: Engine, state: str, *, besides: str = "") -> Iterator[list[str]]:
+def ending(platform: Platform, state: str, *, besides: str = "") -> Iterator[list[str]]:
     """A worker's stand-in: lets each run end like this as soon as it is there, but for one."""
-    store, ended, over = engine.runs.runs, [], threading.Event()
+    store, ended, over = platform.control.run_store, [], threading.Event()
 
     def work() -> None:
         while not over.wait(0.05):
@@ -66,23 +66,25 @@ def ending(engine: Engine, state: str, *, besides: str = "") -> Iterator[list[st
         worker.join()
 
 
-def test_a_run_that_is_waited_for_ends_the_command(engine: Engine, runner: FlaskCliRunner) -> None:
-    with ending(engine, "succeeded") as ended:
+def test_a_run_that_is_waited_for_ends_the_command(
+    platform: Platform, runner: FlaskCliRunner
+) -> None:
+    with ending(platform, "succeeded") as ended:
         result = runner.invoke(args=["train", "--wait"])
     assert (result.exit_code, result.stdout) == (0, f"run {ended[0]} succeeded: v1\n")
     assert "waiting for a worker" in result.stderr
 
 
 def test_a_run_that_fails_is_exit_code_one_with_its_reason(
-    engine: Engine, runner: FlaskCliRunner
+    platform: Platform, runner: FlaskCliRunner
 ) -> None:
-    with ending(engine, "failed") as ended:
+    with ending(platform, "failed") as ended:
         result = runner.invoke(args=["train", "--wait"])
     assert result.exit_code == 1
     assert result.stdout == f"run {ended[0]} failed: no reason was recorded\n"
 
 
-def test_the_first_training_joins_the_live_run(engine: Engine, runner: FlaskCliRunner) -> None:
+def test_the_first_training_joins_the_live_run(platform: Platform, runner: FlaskCliRunner) -> None:
     asked = runner.invoke(args=["train"]).stdout
     joined = runner.invoke(args=["train", "--first"])
     assert (joined.exit_code, joined.stdout) == (0, asked)
@@ -90,32 +92,32 @@ def test_the_first_training_joins_the_live_run(engine: Engine, runner: FlaskCliR
 
 
 def test_the_first_training_asks_anew_when_the_joined_run_is_lost(
-    engine: Engine, runner: FlaskCliRunner
+    platform: Platform, runner: FlaskCliRunner
 ) -> None:
-    runs, now = engine.runs.runs, datetime.now(UTC)
+    runs, now = platform.control.run_store, datetime.now(UTC)
     runs.claim("dying", spec="{}", actor="ops", request_id=None, now=now)
     runs.start("dying", now=now, lease_seconds=1)
-    with ending(engine, "succeeded", besides="dying") as ended:
+    with ending(platform, "succeeded", besides="dying") as ended:
         result = runner.invoke(args=["train", "--first", "--wait"])
     assert len(ended) == 1
     assert result.stdout == f"run {ended[0]} succeeded: v1\n"
-    assert engine.runs.get("dying", now=now).state == "lost"
+    assert platform.control.runs.get("dying", now=now).state == "lost"
 
 
 def test_the_first_training_asks_anew_at_once_after_an_abandoned_run(
-    engine: Engine, runner: FlaskCliRunner
+    platform: Platform, runner: FlaskCliRunner
 ) -> None:
-    engine.runs.runs.claim("dead", spec="{}", actor="ops", request_id=None, now=NOW)
+    platform.control.run_store.claim("dead", spec="{}", actor="ops", request_id=None, now=NOW)
     later = datetime.now(UTC) + timedelta(hours=1)
-    engine.runs.runs.start("dead", now=later, lease_seconds=30)
-    engine.runs.abandon_all(now=datetime.now(UTC))
+    platform.control.run_store.start("dead", now=later, lease_seconds=30)
+    platform.control.runs.abandon_all(now=datetime.now(UTC))
     result = runner.invoke(args=["train", "--first"])
     assert "is queued" in result.stdout
     assert "dead" not in result.stdout
 
 
-def test_json_shows_nothing_on_the_way(engine: Engine, runner: FlaskCliRunner) -> None:
-    with ending(engine, "succeeded"):
+def test_json_shows_nothing_on_the_way(platform: Platform, runner: FlaskCliRunner) -> None:
+    with ending(platform, "succeeded"):
         result = runner.invoke(args=["train", "--wait", "--json"])
     assert result.stderr == ""
     assert '"succeeded"' in result.stdout
@@ -158,7 +160,7 @@ def _drawn(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.replace("\x1b[K", "")
 
 
-def test_runs_are_listed_shown_and_cancelled(engine: Engine, runner: FlaskCliRunner) -> None:
+def test_runs_are_listed_shown_and_cancelled(platform: Platform, runner: FlaskCliRunner) -> None:
     assert runner.invoke(args=["train", "status"]).output == "there has been no run\n"
     assert runner.invoke(args=["train", "status", "--json"]).output == "null\n"
     run_id = runner.invoke(args=["train", "--json"]).stdout.split('"run_id": "')[1].split('"')[0]
@@ -170,7 +172,7 @@ def test_runs_are_listed_shown_and_cancelled(engine: Engine, runner: FlaskCliRun
     assert "state" in shown
     assert "queued" in shown
     detail = json.loads(runner.invoke(args=["train", "status", "--json"]).stdout)
-    assert detail["parameters"]["folds"] == engine.runs.defaults.folds
+    assert detail["parameters"]["folds"] == platform.control.runs.defaults.folds
     cancelled = runner.invoke(args=["train", "cancel"])
     assert cancelled.stdout.startswith(f"run {run_id} cancelled: cancelled by cli")
     none = runner.invoke(args=["train", "cancel"])
@@ -185,17 +187,17 @@ def test_runs_are_listed_shown_and_cancelled(engine: Engine, runner: FlaskCliRun
     assert runner.invoke(args=["train", "status", "none"]).exit_code == 3
 
 
-def test_an_ended_run_is_not_cancelled(engine: Engine, runner: FlaskCliRunner) -> None:
-    engine.runs.runs.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
-    engine.runs.runs.finish("one", state="succeeded", now=NOW)
+def test_an_ended_run_is_not_cancelled(platform: Platform, runner: FlaskCliRunner) -> None:
+    platform.control.run_store.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
+    platform.control.run_store.finish("one", state="succeeded", now=NOW)
     refused = runner.invoke(args=["train", "cancel", "one"])
     assert refused.exit_code == 1
     assert refused.stderr == "run_not_cancellable: run one is succeeded and can't be cancelled\n"
 
 
-def test_the_schedule_is_shown_with_its_ticks(engine: Engine, tmp_path: Path) -> None:
+def test_the_schedule_is_shown_with_its_ticks(platform: Platform, tmp_path: Path) -> None:
     show = ["train", "schedule", "show"]
-    off = create_app(settings(tmp_path), engine=engine).test_cli_runner()
+    off = create_app(settings(tmp_path), platform=platform).test_cli_runner()
     assert off.invoke(args=show).stdout == "nothing is scheduled: TRAIN_SCHEDULE is empty\n"
     on = create_app(settings(tmp_path, TRAIN_SCHEDULE=" 30 2 *  * 1-5")).test_cli_runner()
     shown = on.invoke(args=show).stdout
@@ -208,9 +210,9 @@ def test_the_schedule_is_shown_with_its_ticks(engine: Engine, tmp_path: Path) ->
 
 
 def test_the_status_of_a_reproduction_says_whether_it_was_identical(
-    engine: Engine, runner: FlaskCliRunner
+    platform: Platform, runner: FlaskCliRunner
 ) -> None:
-    runs = engine.runs.runs
+    runs = platform.control.run_store
     asked = Claim(run_id="one", kind="reproduce", spec="{}", actor="ops", request_id=None)
     runs.admit(asked, now=NOW)
     runs.finish("one", state="succeeded", now=NOW, result={"version": "v1", "identical": True})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mlengine.core.features import Feature, FeatureSet
-from mlengine.core.train_spec import TrainSpec
+from mlengine.core.training.spec import TrainSpec
 
 _CLOSE = pl.col("close")
 

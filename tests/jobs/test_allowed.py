@@ -14,7 +14,7 @@ from tests.queue_process import QueueProcess
 
 from mlengine.jobs.allowed import ALLOWED_TASKS, AllowListedJob, TaskRefused
 from mlengine.jobs.worker import make_worker
-from mlengine.stores.job_queue import QUEUE_NAME, SERIALIZER, TRAIN_TASK
+from mlengine.stores.queue.jobs import QUEUE_NAME, SERIALIZER, TRAIN_TASK
 
 
 @pytest.fixture(scope="module")

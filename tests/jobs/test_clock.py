@@ -9,7 +9,7 @@ import pytest
 from tests.platforms import settings
 from tests.supervised import eventually
 
-from mlengine.bootstrap import build_control
+from mlengine.bootstrap.control import build_control
 from mlengine.jobs.clock import Clock
 
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
@@ -25,10 +25,10 @@ def test_a_clock_that_ticks_claims_a_run_by_itself(tmp_path: Path) -> None:
     moments.append(MIDNIGHT + timedelta(hours=3))
     clock.start()
     try:
-        assert eventually(lambda: len(control.runs.runs.live()) == 1)
+        assert eventually(lambda: len(control.run_store.live()) == 1)
     finally:
         clock.stop()
-    (run,) = control.runs.runs.queued()
+    (run,) = control.run_store.queued()
     assert run.actor == "schedule"
 
 

@@ -23,10 +23,10 @@ from tests.queue_process import QueueProcess
 from tests.supervised import alive, eventually
 
 from mlengine import config
-from mlengine.bootstrap import Control, build_control
+from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings
-from mlengine.jobs.worker import Upkeep, make_worker
-from mlengine.stores.job_queue import TRAIN_TASK
+from mlengine.jobs.worker import make_worker
+from mlengine.stores.queue.jobs import TRAIN_TASK
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -42,12 +42,12 @@ class Rig:
             "MARKET_DATA_TIMEOUT_SECONDS": "60",
             "MARKET_DATA_DEADLINE_SECONDS": "60",
         }
-        self.control: Control = build_control(Settings.from_env(self.environ))
+        self.control: ControlPlane = build_control(Settings.from_env(self.environ))
         self.control.prepare()
 
     def claim(self, run_id: str) -> None:
         """A queued run without a job, as a lost queue leaves it."""
-        self.control.runs.runs.claim(
+        self.control.run_store.claim(
             run_id,
             spec=json.dumps(self.control.runs.defaults.to_dict()),
             actor="test",
@@ -81,7 +81,7 @@ def test_a_swept_run_is_worked_on_and_no_horse_outlives_a_killed_worker(rig: Rig
         assert eventually(lambda: rig.state() == "running", seconds=60)
         (horse,) = _children(worker.pid)
         command = Path(f"/proc/{horse}/cmdline").read_text()
-        assert "mlengine.jobs.horse" in command
+        assert "mlengine.jobs.work_horse" in command
         assert rig.queue.url not in command
     finally:
         worker.kill()
@@ -140,7 +140,7 @@ def test_what_killed_trainings_left_is_cleared_away(rig: Rig) -> None:
     for run_id in ("run-1", "dead"):
         (models / f".staging-{run_id}").mkdir(parents=True)
     rig.claim("run-1")
-    Upkeep(rig.control, lambda: datetime.now(UTC)).sweep()
+    rig.control.reaper.sweep()
     assert [path.name for path in models.iterdir()] == [".staging-run-1"]
 
 
@@ -220,9 +220,8 @@ def test_upkeep_that_fails_is_logged_and_over(
         "AUDIT_DATABASE_URL": "sqlite:////nonexistent/audit.db",
     }
     control = build_control(Settings.from_env(environ))
-    upkeep = Upkeep(control, lambda: datetime.now(UTC))
-    upkeep.sweep()
-    upkeep.settle("run-1", died=False)
+    control.reaper.sweep()
+    control.reaper.settle("run-1", died=False)
     assert caplog.text.count("upkeep_of_runs_failed") == 2
 
 

@@ -1,4 +1,4 @@
-"""A version that was really trained, on the engine of a test."""
+"""A version that was really trained, on the platform of a test."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 
 import orjson
 
-from mlengine.bootstrap import Engine
-from mlengine.core.manifest import Manifest
+from mlengine.bootstrap.platform import Platform
+from mlengine.core.versions.manifest import Manifest
 
 
-def train(engine: Engine, *, run_id: str = "run1", **changed: object) -> Manifest:
+def train(platform: Platform, *, run_id: str = "run1", **changed: object) -> Manifest:
     """Carry out the configured recipe with a few trees, without a queue."""
-    spec = dataclasses.replace(engine.runs.defaults, **{"rounds": 10, **changed})  # type: ignore[arg-type]
-    engine.runs.runs.claim(
+    spec = dataclasses.replace(platform.control.runs.defaults, **{"rounds": 10, **changed})  # type: ignore[arg-type]
+    platform.control.run_store.claim(
         run_id,
         spec=orjson.dumps(spec.to_dict()).decode(),
         actor="ann",
         request_id="req",
         now=datetime.now(UTC),
     )
-    return engine.models.show(engine.training.run(run_id))[0]
+    return platform.models.show(platform.training.run(run_id))[0]

@@ -13,8 +13,8 @@ import pytest
 from tests.supervised import eventually
 from tests.training_rig import NOTHING_YET, TrainingRig, now, say
 
-from mlengine.core.run import Run
-from mlengine.stores.registry import Registry
+from mlengine.core.runs.run import Run
+from mlengine.stores.registry.registry import Registry
 
 LIMIT_SECONDS = 30.0
 RIGS = 2

@@ -17,7 +17,7 @@ from tests.supervised import eventually, free_port
 from tests.training_rig import ROOT, TrainingRig, now, say
 
 from mlengine import config
-from mlengine.stores.registry import Registry
+from mlengine.stores.registry.registry import Registry
 
 
 class Serving:

@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from mlengine import errors
-from mlengine.core.prediction import (
+from mlengine.core.predictions.prediction import (
     Contribution,
     FailedPrediction,
     FeatureSetRef,
     Latency,
     Prediction,
 )
-from mlengine.services.features import FeatureTable
-from mlengine.services.predict import Batch
+from mlengine.services.features.service import FeatureTable
+from mlengine.services.predictions.service import Batch
 
 DAY = datetime(2024, 5, 31, tzinfo=UTC)
 SET = FeatureSetRef("core", 1, "ab" * 32, 64)

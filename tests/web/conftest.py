@@ -1,4 +1,4 @@
-"""The HTTP door over an engine in memory; logs are JSON lines on standard error."""
+"""The HTTP door over an platform in memory; logs are JSON lines on standard error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from tests.web.engine import TinyEngine
+from tests.web.platform import TinyPlatform
 
 from mlengine.app import create_app
 from mlengine.config import Settings
@@ -29,16 +29,16 @@ def _own_logging() -> Iterator[None]:
 
 
 @pytest.fixture
-def tiny() -> TinyEngine:
-    return TinyEngine()
+def tiny() -> TinyPlatform:
+    return TinyPlatform()
 
 
 @pytest.fixture
-def make_app(make_settings: Callable[..., Settings], tiny: TinyEngine) -> MakeApp:
+def make_app(make_settings: Callable[..., Settings], tiny: TinyPlatform) -> MakeApp:
     """The app with some variables changed."""
 
     def make(**changed: str) -> Flask:
-        return create_app(make_settings(**{"ENV": "staging", **changed}), engine=tiny)  # type: ignore[arg-type]
+        return create_app(make_settings(**{"ENV": "staging", **changed}), platform=tiny)  # type: ignore[arg-type]
 
     return make
 

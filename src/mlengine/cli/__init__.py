@@ -1,10 +1,10 @@
-"""The `flask` commands: thin click shells over the engine."""
+"""The `flask` commands: thin click shells over the platform."""
 
 from __future__ import annotations
 
 from flask import Flask
 
-from mlengine.cli import registry, train_runs
+from mlengine.cli import train_runs, versions
 from mlengine.cli.audit import audit
 from mlengine.cli.bars import bars
 from mlengine.cli.database import db
@@ -13,7 +13,7 @@ from mlengine.cli.features import features
 from mlengine.cli.models import reload_model
 from mlengine.cli.monitor import monitor
 from mlengine.cli.predict import predict
-from mlengine.cli.provenance import models
+from mlengine.cli.reproduce import models
 from mlengine.cli.train import train
 
 COMMANDS = (audit, bars, dataset, db, features, models, monitor, predict, reload_model, train)
@@ -23,7 +23,7 @@ def init_app(app: Flask) -> None:
     """Hang every command on the app."""
     for below in train_runs.COMMANDS:
         train.add_command(below)
-    for below in registry.COMMANDS:
+    for below in versions.COMMANDS:
         models.add_command(below)
     for command in COMMANDS:
         app.cli.add_command(command)

@@ -9,8 +9,8 @@ import click
 from flask.cli import AppGroup
 
 from mlengine.cli import shell
-from mlengine.core.replay import Replayed, ReplaySummary
-from mlengine.stores.selection import Selection
+from mlengine.core.predictions.replay import Replayed, ReplaySummary
+from mlengine.stores.audit.filter import Selection
 
 audit = AppGroup("audit", help="What was predicted.")
 
@@ -23,7 +23,7 @@ audit = AppGroup("audit", help="What was predicted.")
 @shell.command
 def tail(limit: int, symbol: str | None, version: str | None, json_: bool) -> None:
     """Show the newest predictions, failures included."""
-    page = shell.engine().audit.recent(limit=limit, symbol=symbol, version=version)
+    page = shell.platform().audit.recent(limit=limit, symbol=symbol, version=version)
     if json_:
         shell.print_json(page)
         return
@@ -48,7 +48,7 @@ def clear(yes: bool, json_: bool) -> None:
     """
     if not yes:
         click.confirm("Delete every audited prediction?", abort=True)
-    count = shell.engine().audit.clear(actor=shell.actor(), now=shell.now())
+    count = shell.platform().audit.clear(actor=shell.actor(), now=shell.now())
     shell.print_json({"cleared": count}) if json_ else click.echo(f"{count} predictions deleted")
 
 
@@ -62,7 +62,7 @@ def prune(days: int | None, dry_run: bool, json_: bool) -> None:
 
     With the vectors and windows that only they referred to.
     """
-    retention = shell.engine().retention
+    retention = shell.platform().control.retention
     if days is None and not retention.days:
         raise click.UsageError("AUDIT_RETENTION_DAYS keeps all; say --older-than")
     count = retention.prune(
@@ -94,7 +94,7 @@ def export(path: Path, since: datetime | None, until: datetime | None, json_: bo
 
     The oldest come first.
     """
-    count = shell.engine().audit.export(path, Selection(since=since, until=until))
+    count = shell.platform().audit.export(path, Selection(since=since, until=until))
     shell.print_json({"predictions": count, "path": str(path)}) if json_ else click.echo(
         f"{count} predictions are in {path}"
     )
@@ -123,7 +123,7 @@ def replay(
     Bit for bit, from the bars as they were stored.
     Exits with 1 when one comes out differently.
     """
-    found = shell.engine().replay.many(
+    found = shell.platform().replay.many(
         Selection(since=since, until=until, version=version, ok=True),
         sample=sample,
         seed=seed,

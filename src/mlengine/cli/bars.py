@@ -10,7 +10,7 @@ import polars as pl
 from flask.cli import AppGroup
 
 from mlengine.cli import shell
-from mlengine.core.bars import BarsReport
+from mlengine.core.bars.bars import BarsReport
 from mlengine.errors import MlengineError
 
 bars = AppGroup("bars", help="Fetch bars into the store, and show them.")
@@ -29,7 +29,7 @@ def fetch(symbols: tuple[str, ...], json_: bool) -> None:
     reports: dict[str, BarsReport | MlengineError] = {}
     for symbol in symbols:
         try:
-            reports[symbol] = shell.engine().bars.fetch(symbol, now=shell.now()).report
+            reports[symbol] = shell.platform().bars.fetch(symbol, now=shell.now()).report
         except MlengineError as error:
             reports[symbol] = error
     if json_:
@@ -51,7 +51,7 @@ def fetch(symbols: tuple[str, ...], json_: bool) -> None:
 @shell.command
 def show(symbol: str, limit: int, stored: bool, as_of: datetime | None, json_: bool) -> None:
     """Show the newest bars of SYMBOL, oldest first."""
-    service = shell.engine().bars
+    service = shell.platform().bars
     frame = (
         service.stored(symbol).tail(limit)
         if stored

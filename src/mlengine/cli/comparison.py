@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from mlengine.cli import shell
-from mlengine.core.comparison import Comparison
-from mlengine.core.diebold_mariano import DieboldMariano
+from mlengine.core.promotion.diebold_mariano import DieboldMariano
+from mlengine.core.versions.comparison import Comparison
 
 _WIDEST = 40
 _REASONS = {

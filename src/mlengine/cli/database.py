@@ -15,7 +15,7 @@ db = AppGroup("db", help="The audit database.")
 @shell.command
 def upgrade(json_: bool) -> None:
     """Bring the database to the newest schema."""
-    shell.engine().prepare()
+    shell.platform().control.prepare()
     shell.print_json({"schema": "current"}) if json_ else click.echo(
         "the database is at the newest schema"
     )

@@ -11,7 +11,7 @@ from flask.cli import AppGroup
 from mlengine.cli import shell
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.catalogue import markdown, value_range
-from mlengine.core.features.check import CheckReport, Verdict
+from mlengine.core.features.leaks.check import CheckReport, Verdict
 
 _SHOW = "show"
 
@@ -43,7 +43,7 @@ def show(
     symbol: str, limit: int, feature_set: str | None, as_of: datetime | None, json_: bool
 ) -> None:
     """Show the newest feature rows of SYMBOL, one column a row."""
-    table = shell.engine().features.table(
+    table = shell.platform().features.table(
         symbol, limit=limit, as_of=as_of, feature_set=feature_set, now=shell.now()
     )
     if json_:
@@ -63,7 +63,7 @@ def show(
 @shell.command
 def list_(feature_set: str | None, markdown_: bool, json_: bool) -> None:
     """List every feature of every set with its declaration."""
-    service = shell.engine().features
+    service = shell.platform().features
     known = service.feature_sets.values()
     sets = [service.feature_set(feature_set)] if feature_set else list(known)
     if markdown_:
@@ -91,9 +91,9 @@ def check(name: str, symbols: tuple[str, ...], bars: int, json_: bool) -> None:
     On the newest bars of the upstream.
     Exits with 1 when a feature fails.
     """
-    engine = shell.engine()
-    symbols = symbols or engine.runs.defaults.symbols
-    report = engine.features.check(name, symbols=symbols, bars=bars, now=shell.now())
+    platform = shell.platform()
+    symbols = symbols or platform.control.runs.defaults.symbols
+    report = platform.features.check(name, symbols=symbols, bars=bars, now=shell.now())
     if json_:
         shell.print_json({"ok": report.ok, **_plain(report)})
     else:

@@ -8,7 +8,7 @@ from flask.cli import AppGroup
 from mlengine.cli import shell
 from mlengine.cli.comparison import print_comparison
 from mlengine.core.evaluation import Measure, SignRule
-from mlengine.core.manifest import Manifest
+from mlengine.core.versions.manifest import Manifest
 
 models = AppGroup("models", help="List, show, verify and activate model versions.")
 
@@ -18,7 +18,7 @@ models = AppGroup("models", help="List, show, verify and activate model versions
 @shell.command
 def list_models(json_: bool) -> None:
     """List every version, the active one marked."""
-    found = shell.engine().models.list()
+    found = shell.platform().models.list()
     if json_:
         shell.print_json(found)
         return
@@ -38,7 +38,7 @@ def list_models(json_: bool) -> None:
 @shell.command
 def show(version: str, json_: bool) -> None:
     """Show how VERSION came to be; --json prints its whole manifest."""
-    manifest, is_active = shell.engine().models.show(version)
+    manifest, is_active = shell.platform().models.show(version)
     if json_:
         shell.print_json({**manifest.to_dict(), "is_active": is_active})
         return
@@ -63,7 +63,7 @@ def compare(a: str, b: str, json_: bool) -> None:
 
     On rows that neither had seen, and in their recipes.
     """
-    found = shell.engine().models.compare(a, b)
+    found = shell.platform().models.compare(a, b)
     if json_:
         shell.print_json(found)
         return
@@ -77,7 +77,7 @@ def compare(a: str, b: str, json_: bool) -> None:
 @shell.command
 def activate(version: str, reason: str, json_: bool) -> None:
     """Serve VERSION from now on, in every worker."""
-    done = shell.engine().models.activate(
+    done = shell.platform().models.activate(
         version, actor=shell.actor(), reason=reason, now=shell.now()
     )
     shell.print_json(done) if json_ else click.echo(
@@ -90,7 +90,7 @@ def activate(version: str, reason: str, json_: bool) -> None:
 @shell.command
 def rollback(json_: bool) -> None:
     """Serve what was active before."""
-    done = shell.engine().models.rollback(actor=shell.actor(), now=shell.now())
+    done = shell.platform().models.rollback(actor=shell.actor(), now=shell.now())
     shell.print_json(done) if json_ else click.echo(
         f"{done.active_version} is active again (before: {shell.shown(done.previous_version)})"
     )
@@ -101,7 +101,7 @@ def rollback(json_: bool) -> None:
 @shell.command
 def reload_model(json_: bool) -> None:
     """Load and verify the active version again, in every worker."""
-    loaded = shell.engine().models.reload(actor=shell.actor(), now=shell.now())
+    loaded = shell.platform().models.reload(actor=shell.actor(), now=shell.now())
     shell.print_json({"loaded_version": loaded.version}) if json_ else click.echo(
         f"{loaded.version} loaded and verified"
     )

@@ -8,7 +8,7 @@ import click
 from flask.cli import AppGroup
 
 from mlengine.cli import shell
-from mlengine.core.event import EVENT_KINDS
+from mlengine.core.monitoring.event import EVENT_KINDS
 
 monitor = AppGroup("monitor", help="Drift, freshness, latency and history.")
 
@@ -20,7 +20,7 @@ monitor = AppGroup("monitor", help="Drift, freshness, latency and history.")
 @shell.command
 def drift(window: int, version: str | None, json_: bool) -> None:
     """Compare the newest distinct bars with the model's reference."""
-    found = shell.engine().monitoring.drift(window=window, version=version, now=shell.now())
+    found = shell.platform().monitoring.drift(window=window, version=version, now=shell.now())
     if json_:
         shell.print_json(found)
         return
@@ -42,7 +42,7 @@ def drift(window: int, version: str | None, json_: bool) -> None:
 @shell.command
 def freshness(json_: bool) -> None:
     """How old the bars, the model and the last prediction are."""
-    found = shell.engine().monitoring.freshness(now=shell.now())
+    found = shell.platform().monitoring.freshness(now=shell.now())
     if json_:
         shell.print_json(found)
         return
@@ -61,7 +61,7 @@ def freshness(json_: bool) -> None:
 @shell.command
 def latency(window: int, json_: bool) -> None:
     """Quantiles by route and stage over the last WINDOW seconds."""
-    found = shell.engine().monitoring.latency(window_seconds=window, now=shell.now())
+    found = shell.platform().monitoring.latency(window_seconds=window, now=shell.now())
     if json_:
         shell.print_json(found)
         return
@@ -81,7 +81,7 @@ def latency(window: int, json_: bool) -> None:
 @shell.command
 def history(kind: str | None, limit: int, json_: bool) -> None:
     """Show trainings, activations and what else happened."""
-    page = shell.engine().monitoring.history(kind=kind, limit=limit, cursor=None)
+    page = shell.platform().monitoring.history(kind=kind, limit=limit, cursor=None)
     if json_:
         shell.print_json(page)
         return

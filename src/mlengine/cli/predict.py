@@ -8,7 +8,7 @@ from uuid import uuid4
 import click
 
 from mlengine.cli import shell
-from mlengine.core.prediction import Prediction
+from mlengine.core.predictions.prediction import Prediction
 
 
 @click.command("predict")
@@ -22,7 +22,7 @@ def predict(
     symbol: str, version: str | None, explain: bool, as_of: datetime | None, json_: bool
 ) -> None:
     """Predict SYMBOL; the answer stands in the audit like any other."""
-    answer = shell.engine().predict.one(
+    answer = shell.platform().predict.one(
         symbol,
         as_of=as_of,
         version=version,

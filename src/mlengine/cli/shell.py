@@ -1,4 +1,4 @@
-"""What every command shares: the engine, the moment, exit codes and two ways to print.
+"""What every command shares: the platform, the moment, exit codes and two ways to print.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found, 4 a training is under way,
 5 something that is needed can't be reached.
@@ -17,9 +17,9 @@ import orjson
 from flask import current_app
 from flask.cli import with_appcontext
 
-from mlengine.bootstrap import Engine
-from mlengine.core import wire
-from mlengine.core.intervals import parse_rfc3339, rfc3339
+from mlengine.bootstrap.platform import Platform
+from mlengine.core import serialization
+from mlengine.core.timestamps import parse_rfc3339, rfc3339
 from mlengine.errors import (
     AuditUnavailable,
     MlengineError,
@@ -43,9 +43,9 @@ _OUT_OF_REACH = (AuditUnavailable, QueueUnavailable, UpstreamUnavailable)
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")
 
 
-def engine() -> Engine:
-    """The engine of the app that runs the command."""
-    found: Engine = current_app.extensions["mlengine"]
+def platform() -> Platform:
+    """The platform of the app that runs the command."""
+    found: Platform = current_app.extensions["mlengine"]
     return found
 
 
@@ -88,7 +88,7 @@ def exit_code(error: MlengineError) -> int:
 
 def print_json(value: object) -> None:
     """One JSON document, numbers to their last bit."""
-    click.echo(orjson.dumps(wire.plain(value), option=orjson.OPT_INDENT_2).decode())
+    click.echo(orjson.dumps(serialization.plain(value), option=orjson.OPT_INDENT_2).decode())
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

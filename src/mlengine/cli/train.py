@@ -9,9 +9,9 @@ from uuid import uuid4
 import click
 
 from mlengine.cli import shell
-from mlengine.core.run import Run
+from mlengine.core.runs.run import Run
 from mlengine.errors import TrainingInProgress
-from mlengine.services.runs import RunService
+from mlengine.services.runs.service import RunService
 
 _POLL_SECONDS = 0.3
 
@@ -33,15 +33,15 @@ def train(context: click.Context, wait: bool, first: bool, json_: bool) -> None:
 
 @shell.command
 def _ask(wait: bool, first: bool, json_: bool) -> None:
-    engine = shell.engine()
-    if first and engine.models.active_version():
+    platform = shell.platform()
+    if first and platform.models.active_version():
         click.echo("a model is active already")
         return
-    run = _request(engine.runs, join=first)
+    run = _request(platform.control.runs, join=first)
     if wait:
-        run = _watch(engine.runs, run, quiet=json_)
+        run = _watch(platform.control.runs, run, quiet=json_)
     if wait and first and run.state == "lost":  # it was the run of a platform that is gone
-        run = _watch(engine.runs, _request(engine.runs, join=True), quiet=json_)
+        run = _watch(platform.control.runs, _request(platform.control.runs, join=True), quiet=json_)
     if json_:
         shell.print_json(run.view(shell.now()))
     else:

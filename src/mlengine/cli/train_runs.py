@@ -6,7 +6,7 @@ import click
 
 from mlengine.cli import shell
 from mlengine.cli.train import last_words
-from mlengine.core.run import STATES
+from mlengine.core.runs.run import STATES
 
 _SHOWN_RUNS = 20
 _FACTS = (
@@ -24,7 +24,7 @@ _HEADERS = ("run", "kind", "state", "%", "queued", "ended", "version", "by")
 def runs(limit: int, state: str | None, json_: bool) -> None:
     """List runs, newest first."""
     now = shell.now()
-    page = shell.engine().runs.page(limit=limit, cursor=None, state=state, now=now)
+    page = shell.platform().control.runs.page(limit=limit, cursor=None, state=state, now=now)
     if json_:
         shell.print_json([run.view(now) for run in page.rows])
         return
@@ -54,7 +54,7 @@ def status(run_id: str | None, json_: bool) -> None:
     --json has its log, parameters and result.
     """
     now = shell.now()
-    run = shell.engine().runs.status(run_id, now=now)
+    run = shell.platform().control.runs.status(run_id, now=now)
     if json_:
         shell.print_json(run.view(now) if run else None)
     elif run is None:
@@ -75,7 +75,7 @@ def status(run_id: str | None, json_: bool) -> None:
 @shell.command
 def cancel(run_id: str | None, json_: bool) -> None:
     """Cancel the live run, or the one named."""
-    run = shell.engine().runs.cancel(run_id, actor=shell.actor(), now=shell.now())
+    run = shell.platform().control.runs.cancel(run_id, actor=shell.actor(), now=shell.now())
     if json_:
         shell.print_json(run.view(shell.now()))
     else:
@@ -95,7 +95,7 @@ def show(json_: bool) -> None:
 
     Also whether a worker is there for them.
     """
-    table = shell.engine().schedules.timetable(now=shell.now())
+    table = shell.platform().control.schedules.timetable(now=shell.now())
     if json_:
         shell.print_json(table)
         return

@@ -11,7 +11,7 @@ from typing import Any
 
 from rq.job import Job
 
-from mlengine.stores.job_queue import TRAIN_TASK
+from mlengine.stores.queue.jobs import TRAIN_TASK
 
 ALLOWED_TASKS = frozenset({TRAIN_TASK})
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from mlengine.errors import MlengineError
-from mlengine.services.schedules import ScheduleService
+from mlengine.services.runs.schedules import ScheduleService
 
 log = logging.getLogger(__name__)
 

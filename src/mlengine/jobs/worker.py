@@ -5,11 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -23,16 +19,16 @@ from rq.job import Job
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.worker_registration import register
 
-from mlengine import bootstrap, config, logs
-from mlengine.bootstrap import Control
+from mlengine import config, logs
+from mlengine.bootstrap.control import build_control
 from mlengine.config import Settings
 from mlengine.errors import MlengineError, QueueUnavailable, TrainingFailed
 from mlengine.jobs.allowed import AllowListedJob
 from mlengine.jobs.clock import Clock
-from mlengine.services.runs import DIED
-from mlengine.stores import versions
-from mlengine.stores.job_queue import QUEUE_NAME, SERIALIZER, WORKER_KEY_SECONDS, connect
-from mlengine.stores.queue_server import resolve_url
+from mlengine.services.runs.reaper import RunReaper
+from mlengine.services.runs.service import DIED
+from mlengine.stores.queue.jobs import QUEUE_NAME, SERIALIZER, WORKER_KEY_SECONDS, connect
+from mlengine.stores.queue.server import resolve_url
 
 log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_SWEEPS = 5
@@ -63,7 +59,7 @@ class TrainWorker(SpawnWorker):
     job_class = AllowListedJob
     max_connection_wait_time = 5.0
     death_penalty_class = TrainingTimeout
-    upkeep: Upkeep | None = None
+    reaper: RunReaper | None = None
     _ended = _died = False
     _how = DIED
 
@@ -74,8 +70,8 @@ class TrainWorker(SpawnWorker):
         try:
             super().execute_job(job, queue)
         finally:
-            if self._ended and self.upkeep is not None:
-                self.upkeep.settle(job.id, died=self._died, how=self._how)
+            if self._ended and self.reaper is not None:
+                self.reaper.settle(job.id, died=self._died, how=self._how)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         pid, status, usage = super().wait_for_horse()
@@ -100,18 +96,18 @@ class TrainWorker(SpawnWorker):
             log.error("training crashed", extra={"job_id": job.id}, exc_info=error)
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Spawn `mlengine.jobs.horse`, which reads the queue's address from its environment."""
+        """Spawn `mlengine.jobs.work_horse`, which reads the queue's address from its environment."""
         execution = self.execution
         assert execution is not None  # noqa: S101 - RQ made it just before
         ids = [self.name, queue.name, job.id, execution.id, str(os.getpid())]
-        argv = [sys.executable, "-m", "mlengine.jobs.horse", *ids]
+        argv = [sys.executable, "-m", "mlengine.jobs.work_horse", *ids]
         environment = config.environment_for_child({"RQ_WORKER_ID": self.name, "RQ_JOB_ID": job.id})
         self._horse_pid = os.posix_spawn(sys.executable, argv, environment, setpgroup=0)
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        if self.upkeep is not None:
-            self.upkeep.sweep()
+        if self.reaper is not None:
+            self.reaper.sweep()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """A queue server that restarts doesn't end the training: the run's row is the truth.
@@ -132,7 +128,7 @@ class TrainWorker(SpawnWorker):
         if worked > allowed + _SECONDS_OF_GRACE:
             self._how = timed_out(allowed)
             self.kill_horse()
-        elif self.upkeep is not None and self.upkeep.is_over(job.id):
+        elif self.reaper is not None and self.reaper.is_over(job.id):
             self.kill_horse()
 
     def _dump_worker_config(self) -> bytes:
@@ -147,12 +143,12 @@ def run_worker(settings: Settings) -> None:
     Raises QueueUnavailable and the other errors of a start.
     """
     logs.configure(settings.log_level, json=settings.json_logs)
-    control = bootstrap.build_control(settings)
+    control = build_control(settings)
     try:
         if not settings.redis_url:
-            control.runs.queue.forget_dead_workers()
+            control.queue.forget_dead_workers()
         worker = make_worker(resolve_url(settings.redis_url, settings.artifacts_dir))
-        worker.upkeep = Upkeep(control, lambda: datetime.now(UTC))
+        worker.reaper = control.reaper
         Clock(control.schedules, lambda: datetime.now(UTC)).start()
         worker.work(logging_level="WARNING")
     except RedisError as error:
@@ -174,49 +170,3 @@ def make_worker(url: str, **options: Any) -> TrainWorker:
 
 def queue_connection(url: str) -> Redis:
     return connect(url, timeout_seconds=_SOCKET_TIMEOUT_SECONDS, retries=1)
-
-
-@dataclass(frozen=True)
-class Upkeep:
-    """What keeps the run rows honest; a failure is logged, the next try is seconds away."""
-
-    control: Control
-    clock: Callable[[], datetime]
-
-    def sweep(self) -> None:
-        """Enqueue again what the queue has lost, clear away what killed trainings left."""
-        with self._logged():
-            self.control.runs.resume_queued()
-        with self._logged():
-            half_written = versions.staged(self._models)  # first: a live run's row was there before
-            if half_written:
-                versions.discard(self._models, half_written - self.control.runs.runs.live())
-        with self._logged():
-            self.control.retention.keep_up(now=self.clock())
-
-    def is_over(self, run_id: str) -> bool:
-        """Whether the run has ended, whatever its process still does."""
-        with self._logged():
-            return not self.control.runs.get(run_id, now=self.clock()).live
-        return False
-
-    def settle(self, run_id: str, *, died: bool, how: str = DIED) -> None:
-        """Let a run end with its job, and what it left half written with it."""
-        with self._logged():
-            version = versions.published_by(self._models, run_id) if died else None
-            if died:  # first, so that whoever sees the run's end sees nothing half written
-                versions.discard(self._models, {run_id})
-            runs = self.control.runs
-            runs.settle(run_id, died=died, now=self.clock(), how=how, version=version)
-            versions.discard(self._models, {run_id} - runs.runs.live())
-
-    @property
-    def _models(self) -> Path:
-        return self.control.active.path.parent
-
-    @contextmanager
-    def _logged(self) -> Iterator[None]:
-        try:
-            yield
-        except MlengineError as error:
-            log.warning("upkeep_of_runs_failed", extra={"reason": str(error)})

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlengine.config import Settings
-from mlengine.stores.versions import published
+from mlengine.core.versions.layout import ACTIVE_FILE
+from mlengine.stores.registry.folders import line_directory, published
 from mlengine.supervisor.addresses import example_request
 
 
@@ -18,10 +19,10 @@ class Models:
 
     @property
     def directory(self) -> Path:
-        return self.settings.artifacts_dir / "models" / "main"
+        return line_directory(self.settings.artifacts_dir)
 
     def is_active(self) -> bool:
-        return (self.directory / "ACTIVE").exists()
+        return (self.directory / ACTIVE_FILE).exists()
 
     def wants_first_training(self) -> bool:
         """Whether nothing serves, and a training could change that or is the first of all."""

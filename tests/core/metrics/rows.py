@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.metrics import Outcomes
-from mlengine.core.metrics.cases import Cases, cases
+from mlengine.core.metrics.samples import Cases, cases
 
 DAY = 86_400_000_000
 

@@ -8,7 +8,7 @@ from mlengine.core.evaluation import Bootstrap
 from mlengine.core.metrics import bootstrap
 from mlengine.core.metrics.bootstrap import draw, interval, settings, sums
 from mlengine.core.metrics.correlations import weighted_mean
-from mlengine.core.metrics.measuring import Sampled
+from mlengine.core.metrics.estimates import Sampled
 
 
 def _draws(dates, *, block, draws=1000, seed=1):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from mlengine.core.bars import RAW_SCHEMA
+from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import (
     parse_answer,

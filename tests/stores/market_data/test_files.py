@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from tests.factories import START, panel, random_bars
 
-from mlengine.core.bars import RAW_SCHEMA, VALUES
+from mlengine.core.bars.bars import RAW_SCHEMA, VALUES
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data.files import FilesMarketData
 

@@ -14,7 +14,7 @@ import pytest
 from tests.factories import START, random_bars
 from tests.upstream import Fault, LoopbackUpstream, queries
 
-from mlengine.core.bars import RAW_SCHEMA, VALUES
+from mlengine.core.bars.bars import RAW_SCHEMA, VALUES
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data.http import HttpMarketData
 

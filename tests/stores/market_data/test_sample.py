@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mlengine.core.bars import RAW_SCHEMA, VALUES
-from mlengine.core.clean import clean_bars
+from mlengine.core.bars.bars import RAW_SCHEMA, VALUES
+from mlengine.core.bars.cleaning import clean_bars
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data.sample import (
     SampleMarketData,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mlengine.core.features.alpha158 import ALPHA158
 from mlengine.core.features.compute import compute, latest
-from mlengine.core.features.core import CORE
+from mlengine.core.features.sets.alpha158 import ALPHA158
+from mlengine.core.features.sets.core import CORE
 from mlengine.core.features.spec import Feature, FeatureSet
 
 BUILTIN: Mapping[str, FeatureSet] = MappingProxyType({each.name: each for each in (CORE, ALPHA158)})

@@ -6,7 +6,7 @@ import math
 
 import polars as pl
 
-from mlengine.core.bars import is_ordered
+from mlengine.core.bars.bars import is_ordered
 from mlengine.core.features.kernels import NAN
 from mlengine.core.features.spec import BAR_COLUMNS, FeatureSet
 

@@ -11,14 +11,14 @@ from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Evaluation
 from mlengine.core.metrics import bootstrap
 from mlengine.core.metrics.calibration import calibration
-from mlengine.core.metrics.cases import cases
 from mlengine.core.metrics.correlations import correlation
 from mlengine.core.metrics.direction import direction
-from mlengine.core.metrics.losses import brier, hit_rate, log_loss, mae, mse
-from mlengine.core.metrics.measuring import Sampled
+from mlengine.core.metrics.estimates import Sampled
 from mlengine.core.metrics.outcomes import Baseline, Outcomes, baseline
+from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, mae, mse
 from mlengine.core.metrics.ranking import auc, ranks
 from mlengine.core.metrics.returns import returns
+from mlengine.core.metrics.samples import cases
 from mlengine.core.metrics.sign_rule import sign_rule
 from mlengine.core.metrics.skill import information, mostly_enough_symbols, order, signs
 from mlengine.core.metrics.verdict import primary, verdict

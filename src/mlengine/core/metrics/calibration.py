@@ -9,8 +9,8 @@ import numpy as np
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
 from mlengine.core.metrics.bootstrap import interval, sums
-from mlengine.core.metrics.cases import Cases
-from mlengine.core.metrics.measuring import why_none
+from mlengine.core.metrics.estimates import why_none
+from mlengine.core.metrics.samples import Cases
 
 _BINS = 10
 _SMALLEST_PROBABILITY = 1e-15

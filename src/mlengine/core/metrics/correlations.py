@@ -8,8 +8,8 @@ import numpy as np
 
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.metrics.bootstrap import sums
-from mlengine.core.metrics.cases import FEWEST_VALUES, Cases
 from mlengine.core.metrics.ranking import mean_of_defined
+from mlengine.core.metrics.samples import FEWEST_VALUES, Cases
 
 # Of a sum of squares, what is left by rounding where all values are equal.
 _ROUNDING = 1e-12

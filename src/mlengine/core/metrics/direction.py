@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.evaluation import Measure
-from mlengine.core.metrics.losses import brier, hit_rate, log_loss, log_losses
-from mlengine.core.metrics.measuring import Sampled
+from mlengine.core.metrics.estimates import Sampled
 from mlengine.core.metrics.outcomes import Baseline
+from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, log_losses
 
 
 def direction(sampled: Sampled, baseline: Baseline) -> dict[str, Measure]:

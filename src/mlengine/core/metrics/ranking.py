@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mlengine.core.arrays import Floats, Rows
-from mlengine.core.metrics.cases import FEWEST_VALUES, Cases
+from mlengine.core.metrics.samples import FEWEST_VALUES, Cases
 
 # Cells of a table of (rows, draws) that is held at once: 32 MB of float64.
 _CELLS = 4_000_000

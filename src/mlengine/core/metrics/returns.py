@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.evaluation import Measure
-from mlengine.core.metrics.losses import mae, mse
-from mlengine.core.metrics.measuring import Sampled
+from mlengine.core.metrics.estimates import Sampled
 from mlengine.core.metrics.outcomes import Baseline
+from mlengine.core.metrics.point_losses import mae, mse
 
 
 def returns(sampled: Sampled, baseline: Baseline, *, relative: bool) -> dict[str, Measure]:

@@ -7,8 +7,8 @@ import numpy as np
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import SignRule
 from mlengine.core.metrics.bootstrap import interval
-from mlengine.core.metrics.cases import Cases
 from mlengine.core.metrics.correlations import weighted_mean
+from mlengine.core.metrics.samples import Cases
 
 _BASIS_POINT = 1e-4
 

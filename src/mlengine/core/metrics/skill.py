@@ -8,17 +8,17 @@ import numpy as np
 
 from mlengine.core.arrays import Flags, Floats
 from mlengine.core.evaluation import Measure
-from mlengine.core.metrics.cases import FEWEST_VALUES, Cases
 from mlengine.core.metrics.correlations import (
     daily,
     weighted_information_ratio,
     weighted_mean,
     weighted_over_time,
 )
-from mlengine.core.metrics.losses import hit_rate
-from mlengine.core.metrics.measuring import Sampled
+from mlengine.core.metrics.estimates import Sampled
 from mlengine.core.metrics.outcomes import Baseline
+from mlengine.core.metrics.point_losses import hit_rate
 from mlengine.core.metrics.ranking import auc, weighted_auc, weighted_auc_by_symbol
+from mlengine.core.metrics.samples import FEWEST_VALUES, Cases
 
 _ONE_SIDED = "all rows moved the same way"
 _NO_SYMBOL = f"no symbol has {FEWEST_VALUES} rows that differ in score and outcome"

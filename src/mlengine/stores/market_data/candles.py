@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from mlengine.core.bars import RAW_SCHEMA, VALUES
+from mlengine.core.bars.bars import RAW_SCHEMA, VALUES
+from mlengine.core.timestamps import EPOCH
 from mlengine.errors import UpstreamInvalid
 
 STARTS = ("timestamp", "interval_start", "time", "datetime")
@@ -21,8 +22,7 @@ NUMBERS: Mapping[str, tuple[str, str]] = {
     "volume": ("volume", "volume_sum"),
 }
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_TEXT = re.compile(r"-?[0-9]{9,16}(\.[0-9]{1,9})?", re.ASCII)
+EPOCH_TEXT = re.compile(r"-?[0-9]{9,16}(\.[0-9]{1,9})?", re.ASCII)
 _NUMBER_TEXT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
 # As seconds this is the year 5138, as milliseconds it is 1973.
 _FIRST_MILLISECONDS = 1e11
@@ -57,7 +57,7 @@ def read_moment(value: object) -> datetime | None:
     try:
         if isinstance(value, str):
             text = value.strip()
-            return _from_epoch(float(text)) if _EPOCH_TEXT.fullmatch(text) else _from_iso(text)
+            return _from_epoch(float(text)) if EPOCH_TEXT.fullmatch(text) else _from_iso(text)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return _from_epoch(value)
     except (ValueError, OverflowError):
@@ -136,4 +136,4 @@ def _from_iso(text: str) -> datetime:
 
 def _from_epoch(value: float) -> datetime:
     milliseconds = value if abs(value) >= _FIRST_MILLISECONDS else value * 1000
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    return EPOCH + timedelta(milliseconds=milliseconds)

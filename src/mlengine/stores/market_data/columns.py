@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from mlengine.core.bars import MOMENT, RAW_SCHEMA, VALUES
+from mlengine.core.bars.bars import MOMENT, RAW_SCHEMA, VALUES
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import (
     CLOSES,

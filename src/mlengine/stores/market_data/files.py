@@ -20,14 +20,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlengine.core.bars import RAW_SCHEMA, is_ordered
-from mlengine.core.intervals import INTERVALS
+from mlengine.core.bars.bars import RAW_SCHEMA, is_ordered
+from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
-from mlengine.stores.frames import UnreadableFile, column_names, read_csv, read_parquet
 from mlengine.stores.market_data import Panel
 from mlengine.stores.market_data.candles import within
 from mlengine.stores.market_data.columns import TICKERS, read_columns
 from mlengine.stores.market_data.deadline import NEVER, Deadline
+from mlengine.stores.system.table_files import UnreadableFile, column_names, read_csv, read_parquet
 
 _SUFFIXES = (".parquet", ".csv")
 _Stamp = tuple[int, int]

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 import orjson
 import polars as pl
 
-from mlengine.core.bars import RAW_SCHEMA
-from mlengine.core.intervals import INTERVALS, rfc3339
+from mlengine.core.bars.bars import RAW_SCHEMA
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.timestamps import rfc3339
 from mlengine.errors import UnknownSymbol, UpstreamInvalid
 from mlengine.stores.market_data.candles import parse_answer, within
 from mlengine.stores.market_data.deadline import Deadline

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import polars as pl
 
-from mlengine.core.bars import MOMENT, RAW_SCHEMA
+from mlengine.core.bars.bars import MOMENT, RAW_SCHEMA
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
-from mlengine.stores.frames import UnreadableFile, read_csv
 from mlengine.stores.market_data.deadline import NEVER, Deadline
+from mlengine.stores.system.table_files import UnreadableFile, read_csv
 
 _SPLITS: tuple[float, ...] = (*range(2, 21), 3 / 2, 4 / 3, 5 / 2, 5 / 4)
 # A dividend paid on the day of the split moves the ratio as well, a split is known within this.

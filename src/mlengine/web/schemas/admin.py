@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
 
-from mlengine.core.run import STATES
-from mlengine.core.train_params import refused_params
-from mlengine.core.train_spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS
+from mlengine.core.runs.run import STATES
+from mlengine.core.training.params import refused_params
+from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS
 from mlengine.web.schemas.fields import (
     Cursor,
     FeatureSetName,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields
 
-from mlengine.web.requests import moment
+from mlengine.web.http.requests import moment
 from mlengine.web.schemas.fields import AsOf, FeatureSetName, OfModel, Symbol, WholeText
 
 if TYPE_CHECKING:
-    from mlengine.services.features import FeatureTable
+    from mlengine.services.features.service import FeatureTable
 
 MAX_ROWS = 5000
 

@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from mlengine.core.intervals import parse_rfc3339, rfc3339
+from mlengine.core.timestamps import parse_rfc3339, rfc3339
+from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.errors import ModelNotFound, PredictionNotFound
-
-MODEL = "main"
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _PREDICTION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -166,13 +165,13 @@ class Nothing(Schema):
 class OfModel(Schema):
     """Anything that concerns a model line; there is only `main` so far."""
 
-    model = fields.String(load_default=MODEL)
+    model = fields.String(load_default=MODEL_LINE)
 
     @post_load
     def only_main(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Drop `model`; raises ModelNotFound for a line that does not exist."""
         line = data.pop("model")
-        if line != MODEL:
+        if line != MODEL_LINE:
             raise ModelNotFound(line)
         return data
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from marshmallow import Schema, fields
 
 if TYPE_CHECKING:
-    from mlengine.services.health import Health
+    from mlengine.services.monitoring.health import Health
 
 
 class SpoolOut(Schema):

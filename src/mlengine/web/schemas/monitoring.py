@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from mlengine.core.event import EVENT_KINDS
+from mlengine.core.monitoring.event import EVENT_KINDS
 from mlengine.web.schemas.fields import (
     Cursor,
     Moment,

@@ -8,9 +8,9 @@ from typing import Any, TypeGuard
 
 from marshmallow import Schema, ValidationError, fields, post_dump, validates
 
-from mlengine.core.prediction import FailedPrediction, Prediction
+from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.errors import InvalidRequest
-from mlengine.web.requests import moment, settings
+from mlengine.web.http.requests import moment, settings
 from mlengine.web.schemas.features import FeatureSetOut
 from mlengine.web.schemas.fields import (
     AsOf,

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, post_load, validate
 
-from mlengine.core.prediction import AuditRow
+from mlengine.core.predictions.prediction import AuditRow
 from mlengine.web.schemas.fields import (
     Cursor,
     Instant,

@@ -1,0 +1,105 @@
+"""The control plane: what asks for trainings and reads how they go.
+
+It needs neither Polars nor LightGBM, so that the worker process, which only spawns the trainings,
+stays small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from mlengine.config import Settings
+from mlengine.core.versions.layout import ACTIVE_FILE
+from mlengine.errors import AuditUnavailable
+from mlengine.services.audit.retention import RetentionService
+from mlengine.services.models.history import reconcile
+from mlengine.services.runs.reaper import RunReaper
+from mlengine.services.runs.schedules import ScheduleService
+from mlengine.services.runs.service import RunService
+from mlengine.stores.audit.retention import AuditRetention
+from mlengine.stores.database.engine import open_database, schema_is_current
+from mlengine.stores.database.events import EventStore
+from mlengine.stores.queue.jobs import JobQueue
+from mlengine.stores.queue.server import resolve_url
+from mlengine.stores.registry.active import ActiveFile
+from mlengine.stores.registry.folders import line_directory
+from mlengine.stores.runs.schedules import ScheduleStore
+from mlengine.stores.runs.store import RunStore
+
+FEATURE_SETS_GROUP = "mlengine.feature_sets"
+_BUILT_IN = "core"
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """Every use case that works without bars and models in memory."""
+
+    database_url: str
+    database: Engine
+    models: Path
+    queue: JobQueue
+    run_store: RunStore
+    runs: RunService
+    reaper: RunReaper
+    schedules: ScheduleService
+    events: EventStore
+    active: ActiveFile
+    retention: RetentionService
+
+    def prepare(self) -> None:
+        """Bring the database to the newest schema, and its history to what `ACTIVE` says.
+
+        Raises CannotStart, AuditUnavailable or ArtifactCorrupt.
+        """
+        if not self._schema_is_current():
+            from mlengine.stores.database.migrate import migrate  # noqa: PLC0415 - Alembic, rarely
+
+            migrate(self.database_url)
+        reconcile(self.active, self.events)
+
+    def _schema_is_current(self) -> bool:
+        try:
+            return schema_is_current(self.database)
+        except AuditUnavailable:
+            return False
+
+
+def build_control(settings: Settings) -> ControlPlane:
+    """The light half of the platform; connects to nothing yet."""
+    database = open_database(settings.audit_database_url)
+    models = line_directory(settings.artifacts_dir)
+    queue = JobQueue(lambda: resolve_url(settings.redis_url, settings.artifacts_dir))
+    run_store = RunStore(database)
+    runs = RunService(run_store, queue, settings.train, settings.train_timeout_seconds)
+    retention = RetentionService(AuditRetention(database), settings.audit_retention_days)
+    return ControlPlane(
+        database_url=settings.audit_database_url,
+        database=database,
+        models=models,
+        queue=queue,
+        run_store=run_store,
+        runs=runs,
+        reaper=RunReaper(runs, run_store, retention, models, _now),
+        schedules=ScheduleService(ScheduleStore(database), runs, settings.train_schedule),
+        events=EventStore(database),
+        active=ActiveFile(models / ACTIVE_FILE),
+        retention=retention,
+    )
+
+
+def check_feature_sets(settings: Settings) -> None:
+    """Raises BadSetting for what `build_platform` would refuse; the defaults need no look."""
+    own = settings.feature_sets or entry_points(group=FEATURE_SETS_GROUP)
+    if own or settings.train.feature_set != _BUILT_IN:
+        from mlengine.bootstrap.feature_sets import feature_sets  # noqa: PLC0415 - Polars
+
+        feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

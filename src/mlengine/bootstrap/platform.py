@@ -1,0 +1,147 @@
+"""The platform: every use case over its stores; loads Polars and LightGBM."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mlengine import __version__
+from mlengine.bootstrap.control import ControlPlane, build_control
+from mlengine.bootstrap.stores import Stores, open_stores
+from mlengine.config import Settings
+from mlengine.services.audit.service import AuditService
+from mlengine.services.bars.service import BarService
+from mlengine.services.features.service import FeatureService
+from mlengine.services.models.card import CardService
+from mlengine.services.models.service import ModelService
+from mlengine.services.models.upkeep import RegistryService
+from mlengine.services.monitoring.health import HealthService
+from mlengine.services.monitoring.service import MonitoringService
+from mlengine.services.predictions.prefetch import Filling
+from mlengine.services.predictions.replay import ReplayService
+from mlengine.services.predictions.service import PredictService
+from mlengine.services.runs.kinds import ReproductionWork
+from mlengine.services.training.dataset_export import ExportService
+from mlengine.services.training.fitting import FittingService
+from mlengine.services.training.reproduction import ReproductionService
+from mlengine.services.training.service import TrainingService
+from mlengine.stores.features.row_cache import RowCache
+from mlengine.stores.registry.loader import ModelShelf
+from mlengine.stores.system.health_checks import Checks
+
+# More threads wait for each other on a busy machine; the trees are the same on any number.
+TRAINING_THREADS = 1
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Every use case; those that need no bars and no model in memory are in `control`."""
+
+    control: ControlPlane
+    checks: Checks
+    shelf: ModelShelf
+    bars: BarService
+    features: FeatureService
+    predict: PredictService
+    training: TrainingService
+    reproduction: ReproductionService
+    export: ExportService
+    cards: CardService
+    models: ModelService
+    registry: RegistryService
+    monitoring: MonitoringService
+    audit: AuditService
+    replay: ReplayService
+    health: HealthService
+
+
+def build_platform(settings: Settings) -> Platform:
+    """The whole platform; connects to nothing yet.
+
+    Raises BadSetting for a feature set that does not exist.
+    """
+    control = build_control(settings)
+    stores = open_stores(settings, database=control.database, models=control.models)
+    models = ModelService(stores.registry, stores.shelf, control.events)
+    reproduction = ReproductionService(
+        stores.registry, stores.feature_sets, stores.bars, TRAINING_THREADS
+    )
+    return Platform(
+        control=control,
+        checks=stores.checks,
+        shelf=stores.shelf,
+        bars=stores.bars,
+        features=FeatureService(stores.bars, stores.feature_sets, settings.train.feature_set),
+        predict=_predict(stores),
+        training=_training(control, stores, models, reproduction),
+        reproduction=reproduction,
+        export=ExportService(reproduction),
+        cards=CardService(stores.registry),
+        models=models,
+        registry=RegistryService(stores.registry, control.events, control.run_store, stores.audit),
+        monitoring=MonitoringService(
+            stores.audit,
+            control.events,
+            stores.registry,
+            stores.shelf,
+            settings.market_data_interval,
+        ),
+        audit=AuditService(stores.audit),
+        replay=ReplayService(stores.evidence, stores.shelf, stores.bars, control.events),
+        health=HealthService(
+            __version__,
+            settings.env,
+            stores.registry,
+            stores.shelf,
+            stores.audit,
+            control.queue,
+            stores.checks,
+        ),
+    )
+
+
+def _predict(stores: Stores) -> PredictService:
+    rows = RowCache()
+    return PredictService(
+        stores.bars,
+        stores.shelf,
+        stores.audit,
+        time.perf_counter,
+        _new_id,
+        Filling(stores.bars, stores.shelf, rows, time.perf_counter),
+        limits=stores.usability_limits,
+        rows=rows,
+    )
+
+
+def _training(
+    control: ControlPlane, stores: Stores, models: ModelService, reproduction: ReproductionService
+) -> TrainingService:
+    fitter = FittingService(
+        stores.bars,
+        stores.feature_sets,
+        stores.registry,
+        TRAINING_THREADS,
+        history=control.events,
+    )
+    return TrainingService(
+        control.run_store,
+        control.events,
+        fitter,
+        stores.registry,
+        models,
+        _now,
+        others={"reproduce": ReproductionWork(reproduction)},
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    """Ordered by time (as a UUID of version 7), so that the audit's index grows at one end."""
+    random = secrets.token_hex(10)
+    return f"{time.time_ns() // 1_000_000:012x}7{random[:19]}"

@@ -1,0 +1,86 @@
+"""The stores of a platform, and what every service leans on; loads Polars and LightGBM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from mlengine.bootstrap.feature_sets import feature_sets
+from mlengine.config import Settings
+from mlengine.core.features import FeatureSet
+from mlengine.core.predictions.usability import UsabilityLimits
+from mlengine.services.bars.service import BarService
+from mlengine.stores.audit.replay_inputs import EvidenceStore
+from mlengine.stores.audit.spool.spool import AuditSpool
+from mlengine.stores.audit.spool.store import SpooledAuditStore
+from mlengine.stores.bars.store import BarStore
+from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.files import FilesMarketData
+from mlengine.stores.market_data.http import HttpMarketData
+from mlengine.stores.market_data.sample import SampleMarketData
+from mlengine.stores.registry.loader import ModelShelf
+from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system.health_checks import Checks
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The stores and what every service leans on."""
+
+    checks: Checks
+    bars: BarService
+    feature_sets: Mapping[str, FeatureSet]
+    registry: Registry
+    shelf: ModelShelf
+    audit: SpooledAuditStore
+    evidence: EvidenceStore
+    usability_limits: UsabilityLimits
+
+
+def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores:
+    """Every store of the platform; connects to nothing yet.
+
+    Raises BadSetting for a feature set that does not exist.
+    """
+    checks = Checks()
+    interval = settings.market_data_interval
+    sets = feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
+    registry = Registry(models)
+    return Stores(
+        checks,
+        bars=BarService(
+            market=_market_data(settings),
+            store=BarStore(settings.artifacts_dir / "bars"),
+            interval=interval,
+            cache_seconds=settings.market_data_cache_seconds,
+            recheck_seconds=settings.market_data_recheck_seconds,
+            checks=checks,
+        ),
+        feature_sets=sets,
+        registry=registry,
+        shelf=ModelShelf(registry, sets, interval=interval, checks=checks),
+        audit=SpooledAuditStore(
+            database, checks, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
+        ),
+        evidence=EvidenceStore(database),
+        usability_limits=UsabilityLimits(
+            settings.max_bar_age_bars, settings.max_model_age_days, settings.require_all_features
+        ),
+    )
+
+
+def _market_data(settings: Settings) -> MarketData:
+    if settings.market_data_base_url:
+        return HttpMarketData(
+            settings.market_data_base_url,
+            timeout_seconds=settings.market_data_timeout_seconds,
+            retry_attempts=settings.market_data_retry_attempts,
+            retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
+            deadline_seconds=settings.market_data_deadline_seconds,
+        )
+    if settings.market_data_dir:
+        return FilesMarketData(settings.market_data_dir)
+    return SampleMarketData()

@@ -1,0 +1,230 @@
+"""Settings: every variable of the platform, read once, checked once.
+
+`from_env(environ)` is pure; `load()` and `environment_for_child()` are the only two places in
+the package that touch the process environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from mlengine.config.reader import Reader
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.runs import cron
+from mlengine.core.training.params import refused_label
+from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
+from mlengine.errors import BadSetting
+
+PROFILES = ("development", "staging", "production")
+_PRODUCTION_KEY_LENGTH = 32
+_SYMBOL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}$")
+_KEY_NAME = re.compile(r"^[A-Za-z0-9_-]{1,32}$")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator chose; see `.env.example` for the meaning and default of each."""
+
+    env: str
+    admin_api_keys: Mapping[str, str]
+    artifacts_dir: Path
+    audit_database_url: str
+    redis_url: str | None
+    market_data_base_url: str | None
+    market_data_dir: Path | None
+    market_data_interval: str
+    market_data_timeout_seconds: float
+    market_data_retry_attempts: int
+    market_data_retry_backoff_seconds: float
+    market_data_deadline_seconds: float
+    market_data_cache_seconds: float
+    market_data_recheck_seconds: float
+    train: TrainSpec
+    train_timeout_seconds: int
+    train_schedule: str | None
+    rate_limit_requests: int
+    rate_limit_window_seconds: int
+    trusted_proxy_count: int
+    max_batch_symbols: int
+    max_bar_age_bars: int
+    max_model_age_days: int
+    require_all_features: bool
+    audit_retention_days: int
+    public_activation: bool
+    feature_sets: tuple[str, ...]
+    host: str
+    port: int
+    web_workers: int
+    log_level: str
+
+    @property
+    def market_data_kind(self) -> str:
+        """`http`, `files` or `sample`, by which of the two addresses is set."""
+        if self.market_data_base_url:
+            return "http"
+        return "files" if self.market_data_dir else "sample"
+
+    @property
+    def json_logs(self) -> bool:
+        """One JSON object a line, except on a developer's terminal."""
+        return self.env != "development"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read every setting from `environ`; an empty value means unset.
+
+        Raises BadSetting, which names the variable and the value.
+        """
+        read = Reader(environ)
+        env = read.choice("ENV", "development", PROFILES)
+        artifacts = Path(read.text("ARTIFACTS_DIR", "artifacts")).absolute()
+        settings = cls(
+            env=env,
+            admin_api_keys=_admin_keys(read, env),
+            artifacts_dir=artifacts,
+            audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
+            redis_url=_redis_url(read),
+            market_data_base_url=_base_url(read),
+            market_data_dir=read.path("MARKET_DATA_DIR"),
+            market_data_interval=read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS)),
+            market_data_timeout_seconds=read.seconds("MARKET_DATA_TIMEOUT_SECONDS", 5.0),
+            market_data_retry_attempts=read.whole("MARKET_DATA_RETRY_ATTEMPTS", 3, 0, 20),
+            market_data_retry_backoff_seconds=read.seconds(
+                "MARKET_DATA_RETRY_BACKOFF_SECONDS", 0.2, zero=True
+            ),
+            market_data_deadline_seconds=read.seconds("MARKET_DATA_DEADLINE_SECONDS", 15.0),
+            market_data_cache_seconds=read.seconds("MARKET_DATA_CACHE_SECONDS", 5.0, zero=True),
+            market_data_recheck_seconds=read.seconds(
+                "MARKET_DATA_RECHECK_SECONDS", 60.0, zero=True
+            ),
+            train=_train(read),
+            train_timeout_seconds=read.whole("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
+            train_schedule=_schedule(read),
+            rate_limit_requests=read.whole("RATE_LIMIT_REQUESTS", 600, 0),
+            rate_limit_window_seconds=read.whole("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
+            trusted_proxy_count=read.whole("TRUSTED_PROXY_COUNT", 0, 0, 10),
+            max_batch_symbols=read.whole("MAX_BATCH_SYMBOLS", 500, 1, 5000),
+            max_bar_age_bars=read.whole("MAX_BAR_AGE_BARS", _bars_of_three_days(read, env), 0),
+            max_model_age_days=read.whole(
+                "MAX_MODEL_AGE_DAYS", 30 if env == "production" else 0, 0
+            ),
+            require_all_features=read.flag("REQUIRE_ALL_FEATURES", env == "production"),
+            audit_retention_days=read.whole("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
+            public_activation=read.flag("PUBLIC_ACTIVATION", env == "development"),
+            feature_sets=read.listed("FEATURE_SETS", ()),
+            host=read.text("HOST", "127.0.0.1"),
+            port=read.whole("PORT", 8000, 1, 65535),
+            web_workers=read.whole("WEB_WORKERS", 2, 1, 64),
+            log_level=read.choice(
+                "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), fold=str.upper
+            ),
+        )
+        settings.refuse_unsafe_production()
+        return settings
+
+    def refuse_unsafe_production(self) -> None:
+        """Production serves no sample prices."""
+        if self.env == "production" and self.market_data_kind == "sample":
+            raise BadSetting("MARKET_DATA_BASE_URL", "", "an address: production has no sample")
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process."""
+    return Settings.from_env(os.environ if environ is None else environ)
+
+
+def environment_for_child(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process with `extra` on top, for a child of it."""
+    return {**os.environ, **extra}
+
+
+def _admin_keys(read: Reader, env: str) -> dict[str, str]:
+    """`key` or `name:key,name:key` as {name: key}; no error repeats the value."""
+    keys: dict[str, str] = {}
+    for part in read.listed("ADMIN_API_KEY", ()):
+        name, colon, key = part.partition(":")
+        name, key = (name, key) if colon else ("admin", name)
+        if not _KEY_NAME.match(name) or not key or name in keys:
+            raise BadSetting("ADMIN_API_KEY", "…", "one key, or name:key,name:key, names unique")
+        if env == "production" and len(key) < _PRODUCTION_KEY_LENGTH:
+            raise BadSetting("ADMIN_API_KEY", "…", "at least 32 characters a key in production")
+        keys[name] = key
+    return keys
+
+
+def _base_url(read: Reader) -> str | None:
+    url = read.optional("MARKET_DATA_BASE_URL")
+    if url is not None and not re.match(r"^https?://[^/\s]+", url):
+        raise BadSetting("MARKET_DATA_BASE_URL", url, "an http:// or https:// address")
+    return url.rstrip("/") if url else None
+
+
+def _redis_url(read: Reader) -> str | None:
+    url = read.optional("REDIS_URL")
+    if url is not None and not re.match(r"(rediss?|unix)://.", url):
+        scheme = re.match(r"[a-z+]+://", url)  # what follows may hold a password
+        shown = f"{scheme[0] if scheme else ''}…"
+        raise BadSetting("REDIS_URL", shown, "a redis://, rediss:// or unix:// address")
+    return url
+
+
+def _schedule(read: Reader) -> str | None:
+    raw = read.optional("TRAIN_SCHEDULE")
+    if raw is None:
+        return None
+    expression = " ".join(raw.split())
+    try:
+        cron.check(expression)
+    except ValueError:
+        raise BadSetting("TRAIN_SCHEDULE", raw, cron.EXPECTED) from None
+    return expression
+
+
+def _bars_of_three_days(read: Reader, env: str) -> int:
+    """Three bars, and as many as lie in three days; outside production no age is too old."""
+    interval = INTERVALS[read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))]
+    return max(3, timedelta(days=3) // interval) if env == "production" else 0
+
+
+def _train(read: Reader) -> TrainSpec:
+    """The recipe of a training that asks for nothing else."""
+    universe = read.path("TRAIN_UNIVERSE_FILE")
+    spec = TrainSpec(
+        symbols=_symbols(read),
+        lookback=read.whole("TRAIN_LOOKBACK", 2520, 0),
+        test_size=read.share("TRAIN_TEST_SIZE", 0.2),
+        seed=read.whole("TRAIN_RANDOM_STATE", 42, 0, 2**31 - 1),
+        folds=read.whole("TRAIN_CV_FOLDS", 5, 0, 50),
+        train_window=read.whole("TRAIN_WINDOW", 0, 0, 10_000_000),
+        horizon_bars=read.whole("TRAIN_HORIZON", 5, 1, 1000),
+        embargo_bars=read.whole("TRAIN_EMBARGO", 0, 0, 10_000),
+        objective=read.choice("TRAIN_OBJECTIVE", "direction", OBJECTIVES),
+        label=read.choice("TRAIN_LABEL", "raw", LABELS),
+        feature_set=read.text("TRAIN_FEATURE_SET", "core"),
+        rounds=read.whole("TRAIN_ROUNDS", 300, 1, 100_000),
+        activate=read.choice("TRAIN_ACTIVATE", "if_better", ACTIVATIONS),
+        gate_min_dates=read.whole("TRAIN_GATE_MIN_DATES", 250, 30, 1_000_000),
+        gate_margin=read.at_least_zero("TRAIN_GATE_MARGIN", 0.001),
+        refit=read.choice("TRAIN_REFIT", "none", REFITS),
+        cost_bps=read.at_least_zero("TRAIN_COST_BPS", 5.0),
+        label_delay_bars=read.whole("TRAIN_LABEL_DELAY", 0, 0, 1),
+        interval=read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS)),
+        universe_file=str(universe) if universe else None,
+    )
+    if refused_label(spec):
+        expected = f"raw: {refused_label(spec)}"
+        raise BadSetting("TRAIN_LABEL", spec.label, expected)
+    return spec
+
+
+def _symbols(read: Reader) -> tuple[str, ...]:
+    symbols = read.listed("TRAIN_SYMBOLS", ("AAPL", "GOOG", "IBM", "MSFT"))
+    for symbol in symbols:
+        if not _SYMBOL.match(symbol):
+            raise BadSetting("TRAIN_SYMBOLS", symbol, "symbols such as AAPL or BTC-USD, by comma")
+    return tuple(dict.fromkeys(symbols))

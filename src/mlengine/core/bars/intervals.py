@@ -1,0 +1,30 @@
+"""Bar intervals, and the moments at which a bar is final."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+INTERVALS: dict[str, timedelta] = {
+    "1m": timedelta(minutes=1),
+    "5m": timedelta(minutes=5),
+    "15m": timedelta(minutes=15),
+    "30m": timedelta(minutes=30),
+    "1h": timedelta(hours=1),
+    "4h": timedelta(hours=4),
+    "1d": timedelta(days=1),
+    "1w": timedelta(weeks=1),
+}
+
+# Without an exchange calendar a long weekend must not read as a dead feed.
+_LONGEST_CLOSURE = timedelta(days=4)
+
+
+def final_at(timestamp: datetime, interval: str) -> datetime:
+    """The moment at which the bar that starts at `timestamp` is final, and so known."""
+    return timestamp + INTERVALS[interval]
+
+
+def is_stale(bar_timestamp: datetime, interval: str, moment: datetime) -> bool:
+    """Whether the newest known bar is older than any ordinary closure explains."""
+    tolerance = max(3 * INTERVALS[interval], _LONGEST_CLOSURE)
+    return moment - final_at(bar_timestamp, interval) > tolerance

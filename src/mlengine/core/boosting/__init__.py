@@ -1,0 +1,1 @@
+"""LightGBM: fitting a booster, its bins, and scoring with it."""

@@ -1,0 +1,1 @@
+"""Whether a feature set looks into the future."""

@@ -1,0 +1,193 @@
+"""The self-test of a feature set: does every feature keep the window rule, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+import numpy as np
+import polars as pl
+
+from mlengine.core.features.leaks.columns_read import alone, expressions
+from mlengine.core.features.leaks.trials import Trial, trials
+from mlengine.core.features.spec import BAR_COLUMNS, Feature, FeatureSet
+from mlengine.core.timestamps import rfc3339
+
+CUTS = 12
+# A row beyond the first full window is the least that can be compared.
+ROWS_BEYOND_WINDOW = 1
+
+# What it means that a test fails; in the order in which failures are told.
+MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "evaluation": "can't be evaluated",
+        "repeat": "has another value each time",
+        "future": "changes with bars after its own",
+        "window": "changes with bars before its window, or keeps a running state"
+        " (rolling_mean, rolling_sum, rolling_std and ewm_mean do)",
+        "panel": "changes with the bars of other symbols",
+        "look-back": "needs more bars than it declares",
+        "partial": "has a value before all bars that it declares are there",
+        "missing": "has a value although all bars of its window are missing",
+    }
+)
+# Told and not refused: no bar that is served or trained on lacks a value.
+ADVICE = frozenset({"missing"})
+
+_FILL_FROM_THE_FUTURE = (b"FillNullWithStrategy\x81\xa8Backward", b"Interpolate")
+
+
+@dataclass(frozen=True)
+class Breach:
+    """The first row at which a feature fails a test, and its two values there."""
+
+    feature: str
+    test: str
+    symbol: str | None
+    timestamp: datetime | None
+    expected: float | None
+    made: float | None
+    meaning: str
+
+    def __str__(self) -> str:
+        """One line: feature, test, row and what it means."""
+        at = f" at {self.symbol} {rfc3339(self.timestamp)}" if self.timestamp else ""
+        return f"{self.feature!r} fails the test {self.test!r}{at}: it {self.meaning}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A feature with what it breaches, and what it should guard against, at most once a test."""
+
+    feature: str
+    breaches: tuple[Breach, ...]
+    advice: tuple[Breach, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.breaches
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The verdict on each feature of a set, on `rows` bars of `symbols`."""
+
+    feature_set: str
+    symbols: tuple[str, ...]
+    rows: int
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(verdict.ok for verdict in self.verdicts)
+
+    @property
+    def breaches(self) -> tuple[Breach, ...]:
+        return tuple(breach for verdict in self.verdicts for breach in verdict.breaches)
+
+
+def check(bars: pl.DataFrame, feature_set: FeatureSet, *, cuts: int = CUTS) -> CheckReport:
+    """Test every feature of `feature_set` on `bars`: any symbols, rows in any order.
+
+    `cuts` is how many moments stand for "now": more find a leak that seldom shows. Raises
+    ValueError when no symbol has a bar more than the window.
+    """
+    ordered = bars.select("symbol", "timestamp", pl.col(BAR_COLUMNS).cast(pl.Float64))
+    histories = ordered.sort("symbol", "timestamp").partition_by("symbol", maintain_order=True)
+    needed = feature_set.window_bars + ROWS_BEYOND_WINDOW
+    if max((history.height for history in histories), default=0) < needed:
+        raise ValueError(f"no symbol has the {needed} bars that the check needs")
+    found = [*_fills(ordered, feature_set)]
+    if feature_set.features:
+        found += _tried(histories, feature_set, cuts)
+    return CheckReport(
+        feature_set=feature_set.name,
+        symbols=tuple(history["symbol"].item(0) for history in histories),
+        rows=ordered.height,
+        verdicts=tuple(_verdict(name, found) for name in feature_set.names),
+    )
+
+
+def _tried(histories: list[pl.DataFrame], feature_set: FeatureSet, cuts: int) -> list[Breach]:
+    """What the trials find; where they can't be held together, feature by feature."""
+    try:
+        return [
+            breach
+            for trial in trials(histories, feature_set, cuts=cuts)
+            for breach in _breaches(trial, feature_set.names)
+        ]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if len(feature_set.features) == 1:
+            return [_no_value(feature_set.names[0], error)]
+    return [
+        breach
+        for feature in feature_set.features
+        for breach in _tried(histories, alone(feature_set, feature), cuts)
+    ]
+
+
+def _breaches(trial: Trial, names: tuple[str, ...]) -> Iterable[Breach]:
+    wrong = trial.wrong
+    for column in np.flatnonzero(wrong.any(axis=0)):
+        row = int(wrong[:, column].argmax())
+        yield Breach(
+            feature=names[column],
+            test=trial.test,
+            symbol=trial.keys["symbol"].item(row),
+            timestamp=trial.keys["timestamp"].item(row),
+            expected=_value(trial.expected[row, column]),
+            made=_value(trial.made[row, column]),
+            meaning=MEANINGS[trial.test],
+        )
+
+
+def _fills(ordered: pl.DataFrame, feature_set: FeatureSet) -> Iterable[Breach]:
+    """Fills from the future, which do nothing on the bars of a day on which nothing is missing."""
+    newest = ordered.sort("symbol", "timestamp").row(-1, named=True)
+    for feature in feature_set.features:
+        if _fills_from_the_future(feature_set, feature):
+            yield Breach(
+                feature=feature.name,
+                test="future",
+                symbol=newest["symbol"],
+                timestamp=newest["timestamp"],
+                expected=None,
+                made=None,
+                meaning="fills what is missing from later bars, of which the newest has none",
+            )
+
+
+def _fills_from_the_future(feature_set: FeatureSet, feature: Feature) -> bool:
+    for expression in expressions(feature_set, feature):
+        try:
+            written = expression.meta.serialize()
+        except pl.exceptions.PolarsError:  # a Python function inside: only trials can tell
+            continue
+        if any(fill in written for fill in _FILL_FROM_THE_FUTURE):
+            return True
+    return False
+
+
+def _no_value(name: str, error: BaseException) -> Breach:
+    said = str(error).partition("\n")[0]
+    meaning = f"{MEANINGS['evaluation']}: {type(error).__name__}: {said}"
+    return Breach(name, "evaluation", None, None, None, None, meaning)
+
+
+def _verdict(feature: str, found: Iterable[Breach]) -> Verdict:
+    first: dict[str, Breach] = {}
+    for breach in found:
+        if breach.feature == feature:
+            first.setdefault(breach.test, breach)
+    told = [first[test] for test in MEANINGS if test in first]
+    return Verdict(
+        feature,
+        breaches=tuple(breach for breach in told if breach.test not in ADVICE),
+        advice=tuple(breach for breach in told if breach.test in ADVICE),
+    )
+
+
+def _value(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,1 @@
+"""The feature sets that come with the platform."""

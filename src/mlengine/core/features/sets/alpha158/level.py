@@ -1,0 +1,97 @@
+"""The close against its past, its mean, its deviation and its straight line."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from mlengine.core.features.nested import gaps, scatters, trends
+from mlengine.core.features.sets.alpha158.family import CLOSE, STEADY, WINDOWS, at, family
+
+
+def _time_scatter(d: int) -> float:
+    """Sum of squared deviations of 1 … d."""
+    return d * (d * d - 1) / 12
+
+
+def roots(name: str) -> dict[str, pl.Expr]:
+    """Parts `name:root:d` of a scatter, null where the standard deviation is at most STEADY."""
+    scatter = at(f"{name}:scatter")
+    return {
+        f"{name}:root:{d}": pl.when(scatter(d) > STEADY**2 * (d - 1)).then(scatter(d).sqrt())
+        for d in WINDOWS
+    }
+
+
+def deviation(name: str, d: int) -> pl.Expr:
+    """Standard deviation of the sample."""
+    return (pl.col(f"{name}:scatter:{d}") / (d - 1)).sqrt()
+
+
+PARTS: dict[str, pl.Expr] = {
+    **gaps("single close"),
+    **scatters("single close"),
+    **trends("single close"),
+    **roots("single close"),
+    **{f"slope:{d}": pl.col(f"single close:trend:{d}") / _time_scatter(d) for d in WINDOWS},
+}
+
+_slope, _gap = at("slope"), at("single close:gap")
+
+
+def _straightness(d: int) -> pl.Expr:
+    cosine = pl.col(f"single close:trend:{d}") / pl.col(f"single close:root:{d}")
+    return (cosine * cosine * (1.0 / _time_scatter(d))).clip(upper_bound=1.0)
+
+
+FEATURES = (
+    *family(
+        "ROC",
+        lambda d: CLOSE.shift(d) / CLOSE,
+        formula="close[{d}] / close",
+        doc="Close of {d} bars ago against the close.",
+        unit="ratio",
+        before=1,
+        low=0.0,
+    ),
+    *family(
+        "MA",
+        lambda d: (CLOSE - _gap(d)) / CLOSE,
+        formula="mean(close, {d}) / close",
+        doc="Mean of {d} closes against the close.",
+        unit="ratio",
+        low=0.0,
+    ),
+    *family(
+        "STD",
+        lambda d: deviation("single close", d) / CLOSE,
+        formula="std(close, {d}) / close, std of the sample",
+        doc="Deviation of {d} closes against the close.",
+        unit="fraction",
+        low=0.0,
+    ),
+    *family(
+        "BETA",
+        lambda d: _slope(d) / CLOSE,
+        formula="least-squares slope per bar of close over {d} bars / close",
+        doc="Slope of the straight line through {d} closes, as a fraction of the close.",
+        unit="fraction per bar",
+    ),
+    *family(
+        "RSQR",
+        _straightness,
+        formula="R^2 of the least-squares line of close over {d} bars,"
+        " null where std(close, {d}) <= 2e-5",
+        doc="How straight the last {d} closes went; null where they hardly move.",
+        unit="share",
+        low=0.0,
+        high=1.0,
+        scale_free=False,
+    ),
+    *family(
+        "RESI",
+        lambda d: (_gap(d) - _slope(d) * ((d - 1) / 2)) / CLOSE,
+        formula="(close - value of the least-squares line over {d} bars at the newest) / close",
+        doc="Distance of the close from the straight line through {d} closes.",
+        unit="fraction",
+    ),
+)

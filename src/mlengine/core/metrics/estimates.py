@@ -1,0 +1,83 @@
+"""A metric of the rows as they are, and the interval of the same metric over the draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlengine.core.arrays import Flags, Floats
+from mlengine.core.evaluation import Measure
+from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, interval, sums
+from mlengine.core.metrics.samples import Cases
+
+_TOO_SHORT = f"too few dates for an interval: fewer than {FEWEST_BLOCKS} blocks"
+_MOSTLY_UNDEFINED = "no interval: it is not defined on many of the draws"
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """`weights` is (draws, dates), from `bootstrap.draw`."""
+
+    cases: Cases
+    weights: Floats
+
+    def statistic(
+        self,
+        of: Callable[[Floats], Floats],
+        baseline: float,
+        kind: str,
+        *,
+        undefined: str,
+        **others: float,
+    ) -> Measure:
+        """`of` maps date weights (k, dates) to k values; `undefined` says why one may be NaN."""
+        value = float(of(self.cases.every_date)[0])
+        return _measure(value, of(self.weights), baseline, kind, undefined, others)
+
+    def mean(
+        self,
+        rows: Floats,
+        baseline: float,
+        kind: str,
+        *,
+        among: Flags | None = None,
+        undefined: str = "no rows",
+        **others: float,
+    ) -> Measure:
+        """The mean of `rows`, or of those `among` them."""
+        counted = np.ones(len(rows)) if among is None else among.astype(np.float64)
+        kept = rows if among is None else rows[among]
+        value = float(kept.mean()) if len(kept) else math.nan
+        totals = sums(self.weights, self.cases.by_date(rows * counted))
+        counts = sums(self.weights, self.cases.by_date(counted))
+        draws = np.divide(totals, counts, out=np.full(len(totals), math.nan), where=counts > 0.0)
+        return _measure(value, draws, baseline, kind, undefined, others)
+
+
+def _measure(
+    value: float,
+    draws: Floats,
+    baseline: float,
+    kind: str,
+    undefined: str,
+    others: dict[str, float],
+) -> Measure:
+    said = {name: _defined(other) for name, other in others.items()}
+    if not math.isfinite(value):
+        return Measure(None, _defined(baseline), kind, said, reason=undefined)
+    low, high = interval(draws)
+    return Measure(value, _defined(baseline), kind, said, low, high, why_none(draws, low))
+
+
+def why_none(draws: Floats, low: float | None) -> str | None:
+    """Why there is no interval, if there is none."""
+    if low is not None:
+        return None
+    return _MOSTLY_UNDEFINED if len(draws) else _TOO_SHORT
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""Drift, and the events of the history."""

@@ -1,0 +1,1 @@
+"""Training runs: their states, progress and schedule."""

@@ -1,0 +1,80 @@
+"""Frozen dataclasses to plain JSON values and back, checked against their declared types."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import TypeVar, Union, get_args, get_origin, get_type_hints
+
+from mlengine.core.timestamps import parse_rfc3339, rfc3339
+
+T = TypeVar("T")
+
+
+def plain(value: object) -> object:
+    """`value` as dicts, lists and scalars: moments as RFC 3339, NaN and infinities as None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def read(kind: type[T], value: object) -> T:
+    """The inverse of `plain` for a dataclass; no field may be missing, unknown or of another type.
+
+    Raises ValueError that names the field.
+    """
+    return _record(kind, value, kind.__name__)
+
+
+def _record(kind: type[T], value: object, where: str) -> T:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where}: an object is expected")  # noqa: TRY004
+    hints = get_type_hints(kind)
+    if set(value) != set(hints):
+        raise ValueError(f"{where}: other fields than {', '.join(sorted(hints))}")
+    return kind(**{name: _value(hint, value[name], name) for name, hint in hints.items()})
+
+
+def _value(hint: object, value: object, where: str) -> object:
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return _one_of(get_args(hint), value, where)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _record(hint, value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_value(get_args(hint)[0], item, where) for item in value)
+    if origin is Mapping and isinstance(value, Mapping):
+        return {key: _value(get_args(hint)[1], item, where) for key, item in value.items()}
+    return _scalar(hint, value, where)
+
+
+def _one_of(hints: tuple[object, ...], value: object, where: str) -> object:
+    if value is None and NoneType in hints:
+        return None
+    others = [hint for hint in hints if hint is not NoneType]
+    if len(others) == 1:
+        return _value(others[0], value, where)
+    if type(value) in others:
+        return value
+    raise ValueError(f"{where}: a value of another type")
+
+
+def _scalar(hint: object, value: object, where: str) -> object:
+    if hint is datetime and isinstance(value, str):
+        return parse_rfc3339(value)
+    if hint is float and type(value) in (int, float):
+        return float(value)  # type: ignore[arg-type]
+    if type(value) is hint:
+        return value
+    raise ValueError(f"{where}: a value of another type")

@@ -1,0 +1,1 @@
+"""From bars to a fitted and evaluated model, by time only."""

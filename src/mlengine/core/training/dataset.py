@@ -1,0 +1,106 @@
+"""Rows to learn from: features, labels and when each label was known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from mlengine.core.arrays import Floats, Rows
+from mlengine.core.features import FeatureSet, compute
+from mlengine.core.training.labels import label_rows, standardised, target
+
+_KEYS = ["symbol", "timestamp"]
+_ROW = "row number"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """`frame` is sorted by (timestamp, symbol).
+
+    Columns: symbol, timestamp, label_starts, label_ends, label, forward_return, last_return (of
+    the row's own bar) and one Float64 column a feature, null where it is undefined.
+    """
+
+    frame: pl.DataFrame
+    feature_names: tuple[str, ...]
+
+    def features(self, rows: Rows) -> pl.DataFrame:
+        """The features of some rows, ascending; rows without a gap are not copied."""
+        features = self.frame.select(self.feature_names)
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+            return features.slice(int(rows[0]), len(rows))
+        return features[rows]
+
+    def matrix(self, rows: Rows | None = None) -> Floats:
+        """Features of all rows, or of some, as (rows, features) float64, nulls as NaN."""
+        wanted = self.frame.select(self.feature_names) if rows is None else self.features(rows)
+        filled = wanted.with_columns(pl.all().fill_null(float("nan")))
+        return np.ascontiguousarray(filled.to_numpy(), dtype=np.float64)
+
+    def column(self, name: str) -> Floats:
+        """A Float64 column, nulls as NaN."""
+        return self.frame[name].fill_null(float("nan")).to_numpy()
+
+    def times(self, name: str) -> Rows:
+        """A column of moments as int64 microseconds of the epoch."""
+        return self.frame[name].dt.epoch("us").to_numpy()
+
+
+def build(
+    bars: pl.DataFrame,
+    feature_set: FeatureSet,
+    *,
+    horizon_bars: int,
+    delay_bars: int = 0,
+    objective: str,
+    label: str = "raw",
+    members: pl.DataFrame | None = None,
+) -> Dataset:
+    """Join the features of `bars` with their labels.
+
+    A row without a label, or without a full feature window (all features null), is left out;
+    a single undefined feature stays null. `label` is `raw`, or `cs_zscore` for the z-score among
+    the symbols of the date (see `labels.standardised`). `members` (symbol, from, to: dates, both
+    included, a null `to` is open) leaves only rows whose date is within; features and labels use
+    every bar all the same.
+    """
+    names = feature_set.names
+    made = compute(bars, feature_set)
+    told = _last_returns(bars).join(
+        label_rows(bars, horizon_bars=horizon_bars, delay_bars=delay_bars), on=_KEYS
+    )
+    told = told if members is None else within(told, members)
+    told = (
+        told.join(_complete(made, names), on=_KEYS)
+        .with_columns(target(objective).alias("label"))
+        .sort("timestamp", "symbol")
+    )
+    told = standardised(told) if label == "cs_zscore" else told
+    # Column by column: the features of all rows are never held twice.
+    features = [made.drop_in_place(name).gather(told[_ROW]) for name in names]
+    return Dataset(told.drop(_ROW).with_columns(features), names)
+
+
+def _complete(made: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+    """The keys and numbers of the rows with a full feature window."""
+    complete = pl.any_horizontal(pl.col(names).is_not_null())
+    rows = made.select(*_KEYS, complete.alias("complete")).with_row_index(_ROW)
+    return rows.filter("complete").drop("complete")
+
+
+def within(rows: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose symbol is a member on the date (UTC) of their timestamp."""
+    date = pl.col("timestamp").dt.date()
+    still = pl.col("to").is_null() | (date <= pl.col("to"))
+    stays = rows.select(_KEYS).join(members, on="symbol")
+    counted = stays.filter((date >= pl.col("from")) & still).select(_KEYS)
+    return rows.join(counted, on=_KEYS, how="semi", maintain_order="left")
+
+
+def _last_returns(bars: pl.DataFrame) -> pl.DataFrame:
+    close = pl.col("close")
+    return bars.sort("symbol", "timestamp").select(
+        "symbol", "timestamp", (close / close.shift(1) - 1.0).over("symbol").alias("last_return")
+    )

@@ -1,0 +1,46 @@
+"""What part each row had in a training: one line for every row and fold that it took part in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.experiment import Plan, Stage
+
+CANDIDATE_FOLD = 0
+_TOLD = ("symbol", "timestamp")
+_LABELS = ("label", "forward_return", "label_ends")
+
+
+def role_table(dataset: Dataset, plan: Plan) -> pl.LazyFrame:
+    """symbol, timestamp, features, label, forward_return, label_ends, fold, role; nothing copied.
+
+    Folds count from 1; fold 0 is the candidate, whose rows to judge on are `holdout` and not
+    `test`. Other roles: `fit`, `stop`, `purged`. A row that has no part in a fold has no line.
+    """
+    columns = [*_TOLD, *dataset.feature_names, *_LABELS]
+    rows = dataset.frame.lazy().select(columns)
+    return pl.concat(
+        rows.with_columns(pl.lit(fold, pl.Int32).alias("fold"), roles).filter(
+            pl.col("role").is_not_null()
+        )
+        for fold, roles in _folds(plan, dataset.frame.height)
+    )
+
+
+def _folds(plan: Plan, rows: int) -> Iterator[tuple[int, pl.Series]]:
+    yield CANDIDATE_FOLD, _roles(plan.final, rows, judged="holdout")
+    for fold, stage in enumerate(plan.folds, start=1):
+        yield fold, _roles(stage, rows, judged="test")
+
+
+def _roles(stage: Stage, rows: int, *, judged: str) -> pl.Series:
+    roles = np.full(rows, None, dtype=object)
+    roles[stage.fit] = "fit"
+    roles[stage.stop] = "stop"
+    roles[stage.test] = judged
+    roles[stage.purged_train] = roles[stage.purged_stop] = "purged"
+    return pl.Series("role", roles.tolist(), dtype=pl.String)

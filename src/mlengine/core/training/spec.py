@@ -1,0 +1,58 @@
+"""What a training is asked to do: the recipe that a run records and a worker carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mlengine.core import serialization
+
+OBJECTIVES = ("direction", "return")
+LABELS = ("raw", "cs_zscore")
+ACTIVATIONS = ("always", "if_better", "if_not_worse", "never")
+REFITS = ("none", "full")
+
+Param = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """`lookback` in bars a symbol (0 = all), `test_size` a share of the dates.
+
+    `train_window` is how many dates before each boundary are trained on (0 = all of them).
+    `params` are LightGBM parameters on top of the built-in ones, `rounds` the most trees.
+    `cost_bps` is what one unit of turnover costs, `universe_file` a table of symbol, from, to.
+    `gate_min_dates` and `gate_margin` steer the promotion; `note` is the owner's own.
+    """
+
+    symbols: tuple[str, ...]
+    lookback: int
+    test_size: float
+    seed: int
+    folds: int
+    horizon_bars: int
+    embargo_bars: int
+    objective: str
+    feature_set: str
+    activate: str
+    refit: str
+    label_delay_bars: int
+    interval: str
+    label: str = "raw"
+    train_window: int = 0
+    rounds: int = 300
+    params: Mapping[str, Param] = field(default_factory=dict)
+    gate_min_dates: int = 250
+    gate_margin: float = 0.001
+    cost_bps: float = 5.0
+    universe_file: str | None = None
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values; the inverse of `from_dict`."""
+        return {**serialization.plain(self)}  # type: ignore[dict-item]
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, object]) -> TrainSpec:
+        """Raises ValueError on a missing or unknown field, or a value of another type."""
+        return serialization.read(cls, said)

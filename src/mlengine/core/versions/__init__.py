@@ -1,0 +1,1 @@
+"""What is known about a model version, and how two of them differ."""

@@ -1,0 +1,190 @@
+"""Two versions side by side: on rows that neither had seen, and in how they were made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import polars as pl
+
+from mlengine.core import metrics
+from mlengine.core.arrays import Floats
+from mlengine.core.metrics.row_losses import NAMES, by_date, row_losses
+from mlengine.core.promotion.diebold_mariano import DieboldMariano, diebold_mariano
+from mlengine.core.promotion.gate import question, steps_ahead
+from mlengine.core.versions.manifest import Manifest
+from mlengine.core.versions.recipe_diff import Differing, differing
+
+_KEYS = ["symbol", "timestamp"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One version: its manifest, and its candidate's scores on its holdout.
+
+    `holdout` has the columns symbol, timestamp, label and score.
+    """
+
+    manifest: Manifest
+    holdout: pl.DataFrame
+
+    @property
+    def unseen(self) -> pl.DataFrame:
+        since = max(self.manifest.split.holdout.start, self.manifest.candidate_trained_through)
+        return self.holdout.filter(pl.col("timestamp") >= since)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One metric of both, on the same rows; null where it is not defined."""
+
+    metric: str
+    a: float | None
+    b: float | None
+
+
+@dataclass(frozen=True)
+class CommonRows:
+    """The rows that both comparisons are about; `start` and `end` are feature bars."""
+
+    rows: int
+    dates: int
+    symbols: int
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`reason` says why there are no figures: `not_comparable` (their labels mean different
+    things) or `no_common_rows`.
+
+    `test` is the gate's, with `a` as the champion: its mean difference is positive where `b` has
+    the smaller `loss`, and its p-value says how easily so large a lead comes by luck. The
+    correlations are those of the two candidates' predictions.
+    """
+
+    a: str
+    b: str
+    loss: str
+    reason: str | None
+    common: CommonRows | None
+    metrics: tuple[Pair, ...]
+    test: DieboldMariano | None
+    correlation: float | None
+    rank_correlation: float | None
+    recipe: tuple[Differing, ...]
+
+
+def compare(a: Scored, b: Scored) -> Comparison:
+    """The candidates of two versions on the rows of both holdouts that neither was trained on.
+
+    Labels are those of the version with the higher number, whose bars are the later ones.
+    """
+    recipe = differing(a.manifest, b.manifest)
+    if not _same_label(a.manifest, b.manifest):
+        return _apart(a, b, "not_comparable", recipe)
+    rows = _common(a, b)
+    if rows.is_empty():
+        return _apart(a, b, "no_common_rows", recipe)
+    objective, labels = b.manifest.spec.objective, rows["label"].to_numpy()
+    said_a, said_b = rows["score_a"].to_numpy(), rows["score_b"].to_numpy()
+    losses = [row_losses(objective, labels=labels, scores=said) for said in (said_a, said_b)]
+    differences = by_date(rows["timestamp"].dt.epoch("us").to_numpy(), losses[0] - losses[1])
+    return Comparison(
+        a=a.manifest.version,
+        b=b.manifest.version,
+        loss=NAMES[objective],
+        reason=None,
+        common=_described(rows),
+        metrics=tuple(_pairs(objective, labels, said_a, said_b)),
+        test=diebold_mariano(differences, steps_ahead=steps_ahead(b.manifest.spec)),
+        correlation=_defined(metrics.correlation(said_a, said_b)),
+        rank_correlation=_defined(metrics.correlation(*map(metrics.ranks, (said_a, said_b)))),
+        recipe=recipe,
+    )
+
+
+def _apart(a: Scored, b: Scored, reason: str, recipe: tuple[Differing, ...]) -> Comparison:
+    return Comparison(
+        a=a.manifest.version,
+        b=b.manifest.version,
+        loss=NAMES[a.manifest.spec.objective],
+        reason=reason,
+        common=None,
+        metrics=(),
+        test=None,
+        correlation=None,
+        rank_correlation=None,
+        recipe=recipe,
+    )
+
+
+def _same_label(a: Manifest, b: Manifest) -> bool:
+    """Whether a row's label means the same for both.
+
+    Other than for the gate, universes may differ: common rows are common. A z-score among the
+    symbols of a date is another label in another universe.
+    """
+    first = question(a.spec, universe_sha256=a.data.universe_sha256)
+    second = question(b.spec, universe_sha256=b.data.universe_sha256)
+    if "cs_zscore" in (first.label, second.label):
+        return first == second
+    return first.of_any_universe == second.of_any_universe
+
+
+def _common(a: Scored, b: Scored) -> pl.DataFrame:
+    """Rows of both, in the order of time: label, score_a and score_b."""
+    newer = max(a, b, key=lambda scored: int(scored.manifest.version[1:]))
+    rows = newer.unseen.select(*_KEYS, "label")
+    for name, scored in (("score_a", a), ("score_b", b)):
+        scores = scored.unseen.select(*_KEYS, pl.col("score").alias(name))
+        rows = rows.join(scores, on=_KEYS, maintain_order="left")
+    return rows.sort("timestamp", "symbol")
+
+
+def _described(rows: pl.DataFrame) -> CommonRows:
+    timestamps = rows["timestamp"]
+    return CommonRows(
+        rows=rows.height,
+        dates=timestamps.n_unique(),
+        symbols=rows["symbol"].n_unique(),
+        start=cast("datetime", timestamps.min()),
+        end=cast("datetime", timestamps.max()),
+    )
+
+
+def _pairs(objective: str, labels: Floats, said_a: Floats, said_b: Floats) -> Iterator[Pair]:
+    measured_a = _measured(objective, labels, said_a)
+    measured_b = _measured(objective, labels, said_b)
+    for name, value in measured_a.items():
+        yield Pair(name, _defined(value), _defined(measured_b[name]))
+
+
+def _measured(objective: str, labels: Floats, scores: Floats) -> dict[str, float]:
+    """The metrics that need nothing but the rows; `hit_rate` is about those that moved.
+
+    Z-scores are compared with z-scores: a sign says ahead of or behind the other symbols.
+    """
+    if objective == "direction":
+        return {
+            "log_loss": metrics.log_loss(labels, scores),
+            "brier": metrics.brier(labels, scores),
+            "auc": metrics.auc(labels, scores),
+            "accuracy": metrics.hit_rate(labels, scores >= 0.5),
+        }
+    moved = labels != 0.0
+    return {
+        "mse": metrics.mse(labels, scores),
+        "mae": metrics.mae(labels, scores),
+        "pooled_ic": metrics.correlation(labels, scores),
+        "pooled_rank_ic": metrics.correlation(*map(metrics.ranks, (labels, scores))),
+        "hit_rate": metrics.hit_rate(labels[moved], scores[moved] > 0.0),
+    }
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,15 @@
+"""Where a model line keeps what: the names of its folder and of the files in it."""
+
+from __future__ import annotations
+
+MODEL_LINE = "main"
+
+ACTIVE_FILE = "ACTIVE"
+PINS_FILE = "PINNED.json"
+
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.txt"
+CANDIDATE_FILE = "candidate.txt"
+BARS_FILE = "bars.parquet"
+HOLDOUT_FILE = "holdout.parquet"
+REFERENCE_FILE = "reference.parquet"

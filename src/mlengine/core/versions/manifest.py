@@ -1,0 +1,229 @@
+"""The manifest: how a version came to be, in canonical JSON that carries its own digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+
+from mlengine.core import serialization
+from mlengine.core.evaluation import Bootstrap, Calibration, Measure, SignRule, Verdict
+from mlengine.core.promotion.gate import Decision
+from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.layout import MODEL_LINE
+
+SCHEMA_VERSION = 2
+_DIGEST = "manifest_sha256"
+
+
+class OtherSchema(ValueError):
+    """A manifest of another schema version than this platform reads; `found` is that version."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(f"a manifest of schema version {found}, not {SCHEMA_VERSION}")
+        self.found = found
+
+
+@dataclass(frozen=True)
+class FeatureSetEntry:
+    name: str
+    version: int
+    hash: str
+    window_bars: int
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelEntry:
+    """`kind` is `forward_return` or `forward_return_sign` (an exact zero is down).
+
+    `transform` is `raw`, or `cs_zscore` for the z-score among the symbols of the date.
+    """
+
+    kind: str
+    horizon_bars: int
+    delay_bars: int
+    transform: str = "raw"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BarsEntry:
+    """What cleaning did to the bars of all symbols together, counted by reason."""
+
+    accepted: int
+    mended: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    """`start` and `end` are the timestamps of the first and last bar, `rows` counts bars.
+
+    `symbols` have rows that model.txt was trained on, `holdout_only_symbols` were only judged.
+    """
+
+    start: datetime
+    end: datetime
+    lookback: int
+    symbols: tuple[str, ...]
+    holdout_only_symbols: tuple[str, ...]
+    skipped_symbols: tuple[Skipped, ...]
+    rows: int
+    labelled_rows: int
+    bars_sha256: str
+    bars_report: BarsEntry
+    survivorship: str = "static list"
+    universe_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A range of feature bars, both ends included, and the rows in it."""
+
+    start: datetime
+    end: datetime
+    rows: int
+
+
+@dataclass(frozen=True)
+class SplitEntry:
+    """`purged_rows` lie before the holdout but reach into it, `purged_stop_rows` likewise."""
+
+    test_size: float
+    embargo_bars: int
+    fit: Part
+    stop: Part
+    holdout: Part
+    purged_rows: int
+    purged_stop_rows: int
+
+
+@dataclass(frozen=True)
+class FoldEntry:
+    fold: int
+    train_start: datetime
+    train_end: datetime
+    test_start: datetime
+    test_end: datetime
+    train_rows: int
+    test_rows: int
+    purged_rows: int
+    best_iteration: int
+    metrics: Mapping[str, Measure]
+    calibration: Calibration | None
+    sign_rule: SignRule
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`version` and `files` are given by the registry when it publishes.
+
+    `spec` is what was asked for, `as_of` the moment whose bars were taken; both, with bars.parquet
+    beside the manifest, are all that a reproduction needs. `holdout_reused_by` counts the earlier
+    versions whose holdout shares dates with this one's.
+
+    `metrics`, `calibration`, `sign_rule`, `verdict`, `folds`, `base_rate`, `split` and
+    `candidate_*` describe the candidate, which was fitted without the holdout. `served` says
+    whether model.txt is that candidate or a refit of its recipe on all rows; `fingerprint` and
+    `importances` are those of model.txt, and `trained_through` is the last bar that any of its
+    training labels used. `selected_through` is the last bar whose label the gate used to choose
+    between models, null when it chose nothing.
+    """
+
+    run_id: str
+    actor: str
+    created_at: datetime
+    as_of: datetime
+    spec: TrainSpec
+    objective: str
+    horizon_bars: int
+    label_delay_bars: int
+    interval: str
+    feature_set: FeatureSetEntry
+    label: LabelEntry
+    seed: int
+    params: Mapping[str, int | float | str | bool]
+    num_threads: int
+    rounds: int
+    early_stopping_rounds: int
+    best_iteration: int
+    data: DataEntry
+    split: SplitEntry
+    folds: tuple[FoldEntry, ...]
+    metrics: Mapping[str, Measure]
+    calibration: Calibration | None
+    sign_rule: SignRule
+    bootstrap: Bootstrap
+    verdict: Verdict
+    holdout_reused_by: int
+    base_rate: float
+    zero_share: float
+    served: str
+    trained_through: datetime
+    candidate_trained_through: datetime
+    selected_through: datetime | None
+    importances: Mapping[str, float]
+    fingerprint: str
+    candidate_fingerprint: str
+    libraries: Mapping[str, str]
+    gate: Decision
+    remarks: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    model: str = MODEL_LINE
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def seen_through(self) -> datetime:
+        """The last bar used in fitting, stopping, refitting or choosing the served model."""
+        return max(self.trained_through, self.selected_through or self.trained_through)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values, NaN and infinities as null; without the digest."""
+        return {**serialization.plain(self)}  # type: ignore[dict-item]
+
+
+def dump(manifest: Manifest) -> bytes:
+    """The one byte form of a manifest: sorted keys, two spaces, and the digest of the rest."""
+    # Read back once, so that an int in a float field has the same form as after `parse`.
+    said = serialization.read(Manifest, manifest.to_dict()).to_dict()
+    digest = hashlib.sha256(_canonical({**said, _DIGEST: ""})).hexdigest()
+    return _canonical({**said, _DIGEST: digest})
+
+
+def parse(content: bytes) -> Manifest:
+    """The inverse of `dump`; raises ValueError on anything that `dump` would not have written.
+
+    Raises OtherSchema, also a ValueError, for one that an older or newer platform wrote.
+    """
+    said = orjson.loads(content)
+    if not isinstance(said, dict):
+        raise ValueError("a manifest is a JSON object")  # noqa: TRY004
+    found = said.get("schema_version")
+    if type(found) is int and found != SCHEMA_VERSION and _digest_holds(said):
+        raise OtherSchema(found)
+    said.pop(_DIGEST, None)
+    manifest = serialization.read(Manifest, said)
+    if dump(manifest) != content:
+        raise ValueError("the manifest differs from its own digest")
+    return manifest
+
+
+def _digest_holds(said: Mapping[str, object]) -> bool:
+    """Whether the digest is that of the rest: the same rule in every schema version."""
+    rest = _canonical({**said, _DIGEST: ""})
+    return said.get(_DIGEST) == hashlib.sha256(rest).hexdigest()
+
+
+def _canonical(said: Mapping[str, object]) -> bytes:
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(said, option=options)

@@ -1,0 +1,58 @@
+"""In what the recipes of two versions differ, field by field of their manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mlengine.core.versions.manifest import Manifest
+
+# What a version is made by, and what it was made from.
+_RECIPE = (
+    "spec",
+    "label",
+    "feature_set",
+    "data",
+    "split",
+    "seed",
+    "params",
+    "num_threads",
+    "rounds",
+    "early_stopping_rounds",
+    "best_iteration",
+    "served",
+    "libraries",
+)
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A field such as `params.max_bin`, and what each manifest has there; null for nothing."""
+
+    field: str
+    a: object
+    b: object
+
+
+def differing(a: Manifest, b: Manifest) -> tuple[Differing, ...]:
+    """Every field in which they differ, in the order of the manifest."""
+    first, second = _flat(a), _flat(b)
+    return tuple(
+        Differing(name, first.get(name), second.get(name))
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name) != second.get(name)
+    )
+
+
+def _flat(manifest: Manifest) -> dict[str, object]:
+    said = manifest.to_dict()
+    return dict(_leaves({name: said[name] for name in _RECIPE}, ""))
+
+
+def _leaves(said: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    """`{"params": {"max_bin": 63}}` as `params.max_bin`; lists stay whole."""
+    for name, value in said.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,0 +1,39 @@
+"""`python -m mlengine.jobs.work_horse WORKER QUEUE JOB EXECUTION PARENT_PID`: runs one job and exits."""
+
+from __future__ import annotations
+
+import sys
+
+from mlengine.stores.system.child_process import die_with_parent
+
+
+def main(worker_name: str, queue_name: str, job_id: str, execution_id: str, parent: str) -> None:
+    """Rebuild the worker that spawned this process from the queue, and run its job."""
+    die_with_parent(int(parent))
+    from rq import Queue  # noqa: PLC0415 - first of all, no orphan
+    from rq.executions import Execution  # noqa: PLC0415
+
+    from mlengine import config, logs  # noqa: PLC0415
+    from mlengine.jobs.allowed import AllowListedJob  # noqa: PLC0415
+    from mlengine.jobs.worker import make_worker  # noqa: PLC0415
+    from mlengine.stores.queue.jobs import SERIALIZER  # noqa: PLC0415
+    from mlengine.stores.queue.server import resolve_url  # noqa: PLC0415
+
+    settings = config.load()
+    logs.configure(settings.log_level, json=settings.json_logs)
+    url = resolve_url(settings.redis_url, settings.artifacts_dir)
+    worker = make_worker(url, name=worker_name, prepare_for_work=False)
+    job = AllowListedJob.fetch(job_id, connection=worker.connection, serializer=SERIALIZER)
+    queue = Queue(
+        queue_name,
+        connection=worker.connection,
+        job_class=AllowListedJob,
+        serializer=SERIALIZER,
+    )
+    execution = Execution.fetch(execution_id, job_id, connection=worker.connection)
+    worker.execution = execution
+    worker.main_work_horse(job, queue)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

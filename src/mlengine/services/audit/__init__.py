@@ -1,0 +1,1 @@
+"""Reading, clearing and pruning the audit."""

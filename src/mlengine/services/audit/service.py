@@ -1,0 +1,65 @@
+"""Reading, exporting and clearing what was predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mlengine.core.pagination import Page
+from mlengine.core.predictions.prediction import AuditRow
+from mlengine.errors import PredictionNotFound
+from mlengine.stores.audit.export import AuditExport
+from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.spool.store import SpooledAuditStore
+
+
+@dataclass(frozen=True)
+class AuditService:
+    store: SpooledAuditStore
+
+    def recent(
+        self,
+        *,
+        limit: int,
+        symbol: str | None = None,
+        version: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ok: bool | None = None,
+        cursor: str | None = None,
+    ) -> Page[AuditRow]:
+        """Predictions, newest first; raises InvalidRequest for a cursor that is not ours."""
+        return self.store.recent(
+            limit=limit,
+            symbol=symbol,
+            version=version,
+            since=since,
+            until=until,
+            ok=ok,
+            cursor=cursor,
+        )
+
+    @property
+    def spooled(self) -> bool:
+        """Whether predictions wait beside the tables, so that no reading shows them."""
+        return not self.store.spool.is_empty
+
+    def get(self, prediction_id: str) -> AuditRow:
+        """One prediction; raises PredictionNotFound."""
+        found = self.store.get(prediction_id)
+        if found is None:
+            raise PredictionNotFound(prediction_id, spooled=self.spooled)
+        return found
+
+    def export(self, path: Path, selection: Selection) -> int:
+        """Write the selected predictions to a Parquet file, oldest first; returns how many.
+
+        Raises AuditUnavailable, and CannotStart when the file can't be written.
+        """
+        self.store.drain()
+        return AuditExport(self.store.engine).write(path, selection)
+
+    def clear(self, *, actor: str, now: datetime) -> int:
+        """Delete every prediction and vector, never runs or events; says who did it."""
+        return self.store.clear(actor=actor, at=now)

@@ -1,0 +1,1 @@
+"""Bars for a question: from the cache, the upstream or the store."""

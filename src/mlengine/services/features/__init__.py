@@ -1,0 +1,1 @@
+"""Feature rows for a question."""

@@ -1,0 +1,99 @@
+"""Feature tables as of a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from mlengine.core.bars.bars import bars_hash
+from mlengine.core.features import FeatureSet, latest
+from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, CheckReport, check
+from mlengine.core.predictions.prediction import FeatureSetRef
+from mlengine.errors import InsufficientBars, InvalidRequest
+from mlengine.services.bars.service import BarService
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """`rows`: `timestamp` and one float column a feature, oldest first, null where undefined."""
+
+    symbol: str
+    interval: str
+    feature_set: FeatureSetRef
+    bars_hash: str
+    rows: pl.DataFrame
+
+    @property
+    def nulls(self) -> dict[str, int]:
+        """How many values of each feature are undefined; features without any are left out."""
+        finite = self.rows.select(pl.exclude("timestamp").is_finite().sum()).row(0, named=True)
+        return {name: self.rows.height - n for name, n in finite.items() if n < self.rows.height}
+
+
+@dataclass(frozen=True)
+class FeatureService:
+    bars: BarService
+    feature_sets: Mapping[str, FeatureSet]
+    default_set: str
+
+    def table(
+        self,
+        symbol: str,
+        *,
+        limit: int,
+        as_of: datetime | None,
+        feature_set: str | None,
+        now: datetime,
+    ) -> FeatureTable:
+        """The newest `limit` complete rows known at `as_of`; `bars_hash` covers their bars.
+
+        Raises InvalidRequest for an unknown set, InsufficientBars with the first possible moment
+        before the first full window.
+        """
+        chosen = self.feature_set(feature_set)
+        window = chosen.window_bars
+        clean = self.bars.history(symbol, bars=window + limit - 1, as_of=as_of, now=now)
+        bars = clean.frame
+        if bars.height < window:
+            first = self.bars.final_moment(symbol, bar=window, now=now)
+            raise InsufficientBars(symbol, window, bars.height, first_possible=first)
+        rows = min(limit, bars.height - window + 1)
+        table = _evaluated(bars, chosen, rows).drop("symbol")
+        return FeatureTable(
+            symbol, self.bars.interval, FeatureSetRef.of(chosen), bars_hash(bars), table
+        )
+
+    def check(
+        self, name: str | None, *, symbols: Sequence[str], bars: int, now: datetime
+    ) -> CheckReport:
+        """Test a set for leaks and parity on the newest `bars` bars (0: all) of each symbol.
+
+        Raises InvalidRequest for an unknown set, InsufficientBars where no symbol has a bar more
+        than the window, and what the upstream raises.
+        """
+        chosen = self.feature_set(name)
+        held = {s: self.bars.history(s, bars=bars, as_of=None, now=now).frame for s in symbols}
+        longest = max(held, key=lambda symbol: held[symbol].height)
+        needed = chosen.window_bars + ROWS_BEYOND_WINDOW
+        if held[longest].height < needed:
+            raise InsufficientBars(longest, needed, held[longest].height)
+        return check(pl.concat(held.values()), chosen)
+
+    def feature_set(self, name: str | None) -> FeatureSet:
+        """A feature set by name, the default without one; raises InvalidRequest."""
+        chosen = self.feature_sets.get(name or self.default_set)
+        if chosen is None:
+            known = ", ".join(sorted(self.feature_sets))
+            raise InvalidRequest({"feature_set": [f"unknown; known are {known}"]})
+        return chosen
+
+
+def _evaluated(bars: pl.DataFrame, feature_set: FeatureSet, rows: int) -> pl.DataFrame:
+    """The newest rows; a kernel that panics, which no handler would catch, is an ordinary error."""
+    try:
+        return latest(bars, feature_set, rows=rows)
+    except pl.exceptions.PanicException as panic:
+        raise RuntimeError(f"feature set {feature_set.name!r} panics") from panic

@@ -1,0 +1,1 @@
+"""Versions: listing, activating, comparing, pruning."""

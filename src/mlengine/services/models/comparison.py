@@ -1,0 +1,18 @@
+"""Two published versions side by side, from what was stored with them; asks no upstream."""
+
+from __future__ import annotations
+
+from mlengine.core.versions.comparison import Comparison, Scored, compare
+from mlengine.core.versions.layout import HOLDOUT_FILE
+from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system import table_files
+
+
+def compare_versions(registry: Registry, a: str, b: str) -> Comparison:
+    """Raises ModelNotFound or ArtifactCorrupt."""
+    return compare(_scored(registry, a), _scored(registry, b))
+
+
+def _scored(registry: Registry, version: str) -> Scored:
+    holdout = table_files.from_parquet(registry.read(version, HOLDOUT_FILE))
+    return Scored(registry.manifest(version), holdout)

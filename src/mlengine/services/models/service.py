@@ -1,0 +1,146 @@
+"""Which versions there are, which one serves, and changing that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlengine.core import evaluation
+from mlengine.core.evaluation import Measure
+from mlengine.core.monitoring.event import EventKind
+from mlengine.core.versions.comparison import Comparison
+from mlengine.core.versions.manifest import Manifest
+from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
+from mlengine.services.models.comparison import compare_versions
+from mlengine.services.models.history import reconcile, record_activation
+from mlengine.stores.database.events import EventStore
+from mlengine.stores.registry.loader import LoadedModel, ModelShelf
+from mlengine.stores.registry.registry import Registry
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """One line of the list; nothing but the name is known of a version that is refused."""
+
+    version: str
+    status: str
+    is_active: bool
+    pinned: bool = False
+    created_at: datetime | None = None
+    trained_through: datetime | None = None
+    fingerprint: str | None = None
+    metrics: Mapping[str, Measure] | None = None
+    verdict: evaluation.Verdict | None = None
+
+
+@dataclass(frozen=True)
+class ModelList:
+    active_version: str | None
+    models: tuple[ModelSummary, ...]
+
+
+@dataclass(frozen=True)
+class Activation:
+    active_version: str
+    previous_version: str | None
+    generation: int
+    actor: str
+
+
+@dataclass(frozen=True)
+class ModelService:
+    registry: Registry
+    shelf: ModelShelf
+    events: EventStore
+
+    def list(self) -> ModelList:
+        """Every version in numeric order; a refused one is listed as `corrupt`."""
+        active = self.active_version()
+        pinned = self.registry.pins.known()
+        return ModelList(
+            active_version=active,
+            models=tuple(
+                self._summary(version, version == active, version in pinned)
+                for version in self.registry.versions()
+            ),
+        )
+
+    def show(self, version: str) -> tuple[Manifest, bool]:
+        """The manifest, and whether it is the active version's."""
+        return self.registry.manifest(version), version == self.active_version()
+
+    def compare(self, a: str, b: str) -> Comparison:
+        """Two versions side by side; raises ModelNotFound or ArtifactCorrupt."""
+        return compare_versions(self.registry, a, b)
+
+    def active_version(self) -> str | None:
+        """What `ACTIVE` names, whether or not it can be loaded; None when it can't be read."""
+        active = self.registry.active.known()
+        return active.version if active else None
+
+    def activate(
+        self,
+        version: str,
+        *,
+        actor: str,
+        reason: str,
+        now: datetime,
+        kind: EventKind = "activated",
+    ) -> Activation:
+        """Serve `version` from now on; its files are verified and loaded first.
+
+        Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch, IntervalMismatch or
+        AuditUnavailable, and then nothing has changed.
+        """
+        self.shelf.load(version)
+        before = self.active_version()
+        reconcile(self.registry.active, self.events)
+        active = self.registry.activate(
+            version,
+            kind=kind,
+            actor=actor,
+            reason=reason,
+            now=now,
+            after_generation=max(self.events.generations(), default=0),
+        )
+        record_activation(self.events, active, before=before)
+        return Activation(version, before, active.generation, actor)
+
+    def rollback(self, *, actor: str, now: datetime) -> Activation:
+        """Serve what was active before; a second rollback returns."""
+        active = self.registry.active.read()
+        if active is None:
+            raise NoActiveModel
+        if active.previous_version is None:
+            raise NoPreviousModel
+        return self.activate(
+            active.previous_version,
+            actor=actor,
+            reason=f"rollback from {active.version}",
+            now=now,
+            kind="rolled_back",
+        )
+
+    def reload(self, *, actor: str, now: datetime) -> LoadedModel:
+        """Load and verify the active version again, here and in every other process."""
+        loaded = self.shelf.reload()
+        self.events.append("reloaded", at=now, version=loaded.version, actor=actor, details={})
+        return loaded
+
+    def _summary(self, version: str, is_active: bool, pinned: bool) -> ModelSummary:
+        try:
+            manifest = self.registry.manifest(version)
+        except ArtifactCorrupt:
+            return ModelSummary(version, "corrupt", is_active, pinned)
+        return ModelSummary(
+            version,
+            "active" if is_active else "available",
+            is_active,
+            pinned,
+            created_at=manifest.created_at,
+            trained_through=manifest.trained_through,
+            fingerprint=manifest.fingerprint,
+            metrics=manifest.metrics,
+            verdict=manifest.verdict,
+        )

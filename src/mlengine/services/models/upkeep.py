@@ -1,0 +1,141 @@
+"""The registry's upkeep: is everything whole, what may go, what must stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlengine.core.versions.retention import Fate, Pin
+from mlengine.errors import ArtifactCorrupt, AuditUnavailable
+from mlengine.stores.audit.spool.store import SpooledAuditStore
+from mlengine.stores.database.events import EventStore
+from mlengine.stores.registry.folders import staged
+from mlengine.stores.registry.registry import Registry
+from mlengine.stores.runs.store import RunStore
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the files of a version are what was published."""
+
+    version: str
+    intact: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """`problems` are about the files beside the versions.
+
+    `orphans` are the half-written folders of runs that are no more; None when the runs can't be
+    read.
+    """
+
+    versions: tuple[Verdict, ...]
+    problems: tuple[str, ...] = ()
+    orphans: tuple[str, ...] | None = ()
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing is wrong; orphans are only in the way, and the worker clears them."""
+        return not self.problems and all(verdict.intact for verdict in self.versions)
+
+
+@dataclass(frozen=True)
+class RegistryService:
+    registry: Registry
+    events: EventStore
+    runs: RunStore
+    audit: SpooledAuditStore
+
+    def verify(self, version: str | None = None) -> Inspection:
+        """Check the digests of one version, or of all and what stands beside them.
+
+        Raises ModelNotFound.
+        """
+        if version is not None:
+            return Inspection((self._verdict(version),))
+        return Inspection(
+            tuple(self._verdict(each) for each in self.registry.versions()),
+            self._problems(),
+            self._orphans(),
+        )
+
+    def pin(self, version: str, *, actor: str, reason: str, now: datetime) -> None:
+        """Keep `version` whatever is pruned.
+
+        Raises ModelNotFound, ArtifactCorrupt, ArtifactsUnavailable or AuditUnavailable.
+        """
+        self.registry.pin(version, Pin(actor, now, reason))
+        self.events.append(
+            "pinned", at=now, version=version, actor=actor, details={"reason": reason}
+        )
+
+    def unpin(self, version: str, *, actor: str, now: datetime) -> bool:
+        """The inverse of `pin`; False, and no event, when it was not pinned. Raises the same."""
+        if not self.registry.unpin(version):
+            return False
+        self.events.append("unpinned", at=now, version=version, actor=actor, details={})
+        return True
+
+    def prune(
+        self, *, keep: int, force: bool, dry_run: bool, actor: str, now: datetime
+    ) -> tuple[Fate, ...]:
+        """Remove what nothing keeps; `force` also what the audit refers to.
+
+        Never removed are the active version, the one before it, pinned ones and the newest
+        `keep`. Each removal stands in the history before it is done. Raises ArtifactCorrupt,
+        ArtifactsUnavailable or AuditUnavailable; what was not removed by then stays.
+        """
+        if not force:
+            self._refuse_while_spooled()
+
+        def record(version: str) -> None:
+            details = {"keep": keep, "forced": force}
+            self.events.append("pruned", at=now, version=version, actor=actor, details=details)
+
+        return self.registry.prune(
+            keep_newest=keep,
+            audited=_never if force else self.audit.refers_to,
+            record=None if dry_run else record,
+        )
+
+    def _refuse_while_spooled(self) -> None:
+        """What waits beside the tables may refer to any version."""
+        self.audit.drain()
+        if not self.audit.spool.is_empty:
+            raise AuditUnavailable("predictions wait in its spool, and may refer to any version")
+
+    def _verdict(self, version: str) -> Verdict:
+        try:
+            self.registry.verify(version)
+        except ArtifactCorrupt as corrupt:
+            return Verdict(version, intact=False, reason=corrupt.reason)
+        return Verdict(version, intact=True, reason=None)
+
+    def _problems(self) -> tuple[str, ...]:
+        said: list[str] = []
+        known = frozenset(self.registry.versions())
+        try:
+            active = self.registry.active.read()
+            if active is not None and active.version not in known:
+                said.append(f"ACTIVE names {active.version}, which is not there")
+        except ArtifactCorrupt as corrupt:
+            said.append(f"{corrupt.version} is damaged: {corrupt.reason}")
+        try:
+            missing = sorted(self.registry.pins.read().keys() - known)
+            said += [f"PINNED.json names {version}, which is not there" for version in missing]
+        except ArtifactCorrupt as corrupt:
+            said.append(f"{corrupt.version} is damaged: {corrupt.reason}")
+        return tuple(said)
+
+    def _orphans(self) -> tuple[str, ...] | None:
+        half_written = staged(self.registry.directory)  # first: a live run's row was there before
+        try:
+            return tuple(sorted(half_written - self.runs.live())) if half_written else ()
+        except AuditUnavailable:
+            return None
+
+
+def _never(_: str) -> bool:
+    return False

@@ -1,0 +1,1 @@
+"""Drift, freshness, latency, history and health."""

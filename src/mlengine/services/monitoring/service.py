@@ -1,0 +1,199 @@
+"""Is the platform still what it was: drift, freshness, latency and what happened to it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from mlengine.core.bars.intervals import INTERVALS, final_at, is_stale
+from mlengine.core.monitoring import drift
+from mlengine.core.monitoring.drift import DriftReport
+from mlengine.core.monitoring.event import Event, EventKind
+from mlengine.core.pagination import Page
+from mlengine.core.versions.layout import REFERENCE_FILE
+from mlengine.errors import AuditUnavailable, MlengineError
+from mlengine.stores.audit.live_bars import last_live_bars
+from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.database.events import EventStore
+from mlengine.stores.registry.loader import LoadedModel, ModelShelf
+from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system import table_files
+
+log = logging.getLogger(__name__)
+
+_STAGES = ("bars", "features", "model", "total")
+_DRIFT_CHECKED: EventKind = "drift_checked"
+_BETWEEN_NOTES = timedelta(hours=1)
+_NOTE_PATIENCE_SECONDS = 0.2
+_QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDrift(DriftReport):
+    """The report on what one version scored."""
+
+    model_version: str
+
+
+@dataclass(frozen=True)
+class SymbolFreshness:
+    """`age_seconds` since the bar was final, `age_bars` the same in bars."""
+
+    symbol: str
+    last_bar: datetime
+    age_seconds: float
+    age_bars: float
+    stale: bool
+
+
+@dataclass(frozen=True)
+class ModelFreshness:
+    version: str
+    trained_at: datetime
+    age_seconds: float
+    trained_through: datetime
+
+
+@dataclass(frozen=True)
+class Freshness:
+    symbols: tuple[SymbolFreshness, ...]
+    model: ModelFreshness | None
+    last_prediction_at: datetime | None
+
+
+@dataclass(frozen=True)
+class StageLatency:
+    """Exact quantiles over the audited predictions of a window; `error_rate` is the route's."""
+
+    route: str
+    stage: str
+    count: int
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    error_rate: float
+
+
+@dataclass(frozen=True)
+class Latencies:
+    window_seconds: int
+    routes: tuple[StageLatency, ...]
+
+
+@dataclass(frozen=True)
+class MonitoringService:
+    audit: AuditStore
+    events: EventStore
+    registry: Registry
+    shelf: ModelShelf
+    interval: str
+
+    def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:
+        """Compare the newest `window` distinct bars scored by a model with its reference.
+
+        A check that had enough bars stands in the history where its status is news.
+        """
+        model = self.shelf.get(version) if version else self.shelf.current()
+        scored = self.audit.vectors(
+            feature_set_hash=model.feature_set.hash,
+            model_version=model.version,
+            rows=window,
+            names=model.feature_set.names,
+        ).rename({"score": drift.PREDICTION})
+        reference = table_files.from_parquet(self.registry.read(model.version, REFERENCE_FILE))
+        report = drift.check(reference, scored)
+        if report.status != "insufficient_data":
+            self._note(model, report, now)
+        return ModelDrift(**vars(report), model_version=model.version)
+
+    def history(self, *, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
+        """Events, newest first; raises InvalidRequest for a cursor that is not ours."""
+        return self.events.page(kind=kind, limit=limit, cursor=cursor)
+
+    def freshness(self, *, now: datetime) -> Freshness:
+        """How old the newest bar of each symbol, the model and the last answer are.
+
+        Of the symbols that were predicted for the present: a backtest makes no feed look dead.
+        """
+        last_bars = last_live_bars(self.audit.engine, self.interval)
+        return Freshness(
+            symbols=tuple(self._symbol(name, bar, now) for name, bar in last_bars.items()),
+            model=self._model(now),
+            last_prediction_at=self.audit.last_prediction_at(),
+        )
+
+    def latency(self, *, window_seconds: int, now: datetime) -> Latencies:
+        """Quantiles by route and stage over the predictions of the last seconds, all workers."""
+        rows = self.audit.latencies(now - timedelta(seconds=window_seconds))
+        routes = rows.partition_by("route", as_dict=True, maintain_order=True)
+        found = [
+            _stage(str(route), stage, frame)
+            for (route,), frame in sorted(routes.items())
+            for stage in _STAGES
+        ]
+        return Latencies(window_seconds, tuple(found))
+
+    def _symbol(self, symbol: str, bar: datetime, now: datetime) -> SymbolFreshness:
+        age = max(now - final_at(bar, self.interval), timedelta())
+        return SymbolFreshness(
+            symbol,
+            last_bar=bar,
+            age_seconds=age.total_seconds(),
+            age_bars=age / INTERVALS[self.interval],
+            stale=is_stale(bar, self.interval, now),
+        )
+
+    def _model(self, now: datetime) -> ModelFreshness | None:
+        try:
+            manifest = self.shelf.current().manifest
+        except MlengineError:
+            return None
+        return ModelFreshness(
+            version=manifest.version,
+            trained_at=manifest.created_at,
+            age_seconds=(now - manifest.created_at).total_seconds(),
+            trained_through=manifest.trained_through,
+        )
+
+    def _note(self, model: LoadedModel, report: DriftReport, now: datetime) -> None:
+        """Write down a status that is news; anyone may ask, so an answer never hangs on it."""
+        try:
+            last = self.events.newest(_DRIFT_CHECKED, version=model.version)
+            if last is not None and not _is_news(report.status, last, now):
+                return
+            self.events.append(
+                _DRIFT_CHECKED,
+                at=now,
+                version=model.version,
+                actor=None,
+                details={"status": report.status, "n_current": report.n_current},
+                patience_seconds=_NOTE_PATIENCE_SECONDS,
+            )
+        except AuditUnavailable as refusal:
+            log.warning("drift check not noted", extra={"reason": refusal.reason})
+
+
+def _is_news(status: str, last: Event, now: datetime) -> bool:
+    """Whether it differs from the last one, which must be an hour old."""
+    return last.details.get("status") != status and now - last.at >= _BETWEEN_NOTES
+
+
+def _stage(route: str, stage: str, rows: pl.DataFrame) -> StageLatency:
+    """One line of the table; a stage that no prediction reached has null figures."""
+    reached = rows[stage].drop_nulls()
+    quantiles = {
+        name: reached.quantile(share, interpolation="nearest") for name, share in _QUANTILES.items()
+    }
+    longest = reached.max()
+    return StageLatency(
+        route=route,
+        stage=stage,
+        count=len(reached),
+        **quantiles,
+        max_ms=float(longest) if isinstance(longest, float) else None,
+        error_rate=float((~rows["ok"]).sum()) / rows.height,
+    )

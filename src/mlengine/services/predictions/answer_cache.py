@@ -1,0 +1,39 @@
+"""Answers that stand but for their score, until there are other bars or another model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
+from mlengine.core.arrays import Floats
+from mlengine.core.bars.window import BarWindow
+from mlengine.stores.audit.entries import Answered
+from mlengine.stores.registry.loader import LoadedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """An answer that was made from the ground up, without an explanation, of `row` by `model`."""
+
+    answer: Answered
+    row: Floats
+    model: ReferenceType[LoadedModel]
+
+
+class StandingAnswers:
+    """One a window of bars, and gone with it; safe for threads."""
+
+    def __init__(self) -> None:
+        self._standing: WeakKeyDictionary[BarWindow, Standing] = WeakKeyDictionary()
+
+    def __len__(self) -> int:
+        return len(self._standing)
+
+    def get(self, known: BarWindow, model: LoadedModel, row: Floats) -> Standing | None:
+        """The answer that was made of these very bars and this very row by this very model."""
+        found = self._standing.get(known)
+        return found if found and found.model() is model and found.row is row else None
+
+    def keep(self, known: BarWindow, model: LoadedModel, row: Floats, answer: Answered) -> None:
+        """In place of an older one; neither the bars nor the model are kept alive."""
+        self._standing[known] = Standing(answer, row, ref(model))

@@ -1,0 +1,188 @@
+"""Predictions: bars known at a moment, their features, one score, and a row in the audit.
+
+No answer leaves before its row is committed, failures included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mlengine.core.predictions.prediction import FailedPrediction, Prediction
+from mlengine.core.predictions.usability import UsabilityLimits
+from mlengine.errors import MlengineError
+from mlengine.services.bars.service import BarService
+from mlengine.services.bars.windows import Crew, Window, fetch_windows
+from mlengine.services.predictions.answer import Desk, Question
+from mlengine.services.predictions.answer_cache import StandingAnswers
+from mlengine.services.predictions.prefetch import Filling
+from mlengine.services.predictions.scoring import Scores, score, score_known
+from mlengine.stores.audit.entries import Answered, AuditEntry, Failed
+from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.features.row_cache import RowCache
+from mlengine.stores.registry.loader import LoadedModel, ModelShelf
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Results in the order asked."""
+
+    model_version: str
+    results: tuple[Prediction | FailedPrediction, ...]
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What was audited, in the order asked, and each refusal by symbol."""
+
+    model: LoadedModel
+    entries: Sequence[AuditEntry]
+    refused: Mapping[str, MlengineError]
+
+
+@dataclass(frozen=True)
+class PredictService:
+    bars: BarService
+    shelf: ModelShelf
+    audit: AuditStore
+    timer: Callable[[], float]
+    new_id: Callable[[], str]
+    filling: Filling
+    crew: Crew = field(default_factory=Crew)
+    limits: UsabilityLimits = field(default_factory=UsabilityLimits)
+    rows: RowCache = field(default_factory=RowCache, repr=False, compare=False)
+    standing: StandingAnswers = field(default_factory=StandingAnswers, repr=False, compare=False)
+
+    def one(
+        self,
+        symbol: str,
+        *,
+        as_of: datetime | None,
+        version: str | None,
+        explain: bool,
+        request_id: str,
+        now: datetime,
+        route: str = "/predict",
+    ) -> Prediction:
+        """The audited prediction of one symbol; raises its failure once that is audited."""
+        answers = self._answer([symbol], Question(as_of, version, explain, request_id, route, now))
+        (entry,) = answers.entries
+        if isinstance(entry, Failed):
+            raise answers.refused[symbol]
+        return entry.prediction
+
+    def batch(
+        self,
+        symbols: Sequence[str],
+        *,
+        as_of: datetime | None,
+        version: str | None,
+        request_id: str,
+        now: datetime,
+        route: str = "/predict/batch",
+    ) -> Batch:
+        """One pass over all symbols, one transaction; a bad symbol fails alone.
+
+        Raises only what makes every item fail alike: the model, or the audit store.
+        """
+        question = Question(as_of, version, False, request_id, route, now)
+        answers = self._answer(symbols, question)
+        return Batch(
+            answers.model.version,
+            tuple(
+                entry.prediction if isinstance(entry, Answered) else entry.failure
+                for entry in answers.entries
+            ),
+        )
+
+    def at_hand(self, symbol: str, *, request_id: str, now: datetime) -> Answered | None:
+        """The answer of `one` to a plain question, not audited yet, where nothing is waited for.
+
+        None where a file, the upstream or a feature pass would be, and where there is no answer.
+        """
+        desk = self._desk(Question(None, None, False, request_id, "/predict", now))
+        model = self.shelf.at_hand() if self.audit.takes_at_once else None
+        if model is None:
+            return None
+        degraded = self.shelf.refused
+        bars = model.feature_set.window_bars
+        known = self.bars.kept_window(symbol, bars=bars, as_of=None, now=now)
+        if known is None:
+            return None
+        window = Window(known, desk.milliseconds())
+        scores = score_known(model, symbol, window, rows=self.rows, timer=self.timer)
+        if scores is None:
+            return None
+        return self._told(desk, symbol, window, scores, model, degraded=degraded)
+
+    def audit_at_once(self, answers: Sequence[Answered]) -> bool:
+        """Commit the rows of all `answers`; False where none could be without waiting."""
+        return self.audit.append_at_once(answers)
+
+    def _desk(self, question: Question) -> Desk:
+        return Desk(question, self.limits, self.timer, self.new_id, started=self.timer())
+
+    def _answer(self, symbols: Sequence[str], question: Question) -> _Answers:
+        desk = self._desk(question)
+        with self._common_failure_audited(symbols, desk):
+            model = self._model(question)
+            # Now, for another model may be swapped in while the bars are fetched.
+            degraded = question.version is None and self.shelf.refused
+            windows = fetch_windows(
+                self.bars,
+                list(dict.fromkeys(symbols)),
+                count=model.feature_set.window_bars,
+                as_of=question.as_of,
+                now=question.now,
+                timer=self.timer,
+                crew=self.crew,
+            )
+            scores = score(
+                model, windows.full, rows=self.rows, explain=question.explain, timer=self.timer
+            )
+            entries: list[AuditEntry] = [
+                desk.failed(symbol, windows.refused[symbol], model.version)
+                if symbol in windows.refused
+                else self._told(
+                    desk, symbol, windows.full[symbol], scores, model, degraded=degraded
+                )
+                for symbol in symbols
+            ]
+        self.audit.append(entries)
+        self.filling.after(windows, as_of=question.as_of, now=question.now)
+        return _Answers(model, entries, windows.refused)
+
+    def _told(
+        self,
+        desk: Desk,
+        symbol: str,
+        window: Window,
+        scores: Scores,
+        model: LoadedModel,
+        *,
+        degraded: bool,
+    ) -> Answered:
+        """The answer; most of it is the same for every question on the same bars."""
+        question, row = desk.question, scores.vectors[symbol]
+        standing = None if question.explain else self.standing.get(window.known, model, row)
+        if standing is not None:
+            return desk.answered_again(standing, window, scores, model, degraded=degraded)
+        answer = desk.answered(symbol, window, scores, model, degraded=degraded)
+        if not question.explain and question.as_of is None:  # a moment of the past rarely returns
+            self.standing.keep(window.known, model, row, answer)
+        return answer
+
+    def _model(self, question: Question) -> LoadedModel:
+        return self.shelf.get(question.version) if question.version else self.shelf.current()
+
+    @contextmanager
+    def _common_failure_audited(self, symbols: Sequence[str], desk: Desk) -> Iterator[None]:
+        """Whatever ends the whole pass stands in the audit before it reaches the caller."""
+        try:
+            yield
+        except BaseException as error:
+            known = error if isinstance(error, MlengineError) else MlengineError()
+            self.audit.append([desk.failed(symbol, known, None) for symbol in symbols])
+            raise

@@ -1,0 +1,1 @@
+"""Asking for runs, scheduling them and keeping their records true."""

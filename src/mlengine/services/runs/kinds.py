@@ -1,0 +1,44 @@
+"""What carries out a run, by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import orjson
+
+from mlengine.core import serialization
+from mlengine.core.runs.progress import Progress
+from mlengine.core.runs.run import Run
+from mlengine.services.runs.lease import Lease
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: the version that it published, or the finding of another kind."""
+
+    version: str | None = None
+    result: Mapping[str, object] | None = None
+
+
+class Work(Protocol):
+    def __call__(self, run: Run, lease: Lease) -> Outcome:
+        """Carry out `run`, reporting to `lease`; what it raises ends the run as `failed`."""
+
+
+class Reproducer(Protocol):
+    def reproduce(self, version: str, progress: Callable[[Progress], None]) -> object:
+        """Train `version` again from its record and compare; returns a dataclass."""
+
+
+@dataclass(frozen=True)
+class ReproductionWork:
+    """The kind `reproduce`: its spec names a version, its result is what was found."""
+
+    reproducer: Reproducer
+
+    def __call__(self, run: Run, lease: Lease) -> Outcome:
+        version = str(orjson.loads(run.spec)["version"])
+        found = serialization.plain(self.reproducer.reproduce(version, lease.progress))
+        return Outcome(result=cast("Mapping[str, object]", found))

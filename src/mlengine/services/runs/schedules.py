@@ -1,0 +1,73 @@
+"""Trainings by the clock: one run a tick among any number of workers."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlengine.core.runs import cron
+from mlengine.core.runs.schedule import Tick, Timetable
+from mlengine.errors import QueueUnavailable
+from mlengine.services.runs.service import RunService
+from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.schedules import ScheduleStore
+
+ACTOR = "schedule"
+_SHOWN_TICKS = 5
+_NONE = Tick("none", None)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScheduleService:
+    """`expression` is None where nothing is scheduled."""
+
+    store: ScheduleStore
+    runs: RunService
+    expression: str | None
+
+    def tick(self, *, run_id: str, now: datetime) -> Tick:
+        """Claim the newest tick that is due; several that were missed count as one.
+
+        Nothing is due for the time before the schedule was first seen, or was changed.
+        """
+        if self.expression is None:
+            self.store.forget()
+            return _NONE
+        seen = self.store.read()
+        if seen is None or seen.expression != self.expression:
+            self.store.begin(self.expression, now=now)
+            return _NONE
+        newest = cron.newest_tick(self.expression, at=now)
+        if newest <= seen.last_tick:
+            return _NONE
+        claim = Claim(run_id=run_id, spec=self.runs.recipe(), actor=ACTOR, request_id=None)
+        tick = self.store.take(seen, newest, claim, now=now)
+        self._told(tick, newest)
+        return tick
+
+    def timetable(self, *, now: datetime) -> Timetable:
+        """The last tick and the next ones; the moment at which a schedule began is no tick."""
+        workers = self.runs.workers()
+        if self.expression is None:
+            return Timetable(None, None, (), workers)
+        seen = self.store.read()
+        last = seen.last_tick if seen and seen.expression == self.expression else None
+        if last is not None and cron.newest_tick(self.expression, at=last) != last:
+            last = None
+        ticks = cron.next_ticks(self.expression, after=now, count=_SHOWN_TICKS)
+        return Timetable(self.expression, last, ticks, workers)
+
+    def _told(self, tick: Tick, at: datetime) -> None:
+        facts = {"run_id": tick.run_id, "tick": at}
+        if tick.outcome == "skipped":
+            log.warning("scheduled training skipped: a run is live", extra=facts)
+        if tick.outcome != "claimed" or tick.run_id is None:
+            return
+        log.info("scheduled training claimed", extra=facts)
+        try:
+            self.runs.enqueue(tick.run_id)
+        except QueueUnavailable as refusal:  # the sweep of any worker enqueues it later
+            log.warning("scheduled run waits for the queue", extra={"reason": str(refusal)})

@@ -1,0 +1,212 @@
+"""Asking for runs, reading and cancelling them; loads neither Polars nor LightGBM.
+
+The run row is the truth. The insert of the row is the claim, the queue only carries its id.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from mlengine.core.pagination import Page
+from mlengine.core.runs.run import Run
+from mlengine.core.training.params import refused_label
+from mlengine.core.training.spec import TrainSpec
+from mlengine.errors import InvalidRequest, NoLiveRun, QueueUnavailable
+from mlengine.stores.queue.jobs import JobQueue
+from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.store import RunStore
+
+log = logging.getLogger(__name__)
+
+DIED = "the training process died"
+
+
+@dataclass(frozen=True)
+class RunService:
+    """`timeout_seconds` is how long one run may take."""
+
+    runs: RunStore
+    queue: JobQueue
+    defaults: TrainSpec
+    timeout_seconds: int
+
+    def spec(self, overrides: Mapping[str, object]) -> TrainSpec:
+        """The configured recipe with `overrides`; the door has checked their types.
+
+        Raises InvalidRequest for what doesn't go together.
+        """
+        spec = dataclasses.replace(self.defaults, **overrides)  # type: ignore[arg-type]
+        refusal = refused_label(spec)
+        if refusal:
+            raise InvalidRequest({"label": [refusal]})
+        return spec
+
+    def recipe(self) -> str:
+        """The configured recipe as a run records it."""
+        return _text(self.defaults.to_dict())
+
+    def request(
+        self,
+        spec: TrainSpec,
+        *,
+        actor: str,
+        request_id: str,
+        run_id: str,
+        now: datetime,
+        idempotency_key: str | None = None,
+        asked: Mapping[str, object] | None = None,
+    ) -> Run:
+        """Claim the one live run and put it in the queue.
+
+        With an `idempotency_key`, the same words `asked` get the same run, whatever became of it.
+        Raises TrainingInProgress with the live run's id; IdempotencyKeyReused; QueueUnavailable,
+        and then the run is `failed` and its key free again.
+        """
+        return self._ask(
+            Claim(
+                run_id=run_id,
+                spec=_text(spec.to_dict()),
+                actor=actor,
+                request_id=request_id,
+                idempotency_key=idempotency_key,
+                body_hash=_digest("train", asked or {}),
+            ),
+            now=now,
+        )
+
+    def reproduce(
+        self,
+        version: str,
+        *,
+        actor: str,
+        request_id: str,
+        run_id: str,
+        now: datetime,
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """Ask for a run that trains `version` again and compares; raises what `request` raises."""
+        spec = {"version": version}
+        return self._ask(
+            Claim(
+                run_id=run_id,
+                kind="reproduce",
+                spec=_text(spec),
+                actor=actor,
+                request_id=request_id,
+                idempotency_key=idempotency_key,
+                body_hash=_digest("reproduce", spec),
+            ),
+            now=now,
+        )
+
+    def _ask(self, claim: Claim, *, now: datetime) -> Run:
+        run = self.runs.admit(claim, now=now)
+        if run.run_id != claim.run_id:
+            return run
+        try:
+            self.enqueue(run.run_id)
+        except QueueUnavailable as refusal:
+            self.runs.refuse(run.run_id, now=now, error=str(refusal))
+            raise
+        return run
+
+    def enqueue(self, run_id: str) -> None:
+        """Let a worker take the run; raises QueueUnavailable."""
+        self.queue.enqueue_training(run_id, timeout_seconds=self.timeout_seconds)
+
+    def get(self, run_id: str, *, now: datetime) -> Run:
+        """One run, `lost` when its lease has expired; raises RunNotFound."""
+        return self.runs.get(run_id, now=now)
+
+    def status(self, run_id: str | None, *, now: datetime) -> Run | None:
+        """The run asked for, or the newest; raises RunNotFound."""
+        return self.runs.get(run_id, now=now) if run_id else self.runs.newest(now=now)
+
+    def page(
+        self, *, limit: int, cursor: str | None, state: str | None, now: datetime
+    ) -> Page[Run]:
+        """Runs, newest first; raises InvalidRequest on a bad cursor."""
+        return self.runs.page(limit=limit, cursor=cursor, state=state, now=now)
+
+    def cancel(self, run_id: str | None, *, actor: str, now: datetime) -> Run:
+        """Cancel the run asked for, or the live one.
+
+        The row comes first, so that nothing is published any more; the process is stopped by its
+        worker, or notices by itself within a second where the queue is down. Raises NoLiveRun,
+        RunNotFound or RunNotCancellable.
+        """
+        if run_id is None:
+            newest = self.runs.newest(now=now)
+            if newest is None or not newest.live:
+                raise NoLiveRun
+            run_id = newest.run_id
+        self.runs.cancel(run_id, actor=actor, now=now)
+        try:
+            self.queue.withdraw(run_id)
+        except QueueUnavailable as down:
+            log.warning("job not withdrawn", extra={"run_id": run_id, "reason": str(down)})
+        return self.get(run_id, now=now)
+
+    def workers(self) -> int | None:
+        """How many training workers are alive, None when the queue can't say."""
+        try:
+            return self.queue.workers()
+        except QueueUnavailable:
+            return None
+
+    def abandon_all(self, *, now: datetime) -> None:
+        """Let every running run be `lost`; for whoever knows that no training is alive."""
+        count = self.runs.abandon_all(now=now)
+        if count:
+            log.warning("runs of a stopped platform are lost", extra={"runs": count})
+
+    def settle(
+        self,
+        run_id: str,
+        *,
+        died: bool,
+        now: datetime,
+        how: str = DIED,
+        version: str | None = None,
+    ) -> None:
+        """Let a run end whose job has ended, where the training itself could not write that.
+
+        `died` says that the process which worked on it is gone, and `how`; without that, a run
+        that is running may be another process's. A run still queued would be tried for ever.
+        `version` is what the dead process had made visible already.
+        """
+        run = self.get(run_id, now=now)
+        if run.state == "queued" and how != DIED:
+            error = how
+        elif run.state == "queued":
+            error = "the training process ended before it began; the worker's log says why"
+        elif run.state == "running" and died:
+            error = f"{how}, after it had published {version}" if version else how
+        else:
+            return
+        self.runs.finish(run_id, state="failed", now=now, error=error, version=version)
+
+    def resume_queued(self) -> list[str]:
+        """Enqueue again each queued run whose job the queue has lost; returns their ids."""
+        lost = [run for run in self.runs.queued() if not self.queue.has_job(run.run_id)]
+        for run in lost:
+            self.enqueue(run.run_id)
+            log.warning("queued run enqueued again", extra={"run_id": run.run_id})
+        return [run.run_id for run in lost]
+
+
+def _text(spec: Mapping[str, object]) -> str:
+    return orjson.dumps(spec).decode()
+
+
+def _digest(kind: str, asked: Mapping[str, object]) -> str:
+    """The same for the same request, in whatever order its fields came."""
+    said = orjson.dumps([kind, asked], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(said).hexdigest()

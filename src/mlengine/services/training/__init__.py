@@ -1,0 +1,1 @@
+"""Training, promotion, reproduction and export."""

@@ -1,0 +1,41 @@
+"""The rows behind a version, for whoever wants to look with tools of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlengine.core.training.row_roles import role_table
+from mlengine.errors import CannotWrite
+from mlengine.services.training.reproduction import ReproductionService
+from mlengine.stores.system import table_files
+
+
+@dataclass(frozen=True)
+class Export:
+    """`rows` counts labelled rows, each of which has a line for every fold that it is part of."""
+
+    version: str
+    path: str
+    rows: int
+    features: int
+    folds: int
+
+
+@dataclass(frozen=True)
+class ExportService:
+    reproduction: ReproductionService
+
+    def parquet(self, version: str, path: Path) -> Export:
+        """Write features, labels, fold and role (see `roles.role_table`) to `path`.
+
+        Raises as `ReproductionService.recorded`, and CannotWrite where the file can't be written.
+        """
+        recorded = self.reproduction.recorded(version)
+        dataset, plan = recorded.dataset, recorded.plan
+        try:
+            table_files.stream_parquet(role_table(dataset, plan), path)
+        except OSError as error:
+            raise CannotWrite(str(path), error) from error
+        names = dataset.feature_names
+        return Export(version, str(path), dataset.frame.height, len(names), len(plan.folds))

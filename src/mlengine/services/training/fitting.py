@@ -1,0 +1,192 @@
+"""From a recipe to a candidate: bars, features, folds, the fit, and the gate's decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, cast
+
+import polars as pl
+
+from mlengine.core.boosting.model import DEFAULT_PARAMS, Fitted, Recipe, Scorer
+from mlengine.core.features import FeatureSet
+from mlengine.core.monitoring.drift import PREDICTION
+from mlengine.core.runs.progress import Progress, Track
+from mlengine.core.training import dataset as datasets
+from mlengine.core.training import experiment as experiments
+from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.experiment import Experiment
+from mlengine.core.training.params import FEWEST_SYMBOLS, refused_label, refused_params
+from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.manifest import Manifest
+from mlengine.errors import TrainingFailed
+from mlengine.services.training import holdout_reuse
+from mlengine.services.training.leak_check import refuse_leaks
+from mlengine.services.training.manifest_builder import Training, draft
+from mlengine.services.training.promotion import GateHistory, Judge
+from mlengine.services.training.training_bars import History, gather
+from mlengine.stores.registry.registry import Registry
+
+
+class TrainingHistory(GateHistory, Protocol):
+    """What a training needs to know of those before it."""
+
+    def trainings(self) -> list[Mapping[str, object]]: ...
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is to be published; `manifest` has neither version nor files yet.
+
+    `model_text` is served. `candidate_text` is what the metrics describe, where that is another
+    model (a refit). `reference` holds symbol, timestamp, the features and `prediction` of the
+    rows that model.txt was trained on; `holdout` holds symbol, timestamp, label, forward_return
+    and the candidate's score. `bars` and `universe` (a CSV file) are what it was made from.
+    """
+
+    manifest: Manifest
+    model_text: str
+    candidate_text: str | None
+    reference: pl.DataFrame
+    holdout: pl.DataFrame
+    bars: pl.DataFrame
+    universe: bytes | None
+
+
+@dataclass(frozen=True)
+class FittingService:
+    bars: History
+    feature_sets: Mapping[str, FeatureSet]
+    registry: Registry
+    num_threads: int
+    history: TrainingHistory = field(kw_only=True)
+
+    def fit(
+        self,
+        spec: TrainSpec,
+        *,
+        run_id: str,
+        actor: str,
+        now: datetime,
+        progress: Callable[[Progress], None],
+    ) -> Candidate:
+        """Carry out `spec` on the bars known at `now`; what `progress` raises ends the run.
+
+        Raises TrainingFailed with a reason for the owner, also for a feature set that leaks, or
+        what the upstream raises.
+        """
+        track = Track(progress)
+        _refuse_contradictions(spec)
+        feature_set = self._feature_set(spec)
+        gathered = gather(self.bars, spec, now=now, track=track)
+        track.at("features")
+        refuse_leaks(feature_set, gathered.bars)
+        dataset = labelled(gathered.bars, feature_set, spec, members=gathered.members)
+        recipe = _recipe(spec, self.num_threads)
+        experiment = experiments.run(
+            dataset,
+            experiments.plan(dataset, spec),
+            recipe,
+            spec=spec,
+            refit=spec.refit == "full",
+            track=track,
+        )
+        track.at("publish")
+        decision = Judge(self.registry, self.feature_sets, self.history).decide(
+            spec,
+            bars=gathered.bars,
+            dataset=dataset,
+            challenger=experiment.candidate,
+            universe_sha256=gathered.universe_sha256,
+        )
+        training = Training(
+            spec,
+            recipe,
+            feature_set,
+            gathered,
+            dataset,
+            experiment,
+            decision,
+            self._reused(dataset, experiment),
+        )
+        return _candidate(training, draft(training, run_id=run_id, actor=actor, now=now))
+
+    def _reused(self, dataset: Dataset, experiment: Experiment) -> int:
+        dates = dataset.frame["timestamp"][experiment.candidate.stage.test]
+        start, end = cast("datetime", dates.min()), cast("datetime", dates.max())
+        trainings = self.history.trainings()
+        return holdout_reuse.reused_by(self.registry, trainings, start=start, end=end)
+
+    def _feature_set(self, spec: TrainSpec) -> FeatureSet:
+        if spec.feature_set not in self.feature_sets:
+            known = ", ".join(sorted(self.feature_sets))
+            raise TrainingFailed(f"there is no feature set {spec.feature_set!r}; known are {known}")
+        return self.feature_sets[spec.feature_set]
+
+
+def labelled(
+    bars: pl.DataFrame,
+    feature_set: FeatureSet,
+    spec: TrainSpec,
+    *,
+    members: pl.DataFrame | None,
+) -> Dataset:
+    """The rows that `spec` learns from; raises TrainingFailed when there are none."""
+    dataset = datasets.build(
+        bars,
+        feature_set,
+        horizon_bars=spec.horizon_bars,
+        delay_bars=spec.label_delay_bars,
+        objective=spec.objective,
+        label=spec.label,
+        members=members,
+    )
+    if dataset.frame.is_empty():
+        raise TrainingFailed(_why_none(feature_set, spec, limited=members is not None))
+    return dataset
+
+
+def _why_none(feature_set: FeatureSet, spec: TrainSpec, *, limited: bool) -> str:
+    needed = feature_set.window_bars + spec.horizon_bars + spec.label_delay_bars
+    said = f"no symbol has the {needed} bars that one labelled row needs"
+    said += " on a date within its membership of the universe" if limited else ""
+    few = f"; cs_zscore also needs {FEWEST_SYMBOLS} such symbols, not all alike, on one date"
+    return said + (few if spec.label == "cs_zscore" else "")
+
+
+def _refuse_contradictions(spec: TrainSpec) -> None:
+    """A door refuses these with more words; a recipe may also come from elsewhere."""
+    refused = [f"{name} {why}" for name, why in refused_params(spec.params).items()]
+    label = refused_label(spec)
+    if refused or label:
+        raise TrainingFailed("; ".join([*refused, *([label] if label else [])]))
+
+
+def _recipe(spec: TrainSpec, num_threads: int) -> Recipe:
+    params = {**DEFAULT_PARAMS, **spec.params}
+    return Recipe(spec.objective, spec.seed, num_threads, rounds=spec.rounds, params=params)
+
+
+def _candidate(training: Training, manifest: Manifest) -> Candidate:
+    candidate, refit = training.candidate, training.experiment.refit
+    universe = training.gathered.universe
+    return Candidate(
+        manifest=manifest,
+        model_text=(refit or candidate.fitted).text,
+        candidate_text=candidate.fitted.text if refit else None,
+        reference=_reference(training, refit or candidate.fitted),
+        holdout=training.dataset.frame[candidate.stage.test]
+        .select("symbol", "timestamp", "label", "forward_return")
+        .with_columns(pl.Series("score", candidate.scores)),
+        bars=training.gathered.bars.sort("symbol", "timestamp"),
+        universe=universe.content if universe else None,
+    )
+
+
+def _reference(training: Training, served: Fitted) -> pl.DataFrame:
+    """What the drift check compares with, in the order of the dataset."""
+    names, rows = training.dataset.feature_names, training.served_rows
+    scores = Scorer.from_text(served.text).score(training.dataset.matrix(rows))
+    frame = training.dataset.frame[rows].select("symbol", "timestamp", *names)
+    return frame.with_columns(pl.Series(PREDICTION, scores))

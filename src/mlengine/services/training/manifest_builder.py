@@ -1,0 +1,237 @@
+"""The manifest of a training that has ended, before the registry gives it a version."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import PurePath
+from typing import cast
+
+import lightgbm
+import numpy as np
+import polars as pl
+
+import mlengine
+from mlengine.core.arrays import Rows
+from mlengine.core.bars.bars import panel_hash
+from mlengine.core.boosting.model import Recipe
+from mlengine.core.features import FeatureSet
+from mlengine.core.promotion.gate import Decision
+from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.experiment import Experiment, Judged
+from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
+from mlengine.core.versions.manifest import (
+    DataEntry,
+    FeatureSetEntry,
+    FoldEntry,
+    LabelEntry,
+    Manifest,
+    Part,
+    Skipped,
+    SplitEntry,
+)
+from mlengine.services.training.training_bars import Gathered
+
+_KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
+_WITHOUT_ROWS = "too few bars for one row"
+_NO_MEMBERS_ROWS = "no row on a date within its membership of the universe"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that a finished training knows."""
+
+    spec: TrainSpec
+    recipe: Recipe
+    feature_set: FeatureSet
+    gathered: Gathered
+    dataset: Dataset
+    experiment: Experiment
+    decision: Decision
+    holdout_reused_by: int
+
+    @property
+    def candidate(self) -> Judged:
+        return self.experiment.candidate
+
+    @property
+    def served_rows(self) -> Rows:
+        """The rows that model.txt was trained on."""
+        if self.experiment.refit is None:
+            return self.candidate.stage.train
+        return self.experiment.plan.refit
+
+
+def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Manifest:
+    """Write down `training`; version and file digests are left to the registry."""
+    spec, recipe, candidate = training.spec, training.recipe, training.candidate
+    served = training.experiment.refit or candidate.fitted
+    return Manifest(
+        run_id=run_id,
+        actor=actor,
+        created_at=now,
+        as_of=now,
+        spec=_told(spec),
+        objective=spec.objective,
+        horizon_bars=spec.horizon_bars,
+        label_delay_bars=spec.label_delay_bars,
+        interval=spec.interval,
+        feature_set=_feature_set(training.feature_set),
+        label=_label(spec),
+        seed=recipe.seed,
+        params=recipe.params,
+        num_threads=recipe.num_threads,
+        rounds=recipe.rounds,
+        early_stopping_rounds=recipe.early_stopping_rounds,
+        best_iteration=candidate.fitted.best_iteration,
+        data=_data(training),
+        split=_split(training),
+        folds=tuple(
+            _fold(training.dataset, number, judged)
+            for number, judged in enumerate(training.experiment.folds, start=1)
+        ),
+        metrics=candidate.metrics,
+        calibration=candidate.evaluation.calibration,
+        sign_rule=candidate.evaluation.sign_rule,
+        bootstrap=candidate.evaluation.bootstrap,
+        verdict=candidate.evaluation.verdict,
+        holdout_reused_by=training.holdout_reused_by,
+        base_rate=candidate.baseline.up_rate,
+        zero_share=float(np.mean(training.dataset.column("forward_return") == 0.0)),
+        served="candidate" if training.experiment.refit is None else "refit",
+        trained_through=_last_label(training.dataset, training.served_rows),
+        candidate_trained_through=_last_label(training.dataset, candidate.stage.train),
+        selected_through=_selected_through(training),
+        importances=served.importances,
+        fingerprint=served.fingerprint,
+        candidate_fingerprint=candidate.fitted.fingerprint,
+        libraries=libraries(),
+        gate=training.decision,
+        remarks=_remarks(training),
+    )
+
+
+def _feature_set(feature_set: FeatureSet) -> FeatureSetEntry:
+    return FeatureSetEntry(
+        name=feature_set.name,
+        version=feature_set.version,
+        hash=feature_set.hash,
+        window_bars=feature_set.window_bars,
+        features=feature_set.names,
+    )
+
+
+def _told(spec: TrainSpec) -> TrainSpec:
+    """As anyone may read it: where on this machine the universe's file lies is nobody's affair."""
+    if spec.universe_file is None:
+        return spec
+    return replace(spec, universe_file=PurePath(spec.universe_file).name)
+
+
+def _label(spec: TrainSpec) -> LabelEntry:
+    return LabelEntry(
+        kind=_KINDS[spec.objective],
+        horizon_bars=spec.horizon_bars,
+        delay_bars=spec.label_delay_bars,
+        transform=spec.label,
+    )
+
+
+def _data(training: Training) -> DataEntry:
+    bars, frame = training.gathered.bars, training.dataset.frame
+    labelled = set(frame["symbol"].unique())
+    trained = set(frame[training.served_rows]["symbol"].unique())
+    fetched = bars["symbol"].unique().sort().to_list()
+    start, end = _first_and_last(bars)
+    universe = training.gathered.universe
+    rowless = _WITHOUT_ROWS if universe is None else _NO_MEMBERS_ROWS
+    too_short = (Skipped(s, rowless) for s in fetched if s not in labelled)
+    return DataEntry(
+        start=start,
+        end=end,
+        lookback=training.spec.lookback,
+        symbols=tuple(symbol for symbol in fetched if symbol in trained),
+        holdout_only_symbols=tuple(s for s in fetched if s in labelled - trained),
+        skipped_symbols=(*training.gathered.skipped, *too_short),
+        rows=bars.height,
+        labelled_rows=frame.height,
+        bars_sha256=panel_hash(bars),
+        bars_report=training.gathered.report,
+        survivorship="static list" if universe is None else "universe file",
+        universe_sha256=training.gathered.universe_sha256,
+    )
+
+
+def _split(training: Training) -> SplitEntry:
+    stage = training.candidate.stage
+    return SplitEntry(
+        test_size=training.spec.test_size,
+        embargo_bars=training.spec.embargo_bars,
+        fit=_part(training.dataset, stage.fit),
+        stop=_part(training.dataset, stage.stop),
+        holdout=_part(training.dataset, stage.test),
+        purged_rows=len(stage.purged_train),
+        purged_stop_rows=len(stage.purged_stop),
+    )
+
+
+def _fold(dataset: Dataset, number: int, judged: Judged) -> FoldEntry:
+    train, test = _part(dataset, judged.stage.train), _part(dataset, judged.stage.test)
+    return FoldEntry(
+        fold=number,
+        train_start=train.start,
+        train_end=train.end,
+        test_start=test.start,
+        test_end=test.end,
+        train_rows=train.rows,
+        test_rows=test.rows,
+        purged_rows=len(judged.stage.purged_train) + len(judged.stage.purged_stop),
+        best_iteration=judged.fitted.best_iteration,
+        metrics=judged.metrics,
+        calibration=judged.evaluation.calibration,
+        sign_rule=judged.evaluation.sign_rule,
+    )
+
+
+def _part(dataset: Dataset, rows: Rows) -> Part:
+    start, end = _first_and_last(dataset.frame[rows])
+    return Part(start, end, len(rows))
+
+
+def _last_label(dataset: Dataset, rows: Rows) -> datetime:
+    return cast("datetime", dataset.frame["label_ends"][rows].max())
+
+
+def _selected_through(training: Training) -> datetime | None:
+    """A gate that made a test has looked at the holdout's labels, up to the last one."""
+    if training.decision.test is None:
+        return None
+    return _last_label(training.dataset, training.candidate.stage.test)
+
+
+def _remarks(training: Training) -> tuple[str, ...]:
+    remarks = []
+    if training.candidate.fitted.best_iteration == 1:
+        remarks.append("one tree: early stopping found nothing better than the first round")
+    if training.experiment.refit is not None:
+        remarks.append(f"metrics describe {CANDIDATE_FILE}; {MODEL_FILE} is its refit on all rows")
+    return tuple(remarks)
+
+
+def libraries() -> dict[str, str]:
+    """The versions that a result may depend on, by name."""
+    return {
+        "lightgbm": lightgbm.__version__,
+        "mlengine": mlengine.__version__,
+        "numpy": np.__version__,
+        "polars": pl.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _first_and_last(frame: pl.DataFrame) -> tuple[datetime, datetime]:
+    """Of a column `timestamp` that is not empty."""
+    timestamps = frame["timestamp"]
+    return cast("datetime", timestamps.min()), cast("datetime", timestamps.max())

@@ -1,0 +1,225 @@
+"""Champion and challenger on common bars: those that neither candidate was trained on.
+
+A row counts when its feature bar lies in both holdouts: not before the first bar that the champion
+was judged on, nor before the last close that a training label of either candidate used. Purge and
+embargo of both so hold, also for a symbol that was halted, whose labels end late. The rows are
+those of this run's bars: a champion whose own holdout ended long ago is judged on newer ones.
+
+What the champion was once chosen by has no part in this: it has an advantage on those dates, but a
+small one (one choice, no fitting), and without them no scheduled retraining could be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol, cast
+
+import numpy as np
+import polars as pl
+
+from mlengine.core.arrays import Floats, Rows
+from mlengine.core.boosting.model import Scorer
+from mlengine.core.features import FeatureSet, compute
+from mlengine.core.metrics.row_losses import by_date, constant_loss, row_losses
+from mlengine.core.promotion.diebold_mariano import diebold_mariano
+from mlengine.core.promotion.gate import (
+    CHOOSING,
+    Champion,
+    Decision,
+    GateTest,
+    decide,
+    level,
+    question,
+    steps_ahead,
+)
+from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.experiment import Judged
+from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
+from mlengine.core.versions.manifest import Manifest
+from mlengine.errors import ArtifactCorrupt, ModelNotFound
+from mlengine.stores.registry.registry import Registry
+
+_KEYS = ["symbol", "timestamp"]
+
+
+class GateHistory(Protocol):
+    """What the gate needs of the history."""
+
+    def gate_tests(self, generation: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class _Rival:
+    """The champion's manifest and its candidate, which has not seen its holdout."""
+
+    manifest: Manifest
+    scorer: Scorer
+
+    @property
+    def unseen_since(self) -> datetime:
+        """The first feature bar that its candidate was kept from."""
+        return max(self.manifest.split.holdout.start, self.manifest.candidate_trained_through)
+
+
+@dataclass(frozen=True)
+class _Bout:
+    """Losses row by row on the same rows; `champion` is None where there is no comparison."""
+
+    timestamps: Rows
+    challenger: Floats
+    champion: Floats | None
+    constant: float
+
+    @property
+    def losses(self) -> dict[str, float | None]:
+        return {
+            "challenger": float(np.mean(self.challenger)),
+            "constant": self.constant,
+            "champion": None if self.champion is None else float(np.mean(self.champion)),
+        }
+
+
+@dataclass(frozen=True)
+class Judge:
+    registry: Registry
+    feature_sets: Mapping[str, FeatureSet]
+    history: GateHistory
+
+    def decide(
+        self,
+        spec: TrainSpec,
+        *,
+        bars: pl.DataFrame,
+        dataset: Dataset,
+        challenger: Judged,
+        universe_sha256: str | None,
+    ) -> Decision:
+        """Apply the policy of `spec`; every loss of the decision is about the same rows.
+
+        Raises AuditUnavailable when the history can't be read.
+        """
+        champion, rival = self._standing(spec, challenger, universe_sha256)
+        common = self._common(spec, rival, bars, dataset, challenger)
+        bout = _bout(spec, dataset, challenger, common)
+        if champion and not champion.refusal and bout.champion is None:
+            champion = replace(champion, refusal="not_enough_common_bars")
+        return decide(
+            spec.activate,
+            champion=champion,
+            losses=bout.losses,
+            test=self._test(spec, champion, bout),
+            margin=spec.gate_margin,
+        )
+
+    def _standing(
+        self, spec: TrainSpec, challenger: Judged, universe_sha256: str | None
+    ) -> tuple[Champion | None, _Rival | None]:
+        """Who serves, and what it can be judged by; a champion without a rival has its refusal."""
+        generation = None
+        try:
+            active = self.registry.active.read()
+            if active is None:
+                return None, None
+            generation = active.generation
+            manifest = self.registry.manifest(active.version)
+            scorer = self._scorer(manifest)
+        except (ArtifactCorrupt, ModelNotFound) as refusal:
+            return Champion(refusal.version, generation, "champion_unusable"), None
+        champion = Champion(manifest.version, generation)
+        theirs = question(manifest.spec, universe_sha256=manifest.data.universe_sha256)
+        if scorer is None or theirs != question(spec, universe_sha256=universe_sha256):
+            return replace(champion, refusal="not_comparable"), None
+        if manifest.candidate_fingerprint == challenger.fitted.fingerprint:
+            champion = replace(champion, refusal="identical")
+        return champion, _Rival(manifest, scorer)
+
+    def _scorer(self, manifest: Manifest) -> Scorer | None:
+        """The champion's candidate; None without its features."""
+        served = self.feature_sets.get(manifest.feature_set.name)
+        if served is None or served.hash != manifest.feature_set.hash:
+            return None
+        name = CANDIDATE_FILE if CANDIDATE_FILE in manifest.files else MODEL_FILE
+        text = self.registry.read(manifest.version, name)
+        try:
+            return Scorer.from_text(text.decode())
+        except ValueError:
+            raise ArtifactCorrupt(manifest.version, f"{name} is not a LightGBM model") from None
+
+    def _common(
+        self,
+        spec: TrainSpec,
+        rival: _Rival | None,
+        bars: pl.DataFrame,
+        dataset: Dataset,
+        challenger: Judged,
+    ) -> tuple[Rows, Floats] | None:
+        """Which of the holdout's rows both can be judged on, and the champion's scores there.
+
+        None without a rival, or with too few dates. A row needs a full window of the champion's
+        features too.
+        """
+        if rival is None:
+            return None
+        trained = cast("datetime", dataset.frame["label_ends"][challenger.stage.train].max())
+        features = self.feature_sets[rival.manifest.feature_set.name]
+        found = (
+            dataset.frame[challenger.stage.test]
+            .select(*_KEYS)
+            .with_row_index("row")
+            .filter(pl.col("timestamp") >= max(rival.unseen_since, trained))
+            .join(_scorable(bars, features), on=_KEYS, maintain_order="left")
+        )
+        dates = found["timestamp"].n_unique()
+        if dates < spec.gate_min_dates or dates <= 2 * steps_ahead(spec):
+            return None
+        scores = rival.scorer.score(Dataset(found, features.names).matrix())
+        return found["row"].cast(pl.Int64).to_numpy(), scores
+
+    def _test(self, spec: TrainSpec, champion: Champion | None, bout: _Bout) -> GateTest | None:
+        """None where the policy asks for none or the two can't be compared."""
+        if spec.activate not in CHOOSING or champion is None or champion.generation is None:
+            return None
+        if champion.refusal or bout.champion is None:
+            return None
+        differences = by_date(bout.timestamps, bout.champion - bout.challenger)
+        found = diebold_mariano(differences, steps_ahead=steps_ahead(spec))
+        decisions = self.history.gate_tests(champion.generation) + 1
+        return GateTest(
+            dates=found.dates,
+            rows=len(bout.challenger),
+            mean_difference=found.mean_difference,
+            statistic=found.statistic,
+            p_value=found.p_value,
+            level=level(decisions),
+            decisions=decisions,
+            kernel=found.kernel,
+            lags=found.lags,
+        )
+
+
+def _bout(
+    spec: TrainSpec, dataset: Dataset, challenger: Judged, common: tuple[Rows, Floats] | None
+) -> _Bout:
+    """On the common rows, or where there are none on the whole holdout and without a champion."""
+    rows, scores = common or (np.arange(len(challenger.scores)), None)
+    held = challenger.stage.test[rows]
+    labels = dataset.column("label")
+    return _Bout(
+        timestamps=dataset.times("timestamp")[held],
+        challenger=row_losses(spec.objective, labels=labels[held], scores=challenger.scores[rows]),
+        champion=None
+        if scores is None
+        else row_losses(spec.objective, labels=labels[held], scores=scores),
+        constant=constant_loss(
+            spec.objective, labels=labels[held], trained=labels[challenger.stage.train]
+        ),
+    )
+
+
+def _scorable(bars: pl.DataFrame, features: FeatureSet) -> pl.DataFrame:
+    """The features of every bar that has a full window of them."""
+    known = pl.any_horizontal(pl.col(features.names).is_not_null())
+    return compute(bars, features).filter(known)

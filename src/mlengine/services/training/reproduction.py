@@ -1,0 +1,202 @@
+"""Training a version again from what stands beside its manifest, and comparing fingerprints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from mlengine.core.bars.bars import panel_hash
+from mlengine.core.bars.intervals import final_at
+from mlengine.core.boosting.model import Recipe
+from mlengine.core.features import FeatureSet
+from mlengine.core.runs.progress import Progress, Track
+from mlengine.core.training import experiment as experiments
+from mlengine.core.training.dataset import Dataset
+from mlengine.core.versions.layout import BARS_FILE
+from mlengine.core.versions.manifest import Manifest
+from mlengine.errors import FeatureSetMismatch, TrainingFailed, UnknownSymbol
+from mlengine.services.training.fitting import labelled
+from mlengine.services.training.manifest_builder import libraries
+from mlengine.services.training.training_bars import History
+from mlengine.stores.bars.universe import parse_universe
+from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system import table_files
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`what` is `bars`, a fingerprint or a library; null where there is none."""
+
+    what: str
+    recorded: str | None
+    found: str | None
+
+
+@dataclass(frozen=True)
+class UpstreamBars:
+    """The upstream's bars of the same symbols and span: whether they are the recorded ones."""
+
+    same: bool
+    bars_sha256: str
+    changed_symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """`identical`: both fingerprints are the recorded ones; `differences` also names libraries.
+
+    `upstream` is null unless it was asked.
+    """
+
+    version: str
+    identical: bool
+    fingerprint: str
+    reproduced: str
+    candidate_fingerprint: str
+    candidate_reproduced: str
+    bars_sha256: str
+    differences: tuple[Difference, ...]
+    upstream: UpstreamBars | None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a version was trained on; `dataset` is built again from the bars beside it."""
+
+    manifest: Manifest
+    bars: pl.DataFrame
+    dataset: Dataset
+
+    @property
+    def plan(self) -> experiments.Plan:
+        """The cuts of the training, which its recipe alone decides."""
+        return experiments.plan(self.dataset, self.manifest.spec)
+
+
+@dataclass(frozen=True)
+class ReproductionService:
+    registry: Registry
+    feature_sets: Mapping[str, FeatureSet]
+    bars: History
+    num_threads: int
+
+    def reproduce(
+        self,
+        version: str,
+        progress: Callable[[Progress], None],
+        *,
+        upstream_at: datetime | None = None,
+    ) -> Reproduction:
+        """Train the recorded recipe again on the recorded bars; publishes nothing.
+
+        With `upstream_at`, the present moment, the upstream is asked as well whether its bars
+        still are the recorded ones. Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch when
+        the features are not what they were, and what `progress` raises.
+        """
+        track = Track(progress)
+        track.at("features")
+        recorded = self.recorded(version)
+        manifest = recorded.manifest
+        candidate, refit = experiments.repeat(
+            recorded.dataset,
+            recorded.plan,
+            _recipe(manifest, self.num_threads),
+            refit=manifest.served == "refit",
+            track=track,
+        )
+        reproduced = (refit or candidate).fingerprint
+        differences = tuple(
+            _differences(manifest, reproduced, candidate.fingerprint, panel_hash(recorded.bars))
+        )
+        return Reproduction(
+            version=version,
+            identical=not any("fingerprint" in each.what for each in differences),
+            fingerprint=manifest.fingerprint,
+            reproduced=reproduced,
+            candidate_fingerprint=manifest.candidate_fingerprint,
+            candidate_reproduced=candidate.fingerprint,
+            bars_sha256=manifest.data.bars_sha256,
+            differences=differences,
+            upstream=self._upstream(recorded, upstream_at) if upstream_at else None,
+        )
+
+    def recorded(self, version: str) -> Recorded:
+        """The rows of a version, made again; raises as `reproduce`, TrainingFailed without bars."""
+        manifest = self.registry.manifest(version)
+        if BARS_FILE not in manifest.files:
+            raise TrainingFailed(f"no bars were stored beside {version}")
+        feature_set = self._feature_set(manifest)
+        bars = table_files.from_parquet(self.registry.read(version, BARS_FILE))
+        dataset = labelled(bars, feature_set, manifest.spec, members=self._members(manifest))
+        return Recorded(manifest, bars, dataset)
+
+    def _feature_set(self, manifest: Manifest) -> FeatureSet:
+        entry = manifest.feature_set
+        found = self.feature_sets.get(entry.name)
+        if found is None or found.hash != entry.hash:
+            served = found.hash if found else None
+            raise FeatureSetMismatch(manifest.version, entry.name, entry.hash, served)
+        return found
+
+    def _members(self, manifest: Manifest) -> pl.DataFrame | None:
+        name = "universe.csv"
+        if name not in manifest.files:
+            return None
+        return parse_universe(self.registry.read(manifest.version, name), name=name).members
+
+    def _upstream(self, recorded: Recorded, now: datetime) -> UpstreamBars:
+        """Bars that came later are left out; what was revised or filled in since shows."""
+        manifest, blocks, changed = recorded.manifest, [], []
+        as_of = max(manifest.as_of, final_at(manifest.data.end, manifest.interval))
+        for symbol in sorted(manifest.spec.symbols):
+            mine = recorded.bars.filter(pl.col("symbol") == symbol)
+            theirs = self._history(symbol, mine, manifest.spec.lookback, min(as_of, now), now)
+            blocks.append(theirs)
+            if panel_hash(mine) != panel_hash(theirs):
+                changed.append(symbol)
+        found = panel_hash(pl.concat(blocks))
+        return UpstreamBars(found == manifest.data.bars_sha256, found, tuple(changed))
+
+    def _history(
+        self, symbol: str, mine: pl.DataFrame, lookback: int, as_of: datetime, now: datetime
+    ) -> pl.DataFrame:
+        try:
+            # A symbol that had no bars yet is looked at as of then, and has none again.
+            found = self.bars.history(symbol, bars=0, as_of=as_of, now=now).frame
+        except UnknownSymbol:
+            return mine.clear()
+        known = found if mine.is_empty() else found.filter(_by_then(mine))
+        return known.tail(lookback) if lookback else known
+
+
+def _by_then(mine: pl.DataFrame) -> pl.Expr:
+    return pl.col("timestamp") <= mine["timestamp"].max()
+
+
+def _recipe(manifest: Manifest, num_threads: int) -> Recipe:
+    return Recipe(
+        manifest.objective,
+        manifest.seed,
+        num_threads,
+        rounds=manifest.rounds,
+        early_stopping_rounds=manifest.early_stopping_rounds,
+        params=manifest.params,
+    )
+
+
+def _differences(
+    manifest: Manifest, fingerprint: str, candidate: str, bars_sha256: str
+) -> Iterator[Difference]:
+    here = libraries()
+    pairs = [
+        ("fingerprint", manifest.fingerprint, fingerprint),
+        ("candidate fingerprint", manifest.candidate_fingerprint, candidate),
+        ("bars", manifest.data.bars_sha256, bars_sha256),
+        *((name, manifest.libraries.get(name), found) for name, found in here.items()),
+    ]
+    for what, recorded, found in pairs:
+        if recorded != found:
+            yield Difference(what, recorded, found)

@@ -1,0 +1,94 @@
+"""The bars of a training: every symbol as of one moment, the unknown ones skipped by name."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from mlengine.core.bars.bars import BarsReport, CleanBars
+from mlengine.core.runs.progress import Track
+from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.manifest import BarsEntry, Skipped
+from mlengine.errors import TrainingFailed, UnknownSymbol
+from mlengine.stores.bars.universe import Universe, read_universe
+
+log = logging.getLogger(__name__)
+
+
+class History(Protocol):
+    """What gathering needs of the bar service."""
+
+    def history(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> CleanBars: ...
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """`bars` of all symbols that have any, one below the other; `universe` limits their rows."""
+
+    bars: pl.DataFrame
+    skipped: tuple[Skipped, ...]
+    report: BarsEntry
+    universe: Universe | None = None
+
+    @property
+    def members(self) -> pl.DataFrame | None:
+        """Who belonged to the universe when; None where nothing limits the rows."""
+        return self.universe.members if self.universe else None
+
+    @property
+    def universe_sha256(self) -> str | None:
+        """The digest of the universe's file."""
+        return self.universe.sha256 if self.universe else None
+
+
+def gather(source: History, spec: TrainSpec, *, now: datetime, track: Track) -> Gathered:
+    """The newest `spec.lookback` final bars of each symbol.
+
+    Raises TrainingFailed when no symbol is left or the universe file is bad, and what the upstream
+    raises but UnknownSymbol.
+    """
+    universe = read_universe(Path(spec.universe_file)) if spec.universe_file else None
+    found: list[CleanBars] = []
+    skipped: list[Skipped] = []
+    for number, symbol in enumerate(spec.symbols):
+        track.at("bars", done=number / len(spec.symbols))
+        try:
+            clean = source.history(symbol, bars=spec.lookback, as_of=None, now=now)
+        except UnknownSymbol:
+            skipped.append(_skip(symbol, "the upstream knows no such symbol"))
+            continue
+        if clean.frame.is_empty():
+            skipped.append(_skip(symbol, "no final bars"))
+            continue
+        found.append(clean)
+    if not found:
+        raise TrainingFailed(f"none of the symbols has bars: {', '.join(spec.symbols)}")
+    return Gathered(
+        pl.concat(clean.frame for clean in found),
+        tuple(skipped),
+        _total([clean.report for clean in found]),
+        universe,
+    )
+
+
+def _skip(symbol: str, reason: str) -> Skipped:
+    log.warning("symbol skipped", extra={"symbol": symbol, "reason": reason})
+    return Skipped(symbol, reason)
+
+
+def _total(reports: Sequence[BarsReport]) -> BarsEntry:
+    mended: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    for report in reports:
+        mended.update(report.mended)
+        dropped.update(report.dropped)
+    return BarsEntry(sum(report.accepted for report in reports), dict(mended), dict(dropped))

@@ -1,0 +1,1 @@
+"""The audit of predictions in the database."""

@@ -1,0 +1,88 @@
+"""What is audited of one answer, and the columns of its row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import ClassVar, TypeAlias
+
+from mlengine.core.predictions.prediction import FailedPrediction, Prediction
+from mlengine.stores.audit.vectors import ScoredVector
+from mlengine.stores.database.tables import predictions
+
+# All columns but those that the database gives, in the order of the table.
+COLUMNS = tuple(str(each.name) for each in predictions.c if each.name not in ("seq", "vector_id"))
+
+Values: TypeAlias = tuple[object, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """A prediction to audit, with the vector and the bars that it was made of."""
+
+    prediction: Prediction
+    scored: ScoredVector
+    route: str
+    at: datetime
+    ok: ClassVar[bool] = True
+    nothing: ClassVar[None] = None
+
+    @property
+    def reasons(self) -> str:
+        return " ".join(self.prediction.reasons)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A prediction to audit that was asked for and not answered."""
+
+    failure: FailedPrediction
+    route: str
+    at: datetime
+    ok: ClassVar[bool] = False
+    nothing: ClassVar[None] = None
+
+
+AuditEntry: TypeAlias = Answered | Failed
+
+
+def columns_of(entry: AuditEntry) -> dict[str, object]:
+    """The columns of the entry's row but `seq`, which the database gives, and `vector_id`."""
+    return dict(zip(COLUMNS, values_of(entry), strict=True))
+
+
+def values_of(entry: AuditEntry) -> Values:
+    """As `columns_of`, in the order of COLUMNS."""
+    values: Values = _OF_ANSWERED(entry) if isinstance(entry, Answered) else _OF_FAILED(entry)
+    return values
+
+
+def vector_of(entry: AuditEntry) -> ScoredVector | None:
+    """The vector that the entry's row refers to; a failure has none."""
+    return entry.scored if isinstance(entry, Answered) else None
+
+
+_OWN = {name: name for name in ("at", "route", "ok")}
+_STAGES = {f"{stage}_ms": f"latency_ms.{stage}" for stage in ("bars", "features", "model", "total")}
+_ASKED = {
+    **{name: name for name in ("prediction_id", "request_id", "symbol", "as_of", "model_version")},
+    **_STAGES,
+}
+_REFUSED = {"error_code": "error_code", "error_detail": "detail"}
+_TOLD = {name: name for name in COLUMNS if name not in {*_OWN, *_REFUSED, "reasons"}} | _STAGES
+
+
+def _getter(own: Mapping[str, str], inner: str, of_inner: Mapping[str, str]) -> attrgetter[Values]:
+    """Reads all columns of an entry in one call: its own and those of what it has as `inner`.
+
+    A column that is in neither is null.
+    """
+    paths = {**dict.fromkeys(COLUMNS, "nothing"), **own}
+    paths |= {name: f"{inner}.{path}" for name, path in of_inner.items()}
+    return attrgetter(*(paths[name] for name in COLUMNS))
+
+
+_OF_FAILED = _getter(_OWN, "failure", _ASKED | _REFUSED)
+_OF_ANSWERED = _getter(_OWN | {"reasons": "reasons"}, "prediction", _TOLD)

@@ -1,0 +1,40 @@
+"""Which rows of the audit are meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select
+
+from mlengine.stores.database.tables import predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Every condition that is given must hold; `since` is included, `until` is not."""
+
+    symbol: str | None = None
+    version: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    ok: bool | None = None
+
+    def of(self, query: Select[Any]) -> Select[Any]:
+        """`query`, which reads the predictions, for these rows only."""
+        return query.where(*self._conditions())
+
+    def _conditions(self) -> list[ColumnElement[bool]]:
+        row, said = predictions.c, []
+        if self.symbol is not None:
+            said.append(row.symbol == self.symbol)
+        if self.version is not None:
+            said.append(row.model_version == self.version)
+        if self.since is not None:
+            said.append(row.at >= self.since)
+        if self.until is not None:
+            said.append(row.at < self.until)
+        if self.ok is not None:
+            said.append(row.ok.is_(self.ok))
+        return said

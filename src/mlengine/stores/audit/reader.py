@@ -1,0 +1,173 @@
+"""What is read from the audit: recent rows, and the raw material of monitoring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+from sqlalchemy import Engine, Row, Select, func, select
+
+from mlengine.core.pagination import Page, cursor_after, position_of
+from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
+from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.vectors import decode_vector
+from mlengine.stores.audit.windows import read_window
+from mlengine.stores.database.engine import reading
+from mlengine.stores.database.tables import feature_vectors, predictions
+
+_BUILT = ("latency_ms", "feature_set", "reasons")
+_PLAIN = tuple(field.name for field in fields(AuditRow) if field.name not in _BUILT)
+_UTC = pl.Datetime("us", "UTC")
+LATENCY_SCHEMA = {
+    "route": pl.String,
+    "ok": pl.Boolean,
+    "bars": pl.Float64,
+    "features": pl.Float64,
+    "model": pl.Float64,
+    "total": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class AuditReader:
+    """The reading half of the audit; every method raises AuditUnavailable."""
+
+    engine: Engine
+
+    def recent(
+        self,
+        *,
+        limit: int,
+        symbol: str | None = None,
+        version: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ok: bool | None = None,
+        cursor: str | None = None,
+    ) -> Page[AuditRow]:
+        """At most `limit` rows, newest first; raises InvalidRequest on a bad cursor."""
+        meant = Selection(symbol=symbol, version=version, since=since, until=until, ok=ok)
+        query = meant.of(row_query()).order_by(predictions.c.seq.desc()).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(predictions.c.seq < position_of(cursor))
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).all()
+        more = cursor_after(rows[limit - 1].seq) if len(rows) > limit else None
+        return Page(tuple(audit_row(row) for row in rows[:limit]), more)
+
+    def get(self, prediction_id: str) -> AuditRow | None:
+        """The row of one prediction, None where there is none."""
+        with reading(self.engine) as connection:
+            row = connection.execute(
+                row_query().where(predictions.c.prediction_id == prediction_id)
+            ).first()
+        return None if row is None else audit_row(row)
+
+    def vectors(
+        self, *, feature_set_hash: str, model_version: str, rows: int, names: Sequence[str]
+    ) -> pl.DataFrame:
+        """What a model scored on its newest `rows` distinct bars, oldest bar first.
+
+        Columns `symbol`, `timestamp`, `score` (the model's number) and
+        `names`, the feature set's own, null where a feature was. A bar that was asked for
+        again counts once, by its last answer.
+        """
+        with reading(self.engine) as connection:
+            found = connection.execute(_newest_bars(feature_set_hash, model_version, rows)).all()
+        found = sorted(found, key=lambda row: (row.bar_timestamp, row.symbol))
+        matrix = np.empty((len(found), len(names)), dtype=np.float64)
+        for i, row in enumerate(found):
+            matrix[i] = decode_vector(row.payload)
+        scored = [(row.symbol, row.bar_timestamp, row.score) for row in found]
+        schema = pl.Schema({"symbol": pl.String(), "timestamp": _UTC, "score": pl.Float64()})
+        features = pl.DataFrame(matrix, schema=dict.fromkeys(names, pl.Float64), orient="row")
+        frame = pl.DataFrame(scored, schema=schema, orient="row")
+        return frame.hstack(features.fill_nan(None))
+
+    def refers_to(self, version: str) -> bool:
+        """Whether any prediction was asked of this version."""
+        query = select(predictions.c.seq).where(predictions.c.model_version == version).limit(1)
+        with reading(self.engine) as connection:
+            return connection.scalar(query) is not None
+
+    def window(self, bars_hash: str) -> pl.DataFrame | None:
+        """The bars behind a prediction, as BARS_SCHEMA, None where they are not stored."""
+        with reading(self.engine) as connection:
+            return read_window(connection, bars_hash)
+
+    def latencies(self, since: datetime) -> pl.DataFrame:
+        """Milliseconds a stage of every prediction from `since` on; columns LATENCY_SCHEMA.
+
+        A stage that was not reached is null.
+        """
+        table = predictions.c
+        stages = (table.bars_ms, table.features_ms, table.model_ms, table.total_ms)
+        query = select(table.route, table.ok, *stages).where(table.at >= since).order_by(table.seq)
+        with reading(self.engine) as connection:
+            rows = [tuple(row) for row in connection.execute(query)]
+        return pl.DataFrame(rows, schema=LATENCY_SCHEMA, orient="row")
+
+    def last_prediction_at(self) -> datetime | None:
+        """When a prediction was last answered."""
+        table = predictions.c
+        query = select(table.at).where(table.ok).order_by(table.seq.desc()).limit(1)
+        with reading(self.engine) as connection:
+            return connection.scalar(query)
+
+
+def row_query() -> Select[tuple[object, ...]]:
+    """Predictions, each with what it says of its vector."""
+    vector = feature_vectors.c
+    return select(
+        predictions,
+        vector.interval,
+        vector.bar_timestamp,
+        vector.bars_hash,
+        vector.feature_set_name,
+        vector.feature_set_version,
+        vector.feature_set_hash,
+        vector.window_bars,
+    ).outerjoin(feature_vectors, predictions.c.vector_id == vector.id)
+
+
+def _newest_bars(
+    feature_set_hash: str, model_version: str, rows: int
+) -> Select[tuple[object, ...]]:
+    vector, made = feature_vectors.c, predictions.c
+    newest = (
+        select(func.max(made.seq).label("seq"))
+        .join(feature_vectors, made.vector_id == vector.id)
+        .where(vector.feature_set_hash == feature_set_hash, made.model_version == model_version)
+        .group_by(vector.bar_timestamp, vector.symbol)
+        .order_by(vector.bar_timestamp.desc(), vector.symbol.desc())
+        .limit(rows)
+        .subquery()
+    )
+    score = func.coalesce(made.probability_up, made.expected_return, made.expected_score).label(
+        "score"
+    )
+    return (
+        select(vector.symbol, vector.bar_timestamp, score, vector.payload)
+        .select_from(newest)
+        .join(predictions, made.seq == newest.c.seq)
+        .join(feature_vectors, made.vector_id == vector.id)
+    )
+
+
+def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
+    """A row of `row_query`."""
+    return AuditRow(
+        **{name: getattr(row, name) for name in _PLAIN},
+        latency_ms=Latency(row.bars_ms, row.features_ms, row.model_ms, row.total_ms),
+        feature_set=_feature_set(row) if row.ok else None,
+        reasons=None if row.reasons is None else tuple(row.reasons.split()),
+    )
+
+
+def _feature_set(row: Row[tuple[object, ...]]) -> FeatureSetRef:
+    return FeatureSetRef(
+        row.feature_set_name, row.feature_set_version, row.feature_set_hash, row.window_bars
+    )

@@ -1,0 +1,63 @@
+"""What a prediction was made of, as it was audited: its row, its vector and its window of bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from sqlalchemy import Engine, Row, select
+
+from mlengine.core.predictions.prediction import AuditRow
+from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.reader import audit_row, row_query
+from mlengine.stores.audit.windows import decode_window
+from mlengine.stores.database.engine import reading
+from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
+
+_QUERY = (
+    row_query()
+    .add_columns(feature_vectors.c.payload, bar_windows.c.rows, bar_windows.c.payload.label("bars"))
+    .outerjoin(bar_windows, feature_vectors.c.bars_hash == bar_windows.c.bars_hash)
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """`vector` is the stored bytes (see `stores/vectors.py`); a failure has neither."""
+
+    row: AuditRow
+    vector: bytes | None
+    window: pl.DataFrame | None
+
+
+@dataclass(frozen=True)
+class EvidenceStore:
+    """The tables of the audit; every method raises AuditUnavailable when they can't be used."""
+
+    engine: Engine
+
+    def of(self, prediction_id: str) -> Evidence | None:
+        """The evidence of one prediction, None where there is none."""
+        query = _QUERY.where(predictions.c.prediction_id == prediction_id)
+        with reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _evidence(row)
+
+    def numbers(self, selection: Selection) -> list[int]:
+        """The numbers of the selected predictions, oldest first."""
+        query = selection.of(select(predictions.c.seq)).order_by(predictions.c.seq)
+        with reading(self.engine) as connection:
+            return list(connection.scalars(query))
+
+    def numbered(self, numbers: Sequence[int]) -> list[Evidence]:
+        """The evidence of these, oldest first, as far as they are there still."""
+        query = _QUERY.where(predictions.c.seq.in_(numbers)).order_by(predictions.c.seq)
+        with reading(self.engine) as connection:
+            return [_evidence(row) for row in connection.execute(query)]
+
+
+def _evidence(row: Row[tuple[object, ...]]) -> Evidence:
+    stored = row.bars is not None
+    window = decode_window(row.symbol, row.rows, row.bars) if stored else None
+    return Evidence(audit_row(row), row.payload, window)

@@ -1,0 +1,40 @@
+"""Rows of the audit as the database takes them: into SQLite past what SQLAlchemy does for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from mlengine.stores.audit.entries import COLUMNS, Values
+from mlengine.stores.database.tables import Moment, in_microseconds, predictions
+
+_NUMBERED = (*COLUMNS, "vector_id")
+_MOMENTS = [i for i, name in enumerate(COLUMNS) if isinstance(predictions.c[name].type, Moment)]
+_INTO = f"INSERT INTO predictions ({', '.join(_NUMBERED)}) VALUES "  # noqa: S608 - no input
+_PLACES = f"({', '.join('?' * len(_NUMBERED))})"
+
+
+def insert_rows(connection: Connection, rows: Sequence[tuple[Values, int | None]]) -> None:
+    """Write rows, each with the id of its vector, in this order."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(
+            _INTO + _PLACES, [(*stored(row), number) for row, number in rows]
+        )
+        return
+    said = [dict(zip(_NUMBERED, (*values, number), strict=True)) for values, number in rows]
+    connection.execute(predictions.insert(), said)
+
+
+def stored(values: Values) -> list[object]:
+    """A row as SQLite keeps it, but for the id of its vector."""
+    row = list(values)
+    for i in _MOMENTS:
+        row[i] = in_microseconds(values[i])  # type: ignore[arg-type]
+    return row
+
+
+def statement(rows: Sequence[Sequence[object]]) -> tuple[str, list[object]]:
+    """One INSERT of all rows, each with the id of its vector last, and its values."""
+    places = ", ".join([_PLACES] * len(rows))
+    return _INTO + places, [value for row in rows for value in row]

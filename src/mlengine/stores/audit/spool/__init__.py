@@ -1,0 +1,1 @@
+"""Where audit rows wait while the database is away."""

@@ -1,0 +1,94 @@
+"""A row of the audit as a line of JSON, and back, to the last bit."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from mlengine.core.predictions.prediction import FeatureSetRef
+from mlengine.core.timestamps import parse_rfc3339, rfc3339
+from mlengine.stores.audit.vectors import ScoredVector, VectorKey
+from mlengine.stores.audit.windows import decode_columns
+from mlengine.stores.database.tables import Moment, predictions
+
+_MOMENTS = frozenset(c.name for c in predictions.c if isinstance(c.type, Moment))
+
+
+@dataclass(frozen=True, eq=False)
+class SpooledRow:
+    """The columns of a prediction but `seq` and `vector_id`, and the vector that it refers to."""
+
+    columns: Mapping[str, object]
+    vector: ScoredVector | None
+
+
+def dump_line(rows: Sequence[SpooledRow]) -> bytes:
+    """One line, its end included, for the rows of one answer."""
+    said = [{"columns": _plain(row.columns), "vector": _vector(row.vector)} for row in rows]
+    return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def parse_line(line: bytes) -> list[SpooledRow]:
+    """The inverse of `dump_line`; raises ValueError on anything else.
+
+    A column that this platform's table does not have is refused, one that the line does not have
+    is null.
+    """
+    try:
+        return [
+            SpooledRow(_columns(said["columns"]), _read_vector(said["vector"]))
+            for said in orjson.loads(line)
+        ]
+    except (KeyError, TypeError) as error:
+        raise ValueError("not a line of the audit's spool") from error
+
+
+def _plain(columns: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: rfc3339(value) if isinstance(value, datetime) else value
+        for name, value in columns.items()
+    }
+
+
+def _columns(said: Mapping[str, Any]) -> dict[str, object]:
+    unknown = said.keys() - {column.name for column in predictions.c}
+    if unknown:
+        raise ValueError(f"no column of the audit: {', '.join(sorted(unknown))}")
+    return {
+        name: parse_rfc3339(value) if name in _MOMENTS and value is not None else value
+        for name, value in said.items()
+    }
+
+
+def _vector(vector: ScoredVector | None) -> dict[str, object] | None:
+    if vector is None:
+        return None
+    window = vector.window
+    return {
+        "key": _plain(vector.key._asdict()),
+        "feature_set": vars(vector.feature_set),
+        "payload": _text(vector.payload),
+        "window": {"rows": window.rows, "payload": _text(window.payload)},
+    }
+
+
+def _read_vector(said: Mapping[str, Any] | None) -> ScoredVector | None:
+    if said is None:
+        return None
+    key = {**said["key"], "bar_timestamp": parse_rfc3339(said["key"]["bar_timestamp"])}
+    window = said["window"]
+    return ScoredVector(
+        VectorKey(**{name: key[name] for name in VectorKey._fields}),
+        FeatureSetRef(**said["feature_set"]),
+        base64.b64decode(said["payload"], validate=True),
+        decode_columns(key["symbol"], window["rows"], base64.b64decode(window["payload"])),
+    )
+
+
+def _text(payload: bytes) -> str:
+    return base64.b64encode(payload).decode()

@@ -1,0 +1,172 @@
+"""Audit rows that the database could not take, in files until it can.
+
+The folder is there only while rows wait in it. Each process appends to a file of its own, one line
+an answer (all rows of a batch together), forced to disk before the answer is sent: a line that is
+torn belongs to an answer that was never given. Numbers are in shortest round-trip form and vectors
+and windows as their bytes, so that every bit comes back. One lock file, beside the folder, keeps
+those who write and those who put rows into the database apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import IntegrityError
+
+from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit.spool.lines import SpooledRow, dump_line, parse_line
+from mlengine.stores.system import atomic_files
+
+log = logging.getLogger(__name__)
+
+_LINES_A_FILE = 256
+_ROWS, _DAMAGED = ".jsonl", ".damaged"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What waits for the database: files and bytes, of all processes together."""
+
+    files: int
+    bytes: int
+
+
+class AuditSpool:
+    """The spool of one process below `directory`; safe for threads."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = directory.with_name(f"{directory.name}.lock")
+        self._file: Path | None = None
+        self._lines = 0
+        self._spooled = 0
+
+    @property
+    def spooled(self) -> int:
+        """How many rows this process has spooled since its start."""
+        return self._spooled
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row of any process waits; one `stat`."""
+        return not self._directory.exists()
+
+    def waiting(self) -> Waiting:
+        """What waits now, also what was set aside because it can't be read."""
+        sizes = []
+        for path in self._files(_ROWS, _DAMAGED):
+            with contextlib.suppress(FileNotFoundError):
+                sizes.append(path.stat().st_size)
+        return Waiting(len(sizes), sum(sizes))
+
+    def write(self, rows: Sequence[SpooledRow]) -> None:
+        """Force all rows to disk, or none; raises AuditUnavailable."""
+        line = dump_line(rows)
+        try:
+            atomic_files.make_directory(self._lock.parent)
+            with atomic_files.exclusive(self._lock):
+                self._append(line)
+        except OSError as error:
+            raise AuditUnavailable(
+                f"neither it nor its spool can be written: {atomic_files.why(error)}"
+            ) from error
+        self._spooled += len(rows)
+
+    def drain(
+        self, store: Callable[[Sequence[SpooledRow]], None], *, most_files: int | None = None
+    ) -> None:
+        """Give what waits to `store`, the oldest first, and forget what it has taken.
+
+        `store` must leave rows that it has already as they are: a process may die between the
+        two. Does nothing while another process is at it. Raises what `store` raises, but for a
+        broken constraint: such a file, and one that is damaged, is set aside and stays.
+        """
+        if self.is_empty:
+            return
+        with self._held() as held:
+            for path in self._files(_ROWS)[:most_files] if held else ():
+                self._drain_file(path, store)
+            if held:
+                with contextlib.suppress(OSError):  # others wait still
+                    self._directory.rmdir()
+
+    def _drain_file(self, path: Path, store: Callable[[Sequence[SpooledRow]], None]) -> None:
+        *lines, torn = path.read_bytes().split(b"\n")
+        try:
+            rows = [row for line in lines for row in parse_line(line)]
+            store(rows)
+        except (ValueError, IntegrityError) as error:
+            log.error(  # noqa: TRY400 - the reason says it
+                "audit spool set aside", extra={"file": path.name, "reason": type(error).__name__}
+            )
+            path.rename(path.with_suffix(_DAMAGED))
+            return
+        log.info(
+            "audit spool replayed",
+            extra={"file": path.name, "rows": len(rows), "torn_bytes": len(torn)},
+        )
+        path.unlink()
+        atomic_files.fsync_directory(self._directory)
+
+    def _append(self, line: bytes) -> None:
+        """The caller holds the lock, so that nobody takes the file away meanwhile."""
+        atomic_files.make_directory(self._directory)
+        path = self._own_file()
+        is_new = not path.exists()
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            before = os.fstat(handle).st_size
+            try:
+                _write_all(handle, line)
+                os.fsync(handle)
+            except OSError:
+                self._file = None  # the next line must not follow a torn one
+                os.ftruncate(handle, before)
+                if before == 0:  # or a full disk would leave one an answer
+                    path.unlink()
+                raise
+        finally:
+            os.close(handle)
+        if is_new:
+            atomic_files.fsync_directory(self._directory)
+        self._lines += 1
+
+    def _own_file(self) -> Path:
+        """A file that this process alone appends to; named so that the oldest sorts first."""
+        if self._file is None or self._lines >= _LINES_A_FILE:
+            self._file = self._directory / f"{time.time_ns():020}-{os.getpid()}{_ROWS}"
+            self._lines = 0
+        return self._file
+
+    def _files(self, *suffixes: str) -> list[Path]:
+        try:
+            found = list(self._directory.iterdir())
+        except FileNotFoundError:
+            return []
+        return sorted(path for path in found if path.suffix in suffixes)
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[bool]:
+        """Hold the lock if nobody else does."""
+        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield True
+                return
+            yield False
+        finally:
+            os.close(handle)
+
+
+def _write_all(handle: int, line: bytes) -> None:
+    rest = memoryview(line)
+    while rest:
+        rest = rest[os.write(handle, rest) :]

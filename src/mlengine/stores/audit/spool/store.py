@@ -1,0 +1,85 @@
+"""The audit with a spool: what its tables can't take now waits on disk, and is answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit.entries import AuditEntry, columns_of, vector_of
+from mlengine.stores.audit.spool.lines import SpooledRow
+from mlengine.stores.audit.spool.spool import AuditSpool
+from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.audit.vectors import store_vectors
+from mlengine.stores.database.engine import insert_new, writing
+from mlengine.stores.database.tables import predictions
+from mlengine.stores.system import atomic_files
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpooledAuditStore(AuditStore):
+    """As AuditStore, but an append fails only when its spool can't be written either."""
+
+    spool: AuditSpool
+
+    def append(self, records: Sequence[AuditEntry]) -> None:
+        """Write all records or none; they are on disk when this returns.
+
+        What the tables can't take is spooled, and put into them by the next append that succeeds,
+        of whichever process. Raises AuditUnavailable when neither can be written.
+        """
+        try:
+            super().append(records)
+        except AuditUnavailable as refusal:
+            self.spool.write([SpooledRow(columns_of(each), vector_of(each)) for each in records])
+            self.checks.record("audit", "degraded")
+            log.warning("audit spooled", extra={"rows": len(records), "reason": refusal.reason})
+        else:
+            self._drain_some()
+
+    def append_at_once(self, records: Sequence[AuditEntry]) -> bool:
+        """As AuditStore's; False also while rows are spooled, which an append has to put back."""
+        return self.spool.is_empty and super().append_at_once(records)
+
+    def drain(self, *, most_files: int | None = None) -> None:
+        """Put spooled rows into the tables; raises AuditUnavailable when some have to stay.
+
+        Those in files that were set aside as damaged stay in any case.
+        """
+        try:
+            self.spool.drain(self._restore, most_files=most_files)
+        except OSError as error:
+            raise AuditUnavailable(
+                f"its spool can't be emptied: {atomic_files.why(error)}"
+            ) from error
+
+    def clear(self, *, actor: str, at: datetime) -> int:
+        """As AuditStore's; what is spooled is cleared with the rest."""
+        self.drain()
+        return super().clear(actor=actor, at=at)
+
+    def state(self) -> str:
+        """`degraded` also while rows of another process are spooled."""
+        seen = super().state()
+        return seen if seen == "down" or self.spool.is_empty else "degraded"
+
+    def _drain_some(self) -> None:
+        """What an append that succeeded does for those that did not; it fails nobody."""
+        try:
+            self.drain(most_files=1)
+        except AuditUnavailable as refusal:
+            log.warning("audit spool not replayed yet", extra={"reason": refusal.reason})
+
+    def _restore(self, rows: Sequence[SpooledRow]) -> None:
+        """Write rows in the order in which they were answered; those that are there stay."""
+        with writing(self.engine) as connection:
+            stored = [row.vector for row in rows if row.vector]
+            ids = store_vectors(connection, stored) if stored else {}
+            for row in rows:
+                vector_id = ids[row.vector.key] if row.vector else None
+                values = {**row.columns, "vector_id": vector_id}
+                connection.execute(insert_new(connection, predictions).values(values))

@@ -1,0 +1,128 @@
+"""The audit: one committed row for each prediction, failures included, before its answer.
+
+Writing is here; what monitoring reads from it stands in `audit_read.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from sqlalchemy import Engine, delete, update
+
+from mlengine.core.monitoring.event import Event
+from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit.entries import AuditEntry, Values, values_of, vector_of
+from mlengine.stores.audit.reader import AuditReader
+from mlengine.stores.audit.rows import insert_rows
+from mlengine.stores.audit.sqlite_writer import QuickInsert, quick_insert
+from mlengine.stores.audit.vectors import ScoredVector, store_vectors
+from mlengine.stores.database.engine import keep_writers_out, writing
+from mlengine.stores.database.events import insert_event
+from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
+from mlengine.stores.system.health_checks import Checks
+
+_PROBE_PATIENCE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class AuditStore(AuditReader):
+    """The tables of the audit; every method raises AuditUnavailable when they can't be used.
+
+    `checks` has as `audit` whether the last write succeeded.
+    """
+
+    engine: Engine
+    checks: Checks = field(default_factory=Checks, compare=False)
+
+    def append(self, records: Sequence[AuditEntry]) -> None:
+        """Write all records or none; they are committed when this returns."""
+        if not records:
+            return
+        rows = [values_of(entry) for entry in records]
+        vectors = [vector_of(entry) for entry in records]
+        with self._outcome_kept():
+            if not self._inserted(rows, vectors):
+                self._append_with_vectors(rows, vectors)
+
+    @property
+    def takes_at_once(self) -> bool:
+        """Whether rows whose vectors are stored can be written without SQLAlchemy."""
+        return self._quick is not None
+
+    def append_at_once(self, records: Sequence[AuditEntry]) -> bool:
+        """As `append` where the rows alone have to be written and can be; else False, and none is.
+
+        It may take some 50 ms to find out that another process keeps the database locked.
+        """
+        rows = [values_of(entry) for entry in records]
+        inserted = self._inserted(rows, [vector_of(entry) for entry in records])
+        if inserted:
+            self.checks.record("audit", "ok")
+        return inserted
+
+    def _inserted(self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]) -> bool:
+        keys = [vector.key if vector else None for vector in vectors]
+        return bool(self._quick and self._quick.insert(list(zip(rows, keys, strict=True))))
+
+    def _append_with_vectors(
+        self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]
+    ) -> None:
+        with writing(self.engine) as connection:
+            made = [vector for vector in vectors if vector]
+            ids = store_vectors(connection, made) if made else {}
+            numbers = (ids[vector.key] if vector else None for vector in vectors)
+            insert_rows(connection, list(zip(rows, numbers, strict=True)))
+        if self._quick:
+            self._quick.remember(ids)
+
+    @cached_property
+    def _quick(self) -> QuickInsert | None:
+        return quick_insert(self.engine)
+
+    def clear(self, *, actor: str, at: datetime) -> int:
+        """Delete every prediction, vector and window; returns how many predictions.
+
+        The event that says who did it and how many is written in the same transaction.
+        """
+        with writing(self.engine) as connection:
+            # In the order in which an append comes to them, so that neither waits for the other.
+            keep_writers_out(connection, feature_vectors, bar_windows, predictions)
+            count = connection.execute(delete(predictions)).rowcount
+            connection.execute(delete(feature_vectors))
+            connection.execute(delete(bar_windows))
+            details = {"predictions": count}
+            cleared = Event(kind="audit_cleared", at=at, version=None, actor=actor, details=details)
+            insert_event(connection, cleared)
+        return count
+
+    def writable(self) -> bool:
+        """Whether a prediction could be written now; a real write transaction finds out, soon."""
+        try:
+            with (
+                self._outcome_kept(),
+                writing(self.engine, patience_seconds=_PROBE_PATIENCE_SECONDS) as connection,
+            ):
+                # Touches no row, and yet fails where the table is missing or read-only.
+                connection.execute(
+                    update(predictions).where(predictions.c.seq < 0).values(ok=False)
+                )
+        except AuditUnavailable:
+            return False
+        return True
+
+    def state(self) -> str:
+        """How the audit does, for `/health`."""
+        return self.checks.state("audit")
+
+    @contextmanager
+    def _outcome_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except AuditUnavailable:
+            self.checks.record("audit", "down")
+            raise
+        self.checks.record("audit", "ok")

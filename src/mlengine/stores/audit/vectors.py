@@ -1,0 +1,110 @@
+"""The feature vectors behind the predictions, each stored once.
+
+A vector is float64, little-endian, in the feature set's order, NaN where a feature was null.
+Its key is the bars and the feature set; the hash of its own bits is part of it, so that a
+prediction never refers to other numbers than the ones that were scored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, Row, bindparam, select
+
+from mlengine.core.bars.bars import Columns
+from mlengine.core.predictions.prediction import FeatureSetRef, Prediction
+from mlengine.stores.audit.windows import store_windows
+from mlengine.stores.database.engine import insert_new
+from mlengine.stores.database.tables import feature_vectors
+
+
+class VectorKey(NamedTuple):
+    """What makes a stored vector the one of a prediction; looked up for each."""
+
+    bars_hash: str
+    feature_set_hash: str
+    symbol: str
+    interval: str
+    bar_timestamp: datetime
+    vector_hash: str
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredVector:
+    """A vector as it was scored, and the window of bars that it was computed from."""
+
+    key: VectorKey
+    feature_set: FeatureSetRef
+    payload: bytes
+    window: Columns
+
+
+# Built once: building it again for each prediction would cost more than running it.
+_SAME_BARS = (
+    select(feature_vectors.c.id, *(feature_vectors.c[name] for name in VectorKey._fields))
+    .where(feature_vectors.c.bars_hash.in_(bindparam("hashes", expanding=True)))
+    .with_for_update(read=True, key_share=True)  # PostgreSQL: none may vanish meanwhile
+)
+
+
+def scored_vector(
+    prediction: Prediction, vector: npt.NDArray[np.float64], window: Columns
+) -> ScoredVector:
+    """The vector behind `prediction`, shape (features,)."""
+    payload = np.asarray(vector, dtype="<f8").tobytes()
+    key = VectorKey(
+        bars_hash=prediction.bars_hash,
+        feature_set_hash=prediction.feature_set.hash,
+        symbol=prediction.symbol,
+        interval=prediction.interval,
+        bar_timestamp=prediction.bar_timestamp,
+        vector_hash=hashlib.sha256(payload).hexdigest(),
+    )
+    return ScoredVector(key, prediction.feature_set, payload, window)
+
+
+def store_vectors(
+    connection: Connection, vectors: Sequence[ScoredVector]
+) -> Mapping[VectorKey, int]:
+    """The row id of each vector; those not there yet are written, with their windows."""
+    wanted = {vector.key: vector for vector in vectors}
+    ids = _ids(connection, wanted)
+    missing = [wanted[key] for key in sorted(wanted) if key not in ids]
+    if missing:
+        store_windows(connection, {vector.key.bars_hash: vector.window for vector in missing})
+        connection.execute(
+            insert_new(connection, feature_vectors), [_columns(vector) for vector in missing]
+        )
+        ids = _ids(connection, wanted)
+    return ids
+
+
+def decode_vector(payload: bytes) -> npt.NDArray[np.float64]:
+    """The inverse of the stored form, bit for bit; shape (features,)."""
+    return np.frombuffer(payload, "<f8").astype(np.float64)
+
+
+def _ids(connection: Connection, wanted: Mapping[VectorKey, ScoredVector]) -> dict[VectorKey, int]:
+    rows = connection.execute(_SAME_BARS, {"hashes": sorted({key.bars_hash for key in wanted})})
+    found = {_key(row): row.id for row in rows}
+    return {key: found[key] for key in wanted if key in found}
+
+
+def _key(row: Row[tuple[object, ...]]) -> VectorKey:
+    return VectorKey._make(row[1:])
+
+
+def _columns(vector: ScoredVector) -> dict[str, object]:
+    return {
+        **vector.key._asdict(),
+        "feature_set_name": vector.feature_set.name,
+        "feature_set_version": vector.feature_set.version,
+        "window_bars": vector.feature_set.window_bars,
+        "payload": vector.payload,
+    }

@@ -1,0 +1,1 @@
+"""Bars in memory and on disk."""

@@ -1,0 +1,159 @@
+"""The one database: opening it, writing and reading it in transactions, and its schema.
+
+Every failure to use it becomes AuditUnavailable, with a reason that quotes no driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from mlengine.errors import AuditUnavailable, CannotStart
+from mlengine.stores.database.tables import REVISION
+
+_BEGIN = "mlengine_begin"
+# A checkpoint waits for the disk: at SQLite's 1,000, every 150th row of the audit would. The audit
+# has a thread for it; this is for when that one fails.
+_CHECKPOINT_PAGES = 500_000
+_REASONS = {
+    "SQLITE_BUSY": "another process keeps it locked",
+    "SQLITE_READONLY": "it is read-only",
+    "SQLITE_FULL": "its disk is full",
+    "SQLITE_CANTOPEN": "its file can't be opened",
+    "SQLITE_IOERR": "its disk gives errors",
+    "SQLITE_CORRUPT": "its file is damaged",
+    "SQLITE_NOTADB": "its file is not a database",
+    "SQLITE_ERROR": "its schema is another one; run `flask db upgrade`",
+}
+
+
+def open_database(url: str, *, busy_timeout_seconds: float = 5.0) -> Engine:
+    """An engine on SQLite or PostgreSQL; nothing is connected or created yet.
+
+    A SQLite writer waits `busy_timeout_seconds` for the others. Raises CannotStart on a URL
+    that names no database or a driver that is not installed.
+    """
+    try:
+        parts = make_url(url)
+        if parts.get_backend_name() != "sqlite":
+            return create_engine(parts, hide_parameters=True, pool_pre_ping=True)
+        engine = create_engine(
+            parts, hide_parameters=True, connect_args={"timeout": busy_timeout_seconds}
+        )
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise CannotStart("AUDIT_DATABASE_URL names no database that is known here") from error
+    except ModuleNotFoundError as error:
+        raise CannotStart(
+            f"AUDIT_DATABASE_URL needs the database driver {error.name}: pip install it"
+        ) from error
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # BEGIN is ours: the driver would defer it
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
+    if statement:
+        connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def writing(engine: Engine, *, patience_seconds: float | None = None) -> Iterator[Connection]:
+    """One write transaction, committed at the end of the block; raises AuditUnavailable.
+
+    `patience_seconds` is how long other writers are waited for, by default what the engine was
+    opened with. A broken constraint stays SQLAlchemy's IntegrityError: it speaks of the row, not
+    the store.
+    """
+    with _said_plainly(), engine.connect() as connection:
+        # A deferred transaction that turns to writing fails at once where an immediate one waits.
+        connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        with _patience(connection, patience_seconds), connection.begin():
+            if patience_seconds is not None and connection.dialect.name != "sqlite":
+                milliseconds = round(patience_seconds * 1000)
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+            yield connection
+
+
+@contextmanager
+def _patience(connection: Connection, seconds: float | None) -> Iterator[None]:
+    """Let SQLite wait that long within the block; the pool gets the connection back as it was."""
+    driver = connection.connection.driver_connection
+    if seconds is None or driver is None or connection.dialect.name != "sqlite":
+        yield
+        return
+    (before,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={before}")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One read transaction, all its statements on one snapshot; raises AuditUnavailable."""
+    with _said_plainly(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeout) as error:
+        raise AuditUnavailable(_reason(error)) from error
+
+
+def _reason(error: DBAPIError | PoolTimeout) -> str:
+    name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+    return _REASONS.get("_".join(name.split("_")[:2]), "it does not answer")
+
+
+def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT into `table` that skips rows which are there already."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def keep_writers_out(connection: Connection, *tables: Table) -> None:
+    """Let nobody else write to `tables` until this transaction ends; they may be read."""
+    if connection.dialect.name != "sqlite":  # whose only writer we are already
+        names = ", ".join(table.name for table in tables)
+        connection.exec_driver_sql(f"LOCK TABLE {names} IN EXCLUSIVE MODE")
+
+
+def use_wal(engine: Engine) -> None:
+    """Let readers and the writer of a SQLite file not wait for each other; the file keeps it."""
+    with _said_plainly(), engine.connect() as connection:
+        connection.execution_options(**{_BEGIN: ""})  # not possible within a transaction
+        # Of a new file only. Small, since a row changes seven pages and each is written whole; but
+        # a window of bars shall not take four.
+        connection.exec_driver_sql("PRAGMA page_size=2048")
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+
+def schema_is_current(engine: Engine) -> bool:
+    """Whether the schema is the one of this version; raises AuditUnavailable."""
+    with reading(engine) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        found = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
+    return list(found) == [REVISION]

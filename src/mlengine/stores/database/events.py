@@ -1,0 +1,108 @@
+"""The events behind `/monitoring/history`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from sqlalchemy import Connection, Engine, Row, select
+
+from mlengine.core.monitoring.event import Event, EventKind
+from mlengine.core.pagination import Page, cursor_after, position_of
+from mlengine.stores.database.engine import insert_new, reading, writing
+from mlengine.stores.database.tables import events
+
+
+@dataclass(frozen=True)
+class EventStore:
+    """The table `events`; every method raises AuditUnavailable when it can't be used."""
+
+    engine: Engine
+
+    def append(
+        self,
+        kind: EventKind,
+        *,
+        at: datetime,
+        version: str | None,
+        actor: str | None,
+        details: Mapping[str, object],
+        generation: int | None = None,
+        patience_seconds: float | None = None,
+    ) -> None:
+        """Write one event; a `generation` that has its event already is left as it stands.
+
+        Other writers are waited for as `writing` says.
+        """
+        event = Event(
+            kind=kind,
+            at=at,
+            version=version,
+            actor=actor,
+            details=details,
+            generation=generation,
+        )
+        with writing(self.engine, patience_seconds=patience_seconds) as connection:
+            insert_event(connection, event)
+
+    def page(self, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
+        """At most `limit` events, newest first; raises InvalidRequest on a bad cursor."""
+        query = select(events).order_by(events.c.seq.desc()).limit(limit + 1)
+        if kind is not None:
+            query = query.where(events.c.kind == kind)
+        if cursor is not None:
+            query = query.where(events.c.seq < position_of(cursor))
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).all()
+        more = cursor_after(rows[limit - 1].seq) if len(rows) > limit else None
+        return Page(tuple(_event(row) for row in rows[:limit]), more)
+
+    def newest(self, kind: str, *, version: str) -> Event | None:
+        """The last event of a kind about a version, None where there is none."""
+        query = (
+            select(events)
+            .where(events.c.kind == kind, events.c.version == version)
+            .order_by(events.c.seq.desc())
+            .limit(1)
+        )
+        with reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _event(row)
+
+    def gate_tests(self, generation: int) -> int:
+        """How many trainings have been tested against the champion of this activation."""
+        return sum(
+            details.get("tested") is True and details.get("champion_generation") == generation
+            for details in self.trainings()
+        )
+
+    def trainings(self) -> list[Mapping[str, object]]:
+        """The details of every training that published, also of versions that are gone by now."""
+        query = select(events.c.details).where(events.c.kind == "trained")
+        with reading(self.engine) as connection:
+            return [orjson.loads(details) for details in connection.scalars(query)]
+
+    def generations(self) -> set[int]:
+        """The generations of ACTIVE that have their event."""
+        query = select(events.c.generation).where(events.c.generation.is_not(None))
+        with reading(self.engine) as connection:
+            return {value for value in connection.scalars(query) if value is not None}
+
+
+def insert_event(connection: Connection, event: Event) -> None:
+    """Write one event in a transaction of the caller's."""
+    row = {**vars(event), "details": orjson.dumps(event.details).decode()}
+    connection.execute(insert_new(connection, events).values(row))
+
+
+def _event(row: Row[tuple[object, ...]]) -> Event:
+    return Event(
+        kind=row.kind,
+        at=row.at,
+        version=row.version,
+        actor=row.actor,
+        details=orjson.loads(row.details),
+        generation=row.generation,
+    )

@@ -1,0 +1,68 @@
+"""Brings the database to the schema of this version; safe when several processes do it at once."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
+
+from mlengine.errors import CannotStart
+from mlengine.stores.database.engine import open_database, use_wal, writing
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+_POSTGRES_LOCK = 7_311_005  # any number, the same in every version
+
+
+def migrate(url: str) -> None:
+    """Create the database and its folder where they are missing, and run what migrations it lacks.
+
+    Raises CannotStart when the folder can't be used or the URL names no database, and
+    AuditUnavailable when the database refuses.
+    """
+    engine = open_database(url)
+    try:
+        with _alone(engine), writing(engine) as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})"))
+            config = migration_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def migration_config() -> Config:
+    """Alembic's configuration, without a file and without a word to `logging`."""
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return config
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Holds an exclusive lock beside a SQLite file, whose WAL mode is set under it."""
+    name = make_url(engine.url).database
+    if engine.dialect.name != "sqlite" or not name:
+        yield
+        return
+    with _locked(Path(name).with_name(Path(name).name + ".lock")):
+        use_wal(engine)
+        yield
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise CannotStart(f"the folder {path.parent} can't be written: {error.strerror}") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,183 @@
+"""The tables, as the newest migration leaves them (a test compares the two).
+
+Moments are whole microseconds since 1970 in UTC: exact, ordered, the same on SQLite and
+PostgreSQL. SQLite keeps float64 to the last bit, except that it drops the sign of a zero.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+from mlengine.core.timestamps import EPOCH
+
+REVISION = "0004"
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, kept as microseconds since 1970; a naive one is refused."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return in_microseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+def in_microseconds(moment: datetime | None) -> int | None:
+    """The stored form of a moment; TypeError when it is naive."""
+    return None if moment is None else (moment - EPOCH) // MICROSECOND
+
+
+metadata = MetaData()
+_Sequence = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers INTEGER keys only
+
+bar_windows = Table(
+    "bar_windows",
+    metadata,
+    Column("bars_hash", Text, primary_key=True),
+    Column("symbol", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+feature_vectors = Table(
+    "feature_vectors",
+    metadata,
+    Column("id", _Sequence, primary_key=True, autoincrement=True),
+    Column("bars_hash", Text, ForeignKey("bar_windows.bars_hash"), nullable=False),
+    Column("feature_set_hash", Text, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("interval", Text, nullable=False),
+    Column("bar_timestamp", Moment, nullable=False),
+    Column("vector_hash", Text, nullable=False),
+    Column("feature_set_name", Text, nullable=False),
+    Column("feature_set_version", Integer, nullable=False),
+    Column("window_bars", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    UniqueConstraint(
+        "bars_hash",
+        "feature_set_hash",
+        "symbol",
+        "interval",
+        "bar_timestamp",
+        "vector_hash",
+        name="uq_feature_vectors_content",
+    ),
+    Index("ix_feature_vectors_bar", "feature_set_hash", "bar_timestamp", "symbol"),
+    Index("ix_feature_vectors_symbol", "interval", "symbol", "bar_timestamp"),
+    sqlite_autoincrement=True,
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("prediction_id", Text, nullable=False, unique=True),
+    Column("request_id", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("ok", Boolean, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("as_of", Moment, nullable=False),
+    Column("model_version", Text),
+    Column("vector_id", _Sequence, ForeignKey("feature_vectors.id")),
+    Column("objective", Text),
+    Column("horizon_bars", Integer),
+    Column("probability_up", Double),
+    Column("expected_return", Double),
+    Column("prediction", Text),
+    Column("confidence", Double),
+    Column("model_fingerprint", Text),
+    Column("trained_through", Moment),
+    Column("in_sample", Boolean),
+    Column("known_symbol", Boolean),
+    Column("base_rate", Double),
+    Column("stale", Boolean),
+    Column("degraded", Boolean),
+    Column("error_code", Text),
+    Column("error_detail", Text),
+    Column("bars_ms", Double),
+    Column("features_ms", Double),
+    Column("model_ms", Double),
+    Column("total_ms", Double, nullable=False),
+    Column("expected_score", Double),
+    Column("reasons", Text),  # by spaces; empty where there was none, null where nobody looked
+    Index("ix_predictions_at", "at"),
+    Index("ix_predictions_symbol", "symbol", "seq"),
+    Index("ix_predictions_version", "model_version", "seq"),
+    Index("ix_predictions_vector", "vector_id", "model_version", "seq"),
+    sqlite_autoincrement=True,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("run_id", Text, nullable=False, unique=True),
+    Column("model", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("request_id", Text),
+    Column("queued_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("lease_until", Moment),
+    Column("progress", Text),
+    Column("version", Text),
+    Column("error", Text),
+    Column("kind", Text, nullable=False, server_default="train"),
+    Column("sequence", Integer, nullable=False, server_default="1"),
+    Column("log", Text),
+    Column("result", Text),
+    Column("idempotency_key", Text),
+    Column("body_hash", Text),
+    sqlite_autoincrement=True,
+)
+Index("uq_runs_idempotency", runs.c.idempotency_key, unique=True)
+_live = text("state IN ('queued', 'running')")
+Index("uq_runs_live", runs.c.model, unique=True, sqlite_where=_live, postgresql_where=_live)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("expression", Text, nullable=False),
+    Column("last_tick", Moment, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("version", Text),
+    Column("actor", Text),
+    Column("details", Text, nullable=False),
+    Column("generation", BigInteger, unique=True),
+    Index("ix_events_kind", "kind", "seq"),
+    sqlite_autoincrement=True,
+)

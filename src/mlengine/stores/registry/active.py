@@ -1,0 +1,129 @@
+"""`ACTIVE`, the one file that names the version that serves, replaced in one step."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+
+from mlengine.core.monitoring.event import EventKind
+from mlengine.core.timestamps import parse_rfc3339, rfc3339
+from mlengine.errors import ArtifactCorrupt, NoActiveModel
+from mlengine.stores.system import atomic_files
+
+Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Active:
+    """What the file says; `generation` counts activations from 1, `kind` is that of its event."""
+
+    version: str
+    generation: int
+    kind: EventKind
+    activated_at: datetime
+    actor: str
+    reason: str
+    previous_version: str | None
+
+
+@dataclass(frozen=True)
+class ActiveFile:
+    path: Path
+
+    def read(self) -> Active | None:
+        """None before the first activation; raises ArtifactCorrupt when it can't be read."""
+        try:
+            return _parse(self.path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, *_DAMAGED):
+            raise ArtifactCorrupt(self.path.name, "it can't be read") from None
+
+    def signature(self) -> Signature | None:
+        """What changes whenever the file is replaced; one `stat`."""
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+    def touch(self) -> None:
+        """Make every process load the active version again; raises NoActiveModel."""
+        try:
+            os.utime(self.path)
+        except FileNotFoundError:
+            raise NoActiveModel from None
+
+    def known(self) -> Active | None:
+        """As `read`, but None also for a file that can't be read: a new one may take its place."""
+        try:
+            return self.read()
+        except ArtifactCorrupt:
+            return None
+
+    def replace(
+        self,
+        version: str,
+        *,
+        kind: EventKind,
+        actor: str,
+        reason: str,
+        now: datetime,
+        after_generation: int,
+    ) -> Active:
+        """Name another version; the caller holds the registry's lock.
+
+        The generation is higher than that of the file and than `after_generation`, which is the
+        last one in the history: a file that was damaged does not start again from 1. A file that
+        is whole and can't be read now is not written over: raises OSError.
+        """
+        before = self._before()
+        active = Active(
+            version=version,
+            generation=max(before.generation if before else 0, after_generation) + 1,
+            kind=kind,
+            activated_at=now,
+            actor=actor,
+            reason=reason,
+            previous_version=_previous(before, version),
+        )
+        atomic_files.replace_file(self.path, _dump(active))
+        return active
+
+    def _before(self) -> Active | None:
+        try:
+            return _parse(self.path.read_bytes())
+        except (FileNotFoundError, *_DAMAGED):
+            return None
+
+
+_DAMAGED = (ValueError, KeyError, TypeError)
+
+
+def _parse(content: bytes) -> Active:
+    said = orjson.loads(content)
+    return Active(
+        version=said["version"],
+        generation=said["generation"],
+        kind=said.get("kind", "activated"),
+        activated_at=parse_rfc3339(said["activated_at"]),
+        actor=said["actor"],
+        reason=said["reason"],
+        previous_version=said.get("previous_version"),
+    )
+
+
+def _previous(before: Active | None, version: str) -> str | None:
+    """The version to roll back to; activating the active version again keeps it."""
+    if before is None:
+        return None
+    return before.previous_version if before.version == version else before.version
+
+
+def _dump(active: Active) -> bytes:
+    said = {**vars(active), "activated_at": rfc3339(active.activated_at)}
+    return orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,67 @@
+"""The folders of a model line by their names alone; loads nothing, so that any process may look."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+import orjson
+
+from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, MODEL_LINE, PINS_FILE
+
+VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
+STAGING = ".staging-"
+REMOVED = ".removed-"
+_HALF_REPLACED = re.compile(
+    rf"^\.({re.escape(ACTIVE_FILE)}|{re.escape(PINS_FILE)})\.[0-9a-f]{{16}}\Z"
+)
+
+
+def line_directory(artifacts_dir: Path, line: str = MODEL_LINE) -> Path:
+    """The folder of a model line, which may not be there yet."""
+    return artifacts_dir / "models" / line
+
+
+def published(directory: Path) -> list[str]:
+    """Published versions in numeric order."""
+    if not directory.is_dir():
+        return []
+    found = [entry.name for entry in directory.iterdir() if VERSION.match(entry.name)]
+    return sorted(found, key=lambda version: int(version[1:]))
+
+
+def staged(directory: Path) -> frozenset[str]:
+    """The ids of the runs that have a half-written folder."""
+    return frozenset(path.name.removeprefix(STAGING) for path in directory.glob(f"{STAGING}*"))
+
+
+def discard(directory: Path, run_ids: Collection[str]) -> None:
+    """Remove the half-written folders of runs that are no more; what resists stays."""
+    for run_id in run_ids:
+        shutil.rmtree(directory / f"{STAGING}{run_id}", ignore_errors=True)
+
+
+def clear_leftovers(directory: Path) -> None:
+    """Remove what processes left that died while they changed something; what resists stays.
+
+    The caller holds the registry's lock, so that nobody is changing anything now.
+    """
+    for path in list(directory.iterdir()):
+        if path.name.startswith(REMOVED):
+            shutil.rmtree(path, ignore_errors=True)
+        elif _HALF_REPLACED.match(path.name):
+            path.unlink(missing_ok=True)
+
+
+def published_by(directory: Path, run_id: str) -> str | None:
+    """The version that the run made visible, None where there is none."""
+    for version in reversed(published(directory)):
+        try:
+            manifest = orjson.loads((directory / version / MANIFEST_FILE).read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            continue
+        if isinstance(manifest, dict) and manifest.get("run_id") == run_id:
+            return version
+    return None

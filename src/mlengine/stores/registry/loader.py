@@ -1,0 +1,215 @@
+"""Models in memory: the active one, swapped when `ACTIVE` changes, and a few others by version."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from mlengine.core.boosting.model import Scorer
+from mlengine.core.features import FeatureSet
+from mlengine.core.predictions.prediction import FeatureSetRef
+from mlengine.core.versions.layout import MODEL_FILE
+from mlengine.core.versions.manifest import Manifest
+from mlengine.errors import (
+    ArtifactCorrupt,
+    FeatureSetMismatch,
+    IntervalMismatch,
+    MlengineError,
+    ModelNotFound,
+    NoActiveModel,
+)
+from mlengine.stores.registry.active import Signature
+from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system.health_checks import Checks
+
+log = logging.getLogger(__name__)
+
+_KEPT_BESIDE_ACTIVE = 4
+_RETRY_SECONDS = 5.0
+_UNREADABLE: Signature = (-1, -1, -1)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A verified version, ready to score; `generation` is 0 when it is not the active one."""
+
+    manifest: Manifest
+    scorer: Scorer
+    feature_set: FeatureSet
+    generation: int = 0
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    @cached_property
+    def symbols(self) -> frozenset[str]:
+        """Those that it was trained on."""
+        return frozenset(self.manifest.data.symbols)
+
+    @cached_property
+    def feature_set_ref(self) -> FeatureSetRef:
+        return FeatureSetRef.of(self.feature_set)
+
+
+class ModelShelf:
+    """The models of this process; safe for threads.
+
+    A new `ACTIVE` is noticed by one `stat` a call. The new model is loaded and verified beside
+    the old one; when it is refused, the old one goes on serving, the `model` check says so, and
+    the new one is tried again every few seconds of `timer`, for its files may be mended. A process
+    that has no old one, since it has just started, takes the one that was active before where the
+    files are broken; what the configuration doesn't go with serves nothing.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        feature_sets: Mapping[str, FeatureSet],
+        *,
+        interval: str,
+        checks: Checks,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._active = registry.active
+        self._feature_sets = feature_sets
+        self._interval = interval
+        self._checks = checks
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._seen: Signature | None = None
+        self._current: LoadedModel | None = None
+        self._refusal: MlengineError | None = None
+        self._refused_at = 0.0
+        self._beside: dict[str, LoadedModel] = {}
+
+    def current(self) -> LoadedModel:
+        """The model that serves; raises NoActiveModel, or why the only one was refused."""
+        if self._outdated(self._signature()):
+            self._swap()
+        current = self._current
+        if current is not None:
+            return current
+        raise self._refusal or NoActiveModel
+
+    def at_hand(self) -> LoadedModel | None:
+        """As `current` where no model has to be loaded first, else None."""
+        return None if self._outdated(self._signature()) else self._current
+
+    def get(self, version: str) -> LoadedModel:
+        """A version by name, kept for the next call; raises as `load`."""
+        current = self._current
+        if current is not None and current.version == version:
+            return current
+        with self._lock:
+            if version not in self._beside:
+                loaded = self.load(version)
+                while len(self._beside) >= _KEPT_BESIDE_ACTIVE:
+                    self._beside.pop(next(iter(self._beside)))
+                self._beside[version] = loaded
+            return self._beside[version]
+
+    def load(self, version: str, *, generation: int = 0) -> LoadedModel:
+        """Read and verify a version without keeping it.
+
+        Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch or IntervalMismatch.
+        """
+        manifest, text = self._registry.load(version, MODEL_FILE)
+        return LoadedModel(
+            manifest=manifest,
+            scorer=_scorer(version, text),
+            feature_set=self._matching_set(manifest),
+            generation=generation,
+        )
+
+    def reload(self) -> LoadedModel:
+        """Load the active version again, here and in every other process of the platform.
+
+        Raises NoActiveModel, or why the files are refused; what was loaded then goes on serving.
+        """
+        with self._lock:
+            self._beside.clear()
+        self._active.touch()
+        loaded = self.current()
+        if self._refusal:
+            raise self._refusal
+        return loaded
+
+    @property
+    def loaded_version(self) -> str | None:
+        """The version that serves now, without looking at the disk."""
+        current = self._current
+        return current.version if current else None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the active version was refused, so that an older one serves, or none."""
+        return self._refusal is not None
+
+    def _swap(self) -> None:
+        with self._lock:
+            signature = self._signature()
+            if not self._outdated(signature):
+                return
+            try:
+                active = self._active.read()
+                loaded = self.load(active.version, generation=active.generation) if active else None
+            except MlengineError as refusal:
+                self._refuse(refusal, again=signature == self._seen)
+            else:
+                self._current, self._refusal = loaded, None
+                self._checks.record("model", "ok" if loaded else "unknown")
+            self._seen = signature
+
+    def _refuse(self, refusal: MlengineError, *, again: bool) -> None:
+        if not (again and str(refusal) == str(self._refusal)):
+            log.error("active model refused", extra={"reason": str(refusal)})
+        self._refusal, self._refused_at = refusal, self._timer()
+        if isinstance(refusal, ArtifactCorrupt | ModelNotFound):
+            self._current = self._current or self._previous()
+        self._checks.record("model", "degraded" if self._current else "down")
+
+    def _previous(self) -> LoadedModel | None:
+        """What served before the active version, for a process that has nothing else."""
+        active = self._active.known()
+        if active is None or active.previous_version is None:
+            return None
+        try:
+            return self.load(active.previous_version)
+        except MlengineError:
+            return None
+
+    def _outdated(self, signature: Signature | None) -> bool:
+        """Whether `ACTIVE` is another one, or its version was refused some seconds ago."""
+        if signature != self._seen:
+            return True
+        return self._refusal is not None and self._timer() - self._refused_at >= _RETRY_SECONDS
+
+    def _signature(self) -> Signature | None:
+        try:
+            return self._active.signature()
+        except OSError:
+            return _UNREADABLE
+
+    def _matching_set(self, manifest: Manifest) -> FeatureSet:
+        if manifest.interval != self._interval:
+            raise IntervalMismatch(manifest.version, manifest.interval, self._interval)
+        wanted = manifest.feature_set
+        served = self._feature_sets.get(wanted.name)
+        if served is None or served.hash != wanted.hash:
+            raise FeatureSetMismatch(
+                manifest.version, wanted.name, wanted.hash, served.hash if served else None
+            )
+        return served
+
+
+def _scorer(version: str, text: bytes) -> Scorer:
+    try:
+        return Scorer.from_text(text.decode())
+    except ValueError:
+        raise ArtifactCorrupt(version, f"{MODEL_FILE} is not a LightGBM model") from None

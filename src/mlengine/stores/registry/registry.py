@@ -1,0 +1,249 @@
+"""The registry: immutable versions in folders, and `ACTIVE`, which names the one that serves.
+
+A version becomes visible by one rename of a finished folder, and is never edited afterwards.
+Numbers are given under a lock file, so that concurrent publishers get consecutive ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from mlengine.core.monitoring.event import EventKind
+from mlengine.core.versions import manifest as manifests
+from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, PINS_FILE
+from mlengine.core.versions.manifest import SCHEMA_VERSION, Manifest, OtherSchema
+from mlengine.core.versions.retention import Fate, Pin, fates
+from mlengine.errors import ArtifactCorrupt, ModelNotFound
+from mlengine.stores.registry.active import Active, ActiveFile
+from mlengine.stores.registry.folders import REMOVED, STAGING, VERSION, clear_leftovers, published
+from mlengine.stores.registry.pins import PinFile
+from mlengine.stores.system import atomic_files
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The versions of one model line below `directory`."""
+
+    directory: Path
+
+    def versions(self) -> list[str]:
+        """Published versions in numeric order."""
+        return published(self.directory)
+
+    def publish(
+        self, draft: Manifest, files: Mapping[str, bytes], *, fence: Callable[[], None]
+    ) -> Manifest:
+        """Make `files` the next version; `fence` raises when the caller may no longer publish.
+
+        Nothing is visible before the one rename at the end, and nothing is left behind by a
+        failure that this process lives through. Raises ArtifactsUnavailable, and what `fence`
+        raises.
+        """
+        with atomic_files.said_plainly():
+            atomic_files.make_directory(self.directory)
+            staging = self.directory / f"{STAGING}{draft.run_id}"
+            shutil.rmtree(staging, ignore_errors=True)
+            try:
+                return self._publish(draft, files, staging, fence)
+            except BaseException:
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
+
+    def manifest(self, version: str) -> Manifest:
+        """The verified manifest; raises ModelNotFound or ArtifactCorrupt."""
+        try:
+            manifest = manifests.parse((self._folder(version) / MANIFEST_FILE).read_bytes())
+        except FileNotFoundError:
+            raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is missing") from None
+        except OtherSchema as other:
+            reason = f"its manifest has schema version {other.found}, here it is {SCHEMA_VERSION}"
+            raise ArtifactCorrupt(version, f"{reason}; train again") from None
+        except (OSError, ValueError):
+            raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is not what was published") from None
+        if manifest.version != version:
+            raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is that of {manifest.version}")
+        return manifest
+
+    def read(self, version: str, name: str) -> bytes:
+        """A file of a version, checked against the manifest's digest."""
+        return self._read(self.manifest(version), name)
+
+    def load(self, version: str, name: str) -> tuple[Manifest, bytes]:
+        """The manifest and one file, after every file of the version was verified."""
+        manifest = self.verify(version)
+        return manifest, self._read(manifest, name)
+
+    def verify(self, version: str) -> Manifest:
+        """Check every digest of a version; raises ArtifactCorrupt with the first that differs."""
+        manifest = self.manifest(version)
+        for name in manifest.files:
+            self._read(manifest, name)
+        return manifest
+
+    @property
+    def active(self) -> ActiveFile:
+        return ActiveFile(self.directory / ACTIVE_FILE)
+
+    def activate(
+        self,
+        version: str,
+        *,
+        actor: str,
+        reason: str,
+        now: datetime,
+        kind: EventKind = "activated",
+        after_generation: int = 0,
+    ) -> Active:
+        """Make `version` the active one in one step.
+
+        Raises ModelNotFound or ArtifactsUnavailable.
+        """
+        with self._changing(version):
+            return self.active.replace(
+                version,
+                kind=kind,
+                actor=actor,
+                reason=reason,
+                now=now,
+                after_generation=after_generation,
+            )
+
+    @property
+    def pins(self) -> PinFile:
+        return PinFile(self.directory / PINS_FILE)
+
+    def pin(self, version: str, pin: Pin) -> None:
+        """Let `prune` never remove `version`.
+
+        Raises ModelNotFound, ArtifactsUnavailable, or ArtifactCorrupt where the pins before it
+        can't be read.
+        """
+        with self._changing(version):
+            self.pins.replace({**self.pins.read(), version: pin})
+
+    def unpin(self, version: str) -> bool:
+        """The inverse of `pin`; False when it was not pinned. Raises the same."""
+        with self._changing(version):
+            pins = self.pins.read()
+            if pins.pop(version, None) is None:
+                return False
+            self.pins.replace(pins)
+            return True
+
+    def prune(
+        self,
+        *,
+        keep_newest: int,
+        audited: Callable[[str], bool],
+        record: Callable[[str], None] | None,
+    ) -> tuple[Fate, ...]:
+        """Remove the versions that nothing keeps (see `fates`); returns what became of each.
+
+        `record` is called right before each removal, and what it raises ends the pruning; None
+        removes nothing. Raises ArtifactsUnavailable, and ArtifactCorrupt when `ACTIVE` or the
+        pins can't be read: then nobody knows what must stay.
+        """
+        if not self.versions():
+            return ()
+        with self._changing():
+            active = self.active.read()
+            found = fates(
+                self.versions(),
+                keep_newest=keep_newest,
+                active=active.version if active else None,
+                previous=active.previous_version if active else None,
+                pinned=self.pins.read(),
+                audited=audited,
+            )
+            for fate in found:
+                if fate.kept_as is None and record is not None:
+                    record(fate.version)
+                    self._remove(fate.version)
+            return found
+
+    @property
+    def _lock(self) -> Path:
+        return self.directory / ".lock"
+
+    @contextmanager
+    def _changing(self, version: str | None = None) -> Iterator[None]:
+        """Change something, alone, with nothing in the way that a killed process left.
+
+        Raises ModelNotFound when `version` is not there, also when it went just now.
+        """
+        if version is not None:
+            self._folder(version)
+        with atomic_files.said_plainly(), atomic_files.exclusive(self._lock):
+            clear_leftovers(self.directory)
+            if version is not None:
+                self._folder(version)
+            yield
+
+    def _publish(
+        self,
+        draft: Manifest,
+        files: Mapping[str, bytes],
+        staging: Path,
+        fence: Callable[[], None],
+    ) -> Manifest:
+        staging.mkdir()
+        for name, content in files.items():
+            atomic_files.write_file(staging / name, content)
+        with self._changing():
+            manifest = replace(
+                draft,
+                version=self._next_version(),
+                files={name: _sha256(content) for name, content in files.items()},
+            )
+            atomic_files.write_file(staging / MANIFEST_FILE, manifests.dump(manifest))
+            atomic_files.fsync_directory(staging)
+            fence()
+            self._show(staging, manifest.version)
+        return manifest
+
+    def _show(self, staging: Path, version: str) -> None:
+        """Make a version visible; one whose name can't be forced to disk is taken back."""
+        shown = staging.rename(self.directory / version)
+        try:
+            atomic_files.fsync_directory(self.directory)
+        except OSError:
+            shown.rename(staging)
+            raise
+
+    def _remove(self, version: str) -> None:
+        """Out of sight in one step, then off the disk: no reader sees a part of it."""
+        hidden = (self.directory / version).rename(self.directory / f"{REMOVED}{version}")
+        atomic_files.fsync_directory(self.directory)
+        shutil.rmtree(hidden)
+
+    def _next_version(self) -> str:
+        versions = self.versions()
+        return f"v{int(versions[-1][1:]) + 1 if versions else 1}"
+
+    def _folder(self, version: str) -> Path:
+        """The folder of a version that the registry's own listing holds."""
+        if not VERSION.match(version) or version not in self.versions():
+            raise ModelNotFound(version)
+        return self.directory / version
+
+    def _read(self, manifest: Manifest, name: str) -> bytes:
+        digest = manifest.files.get(name)
+        if digest is None:
+            raise ArtifactCorrupt(manifest.version, f"the manifest lists no {name}")
+        try:
+            content = (self.directory / manifest.version / name).read_bytes()
+        except OSError:
+            raise ArtifactCorrupt(manifest.version, f"{name} can't be read") from None
+        if _sha256(content) != digest:
+            raise ArtifactCorrupt(manifest.version, f"{name} differs from its digest")
+        return content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

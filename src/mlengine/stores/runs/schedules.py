@@ -1,0 +1,79 @@
+"""The schedule's last tick, and the claim of the next: of any number of workers one takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from mlengine.core.runs.run import LIVE_STATES
+from mlengine.core.runs.schedule import Schedule, Tick
+from mlengine.core.timestamps import rfc3339
+from mlengine.core.versions.layout import MODEL_LINE
+from mlengine.stores.database.engine import insert_new, reading, writing
+from mlengine.stores.database.tables import runs, schedules
+from mlengine.stores.runs import rows
+from mlengine.stores.runs.rows import Claim
+
+_OURS = schedules.c.model == MODEL_LINE
+
+
+@dataclass(frozen=True)
+class ScheduleStore:
+    """The table `schedules`; every method raises AuditUnavailable when it can't be used."""
+
+    engine: Engine
+
+    def read(self) -> Schedule | None:
+        """None before the first start with a schedule, and after one without."""
+        with reading(self.engine) as connection:
+            row = connection.execute(select(schedules).where(_OURS)).first()
+        return None if row is None else Schedule(row.expression, row.last_tick)
+
+    def begin(self, expression: str, *, now: datetime) -> None:
+        """Count from `now` on: nothing is run for the past of a new or changed expression."""
+        row = {"model": MODEL_LINE, "expression": expression, "last_tick": now}
+        with writing(self.engine) as connection:
+            changed = update(schedules).where(_OURS, schedules.c.expression != expression)
+            if connection.execute(changed.values(row)).rowcount == 0:
+                connection.execute(insert_new(connection, schedules).values(row))
+
+    def forget(self) -> None:
+        """There is no schedule; the next one begins anew."""
+        if self.read() is not None:
+            with writing(self.engine) as connection:
+                connection.execute(delete(schedules).where(_OURS))
+
+    def take(self, seen: Schedule, tick: datetime, claim: Claim, *, now: datetime) -> Tick:
+        """Move the last tick from `seen` to `tick` and insert the run, both or neither.
+
+        While a run lives the tick passes without one, and the history says so.
+        """
+        try:
+            with writing(self.engine) as connection:
+                return _take(connection, seen, tick, claim, now)
+        except IntegrityError:  # a run was claimed meanwhile: look again
+            return Tick("contended", None)
+
+
+def _take(
+    connection: Connection, seen: Schedule, tick: datetime, claim: Claim, now: datetime
+) -> Tick:
+    moved = update(schedules).where(
+        _OURS,
+        schedules.c.expression == seen.expression,
+        schedules.c.last_tick == seen.last_tick,
+    )
+    if connection.execute(moved.values(last_tick=tick)).rowcount == 0:
+        return Tick("taken", None)
+    rows.expire(connection, now)
+    live = connection.scalar(select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES)))
+    if live is not None:
+        rows.write_event(
+            connection, "train_skipped", str(live), at=now, actor=claim.actor, tick=rfc3339(tick)
+        )
+        return Tick("skipped", str(live))
+    rows.insert_claim(connection, claim, model=MODEL_LINE, now=now)
+    return Tick("claimed", claim.run_id)

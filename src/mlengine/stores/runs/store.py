@@ -1,0 +1,246 @@
+"""The records of runs: the truth about them, whatever the queue says.
+
+One run at a time: a partial unique index lets one queued or running row in, so that inserting it
+is the claim. Whoever runs it holds a lease and renews it; an expired lease reads as `lost`, and
+is written so by whoever reads it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine, Select, Update, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from mlengine.core.monitoring.event import ENDINGS
+from mlengine.core.pagination import Page, cursor_after, position_of
+from mlengine.core.runs.progress import Progress
+from mlengine.core.runs.run import ENDED_STATES, LIVE_STATES, Run
+from mlengine.core.versions.layout import MODEL_LINE
+from mlengine.errors import (
+    IdempotencyKeyReused,
+    LeaseLost,
+    RunNotCancellable,
+    RunNotFound,
+    TrainingInProgress,
+)
+from mlengine.stores.database.engine import reading, writing
+from mlengine.stores.database.tables import runs
+from mlengine.stores.runs import rows
+from mlengine.stores.runs.rows import Claim, changed, newest_first
+
+_LIVE = runs.c.state.in_(LIVE_STATES)
+_NOT_PUBLISHING = or_(runs.c.progress.is_(None), runs.c.progress.not_like(rows.PUBLISHING))
+
+
+@dataclass(frozen=True)
+class RunStore:
+    """The table `runs`; every method raises AuditUnavailable when it can't be used."""
+
+    engine: Engine
+
+    def claim(
+        self, run_id: str, *, spec: str, actor: str, request_id: str | None, now: datetime
+    ) -> Run:
+        """Insert a queued training; of any number of racing processes one succeeds."""
+        return self.admit(
+            Claim(run_id=run_id, spec=spec, actor=actor, request_id=request_id), now=now
+        )
+
+    def admit(self, claim: Claim, *, now: datetime) -> Run:
+        """Insert the queued run, or find the one that its idempotency key stands for.
+
+        Raises TrainingInProgress, which names the run that is queued or running, and
+        IdempotencyKeyReused where the key came with another body.
+        """
+        try:
+            with writing(self.engine) as connection:
+                rows.expire(connection, now)
+                earlier = _by_key(connection, claim)
+                if earlier is None:
+                    rows.insert_claim(connection, claim, model=MODEL_LINE, now=now)
+        except IntegrityError as error:  # somebody else inserted since we looked
+            with reading(self.engine) as connection:
+                earlier = _by_key(connection, claim)
+            if earlier is None:
+                # The newest run is the one that was in the way, even if it has ended since.
+                newest = self._all(newest_first().limit(1))[0]
+                raise TrainingInProgress(newest.run_id) from error
+        return self.get(earlier or claim.run_id, now=now)
+
+    def start(self, run_id: str, *, now: datetime, lease_seconds: float) -> bool:
+        """Turn a queued run into a running one with a lease; False when it is not queued."""
+        return self._change(
+            changed(state="running", started_at=now, lease_until=_until(now, lease_seconds)).where(
+                runs.c.run_id == run_id, runs.c.state == "queued"
+            )
+        )
+
+    def renew(
+        self,
+        run_id: str,
+        *,
+        now: datetime,
+        lease_seconds: float,
+        progress: Progress | None = None,
+        log: Sequence[str] | None = None,
+    ) -> None:
+        """Prolong the lease, note progress and log; raises LeaseLost once it has expired.
+
+        Publishing is fenced by one more renewal right before it, at the stage PUBLISHING: nobody
+        can claim a run within the `lease_seconds` that follow, nor cancel this one.
+        """
+        query = changed(lease_until=_until(now, lease_seconds))
+        if progress is not None:
+            query = query.values(progress=rows.progress_text(progress))
+        if log is not None:
+            query = query.values(log=rows.log_text(log))
+        held = (runs.c.state == "running") & (runs.c.lease_until > now)
+        if not self._change(query.where(runs.c.run_id == run_id, held)):
+            raise LeaseLost(run_id)
+
+    def is_held(self, run_id: str, *, now: datetime) -> bool:
+        """Whether the run is running on a lease that holds at `now`; only reads."""
+        held = (runs.c.state == "running") & (runs.c.lease_until > now)
+        query = select(runs.c.run_id).where(runs.c.run_id == run_id, held)
+        with reading(self.engine) as connection:
+            return connection.execute(query).first() is not None
+
+    def finish(
+        self,
+        run_id: str,
+        *,
+        state: str,
+        now: datetime,
+        version: str | None = None,
+        error: str | None = None,
+        result: Mapping[str, object] | None = None,
+        log: Sequence[str] | None = None,
+    ) -> None:
+        """End a queued or running run with one of ENDED_STATES, and why it failed if it did.
+
+        Raises LeaseLost when it has ended already.
+        """
+        if state not in ENDED_STATES:
+            raise ValueError(f"{state!r} ends no run")
+        values = {"version": version, "error": error, "result": rows.result_text(result)}
+        if state == "succeeded":
+            values["progress"] = rows.progress_text(Progress("done", 100.0))
+        if log is not None:
+            values["log"] = rows.log_text(log)
+        with writing(self.engine) as connection:
+            which = (runs.c.run_id == run_id) & _LIVE
+            if not rows.end(connection, which, state, now=now, **values):
+                raise LeaseLost(run_id)
+            if state in ENDINGS:
+                kind = ENDINGS[state]
+                rows.write_event(connection, kind, run_id, at=now, actor=None, reason=error)
+
+    def refuse(self, run_id: str, *, now: datetime, error: str) -> None:
+        """Let a run fail that was never queued, and free its idempotency key for another try."""
+        with writing(self.engine) as connection:
+            which = (runs.c.run_id == run_id) & (runs.c.state == "queued")
+            freed = {"idempotency_key": None, "body_hash": None}
+            if rows.end(connection, which, "failed", now=now, error=error, **freed):
+                rows.write_event(
+                    connection, "train_failed", run_id, at=now, actor=None, reason=error
+                )
+
+    def cancel(self, run_id: str, *, actor: str, now: datetime) -> None:
+        """Write `cancelled`, after which nothing can be published for the run.
+
+        Cancelling twice is one cancellation. Raises RunNotFound, and RunNotCancellable for a run
+        that has ended otherwise or is past the last point of return.
+        """
+        with writing(self.engine) as connection:
+            rows.expire(connection, now)
+            which = (runs.c.run_id == run_id) & _LIVE & _NOT_PUBLISHING
+            error = f"cancelled by {actor}"
+            if rows.end(connection, which, "cancelled", now=now, error=error):
+                rows.write_event(connection, "train_cancelled", run_id, at=now, actor=actor)
+                return
+        run = self.get(run_id, now=now)
+        if run.state != "cancelled":
+            raise RunNotCancellable(run_id, "publishing" if run.live else run.state)
+
+    def get(self, run_id: str, *, now: datetime) -> Run:
+        """The run as it stands at `now`; raises RunNotFound."""
+        found = self._as_of(newest_first().where(runs.c.run_id == run_id), now)
+        if not found:
+            raise RunNotFound(run_id)
+        return found[0]
+
+    def newest(self, *, now: datetime) -> Run | None:
+        """The run that was claimed last, as it stands at `now`."""
+        found = self._as_of(newest_first().limit(1), now)
+        return found[0] if found else None
+
+    def page(
+        self, *, limit: int, cursor: str | None, state: str | None, now: datetime
+    ) -> Page[Run]:
+        """At most `limit` runs as they stand at `now`; raises InvalidRequest on a bad cursor."""
+        self.expire(now=now)
+        query = newest_first().limit(limit + 1)
+        if state is not None:
+            query = query.where(runs.c.state == state)
+        if cursor is not None:
+            query = query.where(runs.c.seq < position_of(cursor))
+        found = self._all(query)
+        more = cursor_after(found[limit - 1].seq) if len(found) > limit else None
+        return Page(tuple(found[:limit]), more)
+
+    def queued(self) -> list[Run]:
+        """The runs that wait for a worker, oldest first."""
+        return self._all(newest_first().where(runs.c.state == "queued"))[::-1]
+
+    def expire(self, *, now: datetime) -> int:
+        """Write `lost` on each running run whose lease has expired; returns how many."""
+        if not any(run.overdue(now) for run in self._all(newest_first().where(_LIVE))):
+            return 0  # so that reading waits for no writer
+        with writing(self.engine) as connection:
+            return rows.expire(connection, now)
+
+    def abandon_all(self, *, now: datetime) -> int:
+        """Write `lost` on each running run, whatever its lease; returns how many.
+
+        For whoever knows that no process of a platform is alive.
+        """
+        error = "the platform was stopped meanwhile"
+        with writing(self.engine) as connection:
+            return rows.lose(connection, runs.c.state == "running", now, error)
+
+    def live(self) -> frozenset[str]:
+        """The ids of the runs that are queued or running."""
+        return frozenset(run.run_id for run in self._all(newest_first().where(_LIVE)))
+
+    def _as_of(self, query: Select[tuple[object, ...]], now: datetime) -> list[Run]:
+        found = self._all(query)
+        if any(run.overdue(now) for run in found):
+            self.expire(now=now)
+            found = self._all(query)
+        return found
+
+    def _all(self, query: Select[tuple[object, ...]]) -> list[Run]:
+        with reading(self.engine) as connection:
+            return [rows.run_of(row) for row in connection.execute(query)]
+
+    def _change(self, query: Update) -> bool:
+        with writing(self.engine) as connection:
+            return connection.execute(query).rowcount == 1
+
+
+def _by_key(connection: Connection, claim: Claim) -> str | None:
+    """The id of the run that was asked for under the same key; raises IdempotencyKeyReused."""
+    if claim.idempotency_key is None:
+        return None
+    query = select(runs).where(runs.c.idempotency_key == claim.idempotency_key)
+    found = connection.execute(query).first()
+    if found is not None and found.body_hash != claim.body_hash:
+        raise IdempotencyKeyReused
+    return None if found is None else str(found.run_id)
+
+
+def _until(now: datetime, lease_seconds: float) -> datetime:
+    return now + timedelta(seconds=lease_seconds)

@@ -1,0 +1,32 @@
+"""Answers that a client may keep: what was asked for as of a past moment."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import cast
+
+from flask import Response, current_app, request
+
+from mlengine import __version__
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.web.http.responses import Body
+
+_CLOSED = "public, max-age=86400, immutable"
+# A bar may still come late: keep the answer, but ask again.
+_SETTLING = "no-cache"
+
+
+def as_of_answer(
+    body: Body, *, facts: tuple[object, ...], as_of: datetime, moment: datetime, interval: str
+) -> Response:
+    """`body` with a strong ETag over `facts`, which determine it; 304 where the client has it.
+
+    It is closed once an interval has passed since `as_of`.
+    """
+    response = cast("Response", current_app.json.response(body))
+    parts = "\n".join(str(fact) for fact in (__version__, as_of.isoformat(), *facts))
+    response.set_etag(hashlib.sha256(parts.encode()).hexdigest())
+    closed = moment - as_of >= INTERVALS[interval]
+    response.headers["Cache-Control"] = _CLOSED if closed else _SETTLING
+    return cast("Response", response.make_conditional(request))

@@ -1,0 +1,130 @@
+"""What happens around every request: its id, its moment, its size, its one log line."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from time import perf_counter
+
+from flask import Flask, Response, g, request
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+from mlengine import logs
+from mlengine.web.http import request_ids
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 1024 * 1024
+STARTED = "mlengine.started"
+ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_LOGGED_PATH_LENGTH = 128
+_DRAINED_BYTES = 8 * MAX_BODY_BYTES
+
+
+def init_app(app: Flask) -> None:
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.teardown_request(_forget)
+
+
+def refuse_large_bodies(app: Flask) -> None:
+    """Must come after the limiter, so that those who send them use up their budget too."""
+    app.before_request(_refuse_large_body)
+
+
+def _begin() -> None:
+    g.started = request.environ.get(STARTED) or perf_counter()
+    g.moment = datetime.now(UTC)
+    g.request_id = request_id_of(request.environ)
+    _forget()
+    logs.request_id.set(g.request_id)
+
+
+def request_id_of(environ: Mapping[str, str]) -> str:
+    """The client's own id if it is a sane one, else a new one."""
+    given = environ.get(request_ids.KEY, "")
+    return given if _REQUEST_ID.fullmatch(given) else request_ids.new_request_id()
+
+
+def _refuse_large_body() -> None:
+    """Also on routes that read no body; part of it is taken in so that the answer arrives."""
+    length = request.content_length
+    if length is None:
+        if _chunked_body_goes_on():
+            _drain(_DRAINED_BYTES)
+            raise RequestEntityTooLarge
+    elif length > MAX_BODY_BYTES:
+        _drain(length if length <= _DRAINED_BYTES else 0)
+        raise RequestEntityTooLarge
+
+
+def _chunked_body_goes_on() -> bool:
+    """Whether a body of unsaid length passes the limit, at which the framework cuts it off."""
+    terminated = request.environ.get("wsgi.input_terminated", False)
+    if not terminated or not request.headers.get("Transfer-Encoding"):
+        return False
+    try:
+        request.get_data()
+        return bool(request.environ["wsgi.input"].read(1))
+    except (OSError, ParseException):  # the server's, for chunks that are malformed
+        raise BadRequest from None
+
+
+def _drain(most: int) -> None:
+    stream = request.environ["wsgi.input"]
+    while most > 0 and (chunk := stream.read(min(most, 65536))):
+        most -= len(chunk)
+
+
+def _end(response: Response) -> Response:
+    if request.method == "OPTIONS" and response.status_code == HTTPStatus.OK:
+        response.status_code = HTTPStatus.NO_CONTENT
+        del response.headers["Content-Type"]
+    response.headers[request_ids.HEADER] = g.request_id
+    for name, value in ALWAYS:
+        response.headers.setdefault(name, value)
+    _say_when_to_retry(response)
+    rule = request.url_rule
+    path = rule.rule if rule else request.path[:_LOGGED_PATH_LENGTH]
+    log_request(request.method, path, response.status_code, g.started, code=g.get("problem_code"))
+    return response
+
+
+def _say_when_to_retry(response: Response) -> None:
+    """Only where there is something to wait for: the limiter puts the header on every answer."""
+    response.headers.pop("Retry-After", None)
+    if "retry_after_seconds" in g:
+        response.headers["Retry-After"] = str(g.retry_after_seconds)
+
+
+def log_request(
+    method: str, path: str, status: int, started: float, *, code: str | None = None
+) -> None:
+    """The one line of a request that began at `started`, by `perf_counter`."""
+    log_requests([request_facts(method, path, status, started, code=code)])
+
+
+def log_requests(lines: Iterable[Mapping[str, object]]) -> None:
+    """The one line of each: its `request_facts`, after the ids that don't ride along."""
+    logs.tell(log, "request", lines)
+
+
+def request_facts(
+    method: str, path: str, status: int, started: float, *, code: str | None = None
+) -> dict[str, object]:
+    """What the line of a request says that began at `started`, by `perf_counter`."""
+    milliseconds = round((perf_counter() - started) * 1000, 3)
+    return {"method": method, "path": path, "status": status, "ms": milliseconds, "code": code}
+
+
+def _forget(_: BaseException | None = None) -> None:
+    """A thread serves many requests; nothing of one may ride on the lines of the next."""
+    logs.request_id.set(None)
+    logs.job_id.set(None)
+    logs.model_version.set(None)

@@ -1,0 +1,198 @@
+"""One budget of requests a client over both prefixes, counted in Redis for all workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from typing import Any, cast
+
+from flask import Blueprint, Flask, Response, g, request
+from flask.globals import request_ctx
+from flask_limiter import ApplicationLimit, Limiter, RequestLimit
+from flask_limiter.util import get_remote_address
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.errors import ConfigurationError
+from limits.storage.base import SlidingWindowCounterSupport
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from mlengine.errors import BadSetting
+from mlengine.stores.queue import rate_counts
+
+_TIMEOUT_SECONDS = 0.1
+_CONTEXT = "mlengine.limiter"
+
+COUNTED = "mlengine.counted"
+_SCOPE = "global"  # that of every ApplicationLimit
+
+Record = Callable[[str, str], None]
+Headers = list[tuple[str, str]]
+Admit = Callable[[dict[str, Any]], Headers | None]
+
+
+def trust_proxies(app: Flask, hops: int) -> None:
+    """Believe `X-Forwarded-For` for that many hops, and not at all for 0."""
+    if hops > 0:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=0, x_host=0
+        )
+
+
+def init_app(
+    app: Flask,
+    *,
+    requests: int,
+    window_seconds: int,
+    storage_url: str | None,
+    record: Record,
+    exempt: tuple[Blueprint, ...],
+) -> Admit | None:
+    """Limit each address to `requests` a window; 0 is no limit.
+
+    Without a `storage_url`, or while it can't be reached, each worker counts for itself, and
+    `record("redis", "degraded")` says so. Must come after the hooks, whose id and clock it needs.
+    Returns the same limit for what is answered without the framework, None where there is none.
+    Raises BadSetting for an address that is none.
+    """
+    if requests == 0:
+        return None
+    limiter = _Guard(
+        get_remote_address,
+        application_limits=[_ParsedOnce(f"{requests} per {window_seconds} seconds")],
+        strategy="sliding-window-counter",
+        storage_uri=rate_counts.storage_url(storage_url) if storage_url else "memory://",
+        storage_options=_options() if storage_url else {},
+        in_memory_fallback_enabled=True,
+        headers_enabled=True,
+        request_identifier=_endpoint,
+    )
+    app.after_request(_after(limiter, storage_url, record))
+    try:
+        limiter.init_app(app)
+    except (ConfigurationError, ValueError):
+        raise BadSetting("REDIS_URL", "…", "a redis://, rediss:// or unix:// address") from None
+    for blueprint in exempt:
+        limiter.exempt(blueprint)
+    limiter.request_filter(lambda: COUNTED in request.environ)
+    item = RateLimitItemPerSecond(requests, window_seconds)
+    return partial(_admit, limiter, item, lambda: record("redis", _state(limiter, storage_url)))
+
+
+def _admit(
+    limiter: Limiter, item: RateLimitItem, note: Callable[[], None], environ: dict[str, Any]
+) -> Headers | None:
+    """Count a request and give the headers of its answer; None leaves both to the framework.
+
+    Then the limit is reached, or the storage did not answer. What was counted and goes to the
+    framework all the same, it doesn't count again.
+    """
+    strategy, address = limiter.limiter, environ.get("REMOTE_ADDR") or "127.0.0.1"
+    if strategy.storage is not limiter.storage:
+        return None
+    try:
+        if not strategy.hit(item, address, _SCOPE):
+            return None
+        window = strategy.get_window_stats(item, address, _SCOPE)
+    except RedisError:
+        return None
+    note()
+    headers = [
+        ("X-RateLimit-Limit", str(item.amount)),
+        ("X-RateLimit-Remaining", str(window.remaining)),
+        ("X-RateLimit-Reset", str(int(window.reset_time + 1))),
+    ]
+    environ[COUNTED] = headers
+    return headers
+
+
+class _ParsedOnce(ApplicationLimit):
+    """The extension reads the text of a limit again for each request."""
+
+    @cached_property
+    def _parsed(self) -> tuple[Any, ...]:
+        return tuple(super().__iter__())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parsed)
+
+
+class _Guard(Limiter):
+    """The extension finds its state of a request by five look-ups of a proxy, eight times."""
+
+    @property
+    def context(self) -> Any:
+        held = vars(cast("Any", request_ctx)._get_current_object())
+        return held.get(_CONTEXT) or held.setdefault(_CONTEXT, super().context)
+
+
+def _options() -> dict[str, Any]:
+    """Short enough that a queue server which hangs costs a request 0.2 s, and only once.
+
+    What was not answered in time may have been counted, and is not asked again.
+    """
+    return {
+        "socket_timeout": _TIMEOUT_SECONDS,
+        "socket_connect_timeout": _TIMEOUT_SECONDS,
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    }
+
+
+def _endpoint() -> str:
+    """Unknown paths count too: the limiter would let an empty name pass."""
+    return request.endpoint or "unmatched"
+
+
+def _after(
+    limiter: Limiter, storage_url: str | None, record: Record
+) -> Callable[[Response], Response]:
+    def after(response: Response) -> Response:
+        current = limiter.current_limit
+        if current is None:
+            response.headers.extend(request.environ.get(COUNTED, ()))
+            return response
+        record("redis", _state(limiter, storage_url))
+        if response.status_code == 429:
+            g.retry_after_seconds = 1 + int(_wait_of(limiter, current))
+        return response
+
+    return after
+
+
+def _wait_of(limiter: Limiter, refused: RequestLimit) -> float:
+    """Seconds until `refused` lets one more in; the extension's own figure can be too short."""
+    window_seconds = refused.limit.get_expiry()
+    storage = cast("SlidingWindowCounterSupport", limiter.limiter.storage)
+    try:
+        counts = storage.get_sliding_window(refused.key, window_seconds)
+    except RedisError:
+        return 0.0
+    return wait_seconds(*counts, limit=refused.limit.amount, window_seconds=window_seconds)
+
+
+def wait_seconds(
+    previous: int,
+    previous_ttl: float,
+    current: int,
+    current_ttl: float,
+    *,
+    limit: int,
+    window_seconds: int,
+) -> float:
+    """Seconds until a sliding window of two counters has room for one more.
+
+    `previous` weighs `previous_ttl / window_seconds`; `current_ttl` includes the window in which
+    `current` will be the previous one.
+    """
+    if current >= limit:
+        return max(0.0, current_ttl - window_seconds)
+    if previous == 0:
+        return 0.0
+    return max(0.0, previous_ttl - (limit - current) * window_seconds / previous)
+
+
+def _state(limiter: Limiter, storage_url: str | None) -> str:
+    fell_back = limiter.limiter.storage is not limiter.storage
+    return "degraded" if storage_url is None or fell_back else "ok"

@@ -1,0 +1,1 @@
+"""gunicorn's worker, and predictions answered where connections are polled."""

@@ -1,0 +1,51 @@
+"""What gunicorn's parser refuses, as problems like all others: RFC 9457."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import orjson
+from gunicorn.http import errors as refusals
+
+from mlengine.web.http import request_ids
+
+_STATUS = {
+    refusals.LimitRequestLine: (414, "the request line may hold 8190 bytes"),
+    refusals.LimitRequestHeaders: (431, "a header may hold 8190 bytes, a request 100 headers"),
+    refusals.ExpectationFailed: (417, "the only expectation met is 100-continue"),
+    refusals.UnsupportedTransferCoding: (501, "the only transfer coding known is chunked"),
+    refusals.ParseException: (400, "the request line or a header is malformed"),
+}
+_BY_THE_APP = (refusals.InvalidResponseHeader, refusals.InvalidResponseHeaderName)
+
+
+def problem_of(error: BaseException) -> tuple[str, int, str]:
+    """The code, the status and the detail of what ended a request."""
+    if isinstance(error, refusals.ParseException) and not isinstance(error, _BY_THE_APP):
+        status, detail = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+        return "invalid_request", status, detail
+    return "internal", 500, "the log has the details under this request_id"
+
+
+def answer_of(status: int, code: str, detail: str, request_id: str) -> bytes:
+    """The whole response, which closes its connection."""
+    phrase = HTTPStatus(status).phrase
+    members = {
+        "type": f"urn:mlengine:problem:{code}",
+        "title": phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+    body = orjson.dumps(members)
+    head = [
+        f"HTTP/1.1 {status} {phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        f"{request_ids.HEADER}: {request_id}",
+        "Connection: close",
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + body

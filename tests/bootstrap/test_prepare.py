@@ -1,0 +1,112 @@
+"""What `python -m mlengine` checks and mends before it starts anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.supervised import free_port
+
+from mlengine.bootstrap.control import ControlPlane, build_control
+from mlengine.config import Settings, environment_for_child
+from mlengine.supervisor.preflight import only_supervisor
+
+ROOT = Path(__file__).parents[2]
+
+
+def mlengine(command: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    chosen = {"ARTIFACTS_DIR": str(folder), "FLASK_SKIP_DOTENV": "1", "PYTHONPATH": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-m", "mlengine", command],
+        cwd=ROOT,
+        env=environment_for_child({**chosen, **environ}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> ControlPlane:
+    """With a run that a killed platform has left running."""
+    control = build_control(Settings.from_env({"ARTIFACTS_DIR": str(tmp_path)}))
+    control.prepare()
+    now = datetime.now(UTC) + timedelta(hours=1)
+    control.run_store.claim("dead", spec="{}", actor="ops", request_id=None, now=now)
+    control.run_store.start("dead", now=now, lease_seconds=30)
+    return control
+
+
+def state(control: ControlPlane) -> str:
+    return control.runs.get("dead", now=datetime.now(UTC)).state
+
+
+def test_the_supervisor_has_the_runs_of_its_dead_predecessor_written_off(
+    control: ControlPlane, tmp_path: Path
+) -> None:
+    with only_supervisor(tmp_path):
+        done = mlengine("prepare", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert state(control) == "lost"
+
+
+def test_with_a_queue_elsewhere_a_run_may_be_alive_elsewhere(
+    control: ControlPlane, tmp_path: Path
+) -> None:
+    with only_supervisor(tmp_path):
+        assert mlengine("prepare", tmp_path, REDIS_URL="redis://queue.example").returncode == 0
+    assert state(control) == "running"
+
+
+def test_only_a_supervisor_and_no_mere_migration_writes_runs_off(
+    control: ControlPlane, tmp_path: Path
+) -> None:
+    assert mlengine("migrate", tmp_path).returncode == 0
+    refused = mlengine("prepare", tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr == "mlengine: only a supervisor prepares; `migrate` is for hands\n"
+    assert state(control) == "running"
+
+
+@pytest.mark.parametrize(
+    ("command", "variable", "value", "said"),
+    [
+        ("up", "TRAIN_FEATURE_SET", "nobodys", "'nobodys': expected one of alpha158, core"),
+        ("up", "FEATURE_SETS", "broken", "'broken': expected a module that can be imported"),
+        ("up", "REDIS_URL", "http://u:s3cret@h", "'http://…': expected a redis://"),
+        ("up", "TRAIN_UNIVERSE_FILE", "/no/such.csv", "'/no/such.csv': expected a file"),
+        ("train", "TRAIN_UNIVERSE_FILE", "/tmp", "'/tmp': expected a file that can be read"),
+        ("worker", "TRAIN_UNIVERSE_FILE", "/no/such.csv", "'/no/such.csv': expected a file"),
+        ("web", "FEATURE_SETS", "no_such_module", "'no_such_module': expected a module"),
+        ("worker", "TRAIN_FEATURE_SET", "nobodys", "'nobodys': expected one of alpha158, core"),
+    ],
+)
+def test_a_bad_setting_is_one_line_before_anything_starts(
+    tmp_path: Path, command: str, variable: str, value: str, said: str
+) -> None:
+    (tmp_path / "broken.py").write_text("FEATURE_SETS = (")
+    done = mlengine(command, tmp_path, PORT=str(free_port()), **{variable: value})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"mlengine: {variable}={said}")
+    assert done.stderr.count("\n") == 1
+    assert "s3cret" not in done.stderr
+
+
+def test_the_web_server_alone_says_that_it_has_no_universe_file_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    absent = {"TRAIN_UNIVERSE_FILE": "/no/such.csv", "FEATURE_SETS": "no_such_module"}
+    warned, refused = mlengine("web", tmp_path, **absent).stderr.splitlines()
+    assert warned.startswith("mlengine: TRAIN_UNIVERSE_FILE='/no/such.csv': expected a file")
+    assert refused.startswith("mlengine: FEATURE_SETS='no_such_module'")
+
+
+def test_the_help_lists_what_hands_may_ask_for(tmp_path: Path) -> None:
+    said = mlengine("help", tmp_path)
+    names = [line.split()[0] for line in said.stdout.splitlines()[1:]]
+    assert names == ["up", "web", "worker", "migrate", "train"]
+    assert mlengine("nonsense", tmp_path).returncode == 2

@@ -1,0 +1,69 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlengine.core.predictions.usability import UsabilityLimits, weekday_time
+
+FRIDAY = datetime(2024, 5, 31, tzinfo=UTC)  # its daily bar is final on Saturday at midnight
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+WHOLE, HOLED = np.array([1.0, 2.0]), np.array([1.0, np.nan])
+
+
+def reasons(limits: UsabilityLimits, *, moment: datetime, features=WHOLE, interval="1d"):
+    return limits.reasons(
+        bar_timestamp=FRIDAY,
+        interval=interval,
+        trained_at=FRIDAY,
+        features=features,
+        moment=moment,
+    )
+
+
+@pytest.mark.parametrize(
+    ("moment", "old"),
+    [
+        (FRIDAY + DAY, False),
+        (FRIDAY + 3 * DAY, False),  # Monday
+        (FRIDAY + 6 * DAY, False),  # Thursday at midnight: three weekdays
+        (FRIDAY + 6 * DAY + HOUR, True),
+    ],
+)
+def test_a_weekend_makes_no_bar_old(moment, old):
+    found = reasons(UsabilityLimits(max_bar_age_bars=3), moment=moment)
+    assert found == (("bar_too_old",) if old else ())
+
+
+def test_a_model_is_too_old_after_its_days():
+    limits = UsabilityLimits(max_model_age_days=30)
+    assert reasons(limits, moment=FRIDAY + 30 * DAY) == ()
+    assert reasons(limits, moment=FRIDAY + 30 * DAY + HOUR) == ("model_too_old",)
+
+
+def test_nulls_count_only_where_all_features_are_wanted():
+    moment = FRIDAY + DAY
+    assert reasons(UsabilityLimits(), moment=moment, features=HOLED) == ()
+    strict = UsabilityLimits(all_features=True)
+    assert reasons(strict, moment=moment, features=HOLED) == ("null_features",)
+    assert reasons(strict, moment=moment) == ()
+
+
+def test_zero_is_any_age():
+    assert reasons(UsabilityLimits(), moment=FRIDAY + 4000 * DAY) == ()
+
+
+@given(
+    st.integers(0, 30 * 24 * 60),
+    st.integers(0, 30 * 24 * 60),
+)
+def test_weekday_time_is_what_counting_minutes_gives(first, length):
+    start = FRIDAY + timedelta(minutes=first)
+    hours = length // 60
+    counted = sum((start + n * HOUR).weekday() < 5 for n in range(hours))
+    aligned = start.replace(minute=0)
+    expected = sum((aligned + n * HOUR).weekday() < 5 for n in range(hours))
+    assert weekday_time(aligned, aligned + hours * HOUR) == expected * HOUR
+    assert abs(counted - expected) <= 2
+    assert weekday_time(start, start - HOUR) == timedelta()

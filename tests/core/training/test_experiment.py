@@ -1,0 +1,176 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from tests.core.small_features import SMALL, SPEC
+from tests.factories import panel
+
+from mlengine.core.boosting.binning import Sample
+from mlengine.core.boosting.model import Recipe, Scorer, fit
+from mlengine.core.runs.progress import Track, ignore
+from mlengine.core.training.dataset import build
+from mlengine.core.training.experiment import plan, repeat, run
+from mlengine.errors import TrainingFailed
+
+BARS = panel(3, rows=400)
+
+
+def _dataset(bars=BARS, objective="direction"):
+    return build(bars, SMALL, horizon_bars=5, objective=objective)
+
+
+def _run(dataset, *, refit=False, threads=1, objective="direction", report=ignore, spec=SPEC):
+    params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
+    recipe = Recipe(objective, 42, threads, rounds=20, early_stopping_rounds=5, params=params)
+    spec = dataclasses.replace(spec, objective=objective)
+    return run(dataset, plan(dataset, spec), recipe, spec=spec, refit=refit, track=Track(report))
+
+
+def test_parts_follow_each_other_in_time_and_purge_every_boundary():
+    dataset = _dataset()
+    ends, starts = dataset.times("label_ends"), dataset.times("timestamp")
+    final = plan(dataset, SPEC).final
+    assert ends[final.fit].max() <= starts[final.stop].min()
+    assert ends[final.stop].max() <= starts[final.test].min()
+    # Horizon 5: the four dates before a boundary reach beyond it, for three symbols each.
+    assert (len(final.purged_train), len(final.purged_stop)) == (12, 12)
+    assert len(final.train) + len(final.test) + 24 == dataset.frame.height
+
+
+def test_folds_never_touch_the_holdout():
+    dataset = _dataset()
+    whole = plan(dataset, SPEC)
+    begins = dataset.times("timestamp")[whole.final.test].min()
+    assert len(whole.folds) == 2
+    for fold in whole.folds:
+        assert dataset.times("label_ends")[fold.train].max() <= begins
+        assert dataset.times("label_ends")[fold.test].max() <= begins
+
+
+def test_too_little_history_is_refused():
+    with pytest.raises(TrainingFailed, match="too little history"):
+        plan(_dataset(panel(3, rows=20)), SPEC)
+
+
+def test_the_metrics_describe_the_candidate_on_its_holdout():
+    dataset = _dataset()
+    candidate = _run(dataset).candidate
+    again = Scorer.from_text(candidate.fitted.text).score(dataset.matrix()[candidate.stage.test])
+    assert candidate.scores.tobytes() == again.tobytes()
+    evaluation = candidate.evaluation
+    assert candidate.metrics == evaluation.metrics
+    assert evaluation.rows == len(candidate.stage.test) == 3 * evaluation.dates
+    assert (evaluation.bootstrap.block_dates, evaluation.bootstrap.seed) == (20, SPEC.seed)
+    assert evaluation.sign_rule.cost_bps == SPEC.cost_bps
+    ups = dataset.column("label")[candidate.stage.train]
+    assert candidate.baseline.up_rate == ups.mean()
+
+
+def test_holdout_bars_do_not_change_the_candidate():
+    dataset = _dataset()
+    candidate = _run(dataset).candidate
+    last = dataset.frame["label_ends"][candidate.stage.train].max()
+    frame = BARS.with_columns(BARS["close"].zip_with(BARS["timestamp"] <= last, BARS["open"]))
+    changed = _run(_dataset(frame)).candidate
+    assert changed.fitted.fingerprint == candidate.fitted.fingerprint
+    assert changed.scores.tobytes() != candidate.scores.tobytes()
+
+
+@pytest.mark.parametrize("objective", ["direction", "return"])
+def test_a_training_on_one_and_on_two_threads_is_the_same(objective):
+    dataset = _dataset(objective=objective)
+    one, two = (
+        _run(dataset, threads=threads, objective=objective, refit=True) for threads in (1, 2)
+    )
+    assert one.candidate.fitted.fingerprint == two.candidate.fitted.fingerprint
+    assert one.candidate.evaluation == two.candidate.evaluation
+    assert one.refit.fingerprint == two.refit.fingerprint
+    assert [f.fitted.fingerprint for f in one.folds] == [f.fitted.fingerprint for f in two.folds]
+
+
+def test_a_refit_grows_as_many_trees_on_all_rows():
+    experiment = _run(_dataset(), refit=True)
+    assert experiment.refit.best_iteration == experiment.candidate.fitted.best_iteration
+    assert experiment.refit.fingerprint != experiment.candidate.fitted.fingerprint
+    assert _run(_dataset()).refit is None
+
+
+def test_without_folds_there_is_only_the_candidate():
+    spec = dataclasses.replace(SPEC, folds=0)
+    assert _run(_dataset(), spec=spec).folds == ()
+
+
+def test_progress_names_fold_and_iteration_and_never_falls():
+    seen = []
+    _run(_dataset(), report=seen.append, refit=True)
+    assert {(p.stage, p.fold, p.folds) for p in seen} == {
+        ("folds", 1, 2),
+        ("folds", 2, 2),
+        ("fit", None, None),
+    }
+    percents = [p.percent for p in seen]
+    assert percents == sorted(percents)
+    assert np.all(np.array([p.iteration for p in seen]) >= 1)
+
+
+def _recipe(rounds=20):
+    params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
+    return Recipe("direction", 42, 1, rounds=rounds, early_stopping_rounds=5, params=params)
+
+
+def _sample(dataset, rows):
+    return Sample(dataset.matrix()[rows], dataset.column("label")[rows])
+
+
+def test_candidate_and_refit_are_binned_on_their_own_rows():
+    dataset = _dataset()
+    made = _run(dataset, refit=True)
+    final = made.plan.final
+    train, stop = (_sample(dataset, rows) for rows in (final.fit, final.stop))
+    alone = fit(_recipe(), names=dataset.feature_names, train=train, stop=stop)
+    assert made.candidate.fitted.fingerprint == alone.fingerprint
+    rounds = made.candidate.fitted.best_iteration
+    everything = _sample(dataset, made.plan.refit)
+    again = fit(_recipe(rounds), names=dataset.feature_names, train=everything, stop=None)
+    assert made.refit.fingerprint == again.fingerprint
+    assert made.plan.refit.tolist() == list(range(dataset.frame.height))
+
+
+def test_bars_after_a_fold_do_not_change_it():
+    dataset = _dataset()
+    first = _run(dataset).folds[0]
+    last = dataset.frame["label_ends"][first.stage.test].max()
+    frame = BARS.with_columns(BARS["close"].zip_with(BARS["timestamp"] <= last, BARS["open"] * 9))
+    changed = _run(_dataset(frame)).folds[0]
+    assert changed.fitted.fingerprint == first.fitted.fingerprint
+    assert changed.scores.tobytes() == first.scores.tobytes()
+
+
+def test_a_rolling_window_holds_for_folds_candidate_and_refit():
+    dataset = _dataset()
+    spec = dataclasses.replace(SPEC, train_window=60)
+    whole, rolling = plan(dataset, SPEC), plan(dataset, spec)
+    starts = dataset.times("timestamp")
+    for stage, full in zip(
+        [*rolling.folds, rolling.final], [*whole.folds, whole.final], strict=True
+    ):
+        assert stage.test.tolist() == full.test.tolist()
+        # 60 dates before the boundary, less the four whose labels reach beyond it, twice.
+        assert len(np.unique(starts[stage.train])) == 60 - 4 - 4
+        assert stage.stop[-1] == full.stop[-1]
+        assert (len(stage.purged_train), len(stage.purged_stop)) == (12, 12)
+    assert len(np.unique(starts[rolling.refit])) == 60
+    assert rolling.refit[-1] == dataset.frame.height - 1
+    made = _run(dataset, refit=True, spec=spec)
+    assert made.refit.fingerprint != _run(dataset, refit=True).refit.fingerprint
+
+
+def test_a_repetition_gives_candidate_and_refit_without_the_folds():
+    dataset = _dataset()
+    made, seen = _run(dataset, refit=True), []
+    candidate, refit = repeat(
+        dataset, plan(dataset, SPEC), _recipe(), refit=True, track=Track(seen.append)
+    )
+    assert candidate.fingerprint == made.candidate.fitted.fingerprint
+    assert refit.fingerprint == made.refit.fingerprint
+    assert {p.stage for p in seen} == {"fit"}

@@ -1,0 +1,53 @@
+import dataclasses
+import json
+
+import pytest
+
+from mlengine.core.training.spec import TrainSpec
+
+SPEC = TrainSpec(
+    symbols=("AAPL", "BTC-USD"),
+    lookback=2520,
+    test_size=0.2,
+    seed=42,
+    folds=5,
+    horizon_bars=5,
+    embargo_bars=0,
+    objective="direction",
+    feature_set="core",
+    activate="if_better",
+    refit="none",
+    label_delay_bars=0,
+    interval="1d",
+)
+
+
+def test_a_spec_survives_json():
+    assert TrainSpec.from_dict(json.loads(json.dumps(SPEC.to_dict()))) == SPEC
+
+
+def test_a_whole_number_may_stand_for_a_share_of_dates():
+    assert TrainSpec.from_dict({**SPEC.to_dict(), "test_size": 1}).test_size == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"lookback": "2520"}, "lookback"),
+        ({"lookback": True}, "lookback"),
+        ({"symbols": "AAPL"}, "symbols"),
+        ({"symbols": [1]}, "symbols"),
+        ({"colour": "red"}, "TrainSpec"),
+    ],
+)
+def test_anything_else_is_refused_by_name(change, field):
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        TrainSpec.from_dict({**SPEC.to_dict(), **change})
+
+
+def test_no_field_may_be_missing():
+    for name in (f.name for f in dataclasses.fields(TrainSpec)):
+        said = SPEC.to_dict()
+        del said[name]
+        with pytest.raises(ValueError, match="other fields"):
+            TrainSpec.from_dict(said)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.platforms import NOW, make_platform
+
+from mlengine.bootstrap.platform import Platform
+from mlengine.errors import AuditUnavailable, PredictionNotFound
+from mlengine.services.runs.reaper import RunReaper
+from mlengine.stores.audit.filter import Selection
+
+
+def predict(platform: Platform, symbol: str = "AAA") -> str:
+    made = platform.predict.one(
+        symbol, as_of=None, version=None, explain=False, request_id="r", now=NOW
+    )
+    return made.prediction_id
+
+
+def reaper(platform: Platform, moment: datetime) -> RunReaper:
+    return dataclasses.replace(platform.control.reaper, clock=lambda: moment)
+
+
+@contextmanager
+def read_only_tables(platform: Platform) -> Iterator[None]:
+    """Tables that can be read and refuse every row, whoever asks."""
+    path = platform.audit.store.engine.url.database
+    assert path is not None
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(
+            "CREATE TRIGGER no_more BEFORE INSERT ON predictions"
+            " BEGIN SELECT no_such_function(); END"
+        )
+        other.commit()
+        try:
+            yield
+        finally:
+            other.execute("DROP TRIGGER no_more")
+            other.commit()
+
+
+def test_clearing_touches_predictions_only_and_says_who_did_it(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path)
+    platform.predict.batch(["AAA", "NONE"], as_of=None, version=None, request_id="r", now=NOW)
+
+    assert platform.audit.clear(actor="ann", now=NOW) == 2
+
+    assert platform.audit.recent(limit=10).rows == ()
+    cleared, activated = platform.monitoring.history(kind=None, limit=10, cursor=None).rows
+    assert activated.kind == "activated"
+    assert (cleared.kind, cleared.actor, cleared.details) == (
+        "audit_cleared",
+        "ann",
+        {"predictions": 2},
+    )
+
+
+def test_an_outage_of_the_tables_is_answered_told_and_made_up_for(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path)
+    before = predict(platform)
+    assert not platform.audit.spooled
+    with read_only_tables(platform):
+        made = predict(platform)
+        assert platform.audit.spooled
+        health = platform.health.health()
+        assert (health.status, health.checks["audit"]) == ("degraded", "degraded")
+        assert (health.audit_spool.files, health.audit_spool.spooled_rows) == (1, 1)
+        assert [row.prediction_id for row in platform.audit.recent(limit=9).rows] == [before]
+        with pytest.raises(PredictionNotFound, match="may wait in the audit's spool"):
+            platform.audit.get(made)
+    other = make_platform(tmp_path, models=0)
+    later = predict(other, "BBB")
+    found = [row.prediction_id for row in other.audit.recent(limit=9).rows]
+    assert found == [made, later, before]
+    assert not other.audit.spooled
+    assert platform.health.health().audit_spool.spooled_rows == 1
+    assert platform.audit.get(made).ok
+    with pytest.raises(PredictionNotFound) as missing:
+        platform.audit.get("nobody")
+    assert "spool" not in str(missing.value)
+
+
+def test_nothing_is_pruned_while_predictions_wait_beside_the_tables(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path, models=3)
+    platform.models.activate("v3", actor="ann", reason="", now=NOW)
+    asked = {"keep": 1, "dry_run": False, "actor": "ann", "now": NOW}
+    with read_only_tables(platform):
+        platform.predict.one(
+            "AAA", as_of=None, version="v2", explain=False, request_id="r", now=NOW
+        )
+        with pytest.raises(AuditUnavailable):
+            platform.registry.prune(force=False, **asked)
+    found = platform.registry.prune(force=False, **asked)
+    assert {fate.version: fate.kept_as for fate in found}["v2"] == "audited"
+    path = tmp_path / "artifacts" / "audit-spool"
+    path.mkdir()
+    (path / "1.damaged").write_text("?")
+    with pytest.raises(AuditUnavailable, match="may refer to any version"):
+        platform.registry.prune(force=False, **asked)
+    assert len(platform.registry.prune(force=True, **asked)) == 3
+
+
+def test_rows_are_found_by_time_and_outcome(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path)
+    for hours in range(4):
+        now = NOW + timedelta(hours=hours)
+        platform.predict.batch(["AAA", "NONE"], as_of=None, version=None, request_id="r", now=now)
+
+    def hours(**asked: object) -> list[float]:
+        rows = platform.audit.recent(limit=100, **asked).rows  # type: ignore[arg-type]
+        return [(row.at - NOW) / timedelta(hours=1) for row in rows]
+
+    since, until = NOW + timedelta(hours=1), NOW + timedelta(hours=3)
+    assert hours(since=since, until=until) == [2, 2, 1, 1]
+    assert hours(since=since, ok=True) == [3, 2, 1]
+    assert hours(until=since, ok=False) == [0]
+    assert hours(ok=False, version="v1", symbol="NONE") == [3, 2, 1, 0]
+    page = platform.audit.recent(limit=2, ok=True, until=until)
+    rest = platform.audit.recent(limit=2, ok=True, until=until, cursor=page.next_cursor)
+    assert [(row.at - NOW) / timedelta(hours=1) for row in rest.rows] == [0]
+
+
+def test_an_export_holds_what_waited_too(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path)
+    with read_only_tables(platform):
+        predict(platform)
+    assert platform.audit.export(tmp_path / "out.parquet", Selection()) == 1
+
+
+def test_the_worker_keeps_predictions_as_long_as_the_setting_says(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path, AUDIT_RETENTION_DAYS="30")
+    predict(platform)
+    reaper(platform, NOW + timedelta(days=30)).sweep()
+    assert len(platform.audit.recent(limit=9).rows) == 1
+    reaper(platform, NOW + timedelta(days=32)).sweep()
+    assert platform.audit.recent(limit=9).rows == ()
+    (event,) = platform.control.events.page("audit_pruned", 9, None).rows
+    assert event.actor == "retention"

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from tests.factories import random_bars
+from tests.upstream import Fault, LoopbackUpstream, queries
+
+from mlengine.core.bars.bars import frame_of
+from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamUnavailable
+from mlengine.services.bars.service import BarService
+from mlengine.services.bars.windows import Crew, Windows, fetch_windows
+from mlengine.stores.bars.store import BarStore
+from mlengine.stores.market_data.http import HttpMarketData
+from mlengine.stores.system.health_checks import Checks
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+SYMBOLS = [f"S{number:02d}" for number in range(24)]
+
+
+def bars_of(symbol: str, *, rows: int = 100) -> pl.DataFrame:
+    return random_bars(symbol, rows=rows, start=NOW - timedelta(days=rows))
+
+
+@pytest.fixture
+def upstream() -> Iterator[LoopbackUpstream]:
+    with LoopbackUpstream(pl.concat(bars_of(symbol) for symbol in SYMBOLS)) as running:
+        yield running
+
+
+@pytest.fixture
+def service(upstream, tmp_path) -> BarService:
+    market = HttpMarketData(
+        upstream.url,
+        timeout_seconds=2,
+        retry_attempts=0,
+        retry_backoff_seconds=0,
+        deadline_seconds=2,
+    )
+    return BarService(market, BarStore(tmp_path), "1d", 0.0, Checks())
+
+
+@pytest.fixture
+def crew() -> Iterator[Crew]:
+    crew = Crew()
+    yield crew
+    crew.threads.shutdown()
+
+
+def fetch(service: BarService, symbols: list[str], crew: Crew) -> Windows:
+    return fetch_windows(
+        service, symbols, count=20, as_of=None, now=NOW, timer=time.perf_counter, crew=crew
+    )
+
+
+def test_a_batch_brings_the_same_bars_as_single_questions_in_the_order_asked(service, crew):
+    asked = SYMBOLS[::-1]
+    windows = fetch(service, asked, crew)
+    assert list(windows.full) == asked
+    assert windows.refused == {}
+    for symbol in asked:
+        alone = fetch(service, [symbol], crew).full[symbol]
+        known = frame_of([windows.full[symbol].bars])
+        assert known.equals(frame_of([alone.bars]))
+        assert known.equals(bars_of(symbol).tail(20))
+
+
+def test_a_slow_upstream_is_asked_side_by_side(service, upstream, crew):
+    upstream.always = Fault(delay_seconds=0.15)
+    began = time.monotonic()
+    assert len(fetch(service, SYMBOLS, crew).full) == 24
+    assert time.monotonic() - began < 0.15 * 24 / 2
+
+
+def test_one_deadline_holds_for_the_whole_batch(service, upstream):
+    upstream.always = Fault(delay_seconds=0.2)
+    with ThreadPoolExecutor(2) as threads:
+        began = time.monotonic()
+        windows = fetch(service, SYMBOLS, Crew(0.5, threads))
+        assert time.monotonic() - began < 1.0
+    assert 0 < len(windows.full) <= 4
+    assert len(windows.full) + len(windows.refused) == 24
+    assert {type(error) for error in windows.refused.values()} == {UpstreamUnavailable}
+    assert len(upstream.requests) <= 6
+
+
+def test_what_the_batch_had_no_time_for_says_nothing_about_the_upstream(service, upstream):
+    with ThreadPoolExecutor(1) as threads:
+        windows = fetch(service, SYMBOLS, Crew(0.0, threads))
+    assert set(windows.refused) == set(SYMBOLS)
+    assert {error.code for error in windows.refused.values()} == {"upstream_unavailable"}
+    assert upstream.requests == []
+    assert service.checks.state("upstream") == "unknown"
+
+
+def test_a_single_question_has_the_upstreams_own_deadline(service):
+    with ThreadPoolExecutor(1) as threads:
+        assert fetch(service, ["S00"], Crew(0.0, threads)).refused == {}
+
+
+def test_an_upstream_that_is_down_is_not_asked_for_the_rest(service, upstream, crew):
+    upstream.always = Fault(status=503)
+    windows = fetch(service, SYMBOLS * 20, crew)
+    assert {type(error) for error in windows.refused.values()} == {UpstreamUnavailable}
+    assert len(upstream.requests) <= 8
+
+
+def test_each_refusal_stands_beside_its_symbol(service, upstream, crew):
+    upstream.serve(bars_of("YOUNG", rows=7))
+    windows = fetch(service, ["S01", "NONE", "YOUNG"], crew)
+    assert list(windows.full) == ["S01"]
+    assert isinstance(windows.refused["NONE"], UnknownSymbol)
+    young = windows.refused["YOUNG"]
+    assert isinstance(young, InsufficientBars)
+    assert (young.needed, young.got) == (20, 7)
+    # To name the first possible moment takes a question for the whole history.
+    assert young.first_possible is None
+
+
+def test_a_batch_leaves_no_question_open_and_keeps_its_connections(service, upstream, crew):
+    for _ in range(3):
+        fetch(service, SYMBOLS, crew)
+        asked = len(upstream.requests)
+        time.sleep(0.02)
+        assert len(upstream.requests) == asked
+    assert upstream.connections <= 8
+    assert len(queries(upstream.requests, "symbol")) == 3 * 24
+
+
+def test_no_thread_starts_for_a_single_question(service):
+    crew = Crew()
+    before = threading.active_count()
+    fetch(service, ["S00"], crew)
+    assert not [each for each in threading.enumerate() if each.name.startswith("bars")]
+    assert threading.active_count() <= before + 1  # the upstream's own
+
+
+def test_log_lines_of_a_batch_know_their_request(service, upstream, crew):
+    request = ContextVar("request", default="none")
+    seen = []
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            seen.append((record.getMessage(), request.get()))
+
+    log = logging.getLogger("mlengine.services.bars.upstream")
+    keep, level = Keep(), log.level
+    request.set("req-7")
+    log.addHandler(keep)
+    log.setLevel(logging.DEBUG)
+    try:
+        fetch(service, SYMBOLS[:3], crew)
+    finally:
+        log.removeHandler(keep)
+        log.setLevel(level)
+    assert seen == [("bars judged", "req-7")] * 3
+
+
+def test_a_fault_of_the_program_is_raised_and_ends_the_batch(service, crew):
+    def broken() -> float:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fetch_windows(service, SYMBOLS, count=20, as_of=None, now=NOW, timer=broken, crew=crew)

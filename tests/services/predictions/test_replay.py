@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sqlalchemy import select, update
+from tests.factories import START, random_bars
+from tests.platforms import NOW, ROWS, SYMBOLS, make_platform
+from tests.published import publish
+from tests.upstream import LoopbackUpstream
+
+from mlengine.bootstrap.platform import Platform
+from mlengine.core.bars.bars import PRICES
+from mlengine.core.features import CORE
+from mlengine.core.predictions.replay import Replayed, ReplaySummary
+from mlengine.errors import PredictionNotFound
+from mlengine.stores.audit.filter import Selection
+from mlengine.stores.database.engine import writing
+from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
+from mlengine.stores.registry.loader import ModelShelf
+
+ROOT = Path(__file__).parents[3]
+DIVIDEND = 0.99337
+_ELSEWHERE = """
+import json, sys, time
+from pathlib import Path
+time.tzset()
+from tests.platforms import NOW, settings
+from mlengine.bootstrap.platform import build_platform
+from mlengine.core import serialization
+from mlengine.stores.audit.filter import Selection
+platform = build_platform(settings(Path(sys.argv[1])))
+found = platform.replay.many(
+    Selection(), sample=None, seed=0, check_upstream=False, actor="other", now=NOW
+)
+print(json.dumps(found.counts))
+"""
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    return make_platform(tmp_path, models=2)
+
+
+def predict(platform: Platform, symbol: str = "AAA", *, version: str = "v1") -> str:
+    made = platform.predict.one(
+        symbol, as_of=None, version=version, explain=False, request_id="r", now=NOW
+    )
+    return made.prediction_id
+
+
+def replay(platform: Platform, prediction_id: str, *, check_upstream: bool = False) -> Replayed:
+    return platform.replay.one(
+        prediction_id, check_upstream=check_upstream, actor="ann", request_id="r7", now=NOW
+    )
+
+
+def replay_all(platform: Platform, *, sample: int | None = None, seed: int = 0) -> ReplaySummary:
+    return platform.replay.many(
+        Selection(), sample=sample, seed=seed, check_upstream=False, actor="ann", now=NOW
+    )
+
+
+def predict_many(platform: Platform, days: int) -> int:
+    """Predictions of all symbols as of each of the last days, by both versions."""
+    for day in range(days):
+        platform.predict.batch(
+            list(SYMBOLS),
+            as_of=START + timedelta(days=ROWS - day),
+            version=f"v{1 + day % 2}",
+            request_id="r",
+            now=NOW,
+        )
+    return days * len(SYMBOLS)
+
+
+def test_a_prediction_is_made_again_bit_for_bit(platform: Platform) -> None:
+    made = predict(platform)
+    row = platform.audit.get(made)
+    again = replay(platform, made)
+    assert again == Replayed(
+        made,
+        "AAA",
+        row.bar_timestamp,
+        "v1",
+        "identical",
+        recorded_score=row.probability_up,
+        replayed_score=row.probability_up,
+    )
+    with pytest.raises(PredictionNotFound):
+        replay(platform, "nobody")
+
+
+def test_who_asked_stands_in_the_history(platform: Platform) -> None:
+    made = predict(platform)
+    replay(platform, made)
+    replay_all(platform)
+    many, one = platform.control.events.page("replayed", 9, None).rows
+    assert (one.actor, one.version) == ("ann", "v1")
+    assert one.details == {
+        "prediction_id": made,
+        "request_id": "r7",
+        "status": "identical",
+        "upstream": "not_checked",
+    }
+    assert (many.details["replayed"], many.details["counts"]["identical"]) == (1, 1)  # type: ignore[index]
+
+
+def test_many_predictions_of_several_versions_and_days_are_identical(platform: Platform) -> None:
+    count = predict_many(platform, 12)
+    found = replay_all(platform)
+    assert (found.replayed, found.counts["identical"], found.others) == (count, count, ())
+    assert found.faithful
+
+
+def test_a_sample_is_the_same_for_the_same_seed(platform: Platform) -> None:
+    predict_many(platform, 10)
+    (platform.models.registry.directory / "v1").rename(platform.models.registry.directory / ".gone")
+    one, again, other = (replay_all(platform, sample=9, seed=seed) for seed in (1, 1, 2))
+    assert one.replayed == 9
+    assert one.others == again.others
+    assert [each.prediction_id for each in one.others] != [e.prediction_id for e in other.others]
+    assert replay_all(platform, sample=999).replayed == 30
+
+
+def test_a_return_model_is_made_again_too(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path, models=0)
+    publish(platform.models.registry.directory, objective="return")
+    assert replay(platform, predict(platform)).status == "identical"
+
+
+def test_a_feature_that_differs_is_named(platform: Platform) -> None:
+    made = predict(platform)
+    with writing(platform.audit.store.engine) as connection:
+        payload = connection.scalar(select(feature_vectors.c.payload))
+        vector = np.frombuffer(payload, "<f8").copy()
+        vector[3] = np.nextafter(vector[3], 9e9)
+        connection.execute(update(feature_vectors).values(payload=vector.tobytes()))
+    again = replay(platform, made)
+    name = platform.models.shelf.current().feature_set.names[3]
+    assert (again.status, again.differing_features) == ("features", (name,))
+    found = replay_all(platform)
+    assert (found.faithful, found.counts["features"]) == (False, 1)
+    assert found.others[0].differing_features == (name,)
+
+
+def test_a_vector_of_another_length_differs_in_every_feature(platform: Platform) -> None:
+    made = predict(platform)
+    with writing(platform.audit.store.engine) as connection:
+        connection.execute(update(feature_vectors).values(payload=b"\0" * 8))
+    assert len(replay(platform, made).differing_features) > 40
+
+
+def test_a_score_that_differs_in_its_last_bit_is_said(platform: Platform) -> None:
+    made = predict(platform)
+    score = platform.audit.get(made).probability_up
+    other = float(np.nextafter(score, 1.0))
+    with writing(platform.audit.store.engine) as connection:
+        connection.execute(update(predictions).values(probability_up=other))
+    again = replay(platform, made)
+    assert (again.status, again.recorded_score, again.replayed_score) == ("score", other, score)
+
+
+def test_a_model_that_was_pruned_or_damaged_is_gone(platform: Platform) -> None:
+    made = predict(platform, version="v2")
+    other = predict(platform)
+    publish(platform.models.registry.directory, run_id="run3")
+    platform.registry.prune(keep=1, force=True, dry_run=False, actor="ann", now=NOW)
+    assert platform.models.shelf.get("v2"), "it is in memory still"
+    again = replay(platform, made)
+    assert (again.status, again.reason) == ("model_gone", "there is no model 'v2'")
+    (platform.models.registry.directory / "v1" / "model.txt").write_text("?")
+    again = replay(platform, other)
+    assert again.status == "model_gone"
+    assert again.reason is not None
+    assert "refused" in again.reason
+
+
+def test_another_model_under_the_same_name_is_not_the_one_that_predicted(
+    platform: Platform,
+) -> None:
+    made = predict(platform, version="v2")
+    with writing(platform.audit.store.engine) as connection:
+        connection.execute(update(predictions).values(model_fingerprint="0" * 64))
+    again = replay(platform, made)
+    assert (again.status, again.reason) == ("model_gone", "v2 is another model today")
+
+
+def test_a_feature_set_that_is_not_served_any_more_is_gone(platform: Platform) -> None:
+    made = predict(platform)
+    changed = dataclasses.replace(platform.replay, shelf=shelf(platform, feature_sets={}))
+    again = changed.one(made, check_upstream=False, actor="ann", request_id=None, now=NOW)
+    assert again.status == "feature_set_gone"
+    with writing(platform.audit.store.engine) as connection:
+        connection.execute(update(feature_vectors).values(feature_set_hash="0" * 64))
+    assert replay(platform, made).status == "feature_set_gone"
+
+
+def test_what_has_no_score_or_no_bars_can_not_be_made_again(platform: Platform) -> None:
+    platform.predict.batch(["NONE"], as_of=None, version=None, request_id="r", now=NOW)
+    made = predict(platform)
+    with writing(platform.audit.store.engine) as connection:
+        payload = connection.scalar(select(bar_windows.c.payload))
+        assert payload is not None
+        connection.execute(update(bar_windows).values(payload=payload[:-1] + b"!"))
+    again = replay(platform, made)
+    assert (again.status, again.reason) == ("not_replayable", "its stored bars are damaged")
+    with closing(sqlite3.connect(platform.audit.store.engine.url.database or "")) as other:
+        other.execute("DELETE FROM bar_windows")
+        other.commit()
+    again = replay(platform, made)
+    assert (again.status, again.reason) == ("not_replayable", "its bars are not stored")
+    assert replay_all(platform).counts["not_replayable"] == 2
+
+
+def test_another_interval_can_not_be_replayed_here(platform: Platform) -> None:
+    made = predict(platform)
+    hourly = dataclasses.replace(platform.replay, shelf=shelf(platform, interval="1h"))
+    again = hourly.one(made, check_upstream=False, actor="ann", request_id=None, now=NOW)
+    assert again.status == "not_replayable"
+    bars = dataclasses.replace(platform.bars, interval="1h")
+    other = dataclasses.replace(platform.replay, bars=bars)
+    again = other.one(made, check_upstream=True, actor="ann", request_id=None, now=NOW)
+    assert (again.status, again.upstream) == ("identical", "unavailable")
+
+
+def test_a_dividend_changes_the_upstream_and_not_the_replay(tmp_path: Path) -> None:
+    bars = random_bars("AAA", rows=ROWS)
+    with LoopbackUpstream(bars) as upstream:
+        platform = make_platform(
+            tmp_path,
+            MARKET_DATA_BASE_URL=upstream.url,
+            MARKET_DATA_RETRY_ATTEMPTS="0",
+            MARKET_DATA_CACHE_SECONDS="3600",
+        )
+        made = predict(platform)
+        again = replay(platform, made, check_upstream=True)
+        assert (again.status, again.upstream) == ("identical", "same")
+
+        paid = START + timedelta(days=ROWS - 10)
+        adjusted = pl.when(pl.col("timestamp") < paid).then(DIVIDEND).otherwise(1.0)
+        upstream.serve(bars.with_columns(pl.col(PRICES) * adjusted))
+        again = replay(platform, made, check_upstream=True)
+        assert (again.status, again.upstream) == ("identical", "changed")
+        found = platform.replay.many(
+            Selection(), sample=None, seed=0, check_upstream=True, actor="ann", now=NOW
+        )
+        assert (found.counts["identical"], found.upstream["changed"]) == (1, 1)
+        assert found.faithful
+        assert found.others[0].upstream == "changed"
+
+        upstream.forget("AAA")
+        assert replay(platform, made, check_upstream=True).upstream == "unavailable"
+    assert replay(platform, made, check_upstream=True).upstream == "unavailable"
+    assert replay(platform, made).upstream == "not_checked"
+
+
+def test_a_failure_asks_no_upstream(platform: Platform) -> None:
+    platform.predict.batch(["NONE"], as_of=None, version=None, request_id="r", now=NOW)
+    (row,) = platform.audit.recent(limit=1).rows
+    again = replay(platform, row.prediction_id, check_upstream=True)
+    assert (again.status, again.upstream) == ("not_replayable", "not_checked")
+    assert again.reason == "it is a failure, and has no score"
+
+
+@pytest.mark.parametrize(
+    ("days", "places"),
+    [
+        (40, [("3", "Asia/Kathmandu", "C")]),
+        pytest.param(
+            3600,
+            [("1", "Asia/Kathmandu", "C"), ("3", "America/St_Johns", "de_DE.UTF-8")],
+            marks=pytest.mark.soak,
+        ),
+    ],
+)
+def test_another_process_zone_locale_and_thread_count_make_the_same_bits(
+    tmp_path: Path, days: int, places: list[tuple[str, str, str]]
+) -> None:
+    platform = make_platform(tmp_path, models=2)
+    for _ in range(max(1, days // 300)):
+        predict_many(platform, min(days, 300))
+    count = len(platform.replay.evidence.numbers(Selection()))
+    assert count == 3 * days
+    platform.audit.store.engine.dispose()
+    for threads, zone, locale in places:
+        elsewhere = {
+            **os.environ,
+            "POLARS_MAX_THREADS": threads,
+            "OMP_NUM_THREADS": threads,
+            "TZ": zone,
+            "LC_ALL": locale,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", _ELSEWHERE, str(tmp_path)],
+            cwd=ROOT,
+            env=elsewhere,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert json.loads(done.stdout)["identical"] == count
+
+
+def test_a_platform_moved_elsewhere_replays_what_it_predicted(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path / "one")
+    made = predict(platform)
+    platform.audit.store.engine.dispose()
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert replay(make_platform(tmp_path / "two", models=0), made).status == "identical"
+
+
+def shelf(
+    platform: Platform, *, feature_sets: dict[str, object] | None = None, interval: str = "1d"
+) -> ModelShelf:
+    """A shelf of a platform that serves other feature sets or bars."""
+    sets = {"core": CORE} if feature_sets is None else feature_sets
+    return ModelShelf(platform.models.registry, sets, interval=interval, checks=platform.checks)  # type: ignore[arg-type]

@@ -1,0 +1,343 @@
+"""What the audit's tables can't take is answered all the same, and gets there later."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.databases import NOW, answered, failed, new_database, opened, url_of
+
+from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit.entries import columns_of, vector_of
+from mlengine.stores.audit.replay_inputs import EvidenceStore
+from mlengine.stores.audit.spool.lines import SpooledRow
+from mlengine.stores.audit.spool.spool import AuditSpool, Waiting
+from mlengine.stores.audit.spool.store import SpooledAuditStore
+from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.database.engine import reading
+
+ROOT = Path(__file__).parents[4]
+_STEP_BY_STEP = """
+import os, signal, sys
+from pathlib import Path
+from tests.crashing import at_step, STEPS
+from tests.databases import answered, opened
+from mlengine.stores.audit.spool.spool import AuditSpool
+from mlengine.stores.audit.spool.store import SpooledAuditStore
+
+folder = Path(sys.argv[1])
+outcomes = []
+for number in range(1, 40):
+    pid = os.fork()
+    if not pid:
+        with opened(f"sqlite:///{folder}/nowhere/audit.db") as engine:
+            store = SpooledAuditStore(engine, spool=AuditSpool(folder / "spool"))
+            entry = answered(number)
+            with at_step(number, lambda: os.kill(os.getpid(), signal.SIGKILL), among=STEPS):
+                store.append([entry])
+        os._exit(0)
+    outcomes.append(os.waitpid(pid, 0)[1])
+print(outcomes)
+"""
+_CUT_SHORT = """
+import resource, sys
+from pathlib import Path
+from tests.databases import answered, opened
+from mlengine.errors import AuditUnavailable
+from mlengine.stores.audit.spool.spool import AuditSpool
+from mlengine.stores.audit.spool.store import SpooledAuditStore
+
+folder = Path(sys.argv[1])
+with opened(f"sqlite:///{folder}/nowhere/audit.db") as engine:
+    store = SpooledAuditStore(engine, spool=AuditSpool(folder / "spool"))
+    store.append([answered(1)])
+    size = next((folder / "spool").iterdir()).stat().st_size
+    for room in (size + 100, 100):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        try:
+            store.append([answered(2)])
+        except AuditUnavailable as refusal:
+            print(refusal)
+    print(len(list((folder / "spool").iterdir())), "file")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    store.append([answered(3)])
+"""
+
+
+@contextmanager
+def store_at(url: str, folder: Path) -> Iterator[SpooledAuditStore]:
+    with opened(url, busy_timeout_seconds=0.02) as engine:
+        yield SpooledAuditStore(engine, spool=AuditSpool(folder / "spool"))
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return new_database(tmp_path / "audit.db")
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> Iterator[SpooledAuditStore]:
+    with store_at(url, tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def locked(tmp_path: Path) -> Iterator[None]:
+    """Another process writes and does not come to an end."""
+    holder = sqlite3.connect(tmp_path / "audit.db", isolation_level=None)
+    with closing(holder):
+        holder.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def ids(store: AuditStore) -> list[str]:
+    return [row.prediction_id for row in store.recent(limit=1000).rows][::-1]
+
+
+def files(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "spool").iterdir())
+
+
+def test_a_spooled_row_comes_back_to_the_last_bit(store: SpooledAuditStore, tmp_path: Path) -> None:
+    odd = answered(
+        1,
+        first=-0.0,
+        probability_up=float(np.nextafter(0.1, 1.0)),
+        base_rate=5e-324,
+        confidence=None,
+        degraded=True,
+    )
+    others = [failed(2), failed(3, version=None), answered(4, day=3)]
+    with locked(tmp_path):
+        for entry in (odd, *others):
+            store.append([entry])
+        assert ids(store) == []
+    store.append([answered(5)])
+    assert ids(store) == ["p5", "p1", "p2", "p3", "p4"]
+
+    straight = new_database(tmp_path / "straight.db")
+    with store_at(straight, tmp_path / "other") as never_down:
+        for entry in (odd, *others):
+            never_down.append([entry])
+        for number in (1, 2, 3, 4):
+            one, other = (EvidenceStore(s.engine).of(f"p{number}") for s in (store, never_down))
+            assert one is not None
+            assert other is not None
+            assert one.row == other.row
+            assert one.vector == other.vector
+            assert (one.window is None) == (other.window is None)
+            assert one.window is None or one.window.equals(other.window)
+    found = store.get("p1")
+    assert found is not None
+    assert struct.pack("<d", found.probability_up) == struct.pack("<d", np.nextafter(0.1, 1.0))
+
+
+def test_the_next_append_of_any_process_empties_the_spool(
+    store: SpooledAuditStore, url: str, tmp_path: Path
+) -> None:
+    with locked(tmp_path):
+        store.append([answered(1), failed(2), answered(3, symbol="BBB")])
+        store.append([answered(4)])
+    assert not store.spool.is_empty
+    with store_at(url, tmp_path) as other:
+        other.append([answered(5)])
+        assert ids(other) == ["p5", "p1", "p2", "p3", "p4"]
+    assert store.spool.is_empty
+    assert not (tmp_path / "spool").exists()
+    with locked(tmp_path):
+        store.append([answered(6)])
+    store.append([answered(7)])
+    assert ids(store)[-2:] == ["p7", "p6"], "the folder is made anew"
+
+
+def test_the_state_is_degraded_while_rows_of_any_process_wait(
+    store: SpooledAuditStore, url: str, tmp_path: Path
+) -> None:
+    with store_at(url, tmp_path) as other:
+        assert (store.state(), other.state()) == ("unknown", "unknown")
+        other.append([answered(1)])
+        with locked(tmp_path):
+            store.append([answered(2), answered(3)])
+            assert (store.state(), other.state()) == ("degraded", "degraded")
+            waiting = other.spool.waiting()
+            assert (waiting.files, waiting.bytes > 1000) == (1, True)
+            assert (store.spool.spooled, other.spool.spooled) == (2, 0)
+        other.append([answered(4)])
+        assert (store.spool.waiting(), other.state()) == (Waiting(0, 0), "ok")
+        assert store.spool.spooled == 2, "the counter counts since the start"
+
+
+def test_what_dies_between_the_tables_and_the_spool_doubles_nothing(
+    store: SpooledAuditStore, tmp_path: Path
+) -> None:
+    with locked(tmp_path):
+        store.append([answered(1), failed(2)])
+    (path,) = files(tmp_path)
+    content = path.read_bytes()
+    store.drain()
+    path.parent.mkdir()
+    path.write_bytes(content)
+    store.drain()
+    assert ids(store) == ["p1", "p2"]
+    assert store.spool.is_empty
+
+
+def test_a_torn_last_line_was_never_answered_and_goes(
+    store: SpooledAuditStore, tmp_path: Path
+) -> None:
+    with locked(tmp_path):
+        store.append([answered(1)])
+        store.append([answered(2)])
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes()[:-20])
+    store.drain()
+    assert ids(store) == ["p1"]
+    assert store.spool.is_empty
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"[{]\n",
+        b"{}\n[1]\n",
+        b'[{"columns": {"no_such_column": 1}, "vector": null}]\n',
+        b'[{"columns": {"prediction_id": "x"}, "vector": null}]\n',
+        b'[{"columns": {}, "vector": {"key": {}}}]\n',
+        b'[{"columns": {"at": "yesterday"}, "vector": null}]\n',
+    ],
+)
+def test_a_damaged_file_is_set_aside_and_said(
+    store: SpooledAuditStore, tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with locked(tmp_path):
+        store.append([answered(1)])
+    (path,) = files(tmp_path)
+    path.with_name(f"0{path.name}").write_bytes(damage)
+    with caplog.at_level(logging.ERROR):
+        store.drain()
+    assert ids(store) == ["p1"], "the other file is none the worse"
+    assert [left.suffix for left in files(tmp_path)] == [".damaged"]
+    assert "audit spool set aside" in caplog.text
+    store.append([answered(2)])
+    assert store.state() == "degraded", "until somebody has looked at it"
+
+
+def test_without_tables_and_without_a_spool_nothing_is_answered(
+    store: SpooledAuditStore, tmp_path: Path
+) -> None:
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    with locked(tmp_path), pytest.raises(AuditUnavailable, match="nor its spool"):
+        store.append([answered(1)])
+    assert store.state() == "down"
+    assert store.spool.spooled == 0
+    store.append([answered(2)])
+    assert ids(store) == ["p2"], "a spool that can't be read fails no append that succeeded"
+    with pytest.raises(AuditUnavailable, match="spool can't be emptied"):
+        store.drain()
+
+
+def test_a_line_that_the_kernel_cuts_short_is_taken_back(url: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _CUT_SHORT, str(tmp_path)],
+        check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    refused = "neither it nor its spool can be written: a file may not grow"
+    assert done.stdout.count(refused) == 2
+    assert done.stdout.endswith("1 file\n"), "one that holds nothing goes at once"
+    with store_at(url, tmp_path) as store:
+        store.drain()
+        assert ids(store) == ["p1", "p3"]
+        assert store.spool.is_empty
+
+
+def test_a_process_killed_while_spooling_loses_no_row_that_was_answered(
+    url: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _STEP_BY_STEP, str(tmp_path)],
+        check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    outcomes = json.loads(done.stdout)
+    killed = {f"p{n}" for n, status in enumerate(outcomes, 1) if status == 9}
+    answers = {f"p{n}" for n, status in enumerate(outcomes, 1) if status == 0}
+    assert (len(killed) > 5, len(answers) > 5) == (True, True)
+    with store_at(url, tmp_path) as store:
+        store.append([answered(1000)])
+        store.drain()
+        found = set(ids(store))
+        assert answers <= found
+        assert found - answers <= killed | {"p1000"}
+        assert store.spool.is_empty
+
+
+def test_a_long_outage_is_caught_up_file_by_file(store: SpooledAuditStore, tmp_path: Path) -> None:
+    with locked(tmp_path):
+        for number in range(600):
+            store.spool.write([spooled(number)])
+    assert len(files(tmp_path)) == 3
+    store.append([answered(1001)])
+    assert len(ids(store)) == 257
+    store.append([answered(1002)])
+    store.append([answered(1003)])
+    assert len(ids(store)) == 603
+    assert store.spool.is_empty
+
+
+def test_clearing_clears_what_is_spooled_too(store: SpooledAuditStore, tmp_path: Path) -> None:
+    with locked(tmp_path):
+        store.append([answered(1)])
+    assert store.clear(actor="ann", at=NOW) == 1
+    store.append([answered(2)])
+    assert ids(store) == ["p2"]
+
+
+def test_one_drains_at_a_time(store: SpooledAuditStore, tmp_path: Path) -> None:
+    with locked(tmp_path):
+        store.append([answered(1)])
+
+    def nobody_else(_: object) -> None:
+        other = AuditSpool(tmp_path / "spool")
+        other.drain(lambda _: pytest.fail("two at once"))
+
+    store.spool.drain(nobody_else)
+    assert store.spool.is_empty
+
+
+def test_a_row_of_an_older_platform_has_nulls_for_newer_columns(
+    store: SpooledAuditStore, tmp_path: Path
+) -> None:
+    with locked(tmp_path):
+        store.append([answered(1)])
+    (path,) = files(tmp_path)
+    rows = json.loads(path.read_bytes())
+    del rows[0]["columns"]["degraded"]
+    path.write_text(json.dumps(rows) + "\n")
+    store.drain()
+    with reading(store.engine) as connection:
+        assert connection.exec_driver_sql("SELECT degraded FROM predictions").scalar() is None
+
+
+def test_an_empty_append_neither_writes_nor_spools(tmp_path: Path) -> None:
+    with store_at(url_of(tmp_path / "nowhere" / "a.db"), tmp_path) as store:
+        store.append([])
+        assert store.spool.is_empty
+
+
+def spooled(number: int) -> SpooledRow:
+    entry = failed(number)
+    return SpooledRow(columns_of(entry), vector_of(entry))

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import logging
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from tests.databases import new_database, opened, url_of
+
+from mlengine.errors import AuditUnavailable, CannotStart
+from mlengine.stores.database.engine import schema_is_current
+from mlengine.stores.database.migrate import migrate, migration_config
+from mlengine.stores.database.tables import REVISION, metadata
+
+_MIGRATE = "import sys; from mlengine.stores.database.migrate import migrate; input(); migrate(sys.argv[1])"
+
+
+def test_the_tables_in_code_are_those_that_the_migrations_make(tmp_path):
+    with opened(new_database(tmp_path / "a.db")) as engine, engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_revision_in_code_is_the_newest_migration():
+    assert ScriptDirectory.from_config(migration_config()).get_current_head() == REVISION
+
+
+def test_a_migration_makes_the_folder_and_turns_on_wal(tmp_path):
+    path = tmp_path / "new 100%" / "deep" / "audit.db"
+    migrate(url_of(path))
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    with opened(url_of(path)) as engine:
+        assert schema_is_current(engine)
+
+
+def test_a_second_migration_changes_nothing(tmp_path):
+    url = new_database(tmp_path / "a.db")
+    migrate(url)
+    with opened(url) as engine:
+        assert schema_is_current(engine)
+
+
+def test_four_processes_migrate_one_new_database(tmp_path):
+    url = url_of(tmp_path / "folder" / "audit.db")
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _MIGRATE, url], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    for racer in racers:
+        racer.stdin.write(b"\n")
+        racer.stdin.flush()
+    said = [racer.communicate(timeout=60)[1] for racer in racers]
+    assert [racer.returncode for racer in racers] == [0] * 4, said
+    with opened(url) as engine:
+        assert schema_is_current(engine)
+
+
+def test_migrating_leaves_logging_as_it_was(tmp_path, capfd):
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers), logging.getLogger("alembic").level)
+    migrate(url_of(tmp_path / "a.db"))
+    after = (root.level, list(root.handlers), logging.getLogger("alembic").level)
+    assert after == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_empty_database_is_not_current(tmp_path):
+    with opened(url_of(tmp_path / "a.db")) as engine:
+        assert not schema_is_current(engine)
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CannotStart, match="file"):
+        migrate(url_of(tmp_path / "file" / "audit.db"))
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "audit.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(AuditUnavailable, match="not a database"):
+        migrate(url_of(tmp_path / "audit.db"))
+
+
+def test_a_database_in_memory_needs_no_lock():
+    migrate("sqlite://")

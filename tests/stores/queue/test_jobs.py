@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from rq.executions import prepare_execution
+from rq.job import Job, JobStatus
+from tests.queue_process import QueueProcess
+
+from mlengine.errors import QueueUnavailable
+from mlengine.jobs.allowed import AllowListedJob
+from mlengine.jobs.worker import make_worker
+from mlengine.stores.queue.jobs import TRAIN_TASK, WORKER_KEY_SECONDS, JobQueue
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[QueueProcess]:
+    with QueueProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def queue(server: QueueProcess) -> JobQueue:
+    Redis.from_url(server.url).flushall()
+    return JobQueue(lambda: server.url)
+
+
+def test_an_enqueued_training_has_a_job_that_names_the_task_in_json(
+    queue: JobQueue, server: QueueProcess
+) -> None:
+    queue.enqueue_training("run-1", timeout_seconds=90)
+    job = Job.fetch("run-1", connection=Redis.from_url(server.url), serializer="json")
+    assert (job.func_name, job.args, job.timeout) == (TRAIN_TASK, ["run-1"], 90)
+    assert b"run-1" in job.data
+    assert queue.has_job("run-1")
+
+
+def test_a_run_that_was_never_enqueued_has_no_job(queue: JobQueue) -> None:
+    assert not queue.has_job("run-2")
+
+
+def test_a_job_that_ended_does_not_count(queue: JobQueue, server: QueueProcess) -> None:
+    queue.enqueue_training("run-1", timeout_seconds=90)
+    job = Job.fetch("run-1", connection=Redis.from_url(server.url), serializer="json")
+    job.set_status(JobStatus.FAILED)
+    assert not queue.has_job("run-1")
+
+
+def test_a_job_in_no_queue_counts_while_whoever_took_it_shows_signs_of_life(
+    queue: JobQueue, server: QueueProcess
+) -> None:
+    queue.enqueue_training("run-1", timeout_seconds=90)
+    client = Redis.from_url(server.url)
+    worker = make_worker(server.url)
+    client.rpop("rq:queue:train")
+    assert not queue.has_job("run-1")
+    job = AllowListedJob.fetch("run-1", connection=worker.connection, serializer="json")
+    execution = prepare_execution(worker, job)
+    assert queue.has_job("run-1")
+    client.hset(execution.key, "last_heartbeat", execution.last_heartbeat.timestamp() - 10)
+    assert not queue.has_job("run-1")
+    client.delete(execution.key)
+    assert not queue.has_job("run-1")
+    worker.connection.close()
+
+
+def test_a_withdrawn_job_is_gone_and_one_that_never_was_is_no_matter(queue: JobQueue) -> None:
+    queue.enqueue_training("run-1", timeout_seconds=90)
+    queue.withdraw("run-1")
+    assert not queue.has_job("run-1")
+    queue.withdraw("run-1")
+
+
+def test_workers_are_counted_while_they_show_signs_of_life(
+    queue: JobQueue, server: QueueProcess
+) -> None:
+    client = Redis.from_url(server.url)
+    for name, silent_for in (("fresh", 5), ("silent", 25)):
+        client.sadd("rq:workers", f"rq:worker:{name}")
+        client.set(f"rq:worker:{name}", "", ex=WORKER_KEY_SECONDS - silent_for)
+    client.sadd("rq:workers", "rq:worker:gone")
+    assert queue.workers() == 1
+
+
+def test_a_worker_whose_process_is_gone_can_be_struck_off(
+    queue: JobQueue, server: QueueProcess
+) -> None:
+    client = Redis.from_url(server.url)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name, pid in (("alive", os.getpid()), ("dead", dead.pid)):
+        client.sadd("rq:workers", f"rq:worker:{name}")
+        client.hset(f"rq:worker:{name}", "pid", str(pid))
+        client.expire(f"rq:worker:{name}", WORKER_KEY_SECONDS)
+    client.sadd("rq:workers", "rq:worker:expired")
+    assert queue.workers() == 2
+    queue.forget_dead_workers()
+    assert queue.workers() == 1
+    assert client.smembers("rq:workers") == {b"rq:worker:alive"}
+
+
+def test_ping_says_whether_the_server_answers(queue: JobQueue) -> None:
+    assert queue.ping()
+
+
+def test_a_queue_without_server_is_unavailable_within_a_second() -> None:
+    queue = JobQueue(lambda: "unix:///nonexistent/queue.sock")
+    begun = time.monotonic()
+    assert not queue.ping()
+    with pytest.raises(QueueUnavailable, match="refuses or drops"):
+        queue.enqueue_training("run-1", timeout_seconds=1)
+    assert time.monotonic() - begun < 1
+
+
+def test_an_address_of_another_kind_is_unavailable() -> None:
+    with pytest.raises(QueueUnavailable, match="redis://"):
+        JobQueue(lambda: "http://localhost").workers()

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.published import publish
+
+from mlengine.core.features import BUILTIN
+from mlengine.errors import ArtifactCorrupt
+from mlengine.stores.registry.loader import ModelShelf
+from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system.health_checks import Checks
+
+NOW = datetime(2021, 3, 1, tzinfo=UTC)
+
+
+class Clock:
+    """A monotonic timer that is set by hand."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """Two versions, v1 active."""
+    for seed in (1, 2):
+        publish(tmp_path, seed=seed, run_id=f"run{seed}")
+    registry = Registry(tmp_path)
+    registry.activate("v1", actor="test", reason="first", now=NOW)
+    return registry
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def checks() -> Checks:
+    return Checks()
+
+
+@pytest.fixture
+def shelf(registry: Registry, clock: Clock, checks: Checks) -> ModelShelf:
+    return ModelShelf(registry, BUILTIN, interval="1d", checks=checks, timer=clock)
+
+
+def damage(registry: Registry, version: str) -> Callable[[], object]:
+    """Spoil the model file of a version; returns what mends it."""
+    path = registry.directory / version / "model.txt"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    return lambda: path.write_bytes(content)
+
+
+def test_a_refused_version_whose_files_were_mended_is_noticed_within_seconds(
+    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+) -> None:
+    assert shelf.current().version == "v1"
+    mend = damage(registry, "v2")
+    registry.activate("v2", actor="test", reason="", now=NOW)
+    assert shelf.current().version == "v1"
+    assert (shelf.refused, checks.state("model")) == (True, "degraded")
+    mend()
+    clock.seconds = 4.9
+    assert (shelf.current().version, shelf.refused) == ("v1", True)
+    clock.seconds = 5.0
+    assert (shelf.current().version, shelf.refused) == ("v2", False)
+    assert checks.state("model") == "ok"
+
+
+def test_the_only_version_is_served_as_soon_as_it_is_mended(
+    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+) -> None:
+    mend = damage(registry, "v1")
+    with pytest.raises(ArtifactCorrupt):
+        shelf.current()
+    assert checks.state("model") == "down"
+    mend()
+    clock.seconds = 5.0
+    assert shelf.current().version == "v1"
+
+
+def test_a_process_that_starts_on_a_broken_version_serves_the_one_before_it(
+    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+) -> None:
+    registry.activate("v2", actor="test", reason="", now=NOW)
+    mend = damage(registry, "v2")
+    assert shelf.current().version == shelf.loaded_version == "v1"
+    assert (shelf.refused, checks.state("model")) == (True, "degraded")
+    with pytest.raises(ArtifactCorrupt):
+        shelf.reload()
+    mend()
+    clock.seconds = 5.0
+    assert (shelf.current().version, shelf.refused) == ("v2", False)
+    assert checks.state("model") == "ok"
+
+
+def test_a_process_that_starts_on_two_broken_versions_says_what_is_wrong_with_the_active_one(
+    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+) -> None:
+    registry.activate("v2", actor="test", reason="", now=NOW)
+    damage(registry, "v2")
+    mend = damage(registry, "v1")
+    with pytest.raises(ArtifactCorrupt, match="v2"):
+        shelf.current()
+    assert checks.state("model") == "down"
+    mend()
+    clock.seconds = 5.0
+    assert shelf.current().version == "v1"
+    assert checks.state("model") == "degraded"
+
+
+def test_a_version_that_stays_refused_is_read_and_logged_now_and_then(
+    registry: Registry, shelf: ModelShelf, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(registry, "v1")
+    for second in range(21):
+        clock.seconds = float(second)
+        with pytest.raises(ArtifactCorrupt, match=r"model\.txt differs"):
+            shelf.current()
+    assert len(caplog.records) == 1, "the same reason is said once"
+    (registry.directory / "v1" / "manifest.json").unlink()
+    clock.seconds = 30.0
+    with pytest.raises(ArtifactCorrupt, match=r"manifest\.json is missing"):
+        shelf.current()
+    assert len(caplog.records) == 2
+
+
+def test_what_serves_goes_on_when_its_folder_can_not_be_read(
+    registry: Registry, shelf: ModelShelf, checks: Checks
+) -> None:
+    serving = shelf.current()
+    registry.directory.rename(registry.directory.with_name("away"))
+    registry.directory.write_text("")
+    assert shelf.current() is serving
+    assert (shelf.refused, checks.state("model")) == (True, "degraded")

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.databases import NOW, new_database, opened
+
+from mlengine.core.runs.schedule import Schedule, Tick
+from mlengine.core.timestamps import rfc3339
+from mlengine.stores.database.events import EventStore
+from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.schedules import ScheduleStore
+from mlengine.stores.runs.store import RunStore
+
+DAILY = "0 2 * * *"
+TICK = NOW + timedelta(hours=23)
+
+_RACER = """
+import sys
+from datetime import timedelta
+from tests.databases import NOW
+from mlengine.core.runs.schedule import Schedule
+from mlengine.stores.database.engine import open_database
+from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.schedules import ScheduleStore
+url, run_id = sys.argv[1:]
+store = ScheduleStore(open_database(url))
+claim = Claim(run_id=run_id, spec="{}", actor="schedule", request_id=None)
+tick = NOW + timedelta(hours=23)
+store.read()
+print("ready", flush=True)
+input()
+taken = store.take(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
+while taken.outcome == "contended":
+    taken = store.take(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
+print(taken.outcome)
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ScheduleStore]:
+    with opened(new_database(tmp_path / "audit.db")) as engine:
+        yield ScheduleStore(engine)
+
+
+def claim(run_id: str) -> Claim:
+    return Claim(run_id=run_id, spec="{}", actor="schedule", request_id=None)
+
+
+def test_a_schedule_begins_once_and_anew_when_it_changes(store: ScheduleStore) -> None:
+    assert store.read() is None
+    store.begin(DAILY, now=NOW)
+    store.begin(DAILY, now=TICK)
+    assert store.read() == Schedule(DAILY, NOW)
+    store.begin("0 3 * * *", now=TICK)
+    assert store.read() == Schedule("0 3 * * *", TICK)
+    store.forget()
+    store.forget()
+    assert store.read() is None
+
+
+def test_a_tick_is_taken_once_and_its_run_with_it(store: ScheduleStore) -> None:
+    store.begin(DAILY, now=NOW)
+    seen = Schedule(DAILY, NOW)
+    assert store.take(seen, TICK, claim("one"), now=TICK) == Tick("claimed", "one")
+    assert store.take(seen, TICK, claim("two"), now=TICK) == Tick("taken", None)
+    assert store.read() == Schedule(DAILY, TICK)
+    runs = RunStore(store.engine)
+    assert runs.live() == {"one"}
+    assert runs.get("one", now=TICK).actor == "schedule"
+
+
+def test_a_tick_during_a_run_is_skipped_and_the_history_says_so(store: ScheduleStore) -> None:
+    runs = RunStore(store.engine)
+    runs.claim("by-hand", spec="{}", actor="ann", request_id=None, now=NOW)
+    store.begin(DAILY, now=NOW)
+    taken = store.take(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)
+    assert taken == Tick("skipped", "by-hand")
+    assert store.read() == Schedule(DAILY, TICK)
+    assert runs.live() == {"by-hand"}
+    (event,) = EventStore(store.engine).page(None, 9, None).rows
+    assert (event.kind, event.actor) == ("train_skipped", "schedule")
+    assert event.details == {"run_id": "by-hand", "tick": rfc3339(TICK)}
+
+
+def test_a_run_that_expired_does_not_stand_in_the_way(store: ScheduleStore) -> None:
+    runs = RunStore(store.engine)
+    runs.claim("dead", spec="{}", actor="ann", request_id=None, now=NOW)
+    runs.start("dead", now=NOW, lease_seconds=30)
+    store.begin(DAILY, now=NOW)
+    assert store.take(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK).outcome == "claimed"
+    assert runs.get("dead", now=TICK).state == "lost"
+
+
+def test_a_claim_that_fails_leaves_the_tick_to_be_tried_again(store: ScheduleStore) -> None:
+    runs = RunStore(store.engine)
+    runs.claim("one", spec="{}", actor="ann", request_id=None, now=NOW)
+    runs.finish("one", state="succeeded", now=NOW)
+    store.begin(DAILY, now=NOW)
+    taken = store.take(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)  # the id is taken
+    assert taken == Tick("contended", None)
+    assert store.read() == Schedule(DAILY, NOW)
+
+
+def test_eight_processes_racing_on_one_tick_give_one_run(tmp_path: Path) -> None:
+    url = new_database(tmp_path / "audit.db")
+    with opened(url) as engine:
+        ScheduleStore(engine).begin(DAILY, now=NOW)
+        racers = [
+            subprocess.Popen(
+                [sys.executable, "-c", _RACER, url, f"run{i}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=Path(__file__).parents[3],
+            )
+            for i in range(8)
+        ]
+        assert [racer.stdout.readline() for racer in racers if racer.stdout] == ["ready\n"] * 8
+        for racer in racers:
+            assert racer.stdin is not None
+            racer.stdin.write("\n")
+            racer.stdin.flush()
+        said = [racer.communicate(timeout=60)[0].strip() for racer in racers]
+        assert sorted(said) == ["claimed"] + ["taken"] * 7
+        assert len(RunStore(engine).live()) == 1

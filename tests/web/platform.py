@@ -1,0 +1,394 @@
+"""A whole platform in memory, for the tests of the HTTP door; it has two versions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import SimpleNamespace
+
+from tests.web.answers import DAY, Features, Predict
+
+from mlengine import errors
+from mlengine.core.evaluation import Measure, Verdict
+from mlengine.core.monitoring.drift import FeatureDrift
+from mlengine.core.monitoring.event import Event
+from mlengine.core.pagination import Page, cursor_after, position_of
+from mlengine.core.predictions.prediction import AuditRow, Latency
+from mlengine.core.predictions.replay import Replayed
+from mlengine.core.promotion.diebold_mariano import DieboldMariano
+from mlengine.core.runs.progress import Progress
+from mlengine.core.runs.run import Run
+from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.comparison import CommonRows, Comparison, Pair
+from mlengine.core.versions.recipe_diff import Differing
+from mlengine.services.models.service import Activation, ModelList, ModelSummary
+from mlengine.services.monitoring.health import Health
+from mlengine.services.monitoring.service import (
+    Freshness,
+    Latencies,
+    ModelDrift,
+    ModelFreshness,
+    StageLatency,
+    SymbolFreshness,
+)
+from mlengine.stores.system.health_checks import Checks
+
+SPEC = TrainSpec(
+    symbols=("AAPL", "MSFT"),
+    lookback=2520,
+    test_size=0.2,
+    seed=42,
+    folds=5,
+    horizon_bars=5,
+    embargo_bars=0,
+    objective="direction",
+    feature_set="core",
+    activate="if_better",
+    refit="none",
+    label_delay_bars=0,
+    interval="1d",
+)
+
+
+@dataclass(frozen=True)
+class TinyManifest:
+    """As much of a manifest as the door looks at."""
+
+    version: str
+    created_at: datetime
+    fingerprint: str
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "version": self.version,
+            "created_at": "2024-05-31T00:00:00Z",
+            "fingerprint": self.fingerprint,
+            "metrics": {"auc": {"value": 0.51, "baseline": 0.5}},
+        }
+
+
+@dataclass(frozen=True)
+class Runs:
+    live: list[Run] = field(default_factory=list)
+    queue_up: bool = True
+
+    def spec(self, overrides: Mapping[str, object]) -> TrainSpec:
+        return dataclasses.replace(SPEC, **overrides)  # type: ignore[arg-type]
+
+    def request(
+        self,
+        spec: TrainSpec,
+        *,
+        actor: str,
+        request_id: str,
+        run_id: str,
+        now: datetime,
+        idempotency_key: str | None,
+        asked: Mapping[str, object],
+    ) -> Run:
+        if not self.queue_up:
+            raise errors.QueueUnavailable("connection refused")
+        if idempotency_key and self.live and self.live[0].idempotency_key == idempotency_key:
+            if self.live[0].body_hash != str(asked):
+                raise errors.IdempotencyKeyReused
+            return self.live[0]
+        if self.live:
+            raise errors.TrainingInProgress(self.live[0].run_id)
+        self.live.append(
+            Run(
+                run_id=run_id,
+                seq=1,
+                state="queued",
+                spec=json.dumps(spec.to_dict()),
+                idempotency_key=idempotency_key,
+                body_hash=str(asked),
+                actor=actor,
+                request_id=request_id,
+                queued_at=now,
+                progress=Progress("folds", 42.5, fold=2, folds=5, iteration=30),
+            )
+        )
+        return self.live[0]
+
+    def status(self, run_id: str | None, *, now: datetime) -> Run | None:  # noqa: ARG002
+        if run_id is None:
+            return self.live[-1] if self.live else None
+        for run in self.live:
+            if run.run_id == run_id:
+                return run
+        raise errors.RunNotFound(run_id)
+
+    def reproduce(
+        self,
+        version: str,
+        *,
+        actor: str,
+        request_id: str,
+        run_id: str,
+        now: datetime,
+        idempotency_key: str | None,  # noqa: ARG002
+    ) -> Run:
+        spec = json.dumps({"version": version})
+        self.live.append(
+            Run(
+                run_id=run_id,
+                seq=1,
+                kind="reproduce",
+                state="queued",
+                spec=spec,
+                actor=actor,
+                request_id=request_id,
+                queued_at=now,
+            )
+        )
+        return self.live[0]
+
+    def page(
+        self,
+        *,
+        limit: int,
+        cursor: str | None,
+        state: str | None,
+        now: datetime,  # noqa: ARG002
+    ) -> Page[Run]:
+        if cursor:
+            position_of(cursor)
+        kept = [run for run in self.live if state in (None, run.state)]
+        return Page(tuple(kept[:limit]), cursor_after(7) if len(kept) > limit else None)
+
+    def cancel(self, run_id: str | None, *, actor: str, now: datetime) -> Run:  # noqa: ARG002
+        if not self.live:
+            raise errors.RunNotFound(run_id) if run_id else errors.NoLiveRun
+        if run_id == "ended":
+            raise errors.RunNotCancellable(run_id, "succeeded")
+        self.live[0] = dataclasses.replace(self.live[0], state="cancelled")
+        return self.live[0]
+
+    def workers(self) -> int | None:
+        return 1 if self.queue_up else None
+
+
+@dataclass(frozen=True)
+class Models:
+    active: list[str | None] = field(default_factory=lambda: ["v2"])
+    done: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def list(self) -> ModelList:
+        return ModelList(
+            self.active[0],
+            (
+                ModelSummary("v1", "corrupt", False),
+                ModelSummary(
+                    "v2",
+                    "active",
+                    True,
+                    created_at=DAY,
+                    trained_through=DAY,
+                    fingerprint="ef" * 32,
+                    metrics={"auc": Measure(0.51, 0.5, "coin_flip", low=0.47, high=0.55)},
+                    verdict=Verdict("no_edge", "auc", 0.51, 0.5, 0.47, 0.55),
+                ),
+            ),
+        )
+
+    def show(self, version: str) -> tuple[TinyManifest, bool]:
+        if version == "v1":
+            raise errors.ArtifactCorrupt("v1", "model.txt has another digest")
+        if version != "v2":
+            raise errors.ModelNotFound(version)
+        return manifest(version), True
+
+    def compare(self, a: str, b: str) -> Comparison:
+        for version in {a, b} - {"v3"}:
+            self.show(version)
+        none = Comparison(a, b, "log_loss", "no_common_rows", None, (), None, None, None, ())
+        if a == "v3":
+            return none
+        return dataclasses.replace(
+            none,
+            reason=None,
+            common=CommonRows(900, 300, 3, DAY, DAY),
+            metrics=(Pair("auc", 0.51, None),),
+            test=DieboldMariano(300, 0.001, 1.5, 0.0673, "rectangular", 4),
+            correlation=0.9,
+            recipe=(Differing("params.max_bin", 63, None),),
+        )
+
+    def activate(self, version: str, *, actor: str, reason: str, now: datetime) -> Activation:  # noqa: ARG002
+        self.show(version)
+        self.done.append((version, actor, reason))
+        before, self.active[0] = self.active[0], version
+        return Activation(version, before, len(self.done) + 1, actor)
+
+    def rollback(self, *, actor: str, now: datetime) -> Activation:  # noqa: ARG002
+        if not self.done:
+            raise errors.NoPreviousModel
+        return Activation("v1", "v2", 3, actor)
+
+    def reload(self, *, actor: str, now: datetime) -> SimpleNamespace:  # noqa: ARG002
+        if self.active[0] is None:
+            raise errors.NoActiveModel
+        return SimpleNamespace(version="v2", manifest=manifest("v2"), generation=1)
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:  # noqa: ARG002
+        return ModelDrift(
+            "insufficient_data",
+            2000,
+            min(window, 12),
+            (FeatureDrift("rsi_14", None, None),),
+            None,
+            model_version=version or "v2",
+        )
+
+    def history(self, *, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
+        first = position_of(cursor) if cursor else 10
+        events = tuple(
+            Event(kind=kind or "trained", at=DAY, version=f"v{n}", actor="ann", details={"n": n})
+            for n in range(first, max(first - limit, 0), -1)
+        )
+        return Page(events, cursor_after(first - limit) if first > limit else None)
+
+    def freshness(self, *, now: datetime) -> Freshness:  # noqa: ARG002
+        return Freshness(
+            (SymbolFreshness("AAPL", DAY, 86400.0, 1.0, False),),
+            ModelFreshness("v2", DAY, 3600.5, DAY),
+            None,
+        )
+
+    def latency(self, *, window_seconds: int, now: datetime) -> Latencies:  # noqa: ARG002
+        line = StageLatency("/predict", "model", 3, 0.1, 0.2, 0.3, 0.3, 0.25)
+        return Latencies(window_seconds, (line,))
+
+
+@dataclass(frozen=True)
+class Audit:
+    rows: list[AuditRow] = field(default_factory=list)
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+    spooled: bool = False
+
+    def get(self, prediction_id: str) -> AuditRow:
+        for row in self.rows:
+            if row.prediction_id == prediction_id:
+                return row
+        raise errors.PredictionNotFound(prediction_id, spooled=self.spooled)
+
+    def recent(
+        self,
+        *,
+        limit: int,
+        symbol: str | None,
+        version: str | None,  # noqa: ARG002
+        since: datetime | None,
+        until: datetime | None,
+        ok: bool | None,
+        cursor: str | None,
+    ) -> Page[AuditRow]:
+        if cursor:
+            position_of(cursor)
+        self.asked.append((since, until, ok))
+        kept = [row for row in self.rows if symbol in (None, row.symbol)]
+        return Page(tuple(kept[:limit]), cursor_after(7) if len(kept) > limit else None)
+
+    def clear(self, *, actor: str, now: datetime) -> int:  # noqa: ARG002
+        count = len(self.rows)
+        self.rows.clear()
+        return count
+
+
+@dataclass(frozen=True)
+class Events:
+    """`refusal` is what the history can't be written for."""
+
+    written: list[dict[str, object]] = field(default_factory=list)
+    refusals: list[errors.MlengineError] = field(default_factory=list)
+
+    def append(self, kind: str, **said: object) -> None:
+        if self.refusals:
+            raise self.refusals[0]
+        self.written.append({"kind": kind, **said})
+
+
+@dataclass(frozen=True)
+class Replay:
+    asked: list[dict[str, object]] = field(default_factory=list)
+
+    def one(self, prediction_id: str, **how: object) -> Replayed:
+        if prediction_id != "p9":
+            raise errors.PredictionNotFound(prediction_id)
+        self.asked.append(how)
+        return Replayed(
+            "p9",
+            "AAPL",
+            DAY,
+            "v2",
+            "features",
+            recorded_score=0.51,
+            replayed_score=0.52,
+            differing_features=("rsi_14",),
+            upstream="changed",
+        )
+
+
+@dataclass(frozen=True)
+class HealthOfAll:
+    checks: Checks
+    refusals: list[errors.MlengineError] = field(default_factory=list)
+
+    def health(self) -> Health:
+        parts = ("redis", "audit", "upstream", "workers", "model")
+        checks = {part: self.checks.state(part) for part in parts}
+        return Health("ok", "0.1.0", "staging", "v2", "v2", checks)
+
+    def ready(self) -> str:
+        if self.refusals:
+            raise self.refusals[0]
+        return "v2"
+
+
+@dataclass(frozen=True)
+class TinyControl:
+    runs: Runs = field(default_factory=Runs)
+    events: Events = field(default_factory=Events)
+
+
+@dataclass(frozen=True)
+class TinyPlatform:
+    control: TinyControl = field(default_factory=TinyControl)
+    checks: Checks = field(default_factory=Checks)
+    features: Features = field(default_factory=Features)
+    predict: Predict = field(default_factory=Predict)
+    models: Models = field(default_factory=Models)
+    monitoring: Monitoring = field(default_factory=Monitoring)
+    audit: Audit = field(default_factory=Audit)
+    replay: Replay = field(default_factory=Replay)
+
+    @property
+    def health(self) -> HealthOfAll:
+        return HealthOfAll(self.checks)
+
+
+def failed_row(symbol: str = "NOPE") -> AuditRow:
+    given = {
+        "prediction_id": "p9",
+        "request_id": "r9",
+        "at": DAY,
+        "route": "/predict",
+        "ok": False,
+        "error_code": "unknown_symbol",
+        "error_detail": "the upstream knows no symbol 'NOPE'",
+        "symbol": symbol,
+        "as_of": DAY,
+        "latency_ms": Latency(1.0, None, None, 1.5),
+    }
+    empty = {each.name: None for each in dataclasses.fields(AuditRow)}
+    return AuditRow(**(empty | given))  # type: ignore[arg-type]
+
+
+def manifest(version: str) -> TinyManifest:
+    return TinyManifest(version, DAY, "ef" * 32)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+from tests.web.http.test_errors import problem
+
+from mlengine.core.monitoring.event import EVENT_KINDS
+
+
+def test_drift_has_the_fields_of_the_contract(client: FlaskClient) -> None:
+    assert client.get("/monitoring/drift?window=5&version=v2").get_json() == {
+        "status": "insufficient_data",
+        "model_version": "v2",
+        "n_reference": 2000,
+        "n_current": 5,
+        "features": [
+            {"feature": "rsi_14", "psi": None, "ks": None, "threshold": None, "drifted": None}
+        ],
+        "prediction_drift": None,
+    }
+
+
+def test_history_is_paged(client: FlaskClient) -> None:
+    first = client.get("/api/v1/monitoring/history?limit=6&kind=activated").get_json()
+    assert first["events"][0] == {
+        "kind": "activated",
+        "at": "2024-05-31T00:00:00Z",
+        "version": "v10",
+        "actor": "ann",
+        "details": {"n": 10},
+    }
+    asked = {"limit": 6, "cursor": first["next_cursor"]}
+    second = client.get("/monitoring/history", query_string=asked).get_json()
+    assert [event["version"] for event in second["events"]] == ["v4", "v3", "v2", "v1"]
+    assert second["next_cursor"] is None
+
+
+def test_a_kind_of_event_that_there_is_not_is_refused_with_those_there_are(
+    client: FlaskClient,
+) -> None:
+    answer = client.get("/monitoring/history?kind=nope")
+    problem(answer, 422, "invalid_request")
+    (said,) = answer.get_json()["errors"]["kind"]
+    assert set(EVENT_KINDS) == set(said.removeprefix("Must be one of: ").rstrip(".").split(", "))
+    for kind in EVENT_KINDS:
+        assert client.get(f"/monitoring/history?kind={kind}").status_code == 200
+
+
+def test_freshness_has_the_fields_of_the_contract(client: FlaskClient) -> None:
+    assert client.get("/monitoring/freshness").get_json() == {
+        "symbols": [
+            {
+                "symbol": "AAPL",
+                "last_bar": "2024-05-31T00:00:00Z",
+                "age_seconds": 86400.0,
+                "age_bars": 1.0,
+                "stale": False,
+            }
+        ],
+        "model": {
+            "version": "v2",
+            "trained_at": "2024-05-31T00:00:00Z",
+            "age_seconds": 3600.5,
+            "trained_through": "2024-05-31T00:00:00Z",
+        },
+        "last_prediction_at": None,
+    }
+
+
+def test_latency_is_by_route_and_stage(client: FlaskClient) -> None:
+    assert client.get("/monitoring/latency?window=60").get_json() == {
+        "window_seconds": 60,
+        "routes": [
+            {
+                "route": "/predict",
+                "stage": "model",
+                "count": 3,
+                "p50_ms": 0.1,
+                "p90_ms": 0.2,
+                "p99_ms": 0.3,
+                "max_ms": 0.3,
+                "error_rate": 0.25,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "drift?window=0",
+        "drift?window=x",
+        "drift?version=3",
+        "drift?windows=3",
+        "history?kind=Trained!",
+        "history?limit=1001",
+        "freshness?symbol=AAPL",
+        "latency?window=-1",
+        "latency?windows=1",
+    ],
+)
+def test_what_is_not_understood_is_422(client: FlaskClient, asked: str) -> None:
+    problem(client.get(f"/monitoring/{asked}"), 422, "invalid_request")

@@ -1,0 +1,408 @@
+"""Plain questions answered by the thread that polls: what it takes, and that nobody can tell."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import select
+import selectors
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+from gunicorn.config import Config
+from gunicorn.workers.gthread import TConn
+from tests.factories import random_bars
+from tests.platforms import NOW, SYMBOLS, make_platform
+from tests.published import publish
+from tests.serving import Server, serving
+from tests.supervised import eventually
+from tests.upstream import Fault, LoopbackUpstream
+
+from mlengine.bootstrap.platform import Platform
+from mlengine.errors import AuditUnavailable
+from mlengine.web.http.requests import PLATFORM
+from mlengine.web.serving.fast_path import COUNTER_PATHS
+from mlengine.web.serving.inline import Counter, Ready, counter_of
+from mlengine.web.serving.worker import Parser, Worker
+
+CLIENT = ("127.0.0.1", 50_000)
+PATHS = ("/predict", "/api/v1/predict")
+LINE = "GET /predict?symbol=AAA HTTP/1.1"
+
+
+def raw(line: str = LINE, *headers: str) -> bytes:
+    return "\r\n".join([line, "Host: localhost", *headers, "", ""]).encode()
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    """A platform that has answered for every symbol once."""
+    made = make_platform(tmp_path, MARKET_DATA_CACHE_SECONDS="60")
+    now = datetime.now(UTC)
+    made.predict.batch(SYMBOLS, as_of=None, version=None, request_id="first", now=now)
+    return made
+
+
+@pytest.fixture
+def counter(platform: Platform) -> Counter:
+    return Counter(platform.predict, Config(), PATHS)
+
+
+def audited(platform: Platform) -> list[str]:
+    return [row.prediction_id for row in platform.audit.recent(limit=100).rows]
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        raw(),
+        raw("GET /api/v1/predict?symbol=AAA HTTP/1.1"),
+        raw(LINE, "Connection: keep-alive", "Accept: */*", "User-Agent: x"),
+        raw(LINE, "X-Request-ID: my-own.id_1"),
+        raw(LINE, "x-request-id:first", "Accept: */*"),
+        raw(LINE, "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https"),
+        LINE.encode() + b"\r\n\r\n",
+    ],
+)
+def test_a_plain_question_at_hand_is_answered(counter: Counter, request_bytes: bytes) -> None:
+    ready = counter.look(request_bytes, CLIENT)
+    assert ready is not None
+    assert ready.answer.prediction.symbol == "AAA"
+    named = re.search(rb"(?i)x-request-id: ?(\S+)", request_bytes)
+    if named:
+        assert ready.answer.prediction.request_id == named[1].decode()
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"",
+        raw()[:-2],
+        raw()[:-1],
+        raw() + b"G",
+        raw() + raw(),
+        raw(LINE.replace("1.1", "1.0")),
+        raw(LINE.replace("GET", "HEAD")),
+        raw(LINE.replace("GET", "POST"), "Content-Length: 0"),
+        raw(LINE, "Content-Length: 0"),
+        raw(LINE, "Content-Length: 3") + b"abc",
+        raw(LINE, "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+        raw(LINE, "Connection: close"),
+        raw(LINE, "Connection: Upgrade", "Upgrade: websocket"),
+        raw(LINE, "Expect: 100-continue"),
+        raw(LINE, "X-Request-ID: one", "X-Request-ID: two"),
+        raw(LINE, "X-Request-ID: not sane"),
+        raw(LINE, "X-Request-ID:"),
+        raw(LINE, f"X-Request-ID: {'x' * 129}"),
+        raw(LINE, "SCRIPT_NAME: /else"),
+        raw(LINE, "Bad Name: 1"),
+        raw(LINE, " folded: 1"),
+        raw(LINE, "X-Forwarded-Proto: https", "X-Forwarded-Ssl: off"),
+        raw(LINE, *["X-Many: 1"] * 120),
+        raw(LINE, *["X-Many: 1"] * 99, "X-Request-ID: one-too-many"),
+        raw(LINE, f"X-Long: {'x' * 9000}"),
+        raw(LINE, "X-Bare: a\nb"),
+        raw(LINE.replace("AAA", "AAA&explain=true")),
+        raw(LINE.replace("AAA", "%41AA")),
+        raw(LINE.replace("AAA", "")),
+        raw(LINE.replace("symbol", "Symbol")),
+        raw(LINE.replace("/predict", "//predict")),
+        raw(LINE.replace("/predict", "/predict/")),
+        raw(LINE.replace("/predict", "http://localhost/predict")),
+        raw(LINE.replace(" HTTP", "#f HTTP")),
+        raw(LINE.replace("AAA", "NOPE")),
+    ],
+)
+def test_whatever_is_not_plain_or_not_at_hand_is_left_alone(
+    counter: Counter, platform: Platform, request_bytes: bytes
+) -> None:
+    before = audited(platform)
+    assert counter.look(request_bytes, CLIENT) is None
+    assert audited(platform) == before
+
+
+def test_every_header_is_judged_for_the_client_that_sent_it(counter: Counter) -> None:
+    contradictory = raw(LINE, "X-Forwarded-Proto: https", "X-Forwarded-Ssl: off")
+    assert counter.look(contradictory, CLIENT) is None
+    assert counter.look(contradictory, ("192.0.2.1", 1)) is not None
+
+
+def test_the_answer_is_the_one_of_the_long_way(counter: Counter, platform: Platform) -> None:
+    ready = counter.look(raw(), CLIENT)
+    assert ready is not None
+    asked = {"as_of": None, "version": None, "explain": False}
+    other = platform.predict.one("AAA", **asked, request_id="r", now=ready.answer.at)
+    own = {"prediction_id": "", "request_id": "", "latency_ms": other.latency_ms}
+    assert replace(ready.answer.prediction, **own) == replace(other, **own)
+
+
+def test_nothing_is_in_the_audit_before_it_is_committed_and_all_after(
+    counter: Counter, platform: Platform
+) -> None:
+    before = set(audited(platform))
+    waiting = _ready(counter)
+    assert set(audited(platform)) == before
+    assert counter.audited(waiting)
+    rows = [platform.audit.get(each.answer.prediction.prediction_id) for each in waiting]
+    made = [each.answer.prediction for each in waiting]
+    assert [row.symbol for row in rows] == list(SYMBOLS)
+    assert [row.probability_up for row in rows] == [each.probability_up for each in made]
+    assert [row.bars_hash for row in rows] == [each.bars_hash for each in made]
+
+
+def test_a_new_active_version_has_to_be_loaded_first(
+    counter: Counter, platform: Platform, tmp_path: Path
+) -> None:
+    publish(platform.models.registry.directory, seed=2, run_id="other")
+    platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
+    assert counter.look(raw(), CLIENT) is None
+    assert platform.predict.shelf.current().version == "v2"
+    ready = counter.look(raw(), CLIENT)
+    assert ready is not None
+    assert ready.answer.prediction.model_version == "v2"
+
+
+def test_a_locked_audit_is_left_to_those_who_can_wait(
+    counter: Counter, platform: Platform, tmp_path: Path
+) -> None:
+    before, waiting = audited(platform), _ready(counter)
+    with _locked(tmp_path / "artifacts" / "audit.db"):
+        assert not counter.audited(waiting)
+    assert audited(platform) == before
+    assert counter.audited(waiting)
+
+
+def test_rows_in_the_spool_are_left_to_those_who_bring_them_back(
+    counter: Counter, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise AuditUnavailable("on purpose")
+
+    (waiting,) = _ready(counter)[:1]
+    with monkeypatch.context() as broken:
+        broken.setattr(type(platform.audit.store).__mro__[1], "append", down)
+        platform.audit.store.append([waiting.answer])
+    assert not counter.audited(_ready(counter))
+    platform.audit.store.drain()
+    assert counter.audited(_ready(counter))
+
+
+@pytest.mark.parametrize("setting", [("accesslog", "-"), ("statsd_host", "localhost:8125")])
+def test_a_server_that_tells_others_of_each_request_has_no_counter(
+    platform: Platform, setting: tuple[str, str]
+) -> None:
+    app = SimpleNamespace(extensions={PLATFORM: platform, COUNTER_PATHS: PATHS})
+    cfg = Config()
+    assert counter_of(app, cfg) is not None
+    cfg.set(*setting)
+    assert counter_of(app, cfg) is None
+
+
+def _ready(counter: Counter) -> list[Ready]:
+    found = [counter.look(raw(LINE.replace("AAA", each)), CLIENT) for each in SYMBOLS]
+    return [ready for ready in found if ready is not None]
+
+
+@contextmanager
+def _locked(database: Path) -> Iterator[None]:
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+@dataclass
+class Line:
+    """One kept connection, byte by byte."""
+
+    socket: socket.socket
+    rest: bytes = b""
+
+    def answer(self) -> tuple[list[str], dict[str, object]]:
+        """The next answer that comes: its head's lines, and its body."""
+        while b"\r\n\r\n" not in self.rest:
+            self._more()
+        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        length = next(int(each.split(": ")[1]) for each in lines if "Content-Length" in each)
+        while len(self.rest) < length:
+            self._more()
+        body, self.rest = self.rest[:length], self.rest[length:]
+        return lines, json.loads(body)
+
+    def ask(self, request_bytes: bytes) -> tuple[list[str], dict[str, object]]:
+        self.socket.sendall(request_bytes)
+        return self.answer()
+
+    def _more(self) -> None:
+        chunk = self.socket.recv(1 << 20)
+        assert chunk, "the connection was closed"
+        self.rest += chunk
+
+
+@contextmanager
+def one_worker(folder: Path, **environ: str) -> Iterator[Server]:
+    with serving(folder, ready="/predict?symbol=AAA", WEB_WORKERS="1", **environ) as server:
+        yield server
+
+
+@contextmanager
+def line_to(server: Server) -> Iterator[Line]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as made:
+        yield Line(made)
+
+
+@pytest.mark.usefixtures("platform")
+def test_nobody_can_tell_who_answered(tmp_path: Path) -> None:
+    """The first request of a connection is a thread's, the next ones are the counter's."""
+    request_bytes = raw(LINE, "X-Request-ID: the-same")
+    with one_worker(tmp_path) as server, line_to(server) as line:
+        by_thread, by_counter = line.ask(request_bytes), line.ask(request_bytes)
+        by_counter_again = line.ask(request_bytes)
+    assert _common(*by_thread) == _common(*by_counter) == _common(*by_counter_again)
+
+
+def _common(head: list[str], body: Mapping[str, object]) -> object:
+    varies = ("Date", "Content-Length")
+    said = {name: value for name, value in body.items() if name not in _OWN}
+    return [each for each in head if not each.startswith(varies)], list(body), said
+
+
+_OWN = ("prediction_id", "as_of", "latency_ms")
+
+
+@pytest.mark.usefixtures("platform")
+def test_requests_in_one_packet_or_in_pieces_are_answered_in_order(tmp_path: Path) -> None:
+    with one_worker(tmp_path) as server, line_to(server) as line:
+        line.ask(raw())
+        line.socket.sendall(b"".join(raw(LINE.replace("AAA", each)) for each in SYMBOLS))
+        assert [line.answer()[1]["symbol"] for _ in SYMBOLS] == list(SYMBOLS)
+        for cut in (1, 20, len(raw()) - 1):
+            line.socket.sendall(raw()[:cut])
+            time.sleep(0.05)
+            assert line.ask(raw()[cut:])[1]["symbol"] == "AAA"
+
+
+@contextmanager
+def _worker() -> Iterator[Worker]:
+    """As far as gunicorn makes it before it accepts."""
+    worker = Worker(1, 0, [], None, 30, Config(), logging.getLogger("gunicorn"))
+    worker.tpool, worker.poller = ThreadPoolExecutor(1), selectors.DefaultSelector()
+    worker.method_queue.init()
+    worker.poller.register(
+        worker.method_queue.fileno(), selectors.EVENT_READ, worker.method_queue.run_callbacks
+    )
+    try:
+        yield worker
+    finally:
+        worker.tpool.shutdown()
+        worker.tmp.close()
+        worker.poller.close()
+        worker.method_queue.close()
+
+
+@contextmanager
+def _kept(worker: Worker) -> Iterator[tuple[TConn, socket.socket]]:
+    """A kept connection of the worker, and its client's end."""
+    server, client = socket.socketpair()
+    client.settimeout(20)
+    with server, client:
+        conn = TConn(worker.cfg, server, CLIENT, CLIENT)
+        conn.parser = Parser(worker.cfg, server, CLIENT)
+        conn.set_timeout()
+        readable = partial(worker.on_client_socket_readable, conn)
+        worker.poller.register(server, selectors.EVENT_READ, readable)
+        worker.keepalived_conns.append(conn)
+        worker.nr_conns += 1
+        yield conn, client
+
+
+def test_an_answer_that_the_client_does_not_take_at_once_is_sent_by_a_thread() -> None:
+    with _worker() as worker, _kept(worker) as (conn, client):
+        response = bytes(range(256)) * 8_000
+        worker._send(conn, response)
+        assert not worker.keepalived_conns
+        received = b""
+        while len(received) < len(response):
+            received += client.recv(1 << 20)
+        assert received == response
+        worker.wait_for_and_dispatch_events(20)
+        assert list(worker.keepalived_conns) == [conn]
+
+
+def test_a_client_that_asks_again_or_goes_before_its_answer_is_left_waiting(
+    counter: Counter, platform: Platform
+) -> None:
+    before = len(audited(platform))
+    with _worker() as worker, _kept(worker) as (conn, client), _kept(worker) as (other, gone):
+        worker._counter = counter
+        client.sendall(raw())
+        gone.sendall(raw())
+        for each in (conn, other):
+            worker.on_client_socket_readable(each, each.sock)
+        client.sendall(raw(LINE.replace("AAA", "BBB")))
+        gone.close()
+        worker.wait_for_and_dispatch_events(0)
+        assert len(audited(platform)) == before + 2
+        worker.wait_for_and_dispatch_events(20)
+        line = Line(client)
+        assert [line.answer()[1]["symbol"] for _ in range(2)] == ["AAA", "BBB"]
+    assert len(audited(platform)) == before + 3
+
+
+def test_what_is_at_hand_is_answered_while_all_threads_wait(tmp_path: Path) -> None:
+    make_platform(tmp_path)
+    bars = pl.concat([random_bars(symbol, rows=400) for symbol in (*SYMBOLS, "SLOW")])
+    with LoopbackUpstream(bars) as upstream:
+        served = {"MARKET_DATA_DIR": "", "MARKET_DATA_BASE_URL": upstream.url}
+        with one_worker(tmp_path, **served) as server, line_to(server) as line:
+            line.ask(raw())
+            before = len(upstream.requests)
+            upstream.always = Fault(delay_seconds=4)
+            waiting = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(4)]
+            for each in waiting:
+                each.sendall(raw(LINE.replace("AAA", "SLOW")))
+            assert eventually(lambda: len(upstream.requests) == before + 4)
+            assert line.ask(raw())[1]["symbol"] == "AAA"
+            assert not select.select(waiting, [], [], 0)[0]
+            upstream.always = None
+            for each in waiting:
+                each.close()
+
+
+def test_a_worker_leaves_new_connections_to_those_that_have_fewer_and_takes_what_is_left() -> None:
+    cfg = Config()
+    cfg.set("workers", 2)
+    worker = Worker(1, 0, [], None, 30, cfg, logging.getLogger("gunicorn"))
+    taken: list[object] = []
+    worker.enqueue_req = taken.append
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        lines = [socket.create_connection(listener.getsockname()) for _ in range(2)]
+        worker.accept(listener)
+        assert len(taken) == 1, "who has none takes it at once"
+        worker.nr_conns = 10_000
+        worker.accept(listener)
+        assert len(taken) == 1
+        assert eventually(lambda: worker.accept(listener) or len(taken) == 2)
+        for conn in taken:
+            conn.close()
+        for line in lines:
+            line.close()
+    worker.tmp.close()
+    worker.method_queue.close()
