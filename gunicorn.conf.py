@@ -58,7 +58,7 @@ def post_worker_init(worker):
     platform = getattr(worker.wsgi, "extensions", {}).get("mlengine")
     if platform is not None:
         with suppress(MlengineError):
-            platform.shelf.current()
+            platform.loader.active()
         warming = importlib.import_module("mlengine.services.predictions.warm_up")
         # A database that does not answer must not keep the worker from answering.
         Thread(target=warming.connect, args=[platform.control.database], daemon=True).start()

@@ -28,7 +28,7 @@ from tests.upstream import Fault, LoopbackUpstream
 from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN
-from mlengine.services.predictions.prefetch import Filling
+from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.bars.cache import BarCache
 
@@ -59,9 +59,9 @@ def main() -> int:
 def measure(platform: Platform, name: str, symbols: Sequence[str]) -> None:
     """The table's rows of one feature set."""
     first, *others = symbols
-    idle = Filling(
+    idle = FeaturePrefetch(
         replace(platform.bars, cache=BarCache()),
-        platform.models.shelf,
+        platform.models.loader,
         platform.predict.rows,
         time.time,
     )
@@ -84,12 +84,12 @@ def measure(platform: Platform, name: str, symbols: Sequence[str]) -> None:
 def ask(predict: PredictService, symbol: str, now: datetime) -> float:
     """Milliseconds of one audited prediction."""
     begun = time.perf_counter()
-    predict.one(symbol, as_of=None, version=None, explain=False, request_id="bench", now=now)
+    predict.predict(symbol, as_of=None, version=None, explain=False, request_id="bench", now=now)
     return (time.perf_counter() - begun) * 1e3
 
 
 def batch(platform: Platform, symbols: Sequence[str], now: datetime) -> None:
-    platform.predict.batch(symbols, as_of=None, version=None, request_id="bench", now=now)
+    platform.predict.predict_batch(symbols, as_of=None, version=None, request_id="bench", now=now)
 
 
 def row(name: str, what: str, took: Sequence[float]) -> None:

@@ -29,7 +29,7 @@ from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.bars.bars import PRICES
 from mlengine.core.features import BUILTIN
-from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.filter import AuditFilter
 
 BARS = 600
 NOW = datetime(2022, 6, 1, tzinfo=UTC)
@@ -132,16 +132,16 @@ def predict(folder: Path, rows: int, symbols: int) -> None:
         chosen = names[: rows - number * symbols]
         if number // len(versions) % 2:
             for name in chosen:
-                platform.predict.one(name, explain=False, **asked)
+                platform.predict.predict(name, explain=False, **asked)
         else:
-            platform.predict.batch(chosen, **asked)
+            platform.predict.predict_batch(chosen, **asked)
 
 
 def replay(folder: Path, *, check_upstream: bool) -> dict[str, float]:
     platform = engine_of(folder)
     started = time.perf_counter()
-    found = platform.replay.many(
-        Selection(), sample=None, seed=0, check_upstream=check_upstream, actor="bench", now=NOW
+    found = platform.replay.replay_many(
+        AuditFilter(), sample=None, seed=0, check_upstream=check_upstream, actor="bench", now=NOW
     )
     return {
         "replayed": found.replayed,

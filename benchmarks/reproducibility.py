@@ -23,7 +23,7 @@ from benchmarks.features import generated_bars
 
 from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import Sample
-from mlengine.core.boosting.model import DEFAULT_PARAMS, Recipe
+from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import CORE
 from mlengine.core.runs.progress import Track, ignore
 from mlengine.core.training import dataset as datasets
@@ -54,7 +54,7 @@ def training(bars: pl.DataFrame, objective: str, threads: int) -> str:
     """One fingerprint of all models of a training."""
     spec = dataclasses.replace(SPEC, objective=objective)
     dataset = datasets.build(bars, CORE, horizon_bars=spec.horizon_bars, objective=objective)
-    recipe = Recipe(objective, spec.seed, threads, rounds=spec.rounds)
+    recipe = LightGBMConfig(objective, spec.seed, threads, rounds=spec.rounds)
     made = experiment.run(
         dataset,
         experiment.plan(dataset, spec),
@@ -75,7 +75,7 @@ def ill_scaled(threads: int) -> str:
     signs = np.sign(features[:, 0] / np.abs(features[:, 0]).max() + rng.normal(0.0, 0.3, 30_000))
     labels = np.exp(rng.normal(0.0, 6.0, 30_000)) * signs
     params = {**DEFAULT_PARAMS, "num_leaves": 63, "min_data_in_leaf": 20}
-    recipe = Recipe("return", 42, threads, rounds=20, params=params)
+    recipe = LightGBMConfig("return", 42, threads, rounds=20, params=params)
     names = tuple(f"f{i}" for i in range(30))
     return model.fit(recipe, names=names, train=Sample(features, labels), stop=None).fingerprint
 

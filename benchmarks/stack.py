@@ -24,7 +24,7 @@ from mlengine import config
 from mlengine.bootstrap.platform import build_platform
 from mlengine.config import Settings
 from mlengine.core.bars.bars import BARS_SCHEMA
-from mlengine.core.boosting.model import Recipe, Sample, fit
+from mlengine.core.boosting.model import LightGBMConfig, Sample, fit
 from mlengine.core.features import BUILTIN
 from mlengine.core.versions.manifest import FeatureSetEntry
 from mlengine.stores.market_data.sample import find_sample_file, read_sample
@@ -151,7 +151,7 @@ def _publish_large(made: Stack) -> None:
     wide, rng = BUILTIN["alpha158"], np.random.default_rng(1)
     features = rng.normal(size=(5_000, len(wide.names)))
     labels = (features[:, 0] + rng.normal(size=5_000) > 0).astype(np.float64)
-    recipe = Recipe("direction", 1, 1, rounds=300, params={"num_leaves": 31})
+    recipe = LightGBMConfig("direction", 1, 1, rounds=300, params={"num_leaves": 31})
     fitted = fit(recipe, names=wide.names, train=Sample(features, labels), stop=None)
     entry = FeatureSetEntry(wide.name, wide.version, wide.hash, wide.window_bars, wide.names)
     trained = registry.manifest("v1")

@@ -29,7 +29,7 @@ import polars as pl
 from mlengine.core.arrays import Rows
 from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import Binned, Bins, Sample
-from mlengine.core.boosting.model import DEFAULT_PARAMS, Recipe
+from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import ALPHA158
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment
@@ -56,17 +56,17 @@ SPEC = TrainSpec(
 )
 
 
-def recipe(threads: int) -> Recipe:
+def recipe(threads: int) -> LightGBMConfig:
     """All rounds are used: nothing stops them."""
     params = {**DEFAULT_PARAMS, "num_leaves": 63}
-    return Recipe(SPEC.objective, SPEC.seed, threads, SPEC.rounds, SPEC.rounds, params)
+    return LightGBMConfig(SPEC.objective, SPEC.seed, threads, SPEC.rounds, SPEC.rounds, params)
 
 
 def sample(dataset: Dataset, rows: Rows) -> Sample:
     return Sample(dataset.features(rows), dataset.column("label")[rows])
 
 
-def shared(dataset: Dataset, plan: Plan, how: Recipe) -> list[str]:
+def shared(dataset: Dataset, plan: Plan, how: LightGBMConfig) -> list[str]:
     """As trainings do it: one dataset, and a part of it for every fold."""
     bins = Bins.of(
         how.lightgbm_params(),
@@ -77,19 +77,19 @@ def shared(dataset: Dataset, plan: Plan, how: Recipe) -> list[str]:
     return [model.grow(how, bins.part(one.fit, one.stop)).fingerprint for one in plan.folds]
 
 
-def rebuilt(dataset: Dataset, plan: Plan, how: Recipe) -> list[str]:
+def rebuilt(dataset: Dataset, plan: Plan, how: LightGBMConfig) -> list[str]:
     """A dataset for every fold, from copies of its rows."""
     features, labels = dataset.matrix(), dataset.column("label")
     return _rebuilt(dataset, plan, how, lambda rows: Sample(features[rows], labels[rows]))
 
 
-def in_place(dataset: Dataset, plan: Plan, how: Recipe) -> list[str]:
+def in_place(dataset: Dataset, plan: Plan, how: LightGBMConfig) -> list[str]:
     """A dataset for every fold, from the frame."""
     return _rebuilt(dataset, plan, how, lambda rows: sample(dataset, rows))
 
 
 def _rebuilt(
-    dataset: Dataset, plan: Plan, how: Recipe, take: Callable[[Rows], Sample]
+    dataset: Dataset, plan: Plan, how: LightGBMConfig, take: Callable[[Rows], Sample]
 ) -> list[str]:
     names, params = dataset.feature_names, how.lightgbm_params()
     edges = Binned.of(params, names=names, train=take(plan.folds[0].fit), stop=None).train
@@ -105,7 +105,7 @@ def _rebuilt(
     ]
 
 
-WAYS: dict[str, Callable[[Dataset, Plan, Recipe], list[str]]] = {
+WAYS: dict[str, Callable[[Dataset, Plan, LightGBMConfig], list[str]]] = {
     "shared": shared,
     "rebuilt": rebuilt,
     "in place": in_place,

@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 from benchmarks.simulated import Planted, next_bar_auc, planted_next_bar, random_bars, solved
 
-from mlengine.core.boosting.model import Recipe
+from mlengine.core.boosting.model import LightGBMConfig
 from mlengine.core.features import CORE
 from mlengine.core.metrics import auc
 from mlengine.core.runs.progress import Track, ignore
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import Experiment, Judged, Plan, Stage
+from mlengine.core.training.experiment import EvaluatedModel, Experiment, Plan, SplitRows
 from mlengine.core.training.spec import TrainSpec
 
 PLANTED_AUC = 0.60
@@ -67,7 +67,7 @@ def train(dataset: Dataset, asked: TrainSpec, plan: Plan | None = None) -> Exper
     return experiments.run(
         dataset,
         plan or experiments.plan(dataset, asked),
-        Recipe(asked.objective, asked.seed, 1),
+        LightGBMConfig(asked.objective, asked.seed, 1),
         spec=asked,
         refit=False,
         track=Track(ignore),
@@ -131,25 +131,25 @@ def after(dataset: Dataset, year: int) -> float:
     return float((dates >= datetime(year, 1, 1, tzinfo=UTC)).mean() or 0.0)
 
 
-def _random_rows(stage: Stage, *, seed: int) -> Plan:
+def _random_rows(stage: SplitRows, *, seed: int) -> Plan:
     """The training rows alone, dealt out by row: a fifth to test, 15 % of the rest to stop."""
     rows = np.random.default_rng(seed).permutation(stage.train)
     test, rest = np.split(rows, [len(rows) // 5])
     stop, fit = np.split(rest, [int(0.15 * len(rest))])
-    return Plan((), Stage(np.sort(fit), np.sort(stop), np.sort(test), 0, 0))
+    return Plan((), SplitRows(np.sort(fit), np.sort(stop), np.sort(test), 0, 0))
 
 
-def _truth(judged: Judged, dataset: Dataset, planted: Planted) -> float:
+def _truth(judged: EvaluatedModel, dataset: Dataset, planted: Planted) -> float:
     rows = dataset.frame[judged.stage.test].select("symbol", "timestamp")
     known = rows.join(planted.truth, on=["symbol", "timestamp"], maintain_order="left")
     return auc(judged.outcomes.ups, known["truth"].to_numpy())
 
 
-def _found(judged: Judged, truth: float = 0.5) -> Found:
+def _found(judged: EvaluatedModel, truth: float = 0.5) -> Found:
     verdict = judged.evaluation.verdict.verdict
     return Found(_value(judged), truth, verdict, judged.fitted.best_iteration)
 
 
-def _value(judged: Judged) -> float:
+def _value(judged: EvaluatedModel) -> float:
     value = judged.metrics["auc"].value
     return float("nan") if value is None else value

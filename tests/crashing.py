@@ -31,7 +31,7 @@ from types import FrameType
 
 from tests.published import draft
 
-from mlengine.core.versions.retention import Pin
+from mlengine.core.versions.pruning import Pin
 from mlengine.errors import ArtifactsUnavailable
 from mlengine.stores.registry.registry import Registry
 

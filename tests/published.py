@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mlengine.core.boosting.model import Recipe, Sample, fit
+from mlengine.core.boosting.model import LightGBMConfig, Sample, fit
 from mlengine.core.evaluation import Bootstrap, Calibration, Measure, SignRule, Verdict
 from mlengine.core.features import CORE, FeatureSet
 from mlengine.core.promotion.gate import Decision
@@ -56,7 +56,9 @@ def tiny_text(names: tuple[str, ...], *, objective: str = "direction", seed: int
     labels = features[:, 0] + features[:, 1] + rng.normal(size=400)
     if objective == "direction":
         labels = (labels > 0).astype(np.float64)
-    recipe = Recipe(objective, seed, 1, rounds=5, early_stopping_rounds=5, params={"num_leaves": 4})
+    recipe = LightGBMConfig(
+        objective, seed, 1, rounds=5, early_stopping_rounds=5, params={"num_leaves": 4}
+    )
     return fit(
         recipe,
         names=names,

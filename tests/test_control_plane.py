@@ -1,4 +1,4 @@
-"""Asking for trainings from many sides at once, through the real application."""
+"""WindowFetch for trainings from many sides at once, through the real application."""
 
 from __future__ import annotations
 

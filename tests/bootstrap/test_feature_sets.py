@@ -149,7 +149,7 @@ def test_a_set_of_the_user_is_trained_with_and_served(write: Write, tmp_path: Pa
     platform = make_platform(tmp_path, models=0, FEATURE_SETS=module, TRAIN_FEATURE_SET="mine")
     assert train(platform, "run1") == "v1"
     now = datetime.now(UTC)
-    answer = platform.predict.one(
+    answer = platform.predict.predict(
         "AAA", as_of=None, version=None, explain=True, request_id="r", now=now
     )
     table = platform.features.table("AAA", limit=1, as_of=None, feature_set=None, now=now)

@@ -21,7 +21,7 @@ def platform(tmp_path: Path) -> Platform:
     """Three predictions on each of three days of 2021."""
     platform = make_platform(tmp_path, models=2)
     for days in range(3):
-        platform.predict.batch(
+        platform.predict.predict_batch(
             list(SYMBOLS), as_of=None, version=None, request_id="r", now=NOW + timedelta(days=days)
         )
     return platform

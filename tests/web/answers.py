@@ -76,7 +76,7 @@ class Predict:
     asked: list[dict[str, object]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
-    def one(
+    def predict(
         self,
         symbol: str,
         *,
@@ -123,7 +123,7 @@ class Predict:
             contributions=(Contribution("rsi_14", float("nan"), -0.25),) if explain else None,
         )
 
-    def batch(
+    def predict_batch(
         self,
         symbols: Sequence[str],
         *,
@@ -135,7 +135,7 @@ class Predict:
         results: list[Prediction | FailedPrediction] = []
         for symbol in symbols:
             try:
-                made = self.one(
+                made = self.predict(
                     symbol,
                     as_of=as_of,
                     version=version,

@@ -23,7 +23,7 @@ from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.comparison import CommonRows, Comparison, Pair
-from mlengine.core.versions.recipe_diff import Differing
+from mlengine.core.versions.recipe_diff import RecipeDiff
 from mlengine.services.models.service import Activation, ModelList, ModelSummary
 from mlengine.services.monitoring.health import Health
 from mlengine.services.monitoring.service import (
@@ -214,7 +214,7 @@ class Models:
             metrics=(Pair("auc", 0.51, None),),
             test=DieboldMariano(300, 0.001, 1.5, 0.0673, "rectangular", 4),
             correlation=0.9,
-            recipe=(Differing("params.max_bin", 63, None),),
+            recipe=(RecipeDiff("params.max_bin", 63, None),),
         )
 
     def activate(self, version: str, *, actor: str, reason: str, now: datetime) -> Activation:  # noqa: ARG002
@@ -318,7 +318,7 @@ class Events:
 class Replay:
     asked: list[dict[str, object]] = field(default_factory=list)
 
-    def one(self, prediction_id: str, **how: object) -> Replayed:
+    def replay(self, prediction_id: str, **how: object) -> Replayed:
         if prediction_id != "p9":
             raise errors.PredictionNotFound(prediction_id)
         self.asked.append(how)

@@ -19,16 +19,16 @@ from mlengine.services.models.service import ModelService
 from mlengine.services.models.upkeep import RegistryService
 from mlengine.services.monitoring.health import HealthService
 from mlengine.services.monitoring.service import MonitoringService
-from mlengine.services.predictions.prefetch import Filling
+from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
-from mlengine.services.runs.kinds import ReproductionWork
+from mlengine.services.runs.kinds import ReproductionHandler
 from mlengine.services.training.dataset_export import ExportService
 from mlengine.services.training.fitting import FittingService
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.services.training.service import TrainingService
 from mlengine.stores.features.row_cache import RowCache
-from mlengine.stores.registry.loader import ModelShelf
+from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.system.health_checks import Checks
 
 # More threads wait for each other on a busy machine; the trees are the same on any number.
@@ -41,7 +41,7 @@ class Platform:
 
     control: ControlPlane
     checks: Checks
-    shelf: ModelShelf
+    loader: ModelLoader
     bars: BarService
     features: FeatureService
     predict: PredictService
@@ -64,14 +64,14 @@ def build_platform(settings: Settings) -> Platform:
     """
     control = build_control(settings)
     stores = open_stores(settings, database=control.database, models=control.models)
-    models = ModelService(stores.registry, stores.shelf, control.events)
+    models = ModelService(stores.registry, stores.loader, control.events)
     reproduction = ReproductionService(
         stores.registry, stores.feature_sets, stores.bars, TRAINING_THREADS
     )
     return Platform(
         control=control,
         checks=stores.checks,
-        shelf=stores.shelf,
+        loader=stores.loader,
         bars=stores.bars,
         features=FeatureService(stores.bars, stores.feature_sets, settings.train.feature_set),
         predict=_predict(stores),
@@ -85,16 +85,16 @@ def build_platform(settings: Settings) -> Platform:
             stores.audit,
             control.events,
             stores.registry,
-            stores.shelf,
+            stores.loader,
             settings.market_data_interval,
         ),
         audit=AuditService(stores.audit),
-        replay=ReplayService(stores.evidence, stores.shelf, stores.bars, control.events),
+        replay=ReplayService(stores.evidence, stores.loader, stores.bars, control.events),
         health=HealthService(
             __version__,
             settings.env,
             stores.registry,
-            stores.shelf,
+            stores.loader,
             stores.audit,
             control.queue,
             stores.checks,
@@ -106,11 +106,11 @@ def _predict(stores: Stores) -> PredictService:
     rows = RowCache()
     return PredictService(
         stores.bars,
-        stores.shelf,
+        stores.loader,
         stores.audit,
         time.perf_counter,
         _new_id,
-        Filling(stores.bars, stores.shelf, rows, time.perf_counter),
+        FeaturePrefetch(stores.bars, stores.loader, rows, time.perf_counter),
         limits=stores.usability_limits,
         rows=rows,
     )
@@ -133,7 +133,7 @@ def _training(
         stores.registry,
         models,
         _now,
-        others={"reproduce": ReproductionWork(reproduction)},
+        others={"reproduce": ReproductionHandler(reproduction)},
     )
 
 

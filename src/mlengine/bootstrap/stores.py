@@ -13,7 +13,7 @@ from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.services.bars.service import BarService
-from mlengine.stores.audit.replay_inputs import EvidenceStore
+from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.bars.store import BarStore
@@ -21,7 +21,7 @@ from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
-from mlengine.stores.registry.loader import ModelShelf
+from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.health_checks import Checks
 
@@ -34,9 +34,9 @@ class Stores:
     bars: BarService
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
-    shelf: ModelShelf
+    loader: ModelLoader
     audit: SpooledAuditStore
-    evidence: EvidenceStore
+    evidence: ReplayInputStore
     usability_limits: UsabilityLimits
 
 
@@ -61,11 +61,11 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
         ),
         feature_sets=sets,
         registry=registry,
-        shelf=ModelShelf(registry, sets, interval=interval, checks=checks),
+        loader=ModelLoader(registry, sets, interval=interval, checks=checks),
         audit=SpooledAuditStore(
             database, checks, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
         ),
-        evidence=EvidenceStore(database),
+        evidence=ReplayInputStore(database),
         usability_limits=UsabilityLimits(
             settings.max_bar_age_bars, settings.max_model_age_days, settings.require_all_features
         ),

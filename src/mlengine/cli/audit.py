@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 
 from mlengine.cli import shell
 from mlengine.core.predictions.replay import Replayed, ReplaySummary
-from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.filter import AuditFilter
 
 audit = AppGroup("audit", help="What was predicted.")
 
@@ -94,7 +94,7 @@ def export(path: Path, since: datetime | None, until: datetime | None, json_: bo
 
     The oldest come first.
     """
-    count = shell.platform().audit.export(path, Selection(since=since, until=until))
+    count = shell.platform().audit.export(path, AuditFilter(since=since, until=until))
     shell.print_json({"predictions": count, "path": str(path)}) if json_ else click.echo(
         f"{count} predictions are in {path}"
     )
@@ -123,8 +123,8 @@ def replay(
     Bit for bit, from the bars as they were stored.
     Exits with 1 when one comes out differently.
     """
-    found = shell.platform().replay.many(
-        Selection(since=since, until=until, version=version, ok=True),
+    found = shell.platform().replay.replay_many(
+        AuditFilter(since=since, until=until, version=version, ok=True),
         sample=sample,
         seed=seed,
         check_upstream=upstream,

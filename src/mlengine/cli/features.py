@@ -11,7 +11,7 @@ from flask.cli import AppGroup
 from mlengine.cli import shell
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.catalogue import markdown, value_range
-from mlengine.core.features.leaks.check import CheckReport, Verdict
+from mlengine.core.features.leaks.check import CheckReport, FeatureCheck
 
 _SHOW = "show"
 
@@ -145,7 +145,7 @@ def _print(report: CheckReport) -> None:
     click.echo(f"{failing} of {total} features fail on {report.rows} bars of {symbols}")
 
 
-def _rows(verdict: Verdict) -> Sequence[Sequence[object]]:
+def _rows(verdict: FeatureCheck) -> Sequence[Sequence[object]]:
     told = [("fails", breach) for breach in verdict.breaches]
     told += [("advice", breach) for breach in verdict.advice]
     if not told:

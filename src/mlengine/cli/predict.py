@@ -22,7 +22,7 @@ def predict(
     symbol: str, version: str | None, explain: bool, as_of: datetime | None, json_: bool
 ) -> None:
     """Predict SYMBOL; the answer stands in the audit like any other."""
-    answer = shell.platform().predict.one(
+    answer = shell.platform().predict.predict(
         symbol,
         as_of=as_of,
         version=version,

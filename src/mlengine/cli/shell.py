@@ -88,7 +88,7 @@ def exit_code(error: MlengineError) -> int:
 
 def print_json(value: object) -> None:
     """One JSON document, numbers to their last bit."""
-    click.echo(orjson.dumps(serialization.plain(value), option=orjson.OPT_INDENT_2).decode())
+    click.echo(orjson.dumps(serialization.to_plain(value), option=orjson.OPT_INDENT_2).decode())
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

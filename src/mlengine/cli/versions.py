@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mlengine.cli import shell
-from mlengine.core.versions.retention import Fate
+from mlengine.core.versions.pruning import PruneDecision
 from mlengine.services.models.upkeep import Inspection
 
 
@@ -77,7 +77,7 @@ def _done(facts: dict[str, object], said: str, json_: bool) -> None:
     shell.print_json(facts) if json_ else click.echo(said)
 
 
-def _said(fate: Fate, gone: str) -> str:
+def _said(fate: PruneDecision, gone: str) -> str:
     return gone if fate.kept_as is None else f"kept: {fate.kept_as}"
 
 

@@ -14,14 +14,14 @@ from mlengine.core.timestamps import parse_rfc3339, rfc3339
 T = TypeVar("T")
 
 
-def plain(value: object) -> object:
+def to_plain(value: object) -> object:
     """`value` as dicts, lists and scalars: moments as RFC 3339, NaN and infinities as None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, datetime):
         return rfc3339(value)
     if isinstance(value, float):
@@ -29,7 +29,7 @@ def plain(value: object) -> object:
     return value
 
 
-def read(kind: type[T], value: object) -> T:
+def from_plain(kind: type[T], value: object) -> T:
     """The inverse of `plain` for a dataclass; no field may be missing, unknown or of another type.
 
     Raises ValueError that names the field.

@@ -4,18 +4,19 @@
 text of another exception.
 """
 
-from mlengine.errors.asking import (
-    AdminDisabled,
-    Forbidden,
-    InsufficientBars,
-    InvalidRequest,
-    PredictionNotFound,
-    Unauthorized,
-    UnknownSymbol,
-)
 from mlengine.errors.base import (
     MlengineError,
     Sentence,
+)
+from mlengine.errors.dependencies import (
+    ArtifactsUnavailable,
+    AuditUnavailable,
+    BadSetting,
+    CannotStart,
+    CannotWrite,
+    QueueUnavailable,
+    UpstreamInvalid,
+    UpstreamUnavailable,
 )
 from mlengine.errors.models import (
     ArtifactCorrupt,
@@ -26,15 +27,14 @@ from mlengine.errors.models import (
     NoPreviousModel,
     NotReady,
 )
-from mlengine.errors.outside import (
-    ArtifactsUnavailable,
-    AuditUnavailable,
-    BadSetting,
-    CannotStart,
-    CannotWrite,
-    QueueUnavailable,
-    UpstreamInvalid,
-    UpstreamUnavailable,
+from mlengine.errors.requests import (
+    AdminDisabled,
+    Forbidden,
+    InsufficientBars,
+    InvalidRequest,
+    PredictionNotFound,
+    Unauthorized,
+    UnknownSymbol,
 )
 from mlengine.errors.training import (
     IdempotencyKeyReused,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mlengine.errors.asking import InvalidRequest
 from mlengine.errors.base import MlengineError, Sentence
+from mlengine.errors.requests import InvalidRequest
 
 
 @dataclass(eq=False)

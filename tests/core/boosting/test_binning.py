@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 
 from mlengine.core.boosting.binning import Binned, Bins, Sample
-from mlengine.core.boosting.model import Recipe, fit, grow
+from mlengine.core.boosting.model import LightGBMConfig, fit, grow
 
 NAMES = ("a", "b", "c")
-RECIPE = Recipe("direction", 42, 1, rounds=15, early_stopping_rounds=5)
+RECIPE = LightGBMConfig("direction", 42, 1, rounds=15, early_stopping_rounds=5)
 PARAMS = RECIPE.lightgbm_params()
 
 
@@ -85,7 +85,7 @@ def test_ill_scaled_columns_and_labels_give_the_same_trees_on_one_two_and_four_t
     params = {"num_leaves": 31, "min_data_in_leaf": 20, "bagging_fraction": 0.8, "bagging_freq": 1}
     found = {
         fit(
-            Recipe("return", 42, threads, rounds=8, params=params),
+            LightGBMConfig("return", 42, threads, rounds=8, params=params),
             names=names,
             train=Sample(features, labels),
             stop=None,

@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from mlengine.core.boosting.model import Recipe, Sample, Scorer, fingerprint, fit
+from mlengine.core.boosting.model import LightGBMConfig, Sample, Scorer, fingerprint, fit
 from mlengine.errors import TrainingFailed
 
 NAMES = ("momentum", "gaps", "huge", "noise", "constant")
@@ -21,7 +21,9 @@ def _sample(rows=1500, *, seed=3, objective="direction"):
 
 
 def _fit(*, threads=1, rounds=30, objective="direction", stop=True, **how):
-    recipe = Recipe(objective, seed=42, num_threads=threads, rounds=rounds, early_stopping_rounds=5)
+    recipe = LightGBMConfig(
+        objective, seed=42, num_threads=threads, rounds=rounds, early_stopping_rounds=5
+    )
     return fit(
         recipe,
         names=NAMES,
@@ -62,7 +64,7 @@ def test_one_and_two_threads_give_the_same_fingerprint(objective):
 def test_another_seed_gives_another_fingerprint():
     sample = _sample()
     first, second = (
-        fit(Recipe("direction", seed, 1, rounds=5), names=NAMES, train=sample, stop=None)
+        fit(LightGBMConfig("direction", seed, 1, rounds=5), names=NAMES, train=sample, stop=None)
         for seed in (1, 2)
     )
     assert first.fingerprint != second.fingerprint
@@ -82,7 +84,9 @@ def test_the_text_ends_at_the_best_iteration():
 def test_stopping_uses_only_the_stopping_rows():
     noise = np.random.default_rng(9)
     stop = Sample(noise.normal(size=(300, 5)), noise.integers(0, 2, 300).astype(float))
-    recipe = Recipe("direction", seed=42, num_threads=1, rounds=200, early_stopping_rounds=5)
+    recipe = LightGBMConfig(
+        "direction", seed=42, num_threads=1, rounds=200, early_stopping_rounds=5
+    )
     fitted = fit(recipe, names=NAMES, train=_sample(), stop=stop)
     assert fitted.best_iteration <= 3
 
@@ -110,14 +114,14 @@ def test_what_the_report_raises_ends_the_fit():
 def test_labels_of_one_class_give_a_constant_near_it(label):
     sample = _sample()
     one_class = Sample(sample.features, np.full(len(sample.labels), label))
-    recipe = Recipe("direction", seed=1, num_threads=1, rounds=5)
+    recipe = LightGBMConfig("direction", seed=1, num_threads=1, rounds=5)
     fitted = fit(recipe, names=NAMES, train=one_class, stop=None)
     scores = Scorer.from_text(fitted.text).score(sample.features)
     assert np.abs(scores - label).max() < 1e-6
 
 
 def test_parameters_that_lightgbm_refuses_fail_the_training():
-    recipe = Recipe("direction", seed=1, num_threads=1, rounds=5, params={"num_leaves": 1})
+    recipe = LightGBMConfig("direction", seed=1, num_threads=1, rounds=5, params={"num_leaves": 1})
     with pytest.raises(TrainingFailed, match="LightGBM refused"):
         fit(recipe, names=NAMES, train=_sample(), stop=None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.metrics import Outcomes
-from mlengine.core.metrics.samples import Cases, cases
+from mlengine.core.metrics.samples import Samples, cases
 
 DAY = 86_400_000_000
 
@@ -33,7 +33,7 @@ def at(rows, numbers):
     return Outcomes(**{name: values[numbers] for name, values in vars(rows).items()})
 
 
-def numbered(objective, forward, scores, *, transform="raw", labels=None) -> Cases:
+def numbered(objective, forward, scores, *, transform="raw", labels=None) -> Samples:
     """The rows of `forward` with the scores of a table of the same shape."""
     rows = outcomes(forward, labels=labels)
     kept = np.asarray(scores, dtype=np.float64)[np.isfinite(np.asarray(forward, dtype=np.float64))]

@@ -8,7 +8,7 @@ from mlengine.core.evaluation import Bootstrap
 from mlengine.core.metrics import bootstrap
 from mlengine.core.metrics.bootstrap import draw, interval, settings, sums
 from mlengine.core.metrics.correlations import weighted_mean
-from mlengine.core.metrics.estimates import Sampled
+from mlengine.core.metrics.estimates import Estimator
 
 
 def _draws(dates, *, block, draws=1000, seed=1):
@@ -95,8 +95,8 @@ def test_dates_stay_together_with_all_their_symbols():
     cases = numbered("return", moves, np.ones((400, 20)))
     one = numbered("return", moves[:, :1], np.ones((400, 1)))
     weights = _draws(400, block=20)
-    together = Sampled(cases, weights).mean(cases.moves, 0.0, "zero")
-    alone = Sampled(one, weights).mean(one.moves, 0.0, "zero")
+    together = Estimator(cases, weights).mean(cases.moves, 0.0, "zero")
+    alone = Estimator(one, weights).mean(one.moves, 0.0, "zero")
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
     of_rows = 2 * 1.96 * cases.moves.std() / math.sqrt(len(cases.moves))
     assert together.high - together.low > 3.5 * of_rows
@@ -119,7 +119,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
         ahead = np.lib.stride_tricks.sliding_window_view(moves, horizon_bars, axis=0).sum(axis=-1)
         cases = numbered("return", ahead, np.ones_like(ahead))
         weights = draw(500, settings(horizon_bars=horizon_bars, seed=seed))
-        found = Sampled(cases, weights).mean(cases.moves, 0.0, "zero")
+        found = Estimator(cases, weights).mean(cases.moves, 0.0, "zero")
         covered += found.low <= 0.0 <= found.high
     assert 0.88 <= covered / 200 <= 0.98
 

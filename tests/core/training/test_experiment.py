@@ -6,7 +6,7 @@ from tests.core.small_features import SMALL, SPEC
 from tests.factories import panel
 
 from mlengine.core.boosting.binning import Sample
-from mlengine.core.boosting.model import Recipe, Scorer, fit
+from mlengine.core.boosting.model import LightGBMConfig, Scorer, fit
 from mlengine.core.runs.progress import Track, ignore
 from mlengine.core.training.dataset import build
 from mlengine.core.training.experiment import plan, repeat, run
@@ -21,7 +21,9 @@ def _dataset(bars=BARS, objective="direction"):
 
 def _run(dataset, *, refit=False, threads=1, objective="direction", report=ignore, spec=SPEC):
     params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
-    recipe = Recipe(objective, 42, threads, rounds=20, early_stopping_rounds=5, params=params)
+    recipe = LightGBMConfig(
+        objective, 42, threads, rounds=20, early_stopping_rounds=5, params=params
+    )
     spec = dataclasses.replace(spec, objective=objective)
     return run(dataset, plan(dataset, spec), recipe, spec=spec, refit=refit, track=Track(report))
 
@@ -115,7 +117,7 @@ def test_progress_names_fold_and_iteration_and_never_falls():
 
 def _recipe(rounds=20):
     params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
-    return Recipe("direction", 42, 1, rounds=rounds, early_stopping_rounds=5, params=params)
+    return LightGBMConfig("direction", 42, 1, rounds=rounds, early_stopping_rounds=5, params=params)
 
 
 def _sample(dataset, rows):

@@ -10,7 +10,7 @@ from tests.published import draft
 from mlengine.core import metrics
 from mlengine.core.versions.comparison import CommonRows, Scored, compare
 from mlengine.core.versions.manifest import Part
-from mlengine.core.versions.recipe_diff import Differing, differing
+from mlengine.core.versions.recipe_diff import RecipeDiff, recipe_diff
 
 DAYS = 60
 # Nobody's training reaches into these days.
@@ -187,15 +187,15 @@ def test_a_price_that_stood_still_was_neither_hit_nor_missed():
 def test_what_differs_is_named_field_by_field():
     a = draft(params={"max_bin": 63, "num_leaves": 4}, libraries={"numpy": "1"}, seed=1)
     b = draft(params={"max_bin": 255, "num_leaves": 4}, libraries={}, seed=2)
-    assert differing(a, b) == (
-        Differing("seed", 1, 2),
-        Differing("params.max_bin", 63, 255),
-        Differing("libraries.numpy", "1", None),
+    assert recipe_diff(a, b) == (
+        RecipeDiff("seed", 1, 2),
+        RecipeDiff("params.max_bin", 63, 255),
+        RecipeDiff("libraries.numpy", "1", None),
     )
-    assert differing(a, a) == ()
+    assert recipe_diff(a, a) == ()
 
 
 def test_a_list_differs_as_a_whole():
     a = draft()
     b = dataclasses.replace(a, data=dataclasses.replace(a.data, symbols=("X", "Y")))
-    assert differing(a, b) == (Differing("data.symbols", list(a.data.symbols), ["X", "Y"]),)
+    assert recipe_diff(a, b) == (RecipeDiff("data.symbols", list(a.data.symbols), ["X", "Y"]),)

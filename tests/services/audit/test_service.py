@@ -13,11 +13,11 @@ from tests.platforms import NOW, make_platform
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import AuditUnavailable, PredictionNotFound
 from mlengine.services.runs.reaper import RunReaper
-from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.filter import AuditFilter
 
 
 def predict(platform: Platform, symbol: str = "AAA") -> str:
-    made = platform.predict.one(
+    made = platform.predict.predict(
         symbol, as_of=None, version=None, explain=False, request_id="r", now=NOW
     )
     return made.prediction_id
@@ -47,7 +47,9 @@ def read_only_tables(platform: Platform) -> Iterator[None]:
 
 def test_clearing_touches_predictions_only_and_says_who_did_it(tmp_path: Path) -> None:
     platform = make_platform(tmp_path)
-    platform.predict.batch(["AAA", "NONE"], as_of=None, version=None, request_id="r", now=NOW)
+    platform.predict.predict_batch(
+        ["AAA", "NONE"], as_of=None, version=None, request_id="r", now=NOW
+    )
 
     assert platform.audit.clear(actor="ann", now=NOW) == 2
 
@@ -91,7 +93,7 @@ def test_nothing_is_pruned_while_predictions_wait_beside_the_tables(tmp_path: Pa
     platform.models.activate("v3", actor="ann", reason="", now=NOW)
     asked = {"keep": 1, "dry_run": False, "actor": "ann", "now": NOW}
     with read_only_tables(platform):
-        platform.predict.one(
+        platform.predict.predict(
             "AAA", as_of=None, version="v2", explain=False, request_id="r", now=NOW
         )
         with pytest.raises(AuditUnavailable):
@@ -110,7 +112,9 @@ def test_rows_are_found_by_time_and_outcome(tmp_path: Path) -> None:
     platform = make_platform(tmp_path)
     for hours in range(4):
         now = NOW + timedelta(hours=hours)
-        platform.predict.batch(["AAA", "NONE"], as_of=None, version=None, request_id="r", now=now)
+        platform.predict.predict_batch(
+            ["AAA", "NONE"], as_of=None, version=None, request_id="r", now=now
+        )
 
     def hours(**asked: object) -> list[float]:
         rows = platform.audit.recent(limit=100, **asked).rows  # type: ignore[arg-type]
@@ -130,7 +134,7 @@ def test_an_export_holds_what_waited_too(tmp_path: Path) -> None:
     platform = make_platform(tmp_path)
     with read_only_tables(platform):
         predict(platform)
-    assert platform.audit.export(tmp_path / "out.parquet", Selection()) == 1
+    assert platform.audit.export(tmp_path / "out.parquet", AuditFilter()) == 1
 
 
 def test_the_worker_keeps_predictions_as_long_as_the_setting_says(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.upstream import Fault, LoopbackUpstream, queries
 from mlengine.core.bars.bars import frame_of
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import Crew, Windows, fetch_windows
+from mlengine.services.bars.windows import FetchPool, Windows, fetch_windows
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.system.health_checks import Checks
@@ -48,13 +48,13 @@ def service(upstream, tmp_path) -> BarService:
 
 
 @pytest.fixture
-def crew() -> Iterator[Crew]:
-    crew = Crew()
+def crew() -> Iterator[FetchPool]:
+    crew = FetchPool()
     yield crew
     crew.threads.shutdown()
 
 
-def fetch(service: BarService, symbols: list[str], crew: Crew) -> Windows:
+def fetch(service: BarService, symbols: list[str], crew: FetchPool) -> Windows:
     return fetch_windows(
         service, symbols, count=20, as_of=None, now=NOW, timer=time.perf_counter, crew=crew
     )
@@ -83,7 +83,7 @@ def test_one_deadline_holds_for_the_whole_batch(service, upstream):
     upstream.always = Fault(delay_seconds=0.2)
     with ThreadPoolExecutor(2) as threads:
         began = time.monotonic()
-        windows = fetch(service, SYMBOLS, Crew(0.5, threads))
+        windows = fetch(service, SYMBOLS, FetchPool(0.5, threads))
         assert time.monotonic() - began < 1.0
     assert 0 < len(windows.full) <= 4
     assert len(windows.full) + len(windows.refused) == 24
@@ -93,7 +93,7 @@ def test_one_deadline_holds_for_the_whole_batch(service, upstream):
 
 def test_what_the_batch_had_no_time_for_says_nothing_about_the_upstream(service, upstream):
     with ThreadPoolExecutor(1) as threads:
-        windows = fetch(service, SYMBOLS, Crew(0.0, threads))
+        windows = fetch(service, SYMBOLS, FetchPool(0.0, threads))
     assert set(windows.refused) == set(SYMBOLS)
     assert {error.code for error in windows.refused.values()} == {"upstream_unavailable"}
     assert upstream.requests == []
@@ -102,7 +102,7 @@ def test_what_the_batch_had_no_time_for_says_nothing_about_the_upstream(service,
 
 def test_a_single_question_has_the_upstreams_own_deadline(service):
     with ThreadPoolExecutor(1) as threads:
-        assert fetch(service, ["S00"], Crew(0.0, threads)).refused == {}
+        assert fetch(service, ["S00"], FetchPool(0.0, threads)).refused == {}
 
 
 def test_an_upstream_that_is_down_is_not_asked_for_the_rest(service, upstream, crew):
@@ -135,7 +135,7 @@ def test_a_batch_leaves_no_question_open_and_keeps_its_connections(service, upst
 
 
 def test_no_thread_starts_for_a_single_question(service):
-    crew = Crew()
+    crew = FetchPool()
     before = threading.active_count()
     fetch(service, ["S00"], crew)
     assert not [each for each in threading.enumerate() if each.name.startswith("bars")]

@@ -58,18 +58,18 @@ def test_show_gives_the_manifest_of_any_version(platform: Platform) -> None:
 
 
 def test_activation_serves_the_version_at_the_next_request(platform: Platform) -> None:
-    assert platform.models.shelf.current().version == "v1"
+    assert platform.models.loader.active().version == "v1"
     done = platform.models.activate("v2", actor="ann", reason="try", now=NOW)
     assert (done.active_version, done.previous_version, done.generation) == ("v2", "v1", 2)
-    assert platform.models.shelf.current().version == "v2"
+    assert platform.models.loader.active().version == "v2"
     assert history(platform, "activated") == ["v2", "v1"]
 
 
 def test_another_process_serves_the_new_version_too(platform: Platform, tmp_path: Path) -> None:
     other = make_platform(tmp_path, models=0)
-    assert other.models.shelf.current().version == "v1"
+    assert other.models.loader.active().version == "v1"
     platform.models.activate("v3", actor="ann", reason="", now=NOW)
-    assert other.models.shelf.current().version == "v3"
+    assert other.models.loader.active().version == "v3"
 
 
 def test_a_corrupt_version_is_not_activated(platform: Platform) -> None:
@@ -113,19 +113,19 @@ def test_without_an_active_model_there_is_nothing_to_roll_back_or_reload(tmp_pat
 
 
 def test_a_model_damaged_on_disk_goes_on_serving_until_it_is_reloaded(platform: Platform) -> None:
-    shelf = platform.models.shelf
-    serving = shelf.current()
+    loader = platform.models.loader
+    serving = loader.active()
     damage(platform, "v1")
-    assert shelf.current() is serving
+    assert loader.active() is serving
     with pytest.raises(ArtifactCorrupt):
         platform.models.reload(actor="ann", now=NOW)
-    assert shelf.current() is serving, "refused, so the old one stays"
-    assert shelf.refused
+    assert loader.active() is serving, "refused, so the old one stays"
+    assert loader.active_refused
     assert platform.checks.state("model") == "degraded"
 
     platform.models.activate("v2", actor="ann", reason="", now=NOW)
-    assert shelf.current().version == "v2"
-    assert not shelf.refused
+    assert loader.active().version == "v2"
+    assert not loader.active_refused
 
 
 def test_a_process_that_never_loaded_the_active_model_says_why(tmp_path: Path) -> None:
@@ -134,30 +134,30 @@ def test_a_process_that_never_loaded_the_active_model_says_why(tmp_path: Path) -
     fresh = make_platform(tmp_path, models=0)
     for _ in range(2):
         with pytest.raises(ArtifactCorrupt):
-            fresh.models.shelf.current()
-    assert fresh.models.shelf.loaded_version is None
+            fresh.models.loader.active()
+    assert fresh.models.loader.loaded_version is None
 
 
 def test_reload_is_noted_and_reaches_other_processes(platform: Platform, tmp_path: Path) -> None:
     other = make_platform(tmp_path, models=0)
-    before = other.models.shelf.current()
+    before = other.models.loader.active()
     assert platform.models.reload(actor="ann", now=NOW).version == "v1"
-    assert other.models.shelf.current() is not before
+    assert other.models.loader.active() is not before
     assert history(platform, "reloaded") == ["v1"]
 
 
 def test_a_version_beside_the_active_one_is_kept_in_memory(platform: Platform) -> None:
     for seed in range(4, 8):
         publish(platform.models.registry.directory, seed=seed)
-    shelf = platform.models.shelf
-    assert shelf.get("v2") is shelf.get("v2")
-    first = shelf.get("v3")
+    loader = platform.models.loader
+    assert loader.get("v2") is loader.get("v2")
+    first = loader.get("v3")
     for version in ("v4", "v5", "v6", "v7"):
-        shelf.get(version)
-    assert shelf.get("v3") is not first, "only a few are kept"
-    assert shelf.get("v1") is not None
+        loader.get(version)
+    assert loader.get("v3") is not first, "only a few are kept"
+    assert loader.get("v1") is not None
     with pytest.raises(ModelNotFound):
-        shelf.get("v99")
+        loader.get("v99")
 
 
 def test_a_model_file_that_is_no_model_is_corrupt(platform: Platform) -> None:
@@ -197,7 +197,7 @@ def test_a_damaged_active_file_is_mended_by_an_activation(platform: Platform) ->
     done = platform.models.activate("v3", actor="ann", reason="mend", now=NOW)
 
     assert (done.previous_version, done.generation) == (None, 3)
-    assert platform.models.shelf.current().version == "v3"
+    assert platform.models.loader.active().version == "v3"
     assert history(platform, "activated") == ["v3", "v2", "v1"]
 
 

@@ -32,7 +32,9 @@ def prune(platform: Platform, keep: int = 1, **how: bool) -> dict[str, str | Non
 
 
 def predict(platform: Platform, version: str) -> None:
-    platform.predict.one("AAA", as_of=None, version=version, explain=False, request_id="r", now=NOW)
+    platform.predict.predict(
+        "AAA", as_of=None, version=version, explain=False, request_id="r", now=NOW
+    )
 
 
 def history(platform: Platform, kind: str) -> list[tuple[str | None, str | None]]:

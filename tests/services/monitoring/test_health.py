@@ -28,7 +28,7 @@ def queue() -> Iterator[QueueProcess]:
 
 
 def predict(platform: Platform) -> None:
-    platform.predict.batch(["AAA"], as_of=None, version=None, request_id="r", now=NOW)
+    platform.predict.predict_batch(["AAA"], as_of=None, version=None, request_id="r", now=NOW)
 
 
 def eventually(service: HealthService, part: str, state: str) -> bool:
@@ -94,7 +94,7 @@ def test_a_worker_that_starts_on_a_broken_version_serves_the_one_before_and_says
     health = platform.health.health()
     assert (health.active_version, health.loaded_version) == ("v2", "v1")
     assert (health.status, health.checks["model"]) == ("degraded", "degraded")
-    (made,) = platform.predict.batch(
+    (made,) = platform.predict.predict_batch(
         ["AAA"], as_of=None, version=None, request_id="r", now=NOW
     ).results
     assert (made.model_version, made.degraded) == ("v1", True)
@@ -172,7 +172,7 @@ def test_an_older_copy_that_serves_is_degraded(tmp_path: Path) -> None:
 
 def test_an_active_file_that_can_not_be_read_is_degraded(tmp_path: Path) -> None:
     platform = make_platform(tmp_path)
-    platform.models.shelf.current()
+    platform.models.loader.active()
     (platform.models.registry.directory / "ACTIVE").write_text("{")
     health = platform.health.health()
     assert (health.status, health.active_version, health.loaded_version) == (

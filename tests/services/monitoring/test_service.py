@@ -23,7 +23,7 @@ def platform(tmp_path: Path) -> Platform:
 def predict_days(platform: Platform, days: int, *, times: int = 1) -> None:
     for _ in range(times):
         for day in range(days):
-            platform.predict.batch(
+            platform.predict.predict_batch(
                 SYMBOLS,
                 as_of=LAST_BAR - timedelta(days=day),
                 version=None,
@@ -115,7 +115,7 @@ def test_drift_needs_a_model(tmp_path: Path) -> None:
 
 def test_freshness_tells_the_age_of_bars_model_and_answers(platform: Platform) -> None:
     assert platform.monitoring.freshness(now=NOW).symbols == ()
-    platform.predict.batch(SYMBOLS, as_of=None, version=None, request_id="req", now=NOW)
+    platform.predict.predict_batch(SYMBOLS, as_of=None, version=None, request_id="req", now=NOW)
     found = platform.monitoring.freshness(now=NOW)
     (first, *_) = found.symbols
     assert [each.symbol for each in found.symbols] == list(SYMBOLS)
@@ -140,7 +140,7 @@ def test_latency_has_exact_quantiles_by_route_and_stage(platform: Platform) -> N
     predict_days(platform, 5)
     for _ in range(2):
         with pytest.raises(UnknownSymbol):
-            platform.predict.one(
+            platform.predict.predict(
                 "NONE", as_of=None, version=None, explain=False, request_id="r", now=NOW
             )
     found = {

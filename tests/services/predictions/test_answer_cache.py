@@ -16,7 +16,7 @@ from tests.published import publish
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
-from mlengine.services.predictions.answer_cache import StandingAnswers
+from mlengine.services.predictions.answer_cache import PredictionCache
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.audit.entries import Answered
 from mlengine.stores.market_data.files import FilesMarketData
@@ -28,7 +28,9 @@ LIMITS = UsabilityLimits(max_bar_age_bars=18, max_model_age_days=63, all_feature
 def platform(tmp_path: Path) -> Platform:
     """Its bars of AAA stay as good as new for a year."""
     made = make_platform(tmp_path, MARKET_DATA_CACHE_SECONDS="60")
-    made.predict.one("AAA", as_of=None, version=None, explain=False, request_id="first", now=NOW)
+    made.predict.predict(
+        "AAA", as_of=None, version=None, explain=False, request_id="first", now=NOW
+    )
     held = made.bars.cache.get("AAA", now=NOW)
     vars(held)["good_until"] = NOW + timedelta(days=365)
     return made
@@ -49,12 +51,12 @@ def test_an_answer_that_stands_is_told_as_if_it_was_made_anew(
     label = replace(platform.models.registry.manifest("v1").label, transform=transform)
     publish(platform.models.registry.directory, objective=objective, label=label, run_id="other")
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
-    platform.predict.shelf.current()
-    service = replace(platform.predict, limits=LIMITS, standing=StandingAnswers())
+    platform.predict.loader.active()
+    service = replace(platform.predict, limits=LIMITS, standing=PredictionCache())
     first, seen = _ask(service, hours=0), set()
     for hours in (0, 1, 24 * 3, 24 * 9):
         again = _ask(service, hours=hours)
-        anew = _ask(replace(service, standing=StandingAnswers()), hours=hours)
+        anew = _ask(replace(service, standing=PredictionCache()), hours=hours)
         assert again.scored is first.scored, "nothing was made anew"
         assert anew.scored is not first.scored
         latency = first.prediction.latency_ms
@@ -72,7 +74,7 @@ def test_another_model_or_other_bars_make_an_answer_fall(platform: Platform) -> 
     first = _ask(platform.predict, hours=0)
     publish(platform.models.registry.directory, seed=2, run_id="other")
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
-    platform.predict.shelf.current()
+    platform.predict.loader.active()
     second = _ask(platform.predict, hours=0)
     assert second.prediction.model_version == "v2"
     assert second.scored is not first.scored
@@ -86,7 +88,7 @@ def test_another_model_or_other_bars_make_an_answer_fall(platform: Platform) -> 
 
 def test_the_same_version_loaded_again_makes_an_answer_fall(platform: Platform) -> None:
     first = _ask(platform.predict, hours=0)
-    platform.predict.shelf.reload()
+    platform.predict.loader.reload()
     assert _ask(platform.predict, hours=0).scored is not first.scored
 
 
@@ -114,11 +116,11 @@ def test_what_stands_says_whether_it_is_degraded_now(platform: Platform) -> None
     assert not _ask(platform.predict, hours=0).prediction.degraded
     publish(platform.models.registry.directory, seed=2, run_id="other")
     _break(platform, "v2")
-    platform.predict.shelf.current()
+    platform.predict.loader.active()
     again = _ask(platform.predict, hours=0)
     assert (again.prediction.model_version, again.prediction.degraded) == ("v1", True)
     platform.models.registry.activate("v1", actor="x", reason="", now=NOW)
-    platform.predict.shelf.current()
+    platform.predict.loader.active()
     assert not _ask(platform.predict, hours=0).prediction.degraded
 
 
@@ -128,31 +130,31 @@ def test_degraded_is_said_of_the_model_that_answers(
     """Another one may be swapped in while the bars are fetched."""
     publish(platform.models.registry.directory, seed=2, run_id="other")
     sound, panel = _break(platform, "v2"), FilesMarketData.panel
-    platform.predict.shelf.current()
+    platform.predict.loader.active()
 
     def mended_meanwhile(*args: object, **kwargs: object) -> object:
         (platform.models.registry.directory / "v2" / "model.txt").write_bytes(sound)
-        platform.predict.shelf.reload()
+        platform.predict.loader.reload()
         return panel(*args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(FilesMarketData, "panel", mended_meanwhile)
-    batch = platform.predict.batch(
+    batch = platform.predict.predict_batch(
         ["BBB", "CCC"], as_of=None, version=None, request_id="r", now=NOW
     )
-    assert platform.predict.shelf.loaded_version == "v2"
+    assert platform.predict.loader.loaded_version == "v2"
     assert [(each.model_version, each.degraded) for each in batch.results] == [("v1", True)] * 2  # type: ignore[union-attr]
 
 
 def test_what_stands_keeps_neither_bars_nor_model_alive(platform: Platform) -> None:
     service = platform.predict
     _ask(service, hours=0)
-    service.one("BBB", as_of=NOW, version=None, explain=False, request_id="r", now=NOW)
+    service.predict("BBB", as_of=NOW, version=None, explain=False, request_id="r", now=NOW)
     gc.collect()
     assert len(service.standing) == 1, "what was said of a moment of the past does not stand"
-    model = ref(service.shelf.current())
+    model = ref(service.loader.active())
     publish(platform.models.registry.directory, seed=2, run_id="other")
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
-    service.shelf.current()
+    service.loader.active()
     gc.collect()
     assert model() is None
     platform.bars.cache._held.clear()
@@ -162,7 +164,7 @@ def test_what_stands_keeps_neither_bars_nor_model_alive(platform: Platform) -> N
 
 def test_an_explanation_is_made_from_the_ground_up(platform: Platform) -> None:
     _ask(platform.predict, hours=0)
-    ask = partial(platform.predict.one, "AAA", as_of=None, version=None, request_id="r", now=NOW)
+    ask = partial(platform.predict.predict, "AAA", as_of=None, version=None, request_id="r", now=NOW)
     assert ask(explain=True).contributions is not None
     assert ask(explain=False).contributions is None
     assert _ask(platform.predict, hours=0).prediction.contributions is None
@@ -171,9 +173,11 @@ def test_an_explanation_is_made_from_the_ground_up(platform: Platform) -> None:
 def test_in_a_batch_and_alone_the_same_is_told(platform: Platform) -> None:
     symbols = ["AAA", "BBB", "AAA"]
     for _ in range(2):
-        batch = platform.predict.batch(symbols, as_of=None, version=None, request_id="r", now=NOW)
+        batch = platform.predict.predict_batch(
+            symbols, as_of=None, version=None, request_id="r", now=NOW
+        )
         alone = [
-            platform.predict.one(
+            platform.predict.predict(
                 each, as_of=None, version=None, explain=False, request_id="r", now=NOW
             )
             for each in symbols

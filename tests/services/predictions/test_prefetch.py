@@ -69,7 +69,7 @@ def ask(
     as_of: datetime | None = None,
     version: str | None = None,
 ) -> Prediction:
-    return platform.predict.one(
+    return platform.predict.predict(
         symbol, as_of=as_of, version=version, explain=False, request_id="req", now=now
     )
 
@@ -77,7 +77,9 @@ def ask(
 def batch(
     platform: Platform, now: datetime, symbols: Sequence[str] = SYMBOLS
 ) -> tuple[Prediction, ...]:
-    made = platform.predict.batch(symbols, as_of=None, version=None, request_id="req", now=now)
+    made = platform.predict.predict_batch(
+        symbols, as_of=None, version=None, request_id="req", now=now
+    )
     return made.results
 
 

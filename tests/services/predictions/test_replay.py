@@ -25,10 +25,10 @@ from mlengine.core.bars.bars import PRICES
 from mlengine.core.features import CORE
 from mlengine.core.predictions.replay import Replayed, ReplaySummary
 from mlengine.errors import PredictionNotFound
-from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.database.engine import writing
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
-from mlengine.stores.registry.loader import ModelShelf
+from mlengine.stores.registry.loader import ModelLoader
 
 ROOT = Path(__file__).parents[3]
 DIVIDEND = 0.99337
@@ -39,10 +39,10 @@ time.tzset()
 from tests.platforms import NOW, settings
 from mlengine.bootstrap.platform import build_platform
 from mlengine.core import serialization
-from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.filter import AuditFilter
 platform = build_platform(settings(Path(sys.argv[1])))
-found = platform.replay.many(
-    Selection(), sample=None, seed=0, check_upstream=False, actor="other", now=NOW
+found = platform.replay.replay_many(
+    AuditFilter(), sample=None, seed=0, check_upstream=False, actor="other", now=NOW
 )
 print(json.dumps(found.counts))
 """
@@ -54,28 +54,28 @@ def platform(tmp_path: Path) -> Platform:
 
 
 def predict(platform: Platform, symbol: str = "AAA", *, version: str = "v1") -> str:
-    made = platform.predict.one(
+    made = platform.predict.predict(
         symbol, as_of=None, version=version, explain=False, request_id="r", now=NOW
     )
     return made.prediction_id
 
 
 def replay(platform: Platform, prediction_id: str, *, check_upstream: bool = False) -> Replayed:
-    return platform.replay.one(
+    return platform.replay.replay(
         prediction_id, check_upstream=check_upstream, actor="ann", request_id="r7", now=NOW
     )
 
 
 def replay_all(platform: Platform, *, sample: int | None = None, seed: int = 0) -> ReplaySummary:
-    return platform.replay.many(
-        Selection(), sample=sample, seed=seed, check_upstream=False, actor="ann", now=NOW
+    return platform.replay.replay_many(
+        AuditFilter(), sample=sample, seed=seed, check_upstream=False, actor="ann", now=NOW
     )
 
 
 def predict_many(platform: Platform, days: int) -> int:
     """Predictions of all symbols as of each of the last days, by both versions."""
     for day in range(days):
-        platform.predict.batch(
+        platform.predict.predict_batch(
             list(SYMBOLS),
             as_of=START + timedelta(days=ROWS - day),
             version=f"v{1 + day % 2}",
@@ -148,7 +148,7 @@ def test_a_feature_that_differs_is_named(platform: Platform) -> None:
         vector[3] = np.nextafter(vector[3], 9e9)
         connection.execute(update(feature_vectors).values(payload=vector.tobytes()))
     again = replay(platform, made)
-    name = platform.models.shelf.current().feature_set.names[3]
+    name = platform.models.loader.active().feature_set.names[3]
     assert (again.status, again.differing_features) == ("features", (name,))
     found = replay_all(platform)
     assert (found.faithful, found.counts["features"]) == (False, 1)
@@ -177,7 +177,7 @@ def test_a_model_that_was_pruned_or_damaged_is_gone(platform: Platform) -> None:
     other = predict(platform)
     publish(platform.models.registry.directory, run_id="run3")
     platform.registry.prune(keep=1, force=True, dry_run=False, actor="ann", now=NOW)
-    assert platform.models.shelf.get("v2"), "it is in memory still"
+    assert platform.models.loader.get("v2"), "it is in memory still"
     again = replay(platform, made)
     assert (again.status, again.reason) == ("model_gone", "there is no model 'v2'")
     (platform.models.registry.directory / "v1" / "model.txt").write_text("?")
@@ -199,8 +199,8 @@ def test_another_model_under_the_same_name_is_not_the_one_that_predicted(
 
 def test_a_feature_set_that_is_not_served_any_more_is_gone(platform: Platform) -> None:
     made = predict(platform)
-    changed = dataclasses.replace(platform.replay, shelf=shelf(platform, feature_sets={}))
-    again = changed.one(made, check_upstream=False, actor="ann", request_id=None, now=NOW)
+    changed = dataclasses.replace(platform.replay, loader=loader(platform, feature_sets={}))
+    again = changed.replay(made, check_upstream=False, actor="ann", request_id=None, now=NOW)
     assert again.status == "feature_set_gone"
     with writing(platform.audit.store.engine) as connection:
         connection.execute(update(feature_vectors).values(feature_set_hash="0" * 64))
@@ -208,7 +208,7 @@ def test_a_feature_set_that_is_not_served_any_more_is_gone(platform: Platform) -
 
 
 def test_what_has_no_score_or_no_bars_can_not_be_made_again(platform: Platform) -> None:
-    platform.predict.batch(["NONE"], as_of=None, version=None, request_id="r", now=NOW)
+    platform.predict.predict_batch(["NONE"], as_of=None, version=None, request_id="r", now=NOW)
     made = predict(platform)
     with writing(platform.audit.store.engine) as connection:
         payload = connection.scalar(select(bar_windows.c.payload))
@@ -226,12 +226,12 @@ def test_what_has_no_score_or_no_bars_can_not_be_made_again(platform: Platform) 
 
 def test_another_interval_can_not_be_replayed_here(platform: Platform) -> None:
     made = predict(platform)
-    hourly = dataclasses.replace(platform.replay, shelf=shelf(platform, interval="1h"))
-    again = hourly.one(made, check_upstream=False, actor="ann", request_id=None, now=NOW)
+    hourly = dataclasses.replace(platform.replay, loader=loader(platform, interval="1h"))
+    again = hourly.replay(made, check_upstream=False, actor="ann", request_id=None, now=NOW)
     assert again.status == "not_replayable"
     bars = dataclasses.replace(platform.bars, interval="1h")
     other = dataclasses.replace(platform.replay, bars=bars)
-    again = other.one(made, check_upstream=True, actor="ann", request_id=None, now=NOW)
+    again = other.replay(made, check_upstream=True, actor="ann", request_id=None, now=NOW)
     assert (again.status, again.upstream) == ("identical", "unavailable")
 
 
@@ -253,8 +253,8 @@ def test_a_dividend_changes_the_upstream_and_not_the_replay(tmp_path: Path) -> N
         upstream.serve(bars.with_columns(pl.col(PRICES) * adjusted))
         again = replay(platform, made, check_upstream=True)
         assert (again.status, again.upstream) == ("identical", "changed")
-        found = platform.replay.many(
-            Selection(), sample=None, seed=0, check_upstream=True, actor="ann", now=NOW
+        found = platform.replay.replay_many(
+            AuditFilter(), sample=None, seed=0, check_upstream=True, actor="ann", now=NOW
         )
         assert (found.counts["identical"], found.upstream["changed"]) == (1, 1)
         assert found.faithful
@@ -267,7 +267,7 @@ def test_a_dividend_changes_the_upstream_and_not_the_replay(tmp_path: Path) -> N
 
 
 def test_a_failure_asks_no_upstream(platform: Platform) -> None:
-    platform.predict.batch(["NONE"], as_of=None, version=None, request_id="r", now=NOW)
+    platform.predict.predict_batch(["NONE"], as_of=None, version=None, request_id="r", now=NOW)
     (row,) = platform.audit.recent(limit=1).rows
     again = replay(platform, row.prediction_id, check_upstream=True)
     assert (again.status, again.upstream) == ("not_replayable", "not_checked")
@@ -291,7 +291,7 @@ def test_another_process_zone_locale_and_thread_count_make_the_same_bits(
     platform = make_platform(tmp_path, models=2)
     for _ in range(max(1, days // 300)):
         predict_many(platform, min(days, 300))
-    count = len(platform.replay.evidence.numbers(Selection()))
+    count = len(platform.replay.evidence.numbers(AuditFilter()))
     assert count == 3 * days
     platform.audit.store.engine.dispose()
     for threads, zone, locale in places:
@@ -321,9 +321,9 @@ def test_a_platform_moved_elsewhere_replays_what_it_predicted(tmp_path: Path) ->
     assert replay(make_platform(tmp_path / "two", models=0), made).status == "identical"
 
 
-def shelf(
+def loader(
     platform: Platform, *, feature_sets: dict[str, object] | None = None, interval: str = "1d"
-) -> ModelShelf:
-    """A shelf of a platform that serves other feature sets or bars."""
+) -> ModelLoader:
+    """A loader of a platform that serves other feature sets or bars."""
     sets = {"core": CORE} if feature_sets is None else feature_sets
-    return ModelShelf(platform.models.registry, sets, interval=interval, checks=platform.checks)  # type: ignore[arg-type]
+    return ModelLoader(platform.models.registry, sets, interval=interval, checks=platform.checks)  # type: ignore[arg-type]

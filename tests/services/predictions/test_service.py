@@ -42,7 +42,7 @@ def ask(
     version: str | None = None,
     explain: bool = False,
 ) -> Prediction:
-    return platform.predict.one(
+    return platform.predict.predict(
         symbol, as_of=as_of, version=version, explain=explain, request_id="req", now=NOW
     )
 
@@ -50,7 +50,9 @@ def ask(
 def ask_all(
     platform: Platform, symbols: list[str], *, as_of: datetime | None = None
 ) -> tuple[Prediction | FailedPrediction, ...]:
-    batch = platform.predict.batch(symbols, as_of=as_of, version=None, request_id="req", now=NOW)
+    batch = platform.predict.predict_batch(
+        symbols, as_of=as_of, version=None, request_id="req", now=NOW
+    )
     return batch.results
 
 
@@ -111,7 +113,7 @@ def test_what_was_answered_then_is_answered_again_as_of_then(
     random_bars("AAA", rows=ROWS).head(300).write_parquet(tmp_path / "then/bars/AAA.parquet")
     publish(live_then.models.registry.directory)
     live_then.models.activate("v1", actor="test", reason="", now=then)
-    live = live_then.predict.one(
+    live = live_then.predict.predict(
         "AAA", as_of=None, version=None, explain=False, request_id="r", now=then
     )
     again = ask(platform, as_of=then)
@@ -155,7 +157,7 @@ def test_contributions_sum_to_the_raw_score(platform: Platform) -> None:
     assert made.probability_up is not None
     sizes = [abs(part.contribution) for part in made.contributions]
     assert sizes == sorted(sizes, reverse=True)
-    model = platform.models.shelf.current()
+    model = platform.models.loader.active()
     assert {part.feature for part in made.contributions} == set(model.feature_set.names)
     assert made.base_value is not None
     assert made.raw_score is not None
@@ -249,7 +251,7 @@ def test_kept_rows_are_those_of_the_asked_feature_set(tmp_path: Path) -> None:
     publish(platform.models.registry.directory, feature_set=BUILTIN["alpha158"])
     for version in ("v1", "v2", "v1", "v2"):
         made = ask(platform, version=version)
-        set_name = platform.models.shelf.get(version).feature_set.name
+        set_name = platform.models.loader.get(version).feature_set.name
         assert made.feature_set.name == set_name
         fresh = make_platform(tmp_path, models=0)
         assert ask(fresh, version=version).probability_up == made.probability_up
@@ -260,13 +262,13 @@ def test_limits_say_why_a_prediction_is_not_usable(platform: Platform) -> None:
     limits = UsabilityLimits(max_bar_age_bars=3, max_model_age_days=45)
     strict = replace(platform.predict, limits=limits)
     asked = {"version": None, "explain": False, "request_id": "r", "now": NOW}
-    fresh = strict.one("AAA", as_of=final, **asked)
+    fresh = strict.predict("AAA", as_of=final, **asked)
     assert (fresh.usable, fresh.reasons) == (True, ())
-    old = strict.one("AAA", as_of=final + timedelta(days=7), **asked)
+    old = strict.predict("AAA", as_of=final + timedelta(days=7), **asked)
     assert (old.usable, old.reasons) == (False, ("bar_too_old",))
     assert old.probability_up == fresh.probability_up
     assert ask(platform, as_of=final + timedelta(days=7)).usable
-    live = strict.one("AAA", as_of=None, **asked)
+    live = strict.predict("AAA", as_of=None, **asked)
     assert live.reasons == ("bar_too_old", "model_too_old")
 
 

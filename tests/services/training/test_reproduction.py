@@ -53,7 +53,7 @@ def test_a_version_can_be_made_again_from_what_stands_beside_it(platform: Platfo
     assert done.differences == ()
     assert done.upstream is None
     assert {p.stage for p in seen} == {"features", "fit"}
-    assert json.dumps(serialization.plain(done))
+    assert json.dumps(serialization.to_plain(done))
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from mlengine.errors import (
     TrainingFailed,
     TrainingInProgress,
 )
-from mlengine.services.runs.kinds import ReproductionWork
+from mlengine.services.runs.kinds import ReproductionHandler
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease
 from mlengine.services.training.fitting import Candidate
 from mlengine.stores.database.tables import events
@@ -77,7 +77,7 @@ def test_a_run_ends_in_an_active_model_and_an_honest_record(platform: Platform) 
     assert set(manifest.files) == beside
     kinds = [e.kind for e in platform.monitoring.history(kind=None, limit=9, cursor=None).rows]
     assert kinds == ["activated", "trained"]
-    answer = platform.predict.one(
+    answer = platform.predict.predict(
         "AAA", as_of=None, version=None, explain=False, request_id="r", now=now()
     )
     assert answer.model_fingerprint == manifest.fingerprint
@@ -319,7 +319,7 @@ class Reproducer:
 
 def test_a_run_of_another_kind_is_carried_out_by_its_own_work(platform: Platform) -> None:
     training = dataclasses.replace(
-        platform.training, others={"reproduce": ReproductionWork(Reproducer())}
+        platform.training, others={"reproduce": ReproductionHandler(Reproducer())}
     )
     platform.control.run_store.admit(
         Claim(

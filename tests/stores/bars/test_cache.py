@@ -3,15 +3,15 @@ from datetime import UTC, datetime, timedelta
 from tests.factories import START, random_bars
 
 from mlengine.core.bars.bars import BarsReport, JudgedBars, columns_of, frame_of
-from mlengine.stores.bars.cache import BarCache, HeldBars
+from mlengine.stores.bars.cache import BarCache, CachedBars
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
-def held(symbol: str = "AAA", *, rows: int = 2) -> HeldBars:
+def held(symbol: str = "AAA", *, rows: int = 2) -> CachedBars:
     clean = JudgedBars(columns_of(random_bars(symbol, rows=rows)), BarsReport(rows, {}, {}))
-    return HeldBars(clean, asked_at=NOW, good_until=NOW + 5 * SECOND, whole=False)
+    return CachedBars(clean, asked_at=NOW, good_until=NOW + 5 * SECOND, whole=False)
 
 
 def test_an_answer_is_good_for_its_time_and_never_before_it():

@@ -9,7 +9,7 @@ from tests.published import publish
 
 from mlengine.core.features import BUILTIN
 from mlengine.errors import ArtifactCorrupt
-from mlengine.stores.registry.loader import ModelShelf
+from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.health_checks import Checks
 
@@ -46,8 +46,8 @@ def checks() -> Checks:
 
 
 @pytest.fixture
-def shelf(registry: Registry, clock: Clock, checks: Checks) -> ModelShelf:
-    return ModelShelf(registry, BUILTIN, interval="1d", checks=checks, timer=clock)
+def loader(registry: Registry, clock: Clock, checks: Checks) -> ModelLoader:
+    return ModelLoader(registry, BUILTIN, interval="1d", checks=checks, timer=clock)
 
 
 def damage(registry: Registry, version: str) -> Callable[[], object]:
@@ -59,84 +59,84 @@ def damage(registry: Registry, version: str) -> Callable[[], object]:
 
 
 def test_a_refused_version_whose_files_were_mended_is_noticed_within_seconds(
-    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+    registry: Registry, loader: ModelLoader, clock: Clock, checks: Checks
 ) -> None:
-    assert shelf.current().version == "v1"
+    assert loader.active().version == "v1"
     mend = damage(registry, "v2")
     registry.activate("v2", actor="test", reason="", now=NOW)
-    assert shelf.current().version == "v1"
-    assert (shelf.refused, checks.state("model")) == (True, "degraded")
+    assert loader.active().version == "v1"
+    assert (loader.active_refused, checks.state("model")) == (True, "degraded")
     mend()
     clock.seconds = 4.9
-    assert (shelf.current().version, shelf.refused) == ("v1", True)
+    assert (loader.active().version, loader.active_refused) == ("v1", True)
     clock.seconds = 5.0
-    assert (shelf.current().version, shelf.refused) == ("v2", False)
+    assert (loader.active().version, loader.active_refused) == ("v2", False)
     assert checks.state("model") == "ok"
 
 
 def test_the_only_version_is_served_as_soon_as_it_is_mended(
-    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+    registry: Registry, loader: ModelLoader, clock: Clock, checks: Checks
 ) -> None:
     mend = damage(registry, "v1")
     with pytest.raises(ArtifactCorrupt):
-        shelf.current()
+        loader.active()
     assert checks.state("model") == "down"
     mend()
     clock.seconds = 5.0
-    assert shelf.current().version == "v1"
+    assert loader.active().version == "v1"
 
 
 def test_a_process_that_starts_on_a_broken_version_serves_the_one_before_it(
-    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+    registry: Registry, loader: ModelLoader, clock: Clock, checks: Checks
 ) -> None:
     registry.activate("v2", actor="test", reason="", now=NOW)
     mend = damage(registry, "v2")
-    assert shelf.current().version == shelf.loaded_version == "v1"
-    assert (shelf.refused, checks.state("model")) == (True, "degraded")
+    assert loader.active().version == loader.loaded_version == "v1"
+    assert (loader.active_refused, checks.state("model")) == (True, "degraded")
     with pytest.raises(ArtifactCorrupt):
-        shelf.reload()
+        loader.reload()
     mend()
     clock.seconds = 5.0
-    assert (shelf.current().version, shelf.refused) == ("v2", False)
+    assert (loader.active().version, loader.active_refused) == ("v2", False)
     assert checks.state("model") == "ok"
 
 
 def test_a_process_that_starts_on_two_broken_versions_says_what_is_wrong_with_the_active_one(
-    registry: Registry, shelf: ModelShelf, clock: Clock, checks: Checks
+    registry: Registry, loader: ModelLoader, clock: Clock, checks: Checks
 ) -> None:
     registry.activate("v2", actor="test", reason="", now=NOW)
     damage(registry, "v2")
     mend = damage(registry, "v1")
     with pytest.raises(ArtifactCorrupt, match="v2"):
-        shelf.current()
+        loader.active()
     assert checks.state("model") == "down"
     mend()
     clock.seconds = 5.0
-    assert shelf.current().version == "v1"
+    assert loader.active().version == "v1"
     assert checks.state("model") == "degraded"
 
 
 def test_a_version_that_stays_refused_is_read_and_logged_now_and_then(
-    registry: Registry, shelf: ModelShelf, clock: Clock, caplog: pytest.LogCaptureFixture
+    registry: Registry, loader: ModelLoader, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     damage(registry, "v1")
     for second in range(21):
         clock.seconds = float(second)
         with pytest.raises(ArtifactCorrupt, match=r"model\.txt differs"):
-            shelf.current()
+            loader.active()
     assert len(caplog.records) == 1, "the same reason is said once"
     (registry.directory / "v1" / "manifest.json").unlink()
     clock.seconds = 30.0
     with pytest.raises(ArtifactCorrupt, match=r"manifest\.json is missing"):
-        shelf.current()
+        loader.active()
     assert len(caplog.records) == 2
 
 
 def test_what_serves_goes_on_when_its_folder_can_not_be_read(
-    registry: Registry, shelf: ModelShelf, checks: Checks
+    registry: Registry, loader: ModelLoader, checks: Checks
 ) -> None:
-    serving = shelf.current()
+    serving = loader.active()
     registry.directory.rename(registry.directory.with_name("away"))
     registry.directory.write_text("")
-    assert shelf.current() is serving
-    assert (shelf.refused, checks.state("model")) == (True, "degraded")
+    assert loader.active() is serving
+    assert (loader.active_refused, checks.state("model")) == (True, "degraded")

@@ -87,7 +87,7 @@ def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
     zone = timezone(timedelta(0), "UTC")
     for as_of in (DAY, DAY.replace(microsecond=7), DAY.replace(tzinfo=zone)):
         asked = {"as_of": as_of, "version": None, "explain": explain}
-        made = Predict().one("AAPL", **asked, request_id="r", now=DAY)
+        made = Predict().predict("AAPL", **asked, request_id="r", now=DAY)
         for said in (made, replace(made, base_rate=math.nan, reasons=("bar_too_old",))):
             shown = PredictionOut().dump(said)
             assert orjson.loads(written(prediction_body(said))) == orjson.loads(dump(shown))

@@ -51,7 +51,7 @@ def platform(tmp_path: Path) -> Platform:
     """A platform that has answered for every symbol once."""
     made = make_platform(tmp_path, MARKET_DATA_CACHE_SECONDS="60")
     now = datetime.now(UTC)
-    made.predict.batch(SYMBOLS, as_of=None, version=None, request_id="first", now=now)
+    made.predict.predict_batch(SYMBOLS, as_of=None, version=None, request_id="first", now=now)
     return made
 
 
@@ -143,7 +143,7 @@ def test_the_answer_is_the_one_of_the_long_way(counter: Counter, platform: Platf
     ready = counter.look(raw(), CLIENT)
     assert ready is not None
     asked = {"as_of": None, "version": None, "explain": False}
-    other = platform.predict.one("AAA", **asked, request_id="r", now=ready.answer.at)
+    other = platform.predict.predict("AAA", **asked, request_id="r", now=ready.answer.at)
     own = {"prediction_id": "", "request_id": "", "latency_ms": other.latency_ms}
     assert replace(ready.answer.prediction, **own) == replace(other, **own)
 
@@ -168,7 +168,7 @@ def test_a_new_active_version_has_to_be_loaded_first(
     publish(platform.models.registry.directory, seed=2, run_id="other")
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
     assert counter.look(raw(), CLIENT) is None
-    assert platform.predict.shelf.current().version == "v2"
+    assert platform.predict.loader.active().version == "v2"
     ready = counter.look(raw(), CLIENT)
     assert ready is not None
     assert ready.answer.prediction.model_version == "v2"

@@ -30,7 +30,7 @@ _OBJECTIVES = {"direction": "binary", "return": "regression"}
 
 
 @dataclass(frozen=True)
-class Recipe:
+class LightGBMConfig:
     """`rounds` at most, ended `early_stopping_rounds` after the best one on the stopping rows."""
 
     objective: str
@@ -69,7 +69,7 @@ class Fitted:
 
 
 def fit(
-    recipe: Recipe,
+    recipe: LightGBMConfig,
     *,
     names: tuple[str, ...],
     train: Sample,
@@ -85,7 +85,7 @@ def fit(
 
 
 def grow(
-    recipe: Recipe, rows: Binned, *, on_iteration: Callable[[int], None] | None = None
+    recipe: LightGBMConfig, rows: Binned, *, on_iteration: Callable[[int], None] | None = None
 ) -> Fitted:
     """The trees of `recipe` on binned rows.
 
@@ -178,7 +178,7 @@ def _loss(objective: str) -> Callable[[Floats, lgb.Dataset], tuple[str, float, b
 
 
 def _callbacks(
-    recipe: Recipe, *, early: bool, on_iteration: Callable[[int], None] | None
+    recipe: LightGBMConfig, *, early: bool, on_iteration: Callable[[int], None] | None
 ) -> list[Callable[..., None]]:
     callbacks: list[Callable[..., None]] = []
     if on_iteration is not None:

@@ -13,7 +13,7 @@ from mlengine.core.metrics import bootstrap
 from mlengine.core.metrics.calibration import calibration
 from mlengine.core.metrics.correlations import correlation
 from mlengine.core.metrics.direction import direction
-from mlengine.core.metrics.estimates import Sampled
+from mlengine.core.metrics.estimates import Estimator
 from mlengine.core.metrics.outcomes import Baseline, Outcomes, baseline
 from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, mae, mse
 from mlengine.core.metrics.ranking import auc, ranks
@@ -58,7 +58,7 @@ def evaluate(
     rows = cases(objective, outcomes=outcomes, scores=scores, transform=transform)
     drawn = bootstrap.settings(horizon_bars=horizon_bars, seed=seed)
     weights = bootstrap.draw(rows.dates, drawn)
-    sampled, relative = Sampled(rows, weights), transform == "cs_zscore"
+    sampled, relative = Estimator(rows, weights), transform == "cs_zscore"
     directed = objective == "direction"
     measures = {
         **order(sampled),

@@ -10,7 +10,7 @@ from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
 from mlengine.core.metrics.bootstrap import interval, sums
 from mlengine.core.metrics.estimates import why_none
-from mlengine.core.metrics.samples import Cases
+from mlengine.core.metrics.samples import Samples
 
 _BINS = 10
 _SMALLEST_PROBABILITY = 1e-15
@@ -19,7 +19,7 @@ _CONVERGED = 1e-10
 _NOT_FITTED = "no finite fit: all forecasts or all outcomes are equal, or the one orders the other"
 
 
-def calibration(cases: Cases, weights: Floats) -> Calibration:
+def calibration(cases: Samples, weights: Floats) -> Calibration:
     """logit(P(up)) = intercept + slope * logit(forecast) by maximum likelihood (Cox 1958).
 
     A draw's fit is one Newton step away from that of all rows, which is as close to it as the
@@ -92,7 +92,7 @@ def _rows(ups: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
 
 
 def _newton_steps(
-    cases: Cases, weights: Floats, ups: Floats, logits: Floats, fit: Floats
+    cases: Samples, weights: Floats, ups: Floats, logits: Floats, fit: Floats
 ) -> Floats:
     """(draws, 2)"""
     gradient, information = _rows(ups, logits, fit)

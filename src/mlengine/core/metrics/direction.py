@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.evaluation import Measure
-from mlengine.core.metrics.estimates import Sampled
+from mlengine.core.metrics.estimates import Estimator
 from mlengine.core.metrics.outcomes import Baseline
 from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, log_losses
 
 
-def direction(sampled: Sampled, baseline: Baseline) -> dict[str, Measure]:
+def direction(sampled: Estimator, baseline: Baseline) -> dict[str, Measure]:
     """Log-loss, Brier score and accuracy; a row that didn't move counts as down."""
     cases = sampled.cases
     ups, scores = cases.ups, cases.scores

@@ -11,17 +11,17 @@ import numpy as np
 from mlengine.core.arrays import Flags, Floats
 from mlengine.core.evaluation import Measure
 from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, interval, sums
-from mlengine.core.metrics.samples import Cases
+from mlengine.core.metrics.samples import Samples
 
 _TOO_SHORT = f"too few dates for an interval: fewer than {FEWEST_BLOCKS} blocks"
 _MOSTLY_UNDEFINED = "no interval: it is not defined on many of the draws"
 
 
 @dataclass(frozen=True)
-class Sampled:
+class Estimator:
     """`weights` is (draws, dates), from `bootstrap.draw`."""
 
-    cases: Cases
+    cases: Samples
     weights: Floats
 
     def statistic(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mlengine.core.arrays import Floats, Rows
-from mlengine.core.metrics.samples import FEWEST_VALUES, Cases
+from mlengine.core.metrics.samples import FEWEST_VALUES, Samples
 
 # Cells of a table of (rows, draws) that is held at once: 32 MB of float64.
 _CELLS = 4_000_000
@@ -33,7 +33,7 @@ def ranks(values: Floats) -> Floats:
     return ((2 * last - counts + 1) / 2.0)[group]
 
 
-def weighted_auc(cases: Cases, weights: Floats, *, symbol: int | None = None) -> Floats:
+def weighted_auc(cases: Samples, weights: Floats, *, symbol: int | None = None) -> Floats:
     """AUC under each row of date weights, of all rows or of one symbol's; NaN if undefined."""
     mine = slice(None) if symbol is None else cases.symbol == symbol
     ups, scores, date = cases.ups[mine] > 0.0, cases.scores[mine], cases.date[mine]
@@ -49,7 +49,7 @@ def weighted_auc(cases: Cases, weights: Floats, *, symbol: int | None = None) ->
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def weighted_auc_by_symbol(cases: Cases, weights: Floats) -> Floats:
+def weighted_auc_by_symbol(cases: Samples, weights: Floats) -> Floats:
     """The mean of the symbols' own AUCs, of those with at least ten rows and both outcomes."""
     rows = np.bincount(cases.symbol, minlength=cases.symbols)
     long = np.flatnonzero(rows >= FEWEST_VALUES).tolist()

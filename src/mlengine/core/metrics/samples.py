@@ -14,7 +14,7 @@ FEWEST_VALUES = 10
 
 
 @dataclass(frozen=True)
-class Cases:
+class Samples:
     """Rows in their order; `date` and `symbol` count from 0 without gaps, dates in time order.
 
     `moves` is what `scores` forecast: the forward returns, or the labels where these say how far
@@ -51,11 +51,11 @@ class Cases:
         return table
 
 
-def cases(objective: str, *, outcomes: Outcomes, scores: Floats, transform: str) -> Cases:
+def cases(objective: str, *, outcomes: Outcomes, scores: Floats, transform: str) -> Samples:
     """Number the dates and symbols of `outcomes`."""
     dates, date = np.unique(outcomes.dates, return_inverse=True)
     symbols, symbol = np.unique(outcomes.symbols, return_inverse=True)
-    return Cases(
+    return Samples(
         scores=scores,
         said_up=scores >= 0.5 if objective == "direction" else scores > 0.0,
         moves=outcomes.labels if transform == "cs_zscore" else outcomes.forward_returns,

@@ -8,12 +8,12 @@ from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import SignRule
 from mlengine.core.metrics.bootstrap import interval
 from mlengine.core.metrics.correlations import weighted_mean
-from mlengine.core.metrics.samples import Cases
+from mlengine.core.metrics.samples import Samples
 
 _BASIS_POINT = 1e-4
 
 
-def sign_rule(cases: Cases, weights: Floats, *, horizon_bars: int, cost_bps: float) -> SignRule:
+def sign_rule(cases: Samples, weights: Floats, *, horizon_bars: int, cost_bps: float) -> SignRule:
     """Each forecast is held for h bars with 1/h of a symbol's capital, so h of them overlap.
 
     A bar's return is that of the forecast made at it: its sign times its forward return, divided
@@ -42,7 +42,7 @@ def sign_rule(cases: Cases, weights: Floats, *, horizon_bars: int, cost_bps: flo
     )
 
 
-def _turnover(cases: Cases, signs: Floats, horizon_bars: int) -> Floats:
+def _turnover(cases: Samples, signs: Floats, horizon_bars: int) -> Floats:
     """|position - position before| of each row, over the rows of its own symbol.
 
     The newest sign enters with 1/h and the one of h bars ago leaves with it, so the change is

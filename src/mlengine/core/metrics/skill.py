@@ -14,11 +14,11 @@ from mlengine.core.metrics.correlations import (
     weighted_mean,
     weighted_over_time,
 )
-from mlengine.core.metrics.estimates import Sampled
+from mlengine.core.metrics.estimates import Estimator
 from mlengine.core.metrics.outcomes import Baseline
 from mlengine.core.metrics.point_losses import hit_rate
 from mlengine.core.metrics.ranking import auc, weighted_auc, weighted_auc_by_symbol
-from mlengine.core.metrics.samples import FEWEST_VALUES, Cases
+from mlengine.core.metrics.samples import FEWEST_VALUES, Samples
 
 _ONE_SIDED = "all rows moved the same way"
 _NO_SYMBOL = f"no symbol has {FEWEST_VALUES} rows that differ in score and outcome"
@@ -27,7 +27,7 @@ _CONSTANT = "the scores of every date are equal"
 _STILL = "no row moved"
 
 
-def order(sampled: Sampled) -> dict[str, Measure]:
+def order(sampled: Estimator) -> dict[str, Measure]:
     """`auc` of all rows at once, and the mean of each symbol's own."""
     cases = sampled.cases
     last_up = (cases.last_returns > 0.0).astype(np.float64)
@@ -45,7 +45,7 @@ def order(sampled: Sampled) -> dict[str, Measure]:
     }
 
 
-def information(sampled: Sampled) -> dict[str, Measure]:
+def information(sampled: Estimator) -> dict[str, Measure]:
     """Correlations by date with their stability, and over time within a symbol."""
     cases = sampled.cases
     over_time = partial(weighted_over_time, cases)
@@ -56,7 +56,7 @@ def information(sampled: Sampled) -> dict[str, Measure]:
     }
 
 
-def _by_date(sampled: Sampled, mean: str, ratio: str, series: Floats) -> dict[str, Measure]:
+def _by_date(sampled: Estimator, mean: str, ratio: str, series: Floats) -> dict[str, Measure]:
     """A daily series' mean, and its mean over its deviation."""
     undefined = _CONSTANT if np.any(_has_enough(sampled.cases)) else _FEW_SYMBOLS
     return {
@@ -65,7 +65,7 @@ def _by_date(sampled: Sampled, mean: str, ratio: str, series: Floats) -> dict[st
     }
 
 
-def signs(sampled: Sampled, baseline: Baseline, *, relative: bool) -> dict[str, Measure]:
+def signs(sampled: Estimator, baseline: Baseline, *, relative: bool) -> dict[str, Measure]:
     """`hit_rate`: the share of rows that moved whose sign was said right.
 
     `relative` moves are ahead of or behind the other symbols, where half is what chance gives.
@@ -89,11 +89,11 @@ def signs(sampled: Sampled, baseline: Baseline, *, relative: bool) -> dict[str, 
     }
 
 
-def mostly_enough_symbols(cases: Cases) -> bool:
+def mostly_enough_symbols(cases: Samples) -> bool:
     """Whether half of the dates have the ten symbols that a correlation by date needs."""
     return bool(_has_enough(cases).mean() >= 0.5)
 
 
-def _has_enough(cases: Cases) -> Flags:
+def _has_enough(cases: Samples) -> Flags:
     """Each date."""
     return np.bincount(cases.date, minlength=cases.dates) >= FEWEST_VALUES

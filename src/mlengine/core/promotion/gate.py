@@ -12,7 +12,7 @@ CHOOSING = ("if_better", "if_not_worse")
 
 
 @dataclass(frozen=True)
-class Question:
+class LearningTask:
     """What a model answers; losses of models that answer different questions say nothing.
 
     The universe is the membership file by its digest and the symbols that were asked for, whether
@@ -28,7 +28,7 @@ class Question:
     universe_sha256: str | None
 
     @property
-    def of_any_universe(self) -> Question:
+    def of_any_universe(self) -> LearningTask:
         """The same question asked of no symbols in particular."""
         return replace(self, symbols=frozenset(), universe_sha256=None)
 
@@ -84,9 +84,9 @@ class Decision:
     champion_generation: int | None = None
 
 
-def question(spec: TrainSpec, *, universe_sha256: str | None) -> Question:
+def question(spec: TrainSpec, *, universe_sha256: str | None) -> LearningTask:
     """The question of a training; `universe_sha256` is the digest of its universe file."""
-    return Question(
+    return LearningTask(
         objective=spec.objective,
         label=spec.label,
         horizon_bars=spec.horizon_bars,

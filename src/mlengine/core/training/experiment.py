@@ -12,7 +12,7 @@ from mlengine.core import metrics
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import Binned, Bins, Sample
-from mlengine.core.boosting.model import Fitted, Recipe, Scorer
+from mlengine.core.boosting.model import Fitted, LightGBMConfig, Scorer
 from mlengine.core.evaluation import Evaluation, Measure
 from mlengine.core.metrics import Baseline, Outcomes
 from mlengine.core.runs.progress import Track
@@ -23,7 +23,7 @@ from mlengine.core.training.splits import RowTimes, Split
 
 
 @dataclass(frozen=True)
-class Stage:
+class SplitRows:
     """Rows to fit on, to stop on and to judge on; `purged_*` belong to none of them.
 
     `purged_train` reach into the rows to judge on, `purged_stop` into those to stop on.
@@ -48,16 +48,16 @@ class Plan:
     `refit` are the newest rows, as many dates as a training sees, whether or not one is asked for.
     """
 
-    folds: tuple[Stage, ...]
-    final: Stage
+    folds: tuple[SplitRows, ...]
+    final: SplitRows
     refit: Rows
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedModel:
     """A model fitted without `stage.test`, and what it says about those rows."""
 
-    stage: Stage
+    stage: SplitRows
     fitted: Fitted
     scores: Floats
     outcomes: Outcomes
@@ -74,8 +74,8 @@ class Experiment:
     """`refit` is the candidate's recipe and number of trees on the plan's newest rows."""
 
     plan: Plan
-    folds: tuple[Judged, ...]
-    candidate: Judged
+    folds: tuple[EvaluatedModel, ...]
+    candidate: EvaluatedModel
     refit: Fitted | None
 
 
@@ -99,7 +99,13 @@ def plan(dataset: Dataset, spec: TrainSpec) -> Plan:
 
 
 def run(
-    dataset: Dataset, plan: Plan, recipe: Recipe, *, spec: TrainSpec, refit: bool, track: Track
+    dataset: Dataset,
+    plan: Plan,
+    recipe: LightGBMConfig,
+    *,
+    spec: TrainSpec,
+    refit: bool,
+    track: Track,
 ) -> Experiment:
     """Fit and judge every fold, then the candidate, then the refit when it is asked for.
 
@@ -117,7 +123,7 @@ def run(
 
 
 def repeat(
-    dataset: Dataset, plan: Plan, recipe: Recipe, *, refit: bool, track: Track
+    dataset: Dataset, plan: Plan, recipe: LightGBMConfig, *, refit: bool, track: Track
 ) -> tuple[Fitted, Fitted | None]:
     """The candidate and the refit of `run` alone, judged by nobody."""
     table = _Table(dataset)
@@ -141,7 +147,7 @@ class _Table:
     def sample(self, rows: Rows) -> Sample:
         return Sample(self.dataset.features(rows), self.labels[rows])
 
-    def binned(self, recipe: Recipe, fit: Rows, stop: Rows | None) -> Binned:
+    def binned(self, recipe: LightGBMConfig, fit: Rows, stop: Rows | None) -> Binned:
         """Binned by the rows to fit on."""
         return Binned.of(
             recipe.lightgbm_params(),
@@ -160,21 +166,21 @@ class _Table:
         )
 
 
-def _stage(times: RowTimes, split: Split) -> Stage:
+def _stage(times: RowTimes, split: Split) -> SplitRows:
     tail = splits.stopping_tail(times, split.train)
-    return Stage(tail.train, tail.test, split.test, split.purged, tail.purged)
+    return SplitRows(tail.train, tail.test, split.test, split.purged, tail.purged)
 
 
 def _folds(
-    table: _Table, plan: Plan, recipe: Recipe, spec: TrainSpec, track: Track
-) -> tuple[Judged, ...]:
+    table: _Table, plan: Plan, recipe: LightGBMConfig, spec: TrainSpec, track: Track
+) -> tuple[EvaluatedModel, ...]:
     if not plan.folds:
         return ()
     bins = Bins.of(
         recipe.lightgbm_params(),
         names=table.names,
         edges=table.sample(plan.folds[0].fit),
-        rows=table.sample(tried(plan)),
+        rows=table.sample(rows_used_by_folds(plan)),
     )
     judged = []
     for number, stage in enumerate(plan.folds, start=1):
@@ -184,20 +190,22 @@ def _folds(
     return tuple(judged)
 
 
-def tried(plan: Plan) -> Rows:
+def rows_used_by_folds(plan: Plan) -> Rows:
     """The leading rows of the dataset, up to the last one that a fold is fitted or stopped on."""
     return np.arange(1 + max(int(stage.stop[-1]) for stage in plan.folds))
 
 
 def _fit(
-    table: _Table, stage: Stage, recipe: Recipe, on_iteration: Callable[[int], None]
+    table: _Table, stage: SplitRows, recipe: LightGBMConfig, on_iteration: Callable[[int], None]
 ) -> Fitted:
     return model.grow(
         recipe, table.binned(recipe, stage.fit, stage.stop), on_iteration=on_iteration
     )
 
 
-def _judge(table: _Table, stage: Stage, recipe: Recipe, spec: TrainSpec, fitted: Fitted) -> Judged:
+def _judge(
+    table: _Table, stage: SplitRows, recipe: LightGBMConfig, spec: TrainSpec, fitted: Fitted
+) -> EvaluatedModel:
     scores = Scorer.from_text(fitted.text).score(table.dataset.matrix(stage.test))
     outcomes = table.outcomes(stage.test)
     baseline = metrics.baseline(table.forward_returns[stage.train], table.labels[stage.train])
@@ -211,13 +219,13 @@ def _judge(table: _Table, stage: Stage, recipe: Recipe, spec: TrainSpec, fitted:
         seed=spec.seed,
         transform=spec.label,
     )
-    return Judged(stage, fitted, scores, outcomes, baseline, evaluation)
+    return EvaluatedModel(stage, fitted, scores, outcomes, baseline, evaluation)
 
 
 def _refit(
     table: _Table,
     plan: Plan,
-    recipe: Recipe,
+    recipe: LightGBMConfig,
     candidate: Fitted,
     on_iteration: Callable[[int], None],
 ) -> Fitted:

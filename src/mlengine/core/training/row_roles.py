@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import Plan, Stage
+from mlengine.core.training.experiment import Plan, SplitRows
 
 CANDIDATE_FOLD = 0
 _TOLD = ("symbol", "timestamp")
@@ -37,7 +37,7 @@ def _folds(plan: Plan, rows: int) -> Iterator[tuple[int, pl.Series]]:
         yield fold, _roles(stage, rows, judged="test")
 
 
-def _roles(stage: Stage, rows: int, *, judged: str) -> pl.Series:
+def _roles(stage: SplitRows, rows: int, *, judged: str) -> pl.Series:
     roles = np.full(rows, None, dtype=object)
     roles[stage.fit] = "fit"
     roles[stage.stop] = "stop"

@@ -50,9 +50,9 @@ class TrainSpec:
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; the inverse of `from_dict`."""
-        return {**serialization.plain(self)}  # type: ignore[dict-item]
+        return {**serialization.to_plain(self)}  # type: ignore[dict-item]
 
     @classmethod
     def from_dict(cls, said: Mapping[str, object]) -> TrainSpec:
         """Raises ValueError on a missing or unknown field, or a value of another type."""
-        return serialization.read(cls, said)
+        return serialization.from_plain(cls, said)

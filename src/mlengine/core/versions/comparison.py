@@ -16,7 +16,7 @@ from mlengine.core.metrics.row_losses import NAMES, by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import DieboldMariano, diebold_mariano
 from mlengine.core.promotion.gate import question, steps_ahead
 from mlengine.core.versions.manifest import Manifest
-from mlengine.core.versions.recipe_diff import Differing, differing
+from mlengine.core.versions.recipe_diff import RecipeDiff, recipe_diff
 
 _KEYS = ["symbol", "timestamp"]
 
@@ -76,7 +76,7 @@ class Comparison:
     test: DieboldMariano | None
     correlation: float | None
     rank_correlation: float | None
-    recipe: tuple[Differing, ...]
+    recipe: tuple[RecipeDiff, ...]
 
 
 def compare(a: Scored, b: Scored) -> Comparison:
@@ -84,7 +84,7 @@ def compare(a: Scored, b: Scored) -> Comparison:
 
     Labels are those of the version with the higher number, whose bars are the later ones.
     """
-    recipe = differing(a.manifest, b.manifest)
+    recipe = recipe_diff(a.manifest, b.manifest)
     if not _same_label(a.manifest, b.manifest):
         return _apart(a, b, "not_comparable", recipe)
     rows = _common(a, b)
@@ -108,7 +108,7 @@ def compare(a: Scored, b: Scored) -> Comparison:
     )
 
 
-def _apart(a: Scored, b: Scored, reason: str, recipe: tuple[Differing, ...]) -> Comparison:
+def _apart(a: Scored, b: Scored, reason: str, recipe: tuple[RecipeDiff, ...]) -> Comparison:
     return Comparison(
         a=a.manifest.version,
         b=b.manifest.version,

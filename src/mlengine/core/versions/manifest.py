@@ -189,13 +189,13 @@ class Manifest:
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values, NaN and infinities as null; without the digest."""
-        return {**serialization.plain(self)}  # type: ignore[dict-item]
+        return {**serialization.to_plain(self)}  # type: ignore[dict-item]
 
 
 def dump(manifest: Manifest) -> bytes:
     """The one byte form of a manifest: sorted keys, two spaces, and the digest of the rest."""
     # Read back once, so that an int in a float field has the same form as after `parse`.
-    said = serialization.read(Manifest, manifest.to_dict()).to_dict()
+    said = serialization.from_plain(Manifest, manifest.to_dict()).to_dict()
     digest = hashlib.sha256(_canonical({**said, _DIGEST: ""})).hexdigest()
     return _canonical({**said, _DIGEST: digest})
 
@@ -212,7 +212,7 @@ def parse(content: bytes) -> Manifest:
     if type(found) is int and found != SCHEMA_VERSION and _digest_holds(said):
         raise OtherSchema(found)
     said.pop(_DIGEST, None)
-    manifest = serialization.read(Manifest, said)
+    manifest = serialization.from_plain(Manifest, said)
     if dump(manifest) != content:
         raise ValueError("the manifest differs from its own digest")
     return manifest

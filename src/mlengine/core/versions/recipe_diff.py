@@ -26,7 +26,7 @@ _RECIPE = (
 
 
 @dataclass(frozen=True)
-class Differing:
+class RecipeDiff:
     """A field such as `params.max_bin`, and what each manifest has there; null for nothing."""
 
     field: str
@@ -34,11 +34,11 @@ class Differing:
     b: object
 
 
-def differing(a: Manifest, b: Manifest) -> tuple[Differing, ...]:
+def recipe_diff(a: Manifest, b: Manifest) -> tuple[RecipeDiff, ...]:
     """Every field in which they differ, in the order of the manifest."""
     first, second = _flat(a), _flat(b)
     return tuple(
-        Differing(name, first.get(name), second.get(name))
+        RecipeDiff(name, first.get(name), second.get(name))
         for name in dict.fromkeys([*first, *second])
         if first.get(name) != second.get(name)
     )

@@ -10,7 +10,7 @@ from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.errors import PredictionNotFound
 from mlengine.stores.audit.export import AuditExport
-from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 
 
@@ -52,7 +52,7 @@ class AuditService:
             raise PredictionNotFound(prediction_id, spooled=self.spooled)
         return found
 
-    def export(self, path: Path, selection: Selection) -> int:
+    def export(self, path: Path, selection: AuditFilter) -> int:
         """Write the selected predictions to a Parquet file, oldest first; returns how many.
 
         Raises AuditUnavailable, and CannotStart when the file can't be written.

@@ -14,7 +14,7 @@ from mlengine.core.bars.intervals import final_at
 from mlengine.core.bars.window import BarWindow
 from mlengine.errors import InsufficientBars, MlengineError
 from mlengine.services.bars.upstream import Upstream
-from mlengine.stores.bars.cache import BarCache, HeldBars
+from mlengine.stores.bars.cache import BarCache, CachedBars
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import NEVER, Deadline
@@ -98,7 +98,7 @@ class BarService:
         held = self.cache.get(symbol, now=now)
         if held is None or not self._is_enough(held, bars=bars, as_of=as_of):
             return None
-        known = held.known(self.interval, as_of)
+        known = held.count_at(self.interval, as_of)
         return held.window(known, bars) if bars <= known else None
 
     def final_moment(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
@@ -125,7 +125,7 @@ class BarService:
 
     def _held(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
-    ) -> HeldBars:
+    ) -> CachedBars:
         """The cached bars if asking again could bring no other answer, else those asked for now."""
         held = self.cache.get(symbol, now=now)
         if held is not None and self._is_enough(held, bars=bars, as_of=as_of):
@@ -136,17 +136,17 @@ class BarService:
         return asked
 
     def _window(
-        self, symbol: str, held: HeldBars, *, bars: int, as_of: datetime | None
+        self, symbol: str, held: CachedBars, *, bars: int, as_of: datetime | None
     ) -> BarWindow | InsufficientBars:
-        known = held.known(self.interval, as_of)
+        known = held.count_at(self.interval, as_of)
         if known < bars:
             return InsufficientBars(symbol, needed=bars, got=known)
         return held.window(known, bars)
 
-    def _is_enough(self, held: HeldBars, *, bars: int, as_of: datetime | None) -> bool:
+    def _is_enough(self, held: CachedBars, *, bars: int, as_of: datetime | None) -> bool:
         if as_of is not None and as_of > held.asked_at:
             return False
-        return held.whole or 0 < bars <= held.known(self.interval, as_of)
+        return held.whole or 0 < bars <= held.count_at(self.interval, as_of)
 
     def _cut(self, clean: CleanBars, as_of: datetime | None) -> CleanBars:
         if as_of is None:

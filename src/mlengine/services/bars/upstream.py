@@ -16,7 +16,7 @@ from mlengine.core.bars.freshness import good_until
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
-from mlengine.stores.bars.cache import HeldBars
+from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.market_data import MarketData, Panel
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.system.health_checks import Checks
@@ -58,7 +58,7 @@ class Upstream:
         as_of: datetime | None,
         now: datetime,
         deadline: Deadline,
-    ) -> HeldBars:
+    ) -> CachedBars:
         """From further and further back until `bars` of them are known (0: all there are).
 
         Raises UnknownSymbol, UpstreamInvalid (also when every candle was bad) and
@@ -77,7 +77,7 @@ class Upstream:
                 )
                 judged = self._judged(raw, now=now, whole=start == EPOCH)
                 held = judged.get(symbol) or self._nothing(now, whole=start == EPOCH)
-                if 0 < bars <= held.known(self.interval, as_of):
+                if 0 < bars <= held.count_at(self.interval, as_of):
                     break
             self._tell(symbol, held.clean)
             refusal = _refusal(held.clean)
@@ -87,7 +87,7 @@ class Upstream:
 
     def ask_all(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
-    ) -> dict[str, HeldBars | MlengineError] | None:
+    ) -> dict[str, CachedBars | MlengineError] | None:
         """What `ask` says to each symbol, or why it says nothing, from one pass over all of them.
 
         None where the source has to be asked symbol by symbol.
@@ -95,7 +95,7 @@ class Upstream:
         moment = now if as_of is None else as_of
         if moment <= EPOCH:
             return None
-        found: dict[str, HeldBars | MlengineError] = {}
+        found: dict[str, CachedBars | MlengineError] = {}
         pending = [symbol for symbol in symbols if _may_be_symbol(symbol)]
         for start in _starts(bars, self.interval, moment):
             panel = self._panel(pending, start=start, end=moment)
@@ -107,7 +107,7 @@ class Upstream:
                 held = judged.get(symbol) or self._nothing(now, whole=whole)
                 if symbol in panel.refused:
                     found[symbol] = self._noted(panel.refused[symbol])
-                elif whole or 0 < bars <= held.known(self.interval, as_of):
+                elif whole or 0 < bars <= held.count_at(self.interval, as_of):
                     found[symbol] = self._settled(symbol, held)
             pending = [symbol for symbol in pending if symbol not in found]
             if not pending:
@@ -120,19 +120,19 @@ class Upstream:
         except UpstreamUnavailable as error:
             return Panel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
 
-    def _judged(self, raw: pl.DataFrame, *, now: datetime, whole: bool) -> dict[str, HeldBars]:
+    def _judged(self, raw: pl.DataFrame, *, now: datetime, whole: bool) -> dict[str, CachedBars]:
         """The answer for each symbol that has candles in `raw`."""
         early = _early(raw, self.interval)
         return {
-            symbol: HeldBars(
+            symbol: CachedBars(
                 each, now, self._good_until(each, now, says_itself=symbol in early), whole
             )
             for symbol, each in clean_panel(raw, interval=self.interval, now=now).items()
         }
 
-    def _nothing(self, now: datetime, *, whole: bool) -> HeldBars:
+    def _nothing(self, now: datetime, *, whole: bool) -> CachedBars:
         until = self._good_until(NOTHING_JUDGED, now, says_itself=False)
-        return HeldBars(NOTHING_JUDGED, now, until, whole)
+        return CachedBars(NOTHING_JUDGED, now, until, whole)
 
     def _good_until(self, known: JudgedBars, now: datetime, *, says_itself: bool) -> datetime:
         return good_until(
@@ -143,7 +143,7 @@ class Upstream:
             calm_seconds=self.cache_seconds if says_itself else self.recheck_seconds,
         )
 
-    def _settled(self, symbol: str, held: HeldBars) -> HeldBars | MlengineError:
+    def _settled(self, symbol: str, held: CachedBars) -> CachedBars | MlengineError:
         self._tell(symbol, held.clean)
         refusal = _refusal(held.clean)
         if refusal:
@@ -157,11 +157,11 @@ class Upstream:
             self.checks.record(PART, _SAID[type(error)])
         return error
 
-    def _ask_whether_known(self, symbol: str, *, now: datetime, deadline: Deadline) -> HeldBars:
+    def _ask_whether_known(self, symbol: str, *, now: datetime, deadline: Deadline) -> CachedBars:
         """No bars, for the time before there were any; raises UnknownSymbol all the same."""
         recently = now - _WEEK - INTERVALS[self.interval]
         self.market.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
-        return HeldBars(NOTHING_JUDGED, now, now, whole=True)
+        return CachedBars(NOTHING_JUDGED, now, now, whole=True)
 
     def _tell(self, symbol: str, clean: JudgedBars) -> None:
         report = clean.report

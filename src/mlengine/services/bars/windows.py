@@ -58,7 +58,7 @@ def _new_threads() -> ThreadPoolExecutor:
 
 
 @dataclass(frozen=True)
-class Crew:
+class FetchPool:
     """The threads that ask for a batch, and how long the whole batch may take.
 
     One for the whole process: a thread keeps its connections, and dies with the crew.
@@ -76,7 +76,7 @@ def fetch_windows(
     as_of: datetime | None,
     now: datetime,
     timer: Timer,
-    crew: Crew,
+    crew: FetchPool,
 ) -> Windows:
     """The newest `count` bars of each distinct symbol; each refusal stands beside its symbol.
 
@@ -87,7 +87,7 @@ def fetch_windows(
     """
     alone = len(symbols) == 1
     deadline = NEVER if alone else Deadline.within(crew.batch_seconds)
-    asking = Asking(bars, count, as_of, now, timer, deadline, tells_first=alone)
+    asking = WindowFetch(bars, count, as_of, now, timer, deadline, tells_first=alone)
     if alone:
         before = {symbols[0]: bars.cache.last_bar(symbols[0])}
         outcomes = {symbols[0]: asking.ask(symbols[0])}
@@ -116,13 +116,15 @@ def _news(before: Mapping[str, datetime | None], full: Mapping[str, Window]) -> 
     return max(new, default=None)
 
 
-def _asked(asking: Asking, symbols: Sequence[str], crew: Crew) -> dict[str, Window | MlengineError]:
+def _asked(
+    asking: WindowFetch, symbols: Sequence[str], crew: FetchPool
+) -> dict[str, Window | MlengineError]:
     found = asking.at_once(symbols)
     return _side_by_side(asking, symbols, crew) if found is None else found
 
 
 def _side_by_side(
-    asking: Asking, symbols: Sequence[str], crew: Crew
+    asking: WindowFetch, symbols: Sequence[str], crew: FetchPool
 ) -> dict[str, Window | MlengineError]:
     """By symbol; each question knows, for its log lines, whose request it is."""
     futures = [crew.threads.submit(copy_context().run, asking.ask, symbol) for symbol in symbols]
@@ -134,7 +136,7 @@ def _side_by_side(
 
 
 @dataclass
-class Asking:
+class WindowFetch:
     """One batch: what is the same for each of its questions, and the end of them all."""
 
     bars: BarService

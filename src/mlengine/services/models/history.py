@@ -54,7 +54,7 @@ def record_activation(events: EventStore, active: Active, *, before: str | None)
 
 def reconcile(file: ActiveFile, events: EventStore) -> bool:
     """Write the event of an activation whose process could not; raises AuditUnavailable."""
-    active = file.known()
+    active = file.read_or_none()
     if active is None or active.generation in events.generations():
         return False
     _write(events, active, active.previous_version)

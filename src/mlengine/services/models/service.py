@@ -15,7 +15,7 @@ from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
 from mlengine.services.models.comparison import compare_versions
 from mlengine.services.models.history import reconcile, record_activation
 from mlengine.stores.database.events import EventStore
-from mlengine.stores.registry.loader import LoadedModel, ModelShelf
+from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 from mlengine.stores.registry.registry import Registry
 
 
@@ -51,13 +51,13 @@ class Activation:
 @dataclass(frozen=True)
 class ModelService:
     registry: Registry
-    shelf: ModelShelf
+    loader: ModelLoader
     events: EventStore
 
     def list(self) -> ModelList:
         """Every version in numeric order; a refused one is listed as `corrupt`."""
         active = self.active_version()
-        pinned = self.registry.pins.known()
+        pinned = self.registry.pins.read_or_empty()
         return ModelList(
             active_version=active,
             models=tuple(
@@ -76,7 +76,7 @@ class ModelService:
 
     def active_version(self) -> str | None:
         """What `ACTIVE` names, whether or not it can be loaded; None when it can't be read."""
-        active = self.registry.active.known()
+        active = self.registry.active.read_or_none()
         return active.version if active else None
 
     def activate(
@@ -93,7 +93,7 @@ class ModelService:
         Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch, IntervalMismatch or
         AuditUnavailable, and then nothing has changed.
         """
-        self.shelf.load(version)
+        self.loader.load(version)
         before = self.active_version()
         reconcile(self.registry.active, self.events)
         active = self.registry.activate(
@@ -124,7 +124,7 @@ class ModelService:
 
     def reload(self, *, actor: str, now: datetime) -> LoadedModel:
         """Load and verify the active version again, here and in every other process."""
-        loaded = self.shelf.reload()
+        loaded = self.loader.reload()
         self.events.append("reloaded", at=now, version=loaded.version, actor=actor, details={})
         return loaded
 

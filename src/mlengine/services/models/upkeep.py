@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlengine.core.versions.retention import Fate, Pin
+from mlengine.core.versions.pruning import Pin, PruneDecision
 from mlengine.errors import ArtifactCorrupt, AuditUnavailable
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.database.events import EventStore
@@ -15,7 +15,7 @@ from mlengine.stores.runs.store import RunStore
 
 
 @dataclass(frozen=True)
-class Verdict:
+class IntegrityCheck:
     """Whether the files of a version are what was published."""
 
     version: str
@@ -31,7 +31,7 @@ class Inspection:
     read.
     """
 
-    versions: tuple[Verdict, ...]
+    versions: tuple[IntegrityCheck, ...]
     problems: tuple[str, ...] = ()
     orphans: tuple[str, ...] | None = ()
 
@@ -80,7 +80,7 @@ class RegistryService:
 
     def prune(
         self, *, keep: int, force: bool, dry_run: bool, actor: str, now: datetime
-    ) -> tuple[Fate, ...]:
+    ) -> tuple[PruneDecision, ...]:
         """Remove what nothing keeps; `force` also what the audit refers to.
 
         Never removed are the active version, the one before it, pinned ones and the newest
@@ -106,12 +106,12 @@ class RegistryService:
         if not self.audit.spool.is_empty:
             raise AuditUnavailable("predictions wait in its spool, and may refer to any version")
 
-    def _verdict(self, version: str) -> Verdict:
+    def _verdict(self, version: str) -> IntegrityCheck:
         try:
             self.registry.verify(version)
         except ArtifactCorrupt as corrupt:
-            return Verdict(version, intact=False, reason=corrupt.reason)
-        return Verdict(version, intact=True, reason=None)
+            return IntegrityCheck(version, intact=False, reason=corrupt.reason)
+        return IntegrityCheck(version, intact=True, reason=None)
 
     def _problems(self) -> tuple[str, ...]:
         said: list[str] = []

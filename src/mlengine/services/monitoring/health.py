@@ -19,7 +19,7 @@ from mlengine.errors import (
 )
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.queue.jobs import JobQueue
-from mlengine.stores.registry.loader import ModelShelf
+from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.health_checks import Checks
 
@@ -90,7 +90,7 @@ class HealthService:
     version: str
     env: str
     registry: Registry
-    shelf: ModelShelf
+    loader: ModelLoader
     audit: SpooledAuditStore
     queue: JobQueue
     checks: Checks
@@ -122,7 +122,7 @@ class HealthService:
     def ready(self) -> str:
         """The loaded active version; raises why predictions can't be answered."""
         try:
-            loaded = self.shelf.current()
+            loaded = self.loader.active()
         except (FeatureSetMismatch, IntervalMismatch) as mismatch:
             raise NotReady(str(mismatch)) from mismatch
         if not self.audit.writable():
@@ -143,7 +143,7 @@ class HealthService:
 
     def _loaded_version(self) -> str | None:
         try:
-            return self.shelf.current().version
+            return self.loader.active().version
         except MlengineError:
             return None
 

@@ -18,7 +18,7 @@ from mlengine.errors import AuditUnavailable, MlengineError
 from mlengine.stores.audit.live_bars import last_live_bars
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.events import EventStore
-from mlengine.stores.registry.loader import LoadedModel, ModelShelf
+from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
 
@@ -89,7 +89,7 @@ class MonitoringService:
     audit: AuditStore
     events: EventStore
     registry: Registry
-    shelf: ModelShelf
+    loader: ModelLoader
     interval: str
 
     def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:
@@ -97,7 +97,7 @@ class MonitoringService:
 
         A check that had enough bars stands in the history where its status is news.
         """
-        model = self.shelf.get(version) if version else self.shelf.current()
+        model = self.loader.get(version) if version else self.loader.active()
         scored = self.audit.vectors(
             feature_set_hash=model.feature_set.hash,
             model_version=model.version,
@@ -149,7 +149,7 @@ class MonitoringService:
 
     def _model(self, now: datetime) -> ModelFreshness | None:
         try:
-            manifest = self.shelf.current().manifest
+            manifest = self.loader.active().manifest
         except MlengineError:
             return None
         return ModelFreshness(

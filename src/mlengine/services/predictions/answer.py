@@ -21,7 +21,7 @@ from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import MlengineError
 from mlengine.services.bars.windows import Timer, Window
-from mlengine.services.predictions.answer_cache import Standing
+from mlengine.services.predictions.answer_cache import CachedPrediction
 from mlengine.services.predictions.scoring import Scores
 from mlengine.stores.audit.entries import Answered, Failed
 from mlengine.stores.audit.vectors import scored_vector
@@ -29,7 +29,7 @@ from mlengine.stores.registry.loader import LoadedModel
 
 
 @dataclass(frozen=True)
-class Question:
+class PredictionRequest:
     """What was asked, of which model, when, and at which route."""
 
     as_of: datetime | None
@@ -46,10 +46,10 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Desk:
+class PredictionBuilder:
     """Where the answers to one question are written; `started` is by `timer`, in seconds."""
 
-    question: Question
+    question: PredictionRequest
     limits: UsabilityLimits
     timer: Timer
     new_id: Callable[[], str]
@@ -97,7 +97,7 @@ class Desk:
 
     def answered_again(
         self,
-        standing: Standing,
+        standing: CachedPrediction,
         window: Window,
         scores: Scores,
         model: LoadedModel,

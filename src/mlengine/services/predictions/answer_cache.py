@@ -12,7 +12,7 @@ from mlengine.stores.registry.loader import LoadedModel
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class CachedPrediction:
     """An answer that was made from the ground up, without an explanation, of `row` by `model`."""
 
     answer: Answered
@@ -20,20 +20,20 @@ class Standing:
     model: ReferenceType[LoadedModel]
 
 
-class StandingAnswers:
+class PredictionCache:
     """One a window of bars, and gone with it; safe for threads."""
 
     def __init__(self) -> None:
-        self._standing: WeakKeyDictionary[BarWindow, Standing] = WeakKeyDictionary()
+        self._standing: WeakKeyDictionary[BarWindow, CachedPrediction] = WeakKeyDictionary()
 
     def __len__(self) -> int:
         return len(self._standing)
 
-    def get(self, known: BarWindow, model: LoadedModel, row: Floats) -> Standing | None:
+    def get(self, known: BarWindow, model: LoadedModel, row: Floats) -> CachedPrediction | None:
         """The answer that was made of these very bars and this very row by this very model."""
         found = self._standing.get(known)
         return found if found and found.model() is model and found.row is row else None
 
     def keep(self, known: BarWindow, model: LoadedModel, row: Floats, answer: Answered) -> None:
         """In place of an older one; neither the bars nor the model are kept alive."""
-        self._standing[known] = Standing(answer, row, ref(model))
+        self._standing[known] = CachedPrediction(answer, row, ref(model))

@@ -10,11 +10,11 @@ from datetime import datetime
 
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import Asking, Timer, Window, Windows
+from mlengine.services.bars.windows import Timer, Window, WindowFetch, Windows
 from mlengine.services.predictions.scoring import feature_rows
 from mlengine.stores.features.row_cache import RowCache
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.registry.loader import ModelShelf
+from mlengine.stores.registry.loader import ModelLoader
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _SECONDS = 25.0
 _EXIT_SECONDS = 2.0
 
 
-class Filling:
+class FeaturePrefetch:
     """Fetches what went out of date with a new bar, before somebody asks for it.
 
     One filling at a time and a process. Its threads are its own, so that no batch stands behind it
@@ -31,9 +31,9 @@ class Filling:
     over features end. Symbols that fail are left to their own next question.
     """
 
-    def __init__(self, bars: BarService, shelf: ModelShelf, rows: RowCache, timer: Timer) -> None:
+    def __init__(self, bars: BarService, loader: ModelLoader, rows: RowCache, timer: Timer) -> None:
         self._bars = bars
-        self._shelf = shelf
+        self._loader = loader
         self._rows = rows
         self._timer = timer
         self._running = threading.Lock()
@@ -83,12 +83,12 @@ class Filling:
 
     def _fill(self, symbols: Sequence[str], now: datetime) -> None:
         try:
-            feature_set = self._shelf.current().feature_set
+            feature_set = self._loader.active().feature_set
         except MlengineError:
             return
         started = self._timer()
         deadline = Deadline.within(_SECONDS)
-        asking = Asking(
+        asking = WindowFetch(
             self._bars, feature_set.window_bars, None, now, self._timer, deadline, tells_first=False
         )
         found = asking.at_once(symbols)
@@ -102,7 +102,7 @@ class Filling:
             log.info("feature rows filled", extra=facts)
 
     def _side_by_side(
-        self, asking: Asking, symbols: Sequence[str]
+        self, asking: WindowFetch, symbols: Sequence[str]
     ) -> dict[str, Window | MlengineError]:
         """What a question has brought since the beginning is newer, and is not asked for again."""
         waiting, found = iter(symbols), dict[str, Window | MlengineError]()

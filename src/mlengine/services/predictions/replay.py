@@ -31,12 +31,12 @@ from mlengine.errors import (
     PredictionNotFound,
 )
 from mlengine.services.bars.service import BarService
-from mlengine.stores.audit.filter import Selection
-from mlengine.stores.audit.replay_inputs import Evidence, EvidenceStore
+from mlengine.stores.audit.filter import AuditFilter
+from mlengine.stores.audit.replay_inputs import ReplayInputs, ReplayInputStore
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.bars.cache import BarCache
 from mlengine.stores.database.events import EventStore
-from mlengine.stores.registry.loader import LoadedModel, ModelShelf
+from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 
 _AT_ONCE = 500
 _FAILURE = "it is a failure, and has no score"
@@ -51,12 +51,12 @@ _STATUS_OF: Mapping[type[MlengineError], str] = {
 
 @dataclass(frozen=True)
 class ReplayService:
-    evidence: EvidenceStore
-    shelf: ModelShelf
+    evidence: ReplayInputStore
+    loader: ModelLoader
     bars: BarService
     events: EventStore
 
-    def one(
+    def replay(
         self,
         prediction_id: str,
         *,
@@ -72,7 +72,7 @@ class ReplayService:
         found = self.evidence.of(prediction_id)
         if found is None:
             raise PredictionNotFound(prediction_id)
-        (replayed,) = _Pass(self.shelf).replay([found])
+        (replayed,) = _Pass(self.loader).replay([found])
         if check_upstream:
             replayed = replace(replayed, upstream=self._upstream(found.row, now))
         details = {"prediction_id": prediction_id, "request_id": request_id}
@@ -86,9 +86,9 @@ class ReplayService:
         )
         return replayed
 
-    def many(
+    def replay_many(
         self,
-        selection: Selection,
+        selection: AuditFilter,
         *,
         sample: int | None,
         seed: int,
@@ -110,7 +110,7 @@ class ReplayService:
         return summary
 
     def _replays(self, numbers: Sequence[int], upstream_at: datetime | None) -> Iterator[Replayed]:
-        run = _Pass(self.shelf)
+        run = _Pass(self.loader)
         for first in range(0, len(numbers), _AT_ONCE):
             chunk = self.evidence.numbered(numbers[first : first + _AT_ONCE])
             for found, replayed in zip(chunk, run.replay(chunk), strict=True):
@@ -140,10 +140,10 @@ class ReplayService:
 class _Pass:
     """One pass over many predictions; each version is read from disk once, whatever is loaded."""
 
-    shelf: ModelShelf
+    loader: ModelLoader
     found: dict[str, LoadedModel | MlengineError] = field(default_factory=dict)
 
-    def replay(self, evidence: Sequence[Evidence]) -> list[Replayed]:
+    def replay(self, evidence: Sequence[ReplayInputs]) -> list[Replayed]:
         """In the order given; one feature pass and one model call for each version."""
         made: dict[int, Replayed] = {}
         chosen: dict[str, tuple[LoadedModel, list[int]]] = {}
@@ -158,7 +158,7 @@ class _Pass:
             made.update(zip(places, again, strict=True))
         return [made[i] for i in range(len(evidence))]
 
-    def _model_of(self, each: Evidence) -> LoadedModel | Replayed:
+    def _model_of(self, each: ReplayInputs) -> LoadedModel | Replayed:
         """The model that made a prediction, or why it can't be made again."""
         row, lacking = each.row, _lacking(each)
         if lacking or row.model_version is None or row.feature_set is None:
@@ -177,13 +177,13 @@ class _Pass:
     def _model(self, version: str) -> LoadedModel | MlengineError:
         if version not in self.found:
             try:
-                self.found[version] = self.shelf.load(version)
+                self.found[version] = self.loader.load(version)
             except tuple(_STATUS_OF) as refusal:
                 self.found[version] = refusal
         return self.found[version]
 
 
-def _lacking(each: Evidence) -> str | None:
+def _lacking(each: ReplayInputs) -> str | None:
     """Why there is nothing to make a prediction again from, None where there is."""
     if not each.row.ok:
         return _FAILURE
@@ -192,7 +192,7 @@ def _lacking(each: Evidence) -> str | None:
     return None if bars_hash(each.window) == each.row.bars_hash else "its stored bars are damaged"
 
 
-def _replay(model: LoadedModel, evidence: Sequence[Evidence]) -> list[Replayed]:
+def _replay(model: LoadedModel, evidence: Sequence[ReplayInputs]) -> list[Replayed]:
     vectors = _vectors(model, evidence)
     scores = model.scorer.score(np.stack(vectors)).tolist()
     return [
@@ -207,7 +207,7 @@ def _replay(model: LoadedModel, evidence: Sequence[Evidence]) -> list[Replayed]:
     ]
 
 
-def _vectors(model: LoadedModel, evidence: Sequence[Evidence]) -> list[Floats]:
+def _vectors(model: LoadedModel, evidence: Sequence[ReplayInputs]) -> list[Floats]:
     """Each window's newest row; equal windows are computed once.
 
     The hash of a window stands in for its symbol, of which there may be several windows.

@@ -14,15 +14,15 @@ from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import Crew, Window, fetch_windows
-from mlengine.services.predictions.answer import Desk, Question
-from mlengine.services.predictions.answer_cache import StandingAnswers
-from mlengine.services.predictions.prefetch import Filling
+from mlengine.services.bars.windows import FetchPool, Window, fetch_windows
+from mlengine.services.predictions.answer import PredictionBuilder, PredictionRequest
+from mlengine.services.predictions.answer_cache import PredictionCache
+from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.scoring import Scores, score, score_known
 from mlengine.stores.audit.entries import Answered, AuditEntry, Failed
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.features.row_cache import RowCache
-from mlengine.stores.registry.loader import LoadedModel, ModelShelf
+from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,17 @@ class _Answers:
 @dataclass(frozen=True)
 class PredictService:
     bars: BarService
-    shelf: ModelShelf
+    loader: ModelLoader
     audit: AuditStore
     timer: Callable[[], float]
     new_id: Callable[[], str]
-    filling: Filling
-    crew: Crew = field(default_factory=Crew)
+    filling: FeaturePrefetch
+    crew: FetchPool = field(default_factory=FetchPool)
     limits: UsabilityLimits = field(default_factory=UsabilityLimits)
     rows: RowCache = field(default_factory=RowCache, repr=False, compare=False)
-    standing: StandingAnswers = field(default_factory=StandingAnswers, repr=False, compare=False)
+    standing: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
 
-    def one(
+    def predict(
         self,
         symbol: str,
         *,
@@ -67,13 +67,15 @@ class PredictService:
         route: str = "/predict",
     ) -> Prediction:
         """The audited prediction of one symbol; raises its failure once that is audited."""
-        answers = self._answer([symbol], Question(as_of, version, explain, request_id, route, now))
+        answers = self._answer(
+            [symbol], PredictionRequest(as_of, version, explain, request_id, route, now)
+        )
         (entry,) = answers.entries
         if isinstance(entry, Failed):
             raise answers.refused[symbol]
         return entry.prediction
 
-    def batch(
+    def predict_batch(
         self,
         symbols: Sequence[str],
         *,
@@ -87,7 +89,7 @@ class PredictService:
 
         Raises only what makes every item fail alike: the model, or the audit store.
         """
-        question = Question(as_of, version, False, request_id, route, now)
+        question = PredictionRequest(as_of, version, False, request_id, route, now)
         answers = self._answer(symbols, question)
         return Batch(
             answers.model.version,
@@ -102,11 +104,11 @@ class PredictService:
 
         None where a file, the upstream or a feature pass would be, and where there is no answer.
         """
-        desk = self._desk(Question(None, None, False, request_id, "/predict", now))
-        model = self.shelf.at_hand() if self.audit.takes_at_once else None
+        desk = self._desk(PredictionRequest(None, None, False, request_id, "/predict", now))
+        model = self.loader.active_if_loaded() if self.audit.takes_at_once else None
         if model is None:
             return None
-        degraded = self.shelf.refused
+        degraded = self.loader.active_refused
         bars = model.feature_set.window_bars
         known = self.bars.kept_window(symbol, bars=bars, as_of=None, now=now)
         if known is None:
@@ -121,15 +123,17 @@ class PredictService:
         """Commit the rows of all `answers`; False where none could be without waiting."""
         return self.audit.append_at_once(answers)
 
-    def _desk(self, question: Question) -> Desk:
-        return Desk(question, self.limits, self.timer, self.new_id, started=self.timer())
+    def _desk(self, question: PredictionRequest) -> PredictionBuilder:
+        return PredictionBuilder(
+            question, self.limits, self.timer, self.new_id, started=self.timer()
+        )
 
-    def _answer(self, symbols: Sequence[str], question: Question) -> _Answers:
+    def _answer(self, symbols: Sequence[str], question: PredictionRequest) -> _Answers:
         desk = self._desk(question)
         with self._common_failure_audited(symbols, desk):
             model = self._model(question)
             # Now, for another model may be swapped in while the bars are fetched.
-            degraded = question.version is None and self.shelf.refused
+            degraded = question.version is None and self.loader.active_refused
             windows = fetch_windows(
                 self.bars,
                 list(dict.fromkeys(symbols)),
@@ -156,7 +160,7 @@ class PredictService:
 
     def _told(
         self,
-        desk: Desk,
+        desk: PredictionBuilder,
         symbol: str,
         window: Window,
         scores: Scores,
@@ -174,11 +178,13 @@ class PredictService:
             self.standing.keep(window.known, model, row, answer)
         return answer
 
-    def _model(self, question: Question) -> LoadedModel:
-        return self.shelf.get(question.version) if question.version else self.shelf.current()
+    def _model(self, question: PredictionRequest) -> LoadedModel:
+        return self.loader.get(question.version) if question.version else self.loader.active()
 
     @contextmanager
-    def _common_failure_audited(self, symbols: Sequence[str], desk: Desk) -> Iterator[None]:
+    def _common_failure_audited(
+        self, symbols: Sequence[str], desk: PredictionBuilder
+    ) -> Iterator[None]:
         """Whatever ends the whole pass stands in the audit before it reaches the caller."""
         try:
             yield

@@ -1,1 +1,1 @@
-"""Asking for runs, scheduling them and keeping their records true."""
+"""WindowFetch for runs, scheduling them and keeping their records true."""

@@ -15,15 +15,15 @@ from mlengine.services.runs.lease import Lease
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What a run came to: the version that it published, or the finding of another kind."""
 
     version: str | None = None
     result: Mapping[str, object] | None = None
 
 
-class Work(Protocol):
-    def __call__(self, run: Run, lease: Lease) -> Outcome:
+class RunHandler(Protocol):
+    def __call__(self, run: Run, lease: Lease) -> RunResult:
         """Carry out `run`, reporting to `lease`; what it raises ends the run as `failed`."""
 
 
@@ -33,12 +33,12 @@ class Reproducer(Protocol):
 
 
 @dataclass(frozen=True)
-class ReproductionWork:
+class ReproductionHandler:
     """The kind `reproduce`: its spec names a version, its result is what was found."""
 
     reproducer: Reproducer
 
-    def __call__(self, run: Run, lease: Lease) -> Outcome:
+    def __call__(self, run: Run, lease: Lease) -> RunResult:
         version = str(orjson.loads(run.spec)["version"])
-        found = serialization.plain(self.reproducer.reproduce(version, lease.progress))
-        return Outcome(result=cast("Mapping[str, object]", found))
+        found = serialization.to_plain(self.reproducer.reproduce(version, lease.progress))
+        return RunResult(result=cast("Mapping[str, object]", found))

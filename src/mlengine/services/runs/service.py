@@ -1,4 +1,4 @@
-"""Asking for runs, reading and cancelling them; loads neither Polars nor LightGBM.
+"""WindowFetch for runs, reading and cancelling them; loads neither Polars nor LightGBM.
 
 The run row is the truth. The insert of the row is the claim, the queue only carries its id.
 """

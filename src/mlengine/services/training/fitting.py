@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 import polars as pl
 
-from mlengine.core.boosting.model import DEFAULT_PARAMS, Fitted, Recipe, Scorer
+from mlengine.core.boosting.model import DEFAULT_PARAMS, Fitted, LightGBMConfig, Scorer
 from mlengine.core.features import FeatureSet
 from mlengine.core.monitoring.drift import PREDICTION
 from mlengine.core.runs.progress import Progress, Track
@@ -23,9 +23,9 @@ from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
 from mlengine.services.training import holdout_reuse
 from mlengine.services.training.leak_check import refuse_leaks
-from mlengine.services.training.manifest_builder import Training, draft
-from mlengine.services.training.promotion import GateHistory, Judge
-from mlengine.services.training.training_bars import History, gather
+from mlengine.services.training.manifest_builder import Training, build_manifest
+from mlengine.services.training.promotion import GateHistory, PromotionGate
+from mlengine.services.training.training_bars import History, load_training_bars
 from mlengine.stores.registry.registry import Registry
 
 
@@ -79,7 +79,7 @@ class FittingService:
         track = Track(progress)
         _refuse_contradictions(spec)
         feature_set = self._feature_set(spec)
-        gathered = gather(self.bars, spec, now=now, track=track)
+        gathered = load_training_bars(self.bars, spec, now=now, track=track)
         track.at("features")
         refuse_leaks(feature_set, gathered.bars)
         dataset = labelled(gathered.bars, feature_set, spec, members=gathered.members)
@@ -93,7 +93,7 @@ class FittingService:
             track=track,
         )
         track.at("publish")
-        decision = Judge(self.registry, self.feature_sets, self.history).decide(
+        decision = PromotionGate(self.registry, self.feature_sets, self.history).decide(
             spec,
             bars=gathered.bars,
             dataset=dataset,
@@ -110,7 +110,7 @@ class FittingService:
             decision,
             self._reused(dataset, experiment),
         )
-        return _candidate(training, draft(training, run_id=run_id, actor=actor, now=now))
+        return _candidate(training, build_manifest(training, run_id=run_id, actor=actor, now=now))
 
     def _reused(self, dataset: Dataset, experiment: Experiment) -> int:
         dates = dataset.frame["timestamp"][experiment.candidate.stage.test]
@@ -163,9 +163,9 @@ def _refuse_contradictions(spec: TrainSpec) -> None:
         raise TrainingFailed("; ".join([*refused, *([label] if label else [])]))
 
 
-def _recipe(spec: TrainSpec, num_threads: int) -> Recipe:
+def _recipe(spec: TrainSpec, num_threads: int) -> LightGBMConfig:
     params = {**DEFAULT_PARAMS, **spec.params}
-    return Recipe(spec.objective, spec.seed, num_threads, rounds=spec.rounds, params=params)
+    return LightGBMConfig(spec.objective, spec.seed, num_threads, rounds=spec.rounds, params=params)
 
 
 def _candidate(training: Training, manifest: Manifest) -> Candidate:

@@ -15,11 +15,11 @@ import polars as pl
 import mlengine
 from mlengine.core.arrays import Rows
 from mlengine.core.bars.bars import panel_hash
-from mlengine.core.boosting.model import Recipe
+from mlengine.core.boosting.model import LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import Experiment, Judged
+from mlengine.core.training.experiment import EvaluatedModel, Experiment
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
 from mlengine.core.versions.manifest import (
@@ -32,7 +32,7 @@ from mlengine.core.versions.manifest import (
     Skipped,
     SplitEntry,
 )
-from mlengine.services.training.training_bars import Gathered
+from mlengine.services.training.training_bars import TrainingBars
 
 _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
 _WITHOUT_ROWS = "too few bars for one row"
@@ -44,16 +44,16 @@ class Training:
     """Everything that a finished training knows."""
 
     spec: TrainSpec
-    recipe: Recipe
+    recipe: LightGBMConfig
     feature_set: FeatureSet
-    gathered: Gathered
+    gathered: TrainingBars
     dataset: Dataset
     experiment: Experiment
     decision: Decision
     holdout_reused_by: int
 
     @property
-    def candidate(self) -> Judged:
+    def candidate(self) -> EvaluatedModel:
         return self.experiment.candidate
 
     @property
@@ -64,7 +64,7 @@ class Training:
         return self.experiment.plan.refit
 
 
-def draft(training: Training, *, run_id: str, actor: str, now: datetime) -> Manifest:
+def build_manifest(training: Training, *, run_id: str, actor: str, now: datetime) -> Manifest:
     """Write down `training`; version and file digests are left to the registry."""
     spec, recipe, candidate = training.spec, training.recipe, training.candidate
     served = training.experiment.refit or candidate.fitted
@@ -177,7 +177,7 @@ def _split(training: Training) -> SplitEntry:
     )
 
 
-def _fold(dataset: Dataset, number: int, judged: Judged) -> FoldEntry:
+def _fold(dataset: Dataset, number: int, judged: EvaluatedModel) -> FoldEntry:
     train, test = _part(dataset, judged.stage.train), _part(dataset, judged.stage.test)
     return FoldEntry(
         fold=number,

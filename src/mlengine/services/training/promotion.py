@@ -35,7 +35,7 @@ from mlengine.core.promotion.gate import (
     steps_ahead,
 )
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import Judged
+from mlengine.core.training.experiment import EvaluatedModel
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
 from mlengine.core.versions.manifest import Manifest
@@ -52,7 +52,7 @@ class GateHistory(Protocol):
 
 
 @dataclass(frozen=True)
-class _Rival:
+class _ChampionModel:
     """The champion's manifest and its candidate, which has not seen its holdout."""
 
     manifest: Manifest
@@ -65,7 +65,7 @@ class _Rival:
 
 
 @dataclass(frozen=True)
-class _Bout:
+class _PairedLosses:
     """Losses row by row on the same rows; `champion` is None where there is no comparison."""
 
     timestamps: Rows
@@ -83,7 +83,7 @@ class _Bout:
 
 
 @dataclass(frozen=True)
-class Judge:
+class PromotionGate:
     registry: Registry
     feature_sets: Mapping[str, FeatureSet]
     history: GateHistory
@@ -94,7 +94,7 @@ class Judge:
         *,
         bars: pl.DataFrame,
         dataset: Dataset,
-        challenger: Judged,
+        challenger: EvaluatedModel,
         universe_sha256: str | None,
     ) -> Decision:
         """Apply the policy of `spec`; every loss of the decision is about the same rows.
@@ -115,8 +115,8 @@ class Judge:
         )
 
     def _standing(
-        self, spec: TrainSpec, challenger: Judged, universe_sha256: str | None
-    ) -> tuple[Champion | None, _Rival | None]:
+        self, spec: TrainSpec, challenger: EvaluatedModel, universe_sha256: str | None
+    ) -> tuple[Champion | None, _ChampionModel | None]:
         """Who serves, and what it can be judged by; a champion without a rival has its refusal."""
         generation = None
         try:
@@ -134,7 +134,7 @@ class Judge:
             return replace(champion, refusal="not_comparable"), None
         if manifest.candidate_fingerprint == challenger.fitted.fingerprint:
             champion = replace(champion, refusal="identical")
-        return champion, _Rival(manifest, scorer)
+        return champion, _ChampionModel(manifest, scorer)
 
     def _scorer(self, manifest: Manifest) -> Scorer | None:
         """The champion's candidate; None without its features."""
@@ -151,10 +151,10 @@ class Judge:
     def _common(
         self,
         spec: TrainSpec,
-        rival: _Rival | None,
+        rival: _ChampionModel | None,
         bars: pl.DataFrame,
         dataset: Dataset,
-        challenger: Judged,
+        challenger: EvaluatedModel,
     ) -> tuple[Rows, Floats] | None:
         """Which of the holdout's rows both can be judged on, and the champion's scores there.
 
@@ -178,7 +178,9 @@ class Judge:
         scores = rival.scorer.score(Dataset(found, features.names).matrix())
         return found["row"].cast(pl.Int64).to_numpy(), scores
 
-    def _test(self, spec: TrainSpec, champion: Champion | None, bout: _Bout) -> GateTest | None:
+    def _test(
+        self, spec: TrainSpec, champion: Champion | None, bout: _PairedLosses
+    ) -> GateTest | None:
         """None where the policy asks for none or the two can't be compared."""
         if spec.activate not in CHOOSING or champion is None or champion.generation is None:
             return None
@@ -201,13 +203,16 @@ class Judge:
 
 
 def _bout(
-    spec: TrainSpec, dataset: Dataset, challenger: Judged, common: tuple[Rows, Floats] | None
-) -> _Bout:
+    spec: TrainSpec,
+    dataset: Dataset,
+    challenger: EvaluatedModel,
+    common: tuple[Rows, Floats] | None,
+) -> _PairedLosses:
     """On the common rows, or where there are none on the whole holdout and without a champion."""
     rows, scores = common or (np.arange(len(challenger.scores)), None)
     held = challenger.stage.test[rows]
     labels = dataset.column("label")
-    return _Bout(
+    return _PairedLosses(
         timestamps=dataset.times("timestamp")[held],
         challenger=row_losses(spec.objective, labels=labels[held], scores=challenger.scores[rows]),
         champion=None

@@ -10,7 +10,7 @@ import polars as pl
 
 from mlengine.core.bars.bars import panel_hash
 from mlengine.core.bars.intervals import final_at
-from mlengine.core.boosting.model import Recipe
+from mlengine.core.boosting.model import LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.runs.progress import Progress, Track
 from mlengine.core.training import experiment as experiments
@@ -176,8 +176,8 @@ def _by_then(mine: pl.DataFrame) -> pl.Expr:
     return pl.col("timestamp") <= mine["timestamp"].max()
 
 
-def _recipe(manifest: Manifest, num_threads: int) -> Recipe:
-    return Recipe(
+def _recipe(manifest: Manifest, num_threads: int) -> LightGBMConfig:
+    return LightGBMConfig(
         manifest.objective,
         manifest.seed,
         num_threads,

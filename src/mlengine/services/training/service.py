@@ -26,7 +26,7 @@ from mlengine.errors import LeaseLost, MlengineError, TrainingFailed
 from mlengine.logs import log_tail
 from mlengine.services.models.history import record_training, record_untold
 from mlengine.services.models.service import ModelService
-from mlengine.services.runs.kinds import Outcome, Work
+from mlengine.services.runs.kinds import RunHandler, RunResult
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease, nothing
 from mlengine.services.training.fitting import Candidate, FittingService
 from mlengine.stores.database.events import EventStore
@@ -45,7 +45,7 @@ class TrainingService:
     registry: Registry
     models: ModelService
     clock: Callable[[], datetime]
-    others: Mapping[str, Work] = field(default_factory=dict)
+    others: Mapping[str, RunHandler] = field(default_factory=dict)
 
     def run(self, run_id: str, *, end_process: Callable[[], None] = nothing) -> str | None:
         """Carry out the run by its kind; returns the version that it published, if it did.
@@ -71,13 +71,13 @@ class TrainingService:
             )
         return outcome.version
 
-    def _work(self, kind: str) -> Work:
+    def _work(self, kind: str) -> RunHandler:
         work = {"train": self.train, **self.others}.get(kind)
         if work is None:
             raise TrainingFailed(f"this platform carries out no runs of kind {kind!r}")
         return work
 
-    def train(self, run: Run, lease: Lease) -> Outcome:
+    def train(self, run: Run, lease: Lease) -> RunResult:
         """Fit, publish and, when the gate says so, activate."""
         record_untold(self.registry, self.events)
         candidate = self.fitting.fit(
@@ -90,7 +90,7 @@ class TrainingService:
         lease.progress(Progress(stage="publish", percent=99.0))
         manifest = self.registry.publish(candidate.manifest, _files(candidate), fence=lease.fence)
         self._announce(manifest, run.actor)
-        return Outcome(version=manifest.version)
+        return RunResult(version=manifest.version)
 
     def _announce(self, manifest: Manifest, actor: str) -> None:
         now = self.clock()
@@ -101,7 +101,7 @@ class TrainingService:
 
     def _stands(self, gate: Decision) -> bool:
         """Whether the champion that was beaten still serves: nobody beat what came after it."""
-        active = self.registry.active.known()
+        active = self.registry.active.read_or_none()
         serving = active.generation if active else None
         if gate.policy not in CHOOSING or serving == gate.champion_generation:
             return True

@@ -31,7 +31,7 @@ class History(Protocol):
 
 
 @dataclass(frozen=True)
-class Gathered:
+class TrainingBars:
     """`bars` of all symbols that have any, one below the other; `universe` limits their rows."""
 
     bars: pl.DataFrame
@@ -50,7 +50,9 @@ class Gathered:
         return self.universe.sha256 if self.universe else None
 
 
-def gather(source: History, spec: TrainSpec, *, now: datetime, track: Track) -> Gathered:
+def load_training_bars(
+    source: History, spec: TrainSpec, *, now: datetime, track: Track
+) -> TrainingBars:
     """The newest `spec.lookback` final bars of each symbol.
 
     Raises TrainingFailed when no symbol is left or the universe file is bad, and what the upstream
@@ -72,7 +74,7 @@ def gather(source: History, spec: TrainSpec, *, now: datetime, track: Track) -> 
         found.append(clean)
     if not found:
         raise TrainingFailed(f"none of the symbols has bars: {', '.join(spec.symbols)}")
-    return Gathered(
+    return TrainingBars(
         pl.concat(clean.frame for clean in found),
         tuple(skipped),
         _total([clean.report for clean in found]),

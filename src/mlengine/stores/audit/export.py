@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import Boolean, Double, Engine, Integer, Row, func, select
 
 from mlengine.errors import CannotStart
-from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.reader import row_query
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.database.engine import reading
@@ -47,7 +47,7 @@ class AuditExport:
     engine: Engine
     batch_rows: int = BATCH_ROWS
 
-    def write(self, path: Path, selection: Selection) -> int:
+    def write(self, path: Path, selection: AuditFilter) -> int:
         """Put the selected rows at `path`, oldest first; returns how many.
 
         Columns as SCHEMA: those of the tables, and `features`, the vector as it was scored, in
@@ -67,7 +67,7 @@ class AuditExport:
             whole.replace(path)
         return int(pl.scan_parquet(path).select(pl.len()).collect().item())
 
-    def _batches(self, selection: Selection) -> Iterator[pl.DataFrame]:
+    def _batches(self, selection: AuditFilter) -> Iterator[pl.DataFrame]:
         """Rows that are there now, by their number; each batch is read alone."""
         with reading(self.engine) as connection:
             newest = connection.scalar(select(func.max(predictions.c.seq))) or 0

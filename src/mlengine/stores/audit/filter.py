@@ -12,7 +12,7 @@ from mlengine.stores.database.tables import predictions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class AuditFilter:
     """Every condition that is given must hold; `since` is included, `until` is not."""
 
     symbol: str | None = None

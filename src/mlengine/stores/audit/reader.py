@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Row, Select, func, select
 
 from mlengine.core.pagination import Page, cursor_after, position_of
 from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
-from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.audit.windows import read_window
 from mlengine.stores.database.engine import reading
@@ -49,7 +49,7 @@ class AuditReader:
         cursor: str | None = None,
     ) -> Page[AuditRow]:
         """At most `limit` rows, newest first; raises InvalidRequest on a bad cursor."""
-        meant = Selection(symbol=symbol, version=version, since=since, until=until, ok=ok)
+        meant = AuditFilter(symbol=symbol, version=version, since=since, until=until, ok=ok)
         query = meant.of(row_query()).order_by(predictions.c.seq.desc()).limit(limit + 1)
         if cursor is not None:
             query = query.where(predictions.c.seq < position_of(cursor))

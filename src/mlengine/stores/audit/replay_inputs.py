@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy import Engine, Row, select
 
 from mlengine.core.predictions.prediction import AuditRow
-from mlengine.stores.audit.filter import Selection
+from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.reader import audit_row, row_query
 from mlengine.stores.audit.windows import decode_window
 from mlengine.stores.database.engine import reading
@@ -23,7 +23,7 @@ _QUERY = (
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ReplayInputs:
     """`vector` is the stored bytes (see `stores/vectors.py`); a failure has neither."""
 
     row: AuditRow
@@ -32,32 +32,32 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class EvidenceStore:
+class ReplayInputStore:
     """The tables of the audit; every method raises AuditUnavailable when they can't be used."""
 
     engine: Engine
 
-    def of(self, prediction_id: str) -> Evidence | None:
+    def of(self, prediction_id: str) -> ReplayInputs | None:
         """The evidence of one prediction, None where there is none."""
         query = _QUERY.where(predictions.c.prediction_id == prediction_id)
         with reading(self.engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else _evidence(row)
 
-    def numbers(self, selection: Selection) -> list[int]:
+    def numbers(self, selection: AuditFilter) -> list[int]:
         """The numbers of the selected predictions, oldest first."""
         query = selection.of(select(predictions.c.seq)).order_by(predictions.c.seq)
         with reading(self.engine) as connection:
             return list(connection.scalars(query))
 
-    def numbered(self, numbers: Sequence[int]) -> list[Evidence]:
+    def numbered(self, numbers: Sequence[int]) -> list[ReplayInputs]:
         """The evidence of these, oldest first, as far as they are there still."""
         query = _QUERY.where(predictions.c.seq.in_(numbers)).order_by(predictions.c.seq)
         with reading(self.engine) as connection:
             return [_evidence(row) for row in connection.execute(query)]
 
 
-def _evidence(row: Row[tuple[object, ...]]) -> Evidence:
+def _evidence(row: Row[tuple[object, ...]]) -> ReplayInputs:
     stored = row.bars is not None
     window = decode_window(row.symbol, row.rows, row.bars) if stored else None
-    return Evidence(audit_row(row), row.payload, window)
+    return ReplayInputs(audit_row(row), row.payload, window)

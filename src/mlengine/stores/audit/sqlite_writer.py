@@ -44,7 +44,7 @@ class _Asked:
     done: bool = False
 
 
-class QuickInsert:
+class SqliteAuditWriter:
     """One connection of a process for its rows, used by one thread at a time.
 
     Rows that come while another thread writes are committed together, by the first of the threads
@@ -187,11 +187,11 @@ class QuickInsert:
             connection.close()
 
 
-def quick_insert(engine: Engine) -> QuickInsert | None:
+def sqlite_writer_of(engine: Engine) -> SqliteAuditWriter | None:
     """The short way, where there is one: into a file of SQLite."""
     named = engine.url.database or ""
     in_file = engine.dialect.name == "sqlite" and named not in ("", ":memory:")
-    return QuickInsert(engine) if in_file and "memory" not in engine.url.query else None
+    return SqliteAuditWriter(engine) if in_file and "memory" not in engine.url.query else None
 
 
 def _once_free(

@@ -18,7 +18,7 @@ from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit.entries import AuditEntry, Values, values_of, vector_of
 from mlengine.stores.audit.reader import AuditReader
 from mlengine.stores.audit.rows import insert_rows
-from mlengine.stores.audit.sqlite_writer import QuickInsert, quick_insert
+from mlengine.stores.audit.sqlite_writer import SqliteAuditWriter, sqlite_writer_of
 from mlengine.stores.audit.vectors import ScoredVector, store_vectors
 from mlengine.stores.database.engine import keep_writers_out, writing
 from mlengine.stores.database.events import insert_event
@@ -80,8 +80,8 @@ class AuditStore(AuditReader):
             self._quick.remember(ids)
 
     @cached_property
-    def _quick(self) -> QuickInsert | None:
-        return quick_insert(self.engine)
+    def _quick(self) -> SqliteAuditWriter | None:
+        return sqlite_writer_of(self.engine)
 
     def clear(self, *, actor: str, at: datetime) -> int:
         """Delete every prediction, vector and window; returns how many predictions.

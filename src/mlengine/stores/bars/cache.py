@@ -22,7 +22,7 @@ _UNASKED_BARS = 3
 
 
 @dataclass(frozen=True)
-class HeldBars:
+class CachedBars:
     """The final bars of one symbol as of `asked_at`; `whole` when nothing older was left out."""
 
     clean: JudgedBars
@@ -38,7 +38,7 @@ class HeldBars:
         """When the newest bar begins; None without bars."""
         return self.clean.columns.newest if self.clean.columns.rows else None
 
-    def known(self, interval: str, as_of: datetime | None) -> int:
+    def count_at(self, interval: str, as_of: datetime | None) -> int:
         """How many of the bars had ended by `as_of`; without it all count, as they are final."""
         if as_of is None:
             return self.clean.columns.rows
@@ -64,13 +64,13 @@ class BarCache:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, HeldBars] = {}
+        self._held: dict[str, CachedBars] = {}
         self._used: dict[str, int] = {}
         self._newest: datetime | None = None
         self._new_bars = 0
         self._lock = threading.Lock()
 
-    def put(self, symbol: str, held: HeldBars) -> None:
+    def put(self, symbol: str, held: CachedBars) -> None:
         """Keep `held`; the symbol that was put longest ago makes room."""
         with self._lock:
             self._held.pop(symbol, None)
@@ -111,7 +111,7 @@ class BarCache:
             and self._used.get(symbol, -math.inf) >= oldest
         ]
 
-    def get(self, symbol: str, *, now: datetime) -> HeldBars | None:
+    def get(self, symbol: str, *, now: datetime) -> CachedBars | None:
         """What was asked at `now` or before, and is still good then."""
         held = self._held.get(symbol)
         return held if held and held.asked_at <= now < held.good_until else None

@@ -31,7 +31,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Setback:
+class RetryableFailure:
     """What went wrong but may go right next time; `wait_seconds` is the upstream's own wish."""
 
     reason: str
@@ -66,10 +66,10 @@ class Transport:
             time.sleep(wait)
             attempt += 1
 
-    def _once(self, query: Mapping[str, str], ends: float) -> Answer | Setback:
+    def _once(self, query: Mapping[str, str], ends: float) -> Answer | RetryableFailure:
         limit = min(self.timeout_seconds, ends - time.monotonic())
         if limit <= 0:
-            return Setback("no answer before the deadline")
+            return RetryableFailure("no answer before the deadline")
         try:
             with (
                 all_before(ends),
@@ -79,14 +79,16 @@ class Transport:
             ):
                 return self._judge(response, ends)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            return Setback("it did not answer in time")
+            return RetryableFailure("it did not answer in time")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            return Setback("the connection failed")
+            return RetryableFailure("the connection failed")
 
-    def _judge(self, response: requests.Response, ends: float) -> Answer | Setback:
+    def _judge(self, response: requests.Response, ends: float) -> Answer | RetryableFailure:
         status = response.status_code
         if status == 429 or status >= 500:
-            return Setback(f"it answered with status {status}", _wished_wait(response.headers))
+            return RetryableFailure(
+                f"it answered with status {status}", _wished_wait(response.headers)
+            )
         if status == 404:
             return Answer(status, b"")
         if status != 200:
@@ -95,7 +97,7 @@ class Transport:
             raise UpstreamInvalid("the answer is compressed, which was not asked for")
         return self._read(response, ends)
 
-    def _read(self, response: requests.Response, ends: float) -> Answer | Setback:
+    def _read(self, response: requests.Response, ends: float) -> Answer | RetryableFailure:
         """Read piece by piece: a drip of bytes must not outlast the deadline."""
         body = bytearray()
         while piece := response.raw.read1(_CHUNK_BYTES):
@@ -103,7 +105,7 @@ class Transport:
             if len(body) > self.body_limit_bytes:
                 raise UpstreamInvalid(f"the answer is longer than {self.body_limit_bytes} bytes")
             if time.monotonic() >= ends:
-                return Setback("the answer did not end before the deadline")
+                return RetryableFailure("the answer did not end before the deadline")
         return Answer(response.status_code, bytes(body))
 
     def _session(self) -> requests.Session:
@@ -115,13 +117,13 @@ class Transport:
         found: requests.Session = self._own.session
         return found
 
-    def _wait(self, setback: Setback, attempt: int) -> float:
+    def _wait(self, setback: RetryableFailure, attempt: int) -> float:
         if setback.wait_seconds is not None:
             return setback.wait_seconds
         return self.retry_backoff_seconds * 2.0**attempt * _JITTER.uniform(0.5, 1.0)
 
 
-def _retry_after(setback: Setback) -> int:
+def _retry_after(setback: RetryableFailure) -> int:
     if setback.wait_seconds is None:
         return UpstreamUnavailable.retry_after_seconds
     return max(1, math.ceil(min(setback.wait_seconds, _LONGEST_WAIT_SECONDS)))

@@ -58,7 +58,7 @@ class ActiveFile:
         except FileNotFoundError:
             raise NoActiveModel from None
 
-    def known(self) -> Active | None:
+    def read_or_none(self) -> Active | None:
         """As `read`, but None also for a file that can't be read: a new one may take its place."""
         try:
             return self.read()

@@ -56,7 +56,7 @@ class LoadedModel:
         return FeatureSetRef.of(self.feature_set)
 
 
-class ModelShelf:
+class ModelLoader:
     """The models of this process; safe for threads.
 
     A new `ACTIVE` is noticed by one `stat` a call. The new model is loaded and verified beside
@@ -88,7 +88,7 @@ class ModelShelf:
         self._refused_at = 0.0
         self._beside: dict[str, LoadedModel] = {}
 
-    def current(self) -> LoadedModel:
+    def active(self) -> LoadedModel:
         """The model that serves; raises NoActiveModel, or why the only one was refused."""
         if self._outdated(self._signature()):
             self._swap()
@@ -97,8 +97,8 @@ class ModelShelf:
             return current
         raise self._refusal or NoActiveModel
 
-    def at_hand(self) -> LoadedModel | None:
-        """As `current` where no model has to be loaded first, else None."""
+    def active_if_loaded(self) -> LoadedModel | None:
+        """As `active` where no model has to be loaded first, else None."""
         return None if self._outdated(self._signature()) else self._current
 
     def get(self, version: str) -> LoadedModel:
@@ -135,7 +135,7 @@ class ModelShelf:
         with self._lock:
             self._beside.clear()
         self._active.touch()
-        loaded = self.current()
+        loaded = self.active()
         if self._refusal:
             raise self._refusal
         return loaded
@@ -147,7 +147,7 @@ class ModelShelf:
         return current.version if current else None
 
     @property
-    def refused(self) -> bool:
+    def active_refused(self) -> bool:
         """Whether the active version was refused, so that an older one serves, or none."""
         return self._refusal is not None
 
@@ -176,7 +176,7 @@ class ModelShelf:
 
     def _previous(self) -> LoadedModel | None:
         """What served before the active version, for a process that has nothing else."""
-        active = self._active.known()
+        active = self._active.read_or_none()
         if active is None or active.previous_version is None:
             return None
         try:

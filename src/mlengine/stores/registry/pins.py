@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from mlengine.core import serialization
-from mlengine.core.versions.retention import Pin
+from mlengine.core.versions.pruning import Pin
 from mlengine.errors import ArtifactCorrupt
 from mlengine.stores.system import atomic_files
 
@@ -22,13 +22,13 @@ class PinFile:
         """The pins by version, none before the first; raises ArtifactCorrupt."""
         try:
             said = orjson.loads(self.path.read_bytes())
-            return {version: serialization.read(Pin, pin) for version, pin in said.items()}
+            return {version: serialization.from_plain(Pin, pin) for version, pin in said.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, AttributeError):
             raise ArtifactCorrupt(self.path.name, "it can't be read") from None
 
-    def known(self) -> dict[str, Pin]:
+    def read_or_empty(self) -> dict[str, Pin]:
         """As `read`, but no pins where the file can't be read: good enough to show, not to act."""
         try:
             return self.read()
@@ -39,5 +39,5 @@ class PinFile:
         """Put `pins` in place of those before; the caller holds the registry's lock."""
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         atomic_files.replace_file(
-            self.path, orjson.dumps(serialization.plain(pins), option=options)
+            self.path, orjson.dumps(serialization.to_plain(pins), option=options)
         )

@@ -18,7 +18,7 @@ from mlengine.core.monitoring.event import EventKind
 from mlengine.core.versions import manifest as manifests
 from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, PINS_FILE
 from mlengine.core.versions.manifest import SCHEMA_VERSION, Manifest, OtherSchema
-from mlengine.core.versions.retention import Fate, Pin, fates
+from mlengine.core.versions.pruning import Pin, PruneDecision, plan_prune
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
 from mlengine.stores.registry.active import Active, ActiveFile
 from mlengine.stores.registry.folders import REMOVED, STAGING, VERSION, clear_leftovers, published
@@ -142,8 +142,8 @@ class Registry:
         keep_newest: int,
         audited: Callable[[str], bool],
         record: Callable[[str], None] | None,
-    ) -> tuple[Fate, ...]:
-        """Remove the versions that nothing keeps (see `fates`); returns what became of each.
+    ) -> tuple[PruneDecision, ...]:
+        """Remove the versions that nothing keeps (see `plan_prune`); returns what became of each.
 
         `record` is called right before each removal, and what it raises ends the pruning; None
         removes nothing. Raises ArtifactsUnavailable, and ArtifactCorrupt when `ACTIVE` or the
@@ -153,7 +153,7 @@ class Registry:
             return ()
         with self._changing():
             active = self.active.read()
-            found = fates(
+            found = plan_prune(
                 self.versions(),
                 keep_newest=keep_newest,
                 active=active.version if active else None,

@@ -29,7 +29,7 @@ def predict() -> Response:
     if failed:
         raise failed
     asked = query(_QUERY)
-    made = platform().predict.one(**asked, request_id=g.request_id, now=moment())
+    made = platform().predict.predict(**asked, request_id=g.request_id, now=moment())
     logs.model_version.set(made.model_version)
     return sent(prediction_body(made))
 
@@ -40,6 +40,8 @@ def predict_batch() -> Response:
     query(_BATCH_QUERY)
     wanted = body(_BATCH_BODY, required=True)
     asked = Asked(tuple(wanted.pop("symbols")))
-    batch = platform().predict.batch(asked.valid, **wanted, request_id=g.request_id, now=moment())
+    batch = platform().predict.predict_batch(
+        asked.valid, **wanted, request_id=g.request_id, now=moment()
+    )
     logs.model_version.set(batch.model_version)
     return sent(asked.answer(batch.model_version, batch.results))

@@ -42,7 +42,7 @@ def prediction(prediction_id: str) -> Body:
 @admin_required
 def replay(prediction_id: str) -> Body:
     query(_QUERY)
-    replayed = platform().replay.one(
+    replayed = platform().replay.replay(
         path_prediction(prediction_id),
         check_upstream=body(_REPLAY_BODY)["upstream"],
         actor=g.actor,

@@ -85,7 +85,7 @@ class LossTestOut(Schema):
     lags = fields.Integer()
 
 
-class DifferingOut(Schema):
+class RecipeDiffOut(Schema):
     field = fields.String()
     a = fields.Raw()
     b = fields.Raw()
@@ -103,7 +103,7 @@ class ComparisonOut(Schema):
     test = fields.Nested(LossTestOut)
     correlation = fields.Float()
     rank_correlation = fields.Float()
-    recipe = fields.List(fields.Nested(DifferingOut))
+    recipe = fields.List(fields.Nested(RecipeDiffOut))
 
 
 class ActivationOut(Schema):

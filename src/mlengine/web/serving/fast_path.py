@@ -55,7 +55,7 @@ class _Quick:
         request_id = environ[request_ids.KEY] = hooks.request_id_of(environ)
         with logs.bound(request=request_id):
             try:
-                made = self._platform.predict.one(
+                made = self._platform.predict.predict(
                     **asked, request_id=request_id, now=datetime.now(UTC)
                 )
             except Exception as error:

@@ -18,7 +18,7 @@ from tests.databases import NOW, answered, failed, new_database, opened, url_of
 
 from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit.entries import columns_of, vector_of
-from mlengine.stores.audit.replay_inputs import EvidenceStore
+from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool, Waiting
 from mlengine.stores.audit.spool.store import SpooledAuditStore
@@ -129,7 +129,7 @@ def test_a_spooled_row_comes_back_to_the_last_bit(store: SpooledAuditStore, tmp_
         for entry in (odd, *others):
             never_down.append([entry])
         for number in (1, 2, 3, 4):
-            one, other = (EvidenceStore(s.engine).of(f"p{number}") for s in (store, never_down))
+            one, other = (ReplayInputStore(s.engine).of(f"p{number}") for s in (store, never_down))
             assert one is not None
             assert other is not None
             assert one.row == other.row

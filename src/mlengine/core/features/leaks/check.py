@@ -58,7 +58,7 @@ class Breach:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FeatureCheck:
     """A feature with what it breaches, and what it should guard against, at most once a test."""
 
     feature: str
@@ -77,7 +77,7 @@ class CheckReport:
     feature_set: str
     symbols: tuple[str, ...]
     rows: int
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[FeatureCheck, ...]
 
     @property
     def ok(self) -> bool:
@@ -176,13 +176,13 @@ def _no_value(name: str, error: BaseException) -> Breach:
     return Breach(name, "evaluation", None, None, None, None, meaning)
 
 
-def _verdict(feature: str, found: Iterable[Breach]) -> Verdict:
+def _verdict(feature: str, found: Iterable[Breach]) -> FeatureCheck:
     first: dict[str, Breach] = {}
     for breach in found:
         if breach.feature == feature:
             first.setdefault(breach.test, breach)
     told = [first[test] for test in MEANINGS if test in first]
-    return Verdict(
+    return FeatureCheck(
         feature,
         breaches=tuple(breach for breach in told if breach.test not in ADVICE),
         advice=tuple(breach for breach in told if breach.test in ADVICE),

@@ -15,7 +15,7 @@ _Values = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
-class Blemished:
+class Corrupted:
     """One symbol's bars of which those from `start` to before `left` are flawed."""
 
     bars: pl.DataFrame
@@ -32,7 +32,7 @@ class Blemished:
         return [self.bars.height - end for end in ends if end <= self.bars.height]
 
 
-def blemished(history: pl.DataFrame, *, window_bars: int) -> Iterator[Blemished]:
+def blemished(history: pl.DataFrame, *, window_bars: int) -> Iterator[Corrupted]:
     """The last bars of one symbol that has more than a window of them, each time blemished."""
     bars = history.tail(4 * window_bars + _SHORT)
     start = min(window_bars + window_bars // 4, bars.height - 1)
@@ -44,7 +44,7 @@ def blemished(history: pl.DataFrame, *, window_bars: int) -> Iterator[Blemished]
         yield _flawed(bars, start, window_bars, values)
 
 
-def _flawed(bars: pl.DataFrame, start: int, length: int, values: _Values) -> Blemished:
+def _flawed(bars: pl.DataFrame, start: int, length: int, values: _Values) -> Corrupted:
     left = min(start + length, bars.height)
     row = pl.int_range(pl.len())
     within = (row >= start) & (row < left)
@@ -52,4 +52,4 @@ def _flawed(bars: pl.DataFrame, start: int, length: int, values: _Values) -> Ble
         pl.when(within).then(pl.lit(value, dtype=pl.Float64)).otherwise(pl.col(name)).alias(name)
         for name, value in values.items()
     )
-    return Blemished(flawed, start, left)
+    return Corrupted(flawed, start, left)

@@ -17,14 +17,14 @@ class Pin:
 
 
 @dataclass(frozen=True)
-class Fate:
+class PruneDecision:
     """`kept_as` is `active`, `previous`, `pinned`, `newest` or `audited`; None for what goes."""
 
     version: str
     kept_as: str | None
 
 
-def fates(
+def plan_prune(
     versions: Sequence[str],
     *,
     keep_newest: int,
@@ -32,7 +32,7 @@ def fates(
     previous: str | None,
     pinned: Collection[str],
     audited: Callable[[str], bool],
-) -> tuple[Fate, ...]:
+) -> tuple[PruneDecision, ...]:
     """What becomes of each version; `versions` are in numeric order.
 
     The newest always stays, so that its number is never given again; `previous` is what a
@@ -54,4 +54,4 @@ def fates(
             return "newest"
         return "audited" if audited(version) else None
 
-    return tuple(Fate(version, kept_as(version)) for version in versions)
+    return tuple(PruneDecision(version, kept_as(version)) for version in versions)
