@@ -1,4 +1,4 @@
-"""WindowFetch for trainings from many sides at once, through the real application."""
+"""Asking for trainings from many sides at once, through the real application."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Tally:
     fingerprints: dict[str, str] = field(default_factory=dict)
 
     def look(self, rig: TrainingRig, run: Run, seconds: float) -> None:
-        """PromotionGate the registry after the end of `run`."""
+        """Judge the registry after the end of `run`."""
         self.kills += 1
         self.slowest_seconds = max(self.slowest_seconds, seconds)
         self.ends[run.state] = self.ends.get(run.state, 0) + 1

@@ -1,4 +1,4 @@
-"""`python -m mlengine.jobs.work_horse WORKER QUEUE JOB EXECUTION PARENT_PID`: runs one job and exits."""
+"""Runs one job and exits: `python -m mlengine.jobs.work_horse WORKER QUEUE JOB EXECUTION PARENT`."""
 
 from __future__ import annotations
 

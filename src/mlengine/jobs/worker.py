@@ -96,7 +96,7 @@ class TrainWorker(SpawnWorker):
             log.error("training crashed", extra={"job_id": job.id}, exc_info=error)
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Spawn `mlengine.jobs.work_horse`, which reads the queue's address from its environment."""
+        """Spawn `mlengine.jobs.work_horse`, which reads the queue's address from its variables."""
         execution = self.execution
         assert execution is not None  # noqa: S101 - RQ made it just before
         ids = [self.name, queue.name, job.id, execution.id, str(os.getpid())]

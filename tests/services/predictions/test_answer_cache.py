@@ -164,7 +164,8 @@ def test_what_stands_keeps_neither_bars_nor_model_alive(platform: Platform) -> N
 
 def test_an_explanation_is_made_from_the_ground_up(platform: Platform) -> None:
     _ask(platform.predict, hours=0)
-    ask = partial(platform.predict.predict, "AAA", as_of=None, version=None, request_id="r", now=NOW)
+    plain = {"as_of": None, "version": None, "request_id": "r", "now": NOW}
+    ask = partial(platform.predict.predict, "AAA", **plain)
     assert ask(explain=True).contributions is not None
     assert ask(explain=False).contributions is None
     assert _ask(platform.predict, hours=0).prediction.contributions is None

@@ -354,5 +354,6 @@ platform = make_platform(Path(folder), MARKET_DATA_CACHE_SECONDS="5", **settings
 known(DAYS + 1).write_parquet(Path(folder, "bars/panel.parquet"))
 warm(platform)
 ask(platform, FIRST, NOW + DAY)
-print("filling" if not platform.predict.filling.settled(within_seconds=0) else "nothing", flush=True)
+settled = platform.predict.filling.settled(within_seconds=0)
+print("nothing" if settled else "filling", flush=True)
 """

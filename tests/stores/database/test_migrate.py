@@ -16,7 +16,10 @@ from mlengine.stores.database.engine import schema_is_current
 from mlengine.stores.database.migrate import migrate, migration_config
 from mlengine.stores.database.tables import REVISION, metadata
 
-_MIGRATE = "import sys; from mlengine.stores.database.migrate import migrate; input(); migrate(sys.argv[1])"
+_MIGRATE = (
+    "import sys; from mlengine.stores.database.migrate import migrate; "
+    "input(); migrate(sys.argv[1])"
+)
 
 
 def test_the_tables_in_code_are_those_that_the_migrations_make(tmp_path):

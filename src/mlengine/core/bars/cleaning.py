@@ -32,7 +32,7 @@ _Counts = dict[str, dict[str, int]]
 
 
 def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
-    """PromotionGate the candles of one symbol (RAW_SCHEMA, any order); keep the sane, final ones.
+    """Judge the candles of one symbol (RAW_SCHEMA, any order); keep the sane, final ones.
 
     Dropped, by the first reason that applies: `no_timestamp` (null: it could not be read),
     `future` (starts after `now`), `unfinished` (its own `final` decides, else `closes_at <= now`,

@@ -18,7 +18,7 @@ from mlengine.stores.database.engine import schema_is_current
 
 
 def warm_up() -> None:
-    """PromotionGate invented bars and compute their features, as for a small batch; nothing is kept."""
+    """Judge invented bars and compute their features, as for a small batch; nothing is kept."""
     day, bars = INTERVALS["1d"], CORE.window_bars
     starts = np.arange(bars) * (day.total_seconds() * 1e6)
     values = np.tile(np.arange(1.0, bars + 1.0), (len(VALUES), 1))

@@ -1,1 +1,1 @@
-"""WindowFetch for runs, scheduling them and keeping their records true."""
+"""Asking for runs, scheduling them and keeping their records true."""

@@ -1,4 +1,4 @@
-"""WindowFetch for runs, reading and cancelling them; loads neither Polars nor LightGBM.
+"""Asking for runs, reading and cancelling them; loads neither Polars nor LightGBM.
 
 The run row is the truth. The insert of the row is the claim, the queue only carries its id.
 """
