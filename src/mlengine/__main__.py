@@ -12,7 +12,8 @@ from mlengine import config, logs, supervisor
 from mlengine.config import Settings
 from mlengine.config.env_file import load_env_file
 from mlengine.errors import BadSetting, CannotStart, MlengineError
-from mlengine.supervisor import Commands, preflight
+from mlengine.stores.system import preflight
+from mlengine.supervisor import Commands
 
 
 def up(settings: Settings) -> int:

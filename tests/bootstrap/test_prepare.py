@@ -12,7 +12,7 @@ from tests.supervised import free_port
 
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings, environment_for_child
-from mlengine.supervisor.preflight import only_supervisor
+from mlengine.stores.system.preflight import only_supervisor
 
 ROOT = Path(__file__).parents[2]
 

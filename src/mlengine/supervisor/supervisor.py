@@ -15,8 +15,8 @@ from mlengine import config
 from mlengine.config import Settings
 from mlengine.errors import MlengineError
 from mlengine.stores.queue.server import QueueServer, find_binary
+from mlengine.stores.system import preflight
 from mlengine.stores.system.child_process import start_bound
-from mlengine.supervisor import preflight
 from mlengine.supervisor.addresses import HealthProbe, welcome
 from mlengine.supervisor.children import Child, Signals, how_it_ended, reap_strangers
 from mlengine.supervisor.models import Models
