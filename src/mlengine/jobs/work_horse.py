@@ -1,4 +1,4 @@
-"""Runs one job and exits: `python -m mlengine.jobs.work_horse WORKER QUEUE JOB EXECUTION PARENT`."""
+"""Runs one job: `python -m mlengine.jobs.work_horse WORKER QUEUE JOB EXECUTION PARENT`."""
 
 from __future__ import annotations
 
