@@ -19,11 +19,12 @@ HOSTILE = 'a\nb\r\n{"event": "forged"}\x00\x1b[31m\x7f\x85\u2028\u2029\u202e é 
 
 @pytest.fixture(autouse=True)
 def _own_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
+    root, own = logging.getLogger(), logging.getLogger("mlengine")
+    before, levels = list(root.handlers), (root.level, own.level)
     yield
     root.handlers[:] = before
-    root.setLevel(level)
+    root.setLevel(levels[0])
+    own.setLevel(levels[1])
 
 
 @pytest.fixture(params=[True, False], ids=["json", "plain"])
@@ -218,6 +219,26 @@ def test_chatty_libraries_speak_up_only_when_it_matters(
     logging.getLogger("flask-limiter").info("ratelimit exceeded")
     logging.getLogger("flask-limiter").warning("storage unreachable")
     assert json.loads(line(capsys))["event"] == "storage unreachable"
+
+
+def test_debug_is_of_the_platforms_own_loggers_only(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("DEBUG", json=True)
+    logging.getLogger("mlengine.somewhere").debug("own detail")
+    logging.getLogger("somebody").debug("a library's detail")
+    logging.getLogger("somebody").info("a library's news")
+    written = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert written == ["own detail", "a library's news"]
+
+
+@pytest.mark.parametrize(("level", "written"), [("INFO", 0), ("DEBUG", 1)])
+def test_a_tail_takes_nothing_from_standard_error_and_holds_no_debug_lines(
+    capsys: pytest.CaptureFixture[str], level: str, written: int
+) -> None:
+    logs.configure(level, json=True)
+    with logs.log_tail() as tail:
+        logging.getLogger("mlengine.somewhere").debug("own detail")
+        assert tail() == []
+    assert len(capsys.readouterr().err.splitlines()) == written
 
 
 def test_the_tail_keeps_the_newest_lines_from_info_on_whatever_is_shown(

@@ -38,8 +38,8 @@ _CHATTY = ("flask-limiter", "urllib3", "alembic", "rq.worker")
 def configure(level: str, *, json: bool) -> None:
     """Send every record of this process to standard error, one line each.
 
-    `level`: DEBUG, INFO, WARNING or ERROR. A second call replaces the first; handlers that
-    others put on the root logger stay.
+    `level`: DEBUG (the platform's own loggers only; all others stay at INFO), INFO, WARNING or
+    ERROR. A second call replaces the first; handlers that others put on the root logger stay.
     """
     handler = _StandardError(JsonLines() if json else PlainLines())
     handler.setLevel(level)
@@ -47,9 +47,10 @@ def configure(level: str, *, json: bool) -> None:
     for old in [each for each in root.handlers if isinstance(each, _StandardError)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(level)
+    root.setLevel(max(logging.INFO, handler.level))
+    logging.getLogger("mlengine").setLevel(level)
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+        logging.getLogger(name).setLevel(max(logging.WARNING, handler.level))
 
 
 def bound(
@@ -84,7 +85,7 @@ def log_tail(lines: int = 50) -> Iterator[Callable[[], list[str]]]:
     tail, root, ours = _Tail(lines), logging.getLogger(), logging.getLogger("mlengine")
     before = ours.level
     root.addHandler(tail)
-    ours.setLevel(min(root.level, logging.INFO))
+    ours.setLevel(min(ours.getEffectiveLevel(), logging.INFO))
     try:
         yield tail.lines
     finally:
@@ -144,7 +145,7 @@ class _Tail(logging.Handler):
     _LONGEST = 1000
 
     def __init__(self, lines: int) -> None:
-        super().__init__()
+        super().__init__(logging.INFO)
         self.setFormatter(JsonLines())
         self._newest: deque[str] = deque(maxlen=lines)
 

@@ -37,9 +37,9 @@ def test_a_folder_without_the_file_adds_nothing(tmp_path: Path) -> None:
 
 def test_tests_never_load_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASK_SKIP_DOTENV", "1")
-    (tmp_path / ".env").write_text("LOG_LEVEL=DEBUG\n")
+    (tmp_path / ".env").write_text("LOG_LEVEL=ERROR\n")
     load_env_file(tmp_path)
-    assert config.load().log_level == "INFO"
+    assert config.load().log_level == "DEBUG"
 
 
 def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:

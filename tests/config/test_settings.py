@@ -125,6 +125,16 @@ def test_load_reads_the_process_environment(
     assert environment_for_child({"PORT": "9"})["PORT"] == "9"
 
 
+@pytest.mark.parametrize(
+    ("profile", "level"),
+    [("development", "DEBUG"), ("staging", "INFO"), ("production", "WARNING")],
+)
+def test_the_profile_sets_the_log_level_unless_it_is_set(profile: str, level: str) -> None:
+    environ = {"ENV": profile, "MARKET_DATA_DIR": "/data", "LOG_LEVEL": ""}
+    assert Settings.from_env(environ).log_level == level
+    assert Settings.from_env({**environ, "LOG_LEVEL": "error"}).log_level == "ERROR"
+
+
 def test_the_example_file_lists_every_variable_with_its_default() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     assigned = [line.lstrip("# ").partition("=") for line in lines if _assigns(line)]

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from dotenv import load_dotenv
+from dotenv import dotenv_values
 
-from mlengine.config import environment_for_child
 from mlengine.errors import CannotStart
 
 
 def load_env_file(folder: Path) -> None:
-    """Add `folder/.env` to the environment; what stands there already wins.
+    """Add `folder/.env` to the environment; what stands there already wins."""
+    for name, value in read_env_file(folder).items():
+        os.environ.setdefault(name, value)
 
-    Does nothing without that file, or when FLASK_SKIP_DOTENV is set (tests). Values are taken as
-    they stand, as docker takes them. Raises CannotStart when the file can't be read.
+
+def read_env_file(folder: Path) -> dict[str, str]:
+    """The variables of `folder/.env`, as they stand, as docker takes them.
+
+    None without that file, or when FLASK_SKIP_DOTENV is set (tests). Raises CannotStart when the
+    file can't be read.
     """
-    if environment_for_child({}).get("FLASK_SKIP_DOTENV"):
-        return
+    if os.environ.get("FLASK_SKIP_DOTENV"):
+        return {}
     path = folder / ".env"
     try:
-        load_dotenv(path, override=False, interpolate=False)
+        values = dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise CannotStart(f"{path} can't be read as text by this user") from error
+    return {name: value for name, value in values.items() if value is not None}

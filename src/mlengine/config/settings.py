@@ -20,7 +20,9 @@ from mlengine.core.training.params import refused_label
 from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
 from mlengine.errors import BadSetting
 
-PROFILES = ("development", "staging", "production")
+# What each profile logs unless LOG_LEVEL says otherwise.
+_LOG_LEVELS = {"development": "DEBUG", "staging": "INFO", "production": "WARNING"}
+PROFILES = tuple(_LOG_LEVELS)
 _PRODUCTION_KEY_LENGTH = 32
 _SYMBOL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}$")
 _KEY_NAME = re.compile(r"^[A-Za-z0-9_-]{1,32}$")
@@ -28,7 +30,7 @@ _KEY_NAME = re.compile(r"^[A-Za-z0-9_-]{1,32}$")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator chose; see `.env.example` for the meaning and default of each."""
+    """What the operator chose; see docs/configuration.md for the meaning and default of each."""
 
     env: str
     admin_api_keys: Mapping[str, str]
@@ -80,10 +82,18 @@ class Settings:
 
         Raises BadSetting, which names the variable and the value.
         """
-        read = Reader(environ)
+        settings = cls.read(Reader(environ))
+        settings.refuse_sample_in_production()
+        return settings
+
+    @classmethod
+    def read(cls, read: Reader) -> Settings:
+        """As `from_env`, variable by variable; raises BadSetting of the first that is refused."""
         env = read.choice("ENV", "development", PROFILES)
+        production = env == "production"
+        interval = read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))
         artifacts = Path(read.text("ARTIFACTS_DIR", "artifacts")).absolute()
-        settings = cls(
+        return cls(
             env=env,
             admin_api_keys=_admin_keys(read, env),
             artifacts_dir=artifacts,
@@ -91,9 +101,9 @@ class Settings:
             redis_url=_redis_url(read),
             market_data_base_url=_base_url(read),
             market_data_dir=read.path("MARKET_DATA_DIR"),
-            market_data_interval=read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS)),
+            market_data_interval=interval,
             market_data_timeout_seconds=read.seconds("MARKET_DATA_TIMEOUT_SECONDS", 5.0),
-            market_data_retry_attempts=read.whole("MARKET_DATA_RETRY_ATTEMPTS", 3, 0, 20),
+            market_data_retry_attempts=read.integer("MARKET_DATA_RETRY_ATTEMPTS", 3, 0, 20),
             market_data_retry_backoff_seconds=read.seconds(
                 "MARKET_DATA_RETRY_BACKOFF_SECONDS", 0.2, zero=True
             ),
@@ -102,33 +112,31 @@ class Settings:
             market_data_recheck_seconds=read.seconds(
                 "MARKET_DATA_RECHECK_SECONDS", 60.0, zero=True
             ),
-            train=_train(read),
-            train_timeout_seconds=read.whole("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
+            train=_train(read, interval),
+            train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
             train_schedule=_schedule(read),
-            rate_limit_requests=read.whole("RATE_LIMIT_REQUESTS", 600, 0),
-            rate_limit_window_seconds=read.whole("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
-            trusted_proxy_count=read.whole("TRUSTED_PROXY_COUNT", 0, 0, 10),
-            max_batch_symbols=read.whole("MAX_BATCH_SYMBOLS", 500, 1, 5000),
-            max_bar_age_bars=read.whole("MAX_BAR_AGE_BARS", _bars_of_three_days(read, env), 0),
-            max_model_age_days=read.whole(
-                "MAX_MODEL_AGE_DAYS", 30 if env == "production" else 0, 0
+            rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0),
+            rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
+            trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),
+            max_batch_symbols=read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
+            max_bar_age_bars=read.integer(
+                "MAX_BAR_AGE_BARS", _bars_in_three_days(interval) if production else 0, 0
             ),
-            require_all_features=read.flag("REQUIRE_ALL_FEATURES", env == "production"),
-            audit_retention_days=read.whole("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
-            public_activation=read.flag("PUBLIC_ACTIVATION", env == "development"),
-            feature_sets=read.listed("FEATURE_SETS", ()),
+            max_model_age_days=read.integer("MAX_MODEL_AGE_DAYS", 30 if production else 0, 0),
+            require_all_features=read.boolean("REQUIRE_ALL_FEATURES", production),
+            audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
+            public_activation=read.boolean("PUBLIC_ACTIVATION", env == "development"),
+            feature_sets=read.comma_list("FEATURE_SETS"),
             host=read.text("HOST", "127.0.0.1"),
-            port=read.whole("PORT", 8000, 1, 65535),
-            web_workers=read.whole("WEB_WORKERS", 2, 1, 64),
+            port=read.integer("PORT", 8000, 1, 65535),
+            web_workers=read.integer("WEB_WORKERS", 2, 1, 64),
             log_level=read.choice(
-                "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), fold=str.upper
+                "LOG_LEVEL", _LOG_LEVELS[env], ("DEBUG", "INFO", "WARNING", "ERROR"), fold=str.upper
             ),
         )
-        settings.refuse_unsafe_production()
-        return settings
 
-    def refuse_unsafe_production(self) -> None:
-        """Production serves no sample prices."""
+    def refuse_sample_in_production(self) -> None:
+        """Production serves no sample prices; raises BadSetting."""
         if self.env == "production" and self.market_data_kind == "sample":
             raise BadSetting("MARKET_DATA_BASE_URL", "", "an address: production has no sample")
 
@@ -146,7 +154,7 @@ def environment_for_child(extra: Mapping[str, str]) -> dict[str, str]:
 def _admin_keys(read: Reader, env: str) -> dict[str, str]:
     """`key` or `name:key,name:key` as {name: key}; no error repeats the value."""
     keys: dict[str, str] = {}
-    for part in read.listed("ADMIN_API_KEY", ()):
+    for part in read.comma_list("ADMIN_API_KEY"):
         name, colon, key = part.partition(":")
         name, key = (name, key) if colon else ("admin", name)
         if not _KEY_NAME.match(name) or not key or name in keys:
@@ -168,62 +176,61 @@ def _redis_url(read: Reader) -> str | None:
     url = read.optional("REDIS_URL")
     if url is not None and not re.match(r"(rediss?|unix)://.", url):
         scheme = re.match(r"[a-z+]+://", url)  # what follows may hold a password
-        shown = f"{scheme[0] if scheme else ''}…"
-        raise BadSetting("REDIS_URL", shown, "a redis://, rediss:// or unix:// address")
+        redacted = f"{scheme[0] if scheme else ''}…"
+        raise BadSetting("REDIS_URL", redacted, "a redis://, rediss:// or unix:// address")
     return url
 
 
 def _schedule(read: Reader) -> str | None:
-    raw = read.optional("TRAIN_SCHEDULE")
-    if raw is None:
+    text = read.optional("TRAIN_SCHEDULE")
+    if text is None:
         return None
-    expression = " ".join(raw.split())
+    expression = " ".join(text.split())
     try:
         cron.check(expression)
     except ValueError:
-        raise BadSetting("TRAIN_SCHEDULE", raw, cron.EXPECTED) from None
+        raise BadSetting("TRAIN_SCHEDULE", text, cron.EXPECTED) from None
     return expression
 
 
-def _bars_of_three_days(read: Reader, env: str) -> int:
-    """Three bars, and as many as lie in three days; outside production no age is too old."""
-    interval = INTERVALS[read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))]
-    return max(3, timedelta(days=3) // interval) if env == "production" else 0
+def _bars_in_three_days(interval: str) -> int:
+    """Three at least, for the intervals of a day and more."""
+    return max(3, timedelta(days=3) // INTERVALS[interval])
 
 
-def _train(read: Reader) -> TrainSpec:
-    """The recipe of a training that asks for nothing else."""
+def _train(read: Reader, interval: str) -> TrainSpec:
+    """What a training does that is asked for nothing else."""
     universe = read.path("TRAIN_UNIVERSE_FILE")
     spec = TrainSpec(
         symbols=_symbols(read),
-        lookback=read.whole("TRAIN_LOOKBACK", 2520, 0),
+        lookback=read.integer("TRAIN_LOOKBACK", 2520, 0),
         test_size=read.share("TRAIN_TEST_SIZE", 0.2),
-        seed=read.whole("TRAIN_RANDOM_STATE", 42, 0, 2**31 - 1),
-        folds=read.whole("TRAIN_CV_FOLDS", 5, 0, 50),
-        train_window=read.whole("TRAIN_WINDOW", 0, 0, 10_000_000),
-        horizon_bars=read.whole("TRAIN_HORIZON", 5, 1, 1000),
-        embargo_bars=read.whole("TRAIN_EMBARGO", 0, 0, 10_000),
+        seed=read.integer("TRAIN_RANDOM_STATE", 42, 0, 2**31 - 1),
+        folds=read.integer("TRAIN_CV_FOLDS", 5, 0, 50),
+        train_window=read.integer("TRAIN_WINDOW", 0, 0, 10_000_000),
+        horizon_bars=read.integer("TRAIN_HORIZON", 5, 1, 1000),
+        embargo_bars=read.integer("TRAIN_EMBARGO", 0, 0, 10_000),
         objective=read.choice("TRAIN_OBJECTIVE", "direction", OBJECTIVES),
         label=read.choice("TRAIN_LABEL", "raw", LABELS),
         feature_set=read.text("TRAIN_FEATURE_SET", "core"),
-        rounds=read.whole("TRAIN_ROUNDS", 300, 1, 100_000),
+        rounds=read.integer("TRAIN_ROUNDS", 300, 1, 100_000),
         activate=read.choice("TRAIN_ACTIVATE", "if_better", ACTIVATIONS),
-        gate_min_dates=read.whole("TRAIN_GATE_MIN_DATES", 250, 30, 1_000_000),
-        gate_margin=read.at_least_zero("TRAIN_GATE_MARGIN", 0.001),
+        gate_min_dates=read.integer("TRAIN_GATE_MIN_DATES", 250, 30, 1_000_000),
+        gate_margin=read.zero_or_more("TRAIN_GATE_MARGIN", 0.001),
         refit=read.choice("TRAIN_REFIT", "none", REFITS),
-        cost_bps=read.at_least_zero("TRAIN_COST_BPS", 5.0),
-        label_delay_bars=read.whole("TRAIN_LABEL_DELAY", 0, 0, 1),
-        interval=read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS)),
+        cost_bps=read.zero_or_more("TRAIN_COST_BPS", 5.0),
+        label_delay_bars=read.integer("TRAIN_LABEL_DELAY", 0, 0, 1),
+        interval=interval,
         universe_file=str(universe) if universe else None,
     )
-    if refused_label(spec):
-        expected = f"raw: {refused_label(spec)}"
-        raise BadSetting("TRAIN_LABEL", spec.label, expected)
+    refusal = refused_label(spec)
+    if refusal:
+        raise BadSetting("TRAIN_LABEL", spec.label, f"raw: {refusal}")
     return spec
 
 
 def _symbols(read: Reader) -> tuple[str, ...]:
-    symbols = read.listed("TRAIN_SYMBOLS", ("AAPL", "GOOG", "IBM", "MSFT"))
+    symbols = read.comma_list("TRAIN_SYMBOLS", "AAPL,GOOG,IBM,MSFT")
     for symbol in symbols:
         if not _SYMBOL.match(symbol):
             raise BadSetting("TRAIN_SYMBOLS", symbol, "symbols such as AAPL or BTC-USD, by comma")
