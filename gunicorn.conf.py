@@ -10,7 +10,7 @@ from threading import Thread
 from mlengine.config import load
 from mlengine.config.env_file import load_env_file
 from mlengine.errors import MlengineError
-from mlengine.logs import JsonLines, PlainLines
+from mlengine.logs import JsonFormatter, PlainFormatter
 from mlengine.stores.system.child_process import die_with_parent
 
 try:
@@ -44,7 +44,7 @@ def on_starting(server):
     """Spare each worker a part of its imports, and let gunicorn's lines look like all others."""
     for name in _SHARED:
         importlib.import_module(name)
-    form = JsonLines() if settings.json_logs else PlainLines()
+    form = JsonFormatter() if settings.json_logs else PlainFormatter()
     for handler in server.log.error_log.handlers:
         handler.setFormatter(form)
 

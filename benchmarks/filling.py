@@ -61,7 +61,7 @@ def measure(platform: Platform, name: str, symbols: Sequence[str]) -> None:
     first, *others = symbols
     idle = FeaturePrefetch(
         replace(platform.bars, cache=BarCache()),
-        platform.models.loader,
+        platform.loader,
         platform.predict.rows,
         time.time,
     )
@@ -106,7 +106,7 @@ def engine_on(url: str, folder: Path, feature_set: str) -> Platform:
     }
     platform = build_platform(Settings.from_env(environ))
     platform.control.prepare()
-    publish(platform.models.registry.directory, feature_set=BUILTIN[feature_set])
+    publish(platform.registry.directory, feature_set=BUILTIN[feature_set])
     platform.models.activate("v1", actor="bench", reason="", now=datetime.now(UTC))
     return platform
 

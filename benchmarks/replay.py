@@ -113,7 +113,7 @@ def predict(folder: Path, rows: int, symbols: int) -> None:
     platform.control.prepare()
     versions = [
         publish(
-            platform.models.registry.directory,
+            platform.registry.directory,
             feature_set=BUILTIN[name],
             objective=objective,
             run_id=f"{name}-{objective}",

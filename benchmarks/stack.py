@@ -60,7 +60,7 @@ class Stack:
     def activate(self, version: str) -> None:
         platform = build_platform(self.settings())
         platform.models.activate(version, actor="bench", reason="", now=datetime.now(UTC))
-        platform.audit.store.engine.dispose()
+        platform.control.database.dispose()
 
 
 @contextmanager

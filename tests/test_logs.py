@@ -110,7 +110,7 @@ def test_fields_are_json_types(capsys: pytest.CaptureFixture[str]) -> None:
 def test_ids_ride_along_and_get_off(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", json=True)
     log = logging.getLogger("x")
-    with logs.bound(request="r1"), logs.bound(job="j1", version="v2"):
+    with logs.bound_ids(request="r1"), logs.bound_ids(job="j1", version="v2"):
         log.info("inside")
     log.info("outside")
     inside, outside = map(json.loads, capsys.readouterr().err.splitlines())
@@ -141,8 +141,8 @@ def test_lines_told_at_once_are_those_of_records(
 ) -> None:
     log = logging.getLogger("mlengine.x")
     many = [{"path": HOSTILE, "status": 200, "code": None}, {"half": "\ud800", "ms": 0.25}, {}]
-    with alone(), logs.bound(request="r1", version="v2"):
-        logs.tell(log, "request", many)
+    with alone(), logs.bound_ids(request="r1", version="v2"):
+        logs.log_many(log, "request", many)
         for facts in many:
             log.info("request", extra=facts)
     moment = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
@@ -159,12 +159,12 @@ def test_lines_told_at_once_reach_every_handler_and_filter(
     logs.configure("INFO", json=True)
     log = logging.getLogger("mlengine.x")
     with alone(), logs.log_tail() as tail:
-        logs.tell(log, "request", [{"status": 200}])
+        logs.log_many(log, "request", [{"status": 200}])
         assert json.loads(tail()[0])["status"] == 200
     log.addFilter(lambda record: "secret" not in vars(record))
     try:
         with alone():
-            logs.tell(log, "request", [{"secret": 1}, {"status": 201}])
+            logs.log_many(log, "request", [{"secret": 1}, {"status": 201}])
     finally:
         log.filters.clear()
     said = [json.loads(each)["status"] for each in capsys.readouterr().err.splitlines()]
@@ -176,18 +176,18 @@ def test_lines_told_at_once_are_as_quiet_as_records(
 ) -> None:
     logs.configure("WARNING", json=True)
     with alone():
-        logs.tell(logging.getLogger("x"), "request", [{"status": 200}])
+        logs.log_many(logging.getLogger("x"), "request", [{"status": 200}])
     assert capsys.readouterr().err == ""
     logs.configure("INFO", json=True)
     monkeypatch.setattr(sys, "stderr", closed := StringIO())
     closed.close()
     with alone():
-        logs.tell(logging.getLogger("x"), "nobody can read this", [{"status": 200}])
+        logs.log_many(logging.getLogger("x"), "nobody can read this", [{"status": 200}])
 
 
 def test_a_librarys_wrong_arguments_do_not_cost_the_line() -> None:
     record = logging.makeLogRecord({"msg": "only %s and %s", "args": ("one",)})
-    assert json.loads(logs.JsonLines().format(record))["event"] == "only %s and %s"
+    assert json.loads(logs.JsonFormatter().format(record))["event"] == "only %s and %s"
 
 
 def test_a_second_call_replaces_the_first(capsys: pytest.CaptureFixture[str]) -> None:

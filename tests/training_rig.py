@@ -115,7 +115,7 @@ class TrainingRig:
 
     def ask(self) -> str:
         runs = self.control.runs
-        run = runs.request(
+        run = runs.request_training(
             runs.defaults, actor="test", request_id="r", run_id=uuid4().hex, now=now()
         )
         return run.run_id

@@ -1,7 +1,7 @@
 """One record, one line: JSON for machines, plain text on a developer's terminal.
 
-The ids that ride along (request, job, model version) come from context variables, so that the
-lines of a service or a store carry them without being told.
+The bound ids (request, job, model version) come from context variables, so that the
+lines of a service or a store carry them by themselves.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
 model_version: ContextVar[str | None] = ContextVar("model_version", default=None)
 
-_RIDERS = (request_id, job_id, model_version)
-_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+_CONTEXT_IDS = (request_id, job_id, model_version)
+_RECORD_ATTRIBUTES = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 _WORD = re.compile(r"[^\s\"=\\]+")
 
-# Each tells in a line of its own what the platform's own lines already say.
-_CHATTY = ("flask-limiter", "urllib3", "alembic", "rq.worker")
+# They log what the platform's own lines already say.
+_NOISY_LOGGERS = ("flask-limiter", "urllib3", "alembic", "rq.worker")
 
 
 def configure(level: str, *, json: bool) -> None:
@@ -41,38 +41,38 @@ def configure(level: str, *, json: bool) -> None:
     `level`: DEBUG (the platform's own loggers only; all others stay at INFO), INFO, WARNING or
     ERROR. A second call replaces the first; handlers that others put on the root logger stay.
     """
-    handler = _StandardError(JsonLines() if json else PlainLines())
+    handler = _StderrHandler(JsonFormatter() if json else PlainFormatter())
     handler.setLevel(level)
     root = logging.getLogger()
-    for old in [each for each in root.handlers if isinstance(each, _StandardError)]:
+    for old in [each for each in root.handlers if isinstance(each, _StderrHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(max(logging.INFO, handler.level))
     logging.getLogger("mlengine").setLevel(level)
-    for name in _CHATTY:
+    for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, handler.level))
 
 
-def bound(
+def bound_ids(
     *, request: str | None = None, job: str | None = None, version: str | None = None
 ) -> AbstractContextManager[None]:
-    """Let the ids ride on every line of this block; what was bound before returns after it."""
-    given = zip(_RIDERS, (request, job, version), strict=True)
-    return _Bound([(rider, value) for rider, value in given if value is not None])
+    """Put the ids on every line of this block; those bound before return after it."""
+    ids = zip(_CONTEXT_IDS, (request, job, version), strict=True)
+    return _BoundIds([(variable, value) for variable, value in ids if value is not None])
 
 
-class _Bound(AbstractContextManager[None]):
+class _BoundIds(AbstractContextManager[None]):
     """Each request enters two: a generator would cost three times as much."""
 
-    def __init__(self, given: list[tuple[ContextVar[str | None], str]]) -> None:
-        self._given = given
+    def __init__(self, ids: list[tuple[ContextVar[str | None], str]]) -> None:
+        self._ids = ids
 
     def __enter__(self) -> None:
-        self._tokens = [(rider, rider.set(value)) for rider, value in self._given]
+        self._tokens = [(variable, variable.set(value)) for variable, value in self._ids]
 
     def __exit__(self, *_: object) -> None:
-        for rider, token in reversed(self._tokens):
-            rider.reset(token)
+        for variable, token in reversed(self._tokens):
+            variable.reset(token)
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def log_tail(lines: int = 50) -> Iterator[Callable[[], list[str]]]:
     The platform's own are in it from INFO on, whatever goes to standard error. A line holds no
     traceback and at most a thousand characters.
     """
-    tail, root, ours = _Tail(lines), logging.getLogger(), logging.getLogger("mlengine")
+    tail, root, ours = _TailHandler(lines), logging.getLogger(), logging.getLogger("mlengine")
     before = ours.level
     root.addHandler(tail)
     ours.setLevel(min(ours.getEffectiveLevel(), logging.INFO))
@@ -93,24 +93,24 @@ def log_tail(lines: int = 50) -> Iterator[Callable[[], list[str]]]:
         root.removeHandler(tail)
 
 
-def tell(logger: logging.Logger, event: str, lines: Iterable[Mapping[str, object]]) -> None:
+def log_many(logger: logging.Logger, event: str, lines: Iterable[Mapping[str, object]]) -> None:
     """As `logger.info(event, extra=…)` of each, for facts of JSON's own types.
 
     Where standard error alone listens it is one write, at a third of the cost.
     """
     if not logger.isEnabledFor(logging.INFO):
         return
-    listener = _only_listener(logger)
-    if listener is None:
+    handler = _sole_stderr_handler(logger)
+    if handler is None:
         for facts in lines:
             logger.info(event, extra=facts)
         return
-    head = _head(time.time(), "INFO", logger.name, event)
-    listener.write([{**head, **facts} for facts in lines])
+    head = _common_fields(time.time(), "INFO", logger.name, event)
+    handler.write([{**head, **facts} for facts in lines])
 
 
-class _Lines(logging.Formatter):
-    """What is said of a record, in one line."""
+class _LineFormatter(logging.Formatter):
+    """Formats a record as one line of `line`."""
 
     def format(self, record: logging.LogRecord) -> str:
         return self.line(_fields(self, record))
@@ -119,29 +119,29 @@ class _Lines(logging.Formatter):
         raise NotImplementedError
 
 
-class JsonLines(_Lines):
+class JsonFormatter(_LineFormatter):
     """ASCII JSON: control characters and line separators of any script are escaped."""
 
     def line(self, fields: dict[str, object]) -> str:
         try:
-            said = orjson.dumps(fields, default=str)
+            text = orjson.dumps(fields, default=str)
         except TypeError:  # half a character, or a number beyond 64 bits
-            said = b"\xff"
-        if said.isascii():
-            return said.decode()
+            text = b"\xff"
+        if text.isascii():
+            return text.decode()
         return stdlib_json.dumps(fields, default=str, separators=(",", ":"))
 
 
-class PlainLines(_Lines):
+class PlainFormatter(_LineFormatter):
     """`time LEVEL logger event key=value …`; what can't be printed is escaped."""
 
     def line(self, fields: dict[str, object]) -> str:
         head = [str(fields.pop(name)) for name in ("ts", "level", "logger", "event")]
-        data = [f"{name}={_word(value)}" for name, value in fields.items() if value is not None]
-        return _printable(" ".join([head[0], f"{head[1]:7}", *head[2:], *data]))
+        data = [f"{name}={_quoted(value)}" for name, value in fields.items() if value is not None]
+        return _escaped(" ".join([head[0], f"{head[1]:7}", *head[2:], *data]))
 
 
-class _Tail(logging.Handler):
+class _TailHandler(logging.Handler):
     _LONGEST = 1000
 
     def __init__(self, lines: int) -> None:
@@ -158,54 +158,58 @@ class _Tail(logging.Handler):
             return list(self._newest)
 
 
-class _StandardError(logging.StreamHandler[TextIO]):
+class _StderrHandler(logging.StreamHandler[TextIO]):
     """Looks `sys.stderr` up at each record, so that a redirected stream is honoured."""
 
-    def __init__(self, lines: _Lines) -> None:
+    def __init__(self, formatter: _LineFormatter) -> None:
         logging.Handler.__init__(self)
-        self.setFormatter(lines)
-        self._lines = lines
+        self.setFormatter(formatter)
+        self._formatter = formatter
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stderr
 
     def write(self, lines: Sequence[dict[str, object]]) -> None:
-        """All at once; lost where there is no stream that takes them, as a record would be."""
-        said = "".join([f"{self._lines.line(fields)}{self.terminator}" for fields in lines])
+        """Write all at once; as with a record, what no stream takes is lost."""
+        text = "".join([f"{self._formatter.line(fields)}{self.terminator}" for fields in lines])
         with self.lock, suppress(OSError, ValueError, AttributeError):  # type: ignore[union-attr]
-            self.stream.write(said)
+            self.stream.write(text)
             self.stream.flush()
 
 
-def _only_listener(logger: logging.Logger) -> _StandardError | None:
+def _sole_stderr_handler(logger: logging.Logger) -> _StderrHandler | None:
     """Standard error's handler where no other handler and no filter would see a record."""
-    handlers, each = [*logger.handlers], logger
-    while each.propagate and each.parent:
-        each = each.parent
-        handlers += each.handlers
+    handlers, ancestor = [*logger.handlers], logger
+    while ancestor.propagate and ancestor.parent:
+        ancestor = ancestor.parent
+        handlers += ancestor.handlers
     if len(handlers) != 1 or logger.filters:
         return None
     (only,) = handlers
-    if not isinstance(only, _StandardError) or only.filters or only.level > logging.INFO:
+    if not isinstance(only, _StderrHandler) or only.filters or only.level > logging.INFO:
         return None
     return only
 
 
-def _head(created: float, level: str, logger: str, event: str) -> dict[str, object]:
-    """What every line begins with, and the ids that ride along."""
+def _common_fields(created: float, level: str, logger: str, event: str) -> dict[str, object]:
+    """What every line begins with, and the bound ids."""
     moment = rfc3339(datetime.fromtimestamp(created, UTC))
     head: dict[str, object] = {"ts": moment, "level": level, "logger": logger, "event": event}
-    for rider in _RIDERS:
-        value = rider.get()
+    for variable in _CONTEXT_IDS:
+        value = variable.get()
         if value is not None:
-            head[rider.name] = value
+            head[variable.name] = value
     return head
 
 
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
-    fields = _head(record.created, record.levelname, record.name, _event(record))
-    fields |= {name: _plain(value) for name, value in vars(record).items() if name not in _STANDARD}
+    fields = _common_fields(record.created, record.levelname, record.name, _event(record))
+    fields |= {
+        name: _to_json_types(value)
+        for name, value in vars(record).items()
+        if name not in _RECORD_ATTRIBUTES
+    }
     if record.exc_info and record.exc_info[0] is not None:
         fields["traceback"] = formatter.formatException(record.exc_info)
     return fields
@@ -219,7 +223,7 @@ def _event(record: logging.LogRecord) -> str:
         return str(record.msg)
 
 
-def _plain(value: object) -> object:
+def _to_json_types(value: object) -> object:
     """JSON types only, without NaN and Infinity."""
     if value is None or isinstance(value, str):
         return value
@@ -228,13 +232,13 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return rfc3339(value)
     if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {str(name): _to_json_types(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(inner) for inner in value]
+        return [_to_json_types(inner) for inner in value]
     return value
 
 
-def _word(value: object) -> str:
+def _quoted(value: object) -> str:
     """A value as it is when it is one plain word, else in JSON's quotes."""
     text = value if isinstance(value, str) else stdlib_json.dumps(value, default=str)
     if not isinstance(value, str) or _WORD.fullmatch(text):
@@ -242,7 +246,7 @@ def _word(value: object) -> str:
     return stdlib_json.dumps(text, ensure_ascii=False)
 
 
-def _printable(text: str) -> str:
+def _escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(

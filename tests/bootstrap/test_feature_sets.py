@@ -10,8 +10,9 @@ import orjson
 import pytest
 from tests.platforms import make_platform, settings
 
+from mlengine.bootstrap import ENTRY_POINT_GROUP
 from mlengine.bootstrap.control import check_feature_sets
-from mlengine.bootstrap.feature_sets import GROUP, feature_sets
+from mlengine.bootstrap.feature_sets import load_feature_sets
 from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN, CORE
@@ -55,15 +56,15 @@ def install(folder: Path, lines: str) -> None:
     info = folder / "own_package-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}\n")
+    (info / "entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\n{lines}\n")
 
 
 def test_without_anything_there_are_the_built_in_sets() -> None:
-    assert feature_sets([]) == dict(BUILTIN)
+    assert load_feature_sets([]) == dict(BUILTIN)
 
 
 def test_a_module_named_by_the_setting_is_found(write: Write) -> None:
-    found = feature_sets([write("own_sets_a")])
+    found = load_feature_sets([write("own_sets_a")])
     assert set(found) == {*BUILTIN, "mine"}
     assert found["mine"].names == ("step",)
 
@@ -73,8 +74,8 @@ def test_a_module_named_by_an_entry_point_is_found(
     write: Write, tmp_path: Path, value: str
 ) -> None:
     install(tmp_path, f"own = {write('own_sets_b')}{value.removeprefix('own_sets_b')}")
-    assert "mine" in feature_sets([])
-    assert "mine" in feature_sets(["own_sets_b"])
+    assert "mine" in load_feature_sets([])
+    assert "mine" in load_feature_sets(["own_sets_b"])
 
 
 @pytest.mark.parametrize(
@@ -97,36 +98,36 @@ def test_whatever_a_module_does_wrong_is_one_line(
 ) -> None:
     name = write(f"own_sets_wrong_{abs(hash(request.node.name))}", text)
     with pytest.raises(BadSetting) as refused:
-        feature_sets([name])
+        load_feature_sets([name])
     assert str(refused.value).startswith(f"FEATURE_SETS='{name}': expected ")
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
     install(tmp_path, f"own = {name}")
-    with pytest.raises(BadSetting, match=f"{GROUP} own='{name}'"):
-        feature_sets([])
+    with pytest.raises(BadSetting, match=f"{ENTRY_POINT_GROUP} own='{name}'"):
+        load_feature_sets([])
 
 
 @pytest.mark.parametrize("name", ["nowhere_to_be_found", "a..b", ".relative", "a b", "os.path.x"])
 def test_a_module_that_is_none_is_one_line(name: str) -> None:
     with pytest.raises(BadSetting, match="FEATURE_SETS"):
-        feature_sets([name])
+        load_feature_sets([name])
 
 
 def test_no_set_may_hide_another(write: Write) -> None:
     write("own_sets_c")
     write("own_sets_d", MINE.replace("version=1", "version=2"))
     with pytest.raises(BadSetting, match="one set named 'mine', not two"):
-        feature_sets(["own_sets_c", "own_sets_d"])
+        load_feature_sets(["own_sets_c", "own_sets_d"])
     write("own_sets_e", MINE.replace('"{name}"', '"core"'))
     with pytest.raises(BadSetting, match="one set named 'core', not two"):
-        feature_sets(["own_sets_e"])
-    assert feature_sets([])["core"] is CORE
+        load_feature_sets(["own_sets_e"])
+    assert load_feature_sets([])["core"] is CORE
 
 
 def test_a_name_that_no_request_could_give_is_refused(write: Write) -> None:
     name = write("own_sets_f", MINE.replace('"{name}"', '"my set"'))
     with pytest.raises(BadSetting, match="not 'my set'"):
-        feature_sets([name])
+        load_feature_sets([name])
 
 
 def test_a_set_to_train_with_must_exist(write: Write, tmp_path: Path) -> None:

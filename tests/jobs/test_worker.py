@@ -221,7 +221,7 @@ def test_upkeep_that_fails_is_logged_and_over(
     }
     control = build_control(Settings.from_env(environ))
     control.reaper.sweep()
-    control.reaper.settle("run-1", died=False)
+    control.reaper.reap("run-1", died=False)
     assert caplog.text.count("upkeep_of_runs_failed") == 2
 
 

@@ -78,7 +78,7 @@ class Runs:
     def spec(self, overrides: Mapping[str, object]) -> TrainSpec:
         return dataclasses.replace(SPEC, **overrides)  # type: ignore[arg-type]
 
-    def request(
+    def request_training(
         self,
         spec: TrainSpec,
         *,
@@ -87,12 +87,12 @@ class Runs:
         run_id: str,
         now: datetime,
         idempotency_key: str | None,
-        asked: Mapping[str, object],
+        body: Mapping[str, object],
     ) -> Run:
         if not self.queue_up:
             raise errors.QueueUnavailable("connection refused")
         if idempotency_key and self.live and self.live[0].idempotency_key == idempotency_key:
-            if self.live[0].body_hash != str(asked):
+            if self.live[0].body_hash != str(body):
                 raise errors.IdempotencyKeyReused
             return self.live[0]
         if self.live:
@@ -104,7 +104,7 @@ class Runs:
                 state="queued",
                 spec=json.dumps(spec.to_dict()),
                 idempotency_key=idempotency_key,
-                body_hash=str(asked),
+                body_hash=str(body),
                 actor=actor,
                 request_id=request_id,
                 queued_at=now,
@@ -121,7 +121,7 @@ class Runs:
                 return run
         raise errors.RunNotFound(run_id)
 
-    def reproduce(
+    def request_reproduction(
         self,
         version: str,
         *,
@@ -194,7 +194,7 @@ class Models:
             ),
         )
 
-    def show(self, version: str) -> tuple[TinyManifest, bool]:
+    def get(self, version: str) -> tuple[TinyManifest, bool]:
         if version == "v1":
             raise errors.ArtifactCorrupt("v1", "model.txt has another digest")
         if version != "v2":
@@ -203,7 +203,7 @@ class Models:
 
     def compare(self, a: str, b: str) -> Comparison:
         for version in {a, b} - {"v3"}:
-            self.show(version)
+            self.get(version)
         none = Comparison(a, b, "log_loss", "no_common_rows", None, (), None, None, None, ())
         if a == "v3":
             return none
@@ -218,7 +218,7 @@ class Models:
         )
 
     def activate(self, version: str, *, actor: str, reason: str, now: datetime) -> Activation:  # noqa: ARG002
-        self.show(version)
+        self.get(version)
         self.done.append((version, actor, reason))
         before, self.active[0] = self.active[0], version
         return Activation(version, before, len(self.done) + 1, actor)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from mlengine.bootstrap import ENTRY_POINT_GROUP
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.errors import AuditUnavailable
 from mlengine.services.audit.retention import RetentionService
-from mlengine.services.models.history import reconcile
+from mlengine.services.models.history import record_missing_activation
 from mlengine.services.runs.reaper import RunReaper
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunService
@@ -31,7 +32,6 @@ from mlengine.stores.registry.folders import line_directory
 from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
 
-FEATURE_SETS_GROUP = "mlengine.feature_sets"
 _BUILT_IN = "core"
 
 
@@ -41,7 +41,7 @@ class ControlPlane:
 
     database_url: str
     database: Engine
-    models: Path
+    models_directory: Path
     queue: JobQueue
     run_store: RunStore
     runs: RunService
@@ -60,7 +60,7 @@ class ControlPlane:
             from mlengine.stores.database.migrate import migrate  # noqa: PLC0415 - Alembic, rarely
 
             migrate(self.database_url)
-        reconcile(self.active, self.events)
+        record_missing_activation(self.active, self.events)
 
     def _schema_is_current(self) -> bool:
         try:
@@ -80,11 +80,11 @@ def build_control(settings: Settings) -> ControlPlane:
     return ControlPlane(
         database_url=settings.audit_database_url,
         database=database,
-        models=models,
+        models_directory=models,
         queue=queue,
         run_store=run_store,
         runs=runs,
-        reaper=RunReaper(runs, run_store, retention, models, _now),
+        reaper=RunReaper(runs, run_store, retention, models, utc_now),
         schedules=ScheduleService(ScheduleStore(database), runs, settings.train_schedule),
         events=EventStore(database),
         active=ActiveFile(models / ACTIVE_FILE),
@@ -93,13 +93,13 @@ def build_control(settings: Settings) -> ControlPlane:
 
 
 def check_feature_sets(settings: Settings) -> None:
-    """Raises BadSetting for what `build_platform` would refuse; the defaults need no look."""
-    own = settings.feature_sets or entry_points(group=FEATURE_SETS_GROUP)
+    """Raises BadSetting for what `build_platform` would refuse; the defaults need no check."""
+    own = settings.feature_sets or entry_points(group=ENTRY_POINT_GROUP)
     if own or settings.train.feature_set != _BUILT_IN:
-        from mlengine.bootstrap.feature_sets import feature_sets  # noqa: PLC0415 - Polars
+        from mlengine.bootstrap.feature_sets import load_feature_sets  # noqa: PLC0415 - Polars
 
-        feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
+        load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
     return datetime.now(UTC)

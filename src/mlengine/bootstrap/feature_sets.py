@@ -14,10 +14,10 @@ from functools import partial
 from importlib.metadata import entry_points
 from types import ModuleType
 
+from mlengine.bootstrap import ENTRY_POINT_GROUP
 from mlengine.core.features import BUILTIN, FeatureSet
 from mlengine.errors import BadSetting
 
-GROUP = "mlengine.feature_sets"
 SETTING = "FEATURE_SETS"
 
 # What `/features?feature_set=` takes.
@@ -25,53 +25,55 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _EXPECTED = "a module that can be imported and has a sequence FEATURE_SETS"
 
 
-def feature_sets(modules: Sequence[str], *, wanted: str = "core") -> dict[str, FeatureSet]:
+def load_feature_sets(modules: Sequence[str], *, wanted: str = "core") -> dict[str, FeatureSet]:
     """The built-in sets, those of entry points and those of `modules`, by name.
 
     Raises BadSetting, which names where a set comes from, for a module that can't be imported,
     holds no feature sets, or holds another set under a name that is taken; and when there is no
     set `wanted`.
     """
-    found = dict(BUILTIN)
-    for variable, value, feature_set in [*_installed(), *_named(modules)]:
+    sets = dict(BUILTIN)
+    for variable, value, feature_set in [*_from_entry_points(), *_from_setting(modules)]:
         if not _NAME.fullmatch(feature_set.name):
             raise BadSetting(
                 variable, value, f"a set named {_NAME.pattern}, not {feature_set.name!r}"
             )
-        if found.setdefault(feature_set.name, feature_set).hash != feature_set.hash:
+        if sets.setdefault(feature_set.name, feature_set).hash != feature_set.hash:
             raise BadSetting(variable, value, f"one set named {feature_set.name!r}, not two")
-    if wanted not in found:
-        raise BadSetting("TRAIN_FEATURE_SET", wanted, f"one of {', '.join(sorted(found))}")
-    return found
+    if wanted not in sets:
+        raise BadSetting("TRAIN_FEATURE_SET", wanted, f"one of {', '.join(sorted(sets))}")
+    return sets
 
 
 _Origin = tuple[str, str, FeatureSet]
 
 
-def _installed() -> Iterator[_Origin]:
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
-        variable = f"{GROUP} {entry.name}"
-        for feature_set in _loaded(variable, entry.value, entry.load):
+def _from_entry_points() -> Iterator[_Origin]:
+    for entry in sorted(
+        entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, entry.value)
+    ):
+        variable = f"{ENTRY_POINT_GROUP} {entry.name}"
+        for feature_set in _load(variable, entry.value, entry.load):
             yield variable, entry.value, feature_set
 
 
-def _named(modules: Sequence[str]) -> Iterator[_Origin]:
+def _from_setting(modules: Sequence[str]) -> Iterator[_Origin]:
     for name in modules:
-        for feature_set in _loaded(SETTING, name, partial(importlib.import_module, name)):
+        for feature_set in _load(SETTING, name, partial(importlib.import_module, name)):
             yield SETTING, name, feature_set
 
 
-def _loaded(variable: str, value: str, load: Callable[[], object]) -> tuple[FeatureSet, ...]:
-    """What `load` brings: a module with the sequence, or the sequence itself.
+def _load(variable: str, value: str, load: Callable[[], object]) -> tuple[FeatureSet, ...]:
+    """The sets of what `load` returns: a module with the sequence, or the sequence itself.
 
-    A user's module is a stranger's code: whatever it raises is one line for the operator.
+    A user's module may raise anything: the operator sees one line of it.
     """
     try:
         loaded = load()
         sets = tuple(loaded.FEATURE_SETS if isinstance(loaded, ModuleType) else loaded)  # type: ignore[arg-type]
     except (Exception, SystemExit) as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise BadSetting(variable, value, f"{_EXPECTED} ({said})") from None
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadSetting(variable, value, f"{_EXPECTED} ({reason})") from None
     for feature_set in sets:
         if not isinstance(feature_set, FeatureSet):
             raise BadSetting(variable, value, f"FeatureSet objects, not {feature_set!r:.64}")

@@ -5,30 +5,29 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from mlengine import __version__
-from mlengine.bootstrap.control import ControlPlane, build_control
+from mlengine.bootstrap.control import ControlPlane, build_control, utc_now
 from mlengine.bootstrap.stores import Stores, open_stores
 from mlengine.config import Settings
 from mlengine.services.audit.service import AuditService
 from mlengine.services.bars.service import BarService
 from mlengine.services.features.service import FeatureService
-from mlengine.services.models.card import CardService
+from mlengine.services.models.maintenance import RegistryMaintenance
 from mlengine.services.models.service import ModelService
-from mlengine.services.models.upkeep import RegistryService
-from mlengine.services.monitoring.health import HealthService
+from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
-from mlengine.services.runs.kinds import ReproductionHandler
-from mlengine.services.training.dataset_export import ExportService
+from mlengine.services.runs.handlers import ReproductionHandler
+from mlengine.services.training.dataset_export import DatasetExportService
 from mlengine.services.training.fitting import FittingService
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.services.training.service import TrainingService
 from mlengine.stores.features.row_cache import RowCache
 from mlengine.stores.registry.loader import ModelLoader
+from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.health_checks import Checks
 
 # More threads wait for each other on a busy machine; the trees are the same on any number.
@@ -37,7 +36,7 @@ TRAINING_THREADS = 1
 
 @dataclass(frozen=True)
 class Platform:
-    """Every use case; those that need no bars and no model in memory are in `control`."""
+    """Every use case; those that need neither bars nor a model in memory are in `control`."""
 
     control: ControlPlane
     checks: Checks
@@ -47,10 +46,10 @@ class Platform:
     predict: PredictService
     training: TrainingService
     reproduction: ReproductionService
-    export: ExportService
-    cards: CardService
+    export: DatasetExportService
     models: ModelService
-    registry: RegistryService
+    registry: Registry
+    maintenance: RegistryMaintenance
     monitoring: MonitoringService
     audit: AuditService
     replay: ReplayService
@@ -63,7 +62,7 @@ def build_platform(settings: Settings) -> Platform:
     Raises BadSetting for a feature set that does not exist.
     """
     control = build_control(settings)
-    stores = open_stores(settings, database=control.database, models=control.models)
+    stores = open_stores(settings, database=control.database, models=control.models_directory)
     models = ModelService(stores.registry, stores.loader, control.events)
     reproduction = ReproductionService(
         stores.registry, stores.feature_sets, stores.bars, TRAINING_THREADS
@@ -77,10 +76,12 @@ def build_platform(settings: Settings) -> Platform:
         predict=_predict(stores),
         training=_training(control, stores, models, reproduction),
         reproduction=reproduction,
-        export=ExportService(reproduction),
-        cards=CardService(stores.registry),
+        export=DatasetExportService(reproduction),
         models=models,
-        registry=RegistryService(stores.registry, control.events, control.run_store, stores.audit),
+        registry=stores.registry,
+        maintenance=RegistryMaintenance(
+            stores.registry, control.events, control.run_store, stores.audit
+        ),
         monitoring=MonitoringService(
             stores.audit,
             control.events,
@@ -89,14 +90,14 @@ def build_platform(settings: Settings) -> Platform:
             settings.market_data_interval,
         ),
         audit=AuditService(stores.audit),
-        replay=ReplayService(stores.evidence, stores.loader, stores.bars, control.events),
+        replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
         health=HealthService(
             __version__,
             settings.env,
             stores.registry,
             stores.loader,
             stores.audit,
-            control.queue,
+            WorkerCountProbe(control.runs.workers),
             stores.checks,
         ),
     )
@@ -109,7 +110,7 @@ def _predict(stores: Stores) -> PredictService:
         stores.loader,
         stores.audit,
         time.perf_counter,
-        _new_id,
+        _new_prediction_id,
         FeaturePrefetch(stores.bars, stores.loader, rows, time.perf_counter),
         limits=stores.usability_limits,
         rows=rows,
@@ -132,16 +133,12 @@ def _training(
         fitter,
         stores.registry,
         models,
-        _now,
+        utc_now,
         others={"reproduce": ReproductionHandler(reproduction)},
     )
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _new_id() -> str:
+def _new_prediction_id() -> str:
     """Ordered by time (as a UUID of version 7), so that the audit's index grows at one end."""
     random = secrets.token_hex(10)
     return f"{time.time_ns() // 1_000_000:012x}7{random[:19]}"

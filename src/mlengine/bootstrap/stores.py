@@ -1,4 +1,4 @@
-"""The stores of a platform, and what every service leans on; loads Polars and LightGBM."""
+"""The stores of a platform, and what every service needs; loads Polars and LightGBM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from mlengine.bootstrap.feature_sets import feature_sets
+from mlengine.bootstrap.feature_sets import load_feature_sets
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
@@ -28,7 +28,7 @@ from mlengine.stores.system.health_checks import Checks
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores and what every service leans on."""
+    """The stores, and what most services need."""
 
     checks: Checks
     bars: BarService
@@ -36,7 +36,7 @@ class Stores:
     registry: Registry
     loader: ModelLoader
     audit: SpooledAuditStore
-    evidence: ReplayInputStore
+    replay_inputs: ReplayInputStore
     usability_limits: UsabilityLimits
 
 
@@ -47,7 +47,7 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
     """
     checks = Checks()
     interval = settings.market_data_interval
-    sets = feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
+    sets = load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
     registry = Registry(models)
     return Stores(
         checks,
@@ -65,7 +65,7 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
         audit=SpooledAuditStore(
             database, checks, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
         ),
-        evidence=ReplayInputStore(database),
+        replay_inputs=ReplayInputStore(database),
         usability_limits=UsabilityLimits(
             settings.max_bar_age_bars, settings.max_model_age_days, settings.require_all_features
         ),

@@ -28,7 +28,7 @@ def export(version: str, path: Path, json_: bool) -> None:
 
     One line for every row and fold; fold 0 is the candidate, whose test part is the holdout.
     """
-    done = shell.platform().export.parquet(version, path)
+    done = shell.platform().export.write_parquet(version, path)
     shell.print_json(done) if json_ else click.echo(
         f"{done.rows} rows with {done.features} features, {done.folds} folds and the candidate's"
         f" split of {done.version} are in {done.path}"

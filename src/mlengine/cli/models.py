@@ -38,7 +38,7 @@ def list_models(json_: bool) -> None:
 @shell.command
 def show(version: str, json_: bool) -> None:
     """Show how VERSION came to be; --json prints its whole manifest."""
-    manifest, is_active = shell.platform().models.show(version)
+    manifest, is_active = shell.platform().models.get(version)
     if json_:
         shell.print_json({**manifest.to_dict(), "is_active": is_active})
         return

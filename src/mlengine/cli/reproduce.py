@@ -61,7 +61,7 @@ def _print(done: Reproduction) -> None:
 @shell.command
 def card(version: str, output: Path | None) -> None:
     """Print one page of Markdown about VERSION, or write it."""
-    page = shell.platform().cards.markdown(version)
+    page = shell.platform().models.card(version)
     if output is None:
         click.echo(page, nl=False)
         return

@@ -52,7 +52,7 @@ def _ask(wait: bool, first: bool, json_: bool) -> None:
 
 def _request(runs: RunService, *, join: bool) -> Run:
     try:
-        return runs.request(
+        return runs.request_training(
             runs.defaults,
             actor=shell.actor(),
             request_id=uuid4().hex,

@@ -6,7 +6,7 @@ import click
 
 from mlengine.cli import shell
 from mlengine.core.versions.pruning import PruneDecision
-from mlengine.services.models.upkeep import Inspection
+from mlengine.services.models.maintenance import IntegrityReport
 
 
 @click.command("verify")
@@ -19,7 +19,7 @@ def verify(version: str | None, json_: bool) -> None:
     Of all also what stands beside them.
     Exits with 1 when something is not as it was published.
     """
-    found = shell.platform().registry.verify(version)
+    found = shell.platform().maintenance.verify(version)
     if json_:
         shell.print_json(found)
     else:
@@ -39,7 +39,7 @@ def prune(keep: int, force: bool, dry_run: bool, json_: bool) -> None:
 
     Never the active, the previous or a pinned one, nor the newest.
     """
-    found = shell.platform().registry.prune(
+    found = shell.platform().maintenance.prune(
         keep=keep, force=force, dry_run=dry_run, actor=shell.actor(), now=shell.now()
     )
     if json_:
@@ -58,7 +58,7 @@ def prune(keep: int, force: bool, dry_run: bool, json_: bool) -> None:
 @shell.command
 def pin(version: str, reason: str, json_: bool) -> None:
     """Keep VERSION, whatever is pruned."""
-    shell.platform().registry.pin(version, actor=shell.actor(), reason=reason, now=shell.now())
+    shell.platform().maintenance.pin(version, actor=shell.actor(), reason=reason, now=shell.now())
     _done({"version": version, "pinned": True}, f"{version} is pinned", json_)
 
 
@@ -68,7 +68,7 @@ def pin(version: str, reason: str, json_: bool) -> None:
 @shell.command
 def unpin(version: str, json_: bool) -> None:
     """Let VERSION be pruned again."""
-    was = shell.platform().registry.unpin(version, actor=shell.actor(), now=shell.now())
+    was = shell.platform().maintenance.unpin(version, actor=shell.actor(), now=shell.now())
     said = f"{version} is no longer pinned" if was else f"{version} was not pinned"
     _done({"version": version, "pinned": False, "was_pinned": was}, said, json_)
 
@@ -81,7 +81,7 @@ def _said(fate: PruneDecision, gone: str) -> str:
     return gone if fate.kept_as is None else f"kept: {fate.kept_as}"
 
 
-def _print(found: Inspection) -> None:
+def _print(found: IntegrityReport) -> None:
     shell.print_table(
         ["version", "intact", "reason"], [[v.version, v.intact, v.reason] for v in found.versions]
     )

@@ -13,7 +13,7 @@ def train(run_id: str) -> dict[str, str | None]:
     """Work on the run `run_id` until it ends; its row says how. Returns the new version, if any."""
     from mlengine.bootstrap.platform import build_platform  # noqa: PLC0415 - Polars loads in the horse only
 
-    with logs.bound(job=run_id):
+    with logs.bound_ids(job=run_id):
         training = build_platform(config.load()).training
         version = training.run(run_id, end_process=lambda: os._exit(LEASE_LOST_CODE))
     return {"run_id": run_id, "version": version}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import ConnectionError as QueueGone
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as QueueSilent
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, SpawnWorker
 from rq.executions import Execution
 from rq.job import Job
@@ -20,13 +19,13 @@ from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.worker_registration import register
 
 from mlengine import config, logs
-from mlengine.bootstrap.control import build_control
+from mlengine.bootstrap.control import build_control, utc_now
 from mlengine.config import Settings
 from mlengine.errors import MlengineError, QueueUnavailable, TrainingFailed
 from mlengine.jobs.allowed import AllowListedJob
-from mlengine.jobs.clock import Clock
+from mlengine.jobs.ticker import ScheduleTicker
 from mlengine.services.runs.reaper import RunReaper
-from mlengine.services.runs.service import DIED
+from mlengine.services.runs.service import PROCESS_DIED
 from mlengine.stores.queue.jobs import QUEUE_NAME, SERIALIZER, WORKER_KEY_SECONDS, connect
 from mlengine.stores.queue.server import resolve_url
 
@@ -40,7 +39,7 @@ _WORKER_TTL_SECONDS = _SECONDS_BETWEEN_SWEEPS + 15
 _SOCKET_TIMEOUT_SECONDS = _WORKER_TTL_SECONDS
 
 
-def timed_out(seconds: float) -> str:
+def timeout_reason(seconds: float) -> str:
     return f"it took longer than the {seconds:g} s of TRAIN_TIMEOUT_SECONDS"
 
 
@@ -49,7 +48,7 @@ class TrainingTimeout(UnixSignalDeathPenalty):
 
     def handle_death_penalty(self, signum: int, frame: object) -> None:
         if self._exception is JobTimeoutException:
-            raise TrainingFailed(timed_out(self._timeout))
+            raise TrainingFailed(timeout_reason(self._timeout))
         super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call]
 
 
@@ -60,22 +59,22 @@ class TrainWorker(SpawnWorker):
     max_connection_wait_time = 5.0
     death_penalty_class = TrainingTimeout
     reaper: RunReaper | None = None
-    _ended = _died = False
-    _how = DIED
+    _horse_ended = _horse_died = False
+    _end_reason = PROCESS_DIED
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """As RQ's; the run ends with its horse, also where the queue is gone by then."""
-        self._ended = self._died = False
-        self._how = DIED
+        self._horse_ended = self._horse_died = False
+        self._end_reason = PROCESS_DIED
         try:
             super().execute_job(job, queue)
         finally:
-            if self._ended and self.reaper is not None:
-                self.reaper.settle(job.id, died=self._died, how=self._how)
+            if self._horse_ended and self.reaper is not None:
+                self.reaper.reap(job.id, died=self._horse_died, reason=self._end_reason)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         pid, status, usage = super().wait_for_horse()
-        self._ended, self._died = True, status != os.EX_OK
+        self._horse_ended, self._horse_died = True, status != os.EX_OK
         return pid, status, usage
 
     def heartbeat(self, _timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
@@ -118,17 +117,17 @@ class TrainWorker(SpawnWorker):
         self._kill_if_over(job)
         try:
             super().maintain_heartbeats(job, execution)
-        except (QueueGone, QueueSilent):
+        except (RedisConnectionError, RedisTimeoutError):
             log.warning("queue_server_gone_while_training", extra={"job_id": job.id})
 
     def _kill_if_over(self, job: Job) -> None:
         """Well before RQ itself would, a minute after the timeout."""
-        worked = (datetime.now(UTC) - job.started_at).total_seconds() if job.started_at else 0.0
+        worked = (utc_now() - job.started_at).total_seconds() if job.started_at else 0.0
         allowed = job.timeout or 0.0  # every job has one
         if worked > allowed + _SECONDS_OF_GRACE:
-            self._how = timed_out(allowed)
+            self._end_reason = timeout_reason(allowed)
             self.kill_horse()
-        elif self.reaper is not None and self.reaper.is_over(job.id):
+        elif self.reaper is not None and self.reaper.has_ended(job.id):
             self.kill_horse()
 
     def _dump_worker_config(self) -> bytes:
@@ -149,7 +148,7 @@ def run_worker(settings: Settings) -> None:
             control.queue.forget_dead_workers()
         worker = make_worker(resolve_url(settings.redis_url, settings.artifacts_dir))
         worker.reaper = control.reaper
-        Clock(control.schedules, lambda: datetime.now(UTC)).start()
+        ScheduleTicker(control.schedules, utc_now).start()
         worker.work(logging_level="WARNING")
     except RedisError as error:
         raise QueueUnavailable("it refuses or drops the connection") from error

@@ -30,7 +30,7 @@ def reaper(platform: Platform, moment: datetime) -> RunReaper:
 @contextmanager
 def read_only_tables(platform: Platform) -> Iterator[None]:
     """Tables that can be read and refuse every row, whoever asks."""
-    path = platform.audit.store.engine.url.database
+    path = platform.control.database.url.database
     assert path is not None
     with closing(sqlite3.connect(path)) as other:
         other.execute(
@@ -97,15 +97,15 @@ def test_nothing_is_pruned_while_predictions_wait_beside_the_tables(tmp_path: Pa
             "AAA", as_of=None, version="v2", explain=False, request_id="r", now=NOW
         )
         with pytest.raises(AuditUnavailable):
-            platform.registry.prune(force=False, **asked)
-    found = platform.registry.prune(force=False, **asked)
+            platform.maintenance.prune(force=False, **asked)
+    found = platform.maintenance.prune(force=False, **asked)
     assert {fate.version: fate.kept_as for fate in found}["v2"] == "audited"
     path = tmp_path / "artifacts" / "audit-spool"
     path.mkdir()
     (path / "1.damaged").write_text("?")
     with pytest.raises(AuditUnavailable, match="may refer to any version"):
-        platform.registry.prune(force=False, **asked)
-    assert len(platform.registry.prune(force=True, **asked)) == 3
+        platform.maintenance.prune(force=False, **asked)
+    assert len(platform.maintenance.prune(force=True, **asked)) == 3
 
 
 def test_rows_are_found_by_time_and_outcome(tmp_path: Path) -> None:

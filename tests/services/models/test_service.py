@@ -19,7 +19,7 @@ from mlengine.errors import (
     NoActiveModel,
     NoPreviousModel,
 )
-from mlengine.services.models.history import reconcile, record_activation
+from mlengine.services.models.history import record_activation, record_missing_activation
 from mlengine.stores.database.engine import open_database
 from mlengine.stores.database.events import EventStore
 
@@ -30,7 +30,7 @@ def platform(tmp_path: Path) -> Platform:
 
 
 def damage(platform: Platform, version: str, name: str = "model.txt") -> None:
-    path = platform.models.registry.directory / version / name
+    path = platform.registry.directory / version / name
     path.write_bytes(path.read_bytes()[:-1])
 
 
@@ -51,17 +51,17 @@ def test_the_list_marks_the_active_version_and_the_corrupt_one(platform: Platfor
 
 
 def test_show_gives_the_manifest_of_any_version(platform: Platform) -> None:
-    manifest, is_active = platform.models.show("v2")
+    manifest, is_active = platform.models.get("v2")
     assert (manifest.version, is_active) == ("v2", False)
     with pytest.raises(ModelNotFound):
-        platform.models.show("v9")
+        platform.models.get("v9")
 
 
 def test_activation_serves_the_version_at_the_next_request(platform: Platform) -> None:
-    assert platform.models.loader.active().version == "v1"
+    assert platform.loader.active().version == "v1"
     done = platform.models.activate("v2", actor="ann", reason="try", now=NOW)
     assert (done.active_version, done.previous_version, done.generation) == ("v2", "v1", 2)
-    assert platform.models.loader.active().version == "v2"
+    assert platform.loader.active().version == "v2"
     assert history(platform, "activated") == ["v2", "v1"]
 
 
@@ -81,11 +81,11 @@ def test_a_corrupt_version_is_not_activated(platform: Platform) -> None:
 
 
 def test_a_model_of_other_bars_or_features_is_not_activated(platform: Platform) -> None:
-    directory = platform.models.registry.directory
+    directory = platform.registry.directory
     publish(directory, interval="1h")
     with pytest.raises(IntervalMismatch):
         platform.models.activate("v4", actor="ann", reason="", now=NOW)
-    names = platform.models.registry.manifest("v1").feature_set.features
+    names = platform.registry.manifest("v1").feature_set.features
     publish(directory, entry=FeatureSetEntry("core", 1, "0" * 64, 64, names))
     with pytest.raises(FeatureSetMismatch, match="000000000000"):
         platform.models.activate("v5", actor="ann", reason="", now=NOW)
@@ -113,7 +113,7 @@ def test_without_an_active_model_there_is_nothing_to_roll_back_or_reload(tmp_pat
 
 
 def test_a_model_damaged_on_disk_goes_on_serving_until_it_is_reloaded(platform: Platform) -> None:
-    loader = platform.models.loader
+    loader = platform.loader
     serving = loader.active()
     damage(platform, "v1")
     assert loader.active() is serving
@@ -148,8 +148,8 @@ def test_reload_is_noted_and_reaches_other_processes(platform: Platform, tmp_pat
 
 def test_a_version_beside_the_active_one_is_kept_in_memory(platform: Platform) -> None:
     for seed in range(4, 8):
-        publish(platform.models.registry.directory, seed=seed)
-    loader = platform.models.loader
+        publish(platform.registry.directory, seed=seed)
+    loader = platform.loader
     assert loader.get("v2") is loader.get("v2")
     first = loader.get("v3")
     for version in ("v4", "v5", "v6", "v7"):
@@ -169,46 +169,46 @@ def test_a_model_file_that_is_no_model_is_corrupt(platform: Platform) -> None:
 
 
 def test_an_activation_without_its_event_is_written_at_the_next_start(platform: Platform) -> None:
-    platform.models.registry.activate("v2", actor="ann", reason="died after", now=NOW)
-    assert reconcile(platform.control.active, platform.control.events)
-    assert not reconcile(platform.control.active, platform.control.events)
+    platform.registry.activate("v2", actor="ann", reason="died after", now=NOW)
+    assert record_missing_activation(platform.control.active, platform.control.events)
+    assert not record_missing_activation(platform.control.active, platform.control.events)
     assert history(platform, "activated") == ["v2", "v1"]
 
 
 def test_a_rollback_without_its_event_is_written_as_a_rollback(platform: Platform) -> None:
-    platform.models.registry.activate("v2", actor="x", reason="", now=NOW, kind="rolled_back")
-    assert reconcile(platform.control.active, platform.control.events)
+    platform.registry.activate("v2", actor="x", reason="", now=NOW, kind="rolled_back")
+    assert record_missing_activation(platform.control.active, platform.control.events)
     assert history(platform, "rolled_back") == ["v2"]
 
 
 def test_the_next_activation_writes_the_event_of_the_one_before(platform: Platform) -> None:
-    platform.models.registry.activate("v2", actor="x", reason="died after", now=NOW)
+    platform.registry.activate("v2", actor="x", reason="died after", now=NOW)
     platform.models.activate("v3", actor="ann", reason="", now=NOW)
     assert history(platform, "activated") == ["v3", "v2", "v1"]
 
 
 def test_a_damaged_active_file_is_mended_by_an_activation(platform: Platform) -> None:
     platform.models.activate("v2", actor="ann", reason="", now=NOW)
-    (platform.models.registry.directory / "ACTIVE").write_text('{"ver')
-    assert not reconcile(platform.control.active, platform.control.events)
+    (platform.registry.directory / "ACTIVE").write_text('{"ver')
+    assert not record_missing_activation(platform.control.active, platform.control.events)
     assert platform.models.list().active_version is None
-    assert platform.models.show("v1")[1] is False
+    assert platform.models.get("v1")[1] is False
 
     done = platform.models.activate("v3", actor="ann", reason="mend", now=NOW)
 
     assert (done.previous_version, done.generation) == (None, 3)
-    assert platform.models.loader.active().version == "v3"
+    assert platform.loader.active().version == "v3"
     assert history(platform, "activated") == ["v3", "v2", "v1"]
 
 
 def test_an_activation_that_can_not_be_recorded_has_happened_all_the_same(
     platform: Platform, tmp_path: Path
 ) -> None:
-    active = platform.models.registry.activate("v2", actor="ann", reason="", now=NOW)
+    active = platform.registry.activate("v2", actor="ann", reason="", now=NOW)
     with locked(tmp_path / "artifacts" / "audit.db"), impatient(platform) as events:
         record_activation(events, active, before="v1")
     assert history(platform, "activated") == ["v1"]
-    assert reconcile(platform.control.active, platform.control.events)
+    assert record_missing_activation(platform.control.active, platform.control.events)
     assert history(platform, "activated") == ["v2", "v1"]
 
 
@@ -230,4 +230,4 @@ def impatient(platform: Platform) -> Iterator[EventStore]:
 
 def test_nothing_to_reconcile_without_an_active_model(tmp_path: Path) -> None:
     platform = make_platform(tmp_path, models=0)
-    assert not reconcile(platform.control.active, platform.control.events)
+    assert not record_missing_activation(platform.control.active, platform.control.events)

@@ -18,7 +18,7 @@ from tests.queue_process import QueueProcess
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.versions.manifest import FeatureSetEntry
 from mlengine.errors import AuditUnavailable, NoActiveModel, NotReady
-from mlengine.services.monitoring.health import HealthService, QueueWatch
+from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_a_worker_that_starts_on_a_broken_version_serves_the_one_before_and_says
     tmp_path: Path,
 ) -> None:
     platform = make_platform(tmp_path, models=2)
-    platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
-    (platform.models.registry.directory / "v2" / "model.txt").write_text("")
+    platform.registry.activate("v2", actor="x", reason="", now=NOW)
+    (platform.registry.directory / "v2" / "model.txt").write_text("")
     assert platform.health.ready() == "v1"
     health = platform.health.health()
     assert (health.active_version, health.loaded_version) == ("v2", "v1")
@@ -138,7 +138,9 @@ def test_a_queue_server_that_hangs_makes_no_one_wait(tmp_path: Path, queue: Queu
 def test_the_queue_is_asked_once_in_two_seconds(tmp_path: Path, queue: QueueProcess) -> None:
     clock = Clock()
     platform = make_platform(tmp_path, REDIS_URL=queue.url)
-    service = dataclasses.replace(platform.health, watch=QueueWatch(clock))
+    service = dataclasses.replace(
+        platform.health, worker_count=WorkerCountProbe(platform.control.runs.workers, clock)
+    )
     assert eventually(service, "redis", "ok")
     queue.stop()
     clock.seconds = 1.9
@@ -163,7 +165,7 @@ def test_a_locked_database_makes_no_one_wait(tmp_path: Path) -> None:
 def test_an_older_copy_that_serves_is_degraded(tmp_path: Path) -> None:
     platform = make_platform(tmp_path)
     assert platform.health.health().checks["model"] == "ok"
-    (platform.models.registry.directory / "v1" / "model.txt").write_bytes(b"spoilt")
+    (platform.registry.directory / "v1" / "model.txt").write_bytes(b"spoilt")
     platform.control.active.touch()
     health = platform.health.health()
     assert (health.active_version, health.loaded_version) == ("v1", "v1")
@@ -172,8 +174,8 @@ def test_an_older_copy_that_serves_is_degraded(tmp_path: Path) -> None:
 
 def test_an_active_file_that_can_not_be_read_is_degraded(tmp_path: Path) -> None:
     platform = make_platform(tmp_path)
-    platform.models.loader.active()
-    (platform.models.registry.directory / "ACTIVE").write_text("{")
+    platform.loader.active()
+    (platform.registry.directory / "ACTIVE").write_text("{")
     health = platform.health.health()
     assert (health.status, health.active_version, health.loaded_version) == (
         "degraded",
@@ -192,7 +194,7 @@ def test_a_folder_of_models_that_is_a_file_is_degraded(tmp_path: Path) -> None:
 
 def test_an_audit_that_can_not_be_written_is_not_ready(tmp_path: Path) -> None:
     platform = make_platform(tmp_path, AUDIT_DATABASE_URL=f"sqlite:///{tmp_path}/other.db")
-    platform.audit.store.engine.dispose()
+    platform.control.database.dispose()
     (tmp_path / "other.db").unlink()
     with pytest.raises(AuditUnavailable):
         platform.health.ready()

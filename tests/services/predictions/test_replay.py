@@ -126,7 +126,7 @@ def test_many_predictions_of_several_versions_and_days_are_identical(platform: P
 
 def test_a_sample_is_the_same_for_the_same_seed(platform: Platform) -> None:
     predict_many(platform, 10)
-    (platform.models.registry.directory / "v1").rename(platform.models.registry.directory / ".gone")
+    (platform.registry.directory / "v1").rename(platform.registry.directory / ".gone")
     one, again, other = (replay_all(platform, sample=9, seed=seed) for seed in (1, 1, 2))
     assert one.replayed == 9
     assert one.others == again.others
@@ -136,19 +136,19 @@ def test_a_sample_is_the_same_for_the_same_seed(platform: Platform) -> None:
 
 def test_a_return_model_is_made_again_too(tmp_path: Path) -> None:
     platform = make_platform(tmp_path, models=0)
-    publish(platform.models.registry.directory, objective="return")
+    publish(platform.registry.directory, objective="return")
     assert replay(platform, predict(platform)).status == "identical"
 
 
 def test_a_feature_that_differs_is_named(platform: Platform) -> None:
     made = predict(platform)
-    with writing(platform.audit.store.engine) as connection:
+    with writing(platform.control.database) as connection:
         payload = connection.scalar(select(feature_vectors.c.payload))
         vector = np.frombuffer(payload, "<f8").copy()
         vector[3] = np.nextafter(vector[3], 9e9)
         connection.execute(update(feature_vectors).values(payload=vector.tobytes()))
     again = replay(platform, made)
-    name = platform.models.loader.active().feature_set.names[3]
+    name = platform.loader.active().feature_set.names[3]
     assert (again.status, again.differing_features) == ("features", (name,))
     found = replay_all(platform)
     assert (found.faithful, found.counts["features"]) == (False, 1)
@@ -157,7 +157,7 @@ def test_a_feature_that_differs_is_named(platform: Platform) -> None:
 
 def test_a_vector_of_another_length_differs_in_every_feature(platform: Platform) -> None:
     made = predict(platform)
-    with writing(platform.audit.store.engine) as connection:
+    with writing(platform.control.database) as connection:
         connection.execute(update(feature_vectors).values(payload=b"\0" * 8))
     assert len(replay(platform, made).differing_features) > 40
 
@@ -166,7 +166,7 @@ def test_a_score_that_differs_in_its_last_bit_is_said(platform: Platform) -> Non
     made = predict(platform)
     score = platform.audit.get(made).probability_up
     other = float(np.nextafter(score, 1.0))
-    with writing(platform.audit.store.engine) as connection:
+    with writing(platform.control.database) as connection:
         connection.execute(update(predictions).values(probability_up=other))
     again = replay(platform, made)
     assert (again.status, again.recorded_score, again.replayed_score) == ("score", other, score)
@@ -175,12 +175,12 @@ def test_a_score_that_differs_in_its_last_bit_is_said(platform: Platform) -> Non
 def test_a_model_that_was_pruned_or_damaged_is_gone(platform: Platform) -> None:
     made = predict(platform, version="v2")
     other = predict(platform)
-    publish(platform.models.registry.directory, run_id="run3")
-    platform.registry.prune(keep=1, force=True, dry_run=False, actor="ann", now=NOW)
-    assert platform.models.loader.get("v2"), "it is in memory still"
+    publish(platform.registry.directory, run_id="run3")
+    platform.maintenance.prune(keep=1, force=True, dry_run=False, actor="ann", now=NOW)
+    assert platform.loader.get("v2"), "it is in memory still"
     again = replay(platform, made)
     assert (again.status, again.reason) == ("model_gone", "there is no model 'v2'")
-    (platform.models.registry.directory / "v1" / "model.txt").write_text("?")
+    (platform.registry.directory / "v1" / "model.txt").write_text("?")
     again = replay(platform, other)
     assert again.status == "model_gone"
     assert again.reason is not None
@@ -191,7 +191,7 @@ def test_another_model_under_the_same_name_is_not_the_one_that_predicted(
     platform: Platform,
 ) -> None:
     made = predict(platform, version="v2")
-    with writing(platform.audit.store.engine) as connection:
+    with writing(platform.control.database) as connection:
         connection.execute(update(predictions).values(model_fingerprint="0" * 64))
     again = replay(platform, made)
     assert (again.status, again.reason) == ("model_gone", "v2 is another model today")
@@ -202,7 +202,7 @@ def test_a_feature_set_that_is_not_served_any_more_is_gone(platform: Platform) -
     changed = dataclasses.replace(platform.replay, loader=loader(platform, feature_sets={}))
     again = changed.replay(made, check_upstream=False, actor="ann", request_id=None, now=NOW)
     assert again.status == "feature_set_gone"
-    with writing(platform.audit.store.engine) as connection:
+    with writing(platform.control.database) as connection:
         connection.execute(update(feature_vectors).values(feature_set_hash="0" * 64))
     assert replay(platform, made).status == "feature_set_gone"
 
@@ -210,13 +210,13 @@ def test_a_feature_set_that_is_not_served_any_more_is_gone(platform: Platform) -
 def test_what_has_no_score_or_no_bars_can_not_be_made_again(platform: Platform) -> None:
     platform.predict.predict_batch(["NONE"], as_of=None, version=None, request_id="r", now=NOW)
     made = predict(platform)
-    with writing(platform.audit.store.engine) as connection:
+    with writing(platform.control.database) as connection:
         payload = connection.scalar(select(bar_windows.c.payload))
         assert payload is not None
         connection.execute(update(bar_windows).values(payload=payload[:-1] + b"!"))
     again = replay(platform, made)
     assert (again.status, again.reason) == ("not_replayable", "its stored bars are damaged")
-    with closing(sqlite3.connect(platform.audit.store.engine.url.database or "")) as other:
+    with closing(sqlite3.connect(platform.control.database.url.database or "")) as other:
         other.execute("DELETE FROM bar_windows")
         other.commit()
     again = replay(platform, made)
@@ -293,7 +293,7 @@ def test_another_process_zone_locale_and_thread_count_make_the_same_bits(
         predict_many(platform, min(days, 300))
     count = len(platform.replay.evidence.numbers(AuditFilter()))
     assert count == 3 * days
-    platform.audit.store.engine.dispose()
+    platform.control.database.dispose()
     for threads, zone, locale in places:
         elsewhere = {
             **os.environ,
@@ -316,7 +316,7 @@ def test_another_process_zone_locale_and_thread_count_make_the_same_bits(
 def test_a_platform_moved_elsewhere_replays_what_it_predicted(tmp_path: Path) -> None:
     platform = make_platform(tmp_path / "one")
     made = predict(platform)
-    platform.audit.store.engine.dispose()
+    platform.control.database.dispose()
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     assert replay(make_platform(tmp_path / "two", models=0), made).status == "identical"
 

@@ -46,8 +46,12 @@ def test_missed_ticks_run_once_after_a_restart(service: ScheduleService) -> None
     restarted = dataclasses.replace(service)
     assert restarted.tick(run_id="one", now=back) == Tick("claimed", "one")
     run = service.runs.get("one", now=back)
-    assert (run.actor, run.state, run.spec) == ("schedule", "queued", service.runs.recipe())
-    service.runs.runs.finish("one", state="succeeded", now=back)
+    assert (run.actor, run.state, run.spec) == (
+        "schedule",
+        "queued",
+        service.runs.default_spec_text(),
+    )
+    service.runs.store.finish("one", state="succeeded", now=back)
     assert restarted.tick(run_id="two", now=back + HOUR) == NONE
     assert restarted.tick(run_id="two", now=back + 2 * HOUR) == Tick("claimed", "two")
 
@@ -72,11 +76,11 @@ def test_a_tick_during_a_run_is_skipped_for_good(
     service: ScheduleService, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.tick(run_id="one", now=MIDNIGHT)
-    service.runs.runs.claim("hand", spec="{}", actor="ann", request_id=None, now=MIDNIGHT)
+    service.runs.store.claim("hand", spec="{}", actor="ann", request_id=None, now=MIDNIGHT)
     with caplog.at_level(logging.WARNING):
         assert service.tick(run_id="one", now=MIDNIGHT + DAY) == Tick("skipped", "hand")
     assert "scheduled training skipped" in caplog.text
-    service.runs.runs.finish("hand", state="succeeded", now=MIDNIGHT + DAY)
+    service.runs.store.finish("hand", state="succeeded", now=MIDNIGHT + DAY)
     assert service.tick(run_id="one", now=MIDNIGHT + DAY + HOUR) == NONE
 
 
@@ -99,7 +103,7 @@ def test_threads_racing_on_one_tick_give_one_run_and_one_job(service: ScheduleSe
             racer.join()
         assert outcomes.count("claimed") == 1
         assert set(outcomes) <= {"claimed", "taken", "none"}
-        (run_id,) = runs.runs.live()
+        (run_id,) = runs.store.live()
         assert runs.queue.has_job(run_id)
 
 

@@ -38,9 +38,9 @@ def test_z_scores_that_do_not_go_with_the_rest_are_refused_at_once(
 
 
 def claim(service: RunService, *, started: bool) -> None:
-    service.runs.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
+    service.store.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
     if started:
-        service.runs.start("one", now=NOW, lease_seconds=30)
+        service.store.start("one", now=NOW, lease_seconds=30)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_run_ends_with_its_job_unless_another_process_may_have_it(
     service: RunService, started: bool, died: bool, state: str
 ) -> None:
     claim(service, started=started)
-    service.settle("one", died=died, now=NOW)
+    service.fail_unfinished("one", died=died, now=NOW)
     run = service.get("one", now=NOW)
     assert run.state == state
     assert (run.error is None) == (state == "running")
@@ -66,11 +66,11 @@ def test_a_run_ends_with_its_job_unless_another_process_may_have_it(
 
 def test_a_run_that_has_ended_by_itself_is_left_as_it_stands(service: RunService) -> None:
     claim(service, started=True)
-    service.runs.finish("one", state="succeeded", now=NOW, version="v1")
-    service.settle("one", died=True, now=NOW)
+    service.store.finish("one", state="succeeded", now=NOW, version="v1")
+    service.fail_unfinished("one", died=True, now=NOW)
     assert service.get("one", now=NOW).state == "succeeded"
     with pytest.raises(RunNotFound):
-        service.settle("two", died=True, now=NOW)
+        service.fail_unfinished("two", died=True, now=NOW)
 
 
 def test_the_runs_of_a_stopped_platform_are_lost_at_once(
@@ -85,7 +85,7 @@ def test_the_runs_of_a_stopped_platform_are_lost_at_once(
 
 def test_a_run_whose_process_died_after_publishing_names_its_version(service: RunService) -> None:
     claim(service, started=True)
-    service.settle("one", died=True, now=NOW, version="v4")
+    service.fail_unfinished("one", died=True, now=NOW, version="v4")
     run = service.get("one", now=NOW)
     assert (run.state, run.version) == ("failed", "v4")
     assert run.error == "the training process died, after it had published v4"
@@ -94,5 +94,5 @@ def test_a_run_whose_process_died_after_publishing_names_its_version(service: Ru
 @pytest.mark.parametrize("started", [True, False])
 def test_how_a_process_was_ended_is_said(service: RunService, started: bool) -> None:
     claim(service, started=started)
-    service.settle("one", died=True, now=NOW, how="it took too long")
+    service.fail_unfinished("one", died=True, now=NOW, reason="it took too long")
     assert service.get("one", now=NOW).error == "it took too long"

@@ -5,7 +5,7 @@ import pytest
 from tests.published import draft
 
 from mlengine.core.versions.manifest import Part
-from mlengine.services.training.holdout_reuse import reused_by
+from mlengine.services.training.holdout_reuse import count_holdout_uses
 from mlengine.stores.registry.registry import Registry
 
 
@@ -27,7 +27,7 @@ def registry(tmp_path):
     ("first", "last", "versions"), [(1, 3, 1), (5, 8, 2), (9, 9, 2), (1, 31, 3), (21, 31, 0)]
 )
 def test_a_version_counts_when_its_holdout_shares_a_date(registry, first, last, versions):
-    assert reused_by(registry, [], start=_day(first), end=_day(last)) == versions
+    assert count_holdout_uses(registry, [], start=_day(first), end=_day(last)) == versions
 
 
 def test_a_version_that_is_gone_counts_by_what_the_history_keeps_of_it(registry):
@@ -36,15 +36,15 @@ def test_a_version_that_is_gone_counts_by_what_the_history_keeps_of_it(registry)
         for run_id in ("run-0", "run-pruned")
     ]
     old = {"run_id": "run-of-an-older-platform"}
-    assert reused_by(registry, [*told, old], start=_day(1), end=_day(3)) == 2
-    assert reused_by(registry, [*told, old], start=_day(5), end=_day(8)) == 2
+    assert count_holdout_uses(registry, [*told, old], start=_day(1), end=_day(3)) == 2
+    assert count_holdout_uses(registry, [*told, old], start=_day(5), end=_day(8)) == 2
 
 
 def test_a_version_whose_manifest_is_refused_does_not_count_by_itself(registry):
     path = registry.directory / "v2" / "manifest.json"
     path.write_bytes(path.read_bytes().replace(b'"actor": "test"', b'"actor": "else"'))
-    assert reused_by(registry, [], start=_day(5), end=_day(8)) == 1
+    assert count_holdout_uses(registry, [], start=_day(5), end=_day(8)) == 1
 
 
 def test_an_empty_registry_has_looked_at_nothing(tmp_path):
-    assert reused_by(Registry(tmp_path / "main"), [], start=_day(1), end=_day(2)) == 0
+    assert count_holdout_uses(Registry(tmp_path / "main"), [], start=_day(1), end=_day(2)) == 0

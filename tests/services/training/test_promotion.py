@@ -15,8 +15,8 @@ from mlengine.core.bars.bars import BarsReport, CleanBars
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import compute
 from mlengine.core.metrics import log_loss, mse
-from mlengine.services.models.comparison import compare_versions
 from mlengine.services.models.history import record_training
+from mlengine.services.models.reports import compare_versions
 from mlengine.services.training.fitting import FittingService
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry

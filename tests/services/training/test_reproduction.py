@@ -188,7 +188,7 @@ def test_a_version_that_is_not_there_torn_without_bars_or_features_is_refused(
 ) -> None:
     with pytest.raises(ModelNotFound):
         platform.reproduction.reproduce("v1", ignore)
-    directory = platform.models.registry.directory
+    directory = platform.registry.directory
     publish(directory)
     with pytest.raises(TrainingFailed, match="no bars were stored beside v1"):
         platform.reproduction.reproduce("v1", ignore)

@@ -28,7 +28,7 @@ from mlengine.errors import (
     TrainingFailed,
     TrainingInProgress,
 )
-from mlengine.services.runs.kinds import ReproductionHandler
+from mlengine.services.runs.handlers import ReproductionHandler
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease
 from mlengine.services.training.fitting import Candidate
 from mlengine.stores.database.tables import events
@@ -71,7 +71,7 @@ def test_a_run_ends_in_an_active_model_and_an_honest_record(platform: Platform) 
     assert run.started_at is not None
     assert run.ended_at is not None
     assert platform.models.active_version() == "v1"
-    manifest, _ = platform.models.show("v1")
+    manifest, _ = platform.models.get("v1")
     assert manifest.run_id == "run1"
     beside = {"model.txt", "bars.parquet", "reference.parquet", "holdout.parquet"}
     assert set(manifest.files) == beside
@@ -87,7 +87,7 @@ def test_the_same_recipe_trains_the_same_model_which_is_not_promoted(platform: P
     for run_id in ("run1", "run2"):
         claim(platform, run_id)
         platform.training.run(run_id)
-    first, second = (platform.models.show(version)[0] for version in ("v1", "v2"))
+    first, second = (platform.models.get(version)[0] for version in ("v1", "v2"))
     assert first.fingerprint == second.fingerprint
     assert second.gate.reason == "identical"
     assert platform.models.active_version() == "v1"
@@ -101,7 +101,7 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
     third, second, first = (
         event.details for event in platform.control.events.page("trained", 9, None).rows
     )
-    gate, holdout = platform.models.show("v3")[0].gate, platform.models.show("v3")[0].split.holdout
+    gate, holdout = platform.models.get("v3")[0].gate, platform.models.get("v3")[0].split.holdout
     assert (first["reason"], first["tested"], first["champion"]) == ("first_model", False, None)
     assert (second["tested"], second["decisions"], second["level"]) == (True, 1, 0.05)
     assert gate.test is not None
@@ -110,7 +110,7 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
         "holdout": [rfc3339(holdout.start), rfc3339(holdout.end)],
         "promoted": False,
         "reason": "not_better_than_champion",
-        "fingerprint": platform.models.show("v3")[0].fingerprint,
+        "fingerprint": platform.models.get("v3")[0].fingerprint,
         "policy": "if_better",
         "losses": dict(gate.losses),
         "champion": "v1",
@@ -148,7 +148,7 @@ def test_who_beat_the_champion_does_not_replace_what_was_activated_meanwhile(
     claim(platform, "run3", seed=3, activate=policy)
     fitting: Any = Meddled(platform)
     dataclasses.replace(platform.training, fitting=fitting).run("run3")
-    assert platform.models.show("v3")[0].gate.promote
+    assert platform.models.get("v3")[0].gate.promote
     assert platform.models.active_version() == serves
 
 
@@ -161,7 +161,7 @@ def test_a_pruned_version_has_looked_at_the_holdout_all_the_same(platform: Platf
     assert registry.versions() == ["v2", "v3"]
     claim(platform, "run4")
     platform.training.run("run4")
-    assert platform.models.show("v4")[0].holdout_reused_by == 3
+    assert platform.models.get("v4")[0].holdout_reused_by == 3
 
 
 def test_a_test_counts_also_when_its_training_was_killed_before_the_history_knew(
@@ -176,7 +176,7 @@ def test_a_test_counts_also_when_its_training_was_killed_before_the_history_knew
         connection.execute(delete(events).where(events.c.version == "v2"))
     claim(platform, "run3", seed=6)
     platform.training.run("run3")
-    test = platform.models.show("v3")[0].gate.test
+    test = platform.models.get("v3")[0].gate.test
     assert test is not None
     assert test.decisions == 2
     told = platform.control.events.page("trained", 9, None).rows
@@ -186,7 +186,7 @@ def test_a_test_counts_also_when_its_training_was_killed_before_the_history_knew
 def test_a_refit_is_published_with_its_candidate_beside_it(platform: Platform) -> None:
     claim(platform, refit="full", activate="always")
     platform.training.run("run1")
-    manifest, _ = platform.models.show("v1")
+    manifest, _ = platform.models.get("v1")
     assert "candidate.txt" in manifest.files
     assert manifest.trained_through > manifest.candidate_trained_through
 
@@ -262,7 +262,7 @@ def test_without_a_queue_the_run_is_failed_and_the_next_one_can_be_claimed(
 ) -> None:
     for run_id in ("run1", "run2"):
         with pytest.raises(QueueUnavailable):
-            platform.control.runs.request(
+            platform.control.runs.request_training(
                 platform.control.runs.defaults,
                 actor="ann",
                 request_id="r",
@@ -277,10 +277,14 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     with QueueProcess() as queue:
         platform = make_platform(tmp_path, models=0, REDIS_URL=queue.url)
         runs = platform.control.runs
-        first = runs.request(runs.defaults, actor="ann", request_id="r", run_id="run1", now=now())
+        first = runs.request_training(
+            runs.defaults, actor="ann", request_id="r", run_id="run1", now=now()
+        )
         assert first.state == "queued"
         with pytest.raises(TrainingInProgress) as busy:
-            runs.request(runs.defaults, actor="bob", request_id="r", run_id="run2", now=now())
+            runs.request_training(
+                runs.defaults, actor="bob", request_id="r", run_id="run2", now=now()
+            )
         assert busy.value.run_id == "run1"
         assert runs.status(None, now=now()) == first
         assert runs.workers() == 0
@@ -292,9 +296,9 @@ def test_a_queued_run_whose_job_was_lost_is_enqueued_again(tmp_path: Path) -> No
     with QueueProcess() as queue:
         platform = make_platform(tmp_path, models=0, REDIS_URL=queue.url)
         claim(platform)
-        assert platform.control.runs.resume_queued() == ["run1"]
+        assert platform.control.runs.requeue_lost() == ["run1"]
         assert JobQueue(lambda: queue.url).has_job("run1")
-        assert platform.control.runs.resume_queued() == []
+        assert platform.control.runs.requeue_lost() == []
 
 
 def test_overrides_change_the_configured_recipe(platform: Platform) -> None:

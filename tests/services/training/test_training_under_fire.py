@@ -37,5 +37,5 @@ def test_a_run_that_finds_the_disk_full_fails_and_says_so(tmp_path: Path) -> Non
     run = platform.control.runs.get("run", now=now())
     said = "the artifacts folder can't be written: the disk is full"
     assert (run.state, run.version, run.error) == ("failed", None, said)
-    assert platform.models.registry.versions() == ["v1"]
-    assert not staged(platform.models.registry.directory)
+    assert platform.registry.versions() == ["v1"]
+    assert not staged(platform.registry.directory)

@@ -88,9 +88,9 @@ def test_a_day_ends_for_the_setting_at_midnight(store: AuditStore) -> None:
     keep = RetentionService(AuditRetention(store.engine), 2)
     store.append([answered(0), answered(1)])
     midnight = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
-    assert keep.keep_up(now=midnight + 3 * DAY - timedelta(seconds=1)) == 0
-    assert keep.keep_up(now=midnight + 3 * DAY) == 2
-    assert keep.keep_up(now=midnight + 9 * DAY) == 0
+    assert keep.prune_expired(now=midnight + 3 * DAY - timedelta(seconds=1)) == 0
+    assert keep.prune_expired(now=midnight + 3 * DAY) == 2
+    assert keep.prune_expired(now=midnight + 9 * DAY) == 0
     (event,) = EventStore(store.engine).page("audit_pruned", 9, None).rows
     assert (event.actor, event.details["predictions"]) == ("retention", 2)
 
@@ -98,7 +98,7 @@ def test_a_day_ends_for_the_setting_at_midnight(store: AuditStore) -> None:
 def test_without_a_setting_all_is_kept(store: AuditStore) -> None:
     keep = RetentionService(AuditRetention(store.engine), 0)
     store.append([answered(0)])
-    assert keep.keep_up(now=NOW + 9999 * DAY) == 0
+    assert keep.prune_expired(now=NOW + 9999 * DAY) == 0
     asked = {"actor": "ann", "now": NOW + 10 * DAY}
     assert keep.prune(older_than_days=9, dry_run=True, **asked) == 1
     assert counts(store)[0] == 1

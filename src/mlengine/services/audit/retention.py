@@ -24,7 +24,7 @@ class RetentionService:
             return self.store.count(before=before)
         return self.store.remove(before=before, actor=actor, at=now)
 
-    def keep_up(self, *, now: datetime) -> int:
+    def prune_expired(self, *, now: datetime) -> int:
         """Remove what has become too old; whole days at once, so that there is one event a day.
 
         Raises AuditUnavailable.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from mlengine.core.timestamps import rfc3339
@@ -16,35 +18,37 @@ log = logging.getLogger(__name__)
 
 
 def record_training(events: EventStore, manifest: Manifest, *, actor: str, now: datetime) -> None:
-    """Write that a version was published, and what the gate made of it."""
-    events.append(
-        "trained", at=now, version=manifest.version, actor=actor, details=_details(manifest)
-    )
+    """Write that a version was published, and what the gate decided."""
+    details = _training_details(manifest)
+    events.append("trained", at=now, version=manifest.version, actor=actor, details=details)
 
 
-def record_untold(registry: Registry, events: EventStore) -> None:
+def record_missing_trainings(registry: Registry, events: EventStore) -> None:
     """Write the event of each version whose training was killed before it could.
 
     Else neither its look at the holdout nor its test would count. Raises AuditUnavailable.
     """
-    told = {details["run_id"] for details in events.trainings()}
-    for version in registry.versions():
-        try:
-            manifest = registry.manifest(version)
-        except (ArtifactCorrupt, ModelNotFound):
-            continue
-        if manifest.run_id not in told:
+    recorded = {details["run_id"] for details in events.trainings()}
+    for manifest in readable_manifests(registry):
+        if manifest.run_id not in recorded:
             record_training(events, manifest, actor=manifest.actor, now=manifest.created_at)
+
+
+def readable_manifests(registry: Registry) -> Iterator[Manifest]:
+    """The manifests of all versions, without those that are refused or just pruned."""
+    for version in registry.versions():
+        with suppress(ArtifactCorrupt, ModelNotFound):
+            yield registry.manifest(version)
 
 
 def record_activation(events: EventStore, active: Active, *, before: str | None) -> None:
     """Write the event of an activation; each generation has one at most.
 
-    What `ACTIVE` says holds already, so an event that can't be written now fails nobody: the
-    next start, or the next activation, writes it.
+    `ACTIVE` holds already, so a failure is only logged: the next start, or the next activation,
+    writes the event.
     """
     try:
-        _write(events, active, before)
+        _append(events, active, before)
     except AuditUnavailable as error:
         log.warning(
             "activation not recorded yet",
@@ -52,16 +56,16 @@ def record_activation(events: EventStore, active: Active, *, before: str | None)
         )
 
 
-def reconcile(file: ActiveFile, events: EventStore) -> bool:
+def record_missing_activation(file: ActiveFile, events: EventStore) -> bool:
     """Write the event of an activation whose process could not; raises AuditUnavailable."""
     active = file.read_or_none()
     if active is None or active.generation in events.generations():
         return False
-    _write(events, active, active.previous_version)
+    _append(events, active, active.previous_version)
     return True
 
 
-def _write(events: EventStore, active: Active, before: str | None) -> None:
+def _append(events: EventStore, active: Active, before: str | None) -> None:
     events.append(
         active.kind,
         at=active.activated_at,
@@ -72,7 +76,7 @@ def _write(events: EventStore, active: Active, before: str | None) -> None:
     )
 
 
-def _details(manifest: Manifest) -> dict[str, object]:
+def _training_details(manifest: Manifest) -> dict[str, object]:
     """What the history keeps of a training: by this the gate counts its tests, also of versions
     that are pruned, and the next training how often its holdout was looked at.
     """

@@ -12,8 +12,8 @@ from mlengine.core.monitoring.event import EventKind
 from mlengine.core.versions.comparison import Comparison
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
-from mlengine.services.models.comparison import compare_versions
-from mlengine.services.models.history import reconcile, record_activation
+from mlengine.services.models.history import record_activation, record_missing_activation
+from mlengine.services.models.reports import compare_versions, model_card
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 from mlengine.stores.registry.registry import Registry
@@ -58,21 +58,23 @@ class ModelService:
         """Every version in numeric order; a refused one is listed as `corrupt`."""
         active = self.active_version()
         pinned = self.registry.pins.read_or_empty()
-        return ModelList(
-            active_version=active,
-            models=tuple(
-                self._summary(version, version == active, version in pinned)
-                for version in self.registry.versions()
-            ),
+        summaries = (
+            self._summary(version, version == active, version in pinned)
+            for version in self.registry.versions()
         )
+        return ModelList(active, tuple(summaries))
 
-    def show(self, version: str) -> tuple[Manifest, bool]:
+    def get(self, version: str) -> tuple[Manifest, bool]:
         """The manifest, and whether it is the active version's."""
         return self.registry.manifest(version), version == self.active_version()
 
     def compare(self, a: str, b: str) -> Comparison:
         """Two versions side by side; raises ModelNotFound or ArtifactCorrupt."""
         return compare_versions(self.registry, a, b)
+
+    def card(self, version: str) -> str:
+        """One page of Markdown about a version; raises ModelNotFound or ArtifactCorrupt."""
+        return model_card(self.registry, version)
 
     def active_version(self) -> str | None:
         """What `ACTIVE` names, whether or not it can be loaded; None when it can't be read."""
@@ -95,7 +97,7 @@ class ModelService:
         """
         self.loader.load(version)
         before = self.active_version()
-        reconcile(self.registry.active, self.events)
+        record_missing_activation(self.registry.active, self.events)
         active = self.registry.activate(
             version,
             kind=kind,

@@ -1,4 +1,4 @@
-"""What `/health` and `/ready` say; neither calls the upstream."""
+"""What `/health` and `/ready` report; neither calls the upstream."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mlengine.errors import (
-    ArtifactCorrupt,
     AuditUnavailable,
     FeatureSetMismatch,
     IntervalMismatch,
     MlengineError,
     NotReady,
-    QueueUnavailable,
 )
 from mlengine.stores.audit.spool.store import SpooledAuditStore
-from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.health_checks import Checks
@@ -49,40 +46,36 @@ class Health:
     audit_spool: SpoolCounts = SpoolCounts()
 
 
-class QueueWatch:
-    """How many workers wait at the queue, asked at most every two seconds and beside the caller.
+class WorkerCountProbe:
+    """Counts the training workers in the background, at most every two seconds.
 
-    A queue server that hangs costs the caller a fifth of a second, once an asking. `timer` is
-    monotonic, in seconds.
+    `count` is None while the queue does not answer. One that hangs costs the caller a fifth of a
+    second, once a count. `timer` is monotonic, in seconds.
     """
 
-    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, count: Callable[[], int | None], timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._count = count
         self._timer = timer
         self._lock = threading.Lock()
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="queue-watch")
-        self._asked: Future[int | None] | None = None
-        self._asked_at = 0.0
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="worker-count")
+        self._pending: Future[int | None] | None = None
+        self._started_at = 0.0
 
-    def workers(self, queue: JobQueue) -> int | None:
+    def workers(self) -> int | None:
         """None while the queue does not answer."""
         with self._lock:
-            asked = self._asked
-            if asked is None or (asked.done() and self._age() >= _FRESH_SECONDS):
-                asked = self._asked = self._beside.submit(_workers, queue)
-                self._asked_at = self._timer()
+            pending = self._pending
+            if pending is None or (pending.done() and self._age() >= _FRESH_SECONDS):
+                pending = self._pending = self._executor.submit(self._count)
+                self._started_at = self._timer()
             patience = max(0.0, _PATIENCE_SECONDS - self._age())
-        done, _ = wait([asked], timeout=patience)
-        return asked.result() if done else None
+        done, _ = wait([pending], timeout=patience)
+        return pending.result() if done else None
 
     def _age(self) -> float:
-        return self._timer() - self._asked_at
-
-
-def _workers(queue: JobQueue) -> int | None:
-    try:
-        return queue.workers()
-    except QueueUnavailable:
-        return None
+        return self._timer() - self._started_at
 
 
 @dataclass(frozen=True)
@@ -92,18 +85,18 @@ class HealthService:
     registry: Registry
     loader: ModelLoader
     audit: SpooledAuditStore
-    queue: JobQueue
+    worker_count: WorkerCountProbe
     checks: Checks
-    watch: QueueWatch = field(default_factory=QueueWatch)
 
     def health(self) -> Health:
         """The state of every part, mostly as the last real call left it.
 
         Never raises, for the process lives, and never waits long.
         """
-        active = self._active_version()
+        active = self.registry.active.read_or_none()
+        active_version = active.version if active else None
         loaded = self._loaded_version()
-        workers = self.watch.workers(self.queue)
+        workers = self.worker_count.workers()
         checks = {
             "redis": self._redis(workers),
             "audit": self.audit.state(),
@@ -111,13 +104,13 @@ class HealthService:
             "workers": _state_of(workers),
             "model": self.checks.state("model"),
         }
-        well = (
+        is_ok = (
             loaded is not None
-            and loaded == active
+            and loaded == active_version
             and not {"degraded", "down"} & {*checks.values()}
         )
-        status = "ok" if well else "degraded"
-        return Health(status, self.version, self.env, active, loaded, checks, self._spool())
+        status = "ok" if is_ok else "degraded"
+        return Health(status, self.version, self.env, active_version, loaded, checks, self._spool())
 
     def ready(self) -> str:
         """The loaded active version; raises why predictions can't be answered."""
@@ -134,13 +127,6 @@ class HealthService:
         waiting = spool.waiting()
         return SpoolCounts(waiting.files, waiting.bytes, spool.spooled)
 
-    def _active_version(self) -> str | None:
-        try:
-            active = self.registry.active.read()
-        except ArtifactCorrupt:
-            return None
-        return active.version if active else None
-
     def _loaded_version(self) -> str | None:
         try:
             return self.loader.active().version
@@ -151,8 +137,8 @@ class HealthService:
         """The limiter's view, unless the queue itself does not answer."""
         if workers is None:
             return "down"
-        seen = self.checks.state("redis")
-        return "ok" if seen in ("unknown", "down") else seen
+        state = self.checks.state("redis")
+        return "ok" if state in ("unknown", "down") else state
 
 
 def _state_of(workers: int | None) -> str:

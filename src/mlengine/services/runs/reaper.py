@@ -1,4 +1,4 @@
-"""Keeps the run records true, whatever became of the processes that worked on them."""
+"""Keeps the run records true when the processes that worked on them have died."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlengine.errors import MlengineError
 from mlengine.services.audit.retention import RetentionService
-from mlengine.services.runs.service import DIED, RunService
+from mlengine.services.runs.service import PROCESS_DIED, RunService
 from mlengine.stores.registry import folders
 from mlengine.stores.runs.store import RunStore
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunReaper:
-    """Ends what is over and clears away what it left in the folder `models`.
+    """Ends what is over and clears away what it left in `models_directory`.
 
     A failure is logged: the next try is seconds away.
     """
@@ -28,34 +28,38 @@ class RunReaper:
     runs: RunService
     store: RunStore
     retention: RetentionService
-    models: Path
+    models_directory: Path
     clock: Callable[[], datetime]
 
     def sweep(self) -> None:
         """Enqueue again what the queue has lost, clear away what killed trainings left."""
         with _logged():
-            self.runs.resume_queued()
+            self.runs.requeue_lost()
         with _logged():
-            half_written = folders.staged(self.models)  # first: a live run's row was there before
+            half_written = folders.staged(
+                self.models_directory
+            )  # first: a live run's row was there before
             if half_written:
-                folders.discard(self.models, half_written - self.store.live())
+                folders.discard(self.models_directory, half_written - self.store.live())
         with _logged():
-            self.retention.keep_up(now=self.clock())
+            self.retention.prune_expired(now=self.clock())
 
-    def is_over(self, run_id: str) -> bool:
+    def has_ended(self, run_id: str) -> bool:
         """Whether the run has ended, whatever its process still does."""
         with _logged():
             return not self.runs.get(run_id, now=self.clock()).live
         return False
 
-    def settle(self, run_id: str, *, died: bool, how: str = DIED) -> None:
-        """Let a run end with its job, and what it left half written with it."""
+    def reap(self, run_id: str, *, died: bool, reason: str = PROCESS_DIED) -> None:
+        """End a run with its job, and remove what it left half written."""
         with _logged():
-            version = folders.published_by(self.models, run_id) if died else None
+            version = folders.published_by(self.models_directory, run_id) if died else None
             if died:  # first, so that whoever sees the run's end sees nothing half written
-                folders.discard(self.models, {run_id})
-            self.runs.settle(run_id, died=died, now=self.clock(), how=how, version=version)
-            folders.discard(self.models, {run_id} - self.store.live())
+                folders.discard(self.models_directory, {run_id})
+            self.runs.fail_unfinished(
+                run_id, died=died, now=self.clock(), reason=reason, version=version
+            )
+            folders.discard(self.models_directory, {run_id} - self.store.live())
 
 
 @contextmanager

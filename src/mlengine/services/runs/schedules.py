@@ -14,8 +14,8 @@ from mlengine.stores.runs.rows import Claim
 from mlengine.stores.runs.schedules import ScheduleStore
 
 ACTOR = "schedule"
-_SHOWN_TICKS = 5
-_NONE = Tick("none", None)
+_TICKS_AHEAD = 5
+_NO_TICK = Tick("none", None)
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +35,19 @@ class ScheduleService:
         """
         if self.expression is None:
             self.store.forget()
-            return _NONE
+            return _NO_TICK
         seen = self.store.read()
         if seen is None or seen.expression != self.expression:
             self.store.begin(self.expression, now=now)
-            return _NONE
+            return _NO_TICK
         newest = cron.newest_tick(self.expression, at=now)
         if newest <= seen.last_tick:
-            return _NONE
-        claim = Claim(run_id=run_id, spec=self.runs.recipe(), actor=ACTOR, request_id=None)
+            return _NO_TICK
+        claim = Claim(
+            run_id=run_id, spec=self.runs.default_spec_text(), actor=ACTOR, request_id=None
+        )
         tick = self.store.take(seen, newest, claim, now=now)
-        self._told(tick, newest)
+        self._announce(tick, newest)
         return tick
 
     def timetable(self, *, now: datetime) -> Timetable:
@@ -57,10 +59,10 @@ class ScheduleService:
         last = seen.last_tick if seen and seen.expression == self.expression else None
         if last is not None and cron.newest_tick(self.expression, at=last) != last:
             last = None
-        ticks = cron.next_ticks(self.expression, after=now, count=_SHOWN_TICKS)
+        ticks = cron.next_ticks(self.expression, after=now, count=_TICKS_AHEAD)
         return Timetable(self.expression, last, ticks, workers)
 
-    def _told(self, tick: Tick, at: datetime) -> None:
+    def _announce(self, tick: Tick, at: datetime) -> None:
         facts = {"run_id": tick.run_id, "tick": at}
         if tick.outcome == "skipped":
             log.warning("scheduled training skipped: a run is live", extra=facts)

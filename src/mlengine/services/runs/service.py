@@ -1,4 +1,4 @@
-"""Asking for runs, reading and cancelling them; loads neither Polars nor LightGBM.
+"""Requesting runs, reading and cancelling them; loads neither Polars nor LightGBM.
 
 The run row is the truth. The insert of the row is the claim, the queue only carries its id.
 """
@@ -25,14 +25,14 @@ from mlengine.stores.runs.store import RunStore
 
 log = logging.getLogger(__name__)
 
-DIED = "the training process died"
+PROCESS_DIED = "the training process died"
 
 
 @dataclass(frozen=True)
 class RunService:
     """`timeout_seconds` is how long one run may take."""
 
-    runs: RunStore
+    store: RunStore
     queue: JobQueue
     defaults: TrainSpec
     timeout_seconds: int
@@ -48,11 +48,11 @@ class RunService:
             raise InvalidRequest({"label": [refusal]})
         return spec
 
-    def recipe(self) -> str:
+    def default_spec_text(self) -> str:
         """The configured recipe as a run records it."""
-        return _text(self.defaults.to_dict())
+        return _json(self.defaults.to_dict())
 
-    def request(
+    def request_training(
         self,
         spec: TrainSpec,
         *,
@@ -61,27 +61,27 @@ class RunService:
         run_id: str,
         now: datetime,
         idempotency_key: str | None = None,
-        asked: Mapping[str, object] | None = None,
+        body: Mapping[str, object] | None = None,
     ) -> Run:
         """Claim the one live run and put it in the queue.
 
-        With an `idempotency_key`, the same words `asked` get the same run, whatever became of it.
+        With an `idempotency_key`, the same `body` gets the same run, whatever became of it.
         Raises TrainingInProgress with the live run's id; IdempotencyKeyReused; QueueUnavailable,
         and then the run is `failed` and its key free again.
         """
-        return self._ask(
+        return self._request(
             Claim(
                 run_id=run_id,
-                spec=_text(spec.to_dict()),
+                spec=_json(spec.to_dict()),
                 actor=actor,
                 request_id=request_id,
                 idempotency_key=idempotency_key,
-                body_hash=_digest("train", asked or {}),
+                body_hash=_digest("train", body or {}),
             ),
             now=now,
         )
 
-    def reproduce(
+    def request_reproduction(
         self,
         version: str,
         *,
@@ -91,13 +91,13 @@ class RunService:
         now: datetime,
         idempotency_key: str | None = None,
     ) -> Run:
-        """Ask for a run that trains `version` again and compares; raises what `request` raises."""
+        """Request a run that trains `version` again and compares; raises as `request_training`."""
         spec = {"version": version}
-        return self._ask(
+        return self._request(
             Claim(
                 run_id=run_id,
                 kind="reproduce",
-                spec=_text(spec),
+                spec=_json(spec),
                 actor=actor,
                 request_id=request_id,
                 idempotency_key=idempotency_key,
@@ -106,14 +106,14 @@ class RunService:
             now=now,
         )
 
-    def _ask(self, claim: Claim, *, now: datetime) -> Run:
-        run = self.runs.admit(claim, now=now)
+    def _request(self, claim: Claim, *, now: datetime) -> Run:
+        run = self.store.admit(claim, now=now)
         if run.run_id != claim.run_id:
             return run
         try:
             self.enqueue(run.run_id)
         except QueueUnavailable as refusal:
-            self.runs.refuse(run.run_id, now=now, error=str(refusal))
+            self.store.refuse(run.run_id, now=now, error=str(refusal))
             raise
         return run
 
@@ -123,17 +123,17 @@ class RunService:
 
     def get(self, run_id: str, *, now: datetime) -> Run:
         """One run, `lost` when its lease has expired; raises RunNotFound."""
-        return self.runs.get(run_id, now=now)
+        return self.store.get(run_id, now=now)
 
     def status(self, run_id: str | None, *, now: datetime) -> Run | None:
         """The run asked for, or the newest; raises RunNotFound."""
-        return self.runs.get(run_id, now=now) if run_id else self.runs.newest(now=now)
+        return self.store.get(run_id, now=now) if run_id else self.store.newest(now=now)
 
     def page(
         self, *, limit: int, cursor: str | None, state: str | None, now: datetime
     ) -> Page[Run]:
         """Runs, newest first; raises InvalidRequest on a bad cursor."""
-        return self.runs.page(limit=limit, cursor=cursor, state=state, now=now)
+        return self.store.page(limit=limit, cursor=cursor, state=state, now=now)
 
     def cancel(self, run_id: str | None, *, actor: str, now: datetime) -> Run:
         """Cancel the run asked for, or the live one.
@@ -143,11 +143,11 @@ class RunService:
         RunNotFound or RunNotCancellable.
         """
         if run_id is None:
-            newest = self.runs.newest(now=now)
+            newest = self.store.newest(now=now)
             if newest is None or not newest.live:
                 raise NoLiveRun
             run_id = newest.run_id
-        self.runs.cancel(run_id, actor=actor, now=now)
+        self.store.cancel(run_id, actor=actor, now=now)
         try:
             self.queue.withdraw(run_id)
         except QueueUnavailable as down:
@@ -163,50 +163,50 @@ class RunService:
 
     def abandon_all(self, *, now: datetime) -> None:
         """Let every running run be `lost`; for whoever knows that no training is alive."""
-        count = self.runs.abandon_all(now=now)
+        count = self.store.abandon_all(now=now)
         if count:
             log.warning("runs of a stopped platform are lost", extra={"runs": count})
 
-    def settle(
+    def fail_unfinished(
         self,
         run_id: str,
         *,
         died: bool,
         now: datetime,
-        how: str = DIED,
+        reason: str = PROCESS_DIED,
         version: str | None = None,
     ) -> None:
-        """Let a run end whose job has ended, where the training itself could not write that.
+        """Write `failed` on a run whose job has ended, where the training could not write an end.
 
-        `died` says that the process which worked on it is gone, and `how`; without that, a run
-        that is running may be another process's. A run still queued would be tried for ever.
-        `version` is what the dead process had made visible already.
+        `died`: the process that worked on it is gone, for `reason`; else a running run may be
+        another process's. A run still queued would be tried for ever. `version` is what the dead
+        process had published already.
         """
         run = self.get(run_id, now=now)
-        if run.state == "queued" and how != DIED:
-            error = how
+        if run.state == "queued" and reason != PROCESS_DIED:
+            error = reason
         elif run.state == "queued":
             error = "the training process ended before it began; the worker's log says why"
         elif run.state == "running" and died:
-            error = f"{how}, after it had published {version}" if version else how
+            error = f"{reason}, after it had published {version}" if version else reason
         else:
             return
-        self.runs.finish(run_id, state="failed", now=now, error=error, version=version)
+        self.store.finish(run_id, state="failed", now=now, error=error, version=version)
 
-    def resume_queued(self) -> list[str]:
+    def requeue_lost(self) -> list[str]:
         """Enqueue again each queued run whose job the queue has lost; returns their ids."""
-        lost = [run for run in self.runs.queued() if not self.queue.has_job(run.run_id)]
+        lost = [run for run in self.store.queued() if not self.queue.has_job(run.run_id)]
         for run in lost:
             self.enqueue(run.run_id)
             log.warning("queued run enqueued again", extra={"run_id": run.run_id})
         return [run.run_id for run in lost]
 
 
-def _text(spec: Mapping[str, object]) -> str:
+def _json(spec: Mapping[str, object]) -> str:
     return orjson.dumps(spec).decode()
 
 
-def _digest(kind: str, asked: Mapping[str, object]) -> str:
+def _digest(kind: str, body: Mapping[str, object]) -> str:
     """The same for the same request, in whatever order its fields came."""
-    said = orjson.dumps([kind, asked], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(said).hexdigest()
+    content = orjson.dumps([kind, body], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(content).hexdigest()

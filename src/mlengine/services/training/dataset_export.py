@@ -12,7 +12,7 @@ from mlengine.stores.system import table_files
 
 
 @dataclass(frozen=True)
-class Export:
+class DatasetExport:
     """`rows` counts labelled rows, each of which has a line for every fold that it is part of."""
 
     version: str
@@ -23,19 +23,19 @@ class Export:
 
 
 @dataclass(frozen=True)
-class ExportService:
+class DatasetExportService:
     reproduction: ReproductionService
 
-    def parquet(self, version: str, path: Path) -> Export:
+    def write_parquet(self, version: str, path: Path) -> DatasetExport:
         """Write features, labels, fold and role (see `roles.role_table`) to `path`.
 
-        Raises as `ReproductionService.recorded`, and CannotWrite where the file can't be written.
+        Raises as `ReproductionService.load_recorded`, and CannotWrite.
         """
-        recorded = self.reproduction.recorded(version)
+        recorded = self.reproduction.load_recorded(version)
         dataset, plan = recorded.dataset, recorded.plan
         try:
             table_files.stream_parquet(role_table(dataset, plan), path)
         except OSError as error:
             raise CannotWrite(str(path), error) from error
         names = dataset.feature_names
-        return Export(version, str(path), dataset.frame.height, len(names), len(plan.folds))
+        return DatasetExport(version, str(path), dataset.frame.height, len(names), len(plan.folds))

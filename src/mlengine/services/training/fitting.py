@@ -23,9 +23,9 @@ from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
 from mlengine.services.training import holdout_reuse
 from mlengine.services.training.leak_check import refuse_leaks
-from mlengine.services.training.manifest_builder import Training, build_manifest
+from mlengine.services.training.manifest_builder import TrainingResult, build_manifest
 from mlengine.services.training.promotion import GateHistory, PromotionGate
-from mlengine.services.training.training_bars import History, load_training_bars
+from mlengine.services.training.training_bars import BarHistory, load_training_bars
 from mlengine.stores.registry.registry import Registry
 
 
@@ -56,7 +56,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class FittingService:
-    bars: History
+    bars: BarHistory
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
     num_threads: int
@@ -82,7 +82,7 @@ class FittingService:
         gathered = load_training_bars(self.bars, spec, now=now, track=track)
         track.at("features")
         refuse_leaks(feature_set, gathered.bars)
-        dataset = labelled(gathered.bars, feature_set, spec, members=gathered.members)
+        dataset = build_dataset(gathered.bars, feature_set, spec, members=gathered.members)
         recipe = _recipe(spec, self.num_threads)
         experiment = experiments.run(
             dataset,
@@ -100,7 +100,7 @@ class FittingService:
             challenger=experiment.candidate,
             universe_sha256=gathered.universe_sha256,
         )
-        training = Training(
+        training = TrainingResult(
             spec,
             recipe,
             feature_set,
@@ -116,7 +116,7 @@ class FittingService:
         dates = dataset.frame["timestamp"][experiment.candidate.stage.test]
         start, end = cast("datetime", dates.min()), cast("datetime", dates.max())
         trainings = self.history.trainings()
-        return holdout_reuse.reused_by(self.registry, trainings, start=start, end=end)
+        return holdout_reuse.count_holdout_uses(self.registry, trainings, start=start, end=end)
 
     def _feature_set(self, spec: TrainSpec) -> FeatureSet:
         if spec.feature_set not in self.feature_sets:
@@ -125,7 +125,7 @@ class FittingService:
         return self.feature_sets[spec.feature_set]
 
 
-def labelled(
+def build_dataset(
     bars: pl.DataFrame,
     feature_set: FeatureSet,
     spec: TrainSpec,
@@ -143,11 +143,11 @@ def labelled(
         members=members,
     )
     if dataset.frame.is_empty():
-        raise TrainingFailed(_why_none(feature_set, spec, limited=members is not None))
+        raise TrainingFailed(_no_rows_reason(feature_set, spec, limited=members is not None))
     return dataset
 
 
-def _why_none(feature_set: FeatureSet, spec: TrainSpec, *, limited: bool) -> str:
+def _no_rows_reason(feature_set: FeatureSet, spec: TrainSpec, *, limited: bool) -> str:
     needed = feature_set.window_bars + spec.horizon_bars + spec.label_delay_bars
     said = f"no symbol has the {needed} bars that one labelled row needs"
     said += " on a date within its membership of the universe" if limited else ""
@@ -168,7 +168,7 @@ def _recipe(spec: TrainSpec, num_threads: int) -> LightGBMConfig:
     return LightGBMConfig(spec.objective, spec.seed, num_threads, rounds=spec.rounds, params=params)
 
 
-def _candidate(training: Training, manifest: Manifest) -> Candidate:
+def _candidate(training: TrainingResult, manifest: Manifest) -> Candidate:
     candidate, refit = training.candidate, training.experiment.refit
     universe = training.gathered.universe
     return Candidate(
@@ -184,7 +184,7 @@ def _candidate(training: Training, manifest: Manifest) -> Candidate:
     )
 
 
-def _reference(training: Training, served: Fitted) -> pl.DataFrame:
+def _reference(training: TrainingResult, served: Fitted) -> pl.DataFrame:
     """What the drift check compares with, in the order of the dataset."""
     names, rows = training.dataset.feature_names, training.served_rows
     scores = Scorer.from_text(served.text).score(training.dataset.matrix(rows))

@@ -40,7 +40,7 @@ _NO_MEMBERS_ROWS = "no row on a date within its membership of the universe"
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingResult:
     """Everything that a finished training knows."""
 
     spec: TrainSpec
@@ -64,7 +64,7 @@ class Training:
         return self.experiment.plan.refit
 
 
-def build_manifest(training: Training, *, run_id: str, actor: str, now: datetime) -> Manifest:
+def build_manifest(training: TrainingResult, *, run_id: str, actor: str, now: datetime) -> Manifest:
     """Write down `training`; version and file digests are left to the registry."""
     spec, recipe, candidate = training.spec, training.recipe, training.candidate
     served = training.experiment.refit or candidate.fitted
@@ -73,7 +73,7 @@ def build_manifest(training: Training, *, run_id: str, actor: str, now: datetime
         actor=actor,
         created_at=now,
         as_of=now,
-        spec=_told(spec),
+        spec=_without_local_path(spec),
         objective=spec.objective,
         horizon_bars=spec.horizon_bars,
         label_delay_bars=spec.label_delay_bars,
@@ -89,8 +89,8 @@ def build_manifest(training: Training, *, run_id: str, actor: str, now: datetime
         data=_data(training),
         split=_split(training),
         folds=tuple(
-            _fold(training.dataset, number, judged)
-            for number, judged in enumerate(training.experiment.folds, start=1)
+            _fold(training.dataset, number, fold)
+            for number, fold in enumerate(training.experiment.folds, start=1)
         ),
         metrics=candidate.metrics,
         calibration=candidate.evaluation.calibration,
@@ -123,7 +123,7 @@ def _feature_set(feature_set: FeatureSet) -> FeatureSetEntry:
     )
 
 
-def _told(spec: TrainSpec) -> TrainSpec:
+def _without_local_path(spec: TrainSpec) -> TrainSpec:
     """As anyone may read it: where on this machine the universe's file lies is nobody's affair."""
     if spec.universe_file is None:
         return spec
@@ -139,7 +139,7 @@ def _label(spec: TrainSpec) -> LabelEntry:
     )
 
 
-def _data(training: Training) -> DataEntry:
+def _data(training: TrainingResult) -> DataEntry:
     bars, frame = training.gathered.bars, training.dataset.frame
     labelled = set(frame["symbol"].unique())
     trained = set(frame[training.served_rows]["symbol"].unique())
@@ -164,7 +164,7 @@ def _data(training: Training) -> DataEntry:
     )
 
 
-def _split(training: Training) -> SplitEntry:
+def _split(training: TrainingResult) -> SplitEntry:
     stage = training.candidate.stage
     return SplitEntry(
         test_size=training.spec.test_size,
@@ -177,8 +177,8 @@ def _split(training: Training) -> SplitEntry:
     )
 
 
-def _fold(dataset: Dataset, number: int, judged: EvaluatedModel) -> FoldEntry:
-    train, test = _part(dataset, judged.stage.train), _part(dataset, judged.stage.test)
+def _fold(dataset: Dataset, number: int, fold: EvaluatedModel) -> FoldEntry:
+    train, test = _part(dataset, fold.stage.train), _part(dataset, fold.stage.test)
     return FoldEntry(
         fold=number,
         train_start=train.start,
@@ -187,11 +187,11 @@ def _fold(dataset: Dataset, number: int, judged: EvaluatedModel) -> FoldEntry:
         test_end=test.end,
         train_rows=train.rows,
         test_rows=test.rows,
-        purged_rows=len(judged.stage.purged_train) + len(judged.stage.purged_stop),
-        best_iteration=judged.fitted.best_iteration,
-        metrics=judged.metrics,
-        calibration=judged.evaluation.calibration,
-        sign_rule=judged.evaluation.sign_rule,
+        purged_rows=len(fold.stage.purged_train) + len(fold.stage.purged_stop),
+        best_iteration=fold.fitted.best_iteration,
+        metrics=fold.metrics,
+        calibration=fold.evaluation.calibration,
+        sign_rule=fold.evaluation.sign_rule,
     )
 
 
@@ -204,14 +204,14 @@ def _last_label(dataset: Dataset, rows: Rows) -> datetime:
     return cast("datetime", dataset.frame["label_ends"][rows].max())
 
 
-def _selected_through(training: Training) -> datetime | None:
+def _selected_through(training: TrainingResult) -> datetime | None:
     """A gate that made a test has looked at the holdout's labels, up to the last one."""
     if training.decision.test is None:
         return None
     return _last_label(training.dataset, training.candidate.stage.test)
 
 
-def _remarks(training: Training) -> tuple[str, ...]:
+def _remarks(training: TrainingResult) -> tuple[str, ...]:
     remarks = []
     if training.candidate.fitted.best_iteration == 1:
         remarks.append("one tree: early stopping found nothing better than the first round")

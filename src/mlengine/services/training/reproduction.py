@@ -18,16 +18,16 @@ from mlengine.core.training.dataset import Dataset
 from mlengine.core.versions.layout import BARS_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import FeatureSetMismatch, TrainingFailed, UnknownSymbol
-from mlengine.services.training.fitting import labelled
+from mlengine.services.training.fitting import build_dataset
 from mlengine.services.training.manifest_builder import libraries
-from mlengine.services.training.training_bars import History
+from mlengine.services.training.training_bars import BarHistory
 from mlengine.stores.bars.universe import parse_universe
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
 
 
 @dataclass(frozen=True)
-class Difference:
+class ReproductionDifference:
     """`what` is `bars`, a fingerprint or a library; null where there is none."""
 
     what: str
@@ -36,7 +36,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class UpstreamBars:
+class UpstreamComparison:
     """The upstream's bars of the same symbols and span: whether they are the recorded ones."""
 
     same: bool
@@ -58,12 +58,12 @@ class Reproduction:
     candidate_fingerprint: str
     candidate_reproduced: str
     bars_sha256: str
-    differences: tuple[Difference, ...]
-    upstream: UpstreamBars | None
+    differences: tuple[ReproductionDifference, ...]
+    upstream: UpstreamComparison | None
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedTraining:
     """What a version was trained on; `dataset` is built again from the bars beside it."""
 
     manifest: Manifest
@@ -80,7 +80,7 @@ class Recorded:
 class ReproductionService:
     registry: Registry
     feature_sets: Mapping[str, FeatureSet]
-    bars: History
+    bars: BarHistory
     num_threads: int
 
     def reproduce(
@@ -98,7 +98,7 @@ class ReproductionService:
         """
         track = Track(progress)
         track.at("features")
-        recorded = self.recorded(version)
+        recorded = self.load_recorded(version)
         manifest = recorded.manifest
         candidate, refit = experiments.repeat(
             recorded.dataset,
@@ -123,15 +123,15 @@ class ReproductionService:
             upstream=self._upstream(recorded, upstream_at) if upstream_at else None,
         )
 
-    def recorded(self, version: str) -> Recorded:
+    def load_recorded(self, version: str) -> RecordedTraining:
         """The rows of a version, made again; raises as `reproduce`, TrainingFailed without bars."""
         manifest = self.registry.manifest(version)
         if BARS_FILE not in manifest.files:
             raise TrainingFailed(f"no bars were stored beside {version}")
         feature_set = self._feature_set(manifest)
         bars = table_files.from_parquet(self.registry.read(version, BARS_FILE))
-        dataset = labelled(bars, feature_set, manifest.spec, members=self._members(manifest))
-        return Recorded(manifest, bars, dataset)
+        dataset = build_dataset(bars, feature_set, manifest.spec, members=self._members(manifest))
+        return RecordedTraining(manifest, bars, dataset)
 
     def _feature_set(self, manifest: Manifest) -> FeatureSet:
         entry = manifest.feature_set
@@ -147,7 +147,7 @@ class ReproductionService:
             return None
         return parse_universe(self.registry.read(manifest.version, name), name=name).members
 
-    def _upstream(self, recorded: Recorded, now: datetime) -> UpstreamBars:
+    def _upstream(self, recorded: RecordedTraining, now: datetime) -> UpstreamComparison:
         """Bars that came later are left out; what was revised or filled in since shows."""
         manifest, blocks, changed = recorded.manifest, [], []
         as_of = max(manifest.as_of, final_at(manifest.data.end, manifest.interval))
@@ -158,7 +158,7 @@ class ReproductionService:
             if panel_hash(mine) != panel_hash(theirs):
                 changed.append(symbol)
         found = panel_hash(pl.concat(blocks))
-        return UpstreamBars(found == manifest.data.bars_sha256, found, tuple(changed))
+        return UpstreamComparison(found == manifest.data.bars_sha256, found, tuple(changed))
 
     def _history(
         self, symbol: str, mine: pl.DataFrame, lookback: int, as_of: datetime, now: datetime
@@ -189,7 +189,7 @@ def _recipe(manifest: Manifest, num_threads: int) -> LightGBMConfig:
 
 def _differences(
     manifest: Manifest, fingerprint: str, candidate: str, bars_sha256: str
-) -> Iterator[Difference]:
+) -> Iterator[ReproductionDifference]:
     here = libraries()
     pairs = [
         ("fingerprint", manifest.fingerprint, fingerprint),
@@ -199,4 +199,4 @@ def _differences(
     ]
     for what, recorded, found in pairs:
         if recorded != found:
-            yield Difference(what, recorded, found)
+            yield ReproductionDifference(what, recorded, found)

@@ -24,9 +24,9 @@ from mlengine.core.versions.layout import (
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import LeaseLost, MlengineError, TrainingFailed
 from mlengine.logs import log_tail
-from mlengine.services.models.history import record_training, record_untold
+from mlengine.services.models.history import record_missing_trainings, record_training
 from mlengine.services.models.service import ModelService
-from mlengine.services.runs.kinds import RunHandler, RunResult
+from mlengine.services.runs.handlers import RunHandler, RunResult
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease, nothing
 from mlengine.services.training.fitting import Candidate, FittingService
 from mlengine.stores.database.events import EventStore
@@ -79,7 +79,7 @@ class TrainingService:
 
     def train(self, run: Run, lease: Lease) -> RunResult:
         """Fit, publish and, when the gate says so, activate."""
-        record_untold(self.registry, self.events)
+        record_missing_trainings(self.registry, self.events)
         candidate = self.fitting.fit(
             TrainSpec.from_dict(orjson.loads(run.spec)),
             run_id=run.run_id,

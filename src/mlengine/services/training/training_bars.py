@@ -22,7 +22,7 @@ from mlengine.stores.bars.universe import Universe, read_universe
 log = logging.getLogger(__name__)
 
 
-class History(Protocol):
+class BarHistory(Protocol):
     """What gathering needs of the bar service."""
 
     def history(
@@ -51,7 +51,7 @@ class TrainingBars:
 
 
 def load_training_bars(
-    source: History, spec: TrainSpec, *, now: datetime, track: Track
+    source: BarHistory, spec: TrainSpec, *, now: datetime, track: Track
 ) -> TrainingBars:
     """The newest `spec.lookback` final bars of each symbol.
 

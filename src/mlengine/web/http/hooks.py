@@ -112,7 +112,7 @@ def log_request(
 
 def log_requests(lines: Iterable[Mapping[str, object]]) -> None:
     """The one line of each: its `request_facts`, after the ids that don't ride along."""
-    logs.tell(log, "request", lines)
+    logs.log_many(log, "request", lines)
 
 
 def request_facts(

@@ -33,14 +33,14 @@ def train() -> Accepted:
     overrides = body(_TRAIN_BODY)
     platform().features.feature_set(overrides.get("feature_set"))
     runs = platform().control.runs
-    run = runs.request(
+    run = runs.request_training(
         runs.spec(overrides),
         actor=g.actor,
         request_id=g.request_id,
         run_id=uuid4().hex,
         now=moment(),
         idempotency_key=idempotency_key(),
-        asked=overrides,
+        body=overrides,
     )
     return _accepted(run)
 
@@ -51,8 +51,8 @@ def reproduce(version: str) -> Accepted:
     query(_MODEL_QUERY)
     body(_NOTHING)
     known = path_version(version)
-    platform().models.show(known)
-    run = platform().control.runs.reproduce(
+    platform().models.get(known)
+    run = platform().control.runs.request_reproduction(
         known,
         actor=g.actor,
         request_id=g.request_id,

@@ -43,7 +43,7 @@ def compare() -> Body:
 @public
 def model(version: str) -> Body:
     query(_QUERY)
-    manifest, is_active = platform().models.show(path_version(version))
+    manifest, is_active = platform().models.get(path_version(version))
     return {**manifest.to_dict(), "is_active": is_active}
 
 

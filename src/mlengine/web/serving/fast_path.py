@@ -53,7 +53,7 @@ class _Quick:
             return self._framework(environ, start_response)
         started = environ[hooks.STARTED] = perf_counter()
         request_id = environ[request_ids.KEY] = hooks.request_id_of(environ)
-        with logs.bound(request=request_id):
+        with logs.bound_ids(request=request_id):
             try:
                 made = self._platform.predict.predict(
                     **asked, request_id=request_id, now=datetime.now(UTC)
@@ -62,7 +62,7 @@ class _Quick:
                 environ[FAILED] = error
                 return self._framework(environ, start_response)
             body = written(prediction_body(made))
-            with logs.bound(version=made.model_version):
+            with logs.bound_ids(version=made.model_version):
                 hooks.log_request("GET", environ["PATH_INFO"], 200, started)
         start_response("200 OK", _headers(body, request_id) + counted)
         return [body]

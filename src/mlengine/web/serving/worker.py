@@ -196,7 +196,7 @@ class Worker(gthread.ThreadWorker):
         code, status, detail = problem_of(exc)
         request_id = new_request_id()
         facts = {"status": status, "code": code, "reason": type(exc).__name__}
-        with logs.bound(request=request_id):
+        with logs.bound_ids(request=request_id):
             if status == HTTPStatus.INTERNAL_SERVER_ERROR:
                 log.error("request failed", extra=facts, exc_info=exc)
             else:

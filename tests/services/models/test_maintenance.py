@@ -27,7 +27,7 @@ def platform(tmp_path: Path) -> Platform:
 
 def prune(platform: Platform, keep: int = 1, **how: bool) -> dict[str, str | None]:
     asked = {"force": False, "dry_run": False, **how}
-    found = platform.registry.prune(keep=keep, actor="ann", now=NOW, **asked)
+    found = platform.maintenance.prune(keep=keep, actor="ann", now=NOW, **asked)
     return {fate.version: fate.kept_as for fate in found}
 
 
@@ -46,8 +46,8 @@ def history(platform: Platform, kind: str) -> list[tuple[str | None, str | None]
 def test_pruning_keeps_what_is_served_went_before_is_pinned_newest_or_audited(
     platform: Platform,
 ) -> None:
-    publish(platform.models.registry.directory, run_id="run6")
-    platform.registry.pin("v1", actor="ann", reason="the first", now=NOW)
+    publish(platform.registry.directory, run_id="run6")
+    platform.maintenance.pin("v1", actor="ann", reason="the first", now=NOW)
     predict(platform, "v2")
     assert prune(platform) == {
         "v1": "pinned",
@@ -57,7 +57,7 @@ def test_pruning_keeps_what_is_served_went_before_is_pinned_newest_or_audited(
         "v5": "active",
         "v6": "newest",
     }
-    assert platform.models.registry.versions() == ["v1", "v2", "v4", "v5", "v6"]
+    assert platform.registry.versions() == ["v1", "v2", "v4", "v5", "v6"]
     assert history(platform, "pruned") == [("v3", "ann")]
 
 
@@ -69,7 +69,7 @@ def test_the_newest_are_counted_and_their_numbers_are_not_given_again(platform: 
         "v4": "previous",
         "v5": "active",
     }
-    assert publish(platform.models.registry.directory, run_id="run6").version == "v6"
+    assert publish(platform.registry.directory, run_id="run6").version == "v6"
     with pytest.raises(ValueError, match="newest"):
         prune(platform, keep=0)
 
@@ -77,10 +77,10 @@ def test_the_newest_are_counted_and_their_numbers_are_not_given_again(platform: 
 def test_force_removes_audited_versions_and_no_others(platform: Platform) -> None:
     for version in ("v1", "v2", "v4", "v5"):
         predict(platform, version)
-    platform.registry.pin("v1", actor="ann", reason="", now=NOW)
+    platform.maintenance.pin("v1", actor="ann", reason="", now=NOW)
     assert prune(platform)["v2"] == "audited"
     assert prune(platform, force=True)["v2"] is None
-    assert platform.models.registry.versions() == ["v1", "v4", "v5"]
+    assert platform.registry.versions() == ["v1", "v4", "v5"]
     forced = platform.control.events.page("pruned", 9, None).rows[0]
     assert forced.details == {"keep": 1, "forced": True}
 
@@ -88,14 +88,14 @@ def test_force_removes_audited_versions_and_no_others(platform: Platform) -> Non
 def test_a_dry_run_says_the_same_and_changes_nothing(platform: Platform) -> None:
     said = prune(platform, dry_run=True)
     assert history(platform, "pruned") == []
-    assert len(platform.models.registry.versions()) == 5
+    assert len(platform.registry.versions()) == 5
     assert prune(platform) == said
 
 
 def test_nothing_is_pruned_when_nobody_knows_what_must_stay(
     platform: Platform, tmp_path: Path
 ) -> None:
-    directory = platform.models.registry.directory
+    directory = platform.registry.directory
     for name in ("PINNED.json", "ACTIVE"):
         (directory / name).write_text("{")
         with pytest.raises(ArtifactCorrupt, match=name):
@@ -105,14 +105,14 @@ def test_nothing_is_pruned_when_nobody_knows_what_must_stay(
     platform.control.database.dispose()
     with pytest.raises(AuditUnavailable):
         prune(platform)
-    assert len(platform.models.registry.versions()) == 5
+    assert len(platform.registry.versions()) == 5
 
 
 def test_what_was_half_removed_is_cleared_away_by_the_next_change(platform: Platform) -> None:
-    directory = platform.models.registry.directory
+    directory = platform.registry.directory
     (directory / "v1").rename(directory / f"{REMOVED}v1")
     (directory / ".ACTIVE.0123456789abcdef").write_text("{")
-    platform.registry.pin("v2", actor="ann", reason="", now=NOW)
+    platform.maintenance.pin("v2", actor="ann", reason="", now=NOW)
     assert {path.name for path in directory.glob(".*")} == {".lock"}
 
 
@@ -120,88 +120,88 @@ def test_an_empty_registry_has_nothing_to_prune_or_pin(tmp_path: Path) -> None:
     empty = make_platform(tmp_path, models=0)
     assert prune(empty) == {}
     for change in (
-        empty.models.registry.unpin,
-        lambda v: empty.registry.unpin(v, actor="", now=NOW),
+        empty.registry.unpin,
+        lambda v: empty.maintenance.unpin(v, actor="", now=NOW),
     ):
         with pytest.raises(ModelNotFound):
             change("v1")
-    assert empty.registry.verify().intact
+    assert empty.maintenance.verify().intact
 
 
 def test_a_pin_is_shown_kept_and_taken_back(platform: Platform) -> None:
-    platform.registry.pin("v2", actor="ann", reason="a paper cites it", now=NOW)
+    platform.maintenance.pin("v2", actor="ann", reason="a paper cites it", now=NOW)
     assert [m.version for m in platform.models.list().models if m.pinned] == ["v2"]
-    assert platform.models.registry.pins.read()["v2"].reason == "a paper cites it"
+    assert platform.registry.pins.read()["v2"].reason == "a paper cites it"
     assert prune(platform)["v2"] == "pinned"
-    assert platform.registry.unpin("v2", actor="bob", now=NOW)
-    assert not platform.registry.unpin("v2", actor="bob", now=NOW)
+    assert platform.maintenance.unpin("v2", actor="bob", now=NOW)
+    assert not platform.maintenance.unpin("v2", actor="bob", now=NOW)
     assert not any(m.pinned for m in platform.models.list().models)
     assert (history(platform, "pinned"), history(platform, "unpinned")) == (
         [("v2", "ann")],
         [("v2", "bob")],
     )
     with pytest.raises(ModelNotFound):
-        platform.registry.pin("v9", actor="ann", reason="", now=NOW)
+        platform.maintenance.pin("v9", actor="ann", reason="", now=NOW)
 
 
 def test_damaged_pins_are_named_and_the_list_goes_on(platform: Platform) -> None:
     for content in (b"[]", b"{", b'{"v1": {"actor": "ann"}}'):
-        platform.models.registry.pins.path.write_bytes(content)
+        platform.registry.pins.path.write_bytes(content)
         assert not any(m.pinned for m in platform.models.list().models)
-        found = platform.registry.verify()
+        found = platform.maintenance.verify()
         assert found.problems == ("PINNED.json is damaged: it can't be read",)
         with pytest.raises(ArtifactCorrupt, match=r"PINNED\.json"):
-            platform.registry.pin("v1", actor="ann", reason="", now=NOW)
+            platform.maintenance.pin("v1", actor="ann", reason="", now=NOW)
 
 
 def test_verify_names_what_differs(platform: Platform) -> None:
-    path = platform.models.registry.directory / "v3" / "reference.parquet"
+    path = platform.registry.directory / "v3" / "reference.parquet"
     path.write_bytes(path.read_bytes()[:-1])
-    found = platform.registry.verify()
+    found = platform.maintenance.verify()
     assert [v.intact for v in found.versions] == [True, True, False, True, True]
     assert found.versions[2].reason == "reference.parquet differs from its digest"
     assert not found.intact
-    assert platform.registry.verify("v1").intact
+    assert platform.maintenance.verify("v1").intact
     with pytest.raises(ModelNotFound):
-        platform.registry.verify("v9")
+        platform.maintenance.verify("v9")
 
 
 def test_verify_names_what_stands_beside_the_versions(platform: Platform, tmp_path: Path) -> None:
-    directory = platform.models.registry.directory
-    platform.registry.pin("v1", actor="ann", reason="", now=NOW)
+    directory = platform.registry.directory
+    platform.maintenance.pin("v1", actor="ann", reason="", now=NOW)
     for version in ("v1", "v5"):
         (directory / version).rename(tmp_path / version)
-    found = platform.registry.verify()
+    found = platform.maintenance.verify()
     assert found.problems == (
         "ACTIVE names v5, which is not there",
         "PINNED.json names v1, which is not there",
     )
     assert not found.intact
     (directory / "ACTIVE").write_text("v5")
-    assert platform.registry.verify().problems[0] == "ACTIVE is damaged: it can't be read"
+    assert platform.maintenance.verify().problems[0] == "ACTIVE is damaged: it can't be read"
 
 
 def test_folders_of_runs_that_are_no_more_are_orphans(platform: Platform, tmp_path: Path) -> None:
     platform.control.run_store.claim("live", spec="{}", actor="ann", request_id=None, now=NOW)
     for run_id in ("live", "dead"):
-        (platform.models.registry.directory / f".staging-{run_id}").mkdir()
-    found = platform.registry.verify()
+        (platform.registry.directory / f".staging-{run_id}").mkdir()
+    found = platform.maintenance.verify()
     assert (found.orphans, found.intact) == (("dead",), True)
     (tmp_path / "artifacts" / "audit.db").write_bytes(b"no database")
     platform.control.database.dispose()
-    assert platform.registry.verify().orphans is None
+    assert platform.maintenance.verify().orphans is None
 
 
 def test_a_manifest_of_an_older_platform_is_refused_for_that_reason(platform: Platform) -> None:
-    path = platform.models.registry.directory / "v1" / "manifest.json"
+    path = platform.registry.directory / "v1" / "manifest.json"
     whole = path.read_bytes()
     path.write_bytes(of_schema(whole, 1))
-    (verdict,) = platform.registry.verify("v1").versions
+    (verdict,) = platform.maintenance.verify("v1").versions
     reason = f"its manifest has schema version 1, here it is {SCHEMA_VERSION}; train again"
     assert verdict.reason == reason
     here = b'"schema_version": %d' % SCHEMA_VERSION
     path.write_bytes(whole.replace(here, b'"schema_version": 1'))
-    (verdict,) = platform.registry.verify("v1").versions
+    (verdict,) = platform.maintenance.verify("v1").versions
     assert verdict.reason == "manifest.json is not what was published"
 
 

@@ -10,7 +10,7 @@ from tests.platforms import settings
 from tests.supervised import eventually
 
 from mlengine.bootstrap.control import build_control
-from mlengine.jobs.clock import Clock
+from mlengine.jobs.ticker import ScheduleTicker
 
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -20,8 +20,8 @@ def test_a_clock_that_ticks_claims_a_run_by_itself(tmp_path: Path) -> None:
     control = build_control(settings(tmp_path, TRAIN_SCHEDULE="0 2 * * *"))
     control.prepare()
     moments = [MIDNIGHT]
-    clock = Clock(control.schedules, lambda: moments[-1])
-    clock.beat()
+    clock = ScheduleTicker(control.schedules, lambda: moments[-1])
+    clock.tick_once()
     moments.append(MIDNIGHT + timedelta(hours=3))
     clock.start()
     try:
@@ -37,11 +37,11 @@ def test_a_clock_without_its_database_says_so_and_goes_on(
 ) -> None:
     url = "sqlite:////nonexistent/audit.db"
     control = build_control(settings(tmp_path, TRAIN_SCHEDULE="0 2 * * *", AUDIT_DATABASE_URL=url))
-    assert Clock(control.schedules, lambda: MIDNIGHT).beat() > 1
+    assert ScheduleTicker(control.schedules, lambda: MIDNIGHT).tick_once() > 1
     assert "schedule_not_read" in caplog.text
 
 
 def test_the_clock_loads_neither_polars_nor_lightgbm() -> None:
-    code = "import sys, mlengine.jobs.clock; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "import sys, mlengine.jobs.ticker; print(*{name.split('.')[0] for name in sys.modules})"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"polars", "lightgbm", "flask"} & set(said.stdout.split())

@@ -1,7 +1,8 @@
-"""Two published versions side by side, from what was stored with them; asks no upstream."""
+"""What can be said of published versions from what was stored with them; asks no upstream."""
 
 from __future__ import annotations
 
+from mlengine.core.versions.card import card
 from mlengine.core.versions.comparison import Comparison, Scored, compare
 from mlengine.core.versions.layout import HOLDOUT_FILE
 from mlengine.stores.registry.registry import Registry
@@ -9,8 +10,14 @@ from mlengine.stores.system import table_files
 
 
 def compare_versions(registry: Registry, a: str, b: str) -> Comparison:
-    """Raises ModelNotFound or ArtifactCorrupt."""
+    """Two versions side by side; raises ModelNotFound or ArtifactCorrupt."""
     return compare(_scored(registry, a), _scored(registry, b))
+
+
+def model_card(registry: Registry, version: str) -> str:
+    """One page of Markdown: what a version is good for. Raises ModelNotFound or ArtifactCorrupt."""
+    scored = _scored(registry, version)
+    return card(scored.manifest, scored.holdout)
 
 
 def _scored(registry: Registry, version: str) -> Scored:

@@ -1,4 +1,4 @@
-"""The registry's upkeep: is everything whole, what may go, what must stay."""
+"""Verifying, pinning and pruning published versions."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ class IntegrityCheck:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class IntegrityReport:
     """`problems` are about the files beside the versions.
 
-    `orphans` are the half-written folders of runs that are no more; None when the runs can't be
-    read.
+    `orphans` are half-written folders of runs that have ended; None when the runs can't be read.
     """
 
     versions: tuple[IntegrityCheck, ...]
@@ -38,25 +37,25 @@ class Inspection:
     @property
     def intact(self) -> bool:
         """Whether nothing is wrong; orphans are only in the way, and the worker clears them."""
-        return not self.problems and all(verdict.intact for verdict in self.versions)
+        return not self.problems and all(check.intact for check in self.versions)
 
 
 @dataclass(frozen=True)
-class RegistryService:
+class RegistryMaintenance:
     registry: Registry
     events: EventStore
     runs: RunStore
     audit: SpooledAuditStore
 
-    def verify(self, version: str | None = None) -> Inspection:
+    def verify(self, version: str | None = None) -> IntegrityReport:
         """Check the digests of one version, or of all and what stands beside them.
 
         Raises ModelNotFound.
         """
         if version is not None:
-            return Inspection((self._verdict(version),))
-        return Inspection(
-            tuple(self._verdict(each) for each in self.registry.versions()),
+            return IntegrityReport((self._check(version),))
+        return IntegrityReport(
+            tuple(self._check(each) for each in self.registry.versions()),
             self._problems(),
             self._orphans(),
         )
@@ -106,7 +105,7 @@ class RegistryService:
         if not self.audit.spool.is_empty:
             raise AuditUnavailable("predictions wait in its spool, and may refer to any version")
 
-    def _verdict(self, version: str) -> IntegrityCheck:
+    def _check(self, version: str) -> IntegrityCheck:
         try:
             self.registry.verify(version)
         except ArtifactCorrupt as corrupt:
@@ -114,20 +113,20 @@ class RegistryService:
         return IntegrityCheck(version, intact=True, reason=None)
 
     def _problems(self) -> tuple[str, ...]:
-        said: list[str] = []
-        known = frozenset(self.registry.versions())
+        problems: list[str] = []
+        published = frozenset(self.registry.versions())
         try:
             active = self.registry.active.read()
-            if active is not None and active.version not in known:
-                said.append(f"ACTIVE names {active.version}, which is not there")
+            if active is not None and active.version not in published:
+                problems.append(f"ACTIVE names {active.version}, which is not there")
         except ArtifactCorrupt as corrupt:
-            said.append(f"{corrupt.version} is damaged: {corrupt.reason}")
+            problems.append(f"{corrupt.version} is damaged: {corrupt.reason}")
         try:
-            missing = sorted(self.registry.pins.read().keys() - known)
-            said += [f"PINNED.json names {version}, which is not there" for version in missing]
+            missing = sorted(self.registry.pins.read().keys() - published)
+            problems += [f"PINNED.json names {version}, which is not there" for version in missing]
         except ArtifactCorrupt as corrupt:
-            said.append(f"{corrupt.version} is damaged: {corrupt.reason}")
-        return tuple(said)
+            problems.append(f"{corrupt.version} is damaged: {corrupt.reason}")
+        return tuple(problems)
 
     def _orphans(self) -> tuple[str, ...] | None:
         half_written = staged(self.registry.directory)  # first: a live run's row was there before
