@@ -113,7 +113,13 @@ class _LineFormatter(logging.Formatter):
     """Formats a record as one line of `line`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return self.line(_fields(self, record))
+        fields = _common_fields(record.created, record.levelname, record.name, _event(record))
+        for name, value in vars(record).items():
+            if name not in _RECORD_ATTRIBUTES:
+                fields[name] = _to_json_types(value)
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return self.line(fields)
 
     def line(self, fields: dict[str, object]) -> str:
         raise NotImplementedError
@@ -203,18 +209,6 @@ def _common_fields(created: float, level: str, logger: str, event: str) -> dict[
     return head
 
 
-def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
-    fields = _common_fields(record.created, record.levelname, record.name, _event(record))
-    fields |= {
-        name: _to_json_types(value)
-        for name, value in vars(record).items()
-        if name not in _RECORD_ATTRIBUTES
-    }
-    if record.exc_info and record.exc_info[0] is not None:
-        fields["traceback"] = formatter.formatException(record.exc_info)
-    return fields
-
-
 def _event(record: logging.LogRecord) -> str:
     """The message; a library's wrong format arguments must not cost the line."""
     try:
@@ -249,6 +243,4 @@ def _quoted(value: object) -> str:
 def _escaped(text: str) -> str:
     if text.isprintable():
         return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
