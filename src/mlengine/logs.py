@@ -152,7 +152,7 @@ class _TailHandler(logging.Handler):
 
     def __init__(self, lines: int) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(JsonLines())
+        self.setFormatter(JsonFormatter())
         self._newest: deque[str] = deque(maxlen=lines)
 
     def emit(self, record: logging.LogRecord) -> None:
