@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from benchmarks.serving import head, row
 
-from mlengine.core.bars.bars import Columns, block_hash
+from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Latency, Prediction
 from mlengine.stores.audit.entries import Answered, values_of
 from mlengine.stores.audit.rows import statement, stored
@@ -64,7 +64,7 @@ def _create(path: Path, page: int) -> None:
 
 def _answer(number: int) -> Answered:
     now = datetime.now(UTC)
-    bars = Columns(f"S{number:04}", np.arange(64, dtype="<i8"), np.full((5, 64), float(number)))
+    bars = BarArrays(f"S{number:04}", np.arange(64, dtype="<i8"), np.full((5, 64), float(number)))
     made = Prediction(
         prediction_id=secrets.token_hex(16),
         request_id=secrets.token_hex(16),
@@ -81,7 +81,7 @@ def _answer(number: int) -> Answered:
         model_version="v1",
         model_fingerprint="a" * 64,
         feature_set=FeatureSetRef("core", 1, "b" * 64, 64),
-        bars_hash=block_hash(bars),
+        bars_hash=bars.bars_hash,
         trained_through=now,
         in_sample=False,
         known_symbol=True,

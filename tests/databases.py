@@ -15,7 +15,7 @@ import polars as pl
 from sqlalchemy import Engine
 from tests.factories import random_bars
 
-from mlengine.core.bars.bars import bars_hash, columns_of
+from mlengine.core.bars.bars import BarArrays, bars_hash
 from mlengine.core.predictions.prediction import (
     FailedPrediction,
     FeatureSetRef,
@@ -109,7 +109,7 @@ def answered(
     """
     prediction = replace(a_prediction(number, symbol=symbol, day=day), **changes)  # type: ignore[arg-type]
     vector = np.array([day if first is None else first, np.nan, np.nextafter(0.1, 1.0)])
-    scored = scored_vector(prediction, vector, columns_of(window_of(symbol, day=day)))
+    scored = scored_vector(prediction, vector, BarArrays.of(window_of(symbol, day=day)))
     return Answered(prediction, scored, "/predict", NOW + timedelta(seconds=number))
 
 

@@ -29,7 +29,7 @@ def fetch(symbols: tuple[str, ...], json_: bool) -> None:
     reports: dict[str, BarsReport | MlengineError] = {}
     for symbol in symbols:
         try:
-            reports[symbol] = shell.platform().bars.fetch(symbol, now=shell.now()).report
+            reports[symbol] = shell.platform().bars.ingest(symbol, now=shell.now()).report
         except MlengineError as error:
             reports[symbol] = error
     if json_:

@@ -9,14 +9,12 @@ import pytest
 from tests.factories import START, panel, random_bars
 
 from mlengine.core.bars.bars import (
-    NO_COLUMNS,
+    NO_BARS,
     VALUES,
+    BarArrays,
+    arrays_by_symbol,
     bars_hash,
-    block_hash,
-    columns_by_symbol,
-    columns_of,
     frame_of,
-    known_at,
     panel_hash,
 )
 
@@ -24,10 +22,11 @@ DAY = timedelta(days=1)
 
 
 def test_known_are_the_bars_that_ended_by_then():
-    bars = random_bars(rows=5)
-    assert known_at(bars, interval="1d", as_of=START + 3 * DAY).height == 3
-    assert known_at(bars, interval="1d", as_of=START + 3 * DAY - DAY / 2).height == 2
-    assert known_at(bars, interval="1d", as_of=datetime(1, 1, 1, tzinfo=UTC)).height == 0
+    bars = BarArrays.of(random_bars(rows=5))
+    assert bars.count_at(START + 3 * DAY, "1d") == 3
+    assert bars.count_at(START + 3 * DAY - DAY / 2, "1d") == 2
+    assert bars.count_at(datetime(1, 1, 1, tzinfo=UTC), "1d") == 0
+    assert bars.count_at(None, "1d") == 5
 
 
 def test_the_hash_is_over_little_endian_columns():
@@ -43,21 +42,21 @@ def test_the_hash_is_over_little_endian_columns():
 
 def test_arrays_and_frames_of_bars_are_each_others_inverse():
     bars = panel(3, rows=7)
-    blocks = columns_by_symbol(bars)
+    blocks = arrays_by_symbol(bars)
     assert list(blocks) == ["S00", "S01", "S02"]
     assert frame_of(list(blocks.values())).equals(bars)
-    assert frame_of([blocks["S01"].slice(2, 5)]).equals(bars.slice(9, 3))
-    assert frame_of([NO_COLUMNS]).schema == bars.schema
-    assert columns_by_symbol(bars.clear()) == {}
+    assert blocks["S01"].slice(2, 5).frame().equals(bars.slice(9, 3))
+    assert NO_BARS.frame.schema == bars.schema
+    assert arrays_by_symbol(bars.clear()) == {}
 
 
 def test_the_payload_of_some_bars_is_what_a_block_of_them_is_hashed_by():
     bars = random_bars(rows=9)
-    part, cut = bars.slice(2, 5), columns_of(bars).slice(2, 7)
+    part, cut = bars.slice(2, 5), BarArrays.of(bars).slice(2, 7)
     micros = [int(at.timestamp()) * 1_000_000 for at in part["timestamp"]]
     values = [value for name in VALUES for value in part[name]]
     assert cut.payload == struct.pack("<5q", *micros) + struct.pack("<25d", *values)
-    assert block_hash(cut) == bars_hash(part)
+    assert cut.bars_hash == bars_hash(part)
 
 
 def test_the_hash_sees_every_value_and_nothing_else():

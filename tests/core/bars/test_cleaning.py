@@ -196,7 +196,7 @@ kept = []
 for turn in range(24):
     judged = clean_panel(panel, interval="1d", now=NOW)
     one = judged[f"S{turn:03}"]
-    kept.append((one.frame, one.columns))
+    kept.append((one.frame, one.arrays))
     if turn == 3:
         before = memory_mb()
 print(memory_mb() - before)

@@ -9,11 +9,15 @@ BAR = datetime(2024, 5, 30, tzinfo=UTC)
 FINAL = BAR + DAY
 
 
-def seconds(asked_at, *, last_bar=BAR, interval="1d", keen=5.0, calm=60.0) -> float:
+def seconds(fetched_at, *, last_bar=BAR, interval="1d", shortest=5.0, longest=60.0) -> float:
     until = good_until(
-        last_bar, interval=interval, asked_at=asked_at, keen_seconds=keen, calm_seconds=calm
+        last_bar,
+        interval=interval,
+        fetched_at=fetched_at,
+        min_seconds=shortest,
+        max_seconds=longest,
     )
-    return (until - asked_at).total_seconds()
+    return (until - fetched_at).total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,6 @@ def test_short_bars_are_asked_for_when_they_are_due():
 
 
 def test_without_keeping_or_without_bars():
-    assert seconds(FINAL, keen=0.0) == 0
+    assert seconds(FINAL, shortest=0.0) == 0
     assert seconds(FINAL, last_bar=None) == 5
-    assert seconds(FINAL, calm=0.0) == 5
+    assert seconds(FINAL, longest=0.0) == 5

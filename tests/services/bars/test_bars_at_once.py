@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.factories import random_bars
 
-from mlengine.core.bars.bars import frame_of
 from mlengine.errors import MlengineError, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
 from mlengine.stores.bars.store import BarStore
@@ -120,13 +119,13 @@ def _alone(service: BarService, symbol: str, as_of: datetime | None) -> object:
         window = service.window(symbol, bars=BARS, as_of=as_of, now=NOW)
     except MlengineError as error:
         return type(error), str(error)
-    return window.bars_hash, window.bar_timestamp, frame_of([window.bars]).rows()
+    return window.bars_hash, window.last_timestamp, window.frame().rows()
 
 
 def _of(found: object) -> object:
     if isinstance(found, MlengineError):
         return type(found), str(found)
-    return found.bars_hash, found.bar_timestamp, frame_of([found.bars]).rows()
+    return found.bars_hash, found.last_timestamp, found.frame().rows()
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])

@@ -10,7 +10,7 @@ import pytest
 from tests.factories import random_bars
 from tests.upstream import Fault, LoopbackUpstream, queries
 
-from mlengine.core.bars.bars import bars_hash, frame_of
+from mlengine.core.bars.bars import bars_hash
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
 from mlengine.stores.bars.store import BarStore
@@ -151,7 +151,7 @@ def test_bars_from_before_midnight_do_not_answer_after_it(service, upstream):
     service.history("AAA", bars=5, as_of=None, now=before)
     held = service.window("AAA", bars=5, as_of=None, now=before)
     after = service.window("AAA", bars=5, as_of=None, now=TODAY + DAY)
-    assert after.bar_timestamp == held.bar_timestamp + DAY
+    assert after.last_timestamp == held.last_timestamp + DAY
     assert after.bars_hash == bars_hash(BARS.tail(5)) != held.bars_hash
 
 
@@ -172,9 +172,9 @@ def test_a_window_is_the_same_bars_as_the_history_and_is_hashed_once(service):
     for as_of in (None, NOW, TODAY - 5 * DAY, TODAY - 5 * DAY - SECOND):
         window = service.window("AAA", bars=10, as_of=as_of, now=NOW)
         bars = service.history("AAA", bars=10, as_of=as_of, now=NOW).frame
-        assert frame_of([window.bars]).equals(bars)
+        assert window.frame().equals(bars)
         assert window.bars_hash == bars_hash(bars)
-        assert window.bar_timestamp == bars["timestamp"][-1]
+        assert window.last_timestamp == bars["timestamp"][-1]
     kept = service.history("AAA", bars=64, as_of=None, now=NOW)
     assert kept.frame.height == 64
     again = service.window("AAA", bars=10, as_of=TODAY - 5 * DAY, now=NOW)
@@ -273,10 +273,10 @@ def test_checks_remember_how_the_upstream_did(service, upstream):
 
 def test_a_fetch_stores_the_whole_history(service):
     assert service.stored("AAA").is_empty()
-    clean = service.fetch("AAA", now=NOW)
+    clean = service.ingest("AAA", now=NOW)
     assert clean.report.accepted == 499
     assert service.stored("AAA").equals(clean.frame)
-    assert service.fetch("AAA", now=NOW + DAY).report.accepted == 500
+    assert service.ingest("AAA", now=NOW + DAY).report.accepted == 500
     assert service.stored("AAA").equals(BARS)
     assert service.store.symbols("1d") == ["AAA"]
 

@@ -13,10 +13,9 @@ import pytest
 from tests.factories import random_bars
 from tests.upstream import Fault, LoopbackUpstream, queries
 
-from mlengine.core.bars.bars import frame_of
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import FetchPool, Windows, fetch_windows
+from mlengine.services.bars.windows import FetchedWindows, FetchPool, fetch_windows
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.system.health_checks import Checks
@@ -48,34 +47,34 @@ def service(upstream, tmp_path) -> BarService:
 
 
 @pytest.fixture
-def crew() -> Iterator[FetchPool]:
-    crew = FetchPool()
-    yield crew
-    crew.threads.shutdown()
+def pool() -> Iterator[FetchPool]:
+    pool = FetchPool()
+    yield pool
+    pool.threads.shutdown()
 
 
-def fetch(service: BarService, symbols: list[str], crew: FetchPool) -> Windows:
+def fetch(service: BarService, symbols: list[str], pool: FetchPool) -> FetchedWindows:
     return fetch_windows(
-        service, symbols, count=20, as_of=None, now=NOW, timer=time.perf_counter, crew=crew
+        service, symbols, count=20, as_of=None, now=NOW, timer=time.perf_counter, pool=pool
     )
 
 
-def test_a_batch_brings_the_same_bars_as_single_questions_in_the_order_asked(service, crew):
+def test_a_batch_brings_the_same_bars_as_single_questions_in_the_order_asked(service, pool):
     asked = SYMBOLS[::-1]
-    windows = fetch(service, asked, crew)
+    windows = fetch(service, asked, pool)
     assert list(windows.full) == asked
     assert windows.refused == {}
     for symbol in asked:
-        alone = fetch(service, [symbol], crew).full[symbol]
-        known = frame_of([windows.full[symbol].bars])
-        assert known.equals(frame_of([alone.bars]))
+        alone = fetch(service, [symbol], pool).full[symbol]
+        known = windows.full[symbol].frame()
+        assert known.equals(alone.frame())
         assert known.equals(bars_of(symbol).tail(20))
 
 
-def test_a_slow_upstream_is_asked_side_by_side(service, upstream, crew):
+def test_a_slow_upstream_is_asked_side_by_side(service, upstream, pool):
     upstream.always = Fault(delay_seconds=0.15)
     began = time.monotonic()
-    assert len(fetch(service, SYMBOLS, crew).full) == 24
+    assert len(fetch(service, SYMBOLS, pool).full) == 24
     assert time.monotonic() - began < 0.15 * 24 / 2
 
 
@@ -105,16 +104,16 @@ def test_a_single_question_has_the_upstreams_own_deadline(service):
         assert fetch(service, ["S00"], FetchPool(0.0, threads)).refused == {}
 
 
-def test_an_upstream_that_is_down_is_not_asked_for_the_rest(service, upstream, crew):
+def test_an_upstream_that_is_down_is_not_asked_for_the_rest(service, upstream, pool):
     upstream.always = Fault(status=503)
-    windows = fetch(service, SYMBOLS * 20, crew)
+    windows = fetch(service, SYMBOLS * 20, pool)
     assert {type(error) for error in windows.refused.values()} == {UpstreamUnavailable}
     assert len(upstream.requests) <= 8
 
 
-def test_each_refusal_stands_beside_its_symbol(service, upstream, crew):
+def test_each_refusal_stands_beside_its_symbol(service, upstream, pool):
     upstream.serve(bars_of("YOUNG", rows=7))
-    windows = fetch(service, ["S01", "NONE", "YOUNG"], crew)
+    windows = fetch(service, ["S01", "NONE", "YOUNG"], pool)
     assert list(windows.full) == ["S01"]
     assert isinstance(windows.refused["NONE"], UnknownSymbol)
     young = windows.refused["YOUNG"]
@@ -124,9 +123,9 @@ def test_each_refusal_stands_beside_its_symbol(service, upstream, crew):
     assert young.first_possible is None
 
 
-def test_a_batch_leaves_no_question_open_and_keeps_its_connections(service, upstream, crew):
+def test_a_batch_leaves_no_question_open_and_keeps_its_connections(service, upstream, pool):
     for _ in range(3):
-        fetch(service, SYMBOLS, crew)
+        fetch(service, SYMBOLS, pool)
         asked = len(upstream.requests)
         time.sleep(0.02)
         assert len(upstream.requests) == asked
@@ -135,14 +134,14 @@ def test_a_batch_leaves_no_question_open_and_keeps_its_connections(service, upst
 
 
 def test_no_thread_starts_for_a_single_question(service):
-    crew = FetchPool()
+    pool = FetchPool()
     before = threading.active_count()
-    fetch(service, ["S00"], crew)
+    fetch(service, ["S00"], pool)
     assert not [each for each in threading.enumerate() if each.name.startswith("bars")]
     assert threading.active_count() <= before + 1  # the upstream's own
 
 
-def test_log_lines_of_a_batch_know_their_request(service, upstream, crew):
+def test_log_lines_of_a_batch_know_their_request(service, upstream, pool):
     request = ContextVar("request", default="none")
     seen = []
 
@@ -156,16 +155,16 @@ def test_log_lines_of_a_batch_know_their_request(service, upstream, crew):
     log.addHandler(keep)
     log.setLevel(logging.DEBUG)
     try:
-        fetch(service, SYMBOLS[:3], crew)
+        fetch(service, SYMBOLS[:3], pool)
     finally:
         log.removeHandler(keep)
         log.setLevel(level)
     assert seen == [("bars judged", "req-7")] * 3
 
 
-def test_a_fault_of_the_program_is_raised_and_ends_the_batch(service, crew):
+def test_a_fault_of_the_program_is_raised_and_ends_the_batch(service, pool):
     def broken() -> float:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        fetch_windows(service, SYMBOLS, count=20, as_of=None, now=NOW, timer=broken, crew=crew)
+        fetch_windows(service, SYMBOLS, count=20, as_of=None, now=NOW, timer=broken, pool=pool)

@@ -157,7 +157,7 @@ def test_what_stands_keeps_neither_bars_nor_model_alive(platform: Platform) -> N
     service.loader.active()
     gc.collect()
     assert model() is None
-    platform.bars.cache._held.clear()
+    platform.bars.cache._bars.clear()
     gc.collect()
     assert len(service.standing) == 0
 

@@ -22,7 +22,7 @@ raw = panel(20, rows=64).match_to_schema(RAW_SCHEMA, missing_columns="insert")
 warm_up()
 modules, declared = set(sys.modules), set(vars(CORE))
 judged = clean_panel(raw, interval="1d", now=datetime(2024, 6, 1, tzinfo=UTC))
-table = latest(frame_of([each.columns for each in judged.values()]), CORE)
+table = latest(frame_of([each.arrays for each in judged.values()]), CORE)
 assert table.height == 20 and table["rsi_14"].null_count() == 0
 print(sorted(set(sys.modules) - modules), sorted(set(vars(CORE)) - declared))
 """

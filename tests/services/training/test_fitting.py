@@ -8,7 +8,7 @@ from tests.core.features.planted import planted
 from tests.core.small_features import SMALL, SMALLER, SPEC
 from tests.factories import START, panel, random_bars
 
-from mlengine.core.bars.bars import BarsReport, CleanBars, panel_hash
+from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars, panel_hash
 from mlengine.core.boosting.model import Scorer, fingerprint
 from mlengine.core.features import ALPHA158, BUILTIN
 from mlengine.core.metrics import auc
@@ -36,7 +36,9 @@ class InMemoryHistory:
         if frame.is_empty() and symbol != "EMPTY":
             raise UnknownSymbol(symbol)
         frame = frame.tail(bars) if bars else frame
-        return CleanBars(frame, BarsReport(frame.height, {"duplicate": 1}, {"unfinished": 2}))
+        return CleanBars(
+            BarArrays.of(frame), BarsReport(frame.height, {"duplicate": 1}, {"unfinished": 2})
+        )
 
 
 class NoTests:

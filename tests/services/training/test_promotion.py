@@ -11,7 +11,7 @@ from tests.core.small_features import SMALL, SMALLER, SPEC
 from tests.databases import new_database, opened
 from tests.factories import START, panel, random_bars
 
-from mlengine.core.bars.bars import BarsReport, CleanBars
+from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import compute
 from mlengine.core.metrics import log_loss, mse
@@ -35,7 +35,7 @@ class InMemoryHistory:
         assert (as_of, now) == (None, NOW)
         frame = self._bars.filter(pl.col("symbol") == symbol)
         frame = frame.tail(bars) if bars else frame
-        return CleanBars(frame, BarsReport(frame.height, {}, {}))
+        return CleanBars(BarArrays.of(frame), BarsReport(frame.height, {}, {}))
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tests.databases import (
     window_of,
 )
 
-from mlengine.core.bars.bars import BARS_SCHEMA, bars_hash, frame_of
+from mlengine.core.bars.bars import BARS_SCHEMA, bars_hash
 from mlengine.core.predictions.prediction import AuditRow, Latency
 from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit import sqlite_writer
@@ -300,7 +300,7 @@ def test_the_last_write_is_the_state_of_the_audit(tmp_path):
 def test_an_answer_is_a_prediction_with_what_it_was_made_of():
     entry = answered(1)
     assert entry.prediction == a_prediction(1)
-    assert entry.prediction.bars_hash == bars_hash(frame_of([entry.scored.window]))
+    assert entry.prediction.bars_hash == bars_hash(entry.scored.window.frame())
 
 
 def _again(number: int, prediction_id: str) -> Answered:

@@ -2,21 +2,21 @@ from datetime import UTC, datetime, timedelta
 
 from tests.factories import START, random_bars
 
-from mlengine.core.bars.bars import BarsReport, JudgedBars, columns_of, frame_of
+from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars
 from mlengine.stores.bars.cache import BarCache, CachedBars
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
-def held(symbol: str = "AAA", *, rows: int = 2) -> CachedBars:
-    clean = JudgedBars(columns_of(random_bars(symbol, rows=rows)), BarsReport(rows, {}, {}))
-    return CachedBars(clean, asked_at=NOW, good_until=NOW + 5 * SECOND, whole=False)
+def cached(symbol: str = "AAA", *, rows: int = 2) -> CachedBars:
+    clean = CleanBars(BarArrays.of(random_bars(symbol, rows=rows)), BarsReport(rows, {}, {}))
+    return CachedBars(clean, fetched_at=NOW, good_until=NOW + 5 * SECOND, whole=False)
 
 
 def test_an_answer_is_good_for_its_time_and_never_before_it():
     cache = BarCache()
-    cache.put("AAA", held())
+    cache.put("AAA", cached())
     assert cache.get("AAA", now=NOW) is not None
     assert cache.get("AAA", now=NOW + 4.9 * SECOND) is not None
     assert cache.get("AAA", now=NOW + 5 * SECOND) is None
@@ -25,7 +25,7 @@ def test_an_answer_is_good_for_its_time_and_never_before_it():
 
 
 def test_the_symbol_put_longest_ago_makes_room():
-    cache, one = BarCache(), held()
+    cache, one = BarCache(), cached()
     for number in range(1000):
         cache.put(f"S{number}", one)
     cache.put("S0", one)
@@ -37,33 +37,33 @@ def test_the_symbol_put_longest_ago_makes_room():
 
 def test_what_was_asked_for_later_is_known():
     cache = BarCache()
-    cache.put("AAA", held())
-    assert cache.asked_after(NOW - SECOND, "AAA")
-    assert not cache.asked_after(NOW, "AAA")
-    assert not cache.asked_after(NOW - SECOND, "BBB")
+    cache.put("AAA", cached())
+    assert cache.fetched_after(NOW - SECOND, "AAA")
+    assert not cache.fetched_after(NOW, "AAA")
+    assert not cache.fetched_after(NOW - SECOND, "BBB")
 
 
 def test_windows_are_kept_by_what_they_hold_up_to_a_bound():
-    bars = held(rows=100)
+    bars = cached(rows=100)
     assert bars.window(100, 64) is bars.window(100, 64)
-    assert bars.window(99, 64).bar_timestamp < bars.window(100, 64).bar_timestamp
+    assert bars.window(99, 64).last_timestamp < bars.window(100, 64).last_timestamp
     assert bars.window(100, 20).bars_hash != bars.window(100, 64).bars_hash
     for end in range(64, 101):
-        known = frame_of([bars.window(end, 64).bars])
-        assert known.equals(bars.clean.frame.slice(end - 64, 64))
+        window = bars.window(end, 64).frame()
+        assert window.equals(bars.clean.frame.slice(end - 64, 64))
 
 
 def test_behind_are_those_in_use_that_have_not_got_a_new_bar():
     cache, later = BarCache(), NOW + timedelta(days=1)
     for symbol in ("AAA", "BBB", "CCC"):
-        cache.put(symbol, held(symbol))
-    cache.put("NEW", held("NEW", rows=3))
+        cache.put(symbol, cached(symbol))
+    cache.put("NEW", cached("NEW", rows=3))
     for symbol in ("AAA", "BBB", "NEW", "NONE"):
         cache.use(symbol)
-    third = held(rows=3).last_bar
+    third = cached(rows=3).last_bar
     assert third == START + timedelta(days=2)
-    assert cache.behind(third, now=NOW) == [], "what is good needs no asking"
-    assert cache.behind(third, now=later) == ["AAA", "BBB"]
+    assert cache.out_of_date(third, now=NOW) == [], "what is good needs no asking"
+    assert cache.out_of_date(third, now=later) == ["AAA", "BBB"]
     assert cache.last_bar("AAA") == START + timedelta(days=1)
     assert cache.last_bar("NONE") is None
 
@@ -71,12 +71,12 @@ def test_behind_are_those_in_use_that_have_not_got_a_new_bar():
 def test_a_symbol_is_in_use_for_three_new_bars_after_it_was_asked_for():
     cache, later = BarCache(), NOW + timedelta(days=1)
     for symbol in ("AAA", "BBB"):
-        cache.put(symbol, held(symbol))
+        cache.put(symbol, cached(symbol))
         cache.use(symbol)
-    found = []
+    stale = []
     for day in range(2, 6):
         bar = START + timedelta(days=day)
         cache.use("AAA")
-        assert cache.behind(bar, now=later) == cache.behind(bar, now=later), "told twice"
-        found.append(cache.behind(bar, now=later))
-    assert found == [["AAA", "BBB"]] * 3 + [["AAA"]]
+        assert cache.out_of_date(bar, now=later) == cache.out_of_date(bar, now=later), "noted twice"
+        stale.append(cache.out_of_date(bar, now=later))
+    assert stale == [["AAA", "BBB"]] * 3 + [["AAA"]]

@@ -1,4 +1,4 @@
-"""Bars: what they are, what was known when, and the hash of a window."""
+"""Bars: what they are, one symbol's bars as arrays, and the hash of them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mlengine.core.timestamps import EPOCH
 
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
-MOMENT = pl.Datetime("us", "UTC")
+TIMESTAMP = pl.Datetime("us", "UTC")
 BARS_SCHEMA: dict[str, pl.DataType] = {
     "symbol": pl.String(),
-    "timestamp": MOMENT,
+    "timestamp": TIMESTAMP,
     **dict.fromkeys(VALUES, pl.Float64()),
 }
-# As served: `timestamp` is null where it could not be read, the last two where nothing was said.
+# As served: `timestamp` is null where it can't be read, the last two where they are not stated.
 RAW_SCHEMA: dict[str, pl.DataType] = {
     **BARS_SCHEMA,
     "final": pl.Boolean(),
-    "closes_at": MOMENT,
+    "closes_at": TIMESTAMP,
 }
 
 # Reasons that come with time, not from a fault of the upstream.
@@ -36,7 +36,7 @@ NOT_YET = frozenset({"unfinished"})
 
 @dataclass(frozen=True)
 class BarsReport:
-    """What became of the candles of one answer: how many of each verdict."""
+    """How many candles of one answer are bars, and how many are mended or dropped, by reason."""
 
     accepted: int
     mended: Mapping[str, int]
@@ -48,20 +48,77 @@ class BarsReport:
         return sum(count for reason, count in self.dropped.items() if reason not in NOT_YET)
 
 
-NO_CANDLES = BarsReport(0, {}, {})
+@dataclass(frozen=True, eq=False)
+class BarArrays:
+    """One symbol's bars, oldest first: `starts` in int64 microseconds, `values` float64 (5, rows).
+
+    Little endian, the rows of `values` as VALUES; a slice is a view of the same memory.
+    """
+
+    symbol: str
+    starts: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> BarArrays:
+        """The bars of one symbol; -0.0 as 0.0, null and every NaN as one NaN."""
+        starts = frame["timestamp"].cast(TIMESTAMP).to_physical().to_numpy().astype("<i8")
+        values = np.stack([frame[name].fill_null(float("nan")).to_numpy() for name in VALUES])
+        values = values.astype("<f8") + 0.0
+        values[np.isnan(values)] = np.nan
+        symbol = str(frame["symbol"][0]) if frame.height else ""
+        return cls(symbol, starts, values)
+
+    @property
+    def rows(self) -> int:
+        return len(self.starts)
+
+    @cached_property
+    def last_timestamp(self) -> datetime:
+        """When the last bar, which there must be, begins."""
+        return EPOCH + timedelta(microseconds=int(self.starts[-1]))
+
+    @cached_property
+    def bars_hash(self) -> str:
+        """See the function `bars_hash`."""
+        return hashlib.sha256(_hashed_bytes(self)).hexdigest()
+
+    @property
+    def payload(self) -> bytes:
+        """The starts, then open, high, low, close and volume, column by column."""
+        return self.starts.tobytes() + self.values.tobytes()
+
+    def count_at(self, as_of: datetime | None, interval: str) -> int:
+        """How many of the bars had ended by `as_of`; without it all count."""
+        if as_of is None:
+            return self.rows
+        latest_start = max(as_of, EPOCH) - INTERVALS[interval]  # no bar begins before 1970
+        microseconds = (latest_start - EPOCH) // timedelta(microseconds=1)
+        return int(np.searchsorted(self.starts, microseconds, side="right"))
+
+    def slice(self, first: int, end: int) -> BarArrays:
+        return BarArrays(self.symbol, self.starts[first:end], self.values[:, first:end])
+
+    def frame(self) -> pl.DataFrame:
+        """In BARS_SCHEMA, bit for bit."""
+        return frame_of([self])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CleanBars:
-    """Final bars of one symbol in BARS_SCHEMA, oldest first, one a timestamp."""
+    """Final bars of one symbol, one a timestamp, and the report on all of its candles."""
 
-    frame: pl.DataFrame
+    arrays: BarArrays
     report: BarsReport
 
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        return self.arrays.frame()
 
-def known_at(frame: pl.DataFrame, *, interval: str, as_of: datetime) -> pl.DataFrame:
-    """The bars with `timestamp + interval <= as_of`."""
-    return frame.filter(pl.col("timestamp") + INTERVALS[interval] <= as_of)
+
+NO_BARS = CleanBars(
+    BarArrays("", np.empty(0, "<i8"), np.empty((len(VALUES), 0), "<f8")), BarsReport(0, {}, {})
+)
 
 
 def is_ordered(bars: pl.DataFrame) -> bool:
@@ -69,6 +126,34 @@ def is_ordered(bars: pl.DataFrame) -> bool:
     symbol, at = pl.col("symbol"), pl.col("timestamp")
     later = (symbol == symbol.shift(1)) & (at > at.shift(1))
     return bool(bars.select((later | (symbol > symbol.shift(1))).all()).item())
+
+
+def arrays_by_symbol(ordered: pl.DataFrame) -> dict[str, BarArrays]:
+    """`BarArrays.of` each symbol in bars that are sorted by symbol, in one pass.
+
+    Each has memory of its own: one symbol that is cached for long must not keep all others alive.
+    """
+    whole, arrays, first = BarArrays.of(ordered), {}, 0
+    for rows, symbol in ordered["symbol"].rle().struct.unnest().rows():
+        end = first + rows
+        starts, values = whole.starts[first:end].copy(), whole.values[:, first:end].copy()
+        arrays[symbol], first = BarArrays(symbol, starts, values), end
+    return arrays
+
+
+def frame_of(blocks: Sequence[BarArrays]) -> pl.DataFrame:
+    """The bars of all blocks, of which there must be one, in BARS_SCHEMA, bit for bit."""
+    values = np.concatenate([block.values for block in blocks], axis=1)
+    symbols = pl.Series([block.symbol for block in blocks], dtype=pl.String)
+    block_of_row = np.repeat(np.arange(len(blocks)), [block.rows for block in blocks])
+    starts = pl.Series(np.concatenate([block.starts for block in blocks]))
+    return pl.DataFrame(
+        {
+            "symbol": symbols.gather(block_of_row),
+            "timestamp": starts.cast(TIMESTAMP),
+            **dict(zip(VALUES, values, strict=True)),
+        }
+    )
 
 
 def bars_hash(frame: pl.DataFrame) -> str:
@@ -80,97 +165,7 @@ def bars_hash(frame: pl.DataFrame) -> str:
     """
     if frame["symbol"].n_unique() > 1:
         raise ValueError("bars_hash takes the bars of one symbol")
-    return block_hash(columns_of(frame)) if frame.height else hashlib.sha256().hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """One symbol's bars as arrays, in the form that is hashed: starts int64, values (5, rows)."""
-
-    symbol: str
-    starts: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64]
-
-    @property
-    def rows(self) -> int:
-        return len(self.starts)
-
-    @property
-    def newest(self) -> datetime:
-        """When the last bar, which there must be, begins."""
-        return EPOCH + timedelta(microseconds=int(self.starts[-1]))
-
-    @property
-    def payload(self) -> bytes:
-        """The starts, then open, high, low, close and volume, column by column."""
-        return self.starts.tobytes() + self.values.tobytes()
-
-    def slice(self, first: int, end: int) -> Columns:
-        return Columns(self.symbol, self.starts[first:end], self.values[:, first:end])
-
-
-@dataclass(frozen=True, eq=False)
-class JudgedBars:
-    """What `CleanBars` holds, as arrays: most of them are never wanted as a frame."""
-
-    columns: Columns
-    report: BarsReport
-
-    @cached_property
-    def frame(self) -> pl.DataFrame:
-        return frame_of([self.columns])
-
-    @property
-    def framed(self) -> CleanBars:
-        return CleanBars(self.frame, self.report)
-
-
-NO_COLUMNS = Columns("", np.empty(0, "<i8"), np.empty((len(VALUES), 0), "<f8"))
-NOTHING_JUDGED = JudgedBars(NO_COLUMNS, NO_CANDLES)
-
-
-def columns_of(block: pl.DataFrame) -> Columns:
-    """The bars, at least one, of one symbol; -0.0 as 0.0, null and every NaN as one NaN."""
-    starts = block["timestamp"].cast(MOMENT).to_physical().to_numpy().astype("<i8")
-    values = np.stack([block[name].fill_null(float("nan")).to_numpy() for name in VALUES])
-    values = values.astype("<f8") + 0.0
-    values[np.isnan(values)] = np.nan
-    return Columns(str(block["symbol"][0]), starts, values)
-
-
-def columns_by_symbol(ordered: pl.DataFrame) -> dict[str, Columns]:
-    """`columns_of` each symbol in bars that are sorted by symbol, in one pass.
-
-    Each has memory of its own: one symbol that is kept for long must not keep all others.
-    """
-    if ordered.is_empty():
-        return {}
-    whole, found, first = columns_of(ordered), {}, 0
-    for rows, symbol in ordered["symbol"].rle().struct.unnest().rows():
-        part = whole.slice(first, first + rows)
-        found[symbol] = Columns(symbol, part.starts.copy(), part.values.copy())
-        first += rows
-    return found
-
-
-def frame_of(blocks: Sequence[Columns]) -> pl.DataFrame:
-    """The bars of all blocks, of which there must be one, in BARS_SCHEMA, bit for bit."""
-    values = np.concatenate([block.values for block in blocks], axis=1)
-    symbols = pl.Series([block.symbol for block in blocks], dtype=pl.String)
-    counted = np.repeat(np.arange(len(blocks)), [block.rows for block in blocks])
-    starts = pl.Series(np.concatenate([block.starts for block in blocks]))
-    return pl.DataFrame(
-        {
-            "symbol": symbols.gather(counted),
-            "timestamp": starts.cast(MOMENT),
-            **dict(zip(VALUES, values, strict=True)),
-        }
-    )
-
-
-def block_hash(columns: Columns) -> str:
-    """See `bars_hash`."""
-    return hashlib.sha256(_block_bytes(columns)).hexdigest()
+    return BarArrays.of(frame).bars_hash if frame.height else hashlib.sha256().hexdigest()
 
 
 def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
@@ -178,11 +173,11 @@ def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
     digest = hashlib.sha256()
     ordered = frame.sort("symbol", "timestamp") if sort else frame
     for block in ordered.partition_by("symbol", maintain_order=True):
-        digest.update(_block_bytes(columns_of(block)))
+        digest.update(_hashed_bytes(BarArrays.of(block)))
     return digest.hexdigest()
 
 
-def _block_bytes(columns: Columns) -> bytes:
-    symbol, rows = columns.symbol.encode(), columns.rows
-    head = len(symbol).to_bytes(8, "little") + symbol + rows.to_bytes(8, "little")
-    return head + columns.payload
+def _hashed_bytes(bars: BarArrays) -> bytes:
+    symbol = bars.symbol.encode()
+    head = len(symbol).to_bytes(8, "little") + symbol + bars.rows.to_bytes(8, "little")
+    return head + bars.payload

@@ -1,4 +1,4 @@
-"""The verdict on what an upstream served: which candles are bars, and what is wrong with others."""
+"""Which of the candles that an upstream serves are bars, and what is wrong with the others."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ import polars as pl
 
 from mlengine.core.bars.bars import (
     BARS_SCHEMA,
-    MOMENT,
-    NO_CANDLES,
-    NO_COLUMNS,
+    NO_BARS,
     PRICES,
+    TIMESTAMP,
     VALUES,
     BarsReport,
     CleanBars,
-    JudgedBars,
-    columns_by_symbol,
+    arrays_by_symbol,
     is_ordered,
 )
 from mlengine.core.bars.intervals import INTERVALS
@@ -27,7 +25,7 @@ from mlengine.core.bars.intervals import INTERVALS
 # Half a unit in the sixth digit of a price of one half: what printing and adjusting prices costs.
 _ROUNDING = 1e-6
 
-# By symbol: how many candles of each verdict.
+# By symbol: how many candles of each reason.
 _Counts = dict[str, dict[str, int]]
 
 
@@ -44,39 +42,41 @@ def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
     fine. The counts of `accepted`, `dropped` and `duplicate` add up to the candles given.
     """
     if raw.is_empty():
-        return CleanBars(raw.select(list(BARS_SCHEMA)), NO_CANDLES)
-    (judged,) = clean_panel(raw, interval=interval, now=now).values()
-    return judged.framed
+        return NO_BARS
+    (clean,) = clean_panel(raw, interval=interval, now=now).values()
+    return clean
 
 
-def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str, JudgedBars]:
+def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str, CleanBars]:
     """`clean_bars` of every symbol that has candles in `raw`, in one pass over all of them."""
-    judged = raw.with_columns(pl.lit(now, MOMENT).alias("now")).with_columns(_reason(interval))
-    kept = judged.filter(pl.col("reason").is_null()).select(list(BARS_SCHEMA))
-    widened = kept.with_columns(
+    judged = raw.with_columns(pl.lit(now, TIMESTAMP).alias("now")).with_columns(_reason(interval))
+    sane = judged.filter(pl.col("reason").is_null()).select(list(BARS_SCHEMA))
+    widened = sane.with_columns(
         pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
     )
-    dropped = _counted(judged.drop_nulls("reason"))
-    mended: _Counts = {}
-    _add(mended, "ohlc_rounding", _rows(kept.filter(_differs(kept, widened))))
+    dropped, mended = _count_reasons(judged.drop_nulls("reason")), _Counts()
+    changed = (sane["high"] != widened["high"]) | (sane["low"] != widened["low"])
+    _add(mended, "ohlc_rounding", _rows(sane.filter(changed)))
     ordered = widened if is_ordered(widened) else _put_in_order(widened, mended, dropped)
-    found = dict.fromkeys(raw["symbol"].unique(maintain_order=True).to_list(), NO_COLUMNS)
-    found |= columns_by_symbol(ordered)
+    symbols = raw["symbol"].unique(maintain_order=True).to_list()
+    arrays = dict.fromkeys(symbols, NO_BARS.arrays) | arrays_by_symbol(ordered)
     return {
-        symbol: JudgedBars(
-            columns, BarsReport(columns.rows, mended.get(symbol, {}), dropped.get(symbol, {}))
+        symbol: CleanBars(
+            bars, BarsReport(bars.rows, mended.get(symbol, {}), dropped.get(symbol, {}))
         )
-        for symbol, columns in found.items()
+        for symbol, bars in arrays.items()
     }
 
 
 def _put_in_order(sane: pl.DataFrame, mended: _Counts, dropped: _Counts) -> pl.DataFrame:
     """One bar a symbol and timestamp, sorted; and count what that takes."""
+    at = pl.col("timestamp")
     merged = sane.unique(maintain_order=True)
     agreed = merged.filter(pl.struct("symbol", "timestamp").is_unique())
-    _add(dropped, "conflicting", _gone(merged, agreed))
-    _add(mended, "duplicate", _gone(sane, merged))
-    _add(mended, "reordered", _rows(agreed.filter(_is_late())))
+    late = agreed.filter(at < at.cum_max().over("symbol"))
+    _add(dropped, "conflicting", _rows(merged) - _rows(agreed))
+    _add(mended, "duplicate", _rows(sane) - _rows(merged))
+    _add(mended, "reordered", _rows(late))
     return agreed.sort("symbol", "timestamp")
 
 
@@ -92,38 +92,22 @@ def _reason(interval: str) -> pl.Expr:
     disordered = (pl.col("high") * slack < pl.max_horizontal(PRICES)) | (
         pl.col("low") > pl.min_horizontal(PRICES) * slack
     )
-    return (
-        pl.when(start.is_null())
-        .then(pl.lit("no_timestamp"))
-        .when(start > now)
-        .then(pl.lit("future"))
-        .when(~final)
-        .then(pl.lit("unfinished"))
-        .when(~finite)
-        .then(pl.lit("not_finite"))
-        .when(pl.min_horizontal(PRICES) <= 0)
-        .then(pl.lit("not_positive"))
-        .when(pl.col("volume") < 0)
-        .then(pl.lit("negative_volume"))
-        .when(disordered)
-        .then(pl.lit("ohlc_order"))
-        .alias("reason")
-    )
+    applies = {
+        "no_timestamp": start.is_null(),
+        "future": start > now,
+        "unfinished": ~final,
+        "not_finite": ~finite,
+        "not_positive": pl.min_horizontal(PRICES) <= 0,
+        "negative_volume": pl.col("volume") < 0,
+        "ohlc_order": disordered,
+    }
+    first = pl.coalesce(pl.when(test).then(pl.lit(reason)) for reason, test in applies.items())
+    return first.alias("reason")
 
 
-def _differs(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
-    return (before["high"] != after["high"]) | (before["low"] != after["low"])
-
-
-def _is_late() -> pl.Expr:
-    """Whether a row stands after a later one of its symbol."""
-    at = pl.col("timestamp")
-    return at < at.cum_max().over("symbol")
-
-
-def _counted(dropped: pl.DataFrame) -> _Counts:
+def _count_reasons(dropped: pl.DataFrame) -> _Counts:
     """How many rows there are of each reason, by symbol."""
-    counts: _Counts = {}
+    counts = _Counts()
     for (symbol, reason), count in Counter(dropped.select("symbol", "reason").rows()).items():
         _add(counts, reason, {symbol: count})
     return counts
@@ -132,11 +116,6 @@ def _counted(dropped: pl.DataFrame) -> _Counts:
 def _rows(frame: pl.DataFrame) -> Counter[str]:
     """How many rows each symbol has."""
     return Counter(frame["symbol"].to_list())
-
-
-def _gone(before: pl.DataFrame, after: pl.DataFrame) -> Counter[str]:
-    """How many of its rows each symbol lost."""
-    return _rows(before) - _rows(after) if after.height < before.height else Counter()
 
 
 def _add(counts: _Counts, reason: str, rows: Mapping[str, int]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from mlengine.core.bars.intervals import INTERVALS, final_at
 
-# A bar that is late by so much is asked for again after a twentieth of it.
+# A bar that is late by so much is fetched again after a twentieth of it.
 _SHARE_OF_DELAY = 20
 
 
@@ -14,25 +14,25 @@ def good_until(
     last_bar: datetime | None,
     *,
     interval: str,
-    asked_at: datetime,
-    keen_seconds: float,
-    calm_seconds: float,
+    fetched_at: datetime,
+    min_seconds: float,
+    max_seconds: float,
 ) -> datetime:
-    """Until when an answer of `asked_at`, whose newest final bar starts at `last_bar`, may serve.
+    """Until when bars of `fetched_at`, of which the newest final one starts at `last_bar`, serve.
 
     Never across a moment at which a further bar may be final, which is any whole number of
-    intervals after `last_bar` was. Up to then for `calm_seconds`, for served bars can be revised;
+    intervals after `last_bar` was. Up to then for `max_seconds`, for served bars can be revised;
     but while a bar is due (a whole interval has passed since the last one was final) for a
-    twentieth of the time since it was due, at least `keen_seconds` and at most `calm_seconds`:
-    what is late by seconds is seen within seconds, and a weekend costs no question every five.
-    `keen_seconds` of 0 keeps nothing. A bar that was called final before its interval was over,
-    and an answer without bars, are good for `keen_seconds`.
+    twentieth of the time since it was due, at least `min_seconds` and at most `max_seconds`:
+    what is late by seconds is seen within seconds, and a weekend costs no request every five.
+    `min_seconds` of 0 caches nothing. A bar that was called final before its interval was over,
+    and an answer without bars, are good for `min_seconds`.
     """
-    keen = timedelta(seconds=keen_seconds)
-    calm = max(keen, timedelta(seconds=calm_seconds))
-    since = None if last_bar is None else asked_at - final_at(last_bar, interval)
-    if not keen or since is None or since < timedelta():
-        return asked_at + keen
+    shortest = timedelta(seconds=min_seconds)
+    longest = max(shortest, timedelta(seconds=max_seconds))
+    since = None if last_bar is None else fetched_at - final_at(last_bar, interval)
+    if not shortest or since is None or since < timedelta():
+        return fetched_at + shortest
     intervals, phase = divmod(since, INTERVALS[interval])
-    wait = calm if not intervals else max(keen, min(calm, phase / _SHARE_OF_DELAY))
-    return min(asked_at + wait, asked_at + INTERVALS[interval] - phase)
+    wait = longest if not intervals else max(shortest, min(longest, phase / _SHARE_OF_DELAY))
+    return min(fetched_at + wait, fetched_at + INTERVALS[interval] - phase)

@@ -1,1 +1,1 @@
-"""Bars for a question: from the cache, the upstream or the store."""
+"""Bars from the upstream to a model: `windows` of many symbols, `service`, `upstream`."""

@@ -9,9 +9,8 @@ from functools import cached_property
 
 import polars as pl
 
-from mlengine.core.bars.bars import CleanBars, known_at
+from mlengine.core.bars.bars import BarArrays, CleanBars
 from mlengine.core.bars.intervals import final_at
-from mlengine.core.bars.window import BarWindow
 from mlengine.errors import InsufficientBars, MlengineError
 from mlengine.services.bars.upstream import Upstream
 from mlengine.stores.bars.cache import BarCache, CachedBars
@@ -23,7 +22,7 @@ from mlengine.stores.system.health_checks import Checks
 
 @dataclass(frozen=True)
 class BarService:
-    """Asks the upstream and keeps what it said while it is as good as new; see `Upstream`."""
+    """Fetches from the upstream, and caches for as long as bars are as good as new."""
 
     market: MarketData
     store: BarStore
@@ -32,6 +31,52 @@ class BarService:
     checks: Checks
     cache: BarCache = field(default_factory=BarCache, repr=False, compare=False)
     recheck_seconds: float = 60.0
+
+    def windows(
+        self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
+    ) -> dict[str, BarArrays | MlengineError] | None:
+        """`window` of each symbol, or why it has none, from one request for all of them.
+
+        The cache is not read. None where the upstream has to be asked symbol by symbol.
+        """
+        results = self._upstream.fetch_many(symbols, bars=bars, as_of=as_of, now=now)
+        if results is None:
+            return None
+        windows: dict[str, BarArrays | MlengineError] = {}
+        for symbol, result in results.items():
+            if isinstance(result, CachedBars):
+                if as_of is None:
+                    self.cache.put(symbol, result)
+                windows[symbol] = self._window(symbol, result, bars=bars, as_of=as_of)
+            else:
+                windows[symbol] = result
+        return windows
+
+    def window(
+        self,
+        symbol: str,
+        *,
+        bars: int,
+        as_of: datetime | None,
+        now: datetime,
+        deadline: Deadline = NEVER,
+    ) -> BarArrays:
+        """The bars of `history`, as arrays; raises InsufficientBars when they are fewer."""
+        known = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        window = self._window(symbol, known, bars=bars, as_of=as_of)
+        if isinstance(window, InsufficientBars):
+            raise window
+        return window
+
+    def cached_window(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> BarArrays | None:
+        """As `window` where the upstream need not be asked, else None."""
+        if as_of is None:
+            self.cache.use(symbol)
+        cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
+        count = cached.arrays.count_at(as_of, self.interval) if cached else 0
+        return cached.window(count, bars) if cached and bars <= count else None
 
     def history(
         self,
@@ -45,61 +90,15 @@ class BarService:
         """The newest `bars` final bars (0: all), oldest first; fewer when there are no more.
 
         With `as_of` only bars with `timestamp + interval <= as_of`, without it every bar that is
-        final at `now`. The report tells of the candles of the whole answer that was judged; its
-        `accepted` counts the bars returned. The upstream's own deadline holds for the whole
-        question, and `deadline` when it comes sooner. Raises UnknownSymbol, UpstreamInvalid (also
-        when every candle was bad), UpstreamUnavailable.
+        final at `now`. The report is on the candles of the whole answer; its `accepted` counts
+        the bars returned. The upstream's own deadline holds for the whole of it, and `deadline`
+        when it comes sooner. Raises UnknownSymbol, UpstreamInvalid (also when every candle is
+        bad), UpstreamUnavailable.
         """
-        held = self._held(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        return _newest(self._cut(held.clean.framed, as_of), bars)
-
-    def window(
-        self,
-        symbol: str,
-        *,
-        bars: int,
-        as_of: datetime | None,
-        now: datetime,
-        deadline: Deadline = NEVER,
-    ) -> BarWindow:
-        """The bars of `history`, with their hash; raises InsufficientBars when they are fewer."""
-        held = self._held(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        found = self._window(symbol, held, bars=bars, as_of=as_of)
-        if isinstance(found, InsufficientBars):
-            raise found
-        return found
-
-    def windows(
-        self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
-    ) -> dict[str, BarWindow | MlengineError] | None:
-        """`window` of each symbol, or why it has none, from one question for all of them.
-
-        Kept bars are not looked at. None where the upstream has to be asked symbol by symbol.
-        """
-        asked = self._upstream.ask_all(symbols, bars=bars, as_of=as_of, now=now)
-        if asked is None:
-            return None
-        found: dict[str, BarWindow | MlengineError] = {}
-        for symbol, answer in asked.items():
-            if isinstance(answer, MlengineError):
-                found[symbol] = answer
-                continue
-            if as_of is None:
-                self.cache.put(symbol, answer)
-            found[symbol] = self._window(symbol, answer, bars=bars, as_of=as_of)
-        return found
-
-    def kept_window(
-        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> BarWindow | None:
-        """As `window` where the upstream need not be asked, else None."""
-        if as_of is None:
-            self.cache.use(symbol)
-        held = self.cache.get(symbol, now=now)
-        if held is None or not self._is_enough(held, bars=bars, as_of=as_of):
-            return None
-        known = held.count_at(self.interval, as_of)
-        return held.window(known, bars) if bars <= known else None
+        known = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        end = known.arrays.count_at(as_of, self.interval)
+        arrays = known.arrays.slice(max(0, end - bars) if bars > 0 else 0, end)
+        return CleanBars(arrays, replace(known.clean.report, accepted=arrays.rows))
 
     def final_moment(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
         """When the `bar`-th bar of a symbol (from 1) was final; None when it isn't yet.
@@ -107,59 +106,53 @@ class BarService:
         None also where the upstream can't say it now: it only adds to a refusal.
         """
         try:
-            held = self.history(symbol, bars=0, as_of=None, now=now).frame
+            arrays = self.history(symbol, bars=0, as_of=None, now=now).arrays
         except MlengineError:
             return None
-        return None if held.height < bar else final_at(held["timestamp"][bar - 1], self.interval)
+        if arrays.rows < bar:
+            return None
+        return final_at(arrays.slice(0, bar).last_timestamp, self.interval)
 
-    def fetch(self, symbol: str, *, now: datetime) -> CleanBars:
+    def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, merged into the store."""
-        asked = self._upstream.ask(symbol, bars=0, as_of=None, now=now, deadline=NEVER)
-        clean = asked.clean.framed
-        self.store.write(symbol, self.interval, clean.frame)
-        return clean
+        fetched = self._upstream.fetch(symbol, bars=0, as_of=None, now=now, deadline=NEVER)
+        self.store.write(symbol, self.interval, fetched.clean.frame)
+        return fetched.clean
 
     def stored(self, symbol: str) -> pl.DataFrame:
-        """What `fetch` has stored, oldest first; no rows for a symbol never fetched."""
+        """The ingested bars, oldest first; no rows for a symbol that never was."""
         return self.store.read(symbol, self.interval)
 
-    def _held(
+    def _bars(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
     ) -> CachedBars:
-        """The cached bars if asking again could bring no other answer, else those asked for now."""
-        held = self.cache.get(symbol, now=now)
-        if held is not None and self._is_enough(held, bars=bars, as_of=as_of):
-            return held
-        asked = self._upstream.ask(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        """The cached bars if the upstream could bring no others, else those fetched now."""
+        cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
+        if cached is not None:
+            return cached
+        fetched = self._upstream.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
         if as_of is None:
-            self.cache.put(symbol, asked)
-        return asked
+            self.cache.put(symbol, fetched)
+        return fetched
+
+    def _cached(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> CachedBars | None:
+        cached = self.cache.get(symbol, now=now)
+        if cached is None or (as_of is not None and as_of > cached.fetched_at):
+            return None
+        return cached if cached.suffices(bars, as_of, self.interval) else None
 
     def _window(
-        self, symbol: str, held: CachedBars, *, bars: int, as_of: datetime | None
-    ) -> BarWindow | InsufficientBars:
-        known = held.count_at(self.interval, as_of)
-        if known < bars:
-            return InsufficientBars(symbol, needed=bars, got=known)
-        return held.window(known, bars)
-
-    def _is_enough(self, held: CachedBars, *, bars: int, as_of: datetime | None) -> bool:
-        if as_of is not None and as_of > held.asked_at:
-            return False
-        return held.whole or 0 < bars <= held.count_at(self.interval, as_of)
-
-    def _cut(self, clean: CleanBars, as_of: datetime | None) -> CleanBars:
-        if as_of is None:
-            return clean
-        return replace(clean, frame=known_at(clean.frame, interval=self.interval, as_of=as_of))
+        self, symbol: str, known: CachedBars, *, bars: int, as_of: datetime | None
+    ) -> BarArrays | InsufficientBars:
+        count = known.arrays.count_at(as_of, self.interval)
+        if count < bars:
+            return InsufficientBars(symbol, needed=bars, got=count)
+        return known.window(count, bars)
 
     @cached_property
     def _upstream(self) -> Upstream:
         return Upstream(
             self.market, self.interval, self.cache_seconds, self.recheck_seconds, self.checks
         )
-
-
-def _newest(clean: CleanBars, bars: int) -> CleanBars:
-    frame = clean.frame.tail(bars) if bars > 0 else clean.frame
-    return replace(clean, frame=frame, report=replace(clean.report, accepted=frame.height))

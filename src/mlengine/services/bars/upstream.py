@@ -1,23 +1,22 @@
-"""The upstream of market data: asked for no more than is needed, and judged."""
+"""The upstream of market data: no more is fetched than is needed, and its candles are judged."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import polars as pl
 
-from mlengine.core.bars.bars import NOTHING_JUDGED, RAW_SCHEMA, JudgedBars
+from mlengine.core.bars.bars import NO_BARS, RAW_SCHEMA, BarsReport
 from mlengine.core.bars.cleaning import clean_panel
 from mlengine.core.bars.freshness import good_until
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.bars.cache import CachedBars
-from mlengine.stores.market_data import MarketData, Panel
+from mlengine.stores.market_data import CandlePanel, MarketData
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.system.health_checks import Checks
 
@@ -27,8 +26,8 @@ PART = "upstream"
 
 _WEEK = timedelta(days=7)
 _LONGEST_SYMBOL = 64
-# What an error says about the upstream.
-_SAID: dict[type[MlengineError], str] = {
+# What an error says about the health of the upstream.
+_STATE_OF: dict[type[MlengineError], str] = {
     UpstreamUnavailable: "down",
     UpstreamInvalid: "degraded",
     UnknownSymbol: "ok",
@@ -37,10 +36,10 @@ _SAID: dict[type[MlengineError], str] = {
 
 @dataclass(frozen=True)
 class Upstream:
-    """One source of bars of one interval; `checks` know how it did.
+    """One source of bars of one interval; `checks` records how it does.
 
-    For how long an answer is good: see `good_until`, whose `keen_seconds` are `cache_seconds` and
-    whose `calm_seconds` are `recheck_seconds`. A source that says itself when its bars are final
+    For how long bars are good: see `good_until`, whose `min_seconds` are `cache_seconds` and
+    whose `max_seconds` are `recheck_seconds`. A source that states itself when its bars are final
     may do so at any moment, and gets `cache_seconds` only.
     """
 
@@ -50,7 +49,7 @@ class Upstream:
     recheck_seconds: float
     checks: Checks
 
-    def ask(
+    def fetch(
         self,
         symbol: str,
         *,
@@ -61,128 +60,119 @@ class Upstream:
     ) -> CachedBars:
         """From further and further back until `bars` of them are known (0: all there are).
 
-        Raises UnknownSymbol, UpstreamInvalid (also when every candle was bad) and
+        Raises UnknownSymbol, UpstreamInvalid (also when every candle is bad) and
         UpstreamUnavailable.
         """
         if not _may_be_symbol(symbol):
             raise UnknownSymbol(symbol)
         moment = now if as_of is None else as_of
-        soonest = self.market.deadline().or_sooner(deadline)
-        with _watched(self.checks):
+        ends = self.market.deadline().or_sooner(deadline)
+        try:
             if moment <= EPOCH:
-                return self._ask_whether_known(symbol, now=now, deadline=soonest)
-            for start in _starts(bars, self.interval, moment):
-                raw = self.market.candles(
-                    symbol, self.interval, start=start, end=moment, deadline=soonest
-                )
-                judged = self._judged(raw, now=now, whole=start == EPOCH)
-                held = judged.get(symbol) or self._nothing(now, whole=start == EPOCH)
-                if 0 < bars <= held.count_at(self.interval, as_of):
-                    break
-            self._tell(symbol, held.clean)
-            refusal = _refusal(held.clean)
-            if refusal:
-                raise refusal
-        return held
+                fetched = self._before_all_bars(symbol, now=now, deadline=ends)
+            else:
+                for start in _starts(bars, self.interval, moment):
+                    raw = self.market.candles(
+                        symbol, self.interval, start=start, end=moment, deadline=ends
+                    )
+                    fetched = self._judge(raw, [symbol], now=now, whole=start == EPOCH)[symbol]
+                    if fetched.suffices(bars, as_of, self.interval):
+                        break
+        except tuple(_STATE_OF) as error:
+            self._record(error)
+            raise
+        result = self._accept(symbol, fetched)
+        if isinstance(result, MlengineError):
+            raise result
+        return result
 
-    def ask_all(
+    def fetch_many(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
     ) -> dict[str, CachedBars | MlengineError] | None:
-        """What `ask` says to each symbol, or why it says nothing, from one pass over all of them.
+        """What `fetch` brings of each symbol, or raises, from one pass over all of them.
 
         None where the source has to be asked symbol by symbol.
         """
         moment = now if as_of is None else as_of
         if moment <= EPOCH:
             return None
-        found: dict[str, CachedBars | MlengineError] = {}
+        results: dict[str, CachedBars | MlengineError] = {}
         pending = [symbol for symbol in symbols if _may_be_symbol(symbol)]
         for start in _starts(bars, self.interval, moment):
             panel = self._panel(pending, start=start, end=moment)
             if panel is None:
                 return None
-            whole = start == EPOCH
-            judged = self._judged(panel.candles, now=now, whole=whole)
-            for symbol in pending:
-                held = judged.get(symbol) or self._nothing(now, whole=whole)
+            judged = self._judge(panel.candles, pending, now=now, whole=start == EPOCH)
+            for symbol, fetched in judged.items():
                 if symbol in panel.refused:
-                    found[symbol] = self._noted(panel.refused[symbol])
-                elif whole or 0 < bars <= held.count_at(self.interval, as_of):
-                    found[symbol] = self._settled(symbol, held)
-            pending = [symbol for symbol in pending if symbol not in found]
+                    results[symbol] = self._record(panel.refused[symbol])
+                elif fetched.suffices(bars, as_of, self.interval):
+                    results[symbol] = self._accept(symbol, fetched)
+            pending = [symbol for symbol in pending if symbol not in results]
             if not pending:
                 break
-        return {symbol: found.get(symbol) or UnknownSymbol(symbol) for symbol in symbols}
+        return {symbol: results.get(symbol) or UnknownSymbol(symbol) for symbol in symbols}
 
-    def _panel(self, symbols: Sequence[str], *, start: datetime, end: datetime) -> Panel | None:
+    def _panel(
+        self, symbols: Sequence[str], *, start: datetime, end: datetime
+    ) -> CandlePanel | None:
         try:
             return self.market.panel(symbols, self.interval, start=start, end=end)
         except UpstreamUnavailable as error:
-            return Panel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
+            return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
 
-    def _judged(self, raw: pl.DataFrame, *, now: datetime, whole: bool) -> dict[str, CachedBars]:
-        """The answer for each symbol that has candles in `raw`."""
-        early = _early(raw, self.interval)
-        return {
-            symbol: CachedBars(
-                each, now, self._good_until(each, now, says_itself=symbol in early), whole
-            )
-            for symbol, each in clean_panel(raw, interval=self.interval, now=now).items()
-        }
-
-    def _nothing(self, now: datetime, *, whole: bool) -> CachedBars:
-        until = self._good_until(NOTHING_JUDGED, now, says_itself=False)
-        return CachedBars(NOTHING_JUDGED, now, until, whole)
-
-    def _good_until(self, known: JudgedBars, now: datetime, *, says_itself: bool) -> datetime:
-        return good_until(
-            known.columns.newest if known.columns.rows else None,
-            interval=self.interval,
-            asked_at=now,
-            keen_seconds=self.cache_seconds,
-            calm_seconds=self.cache_seconds if says_itself else self.recheck_seconds,
-        )
-
-    def _settled(self, symbol: str, held: CachedBars) -> CachedBars | MlengineError:
-        self._tell(symbol, held.clean)
-        refusal = _refusal(held.clean)
-        if refusal:
-            return self._noted(refusal)
-        self.checks.record(PART, "ok")
-        return held
-
-    def _noted(self, error: MlengineError) -> MlengineError:
-        """`error`, once the checks know what it says about the upstream."""
-        if type(error) in _SAID:
-            self.checks.record(PART, _SAID[type(error)])
-        return error
-
-    def _ask_whether_known(self, symbol: str, *, now: datetime, deadline: Deadline) -> CachedBars:
+    def _before_all_bars(self, symbol: str, *, now: datetime, deadline: Deadline) -> CachedBars:
         """No bars, for the time before there were any; raises UnknownSymbol all the same."""
         recently = now - _WEEK - INTERVALS[self.interval]
         self.market.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
-        return CachedBars(NOTHING_JUDGED, now, now, whole=True)
+        return CachedBars(NO_BARS, now, now, whole=True)
 
-    def _tell(self, symbol: str, clean: JudgedBars) -> None:
-        report = clean.report
+    def _judge(
+        self, raw: pl.DataFrame, symbols: Sequence[str], *, now: datetime, whole: bool
+    ) -> dict[str, CachedBars]:
+        """The bars among the candles of each symbol."""
+        early, clean = _early(raw, self.interval), clean_panel(raw, interval=self.interval, now=now)
+        judged: dict[str, CachedBars] = {}
+        for symbol in symbols:
+            bars = clean.get(symbol, NO_BARS)
+            until = good_until(
+                bars.arrays.last_timestamp if bars.arrays.rows else None,
+                interval=self.interval,
+                fetched_at=now,
+                min_seconds=self.cache_seconds,
+                max_seconds=self.cache_seconds if symbol in early else self.recheck_seconds,
+            )
+            judged[symbol] = CachedBars(bars, now, until, whole)
+        return judged
+
+    def _accept(self, symbol: str, fetched: CachedBars) -> CachedBars | MlengineError:
+        """What came, unless all of it is bad."""
+        report = fetched.clean.report
+        self._log(symbol, report)
+        if report.rejected and not fetched.arrays.rows:
+            reasons = ", ".join(sorted(report.dropped))
+            return self._record(UpstreamInvalid(f"not one of its candles can be used ({reasons})"))
+        self.checks.record(PART, "ok")
+        return fetched
+
+    def _record(self, error: MlengineError) -> MlengineError:
+        """`error`, once the checks know what it says about the upstream."""
+        self.checks.record(PART, _STATE_OF[type(error)])
+        return error
+
+    def _log(self, symbol: str, report: BarsReport) -> None:
         level = logging.WARNING if report.rejected or report.mended else logging.DEBUG
-        if not log.isEnabledFor(level):
-            return
-        facts = {
-            "symbol": symbol,
-            "interval": self.interval,
-            "accepted": report.accepted,
-            "mended": dict(report.mended),
-            "dropped": dict(report.dropped),
-        }
-        log.log(level, "bars judged", extra=facts)
+        if log.isEnabledFor(level):
+            facts = {"symbol": symbol, "interval": self.interval, "accepted": report.accepted}
+            counts = {"mended": dict(report.mended), "dropped": dict(report.dropped)}
+            log.log(level, "bars judged", extra={**facts, **counts})
 
 
 def _early(raw: pl.DataFrame, interval: str) -> frozenset[str]:
-    """Symbols of which a candle says itself that it is final, or closes before its interval."""
+    """Symbols of which a candle states itself that it is final, or closes before its interval."""
     lasts = raw["closes_at"] - raw["timestamp"]
-    says = raw["final"].is_not_null() | (lasts < 0.99 * INTERVALS[interval])
-    return frozenset(raw.filter(says)["symbol"].to_list())
+    states = raw["final"].is_not_null() | (lasts < 0.99 * INTERVALS[interval])
+    return frozenset(raw.filter(states)["symbol"].to_list())
 
 
 def _may_be_symbol(symbol: str) -> bool:
@@ -198,22 +188,3 @@ def _starts(bars: int, interval: str, moment: datetime) -> Iterator[datetime]:
             if widened < since_epoch - _WEEK // INTERVALS[interval] - 1:
                 yield moment - widened * INTERVALS[interval] - further
     yield EPOCH
-
-
-def _refusal(clean: JudgedBars) -> UpstreamInvalid | None:
-    """Why an answer is none when all that came was bad."""
-    if clean.columns.rows or not clean.report.rejected:
-        return None
-    reasons = ", ".join(sorted(clean.report.dropped))
-    return UpstreamInvalid(f"not one of its candles can be used ({reasons})")
-
-
-@contextmanager
-def _watched(checks: Checks) -> Iterator[None]:
-    """Record how the upstream did."""
-    try:
-        yield
-    except tuple(_SAID) as error:
-        checks.record(PART, _SAID[type(error)])
-        raise
-    checks.record(PART, "ok")

@@ -8,7 +8,6 @@ from datetime import datetime
 
 import polars as pl
 
-from mlengine.core.bars.bars import bars_hash
 from mlengine.core.features import FeatureSet, latest
 from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, CheckReport, check
 from mlengine.core.predictions.prediction import FeatureSetRef
@@ -56,15 +55,13 @@ class FeatureService:
         chosen = self.feature_set(feature_set)
         window = chosen.window_bars
         clean = self.bars.history(symbol, bars=window + limit - 1, as_of=as_of, now=now)
-        bars = clean.frame
-        if bars.height < window:
+        bars = clean.arrays
+        if bars.rows < window:
             first = self.bars.final_moment(symbol, bar=window, now=now)
-            raise InsufficientBars(symbol, window, bars.height, first_possible=first)
-        rows = min(limit, bars.height - window + 1)
-        table = _evaluated(bars, chosen, rows).drop("symbol")
-        return FeatureTable(
-            symbol, self.bars.interval, FeatureSetRef.of(chosen), bars_hash(bars), table
-        )
+            raise InsufficientBars(symbol, window, bars.rows, first_possible=first)
+        table = _evaluate(clean.frame, chosen, min(limit, bars.rows - window + 1)).drop("symbol")
+        ref = FeatureSetRef.of(chosen)
+        return FeatureTable(symbol, self.bars.interval, ref, bars.bars_hash, table)
 
     def check(
         self, name: str | None, *, symbols: Sequence[str], bars: int, now: datetime
@@ -75,23 +72,23 @@ class FeatureService:
         than the window, and what the upstream raises.
         """
         chosen = self.feature_set(name)
-        held = {s: self.bars.history(s, bars=bars, as_of=None, now=now).frame for s in symbols}
-        longest = max(held, key=lambda symbol: held[symbol].height)
+        frames = {s: self.bars.history(s, bars=bars, as_of=None, now=now).frame for s in symbols}
+        longest = max(frames, key=lambda symbol: frames[symbol].height)
         needed = chosen.window_bars + ROWS_BEYOND_WINDOW
-        if held[longest].height < needed:
-            raise InsufficientBars(longest, needed, held[longest].height)
-        return check(pl.concat(held.values()), chosen)
+        if frames[longest].height < needed:
+            raise InsufficientBars(longest, needed, frames[longest].height)
+        return check(pl.concat(frames.values()), chosen)
 
     def feature_set(self, name: str | None) -> FeatureSet:
         """A feature set by name, the default without one; raises InvalidRequest."""
         chosen = self.feature_sets.get(name or self.default_set)
         if chosen is None:
-            known = ", ".join(sorted(self.feature_sets))
-            raise InvalidRequest({"feature_set": [f"unknown; known are {known}"]})
+            names = ", ".join(sorted(self.feature_sets))
+            raise InvalidRequest({"feature_set": [f"unknown; known are {names}"]})
         return chosen
 
 
-def _evaluated(bars: pl.DataFrame, feature_set: FeatureSet, rows: int) -> pl.DataFrame:
+def _evaluate(bars: pl.DataFrame, feature_set: FeatureSet, rows: int) -> pl.DataFrame:
     """The newest rows; a kernel that panics, which no handler would catch, is an ordinary error."""
     try:
         return latest(bars, feature_set, rows=rows)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TypedDict
 
 from mlengine.core.arrays import Floats
+from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.intervals import INTERVALS, is_stale
 from mlengine.core.predictions.prediction import (
     Contribution,
@@ -20,7 +21,7 @@ from mlengine.core.predictions.prediction import (
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import MlengineError
-from mlengine.services.bars.windows import Timer, Window
+from mlengine.services.bars.windows import Timer
 from mlengine.services.predictions.answer_cache import CachedPrediction
 from mlengine.services.predictions.scoring import Scores
 from mlengine.stores.audit.entries import Answered, Failed
@@ -56,12 +57,19 @@ class PredictionBuilder:
     started: float
 
     def answered(
-        self, symbol: str, window: Window, scores: Scores, model: LoadedModel, *, degraded: bool
+        self,
+        symbol: str,
+        window: BarArrays,
+        scores: Scores,
+        model: LoadedModel,
+        *,
+        bars_ms: float,
+        degraded: bool,
     ) -> Answered:
         """The prediction of one symbol, as it is answered and audited."""
         question, manifest = self.question, model.manifest
         outcome = interpret(scores.score[symbol], manifest.objective, manifest.label.transform)
-        bar, vector = window.bar_timestamp, scores.vectors[symbol]
+        bar, vector = window.last_timestamp, scores.vectors[symbol]
         reasons = self._reasons(bar, vector, manifest)
         prediction = Prediction(
             prediction_id=self.new_id(),
@@ -89,19 +97,19 @@ class PredictionBuilder:
             base_rate=manifest.base_rate,
             stale=is_stale(bar, manifest.interval, question.moment),
             degraded=degraded,
-            latency_ms=self._latency(window, scores),
+            latency_ms=self._latency(bars_ms, scores),
             **(_explanation(symbol, scores, model) if question.explain else {}),
         )
-        scored = scored_vector(prediction, vector, window.bars)
+        scored = scored_vector(prediction, vector, window)
         return Answered(prediction, scored, route=question.route, at=question.now)
 
     def answered_again(
         self,
         standing: CachedPrediction,
-        window: Window,
         scores: Scores,
         model: LoadedModel,
         *,
+        bars_ms: float,
         degraded: bool,
     ) -> Answered:
         """As `answered` without an explanation, where the same bars and model have an answer."""
@@ -117,7 +125,7 @@ class PredictionBuilder:
             reasons=reasons,
             stale=is_stale(said.bar_timestamp, said.interval, question.moment),
             degraded=degraded,
-            latency_ms=self._latency(window, scores),
+            latency_ms=self._latency(bars_ms, scores),
         )
         return Answered(prediction, standing.answer.scored, question.route, question.now)
 
@@ -136,9 +144,9 @@ class PredictionBuilder:
         )
         return Failed(failure, route=question.route, at=question.now)
 
-    def _latency(self, window: Window, scores: Scores) -> Latency:
+    def _latency(self, bars_ms: float, scores: Scores) -> Latency:
         return Latency(
-            bars=window.milliseconds,
+            bars=bars_ms,
             features=scores.features_ms,
             model=scores.model_ms,
             total=self.milliseconds(),

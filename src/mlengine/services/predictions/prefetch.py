@@ -1,4 +1,4 @@
-"""Feature rows of all symbols in use, filled in one pass once one of them has a new bar."""
+"""Feature rows of all symbols in use, computed in one pass once one of them has a new bar."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 
+from mlengine.core.bars.bars import BarArrays
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import Timer, Window, WindowFetch, Windows
+from mlengine.services.bars.windows import FetchedWindows, Timer, WindowFetch
 from mlengine.services.predictions.scoring import feature_rows
 from mlengine.stores.features.row_cache import RowCache
 from mlengine.stores.market_data.deadline import Deadline
@@ -24,11 +25,11 @@ _EXIT_SECONDS = 2.0
 
 
 class FeaturePrefetch:
-    """Fetches what went out of date with a new bar, before somebody asks for it.
+    """Fetches what goes out of date with a new bar, before a request for it.
 
-    One filling at a time and a process. Its threads are its own, so that no batch stands behind it
-    in the crew's line, and daemons, so that no exit waits for an upstream; but an exit lets a pass
-    over features end. Symbols that fail are left to their own next question.
+    One prefetch at a time and a process. Its threads are its own, so that no batch queues behind
+    it in the pool, and daemons, so that no exit waits for an upstream; but an exit lets a pass
+    over features end. Symbols that fail are left to their own next request.
     """
 
     def __init__(self, bars: BarService, loader: ModelLoader, rows: RowCache, timer: Timer) -> None:
@@ -40,35 +41,32 @@ class FeaturePrefetch:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def after(self, windows: Windows, *, as_of: datetime | None, now: datetime) -> None:
-        """Take note of what a question brought, and begin if that was a new bar.
+    def after(self, windows: FetchedWindows, *, as_of: datetime | None, now: datetime) -> None:
+        """Note the symbols of a request, and begin if it brought a new bar.
 
-        Returns at once. Questions `as_of` a moment are none that will be asked again, and where
-        no bars are kept there is nothing to fill.
+        Returns at once. A request `as_of` a moment rarely comes again, and where no bars are
+        cached there is nothing to prefetch.
         """
         if as_of is not None or self._bars.cache_seconds == 0:
             return
         for symbol in windows.full:
             self._bars.cache.use(symbol)
-        if windows.news is not None and self._running.acquire(blocking=False):
-            self._begin(windows.news, now)
+        if windows.new_bar is not None and self._running.acquire(blocking=False):
+            self._begin(windows.new_bar, now)
 
     def settled(self, *, within_seconds: float) -> bool:
-        """Wait for the filling that runs, if any; whether it ended in time."""
+        """Wait for the prefetch that runs, if any; whether it ended in time."""
         thread = self._thread
         if thread is not None:
             thread.join(within_seconds)
         return thread is None or not thread.is_alive()
 
-    def _begin(self, news: datetime, now: datetime) -> None:
-        symbols = self._bars.cache.behind(news, now=now)
-        if not symbols or self._ending.is_set():
-            self._running.release()
-            return
+    def _begin(self, new_bar: datetime, now: datetime) -> None:
+        symbols = self._bars.cache.out_of_date(new_bar, now=now)
         thread = threading.Thread(
             target=self._run, args=(symbols, now), name="filling", daemon=True
         )
-        if not _started(thread):
+        if not symbols or self._ending.is_set() or not _started(thread):
             self._running.release()
             return
         if self._thread is None:
@@ -77,24 +75,23 @@ class FeaturePrefetch:
 
     def _run(self, symbols: Sequence[str], now: datetime) -> None:
         try:
-            self._fill(symbols, now)
+            self._prefetch(symbols, now)
         finally:
             self._running.release()
 
-    def _fill(self, symbols: Sequence[str], now: datetime) -> None:
+    def _prefetch(self, symbols: Sequence[str], now: datetime) -> None:
         try:
             feature_set = self._loader.active().feature_set
         except MlengineError:
             return
         started = self._timer()
-        deadline = Deadline.within(_SECONDS)
-        asking = WindowFetch(
-            self._bars, feature_set.window_bars, None, now, self._timer, deadline, tells_first=False
+        fetch = WindowFetch(
+            self._bars, feature_set.window_bars, None, now, self._timer, Deadline.within(_SECONDS)
         )
-        found = asking.at_once(symbols)
-        if found is None:
-            found = self._side_by_side(asking, symbols)
-        full = {symbol: each for symbol, each in found.items() if isinstance(each, Window)}
+        results = fetch.fetch_many(symbols)
+        if results is None:
+            results = self._side_by_side(fetch, symbols)
+        full = {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
         if full and not self._ending.is_set():
             feature_rows(feature_set, full, self._rows)
             took = round((self._timer() - started) * 1e3, 1)
@@ -102,24 +99,24 @@ class FeaturePrefetch:
             log.info("feature rows filled", extra=facts)
 
     def _side_by_side(
-        self, asking: WindowFetch, symbols: Sequence[str]
-    ) -> dict[str, Window | MlengineError]:
-        """What a question has brought since the beginning is newer, and is not asked for again."""
-        waiting, found = iter(symbols), dict[str, Window | MlengineError]()
+        self, fetch: WindowFetch, symbols: Sequence[str]
+    ) -> dict[str, BarArrays | MlengineError]:
+        """By symbol; what a request has fetched since the beginning is newer, and is left out."""
+        pending, results = iter(symbols), dict[str, BarArrays | MlengineError]()
 
         def work() -> None:
-            for symbol in waiting:  # one iterator of all threads: each takes what is next
+            for symbol in pending:  # one iterator of all threads: each takes what is next
                 if self._ending.is_set():
                     return
-                if not self._bars.cache.asked_after(asking.now, symbol):
-                    found[symbol] = asking.ask(symbol)
+                if not self._bars.cache.fetched_after(fetch.now, symbol):
+                    results[symbol] = fetch.fetch(symbol)
 
         threads = [
             threading.Thread(target=work, name="filling-bars", daemon=True) for _ in range(_THREADS)
         ]
         for thread in [each for each in threads if _started(each)]:
             thread.join()
-        return found
+        return results
 
     def _end(self) -> None:
         """A thread that comes back from Polars into an interpreter that is gone would crash it."""
@@ -128,7 +125,7 @@ class FeaturePrefetch:
 
 
 def _started(thread: threading.Thread) -> bool:
-    """False where the system gives no more threads: a filling is not worth an error."""
+    """False where the system gives no more threads: a prefetch is not worth an error."""
     try:
         thread.start()
     except RuntimeError:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mlengine.core.arrays import Floats
-from mlengine.core.bars.bars import Columns, frame_of
+from mlengine.core.bars.bars import BarArrays, frame_of
 from mlengine.core.features import FeatureSet, latest
-from mlengine.services.bars.windows import Timer, Window
+from mlengine.services.bars.windows import Timer
 from mlengine.stores.features.row_cache import RowCache
 from mlengine.stores.registry.loader import LoadedModel
 
@@ -33,7 +33,7 @@ class Scores:
 
 def score(
     model: LoadedModel,
-    windows: Mapping[str, Window],
+    windows: Mapping[str, BarArrays],
     *,
     rows: RowCache,
     explain: bool,
@@ -58,7 +58,7 @@ def score(
 
 
 def score_known(
-    model: LoadedModel, symbol: str, window: Window, *, rows: RowCache, timer: Timer
+    model: LoadedModel, symbol: str, window: BarArrays, *, rows: RowCache, timer: Timer
 ) -> Scores | None:
     """As `score` of one symbol whose features were computed before, else None."""
     started = timer()
@@ -76,20 +76,20 @@ def score_known(
 
 
 def feature_rows(
-    feature_set: FeatureSet, windows: Mapping[str, Window], rows: RowCache
+    feature_set: FeatureSet, windows: Mapping[str, BarArrays], rows: RowCache
 ) -> dict[str, Floats]:
     """The row of each window; those that nobody asked for before are computed in one pass."""
     known = {
         symbol: rows.get((window.bars_hash, feature_set.hash)) for symbol, window in windows.items()
     }
     missing = [symbol for symbol, row in known.items() if row is None]
-    computed = _computed(feature_set, [windows[symbol].bars for symbol in missing])
+    computed = _computed(feature_set, [windows[symbol] for symbol in missing])
     for symbol in missing:
         rows.put((windows[symbol].bars_hash, feature_set.hash), computed[symbol])
     return {symbol: computed[symbol] if row is None else row for symbol, row in known.items()}
 
 
-def _computed(feature_set: FeatureSet, bars: Sequence[Columns]) -> dict[str, Floats]:
+def _computed(feature_set: FeatureSet, bars: Sequence[BarArrays]) -> dict[str, Floats]:
     if not bars:
         return {}
     table = latest(frame_of(bars), feature_set)

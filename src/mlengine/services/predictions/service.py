@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import FetchPool, Window, fetch_windows
+from mlengine.services.bars.windows import FetchPool, fetch_windows
 from mlengine.services.predictions.answer import PredictionBuilder, PredictionRequest
 from mlengine.services.predictions.answer_cache import PredictionCache
 from mlengine.services.predictions.prefetch import FeaturePrefetch
@@ -50,7 +51,7 @@ class PredictService:
     timer: Callable[[], float]
     new_id: Callable[[], str]
     filling: FeaturePrefetch
-    crew: FetchPool = field(default_factory=FetchPool)
+    pool: FetchPool = field(default_factory=FetchPool)
     limits: UsabilityLimits = field(default_factory=UsabilityLimits)
     rows: RowCache = field(default_factory=RowCache, repr=False, compare=False)
     standing: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
@@ -110,14 +111,14 @@ class PredictService:
             return None
         degraded = self.loader.active_refused
         bars = model.feature_set.window_bars
-        known = self.bars.kept_window(symbol, bars=bars, as_of=None, now=now)
-        if known is None:
+        window = self.bars.cached_window(symbol, bars=bars, as_of=None, now=now)
+        if window is None:
             return None
-        window = Window(known, desk.milliseconds())
+        bars_ms = desk.milliseconds()
         scores = score_known(model, symbol, window, rows=self.rows, timer=self.timer)
         if scores is None:
             return None
-        return self._told(desk, symbol, window, scores, model, degraded=degraded)
+        return self._told(desk, symbol, window, scores, model, bars_ms=bars_ms, degraded=degraded)
 
     def audit_at_once(self, answers: Sequence[Answered]) -> bool:
         """Commit the rows of all `answers`; False where none could be without waiting."""
@@ -141,7 +142,7 @@ class PredictService:
                 as_of=question.as_of,
                 now=question.now,
                 timer=self.timer,
-                crew=self.crew,
+                pool=self.pool,
             )
             scores = score(
                 model, windows.full, rows=self.rows, explain=question.explain, timer=self.timer
@@ -150,7 +151,13 @@ class PredictService:
                 desk.failed(symbol, windows.refused[symbol], model.version)
                 if symbol in windows.refused
                 else self._told(
-                    desk, symbol, windows.full[symbol], scores, model, degraded=degraded
+                    desk,
+                    symbol,
+                    windows.full[symbol],
+                    scores,
+                    model,
+                    bars_ms=windows.milliseconds[symbol],
+                    degraded=degraded,
                 )
                 for symbol in symbols
             ]
@@ -162,20 +169,21 @@ class PredictService:
         self,
         desk: PredictionBuilder,
         symbol: str,
-        window: Window,
+        window: BarArrays,
         scores: Scores,
         model: LoadedModel,
         *,
+        bars_ms: float,
         degraded: bool,
     ) -> Answered:
         """The answer; most of it is the same for every question on the same bars."""
         question, row = desk.question, scores.vectors[symbol]
-        standing = None if question.explain else self.standing.get(window.known, model, row)
+        standing = None if question.explain else self.standing.get(window, model, row)
         if standing is not None:
-            return desk.answered_again(standing, window, scores, model, degraded=degraded)
-        answer = desk.answered(symbol, window, scores, model, degraded=degraded)
+            return desk.answered_again(standing, scores, model, bars_ms=bars_ms, degraded=degraded)
+        answer = desk.answered(symbol, window, scores, model, bars_ms=bars_ms, degraded=degraded)
         if not question.explain and question.as_of is None:  # a moment of the past rarely returns
-            self.standing.keep(window.known, model, row, answer)
+            self.standing.keep(window, model, row, answer)
         return answer
 
     def _model(self, question: PredictionRequest) -> LoadedModel:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, Row, bindparam, select
 
-from mlengine.core.bars.bars import Columns
+from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Prediction
 from mlengine.stores.audit.windows import store_windows
 from mlengine.stores.database.engine import insert_new
@@ -42,7 +42,7 @@ class ScoredVector:
     key: VectorKey
     feature_set: FeatureSetRef
     payload: bytes
-    window: Columns
+    window: BarArrays
 
 
 # Built once: building it again for each prediction would cost more than running it.
@@ -54,7 +54,7 @@ _SAME_BARS = (
 
 
 def scored_vector(
-    prediction: Prediction, vector: npt.NDArray[np.float64], window: Columns
+    prediction: Prediction, vector: npt.NDArray[np.float64], window: BarArrays
 ) -> ScoredVector:
     """The vector behind `prediction`, shape (features,)."""
     payload = np.asarray(vector, dtype="<f8").tobytes()
@@ -66,7 +66,9 @@ def scored_vector(
         bar_timestamp=prediction.bar_timestamp,
         vector_hash=hashlib.sha256(payload).hexdigest(),
     )
-    return ScoredVector(key, prediction.feature_set, payload, window)
+    # A view: predictions are cached under `window`, and must not keep it alive.
+    view = window.slice(0, window.rows)
+    return ScoredVector(key, prediction.feature_set, payload, view)
 
 
 def store_vectors(

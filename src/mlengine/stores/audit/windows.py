@@ -1,6 +1,6 @@
 """The windows of bars behind the predictions, each stored once by its hash.
 
-The payload (`Columns.payload`) is little-endian: the timestamps (int64, microseconds since 1970),
+The payload (`BarArrays.payload`) is little-endian: the timestamps (int64, microseconds since 1970),
 then open, high, low, close and volume (float64), column by column.
 """
 
@@ -13,24 +13,24 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection, select
 
-from mlengine.core.bars.bars import VALUES, Columns, frame_of
+from mlengine.core.bars.bars import VALUES, BarArrays
 from mlengine.stores.database.engine import insert_new
 from mlengine.stores.database.tables import bar_windows
 
 
-def decode_columns(symbol: str, rows: int, payload: bytes) -> Columns:
-    """The inverse of `Columns.payload`, bit for bit."""
+def decode_arrays(symbol: str, rows: int, payload: bytes) -> BarArrays:
+    """The inverse of `BarArrays.payload`, bit for bit."""
     starts = np.frombuffer(payload, "<i8", rows)
     values = np.frombuffer(payload, "<f8", offset=8 * rows).reshape(len(VALUES), rows)
-    return Columns(symbol, starts.astype(np.int64), values.astype(np.float64))
+    return BarArrays(symbol, starts.astype(np.int64), values.astype(np.float64))
 
 
 def decode_window(symbol: str, rows: int, payload: bytes) -> pl.DataFrame:
     """The bars of a payload, bit for bit; columns as BARS_SCHEMA."""
-    return frame_of([decode_columns(symbol, rows, payload)])
+    return decode_arrays(symbol, rows, payload).frame()
 
 
-def store_windows(connection: Connection, windows: Mapping[str, Columns]) -> None:
+def store_windows(connection: Connection, windows: Mapping[str, BarArrays]) -> None:
     """Write the windows, by their hash, that are not there yet.
 
     Sorted, like every insert of several keys: two writers must not wait for each other.

@@ -1,117 +1,110 @@
-"""Bars that this process was given, for the time in which they are as good as new."""
+"""Bars in the memory of this process, for the time in which they are as good as new."""
 
 from __future__ import annotations
 
 import math
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import datetime
 
-import numpy as np
+from mlengine.core.bars.bars import BarArrays, CleanBars
 
-from mlengine.core.bars.bars import JudgedBars
-from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.bars.window import BarWindow
-from mlengine.core.timestamps import EPOCH
-
-_MOST_SYMBOLS = 1_000
-_MOST_WINDOWS = 32
-# For so many new bars a symbol is in use without being asked for.
-_UNASKED_BARS = 3
+_MAX_SYMBOLS = 1_000
+_MAX_WINDOWS = 32
+# For so many new bars a symbol counts as in use without a request for it.
+_BARS_IN_USE = 3
 
 
 @dataclass(frozen=True)
 class CachedBars:
-    """The final bars of one symbol as of `asked_at`; `whole` when nothing older was left out."""
+    """The final bars of one symbol as of `fetched_at`; `whole` when nothing older is left out."""
 
-    clean: JudgedBars
-    asked_at: datetime
+    clean: CleanBars
+    fetched_at: datetime
     good_until: datetime
     whole: bool
-    _windows: dict[tuple[int, int], BarWindow] = field(
+    _windows: dict[tuple[int, int], BarArrays] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    @cached_property
+    @property
+    def arrays(self) -> BarArrays:
+        return self.clean.arrays
+
+    @property
     def last_bar(self) -> datetime | None:
         """When the newest bar begins; None without bars."""
-        return self.clean.columns.newest if self.clean.columns.rows else None
+        return self.arrays.last_timestamp if self.arrays.rows else None
 
-    def count_at(self, interval: str, as_of: datetime | None) -> int:
-        """How many of the bars had ended by `as_of`; without it all count, as they are final."""
-        if as_of is None:
-            return self.clean.columns.rows
-        latest_start = max(as_of, EPOCH) - INTERVALS[interval]  # nothing began before 1970
-        microseconds = (latest_start - EPOCH) // timedelta(microseconds=1)
-        return int(np.searchsorted(self.clean.columns.starts, microseconds, side="right"))
+    def suffices(self, bars: int, as_of: datetime | None, interval: str) -> bool:
+        """Whether older candles could add nothing to the newest `bars` bars as of then."""
+        return self.whole or 0 < bars <= self.arrays.count_at(as_of, interval)
 
-    def window(self, end: int, bars: int) -> BarWindow:
-        """The last `bars` of the first `end` bars, made once: hashing costs more than scoring."""
-        found = self._windows.get((end, bars))
-        if found is None:
-            found = BarWindow.of(self.clean.columns.slice(end - bars, end))
-            if len(self._windows) < _MOST_WINDOWS:
-                self._windows[end, bars] = found
-        return found
+    def window(self, end: int, bars: int) -> BarArrays:
+        """The last `bars` of the first `end` bars, one object: hashing costs more than scoring."""
+        window = self._windows.get((end, bars))
+        if window is None:
+            window = self.arrays.slice(end - bars, end)
+            if len(self._windows) < _MAX_WINDOWS:
+                self._windows[end, bars] = window
+        return window
 
 
 class BarCache:
-    """Symbol to the newest live answer; safe to use from many threads, bounded.
+    """Symbol to its newest bars; safe to use from many threads, bounded.
 
-    It also knows which symbols are in use: those that somebody asked for since the last few of
-    the new bars that were told.
+    It also knows which symbols are in use: those that were requested since the last few new bars.
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, CachedBars] = {}
+        self._bars: dict[str, CachedBars] = {}
         self._used: dict[str, int] = {}
         self._newest: datetime | None = None
         self._new_bars = 0
         self._lock = threading.Lock()
 
-    def put(self, symbol: str, held: CachedBars) -> None:
-        """Keep `held`; the symbol that was put longest ago makes room."""
+    def put(self, symbol: str, bars: CachedBars) -> None:
+        """Cache `bars`; the symbol that was put longest ago makes room."""
         with self._lock:
-            self._held.pop(symbol, None)
-            self._held[symbol] = held
-            if len(self._held) > _MOST_SYMBOLS:
-                gone = next(iter(self._held))
-                del self._held[gone]
-                self._used.pop(gone, None)
+            self._bars.pop(symbol, None)
+            self._bars[symbol] = bars
+            if len(self._bars) > _MAX_SYMBOLS:
+                oldest = next(iter(self._bars))
+                del self._bars[oldest]
+                self._used.pop(oldest, None)
+
+    def get(self, symbol: str, *, now: datetime) -> CachedBars | None:
+        """The bars that were fetched at `now` or before, and are still good then."""
+        bars = self._bars.get(symbol)
+        return bars if bars and bars.fetched_at <= now < bars.good_until else None
 
     def use(self, symbol: str) -> None:
-        """Note that somebody asks for `symbol`, and may ask again; nothing where none is held."""
-        if symbol in self._held:
+        """Note a request for `symbol`: it may come again. Nothing where no bars are cached."""
+        if symbol in self._bars:
             self._used[symbol] = self._new_bars
 
     def last_bar(self, symbol: str) -> datetime | None:
-        """When the newest bar that is held of `symbol` begins, however long ago it was put."""
-        held = self._held.get(symbol)
-        return held.last_bar if held else None
+        """When the newest cached bar of `symbol` begins, however long ago it was put."""
+        bars = self._bars.get(symbol)
+        return bars.last_bar if bars else None
 
-    def asked_after(self, moment: datetime, symbol: str) -> bool:
-        """Whether what is held of `symbol` was asked for after that moment."""
-        held = self._held.get(symbol)
-        return held is not None and held.asked_at > moment
+    def fetched_after(self, moment: datetime, symbol: str) -> bool:
+        """Whether the cached bars of `symbol` were fetched after that moment."""
+        bars = self._bars.get(symbol)
+        return bars is not None and bars.fetched_at > moment
 
-    def behind(self, bar: datetime, *, now: datetime) -> list[str]:
-        """The symbols in use that are out of date at `now` and have not got `bar`, a new one."""
+    def out_of_date(self, bar: datetime, *, now: datetime) -> list[str]:
+        """The symbols in use whose bars are no longer good at `now` and lack `bar`, a new one."""
         with self._lock:
             if self._newest is None or bar > self._newest:
                 self._newest, self._new_bars = bar, self._new_bars + 1
-            held = list(self._held.items())
-        oldest = self._new_bars - _UNASKED_BARS
+            cached = list(self._bars.items())
+        oldest = self._new_bars - _BARS_IN_USE
         return [
             symbol
-            for symbol, each in held
-            if each.last_bar is not None
-            and each.last_bar < bar
-            and each.good_until <= now
+            for symbol, bars in cached
+            if bars.last_bar is not None
+            and bars.last_bar < bar
+            and bars.good_until <= now
             and self._used.get(symbol, -math.inf) >= oldest
         ]
-
-    def get(self, symbol: str, *, now: datetime) -> CachedBars | None:
-        """What was asked at `now` or before, and is still good then."""
-        held = self._held.get(symbol)
-        return held if held and held.asked_at <= now < held.good_until else None

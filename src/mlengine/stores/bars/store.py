@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import polars as pl
 
 from mlengine.core.bars.bars import BARS_SCHEMA
 from mlengine.stores.system.atomic_files import exclusive, replace_file
-from mlengine.stores.system.table_files import UnreadableFile, read_parquet
+from mlengine.stores.system.table_files import UnreadableFile, read_parquet, to_parquet
 
 log = logging.getLogger(__name__)
 
@@ -34,25 +33,27 @@ class BarStore:
         folder = self.directory / interval
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive(folder / ".lock"):
-            held = self.read(symbol, interval)
-            fresh = frame.join(held, on=held.columns, how="anti")
-            _tell_revised(symbol, interval, fresh.join(held, on="timestamp", how="semi").height)
+            stored = self.read(symbol, interval)
+            fresh = frame.join(stored, on=stored.columns, how="anti")
+            revised = fresh.join(stored, on="timestamp", how="semi").height
+            if revised:
+                facts = {"symbol": symbol, "interval": interval, "revised": revised}
+                log.warning("stored bars revised", extra=facts)
             if fresh.height:
-                kept = held.join(fresh, on="timestamp", how="anti")
-                merged = pl.concat([kept, fresh]).sort("timestamp")
-                replace_file(folder / _file_name(symbol), _parquet(merged))
+                unchanged = stored.join(fresh, on="timestamp", how="anti")
+                merged = pl.concat([unchanged, fresh]).sort("timestamp")
+                replace_file(folder / _file_name(symbol), to_parquet(merged))
         return fresh.height
 
     def read(self, symbol: str, interval: str) -> pl.DataFrame:
         """The stored bars, oldest first; none when there are none, or when the file is damaged."""
         name = _file_name(symbol)
-        if name not in self._names(interval):
-            return pl.DataFrame(schema=BARS_SCHEMA)
-        held = _readable(self.directory / interval / name)
-        if held is None:
+        if name in self._names(interval):
+            bars = _read_or_none(self.directory / interval / name)
+            if bars is not None:
+                return bars
             log.warning("stored bars unreadable", extra={"symbol": symbol, "interval": interval})
-            return pl.DataFrame(schema=BARS_SCHEMA)
-        return held
+        return pl.DataFrame(schema=BARS_SCHEMA)
 
     def symbols(self, interval: str) -> list[str]:
         """The symbols with stored bars, by name."""
@@ -66,24 +67,12 @@ class BarStore:
         return [name for name in names if name.endswith(_SUFFIX)]
 
 
-def _tell_revised(symbol: str, interval: str, revised: int) -> None:
-    if revised:
-        facts = {"symbol": symbol, "interval": interval, "revised": revised}
-        log.warning("stored bars revised", extra=facts)
-
-
-def _parquet(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    return buffer.getvalue()
-
-
-def _readable(path: Path) -> pl.DataFrame | None:
+def _read_or_none(path: Path) -> pl.DataFrame | None:
     try:
-        held = read_parquet(path)
+        bars = read_parquet(path)
     except UnreadableFile:
         return None
-    return held if held.schema == pl.Schema(BARS_SCHEMA) else None
+    return bars if bars.schema == pl.Schema(BARS_SCHEMA) else None
 
 
 def _file_name(symbol: str) -> str:

@@ -14,7 +14,7 @@ from mlengine.stores.market_data.deadline import Deadline
 
 
 @dataclass(frozen=True)
-class Panel:
+class CandlePanel:
     """`candles` of many symbols in RAW_SCHEMA, each symbol's as alone; and who has none, and why.
 
     A symbol without candles in the time asked for stands in neither.
@@ -55,7 +55,7 @@ class MarketData(Protocol):
 
     def panel(
         self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
-    ) -> Panel | None:
+    ) -> CandlePanel | None:
         """What `candles` says to each symbol, in one pass where all of them are at hand.
 
         None where somebody else has to be asked, symbol by symbol. Raises what all of them fail

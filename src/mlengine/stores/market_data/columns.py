@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from mlengine.core.bars.bars import MOMENT, RAW_SCHEMA, VALUES
+from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, VALUES
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import (
     CLOSES,
@@ -53,10 +53,10 @@ def read_columns(table: pl.DataFrame, *, symbol: str, file_name: str) -> pl.Data
 def utc_column(column: pl.Series) -> pl.Series:
     """A column of moments, of whatever type a file gave it, as UTC; null what is no moment."""
     if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
-        return column.dt.convert_time_zone("UTC").cast(MOMENT)
+        return column.dt.convert_time_zone("UTC").cast(TIMESTAMP)
     if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
         return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return pl.Series([read_moment(value) for value in column.to_list()], dtype=MOMENT)
+    return pl.Series([read_moment(value) for value in column.to_list()], dtype=TIMESTAMP)
 
 
 def _starts_at(starts: pl.Series, closes: pl.Series | None) -> pl.Series:
@@ -65,7 +65,9 @@ def _starts_at(starts: pl.Series, closes: pl.Series | None) -> pl.Series:
     if closes is None:
         return read
     unsaid = closes.is_null() | (closes.cast(pl.String) == "")
-    return read.zip_with(utc_column(closes).is_not_null() | unsaid, pl.Series([None], dtype=MOMENT))
+    return read.zip_with(
+        utc_column(closes).is_not_null() | unsaid, pl.Series([None], dtype=TIMESTAMP)
+    )
 
 
 def _numbers(column: pl.Series) -> pl.Series:

@@ -23,7 +23,7 @@ import polars as pl
 from mlengine.core.bars.bars import RAW_SCHEMA, is_ordered
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
-from mlengine.stores.market_data import Panel
+from mlengine.stores.market_data import CandlePanel
 from mlengine.stores.market_data.candles import within
 from mlengine.stores.market_data.columns import TICKERS, read_columns
 from mlengine.stores.market_data.deadline import NEVER, Deadline
@@ -93,7 +93,7 @@ class FilesMarketData:
 
     def panel(
         self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
-    ) -> Panel:
+    ) -> CandlePanel:
         """The candles of all symbols from one look at the directory; see MarketData."""
         with self._lock:
             contents, refused = self._contents(symbols)
@@ -104,7 +104,7 @@ class FilesMarketData:
         no_such = UpstreamInvalid(f"the files hold bars of another interval than {interval}")
         unknown = readable.difference(*(content.places for content in contents))
         fit = whole.filter(~pl.col("symbol").is_in(other)) if other else whole
-        return Panel(
+        return CandlePanel(
             # Every later step would go through a piece of memory for each part.
             within(fit, start=start, end=end).rechunk(),
             {

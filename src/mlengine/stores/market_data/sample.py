@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mlengine.core.bars.bars import MOMENT, RAW_SCHEMA
+from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 from mlengine.stores.system.table_files import UnreadableFile, read_csv
@@ -128,7 +128,7 @@ def _adjusted(table: pl.DataFrame) -> pl.DataFrame:
         *((pl.col(name) * factor).alias(name.lower()) for name in ("Open", "High", "Low", "Close")),
         (pl.col("Volume") * _later_splits().over("Ticker")).alias("volume"),
         pl.lit(None, RAW_SCHEMA["final"]).alias("final"),
-        pl.lit(None, MOMENT).alias("closes_at"),
+        pl.lit(None, TIMESTAMP).alias("closes_at"),
     )
 
 

@@ -13,7 +13,7 @@ import orjson
 from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
 from mlengine.stores.audit.vectors import ScoredVector, VectorKey
-from mlengine.stores.audit.windows import decode_columns
+from mlengine.stores.audit.windows import decode_arrays
 from mlengine.stores.database.tables import Moment, predictions
 
 _MOMENTS = frozenset(c.name for c in predictions.c if isinstance(c.type, Moment))
@@ -86,7 +86,7 @@ def _read_vector(said: Mapping[str, Any] | None) -> ScoredVector | None:
         VectorKey(**{name: key[name] for name in VectorKey._fields}),
         FeatureSetRef(**said["feature_set"]),
         base64.b64decode(said["payload"], validate=True),
-        decode_columns(key["symbol"], window["rows"], base64.b64decode(window["payload"])),
+        decode_arrays(key["symbol"], window["rows"], base64.b64decode(window["payload"])),
     )
 
 
