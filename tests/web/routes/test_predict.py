@@ -16,7 +16,7 @@ from tests.web.platform import TinyPlatform, failed_row
 from werkzeug.test import TestResponse
 
 from mlengine.core.pagination import cursor_after
-from mlengine.web.http.responses import dump, written
+from mlengine.web.http.responses import encode, encode_utc
 from mlengine.web.schemas.predict import (
     PredictionOut,
     PredictQuery,
@@ -87,11 +87,12 @@ def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
     zone = timezone(timedelta(0), "UTC")
     for as_of in (DAY, DAY.replace(microsecond=7), DAY.replace(tzinfo=zone)):
         asked = {"as_of": as_of, "version": None, "explain": explain}
-        made = Predict().predict("AAPL", **asked, request_id="r", now=DAY)
-        for said in (made, replace(made, base_rate=math.nan, reasons=("bar_too_old",))):
-            shown = PredictionOut().dump(said)
-            assert orjson.loads(written(prediction_body(said))) == orjson.loads(dump(shown))
-            assert list(prediction_body(said)) == list(shown)
+        answer = Predict().predict("AAPL", **asked, request_id="r", now=DAY)
+        for prediction in (answer, replace(answer, base_rate=math.nan, reasons=("bar_too_old",))):
+            rendered = PredictionOut().dump(prediction)
+            body = encode_utc(prediction_body(prediction))
+            assert orjson.loads(body) == orjson.loads(encode(rendered))
+            assert list(prediction_body(prediction)) == list(rendered)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,15 @@ import pytest
 from marshmallow import ValidationError
 
 from mlengine.errors import ModelNotFound
-from mlengine.web.schemas.fields import AsOf, FlagText, Moment, OfModel, Share, Whole, path_version
+from mlengine.web.schemas.fields import (
+    AsOf,
+    BoundedFloat,
+    BoundedInteger,
+    ModelLineSchema,
+    QueryFlag,
+    Timestamp,
+    version_of_path,
+)
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 AS_OF = AsOf(lambda: NOW)
@@ -64,28 +72,28 @@ def test_anything_else_is_refused_with_what_is_wrong(text: str, said: str) -> No
 )
 def test_a_malformed_version_in_a_path_is_a_version_that_does_not_exist(text: str) -> None:
     with pytest.raises(ModelNotFound):
-        path_version(text)
+        version_of_path(text)
 
 
 def test_a_version_is_a_number_without_padding() -> None:
-    assert path_version("v1234567890") == "v1234567890"
+    assert version_of_path("v1234567890") == "v1234567890"
 
 
 def test_only_the_line_main_exists() -> None:
-    assert OfModel().load({}) == {}
-    assert OfModel().load({"model": "main"}) == {}
+    assert ModelLineSchema().load({}) == {}
+    assert ModelLineSchema().load({"model": "main"}) == {}
     with pytest.raises(ModelNotFound):
-        OfModel().load({"model": "other"})
+        ModelLineSchema().load({"model": "other"})
 
 
 @pytest.mark.parametrize("given", ["True", "yes", "", "01", "TRUE", "on"])
 def test_a_flag_is_true_or_false(given: str) -> None:
     with pytest.raises(ValidationError):
-        FlagText().deserialize(given)
+        QueryFlag().deserialize(given)
 
 
 def test_flags_may_be_digits() -> None:
-    assert [FlagText().deserialize(text) for text in ("true", "1", "false", "0")] == [
+    assert [QueryFlag().deserialize(text) for text in ("true", "1", "false", "0")] == [
         True,
         True,
         False,
@@ -96,15 +104,15 @@ def test_flags_may_be_digits() -> None:
 @pytest.mark.parametrize("given", ["5", 5.0, True, None, -1, 11, 10**30])
 def test_a_whole_number_of_a_body_is_a_json_integer_in_bounds(given: object) -> None:
     with pytest.raises(ValidationError):
-        Whole(0, 10).deserialize(given)
+        BoundedInteger(0, 10).deserialize(given)
 
 
 @pytest.mark.parametrize("given", ["0.2", True, 0.6, 0.01, [], float("nan"), float("inf")])
 def test_a_share_is_a_json_number_in_bounds(given: object) -> None:
     with pytest.raises(ValidationError):
-        Share(0.05, 0.5).deserialize(given)
+        BoundedFloat(0.05, 0.5).deserialize(given)
 
 
 def test_a_moment_goes_out_in_utc() -> None:
-    assert Moment().serialize("at", {"at": NOW}) == "2024-06-01T12:00:00Z"
-    assert Moment().serialize("at", {"at": None}) is None
+    assert Timestamp().serialize("at", {"at": NOW}) == "2024-06-01T12:00:00Z"
+    assert Timestamp().serialize("at", {"at": None}) is None

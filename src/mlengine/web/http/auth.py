@@ -13,12 +13,12 @@ from typing import ParamSpec, TypeVar
 from flask import g, request
 
 from mlengine.errors import AdminDisabled, Forbidden, Unauthorized
-from mlengine.web.http.requests import moment, platform, settings
+from mlengine.web.http.requests import platform, request_time, settings
 
 PUBLIC, ADMIN, ACTIVATION = "public", "admin", "public_activation"
 KEY_HEADER = "X-API-Key"
-_READING = frozenset({"GET", "HEAD"})
-_NOTED_LENGTH = 64
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_LOGGED_ARGUMENT_LENGTH = 64
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 def public(view: Callable[P, R]) -> Callable[P, R]:
     """Anyone may."""
-    return _decided(view, PUBLIC)
+    return _with_guard(view, PUBLIC)
 
 
 def admin_required(view: Callable[P, R]) -> Callable[P, R]:
@@ -37,11 +37,11 @@ def admin_required(view: Callable[P, R]) -> Callable[P, R]:
         keys = settings().admin_api_keys
         if not keys:
             raise AdminDisabled
-        g.actor = _holder(keys, request.headers.get(KEY_HEADER, ""))
-        _note()
+        g.actor = _authenticate(keys, request.headers.get(KEY_HEADER, ""))
+        _record_admin_action()
         return view(*args, **kwargs)
 
-    return _decided(guarded, ADMIN)
+    return _with_guard(guarded, ADMIN)
 
 
 def public_activation(view: Callable[P, R]) -> Callable[P, R]:
@@ -54,10 +54,10 @@ def public_activation(view: Callable[P, R]) -> Callable[P, R]:
                 "activation without a key is off here; use POST /admin/activate/{version}"
             )
         g.actor = PUBLIC
-        _note()
+        _record_admin_action()
         return view(*args, **kwargs)
 
-    return _decided(guarded, ACTIVATION)
+    return _with_guard(guarded, ACTIVATION)
 
 
 def guard_of(view: object) -> str | None:
@@ -65,36 +65,34 @@ def guard_of(view: object) -> str | None:
     return getattr(view, "guard", None)
 
 
-def _note() -> None:
-    """Who asked for what, under which request id; raises AuditUnavailable, and nothing is done."""
-    if request.method in _READING:
+def _record_admin_action() -> None:
+    """Who asks for what, under which request id; raises AuditUnavailable, and nothing is done."""
+    if request.method in _SAFE_METHODS:
         return
     arguments = {
-        name: str(said)[:_NOTED_LENGTH] for name, said in (request.view_args or {}).items()
+        name: str(value)[:_LOGGED_ARGUMENT_LENGTH]
+        for name, value in (request.view_args or {}).items()
     }
     rule = request.url_rule.rule if request.url_rule else ""
     details = {"method": request.method, "route": rule, "request_id": g.request_id}
     platform().control.events.append(
         "admin_action",
-        at=moment(),
+        at=request_time(),
         version=None,
         actor=g.actor,
         details={**details, "arguments": arguments},
     )
 
 
-def _decided(view: Callable[P, R], guard: str) -> Callable[P, R]:
+def _with_guard(view: Callable[P, R], guard: str) -> Callable[P, R]:
     view.guard = guard  # type: ignore[attr-defined]
     return view
 
 
-def _holder(keys: Mapping[str, str], given: str) -> str:
-    """The name of the key that was given; compares with every key, whichever matches."""
-    presented = given.encode("latin-1", "replace")
-    holder = None
-    for name, key in keys.items():
-        if hmac.compare_digest(key.encode(), presented):
-            holder = name
-    if holder is None:
+def _authenticate(keys: Mapping[str, str], presented_key: str) -> str:
+    """The name of `presented_key`; compares with every key, whichever matches."""
+    presented = presented_key.encode("latin-1", "replace")
+    names = [name for name, key in keys.items() if hmac.compare_digest(key.encode(), presented)]
+    if not names:
         raise Unauthorized
-    return holder
+    return names[-1]

@@ -1,4 +1,4 @@
-"""Answers that a client may keep: what was asked for as of a past moment."""
+"""Answers that a client may keep: what was asked for as of a past time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _CLOSED = "public, max-age=86400, immutable"
 _SETTLING = "no-cache"
 
 
-def as_of_answer(
-    body: Body, *, facts: tuple[object, ...], as_of: datetime, moment: datetime, interval: str
+def cacheable_response(
+    body: Body, *, etag_of: tuple[object, ...], as_of: datetime, now: datetime, interval: str
 ) -> Response:
-    """`body` with a strong ETag over `facts`, which determine it; 304 where the client has it.
+    """`body` with a strong ETag over `etag_of`, which determine it; 304 where the client has it.
 
     It is closed once an interval has passed since `as_of`.
     """
     response = cast("Response", current_app.json.response(body))
-    parts = "\n".join(str(fact) for fact in (__version__, as_of.isoformat(), *facts))
+    parts = "\n".join(str(part) for part in (__version__, as_of.isoformat(), *etag_of))
     response.set_etag(hashlib.sha256(parts.encode()).hexdigest())
-    closed = moment - as_of >= INTERVALS[interval]
+    closed = now - as_of >= INTERVALS[interval]
     response.headers["Cache-Control"] = _CLOSED if closed else _SETTLING
     return cast("Response", response.make_conditional(request))

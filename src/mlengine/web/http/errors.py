@@ -39,7 +39,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
 }
 
 # What Flask itself refuses. Its own descriptions repeat what the client sent.
-_HTTP: dict[int, tuple[str, str, str]] = {
+_FRAMEWORK_PROBLEMS: dict[int, tuple[str, str, str]] = {
     400: ("invalid_request", "Bad request", "the body is not JSON, or the request is malformed"),
     404: ("not_found", "Not found", "there is no such route"),
     405: ("method_not_allowed", "Method not allowed", "the header Allow lists the methods"),
@@ -52,18 +52,18 @@ _INTERNAL = (500, "internal", "Internal error", "the log has the details under t
 
 
 def init_app(app: Flask) -> None:
-    app.register_error_handler(errors.MlengineError, _domain)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(errors.MlengineError, _handle_domain_error)
+    app.register_error_handler(HTTPException, _handle_http_error)
+    app.register_error_handler(Exception, _handle_unexpected)
 
 
-def _domain(error: errors.MlengineError) -> Response:
-    known = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
-    if known is None:
-        return _unexpected(error)
-    status, title = known
+def _handle_domain_error(error: errors.MlengineError) -> Response:
+    entry = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if entry is None:
+        return _handle_unexpected(error)
+    status, title = entry
     response = problem(
-        status=status, code=error.code, title=title, detail=str(error), extra=_facts(error)
+        status=status, code=error.code, title=title, detail=str(error), extra=_extra_members(error)
     )
     if isinstance(error, errors.UpstreamUnavailable):
         g.retry_after_seconds = max(1, error.retry_after_seconds)
@@ -72,10 +72,10 @@ def _domain(error: errors.MlengineError) -> Response:
     return response
 
 
-def _facts(error: errors.MlengineError) -> dict[str, Any]:
+def _extra_members(error: errors.MlengineError) -> dict[str, Any]:
     """The members that one kind of problem adds."""
     if isinstance(error, errors.InvalidRequest):
-        return {"errors": {name: list(said) for name, said in error.errors.items()}}
+        return {"errors": {name: list(texts) for name, texts in error.errors.items()}}
     if isinstance(error, errors.TrainingInProgress | errors.RunNotCancellable):
         return {"run_id": error.run_id}
     if isinstance(error, errors.InsufficientBars) and error.first_possible:
@@ -83,11 +83,11 @@ def _facts(error: errors.MlengineError) -> dict[str, Any]:
     return {}
 
 
-def _http(error: HTTPException) -> Response:
+def _handle_http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if status >= 500:
-        return _unexpected(error)
-    code, title, detail = _HTTP.get(status, _OTHER)
+        return _handle_unexpected(error)
+    code, title, detail = _FRAMEWORK_PROBLEMS.get(status, _OTHER)
     response = problem(status=status, code=code, title=title, detail=detail)
     allowed = getattr(error, "valid_methods", None)
     if allowed:
@@ -95,7 +95,7 @@ def _http(error: HTTPException) -> Response:
     return response
 
 
-def _unexpected(error: Exception) -> Response:
+def _handle_unexpected(error: Exception) -> Response:
     log.error("request failed", exc_info=error)
     status, code, title, detail = _INTERNAL
     return problem(status=status, code=code, title=title, detail=detail)

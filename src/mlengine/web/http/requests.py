@@ -1,4 +1,4 @@
-"""What came in: the platform it is for, its query, its body, its moment."""
+"""What came in: the platform it is for, its query, its body, its time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLATFORM, SETTINGS = "mlengine", "mlengine.settings"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[!-~]{1,200}")
 
-Loaded = dict[str, Any]
+Parameters = dict[str, Any]
 
 
 class VersionPath(BaseConverter):
@@ -45,12 +45,12 @@ def settings() -> Settings:
     return cast("Settings", current_app.extensions[SETTINGS])
 
 
-def moment() -> datetime:
-    """The moment at which this request came in; one for the whole request."""
+def request_time() -> datetime:
+    """When this request came in; one time for the whole request."""
     return cast("datetime", g.moment)
 
 
-def query(schema: Schema) -> Loaded:
+def load_query(schema: Schema) -> Parameters:
     """The query parameters by `schema`; raises InvalidRequest, also for one given twice."""
     repeated = {
         name: ["given more than once"] for name, values in request.args.lists() if len(values) > 1
@@ -60,16 +60,16 @@ def query(schema: Schema) -> Loaded:
     return _load(schema, request.args.to_dict())
 
 
-def body(schema: Schema, *, required: bool = False) -> Loaded:
+def load_body(schema: Schema, *, required: bool = False) -> Parameters:
     """The JSON object of the body by `schema`; no body at all is `{}` unless `required`.
 
     Raises BadRequest for what is not JSON or broke off, UnsupportedMediaType for another type,
     and InvalidRequest for fields that `schema` refuses.
     """
-    sent = request.get_data(cache=True)
-    if len(sent) < (request.content_length or 0):  # else a lost body would pass for none
+    received = request.get_data(cache=True)
+    if len(received) < (request.content_length or 0):  # else a lost body would pass for none
         raise BadRequest
-    if not sent:
+    if not received:
         if required:
             raise BadRequest
         return _load(schema, {})
@@ -86,22 +86,17 @@ def idempotency_key() -> str | None:
     return key
 
 
-def _load(schema: Schema, given: Mapping[str, object]) -> Loaded:
+def _load(schema: Schema, values: Mapping[str, object]) -> Parameters:
     try:
-        return cast("Loaded", schema.load(given))
-    except ValidationError as refusal:
-        raise InvalidRequest(dict(_flat(_messages(refusal)))) from None
+        return cast("Parameters", schema.load(values))
+    except ValidationError as error:
+        raise InvalidRequest(_flatten(error.messages_dict)) from None
 
 
-def _messages(refusal: ValidationError) -> Mapping[Any, Any]:
-    said = refusal.messages
-    return said if isinstance(said, dict) else {"_schema": said}
-
-
-def _flat(messages: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, list[str]]]:
+def _flatten(messages: Mapping[Any, Any], prefix: str = "") -> dict[str, list[str]]:
     """`{"symbols": {2: [...]}}` as `symbols.2`; what concerns the whole is `body`."""
-    flat: list[tuple[str, list[str]]] = []
-    for name, said in messages.items():
+    flat: dict[str, list[str]] = {}
+    for name, value in messages.items():
         path = f"{prefix}{'body' if name == '_schema' else name}"
-        flat += _flat(said, f"{path}.") if isinstance(said, dict) else [(path, said)]
+        flat |= _flatten(value, f"{path}.") if isinstance(value, dict) else {path: value}
     return flat

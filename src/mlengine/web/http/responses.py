@@ -18,38 +18,40 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class OrjsonProvider(JSONProvider):
-    """Floats in shortest round-trip form, NaN and infinities as null, moments with `Z`."""
+    """Floats in shortest round-trip form, NaN and infinities as null, times with `Z`."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
-        return dump(obj).decode()
+        return encode(obj).decode()
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        return Response(dump(self._prepare_response_obj(args, kwargs)), mimetype="application/json")
+        return Response(
+            encode(self._prepare_response_obj(args, kwargs)), mimetype="application/json"
+        )
 
 
-def dump(value: object) -> bytes:
-    """`value` as JSON; raises TypeError for a naive moment or an unknown type."""
+def encode(value: object) -> bytes:
+    """`value` as JSON; raises TypeError for a naive time or an unknown type."""
     return orjson.dumps(
         value,
-        default=_default,
+        default=_encode_time,
         option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_SERIALIZE_NUMPY,
     )
 
 
-def sent(body: Body) -> Response:
-    """`body` as the answer, written at once: dataclasses field by field, moments in UTC only."""
-    return Response(written(body), mimetype="application/json")
+def json_response(body: Body) -> Response:
+    return Response(encode_utc(body), mimetype="application/json")
 
 
-def written(body: Body) -> bytes:
+def encode_utc(body: Body) -> bytes:
+    """`body` as JSON without a call back: dataclasses field by field, times in UTC only."""
     return orjson.dumps(body, option=orjson.OPT_UTC_Z)
 
 
-def shown(schema: Schema, value: object) -> Body:
-    """`value` as `schema` shows it to a client."""
+def render(schema: Schema, value: object) -> Body:
+    """`value` in the fields of `schema`."""
     return cast("Body", schema.dump(value))
 
 
@@ -67,10 +69,10 @@ def problem(
         "request_id": g.request_id,
         **(extra or {}),
     }
-    return Response(dump(members), status=status, mimetype=PROBLEM_TYPE)
+    return Response(encode(members), status=status, mimetype=PROBLEM_TYPE)
 
 
-def _default(value: object) -> str:
+def _encode_time(value: object) -> str:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return rfc3339(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from mlengine.web.http.auth import public
-from mlengine.web.http.caching import as_of_answer
-from mlengine.web.http.requests import moment, platform, query
-from mlengine.web.http.responses import Body, shown
+from mlengine.web.http.caching import cacheable_response
+from mlengine.web.http.requests import load_query, platform, request_time
+from mlengine.web.http.responses import Body, render
 from mlengine.web.schemas.features import FeaturesQuery, FeatureTableOut
 
 blueprint = Blueprint("features", __name__)
@@ -18,12 +18,12 @@ _QUERY, _TABLE = FeaturesQuery(), FeatureTableOut()
 @blueprint.get("/features")
 @public
 def features() -> Body | Response:
-    asked = query(_QUERY)
-    table = platform().features.table(**asked, now=moment())
-    body = shown(_TABLE, table)
-    if asked["as_of"] is None:
+    query, now = load_query(_QUERY), request_time()
+    table = platform().features.table(**query, now=now)
+    body = render(_TABLE, table)
+    if query["as_of"] is None:
         return body
-    facts = (table.symbol, table.interval, table.bars_hash, table.feature_set.hash, asked["limit"])
-    return as_of_answer(
-        body, facts=facts, as_of=asked["as_of"], moment=moment(), interval=table.interval
+    parts = (table.symbol, table.interval, table.bars_hash, table.feature_set.hash, query["limit"])
+    return cacheable_response(
+        body, etag_of=parts, as_of=query["as_of"], now=now, interval=table.interval
     )

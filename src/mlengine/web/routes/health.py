@@ -6,7 +6,7 @@ from flask import Blueprint
 
 from mlengine.web.http.auth import public
 from mlengine.web.http.requests import platform
-from mlengine.web.http.responses import Body, shown
+from mlengine.web.http.responses import Body, render
 from mlengine.web.schemas.health import HealthOut
 
 blueprint = Blueprint("health", __name__)
@@ -17,7 +17,7 @@ _HEALTH = HealthOut()
 @blueprint.get("/health")
 @public
 def health() -> Body:
-    return shown(_HEALTH, platform().health.health())
+    return render(_HEALTH, platform().health.health())
 
 
 @blueprint.get("/ready")

@@ -6,20 +6,15 @@ from flask import Blueprint, Response, g, request
 
 from mlengine import logs
 from mlengine.web.http.auth import public
-from mlengine.web.http.requests import body, moment, platform, query
-from mlengine.web.http.responses import sent
-from mlengine.web.schemas.models import ModelQuery
-from mlengine.web.schemas.predict import (
-    Asked,
-    BatchBody,
-    PredictQuery,
-    prediction_body,
-)
+from mlengine.web.http.requests import load_body, load_query, platform, request_time
+from mlengine.web.http.responses import json_response
+from mlengine.web.schemas.fields import ModelLineSchema
+from mlengine.web.schemas.predict import BatchBody, BatchSymbols, PredictQuery, prediction_body
 from mlengine.web.serving.fast_path import failure_of
 
 blueprint = Blueprint("predict", __name__)
 
-_QUERY, _BATCH_QUERY, _BATCH_BODY = PredictQuery(), ModelQuery(), BatchBody()
+_QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), ModelLineSchema(), BatchBody()
 
 
 @blueprint.get("/predict")
@@ -28,20 +23,20 @@ def predict() -> Response:
     failed = failure_of(request.environ)
     if failed:
         raise failed
-    asked = query(_QUERY)
-    made = platform().predict.predict(**asked, request_id=g.request_id, now=moment())
-    logs.model_version.set(made.model_version)
-    return sent(prediction_body(made))
+    query = load_query(_QUERY)
+    prediction = platform().predict.predict(**query, request_id=g.request_id, now=request_time())
+    logs.model_version.set(prediction.model_version)
+    return json_response(prediction_body(prediction))
 
 
 @blueprint.post("/predict/batch")
 @public
 def predict_batch() -> Response:
-    query(_BATCH_QUERY)
-    wanted = body(_BATCH_BODY, required=True)
-    asked = Asked(tuple(wanted.pop("symbols")))
+    load_query(_MODEL_QUERY)
+    body = load_body(_BATCH_BODY, required=True)
+    symbols = BatchSymbols(tuple(body.pop("symbols")))
     batch = platform().predict.predict_batch(
-        asked.valid, **wanted, request_id=g.request_id, now=moment()
+        symbols.valid, **body, request_id=g.request_id, now=request_time()
     )
     logs.model_version.set(batch.model_version)
-    return sent(asked.answer(batch.model_version, batch.results))
+    return json_response(symbols.render(batch.model_version, batch.results))

@@ -1,52 +1,50 @@
-"""What was predicted: recent, by its id, and made again."""
+"""The audited predictions: the recent ones, one by its id, and its replay."""
 
 from __future__ import annotations
 
 from flask import Blueprint, g
 
 from mlengine.web.http.auth import admin_required, public
-from mlengine.web.http.requests import body, moment, platform, query
-from mlengine.web.http.responses import Body, shown
-from mlengine.web.schemas.fields import path_prediction
+from mlengine.web.http.requests import load_body, load_query, platform, request_time
+from mlengine.web.http.responses import Body, render
+from mlengine.web.schemas.fields import ModelLineSchema, prediction_id_of_path
 from mlengine.web.schemas.predictions import (
-    PredictionQuery,
     RecentOut,
     RecentQuery,
     RecentRowOut,
     ReplayBody,
-    ReplayedOut,
+    ReplayOut,
 )
 
 blueprint = Blueprint("predictions", __name__, url_prefix="/predictions")
 
-_QUERY, _RECENT_QUERY, _REPLAY_BODY = PredictionQuery(), RecentQuery(), ReplayBody()
-_RECENT, _ROW, _REPLAYED = RecentOut(), RecentRowOut(), ReplayedOut()
+_MODEL_QUERY, _RECENT_QUERY, _REPLAY_BODY = ModelLineSchema(), RecentQuery(), ReplayBody()
+_RECENT, _ROW, _REPLAY = RecentOut(), RecentRowOut(), ReplayOut()
 
 
 @blueprint.get("/recent")
 @public
 def recent() -> Body:
     audit = platform().audit
-    page = audit.recent(**query(_RECENT_QUERY))
-    return {**shown(_RECENT, page), "spooled": audit.spooled}
+    return {**render(_RECENT, audit.recent(**load_query(_RECENT_QUERY))), "spooled": audit.spooled}
 
 
 @blueprint.get("/<prediction_id>")
 @public
 def prediction(prediction_id: str) -> Body:
-    query(_QUERY)
-    return shown(_ROW, platform().audit.get(path_prediction(prediction_id)))
+    load_query(_MODEL_QUERY)
+    return render(_ROW, platform().audit.get(prediction_id_of_path(prediction_id)))
 
 
 @blueprint.post("/<prediction_id>/replay")
 @admin_required
 def replay(prediction_id: str) -> Body:
-    query(_QUERY)
-    replayed = platform().replay.replay(
-        path_prediction(prediction_id),
-        check_upstream=body(_REPLAY_BODY)["upstream"],
+    load_query(_MODEL_QUERY)
+    result = platform().replay.replay(
+        prediction_id_of_path(prediction_id),
+        check_upstream=load_body(_REPLAY_BODY)["upstream"],
         actor=g.actor,
         request_id=g.request_id,
-        now=moment(),
+        now=request_time(),
     )
-    return {**shown(_REPLAYED, replayed), "actor": g.actor}
+    return {**render(_REPLAY, result), "actor": g.actor}

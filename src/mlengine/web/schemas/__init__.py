@@ -1,1 +1,1 @@
-"""What each blueprint takes and gives; unknown names are refused, never ignored."""
+"""The requests and responses of each blueprint; an unknown name is refused, never ignored."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields
 
-from mlengine.web.http.requests import moment
-from mlengine.web.schemas.fields import AsOf, FeatureSetName, OfModel, Symbol, WholeText
+from mlengine.web.http.requests import request_time
+from mlengine.web.schemas.fields import AsOf, FeatureSetName, ModelLineSchema, QueryInteger, Symbol
 
 if TYPE_CHECKING:
     from mlengine.services.features.service import FeatureTable
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 MAX_ROWS = 5000
 
 
-class FeaturesQuery(OfModel):
+class FeaturesQuery(ModelLineSchema):
     symbol = Symbol(required=True)
-    limit = WholeText(1, MAX_ROWS, load_default=100)
-    as_of = AsOf(moment, load_default=None)
+    limit = QueryInteger(1, MAX_ROWS, load_default=100)
+    as_of = AsOf(request_time, load_default=None)
     feature_set = FeatureSetName(load_default=None)
 
 
@@ -38,5 +38,5 @@ class FeatureTableOut(Schema):
     features = fields.Method("rows")
 
     def rows(self, table: FeatureTable) -> list[dict[str, Any]]:
-        """One object a bar, oldest first; moments and NaN are the encoder's to write."""
+        """One object a bar, oldest first; times and NaN are the encoder's to write."""
         return table.rows.to_dicts()

@@ -1,4 +1,4 @@
-"""The words of the HTTP contract as marshmallow fields; text is ASCII where a pattern says so."""
+"""The values of the HTTP contract as marshmallow fields; text is ASCII where a pattern says so."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mlengine.errors import ModelNotFound, PredictionNotFound
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _PREDICTION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(
+_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2}| [0-9]{2}:[0-9]{2})?"
 )
-_NO_MOMENT = "must be RFC 3339 with a zone, or a date: no such moment"
+_NO_SUCH_TIME = "must be RFC 3339 with a zone, or a date: no such moment"
 
 
 class Pattern(fields.String):
@@ -61,7 +61,7 @@ class RunId(Pattern):
     rule = "the run_id of an earlier answer"
 
 
-class WholeText(fields.Field[int]):
+class QueryInteger(fields.Field[int]):
     """A whole number in ASCII digits, as a query parameter carries it."""
 
     def __init__(self, low: int, high: int, **kwargs: Any) -> None:
@@ -73,14 +73,14 @@ class WholeText(fields.Field[int]):
         return int(value)
 
 
-class Whole(fields.Integer):
+class BoundedInteger(fields.Integer):
     """A whole number of a JSON body: no text, no float, no boolean."""
 
     def __init__(self, low: int, high: int, **kwargs: Any) -> None:
         super().__init__(strict=True, validate=validate.Range(low, high), **kwargs)
 
 
-class Share(fields.Float):
+class BoundedFloat(fields.Float):
     """A number of a JSON body within bounds; no text."""
 
     def __init__(self, low: float, high: float, **kwargs: Any) -> None:
@@ -92,7 +92,7 @@ class Share(fields.Float):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class FlagText(fields.Field[bool]):
+class QueryFlag(fields.Field[bool]):
     """`true` or `false`, as a query parameter carries it."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> bool:  # noqa: ARG002
@@ -102,7 +102,7 @@ class FlagText(fields.Field[bool]):
 
 
 class AsOf(fields.Field[datetime]):
-    """A moment that is not in the future: RFC 3339 with a zone, or a date and then its end."""
+    """A time that is not in the future: RFC 3339 with a zone, or a date and then its end."""
 
     def __init__(self, now: Callable[[], datetime], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -111,64 +111,60 @@ class AsOf(fields.Field[datetime]):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> datetime:  # noqa: ARG002
         if not isinstance(value, str):
             raise ValidationError("must be RFC 3339 text")
-        moment = _as_of(value)
-        if moment > self._now():
-            raise ValidationError(f"is in the future: {rfc3339(moment)}")
-        return moment
+        as_of = _parse_time(value, date_offset=timedelta(days=1))
+        if as_of > self._now():
+            raise ValidationError(f"is in the future: {rfc3339(as_of)}")
+        return as_of
 
 
-class Instant(fields.Field[datetime]):
-    """A moment as a bound in time: RFC 3339 with a zone, or a date and then its beginning."""
+class TimeBound(fields.Field[datetime]):
+    """A bound in time: RFC 3339 with a zone, or a date and then its beginning."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> datetime:  # noqa: ARG002
-        try:
-            if _DATE.fullmatch(value):
-                return datetime.fromisoformat(value).replace(tzinfo=UTC)
-            return parse_rfc3339(_with_zone(value).upper())
-        except (ValueError, OverflowError):
-            raise ValidationError(_NO_MOMENT) from None
+        return _parse_time(value, date_offset=timedelta(0))
 
 
-def _as_of(text: str) -> datetime:
+def _parse_time(text: str, *, date_offset: timedelta) -> datetime:
+    """A bare date stands for its beginning plus `date_offset`."""
     try:
         if _DATE.fullmatch(text):
-            return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
-        return parse_rfc3339(_with_zone(text).upper())
+            return datetime.fromisoformat(text).replace(tzinfo=UTC) + date_offset
+        _check_format(text)
+        return parse_rfc3339(text.upper())
     except (ValueError, OverflowError):
-        raise ValidationError(_NO_MOMENT) from None
+        raise ValidationError(_NO_SUCH_TIME) from None
 
 
-def _with_zone(text: str) -> str:
-    found = _MOMENT.fullmatch(text)
-    if found is None:
+def _check_format(text: str) -> None:
+    match = _TIME.fullmatch(text)
+    if match is None:
         raise ValidationError(
             "must be RFC 3339 with a zone, such as 2024-05-31T16:00:00Z, or a date"
         )
-    if found["zone"] is None:
+    if match["zone"] is None:
         raise ValidationError("has no zone; end it with Z or an offset")
-    if found["zone"].startswith(" "):
+    if match["zone"].startswith(" "):
         raise ValidationError("has a space before its offset; send + as %2B")
-    return text
 
 
-class Moment(fields.Field[datetime]):
-    """A moment on its way out: RFC 3339 in UTC with `Z`."""
+class Timestamp(fields.Field[datetime]):
+    """A time on its way out: RFC 3339 in UTC with `Z`."""
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
         return None if value is None else rfc3339(value)
 
 
-class Nothing(Schema):
+class EmptySchema(Schema):
     """No parameters, no fields."""
 
 
-class OfModel(Schema):
-    """Anything that concerns a model line; there is only `main` so far."""
+class ModelLineSchema(Schema):
+    """`model=`, alone or with more fields; there is only the line `main` so far."""
 
     model = fields.String(load_default=MODEL_LINE)
 
     @post_load
-    def only_main(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def drop_model(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Drop `model`; raises ModelNotFound for a line that does not exist."""
         line = data.pop("model")
         if line != MODEL_LINE:
@@ -176,14 +172,14 @@ class OfModel(Schema):
         return data
 
 
-def path_prediction(text: str) -> str:
+def prediction_id_of_path(text: str) -> str:
     """The id of a prediction from a path; raises PredictionNotFound for what can't be one."""
     if not _PREDICTION_ID.fullmatch(text):
         raise PredictionNotFound(text)
     return text
 
 
-def path_version(text: str) -> str:
+def version_of_path(text: str) -> str:
     """A version from a path; raises ModelNotFound for what can't be one."""
     if not Version.pattern.fullmatch(text):
         raise ModelNotFound(text)

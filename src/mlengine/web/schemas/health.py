@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mlengine.services.monitoring.health import Health
 
 
-class SpoolOut(Schema):
+class AuditSpoolOut(Schema):
     files = fields.Integer()
     bytes = fields.Integer()
     spooled_rows = fields.Integer()
@@ -22,7 +22,7 @@ class HealthOut(Schema):
     env = fields.String()
     model = fields.Method("versions")
     checks = fields.Dict(keys=fields.String(), values=fields.String())
-    audit_spool = fields.Nested(SpoolOut)
+    audit_spool = fields.Nested(AuditSpoolOut)
 
     def versions(self, health: Health) -> dict[str, str | None]:
         """What `ACTIVE` names, and what this process serves."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from mlengine.web.schemas.fields import Moment, OfModel, Version
+from mlengine.web.schemas.fields import ModelLineSchema, Timestamp, Version
 
 
-class ModelQuery(OfModel):
-    """Only `model=`."""
-
-
-class PairQuery(OfModel):
+class ComparisonQuery(ModelLineSchema):
     a = Version(required=True)
     b = Version(required=True)
 
 
-class ActivationBody(OfModel):
+class ActivationBody(ModelLineSchema):
     reason = fields.String(validate=validate.Length(1, 500), load_default=None)
 
 
@@ -43,12 +39,12 @@ class VerdictOut(Schema):
     high = fields.Float()
 
 
-class SummaryOut(Schema):
+class ModelSummaryOut(Schema):
     """A version whose files are refused has a status and nulls."""
 
     version = fields.String()
-    created_at = Moment()
-    trained_through = Moment()
+    created_at = Timestamp()
+    trained_through = Timestamp()
     status = fields.String()
     fingerprint = fields.String()
     metrics = fields.Dict(values=fields.Nested(MeasureOut), allow_none=True)
@@ -59,24 +55,24 @@ class SummaryOut(Schema):
 
 class ModelsOut(Schema):
     active_version = fields.String()
-    models = fields.List(fields.Nested(SummaryOut))
+    models = fields.List(fields.Nested(ModelSummaryOut))
 
 
 class CommonRowsOut(Schema):
     rows = fields.Integer()
     dates = fields.Integer()
     symbols = fields.Integer()
-    start = Moment()
-    end = Moment()
+    start = Timestamp()
+    end = Timestamp()
 
 
-class PairOut(Schema):
+class MetricPairOut(Schema):
     metric = fields.String()
     a = fields.Float()
     b = fields.Float()
 
 
-class LossTestOut(Schema):
+class DieboldMarianoOut(Schema):
     dates = fields.Integer()
     mean_difference = fields.Float()
     statistic = fields.Float()
@@ -99,8 +95,8 @@ class ComparisonOut(Schema):
     loss = fields.String()
     reason = fields.String()
     common = fields.Nested(CommonRowsOut)
-    metrics = fields.List(fields.Nested(PairOut))
-    test = fields.Nested(LossTestOut)
+    metrics = fields.List(fields.Nested(MetricPairOut))
+    test = fields.Nested(DieboldMarianoOut)
     correlation = fields.Float()
     rank_correlation = fields.Float()
     recipe = fields.List(fields.Nested(RecipeDiffOut))
@@ -113,7 +109,7 @@ class ActivationOut(Schema):
     actor = fields.String()
 
 
-class LoadedOut(Schema):
+class LoadedModelOut(Schema):
     loaded_version = fields.String(attribute="version")
     fingerprint = fields.String(attribute="manifest.fingerprint")
     generation = fields.Integer()

@@ -5,38 +5,28 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from mlengine.core.monitoring.event import EVENT_KINDS
-from mlengine.web.schemas.fields import (
-    Cursor,
-    Moment,
-    OfModel,
-    Version,
-    WholeText,
-)
+from mlengine.web.schemas.fields import Cursor, ModelLineSchema, QueryInteger, Timestamp, Version
 
 _DAY = 86_400
 
 
-class DriftQuery(OfModel):
+class DriftQuery(ModelLineSchema):
     """`window` counts distinct bars, the newest first."""
 
-    window = WholeText(1, 100_000, load_default=250)
+    window = QueryInteger(1, 100_000, load_default=250)
     version = Version(load_default=None)
 
 
-class HistoryQuery(OfModel):
+class HistoryQuery(ModelLineSchema):
     kind = fields.String(validate=validate.OneOf(EVENT_KINDS), load_default=None)
-    limit = WholeText(1, 1000, load_default=50)
+    limit = QueryInteger(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
 
 
-class FreshnessQuery(OfModel):
-    """Only `model=`."""
-
-
-class LatencyQuery(OfModel):
+class LatencyQuery(ModelLineSchema):
     """`window` is in seconds."""
 
-    window = WholeText(1, 30 * _DAY, load_default=3600)
+    window = QueryInteger(1, 30 * _DAY, load_default=3600)
 
 
 class FeatureDriftOut(Schema):
@@ -58,7 +48,7 @@ class DriftOut(Schema):
 
 class EventOut(Schema):
     kind = fields.String()
-    at = Moment()
+    at = Timestamp()
     version = fields.String()
     actor = fields.String()
     details = fields.Raw()
@@ -71,7 +61,7 @@ class HistoryOut(Schema):
 
 class SymbolFreshnessOut(Schema):
     symbol = fields.String()
-    last_bar = Moment()
+    last_bar = Timestamp()
     age_seconds = fields.Float()
     age_bars = fields.Float()
     stale = fields.Boolean()
@@ -79,18 +69,18 @@ class SymbolFreshnessOut(Schema):
 
 class ModelFreshnessOut(Schema):
     version = fields.String()
-    trained_at = Moment()
+    trained_at = Timestamp()
     age_seconds = fields.Float()
-    trained_through = Moment()
+    trained_through = Timestamp()
 
 
 class FreshnessOut(Schema):
     symbols = fields.List(fields.Nested(SymbolFreshnessOut))
     model = fields.Nested(ModelFreshnessOut)
-    last_prediction_at = Moment()
+    last_prediction_at = Timestamp()
 
 
-class StageOut(Schema):
+class StageLatencyOut(Schema):
     route = fields.String()
     stage = fields.String()
     count = fields.Integer()
@@ -103,4 +93,4 @@ class StageOut(Schema):
 
 class LatencyOut(Schema):
     window_seconds = fields.Integer()
-    routes = fields.List(fields.Nested(StageOut))
+    routes = fields.List(fields.Nested(StageLatencyOut))

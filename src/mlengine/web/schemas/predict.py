@@ -10,26 +10,19 @@ from marshmallow import Schema, ValidationError, fields, post_dump, validates
 
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.errors import InvalidRequest
-from mlengine.web.http.requests import moment, settings
+from mlengine.web.http.requests import request_time, settings
 from mlengine.web.schemas.features import FeatureSetOut
-from mlengine.web.schemas.fields import (
-    AsOf,
-    FlagText,
-    Moment,
-    OfModel,
-    Symbol,
-    Version,
-)
+from mlengine.web.schemas.fields import AsOf, ModelLineSchema, QueryFlag, Symbol, Timestamp, Version
 
 _ECHOED_CHARACTERS = 128
-EXPLANATION = ("raw_score", "base_value", "contributions")
+EXPLANATION_FIELDS = ("raw_score", "base_value", "contributions")
 
 
-class PredictQuery(OfModel):
+class PredictQuery(ModelLineSchema):
     symbol = Symbol(required=True)
-    as_of = AsOf(moment, load_default=None)
+    as_of = AsOf(request_time, load_default=None)
     version = Version(load_default=None)
-    explain = FlagText(load_default=False)
+    explain = QueryFlag(load_default=False)
 
 
 def plain_question(query_string: str) -> dict[str, Any] | None:
@@ -40,18 +33,18 @@ def plain_question(query_string: str) -> dict[str, Any] | None:
     return {"symbol": symbol, "as_of": None, "version": None, "explain": False}
 
 
-class BatchBody(OfModel):
+class BatchBody(ModelLineSchema):
     """`symbols` are anything here: what is no symbol is its own item's error."""
 
     symbols = fields.List(fields.Raw(allow_none=True), required=True)
-    as_of = AsOf(moment, load_default=None, allow_none=True)
+    as_of = AsOf(request_time, load_default=None, allow_none=True)
     version = Version(load_default=None, allow_none=True)
 
     @validates("symbols")
-    def within_bounds(self, symbols: list[object], **_: Any) -> None:
-        most = settings().max_batch_symbols
-        if not 1 <= len(symbols) <= most:
-            raise ValidationError(f"must hold 1 to {most} symbols")
+    def check_length(self, symbols: list[object], **_: Any) -> None:
+        longest = settings().max_batch_symbols
+        if not 1 <= len(symbols) <= longest:
+            raise ValidationError(f"must hold 1 to {longest} symbols")
 
 
 class LatencyOut(Schema):
@@ -72,8 +65,8 @@ class PredictionOut(Schema):
     request_id = fields.String()
     symbol = fields.String()
     interval = fields.String()
-    as_of = Moment()
-    bar_timestamp = Moment()
+    as_of = Timestamp()
+    bar_timestamp = Timestamp()
     horizon_bars = fields.Integer()
     objective = fields.String()
     probability_up = fields.Float()
@@ -87,7 +80,7 @@ class PredictionOut(Schema):
     model_fingerprint = fields.String()
     feature_set = fields.Nested(FeatureSetOut)
     bars_hash = fields.String()
-    trained_through = Moment()
+    trained_through = Timestamp()
     in_sample = fields.Boolean()
     known_symbol = fields.Boolean()
     base_rate = fields.Float()
@@ -99,40 +92,41 @@ class PredictionOut(Schema):
     contributions = fields.List(fields.Nested(ContributionOut))
 
     @post_dump
-    def explained_only_when_asked(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def drop_absent_explanation(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         return {
             name: value
             for name, value in data.items()
-            if value is not None or name not in EXPLANATION
+            if value is not None or name not in EXPLANATION_FIELDS
         }
 
 
-def prediction_body(made: Prediction) -> dict[str, Any]:
-    """What PredictionOut shows, for a JSON writer that knows dataclasses and moments in UTC."""
-    said = dict(vars(made))
-    for name in EXPLANATION:
-        if said[name] is None:
-            del said[name]
-    return said
+def prediction_body(prediction: Prediction) -> dict[str, Any]:
+    """The fields of PredictionOut, for a JSON writer that knows dataclasses and times in UTC."""
+    body = dict(vars(prediction))
+    for name in EXPLANATION_FIELDS:
+        if body[name] is None:
+            del body[name]
+    return body
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The symbols of a batch; what is no symbol never reaches a service."""
+class BatchSymbols:
+    """The `symbols` of a batch; what is no symbol never reaches a service."""
 
     symbols: tuple[object, ...]
 
     @property
     def valid(self) -> tuple[str, ...]:
-        return tuple(each for each in self.symbols if _is_symbol(each))
+        return tuple(symbol for symbol in self.symbols if _is_symbol(symbol))
 
-    def answer(
+    def render(
         self, model_version: str, results: Sequence[Prediction | FailedPrediction]
     ) -> dict[str, Any]:
         """The body of `/predict/batch`: `results` of the valid symbols, put back in order."""
         remaining = iter(results)
         items = [
-            _item(next(remaining)) if _is_symbol(each) else _refused(each) for each in self.symbols
+            _result_item(next(remaining)) if _is_symbol(symbol) else _invalid_item(symbol)
+            for symbol in self.symbols
         ]
         succeeded = sum(item["status"] == "ok" for item in items)
         return {
@@ -146,22 +140,22 @@ class Asked:
         }
 
 
-def _is_symbol(given: object) -> TypeGuard[str]:
-    return isinstance(given, str) and Symbol.pattern.fullmatch(given) is not None
+def _is_symbol(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and Symbol.pattern.fullmatch(value) is not None
 
 
-def _item(result: Prediction | FailedPrediction) -> dict[str, Any]:
+def _result_item(result: Prediction | FailedPrediction) -> dict[str, Any]:
     if isinstance(result, FailedPrediction):
-        failure = _error(result.symbol, result.error_code, result.detail)
-        return {**failure, "prediction_id": result.prediction_id}
+        item = _error_item(result.symbol, result.error_code, result.detail)
+        return {**item, "prediction_id": result.prediction_id}
     return {"symbol": result.symbol, "status": "ok", **prediction_body(result)}
 
 
-def _refused(given: object) -> dict[str, Any]:
+def _invalid_item(value: object) -> dict[str, Any]:
     """Text is echoed in part; what is no text is null."""
-    echo = given[:_ECHOED_CHARACTERS] if isinstance(given, str) else None
-    return _error(echo, InvalidRequest.code, f"must be {Symbol.rule}")
+    echo = value[:_ECHOED_CHARACTERS] if isinstance(value, str) else None
+    return _error_item(echo, InvalidRequest.code, f"must be {Symbol.rule}")
 
 
-def _error(symbol: str | None, code: str, detail: str) -> dict[str, Any]:
+def _error_item(symbol: str | None, code: str, detail: str) -> dict[str, Any]:
     return {"symbol": symbol, "status": "error", "error": {"code": code, "detail": detail}}

@@ -1,4 +1,4 @@
-"""`/predictions/…`: what was predicted, and what comes of making it again."""
+"""`/predictions/…`: the audited predictions, and their replay."""
 
 from __future__ import annotations
 
@@ -9,33 +9,29 @@ from marshmallow import Schema, fields, post_load, validate
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.web.schemas.fields import (
     Cursor,
-    Instant,
-    Moment,
-    OfModel,
+    ModelLineSchema,
+    QueryInteger,
     Symbol,
+    TimeBound,
+    Timestamp,
     Version,
-    WholeText,
 )
 from mlengine.web.schemas.predict import PredictionOut
 
 
-class RecentQuery(OfModel):
-    limit = WholeText(1, 1000, load_default=50)
+class RecentQuery(ModelLineSchema):
+    limit = QueryInteger(1, 1000, load_default=50)
     symbol = Symbol(load_default=None)
     version = Version(load_default=None)
-    since = Instant(load_default=None)
-    until = Instant(load_default=None)
+    since = TimeBound(load_default=None)
+    until = TimeBound(load_default=None)
     status = fields.String(validate=validate.OneOf(("ok", "error")), load_default=None)
     cursor = Cursor(load_default=None)
 
     @post_load
-    def status_as_flag(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def rename_status(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         status = data.pop("status")
         return {**data, "ok": None if status is None else status == "ok"}
-
-
-class PredictionQuery(OfModel):
-    """Only `model=`."""
 
 
 class ReplayBody(Schema):
@@ -45,15 +41,15 @@ class ReplayBody(Schema):
 class RecentRowOut(PredictionOut):
     """As `/predict`, with when and where; a failure has nulls and its error."""
 
-    status = fields.Method("outcome")
-    error = fields.Method("refusal")
-    at = Moment()
+    status = fields.Method("status_of")
+    error = fields.Method("error_of")
+    at = Timestamp()
     route = fields.String()
 
-    def outcome(self, row: AuditRow) -> str:
+    def status_of(self, row: AuditRow) -> str:
         return "ok" if row.ok else "error"
 
-    def refusal(self, row: AuditRow) -> dict[str, str | None] | None:
+    def error_of(self, row: AuditRow) -> dict[str, str | None] | None:
         return None if row.ok else {"code": row.error_code, "detail": row.error_detail}
 
 
@@ -62,12 +58,12 @@ class RecentOut(Schema):
     next_cursor = fields.String()
 
 
-class ReplayedOut(Schema):
-    """`status` and `upstream` are words of `core/replay.py`."""
+class ReplayOut(Schema):
+    """`status` and `upstream` as `core/predictions/replay.py` defines them."""
 
     prediction_id = fields.String()
     symbol = fields.String()
-    bar_timestamp = Moment()
+    bar_timestamp = Timestamp()
     model_version = fields.String()
     status = fields.String()
     recorded_score = fields.Float()

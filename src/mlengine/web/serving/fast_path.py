@@ -18,7 +18,7 @@ from mlengine import logs
 from mlengine.web.http import hooks, request_ids
 from mlengine.web.http.limits import Admit
 from mlengine.web.http.requests import PLATFORM
-from mlengine.web.http.responses import written
+from mlengine.web.http.responses import encode_utc
 from mlengine.web.schemas.predict import plain_question, prediction_body
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class _Quick:
             except Exception as error:
                 environ[FAILED] = error
                 return self._framework(environ, start_response)
-            body = written(prediction_body(made))
+            body = encode_utc(prediction_body(made))
             with logs.bound_ids(version=made.model_version):
                 hooks.log_request("GET", environ["PATH_INFO"], 200, started)
         start_response("200 OK", _headers(body, request_id) + counted)

@@ -24,7 +24,7 @@ from mlengine.services.predictions.service import PredictService
 from mlengine.stores.audit.entries import Answered
 from mlengine.web.http import hooks, request_ids
 from mlengine.web.http.requests import PLATFORM
-from mlengine.web.http.responses import written
+from mlengine.web.http.responses import encode_utc
 from mlengine.web.schemas.fields import Symbol
 from mlengine.web.schemas.predict import prediction_body
 from mlengine.web.serving.fast_path import COUNTER_PATHS
@@ -93,7 +93,7 @@ class Counter:
         )
         if answer is None:
             return None
-        body = written(prediction_body(answer.prediction))
+        body = encode_utc(prediction_body(answer.prediction))
         return Ready(answer, body, asked[1].decode(), started)
 
     def audited(self, waiting: Sequence[Ready]) -> bool:
