@@ -74,6 +74,10 @@ INTERNAL: dict[str, Command] = {"prepare": prepare}
 
 
 def main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["doctor"]:
+        from mlengine.cli.doctor import doctor  # noqa: PLC0415 - starts nothing, and needs much
+
+        doctor.main(list(arguments[1:]), prog_name="python -m mlengine doctor")
     command = {**COMMANDS, **INTERNAL}.get(arguments[0]) if len(arguments) == 1 else None
     if command is None:
         lines = [f"  {name:9} {each.__doc__}" for name, each in COMMANDS.items()]

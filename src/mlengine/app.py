@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-from mlengine import cli, logs
+from mlengine import logs
 from mlengine.bootstrap.platform import Platform, build_platform
+from mlengine.cli import commands
 from mlengine.config import Settings
 from mlengine.errors import QueueUnavailable
 from mlengine.stores.queue import server
@@ -49,7 +50,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     limits.trust_proxies(app, settings.trusted_proxy_count)
     app.url_map.converters["version"] = VersionPath
     _register_on_both_prefixes(app)
-    cli.init_app(app)
+    commands.init_app(app)
     return app
 
 

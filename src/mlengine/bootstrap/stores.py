@@ -46,22 +46,14 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
     Raises BadSetting for a feature set that does not exist.
     """
     checks = Checks()
-    interval = settings.market_data_interval
     sets = load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
     registry = Registry(models)
     return Stores(
         checks,
-        bars=BarService(
-            market=_market_data(settings),
-            store=BarStore(settings.artifacts_dir / "bars"),
-            interval=interval,
-            cache_seconds=settings.market_data_cache_seconds,
-            recheck_seconds=settings.market_data_recheck_seconds,
-            checks=checks,
-        ),
+        bars=open_bars(settings, checks),
         feature_sets=sets,
         registry=registry,
-        loader=ModelLoader(registry, sets, interval=interval, checks=checks),
+        loader=ModelLoader(registry, sets, interval=settings.market_data_interval, checks=checks),
         audit=SpooledAuditStore(
             database, checks, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
         ),
@@ -69,6 +61,18 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
         usability_limits=UsabilityLimits(
             settings.max_bar_age_bars, settings.max_model_age_days, settings.require_all_features
         ),
+    )
+
+
+def open_bars(settings: Settings, checks: Checks) -> BarService:
+    """The bars of the configured upstream; asks it for nothing yet."""
+    return BarService(
+        market=_market_data(settings),
+        store=BarStore(settings.artifacts_dir / "bars"),
+        interval=settings.market_data_interval,
+        cache_seconds=settings.market_data_cache_seconds,
+        recheck_seconds=settings.market_data_recheck_seconds,
+        checks=checks,
     )
 
 

@@ -153,7 +153,12 @@ def use_wal(engine: Engine) -> None:
 def schema_is_current(engine: Engine) -> bool:
     """Whether the schema is the one of this version; raises AuditUnavailable."""
     with reading(engine) as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return False
-        found = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
-    return list(found) == [REVISION]
+        return schema_revision(connection) == REVISION
+
+
+def schema_revision(connection: Connection) -> str | None:
+    """The revision that the database is at; None where no migration has run."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision

@@ -117,6 +117,12 @@ class JobQueue:
         except QueueUnavailable:
             return False
 
+    def server_time(self) -> float:
+        """The server's clock, in seconds since the epoch."""
+        with self._client() as client:
+            seconds, microseconds = client.time()
+            return int(seconds) + int(microseconds) / 1e6
+
     @contextmanager
     def _client(self) -> Iterator[Redis]:
         try:

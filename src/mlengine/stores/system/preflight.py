@@ -79,10 +79,13 @@ def holder(artifacts_dir: Path) -> int | None:
 def is_held(artifacts_dir: Path) -> bool:
     """Whether a supervisor runs on this folder."""
     try:
-        with only_supervisor(artifacts_dir):
-            return False
-    except CannotStart:
+        with (artifacts_dir / _LOCK).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:  # nobody has held it yet
+        return False
+    return False
 
 
 @contextmanager

@@ -1,0 +1,69 @@
+"""Checks of what predictions are made from: bars, feature sets and the active model."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlengine.bootstrap.feature_sets import load_feature_sets
+from mlengine.bootstrap.stores import open_bars
+from mlengine.config import Settings
+from mlengine.core.bars.intervals import is_stale
+from mlengine.core.timestamps import rfc3339
+from mlengine.errors import UpstreamInvalid
+from mlengine.services.diagnosis.checks import Finding
+from mlengine.stores.bars.universe import read_universe
+from mlengine.stores.market_data.deadline import Deadline
+from mlengine.stores.registry.folders import line_directory
+from mlengine.stores.registry.loader import ModelLoader
+from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system.health_checks import Checks
+
+_BARS = 64
+
+
+def check_upstream(settings: Settings, *, seconds: float) -> Finding:
+    """It has bars of the first symbol to train on; raises what `BarService.history` raises."""
+    bars = open_bars(settings, Checks())
+    symbol = (*settings.train.symbols, "AAPL")[0]
+    now, deadline = datetime.now(UTC), Deadline.within(seconds)
+    clean = bars.history(symbol, bars=_BARS, as_of=None, now=now, deadline=deadline)
+    if clean.frame.is_empty():
+        raise UpstreamInvalid(f"it has no final bars of {symbol}")
+    newest: datetime = clean.frame["timestamp"][-1]
+    kind = settings.market_data_kind
+    detail = f"{clean.frame.height} bars of {symbol} ({kind}), the newest of {rfc3339(newest)}"
+    if clean.report.rejected:
+        return Finding("warning", f"{detail}; {clean.report.rejected} others were refused")
+    if kind != "sample" and is_stale(newest, settings.market_data_interval, now):
+        return Finding("warning", f"{detail}, which is stale")
+    return Finding("ok", detail)
+
+
+def check_universe(settings: Settings) -> Finding:
+    """Its file can be read; raises TrainingFailed, which names the line."""
+    path = settings.train.universe_file
+    if path is None:
+        return Finding("ok", "none is set, so every symbol is a member")
+    members = read_universe(Path(path)).members
+    return Finding("ok", f"{members['symbol'].n_unique()} symbols in {path}")
+
+
+def check_feature_sets(settings: Settings) -> Finding:
+    """Each can be imported, and there is the one to train with; raises BadSetting."""
+    sets = load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
+    return Finding("ok", f"{', '.join(sorted(sets))}; trainings take {settings.train.feature_set}")
+
+
+def check_model(settings: Settings) -> Finding:
+    """The active version is whole and goes with the settings; raises why it can't serve."""
+    registry = Registry(line_directory(settings.artifacts_dir))
+    active = registry.active.read()
+    if active is None:
+        return Finding("warning", "no version is active: `mlengine train`, or activate one")
+    sets = load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
+    loader = ModelLoader(registry, sets, interval=settings.market_data_interval, checks=Checks())
+    data = loader.load(active.version).manifest.data
+    lead = (max(active.activated_at, data.end) - datetime.now(UTC)).total_seconds()
+    detail = f"{active.version} is whole and goes with the settings, its bars end"
+    return Finding("ok", f"{detail} {rfc3339(data.end)}", lead if lead > 0 else None)

@@ -1,0 +1,145 @@
+"""`mlengine doctor`: what is configured, and what is wrong.
+
+It needs no app, for it is asked where none starts; nor Polars and LightGBM until it looks at what
+needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import click
+import orjson
+
+import mlengine
+from mlengine.config import Settings
+from mlengine.config.inspection import Inspection, inspect_settings, redact
+from mlengine.errors import BadSetting
+from mlengine.services.diagnosis import backends, machine
+from mlengine.services.diagnosis.checks import Check, Finding, run_checks
+
+_UPSTREAM_SECONDS = 10.0
+_LOADING_SECONDS = 10.0
+_FEWEST_CHARACTERS = 10
+
+
+@click.command("doctor")
+@click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")
+def doctor(json_: bool) -> None:
+    """Say what is configured and what is wrong with it.
+
+    Exit code 0: nothing, at most warnings; 1: something; 5: only that the queue, the database or
+    the upstream can't be reached.
+    """
+    inspection = inspect_settings(Path.cwd())
+    findings = _examine_settings(inspection) | _examine(inspection.settings)
+    if json_:
+        values = [asdict(value) for value in inspection.values]
+        checks = [{"name": name, **asdict(found)} for name, found in findings.items()]
+        document = {"version": mlengine.__version__, "settings": values, "checks": checks}
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(inspection, findings)
+    raise SystemExit(_exit_code(findings))
+
+
+def _exit_code(findings: Mapping[str, Finding]) -> int:
+    failed = [found for found in findings.values() if found.status == "failed"]
+    if not failed:
+        return 0
+    return 5 if all(found.out_of_reach for found in failed) else 1
+
+
+def _print(inspection: Inspection, findings: Mapping[str, Finding]) -> None:
+    click.echo(f"mlengine {mlengine.__version__}, settings")
+    for each in inspection.values:
+        click.echo(f"  {each.name:34}{each.source:13}{each.value}".rstrip())
+    click.echo("checks")
+    width = max(map(len, findings)) + 2
+    for name, found in findings.items():
+        click.echo(f"  {found.status:9}{name:{width}}{found.detail}")
+
+
+def _examine_settings(inspection: Inspection) -> dict[str, Finding]:
+    findings = {}
+    for problem in inspection.problems:
+        name = problem.variable if isinstance(problem, BadSetting) else ".env"
+        findings[name] = Finding("failed", redact(str(problem)))
+    for name in inspection.unknown:
+        findings[name] = Finding("warning", "stands in .env, but is no setting")
+    if "ADMIN_API_KEY" not in findings:
+        findings["admin keys"] = _examine_keys(inspection.settings)
+    return findings
+
+
+def _examine_keys(settings: Settings) -> Finding:
+    """`Settings` refuses the short ones of production."""
+    keys = settings.admin_api_keys
+    if not keys:
+        return Finding("warning", "none is set, so the admin routes are off: set ADMIN_API_KEY")
+    weak = [name for name, key in keys.items() if len(set(key)) < _FEWEST_CHARACTERS]
+    if weak and settings.env == "production":
+        reason = f"of fewer than {_FEWEST_CHARACTERS} different characters: take random ones"
+        return Finding("warning", f"{', '.join(weak)}: {reason}")
+    return Finding("ok", f"of {', '.join(keys)}")
+
+
+def _examine(settings: Settings) -> dict[str, Finding]:
+    """All checks beside each other, and the clock by what they brought."""
+    folder = settings.artifacts_dir
+    own_queue = "the supervisor starts it again; see queue/server.log in ARTIFACTS_DIR"
+    checks = [
+        Check("python", machine.check_runtime),
+        Check("disk", partial(machine.check_disk, folder), "free some space, or set ARTIFACTS_DIR"),
+        Check("port", partial(machine.check_port, settings.host, settings.port, folder)),
+        Check(
+            "queue",
+            partial(backends.check_queue, settings.redis_url, folder),
+            "see REDIS_URL and the server there" if settings.redis_url else own_queue,
+            service=True,
+        ),
+        Check(
+            "database",
+            partial(backends.check_database, settings.audit_database_url),
+            "see AUDIT_DATABASE_URL, and who else uses it",
+            service=True,
+        ),
+        *_loading_checks(settings),
+    ]
+    findings = run_checks(checks)
+    past = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
+    leads = {name: found.lead_seconds for name, found in findings.items()}
+    clock = machine.check_clock(datetime.now(UTC), past=past, leads=leads)
+    return findings | {"clock": clock}
+
+
+def _loading_checks(settings: Settings) -> list[Check]:
+    """Those that need Polars and LightGBM."""
+    seconds = min(settings.market_data_deadline_seconds, _UPSTREAM_SECONDS)
+    return [
+        Check(
+            "upstream",
+            lambda: _diagnosis().check_upstream(settings, seconds=seconds),
+            "see MARKET_DATA_… and TRAIN_SYMBOLS",
+            service=True,
+            seconds=seconds + 2.0,
+        ),
+        Check("universe", lambda: _diagnosis().check_universe(settings), seconds=_LOADING_SECONDS),
+        Check(
+            "feature sets",
+            lambda: _diagnosis().check_feature_sets(settings),
+            seconds=_LOADING_SECONDS,
+        ),
+        Check("model", lambda: _diagnosis().check_model(settings), seconds=_LOADING_SECONDS),
+    ]
+
+
+def _diagnosis() -> ModuleType:
+    """A check that can't load it fails by itself."""
+    return importlib.import_module("mlengine.bootstrap.diagnosis")

@@ -1,0 +1,77 @@
+"""What is configured and where it comes from, also where a value is refused."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlengine.config.env_file import read_env_file
+from mlengine.config.reader import Reader
+from mlengine.config.settings import Settings
+from mlengine.errors import BadSetting, CannotStart, MlengineError
+
+_USER_IN_URL = re.compile(r"://[^\s]*@")
+_SECRET_IN_QUERY = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&]*", re.I)
+
+
+@dataclass(frozen=True)
+class SettingValue:
+    """One variable, its secrets redacted; `source` is `default`, `.env` or `environment`."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """`settings` have the default in place of each value that is refused in `problems`."""
+
+    settings: Settings
+    values: tuple[SettingValue, ...]
+    problems: tuple[MlengineError, ...]
+    unknown: tuple[str, ...]
+
+
+def inspect_settings(folder: Path) -> Inspection:
+    """The settings of a process that would start in `folder`; raises nothing for bad ones.
+
+    `unknown` are variables of its `.env` that are no settings.
+    """
+    problems: list[MlengineError] = []
+    try:
+        file = read_env_file(folder)
+    except CannotStart as unreadable:
+        file = {}
+        problems.append(unreadable)
+    environ = {**file, **os.environ}
+    accepted = dict(environ)
+    while True:
+        reader = Reader(accepted)
+        try:
+            settings = Settings.read(reader)
+            break
+        except BadSetting as refusal:
+            problems.append(refusal)
+            del accepted[refusal.variable]
+    try:
+        settings.refuse_sample_in_production()
+    except BadSetting as refusal:
+        problems.append(refusal)
+    values = []
+    for name, default in reader.texts.items():
+        chosen = environ.get(name, "").strip()
+        source = "environment" if environ.get(name) != file.get(name) else ".env"
+        text = redact(chosen or default)
+        if name == "ADMIN_API_KEY" and chosen:
+            text = ",".join(f"{holder}:…" for holder in settings.admin_api_keys) or "…"
+        values.append(SettingValue(name, text, source if chosen else "default"))
+    unknown = tuple(name for name in file if name not in reader.texts)
+    return Inspection(settings, tuple(values), tuple(problems), unknown)
+
+
+def redact(text: str) -> str:
+    """`text` without the user, the password and the tokens of an address in it."""
+    return _SECRET_IN_QUERY.sub(r"\1…", _USER_IN_URL.sub("://…@", text))

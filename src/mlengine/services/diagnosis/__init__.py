@@ -1,0 +1,1 @@
+"""Whether this machine, and what the platform leans on, are fit for it."""

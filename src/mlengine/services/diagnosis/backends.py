@@ -1,0 +1,57 @@
+"""Checks of the queue and of the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import time
+
+from sqlalchemy import func, select
+
+from mlengine.errors import CannotStart
+from mlengine.services.diagnosis.checks import Finding
+from mlengine.stores.database.engine import open_database, schema_revision, writing
+from mlengine.stores.database.tables import REVISION
+from mlengine.stores.queue.jobs import JobQueue
+from mlengine.stores.queue.server import find_binary, resolve_url
+from mlengine.stores.system import preflight
+
+_PATIENCE_SECONDS = 2.0
+
+
+def check_queue(redis_url: str | None, artifacts_dir: Path) -> Finding:
+    """The queue answers, or there is a program that would; raises QueueUnavailable, CannotStart."""
+    if not redis_url and not preflight.is_held(artifacts_dir):
+        binary = find_binary()
+        return Finding("ok", f"`mlengine up` starts its own: {binary.kind} {binary.version}")
+    queue = JobQueue(lambda: resolve_url(redis_url, artifacts_dir))
+    lead = queue.server_time() - time()
+    which = "the server of REDIS_URL" if redis_url else "the embedded server"
+    return Finding("ok", f"{which} answers, workers at it: {queue.workers()}", lead)
+
+
+def check_database(url: str) -> Finding:
+    """It can be written, and its schema is this version's; raises AuditUnavailable, CannotStart.
+
+    One that is not there is not made.
+    """
+    engine = open_database(url, busy_timeout_seconds=_PATIENCE_SECONDS)
+    local = engine.dialect.name == "sqlite"
+    if local and not Path(engine.url.database or "").is_file():
+        return Finding("ok", "it is not there yet; `mlengine up` or `mlengine migrate` makes it")
+    try:
+        with writing(engine, patience_seconds=_PATIENCE_SECONDS) as connection:
+            revision = schema_revision(connection)
+            clock = None if local else connection.scalar(select(func.clock_timestamp()))
+            lead = clock.timestamp() - time() if clock else None
+    finally:
+        engine.dispose()
+    if revision is None or revision < REVISION:
+        old = "without a schema" if revision is None else f"of revision {revision}"
+        return Finding(
+            "warning", f"it is {old}, this version needs {REVISION}: `mlengine migrate`", lead
+        )
+    if revision > REVISION:
+        raise CannotStart(
+            f"its revision {revision} is of a later version of mlengine, this one knows {REVISION}"
+        )
+    return Finding("ok", f"it can be written, schema revision {revision}", lead)
