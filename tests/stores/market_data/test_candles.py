@@ -8,10 +8,10 @@ import pytest
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import (
-    parse_answer,
-    read_flag,
-    read_moment,
-    read_number,
+    parse_candles,
+    parse_flag,
+    parse_number,
+    parse_timestamp,
     within,
 )
 
@@ -21,7 +21,7 @@ CANDLE = {"timestamp": "2024-01-02", "open": 1, "high": 4, "low": 0.5, "close": 
 
 def parse(*candles: object, **envelope: object) -> pl.DataFrame:
     answer = {"symbol": "AAA", "interval": "1d", "candles": list(candles), **envelope}
-    return parse_answer(answer, symbol="AAA", interval="1d")
+    return parse_candles(answer, symbol="AAA", interval="1d")
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def parse(*candles: object, **envelope: object) -> pl.DataFrame:
     ],
 )
 def test_a_moment_is_read_in_every_shape(said):
-    assert read_moment(said) == JAN2
+    assert parse_timestamp(said) == JAN2
 
 
 def test_fractions_of_a_second_are_kept():
     half = datetime(2024, 1, 2, 0, 0, 0, 500_000, tzinfo=UTC)
-    assert read_moment(1704153600.5) == read_moment("1704153600500") == half
-    assert read_moment("2024-01-02T00:00:00.5Z") == half
+    assert parse_timestamp(1704153600.5) == parse_timestamp("1704153600500") == half
+    assert parse_timestamp("2024-01-02T00:00:00.5Z") == half
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_fractions_of_a_second_are_kept():
      "0001-01-01T00:00:00+14:00"],
 )  # fmt: skip
 def test_what_is_no_moment_is_none(said):
-    assert read_moment(said) is None
+    assert parse_timestamp(said) is None
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_what_is_no_moment_is_none(said):
     [(3, 3.0), (2.5, 2.5), ("2.5", 2.5), (" -1e3 ", -1000.0), (".5", 0.5), ("1.", 1.0)],
 )
 def test_a_number_may_come_as_text(said, number):
-    assert read_number(said) == number
+    assert parse_number(said) == number
 
 
 @pytest.mark.parametrize("said", [None, True, "", "nan", "Infinity", "1,5", "0x10", "1_0", "٣", []])
 def test_what_is_no_number_is_none(said):
-    assert read_number(said) is None
+    assert parse_number(said) is None
 
 
 def test_a_number_beyond_floats_is_infinite_and_so_dropped_later():
-    assert read_number("1e999") == float("inf")
+    assert parse_number("1e999") == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_number_beyond_floats_is_infinite_and_so_dropped_later():
     [(True, True), ("False", False), (1, True), (0, False), (None, None), ("so", None)],
 )
 def test_a_flag_is_true_false_or_not_said(said, flag):
-    assert read_flag(said) is flag
+    assert parse_flag(said) is flag
 
 
 @pytest.mark.parametrize("start", ["timestamp", "interval_start", "time", "datetime"])
@@ -98,7 +98,7 @@ def test_every_alias_is_understood(start):
 
 
 def test_a_bare_list_is_an_answer_and_so_is_an_empty_one():
-    bare = parse_answer([CANDLE], symbol="AAA", interval="1d")
+    bare = parse_candles([CANDLE], symbol="AAA", interval="1d")
     assert bare.equals(parse(CANDLE))
     assert bare.schema == pl.Schema(RAW_SCHEMA)
     assert parse().schema == pl.Schema(RAW_SCHEMA)
@@ -145,7 +145,7 @@ def test_an_unreadable_or_missing_number_is_null_for_the_verdict():
 )
 def test_what_is_no_answer_to_the_question_is_refused(answer, reason):
     with pytest.raises(UpstreamInvalid, match=reason):
-        parse_answer(answer, symbol="AAA", interval="1d")
+        parse_candles(answer, symbol="AAA", interval="1d")
 
 
 def test_the_upstream_may_write_the_symbol_in_its_own_case():

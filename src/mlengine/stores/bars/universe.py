@@ -44,12 +44,12 @@ def parse_universe(content: bytes, *, name: str) -> Universe:
     """As `read_universe`, for what was read already; `name` is for the error."""
     try:
         with refused(name):
-            told = pl.read_csv(io.BytesIO(content), infer_schema=False)
+            table = pl.read_csv(io.BytesIO(content), infer_schema=False)
     except UnreadableFile:
         raise TrainingFailed(f"{_SETTING}: {name} is no CSV table") from None
-    if not set(_COLUMNS) <= set(told.columns):
+    if not set(_COLUMNS) <= set(table.columns):
         raise TrainingFailed(f"{_SETTING}: {name} needs the columns {', '.join(_COLUMNS)}")
-    text = told.select(pl.col(_COLUMNS).str.strip_chars().replace("", None))
+    text = table.select(pl.col(_COLUMNS).str.strip_chars().replace("", None))
     members = text.with_columns(pl.col("from", "to").str.to_date("%Y-%m-%d", strict=False))
     _refuse_bad_lines(text, members, name)
     return Universe(content, members)
@@ -59,8 +59,8 @@ def _refuse_bad_lines(text: pl.DataFrame, members: pl.DataFrame, name: str) -> N
     if members.is_empty():
         raise TrainingFailed(f"{_SETTING}: {name} has no members")
     start, end = members["from"], members["to"]
-    unread = text["to"].is_not_null() & end.is_null()
-    bad = members["symbol"].is_null() | start.is_null() | unread | (end < start).fill_null(False)
+    unparsed = text["to"].is_not_null() & end.is_null()
+    bad = members["symbol"].is_null() | start.is_null() | unparsed | (end < start).fill_null(False)
     if bad.any():
         line = int(bad.arg_true()[0]) + 2  # the first line holds the names
         expected = "symbol, from and to as YYYY-MM-DD, from not after to"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate, pairwise
@@ -22,10 +23,10 @@ import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA, is_ordered
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data import CandlePanel
 from mlengine.stores.market_data.candles import within
-from mlengine.stores.market_data.columns import TICKERS, read_columns
+from mlengine.stores.market_data.columns import SYMBOL_COLUMNS, parse_table
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 from mlengine.stores.system.table_files import UnreadableFile, column_names, read_csv, read_parquet
 
@@ -34,39 +35,39 @@ _Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class _Content:
-    """A file's candles, sorted by symbol, and where those of each begin and end."""
+class _FileCandles:
+    """A file's candles, sorted by symbol, and the rows of each symbol: first and end."""
 
     candles: pl.DataFrame
-    places: Mapping[str, tuple[int, int]]
+    rows: Mapping[str, tuple[int, int]]
 
-    def of(self, symbols: Set[str]) -> list[pl.DataFrame]:
-        """The candles of those symbols that it holds, in as few slices as it takes."""
+    def slices(self, symbols: Set[str]) -> list[pl.DataFrame]:
+        """The candles of those symbols that it has, in as few slices as it takes."""
         slices: list[tuple[int, int]] = []
-        for first, end in sorted(self.places[symbol] for symbol in symbols & self.places.keys()):
-            begun = slices.pop()[0] if slices and slices[-1][1] == first else first
-            slices.append((begun, end))
+        for first, end in sorted(self.rows[symbol] for symbol in symbols & self.rows.keys()):
+            joined_first = slices.pop()[0] if slices and slices[-1][1] == first else first
+            slices.append((joined_first, end))
         return [self.candles.slice(first, end - first) for first, end in slices]
 
 
 @dataclass(frozen=True)
-class _Held:
-    """A file as it was when it was read; `content` is None while only its header is known."""
+class _CachedFile:
+    """A file as it was when it was read; `content` is None while only its header was."""
 
     stamp: _Stamp
-    many: bool
-    content: _Content | None = None
+    has_symbols: bool
+    content: _FileCandles | None = None
 
 
 class FilesMarketData:
-    """Reads each file once, when a symbol that it may hold is first asked for."""
+    """Reads each file once, at the first request for a symbol that it may hold."""
 
     kind = "files"
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
-        self._held: dict[str, _Held] = {}
+        self._files: dict[str, _CachedFile] = {}
 
     def deadline(self) -> Deadline:
         """None: nobody else has to answer."""
@@ -79,11 +80,11 @@ class FilesMarketData:
         *,
         start: datetime,
         end: datetime,
-        deadline: Deadline | None = None,  # noqa: ARG002 - what is at hand needs no time
+        deadline: Deadline | None = None,  # noqa: ARG002 - what is in memory needs no time
     ) -> pl.DataFrame:
         """The candles of `symbol` from every file that holds it; see MarketData.
 
-        The files don't say their interval, so bars that lie closer than it, or of which no two
+        The files don't state their interval, so bars that lie closer than it, or of which no two
         lie so close, are refused.
         """
         panel = self.panel([symbol], interval, start=start, end=end)
@@ -96,91 +97,87 @@ class FilesMarketData:
     ) -> CandlePanel:
         """The candles of all symbols from one look at the directory; see MarketData."""
         with self._lock:
-            contents, refused = self._contents(symbols)
-        readable = set(symbols) - refused.keys()
-        parts = [part for content in contents for part in content.of(readable)]
-        whole = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
-        other = _of_other_interval(whole, interval)
-        no_such = UpstreamInvalid(f"the files hold bars of another interval than {interval}")
-        unknown = readable.difference(*(content.places for content in contents))
-        fit = whole.filter(~pl.col("symbol").is_in(other)) if other else whole
+            files, unreadable = self._load(symbols)
+        readable = set(symbols) - unreadable.keys()
+        parts = [part for file in files for part in file.slices(readable)]
+        candles = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
+        refused: dict[str, MlengineError] = {
+            symbol: UnknownSymbol(symbol)
+            for symbol in readable.difference(*(f.rows for f in files))
+        }
+        other = _of_other_interval(candles, interval)
+        if other:
+            error = UpstreamInvalid(f"the files hold bars of another interval than {interval}")
+            refused |= dict.fromkeys(other, error)
+            candles = candles.filter(~pl.col("symbol").is_in(other))
+        # One piece of memory: every later step would go through one for each part.
         return CandlePanel(
-            # Every later step would go through a piece of memory for each part.
-            within(fit, start=start, end=end).rechunk(),
-            {
-                **{symbol: UnknownSymbol(symbol) for symbol in unknown},
-                **dict.fromkeys(other, no_such),
-                **refused,
-            },
+            within(candles, start=start, end=end).rechunk(), {**refused, **unreadable}
         )
 
-    def _contents(
+    def _load(
         self, symbols: Sequence[str]
-    ) -> tuple[list[_Content], dict[str, UpstreamInvalid]]:
+    ) -> tuple[list[_FileCandles], dict[str, UpstreamInvalid]]:
         """The files that may hold them, and for each symbol the first one that can't be read."""
-        listed = self._listed()
-        for gone in self._held.keys() - listed.keys():
-            del self._held[gone]
-        found: list[_Content] = []
-        refused: dict[str, UpstreamInvalid] = {}
-        for name, stamp in listed.items():
+        stamps = self._stamps()
+        for deleted in self._files.keys() - stamps.keys():
+            del self._files[deleted]
+        files: list[_FileCandles] = []
+        unreadable: dict[str, UpstreamInvalid] = {}
+        for name, stamp in stamps.items():
             concerned: Set[str] = set(symbols)
             try:
-                concerned = self._concerned(name, stamp, concerned)
+                concerned = self._may_hold(name, stamp, concerned)
                 if concerned:
-                    found.append(self._content(name))
+                    files.append(self._content(name))
             except UpstreamInvalid as error:
-                refused = {**dict.fromkeys(concerned, error), **refused}
-        return found, refused
+                unreadable = {**dict.fromkeys(concerned, error), **unreadable}
+        return files, unreadable
 
-    def _concerned(self, name: str, stamp: _Stamp, symbols: Set[str]) -> Set[str]:
+    def _may_hold(self, name: str, stamp: _Stamp, symbols: Set[str]) -> Set[str]:
         """Those of the symbols that the file may hold, by its header or its name."""
-        held = self._held.get(name)
-        if held is None or held.stamp != stamp:
-            many = not TICKERS.isdisjoint(_header(self._directory / name))
-            held = self._held[name] = _Held(stamp, many)
-        return symbols if held.many else symbols & {Path(name).stem}
+        file = self._files.get(name)
+        if file is None or file.stamp != stamp:
+            with _refused(name):
+                header = {column.casefold() for column in column_names(self._directory / name)}
+            file = _CachedFile(stamp, not SYMBOL_COLUMNS.isdisjoint(header))
+            self._files[name] = file
+        return symbols if file.has_symbols else symbols & {Path(name).stem}
 
-    def _content(self, name: str) -> _Content:
-        held = self._held[name]
-        if held.content is not None:
-            return held.content
-        content = _read(self._directory / name)
-        self._held[name] = replace(held, content=content)
+    def _content(self, name: str) -> _FileCandles:
+        file = self._files[name]
+        content = file.content or _read(self._directory / name)
+        self._files[name] = replace(file, content=content)
         return content
 
-    def _listed(self) -> dict[str, _Stamp]:
+    def _stamps(self) -> dict[str, _Stamp]:
+        """When each file was modified, and its size."""
         try:
             with os.scandir(self._directory) as entries:
-                found = [entry for entry in entries if entry.name.endswith(_SUFFIXES)]
-                stats = {entry.name: entry.stat() for entry in found if entry.is_file()}
+                named = [entry for entry in entries if entry.name.endswith(_SUFFIXES)]
+                stats = {entry.name: entry.stat() for entry in named if entry.is_file()}
         except OSError:
             raise UpstreamUnavailable("the directory of market data can't be read") from None
         return {name: (stats[name].st_mtime_ns, stats[name].st_size) for name in sorted(stats)}
 
 
-def _header(path: Path) -> set[str]:
-    try:
-        return {name.casefold() for name in column_names(path)}
-    except UnreadableFile:
-        raise _unreadable(path) from None
-
-
-def _read(path: Path) -> _Content:
-    try:
+def _read(path: Path) -> _FileCandles:
+    with _refused(path.name):
         table = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
-    except UnreadableFile:
-        raise _unreadable(path) from None
-    candles = read_columns(table, symbol=path.stem, file_name=path.name)
+    candles = parse_table(table, symbol=path.stem, file_name=path.name)
     if not candles["symbol"].is_sorted():
         candles = candles.sort("symbol", maintain_order=True)
-    rows, names = (column.to_list() for column in candles["symbol"].rle().struct.unnest())
-    ends = list(accumulate(rows, initial=0))
-    return _Content(candles, dict(zip(names, pairwise(ends), strict=True)))
+    counts, symbols = (column.to_list() for column in candles["symbol"].rle().struct.unnest())
+    ends = accumulate(counts, initial=0)
+    return _FileCandles(candles, dict(zip(symbols, pairwise(ends), strict=True)))
 
 
-def _unreadable(path: Path) -> UpstreamInvalid:
-    return UpstreamInvalid(f"the file {path.name!r} can't be read")
+@contextmanager
+def _refused(name: str) -> Iterator[None]:
+    try:
+        yield
+    except UnreadableFile:
+        raise UpstreamInvalid(f"the file {name!r} can't be read") from None
 
 
 def _of_other_interval(candles: pl.DataFrame, interval: str) -> list[str]:
@@ -188,19 +185,19 @@ def _of_other_interval(candles: pl.DataFrame, interval: str) -> list[str]:
 
     Summer time moves a local midnight by an hour; a few odd bars are no other interval.
     """
-    known = candles.select("symbol", "timestamp").drop_nulls()
-    if known.is_empty():
+    dated = candles.select("symbol", "timestamp").drop_nulls()
+    if dated.is_empty():
         return []
-    ordered = known if is_ordered(known) else known.sort("symbol", "timestamp")
+    ordered = dated if is_ordered(dated) else dated.sort("symbol", "timestamp")
     rows, symbols = ordered["symbol"].rle().struct.unnest()
     firsts = rows.cum_sum().shift(1, fill_value=0).to_numpy()
     starts = ordered["timestamp"].to_physical().to_numpy()
     gaps = np.diff(starts, prepend=starts[0])
     gaps[firsts] = 0
-    return symbols.filter(pl.Series(_are_other(gaps, firsts, interval))).to_list()
+    return symbols.filter(pl.Series(_other_interval_mask(gaps, firsts, interval))).to_list()
 
 
-def _are_other(
+def _other_interval_mask(
     gaps: npt.NDArray[np.int64], firsts: npt.NDArray[np.uint32], interval: str
 ) -> npt.NDArray[np.bool_]:
     """Of each symbol, whose gaps in microseconds begin at `firsts`; no gap is 0."""

@@ -12,7 +12,7 @@ from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import rfc3339
 from mlengine.errors import UnknownSymbol, UpstreamInvalid
-from mlengine.stores.market_data.candles import parse_answer, within
+from mlengine.stores.market_data.candles import parse_candles, within
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.transport import Transport
 
@@ -60,29 +60,21 @@ class HttpMarketData:
     ) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`, as served; see MarketData."""
         ends = (deadline or self.deadline()).ends
-        held = pl.DataFrame(schema=RAW_SCHEMA)
-        since = start
+        candles, since = pl.DataFrame(schema=RAW_SCHEMA), start
         while True:
-            page = self._page(symbol, interval, since, end, ends)
-            page = within(page, start=start, end=end)
-            newest = _newest(page)
-            had = _newest(held)
-            held = pl.concat([held, _not_held(page, held)])
-            if newest is None or (had is not None and newest <= had):
-                return held
+            page = within(self._page(symbol, interval, since, end, ends), start=start, end=end)
+            newest, newest_before = _newest(page), _newest(candles)
+            candles = pl.concat([candles, _without_repeated(page, candles)])
+            if newest is None or (newest_before is not None and newest <= newest_before):
+                return candles
             if newest + INTERVALS[interval] >= end:
-                return held
+                return candles
             since = newest
 
     def panel(
-        self,
-        symbols: Sequence[str],
-        interval: str,
-        *,
-        start: datetime,
-        end: datetime,
+        self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
     ) -> None:
-        """None: each symbol is a question of its own."""
+        """None: each symbol is a request of its own."""
 
     def _page(
         self, symbol: str, interval: str, since: datetime, end: datetime, ends: float
@@ -94,10 +86,10 @@ class HttpMarketData:
             "end": rfc3339(_whole_second_from(end)),
             "limit": str(self._page_size),
         }
-        answer = self._transport.get(query, ends=ends)
-        if answer.status == 404:
+        body = self._transport.get(query, ends=ends)
+        if body is None:
             raise UnknownSymbol(symbol)
-        return parse_answer(_decoded(answer.body), symbol=symbol, interval=interval)
+        return parse_candles(_decoded(body), symbol=symbol, interval=interval)
 
 
 def _decoded(body: bytes) -> object:
@@ -113,9 +105,9 @@ def _newest(page: pl.DataFrame) -> datetime | None:
     return newest if isinstance(newest, datetime) else None
 
 
-def _not_held(page: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+def _without_repeated(page: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     """Without the candles that an inclusive `start` brings a second time, unchanged."""
-    return page.join(held, on=page.columns, how="anti", nulls_equal=True, maintain_order="left")
+    return page.join(before, on=page.columns, how="anti", nulls_equal=True, maintain_order="left")
 
 
 def _whole_second_from(moment: datetime) -> datetime:

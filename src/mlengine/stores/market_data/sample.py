@@ -32,7 +32,7 @@ class SampleMarketData:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._bars: Mapping[str, pl.DataFrame] = {}
+        self._candles: Mapping[str, pl.DataFrame] = {}
 
     def deadline(self) -> Deadline:
         """None: nobody else has to answer."""
@@ -45,31 +45,26 @@ class SampleMarketData:
         *,
         start: datetime,
         end: datetime,
-        deadline: Deadline | None = None,  # noqa: ARG002 - what is at hand needs no time
+        deadline: Deadline | None = None,  # noqa: ARG002 - what is in memory needs no time
     ) -> pl.DataFrame:
         """The daily candles of `symbol`; see MarketData."""
         if interval != "1d":
             raise UpstreamInvalid("the sample has daily bars only")
-        found = self._loaded().get(symbol)
-        if found is None:
+        candles = self._loaded().get(symbol)
+        if candles is None:
             raise UnknownSymbol(symbol)
-        return found.filter(pl.col("timestamp").is_between(start, end, closed="left"))
+        return candles.filter(pl.col("timestamp").is_between(start, end, closed="left"))
 
     def panel(
-        self,
-        symbols: Sequence[str],
-        interval: str,
-        *,
-        start: datetime,
-        end: datetime,
+        self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
     ) -> None:
-        """None: five symbols are soon asked for one by one."""
+        """None: five symbols are soon loaded one by one."""
 
     def _loaded(self) -> Mapping[str, pl.DataFrame]:
         with self._lock:
-            if not self._bars:
-                self._bars = read_sample(self._file or find_sample_file())
-            return self._bars
+            if not self._candles:
+                self._candles = read_sample(self._file or find_sample_file())
+            return self._candles
 
 
 def find_sample_file(package: str = "bokeh_sampledata") -> Path:

@@ -23,16 +23,8 @@ _JITTER = random.SystemRandom()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back for good: 200 with its body, or 404 without."""
-
-    status: int
-    body: bytes
-
-
-@dataclass(frozen=True)
 class RetryableFailure:
-    """What went wrong but may go right next time; `wait_seconds` is the upstream's own wish."""
+    """What went wrong but may go right next time; `wait_seconds` is the upstream's Retry-After."""
 
     reason: str
     wait_seconds: float | None = None
@@ -49,24 +41,27 @@ class Transport:
     body_limit_bytes: int
     _own: threading.local = field(default_factory=threading.local, repr=False)
 
-    def get(self, query: Mapping[str, str], *, ends: float) -> Answer:
-        """The answer before `ends` (of `time.monotonic`), after at most `retry_attempts` retries.
+    def get(self, query: Mapping[str, str], *, ends: float) -> bytes | None:
+        """The body, None for a 404, before `ends` (of `time.monotonic`).
 
-        Connection errors, 429 and 5xx are tried again after a back-off, or when Retry-After says;
-        a wait that would pass `ends` is not begun. Raises UpstreamUnavailable, UpstreamInvalid.
+        Connection errors, 429 and 5xx are tried again, at most `retry_attempts` times, after a
+        back-off or when Retry-After says; a wait that would pass `ends` is not begun. Raises
+        UpstreamUnavailable, UpstreamInvalid.
         """
         attempt = 0
         while True:
-            outcome = self._once(query, ends)
-            if isinstance(outcome, Answer):
-                return outcome
-            wait = self._wait(outcome, attempt)
+            result = self._attempt(query, ends)
+            if not isinstance(result, RetryableFailure):
+                return result
+            wait = result.wait_seconds
+            if wait is None:
+                wait = self.retry_backoff_seconds * 2.0**attempt * _JITTER.uniform(0.5, 1.0)
             if attempt >= self.retry_attempts or time.monotonic() + wait >= ends:
-                raise UpstreamUnavailable(outcome.reason, _retry_after(outcome))
+                raise UpstreamUnavailable(result.reason, _retry_after(result))
             time.sleep(wait)
             attempt += 1
 
-    def _once(self, query: Mapping[str, str], ends: float) -> Answer | RetryableFailure:
+    def _attempt(self, query: Mapping[str, str], ends: float) -> bytes | RetryableFailure | None:
         limit = min(self.timeout_seconds, ends - time.monotonic())
         if limit <= 0:
             return RetryableFailure("no answer before the deadline")
@@ -77,27 +72,26 @@ class Transport:
                     self.url, params=query, timeout=limit, stream=True, allow_redirects=False
                 ) as response,
             ):
-                return self._judge(response, ends)
+                return self._body(response, ends)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return RetryableFailure("it did not answer in time")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
             return RetryableFailure("the connection failed")
 
-    def _judge(self, response: requests.Response, ends: float) -> Answer | RetryableFailure:
+    def _body(self, response: requests.Response, ends: float) -> bytes | RetryableFailure | None:
         status = response.status_code
-        if status == 429 or status >= 500:
-            return RetryableFailure(
-                f"it answered with status {status}", _wished_wait(response.headers)
-            )
         if status == 404:
-            return Answer(status, b"")
+            return None
+        if status == 429 or status >= 500:
+            wait = _parse_retry_after(response.headers)
+            return RetryableFailure(f"it answered with status {status}", wait)
         if status != 200:
             raise UpstreamInvalid(f"it answered with status {status}")
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise UpstreamInvalid("the answer is compressed, which was not asked for")
         return self._read(response, ends)
 
-    def _read(self, response: requests.Response, ends: float) -> Answer | RetryableFailure:
+    def _read(self, response: requests.Response, ends: float) -> bytes | RetryableFailure:
         """Read piece by piece: a drip of bytes must not outlast the deadline."""
         body = bytearray()
         while piece := response.raw.read1(_CHUNK_BYTES):
@@ -106,36 +100,30 @@ class Transport:
                 raise UpstreamInvalid(f"the answer is longer than {self.body_limit_bytes} bytes")
             if time.monotonic() >= ends:
                 return RetryableFailure("the answer did not end before the deadline")
-        return Answer(response.status_code, bytes(body))
+        return bytes(body)
 
     def _session(self) -> requests.Session:
-        if not hasattr(self._own, "session"):
-            session = timed_session()
+        session: requests.Session | None = getattr(self._own, "session", None)
+        if session is None:
+            session = self._own.session = timed_session()
             session.trust_env = False
             session.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
-            self._own.session = session
-        found: requests.Session = self._own.session
-        return found
-
-    def _wait(self, setback: RetryableFailure, attempt: int) -> float:
-        if setback.wait_seconds is not None:
-            return setback.wait_seconds
-        return self.retry_backoff_seconds * 2.0**attempt * _JITTER.uniform(0.5, 1.0)
+        return session
 
 
-def _retry_after(setback: RetryableFailure) -> int:
-    if setback.wait_seconds is None:
+def _retry_after(failure: RetryableFailure) -> int:
+    if failure.wait_seconds is None:
         return UpstreamUnavailable.retry_after_seconds
-    return max(1, math.ceil(min(setback.wait_seconds, _LONGEST_WAIT_SECONDS)))
+    return max(1, math.ceil(min(failure.wait_seconds, _LONGEST_WAIT_SECONDS)))
 
 
-def _wished_wait(headers: Mapping[str, str]) -> float | None:
+def _parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from Retry-After (a number or an HTTP date); None when absent, past or garbage."""
-    said = headers.get("Retry-After", "").strip()
-    if said.isascii() and said.isdigit():
-        return float(said[:12])
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:12])
     try:
-        until = parsedate_to_datetime(said)
+        until = parsedate_to_datetime(value)
         since = parsedate_to_datetime(headers["Date"])
     except (ValueError, OverflowError, KeyError):
         return None
