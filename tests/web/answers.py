@@ -40,7 +40,7 @@ def check(symbol: str) -> None:
 
 
 @dataclass(frozen=True)
-class Features:
+class FakeFeatureService:
     asked: list[dict[str, object]] = field(default_factory=list)
 
     def table(
@@ -72,7 +72,7 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Predict:
+class FakePredictService:
     asked: list[dict[str, object]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
@@ -85,6 +85,7 @@ class Predict:
         explain: bool,
         request_id: str,
         now: datetime,
+        route: str = "/predict",  # noqa: ARG002
     ) -> Prediction:
         try:
             check(symbol)
@@ -131,6 +132,7 @@ class Predict:
         version: str | None,
         request_id: str,
         now: datetime,
+        route: str = "/predict/batch",  # noqa: ARG002
     ) -> Batch:
         results: list[Prediction | FailedPrediction] = []
         for symbol in symbols:

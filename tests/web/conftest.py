@@ -1,4 +1,4 @@
-"""The HTTP door over an platform in memory; logs are JSON lines on standard error."""
+"""The HTTP door over a platform in memory; logs are JSON lines on standard error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from tests.web.platform import TinyPlatform
+from tests.web.platform import FakePlatform
 
 from mlengine.app import create_app
 from mlengine.config import Settings
@@ -29,12 +29,12 @@ def _own_logging() -> Iterator[None]:
 
 
 @pytest.fixture
-def tiny() -> TinyPlatform:
-    return TinyPlatform()
+def tiny() -> FakePlatform:
+    return FakePlatform()
 
 
 @pytest.fixture
-def make_app(make_settings: Callable[..., Settings], tiny: TinyPlatform) -> MakeApp:
+def make_app(make_settings: Callable[..., Settings], tiny: FakePlatform) -> MakeApp:
     """The app with some variables changed."""
 
     def make(**changed: str) -> Flask:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
 
-from tests.web.answers import DAY, Features, Predict
+from tests.web.answers import DAY, FakeFeatureService, FakePredictService
 
 from mlengine import errors
 from mlengine.core.evaluation import Measure, Verdict
 from mlengine.core.monitoring.drift import FeatureDrift
-from mlengine.core.monitoring.event import Event
+from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page, cursor_after, position_of
 from mlengine.core.predictions.prediction import AuditRow, Latency
 from mlengine.core.predictions.replay import Replayed
@@ -54,7 +54,7 @@ SPEC = TrainSpec(
 
 
 @dataclass(frozen=True)
-class TinyManifest:
+class FakeManifest:
     """As much of a manifest as the door looks at."""
 
     version: str
@@ -71,7 +71,7 @@ class TinyManifest:
 
 
 @dataclass(frozen=True)
-class Runs:
+class FakeRunService:
     live: list[Run] = field(default_factory=list)
     queue_up: bool = True
 
@@ -86,8 +86,8 @@ class Runs:
         request_id: str,
         run_id: str,
         now: datetime,
-        idempotency_key: str | None,
-        body: Mapping[str, object],
+        idempotency_key: str | None = None,
+        body: Mapping[str, object] | None = None,
     ) -> Run:
         if not self.queue_up:
             raise errors.QueueUnavailable("connection refused")
@@ -129,7 +129,7 @@ class Runs:
         request_id: str,
         run_id: str,
         now: datetime,
-        idempotency_key: str | None,  # noqa: ARG002
+        idempotency_key: str | None = None,  # noqa: ARG002
     ) -> Run:
         spec = json.dumps({"version": version})
         self.live.append(
@@ -172,7 +172,7 @@ class Runs:
 
 
 @dataclass(frozen=True)
-class Models:
+class FakeModelService:
     active: list[str | None] = field(default_factory=lambda: ["v2"])
     done: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -194,7 +194,7 @@ class Models:
             ),
         )
 
-    def get(self, version: str) -> tuple[TinyManifest, bool]:
+    def get(self, version: str) -> tuple[FakeManifest, bool]:
         if version == "v1":
             raise errors.ArtifactCorrupt("v1", "model.txt has another digest")
         if version != "v2":
@@ -217,7 +217,15 @@ class Models:
             recipe=(RecipeDiff("params.max_bin", 63, None),),
         )
 
-    def activate(self, version: str, *, actor: str, reason: str, now: datetime) -> Activation:  # noqa: ARG002
+    def activate(
+        self,
+        version: str,
+        *,
+        actor: str,
+        reason: str,
+        now: datetime,  # noqa: ARG002
+        kind: EventKind = "activated",  # noqa: ARG002
+    ) -> Activation:
         self.get(version)
         self.done.append((version, actor, reason))
         before, self.active[0] = self.active[0], version
@@ -235,7 +243,7 @@ class Models:
 
 
 @dataclass(frozen=True)
-class Monitoring:
+class FakeMonitoringService:
     def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:  # noqa: ARG002
         return ModelDrift(
             "insufficient_data",
@@ -267,7 +275,7 @@ class Monitoring:
 
 
 @dataclass(frozen=True)
-class Audit:
+class FakeAuditService:
     rows: list[AuditRow] = field(default_factory=list)
     asked: list[tuple[object, ...]] = field(default_factory=list)
     spooled: bool = False
@@ -282,12 +290,12 @@ class Audit:
         self,
         *,
         limit: int,
-        symbol: str | None,
-        version: str | None,  # noqa: ARG002
-        since: datetime | None,
-        until: datetime | None,
-        ok: bool | None,
-        cursor: str | None,
+        symbol: str | None = None,
+        version: str | None = None,  # noqa: ARG002
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ok: bool | None = None,
+        cursor: str | None = None,
     ) -> Page[AuditRow]:
         if cursor:
             position_of(cursor)
@@ -302,26 +310,46 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class Events:
+class FakeEventStore:
     """`refusal` is what the history can't be written for."""
 
-    written: list[dict[str, object]] = field(default_factory=list)
+    written: list[Event] = field(default_factory=list)
     refusals: list[errors.MlengineError] = field(default_factory=list)
 
-    def append(self, kind: str, **said: object) -> None:
+    def append(
+        self,
+        kind: EventKind,
+        *,
+        at: datetime,
+        version: str | None,
+        actor: str | None,
+        details: Mapping[str, object],
+        generation: int | None = None,  # noqa: ARG002
+        patience_seconds: float | None = None,  # noqa: ARG002
+    ) -> None:
         if self.refusals:
             raise self.refusals[0]
-        self.written.append({"kind": kind, **said})
+        self.written.append(Event(kind=kind, at=at, version=version, actor=actor, details=details))
 
 
 @dataclass(frozen=True)
-class Replay:
-    asked: list[dict[str, object]] = field(default_factory=list)
+class FakeReplayService:
+    requests: list[dict[str, object]] = field(default_factory=list)
 
-    def replay(self, prediction_id: str, **how: object) -> Replayed:
+    def replay(
+        self,
+        prediction_id: str,
+        *,
+        check_upstream: bool,
+        actor: str,
+        request_id: str | None,
+        now: datetime,  # noqa: ARG002
+    ) -> Replayed:
         if prediction_id != "p9":
             raise errors.PredictionNotFound(prediction_id)
-        self.asked.append(how)
+        self.requests.append(
+            {"check_upstream": check_upstream, "actor": actor, "request_id": request_id}
+        )
         return Replayed(
             "p9",
             "AAPL",
@@ -336,7 +364,7 @@ class Replay:
 
 
 @dataclass(frozen=True)
-class HealthOfAll:
+class FakeHealthService:
     checks: Checks
     refusals: list[errors.MlengineError] = field(default_factory=list)
 
@@ -352,25 +380,25 @@ class HealthOfAll:
 
 
 @dataclass(frozen=True)
-class TinyControl:
-    runs: Runs = field(default_factory=Runs)
-    events: Events = field(default_factory=Events)
+class FakeControlPlane:
+    runs: FakeRunService = field(default_factory=FakeRunService)
+    events: FakeEventStore = field(default_factory=FakeEventStore)
 
 
 @dataclass(frozen=True)
-class TinyPlatform:
-    control: TinyControl = field(default_factory=TinyControl)
+class FakePlatform:
+    control: FakeControlPlane = field(default_factory=FakeControlPlane)
     checks: Checks = field(default_factory=Checks)
-    features: Features = field(default_factory=Features)
-    predict: Predict = field(default_factory=Predict)
-    models: Models = field(default_factory=Models)
-    monitoring: Monitoring = field(default_factory=Monitoring)
-    audit: Audit = field(default_factory=Audit)
-    replay: Replay = field(default_factory=Replay)
+    features: FakeFeatureService = field(default_factory=FakeFeatureService)
+    predict: FakePredictService = field(default_factory=FakePredictService)
+    models: FakeModelService = field(default_factory=FakeModelService)
+    monitoring: FakeMonitoringService = field(default_factory=FakeMonitoringService)
+    audit: FakeAuditService = field(default_factory=FakeAuditService)
+    replay: FakeReplayService = field(default_factory=FakeReplayService)
 
     @property
-    def health(self) -> HealthOfAll:
-        return HealthOfAll(self.checks)
+    def health(self) -> FakeHealthService:
+        return FakeHealthService(self.checks)
 
 
 def failed_row(symbol: str = "NOPE") -> AuditRow:
@@ -390,5 +418,5 @@ def failed_row(symbol: str = "NOPE") -> AuditRow:
     return AuditRow(**(empty | given))  # type: ignore[arg-type]
 
 
-def manifest(version: str) -> TinyManifest:
-    return TinyManifest(version, DAY, "ef" * 32)
+def manifest(version: str) -> FakeManifest:
+    return FakeManifest(version, DAY, "ef" * 32)

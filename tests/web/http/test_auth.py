@@ -4,7 +4,7 @@ import pytest
 from flask.testing import FlaskClient
 from tests.web.conftest import KEY, MakeApp
 from tests.web.http.test_errors import problem
-from tests.web.platform import TinyPlatform
+from tests.web.platform import FakePlatform
 
 from mlengine.web.http.auth import ACTIVATION, ADMIN, PUBLIC, guard_of
 
@@ -51,7 +51,7 @@ def test_everything_that_is_not_a_read_is_guarded(make_app: MakeApp) -> None:
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 @pytest.mark.parametrize(("method", "path"), ADMIN_ROUTES)
 def test_an_admin_route_needs_a_key(
-    client: FlaskClient, tiny: TinyPlatform, method: str, path: str, prefix: str
+    client: FlaskClient, tiny: FakePlatform, method: str, path: str, prefix: str
 ) -> None:
     for headers in ({}, {"X-API-Key": ""}, {"X-API-Key": "test-ke"}, {"X-API-Key": "test-key "}):
         answer = client.open(prefix + path, method=method, headers=headers)
@@ -83,14 +83,14 @@ def test_the_name_of_the_key_is_the_actor(make_app: MakeApp) -> None:
     assert answer.get_json()["actor"] == "bob"
 
 
-def test_public_activation_is_off_unless_allowed(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_public_activation_is_off_unless_allowed(client: FlaskClient, tiny: FakePlatform) -> None:
     for headers in ({}, KEY):
         answer = client.post("/models/activate/v2", headers=headers)
         assert "POST /admin/activate/{version}" in str(problem(answer, 403, "forbidden")["detail"])
     assert not tiny.models.done
 
 
-def test_public_activation_where_it_is_allowed(make_app: MakeApp, tiny: TinyPlatform) -> None:
+def test_public_activation_where_it_is_allowed(make_app: MakeApp, tiny: FakePlatform) -> None:
     client = make_app(PUBLIC_ACTIVATION="true").test_client()
     answer = client.post("/api/v1/models/activate/v2")
     assert answer.get_json() == {

@@ -15,7 +15,7 @@ from gunicorn.http.errors import (
     NoMoreData,
 )
 from tests.web.conftest import MakeApp
-from tests.web.platform import TinyPlatform
+from tests.web.platform import FakePlatform
 from werkzeug.exceptions import ServiceUnavailable, UnprocessableEntity
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
@@ -249,7 +249,7 @@ def test_a_body_whose_chunks_are_malformed_is_400(client: FlaskClient, refusal: 
 
 @pytest.mark.parametrize("sent", [b"", b"{}"])
 def test_a_body_that_broke_off_is_400_and_starts_nothing(
-    client: FlaskClient, tiny: TinyPlatform, sent: bytes
+    client: FlaskClient, tiny: FakePlatform, sent: bytes
 ) -> None:
     answer = client.post(
         "/admin/train",

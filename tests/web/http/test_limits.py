@@ -15,7 +15,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from tests.queue_process import QueueProcess, commands_during
 from tests.web.conftest import MakeApp
 from tests.web.http.test_errors import problem
-from tests.web.platform import TinyPlatform
+from tests.web.platform import FakePlatform
 
 from mlengine.errors import BadSetting
 from mlengine.stores.queue.server import limits_url
@@ -87,7 +87,7 @@ def test_a_body_that_is_too_large_counts_and_is_not_taken_in_beyond_the_limit(
     assert statuses(client, 1) == [429]
 
 
-def test_health_and_ready_have_no_limit(make_app: MakeApp, tiny: TinyPlatform) -> None:
+def test_health_and_ready_have_no_limit(make_app: MakeApp, tiny: FakePlatform) -> None:
     client = make_app(**FIVE).test_client()
     for path in ("/health", "/ready", "/api/v1/health", "/api/v1/ready"):
         assert statuses(client, 6, path) == [200] * 6
@@ -144,7 +144,7 @@ def test_a_forwarded_address_is_believed_only_for_trusted_hops(make_app: MakeApp
 
 
 def test_workers_share_the_count_in_redis(
-    make_app: MakeApp, tiny: TinyPlatform, queue: QueueProcess
+    make_app: MakeApp, tiny: FakePlatform, queue: QueueProcess
 ) -> None:
     workers = [make_app(**FIVE, REDIS_URL=queue.url).test_client() for _ in range(3)]
     assert [workers[i % 3].get("/models").status_code for i in range(6)] == [200] * 5 + [429]
@@ -190,7 +190,7 @@ def test_a_refusal_says_what_the_server_counts_then(make_app: MakeApp, queue: Qu
 
 
 def test_the_embedded_server_is_found_by_its_artifacts_folder(
-    make_app: MakeApp, tiny: TinyPlatform, queue: QueueProcess
+    make_app: MakeApp, tiny: FakePlatform, queue: QueueProcess
 ) -> None:
     client = make_app(**FIVE, ARTIFACTS_DIR=str(queue.artifacts)).test_client()
     assert statuses(client, 6) == [200] * 5 + [429]
@@ -198,7 +198,7 @@ def test_the_embedded_server_is_found_by_its_artifacts_folder(
 
 
 def test_without_a_queue_server_each_worker_counts_for_itself(
-    make_app: MakeApp, tiny: TinyPlatform
+    make_app: MakeApp, tiny: FakePlatform
 ) -> None:
     client = make_app(**FIVE).test_client()
     assert statuses(client, 6) == [200] * 5 + [429]
@@ -206,7 +206,7 @@ def test_without_a_queue_server_each_worker_counts_for_itself(
 
 
 def test_redis_going_down_costs_no_request_and_is_seen(
-    make_app: MakeApp, tiny: TinyPlatform, queue: QueueProcess
+    make_app: MakeApp, tiny: FakePlatform, queue: QueueProcess
 ) -> None:
     client = make_app(**FIVE, REDIS_URL=queue.url).test_client()
     assert statuses(client, 2) == [200, 200]
@@ -216,7 +216,7 @@ def test_redis_going_down_costs_no_request_and_is_seen(
 
 
 def test_redis_coming_back_is_used_again(
-    make_app: MakeApp, tiny: TinyPlatform, queue: QueueProcess
+    make_app: MakeApp, tiny: FakePlatform, queue: QueueProcess
 ) -> None:
     client = make_app(RATE_LIMIT_REQUESTS="1000", REDIS_URL=queue.url).test_client()
     queue.stop()
@@ -229,7 +229,7 @@ def test_redis_coming_back_is_used_again(
     assert tiny.checks.state("redis") == "ok"
 
 
-def test_redis_that_hangs_costs_one_short_wait(make_app: MakeApp, tiny: TinyPlatform) -> None:
+def test_redis_that_hangs_costs_one_short_wait(make_app: MakeApp, tiny: FakePlatform) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         client = make_app(**FIVE, REDIS_URL=f"redis://127.0.0.1:{port}/0").test_client()

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from tests.web.conftest import KEY
 from tests.web.http.test_errors import problem
-from tests.web.platform import Runs, TinyControl, TinyPlatform, failed_row
+from tests.web.platform import FakeControlPlane, FakePlatform, FakeRunService, failed_row
 
 from mlengine.app import create_app
 from mlengine.config import Settings
@@ -40,7 +40,7 @@ def test_a_training_is_accepted_and_says_where_to_look(client: FlaskClient, pref
     assert problem(second, 409, "training_in_progress")["run_id"] == run_id
 
 
-def test_overrides_change_the_recipe(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_overrides_change_the_recipe(client: FlaskClient, tiny: FakePlatform) -> None:
     overrides = {
         "symbols": ["AAPL", "AAPL", "MSFT"],
         "lookback": 500,
@@ -91,7 +91,7 @@ def test_overrides_change_the_recipe(client: FlaskClient, tiny: TinyPlatform) ->
     ],
 )
 def test_overrides_are_checked_at_once(
-    client: FlaskClient, tiny: TinyPlatform, body: dict[str, object], named: set[str]
+    client: FlaskClient, tiny: FakePlatform, body: dict[str, object], named: set[str]
 ) -> None:
     answer = client.post("/admin/train", headers=KEY, json=body)
     assert set(problem(answer, 422, "invalid_request")["errors"]) == named
@@ -99,9 +99,9 @@ def test_overrides_are_checked_at_once(
 
 
 def test_a_queue_that_is_down_is_503(
-    tiny: TinyPlatform, make_settings: Callable[..., Settings]
+    tiny: FakePlatform, make_settings: Callable[..., Settings]
 ) -> None:
-    down = dataclasses.replace(tiny, control=TinyControl(Runs(queue_up=False)))
+    down = dataclasses.replace(tiny, control=FakeControlPlane(FakeRunService(queue_up=False)))
     client = create_app(make_settings(), platform=down).test_client()  # type: ignore[arg-type]
     problem(client.post("/admin/train", headers=KEY), 503, "queue_unavailable")
     assert client.get("/admin/train/status", headers=KEY).get_json()["workers"] is None
@@ -122,7 +122,7 @@ def test_an_idempotency_key_gets_the_same_answer_for_the_same_body_only(
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 201, "caf\xe9"])
-def test_a_key_that_is_none_is_refused(client: FlaskClient, tiny: TinyPlatform, key: str) -> None:
+def test_a_key_that_is_none_is_refused(client: FlaskClient, tiny: FakePlatform, key: str) -> None:
     answer = client.post("/admin/train", headers={**KEY, "Idempotency-Key": key})
     assert set(problem(answer, 422, "invalid_request")["errors"]) == {"Idempotency-Key"}
     assert not tiny.control.runs.live
@@ -196,12 +196,12 @@ def test_activation_rollback_and_reload_say_what_was_done_and_by_whom(
     }
 
 
-def test_reload_without_a_model_is_503(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_reload_without_a_model_is_503(client: FlaskClient, tiny: FakePlatform) -> None:
     tiny.models.active[0] = None
     problem(client.post("/admin/reload", headers=KEY), 503, "no_active_model")
 
 
-def test_clearing_the_audit_says_how_many(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_clearing_the_audit_says_how_many(client: FlaskClient, tiny: FakePlatform) -> None:
     tiny.audit.rows.extend([failed_row()] * 3)
     answer = client.delete("/admin/audit/clear", headers=KEY)
     assert answer.get_json() == {"cleared": 3, "actor": "admin"}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask.testing import FlaskClient
 from tests.web.http.test_errors import problem
-from tests.web.platform import TinyPlatform
+from tests.web.platform import FakePlatform
 
 
 def test_a_table_has_the_fields_of_the_contract(client: FlaskClient) -> None:
@@ -32,7 +32,7 @@ def test_a_table_has_the_fields_of_the_contract(client: FlaskClient) -> None:
         assert b"NaN" not in answer.data
 
 
-def test_what_was_asked_reaches_the_service(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_what_was_asked_reaches_the_service(client: FlaskClient, tiny: FakePlatform) -> None:
     client.get("/features?symbol=AAPL&limit=1&as_of=2024-05-30&feature_set=core")
     (asked,) = tiny.features.asked
     assert asked["limit"] == 1

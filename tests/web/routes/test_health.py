@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from flask.testing import FlaskClient
 from tests.web.http.test_errors import problem
-from tests.web.platform import HealthOfAll, TinyPlatform
+from tests.web.platform import FakeHealthService, FakePlatform
 
 from mlengine.app import create_app
 from mlengine.config import Settings
@@ -15,15 +15,15 @@ from mlengine.errors import ArtifactCorrupt, AuditUnavailable, MlengineError, No
 
 
 @dataclass(frozen=True)
-class Unwell(TinyPlatform):
+class Unwell(FakePlatform):
     refusal: MlengineError = dataclasses.field(default_factory=NoActiveModel)
 
     @property
-    def health(self) -> HealthOfAll:
-        return HealthOfAll(self.checks, [self.refusal])
+    def health(self) -> FakeHealthService:
+        return FakeHealthService(self.checks, [self.refusal])
 
 
-def test_health_has_the_fields_of_the_contract(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_health_has_the_fields_of_the_contract(client: FlaskClient, tiny: FakePlatform) -> None:
     tiny.checks.record("upstream", "down")
     for path in ("/health", "/api/v1/health", "/health?ts=1"):
         answer = client.get(path)

@@ -4,7 +4,7 @@ import pytest
 from flask.testing import FlaskClient
 from tests.web.conftest import KEY, MakeApp
 from tests.web.http.test_errors import problem
-from tests.web.platform import TinyPlatform, manifest
+from tests.web.platform import FakePlatform, manifest
 
 HOSTILE = [
     "..",
@@ -86,7 +86,7 @@ def test_an_unknown_or_refused_version_has_its_problem(client: FlaskClient) -> N
 
 @pytest.mark.parametrize("version", HOSTILE)
 def test_a_hostile_version_in_a_path_is_404(
-    make_app: MakeApp, tiny: TinyPlatform, version: str
+    make_app: MakeApp, tiny: FakePlatform, version: str
 ) -> None:
     client = make_app(PUBLIC_ACTIVATION="true").test_client()
     for prefix in ("", "/api/v1"):
@@ -174,7 +174,7 @@ def test_comparing_with_an_unknown_or_refused_version_has_its_problem(client: Fl
     problem(client.post("/models/compare?a=v2&b=v3"), 405, "method_not_allowed")
 
 
-def test_an_activation_takes_a_reason(make_app: MakeApp, tiny: TinyPlatform) -> None:
+def test_an_activation_takes_a_reason(make_app: MakeApp, tiny: FakePlatform) -> None:
     client = make_app(PUBLIC_ACTIVATION="true").test_client()
     answer = client.post("/models/activate/v2", json={"reason": "it is better"})
     assert answer.status_code == 200

@@ -9,10 +9,10 @@ import orjson
 import pytest
 from flask import request
 from flask.testing import FlaskClient
-from tests.web.answers import DAY, Predict
+from tests.web.answers import DAY, FakePredictService
 from tests.web.conftest import KEY, MakeApp
 from tests.web.http.test_errors import problem
-from tests.web.platform import TinyPlatform, failed_row
+from tests.web.platform import FakePlatform, failed_row
 from werkzeug.test import TestResponse
 
 from mlengine.core.pagination import cursor_after
@@ -87,7 +87,7 @@ def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
     zone = timezone(timedelta(0), "UTC")
     for as_of in (DAY, DAY.replace(microsecond=7), DAY.replace(tzinfo=zone)):
         asked = {"as_of": as_of, "version": None, "explain": explain}
-        answer = Predict().predict("AAPL", **asked, request_id="r", now=DAY)
+        answer = FakePredictService().predict("AAPL", **asked, request_id="r", now=DAY)
         for prediction in (answer, replace(answer, base_rate=math.nan, reasons=("bar_too_old",))):
             rendered = PredictionOut().dump(prediction)
             body = encode_utc(prediction_body(prediction))
@@ -159,7 +159,7 @@ def test_the_short_way_writes_the_same_log_line(make_app: MakeApp, log_lines: Lo
 
 
 def test_a_failure_on_the_short_way_is_asked_for_and_logged_once(
-    make_app: MakeApp, tiny: TinyPlatform, log_lines: LogLines
+    make_app: MakeApp, tiny: FakePlatform, log_lines: LogLines
 ) -> None:
     client = make_app(RATE_LIMIT_REQUESTS="0").test_client()
     problem(client.get("/predict?symbol=NOPE"), 404, "unknown_symbol")
@@ -285,7 +285,7 @@ def test_a_batch_is_bounded_by_the_settings(make_app: MakeApp) -> None:
 
 
 def test_recent_rows_are_as_single_answers_with_status_and_error(
-    client: FlaskClient, tiny: TinyPlatform
+    client: FlaskClient, tiny: FakePlatform
 ) -> None:
     tiny.audit.rows.extend([failed_row(), failed_row("XX")])
     body = client.get("/predictions/recent?limit=1").get_json()
@@ -301,7 +301,7 @@ def test_recent_rows_are_as_single_answers_with_status_and_error(
     assert row["latency_ms"] == {"bars": 1.0, "features": None, "model": None, "total": 1.5}
 
 
-def test_recent_can_be_filtered_and_paged(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_recent_can_be_filtered_and_paged(client: FlaskClient, tiny: FakePlatform) -> None:
     tiny.audit.rows.extend([failed_row(), failed_row("XX")])
     asked = f"symbol=XX&version=v2&cursor={cursor_after(3)}"
     body = client.get(f"/predictions/recent?{asked}").get_json()

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from tests.web.conftest import KEY, MakeApp
 from tests.web.http.test_errors import problem
-from tests.web.platform import Audit, TinyPlatform, failed_row
+from tests.web.platform import FakeAuditService, FakePlatform, failed_row
 
 from mlengine.app import create_app
 from mlengine.config import Settings
@@ -30,7 +30,7 @@ def day(number: int) -> datetime:
     return datetime(2024, 5, number, tzinfo=UTC)
 
 
-def test_one_prediction_has_the_fields_of_the_list(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_one_prediction_has_the_fields_of_the_list(client: FlaskClient, tiny: FakePlatform) -> None:
     tiny.audit.rows.append(failed_row())
     (listed,) = client.get("/predictions/recent").get_json()["predictions"]
     for prefix in ("", "/api/v1"):
@@ -51,9 +51,9 @@ def test_what_is_no_prediction_is_404(client: FlaskClient, prediction_id: str) -
 
 
 def test_a_list_tells_whether_rows_wait_in_the_spool(
-    tiny: TinyPlatform, make_settings: Callable[..., Settings]
+    tiny: FakePlatform, make_settings: Callable[..., Settings]
 ) -> None:
-    down = dataclasses.replace(tiny, audit=Audit(spooled=True))
+    down = dataclasses.replace(tiny, audit=FakeAuditService(spooled=True))
     client = create_app(make_settings(), platform=down).test_client()  # type: ignore[arg-type]
     assert client.get("/predictions/recent").get_json()["spooled"] is True
     missing = problem(client.get("/predictions/p8"), 404, "prediction_not_found")
@@ -68,7 +68,7 @@ def test_a_list_without_a_spool_says_so(client: FlaskClient) -> None:
     }
 
 
-def test_rows_are_asked_for_by_time_and_outcome(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_rows_are_asked_for_by_time_and_outcome(client: FlaskClient, tiny: FakePlatform) -> None:
     for query in (
         "",
         "?since=2024-05-01&until=2024-05-02T00:00:00Z",
@@ -102,11 +102,11 @@ def test_a_bad_filter_is_422(client: FlaskClient, query: str, field: str) -> Non
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 def test_a_replay_needs_a_key_and_says_where_it_differs(
-    client: FlaskClient, tiny: TinyPlatform, prefix: str
+    client: FlaskClient, tiny: FakePlatform, prefix: str
 ) -> None:
     path = f"{prefix}/predictions/p9/replay"
     problem(client.post(path), 401, "unauthorized")
-    assert not tiny.replay.asked
+    assert not tiny.replay.requests
     answer = client.post(path, headers={**KEY, "X-Request-ID": "r-1"})
     assert answer.get_json() == {
         "prediction_id": "p9",
@@ -121,14 +121,14 @@ def test_a_replay_needs_a_key_and_says_where_it_differs(
         "upstream": "changed",
         "actor": "admin",
     }
-    (asked,) = tiny.replay.asked
+    (asked,) = tiny.replay.requests
     assert (asked["check_upstream"], asked["actor"], asked["request_id"]) == (True, "admin", "r-1")
 
 
-def test_a_replay_may_leave_the_upstream_alone(client: FlaskClient, tiny: TinyPlatform) -> None:
+def test_a_replay_may_leave_the_upstream_alone(client: FlaskClient, tiny: FakePlatform) -> None:
     path = "/predictions/p9/replay"
     assert client.post(path, headers=KEY, json={"upstream": False}).status_code == 200
-    assert tiny.replay.asked[0]["check_upstream"] is False
+    assert tiny.replay.requests[0]["check_upstream"] is False
     for body in ({"upstream": "no"}, {"upstream": 2}, {"other": True}):
         refused = client.post(path, headers=KEY, json=body)
         problem(refused, 422, "invalid_request")
@@ -137,15 +137,14 @@ def test_a_replay_may_leave_the_upstream_alone(client: FlaskClient, tiny: TinyPl
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 @pytest.mark.parametrize(("method", "path"), ADMIN_CHANGES)
 def test_every_admin_action_stands_in_the_history_before_it_is_tried(
-    client: FlaskClient, tiny: TinyPlatform, method: str, path: str, prefix: str
+    client: FlaskClient, tiny: FakePlatform, method: str, path: str, prefix: str
 ) -> None:
     headers = {**KEY, "X-Request-ID": "r-7"}
     client.open(prefix + path, method=method, headers=headers)
-    noted = [each for each in tiny.control.events.written if each["kind"] == "admin_action"]
-    (event,) = noted
-    details = event["details"]
+    (event,) = [each for each in tiny.control.events.written if each.kind == "admin_action"]
+    details = event.details
     assert isinstance(details, dict)
-    assert (event["actor"], details["method"], details["request_id"]) == ("admin", method, "r-7")
+    assert (event.actor, details["method"], details["request_id"]) == ("admin", method, "r-7")
     assert details["route"].startswith(f"{prefix}/")
     assert set(details["arguments"].values()) <= {"v2", "p9"}
 
@@ -163,25 +162,25 @@ def test_the_list_of_admin_actions_is_whole(make_app: MakeApp) -> None:
     assert rules - public == named
 
 
-def test_an_activation_without_a_key_is_noted_too(make_app: MakeApp, tiny: TinyPlatform) -> None:
+def test_an_activation_without_a_key_is_noted_too(make_app: MakeApp, tiny: FakePlatform) -> None:
     client = make_app(PUBLIC_ACTIVATION="true").test_client()
     client.post("/models/activate/v2")
-    assert [event["actor"] for event in tiny.control.events.written] == ["public"]
+    assert [event.actor for event in tiny.control.events.written] == ["public"]
 
 
 def test_reading_and_refused_callers_leave_no_event(
-    client: FlaskClient, tiny: TinyPlatform
+    client: FlaskClient, tiny: FakePlatform
 ) -> None:
     client.get("/admin/train/status", headers=KEY)
     client.post("/admin/reload")
     client.post("/models/activate/v2")
     client.post(f"/admin/activate/{'x' * 5000}", headers=KEY)
     (event,) = tiny.control.events.written
-    assert event["details"]["arguments"] == {"version": "x" * 64}  # type: ignore[index]
+    assert event.details["arguments"] == {"version": "x" * 64}
 
 
 def test_an_action_that_can_not_be_noted_is_not_done(
-    client: FlaskClient, tiny: TinyPlatform
+    client: FlaskClient, tiny: FakePlatform
 ) -> None:
     tiny.control.events.refusals.append(AuditUnavailable("its disk is full"))
     problem(client.post("/admin/activate/v2", headers=KEY), 503, "audit_unavailable")
