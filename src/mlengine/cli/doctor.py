@@ -25,7 +25,6 @@ from mlengine.services.diagnosis import backends, machine
 from mlengine.services.diagnosis.checks import Check, Finding, run_checks
 
 _UPSTREAM_SECONDS = 10.0
-_LOADING_SECONDS = 10.0
 _FEWEST_CHARACTERS = 10
 
 
@@ -130,13 +129,9 @@ def _loading_checks(settings: Settings) -> list[Check]:
             service=True,
             seconds=seconds + 2.0,
         ),
-        Check("universe", lambda: _diagnosis().check_universe(settings), seconds=_LOADING_SECONDS),
-        Check(
-            "feature sets",
-            lambda: _diagnosis().check_feature_sets(settings),
-            seconds=_LOADING_SECONDS,
-        ),
-        Check("model", lambda: _diagnosis().check_model(settings), seconds=_LOADING_SECONDS),
+        Check("universe", lambda: _diagnosis().check_universe(settings)),
+        Check("feature sets", lambda: _diagnosis().check_feature_sets(settings)),
+        Check("model", lambda: _diagnosis().check_model(settings)),
     ]
 
 

@@ -1,8 +1,4 @@
-"""Settings: every variable of the platform, read once, checked once.
-
-`from_env(environ)` is pure; `load()` and `environment_for_child()` are the only two places in
-the package that touch the process environment.
-"""
+"""Settings: every variable of the platform, read once, checked once."""
 
 from __future__ import annotations
 
@@ -141,9 +137,9 @@ class Settings:
             raise BadSetting("MARKET_DATA_BASE_URL", "", "an address: production has no sample")
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
+def load() -> Settings:
     """The settings of this process."""
-    return Settings.from_env(os.environ if environ is None else environ)
+    return Settings.from_env(os.environ)
 
 
 def environment_for_child(extra: Mapping[str, str]) -> dict[str, str]:

@@ -200,6 +200,11 @@ def test_a_url_without_a_known_database_is_refused(url):
         open_database(url)
 
 
+def test_a_port_that_is_no_number_is_refused():
+    with pytest.raises(CannotStart, match="AUDIT_DATABASE_URL"):
+        open_database("postgresql://host:port/db")
+
+
 def test_a_driver_that_is_not_installed_is_named_without_the_password():
     with pytest.raises(CannotStart, match="asyncmy") as refusal:
         open_database("mysql+asyncmy://user:secret@localhost/db")

@@ -36,7 +36,7 @@ class Check:
     examine: Callable[[], Finding]
     mend: str = ""
     service: bool = False
-    seconds: float = 5.0
+    seconds: float = 8.0
 
 
 def run_checks(checks: Sequence[Check]) -> dict[str, Finding]:

@@ -39,10 +39,8 @@ def check_disk(folder: Path) -> Finding:
     except OSError as error:
         raise ArtifactsUnavailable(f"{atomic_files.why(error)} ({place})") from error
     free = shutil.disk_usage(place).free
-    size = f"{free / 1e9:.1f} GB" if free >= 1e9 else f"{free / 1e6:.0f} MB"
-    if free < _ENOUGH_BYTES:
-        return Finding("warning", f"only {size} are free on the disk of {place}")
-    return Finding("ok", f"{place} can be written, {size} are free")
+    detail = f"{place} can be written, {free / 1e9:.1f} GB are free"
+    return Finding("warning" if free < _ENOUGH_BYTES else "ok", detail)
 
 
 def check_port(host: str, port: int, artifacts_dir: Path) -> Finding:

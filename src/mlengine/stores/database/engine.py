@@ -47,7 +47,7 @@ def open_database(url: str, *, busy_timeout_seconds: float = 5.0) -> Engine:
         engine = create_engine(
             parts, hide_parameters=True, connect_args={"timeout": busy_timeout_seconds}
         )
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise CannotStart("AUDIT_DATABASE_URL names no database that is known here") from error
     except ModuleNotFoundError as error:
         raise CannotStart(
