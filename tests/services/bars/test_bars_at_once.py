@@ -102,15 +102,18 @@ def _service(folder: Path) -> BarService:
     return BarService(FilesMarketData(folder), BarStore(folder / "kept"), "1d", 5.0, Checks())
 
 
-class _Told(logging.Handler):
+class _LogFacts(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.facts: list[tuple[object, ...]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        said = vars(record)
+        fields = vars(record)
         self.facts.append(
-            (record.levelno, *(said[name] for name in ("symbol", "accepted", "mended", "dropped")))
+            (
+                record.levelno,
+                *(fields[name] for name in ("symbol", "accepted", "mended", "dropped")),
+            )
         )
 
 
@@ -122,10 +125,10 @@ def _alone(service: BarService, symbol: str, as_of: datetime | None) -> object:
     return window.bars_hash, window.last_timestamp, window.frame().rows()
 
 
-def _of(found: object) -> object:
-    if isinstance(found, MlengineError):
-        return type(found), str(found)
-    return found.bars_hash, found.last_timestamp, found.frame().rows()
+def _summary(result: object) -> object:
+    if isinstance(result, MlengineError):
+        return type(result), str(result)
+    return result.bars_hash, result.last_timestamp, result.frame().rows()
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
@@ -133,39 +136,39 @@ def _of(found: object) -> object:
 def test_one_question_for_all_says_what_single_questions_say(scene, as_of, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     _write(folder, scene)
-    told, log = _Told(), logging.getLogger("mlengine.services.bars.upstream")
+    logged, log = _LogFacts(), logging.getLogger("mlengine.services.bars.upstream")
     level = log.level
-    log.addHandler(told)
+    log.addHandler(logged)
     log.setLevel(logging.DEBUG)
     try:
         one_by_one, at_once = _service(folder), _service(folder)
         singly = {symbol: _alone(one_by_one, symbol, as_of) for symbol in ASKED}
-        told_singly, told.facts = told.facts, []
+        logged_singly, logged.facts = logged.facts, []
         together = at_once.windows(ASKED, bars=BARS, as_of=as_of, now=NOW)
     finally:
-        log.removeHandler(told)
+        log.removeHandler(logged)
         log.setLevel(level)
     assert together is not None
     assert list(together) == list(ASKED)
-    assert {symbol: _of(found) for symbol, found in together.items()} == singly
-    assert sorted(told.facts, key=repr) == sorted(told_singly, key=repr)
-    assert _kept(at_once) == _kept(one_by_one)
+    assert {symbol: _summary(result) for symbol, result in together.items()} == singly
+    assert sorted(logged.facts, key=repr) == sorted(logged_singly, key=repr)
+    assert _cached(at_once) == _cached(one_by_one)
 
 
-def _kept(service: BarService) -> dict[str, object]:
-    held = {symbol: service.cache.get(symbol, now=NOW) for symbol in ASKED}
+def _cached(service: BarService) -> dict[str, object]:
+    cached = {symbol: service.cache.get(symbol, now=NOW) for symbol in ASKED}
     return {
         symbol: (each.clean.frame.rows(), each.clean.report, each.good_until, each.whole)
-        for symbol, each in held.items()
+        for symbol, each in cached.items()
         if each
     }
 
 
 def test_a_directory_that_is_gone_refuses_all_of_them(tmp_path):
     service = _service(tmp_path / "nowhere")
-    found = service.windows(["A", "B"], bars=BARS, as_of=None, now=NOW)
-    assert found is not None
-    assert {type(refusal) for refusal in found.values()} == {UpstreamUnavailable}
+    results = service.windows(["A", "B"], bars=BARS, as_of=None, now=NOW)
+    assert results is not None
+    assert {type(refusal) for refusal in results.values()} == {UpstreamUnavailable}
     assert service.checks.state("upstream") == "down"
 
 

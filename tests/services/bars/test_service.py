@@ -149,10 +149,10 @@ def test_live_bars_are_kept_for_a_moment(service, upstream):
 def test_bars_from_before_midnight_do_not_answer_after_it(service, upstream):
     before = TODAY + DAY - SECOND
     service.history("AAA", bars=5, as_of=None, now=before)
-    held = service.window("AAA", bars=5, as_of=None, now=before)
+    earlier = service.window("AAA", bars=5, as_of=None, now=before)
     after = service.window("AAA", bars=5, as_of=None, now=TODAY + DAY)
-    assert after.last_timestamp == held.last_timestamp + DAY
-    assert after.bars_hash == bars_hash(BARS.tail(5)) != held.bars_hash
+    assert after.last_timestamp == earlier.last_timestamp + DAY
+    assert after.bars_hash == bars_hash(BARS.tail(5)) != earlier.bars_hash
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_a_window_is_the_same_bars_as_the_history_and_is_hashed_once(service):
         assert window.frame().equals(bars)
         assert window.bars_hash == bars_hash(bars)
         assert window.last_timestamp == bars["timestamp"][-1]
-    kept = service.history("AAA", bars=64, as_of=None, now=NOW)
-    assert kept.frame.height == 64
+    cached = service.history("AAA", bars=64, as_of=None, now=NOW)
+    assert cached.frame.height == 64
     again = service.window("AAA", bars=10, as_of=TODAY - 5 * DAY, now=NOW)
     assert again is service.window("AAA", bars=10, as_of=TODAY - 5 * DAY, now=NOW)
 
@@ -191,9 +191,9 @@ def test_too_few_bars_make_no_window(service, year):
 def test_the_past_is_answered_from_kept_bars_when_they_reach_far_enough(service, upstream):
     service.history("AAA", bars=64, as_of=None, now=NOW)
     as_of = TODAY - 9 * DAY
-    kept = service.history("AAA", bars=64, as_of=as_of, now=NOW)
+    cached = service.history("AAA", bars=64, as_of=as_of, now=NOW)
     assert len(upstream.requests) == 1
-    assert kept.frame.equals(FINAL.filter(pl.col("timestamp") < as_of).tail(64))
+    assert cached.frame.equals(FINAL.filter(pl.col("timestamp") < as_of).tail(64))
     service.history("AAA", bars=64, as_of=TODAY - 90 * DAY, now=NOW)
     assert len(upstream.requests) == 2
     service.history("AAA", bars=0, as_of=as_of, now=NOW)

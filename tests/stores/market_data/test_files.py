@@ -38,8 +38,8 @@ def test_one_file_may_hold_many_symbols(tmp_path, suffix):
     bars = panel(3, rows=10)
     write = bars.write_parquet if suffix == "parquet" else bars.write_csv
     write(tmp_path / f"all.{suffix}")
-    found = ask(tmp_path, "S01").select(COLUMNS)
-    assert found.equals(bars.filter(pl.col("symbol") == "S01"))
+    candles = ask(tmp_path, "S01").select(COLUMNS)
+    assert candles.equals(bars.filter(pl.col("symbol") == "S01"))
     with pytest.raises(UnknownSymbol):
         ask(tmp_path, "all")
 
@@ -184,25 +184,25 @@ def test_the_interval_is_judged_symbol_by_symbol(tmp_path, seed, shuffled):
     written = whole.sample(fraction=1.0, shuffle=True, seed=seed) if shuffled else whole
     written.write_parquet(tmp_path / "all.parquet")
     names = [f"S{i}" for i in range(len(parts))]
-    found = FilesMarketData(tmp_path).panel(names, "1d", start=START, end=START + 999 * DAY)
+    answer = FilesMarketData(tmp_path).panel(names, "1d", start=START, end=START + 999 * DAY)
     expected = {
         name for name, part in zip(names, parts, strict=True)
         if _is_other(part["timestamp"].to_list(), DAY)
     }  # fmt: skip
-    assert found.refused.keys() == expected
-    assert set(found.candles["symbol"]) == set(names) - expected
+    assert answer.refused.keys() == expected
+    assert set(answer.candles["symbol"]) == set(names) - expected
 
 
 def test_symbols_that_lie_scattered_in_a_file_keep_the_order_of_their_rows(tmp_path):
     whole = panel(5, rows=20).sample(fraction=1.0, shuffle=True, seed=2)
     whole.write_parquet(tmp_path / "all.parquet", row_group_size=7)
     market = FilesMarketData(tmp_path)
-    found = market.panel(["S03", "S01"], "1d", start=START, end=START + 99 * DAY).candles
+    candles = market.panel(["S03", "S01"], "1d", start=START, end=START + 99 * DAY).candles
     for symbol in ("S01", "S03"):
         mine = pl.col("symbol") == symbol
-        assert found.filter(mine).select(whole.columns).equals(whole.filter(mine))
-        assert ask(tmp_path, symbol).equals(found.filter(mine))
-    assert set(found["symbol"]) == {"S01", "S03"}
+        assert candles.filter(mine).select(whole.columns).equals(whole.filter(mine))
+        assert ask(tmp_path, symbol).equals(candles.filter(mine))
+    assert set(candles["symbol"]) == {"S01", "S03"}
 
 
 def test_weekends_and_summer_time_are_no_other_interval(tmp_path):
@@ -253,13 +253,13 @@ def test_a_panel_holds_what_each_symbol_has_alone(tmp_path):
     (tmp_path / "BAD.csv").write_text("date,open\n2020-01-01,1\n")
     market = FilesMarketData(tmp_path)
     asked = ["S02", "HOURLY", "NONE", "S01", "BAD"]
-    found = market.panel(asked, "1d", start=START + DAY, end=START + 99 * DAY)
-    parts = found.candles.partition_by("symbol", as_dict=True, maintain_order=True)
+    answer = market.panel(asked, "1d", start=START + DAY, end=START + 99 * DAY)
+    parts = answer.candles.partition_by("symbol", as_dict=True, maintain_order=True)
     assert list(parts) == [("S01",), ("S02",)]
     for (symbol,), part in parts.items():
         alone = market.candles(symbol, "1d", start=START + DAY, end=START + 99 * DAY)
         assert part.equals(alone)
-    assert {symbol: type(error) for symbol, error in found.refused.items()} == {
+    assert {symbol: type(error) for symbol, error in answer.refused.items()} == {
         "HOURLY": UpstreamInvalid,
         "NONE": UnknownSymbol,
         "BAD": UpstreamInvalid,

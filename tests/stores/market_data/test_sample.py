@@ -157,14 +157,14 @@ def test_many_threads_read_the_file_once(tmp_path):
     file = tmp_path / "stocks.csv.gz"
     file.write_bytes(Path(find_sample_file()).read_bytes())
     sample = SampleMarketData(file)
-    found: list[pl.DataFrame] = []
+    frames: list[pl.DataFrame] = []
     threads = [
-        threading.Thread(target=lambda: found.append(whole(sample, "IBM"))) for _ in range(8)
+        threading.Thread(target=lambda: frames.append(whole(sample, "IBM"))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     file.unlink()
-    assert all(frame.select(VALUES).equals(found[0].select(VALUES)) for frame in found)
+    assert all(frame.select(VALUES).equals(frames[0].select(VALUES)) for frame in frames)
     assert whole(sample, "AAPL").height == 3270

@@ -24,11 +24,7 @@ BARS_SCHEMA: dict[str, pl.DataType] = {
     **dict.fromkeys(VALUES, pl.Float64()),
 }
 # As served: `timestamp` is null where it can't be read, the last two where they are not stated.
-RAW_SCHEMA: dict[str, pl.DataType] = {
-    **BARS_SCHEMA,
-    "final": pl.Boolean(),
-    "closes_at": TIMESTAMP,
-}
+RAW_SCHEMA: dict[str, pl.DataType] = {**BARS_SCHEMA, "final": pl.Boolean(), "closes_at": TIMESTAMP}
 
 # Reasons that come with time, not from a fault of the upstream.
 NOT_YET = frozenset({"unfinished"})

@@ -32,6 +32,16 @@ class BarService:
     cache: BarCache = field(default_factory=BarCache, repr=False, compare=False)
     recheck_seconds: float = 60.0
 
+    def cached_window(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> BarArrays | None:
+        """As `window` where the upstream need not be asked, else None."""
+        if as_of is None:
+            self.cache.use(symbol)
+        cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
+        count = cached.arrays.count_at(as_of, self.interval) if cached else 0
+        return cached.window(count, bars) if cached and bars <= count else None
+
     def windows(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
     ) -> dict[str, BarArrays | MlengineError] | None:
@@ -42,15 +52,15 @@ class BarService:
         results = self._upstream.fetch_many(symbols, bars=bars, as_of=as_of, now=now)
         if results is None:
             return None
-        windows: dict[str, BarArrays | MlengineError] = {}
         for symbol, result in results.items():
-            if isinstance(result, CachedBars):
-                if as_of is None:
-                    self.cache.put(symbol, result)
-                windows[symbol] = self._window(symbol, result, bars=bars, as_of=as_of)
-            else:
-                windows[symbol] = result
-        return windows
+            if as_of is None and isinstance(result, CachedBars):
+                self.cache.put(symbol, result)
+        return {
+            symbol: self._window(symbol, result, bars=bars, as_of=as_of)
+            if isinstance(result, CachedBars)
+            else result
+            for symbol, result in results.items()
+        }
 
     def window(
         self,
@@ -67,16 +77,6 @@ class BarService:
         if isinstance(window, InsufficientBars):
             raise window
         return window
-
-    def cached_window(
-        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> BarArrays | None:
-        """As `window` where the upstream need not be asked, else None."""
-        if as_of is None:
-            self.cache.use(symbol)
-        cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
-        count = cached.arrays.count_at(as_of, self.interval) if cached else 0
-        return cached.window(count, bars) if cached and bars <= count else None
 
     def history(
         self,

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.errors import InsufficientBars, MlengineError, UpstreamUnavailable
@@ -14,8 +15,6 @@ from mlengine.services.bars.service import BarService
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 Timer = Callable[[], float]
-
-_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -32,20 +31,18 @@ class FetchedWindows:
     new_bar: datetime | None = None
 
 
-def _new_threads() -> ThreadPoolExecutor:
-    """Starts no thread before there is work, and keeps each with its connections for the next."""
-    return ThreadPoolExecutor(_THREADS, "bars")
-
-
 @dataclass(frozen=True)
 class FetchPool:
     """The threads that fetch for a batch, and how long the whole batch may take.
 
-    One for the whole process: a thread keeps its connections, and dies with the pool.
+    One for the whole process: a thread starts with the first work, keeps its connections for the
+    next, and dies with the pool.
     """
 
     batch_seconds: float = 25.0
-    threads: ThreadPoolExecutor = field(default_factory=_new_threads, repr=False, compare=False)
+    threads: ThreadPoolExecutor = field(
+        default_factory=partial(ThreadPoolExecutor, 8, "bars"), repr=False, compare=False
+    )
 
 
 def fetch_windows(
@@ -63,16 +60,16 @@ def fetch_windows(
     A single symbol's refusal for want of bars names the first possible moment. Several symbols
     are fetched at once where the upstream has them at hand, else side by side. These share one
     deadline; what is not begun by then is `upstream_unavailable`, and so is the rest once the
-    upstream could not be reached. No request outlives the answer.
+    upstream can't be reached. No request outlives the answer.
     """
     alone = len(symbols) == 1
     deadline = NEVER if alone else Deadline.within(pool.batch_seconds)
-    fetch = WindowFetch(bars, count, as_of, now, timer, deadline, names_first_possible=alone)
+    fetch = WindowFetch(bars, count, as_of, now, timer, deadline)
     results: dict[str, BarArrays | MlengineError | None] = {s: fetch.cached(s) for s in symbols}
     missing = [symbol for symbol, window in results.items() if window is None]
     before = {symbol: bars.cache.last_bar(symbol) for symbol in missing}
     if alone and missing:
-        results[symbols[0]] = fetch.fetch(symbols[0])
+        results[symbols[0]] = _with_first_possible(fetch, fetch.fetch(symbols[0]))
     elif missing:
         results |= fetch.fetch_many(missing) or _side_by_side(fetch, missing, pool)
     full = {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
@@ -80,6 +77,16 @@ def fetch_windows(
     return FetchedWindows(
         full, fetch.milliseconds, refused, _new_bar(before, full) if as_of is None else None
     )
+
+
+def _with_first_possible(
+    fetch: WindowFetch, result: BarArrays | MlengineError
+) -> BarArrays | MlengineError:
+    """`result`; a refusal for want of bars costs a fetch of the whole history."""
+    if not isinstance(result, InsufficientBars):
+        return result
+    first = fetch.bars.final_moment(result.symbol, bar=fetch.count, now=fetch.now)
+    return replace(result, first_possible=first)
 
 
 def _side_by_side(
@@ -115,8 +122,6 @@ class WindowFetch:
     now: datetime
     timer: Timer
     deadline: Deadline
-    # Whether a refusal names the first possible moment: that fetches the whole history.
-    names_first_possible: bool = False
     down: UpstreamUnavailable | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
 
@@ -148,8 +153,6 @@ class WindowFetch:
         except UpstreamUnavailable as error:
             self.down = error
             return error
-        except InsufficientBars as refusal:
-            return self._with_first_possible(refusal)
         except MlengineError as error:
             return error
         finally:
@@ -157,9 +160,3 @@ class WindowFetch:
 
     def _time(self, symbols: Sequence[str], started: float) -> None:
         self.milliseconds.update(dict.fromkeys(symbols, (self.timer() - started) * 1e3))
-
-    def _with_first_possible(self, refusal: InsufficientBars) -> InsufficientBars:
-        if not self.names_first_possible:
-            return refusal
-        first = self.bars.final_moment(refusal.symbol, bar=self.count, now=self.now)
-        return replace(refusal, first_possible=first)

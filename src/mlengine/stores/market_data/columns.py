@@ -38,9 +38,10 @@ def parse_table(table: pl.DataFrame, *, symbol: str, file_name: str) -> pl.DataF
         symbols = pl.repeat(symbol, table.height, dtype=pl.String, eager=True)
     closes = first_of(columns, CLOSE_KEYS)
     final = columns.get("final")
-    stated = {"final": _flags(final)} if final is not None else {}
-    if closes is not None:
-        stated["closes_at"] = to_utc(closes)
+    stated = {} if closes is None else {"closes_at": to_utc(closes)}
+    if final is not None:
+        flags = [parse_flag(value) for value in final.to_list()]
+        stated["final"] = pl.Series(flags, dtype=pl.Boolean)
     candles = pl.DataFrame(
         {
             "symbol": symbols,
@@ -75,10 +76,6 @@ def _starts_at(starts: pl.Series, closes: pl.Series | None) -> pl.Series:
 def _numbers(column: pl.Series) -> pl.Series:
     texts = column.str.strip_chars() if column.dtype == pl.String else column
     return texts.cast(pl.Float64, strict=False)
-
-
-def _flags(column: pl.Series) -> pl.Series:
-    return pl.Series([parse_flag(value) for value in column.to_list()], dtype=pl.Boolean)
 
 
 def _needed(columns: Mapping[str, pl.Series], names: Sequence[str], file_name: str) -> pl.Series:

@@ -86,7 +86,7 @@ def read_sample(file: Path) -> Mapping[str, pl.DataFrame]:
     Each price is multiplied by `Adj Close / Close` of its day, so that the four keep their order.
     """
     try:
-        adjusted = _adjusted(_typed(read_csv(file)).sort("Ticker", "Date"))
+        adjusted = _adjust(read_csv(file))
     except (UnreadableFile, pl.exceptions.PolarsError):
         raise UpstreamInvalid("the file of sample prices can't be read") from None
     parts = adjusted.partition_by("symbol", maintain_order=True)
@@ -108,25 +108,19 @@ def split_ratio(jump: float) -> float:
     return 1.0
 
 
-def _typed(table: pl.DataFrame) -> pl.DataFrame:
+def _adjust(text: pl.DataFrame) -> pl.DataFrame:
     numbers = pl.col("Open", "High", "Low", "Close", "Volume", "Adj Close").cast(pl.Float64)
-    return table.with_columns(numbers, pl.col("Date").str.to_date())
-
-
-def _adjusted(table: pl.DataFrame) -> pl.DataFrame:
+    table = text.with_columns(numbers, pl.col("Date").str.to_date()).sort("Ticker", "Date")
     factor = pl.col("Adj Close") / pl.col("Close")
     jump = (factor / factor.shift(1)).over("Ticker").fill_null(1.0)
     ratios = [split_ratio(value) for value in table.select(jump).to_series()]
+    # For each day the product of the splits after it: a share of then is so many of the last.
+    later_splits = pl.col("ratio").shift(-1, fill_value=1.0).cum_prod(reverse=True)
     return table.with_columns(ratio=pl.Series(ratios, dtype=pl.Float64)).select(
         pl.col("Ticker").alias("symbol"),
         pl.col("Date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("timestamp"),
         *((pl.col(name) * factor).alias(name.lower()) for name in ("Open", "High", "Low", "Close")),
-        (pl.col("Volume") * _later_splits().over("Ticker")).alias("volume"),
+        (pl.col("Volume") * later_splits.over("Ticker")).alias("volume"),
         pl.lit(None, RAW_SCHEMA["final"]).alias("final"),
         pl.lit(None, TIMESTAMP).alias("closes_at"),
     )
-
-
-def _later_splits() -> pl.Expr:
-    """For each day the product of the splits after it: a share of then is so many of the last."""
-    return pl.col("ratio").shift(-1, fill_value=1.0).cum_prod(reverse=True)
