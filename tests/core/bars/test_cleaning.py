@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.factories import START, panel, random_bars
+from tests.processes import keep_one_symbol_of_each_panel
 
 from mlengine.core.bars.bars import BARS_SCHEMA, RAW_SCHEMA
 from mlengine.core.bars.cleaning import clean_bars, clean_panel
@@ -179,33 +180,9 @@ def test_a_conflict_between_neighbours_in_order_is_seen():
     assert judged.frame["timestamp"].to_list() == [START + DAY]
 
 
-_KEEP_ONE_OF_EACH = """
-from pathlib import Path
-import polars as pl
-from tests.factories import random_bars
-from tests.core.bars.test_cleaning import NOW
-from mlengine.core.bars.bars import RAW_SCHEMA
-from mlengine.core.bars.cleaning import clean_panel
-
-def memory_mb():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
-
-bars = random_bars("S", rows=1500).match_to_schema(RAW_SCHEMA, missing_columns="insert")
-panel = pl.concat(bars.with_columns(pl.lit(f"S{i:03}").alias("symbol")) for i in range(200))
-kept = []
-for turn in range(24):
-    judged = clean_panel(panel, interval="1d", now=NOW)
-    one = judged[f"S{turn:03}"]
-    kept.append((one.frame, one.arrays))
-    if turn == 3:
-        before = memory_mb()
-print(memory_mb() - before)
-"""
-
-
 def test_a_symbol_that_is_kept_does_not_keep_its_panel_in_memory():
     done = subprocess.run(
-        [sys.executable, "-c", _KEEP_ONE_OF_EACH],
+        [sys.executable, "-m", keep_one_symbol_of_each_panel.__name__],
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,

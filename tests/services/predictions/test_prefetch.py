@@ -331,7 +331,16 @@ def test_a_process_ends_in_the_midst_of_a_filling(
     upstream.always = Fault(delay_seconds=60)
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _CHILD, str(tmp_path), upstream.url, source],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "tests.processes.end_during_prefetch",
+            str(tmp_path),
+            upstream.url,
+            source,
+        ],
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
@@ -340,20 +349,3 @@ def test_a_process_ends_in_the_midst_of_a_filling(
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "filling\n", "")
     assert time.monotonic() - began < 30
-
-
-_CHILD = """
-import sys
-from pathlib import Path
-from tests.platforms import make_platform
-from tests.published import publish
-from tests.services.predictions.test_prefetch import DAY, DAYS, FIRST, NOW, ask, known, warm
-folder, url, source = sys.argv[1:]
-settings = {"MARKET_DATA_BASE_URL": url} if source == "http" else {}
-platform = make_platform(Path(folder), MARKET_DATA_CACHE_SECONDS="5", **settings)
-known(DAYS + 1).write_parquet(Path(folder, "bars/panel.parquet"))
-warm(platform)
-ask(platform, FIRST, NOW + DAY)
-settled = platform.predict.filling.settled(within_seconds=0)
-print("nothing" if settled else "filling", flush=True)
-"""

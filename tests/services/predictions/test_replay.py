@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import select, update
 from tests.factories import START, random_bars
 from tests.platforms import NOW, ROWS, SYMBOLS, make_platform
+from tests.processes import replay_everything
 from tests.published import publish
 from tests.upstream import LoopbackUpstream
 
@@ -32,20 +33,6 @@ from mlengine.stores.registry.loader import ModelLoader
 
 ROOT = Path(__file__).parents[3]
 DIVIDEND = 0.99337
-_ELSEWHERE = """
-import json, sys, time
-from pathlib import Path
-time.tzset()
-from tests.platforms import NOW, settings
-from mlengine.bootstrap.platform import build_platform
-from mlengine.core import serialization
-from mlengine.stores.audit.filter import AuditFilter
-platform = build_platform(settings(Path(sys.argv[1])))
-found = platform.replay.replay_many(
-    AuditFilter(), sample=None, seed=0, check_upstream=False, actor="other", now=NOW
-)
-print(json.dumps(found.counts))
-"""
 
 
 @pytest.fixture
@@ -303,7 +290,7 @@ def test_another_process_zone_locale_and_thread_count_make_the_same_bits(
             "LC_ALL": locale,
         }
         done = subprocess.run(
-            [sys.executable, "-c", _ELSEWHERE, str(tmp_path)],
+            [sys.executable, "-m", replay_everything.__name__, str(tmp_path)],
             cwd=ROOT,
             env=elsewhere,
             check=True,

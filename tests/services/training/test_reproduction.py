@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from tests.factories import random_bars
 from tests.platforms import make_platform
+from tests.processes import reproduce_version
 from tests.published import publish
 from tests.services.trained import train
 
@@ -20,18 +21,6 @@ from mlengine.core import serialization
 from mlengine.core.runs.progress import Progress, ignore
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, FeatureSetMismatch, ModelNotFound, TrainingFailed
-
-_IN_ANOTHER_PROCESS = """
-import sys
-from pathlib import Path
-from dataclasses import replace
-from tests.platforms import settings
-from mlengine.bootstrap.platform import build_platform
-from mlengine.core.runs.progress import ignore
-platform = build_platform(settings(Path(sys.argv[1])))
-service = replace(platform.reproduction, num_threads=int(sys.argv[2]))
-print(service.reproduce("v1", ignore).reproduced)
-"""
 
 
 @pytest.fixture
@@ -81,7 +70,7 @@ def test_fresh_processes_on_any_number_of_threads_give_one_fingerprint(
     manifest = train(platform, refit="full")
     root = Path(__file__).parents[3]
     done = subprocess.run(
-        [sys.executable, "-c", _IN_ANOTHER_PROCESS, str(tmp_path), str(threads)],
+        [sys.executable, "-m", reproduce_version.__name__, str(tmp_path), str(threads)],
         capture_output=True,
         text=True,
         check=True,

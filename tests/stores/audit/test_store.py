@@ -26,6 +26,7 @@ from tests.databases import (
     url_of,
     window_of,
 )
+from tests.processes import audit_from_four_threads, audit_then_die
 
 from mlengine.core.bars.bars import BARS_SCHEMA, bars_hash
 from mlengine.core.predictions.prediction import AuditRow, Latency
@@ -38,37 +39,7 @@ from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
 from mlengine.stores.runs.store import RunStore
 
-_THREADS = """
-import os, sys, threading
-from dataclasses import replace
-from mlengine.stores.audit import sqlite_writer
-from mlengine.stores.audit.store import AuditStore
-from tests.databases import answered, opened
-with opened(sys.argv[1]) as engine:
-    store, entry = AuditStore(engine), answered(1)
-    def write(thread):
-        for number in range(10_000):
-            name = f"p{thread}-{number}"
-            made = replace(entry.prediction, prediction_id=name)
-            store.append([replace(entry, prediction=made)])
-            os.write(1, f"{name}\\n".encode())
-    for thread in range(4):
-        threading.Thread(target=write, args=[thread], daemon=True).start()
-    threading.Event().wait()
-"""
 _ROOT = Path(__file__).parents[3]
-_WRITER = """
-import os, signal, sys
-from mlengine.stores.audit import sqlite_writer
-from mlengine.stores.audit.store import AuditStore
-from tests.databases import answered, opened
-url, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-with opened(url) as engine:
-    store = AuditStore(engine)
-    for number in range(first, first + count):
-        store.append([answered(number, day=number % 3)])
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
 
 
 @pytest.fixture
@@ -242,7 +213,9 @@ def test_there_may_be_no_such_window_or_prediction(store):
 def test_four_processes_write_at_once_and_a_kill_loses_no_row(tmp_path):
     url = new_database(tmp_path / "audit.db")
     writers = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, url, str(100 * i), "25"], cwd=_ROOT)
+        subprocess.Popen(
+            [sys.executable, "-m", audit_then_die.__name__, url, str(100 * i), "25"], cwd=_ROOT
+        )
         for i in range(4)
     ]
     assert [writer.wait(timeout=60) for writer in writers] == [-9] * 4
@@ -398,7 +371,9 @@ def test_a_row_that_must_not_be_written_leaves_those_that_waited_with_it_alone(s
 def test_threads_that_are_killed_lose_no_row_that_they_said_was_written(tmp_path):
     url = new_database(tmp_path / "audit.db")
     writer = subprocess.Popen(
-        [sys.executable, "-c", _THREADS, url], cwd=_ROOT, stdout=subprocess.PIPE
+        [sys.executable, "-m", audit_from_four_threads.__name__, url],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
     )
     said = [writer.stdout.readline().split()[0].decode() for _ in range(400)]
     writer.kill()

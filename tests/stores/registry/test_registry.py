@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.processes import die_while_publishing
 from tests.published import draft
 
 from mlengine.errors import ArtifactCorrupt, LeaseLost, ModelNotFound, NoActiveModel
@@ -117,16 +118,8 @@ def test_a_fence_that_refuses_leaves_nothing_behind(registry: Registry) -> None:
 
 def test_a_process_killed_while_publishing_leaves_no_version(registry: Registry) -> None:
     put(registry)
-    script = (
-        "import os, signal\n"
-        "from pathlib import Path\n"
-        "from mlengine.stores.registry.registry import Registry\n"
-        "from tests.published import draft\n"
-        "Registry(Path(os.sys.argv[1])).publish(draft(run_id='dead'), {'model.txt': b'x'},"
-        " fence=lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
-    )
     killed = subprocess.run(
-        [sys.executable, "-c", script, str(registry.directory)],
+        [sys.executable, "-m", die_while_publishing.__name__, str(registry.directory)],
         check=False,
         cwd=Path(__file__).parents[3],
     )

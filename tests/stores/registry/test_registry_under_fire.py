@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.crashing import FILES, NOW, ROOT, all_steps, five_versions, put, racing_publishers
+from tests.processes import publish_with_limited_file_size
 from tests.published import publish
 
 from mlengine.errors import ArtifactCorrupt
@@ -17,19 +18,6 @@ from mlengine.stores.registry.folders import discard, staged
 from mlengine.stores.registry.registry import Registry
 
 VERSIONS = ["v1", "v2", "v3", "v4", "v5"]
-_LIMITED = """
-import resource, sys
-from pathlib import Path
-from mlengine.errors import ArtifactsUnavailable
-from mlengine.stores.registry.registry import Registry
-from tests.crashing import put
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-try:
-    put(Registry(Path(sys.argv[2])), "large")
-except ArtifactsUnavailable as refusal:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    sys.exit(str(refusal))
-"""
 
 
 def steps_of(folder: Path, outcomes: dict[str, list[str]]) -> list[tuple[str, str, Registry]]:
@@ -102,7 +90,13 @@ def test_a_write_that_the_kernel_cuts_short_publishes_nothing(
     registry = five_versions(tmp_path)
     assert most_bytes < len(FILES["model.txt"])
     done = subprocess.run(
-        [sys.executable, "-c", _LIMITED, str(most_bytes), str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            publish_with_limited_file_size.__name__,
+            str(most_bytes),
+            str(tmp_path),
+        ],
         check=False,
         cwd=ROOT,
         capture_output=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.databases import NOW, new_database, opened
+from tests.processes import race_for_schedule_tick
 
 from mlengine.core.runs.schedule import Schedule, Tick
 from mlengine.core.timestamps import rfc3339
@@ -18,27 +19,6 @@ from mlengine.stores.runs.store import RunStore
 
 DAILY = "0 2 * * *"
 TICK = NOW + timedelta(hours=23)
-
-_RACER = """
-import sys
-from datetime import timedelta
-from tests.databases import NOW
-from mlengine.core.runs.schedule import Schedule
-from mlengine.stores.database.engine import open_database
-from mlengine.stores.runs.rows import Claim
-from mlengine.stores.runs.schedules import ScheduleStore
-url, run_id = sys.argv[1:]
-store = ScheduleStore(open_database(url))
-claim = Claim(run_id=run_id, spec="{}", actor="schedule", request_id=None)
-tick = NOW + timedelta(hours=23)
-store.read()
-print("ready", flush=True)
-input()
-taken = store.take(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
-while taken.outcome == "contended":
-    taken = store.take(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
-print(taken.outcome)
-"""
 
 
 @pytest.fixture
@@ -112,7 +92,7 @@ def test_eight_processes_racing_on_one_tick_give_one_run(tmp_path: Path) -> None
         ScheduleStore(engine).begin(DAILY, now=NOW)
         racers = [
             subprocess.Popen(
-                [sys.executable, "-c", _RACER, url, f"run{i}"],
+                [sys.executable, "-m", race_for_schedule_tick.__name__, url, f"run{i}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -3,9 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.databases import NOW, new_database, opened, url_of
+from tests.processes import race_for_run
 
 from mlengine.core.runs.progress import Progress
 from mlengine.errors import (
@@ -23,23 +25,6 @@ from mlengine.stores.runs.store import RunStore
 LATER = NOW + timedelta(seconds=10)
 LEASE = 30.0
 EXPIRED = LATER + timedelta(seconds=LEASE)
-
-_RACER = """
-import sys
-from datetime import UTC, datetime
-from mlengine.errors import TrainingInProgress
-from mlengine.stores.database.engine import open_database
-from mlengine.stores.runs.store import RunStore
-url, run_id = sys.argv[1:3]
-runs = RunStore(open_database(url))
-print("ready", flush=True)
-input()
-try:
-    runs.claim(run_id, spec="{}", actor="ops", request_id=None, now=datetime.now(UTC))
-    print("in", run_id)
-except TrainingInProgress as busy:
-    print("out", busy.run_id)
-"""
 
 
 @pytest.fixture
@@ -88,10 +73,11 @@ def test_eight_racing_processes_let_one_in(tmp_path):
     url = new_database(tmp_path / "audit.db")
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", _RACER, url, f"run{i}"],
+            [sys.executable, "-m", race_for_run.__name__, url, f"run{i}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=Path(__file__).parents[3],
         )
         for i in range(8)
     ]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.databases import NOW, answered, failed, new_database, opened, url_of
+from tests.processes import spool_killed_at_each_step, spool_with_limited_file_size
 
 from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit.entries import columns_of, vector_of
@@ -26,51 +27,6 @@ from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.engine import reading
 
 ROOT = Path(__file__).parents[4]
-_STEP_BY_STEP = """
-import os, signal, sys
-from pathlib import Path
-from tests.crashing import at_step, STEPS
-from tests.databases import answered, opened
-from mlengine.stores.audit.spool.spool import AuditSpool
-from mlengine.stores.audit.spool.store import SpooledAuditStore
-
-folder = Path(sys.argv[1])
-outcomes = []
-for number in range(1, 40):
-    pid = os.fork()
-    if not pid:
-        with opened(f"sqlite:///{folder}/nowhere/audit.db") as engine:
-            store = SpooledAuditStore(engine, spool=AuditSpool(folder / "spool"))
-            entry = answered(number)
-            with at_step(number, lambda: os.kill(os.getpid(), signal.SIGKILL), among=STEPS):
-                store.append([entry])
-        os._exit(0)
-    outcomes.append(os.waitpid(pid, 0)[1])
-print(outcomes)
-"""
-_CUT_SHORT = """
-import resource, sys
-from pathlib import Path
-from tests.databases import answered, opened
-from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit.spool.spool import AuditSpool
-from mlengine.stores.audit.spool.store import SpooledAuditStore
-
-folder = Path(sys.argv[1])
-with opened(f"sqlite:///{folder}/nowhere/audit.db") as engine:
-    store = SpooledAuditStore(engine, spool=AuditSpool(folder / "spool"))
-    store.append([answered(1)])
-    size = next((folder / "spool").iterdir()).stat().st_size
-    for room in (size + 100, 100):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-        try:
-            store.append([answered(2)])
-        except AuditUnavailable as refusal:
-            print(refusal)
-    print(len(list((folder / "spool").iterdir())), "file")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    store.append([answered(3)])
-"""
 
 
 @contextmanager
@@ -247,7 +203,7 @@ def test_without_tables_and_without_a_spool_nothing_is_answered(
 
 def test_a_line_that_the_kernel_cuts_short_is_taken_back(url: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _CUT_SHORT, str(tmp_path)],
+        [sys.executable, "-m", spool_with_limited_file_size.__name__, str(tmp_path)],
         check=True,
         cwd=ROOT,
         capture_output=True,
@@ -266,7 +222,7 @@ def test_a_process_killed_while_spooling_loses_no_row_that_was_answered(
     url: str, tmp_path: Path
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _STEP_BY_STEP, str(tmp_path)],
+        [sys.executable, "-m", spool_killed_at_each_step.__name__, str(tmp_path)],
         check=True,
         cwd=ROOT,
         capture_output=True,
