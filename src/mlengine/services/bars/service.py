@@ -72,8 +72,8 @@ class BarService:
         deadline: Deadline = NEVER,
     ) -> BarArrays:
         """The bars of `history`, as arrays; raises InsufficientBars when they are fewer."""
-        known = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        window = self._window(symbol, known, bars=bars, as_of=as_of)
+        fetched = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        window = self._window(symbol, fetched, bars=bars, as_of=as_of)
         if isinstance(window, InsufficientBars):
             raise window
         return window
@@ -95,10 +95,10 @@ class BarService:
         when it comes sooner. Raises UnknownSymbol, UpstreamInvalid (also when every candle is
         bad), UpstreamUnavailable.
         """
-        known = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        end = known.arrays.count_at(as_of, self.interval)
-        arrays = known.arrays.slice(max(0, end - bars) if bars > 0 else 0, end)
-        return CleanBars(arrays, replace(known.clean.report, accepted=arrays.rows))
+        fetched = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        end = fetched.arrays.count_at(as_of, self.interval)
+        arrays = fetched.arrays.slice(max(0, end - bars) if bars > 0 else 0, end)
+        return CleanBars(arrays, replace(fetched.clean.report, accepted=arrays.rows))
 
     def final_moment(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
         """When the `bar`-th bar of a symbol (from 1) was final; None when it isn't yet.
@@ -144,12 +144,12 @@ class BarService:
         return cached if cached.suffices(bars, as_of, self.interval) else None
 
     def _window(
-        self, symbol: str, known: CachedBars, *, bars: int, as_of: datetime | None
+        self, symbol: str, fetched: CachedBars, *, bars: int, as_of: datetime | None
     ) -> BarArrays | InsufficientBars:
-        count = known.arrays.count_at(as_of, self.interval)
+        count = fetched.arrays.count_at(as_of, self.interval)
         if count < bars:
             return InsufficientBars(symbol, needed=bars, got=count)
-        return known.window(count, bars)
+        return fetched.window(count, bars)
 
     @cached_property
     def _upstream(self) -> Upstream:

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from mlengine.core.bars.bars import NO_BARS, RAW_SCHEMA, BarsReport
+from mlengine.core.bars.bars import NO_BARS, BarsReport
 from mlengine.core.bars.cleaning import clean_panel
 from mlengine.core.bars.freshness import good_until
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.bars.cache import CachedBars
-from mlengine.stores.market_data import CandlePanel, MarketData
+from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.system.health_checks import Checks
 
@@ -99,7 +99,7 @@ class Upstream:
         results: dict[str, CachedBars | MlengineError] = {}
         pending = [symbol for symbol in symbols if _may_be_symbol(symbol)]
         for start in _starts(bars, self.interval, moment):
-            panel = self._panel(pending, start=start, end=moment)
+            panel = self.market.panel(pending, self.interval, start=start, end=moment)
             if panel is None:
                 return None
             judged = self._judge(panel.candles, pending, now=now, whole=start == EPOCH)
@@ -112,14 +112,6 @@ class Upstream:
             if not pending:
                 break
         return {symbol: results.get(symbol) or UnknownSymbol(symbol) for symbol in symbols}
-
-    def _panel(
-        self, symbols: Sequence[str], *, start: datetime, end: datetime
-    ) -> CandlePanel | None:
-        try:
-            return self.market.panel(symbols, self.interval, start=start, end=end)
-        except UpstreamUnavailable as error:
-            return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
 
     def _before_all_bars(self, symbol: str, *, now: datetime, deadline: Deadline) -> CachedBars:
         """No bars, for the time before there were any; raises UnknownSymbol all the same."""

@@ -1,1 +1,1 @@
-"""Feature rows for a question."""
+"""Feature rows for a request."""

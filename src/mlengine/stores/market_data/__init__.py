@@ -15,9 +15,9 @@ from mlengine.stores.market_data.deadline import Deadline
 
 @dataclass(frozen=True)
 class CandlePanel:
-    """`candles` of many symbols in RAW_SCHEMA, each symbol's as alone; and who has none, and why.
+    """`candles` of many symbols in RAW_SCHEMA, each symbol's as alone; who has none, and why.
 
-    A symbol without candles in the time asked for stands in neither.
+    A symbol without candles from start to end stands in neither.
     """
 
     candles: pl.DataFrame
@@ -33,7 +33,7 @@ class MarketData(Protocol):
         ...
 
     def deadline(self) -> Deadline:
-        """When a question that begins now has to be answered, however many `candles` it takes."""
+        """When a request that begins now has to be answered, however many `candles` it takes."""
         ...
 
     def candles(
@@ -56,9 +56,8 @@ class MarketData(Protocol):
     def panel(
         self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
     ) -> CandlePanel | None:
-        """What `candles` says to each symbol, in one pass where all of them are at hand.
+        """What `candles` returns or raises for each symbol, in one pass over all of them.
 
-        None where somebody else has to be asked, symbol by symbol. Raises what all of them fail
-        by: UpstreamUnavailable.
+        None where somebody else has to be asked, symbol by symbol.
         """
         ...

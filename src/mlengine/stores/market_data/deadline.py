@@ -1,4 +1,4 @@
-"""How long somebody waits: one moment that holds for every step of a question."""
+"""How long somebody waits: one moment that holds for every step of a request."""
 
 from __future__ import annotations
 

@@ -115,15 +115,17 @@ class FilesMarketData:
             within(candles, start=start, end=end).rechunk(), {**refused, **unreadable}
         )
 
-    def _load(
-        self, symbols: Sequence[str]
-    ) -> tuple[list[_FileCandles], dict[str, UpstreamInvalid]]:
+    def _load(self, symbols: Sequence[str]) -> tuple[list[_FileCandles], dict[str, MlengineError]]:
         """The files that may hold them, and for each symbol the first one that can't be read."""
-        stamps = self._stamps()
+        try:
+            stamps = self._stamps()
+        except OSError:
+            error = UpstreamUnavailable("the directory of market data can't be read")
+            return [], dict.fromkeys(symbols, error)
         for deleted in self._files.keys() - stamps.keys():
             del self._files[deleted]
         files: list[_FileCandles] = []
-        unreadable: dict[str, UpstreamInvalid] = {}
+        unreadable: dict[str, MlengineError] = {}
         for name, stamp in stamps.items():
             concerned: Set[str] = set(symbols)
             try:
@@ -152,12 +154,9 @@ class FilesMarketData:
 
     def _stamps(self) -> dict[str, _Stamp]:
         """When each file was modified, and its size."""
-        try:
-            with os.scandir(self._directory) as entries:
-                named = [entry for entry in entries if entry.name.endswith(_SUFFIXES)]
-                stats = {entry.name: entry.stat() for entry in named if entry.is_file()}
-        except OSError:
-            raise UpstreamUnavailable("the directory of market data can't be read") from None
+        with os.scandir(self._directory) as entries:
+            named = [entry for entry in entries if entry.name.endswith(_SUFFIXES)]
+            stats = {entry.name: entry.stat() for entry in named if entry.is_file()}
         return {name: (stats[name].st_mtime_ns, stats[name].st_size) for name in sorted(stats)}
 
 
