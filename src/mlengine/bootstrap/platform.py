@@ -72,7 +72,12 @@ def build_platform(settings: Settings) -> Platform:
         checks=stores.checks,
         loader=stores.loader,
         bars=stores.bars,
-        features=FeatureService(stores.bars, stores.feature_sets, settings.train.feature_set),
+        features=FeatureService(
+            stores.bars,
+            stores.feature_sets,
+            default_set=settings.train.feature_set,
+            default_symbols=settings.train.symbols,
+        ),
         predict=_predict(stores),
         training=_training(control, stores, models, reproduction),
         reproduction=reproduction,
@@ -134,7 +139,7 @@ def _training(
         stores.registry,
         models,
         utc_now,
-        others={"reproduce": ReproductionHandler(reproduction)},
+        other_handlers={"reproduce": ReproductionHandler(reproduction)},
     )
 
 

@@ -91,9 +91,7 @@ def check(name: str, symbols: tuple[str, ...], bars: int, json_: bool) -> None:
     On the newest bars of the upstream.
     Exits with 1 when a feature fails.
     """
-    platform = shell.platform()
-    symbols = symbols or platform.control.runs.defaults.symbols
-    report = platform.features.check(name, symbols=symbols, bars=bars, now=shell.now())
+    report = shell.platform().features.check(name, symbols=symbols, bars=bars, now=shell.now())
     if json_:
         shell.print_json({"ok": report.ok, **_plain(report)})
     else:

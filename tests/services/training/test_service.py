@@ -323,7 +323,7 @@ class Reproducer:
 
 def test_a_run_of_another_kind_is_carried_out_by_its_own_work(platform: Platform) -> None:
     training = dataclasses.replace(
-        platform.training, others={"reproduce": ReproductionHandler(Reproducer())}
+        platform.training, other_handlers={"reproduce": ReproductionHandler(Reproducer())}
     )
     platform.control.run_store.admit(
         Claim(
@@ -354,7 +354,7 @@ def test_a_process_that_does_not_notice_its_lost_lease_is_ended(platform: Platfo
     claim(platform)
     platform.control.run_store.start("run1", now=now(), lease_seconds=LEASE_SECONDS)
     ended = threading.Event()
-    with Lease(platform.control.run_store, "run1", now, look_seconds=0.02, end_process=ended.set):
+    with Lease(platform.control.run_store, "run1", now, check_seconds=0.02, end_process=ended.set):
         platform.control.run_store.cancel("run1", actor="ann", now=now())
         assert ended.wait(5)
 

@@ -47,10 +47,10 @@ class AuditService:
 
     def get(self, prediction_id: str) -> AuditRow:
         """One prediction; raises PredictionNotFound."""
-        found = self.store.get(prediction_id)
-        if found is None:
+        row = self.store.get(prediction_id)
+        if row is None:
             raise PredictionNotFound(prediction_id, spooled=self.spooled)
-        return found
+        return row
 
     def export(self, path: Path, selection: AuditFilter) -> int:
         """Write the selected predictions to a Parquet file, oldest first; returns how many.

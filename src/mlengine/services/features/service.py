@@ -1,4 +1,4 @@
-"""Feature tables as of a moment."""
+"""Feature tables as of a moment, and checks of feature sets."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class FeatureService:
     bars: BarService
     feature_sets: Mapping[str, FeatureSet]
     default_set: str
+    default_symbols: Sequence[str]
 
     def table(
         self,
@@ -68,11 +69,15 @@ class FeatureService:
     ) -> CheckReport:
         """Test a set for leaks and parity on the newest `bars` bars (0: all) of each symbol.
 
-        Raises InvalidRequest for an unknown set, InsufficientBars where no symbol has a bar more
-        than the window, and what the upstream raises.
+        Without `symbols`, on those of trainings. Raises InvalidRequest for an unknown set,
+        InsufficientBars where no symbol has a bar more than the window, and what the upstream
+        raises.
         """
         chosen = self.feature_set(name)
-        frames = {s: self.bars.history(s, bars=bars, as_of=None, now=now).frame for s in symbols}
+        frames = {
+            symbol: self.bars.history(symbol, bars=bars, as_of=None, now=now).frame
+            for symbol in symbols or self.default_symbols
+        }
         longest = max(frames, key=lambda symbol: frames[symbol].height)
         needed = chosen.window_bars + ROWS_BEYOND_WINDOW
         if frames[longest].height < needed:

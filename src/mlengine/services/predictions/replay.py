@@ -1,4 +1,4 @@
-"""Making audited predictions again, from the bars, the features and the model of then."""
+"""Making audited predictions again, from their stored bars, features and model."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from mlengine.stores.bars.cache import BarCache
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 
-_AT_ONCE = 500
-_FAILURE = "it is a failure, and has no score"
+_CHUNK_ROWS = 500
+_FAILED = "it is a failure, and has no score"
 _MOST_OTHERS = 100
 _STATUS_OF: Mapping[type[MlengineError], str] = {
     ModelNotFound: "model_gone",
@@ -51,7 +51,7 @@ _STATUS_OF: Mapping[type[MlengineError], str] = {
 
 @dataclass(frozen=True)
 class ReplayService:
-    evidence: ReplayInputStore
+    inputs: ReplayInputStore
     loader: ModelLoader
     bars: BarService
     events: EventStore
@@ -65,25 +65,22 @@ class ReplayService:
         request_id: str | None,
         now: datetime,
     ) -> Replayed:
-        """Make one prediction again; raises PredictionNotFound or AuditUnavailable.
+        """Make one prediction again, and write the event.
 
-        Who asked stands in the history.
+        Raises PredictionNotFound or AuditUnavailable.
         """
-        found = self.evidence.of(prediction_id)
-        if found is None:
+        inputs = self.inputs.of(prediction_id)
+        if inputs is None:
             raise PredictionNotFound(prediction_id)
-        (replayed,) = _Pass(self.loader).replay([found])
-        if check_upstream:
-            replayed = replace(replayed, upstream=self._upstream(found.row, now))
-        details = {"prediction_id": prediction_id, "request_id": request_id}
-        said = {"status": replayed.status, "upstream": replayed.upstream}
-        self.events.append(
-            "replayed",
-            at=now,
-            version=replayed.model_version,
-            actor=actor,
-            details={**details, **said},
-        )
+        (replayed,) = self._replay([inputs], _Models(self.loader), now if check_upstream else None)
+        details = {
+            "prediction_id": prediction_id,
+            "request_id": request_id,
+            "status": replayed.status,
+            "upstream": replayed.upstream,
+        }
+        version = replayed.model_version
+        self.events.append("replayed", at=now, version=version, actor=actor, details=details)
         return replayed
 
     def replay_many(
@@ -96,29 +93,35 @@ class ReplayService:
         actor: str,
         now: datetime,
     ) -> ReplaySummary:
-        """Make the selected predictions again, or a random `sample` of them.
+        """Make the selected predictions again, or a random `sample` of them, and write one event.
 
-        Who asked, and what came of it, stands in the history. Raises AuditUnavailable.
+        Raises AuditUnavailable.
         """
-        numbers = self.evidence.numbers(selection)
+        numbers = self.inputs.numbers(selection)
         if sample is not None and sample < len(numbers):
             numbers = sorted(random.Random(seed).sample(numbers, sample))  # noqa: S311
-        replays = list(self._replays(numbers, now if check_upstream else None))
+        models = _Models(self.loader)
+        upstream_at = now if check_upstream else None
+        replays = [
+            replayed
+            for first in range(0, len(numbers), _CHUNK_ROWS)
+            for replayed in self._replay(
+                self.inputs.numbered(numbers[first : first + _CHUNK_ROWS]), models, upstream_at
+            )
+        ]
         summary = summarised(replays, most_others=_MOST_OTHERS)
         details = {"replayed": summary.replayed, "counts": summary.counts}
         self.events.append("replayed", at=now, version=None, actor=actor, details=details)
         return summary
 
-    def _replays(self, numbers: Sequence[int], upstream_at: datetime | None) -> Iterator[Replayed]:
-        run = _Pass(self.loader)
-        for first in range(0, len(numbers), _AT_ONCE):
-            chunk = self.evidence.numbered(numbers[first : first + _AT_ONCE])
-            for found, replayed in zip(chunk, run.replay(chunk), strict=True):
-                if upstream_at is None:
-                    yield replayed
-                else:
-                    upstream = self._upstream(found.row, upstream_at)
-                    yield replace(replayed, upstream=upstream)
+    def _replay(
+        self, inputs: Sequence[ReplayInputs], models: _Models, upstream_at: datetime | None
+    ) -> Iterator[Replayed]:
+        for each, replayed in zip(inputs, _replay_all(inputs, models), strict=True):
+            if upstream_at is None:
+                yield replayed
+            else:
+                yield replace(replayed, upstream=self._upstream(each.row, upstream_at))
 
     def _upstream(self, row: AuditRow, now: datetime) -> str:
         """How the upstream serves today the bars that the prediction was made of."""
@@ -126,44 +129,29 @@ class ReplayService:
             return "not_checked"
         if row.interval != self.bars.interval:
             return "unavailable"
-        asking = replace(self.bars, cache=BarCache())  # what was kept is not what is served today
-        known = final_at(row.bar_timestamp, row.interval)
+        uncached = replace(self.bars, cache=BarCache())
+        as_of = final_at(row.bar_timestamp, row.interval)
         try:
             count = row.feature_set.window_bars
-            served = asking.history(row.symbol, bars=count, as_of=known, now=now).frame
+            served = uncached.history(row.symbol, bars=count, as_of=as_of, now=now).frame
         except MlengineError:
             return "unavailable"
         return "same" if bars_hash(served) == row.bars_hash else "changed"
 
 
 @dataclass
-class _Pass:
-    """One pass over many predictions; each version is read from disk once, whatever is loaded."""
+class _Models:
+    """The models of the predictions; each version is read from disk once, whatever is loaded."""
 
     loader: ModelLoader
-    found: dict[str, LoadedModel | MlengineError] = field(default_factory=dict)
+    loaded: dict[str, LoadedModel | MlengineError] = field(default_factory=dict)
 
-    def replay(self, evidence: Sequence[ReplayInputs]) -> list[Replayed]:
-        """In the order given; one feature pass and one model call for each version."""
-        made: dict[int, Replayed] = {}
-        chosen: dict[str, tuple[LoadedModel, list[int]]] = {}
-        for i, each in enumerate(evidence):
-            model = self._model_of(each)
-            if isinstance(model, Replayed):
-                made[i] = model
-            else:
-                chosen.setdefault(model.version, (model, []))[1].append(i)
-        for model, places in chosen.values():
-            again = _replay(model, [evidence[i] for i in places])
-            made.update(zip(places, again, strict=True))
-        return [made[i] for i in range(len(evidence))]
-
-    def _model_of(self, each: ReplayInputs) -> LoadedModel | Replayed:
+    def model_of(self, inputs: ReplayInputs) -> LoadedModel | Replayed:
         """The model that made a prediction, or why it can't be made again."""
-        row, lacking = each.row, _lacking(each)
+        row, lacking = inputs.row, _lacking(inputs)
         if lacking or row.model_version is None or row.feature_set is None:
-            return without_replay(row, "not_replayable", lacking or _FAILURE)
-        model = self._model(row.model_version)
+            return without_replay(row, "not_replayable", lacking or _FAILED)
+        model = self._load(row.model_version)
         if isinstance(model, MlengineError):
             return without_replay(row, _STATUS_OF[type(model)], str(model))
         if model.manifest.fingerprint != row.model_fingerprint:
@@ -174,26 +162,43 @@ class _Pass:
             return without_replay(row, "feature_set_gone", reason)
         return model
 
-    def _model(self, version: str) -> LoadedModel | MlengineError:
-        if version not in self.found:
+    def _load(self, version: str) -> LoadedModel | MlengineError:
+        if version not in self.loaded:
             try:
-                self.found[version] = self.loader.load(version)
+                self.loaded[version] = self.loader.load(version)
             except tuple(_STATUS_OF) as refusal:
-                self.found[version] = refusal
-        return self.found[version]
+                self.loaded[version] = refusal
+        return self.loaded[version]
 
 
-def _lacking(each: ReplayInputs) -> str | None:
+def _replay_all(inputs: Sequence[ReplayInputs], models: _Models) -> list[Replayed]:
+    """In the order given; one feature pass and one model call for each version."""
+    replays: dict[int, Replayed] = {}
+    by_version: dict[str, tuple[LoadedModel, list[int]]] = {}
+    for i, each in enumerate(inputs):
+        model = models.model_of(each)
+        if isinstance(model, Replayed):
+            replays[i] = model
+        else:
+            by_version.setdefault(model.version, (model, []))[1].append(i)
+    for model, places in by_version.values():
+        again = _replay_with(model, [inputs[i] for i in places])
+        replays.update(zip(places, again, strict=True))
+    return [replays[i] for i in range(len(inputs))]
+
+
+def _lacking(inputs: ReplayInputs) -> str | None:
     """Why there is nothing to make a prediction again from, None where there is."""
-    if not each.row.ok:
-        return _FAILURE
-    if each.window is None or each.vector is None:
+    if not inputs.row.ok:
+        return _FAILED
+    if inputs.window is None or inputs.vector is None:
         return "its bars are not stored"
-    return None if bars_hash(each.window) == each.row.bars_hash else "its stored bars are damaged"
+    intact = bars_hash(inputs.window) == inputs.row.bars_hash
+    return None if intact else "its stored bars are damaged"
 
 
-def _replay(model: LoadedModel, evidence: Sequence[ReplayInputs]) -> list[Replayed]:
-    vectors = _vectors(model, evidence)
+def _replay_with(model: LoadedModel, inputs: Sequence[ReplayInputs]) -> list[Replayed]:
+    vectors = _vectors(model, inputs)
     scores = model.scorer.score(np.stack(vectors)).tolist()
     return [
         compared(
@@ -203,18 +208,18 @@ def _replay(model: LoadedModel, evidence: Sequence[ReplayInputs]) -> list[Replay
             replayed=vector,
             score=raw + 0.0,  # as it is answered: a negative zero becomes zero
         )
-        for each, vector, raw in zip(evidence, vectors, scores, strict=True)
+        for each, vector, raw in zip(inputs, vectors, scores, strict=True)
     ]
 
 
-def _vectors(model: LoadedModel, evidence: Sequence[ReplayInputs]) -> list[Floats]:
+def _vectors(model: LoadedModel, inputs: Sequence[ReplayInputs]) -> list[Floats]:
     """Each window's newest row; equal windows are computed once.
 
     The hash of a window stands in for its symbol, of which there may be several windows.
     """
-    windows = {str(each.row.bars_hash): each.window for each in evidence if each.window is not None}
+    windows = {str(each.row.bars_hash): each.window for each in inputs if each.window is not None}
     frames = [frame.with_columns(symbol=pl.lit(key)) for key, frame in windows.items()]
     rows = latest(pl.concat(frames), model.feature_set)
     matrix = rows.select(model.feature_set.names).to_numpy(order="c")
-    made = dict(zip(rows["symbol"].to_list(), matrix, strict=True))
-    return [made[str(each.row.bars_hash)] for each in evidence]
+    vectors = dict(zip(rows["symbol"].to_list(), matrix, strict=True))
+    return [vectors[str(each.row.bars_hash)] for each in inputs]

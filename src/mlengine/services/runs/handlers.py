@@ -16,7 +16,7 @@ from mlengine.services.runs.lease import Lease
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to: the version that it published, or the finding of another kind."""
+    """How a run ended: the version that it published, or the result of another kind."""
 
     version: str | None = None
     result: Mapping[str, object] | None = None
@@ -34,11 +34,11 @@ class Reproducer(Protocol):
 
 @dataclass(frozen=True)
 class ReproductionHandler:
-    """The kind `reproduce`: its spec names a version, its result is what was found."""
+    """The kind `reproduce`: its spec names a version, its result is the Reproduction."""
 
     reproducer: Reproducer
 
     def __call__(self, run: Run, lease: Lease) -> RunResult:
         version = str(orjson.loads(run.spec)["version"])
-        found = serialization.to_plain(self.reproducer.reproduce(version, lease.progress))
-        return RunResult(result=cast("Mapping[str, object]", found))
+        result = serialization.to_plain(self.reproducer.reproduce(version, lease.progress))
+        return RunResult(result=cast("Mapping[str, object]", result))

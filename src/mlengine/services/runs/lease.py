@@ -13,25 +13,20 @@ from mlengine.errors import AuditUnavailable, LeaseLost
 from mlengine.stores.runs.store import RunStore
 
 LEASE_SECONDS = 25
-_WRITE_EVERY = timedelta(seconds=0.5)
+_REPORT_EVERY = timedelta(seconds=0.5)
 _GRACE_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
 
-def nothing() -> None:
-    """For whoever lets a run whose lease is lost end at its next report."""
-
-
-def no_lines() -> Sequence[str]:
-    """For whoever keeps no log."""
-    return ()
+def do_nothing() -> None:
+    """Lets a run whose lease is lost end at its next report."""
 
 
 class Lease:
     """A run held by this process: a thread renews it, with the newest progress and log in it.
 
-    The thread looks every `look_seconds` whether the run is still ours. Once it is not, the next
+    The thread checks every `check_seconds` whether the run is still ours. Once it is not, the next
     report raises; where none comes within half a second, `end_process` is called.
     """
 
@@ -42,23 +37,23 @@ class Lease:
         clock: Callable[[], datetime],
         *,
         renew_seconds: float = LEASE_SECONDS / 6,
-        look_seconds: float = 0.4,
-        lines: Callable[[], Sequence[str]] = no_lines,
-        end_process: Callable[[], None] = nothing,
+        check_seconds: float = 0.4,
+        lines: Callable[[], Sequence[str]] = tuple,
+        end_process: Callable[[], None] = do_nothing,
     ) -> None:
         self._runs = runs
         self._run_id = run_id
         self._clock = clock
-        self._renew = timedelta(seconds=renew_seconds)
-        self._look_seconds = min(look_seconds, renew_seconds)
+        self._renew_every = timedelta(seconds=renew_seconds)
+        self._check_seconds = min(check_seconds, renew_seconds)
         self._lines = lines
         self._end_process = end_process
         self._progress = Progress(stage="starting", percent=0.0)
-        self._written_at = clock()
-        self._writing = threading.Lock()
+        self._renewed_at = clock()
+        self._renewing = threading.Lock()
         self._lost = threading.Event()
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._hold, name="lease", daemon=True)
 
     def __enter__(self) -> Lease:
         self._thread.start()
@@ -69,24 +64,24 @@ class Lease:
         self._thread.join()
 
     def progress(self, progress: Progress) -> None:
-        """Take note of how far the run is; raises LeaseLost when it is no longer ours."""
+        """Record how far the run is; raises LeaseLost when it is no longer ours."""
         if self._lost.is_set():
             raise LeaseLost(self._run_id)
         moved_on = (progress.stage, progress.fold) != (self._progress.stage, self._progress.fold)
         self._progress = progress
         if moved_on:
             log.info("stage", extra={"stage": progress.stage, "fold": progress.fold})
-        if moved_on or self._clock() - self._written_at >= _WRITE_EVERY:
-            self.confirm()
+        if moved_on or self._clock() - self._renewed_at >= _REPORT_EVERY:
+            self.renew()
 
-    def confirm(self) -> None:
+    def renew(self) -> None:
         """Renew now; raises LeaseLost."""
         # One at a time: an older progress that is written late would undo the fence.
-        with self._writing:
-            self._written_at = self._clock()
+        with self._renewing:
+            self._renewed_at = self._clock()
             self._runs.renew(
                 self._run_id,
-                now=self._written_at,
+                now=self._renewed_at,
                 lease_seconds=LEASE_SECONDS,
                 progress=self._progress,
                 log=self._lines(),
@@ -98,12 +93,12 @@ class Lease:
         Raises LeaseLost, and then nothing may be published.
         """
         self._progress = replace(self._progress, stage=Progress.PUBLISHING)
-        self.confirm()
+        self.renew()
 
-    def _keep(self) -> None:
-        while not self._done.wait(self._look_seconds):
+    def _hold(self) -> None:
+        while not self._done.wait(self._check_seconds):
             try:
-                self._look()
+                self._check()
             except LeaseLost:
                 self._lost.set()
                 if not self._done.wait(_GRACE_SECONDS):
@@ -113,9 +108,9 @@ class Lease:
                 # The lease outlasts a store that is locked or full for a moment.
                 log.warning("lease not renewed", extra={"reason": str(error)})
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._clock()
-        if now - self._written_at >= self._renew:
-            self.confirm()
+        if now - self._renewed_at >= self._renew_every:
+            self.renew()
         elif not self._runs.is_held(self._run_id, now=now):
             raise LeaseLost(self._run_id)

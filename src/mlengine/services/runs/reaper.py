@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunReaper:
-    """Ends what is over and clears away what it left in `models_directory`.
+    """Ends such runs and removes what they left in `models_directory`.
 
     A failure is logged: the next try is seconds away.
     """
@@ -32,7 +32,7 @@ class RunReaper:
     clock: Callable[[], datetime]
 
     def sweep(self) -> None:
-        """Enqueue again what the queue has lost, clear away what killed trainings left."""
+        """Enqueue again what the queue has lost, remove what killed trainings left."""
         with _logged():
             self.runs.requeue_lost()
         with _logged():

@@ -1,4 +1,4 @@
-"""Trainings by the clock: one run a tick among any number of workers."""
+"""Scheduled trainings: one run a tick among any number of workers."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class ScheduleService:
         if self.expression is None:
             self.store.forget()
             return _NO_TICK
-        seen = self.store.read()
-        if seen is None or seen.expression != self.expression:
+        stored = self.store.read()
+        if stored is None or stored.expression != self.expression:
             self.store.begin(self.expression, now=now)
             return _NO_TICK
         newest = cron.newest_tick(self.expression, at=now)
-        if newest <= seen.last_tick:
+        if newest <= stored.last_tick:
             return _NO_TICK
         claim = Claim(
             run_id=run_id, spec=self.runs.default_spec_text(), actor=ACTOR, request_id=None
         )
-        tick = self.store.take(seen, newest, claim, now=now)
-        self._announce(tick, newest)
+        tick = self.store.take(stored, newest, claim, now=now)
+        self._enqueue(tick, newest)
         return tick
 
     def timetable(self, *, now: datetime) -> Timetable:
@@ -55,14 +55,14 @@ class ScheduleService:
         workers = self.runs.workers()
         if self.expression is None:
             return Timetable(None, None, (), workers)
-        seen = self.store.read()
-        last = seen.last_tick if seen and seen.expression == self.expression else None
+        stored = self.store.read()
+        last = stored.last_tick if stored and stored.expression == self.expression else None
         if last is not None and cron.newest_tick(self.expression, at=last) != last:
             last = None
         ticks = cron.next_ticks(self.expression, after=now, count=_TICKS_AHEAD)
         return Timetable(self.expression, last, ticks, workers)
 
-    def _announce(self, tick: Tick, at: datetime) -> None:
+    def _enqueue(self, tick: Tick, at: datetime) -> None:
         facts = {"run_id": tick.run_id, "tick": at}
         if tick.outcome == "skipped":
             log.warning("scheduled training skipped: a run is live", extra=facts)

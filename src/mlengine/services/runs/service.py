@@ -126,7 +126,7 @@ class RunService:
         return self.store.get(run_id, now=now)
 
     def status(self, run_id: str | None, *, now: datetime) -> Run | None:
-        """The run asked for, or the newest; raises RunNotFound."""
+        """The run `run_id`, or the newest; raises RunNotFound."""
         return self.store.get(run_id, now=now) if run_id else self.store.newest(now=now)
 
     def page(
@@ -136,10 +136,10 @@ class RunService:
         return self.store.page(limit=limit, cursor=cursor, state=state, now=now)
 
     def cancel(self, run_id: str | None, *, actor: str, now: datetime) -> Run:
-        """Cancel the run asked for, or the live one.
+        """Cancel the run `run_id`, or the live one.
 
-        The row comes first, so that nothing is published any more; the process is stopped by its
-        worker, or notices by itself within a second where the queue is down. Raises NoLiveRun,
+        The row comes first, so that nothing is published any more; the worker stops the process,
+        which notices by itself within a second where the queue is down. Raises NoLiveRun,
         RunNotFound or RunNotCancellable.
         """
         if run_id is None:
@@ -162,7 +162,7 @@ class RunService:
             return None
 
     def abandon_all(self, *, now: datetime) -> None:
-        """Let every running run be `lost`; for whoever knows that no training is alive."""
+        """Write `lost` on every running run; for callers that know that no training is alive."""
         count = self.store.abandon_all(now=now)
         if count:
             log.warning("runs of a stopped platform are lost", extra={"runs": count})

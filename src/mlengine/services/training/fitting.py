@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, cast
+from typing import Protocol
 
 import polars as pl
 
-from mlengine.core.boosting.model import DEFAULT_PARAMS, Fitted, LightGBMConfig, Scorer
+from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig, Scorer
 from mlengine.core.features import FeatureSet
 from mlengine.core.monitoring.drift import PREDICTION
 from mlengine.core.runs.progress import Progress, Track
@@ -21,16 +21,16 @@ from mlengine.core.training.params import FEWEST_SYMBOLS, refused_label, refused
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
-from mlengine.services.training import holdout_reuse
+from mlengine.services.training.holdout_reuse import count_holdout_uses
 from mlengine.services.training.leak_check import refuse_leaks
-from mlengine.services.training.manifest_builder import TrainingResult, build_manifest
+from mlengine.services.training.manifest_builder import TrainingResult, build_manifest, time_span
 from mlengine.services.training.promotion import GateHistory, PromotionGate
 from mlengine.services.training.training_bars import BarHistory, load_training_bars
 from mlengine.stores.registry.registry import Registry
 
 
 class TrainingHistory(GateHistory, Protocol):
-    """What a training needs to know of those before it."""
+    """What a training needs to know of earlier ones."""
 
     def trainings(self) -> list[Mapping[str, object]]: ...
 
@@ -42,7 +42,7 @@ class Candidate:
     `model_text` is served. `candidate_text` is what the metrics describe, where that is another
     model (a refit). `reference` holds symbol, timestamp, the features and `prediction` of the
     rows that model.txt was trained on; `holdout` holds symbol, timestamp, label, forward_return
-    and the candidate's score. `bars` and `universe` (a CSV file) are what it was made from.
+    and the candidate's score. `bars` and `universe` (a CSV file) are its inputs.
     """
 
     manifest: Manifest
@@ -79,15 +79,15 @@ class FittingService:
         track = Track(progress)
         _refuse_contradictions(spec)
         feature_set = self._feature_set(spec)
-        gathered = load_training_bars(self.bars, spec, now=now, track=track)
+        bars = load_training_bars(self.bars, spec, now=now, track=track)
         track.at("features")
-        refuse_leaks(feature_set, gathered.bars)
-        dataset = build_dataset(gathered.bars, feature_set, spec, members=gathered.members)
-        recipe = _recipe(spec, self.num_threads)
+        refuse_leaks(feature_set, bars.frame)
+        dataset = build_dataset(bars.frame, feature_set, spec, members=bars.members)
+        config = _model_config(spec, self.num_threads)
         experiment = experiments.run(
             dataset,
             experiments.plan(dataset, spec),
-            recipe,
+            config,
             spec=spec,
             refit=spec.refit == "full",
             track=track,
@@ -95,28 +95,26 @@ class FittingService:
         track.at("publish")
         decision = PromotionGate(self.registry, self.feature_sets, self.history).decide(
             spec,
-            bars=gathered.bars,
+            bars=bars.frame,
             dataset=dataset,
             challenger=experiment.candidate,
-            universe_sha256=gathered.universe_sha256,
+            universe_sha256=bars.universe_sha256,
         )
         training = TrainingResult(
             spec,
-            recipe,
+            config,
             feature_set,
-            gathered,
+            bars,
             dataset,
             experiment,
             decision,
-            self._reused(dataset, experiment),
+            self._holdout_uses(dataset, experiment),
         )
         return _candidate(training, build_manifest(training, run_id=run_id, actor=actor, now=now))
 
-    def _reused(self, dataset: Dataset, experiment: Experiment) -> int:
-        dates = dataset.frame["timestamp"][experiment.candidate.stage.test]
-        start, end = cast("datetime", dates.min()), cast("datetime", dates.max())
-        trainings = self.history.trainings()
-        return holdout_reuse.count_holdout_uses(self.registry, trainings, start=start, end=end)
+    def _holdout_uses(self, dataset: Dataset, experiment: Experiment) -> int:
+        start, end = time_span(dataset.frame["timestamp"][experiment.candidate.stage.test])
+        return count_holdout_uses(self.registry, self.history.trainings(), start=start, end=end)
 
     def _feature_set(self, spec: TrainSpec) -> FeatureSet:
         if spec.feature_set not in self.feature_sets:
@@ -149,44 +147,48 @@ def build_dataset(
 
 def _no_rows_reason(feature_set: FeatureSet, spec: TrainSpec, *, limited: bool) -> str:
     needed = feature_set.window_bars + spec.horizon_bars + spec.label_delay_bars
-    said = f"no symbol has the {needed} bars that one labelled row needs"
-    said += " on a date within its membership of the universe" if limited else ""
-    few = f"; cs_zscore also needs {FEWEST_SYMBOLS} such symbols, not all alike, on one date"
-    return said + (few if spec.label == "cs_zscore" else "")
+    reason = f"no symbol has the {needed} bars that one labelled row needs"
+    if limited:
+        reason += " on a date within its membership of the universe"
+    if spec.label == "cs_zscore":
+        reason += (
+            f"; cs_zscore also needs {FEWEST_SYMBOLS} such symbols, not all alike, on one date"
+        )
+    return reason
 
 
 def _refuse_contradictions(spec: TrainSpec) -> None:
     """A door refuses these with more words; a recipe may also come from elsewhere."""
-    refused = [f"{name} {why}" for name, why in refused_params(spec.params).items()]
-    label = refused_label(spec)
-    if refused or label:
-        raise TrainingFailed("; ".join([*refused, *([label] if label else [])]))
+    reasons = [f"{name} {why}" for name, why in refused_params(spec.params).items()]
+    if label := refused_label(spec):
+        reasons.append(label)
+    if reasons:
+        raise TrainingFailed("; ".join(reasons))
 
 
-def _recipe(spec: TrainSpec, num_threads: int) -> LightGBMConfig:
+def _model_config(spec: TrainSpec, num_threads: int) -> LightGBMConfig:
     params = {**DEFAULT_PARAMS, **spec.params}
     return LightGBMConfig(spec.objective, spec.seed, num_threads, rounds=spec.rounds, params=params)
 
 
 def _candidate(training: TrainingResult, manifest: Manifest) -> Candidate:
-    candidate, refit = training.candidate, training.experiment.refit
-    universe = training.gathered.universe
+    candidate, universe = training.candidate, training.bars.universe
     return Candidate(
         manifest=manifest,
-        model_text=(refit or candidate.fitted).text,
-        candidate_text=candidate.fitted.text if refit else None,
-        reference=_reference(training, refit or candidate.fitted),
+        model_text=training.served.text,
+        candidate_text=candidate.fitted.text if training.experiment.refit else None,
+        reference=_reference(training),
         holdout=training.dataset.frame[candidate.stage.test]
         .select("symbol", "timestamp", "label", "forward_return")
         .with_columns(pl.Series("score", candidate.scores)),
-        bars=training.gathered.bars.sort("symbol", "timestamp"),
+        bars=training.bars.frame.sort("symbol", "timestamp"),
         universe=universe.content if universe else None,
     )
 
 
-def _reference(training: TrainingResult, served: Fitted) -> pl.DataFrame:
+def _reference(training: TrainingResult) -> pl.DataFrame:
     """What the drift check compares with, in the order of the dataset."""
     names, rows = training.dataset.feature_names, training.served_rows
-    scores = Scorer.from_text(served.text).score(training.dataset.matrix(rows))
+    scores = Scorer.from_text(training.served.text).score(training.dataset.matrix(rows))
     frame = training.dataset.frame[rows].select("symbol", "timestamp", *names)
     return frame.with_columns(pl.Series(PREDICTION, scores))

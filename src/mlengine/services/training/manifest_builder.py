@@ -15,7 +15,7 @@ import polars as pl
 import mlengine
 from mlengine.core.arrays import Rows
 from mlengine.core.bars.bars import panel_hash
-from mlengine.core.boosting.model import LightGBMConfig
+from mlengine.core.boosting.model import Fitted, LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.dataset import Dataset
@@ -35,18 +35,18 @@ from mlengine.core.versions.manifest import (
 from mlengine.services.training.training_bars import TrainingBars
 
 _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
-_WITHOUT_ROWS = "too few bars for one row"
-_NO_MEMBERS_ROWS = "no row on a date within its membership of the universe"
+_TOO_FEW_BARS = "too few bars for one row"
+_NEVER_MEMBER = "no row on a date within its membership of the universe"
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Everything that a finished training knows."""
+    """What a finished training used and produced."""
 
     spec: TrainSpec
-    recipe: LightGBMConfig
+    config: LightGBMConfig
     feature_set: FeatureSet
-    gathered: TrainingBars
+    bars: TrainingBars
     dataset: Dataset
     experiment: Experiment
     decision: Decision
@@ -55,6 +55,11 @@ class TrainingResult:
     @property
     def candidate(self) -> EvaluatedModel:
         return self.experiment.candidate
+
+    @property
+    def served(self) -> Fitted:
+        """The model in model.txt."""
+        return self.experiment.refit or self.candidate.fitted
 
     @property
     def served_rows(self) -> Rows:
@@ -66,8 +71,7 @@ class TrainingResult:
 
 def build_manifest(training: TrainingResult, *, run_id: str, actor: str, now: datetime) -> Manifest:
     """Write down `training`; version and file digests are left to the registry."""
-    spec, recipe, candidate = training.spec, training.recipe, training.candidate
-    served = training.experiment.refit or candidate.fitted
+    spec, config, candidate = training.spec, training.config, training.candidate
     return Manifest(
         run_id=run_id,
         actor=actor,
@@ -80,11 +84,11 @@ def build_manifest(training: TrainingResult, *, run_id: str, actor: str, now: da
         interval=spec.interval,
         feature_set=_feature_set(training.feature_set),
         label=_label(spec),
-        seed=recipe.seed,
-        params=recipe.params,
-        num_threads=recipe.num_threads,
-        rounds=recipe.rounds,
-        early_stopping_rounds=recipe.early_stopping_rounds,
+        seed=config.seed,
+        params=config.params,
+        num_threads=config.num_threads,
+        rounds=config.rounds,
+        early_stopping_rounds=config.early_stopping_rounds,
         best_iteration=candidate.fitted.best_iteration,
         data=_data(training),
         split=_split(training),
@@ -104,8 +108,8 @@ def build_manifest(training: TrainingResult, *, run_id: str, actor: str, now: da
         trained_through=_last_label(training.dataset, training.served_rows),
         candidate_trained_through=_last_label(training.dataset, candidate.stage.train),
         selected_through=_selected_through(training),
-        importances=served.importances,
-        fingerprint=served.fingerprint,
+        importances=training.served.importances,
+        fingerprint=training.served.fingerprint,
         candidate_fingerprint=candidate.fitted.fingerprint,
         libraries=libraries(),
         gate=training.decision,
@@ -124,7 +128,7 @@ def _feature_set(feature_set: FeatureSet) -> FeatureSetEntry:
 
 
 def _without_local_path(spec: TrainSpec) -> TrainSpec:
-    """As anyone may read it: where on this machine the universe's file lies is nobody's affair."""
+    """The universe's file by its name alone: anyone may read a manifest."""
     if spec.universe_file is None:
         return spec
     return replace(spec, universe_file=PurePath(spec.universe_file).name)
@@ -140,27 +144,27 @@ def _label(spec: TrainSpec) -> LabelEntry:
 
 
 def _data(training: TrainingResult) -> DataEntry:
-    bars, frame = training.gathered.bars, training.dataset.frame
+    bars, frame = training.bars.frame, training.dataset.frame
     labelled = set(frame["symbol"].unique())
     trained = set(frame[training.served_rows]["symbol"].unique())
     fetched = bars["symbol"].unique().sort().to_list()
-    start, end = _first_and_last(bars)
-    universe = training.gathered.universe
-    rowless = _WITHOUT_ROWS if universe is None else _NO_MEMBERS_ROWS
-    too_short = (Skipped(s, rowless) for s in fetched if s not in labelled)
+    start, end = time_span(bars["timestamp"])
+    universe = training.bars.universe
+    reason = _TOO_FEW_BARS if universe is None else _NEVER_MEMBER
+    unused = (Skipped(s, reason) for s in fetched if s not in labelled)
     return DataEntry(
         start=start,
         end=end,
         lookback=training.spec.lookback,
         symbols=tuple(symbol for symbol in fetched if symbol in trained),
         holdout_only_symbols=tuple(s for s in fetched if s in labelled - trained),
-        skipped_symbols=(*training.gathered.skipped, *too_short),
+        skipped_symbols=(*training.bars.skipped, *unused),
         rows=bars.height,
         labelled_rows=frame.height,
         bars_sha256=panel_hash(bars),
-        bars_report=training.gathered.report,
+        bars_report=training.bars.report,
         survivorship="static list" if universe is None else "universe file",
-        universe_sha256=training.gathered.universe_sha256,
+        universe_sha256=training.bars.universe_sha256,
     )
 
 
@@ -196,8 +200,7 @@ def _fold(dataset: Dataset, number: int, fold: EvaluatedModel) -> FoldEntry:
 
 
 def _part(dataset: Dataset, rows: Rows) -> Part:
-    start, end = _first_and_last(dataset.frame[rows])
-    return Part(start, end, len(rows))
+    return Part(*time_span(dataset.frame["timestamp"][rows]), len(rows))
 
 
 def _last_label(dataset: Dataset, rows: Rows) -> datetime:
@@ -231,7 +234,6 @@ def libraries() -> dict[str, str]:
     }
 
 
-def _first_and_last(frame: pl.DataFrame) -> tuple[datetime, datetime]:
-    """Of a column `timestamp` that is not empty."""
-    timestamps = frame["timestamp"]
+def time_span(timestamps: pl.Series) -> tuple[datetime, datetime]:
+    """The first and the last of some timestamps; not for an empty column."""
     return cast("datetime", timestamps.min()), cast("datetime", timestamps.max())

@@ -5,8 +5,8 @@ was judged on, nor before the last close that a training label of either candida
 embargo of both so hold, also for a symbol that was halted, whose labels end late. The rows are
 those of this run's bars: a champion whose own holdout ended long ago is judged on newer ones.
 
-What the champion was once chosen by has no part in this: it has an advantage on those dates, but a
-small one (one choice, no fitting), and without them no scheduled retraining could be compared.
+Dates on which the champion was once chosen count too: its advantage there is small (one choice, no
+fitting), and without them no scheduled retraining could be compared.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol, cast
 
 import numpy as np
@@ -74,7 +75,7 @@ class _PairedLosses:
     constant: float
 
     @property
-    def losses(self) -> dict[str, float | None]:
+    def means(self) -> dict[str, float | None]:
         return {
             "challenger": float(np.mean(self.challenger)),
             "constant": self.constant,
@@ -101,23 +102,23 @@ class PromotionGate:
 
         Raises AuditUnavailable when the history can't be read.
         """
-        champion, rival = self._standing(spec, challenger, universe_sha256)
-        common = self._common(spec, rival, bars, dataset, challenger)
-        bout = _bout(spec, dataset, challenger, common)
-        if champion and not champion.refusal and bout.champion is None:
+        champion, model = self._load_champion(spec, challenger, universe_sha256)
+        common = self._common_rows(spec, model, bars, dataset, challenger) if model else None
+        paired = _paired_losses(spec, dataset, challenger, common)
+        if champion and not champion.refusal and paired.champion is None:
             champion = replace(champion, refusal="not_enough_common_bars")
         return decide(
             spec.activate,
             champion=champion,
-            losses=bout.losses,
-            test=self._test(spec, champion, bout),
+            losses=paired.means,
+            test=self._test(spec, champion, paired),
             margin=spec.gate_margin,
         )
 
-    def _standing(
+    def _load_champion(
         self, spec: TrainSpec, challenger: EvaluatedModel, universe_sha256: str | None
     ) -> tuple[Champion | None, _ChampionModel | None]:
-        """Who serves, and what it can be judged by; a champion without a rival has its refusal."""
+        """Who serves, with its model; a champion without a model has its refusal."""
         generation = None
         try:
             active = self.registry.active.read()
@@ -129,8 +130,8 @@ class PromotionGate:
         except (ArtifactCorrupt, ModelNotFound) as refusal:
             return Champion(refusal.version, generation, "champion_unusable"), None
         champion = Champion(manifest.version, generation)
-        theirs = question(manifest.spec, universe_sha256=manifest.data.universe_sha256)
-        if scorer is None or theirs != question(spec, universe_sha256=universe_sha256):
+        task = question(manifest.spec, universe_sha256=manifest.data.universe_sha256)
+        if scorer is None or task != question(spec, universe_sha256=universe_sha256):
             return replace(champion, refusal="not_comparable"), None
         if manifest.candidate_fingerprint == challenger.fitted.fingerprint:
             champion = replace(champion, refusal="identical")
@@ -138,8 +139,8 @@ class PromotionGate:
 
     def _scorer(self, manifest: Manifest) -> Scorer | None:
         """The champion's candidate; None without its features."""
-        served = self.feature_sets.get(manifest.feature_set.name)
-        if served is None or served.hash != manifest.feature_set.hash:
+        feature_set = self.feature_sets.get(manifest.feature_set.name)
+        if feature_set is None or feature_set.hash != manifest.feature_set.hash:
             return None
         name = CANDIDATE_FILE if CANDIDATE_FILE in manifest.files else MODEL_FILE
         text = self.registry.read(manifest.version, name)
@@ -148,83 +149,81 @@ class PromotionGate:
         except ValueError:
             raise ArtifactCorrupt(manifest.version, f"{name} is not a LightGBM model") from None
 
-    def _common(
+    def _common_rows(
         self,
         spec: TrainSpec,
-        rival: _ChampionModel | None,
+        champion: _ChampionModel,
         bars: pl.DataFrame,
         dataset: Dataset,
         challenger: EvaluatedModel,
     ) -> tuple[Rows, Floats] | None:
-        """Which of the holdout's rows both can be judged on, and the champion's scores there.
+        """The holdout's rows on which both can be judged, and the champion's scores there.
 
-        None without a rival, or with too few dates. A row needs a full window of the champion's
-        features too.
+        None with too few dates. A row needs a full window of the champion's features too.
         """
-        if rival is None:
-            return None
         trained = cast("datetime", dataset.frame["label_ends"][challenger.stage.train].max())
-        features = self.feature_sets[rival.manifest.feature_set.name]
-        found = (
+        features = self.feature_sets[champion.manifest.feature_set.name]
+        common = (
             dataset.frame[challenger.stage.test]
             .select(*_KEYS)
             .with_row_index("row")
-            .filter(pl.col("timestamp") >= max(rival.unseen_since, trained))
+            .filter(pl.col("timestamp") >= max(champion.unseen_since, trained))
             .join(_scorable(bars, features), on=_KEYS, maintain_order="left")
         )
-        dates = found["timestamp"].n_unique()
+        dates = common["timestamp"].n_unique()
         if dates < spec.gate_min_dates or dates <= 2 * steps_ahead(spec):
             return None
-        scores = rival.scorer.score(Dataset(found, features.names).matrix())
-        return found["row"].cast(pl.Int64).to_numpy(), scores
+        scores = champion.scorer.score(Dataset(common, features.names).matrix())
+        return common["row"].cast(pl.Int64).to_numpy(), scores
 
     def _test(
-        self, spec: TrainSpec, champion: Champion | None, bout: _PairedLosses
+        self, spec: TrainSpec, champion: Champion | None, paired: _PairedLosses
     ) -> GateTest | None:
         """None where the policy asks for none or the two can't be compared."""
         if spec.activate not in CHOOSING or champion is None or champion.generation is None:
             return None
-        if champion.refusal or bout.champion is None:
+        if champion.refusal or paired.champion is None:
             return None
-        differences = by_date(bout.timestamps, bout.champion - bout.challenger)
-        found = diebold_mariano(differences, steps_ahead=steps_ahead(spec))
+        differences = by_date(paired.timestamps, paired.champion - paired.challenger)
+        test = diebold_mariano(differences, steps_ahead=steps_ahead(spec))
         decisions = self.history.gate_tests(champion.generation) + 1
         return GateTest(
-            dates=found.dates,
-            rows=len(bout.challenger),
-            mean_difference=found.mean_difference,
-            statistic=found.statistic,
-            p_value=found.p_value,
+            dates=test.dates,
+            rows=len(paired.challenger),
+            mean_difference=test.mean_difference,
+            statistic=test.statistic,
+            p_value=test.p_value,
             level=level(decisions),
             decisions=decisions,
-            kernel=found.kernel,
-            lags=found.lags,
+            kernel=test.kernel,
+            lags=test.lags,
         )
 
 
-def _bout(
+def _paired_losses(
     spec: TrainSpec,
     dataset: Dataset,
     challenger: EvaluatedModel,
     common: tuple[Rows, Floats] | None,
 ) -> _PairedLosses:
     """On the common rows, or where there are none on the whole holdout and without a champion."""
-    rows, scores = common or (np.arange(len(challenger.scores)), None)
-    held = challenger.stage.test[rows]
-    labels = dataset.column("label")
+    rows, champion_scores = common or (np.arange(len(challenger.scores)), None)
+    judged = challenger.stage.test[rows]
+    all_labels = dataset.column("label")
+    losses = partial(row_losses, spec.objective, labels=all_labels[judged])
     return _PairedLosses(
-        timestamps=dataset.times("timestamp")[held],
-        challenger=row_losses(spec.objective, labels=labels[held], scores=challenger.scores[rows]),
-        champion=None
-        if scores is None
-        else row_losses(spec.objective, labels=labels[held], scores=scores),
+        timestamps=dataset.times("timestamp")[judged],
+        challenger=losses(scores=challenger.scores[rows]),
+        champion=None if champion_scores is None else losses(scores=champion_scores),
         constant=constant_loss(
-            spec.objective, labels=labels[held], trained=labels[challenger.stage.train]
+            spec.objective,
+            labels=all_labels[judged],
+            trained=all_labels[challenger.stage.train],
         ),
     )
 
 
 def _scorable(bars: pl.DataFrame, features: FeatureSet) -> pl.DataFrame:
     """The features of every bar that has a full window of them."""
-    known = pl.any_horizontal(pl.col(features.names).is_not_null())
-    return compute(bars, features).filter(known)
+    has_features = pl.any_horizontal(pl.col(features.names).is_not_null())
+    return compute(bars, features).filter(has_features)

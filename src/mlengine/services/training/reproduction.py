@@ -1,4 +1,4 @@
-"""Training a version again from what stands beside its manifest, and comparing fingerprints."""
+"""Training a version again from its stored bars, and comparing fingerprints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlengine.core.features import FeatureSet
 from mlengine.core.runs.progress import Progress, Track
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.versions.layout import BARS_FILE
+from mlengine.core.versions.layout import BARS_FILE, UNIVERSE_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import FeatureSetMismatch, TrainingFailed, UnknownSymbol
 from mlengine.services.training.fitting import build_dataset
@@ -37,7 +37,7 @@ class ReproductionDifference:
 
 @dataclass(frozen=True)
 class UpstreamComparison:
-    """The upstream's bars of the same symbols and span: whether they are the recorded ones."""
+    """Whether the upstream's bars of the same symbols and span are the recorded ones."""
 
     same: bool
     bars_sha256: str
@@ -64,7 +64,7 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class RecordedTraining:
-    """What a version was trained on; `dataset` is built again from the bars beside it."""
+    """What a version was trained on; `dataset` is built again from its stored bars."""
 
     manifest: Manifest
     bars: pl.DataFrame
@@ -103,7 +103,7 @@ class ReproductionService:
         candidate, refit = experiments.repeat(
             recorded.dataset,
             recorded.plan,
-            _recipe(manifest, self.num_threads),
+            _model_config(manifest, self.num_threads),
             refit=manifest.served == "refit",
             track=track,
         )
@@ -124,7 +124,7 @@ class ReproductionService:
         )
 
     def load_recorded(self, version: str) -> RecordedTraining:
-        """The rows of a version, made again; raises as `reproduce`, TrainingFailed without bars."""
+        """The rows of a version, built again; raises as `reproduce`, TrainingFailed without bars."""
         manifest = self.registry.manifest(version)
         if BARS_FILE not in manifest.files:
             raise TrainingFailed(f"no bars were stored beside {version}")
@@ -135,48 +135,46 @@ class ReproductionService:
 
     def _feature_set(self, manifest: Manifest) -> FeatureSet:
         entry = manifest.feature_set
-        found = self.feature_sets.get(entry.name)
-        if found is None or found.hash != entry.hash:
-            served = found.hash if found else None
+        feature_set = self.feature_sets.get(entry.name)
+        if feature_set is None or feature_set.hash != entry.hash:
+            served = feature_set.hash if feature_set else None
             raise FeatureSetMismatch(manifest.version, entry.name, entry.hash, served)
-        return found
+        return feature_set
 
     def _members(self, manifest: Manifest) -> pl.DataFrame | None:
-        name = "universe.csv"
-        if name not in manifest.files:
+        if UNIVERSE_FILE not in manifest.files:
             return None
-        return parse_universe(self.registry.read(manifest.version, name), name=name).members
+        content = self.registry.read(manifest.version, UNIVERSE_FILE)
+        return parse_universe(content, name=UNIVERSE_FILE).members
 
     def _upstream(self, recorded: RecordedTraining, now: datetime) -> UpstreamComparison:
         """Bars that came later are left out; what was revised or filled in since shows."""
         manifest, blocks, changed = recorded.manifest, [], []
-        as_of = max(manifest.as_of, final_at(manifest.data.end, manifest.interval))
+        as_of = min(max(manifest.as_of, final_at(manifest.data.end, manifest.interval)), now)
         for symbol in sorted(manifest.spec.symbols):
-            mine = recorded.bars.filter(pl.col("symbol") == symbol)
-            theirs = self._history(symbol, mine, manifest.spec.lookback, min(as_of, now), now)
-            blocks.append(theirs)
-            if panel_hash(mine) != panel_hash(theirs):
+            stored = recorded.bars.filter(pl.col("symbol") == symbol)
+            served = self._history(symbol, stored, manifest.spec.lookback, as_of, now)
+            blocks.append(served)
+            if panel_hash(stored) != panel_hash(served):
                 changed.append(symbol)
-        found = panel_hash(pl.concat(blocks))
-        return UpstreamComparison(found == manifest.data.bars_sha256, found, tuple(changed))
+        bars_sha256 = panel_hash(pl.concat(blocks))
+        same = bars_sha256 == manifest.data.bars_sha256
+        return UpstreamComparison(same, bars_sha256, tuple(changed))
 
     def _history(
-        self, symbol: str, mine: pl.DataFrame, lookback: int, as_of: datetime, now: datetime
+        self, symbol: str, stored: pl.DataFrame, lookback: int, as_of: datetime, now: datetime
     ) -> pl.DataFrame:
         try:
-            # A symbol that had no bars yet is looked at as of then, and has none again.
-            found = self.bars.history(symbol, bars=0, as_of=as_of, now=now).frame
+            # A symbol that had no bars yet is asked for as of then, and has none again.
+            served = self.bars.history(symbol, bars=0, as_of=as_of, now=now).frame
         except UnknownSymbol:
-            return mine.clear()
-        known = found if mine.is_empty() else found.filter(_by_then(mine))
-        return known.tail(lookback) if lookback else known
+            return stored.clear()
+        if not stored.is_empty():
+            served = served.filter(pl.col("timestamp") <= stored["timestamp"].max())
+        return served.tail(lookback) if lookback else served
 
 
-def _by_then(mine: pl.DataFrame) -> pl.Expr:
-    return pl.col("timestamp") <= mine["timestamp"].max()
-
-
-def _recipe(manifest: Manifest, num_threads: int) -> LightGBMConfig:
+def _model_config(manifest: Manifest, num_threads: int) -> LightGBMConfig:
     return LightGBMConfig(
         manifest.objective,
         manifest.seed,
@@ -190,12 +188,11 @@ def _recipe(manifest: Manifest, num_threads: int) -> LightGBMConfig:
 def _differences(
     manifest: Manifest, fingerprint: str, candidate: str, bars_sha256: str
 ) -> Iterator[ReproductionDifference]:
-    here = libraries()
     pairs = [
         ("fingerprint", manifest.fingerprint, fingerprint),
         ("candidate fingerprint", manifest.candidate_fingerprint, candidate),
         ("bars", manifest.data.bars_sha256, bars_sha256),
-        *((name, manifest.libraries.get(name), found) for name, found in here.items()),
+        *((name, manifest.libraries.get(name), here) for name, here in libraries().items()),
     ]
     for what, recorded, found in pairs:
         if recorded != found:

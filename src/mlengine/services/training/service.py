@@ -1,4 +1,4 @@
-"""Carrying out runs: fit, publish, activate, or another kind; and leave an honest record."""
+"""Carrying out runs: fit, publish, activate, or another kind; and record how each ended."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mlengine.core.versions.layout import (
     HOLDOUT_FILE,
     MODEL_FILE,
     REFERENCE_FILE,
+    UNIVERSE_FILE,
 )
-from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import LeaseLost, MlengineError, TrainingFailed
 from mlengine.logs import log_tail
 from mlengine.services.models.history import record_missing_trainings, record_training
 from mlengine.services.models.service import ModelService
 from mlengine.services.runs.handlers import RunHandler, RunResult
-from mlengine.services.runs.lease import LEASE_SECONDS, Lease, nothing
+from mlengine.services.runs.lease import LEASE_SECONDS, Lease, do_nothing
 from mlengine.services.training.fitting import Candidate, FittingService
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
@@ -45,9 +45,9 @@ class TrainingService:
     registry: Registry
     models: ModelService
     clock: Callable[[], datetime]
-    others: Mapping[str, RunHandler] = field(default_factory=dict)
+    other_handlers: Mapping[str, RunHandler] = field(default_factory=dict)
 
-    def run(self, run_id: str, *, end_process: Callable[[], None] = nothing) -> str | None:
+    def run(self, run_id: str, *, end_process: Callable[[], None] = do_nothing) -> str | None:
         """Carry out the run by its kind; returns the version that it published, if it did.
 
         `end_process` is called when the lease is lost and the work does not notice it. Raises
@@ -57,25 +57,25 @@ class TrainingService:
         if not self.runs.start(run_id, now=self.clock(), lease_seconds=LEASE_SECONDS):
             raise LeaseLost(run_id)
         run = self.runs.get(run_id, now=self.clock())
-        with log_tail() as tail, self._recorded(run_id, tail):
+        with log_tail() as tail, self._recording_failure(run_id, tail):
             lease = Lease(self.runs, run_id, self.clock, lines=tail, end_process=end_process)
             with lease:
-                outcome = self._work(run.kind)(run, lease)
+                result = self._handler(run.kind)(run, lease)
             self.runs.finish(
                 run_id,
                 state="succeeded",
                 now=self.clock(),
-                version=outcome.version,
-                result=outcome.result,
+                version=result.version,
+                result=result.result,
                 log=tail(),
             )
-        return outcome.version
+        return result.version
 
-    def _work(self, kind: str) -> RunHandler:
-        work = {"train": self.train, **self.others}.get(kind)
-        if work is None:
+    def _handler(self, kind: str) -> RunHandler:
+        handler = {"train": self.train, **self.other_handlers}.get(kind)
+        if handler is None:
             raise TrainingFailed(f"this platform carries out no runs of kind {kind!r}")
-        return work
+        return handler
 
     def train(self, run: Run, lease: Lease) -> RunResult:
         """Fit, publish and, when the gate says so, activate."""
@@ -89,18 +89,14 @@ class TrainingService:
         )
         lease.progress(Progress(stage="publish", percent=99.0))
         manifest = self.registry.publish(candidate.manifest, _files(candidate), fence=lease.fence)
-        self._announce(manifest, run.actor)
+        now, gate = self.clock(), manifest.gate
+        record_training(self.events, manifest, actor=run.actor, now=now)
+        if gate.promote and self._champion_still_serves(gate):
+            self.models.activate(manifest.version, actor=run.actor, reason=gate.reason, now=now)
         return RunResult(version=manifest.version)
 
-    def _announce(self, manifest: Manifest, actor: str) -> None:
-        now = self.clock()
-        record_training(self.events, manifest, actor=actor, now=now)
-        gate = manifest.gate
-        if gate.promote and self._stands(gate):
-            self.models.activate(manifest.version, actor=actor, reason=gate.reason, now=now)
-
-    def _stands(self, gate: Decision) -> bool:
-        """Whether the champion that was beaten still serves: nobody beat what came after it."""
+    def _champion_still_serves(self, gate: Decision) -> bool:
+        """Whether the champion that was beaten still serves: another one was not tested."""
         active = self.registry.active.read_or_none()
         serving = active.generation if active else None
         if gate.policy not in CHOOSING or serving == gate.champion_generation:
@@ -112,7 +108,7 @@ class TrainingService:
         return False
 
     @contextmanager
-    def _recorded(self, run_id: str, tail: Callable[[], Sequence[str]]) -> Iterator[None]:
+    def _recording_failure(self, run_id: str, tail: Callable[[], Sequence[str]]) -> Iterator[None]:
         try:
             yield
         except LeaseLost:
@@ -124,13 +120,13 @@ class TrainingService:
 
 
 def _files(candidate: Candidate) -> dict[str, bytes]:
-    """What stands beside the manifest."""
+    """The files beside the manifest."""
     candidate_text, universe = candidate.candidate_text, candidate.universe
     return {
         MODEL_FILE: candidate.model_text.encode(),
         **({CANDIDATE_FILE: candidate_text.encode()} if candidate_text else {}),
         BARS_FILE: table_files.to_parquet(candidate.bars),
-        **({"universe.csv": universe} if universe else {}),
+        **({UNIVERSE_FILE: universe} if universe else {}),
         REFERENCE_FILE: table_files.to_parquet(candidate.reference),
         HOLDOUT_FILE: table_files.to_parquet(candidate.holdout),
     }

@@ -1,4 +1,4 @@
-"""The bars of a training: every symbol as of one moment, the unknown ones skipped by name."""
+"""The bars of a training: every symbol as of one moment, unknown ones skipped by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class BarHistory(Protocol):
-    """What gathering needs of the bar service."""
+    """What a training needs of the bar service."""
 
     def history(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
@@ -32,9 +32,9 @@ class BarHistory(Protocol):
 
 @dataclass(frozen=True)
 class TrainingBars:
-    """`bars` of all symbols that have any, one below the other; `universe` limits their rows."""
+    """`frame` has the bars of all symbols, one below the other; `universe` limits their rows."""
 
-    bars: pl.DataFrame
+    frame: pl.DataFrame
     skipped: tuple[Skipped, ...]
     report: BarsEntry
     universe: Universe | None = None
@@ -59,7 +59,7 @@ def load_training_bars(
     raises but UnknownSymbol.
     """
     universe = read_universe(Path(spec.universe_file)) if spec.universe_file else None
-    found: list[CleanBars] = []
+    loaded: list[CleanBars] = []
     skipped: list[Skipped] = []
     for number, symbol in enumerate(spec.symbols):
         track.at("bars", done=number / len(spec.symbols))
@@ -71,13 +71,13 @@ def load_training_bars(
         if clean.frame.is_empty():
             skipped.append(_skip(symbol, "no final bars"))
             continue
-        found.append(clean)
-    if not found:
+        loaded.append(clean)
+    if not loaded:
         raise TrainingFailed(f"none of the symbols has bars: {', '.join(spec.symbols)}")
     return TrainingBars(
-        pl.concat(clean.frame for clean in found),
+        pl.concat(clean.frame for clean in loaded),
         tuple(skipped),
-        _total([clean.report for clean in found]),
+        _sum_reports([clean.report for clean in loaded]),
         universe,
     )
 
@@ -87,7 +87,7 @@ def _skip(symbol: str, reason: str) -> Skipped:
     return Skipped(symbol, reason)
 
 
-def _total(reports: Sequence[BarsReport]) -> BarsEntry:
+def _sum_reports(reports: Sequence[BarsReport]) -> BarsEntry:
     mended: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     for report in reports:
