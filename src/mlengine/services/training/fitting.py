@@ -147,14 +147,12 @@ def build_dataset(
 
 def _no_rows_reason(feature_set: FeatureSet, spec: TrainSpec, *, limited: bool) -> str:
     needed = feature_set.window_bars + spec.horizon_bars + spec.label_delay_bars
-    reason = f"no symbol has the {needed} bars that one labelled row needs"
+    text = f"no symbol has the {needed} bars that one labelled row needs"
     if limited:
-        reason += " on a date within its membership of the universe"
+        text += " on a date within its membership of the universe"
     if spec.label == "cs_zscore":
-        reason += (
-            f"; cs_zscore also needs {FEWEST_SYMBOLS} such symbols, not all alike, on one date"
-        )
-    return reason
+        text += f"; cs_zscore also needs {FEWEST_SYMBOLS} such symbols, not all alike, on one date"
+    return text
 
 
 def _refuse_contradictions(spec: TrainSpec) -> None:

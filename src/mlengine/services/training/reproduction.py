@@ -124,7 +124,7 @@ class ReproductionService:
         )
 
     def load_recorded(self, version: str) -> RecordedTraining:
-        """The rows of a version, built again; raises as `reproduce`, TrainingFailed without bars."""
+        """The rows of a version, built again; raises as `reproduce`, or TrainingFailed."""
         manifest = self.registry.manifest(version)
         if BARS_FILE not in manifest.files:
             raise TrainingFailed(f"no bars were stored beside {version}")
