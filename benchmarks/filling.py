@@ -66,14 +66,14 @@ def measure(platform: Platform, name: str, symbols: Sequence[str]) -> None:
         time.time,
     )
     batch(platform, symbols, NOW)
-    alone = replace(platform.predict, filling=idle)
+    alone = replace(platform.predict, prefetch=idle)
     row(name, "each alone after a bar", [ask(alone, each, NOW + DAY) for each in symbols])
     calm = [ask(platform.predict, first, NOW + DAY) for _ in range(500)]
     row(name, "of bars at hand", calm)
     begun = time.perf_counter()
     row(name, "the first after a bar", [ask(platform.predict, first, NOW + 2 * DAY)])
     meanwhile = []
-    while not platform.predict.filling.settled(within_seconds=0):
+    while not platform.predict.prefetch.settled(within_seconds=0):
         meanwhile.append(ask(platform.predict, first, NOW + 2 * DAY))
     took = time.perf_counter() - begun
     row(name, f"of bars at hand, while the others are filled ({took:.1f} s)", meanwhile)

@@ -1,7 +1,6 @@
 """What serving costs: `python -m benchmarks.serving` starts the real stack and prints tables.
 
-Rates are compared with an empty Flask route that the same gunicorn settings serve, in rounds by
-turns, since a busy machine slows both. CPU per request is that of master and workers; it hardly
+Rates are compared with an empty Flask route under gunicorn's own `gthread`, in rounds by turns, since a busy machine slows both. CPU per request is that of master and workers; it hardly
 moves with other load. `--seconds` is the length of one round, `--steady` that of the calm load.
 """
 
@@ -15,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -39,9 +38,10 @@ PREDICT = gets([f"/predict?symbol={symbol}" for symbol in SAMPLE])
 FIFTY = gets([f"/predict?symbol={symbol}" for symbol in SYMBOLS[:50]])
 ALL = gets([f"/predict?symbol={symbol}" for symbol in SYMBOLS])
 BATCH = orjson.dumps({"symbols": SYMBOLS})
+GTHREAD = ("-k", "gthread")
 CLASSES: Mapping[str, tuple[str, ...]] = {
     "configured": (),
-    "gthread of gunicorn, 4 threads": ("-k", "gthread"),
+    "gthread of gunicorn, 4 threads": GTHREAD,
     "gthread of gunicorn, 2 threads": ("-k", "gthread", "--threads", "2"),
     "sync": ("-k", "sync", "--threads", "1"),
 }
@@ -58,14 +58,17 @@ def main() -> int:
     asked.add_argument("--seconds", type=float, default=4.0)
     asked.add_argument("--rounds", type=int, default=5)
     asked.add_argument("--steady", type=float, default=60.0)
+    asked.add_argument("--single", action="store_true", help="single predictions alone")
     asked.add_argument("--classes", action="store_true", help="also the other worker classes")
     options = asked.parse_args()
     say_where()
     with stack() as made:
         for name, arguments in CLASSES.items() if options.classes else [("configured", ())]:
             single(made, name, arguments, rounds=options.rounds, seconds=options.seconds)
+        if options.single:
+            return 0
         batches(made, seconds=options.seconds)
-        limiter(made, seconds=options.seconds)
+        limiter()
         starts_and_memory(made)
         steady(made, seconds=options.steady)
     return 0
@@ -74,35 +77,47 @@ def main() -> int:
 def single(
     made: Stack, name: str, arguments: Sequence[str], *, rounds: int, seconds: float
 ) -> None:
-    """One prediction a request, by turns with the bare route; 8 connections."""
-    print(f"\nGET /predict, {name}: 8 connections, audit on, limiter off, {len(SAMPLE)} symbols\n")
-    with (
-        serving("benchmarks.bare:app", "/bare", made.environ, *arguments) as bare,
-        serving("wsgi:app", FIRST, made.environ, *arguments) as predict,
-    ):
-        rotate(predict.port, PREDICT, connections=8, seconds=2)
-        rotate(bare.port, BARE, connections=8, seconds=1)
-        pairs = [
-            (measure(bare, BARE, seconds), measure(predict, PREDICT, seconds))
+    """One prediction a request, without and with the limit, by turns with the bare route."""
+    print(f"\nGET /predict, {name}: 8 connections, audit on, {len(SAMPLE)} symbols")
+    print("The limit is so high that it refuses nobody; Valkey counts, on a unix socket.\n")
+    with ExitStack() as open_servers:
+        enter = open_servers.enter_context
+        limited = {**made.environ, "REDIS_URL": enter(_queue()), "RATE_LIMIT_REQUESTS": "100000000"}
+        servers = {
+            "bare Flask JSON": enter(
+                serving("benchmarks.bare:app", "/bare", made.environ, *GTHREAD)
+            ),
+            "/predict, no limit": enter(serving("wsgi:app", FIRST, made.environ, *arguments)),
+            "/predict, limit on": enter(serving("wsgi:app", FIRST, limited, *arguments)),
+        }
+        wanted = dict(zip(servers, (BARE, PREDICT, PREDICT), strict=True))
+        for label, server in servers.items():
+            rotate(server.port, wanted[label], connections=8, seconds=2)
+        turns = [
+            {label: measure(server, wanted[label], seconds) for label, server in servers.items()}
             for _ in range(rounds)
         ]
     head("route", "req/s", "p50 ms", "p99 ms", "CPU µs a request", "failed")
-    for label, column in (("bare Flask JSON", 0), ("/predict", 1)):
-        rounds_of = [pair[column] for pair in pairs]
+    for label in servers:
+        of = [turn[label] for turn in turns]
         row(
             label,
-            f"{median(r.measured.per_second for r in rounds_of):,.0f}",
-            f"{median(r.measured.p50_ms for r in rounds_of):.2f}",
-            f"{median(r.measured.p99_ms for r in rounds_of):.2f}",
-            f"{median(r.cpu_us for r in rounds_of):.0f}",
-            sum(r.measured.failed for r in rounds_of),
+            f"{median(r.measured.per_second for r in of):,.0f}",
+            f"{median(r.measured.p50_ms for r in of):.2f}",
+            f"{median(r.measured.p99_ms for r in of):.2f}",
+            f"{median(r.cpu_us for r in of):.0f}",
+            sum(r.measured.failed for r in of),
         )
-    rates = sorted(p.measured.per_second / b.measured.per_second for b, p in pairs)
-    costs = sorted(b.cpu_us / p.cpu_us for b, p in pairs)
-    print(
-        f"\nratio of req/s: {median(rates):.2f} (from {rates[0]:.2f} to {rates[-1]:.2f});"
-        f" of CPU: {median(costs):.2f} (from {costs[0]:.2f} to {costs[-1]:.2f})"
-    )
+    bare, unlimited, with_limit = servers
+    print()
+    for dividend, divisor in ((unlimited, bare), (with_limit, bare), (with_limit, unlimited)):
+        ratios = sorted(
+            turn[dividend].measured.per_second / turn[divisor].measured.per_second for turn in turns
+        )
+        print(
+            f"{dividend} against {divisor}: {median(ratios):.2f} of its req/s"
+            f" (from {ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
 
 
 def batches(made: Stack, *, seconds: float) -> None:
@@ -140,21 +155,13 @@ def _batch_ms(client: Client, body: bytes) -> float:
     return (time.perf_counter() - begun) * 1e3
 
 
-def limiter(made: Stack, *, seconds: float) -> None:
-    """Flask-Limiter itself, in one process by turns; and /predict with the limit on."""
+def limiter() -> None:
+    """Flask-Limiter itself, in one process by turns."""
     with _queue() as url:
         plain, limited = _empty(None), _empty(limits_url(url))
         turns = [(_microseconds(plain), _microseconds(limited)) for _ in range(15)]
-        cost = min(b for _, b in turns) - min(a for a, _ in turns)
-        environ = {**made.environ, "REDIS_URL": url, "RATE_LIMIT_REQUESTS": "100000000"}
-        with serving("wsgi:app", FIRST, environ) as server:
-            rotate(server.port, PREDICT, connections=8, seconds=2)
-            rounds = [measure(server, PREDICT, seconds) for _ in range(3)]
+    cost = min(b for _, b in turns) - min(a for a, _ in turns)
     print(f"\nFlask-Limiter's own cost, Valkey on a unix socket, hiredis: {cost:.0f} µs a request")
-    print(
-        f"/predict with the limit on: {median(each.measured.per_second for each in rounds):,.0f}"
-        f" req/s, {median(each.cpu_us for each in rounds):.0f} µs CPU (medians of three rounds)"
-    )
 
 
 def starts_and_memory(made: Stack) -> None:

@@ -14,7 +14,7 @@ from mlengine.web.http import errors, hooks, limits
 from mlengine.web.http.requests import PLATFORM, SETTINGS, VersionPath
 from mlengine.web.http.responses import OrjsonProvider
 from mlengine.web.routes import admin, features, health, models, monitoring, predict, predictions
-from mlengine.web.serving import fast_path
+from mlengine.web.serving import inline
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
@@ -35,7 +35,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     app.extensions |= {PLATFORM: platform, SETTINGS: settings}
     hooks.init_app(app)
     errors.init_app(app)
-    admit = limits.init_app(
+    rate_limit = limits.init_app(
         app,
         requests=settings.rate_limit_requests,
         window_seconds=settings.rate_limit_window_seconds,
@@ -44,10 +44,15 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         exempt=(health.blueprint,),
     )
     hooks.refuse_large_bodies(app)
-    fast_path.init_app(
-        app, paths=[f"{prefix}/predict" for prefix in PREFIXES.values()], admit=admit
+    inline.init_app(
+        app,
+        paths=[f"{prefix}/predict" for prefix in PREFIXES.values()],
+        rate_limit=rate_limit,
+        trusted_proxies=settings.trusted_proxy_count,
     )
-    limits.trust_proxies(app, settings.trusted_proxy_count)
+    app.wsgi_app = limits.trust_proxies(  # type: ignore[method-assign]
+        app.wsgi_app, settings.trusted_proxy_count
+    )
     app.url_map.converters["version"] = VersionPath
     _register_on_both_prefixes(app)
     commands.init_app(app)

@@ -37,7 +37,7 @@ def platform(tmp_path: Path) -> Platform:
 
 
 def _ask(service: PredictService, *, hours: float) -> Answered:
-    answer = service.at_hand("AAA", request_id="r", now=NOW + timedelta(hours=hours))
+    answer = service.try_cached("AAA", request_id="r", now=NOW + timedelta(hours=hours))
     assert answer is not None
     return answer
 
@@ -52,11 +52,11 @@ def test_an_answer_that_stands_is_told_as_if_it_was_made_anew(
     publish(platform.models.registry.directory, objective=objective, label=label, run_id="other")
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
     platform.predict.loader.active()
-    service = replace(platform.predict, limits=LIMITS, standing=PredictionCache())
+    service = replace(platform.predict, limits=LIMITS, cache=PredictionCache())
     first, seen = _ask(service, hours=0), set()
     for hours in (0, 1, 24 * 3, 24 * 9):
         again = _ask(service, hours=hours)
-        anew = _ask(replace(service, standing=PredictionCache()), hours=hours)
+        anew = _ask(replace(service, cache=PredictionCache()), hours=hours)
         assert again.scored is first.scored, "nothing was made anew"
         assert anew.scored is not first.scored
         latency = first.prediction.latency_ms
@@ -150,7 +150,7 @@ def test_what_stands_keeps_neither_bars_nor_model_alive(platform: Platform) -> N
     _ask(service, hours=0)
     service.predict("BBB", as_of=NOW, version=None, explain=False, request_id="r", now=NOW)
     gc.collect()
-    assert len(service.standing) == 1, "what was said of a moment of the past does not stand"
+    assert len(service.cache) == 1, "what was said of a moment of the past does not stand"
     model = ref(service.loader.active())
     publish(platform.models.registry.directory, seed=2, run_id="other")
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
@@ -159,7 +159,7 @@ def test_what_stands_keeps_neither_bars_nor_model_alive(platform: Platform) -> N
     assert model() is None
     platform.bars.cache._bars.clear()
     gc.collect()
-    assert len(service.standing) == 0
+    assert len(service.cache) == 0
 
 
 def test_an_explanation_is_made_from_the_ground_up(platform: Platform) -> None:
@@ -187,4 +187,4 @@ def test_in_a_batch_and_alone_the_same_is_told(platform: Platform) -> None:
             assert isinstance(one, Prediction)
             varies = {"prediction_id": "", "latency_ms": other.latency_ms}
             assert replace(one, **varies) == replace(other, **varies)
-    assert len(platform.predict.standing) == 2
+    assert len(platform.predict.cache) == 2

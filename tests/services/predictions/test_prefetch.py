@@ -90,7 +90,7 @@ def warm(platform: Platform) -> None:
 
 
 def settle(platform: Platform) -> None:
-    assert platform.predict.filling.settled(within_seconds=30)
+    assert platform.predict.prefetch.settled(within_seconds=30)
 
 
 def asked(upstream: LoopbackUpstream) -> Counter[str]:
@@ -235,7 +235,7 @@ def test_a_filling_that_hangs_holds_up_nobody(
     upstream.always = Fault(delay_seconds=2)
     ask(platform, FIRST, NOW + DAY)
     assert ask(platform, FIRST, NOW + DAY).bar_timestamp == START + DAYS * DAY
-    assert not platform.predict.filling.settled(within_seconds=0)
+    assert not platform.predict.prefetch.settled(within_seconds=0)
     upstream.always = None
     settle(platform)
 

@@ -20,9 +20,9 @@ from mlengine.web.http.responses import encode, encode_utc
 from mlengine.web.schemas.predict import (
     PredictionOut,
     PredictQuery,
-    plain_question,
     prediction_body,
 )
+from mlengine.web.serving.inline import plain_request
 
 LogLines = Callable[[], list[dict[str, object]]]
 
@@ -101,7 +101,10 @@ def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
 )
 def test_the_plain_question_is_what_the_schema_makes_of_it(client: FlaskClient, query: str) -> None:
     with client.application.test_request_context(f"/predict?{query}"):
-        assert plain_question(query) == PredictQuery().load(request.args.to_dict())
+        asked = PredictQuery().load(request.args.to_dict())
+    assert asked == {"symbol": _plain_symbol(query), "as_of": None, "version": None} | {
+        "explain": False
+    }
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,13 @@ def test_the_plain_question_is_what_the_schema_makes_of_it(client: FlaskClient, 
     ],
 )
 def test_any_other_question_is_left_to_the_schema(query: str) -> None:
-    assert plain_question(query) is None
+    assert _plain_symbol(query) is None
+
+
+def _plain_symbol(query: str) -> str | None:
+    """What is asked for where the server answers without the framework."""
+    line = plain_request(["/predict"]).match(f"GET /predict?{query} HTTP/1.1\r\n".encode())
+    return line[2].decode() if line else None
 
 
 _COUNTED = ("X-RateLimit-Remaining", "X-RateLimit-Reset")

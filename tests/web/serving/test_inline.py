@@ -33,8 +33,13 @@ from tests.upstream import Fault, LoopbackUpstream
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import AuditUnavailable
 from mlengine.web.http.requests import PLATFORM
-from mlengine.web.serving.fast_path import COUNTER_PATHS
-from mlengine.web.serving.inline import Counter, Ready, counter_of
+from mlengine.web.serving.inline import (
+    ROUTES,
+    InlinePredictor,
+    InlineRoutes,
+    PendingResponse,
+    inline_predictor,
+)
 from mlengine.web.serving.worker import Parser, Worker
 
 CLIENT = ("127.0.0.1", 50_000)
@@ -56,8 +61,8 @@ def platform(tmp_path: Path) -> Platform:
 
 
 @pytest.fixture
-def counter(platform: Platform) -> Counter:
-    return Counter(platform.predict, Config(), PATHS)
+def inline(platform: Platform) -> InlinePredictor:
+    return InlinePredictor(platform.predict, Config(), InlineRoutes(PATHS, None, 0))
 
 
 def audited(platform: Platform) -> list[str]:
@@ -76,8 +81,10 @@ def audited(platform: Platform) -> list[str]:
         LINE.encode() + b"\r\n\r\n",
     ],
 )
-def test_a_plain_question_at_hand_is_answered(counter: Counter, request_bytes: bytes) -> None:
-    ready = counter.look(request_bytes, CLIENT)
+def test_a_plain_question_at_hand_is_answered(
+    inline: InlinePredictor, request_bytes: bytes
+) -> None:
+    ready = inline.try_answer(request_bytes, CLIENT)
     assert ready is not None
     assert ready.answer.prediction.symbol == "AAA"
     named = re.search(rb"(?i)x-request-id: ?(\S+)", request_bytes)
@@ -126,21 +133,21 @@ def test_a_plain_question_at_hand_is_answered(counter: Counter, request_bytes: b
     ],
 )
 def test_whatever_is_not_plain_or_not_at_hand_is_left_alone(
-    counter: Counter, platform: Platform, request_bytes: bytes
+    inline: InlinePredictor, platform: Platform, request_bytes: bytes
 ) -> None:
     before = audited(platform)
-    assert counter.look(request_bytes, CLIENT) is None
+    assert inline.try_answer(request_bytes, CLIENT) is None
     assert audited(platform) == before
 
 
-def test_every_header_is_judged_for_the_client_that_sent_it(counter: Counter) -> None:
+def test_every_header_is_judged_for_the_client_that_sent_it(inline: InlinePredictor) -> None:
     contradictory = raw(LINE, "X-Forwarded-Proto: https", "X-Forwarded-Ssl: off")
-    assert counter.look(contradictory, CLIENT) is None
-    assert counter.look(contradictory, ("192.0.2.1", 1)) is not None
+    assert inline.try_answer(contradictory, CLIENT) is None
+    assert inline.try_answer(contradictory, ("192.0.2.1", 1)) is not None
 
 
-def test_the_answer_is_the_one_of_the_long_way(counter: Counter, platform: Platform) -> None:
-    ready = counter.look(raw(), CLIENT)
+def test_the_answer_is_the_one_of_the_long_way(inline: InlinePredictor, platform: Platform) -> None:
+    ready = inline.try_answer(raw(), CLIENT)
     assert ready is not None
     asked = {"as_of": None, "version": None, "explain": False}
     other = platform.predict.predict("AAA", **asked, request_id="r", now=ready.answer.at)
@@ -149,12 +156,12 @@ def test_the_answer_is_the_one_of_the_long_way(counter: Counter, platform: Platf
 
 
 def test_nothing_is_in_the_audit_before_it_is_committed_and_all_after(
-    counter: Counter, platform: Platform
+    inline: InlinePredictor, platform: Platform
 ) -> None:
     before = set(audited(platform))
-    waiting = _ready(counter)
+    waiting = _ready(inline)
     assert set(audited(platform)) == before
-    assert counter.audited(waiting)
+    assert None not in inline.respond(waiting)
     rows = [platform.audit.get(each.answer.prediction.prediction_id) for each in waiting]
     made = [each.answer.prediction for each in waiting]
     assert [row.symbol for row in rows] == list(SYMBOLS)
@@ -163,55 +170,55 @@ def test_nothing_is_in_the_audit_before_it_is_committed_and_all_after(
 
 
 def test_a_new_active_version_has_to_be_loaded_first(
-    counter: Counter, platform: Platform, tmp_path: Path
+    inline: InlinePredictor, platform: Platform, tmp_path: Path
 ) -> None:
     publish(platform.models.registry.directory, seed=2, run_id="other")
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
-    assert counter.look(raw(), CLIENT) is None
+    assert inline.try_answer(raw(), CLIENT) is None
     assert platform.predict.loader.active().version == "v2"
-    ready = counter.look(raw(), CLIENT)
+    ready = inline.try_answer(raw(), CLIENT)
     assert ready is not None
     assert ready.answer.prediction.model_version == "v2"
 
 
 def test_a_locked_audit_is_left_to_those_who_can_wait(
-    counter: Counter, platform: Platform, tmp_path: Path
+    inline: InlinePredictor, platform: Platform, tmp_path: Path
 ) -> None:
-    before, waiting = audited(platform), _ready(counter)
+    before, waiting = audited(platform), _ready(inline)
     with _locked(tmp_path / "artifacts" / "audit.db"):
-        assert not counter.audited(waiting)
+        assert inline.respond(waiting) == [None] * len(SYMBOLS)
     assert audited(platform) == before
-    assert counter.audited(waiting)
+    assert None not in inline.respond(waiting)
 
 
 def test_rows_in_the_spool_are_left_to_those_who_bring_them_back(
-    counter: Counter, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    inline: InlinePredictor, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object) -> None:
         raise AuditUnavailable("on purpose")
 
-    (waiting,) = _ready(counter)[:1]
+    (waiting,) = _ready(inline)[:1]
     with monkeypatch.context() as broken:
         broken.setattr(type(platform.audit.store).__mro__[1], "append", down)
         platform.audit.store.append([waiting.answer])
-    assert not counter.audited(_ready(counter))
+    assert inline.respond(_ready(inline)) == [None] * len(SYMBOLS)
     platform.audit.store.drain()
-    assert counter.audited(_ready(counter))
+    assert None not in inline.respond(_ready(inline))
 
 
 @pytest.mark.parametrize("setting", [("accesslog", "-"), ("statsd_host", "localhost:8125")])
 def test_a_server_that_tells_others_of_each_request_has_no_counter(
     platform: Platform, setting: tuple[str, str]
 ) -> None:
-    app = SimpleNamespace(extensions={PLATFORM: platform, COUNTER_PATHS: PATHS})
+    app = SimpleNamespace(extensions={PLATFORM: platform, ROUTES: InlineRoutes(PATHS, None, 0)})
     cfg = Config()
-    assert counter_of(app, cfg) is not None
+    assert inline_predictor(app, cfg) is not None
     cfg.set(*setting)
-    assert counter_of(app, cfg) is None
+    assert inline_predictor(app, cfg) is None
 
 
-def _ready(counter: Counter) -> list[Ready]:
-    found = [counter.look(raw(LINE.replace("AAA", each)), CLIENT) for each in SYMBOLS]
+def _ready(inline: InlinePredictor) -> list[PendingResponse]:
+    found = [inline.try_answer(raw(LINE.replace("AAA", each)), CLIENT) for each in SYMBOLS]
     return [ready for ready in found if ready is not None]
 
 
@@ -269,12 +276,13 @@ def line_to(server: Server) -> Iterator[Line]:
 
 @pytest.mark.usefixtures("platform")
 def test_nobody_can_tell_who_answered(tmp_path: Path) -> None:
-    """The first request of a connection is a thread's, the next ones are the counter's."""
+    """A length makes a request one for the framework; the others are answered inline."""
     request_bytes = raw(LINE, "X-Request-ID: the-same")
+    by_framework = raw(LINE, "X-Request-ID: the-same", "Content-Length: 0")
     with one_worker(tmp_path) as server, line_to(server) as line:
-        by_thread, by_counter = line.ask(request_bytes), line.ask(request_bytes)
-        by_counter_again = line.ask(request_bytes)
-    assert _common(*by_thread) == _common(*by_counter) == _common(*by_counter_again)
+        answers = [line.ask(each) for each in (by_framework, request_bytes, request_bytes)]
+    common = [_common(*each) for each in answers]
+    assert common[0] == common[1] == common[2]
 
 
 def _common(head: list[str], body: Mapping[str, object]) -> object:
@@ -346,11 +354,11 @@ def test_an_answer_that_the_client_does_not_take_at_once_is_sent_by_a_thread() -
 
 
 def test_a_client_that_asks_again_or_goes_before_its_answer_is_left_waiting(
-    counter: Counter, platform: Platform
+    inline: InlinePredictor, platform: Platform
 ) -> None:
     before = len(audited(platform))
     with _worker() as worker, _kept(worker) as (conn, client), _kept(worker) as (other, gone):
-        worker._counter = counter
+        worker._inline = inline
         client.sendall(raw())
         gone.sendall(raw())
         for each in (conn, other):

@@ -54,19 +54,23 @@ def fetch_windows(
     now: datetime,
     timer: Timer,
     pool: FetchPool,
-) -> FetchedWindows:
+    wait: bool = True,
+) -> FetchedWindows | None:
     """The newest `count` bars of each distinct symbol; each refusal stands beside its symbol.
 
-    A single symbol's refusal for want of bars names the first possible moment. Several symbols
-    are fetched at once where the upstream has them at hand, else side by side. These share one
-    deadline; what is not begun by then is `upstream_unavailable`, and so is the rest once the
-    upstream can't be reached. No request outlives the answer.
+    What is in memory is taken from there; without `wait`, None where that is not all. A single
+    symbol's refusal for want of bars names the first possible moment. Several symbols are fetched
+    at once where the upstream has them at hand, else side by side. These share one deadline; what
+    is not begun by then is `upstream_unavailable`, and so is the rest once the upstream can't be
+    reached. No request outlives the answer.
     """
     alone = len(symbols) == 1
-    deadline = NEVER if alone else Deadline.within(pool.batch_seconds)
+    deadline = NEVER if alone or not wait else Deadline.within(pool.batch_seconds)
     fetch = WindowFetch(bars, count, as_of, now, timer, deadline)
     results: dict[str, BarArrays | MlengineError | None] = {s: fetch.cached(s) for s in symbols}
     missing = [symbol for symbol, window in results.items() if window is None]
+    if missing and not wait:
+        return None
     before = {symbol: bars.cache.last_bar(symbol) for symbol in missing}
     if alone and missing:
         results[symbols[0]] = _with_first_possible(fetch, fetch.fetch(symbols[0]))

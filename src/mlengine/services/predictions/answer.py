@@ -48,15 +48,15 @@ class PredictionRequest:
 
 @dataclass(frozen=True)
 class PredictionBuilder:
-    """Where the answers to one question are written; `started` is by `timer`, in seconds."""
+    """Builds the answers to one request; `started` is by `timer`, in seconds."""
 
-    question: PredictionRequest
+    request: PredictionRequest
     limits: UsabilityLimits
     timer: Timer
     new_id: Callable[[], str]
     started: float
 
-    def answered(
+    def build(
         self,
         symbol: str,
         window: BarArrays,
@@ -67,16 +67,16 @@ class PredictionBuilder:
         degraded: bool,
     ) -> Answered:
         """The prediction of one symbol, as it is answered and audited."""
-        question, manifest = self.question, model.manifest
+        request, manifest = self.request, model.manifest
         outcome = interpret(scores.score[symbol], manifest.objective, manifest.label.transform)
         bar, vector = window.last_timestamp, scores.vectors[symbol]
         reasons = self._reasons(bar, vector, manifest)
         prediction = Prediction(
             prediction_id=self.new_id(),
-            request_id=question.request_id,
+            request_id=request.request_id,
             symbol=symbol,
             interval=manifest.interval,
-            as_of=question.moment,
+            as_of=request.moment,
             bar_timestamp=bar,
             horizon_bars=manifest.horizon_bars,
             objective=manifest.objective,
@@ -95,54 +95,56 @@ class PredictionBuilder:
             in_sample=_label_begins(bar, manifest) <= manifest.seen_through,
             known_symbol=symbol in model.symbols,
             base_rate=manifest.base_rate,
-            stale=is_stale(bar, manifest.interval, question.moment),
+            stale=is_stale(bar, manifest.interval, request.moment),
             degraded=degraded,
             latency_ms=self._latency(bars_ms, scores),
-            **(_explanation(symbol, scores, model) if question.explain else {}),
+            **(_explain(symbol, scores, model) if request.explain else {}),
         )
         scored = scored_vector(prediction, vector, window)
-        return Answered(prediction, scored, route=question.route, at=question.now)
+        return Answered(prediction, scored, route=request.route, at=request.now)
 
-    def answered_again(
+    def refresh(
         self,
-        standing: CachedPrediction,
+        cached: CachedPrediction,
         scores: Scores,
         model: LoadedModel,
         *,
         bars_ms: float,
         degraded: bool,
     ) -> Answered:
-        """As `answered` without an explanation, where the same bars and model have an answer."""
-        question, manifest, said = self.question, model.manifest, standing.answer.prediction
-        outcome = interpret(scores.score[said.symbol], said.objective, manifest.label.transform)
-        reasons = self._reasons(said.bar_timestamp, standing.row, manifest)
-        prediction = said.again(
+        """As `build` without an explanation, where the same bars and model have an answer."""
+        request, manifest, earlier = self.request, model.manifest, cached.answer.prediction
+        outcome = interpret(
+            scores.score[earlier.symbol], earlier.objective, manifest.label.transform
+        )
+        reasons = self._reasons(earlier.bar_timestamp, cached.row, manifest)
+        prediction = earlier.again(
             **vars(outcome),
             prediction_id=self.new_id(),
-            request_id=question.request_id,
-            as_of=question.moment,
+            request_id=request.request_id,
+            as_of=request.moment,
             usable=not reasons,
             reasons=reasons,
-            stale=is_stale(said.bar_timestamp, said.interval, question.moment),
+            stale=is_stale(earlier.bar_timestamp, earlier.interval, request.moment),
             degraded=degraded,
             latency_ms=self._latency(bars_ms, scores),
         )
-        return Answered(prediction, standing.answer.scored, question.route, question.now)
+        return Answered(prediction, cached.answer.scored, request.route, request.now)
 
-    def failed(self, symbol: str, error: MlengineError, model_version: str | None) -> Failed:
+    def failure(self, symbol: str, error: MlengineError, model_version: str | None) -> Failed:
         """Why one symbol has no prediction, as it is answered and audited."""
-        question = self.question
+        request = self.request
         failure = FailedPrediction(
             prediction_id=self.new_id(),
-            request_id=question.request_id,
+            request_id=request.request_id,
             symbol=symbol,
-            as_of=question.moment,
-            model_version=model_version or question.version,
+            as_of=request.moment,
+            model_version=model_version or request.version,
             error_code=error.code,
             detail=str(error),
             latency_ms=Latency(None, None, None, total=self.milliseconds()),
         )
-        return Failed(failure, route=question.route, at=question.now)
+        return Failed(failure, route=request.route, at=request.now)
 
     def _latency(self, bars_ms: float, scores: Scores) -> Latency:
         return Latency(
@@ -158,11 +160,11 @@ class PredictionBuilder:
             interval=manifest.interval,
             trained_at=manifest.created_at,
             features=vector,
-            moment=self.question.moment,
+            moment=self.request.moment,
         )
 
     def milliseconds(self) -> float:
-        """How long the question has been at the desk."""
+        """How long the request has taken so far."""
         return (self.timer() - self.started) * 1e3
 
 
@@ -177,15 +179,15 @@ class _Explanation(TypedDict, total=False):
     contributions: tuple[Contribution, ...]
 
 
-def _explanation(symbol: str, scores: Scores, model: LoadedModel) -> _Explanation:
+def _explain(symbol: str, scores: Scores, model: LoadedModel) -> _Explanation:
     """SHAP values of each feature, the largest first; with the base they sum to the raw score."""
     *parts, base_value = scores.contributions[symbol].tolist()
     values = scores.vectors[symbol].tolist()
-    found = [
+    parts_of_score = [
         Contribution(name, None if math.isnan(value) else value, part)
         for name, value, part in zip(model.feature_set.names, values, parts, strict=True)
     ]
-    largest_first = sorted(found, key=lambda each: abs(each.contribution), reverse=True)
+    largest_first = sorted(parts_of_score, key=lambda each: abs(each.contribution), reverse=True)
     return {
         "raw_score": scores.raw[symbol],
         "base_value": base_value,

@@ -1,4 +1,4 @@
-"""Answers that stand but for their score, until there are other bars or another model."""
+"""Earlier answers, of which all but the score holds until there are other bars or another model."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class PredictionCache:
     """One a window of bars, and gone with it; safe for threads."""
 
     def __init__(self) -> None:
-        self._standing: WeakKeyDictionary[BarArrays, CachedPrediction] = WeakKeyDictionary()
+        self._answers: WeakKeyDictionary[BarArrays, CachedPrediction] = WeakKeyDictionary()
 
     def __len__(self) -> int:
-        return len(self._standing)
+        return len(self._answers)
 
     def get(self, window: BarArrays, model: LoadedModel, row: Floats) -> CachedPrediction | None:
         """The answer that was made of these very bars and this very row by this very model."""
-        found = self._standing.get(window)
-        return found if found and found.model() is model and found.row is row else None
+        cached = self._answers.get(window)
+        return cached if cached and cached.model() is model and cached.row is row else None
 
-    def keep(self, window: BarArrays, model: LoadedModel, row: Floats, answer: Answered) -> None:
+    def put(self, window: BarArrays, model: LoadedModel, row: Floats, answer: Answered) -> None:
         """In place of an older one; neither the bars nor the model are kept alive."""
-        self._standing[window] = CachedPrediction(answer, row, ref(model))
+        self._answers[window] = CachedPrediction(answer, row, ref(model))

@@ -38,18 +38,24 @@ def score(
     rows: RowCache,
     explain: bool,
     timer: Timer,
-) -> Scores:
-    """Features and scores of each symbol's newest bar."""
+    wait: bool = True,
+) -> Scores | None:
+    """Features and scores of each symbol's newest bar.
+
+    Without `wait`, None where features would have to be computed first.
+    """
     if not windows:
         return Scores({}, {}, 0.0, 0.0)
     started = timer()
-    vectors = feature_rows(model.feature_set, windows, rows)
+    vectors = feature_rows(model.feature_set, windows, rows, wait=wait)
+    if vectors is None:
+        return None
     featured = timer()
-    said = _score(model, vectors)
-    raw, contributions = _explained(model, vectors) if explain else ({}, {})
+    scores = _score(model, vectors)
+    raw, contributions = _explain(model, vectors) if explain else ({}, {})
     return Scores(
         vectors,
-        said,
+        scores,
         features_ms=(featured - started) * 1e3,
         model_ms=(timer() - featured) * 1e3,
         raw=raw,
@@ -57,41 +63,30 @@ def score(
     )
 
 
-def score_known(
-    model: LoadedModel, symbol: str, window: BarArrays, *, rows: RowCache, timer: Timer
-) -> Scores | None:
-    """As `score` of one symbol whose features were computed before, else None."""
-    started = timer()
-    row = rows.get((window.bars_hash, model.feature_set.hash))
-    if row is None:
-        return None
-    featured = timer()
-    said = model.scorer.score_row(row)
-    return Scores(
-        {symbol: row},
-        {symbol: said},
-        features_ms=(featured - started) * 1e3,
-        model_ms=(timer() - featured) * 1e3,
-    )
-
-
 def feature_rows(
-    feature_set: FeatureSet, windows: Mapping[str, BarArrays], rows: RowCache
-) -> dict[str, Floats]:
-    """The row of each window; those that nobody asked for before are computed in one pass."""
-    known = {
-        symbol: rows.get((window.bars_hash, feature_set.hash)) for symbol, window in windows.items()
+    feature_set: FeatureSet, windows: Mapping[str, BarArrays], rows: RowCache, *, wait: bool = True
+) -> dict[str, Floats] | None:
+    """The row of each window; those that are not in `rows` are computed in one pass.
+
+    Without `wait`, None where there are such.
+    """
+    found = {
+        symbol: row
+        for symbol, window in windows.items()
+        if (row := rows.get((window.bars_hash, feature_set.hash))) is not None
     }
-    missing = [symbol for symbol, row in known.items() if row is None]
-    computed = _computed(feature_set, [windows[symbol] for symbol in missing])
+    missing = [symbol for symbol in windows if symbol not in found]
+    if not missing:
+        return found
+    if not wait:
+        return None
+    computed = _compute(feature_set, [windows[symbol] for symbol in missing])
     for symbol in missing:
         rows.put((windows[symbol].bars_hash, feature_set.hash), computed[symbol])
-    return {symbol: computed[symbol] if row is None else row for symbol, row in known.items()}
+    return {symbol: found[symbol] if symbol in found else computed[symbol] for symbol in windows}
 
 
-def _computed(feature_set: FeatureSet, bars: Sequence[BarArrays]) -> dict[str, Floats]:
-    if not bars:
-        return {}
+def _compute(feature_set: FeatureSet, bars: Sequence[BarArrays]) -> dict[str, Floats]:
     table = latest(frame_of(bars), feature_set)
     matrix = table.select(feature_set.names).to_numpy(order="c")
     return dict(zip(table["symbol"].to_list(), map(np.array, matrix), strict=True))
@@ -103,7 +98,7 @@ def _score(model: LoadedModel, vectors: Mapping[str, Floats]) -> dict[str, float
     return dict(zip(vectors, model.scorer.score(_stacked(vectors)).tolist(), strict=True))
 
 
-def _explained(
+def _explain(
     model: LoadedModel, vectors: Mapping[str, Floats]
 ) -> tuple[dict[str, float], dict[str, Floats]]:
     """The raw scores, and what each feature and the base add to them."""

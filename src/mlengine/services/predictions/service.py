@@ -5,21 +5,21 @@ No answer leaves before its row is committed, failures included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import FetchPool, fetch_windows
+from mlengine.services.bars.windows import FetchedWindows, FetchPool, fetch_windows
 from mlengine.services.predictions.answer import PredictionBuilder, PredictionRequest
 from mlengine.services.predictions.answer_cache import PredictionCache
 from mlengine.services.predictions.prefetch import FeaturePrefetch
-from mlengine.services.predictions.scoring import Scores, score, score_known
+from mlengine.services.predictions.scoring import Scores, score
 from mlengine.stores.audit.entries import Answered, AuditEntry, Failed
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.features.row_cache import RowCache
@@ -36,11 +36,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Answers:
-    """What was audited, in the order asked, and each refusal by symbol."""
+    """One entry for each symbol that was asked for, in that order, and why symbols failed."""
 
     model: LoadedModel
+    windows: FetchedWindows
     entries: Sequence[AuditEntry]
-    refused: Mapping[str, MlengineError]
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class PredictService:
     audit: AuditStore
     timer: Callable[[], float]
     new_id: Callable[[], str]
-    filling: FeaturePrefetch
+    prefetch: FeaturePrefetch
     pool: FetchPool = field(default_factory=FetchPool)
     limits: UsabilityLimits = field(default_factory=UsabilityLimits)
     rows: RowCache = field(default_factory=RowCache, repr=False, compare=False)
-    standing: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
+    cache: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
 
     def predict(
         self,
@@ -68,12 +68,11 @@ class PredictService:
         route: str = "/predict",
     ) -> Prediction:
         """The audited prediction of one symbol; raises its failure once that is audited."""
-        answers = self._answer(
-            [symbol], PredictionRequest(as_of, version, explain, request_id, route, now)
-        )
+        request = PredictionRequest(as_of, version, explain, request_id, route, now)
+        answers = self._audited_answers([symbol], request)
         (entry,) = answers.entries
         if isinstance(entry, Failed):
-            raise answers.refused[symbol]
+            raise answers.windows.refused[symbol]
         return entry.prediction
 
     def predict_batch(
@@ -90,84 +89,106 @@ class PredictService:
 
         Raises only what makes every item fail alike: the model, or the audit store.
         """
-        question = PredictionRequest(as_of, version, False, request_id, route, now)
-        answers = self._answer(symbols, question)
-        return Batch(
-            answers.model.version,
-            tuple(
-                entry.prediction if isinstance(entry, Answered) else entry.failure
-                for entry in answers.entries
-            ),
-        )
+        request = PredictionRequest(as_of, version, False, request_id, route, now)
+        answers = self._audited_answers(symbols, request)
+        results = [
+            entry.prediction if isinstance(entry, Answered) else entry.failure
+            for entry in answers.entries
+        ]
+        return Batch(answers.model.version, tuple(results))
 
-    def at_hand(self, symbol: str, *, request_id: str, now: datetime) -> Answered | None:
-        """The answer of `one` to a plain question, not audited yet, where nothing is waited for.
+    def try_cached(self, symbol: str, *, request_id: str, now: datetime) -> Answered | None:
+        """The answer of `predict` without options, for `commit_cached`, where nothing is waited for.
 
-        None where a file, the upstream or a feature pass would be, and where there is no answer.
+        None where the model, the bars or the features are not in memory.
         """
-        desk = self._desk(PredictionRequest(None, None, False, request_id, "/predict", now))
-        model = self.loader.active_if_loaded() if self.audit.takes_at_once else None
-        if model is None:
+        if not self.audit.takes_at_once:
             return None
-        degraded = self.loader.active_refused
-        bars = model.feature_set.window_bars
-        window = self.bars.cached_window(symbol, bars=bars, as_of=None, now=now)
-        if window is None:
-            return None
-        bars_ms = desk.milliseconds()
-        scores = score_known(model, symbol, window, rows=self.rows, timer=self.timer)
-        if scores is None:
-            return None
-        return self._told(desk, symbol, window, scores, model, bars_ms=bars_ms, degraded=degraded)
+        request = PredictionRequest(None, None, False, request_id, "/predict", now)
+        answers = self._answers([symbol], self._builder(request), wait=False)
+        (entry,) = answers.entries if answers else (None,)
+        return entry if isinstance(entry, Answered) else None
 
-    def audit_at_once(self, answers: Sequence[Answered]) -> bool:
+    def commit_cached(self, answers: Sequence[Answered]) -> bool:
         """Commit the rows of all `answers`; False where none could be without waiting."""
         return self.audit.append_at_once(answers)
 
-    def _desk(self, question: PredictionRequest) -> PredictionBuilder:
-        return PredictionBuilder(
-            question, self.limits, self.timer, self.new_id, started=self.timer()
+    def _audited_answers(self, symbols: Sequence[str], request: PredictionRequest) -> _Answers:
+        """The answers, committed; whatever ends the whole pass is audited before it is raised."""
+        builder = self._builder(request)
+        try:
+            answers = cast("_Answers", self._answers(symbols, builder, wait=True))
+        except BaseException as error:
+            reason = error if isinstance(error, MlengineError) else MlengineError()
+            self.audit.append([builder.failure(symbol, reason, None) for symbol in symbols])
+            raise
+        self.audit.append(answers.entries)
+        self.prefetch.after(answers.windows, as_of=request.as_of, now=request.now)
+        return answers
+
+    def _builder(self, request: PredictionRequest) -> PredictionBuilder:
+        started = self.timer()
+        return PredictionBuilder(request, self.limits, self.timer, self.new_id, started)
+
+    def _answers(
+        self, symbols: Sequence[str], builder: PredictionBuilder, *, wait: bool
+    ) -> _Answers | None:
+        """Model, windows, rows, scores, answers: each step takes what is in memory first.
+
+        Without `wait`, None where that is not all.
+        """
+        request = builder.request
+        model = self._model(request.version, wait=wait)
+        if model is None:
+            return None
+        # Now, for another model may be swapped in while the bars are fetched.
+        degraded = request.version is None and self.loader.active_refused
+        windows = fetch_windows(
+            self.bars,
+            symbols,
+            count=model.feature_set.window_bars,
+            as_of=request.as_of,
+            now=request.now,
+            timer=self.timer,
+            pool=self.pool,
+            wait=wait,
         )
-
-    def _answer(self, symbols: Sequence[str], question: PredictionRequest) -> _Answers:
-        desk = self._desk(question)
-        with self._common_failure_audited(symbols, desk):
-            model = self._model(question)
-            # Now, for another model may be swapped in while the bars are fetched.
-            degraded = question.version is None and self.loader.active_refused
-            windows = fetch_windows(
-                self.bars,
-                list(dict.fromkeys(symbols)),
-                count=model.feature_set.window_bars,
-                as_of=question.as_of,
-                now=question.now,
-                timer=self.timer,
-                pool=self.pool,
+        if windows is None:
+            return None
+        scores = score(
+            model,
+            windows.full,
+            rows=self.rows,
+            explain=request.explain,
+            timer=self.timer,
+            wait=wait,
+        )
+        if scores is None:
+            return None
+        entries: list[AuditEntry] = [
+            builder.failure(symbol, windows.refused[symbol], model.version)
+            if symbol in windows.refused
+            else self._answer(
+                builder,
+                symbol,
+                windows.full[symbol],
+                scores,
+                model,
+                bars_ms=windows.milliseconds[symbol],
+                degraded=degraded,
             )
-            scores = score(
-                model, windows.full, rows=self.rows, explain=question.explain, timer=self.timer
-            )
-            entries: list[AuditEntry] = [
-                desk.failed(symbol, windows.refused[symbol], model.version)
-                if symbol in windows.refused
-                else self._told(
-                    desk,
-                    symbol,
-                    windows.full[symbol],
-                    scores,
-                    model,
-                    bars_ms=windows.milliseconds[symbol],
-                    degraded=degraded,
-                )
-                for symbol in symbols
-            ]
-        self.audit.append(entries)
-        self.filling.after(windows, as_of=question.as_of, now=question.now)
-        return _Answers(model, entries, windows.refused)
+            for symbol in symbols
+        ]
+        return _Answers(model, windows, entries)
 
-    def _told(
+    def _model(self, version: str | None, *, wait: bool) -> LoadedModel | None:
+        if version is not None:
+            return self.loader.get(version)
+        return self.loader.active() if wait else self.loader.active_if_loaded()
+
+    def _answer(
         self,
-        desk: PredictionBuilder,
+        builder: PredictionBuilder,
         symbol: str,
         window: BarArrays,
         scores: Scores,
@@ -176,27 +197,12 @@ class PredictService:
         bars_ms: float,
         degraded: bool,
     ) -> Answered:
-        """The answer; most of it is the same for every question on the same bars."""
-        question, row = desk.question, scores.vectors[symbol]
-        standing = None if question.explain else self.standing.get(window, model, row)
-        if standing is not None:
-            return desk.answered_again(standing, scores, model, bars_ms=bars_ms, degraded=degraded)
-        answer = desk.answered(symbol, window, scores, model, bars_ms=bars_ms, degraded=degraded)
-        if not question.explain and question.as_of is None:  # a moment of the past rarely returns
-            self.standing.keep(window, model, row, answer)
+        """Most of an answer is the same for every request on the same bars."""
+        request, row = builder.request, scores.vectors[symbol]
+        cached = None if request.explain else self.cache.get(window, model, row)
+        if cached is not None:
+            return builder.refresh(cached, scores, model, bars_ms=bars_ms, degraded=degraded)
+        answer = builder.build(symbol, window, scores, model, bars_ms=bars_ms, degraded=degraded)
+        if not request.explain and request.as_of is None:  # a moment of the past rarely returns
+            self.cache.put(window, model, row, answer)
         return answer
-
-    def _model(self, question: PredictionRequest) -> LoadedModel:
-        return self.loader.get(question.version) if question.version else self.loader.active()
-
-    @contextmanager
-    def _common_failure_audited(
-        self, symbols: Sequence[str], desk: PredictionBuilder
-    ) -> Iterator[None]:
-        """Whatever ends the whole pass stands in the audit before it reaches the caller."""
-        try:
-            yield
-        except BaseException as error:
-            known = error if isinstance(error, MlengineError) else MlengineError()
-            self.audit.append([desk.failed(symbol, known, None) for symbol in symbols])
-            raise

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, cast
 
 from limits.storage import RedisStorage
 from redis import ConnectionPool
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 _PREFIX = "rate-counts+"
+_PACKED_COMMANDS = 1024
 _SCHEMES = [_PREFIX + scheme for scheme in ("redis", "rediss", "redis+unix")]
 
-# What `acquire_sliding_window.lua` of limits does, and in the same answer what its
-# `sliding_window.lua` would say next. Times in milliseconds.
+# What `acquire_sliding_window.lua` of limits does, for as many of `amount` requests as fit in, at
+# `least` so many, and in the same answer what its `sliding_window.lua` would say next. Times in
+# milliseconds.
 _COUNT = """
 local limit, expiry, amount = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000, tonumber(ARGV[3])
+local least = tonumber(ARGV[4])
 
 local current_ttl = math.max(redis.call('pttl', KEYS[2]), 0)
 if current_ttl > 0 and current_ttl < expiry then
@@ -28,17 +33,18 @@ local counts = redis.call('mget', KEYS[1], KEYS[2])
 local previous, current = tonumber(counts[1]) or 0, tonumber(counts[2]) or 0
 local previous_ttl = math.max(redis.call('pttl', KEYS[1]), 0)
 local weighted = math.floor(previous * previous_ttl / expiry) + current
-if weighted + amount > limit then
+local admitted = math.min(amount, math.max(limit - weighted, 0))
+if admitted < least then
     return {0, previous, previous_ttl, current, current_ttl}
 end
 
 if counts[2] then
-    redis.call('incrby', KEYS[2], amount)
+    redis.call('incrby', KEYS[2], admitted)
 else
     current_ttl = expiry * 2
-    redis.call('set', KEYS[2], amount, 'PX', current_ttl)
+    redis.call('set', KEYS[2], admitted, 'PX', current_ttl)
 end
-return {1, previous, previous_ttl, current + amount, current_ttl}
+return {admitted, previous, previous_ttl, current + admitted, current_ttl}
 """
 
 Window = tuple[int, float, int, float]
@@ -62,6 +68,7 @@ class RateCounts(RedisStorage):
     def __init__(self, uri: str, **options: Any) -> None:
         super().__init__(uri.removeprefix(_PREFIX), **options)
         self._sha = self.storage.register_script(_COUNT).sha
+        self._command = lru_cache(_PACKED_COMMANDS)(self._pack)
         self._mine = _OfThread(self.storage.connection_pool)
 
     def acquire_sliding_window_entry(
@@ -69,11 +76,31 @@ class RateCounts(RedisStorage):
     ) -> bool:
         """Whether `amount` more fit into `limit` a window of `expiry` seconds; they count then."""
         self._mine.counted = None
-        previous, current = self._previous_window_key(key), self._current_window_key(key)
-        keys = self.prefixed_key(previous), self.prefixed_key(current)
-        acquired, *window = self._run(*keys, limit, expiry, amount)
-        self._mine.counted = key, expiry, _in_seconds(*window)
-        return bool(acquired)
+        ((admitted, window),) = self._count([self._command(key, limit, expiry, amount, amount)])
+        self.remember(key, expiry, window)
+        return admitted > 0
+
+    def acquire_what_fits(
+        self, amounts: Mapping[str, int], limit: int, expiry: int
+    ) -> dict[str, tuple[int, Window]]:
+        """Of each key's amount, count as many as fit in: how many did, and the window after that.
+
+        One round trip for all keys.
+        """
+        counted = self._count([self._command(k, limit, expiry, n, 1) for k, n in amounts.items()])
+        return dict(zip(amounts, counted, strict=True))
+
+    def _count(self, commands: Sequence[bytes]) -> list[tuple[int, Window]]:
+        try:
+            replies = self._exchange(commands)
+        except NoScriptError:  # a server that has just started
+            self.storage.script_load(_COUNT)
+            replies = self._exchange(commands)
+        return [(admitted, _in_seconds(*window)) for admitted, *window in replies]
+
+    def remember(self, key: str, expiry: int, window: Window) -> None:
+        """Let the next question of this thread for that window be answered by what is known."""
+        self._mine.counted = key, expiry, window
 
     def get_sliding_window(self, key: str, expiry: int) -> Window:
         """Both counters and the seconds that each has left: the previous window, the current."""
@@ -83,26 +110,34 @@ class RateCounts(RedisStorage):
         window: Window = super().get_sliding_window(key, expiry)
         return window
 
-    def _run(self, *arguments: str | int) -> list[int]:
-        try:
-            return self._ask("EVALSHA", self._sha, 2, *arguments)
-        except NoScriptError:  # a server that has just started
-            self._sha = self.storage.script_load(_COUNT)
-            return self._ask("EVALSHA", self._sha, 2, *arguments)
+    def _pack(self, key: str, limit: int, expiry: int, amount: int, least: int) -> bytes:
+        previous, current = self._previous_window_key(key), self._current_window_key(key)
+        keys = self.prefixed_key(previous), self.prefixed_key(current)
+        arguments = "EVALSHA", self._sha, 2, *keys, limit, expiry, amount, least
+        return b"".join(self._mine.connection.pack_command(*arguments))
 
-    def _ask(self, *command: str | int) -> list[int]:
+    def _exchange(self, commands: Sequence[bytes]) -> list[list[int]]:
         """By the connection alone: pool and client of redis-py take half as long as the answer."""
         connection = self._mine.connection
         connection.connect()
 
-        def exchange() -> Any:
-            connection.send_command(*command)
-            return connection.read_response()
+        def exchange() -> list[Any]:
+            connection.send_packed_command([b"".join(commands)])
+            return [_read_reply(connection) for _ in commands]
 
-        answer: list[int] = connection.retry.call_with_retry(
-            exchange, lambda _: connection.disconnect()
-        )
-        return answer
+        replies = connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise reply
+        return cast("list[list[int]]", replies)
+
+
+def _read_reply(connection: Any) -> Any:
+    """An error that the server sends is a reply, too: others may stand behind it."""
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 class _OfThread(threading.local):

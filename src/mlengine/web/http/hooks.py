@@ -19,7 +19,6 @@ from mlengine.web.http import request_ids
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
-STARTED = "mlengine.started"
 ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _LOGGED_PATH_LENGTH = 128
@@ -39,17 +38,12 @@ def refuse_large_bodies(app: Flask) -> None:
 
 
 def _begin() -> None:
-    g.started = request.environ.get(STARTED) or perf_counter()
+    g.started = perf_counter()
     g.moment = datetime.now(UTC)
-    g.request_id = request_id_of(request.environ)
+    given = request.headers.get(request_ids.HEADER, "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else request_ids.new_request_id()
     _forget()
     logs.request_id.set(g.request_id)
-
-
-def request_id_of(environ: Mapping[str, str]) -> str:
-    """The client's own id if it is a sane one, else a new one."""
-    given = environ.get(request_ids.KEY, "")
-    return given if _REQUEST_ID.fullmatch(given) else request_ids.new_request_id()
 
 
 def _refuse_large_body() -> None:

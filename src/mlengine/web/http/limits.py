@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from functools import cached_property
 from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, g, request
 from flask.globals import request_ctx
 from flask_limiter import ApplicationLimit, Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
-from limits import RateLimitItem, RateLimitItemPerSecond
+from limits import RateLimitItem, RateLimitItemPerSecond, WindowStats
 from limits.errors import ConfigurationError
 from limits.storage.base import SlidingWindowCounterSupport
 from redis.backoff import NoBackoff
@@ -21,24 +24,24 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from mlengine.errors import BadSetting
 from mlengine.stores.queue import rate_counts
+from mlengine.stores.queue.rate_counts import RateCounts
 
 _TIMEOUT_SECONDS = 0.1
 _CONTEXT = "mlengine.limiter"
-
-COUNTED = "mlengine.counted"
 _SCOPE = "global"  # that of every ApplicationLimit
+# How long the framework alone counts once the server was silent: only it has a fall-back.
+_PAUSE_SECONDS = 1.0
 
 Record = Callable[[str, str], None]
 Headers = list[tuple[str, str]]
-Admit = Callable[[dict[str, Any]], Headers | None]
+
+# The headers of a request that was counted before it came to the framework.
+counted: ContextVar[Headers | None] = ContextVar("counted", default=None)
 
 
-def trust_proxies(app: Flask, hops: int) -> None:
-    """Believe `X-Forwarded-For` for that many hops, and not at all for 0."""
-    if hops > 0:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=hops, x_proto=0, x_host=0
-        )
+def trust_proxies(app: Callable[..., Any], hops: int) -> Callable[..., Any]:
+    """`app`, which believes `X-Forwarded-For` for that many hops, and not at all for 0."""
+    return ProxyFix(app, x_for=hops, x_proto=0, x_host=0) if hops > 0 else app
 
 
 def init_app(
@@ -49,12 +52,12 @@ def init_app(
     storage_url: str | None,
     record: Record,
     exempt: tuple[Blueprint, ...],
-) -> Admit | None:
+) -> RateLimit | None:
     """Limit each address to `requests` a window; 0 is no limit.
 
     Without a `storage_url`, or while it can't be reached, each worker counts for itself, and
     `record("redis", "degraded")` says so. Must come after the hooks, whose id and clock it needs.
-    Returns the same limit for what is answered without the framework, None where there is none.
+    Returns the same limit for what is answered without the framework; None where there is none.
     Raises BadSetting for an address that is none.
     """
     if requests == 0:
@@ -76,36 +79,57 @@ def init_app(
         raise BadSetting("REDIS_URL", "…", "a redis://, rediss:// or unix:// address") from None
     for blueprint in exempt:
         limiter.exempt(blueprint)
-    limiter.request_filter(lambda: COUNTED in request.environ)
-    item = RateLimitItemPerSecond(requests, window_seconds)
-    return partial(_admit, limiter, item, lambda: record("redis", _state(limiter, storage_url)))
+    limiter.request_filter(lambda: counted.get() is not None)
+    return RateLimit(limiter, RateLimitItemPerSecond(requests, window_seconds), record)
 
 
-def _admit(
-    limiter: Limiter, item: RateLimitItem, note: Callable[[], None], environ: dict[str, Any]
-) -> Headers | None:
-    """Count a request and give the headers of its answer; None leaves both to the framework.
+class RateLimit:
+    """The limit of the framework's requests, for many that are answered without it."""
 
-    Then the limit is reached, or the storage did not answer. What was counted and goes to the
-    framework all the same, it doesn't count again.
-    """
-    strategy, address = limiter.limiter, environ.get("REMOTE_ADDR") or "127.0.0.1"
-    if strategy.storage is not limiter.storage:
-        return None
-    try:
-        if not strategy.hit(item, address, _SCOPE):
-            return None
-        window = strategy.get_window_stats(item, address, _SCOPE)
-    except RedisError:
-        return None
-    note()
-    headers = [
-        ("X-RateLimit-Limit", str(item.amount)),
-        ("X-RateLimit-Remaining", str(window.remaining)),
-        ("X-RateLimit-Reset", str(int(window.reset_time + 1))),
-    ]
-    environ[COUNTED] = headers
-    return headers
+    def __init__(self, limiter: Limiter, item: RateLimitItem, record: Record) -> None:
+        self._limiter = limiter
+        self._item = item
+        self._record = record
+        self._paused_until = 0.0
+
+    def admit(self, addresses: Sequence[str]) -> list[Headers | None]:
+        """Count a request of each address at once, and return the headers of its answer.
+
+        None is left to the framework, uncounted: then the limit is reached, or no server counts
+        for all workers, for which the framework has a fall-back.
+        """
+        strategy = self._limiter.limiter
+        storage = strategy.storage
+        if not isinstance(storage, RateCounts) or time.monotonic() < self._paused_until:
+            return [None] * len(addresses)
+        keys = [self._item.key_for(address, _SCOPE) for address in addresses]
+        limit, expiry = self._item.amount, self._item.get_expiry()
+        try:
+            admitted = storage.acquire_what_fits(Counter(keys), limit, expiry)
+        except RedisError:
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            return [None] * len(addresses)
+        self._record("redis", "ok")
+        places: Counter[str] = Counter()
+        headers: list[Headers | None] = []
+        for key, address in zip(keys, addresses, strict=True):
+            count, (previous, previous_ttl, current, current_ttl) = admitted[key]
+            places[key] += 1
+            if places[key] > count:
+                headers.append(None)
+                continue
+            window = (previous, previous_ttl, current - count + places[key], current_ttl)
+            storage.remember(key, expiry, window)
+            headers.append(self._headers(strategy.get_window_stats(self._item, address, _SCOPE)))
+        return headers
+
+    def _headers(self, window: WindowStats) -> Headers:
+        """In the framework's words and order."""
+        return [
+            ("X-RateLimit-Limit", str(self._item.amount)),
+            ("X-RateLimit-Remaining", str(window.remaining)),
+            ("X-RateLimit-Reset", str(int(window.reset_time + 1))),
+        ]
 
 
 class _ParsedOnce(ApplicationLimit):
@@ -151,7 +175,7 @@ def _after(
     def after(response: Response) -> Response:
         current = limiter.current_limit
         if current is None:
-            response.headers.extend(request.environ.get(COUNTED, ()))
+            response.headers.extend(counted.get() or ())
             return response
         record("redis", _state(limiter, storage_url))
         if response.status_code == 429:

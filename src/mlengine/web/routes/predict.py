@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g
 
 from mlengine import logs
 from mlengine.web.http.auth import public
@@ -10,7 +10,6 @@ from mlengine.web.http.requests import load_body, load_query, platform, request_
 from mlengine.web.http.responses import json_response
 from mlengine.web.schemas.fields import ModelLineSchema
 from mlengine.web.schemas.predict import BatchBody, BatchSymbols, PredictQuery, prediction_body
-from mlengine.web.serving.fast_path import failure_of
 
 blueprint = Blueprint("predict", __name__)
 
@@ -20,9 +19,6 @@ _QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), ModelLineSchema(), BatchBody
 @blueprint.get("/predict")
 @public
 def predict() -> Response:
-    failed = failure_of(request.environ)
-    if failed:
-        raise failed
     query = load_query(_QUERY)
     prediction = platform().predict.predict(**query, request_id=g.request_id, now=request_time())
     logs.model_version.set(prediction.model_version)

@@ -25,14 +25,6 @@ class PredictQuery(ModelLineSchema):
     explain = QueryFlag(load_default=False)
 
 
-def plain_question(query_string: str) -> dict[str, Any] | None:
-    """What PredictQuery makes of a query that is `symbol=` alone; None for any other."""
-    name, _, symbol = query_string.partition("=")
-    if name != "symbol" or not Symbol.pattern.fullmatch(symbol):
-        return None
-    return {"symbol": symbol, "as_of": None, "version": None, "explain": False}
-
-
 class BatchBody(ModelLineSchema):
     """`symbols` are anything here: what is no symbol is its own item's error."""
 

@@ -1,8 +1,10 @@
-"""The counter: plain questions that need no waiting, answered by the thread that reads them.
+"""Predictions for which nothing has to be waited, answered where the connections are polled.
 
-To hand a connection to another thread and back costs more than the prediction. Whatever is not
-plain, not at hand or not audited at once is left alone, and goes the way of all other requests.
-Tests hold the two ways to each other, to the byte.
+To hand a connection to another thread and back costs more than the prediction. The requests of one
+round of the poll share one command that counts them against the limit, one commit of their audit
+rows and one write of their log lines. Whatever is asked in another form, is not in memory, is over
+the limit or can't be audited at once goes to a thread and the framework. Tests hold the answers of
+both to each other, to the byte.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter
 
+from flask import Flask
 from gunicorn.config import Config
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
@@ -23,15 +26,17 @@ from gunicorn.util import http_date
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.audit.entries import Answered
 from mlengine.web.http import hooks, request_ids
+from mlengine.web.http.limits import Headers, RateLimit, trust_proxies
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.http.responses import encode_utc
 from mlengine.web.schemas.fields import Symbol
 from mlengine.web.schemas.predict import prediction_body
-from mlengine.web.serving.fast_path import COUNTER_PATHS
+from mlengine.web.serving import heads
 
 Address = tuple[str, int]
 
-_KNOWN_HEADERS = 512
+ROUTES = "mlengine.inline"
+_CACHED_HEADERS = 512
 _REQUEST_ID = re.compile(
     rb"(?<=\n)" + request_ids.HEADER.encode() + rb": ?([A-Za-z0-9._-]{1,128})\r\n", re.I
 )
@@ -39,75 +44,83 @@ _REQUEST_ID = re.compile(
 _NOT_PLAIN = frozenset(
     ("CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "UPGRADE", "SCRIPT_NAME", "PATH_INFO")
 )
-_HEAD = "\r\n".join(
-    [
-        "HTTP/1.1 200 OK",
-        "Server: gunicorn",
-        "Date: %s",
-        "Connection: keep-alive",
-        "Content-Type: application/json",
-        "Content-Length: %d",
-        f"{request_ids.HEADER}: %s",
-        *(f"{name}: {value}" for name, value in hooks.ALWAYS),
-        "\r\n",
-    ]
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """An answer and its body, not audited yet; `started` by `perf_counter`."""
+@dataclass(frozen=True)
+class InlineRoutes:
+    """What may be answered inline: `/predict` at these paths, within the limit, if there is one."""
+
+    paths: tuple[str, ...]
+    rate_limit: RateLimit | None
+    trusted_proxies: int
+
+
+@dataclass(slots=True)
+class PendingResponse:
+    """An answer that is neither counted nor audited yet; `started` by `perf_counter`.
+
+    `address` is whose limit it counts against. `counted` are the headers that its counting gave.
+    """
 
     answer: Answered
     body: bytes
     path: str
+    address: str
     started: float
+    counted: Headers | None = field(default=None)
 
 
-class Counter:
-    """Answers plain questions at `paths`; one thread of a worker uses it."""
+class InlinePredictor:
+    """Answers plain requests for predictions; one thread of a worker uses it."""
 
-    def __init__(self, predict: PredictService, cfg: Config, paths: Iterable[str]) -> None:
+    def __init__(self, predict: PredictService, cfg: Config, routes: InlineRoutes) -> None:
         self._predict = predict
         self._cfg = cfg
-        listed = "|".join(re.escape(path) for path in paths)
-        self._plain = re.compile(
-            rf"GET ({listed})\?symbol=({Symbol.pattern.pattern}) HTTP/1\.1\r\n".encode()
-        )
-        self._are_plain = lru_cache(_KNOWN_HEADERS)(self._read_headers)
+        self._rate_limit = routes.rate_limit
+        self._plain = plain_request(routes.paths)
+        self._client_address = trust_proxies(_remote_address, routes.trusted_proxies)
+        self._address_of = lru_cache(_CACHED_HEADERS)(self._read_headers)
         self._second, self._date = 0, ""
 
-    def look(self, raw: bytes, client: Address) -> Ready | None:
-        """The answer to the request `raw` of the TCP `client`, where it is plain and at hand."""
-        asked = self._plain.match(raw)
-        if asked is None:
+    def try_answer(self, raw: bytes, client: Address) -> PendingResponse | None:
+        """The answer to the request `raw` of the TCP `client`, where it is plain and in memory."""
+        request = self._plain.match(raw)
+        if request is None:
             return None
         started = perf_counter()
-        headers, request_id = _without_request_id(raw[asked.end() - 1 :])
-        if not self._are_plain(headers, client[0], request_id is not None):
+        headers, request_id = _without_request_id(raw[request.end() - 1 :])
+        address = self._address_of(headers, client[0], request_id is not None)
+        if address is None:
             return None
-        answer = self._predict.at_hand(
-            asked[2].decode(),
+        answer = self._predict.try_cached(
+            request[2].decode(),
             request_id=request_id or request_ids.new_request_id(),
             now=datetime.now(UTC),
         )
         if answer is None:
             return None
         body = encode_utc(prediction_body(answer.prediction))
-        return Ready(answer, body, asked[1].decode(), started)
+        return PendingResponse(answer, body, request[1].decode(), address, started)
 
-    def audited(self, waiting: Sequence[Ready]) -> bool:
-        """Commit the rows of all that wait; False when none is, for want of quick ways."""
-        return self._predict.audit_at_once([each.answer for each in waiting])
+    def respond(self, pending: Sequence[PendingResponse]) -> list[bytes | None]:
+        """The whole response of each once it is counted, audited and logged.
 
-    def said(self, answered: Sequence[Ready]) -> list[bytes]:
-        """The whole responses, logged as sent."""
-        hooks.log_requests([_line(each) for each in answered])
+        None has to be answered by the framework, which counts it where `counted` is None.
+        """
+        self._count(pending)
+        admitted = [each for each in pending if each.counted is not None]
+        if not admitted or not self._predict.commit_cached([each.answer for each in admitted]):
+            return [None] * len(pending)
+        hooks.log_requests([_log_line(each) for each in admitted])
         date = self._now()
-        return [
-            (_HEAD % (date, len(each.body), each.answer.prediction.request_id)).encode() + each.body
-            for each in answered
-        ]
+        return [None if each.counted is None else _response(each, date) for each in pending]
+
+    def _count(self, pending: Sequence[PendingResponse]) -> None:
+        limit = self._rate_limit
+        addresses = [each.address for each in pending]
+        counted = limit.admit(addresses) if limit else [[] for _ in pending]
+        for each, headers in zip(pending, counted, strict=True):
+            each.counted = headers
 
     def _now(self) -> str:
         second = int(time.time())
@@ -115,47 +128,82 @@ class Counter:
             self._second, self._date = second, str(http_date(second))  # type: ignore[no-untyped-call]
         return self._date
 
-    def _read_headers(self, headers: bytes, host: str, named: bool) -> bool:
-        """Whether the server's own parser finds nothing in them that another answer would need.
+    def _read_headers(self, headers: bytes, host: str, has_id: bool) -> str | None:
+        """The address that asks, where the server's own parser finds plain headers, else None.
 
-        Of request ids it must find the one that is `named`, if any, and no other.
+        Of request ids it must find the one that was taken out, if any, and no other.
         """
         whole = b"GET / HTTP/1.1\r" + headers
         parser = RequestParser(self._cfg, iter([whole]), (host, 0))  # type: ignore[no-untyped-call]
         try:
             request = next(parser)
         except (ParseException, NoMoreData):
-            return False
+            return None
         names = [name for name, _ in request.headers]
-        return (
+        plain = (
             not request.should_close()
             and not parser.unreader.take_buffered()  # type: ignore[no-untyped-call]
             and _NOT_PLAIN.isdisjoint(names)
-            and names.count(request_ids.HEADER.upper()) == named
+            and names.count(request_ids.HEADER.upper()) == has_id
         )
+        forwarded = ",".join(value for name, value in request.headers if name == "X-FORWARDED-FOR")
+        environ = {"REMOTE_ADDR": host, "HTTP_X_FORWARDED_FOR": forwarded}
+        return str(self._client_address(environ, None)) if plain else None
 
 
-def _line(ready: Ready) -> dict[str, object]:
-    made = ready.answer.prediction
-    ids = {"request_id": made.request_id, "model_version": made.model_version}
-    return {**ids, **hooks.request_facts("GET", ready.path, 200, ready.started)}
+def plain_request(paths: Iterable[str]) -> re.Pattern[bytes]:
+    """The first line of a request that asks for a `symbol` and nothing else, at one of `paths`."""
+    path = "|".join(re.escape(each) for each in paths)
+    return re.compile(rf"GET ({path})\?symbol=({Symbol.pattern.pattern}) HTTP/1\.1\r\n".encode())
+
+
+def _remote_address(environ: dict[str, str], _: object) -> str:
+    """A WSGI application whose answer is the client's address."""
+    return environ["REMOTE_ADDR"]
+
+
+def _response(pending: PendingResponse, date: str) -> bytes:
+    """In the order in which gunicorn and the framework write."""
+    headers = [
+        ("Server", "gunicorn"),
+        ("Date", date),
+        ("Connection", "keep-alive"),
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(pending.body))),
+        *(pending.counted or ()),
+        (request_ids.HEADER, pending.answer.prediction.request_id),
+        *hooks.ALWAYS,
+    ]
+    return heads.response(200, headers, pending.body)
+
+
+def _log_line(pending: PendingResponse) -> dict[str, object]:
+    prediction = pending.answer.prediction
+    ids = {"request_id": prediction.request_id, "model_version": prediction.model_version}
+    return {**ids, **hooks.request_facts("GET", pending.path, 200, pending.started)}
 
 
 def _without_request_id(headers: bytes) -> tuple[bytes, str | None]:
     """The same for each id, so that they are read once; and the first sane id."""
-    named = _REQUEST_ID.search(headers)
-    if named is None:
+    match = _REQUEST_ID.search(headers)
+    if match is None:
         return headers, None
-    return headers[: named.start(1)] + b"x" + headers[named.end(1) :], named[1].decode()
+    return headers[: match.start(1)] + b"x" + headers[match.end(1) :], match[1].decode()
 
 
-def counter_of(app: object, cfg: Config) -> Counter | None:
-    """The counter of a platform's application that has short ways, else None.
+def init_app(
+    app: Flask, *, paths: Iterable[str], rate_limit: RateLimit | None, trusted_proxies: int
+) -> None:
+    """Let the server answer plain requests at `paths` before they come to `app`."""
+    app.extensions[ROUTES] = InlineRoutes(tuple(paths), rate_limit, trusted_proxies)
+
+
+def inline_predictor(app: object, cfg: Config) -> InlinePredictor | None:
+    """The predictor of a platform's application, else None.
 
     None also where the server would do more around a request than answer it.
     """
     extensions = getattr(app, "extensions", {})
-    paths = extensions.get(COUNTER_PATHS)
-    if not paths or cfg.is_ssl or cfg.accesslog or cfg.statsd_host:
+    if ROUTES not in extensions or cfg.is_ssl or cfg.accesslog or cfg.statsd_host:
         return None
-    return Counter(extensions[PLATFORM].predict, cfg, paths)
+    return InlinePredictor(extensions[PLATFORM].predict, cfg, extensions[ROUTES])

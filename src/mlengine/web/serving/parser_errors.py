@@ -7,7 +7,8 @@ from http import HTTPStatus
 import orjson
 from gunicorn.http import errors as refusals
 
-from mlengine.web.http import request_ids
+from mlengine.web.http import hooks, request_ids
+from mlengine.web.serving import heads
 
 _STATUS = {
     refusals.LimitRequestLine: (414, "the request line may hold 8190 bytes"),
@@ -27,7 +28,7 @@ def problem_of(error: BaseException) -> tuple[str, int, str]:
     return "internal", 500, "the log has the details under this request_id"
 
 
-def answer_of(status: int, code: str, detail: str, request_id: str) -> bytes:
+def raw_response(status: int, code: str, detail: str, request_id: str) -> bytes:
     """The whole response, which closes its connection."""
     phrase = HTTPStatus(status).phrase
     members = {
@@ -39,13 +40,11 @@ def answer_of(status: int, code: str, detail: str, request_id: str) -> bytes:
         "request_id": request_id,
     }
     body = orjson.dumps(members)
-    head = [
-        f"HTTP/1.1 {status} {phrase}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        f"{request_ids.HEADER}: {request_id}",
-        "Connection: close",
+    headers = [
+        ("Content-Type", "application/problem+json"),
+        ("Content-Length", str(len(body))),
+        *hooks.ALWAYS,
+        (request_ids.HEADER, request_id),
+        ("Connection", "close"),
     ]
-    return "\r\n".join([*head, "", ""]).encode() + body
+    return heads.response(status, headers, body)

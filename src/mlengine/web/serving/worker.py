@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import selectors
 import socket
 import struct
 import sys
@@ -23,10 +24,11 @@ from gunicorn.workers import gthread
 
 from mlengine import logs
 from mlengine.web.http.request_ids import new_request_id
-from mlengine.web.serving.parser_errors import answer_of, problem_of
+from mlengine.web.serving.parser_errors import problem_of, raw_response
 
 if TYPE_CHECKING:
-    from mlengine.web.serving.inline import Counter, Ready
+    from mlengine.web.http.limits import Headers
+    from mlengine.web.serving.inline import InlinePredictor, PendingResponse
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +74,13 @@ class Parser(RequestParser):
 
 
 class Worker(gthread.ThreadWorker):
-    """A worker of a few threads, and a counter in the one that polls the connections."""
+    """A worker of a few threads; the one that polls the connections answers what is in memory."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
-        self._counter: Counter | None = None
-        self._waiting: dict[gthread.TConn, tuple[bytes, Ready]] = {}
+        self._inline: InlinePredictor | None = None
+        self._pending: dict[gthread.TConn, tuple[bytes, PendingResponse]] = {}
+        self._counted: dict[gthread.TConn, Headers] = {}
         self._offered = 0.0
         self._notified = 0.0
 
@@ -92,24 +95,37 @@ class Worker(gthread.ThreadWorker):
             time.sleep((self.age - 1) % self.cfg.workers * _SECONDS_APART)
             raise SystemExit(_APP_LOAD_ERROR if self.alive else 0) from ending
         # The master imports this file, and must not bring LightGBM into its forks.
-        from mlengine.web.serving.inline import counter_of  # noqa: PLC0415
+        from mlengine.web.serving.inline import inline_predictor  # noqa: PLC0415
 
-        self._counter = counter_of(self.wsgi, self.cfg)
+        self._inline = inline_predictor(self.wsgi, self.cfg)
 
     def accept(self, listener: socket.socket) -> None:
         """The later the more connections there are here: all workers are offered each new one.
 
         Until then the poll goes on, and finds it again or taken by another worker.
         """
-        if self.cfg.workers == 1:
-            super().accept(listener)  # type: ignore[no-untyped-call]
-            return
         now = time.perf_counter()
         if now - self._offered > _FORGOTTEN_SECONDS:
             self._offered = now
-        if now - self._offered >= min(self.nr_conns * _HEAD_START_SECONDS, _LONGEST_SECONDS):
-            self._offered = 0.0
+        patience = min(self.nr_conns * _HEAD_START_SECONDS, _LONGEST_SECONDS)
+        if self.cfg.workers > 1 and now - self._offered < patience:
+            return
+        self._offered = 0.0
+        if self._inline is None:
             super().accept(listener)  # type: ignore[no-untyped-call]
+            return
+        with suppress(BlockingIOError, ConnectionAbortedError):  # another worker has it
+            sock, client = listener.accept()
+            conn = gthread.TConn(self.cfg, sock, client, listener.getsockname())  # type: ignore[no-untyped-call]
+            self._poll(conn)
+
+    def _poll(self, conn: gthread.TConn) -> None:
+        """Wait for the first request of a new connection as for a later one, without a thread."""
+        self.nr_conns += 1
+        conn.set_timeout()  # type: ignore[no-untyped-call]
+        self.keepalived_conns.append(conn)
+        readable = partial(self.on_client_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, readable)  # type: ignore[union-attr]
 
     def notify(self) -> None:
         """The master looks every second at most; a call costs as much as a poll."""
@@ -120,50 +136,54 @@ class Worker(gthread.ThreadWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
-        if self._counter and self._waiting:
-            if len(self._waiting) < self.nr_conns:
+        if self._inline and self._pending:
+            if len(self._pending) < self.nr_conns:
                 # Whoever is about to ask shares the commit, which costs as much as an answer.
                 os.sched_yield()
                 super().wait_for_and_dispatch_events(0)  # type: ignore[no-untyped-call]
-            self._answer_waiting(self._counter)
+            self._respond(self._inline)
 
     def on_client_socket_readable(self, conn: gthread.TConn, client: socket.socket) -> None:
-        """Let the counter look at what came; what it leaves alone goes to a thread."""
-        if conn in self._waiting:
-            return  # the poller says it again once this one is answered
-        counter = self._counter
-        if not (counter and isinstance(conn.client, tuple) and self.alive and self._may_answer()):
+        """Answer what came once the round is over, or let a thread do it."""
+        if conn in self._pending:
+            return  # the poller reports it again once this one is answered
+        inline = self._inline
+        if not (inline and isinstance(conn.client, tuple) and self.alive and self._may_answer()):
             self._hand_over(conn, b"")
             return
         raw = b""
         with suppress(OSError):  # the thread will find out, too
             raw = client.recv(_RECEIVED_BYTES)
-        ready = _tried(partial(counter.look, raw, conn.client))
-        if ready is None:
+        pending = _attempt(partial(inline.try_answer, raw, conn.client))
+        if pending is None:
             self._hand_over(conn, raw)
         else:
-            self._waiting[conn] = (raw, ready)
+            self._pending[conn] = (raw, pending)
 
     def _may_answer(self) -> bool:
         """Whether the worker is not to be recycled yet: gunicorn's own way ends it."""
-        return bool(self.nr + len(self._waiting) + 1 < self.max_requests)
+        return bool(self.nr + len(self._pending) + 1 < self.max_requests)
 
     def _hand_over(self, conn: gthread.TConn, raw: bytes) -> None:
         """Let a thread read `raw`, which was taken from the socket, and all that comes after it."""
+        self._prepare(conn)
         conn.parser.unreader.unread(raw)  # type: ignore[union-attr]
+        conn.data_ready = conn.data_ready or bool(raw)
         super().on_client_socket_readable(conn, conn.sock)  # type: ignore[no-untyped-call]
 
-    def _answer_waiting(self, counter: Counter) -> None:
-        """One commit for the rows of all, then their answers."""
-        waiting, self._waiting = self._waiting, {}
-        answers = [ready for _, ready in waiting.values()]
-        if not _tried(partial(counter.audited, answers)):
-            for conn, (raw, _) in waiting.items():
-                self._hand_over(conn, raw)
-            return
-        self.nr += len(waiting)
-        for conn, response in zip(waiting, counter.said(answers), strict=True):
-            self._send(conn, response)
+    def _respond(self, inline: InlinePredictor) -> None:
+        """Send the answers of a round; what was counted and not answered is not counted again."""
+        pending, self._pending = self._pending, {}
+        answers = [answer for _, answer in pending.values()]
+        responses = _attempt(partial(inline.respond, answers)) or [None] * len(pending)
+        for (conn, (raw, answer)), response in zip(pending.items(), responses, strict=True):
+            if response is not None:
+                self.nr += 1
+                self._send(conn, response)
+                continue
+            if answer.counted:
+                self._counted[conn] = answer.counted
+            self._hand_over(conn, raw)
 
     def _send(self, conn: gthread.TConn, response: bytes) -> None:
         """At once where the client takes it; a thread waits for one that doesn't."""
@@ -184,12 +204,24 @@ class Worker(gthread.ThreadWorker):
         self.method_queue.defer(self.finish_request, conn, sending)  # type: ignore[no-untyped-call]
 
     def handle(self, conn: gthread.TConn) -> object:
+        self._prepare(conn)
+        counted = self._counted.pop(conn, None)
+        if counted is None:
+            return super().handle(conn)  # type: ignore[no-untyped-call]
+        from mlengine.web.http import limits  # noqa: PLC0415 - as in load_wsgi
+
+        token = limits.counted.set(counted)
+        try:
+            return super().handle(conn)  # type: ignore[no-untyped-call]
+        finally:
+            limits.counted.reset(token)
+
+    def _prepare(self, conn: gthread.TConn) -> None:
         if conn.parser is None:
             conn.parser = Parser(self.cfg, conn.sock, conn.client)
             with suppress(OSError):  # gone already, as the next read will find
                 for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                     conn.sock.setsockopt(socket.SOL_SOCKET, direction, _SOCKET_PATIENCE)
-        return super().handle(conn)  # type: ignore[no-untyped-call]
 
     def handle_error(self, _req: Any, client: socket.socket, _addr: Any, exc: Exception) -> None:
         """Answer what never reached the application, or what it could not answer."""
@@ -202,11 +234,11 @@ class Worker(gthread.ThreadWorker):
             else:
                 log.info("request refused", extra=facts)
         with suppress(OSError):
-            client.sendall(answer_of(status, code, detail, request_id))
+            client.sendall(raw_response(status, code, detail, request_id))
 
 
-def _tried(call: Callable[[], Result]) -> Result | None:
-    """None for an error: whoever is not answered at the counter goes to a thread, which tells."""
+def _attempt(call: Callable[[], Result]) -> Result | None:
+    """None for an error: whoever is not answered inline goes to a thread, which reports it."""
     try:
         return call()
     except Exception:
