@@ -40,7 +40,8 @@ from mlengine.web.serving.inline import (
     PendingResponse,
     inline_predictor,
 )
-from mlengine.web.serving.worker import Parser, Worker
+from mlengine.web.serving.parser import Parser
+from mlengine.web.serving.worker import Worker
 
 CLIENT = ("127.0.0.1", 50_000)
 PATHS = ("/predict", "/api/v1/predict")

@@ -98,9 +98,10 @@ class PredictService:
         return Batch(answers.model.version, tuple(results))
 
     def try_cached(self, symbol: str, *, request_id: str, now: datetime) -> Answered | None:
-        """The answer of `predict` without options, for `commit_cached`, where nothing is waited for.
+        """The answer of `predict` without options, not audited yet, where nothing is waited for.
 
-        None where the model, the bars or the features are not in memory.
+        None where the model, the bars or the features are not in memory, or can't be audited by
+        `commit_cached`.
         """
         if not self.audit.takes_at_once:
             return None

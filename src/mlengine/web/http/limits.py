@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, g, request
 from flask.globals import request_ctx
 from flask_limiter import ApplicationLimit, Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
-from limits import RateLimitItem, RateLimitItemPerSecond, WindowStats
+from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import ConfigurationError
 from limits.storage.base import SlidingWindowCounterSupport
 from redis.backoff import NoBackoff
@@ -31,6 +31,7 @@ _CONTEXT = "mlengine.limiter"
 _SCOPE = "global"  # that of every ApplicationLimit
 # How long the framework alone counts once the server was silent: only it has a fall-back.
 _PAUSE_SECONDS = 1.0
+_CACHED_KEYS = 4096
 
 Record = Callable[[str, str], None]
 Headers = list[tuple[str, str]]
@@ -90,6 +91,7 @@ class RateLimit:
         self._limiter = limiter
         self._item = item
         self._record = record
+        self._key = lru_cache(_CACHED_KEYS)(lambda address: item.key_for(address, _SCOPE))
         self._paused_until = 0.0
 
     def admit(self, addresses: Sequence[str]) -> list[Headers | None]:
@@ -98,37 +100,43 @@ class RateLimit:
         None is left to the framework, uncounted: then the limit is reached, or no server counts
         for all workers, for which the framework has a fall-back.
         """
-        strategy = self._limiter.limiter
-        storage = strategy.storage
+        storage = self._limiter.limiter.storage
         if not isinstance(storage, RateCounts) or time.monotonic() < self._paused_until:
             return [None] * len(addresses)
-        keys = [self._item.key_for(address, _SCOPE) for address in addresses]
-        limit, expiry = self._item.amount, self._item.get_expiry()
         try:
-            admitted = storage.acquire_what_fits(Counter(keys), limit, expiry)
+            remaining = self._count(storage, Counter(addresses))
         except RedisError:
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
             return [None] * len(addresses)
         self._record("redis", "ok")
-        places: Counter[str] = Counter()
-        headers: list[Headers | None] = []
-        for key, address in zip(keys, addresses, strict=True):
-            count, (previous, previous_ttl, current, current_ttl) = admitted[key]
-            places[key] += 1
-            if places[key] > count:
-                headers.append(None)
-                continue
-            window = (previous, previous_ttl, current - count + places[key], current_ttl)
-            storage.remember(key, expiry, window)
-            headers.append(self._headers(strategy.get_window_stats(self._item, address, _SCOPE)))
+        return [next(remaining[address], None) for address in addresses]
+
+    def _count(
+        self, storage: RateCounts, requests: Mapping[str, int]
+    ) -> dict[str, Iterator[Headers]]:
+        """By address, the headers of the requests that are within the limit, one after another."""
+        item, strategy = self._item, self._limiter.limiter
+        keys = {address: self._key(address) for address in requests}
+        amounts = {keys[address]: count for address, count in requests.items()}
+        admitted = storage.acquire_what_fits(amounts, item.amount, item.get_expiry())
+        headers: dict[str, Iterator[Headers]] = {}
+        for address, key in keys.items():
+            count, window = admitted[key]
+            storage.remember(key, item.get_expiry(), window)
+            stats = strategy.get_window_stats(item, address, _SCOPE)
+            last = stats.remaining
+            headers[address] = map(
+                partial(self._headers, int(stats.reset_time + 1)),
+                range(last + count - 1, last - 1, -1),
+            )
         return headers
 
-    def _headers(self, window: WindowStats) -> Headers:
+    def _headers(self, reset: int, remaining: int) -> Headers:
         """In the framework's words and order."""
         return [
             ("X-RateLimit-Limit", str(self._item.amount)),
-            ("X-RateLimit-Remaining", str(window.remaining)),
-            ("X-RateLimit-Reset", str(int(window.reset_time + 1))),
+            ("X-RateLimit-Remaining", str(remaining)),
+            ("X-RateLimit-Reset", str(reset)),
         ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import selectors
 import socket
 import struct
@@ -17,13 +16,11 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gunicorn.http.message import Request
-from gunicorn.http.parser import RequestParser
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
 from mlengine import logs
 from mlengine.web.http.request_ids import new_request_id
+from mlengine.web.serving.parser import Parser
 from mlengine.web.serving.parser_errors import problem_of, raw_response
 
 if TYPE_CHECKING:
@@ -41,36 +38,10 @@ _NOTIFY_SECONDS = 0.2
 # What a worker gives those with fewer connections for each that it has, at most, and in which time
 # an offer is the same one.
 _HEAD_START_SECONDS, _LONGEST_SECONDS, _FORGOTTEN_SECONDS = 0.00003, 0.0003, 0.05
-_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # A client that is slower than this, in either direction, doesn't keep its thread.
 _SOCKET_PATIENCE = struct.pack("@ll", 10, 0)
 # One that says nothing at first goes back to the poller at once; gunicorn would wait for 5 s.
 gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.2
-
-
-class LenientRequest(Request):
-    """Takes text in the target that should have been percent-encoded, as most servers do."""
-
-    def parse_request_line(self, line_bytes: bytes) -> None:
-        encoded = _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], line_bytes)
-        super().parse_request_line(encoded)  # type: ignore[no-untyped-call]
-
-
-class PatientUnreader(SocketUnreader):
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """What the client has sent; nothing when it took too long, as if it had gone."""
-        try:
-            return bytes(super().chunk(size_hint))  # type: ignore[no-untyped-call]
-        except BlockingIOError:
-            return b""
-
-
-class Parser(RequestParser):
-    mesg_class = LenientRequest
-
-    def __init__(self, cfg: object, source: socket.socket, address: object) -> None:
-        super().__init__(cfg, source, address)  # type: ignore[no-untyped-call]
-        self.unreader = PatientUnreader(source)  # type: ignore[no-untyped-call]
 
 
 class Worker(gthread.ThreadWorker):
