@@ -1,7 +1,8 @@
 """What serving costs: `python -m benchmarks.serving` starts the real stack and prints tables.
 
-Rates are compared with an empty Flask route under gunicorn's own `gthread`, in rounds by turns, since a busy machine slows both. CPU per request is that of master and workers; it hardly
-moves with other load. `--seconds` is the length of one round, `--steady` that of the calm load.
+Rates are compared with an empty Flask route under gunicorn's own `gthread`, in rounds by turns,
+since a busy machine slows all alike. CPU per request is that of master and workers; it hardly moves
+with other load. `--seconds` is the length of one round, `--steady` that of the calm load.
 """
 
 from __future__ import annotations
