@@ -20,9 +20,9 @@ from scipy.special import ndtr
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
-from mlengine.core.metrics.row_losses import by_date, row_losses
+from mlengine.core.metrics.row_losses import mean_by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import diebold_mariano
-from mlengine.core.promotion.gate import LEVEL, level
+from mlengine.core.promotion.gate import SIGNIFICANCE_LEVEL, significance_level
 
 DATES, STEPS, SYMBOLS, SLOW, CORRELATED = 500, 5, 4, 0.95, 0.4
 WEEKS, DAYS_A_WEEK = 52, 5
@@ -105,7 +105,7 @@ def p_value(labels: Floats, champion: Floats, challenger: Floats) -> float:
         for said in (champion, challenger)
     ]
     dates = np.repeat(np.arange(labels.shape[1]), SYMBOLS)
-    found = diebold_mariano(by_date(dates, lost[0] - lost[1]), steps_ahead=STEPS).p_value
+    found = diebold_mariano(mean_by_date(dates, lost[0] - lost[1]), steps_ahead=STEPS).p_value
     return 1.0 if found is None else found
 
 
@@ -199,7 +199,9 @@ def _print_equals(simulations: int, seed: int) -> None:
     print(f"Equally good, {simulations} simulations of {DATES} dates, one test at 5 %")
     print(f"{'both are':36}  {'promoted':>8}  {'+-':>5}")
     for pair in (*PAIRS, *STRONG_PAIRS):
-        promoted = float(np.mean(equals(pair, simulations=simulations, seed=seed) < LEVEL))
+        promoted = float(
+            np.mean(equals(pair, simulations=simulations, seed=seed) < SIGNIFICANCE_LEVEL)
+        )
         print(f"{pair.name:36}  {promoted:8.1%}  {_error(promoted, simulations):5.1%}")
 
 
@@ -208,16 +210,16 @@ def _print_power(simulations: int, seed: int) -> None:
     print("AUC    log-loss  promoted by the 1st, 2nd and 4th test against one champion")
     for auc in (0.52, 0.545, 0.57, 0.71):
         found, skill, lower = better(auc, simulations=simulations, seed=seed)
-        promoted = "  ".join(f"{np.mean(found < level(n)):6.1%}" for n in (1, 2, 4))
+        promoted = "  ".join(f"{np.mean(found < significance_level(n)):6.1%}" for n in (1, 2, 4))
         print(f"{skill:.3f}  {-lower:8.1%}  {promoted}")
 
 
 def _print_years(years: int, seed: int) -> None:
     count = np.arange(1, WEEKS + 1)
     rules = {
-        "5 %": np.full(WEEKS, LEVEL),
-        "5 % / n": LEVEL / count,
-        "the gate's": np.array([level(int(n)) for n in count]),
+        "5 %": np.full(WEEKS, SIGNIFICANCE_LEVEL),
+        "5 % / n": SIGNIFICANCE_LEVEL / count,
+        "the gate's": np.array([significance_level(int(n)) for n in count]),
     }
     print(f"\n{WEEKS} weekly retrainings of equals, {years} years: any promotion, by level")
     print(f"{'both are':36}  {'  '.join(f'{name:>10}' for name in rules)}  {'+-':>5}")

@@ -25,7 +25,7 @@ from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import Sample
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import CORE
-from mlengine.core.runs.progress import Track, ignore
+from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment
 from mlengine.core.training.spec import TrainSpec
@@ -61,7 +61,7 @@ def training(bars: pl.DataFrame, objective: str, threads: int) -> str:
         recipe,
         spec=spec,
         refit=True,
-        track=Track(ignore),
+        tracker=ProgressTracker(ignore_progress),
     )
     fitted = [*(fold.fitted for fold in made.folds), made.candidate.fitted, made.refit]
     joined = "".join(one.fingerprint for one in fitted if one)
@@ -77,7 +77,9 @@ def ill_scaled(threads: int) -> str:
     params = {**DEFAULT_PARAMS, "num_leaves": 63, "min_data_in_leaf": 20}
     recipe = LightGBMConfig("return", 42, threads, rounds=20, params=params)
     names = tuple(f"f{i}" for i in range(30))
-    return model.fit(recipe, names=names, train=Sample(features, labels), stop=None).fingerprint
+    return model.fit(
+        recipe, names=names, train=Sample(features, labels), early_stop=None
+    ).fingerprint
 
 
 def fingerprints(path: str | None, threads: int) -> dict[str, str]:

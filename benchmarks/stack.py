@@ -152,7 +152,7 @@ def _publish_large(made: Stack) -> None:
     features = rng.normal(size=(5_000, len(wide.names)))
     labels = (features[:, 0] + rng.normal(size=5_000) > 0).astype(np.float64)
     recipe = LightGBMConfig("direction", 1, 1, rounds=300, params={"num_leaves": 31})
-    fitted = fit(recipe, names=wide.names, train=Sample(features, labels), stop=None)
+    fitted = fit(recipe, names=wide.names, train=Sample(features, labels), early_stop=None)
     entry = FeatureSetEntry(wide.name, wide.version, wide.hash, wide.window_bars, wide.names)
     trained = registry.manifest("v1")
     files = {name: registry.read("v1", name) for name in trained.files}

@@ -72,9 +72,9 @@ def shared(dataset: Dataset, plan: Plan, how: LightGBMConfig) -> list[str]:
         how.lightgbm_params(),
         names=dataset.feature_names,
         edges=sample(dataset, plan.folds[0].fit),
-        rows=sample(dataset, experiment.tried(plan)),
+        rows=sample(dataset, experiment.rows_used_by_folds(plan)),
     )
-    return [model.grow(how, bins.part(one.fit, one.stop)).fingerprint for one in plan.folds]
+    return [model.grow(how, bins.subset(one.fit, one.early_stop)).fingerprint for one in plan.folds]
 
 
 def rebuilt(dataset: Dataset, plan: Plan, how: LightGBMConfig) -> list[str]:
@@ -92,7 +92,7 @@ def _rebuilt(
     dataset: Dataset, plan: Plan, how: LightGBMConfig, take: Callable[[Rows], Sample]
 ) -> list[str]:
     names, params = dataset.feature_names, how.lightgbm_params()
-    edges = Binned.of(params, names=names, train=take(plan.folds[0].fit), stop=None).train
+    edges = Binned.of(params, names=names, train=take(plan.folds[0].fit), early_stop=None).train
 
     def binned(rows: Rows) -> lightgbm.Dataset:
         part = take(rows)
@@ -100,7 +100,7 @@ def _rebuilt(
         return made.construct()
 
     return [
-        model.grow(how, Binned(names, binned(one.fit), binned(one.stop))).fingerprint
+        model.grow(how, Binned(names, binned(one.fit), binned(one.early_stop))).fingerprint
         for one in plan.folds
     ]
 

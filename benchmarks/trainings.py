@@ -12,7 +12,7 @@ from benchmarks.simulated import Planted, next_bar_auc, planted_next_bar, random
 from mlengine.core.boosting.model import LightGBMConfig
 from mlengine.core.features import CORE
 from mlengine.core.metrics import auc
-from mlengine.core.runs.progress import Track, ignore
+from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
@@ -70,7 +70,7 @@ def train(dataset: Dataset, asked: TrainSpec, plan: Plan | None = None) -> Exper
         LightGBMConfig(asked.objective, asked.seed, 1),
         spec=asked,
         refit=False,
-        track=Track(ignore),
+        tracker=ProgressTracker(ignore_progress),
     )
 
 
@@ -112,7 +112,7 @@ def before_and_after(
     experiment = train(dataset, asked)
     judged = experiment.candidate
     folds = tuple(_value(fold) for fold in experiment.folds)
-    rows = train(dataset, asked, _random_rows(judged.stage, seed=42)).candidate
+    rows = train(dataset, asked, _random_rows(judged.rows, seed=42)).candidate
     later = judged.metrics["auc"]
     return Forward(
         walk_forward=float(np.mean(folds)),
@@ -140,9 +140,9 @@ def _random_rows(stage: SplitRows, *, seed: int) -> Plan:
 
 
 def _truth(judged: EvaluatedModel, dataset: Dataset, planted: Planted) -> float:
-    rows = dataset.frame[judged.stage.test].select("symbol", "timestamp")
+    rows = dataset.frame[judged.rows.test].select("symbol", "timestamp")
     known = rows.join(planted.truth, on=["symbol", "timestamp"], maintain_order="left")
-    return auc(judged.outcomes.ups, known["truth"].to_numpy())
+    return auc(judged.actuals.actual_up, known["truth"].to_numpy())
 
 
 def _found(judged: EvaluatedModel, truth: float = 0.5) -> Found:

@@ -22,7 +22,7 @@ from mlengine.core.versions.manifest import (
     FeatureSetEntry,
     LabelEntry,
     Manifest,
-    Part,
+    RowRange,
     SplitEntry,
 )
 from mlengine.stores.registry.registry import Registry
@@ -63,13 +63,13 @@ def tiny_text(names: tuple[str, ...], *, objective: str = "direction", seed: int
         recipe,
         names=names,
         train=Sample(features[:300], labels[:300]),
-        stop=Sample(features[300:], labels[300:]),
+        early_stop=Sample(features[300:], labels[300:]),
     ).text
 
 
 def draft(feature_set: FeatureSet = CORE, *, run_id: str = "run", **changed: object) -> Manifest:
     """A manifest before it is published."""
-    part = Part(start=CREATED, end=CREATED, rows=1)
+    part = RowRange(start=CREATED, end=CREATED, rows=1)
     manifest = Manifest(
         run_id=run_id,
         actor="test",

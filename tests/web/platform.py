@@ -15,14 +15,14 @@ from mlengine import errors
 from mlengine.core.evaluation import Measure, Verdict
 from mlengine.core.monitoring.drift import FeatureDrift
 from mlengine.core.monitoring.event import Event, EventKind
-from mlengine.core.pagination import Page, cursor_after, position_of
+from mlengine.core.pagination import Page, encode_cursor, decode_cursor
 from mlengine.core.predictions.prediction import AuditRow, Latency
-from mlengine.core.predictions.replay import Replayed
+from mlengine.core.predictions.replay import ReplayResult
 from mlengine.core.promotion.diebold_mariano import DieboldMariano
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.core.training.spec import TrainSpec
-from mlengine.core.versions.comparison import CommonRows, Comparison, Pair
+from mlengine.core.versions.comparison import CommonRows, Comparison, MetricPair
 from mlengine.core.versions.recipe_diff import RecipeDiff
 from mlengine.services.models.service import Activation, ModelList, ModelSummary
 from mlengine.services.monitoring.health import Health
@@ -155,9 +155,9 @@ class FakeRunService:
         now: datetime,  # noqa: ARG002
     ) -> Page[Run]:
         if cursor:
-            position_of(cursor)
+            decode_cursor(cursor)
         kept = [run for run in self.live if state in (None, run.state)]
-        return Page(tuple(kept[:limit]), cursor_after(7) if len(kept) > limit else None)
+        return Page(tuple(kept[:limit]), encode_cursor(7) if len(kept) > limit else None)
 
     def cancel(self, run_id: str | None, *, actor: str, now: datetime) -> Run:  # noqa: ARG002
         if not self.live:
@@ -211,7 +211,7 @@ class FakeModelService:
             none,
             reason=None,
             common=CommonRows(900, 300, 3, DAY, DAY),
-            metrics=(Pair("auc", 0.51, None),),
+            metrics=(MetricPair("auc", 0.51, None),),
             test=DieboldMariano(300, 0.001, 1.5, 0.0673, "rectangular", 4),
             correlation=0.9,
             recipe=(RecipeDiff("params.max_bin", 63, None),),
@@ -255,12 +255,12 @@ class FakeMonitoringService:
         )
 
     def history(self, *, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
-        first = position_of(cursor) if cursor else 10
+        first = decode_cursor(cursor) if cursor else 10
         events = tuple(
             Event(kind=kind or "trained", at=DAY, version=f"v{n}", actor="ann", details={"n": n})
             for n in range(first, max(first - limit, 0), -1)
         )
-        return Page(events, cursor_after(first - limit) if first > limit else None)
+        return Page(events, encode_cursor(first - limit) if first > limit else None)
 
     def freshness(self, *, now: datetime) -> Freshness:  # noqa: ARG002
         return Freshness(
@@ -298,10 +298,10 @@ class FakeAuditService:
         cursor: str | None = None,
     ) -> Page[AuditRow]:
         if cursor:
-            position_of(cursor)
+            decode_cursor(cursor)
         self.asked.append((since, until, ok))
         kept = [row for row in self.rows if symbol in (None, row.symbol)]
-        return Page(tuple(kept[:limit]), cursor_after(7) if len(kept) > limit else None)
+        return Page(tuple(kept[:limit]), encode_cursor(7) if len(kept) > limit else None)
 
     def clear(self, *, actor: str, now: datetime) -> int:  # noqa: ARG002
         count = len(self.rows)
@@ -344,13 +344,13 @@ class FakeReplayService:
         actor: str,
         request_id: str | None,
         now: datetime,  # noqa: ARG002
-    ) -> Replayed:
+    ) -> ReplayResult:
         if prediction_id != "p9":
             raise errors.PredictionNotFound(prediction_id)
         self.requests.append(
             {"check_upstream": check_upstream, "actor": actor, "request_id": request_id}
         )
-        return Replayed(
+        return ReplayResult(
             "p9",
             "AAPL",
             DAY,

@@ -9,7 +9,7 @@ import click
 from flask.cli import AppGroup
 
 from mlengine.cli import shell
-from mlengine.core.predictions.replay import Replayed, ReplaySummary
+from mlengine.core.predictions.replay import ReplayResult, ReplaySummary
 from mlengine.stores.audit.filter import AuditFilter
 
 audit = AppGroup("audit", help="What was predicted.")
@@ -132,7 +132,7 @@ def replay(
         now=shell.now(),
     )
     shell.print_json(found) if json_ else _print(found)
-    if not found.faithful:
+    if not found.reproducible:
         raise SystemExit(1)
 
 
@@ -148,7 +148,7 @@ def _print(found: ReplaySummary) -> None:
         )
 
 
-def _line(each: Replayed) -> list[object]:
+def _line(each: ReplayResult) -> list[object]:
     where = each.reason or ", ".join(each.differing_features) or None
     of = [each.prediction_id, each.symbol, each.bar_timestamp, each.model_version]
     return [*of, each.status, each.upstream, where]

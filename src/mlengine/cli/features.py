@@ -129,7 +129,7 @@ def _plain(report: CheckReport) -> dict[str, object]:
         "rows": report.rows,
         "features": [
             {"feature": one.feature, "ok": one.ok, "breaches": one.breaches, "advice": one.advice}
-            for one in report.verdicts
+            for one in report.features
         ],
     }
 
@@ -137,9 +137,9 @@ def _plain(report: CheckReport) -> dict[str, object]:
 def _print(report: CheckReport) -> None:
     """A line a feature, or one for each test that it fails, with both values to the last bit."""
     headers = ["feature", "result", "test", "symbol", "row", "expected", "got", "what it means"]
-    shell.print_table(headers, [row for verdict in report.verdicts for row in _rows(verdict)])
-    failing = sum(not verdict.ok for verdict in report.verdicts)
-    total, symbols = len(report.verdicts), ", ".join(report.symbols)
+    shell.print_table(headers, [row for verdict in report.features for row in _rows(verdict)])
+    failing = sum(not verdict.ok for verdict in report.features)
+    total, symbols = len(report.features), ", ".join(report.symbols)
     click.echo(f"{failing} of {total} features fail on {report.rows} bars of {symbols}")
 
 

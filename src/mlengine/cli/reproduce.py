@@ -8,7 +8,7 @@ import click
 
 from mlengine.cli import shell
 from mlengine.cli.models import models
-from mlengine.core.runs.progress import ignore
+from mlengine.core.runs.progress import ignore_progress
 from mlengine.errors import CannotWrite
 from mlengine.services.training.reproduction import Reproduction
 
@@ -27,7 +27,7 @@ def reproduce(version: str, upstream: bool, json_: bool) -> None:
     Exits with 1 when they differ, or when the upstream's bars are not the recorded ones any more.
     """
     done = shell.platform().reproduction.reproduce(
-        version, ignore, upstream_at=shell.now() if upstream else None
+        version, ignore_progress, upstream_at=shell.now() if upstream else None
     )
     if json_:
         shell.print_json(done)

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlengine.config.reader import Reader
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.runs import cron
-from mlengine.core.training.params import refused_label
+from mlengine.core.training.params import label_error
 from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
 from mlengine.errors import BadSetting
 
@@ -219,7 +219,7 @@ def _train(read: Reader, interval: str) -> TrainSpec:
         interval=interval,
         universe_file=str(universe) if universe else None,
     )
-    refusal = refused_label(spec)
+    refusal = label_error(spec)
     if refusal:
         raise BadSetting("TRAIN_LABEL", spec.label, f"raw: {refusal}")
     return spec

@@ -22,19 +22,19 @@ class Page(Generic[Row]):
     next_cursor: str | None
 
 
-def cursor_after(position: int) -> str:
+def encode_cursor(position: int) -> str:
     """The cursor of the rows older than the one at `position` (from 1 on)."""
     return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
 
 
-def position_of(cursor: str) -> int:
-    """The inverse of `cursor_after`; raises InvalidRequest on anything else."""
+def decode_cursor(cursor: str) -> int:
+    """The inverse of `encode_cursor`; raises InvalidRequest on anything else."""
     try:
         digits = base64.b64decode(
             cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True
         )
     except (binascii.Error, UnicodeEncodeError):
         digits = b""
-    if not _POSITION.fullmatch(digits) or cursor_after(int(digits)) != cursor:
+    if not _POSITION.fullmatch(digits) or encode_cursor(int(digits)) != cursor:
         raise InvalidRequest({"cursor": ["is not a cursor of this list"]})
     return int(digits)

@@ -6,7 +6,7 @@ text of another exception.
 
 from mlengine.errors.base import (
     MlengineError,
-    Sentence,
+    ReasonError,
 )
 from mlengine.errors.dependencies import (
     ArtifactsUnavailable,
@@ -69,9 +69,9 @@ __all__ = [
     "NotReady",
     "PredictionNotFound",
     "QueueUnavailable",
+    "ReasonError",
     "RunNotCancellable",
     "RunNotFound",
-    "Sentence",
     "TrainingFailed",
     "TrainingInProgress",
     "Unauthorized",

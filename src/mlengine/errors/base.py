@@ -13,7 +13,7 @@ class MlengineError(Exception):
 
 
 @dataclass(eq=False)
-class Sentence(MlengineError):
+class ReasonError(MlengineError):
     """An error whose one fact is a sentence."""
 
     reason: str

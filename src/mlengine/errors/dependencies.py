@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mlengine.errors.base import MlengineError, Sentence
+from mlengine.errors.base import MlengineError, ReasonError
 
 
 @dataclass(eq=False)
@@ -71,7 +71,7 @@ class BadSetting(MlengineError):
         return f"{self.variable}={self.value!r}: expected {self.expected}"
 
 
-class CannotStart(Sentence):
+class CannotStart(ReasonError):
     """A part of the platform can't start on this machine; says what to do."""
 
     code: ClassVar[str] = "cannot_start"

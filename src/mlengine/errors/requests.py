@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from mlengine.errors.base import MlengineError, Sentence
+from mlengine.errors.base import MlengineError, ReasonError
 
 
 @dataclass(eq=False)
@@ -65,7 +65,7 @@ class Unauthorized(MlengineError):
         return "a valid admin key is needed in the header X-API-Key"
 
 
-class Forbidden(Sentence):
+class Forbidden(ReasonError):
     code: ClassVar[str] = "forbidden"
 
 

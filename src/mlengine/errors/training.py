@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mlengine.errors.base import MlengineError, Sentence
+from mlengine.errors.base import MlengineError, ReasonError
 from mlengine.errors.requests import InvalidRequest
 
 
@@ -53,7 +53,7 @@ class IdempotencyKeyReused(InvalidRequest):
         super().__init__({"Idempotency-Key": ["came with another body before"]})
 
 
-class TrainingFailed(Sentence):
+class TrainingFailed(ReasonError):
     """A run ended without a model, for a reason that its owner can act on."""
 
     code: ClassVar[str] = "training_failed"

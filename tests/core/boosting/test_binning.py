@@ -28,7 +28,7 @@ def test_a_part_of_shared_bins_grows_the_trees_of_a_dataset_of_its_own_with_thes
     oldest, train = np.arange(0, 400), np.sort(np.random.default_rng(2).permutation(900)[:700])
     stop = np.arange(900, 1200)
     bins = Bins.of(PARAMS, names=NAMES, edges=_at(everything, oldest), rows=everything)
-    shared = grow(RECIPE, bins.part(train, stop))
+    shared = grow(RECIPE, bins.subset(train, stop))
 
     edges = lightgbm.Dataset(
         everything.features[oldest],
@@ -40,7 +40,7 @@ def test_a_part_of_shared_bins_grows_the_trees_of_a_dataset_of_its_own_with_thes
     built = [edges.create_valid(p.features, p.labels, params=dict(PARAMS)) for p in parts]
     assert shared.fingerprint == grow(RECIPE, Binned(NAMES, *built)).fingerprint
     # Bins of their own rows, or of all, are others.
-    own = fit(RECIPE, names=NAMES, train=parts[0], stop=parts[1])
+    own = fit(RECIPE, names=NAMES, train=parts[0], early_stop=parts[1])
     assert own.fingerprint != shared.fingerprint
 
 
@@ -50,7 +50,7 @@ def test_edges_know_nothing_of_the_rows_that_are_binned_by_them():
     rows, stop = np.arange(0, 300), np.arange(300, 400)
     alone = Bins.of(PARAMS, names=NAMES, edges=oldest, rows=oldest)
     among = Bins.of(PARAMS, names=NAMES, edges=oldest, rows=both)
-    grown = [grow(RECIPE, bins.part(rows, stop)).fingerprint for bins in (alone, among)]
+    grown = [grow(RECIPE, bins.subset(rows, stop)).fingerprint for bins in (alone, among)]
     assert grown[0] == grown[1]
 
 
@@ -64,15 +64,17 @@ def test_a_frame_and_an_array_are_binned_alike():
         frame = pl.DataFrame(one.features, list(NAMES)).fill_nan(None)
         return Sample(frame, one.labels)
 
-    arrays = fit(RECIPE, names=NAMES, train=sample, stop=stop)
-    frames = fit(RECIPE, names=NAMES, train=framed(sample), stop=framed(stop))
+    arrays = fit(RECIPE, names=NAMES, train=sample, early_stop=stop)
+    frames = fit(RECIPE, names=NAMES, train=framed(sample), early_stop=framed(stop))
     assert frames.fingerprint == arrays.fingerprint
 
 
 def test_one_set_of_bins_serves_many_fits():
     sample = _sample(900)
     bins = Bins.of(PARAMS, names=NAMES, edges=_at(sample, np.arange(300)), rows=sample)
-    first = [grow(RECIPE, bins.part(np.arange(n), np.arange(n, n + 100))) for n in (300, 600, 300)]
+    first = [
+        grow(RECIPE, bins.subset(np.arange(n), np.arange(n, n + 100))) for n in (300, 600, 300)
+    ]
     assert first[0].fingerprint == first[2].fingerprint != first[1].fingerprint
 
 
@@ -88,7 +90,7 @@ def test_ill_scaled_columns_and_labels_give_the_same_trees_on_one_two_and_four_t
             LightGBMConfig("return", 42, threads, rounds=8, params=params),
             names=names,
             train=Sample(features, labels),
-            stop=None,
+            early_stop=None,
         ).fingerprint
         for threads in (1, 2, 4)
     }

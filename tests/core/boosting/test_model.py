@@ -20,7 +20,7 @@ def _sample(rows=1500, *, seed=3, objective="direction"):
     return Sample(features, labels)
 
 
-def _fit(*, threads=1, rounds=30, objective="direction", stop=True, **how):
+def _fit(*, threads=1, rounds=30, objective="direction", early_stop=True, **how):
     recipe = LightGBMConfig(
         objective, seed=42, num_threads=threads, rounds=rounds, early_stopping_rounds=5
     )
@@ -28,7 +28,7 @@ def _fit(*, threads=1, rounds=30, objective="direction", stop=True, **how):
         recipe,
         names=NAMES,
         train=_sample(objective=objective),
-        stop=_sample(400, seed=4, objective=objective) if stop else None,
+        early_stop=_sample(400, seed=4, objective=objective) if early_stop else None,
         **how,
     )
 
@@ -64,7 +64,12 @@ def test_one_and_two_threads_give_the_same_fingerprint(objective):
 def test_another_seed_gives_another_fingerprint():
     sample = _sample()
     first, second = (
-        fit(LightGBMConfig("direction", seed, 1, rounds=5), names=NAMES, train=sample, stop=None)
+        fit(
+            LightGBMConfig("direction", seed, 1, rounds=5),
+            names=NAMES,
+            train=sample,
+            early_stop=None,
+        )
         for seed in (1, 2)
     )
     assert first.fingerprint != second.fingerprint
@@ -87,12 +92,12 @@ def test_stopping_uses_only_the_stopping_rows():
     recipe = LightGBMConfig(
         "direction", seed=42, num_threads=1, rounds=200, early_stopping_rounds=5
     )
-    fitted = fit(recipe, names=NAMES, train=_sample(), stop=stop)
+    fitted = fit(recipe, names=NAMES, train=_sample(), early_stop=stop)
     assert fitted.best_iteration <= 3
 
 
 def test_without_stopping_rows_all_rounds_are_used():
-    assert _fit(rounds=12, stop=False).best_iteration == 12
+    assert _fit(rounds=12, early_stop=False).best_iteration == 12
 
 
 def test_iterations_are_reported_from_one():
@@ -115,7 +120,7 @@ def test_labels_of_one_class_give_a_constant_near_it(label):
     sample = _sample()
     one_class = Sample(sample.features, np.full(len(sample.labels), label))
     recipe = LightGBMConfig("direction", seed=1, num_threads=1, rounds=5)
-    fitted = fit(recipe, names=NAMES, train=one_class, stop=None)
+    fitted = fit(recipe, names=NAMES, train=one_class, early_stop=None)
     scores = Scorer.from_text(fitted.text).score(sample.features)
     assert np.abs(scores - label).max() < 1e-6
 
@@ -123,7 +128,7 @@ def test_labels_of_one_class_give_a_constant_near_it(label):
 def test_parameters_that_lightgbm_refuses_fail_the_training():
     recipe = LightGBMConfig("direction", seed=1, num_threads=1, rounds=5, params={"num_leaves": 1})
     with pytest.raises(TrainingFailed, match="LightGBM refused"):
-        fit(recipe, names=NAMES, train=_sample(), stop=None)
+        fit(recipe, names=NAMES, train=_sample(), early_stop=None)
 
 
 def test_one_row_scores_as_it_does_among_others_bit_for_bit():

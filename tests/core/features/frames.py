@@ -15,7 +15,7 @@ def bits(frame: pl.DataFrame) -> np.ndarray:
     return np.ascontiguousarray(values).view(np.uint64)
 
 
-def differing_bits(left: pl.DataFrame, right: pl.DataFrame) -> int:
+def bitwise_differences(left: pl.DataFrame, right: pl.DataFrame) -> int:
     """How many cells differ in any bit; the keys must be equal."""
     assert left.select("symbol", "timestamp").equals(right.select("symbol", "timestamp"))
     return int((bits(left) != bits(right)).sum())

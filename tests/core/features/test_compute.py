@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.features.frames import bits, differing_bits
+from tests.core.features.frames import bits, bitwise_differences
 from tests.factories import panel, random_bars
 
 from mlengine.core.features import BUILTIN, CORE, FeatureSet, compute, latest
@@ -36,7 +36,9 @@ def test_a_row_is_the_same_when_later_bars_are_cut_off(each: FeatureSet):
     cuts = np.linspace(each.window_bars, BARS.height - 1, 200).astype(int).tolist()
     assert len(set(cuts)) == 200
     full = FULL[each.name]
-    wrong = [cut for cut in cuts if differing_bits(compute(BARS.head(cut), each), full.head(cut))]
+    wrong = [
+        cut for cut in cuts if bitwise_differences(compute(BARS.head(cut), each), full.head(cut))
+    ]
     assert wrong == []
 
 
@@ -45,14 +47,14 @@ def test_the_last_bars_alone_give_the_bits_of_the_full_history(each: FeatureSet)
     for end in range(252, BARS.height, 12):
         for bars in (w, w + 1, w + 37, 2 * w, 252):
             short = compute(BARS.head(end).tail(bars), each)
-            assert differing_bits(short.tail(1), full.head(end).tail(1)) == 0
+            assert bitwise_differences(short.tail(1), full.head(end).tail(1)) == 0
 
 
 @pytest.mark.parametrize("rows", [1, 2, 100])
 def test_latest_gives_the_bits_of_compute(each: FeatureSet, rows: int):
     whole = panel(5, rows=200)
     expected = compute(whole, each).group_by("symbol", maintain_order=True).tail(rows)
-    assert differing_bits(latest(whole, each, rows=rows), expected) == 0
+    assert bitwise_differences(latest(whole, each, rows=rows), expected) == 0
 
 
 @pytest.mark.parametrize("rows", [1, 3])
@@ -69,7 +71,7 @@ def test_latest_of_many_bars_gives_the_bits_of_compute_where_some_are_missing(
     expected = compute(whole, each).group_by("symbol", maintain_order=True).tail(rows)
     assert expected.null_count().sum_horizontal().item() > 0
     shuffled = whole.sample(fraction=1.0, shuffle=True, seed=5)
-    assert differing_bits(latest(shuffled, each, rows=rows), expected) == 0
+    assert bitwise_differences(latest(shuffled, each, rows=rows), expected) == 0
 
 
 def test_a_symbol_alone_has_the_bits_that_it_has_in_a_panel(each: FeatureSet):
@@ -78,23 +80,23 @@ def test_a_symbol_alone_has_the_bits_that_it_has_in_a_panel(each: FeatureSet):
     for symbol in ("S00", "S01", "S31", "S59"):
         mine = pl.col("symbol") == symbol
         alone = whole.filter(mine)
-        assert differing_bits(compute(alone, each), together.filter(mine)) == 0
-        assert differing_bits(latest(alone, each), newest.filter(mine)) == 0
+        assert bitwise_differences(compute(alone, each), together.filter(mine)) == 0
+        assert bitwise_differences(latest(alone, each), newest.filter(mine)) == 0
 
 
 def test_shuffled_rows_and_several_chunks_change_nothing(each: FeatureSet):
     whole = panel(4, rows=150)
     shuffled = whole.sample(fraction=1.0, shuffle=True, seed=3)
     pieces = pl.concat([shuffled.head(101), shuffled.tail(-101)], rechunk=False)
-    assert differing_bits(compute(pieces, each), compute(whole, each)) == 0
+    assert bitwise_differences(compute(pieces, each), compute(whole, each)) == 0
 
 
 def test_rows_evaluated_in_chunks_have_the_same_bits(each: FeatureSet):
     whole = random_bars(rows=CHUNK_ROWS + 200, interval="1m")
     made = compute(whole, each).tail(600)
     tail = compute(whole.tail(each.window_bars + 600), each).tail(600)
-    assert differing_bits(made, tail) == 0
-    assert differing_bits(latest(whole, each, rows=CHUNK_ROWS + 100).tail(600), tail) == 0
+    assert bitwise_differences(made, tail) == 0
+    assert bitwise_differences(latest(whole, each, rows=CHUNK_ROWS + 100).tail(600), tail) == 0
 
 
 def digest_of_all_bits() -> str:
@@ -146,7 +148,7 @@ def test_appending_any_bars_changes_no_earlier_row(
     )  # fmt: skip
     for each in BUILTIN.values():
         grown = compute(pl.concat([base, extra]), each)
-        assert differing_bits(grown.head(base.height), compute(base, each)) == 0
+        assert bitwise_differences(grown.head(base.height), compute(base, each)) == 0
 
 
 @settings(deadline=None, max_examples=15, derandomize=True)
@@ -155,7 +157,7 @@ def test_scaling_all_prices_by_a_power_of_two_changes_no_bit_of_a_scale_free_fea
     for name, each in BUILTIN.items():
         free = [feature.name for feature in each.features if feature.scale_free]
         made = compute(scaled(power), each).select(*KEYS, *free)
-        assert differing_bits(made, FULL[name].select(*KEYS, *free)) == 0
+        assert bitwise_differences(made, FULL[name].select(*KEYS, *free)) == 0
 
 
 def test_a_feature_is_scale_free_unless_its_formula_holds_an_amount_of_money():
@@ -174,7 +176,7 @@ def scaled(power: int) -> pl.DataFrame:
 
 def test_scaling_volume_by_a_power_of_two_changes_no_bit():
     scaled = BARS.with_columns(pl.col("volume") * 1024.0)
-    assert differing_bits(compute(scaled, CORE), FULL["core"]) == 0
+    assert bitwise_differences(compute(scaled, CORE), FULL["core"]) == 0
 
 
 def test_a_symbol_without_a_full_window_has_only_nulls(each: FeatureSet):
@@ -199,7 +201,7 @@ def test_integer_prices_and_extra_columns_are_taken(each: FeatureSet):
     whole = BARS.with_columns(pl.col(PRICES).round().cast(pl.Int64))
     floats = whole.with_columns(pl.col(PRICES).cast(pl.Float64))
     odd = whole.with_columns(change=pl.lit("x"))
-    assert differing_bits(compute(odd, each), compute(floats, each)) == 0
+    assert bitwise_differences(compute(odd, each), compute(floats, each)) == 0
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlengine.core.metrics import Outcomes
-from mlengine.core.metrics.samples import Samples, cases
+from mlengine.core.metrics import Actuals
+from mlengine.core.metrics.samples import Samples, build_samples
 
 DAY = 86_400_000_000
 
@@ -14,12 +14,12 @@ def array(*values):
     return np.array(values, dtype=np.float64)
 
 
-def outcomes(forward, *, labels=None, last=None):
+def actuals(forward, *, labels=None, last=None):
     """Of a (dates, symbols) table; NaN where a symbol has no row."""
     forward = np.asarray(forward, dtype=np.float64)
     date, symbol = np.nonzero(np.isfinite(forward))
     returns = forward[date, symbol]
-    return Outcomes(
+    return Actuals(
         forward_returns=returns,
         labels=returns if labels is None else np.asarray(labels, dtype=np.float64)[date, symbol],
         last_returns=returns if last is None else np.asarray(last, dtype=np.float64)[date, symbol],
@@ -30,14 +30,14 @@ def outcomes(forward, *, labels=None, last=None):
 
 def at(rows, numbers):
     """Those of the rows with these numbers."""
-    return Outcomes(**{name: values[numbers] for name, values in vars(rows).items()})
+    return Actuals(**{name: values[numbers] for name, values in vars(rows).items()})
 
 
 def numbered(objective, forward, scores, *, transform="raw", labels=None) -> Samples:
     """The rows of `forward` with the scores of a table of the same shape."""
-    rows = outcomes(forward, labels=labels)
+    rows = actuals(forward, labels=labels)
     kept = np.asarray(scores, dtype=np.float64)[np.isfinite(np.asarray(forward, dtype=np.float64))]
-    return cases(objective, outcomes=rows, scores=kept, transform=transform)
+    return build_samples(objective, actuals=rows, scores=kept, transform=transform)
 
 
 def correlated(rng, *, dates, symbols, correlation):

@@ -6,7 +6,7 @@ from tests.core.metrics.rows import correlated, numbered
 
 from mlengine.core.evaluation import Bootstrap
 from mlengine.core.metrics import bootstrap
-from mlengine.core.metrics.bootstrap import draw, interval, settings, sums
+from mlengine.core.metrics.bootstrap import draw, interval, settings, weighted_sums
 from mlengine.core.metrics.correlations import weighted_mean
 from mlengine.core.metrics.estimates import Estimator
 
@@ -66,8 +66,8 @@ def test_fewer_dates_than_five_blocks_hold_give_no_interval():
 def test_sums_are_those_of_the_repeated_dates():
     weights = np.array([[2.0, 0.0, 1.0]])
     table = np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
-    assert sums(weights, table).tolist() == [[6.0, 60.0]]
-    assert sums(weights, table[:, 0]).tolist() == [6.0]
+    assert weighted_sums(weights, table).tolist() == [[6.0, 60.0]]
+    assert weighted_sums(weights, table[:, 0]).tolist() == [6.0]
 
 
 def test_the_interval_of_a_mean_is_the_analytic_one():
@@ -92,13 +92,13 @@ def test_dates_stay_together_with_all_their_symbols():
     # dates, four times as wide as that of as many independent rows.
     rng = np.random.default_rng(5)
     moves = np.repeat(rng.normal(size=(400, 1)), 20, axis=1)
-    cases = numbered("return", moves, np.ones((400, 20)))
+    samples = numbered("return", moves, np.ones((400, 20)))
     one = numbered("return", moves[:, :1], np.ones((400, 1)))
     weights = _draws(400, block=20)
-    together = Estimator(cases, weights).mean(cases.moves, 0.0, "zero")
-    alone = Estimator(one, weights).mean(one.moves, 0.0, "zero")
+    together = Estimator(samples, weights).mean(samples.targets, 0.0, "zero")
+    alone = Estimator(one, weights).mean(one.targets, 0.0, "zero")
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
-    of_rows = 2 * 1.96 * cases.moves.std() / math.sqrt(len(cases.moves))
+    of_rows = 2 * 1.96 * samples.targets.std() / math.sqrt(len(samples.targets))
     assert together.high - together.low > 3.5 * of_rows
 
 
@@ -117,9 +117,9 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
     for seed in range(200):
         moves = correlated(rng, dates=500 + horizon_bars - 1, symbols=4, correlation=0.4)
         ahead = np.lib.stride_tricks.sliding_window_view(moves, horizon_bars, axis=0).sum(axis=-1)
-        cases = numbered("return", ahead, np.ones_like(ahead))
+        samples = numbered("return", ahead, np.ones_like(ahead))
         weights = draw(500, settings(horizon_bars=horizon_bars, seed=seed))
-        found = Estimator(cases, weights).mean(cases.moves, 0.0, "zero")
+        found = Estimator(samples, weights).mean(samples.targets, 0.0, "zero")
         covered += found.low <= 0.0 <= found.high
     assert 0.88 <= covered / 200 <= 0.98
 

@@ -3,9 +3,9 @@ import math
 
 import numpy as np
 import pytest
-from tests.core.metrics.rows import at, correlated, outcomes
+from tests.core.metrics.rows import actuals, at, correlated
 
-from mlengine.core.metrics import Baseline, Outcomes, auc, baseline, evaluate, log_loss
+from mlengine.core.metrics import Actuals, Baseline, auc, baseline, evaluate, log_loss
 
 BASELINE = Baseline(up_rate=0.6, mean_label=0.01)
 
@@ -13,7 +13,7 @@ BASELINE = Baseline(up_rate=0.6, mean_label=0.01)
 def _evaluate(objective, rows, scores, *, base=BASELINE, horizon_bars=1, seed=1, **options):
     return evaluate(
         objective,
-        outcomes=rows,
+        actuals=rows,
         scores=np.asarray(scores, dtype=np.float64).ravel(),
         baseline=base,
         horizon_bars=horizon_bars,
@@ -23,7 +23,7 @@ def _evaluate(objective, rows, scores, *, base=BASELINE, horizon_bars=1, seed=1,
     )
 
 
-FOUR = outcomes([[0.02, -0.01], [0.03, -0.02]], last=[[0.01, 0.01], [-0.01, -0.01]])
+FOUR = actuals([[0.02, -0.01], [0.03, -0.02]], last=[[0.01, 0.01], [-0.01, -0.01]])
 SHARED = ["auc", "auc_by_symbol", "ic", "icir", "rank_ic", "rank_icir", "ic_time", "hit_rate"]
 
 
@@ -54,7 +54,7 @@ def test_every_direction_metric_stands_beside_its_baseline():
 
 
 def test_majority_class_is_the_training_parts_not_the_holdouts():
-    falling = outcomes([[-1, -1], [-1, 1]], last=[[1, -1], [-1, 1]])
+    falling = actuals([[-1, -1], [-1, 1]], last=[[1, -1], [-1, 1]])
     measured = _evaluate("direction", falling, np.full(4, 0.2), base=Baseline(0.9, 0.0)).metrics
     for name in ("accuracy", "hit_rate"):
         assert measured[name].baseline == 0.25
@@ -77,16 +77,16 @@ def test_every_return_metric_stands_beside_its_baseline():
 
 
 def test_an_exact_zero_is_down_for_accuracy_and_not_counted_by_the_hit_rate():
-    rows = outcomes([[0.01, 0.0], [-0.01, 0.0]])
+    rows = actuals([[0.01, 0.0], [-0.01, 0.0]])
     measured = _evaluate("direction", rows, [0.6, 0.6, 0.6, 0.6]).metrics
     assert measured["accuracy"].value == 0.25
     assert measured["hit_rate"].value == 0.5
-    still = _evaluate("direction", outcomes([[0.0]] * 3), np.full(3, 0.4)).metrics["hit_rate"]
+    still = _evaluate("direction", actuals([[0.0]] * 3), np.full(3, 0.4)).metrics["hit_rate"]
     assert (still.value, still.reason) == (None, "no row moved")
 
 
 def test_what_is_not_defined_is_null_and_says_why():
-    rising = outcomes([[1.0], [2.0]])
+    rising = actuals([[1.0], [2.0]])
     measured = _evaluate("direction", rising, [0.5, 0.6]).metrics
     assert measured["auc"].value is None
     assert measured["auc"].other_baselines == {"last_return_sign": None}
@@ -106,16 +106,16 @@ def test_correlations_by_date_are_null_below_ten_symbols_and_there_from_ten_on()
 
 def _rows_and_scores(symbols, **options):
     moves, scores = _panel(symbols, **options)
-    return outcomes(moves), scores
+    return actuals(moves), scores
 
 
 def test_values_are_the_plain_ones_to_the_last_digit():
     moves, scores = _panel(4)
     p = 1.0 / (1.0 + np.exp(-20.0 * scores.ravel()))
-    rows = outcomes(moves)
+    rows = actuals(moves)
     measured = _evaluate("direction", rows, p).metrics
-    assert measured["auc"].value == auc(rows.ups, p)
-    assert measured["log_loss"].value == log_loss(rows.ups, p)
+    assert measured["auc"].value == auc(rows.actual_up, p)
+    assert measured["log_loss"].value == log_loss(rows.actual_up, p)
 
 
 RIGHT, WRONG, FIRST_RIGHT = (0.5, 0.5), (-0.5, -0.5), (0.5, -0.5)
@@ -144,7 +144,7 @@ def test_a_few_dates_with_ten_symbols_do_not_make_rank_ic_the_judge():
     moves, scores = _panel(10, skill=RIGHT)
     for bare, metric in ((99, "rank_ic"), (101, "ic_time")):
         moves[:bare, 0] = math.nan
-        found = _evaluate("return", outcomes(moves), scores[np.isfinite(moves)])
+        found = _evaluate("return", actuals(moves), scores[np.isfinite(moves)])
         assert found.metrics["rank_ic"].value is not None
         assert found.verdict.metric == metric
 
@@ -172,7 +172,7 @@ def test_an_interval_that_most_draws_can_not_give_is_null_with_its_reason():
     """One row of a hundred rose: every third draw is without it, and has no AUC."""
     moves = np.full((100, 1), -0.01)
     moves[50] = 0.01
-    found = _evaluate("direction", outcomes(moves), np.linspace(0.4, 0.6, 100)).metrics["auc"]
+    found = _evaluate("direction", actuals(moves), np.linspace(0.4, 0.6, 100)).metrics["auc"]
     assert found.value is not None
     assert (found.low, found.high) == (None, None)
     assert found.reason == "no interval: it is not defined on many of the draws"
@@ -189,7 +189,7 @@ def test_constant_scores_show_no_edge():
 def test_relative_labels_are_what_relative_scores_are_compared_with():
     moves, scores = _panel(12, skill=RIGHT)
     ahead = (moves - moves.mean(axis=1, keepdims=True)) / moves.std(axis=1, ddof=1, keepdims=True)
-    rows = outcomes(moves, labels=ahead)
+    rows = actuals(moves, labels=ahead)
     base = baseline(rows.forward_returns, rows.labels)
     found = _evaluate("return", rows, 30.0 * scores, base=base, transform="cs_zscore")
     measured = found.metrics
@@ -204,10 +204,10 @@ def test_relative_labels_are_what_relative_scores_are_compared_with():
     assert measured["hit_rate"].value == pytest.approx(right.mean())
     assert (measured["hit_rate"].baseline_kind, measured["hit_rate"].baseline) == ("coin_flip", 0.5)
     # A z-score keeps the order and the distances within its date.
-    raw = _evaluate("return", outcomes(moves), 30.0 * scores).metrics
+    raw = _evaluate("return", actuals(moves), 30.0 * scores).metrics
     for name in ("ic", "rank_ic"):
         assert measured[name].value == pytest.approx(raw[name].value, abs=1e-12)
-    assert found.sign_rule == _evaluate("return", outcomes(moves), 30.0 * scores).sign_rule
+    assert found.sign_rule == _evaluate("return", actuals(moves), 30.0 * scores).sign_rule
 
 
 def test_the_evaluation_counts_rows_dates_and_symbols_and_records_its_draws():
@@ -232,7 +232,7 @@ def test_dates_may_be_missing_for_some_symbols():
     moves, scores = _panel(11, dates=120, skill=RIGHT)
     moves[20:50, 3] = math.nan
     kept = np.isfinite(moves)
-    rows: Outcomes = outcomes(moves)
+    rows: Actuals = actuals(moves)
     found = _evaluate("return", rows, scores[kept])
     assert found.rows == 11 * 120 - 30
     assert found.verdict.verdict == "edge"

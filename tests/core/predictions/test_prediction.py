@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mlengine.core.predictions.prediction import FeatureSetRef, Outcome, interpret
+from mlengine.core.predictions.prediction import FeatureSetRef, Forecast, interpret
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from mlengine.core.predictions.prediction import FeatureSetRef, Outcome, interpr
     [(0.0, "down", 1.0), (0.25, "down", 0.5), (0.5, "up", 0.0), (0.75, "up", 0.5), (1, "up", 1.0)],
 )
 def test_a_direction_is_up_from_one_half_on(raw, said, confidence):
-    assert interpret(raw, "direction") == Outcome(raw, None, said, confidence)
+    assert interpret(raw, "direction") == Forecast(raw, None, said, confidence)
 
 
 def test_just_below_one_half_is_down():
@@ -24,12 +24,12 @@ def test_just_below_one_half_is_down():
 
 @pytest.mark.parametrize(("raw", "said"), [(1e-300, "up"), (0.0, "down"), (-0.02, "down")])
 def test_a_return_is_up_above_zero_and_has_no_confidence(raw, said):
-    assert interpret(raw, "return") == Outcome(None, raw, said, None)
+    assert interpret(raw, "return") == Forecast(None, raw, said, None)
 
 
 @pytest.mark.parametrize(("raw", "said"), [(1.5, "up"), (0.0, "down"), (-0.2, "down")])
 def test_a_z_score_is_a_score_and_no_return(raw, said):
-    expected = Outcome(None, None, said, None, expected_score=raw)
+    expected = Forecast(None, None, said, None, expected_score=raw)
     assert interpret(raw, "return", "cs_zscore") == expected
 
 

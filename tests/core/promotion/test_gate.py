@@ -9,9 +9,9 @@ from mlengine.core.promotion.gate import (
     Decision,
     GateTest,
     decide,
-    level,
-    question,
-    steps_ahead,
+    label_lag_bars,
+    learning_task,
+    significance_level,
 )
 
 LOSSES = {"challenger": 0.68, "constant": 0.69, "champion": 0.685}
@@ -24,7 +24,7 @@ def _test(p_value=0.01, difference=0.005, decisions=1):
         mean_difference=difference,
         statistic=2.3,
         p_value=p_value,
-        level=level(decisions),
+        level=significance_level(decisions),
         decisions=decisions,
         kernel="rectangular",
         lags=4,
@@ -57,11 +57,11 @@ def test_otherwise_the_champion_stays(p_value):
 
 
 def test_the_level_falls_with_every_test_against_the_same_champion():
-    assert [level(n) for n in (1, 2, 3)] == [0.05, 0.05 / 4, 0.05 / 9]
+    assert [significance_level(n) for n in (1, 2, 3)] == [0.05, 0.05 / 4, 0.05 / 9]
     assert _decide(test=_test(0.02, decisions=1)).promote
     assert not _decide(test=_test(0.02, decisions=2)).promote
     # However many come, equal challengers together have less than one chance in ten.
-    assert sum(level(n) for n in range(1, 100_000)) < 0.0823
+    assert sum(significance_level(n) for n in range(1, 100_000)) < 0.0823
 
 
 @pytest.mark.parametrize("policy", ["if_better", "if_not_worse"])
@@ -112,19 +112,19 @@ def test_always_and_never_do_not_look():
     ],
 )
 def test_whatever_changes_the_label_or_the_universe_changes_the_question(change):
-    asked = question(SPEC, universe_sha256=None)
-    other = question(dataclasses.replace(SPEC, **change), universe_sha256=None)
+    asked = learning_task(SPEC, universe_sha256=None)
+    other = learning_task(dataclasses.replace(SPEC, **change), universe_sha256=None)
     assert asked != other
-    assert (asked.of_any_universe == other.of_any_universe) == ("symbols" in change)
+    assert (asked.without_universe == other.without_universe) == ("symbols" in change)
 
 
 def test_another_universe_file_is_another_question_and_the_order_of_symbols_is_none():
-    asked = question(SPEC, universe_sha256="a")
-    assert asked != question(SPEC, universe_sha256="b")
+    asked = learning_task(SPEC, universe_sha256="a")
+    assert asked != learning_task(SPEC, universe_sha256="b")
     turned = dataclasses.replace(SPEC, symbols=SPEC.symbols[::-1], seed=3, rounds=7, note="n")
-    assert asked == question(turned, universe_sha256="a")
+    assert asked == learning_task(turned, universe_sha256="a")
 
 
 def test_a_label_that_begins_later_is_known_later():
-    assert steps_ahead(SPEC) == 5
-    assert steps_ahead(dataclasses.replace(SPEC, label_delay_bars=1)) == 6
+    assert label_lag_bars(SPEC) == 5
+    assert label_lag_bars(dataclasses.replace(SPEC, label_delay_bars=1)) == 6

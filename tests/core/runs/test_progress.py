@@ -1,19 +1,19 @@
 import pytest
 
-from mlengine.core.runs.progress import Progress, Track, ignore
+from mlengine.core.runs.progress import Progress, ProgressTracker, ignore_progress
 
 
 def test_a_whole_training_is_reported_by_stage_fold_and_iteration():
     seen = []
-    track = Track(seen.append)
-    track.at("bars", done=0.5)
-    track.at("features")
+    tracker = ProgressTracker(seen.append)
+    tracker.advance("bars", done=0.5)
+    tracker.advance("features")
     for fold in (1, 2):
-        on_iteration = track.rounds("folds", of=100, fold=fold, folds=2)
+        on_iteration = tracker.round_callback("folds", of=100, fold=fold, folds=2)
         for iteration in range(1, 61):
             on_iteration(iteration)
-    track.rounds("fit", of=100)(1)
-    track.at("publish", done=1.0)
+    tracker.round_callback("fit", of=100)(1)
+    tracker.advance("publish", done=1.0)
     assert seen[0] == Progress("bars", 5.0)
     assert seen[1] == Progress("features", 10.0)
     assert seen[2] == Progress("folds", 15.3, fold=1, folds=2, iteration=1)
@@ -24,12 +24,12 @@ def test_a_whole_training_is_reported_by_stage_fold_and_iteration():
 
 def test_percent_never_goes_down_nor_over_a_hundred():
     seen = []
-    track = Track(seen.append)
-    first = track.rounds("fit", of=10)
+    tracker = ProgressTracker(seen.append)
+    first = tracker.round_callback("fit", of=10)
     for iteration in (10, 1, 10):
         first(iteration)
-    track.at("bars", done=0.1)
-    track.at("publish", done=7.0)
+    tracker.advance("bars", done=0.1)
+    tracker.advance("publish", done=7.0)
     percents = [p.percent for p in seen]
     assert percents == sorted(percents) == [95.0, 95.0, 95.0, 95.0, 100.0]
 
@@ -39,8 +39,8 @@ def test_what_the_report_raises_ends_the_run():
         raise RuntimeError(progress.stage)
 
     with pytest.raises(RuntimeError, match="features"):
-        Track(refuse).at("features")
+        ProgressTracker(refuse).advance("features")
 
 
 def test_reports_can_be_ignored():
-    Track(ignore).at("bars")
+    ProgressTracker(ignore_progress).advance("bars")

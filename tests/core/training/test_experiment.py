@@ -7,9 +7,9 @@ from tests.factories import panel
 
 from mlengine.core.boosting.binning import Sample
 from mlengine.core.boosting.model import LightGBMConfig, Scorer, fit
-from mlengine.core.runs.progress import Track, ignore
+from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training.dataset import build
-from mlengine.core.training.experiment import plan, repeat, run
+from mlengine.core.training.experiment import fit_without_evaluation, plan, run
 from mlengine.errors import TrainingFailed
 
 BARS = panel(3, rows=400)
@@ -19,30 +19,39 @@ def _dataset(bars=BARS, objective="direction"):
     return build(bars, SMALL, horizon_bars=5, objective=objective)
 
 
-def _run(dataset, *, refit=False, threads=1, objective="direction", report=ignore, spec=SPEC):
+def _run(
+    dataset, *, refit=False, threads=1, objective="direction", report=ignore_progress, spec=SPEC
+):
     params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
     recipe = LightGBMConfig(
         objective, 42, threads, rounds=20, early_stopping_rounds=5, params=params
     )
     spec = dataclasses.replace(spec, objective=objective)
-    return run(dataset, plan(dataset, spec), recipe, spec=spec, refit=refit, track=Track(report))
+    return run(
+        dataset,
+        plan(dataset, spec),
+        recipe,
+        spec=spec,
+        refit=refit,
+        tracker=ProgressTracker(report),
+    )
 
 
 def test_parts_follow_each_other_in_time_and_purge_every_boundary():
     dataset = _dataset()
     ends, starts = dataset.times("label_ends"), dataset.times("timestamp")
-    final = plan(dataset, SPEC).final
-    assert ends[final.fit].max() <= starts[final.stop].min()
-    assert ends[final.stop].max() <= starts[final.test].min()
+    final = plan(dataset, SPEC).candidate
+    assert ends[final.fit].max() <= starts[final.early_stop].min()
+    assert ends[final.early_stop].max() <= starts[final.test].min()
     # Horizon 5: the four dates before a boundary reach beyond it, for three symbols each.
-    assert (len(final.purged_train), len(final.purged_stop)) == (12, 12)
+    assert (len(final.purged_train), len(final.purged_early_stop)) == (12, 12)
     assert len(final.train) + len(final.test) + 24 == dataset.frame.height
 
 
 def test_folds_never_touch_the_holdout():
     dataset = _dataset()
     whole = plan(dataset, SPEC)
-    begins = dataset.times("timestamp")[whole.final.test].min()
+    begins = dataset.times("timestamp")[whole.candidate.test].min()
     assert len(whole.folds) == 2
     for fold in whole.folds:
         assert dataset.times("label_ends")[fold.train].max() <= begins
@@ -57,21 +66,21 @@ def test_too_little_history_is_refused():
 def test_the_metrics_describe_the_candidate_on_its_holdout():
     dataset = _dataset()
     candidate = _run(dataset).candidate
-    again = Scorer.from_text(candidate.fitted.text).score(dataset.matrix()[candidate.stage.test])
+    again = Scorer.from_text(candidate.fitted.text).score(dataset.matrix()[candidate.rows.test])
     assert candidate.scores.tobytes() == again.tobytes()
     evaluation = candidate.evaluation
     assert candidate.metrics == evaluation.metrics
-    assert evaluation.rows == len(candidate.stage.test) == 3 * evaluation.dates
+    assert evaluation.rows == len(candidate.rows.test) == 3 * evaluation.dates
     assert (evaluation.bootstrap.block_dates, evaluation.bootstrap.seed) == (20, SPEC.seed)
     assert evaluation.sign_rule.cost_bps == SPEC.cost_bps
-    ups = dataset.column("label")[candidate.stage.train]
+    ups = dataset.column("label")[candidate.rows.train]
     assert candidate.baseline.up_rate == ups.mean()
 
 
 def test_holdout_bars_do_not_change_the_candidate():
     dataset = _dataset()
     candidate = _run(dataset).candidate
-    last = dataset.frame["label_ends"][candidate.stage.train].max()
+    last = dataset.frame["label_ends"][candidate.rows.train].max()
     frame = BARS.with_columns(BARS["close"].zip_with(BARS["timestamp"] <= last, BARS["open"]))
     changed = _run(_dataset(frame)).candidate
     assert changed.fitted.fingerprint == candidate.fitted.fingerprint
@@ -127,13 +136,13 @@ def _sample(dataset, rows):
 def test_candidate_and_refit_are_binned_on_their_own_rows():
     dataset = _dataset()
     made = _run(dataset, refit=True)
-    final = made.plan.final
-    train, stop = (_sample(dataset, rows) for rows in (final.fit, final.stop))
-    alone = fit(_recipe(), names=dataset.feature_names, train=train, stop=stop)
+    final = made.plan.candidate
+    train, stop = (_sample(dataset, rows) for rows in (final.fit, final.early_stop))
+    alone = fit(_recipe(), names=dataset.feature_names, train=train, early_stop=stop)
     assert made.candidate.fitted.fingerprint == alone.fingerprint
     rounds = made.candidate.fitted.best_iteration
     everything = _sample(dataset, made.plan.refit)
-    again = fit(_recipe(rounds), names=dataset.feature_names, train=everything, stop=None)
+    again = fit(_recipe(rounds), names=dataset.feature_names, train=everything, early_stop=None)
     assert made.refit.fingerprint == again.fingerprint
     assert made.plan.refit.tolist() == list(range(dataset.frame.height))
 
@@ -141,7 +150,7 @@ def test_candidate_and_refit_are_binned_on_their_own_rows():
 def test_bars_after_a_fold_do_not_change_it():
     dataset = _dataset()
     first = _run(dataset).folds[0]
-    last = dataset.frame["label_ends"][first.stage.test].max()
+    last = dataset.frame["label_ends"][first.rows.test].max()
     frame = BARS.with_columns(BARS["close"].zip_with(BARS["timestamp"] <= last, BARS["open"] * 9))
     changed = _run(_dataset(frame)).folds[0]
     assert changed.fitted.fingerprint == first.fitted.fingerprint
@@ -154,13 +163,13 @@ def test_a_rolling_window_holds_for_folds_candidate_and_refit():
     whole, rolling = plan(dataset, SPEC), plan(dataset, spec)
     starts = dataset.times("timestamp")
     for stage, full in zip(
-        [*rolling.folds, rolling.final], [*whole.folds, whole.final], strict=True
+        [*rolling.folds, rolling.candidate], [*whole.folds, whole.candidate], strict=True
     ):
         assert stage.test.tolist() == full.test.tolist()
         # 60 dates before the boundary, less the four whose labels reach beyond it, twice.
         assert len(np.unique(starts[stage.train])) == 60 - 4 - 4
-        assert stage.stop[-1] == full.stop[-1]
-        assert (len(stage.purged_train), len(stage.purged_stop)) == (12, 12)
+        assert stage.early_stop[-1] == full.early_stop[-1]
+        assert (len(stage.purged_train), len(stage.purged_early_stop)) == (12, 12)
     assert len(np.unique(starts[rolling.refit])) == 60
     assert rolling.refit[-1] == dataset.frame.height - 1
     made = _run(dataset, refit=True, spec=spec)
@@ -170,8 +179,8 @@ def test_a_rolling_window_holds_for_folds_candidate_and_refit():
 def test_a_repetition_gives_candidate_and_refit_without_the_folds():
     dataset = _dataset()
     made, seen = _run(dataset, refit=True), []
-    candidate, refit = repeat(
-        dataset, plan(dataset, SPEC), _recipe(), refit=True, track=Track(seen.append)
+    candidate, refit = fit_without_evaluation(
+        dataset, plan(dataset, SPEC), _recipe(), refit=True, tracker=ProgressTracker(seen.append)
     )
     assert candidate.fingerprint == made.candidate.fitted.fingerprint
     assert refit.fingerprint == made.refit.fingerprint

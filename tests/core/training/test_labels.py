@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from tests.factories import START, panel, random_bars
 
-from mlengine.core.training.labels import label_rows, standardised, target
+from mlengine.core.training.labels import cross_sectional_zscore, label_rows, target
 
 
 def _bars(closes, symbol="AAA"):
@@ -101,7 +101,9 @@ def _date(day, labels, ends=5):
 
 
 def test_a_z_score_is_taken_among_the_symbols_of_the_date():
-    rows = standardised(pl.concat([_date(0, [float(i) for i in range(10)]), _date(1, [1.0] * 11)]))
+    rows = cross_sectional_zscore(
+        pl.concat([_date(0, [float(i) for i in range(10)]), _date(1, [1.0] * 11)])
+    )
     assert rows["timestamp"].unique().to_list() == [_day(0)]
     # 0..9: mean 4.5, sample variance 55 / 6.
     expected = [(i - 4.5) / (55 / 6) ** 0.5 for i in range(10)]
@@ -111,13 +113,13 @@ def test_a_z_score_is_taken_among_the_symbols_of_the_date():
 
 def test_dates_with_fewer_than_ten_symbols_have_no_z_scores():
     nine, ten = ([float(i) for i in range(n)] for n in (9, 10))
-    assert standardised(pl.concat([_date(0, nine), _date(1, ten)])).height == 10
+    assert cross_sectional_zscore(pl.concat([_date(0, nine), _date(1, ten)])).height == 10
 
 
 @pytest.mark.parametrize("still", [0.1, 0.0, 1e300])
 def test_a_date_without_any_difference_is_left_out(still):
     # The deviation of equal numbers, as computed, is not always zero.
-    assert standardised(_date(0, [still] * 12)).is_empty()
+    assert cross_sectional_zscore(_date(0, [still] * 12)).is_empty()
 
 
 def test_a_z_score_is_known_when_the_last_symbol_of_its_date_is():
@@ -127,4 +129,4 @@ def test_a_z_score_is_known_when_the_last_symbol_of_its_date_is():
         .otherwise("label_ends")
         .alias("label_ends")
     )
-    assert standardised(halted)["label_ends"].unique().to_list() == [_day(40)]
+    assert cross_sectional_zscore(halted)["label_ends"].unique().to_list() == [_day(40)]

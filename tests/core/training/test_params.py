@@ -5,14 +5,14 @@ import pytest
 from tests.core.small_features import SPEC
 
 from mlengine.core.boosting.model import DEFAULT_PARAMS
-from mlengine.core.training.params import TUNING, refused_label, refused_params
+from mlengine.core.training.params import TUNING, invalid_params, label_error
 
 TEN = tuple(f"S{i:02d}" for i in range(10))
 
 
 def test_the_built_in_parameters_may_be_set():
-    assert refused_params(DEFAULT_PARAMS) == {}
-    assert refused_params({}) == {}
+    assert invalid_params(DEFAULT_PARAMS) == {}
+    assert invalid_params({}) == {}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_the_built_in_parameters_may_be_set():
     ],
 )  # fmt: skip
 def test_what_is_the_platforms_own_or_unknown_is_refused_by_name(name):
-    (refused,) = refused_params({name: 1, "num_leaves": 31}).items()
+    (refused,) = invalid_params({name: 1, "num_leaves": 31}).items()
     assert refused[0] == name
     assert "is not one of the tuning parameters" in refused[1]
 
@@ -42,7 +42,7 @@ def test_every_alias_of_a_tuning_parameter_is_refused_with_its_own_name():
     # Beside a default under the own name it would lose, and nobody would see it.
     for name in TUNING:
         for alias in lightgbm.basic._ConfigAliases.get(name) - {name}:
-            assert refused_params({alias: 1}) == {alias: f"must be written as {name}"}
+            assert invalid_params({alias: 1}) == {alias: f"must be written as {name}"}
 
 
 def test_every_tuning_parameter_is_one_of_lightgbm():
@@ -68,11 +68,11 @@ def test_every_tuning_parameter_is_one_of_lightgbm():
     ],
 )
 def test_a_value_out_of_range_is_refused_with_the_range(name, value, why):
-    assert why in refused_params({name: value})[name]
+    assert why in invalid_params({name: value})[name]
 
 
 def test_a_whole_number_may_stand_for_a_fraction():
-    assert refused_params({"learning_rate": 1, "lambda_l1": 0, "extra_trees": False}) == {}
+    assert invalid_params({"learning_rate": 1, "lambda_l1": 0, "extra_trees": False}) == {}
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_a_whole_number_may_stand_for_a_fraction():
 )
 def test_a_z_score_needs_returns_and_ten_symbols(objective, symbols, fits):
     spec = dataclasses.replace(SPEC, label="cs_zscore", objective=objective, symbols=symbols)
-    assert (refused_label(spec) is None) == fits
-    assert refused_label(dataclasses.replace(spec, label="raw")) is None
+    assert (label_error(spec) is None) == fits
+    assert label_error(dataclasses.replace(spec, label="raw")) is None

@@ -28,11 +28,11 @@ def test_a_row_has_one_line_for_every_fold_that_it_is_part_of():
         "symbol", "timestamp", *SMALL.names, "label", "forward_return", "label_ends", "fold", "role"
     ]  # fmt: skip
     assert not table.select("symbol", "timestamp", "fold").is_duplicated().any()
-    for fold, stage in enumerate([cuts.final, *cuts.folds]):
+    for fold, stage in enumerate([cuts.candidate, *cuts.folds]):
         assert _rows(table, fold, "fit") == stage.fit.tolist()
-        assert _rows(table, fold, "stop") == stage.stop.tolist()
+        assert _rows(table, fold, "stop") == stage.early_stop.tolist()
         assert _rows(table, fold, "test" if fold else "holdout") == stage.test.tolist()
-        purged = sorted([*stage.purged_train, *stage.purged_stop])
+        purged = sorted([*stage.purged_train, *stage.purged_early_stop])
         assert _rows(table, fold, "purged") == purged
     assert table["fold"].unique().to_list() == [0, 1, 2]
 
@@ -48,7 +48,7 @@ def test_every_row_has_its_part_in_the_candidates_split():
 def test_rows_before_a_rolling_window_have_no_part():
     table, cuts = _table(train_window=40)
     assert table.filter(fold=0)["timestamp"].n_unique() == 40 + 22
-    assert _rows(table, 0, "fit") == cuts.final.fit.tolist()
+    assert _rows(table, 0, "fit") == cuts.candidate.fit.tolist()
 
 
 def test_features_and_labels_are_those_of_the_dataset():

@@ -3,9 +3,9 @@ import pytest
 
 from mlengine.core.training.splits import (
     RowTimes,
+    early_stopping_split,
     holdout_split,
-    newest,
-    stopping_tail,
+    newest_rows,
     walk_forward,
 )
 from mlengine.errors import TrainingFailed
@@ -158,14 +158,14 @@ def test_the_holdout_is_trained_on_the_window_before_it():
 def test_the_newest_dates_are_those_of_all_symbols():
     times = _times([list(range(8)), list(range(3, 8))], horizon=1)
     # Days 0..6 for one symbol, 3..6 for the other: rows 3..10 are of days 3..6.
-    assert newest(times, window_dates=2).tolist() == [7, 8, 9, 10]
-    assert newest(times, window_dates=0).tolist() == list(range(11))
-    assert newest(times, window_dates=99).tolist() == list(range(11))
+    assert newest_rows(times, window_dates=2).tolist() == [7, 8, 9, 10]
+    assert newest_rows(times, window_dates=0).tolist() == list(range(11))
+    assert newest_rows(times, window_dates=99).tolist() == list(range(11))
 
 
 def test_the_stopping_tail_is_the_newest_part_of_the_training_rows_purged_too():
     times = _one(24, horizon=2)
-    tail = stopping_tail(times, times.rows[:20], share=0.15)
+    tail = early_stopping_split(times, times.rows[:20], share=0.15)
     assert _lists(tail) == (list(range(16)), [17, 18, 19], [16])
 
 

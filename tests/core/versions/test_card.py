@@ -8,7 +8,7 @@ from tests.published import draft
 from mlengine.core.evaluation import Measure, Verdict
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.versions.card import card
-from mlengine.core.versions.manifest import LabelEntry, Skipped
+from mlengine.core.versions.manifest import LabelEntry, SkippedSymbol
 
 HOLDOUT = pl.DataFrame(
     {
@@ -104,7 +104,7 @@ def test_survivorship_is_told():
         survivorship="universe file",
         universe_sha256="ab" * 32,
         holdout_only_symbols=("NEW",),
-        skipped_symbols=(Skipped("GONE", "no final bars"),),
+        skipped_symbols=(SkippedSymbol("GONE", "no final bars"),),
     )
     said = _section(card(_draft(data=data), HOLDOUT), "Universe and survivorship")
     assert "ab" * 32 in said

@@ -8,8 +8,8 @@ from tests.factories import START
 from tests.published import draft
 
 from mlengine.core import metrics
-from mlengine.core.versions.comparison import CommonRows, Scored, compare
-from mlengine.core.versions.manifest import Part
+from mlengine.core.versions.comparison import CommonRows, ScoredVersion, compare
+from mlengine.core.versions.manifest import RowRange
 from mlengine.core.versions.recipe_diff import RecipeDiff, recipe_diff
 
 DAYS = 60
@@ -32,9 +32,9 @@ def scored(version="v1", *, seed=1, since=0, trained=BEFORE, symbols=("A", "B"),
         schema_overrides={"timestamp": pl.Datetime("us", "UTC")},
     ).filter(pl.col("timestamp") >= START + timedelta(days=since))
     manifest = draft(candidate_trained_through=trained, **changed)
-    part = Part(START + timedelta(days=since), START + timedelta(days=DAYS - 1), holdout.height)
+    part = RowRange(START + timedelta(days=since), START + timedelta(days=DAYS - 1), holdout.height)
     split = dataclasses.replace(manifest.split, holdout=part)
-    return Scored(dataclasses.replace(manifest, version=version, split=split), holdout)
+    return ScoredVersion(dataclasses.replace(manifest, version=version, split=split), holdout)
 
 
 def test_the_metrics_of_both_are_about_the_same_rows():

@@ -23,13 +23,13 @@ from mlengine.core.versions.manifest import (
     FoldEntry,
     LabelEntry,
     Manifest,
-    Part,
-    Skipped,
+    RowRange,
+    SkippedSymbol,
     SplitEntry,
 )
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
-PART = Part(DAY, DAY + timedelta(days=9), 40)
+PART = RowRange(DAY, DAY + timedelta(days=9), 40)
 METRICS = {
     "auc": Measure(0.52, 0.5, "coin_flip", {"last_return_sign": None}),
     "log_loss": Measure(0.1 + 0.2, 0.6931, "training_rate"),
@@ -80,7 +80,7 @@ MANIFEST = Manifest(
         lookback=0,
         symbols=("AAPL", "Ä/B"),
         holdout_only_symbols=(),
-        skipped_symbols=(Skipped("NOPE", "the upstream knows no such symbol"),),
+        skipped_symbols=(SkippedSymbol("NOPE", "the upstream knows no such symbol"),),
         rows=400,
         labelled_rows=380,
         bars_sha256="cd" * 32,

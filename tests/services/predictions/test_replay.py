@@ -24,7 +24,7 @@ from tests.upstream import LoopbackUpstream
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.bars.bars import PRICES
 from mlengine.core.features import CORE
-from mlengine.core.predictions.replay import Replayed, ReplaySummary
+from mlengine.core.predictions.replay import ReplayResult, ReplaySummary
 from mlengine.errors import PredictionNotFound
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.database.engine import writing
@@ -47,7 +47,7 @@ def predict(platform: Platform, symbol: str = "AAA", *, version: str = "v1") -> 
     return made.prediction_id
 
 
-def replay(platform: Platform, prediction_id: str, *, check_upstream: bool = False) -> Replayed:
+def replay(platform: Platform, prediction_id: str, *, check_upstream: bool = False) -> ReplayResult:
     return platform.replay.replay(
         prediction_id, check_upstream=check_upstream, actor="ann", request_id="r7", now=NOW
     )
@@ -76,7 +76,7 @@ def test_a_prediction_is_made_again_bit_for_bit(platform: Platform) -> None:
     made = predict(platform)
     row = platform.audit.get(made)
     again = replay(platform, made)
-    assert again == Replayed(
+    assert again == ReplayResult(
         made,
         "AAA",
         row.bar_timestamp,
@@ -108,7 +108,7 @@ def test_many_predictions_of_several_versions_and_days_are_identical(platform: P
     count = predict_many(platform, 12)
     found = replay_all(platform)
     assert (found.replayed, found.counts["identical"], found.others) == (count, count, ())
-    assert found.faithful
+    assert found.reproducible
 
 
 def test_a_sample_is_the_same_for_the_same_seed(platform: Platform) -> None:
@@ -138,7 +138,7 @@ def test_a_feature_that_differs_is_named(platform: Platform) -> None:
     name = platform.loader.active().feature_set.names[3]
     assert (again.status, again.differing_features) == ("features", (name,))
     found = replay_all(platform)
-    assert (found.faithful, found.counts["features"]) == (False, 1)
+    assert (found.reproducible, found.counts["features"]) == (False, 1)
     assert found.others[0].differing_features == (name,)
 
 
@@ -244,7 +244,7 @@ def test_a_dividend_changes_the_upstream_and_not_the_replay(tmp_path: Path) -> N
             AuditFilter(), sample=None, seed=0, check_upstream=True, actor="ann", now=NOW
         )
         assert (found.counts["identical"], found.upstream["changed"]) == (1, 1)
-        assert found.faithful
+        assert found.reproducible
         assert found.others[0].upstream == "changed"
 
         upstream.forget("AAA")

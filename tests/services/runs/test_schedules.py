@@ -12,7 +12,7 @@ from tests.databases import new_database, opened
 from tests.platforms import settings
 from tests.queue_process import QueueProcess
 
-from mlengine.core.runs.schedule import Tick
+from mlengine.core.runs.schedule import ScheduleTick
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunService
 from mlengine.stores.queue.jobs import JobQueue
@@ -22,7 +22,7 @@ from mlengine.stores.runs.store import RunStore
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-NONE = Tick("none", None)
+NONE = ScheduleTick("none", None)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def service(tmp_path: Path) -> Iterator[ScheduleService]:
 def test_the_very_first_start_runs_nothing_for_the_past(service: ScheduleService) -> None:
     assert service.tick(run_id="one", now=MIDNIGHT) == NONE
     assert service.tick(run_id="one", now=MIDNIGHT + HOUR) == NONE
-    assert service.tick(run_id="one", now=MIDNIGHT + 2 * HOUR) == Tick("claimed", "one")
+    assert service.tick(run_id="one", now=MIDNIGHT + 2 * HOUR) == ScheduleTick("claimed", "one")
     assert service.tick(run_id="two", now=MIDNIGHT + 3 * HOUR) == NONE
 
 
@@ -44,7 +44,7 @@ def test_missed_ticks_run_once_after_a_restart(service: ScheduleService) -> None
     service.tick(run_id="one", now=MIDNIGHT)
     back = MIDNIGHT + 4 * DAY
     restarted = dataclasses.replace(service)
-    assert restarted.tick(run_id="one", now=back) == Tick("claimed", "one")
+    assert restarted.tick(run_id="one", now=back) == ScheduleTick("claimed", "one")
     run = service.runs.get("one", now=back)
     assert (run.actor, run.state, run.spec) == (
         "schedule",
@@ -53,7 +53,7 @@ def test_missed_ticks_run_once_after_a_restart(service: ScheduleService) -> None
     )
     service.runs.store.finish("one", state="succeeded", now=back)
     assert restarted.tick(run_id="two", now=back + HOUR) == NONE
-    assert restarted.tick(run_id="two", now=back + 2 * HOUR) == Tick("claimed", "two")
+    assert restarted.tick(run_id="two", now=back + 2 * HOUR) == ScheduleTick("claimed", "two")
 
 
 def test_a_changed_expression_starts_anew_from_now(service: ScheduleService) -> None:
@@ -62,7 +62,7 @@ def test_a_changed_expression_starts_anew_from_now(service: ScheduleService) -> 
     later = MIDNIGHT + 5 * HOUR
     assert changed.tick(run_id="one", now=later) == NONE
     assert changed.tick(run_id="one", now=later + HOUR) == NONE
-    assert changed.tick(run_id="one", now=MIDNIGHT + 25 * HOUR) == Tick("claimed", "one")
+    assert changed.tick(run_id="one", now=MIDNIGHT + 25 * HOUR) == ScheduleTick("claimed", "one")
 
 
 def test_a_schedule_that_was_off_in_between_starts_anew(service: ScheduleService) -> None:
@@ -78,7 +78,7 @@ def test_a_tick_during_a_run_is_skipped_for_good(
     service.tick(run_id="one", now=MIDNIGHT)
     service.runs.store.claim("hand", spec="{}", actor="ann", request_id=None, now=MIDNIGHT)
     with caplog.at_level(logging.WARNING):
-        assert service.tick(run_id="one", now=MIDNIGHT + DAY) == Tick("skipped", "hand")
+        assert service.tick(run_id="one", now=MIDNIGHT + DAY) == ScheduleTick("skipped", "hand")
     assert "scheduled training skipped" in caplog.text
     service.runs.store.finish("hand", state="succeeded", now=MIDNIGHT + DAY)
     assert service.tick(run_id="one", now=MIDNIGHT + DAY + HOUR) == NONE

@@ -243,7 +243,7 @@ def test_a_universe_limits_rows_to_membership_and_is_kept(fit, tmp_path):
     assert data.symbols == ("S00", "S01")
     assert data.labelled_rows == 390 + 182 - 5
     assert data.skipped_symbols == (
-        manifests.Skipped("S02", "no row on a date within its membership of the universe"),
+        manifests.SkippedSymbol("S02", "no row on a date within its membership of the universe"),
     )
     # Bars are kept whole: a row needs those before its membership.
     assert candidate.bars.equals(panel(3, rows=400))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.published import draft
 
-from mlengine.core.versions.manifest import Part
+from mlengine.core.versions.manifest import RowRange
 from mlengine.services.training.holdout_reuse import count_holdout_uses
 from mlengine.stores.registry.registry import Registry
 
@@ -18,7 +18,7 @@ def registry(tmp_path):
     registry = Registry(tmp_path / "main")
     for number, (first, last) in enumerate([(1, 5), (4, 9), (9, 20)]):
         manifest = draft(run_id=f"run-{number}")
-        holdout = replace(manifest.split, holdout=Part(_day(first), _day(last), 1))
+        holdout = replace(manifest.split, holdout=RowRange(_day(first), _day(last), 1))
         registry.publish(replace(manifest, split=holdout), {}, fence=lambda: None)
     return registry
 

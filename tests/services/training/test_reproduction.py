@@ -18,7 +18,7 @@ from tests.services.trained import train
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core import serialization
-from mlengine.core.runs.progress import Progress, ignore
+from mlengine.core.runs.progress import Progress, ignore_progress
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, FeatureSetMismatch, ModelNotFound, TrainingFailed
 
@@ -57,7 +57,7 @@ def test_every_part_of_the_recipe_is_repeated(
     platform: Platform, change: dict[str, object]
 ) -> None:
     manifest = train(platform, **change)
-    done = platform.reproduction.reproduce("v1", ignore)
+    done = platform.reproduction.reproduce("v1", ignore_progress)
     assert done.identical
     assert done.reproduced == manifest.fingerprint
     assert (done.reproduced == done.candidate_reproduced) == (manifest.served == "candidate")
@@ -85,7 +85,7 @@ def test_a_universe_that_changed_since_has_no_say(platform: Platform, tmp_path: 
     limited = train(platform, universe_file=str(path))
     assert "universe.csv" in limited.files
     path.unlink()
-    assert platform.reproduction.reproduce("v1", ignore).identical
+    assert platform.reproduction.reproduce("v1", ignore_progress).identical
 
 
 def _serve(tmp_path: Path, symbol: str, bars: pl.DataFrame) -> None:
@@ -99,7 +99,7 @@ def test_bars_that_came_later_are_no_difference(platform: Platform, tmp_path: Pa
     train(platform, lookback=300)
     for symbol, bars in long.items():
         _serve(tmp_path, symbol, bars)
-    upstream = platform.reproduction.reproduce("v1", ignore, upstream_at=_now()).upstream
+    upstream = platform.reproduction.reproduce("v1", ignore_progress, upstream_at=_now()).upstream
     assert upstream is not None
     assert upstream.same, upstream.changed_symbols
 
@@ -108,13 +108,13 @@ def test_the_upstream_is_asked_whether_its_bars_still_are_the_recorded_ones(
     platform: Platform, tmp_path: Path
 ) -> None:
     train(platform, lookback=300, symbols=("AAA", "BBB", "NONE"))
-    same = platform.reproduction.reproduce("v1", ignore, upstream_at=_now()).upstream
+    same = platform.reproduction.reproduce("v1", ignore_progress, upstream_at=_now()).upstream
     assert same is not None
     assert (same.same, same.changed_symbols) == (True, ())
 
     halved = random_bars("BBB", rows=400).with_columns(pl.col("open", "high", "low", "close") / 2.0)
     _serve(tmp_path, "BBB", halved)
-    done = platform.reproduction.reproduce("v1", ignore, upstream_at=_now())
+    done = platform.reproduction.reproduce("v1", ignore_progress, upstream_at=_now())
     assert done.identical, "the stored bars make the model, whatever the upstream says later"
     assert done.upstream is not None
     assert (done.upstream.same, done.upstream.changed_symbols) == (False, ("BBB",))
@@ -126,7 +126,7 @@ def test_a_symbol_that_the_upstream_has_lost_is_a_change(
 ) -> None:
     train(platform)
     (tmp_path / "bars" / "CCC.parquet").unlink()
-    upstream = platform.reproduction.reproduce("v1", ignore, upstream_at=_now()).upstream
+    upstream = platform.reproduction.reproduce("v1", ignore_progress, upstream_at=_now()).upstream
     assert upstream is not None
     assert upstream.changed_symbols == ("CCC",)
 
@@ -145,7 +145,7 @@ def test_what_can_not_be_made_again_is_said_with_both_sides(platform: Platform) 
         manifest, seed=8, libraries={**manifest.libraries, "lightgbm": "4.0.0"}
     )
     _republish(platform, told)
-    done = platform.reproduction.reproduce("v2", ignore)
+    done = platform.reproduction.reproduce("v2", ignore_progress)
     assert not done.identical
     assert [each.what for each in done.differences] == [
         "fingerprint", "candidate fingerprint", "lightgbm",
@@ -157,7 +157,7 @@ def test_what_can_not_be_made_again_is_said_with_both_sides(platform: Platform) 
 def test_a_library_alone_is_told_and_no_failure(platform: Platform) -> None:
     manifest = train(platform)
     _republish(platform, dataclasses.replace(manifest, libraries={}))
-    done = platform.reproduction.reproduce("v2", ignore)
+    done = platform.reproduction.reproduce("v2", ignore_progress)
     assert done.identical
     assert {each.recorded for each in done.differences} == {None}
 
@@ -176,15 +176,15 @@ def test_a_version_that_is_not_there_torn_without_bars_or_features_is_refused(
     platform: Platform, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelNotFound):
-        platform.reproduction.reproduce("v1", ignore)
+        platform.reproduction.reproduce("v1", ignore_progress)
     directory = platform.registry.directory
     publish(directory)
     with pytest.raises(TrainingFailed, match="no bars were stored beside v1"):
-        platform.reproduction.reproduce("v1", ignore)
+        platform.reproduction.reproduce("v1", ignore_progress)
     train(platform)
     other = dataclasses.replace(platform.reproduction, feature_sets={})
     with pytest.raises(FeatureSetMismatch, match="serves none"):
-        other.reproduce("v2", ignore)
+        other.reproduce("v2", ignore_progress)
     (directory / "v2" / "bars.parquet").write_bytes(b"torn")
     with pytest.raises(ArtifactCorrupt):
-        platform.reproduction.reproduce("v2", ignore)
+        platform.reproduction.reproduce("v2", ignore_progress)

@@ -10,7 +10,7 @@ import pytest
 from tests.databases import NOW, new_database, opened
 from tests.processes import race_for_schedule_tick
 
-from mlengine.core.runs.schedule import Schedule, Tick
+from mlengine.core.runs.schedule import Schedule, ScheduleTick
 from mlengine.core.timestamps import rfc3339
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.runs.rows import Claim
@@ -46,8 +46,8 @@ def test_a_schedule_begins_once_and_anew_when_it_changes(store: ScheduleStore) -
 def test_a_tick_is_taken_once_and_its_run_with_it(store: ScheduleStore) -> None:
     store.begin(DAILY, now=NOW)
     seen = Schedule(DAILY, NOW)
-    assert store.take(seen, TICK, claim("one"), now=TICK) == Tick("claimed", "one")
-    assert store.take(seen, TICK, claim("two"), now=TICK) == Tick("taken", None)
+    assert store.take(seen, TICK, claim("one"), now=TICK) == ScheduleTick("claimed", "one")
+    assert store.take(seen, TICK, claim("two"), now=TICK) == ScheduleTick("taken", None)
     assert store.read() == Schedule(DAILY, TICK)
     runs = RunStore(store.engine)
     assert runs.live() == {"one"}
@@ -59,7 +59,7 @@ def test_a_tick_during_a_run_is_skipped_and_the_history_says_so(store: ScheduleS
     runs.claim("by-hand", spec="{}", actor="ann", request_id=None, now=NOW)
     store.begin(DAILY, now=NOW)
     taken = store.take(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)
-    assert taken == Tick("skipped", "by-hand")
+    assert taken == ScheduleTick("skipped", "by-hand")
     assert store.read() == Schedule(DAILY, TICK)
     assert runs.live() == {"by-hand"}
     (event,) = EventStore(store.engine).page(None, 9, None).rows
@@ -82,7 +82,7 @@ def test_a_claim_that_fails_leaves_the_tick_to_be_tried_again(store: ScheduleSto
     runs.finish("one", state="succeeded", now=NOW)
     store.begin(DAILY, now=NOW)
     taken = store.take(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)  # the id is taken
-    assert taken == Tick("contended", None)
+    assert taken == ScheduleTick("contended", None)
     assert store.read() == Schedule(DAILY, NOW)
 
 

@@ -29,7 +29,7 @@ NEVER_OVER_HTTP = {
     errors.BadSetting,
     errors.CannotStart,
     errors.CannotWrite,
-    errors.Sentence,
+    errors.ReasonError,
     errors.LeaseLost,
     errors.TrainingFailed,
 }

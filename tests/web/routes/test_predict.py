@@ -15,7 +15,7 @@ from tests.web.http.test_errors import problem
 from tests.web.platform import FakePlatform, failed_row
 from werkzeug.test import TestResponse
 
-from mlengine.core.pagination import cursor_after
+from mlengine.core.pagination import encode_cursor
 from mlengine.web.http.responses import encode, encode_utc
 from mlengine.web.schemas.predict import (
     PredictionOut,
@@ -298,7 +298,7 @@ def test_recent_rows_are_as_single_answers_with_status_and_error(
 ) -> None:
     tiny.audit.rows.extend([failed_row(), failed_row("XX")])
     body = client.get("/predictions/recent?limit=1").get_json()
-    assert body["next_cursor"] == cursor_after(7)
+    assert body["next_cursor"] == encode_cursor(7)
     (row,) = body["predictions"]
     assert sorted(row) == sorted([*PREDICTION_FIELDS, "at", "route", "status", "error"])
     assert (row["status"], row["at"], row["feature_set"]) == (
@@ -312,7 +312,7 @@ def test_recent_rows_are_as_single_answers_with_status_and_error(
 
 def test_recent_can_be_filtered_and_paged(client: FlaskClient, tiny: FakePlatform) -> None:
     tiny.audit.rows.extend([failed_row(), failed_row("XX")])
-    asked = f"symbol=XX&version=v2&cursor={cursor_after(3)}"
+    asked = f"symbol=XX&version=v2&cursor={encode_cursor(3)}"
     body = client.get(f"/predictions/recent?{asked}").get_json()
     assert [row["symbol"] for row in body["predictions"]] == ["XX"]
     assert body["next_cursor"] is None

@@ -32,16 +32,16 @@ class Binned:
 
     names: tuple[str, ...]
     train: lgb.Dataset
-    stop: lgb.Dataset | None
+    early_stop: lgb.Dataset | None
 
     @classmethod
     def of(
-        cls, params: Params, *, names: tuple[str, ...], train: Sample, stop: Sample | None
+        cls, params: Params, *, names: tuple[str, ...], train: Sample, early_stop: Sample | None
     ) -> Binned:
         """In bins whose edges `train` alone decides; raises TrainingFailed."""
         with refusals():
             edges = _dataset(params, names, train)
-            return cls(names, edges, _valid(params, edges, stop) if stop else None)
+            return cls(names, edges, _valid(params, edges, early_stop) if early_stop else None)
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,11 @@ class Bins:
         with refusals():
             return cls(names, _valid(params, _dataset(params, names, edges), rows))
 
-    def part(self, train: Rows, stop: Rows) -> Binned:
+    def subset(self, train: Rows, early_stop: Rows) -> Binned:
         """Rows by their numbers, ascending; as if binned from scratch by the same edges."""
-        return Binned(self.names, self.rows.subset(train.tolist()), self.rows.subset(stop.tolist()))
+        return Binned(
+            self.names, self.rows.subset(train.tolist()), self.rows.subset(early_stop.tolist())
+        )
 
 
 @contextmanager

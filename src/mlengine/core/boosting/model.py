@@ -69,39 +69,41 @@ class Fitted:
 
 
 def fit(
-    recipe: LightGBMConfig,
+    config: LightGBMConfig,
     *,
     names: tuple[str, ...],
     train: Sample,
-    stop: Sample | None,
+    early_stop: Sample | None,
     on_iteration: Callable[[int], None] | None = None,
 ) -> Fitted:
-    """Fit on `train`, in bins of its own; `stop` ends it early, without it all `rounds` are used.
+    """Fit on `train`, in bins of its own; without `early_stop` all `rounds` are used.
 
     See `grow`, which needs the samples no more.
     """
-    binned = Binned.of(recipe.lightgbm_params(), names=names, train=train, stop=stop)
-    return grow(recipe, binned, on_iteration=on_iteration)
+    binned = Binned.of(config.lightgbm_params(), names=names, train=train, early_stop=early_stop)
+    return grow(config, binned, on_iteration=on_iteration)
 
 
 def grow(
-    recipe: LightGBMConfig, rows: Binned, *, on_iteration: Callable[[int], None] | None = None
+    config: LightGBMConfig, rows: Binned, *, on_iteration: Callable[[int], None] | None = None
 ) -> Fitted:
-    """The trees of `recipe` on binned rows.
+    """The trees of `config` on binned rows.
 
     `on_iteration` gets the round, from 1; what it raises ends the fit. Raises TrainingFailed
     when LightGBM refuses the data.
     """
     with refusals():
         booster = lgb.train(
-            recipe.lightgbm_params(),
+            config.lightgbm_params(),
             rows.train,
-            recipe.rounds,
-            valid_sets=[rows.stop] if rows.stop else None,
-            feval=_loss(recipe.objective),
-            callbacks=_callbacks(recipe, early=rows.stop is not None, on_iteration=on_iteration),
+            config.rounds,
+            valid_sets=[rows.early_stop] if rows.early_stop else None,
+            feval=_loss(config.objective),
+            callbacks=_callbacks(
+                config, early=rows.early_stop is not None, on_iteration=on_iteration
+            ),
         )
-    best = booster.best_iteration if rows.stop else booster.current_iteration()
+    best = booster.best_iteration if rows.early_stop else booster.current_iteration()
     return _fitted(booster, best, rows.names)
 
 
@@ -178,11 +180,11 @@ def _loss(objective: str) -> Callable[[Floats, lgb.Dataset], tuple[str, float, b
 
 
 def _callbacks(
-    recipe: LightGBMConfig, *, early: bool, on_iteration: Callable[[int], None] | None
+    config: LightGBMConfig, *, early: bool, on_iteration: Callable[[int], None] | None
 ) -> list[Callable[..., None]]:
     callbacks: list[Callable[..., None]] = []
     if on_iteration is not None:
         callbacks.append(lambda env: on_iteration(env.iteration + 1))
     if early:
-        callbacks.append(lgb.early_stopping(recipe.early_stopping_rounds, verbose=False))
+        callbacks.append(lgb.early_stopping(config.early_stopping_rounds, verbose=False))
     return callbacks

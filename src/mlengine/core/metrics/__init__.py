@@ -10,22 +10,27 @@ from __future__ import annotations
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Evaluation
 from mlengine.core.metrics import bootstrap
+from mlengine.core.metrics.actuals import Actuals, Baseline, baseline
 from mlengine.core.metrics.calibration import calibration
+from mlengine.core.metrics.classification import classification_measures
 from mlengine.core.metrics.correlations import correlation
-from mlengine.core.metrics.direction import direction
 from mlengine.core.metrics.estimates import Estimator
-from mlengine.core.metrics.outcomes import Baseline, Outcomes, baseline
 from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, mae, mse
 from mlengine.core.metrics.ranking import auc, ranks
-from mlengine.core.metrics.returns import returns
-from mlengine.core.metrics.samples import cases
+from mlengine.core.metrics.regression import regression_measures
+from mlengine.core.metrics.samples import build_samples
 from mlengine.core.metrics.sign_rule import sign_rule
-from mlengine.core.metrics.skill import information, mostly_enough_symbols, order, signs
-from mlengine.core.metrics.verdict import primary, verdict
+from mlengine.core.metrics.skill import (
+    auc_measures,
+    hit_rate_measures,
+    ic_measures,
+    mostly_enough_symbols,
+)
+from mlengine.core.metrics.verdict import primary_metric, verdict
 
 __all__ = [
+    "Actuals",
     "Baseline",
-    "Outcomes",
     "auc",
     "baseline",
     "brier",
@@ -42,7 +47,7 @@ __all__ = [
 def evaluate(
     objective: str,
     *,
-    outcomes: Outcomes,
+    actuals: Actuals,
     scores: Floats,
     baseline: Baseline,
     horizon_bars: int,
@@ -55,19 +60,19 @@ def evaluate(
     `transform` says what the labels of a `return` model are: `raw` returns, or `cs_zscore`, how
     far each symbol was ahead of the others on its date.
     """
-    rows = cases(objective, outcomes=outcomes, scores=scores, transform=transform)
+    rows = build_samples(objective, actuals=actuals, scores=scores, transform=transform)
     drawn = bootstrap.settings(horizon_bars=horizon_bars, seed=seed)
     weights = bootstrap.draw(rows.dates, drawn)
-    sampled, relative = Estimator(rows, weights), transform == "cs_zscore"
+    estimator, relative = Estimator(rows, weights), transform == "cs_zscore"
     directed = objective == "direction"
     measures = {
-        **order(sampled),
-        **(direction(sampled, baseline) if directed else {}),
-        **({} if directed else returns(sampled, baseline, relative=relative)),
-        **information(sampled),
-        **signs(sampled, baseline, relative=relative),
+        **auc_measures(estimator),
+        **(classification_measures(estimator, baseline) if directed else {}),
+        **({} if directed else regression_measures(estimator, baseline, relative=relative)),
+        **ic_measures(estimator),
+        **hit_rate_measures(estimator, baseline, relative=relative),
     }
-    asked, null = primary(objective, by_date=mostly_enough_symbols(rows))
+    asked, null = primary_metric(objective, by_date=mostly_enough_symbols(rows))
     return Evaluation(
         rows=len(scores),
         dates=rows.dates,

@@ -57,7 +57,7 @@ def _covered(starts: Rows, ends: Rows, dates: int) -> Floats:
     return covered[:, :dates] + covered[:, dates:]
 
 
-def sums(weights: Floats, of_dates: Floats) -> Floats:
+def weighted_sums(weights: Floats, of_dates: Floats) -> Floats:
     """(k, dates) weights times (dates,) or (dates, n) values.
 
     Not by BLAS, whose last bits may change with its threads, as the manifest's then would.

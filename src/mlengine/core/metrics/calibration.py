@@ -8,7 +8,7 @@ import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
-from mlengine.core.metrics.bootstrap import interval, sums
+from mlengine.core.metrics.bootstrap import interval, weighted_sums
 from mlengine.core.metrics.estimates import why_none
 from mlengine.core.metrics.samples import Samples
 
@@ -19,38 +19,39 @@ _CONVERGED = 1e-10
 _NOT_FITTED = "no finite fit: all forecasts or all outcomes are equal, or the one orders the other"
 
 
-def calibration(cases: Samples, weights: Floats) -> Calibration:
+def calibration(samples: Samples, weights: Floats) -> Calibration:
     """logit(P(up)) = intercept + slope * logit(forecast) by maximum likelihood (Cox 1958).
 
     A draw's fit is one Newton step away from that of all rows, which is as close to it as the
     draw's own sampling error squared. The bins hold a tenth of the forecasts each: probabilities
     of market moves crowd around the base rate and would fill two of ten equally wide ones.
     """
-    ups, logits = cases.ups, _logit(cases.scores)
-    fit = _fit(ups, logits)
+    actual_up, logits = samples.actual_up, _logit(samples.scores)
+    fit = _fit(actual_up, logits)
     if fit is None:
         slope, intercept = (Measure(None, b, "perfect", reason=_NOT_FITTED) for b in (1.0, 0.0))
     else:
-        steps = fit + _newton_steps(cases, weights, ups, logits, fit)
+        steps = fit + _newton_steps(samples, weights, actual_up, logits, fit)
         slope = _measure(float(fit[1]), 1.0, steps[:, 1])
         intercept = _measure(float(fit[0]), 0.0, steps[:, 0])
-    return Calibration(slope, intercept, bins(ups, cases.scores))
+    return Calibration(slope, intercept, bins(actual_up, samples.scores))
 
 
-def bins(ups: Floats, forecasts: Floats) -> tuple[CalibrationBin, ...]:
+def bins(actual_up: Floats, forecasts: Floats) -> tuple[CalibrationBin, ...]:
     """Ten bins between the deciles of the forecasts; equal deciles leave a bin empty."""
     edges = np.quantile(forecasts, np.linspace(0.0, 1.0, _BINS + 1))
     number = np.searchsorted(edges[1:-1], forecasts, side="right")
     return tuple(
-        _bin(edges[i], edges[i + 1], ups[number == i], forecasts[number == i]) for i in range(_BINS)
+        _bin(edges[i], edges[i + 1], actual_up[number == i], forecasts[number == i])
+        for i in range(_BINS)
     )
 
 
-def _bin(low: float, high: float, ups: Floats, forecasts: Floats) -> CalibrationBin:
-    if not len(ups):
+def _bin(low: float, high: float, actual_up: Floats, forecasts: Floats) -> CalibrationBin:
+    if not len(actual_up):
         return CalibrationBin(float(low), float(high), 0, None, None)
-    said, came = float(forecasts.mean()), float(ups.mean())
-    return CalibrationBin(float(low), float(high), len(ups), said, came)
+    said, came = float(forecasts.mean()), float(actual_up.mean())
+    return CalibrationBin(float(low), float(high), len(actual_up), said, came)
 
 
 def _measure(value: float, perfect: float, draws: Floats) -> Measure:
@@ -63,11 +64,11 @@ def _logit(probabilities: Floats) -> Floats:
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
-def _fit(ups: Floats, logits: Floats) -> Floats | None:
+def _fit(actual_up: Floats, logits: Floats) -> Floats | None:
     """(intercept, slope) by Newton's method; None where it doesn't converge."""
     fit = np.zeros(2)
     for _ in range(_MOST_STEPS):
-        step = _solve(*_score_and_information(ups, logits, fit))
+        step = _solve(*_score_and_information(actual_up, logits, fit))
         if not np.all(np.isfinite(step)):
             return None
         fit = fit + step
@@ -76,15 +77,15 @@ def _fit(ups: Floats, logits: Floats) -> Floats | None:
     return None
 
 
-def _score_and_information(ups: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
-    gradient, information = _rows(ups, logits, fit)
+def _score_and_information(actual_up: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
+    gradient, information = _rows(actual_up, logits, fit)
     return gradient.sum(axis=1), information.sum(axis=1)
 
 
-def _rows(ups: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
+def _rows(actual_up: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
     """Each row's part of the score (2, rows) and of the information (aa, ab, bb; 3, rows)."""
     p = 1.0 / (1.0 + np.exp(-np.clip(fit[0] + fit[1] * logits, -700.0, 700.0)))
-    miss, spread = ups - p, p * (1.0 - p)
+    miss, spread = actual_up - p, p * (1.0 - p)
     return (
         np.stack([miss, miss * logits]),
         np.stack([spread, spread * logits, spread * logits * logits]),
@@ -92,12 +93,12 @@ def _rows(ups: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
 
 
 def _newton_steps(
-    cases: Samples, weights: Floats, ups: Floats, logits: Floats, fit: Floats
+    samples: Samples, weights: Floats, actual_up: Floats, logits: Floats, fit: Floats
 ) -> Floats:
     """(draws, 2)"""
-    gradient, information = _rows(ups, logits, fit)
-    g0, g1 = (sums(weights, cases.by_date(part)) for part in gradient)
-    aa, ab, bb = (sums(weights, cases.by_date(part)) for part in information)
+    gradient, information = _rows(actual_up, logits, fit)
+    g0, g1 = (weighted_sums(weights, samples.by_date(part)) for part in gradient)
+    aa, ab, bb = (weighted_sums(weights, samples.by_date(part)) for part in information)
     return _solve(np.stack([g0, g1]), np.stack([aa, ab, bb])).T
 
 

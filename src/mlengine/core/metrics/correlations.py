@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mlengine.core.arrays import Floats, Rows
-from mlengine.core.metrics.bootstrap import sums
+from mlengine.core.metrics.bootstrap import weighted_sums
 from mlengine.core.metrics.ranking import mean_of_defined
 from mlengine.core.metrics.samples import FEWEST_VALUES, Samples
 
@@ -22,49 +22,51 @@ def correlation(x: Floats, y: Floats) -> float:
     return float(x @ y) / scale if scale > 0.0 else math.nan
 
 
-def daily(cases: Samples, *, ranked: bool) -> Floats:
+def daily(samples: Samples, *, ranked: bool) -> Floats:
     """The correlation over the symbols of each date; NaN on dates with fewer than ten rows.
 
     Pearson, or with `ranked` Spearman. NaN too where all scores or all moves of a date are equal.
     """
-    scores, moves, date = cases.scores, cases.moves, cases.date
+    scores, targets, date = samples.scores, samples.targets, samples.date
     if ranked:
-        scores, moves = _ranks_within(date, scores), _ranks_within(date, moves)
-    rows = np.bincount(date, minlength=cases.dates)
-    x, y = _centred(cases, scores, rows), _centred(cases, moves, rows)
-    series = _correlation(cases.by_date(x * y), cases.by_date(x * x), cases.by_date(y * y))
+        scores, targets = _ranks_within(date, scores), _ranks_within(date, targets)
+    rows = np.bincount(date, minlength=samples.dates)
+    x, y = _centred(samples, scores, rows), _centred(samples, targets, rows)
+    series = _correlation(samples.by_date(x * y), samples.by_date(x * x), samples.by_date(y * y))
     return np.where(rows >= FEWEST_VALUES, series, math.nan)
 
 
 def weighted_mean(series: Floats, weights: Floats) -> Floats:
     """The mean over dates of a daily series under each row of weights, without its NaNs."""
     defined = np.isfinite(series).astype(np.float64)
-    return _over(sums(weights, np.nan_to_num(series)), sums(weights, defined))
+    return _over(weighted_sums(weights, np.nan_to_num(series)), weighted_sums(weights, defined))
 
 
 def weighted_information_ratio(series: Floats, weights: Floats) -> Floats:
     """Mean over standard deviation (n - 1) of a daily series, not annualised."""
     defined = np.isfinite(series).astype(np.float64)
     values = np.nan_to_num(series)
-    counts, squares = sums(weights, defined), sums(weights, np.square(values))
-    mean = _over(sums(weights, values), counts)
+    counts, squares = weighted_sums(weights, defined), weighted_sums(weights, np.square(values))
+    mean = _over(weighted_sums(weights, values), counts)
     left = _above_rounding(squares - counts * np.square(mean), squares)
     return _over(mean, np.sqrt(_over(left, counts - 1.0)))
 
 
-def weighted_over_time(cases: Samples, weights: Floats) -> Floats:
+def weighted_over_time(samples: Samples, weights: Floats) -> Floats:
     """Pearson's correlation over time within a symbol, averaged over symbols.
 
     Over those with at least ten rows and neither side constant.
     """
-    present = cases.panel(np.ones(len(cases.scores)))
+    present = samples.panel(np.ones(len(samples.scores)))
     long = present.sum(axis=0) >= FEWEST_VALUES
     present = present[:, long]
     x, y = (
-        _less_its_mean(cases.panel(values)[:, long], present)
-        for values in (cases.scores, cases.moves)
+        _less_its_mean(samples.panel(values)[:, long], present)
+        for values in (samples.scores, samples.targets)
     )
-    n, sx, sy, sxx, syy, sxy = (sums(weights, t) for t in (present, x, y, x * x, y * y, x * y))
+    n, sx, sy, sxx, syy, sxy = (
+        weighted_sums(weights, t) for t in (present, x, y, x * x, y * y, x * y)
+    )
     mean_x, mean_y = _over(sx, n), _over(sy, n)
     each = _correlation(
         sxy - sx * mean_y,
@@ -74,12 +76,12 @@ def weighted_over_time(cases: Samples, weights: Floats) -> Floats:
     return mean_of_defined(each.T)
 
 
-def _centred(cases: Samples, values: Floats, rows: Rows) -> Floats:
+def _centred(samples: Samples, values: Floats, rows: Rows) -> Floats:
     """Less the mean of the row's date: exactly 0 where all values of a date are equal."""
-    anchors = np.zeros(cases.dates)
-    anchors[cases.date] = values
-    values = values - anchors[cases.date]
-    return np.asarray(values - (cases.by_date(values) / rows)[cases.date])
+    anchors = np.zeros(samples.dates)
+    anchors[samples.date] = values
+    values = values - anchors[samples.date]
+    return np.asarray(values - (samples.by_date(values) / rows)[samples.date])
 
 
 def _less_its_mean(table: Floats, present: Floats) -> Floats:

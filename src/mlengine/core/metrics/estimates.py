@@ -10,7 +10,7 @@ import numpy as np
 
 from mlengine.core.arrays import Flags, Floats
 from mlengine.core.evaluation import Measure
-from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, interval, sums
+from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, interval, weighted_sums
 from mlengine.core.metrics.samples import Samples
 
 _TOO_SHORT = f"too few dates for an interval: fewer than {FEWEST_BLOCKS} blocks"
@@ -21,7 +21,7 @@ _MOSTLY_UNDEFINED = "no interval: it is not defined on many of the draws"
 class Estimator:
     """`weights` is (draws, dates), from `bootstrap.draw`."""
 
-    cases: Samples
+    samples: Samples
     weights: Floats
 
     def statistic(
@@ -34,7 +34,7 @@ class Estimator:
         **others: float,
     ) -> Measure:
         """`of` maps date weights (k, dates) to k values; `undefined` says why one may be NaN."""
-        value = float(of(self.cases.every_date)[0])
+        value = float(of(self.samples.every_date)[0])
         return _measure(value, of(self.weights), baseline, kind, undefined, others)
 
     def mean(
@@ -51,8 +51,8 @@ class Estimator:
         counted = np.ones(len(rows)) if among is None else among.astype(np.float64)
         kept = rows if among is None else rows[among]
         value = float(kept.mean()) if len(kept) else math.nan
-        totals = sums(self.weights, self.cases.by_date(rows * counted))
-        counts = sums(self.weights, self.cases.by_date(counted))
+        totals = weighted_sums(self.weights, self.samples.by_date(rows * counted))
+        counts = weighted_sums(self.weights, self.samples.by_date(counted))
         draws = np.divide(totals, counts, out=np.full(len(totals), math.nan), where=counts > 0.0)
         return _measure(value, draws, baseline, kind, undefined, others)
 

@@ -9,20 +9,20 @@ from mlengine.core.arrays import Flags, Floats
 _SMALLEST_PROBABILITY = 1e-15
 
 
-def log_losses(ups: Floats, probabilities: Floats) -> Floats:
+def log_losses(actual_up: Floats, probabilities: Floats) -> Floats:
     """Negative log-likelihood of each row in nats; probabilities are kept 1e-15 off 0 and 1."""
     p = np.clip(probabilities, _SMALLEST_PROBABILITY, 1.0 - _SMALLEST_PROBABILITY)
-    return np.asarray(-(ups * np.log(p) + (1.0 - ups) * np.log1p(-p)))
+    return np.asarray(-(actual_up * np.log(p) + (1.0 - actual_up) * np.log1p(-p)))
 
 
-def log_loss(ups: Floats, probabilities: Floats) -> float:
+def log_loss(actual_up: Floats, probabilities: Floats) -> float:
     """Mean negative log-likelihood in nats."""
-    return float(np.mean(log_losses(ups, probabilities)))
+    return float(np.mean(log_losses(actual_up, probabilities)))
 
 
-def brier(ups: Floats, probabilities: Floats) -> float:
+def brier(actual_up: Floats, probabilities: Floats) -> float:
     """Mean squared error of probabilities (Brier 1950)."""
-    return mse(ups, probabilities)
+    return mse(actual_up, probabilities)
 
 
 def mse(values: Floats, scores: Floats) -> float:
@@ -33,6 +33,6 @@ def mae(values: Floats, scores: Floats) -> float:
     return float(np.mean(np.abs(values - scores)))
 
 
-def hit_rate(ups: Floats, said_up: Flags) -> float:
+def hit_rate(actual_up: Floats, predicted_up: Flags) -> float:
     """The share of rows on which "up" was said and came, or neither; NaN without rows."""
-    return float(np.mean((ups > 0.0) == said_up)) if len(ups) else float("nan")
+    return float(np.mean((actual_up > 0.0) == predicted_up)) if len(actual_up) else float("nan")

@@ -13,12 +13,12 @@ from mlengine.core.metrics.samples import FEWEST_VALUES, Samples
 _CELLS = 4_000_000
 
 
-def auc(ups: Floats, scores: Floats) -> float:
+def auc(actual_up: Floats, scores: Floats) -> float:
     """The chance that an up row scores above a down row, ties half (Mann-Whitney).
 
     NaN where there are no ups or no downs.
     """
-    positive = ups > 0.0
+    positive = actual_up > 0.0
     n_up, n_down = int(positive.sum()), int((~positive).sum())
     if not n_up or not n_down:
         return math.nan
@@ -33,27 +33,31 @@ def ranks(values: Floats) -> Floats:
     return ((2 * last - counts + 1) / 2.0)[group]
 
 
-def weighted_auc(cases: Samples, weights: Floats, *, symbol: int | None = None) -> Floats:
+def weighted_auc(samples: Samples, weights: Floats, *, symbol: int | None = None) -> Floats:
     """AUC under each row of date weights, of all rows or of one symbol's; NaN if undefined."""
-    mine = slice(None) if symbol is None else cases.symbol == symbol
-    ups, scores, date = cases.ups[mine] > 0.0, cases.scores[mine], cases.date[mine]
-    order = np.argsort(scores[~ups], kind="stable")
-    downs, down_date = scores[~ups][order], date[~ups][order]
-    below = np.searchsorted(downs, scores[ups], side="left")
-    not_above = np.searchsorted(downs, scores[ups], side="right")
+    mine = slice(None) if symbol is None else samples.symbol == symbol
+    actual_up, scores, date = (
+        samples.actual_up[mine] > 0.0,
+        samples.scores[mine],
+        samples.date[mine],
+    )
+    order = np.argsort(scores[~actual_up], kind="stable")
+    downs, down_date = scores[~actual_up][order], date[~actual_up][order]
+    below = np.searchsorted(downs, scores[actual_up], side="left")
+    not_above = np.searchsorted(downs, scores[actual_up], side="right")
     step = max(1, _CELLS // max(1, len(scores)))
     parts = [
-        _ordered_share(weights[at : at + step].T, date[ups], down_date, below, not_above)
+        _ordered_share(weights[at : at + step].T, date[actual_up], down_date, below, not_above)
         for at in range(0, len(weights), step)
     ]
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def weighted_auc_by_symbol(cases: Samples, weights: Floats) -> Floats:
+def weighted_auc_by_symbol(samples: Samples, weights: Floats) -> Floats:
     """The mean of the symbols' own AUCs, of those with at least ten rows and both outcomes."""
-    rows = np.bincount(cases.symbol, minlength=cases.symbols)
+    rows = np.bincount(samples.symbol, minlength=samples.symbols)
     long = np.flatnonzero(rows >= FEWEST_VALUES).tolist()
-    each = [weighted_auc(cases, weights, symbol=symbol) for symbol in long]
+    each = [weighted_auc(samples, weights, symbol=symbol) for symbol in long]
     return mean_of_defined(np.array(each).reshape(len(each), len(weights)))
 
 
@@ -77,9 +81,9 @@ def _ordered_share(
     """Of all weighted (up, down) pairs, those in order; `weights` is (dates, draws)."""
     downs = np.zeros((len(down_date) + 1, weights.shape[1]))
     np.cumsum(weights[down_date], axis=0, out=downs[1:])
-    ups = weights[up_date]
-    won = np.einsum("ij,ij->j", ups, downs[below] + downs[not_above]) / 2.0
-    pairs = ups.sum(axis=0) * downs[-1]
+    actual_up = weights[up_date]
+    won = np.einsum("ij,ij->j", actual_up, downs[below] + downs[not_above]) / 2.0
+    pairs = actual_up.sum(axis=0) * downs[-1]
     share = np.full(len(pairs), math.nan)
     np.divide(won, pairs, out=share, where=pairs > 0.0)
     return share

@@ -7,7 +7,7 @@ import numpy as np
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.metrics.point_losses import log_losses
 
-NAMES = {"direction": "log_loss", "return": "mse"}
+LOSS_NAMES = {"direction": "log_loss", "return": "mse"}
 
 
 def row_losses(objective: str, *, labels: Floats, scores: Floats) -> Floats:
@@ -28,7 +28,7 @@ def constant_loss(objective: str, *, labels: Floats, trained: Floats) -> float:
     return min(float(np.mean(row_losses(objective, labels=labels, scores=said))) for said in every)
 
 
-def by_date(timestamps: Rows, values: Floats) -> Floats:
+def mean_by_date(timestamps: Rows, values: Floats) -> Floats:
     """The mean of `values` over the rows of each distinct timestamp, in the order of time."""
     _, date = np.unique(timestamps, return_inverse=True)
     return np.bincount(date, weights=values) / np.bincount(date)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlengine.core.arrays import Flags, Floats, Rows
-from mlengine.core.metrics.outcomes import Outcomes
+from mlengine.core.metrics.actuals import Actuals
 
 # Fewer values say nothing of a correlation or of an order: neither on a date nor of a symbol.
 FEWEST_VALUES = 10
@@ -17,13 +17,13 @@ FEWEST_VALUES = 10
 class Samples:
     """Rows in their order; `date` and `symbol` count from 0 without gaps, dates in time order.
 
-    `moves` is what `scores` forecast: the forward returns, or the labels where these say how far
-    a symbol was ahead of the others. `said_up` is the sign that a score stands for.
+    `targets` is what `scores` forecast: the forward returns, or the labels where these say how far
+    a symbol was ahead of the others. `predicted_up` is the sign that a score stands for.
     """
 
     scores: Floats
-    said_up: Flags
-    moves: Floats
+    predicted_up: Flags
+    targets: Floats
     forward_returns: Floats
     last_returns: Floats
     date: Rows
@@ -32,8 +32,8 @@ class Samples:
     symbols: int
 
     @property
-    def ups(self) -> Floats:
-        return (self.moves > 0.0).astype(np.float64)
+    def actual_up(self) -> Floats:
+        return (self.targets > 0.0).astype(np.float64)
 
     @property
     def every_date(self) -> Floats:
@@ -51,16 +51,16 @@ class Samples:
         return table
 
 
-def cases(objective: str, *, outcomes: Outcomes, scores: Floats, transform: str) -> Samples:
-    """Number the dates and symbols of `outcomes`."""
-    dates, date = np.unique(outcomes.dates, return_inverse=True)
-    symbols, symbol = np.unique(outcomes.symbols, return_inverse=True)
+def build_samples(objective: str, *, actuals: Actuals, scores: Floats, transform: str) -> Samples:
+    """Number the dates and symbols of `actuals`."""
+    dates, date = np.unique(actuals.dates, return_inverse=True)
+    symbols, symbol = np.unique(actuals.symbols, return_inverse=True)
     return Samples(
         scores=scores,
-        said_up=scores >= 0.5 if objective == "direction" else scores > 0.0,
-        moves=outcomes.labels if transform == "cs_zscore" else outcomes.forward_returns,
-        forward_returns=outcomes.forward_returns,
-        last_returns=outcomes.last_returns,
+        predicted_up=scores >= 0.5 if objective == "direction" else scores > 0.0,
+        targets=actuals.labels if transform == "cs_zscore" else actuals.forward_returns,
+        forward_returns=actuals.forward_returns,
+        last_returns=actuals.last_returns,
         date=date,
         symbol=symbol,
         dates=len(dates),

@@ -13,7 +13,7 @@ from mlengine.core.metrics.samples import Samples
 _BASIS_POINT = 1e-4
 
 
-def sign_rule(cases: Samples, weights: Floats, *, horizon_bars: int, cost_bps: float) -> SignRule:
+def sign_rule(samples: Samples, weights: Floats, *, horizon_bars: int, cost_bps: float) -> SignRule:
     """Each forecast is held for h bars with 1/h of a symbol's capital, so h of them overlap.
 
     A bar's return is that of the forecast made at it: its sign times its forward return, divided
@@ -23,15 +23,15 @@ def sign_rule(cases: Samples, weights: Floats, *, horizon_bars: int, cost_bps: f
     turnover is the change of the position, the first purchase included; what is still held after
     the last forecast isn't sold. A date's figure is the mean over its symbols.
     """
-    signs = np.where(cases.said_up, 1.0, -1.0)
-    rows = cases.by_date(np.ones(len(signs)))
-    gross = cases.by_date(signs * cases.forward_returns) / rows / horizon_bars
-    turnover = cases.by_date(_turnover(cases, signs, horizon_bars)) / rows
+    signs = np.where(samples.predicted_up, 1.0, -1.0)
+    rows = samples.by_date(np.ones(len(signs)))
+    gross = samples.by_date(signs * samples.forward_returns) / rows / horizon_bars
+    turnover = samples.by_date(_turnover(samples, signs, horizon_bars)) / rows
     net = gross - cost_bps * _BASIS_POINT * turnover
-    held = cases.by_date(cases.forward_returns) / rows / horizon_bars
+    held = samples.by_date(samples.forward_returns) / rows / horizon_bars
     low, high = interval(weighted_mean(net, weights))
     return SignRule(
-        bars=cases.dates,
+        bars=samples.dates,
         cost_bps=cost_bps,
         gross_return=float(gross.mean()),
         turnover=float(turnover.mean()),
@@ -42,14 +42,14 @@ def sign_rule(cases: Samples, weights: Floats, *, horizon_bars: int, cost_bps: f
     )
 
 
-def _turnover(cases: Samples, signs: Floats, horizon_bars: int) -> Floats:
+def _turnover(samples: Samples, signs: Floats, horizon_bars: int) -> Floats:
     """|position - position before| of each row, over the rows of its own symbol.
 
     The newest sign enters with 1/h and the one of h bars ago leaves with it, so the change is
     their difference / h.
     """
-    order = np.lexsort((cases.date, cases.symbol))
-    said, symbol = signs[order], cases.symbol[order]
+    order = np.lexsort((samples.date, samples.symbol))
+    said, symbol = signs[order], samples.symbol[order]
     left = np.zeros(len(said))
     left[horizon_bars:] = np.where(
         symbol[horizon_bars:] == symbol[:-horizon_bars], said[:-horizon_bars], 0.0

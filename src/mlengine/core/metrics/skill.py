@@ -8,6 +8,7 @@ import numpy as np
 
 from mlengine.core.arrays import Flags, Floats
 from mlengine.core.evaluation import Measure
+from mlengine.core.metrics.actuals import Baseline
 from mlengine.core.metrics.correlations import (
     daily,
     weighted_information_ratio,
@@ -15,7 +16,6 @@ from mlengine.core.metrics.correlations import (
     weighted_over_time,
 )
 from mlengine.core.metrics.estimates import Estimator
-from mlengine.core.metrics.outcomes import Baseline
 from mlengine.core.metrics.point_losses import hit_rate
 from mlengine.core.metrics.ranking import auc, weighted_auc, weighted_auc_by_symbol
 from mlengine.core.metrics.samples import FEWEST_VALUES, Samples
@@ -27,73 +27,75 @@ _CONSTANT = "the scores of every date are equal"
 _STILL = "no row moved"
 
 
-def order(sampled: Estimator) -> dict[str, Measure]:
+def auc_measures(estimator: Estimator) -> dict[str, Measure]:
     """`auc` of all rows at once, and the mean of each symbol's own."""
-    cases = sampled.cases
-    last_up = (cases.last_returns > 0.0).astype(np.float64)
+    samples = estimator.samples
+    last_up = (samples.last_returns > 0.0).astype(np.float64)
     return {
-        "auc": sampled.statistic(
-            partial(weighted_auc, cases),
+        "auc": estimator.statistic(
+            partial(weighted_auc, samples),
             0.5,
             "coin_flip",
             undefined=_ONE_SIDED,
-            last_return_sign=auc(cases.ups, last_up),
+            last_return_sign=auc(samples.actual_up, last_up),
         ),
-        "auc_by_symbol": sampled.statistic(
-            partial(weighted_auc_by_symbol, cases), 0.5, "coin_flip", undefined=_NO_SYMBOL
+        "auc_by_symbol": estimator.statistic(
+            partial(weighted_auc_by_symbol, samples), 0.5, "coin_flip", undefined=_NO_SYMBOL
         ),
     }
 
 
-def information(sampled: Estimator) -> dict[str, Measure]:
+def ic_measures(estimator: Estimator) -> dict[str, Measure]:
     """Correlations by date with their stability, and over time within a symbol."""
-    cases = sampled.cases
-    over_time = partial(weighted_over_time, cases)
+    samples = estimator.samples
+    over_time = partial(weighted_over_time, samples)
     return {
-        **_by_date(sampled, "ic", "icir", daily(cases, ranked=False)),
-        **_by_date(sampled, "rank_ic", "rank_icir", daily(cases, ranked=True)),
-        "ic_time": sampled.statistic(over_time, 0.0, "no_skill", undefined=_NO_SYMBOL),
+        **_by_date(estimator, "ic", "icir", daily(samples, ranked=False)),
+        **_by_date(estimator, "rank_ic", "rank_icir", daily(samples, ranked=True)),
+        "ic_time": estimator.statistic(over_time, 0.0, "no_skill", undefined=_NO_SYMBOL),
     }
 
 
-def _by_date(sampled: Estimator, mean: str, ratio: str, series: Floats) -> dict[str, Measure]:
+def _by_date(estimator: Estimator, mean: str, ratio: str, series: Floats) -> dict[str, Measure]:
     """A daily series' mean, and its mean over its deviation."""
-    undefined = _CONSTANT if np.any(_has_enough(sampled.cases)) else _FEW_SYMBOLS
+    undefined = _CONSTANT if np.any(_has_enough(estimator.samples)) else _FEW_SYMBOLS
     return {
-        name: sampled.statistic(partial(of, series), 0.0, "no_skill", undefined=undefined)
+        name: estimator.statistic(partial(of, series), 0.0, "no_skill", undefined=undefined)
         for name, of in ((mean, weighted_mean), (ratio, weighted_information_ratio))
     }
 
 
-def signs(sampled: Estimator, baseline: Baseline, *, relative: bool) -> dict[str, Measure]:
+def hit_rate_measures(
+    estimator: Estimator, baseline: Baseline, *, relative: bool
+) -> dict[str, Measure]:
     """`hit_rate`: the share of rows that moved whose sign was said right.
 
     `relative` moves are ahead of or behind the other symbols, where half is what chance gives.
     """
-    cases = sampled.cases
-    moved = cases.moves != 0.0
-    ups = cases.ups
-    right = ((ups > 0.0) == cases.said_up).astype(np.float64)
+    samples = estimator.samples
+    moved = samples.targets != 0.0
+    actual_up = samples.actual_up
+    right = ((actual_up > 0.0) == samples.predicted_up).astype(np.float64)
     if relative:
-        return {"hit_rate": sampled.mean(right, 0.5, "coin_flip", among=moved, undefined=_STILL)}
+        return {"hit_rate": estimator.mean(right, 0.5, "coin_flip", among=moved, undefined=_STILL)}
     majority = np.full(int(moved.sum()), baseline.up_rate >= 0.5)
     return {
-        "hit_rate": sampled.mean(
+        "hit_rate": estimator.mean(
             right,
-            hit_rate(ups[moved], majority),
+            hit_rate(actual_up[moved], majority),
             "majority_class",
             among=moved,
             undefined=_STILL,
-            last_return_sign=hit_rate(ups[moved], cases.last_returns[moved] > 0.0),
+            last_return_sign=hit_rate(actual_up[moved], samples.last_returns[moved] > 0.0),
         )
     }
 
 
-def mostly_enough_symbols(cases: Samples) -> bool:
+def mostly_enough_symbols(samples: Samples) -> bool:
     """Whether half of the dates have the ten symbols that a correlation by date needs."""
-    return bool(_has_enough(cases).mean() >= 0.5)
+    return bool(_has_enough(samples).mean() >= 0.5)
 
 
-def _has_enough(cases: Samples) -> Flags:
+def _has_enough(samples: Samples) -> Flags:
     """Each date."""
-    return np.bincount(cases.date, minlength=cases.dates) >= FEWEST_VALUES
+    return np.bincount(samples.date, minlength=samples.dates) >= FEWEST_VALUES

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mlengine.core.evaluation import Measure, Verdict
 
 
-def primary(objective: str, *, by_date: bool) -> tuple[str, float]:
+def primary_metric(objective: str, *, by_date: bool) -> tuple[str, float]:
     """The metric that is asked, and its null.
 
     AUC against 0.5 for `direction`; for `return` rank IC against 0 where dates have enough symbols

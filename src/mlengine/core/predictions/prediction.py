@@ -46,7 +46,7 @@ class Contribution:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Forecast:
     """A raw score in words: see `interpret`."""
 
     probability_up: float | None
@@ -165,7 +165,7 @@ class AuditRow:
         return next((number for number in said if number is not None), None)
 
 
-def interpret(raw: float, objective: str, label: str = "raw") -> Outcome:
+def interpret(raw: float, objective: str, label: str = "raw") -> Forecast:
     """What the model's raw output says.
 
     `direction`: `raw` is the probability of a rise; up from 0.5 on, and `confidence` =
@@ -182,10 +182,10 @@ def interpret(raw: float, objective: str, label: str = "raw") -> Outcome:
     if objective == "return":
         said = "up" if score > 0.0 else "down"
         if label == "cs_zscore":
-            return Outcome(None, None, said, None, expected_score=score)
-        return Outcome(None, score, said, None)
+            return Forecast(None, None, said, None, expected_score=score)
+        return Forecast(None, score, said, None)
     if objective != "direction":
         raise ValueError(f"there is no objective {objective!r}")
     if not 0.0 <= score <= 1.0:
         raise ValueError(f"{score} is no probability")
-    return Outcome(score, None, "up" if score >= 0.5 else "down", abs(2.0 * score - 1.0))
+    return Forecast(score, None, "up" if score >= 0.5 else "down", abs(2.0 * score - 1.0))

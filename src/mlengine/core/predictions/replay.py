@@ -23,7 +23,7 @@ DIFFERENT = frozenset({"features", "score"})
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """What came of making a prediction again from its stored window of bars.
 
     `status` is `identical`; `features` when the vector differs, which `differing_features` names;
@@ -52,17 +52,17 @@ class ReplaySummary:
     replayed: int
     counts: dict[str, int]
     upstream: dict[str, int]
-    others: tuple[Replayed, ...] = field(default=())
+    others: tuple[ReplayResult, ...] = field(default=())
 
     @property
-    def faithful(self) -> bool:
+    def reproducible(self) -> bool:
         """Whether nothing that could be made again came out differently."""
         return not any(self.counts[status] for status in DIFFERENT)
 
 
-def without_replay(row: AuditRow, status: str, reason: str) -> Replayed:
+def not_replayed(row: AuditRow, status: str, reason: str) -> ReplayResult:
     """The answer for a prediction that can't be made again."""
-    return Replayed(
+    return ReplayResult(
         row.prediction_id,
         row.symbol,
         row.bar_timestamp,
@@ -73,13 +73,13 @@ def without_replay(row: AuditRow, status: str, reason: str) -> Replayed:
     )
 
 
-def compared(
+def compare_replay(
     row: AuditRow, *, names: Sequence[str], recorded: Floats, replayed: Floats, score: float
-) -> Replayed:
+) -> ReplayResult:
     """The audited vector and score against those made again, shapes (features,), bit for bit."""
-    differing = differing_bits(names, recorded, replayed)
+    differing = bitwise_differences(names, recorded, replayed)
     of_score = "identical" if score == row.score else "score"
-    return Replayed(
+    return ReplayResult(
         row.prediction_id,
         row.symbol,
         row.bar_timestamp,
@@ -91,7 +91,7 @@ def compared(
     )
 
 
-def differing_bits(names: Sequence[str], one: Floats, other: Floats) -> tuple[str, ...]:
+def bitwise_differences(names: Sequence[str], one: Floats, other: Floats) -> tuple[str, ...]:
     """The names whose numbers are not the same bits; every NaN is the same."""
     if len(one) != len(other):
         return tuple(names)
@@ -99,7 +99,7 @@ def differing_bits(names: Sequence[str], one: Floats, other: Floats) -> tuple[st
     return tuple(name for name, equal in zip(names, same.tolist(), strict=True) if not equal)
 
 
-def summarised(replays: Sequence[Replayed], *, most_others: int) -> ReplaySummary:
+def summarise(replays: Sequence[ReplayResult], *, most_others: int) -> ReplaySummary:
     """Counts, and at most `most_others` of those that were not identical."""
     counts = dict.fromkeys(STATUSES, 0)
     upstream = dict.fromkeys(("same", "changed", "unavailable", "not_checked"), 0)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from mlengine.core.training.spec import TrainSpec
 
-LEVEL = 0.05
-CHOOSING = ("if_better", "if_not_worse")
+SIGNIFICANCE_LEVEL = 0.05
+COMPARING_POLICIES = ("if_better", "if_not_worse")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LearningTask:
     universe_sha256: str | None
 
     @property
-    def of_any_universe(self) -> LearningTask:
+    def without_universe(self) -> LearningTask:
         """The same question asked of no symbols in particular."""
         return replace(self, symbols=frozenset(), universe_sha256=None)
 
@@ -84,7 +84,7 @@ class Decision:
     champion_generation: int | None = None
 
 
-def question(spec: TrainSpec, *, universe_sha256: str | None) -> LearningTask:
+def learning_task(spec: TrainSpec, *, universe_sha256: str | None) -> LearningTask:
     """The question of a training; `universe_sha256` is the digest of its universe file."""
     return LearningTask(
         objective=spec.objective,
@@ -97,7 +97,7 @@ def question(spec: TrainSpec, *, universe_sha256: str | None) -> LearningTask:
     )
 
 
-def steps_ahead(spec: TrainSpec) -> int:
+def label_lag_bars(spec: TrainSpec) -> int:
     """How many bars after the forecast its outcome is known.
 
     With a label delay of d that is d + h: forecasts of dates up to d + h - 1 apart are made before
@@ -107,7 +107,7 @@ def steps_ahead(spec: TrainSpec) -> int:
     return spec.horizon_bars + spec.label_delay_bars
 
 
-def level(decisions: int) -> float:
+def significance_level(decisions: int) -> float:
     """What the p-value of the `decisions`-th test against one champion must lie below.
 
     5 % over the square of the number: 1 + 1/4 + 1/9 + ... is pi^2 / 6, so that a champion is
@@ -115,7 +115,7 @@ def level(decisions: int) -> float:
     their tests depend on each other (Bonferroni). Over the number alone there is no such limit,
     and a year of weekly challengers comes to 14 to 16 %: benchmarks/gate.py.
     """
-    return LEVEL / decisions**2
+    return SIGNIFICANCE_LEVEL / decisions**2
 
 
 def decide(
@@ -145,7 +145,7 @@ def decide(
 def _verdict(
     policy: str, champion: Champion | None, test: GateTest | None, margin: float
 ) -> tuple[bool, str]:
-    if policy not in CHOOSING:
+    if policy not in COMPARING_POLICIES:
         return policy == "always", f"policy_{policy}"
     if champion is None:
         return True, "first_model"

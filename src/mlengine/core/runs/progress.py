@@ -28,18 +28,18 @@ class Progress:
     iteration: int | None = None
 
 
-def ignore(progress: Progress) -> None:
+def ignore_progress(progress: Progress) -> None:
     """For callers that don't look."""
 
 
 @dataclass
-class Track:
+class ProgressTracker:
     """Turns what the pipeline has done into reports; whatever `report` raises ends the run."""
 
     report: Callable[[Progress], None]
     _percent: float = field(default=0.0, init=False)
 
-    def at(
+    def advance(
         self,
         stage: str,
         *,
@@ -53,7 +53,7 @@ class Track:
         self._percent = max(self._percent, round(percent, 2))
         self.report(Progress(stage, self._percent, fold, folds, iteration))
 
-    def rounds(
+    def round_callback(
         self, stage: str, *, of: int, fold: int | None = None, folds: int | None = None
     ) -> Callable[[int], None]:
         """A callback for the boosting rounds of one fit, `of` of them at most."""
@@ -62,6 +62,6 @@ class Track:
         def on_iteration(iteration: int) -> None:
             if iteration == 1 or iteration % _ITERATIONS_A_REPORT == 0:
                 done = (first + iteration / of) / parts
-                self.at(stage, done=done, fold=fold, folds=folds, iteration=iteration)
+                self.advance(stage, done=done, fold=fold, folds=folds, iteration=iteration)
 
         return on_iteration

@@ -15,7 +15,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Tick:
+class ScheduleTick:
     """`outcome`: `claimed` (`run_id` is new), `skipped` (`run_id` lives), `taken` by another
     worker, `contended` (to be tried again), or `none` (nothing is due).
     """

@@ -9,7 +9,7 @@ import polars as pl
 
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.features import FeatureSet, compute
-from mlengine.core.training.labels import label_rows, standardised, target
+from mlengine.core.training.labels import cross_sectional_zscore, label_rows, target
 
 _KEYS = ["symbol", "timestamp"]
 _ROW = "row number"
@@ -35,8 +35,8 @@ class Dataset:
 
     def matrix(self, rows: Rows | None = None) -> Floats:
         """Features of all rows, or of some, as (rows, features) float64, nulls as NaN."""
-        wanted = self.frame.select(self.feature_names) if rows is None else self.features(rows)
-        filled = wanted.with_columns(pl.all().fill_null(float("nan")))
+        features = self.frame.select(self.feature_names) if rows is None else self.features(rows)
+        filled = features.with_columns(pl.all().fill_null(float("nan")))
         return np.ascontiguousarray(filled.to_numpy(), dtype=np.float64)
 
     def column(self, name: str) -> Floats:
@@ -62,41 +62,40 @@ def build(
 
     A row without a label, or without a full feature window (all features null), is left out;
     a single undefined feature stays null. `label` is `raw`, or `cs_zscore` for the z-score among
-    the symbols of the date (see `labels.standardised`). `members` (symbol, from, to: dates, both
-    included, a null `to` is open) leaves only rows whose date is within; features and labels use
-    every bar all the same.
+    the symbols of the date. `members` (symbol, from, to: dates, both included, a null `to` is
+    open) leaves only rows whose date is within; features and labels use every bar all the same.
     """
     names = feature_set.names
-    made = compute(bars, feature_set)
-    told = _last_returns(bars).join(
+    computed = compute(bars, feature_set)
+    rows = _last_returns(bars).join(
         label_rows(bars, horizon_bars=horizon_bars, delay_bars=delay_bars), on=_KEYS
     )
-    told = told if members is None else within(told, members)
-    told = (
-        told.join(_complete(made, names), on=_KEYS)
+    rows = rows if members is None else only_members(rows, members)
+    rows = (
+        rows.join(_complete(computed, names), on=_KEYS)
         .with_columns(target(objective).alias("label"))
         .sort("timestamp", "symbol")
     )
-    told = standardised(told) if label == "cs_zscore" else told
+    rows = cross_sectional_zscore(rows) if label == "cs_zscore" else rows
     # Column by column: the features of all rows are never held twice.
-    features = [made.drop_in_place(name).gather(told[_ROW]) for name in names]
-    return Dataset(told.drop(_ROW).with_columns(features), names)
+    features = [computed.drop_in_place(name).gather(rows[_ROW]) for name in names]
+    return Dataset(rows.drop(_ROW).with_columns(features), names)
 
 
-def _complete(made: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+def _complete(features: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     """The keys and numbers of the rows with a full feature window."""
     complete = pl.any_horizontal(pl.col(names).is_not_null())
-    rows = made.select(*_KEYS, complete.alias("complete")).with_row_index(_ROW)
+    rows = features.select(*_KEYS, complete.alias("complete")).with_row_index(_ROW)
     return rows.filter("complete").drop("complete")
 
 
-def within(rows: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+def only_members(rows: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     """The rows whose symbol is a member on the date (UTC) of their timestamp."""
     date = pl.col("timestamp").dt.date()
-    still = pl.col("to").is_null() | (date <= pl.col("to"))
-    stays = rows.select(_KEYS).join(members, on="symbol")
-    counted = stays.filter((date >= pl.col("from")) & still).select(_KEYS)
-    return rows.join(counted, on=_KEYS, how="semi", maintain_order="left")
+    not_ended = pl.col("to").is_null() | (date <= pl.col("to"))
+    memberships = rows.select(_KEYS).join(members, on="symbol")
+    valid = memberships.filter((date >= pl.col("from")) & not_ended).select(_KEYS)
+    return rows.join(valid, on=_KEYS, how="semi", maintain_order="left")
 
 
 def _last_returns(bars: pl.DataFrame) -> pl.DataFrame:

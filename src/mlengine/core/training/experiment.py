@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,11 +11,11 @@ import polars as pl
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.boosting import model
-from mlengine.core.boosting.binning import Binned, Bins, Sample
+from mlengine.core.boosting.binning import Bins, Sample
 from mlengine.core.boosting.model import Fitted, LightGBMConfig, Scorer
 from mlengine.core.evaluation import Evaluation, Measure
-from mlengine.core.metrics import Baseline, Outcomes
-from mlengine.core.runs.progress import Track
+from mlengine.core.metrics import Actuals, Baseline
+from mlengine.core.runs.progress import ProgressTracker
 from mlengine.core.training import splits
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.spec import TrainSpec
@@ -24,21 +24,21 @@ from mlengine.core.training.splits import RowTimes, Split
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Rows to fit on, to stop on and to judge on; `purged_*` belong to none of them.
+    """Rows to fit on, to stop early on and to test on; `purged_*` belong to none of them.
 
-    `purged_train` reach into the rows to judge on, `purged_stop` into those to stop on.
+    The labels of `purged_train` reach into `test`, those of `purged_early_stop` into `early_stop`.
     """
 
     fit: Rows
-    stop: Rows
+    early_stop: Rows
     test: Rows
     purged_train: Rows
-    purged_stop: Rows
+    purged_early_stop: Rows
 
     @property
     def train(self) -> Rows:
-        """All rows that have a say in the model."""
-        return np.concatenate([self.fit, self.stop])
+        """All rows that shape the model."""
+        return np.concatenate([self.fit, self.early_stop])
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,18 @@ class Plan:
     """
 
     folds: tuple[SplitRows, ...]
-    final: SplitRows
+    candidate: SplitRows
     refit: Rows
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model fitted without `stage.test`, and what it says about those rows."""
+    """A model fitted without `rows.test`, and its scores of those rows beside what happened."""
 
-    stage: SplitRows
+    rows: SplitRows
     fitted: Fitted
     scores: Floats
-    outcomes: Outcomes
+    actuals: Actuals
     baseline: Baseline
     evaluation: Evaluation
 
@@ -71,7 +71,7 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class Experiment:
-    """`refit` is the candidate's recipe and number of trees on the plan's newest rows."""
+    """`refit` has the candidate's parameters and number of trees, on the plan's newest rows."""
 
     plan: Plan
     folds: tuple[EvaluatedModel, ...]
@@ -80,7 +80,7 @@ class Experiment:
 
 
 def plan(dataset: Dataset, spec: TrainSpec) -> Plan:
-    """Cut holdout, folds and stopping tails; raises TrainingFailed on too little history."""
+    """Cut holdout, folds and early-stopping rows; raises TrainingFailed on too little history."""
     times = RowTimes(dataset.times("timestamp"), dataset.times("label_ends"))
     share, embargo, window = spec.test_size, spec.embargo_bars, spec.train_window
     # The folds test the dates before the holdout, also those before its rolling window.
@@ -92,142 +92,126 @@ def plan(dataset: Dataset, spec: TrainSpec) -> Plan:
         times, test_share=share, embargo_bars=embargo, window_dates=window
     )
     return Plan(
-        folds=tuple(_stage(times, fold) for fold in folds),
-        final=_stage(times, holdout),
-        refit=splits.newest(times, window_dates=window),
+        folds=tuple(_split_rows(times, fold) for fold in folds),
+        candidate=_split_rows(times, holdout),
+        refit=splits.newest_rows(times, window_dates=window),
     )
+
+
+def _split_rows(times: RowTimes, split: Split) -> SplitRows:
+    tail = splits.early_stopping_split(times, split.train)
+    return SplitRows(tail.train, tail.test, split.test, split.purged, tail.purged)
+
+
+def rows_used_by_folds(plan: Plan) -> Rows:
+    """The leading rows of the dataset, up to the last one that a fold is fitted or stopped on."""
+    return np.arange(1 + max(int(rows.early_stop[-1]) for rows in plan.folds))
 
 
 def run(
     dataset: Dataset,
     plan: Plan,
-    recipe: LightGBMConfig,
+    config: LightGBMConfig,
     *,
     spec: TrainSpec,
     refit: bool,
-    track: Track,
+    tracker: ProgressTracker,
 ) -> Experiment:
-    """Fit and judge every fold, then the candidate, then the refit when it is asked for.
+    """Fit and evaluate every fold, then the candidate, then fit the refit if it is wanted.
 
     `spec` says what the labels are and how the metrics are to be taken.
     The folds share one binned dataset whose bins come from the oldest fold's fitting rows, so
     that no fold's bins know of later ones. Candidate and refit are binned on their own rows.
     """
-    table = _Table(dataset)
-    folds = _folds(table, plan, recipe, spec, track)
-    report = track.rounds("fit", of=recipe.rounds)
-    fitted = _fit(table, plan.final, recipe, report)
-    candidate = _judge(table, plan.final, recipe, spec, fitted)
-    again = _refit(table, plan, recipe, fitted, report) if refit else None
-    return Experiment(plan, folds, candidate, again)
+    trainer = _Trainer(dataset, config)
+    folds = tuple(
+        trainer.evaluate(rows, fitted, spec) for rows, fitted in trainer.fit_folds(plan, tracker)
+    )
+    fitted, again = trainer.fit_candidate(plan, refit=refit, tracker=tracker)
+    return Experiment(plan, folds, trainer.evaluate(plan.candidate, fitted, spec), again)
 
 
-def repeat(
-    dataset: Dataset, plan: Plan, recipe: LightGBMConfig, *, refit: bool, track: Track
+def fit_without_evaluation(
+    dataset: Dataset, plan: Plan, config: LightGBMConfig, *, refit: bool, tracker: ProgressTracker
 ) -> tuple[Fitted, Fitted | None]:
-    """The candidate and the refit of `run` alone, judged by nobody."""
-    table = _Table(dataset)
-    report = track.rounds("fit", of=recipe.rounds)
-    candidate = _fit(table, plan.final, recipe, report)
-    return candidate, _refit(table, plan, recipe, candidate, report) if refit else None
+    """The candidate and the refit of `run` alone, without folds and metrics."""
+    return _Trainer(dataset, config).fit_candidate(plan, refit=refit, tracker=tracker)
 
 
-class _Table:
-    """The columns of a dataset: labels as arrays, features as the frame that holds them."""
+class _Trainer:
+    """One configuration on one dataset: its labels as arrays, its features as their frame."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-        self.names = dataset.feature_names
+    def __init__(self, dataset: Dataset, config: LightGBMConfig) -> None:
+        self.dataset, self.config = dataset, config
         self.labels = dataset.column("label")
         self.forward_returns = dataset.column("forward_return")
         self.last_returns = dataset.column("last_return")
         self.dates = dataset.times("timestamp")
         self.symbols = dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()
 
-    def sample(self, rows: Rows) -> Sample:
+    def fit_folds(self, plan: Plan, tracker: ProgressTracker) -> Iterator[tuple[SplitRows, Fitted]]:
+        if not plan.folds:
+            return
+        bins = Bins.of(
+            self.config.lightgbm_params(),
+            names=self.dataset.feature_names,
+            edges=self._sample(plan.folds[0].fit),
+            rows=self._sample(rows_used_by_folds(plan)),
+        )
+        rounds, folds = self.config.rounds, len(plan.folds)
+        for fold, rows in enumerate(plan.folds, start=1):
+            report = tracker.round_callback("folds", of=rounds, fold=fold, folds=folds)
+            binned = bins.subset(rows.fit, rows.early_stop)
+            yield rows, model.grow(self.config, binned, on_iteration=report)
+
+    def fit_candidate(
+        self, plan: Plan, *, refit: bool, tracker: ProgressTracker
+    ) -> tuple[Fitted, Fitted | None]:
+        """The candidate and, with `refit`, the refit of as many trees."""
+        report = tracker.round_callback("fit", of=self.config.rounds)
+        rows = plan.candidate
+        candidate = self._fit(self.config, rows.fit, rows.early_stop, report)
+        if not refit:
+            return candidate, None
+        config = replace(self.config, rounds=candidate.best_iteration)
+        return candidate, self._fit(config, plan.refit, None, report)
+
+    def evaluate(self, rows: SplitRows, fitted: Fitted, spec: TrainSpec) -> EvaluatedModel:
+        scores = Scorer.from_text(fitted.text).score(self.dataset.matrix(rows.test))
+        actuals = Actuals(
+            forward_returns=self.forward_returns[rows.test],
+            labels=self.labels[rows.test],
+            last_returns=self.last_returns[rows.test],
+            dates=self.dates[rows.test],
+            symbols=self.symbols[rows.test],
+        )
+        baseline = metrics.baseline(self.forward_returns[rows.train], self.labels[rows.train])
+        evaluation = metrics.evaluate(
+            self.config.objective,
+            actuals=actuals,
+            scores=scores,
+            baseline=baseline,
+            horizon_bars=spec.horizon_bars,
+            cost_bps=spec.cost_bps,
+            seed=spec.seed,
+            transform=spec.label,
+        )
+        return EvaluatedModel(rows, fitted, scores, actuals, baseline, evaluation)
+
+    def _sample(self, rows: Rows) -> Sample:
         return Sample(self.dataset.features(rows), self.labels[rows])
 
-    def binned(self, recipe: LightGBMConfig, fit: Rows, stop: Rows | None) -> Binned:
-        """Binned by the rows to fit on."""
-        return Binned.of(
-            recipe.lightgbm_params(),
-            names=self.names,
-            train=self.sample(fit),
-            stop=None if stop is None else self.sample(stop),
+    def _fit(
+        self,
+        config: LightGBMConfig,
+        fit: Rows,
+        early_stop: Rows | None,
+        on_iteration: Callable[[int], None],
+    ) -> Fitted:
+        return model.fit(
+            config,
+            names=self.dataset.feature_names,
+            train=self._sample(fit),
+            early_stop=None if early_stop is None else self._sample(early_stop),
+            on_iteration=on_iteration,
         )
-
-    def outcomes(self, rows: Rows) -> Outcomes:
-        return Outcomes(
-            forward_returns=self.forward_returns[rows],
-            labels=self.labels[rows],
-            last_returns=self.last_returns[rows],
-            dates=self.dates[rows],
-            symbols=self.symbols[rows],
-        )
-
-
-def _stage(times: RowTimes, split: Split) -> SplitRows:
-    tail = splits.stopping_tail(times, split.train)
-    return SplitRows(tail.train, tail.test, split.test, split.purged, tail.purged)
-
-
-def _folds(
-    table: _Table, plan: Plan, recipe: LightGBMConfig, spec: TrainSpec, track: Track
-) -> tuple[EvaluatedModel, ...]:
-    if not plan.folds:
-        return ()
-    bins = Bins.of(
-        recipe.lightgbm_params(),
-        names=table.names,
-        edges=table.sample(plan.folds[0].fit),
-        rows=table.sample(rows_used_by_folds(plan)),
-    )
-    judged = []
-    for number, stage in enumerate(plan.folds, start=1):
-        report = track.rounds("folds", of=recipe.rounds, fold=number, folds=len(plan.folds))
-        fitted = model.grow(recipe, bins.part(stage.fit, stage.stop), on_iteration=report)
-        judged.append(_judge(table, stage, recipe, spec, fitted))
-    return tuple(judged)
-
-
-def rows_used_by_folds(plan: Plan) -> Rows:
-    """The leading rows of the dataset, up to the last one that a fold is fitted or stopped on."""
-    return np.arange(1 + max(int(stage.stop[-1]) for stage in plan.folds))
-
-
-def _fit(
-    table: _Table, stage: SplitRows, recipe: LightGBMConfig, on_iteration: Callable[[int], None]
-) -> Fitted:
-    return model.grow(
-        recipe, table.binned(recipe, stage.fit, stage.stop), on_iteration=on_iteration
-    )
-
-
-def _judge(
-    table: _Table, stage: SplitRows, recipe: LightGBMConfig, spec: TrainSpec, fitted: Fitted
-) -> EvaluatedModel:
-    scores = Scorer.from_text(fitted.text).score(table.dataset.matrix(stage.test))
-    outcomes = table.outcomes(stage.test)
-    baseline = metrics.baseline(table.forward_returns[stage.train], table.labels[stage.train])
-    evaluation = metrics.evaluate(
-        recipe.objective,
-        outcomes=outcomes,
-        scores=scores,
-        baseline=baseline,
-        horizon_bars=spec.horizon_bars,
-        cost_bps=spec.cost_bps,
-        seed=spec.seed,
-        transform=spec.label,
-    )
-    return EvaluatedModel(stage, fitted, scores, outcomes, baseline, evaluation)
-
-
-def _refit(
-    table: _Table,
-    plan: Plan,
-    recipe: LightGBMConfig,
-    candidate: Fitted,
-    on_iteration: Callable[[int], None],
-) -> Fitted:
-    again = replace(recipe, rounds=candidate.best_iteration)
-    return model.grow(again, table.binned(again, plan.refit, None), on_iteration=on_iteration)

@@ -35,7 +35,7 @@ def target(objective: str) -> pl.Expr:
     return forward_return
 
 
-def standardised(rows: pl.DataFrame) -> pl.DataFrame:
+def cross_sectional_zscore(rows: pl.DataFrame) -> pl.DataFrame:
     """`label` becomes its z-score among the symbols of its date (Qlib's CSZScoreNorm, ddof = 1).
 
     Dates with fewer than 10 symbols, or with one label for all, are left out. Each label so rests

@@ -107,7 +107,7 @@ _TUNING_ALIASES = {
 }
 
 
-def refused_params(params: Mapping[str, object]) -> dict[str, str]:
+def invalid_params(params: Mapping[str, object]) -> dict[str, str]:
     """Why each of the refused LightGBM parameters is refused, by name; empty when all are fine.
 
     Allowed are LightGBM's own names in TUNING, within their ranges. An alias is refused too: next
@@ -117,7 +117,7 @@ def refused_params(params: Mapping[str, object]) -> dict[str, str]:
     return {name: why for name, why in said.items() if why is not None}
 
 
-def refused_label(spec: TrainSpec) -> str | None:
+def label_error(spec: TrainSpec) -> str | None:
     """Why the label of `spec` does not go with the rest of it, if so."""
     if spec.label != "cs_zscore":
         return None

@@ -11,7 +11,7 @@ from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.experiment import Plan, SplitRows
 
 CANDIDATE_FOLD = 0
-_TOLD = ("symbol", "timestamp")
+_KEYS = ("symbol", "timestamp")
 _LABELS = ("label", "forward_return", "label_ends")
 
 
@@ -21,7 +21,7 @@ def role_table(dataset: Dataset, plan: Plan) -> pl.LazyFrame:
     Folds count from 1; fold 0 is the candidate, whose rows to judge on are `holdout` and not
     `test`. Other roles: `fit`, `stop`, `purged`. A row that has no part in a fold has no line.
     """
-    columns = [*_TOLD, *dataset.feature_names, *_LABELS]
+    columns = [*_KEYS, *dataset.feature_names, *_LABELS]
     rows = dataset.frame.lazy().select(columns)
     return pl.concat(
         rows.with_columns(pl.lit(fold, pl.Int32).alias("fold"), roles).filter(
@@ -32,15 +32,15 @@ def role_table(dataset: Dataset, plan: Plan) -> pl.LazyFrame:
 
 
 def _folds(plan: Plan, rows: int) -> Iterator[tuple[int, pl.Series]]:
-    yield CANDIDATE_FOLD, _roles(plan.final, rows, judged="holdout")
-    for fold, stage in enumerate(plan.folds, start=1):
-        yield fold, _roles(stage, rows, judged="test")
+    yield CANDIDATE_FOLD, _roles(plan.candidate, rows, tested_as="holdout")
+    for fold, split in enumerate(plan.folds, start=1):
+        yield fold, _roles(split, rows, tested_as="test")
 
 
-def _roles(stage: SplitRows, rows: int, *, judged: str) -> pl.Series:
+def _roles(split: SplitRows, rows: int, *, tested_as: str) -> pl.Series:
     roles = np.full(rows, None, dtype=object)
-    roles[stage.fit] = "fit"
-    roles[stage.stop] = "stop"
-    roles[stage.test] = judged
-    roles[stage.purged_train] = roles[stage.purged_stop] = "purged"
+    roles[split.fit] = "fit"
+    roles[split.early_stop] = "stop"
+    roles[split.test] = tested_as
+    roles[split.purged_train] = roles[split.purged_early_stop] = "purged"
     return pl.Series("role", roles.tolist(), dtype=pl.String)

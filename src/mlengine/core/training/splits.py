@@ -67,14 +67,14 @@ def walk_forward(
     )
 
 
-def stopping_tail(times: RowTimes, rows: Rows, *, share: float = 0.15) -> Split:
+def early_stopping_split(times: RowTimes, rows: Rows, *, share: float = 0.15) -> Split:
     """The newest `share` of the dates of `rows`, for early stopping, against all before."""
     dates = times.dates(rows)
     tail = max(1, int(len(dates) * share + 0.5))
     return _cut(times, rows, dates, len(dates) - tail, len(dates), 0, 0)
 
 
-def newest(times: RowTimes, *, window_dates: int) -> Rows:
+def newest_rows(times: RowTimes, *, window_dates: int) -> Rows:
     """The rows of the newest `window_dates` dates, all rows for 0."""
     dates = times.dates(times.rows)
     oldest = dates[-min(window_dates or len(dates), len(dates))]

@@ -12,9 +12,9 @@ import polars as pl
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
-from mlengine.core.metrics.row_losses import NAMES, by_date, row_losses
+from mlengine.core.metrics.row_losses import LOSS_NAMES, mean_by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import DieboldMariano, diebold_mariano
-from mlengine.core.promotion.gate import question, steps_ahead
+from mlengine.core.promotion.gate import label_lag_bars, learning_task
 from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.recipe_diff import RecipeDiff, recipe_diff
 
@@ -22,7 +22,7 @@ _KEYS = ["symbol", "timestamp"]
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredVersion:
     """One version: its manifest, and its candidate's scores on its holdout.
 
     `holdout` has the columns symbol, timestamp, label and score.
@@ -38,7 +38,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Pair:
+class MetricPair:
     """One metric of both, on the same rows; null where it is not defined."""
 
     metric: str
@@ -72,14 +72,14 @@ class Comparison:
     loss: str
     reason: str | None
     common: CommonRows | None
-    metrics: tuple[Pair, ...]
+    metrics: tuple[MetricPair, ...]
     test: DieboldMariano | None
     correlation: float | None
     rank_correlation: float | None
     recipe: tuple[RecipeDiff, ...]
 
 
-def compare(a: Scored, b: Scored) -> Comparison:
+def compare(a: ScoredVersion, b: ScoredVersion) -> Comparison:
     """The candidates of two versions on the rows of both holdouts that neither was trained on.
 
     Labels are those of the version with the higher number, whose bars are the later ones.
@@ -93,26 +93,28 @@ def compare(a: Scored, b: Scored) -> Comparison:
     objective, labels = b.manifest.spec.objective, rows["label"].to_numpy()
     said_a, said_b = rows["score_a"].to_numpy(), rows["score_b"].to_numpy()
     losses = [row_losses(objective, labels=labels, scores=said) for said in (said_a, said_b)]
-    differences = by_date(rows["timestamp"].dt.epoch("us").to_numpy(), losses[0] - losses[1])
+    differences = mean_by_date(rows["timestamp"].dt.epoch("us").to_numpy(), losses[0] - losses[1])
     return Comparison(
         a=a.manifest.version,
         b=b.manifest.version,
-        loss=NAMES[objective],
+        loss=LOSS_NAMES[objective],
         reason=None,
         common=_described(rows),
         metrics=tuple(_pairs(objective, labels, said_a, said_b)),
-        test=diebold_mariano(differences, steps_ahead=steps_ahead(b.manifest.spec)),
+        test=diebold_mariano(differences, steps_ahead=label_lag_bars(b.manifest.spec)),
         correlation=_defined(metrics.correlation(said_a, said_b)),
         rank_correlation=_defined(metrics.correlation(*map(metrics.ranks, (said_a, said_b)))),
         recipe=recipe,
     )
 
 
-def _apart(a: Scored, b: Scored, reason: str, recipe: tuple[RecipeDiff, ...]) -> Comparison:
+def _apart(
+    a: ScoredVersion, b: ScoredVersion, reason: str, recipe: tuple[RecipeDiff, ...]
+) -> Comparison:
     return Comparison(
         a=a.manifest.version,
         b=b.manifest.version,
-        loss=NAMES[a.manifest.spec.objective],
+        loss=LOSS_NAMES[a.manifest.spec.objective],
         reason=reason,
         common=None,
         metrics=(),
@@ -129,14 +131,14 @@ def _same_label(a: Manifest, b: Manifest) -> bool:
     Other than for the gate, universes may differ: common rows are common. A z-score among the
     symbols of a date is another label in another universe.
     """
-    first = question(a.spec, universe_sha256=a.data.universe_sha256)
-    second = question(b.spec, universe_sha256=b.data.universe_sha256)
+    first = learning_task(a.spec, universe_sha256=a.data.universe_sha256)
+    second = learning_task(b.spec, universe_sha256=b.data.universe_sha256)
     if "cs_zscore" in (first.label, second.label):
         return first == second
-    return first.of_any_universe == second.of_any_universe
+    return first.without_universe == second.without_universe
 
 
-def _common(a: Scored, b: Scored) -> pl.DataFrame:
+def _common(a: ScoredVersion, b: ScoredVersion) -> pl.DataFrame:
     """Rows of both, in the order of time: label, score_a and score_b."""
     newer = max(a, b, key=lambda scored: int(scored.manifest.version[1:]))
     rows = newer.unseen.select(*_KEYS, "label")
@@ -157,11 +159,11 @@ def _described(rows: pl.DataFrame) -> CommonRows:
     )
 
 
-def _pairs(objective: str, labels: Floats, said_a: Floats, said_b: Floats) -> Iterator[Pair]:
+def _pairs(objective: str, labels: Floats, said_a: Floats, said_b: Floats) -> Iterator[MetricPair]:
     measured_a = _measured(objective, labels, said_a)
     measured_b = _measured(objective, labels, said_b)
     for name, value in measured_a.items():
-        yield Pair(name, _defined(value), _defined(measured_b[name]))
+        yield MetricPair(name, _defined(value), _defined(measured_b[name]))
 
 
 def _measured(objective: str, labels: Floats, scores: Floats) -> dict[str, float]:

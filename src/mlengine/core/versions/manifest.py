@@ -19,7 +19,7 @@ SCHEMA_VERSION = 2
 _DIGEST = "manifest_sha256"
 
 
-class OtherSchema(ValueError):
+class SchemaMismatch(ValueError):
     """A manifest of another schema version than this platform reads; `found` is that version."""
 
     def __init__(self, found: int) -> None:
@@ -50,7 +50,7 @@ class LabelEntry:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedSymbol:
     symbol: str
     reason: str
 
@@ -76,7 +76,7 @@ class DataEntry:
     lookback: int
     symbols: tuple[str, ...]
     holdout_only_symbols: tuple[str, ...]
-    skipped_symbols: tuple[Skipped, ...]
+    skipped_symbols: tuple[SkippedSymbol, ...]
     rows: int
     labelled_rows: int
     bars_sha256: str
@@ -86,7 +86,7 @@ class DataEntry:
 
 
 @dataclass(frozen=True)
-class Part:
+class RowRange:
     """A range of feature bars, both ends included, and the rows in it."""
 
     start: datetime
@@ -100,9 +100,9 @@ class SplitEntry:
 
     test_size: float
     embargo_bars: int
-    fit: Part
-    stop: Part
-    holdout: Part
+    fit: RowRange
+    stop: RowRange
+    holdout: RowRange
     purged_rows: int
     purged_stop_rows: int
 
@@ -210,7 +210,7 @@ def parse(content: bytes) -> Manifest:
         raise ValueError("a manifest is a JSON object")  # noqa: TRY004
     found = said.get("schema_version")
     if type(found) is int and found != SCHEMA_VERSION and _digest_holds(said):
-        raise OtherSchema(found)
+        raise SchemaMismatch(found)
     said.pop(_DIGEST, None)
     manifest = serialization.from_plain(Manifest, said)
     if dump(manifest) != content:

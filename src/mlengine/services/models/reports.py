@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlengine.core.versions.card import card
-from mlengine.core.versions.comparison import Comparison, Scored, compare
+from mlengine.core.versions.comparison import Comparison, ScoredVersion, compare
 from mlengine.core.versions.layout import HOLDOUT_FILE
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
@@ -20,6 +20,6 @@ def model_card(registry: Registry, version: str) -> str:
     return card(scored.manifest, scored.holdout)
 
 
-def _scored(registry: Registry, version: str) -> Scored:
+def _scored(registry: Registry, version: str) -> ScoredVersion:
     holdout = table_files.from_parquet(registry.read(version, HOLDOUT_FILE))
-    return Scored(registry.manifest(version), holdout)
+    return ScoredVersion(registry.manifest(version), holdout)

@@ -16,11 +16,11 @@ from mlengine.core.bars.intervals import final_at
 from mlengine.core.features import latest
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.core.predictions.replay import (
-    Replayed,
+    ReplayResult,
     ReplaySummary,
-    compared,
-    summarised,
-    without_replay,
+    compare_replay,
+    summarise,
+    not_replayed,
 )
 from mlengine.errors import (
     ArtifactCorrupt,
@@ -64,7 +64,7 @@ class ReplayService:
         actor: str,
         request_id: str | None,
         now: datetime,
-    ) -> Replayed:
+    ) -> ReplayResult:
         """Make one prediction again, and write the event.
 
         Raises PredictionNotFound or AuditUnavailable.
@@ -109,14 +109,14 @@ class ReplayService:
                 self.inputs.numbered(numbers[first : first + _CHUNK_ROWS]), models, upstream_at
             )
         ]
-        summary = summarised(replays, most_others=_MOST_OTHERS)
+        summary = summarise(replays, most_others=_MOST_OTHERS)
         details = {"replayed": summary.replayed, "counts": summary.counts}
         self.events.append("replayed", at=now, version=None, actor=actor, details=details)
         return summary
 
     def _replay(
         self, inputs: Sequence[ReplayInputs], models: _Models, upstream_at: datetime | None
-    ) -> Iterator[Replayed]:
+    ) -> Iterator[ReplayResult]:
         for each, replayed in zip(inputs, _replay_all(inputs, models), strict=True):
             if upstream_at is None:
                 yield replayed
@@ -146,20 +146,20 @@ class _Models:
     loader: ModelLoader
     loaded: dict[str, LoadedModel | MlengineError] = field(default_factory=dict)
 
-    def model_of(self, inputs: ReplayInputs) -> LoadedModel | Replayed:
+    def model_of(self, inputs: ReplayInputs) -> LoadedModel | ReplayResult:
         """The model that made a prediction, or why it can't be made again."""
         row, lacking = inputs.row, _lacking(inputs)
         if lacking or row.model_version is None or row.feature_set is None:
-            return without_replay(row, "not_replayable", lacking or _FAILED)
+            return not_replayed(row, "not_replayable", lacking or _FAILED)
         model = self._load(row.model_version)
         if isinstance(model, MlengineError):
-            return without_replay(row, _STATUS_OF[type(model)], str(model))
+            return not_replayed(row, _STATUS_OF[type(model)], str(model))
         if model.manifest.fingerprint != row.model_fingerprint:
             reason = f"{row.model_version} is another model today"
-            return without_replay(row, "model_gone", reason)
+            return not_replayed(row, "model_gone", reason)
         if model.feature_set.hash != row.feature_set.hash:
             reason = f"{row.model_version} is of another feature set today"
-            return without_replay(row, "feature_set_gone", reason)
+            return not_replayed(row, "feature_set_gone", reason)
         return model
 
     def _load(self, version: str) -> LoadedModel | MlengineError:
@@ -171,13 +171,13 @@ class _Models:
         return self.loaded[version]
 
 
-def _replay_all(inputs: Sequence[ReplayInputs], models: _Models) -> list[Replayed]:
+def _replay_all(inputs: Sequence[ReplayInputs], models: _Models) -> list[ReplayResult]:
     """In the order given; one feature pass and one model call for each version."""
-    replays: dict[int, Replayed] = {}
+    replays: dict[int, ReplayResult] = {}
     by_version: dict[str, tuple[LoadedModel, list[int]]] = {}
     for i, each in enumerate(inputs):
         model = models.model_of(each)
-        if isinstance(model, Replayed):
+        if isinstance(model, ReplayResult):
             replays[i] = model
         else:
             by_version.setdefault(model.version, (model, []))[1].append(i)
@@ -197,11 +197,11 @@ def _lacking(inputs: ReplayInputs) -> str | None:
     return None if intact else "its stored bars are damaged"
 
 
-def _replay_with(model: LoadedModel, inputs: Sequence[ReplayInputs]) -> list[Replayed]:
+def _replay_with(model: LoadedModel, inputs: Sequence[ReplayInputs]) -> list[ReplayResult]:
     vectors = _vectors(model, inputs)
     scores = model.scorer.score(np.stack(vectors)).tolist()
     return [
-        compared(
+        compare_replay(
             each.row,
             names=model.feature_set.names,
             recorded=decode_vector(each.vector or b""),

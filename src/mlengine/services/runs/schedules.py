@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlengine.core.runs import cron
-from mlengine.core.runs.schedule import Tick, Timetable
+from mlengine.core.runs.schedule import ScheduleTick, Timetable
 from mlengine.errors import QueueUnavailable
 from mlengine.services.runs.service import RunService
 from mlengine.stores.runs.rows import Claim
@@ -15,7 +15,7 @@ from mlengine.stores.runs.schedules import ScheduleStore
 
 ACTOR = "schedule"
 _TICKS_AHEAD = 5
-_NO_TICK = Tick("none", None)
+_NO_TICK = ScheduleTick("none", None)
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class ScheduleService:
     runs: RunService
     expression: str | None
 
-    def tick(self, *, run_id: str, now: datetime) -> Tick:
+    def tick(self, *, run_id: str, now: datetime) -> ScheduleTick:
         """Claim the newest tick that is due; several that were missed count as one.
 
         Nothing is due for the time before the schedule was first seen, or was changed.
@@ -62,7 +62,7 @@ class ScheduleService:
         ticks = cron.next_ticks(self.expression, after=now, count=_TICKS_AHEAD)
         return Timetable(self.expression, last, ticks, workers)
 
-    def _enqueue(self, tick: Tick, at: datetime) -> None:
+    def _enqueue(self, tick: ScheduleTick, at: datetime) -> None:
         facts = {"run_id": tick.run_id, "tick": at}
         if tick.outcome == "skipped":
             log.warning("scheduled training skipped: a run is live", extra=facts)

@@ -16,7 +16,7 @@ import orjson
 
 from mlengine.core.pagination import Page
 from mlengine.core.runs.run import Run
-from mlengine.core.training.params import refused_label
+from mlengine.core.training.params import label_error
 from mlengine.core.training.spec import TrainSpec
 from mlengine.errors import InvalidRequest, NoLiveRun, QueueUnavailable
 from mlengine.stores.queue.jobs import JobQueue
@@ -43,7 +43,7 @@ class RunService:
         Raises InvalidRequest for what doesn't go together.
         """
         spec = dataclasses.replace(self.defaults, **overrides)  # type: ignore[arg-type]
-        refusal = refused_label(spec)
+        refusal = label_error(spec)
         if refusal:
             raise InvalidRequest({"label": [refusal]})
         return spec

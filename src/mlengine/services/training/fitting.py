@@ -12,12 +12,12 @@ import polars as pl
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig, Scorer
 from mlengine.core.features import FeatureSet
 from mlengine.core.monitoring.drift import PREDICTION
-from mlengine.core.runs.progress import Progress, Track
+from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.experiment import Experiment
-from mlengine.core.training.params import FEWEST_SYMBOLS, refused_label, refused_params
+from mlengine.core.training.params import FEWEST_SYMBOLS, label_error, invalid_params
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
@@ -76,11 +76,11 @@ class FittingService:
         Raises TrainingFailed with a reason for the owner, also for a feature set that leaks, or
         what the upstream raises.
         """
-        track = Track(progress)
+        tracker = ProgressTracker(progress)
         _refuse_contradictions(spec)
         feature_set = self._feature_set(spec)
-        bars = load_training_bars(self.bars, spec, now=now, track=track)
-        track.at("features")
+        bars = load_training_bars(self.bars, spec, now=now, tracker=tracker)
+        tracker.advance("features")
         refuse_leaks(feature_set, bars.frame)
         dataset = build_dataset(bars.frame, feature_set, spec, members=bars.members)
         config = _model_config(spec, self.num_threads)
@@ -90,9 +90,9 @@ class FittingService:
             config,
             spec=spec,
             refit=spec.refit == "full",
-            track=track,
+            tracker=tracker,
         )
-        track.at("publish")
+        tracker.advance("publish")
         decision = PromotionGate(self.registry, self.feature_sets, self.history).decide(
             spec,
             bars=bars.frame,
@@ -113,7 +113,7 @@ class FittingService:
         return _candidate(training, build_manifest(training, run_id=run_id, actor=actor, now=now))
 
     def _holdout_uses(self, dataset: Dataset, experiment: Experiment) -> int:
-        start, end = time_span(dataset.frame["timestamp"][experiment.candidate.stage.test])
+        start, end = time_span(dataset.frame["timestamp"][experiment.candidate.rows.test])
         return count_holdout_uses(self.registry, self.history.trainings(), start=start, end=end)
 
     def _feature_set(self, spec: TrainSpec) -> FeatureSet:
@@ -157,8 +157,8 @@ def _no_rows_reason(feature_set: FeatureSet, spec: TrainSpec, *, limited: bool) 
 
 def _refuse_contradictions(spec: TrainSpec) -> None:
     """A door refuses these with more words; a recipe may also come from elsewhere."""
-    reasons = [f"{name} {why}" for name, why in refused_params(spec.params).items()]
-    if label := refused_label(spec):
+    reasons = [f"{name} {why}" for name, why in invalid_params(spec.params).items()]
+    if label := label_error(spec):
         reasons.append(label)
     if reasons:
         raise TrainingFailed("; ".join(reasons))
@@ -176,7 +176,7 @@ def _candidate(training: TrainingResult, manifest: Manifest) -> Candidate:
         model_text=training.served.text,
         candidate_text=candidate.fitted.text if training.experiment.refit else None,
         reference=_reference(training),
-        holdout=training.dataset.frame[candidate.stage.test]
+        holdout=training.dataset.frame[candidate.rows.test]
         .select("symbol", "timestamp", "label", "forward_return")
         .with_columns(pl.Series("score", candidate.scores)),
         bars=training.bars.frame.sort("symbol", "timestamp"),

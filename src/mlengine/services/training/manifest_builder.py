@@ -28,8 +28,8 @@ from mlengine.core.versions.manifest import (
     FoldEntry,
     LabelEntry,
     Manifest,
-    Part,
-    Skipped,
+    RowRange,
+    SkippedSymbol,
     SplitEntry,
 )
 from mlengine.services.training.training_bars import TrainingBars
@@ -65,7 +65,7 @@ class TrainingResult:
     def served_rows(self) -> Rows:
         """The rows that model.txt was trained on."""
         if self.experiment.refit is None:
-            return self.candidate.stage.train
+            return self.candidate.rows.train
         return self.experiment.plan.refit
 
 
@@ -106,7 +106,7 @@ def build_manifest(training: TrainingResult, *, run_id: str, actor: str, now: da
         zero_share=float(np.mean(training.dataset.column("forward_return") == 0.0)),
         served="candidate" if training.experiment.refit is None else "refit",
         trained_through=_last_label(training.dataset, training.served_rows),
-        candidate_trained_through=_last_label(training.dataset, candidate.stage.train),
+        candidate_trained_through=_last_label(training.dataset, candidate.rows.train),
         selected_through=_selected_through(training),
         importances=training.served.importances,
         fingerprint=training.served.fingerprint,
@@ -151,7 +151,7 @@ def _data(training: TrainingResult) -> DataEntry:
     start, end = time_span(bars["timestamp"])
     universe = training.bars.universe
     reason = _TOO_FEW_BARS if universe is None else _NEVER_MEMBER
-    unused = (Skipped(s, reason) for s in fetched if s not in labelled)
+    unused = (SkippedSymbol(s, reason) for s in fetched if s not in labelled)
     return DataEntry(
         start=start,
         end=end,
@@ -169,20 +169,20 @@ def _data(training: TrainingResult) -> DataEntry:
 
 
 def _split(training: TrainingResult) -> SplitEntry:
-    stage = training.candidate.stage
+    stage = training.candidate.rows
     return SplitEntry(
         test_size=training.spec.test_size,
         embargo_bars=training.spec.embargo_bars,
         fit=_part(training.dataset, stage.fit),
-        stop=_part(training.dataset, stage.stop),
+        stop=_part(training.dataset, stage.early_stop),
         holdout=_part(training.dataset, stage.test),
         purged_rows=len(stage.purged_train),
-        purged_stop_rows=len(stage.purged_stop),
+        purged_stop_rows=len(stage.purged_early_stop),
     )
 
 
 def _fold(dataset: Dataset, number: int, fold: EvaluatedModel) -> FoldEntry:
-    train, test = _part(dataset, fold.stage.train), _part(dataset, fold.stage.test)
+    train, test = _part(dataset, fold.rows.train), _part(dataset, fold.rows.test)
     return FoldEntry(
         fold=number,
         train_start=train.start,
@@ -191,7 +191,7 @@ def _fold(dataset: Dataset, number: int, fold: EvaluatedModel) -> FoldEntry:
         test_end=test.end,
         train_rows=train.rows,
         test_rows=test.rows,
-        purged_rows=len(fold.stage.purged_train) + len(fold.stage.purged_stop),
+        purged_rows=len(fold.rows.purged_train) + len(fold.rows.purged_early_stop),
         best_iteration=fold.fitted.best_iteration,
         metrics=fold.metrics,
         calibration=fold.evaluation.calibration,
@@ -199,8 +199,8 @@ def _fold(dataset: Dataset, number: int, fold: EvaluatedModel) -> FoldEntry:
     )
 
 
-def _part(dataset: Dataset, rows: Rows) -> Part:
-    return Part(*time_span(dataset.frame["timestamp"][rows]), len(rows))
+def _part(dataset: Dataset, rows: Rows) -> RowRange:
+    return RowRange(*time_span(dataset.frame["timestamp"][rows]), len(rows))
 
 
 def _last_label(dataset: Dataset, rows: Rows) -> datetime:
@@ -211,7 +211,7 @@ def _selected_through(training: TrainingResult) -> datetime | None:
     """A gate that made a test has looked at the holdout's labels, up to the last one."""
     if training.decision.test is None:
         return None
-    return _last_label(training.dataset, training.candidate.stage.test)
+    return _last_label(training.dataset, training.candidate.rows.test)
 
 
 def _remarks(training: TrainingResult) -> tuple[str, ...]:

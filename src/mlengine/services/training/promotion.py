@@ -23,10 +23,10 @@ import polars as pl
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import FeatureSet, compute
-from mlengine.core.metrics.row_losses import by_date, constant_loss, row_losses
+from mlengine.core.metrics.row_losses import mean_by_date, constant_loss, row_losses
 from mlengine.core.promotion.diebold_mariano import diebold_mariano
 from mlengine.core.promotion.gate import (
-    CHOOSING,
+    COMPARING_POLICIES,
     Champion,
     Decision,
     GateTest,
@@ -161,10 +161,10 @@ class PromotionGate:
 
         None with too few dates. A row needs a full window of the champion's features too.
         """
-        trained = cast("datetime", dataset.frame["label_ends"][challenger.stage.train].max())
+        trained = cast("datetime", dataset.frame["label_ends"][challenger.rows.train].max())
         features = self.feature_sets[champion.manifest.feature_set.name]
         common = (
-            dataset.frame[challenger.stage.test]
+            dataset.frame[challenger.rows.test]
             .select(*_KEYS)
             .with_row_index("row")
             .filter(pl.col("timestamp") >= max(champion.unseen_since, trained))
@@ -180,11 +180,11 @@ class PromotionGate:
         self, spec: TrainSpec, champion: Champion | None, paired: _PairedLosses
     ) -> GateTest | None:
         """None where the policy asks for none or the two can't be compared."""
-        if spec.activate not in CHOOSING or champion is None or champion.generation is None:
+        if spec.activate not in COMPARING_POLICIES or champion is None or champion.generation is None:
             return None
         if champion.refusal or paired.champion is None:
             return None
-        differences = by_date(paired.timestamps, paired.champion - paired.challenger)
+        differences = mean_by_date(paired.timestamps, paired.champion - paired.challenger)
         test = diebold_mariano(differences, steps_ahead=steps_ahead(spec))
         decisions = self.history.gate_tests(champion.generation) + 1
         return GateTest(
@@ -208,7 +208,7 @@ def _paired_losses(
 ) -> _PairedLosses:
     """On the common rows, or where there are none on the whole holdout and without a champion."""
     rows, champion_scores = common or (np.arange(len(challenger.scores)), None)
-    judged = challenger.stage.test[rows]
+    judged = challenger.rows.test[rows]
     all_labels = dataset.column("label")
     losses = partial(row_losses, spec.objective, labels=all_labels[judged])
     return _PairedLosses(
@@ -218,7 +218,7 @@ def _paired_losses(
         constant=constant_loss(
             spec.objective,
             labels=all_labels[judged],
-            trained=all_labels[challenger.stage.train],
+            trained=all_labels[challenger.rows.train],
         ),
     )
 

@@ -12,7 +12,7 @@ from mlengine.core.bars.bars import panel_hash
 from mlengine.core.bars.intervals import final_at
 from mlengine.core.boosting.model import LightGBMConfig
 from mlengine.core.features import FeatureSet
-from mlengine.core.runs.progress import Progress, Track
+from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.versions.layout import BARS_FILE, UNIVERSE_FILE
@@ -96,16 +96,16 @@ class ReproductionService:
         still are the recorded ones. Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch when
         the features are not what they were, and what `progress` raises.
         """
-        track = Track(progress)
-        track.at("features")
+        tracker = ProgressTracker(progress)
+        tracker.advance("features")
         recorded = self.load_recorded(version)
         manifest = recorded.manifest
-        candidate, refit = experiments.repeat(
+        candidate, refit = experiments.fit_without_evaluation(
             recorded.dataset,
             recorded.plan,
             _model_config(manifest, self.num_threads),
             refit=manifest.served == "refit",
-            track=track,
+            tracker=tracker,
         )
         reproduced = (refit or candidate).fingerprint
         differences = tuple(

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import orjson
 
-from mlengine.core.promotion.gate import CHOOSING, Decision
+from mlengine.core.promotion.gate import COMPARING_POLICIES, Decision
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.core.training.spec import TrainSpec
@@ -99,7 +99,7 @@ class TrainingService:
         """Whether the champion that was beaten still serves: another one was not tested."""
         active = self.registry.active.read_or_none()
         serving = active.generation if active else None
-        if gate.policy not in CHOOSING or serving == gate.champion_generation:
+        if gate.policy not in COMPARING_POLICIES or serving == gate.champion_generation:
             return True
         log.warning(
             "not activated: another version was meanwhile",

@@ -13,9 +13,9 @@ from typing import Protocol
 import polars as pl
 
 from mlengine.core.bars.bars import BarsReport, CleanBars
-from mlengine.core.runs.progress import Track
+from mlengine.core.runs.progress import ProgressTracker
 from mlengine.core.training.spec import TrainSpec
-from mlengine.core.versions.manifest import BarsEntry, Skipped
+from mlengine.core.versions.manifest import BarsEntry, SkippedSymbol
 from mlengine.errors import TrainingFailed, UnknownSymbol
 from mlengine.stores.bars.universe import Universe, read_universe
 
@@ -35,7 +35,7 @@ class TrainingBars:
     """`frame` has the bars of all symbols, one below the other; `universe` limits their rows."""
 
     frame: pl.DataFrame
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedSymbol, ...]
     report: BarsEntry
     universe: Universe | None = None
 
@@ -51,7 +51,7 @@ class TrainingBars:
 
 
 def load_training_bars(
-    source: BarHistory, spec: TrainSpec, *, now: datetime, track: Track
+    source: BarHistory, spec: TrainSpec, *, now: datetime, tracker: ProgressTracker
 ) -> TrainingBars:
     """The newest `spec.lookback` final bars of each symbol.
 
@@ -60,9 +60,9 @@ def load_training_bars(
     """
     universe = read_universe(Path(spec.universe_file)) if spec.universe_file else None
     loaded: list[CleanBars] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedSymbol] = []
     for number, symbol in enumerate(spec.symbols):
-        track.at("bars", done=number / len(spec.symbols))
+        tracker.advance("bars", done=number / len(spec.symbols))
         try:
             clean = source.history(symbol, bars=spec.lookback, as_of=None, now=now)
         except UnknownSymbol:
@@ -82,9 +82,9 @@ def load_training_bars(
     )
 
 
-def _skip(symbol: str, reason: str) -> Skipped:
+def _skip(symbol: str, reason: str) -> SkippedSymbol:
     log.warning("symbol skipped", extra={"symbol": symbol, "reason": reason})
-    return Skipped(symbol, reason)
+    return SkippedSymbol(symbol, reason)
 
 
 def _sum_reports(reports: Sequence[BarsReport]) -> BarsEntry:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Engine, Row, Select, func, select
 
-from mlengine.core.pagination import Page, cursor_after, position_of
+from mlengine.core.pagination import Page, decode_cursor, encode_cursor
 from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.vectors import decode_vector
@@ -52,10 +52,10 @@ class AuditReader:
         meant = AuditFilter(symbol=symbol, version=version, since=since, until=until, ok=ok)
         query = meant.of(row_query()).order_by(predictions.c.seq.desc()).limit(limit + 1)
         if cursor is not None:
-            query = query.where(predictions.c.seq < position_of(cursor))
+            query = query.where(predictions.c.seq < decode_cursor(cursor))
         with reading(self.engine) as connection:
             rows = connection.execute(query).all()
-        more = cursor_after(rows[limit - 1].seq) if len(rows) > limit else None
+        more = encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None
         return Page(tuple(audit_row(row) for row in rows[:limit]), more)
 
     def get(self, prediction_id: str) -> AuditRow | None:

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Connection, Engine, Row, select
 
 from mlengine.core.monitoring.event import Event, EventKind
-from mlengine.core.pagination import Page, cursor_after, position_of
+from mlengine.core.pagination import Page, decode_cursor, encode_cursor
 from mlengine.stores.database.engine import insert_new, reading, writing
 from mlengine.stores.database.tables import events
 
@@ -53,10 +53,10 @@ class EventStore:
         if kind is not None:
             query = query.where(events.c.kind == kind)
         if cursor is not None:
-            query = query.where(events.c.seq < position_of(cursor))
+            query = query.where(events.c.seq < decode_cursor(cursor))
         with reading(self.engine) as connection:
             rows = connection.execute(query).all()
-        more = cursor_after(rows[limit - 1].seq) if len(rows) > limit else None
+        more = encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None
         return Page(tuple(_event(row) for row in rows[:limit]), more)
 
     def newest(self, kind: str, *, version: str) -> Event | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from mlengine.core.monitoring.event import EventKind
 from mlengine.core.versions import manifest as manifests
 from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, PINS_FILE
-from mlengine.core.versions.manifest import SCHEMA_VERSION, Manifest, OtherSchema
+from mlengine.core.versions.manifest import SCHEMA_VERSION, Manifest, SchemaMismatch
 from mlengine.core.versions.pruning import Pin, PruneDecision, plan_prune
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
 from mlengine.stores.registry.active import Active, ActiveFile
@@ -61,7 +61,7 @@ class Registry:
             manifest = manifests.parse((self._folder(version) / MANIFEST_FILE).read_bytes())
         except FileNotFoundError:
             raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is missing") from None
-        except OtherSchema as other:
+        except SchemaMismatch as other:
             reason = f"its manifest has schema version {other.found}, here it is {SCHEMA_VERSION}"
             raise ArtifactCorrupt(version, f"{reason}; train again") from None
         except (OSError, ValueError):

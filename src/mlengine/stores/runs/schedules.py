@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlengine.core.runs.run import LIVE_STATES
-from mlengine.core.runs.schedule import Schedule, Tick
+from mlengine.core.runs.schedule import Schedule, ScheduleTick
 from mlengine.core.timestamps import rfc3339
 from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.stores.database.engine import insert_new, reading, writing
@@ -46,7 +46,7 @@ class ScheduleStore:
             with writing(self.engine) as connection:
                 connection.execute(delete(schedules).where(_OURS))
 
-    def take(self, seen: Schedule, tick: datetime, claim: Claim, *, now: datetime) -> Tick:
+    def take(self, seen: Schedule, tick: datetime, claim: Claim, *, now: datetime) -> ScheduleTick:
         """Move the last tick from `seen` to `tick` and insert the run, both or neither.
 
         While a run lives the tick passes without one, and the history says so.
@@ -55,25 +55,25 @@ class ScheduleStore:
             with writing(self.engine) as connection:
                 return _take(connection, seen, tick, claim, now)
         except IntegrityError:  # a run was claimed meanwhile: look again
-            return Tick("contended", None)
+            return ScheduleTick("contended", None)
 
 
 def _take(
     connection: Connection, seen: Schedule, tick: datetime, claim: Claim, now: datetime
-) -> Tick:
+) -> ScheduleTick:
     moved = update(schedules).where(
         _OURS,
         schedules.c.expression == seen.expression,
         schedules.c.last_tick == seen.last_tick,
     )
     if connection.execute(moved.values(last_tick=tick)).rowcount == 0:
-        return Tick("taken", None)
+        return ScheduleTick("taken", None)
     rows.expire(connection, now)
     live = connection.scalar(select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES)))
     if live is not None:
         rows.write_event(
             connection, "train_skipped", str(live), at=now, actor=claim.actor, tick=rfc3339(tick)
         )
-        return Tick("skipped", str(live))
+        return ScheduleTick("skipped", str(live))
     rows.insert_claim(connection, claim, model=MODEL_LINE, now=now)
-    return Tick("claimed", claim.run_id)
+    return ScheduleTick("claimed", claim.run_id)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Select, Update, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from mlengine.core.monitoring.event import ENDINGS
-from mlengine.core.pagination import Page, cursor_after, position_of
+from mlengine.core.pagination import Page, decode_cursor, encode_cursor
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import ENDED_STATES, LIVE_STATES, Run
 from mlengine.core.versions.layout import MODEL_LINE
@@ -186,9 +186,9 @@ class RunStore:
         if state is not None:
             query = query.where(runs.c.state == state)
         if cursor is not None:
-            query = query.where(runs.c.seq < position_of(cursor))
+            query = query.where(runs.c.seq < decode_cursor(cursor))
         found = self._all(query)
-        more = cursor_after(found[limit - 1].seq) if len(found) > limit else None
+        more = encode_cursor(found[limit - 1].seq) if len(found) > limit else None
         return Page(tuple(found[:limit]), more)
 
     def queued(self) -> list[Run]:

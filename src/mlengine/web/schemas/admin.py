@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
 
 from mlengine.core.runs.run import STATES
-from mlengine.core.training.params import refused_params
+from mlengine.core.training.params import invalid_params
 from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS
 from mlengine.web.schemas.fields import (
     BoundedFloat,
@@ -51,7 +51,7 @@ class TrainBody(ModelLineSchema):
 
     @validates("params")
     def refuse_reserved_params(self, params: dict[str, Any], **_: Any) -> None:
-        refused = refused_params(params)
+        refused = invalid_params(params)
         if refused:
             raise ValidationError({name: [reason] for name, reason in refused.items()})
 

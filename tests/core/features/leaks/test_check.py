@@ -30,7 +30,7 @@ ONE_OF_EACH = [(kind, test, leaks[0]) for kind, (test, leaks) in LEAKS.items()]
 
 def failed(report: CheckReport) -> dict[str, set[str]]:
     """By feature the tests that it fails, features without one left out."""
-    return {v.feature: {b.test for b in v.breaches} for v in report.verdicts if not v.ok}
+    return {v.feature: {b.test for b in v.breaches} for v in report.features if not v.ok}
 
 
 def day(number: int) -> datetime:
@@ -69,8 +69,8 @@ def test_a_clean_set_raises_no_alarm(clean: FeatureSet):
     assert failed(report) == {}
     assert report.ok
     assert report.breaches == ()
-    assert [verdict.feature for verdict in report.verdicts] == list(clean.names)
-    assert [verdict.advice for verdict in report.verdicts] == [()] * len(clean.names)
+    assert [verdict.feature for verdict in report.features] == list(clean.names)
+    assert [verdict.advice for verdict in report.features] == [()] * len(clean.names)
     assert (report.symbols, report.rows) == (("S00", "S01"), bars.height)
 
 
@@ -78,7 +78,7 @@ def test_a_clean_set_raises_no_alarm(clean: FeatureSet):
 def test_a_value_made_of_nothing_is_told_and_not_refused(careless: FeatureSet):
     report = check(BARS, careless)
     assert report.ok
-    honest, told = report.verdicts
+    honest, told = report.features
     assert honest.advice == ()
     assert [advice.test for advice in told.advice] == ["missing"]
 
@@ -111,7 +111,7 @@ def test_a_feature_may_read_the_name_of_its_symbol():
 
 def test_a_whole_set_is_told_of_though_one_feature_panics():
     report = check(BARS, OTHERS["a column that isn't there"][1])
-    honest, leak = report.verdicts
+    honest, leak = report.features
     assert honest.ok
     (breach,) = leak.breaches
     assert "ColumnNotFoundError" in str(breach)

@@ -77,15 +77,15 @@ class CheckReport:
     feature_set: str
     symbols: tuple[str, ...]
     rows: int
-    verdicts: tuple[FeatureCheck, ...]
+    features: tuple[FeatureCheck, ...]
 
     @property
     def ok(self) -> bool:
-        return all(verdict.ok for verdict in self.verdicts)
+        return all(verdict.ok for verdict in self.features)
 
     @property
     def breaches(self) -> tuple[Breach, ...]:
-        return tuple(breach for verdict in self.verdicts for breach in verdict.breaches)
+        return tuple(breach for verdict in self.features for breach in verdict.breaches)
 
 
 def check(bars: pl.DataFrame, feature_set: FeatureSet, *, cuts: int = CUTS) -> CheckReport:
@@ -106,7 +106,7 @@ def check(bars: pl.DataFrame, feature_set: FeatureSet, *, cuts: int = CUTS) -> C
         feature_set=feature_set.name,
         symbols=tuple(history["symbol"].item(0) for history in histories),
         rows=ordered.height,
-        verdicts=tuple(_verdict(name, found) for name in feature_set.names),
+        features=tuple(_verdict(name, found) for name in feature_set.names),
     )
 
 

@@ -21,7 +21,7 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class Actuals:
     """What happened on some rows, all arrays of one length.
 
     `labels` is what the model was fitted to, `last_returns` each row's own newest one-bar return,
@@ -36,7 +36,7 @@ class Outcomes:
     symbols: Rows
 
     @property
-    def ups(self) -> Floats:
+    def actual_up(self) -> Floats:
         return (self.forward_returns > 0.0).astype(np.float64)
 
 

@@ -1,0 +1,28 @@
+"""Metrics of forecast returns, beside forecasting none and beside the training part's mean."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlengine.core.evaluation import Measure
+from mlengine.core.metrics.actuals import Baseline
+from mlengine.core.metrics.estimates import Estimator
+from mlengine.core.metrics.point_losses import mae, mse
+
+
+def regression_measures(
+    estimator: Estimator, baseline: Baseline, *, relative: bool
+) -> dict[str, Measure]:
+    """Squared and absolute error; `relative` scores are compared with labels of their own kind."""
+    targets, scores = estimator.samples.targets, estimator.samples.scores
+    zero, mean = np.zeros(len(targets)), np.full(len(targets), baseline.mean_label)
+    kind = "zero_score" if relative else "zero_return"
+    missed = targets - scores
+    return {
+        "mse": estimator.mean(
+            np.square(missed), mse(targets, zero), kind, training_mean=mse(targets, mean)
+        ),
+        "mae": estimator.mean(
+            np.abs(missed), mae(targets, zero), kind, training_mean=mae(targets, mean)
+        ),
+    }
