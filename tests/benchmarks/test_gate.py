@@ -19,11 +19,11 @@ from benchmarks.gate import (
 )
 
 from mlengine.core import metrics
-from mlengine.core.promotion.gate import LEVEL, level
+from mlengine.core.promotion.gate import SIGNIFICANCE_LEVEL, significance_level
 
 USELESS = Forecasters(0.5, 0.5, "slow")
 SKILLED = Forecasters(0.55, 1.0, "slow")
-LEVELS = np.array([level(n) for n in range(1, WEEKS + 1)])
+LEVELS = np.array([significance_level(n) for n in range(1, WEEKS + 1)])
 
 
 @pytest.mark.parametrize(("auc", "error"), [(0.55, 0.0), (0.71, 0.0), (0.6, 1.0)])
@@ -52,7 +52,7 @@ def test_neighbouring_labels_share_bars_and_symbols_move_together():
 @pytest.mark.parametrize("pair", [USELESS, SKILLED], ids=lambda pair: pair.name)
 def test_an_equal_challenger_is_seldom_promoted(pair):
     p_values = equals(pair, simulations=300, seed=11)
-    assert 0.02 <= np.mean(p_values < LEVEL) <= 0.09
+    assert 0.02 <= np.mean(p_values < SIGNIFICANCE_LEVEL) <= 0.09
     assert 0.4 <= np.mean(p_values < 0.5) <= 0.6
 
 
@@ -60,13 +60,13 @@ def test_a_challenger_that_is_ten_percent_better_is_promoted():
     p_values, auc, lower = better(0.71, simulations=60, seed=11)
     assert auc == pytest.approx(0.71, abs=0.02)
     assert lower == pytest.approx(0.10, abs=0.02)
-    assert np.mean(p_values < LEVEL) >= 0.9
+    assert np.mean(p_values < SIGNIFICANCE_LEVEL) >= 0.9
 
 
 def test_a_year_of_equal_challengers_promotes_far_less_than_a_test_that_forgets():
     p_values = years_of(SKILLED, years=25, seed=11)
     assert share_of_years(p_values, LEVELS) <= 0.2
-    assert share_of_years(p_values, np.full(WEEKS, LEVEL)) >= 0.4
+    assert share_of_years(p_values, np.full(WEEKS, SIGNIFICANCE_LEVEL)) >= 0.4
 
 
 @pytest.mark.soak
@@ -77,7 +77,7 @@ def test_a_year_of_equal_challengers_promotes_far_less_than_a_test_that_forgets(
 )
 def test_equal_challengers_are_promoted_in_at_most_six_percent(pair):
     p_values = equals(pair, simulations=10_000, seed=11)
-    assert np.mean(p_values < LEVEL) <= 0.06
+    assert np.mean(p_values < SIGNIFICANCE_LEVEL) <= 0.06
 
 
 @pytest.mark.soak

@@ -9,13 +9,13 @@ from pathlib import Path
 from tests.platforms import settings
 
 from mlengine.bootstrap.platform import build_platform
-from mlengine.core.runs.progress import ignore
+from mlengine.core.runs.progress import ignore_progress
 
 
 def main(folder: str, threads: str) -> None:
     platform = build_platform(settings(Path(folder)))
     service = replace(platform.reproduction, num_threads=int(threads))
-    print(service.reproduce("v1", ignore).reproduced)
+    print(service.reproduce("v1", ignore_progress).reproduced)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from mlengine import errors
 from mlengine.core.evaluation import Measure, Verdict
 from mlengine.core.monitoring.drift import FeatureDrift
 from mlengine.core.monitoring.event import Event, EventKind
-from mlengine.core.pagination import Page, encode_cursor, decode_cursor
+from mlengine.core.pagination import Page, decode_cursor, encode_cursor
 from mlengine.core.predictions.prediction import AuditRow, Latency
 from mlengine.core.predictions.replay import ReplayResult
 from mlengine.core.promotion.diebold_mariano import DieboldMariano

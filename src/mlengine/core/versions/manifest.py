@@ -203,7 +203,7 @@ def dump(manifest: Manifest) -> bytes:
 def parse(content: bytes) -> Manifest:
     """The inverse of `dump`; raises ValueError on anything that `dump` would not have written.
 
-    Raises OtherSchema, also a ValueError, for one that an older or newer platform wrote.
+    Raises SchemaMismatch, also a ValueError, for one that an older or newer platform wrote.
     """
     said = orjson.loads(content)
     if not isinstance(said, dict):

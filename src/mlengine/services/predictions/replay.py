@@ -19,8 +19,8 @@ from mlengine.core.predictions.replay import (
     ReplayResult,
     ReplaySummary,
     compare_replay,
-    summarise,
     not_replayed,
+    summarise,
 )
 from mlengine.errors import (
     ArtifactCorrupt,

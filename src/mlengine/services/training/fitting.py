@@ -17,7 +17,7 @@ from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.experiment import Experiment
-from mlengine.core.training.params import FEWEST_SYMBOLS, label_error, invalid_params
+from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_params, label_error
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed

@@ -23,7 +23,7 @@ import polars as pl
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import FeatureSet, compute
-from mlengine.core.metrics.row_losses import mean_by_date, constant_loss, row_losses
+from mlengine.core.metrics.row_losses import constant_loss, mean_by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import diebold_mariano
 from mlengine.core.promotion.gate import (
     COMPARING_POLICIES,
@@ -31,9 +31,9 @@ from mlengine.core.promotion.gate import (
     Decision,
     GateTest,
     decide,
-    level,
-    question,
-    steps_ahead,
+    label_lag_bars,
+    learning_task,
+    significance_level,
 )
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.experiment import EvaluatedModel
@@ -130,8 +130,8 @@ class PromotionGate:
         except (ArtifactCorrupt, ModelNotFound) as refusal:
             return Champion(refusal.version, generation, "champion_unusable"), None
         champion = Champion(manifest.version, generation)
-        task = question(manifest.spec, universe_sha256=manifest.data.universe_sha256)
-        if scorer is None or task != question(spec, universe_sha256=universe_sha256):
+        task = learning_task(manifest.spec, universe_sha256=manifest.data.universe_sha256)
+        if scorer is None or task != learning_task(spec, universe_sha256=universe_sha256):
             return replace(champion, refusal="not_comparable"), None
         if manifest.candidate_fingerprint == challenger.fitted.fingerprint:
             champion = replace(champion, refusal="identical")
@@ -171,7 +171,7 @@ class PromotionGate:
             .join(_scorable(bars, features), on=_KEYS, maintain_order="left")
         )
         dates = common["timestamp"].n_unique()
-        if dates < spec.gate_min_dates or dates <= 2 * steps_ahead(spec):
+        if dates < spec.gate_min_dates or dates <= 2 * label_lag_bars(spec):
             return None
         scores = champion.scorer.score(Dataset(common, features.names).matrix())
         return common["row"].cast(pl.Int64).to_numpy(), scores
@@ -180,12 +180,16 @@ class PromotionGate:
         self, spec: TrainSpec, champion: Champion | None, paired: _PairedLosses
     ) -> GateTest | None:
         """None where the policy asks for none or the two can't be compared."""
-        if spec.activate not in COMPARING_POLICIES or champion is None or champion.generation is None:
+        if (
+            spec.activate not in COMPARING_POLICIES
+            or champion is None
+            or champion.generation is None
+        ):
             return None
         if champion.refusal or paired.champion is None:
             return None
         differences = mean_by_date(paired.timestamps, paired.champion - paired.challenger)
-        test = diebold_mariano(differences, steps_ahead=steps_ahead(spec))
+        test = diebold_mariano(differences, steps_ahead=label_lag_bars(spec))
         decisions = self.history.gate_tests(champion.generation) + 1
         return GateTest(
             dates=test.dates,
@@ -193,7 +197,7 @@ class PromotionGate:
             mean_difference=test.mean_difference,
             statistic=test.statistic,
             p_value=test.p_value,
-            level=level(decisions),
+            level=significance_level(decisions),
             decisions=decisions,
             kernel=test.kernel,
             lags=test.lags,
