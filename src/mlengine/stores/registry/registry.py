@@ -51,9 +51,8 @@ class Registry:
             shutil.rmtree(staging, ignore_errors=True)
             try:
                 return self._publish(draft, files, staging, fence)
-            except BaseException:
+            finally:
                 shutil.rmtree(staging, ignore_errors=True)
-                raise
 
     def manifest(self, version: str) -> Manifest:
         """The verified manifest; raises ModelNotFound or ArtifactCorrupt."""

@@ -59,10 +59,9 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     try:
         write_file(aside, content, mode=mode)
         aside.replace(path)
-    except BaseException:
+    finally:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
-        raise
     fsync_directory(path.parent)
 
 

@@ -35,9 +35,8 @@ def stream_parquet(plan: pl.LazyFrame, path: Path) -> None:
     try:
         plan.sink_parquet(aside, compression="zstd")
         aside.replace(path)
-    except BaseException:
+    finally:
         aside.unlink(missing_ok=True)
-        raise
 
 
 def from_parquet(content: bytes) -> pl.DataFrame:
