@@ -1,19 +1,6 @@
-"""The training worker's entry: `python worker.py`."""
+"""The training worker in a checkout: `python worker.py`."""
 
-import os
-import sys
-from pathlib import Path
-
-from mlengine import config
-from mlengine.config.env_file import load_env_file
-from mlengine.errors import MlengineError
+from mlengine.jobs.__main__ import main
 
 if __name__ == "__main__":
-    os.nice(10)  # serving goes first
-    try:
-        load_env_file(Path(__file__).parent)
-        from mlengine.jobs.worker import run_worker
-
-        run_worker(config.load())
-    except MlengineError as error:
-        sys.exit(f"mlengine: {error}")
+    main()

@@ -1,17 +1,5 @@
-"""The web server's entry: `gunicorn -c gunicorn.conf.py wsgi:app`."""
+"""The web application, where `gunicorn wsgi:app` and `flask` find it in a checkout."""
 
-import sys
-from pathlib import Path
+from mlengine.wsgi import app
 
-from mlengine import config
-from mlengine.config.env_file import load_env_file
-from mlengine.errors import MlengineError
-
-try:
-    load_env_file(Path(__file__).parent)
-    settings = config.load()
-    from mlengine.app import create_app
-
-    app = create_app(settings)
-except MlengineError as error:
-    sys.exit(f"mlengine: {error}")
+__all__ = ["app"]

@@ -20,7 +20,7 @@ from mlengine import config
 from mlengine.errors import MlengineError
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import resolve_url
-from mlengine.supervisor import Commands, train_once, up
+from mlengine.supervisor import ChildCommands, train_once, up
 
 WEB = """
 import http.server, os, sys
@@ -52,9 +52,9 @@ sys.exit(int(code))
 """
 
 
-def fakes(folder: Path, *, worker: str = SLEEPER, prepare: int = 0, train: int = 0) -> Commands:
+def fakes(folder: Path, *, worker: str = SLEEPER, prepare: int = 0, train: int = 0) -> ChildCommands:
     python = sys.executable
-    return Commands(
+    return ChildCommands(
         web=(python, "-c", WEB, str(folder)),
         worker=(python, "-c", worker, str(folder), "worker"),
         prepare=(python, "-c", EXIT, str(prepare)),

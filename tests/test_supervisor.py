@@ -14,7 +14,7 @@ from tests.queue_process import is_on_disk
 from tests.supervised import Supervised, alive, eventually
 
 from mlengine.config import Settings
-from mlengine.supervisor.models import Models
+from mlengine.supervisor.models import ModelFolder
 
 UP = " is up ("
 
@@ -143,7 +143,7 @@ def test_a_policy_that_never_activates_trains_no_second_version(tmp_path: Path) 
 
 def test_a_training_that_publishes_nothing_is_not_called_ready(tmp_path: Path) -> None:
     settings = Settings.from_env({"ARTIFACTS_DIR": str(tmp_path)})
-    assert "no model was published" in Models(settings).how_to_predict()
+    assert "no model was published" in ModelFolder(settings).next_step()
 
 
 def test_with_an_active_model_nothing_is_trained(tmp_path: Path) -> None:

@@ -1,56 +1,118 @@
-"""`python -m mlengine up|web|worker|migrate|train`, from the project's folder."""
+"""The `mlengine` command, and `python -m mlengine`: one tree of commands.
+
+What starts processes is light and stands here. The others are the click commands of `flask`, each
+imported when it is run.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlengine import config, logs, supervisor
+import click
+
+from mlengine import __version__, cli, config, logs, supervisor
 from mlengine.config import Settings
-from mlengine.config.env_file import load_env_file
+from mlengine.config.env_file import create_env_file, load_settings
 from mlengine.errors import BadSetting, CannotStart, MlengineError
 from mlengine.stores.system import preflight
-from mlengine.supervisor import Commands
+from mlengine.supervisor import ChildCommands
 
 
-def up(settings: Settings) -> int:
-    """The whole platform: queue server, worker, web server"""
-    return supervisor.up(settings, Commands())
+class CommandTree(click.Group):
+    """The light commands, and beside them those of `mlengine.cli` by their names."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Of both kinds, in alphabetical order."""
+        return sorted({*super().list_commands(ctx), *cli.COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A light one first; another brings the application along, built when it is needed."""
+        if cmd_name in self.commands or cmd_name not in cli.COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        from flask.cli import ScriptInfo  # noqa: PLC0415 - Flask stays out of the supervisor
+
+        ctx.obj = ScriptInfo(app_import_path="mlengine.wsgi")
+        return cli.load(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Plain `train` is the supervisor's; an unknown command shows the list."""
+        if args == ["train"]:
+            return "train", train, []
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            click.echo(ctx.get_help())
+            raise
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List every command without importing those that aren't light."""
+        light = {
+            name: command.get_short_help_str(limit=80)
+            for name, command in self.commands.items()
+            if not command.hidden
+        }
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted({**cli.COMMANDS, **light}.items()))
 
 
-def web(settings: Settings) -> int:
-    """The web server alone"""
+@click.group(cls=CommandTree, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mlengine")
+def mlengine() -> None:
+    """Run a market-ML platform in this folder, and steer it.
+
+    The folder holds `.env` and, unless ARTIFACTS_DIR says otherwise, `artifacts/`.
+    """
+
+
+@mlengine.command()
+def up() -> None:
+    """Start the whole platform: queue server, worker, web server."""
+    sys.exit(supervisor.up(_settings(create=True), ChildCommands()))
+
+
+@mlengine.command()
+def web() -> None:
+    """Start the web server alone."""
+    settings = _settings()
     preflight.check_artifacts(settings.artifacts_dir)
     _warn_of_universe(settings)
     _check_feature_sets(settings)
-    return _become(Commands().web, supervisor.ONE_THREAD)
+    _exec(ChildCommands().web, supervisor.ONE_THREAD)
 
 
-def worker(settings: Settings) -> int:
-    """One training worker alone"""
+@mlengine.command()
+def worker() -> None:
+    """Start one training worker alone."""
+    settings = _settings()
     preflight.check_artifacts(settings.artifacts_dir)
     preflight.check_universe(settings.train.universe_file)
     _check_feature_sets(settings)
-    return _become(Commands().worker, {})
+    _exec(ChildCommands().worker, {})
 
 
-def migrate(settings: Settings) -> int:
-    """Bring the database to this version's schema"""
+@mlengine.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
+    settings = _settings()
     preflight.check_artifacts(settings.artifacts_dir)
     build_control(settings).prepare()
-    return 0
 
 
-def prepare(settings: Settings) -> int:
-    """What a supervisor has done first, in a child: the database, the runs, the feature sets"""
+@mlengine.command(hidden=True)
+def prepare() -> None:
+    """Do what a supervisor needs first, as its child: database, runs, feature sets."""
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
-    if preflight.holder(settings.artifacts_dir) != os.getppid():
+    settings = _settings()
+    if preflight.supervisor_pid(settings.artifacts_dir) != os.getppid():
         raise CannotStart("only a supervisor prepares; `migrate` is for hands")
     logs.configure(settings.log_level, json=settings.json_logs)
     control = build_control(settings)
@@ -58,34 +120,29 @@ def prepare(settings: Settings) -> int:
     if settings.redis_url is None:  # whose worker was the dead supervisor's child
         control.runs.abandon_all(now=datetime.now(UTC))
     _check_feature_sets(settings)
-    return 0
 
 
-def train(settings: Settings) -> int:
-    """One training on the running platform, or with a worker of its own"""
-    return supervisor.train_once(settings, Commands())
+@click.command()
+def train() -> None:
+    """Train once on the running platform, or with a worker of its own."""
+    sys.exit(supervisor.train_once(_settings(create=True), ChildCommands()))
 
 
-Command = Callable[[Settings], int]
-COMMANDS: dict[str, Command] = {
-    command.__name__: command for command in (up, web, worker, migrate, train)
-}
-INTERNAL: dict[str, Command] = {"prepare": prepare}
+def main() -> None:
+    """Run one command; an error of the platform's own is one line."""
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, folder)  # a user's own feature sets; `python -m` does the same
+    try:
+        mlengine(prog_name="mlengine")
+    except MlengineError as error:
+        sys.exit(f"mlengine: {error}")
 
 
-def main(arguments: Sequence[str]) -> int:
-    if arguments[:1] == ["doctor"]:
-        from mlengine.cli.doctor import doctor  # noqa: PLC0415 - starts nothing, and needs much
-
-        doctor.main(list(arguments[1:]), prog_name="python -m mlengine doctor")
-    command = {**COMMANDS, **INTERNAL}.get(arguments[0]) if len(arguments) == 1 else None
-    if command is None:
-        lines = [f"  {name:9} {each.__doc__}" for name, each in COMMANDS.items()]
-        print("usage: python -m mlengine COMMAND", *lines, sep="\n")
-        return 0 if arguments in (["help"], ["--help"], ["-h"]) else 2
-    preflight.check_project_folder(Path.cwd())
-    load_env_file(Path.cwd())
-    return command(config.load())
+def _settings(*, create: bool = False) -> Settings:
+    """Those of the working folder, which gets a first `.env` with `create`."""
+    if create and (report := create_env_file(Path.cwd())):
+        print(report, flush=True)
+    return load_settings(Path.cwd())
 
 
 def _warn_of_universe(settings: Settings) -> None:
@@ -102,15 +159,10 @@ def _check_feature_sets(settings: Settings) -> None:
     check_feature_sets(settings)
 
 
-def _become(command: Sequence[str], extra: dict[str, str]) -> int:
+def _exec(command: Sequence[str], extra: dict[str, str]) -> None:
     environment = config.environment_for_child(extra)
     os.execvpe(command[0], list(command), environment)  # noqa: S606 - a list, no shell
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except MlengineError as error:
-        sys.exit(f"mlengine: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    main()

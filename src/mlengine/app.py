@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from flask import Flask
 
-from mlengine import logs
+from mlengine import cli, logs
 from mlengine.bootstrap.platform import Platform, build_platform
-from mlengine.cli import commands
 from mlengine.config import Settings
 from mlengine.errors import QueueUnavailable
 from mlengine.stores.queue import server
@@ -55,7 +54,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     )
     app.url_map.converters["version"] = VersionPath
     _register_on_both_prefixes(app)
-    commands.init_app(app)
+    cli.init_app(app)
     return app
 
 

@@ -17,7 +17,7 @@ from tests.queue_process import QueueProcess
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
-from mlengine.cli.train import Bar, Lines, Nothing
+from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.stores.runs.rows import Claim
@@ -124,9 +124,9 @@ def test_json_shows_nothing_on_the_way(platform: Platform, runner: FlaskCliRunne
 
 
 def test_a_line_is_printed_whenever_the_stage_changes(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = StageLines()
     for run in (QUEUED, QUEUED, FOLDING, FITTING, FITTING):
-        lines.show(run)
+        lines.update(run)
     lines.end(FITTING)
     assert capsys.readouterr().err.splitlines() == [
         "training:   0 %  waiting for a worker",
@@ -138,8 +138,8 @@ def test_a_line_is_printed_whenever_the_stage_changes(capsys: pytest.CaptureFixt
 def test_a_bar_is_drawn_in_place_and_left_full_or_where_it_stopped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bar = Bar()
-    bar.show(FITTING)
+    bar = ProgressBar()
+    bar.update(FITTING)
     half, full = "#" * 15 + "-" * 15, "#" * 30
     assert _drawn(capsys) == f"\rtraining [{half}]  50 %  fit"
     bar.end(replace(FITTING, state="succeeded"))
@@ -149,8 +149,8 @@ def test_a_bar_is_drawn_in_place_and_left_full_or_where_it_stopped(
 
 
 def test_nothing_is_shown_where_json_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    nothing = Nothing()
-    nothing.show(FITTING)
+    nothing = NoDisplay()
+    nothing.update(FITTING)
     nothing.end(FITTING)
     assert capsys.readouterr() == ("", "")
 

@@ -1,4 +1,4 @@
-"""`flask audit …`."""
+"""`mlengine audit …`."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from pathlib import Path
 import click
 from flask.cli import AppGroup
 
-from mlengine.cli import shell
+from mlengine.cli.context import actor, current_platform, now, platform_command
+from mlengine.cli.options import json_option, parquet_option, since_option, until_option
+from mlengine.cli.output import print_json, print_result, print_table
 from mlengine.core.predictions.replay import ReplayResult, ReplaySummary
 from mlengine.stores.audit.filter import AuditFilter
 
-audit = AppGroup("audit", help="What was predicted.")
+audit = AppGroup("audit", help="Show what was predicted; export, replay, prune.")
 
 
 @audit.command("tail")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--symbol")
 @click.option("--version")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def tail(limit: int, symbol: str | None, version: str | None, json_: bool) -> None:
     """Show the newest predictions, failures included."""
-    page = shell.platform().audit.recent(limit=limit, symbol=symbol, version=version)
+    page = current_platform().audit.recent(limit=limit, symbol=symbol, version=version)
     if json_:
-        shell.print_json(page)
+        print_json(page)
         return
-    shell.print_table(
+    print_table(
         ["at", "symbol", "bar", "prediction", "score", "model", "error"],
         [
             [row.at, row.symbol, row.bar_timestamp, row.prediction, row.score]
@@ -39,8 +41,8 @@ def tail(limit: int, symbol: str | None, version: str | None, json_: bool) -> No
 
 @audit.command("clear")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def clear(yes: bool, json_: bool) -> None:
     """Delete every prediction and vector.
 
@@ -48,67 +50,63 @@ def clear(yes: bool, json_: bool) -> None:
     """
     if not yes:
         click.confirm("Delete every audited prediction?", abort=True)
-    count = shell.platform().audit.clear(actor=shell.actor(), now=shell.now())
-    shell.print_json({"cleared": count}) if json_ else click.echo(f"{count} predictions deleted")
+    count = current_platform().audit.clear(actor=actor(), now=now())
+    print_result({"cleared": count}, f"{count} predictions deleted", as_json=json_)
 
 
 @audit.command("prune")
 @click.option("--older-than", "days", type=click.IntRange(0), help="By default the setting.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def prune(days: int | None, dry_run: bool, json_: bool) -> None:
     """Delete predictions by age.
 
     With the vectors and windows that only they referred to.
     """
-    retention = shell.platform().control.retention
+    retention = current_platform().control.retention
     if days is None and not retention.days:
         raise click.UsageError("AUDIT_RETENTION_DAYS keeps all; say --older-than")
     count = retention.prune(
         older_than_days=retention.days if days is None else days,
         dry_run=dry_run,
-        actor=shell.actor(),
-        now=shell.now(),
+        actor=actor(),
+        now=now(),
     )
-    done = "would be deleted" if dry_run else "deleted"
-    shell.print_json({"predictions": count, "dry_run": dry_run}) if json_ else click.echo(
-        f"{count} predictions {done}"
+    outcome = "would be deleted" if dry_run else "deleted"
+    print_result(
+        {"predictions": count, "dry_run": dry_run}, f"{count} predictions {outcome}", as_json=json_
     )
 
 
 @audit.command("export")
-@click.option(
-    "--parquet",
-    "path",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write; one that is there is replaced.",
-)
-@shell.since
-@shell.until
-@shell.as_json
-@shell.command
+@parquet_option
+@since_option
+@until_option
+@json_option
+@platform_command
 def export(path: Path, since: datetime | None, until: datetime | None, json_: bool) -> None:
     """Write predictions with their vectors to a Parquet file.
 
     The oldest come first.
     """
-    count = shell.platform().audit.export(path, AuditFilter(since=since, until=until))
-    shell.print_json({"predictions": count, "path": str(path)}) if json_ else click.echo(
-        f"{count} predictions are in {path}"
+    count = current_platform().audit.export(path, AuditFilter(since=since, until=until))
+    print_result(
+        {"predictions": count, "path": str(path)},
+        f"{count} predictions are in {path}",
+        as_json=json_,
     )
 
 
 @audit.command("replay")
-@shell.since
-@shell.until
+@since_option
+@until_option
 @click.option("--version", help="Only predictions of this version.")
 @click.option("--sample", type=click.IntRange(1), help="So many of them, chosen at random.")
 @click.option("--seed", default=0, show_default=True, help="Of that choice.")
 @click.option("--upstream", is_flag=True, help="Ask the upstream for the bars as served today.")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def replay(
     since: datetime | None,
     until: datetime | None,
@@ -123,32 +121,34 @@ def replay(
     Bit for bit, from the bars as they were stored.
     Exits with 1 when one comes out differently.
     """
-    found = shell.platform().replay.replay_many(
+    summary = current_platform().replay.replay_many(
         AuditFilter(since=since, until=until, version=version, ok=True),
         sample=sample,
         seed=seed,
         check_upstream=upstream,
-        actor=shell.actor(),
-        now=shell.now(),
+        actor=actor(),
+        now=now(),
     )
-    shell.print_json(found) if json_ else _print(found)
-    if not found.reproducible:
+    print_json(summary) if json_ else _print(summary)
+    if not summary.reproducible:
         raise SystemExit(1)
 
 
-def _print(found: ReplaySummary) -> None:
-    rows = [[word, count] for word, count in found.counts.items() if count]
-    rows += [[f"upstream {word}", count] for word, count in found.upstream.items() if count]
-    shell.print_table(["replayed", str(found.replayed)], rows)
-    if found.others:
+def _print(summary: ReplaySummary) -> None:
+    rows = [[status, count] for status, count in summary.counts.items() if count]
+    rows += [[f"upstream {status}", count] for status, count in summary.upstream.items() if count]
+    print_table(["replayed", str(summary.replayed)], rows)
+    if summary.others:
         click.echo()
-        shell.print_table(
+        print_table(
             ["prediction", "symbol", "bar", "version", "status", "upstream", "where"],
-            [_line(each) for each in found.others],
+            [_row(replayed) for replayed in summary.others],
         )
 
 
-def _line(each: ReplayResult) -> list[object]:
-    where = each.reason or ", ".join(each.differing_features) or None
-    of = [each.prediction_id, each.symbol, each.bar_timestamp, each.model_version]
-    return [*of, each.status, each.upstream, where]
+def _row(replayed: ReplayResult) -> list[object]:
+    where = replayed.reason or ", ".join(replayed.differing_features) or None
+    return [
+        *(replayed.prediction_id, replayed.symbol, replayed.bar_timestamp),
+        *(replayed.model_version, replayed.status, replayed.upstream, where),
+    ]

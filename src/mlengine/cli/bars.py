@@ -1,4 +1,4 @@
-"""`flask bars …`: what the upstream serves and what the bar store holds."""
+"""`mlengine bars …`: what the upstream serves and what the bar store holds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import click
 import polars as pl
 from flask.cli import AppGroup
 
-from mlengine.cli import shell
+from mlengine.cli.context import current_platform, exit_code, now, platform_command
+from mlengine.cli.options import as_of_option, json_option
+from mlengine.cli.output import print_json, print_table
 from mlengine.core.bars.bars import BarsReport
 from mlengine.errors import MlengineError
 
@@ -18,8 +20,8 @@ bars = AppGroup("bars", help="Fetch bars into the store, and show them.")
 
 @bars.command("fetch")
 @click.argument("symbols", nargs=-1, required=True)
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def fetch(symbols: tuple[str, ...], json_: bool) -> None:
     """Fetch the whole history of SYMBOLS into the bar store.
 
@@ -29,45 +31,45 @@ def fetch(symbols: tuple[str, ...], json_: bool) -> None:
     reports: dict[str, BarsReport | MlengineError] = {}
     for symbol in symbols:
         try:
-            reports[symbol] = shell.platform().bars.ingest(symbol, now=shell.now()).report
+            reports[symbol] = current_platform().bars.ingest(symbol, now=now()).report
         except MlengineError as error:
             reports[symbol] = error
     if json_:
-        shell.print_json({symbol: _plain(report) for symbol, report in reports.items()})
+        print_json({symbol: _to_json(report) for symbol, report in reports.items()})
     else:
         headers = ["symbol", "bars", "mended", "dropped", "error"]
-        shell.print_table(headers, [[symbol, *_row(report)] for symbol, report in reports.items()])
+        print_table(headers, [[symbol, *_row(report)] for symbol, report in reports.items()])
     failed = [report for report in reports.values() if isinstance(report, MlengineError)]
     if failed:
-        raise SystemExit(shell.exit_code(failed[-1]))
+        raise SystemExit(exit_code(failed[-1]))
 
 
 @bars.command("show")
 @click.argument("symbol")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--stored", is_flag=True, help="Read the bar store instead of the upstream.")
-@shell.as_of
-@shell.as_json
-@shell.command
+@as_of_option
+@json_option
+@platform_command
 def show(symbol: str, limit: int, stored: bool, as_of: datetime | None, json_: bool) -> None:
     """Show the newest bars of SYMBOL, oldest first."""
-    service = shell.platform().bars
+    service = current_platform().bars
     frame = (
         service.stored(symbol).tail(limit)
         if stored
-        else service.history(symbol, bars=limit, as_of=as_of, now=shell.now()).frame
+        else service.history(symbol, bars=limit, as_of=as_of, now=now()).frame
     )
     _print(frame, json_)
 
 
 def _print(frame: pl.DataFrame, json_: bool) -> None:
     if json_:
-        shell.print_json(frame.to_dicts())
+        print_json(frame.to_dicts())
     else:
-        shell.print_table(frame.columns, frame.rows())
+        print_table(frame.columns, frame.rows())
 
 
-def _plain(report: BarsReport | MlengineError) -> object:
+def _to_json(report: BarsReport | MlengineError) -> object:
     if isinstance(report, MlengineError):
         return {"error": {"code": report.code, "detail": str(report)}}
     return report

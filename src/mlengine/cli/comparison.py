@@ -1,56 +1,60 @@
-"""Two versions side by side, as `flask models compare` prints them."""
+"""Two versions side by side, as `mlengine models compare` prints them."""
 
 from __future__ import annotations
 
 import click
 
-from mlengine.cli import shell
+from mlengine.cli.output import format_cell, print_table
 from mlengine.core.promotion.diebold_mariano import DieboldMariano
 from mlengine.core.versions.comparison import Comparison
 
-_WIDEST = 40
+_MAX_WIDTH = 40
 _REASONS = {
     "not_comparable": "their labels mean different things, so no figure would compare them",
     "no_common_rows": "no row lies in both holdouts",
 }
 
 
-def print_comparison(found: Comparison) -> None:
+def print_comparison(comparison: Comparison) -> None:
     """Figures on common rows, or why there are none; then what differs in the recipes."""
-    if found.common is None or found.test is None:
-        click.echo(f"{found.reason}: {_REASONS.get(found.reason or '', '')}")
+    if comparison.common is None or comparison.test is None:
+        click.echo(f"{comparison.reason}: {_REASONS.get(comparison.reason or '', '')}")
     else:
-        common = found.common
+        common = comparison.common
         click.echo(
             f"on rows that neither was trained on: {common.rows} (dates: {common.dates}, "
             f"symbols: {common.symbols}), {common.start:%Y-%m-%d} to {common.end:%Y-%m-%d}"
         )
-        shell.print_table(
-            ["metric", found.a, found.b], [[pair.metric, pair.a, pair.b] for pair in found.metrics]
+        print_table(
+            ["metric", comparison.a, comparison.b],
+            [[pair.metric, pair.a, pair.b] for pair in comparison.metrics],
         )
         click.echo()
-        shell.print_table(["what", "value"], _tested(found, found.test))
+        print_table(["what", "value"], _test_rows(comparison, comparison.test))
     click.echo()
-    if not found.recipe:
+    if not comparison.recipe:
         click.echo("their recipes are the same")
         return
-    shell.print_table(
-        ["differs", found.a, found.b],
-        [[each.field, _short(each.a), _short(each.b)] for each in found.recipe],
+    print_table(
+        ["differs", comparison.a, comparison.b],
+        [[diff.field, _shorten(diff.a), _shorten(diff.b)] for diff in comparison.recipe],
     )
 
 
-def _tested(found: Comparison, test: DieboldMariano) -> list[list[object]]:
+def _test_rows(comparison: Comparison, test: DieboldMariano) -> list[list[object]]:
     return [
-        ["correlation of predictions", found.correlation],
-        ["correlation of their ranks", found.rank_correlation],
-        [f"{found.loss} of {found.a} less that of {found.b}, by date", test.mean_difference],
+        ["correlation of predictions", comparison.correlation],
+        ["correlation of their ranks", comparison.rank_correlation],
+        [
+            f"{comparison.loss} of {comparison.a} less that of {comparison.b}, by date",
+            test.mean_difference,
+        ],
         ["Diebold-Mariano statistic", test.statistic],
-        [f"p-value, one-sided: {found.b} better", test.p_value],
+        [f"p-value, one-sided: {comparison.b} better", test.p_value],
         ["kernel", f"{test.kernel}, {test.lags} lags"],
     ]
 
 
-def _short(value: object) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else shell.shown(value)
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+def _shorten(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else format_cell(value)
+    return text if len(text) <= _MAX_WIDTH else f"{text[: _MAX_WIDTH - 1]}…"

@@ -1,4 +1,4 @@
-"""`flask features …`: what the features are, their newest values, and whether they leak."""
+"""`mlengine features …`: what the features are, their newest values, and whether they leak."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import datetime
 import click
 from flask.cli import AppGroup
 
-from mlengine.cli import shell
+from mlengine.cli.context import current_platform, now, platform_command
+from mlengine.cli.options import as_of_option, json_option
+from mlengine.cli.output import format_cell, print_json, print_table
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.catalogue import markdown, value_range
 from mlengine.core.features.leaks.check import CheckReport, FeatureCheck
@@ -17,7 +19,7 @@ _SHOW = "show"
 
 
 class SymbolFirst(AppGroup):
-    """A group whose first word may also be a symbol, to show: `flask features AAPL`."""
+    """A group whose first word may also be a symbol, to show: `mlengine features AAPL`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `show` before anything that is no command of the group and no call for help."""
@@ -28,7 +30,7 @@ class SymbolFirst(AppGroup):
 
 features = SymbolFirst(
     "features",
-    help="The newest rows of a symbol (`flask features AAPL`); list, check.",
+    help="Show a symbol's newest feature rows; list, check.",
 )
 
 
@@ -36,43 +38,42 @@ features = SymbolFirst(
 @click.argument("symbol")
 @click.option("--limit", default=1, show_default=True, type=click.IntRange(1, 5000))
 @click.option("--feature-set", help="A set other than the configured one.")
-@shell.as_of
-@shell.as_json
-@shell.command
+@as_of_option
+@json_option
+@platform_command
 def show(
     symbol: str, limit: int, feature_set: str | None, as_of: datetime | None, json_: bool
 ) -> None:
     """Show the newest feature rows of SYMBOL, one column a row."""
-    table = shell.platform().features.table(
-        symbol, limit=limit, as_of=as_of, feature_set=feature_set, now=shell.now()
+    table = current_platform().features.table(
+        symbol, limit=limit, as_of=as_of, feature_set=feature_set, now=now()
     )
     if json_:
-        shell.print_json(table.rows.to_dicts())
+        print_json(table.rows.to_dicts())
         return
-    stamps = [shell.shown(moment) for moment in table.rows["timestamp"]]
+    stamps = [format_cell(moment) for moment in table.rows["timestamp"]]
     columns = table.rows.drop("timestamp")
-    shell.print_table(
-        ["feature", *stamps], [[column.name, *column.to_list()] for column in columns]
-    )
+    print_table(["feature", *stamps], [[column.name, *column.to_list()] for column in columns])
 
 
 @features.command("list")
 @click.option("--feature-set", help="Only this set.")
 @click.option("--markdown", "markdown_", is_flag=True, help="Print the page docs/features.md.")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def list_(feature_set: str | None, markdown_: bool, json_: bool) -> None:
     """List every feature of every set with its declaration."""
-    service = shell.platform().features
-    known = service.feature_sets.values()
-    sets = [service.feature_set(feature_set)] if feature_set else list(known)
+    service = current_platform().features
+    sets = (
+        [service.feature_set(feature_set)] if feature_set else list(service.feature_sets.values())
+    )
     if markdown_:
         click.echo(markdown(sets), nl=False)
     elif json_:
-        shell.print_json([_declaration(one) for one in sets])
+        print_json([_declaration(one) for one in sets])
     else:
         headers = ["set", "feature", "window", "look-back", "unit", "range", "source", "formula"]
-        shell.print_table(headers, _lines(sets))
+        print_table(headers, _declaration_rows(sets))
 
 
 @features.command("check")
@@ -83,37 +84,37 @@ def list_(feature_set: str | None, markdown_: bool, json_: bool) -> None:
 @click.option(
     "--bars", default=500, show_default=True, type=click.IntRange(0), help="A symbol; 0 = all."
 )
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def check(name: str, symbols: tuple[str, ...], bars: int, json_: bool) -> None:
     """Test feature set NAME for leaks and parity.
 
     On the newest bars of the upstream.
     Exits with 1 when a feature fails.
     """
-    report = shell.platform().features.check(name, symbols=symbols, bars=bars, now=shell.now())
+    report = current_platform().features.check(name, symbols=symbols, bars=bars, now=now())
     if json_:
-        shell.print_json({"ok": report.ok, **_plain(report)})
+        print_json({"ok": report.ok, **_to_json(report)})
     else:
-        _print(report)
+        _print_report(report)
     if not report.ok:
         raise SystemExit(1)
 
 
 def _declaration(feature_set: FeatureSet) -> dict[str, object]:
-    shown = ("name", "formula", "bars", "unit", "source", "low", "high", "scale_free", "doc")
+    fields = ("name", "formula", "bars", "unit", "source", "low", "high", "scale_free", "doc")
     return {
         "name": feature_set.name,
         "version": feature_set.version,
         "hash": feature_set.hash,
         "window_bars": feature_set.window_bars,
         "features": [
-            {name: getattr(feature, name) for name in shown} for feature in feature_set.features
+            {name: getattr(feature, name) for name in fields} for feature in feature_set.features
         ],
     }
 
 
-def _lines(sets: Iterable[FeatureSet]) -> list[list[object]]:
+def _declaration_rows(sets: Iterable[FeatureSet]) -> list[list[object]]:
     return [
         [one.name, feature.name, one.window_bars, feature.bars, feature.unit]
         + [value_range(feature), feature.source, feature.formula]
@@ -122,7 +123,7 @@ def _lines(sets: Iterable[FeatureSet]) -> list[list[object]]:
     ]
 
 
-def _plain(report: CheckReport) -> dict[str, object]:
+def _to_json(report: CheckReport) -> dict[str, object]:
     return {
         "feature_set": report.feature_set,
         "symbols": report.symbols,
@@ -134,24 +135,24 @@ def _plain(report: CheckReport) -> dict[str, object]:
     }
 
 
-def _print(report: CheckReport) -> None:
+def _print_report(report: CheckReport) -> None:
     """A line a feature, or one for each test that it fails, with both values to the last bit."""
     headers = ["feature", "result", "test", "symbol", "row", "expected", "got", "what it means"]
-    shell.print_table(headers, [row for verdict in report.features for row in _rows(verdict)])
-    failing = sum(not verdict.ok for verdict in report.features)
+    print_table(headers, [row for each in report.features for row in _check_rows(each)])
+    failing = sum(not each.ok for each in report.features)
     total, symbols = len(report.features), ", ".join(report.symbols)
     click.echo(f"{failing} of {total} features fail on {report.rows} bars of {symbols}")
 
 
-def _rows(verdict: FeatureCheck) -> Sequence[Sequence[object]]:
-    told = [("fails", breach) for breach in verdict.breaches]
-    told += [("advice", breach) for breach in verdict.advice]
-    if not told:
-        return [[verdict.feature, "ok", *[""] * 6]]
+def _check_rows(feature_check: FeatureCheck) -> Sequence[Sequence[object]]:
+    results = [("fails", breach) for breach in feature_check.breaches]
+    results += [("advice", breach) for breach in feature_check.advice]
+    if not results:
+        return [[feature_check.feature, "ok", *[""] * 6]]
     return [
-        [verdict.feature, result, breach.test, breach.symbol, breach.timestamp]
+        [feature_check.feature, result, breach.test, breach.symbol, breach.timestamp]
         + [_exact(breach.expected), _exact(breach.made), f"it {breach.meaning}"]
-        for result, breach in told
+        for result, breach in results
     ]
 
 

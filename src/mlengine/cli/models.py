@@ -1,50 +1,56 @@
-"""`flask models …` and `flask reload`."""
+"""`mlengine models …`."""
 
 from __future__ import annotations
 
 import click
 from flask.cli import AppGroup
 
-from mlengine.cli import shell
 from mlengine.cli.comparison import print_comparison
+from mlengine.cli.context import actor, current_platform, now, platform_command
+from mlengine.cli.options import json_option
+from mlengine.cli.output import format_cell, print_json, print_result, print_table
+from mlengine.cli.registry import pin, prune, unpin, verify
+from mlengine.cli.reproduce import card, reproduce
 from mlengine.core.evaluation import Measure, SignRule
 from mlengine.core.versions.manifest import Manifest
 
 models = AppGroup("models", help="List, show, verify and activate model versions.")
+for command in (card, pin, prune, reproduce, unpin, verify):
+    models.add_command(command)
 
 
 @models.command("list")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def list_models(json_: bool) -> None:
     """List every version, the active one marked."""
-    found = shell.platform().models.list()
+    listing = current_platform().models.list()
     if json_:
-        shell.print_json(found)
+        print_json(listing)
         return
-    shell.print_table(
+    print_table(
         ["version", "status", "pinned", "created", "trained through", "fingerprint"],
         [
             [m.version, m.status, m.pinned, m.created_at, m.trained_through]
             + [(m.fingerprint or "-")[:12]]
-            for m in found.models
+            for m in listing.models
         ],
     )
 
 
 @models.command("show")
 @click.argument("version")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def show(version: str, json_: bool) -> None:
     """Show how VERSION came to be; --json prints its whole manifest."""
-    manifest, is_active = shell.platform().models.get(version)
+    manifest, is_active = current_platform().models.get(version)
     if json_:
-        shell.print_json({**manifest.to_dict(), "is_active": is_active})
+        print_json({**manifest.to_dict(), "is_active": is_active})
         return
-    shell.print_table(["what", "value"], _facts(manifest, is_active))
+    print_table(["what", "value"], _summary_rows(manifest, is_active))
     click.echo()
-    shell.print_table(
+    print_table(
         ["metric on the holdout", "value", "low", "high", "baseline", "which", "reason"],
         [
             [name, m.value, m.low, m.high, m.baseline, m.baseline_kind, m.reason]
@@ -56,63 +62,54 @@ def show(version: str, json_: bool) -> None:
 @models.command("compare")
 @click.argument("a")
 @click.argument("b")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def compare(a: str, b: str, json_: bool) -> None:
     """Compare version A with B.
 
     On rows that neither had seen, and in their recipes.
     """
-    found = shell.platform().models.compare(a, b)
+    comparison = current_platform().models.compare(a, b)
     if json_:
-        shell.print_json(found)
+        print_json(comparison)
         return
-    print_comparison(found)
+    print_comparison(comparison)
 
 
 @models.command("activate")
 @click.argument("version")
 @click.option("--reason", default="by hand", show_default=True)
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def activate(version: str, reason: str, json_: bool) -> None:
     """Serve VERSION from now on, in every worker."""
-    done = shell.platform().models.activate(
-        version, actor=shell.actor(), reason=reason, now=shell.now()
-    )
-    shell.print_json(done) if json_ else click.echo(
-        f"{done.active_version} is active (before: {shell.shown(done.previous_version)})"
+    change = current_platform().models.activate(version, actor=actor(), reason=reason, now=now())
+    print_result(
+        change,
+        f"{change.active_version} is active (before: {format_cell(change.previous_version)})",
+        as_json=json_,
     )
 
 
 @models.command("rollback")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def rollback(json_: bool) -> None:
     """Serve what was active before."""
-    done = shell.platform().models.rollback(actor=shell.actor(), now=shell.now())
-    shell.print_json(done) if json_ else click.echo(
-        f"{done.active_version} is active again (before: {shell.shown(done.previous_version)})"
+    change = current_platform().models.rollback(actor=actor(), now=now())
+    print_result(
+        change,
+        f"{change.active_version} is active again (before: {format_cell(change.previous_version)})",
+        as_json=json_,
     )
 
 
-@click.command("reload")
-@shell.as_json
-@shell.command
-def reload_model(json_: bool) -> None:
-    """Load and verify the active version again, in every worker."""
-    loaded = shell.platform().models.reload(actor=shell.actor(), now=shell.now())
-    shell.print_json({"loaded_version": loaded.version}) if json_ else click.echo(
-        f"{loaded.version} loaded and verified"
-    )
-
-
-def _per_bar(rule: SignRule) -> str:
+def _format_sign_rule(rule: SignRule) -> str:
     """Means a bar, in basis points."""
     if rule.net_return is None or rule.buy_and_hold is None:
         return "-"
-    net, held = 1e4 * rule.net_return, 1e4 * rule.buy_and_hold
-    return f"{net:+.2f} bp a bar after costs, buy and hold {held:+.2f}"
+    net, buy_and_hold = 1e4 * rule.net_return, 1e4 * rule.buy_and_hold
+    return f"{net:+.2f} bp a bar after costs, buy and hold {buy_and_hold:+.2f}"
 
 
 def _measures(manifest: Manifest) -> dict[str, Measure]:
@@ -128,7 +125,7 @@ def _measures(manifest: Manifest) -> dict[str, Measure]:
     }
 
 
-def _facts(manifest: Manifest, is_active: bool) -> list[list[object]]:
+def _summary_rows(manifest: Manifest, is_active: bool) -> list[list[object]]:
     """What a person asks first."""
     data, verdict = manifest.data, manifest.verdict
     return [
@@ -147,7 +144,7 @@ def _facts(manifest: Manifest, is_active: bool) -> list[list[object]]:
         ["trees", manifest.best_iteration],
         ["verdict", f"{verdict.verdict} by {verdict.metric}"],
         ["earlier versions on this holdout", manifest.holdout_reused_by],
-        ["sign rule", _per_bar(manifest.sign_rule)],
+        ["sign rule", _format_sign_rule(manifest.sign_rule)],
         ["gate", manifest.gate.reason],
         ["fingerprint", manifest.fingerprint],
         ["remarks", "; ".join(manifest.remarks) or None],

@@ -1,4 +1,4 @@
-"""`flask predict`."""
+"""`mlengine predict`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import click
 
-from mlengine.cli import shell
+from mlengine.cli.context import current_platform, now, platform_command
+from mlengine.cli.options import as_of_option, json_option
+from mlengine.cli.output import format_cell, print_json, print_table
 from mlengine.core.predictions.prediction import Prediction
 
 
@@ -15,42 +17,49 @@ from mlengine.core.predictions.prediction import Prediction
 @click.argument("symbol")
 @click.option("--version", help="A version other than the active one.")
 @click.option("--explain", is_flag=True, help="Show what each feature added.")
-@shell.as_of
-@shell.as_json
-@shell.command
+@as_of_option
+@json_option
+@platform_command
 def predict(
     symbol: str, version: str | None, explain: bool, as_of: datetime | None, json_: bool
 ) -> None:
-    """Predict SYMBOL; the answer stands in the audit like any other."""
-    answer = shell.platform().predict.predict(
+    """Predict a symbol.
+
+    The prediction stands in the audit like any other.
+    """
+    prediction = current_platform().predict.predict(
         symbol,
         as_of=as_of,
         version=version,
         explain=explain,
         request_id=uuid4().hex,
-        now=shell.now(),
+        now=now(),
         route="cli",
     )
     if json_:
-        shell.print_json(answer)
+        print_json(prediction)
         return
-    said, value = _said(answer)
-    shell.print_table(
-        ["symbol", "bar", "prediction", said, "base rate", "model", "in sample", "stale", "usable"],
-        [
-            [answer.symbol, answer.bar_timestamp, answer.prediction, value, answer.base_rate]
-            + [answer.model_version, answer.in_sample, answer.stale]
-            + ["yes" if answer.usable else f"no: {', '.join(answer.reasons)}"]
-        ],
-    )
-    for part in answer.contributions or ():
-        click.echo(f"  {part.contribution:+.6f}  {part.feature} = {shell.shown(part.value)}")
+    name, value = _forecast(prediction)
+    row = {
+        "symbol": prediction.symbol,
+        "bar": prediction.bar_timestamp,
+        "prediction": prediction.prediction,
+        name: value,
+        "base rate": prediction.base_rate,
+        "model": prediction.model_version,
+        "in sample": prediction.in_sample,
+        "stale": prediction.stale,
+        "usable": "yes" if prediction.usable else f"no: {', '.join(prediction.reasons)}",
+    }
+    print_table(list(row), [list(row.values())])
+    for part in prediction.contributions or ():
+        click.echo(f"  {part.contribution:+.6f}  {part.feature} = {format_cell(part.value)}")
 
 
-def _said(answer: Prediction) -> tuple[str, float | None]:
+def _forecast(prediction: Prediction) -> tuple[str, float | None]:
     """The one number that this objective gives, and its name."""
-    if answer.probability_up is not None:
-        return "probability up", answer.probability_up
-    if answer.expected_return is not None:
-        return "expected return", answer.expected_return
-    return "expected score", answer.expected_score
+    if prediction.probability_up is not None:
+        return "probability up", prediction.probability_up
+    if prediction.expected_return is not None:
+        return "expected return", prediction.expected_return
+    return "expected score", prediction.expected_score

@@ -7,7 +7,31 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from mlengine.config.env_writer import write_env_file
+from mlengine.config.settings import Settings, load
 from mlengine.errors import CannotStart
+
+
+def load_settings(folder: Path) -> Settings:
+    """The settings of a process that was started in `folder`."""
+    load_env_file(folder)
+    return load()
+
+
+def create_env_file(folder: Path) -> str | None:
+    """Write a first `.env` for a platform that has no admin key yet; returns what to report."""
+    if {"ADMIN_API_KEY", "FLASK_SKIP_DOTENV"} & os.environ.keys():
+        return None
+    try:
+        written = write_env_file(folder)
+    except OSError as error:
+        reason = f"{folder / '.env'} can't be written ({error.strerror})"
+        return f"{reason}: the admin routes need an ADMIN_API_KEY"
+    return (
+        "wrote .env with a random ADMIN_API_KEY; edit it to configure the platform"
+        if written
+        else None
+    )
 
 
 def load_env_file(folder: Path) -> None:

@@ -1,5 +1,5 @@
 """The supervisor: starts queue server, worker and web server as subprocesses, keeps them alive."""
 
-from mlengine.supervisor.supervisor import ONE_THREAD, Commands, train_once, up
+from mlengine.supervisor.supervisor import ONE_THREAD, ChildCommands, train_once, up
 
-__all__ = ["ONE_THREAD", "Commands", "train_once", "up"]
+__all__ = ["ONE_THREAD", "ChildCommands", "train_once", "up"]

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 FIRST_MINUTE_SECONDS = 60.0
-MOST_FAILURES = 5
+MAX_FAILURES = 5
 _FIRST_DELAY_SECONDS = 0.5
 _SECOND_TERM_AFTER_SECONDS = 1.1  # RQ takes two within one second for one
 
@@ -25,41 +25,41 @@ class Signals:
     def __init__(self) -> None:
         ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._stops = {signal.SIGINT, signal.SIGTERM} | (set() if ignored else {signal.SIGHUP})
-        self._waited = {*self._stops, signal.SIGCHLD}
-        signal.pthread_sigmask(signal.SIG_BLOCK, self._waited)
+        self._awaited = {*self._stops, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._awaited)
 
-    def stop_asked(self, *, within_seconds: float) -> bool:
-        """Wait that long, or until a child ended, or until somebody asks to stop."""
-        said = signal.sigtimedwait(self._waited, max(0.0, within_seconds))
-        return said is not None and said.si_signo in self._stops
+    def wait_for_stop(self, *, timeout_seconds: float) -> bool:
+        """Wait that long, or until a child ends; returns whether a stop signal came."""
+        received = signal.sigtimedwait(self._awaited, max(0.0, timeout_seconds))
+        return received is not None and received.si_signo in self._stops
 
 
 @dataclass
 class Child:
-    """One process that is started again when it ends, unless it is `vital`.
+    """One process that is restarted when it ends; the end of a `critical` one ends everything.
 
-    One that is `early` needs no prepared database to start.
-    `grace_seconds` is what it gets between SIGTERM and SIGKILL; `insist` sends a second SIGTERM.
+    One with `needs_database` waits for the prepared database.
+    `grace_seconds` lie between SIGTERM and SIGKILL; `second_sigterm` sends another in between.
     One that runs but isn't reachable any more is of no use and is killed.
     """
 
     name: str
-    start: Callable[[], subprocess.Popen[bytes]]
+    spawn: Callable[[], subprocess.Popen[bytes]]
     grace_seconds: float
-    early: bool = False
-    vital: bool = False
-    insist: bool = False
+    needs_database: bool = True
+    critical: bool = False
+    second_sigterm: bool = False
     is_reachable: Callable[[], bool] = lambda: True
     process: subprocess.Popen[bytes] | None = None
     failures: int = field(default=0, init=False)
-    retry_at: float | None = field(default=None, init=False)
+    restart_at: float | None = field(default=None, init=False)
     _started_at: float = field(default=0.0, init=False)
 
-    def launch(self) -> None:
-        """Start it; whatever `start` raises leaves it down."""
-        self.retry_at = None
+    def start(self) -> None:
+        """Spawn it; whatever `spawn` raises leaves it down."""
+        self.restart_at = None
         self._started_at = time.monotonic()
-        self.process = self.start()
+        self.process = self.spawn()
 
     def exit_code(self) -> int | None:
         """How it ended, None while it runs or when it isn't started."""
@@ -70,42 +70,42 @@ class Child:
         if self.process is not None and running and not self.is_reachable():
             self._kill(self.process)
 
-    def note_failure(self) -> float:
-        """Count the end of a life, plan the next; returns the seconds until then."""
+    def schedule_restart(self) -> float:
+        """Count a failure and back off; returns the seconds until the restart."""
         self.process = None
-        short = time.monotonic() - self._started_at < FIRST_MINUTE_SECONDS
-        self.failures = self.failures + 1 if short else 1
+        was_short = time.monotonic() - self._started_at < FIRST_MINUTE_SECONDS
+        self.failures = self.failures + 1 if was_short else 1
         delay: float = _FIRST_DELAY_SECONDS * 2 ** (self.failures - 1)
-        self.retry_at = time.monotonic() + delay
+        self.restart_at = time.monotonic() + delay
         return delay
 
     @property
-    def hopeless(self) -> bool:
-        return self.failures >= MOST_FAILURES
+    def failed_too_often(self) -> bool:
+        return self.failures >= MAX_FAILURES
 
-    def due(self) -> bool:
-        return self.retry_at is not None and time.monotonic() >= self.retry_at
+    def restart_due(self) -> bool:
+        return self.restart_at is not None and time.monotonic() >= self.restart_at
 
-    def stop(self, signals: Signals, *, hurried: bool) -> bool:
-        """End it, gently unless `hurried`; returns whether somebody asked to hurry meanwhile."""
+    def stop(self, signals: Signals, *, force: bool) -> bool:
+        """End it, gently unless `force`; returns `force`, or whether a second stop signal came."""
         if self.process is None or self.process.poll() is not None:
-            return hurried
-        if not hurried:
-            hurried = self._ask_to_end(self.process, signals)
+            return force
+        if not force:
+            force = self._terminate(self.process, signals)
         if self.process.poll() is None:
             self._kill(self.process)
-        return hurried
+        return force
 
-    def _ask_to_end(self, process: subprocess.Popen[bytes], signals: Signals) -> bool:
+    def _terminate(self, process: subprocess.Popen[bytes], signals: Signals) -> bool:
         process.terminate()
-        begun = time.monotonic()
-        insisted = not self.insist
-        while process.poll() is None and time.monotonic() - begun < self.grace_seconds:
-            if signals.stop_asked(within_seconds=0.05):
+        started = time.monotonic()
+        sent_twice = not self.second_sigterm
+        while process.poll() is None and time.monotonic() - started < self.grace_seconds:
+            if signals.wait_for_stop(timeout_seconds=0.05):
                 return True
-            if not insisted and time.monotonic() - begun > _SECOND_TERM_AFTER_SECONDS:
+            if not sent_twice and time.monotonic() - started > _SECOND_TERM_AFTER_SECONDS:
                 process.terminate()
-                insisted = True
+                sent_twice = True
         return False
 
     @staticmethod
@@ -116,7 +116,7 @@ class Child:
         process.wait()
 
 
-def how_it_ended(code: int) -> str:
+def exit_reason(code: int) -> str:
     """An exit code, or the name of the signal that ended a process."""
     if code >= 0:
         return f"exit code {code}"
@@ -126,13 +126,13 @@ def how_it_ended(code: int) -> str:
         return f"signal {-code}"
 
 
-def reap_strangers(known: set[int]) -> None:
-    """As pid 1 of a container, bury the dead that nobody else will; never our own children."""
+def reap_orphans(own_pids: set[int]) -> None:
+    """As pid 1 of a container, reap the zombies that nobody else does; never our own children."""
     if os.getpid() != 1:
         return
     with suppress(ChildProcessError):
         while True:
-            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if dead is None or dead.si_pid in known:
+            zombie = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if zombie is None or zombie.si_pid in own_pids:
                 return
-            os.waitpid(dead.si_pid, os.WNOHANG)
+            os.waitpid(zombie.si_pid, os.WNOHANG)

@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.stores.registry.folders import line_directory, published
-from mlengine.supervisor.addresses import example_request
+from mlengine.supervisor.messages import command, example_request
 
 
 @dataclass(frozen=True)
-class Models:
+class ModelFolder:
     settings: Settings
 
     @property
     def directory(self) -> Path:
         return line_directory(self.settings.artifacts_dir)
 
-    def is_active(self) -> bool:
+    def has_active(self) -> bool:
         return (self.directory / ACTIVE_FILE).exists()
 
-    def wants_first_training(self) -> bool:
+    def needs_first_training(self) -> bool:
         """Whether nothing serves, and a training could change that or is the first of all."""
-        if self.is_active():
+        if self.has_active():
             return False
         return self.settings.train.activate != "never" or not published(self.directory)
 
-    def how_to_predict(self) -> str:
+    def next_step(self) -> str:
         """One line: the request that is answered now, or what is missing for it."""
-        if self.is_active():
+        if self.has_active():
             return f"ready: curl '{example_request(self.settings)}'"
         versions = published(self.directory)
         if not versions:
-            return "no model was published; to train one: make train"
-        python = os.path.relpath(sys.executable)
-        python = sys.executable if python.startswith("..") else python
+            return f"no model was published; to train one: {command('train')}"
         return (
             f"no model is active (TRAIN_ACTIVATE={self.settings.train.activate}); to serve the "
-            f"newest: {python} -m flask --app wsgi models activate {versions[-1]}"
+            f"newest: {command(f'models activate {versions[-1]}')}"
         )

@@ -16,11 +16,6 @@ from mlengine.errors import BadSetting, CannotStart
 _LOCK = "supervisor.lock"
 
 
-def check_project_folder(folder: Path) -> None:
-    if not (folder / "wsgi.py").is_file():
-        raise CannotStart(f"{folder} holds no wsgi.py: start this from the project's folder")
-
-
 def check_openmp() -> None:
     """LightGBM's wheel doesn't bring its OpenMP runtime."""
     try:
@@ -64,19 +59,19 @@ def check_port(host: str, port: int) -> None:
     except OSError as error:
         raise CannotStart(
             f"can't listen on {host} port {port} ({error.strerror}): choose another with PORT "
-            f"(PORT={port + 1 if port < 65_535 else 8000} make run) or HOST"
+            f"(PORT={port + 1 if port < 65_535 else 8000} mlengine up) or HOST"
         ) from error
 
 
-def holder(artifacts_dir: Path) -> int | None:
-    """The pid of the supervisor that holds this folder, or held it last."""
+def supervisor_pid(artifacts_dir: Path) -> int | None:
+    """The pid of the supervisor that runs on this folder, or ran there last."""
     try:
         return int((artifacts_dir / _LOCK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def is_held(artifacts_dir: Path) -> bool:
+def is_supervised(artifacts_dir: Path) -> bool:
     """Whether a supervisor runs on this folder."""
     try:
         with (artifacts_dir / _LOCK).open(encoding="utf-8") as file:
@@ -90,13 +85,13 @@ def is_held(artifacts_dir: Path) -> bool:
 
 @contextmanager
 def only_supervisor(artifacts_dir: Path) -> Iterator[None]:
-    """Hold the artifacts folder for this process; the kernel frees it however the process ends."""
+    """Lock the folder for this supervisor; the kernel unlocks it however the process ends."""
     with (artifacts_dir / _LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise CannotStart(
-                f"a platform (pid {holder(artifacts_dir) or 'unknown'}) already runs on "
+                f"a platform (pid {supervisor_pid(artifacts_dir) or 'unknown'}) already runs on "
                 f"{artifacts_dir}: stop it, or choose another folder with ARTIFACTS_DIR"
             ) from error
         file.truncate(0)

@@ -1,15 +1,17 @@
-"""`flask train runs|status|cancel|schedule`: what became of trainings, and what will be."""
+"""`mlengine train runs|status|cancel|schedule`: what became of trainings, and what will be."""
 
 from __future__ import annotations
 
 import click
 
-from mlengine.cli import shell
-from mlengine.cli.train import last_words
+from mlengine.cli.context import actor, current_platform, now, platform_command
+from mlengine.cli.options import json_option
+from mlengine.cli.output import print_json, print_result, print_table
+from mlengine.cli.progress import describe
 from mlengine.core.runs.run import STATES
 
-_SHOWN_RUNS = 20
-_FACTS = (
+_DEFAULT_LIMIT = 20
+_FIELDS = (
     *("run_id", "kind", "state", "stage", "percent", "eta_seconds", "queued_at", "started_at"),
     *("ended_at", "lease_until", "version", "identical", "error", "note", "actor", "request_id"),
 )
@@ -17,16 +19,16 @@ _HEADERS = ("run", "kind", "state", "%", "queued", "ended", "version", "by")
 
 
 @click.command("runs")
-@click.option("--limit", type=click.IntRange(1, 1000), default=_SHOWN_RUNS, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=_DEFAULT_LIMIT, show_default=True)
 @click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def runs(limit: int, state: str | None, json_: bool) -> None:
     """List runs, newest first."""
-    now = shell.now()
-    page = shell.platform().control.runs.page(limit=limit, cursor=None, state=state, now=now)
+    at = now()
+    page = current_platform().control.runs.page(limit=limit, cursor=None, state=state, now=at)
     if json_:
-        shell.print_json([run.view(now) for run in page.rows])
+        print_json([run.view(at) for run in page.rows])
         return
     rows = [
         (
@@ -41,45 +43,42 @@ def runs(limit: int, state: str | None, json_: bool) -> None:
         )
         for run in page.rows
     ]
-    shell.print_table(_HEADERS, rows)
+    print_table(_HEADERS, rows)
 
 
 @click.command("status")
 @click.argument("run_id", required=False)
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def status(run_id: str | None, json_: bool) -> None:
     """Show the newest run, or the one named.
 
     --json has its log, parameters and result.
     """
-    now = shell.now()
-    run = shell.platform().control.runs.status(run_id, now=now)
+    at = now()
+    run = current_platform().control.runs.status(run_id, now=at)
     if json_:
-        shell.print_json(run.view(now) if run else None)
+        print_json(run.view(at) if run else None)
     elif run is None:
         click.echo("there has been no run")
     else:
-        told = {
+        fields = {
             **(vars(run.progress) if run.progress else {}),
             **(run.result or {}),
-            **run.view(now),
+            **run.view(at),
         }
-        facts = [(name, told[name]) for name in _FACTS if name in told]
-        shell.print_table(("field", "value"), facts)
+        rows = [(name, fields[name]) for name in _FIELDS if name in fields]
+        print_table(("field", "value"), rows)
 
 
 @click.command("cancel")
 @click.argument("run_id", required=False)
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def cancel(run_id: str | None, json_: bool) -> None:
     """Cancel the live run, or the one named."""
-    run = shell.platform().control.runs.cancel(run_id, actor=shell.actor(), now=shell.now())
-    if json_:
-        shell.print_json(run.view(shell.now()))
-    else:
-        click.echo(last_words(run))
+    run = current_platform().control.runs.cancel(run_id, actor=actor(), now=now())
+    print_result(run.view(now()), describe(run), as_json=json_)
 
 
 @click.group("schedule")
@@ -88,25 +87,22 @@ def schedule() -> None:
 
 
 @schedule.command("show")
-@shell.as_json
-@shell.command
+@json_option
+@platform_command
 def show(json_: bool) -> None:
     """Show the schedule, its last tick and the next ones.
 
     Also whether a worker is there for them.
     """
-    table = shell.platform().control.schedules.timetable(now=shell.now())
+    table = current_platform().control.schedules.timetable(now=now())
     if json_:
-        shell.print_json(table)
+        print_json(table)
         return
     if table.expression is None:
         click.echo("nothing is scheduled: TRAIN_SCHEDULE is empty")
         return
-    facts = [("expression", table.expression), ("last tick", table.last_tick)]
+    rows = [("expression", table.expression), ("last tick", table.last_tick)]
     ticks = [("next tick", tick) for tick in table.next_ticks]
-    shell.print_table(("schedule", "UTC"), [*facts, *ticks, ("workers alive", table.workers)])
+    print_table(("schedule", "UTC"), [*rows, *ticks, ("workers alive", table.workers)])
     if not table.workers:
         click.echo("no worker is alive: a tick that is missed runs once after the next start")
-
-
-COMMANDS = (runs, status, cancel, schedule)

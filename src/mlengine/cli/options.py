@@ -1,0 +1,54 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+
+from mlengine.cli.context import now
+from mlengine.core.timestamps import parse_rfc3339
+
+_DATE_LENGTH = len("2013-02-01")
+
+
+class Timestamp(click.ParamType[datetime]):
+    """RFC 3339 with a zone, or a bare date, which means the beginning of that day."""
+
+    name = "timestamp"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        text = str(value)
+        try:
+            return parse_rfc3339(f"{text}T00:00Z" if len(text) == _DATE_LENGTH else text)
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is no date and no RFC 3339 timestamp with a zone", param, ctx)
+
+
+class PastTimestamp(Timestamp):
+    """As above, but a bare date means the end of that day, and the future is refused."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        day = timedelta(days=1 if len(str(value)) == _DATE_LENGTH else 0)
+        timestamp = super().convert(value, param, ctx)
+        if timestamp > now() - day:
+            self.fail(f"{value!r} lies in the future", param, ctx)
+        return timestamp + day
+
+
+json_option = click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")
+parquet_option = click.option(
+    "--parquet",
+    "path",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write; one that is there is replaced.",
+)
+since_option = click.option("--since", type=Timestamp(), help="Predictions made from then on.")
+until_option = click.option("--until", type=Timestamp(), help="Predictions made before then.")
+as_of_option = click.option("--as-of", type=PastTimestamp(), help="Only bars known then.")

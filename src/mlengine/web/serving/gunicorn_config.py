@@ -1,0 +1,76 @@
+"""gunicorn's settings, which come from the platform's own.
+
+`gunicorn -c python:mlengine.web.serving.gunicorn_config mlengine.wsgi:app`
+"""
+
+import gc
+import importlib
+import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+from mlengine.config.env_file import load_settings
+from mlengine.errors import MlengineError
+from mlengine.logs import JsonFormatter, PlainFormatter
+from mlengine.stores.system.child_process import die_with_parent
+
+try:
+    settings = load_settings(Path.cwd())
+except MlengineError as error:
+    sys.exit(f"mlengine: {error}")
+
+_host = f"[{settings.host}]" if ":" in settings.host else settings.host
+bind = f"{_host}:{settings.port}"
+workers = settings.web_workers
+worker_class = "mlengine.web.serving.worker.Worker"
+threads = 4  # a slow upstream must not keep /health waiting
+keepalive = 5
+preload_app = False  # a process that touched LightGBM or Polars must not fork
+timeout = 60
+graceful_timeout = 10
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
+http_parser = "python"  # the one that the worker's own leniency is made for
+loglevel = "warning"  # the application logs the requests
+control_socket_disable = True  # it would lie under $HOME, which a container may not write
+
+# Loaded once, before the workers are forked: none of them brings Polars, LightGBM or NumPy.
+_PRELOADED = ("flask_limiter", "marshmallow", "mlengine.bootstrap.control", "requests")
+
+
+def on_starting(_server: Arbiter) -> None:
+    """Spare each worker a part of its imports, and let gunicorn's lines look like all others."""
+    for name in _PRELOADED:
+        importlib.import_module(name)
+    formatter = JsonFormatter() if settings.json_logs else PlainFormatter()
+    for handler in logging.getLogger("gunicorn.error").handlers:
+        handler.setFormatter(formatter)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """No request waits for the active model to be loaded; what is wrong with it, requests say.
+
+    Nor does one wait for most of what is done on first use, or while the garbage collector walks
+    through all that was imported.
+    """
+    platform = getattr(worker.wsgi, "extensions", {}).get("mlengine")
+    if platform is not None:
+        with suppress(MlengineError):
+            platform.loader.active()
+        warm_up = importlib.import_module("mlengine.services.predictions.warm_up")
+        # A database that does not answer must not keep the worker from answering.
+        Thread(target=warm_up.connect, args=[platform.control.database], daemon=True).start()
+        warm_up.warm_up()
+    gc.collect()
+    gc.freeze()
+
+
+def post_fork(_server: Arbiter, worker: Worker) -> None:
+    """No web worker outlives a master that was killed."""
+    die_with_parent(worker.ppid)
