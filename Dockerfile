@@ -23,7 +23,6 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /app
-COPY wsgi.py worker.py gunicorn.conf.py ./
 RUN mkdir -m 1777 artifacts
 USER 10001:10001
 EXPOSE 8000

@@ -1,6 +1,6 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install run train test sure soak bench bench-peers bench-features bench-cost format lock docker-build docker-run
+.PHONY: help install run train test sure soak wheel bench bench-peers bench-features bench-cost format lock docker-build docker-run
 
 IMAGE ?= ml-engine-platform
 PORT ?= 8000
@@ -21,13 +21,11 @@ install: ## make .venv with everything that run and test need
 
 run: ## start the whole platform on port 8000 (PORT=8001 changes it); Ctrl-C stops it
 	@$(INSTALL) run
-	@test -e .env || $(BIN)/python scripts/write_env.py
-	@exec $(BIN)/python -m mlengine up
+	@exec $(BIN)/mlengine up
 
 train: ## one training on the running platform, or with a worker of its own
 	@$(INSTALL) run
-	@test -e .env || $(BIN)/python scripts/write_env.py
-	@exec $(BIN)/python -m mlengine train
+	@exec $(BIN)/mlengine train
 
 test: install ## the whole test suite, with the branch coverage that it must reach
 	@$(BIN)/python -m pytest -m "not soak" -n 2 --cov --cov-report=
@@ -72,10 +70,13 @@ bench-cost: install .venv-bench/made ## cost of features against symbols and bar
 	@python=$$(sh scripts/find_python.sh) && "$$python" -m venv .venv-bench && "$$python" -c "$(BENCH)" | \
 	.venv-bench/bin/pip install --quiet --requirement /dev/stdin && touch $@
 
+wheel: install ## build dist/mlengine-….whl, which alone is a whole platform
+	@rm -rf build && $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . && ls dist
+
 docker-build: ## build the container image
 	docker build --tag $(IMAGE) .
 
-docker-run: ## run the image as a whole platform on the artifacts of this folder
-	@test -e .env || { python=$$(sh scripts/find_python.sh) && "$$python" scripts/write_env.py; }
+docker-run: docker-build ## run the image as a whole platform on the artifacts of this folder
+	@test -e .env || { python=$$(sh scripts/find_python.sh) && "$$python" src/mlengine/config/env_writer.py; }
 	docker run --rm -p $(PORT):8000 --env-file .env -e HOST=0.0.0.0 -e PORT=8000 -e ARTIFACTS_DIR= \
-		-v "$$(pwd)/artifacts:/app/artifacts" $(IMAGE)
+		--user "$$(id -u):$$(id -g)" -v "$$(pwd)/artifacts:/app/artifacts" $(IMAGE)

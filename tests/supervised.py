@@ -52,7 +52,9 @@ sys.exit(int(code))
 """
 
 
-def fakes(folder: Path, *, worker: str = SLEEPER, prepare: int = 0, train: int = 0) -> ChildCommands:
+def fakes(
+    folder: Path, *, worker: str = SLEEPER, prepare: int = 0, train: int = 0
+) -> ChildCommands:
     python = sys.executable
     return ChildCommands(
         web=(python, "-c", WEB, str(folder)),

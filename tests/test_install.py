@@ -14,6 +14,8 @@ from types import ModuleType
 
 import pytest
 
+from mlengine.config.env_file import create_env_file
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -145,26 +147,49 @@ def test_a_machine_without_python_is_told_so(tmp_path: Path) -> None:
 
 
 def test_a_missing_env_file_is_written_once_with_a_random_key(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_env = _script("write_env")
-    (tmp_path / ".env.example").write_text((ROOT / ".env.example").read_text())
-    write_env.main(tmp_path)
+    monkeypatch.delenv("FLASK_SKIP_DOTENV")
+    reports = [create_env_file(tmp_path)]
     written = (tmp_path / ".env").read_text()
-    write_env.main(tmp_path)
+    reports += [create_env_file(tmp_path)]
     live = [line for line in written.splitlines() if line and not line.startswith("#")]
     assert live[0] == "ENV=development"
     assert re.fullmatch(r"ADMIN_API_KEY=[A-Za-z0-9_-]{43}", live[1])
     assert len(live) == 2
     assert (tmp_path / ".env").read_text() == written
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
-    assert capsys.readouterr().out.count("wrote .env") == 1
-    assert sorted(each.name for each in tmp_path.iterdir()) == [".env", ".env.example"]
+    assert [str(report).partition(";")[0] for report in reports] == [
+        "wrote .env with a random ADMIN_API_KEY",
+        "None",
+    ]
+    assert [each.name for each in tmp_path.iterdir()] == [".env"]
 
 
-def test_a_folder_that_can_not_hold_an_env_file_gets_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="can't be written"):
-        _script("write_env").main(tmp_path)
+def test_an_admin_key_in_the_environment_needs_no_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLASK_SKIP_DOTENV")
+    monkeypatch.setenv("ADMIN_API_KEY", "")
+    assert create_env_file(tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_docker_run_writes_the_env_file_with_any_python(tmp_path: Path) -> None:
+    (command,) = re.findall(r'"\$\$python" (src/\S+);', (ROOT / "Makefile").read_text())
+    for _ in range(2):
+        subprocess.run([sys.executable, "-I", "-S", ROOT / command], cwd=tmp_path, check=True)
+    assert "\nADMIN_API_KEY=" in (tmp_path / ".env").read_text()
+
+
+def test_a_folder_that_can_not_hold_an_env_file_gets_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLASK_SKIP_DOTENV")
+    report = create_env_file(tmp_path / "missing")
+    assert report is not None
+    assert "can't be written (No such file or directory)" in report
+    assert "\n" not in report
 
 
 def test_the_locks_hold_hashes_and_no_address() -> None:
@@ -183,7 +208,7 @@ def test_make_help_lists_every_target() -> None:
     ).stdout
     for target in (
         *("help", "install", "run", "train", "test", "sure", "soak", "format", "lock"),
-        *("docker-build", "docker-run"),
+        *("wheel", "docker-build", "docker-run"),
     ):
         assert re.search(rf"^  make {target} +\S", said, re.MULTILINE)
 
@@ -200,7 +225,7 @@ def test_the_image_runs_the_supervisor_without_root_and_with_a_health_check() ->
 
 
 def test_the_entry_files_are_short() -> None:
-    for name in ("wsgi.py", "worker.py"):
+    for name in ("wsgi.py", "worker.py", "gunicorn.conf.py"):
         assert len((ROOT / name).read_text().splitlines()) < 20
 
 

@@ -119,7 +119,7 @@ def test_a_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
 def test_a_first_training_that_fails_leaves_the_platform_up(tmp_path: Path) -> None:
     with Supervised(tmp_path, train="1") as platform:
         assert platform.says("the first training failed, the platform stays up")
-        assert platform.says("make train")
+        assert platform.says("mlengine train")
         assert alive(platform.pid("web"))
 
 
@@ -127,7 +127,7 @@ def test_a_first_version_that_is_not_activated_is_not_called_ready(tmp_path: Pat
     with Supervised(tmp_path, TRAIN_ACTIVATE="never") as platform:
         assert platform.says("training the first one")
         assert platform.says("no model is active (TRAIN_ACTIVATE=never)")
-        assert platform.says("-m flask --app wsgi models activate v1")
+        assert platform.says("bin/mlengine models activate v1")
         assert not platform.says("ready:", seconds=0.1)
 
 
@@ -237,15 +237,24 @@ def test_an_unknown_command_shows_the_usage() -> None:
 
 
 def test_the_command_must_be_run_in_the_project_folder(tmp_path: Path) -> None:
-    said = subprocess.run(
-        [sys.executable, "-m", "mlengine", "up"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert said.stderr.startswith("mlengine: ")
-    assert "holds no wsgi.py" in said.stderr
+    """The working folder is the platform's: its `.env` counts, and `artifacts/` lies there."""
+    (tmp_path / "platform").mkdir()
+    (tmp_path / "platform" / ".env").write_text("ADMIN_API_KEY=a,a\n")
+    environment = {name: value for name, value in os.environ.items() if name != "FLASK_SKIP_DOTENV"}
+    outcomes = [
+        subprocess.run(
+            [sys.executable, "-m", "mlengine", "migrate"],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for folder in (tmp_path, tmp_path / "platform")
+    ]
+    assert [outcome.returncode for outcome in outcomes] == [0, 1], outcomes
+    assert outcomes[1].stderr.startswith("mlengine: ADMIN_API_KEY=")
+    assert (tmp_path / "artifacts" / "audit.db").exists()
 
 
 def _start(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
