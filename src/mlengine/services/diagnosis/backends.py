@@ -20,7 +20,7 @@ _PATIENCE_SECONDS = 2.0
 
 def check_queue(redis_url: str | None, artifacts_dir: Path) -> Finding:
     """The queue answers, or there is a program that would; raises QueueUnavailable, CannotStart."""
-    if not redis_url and not preflight.is_held(artifacts_dir):
+    if not redis_url and not preflight.is_supervised(artifacts_dir):
         binary = find_binary()
         return Finding("ok", f"`mlengine up` starts its own: {binary.kind} {binary.version}")
     queue = JobQueue(lambda: resolve_url(redis_url, artifacts_dir))

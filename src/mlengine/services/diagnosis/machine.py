@@ -50,8 +50,8 @@ def check_port(host: str, port: int, artifacts_dir: Path) -> Finding:
     except CannotStart:
         if not _is_platform(host, port):
             raise
-        if preflight.is_held(artifacts_dir):
-            pid = preflight.holder(artifacts_dir)
+        if preflight.is_supervised(artifacts_dir):
+            pid = preflight.supervisor_pid(artifacts_dir)
             return Finding("ok", f"this platform (pid {pid}) listens on {host} port {port}")
         other = f"a web server of mlengine listens on {host} port {port}"
         return Finding("warning", f"{other}, but no `mlengine up` runs on {artifacts_dir}")
