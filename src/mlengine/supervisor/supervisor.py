@@ -5,43 +5,23 @@ Starts its children as subprocesses only; neither Polars nor LightGBM nor Flask 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from mlengine import config
 from mlengine.config import Settings
 from mlengine.errors import MlengineError
-from mlengine.stores.queue.server import QueueServer, find_binary
 from mlengine.stores.system import preflight
 from mlengine.stores.system.child_process import start_bound
 from mlengine.supervisor.children import Child, Signals, exit_reason, reap_orphans
 from mlengine.supervisor.health import HealthProbe
 from mlengine.supervisor.messages import command, welcome
 from mlengine.supervisor.models import ModelFolder
+from mlengine.supervisor.processes import ChildCommands, queue_children, web_child, worker_child
 
 _HEALTH_SECONDS = 60.0
 _TICK_SECONDS = 1.0
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
-
-
-@dataclass(frozen=True)
-class ChildCommands:
-    """What the children run, in the platform's folder."""
-
-    web: Sequence[str] = (
-        *(sys.executable, "-m", "gunicorn"),
-        *("-c", "python:mlengine.web.serving.gunicorn_config", "mlengine.wsgi:app"),
-    )
-    worker: Sequence[str] = (sys.executable, "-m", "mlengine.jobs")
-    prepare: Sequence[str] = (sys.executable, "-m", "mlengine", "prepare")
-    train: Sequence[str] = (sys.executable, "-m", "mlengine", "train", "--wait")
-
-    @property
-    def first_training(self) -> Sequence[str]:
-        return (*self.train, "--first")
 
 
 def up(settings: Settings, commands: ChildCommands) -> int:
@@ -52,7 +32,10 @@ def up(settings: Settings, commands: ChildCommands) -> int:
         preflight.check_universe(settings.train.universe_file)
         stack.enter_context(preflight.only_supervisor(settings.artifacts_dir))
         preflight.check_port(settings.host, settings.port)
-        children = _queue_children(settings) + [_worker(commands), _web(settings, commands)]
+        children = queue_children(settings) + [
+            worker_child(commands),
+            web_child(settings, commands),
+        ]
         return Supervisor(settings, commands, children, Signals()).run()
 
 
@@ -65,47 +48,9 @@ def train_once(settings: Settings, commands: ChildCommands) -> int:
         children: list[Child] = []
         if not preflight.is_supervised(settings.artifacts_dir):
             stack.enter_context(preflight.only_supervisor(settings.artifacts_dir))
-            children = [*_queue_children(settings), _worker(commands)]
+            children = [*queue_children(settings), worker_child(commands)]
         supervisor = Supervisor(settings, commands, children, Signals(), job=commands.train)
         return supervisor.run()
-
-
-def _queue_children(settings: Settings) -> list[Child]:
-    if settings.redis_url:
-        return []
-    # Its socket lies in the temp directory: $XDG_RUNTIME_DIR vanishes when the user logs out.
-    server = QueueServer(settings.artifacts_dir, find_binary())
-    return [
-        Child(
-            "queue server",
-            server.start,
-            grace_seconds=2.0,
-            needs_database=False,
-            is_reachable=server.is_reachable,
-        )
-    ]
-
-
-def _worker(commands: ChildCommands) -> Child:
-    environment = config.environment_for_child({"PYTHONUNBUFFERED": "1"})
-    return Child(
-        "worker",
-        lambda: start_bound(commands.worker, environment=environment),
-        grace_seconds=2.5,
-        second_sigterm=True,
-    )
-
-
-def _web(settings: Settings, commands: ChildCommands) -> Child:
-    """It waits for the database only where that also checks feature sets of the user's own."""
-    environment = config.environment_for_child({"PYTHONUNBUFFERED": "1", **ONE_THREAD})
-    return Child(
-        "web server",
-        lambda: start_bound(commands.web, environment=environment),
-        grace_seconds=4.0,
-        needs_database=bool(settings.feature_sets) or settings.train.feature_set != "core",
-        critical=True,
-    )
 
 
 @dataclass

@@ -1,0 +1,70 @@
+"""The processes that a platform is made of, as children of its supervisor."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlengine import config
+from mlengine.config import Settings
+from mlengine.stores.queue.server import QueueServer, find_binary
+from mlengine.stores.system.child_process import start_bound
+from mlengine.supervisor.children import Child
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class ChildCommands:
+    """What the children run, in the platform's folder."""
+
+    web: Sequence[str] = (
+        *(sys.executable, "-m", "gunicorn"),
+        *("-c", "python:mlengine.web.serving.gunicorn_config", "mlengine.wsgi:app"),
+    )
+    worker: Sequence[str] = (sys.executable, "-m", "mlengine.jobs")
+    prepare: Sequence[str] = (sys.executable, "-m", "mlengine", "prepare")
+    train: Sequence[str] = (sys.executable, "-m", "mlengine", "train", "--wait")
+
+    @property
+    def first_training(self) -> Sequence[str]:
+        return (*self.train, "--first")
+
+
+def queue_children(settings: Settings) -> list[Child]:
+    if settings.redis_url:
+        return []
+    # Its socket lies in the temp directory: $XDG_RUNTIME_DIR vanishes when the user logs out.
+    server = QueueServer(settings.artifacts_dir, find_binary())
+    return [
+        Child(
+            "queue server",
+            server.start,
+            grace_seconds=2.0,
+            needs_database=False,
+            is_reachable=server.is_reachable,
+        )
+    ]
+
+
+def worker_child(commands: ChildCommands) -> Child:
+    environment = config.environment_for_child({"PYTHONUNBUFFERED": "1"})
+    return Child(
+        "worker",
+        lambda: start_bound(commands.worker, environment=environment),
+        grace_seconds=2.5,
+        second_sigterm=True,
+    )
+
+
+def web_child(settings: Settings, commands: ChildCommands) -> Child:
+    """It waits for the database only where that also checks feature sets of the user's own."""
+    environment = config.environment_for_child({"PYTHONUNBUFFERED": "1", **ONE_THREAD})
+    return Child(
+        "web server",
+        lambda: start_bound(commands.web, environment=environment),
+        grace_seconds=4.0,
+        needs_database=bool(settings.feature_sets) or settings.train.feature_set != "core",
+        critical=True,
+    )
