@@ -26,9 +26,6 @@ BARS_SCHEMA: dict[str, pl.DataType] = {
 # As served: `timestamp` is null where it can't be read, the last two where they are not stated.
 RAW_SCHEMA: dict[str, pl.DataType] = {**BARS_SCHEMA, "final": pl.Boolean(), "closes_at": TIMESTAMP}
 
-# Reasons that come with time, not from a fault of the upstream.
-NOT_YET = frozenset({"unfinished"})
-
 
 @dataclass(frozen=True)
 class BarsReport:
@@ -40,8 +37,8 @@ class BarsReport:
 
     @property
     def rejected(self) -> int:
-        """Dropped candles that say something bad about the upstream."""
-        return sum(count for reason, count in self.dropped.items() if reason not in NOT_YET)
+        """Dropped candles that show a fault of the upstream; `unfinished` comes with time."""
+        return sum(count for reason, count in self.dropped.items() if reason != "unfinished")
 
 
 @dataclass(frozen=True, eq=False)

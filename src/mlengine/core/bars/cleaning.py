@@ -54,7 +54,10 @@ def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str,
     widened = sane.with_columns(
         pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
     )
-    dropped, mended = _count_reasons(judged.drop_nulls("reason")), _Counts()
+    dropped, mended = _Counts(), _Counts()
+    reasons = judged.drop_nulls("reason").select("symbol", "reason").rows()
+    for (symbol, reason), count in Counter(reasons).items():
+        _add(dropped, reason, {symbol: count})
     changed = (sane["high"] != widened["high"]) | (sane["low"] != widened["low"])
     _add(mended, "ohlc_rounding", _rows(sane.filter(changed)))
     ordered = widened if is_ordered(widened) else _put_in_order(widened, mended, dropped)
@@ -103,14 +106,6 @@ def _reason(interval: str) -> pl.Expr:
     }
     first = pl.coalesce(pl.when(test).then(pl.lit(reason)) for reason, test in applies.items())
     return first.alias("reason")
-
-
-def _count_reasons(dropped: pl.DataFrame) -> _Counts:
-    """How many rows there are of each reason, by symbol."""
-    counts = _Counts()
-    for (symbol, reason), count in Counter(dropped.select("symbol", "reason").rows()).items():
-        _add(counts, reason, {symbol: count})
-    return counts
 
 
 def _rows(frame: pl.DataFrame) -> Counter[str]:
