@@ -112,8 +112,8 @@ def all_steps(how: str, folder: Path) -> dict[str, list[str]]:
         capture_output=True,
         text=True,
     )
-    found: dict[str, list[str]] = json.loads(done.stdout)
-    return found
+    outcomes: dict[str, list[str]] = json.loads(done.stdout)
+    return outcomes
 
 
 def racing_publishers(folder: Path, *, processes: int, each: int) -> None:
@@ -152,13 +152,13 @@ def _one_step(change: str, how: str, number: int, directory: Path) -> str:
     return "done in spite of it" if reached else ""
 
 
-def _in_fork(work: Callable[[], str], said: Path) -> str:
+def _in_fork(work: Callable[[], str], report: Path) -> str:
     pid = os.fork()
     if not pid:
-        said.write_text(work())
+        report.write_text(work())
         os._exit(0)
     _, status = os.waitpid(pid, 0)
-    return "killed" if os.WIFSIGNALED(status) else said.read_text()
+    return "killed" if os.WIFSIGNALED(status) else report.read_text()
 
 
 def _every_step(change: str, how: str, whole: Path, folder: Path) -> list[str]:
@@ -190,11 +190,11 @@ def _main(how: str, folder: Path) -> int:
     if racers := re.fullmatch(r"([0-9]+)x([0-9]+)", how):
         return _race(int(racers[1]), int(racers[2]), folder)
     registry = five_versions(folder / "whole")
-    found = {
+    outcomes = {
         change: _every_step(change, how, registry.directory, folder / change)
         for change in changes(registry)
     }
-    sys.stdout.write(json.dumps(found))
+    sys.stdout.write(json.dumps(outcomes))
     return 0
 
 

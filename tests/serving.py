@@ -47,13 +47,13 @@ class Asker:
         return Answer(status, json.loads(body), begun, time.monotonic())
 
     def _exchange(self, method: str, path: str) -> tuple[int, bytes]:
-        kept = self._connection.sock is not None
+        reused = self._connection.sock is not None
         try:
             self._connection.request(method, path)
             answer = self._connection.getresponse()
         except (http.client.RemoteDisconnected, ConnectionError):
             self._connection.close()
-            if not kept:
+            if not reused:
                 raise
             self._connection.request(method, path)
             answer = self._connection.getresponse()
@@ -78,22 +78,22 @@ class Load:
 @contextmanager
 def load(port: int, paths: list[str], *, askers: int, method: str = "GET") -> Iterator[Load]:
     """Ask for the paths by turns until the block ends; then every answer has come."""
-    found = Load()
+    traffic = Load()
 
     def run(number: int) -> None:
         asker = Asker(port)
-        while not found.over.is_set():
+        while not traffic.over.is_set():
             number += 1
-            found.answers.append(asker.ask(paths[number % len(paths)], method=method))
+            traffic.answers.append(asker.ask(paths[number % len(paths)], method=method))
         asker.close()
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(askers)]
     for thread in threads:
         thread.start()
     try:
-        yield found
+        yield traffic
     finally:
-        found.over.set()
+        traffic.over.set()
         for thread in threads:
             thread.join()
 

@@ -28,12 +28,12 @@ def test_a_batch_of_100_with_37_bad_symbols_is_as_100_single_questions(tmp_path:
     client = create_app(settings(tmp_path), platform=platform).test_client()
     expected = {str(each): code for code, symbols in BAD.items() for each in symbols}
     every = [*GOOD, *(each for symbols in BAD.values() for each in symbols)]
-    asked = [every[i] for i in np.random.default_rng(7).permutation(100)]
+    symbols = [every[i] for i in np.random.default_rng(7).permutation(100)]
 
-    body = client.post("/predict/batch", json={"symbols": asked, "as_of": AS_OF}).get_json()
+    body = client.post("/predict/batch", json={"symbols": symbols, "as_of": AS_OF}).get_json()
 
     assert body["summary"] == {"requested": 100, "succeeded": 63, "failed": 37}
-    for symbol, item in zip(asked, body["results"], strict=True):
+    for symbol, item in zip(symbols, body["results"], strict=True):
         if str(symbol) in expected:
             assert item["symbol"] == (symbol if isinstance(symbol, str) else None)
             assert (item["status"], item["error"]["code"]) == ("error", expected[str(symbol)])

@@ -112,10 +112,10 @@ def test_every_route_has_decided_its_guard_on_both_prefixes(app: Flask) -> None:
     for prefix in PREFIXES.values():
         decided = {"public": PUBLIC_ROUTES, "admin": ADMIN_ROUTES}
         decided["public_activation"] = ACTIVATION_ROUTES
-        found = _routes(app, prefix)
+        guards = _routes(app, prefix)
         for guard, expected in decided.items():
-            assert {route for route, kind in found.items() if kind == guard} == expected, prefix
-        assert set(found.values()) == set(decided), "a route without a decision"
+            assert {route for route, kind in guards.items() if kind == guard} == expected, prefix
+        assert set(guards.values()) == set(decided), "a route without a decision"
 
 
 def test_no_route_that_changes_something_is_public(app: Flask) -> None:

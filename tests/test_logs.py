@@ -46,21 +46,21 @@ def test_hostile_text_anywhere_stays_on_one_line(
     logging.getLogger("a\nb").warning(
         "said %s", HOSTILE, extra={"path": HOSTILE, "x\ny": [HOSTILE], "more": {HOSTILE: HOSTILE}}
     )
-    said = line(capsys)
+    output = line(capsys)
     if as_json:
-        assert said.isascii()
-        assert json.loads(said)["path"] == HOSTILE
+        assert output.isascii()
+        assert json.loads(output)["path"] == HOSTILE
     else:
-        assert said.isprintable()
+        assert output.isprintable()
 
 
 def test_half_a_character_can_still_be_written(as_json: bool) -> None:
     # Formatted by hand: a report of pytest's could not carry it.
     (ours,) = [h for h in logging.getLogger().handlers if not _is_pytests(h)]
-    said = ours.format(logging.makeLogRecord({"msg": "\ud800", "name": "x"}))
-    assert said.encode()
-    assert "\ud800" not in said
-    assert as_json == said.startswith("{")
+    logged = ours.format(logging.makeLogRecord({"msg": "\ud800", "name": "x"}))
+    assert logged.encode()
+    assert "\ud800" not in logged
+    assert as_json == logged.startswith("{")
 
 
 def _is_pytests(handler: logging.Handler) -> bool:
@@ -81,8 +81,8 @@ def test_plain_lines_read_well_and_can_not_be_forged(capsys: pytest.CaptureFixtu
         "request",
         extra={"path": "/a status=200", "status": 404, "code": None, "word": "é", "rate": 0.5},
     )
-    said = line(capsys)
-    assert said.endswith('INFO    x request path="/a status=200" status=404 word=é rate=0.5')
+    logged = line(capsys)
+    assert logged.endswith('INFO    x request path="/a status=200" status=404 word=é rate=0.5')
 
 
 def test_fields_are_json_types(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,16 +95,16 @@ def test_fields_are_json_types(capsys: pytest.CaptureFixture[str]) -> None:
         "kind": ValueError("x"),
     }
     logging.getLogger("x").info("seen", extra=extra)
-    said = json.loads(line(capsys))
-    assert {name: said[name] for name in extra} == {
+    logged = json.loads(line(capsys))
+    assert {name: logged[name] for name in extra} == {
         "nan": None,
         "inf": [None, 1.5],
         "at": "2024-05-31T00:00:00Z",
         "names": ["a", "b"],
         "kind": "x",
     }
-    assert (said["event"], said["level"], said["logger"]) == ("seen", "INFO", "x")
-    assert said["ts"].endswith("Z")
+    assert (logged["event"], logged["level"], logged["logger"]) == ("seen", "INFO", "x")
+    assert logged["ts"].endswith("Z")
 
 
 def test_ids_ride_along_and_get_off(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,11 +146,11 @@ def test_lines_told_at_once_are_those_of_records(
         for facts in many:
             log.info("request", extra=facts)
     moment = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
-    said = capsys.readouterr().err.splitlines()
-    assert all(moment.search(each) for each in said)
-    told, logged = said[:3], said[3:]
-    assert [moment.sub("", each) for each in told] == [moment.sub("", each) for each in logged]
-    assert all(each.isascii() for each in told) or not as_json
+    lines = capsys.readouterr().err.splitlines()
+    assert all(moment.search(each) for each in lines)
+    batched, single = lines[:3], lines[3:]
+    assert [moment.sub("", each) for each in batched] == [moment.sub("", each) for each in single]
+    assert all(each.isascii() for each in batched) or not as_json
 
 
 def test_lines_told_at_once_reach_every_handler_and_filter(
@@ -167,8 +167,8 @@ def test_lines_told_at_once_reach_every_handler_and_filter(
             logs.log_many(log, "request", [{"secret": 1}, {"status": 201}])
     finally:
         log.filters.clear()
-    said = [json.loads(each)["status"] for each in capsys.readouterr().err.splitlines()]
-    assert said == [200, 201]
+    logged = [json.loads(each)["status"] for each in capsys.readouterr().err.splitlines()]
+    assert logged == [200, 201]
 
 
 def test_lines_told_at_once_are_as_quiet_as_records(
@@ -255,5 +255,5 @@ def test_the_tail_keeps_the_newest_lines_from_info_on_whatever_is_shown(
     assert (first["event"], first["number"], last["event"]) == ("stage", 2, "broken")
     assert "traceback" not in last
     assert len(tail()) == 2
-    shown = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
-    assert shown == ["broken"]
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events == ["broken"]

@@ -25,9 +25,11 @@ READY = PATHS[0]
 @pytest.fixture
 def platform(tmp_path: Path) -> Platform:
     """A platform whose v1 and v2 differ in their feature sets, v1 active."""
-    made = make_platform(tmp_path)
-    publish(made.models.registry.directory, feature_set=BUILTIN["alpha158"], seed=2, run_id="wide")
-    return made
+    platform = make_platform(tmp_path)
+    publish(
+        platform.models.registry.directory, feature_set=BUILTIN["alpha158"], seed=2, run_id="wide"
+    )
+    return platform
 
 
 def audited(folder: Path) -> set[str]:
@@ -40,15 +42,15 @@ def audited(folder: Path) -> set[str]:
 
 def die_under_load(folder: Path, how: signal.Signals) -> None:
     """Every request that was answered in full has its row, however the server ends."""
-    with serving(folder, ready=READY) as server, load(server.port, PATHS, askers=8) as found:
-        lasts(5, lambda: len(found.answers) > 200)
+    with serving(folder, ready=READY) as server, load(server.port, PATHS, askers=8) as traffic:
+        lasts(5, lambda: len(traffic.answers) > 200)
         if how is signal.SIGKILL:
             server.kill()
         else:
             server.master.terminate()
             server.master.wait()
-        found.over.set()
-    answered = {each.body["prediction_id"] for each in found.answers if each.status == 200}
+        traffic.over.set()
+    answered = {each.body["prediction_id"] for each in traffic.answers if each.status == 200}
     assert len(answered) > 50
     assert answered <= audited(folder)
 
@@ -77,14 +79,14 @@ def test_no_answer_is_without_its_row_in_twenty_trials(
 def test_reloading_under_load_fails_no_request(tmp_path: Path) -> None:
     with serving(tmp_path, ready=READY) as server:
         before = set(server.workers())
-        with load(server.port, PATHS, askers=6) as found:
+        with load(server.port, PATHS, askers=6) as traffic:
             lasts(0.5)
             os.kill(server.master.pid, signal.SIGHUP)
             lasts(20, lambda: not before & set(server.workers()))
             lasts(1)
         assert not before & set(server.workers())
-    assert found.failed == []
-    assert {each.body["prediction_id"] for each in found.answers} <= audited(tmp_path)
+    assert traffic.failed == []
+    assert {each.body["prediction_id"] for each in traffic.answers} <= audited(tmp_path)
 
 
 @pytest.mark.usefixtures("platform")
@@ -92,10 +94,10 @@ def test_recycling_workers_fails_no_request(tmp_path: Path) -> None:
     recycling = ("--max-requests", "60", "--max-requests-jitter", "20")
     with serving(tmp_path, *recycling, ready=READY) as server:
         before = set(server.workers())
-        with load(server.port, PATHS, askers=6) as found:
+        with load(server.port, PATHS, askers=6) as traffic:
             lasts(20, lambda: not before & set(server.workers()))
         assert not before & set(server.workers())
-    assert found.failed == []
+    assert traffic.failed == []
 
 
 class Activators:
@@ -148,29 +150,29 @@ def activate_under_load(
         expected = {}
         for version in ("v1", "v2"):
             for symbol in SYMBOLS:
-                said = server.ask(f"/predict?symbol={symbol}&version={version}").body
-                expected[version, symbol] = _made_of(said)
-        with load(server.port, PATHS, askers=predictors) as found:
+                body = server.ask(f"/predict?symbol={symbol}&version={version}").body
+                expected[version, symbol] = _provenance_of(body)
+        with load(server.port, PATHS, askers=predictors) as traffic:
             running = Activators(server.port, activators)
             time.sleep(seconds)
             activations = running.stop()
         last = activations[-1].body["active_version"]
         assert {server.ask(READY).body["model_version"] for _ in range(8)} == {last}
-    assert found.failed == []
+    assert traffic.failed == []
     assert len(activations) > activators
-    assert {each.body["model_version"] for each in found.answers} == {"v1", "v2"}
-    for answer in found.answers:
+    assert {each.body["model_version"] for each in traffic.answers} == {"v1", "v2"}
+    for answer in traffic.answers:
         key = (answer.body["model_version"], answer.body["symbol"])
-        assert _made_of(answer.body) == expected[key], "model and features of two versions"
+        assert _provenance_of(answer.body) == expected[key], "model and features of two versions"
         assert was_active(answer, activations, "v1")
-    assert {each.body["prediction_id"] for each in found.answers} <= audited(folder)
+    assert {each.body["prediction_id"] for each in traffic.answers} <= audited(folder)
     assert platform.models.active_version() == last
 
 
-def _made_of(said: dict[str, object]) -> tuple[object, ...]:
-    feature_set = said["feature_set"]
+def _provenance_of(body: dict[str, object]) -> tuple[object, ...]:
+    feature_set = body["feature_set"]
     assert isinstance(feature_set, dict)
-    return said["probability_up"], said["bars_hash"], feature_set["hash"], said["model_fingerprint"]
+    return body["probability_up"], body["bars_hash"], feature_set["hash"], body["model_fingerprint"]
 
 
 def test_every_answer_is_of_a_version_that_was_active_during_its_call(

@@ -40,7 +40,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request as it came in; `query` has the first value of each name."""
 
     path: str
@@ -67,7 +67,7 @@ class LoopbackUpstream:
         self.shape: Callable[[Candle], Candle] = dict
         self.envelope: Callable[[dict[str, Any]], Any] = dict
         self.always: Fault | None = None
-        self.requests: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self._candles: dict[str, list[tuple[datetime, Candle]]] = {}
         self._faults: deque[Fault] = deque()
@@ -103,24 +103,24 @@ class LoopbackUpstream:
         with self._lock:
             self._faults.extend(faults)
 
-    def answer(self, asked: Asked) -> tuple[Fault, bytes]:
+    def answer(self, request: ReceivedRequest) -> tuple[Fault, bytes]:
         """The fault to show and the body that a good answer would have."""
         with self._lock:
-            self.requests.append(asked)
+            self.requests.append(request)
             fault = self._faults.popleft() if self._faults else self.always or Fault()
-        symbol = asked.query.get("symbol", "")
-        if asked.path != "/candles" or symbol not in self._candles:
+        symbol = request.query.get("symbol", "")
+        if request.path != "/candles" or symbol not in self._candles:
             missing = Fault(status=404) if fault == Fault() else fault
             return missing, b'{"error":"unknown symbol"}'
-        return fault, orjson.dumps(self._page(symbol, asked.query))
+        return fault, orjson.dumps(self._page(symbol, request.query))
 
     def _page(self, symbol: str, query: Mapping[str, str]) -> Any:
         start = datetime.fromisoformat(query["start"])
         end = datetime.fromisoformat(query["end"])
         limit = min(int(query["limit"]), self.page_limit)
-        held = self._candles[symbol]
-        within = [candle for at, candle in held if start <= at < end][:limit]
-        served = [candle for _, candle in held] if self.whole else within
+        stored = self._candles[symbol]
+        within = [candle for at, candle in stored if start <= at < end][:limit]
+        served = [candle for _, candle in stored] if self.whole else within
         candles = [self.shape(candle) for candle in served]
         if self.bare:
             return candles
@@ -151,9 +151,9 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def queries(asked: Iterable[Asked], name: str) -> Sequence[str]:
-    """The values that were asked with for one name of the query."""
-    return [request.query[name] for request in asked]
+def queries(requests: Iterable[ReceivedRequest], name: str) -> Sequence[str]:
+    """The values of one name of the query, request by request."""
+    return [request.query[name] for request in requests]
 
 
 class _Server(ThreadingHTTPServer):
@@ -179,17 +179,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.upstream.connections += 1
 
     def do_GET(self) -> None:
-        fault, good = self.server.upstream.answer(self._asked())
+        fault, good = self.server.upstream.answer(self._request())
         time.sleep(fault.delay_seconds)
         if fault.reset:
             self._kill()
             return
         self._send(fault, good if fault.body is None else fault.body)
 
-    def _asked(self) -> Asked:
+    def _request(self) -> ReceivedRequest:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        return Asked(parts.path, query, dict(self.headers), time.monotonic())
+        return ReceivedRequest(parts.path, query, dict(self.headers), time.monotonic())
 
     def _send(self, fault: Fault, body: bytes) -> None:
         self.send_response(fault.status)

@@ -137,7 +137,7 @@ class FakePredictService:
         results: list[Prediction | FailedPrediction] = []
         for symbol in symbols:
             try:
-                made = self.predict(
+                prediction = self.predict(
                     symbol,
                     as_of=as_of,
                     version=version,
@@ -145,7 +145,7 @@ class FakePredictService:
                     request_id=request_id,
                     now=now,
                 )
-                results.append(made)
+                results.append(prediction)
             except errors.MlengineError as error:
                 results.append(
                     FailedPrediction(

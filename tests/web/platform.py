@@ -156,8 +156,8 @@ class FakeRunService:
     ) -> Page[Run]:
         if cursor:
             decode_cursor(cursor)
-        kept = [run for run in self.live if state in (None, run.state)]
-        return Page(tuple(kept[:limit]), encode_cursor(7) if len(kept) > limit else None)
+        runs = [run for run in self.live if state in (None, run.state)]
+        return Page(tuple(runs[:limit]), encode_cursor(7) if len(runs) > limit else None)
 
     def cancel(self, run_id: str | None, *, actor: str, now: datetime) -> Run:  # noqa: ARG002
         if not self.live:
@@ -300,8 +300,8 @@ class FakeAuditService:
         if cursor:
             decode_cursor(cursor)
         self.asked.append((since, until, ok))
-        kept = [row for row in self.rows if symbol in (None, row.symbol)]
-        return Page(tuple(kept[:limit]), encode_cursor(7) if len(kept) > limit else None)
+        rows = [row for row in self.rows if symbol in (None, row.symbol)]
+        return Page(tuple(rows[:limit]), encode_cursor(7) if len(rows) > limit else None)
 
     def clear(self, *, actor: str, now: datetime) -> int:  # noqa: ARG002
         count = len(self.rows)
@@ -402,7 +402,7 @@ class FakePlatform:
 
 
 def failed_row(symbol: str = "NOPE") -> AuditRow:
-    given = {
+    values = {
         "prediction_id": "p9",
         "request_id": "r9",
         "at": DAY,
@@ -415,7 +415,7 @@ def failed_row(symbol: str = "NOPE") -> AuditRow:
         "latency_ms": Latency(1.0, None, None, 1.5),
     }
     empty = {each.name: None for each in dataclasses.fields(AuditRow)}
-    return AuditRow(**(empty | given))  # type: ignore[arg-type]
+    return AuditRow(**(empty | values))  # type: ignore[arg-type]
 
 
 def manifest(version: str) -> FakeManifest:

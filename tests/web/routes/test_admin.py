@@ -17,9 +17,9 @@ from mlengine.config import Settings
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 def test_a_training_is_accepted_and_says_where_to_look(client: FlaskClient, prefix: str) -> None:
     idle = client.get(f"{prefix}/admin/train/status", headers=KEY).get_json()
-    told = ("kind", "sequence", "progress", "eta_seconds", "queued_at", "started_at", "ended_at")
-    told += ("lease_until", "version", "error", "result", "parameters", "note", "actor")
-    nothing = dict.fromkeys((*told, "run_id", "request_id", "log"))
+    fields = ("kind", "sequence", "progress", "eta_seconds", "queued_at", "started_at", "ended_at")
+    fields += ("lease_until", "version", "error", "result", "parameters", "note", "actor")
+    nothing = dict.fromkeys((*fields, "run_id", "request_id", "log"))
     assert idle == {**nothing, "state": "idle", "workers": 1}
     answer = client.post(f"{prefix}/admin/train", headers=KEY)
     run_id = answer.get_json()["run_id"]
@@ -139,8 +139,8 @@ def test_runs_are_listed_by_state_with_a_cursor(client: FlaskClient) -> None:
     assert run["sequence"] == 1
     assert "log" not in run
     assert client.get("/admin/train/runs?state=lost", headers=KEY).get_json()["runs"] == []
-    for asked in ("state=idle", "limit=0", "limit=x", "cursor=!", "cursor=AAAA"):
-        problem(client.get(f"/admin/train/runs?{asked}", headers=KEY), 422, "invalid_request")
+    for query in ("state=idle", "limit=0", "limit=x", "cursor=!", "cursor=AAAA"):
+        problem(client.get(f"/admin/train/runs?{query}", headers=KEY), 422, "invalid_request")
 
 
 def test_the_live_run_is_cancelled_and_an_ended_one_is_not(client: FlaskClient) -> None:
@@ -167,8 +167,8 @@ def test_a_reproduction_is_a_run_of_its_own_kind(client: FlaskClient) -> None:
 def test_an_unknown_run_is_404_and_a_malformed_one_422(client: FlaskClient) -> None:
     problem(client.get("/admin/train/status?run_id=nope", headers=KEY), 404, "run_not_found")
     for run_id in ("", "a b", "x" * 65, "../x"):
-        asked = {"run_id": run_id}
-        answer = client.get("/admin/train/status", query_string=asked, headers=KEY)
+        query = {"run_id": run_id}
+        answer = client.get("/admin/train/status", query_string=query, headers=KEY)
         problem(answer, 422, "invalid_request")
 
 

@@ -34,9 +34,9 @@ def test_a_table_has_the_fields_of_the_contract(client: FlaskClient) -> None:
 
 def test_what_was_asked_reaches_the_service(client: FlaskClient, tiny: FakePlatform) -> None:
     client.get("/features?symbol=AAPL&limit=1&as_of=2024-05-30&feature_set=core")
-    (asked,) = tiny.features.asked
-    assert asked["limit"] == 1
-    assert asked["as_of"] == datetime(2024, 5, 31, tzinfo=UTC)
+    (call,) = tiny.features.asked
+    assert call["limit"] == 1
+    assert call["as_of"] == datetime(2024, 5, 31, tzinfo=UTC)
     client.get("/features?symbol=AAPL")
     assert (tiny.features.asked[1]["limit"], tiny.features.asked[1]["as_of"]) == (100, None)
 
@@ -98,19 +98,19 @@ def test_an_unknown_feature_set_is_422(client: FlaskClient) -> None:
 
 
 def test_history_that_is_closed_may_be_kept(client: FlaskClient) -> None:
-    asked = "/features?symbol=AAPL&as_of=2024-05-31"
-    first = client.get(asked)
+    path = "/features?symbol=AAPL&as_of=2024-05-31"
+    first = client.get(path)
     assert first.headers["Cache-Control"] == "public, max-age=86400, immutable"
     tag = first.headers["ETag"]
     assert re.fullmatch(r'"[0-9a-f]{64}"', tag)
-    for given in (tag, f'"other", {tag}', f"W/{tag}"):
-        again = client.get(asked, headers={"If-None-Match": given})
+    for header in (tag, f'"other", {tag}', f"W/{tag}"):
+        again = client.get(path, headers={"If-None-Match": header})
         assert (again.status_code, again.data) == (304, b"")
         assert again.headers["ETag"] == tag
         assert again.headers["Cache-Control"] == first.headers["Cache-Control"]
-    other = client.get(asked, headers={"If-None-Match": '"other"'})
+    other = client.get(path, headers={"If-None-Match": '"other"'})
     assert (other.status_code, other.data) == (200, first.data)
-    assert client.get(f"/api/v1{asked}").headers["ETag"] == tag
+    assert client.get(f"/api/v1path").headers["ETag"] == tag
 
 
 def test_another_question_has_another_tag(client: FlaskClient) -> None:

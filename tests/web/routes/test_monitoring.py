@@ -29,8 +29,8 @@ def test_history_is_paged(client: FlaskClient) -> None:
         "actor": "ann",
         "details": {"n": 10},
     }
-    asked = {"limit": 6, "cursor": first["next_cursor"]}
-    second = client.get("/monitoring/history", query_string=asked).get_json()
+    query = {"limit": 6, "cursor": first["next_cursor"]}
+    second = client.get("/monitoring/history", query_string=query).get_json()
     assert [event["version"] for event in second["events"]] == ["v4", "v3", "v2", "v1"]
     assert second["next_cursor"] is None
 
@@ -40,8 +40,8 @@ def test_a_kind_of_event_that_there_is_not_is_refused_with_those_there_are(
 ) -> None:
     answer = client.get("/monitoring/history?kind=nope")
     problem(answer, 422, "invalid_request")
-    (said,) = answer.get_json()["errors"]["kind"]
-    assert set(EVENT_KINDS) == set(said.removeprefix("Must be one of: ").rstrip(".").split(", "))
+    (message,) = answer.get_json()["errors"]["kind"]
+    assert set(EVENT_KINDS) == set(message.removeprefix("Must be one of: ").rstrip(".").split(", "))
     for kind in EVENT_KINDS:
         assert client.get(f"/monitoring/history?kind={kind}").status_code == 200
 

@@ -86,8 +86,8 @@ def test_contributions_come_only_when_asked(client: FlaskClient) -> None:
 def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
     zone = timezone(timedelta(0), "UTC")
     for as_of in (DAY, DAY.replace(microsecond=7), DAY.replace(tzinfo=zone)):
-        asked = {"as_of": as_of, "version": None, "explain": explain}
-        answer = FakePredictService().predict("AAPL", **asked, request_id="r", now=DAY)
+        query = {"as_of": as_of, "version": None, "explain": explain}
+        answer = FakePredictService().predict("AAPL", **query, request_id="r", now=DAY)
         for prediction in (answer, replace(answer, base_rate=math.nan, reasons=("bar_too_old",))):
             rendered = PredictionOut().dump(prediction)
             body = encode_utc(prediction_body(prediction))
@@ -101,8 +101,8 @@ def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
 )
 def test_the_plain_question_is_what_the_schema_makes_of_it(client: FlaskClient, query: str) -> None:
     with client.application.test_request_context(f"/predict?{query}"):
-        asked = PredictQuery().load(request.args.to_dict())
-    assert asked == {"symbol": _plain_symbol(query), "as_of": None, "version": None} | {
+        query = PredictQuery().load(request.args.to_dict())
+    assert query == {"symbol": _plain_symbol(query), "as_of": None, "version": None} | {
         "explain": False
     }
 
@@ -149,7 +149,7 @@ def test_both_ways_to_a_prediction_answer_alike(make_app: MakeApp, symbol: str, 
         )
         assert one.status_code == other.status_code
         first, second = (
-            {name: said for name, said in each.headers.items() if name not in _COUNTED}
+            {name: value for name, value in each.headers.items() if name not in _COUNTED}
             for each in (one, other)
         )
         assert first == second
@@ -312,8 +312,8 @@ def test_recent_rows_are_as_single_answers_with_status_and_error(
 
 def test_recent_can_be_filtered_and_paged(client: FlaskClient, tiny: FakePlatform) -> None:
     tiny.audit.rows.extend([failed_row(), failed_row("XX")])
-    asked = f"symbol=XX&version=v2&cursor={encode_cursor(3)}"
-    body = client.get(f"/predictions/recent?{asked}").get_json()
+    query = f"symbol=XX&version=v2&cursor={encode_cursor(3)}"
+    body = client.get(f"/predictions/recent?{query}").get_json()
     assert [row["symbol"] for row in body["predictions"]] == ["XX"]
     assert body["next_cursor"] is None
 

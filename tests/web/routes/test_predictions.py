@@ -121,8 +121,8 @@ def test_a_replay_needs_a_key_and_says_where_it_differs(
         "upstream": "changed",
         "actor": "admin",
     }
-    (asked,) = tiny.replay.requests
-    assert (asked["check_upstream"], asked["actor"], asked["request_id"]) == (True, "admin", "r-1")
+    (call,) = tiny.replay.requests
+    assert (call["check_upstream"], call["actor"], call["request_id"]) == (True, "admin", "r-1")
 
 
 def test_a_replay_may_leave_the_upstream_alone(client: FlaskClient, tiny: FakePlatform) -> None:
