@@ -32,10 +32,9 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Where an exception of any kind may be caught, and why.
 BROAD_EXCEPTS = {
     "bootstrap/feature_sets.py:_load": "a user's module may raise anything",
-    "services/predictions/service.py:_common_failure_audited": "audits, and raises it again",
+    "services/predictions/service.py:_audited_answers": "audits, and raises it again",
     "services/training/service.py:_recorded": "ends the run, and raises it again",
-    "web/serving/fast_path.py:__call__": "hands it to the framework's handlers",
-    "web/serving/worker.py:_tried": "leaves the request to the framework",
+    "web/serving/worker.py:_attempt": "leaves the request to the framework",
 }
 
 PUBLIC_ROUTES = {

@@ -110,7 +110,7 @@ def test_history_that_is_closed_may_be_kept(client: FlaskClient) -> None:
         assert again.headers["Cache-Control"] == first.headers["Cache-Control"]
     other = client.get(path, headers={"If-None-Match": '"other"'})
     assert (other.status_code, other.data) == (200, first.data)
-    assert client.get(f"/api/v1path").headers["ETag"] == tag
+    assert client.get(f"/api/v1{path}").headers["ETag"] == tag
 
 
 def test_another_question_has_another_tag(client: FlaskClient) -> None:

@@ -101,8 +101,8 @@ def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
 )
 def test_the_plain_question_is_what_the_schema_makes_of_it(client: FlaskClient, query: str) -> None:
     with client.application.test_request_context(f"/predict?{query}"):
-        query = PredictQuery().load(request.args.to_dict())
-    assert query == {"symbol": _plain_symbol(query), "as_of": None, "version": None} | {
+        loaded = PredictQuery().load(request.args.to_dict())
+    assert loaded == {"symbol": _plain_symbol(query), "as_of": None, "version": None} | {
         "explain": False
     }
 
