@@ -33,7 +33,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 BROAD_EXCEPTS = {
     "bootstrap/feature_sets.py:_load": "a user's module may raise anything",
     "services/predictions/service.py:_audited_answers": "audits, and raises it again",
-    "services/training/service.py:_recorded": "ends the run, and raises it again",
+    "services/training/service.py:_recording_failure": "ends the run, and raises it again",
     "web/serving/worker.py:_attempt": "leaves the request to the framework",
 }
 

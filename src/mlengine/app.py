@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from flask import Flask
 
 from mlengine import cli, logs
@@ -17,7 +19,8 @@ from mlengine.web.serving import inline
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
-    room.blueprint for room in (health, features, predict, predictions, models, monitoring, admin)
+    routes.blueprint
+    for routes in (health, features, predict, predictions, models, monitoring, admin)
 )
 
 
@@ -69,8 +72,6 @@ def _register_on_both_prefixes(app: Flask) -> None:
 
 
 def _limits_url(settings: Settings) -> str | None:
-    try:
-        url = server.resolve_url(settings.redis_url, settings.artifacts_dir)
-    except QueueUnavailable:
-        return None
-    return server.limits_url(url)
+    with suppress(QueueUnavailable):
+        return server.limits_url(server.resolve_url(settings.redis_url, settings.artifacts_dir))
+    return None

@@ -73,14 +73,14 @@ def _record_admin_action() -> None:
         name: str(value)[:_LOGGED_ARGUMENT_LENGTH]
         for name, value in (request.view_args or {}).items()
     }
-    rule = request.url_rule.rule if request.url_rule else ""
-    details = {"method": request.method, "route": rule, "request_id": g.request_id}
+    details = {
+        "method": request.method,
+        "route": request.url_rule.rule if request.url_rule else "",
+        "request_id": g.request_id,
+        "arguments": arguments,
+    }
     platform().control.events.append(
-        "admin_action",
-        at=request_time(),
-        version=None,
-        actor=g.actor,
-        details={**details, "arguments": arguments},
+        "admin_action", at=request_time(), version=None, actor=g.actor, details=details
     )
 
 

@@ -48,7 +48,6 @@ _FRAMEWORK_PROBLEMS: dict[int, tuple[str, str, str]] = {
     429: ("rate_limited", "Too many requests", "the header Retry-After says when to come back"),
 }
 _OTHER = ("invalid_request", "Request refused", "the request was refused")
-_INTERNAL = (500, "internal", "Internal error", "the log has the details under this request_id")
 
 
 def init_app(app: Flask) -> None:
@@ -97,5 +96,5 @@ def _handle_http_error(error: HTTPException) -> Response:
 
 def _handle_unexpected(error: Exception) -> Response:
     log.error("request failed", exc_info=error)
-    status, code, title, detail = _INTERNAL
-    return problem(status=status, code=code, title=title, detail=detail)
+    detail = "the log has the details under this request_id"
+    return problem(status=500, code="internal", title="Internal error", detail=detail)

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its moment, its size, its one log line."""
+"""What happens around every request: its id, its time, its size, its one log line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def refuse_large_bodies(app: Flask) -> None:
 
 def _begin() -> None:
     g.started = perf_counter()
-    g.moment = datetime.now(UTC)
+    g.received_at = datetime.now(UTC)
     given = request.headers.get(request_ids.HEADER, "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else request_ids.new_request_id()
     _forget()

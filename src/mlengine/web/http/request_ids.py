@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-HEADER, KEY = "X-Request-ID", "HTTP_X_REQUEST_ID"
+HEADER = "X-Request-ID"
 
 
 def new_request_id() -> str:

@@ -47,7 +47,7 @@ def settings() -> Settings:
 
 def request_time() -> datetime:
     """When this request came in; one time for the whole request."""
-    return cast("datetime", g.moment)
+    return cast("datetime", g.received_at)
 
 
 def load_query(schema: Schema) -> Parameters:

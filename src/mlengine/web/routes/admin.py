@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from flask import Blueprint, g, url_for
+from marshmallow import Schema
 
 from mlengine.core.runs.run import Run
 from mlengine.web.http.auth import admin_required
@@ -18,14 +19,14 @@ from mlengine.web.http.requests import (
 from mlengine.web.http.responses import Body, render
 from mlengine.web.routes.models import activate_version
 from mlengine.web.schemas.admin import RunOut, RunReference, RunsQuery, TrainBody
-from mlengine.web.schemas.fields import EmptySchema, ModelLineSchema, version_of_path
+from mlengine.web.schemas.fields import ModelLineSchema, version_of_path
 from mlengine.web.schemas.models import ActivationOut, LoadedModelOut
 
 Accepted = tuple[Body, int, dict[str, str]]
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
-_EMPTY_BODY, _MODEL_QUERY = EmptySchema(), ModelLineSchema()
+_EMPTY_BODY, _MODEL_QUERY = Schema(), ModelLineSchema()
 _TRAIN_BODY, _RUN_REFERENCE, _RUNS_QUERY = TrainBody(), RunReference(), RunsQuery()
 _RUN, _LISTED_RUN = RunOut(), RunOut(exclude=("log", "result"))
 _ACTIVATION, _LOADED_MODEL = ActivationOut(), LoadedModelOut()

@@ -154,10 +154,6 @@ class Timestamp(fields.Field[datetime]):
         return None if value is None else rfc3339(value)
 
 
-class EmptySchema(Schema):
-    """No parameters, no fields."""
-
-
 class ModelLineSchema(Schema):
     """`model=`, alone or with more fields; there is only the line `main` so far."""
 
