@@ -22,8 +22,8 @@ from benchmarks.serving import head, row
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Latency, Prediction
-from mlengine.stores.audit.entries import Answered, values_of
-from mlengine.stores.audit.rows import statement, stored
+from mlengine.stores.audit.entries import AuditedPrediction, values_of
+from mlengine.stores.audit.rows import insert_statement, sqlite_values
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.audit.vectors import scored_vector
 from mlengine.stores.database.engine import open_database
@@ -62,7 +62,7 @@ def _create(path: Path, page: int) -> None:
     platform.dispose()
 
 
-def _answer(number: int) -> Answered:
+def _answer(number: int) -> AuditedPrediction:
     now = datetime.now(UTC)
     bars = BarArrays(f"S{number:04}", np.arange(64, dtype="<i8"), np.full((5, 64), float(number)))
     made = Prediction(
@@ -90,7 +90,7 @@ def _answer(number: int) -> Answered:
         degraded=False,
         latency_ms=Latency(0.01, 0.01, 0.01, 0.1),
     )
-    return Answered(made, scored_vector(made, np.zeros(40), bars), "/predict", now)
+    return AuditedPrediction(made, scored_vector(made, np.zeros(40), bars), "/predict", now)
 
 
 def _write(path: Path, group: int) -> float:
@@ -102,7 +102,7 @@ def _write(path: Path, group: int) -> float:
     rows = _rows()
     begun = time.process_time()
     for first in range(0, ROWS, group):
-        said = statement(rows[first : first + group])
+        said = insert_statement(rows[first : first + group])
         while not _written(connection, *said):
             time.sleep(_BUSY_SECONDS)
         time.sleep(_PAUSE_SECONDS)
@@ -117,7 +117,7 @@ def _rows() -> list[list[object]]:
         # Ordered by time, as the platform's own ids are.
         made = answer.prediction.again(prediction_id=f"{time.time_ns():020x}{secrets.token_hex(6)}")
         values = values_of(replace(answer, prediction=made))
-        rows.append([*stored(values), number % SYMBOLS + 1])
+        rows.append([*sqlite_values(values), number % SYMBOLS + 1])
     return rows
 
 

@@ -23,7 +23,7 @@ from mlengine.core.predictions.prediction import (
     Prediction,
 )
 from mlengine.errors import UnknownSymbol
-from mlengine.stores.audit.entries import Answered, Failed
+from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction
 from mlengine.stores.audit.vectors import scored_vector
 from mlengine.stores.database.engine import open_database
 from mlengine.stores.database.migrate import migrate
@@ -102,7 +102,7 @@ def answered(
     day: int = 0,
     first: float | None = None,
     **changes: object,
-) -> Answered:
+) -> AuditedPrediction:
     """An entry for the audit, written `number` seconds after NOW, with a vector of three.
 
     `first` is the vector's first number, by default that of the day.
@@ -110,10 +110,10 @@ def answered(
     prediction = replace(a_prediction(number, symbol=symbol, day=day), **changes)  # type: ignore[arg-type]
     vector = np.array([day if first is None else first, np.nan, np.nextafter(0.1, 1.0)])
     scored = scored_vector(prediction, vector, BarArrays.of(window_of(symbol, day=day)))
-    return Answered(prediction, scored, "/predict", NOW + timedelta(seconds=number))
+    return AuditedPrediction(prediction, scored, "/predict", NOW + timedelta(seconds=number))
 
 
-def failed(number: int, *, symbol: str = "NOPE", version: str | None = "v1") -> Failed:
+def failed(number: int, *, symbol: str = "NOPE", version: str | None = "v1") -> AuditedFailure:
     """A failure for the audit, written `number` seconds after NOW."""
     error = UnknownSymbol(symbol)
     failure = FailedPrediction(
@@ -126,4 +126,4 @@ def failed(number: int, *, symbol: str = "NOPE", version: str | None = "v1") -> 
         detail=str(error),
         latency_ms=Latency(2.0, None, None, 2.5),
     )
-    return Failed(failure, route="/predict", at=NOW + timedelta(seconds=number))
+    return AuditedFailure(failure, route="/predict", at=NOW + timedelta(seconds=number))

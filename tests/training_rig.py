@@ -21,7 +21,7 @@ from mlengine import config
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings
 from mlengine.core.runs.run import Run
-from mlengine.stores.registry.folders import published, staged
+from mlengine.stores.registry.folders import published_versions, staged_run_ids
 
 ROOT = Path(__file__).parents[1]
 NOTHING_YET = "kill 1000000"
@@ -133,7 +133,7 @@ class TrainingRig:
         return self.run(run_id), time.monotonic() - begun
 
     def is_publishing(self) -> bool:
-        return bool(staged(self.models))
+        return bool(staged_run_ids(self.models))
 
     def versions(self) -> list[str]:
-        return published(self.models)
+        return published_versions(self.models)

@@ -17,6 +17,7 @@ from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN, CORE
 from mlengine.errors import BadSetting, TrainingFailed
+from mlengine.stores.runs.rows import Claim
 
 MINE = """
     import polars as pl
@@ -141,7 +142,9 @@ def train(platform: Platform, run_id: str) -> str:
     now = datetime.now(UTC)
     spec = dataclasses.replace(platform.control.runs.defaults, activate="always")
     text = orjson.dumps(spec.to_dict()).decode()
-    platform.control.run_store.claim(run_id, spec=text, actor="ann", request_id="r", now=now)
+    platform.control.run_store.claim(
+        Claim(run_id=run_id, spec=text, actor="ann", request_id="r"), now=now
+    )
     return platform.training.run(run_id)
 
 

@@ -12,7 +12,8 @@ from tests.supervised import free_port
 
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings, environment_for_child
-from mlengine.stores.system.preflight import only_supervisor
+from mlengine.stores.runs.rows import Claim
+from mlengine.stores.system.preflight import supervisor_lock
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +37,7 @@ def control(tmp_path: Path) -> ControlPlane:
     control = build_control(Settings.from_env({"ARTIFACTS_DIR": str(tmp_path)}))
     control.prepare()
     now = datetime.now(UTC) + timedelta(hours=1)
-    control.run_store.claim("dead", spec="{}", actor="ops", request_id=None, now=now)
+    control.run_store.claim(Claim(run_id="dead", spec="{}", actor="ops", request_id=None), now=now)
     control.run_store.start("dead", now=now, lease_seconds=30)
     return control
 
@@ -48,7 +49,7 @@ def state(control: ControlPlane) -> str:
 def test_the_supervisor_has_the_runs_of_its_dead_predecessor_written_off(
     control: ControlPlane, tmp_path: Path
 ) -> None:
-    with only_supervisor(tmp_path):
+    with supervisor_lock(tmp_path):
         done = mlengine("prepare", tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     assert state(control) == "lost"
@@ -57,7 +58,7 @@ def test_the_supervisor_has_the_runs_of_its_dead_predecessor_written_off(
 def test_with_a_queue_elsewhere_a_run_may_be_alive_elsewhere(
     control: ControlPlane, tmp_path: Path
 ) -> None:
-    with only_supervisor(tmp_path):
+    with supervisor_lock(tmp_path):
         assert mlengine("prepare", tmp_path, REDIS_URL="redis://queue.example").returncode == 0
     assert state(control) == "running"
 

@@ -27,7 +27,7 @@ from mlengine.config import environment_for_child
 from mlengine.services.diagnosis.checks import Check, Finding, run_checks
 from mlengine.services.diagnosis.machine import check_clock
 from mlengine.stores.database.migrate import migrate
-from mlengine.stores.system.preflight import only_supervisor
+from mlengine.stores.system.preflight import supervisor_lock
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -149,7 +149,7 @@ def test_a_port_taken_by_this_platform_is_well_and_another_one_is_a_warning(aske
     with web_server() as port:
         _, checks = asked.ask(PORT=str(port))
         assert checks["port"]["status"] == "warning"
-        with only_supervisor(asked.artifacts):
+        with supervisor_lock(asked.artifacts):
             _, checks = asked.ask(PORT=str(port))
     assert checks["port"]["status"] == "ok"
     assert checks["port"]["detail"].startswith("this platform (pid ")
@@ -169,7 +169,7 @@ def test_a_queue_that_hangs_is_out_of_reach_too(asked: Doctor) -> None:
 
 def test_a_running_platform_without_its_queue_server_is_named(asked: Doctor) -> None:
     asked.artifacts.mkdir()
-    with only_supervisor(asked.artifacts):
+    with supervisor_lock(asked.artifacts):
         code, checks = asked.ask()
     assert (code, failed(checks)) == (5, ["queue"])
     assert "queue/server.log" in checks["queue"]["detail"]

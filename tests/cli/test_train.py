@@ -50,7 +50,7 @@ def ending(platform: Platform, state: str, *, besides: str = "") -> Iterator[lis
 
     def work() -> None:
         while not over.wait(0.05):
-            for run_id in store.live() - {besides}:
+            for run_id in store.live_ids() - {besides}:
                 now = datetime.now(UTC)
                 store.start(run_id, now=now, lease_seconds=30)
                 ended.append(run_id)
@@ -95,7 +95,7 @@ def test_the_first_training_asks_anew_when_the_joined_run_is_lost(
     platform: Platform, runner: FlaskCliRunner
 ) -> None:
     runs, now = platform.control.run_store, datetime.now(UTC)
-    runs.claim("dying", spec="{}", actor="ops", request_id=None, now=now)
+    runs.claim(Claim(run_id="dying", spec="{}", actor="ops", request_id=None), now=now)
     runs.start("dying", now=now, lease_seconds=1)
     with ending(platform, "succeeded", besides="dying") as ended:
         result = runner.invoke(args=["train", "--first", "--wait"])
@@ -107,7 +107,9 @@ def test_the_first_training_asks_anew_when_the_joined_run_is_lost(
 def test_the_first_training_asks_anew_at_once_after_an_abandoned_run(
     platform: Platform, runner: FlaskCliRunner
 ) -> None:
-    platform.control.run_store.claim("dead", spec="{}", actor="ops", request_id=None, now=NOW)
+    platform.control.run_store.claim(
+        Claim(run_id="dead", spec="{}", actor="ops", request_id=None), now=NOW
+    )
     later = datetime.now(UTC) + timedelta(hours=1)
     platform.control.run_store.start("dead", now=later, lease_seconds=30)
     platform.control.runs.abandon_all(now=datetime.now(UTC))
@@ -188,7 +190,9 @@ def test_runs_are_listed_shown_and_cancelled(platform: Platform, runner: FlaskCl
 
 
 def test_an_ended_run_is_not_cancelled(platform: Platform, runner: FlaskCliRunner) -> None:
-    platform.control.run_store.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
+    platform.control.run_store.claim(
+        Claim(run_id="one", spec="{}", actor="ops", request_id=None), now=NOW
+    )
     platform.control.run_store.finish("one", state="succeeded", now=NOW)
     refused = runner.invoke(args=["train", "cancel", "one"])
     assert refused.exit_code == 1
@@ -214,7 +218,7 @@ def test_the_status_of_a_reproduction_says_whether_it_was_identical(
 ) -> None:
     runs = platform.control.run_store
     asked = Claim(run_id="one", kind="reproduce", spec="{}", actor="ops", request_id=None)
-    runs.admit(asked, now=NOW)
+    runs.claim(asked, now=NOW)
     runs.finish("one", state="succeeded", now=NOW, result={"version": "v1", "identical": True})
     lines = runner.invoke(args=["train", "status"]).stdout.splitlines()
     assert [line.split() for line in lines[1:4]] == [

@@ -25,7 +25,7 @@ def test_a_clock_that_ticks_claims_a_run_by_itself(tmp_path: Path) -> None:
     moments.append(MIDNIGHT + timedelta(hours=3))
     clock.start()
     try:
-        assert eventually(lambda: len(control.run_store.live()) == 1)
+        assert eventually(lambda: len(control.run_store.live_ids()) == 1)
     finally:
         clock.stop()
     (run,) = control.run_store.queued()

@@ -27,6 +27,7 @@ from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings
 from mlengine.jobs.worker import make_worker
 from mlengine.stores.queue.jobs import TRAIN_TASK
+from mlengine.stores.runs.rows import Claim
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -48,10 +49,12 @@ class Rig:
     def claim(self, run_id: str) -> None:
         """A queued run without a job, as a lost queue leaves it."""
         self.control.run_store.claim(
-            run_id,
-            spec=json.dumps(self.control.runs.defaults.to_dict()),
-            actor="test",
-            request_id="request",
+            Claim(
+                run_id=run_id,
+                spec=json.dumps(self.control.runs.defaults.to_dict()),
+                actor="test",
+                request_id="request",
+            ),
             now=datetime.now(UTC),
         )
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from mlengine.errors import TrainingInProgress
 from mlengine.stores.database.engine import open_database
+from mlengine.stores.runs.rows import Claim
 from mlengine.stores.runs.store import RunStore
 
 
@@ -15,7 +16,9 @@ def main(url: str, run_id: str) -> None:
     print("ready", flush=True)
     input()
     try:
-        runs.claim(run_id, spec="{}", actor="ops", request_id=None, now=datetime.now(UTC))
+        runs.claim(
+            Claim(run_id=run_id, spec="{}", actor="ops", request_id=None), now=datetime.now(UTC)
+        )
         print("in", run_id)
     except TrainingInProgress as busy:
         print("out", busy.run_id)

@@ -20,9 +20,9 @@ def main(url: str, run_id: str) -> None:
     store.read()
     print("ready", flush=True)
     input()
-    taken = store.take(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
+    taken = store.claim_tick(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
     while taken.outcome == "contended":
-        taken = store.take(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
+        taken = store.claim_tick(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
     print(taken.outcome)
 
 

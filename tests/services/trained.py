@@ -9,16 +9,16 @@ import orjson
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.versions.manifest import Manifest
+from mlengine.stores.runs.rows import Claim
 
 
 def train(platform: Platform, *, run_id: str = "run1", **changed: object) -> Manifest:
     """Carry out the configured recipe with a few trees, without a queue."""
     spec = dataclasses.replace(platform.control.runs.defaults, **{"rounds": 10, **changed})  # type: ignore[arg-type]
     platform.control.run_store.claim(
-        run_id,
-        spec=orjson.dumps(spec.to_dict()).decode(),
-        actor="ann",
-        request_id="req",
+        Claim(
+            run_id=run_id, spec=orjson.dumps(spec.to_dict()).decode(), actor="ann", request_id="req"
+        ),
         now=datetime.now(UTC),
     )
     return platform.models.get(platform.training.run(run_id))[0]

@@ -325,7 +325,7 @@ class FakeEventStore:
         actor: str | None,
         details: Mapping[str, object],
         generation: int | None = None,  # noqa: ARG002
-        patience_seconds: float | None = None,  # noqa: ARG002
+        lock_timeout_seconds: float | None = None,  # noqa: ARG002
     ) -> None:
         if self.refusals:
             raise self.refusals[0]

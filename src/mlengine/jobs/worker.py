@@ -145,7 +145,7 @@ def run_worker(settings: Settings) -> None:
     control = build_control(settings)
     try:
         if not settings.redis_url:
-            control.queue.forget_dead_workers()
+            control.queue.remove_dead_workers()
         worker = make_worker(resolve_url(settings.redis_url, settings.artifacts_dir))
         worker.reaper = control.reaper
         ScheduleTicker(control.schedules, utc_now).start()

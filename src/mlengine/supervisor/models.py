@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
-from mlengine.stores.registry.folders import line_directory, published
+from mlengine.stores.registry.folders import line_directory, published_versions
 from mlengine.supervisor.messages import command, example_request
 
 
@@ -26,13 +26,13 @@ class ModelFolder:
         """Whether nothing serves, and a training could change that or is the first of all."""
         if self.has_active():
             return False
-        return self.settings.train.activate != "never" or not published(self.directory)
+        return self.settings.train.activate != "never" or not published_versions(self.directory)
 
     def next_step(self) -> str:
         """One line: the request that is answered now, or what is missing for it."""
         if self.has_active():
             return f"ready: curl '{example_request(self.settings)}'"
-        versions = published(self.directory)
+        versions = published_versions(self.directory)
         if not versions:
             return f"no model was published; to train one: {command('train')}"
         return (

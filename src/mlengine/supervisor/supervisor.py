@@ -30,7 +30,7 @@ def up(settings: Settings, commands: ChildCommands) -> int:
         preflight.check_openmp()
         preflight.check_artifacts(settings.artifacts_dir)
         preflight.check_universe(settings.train.universe_file)
-        stack.enter_context(preflight.only_supervisor(settings.artifacts_dir))
+        stack.enter_context(preflight.supervisor_lock(settings.artifacts_dir))
         preflight.check_port(settings.host, settings.port)
         children = queue_children(settings) + [
             worker_child(commands),
@@ -47,7 +47,7 @@ def train_once(settings: Settings, commands: ChildCommands) -> int:
     with ExitStack() as stack:
         children: list[Child] = []
         if not preflight.is_supervised(settings.artifacts_dir):
-            stack.enter_context(preflight.only_supervisor(settings.artifacts_dir))
+            stack.enter_context(preflight.supervisor_lock(settings.artifacts_dir))
             children = [*queue_children(settings), worker_child(commands)]
         supervisor = Supervisor(settings, commands, children, Signals(), job=commands.train)
         return supervisor.run()

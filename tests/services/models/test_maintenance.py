@@ -12,6 +12,7 @@ from mlengine.bootstrap.platform import Platform
 from mlengine.core.versions.manifest import SCHEMA_VERSION
 from mlengine.errors import ArtifactCorrupt, AuditUnavailable, ModelNotFound
 from mlengine.stores.registry.folders import REMOVED
+from mlengine.stores.runs.rows import Claim
 
 CANONICAL = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
@@ -182,7 +183,9 @@ def test_verify_names_what_stands_beside_the_versions(platform: Platform, tmp_pa
 
 
 def test_folders_of_runs_that_are_no_more_are_orphans(platform: Platform, tmp_path: Path) -> None:
-    platform.control.run_store.claim("live", spec="{}", actor="ann", request_id=None, now=NOW)
+    platform.control.run_store.claim(
+        Claim(run_id="live", spec="{}", actor="ann", request_id=None), now=NOW
+    )
     for run_id in ("live", "dead"):
         (platform.registry.directory / f".staging-{run_id}").mkdir()
     found = platform.maintenance.verify()

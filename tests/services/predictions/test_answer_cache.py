@@ -18,7 +18,7 @@ from mlengine.core.predictions.prediction import Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.services.predictions.answer_cache import PredictionCache
 from mlengine.services.predictions.service import PredictService
-from mlengine.stores.audit.entries import Answered
+from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.market_data.files import FilesMarketData
 
 LIMITS = UsabilityLimits(max_bar_age_bars=18, max_model_age_days=63, all_features=True)
@@ -36,7 +36,7 @@ def platform(tmp_path: Path) -> Platform:
     return made
 
 
-def _ask(service: PredictService, *, hours: float) -> Answered:
+def _ask(service: PredictService, *, hours: float) -> AuditedPrediction:
     answer = service.try_cached("AAA", request_id="r", now=NOW + timedelta(hours=hours))
     assert answer is not None
     return answer

@@ -278,7 +278,7 @@ def test_another_process_zone_locale_and_thread_count_make_the_same_bits(
     platform = make_platform(tmp_path, models=2)
     for _ in range(max(1, days // 300)):
         predict_many(platform, min(days, 300))
-    count = len(platform.replay.inputs.numbers(AuditFilter()))
+    count = len(platform.replay.inputs.row_ids(AuditFilter()))
     assert count == 3 * days
     platform.control.database.dispose()
     for threads, zone, locale in places:

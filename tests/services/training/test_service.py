@@ -50,10 +50,9 @@ def claim(platform: Platform, run_id: str = "run1", **changed: object) -> None:
     """A queued run, without a queue."""
     spec = dataclasses.replace(platform.control.runs.defaults, **changed)  # type: ignore[arg-type]
     platform.control.run_store.claim(
-        run_id,
-        spec=orjson.dumps(spec.to_dict()).decode(),
-        actor="ann",
-        request_id="req",
+        Claim(
+            run_id=run_id, spec=orjson.dumps(spec.to_dict()).decode(), actor="ann", request_id="req"
+        ),
         now=now(),
     )
 
@@ -325,7 +324,7 @@ def test_a_run_of_another_kind_is_carried_out_by_its_own_work(platform: Platform
     training = dataclasses.replace(
         platform.training, other_handlers={"reproduce": ReproductionHandler(Reproducer())}
     )
-    platform.control.run_store.admit(
+    platform.control.run_store.claim(
         Claim(
             run_id="again",
             kind="reproduce",
@@ -344,7 +343,7 @@ def test_a_run_of_another_kind_is_carried_out_by_its_own_work(platform: Platform
 
 def test_a_kind_that_nothing_carries_out_fails_its_run(platform: Platform) -> None:
     claim = Claim(run_id="odd", kind="odd", spec="{}", actor="ann", request_id=None)
-    platform.control.run_store.admit(claim, now=now())
+    platform.control.run_store.claim(claim, now=now())
     with pytest.raises(TrainingFailed, match="no runs of kind 'odd'"):
         platform.training.run("odd")
     assert state(platform, "odd").state == "failed"

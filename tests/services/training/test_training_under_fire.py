@@ -11,7 +11,8 @@ from tests.crashing import at_step
 from tests.platforms import make_platform
 
 from mlengine.errors import ArtifactsUnavailable
-from mlengine.stores.registry.folders import staged
+from mlengine.stores.registry.folders import staged_run_ids
+from mlengine.stores.runs.rows import Claim
 
 
 def now() -> datetime:
@@ -26,10 +27,9 @@ def test_a_run_that_finds_the_disk_full_fails_and_says_so(tmp_path: Path) -> Non
     platform = make_platform(tmp_path, models=1)
     spec = dataclasses.replace(platform.control.runs.defaults, folds=0)
     platform.control.run_store.claim(
-        "run",
-        spec=orjson.dumps(spec.to_dict()).decode(),
-        actor="ann",
-        request_id=None,
+        Claim(
+            run_id="run", spec=orjson.dumps(spec.to_dict()).decode(), actor="ann", request_id=None
+        ),
         now=now(),
     )
     with pytest.raises(ArtifactsUnavailable), at_step(2, full, among=frozenset({"fsync"})):
@@ -38,4 +38,4 @@ def test_a_run_that_finds_the_disk_full_fails_and_says_so(tmp_path: Path) -> Non
     said = "the artifacts folder can't be written: the disk is full"
     assert (run.state, run.version, run.error) == ("failed", None, said)
     assert platform.registry.versions() == ["v1"]
-    assert not staged(platform.registry.directory)
+    assert not staged_run_ids(platform.registry.directory)

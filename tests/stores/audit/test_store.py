@@ -32,11 +32,12 @@ from mlengine.core.bars.bars import BARS_SCHEMA, bars_hash
 from mlengine.core.predictions.prediction import AuditRow, Latency
 from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit import sqlite_writer
-from mlengine.stores.audit.entries import Answered
+from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
+from mlengine.stores.runs.rows import Claim
 from mlengine.stores.runs.store import RunStore
 
 _ROOT = Path(__file__).parents[3]
@@ -228,7 +229,7 @@ def test_four_processes_write_at_once_and_a_kill_loses_no_row(tmp_path):
 
 def test_clearing_leaves_runs_and_events(store):
     runs, events = RunStore(store.engine), EventStore(store.engine)
-    runs.claim("one", spec="{}", actor="ops", request_id=None, now=NOW)
+    runs.claim(Claim(run_id="one", spec="{}", actor="ops", request_id=None), now=NOW)
     events.append("trained", at=NOW, version="v1", actor="ops", details={})
     store.append([answered(1), answered(2, day=1), failed(3)])
     assert store.clear(actor="ann", at=NOW) == 3
@@ -276,7 +277,7 @@ def test_an_answer_is_a_prediction_with_what_it_was_made_of():
     assert entry.prediction.bars_hash == bars_hash(entry.scored.window.frame())
 
 
-def _again(number: int, prediction_id: str) -> Answered:
+def _again(number: int, prediction_id: str) -> AuditedPrediction:
     """The same as `answered`, asked once more."""
     entry = answered(number)
     return replace(entry, prediction=replace(entry.prediction, prediction_id=prediction_id))
@@ -335,11 +336,11 @@ def test_a_database_that_broke_is_left_to_the_long_way_to_tell(store, tmp_path):
     assert _recent(store) == ["p4", "p2", "p1"]
 
 
-def _in_threads(store: AuditStore, entries: list[Answered]) -> list[str]:
+def _in_threads(store: AuditStore, entries: list[AuditedPrediction]) -> list[str]:
     """Appends each in a thread of its own while another process's writer keeps all waiting."""
     refused = []
 
-    def append(entry: Answered) -> None:
+    def append(entry: AuditedPrediction) -> None:
         try:
             store.append([entry])
         except IntegrityError:
@@ -402,7 +403,7 @@ def test_rows_are_written_where_no_thread_can_be_started(store, monkeypatch):
     store.append([answered(1)])
     monkeypatch.setattr(sqlite_writer, "_CHECKPOINT_ROWS", 1)
     monkeypatch.setattr(threading.Thread, "start", none_left)
-    assert store.append_at_once([_again(1, "q1")])
+    assert store.try_append([_again(1, "q1")])
     assert store.get("q1") is not None
 
 

@@ -15,11 +15,11 @@ from tests.databases import NOW, new_database, opened, url_of
 
 from mlengine.errors import AuditUnavailable, CannotStart
 from mlengine.stores.database.engine import (
+    enable_wal,
     insert_new,
-    keep_writers_out,
+    lock_tables,
     open_database,
     reading,
-    use_wal,
     writing,
 )
 from mlengine.stores.database.tables import events, metadata, predictions, runs
@@ -139,12 +139,12 @@ def test_a_writer_can_be_less_patient_than_the_others(tmp_path):
         started = time.monotonic()
         with (
             pytest.raises(AuditUnavailable, match="keeps it locked"),
-            writing(engine, patience_seconds=0.05),
+            writing(engine, lock_timeout_seconds=0.05),
         ):
             pass
         assert time.monotonic() - started < 5
         holder.execute("ROLLBACK")
-        with writing(engine, patience_seconds=0.05) as connection:
+        with writing(engine, lock_timeout_seconds=0.05) as connection:
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 50
         with reading(engine) as connection:
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
@@ -250,10 +250,10 @@ def test_writers_are_kept_out_by_a_lock_where_they_are_many(tmp_path):
         def exec_driver_sql(self, statement):
             self.said.append(statement)
 
-    keep_writers_out(Connection(), runs, events)
+    lock_tables(Connection(), runs, events)
     assert Connection.said == ["LOCK TABLE runs, events IN EXCLUSIVE MODE"]
     with opened(new_database(tmp_path / "a.db")) as engine, writing(engine) as connection:
-        keep_writers_out(connection, runs, events)
+        lock_tables(connection, runs, events)
 
 
 def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path):
@@ -263,7 +263,7 @@ def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path):
             connection.execute(before)
             connection.close()
         engine = open_database(f"sqlite:///{tmp_path / name}")
-        use_wal(engine)
+        enable_wal(engine)
         with engine.begin() as connection:
             connection.exec_driver_sql("CREATE TABLE u (a)")
             pages = connection.exec_driver_sql("PRAGMA page_size").scalar()

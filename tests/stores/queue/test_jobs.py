@@ -99,7 +99,7 @@ def test_a_worker_whose_process_is_gone_can_be_struck_off(
         client.expire(f"rq:worker:{name}", WORKER_KEY_SECONDS)
     client.sadd("rq:workers", "rq:worker:expired")
     assert queue.workers() == 2
-    queue.forget_dead_workers()
+    queue.remove_dead_workers()
     assert queue.workers() == 1
     assert client.smembers("rq:workers") == {b"rq:worker:alive"}
 

@@ -19,12 +19,12 @@ from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import (
     QueueServer,
     ServerBinary,
+    candidate_binaries,
     find_binary,
-    known_binaries,
     limits_url,
     resolve_url,
 )
-from mlengine.stores.queue.socket import ask, private_socket, wait_until_silent
+from mlengine.stores.queue.socket import private_socket, send_command, wait_until_stopped
 
 
 class DeafServer:
@@ -165,8 +165,8 @@ def test_a_server_on_path_is_taken_where_none_is_bundled(
     server.write_text("#!/bin/sh\necho 'Redis server v=7.0.15'\n")
     server.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert server in list(known_binaries())
-    assert find_binary(list(known_binaries())[-1:]) == ServerBinary(server, "redis", "7.0.15")
+    assert server in list(candidate_binaries())
+    assert find_binary(list(candidate_binaries())[-1:]) == ServerBinary(server, "redis", "7.0.15")
 
 
 def test_a_machine_without_any_server_is_told_what_to_do() -> None:
@@ -206,7 +206,9 @@ def test_a_socket_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
 
 def test_a_left_over_server_that_stays_is_refused(tmp_path: Path) -> None:
     path = private_socket(tmp_path, runtime_dir=tmp_path)
-    server = QueueServer(tmp_path, find_binary(), runtime_dir=tmp_path, patience_seconds=0.1)
+    server = QueueServer(
+        tmp_path, find_binary(), runtime_dir=tmp_path, shutdown_timeout_seconds=0.1
+    )
     with DeafServer(path), pytest.raises(CannotStart, match="still answers"):
         server.start()
 
@@ -218,7 +220,7 @@ def test_without_a_short_writable_folder_there_is_no_socket(tmp_path: Path) -> N
 
 def test_a_server_that_goes_on_answering_is_noticed(queue: QueueProcess) -> None:
     path = Path(queue.url.removeprefix("unix://"))
-    assert not wait_until_silent(path, seconds=0.05)
+    assert not wait_until_stopped(path, seconds=0.05)
     queue.stop()
-    assert wait_until_silent(path, seconds=1)
-    assert ask(path, "PING") is None
+    assert wait_until_stopped(path, seconds=1)
+    assert send_command(path, "PING") is None

@@ -4,15 +4,23 @@ from pathlib import Path
 
 from tests.published import publish
 
-from mlengine.stores.registry.folders import discard, published, published_by, staged
+from mlengine.stores.registry.folders import (
+    published_versions,
+    remove_staged,
+    staged_run_ids,
+    version_published_by,
+)
 
 
 def test_the_version_of_a_run_is_found_by_its_manifest(tmp_path: Path) -> None:
-    assert published_by(tmp_path / "none", "run1") is None
+    assert version_published_by(tmp_path / "none", "run1") is None
     for number in (1, 2):
         publish(tmp_path, run_id=f"run{number}")
-    assert (published_by(tmp_path, "run1"), published_by(tmp_path, "run2")) == ("v1", "v2")
-    assert published_by(tmp_path, "run3") is None
+    assert (version_published_by(tmp_path, "run1"), version_published_by(tmp_path, "run2")) == (
+        "v1",
+        "v2",
+    )
+    assert version_published_by(tmp_path, "run3") is None
 
 
 def test_a_manifest_that_can_not_be_read_is_nobodys(tmp_path: Path) -> None:
@@ -20,12 +28,12 @@ def test_a_manifest_that_can_not_be_read_is_nobodys(tmp_path: Path) -> None:
         (tmp_path / version).mkdir()
         (tmp_path / version / "manifest.json").write_text(text)
     (tmp_path / "v3").mkdir()
-    assert published_by(tmp_path, "run1") is None
+    assert version_published_by(tmp_path, "run1") is None
 
 
 def test_half_written_folders_are_no_versions_and_can_be_discarded(tmp_path: Path) -> None:
     for name in (".staging-a", ".staging-b", "v1"):
         (tmp_path / name).mkdir()
-    assert (published(tmp_path), staged(tmp_path)) == (["v1"], {"a", "b"})
-    discard(tmp_path, {"a", "never-there"})
-    assert staged(tmp_path) == {"b"}
+    assert (published_versions(tmp_path), staged_run_ids(tmp_path)) == (["v1"], {"a", "b"})
+    remove_staged(tmp_path, {"a", "never-there"})
+    assert staged_run_ids(tmp_path) == {"b"}

@@ -13,7 +13,7 @@ from tests.processes import die_while_publishing
 from tests.published import draft
 
 from mlengine.errors import ArtifactCorrupt, LeaseLost, ModelNotFound, NoActiveModel
-from mlengine.stores.registry.folders import discard, staged
+from mlengine.stores.registry.folders import remove_staged, staged_run_ids
 from mlengine.stores.registry.registry import Registry
 
 NOW = datetime(2022, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -126,9 +126,9 @@ def test_a_process_killed_while_publishing_leaves_no_version(registry: Registry)
     assert killed.returncode == -9
     assert registry.versions() == ["v1"]
     assert put(registry) == "v2", "the dead process's lock must not outlive it"
-    assert staged(registry.directory) == {"dead"}
-    discard(registry.directory, {"dead", "never-there"})
-    assert staged(registry.directory) == frozenset()
+    assert staged_run_ids(registry.directory) == {"dead"}
+    remove_staged(registry.directory, {"dead", "never-there"})
+    assert staged_run_ids(registry.directory) == frozenset()
     assert registry.versions() == ["v1", "v2"]
 
 

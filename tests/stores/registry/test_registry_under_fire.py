@@ -14,7 +14,7 @@ from tests.processes import publish_with_limited_file_size
 from tests.published import publish
 
 from mlengine.errors import ArtifactCorrupt
-from mlengine.stores.registry.folders import discard, staged
+from mlengine.stores.registry.folders import remove_staged, staged_run_ids
 from mlengine.stores.registry.registry import Registry
 
 VERSIONS = ["v1", "v2", "v3", "v4", "v5"]
@@ -46,7 +46,7 @@ def assert_goes_on(registry: Registry) -> None:
     """The next publish gets the next number, and the sweep leaves nothing that is hidden."""
     newest = int(registry.versions()[-1][1:])
     assert put(registry, "next") == f"v{newest + 1}"
-    discard(registry.directory, staged(registry.directory))
+    remove_staged(registry.directory, staged_run_ids(registry.directory))
     hidden = {path.name for path in registry.directory.iterdir() if path.name.startswith(".")}
     assert hidden == {".lock"}
 
@@ -77,7 +77,7 @@ def test_a_disk_that_refuses_at_any_step_is_named_and_leaves_nothing(
         assert_whole(registry, change)
         if change == "publish":
             assert registry.versions() == VERSIONS, "what failed is not seen"
-            assert not staged(registry.directory)
+            assert not staged_run_ids(registry.directory)
         assert_goes_on(registry)
 
 
@@ -117,7 +117,7 @@ def test_eight_processes_that_publish_at_once_get_consecutive_versions(
     assert registry.versions() == [f"v{number}" for number in range(1, 8 * each + 1)]
     runs = {registry.verify(version).run_id for version in registry.versions()}
     assert len(runs) == 8 * each
-    assert not staged(tmp_path)
+    assert not staged_run_ids(tmp_path)
 
 
 @pytest.mark.parametrize("flips", [200, pytest.param(2000, marks=pytest.mark.soak)])

@@ -33,35 +33,35 @@ def claim(run_id: str) -> Claim:
 
 def test_a_schedule_begins_once_and_anew_when_it_changes(store: ScheduleStore) -> None:
     assert store.read() is None
-    store.begin(DAILY, now=NOW)
-    store.begin(DAILY, now=TICK)
+    store.set_expression(DAILY, now=NOW)
+    store.set_expression(DAILY, now=TICK)
     assert store.read() == Schedule(DAILY, NOW)
-    store.begin("0 3 * * *", now=TICK)
+    store.set_expression("0 3 * * *", now=TICK)
     assert store.read() == Schedule("0 3 * * *", TICK)
-    store.forget()
-    store.forget()
+    store.delete_schedule()
+    store.delete_schedule()
     assert store.read() is None
 
 
 def test_a_tick_is_taken_once_and_its_run_with_it(store: ScheduleStore) -> None:
-    store.begin(DAILY, now=NOW)
+    store.set_expression(DAILY, now=NOW)
     seen = Schedule(DAILY, NOW)
-    assert store.take(seen, TICK, claim("one"), now=TICK) == ScheduleTick("claimed", "one")
-    assert store.take(seen, TICK, claim("two"), now=TICK) == ScheduleTick("taken", None)
+    assert store.claim_tick(seen, TICK, claim("one"), now=TICK) == ScheduleTick("claimed", "one")
+    assert store.claim_tick(seen, TICK, claim("two"), now=TICK) == ScheduleTick("taken", None)
     assert store.read() == Schedule(DAILY, TICK)
     runs = RunStore(store.engine)
-    assert runs.live() == {"one"}
+    assert runs.live_ids() == {"one"}
     assert runs.get("one", now=TICK).actor == "schedule"
 
 
 def test_a_tick_during_a_run_is_skipped_and_the_history_says_so(store: ScheduleStore) -> None:
     runs = RunStore(store.engine)
-    runs.claim("by-hand", spec="{}", actor="ann", request_id=None, now=NOW)
-    store.begin(DAILY, now=NOW)
-    taken = store.take(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)
+    runs.claim(Claim(run_id="by-hand", spec="{}", actor="ann", request_id=None), now=NOW)
+    store.set_expression(DAILY, now=NOW)
+    taken = store.claim_tick(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)
     assert taken == ScheduleTick("skipped", "by-hand")
     assert store.read() == Schedule(DAILY, TICK)
-    assert runs.live() == {"by-hand"}
+    assert runs.live_ids() == {"by-hand"}
     (event,) = EventStore(store.engine).page(None, 9, None).rows
     assert (event.kind, event.actor) == ("train_skipped", "schedule")
     assert event.details == {"run_id": "by-hand", "tick": rfc3339(TICK)}
@@ -69,19 +69,19 @@ def test_a_tick_during_a_run_is_skipped_and_the_history_says_so(store: ScheduleS
 
 def test_a_run_that_expired_does_not_stand_in_the_way(store: ScheduleStore) -> None:
     runs = RunStore(store.engine)
-    runs.claim("dead", spec="{}", actor="ann", request_id=None, now=NOW)
+    runs.claim(Claim(run_id="dead", spec="{}", actor="ann", request_id=None), now=NOW)
     runs.start("dead", now=NOW, lease_seconds=30)
-    store.begin(DAILY, now=NOW)
-    assert store.take(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK).outcome == "claimed"
+    store.set_expression(DAILY, now=NOW)
+    assert store.claim_tick(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK).outcome == "claimed"
     assert runs.get("dead", now=TICK).state == "lost"
 
 
 def test_a_claim_that_fails_leaves_the_tick_to_be_tried_again(store: ScheduleStore) -> None:
     runs = RunStore(store.engine)
-    runs.claim("one", spec="{}", actor="ann", request_id=None, now=NOW)
+    runs.claim(Claim(run_id="one", spec="{}", actor="ann", request_id=None), now=NOW)
     runs.finish("one", state="succeeded", now=NOW)
-    store.begin(DAILY, now=NOW)
-    taken = store.take(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)  # the id is taken
+    store.set_expression(DAILY, now=NOW)
+    taken = store.claim_tick(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)  # the id is taken
     assert taken == ScheduleTick("contended", None)
     assert store.read() == Schedule(DAILY, NOW)
 
@@ -89,7 +89,7 @@ def test_a_claim_that_fails_leaves_the_tick_to_be_tried_again(store: ScheduleSto
 def test_eight_processes_racing_on_one_tick_give_one_run(tmp_path: Path) -> None:
     url = new_database(tmp_path / "audit.db")
     with opened(url) as engine:
-        ScheduleStore(engine).begin(DAILY, now=NOW)
+        ScheduleStore(engine).set_expression(DAILY, now=NOW)
         racers = [
             subprocess.Popen(
                 [sys.executable, "-m", race_for_schedule_tick.__name__, url, f"run{i}"],
@@ -107,4 +107,4 @@ def test_eight_processes_racing_on_one_tick_give_one_run(tmp_path: Path) -> None
             racer.stdin.flush()
         said = [racer.communicate(timeout=60)[0].strip() for racer in racers]
         assert sorted(said) == ["claimed"] + ["taken"] * 7
-        assert len(RunStore(engine).live()) == 1
+        assert len(RunStore(engine).live_ids()) == 1

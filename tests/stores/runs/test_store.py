@@ -34,7 +34,9 @@ def runs(tmp_path):
 
 
 def _claim(runs: RunStore, run_id: str = "one", now=NOW):
-    return runs.claim(run_id, spec='{"seed":1}', actor="ops", request_id="req", now=now)
+    return runs.claim(
+        Claim(run_id=run_id, spec='{"seed":1}', actor="ops", request_id="req"), now=now
+    )
 
 
 def _start(runs: RunStore, run_id: str = "one"):
@@ -202,7 +204,7 @@ def test_a_store_without_its_table_is_unavailable(tmp_path):
 
 def test_every_running_run_is_abandoned_whatever_its_lease_and_queued_ones_stay(runs):
     _start(runs)
-    assert runs.live() == {"one"}
+    assert runs.live_ids() == {"one"}
     assert runs.abandon_all(now=LATER) == 1
     run = runs.get("one", now=LATER)
     assert (run.state, run.ended_at, run.lease_until) == ("lost", LATER, None)
@@ -211,7 +213,7 @@ def test_every_running_run_is_abandoned_whatever_its_lease_and_queued_ones_stay(
         runs.renew("one", now=LATER, lease_seconds=LEASE)
     _claim(runs, "two", now=LATER)
     assert runs.abandon_all(now=LATER) == 0
-    assert runs.live() == {"two"}
+    assert runs.live_ids() == {"two"}
 
 
 def _asked(run_id: str, key: str | None, body: str = "a") -> Claim:
@@ -239,25 +241,25 @@ def test_every_change_of_a_row_moves_its_sequence_on(runs):
 
 
 def test_a_key_stands_for_its_run_also_after_that_ended(runs):
-    first = runs.admit(_asked("one", "k"), now=NOW)
-    assert runs.admit(_asked("two", "k"), now=NOW) == first
+    first = runs.claim(_asked("one", "k"), now=NOW)
+    assert runs.claim(_asked("two", "k"), now=NOW) == first
     with pytest.raises(TrainingInProgress):
-        runs.admit(_asked("three", "other"), now=NOW)
+        runs.claim(_asked("three", "other"), now=NOW)
     runs.finish("one", state="succeeded", now=LATER)
-    assert runs.admit(_asked("four", "k"), now=LATER).run_id == "one"
-    assert runs.admit(_asked("five", "other"), now=LATER).run_id == "five"
-    assert runs.admit(_asked("six", "k"), now=LATER).run_id == "one"
+    assert runs.claim(_asked("four", "k"), now=LATER).run_id == "one"
+    assert runs.claim(_asked("five", "other"), now=LATER).run_id == "five"
+    assert runs.claim(_asked("six", "k"), now=LATER).run_id == "one"
     with pytest.raises(IdempotencyKeyReused):
-        runs.admit(_asked("seven", "k", body="b"), now=LATER)
+        runs.claim(_asked("seven", "k", body="b"), now=LATER)
 
 
 def test_a_refused_run_frees_its_key(runs):
-    runs.admit(_asked("one", "k"), now=NOW)
-    runs.refuse("one", now=NOW, error="the queue is down")
+    runs.claim(_asked("one", "k"), now=NOW)
+    runs.fail_unqueued("one", now=NOW, error="the queue is down")
     assert runs.get("one", now=NOW).state == "failed"
-    assert runs.admit(_asked("two", "k", body="b"), now=NOW).run_id == "two"
+    assert runs.claim(_asked("two", "k", body="b"), now=NOW).run_id == "two"
     runs.start("two", now=NOW, lease_seconds=LEASE)
-    runs.refuse("two", now=NOW, error="too late")
+    runs.fail_unqueued("two", now=NOW, error="too late")
     assert runs.get("two", now=NOW).state == "running"
 
 
@@ -271,7 +273,7 @@ def test_a_cancelled_run_is_fenced_and_makes_room(runs, started):
     assert (run.state, run.error, run.ended_at) == ("cancelled", "cancelled by ann", LATER)
     with pytest.raises(LeaseLost):
         runs.renew("one", now=LATER, lease_seconds=LEASE)
-    assert not runs.is_held("one", now=LATER)
+    assert not runs.holds_lease("one", now=LATER)
     runs.cancel("one", actor="bob", now=LATER)
     assert runs.get("one", now=LATER) == run
     _claim(runs, "two")
@@ -288,7 +290,7 @@ def test_a_run_that_ended_or_publishes_can_not_be_cancelled(runs):
     runs.renew("one", now=LATER, lease_seconds=LEASE, progress=sealed)
     with pytest.raises(RunNotCancellable, match="is publishing"):
         runs.cancel("one", actor="ann", now=LATER)
-    assert runs.is_held("one", now=LATER)
+    assert runs.holds_lease("one", now=LATER)
     runs.finish("one", state="succeeded", now=LATER, version="v1")
     with pytest.raises(RunNotCancellable, match="is succeeded"):
         runs.cancel("one", actor="ann", now=LATER)

@@ -52,13 +52,13 @@ class AuditService:
             raise PredictionNotFound(prediction_id, spooled=self.spooled)
         return row
 
-    def export(self, path: Path, selection: AuditFilter) -> int:
+    def export(self, path: Path, audit_filter: AuditFilter) -> int:
         """Write the selected predictions to a Parquet file, oldest first; returns how many.
 
         Raises AuditUnavailable, and CannotStart when the file can't be written.
         """
         self.store.drain()
-        return AuditExport(self.store.engine).write(path, selection)
+        return AuditExport(self.store.engine).write(path, audit_filter)
 
     def clear(self, *, actor: str, now: datetime) -> int:
         """Delete every prediction and vector, never runs or events; says who did it."""

@@ -39,7 +39,7 @@ def check_database(url: str) -> Finding:
     if local and not Path(engine.url.database or "").is_file():
         return Finding("ok", "it is not there yet; `mlengine up` or `mlengine migrate` makes it")
     try:
-        with writing(engine, patience_seconds=_PATIENCE_SECONDS) as connection:
+        with writing(engine, lock_timeout_seconds=_PATIENCE_SECONDS) as connection:
             revision = schema_revision(connection)
             clock = None if local else connection.scalar(select(func.clock_timestamp()))
             lead = clock.timestamp() - time() if clock else None

@@ -37,7 +37,7 @@ def check_disk(folder: Path) -> Finding:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise ArtifactsUnavailable(f"{atomic_files.why(error)} ({place})") from error
+        raise ArtifactsUnavailable(f"{atomic_files.describe_error(error)} ({place})") from error
     free = shutil.disk_usage(place).free
     detail = f"{place} can be written, {free / 1e9:.1f} GB are free"
     return Finding("warning" if free < _ENOUGH_BYTES else "ok", detail)

@@ -11,7 +11,7 @@ from mlengine.core.timestamps import rfc3339
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, AuditUnavailable, ModelNotFound
 from mlengine.stores.database.events import EventStore
-from mlengine.stores.registry.active import Active, ActiveFile
+from mlengine.stores.registry.active import ActiveFile, ActiveVersion
 from mlengine.stores.registry.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def readable_manifests(registry: Registry) -> Iterator[Manifest]:
             yield registry.manifest(version)
 
 
-def record_activation(events: EventStore, active: Active, *, before: str | None) -> None:
+def record_activation(events: EventStore, active: ActiveVersion, *, before: str | None) -> None:
     """Write the event of an activation; each generation has one at most.
 
     `ACTIVE` holds already, so a failure is only logged: the next start, or the next activation,
@@ -65,7 +65,7 @@ def record_missing_activation(file: ActiveFile, events: EventStore) -> bool:
     return True
 
 
-def _append(events: EventStore, active: Active, before: str | None) -> None:
+def _append(events: EventStore, active: ActiveVersion, before: str | None) -> None:
     events.append(
         active.kind,
         at=active.activated_at,

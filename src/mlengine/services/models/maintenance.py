@@ -9,7 +9,7 @@ from mlengine.core.versions.pruning import Pin, PruneDecision
 from mlengine.errors import ArtifactCorrupt, AuditUnavailable
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.database.events import EventStore
-from mlengine.stores.registry.folders import staged
+from mlengine.stores.registry.folders import staged_run_ids
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.runs.store import RunStore
 
@@ -95,7 +95,7 @@ class RegistryMaintenance:
 
         return self.registry.prune(
             keep_newest=keep,
-            audited=_never if force else self.audit.refers_to,
+            audited=_never if force else self.audit.has_predictions_of,
             record=None if dry_run else record,
         )
 
@@ -129,9 +129,11 @@ class RegistryMaintenance:
         return tuple(problems)
 
     def _orphans(self) -> tuple[str, ...] | None:
-        half_written = staged(self.registry.directory)  # first: a live run's row was there before
+        half_written = staged_run_ids(
+            self.registry.directory
+        )  # first: a live run's row was there before
         try:
-            return tuple(sorted(half_written - self.runs.live())) if half_written else ()
+            return tuple(sorted(half_written - self.runs.live_ids())) if half_written else ()
         except AuditUnavailable:
             return None
 

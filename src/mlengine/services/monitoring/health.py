@@ -124,7 +124,7 @@ class HealthService:
 
     def _spool(self) -> SpoolCounts:
         spool = self.audit.spool
-        waiting = spool.waiting()
+        waiting = spool.size()
         return SpoolCounts(waiting.files, waiting.bytes, spool.spooled)
 
     def _loaded_version(self) -> str | None:

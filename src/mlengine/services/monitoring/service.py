@@ -171,7 +171,7 @@ class MonitoringService:
                 version=model.version,
                 actor=None,
                 details={"status": report.status, "n_current": report.n_current},
-                patience_seconds=_NOTE_PATIENCE_SECONDS,
+                lock_timeout_seconds=_NOTE_PATIENCE_SECONDS,
             )
         except AuditUnavailable as refusal:
             log.warning("drift check not noted", extra={"reason": refusal.reason})

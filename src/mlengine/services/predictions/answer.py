@@ -24,7 +24,7 @@ from mlengine.errors import MlengineError
 from mlengine.services.bars.windows import Timer
 from mlengine.services.predictions.answer_cache import CachedPrediction
 from mlengine.services.predictions.scoring import Scores
-from mlengine.stores.audit.entries import Answered, Failed
+from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction
 from mlengine.stores.audit.vectors import scored_vector
 from mlengine.stores.registry.loader import LoadedModel
 
@@ -65,7 +65,7 @@ class PredictionBuilder:
         *,
         bars_ms: float,
         degraded: bool,
-    ) -> Answered:
+    ) -> AuditedPrediction:
         """The prediction of one symbol, as it is answered and audited."""
         request, manifest = self.request, model.manifest
         outcome = interpret(scores.score[symbol], manifest.objective, manifest.label.transform)
@@ -101,7 +101,7 @@ class PredictionBuilder:
             **(_explain(symbol, scores, model) if request.explain else {}),
         )
         scored = scored_vector(prediction, vector, window)
-        return Answered(prediction, scored, route=request.route, at=request.now)
+        return AuditedPrediction(prediction, scored, route=request.route, at=request.now)
 
     def refresh(
         self,
@@ -111,7 +111,7 @@ class PredictionBuilder:
         *,
         bars_ms: float,
         degraded: bool,
-    ) -> Answered:
+    ) -> AuditedPrediction:
         """As `build` without an explanation, where the same bars and model have an answer."""
         request, manifest, earlier = self.request, model.manifest, cached.answer.prediction
         outcome = interpret(
@@ -129,9 +129,11 @@ class PredictionBuilder:
             degraded=degraded,
             latency_ms=self._latency(bars_ms, scores),
         )
-        return Answered(prediction, cached.answer.scored, request.route, request.now)
+        return AuditedPrediction(prediction, cached.answer.scored, request.route, request.now)
 
-    def failure(self, symbol: str, error: MlengineError, model_version: str | None) -> Failed:
+    def failure(
+        self, symbol: str, error: MlengineError, model_version: str | None
+    ) -> AuditedFailure:
         """Why one symbol has no prediction, as it is answered and audited."""
         request = self.request
         failure = FailedPrediction(
@@ -144,7 +146,7 @@ class PredictionBuilder:
             detail=str(error),
             latency_ms=Latency(None, None, None, total=self.milliseconds()),
         )
-        return Failed(failure, route=request.route, at=request.now)
+        return AuditedFailure(failure, route=request.route, at=request.now)
 
     def _latency(self, bars_ms: float, scores: Scores) -> Latency:
         return Latency(

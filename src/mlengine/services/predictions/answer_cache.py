@@ -7,7 +7,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import BarArrays
-from mlengine.stores.audit.entries import Answered
+from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.registry.loader import LoadedModel
 
 
@@ -15,7 +15,7 @@ from mlengine.stores.registry.loader import LoadedModel
 class CachedPrediction:
     """An answer that was made from the ground up, without an explanation, of `row` by `model`."""
 
-    answer: Answered
+    answer: AuditedPrediction
     row: Floats
     model: ReferenceType[LoadedModel]
 
@@ -34,6 +34,8 @@ class PredictionCache:
         cached = self._answers.get(window)
         return cached if cached and cached.model() is model and cached.row is row else None
 
-    def put(self, window: BarArrays, model: LoadedModel, row: Floats, answer: Answered) -> None:
+    def put(
+        self, window: BarArrays, model: LoadedModel, row: Floats, answer: AuditedPrediction
+    ) -> None:
         """In place of an older one; neither the bars nor the model are kept alive."""
         self._answers[window] = CachedPrediction(answer, row, ref(model))

@@ -69,7 +69,7 @@ class ReplayService:
 
         Raises PredictionNotFound or AuditUnavailable.
         """
-        inputs = self.inputs.of(prediction_id)
+        inputs = self.inputs.get(prediction_id)
         if inputs is None:
             raise PredictionNotFound(prediction_id)
         (replayed,) = self._replay([inputs], _Models(self.loader), now if check_upstream else None)
@@ -85,7 +85,7 @@ class ReplayService:
 
     def replay_many(
         self,
-        selection: AuditFilter,
+        audit_filter: AuditFilter,
         *,
         sample: int | None,
         seed: int,
@@ -97,7 +97,7 @@ class ReplayService:
 
         Raises AuditUnavailable.
         """
-        numbers = self.inputs.numbers(selection)
+        numbers = self.inputs.row_ids(audit_filter)
         if sample is not None and sample < len(numbers):
             numbers = sorted(random.Random(seed).sample(numbers, sample))  # noqa: S311
         models = _Models(self.loader)
@@ -106,7 +106,7 @@ class ReplayService:
             replayed
             for first in range(0, len(numbers), _CHUNK_ROWS)
             for replayed in self._replay(
-                self.inputs.numbered(numbers[first : first + _CHUNK_ROWS]), models, upstream_at
+                self.inputs.get_many(numbers[first : first + _CHUNK_ROWS]), models, upstream_at
             )
         ]
         summary = summarise(replays, most_others=_MOST_OTHERS)

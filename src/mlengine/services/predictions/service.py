@@ -20,7 +20,7 @@ from mlengine.services.predictions.answer import PredictionBuilder, PredictionRe
 from mlengine.services.predictions.answer_cache import PredictionCache
 from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.scoring import Scores, score
-from mlengine.stores.audit.entries import Answered, AuditEntry, Failed
+from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.features.row_cache import RowCache
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
@@ -71,7 +71,7 @@ class PredictService:
         request = PredictionRequest(as_of, version, explain, request_id, route, now)
         answers = self._audited_answers([symbol], request)
         (entry,) = answers.entries
-        if isinstance(entry, Failed):
+        if isinstance(entry, AuditedFailure):
             raise answers.windows.refused[symbol]
         return entry.prediction
 
@@ -92,27 +92,29 @@ class PredictService:
         request = PredictionRequest(as_of, version, False, request_id, route, now)
         answers = self._audited_answers(symbols, request)
         results = [
-            entry.prediction if isinstance(entry, Answered) else entry.failure
+            entry.prediction if isinstance(entry, AuditedPrediction) else entry.failure
             for entry in answers.entries
         ]
         return Batch(answers.model.version, tuple(results))
 
-    def try_cached(self, symbol: str, *, request_id: str, now: datetime) -> Answered | None:
+    def try_cached(
+        self, symbol: str, *, request_id: str, now: datetime
+    ) -> AuditedPrediction | None:
         """The answer of `predict` without options, not audited yet, where nothing is waited for.
 
         None where the model, the bars or the features are not in memory, or can't be audited by
         `commit_cached`.
         """
-        if not self.audit.takes_at_once:
+        if not self.audit.supports_try_append:
             return None
         request = PredictionRequest(None, None, False, request_id, "/predict", now)
         answers = self._answers([symbol], self._builder(request), wait=False)
         (entry,) = answers.entries if answers else (None,)
-        return entry if isinstance(entry, Answered) else None
+        return entry if isinstance(entry, AuditedPrediction) else None
 
-    def commit_cached(self, answers: Sequence[Answered]) -> bool:
+    def commit_cached(self, answers: Sequence[AuditedPrediction]) -> bool:
         """Commit the rows of all `answers`; False where none could be without waiting."""
-        return self.audit.append_at_once(answers)
+        return self.audit.try_append(answers)
 
     def _audited_answers(self, symbols: Sequence[str], request: PredictionRequest) -> _Answers:
         """The answers, committed; whatever ends the whole pass is audited before it is raised."""
@@ -197,7 +199,7 @@ class PredictService:
         *,
         bars_ms: float,
         degraded: bool,
-    ) -> Answered:
+    ) -> AuditedPrediction:
         """Most of an answer is the same for every request on the same bars."""
         request, row = builder.request, scores.vectors[symbol]
         cached = None if request.explain else self.cache.get(window, model, row)

@@ -112,5 +112,5 @@ class Lease:
         now = self._clock()
         if now - self._renewed_at >= self._renew_every:
             self.renew()
-        elif not self._runs.is_held(self._run_id, now=now):
+        elif not self._runs.holds_lease(self._run_id, now=now):
             raise LeaseLost(self._run_id)

@@ -36,11 +36,11 @@ class RunReaper:
         with _logged():
             self.runs.requeue_lost()
         with _logged():
-            half_written = folders.staged(
+            half_written = folders.staged_run_ids(
                 self.models_directory
             )  # first: a live run's row was there before
             if half_written:
-                folders.discard(self.models_directory, half_written - self.store.live())
+                folders.remove_staged(self.models_directory, half_written - self.store.live_ids())
         with _logged():
             self.retention.prune_expired(now=self.clock())
 
@@ -53,13 +53,13 @@ class RunReaper:
     def reap(self, run_id: str, *, died: bool, reason: str = PROCESS_DIED) -> None:
         """End a run with its job, and remove what it left half written."""
         with _logged():
-            version = folders.published_by(self.models_directory, run_id) if died else None
+            version = folders.version_published_by(self.models_directory, run_id) if died else None
             if died:  # first, so that whoever sees the run's end sees nothing half written
-                folders.discard(self.models_directory, {run_id})
+                folders.remove_staged(self.models_directory, {run_id})
             self.runs.fail_unfinished(
                 run_id, died=died, now=self.clock(), reason=reason, version=version
             )
-            folders.discard(self.models_directory, {run_id} - self.store.live())
+            folders.remove_staged(self.models_directory, {run_id} - self.store.live_ids())
 
 
 @contextmanager

@@ -34,11 +34,11 @@ class ScheduleService:
         Nothing is due for the time before the schedule was first seen, or was changed.
         """
         if self.expression is None:
-            self.store.forget()
+            self.store.delete_schedule()
             return _NO_TICK
         stored = self.store.read()
         if stored is None or stored.expression != self.expression:
-            self.store.begin(self.expression, now=now)
+            self.store.set_expression(self.expression, now=now)
             return _NO_TICK
         newest = cron.newest_tick(self.expression, at=now)
         if newest <= stored.last_tick:
@@ -46,7 +46,7 @@ class ScheduleService:
         claim = Claim(
             run_id=run_id, spec=self.runs.default_spec_text(), actor=ACTOR, request_id=None
         )
-        tick = self.store.take(stored, newest, claim, now=now)
+        tick = self.store.claim_tick(stored, newest, claim, now=now)
         self._enqueue(tick, newest)
         return tick
 

@@ -107,13 +107,13 @@ class RunService:
         )
 
     def _request(self, claim: Claim, *, now: datetime) -> Run:
-        run = self.store.admit(claim, now=now)
+        run = self.store.claim(claim, now=now)
         if run.run_id != claim.run_id:
             return run
         try:
             self.enqueue(run.run_id)
         except QueueUnavailable as refusal:
-            self.store.refuse(run.run_id, now=now, error=str(refusal))
+            self.store.fail_unqueued(run.run_id, now=now, error=str(refusal))
             raise
         return run
 

@@ -19,7 +19,7 @@ Values: TypeAlias = tuple[object, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
+class AuditedPrediction:
     """A prediction to audit, with the vector and the bars that it was made of."""
 
     prediction: Prediction
@@ -35,7 +35,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Failed:
+class AuditedFailure:
     """A prediction to audit that was asked for and not answered."""
 
     failure: FailedPrediction
@@ -45,23 +45,25 @@ class Failed:
     nothing: ClassVar[None] = None
 
 
-AuditEntry: TypeAlias = Answered | Failed
+AuditEntry: TypeAlias = AuditedPrediction | AuditedFailure
 
 
-def columns_of(entry: AuditEntry) -> dict[str, object]:
+def column_values(entry: AuditEntry) -> dict[str, object]:
     """The columns of the entry's row but `seq`, which the database gives, and `vector_id`."""
     return dict(zip(COLUMNS, values_of(entry), strict=True))
 
 
 def values_of(entry: AuditEntry) -> Values:
-    """As `columns_of`, in the order of COLUMNS."""
-    values: Values = _OF_ANSWERED(entry) if isinstance(entry, Answered) else _OF_FAILED(entry)
+    """As `column_values`, in the order of COLUMNS."""
+    values: Values = (
+        _OF_ANSWERED(entry) if isinstance(entry, AuditedPrediction) else _OF_FAILED(entry)
+    )
     return values
 
 
 def vector_of(entry: AuditEntry) -> ScoredVector | None:
     """The vector that the entry's row refers to; a failure has none."""
-    return entry.scored if isinstance(entry, Answered) else None
+    return entry.scored if isinstance(entry, AuditedPrediction) else None
 
 
 _OWN = {name: name for name in ("at", "route", "ok")}

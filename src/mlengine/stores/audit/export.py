@@ -16,7 +16,7 @@ from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.reader import row_query
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.database.engine import reading
-from mlengine.stores.database.tables import Moment, feature_vectors, predictions
+from mlengine.stores.database.tables import UtcDateTime, feature_vectors, predictions
 from mlengine.stores.system import atomic_files
 
 BATCH_ROWS = 20_000
@@ -26,7 +26,7 @@ _QUERY = row_query().add_columns(feature_vectors.c.payload)
 
 
 def _kind(column_type: object) -> pl.DataType:
-    if isinstance(column_type, Moment):
+    if isinstance(column_type, UtcDateTime):
         return pl.Datetime("us", "UTC")
     kinds = ((Boolean, pl.Boolean()), (Double, pl.Float64()), (Integer, pl.Int64()))
     return next((kind for each, kind in kinds if isinstance(column_type, each)), pl.String())
@@ -47,7 +47,7 @@ class AuditExport:
     engine: Engine
     batch_rows: int = BATCH_ROWS
 
-    def write(self, path: Path, selection: AuditFilter) -> int:
+    def write(self, path: Path, audit_filter: AuditFilter) -> int:
         """Put the selected rows at `path`, oldest first; returns how many.
 
         Columns as SCHEMA: those of the tables, and `features`, the vector as it was scored, in
@@ -56,7 +56,7 @@ class AuditExport:
         """
         with _refusals_named(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
             parts: list[Path] = []
-            for frame in self._batches(selection):
+            for frame in self._batches(audit_filter):
                 parts.append(Path(folder) / f"{len(parts):08}.parquet")
                 frame.write_parquet(parts[-1])
             whole = Path(folder) / "whole.parquet"
@@ -67,14 +67,14 @@ class AuditExport:
             whole.replace(path)
         return int(pl.scan_parquet(path).select(pl.len()).collect().item())
 
-    def _batches(self, selection: AuditFilter) -> Iterator[pl.DataFrame]:
+    def _batches(self, audit_filter: AuditFilter) -> Iterator[pl.DataFrame]:
         """Rows that are there now, by their number; each batch is read alone."""
         with reading(self.engine) as connection:
             newest = connection.scalar(select(func.max(predictions.c.seq))) or 0
         after = 0
         while True:
             seq = predictions.c.seq
-            query = selection.of(_QUERY).where(seq > after, seq <= newest)
+            query = audit_filter.apply(_QUERY).where(seq > after, seq <= newest)
             with reading(self.engine) as connection:
                 rows = connection.execute(query.order_by(seq).limit(self.batch_rows)).all()
             if not rows:
@@ -89,7 +89,9 @@ def _refusals_named(path: Path) -> Iterator[None]:
         yield
     except (OSError, pl.exceptions.ComputeError) as error:
         reason = (
-            atomic_files.why(error) if isinstance(error, OSError) else "the file system refuses it"
+            atomic_files.describe_error(error)
+            if isinstance(error, OSError)
+            else "the file system refuses it"
         )
         raise CannotStart(f"{path} can't be written: {reason}") from error
 

@@ -21,7 +21,7 @@ class AuditFilter:
     until: datetime | None = None
     ok: bool | None = None
 
-    def of(self, query: Select[Any]) -> Select[Any]:
+    def apply(self, query: Select[Any]) -> Select[Any]:
         """`query`, which reads the predictions, for these rows only."""
         return query.where(*self._conditions())
 

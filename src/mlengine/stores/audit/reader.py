@@ -50,7 +50,7 @@ class AuditReader:
     ) -> Page[AuditRow]:
         """At most `limit` rows, newest first; raises InvalidRequest on a bad cursor."""
         meant = AuditFilter(symbol=symbol, version=version, since=since, until=until, ok=ok)
-        query = meant.of(row_query()).order_by(predictions.c.seq.desc()).limit(limit + 1)
+        query = meant.apply(row_query()).order_by(predictions.c.seq.desc()).limit(limit + 1)
         if cursor is not None:
             query = query.where(predictions.c.seq < decode_cursor(cursor))
         with reading(self.engine) as connection:
@@ -87,7 +87,7 @@ class AuditReader:
         frame = pl.DataFrame(scored, schema=schema, orient="row")
         return frame.hstack(features.fill_nan(None))
 
-    def refers_to(self, version: str) -> bool:
+    def has_predictions_of(self, version: str) -> bool:
         """Whether any prediction was asked of this version."""
         query = select(predictions.c.seq).where(predictions.c.model_version == version).limit(1)
         with reading(self.engine) as connection:

@@ -37,27 +37,27 @@ class ReplayInputStore:
 
     engine: Engine
 
-    def of(self, prediction_id: str) -> ReplayInputs | None:
+    def get(self, prediction_id: str) -> ReplayInputs | None:
         """The evidence of one prediction, None where there is none."""
         query = _QUERY.where(predictions.c.prediction_id == prediction_id)
         with reading(self.engine) as connection:
             row = connection.execute(query).first()
-        return None if row is None else _evidence(row)
+        return None if row is None else _replay_inputs(row)
 
-    def numbers(self, selection: AuditFilter) -> list[int]:
+    def row_ids(self, audit_filter: AuditFilter) -> list[int]:
         """The numbers of the selected predictions, oldest first."""
-        query = selection.of(select(predictions.c.seq)).order_by(predictions.c.seq)
+        query = audit_filter.apply(select(predictions.c.seq)).order_by(predictions.c.seq)
         with reading(self.engine) as connection:
             return list(connection.scalars(query))
 
-    def numbered(self, numbers: Sequence[int]) -> list[ReplayInputs]:
+    def get_many(self, numbers: Sequence[int]) -> list[ReplayInputs]:
         """The evidence of these, oldest first, as far as they are there still."""
         query = _QUERY.where(predictions.c.seq.in_(numbers)).order_by(predictions.c.seq)
         with reading(self.engine) as connection:
-            return [_evidence(row) for row in connection.execute(query)]
+            return [_replay_inputs(row) for row in connection.execute(query)]
 
 
-def _evidence(row: Row[tuple[object, ...]]) -> ReplayInputs:
+def _replay_inputs(row: Row[tuple[object, ...]]) -> ReplayInputs:
     stored = row.bars is not None
     window = decode_window(row.symbol, row.rows, row.bars) if stored else None
     return ReplayInputs(audit_row(row), row.payload, window)

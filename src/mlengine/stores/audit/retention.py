@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection, Engine, delete, exists, func, select, update
 
 from mlengine.core.timestamps import rfc3339
-from mlengine.stores.database.engine import keep_writers_out, reading, writing
+from mlengine.stores.database.engine import lock_tables, reading, writing
 from mlengine.stores.database.tables import bar_windows, events, feature_vectors, predictions
 
 BATCH_ROWS = 5_000
@@ -55,7 +55,7 @@ class AuditRetention:
 
     def _remove_batch(self, connection: Connection, before: datetime) -> int:
         # In the order in which an append comes to them, so that neither waits for the other.
-        keep_writers_out(connection, feature_vectors, bar_windows, predictions)
+        lock_tables(connection, feature_vectors, bar_windows, predictions)
         row = predictions.c
         found = connection.execute(
             select(row.seq, row.vector_id)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from mlengine.stores.audit.entries import COLUMNS, Values
-from mlengine.stores.database.tables import Moment, in_microseconds, predictions
+from mlengine.stores.database.tables import UtcDateTime, predictions, to_microseconds
 
 _NUMBERED = (*COLUMNS, "vector_id")
-_MOMENTS = [i for i, name in enumerate(COLUMNS) if isinstance(predictions.c[name].type, Moment)]
+_MOMENTS = [
+    i for i, name in enumerate(COLUMNS) if isinstance(predictions.c[name].type, UtcDateTime)
+]
 _INTO = f"INSERT INTO predictions ({', '.join(_NUMBERED)}) VALUES "  # noqa: S608 - no input
 _PLACES = f"({', '.join('?' * len(_NUMBERED))})"
 
@@ -19,22 +21,22 @@ def insert_rows(connection: Connection, rows: Sequence[tuple[Values, int | None]
     """Write rows, each with the id of its vector, in this order."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(
-            _INTO + _PLACES, [(*stored(row), number) for row, number in rows]
+            _INTO + _PLACES, [(*sqlite_values(row), number) for row, number in rows]
         )
         return
     said = [dict(zip(_NUMBERED, (*values, number), strict=True)) for values, number in rows]
     connection.execute(predictions.insert(), said)
 
 
-def stored(values: Values) -> list[object]:
+def sqlite_values(values: Values) -> list[object]:
     """A row as SQLite keeps it, but for the id of its vector."""
     row = list(values)
     for i in _MOMENTS:
-        row[i] = in_microseconds(values[i])  # type: ignore[arg-type]
+        row[i] = to_microseconds(values[i])  # type: ignore[arg-type]
     return row
 
 
-def statement(rows: Sequence[Sequence[object]]) -> tuple[str, list[object]]:
+def insert_statement(rows: Sequence[Sequence[object]]) -> tuple[str, list[object]]:
     """One INSERT of all rows, each with the id of its vector last, and its values."""
     places = ", ".join([_PLACES] * len(rows))
     return _INTO + places, [value for row in rows for value in row]

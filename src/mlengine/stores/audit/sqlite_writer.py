@@ -19,7 +19,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from mlengine.stores.audit.entries import Values
-from mlengine.stores.audit.rows import statement, stored
+from mlengine.stores.audit.rows import insert_statement, sqlite_values
 from mlengine.stores.audit.vectors import VectorKey
 
 _MOST_KNOWN = 20_000
@@ -78,7 +78,7 @@ class SqliteAuditWriter:
         """
         if any(key and key not in self._known for _, key in rows):
             return False
-        mine = _Asked([(stored(values), key) for values, key in rows])
+        mine = _Asked([(sqlite_values(values), key) for values, key in rows])
         self._waiting.append(mine)
         with self._lock:
             if not mine.looked_at:
@@ -124,12 +124,12 @@ class SqliteAuditWriter:
     def _commit(self, rows: Sequence[list[object]]) -> None:
         connection = self._connected()
         if len(rows) <= _ROWS_A_STATEMENT:
-            _once_free(connection, *statement(rows))
+            _once_free(connection, *insert_statement(rows))
             return
         _once_free(connection, "BEGIN IMMEDIATE")
         with _undone_unless_committed(connection):
             for first in range(0, len(rows), _ROWS_A_STATEMENT):
-                connection.execute(*statement(rows[first : first + _ROWS_A_STATEMENT]))
+                connection.execute(*insert_statement(rows[first : first + _ROWS_A_STATEMENT]))
             connection.execute("COMMIT")
 
     def _connected(self) -> sqlite3.Connection:
@@ -187,7 +187,7 @@ class SqliteAuditWriter:
             connection.close()
 
 
-def sqlite_writer_of(engine: Engine) -> SqliteAuditWriter | None:
+def sqlite_writer_for(engine: Engine) -> SqliteAuditWriter | None:
     """The short way, where there is one: into a file of SQLite."""
     named = engine.url.database or ""
     in_file = engine.dialect.name == "sqlite" and named not in ("", ":memory:")

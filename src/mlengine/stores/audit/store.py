@@ -18,9 +18,9 @@ from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit.entries import AuditEntry, Values, values_of, vector_of
 from mlengine.stores.audit.reader import AuditReader
 from mlengine.stores.audit.rows import insert_rows
-from mlengine.stores.audit.sqlite_writer import SqliteAuditWriter, sqlite_writer_of
+from mlengine.stores.audit.sqlite_writer import SqliteAuditWriter, sqlite_writer_for
 from mlengine.stores.audit.vectors import ScoredVector, store_vectors
-from mlengine.stores.database.engine import keep_writers_out, writing
+from mlengine.stores.database.engine import lock_tables, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
 from mlengine.stores.system.health_checks import Checks
@@ -44,16 +44,16 @@ class AuditStore(AuditReader):
             return
         rows = [values_of(entry) for entry in records]
         vectors = [vector_of(entry) for entry in records]
-        with self._outcome_kept():
+        with self._outcome_recorded():
             if not self._inserted(rows, vectors):
                 self._append_with_vectors(rows, vectors)
 
     @property
-    def takes_at_once(self) -> bool:
+    def supports_try_append(self) -> bool:
         """Whether rows whose vectors are stored can be written without SQLAlchemy."""
         return self._quick is not None
 
-    def append_at_once(self, records: Sequence[AuditEntry]) -> bool:
+    def try_append(self, records: Sequence[AuditEntry]) -> bool:
         """As `append` where the rows alone have to be written and can be; else False, and none is.
 
         It may take some 50 ms to find out that another process keeps the database locked.
@@ -81,7 +81,7 @@ class AuditStore(AuditReader):
 
     @cached_property
     def _quick(self) -> SqliteAuditWriter | None:
-        return sqlite_writer_of(self.engine)
+        return sqlite_writer_for(self.engine)
 
     def clear(self, *, actor: str, at: datetime) -> int:
         """Delete every prediction, vector and window; returns how many predictions.
@@ -90,7 +90,7 @@ class AuditStore(AuditReader):
         """
         with writing(self.engine) as connection:
             # In the order in which an append comes to them, so that neither waits for the other.
-            keep_writers_out(connection, feature_vectors, bar_windows, predictions)
+            lock_tables(connection, feature_vectors, bar_windows, predictions)
             count = connection.execute(delete(predictions)).rowcount
             connection.execute(delete(feature_vectors))
             connection.execute(delete(bar_windows))
@@ -103,8 +103,8 @@ class AuditStore(AuditReader):
         """Whether a prediction could be written now; a real write transaction finds out, soon."""
         try:
             with (
-                self._outcome_kept(),
-                writing(self.engine, patience_seconds=_PROBE_PATIENCE_SECONDS) as connection,
+                self._outcome_recorded(),
+                writing(self.engine, lock_timeout_seconds=_PROBE_PATIENCE_SECONDS) as connection,
             ):
                 # Touches no row, and yet fails where the table is missing or read-only.
                 connection.execute(
@@ -119,7 +119,7 @@ class AuditStore(AuditReader):
         return self.checks.state("audit")
 
     @contextmanager
-    def _outcome_kept(self) -> Iterator[None]:
+    def _outcome_recorded(self) -> Iterator[None]:
         try:
             yield
         except AuditUnavailable:

@@ -72,25 +72,25 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def writing(engine: Engine, *, patience_seconds: float | None = None) -> Iterator[Connection]:
+def writing(engine: Engine, *, lock_timeout_seconds: float | None = None) -> Iterator[Connection]:
     """One write transaction, committed at the end of the block; raises AuditUnavailable.
 
-    `patience_seconds` is how long other writers are waited for, by default what the engine was
+    `lock_timeout_seconds` is how long other writers are waited for, by default what the engine was
     opened with. A broken constraint stays SQLAlchemy's IntegrityError: it speaks of the row, not
     the store.
     """
-    with _said_plainly(), engine.connect() as connection:
+    with _translated_errors(), engine.connect() as connection:
         # A deferred transaction that turns to writing fails at once where an immediate one waits.
         connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-        with _patience(connection, patience_seconds), connection.begin():
-            if patience_seconds is not None and connection.dialect.name != "sqlite":
-                milliseconds = round(patience_seconds * 1000)
+        with _sqlite_busy_timeout(connection, lock_timeout_seconds), connection.begin():
+            if lock_timeout_seconds is not None and connection.dialect.name != "sqlite":
+                milliseconds = round(lock_timeout_seconds * 1000)
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
             yield connection
 
 
 @contextmanager
-def _patience(connection: Connection, seconds: float | None) -> Iterator[None]:
+def _sqlite_busy_timeout(connection: Connection, seconds: float | None) -> Iterator[None]:
     """Let SQLite wait that long within the block; the pool gets the connection back as it was."""
     driver = connection.connection.driver_connection
     if seconds is None or driver is None or connection.dialect.name != "sqlite":
@@ -107,12 +107,12 @@ def _patience(connection: Connection, seconds: float | None) -> Iterator[None]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One read transaction, all its statements on one snapshot; raises AuditUnavailable."""
-    with _said_plainly(), engine.connect() as connection, connection.begin():
+    with _translated_errors(), engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def _said_plainly() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except IntegrityError:
@@ -133,16 +133,16 @@ def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgres
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
-def keep_writers_out(connection: Connection, *tables: Table) -> None:
+def lock_tables(connection: Connection, *tables: Table) -> None:
     """Let nobody else write to `tables` until this transaction ends; they may be read."""
     if connection.dialect.name != "sqlite":  # whose only writer we are already
         names = ", ".join(table.name for table in tables)
         connection.exec_driver_sql(f"LOCK TABLE {names} IN EXCLUSIVE MODE")
 
 
-def use_wal(engine: Engine) -> None:
+def enable_wal(engine: Engine) -> None:
     """Let readers and the writer of a SQLite file not wait for each other; the file keeps it."""
-    with _said_plainly(), engine.connect() as connection:
+    with _translated_errors(), engine.connect() as connection:
         connection.execution_options(**{_BEGIN: ""})  # not possible within a transaction
         # Of a new file only. Small, since a row changes seven pages and each is written whole; but
         # a window of bars shall not take four.

@@ -30,7 +30,7 @@ class EventStore:
         actor: str | None,
         details: Mapping[str, object],
         generation: int | None = None,
-        patience_seconds: float | None = None,
+        lock_timeout_seconds: float | None = None,
     ) -> None:
         """Write one event; a `generation` that has its event already is left as it stands.
 
@@ -44,7 +44,7 @@ class EventStore:
             details=details,
             generation=generation,
         )
-        with writing(self.engine, patience_seconds=patience_seconds) as connection:
+        with writing(self.engine, lock_timeout_seconds=lock_timeout_seconds) as connection:
             insert_event(connection, event)
 
     def page(self, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:

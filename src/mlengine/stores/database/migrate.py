@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from mlengine.errors import CannotStart
-from mlengine.stores.database.engine import open_database, use_wal, writing
+from mlengine.stores.database.engine import enable_wal, open_database, writing
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _POSTGRES_LOCK = 7_311_005  # any number, the same in every version
@@ -52,7 +52,7 @@ def _alone(engine: Engine) -> Iterator[None]:
         yield
         return
     with _locked(Path(name).with_name(Path(name).name + ".lock")):
-        use_wal(engine)
+        enable_wal(engine)
         yield
 
 

@@ -32,20 +32,20 @@ REVISION = "0004"
 MICROSECOND = timedelta(microseconds=1)
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime, kept as microseconds since 1970; a naive one is refused."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return in_microseconds(value)
+        return to_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
-def in_microseconds(moment: datetime | None) -> int | None:
+def to_microseconds(moment: datetime | None) -> int | None:
     """The stored form of a moment; TypeError when it is naive."""
     return None if moment is None else (moment - EPOCH) // MICROSECOND
 
@@ -70,7 +70,7 @@ feature_vectors = Table(
     Column("feature_set_hash", Text, nullable=False),
     Column("symbol", Text, nullable=False),
     Column("interval", Text, nullable=False),
-    Column("bar_timestamp", Moment, nullable=False),
+    Column("bar_timestamp", UtcDateTime, nullable=False),
     Column("vector_hash", Text, nullable=False),
     Column("feature_set_name", Text, nullable=False),
     Column("feature_set_version", Integer, nullable=False),
@@ -96,11 +96,11 @@ predictions = Table(
     Column("seq", _Sequence, primary_key=True, autoincrement=True),
     Column("prediction_id", Text, nullable=False, unique=True),
     Column("request_id", Text, nullable=False),
-    Column("at", Moment, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
     Column("route", Text, nullable=False),
     Column("ok", Boolean, nullable=False),
     Column("symbol", Text, nullable=False),
-    Column("as_of", Moment, nullable=False),
+    Column("as_of", UtcDateTime, nullable=False),
     Column("model_version", Text),
     Column("vector_id", _Sequence, ForeignKey("feature_vectors.id")),
     Column("objective", Text),
@@ -110,7 +110,7 @@ predictions = Table(
     Column("prediction", Text),
     Column("confidence", Double),
     Column("model_fingerprint", Text),
-    Column("trained_through", Moment),
+    Column("trained_through", UtcDateTime),
     Column("in_sample", Boolean),
     Column("known_symbol", Boolean),
     Column("base_rate", Double),
@@ -141,10 +141,10 @@ runs = Table(
     Column("spec", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("request_id", Text),
-    Column("queued_at", Moment, nullable=False),
-    Column("started_at", Moment),
-    Column("ended_at", Moment),
-    Column("lease_until", Moment),
+    Column("queued_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("lease_until", UtcDateTime),
     Column("progress", Text),
     Column("version", Text),
     Column("error", Text),
@@ -165,7 +165,7 @@ schedules = Table(
     metadata,
     Column("model", Text, primary_key=True),
     Column("expression", Text, nullable=False),
-    Column("last_tick", Moment, nullable=False),
+    Column("last_tick", UtcDateTime, nullable=False),
 )
 
 events = Table(
@@ -173,7 +173,7 @@ events = Table(
     metadata,
     Column("seq", _Sequence, primary_key=True, autoincrement=True),
     Column("kind", Text, nullable=False),
-    Column("at", Moment, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
     Column("version", Text),
     Column("actor", Text),
     Column("details", Text, nullable=False),

@@ -100,7 +100,7 @@ class JobQueue:
             keys = get_keys(connection=client)
             return sum(client.ttl(key) > WORKER_KEY_SECONDS - _SILENT_SECONDS for key in keys)
 
-    def forget_dead_workers(self) -> None:
+    def remove_dead_workers(self) -> None:
         """Strike off workers whose process is gone; for a queue of this machine alone."""
         with self._client() as client:
             for key in get_keys(connection=client):

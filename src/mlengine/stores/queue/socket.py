@@ -52,7 +52,7 @@ def _make_private(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def ask(path: Path, command: str, *, seconds: float = 1.0) -> str | None:
+def send_command(path: Path, command: str, *, seconds: float = 1.0) -> str | None:
     """The first line that the server behind `path` answers to `command`; None when nobody does."""
     try:
         with socket.socket(socket.AF_UNIX) as line:
@@ -64,10 +64,10 @@ def ask(path: Path, command: str, *, seconds: float = 1.0) -> str | None:
         return None
 
 
-def wait_until_silent(path: Path, *, seconds: float) -> bool:
+def wait_until_stopped(path: Path, *, seconds: float) -> bool:
     """Whether the server behind `path` stopped answering in time."""
     deadline = time.monotonic() + seconds
-    while ask(path, "PING") is not None:
+    while send_command(path, "PING") is not None:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)

@@ -18,7 +18,7 @@ Signature = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Active:
+class ActiveVersion:
     """What the file says; `generation` counts activations from 1, `kind` is that of its event."""
 
     version: str
@@ -34,7 +34,7 @@ class Active:
 class ActiveFile:
     path: Path
 
-    def read(self) -> Active | None:
+    def read(self) -> ActiveVersion | None:
         """None before the first activation; raises ArtifactCorrupt when it can't be read."""
         try:
             return _parse(self.path.read_bytes())
@@ -58,7 +58,7 @@ class ActiveFile:
         except FileNotFoundError:
             raise NoActiveModel from None
 
-    def read_or_none(self) -> Active | None:
+    def read_or_none(self) -> ActiveVersion | None:
         """As `read`, but None also for a file that can't be read: a new one may take its place."""
         try:
             return self.read()
@@ -74,7 +74,7 @@ class ActiveFile:
         reason: str,
         now: datetime,
         after_generation: int,
-    ) -> Active:
+    ) -> ActiveVersion:
         """Name another version; the caller holds the registry's lock.
 
         The generation is higher than that of the file and than `after_generation`, which is the
@@ -82,7 +82,7 @@ class ActiveFile:
         is whole and can't be read now is not written over: raises OSError.
         """
         before = self._before()
-        active = Active(
+        active = ActiveVersion(
             version=version,
             generation=max(before.generation if before else 0, after_generation) + 1,
             kind=kind,
@@ -94,7 +94,7 @@ class ActiveFile:
         atomic_files.replace_file(self.path, _dump(active))
         return active
 
-    def _before(self) -> Active | None:
+    def _before(self) -> ActiveVersion | None:
         try:
             return _parse(self.path.read_bytes())
         except (FileNotFoundError, *_DAMAGED):
@@ -104,9 +104,9 @@ class ActiveFile:
 _DAMAGED = (ValueError, KeyError, TypeError)
 
 
-def _parse(content: bytes) -> Active:
+def _parse(content: bytes) -> ActiveVersion:
     said = orjson.loads(content)
-    return Active(
+    return ActiveVersion(
         version=said["version"],
         generation=said["generation"],
         kind=said.get("kind", "activated"),
@@ -117,13 +117,13 @@ def _parse(content: bytes) -> Active:
     )
 
 
-def _previous(before: Active | None, version: str) -> str | None:
+def _previous(before: ActiveVersion | None, version: str) -> str | None:
     """The version to roll back to; activating the active version again keeps it."""
     if before is None:
         return None
     return before.previous_version if before.version == version else before.version
 
 
-def _dump(active: Active) -> bytes:
+def _dump(active: ActiveVersion) -> bytes:
     said = {**vars(active), "activated_at": rfc3339(active.activated_at)}
     return orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

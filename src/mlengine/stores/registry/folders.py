@@ -24,7 +24,7 @@ def line_directory(artifacts_dir: Path, line: str = MODEL_LINE) -> Path:
     return artifacts_dir / "models" / line
 
 
-def published(directory: Path) -> list[str]:
+def published_versions(directory: Path) -> list[str]:
     """Published versions in numeric order."""
     if not directory.is_dir():
         return []
@@ -32,12 +32,12 @@ def published(directory: Path) -> list[str]:
     return sorted(found, key=lambda version: int(version[1:]))
 
 
-def staged(directory: Path) -> frozenset[str]:
+def staged_run_ids(directory: Path) -> frozenset[str]:
     """The ids of the runs that have a half-written folder."""
     return frozenset(path.name.removeprefix(STAGING) for path in directory.glob(f"{STAGING}*"))
 
 
-def discard(directory: Path, run_ids: Collection[str]) -> None:
+def remove_staged(directory: Path, run_ids: Collection[str]) -> None:
     """Remove the half-written folders of runs that are no more; what resists stays."""
     for run_id in run_ids:
         shutil.rmtree(directory / f"{STAGING}{run_id}", ignore_errors=True)
@@ -55,9 +55,9 @@ def clear_leftovers(directory: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def published_by(directory: Path, run_id: str) -> str | None:
+def version_published_by(directory: Path, run_id: str) -> str | None:
     """The version that the run made visible, None where there is none."""
-    for version in reversed(published(directory)):
+    for version in reversed(published_versions(directory)):
         try:
             manifest = orjson.loads((directory / version / MANIFEST_FILE).read_bytes())
         except (OSError, orjson.JSONDecodeError):

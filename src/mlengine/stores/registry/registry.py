@@ -20,8 +20,14 @@ from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, PINS_FILE
 from mlengine.core.versions.manifest import SCHEMA_VERSION, Manifest, SchemaMismatch
 from mlengine.core.versions.pruning import Pin, PruneDecision, plan_prune
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
-from mlengine.stores.registry.active import Active, ActiveFile
-from mlengine.stores.registry.folders import REMOVED, STAGING, VERSION, clear_leftovers, published
+from mlengine.stores.registry.active import ActiveFile, ActiveVersion
+from mlengine.stores.registry.folders import (
+    REMOVED,
+    STAGING,
+    VERSION,
+    clear_leftovers,
+    published_versions,
+)
 from mlengine.stores.registry.pins import PinFile
 from mlengine.stores.system import atomic_files
 
@@ -34,7 +40,7 @@ class Registry:
 
     def versions(self) -> list[str]:
         """Published versions in numeric order."""
-        return published(self.directory)
+        return published_versions(self.directory)
 
     def publish(
         self, draft: Manifest, files: Mapping[str, bytes], *, fence: Callable[[], None]
@@ -45,7 +51,7 @@ class Registry:
         failure that this process lives through. Raises ArtifactsUnavailable, and what `fence`
         raises.
         """
-        with atomic_files.said_plainly():
+        with atomic_files.translated_errors():
             atomic_files.make_directory(self.directory)
             staging = self.directory / f"{STAGING}{draft.run_id}"
             shutil.rmtree(staging, ignore_errors=True)
@@ -98,7 +104,7 @@ class Registry:
         now: datetime,
         kind: EventKind = "activated",
         after_generation: int = 0,
-    ) -> Active:
+    ) -> ActiveVersion:
         """Make `version` the active one in one step.
 
         Raises ModelNotFound or ArtifactsUnavailable.
@@ -178,7 +184,7 @@ class Registry:
         """
         if version is not None:
             self._folder(version)
-        with atomic_files.said_plainly(), atomic_files.exclusive(self._lock):
+        with atomic_files.translated_errors(), atomic_files.exclusive(self._lock):
             clear_leftovers(self.directory)
             if version is not None:
                 self._folder(version)

@@ -32,7 +32,7 @@ class ScheduleStore:
             row = connection.execute(select(schedules).where(_OURS)).first()
         return None if row is None else Schedule(row.expression, row.last_tick)
 
-    def begin(self, expression: str, *, now: datetime) -> None:
+    def set_expression(self, expression: str, *, now: datetime) -> None:
         """Count from `now` on: nothing is run for the past of a new or changed expression."""
         row = {"model": MODEL_LINE, "expression": expression, "last_tick": now}
         with writing(self.engine) as connection:
@@ -40,25 +40,27 @@ class ScheduleStore:
             if connection.execute(changed.values(row)).rowcount == 0:
                 connection.execute(insert_new(connection, schedules).values(row))
 
-    def forget(self) -> None:
+    def delete_schedule(self) -> None:
         """There is no schedule; the next one begins anew."""
         if self.read() is not None:
             with writing(self.engine) as connection:
                 connection.execute(delete(schedules).where(_OURS))
 
-    def take(self, seen: Schedule, tick: datetime, claim: Claim, *, now: datetime) -> ScheduleTick:
+    def claim_tick(
+        self, seen: Schedule, tick: datetime, claim: Claim, *, now: datetime
+    ) -> ScheduleTick:
         """Move the last tick from `seen` to `tick` and insert the run, both or neither.
 
         While a run lives the tick passes without one, and the history says so.
         """
         try:
             with writing(self.engine) as connection:
-                return _take(connection, seen, tick, claim, now)
+                return _claim_tick(connection, seen, tick, claim, now)
         except IntegrityError:  # a run was claimed meanwhile: look again
             return ScheduleTick("contended", None)
 
 
-def _take(
+def _claim_tick(
     connection: Connection, seen: Schedule, tick: datetime, claim: Claim, now: datetime
 ) -> ScheduleTick:
     moved = update(schedules).where(

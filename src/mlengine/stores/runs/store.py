@@ -41,19 +41,12 @@ class RunStore:
 
     engine: Engine
 
-    def claim(
-        self, run_id: str, *, spec: str, actor: str, request_id: str | None, now: datetime
-    ) -> Run:
-        """Insert a queued training; of any number of racing processes one succeeds."""
-        return self.admit(
-            Claim(run_id=run_id, spec=spec, actor=actor, request_id=request_id), now=now
-        )
-
-    def admit(self, claim: Claim, *, now: datetime) -> Run:
+    def claim(self, claim: Claim, *, now: datetime) -> Run:
         """Insert the queued run, or find the one that its idempotency key stands for.
 
-        Raises TrainingInProgress, which names the run that is queued or running, and
-        IdempotencyKeyReused where the key came with another body.
+        Of any number of racing processes one succeeds. Raises TrainingInProgress, which names the
+        run that is queued or running, and IdempotencyKeyReused where the key came with another
+        body.
         """
         try:
             with writing(self.engine) as connection:
@@ -101,7 +94,7 @@ class RunStore:
         if not self._change(query.where(runs.c.run_id == run_id, held)):
             raise LeaseLost(run_id)
 
-    def is_held(self, run_id: str, *, now: datetime) -> bool:
+    def holds_lease(self, run_id: str, *, now: datetime) -> bool:
         """Whether the run is running on a lease that holds at `now`; only reads."""
         held = (runs.c.state == "running") & (runs.c.lease_until > now)
         query = select(runs.c.run_id).where(runs.c.run_id == run_id, held)
@@ -138,7 +131,7 @@ class RunStore:
                 kind = ENDINGS[state]
                 rows.write_event(connection, kind, run_id, at=now, actor=None, reason=error)
 
-    def refuse(self, run_id: str, *, now: datetime, error: str) -> None:
+    def fail_unqueued(self, run_id: str, *, now: datetime, error: str) -> None:
         """Let a run fail that was never queued, and free its idempotency key for another try."""
         with writing(self.engine) as connection:
             which = (runs.c.run_id == run_id) & (runs.c.state == "queued")
@@ -211,7 +204,7 @@ class RunStore:
         with writing(self.engine) as connection:
             return rows.lose(connection, runs.c.state == "running", now, error)
 
-    def live(self) -> frozenset[str]:
+    def live_ids(self) -> frozenset[str]:
         """The ids of the runs that are queued or running."""
         return frozenset(run.run_id for run in self._all(newest_first().where(_LIVE)))
 

@@ -86,14 +86,14 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def said_plainly() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """What the file system refuses becomes ArtifactsUnavailable, with a reason in words."""
     try:
         yield
     except OSError as error:
-        raise ArtifactsUnavailable(why(error)) from error
+        raise ArtifactsUnavailable(describe_error(error)) from error
 
 
-def why(error: OSError) -> str:
+def describe_error(error: OSError) -> str:
     """What a failed call on a file means, in words that quote no path."""
     return _REASONS.get(error.errno or 0, "the file system refuses it")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlengine.errors import BadSetting, CannotStart
 
-_LOCK = "supervisor.lock"
+_LOCK_FILE = "supervisor.lock"
 
 
 def check_openmp() -> None:
@@ -66,7 +66,7 @@ def check_port(host: str, port: int) -> None:
 def supervisor_pid(artifacts_dir: Path) -> int | None:
     """The pid of the supervisor that runs on this folder, or ran there last."""
     try:
-        return int((artifacts_dir / _LOCK).read_text(encoding="utf-8"))
+        return int((artifacts_dir / _LOCK_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -74,7 +74,7 @@ def supervisor_pid(artifacts_dir: Path) -> int | None:
 def is_supervised(artifacts_dir: Path) -> bool:
     """Whether a supervisor runs on this folder."""
     try:
-        with (artifacts_dir / _LOCK).open(encoding="utf-8") as file:
+        with (artifacts_dir / _LOCK_FILE).open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -84,9 +84,9 @@ def is_supervised(artifacts_dir: Path) -> bool:
 
 
 @contextmanager
-def only_supervisor(artifacts_dir: Path) -> Iterator[None]:
+def supervisor_lock(artifacts_dir: Path) -> Iterator[None]:
     """Lock the folder for this supervisor; the kernel unlocks it however the process ends."""
-    with (artifacts_dir / _LOCK).open("a+", encoding="utf-8") as file:
+    with (artifacts_dir / _LOCK_FILE).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -24,7 +24,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.util import http_date
 
 from mlengine.services.predictions.service import PredictService
-from mlengine.stores.audit.entries import Answered
+from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.web.http import hooks, request_ids
 from mlengine.web.http.limits import Headers, RateLimit, trust_proxies
 from mlengine.web.http.requests import PLATFORM
@@ -62,7 +62,7 @@ class PendingResponse:
     `address` is whose limit it counts against. `counted` are the headers that its counting gave.
     """
 
-    answer: Answered
+    answer: AuditedPrediction
     body: bytes
     path: str
     address: str

@@ -18,10 +18,10 @@ from tests.databases import NOW, answered, failed, new_database, opened, url_of
 from tests.processes import spool_killed_at_each_step, spool_with_limited_file_size
 
 from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit.entries import columns_of, vector_of
+from mlengine.stores.audit.entries import column_values, vector_of
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.lines import SpooledRow
-from mlengine.stores.audit.spool.spool import AuditSpool, Waiting
+from mlengine.stores.audit.spool.spool import AuditSpool, SpoolSize
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.engine import reading
@@ -85,7 +85,7 @@ def test_a_spooled_row_comes_back_to_the_last_bit(store: SpooledAuditStore, tmp_
         for entry in (odd, *others):
             never_down.append([entry])
         for number in (1, 2, 3, 4):
-            one, other = (ReplayInputStore(s.engine).of(f"p{number}") for s in (store, never_down))
+            one, other = (ReplayInputStore(s.engine).get(f"p{number}") for s in (store, never_down))
             assert one is not None
             assert other is not None
             assert one.row == other.row
@@ -124,11 +124,11 @@ def test_the_state_is_degraded_while_rows_of_any_process_wait(
         with locked(tmp_path):
             store.append([answered(2), answered(3)])
             assert (store.state(), other.state()) == ("degraded", "degraded")
-            waiting = other.spool.waiting()
+            waiting = other.spool.size()
             assert (waiting.files, waiting.bytes > 1000) == (1, True)
             assert (store.spool.spooled, other.spool.spooled) == (2, 0)
         other.append([answered(4)])
-        assert (store.spool.waiting(), other.state()) == (Waiting(0, 0), "ok")
+        assert (store.spool.size(), other.state()) == (SpoolSize(0, 0), "ok")
         assert store.spool.spooled == 2, "the counter counts since the start"
 
 
@@ -296,4 +296,4 @@ def test_an_empty_append_neither_writes_nor_spools(tmp_path: Path) -> None:
 
 def spooled(number: int) -> SpooledRow:
     entry = failed(number)
-    return SpooledRow(columns_of(entry), vector_of(entry))
+    return SpooledRow(column_values(entry), vector_of(entry))

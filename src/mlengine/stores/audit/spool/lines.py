@@ -14,9 +14,9 @@ from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
 from mlengine.stores.audit.vectors import ScoredVector, VectorKey
 from mlengine.stores.audit.windows import decode_arrays
-from mlengine.stores.database.tables import Moment, predictions
+from mlengine.stores.database.tables import UtcDateTime, predictions
 
-_MOMENTS = frozenset(c.name for c in predictions.c if isinstance(c.type, Moment))
+_MOMENTS = frozenset(c.name for c in predictions.c if isinstance(c.type, UtcDateTime))
 
 
 @dataclass(frozen=True, eq=False)

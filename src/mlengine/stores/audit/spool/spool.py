@@ -31,7 +31,7 @@ _ROWS, _DAMAGED = ".jsonl", ".damaged"
 
 
 @dataclass(frozen=True)
-class Waiting:
+class SpoolSize:
     """What waits for the database: files and bytes, of all processes together."""
 
     files: int
@@ -58,13 +58,13 @@ class AuditSpool:
         """Whether no row of any process waits; one `stat`."""
         return not self._directory.exists()
 
-    def waiting(self) -> Waiting:
+    def size(self) -> SpoolSize:
         """What waits now, also what was set aside because it can't be read."""
         sizes = []
         for path in self._files(_ROWS, _DAMAGED):
             with contextlib.suppress(FileNotFoundError):
                 sizes.append(path.stat().st_size)
-        return Waiting(len(sizes), sum(sizes))
+        return SpoolSize(len(sizes), sum(sizes))
 
     def write(self, rows: Sequence[SpooledRow]) -> None:
         """Force all rows to disk, or none; raises AuditUnavailable."""
@@ -75,7 +75,7 @@ class AuditSpool:
                 self._append(line)
         except OSError as error:
             raise AuditUnavailable(
-                f"neither it nor its spool can be written: {atomic_files.why(error)}"
+                f"neither it nor its spool can be written: {atomic_files.describe_error(error)}"
             ) from error
         self._spooled += len(rows)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit.entries import AuditEntry, columns_of, vector_of
+from mlengine.stores.audit.entries import AuditEntry, column_values, vector_of
 from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.store import AuditStore
@@ -35,15 +35,15 @@ class SpooledAuditStore(AuditStore):
         try:
             super().append(records)
         except AuditUnavailable as refusal:
-            self.spool.write([SpooledRow(columns_of(each), vector_of(each)) for each in records])
+            self.spool.write([SpooledRow(column_values(each), vector_of(each)) for each in records])
             self.checks.record("audit", "degraded")
             log.warning("audit spooled", extra={"rows": len(records), "reason": refusal.reason})
         else:
             self._drain_some()
 
-    def append_at_once(self, records: Sequence[AuditEntry]) -> bool:
+    def try_append(self, records: Sequence[AuditEntry]) -> bool:
         """As AuditStore's; False also while rows are spooled, which an append has to put back."""
-        return self.spool.is_empty and super().append_at_once(records)
+        return self.spool.is_empty and super().try_append(records)
 
     def drain(self, *, most_files: int | None = None) -> None:
         """Put spooled rows into the tables; raises AuditUnavailable when some have to stay.
@@ -54,7 +54,7 @@ class SpooledAuditStore(AuditStore):
             self.spool.drain(self._restore, most_files=most_files)
         except OSError as error:
             raise AuditUnavailable(
-                f"its spool can't be emptied: {atomic_files.why(error)}"
+                f"its spool can't be emptied: {atomic_files.describe_error(error)}"
             ) from error
 
     def clear(self, *, actor: str, at: datetime) -> int:
