@@ -15,7 +15,7 @@ def main(folder: str, url: str, source: str) -> None:
     known(DAYS + 1).write_parquet(Path(folder, "bars/panel.parquet"))
     warm(platform)
     ask(platform, FIRST, NOW + DAY)
-    settled = platform.predict.filling.settled(within_seconds=0)
+    settled = platform.predict.prefetch.settled(within_seconds=0)
     print("nothing" if settled else "filling", flush=True)
 
 

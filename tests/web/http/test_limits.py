@@ -239,6 +239,27 @@ def test_redis_that_hangs_costs_one_short_wait(make_app: MakeApp, tiny: FakePlat
     assert tiny.checks.state("redis") == "degraded"
 
 
+def test_requests_that_find_redis_hanging_at_the_same_time_are_all_answered(
+    make_app: MakeApp,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        app = make_app(RATE_LIMIT_REQUESTS="100", REDIS_URL=f"redis://127.0.0.1:{port}/0")
+        together, seen = threading.Barrier(8), list[int]()
+
+        def ask() -> None:
+            client = app.test_client()
+            together.wait()
+            seen.append(client.get("/models").status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert seen == [200] * 8
+
+
 def test_an_address_that_is_no_redis_stops_the_start_in_one_line(make_app: MakeApp) -> None:
     for url in ("mysql://x", "redis://host:notaport/0"):
         with pytest.raises(BadSetting, match=r"^REDIS_URL="):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import select
@@ -13,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests.published import publish
 from tests.serving import Server, serving
 from tests.supervised import eventually
 from tests.upstream import Fault, LoopbackUpstream
+from tests.web.serving.connections import LINE, Line, line_to, raw
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import AuditUnavailable
@@ -45,11 +45,6 @@ from mlengine.web.serving.worker import Worker
 
 CLIENT = ("127.0.0.1", 50_000)
 PATHS = ("/predict", "/api/v1/predict")
-LINE = "GET /predict?symbol=AAA HTTP/1.1"
-
-
-def raw(line: str = LINE, *headers: str) -> bytes:
-    return "\r\n".join([line, "Host: localhost", *headers, "", ""]).encode()
 
 
 @pytest.fixture
@@ -234,45 +229,10 @@ def _locked(database: Path) -> Iterator[None]:
         connection.close()
 
 
-@dataclass
-class Line:
-    """One kept connection, byte by byte."""
-
-    socket: socket.socket
-    rest: bytes = b""
-
-    def answer(self) -> tuple[list[str], dict[str, object]]:
-        """The next answer that comes: its head's lines, and its body."""
-        while b"\r\n\r\n" not in self.rest:
-            self._more()
-        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        length = next(int(each.split(": ")[1]) for each in lines if "Content-Length" in each)
-        while len(self.rest) < length:
-            self._more()
-        body, self.rest = self.rest[:length], self.rest[length:]
-        return lines, json.loads(body)
-
-    def ask(self, request_bytes: bytes) -> tuple[list[str], dict[str, object]]:
-        self.socket.sendall(request_bytes)
-        return self.answer()
-
-    def _more(self) -> None:
-        chunk = self.socket.recv(1 << 20)
-        assert chunk, "the connection was closed"
-        self.rest += chunk
-
-
 @contextmanager
 def one_worker(folder: Path, **environ: str) -> Iterator[Server]:
     with serving(folder, ready="/predict?symbol=AAA", WEB_WORKERS="1", **environ) as server:
         yield server
-
-
-@contextmanager
-def line_to(server: Server) -> Iterator[Line]:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as made:
-        yield Line(made)
 
 
 @pytest.mark.usefixtures("platform")
@@ -280,7 +240,7 @@ def test_nobody_can_tell_who_answered(tmp_path: Path) -> None:
     """A length makes a request one for the framework; the others are answered inline."""
     request_bytes = raw(LINE, "X-Request-ID: the-same")
     by_framework = raw(LINE, "X-Request-ID: the-same", "Content-Length: 0")
-    with one_worker(tmp_path) as server, line_to(server) as line:
+    with one_worker(tmp_path) as server, line_to(server.port) as line:
         answers = [line.ask(each) for each in (by_framework, request_bytes, request_bytes)]
     common = [_common(*each) for each in answers]
     assert common[0] == common[1] == common[2]
@@ -297,7 +257,7 @@ _OWN = ("prediction_id", "as_of", "latency_ms")
 
 @pytest.mark.usefixtures("platform")
 def test_requests_in_one_packet_or_in_pieces_are_answered_in_order(tmp_path: Path) -> None:
-    with one_worker(tmp_path) as server, line_to(server) as line:
+    with one_worker(tmp_path) as server, line_to(server.port) as line:
         line.ask(raw())
         line.socket.sendall(b"".join(raw(LINE.replace("AAA", each)) for each in SYMBOLS))
         assert [line.answer()[1]["symbol"] for _ in SYMBOLS] == list(SYMBOLS)
@@ -379,7 +339,7 @@ def test_what_is_at_hand_is_answered_while_all_threads_wait(tmp_path: Path) -> N
     bars = pl.concat([random_bars(symbol, rows=400) for symbol in (*SYMBOLS, "SLOW")])
     with LoopbackUpstream(bars) as upstream:
         served = {"MARKET_DATA_DIR": "", "MARKET_DATA_BASE_URL": upstream.url}
-        with one_worker(tmp_path, **served) as server, line_to(server) as line:
+        with one_worker(tmp_path, **served) as server, line_to(server.port) as line:
             line.ask(raw())
             before = len(upstream.requests)
             upstream.always = Fault(delay_seconds=4)
