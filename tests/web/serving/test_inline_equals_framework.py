@@ -56,7 +56,7 @@ def compare(folder: Path, queue: QueueProcess, *, count: int) -> None:
     ):
         for symbol in SYMBOLS:
             exchange(connection, raw(f"GET /predict?symbol={symbol} HTTP/1.1"))
-        for line, headers in random_requests(random.Random(11), count):
+        for line, headers in random_requests(random.Random(11), count):  # noqa: S311 - no secret
             answer = exchange(connection, raw(line, *headers))
             # A length makes a request one for the framework.
             by_framework = exchange(connection, raw(line, *headers, "Content-Length: 0"))
