@@ -12,6 +12,7 @@ from tests.platforms import make_platform, settings
 from tests.published import SPEC, TRAINED_THROUGH, publish
 from tests.queue_process import QueueProcess
 
+from mlengine import cli
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
 
@@ -38,6 +39,11 @@ def test_no_list_of_commands_cuts_off_what_one_does(runner: FlaskCliRunner) -> N
         listed = runner.invoke(args=[*path, "--help"], terminal_width=80).stdout
         _, commands = listed.split("Commands:\n")
         assert "..." not in commands, listed
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - {"limiter"}))
+def test_the_light_list_says_what_each_command_says_of_itself(name: str) -> None:
+    assert cli.load(name).get_short_help_str(limit=80) == cli.COMMANDS[name]
 
 
 def is_group(command: click.Command) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import PurePath
 from typing import cast
 
-import lightgbm
 import numpy as np
 import polars as pl
 
@@ -226,7 +226,7 @@ def _remarks(training: TrainingResult) -> tuple[str, ...]:
 def libraries() -> dict[str, str]:
     """The versions that a result may depend on, by name."""
     return {
-        "lightgbm": lightgbm.__version__,
+        "lightgbm": version("lightgbm"),
         "mlengine": mlengine.__version__,
         "numpy": np.__version__,
         "polars": pl.__version__,

@@ -75,8 +75,8 @@ def find_sample_file(package: str = "bokeh_sampledata") -> Path:
         if file.is_file():
             return file
     raise UpstreamUnavailable(
-        "the sample prices are not installed; run `pip install --no-deps bokeh-sampledata`, "
-        "or set MARKET_DATA_BASE_URL or MARKET_DATA_DIR"
+        "the sample prices are not installed; run `pip install --no-deps bokeh-sampledata` or "
+        "install mlengine with [sample], or set MARKET_DATA_BASE_URL or MARKET_DATA_DIR"
     )
 
 
