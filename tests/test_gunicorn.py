@@ -64,7 +64,7 @@ def test_what_the_workers_share_is_safe_to_fork(master: subprocess.Popen[bytes],
 
 
 def test_a_bad_setting_is_one_line() -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "tiny:app"],
         cwd=ROOT,
         env=config.environment_for_child({"PORT": "x"}),
@@ -72,8 +72,8 @@ def test_a_bad_setting_is_one_line() -> None:
         text=True,
         check=False,
     )
-    assert said.stderr == "mlengine: PORT='x': expected a whole number from 1 to 65535\n"
-    assert said.returncode == 1
+    assert done.stderr == "mlengine: PORT='x': expected a whole number from 1 to 65535\n"
+    assert done.returncode == 1
 
 
 def _get(port: int, *, path: str = "/") -> bytes | None:

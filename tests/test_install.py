@@ -124,26 +124,26 @@ def test_a_shim_that_fails_is_passed_over(tmp_path: Path) -> None:
     broken.write_text("#!/bin/sh\nexit 127\n")
     (tmp_path / "python3.13").symlink_to(sys.executable)
     broken.chmod(0o755)
-    said = subprocess.run(
+    done = subprocess.run(
         ["/bin/sh", str(ROOT / "scripts" / "find_python.sh")],
         env={"PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert said.stdout == "python3.13\n"
+    assert done.stdout == "python3.13\n"
 
 
 def test_a_machine_without_python_is_told_so(tmp_path: Path) -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         ["/bin/sh", str(ROOT / "scripts" / "find_python.sh")],
         env={"PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (said.returncode, said.stdout) == (1, "")
-    assert said.stderr == "no Python found: install Python 3.11 or newer\n"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "no Python found: install Python 3.11 or newer\n"
 
 
 def test_a_missing_env_file_is_written_once_with_a_random_key(
@@ -203,14 +203,14 @@ def test_the_locks_hold_hashes_and_no_address() -> None:
 
 
 def test_make_help_lists_every_target() -> None:
-    said = subprocess.run(
+    output = subprocess.run(
         ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     for target in (
         *("help", "install", "run", "train", "test", "sure", "soak", "format", "lock"),
         *("wheel", "docker-build", "docker-run"),
     ):
-        assert re.search(rf"^  make {target} +\S", said, re.MULTILINE)
+        assert re.search(rf"^  make {target} +\S", output, re.MULTILINE)
 
 
 def test_the_image_runs_the_supervisor_without_root_and_with_a_health_check() -> None:

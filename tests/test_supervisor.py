@@ -165,17 +165,17 @@ def test_a_preparation_that_fails_ends_the_start(tmp_path: Path) -> None:
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     with Supervised(tmp_path) as first:
         assert first.says(UP), first.lines
-        said = _start(tmp_path / "second", PORT=str(first.port))
-    assert said.returncode == 1
-    assert said.stderr.startswith(f"mlengine: can't listen on 127.0.0.1 port {first.port}")
-    assert said.stderr.count("\n") == 1
+        done = _start(tmp_path / "second", PORT=str(first.port))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"mlengine: can't listen on 127.0.0.1 port {first.port}")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_second_platform_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     with Supervised(tmp_path) as first:
         assert first.says(UP), first.lines
-        said = _start(tmp_path, PORT="1")
-        assert f"a platform (pid {first.process.pid}) already runs on {tmp_path}" in said.stderr
+        done = _start(tmp_path, PORT="1")
+        assert f"a platform (pid {first.process.pid}) already runs on {tmp_path}" in done.stderr
 
 
 def test_two_platforms_run_side_by_side(tmp_path: Path) -> None:
@@ -187,21 +187,21 @@ def test_two_platforms_run_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_bad_setting_is_one_clear_line(tmp_path: Path) -> None:
-    said = _start(tmp_path, WEB_WORKERS="many")
-    assert said.stderr == "mlengine: WEB_WORKERS='many': expected a whole number from 1 to 64\n"
+    done = _start(tmp_path, WEB_WORKERS="many")
+    assert done.stderr == "mlengine: WEB_WORKERS='many': expected a whole number from 1 to 64\n"
 
 
 def test_an_unwritable_artifacts_folder_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    said = _start(tmp_path / "file" / "artifacts")
-    assert said.stderr.startswith("mlengine: the artifacts folder ")
-    assert "ARTIFACTS_DIR" in said.stderr
-    assert said.stderr.count("\n") == 1
+    done = _start(tmp_path / "file" / "artifacts")
+    assert done.stderr.startswith("mlengine: the artifacts folder ")
+    assert "ARTIFACTS_DIR" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_host_that_is_not_here_is_one_clear_line(tmp_path: Path) -> None:
-    said = _start(tmp_path, HOST="192.0.2.1")
-    assert said.stderr.startswith("mlengine: can't listen on 192.0.2.1")
+    done = _start(tmp_path, HOST="192.0.2.1")
+    assert done.stderr.startswith("mlengine: can't listen on 192.0.2.1")
 
 
 def test_one_training_brings_its_own_worker_and_ends_with_it(tmp_path: Path) -> None:
@@ -222,18 +222,18 @@ def test_one_training_uses_the_running_platform(tmp_path: Path) -> None:
 def test_the_supervisor_loads_no_door_and_no_heavy_library() -> None:
     heavy = {"polars", "lightgbm", "numpy", "flask", "rq", "redis", "sqlalchemy", "requests"}
     code = "import sys, mlengine.__main__; print(*{name.split('.')[0] for name in sys.modules})"
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    assert not heavy & set(said.split())
+    assert not heavy & set(output.split())
 
 
 def test_an_unknown_command_shows_the_usage() -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "mlengine", "dance"], capture_output=True, text=True, check=False
     )
-    assert said.returncode == 2
-    assert "migrate" in said.stdout
+    assert done.returncode == 2
+    assert "migrate" in done.stdout
 
 
 def test_the_command_must_be_run_in_the_project_folder(tmp_path: Path) -> None:

@@ -26,7 +26,4 @@ class HealthOut(Schema):
 
     def versions(self, health: Health) -> dict[str, str | None]:
         """What `ACTIVE` names, and what this process serves."""
-        return {
-            "active_version": health.active_version,
-            "loaded_version": health.loaded_version,
-        }
+        return {"active_version": health.active_version, "loaded_version": health.loaded_version}
