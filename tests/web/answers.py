@@ -41,7 +41,7 @@ def check(symbol: str) -> None:
 
 @dataclass(frozen=True)
 class FakeFeatureService:
-    asked: list[dict[str, object]] = field(default_factory=list)
+    calls: list[dict[str, object]] = field(default_factory=list)
 
     def table(
         self,
@@ -54,7 +54,7 @@ class FakeFeatureService:
     ) -> FeatureTable:
         check(symbol)
         self.feature_set(feature_set)
-        self.asked.append({"symbol": symbol, "limit": limit, "as_of": as_of, "now": now})
+        self.calls.append({"symbol": symbol, "limit": limit, "as_of": as_of, "now": now})
         rows = pl.DataFrame(
             {
                 "timestamp": [DAY - timedelta(days=1), DAY],
@@ -73,7 +73,7 @@ class FakeFeatureService:
 
 @dataclass(frozen=True)
 class FakePredictService:
-    asked: list[dict[str, object]] = field(default_factory=list)
+    calls: list[dict[str, object]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
     def predict(
@@ -94,7 +94,7 @@ class FakePredictService:
             raise
         if version not in (None, "v1", "v2"):
             raise errors.ModelNotFound(version)
-        self.asked.append({"symbol": symbol, "as_of": as_of, "explain": explain})
+        self.calls.append({"symbol": symbol, "as_of": as_of, "explain": explain})
         return Prediction(
             prediction_id="p1",
             request_id=request_id,

@@ -277,7 +277,7 @@ class FakeMonitoringService:
 @dataclass(frozen=True)
 class FakeAuditService:
     rows: list[AuditRow] = field(default_factory=list)
-    asked: list[tuple[object, ...]] = field(default_factory=list)
+    calls: list[tuple[object, ...]] = field(default_factory=list)
     spooled: bool = False
 
     def get(self, prediction_id: str) -> AuditRow:
@@ -299,7 +299,7 @@ class FakeAuditService:
     ) -> Page[AuditRow]:
         if cursor:
             decode_cursor(cursor)
-        self.asked.append((since, until, ok))
+        self.calls.append((since, until, ok))
         rows = [row for row in self.rows if symbol in (None, row.symbol)]
         return Page(tuple(rows[:limit]), encode_cursor(7) if len(rows) > limit else None)
 
@@ -334,7 +334,7 @@ class FakeEventStore:
 
 @dataclass(frozen=True)
 class FakeReplayService:
-    requests: list[dict[str, object]] = field(default_factory=list)
+    calls: list[dict[str, object]] = field(default_factory=list)
 
     def replay(
         self,
@@ -347,7 +347,7 @@ class FakeReplayService:
     ) -> ReplayResult:
         if prediction_id != "p9":
             raise errors.PredictionNotFound(prediction_id)
-        self.requests.append(
+        self.calls.append(
             {"check_upstream": check_upstream, "actor": actor, "request_id": request_id}
         )
         return ReplayResult(

@@ -34,11 +34,11 @@ def test_a_table_has_the_fields_of_the_contract(client: FlaskClient) -> None:
 
 def test_what_was_asked_reaches_the_service(client: FlaskClient, tiny: FakePlatform) -> None:
     client.get("/features?symbol=AAPL&limit=1&as_of=2024-05-30&feature_set=core")
-    (call,) = tiny.features.asked
+    (call,) = tiny.features.calls
     assert call["limit"] == 1
     assert call["as_of"] == datetime(2024, 5, 31, tzinfo=UTC)
     client.get("/features?symbol=AAPL")
-    assert (tiny.features.asked[1]["limit"], tiny.features.asked[1]["as_of"]) == (100, None)
+    assert (tiny.features.calls[1]["limit"], tiny.features.calls[1]["as_of"]) == (100, None)
 
 
 @pytest.mark.parametrize("limit", ["0", "5001", "-1", "1.0", "1e2", "", " 5", "٥", "1_0", "9" * 30])

@@ -76,7 +76,7 @@ def test_rows_are_asked_for_by_time_and_outcome(client: FlaskClient, tiny: FakeP
         "?status=error&until=2999-01-01",
     ):
         assert client.get(f"/predictions/recent{query}").status_code == 200
-    assert tiny.audit.asked == [
+    assert tiny.audit.calls == [
         (None, None, None),
         (day(1), day(2), None),
         (day(1), None, True),
@@ -106,7 +106,7 @@ def test_a_replay_needs_a_key_and_says_where_it_differs(
 ) -> None:
     path = f"{prefix}/predictions/p9/replay"
     problem(client.post(path), 401, "unauthorized")
-    assert not tiny.replay.requests
+    assert not tiny.replay.calls
     answer = client.post(path, headers={**KEY, "X-Request-ID": "r-1"})
     assert answer.get_json() == {
         "prediction_id": "p9",
@@ -121,14 +121,14 @@ def test_a_replay_needs_a_key_and_says_where_it_differs(
         "upstream": "changed",
         "actor": "admin",
     }
-    (call,) = tiny.replay.requests
+    (call,) = tiny.replay.calls
     assert (call["check_upstream"], call["actor"], call["request_id"]) == (True, "admin", "r-1")
 
 
 def test_a_replay_may_leave_the_upstream_alone(client: FlaskClient, tiny: FakePlatform) -> None:
     path = "/predictions/p9/replay"
     assert client.post(path, headers=KEY, json={"upstream": False}).status_code == 200
-    assert tiny.replay.requests[0]["check_upstream"] is False
+    assert tiny.replay.calls[0]["check_upstream"] is False
     for body in ({"upstream": "no"}, {"upstream": 2}, {"other": True}):
         refused = client.post(path, headers=KEY, json=body)
         problem(refused, 422, "invalid_request")
