@@ -115,7 +115,8 @@ def _rows() -> list[list[object]]:
     for number in range(ROWS):
         answer = answers[number % SYMBOLS]
         # Ordered by time, as the platform's own ids are.
-        made = answer.prediction.again(prediction_id=f"{time.time_ns():020x}{secrets.token_hex(6)}")
+        prediction_id = f"{time.time_ns():020x}{secrets.token_hex(6)}"
+        made = answer.prediction.with_changes(prediction_id=prediction_id)
         values = values_of(replace(answer, prediction=made))
         rows.append([*sqlite_values(values), number % SYMBOLS + 1])
     return rows

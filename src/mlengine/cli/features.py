@@ -132,6 +132,7 @@ def _to_json(report: CheckReport) -> dict[str, object]:
             {"feature": one.feature, "ok": one.ok, "breaches": one.breaches, "advice": one.advice}
             for one in report.features
         ],
+        "notes": report.notes,
     }
 
 
@@ -142,6 +143,8 @@ def _print_report(report: CheckReport) -> None:
     failing = sum(not each.ok for each in report.features)
     total, symbols = len(report.features), ", ".join(report.symbols)
     click.echo(f"{failing} of {total} features fail on {report.rows} bars of {symbols}")
+    for note in report.notes:
+        click.echo(note)
 
 
 def _check_rows(feature_check: FeatureCheck) -> Sequence[Sequence[object]]:

@@ -18,7 +18,7 @@ class InvalidRequest(MlengineError):
     errors: Mapping[str, Sequence[str]]
 
     def __str__(self) -> str:
-        return "; ".join(f"{name}: {' '.join(said)}" for name, said in self.errors.items())
+        return "; ".join(f"{name}: {' '.join(reasons)}" for name, reasons in self.errors.items())
 
 
 @dataclass(eq=False)
@@ -39,8 +39,8 @@ class PredictionNotFound(MlengineError):
     spooled: bool = False
 
     def __str__(self) -> str:
-        said = f"there is no prediction {self.prediction_id[:64]!r}"
-        return f"{said}; it may wait in the audit's spool" if self.spooled else said
+        spooled = "; it may wait in the audit's spool" if self.spooled else ""
+        return f"there is no prediction {self.prediction_id[:64]!r}{spooled}"
 
 
 @dataclass(eq=False)
@@ -52,10 +52,10 @@ class InsufficientBars(MlengineError):
     first_possible: datetime | None = None
 
     def __str__(self) -> str:
-        said = f"{self.symbol!r} has {self.got} final bars by then, {self.needed} are needed"
+        message = f"{self.symbol!r} has {self.got} final bars by then, {self.needed} are needed"
         if self.first_possible is None:
-            return said
-        return f"{said}; the first possible moment is {self.first_possible:%Y-%m-%dT%H:%M:%SZ}"
+            return message
+        return f"{message}; the first possible moment is {self.first_possible:%Y-%m-%dT%H:%M:%SZ}"
 
 
 class Unauthorized(MlengineError):

@@ -5,7 +5,7 @@ import pytest
 from tests.core.metrics.rows import array, numbered
 
 from mlengine.core.metrics.correlations import (
-    daily,
+    correlation_by_date,
     weighted_information_ratio,
     weighted_mean,
     weighted_over_time,
@@ -22,7 +22,7 @@ def _random(dates, symbols, seed=1):
 def test_a_daily_correlation_is_pearsons_over_the_symbols_of_the_date():
     forward, scores = _random(5, 12)
     expected = [np.corrcoef(forward[d], scores[d])[0, 1] for d in range(5)]
-    found = daily(numbered("return", forward, scores), ranked=False)
+    found = correlation_by_date(numbered("return", forward, scores), ranked=False)
     assert found == pytest.approx(np.array(expected), abs=1e-12)
 
 
@@ -30,14 +30,14 @@ def test_a_daily_rank_correlation_is_that_of_ranks_with_ties_shared():
     forward, scores = _random(5, 12)
     scores = np.round(scores)
     expected = [np.corrcoef(ranks(forward[d]), ranks(scores[d]))[0, 1] for d in range(5)]
-    found = daily(numbered("return", forward, scores), ranked=True)
+    found = correlation_by_date(numbered("return", forward, scores), ranked=True)
     assert found == pytest.approx(np.array(expected), abs=1e-12)
 
 
 def test_a_date_needs_ten_symbols():
     forward, scores = _random(3, 10)
     forward[1, 0] = math.nan
-    found = daily(numbered("return", forward, scores), ranked=False)
+    found = correlation_by_date(numbered("return", forward, scores), ranked=False)
     assert np.isfinite(found).tolist() == [True, False, True]
 
 
@@ -45,7 +45,7 @@ def test_a_date_of_equal_scores_has_no_correlation_whatever_the_rounding():
     forward, scores = _random(3, 11)
     scores[1] = 0.1
     for ranked in (True, False):
-        found = daily(numbered("return", forward, scores), ranked=ranked)
+        found = correlation_by_date(numbered("return", forward, scores), ranked=ranked)
         assert np.isfinite(found).tolist() == [True, False, True]
 
 

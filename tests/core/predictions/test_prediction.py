@@ -3,9 +3,10 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
+from tests.databases import a_prediction
 
 from mlengine.core.predictions.prediction import FeatureSetRef, Forecast, interpret
 
@@ -77,3 +78,15 @@ class _FeatureSet:
 
 def test_a_reference_names_the_feature_set_it_was_made_of():
     assert FeatureSetRef.of(_FeatureSet()) == FeatureSetRef("core", 3, "ab" * 32, 64)
+
+
+def test_a_prediction_with_changes_is_what_replace_makes_of_it():
+    prediction = a_prediction(1)
+    changes = {"prediction_id": "other", "stale": True, "reasons": ("bar_too_old",)}
+    assert prediction.with_changes(**changes) == replace(prediction, **changes)
+    assert prediction == a_prediction(1)
+
+
+def test_a_misspelt_field_of_a_prediction_is_refused():
+    with pytest.raises(TypeError, match="predicton_id"):
+        a_prediction(1).with_changes(predicton_id="other")

@@ -156,17 +156,17 @@ class Scorer:
         """SHAP values on the raw scale, (rows, features + 1); the last column is the base."""
         return self._predict(matrix, pred_contrib=True)
 
-    def _predict(self, matrix: Floats, **asked: bool) -> Floats:
+    def _predict(self, matrix: Floats, **options: bool) -> Floats:
         if matrix.ndim != 2 or matrix.shape[1] != len(self.feature_names):
             raise ValueError(f"{len(self.feature_names)} features a row are expected")
         if not len(matrix):
-            return np.empty((0, matrix.shape[1] + 1) if asked.get("pred_contrib") else 0)
-        said = self.booster.predict(
+            return np.empty((0, matrix.shape[1] + 1) if options.get("pred_contrib") else 0)
+        scores = self.booster.predict(
             np.ascontiguousarray(matrix, dtype=np.float64),
             num_threads=1,
-            **asked,
+            **options,
         )
-        return np.asarray(said, dtype=np.float64)
+        return np.asarray(scores, dtype=np.float64)
 
 
 def _loss(objective: str) -> Callable[[Floats, lgb.Dataset], tuple[str, float, bool]]:

@@ -40,6 +40,11 @@ def total(x: pl.Expr, *, bars: int, each: float = 1.0) -> pl.Expr:
 
 
 def mean(x: pl.Expr, *, bars: int) -> pl.Expr:
+    """The mean of the last `bars` values; null before the first full window.
+
+    >>> pl.DataFrame({"x": [1.0, 2.0, 6.0]}).select(mean(pl.col("x"), bars=2)).to_series().to_list()
+    [None, 1.5, 4.0]
+    """
     return total(x, bars=bars) / bars
 
 
@@ -76,8 +81,14 @@ def added(terms: Iterable[pl.Expr]) -> pl.Expr:
 
 
 def ema_weights(*, alpha: float, bars: int) -> list[float]:
-    """Weights of an EMA cut off after `bars` bars, oldest first, summing to 1."""
-    decay = list(accumulate([1.0] + [1.0 - alpha] * (bars - 1), lambda held, kept: held * kept))
+    """Weights of an EMA cut off after `bars` bars, oldest first, summing to 1.
+
+    >>> [round(weight, 3) for weight in ema_weights(alpha=0.5, bars=3)]
+    [0.143, 0.286, 0.571]
+    """
+    decay = list(
+        accumulate([1.0] + [1.0 - alpha] * (bars - 1), lambda product, factor: product * factor)
+    )
     whole = math.fsum(decay)
     return [weight / whole for weight in reversed(decay)]
 
@@ -104,7 +115,7 @@ def difference_weights(weights: Sequence[float]) -> list[float]:
     For weights that sum to 0. On a price of 60,000 with noise 0.01 the values' own sum loses seven
     digits, the sum of their first differences none. One weight fewer than `weights`.
     """
-    from_newest = list(accumulate(reversed(weights), lambda held, weight: held + weight))
+    from_newest = list(accumulate(reversed(weights), lambda product, weight: product + weight))
     return from_newest[-2::-1]
 
 

@@ -157,15 +157,15 @@ def _aliased(stage: Mapping[str, pl.Expr]) -> tuple[pl.Expr, ...]:
 
 def _bundled(columns: Mapping[str, pl.Expr], names: Sequence[str]) -> Iterator[dict[str, pl.Expr]]:
     """`names` in their order with what they need of `columns`, each column once."""
-    made, bundle = set[str](), dict[str, pl.Expr]()
+    added, bundle = set[str](), dict[str, pl.Expr]()
     for name in names:
         waiting = [name]
         while waiting:
-            wanted = waiting.pop()
-            if wanted in columns and wanted not in made:
-                made.add(wanted)
-                bundle[wanted] = columns[wanted]
-                waiting += sorted(_needs(columns[wanted]))
+            column = waiting.pop()
+            if column in columns and column not in added:
+                added.add(column)
+                bundle[column] = columns[column]
+                waiting += sorted(_needs(columns[column]))
         if len(bundle) >= ENOUGH_FOR_A_BUNDLE:
             yield bundle
             bundle = {}

@@ -60,10 +60,10 @@ def evaluate(
     `transform` says what the labels of a `return` model are: `raw` returns, or `cs_zscore`, how
     far each symbol was ahead of the others on its date.
     """
-    rows = build_samples(objective, actuals=actuals, scores=scores, transform=transform)
-    drawn = bootstrap.settings(horizon_bars=horizon_bars, seed=seed)
-    weights = bootstrap.draw(rows.dates, drawn)
-    estimator, relative = Estimator(rows, weights), transform == "cs_zscore"
+    samples = build_samples(objective, actuals=actuals, scores=scores, transform=transform)
+    settings = bootstrap.settings(horizon_bars=horizon_bars, seed=seed)
+    weights = bootstrap.draw(samples.dates, settings)
+    estimator, relative = Estimator(samples, weights), transform == "cs_zscore"
     directed = objective == "direction"
     measures = {
         **auc_measures(estimator),
@@ -72,14 +72,14 @@ def evaluate(
         **ic_measures(estimator),
         **hit_rate_measures(estimator, baseline, relative=relative),
     }
-    asked, null = primary_metric(objective, by_date=mostly_enough_symbols(rows))
+    metric, null = primary_metric(objective, by_date=mostly_enough_symbols(samples))
     return Evaluation(
         rows=len(scores),
-        dates=rows.dates,
-        symbols=rows.symbols,
+        dates=samples.dates,
+        symbols=samples.symbols,
         metrics=measures,
-        calibration=calibration(rows, weights) if directed else None,
-        sign_rule=sign_rule(rows, weights, horizon_bars=horizon_bars, cost_bps=cost_bps),
-        bootstrap=drawn,
-        verdict=verdict(asked, null, measures),
+        calibration=calibration(samples, weights) if directed else None,
+        sign_rule=sign_rule(samples, weights, horizon_bars=horizon_bars, cost_bps=cost_bps),
+        bootstrap=settings,
+        verdict=verdict(metric, null, measures),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
 from mlengine.core.metrics.bootstrap import interval, weighted_sums
-from mlengine.core.metrics.estimates import why_none
+from mlengine.core.metrics.estimates import missing_interval_reason
 from mlengine.core.metrics.samples import Samples
 
 _BINS = 10
@@ -56,7 +56,9 @@ def _bin(low: float, high: float, actual_up: Floats, forecasts: Floats) -> Calib
 
 def _measure(value: float, perfect: float, draws: Floats) -> Measure:
     low, high = interval(draws)
-    return Measure(value, perfect, "perfect", low=low, high=high, reason=why_none(draws, low))
+    return Measure(
+        value, perfect, "perfect", low=low, high=high, reason=missing_interval_reason(draws, low)
+    )
 
 
 def _logit(probabilities: Floats) -> Floats:

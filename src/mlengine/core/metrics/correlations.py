@@ -22,7 +22,7 @@ def correlation(x: Floats, y: Floats) -> float:
     return float(x @ y) / scale if scale > 0.0 else math.nan
 
 
-def daily(samples: Samples, *, ranked: bool) -> Floats:
+def correlation_by_date(samples: Samples, *, ranked: bool) -> Floats:
     """The correlation over the symbols of each date; NaN on dates with fewer than ten rows.
 
     Pearson, or with `ranked` Spearman. NaN too where all scores or all moves of a date are equal.

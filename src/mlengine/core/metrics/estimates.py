@@ -49,8 +49,8 @@ class Estimator:
     ) -> Measure:
         """The mean of `rows`, or of those `among` them."""
         counted = np.ones(len(rows)) if among is None else among.astype(np.float64)
-        kept = rows if among is None else rows[among]
-        value = float(kept.mean()) if len(kept) else math.nan
+        selected = rows if among is None else rows[among]
+        value = float(selected.mean()) if len(selected) else math.nan
         totals = weighted_sums(self.weights, self.samples.by_date(rows * counted))
         counts = weighted_sums(self.weights, self.samples.by_date(counted))
         draws = np.divide(totals, counts, out=np.full(len(totals), math.nan), where=counts > 0.0)
@@ -65,14 +65,22 @@ def _measure(
     undefined: str,
     others: dict[str, float],
 ) -> Measure:
-    said = {name: _defined(other) for name, other in others.items()}
+    other_baselines = {name: _defined(other) for name, other in others.items()}
     if not math.isfinite(value):
-        return Measure(None, _defined(baseline), kind, said, reason=undefined)
+        return Measure(None, _defined(baseline), kind, other_baselines, reason=undefined)
     low, high = interval(draws)
-    return Measure(value, _defined(baseline), kind, said, low, high, why_none(draws, low))
+    return Measure(
+        value,
+        _defined(baseline),
+        kind,
+        other_baselines,
+        low,
+        high,
+        missing_interval_reason(draws, low),
+    )
 
 
-def why_none(draws: Floats, low: float | None) -> str | None:
+def missing_interval_reason(draws: Floats, low: float | None) -> str | None:
     """Why there is no interval, if there is none."""
     if low is not None:
         return None

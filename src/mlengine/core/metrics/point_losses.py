@@ -16,7 +16,11 @@ def log_losses(actual_up: Floats, probabilities: Floats) -> Floats:
 
 
 def log_loss(actual_up: Floats, probabilities: Floats) -> float:
-    """Mean negative log-likelihood in nats."""
+    """Mean negative log-likelihood in nats.
+
+    >>> round(log_loss(np.array([1.0, 0.0]), np.array([0.8, 0.4])), 4)
+    0.367
+    """
     return float(np.mean(log_losses(actual_up, probabilities)))
 
 

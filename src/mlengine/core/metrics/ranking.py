@@ -17,6 +17,9 @@ def auc(actual_up: Floats, scores: Floats) -> float:
     """The chance that an up row scores above a down row, ties half (Mann-Whitney).
 
     NaN where there are no ups or no downs.
+
+    >>> auc(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.35, 0.8]))
+    0.75
     """
     positive = actual_up > 0.0
     n_up, n_down = int(positive.sum()), int((~positive).sum())

@@ -25,7 +25,9 @@ def constant_loss(objective: str, *, labels: Floats, trained: Floats) -> float:
     mean = float(np.mean(trained))
     constants = [mean] if objective == "direction" else [0.0, mean]
     every = (np.full(len(labels), constant) for constant in constants)
-    return min(float(np.mean(row_losses(objective, labels=labels, scores=said))) for said in every)
+    return min(
+        float(np.mean(row_losses(objective, labels=labels, scores=score))) for score in every
+    )
 
 
 def mean_by_date(timestamps: Rows, values: Floats) -> Floats:

@@ -28,7 +28,7 @@ def sign_rule(samples: Samples, weights: Floats, *, horizon_bars: int, cost_bps:
     gross = samples.by_date(signs * samples.forward_returns) / rows / horizon_bars
     turnover = samples.by_date(_turnover(samples, signs, horizon_bars)) / rows
     net = gross - cost_bps * _BASIS_POINT * turnover
-    held = samples.by_date(samples.forward_returns) / rows / horizon_bars
+    buy_and_hold = samples.by_date(samples.forward_returns) / rows / horizon_bars
     low, high = interval(weighted_mean(net, weights))
     return SignRule(
         bars=samples.dates,
@@ -38,7 +38,7 @@ def sign_rule(samples: Samples, weights: Floats, *, horizon_bars: int, cost_bps:
         net_return=float(net.mean()),
         net_low=low,
         net_high=high,
-        buy_and_hold=float(held.mean()),
+        buy_and_hold=float(buy_and_hold.mean()),
     )
 
 
@@ -49,11 +49,11 @@ def _turnover(samples: Samples, signs: Floats, horizon_bars: int) -> Floats:
     their difference / h.
     """
     order = np.lexsort((samples.date, samples.symbol))
-    said, symbol = signs[order], samples.symbol[order]
-    left = np.zeros(len(said))
-    left[horizon_bars:] = np.where(
-        symbol[horizon_bars:] == symbol[:-horizon_bars], said[:-horizon_bars], 0.0
+    ordered, symbol = signs[order], samples.symbol[order]
+    leaving = np.zeros(len(ordered))
+    leaving[horizon_bars:] = np.where(
+        symbol[horizon_bars:] == symbol[:-horizon_bars], ordered[:-horizon_bars], 0.0
     )
-    changed = np.empty(len(said))
-    changed[order] = np.abs(said - left) / horizon_bars
+    changed = np.empty(len(ordered))
+    changed[order] = np.abs(ordered - leaving) / horizon_bars
     return changed

@@ -10,7 +10,7 @@ from mlengine.core.arrays import Flags, Floats
 from mlengine.core.evaluation import Measure
 from mlengine.core.metrics.actuals import Baseline
 from mlengine.core.metrics.correlations import (
-    daily,
+    correlation_by_date,
     weighted_information_ratio,
     weighted_mean,
     weighted_over_time,
@@ -50,8 +50,8 @@ def ic_measures(estimator: Estimator) -> dict[str, Measure]:
     samples = estimator.samples
     over_time = partial(weighted_over_time, samples)
     return {
-        **_by_date(estimator, "ic", "icir", daily(samples, ranked=False)),
-        **_by_date(estimator, "rank_ic", "rank_icir", daily(samples, ranked=True)),
+        **_by_date(estimator, "ic", "icir", correlation_by_date(samples, ranked=False)),
+        **_by_date(estimator, "rank_ic", "rank_icir", correlation_by_date(samples, ranked=True)),
         "ic_time": estimator.statistic(over_time, 0.0, "no_skill", undefined=_NO_SYMBOL),
     }
 

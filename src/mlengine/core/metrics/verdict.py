@@ -23,13 +23,13 @@ def verdict(name: str, null: float, measures: Mapping[str, Measure]) -> Verdict:
 
     A metric without an interval shows no edge.
     """
-    asked = measures[name]
-    return Verdict(_word(asked, null), name, asked.value, null, asked.low, asked.high)
+    measure = measures[name]
+    return Verdict(_word(measure, null), name, measure.value, null, measure.low, measure.high)
 
 
-def _word(asked: Measure, null: float) -> str:
-    if asked.low is None or asked.high is None:
+def _word(measure: Measure, null: float) -> str:
+    if measure.low is None or measure.high is None:
         return "no_edge"
-    if asked.low > null:
+    if measure.low > null:
         return "edge"
-    return "worse" if asked.high < null else "no_edge"
+    return "worse" if measure.high < null else "no_edge"

@@ -46,17 +46,17 @@ def check(reference: pl.DataFrame, current: pl.DataFrame, *, min_rows: int = 50)
     null figures, never zeros.
     """
     enough = min(reference.height, current.height) >= min_rows
-    found = {
+    drifts = {
         name: _column(name, reference, current) if enough else FeatureDrift(name, None, None)
         for name in reference.columns
         if name not in ("symbol", "timestamp")
     }
-    prediction = found.pop(PREDICTION, None)
+    prediction = drifts.pop(PREDICTION, None)
     return DriftReport(
         status="uncalibrated" if enough else "insufficient_data",
         n_reference=reference.height,
         n_current=current.height,
-        features=tuple(found.values()),
+        features=tuple(drifts.values()),
         prediction_drift=prediction,
     )
 
@@ -78,15 +78,26 @@ def psi(reference: Floats, current: Floats, edges: Floats) -> float:
     """Population stability index over the bins of `edges` and one bin of undefined values.
 
     Sum of (c - r) ln(c / r) over the shares, each at least 1e-4. NaN when a side is empty.
+
+    >>> reference = np.arange(100.0)
+    >>> edges = quantile_edges(reference)
+    >>> psi(reference, reference, edges)
+    0.0
+    >>> round(psi(reference, reference + 20.0, edges), 2)
+    1.6
     """
     if not len(reference) or not len(current):
         return math.nan
-    expected, found = _shares(reference, edges), _shares(current, edges)
-    return float(np.sum((found - expected) * np.log(found / expected)))
+    expected, drifts = _shares(reference, edges), _shares(current, edges)
+    return float(np.sum((drifts - expected) * np.log(drifts / expected)))
 
 
 def ks(reference: Floats, current: Floats) -> float:
-    """The two-sample Kolmogorov-Smirnov statistic over finite values; NaN when a side has none."""
+    """The two-sample Kolmogorov-Smirnov statistic over finite values; NaN when a side has none.
+
+    >>> ks(np.array([1.0, 2.0, 3.0, 4.0]), np.array([3.0, 4.0, 5.0, 6.0]))
+    0.5
+    """
     ours, theirs = (np.sort(side[np.isfinite(side)]) for side in (reference, current))
     if not len(ours) or not len(theirs):
         return math.nan

@@ -38,16 +38,16 @@ class UsabilityLimits:
         A bar's age counts from the moment at which it was final, Saturdays and Sundays (UTC) left
         out. `features` are float64, (features,), NaN where null.
         """
-        found = []
+        reasons = []
         if self.max_bar_age_bars:
             age = weekday_time(final_at(bar_timestamp, interval), moment)
             if age > self.max_bar_age_bars * INTERVALS[interval]:
-                found.append(BAR_TOO_OLD)
+                reasons.append(BAR_TOO_OLD)
         if self.max_model_age_days and moment - trained_at > self.max_model_age_days * _DAY:
-            found.append(MODEL_TOO_OLD)
+            reasons.append(MODEL_TOO_OLD)
         if self.all_features and np.isnan(features).any():
-            found.append(NULL_FEATURES)
-        return tuple(found)
+            reasons.append(NULL_FEATURES)
+        return tuple(reasons)
 
 
 def weekday_time(start: datetime, end: datetime) -> timedelta:

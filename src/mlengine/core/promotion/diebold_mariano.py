@@ -41,6 +41,10 @@ def diebold_mariano(differences: Floats, *, steps_ahead: int) -> DieboldMariano:
     over steps_ahead - 1 dates, so the long-run variance counts those autocovariances in full (the
     rectangular kernel). Such a sum can fall to zero or below; then it is made again with Bartlett's
     weights over 2 * steps_ahead lags, which can't. `differences` may hold no NaN.
+
+    >>> result = diebold_mariano(np.array([0.3, 0.1, 0.2, 0.4, 0.0]), steps_ahead=1)
+    >>> round(result.statistic, 3), round(result.p_value, 4)
+    (2.828, 0.0237)
     """
     dates, mean = len(differences), float(np.mean(differences))
     kernel, lags = "rectangular", steps_ahead - 1

@@ -23,17 +23,17 @@ def check(expression: str) -> None:
 
 def newest_tick(expression: str, *, at: datetime) -> datetime:
     """The last moment up to and including `at` at which `expression` fires."""
-    tick: datetime = _asked(expression, at + timedelta(microseconds=1)).get_prev(datetime)
+    tick: datetime = _schedule(expression, at + timedelta(microseconds=1)).get_prev(datetime)
     return tick
 
 
 def next_ticks(expression: str, *, after: datetime, count: int) -> tuple[datetime, ...]:
     """The first `count` moments after `after`, in order."""
-    ticks = _asked(expression, after)
+    ticks = _schedule(expression, after)
     return tuple(ticks.get_next(datetime) for _ in range(count))
 
 
-def _asked(expression: str, start: datetime) -> croniter:
+def _schedule(expression: str, start: datetime) -> croniter:
     """Raises ValueError, which croniter's own errors are."""
     try:
         return croniter(expression, start.astimezone(UTC), max_years_between_matches=30)

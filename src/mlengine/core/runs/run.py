@@ -74,9 +74,9 @@ class Run:
 
     def view(self, now: datetime) -> dict[str, object]:
         """Every field that is shown of it, with what is reckoned from them at `now`."""
-        shown = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
         parameters = self.parameters()
-        reckoned = {"eta_seconds": self.eta_seconds(now), "note": parameters.get("note")}
+        derived = {"eta_seconds": self.eta_seconds(now), "note": parameters.get("note")}
         hidden = ("spec", "seq", "idempotency_key", "body_hash")
-        kept = {name: value for name, value in shown.items() if name not in hidden}
-        return {**kept, **reckoned, "parameters": parameters}
+        visible = {name: value for name, value in values.items() if name not in hidden}
+        return {**visible, **derived, "parameters": parameters}

@@ -13,6 +13,13 @@ def label_rows(bars: pl.DataFrame, *, horizon_bars: int, delay_bars: int = 0) ->
     forward_return = close[t+d+h] / close[t+d] - 1 with d = `delay_bars`, h = `horizon_bars`;
     bars count as they are, across session breaks and halts. `label_starts` and `label_ends` are
     the timestamps of the bars t+d and t+d+h. The last d+h bars of a symbol have no row.
+
+    >>> close = pl.DataFrame({"symbol": "A", "timestamp": [1, 2, 3], "close": [8.0, 10.0, 5.0]})
+    >>> rows = label_rows(close, horizon_bars=1)
+    >>> rows.rows()
+    [('A', 1, 0.25, 1, 2), ('A', 2, -0.5, 2, 3)]
+    >>> rows.select(target("direction")).to_series().to_list()
+    [1.0, 0.0]
     """
     ordered = bars.sort("symbol", "timestamp")
     starts, ends = -delay_bars, -(delay_bars + horizon_bars)

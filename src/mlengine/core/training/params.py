@@ -113,8 +113,8 @@ def invalid_params(params: Mapping[str, object]) -> dict[str, str]:
     Allowed are LightGBM's own names in TUNING, within their ranges. An alias is refused too: next
     to a default under the own name it would lose in silence.
     """
-    said = {name: _refusal(name, value) for name, value in params.items()}
-    return {name: why for name, why in said.items() if why is not None}
+    errors = {name: _refusal(name, value) for name, value in params.items()}
+    return {name: error for name, error in errors.items() if error is not None}
 
 
 def label_error(spec: TrainSpec) -> str | None:

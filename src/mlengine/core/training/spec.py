@@ -53,6 +53,6 @@ class TrainSpec:
         return {**serialization.to_plain(self)}  # type: ignore[dict-item]
 
     @classmethod
-    def from_dict(cls, said: Mapping[str, object]) -> TrainSpec:
+    def from_dict(cls, fields: Mapping[str, object]) -> TrainSpec:
         """Raises ValueError on a missing or unknown field, or a value of another type."""
-        return serialization.from_plain(cls, said)
+        return serialization.from_plain(cls, fields)

@@ -46,8 +46,8 @@ def holdout_split(
 ) -> Split:
     """The newest `test_share` of the dates against all before; raises TrainingFailed."""
     dates = times.dates(times.rows)
-    held = max(1, int(len(dates) * test_share + 0.5))
-    first = len(dates) - held
+    test_dates = max(1, int(len(dates) * test_share + 0.5))
+    first = len(dates) - test_dates
     return _cut(times, times.rows, dates, first, len(dates), embargo_bars, window_dates)
 
 
@@ -58,6 +58,12 @@ def walk_forward(
 
     The dates of `rows` are cut into folds + 1 blocks; the oldest one also takes the remainder
     and is never tested. Raises TrainingFailed when there are too few dates.
+
+    >>> times = RowTimes(timestamps=np.arange(9), label_ends=np.arange(9) + 2)
+    >>> for split in walk_forward(times, times.rows, folds=2):
+    ...     print(split.train, split.purged, split.test)
+    [0 1] [2] [3 4 5]
+    [0 1 2 3 4] [5] [6 7 8]
     """
     dates = times.dates(rows)
     block = len(dates) // (folds + 1)
@@ -97,10 +103,10 @@ def _cut(
     oldest = dates[max(0, first - window_dates)] if window_dates else dates[0]
     tested = (timestamps >= dates[first]) & (timestamps <= dates[beyond - 1])
     before = rows[(timestamps >= oldest) & (timestamps < dates[first])]
-    known = times.label_ends[before] <= dates[first - embargo_bars]
-    if not known.any():
+    label_ended = times.label_ends[before] <= dates[first - embargo_bars]
+    if not label_ended.any():
         raise TrainingFailed(_TOO_FEW.format(dates=len(dates), embargo=embargo_bars))
-    return Split(before[known], rows[tested], before[~known])
+    return Split(before[label_ended], rows[tested], before[~label_ended])
 
 
 _TOO_FEW = (

@@ -132,11 +132,11 @@ def _metrics(manifest: Manifest) -> Iterator[str]:
 
 def _measures(manifest: Manifest) -> Mapping[str, Measure]:
     """The metrics, and the calibration of a model of probabilities."""
-    found = manifest.calibration
-    if found is None:
+    fitted = manifest.calibration
+    if fitted is None:
         return manifest.metrics
-    told = {"calibration slope": found.slope, "calibration intercept": found.intercept}
-    return {**manifest.metrics, **told}
+    lines = {"calibration slope": fitted.slope, "calibration intercept": fitted.intercept}
+    return {**manifest.metrics, **lines}
 
 
 def _measure(name: str, measure: Measure) -> tuple[str, ...]:
@@ -204,8 +204,9 @@ def _importances(manifest: Manifest) -> Iterator[str]:
 
 def _gate(manifest: Manifest) -> Iterator[str]:
     gate = manifest.gate
-    said = "promoted" if gate.promote else "not promoted"
-    yield f"Policy `{gate.policy}`: {said} (`{gate.reason}`); champion: {gate.champion or 'none'}."
+    result = "promoted" if gate.promote else "not promoted"
+    champion = gate.champion or "none"
+    yield f"Policy `{gate.policy}`: {result} (`{gate.reason}`); champion: {champion}."
     yield ""
     for name, loss in gate.losses.items():
         yield f"- loss of {name}: {_number(loss)}"

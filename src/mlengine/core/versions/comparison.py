@@ -86,29 +86,31 @@ def compare(a: ScoredVersion, b: ScoredVersion) -> Comparison:
     """
     recipe = recipe_diff(a.manifest, b.manifest)
     if not _same_label(a.manifest, b.manifest):
-        return _apart(a, b, "not_comparable", recipe)
-    rows = _common(a, b)
+        return _not_compared(a, b, "not_comparable", recipe)
+    rows = _join_unseen(a, b)
     if rows.is_empty():
-        return _apart(a, b, "no_common_rows", recipe)
+        return _not_compared(a, b, "no_common_rows", recipe)
     objective, labels = b.manifest.spec.objective, rows["label"].to_numpy()
-    said_a, said_b = rows["score_a"].to_numpy(), rows["score_b"].to_numpy()
-    losses = [row_losses(objective, labels=labels, scores=said) for said in (said_a, said_b)]
+    scores_a, scores_b = rows["score_a"].to_numpy(), rows["score_b"].to_numpy()
+    losses = [
+        row_losses(objective, labels=labels, scores=scores) for scores in (scores_a, scores_b)
+    ]
     differences = mean_by_date(rows["timestamp"].dt.epoch("us").to_numpy(), losses[0] - losses[1])
     return Comparison(
         a=a.manifest.version,
         b=b.manifest.version,
         loss=LOSS_NAMES[objective],
         reason=None,
-        common=_described(rows),
-        metrics=tuple(_pairs(objective, labels, said_a, said_b)),
+        common=_common_rows(rows),
+        metrics=tuple(_pairs(objective, labels, scores_a, scores_b)),
         test=diebold_mariano(differences, steps_ahead=label_lag_bars(b.manifest.spec)),
-        correlation=_defined(metrics.correlation(said_a, said_b)),
-        rank_correlation=_defined(metrics.correlation(*map(metrics.ranks, (said_a, said_b)))),
+        correlation=_defined(metrics.correlation(scores_a, scores_b)),
+        rank_correlation=_defined(metrics.correlation(*map(metrics.ranks, (scores_a, scores_b)))),
         recipe=recipe,
     )
 
 
-def _apart(
+def _not_compared(
     a: ScoredVersion, b: ScoredVersion, reason: str, recipe: tuple[RecipeDiff, ...]
 ) -> Comparison:
     return Comparison(
@@ -138,7 +140,7 @@ def _same_label(a: Manifest, b: Manifest) -> bool:
     return first.without_universe == second.without_universe
 
 
-def _common(a: ScoredVersion, b: ScoredVersion) -> pl.DataFrame:
+def _join_unseen(a: ScoredVersion, b: ScoredVersion) -> pl.DataFrame:
     """Rows of both, in the order of time: label, score_a and score_b."""
     newer = max(a, b, key=lambda scored: int(scored.manifest.version[1:]))
     rows = newer.unseen.select(*_KEYS, "label")
@@ -148,7 +150,7 @@ def _common(a: ScoredVersion, b: ScoredVersion) -> pl.DataFrame:
     return rows.sort("timestamp", "symbol")
 
 
-def _described(rows: pl.DataFrame) -> CommonRows:
+def _common_rows(rows: pl.DataFrame) -> CommonRows:
     timestamps = rows["timestamp"]
     return CommonRows(
         rows=rows.height,
@@ -159,14 +161,16 @@ def _described(rows: pl.DataFrame) -> CommonRows:
     )
 
 
-def _pairs(objective: str, labels: Floats, said_a: Floats, said_b: Floats) -> Iterator[MetricPair]:
-    measured_a = _measured(objective, labels, said_a)
-    measured_b = _measured(objective, labels, said_b)
+def _pairs(
+    objective: str, labels: Floats, scores_a: Floats, scores_b: Floats
+) -> Iterator[MetricPair]:
+    measured_a = _metric_values(objective, labels, scores_a)
+    measured_b = _metric_values(objective, labels, scores_b)
     for name, value in measured_a.items():
         yield MetricPair(name, _defined(value), _defined(measured_b[name]))
 
 
-def _measured(objective: str, labels: Floats, scores: Floats) -> dict[str, float]:
+def _metric_values(objective: str, labels: Floats, scores: Floats) -> dict[str, float]:
     """The metrics that need nothing but the rows; `hit_rate` is about those that moved.
 
     Z-scores are compared with z-scores: a sign says ahead of or behind the other symbols.

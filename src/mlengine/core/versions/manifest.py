@@ -20,11 +20,11 @@ _DIGEST = "manifest_sha256"
 
 
 class SchemaMismatch(ValueError):
-    """A manifest of another schema version than this platform reads; `found` is that version."""
+    """A manifest of another `schema_version` than this platform reads."""
 
-    def __init__(self, found: int) -> None:
-        super().__init__(f"a manifest of schema version {found}, not {SCHEMA_VERSION}")
-        self.found = found
+    def __init__(self, schema_version: int) -> None:
+        super().__init__(f"a manifest of schema version {schema_version}, not {SCHEMA_VERSION}")
+        self.schema_version = schema_version
 
 
 @dataclass(frozen=True)
@@ -195,9 +195,9 @@ class Manifest:
 def dump(manifest: Manifest) -> bytes:
     """The one byte form of a manifest: sorted keys, two spaces, and the digest of the rest."""
     # Read back once, so that an int in a float field has the same form as after `parse`.
-    said = serialization.from_plain(Manifest, manifest.to_dict()).to_dict()
-    digest = hashlib.sha256(_canonical({**said, _DIGEST: ""})).hexdigest()
-    return _canonical({**said, _DIGEST: digest})
+    fields = serialization.from_plain(Manifest, manifest.to_dict()).to_dict()
+    digest = hashlib.sha256(_canonical({**fields, _DIGEST: ""})).hexdigest()
+    return _canonical({**fields, _DIGEST: digest})
 
 
 def parse(content: bytes) -> Manifest:
@@ -205,25 +205,25 @@ def parse(content: bytes) -> Manifest:
 
     Raises SchemaMismatch, also a ValueError, for one that an older or newer platform wrote.
     """
-    said = orjson.loads(content)
-    if not isinstance(said, dict):
+    fields = orjson.loads(content)
+    if not isinstance(fields, dict):
         raise ValueError("a manifest is a JSON object")  # noqa: TRY004
-    found = said.get("schema_version")
-    if type(found) is int and found != SCHEMA_VERSION and _digest_holds(said):
-        raise SchemaMismatch(found)
-    said.pop(_DIGEST, None)
-    manifest = serialization.from_plain(Manifest, said)
+    schema_version = fields.get("schema_version")
+    if type(schema_version) is int and schema_version != SCHEMA_VERSION and _digest_holds(fields):
+        raise SchemaMismatch(schema_version)
+    fields.pop(_DIGEST, None)
+    manifest = serialization.from_plain(Manifest, fields)
     if dump(manifest) != content:
         raise ValueError("the manifest differs from its own digest")
     return manifest
 
 
-def _digest_holds(said: Mapping[str, object]) -> bool:
+def _digest_holds(fields: Mapping[str, object]) -> bool:
     """Whether the digest is that of the rest: the same rule in every schema version."""
-    rest = _canonical({**said, _DIGEST: ""})
-    return said.get(_DIGEST) == hashlib.sha256(rest).hexdigest()
+    rest = _canonical({**fields, _DIGEST: ""})
+    return fields.get(_DIGEST) == hashlib.sha256(rest).hexdigest()
 
 
-def _canonical(said: Mapping[str, object]) -> bytes:
+def _canonical(fields: Mapping[str, object]) -> bytes:
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-    return orjson.dumps(said, option=options)
+    return orjson.dumps(fields, option=options)

@@ -45,13 +45,13 @@ def recipe_diff(a: Manifest, b: Manifest) -> tuple[RecipeDiff, ...]:
 
 
 def _flat(manifest: Manifest) -> dict[str, object]:
-    said = manifest.to_dict()
-    return dict(_leaves({name: said[name] for name in _RECIPE}, ""))
+    fields = manifest.to_dict()
+    return dict(_leaves({name: fields[name] for name in _RECIPE}, ""))
 
 
-def _leaves(said: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+def _leaves(fields: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
     """`{"params": {"max_bin": 63}}` as `params.max_bin`; lists stay whole."""
-    for name, value in said.items():
+    for name, value in fields.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}.")
         else:

@@ -118,7 +118,7 @@ class PredictionBuilder:
             scores.score[earlier.symbol], earlier.objective, manifest.label.transform
         )
         reasons = self._reasons(earlier.bar_timestamp, cached.row, manifest)
-        prediction = earlier.again(
+        prediction = earlier.with_changes(
             **vars(outcome),
             prediction_id=self.new_id(),
             request_id=request.request_id,

@@ -147,3 +147,9 @@ def test_a_window_of_one_bar_can_be_checked():
 
 def test_a_set_without_features_passes():
     assert check(BARS, a_set("empty")).ok
+
+
+def test_a_polars_version_whose_fills_are_not_known_is_named_in_the_report():
+    assert check(BARS, SMALLER, cuts=1).notes == ()
+    (note,) = check(BARS, SMALLER, cuts=1, polars_version="99.0.1").notes
+    assert note.startswith("Polars 99.0.1 may write fills from the future")

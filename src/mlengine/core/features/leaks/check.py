@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import polars as pl
 
-from mlengine.core.features.leaks.columns_read import alone, expressions
+from mlengine.core.features.leaks.columns_read import expressions, single_feature_set
 from mlengine.core.features.leaks.trials import Trial, trials
 from mlengine.core.features.spec import BAR_COLUMNS, Feature, FeatureSet
 from mlengine.core.timestamps import rfc3339
@@ -36,7 +36,9 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 # Told and not refused: no bar that is served or trained on lacks a value.
 ADVICE = frozenset({"missing"})
 
+# How these Polars versions write fills from the future into a serialised expression.
 _FILL_FROM_THE_FUTURE = (b"FillNullWithStrategy\x81\xa8Backward", b"Interpolate")
+_POLARS_WITH_THESE_FILLS = ("2.1.",)
 
 
 @dataclass(frozen=True)
@@ -72,45 +74,63 @@ class FeatureCheck:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The verdict on each feature of a set, on `rows` bars of `symbols`."""
+    """The result of each feature of a set, on `rows` bars of `symbols`; `notes` limit it."""
 
     feature_set: str
     symbols: tuple[str, ...]
     rows: int
     features: tuple[FeatureCheck, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        return all(verdict.ok for verdict in self.features)
+        return all(feature.ok for feature in self.features)
 
     @property
     def breaches(self) -> tuple[Breach, ...]:
-        return tuple(breach for verdict in self.features for breach in verdict.breaches)
+        return tuple(breach for feature in self.features for breach in feature.breaches)
 
 
-def check(bars: pl.DataFrame, feature_set: FeatureSet, *, cuts: int = CUTS) -> CheckReport:
+def check(
+    bars: pl.DataFrame,
+    feature_set: FeatureSet,
+    *,
+    cuts: int = CUTS,
+    polars_version: str = pl.__version__,
+) -> CheckReport:
     """Test every feature of `feature_set` on `bars`: any symbols, rows in any order.
 
-    `cuts` is how many moments stand for "now": more find a leak that seldom shows. Raises
-    ValueError when no symbol has a bar more than the window.
+    `cuts` is how many moments stand for "now": more find a leak that seldom shows. A note says
+    where fills from the future may go unseen, for a Polars version that was never verified.
+    Raises ValueError when no symbol has a bar more than the window.
     """
     ordered = bars.select("symbol", "timestamp", pl.col(BAR_COLUMNS).cast(pl.Float64))
     histories = ordered.sort("symbol", "timestamp").partition_by("symbol", maintain_order=True)
     needed = feature_set.window_bars + ROWS_BEYOND_WINDOW
     if max((history.height for history in histories), default=0) < needed:
         raise ValueError(f"no symbol has the {needed} bars that the check needs")
-    found = [*_fills(ordered, feature_set)]
+    breaches = [*_fills(ordered, feature_set)]
     if feature_set.features:
-        found += _tried(histories, feature_set, cuts)
+        breaches += _run_trials(histories, feature_set, cuts)
     return CheckReport(
         feature_set=feature_set.name,
         symbols=tuple(history["symbol"].item(0) for history in histories),
         rows=ordered.height,
-        features=tuple(_verdict(name, found) for name in feature_set.names),
+        features=tuple(_feature_check(name, breaches) for name in feature_set.names),
+        notes=_notes(polars_version),
     )
 
 
-def _tried(histories: list[pl.DataFrame], feature_set: FeatureSet, cuts: int) -> list[Breach]:
+def _notes(polars_version: str) -> tuple[str, ...]:
+    if polars_version.startswith(_POLARS_WITH_THESE_FILLS):
+        return ()
+    return (
+        f"Polars {polars_version} may write fills from the future (backward fill, interpolation)"
+        " in a form that is not known here: some of them may pass",
+    )
+
+
+def _run_trials(histories: list[pl.DataFrame], feature_set: FeatureSet, cuts: int) -> list[Breach]:
     """What the trials find; where they can't be held together, feature by feature."""
     try:
         return [
@@ -124,21 +144,21 @@ def _tried(histories: list[pl.DataFrame], feature_set: FeatureSet, cuts: int) ->
     return [
         breach
         for feature in feature_set.features
-        for breach in _tried(histories, alone(feature_set, feature), cuts)
+        for breach in _run_trials(histories, single_feature_set(feature_set, feature), cuts)
     ]
 
 
 def _breaches(trial: Trial, names: tuple[str, ...]) -> Iterable[Breach]:
-    wrong = trial.wrong
-    for column in np.flatnonzero(wrong.any(axis=0)):
-        row = int(wrong[:, column].argmax())
+    mismatches = trial.mismatches
+    for column in np.flatnonzero(mismatches.any(axis=0)):
+        row = int(mismatches[:, column].argmax())
         yield Breach(
             feature=names[column],
             test=trial.test,
             symbol=trial.keys["symbol"].item(row),
             timestamp=trial.keys["timestamp"].item(row),
             expected=_value(trial.expected[row, column]),
-            made=_value(trial.made[row, column]),
+            made=_value(trial.actual[row, column]),
             meaning=MEANINGS[trial.test],
         )
 
@@ -171,21 +191,21 @@ def _fills_from_the_future(feature_set: FeatureSet, feature: Feature) -> bool:
 
 
 def _no_value(name: str, error: BaseException) -> Breach:
-    said = str(error).partition("\n")[0]
-    meaning = f"{MEANINGS['evaluation']}: {type(error).__name__}: {said}"
+    message = str(error).partition("\n")[0]
+    meaning = f"{MEANINGS['evaluation']}: {type(error).__name__}: {message}"
     return Breach(name, "evaluation", None, None, None, None, meaning)
 
 
-def _verdict(feature: str, found: Iterable[Breach]) -> FeatureCheck:
+def _feature_check(feature: str, breaches: Iterable[Breach]) -> FeatureCheck:
     first: dict[str, Breach] = {}
-    for breach in found:
+    for breach in breaches:
         if breach.feature == feature:
             first.setdefault(breach.test, breach)
-    told = [first[test] for test in MEANINGS if test in first]
+    ordered = [first[test] for test in MEANINGS if test in first]
     return FeatureCheck(
         feature,
-        breaches=tuple(breach for breach in told if breach.test not in ADVICE),
-        advice=tuple(breach for breach in told if breach.test in ADVICE),
+        breaches=tuple(breach for breach in ordered if breach.test not in ADVICE),
+        advice=tuple(breach for breach in ordered if breach.test in ADVICE),
     )
 
 

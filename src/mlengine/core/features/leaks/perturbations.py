@@ -8,32 +8,37 @@ import polars as pl
 
 from mlengine.core.features.spec import BAR_COLUMNS
 
-# Wild enough to show in an average that has all but forgotten them.
-WILD = 2.0**200
+# Large enough to show in an average that has all but forgotten them.
+SCALE = 2.0**200
 
 
-def as_they_are(bars: pl.DataFrame) -> pl.DataFrame:
+def unchanged(bars: pl.DataFrame) -> pl.DataFrame:
     return bars
 
 
-def wild(bars: pl.DataFrame) -> pl.DataFrame:
+def scaled_up(bars: pl.DataFrame) -> pl.DataFrame:
     """Other bars: in reverse, so that ratios change too, and out of all proportion."""
-    return bars.with_columns(pl.col(BAR_COLUMNS).reverse() * WILD)
+    return bars.with_columns(pl.col(BAR_COLUMNS).reverse() * SCALE)
 
 
-def faint(bars: pl.DataFrame) -> pl.DataFrame:
+def scaled_down(bars: pl.DataFrame) -> pl.DataFrame:
     """The same on the other side: wild bars never are the lowest, nor let others be the highest."""
-    return bars.with_columns(pl.col(BAR_COLUMNS).reverse() / WILD)
+    return bars.with_columns(pl.col(BAR_COLUMNS).reverse() / SCALE)
 
 
-def blank(bars: pl.DataFrame) -> pl.DataFrame:
+def nulled(bars: pl.DataFrame) -> pl.DataFrame:
     return bars.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in BAR_COLUMNS)
 
 
-OTHER_BARS = (wild, faint, blank)
+PERTURBATIONS = (scaled_up, scaled_down, nulled)
 
 
-def spoilt_before(
-    history: pl.DataFrame, kept: int, spoil: Callable[[pl.DataFrame], pl.DataFrame]
+def perturb_before_last(
+    history: pl.DataFrame, unchanged_bars: int, perturb: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> pl.DataFrame:
-    return pl.concat([spoil(history.head(max(history.height - kept, 0))), history.tail(kept)])
+    return pl.concat(
+        [
+            perturb(history.head(max(history.height - unchanged_bars, 0))),
+            history.tail(unchanged_bars),
+        ]
+    )

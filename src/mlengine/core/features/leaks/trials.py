@@ -18,14 +18,14 @@ import numpy.typing as npt
 import polars as pl
 
 from mlengine.core.features.compute import KEYS, compute, latest
-from mlengine.core.features.leaks.columns_read import needs_bars, reads_symbol
-from mlengine.core.features.leaks.corruptions import blemished
+from mlengine.core.features.leaks.columns_read import reads_bars, reads_symbol
+from mlengine.core.features.leaks.corruptions import corrupted_histories
 from mlengine.core.features.leaks.perturbations import (
-    OTHER_BARS,
-    as_they_are,
-    blank,
-    spoilt_before,
-    wild,
+    PERTURBATIONS,
+    nulled,
+    perturb_before_last,
+    scaled_up,
+    unchanged,
 )
 from mlengine.core.features.spec import FeatureSet
 
@@ -34,29 +34,29 @@ Mask = npt.NDArray[np.bool_]
 
 WINDOWS_AT_ONCE = 256
 # At about so many of the cuts, the costlier trials are held too.
-SOME = 4
+COSTLY_CUTS = 4
 LONG_BARS = 4_096
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Two evaluations of the rows `keys`, NaN for null; where `judged`, their bits must agree."""
+    """Two evaluations of the rows `keys`, NaN for null; where `compared`, their bits must agree."""
 
     test: str
     keys: pl.DataFrame
     expected: Matrix
-    made: Matrix
-    judged: Mask
+    actual: Matrix
+    compared: Mask
 
     @property
-    def wrong(self) -> Mask:
+    def mismatches(self) -> Mask:
         """(rows, features): where they don't agree."""
-        differ: Mask = self.expected.view(np.uint64) != self.made.view(np.uint64)
-        return differ & self.judged
+        differ: Mask = self.expected.view(np.uint64) != self.actual.view(np.uint64)
+        return differ & self.compared
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _Reference:
     """Histories of one symbol each, oldest first, and the features of all of them together."""
 
     histories: tuple[pl.DataFrame, ...]
@@ -64,17 +64,17 @@ class _Subject:
     full: pl.DataFrame
 
     @classmethod
-    def of(cls, histories: Iterable[pl.DataFrame], feature_set: FeatureSet) -> _Subject:
-        held = tuple(histories)
-        return cls(held, feature_set, compute(pl.concat(held), feature_set))
+    def of(cls, histories: Iterable[pl.DataFrame], feature_set: FeatureSet) -> _Reference:
+        histories = tuple(histories)
+        return cls(histories, feature_set, compute(pl.concat(histories), feature_set))
 
-    def trial(self, test: str, made: pl.DataFrame) -> Trial:
-        """`made` against the same rows of the full evaluation, every feature judged."""
-        keys = made.select(KEYS)
+    def trial(self, test: str, actual: pl.DataFrame) -> Trial:
+        """`actual` against the same rows of the full evaluation, every feature judged."""
+        keys = actual.select(KEYS)
         same = self.full.join(keys, on=KEYS, how="semi").sort(KEYS)
         names = self.feature_set.names
-        expected, found = _matrix(same, names), _matrix(made.sort(KEYS), names)
-        return Trial(test, keys.sort(KEYS), expected, found, np.ones(found.shape, dtype=bool))
+        expected, values = _matrix(same, names), _matrix(actual.sort(KEYS), names)
+        return Trial(test, keys.sort(KEYS), expected, values, np.ones(values.shape, dtype=bool))
 
 
 def trials(
@@ -82,40 +82,40 @@ def trials(
 ) -> Iterator[Trial]:
     """Every trial of a set on `histories` (one symbol each, oldest first).
 
-    Each row is tried by its window alone; about `cuts` moments, and those at which that went
+    Each row is tried by its window alone; about `truncations` moments, and those at which that went
     wrong, in every other way.
     """
-    subject = _Subject.of(histories, feature_set)
-    yield subject.trial("repeat", compute(pl.concat(histories), feature_set))
-    every = list(_every_window(subject))
+    reference = _Reference.of(histories, feature_set)
+    yield reference.trial("repeat", compute(pl.concat(histories), feature_set))
+    every = list(_every_window(reference))
     blind = np.array([[not reads_symbol(feature_set, f) for f in feature_set.features]], dtype=bool)
-    yield from (replace(trial, judged=trial.judged & blind) for trial in every)
-    ends = _spread(max(h.height for h in histories) - feature_set.window_bars, cuts)
-    some = ends[:: max(1, len(ends) // SOME)]
-    ends = sorted({*ends, *_suspicious(subject, every)})
-    yield from _prefixes(subject, ends)
-    yield from _other_futures(subject, some)
-    yield from _windows(subject, [0, *ends])
-    yield from _other_pasts(subject, [0, *some])
-    yield from _panels(subject)
+    yield from (replace(trial, compared=trial.compared & blind) for trial in every)
+    ends = _spaced_offsets(max(h.height for h in histories) - feature_set.window_bars, cuts)
+    some = ends[:: max(1, len(ends) // COSTLY_CUTS)]
+    ends = sorted({*ends, *_first_mismatches(reference, every)})
+    yield from _prefixes(reference, ends)
+    yield from _other_futures(reference, some)
+    yield from _windows(reference, [0, *ends])
+    yield from _other_pasts(reference, [0, *some])
+    yield from _panels(reference)
     longest = max(histories, key=lambda history: history.height)
-    alone = _Subject.of([longest], feature_set)
-    yield from _longer(alone)
-    yield from _declared(alone, some)
-    for blemish in blemished(longest, window_bars=feature_set.window_bars):
-        flawed = _Subject.of([blemish.bars], feature_set)
-        yield from _prefixes(flawed, blemish.cuts())
-        yield from _windows(flawed, blemish.ends(feature_set.window_bars))
-    yield _nothing_known(longest, feature_set)
+    one_symbol = _Reference.of([longest], feature_set)
+    yield from _longer(one_symbol)
+    yield from _declared(one_symbol, some)
+    for corrupted in corrupted_histories(longest, window_bars=feature_set.window_bars):
+        with_gaps = _Reference.of([corrupted.bars], feature_set)
+        yield from _prefixes(with_gaps, corrupted.truncations())
+        yield from _windows(with_gaps, corrupted.window_truncations(feature_set.window_bars))
+    yield _all_missing(longest, feature_set)
 
 
-def _every_window(subject: _Subject) -> Iterator[Trial]:
+def _every_window(reference: _Reference) -> Iterator[Trial]:
     """Every row from its own window alone, many windows side by side as symbols of their own.
 
     What this says of a feature that reads the symbol is a suspicion and no proof.
     """
-    feature_set, window = subject.feature_set, subject.feature_set.window_bars
-    for history in subject.histories:
+    feature_set, window = reference.feature_set, reference.feature_set.window_bars
+    for history in reference.histories:
         for first in range(0, history.height - window + 1, WINDOWS_AT_ONCE):
             count = min(WINDOWS_AT_ONCE, history.height - window + 1 - first)
             rows = first + np.arange(count)[:, None] + np.arange(window)
@@ -124,120 +124,122 @@ def _every_window(subject: _Subject) -> Iterator[Trial]:
                 number.cast(pl.String).str.zfill(8).alias("symbol")
             )
             symbol = pl.lit(history["symbol"].item(0)).alias("symbol")
-            yield subject.trial("window", latest(apart, feature_set).with_columns(symbol))
+            yield reference.trial("window", latest(apart, feature_set).with_columns(symbol))
 
 
-def _suspicious(subject: _Subject, found: Iterable[Trial]) -> set[int]:
+def _first_mismatches(reference: _Reference, trials: Iterable[Trial]) -> set[int]:
     """How many bars to cut off for the first row at which each feature went wrong."""
-    by_symbol = {h["symbol"].item(0): h for h in subject.histories}
+    by_symbol = {h["symbol"].item(0): h for h in reference.histories}
     offsets = set()
-    for trial in found:
-        for column in np.flatnonzero(trial.wrong.any(axis=0)):
-            symbol, timestamp = trial.keys.row(int(trial.wrong[:, column].argmax()))
+    for trial in trials:
+        for column in np.flatnonzero(trial.mismatches.any(axis=0)):
+            symbol, timestamp = trial.keys.row(int(trial.mismatches[:, column].argmax()))
             history = by_symbol[symbol]
             offsets.add(history.filter(pl.col("timestamp") > timestamp).height)
     return offsets
 
 
-def _prefixes(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
+def _prefixes(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
     """Rows known by then, without the last `after` bars."""
     for offset in after:
-        known = _cut(subject.histories, offset)
-        yield subject.trial("future", compute(known, subject.feature_set))
+        known = _truncated(reference.histories, offset)
+        yield reference.trial("future", compute(known, reference.feature_set))
 
 
-def _other_futures(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
+def _other_futures(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
     """The same rows with other bars in the place of the last `after`."""
-    for offset, spoil in product(after, OTHER_BARS):
-        known = _cut(subject.histories, offset)
-        ahead = [spoil(history.tail(offset)) for history in subject.histories]
-        made = compute(pl.concat([known, *ahead]), subject.feature_set)
-        yield subject.trial("future", made.join(known, on=KEYS, how="semi"))
+    for offset, perturb in product(after, PERTURBATIONS):
+        known = _truncated(reference.histories, offset)
+        ahead = [perturb(history.tail(offset)) for history in reference.histories]
+        actual = compute(pl.concat([known, *ahead]), reference.feature_set)
+        yield reference.trial("future", actual.join(known, on=KEYS, how="semi"))
 
 
-def _windows(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
+def _windows(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
     """The newest row by then from the last window alone: of all symbols, and in turn of one."""
     for number, offset in enumerate(after):
-        one = subject.histories[number % len(subject.histories)]
-        for histories in {len(subject.histories): subject.histories, 1: [one]}.values():
-            known = _cut(histories, offset).group_by("symbol", maintain_order=True)
-            window = known.tail(subject.feature_set.window_bars)
-            yield subject.trial("window", latest(window, subject.feature_set))
+        one = reference.histories[number % len(reference.histories)]
+        for histories in {len(reference.histories): reference.histories, 1: [one]}.values():
+            known = _truncated(histories, offset).group_by("symbol", maintain_order=True)
+            window = known.tail(reference.feature_set.window_bars)
+            yield reference.trial("window", latest(window, reference.feature_set))
 
 
-def _other_pasts(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
+def _other_pasts(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
     """The rows from then on, with other bars in the place of those before the window."""
-    for offset, spoil in product(after, OTHER_BARS):
-        kept = offset + subject.feature_set.window_bars
-        changed = pl.concat(spoilt_before(h, kept, spoil) for h in subject.histories)
-        made = compute(changed, subject.feature_set).group_by("symbol", maintain_order=True)
-        yield subject.trial("window", made.tail(offset + 1))
+    for offset, perturb in product(after, PERTURBATIONS):
+        unchanged_bars = offset + reference.feature_set.window_bars
+        changed = pl.concat(
+            perturb_before_last(h, unchanged_bars, perturb) for h in reference.histories
+        )
+        actual = compute(changed, reference.feature_set).group_by("symbol", maintain_order=True)
+        yield reference.trial("window", actual.tail(offset + 1))
 
 
-def _longer(subject: _Subject) -> Iterator[Trial]:
+def _longer(reference: _Reference) -> Iterator[Trial]:
     """The same rows amid a history as long as those of trainings, made of copies."""
-    feature_set, (history,) = subject.feature_set, subject.histories
+    feature_set, (history,) = reference.feature_set, reference.histories
     span = history["timestamp"].item(-1) - history["timestamp"].item(0) + timedelta(days=1)
     stamp, count = pl.col("timestamp"), math.ceil(LONG_BARS / history.height)
     before = [history.with_columns(stamp - span * back) for back in range(count, 0, -1)]
     after = [history.with_columns(stamp + span * ahead) for ahead in range(1, count + 1)]
     late = compute(pl.concat([*before, history]), feature_set)
-    yield subject.trial("window", late.tail(history.height - feature_set.window_bars + 1))
+    yield reference.trial("window", late.tail(history.height - feature_set.window_bars + 1))
     early = compute(pl.concat([history, *after]), feature_set)
-    yield subject.trial("future", early.head(history.height))
+    yield reference.trial("future", early.head(history.height))
 
 
-def _panels(subject: _Subject) -> Iterator[Trial]:
+def _panels(reference: _Reference) -> Iterator[Trial]:
     """Each symbol alone, and behind a symbol of wild prices."""
-    for history in subject.histories:
-        yield subject.trial("panel", compute(history, subject.feature_set))
-        neighbour = wild(history).with_columns(pl.lit("").alias("symbol"))
-        both = compute(pl.concat([neighbour, history]), subject.feature_set)
-        yield subject.trial("panel", both.filter(pl.col("symbol") != ""))
+    for history in reference.histories:
+        yield reference.trial("panel", compute(history, reference.feature_set))
+        neighbour = scaled_up(history).with_columns(pl.lit("").alias("symbol"))
+        both = compute(pl.concat([neighbour, history]), reference.feature_set)
+        yield reference.trial("panel", both.filter(pl.col("symbol") != ""))
 
 
-def _declared(subject: _Subject, after: Iterable[int]) -> Iterator[Trial]:
+def _declared(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
     """Raw values of the first rows of a history, judged by the look-back that each declares.
 
     `compute` hides rows without a full window of the set, so a set of window 1 is evaluated. A
     value from fewer bars than declared must be null, or be the value that all of them give,
     whatever the older ones are.
     """
-    feature_set, (history,) = subject.feature_set, subject.histories
+    feature_set, (history,) = reference.feature_set, reference.histories
     bare = replace(
         feature_set,
         window_bars=1,
         features=tuple(replace(feature, bars=1) for feature in feature_set.features),
     )
     needed = np.array([feature.bars for feature in feature_set.features], dtype=int)
-    for offset, spoil in product(after, (as_they_are, *OTHER_BARS)):
+    for offset, perturb in product(after, (unchanged, *PERTURBATIONS)):
         until = history.head(history.height - offset).tail(2 * feature_set.window_bars)
         first = until.tail(feature_set.window_bars - 1)
-        whole = _Subject.of([spoilt_before(until, first.height, spoil)], feature_set)
+        whole = _Reference.of([perturb_before_last(until, first.height, perturb)], feature_set)
         trial = whole.trial("look-back", compute(first, bare))
-        held = np.arange(1, first.height + 1)[:, None]
-        enough = held >= needed
-        known = until.height - first.height + held >= feature_set.window_bars
-        yield replace(trial, judged=enough & known)
-        partial = ~enough & known & ~np.isnan(trial.made)
-        yield replace(trial, test="partial", judged=partial)
+        bars = np.arange(1, first.height + 1)[:, None]
+        enough = bars >= needed
+        known = until.height - first.height + bars >= feature_set.window_bars
+        yield replace(trial, compared=enough & known)
+        partial = ~enough & known & ~np.isnan(trial.actual)
+        yield replace(trial, test="partial", compared=partial)
 
 
-def _nothing_known(history: pl.DataFrame, feature_set: FeatureSet) -> Trial:
+def _all_missing(history: pl.DataFrame, feature_set: FeatureSet) -> Trial:
     """A window of missing bars: null for each feature that is made of bars."""
-    made = latest(blank(history.tail(feature_set.window_bars)), feature_set)
-    values = _matrix(made, feature_set.names)
-    judged = np.array([[needs_bars(feature_set, f) for f in feature_set.features]], dtype=bool)
-    return Trial("missing", made.select(KEYS), np.full_like(values, np.nan), values, judged)
+    actual = latest(nulled(history.tail(feature_set.window_bars)), feature_set)
+    values = _matrix(actual, feature_set.names)
+    compared = np.array([[reads_bars(feature_set, f) for f in feature_set.features]], dtype=bool)
+    return Trial("missing", actual.select(KEYS), np.full_like(values, np.nan), values, compared)
 
 
-def _spread(last: int, count: int) -> list[int]:
+def _spaced_offsets(last: int, count: int) -> list[int]:
     """At most about `count` offsets from 1 to `last`: the smallest, and others evenly apart."""
     even = (1 + round(i * (last - 1) / max(count - 1, 1)) for i in range(count))
     return sorted(offset for offset in {1, 2, 3, 5, *even} if 1 <= offset <= last)
 
 
-def _cut(histories: Iterable[pl.DataFrame], after: int) -> pl.DataFrame:
+def _truncated(histories: Iterable[pl.DataFrame], after: int) -> pl.DataFrame:
     return pl.concat(history.head(max(history.height - after, 0)) for history in histories)
 
 

@@ -1,0 +1,26 @@
+"""The examples in the docstrings of core are run, so that they stay true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import mlengine.core
+
+WITH_EXAMPLES = {
+    "mlengine.core.features.kernels",
+    "mlengine.core.metrics.point_losses",
+    "mlengine.core.metrics.ranking",
+    "mlengine.core.monitoring.drift",
+    "mlengine.core.promotion.diebold_mariano",
+    "mlengine.core.training.labels",
+    "mlengine.core.training.splits",
+}
+
+
+def test_every_example_in_core_gives_what_it_says():
+    names = [each.name for each in pkgutil.walk_packages(mlengine.core.__path__, "mlengine.core.")]
+    results = {name: doctest.testmod(importlib.import_module(name)) for name in names}
+    assert {name for name, result in results.items() if result.failed} == set()
+    assert {name for name, result in results.items() if result.attempted} == WITH_EXAMPLES
