@@ -31,9 +31,9 @@ from tests.processes import audit_from_four_threads, audit_then_die
 from mlengine.core.bars.bars import BARS_SCHEMA, bars_hash
 from mlengine.core.predictions.prediction import AuditRow, Latency
 from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit import sqlite_writer
 from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.database import checkpointer
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
@@ -386,8 +386,8 @@ def test_threads_that_are_killed_lose_no_row_that_they_said_was_written(tmp_path
 
 
 def test_the_log_of_writes_is_emptied_beside_the_requests(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite_writer, "_CHECKPOINT_ROWS", 100)
-    monkeypatch.setattr(sqlite_writer, "_CHECKPOINT_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(checkpointer, "_ROWS", 100)
+    monkeypatch.setattr(checkpointer, "_INTERVAL_SECONDS", 0.0)
     log = tmp_path / "audit.db-wal"
     for number in range(800):
         store.append([_again(1, f"q{number}")])
@@ -401,14 +401,14 @@ def test_rows_are_written_where_no_thread_can_be_started(store, monkeypatch):
         raise RuntimeError("can't start new thread")
 
     store.append([answered(1)])
-    monkeypatch.setattr(sqlite_writer, "_CHECKPOINT_ROWS", 1)
+    monkeypatch.setattr(checkpointer, "_ROWS", 1)
     monkeypatch.setattr(threading.Thread, "start", none_left)
     assert store.try_append([_again(1, "q1")])
     assert store.get("q1") is not None
 
 
 def test_the_log_is_not_emptied_again_right_after_another_process_did(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite_writer, "_CHECKPOINT_ROWS", 1)
+    monkeypatch.setattr(checkpointer, "_ROWS", 1)
     database, long_ago = tmp_path / "audit.db", 1_000_000_000
     store.append([answered(1)])
     _checkpoints_end()
@@ -417,7 +417,7 @@ def test_the_log_is_not_emptied_again_right_after_another_process_did(store, tmp
     _checkpoints_end()
     assert database.read_bytes() == before
     os.utime(database, (long_ago, long_ago))
-    monkeypatch.setattr(store._quick, "_checkpoint_due", 0.0)
+    monkeypatch.setattr(checkpointer.checkpointer_of(store.engine), "_due_at", 0.0)
     store.append([_again(1, "q2")])
     _checkpoints_end()
     assert database.read_bytes() != before

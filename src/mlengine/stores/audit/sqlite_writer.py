@@ -5,15 +5,13 @@ SQLAlchemy's statement, transaction and pool cost several times what SQLite does
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
@@ -21,27 +19,28 @@ from sqlalchemy.exc import DBAPIError
 from mlengine.stores.audit.entries import Values
 from mlengine.stores.audit.rows import insert_statement, sqlite_values
 from mlengine.stores.audit.vectors import VectorKey
+from mlengine.stores.database.checkpointer import (
+    WalCheckpointer,
+    checkpointer_of,
+    detached_connection,
+)
 
-_MOST_KNOWN = 20_000
+_MOST_VECTOR_IDS = 20_000
 # Another process writes for a tenth of a millisecond, SQLite itself would sleep for a whole one;
 # a writer that takes longer than all of these is waited for on the long way.
 _PAUSES_SECONDS = (*[0.0001] * 50, *[0.0016] * 25)
 # In one statement: each lets the interpreter's lock go, and may wait long to get it back.
 _ROWS_A_STATEMENT = 64
-_CHECKPOINT_ROWS = 4_000  # a row dirties up to seven pages
-# While the disk syncs, whoever writes may have to wait for it: that shall be rare under load, too.
-_CHECKPOINT_EVERY_SECONDS = 3.0
 _CACHE_KILOBYTES = 8_000  # SQLite's 2,000 don't hold the six trees that a batch writes into
-_CHECKPOINT_PATIENCE_MILLISECONDS = 20  # while it waits for readers, nobody can write
 
 
 @dataclass(eq=False)
-class _Asked:
-    """The rows of one thread; `done` says whether they are committed."""
+class _PendingRows:
+    """The rows of one thread, which wait for the writer."""
 
     rows: Sequence[tuple[list[object], VectorKey | None]]
-    looked_at: bool = False
-    done: bool = False
+    taken: bool = False
+    committed: bool = False
 
 
 class SqliteAuditWriter:
@@ -53,135 +52,97 @@ class SqliteAuditWriter:
     foreign key and goes the long way.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, checkpointer: WalCheckpointer) -> None:
         self._engine = engine
+        self._checkpointer = checkpointer
         self._lock = threading.Lock()
-        self._waiting: deque[_Asked] = deque()
+        self._pending: deque[_PendingRows] = deque()
         self._connection: sqlite3.Connection | None = None
-        self._known: dict[VectorKey, int] = {}
-        self._since_checkpoint = 0
-        self._checkpoint_due = 0.0
-        self._checkpointing = threading.Lock()
+        self._vector_ids: dict[VectorKey, int] = {}
         event.listen(engine, "engine_disposed", self._close)
 
     def remember(self, ids: Mapping[VectorKey, int]) -> None:
         """Where these vectors are stored."""
-        if len(self._known) > _MOST_KNOWN:
-            self._known.clear()
-        self._known.update(ids)
-        self._checkpoint_sometimes(len(ids))
+        if len(self._vector_ids) > _MOST_VECTOR_IDS:
+            self._vector_ids.clear()
+        self._vector_ids.update(ids)
+        self._checkpointer.count(len(ids))
 
     def insert(self, rows: Sequence[tuple[Values, VectorKey | None]]) -> bool:
         """Commit all rows, each with its vector, in this order; False when none was.
 
         That is so when a vector is not known to be stored, or the database can't be used at once.
         """
-        if any(key and key not in self._known for _, key in rows):
+        if any(key and key not in self._vector_ids for _, key in rows):
             return False
-        mine = _Asked([(sqlite_values(values), key) for values, key in rows])
-        self._waiting.append(mine)
+        mine = _PendingRows([(sqlite_values(values), key) for values, key in rows])
+        self._pending.append(mine)
         with self._lock:
-            if not mine.looked_at:
-                self._commit_waiting()
-        return mine.done
+            if not mine.taken:
+                self._commit_all_pending()
+        return mine.committed
 
-    def _commit_waiting(self) -> None:
+    def _commit_all_pending(self) -> None:
         """One transaction for all; a row that must not be written leaves the others alone."""
         ready = []
-        while self._waiting:
-            asked = self._waiting.popleft()
-            asked.looked_at = True
-            numbered = self._numbered(asked)
-            if numbered is not None:
-                ready.append((asked, numbered))
-        if len(ready) > 1 and self._committed([row for _, rows in ready for row in rows]):
-            for asked, _ in ready:
-                asked.done = True
+        while self._pending:
+            pending = self._pending.popleft()
+            pending.taken = True
+            rows = self._with_vector_ids(pending)
+            if rows is not None:
+                ready.append((pending, rows))
+        if len(ready) > 1 and self._try_commit([row for _, rows in ready for row in rows]):
+            for pending, _ in ready:
+                pending.committed = True
             return
-        for asked, rows in ready:
-            asked.done = self._committed(rows)
+        for pending, rows in ready:
+            pending.committed = self._try_commit(rows)
 
-    def _numbered(self, asked: _Asked) -> list[list[object]] | None:
+    def _with_vector_ids(self, pending: _PendingRows) -> list[list[object]] | None:
         """The rows with the ids of their vectors, None where one is not known."""
-        numbered = []
-        for values, key in asked.rows:
-            found = self._known.get(key) if key else None
-            if key and found is None:
+        rows = []
+        for values, key in pending.rows:
+            vector_id = self._vector_ids.get(key) if key else None
+            if key and vector_id is None:
                 return None
-            numbered.append([*values, found])
-        return numbered
+            rows.append([*values, vector_id])
+        return rows
 
-    def _committed(self, rows: Sequence[list[object]]) -> bool:
+    def _try_commit(self, rows: Sequence[list[object]]) -> bool:
         try:
             self._commit(rows)
         except (sqlite3.Error, DBAPIError) as error:
             if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
-                self._forget()
+                self._reset()
             return False
-        self._checkpoint_sometimes(len(rows))
+        self._checkpointer.count(len(rows))
         return True
 
     def _commit(self, rows: Sequence[list[object]]) -> None:
-        connection = self._connected()
+        connection = self._open_connection()
         if len(rows) <= _ROWS_A_STATEMENT:
-            _once_free(connection, *insert_statement(rows))
+            _execute_when_unlocked(connection, *insert_statement(rows))
             return
-        _once_free(connection, "BEGIN IMMEDIATE")
-        with _undone_unless_committed(connection):
+        _execute_when_unlocked(connection, "BEGIN IMMEDIATE")
+        with _rolled_back_unless_committed(connection):
             for first in range(0, len(rows), _ROWS_A_STATEMENT):
                 connection.execute(*insert_statement(rows[first : first + _ROWS_A_STATEMENT]))
             connection.execute("COMMIT")
 
-    def _connected(self) -> sqlite3.Connection:
+    def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = self._opened()
+            connection = detached_connection(self._engine)
             connection.execute("PRAGMA busy_timeout=0")
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KILOBYTES}")
             self._connection = connection
         return self._connection
 
-    def _opened(self) -> sqlite3.Connection:
-        proxy = self._engine.raw_connection()
-        proxy.detach()
-        return cast("sqlite3.Connection", proxy.dbapi_connection)
-
-    def _checkpoint_sometimes(self, rows: int) -> None:
-        """Move what was written into the database's file; no request waits for the disk."""
-        self._since_checkpoint += rows
-        if self._since_checkpoint < _CHECKPOINT_ROWS or time.monotonic() < self._checkpoint_due:
-            return
-        self._checkpoint_due = time.monotonic() + _CHECKPOINT_EVERY_SECONDS
-        if not (self._checkpointing.locked() or self._just_done_by_another()):
-            self._since_checkpoint = 0
-            with suppress(RuntimeError):  # no thread can be started now; the rows are committed
-                threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True).start()
-
-    def _just_done_by_another(self) -> bool:
-        """Only a checkpoint writes to the database's file, and it moves the rows of all."""
-        try:
-            age = time.time() - os.stat(str(self._engine.url.database)).st_mtime
-        except OSError:
-            return False
-        return 0 <= age < _CHECKPOINT_EVERY_SECONDS * 0.9
-
-    def _checkpoint(self) -> None:
-        # What fails here is tried again: by the next one, and by SQLite itself when there is more.
-        with (
-            self._checkpointing,
-            suppress(sqlite3.Error, DBAPIError),
-            closing(self._opened()) as connection,
-        ):
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            # What came meanwhile is little; only when all is done may the log begin anew.
-            connection.execute(f"PRAGMA busy_timeout={_CHECKPOINT_PATIENCE_MILLISECONDS}")
-            connection.execute("PRAGMA wal_checkpoint(RESTART)")
-
     def _close(self, _: Engine) -> None:
         with self._lock:
-            self._forget()
+            self._reset()
 
-    def _forget(self) -> None:
-        self._known.clear()
+    def _reset(self) -> None:
+        self._vector_ids.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -189,12 +150,11 @@ class SqliteAuditWriter:
 
 def sqlite_writer_for(engine: Engine) -> SqliteAuditWriter | None:
     """The short way, where there is one: into a file of SQLite."""
-    named = engine.url.database or ""
-    in_file = engine.dialect.name == "sqlite" and named not in ("", ":memory:")
-    return SqliteAuditWriter(engine) if in_file and "memory" not in engine.url.query else None
+    checkpointer = checkpointer_of(engine)
+    return SqliteAuditWriter(engine, checkpointer) if checkpointer else None
 
 
-def _once_free(
+def _execute_when_unlocked(
     connection: sqlite3.Connection, sql: str, values: Sequence[object] = ()
 ) -> sqlite3.Cursor:
     """Execute when no other process writes; raises OperationalError when one keeps at it."""
@@ -209,7 +169,7 @@ def _once_free(
 
 
 @contextmanager
-def _undone_unless_committed(connection: sqlite3.Connection) -> Iterator[None]:
+def _rolled_back_unless_committed(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 """The audit: one committed row for each prediction, failures included, before its answer.
 
-Writing is here; what monitoring reads from it stands in `audit_read.py`.
+Writing is here; what monitoring reads from it stands in `reader.py`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class AuditStore(AuditReader):
     @property
     def supports_try_append(self) -> bool:
         """Whether rows whose vectors are stored can be written without SQLAlchemy."""
-        return self._quick is not None
+        return self._sqlite_writer is not None
 
     def try_append(self, records: Sequence[AuditEntry]) -> bool:
         """As `append` where the rows alone have to be written and can be; else False, and none is.
@@ -66,7 +66,9 @@ class AuditStore(AuditReader):
 
     def _inserted(self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]) -> bool:
         keys = [vector.key if vector else None for vector in vectors]
-        return bool(self._quick and self._quick.insert(list(zip(rows, keys, strict=True))))
+        return bool(
+            self._sqlite_writer and self._sqlite_writer.insert(list(zip(rows, keys, strict=True)))
+        )
 
     def _append_with_vectors(
         self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]
@@ -76,11 +78,11 @@ class AuditStore(AuditReader):
             ids = store_vectors(connection, made) if made else {}
             numbers = (ids[vector.key] if vector else None for vector in vectors)
             insert_rows(connection, list(zip(rows, numbers, strict=True)))
-        if self._quick:
-            self._quick.remember(ids)
+        if self._sqlite_writer:
+            self._sqlite_writer.remember(ids)
 
     @cached_property
-    def _quick(self) -> SqliteAuditWriter | None:
+    def _sqlite_writer(self) -> SqliteAuditWriter | None:
         return sqlite_writer_for(self.engine)
 
     def clear(self, *, actor: str, at: datetime) -> int:

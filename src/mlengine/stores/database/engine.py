@@ -9,19 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mlengine.errors import AuditUnavailable, CannotStart
+from mlengine.stores.database.checkpointer import WalCheckpointer
 from mlengine.stores.database.tables import REVISION
 
 _BEGIN = "mlengine_begin"
-# A checkpoint waits for the disk: at SQLite's 1,000, every 150th row of the audit would. The audit
-# has a thread for it; this is for when that one fails.
-_CHECKPOINT_PAGES = 500_000
 _REASONS = {
     "SQLITE_BUSY": "another process keeps it locked",
     "SQLITE_READONLY": "it is read-only",
@@ -55,14 +53,20 @@ def open_database(url: str, *, busy_timeout_seconds: float = 5.0) -> Engine:
         ) from error
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    if _is_file(engine.url):
+        WalCheckpointer(engine).start()
     return engine
+
+
+def _is_file(url: URL) -> bool:
+    in_memory = ":memory:" in (url.database or ":memory:") or url.query.get("mode") == "memory"
+    return not in_memory
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # BEGIN is ours: the driver would defer it
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
