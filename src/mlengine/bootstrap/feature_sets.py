@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import entry_points
+from operator import attrgetter
 from types import ModuleType
 
 from mlengine.bootstrap import ENTRY_POINT_GROUP
@@ -33,34 +34,23 @@ def load_feature_sets(modules: Sequence[str], *, wanted: str = "core") -> dict[s
     set `wanted`.
     """
     sets = dict(BUILTIN)
-    for variable, value, feature_set in [*_from_entry_points(), *_from_setting(modules)]:
-        if not _NAME.fullmatch(feature_set.name):
-            raise BadSetting(
-                variable, value, f"a set named {_NAME.pattern}, not {feature_set.name!r}"
-            )
-        if sets.setdefault(feature_set.name, feature_set).hash != feature_set.hash:
-            raise BadSetting(variable, value, f"one set named {feature_set.name!r}, not two")
+    for variable, value, load in _sources(modules):
+        for feature_set in _load(variable, value, load):
+            name = feature_set.name
+            if not _NAME.fullmatch(name):
+                raise BadSetting(variable, value, f"a set named {_NAME.pattern}, not {name!r}")
+            if sets.setdefault(name, feature_set).hash != feature_set.hash:
+                raise BadSetting(variable, value, f"one set named {name!r}, not two")
     if wanted not in sets:
         raise BadSetting("TRAIN_FEATURE_SET", wanted, f"one of {', '.join(sorted(sets))}")
     return sets
 
 
-_Origin = tuple[str, str, FeatureSet]
-
-
-def _from_entry_points() -> Iterator[_Origin]:
-    for entry in sorted(
-        entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, entry.value)
-    ):
-        variable = f"{ENTRY_POINT_GROUP} {entry.name}"
-        for feature_set in _load(variable, entry.value, entry.load):
-            yield variable, entry.value, feature_set
-
-
-def _from_setting(modules: Sequence[str]) -> Iterator[_Origin]:
+def _sources(modules: Sequence[str]) -> Iterator[tuple[str, str, Callable[[], object]]]:
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=attrgetter("name", "value")):
+        yield f"{ENTRY_POINT_GROUP} {entry.name}", entry.value, entry.load
     for name in modules:
-        for feature_set in _load(SETTING, name, partial(importlib.import_module, name)):
-            yield SETTING, name, feature_set
+        yield SETTING, name, partial(importlib.import_module, name)
 
 
 def _load(variable: str, value: str, load: Callable[[], object]) -> tuple[FeatureSet, ...]:

@@ -20,7 +20,6 @@ from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
-from mlengine.services.runs.handlers import ReproductionHandler
 from mlengine.services.training.dataset_export import DatasetExportService
 from mlengine.services.training.fitting import FittingService
 from mlengine.services.training.reproduction import ReproductionService
@@ -130,7 +129,7 @@ def _training(
         stores.feature_sets,
         stores.registry,
         TRAINING_THREADS,
-        history=control.events,
+        control.events,
     )
     return TrainingService(
         control.run_store,
@@ -138,8 +137,8 @@ def _training(
         fitter,
         stores.registry,
         models,
+        reproduction,
         utc_now,
-        other_handlers={"reproduce": ReproductionHandler(reproduction)},
     )
 
 

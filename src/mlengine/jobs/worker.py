@@ -7,7 +7,6 @@ import os
 import sys
 from typing import Any
 
-from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -158,14 +157,10 @@ def make_worker(url: str, **options: Any) -> TrainWorker:
     """A worker of the training queue at `url`."""
     return TrainWorker(
         [QUEUE_NAME],
-        connection=queue_connection(url),
+        connection=connect(url, timeout_seconds=_SOCKET_TIMEOUT_SECONDS, retries=1),
         serializer=SERIALIZER,
         worker_ttl=_WORKER_TTL_SECONDS,
         job_monitoring_interval=_SECONDS_BETWEEN_HEARTBEATS,
         maintenance_interval=_SECONDS_BETWEEN_SWEEPS,
         **options,
     )
-
-
-def queue_connection(url: str) -> Redis:
-    return connect(url, timeout_seconds=_SOCKET_TIMEOUT_SECONDS, retries=1)

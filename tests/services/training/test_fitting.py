@@ -60,7 +60,7 @@ def registry(tmp_path):
 def fit(registry):
     def fit(bars=None, *, progress=lambda _: None, threads=1, rounds=10, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = FittingService(history, SETS, registry, threads, history=NoTests())
+        service = FittingService(history, SETS, registry, threads, NoTests())
         spec = dataclasses.replace(SPEC, rounds=rounds, **change)
         return service.fit(spec, run_id="run-1", actor="admin", now=NOW, progress=progress)
 
@@ -82,7 +82,7 @@ def test_a_candidate_can_be_published_and_read_back(fit, registry):
 
 def test_a_model_can_be_trained_on_alpha158(registry):
     history = InMemoryHistory(panel(2, rows=300))
-    service = FittingService(history, BUILTIN, registry, 1, history=NoTests())
+    service = FittingService(history, BUILTIN, registry, 1, NoTests())
     spec = dataclasses.replace(SPEC, symbols=("S00", "S01"), feature_set="alpha158", rounds=5)
     candidate = service.fit(spec, run_id="run-1", actor="t", now=NOW, progress=lambda _: None)
     assert candidate.manifest.feature_set.features == ALPHA158.names

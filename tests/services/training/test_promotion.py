@@ -53,7 +53,7 @@ def events(tmp_path):
 def fit(registry, events):
     def fit(bars=None, *, sets=SETS, rounds=10, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = FittingService(history, sets, registry, 1, history=events)
+        service = FittingService(history, sets, registry, 1, events)
         spec = dataclasses.replace(SMALL_GATE, rounds=rounds, **change)
         return service.fit(spec, run_id="run", actor="t", now=NOW, progress=lambda _: None)
 

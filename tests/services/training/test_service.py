@@ -28,9 +28,9 @@ from mlengine.errors import (
     TrainingFailed,
     TrainingInProgress,
 )
-from mlengine.services.runs.handlers import ReproductionHandler
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease
 from mlengine.services.training.fitting import Candidate
+from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.tables import events
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.runs.rows import Claim
@@ -312,18 +312,17 @@ class Finding:
     equal: bool
 
 
-class Reproducer:
+class Reproducer(ReproductionService):
     """A stand-in for what trains a version again."""
 
-    def reproduce(self, version: str, progress: Callable[[Progress], None]) -> Finding:
+    def reproduce(self, version: str, progress: Callable[[Progress], None]) -> Finding:  # type: ignore[override]
         progress(Progress("folds", 50.0))
         return Finding(version, equal=True)
 
 
 def test_a_run_of_another_kind_is_carried_out_by_its_own_work(platform: Platform) -> None:
-    training = dataclasses.replace(
-        platform.training, other_handlers={"reproduce": ReproductionHandler(Reproducer())}
-    )
+    reproduction = Reproducer(**vars(platform.reproduction))
+    training = dataclasses.replace(platform.training, reproduction=reproduction)
     platform.control.run_store.claim(
         Claim(
             run_id="again",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from mlengine.core.versions.layout import ACTIVE_FILE, PINS_FILE
 from mlengine.core.versions.pruning import Pin, PruneDecision
 from mlengine.errors import ArtifactCorrupt, AuditUnavailable
 from mlengine.stores.audit.spool.store import SpooledAuditStore
@@ -56,7 +58,7 @@ class RegistryMaintenance:
             return IntegrityReport((self._check(version),))
         return IntegrityReport(
             tuple(self._check(each) for each in self.registry.versions()),
-            self._problems(),
+            tuple(self._problems()),
             self._orphans(),
         )
 
@@ -112,21 +114,23 @@ class RegistryMaintenance:
             return IntegrityCheck(version, intact=False, reason=corrupt.reason)
         return IntegrityCheck(version, intact=True, reason=None)
 
-    def _problems(self) -> tuple[str, ...]:
-        problems: list[str] = []
+    def _problems(self) -> Iterator[str]:
         published = frozenset(self.registry.versions())
-        try:
-            active = self.registry.active.read()
-            if active is not None and active.version not in published:
-                problems.append(f"ACTIVE names {active.version}, which is not there")
-        except ArtifactCorrupt as corrupt:
-            problems.append(f"{corrupt.version} is damaged: {corrupt.reason}")
-        try:
-            missing = sorted(self.registry.pins.read().keys() - published)
-            problems += [f"PINNED.json names {version}, which is not there" for version in missing]
-        except ArtifactCorrupt as corrupt:
-            problems.append(f"{corrupt.version} is damaged: {corrupt.reason}")
-        return tuple(problems)
+        readers: dict[str, Callable[[], Iterable[str]]] = {
+            ACTIVE_FILE: self._active_versions,
+            PINS_FILE: self.registry.pins.read,
+        }
+        for name, read in readers.items():
+            try:
+                missing = sorted(set(read()) - published)
+            except ArtifactCorrupt as corrupt:
+                yield f"{corrupt.version} is damaged: {corrupt.reason}"
+            else:
+                yield from (f"{name} names {version}, which is not there" for version in missing)
+
+    def _active_versions(self) -> list[str]:
+        active = self.registry.active.read()
+        return [active.version] if active else []
 
     def _orphans(self) -> tuple[str, ...] | None:
         half_written = staged_run_ids(

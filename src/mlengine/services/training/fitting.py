@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 import polars as pl
 
@@ -21,18 +20,14 @@ from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_params, label_
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
+from mlengine.services.bars.service import BarService
 from mlengine.services.training.holdout_reuse import count_holdout_uses
 from mlengine.services.training.leak_check import refuse_leaks
 from mlengine.services.training.manifest_builder import TrainingResult, build_manifest, time_span
-from mlengine.services.training.promotion import GateHistory, PromotionGate
-from mlengine.services.training.training_bars import BarHistory, load_training_bars
+from mlengine.services.training.promotion import PromotionGate
+from mlengine.services.training.training_bars import load_training_bars
+from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
-
-
-class TrainingHistory(GateHistory, Protocol):
-    """What a training needs to know of earlier ones."""
-
-    def trainings(self) -> list[Mapping[str, object]]: ...
 
 
 @dataclass(frozen=True)
@@ -56,11 +51,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class FittingService:
-    bars: BarHistory
+    bars: BarService
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
     num_threads: int
-    history: TrainingHistory = field(kw_only=True)
+    events: EventStore
 
     def fit(
         self,
@@ -93,7 +88,7 @@ class FittingService:
             tracker=tracker,
         )
         tracker.advance("publish")
-        decision = PromotionGate(self.registry, self.feature_sets, self.history).decide(
+        decision = PromotionGate(self.registry, self.feature_sets, self.events).decide(
             spec,
             bars=bars.frame,
             dataset=dataset,
@@ -114,7 +109,7 @@ class FittingService:
 
     def _holdout_uses(self, dataset: Dataset, experiment: Experiment) -> int:
         start, end = time_span(dataset.frame["timestamp"][experiment.candidate.rows.test])
-        return count_holdout_uses(self.registry, self.history.trainings(), start=start, end=end)
+        return count_holdout_uses(self.registry, self.events.trainings(), start=start, end=end)
 
     def _feature_set(self, spec: TrainSpec) -> FeatureSet:
         if spec.feature_set not in self.feature_sets:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -41,15 +41,10 @@ from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
+from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
 
 _KEYS = ["symbol", "timestamp"]
-
-
-class GateHistory(Protocol):
-    """What the gate needs of the history."""
-
-    def gate_tests(self, generation: int) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class _PairedLosses:
 class PromotionGate:
     registry: Registry
     feature_sets: Mapping[str, FeatureSet]
-    history: GateHistory
+    events: EventStore
 
     def decide(
         self,
@@ -190,7 +185,7 @@ class PromotionGate:
             return None
         differences = mean_by_date(paired.timestamps, paired.champion - paired.challenger)
         test = diebold_mariano(differences, steps_ahead=label_lag_bars(spec))
-        decisions = self.history.gate_tests(champion.generation) + 1
+        decisions = self.events.gate_tests(champion.generation) + 1
         return GateTest(
             dates=test.dates,
             rows=len(paired.challenger),

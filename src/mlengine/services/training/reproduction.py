@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
+import orjson
 import polars as pl
 
+from mlengine.core import serialization
 from mlengine.core.bars.bars import panel_hash
 from mlengine.core.bars.intervals import final_at
 from mlengine.core.boosting.model import LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.runs.progress import Progress, ProgressTracker
+from mlengine.core.runs.run import Run
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.versions.layout import BARS_FILE, UNIVERSE_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import FeatureSetMismatch, TrainingFailed, UnknownSymbol
+from mlengine.services.bars.service import BarService
+from mlengine.services.runs.handlers import RunResult
+from mlengine.services.runs.lease import Lease
 from mlengine.services.training.fitting import build_dataset
 from mlengine.services.training.manifest_builder import libraries
-from mlengine.services.training.training_bars import BarHistory
 from mlengine.stores.bars.universe import parse_universe
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
@@ -80,8 +86,14 @@ class RecordedTraining:
 class ReproductionService:
     registry: Registry
     feature_sets: Mapping[str, FeatureSet]
-    bars: BarHistory
+    bars: BarService
     num_threads: int
+
+    def run(self, run: Run, lease: Lease) -> RunResult:
+        """Carry out a run of the kind `reproduce`, whose spec names a version."""
+        version = str(orjson.loads(run.spec)["version"])
+        result = serialization.to_plain(self.reproduce(version, lease.progress))
+        return RunResult(result=cast("Mapping[str, object]", result))
 
     def reproduce(
         self,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
@@ -29,6 +29,7 @@ from mlengine.services.models.service import ModelService
 from mlengine.services.runs.handlers import RunHandler, RunResult
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease, do_nothing
 from mlengine.services.training.fitting import Candidate, FittingService
+from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.runs.store import RunStore
@@ -44,8 +45,8 @@ class TrainingService:
     fitting: FittingService
     registry: Registry
     models: ModelService
+    reproduction: ReproductionService
     clock: Callable[[], datetime]
-    other_handlers: Mapping[str, RunHandler] = field(default_factory=dict)
 
     def run(self, run_id: str, *, end_process: Callable[[], None] = do_nothing) -> str | None:
         """Carry out the run by its kind; returns the version that it published, if it did.
@@ -72,10 +73,10 @@ class TrainingService:
         return result.version
 
     def _handler(self, kind: str) -> RunHandler:
-        handler = {"train": self.train, **self.other_handlers}.get(kind)
-        if handler is None:
+        handlers: dict[str, RunHandler] = {"train": self.train, "reproduce": self.reproduction.run}
+        if kind not in handlers:
             raise TrainingFailed(f"this platform carries out no runs of kind {kind!r}")
-        return handler
+        return handlers[kind]
 
     def train(self, run: Run, lease: Lease) -> RunResult:
         """Fit, publish and, when the gate says so, activate."""

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 import polars as pl
 
@@ -17,17 +16,10 @@ from mlengine.core.runs.progress import ProgressTracker
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.manifest import BarsEntry, SkippedSymbol
 from mlengine.errors import TrainingFailed, UnknownSymbol
+from mlengine.services.bars.service import BarService
 from mlengine.stores.bars.universe import Universe, read_universe
 
 log = logging.getLogger(__name__)
-
-
-class BarHistory(Protocol):
-    """What a training needs of the bar service."""
-
-    def history(
-        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> CleanBars: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class TrainingBars:
 
 
 def load_training_bars(
-    source: BarHistory, spec: TrainSpec, *, now: datetime, tracker: ProgressTracker
+    source: BarService, spec: TrainSpec, *, now: datetime, tracker: ProgressTracker
 ) -> TrainingBars:
     """The newest `spec.lookback` final bars of each symbol.
 
