@@ -1,4 +1,4 @@
-"""The control plane: what asks for trainings and reads how they go.
+"""The control plane: requests trainings and reads how they go.
 
 It needs neither Polars nor LightGBM, so that the worker process, which only spawns the trainings,
 stays small.

@@ -1,4 +1,4 @@
-"""Runs one job: `python -m mlengine.jobs.work_horse WORKER QUEUE JOB EXECUTION PARENT`."""
+"""Runs one job: `python -m mlengine.jobs.work_horse WORKER JOB EXECUTION PARENT`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import sys
 from mlengine.stores.system.child_process import die_with_parent
 
 
-def main(worker_name: str, queue_name: str, job_id: str, execution_id: str, parent: str) -> None:
+def main(worker_name: str, job_id: str, execution_id: str, parent: str) -> None:
     """Rebuild the worker that spawned this process from the queue, and run its job."""
     die_with_parent(int(parent))
-    from rq import Queue  # noqa: PLC0415 - first of all, no orphan
-    from rq.executions import Execution  # noqa: PLC0415
+    from rq.executions import Execution  # noqa: PLC0415 - first of all, no orphan
 
     from mlengine import config, logs  # noqa: PLC0415
     from mlengine.jobs.allowed import AllowListedJob  # noqa: PLC0415
@@ -24,15 +23,8 @@ def main(worker_name: str, queue_name: str, job_id: str, execution_id: str, pare
     url = resolve_url(settings.redis_url, settings.artifacts_dir)
     worker = make_worker(url, name=worker_name, prepare_for_work=False)
     job = AllowListedJob.fetch(job_id, connection=worker.connection, serializer=SERIALIZER)
-    queue = Queue(
-        queue_name,
-        connection=worker.connection,
-        job_class=AllowListedJob,
-        serializer=SERIALIZER,
-    )
-    execution = Execution.fetch(execution_id, job_id, connection=worker.connection)
-    worker.execution = execution
-    worker.main_work_horse(job, queue)
+    worker.execution = Execution.fetch(execution_id, job_id, connection=worker.connection)
+    worker.main_work_horse(job, worker.queues[0])
 
 
 if __name__ == "__main__":

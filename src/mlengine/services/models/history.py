@@ -26,7 +26,7 @@ def record_training(events: EventStore, manifest: Manifest, *, actor: str, now: 
 def record_missing_trainings(registry: Registry, events: EventStore) -> None:
     """Write the event of each version whose training was killed before it could.
 
-    Else neither its look at the holdout nor its test would count. Raises AuditUnavailable.
+    Else neither its use of the holdout nor its test would count. Raises AuditUnavailable.
     """
     recorded = {details["run_id"] for details in events.trainings()}
     for manifest in readable_manifests(registry):
@@ -77,8 +77,10 @@ def _append(events: EventStore, active: ActiveVersion, before: str | None) -> No
 
 
 def _training_details(manifest: Manifest) -> dict[str, object]:
-    """What the history keeps of a training: by this the gate counts its tests, also of versions
-    that are pruned, and the next training how often its holdout was looked at.
+    """The details of a training in the history.
+
+    By them the gate counts its tests, and the next training the earlier uses of its holdout, also
+    of versions that are pruned.
     """
     gate, test, holdout = manifest.gate, manifest.gate.test, manifest.split.holdout
     return {

@@ -57,7 +57,7 @@ class RegistryMaintenance:
         if version is not None:
             return IntegrityReport((self._check(version),))
         return IntegrityReport(
-            tuple(self._check(each) for each in self.registry.versions()),
+            tuple(map(self._check, self.registry.versions())),
             tuple(self._problems()),
             self._orphans(),
         )
@@ -97,7 +97,7 @@ class RegistryMaintenance:
 
         return self.registry.prune(
             keep_newest=keep,
-            audited=_never if force else self.audit.has_predictions_of,
+            audited=lambda version: not force and self.audit.has_predictions_of(version),
             record=None if dry_run else record,
         )
 
@@ -140,7 +140,3 @@ class RegistryMaintenance:
             return tuple(sorted(half_written - self.runs.live_ids())) if half_written else ()
         except AuditUnavailable:
             return None
-
-
-def _never(_: str) -> bool:
-    return False

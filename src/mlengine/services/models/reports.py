@@ -1,4 +1,4 @@
-"""What can be said of published versions from what was stored with them; asks no upstream."""
+"""The comparison and the card of published versions, from their stored files alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the platform still what it was: drift, freshness, latency and what happened to it."""
+"""Drift, freshness, latency and the history of events."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 _STAGES = ("bars", "features", "model", "total")
 _DRIFT_CHECKED: EventKind = "drift_checked"
-_BETWEEN_NOTES = timedelta(hours=1)
-_NOTE_PATIENCE_SECONDS = 0.2
+_BETWEEN_RECORDS = timedelta(hours=1)
+_RECORD_PATIENCE_SECONDS = 0.2
 _QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 
 
@@ -95,7 +95,7 @@ class MonitoringService:
     def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:
         """Compare the newest `window` distinct bars scored by a model with its reference.
 
-        A check that had enough bars stands in the history where its status is news.
+        A check that had enough bars is recorded in the history where its status is new.
         """
         model = self.loader.get(version) if version else self.loader.active()
         scored = self.audit.vectors(
@@ -107,7 +107,7 @@ class MonitoringService:
         reference = table_files.from_parquet(self.registry.read(model.version, REFERENCE_FILE))
         report = drift.check(reference, scored)
         if report.status != "insufficient_data":
-            self._note(model, report, now)
+            self._record_check(model, report, now)
         return ModelDrift(**vars(report), model_version=model.version)
 
     def history(self, *, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
@@ -121,8 +121,10 @@ class MonitoringService:
         """
         last_bars = last_live_bars(self.audit.engine, self.interval)
         return Freshness(
-            symbols=tuple(self._symbol(name, bar, now) for name, bar in last_bars.items()),
-            model=self._model(now),
+            symbols=tuple(
+                self._symbol_freshness(name, bar, now) for name, bar in last_bars.items()
+            ),
+            model=self._model_freshness(now),
             last_prediction_at=self.audit.last_prediction_at(),
         )
 
@@ -130,14 +132,14 @@ class MonitoringService:
         """Quantiles by route and stage over the predictions of the last seconds, all workers."""
         rows = self.audit.latencies(now - timedelta(seconds=window_seconds))
         routes = rows.partition_by("route", as_dict=True, maintain_order=True)
-        found = [
-            _stage(str(route), stage, frame)
+        latencies = tuple(
+            _stage_latency(str(route), stage, frame)
             for (route,), frame in sorted(routes.items())
             for stage in _STAGES
-        ]
-        return Latencies(window_seconds, tuple(found))
+        )
+        return Latencies(window_seconds, latencies)
 
-    def _symbol(self, symbol: str, bar: datetime, now: datetime) -> SymbolFreshness:
+    def _symbol_freshness(self, symbol: str, bar: datetime, now: datetime) -> SymbolFreshness:
         age = max(now - final_at(bar, self.interval), timedelta())
         return SymbolFreshness(
             symbol,
@@ -147,7 +149,7 @@ class MonitoringService:
             stale=is_stale(bar, self.interval, now),
         )
 
-    def _model(self, now: datetime) -> ModelFreshness | None:
+    def _model_freshness(self, now: datetime) -> ModelFreshness | None:
         try:
             manifest = self.loader.active().manifest
         except MlengineError:
@@ -159,11 +161,16 @@ class MonitoringService:
             trained_through=manifest.trained_through,
         )
 
-    def _note(self, model: LoadedModel, report: DriftReport, now: datetime) -> None:
-        """Write down a status that is news; anyone may ask, so an answer never hangs on it."""
+    def _record_check(self, model: LoadedModel, report: DriftReport, now: datetime) -> None:
+        """Write a status that differs from the last one, which must be an hour old.
+
+        Anyone may request a check, so no answer waits long for the database, or fails with it.
+        """
         try:
             last = self.events.newest(_DRIFT_CHECKED, version=model.version)
-            if last is not None and not _is_news(report.status, last, now):
+            if last and (
+                last.details.get("status") == report.status or now - last.at < _BETWEEN_RECORDS
+            ):
                 return
             self.events.append(
                 _DRIFT_CHECKED,
@@ -171,18 +178,13 @@ class MonitoringService:
                 version=model.version,
                 actor=None,
                 details={"status": report.status, "n_current": report.n_current},
-                lock_timeout_seconds=_NOTE_PATIENCE_SECONDS,
+                lock_timeout_seconds=_RECORD_PATIENCE_SECONDS,
             )
         except AuditUnavailable as refusal:
             log.warning("drift check not noted", extra={"reason": refusal.reason})
 
 
-def _is_news(status: str, last: Event, now: datetime) -> bool:
-    """Whether it differs from the last one, which must be an hour old."""
-    return last.details.get("status") != status and now - last.at >= _BETWEEN_NOTES
-
-
-def _stage(route: str, stage: str, rows: pl.DataFrame) -> StageLatency:
+def _stage_latency(route: str, stage: str, rows: pl.DataFrame) -> StageLatency:
     """One line of the table; a stage that no prediction reached has null figures."""
     reached = rows[stage].drop_nulls()
     quantiles = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime, timedelta
 
 from mlengine.core.runs.progress import Progress
@@ -23,6 +23,7 @@ def do_nothing() -> None:
     """Lets a run whose lease is lost end at its next report."""
 
 
+@dataclass
 class Lease:
     """A run held by this process: a thread renews it, with the newest progress and log in it.
 
@@ -30,26 +31,18 @@ class Lease:
     report raises; where none comes within half a second, `end_process` is called.
     """
 
-    def __init__(
-        self,
-        runs: RunStore,
-        run_id: str,
-        clock: Callable[[], datetime],
-        *,
-        renew_seconds: float = LEASE_SECONDS / 6,
-        check_seconds: float = 0.4,
-        lines: Callable[[], Sequence[str]] = tuple,
-        end_process: Callable[[], None] = do_nothing,
-    ) -> None:
-        self._runs = runs
-        self._run_id = run_id
-        self._clock = clock
-        self._renew_every = timedelta(seconds=renew_seconds)
-        self._check_seconds = min(check_seconds, renew_seconds)
-        self._lines = lines
-        self._end_process = end_process
+    store: RunStore
+    run_id: str
+    clock: Callable[[], datetime]
+    _: KW_ONLY
+    renew_seconds: float = LEASE_SECONDS / 6
+    check_seconds: float = 0.4
+    lines: Callable[[], Sequence[str]] = tuple
+    end_process: Callable[[], None] = do_nothing
+
+    def __post_init__(self) -> None:
         self._progress = Progress(stage="starting", percent=0.0)
-        self._renewed_at = clock()
+        self._renewed_at = self.clock()
         self._renewing = threading.Lock()
         self._lost = threading.Event()
         self._done = threading.Event()
@@ -66,25 +59,25 @@ class Lease:
     def progress(self, progress: Progress) -> None:
         """Record how far the run is; raises LeaseLost when it is no longer ours."""
         if self._lost.is_set():
-            raise LeaseLost(self._run_id)
+            raise LeaseLost(self.run_id)
         moved_on = (progress.stage, progress.fold) != (self._progress.stage, self._progress.fold)
         self._progress = progress
         if moved_on:
             log.info("stage", extra={"stage": progress.stage, "fold": progress.fold})
-        if moved_on or self._clock() - self._renewed_at >= _REPORT_EVERY:
+        if moved_on or self.clock() - self._renewed_at >= _REPORT_EVERY:
             self.renew()
 
     def renew(self) -> None:
         """Renew now; raises LeaseLost."""
         # One at a time: an older progress that is written late would undo the fence.
         with self._renewing:
-            self._renewed_at = self._clock()
-            self._runs.renew(
-                self._run_id,
+            self._renewed_at = self.clock()
+            self.store.renew(
+                self.run_id,
                 now=self._renewed_at,
                 lease_seconds=LEASE_SECONDS,
                 progress=self._progress,
-                log=self._lines(),
+                log=self.lines(),
             )
 
     def fence(self) -> None:
@@ -96,21 +89,21 @@ class Lease:
         self.renew()
 
     def _hold(self) -> None:
-        while not self._done.wait(self._check_seconds):
+        while not self._done.wait(min(self.check_seconds, self.renew_seconds)):
             try:
                 self._check()
             except LeaseLost:
                 self._lost.set()
                 if not self._done.wait(_GRACE_SECONDS):
-                    self._end_process()
+                    self.end_process()
                 return
             except AuditUnavailable as error:
                 # The lease outlasts a store that is locked or full for a moment.
                 log.warning("lease not renewed", extra={"reason": str(error)})
 
     def _check(self) -> None:
-        now = self._clock()
-        if now - self._renewed_at >= self._renew_every:
+        now = self.clock()
+        if now - self._renewed_at >= timedelta(seconds=self.renew_seconds):
             self.renew()
-        elif not self._runs.holds_lease(self._run_id, now=now):
-            raise LeaseLost(self._run_id)
+        elif not self.store.holds_lease(self.run_id, now=now):
+            raise LeaseLost(self.run_id)

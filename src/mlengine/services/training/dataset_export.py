@@ -1,4 +1,4 @@
-"""The rows behind a version, for whoever wants to look with tools of their own."""
+"""The rows behind a version as a Parquet file, for other tools."""
 
 from __future__ import annotations
 

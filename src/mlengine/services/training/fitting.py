@@ -113,8 +113,8 @@ class FittingService:
 
     def _feature_set(self, spec: TrainSpec) -> FeatureSet:
         if spec.feature_set not in self.feature_sets:
-            known = ", ".join(sorted(self.feature_sets))
-            raise TrainingFailed(f"there is no feature set {spec.feature_set!r}; known are {known}")
+            names = ", ".join(sorted(self.feature_sets))
+            raise TrainingFailed(f"there is no feature set {spec.feature_set!r}; known are {names}")
         return self.feature_sets[spec.feature_set]
 
 

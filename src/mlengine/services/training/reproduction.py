@@ -206,6 +206,6 @@ def _differences(
         ("bars", manifest.data.bars_sha256, bars_sha256),
         *((name, manifest.libraries.get(name), here) for name, here in libraries().items()),
     ]
-    for what, recorded, found in pairs:
-        if recorded != found:
-            yield ReproductionDifference(what, recorded, found)
+    for what, recorded, reproduced in pairs:
+        if recorded != reproduced:
+            yield ReproductionDifference(what, recorded, reproduced)
