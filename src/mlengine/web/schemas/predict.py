@@ -15,7 +15,7 @@ from mlengine.web.schemas.features import FeatureSetOut
 from mlengine.web.schemas.fields import AsOf, ModelLineSchema, QueryFlag, Symbol, Timestamp, Version
 
 _ECHOED_CHARACTERS = 128
-EXPLANATION_FIELDS = ("raw_score", "base_value", "contributions")
+_EXPLANATION_FIELDS = ("raw_score", "base_value", "contributions")
 
 
 class PredictQuery(ModelLineSchema):
@@ -85,19 +85,18 @@ class PredictionOut(Schema):
 
     @post_dump
     def drop_absent_explanation(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {
-            name: value
-            for name, value in data.items()
-            if value is not None or name not in EXPLANATION_FIELDS
-        }
+        return _drop_absent_explanation(data)
 
 
 def prediction_body(prediction: Prediction) -> dict[str, Any]:
     """The fields of PredictionOut, for a JSON writer that knows dataclasses and times in UTC."""
-    body = dict(vars(prediction))
-    for name in EXPLANATION_FIELDS:
-        if body[name] is None:
-            del body[name]
+    return _drop_absent_explanation(dict(vars(prediction)))
+
+
+def _drop_absent_explanation(body: dict[str, Any]) -> dict[str, Any]:
+    for name in _EXPLANATION_FIELDS:
+        if body.get(name) is None:
+            body.pop(name, None)
     return body
 
 
