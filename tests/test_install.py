@@ -109,6 +109,13 @@ def test_the_container_listens_where_it_is_published_whatever_the_env_file_says(
     assert "-p $(PORT):8000" in recipe
 
 
+def test_the_container_is_built_first_and_writes_as_the_user_who_runs_it() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("docker-run:")[2]
+    assert recipe.startswith(" docker-build ")
+    assert '--user "$$(id -u):$$(id -g)"' in recipe
+    assert "required: false" in (ROOT / "compose.yaml").read_text()
+
+
 def test_an_installation_that_fails_is_not_stamped(tmp_path: Path) -> None:
     install = _script("install")
     install.ROOT = install.VENV = str(tmp_path)
