@@ -56,7 +56,7 @@ def fetch_windows(
     pool: FetchPool,
     wait: bool = True,
 ) -> FetchedWindows | None:
-    """The newest `count` bars of each distinct symbol; each refusal stands beside its symbol.
+    """The newest `count` bars of each of distinct symbols; each refusal stands beside its symbol.
 
     What is in memory is taken from there; without `wait`, None where that is not all. A single
     symbol's refusal for want of bars names the first possible moment. Several symbols are fetched
@@ -67,20 +67,22 @@ def fetch_windows(
     alone = len(symbols) == 1
     deadline = NEVER if alone or not wait else Deadline.within(pool.batch_seconds)
     fetch = WindowFetch(bars, count, as_of, now, timer, deadline)
-    results: dict[str, BarArrays | MlengineError | None] = {s: fetch.cached(s) for s in symbols}
-    missing = [symbol for symbol, window in results.items() if window is None]
-    if missing and not wait:
+    windows = {symbol: window for symbol in symbols if (window := fetch.cached(symbol)) is not None}
+    missing = [symbol for symbol in symbols if symbol not in windows]
+    if not missing:
+        return FetchedWindows(windows, fetch.milliseconds, {})
+    if not wait:
         return None
     before = {symbol: bars.cache.last_bar(symbol) for symbol in missing}
-    if alone and missing:
-        results[symbols[0]] = _with_first_possible(fetch, fetch.fetch(symbols[0]))
-    elif missing:
-        results |= fetch.fetch_many(missing) or _side_by_side(fetch, missing, pool)
-    full = {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
+    results: Mapping[str, BarArrays | MlengineError]
+    if alone:
+        results = {symbols[0]: _with_first_possible(fetch, fetch.fetch(symbols[0]))}
+    else:
+        results = fetch.fetch_many(missing) or _side_by_side(fetch, missing, pool)
+    windows |= {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
     refused = {symbol: each for symbol, each in results.items() if isinstance(each, MlengineError)}
-    return FetchedWindows(
-        full, fetch.milliseconds, refused, _new_bar(before, full) if as_of is None else None
-    )
+    new_bar = _new_bar(before, windows) if as_of is None else None
+    return FetchedWindows(windows, fetch.milliseconds, refused, new_bar)
 
 
 def _with_first_possible(
@@ -116,7 +118,7 @@ def _new_bar(
     return max(new, default=None)
 
 
-@dataclass
+@dataclass(slots=True)
 class WindowFetch:
     """One batch: what is the same for each of its symbols, and the end of them all."""
 
@@ -133,14 +135,15 @@ class WindowFetch:
         """The window of `symbol` where the upstream need not be asked."""
         started = self.timer()
         window = self.bars.cached_window(symbol, bars=self.count, as_of=self.as_of, now=self.now)
-        self._time([symbol], started)
+        self.milliseconds[symbol] = (self.timer() - started) * 1e3
         return window
 
     def fetch_many(self, symbols: Sequence[str]) -> dict[str, BarArrays | MlengineError] | None:
         """The windows of `symbols` where the upstream has all of them at hand, else None."""
         started = self.timer()
         windows = self.bars.windows(symbols, bars=self.count, as_of=self.as_of, now=self.now)
-        self._time(symbols, started)
+        took = (self.timer() - started) * 1e3
+        self.milliseconds |= dict.fromkeys(symbols, took)
         return windows
 
     def fetch(self, symbol: str) -> BarArrays | MlengineError:
@@ -160,7 +163,4 @@ class WindowFetch:
         except MlengineError as error:
             return error
         finally:
-            self._time([symbol], started)
-
-    def _time(self, symbols: Sequence[str], started: float) -> None:
-        self.milliseconds.update(dict.fromkeys(symbols, (self.timer() - started) * 1e3))
+            self.milliseconds[symbol] = (self.timer() - started) * 1e3

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import NamedTuple, cast
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
@@ -34,8 +34,7 @@ class Batch:
     results: tuple[Prediction | FailedPrediction, ...]
 
 
-@dataclass(frozen=True)
-class _Answers:
+class _Answers(NamedTuple):
     """One entry for each symbol that was asked for, in that order, and why symbols failed."""
 
     model: LoadedModel
@@ -148,7 +147,7 @@ class PredictService:
         degraded = request.version is None and self.loader.active_refused
         windows = fetch_windows(
             self.bars,
-            symbols,
+            list(dict.fromkeys(symbols)),
             count=model.feature_set.window_bars,
             as_of=request.as_of,
             now=request.now,
