@@ -47,9 +47,8 @@ class Registry:
     ) -> Manifest:
         """Make `files` the next version; `fence` raises when the caller may no longer publish.
 
-        Nothing is visible before the one rename at the end, and nothing is left behind by a
-        failure that this process lives through. Raises ArtifactsUnavailable, and what `fence`
-        raises.
+        Nothing is visible before the one rename at the end, and a failure leaves nothing behind.
+        Raises ArtifactsUnavailable, and what `fence` raises.
         """
         with atomic_files.translated_errors():
             atomic_files.make_directory(self.directory)
@@ -159,7 +158,7 @@ class Registry:
             return ()
         with self._changing():
             active = self.active.read()
-            found = plan_prune(
+            decisions = plan_prune(
                 self.versions(),
                 keep_newest=keep_newest,
                 active=active.version if active else None,
@@ -167,15 +166,11 @@ class Registry:
                 pinned=self.pins.read(),
                 audited=audited,
             )
-            for fate in found:
-                if fate.kept_as is None and record is not None:
-                    record(fate.version)
-                    self._remove(fate.version)
-            return found
-
-    @property
-    def _lock(self) -> Path:
-        return self.directory / ".lock"
+            for decision in decisions:
+                if decision.kept_as is None and record is not None:
+                    record(decision.version)
+                    self._remove(decision.version)
+            return decisions
 
     @contextmanager
     def _changing(self, version: str | None = None) -> Iterator[None]:
@@ -185,7 +180,7 @@ class Registry:
         """
         if version is not None:
             self._folder(version)
-        with atomic_files.translated_errors(), atomic_files.exclusive(self._lock):
+        with atomic_files.translated_errors(), atomic_files.exclusive(self.directory / ".lock"):
             clear_leftovers(self.directory)
             if version is not None:
                 self._folder(version)
@@ -210,16 +205,16 @@ class Registry:
             atomic_files.write_file(staging / MANIFEST_FILE, manifests.dump(manifest))
             atomic_files.fsync_directory(staging)
             fence()
-            self._show(staging, manifest.version)
+            self._make_visible(staging, manifest.version)
         return manifest
 
-    def _show(self, staging: Path, version: str) -> None:
+    def _make_visible(self, staging: Path, version: str) -> None:
         """Make a version visible; one whose name can't be forced to disk is taken back."""
-        shown = staging.rename(self.directory / version)
+        published = staging.rename(self.directory / version)
         try:
             atomic_files.fsync_directory(self.directory)
         except OSError:
-            shown.rename(staging)
+            published.rename(staging)
             raise
 
     def _remove(self, version: str) -> None:
