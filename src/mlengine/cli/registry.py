@@ -1,4 +1,4 @@
-"""`mlengine models verify`, `prune`, `pin` and `unpin`: the registry's upkeep."""
+"""`mlengine models verify`, `prune`, `pin` and `unpin`: the registry's maintenance."""
 
 from __future__ import annotations
 
