@@ -6,15 +6,17 @@ import subprocess
 import sys
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import select
 from tests.databases import new_database, opened, url_of
 
 from mlengine.errors import AuditUnavailable, CannotStart
-from mlengine.stores.database.engine import schema_is_current
+from mlengine.stores.database.engine import reading, schema_is_current, writing
 from mlengine.stores.database.migrate import migrate, migration_config
-from mlengine.stores.database.tables import REVISION, metadata
+from mlengine.stores.database.tables import REVISION, metadata, runs
 
 _MIGRATE = (
     "import sys; from mlengine.stores.database.migrate import migrate; "
@@ -77,6 +79,30 @@ def test_migrating_leaves_logging_as_it_was(tmp_path, capfd):
 def test_an_empty_database_is_not_current(tmp_path):
     with opened(url_of(tmp_path / "a.db")) as engine:
         assert not schema_is_current(engine)
+
+
+def test_a_run_that_was_publishing_before_the_column_still_is(tmp_path):
+    url = url_of(tmp_path / "a.db")
+    with opened(url) as engine, writing(engine) as connection:
+        config = migration_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for model, state, progress in [
+            ("one", "running", '{"stage":"publishing","percent":95.0,"fold":null}'),
+            ("two", "running", '{"stage":"publish","percent":95.0,"fold":null}'),
+            ("three", "queued", None),
+            ("four", "lost", '{"stage":"publishing","percent":95.0,"fold":null}'),
+        ]:
+            row = (model, model, state, "{}", "ann", 1, progress)
+            connection.exec_driver_sql(
+                "INSERT INTO runs (run_id, model, state, spec, actor, queued_at, progress)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+    migrate(url)
+    with opened(url) as engine, reading(engine) as connection:
+        publishing = dict(connection.execute(select(runs.c.run_id, runs.c.publishing)).all())
+    assert publishing == {"one": True, "two": False, "three": False, "four": False}
 
 
 def test_a_folder_that_can_not_be_made_is_named(tmp_path):

@@ -23,12 +23,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
 from mlengine.core.timestamps import EPOCH
 
-REVISION = "0004"
+REVISION = "0005"
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -154,6 +155,7 @@ runs = Table(
     Column("result", Text),
     Column("idempotency_key", Text),
     Column("body_hash", Text),
+    Column("publishing", Boolean, nullable=False, server_default=false()),
     sqlite_autoincrement=True,
 )
 Index("uq_runs_idempotency", runs.c.idempotency_key, unique=True)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Select, Update, select, update
 from sqlalchemy import Row as SqlRow
 
-from mlengine.core.monitoring.event import Event, EventKind
+from mlengine.core.monitoring.event import ENDINGS, Event, EventKind
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import runs
 
-# asdict keeps the order of the fields, so that the stage comes first.
-PUBLISHING = f'{{"stage":"{Progress.PUBLISHING}"%'
+_JSON = ("progress", "log", "result")
+_PLAIN = tuple(field.name for field in fields(Run) if field.name not in _JSON)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ def newest_first() -> Select[tuple[object, ...]]:
     return select(runs).order_by(runs.c.seq.desc())
 
 
-def changed(**values: object) -> Update:
+def update_run(**values: object) -> Update:
     """An UPDATE that counts itself in `sequence`."""
     return update(runs).values(sequence=runs.c.sequence + 1, **values)
 
@@ -54,29 +54,40 @@ def insert_claim(connection: Connection, claim: Claim, *, model: str, now: datet
 def expire(connection: Connection, now: datetime) -> int:
     """Write `lost` on each running run whose lease has expired; returns how many."""
     overdue = (runs.c.state == "running") & (runs.c.lease_until <= now)
-    return lose(connection, overdue, now, "the process that ran it stopped renewing its lease")
+    return mark_lost(connection, overdue, now, "the process that ran it stopped renewing its lease")
 
 
-def lose(connection: Connection, which: ColumnElement[bool], now: datetime, error: str) -> int:
-    """Write `lost` on the runs for which `which` holds, and the event of each."""
-    found = connection.scalars(select(runs.c.run_id).where(which)).all()
-    for run_id in found:
-        end(connection, runs.c.run_id == run_id, "lost", now=now, error=error)
-        write_event(connection, "train_lost", run_id, at=now, actor=None, reason=error)
-    return len(found)
+def mark_lost(connection: Connection, where: ColumnElement[bool], now: datetime, error: str) -> int:
+    """Write `lost` on the runs for which `where` holds; returns how many."""
+    run_ids = connection.scalars(select(runs.c.run_id).where(where)).all()
+    for run_id in run_ids:
+        end_run(connection, run_id, where, "lost", now=now, error=error)
+    return len(run_ids)
 
 
-def end(
+def end_run(
     connection: Connection,
-    which: ColumnElement[bool],
+    run_id: str,
+    where: ColumnElement[bool],
     state: str,
     *,
     now: datetime,
-    **values: object,
+    error: str | None,
+    actor: str | None = None,
+    values: Mapping[str, object] | None = None,
 ) -> bool:
-    """End the one run for which `which` holds; False where there is none."""
-    query = changed(state=state, ended_at=now, lease_until=None, **values).where(which)
-    return connection.execute(query).rowcount == 1
+    """End the run, with the event of it, if `where` holds; False where it does not.
+
+    The event says who ended it, or else why.
+    """
+    ended = {"state": state, "ended_at": now, "lease_until": None, "publishing": False}
+    query = update_run(**ended, error=error, **(values or {}))
+    if connection.execute(query.where(runs.c.run_id == run_id, where)).rowcount == 0:
+        return False
+    if state in ENDINGS:
+        reason = {} if actor else {"reason": error}
+        write_event(connection, ENDINGS[state], run_id, at=now, actor=actor, **reason)
+    return True
 
 
 def write_event(
@@ -93,37 +104,14 @@ def write_event(
     insert_event(connection, Event(kind=kind, at=at, version=None, actor=actor, details=facts))
 
 
-def progress_text(progress: Progress) -> str:
-    return orjson.dumps(asdict(progress)).decode()
+def to_json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
-def log_text(lines: Sequence[str]) -> str:
-    return orjson.dumps(list(lines)).decode()
-
-
-def result_text(result: Mapping[str, object] | None) -> str | None:
-    return None if result is None else orjson.dumps(result).decode()
-
-
-def run_of(row: SqlRow[tuple[object, ...]]) -> Run:
+def run_from_row(row: SqlRow[tuple[object, ...]]) -> Run:
     return Run(
-        run_id=row.run_id,
-        seq=row.seq,
-        state=row.state,
-        spec=row.spec,
-        actor=row.actor,
-        request_id=row.request_id,
-        queued_at=row.queued_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        lease_until=row.lease_until,
+        **{name: getattr(row, name) for name in _PLAIN},
         progress=Progress(**orjson.loads(row.progress)) if row.progress else None,
-        version=row.version,
-        error=row.error,
-        kind=row.kind,
-        sequence=row.sequence,
         log=tuple(orjson.loads(row.log)) if row.log else (),
         result=orjson.loads(row.result) if row.result else None,
-        idempotency_key=row.idempotency_key,
-        body_hash=row.body_hash,
     )

@@ -8,13 +8,12 @@ is written so by whoever reads it first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, Select, Update, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, select
 from sqlalchemy.exc import IntegrityError
 
-from mlengine.core.monitoring.event import ENDINGS
 from mlengine.core.pagination import Page, decode_cursor, encode_cursor
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import ENDED_STATES, LIVE_STATES, Run
@@ -29,10 +28,9 @@ from mlengine.errors import (
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.tables import runs
 from mlengine.stores.runs import rows
-from mlengine.stores.runs.rows import Claim, changed, newest_first
+from mlengine.stores.runs.rows import Claim, newest_first, update_run
 
 _LIVE = runs.c.state.in_(LIVE_STATES)
-_NOT_PUBLISHING = or_(runs.c.progress.is_(None), runs.c.progress.not_like(rows.PUBLISHING))
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,9 @@ class RunStore:
     def start(self, run_id: str, *, now: datetime, lease_seconds: float) -> bool:
         """Turn a queued run into a running one with a lease; False when it is not queued."""
         return self._change(
-            changed(state="running", started_at=now, lease_until=_until(now, lease_seconds)).where(
-                runs.c.run_id == run_id, runs.c.state == "queued"
-            )
+            update_run(
+                state="running", started_at=now, lease_until=_until(now, lease_seconds)
+            ).where(runs.c.run_id == run_id, runs.c.state == "queued")
         )
 
     def renew(
@@ -85,19 +83,18 @@ class RunStore:
         Publishing is fenced by one more renewal right before it, at the stage PUBLISHING: nobody
         can claim a run within the `lease_seconds` that follow, nor cancel this one.
         """
-        query = changed(lease_until=_until(now, lease_seconds))
+        query = update_run(lease_until=_until(now, lease_seconds))
         if progress is not None:
-            query = query.values(progress=rows.progress_text(progress))
+            publishing = progress.stage == Progress.PUBLISHING
+            query = query.values(progress=rows.to_json(asdict(progress)), publishing=publishing)
         if log is not None:
-            query = query.values(log=rows.log_text(log))
-        held = (runs.c.state == "running") & (runs.c.lease_until > now)
-        if not self._change(query.where(runs.c.run_id == run_id, held)):
+            query = query.values(log=rows.to_json(list(log)))
+        if not self._change(query.where(_leased(run_id, now))):
             raise LeaseLost(run_id)
 
     def holds_lease(self, run_id: str, *, now: datetime) -> bool:
         """Whether the run is running on a lease that holds at `now`; only reads."""
-        held = (runs.c.state == "running") & (runs.c.lease_until > now)
-        query = select(runs.c.run_id).where(runs.c.run_id == run_id, held)
+        query = select(runs.c.run_id).where(_leased(run_id, now))
         with reading(self.engine) as connection:
             return connection.execute(query).first() is not None
 
@@ -118,28 +115,25 @@ class RunStore:
         """
         if state not in ENDED_STATES:
             raise ValueError(f"{state!r} ends no run")
-        values = {"version": version, "error": error, "result": rows.result_text(result)}
+        values: dict[str, object] = {"version": version}
+        if result is not None:
+            values["result"] = rows.to_json(result)
         if state == "succeeded":
-            values["progress"] = rows.progress_text(Progress("done", 100.0))
+            values["progress"] = rows.to_json(asdict(Progress("done", 100.0)))
         if log is not None:
-            values["log"] = rows.log_text(log)
+            values["log"] = rows.to_json(list(log))
         with writing(self.engine) as connection:
-            which = (runs.c.run_id == run_id) & _LIVE
-            if not rows.end(connection, which, state, now=now, **values):
+            if not rows.end_run(
+                connection, run_id, _LIVE, state, now=now, error=error, values=values
+            ):
                 raise LeaseLost(run_id)
-            if state in ENDINGS:
-                kind = ENDINGS[state]
-                rows.write_event(connection, kind, run_id, at=now, actor=None, reason=error)
 
     def fail_unqueued(self, run_id: str, *, now: datetime, error: str) -> None:
         """Let a run fail that was never queued, and free its idempotency key for another try."""
+        queued = runs.c.state == "queued"
+        freed = {"idempotency_key": None, "body_hash": None}
         with writing(self.engine) as connection:
-            which = (runs.c.run_id == run_id) & (runs.c.state == "queued")
-            freed = {"idempotency_key": None, "body_hash": None}
-            if rows.end(connection, which, "failed", now=now, error=error, **freed):
-                rows.write_event(
-                    connection, "train_failed", run_id, at=now, actor=None, reason=error
-                )
+            rows.end_run(connection, run_id, queued, "failed", now=now, error=error, values=freed)
 
     def cancel(self, run_id: str, *, actor: str, now: datetime) -> None:
         """Write `cancelled`, after which nothing can be published for the run.
@@ -149,10 +143,10 @@ class RunStore:
         """
         with writing(self.engine) as connection:
             rows.expire(connection, now)
-            which = (runs.c.run_id == run_id) & _LIVE & _NOT_PUBLISHING
-            error = f"cancelled by {actor}"
-            if rows.end(connection, which, "cancelled", now=now, error=error):
-                rows.write_event(connection, "train_cancelled", run_id, at=now, actor=actor)
+            where, error = _LIVE & ~runs.c.publishing, f"cancelled by {actor}"
+            if rows.end_run(
+                connection, run_id, where, "cancelled", now=now, error=error, actor=actor
+            ):
                 return
         run = self.get(run_id, now=now)
         if run.state != "cancelled":
@@ -202,7 +196,7 @@ class RunStore:
         """
         error = "the platform was stopped meanwhile"
         with writing(self.engine) as connection:
-            return rows.lose(connection, runs.c.state == "running", now, error)
+            return rows.mark_lost(connection, runs.c.state == "running", now, error)
 
     def live_ids(self) -> frozenset[str]:
         """The ids of the runs that are queued or running."""
@@ -217,11 +211,16 @@ class RunStore:
 
     def _all(self, query: Select[tuple[object, ...]]) -> list[Run]:
         with reading(self.engine) as connection:
-            return [rows.run_of(row) for row in connection.execute(query)]
+            return [rows.run_from_row(row) for row in connection.execute(query)]
 
     def _change(self, query: Update) -> bool:
         with writing(self.engine) as connection:
             return connection.execute(query).rowcount == 1
+
+
+def _leased(run_id: str, now: datetime) -> ColumnElement[bool]:
+    """The run, if it is running on a lease that holds at `now`."""
+    return (runs.c.run_id == run_id) & (runs.c.state == "running") & (runs.c.lease_until > now)
 
 
 def _by_key(connection: Connection, claim: Claim) -> str | None:
