@@ -17,6 +17,7 @@ from tests.databases import (
 )
 
 from mlengine.errors import InvalidRequest
+from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.reader import LATENCY_SCHEMA
 from mlengine.stores.audit.store import AuditStore
 
@@ -31,8 +32,8 @@ def _ids(page) -> list[str]:
     return [row.prediction_id for row in page.rows]
 
 
-def _recent(store: AuditStore, **asked) -> list[str]:
-    return _ids(store.recent(limit=200, **asked))
+def _recent(store: AuditStore, *, cursor: str | None = None, **conditions) -> list[str]:
+    return _ids(store.recent(AuditFilter(**conditions), limit=200, cursor=cursor))
 
 
 def _vectors(store: AuditStore, **asked) -> pl.DataFrame:

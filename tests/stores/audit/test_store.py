@@ -59,8 +59,8 @@ def _ids(page) -> list[str]:
     return [row.prediction_id for row in page.rows]
 
 
-def _recent(store: AuditStore, **asked) -> list[str]:
-    return _ids(store.recent(limit=200, **asked))
+def _recent(store: AuditStore) -> list[str]:
+    return _ids(store.recent(limit=200))
 
 
 def _vectors(store: AuditStore, **asked) -> pl.DataFrame:

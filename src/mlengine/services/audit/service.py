@@ -30,15 +30,8 @@ class AuditService:
         cursor: str | None = None,
     ) -> Page[AuditRow]:
         """Predictions, newest first; raises InvalidRequest for a cursor that is not ours."""
-        return self.store.recent(
-            limit=limit,
-            symbol=symbol,
-            version=version,
-            since=since,
-            until=until,
-            ok=ok,
-            cursor=cursor,
-        )
+        audit_filter = AuditFilter(symbol=symbol, version=version, since=since, until=until, ok=ok)
+        return self.store.recent(audit_filter, limit=limit, cursor=cursor)
 
     @property
     def spooled(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import Select
 
 from mlengine.stores.database.tables import predictions
 
@@ -23,18 +23,18 @@ class AuditFilter:
 
     def apply(self, query: Select[Any]) -> Select[Any]:
         """`query`, which reads the predictions, for these rows only."""
-        return query.where(*self._conditions())
-
-    def _conditions(self) -> list[ColumnElement[bool]]:
-        row, said = predictions.c, []
+        row = predictions.c
         if self.symbol is not None:
-            said.append(row.symbol == self.symbol)
+            query = query.where(row.symbol == self.symbol)
         if self.version is not None:
-            said.append(row.model_version == self.version)
+            query = query.where(row.model_version == self.version)
         if self.since is not None:
-            said.append(row.at >= self.since)
+            query = query.where(row.at >= self.since)
         if self.until is not None:
-            said.append(row.at < self.until)
+            query = query.where(row.at < self.until)
         if self.ok is not None:
-            said.append(row.ok.is_(self.ok))
-        return said
+            query = query.where(row.ok.is_(self.ok))
+        return query
+
+
+EVERYTHING = AuditFilter()

@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Engine, Row, Select, func, select
 
-from mlengine.core.pagination import Page, decode_cursor, encode_cursor
+from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
-from mlengine.stores.audit.filter import AuditFilter
+from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.audit.windows import read_window
 from mlengine.stores.database.engine import reading
+from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import feature_vectors, predictions
 
 _BUILT = ("latency_ms", "feature_set", "reasons")
@@ -38,25 +39,11 @@ class AuditReader:
     engine: Engine
 
     def recent(
-        self,
-        *,
-        limit: int,
-        symbol: str | None = None,
-        version: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        ok: bool | None = None,
-        cursor: str | None = None,
+        self, audit_filter: AuditFilter = EVERYTHING, *, limit: int, cursor: str | None = None
     ) -> Page[AuditRow]:
         """At most `limit` rows, newest first; raises InvalidRequest on a bad cursor."""
-        meant = AuditFilter(symbol=symbol, version=version, since=since, until=until, ok=ok)
-        query = meant.apply(row_query()).order_by(predictions.c.seq.desc()).limit(limit + 1)
-        if cursor is not None:
-            query = query.where(predictions.c.seq < decode_cursor(cursor))
-        with reading(self.engine) as connection:
-            rows = connection.execute(query).all()
-        more = encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None
-        return Page(tuple(audit_row(row) for row in rows[:limit]), more)
+        query, seq = audit_filter.apply(row_query()), predictions.c.seq
+        return read_page(self.engine, query, audit_row, seq=seq, limit=limit, cursor=cursor)
 
     def get(self, prediction_id: str) -> AuditRow | None:
         """The row of one prediction, None where there is none."""

@@ -9,12 +9,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
-from sqlalchemy import Connection, Engine, delete, exists, func, select, update
+from sqlalchemy import Connection, Engine, delete, exists, func, select
 
+from mlengine.core.monitoring.event import Event
 from mlengine.core.timestamps import rfc3339
 from mlengine.stores.database.engine import lock_tables, reading, writing
-from mlengine.stores.database.tables import bar_windows, events, feature_vectors, predictions
+from mlengine.stores.database.events import insert_event, replace_details
+from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
 
 BATCH_ROWS = 5_000
 
@@ -43,29 +44,31 @@ class AuditRetention:
 
         One event `audit_pruned` says who, when and how many; it is right after each transaction.
         """
-        removed, event = 0, None
+        removed, seq = 0, None
         while True:
             with writing(self.engine) as connection:
                 count = self._remove_batch(connection, before)
-                removed += count
                 if not count:
                     return removed
+                removed += count
                 details = {"predictions": removed, "before": rfc3339(before)}
-                event = _note(connection, event, actor=actor, at=at, details=details)
+                event = Event(
+                    kind="audit_pruned", at=at, version=None, actor=actor, details=details
+                )
+                if seq is None:
+                    seq = insert_event(connection, event)
+                else:
+                    replace_details(connection, seq, details)
 
     def _remove_batch(self, connection: Connection, before: datetime) -> int:
         # In the order in which an append comes to them, so that neither waits for the other.
         lock_tables(connection, feature_vectors, bar_windows, predictions)
         row = predictions.c
-        found = connection.execute(
-            select(row.seq, row.vector_id)
-            .where(row.at < before)
-            .order_by(row.at)
-            .limit(self.batch_rows)
-        ).all()
-        connection.execute(delete(predictions).where(row.seq.in_([each.seq for each in found])))
-        _remove_unused(connection, {each.vector_id for each in found} - {None})
-        return len(found)
+        oldest = select(row.seq, row.vector_id).where(row.at < before).order_by(row.at)
+        batch = connection.execute(oldest.limit(self.batch_rows)).all()
+        connection.execute(delete(predictions).where(row.seq.in_([each.seq for each in batch])))
+        _remove_unused(connection, {each.vector_id for each in batch} - {None})
+        return len(batch)
 
 
 def _remove_unused(connection: Connection, vector_ids: Collection[int]) -> None:
@@ -74,27 +77,9 @@ def _remove_unused(connection: Connection, vector_ids: Collection[int]) -> None:
     if not vector_ids:
         return
     unused = ~exists().where(predictions.c.vector_id == vector.id)
-    gone = select(vector.id, vector.bars_hash).where(vector.id.in_(vector_ids), unused)
-    found = connection.execute(gone).all()
-    connection.execute(delete(feature_vectors).where(vector.id.in_([each.id for each in found])))
-    without = ~exists().where(vector.bars_hash == window.bars_hash)
-    hashes = {each.bars_hash for each in found}
-    connection.execute(delete(bar_windows).where(window.bars_hash.in_(hashes), without))
-
-
-def _note(
-    connection: Connection,
-    event: int | None,
-    *,
-    actor: str,
-    at: datetime,
-    details: dict[str, object],
-) -> int:
-    """Write the event, or what it says by now."""
-    said = orjson.dumps(details).decode()
-    if event is not None:
-        connection.execute(update(events).where(events.c.seq == event).values(details=said))
-        return event
-    row = {"kind": "audit_pruned", "at": at, "version": None, "actor": actor, "details": said}
-    written = connection.execute(events.insert().values(row).returning(events.c.seq))
-    return int(written.scalar_one())
+    query = select(vector.id, vector.bars_hash).where(vector.id.in_(vector_ids), unused)
+    rows = connection.execute(query).all()
+    connection.execute(delete(feature_vectors).where(vector.id.in_([row.id for row in rows])))
+    unused = ~exists().where(vector.bars_hash == window.bars_hash)
+    hashes = {row.bars_hash for row in rows}
+    connection.execute(delete(bar_windows).where(window.bars_hash.in_(hashes), unused))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, select, update
 
 from mlengine.core.monitoring.event import Event, EventKind
-from mlengine.core.pagination import Page, decode_cursor, encode_cursor
+from mlengine.core.pagination import Page
 from mlengine.stores.database.engine import insert_new, reading, writing
+from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import events
 
 
@@ -49,15 +50,10 @@ class EventStore:
 
     def page(self, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
         """At most `limit` events, newest first; raises InvalidRequest on a bad cursor."""
-        query = select(events).order_by(events.c.seq.desc()).limit(limit + 1)
+        query = select(events)
         if kind is not None:
             query = query.where(events.c.kind == kind)
-        if cursor is not None:
-            query = query.where(events.c.seq < decode_cursor(cursor))
-        with reading(self.engine) as connection:
-            rows = connection.execute(query).all()
-        more = encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None
-        return Page(tuple(_event(row) for row in rows[:limit]), more)
+        return read_page(self.engine, query, _event, seq=events.c.seq, limit=limit, cursor=cursor)
 
     def newest(self, kind: str, *, version: str) -> Event | None:
         """The last event of a kind about a version, None where there is none."""
@@ -91,10 +87,25 @@ class EventStore:
             return {value for value in connection.scalars(query) if value is not None}
 
 
-def insert_event(connection: Connection, event: Event) -> None:
-    """Write one event in a transaction of the caller's."""
-    row = {**vars(event), "details": orjson.dumps(event.details).decode()}
-    connection.execute(insert_new(connection, events).values(row))
+def insert_event(connection: Connection, event: Event) -> int | None:
+    """Write one event in a transaction of the caller's; returns its number.
+
+    None where the event of its generation is there already.
+    """
+    row = {**vars(event), "details": _dump(event.details)}
+    query = insert_new(connection, events).values(row).returning(events.c.seq)
+    seq: int | None = connection.scalar(query)
+    return seq
+
+
+def replace_details(connection: Connection, seq: int, details: Mapping[str, object]) -> None:
+    """Let the event with this number say something else."""
+    query = update(events).where(events.c.seq == seq)
+    connection.execute(query.values(details=_dump(details)))
+
+
+def _dump(details: Mapping[str, object]) -> str:
+    return orjson.dumps(details).decode()
 
 
 def _event(row: Row[tuple[object, ...]]) -> Event:

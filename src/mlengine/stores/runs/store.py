@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, select
 from sqlalchemy.exc import IntegrityError
 
-from mlengine.core.pagination import Page, decode_cursor, encode_cursor
+from mlengine.core.pagination import Page
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import ENDED_STATES, LIVE_STATES, Run
 from mlengine.core.versions.layout import MODEL_LINE
@@ -26,6 +26,7 @@ from mlengine.errors import (
     TrainingInProgress,
 )
 from mlengine.stores.database.engine import reading, writing
+from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import runs
 from mlengine.stores.runs import rows
 from mlengine.stores.runs.rows import Claim, newest_first, update_run
@@ -169,14 +170,12 @@ class RunStore:
     ) -> Page[Run]:
         """At most `limit` runs as they stand at `now`; raises InvalidRequest on a bad cursor."""
         self.expire(now=now)
-        query = newest_first().limit(limit + 1)
+        query = select(runs)
         if state is not None:
             query = query.where(runs.c.state == state)
-        if cursor is not None:
-            query = query.where(runs.c.seq < decode_cursor(cursor))
-        found = self._all(query)
-        more = encode_cursor(found[limit - 1].seq) if len(found) > limit else None
-        return Page(tuple(found[:limit]), more)
+        return read_page(
+            self.engine, query, rows.run_from_row, seq=runs.c.seq, limit=limit, cursor=cursor
+        )
 
     def queued(self) -> list[Run]:
         """The runs that wait for a worker, oldest first."""

@@ -1,0 +1,35 @@
+"""Pages of a table, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Engine, Row, Select
+
+from mlengine.core.pagination import Page, decode_cursor, encode_cursor
+from mlengine.stores.database.engine import reading
+
+T = TypeVar("T")
+
+
+def read_page(
+    engine: Engine,
+    query: Select[Any],
+    parse: Callable[[Row[Any]], T],
+    *,
+    seq: ColumnElement[int],
+    limit: int,
+    cursor: str | None,
+) -> Page[T]:
+    """At most `limit` rows of `query` with the highest `seq` below that of the cursor.
+
+    Raises InvalidRequest on a bad cursor, and AuditUnavailable.
+    """
+    query = query.order_by(seq.desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(seq < decode_cursor(cursor))
+    with reading(engine) as connection:
+        rows = connection.execute(query).all()
+    more = encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None
+    return Page(tuple(parse(row) for row in rows[:limit]), more)
