@@ -9,10 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 from tests.queue_process import is_on_disk
 from tests.supervised import Supervised, alive, eventually
 
+from mlengine import cli
+from mlengine.__main__ import mlengine, train
 from mlengine.config import Settings
 from mlengine.supervisor.models import ModelFolder
 
@@ -234,6 +237,15 @@ def test_an_unknown_command_shows_the_usage() -> None:
     )
     assert done.returncode == 2
     assert "migrate" in done.stdout
+
+
+def test_plain_train_is_the_supervisors_and_with_options_it_is_flasks() -> None:
+    def resolve(*arguments: str) -> click.Command | None:
+        with mlengine.make_context("mlengine", ["--help"], resilient_parsing=True) as context:
+            return mlengine.resolve_command(context, list(arguments))[1]
+
+    assert resolve("train") is train
+    assert resolve("train", "--wait") is resolve("train", "runs") is cli.load("train")
 
 
 def test_the_command_must_be_run_in_the_project_folder(tmp_path: Path) -> None:

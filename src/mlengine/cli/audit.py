@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from flask.cli import AppGroup
 
-from mlengine.cli.context import actor, current_platform, now, platform_command
-from mlengine.cli.options import json_option, parquet_option, since_option, until_option
-from mlengine.cli.output import print_json, print_result, print_table
+from mlengine.cli.context import Output, actor, current_platform, json_command, now
+from mlengine.cli.options import parquet_option, since_option, until_option
+from mlengine.cli.output import table
 from mlengine.core.predictions.replay import ReplayResult, ReplaySummary
 from mlengine.stores.audit.filter import AuditFilter
 
@@ -21,29 +21,27 @@ audit = AppGroup("audit", help="Show what was predicted; export, replay, prune."
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--symbol")
 @click.option("--version")
-@json_option
-@platform_command
-def tail(limit: int, symbol: str | None, version: str | None, json_: bool) -> None:
+@json_command
+def tail(limit: int, symbol: str | None, version: str | None) -> Output:
     """Show the newest predictions, failures included."""
     page = current_platform().audit.recent(limit=limit, symbol=symbol, version=version)
-    if json_:
-        print_json(page)
-        return
-    print_table(
-        ["at", "symbol", "bar", "prediction", "score", "model", "error"],
-        [
-            [row.at, row.symbol, row.bar_timestamp, row.prediction, row.score]
-            + [row.model_version, row.error_code]
-            for row in page.rows
-        ],
+    return Output(
+        page,
+        table(
+            ["at", "symbol", "bar", "prediction", "score", "model", "error"],
+            [
+                [row.at, row.symbol, row.bar_timestamp, row.prediction, row.score]
+                + [row.model_version, row.error_code]
+                for row in page.rows
+            ],
+        ),
     )
 
 
 @audit.command("clear")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
-@platform_command
-def clear(yes: bool, json_: bool) -> None:
+@json_command
+def clear(yes: bool) -> Output:
     """Delete every prediction and vector.
 
     Runs and events stay, and this is noted there.
@@ -51,15 +49,14 @@ def clear(yes: bool, json_: bool) -> None:
     if not yes:
         click.confirm("Delete every audited prediction?", abort=True)
     count = current_platform().audit.clear(actor=actor(), now=now())
-    print_result({"cleared": count}, f"{count} predictions deleted", as_json=json_)
+    return Output({"cleared": count}, f"{count} predictions deleted")
 
 
 @audit.command("prune")
 @click.option("--older-than", "days", type=click.IntRange(0), help="By default the setting.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
-@json_option
-@platform_command
-def prune(days: int | None, dry_run: bool, json_: bool) -> None:
+@json_command
+def prune(days: int | None, dry_run: bool) -> Output:
     """Delete predictions by age.
 
     With the vectors and windows that only they referred to.
@@ -74,28 +71,21 @@ def prune(days: int | None, dry_run: bool, json_: bool) -> None:
         now=now(),
     )
     outcome = "would be deleted" if dry_run else "deleted"
-    print_result(
-        {"predictions": count, "dry_run": dry_run}, f"{count} predictions {outcome}", as_json=json_
-    )
+    return Output({"predictions": count, "dry_run": dry_run}, f"{count} predictions {outcome}")
 
 
 @audit.command("export")
 @parquet_option
 @since_option
 @until_option
-@json_option
-@platform_command
-def export(path: Path, since: datetime | None, until: datetime | None, json_: bool) -> None:
+@json_command
+def export(path: Path, since: datetime | None, until: datetime | None) -> Output:
     """Write predictions with their vectors to a Parquet file.
 
     The oldest come first.
     """
     count = current_platform().audit.export(path, AuditFilter(since=since, until=until))
-    print_result(
-        {"predictions": count, "path": str(path)},
-        f"{count} predictions are in {path}",
-        as_json=json_,
-    )
+    return Output({"predictions": count, "path": str(path)}, f"{count} predictions are in {path}")
 
 
 @audit.command("replay")
@@ -105,8 +95,7 @@ def export(path: Path, since: datetime | None, until: datetime | None, json_: bo
 @click.option("--sample", type=click.IntRange(1), help="So many of them, chosen at random.")
 @click.option("--seed", default=0, show_default=True, help="Of that choice.")
 @click.option("--upstream", is_flag=True, help="Ask the upstream for the bars as served today.")
-@json_option
-@platform_command
+@json_command
 def replay(
     since: datetime | None,
     until: datetime | None,
@@ -114,8 +103,7 @@ def replay(
     sample: int | None,
     seed: int,
     upstream: bool,
-    json_: bool,
-) -> None:
+) -> Output:
     """Make predictions again from their bars, and compare them.
 
     Bit for bit, from the bars as they were stored.
@@ -129,21 +117,20 @@ def replay(
         actor=actor(),
         now=now(),
     )
-    print_json(summary) if json_ else _print(summary)
-    if not summary.reproducible:
-        raise SystemExit(1)
+    return Output(summary, _replay_text(summary), exit_code=0 if summary.reproducible else 1)
 
 
-def _print(summary: ReplaySummary) -> None:
+def _replay_text(summary: ReplaySummary) -> str:
     rows = [[status, count] for status, count in summary.counts.items() if count]
     rows += [[f"upstream {status}", count] for status, count in summary.upstream.items() if count]
-    print_table(["replayed", str(summary.replayed)], rows)
-    if summary.others:
-        click.echo()
-        print_table(
-            ["prediction", "symbol", "bar", "version", "status", "upstream", "where"],
-            [_row(replayed) for replayed in summary.others],
-        )
+    counts = table(["replayed", str(summary.replayed)], rows)
+    if not summary.others:
+        return counts
+    others = table(
+        ["prediction", "symbol", "bar", "version", "status", "upstream", "where"],
+        [_row(replayed) for replayed in summary.others],
+    )
+    return f"{counts}\n\n{others}"
 
 
 def _row(replayed: ReplayResult) -> list[object]:

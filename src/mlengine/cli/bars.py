@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import click
-import polars as pl
 from flask.cli import AppGroup
 
-from mlengine.cli.context import current_platform, exit_code, now, platform_command
-from mlengine.cli.options import as_of_option, json_option
-from mlengine.cli.output import print_json, print_table
+from mlengine.cli.context import Output, current_platform, exit_code, json_command, now
+from mlengine.cli.options import as_of_option
+from mlengine.cli.output import table
 from mlengine.core.bars.bars import BarsReport
 from mlengine.errors import MlengineError
 
@@ -20,9 +19,8 @@ bars = AppGroup("bars", help="Fetch bars into the store, and show them.")
 
 @bars.command("fetch")
 @click.argument("symbols", nargs=-1, required=True)
-@json_option
-@platform_command
-def fetch(symbols: tuple[str, ...], json_: bool) -> None:
+@json_command
+def fetch(symbols: tuple[str, ...]) -> Output:
     """Fetch the whole history of SYMBOLS into the bar store.
 
     Reports what was refused.
@@ -34,14 +32,13 @@ def fetch(symbols: tuple[str, ...], json_: bool) -> None:
             reports[symbol] = current_platform().bars.ingest(symbol, now=now()).report
         except MlengineError as error:
             reports[symbol] = error
-    if json_:
-        print_json({symbol: _to_json(report) for symbol, report in reports.items()})
-    else:
-        headers = ["symbol", "bars", "mended", "dropped", "error"]
-        print_table(headers, [[symbol, *_row(report)] for symbol, report in reports.items()])
     failed = [report for report in reports.values() if isinstance(report, MlengineError)]
-    if failed:
-        raise SystemExit(exit_code(failed[-1]))
+    headers = ["symbol", "bars", "mended", "dropped", "error"]
+    return Output(
+        {symbol: _to_json(report) for symbol, report in reports.items()},
+        table(headers, [[symbol, *_row(report)] for symbol, report in reports.items()]),
+        exit_code=exit_code(failed[-1]) if failed else 0,
+    )
 
 
 @bars.command("show")
@@ -49,9 +46,8 @@ def fetch(symbols: tuple[str, ...], json_: bool) -> None:
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--stored", is_flag=True, help="Read the bar store instead of the upstream.")
 @as_of_option
-@json_option
-@platform_command
-def show(symbol: str, limit: int, stored: bool, as_of: datetime | None, json_: bool) -> None:
+@json_command
+def show(symbol: str, limit: int, stored: bool, as_of: datetime | None) -> Output:
     """Show the newest bars of SYMBOL, oldest first."""
     service = current_platform().bars
     frame = (
@@ -59,14 +55,7 @@ def show(symbol: str, limit: int, stored: bool, as_of: datetime | None, json_: b
         if stored
         else service.history(symbol, bars=limit, as_of=as_of, now=now()).frame
     )
-    _print(frame, json_)
-
-
-def _print(frame: pl.DataFrame, json_: bool) -> None:
-    if json_:
-        print_json(frame.to_dicts())
-    else:
-        print_table(frame.columns, frame.rows())
+    return Output(frame.to_dicts(), table(frame.columns, frame.rows()))
 
 
 def _to_json(report: BarsReport | MlengineError) -> object:

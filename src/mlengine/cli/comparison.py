@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
-from mlengine.cli.output import format_cell, print_table
+from mlengine.cli.output import format_cell, table
 from mlengine.core.promotion.diebold_mariano import DieboldMariano
 from mlengine.core.versions.comparison import Comparison
 
@@ -15,30 +13,22 @@ _REASONS = {
 }
 
 
-def print_comparison(comparison: Comparison) -> None:
+def comparison_text(comparison: Comparison) -> str:
     """Figures on common rows, or why there are none; then what differs in the recipes."""
     if comparison.common is None or comparison.test is None:
-        click.echo(f"{comparison.reason}: {_REASONS.get(comparison.reason or '', '')}")
+        parts = [f"{comparison.reason}: {_REASONS.get(comparison.reason or '', '')}"]
     else:
         common = comparison.common
-        click.echo(
+        metrics = [[pair.metric, pair.a, pair.b] for pair in comparison.metrics]
+        parts = [
             f"on rows that neither was trained on: {common.rows} (dates: {common.dates}, "
-            f"symbols: {common.symbols}), {common.start:%Y-%m-%d} to {common.end:%Y-%m-%d}"
-        )
-        print_table(
-            ["metric", comparison.a, comparison.b],
-            [[pair.metric, pair.a, pair.b] for pair in comparison.metrics],
-        )
-        click.echo()
-        print_table(["what", "value"], _test_rows(comparison, comparison.test))
-    click.echo()
-    if not comparison.recipe:
-        click.echo("their recipes are the same")
-        return
-    print_table(
-        ["differs", comparison.a, comparison.b],
-        [[diff.field, _shorten(diff.a), _shorten(diff.b)] for diff in comparison.recipe],
-    )
+            f"symbols: {common.symbols}), {common.start:%Y-%m-%d} to {common.end:%Y-%m-%d}\n"
+            + table(["metric", comparison.a, comparison.b], metrics),
+            table(["what", "value"], _test_rows(comparison, comparison.test)),
+        ]
+    differences = [[diff.field, _shorten(diff.a), _shorten(diff.b)] for diff in comparison.recipe]
+    recipes = table(["differs", comparison.a, comparison.b], differences)
+    return "\n\n".join([*parts, recipes if differences else "their recipes are the same"])
 
 
 def _test_rows(comparison: Comparison, test: DieboldMariano) -> list[list[object]]:

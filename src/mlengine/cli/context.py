@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import getpass
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
@@ -17,6 +18,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from mlengine.bootstrap.platform import Platform
+from mlengine.cli.output import as_json
 from mlengine.errors import (
     AuditUnavailable,
     MlengineError,
@@ -35,6 +37,15 @@ R = TypeVar("R")
 
 _NOT_FOUND = (ModelNotFound, NoLiveRun, PredictionNotFound, RunNotFound, UnknownSymbol)
 _UNREACHABLE = (AuditUnavailable, QueueUnavailable, UpstreamUnavailable)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command has to say: a document for programs, a text for people."""
+
+    document: object
+    text: str
+    exit_code: int = 0
 
 
 def current_platform() -> Platform:
@@ -69,6 +80,21 @@ def platform_command(function: Callable[P, R]) -> Callable[P, R]:
             raise SystemExit(exit_code(error)) from None
 
     return guarded
+
+
+def json_command(function: Callable[..., Output]) -> Callable[..., None]:
+    """A platform command with `--json`, whose output is printed the one way or the other."""
+
+    @click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")
+    @platform_command
+    @functools.wraps(function)
+    def printing(*args: object, json_: bool, **kwargs: object) -> None:
+        output = function(*args, **kwargs)
+        click.echo(as_json(output.document) if json_ else output.text)
+        if output.exit_code:
+            raise SystemExit(output.exit_code)
+
+    return printing
 
 
 def exit_code(error: MlengineError) -> int:

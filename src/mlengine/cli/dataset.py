@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 from flask.cli import AppGroup
 
-from mlengine.cli.context import current_platform, platform_command
-from mlengine.cli.options import json_option, parquet_option
-from mlengine.cli.output import print_result
+from mlengine.cli.context import Output, current_platform, json_command
+from mlengine.cli.options import parquet_option
 
 dataset = AppGroup("dataset", help="Export the rows that a model was made of.")
 
@@ -17,17 +16,15 @@ dataset = AppGroup("dataset", help="Export the rows that a model was made of.")
 @dataset.command("export")
 @click.argument("version")
 @parquet_option
-@json_option
-@platform_command
-def export(version: str, path: Path, json_: bool) -> None:
+@json_command
+def export(version: str, path: Path) -> Output:
     """Write features, labels, fold and role of every row behind VERSION.
 
     One line for every row and fold; fold 0 is the candidate, whose test part is the holdout.
     """
-    table = current_platform().export.write_parquet(version, path)
-    print_result(
-        table,
-        f"{table.rows} rows with {table.features} features, {table.folds} folds and the candidate's"
-        f" split of {table.version} are in {table.path}",
-        as_json=json_,
+    summary = current_platform().export.write_parquet(version, path)
+    return Output(
+        summary,
+        f"{summary.rows} rows with {summary.features} features, {summary.folds} folds and the "
+        f"candidate's split of {summary.version} are in {summary.path}",
     )

@@ -8,9 +8,9 @@ from datetime import datetime
 import click
 from flask.cli import AppGroup
 
-from mlengine.cli.context import current_platform, now, platform_command
-from mlengine.cli.options import as_of_option, json_option
-from mlengine.cli.output import format_cell, print_json, print_table
+from mlengine.cli.context import Output, current_platform, json_command, now
+from mlengine.cli.options import as_of_option
+from mlengine.cli.output import format_cell, table
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.catalogue import markdown, value_range
 from mlengine.core.features.leaks.check import CheckReport, FeatureCheck
@@ -39,41 +39,34 @@ features = SymbolFirst(
 @click.option("--limit", default=1, show_default=True, type=click.IntRange(1, 5000))
 @click.option("--feature-set", help="A set other than the configured one.")
 @as_of_option
-@json_option
-@platform_command
-def show(
-    symbol: str, limit: int, feature_set: str | None, as_of: datetime | None, json_: bool
-) -> None:
+@json_command
+def show(symbol: str, limit: int, feature_set: str | None, as_of: datetime | None) -> Output:
     """Show the newest feature rows of SYMBOL, one column a row."""
-    table = current_platform().features.table(
-        symbol, limit=limit, as_of=as_of, feature_set=feature_set, now=now()
+    rows = (
+        current_platform()
+        .features.table(symbol, limit=limit, as_of=as_of, feature_set=feature_set, now=now())
+        .rows
     )
-    if json_:
-        print_json(table.rows.to_dicts())
-        return
-    stamps = [format_cell(moment) for moment in table.rows["timestamp"]]
-    columns = table.rows.drop("timestamp")
-    print_table(["feature", *stamps], [[column.name, *column.to_list()] for column in columns])
+    timestamps = [format_cell(timestamp) for timestamp in rows["timestamp"]]
+    columns = [[column.name, *column.to_list()] for column in rows.drop("timestamp")]
+    return Output(rows.to_dicts(), table(["feature", *timestamps], columns))
 
 
 @features.command("list")
 @click.option("--feature-set", help="Only this set.")
 @click.option("--markdown", "markdown_", is_flag=True, help="Print the page docs/features.md.")
-@json_option
-@platform_command
-def list_(feature_set: str | None, markdown_: bool, json_: bool) -> None:
+@json_command
+def list_(feature_set: str | None, markdown_: bool) -> Output:
     """List every feature of every set with its declaration."""
     service = current_platform().features
     sets = (
         [service.feature_set(feature_set)] if feature_set else list(service.feature_sets.values())
     )
-    if markdown_:
-        click.echo(markdown(sets), nl=False)
-    elif json_:
-        print_json([_declaration(one) for one in sets])
-    else:
-        headers = ["set", "feature", "window", "look-back", "unit", "range", "source", "formula"]
-        print_table(headers, _declaration_rows(sets))
+    headers = ["set", "feature", "window", "look-back", "unit", "range", "source", "formula"]
+    return Output(
+        [_declaration(feature_set) for feature_set in sets],
+        markdown(sets).rstrip() if markdown_ else table(headers, _declaration_rows(sets)),
+    )
 
 
 @features.command("check")
@@ -84,21 +77,16 @@ def list_(feature_set: str | None, markdown_: bool, json_: bool) -> None:
 @click.option(
     "--bars", default=500, show_default=True, type=click.IntRange(0), help="A symbol; 0 = all."
 )
-@json_option
-@platform_command
-def check(name: str, symbols: tuple[str, ...], bars: int, json_: bool) -> None:
+@json_command
+def check(name: str, symbols: tuple[str, ...], bars: int) -> Output:
     """Test feature set NAME for leaks and parity.
 
     On the newest bars of the upstream.
     Exits with 1 when a feature fails.
     """
     report = current_platform().features.check(name, symbols=symbols, bars=bars, now=now())
-    if json_:
-        print_json({"ok": report.ok, **_to_json(report)})
-    else:
-        _print_report(report)
-    if not report.ok:
-        raise SystemExit(1)
+    document = {"ok": report.ok, **_to_json(report)}
+    return Output(document, _report_text(report), exit_code=0 if report.ok else 1)
 
 
 def _declaration(feature_set: FeatureSet) -> dict[str, object]:
@@ -136,15 +124,14 @@ def _to_json(report: CheckReport) -> dict[str, object]:
     }
 
 
-def _print_report(report: CheckReport) -> None:
+def _report_text(report: CheckReport) -> str:
     """A line a feature, or one for each test that it fails, with both values to the last bit."""
     headers = ["feature", "result", "test", "symbol", "row", "expected", "got", "what it means"]
-    print_table(headers, [row for each in report.features for row in _check_rows(each)])
     failing = sum(not each.ok for each in report.features)
     total, symbols = len(report.features), ", ".join(report.symbols)
-    click.echo(f"{failing} of {total} features fail on {report.rows} bars of {symbols}")
-    for note in report.notes:
-        click.echo(note)
+    summary = f"{failing} of {total} features fail on {report.rows} bars of {symbols}"
+    rows = [row for each in report.features for row in _check_rows(each)]
+    return "\n".join([table(headers, rows), summary, *report.notes])
 
 
 def _check_rows(feature_check: FeatureCheck) -> Sequence[Sequence[object]]:

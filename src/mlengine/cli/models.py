@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from mlengine.cli.comparison import print_comparison
-from mlengine.cli.context import actor, current_platform, now, platform_command
-from mlengine.cli.options import json_option
-from mlengine.cli.output import format_cell, print_json, print_result, print_table
+from mlengine.cli.comparison import comparison_text
+from mlengine.cli.context import Output, actor, current_platform, json_command, now
+from mlengine.cli.output import format_cell, table
 from mlengine.cli.registry import pin, prune, unpin, verify
 from mlengine.cli.reproduce import card, reproduce
 from mlengine.core.evaluation import Measure, SignRule
@@ -20,87 +19,74 @@ for command in (card, pin, prune, reproduce, unpin, verify):
 
 
 @models.command("list")
-@json_option
-@platform_command
-def list_models(json_: bool) -> None:
+@json_command
+def list_models() -> Output:
     """List every version, the active one marked."""
     listing = current_platform().models.list()
-    if json_:
-        print_json(listing)
-        return
-    print_table(
-        ["version", "status", "pinned", "created", "trained through", "fingerprint"],
-        [
-            [m.version, m.status, m.pinned, m.created_at, m.trained_through]
-            + [(m.fingerprint or "-")[:12]]
-            for m in listing.models
-        ],
+    return Output(
+        listing,
+        table(
+            ["version", "status", "pinned", "created", "trained through", "fingerprint"],
+            [
+                [m.version, m.status, m.pinned, m.created_at, m.trained_through]
+                + [(m.fingerprint or "-")[:12]]
+                for m in listing.models
+            ],
+        ),
     )
 
 
 @models.command("show")
 @click.argument("version")
-@json_option
-@platform_command
-def show(version: str, json_: bool) -> None:
+@json_command
+def show(version: str) -> Output:
     """Show how VERSION came to be; --json prints its whole manifest."""
     manifest, is_active = current_platform().models.get(version)
-    if json_:
-        print_json({**manifest.to_dict(), "is_active": is_active})
-        return
-    print_table(["what", "value"], _summary_rows(manifest, is_active))
-    click.echo()
-    print_table(
+    summary = table(["what", "value"], _summary_rows(manifest, is_active))
+    metrics = table(
         ["metric on the holdout", "value", "low", "high", "baseline", "which", "reason"],
         [
             [name, m.value, m.low, m.high, m.baseline, m.baseline_kind, m.reason]
             for name, m in _measures(manifest).items()
         ],
     )
+    return Output({**manifest.to_dict(), "is_active": is_active}, f"{summary}\n\n{metrics}")
 
 
 @models.command("compare")
 @click.argument("a")
 @click.argument("b")
-@json_option
-@platform_command
-def compare(a: str, b: str, json_: bool) -> None:
+@json_command
+def compare(a: str, b: str) -> Output:
     """Compare version A with B.
 
     On rows that neither had seen, and in their recipes.
     """
     comparison = current_platform().models.compare(a, b)
-    if json_:
-        print_json(comparison)
-        return
-    print_comparison(comparison)
+    return Output(comparison, comparison_text(comparison))
 
 
 @models.command("activate")
 @click.argument("version")
 @click.option("--reason", default="by hand", show_default=True)
-@json_option
-@platform_command
-def activate(version: str, reason: str, json_: bool) -> None:
+@json_command
+def activate(version: str, reason: str) -> Output:
     """Serve VERSION from now on, in every worker."""
     change = current_platform().models.activate(version, actor=actor(), reason=reason, now=now())
-    print_result(
+    return Output(
         change,
         f"{change.active_version} is active (before: {format_cell(change.previous_version)})",
-        as_json=json_,
     )
 
 
 @models.command("rollback")
-@json_option
-@platform_command
-def rollback(json_: bool) -> None:
+@json_command
+def rollback() -> Output:
     """Serve what was active before."""
     change = current_platform().models.rollback(actor=actor(), now=now())
-    print_result(
+    return Output(
         change,
         f"{change.active_version} is active again (before: {format_cell(change.previous_version)})",
-        as_json=json_,
     )
 
 

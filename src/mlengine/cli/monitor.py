@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 import click
 from flask.cli import AppGroup
 
-from mlengine.cli.context import current_platform, now, platform_command
-from mlengine.cli.options import json_option
-from mlengine.cli.output import format_cell, print_json, print_table
+from mlengine.cli.context import Output, current_platform, json_command, now
+from mlengine.cli.output import format_cell, table
 from mlengine.core.monitoring.event import EVENT_KINDS
 
 monitor = AppGroup("monitor", help="Show drift, freshness, latency and history.")
@@ -18,81 +17,75 @@ monitor = AppGroup("monitor", help="Show drift, freshness, latency and history."
 @monitor.command("drift")
 @click.option("--window", default=250, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--version")
-@json_option
-@platform_command
-def drift(window: int, version: str | None, json_: bool) -> None:
+@json_command
+def drift(window: int, version: str | None) -> Output:
     """Compare the newest distinct bars with the model's reference."""
     report = current_platform().monitoring.drift(window=window, version=version, now=now())
-    if json_:
-        print_json(report)
-        return
-    click.echo(
+    summary = (
         f"{report.model_version}: {report.status}, {report.n_current} bars "
         f"against {report.n_reference} rows of reference"
     )
     if report.status == "insufficient_data":
-        return
+        return Output(report, summary)
     prediction = [report.prediction_drift] if report.prediction_drift else []
-    print_table(
+    figures = table(
         ["feature", "psi", "ks", "threshold", "drifted"],
         [[f.feature, f.psi, f.ks, f.threshold, f.drifted] for f in (*prediction, *report.features)],
     )
+    return Output(report, f"{summary}\n{figures}")
 
 
 @monitor.command("freshness")
-@json_option
-@platform_command
-def freshness(json_: bool) -> None:
+@json_command
+def freshness() -> Output:
     """Show how old the bars, the model and the last prediction are."""
     report = current_platform().monitoring.freshness(now=now())
-    if json_:
-        print_json(report)
-        return
     model = report.model
-    click.echo(f"model {model.version} of {format_cell(model.trained_at)}" if model else "no model")
-    click.echo(f"last prediction {format_cell(report.last_prediction_at)}")
-    print_table(
-        ["symbol", "last bar", "age in bars", "stale"],
-        [[s.symbol, s.last_bar, s.age_bars, s.stale] for s in report.symbols],
-    )
+    lines = [
+        f"model {model.version} of {format_cell(model.trained_at)}" if model else "no model",
+        f"last prediction {format_cell(report.last_prediction_at)}",
+        table(
+            ["symbol", "last bar", "age in bars", "stale"],
+            [[s.symbol, s.last_bar, s.age_bars, s.stale] for s in report.symbols],
+        ),
+    ]
+    return Output(report, "\n".join(lines))
 
 
 @monitor.command("latency")
 @click.option("--window", default=3600, show_default=True, type=click.IntRange(1, 30 * 86_400))
-@json_option
-@platform_command
-def latency(window: int, json_: bool) -> None:
+@json_command
+def latency(window: int) -> Output:
     """Quantiles by route and stage over the last WINDOW seconds."""
     latencies = current_platform().monitoring.latency(window_seconds=window, now=now())
-    if json_:
-        print_json(latencies)
-        return
-    print_table(
-        ["route", "stage", "count", "p50 ms", "p90 ms", "p99 ms", "max ms", "error rate"],
-        [
-            [r.route, r.stage, r.count, r.p50_ms, r.p90_ms, r.p99_ms, r.max_ms, r.error_rate]
-            for r in latencies.routes
-        ],
+    return Output(
+        latencies,
+        table(
+            ["route", "stage", "count", "p50 ms", "p90 ms", "p99 ms", "max ms", "error rate"],
+            [
+                [r.route, r.stage, r.count, r.p50_ms, r.p90_ms, r.p99_ms, r.max_ms, r.error_rate]
+                for r in latencies.routes
+            ],
+        ),
     )
 
 
 @monitor.command("history")
 @click.option("--kind", type=click.Choice(EVENT_KINDS), metavar="KIND")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
-@json_option
-@platform_command
-def history(kind: str | None, limit: int, json_: bool) -> None:
+@json_command
+def history(kind: str | None, limit: int) -> Output:
     """Show trainings, activations and what else happened."""
     page = current_platform().monitoring.history(kind=kind, limit=limit, cursor=None)
-    if json_:
-        print_json(page)
-        return
-    print_table(
-        ["at", "kind", "version", "actor", "details"],
-        [
-            [event.at, event.kind, event.version, event.actor, _format_details(event.details)]
-            for event in page.rows
-        ],
+    return Output(
+        page,
+        table(
+            ["at", "kind", "version", "actor", "details"],
+            [
+                [event.at, event.kind, event.version, event.actor, _format_details(event.details)]
+                for event in page.rows
+            ],
+        ),
     )
 
 

@@ -41,7 +41,6 @@ class PastTimestamp(Timestamp):
         return timestamp + day
 
 
-json_option = click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")
 parquet_option = click.option(
     "--parquet",
     "path",

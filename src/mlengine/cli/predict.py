@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import click
 
-from mlengine.cli.context import current_platform, now, platform_command
-from mlengine.cli.options import as_of_option, json_option
-from mlengine.cli.output import format_cell, print_json, print_table
+from mlengine.cli.context import Output, current_platform, json_command, now
+from mlengine.cli.options import as_of_option
+from mlengine.cli.output import format_cell, table
 from mlengine.core.predictions.prediction import Prediction
 
 
@@ -18,11 +18,8 @@ from mlengine.core.predictions.prediction import Prediction
 @click.option("--version", help="A version other than the active one.")
 @click.option("--explain", is_flag=True, help="Show what each feature added.")
 @as_of_option
-@json_option
-@platform_command
-def predict(
-    symbol: str, version: str | None, explain: bool, as_of: datetime | None, json_: bool
-) -> None:
+@json_command
+def predict(symbol: str, version: str | None, explain: bool, as_of: datetime | None) -> Output:
     """Predict a symbol.
 
     The prediction stands in the audit like any other.
@@ -36,9 +33,6 @@ def predict(
         now=now(),
         route="cli",
     )
-    if json_:
-        print_json(prediction)
-        return
     name, value = _forecast(prediction)
     row = {
         "symbol": prediction.symbol,
@@ -51,9 +45,11 @@ def predict(
         "stale": prediction.stale,
         "usable": "yes" if prediction.usable else f"no: {', '.join(prediction.reasons)}",
     }
-    print_table(list(row), [list(row.values())])
-    for part in prediction.contributions or ():
-        click.echo(f"  {part.contribution:+.6f}  {part.feature} = {format_cell(part.value)}")
+    contributions = [
+        f"  {part.contribution:+.6f}  {part.feature} = {format_cell(part.value)}"
+        for part in prediction.contributions or ()
+    ]
+    return Output(prediction, "\n".join([table(list(row), [list(row.values())]), *contributions]))
 
 
 def _forecast(prediction: Prediction) -> tuple[str, float | None]:

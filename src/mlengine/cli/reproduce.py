@@ -6,9 +6,14 @@ from pathlib import Path
 
 import click
 
-from mlengine.cli.context import current_platform, now, platform_command
-from mlengine.cli.options import json_option
-from mlengine.cli.output import print_json, print_table
+from mlengine.cli.context import (
+    Output,
+    current_platform,
+    json_command,
+    now,
+    platform_command,
+)
+from mlengine.cli.output import table
 from mlengine.core.runs.progress import ignore_progress
 from mlengine.errors import CannotWrite
 from mlengine.services.training.reproduction import Reproduction
@@ -17,9 +22,8 @@ from mlengine.services.training.reproduction import Reproduction
 @click.command("reproduce")
 @click.argument("version")
 @click.option("--upstream", is_flag=True, help="Ask the upstream for the recorded bars, too.")
-@json_option
-@platform_command
-def reproduce(version: str, upstream: bool, json_: bool) -> None:
+@json_command
+def reproduce(version: str, upstream: bool) -> Output:
     """Train VERSION again from its bars, and compare the trees.
 
     By its recipe and from its stored bars; trees are compared by their fingerprint.
@@ -28,17 +32,15 @@ def reproduce(version: str, upstream: bool, json_: bool) -> None:
     reproduction = current_platform().reproduction.reproduce(
         version, ignore_progress, upstream_at=now() if upstream else None
     )
-    if json_:
-        print_json(reproduction)
-    else:
-        _print(reproduction)
-    if not reproduction.identical or (reproduction.upstream and not reproduction.upstream.same):
-        raise SystemExit(1)
+    differs = not reproduction.identical or (
+        reproduction.upstream is not None and not reproduction.upstream.same
+    )
+    return Output(reproduction, _reproduction_text(reproduction), exit_code=int(differs))
 
 
-def _print(reproduction: Reproduction) -> None:
-    click.echo(f"{reproduction.version}: {'identical' if reproduction.identical else 'DIFFERENT'}")
-    print_table(
+def _reproduction_text(reproduction: Reproduction) -> str:
+    result = f"{reproduction.version}: {'identical' if reproduction.identical else 'DIFFERENT'}"
+    comparison = table(
         ["what", "recorded", "reproduced"],
         [
             ["fingerprint", reproduction.fingerprint, reproduction.reproduced],
@@ -49,10 +51,11 @@ def _print(reproduction: Reproduction) -> None:
             ],
         ],
     )
-    if reproduction.upstream:
-        changed = ", ".join(reproduction.upstream.changed_symbols)
-        same = "the recorded ones" if reproduction.upstream.same else f"OTHERS for {changed}"
-        click.echo(f"the upstream's bars are {same}")
+    if not reproduction.upstream:
+        return f"{result}\n{comparison}"
+    changed = ", ".join(reproduction.upstream.changed_symbols)
+    bars = "the recorded ones" if reproduction.upstream.same else f"OTHERS for {changed}"
+    return f"{result}\n{comparison}\nthe upstream's bars are {bars}"
 
 
 @click.command("card")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from mlengine.cli.context import actor, current_platform, now, platform_command
-from mlengine.cli.options import json_option
-from mlengine.cli.output import print_json, print_result, print_table
+from mlengine.cli.context import Output, actor, current_platform, json_command, now
+from mlengine.cli.output import table
 from mlengine.cli.progress import describe
 from mlengine.core.runs.run import STATES
 
@@ -21,15 +20,11 @@ _HEADERS = ("run", "kind", "state", "%", "queued", "ended", "version", "by")
 @click.command("runs")
 @click.option("--limit", type=click.IntRange(1, 1000), default=_DEFAULT_LIMIT, show_default=True)
 @click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
-@json_option
-@platform_command
-def runs(limit: int, state: str | None, json_: bool) -> None:
+@json_command
+def runs(limit: int, state: str | None) -> Output:
     """List runs, newest first."""
     at = now()
     page = current_platform().control.runs.page(limit=limit, cursor=None, state=state, now=at)
-    if json_:
-        print_json([run.view(at) for run in page.rows])
-        return
     rows = [
         (
             run.run_id,
@@ -43,42 +38,34 @@ def runs(limit: int, state: str | None, json_: bool) -> None:
         )
         for run in page.rows
     ]
-    print_table(_HEADERS, rows)
+    return Output([run.view(at) for run in page.rows], table(_HEADERS, rows))
 
 
 @click.command("status")
 @click.argument("run_id", required=False)
-@json_option
-@platform_command
-def status(run_id: str | None, json_: bool) -> None:
+@json_command
+def status(run_id: str | None) -> Output:
     """Show the newest run, or the one named.
 
     --json has its log, parameters and result.
     """
     at = now()
     run = current_platform().control.runs.status(run_id, now=at)
-    if json_:
-        print_json(run.view(at) if run else None)
-    elif run is None:
-        click.echo("there has been no run")
-    else:
-        fields = {
-            **(vars(run.progress) if run.progress else {}),
-            **(run.result or {}),
-            **run.view(at),
-        }
-        rows = [(name, fields[name]) for name in _FIELDS if name in fields]
-        print_table(("field", "value"), rows)
+    if run is None:
+        return Output(None, "there has been no run")
+    progress = vars(run.progress) if run.progress else {}
+    fields = {**progress, **(run.result or {}), **run.view(at)}
+    rows = [(name, fields[name]) for name in _FIELDS if name in fields]
+    return Output(run.view(at), table(("field", "value"), rows))
 
 
 @click.command("cancel")
 @click.argument("run_id", required=False)
-@json_option
-@platform_command
-def cancel(run_id: str | None, json_: bool) -> None:
+@json_command
+def cancel(run_id: str | None) -> Output:
     """Cancel the live run, or the one named."""
     run = current_platform().control.runs.cancel(run_id, actor=actor(), now=now())
-    print_result(run.view(now()), describe(run), as_json=json_)
+    return Output(run.view(now()), describe(run))
 
 
 @click.group("schedule")
@@ -87,22 +74,18 @@ def schedule() -> None:
 
 
 @schedule.command("show")
-@json_option
-@platform_command
-def show(json_: bool) -> None:
+@json_command
+def show() -> Output:
     """Show the schedule, its last tick and the next ones.
 
     Also whether a worker is there for them.
     """
-    table = current_platform().control.schedules.timetable(now=now())
-    if json_:
-        print_json(table)
-        return
-    if table.expression is None:
-        click.echo("nothing is scheduled: TRAIN_SCHEDULE is empty")
-        return
-    rows = [("expression", table.expression), ("last tick", table.last_tick)]
-    ticks = [("next tick", tick) for tick in table.next_ticks]
-    print_table(("schedule", "UTC"), [*rows, *ticks, ("workers alive", table.workers)])
-    if not table.workers:
-        click.echo("no worker is alive: a tick that is missed runs once after the next start")
+    timetable = current_platform().control.schedules.timetable(now=now())
+    if timetable.expression is None:
+        return Output(timetable, "nothing is scheduled: TRAIN_SCHEDULE is empty")
+    rows = [("expression", timetable.expression), ("last tick", timetable.last_tick)]
+    ticks = [("next tick", tick) for tick in timetable.next_ticks]
+    text = table(("schedule", "UTC"), [*rows, *ticks, ("workers alive", timetable.workers)])
+    if not timetable.workers:
+        text += "\nno worker is alive: a tick that is missed runs once after the next start"
+    return Output(timetable, text)

@@ -9,8 +9,7 @@ from uuid import uuid4
 import click
 
 from mlengine.cli.context import actor, current_platform, now, platform_command
-from mlengine.cli.options import json_option
-from mlengine.cli.output import print_result
+from mlengine.cli.output import as_json
 from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines, describe
 from mlengine.cli.runs import cancel, runs, schedule, status
 from mlengine.core.runs.run import Run
@@ -23,7 +22,7 @@ _POLL_SECONDS = 0.3
 @click.group("train", invoke_without_command=True)
 @click.option("--wait", is_flag=True, help="Show the progress until the run ends.")
 @click.option("--first", is_flag=True, help="Do nothing where a model is active; join a live run.")
-@json_option
+@click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")
 @click.pass_context
 def train(context: click.Context, wait: bool, first: bool, json_: bool) -> None:
     """Train once; see to runs and schedule.
@@ -42,14 +41,13 @@ def _train(wait: bool, first: bool, json_: bool) -> None:
     if first and platform.models.active_version():
         click.echo("a model is active already")
         return
-    run = _request_run(platform.control.runs, join=first)
+    service = platform.control.runs
+    run = _request_run(service, join=first)
     if wait:
-        run = _watch(platform.control.runs, run, quiet=json_)
+        run = _watch(service, run, quiet=json_)
     if wait and first and run.state == "lost":  # it was the run of a platform that is gone
-        run = _watch(
-            platform.control.runs, _request_run(platform.control.runs, join=True), quiet=json_
-        )
-    print_result(run.view(now()), describe(run), as_json=json_)
+        run = _watch(service, _request_run(service, join=True), quiet=json_)
+    click.echo(as_json(run.view(now())) if json_ else describe(run))
     if wait and run.state != "succeeded":
         raise SystemExit(1)
 
