@@ -204,7 +204,7 @@ class FakeModelService:
     def compare(self, a: str, b: str) -> Comparison:
         for version in {a, b} - {"v3"}:
             self.get(version)
-        none = Comparison(a, b, "log_loss", "no_common_rows", None, (), None, None, None, ())
+        none = Comparison(a=a, b=b, loss="log_loss", reason="no_common_rows", recipe=())
         if a == "v3":
             return none
         return dataclasses.replace(

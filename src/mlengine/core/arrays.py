@@ -1,6 +1,8 @@
-"""Names for the arrays that the numeric part passes around."""
+"""Names for the arrays and numbers that the numeric part passes around."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -9,3 +11,7 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 # Row numbers, and moments as microseconds of the epoch.
 Rows = npt.NDArray[np.int64]
+
+
+def finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None

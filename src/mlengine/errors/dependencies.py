@@ -13,29 +13,23 @@ class UpstreamInvalid(MlengineError):
     """The upstream answered with something that is not market data."""
 
     code: ClassVar[str] = "upstream_invalid"
+    message: ClassVar[str] = "the market-data upstream gave an answer that can't be used: {reason}"
     reason: str
-
-    def __str__(self) -> str:
-        return f"the market-data upstream gave an answer that can't be used: {self.reason}"
 
 
 @dataclass(eq=False)
 class UpstreamUnavailable(MlengineError):
     code: ClassVar[str] = "upstream_unavailable"
+    message: ClassVar[str] = "the market-data upstream can't be reached: {reason}"
     reason: str
     retry_after_seconds: int = 5
-
-    def __str__(self) -> str:
-        return f"the market-data upstream can't be reached: {self.reason}"
 
 
 @dataclass(eq=False)
 class QueueUnavailable(MlengineError):
     code: ClassVar[str] = "queue_unavailable"
+    message: ClassVar[str] = "the job queue can't be reached: {reason}"
     reason: str
-
-    def __str__(self) -> str:
-        return f"the job queue can't be reached: {self.reason}"
 
 
 @dataclass(eq=False)
@@ -43,10 +37,8 @@ class AuditUnavailable(MlengineError):
     """The audit store can't be written, so no prediction may be answered."""
 
     code: ClassVar[str] = "audit_unavailable"
+    message: ClassVar[str] = "the audit store can't be used: {reason}"
     reason: str
-
-    def __str__(self) -> str:
-        return f"the audit store can't be used: {self.reason}"
 
 
 @dataclass(eq=False)
@@ -54,21 +46,17 @@ class ArtifactsUnavailable(MlengineError):
     """The folder of the versions can't be written; what is published already is as it was."""
 
     code: ClassVar[str] = "artifacts_unavailable"
+    message: ClassVar[str] = "the artifacts folder can't be written: {reason}"
     reason: str
-
-    def __str__(self) -> str:
-        return f"the artifacts folder can't be written: {self.reason}"
 
 
 @dataclass(eq=False)
 class BadSetting(MlengineError):
     code: ClassVar[str] = "bad_setting"
+    message: ClassVar[str] = "{variable}={value!r}: expected {expected}"
     variable: str
     value: str
     expected: str
-
-    def __str__(self) -> str:
-        return f"{self.variable}={self.value!r}: expected {self.expected}"
 
 
 class CannotStart(ReasonError):

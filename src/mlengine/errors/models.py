@@ -29,19 +29,15 @@ class NoPreviousModel(ModelNotFound):
 
 class NoActiveModel(MlengineError):
     code: ClassVar[str] = "no_active_model"
-
-    def __str__(self) -> str:
-        return "no model is active; train one, or activate a version"
+    message: ClassVar[str] = "no model is active; train one, or activate a version"
 
 
 @dataclass(eq=False)
 class ArtifactCorrupt(MlengineError):
     code: ClassVar[str] = "artifact_corrupt"
+    message: ClassVar[str] = "the files of model {version} are refused: {reason}"
     version: str
     reason: str
-
-    def __str__(self) -> str:
-        return f"the files of model {self.version} are refused: {self.reason}"
 
 
 @dataclass(eq=False)
@@ -62,15 +58,13 @@ class FeatureSetMismatch(MlengineError):
 @dataclass(eq=False)
 class IntervalMismatch(MlengineError):
     code: ClassVar[str] = "interval_mismatch"
+    message: ClassVar[str] = (
+        "model {version} was trained on {model_interval} bars, "
+        "this platform serves {served_interval}"
+    )
     version: str
     model_interval: str
     served_interval: str
-
-    def __str__(self) -> str:
-        return (
-            f"model {self.version} was trained on {self.model_interval} bars, "
-            f"this platform serves {self.served_interval}"
-        )
 
 
 @dataclass(eq=False)
@@ -78,7 +72,5 @@ class NotReady(MlengineError):
     """Predictions can't be answered yet, for a reason that an operator must mend."""
 
     code: ClassVar[str] = "not_ready"
+    message: ClassVar[str] = "not ready: {reason}"
     reason: str
-
-    def __str__(self) -> str:
-        return f"not ready: {self.reason}"

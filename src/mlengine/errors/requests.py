@@ -24,10 +24,8 @@ class InvalidRequest(MlengineError):
 @dataclass(eq=False)
 class UnknownSymbol(MlengineError):
     code: ClassVar[str] = "unknown_symbol"
+    message: ClassVar[str] = "the upstream knows no symbol {symbol!r}"
     symbol: str
-
-    def __str__(self) -> str:
-        return f"the upstream knows no symbol {self.symbol!r}"
 
 
 @dataclass(eq=False)
@@ -60,9 +58,7 @@ class InsufficientBars(MlengineError):
 
 class Unauthorized(MlengineError):
     code: ClassVar[str] = "unauthorized"
-
-    def __str__(self) -> str:
-        return "a valid admin key is needed in the header X-API-Key"
+    message: ClassVar[str] = "a valid admin key is needed in the header X-API-Key"
 
 
 class Forbidden(ReasonError):
@@ -71,6 +67,4 @@ class Forbidden(ReasonError):
 
 class AdminDisabled(MlengineError):
     code: ClassVar[str] = "admin_disabled"
-
-    def __str__(self) -> str:
-        return "admin routes are off: ADMIN_API_KEY is not set"
+    message: ClassVar[str] = "admin routes are off: ADMIN_API_KEY is not set"

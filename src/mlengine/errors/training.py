@@ -12,10 +12,8 @@ from mlengine.errors.requests import InvalidRequest
 @dataclass(eq=False)
 class TrainingInProgress(MlengineError):
     code: ClassVar[str] = "training_in_progress"
+    message: ClassVar[str] = "run {run_id} is queued or running"
     run_id: str
-
-    def __str__(self) -> str:
-        return f"run {self.run_id} is queued or running"
 
 
 @dataclass(eq=False)
@@ -29,9 +27,7 @@ class RunNotFound(MlengineError):
 
 class NoLiveRun(MlengineError):
     code: ClassVar[str] = "run_not_found"
-
-    def __str__(self) -> str:
-        return "no run is queued or running"
+    message: ClassVar[str] = "no run is queued or running"
 
 
 @dataclass(eq=False)
@@ -39,11 +35,9 @@ class RunNotCancellable(MlengineError):
     """`state` is how it ended, or `publishing` while its version is being made visible."""
 
     code: ClassVar[str] = "run_not_cancellable"
+    message: ClassVar[str] = "run {run_id} is {state} and can't be cancelled"
     run_id: str
     state: str
-
-    def __str__(self) -> str:
-        return f"run {self.run_id} is {self.state} and can't be cancelled"
 
 
 class IdempotencyKeyReused(InvalidRequest):
@@ -64,7 +58,5 @@ class LeaseLost(MlengineError):
     """The run is no longer this process's to finish; nothing may be published for it."""
 
     code: ClassVar[str] = "lease_lost"
+    message: ClassVar[str] = "run {run_id} is no longer held by this process"
     run_id: str
-
-    def __str__(self) -> str:
-        return f"run {self.run_id} is no longer held by this process"

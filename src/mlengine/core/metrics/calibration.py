@@ -9,7 +9,7 @@ import numpy as np
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
 from mlengine.core.metrics.bootstrap import interval, weighted_sums
-from mlengine.core.metrics.estimates import missing_interval_reason
+from mlengine.core.metrics.estimates import no_interval_reason
 from mlengine.core.metrics.samples import Samples
 
 _BINS = 10
@@ -26,38 +26,37 @@ def calibration(samples: Samples, weights: Floats) -> Calibration:
     draw's own sampling error squared. The bins hold a tenth of the forecasts each: probabilities
     of market moves crowd around the base rate and would fill two of ten equally wide ones.
     """
-    actual_up, logits = samples.actual_up, _logit(samples.scores)
-    fit = _fit(actual_up, logits)
+    up, logits = samples.actual_up, _logit(samples.scores)
+    fit = _fit(up, logits)
     if fit is None:
         slope, intercept = (Measure(None, b, "perfect", reason=_NOT_FITTED) for b in (1.0, 0.0))
     else:
-        steps = fit + _newton_steps(samples, weights, actual_up, logits, fit)
+        steps = fit + _newton_steps(samples, weights, up, logits, fit)
         slope = _measure(float(fit[1]), 1.0, steps[:, 1])
         intercept = _measure(float(fit[0]), 0.0, steps[:, 0])
-    return Calibration(slope, intercept, bins(actual_up, samples.scores))
+    return Calibration(slope, intercept, bins(up, samples.scores))
 
 
-def bins(actual_up: Floats, forecasts: Floats) -> tuple[CalibrationBin, ...]:
+def bins(up: Floats, forecasts: Floats) -> tuple[CalibrationBin, ...]:
     """Ten bins between the deciles of the forecasts; equal deciles leave a bin empty."""
     edges = np.quantile(forecasts, np.linspace(0.0, 1.0, _BINS + 1))
     number = np.searchsorted(edges[1:-1], forecasts, side="right")
     return tuple(
-        _bin(edges[i], edges[i + 1], actual_up[number == i], forecasts[number == i])
-        for i in range(_BINS)
+        _bin(edges[i], edges[i + 1], up[number == i], forecasts[number == i]) for i in range(_BINS)
     )
 
 
-def _bin(low: float, high: float, actual_up: Floats, forecasts: Floats) -> CalibrationBin:
-    if not len(actual_up):
+def _bin(low: float, high: float, up: Floats, forecasts: Floats) -> CalibrationBin:
+    if not len(up):
         return CalibrationBin(float(low), float(high), 0, None, None)
-    said, came = float(forecasts.mean()), float(actual_up.mean())
-    return CalibrationBin(float(low), float(high), len(actual_up), said, came)
+    mean_forecast, up_share = float(forecasts.mean()), float(up.mean())
+    return CalibrationBin(float(low), float(high), len(up), mean_forecast, up_share)
 
 
 def _measure(value: float, perfect: float, draws: Floats) -> Measure:
     low, high = interval(draws)
     return Measure(
-        value, perfect, "perfect", low=low, high=high, reason=missing_interval_reason(draws, low)
+        value, perfect, "perfect", low=low, high=high, reason=no_interval_reason(draws, low)
     )
 
 
@@ -66,11 +65,12 @@ def _logit(probabilities: Floats) -> Floats:
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
-def _fit(actual_up: Floats, logits: Floats) -> Floats | None:
+def _fit(up: Floats, logits: Floats) -> Floats | None:
     """(intercept, slope) by Newton's method; None where it doesn't converge."""
     fit = np.zeros(2)
     for _ in range(_MOST_STEPS):
-        step = _solve(*_score_and_information(actual_up, logits, fit))
+        score, information = _rows(up, logits, fit)
+        step = _solve(score.sum(axis=1), information.sum(axis=1))
         if not np.all(np.isfinite(step)):
             return None
         fit = fit + step
@@ -79,15 +79,10 @@ def _fit(actual_up: Floats, logits: Floats) -> Floats | None:
     return None
 
 
-def _score_and_information(actual_up: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
-    gradient, information = _rows(actual_up, logits, fit)
-    return gradient.sum(axis=1), information.sum(axis=1)
-
-
-def _rows(actual_up: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
+def _rows(up: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
     """Each row's part of the score (2, rows) and of the information (aa, ab, bb; 3, rows)."""
     p = 1.0 / (1.0 + np.exp(-np.clip(fit[0] + fit[1] * logits, -700.0, 700.0)))
-    miss, spread = actual_up - p, p * (1.0 - p)
+    miss, spread = up - p, p * (1.0 - p)
     return (
         np.stack([miss, miss * logits]),
         np.stack([spread, spread * logits, spread * logits * logits]),
@@ -95,10 +90,10 @@ def _rows(actual_up: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Float
 
 
 def _newton_steps(
-    samples: Samples, weights: Floats, actual_up: Floats, logits: Floats, fit: Floats
+    samples: Samples, weights: Floats, up: Floats, logits: Floats, fit: Floats
 ) -> Floats:
     """(draws, 2)"""
-    gradient, information = _rows(actual_up, logits, fit)
+    gradient, information = _rows(up, logits, fit)
     g0, g1 = (weighted_sums(weights, samples.by_date(part)) for part in gradient)
     aa, ab, bb = (weighted_sums(weights, samples.by_date(part)) for part in information)
     return _solve(np.stack([g0, g1]), np.stack([aa, ab, bb])).T

@@ -13,19 +13,16 @@ from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, log_lo
 def classification_measures(estimator: Estimator, baseline: Baseline) -> dict[str, Measure]:
     """Log-loss, Brier score and accuracy; a row that didn't move counts as down."""
     samples = estimator.samples
-    actual_up, scores = samples.actual_up, samples.scores
-    constant = np.full(len(actual_up), baseline.up_rate)
+    up, scores = samples.actual_up, samples.scores
+    constant = np.full(len(up), baseline.up_rate)
+    mean = estimator.mean
     return {
-        "log_loss": estimator.mean(
-            log_losses(actual_up, scores), log_loss(actual_up, constant), "training_rate"
-        ),
-        "brier": estimator.mean(
-            np.square(actual_up - scores), brier(actual_up, constant), "training_rate"
-        ),
-        "accuracy": estimator.mean(
-            ((actual_up > 0.0) == samples.predicted_up).astype(np.float64),
-            hit_rate(actual_up, constant >= 0.5),
+        "log_loss": mean(log_losses(up, scores), log_loss(up, constant), "training_rate"),
+        "brier": mean(np.square(up - scores), brier(up, constant), "training_rate"),
+        "accuracy": mean(
+            ((up > 0.0) == samples.predicted_up).astype(np.float64),
+            hit_rate(up, constant >= 0.5),
             "majority_class",
-            last_return_sign=hit_rate(actual_up, samples.last_returns > 0.0),
+            last_return_sign=hit_rate(up, samples.last_returns > 0.0),
         ),
     }

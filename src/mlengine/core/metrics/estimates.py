@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlengine.core.arrays import Flags, Floats
+from mlengine.core.arrays import Flags, Floats, finite_or_none
 from mlengine.core.evaluation import Measure
 from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, interval, weighted_sums
 from mlengine.core.metrics.samples import Samples
@@ -65,27 +65,23 @@ def _measure(
     undefined: str,
     others: dict[str, float],
 ) -> Measure:
-    other_baselines = {name: _defined(other) for name, other in others.items()}
+    other_baselines = {name: finite_or_none(other) for name, other in others.items()}
     if not math.isfinite(value):
-        return Measure(None, _defined(baseline), kind, other_baselines, reason=undefined)
+        return Measure(None, finite_or_none(baseline), kind, other_baselines, reason=undefined)
     low, high = interval(draws)
     return Measure(
         value,
-        _defined(baseline),
+        finite_or_none(baseline),
         kind,
         other_baselines,
         low,
         high,
-        missing_interval_reason(draws, low),
+        no_interval_reason(draws, low),
     )
 
 
-def missing_interval_reason(draws: Floats, low: float | None) -> str | None:
+def no_interval_reason(draws: Floats, low: float | None) -> str | None:
     """Why there is no interval, if there is none."""
     if low is not None:
         return None
     return _MOSTLY_UNDEFINED if len(draws) else _TOO_SHORT
-
-
-def _defined(value: float) -> float | None:
-    return value if math.isfinite(value) else None

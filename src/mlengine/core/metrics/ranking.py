@@ -13,7 +13,7 @@ from mlengine.core.metrics.samples import FEWEST_VALUES, Samples
 _CELLS = 4_000_000
 
 
-def auc(actual_up: Floats, scores: Floats) -> float:
+def auc(up: Floats, scores: Floats) -> float:
     """The chance that an up row scores above a down row, ties half (Mann-Whitney).
 
     NaN where there are no ups or no downs.
@@ -21,7 +21,7 @@ def auc(actual_up: Floats, scores: Floats) -> float:
     >>> auc(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.75
     """
-    positive = actual_up > 0.0
+    positive = up > 0.0
     n_up, n_down = int(positive.sum()), int((~positive).sum())
     if not n_up or not n_down:
         return math.nan
@@ -39,18 +39,14 @@ def ranks(values: Floats) -> Floats:
 def weighted_auc(samples: Samples, weights: Floats, *, symbol: int | None = None) -> Floats:
     """AUC under each row of date weights, of all rows or of one symbol's; NaN if undefined."""
     mine = slice(None) if symbol is None else samples.symbol == symbol
-    actual_up, scores, date = (
-        samples.actual_up[mine] > 0.0,
-        samples.scores[mine],
-        samples.date[mine],
-    )
-    order = np.argsort(scores[~actual_up], kind="stable")
-    downs, down_date = scores[~actual_up][order], date[~actual_up][order]
-    below = np.searchsorted(downs, scores[actual_up], side="left")
-    not_above = np.searchsorted(downs, scores[actual_up], side="right")
+    up, scores, date = samples.targets[mine] > 0.0, samples.scores[mine], samples.date[mine]
+    order = np.argsort(scores[~up], kind="stable")
+    downs, down_date = scores[~up][order], date[~up][order]
+    below = np.searchsorted(downs, scores[up], side="left")
+    not_above = np.searchsorted(downs, scores[up], side="right")
     step = max(1, _CELLS // max(1, len(scores)))
     parts = [
-        _ordered_share(weights[at : at + step].T, date[actual_up], down_date, below, not_above)
+        _ordered_share(weights[at : at + step].T, date[up], down_date, below, not_above)
         for at in range(0, len(weights), step)
     ]
     return np.concatenate(parts) if parts else np.empty(0)
@@ -75,18 +71,14 @@ def mean_of_defined(table: Floats) -> Floats:
 
 
 def _ordered_share(
-    weights: Floats,
-    up_date: Rows,
-    down_date: Rows,
-    below: Rows,
-    not_above: Rows,
+    weights: Floats, up_date: Rows, down_date: Rows, below: Rows, not_above: Rows
 ) -> Floats:
     """Of all weighted (up, down) pairs, those in order; `weights` is (dates, draws)."""
     downs = np.zeros((len(down_date) + 1, weights.shape[1]))
     np.cumsum(weights[down_date], axis=0, out=downs[1:])
-    actual_up = weights[up_date]
-    won = np.einsum("ij,ij->j", actual_up, downs[below] + downs[not_above]) / 2.0
-    pairs = actual_up.sum(axis=0) * downs[-1]
+    up = weights[up_date]
+    won = np.einsum("ij,ij->j", up, downs[below] + downs[not_above]) / 2.0
+    pairs = up.sum(axis=0) * downs[-1]
     share = np.full(len(pairs), math.nan)
     np.divide(won, pairs, out=share, where=pairs > 0.0)
     return share

@@ -19,10 +19,6 @@ def regression_measures(
     kind = "zero_score" if relative else "zero_return"
     missed = targets - scores
     return {
-        "mse": estimator.mean(
-            np.square(missed), mse(targets, zero), kind, training_mean=mse(targets, mean)
-        ),
-        "mae": estimator.mean(
-            np.abs(missed), mae(targets, zero), kind, training_mean=mae(targets, mean)
-        ),
+        name: estimator.mean(losses, loss(targets, zero), kind, training_mean=loss(targets, mean))
+        for name, losses, loss in (("mse", np.square(missed), mse), ("mae", np.abs(missed), mae))
     }

@@ -74,19 +74,19 @@ def hit_rate_measures(
     """
     samples = estimator.samples
     moved = samples.targets != 0.0
-    actual_up = samples.actual_up
-    right = ((actual_up > 0.0) == samples.predicted_up).astype(np.float64)
+    up = samples.actual_up
+    right = ((up > 0.0) == samples.predicted_up).astype(np.float64)
     if relative:
         return {"hit_rate": estimator.mean(right, 0.5, "coin_flip", among=moved, undefined=_STILL)}
     majority = np.full(int(moved.sum()), baseline.up_rate >= 0.5)
     return {
         "hit_rate": estimator.mean(
             right,
-            hit_rate(actual_up[moved], majority),
+            hit_rate(up[moved], majority),
             "majority_class",
             among=moved,
             undefined=_STILL,
-            last_return_sign=hit_rate(actual_up[moved], samples.last_returns[moved] > 0.0),
+            last_return_sign=hit_rate(up[moved], samples.last_returns[moved] > 0.0),
         )
     }
 

@@ -24,12 +24,9 @@ def verdict(name: str, null: float, measures: Mapping[str, Measure]) -> Verdict:
     A metric without an interval shows no edge.
     """
     measure = measures[name]
-    return Verdict(_word(measure, null), name, measure.value, null, measure.low, measure.high)
-
-
-def _word(measure: Measure, null: float) -> str:
-    if measure.low is None or measure.high is None:
-        return "no_edge"
-    if measure.low > null:
-        return "edge"
-    return "worse" if measure.high < null else "no_edge"
+    word = "no_edge"
+    if measure.low is not None and measure.low > null:
+        word = "edge"
+    elif measure.high is not None and measure.high < null:
+        word = "worse"
+    return Verdict(word, name, measure.value, null, measure.low, measure.high)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from mlengine.core.arrays import Floats
+from mlengine.core.arrays import Floats, finite_or_none
 
 PREDICTION = "prediction"
 _SMALLEST_SHARE = 1e-4
@@ -119,12 +119,8 @@ def _column(name: str, reference: pl.DataFrame, current: pl.DataFrame) -> Featur
         return FeatureDrift(name, None, None)
     ours, theirs = _values(reference, name), _values(current, name)
     index, statistic = psi(ours, theirs, quantile_edges(ours)), ks(ours, theirs)
-    return FeatureDrift(name, _defined(index), _defined(statistic))
+    return FeatureDrift(name, finite_or_none(index), finite_or_none(statistic))
 
 
 def _values(frame: pl.DataFrame, name: str) -> Floats:
     return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-
-def _defined(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -52,7 +52,7 @@ class ReplaySummary:
     replayed: int
     counts: dict[str, int]
     upstream: dict[str, int]
-    others: tuple[ReplayResult, ...] = field(default=())
+    others: tuple[ReplayResult, ...] = ()
 
     @property
     def reproducible(self) -> bool:
@@ -60,8 +60,8 @@ class ReplaySummary:
         return not any(self.counts[status] for status in DIFFERENT)
 
 
-def not_replayed(row: AuditRow, status: str, reason: str) -> ReplayResult:
-    """The answer for a prediction that can't be made again."""
+def not_replayed(row: AuditRow, status: str, reason: str | None) -> ReplayResult:
+    """The result for a prediction that can't be made again."""
     return ReplayResult(
         row.prediction_id,
         row.symbol,
@@ -79,16 +79,8 @@ def compare_replay(
     """The audited vector and score against those made again, shapes (features,), bit for bit."""
     differing = bitwise_differences(names, recorded, replayed)
     of_score = "identical" if score == row.score else "score"
-    return ReplayResult(
-        row.prediction_id,
-        row.symbol,
-        row.bar_timestamp,
-        row.model_version,
-        "features" if differing else of_score,
-        recorded_score=row.score,
-        replayed_score=score,
-        differing_features=differing,
-    )
+    result = not_replayed(row, "features" if differing else of_score, None)
+    return replace(result, replayed_score=score, differing_features=differing)
 
 
 def bitwise_differences(names: Sequence[str], one: Floats, other: Floats) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import cast
 import polars as pl
 
 from mlengine.core import metrics
-from mlengine.core.arrays import Floats
+from mlengine.core.arrays import Floats, finite_or_none
 from mlengine.core.metrics.row_losses import LOSS_NAMES, mean_by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import DieboldMariano, diebold_mariano
 from mlengine.core.promotion.gate import label_lag_bars, learning_task
@@ -57,7 +56,7 @@ class CommonRows:
     end: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """`reason` says why there are no figures: `not_comparable` (their labels mean different
     things) or `no_common_rows`.
@@ -70,12 +69,12 @@ class Comparison:
     a: str
     b: str
     loss: str
-    reason: str | None
-    common: CommonRows | None
-    metrics: tuple[MetricPair, ...]
-    test: DieboldMariano | None
-    correlation: float | None
-    rank_correlation: float | None
+    reason: str | None = None
+    common: CommonRows | None = None
+    metrics: tuple[MetricPair, ...] = ()
+    test: DieboldMariano | None = None
+    correlation: float | None = None
+    rank_correlation: float | None = None
     recipe: tuple[RecipeDiff, ...]
 
 
@@ -100,12 +99,13 @@ def compare(a: ScoredVersion, b: ScoredVersion) -> Comparison:
         a=a.manifest.version,
         b=b.manifest.version,
         loss=LOSS_NAMES[objective],
-        reason=None,
         common=_common_rows(rows),
         metrics=tuple(_pairs(objective, labels, scores_a, scores_b)),
         test=diebold_mariano(differences, steps_ahead=label_lag_bars(b.manifest.spec)),
-        correlation=_defined(metrics.correlation(scores_a, scores_b)),
-        rank_correlation=_defined(metrics.correlation(*map(metrics.ranks, (scores_a, scores_b)))),
+        correlation=finite_or_none(metrics.correlation(scores_a, scores_b)),
+        rank_correlation=finite_or_none(
+            metrics.correlation(*map(metrics.ranks, (scores_a, scores_b)))
+        ),
         recipe=recipe,
     )
 
@@ -118,11 +118,6 @@ def _not_compared(
         b=b.manifest.version,
         loss=LOSS_NAMES[a.manifest.spec.objective],
         reason=reason,
-        common=None,
-        metrics=(),
-        test=None,
-        correlation=None,
-        rank_correlation=None,
         recipe=recipe,
     )
 
@@ -167,7 +162,7 @@ def _pairs(
     measured_a = _metric_values(objective, labels, scores_a)
     measured_b = _metric_values(objective, labels, scores_b)
     for name, value in measured_a.items():
-        yield MetricPair(name, _defined(value), _defined(measured_b[name]))
+        yield MetricPair(name, finite_or_none(value), finite_or_none(measured_b[name]))
 
 
 def _metric_values(objective: str, labels: Floats, scores: Floats) -> dict[str, float]:
@@ -190,7 +185,3 @@ def _metric_values(objective: str, labels: Floats, scores: Floats) -> dict[str, 
         "pooled_rank_ic": metrics.correlation(*map(metrics.ranks, (labels, scores))),
         "hit_rate": metrics.hit_rate(labels[moved], scores[moved] > 0.0),
     }
-
-
-def _defined(value: float) -> float | None:
-    return value if math.isfinite(value) else None

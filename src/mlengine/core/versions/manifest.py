@@ -196,8 +196,7 @@ def dump(manifest: Manifest) -> bytes:
     """The one byte form of a manifest: sorted keys, two spaces, and the digest of the rest."""
     # Read back once, so that an int in a float field has the same form as after `parse`.
     fields = serialization.from_plain(Manifest, manifest.to_dict()).to_dict()
-    digest = hashlib.sha256(_canonical({**fields, _DIGEST: ""})).hexdigest()
-    return _canonical({**fields, _DIGEST: digest})
+    return _canonical({**fields, _DIGEST: _digest(fields)})
 
 
 def parse(content: bytes) -> Manifest:
@@ -209,7 +208,8 @@ def parse(content: bytes) -> Manifest:
     if not isinstance(fields, dict):
         raise ValueError("a manifest is a JSON object")  # noqa: TRY004
     schema_version = fields.get("schema_version")
-    if type(schema_version) is int and schema_version != SCHEMA_VERSION and _digest_holds(fields):
+    other = type(schema_version) is int and schema_version != SCHEMA_VERSION
+    if other and fields.get(_DIGEST) == _digest(fields):
         raise SchemaMismatch(schema_version)
     fields.pop(_DIGEST, None)
     manifest = serialization.from_plain(Manifest, fields)
@@ -218,10 +218,9 @@ def parse(content: bytes) -> Manifest:
     return manifest
 
 
-def _digest_holds(fields: Mapping[str, object]) -> bool:
-    """Whether the digest is that of the rest: the same rule in every schema version."""
-    rest = _canonical({**fields, _DIGEST: ""})
-    return fields.get(_DIGEST) == hashlib.sha256(rest).hexdigest()
+def _digest(fields: Mapping[str, object]) -> str:
+    """The digest of all but the digest itself: the same rule in every schema version."""
+    return hashlib.sha256(_canonical({**fields, _DIGEST: ""})).hexdigest()
 
 
 def _canonical(fields: Mapping[str, object]) -> bytes:

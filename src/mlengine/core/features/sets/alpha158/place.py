@@ -33,13 +33,9 @@ PARTS: dict[str, pl.Expr] = {
         for less, d in pairwise(WINDOWS)
     },
     **{
-        f"top:when:{d}": pl.col(f"single high:place:{d}")
-        + (pl.col(f"single high:peak:{d}") - pl.col(f"single high:peak:{d}"))
-        for d in WINDOWS
-    },
-    **{
-        f"depth:when:{d}": pl.col(f"depth:place:{d}")
-        + (pl.col(f"depth:peak:{d}") - pl.col(f"depth:peak:{d}"))
+        f"{stem}:when:{d}": pl.col(f"{series}:place:{d}")
+        + (pl.col(f"{series}:peak:{d}") - pl.col(f"{series}:peak:{d}"))
+        for stem, series in (("top", "single high"), ("depth", "depth"))
         for d in WINDOWS
     },
 }
