@@ -20,11 +20,11 @@ _DIGEST = "manifest_sha256"
 
 
 class SchemaMismatch(ValueError):
-    """A manifest of another `schema_version` than this platform reads."""
+    """A manifest of another schema version than this platform reads; `version` is that one."""
 
     def __init__(self, schema_version: int) -> None:
         super().__init__(f"a manifest of schema version {schema_version}, not {SCHEMA_VERSION}")
-        self.schema_version = schema_version
+        self.version = schema_version
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,7 @@ def parse(content: bytes) -> Manifest:
     if not isinstance(fields, dict):
         raise ValueError("a manifest is a JSON object")  # noqa: TRY004
     schema_version = fields.get("schema_version")
-    other = type(schema_version) is int and schema_version != SCHEMA_VERSION
-    if other and fields.get(_DIGEST) == _digest(fields):
+    if type(schema_version) is int and schema_version != SCHEMA_VERSION and _whole(fields):
         raise SchemaMismatch(schema_version)
     fields.pop(_DIGEST, None)
     manifest = serialization.from_plain(Manifest, fields)
@@ -221,6 +220,10 @@ def parse(content: bytes) -> Manifest:
 def _digest(fields: Mapping[str, object]) -> str:
     """The digest of all but the digest itself: the same rule in every schema version."""
     return hashlib.sha256(_canonical({**fields, _DIGEST: ""})).hexdigest()
+
+
+def _whole(fields: Mapping[str, object]) -> bool:
+    return fields.get(_DIGEST) == _digest(fields)
 
 
 def _canonical(fields: Mapping[str, object]) -> bytes:

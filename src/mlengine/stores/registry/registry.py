@@ -66,8 +66,7 @@ class Registry:
         except FileNotFoundError:
             raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is missing") from None
         except SchemaMismatch as other:
-            theirs = other.schema_version
-            reason = f"its manifest has schema version {theirs}, here it is {SCHEMA_VERSION}"
+            reason = f"its manifest has schema version {other.version}, here it is {SCHEMA_VERSION}"
             raise ArtifactCorrupt(version, f"{reason}; train again") from None
         except (OSError, ValueError):
             raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is not what was published") from None
