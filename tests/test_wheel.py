@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from tests.supervised import alive, eventually, free_port
 
+from mlengine import __version__
 from mlengine.stores.queue.server import resolve_url
 
 ROOT = Path(__file__).parent.parent
@@ -73,7 +74,7 @@ def test_every_command_is_listed_without_a_checkout(program: Path, folder: Path)
     for name in (*commands.split(), *("train", "up", "web", "worker")):
         assert f"\n  {name} " in listed
     assert "\n  prepare " not in listed
-    assert _run(program, folder, "--version").stdout == "mlengine, version 0.1.0\n"
+    assert _run(program, folder, "--version").stdout == f"mlengine, version {__version__}\n"
     assert list(folder.iterdir()) == []
 
 

@@ -81,7 +81,10 @@ def web() -> None:
     """Start the web server alone."""
     settings = _settings()
     preflight.check_artifacts(settings.artifacts_dir)
-    _warn_of_universe(settings)
+    try:
+        preflight.check_universe(settings.train.universe_file)
+    except BadSetting as missing:  # it is the worker that reads it, on another machine perhaps
+        print(f"mlengine: {missing} where trainings run", file=sys.stderr, flush=True)
     _check_feature_sets(settings)
     _exec(ChildCommands().web, supervisor.ONE_THREAD)
 
@@ -143,14 +146,6 @@ def _settings(*, create: bool = False) -> Settings:
     if create and (report := create_env_file(Path.cwd())):
         print(report, flush=True)
     return load_settings(Path.cwd())
-
-
-def _warn_of_universe(settings: Settings) -> None:
-    """The worker reads the file, and may be on another machine."""
-    try:
-        preflight.check_universe(settings.train.universe_file)
-    except BadSetting as missing:
-        print(f"mlengine: {missing} where trainings run", file=sys.stderr, flush=True)
 
 
 def _check_feature_sets(settings: Settings) -> None:
