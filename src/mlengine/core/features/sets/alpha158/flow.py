@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from mlengine.core.features.nested import sums
@@ -32,38 +34,30 @@ PARTS: dict[str, pl.Expr] = {
     **_ups_and_downs("single volume"),
 }
 
+_share = partial(family, unit="share", before=1, high=1.0)
 _sides, _moved = at("side:sum"), at("moved:sum")
 
 COUNTS = (
-    *family(
+    *_share(
         "CNTP",
         lambda d: (_moved(d) + _sides(d)) / (2.0 * d),
         formula="mean(close > close[1], {d})",
         doc="Share of rising closes in {d} bars.",
-        unit="share",
-        before=1,
         low=0.0,
-        high=1.0,
     ),
-    *family(
+    *_share(
         "CNTN",
         lambda d: (_moved(d) - _sides(d)) / (2.0 * d),
         formula="mean(close < close[1], {d})",
         doc="Share of falling closes in {d} bars.",
-        unit="share",
-        before=1,
         low=0.0,
-        high=1.0,
     ),
-    *family(
+    *_share(
         "CNTD",
         lambda d: _sides(d) / d,
         formula="mean(close > close[1], {d}) - mean(close < close[1], {d})",
         doc="Share of rising less share of falling closes in {d} bars.",
-        unit="share",
-        before=1,
         low=-1.0,
-        high=1.0,
     ),
 )
 
@@ -73,37 +67,28 @@ def _sum_shares(prefix: str, name: str, *, scale_free: bool) -> tuple[Feature, .
     moves = f"(sum(abs({name} - {name}[1]), {{d}}) + 1e-12)"
     up, down = (f"sum(max({step}, 0), {{d}})" for step in _steps(name))
     return (
-        *family(
+        *_share(
             f"{prefix}P",
             lambda d: rises(d) / way(d),
             formula=f"{up} / {moves}",
             doc=f"Share of the rises in the moves of the {name} over {{d}} bars.",
-            unit="share",
-            before=1,
             low=0.0,
-            high=1.0,
             scale_free=scale_free,
         ),
-        *family(
+        *_share(
             f"{prefix}N",
             lambda d: falls(d) / way(d),
             formula=f"{down} / {moves}",
             doc=f"Share of the falls in the moves of the {name} over {{d}} bars.",
-            unit="share",
-            before=1,
             low=0.0,
-            high=1.0,
             scale_free=scale_free,
         ),
-        *family(
+        *_share(
             f"{prefix}D",
             lambda d: (rises(d) - falls(d)) / way(d),
             formula=f"({up} - {down}) / {moves}",
             doc=f"Share of the rises less that of the falls of the {name} over {{d}} bars.",
-            unit="share",
-            before=1,
             low=-1.0,
-            high=1.0,
             scale_free=scale_free,
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import polars as pl
@@ -40,6 +41,7 @@ PARTS: dict[str, pl.Expr] = {
     },
 }
 
+_share = partial(family, unit="share", low=0.0, high=1.0)
 _top, _depth = at("single high:peak"), at("depth:peak")
 _outranked_by, _known_close = at("outranked"), at("known close")
 _when_top, _when_low = at("top:when"), at("depth:when")
@@ -79,42 +81,30 @@ FEATURES = (
         unit="ratio",
         low=0.0,
     ),
-    *family(
+    *_share(
         "RANK",
         lambda d: (_outranked_by(d) + (d + 1.0)) / (2.0 * d),
         formula="rank(close, {d}) / {d}, ties at their average",
         doc="Share of the last {d} closes that are not above the close.",
-        unit="share",
-        low=0.0,
-        high=1.0,
     ),
-    *family(
+    *_share(
         "RSV",
         lambda d: (CLOSE + _depth(d)) / (_top(d) + _depth(d) + EPSILON),
         formula="(close - min(low, {d})) / (max(high, {d}) - min(low, {d}) + 1e-12)",
         doc="Place of the close in the range of {d} bars.",
-        unit="share",
-        low=0.0,
-        high=1.0,
         scale_free=False,
     ),
-    *family(
+    *_share(
         "IMAX",
         lambda d: _when_top(d) / d,
         formula="place of max(high, {d}) / {d}, 1 is the oldest bar, the oldest of equal ones",
         doc="When in {d} bars the highest high was.",
-        unit="share",
-        low=0.0,
-        high=1.0,
     ),
-    *family(
+    *_share(
         "IMIN",
         lambda d: _when_low(d) / d,
         formula="place of min(low, {d}) / {d}, 1 is the oldest bar, the oldest of equal ones",
         doc="When in {d} bars the lowest low was.",
-        unit="share",
-        low=0.0,
-        high=1.0,
     ),
     *family(
         "IMXD",
