@@ -75,9 +75,10 @@ def test_every_prediction_stands_in_the_audit(platform: Platform) -> None:
     assert row.prediction_id == made.prediction_id
     assert row.probability_up == made.probability_up
     assert row.bars_hash == made.bars_hash
-    stored = platform.audit.store.window(made.bars_hash)
-    assert stored is not None
-    assert stored.equals(window("AAA"))
+    inputs = platform.replay.inputs.get(made.prediction_id)
+    assert inputs is not None
+    assert inputs.window is not None
+    assert inputs.window.equals(window("AAA"))
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from mlengine.core.bars.bars import BARS_SCHEMA, bars_hash
 from mlengine.core.predictions.prediction import AuditRow, Latency
 from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit.entries import AuditedPrediction
+from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database import checkpointer
 from mlengine.stores.database.engine import reading, writing
@@ -200,15 +201,17 @@ def test_a_prediction_never_refers_to_other_numbers_than_its_own(store):
 def test_the_window_comes_back_to_the_last_bit(store):
     window = window_of("AAA")
     store.append([answered(1)])
-    found = store.window(store.get("p1").bars_hash)
-    assert found.schema == pl.Schema(BARS_SCHEMA)
-    assert found.equals(window)
-    assert bars_hash(found) == bars_hash(window)
+    stored = ReplayInputStore(store.engine).get("p1").window
+    assert stored.schema == pl.Schema(BARS_SCHEMA)
+    assert stored.equals(window)
+    assert bars_hash(stored) == bars_hash(window) == store.get("p1").bars_hash
 
 
 def test_there_may_be_no_such_window_or_prediction(store):
-    assert store.window("0" * 64) is None
-    assert store.get("p1") is None
+    store.append([failed(1)])
+    inputs = ReplayInputStore(store.engine)
+    assert inputs.get("p1").window is None
+    assert (inputs.get("p2"), store.get("p2")) == (None, None)
 
 
 def test_four_processes_write_at_once_and_a_kill_loses_no_row(tmp_path):

@@ -13,7 +13,9 @@ from mlengine.stores.audit.vectors import ScoredVector
 from mlengine.stores.database.tables import predictions
 
 # All columns but those that the database gives, in the order of the table.
-COLUMNS = tuple(str(each.name) for each in predictions.c if each.name not in ("seq", "vector_id"))
+COLUMNS = tuple(
+    str(column.name) for column in predictions.c if column.name not in ("seq", "vector_id")
+)
 
 Values: TypeAlias = tuple[object, ...]
 
@@ -56,7 +58,9 @@ def column_values(entry: AuditEntry) -> dict[str, object]:
 def values_of(entry: AuditEntry) -> Values:
     """As `column_values`, in the order of COLUMNS."""
     values: Values = (
-        _OF_ANSWERED(entry) if isinstance(entry, AuditedPrediction) else _OF_FAILED(entry)
+        _PREDICTION_VALUES(entry)
+        if isinstance(entry, AuditedPrediction)
+        else _FAILURE_VALUES(entry)
     )
     return values
 
@@ -66,14 +70,18 @@ def vector_of(entry: AuditEntry) -> ScoredVector | None:
     return entry.scored if isinstance(entry, AuditedPrediction) else None
 
 
-_OWN = {name: name for name in ("at", "route", "ok")}
-_STAGES = {f"{stage}_ms": f"latency_ms.{stage}" for stage in ("bars", "features", "model", "total")}
-_ASKED = {
-    **{name: name for name in ("prediction_id", "request_id", "symbol", "as_of", "model_version")},
-    **_STAGES,
+_ENTRY_PATHS = {name: name for name in ("at", "route", "ok")}
+_LATENCY_PATHS = {
+    f"{stage}_ms": f"latency_ms.{stage}" for stage in ("bars", "features", "model", "total")
 }
-_REFUSED = {"error_code": "error_code", "error_detail": "detail"}
-_TOLD = {name: name for name in COLUMNS if name not in {*_OWN, *_REFUSED, "reasons"}} | _STAGES
+_REQUEST_PATHS = {
+    **{name: name for name in ("prediction_id", "request_id", "symbol", "as_of", "model_version")},
+    **_LATENCY_PATHS,
+}
+_ERROR_PATHS = {"error_code": "error_code", "error_detail": "detail"}
+_PREDICTION_PATHS = {
+    name: name for name in COLUMNS if name not in {*_ENTRY_PATHS, *_ERROR_PATHS, "reasons"}
+} | _LATENCY_PATHS
 
 
 def _getter(own: Mapping[str, str], inner: str, of_inner: Mapping[str, str]) -> attrgetter[Values]:
@@ -86,5 +94,5 @@ def _getter(own: Mapping[str, str], inner: str, of_inner: Mapping[str, str]) -> 
     return attrgetter(*(paths[name] for name in COLUMNS))
 
 
-_OF_FAILED = _getter(_OWN, "failure", _ASKED | _REFUSED)
-_OF_ANSWERED = _getter(_OWN | {"reasons": "reasons"}, "prediction", _TOLD)
+_FAILURE_VALUES = _getter(_ENTRY_PATHS, "failure", _REQUEST_PATHS | _ERROR_PATHS)
+_PREDICTION_VALUES = _getter(_ENTRY_PATHS | {"reasons": "reasons"}, "prediction", _PREDICTION_PATHS)

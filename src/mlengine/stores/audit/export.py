@@ -20,25 +20,25 @@ from mlengine.stores.database.tables import UtcDateTime, feature_vectors, predic
 from mlengine.stores.system import atomic_files
 
 BATCH_ROWS = 20_000
-VECTOR = "features"
-_LEFT_OUT = ("seq", "vector_id")
+VECTOR_COLUMN = "features"
+_INTERNAL_COLUMNS = ("seq", "vector_id")
 _QUERY = row_query().add_columns(feature_vectors.c.payload)
 
 
-def _kind(column_type: object) -> pl.DataType:
+def _polars_type(column_type: object) -> pl.DataType:
     if isinstance(column_type, UtcDateTime):
         return pl.Datetime("us", "UTC")
-    kinds = ((Boolean, pl.Boolean()), (Double, pl.Float64()), (Integer, pl.Int64()))
-    return next((kind for each, kind in kinds if isinstance(column_type, each)), pl.String())
+    types = ((Boolean, pl.Boolean()), (Double, pl.Float64()), (Integer, pl.Int64()))
+    return next((polars for sql, polars in types if isinstance(column_type, sql)), pl.String())
 
 
 SCHEMA = {
     **{
-        column.name: _kind(column.type)
+        column.name: _polars_type(column.type)
         for column in row_query().selected_columns
-        if column.name not in _LEFT_OUT
+        if column.name not in _INTERNAL_COLUMNS
     },
-    VECTOR: pl.List(pl.Float64),
+    VECTOR_COLUMN: pl.List(pl.Float64),
 }
 
 
@@ -54,50 +54,45 @@ class AuditExport:
         the feature set's order, NaN where a feature was null. The file appears whole or not at
         all. Raises AuditUnavailable, and CannotStart when the file can't be written.
         """
-        with _refusals_named(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        with _translated_errors(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
             parts: list[Path] = []
             for frame in self._batches(audit_filter):
                 parts.append(Path(folder) / f"{len(parts):08}.parquet")
                 frame.write_parquet(parts[-1])
-            whole = Path(folder) / "whole.parquet"
-            if parts:
-                pl.scan_parquet(parts).sink_parquet(whole, maintain_order=True)
-            else:
-                pl.DataFrame(schema=SCHEMA).write_parquet(whole)
-            whole.replace(path)
+            joined = Path(folder) / "joined.parquet"
+            pl.scan_parquet(parts).sink_parquet(joined, maintain_order=True)
+            joined.replace(path)
         return int(pl.scan_parquet(path).select(pl.len()).collect().item())
 
     def _batches(self, audit_filter: AuditFilter) -> Iterator[pl.DataFrame]:
-        """Rows that are there now, by their number; each batch is read alone."""
+        """Rows that are there now, by their number; the first batch is empty."""
         with reading(self.engine) as connection:
             newest = connection.scalar(select(func.max(predictions.c.seq))) or 0
-        after = 0
+        seq = predictions.c.seq
+        query = audit_filter.apply(_QUERY).where(seq <= newest).order_by(seq)
+        yield _frame([])
+        last = 0
         while True:
-            seq = predictions.c.seq
-            query = audit_filter.apply(_QUERY).where(seq > after, seq <= newest)
             with reading(self.engine) as connection:
-                rows = connection.execute(query.order_by(seq).limit(self.batch_rows)).all()
+                rows = connection.execute(query.where(seq > last).limit(self.batch_rows)).all()
             if not rows:
                 return
             yield _frame(rows)
-            after = rows[-1].seq
+            last = rows[-1].seq
 
 
 @contextmanager
-def _refusals_named(path: Path) -> Iterator[None]:
+def _translated_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.ComputeError) as error:
-        reason = (
-            atomic_files.describe_error(error)
-            if isinstance(error, OSError)
-            else "the file system refuses it"
-        )
-        raise CannotStart(f"{path} can't be written: {reason}") from error
+        raise CannotStart(
+            f"{path} can't be written: {atomic_files.describe_error(error)}"
+        ) from error
 
 
 def _frame(rows: Sequence[Row[tuple[object, ...]]]) -> pl.DataFrame:
-    names = [name for name in SCHEMA if name != VECTOR]
+    names = [name for name in SCHEMA if name != VECTOR_COLUMN]
     values = [(*(getattr(row, name) for name in names), _vector(row.payload)) for row in rows]
     return pl.DataFrame(values, schema=SCHEMA, orient="row")
 

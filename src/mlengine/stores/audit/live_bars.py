@@ -16,9 +16,11 @@ def last_live_bars(engine: Engine, interval: str) -> dict[str, datetime]:
 
     What was asked about the past says nothing about the feed. Raises AuditUnavailable.
     """
-    vector, made = feature_vectors.c, predictions.c
-    lag = type_coerce(made.at, BigInteger) - type_coerce(made.as_of, BigInteger)
-    live = exists().where(made.vector_id == vector.id, lag < INTERVALS[interval] // MICROSECOND)
+    vector, prediction = feature_vectors.c, predictions.c
+    lag = type_coerce(prediction.at, BigInteger) - type_coerce(prediction.as_of, BigInteger)
+    live = exists().where(
+        prediction.vector_id == vector.id, lag < INTERVALS[interval] // MICROSECOND
+    )
     symbols = select(vector.symbol).where(vector.interval == interval).distinct().subquery()
     newest = (
         select(vector.bar_timestamp)

@@ -14,21 +14,19 @@ from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.audit.vectors import decode_vector
-from mlengine.stores.audit.windows import read_window
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import feature_vectors, predictions
 
-_BUILT = ("latency_ms", "feature_set", "reasons")
-_PLAIN = tuple(field.name for field in fields(AuditRow) if field.name not in _BUILT)
-_UTC = pl.Datetime("us", "UTC")
+_COMPOSITE = ("latency_ms", "feature_set", "reasons")
+_PLAIN = tuple(field.name for field in fields(AuditRow) if field.name not in _COMPOSITE)
+_SCORE_SCHEMA = pl.Schema(
+    {"symbol": pl.String(), "timestamp": pl.Datetime("us", "UTC"), "score": pl.Float64()}
+)
 LATENCY_SCHEMA = {
     "route": pl.String,
     "ok": pl.Boolean,
-    "bars": pl.Float64,
-    "features": pl.Float64,
-    "model": pl.Float64,
-    "total": pl.Float64,
+    **dict.fromkeys(("bars", "features", "model", "total"), pl.Float64),
 }
 
 
@@ -47,10 +45,9 @@ class AuditReader:
 
     def get(self, prediction_id: str) -> AuditRow | None:
         """The row of one prediction, None where there is none."""
+        query = row_query().where(predictions.c.prediction_id == prediction_id)
         with reading(self.engine) as connection:
-            row = connection.execute(
-                row_query().where(predictions.c.prediction_id == prediction_id)
-            ).first()
+            row = connection.execute(query).first()
         return None if row is None else audit_row(row)
 
     def vectors(
@@ -63,15 +60,13 @@ class AuditReader:
         again counts once, by its last answer.
         """
         with reading(self.engine) as connection:
-            found = connection.execute(_newest_bars(feature_set_hash, model_version, rows)).all()
-        found = sorted(found, key=lambda row: (row.bar_timestamp, row.symbol))
-        matrix = np.empty((len(found), len(names)), dtype=np.float64)
-        for i, row in enumerate(found):
-            matrix[i] = decode_vector(row.payload)
-        scored = [(row.symbol, row.bar_timestamp, row.score) for row in found]
-        schema = pl.Schema({"symbol": pl.String(), "timestamp": _UTC, "score": pl.Float64()})
+            newest = connection.execute(_newest_bars(feature_set_hash, model_version, rows)).all()
+        newest = sorted(newest, key=lambda row: (row.bar_timestamp, row.symbol))
+        scores = [(row.symbol, row.bar_timestamp, row.score) for row in newest]
+        vectors = np.array([decode_vector(row.payload) for row in newest])
+        matrix = vectors.reshape(len(newest), len(names))
         features = pl.DataFrame(matrix, schema=dict.fromkeys(names, pl.Float64), orient="row")
-        frame = pl.DataFrame(scored, schema=schema, orient="row")
+        frame = pl.DataFrame(scores, schema=_SCORE_SCHEMA, orient="row")
         return frame.hstack(features.fill_nan(None))
 
     def has_predictions_of(self, version: str) -> bool:
@@ -79,11 +74,6 @@ class AuditReader:
         query = select(predictions.c.seq).where(predictions.c.model_version == version).limit(1)
         with reading(self.engine) as connection:
             return connection.scalar(query) is not None
-
-    def window(self, bars_hash: str) -> pl.DataFrame | None:
-        """The bars behind a prediction, as BARS_SCHEMA, None where they are not stored."""
-        with reading(self.engine) as connection:
-            return read_window(connection, bars_hash)
 
     def latencies(self, since: datetime) -> pl.DataFrame:
         """Milliseconds a stage of every prediction from `since` on; columns LATENCY_SCHEMA.
@@ -123,24 +113,26 @@ def row_query() -> Select[tuple[object, ...]]:
 def _newest_bars(
     feature_set_hash: str, model_version: str, rows: int
 ) -> Select[tuple[object, ...]]:
-    vector, made = feature_vectors.c, predictions.c
+    vector, prediction = feature_vectors.c, predictions.c
     newest = (
-        select(func.max(made.seq).label("seq"))
-        .join(feature_vectors, made.vector_id == vector.id)
-        .where(vector.feature_set_hash == feature_set_hash, made.model_version == model_version)
+        select(func.max(prediction.seq).label("seq"))
+        .join(feature_vectors, prediction.vector_id == vector.id)
+        .where(
+            vector.feature_set_hash == feature_set_hash, prediction.model_version == model_version
+        )
         .group_by(vector.bar_timestamp, vector.symbol)
         .order_by(vector.bar_timestamp.desc(), vector.symbol.desc())
         .limit(rows)
         .subquery()
     )
-    score = func.coalesce(made.probability_up, made.expected_return, made.expected_score).label(
-        "score"
+    score = func.coalesce(
+        prediction.probability_up, prediction.expected_return, prediction.expected_score
     )
     return (
-        select(vector.symbol, vector.bar_timestamp, score, vector.payload)
+        select(vector.symbol, vector.bar_timestamp, score.label("score"), vector.payload)
         .select_from(newest)
-        .join(predictions, made.seq == newest.c.seq)
-        .join(feature_vectors, made.vector_id == vector.id)
+        .join(predictions, prediction.seq == newest.c.seq)
+        .join(feature_vectors, prediction.vector_id == vector.id)
     )
 
 

@@ -24,7 +24,7 @@ _QUERY = (
 
 @dataclass(frozen=True, eq=False)
 class ReplayInputs:
-    """`vector` is the stored bytes (see `stores/vectors.py`); a failure has neither."""
+    """`vector` is the stored bytes (see `vectors.py`); a failure has neither."""
 
     row: AuditRow
     vector: bytes | None
@@ -38,26 +38,26 @@ class ReplayInputStore:
     engine: Engine
 
     def get(self, prediction_id: str) -> ReplayInputs | None:
-        """The evidence of one prediction, None where there is none."""
+        """What one prediction was made of, None where there is no such prediction."""
         query = _QUERY.where(predictions.c.prediction_id == prediction_id)
         with reading(self.engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else _replay_inputs(row)
 
     def row_ids(self, audit_filter: AuditFilter) -> list[int]:
-        """The numbers of the selected predictions, oldest first."""
+        """The row ids (`seq`) of the selected predictions, oldest first."""
         query = audit_filter.apply(select(predictions.c.seq)).order_by(predictions.c.seq)
         with reading(self.engine) as connection:
             return list(connection.scalars(query))
 
-    def get_many(self, numbers: Sequence[int]) -> list[ReplayInputs]:
-        """The evidence of these, oldest first, as far as they are there still."""
-        query = _QUERY.where(predictions.c.seq.in_(numbers)).order_by(predictions.c.seq)
+    def get_many(self, row_ids: Sequence[int]) -> list[ReplayInputs]:
+        """What these were made of, oldest first, as far as they are there still."""
+        query = _QUERY.where(predictions.c.seq.in_(row_ids)).order_by(predictions.c.seq)
         with reading(self.engine) as connection:
             return [_replay_inputs(row) for row in connection.execute(query)]
 
 
 def _replay_inputs(row: Row[tuple[object, ...]]) -> ReplayInputs:
-    stored = row.bars is not None
-    window = decode_window(row.symbol, row.rows, row.bars) if stored else None
+    has_window = row.bars is not None
+    window = decode_window(row.symbol, row.rows, row.bars).frame() if has_window else None
     return ReplayInputs(audit_row(row), row.payload, window)

@@ -9,23 +9,23 @@ from sqlalchemy import Connection
 from mlengine.stores.audit.entries import COLUMNS, Values
 from mlengine.stores.database.tables import UtcDateTime, predictions, to_microseconds
 
-_NUMBERED = (*COLUMNS, "vector_id")
+_COLUMNS = (*COLUMNS, "vector_id")
 _MOMENTS = [
     i for i, name in enumerate(COLUMNS) if isinstance(predictions.c[name].type, UtcDateTime)
 ]
-_INTO = f"INSERT INTO predictions ({', '.join(_NUMBERED)}) VALUES "  # noqa: S608 - no input
-_PLACES = f"({', '.join('?' * len(_NUMBERED))})"
+_INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES "  # noqa: S608 - no input
+_PLACEHOLDERS = f"({', '.join('?' * len(_COLUMNS))})"
 
 
 def insert_rows(connection: Connection, rows: Sequence[tuple[Values, int | None]]) -> None:
     """Write rows, each with the id of its vector, in this order."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(
-            _INTO + _PLACES, [(*sqlite_values(row), number) for row, number in rows]
+            _INSERT + _PLACEHOLDERS, [(*sqlite_values(row), vector_id) for row, vector_id in rows]
         )
         return
-    said = [dict(zip(_NUMBERED, (*values, number), strict=True)) for values, number in rows]
-    connection.execute(predictions.insert(), said)
+    columns = [dict(zip(_COLUMNS, (*values, vector_id), strict=True)) for values, vector_id in rows]
+    connection.execute(predictions.insert(), columns)
 
 
 def sqlite_values(values: Values) -> list[object]:
@@ -38,5 +38,5 @@ def sqlite_values(values: Values) -> list[object]:
 
 def insert_statement(rows: Sequence[Sequence[object]]) -> tuple[str, list[object]]:
     """One INSERT of all rows, each with the id of its vector last, and its values."""
-    places = ", ".join([_PLACES] * len(rows))
-    return _INTO + places, [value for row in rows for value in row]
+    placeholders = ", ".join([_PLACEHOLDERS] * len(rows))
+    return _INSERT + placeholders, [value for row in rows for value in row]

@@ -25,7 +25,7 @@ from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
 from mlengine.stores.system.health_checks import Checks
 
-_PROBE_PATIENCE_SECONDS = 0.2
+_PROBE_TIMEOUT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class AuditStore(AuditReader):
         rows = [values_of(entry) for entry in records]
         vectors = [vector_of(entry) for entry in records]
         with self._outcome_recorded():
-            if not self._inserted(rows, vectors):
+            if not self._insert_directly(rows, vectors):
                 self._append_with_vectors(rows, vectors)
 
     @property
@@ -59,12 +59,14 @@ class AuditStore(AuditReader):
         It may take some 50 ms to find out that another process keeps the database locked.
         """
         rows = [values_of(entry) for entry in records]
-        inserted = self._inserted(rows, [vector_of(entry) for entry in records])
+        inserted = self._insert_directly(rows, [vector_of(entry) for entry in records])
         if inserted:
             self.checks.record("audit", "ok")
         return inserted
 
-    def _inserted(self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]) -> bool:
+    def _insert_directly(
+        self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]
+    ) -> bool:
         keys = [vector.key if vector else None for vector in vectors]
         return bool(
             self._sqlite_writer and self._sqlite_writer.insert(list(zip(rows, keys, strict=True)))
@@ -74,10 +76,10 @@ class AuditStore(AuditReader):
         self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]
     ) -> None:
         with writing(self.engine) as connection:
-            made = [vector for vector in vectors if vector]
-            ids = store_vectors(connection, made) if made else {}
-            numbers = (ids[vector.key] if vector else None for vector in vectors)
-            insert_rows(connection, list(zip(rows, numbers, strict=True)))
+            scored = [vector for vector in vectors if vector]
+            ids = store_vectors(connection, scored) if scored else {}
+            vector_ids = (ids[vector.key] if vector else None for vector in vectors)
+            insert_rows(connection, list(zip(rows, vector_ids, strict=True)))
         if self._sqlite_writer:
             self._sqlite_writer.remember(ids)
 
@@ -106,7 +108,7 @@ class AuditStore(AuditReader):
         try:
             with (
                 self._outcome_recorded(),
-                writing(self.engine, lock_timeout_seconds=_PROBE_PATIENCE_SECONDS) as connection,
+                writing(self.engine, lock_timeout_seconds=_PROBE_TIMEOUT_SECONDS) as connection,
             ):
                 # Touches no row, and yet fails where the table is missing or read-only.
                 connection.execute(

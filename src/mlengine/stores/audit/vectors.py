@@ -8,14 +8,14 @@ prediction never refers to other numbers than the ones that were scored.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Prediction
@@ -75,15 +75,15 @@ def store_vectors(
     connection: Connection, vectors: Sequence[ScoredVector]
 ) -> Mapping[VectorKey, int]:
     """The row id of each vector; those not there yet are written, with their windows."""
-    wanted = {vector.key: vector for vector in vectors}
-    ids = _ids(connection, wanted)
-    missing = [wanted[key] for key in sorted(wanted) if key not in ids]
+    by_key = {vector.key: vector for vector in vectors}
+    ids = _stored_ids(connection, by_key)
+    missing = [by_key[key] for key in sorted(by_key) if key not in ids]
     if missing:
         store_windows(connection, {vector.key.bars_hash: vector.window for vector in missing})
         connection.execute(
             insert_new(connection, feature_vectors), [_columns(vector) for vector in missing]
         )
-        ids = _ids(connection, wanted)
+        ids = _stored_ids(connection, by_key)
     return ids
 
 
@@ -92,14 +92,10 @@ def decode_vector(payload: bytes) -> npt.NDArray[np.float64]:
     return np.frombuffer(payload, "<f8").astype(np.float64)
 
 
-def _ids(connection: Connection, wanted: Mapping[VectorKey, ScoredVector]) -> dict[VectorKey, int]:
-    rows = connection.execute(_SAME_BARS, {"hashes": sorted({key.bars_hash for key in wanted})})
-    found = {_key(row): row.id for row in rows}
-    return {key: found[key] for key in wanted if key in found}
-
-
-def _key(row: Row[tuple[object, ...]]) -> VectorKey:
-    return VectorKey._make(row[1:])
+def _stored_ids(connection: Connection, keys: Collection[VectorKey]) -> dict[VectorKey, int]:
+    rows = connection.execute(_SAME_BARS, {"hashes": sorted({key.bars_hash for key in keys})})
+    ids = {VectorKey._make(row[1:]): row.id for row in rows}
+    return {key: ids[key] for key in keys if key in ids}
 
 
 def _columns(vector: ScoredVector) -> dict[str, object]:

@@ -10,24 +10,18 @@ from collections.abc import Mapping
 from operator import itemgetter
 
 import numpy as np
-import polars as pl
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from mlengine.core.bars.bars import VALUES, BarArrays
 from mlengine.stores.database.engine import insert_new
 from mlengine.stores.database.tables import bar_windows
 
 
-def decode_arrays(symbol: str, rows: int, payload: bytes) -> BarArrays:
+def decode_window(symbol: str, rows: int, payload: bytes) -> BarArrays:
     """The inverse of `BarArrays.payload`, bit for bit."""
     starts = np.frombuffer(payload, "<i8", rows)
     values = np.frombuffer(payload, "<f8", offset=8 * rows).reshape(len(VALUES), rows)
     return BarArrays(symbol, starts.astype(np.int64), values.astype(np.float64))
-
-
-def decode_window(symbol: str, rows: int, payload: bytes) -> pl.DataFrame:
-    """The bars of a payload, bit for bit; columns as BARS_SCHEMA."""
-    return decode_arrays(symbol, rows, payload).frame()
 
 
 def store_windows(connection: Connection, windows: Mapping[str, BarArrays]) -> None:
@@ -36,20 +30,7 @@ def store_windows(connection: Connection, windows: Mapping[str, BarArrays]) -> N
     Sorted, like every insert of several keys: two writers must not wait for each other.
     """
     rows = [
-        {
-            "bars_hash": bars_hash,
-            "symbol": bars.symbol,
-            "rows": bars.rows,
-            "payload": bars.payload,
-        }
-        for bars_hash, bars in sorted(windows.items(), key=itemgetter(0))
+        {"bars_hash": key, "symbol": bars.symbol, "rows": bars.rows, "payload": bars.payload}
+        for key, bars in sorted(windows.items(), key=itemgetter(0))
     ]
     connection.execute(insert_new(connection, bar_windows), rows)
-
-
-def read_window(connection: Connection, bars_hash: str) -> pl.DataFrame | None:
-    """The bars with this hash, None where they are not stored."""
-    row = connection.execute(
-        select(bar_windows).where(bar_windows.c.bars_hash == bars_hash)
-    ).first()
-    return None if row is None else decode_window(row.symbol, row.rows, row.payload)

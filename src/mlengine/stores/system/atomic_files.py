@@ -75,12 +75,19 @@ def fsync_directory(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`; the kernel lets go of it when this process dies."""
+def exclusive(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock file `path`; the kernel lets go of it when this process dies.
+
+    Without `wait` it is False where another process holds it.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        locked = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            locked = False
+        yield locked
     finally:
         os.close(handle)
 
@@ -94,6 +101,6 @@ def translated_errors() -> Iterator[None]:
         raise ArtifactsUnavailable(describe_error(error)) from error
 
 
-def describe_error(error: OSError) -> str:
+def describe_error(error: Exception) -> str:
     """What a failed call on a file means, in words that quote no path."""
-    return _REASONS.get(error.errno or 0, "the file system refuses it")
+    return _REASONS.get(getattr(error, "errno", None) or 0, "the file system refuses it")

@@ -13,7 +13,7 @@ import orjson
 from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
 from mlengine.stores.audit.vectors import ScoredVector, VectorKey
-from mlengine.stores.audit.windows import decode_arrays
+from mlengine.stores.audit.windows import decode_window
 from mlengine.stores.database.tables import UtcDateTime, predictions
 
 _MOMENTS = frozenset(c.name for c in predictions.c if isinstance(c.type, UtcDateTime))
@@ -29,8 +29,10 @@ class SpooledRow:
 
 def dump_line(rows: Sequence[SpooledRow]) -> bytes:
     """One line, its end included, for the rows of one answer."""
-    said = [{"columns": _plain(row.columns), "vector": _vector(row.vector)} for row in rows]
-    return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
+    plain = [
+        {"columns": _dump_columns(row.columns), "vector": _dump_vector(row.vector)} for row in rows
+    ]
+    return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def parse_line(line: bytes) -> list[SpooledRow]:
@@ -41,54 +43,54 @@ def parse_line(line: bytes) -> list[SpooledRow]:
     """
     try:
         return [
-            SpooledRow(_columns(said["columns"]), _read_vector(said["vector"]))
-            for said in orjson.loads(line)
+            SpooledRow(_parse_columns(row["columns"]), _parse_vector(row["vector"]))
+            for row in orjson.loads(line)
         ]
     except (KeyError, TypeError) as error:
         raise ValueError("not a line of the audit's spool") from error
 
 
-def _plain(columns: Mapping[str, object]) -> dict[str, object]:
+def _dump_columns(columns: Mapping[str, object]) -> dict[str, object]:
     return {
         name: rfc3339(value) if isinstance(value, datetime) else value
         for name, value in columns.items()
     }
 
 
-def _columns(said: Mapping[str, Any]) -> dict[str, object]:
-    unknown = said.keys() - {column.name for column in predictions.c}
+def _parse_columns(columns: Mapping[str, Any]) -> dict[str, object]:
+    unknown = columns.keys() - {column.name for column in predictions.c}
     if unknown:
         raise ValueError(f"no column of the audit: {', '.join(sorted(unknown))}")
     return {
         name: parse_rfc3339(value) if name in _MOMENTS and value is not None else value
-        for name, value in said.items()
+        for name, value in columns.items()
     }
 
 
-def _vector(vector: ScoredVector | None) -> dict[str, object] | None:
+def _dump_vector(vector: ScoredVector | None) -> dict[str, object] | None:
     if vector is None:
         return None
     window = vector.window
     return {
-        "key": _plain(vector.key._asdict()),
+        "key": _dump_columns(vector.key._asdict()),
         "feature_set": vars(vector.feature_set),
-        "payload": _text(vector.payload),
-        "window": {"rows": window.rows, "payload": _text(window.payload)},
+        "payload": _base64(vector.payload),
+        "window": {"rows": window.rows, "payload": _base64(window.payload)},
     }
 
 
-def _read_vector(said: Mapping[str, Any] | None) -> ScoredVector | None:
-    if said is None:
+def _parse_vector(vector: Mapping[str, Any] | None) -> ScoredVector | None:
+    if vector is None:
         return None
-    key = {**said["key"], "bar_timestamp": parse_rfc3339(said["key"]["bar_timestamp"])}
-    window = said["window"]
+    key = {**vector["key"], "bar_timestamp": parse_rfc3339(vector["key"]["bar_timestamp"])}
+    window = vector["window"]
     return ScoredVector(
-        VectorKey(**{name: key[name] for name in VectorKey._fields}),
-        FeatureSetRef(**said["feature_set"]),
-        base64.b64decode(said["payload"], validate=True),
-        decode_arrays(key["symbol"], window["rows"], base64.b64decode(window["payload"])),
+        VectorKey(**key),
+        FeatureSetRef(**vector["feature_set"]),
+        base64.b64decode(vector["payload"], validate=True),
+        decode_window(key["symbol"], window["rows"], base64.b64decode(window["payload"])),
     )
 
 
-def _text(payload: bytes) -> str:
+def _base64(payload: bytes) -> str:
     return base64.b64encode(payload).decode()

@@ -10,11 +10,10 @@ those who write and those who put rows into the database apart.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,12 +89,13 @@ class AuditSpool:
         """
         if self.is_empty:
             return
-        with self._held() as held:
-            for path in self._files(_ROWS)[:most_files] if held else ():
+        with atomic_files.exclusive(self._lock, wait=False) as locked:
+            if not locked:
+                return
+            for path in self._files(_ROWS)[:most_files]:
                 self._drain_file(path, store)
-            if held:
-                with contextlib.suppress(OSError):  # others wait still
-                    self._directory.rmdir()
+            with contextlib.suppress(OSError):  # others wait still
+                self._directory.rmdir()
 
     def _drain_file(self, path: Path, store: Callable[[Sequence[SpooledRow]], None]) -> None:
         *lines, torn = path.read_bytes().split(b"\n")
@@ -122,14 +122,14 @@ class AuditSpool:
         is_new = not path.exists()
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            before = os.fstat(handle).st_size
+            size = os.fstat(handle).st_size
             try:
                 _write_all(handle, line)
                 os.fsync(handle)
             except OSError:
                 self._file = None  # the next line must not follow a torn one
-                os.ftruncate(handle, before)
-                if before == 0:  # or a full disk would leave one an answer
+                os.ftruncate(handle, size)
+                if size == 0:  # or a full disk would leave one an answer
                     path.unlink()
                 raise
         finally:
@@ -147,23 +147,9 @@ class AuditSpool:
 
     def _files(self, *suffixes: str) -> list[Path]:
         try:
-            found = list(self._directory.iterdir())
+            return sorted(path for path in self._directory.iterdir() if path.suffix in suffixes)
         except FileNotFoundError:
             return []
-        return sorted(path for path in found if path.suffix in suffixes)
-
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[bool]:
-        """Hold the lock if nobody else does."""
-        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield True
-                return
-            yield False
-        finally:
-            os.close(handle)
 
 
 def _write_all(handle: int, line: bytes) -> None:

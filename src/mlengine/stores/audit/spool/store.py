@@ -64,8 +64,8 @@ class SpooledAuditStore(AuditStore):
 
     def state(self) -> str:
         """`degraded` also while rows of another process are spooled."""
-        seen = super().state()
-        return seen if seen == "down" or self.spool.is_empty else "degraded"
+        state = super().state()
+        return state if state == "down" or self.spool.is_empty else "degraded"
 
     def _drain_some(self) -> None:
         """What an append that succeeded does for those that did not; it fails nobody."""
@@ -77,8 +77,8 @@ class SpooledAuditStore(AuditStore):
     def _restore(self, rows: Sequence[SpooledRow]) -> None:
         """Write rows in the order in which they were answered; those that are there stay."""
         with writing(self.engine) as connection:
-            stored = [row.vector for row in rows if row.vector]
-            ids = store_vectors(connection, stored) if stored else {}
+            vectors = [row.vector for row in rows if row.vector]
+            ids = store_vectors(connection, vectors) if vectors else {}
             for row in rows:
                 vector_id = ids[row.vector.key] if row.vector else None
                 values = {**row.columns, "vector_id": vector_id}
