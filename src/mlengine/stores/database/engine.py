@@ -39,11 +39,11 @@ def open_database(url: str, *, busy_timeout_seconds: float = 5.0) -> Engine:
     that names no database or a driver that is not installed.
     """
     try:
-        parts = make_url(url)
-        if parts.get_backend_name() != "sqlite":
-            return create_engine(parts, hide_parameters=True, pool_pre_ping=True)
+        address = make_url(url)
+        if address.get_backend_name() != "sqlite":
+            return create_engine(address, hide_parameters=True, pool_pre_ping=True)
         engine = create_engine(
-            parts, hide_parameters=True, connect_args={"timeout": busy_timeout_seconds}
+            address, hide_parameters=True, connect_args={"timeout": busy_timeout_seconds}
         )
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise CannotStart("AUDIT_DATABASE_URL names no database that is known here") from error
@@ -100,12 +100,12 @@ def _sqlite_busy_timeout(connection: Connection, seconds: float | None) -> Itera
     if seconds is None or driver is None or connection.dialect.name != "sqlite":
         yield
         return
-    (before,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    (usual,) = driver.execute("PRAGMA busy_timeout").fetchone()
     driver.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
     try:
         yield
     finally:
-        driver.execute(f"PRAGMA busy_timeout={before}")
+        driver.execute(f"PRAGMA busy_timeout={usual}")
 
 
 @contextmanager

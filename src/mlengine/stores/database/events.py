@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 import orjson
@@ -14,6 +14,8 @@ from mlengine.core.pagination import Page
 from mlengine.stores.database.engine import insert_new, reading, writing
 from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import events
+
+_FIELDS = tuple(field.name for field in fields(Event))
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,7 @@ class EventStore:
         Other writers are waited for as `writing` says.
         """
         event = Event(
-            kind=kind,
-            at=at,
-            version=version,
-            actor=actor,
-            details=details,
-            generation=generation,
+            kind=kind, at=at, version=version, actor=actor, details=details, generation=generation
         )
         with writing(self.engine, lock_timeout_seconds=lock_timeout_seconds) as connection:
             insert_event(connection, event)
@@ -109,11 +106,5 @@ def _dump(details: Mapping[str, object]) -> str:
 
 
 def _event(row: Row[tuple[object, ...]]) -> Event:
-    return Event(
-        kind=row.kind,
-        at=row.at,
-        version=row.version,
-        actor=row.actor,
-        details=orjson.loads(row.details),
-        generation=row.generation,
-    )
+    values = {name: getattr(row, name) for name in _FIELDS}
+    return Event(**{**values, "details": orjson.loads(row.details)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, text
-from sqlalchemy.engine import make_url
 
 from mlengine.errors import CannotStart
 from mlengine.stores.database.engine import enable_wal, open_database, writing
+from mlengine.stores.system import atomic_files
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _POSTGRES_LOCK = 7_311_005  # any number, the same in every version
@@ -27,7 +26,7 @@ def migrate(url: str) -> None:
     """
     engine = open_database(url)
     try:
-        with _alone(engine), writing(engine) as connection:
+        with _exclusive(engine), writing(engine) as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})"))
             config = migration_config()
@@ -45,24 +44,18 @@ def migration_config() -> Config:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
+def _exclusive(engine: Engine) -> Iterator[None]:
     """Holds an exclusive lock beside a SQLite file, whose WAL mode is set under it."""
-    name = make_url(engine.url).database
+    name = engine.url.database
     if engine.dialect.name != "sqlite" or not name:
         yield
         return
-    with _locked(Path(name).with_name(Path(name).name + ".lock")):
-        enable_wal(engine)
-        yield
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
+    lock = Path(f"{name}.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
     except OSError as error:
-        raise CannotStart(f"the folder {path.parent} can't be written: {error.strerror}") from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        raise CannotStart(f"the folder {lock.parent} can't be written: {error.strerror}") from error
+    with atomic_files.exclusive(lock):
+        enable_wal(engine)
         yield

@@ -31,8 +31,8 @@ _FAILURE_SECONDS = 86_400
 # A live worker renews its key to the first every 2 s (busy) or 5 s (idle), and so it does with
 # the execution of its job.
 WORKER_KEY_SECONDS = 60
-_SILENT_SECONDS = 20
-_STARTED_SILENT_SECONDS = 6
+_ALIVE_SECONDS = 20
+_JOB_ALIVE_SECONDS = 6
 _WAITING = frozenset(
     {JobStatus.CREATED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.READY_TO_ENQUEUE}
 )
@@ -78,7 +78,7 @@ class JobQueue:
                 return True
             seconds, _ = client.time()
             return any(
-                execution.last_heartbeat.timestamp() > seconds - _STARTED_SILENT_SECONDS
+                execution.last_heartbeat.timestamp() > seconds - _JOB_ALIVE_SECONDS
                 for execution in _executions(client, run_id)
             )
 
@@ -98,7 +98,7 @@ class JobQueue:
         """How many workers of this queue gave a sign of life within twenty seconds."""
         with self._client() as client:
             keys = get_keys(connection=client)
-            return sum(client.ttl(key) > WORKER_KEY_SECONDS - _SILENT_SECONDS for key in keys)
+            return sum(client.ttl(key) > WORKER_KEY_SECONDS - _ALIVE_SECONDS for key in keys)
 
     def remove_dead_workers(self) -> None:
         """Strike off workers whose process is gone; for a queue of this machine alone."""
@@ -126,13 +126,13 @@ class JobQueue:
     @contextmanager
     def _client(self) -> Iterator[Redis]:
         try:
-            yield self._connected(self.url())
+            yield self._cached_client(self.url())
         except RedisTimeout as error:
             raise QueueUnavailable("it gave no answer in time") from error
         except RedisError as error:
             raise QueueUnavailable("it refuses or drops the connection") from error
 
-    def _connected(self, url: str) -> Redis:
+    def _cached_client(self, url: str) -> Redis:
         with self._lock:
             if url not in self._clients:
                 self._clients[url] = connect(url, timeout_seconds=_TIMEOUT_SECONDS, retries=1)
@@ -141,11 +141,11 @@ class JobQueue:
 
 def _executions(client: Redis, run_id: str) -> list[Execution]:
     """What workers have begun of the run's job and not ended."""
-    found = []
+    executions = []
     for execution_id in ExecutionRegistry(run_id, connection=client).get_execution_ids():
         with suppress(ValueError):  # it ended or expired meanwhile
-            found.append(Execution.fetch(execution_id, run_id, connection=client))
-    return found
+            executions.append(Execution.fetch(execution_id, run_id, connection=client))
+    return executions
 
 
 def connect(url: str, *, timeout_seconds: float, retries: int) -> Redis:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,10 +18,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 from mlengine.errors import CannotStart, QueueUnavailable
 from mlengine.stores.queue.socket import private_socket, send_command, wait_until_stopped
+from mlengine.stores.system import atomic_files
 from mlengine.stores.system.child_process import start_bound
 
 _VERSION = re.compile(r"^(\w+) server v=([0-9][0-9.]*)", re.IGNORECASE)
 _START_SECONDS = 30.0
+_SERVER_FILE = "server.json"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def resolve_url(redis_url: str | None, artifacts_dir: Path) -> str:
     """
     if redis_url:
         return redis_url
-    url = _read_stamp(artifacts_dir / "queue").get("url")
+    url = _read_server_file(artifacts_dir / "queue").get("url")
     if not url:
         raise QueueUnavailable("no queue server was started for this artifacts folder")
     return url
@@ -73,19 +74,19 @@ def candidate_binaries() -> Iterator[Path]:
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         yield from sorted(Path(folder).glob("_binaries/*/valkey-server"))
     for name in ("valkey-server", "redis-server"):
-        found = shutil.which(name)
-        if found:
-            yield Path(found)
+        program = shutil.which(name)
+        if program:
+            yield Path(program)
 
 
 def _probe(path: Path) -> ServerBinary | None:
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=10, check=False
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = _VERSION.match(said)
+    match = _VERSION.match(output)
     return ServerBinary(path, match[1].lower(), match[2].rstrip(".")) if match else None
 
 
@@ -118,12 +119,12 @@ class QueueServer:
         self._end_leftover(socket)
         process = start_bound(self._argv(socket))
         self._wait_for_answer(process, socket)
-        self._stamp(socket, process.pid)
+        self._write_server_file(socket, process.pid)
         return process
 
     def is_reachable(self) -> bool:
         """Whether its socket is still there: a cleaner of the temp directory may take it away."""
-        socket = _socket_of(_read_stamp(self.directory).get("url", ""))
+        socket = _recorded_socket(self.directory)
         return socket is not None and socket.exists()
 
     def _argv(self, socket: Path) -> list[str]:
@@ -148,20 +149,20 @@ class QueueServer:
 
     def _refuse_foreign_data(self) -> None:
         """Append-only files can be read by the same kind of server, of this or a later version."""
-        stamp = _read_stamp(self.directory)
-        kind, version = stamp.get("kind"), stamp.get("version", "0")
+        writer = _read_server_file(self.directory)
+        kind, version = writer.get("kind"), writer.get("version", "0")
         if not kind or not (self.directory / "appendonlydir").is_dir():
             return
-        if kind != self.binary.kind or _ordered(version) > _ordered(self.binary.version):
+        own = self.binary
+        if kind != own.kind or _version_numbers(version) > _version_numbers(own.version):
             raise CannotStart(
                 f"{self.directory} was written by {kind} {version}, this machine has "
-                f"{self.binary.kind} {self.binary.version}: install that server, or delete the "
+                f"{own.kind} {own.version}: install that server, or delete the "
                 "folder (queued trainings stand in the database and are enqueued again)"
             )
 
     def _end_leftover(self, socket: Path) -> None:
-        before = _socket_of(_read_stamp(self.directory).get("url", ""))
-        for path in {socket, before or socket}:
+        for path in {socket, _recorded_socket(self.directory) or socket}:
             if send_command(path, "PING") is None:
                 continue
             send_command(path, "SHUTDOWN")
@@ -180,34 +181,29 @@ class QueueServer:
                 )
             time.sleep(0.01)
 
-    def _stamp(self, socket: Path, pid: int) -> None:
-        stamp = {
+    def _write_server_file(self, socket: Path, pid: int) -> None:
+        server = {
             "url": f"unix://{quote(str(socket))}",
             "pid": pid,
             "kind": self.binary.kind,
             "version": self.binary.version,
         }
-        staged = self.directory / "server.json.new"
-        staged.unlink(missing_ok=True)
-        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(stamp, file)
-            file.flush()
-            os.fsync(file.fileno())
-        staged.rename(self.directory / "server.json")
+        path, content = self.directory / _SERVER_FILE, json.dumps(server).encode()
+        atomic_files.replace_file(path, content, mode=0o600)
 
 
-def _read_stamp(directory: Path) -> dict[str, str]:
+def _read_server_file(directory: Path) -> dict[str, str]:
     try:
-        stamp = json.loads((directory / "server.json").read_text(encoding="utf-8"))
+        server = json.loads((directory / _SERVER_FILE).read_bytes())
     except (OSError, ValueError):
         return {}
-    return {str(k): str(v) for k, v in stamp.items()} if isinstance(stamp, dict) else {}
+    return {str(k): str(v) for k, v in server.items()} if isinstance(server, dict) else {}
 
 
-def _socket_of(url: str) -> Path | None:
+def _recorded_socket(directory: Path) -> Path | None:
+    url = _read_server_file(directory).get("url", "")
     return Path(unquote(urlsplit(url).path)) if url.startswith("unix://") else None
 
 
-def _ordered(version: str) -> tuple[int, ...]:
+def _version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -45,21 +45,21 @@ def _usable(base: Path) -> bool:
 
 def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise CannotStart(f"{folder} isn't a folder of this user: remove it")
-    if stat.S_IMODE(found.st_mode) != 0o700:
+    if stat.S_IMODE(status.st_mode) != 0o700:
         folder.chmod(0o700)
 
 
 def send_command(path: Path, command: str, *, seconds: float = 1.0) -> str | None:
     """The first line that the server behind `path` answers to `command`; None when nobody does."""
     try:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(seconds)
-            line.connect(str(path))
-            line.sendall(f"{command}\r\n".encode())
-            return line.recv(512).decode(errors="replace").partition("\r\n")[0]
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(seconds)
+            connection.connect(str(path))
+            connection.sendall(f"{command}\r\n".encode())
+            return connection.recv(512).decode(errors="replace").partition("\r\n")[0]
     except OSError:
         return None
 

@@ -46,10 +46,10 @@ class ActiveFile:
     def signature(self) -> Signature | None:
         """What changes whenever the file is replaced; one `stat`."""
         try:
-            found = os.stat(self.path)
+            status = os.stat(self.path)
         except FileNotFoundError:
             return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        return status.st_mtime_ns, status.st_ino, status.st_size
 
     def touch(self) -> None:
         """Make every process load the active version again; raises NoActiveModel."""
@@ -81,20 +81,20 @@ class ActiveFile:
         last one in the history: a file that was damaged does not start again from 1. A file that
         is whole and can't be read now is not written over: raises OSError.
         """
-        before = self._before()
+        previous = self._previous()
         active = ActiveVersion(
             version=version,
-            generation=max(before.generation if before else 0, after_generation) + 1,
+            generation=max(previous.generation if previous else 0, after_generation) + 1,
             kind=kind,
             activated_at=now,
             actor=actor,
             reason=reason,
-            previous_version=_previous(before, version),
+            previous_version=_rollback_version(previous, version),
         )
         atomic_files.replace_file(self.path, _dump(active))
         return active
 
-    def _before(self) -> ActiveVersion | None:
+    def _previous(self) -> ActiveVersion | None:
         try:
             return _parse(self.path.read_bytes())
         except (FileNotFoundError, *_DAMAGED):
@@ -105,25 +105,25 @@ _DAMAGED = (ValueError, KeyError, TypeError)
 
 
 def _parse(content: bytes) -> ActiveVersion:
-    said = orjson.loads(content)
+    parsed = orjson.loads(content)
     return ActiveVersion(
-        version=said["version"],
-        generation=said["generation"],
-        kind=said.get("kind", "activated"),
-        activated_at=parse_rfc3339(said["activated_at"]),
-        actor=said["actor"],
-        reason=said["reason"],
-        previous_version=said.get("previous_version"),
+        version=parsed["version"],
+        generation=parsed["generation"],
+        kind=parsed.get("kind", "activated"),
+        activated_at=parse_rfc3339(parsed["activated_at"]),
+        actor=parsed["actor"],
+        reason=parsed["reason"],
+        previous_version=parsed.get("previous_version"),
     )
 
 
-def _previous(before: ActiveVersion | None, version: str) -> str | None:
+def _rollback_version(previous: ActiveVersion | None, version: str) -> str | None:
     """The version to roll back to; activating the active version again keeps it."""
-    if before is None:
+    if previous is None:
         return None
-    return before.previous_version if before.version == version else before.version
+    return previous.previous_version if previous.version == version else previous.version
 
 
 def _dump(active: ActiveVersion) -> bytes:
-    said = {**vars(active), "activated_at": rfc3339(active.activated_at)}
-    return orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    plain = {**vars(active), "activated_at": rfc3339(active.activated_at)}
+    return orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

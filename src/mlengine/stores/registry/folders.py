@@ -14,7 +14,7 @@ from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, MODEL_LINE
 VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
 STAGING = ".staging-"
 REMOVED = ".removed-"
-_HALF_REPLACED = re.compile(
+_UNFINISHED_REPLACEMENT = re.compile(
     rf"^\.({re.escape(ACTIVE_FILE)}|{re.escape(PINS_FILE)})\.[0-9a-f]{{16}}\Z"
 )
 
@@ -28,8 +28,8 @@ def published_versions(directory: Path) -> list[str]:
     """Published versions in numeric order."""
     if not directory.is_dir():
         return []
-    found = [entry.name for entry in directory.iterdir() if VERSION.match(entry.name)]
-    return sorted(found, key=lambda version: int(version[1:]))
+    versions = [entry.name for entry in directory.iterdir() if VERSION.match(entry.name)]
+    return sorted(versions, key=lambda version: int(version[1:]))
 
 
 def staged_run_ids(directory: Path) -> frozenset[str]:
@@ -51,7 +51,7 @@ def clear_leftovers(directory: Path) -> None:
     for path in list(directory.iterdir()):
         if path.name.startswith(REMOVED):
             shutil.rmtree(path, ignore_errors=True)
-        elif _HALF_REPLACED.match(path.name):
+        elif _UNFINISHED_REPLACEMENT.match(path.name):
             path.unlink(missing_ok=True)
 
 

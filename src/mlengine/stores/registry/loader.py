@@ -28,7 +28,7 @@ from mlengine.stores.system.health_checks import Checks
 
 log = logging.getLogger(__name__)
 
-_KEPT_BESIDE_ACTIVE = 4
+_MOST_OTHERS = 4
 _RETRY_SECONDS = 5.0
 _UNREADABLE: Signature = (-1, -1, -1)
 
@@ -82,11 +82,11 @@ class ModelLoader:
         self._checks = checks
         self._timer = timer
         self._lock = threading.Lock()
-        self._seen: Signature | None = None
+        self._loaded_signature: Signature | None = None
         self._current: LoadedModel | None = None
         self._refusal: MlengineError | None = None
         self._refused_at = 0.0
-        self._beside: dict[str, LoadedModel] = {}
+        self._others: dict[str, LoadedModel] = {}
 
     def active(self) -> LoadedModel:
         """The model that serves; raises NoActiveModel, or why the only one was refused."""
@@ -107,12 +107,12 @@ class ModelLoader:
         if current is not None and current.version == version:
             return current
         with self._lock:
-            if version not in self._beside:
+            if version not in self._others:
                 loaded = self.load(version)
-                while len(self._beside) >= _KEPT_BESIDE_ACTIVE:
-                    self._beside.pop(next(iter(self._beside)))
-                self._beside[version] = loaded
-            return self._beside[version]
+                while len(self._others) >= _MOST_OTHERS:
+                    self._others.pop(next(iter(self._others)))
+                self._others[version] = loaded
+            return self._others[version]
 
     def load(self, version: str, *, generation: int = 0) -> LoadedModel:
         """Read and verify a version without keeping it.
@@ -133,7 +133,7 @@ class ModelLoader:
         Raises NoActiveModel, or why the files are refused; what was loaded then goes on serving.
         """
         with self._lock:
-            self._beside.clear()
+            self._others.clear()
         self._active.touch()
         loaded = self.active()
         if self._refusal:
@@ -160,11 +160,11 @@ class ModelLoader:
                 active = self._active.read()
                 loaded = self.load(active.version, generation=active.generation) if active else None
             except MlengineError as refusal:
-                self._refuse(refusal, again=signature == self._seen)
+                self._refuse(refusal, again=signature == self._loaded_signature)
             else:
                 self._current, self._refusal = loaded, None
                 self._checks.record("model", "ok" if loaded else "unknown")
-            self._seen = signature
+            self._loaded_signature = signature
 
     def _refuse(self, refusal: MlengineError, *, again: bool) -> None:
         if not (again and str(refusal) == str(self._refusal)):
@@ -186,7 +186,7 @@ class ModelLoader:
 
     def _outdated(self, signature: Signature | None) -> bool:
         """Whether `ACTIVE` is another one, or its version was refused some seconds ago."""
-        if signature != self._seen:
+        if signature != self._loaded_signature:
             return True
         return self._refusal is not None and self._timer() - self._refused_at >= _RETRY_SECONDS
 
@@ -199,11 +199,11 @@ class ModelLoader:
     def _matching_set(self, manifest: Manifest) -> FeatureSet:
         if manifest.interval != self._interval:
             raise IntervalMismatch(manifest.version, manifest.interval, self._interval)
-        wanted = manifest.feature_set
-        served = self._feature_sets.get(wanted.name)
-        if served is None or served.hash != wanted.hash:
+        trained = manifest.feature_set
+        served = self._feature_sets.get(trained.name)
+        if served is None or served.hash != trained.hash:
             raise FeatureSetMismatch(
-                manifest.version, wanted.name, wanted.hash, served.hash if served else None
+                manifest.version, trained.name, trained.hash, served.hash if served else None
             )
         return served
 

@@ -21,8 +21,8 @@ class PinFile:
     def read(self) -> dict[str, Pin]:
         """The pins by version, none before the first; raises ArtifactCorrupt."""
         try:
-            said = orjson.loads(self.path.read_bytes())
-            return {version: serialization.from_plain(Pin, pin) for version, pin in said.items()}
+            pins = orjson.loads(self.path.read_bytes())
+            return {version: serialization.from_plain(Pin, pin) for version, pin in pins.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, AttributeError):

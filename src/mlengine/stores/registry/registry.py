@@ -108,7 +108,7 @@ class Registry:
 
         Raises ModelNotFound or ArtifactsUnavailable.
         """
-        with self._changing(version):
+        with self._exclusively(version):
             return self.active.replace(
                 version,
                 kind=kind,
@@ -128,12 +128,12 @@ class Registry:
         Raises ModelNotFound, ArtifactsUnavailable, or ArtifactCorrupt where the pins before it
         can't be read.
         """
-        with self._changing(version):
+        with self._exclusively(version):
             self.pins.replace({**self.pins.read(), version: pin})
 
     def unpin(self, version: str) -> bool:
         """The inverse of `pin`; False when it was not pinned. Raises the same."""
-        with self._changing(version):
+        with self._exclusively(version):
             pins = self.pins.read()
             if pins.pop(version, None) is None:
                 return False
@@ -155,7 +155,7 @@ class Registry:
         """
         if not self.versions():
             return ()
-        with self._changing():
+        with self._exclusively():
             active = self.active.read()
             decisions = plan_prune(
                 self.versions(),
@@ -172,7 +172,7 @@ class Registry:
             return decisions
 
     @contextmanager
-    def _changing(self, version: str | None = None) -> Iterator[None]:
+    def _exclusively(self, version: str | None = None) -> Iterator[None]:
         """Change something, alone, with nothing in the way that a killed process left.
 
         Raises ModelNotFound when `version` is not there, also when it went just now.
@@ -186,16 +186,12 @@ class Registry:
             yield
 
     def _publish(
-        self,
-        draft: Manifest,
-        files: Mapping[str, bytes],
-        staging: Path,
-        fence: Callable[[], None],
+        self, draft: Manifest, files: Mapping[str, bytes], staging: Path, fence: Callable[[], None]
     ) -> Manifest:
         staging.mkdir()
         for name, content in files.items():
             atomic_files.write_file(staging / name, content)
-        with self._changing():
+        with self._exclusively():
             manifest = replace(
                 draft,
                 version=self._next_version(),

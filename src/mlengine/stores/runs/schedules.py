@@ -47,26 +47,26 @@ class ScheduleStore:
                 connection.execute(delete(schedules).where(_OURS))
 
     def claim_tick(
-        self, seen: Schedule, tick: datetime, claim: Claim, *, now: datetime
+        self, expected: Schedule, tick: datetime, claim: Claim, *, now: datetime
     ) -> ScheduleTick:
-        """Move the last tick from `seen` to `tick` and insert the run, both or neither.
+        """Move the last tick from `expected` to `tick` and insert the run, both or neither.
 
         While a run lives the tick passes without one, and the history says so.
         """
         try:
             with writing(self.engine) as connection:
-                return _claim_tick(connection, seen, tick, claim, now)
+                return _claim_tick(connection, expected, tick, claim, now)
         except IntegrityError:  # a run was claimed meanwhile: look again
             return ScheduleTick("contended", None)
 
 
 def _claim_tick(
-    connection: Connection, seen: Schedule, tick: datetime, claim: Claim, now: datetime
+    connection: Connection, expected: Schedule, tick: datetime, claim: Claim, now: datetime
 ) -> ScheduleTick:
     moved = update(schedules).where(
         _OURS,
-        schedules.c.expression == seen.expression,
-        schedules.c.last_tick == seen.last_tick,
+        schedules.c.expression == expected.expression,
+        schedules.c.last_tick == expected.last_tick,
     )
     if connection.execute(moved.values(last_tick=tick)).rowcount == 0:
         return ScheduleTick("taken", None)

@@ -144,10 +144,8 @@ class RunStore:
         """
         with writing(self.engine) as connection:
             rows.expire(connection, now)
-            where, error = _LIVE & ~runs.c.publishing, f"cancelled by {actor}"
-            if rows.end_run(
-                connection, run_id, where, "cancelled", now=now, error=error, actor=actor
-            ):
+            where, by = _LIVE & ~runs.c.publishing, f"cancelled by {actor}"
+            if rows.end_run(connection, run_id, where, "cancelled", now=now, error=by, actor=actor):
                 return
         run = self.get(run_id, now=now)
         if run.state != "cancelled":
@@ -155,15 +153,14 @@ class RunStore:
 
     def get(self, run_id: str, *, now: datetime) -> Run:
         """The run as it stands at `now`; raises RunNotFound."""
-        found = self._as_of(newest_first().where(runs.c.run_id == run_id), now)
-        if not found:
+        run = self._first(newest_first().where(runs.c.run_id == run_id), now)
+        if run is None:
             raise RunNotFound(run_id)
-        return found[0]
+        return run
 
     def newest(self, *, now: datetime) -> Run | None:
         """The run that was claimed last, as it stands at `now`."""
-        found = self._as_of(newest_first().limit(1), now)
-        return found[0] if found else None
+        return self._first(newest_first(), now)
 
     def page(
         self, *, limit: int, cursor: str | None, state: str | None, now: datetime
@@ -201,12 +198,13 @@ class RunStore:
         """The ids of the runs that are queued or running."""
         return frozenset(run.run_id for run in self._all(newest_first().where(_LIVE)))
 
-    def _as_of(self, query: Select[tuple[object, ...]], now: datetime) -> list[Run]:
-        found = self._all(query)
-        if any(run.overdue(now) for run in found):
+    def _first(self, query: Select[tuple[object, ...]], now: datetime) -> Run | None:
+        """As it stands at `now`."""
+        run = next(iter(self._all(query.limit(1))), None)
+        if run is not None and run.overdue(now):
             self.expire(now=now)
-            found = self._all(query)
-        return found
+            run = next(iter(self._all(query.limit(1))), None)
+        return run
 
     def _all(self, query: Select[tuple[object, ...]]) -> list[Run]:
         with reading(self.engine) as connection:
@@ -227,10 +225,10 @@ def _by_key(connection: Connection, claim: Claim) -> str | None:
     if claim.idempotency_key is None:
         return None
     query = select(runs).where(runs.c.idempotency_key == claim.idempotency_key)
-    found = connection.execute(query).first()
-    if found is not None and found.body_hash != claim.body_hash:
+    earlier = connection.execute(query).first()
+    if earlier is not None and earlier.body_hash != claim.body_hash:
         raise IdempotencyKeyReused
-    return None if found is None else str(found.run_id)
+    return None if earlier is None else str(earlier.run_id)
 
 
 def _until(now: datetime, lease_seconds: float) -> datetime:

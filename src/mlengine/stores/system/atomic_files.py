@@ -55,14 +55,24 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Put `content` at `path` in one step: a reader sees the old file or the new one."""
+    with replacement(path) as aside:
+        write_file(aside, content, mode=mode)
+    fsync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """Where to write the file that takes the place of `path` at the end of the block.
+
+    It is removed when the block fails.
+    """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        write_file(aside, content, mode=mode)
+        yield aside
         aside.replace(path)
     finally:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
-    fsync_directory(path.parent)
 
 
 def fsync_directory(path: Path) -> None:

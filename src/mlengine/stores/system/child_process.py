@@ -27,10 +27,7 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def start_bound(
-    argv: Sequence[str],
-    *,
-    environment: Mapping[str, str] | None = None,
-    output: int | None = None,
+    argv: Sequence[str], *, environment: Mapping[str, str] | None = None, output: int | None = None
 ) -> subprocess.Popen[bytes]:
     """Start `argv` in its own session (Ctrl-C doesn't reach it), dying with this process.
 

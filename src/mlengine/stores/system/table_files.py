@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+
+from mlengine.stores.system import atomic_files
 
 
 class UnreadableFile(ValueError):
@@ -31,12 +32,8 @@ def to_parquet(frame: pl.DataFrame) -> bytes:
 
 def stream_parquet(plan: pl.LazyFrame, path: Path) -> None:
     """Write what `plan` gives without holding all of it; raises OSError, leaving no file."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
+    with atomic_files.replacement(path) as aside:
         plan.sink_parquet(aside, compression="zstd")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def from_parquet(content: bytes) -> pl.DataFrame:
@@ -62,8 +59,8 @@ def column_names(path: Path) -> list[str]:
 @contextmanager
 def translated_errors(name: str) -> Iterator[None]:
     """Polars panics on some damaged files; a panic is no Exception."""
-    known = (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError)
+    polars_errors = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
     try:
         yield
-    except (*known, pl.exceptions.PanicException):
+    except (OSError, UnicodeDecodeError, csv.Error, *polars_errors):
         raise UnreadableFile(name) from None
