@@ -41,7 +41,10 @@ class CommandTree(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Plain `train` is the supervisor's; an unknown command shows the list."""
+        """Plain `train` is the supervisor's; `help` and an unknown command show the list."""
+        if args == ["help"]:
+            click.echo(ctx.get_help())
+            ctx.exit()
         if args == ["train"]:
             return "train", train, []
         try:
