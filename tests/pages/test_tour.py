@@ -1,0 +1,120 @@
+"""The five minutes of the README, on a real platform: every command, and what it prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.pages.markdown import ROOT, blocks, section
+from tests.supervised import eventually, free_port
+
+from mlengine.stores.queue.server import resolve_url
+
+PROGRAMS = Path(sys.executable).parent
+TOUR = blocks(section((ROOT / "README.md").read_text(), "Five minutes"))
+COMMANDS = [text for language, text in TOUR if language == "sh"]
+OUTPUTS = [text for language, text in TOUR if not language]
+
+# What differs from one run to another, and what stands for it here.
+VARYING = {
+    r"\d{4}-\d\d-\d\dT[\d:.]+Z": "TIME",
+    r"\b[0-9a-f]{12,}…?": "ID",
+    r"\bcli:\S+": "USER",
+    r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w])": "NUMBER",
+    r" +": " ",
+}
+
+
+def shape(text: str) -> str:
+    """`text` with its words, fields and columns, but none of what varies."""
+    for pattern, name in VARYING.items():
+        text = re.sub(pattern, name, text)
+    return text.strip()
+
+
+class Tour:
+    """A platform in a folder that was empty, and the terminal beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._printed = folder.with_name("printed")
+        self._environment = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "HOME": str(folder)}
+        with self._printed.open("wb") as stdout:
+            self._platform = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {COMMANDS[0]}"],
+                cwd=folder,
+                env={**self._environment, "PORT": str(self._port)},
+                stdout=stdout,
+                stderr=subprocess.DEVNULL,
+            )
+
+    def printed(self) -> str:
+        """By the first command, so far."""
+        return self._printed.read_text()
+
+    def run(self, command: str) -> str:
+        """What `command` prints once no training is under way."""
+        assert eventually(self._is_idle, seconds=60)
+        return subprocess.run(
+            ["/bin/sh", "-c", command.replace("localhost:8000", f"localhost:{self._port}")],
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=True,
+        ).stdout
+
+    def stop(self) -> int:
+        self._platform.send_signal(signal.SIGINT)
+        try:
+            return self._platform.wait(timeout=30)
+        finally:
+            self._platform.kill()
+
+    def _is_idle(self) -> bool:
+        key = re.search(r"^ADMIN_API_KEY=(\S+)", (self._folder / ".env").read_text(), re.MULTILINE)
+        assert key is not None
+        url = f"http://127.0.0.1:{self._port}/admin/train/status"
+        request = urllib.request.Request(url, headers={"X-API-Key": key[1]})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)["state"] not in ("queued", "running")
+
+
+@pytest.fixture
+def tour(tmp_path: Path) -> Iterator[Tour]:
+    folder = tmp_path / "platform"
+    folder.mkdir()
+    tour = Tour(folder)
+    yield tour
+    tour.stop()
+    socket = Path(resolve_url(None, folder / "artifacts").removeprefix("unix://"))
+    shutil.rmtree(socket.parent, ignore_errors=True)
+
+
+def test_every_command_of_the_tour_prints_what_the_readme_shows(tour: Tour) -> None:
+    assert len(COMMANDS) == len(OUTPUTS)
+    assert eventually(lambda: "\nready: " in tour.printed(), seconds=90), tour.printed()
+    progress = r"training: .*\n"
+    started = re.sub(progress, "", tour.printed())
+    assert shape(started) == shape(re.sub(progress, "", OUTPUTS[0]))
+    for command, output in zip(COMMANDS[1:], OUTPUTS[1:], strict=True):
+        assert shape(tour.run(command)).splitlines() == shape(output).splitlines(), command
+    assert tour.stop() == 0
+
+
+def test_what_varies_has_no_part_in_a_shape() -> None:
+    one = 'v1  IBM   -0.5  cli:root  2026-11-28T21:02:05Z  "id": "abbc8ff225e3…", 5e-3'
+    other = 'v1  IBM  12  cli:x 2013-01-01T00:00:00.1Z "id": "0123456789abcdef", 7'
+    assert shape(one) == shape(other) == 'v1 IBM NUMBER USER TIME "id": "ID", NUMBER'
+    assert shape("v1") != shape("v2")
