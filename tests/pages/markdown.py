@@ -61,8 +61,7 @@ def sentences(text: str) -> Iterator[str]:
 
 def _paragraphs(text: str) -> Iterator[str]:
     lines: list[str] = []
-    for line in [*_FENCED.sub("\n", text).splitlines(), ""]:
-        line = line.strip()
+    for line in map(str.strip, [*_FENCED.sub("\n", text).splitlines(), ""]):
         no_prose = not line or line.startswith(("#", "|", "!"))
         if (no_prose or _ITEM.match(line)) and lines:
             yield " ".join(lines)
