@@ -40,10 +40,10 @@ class Tally:
         registry = Registry(rig.models)
         versions = registry.versions()
         manifests = {version: registry.verify(version) for version in versions}
-        found = {version: each.fingerprint for version, each in manifests.items()}
+        fingerprints = {version: each.fingerprint for version, each in manifests.items()}
         self.torn += versions != [f"v{n}" for n in range(1, len(versions) + 1)]
-        self.lost_versions += not self.fingerprints.items() <= found.items()
-        self.fingerprints = found
+        self.lost_versions += not self.fingerprints.items() <= fingerprints.items()
+        self.fingerprints = fingerprints
         for version, manifest in manifests.items():
             ended = rig.run(manifest.run_id).ended_at
             visible = (rig.models / version).stat().st_ctime

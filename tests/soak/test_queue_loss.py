@@ -44,7 +44,7 @@ class Serving:
             self.statuses.append(self.status("/predict?symbol=AAA"))
 
     @contextmanager
-    def asked(self) -> Iterator[None]:
+    def under_requests(self) -> Iterator[None]:
         self._client.start()
         try:
             yield
@@ -79,7 +79,7 @@ def lose_queue(seconds_down: float) -> str:
         Registry(rig.models).activate("v1", actor="test", reason="first", now=now())
         rig.sabotage(f"sleep 1 {seconds_down + 3}")
         rig.start_worker()
-        with serving(rig) as web, web.asked():
+        with serving(rig) as web, web.under_requests():
             run_id = rig.ask()
             assert eventually(lambda: rig.run(run_id).state == "running", seconds=60)
             rig.queue.stop()

@@ -34,9 +34,12 @@ def test_every_bit_is_in_the_file_whatever_the_batches(
     assert dict(frame.schema) == SCHEMA
     assert frame["prediction_id"].to_list() == [f"p{n}" for n in range(8)]
     for entry, row in zip(entries, frame.to_dicts(), strict=False):
-        said = entry.prediction
-        assert (row["probability_up"], row["at"]) == (said.probability_up, entry.at)
-        assert (row["bars_hash"], row["bar_timestamp"]) == (said.bars_hash, said.bar_timestamp)
+        prediction = entry.prediction
+        assert (row["probability_up"], row["at"]) == (prediction.probability_up, entry.at)
+        assert (row["bars_hash"], row["bar_timestamp"]) == (
+            prediction.bars_hash,
+            prediction.bar_timestamp,
+        )
         assert np.array(row["features"]).tobytes() == entry.scored.payload
     last = frame.row(7, named=True)
     assert (last["ok"], last["features"], last["error_code"]) == (False, None, "unknown_symbol")

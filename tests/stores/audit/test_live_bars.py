@@ -28,8 +28,8 @@ def test_the_newest_bar_of_each_symbol_and_this_interval_is_known(engine: Engine
     store = AuditStore(engine)
     store.append([answered(1, day=4), answered(2, day=2), answered(3, symbol="BBB"), failed(4)])
     store.append([answered(5, symbol="CCC", interval="1h")])
-    found = last_live_bars(engine, "1d")
-    assert found == {"AAA": newest("AAA", day=4), "BBB": newest("BBB")}
+    last_bars = last_live_bars(engine, "1d")
+    assert last_bars == {"AAA": newest("AAA", day=4), "BBB": newest("BBB")}
 
 
 def test_what_was_asked_about_the_past_does_not_count(engine: Engine) -> None:
@@ -50,6 +50,6 @@ def test_a_bar_counts_once_anyone_asked_about_the_present(engine: Engine) -> Non
 def test_the_present_reaches_back_for_less_than_a_bar(
     engine: Engine, before_the_request: timedelta, counts: bool
 ) -> None:
-    asked = NOW + timedelta(seconds=1) - before_the_request
-    AuditStore(engine).append([answered(1, as_of=asked)])
+    as_of = NOW + timedelta(seconds=1) - before_the_request
+    AuditStore(engine).append([answered(1, as_of=as_of)])
     assert bool(last_live_bars(engine, "1d")) is counts

@@ -36,9 +36,9 @@ def _recent(store: AuditStore, *, cursor: str | None = None, **conditions) -> li
     return _ids(store.recent(AuditFilter(**conditions), limit=200, cursor=cursor))
 
 
-def _vectors(store: AuditStore, **asked) -> pl.DataFrame:
+def _vectors(store: AuditStore, **chosen) -> pl.DataFrame:
     usual = {"feature_set_hash": FEATURE_SET.hash, "model_version": "v1", "rows": 100}
-    return store.vectors(**{**usual, "names": ("a", "b", "c"), **asked})
+    return store.vectors(**{**usual, "names": ("a", "b", "c"), **chosen})
 
 
 def test_pages_go_on_where_they_ended_whatever_was_added(store):

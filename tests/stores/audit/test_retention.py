@@ -99,10 +99,10 @@ def test_without_a_setting_all_is_kept(store: AuditStore) -> None:
     keep = RetentionService(AuditRetention(store.engine), 0)
     store.append([answered(0)])
     assert keep.prune_expired(now=NOW + 9999 * DAY) == 0
-    asked = {"actor": "ann", "now": NOW + 10 * DAY}
-    assert keep.prune(older_than_days=9, dry_run=True, **asked) == 1
+    request = {"actor": "ann", "now": NOW + 10 * DAY}
+    assert keep.prune(older_than_days=9, dry_run=True, **request) == 1
     assert counts(store)[0] == 1
-    assert keep.prune(older_than_days=9, dry_run=False, **asked) == 1
+    assert keep.prune(older_than_days=9, dry_run=False, **request) == 1
     assert counts(store)[0] == 0
 
 

@@ -64,19 +64,21 @@ def _recent(store: AuditStore) -> list[str]:
     return _ids(store.recent(limit=200))
 
 
-def _vectors(store: AuditStore, **asked) -> pl.DataFrame:
+def _vectors(store: AuditStore, **chosen) -> pl.DataFrame:
     usual = {"feature_set_hash": FEATURE_SET.hash, "model_version": "v1", "rows": 100}
-    return store.vectors(**{**usual, "names": ("a", "b", "c"), **asked})
+    return store.vectors(**{**usual, "names": ("a", "b", "c"), **chosen})
 
 
 def test_an_answered_prediction_comes_back_whole(store):
     entry = answered(1)
     store.append([entry])
     row = store.get("p1")
-    said = entry.prediction
-    shared = {f.name for f in fields(AuditRow)} & {f.name for f in fields(said)}
-    assert {name: getattr(row, name) for name in shared} == {n: getattr(said, n) for n in shared}
-    assert {f.name for f in fields(said)} - shared == {
+    prediction = entry.prediction
+    shared = {f.name for f in fields(AuditRow)} & {f.name for f in fields(prediction)}
+    assert {name: getattr(row, name) for name in shared} == {
+        n: getattr(prediction, n) for n in shared
+    }
+    assert {f.name for f in fields(prediction)} - shared == {
         "usable",  # what reasons say
         "raw_score",
         "base_value",
@@ -90,9 +92,9 @@ def test_an_answered_prediction_comes_back_whole(store):
 def test_an_unusable_answer_keeps_its_reasons(store):
     reasons = ("bar_too_old", "null_features")
     store.append([answered(1, usable=False, reasons=reasons), answered(2), failed(3)])
-    kept = [store.get(each) for each in ("p1", "p2", "p3")]
-    assert [row.usable for row in kept] == [False, True, None]
-    assert [row.reasons for row in kept] == [reasons, (), None]
+    rows = [store.get(each) for each in ("p1", "p2", "p3")]
+    assert [row.usable for row in rows] == [False, True, None]
+    assert [row.reasons for row in rows] == [reasons, (), None]
 
 
 def test_a_return_keeps_its_expected_return(store):
@@ -238,8 +240,8 @@ def test_clearing_leaves_runs_and_events(store):
     assert store.clear(actor="ann", at=NOW) == 3
     assert _counts(store) == (0, 0, 0)
     assert runs.get("one", now=NOW).state == "queued"
-    kept = events.page(None, 10, None).rows
-    assert [(event.kind, event.actor) for event in kept] == [
+    rows = events.page(None, 10, None).rows
+    assert [(event.kind, event.actor) for event in rows] == [
         ("audit_cleared", "ann"),
         ("trained", "ops"),
     ]
@@ -280,7 +282,7 @@ def test_an_answer_is_a_prediction_with_what_it_was_made_of():
     assert entry.prediction.bars_hash == bars_hash(entry.scored.window.frame())
 
 
-def _again(number: int, prediction_id: str) -> AuditedPrediction:
+def _repeated(number: int, prediction_id: str) -> AuditedPrediction:
     """The same as `answered`, asked once more."""
     entry = answered(number)
     return replace(entry, prediction=replace(entry.prediction, prediction_id=prediction_id))
@@ -288,7 +290,7 @@ def _again(number: int, prediction_id: str) -> AuditedPrediction:
 
 def test_the_short_way_and_the_long_way_write_the_same_row(store):
     store.append([answered(1)])  # the long way stores the vector
-    store.append([_again(1, "p2")])
+    store.append([_repeated(1, "p2")])
     assert replace(store.get("p1"), prediction_id="p2") == store.get("p2")
     assert _counts(store) == (2, 1, 1)
     with reading(store.engine) as connection:
@@ -298,44 +300,44 @@ def test_the_short_way_and_the_long_way_write_the_same_row(store):
 
 def test_a_vector_that_somebody_else_cleared_is_stored_again(store, tmp_path):
     store.append([answered(1)])
-    store.append([_again(1, "p2")])
+    store.append([_repeated(1, "p2")])
     with opened(url_of(tmp_path / "audit.db")) as other:
         assert AuditStore(other).clear(actor="x", at=NOW) == 2
-    store.append([_again(1, "p3")])
+    store.append([_repeated(1, "p3")])
     assert _recent(store) == ["p3"]
     assert _counts(store) == (1, 1, 1)
 
 
 def test_a_batch_of_known_vectors_is_one_transaction_in_its_order(store):
     store.append([answered(n) for n in (1, 2, 3)])
-    store.append([_again(1, "q1"), failed(9), _again(3, "q3")])
+    store.append([_repeated(1, "q1"), failed(9), _repeated(3, "q3")])
     assert _recent(store)[:3] == ["q3", "p9", "q1"]
     with pytest.raises(IntegrityError):
-        store.append([_again(2, "r1"), _again(1, "q1")])
+        store.append([_repeated(2, "r1"), _repeated(1, "q1")])
     assert _counts(store)[0] == 6
 
 
 def test_another_writer_that_keeps_at_it_is_waited_for(store, tmp_path):
     store.append([answered(1)])
     with opened(url_of(tmp_path / "audit.db")) as engine, writing(engine):
-        asking = threading.Thread(target=store.append, args=[[_again(1, "p2")]])
-        asking.start()
-        asking.join(0.3)
-        assert asking.is_alive()
-    asking.join()
+        appending = threading.Thread(target=store.append, args=[[_repeated(1, "p2")]])
+        appending.start()
+        appending.join(0.3)
+        assert appending.is_alive()
+    appending.join()
     assert _recent(store) == ["p2", "p1"]
 
 
 def test_a_database_that_broke_is_left_to_the_long_way_to_tell(store, tmp_path):
     store.append([answered(1)])
-    store.append([_again(1, "p2")])
+    store.append([_repeated(1, "p2")])
     with opened(url_of(tmp_path / "audit.db")) as other, writing(other) as connection:
         connection.exec_driver_sql("ALTER TABLE predictions RENAME TO elsewhere")
     with pytest.raises(AuditUnavailable, match="schema is another one"):
-        store.append([_again(1, "p3")])
+        store.append([_repeated(1, "p3")])
     with opened(url_of(tmp_path / "audit.db")) as other, writing(other) as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO predictions")
-    store.append([_again(1, "p4")])
+    store.append([_repeated(1, "p4")])
     assert _recent(store) == ["p4", "p2", "p1"]
 
 
@@ -361,13 +363,13 @@ def _in_threads(store: AuditStore, entries: list[AuditedPrediction]) -> list[str
 
 def test_rows_that_waited_together_are_all_there_when_they_are_answered(store):
     store.append([answered(1)])
-    assert _in_threads(store, [_again(1, f"q{n}") for n in range(12)]) == []
+    assert _in_threads(store, [_repeated(1, f"q{n}") for n in range(12)]) == []
     assert sorted(_recent(store)) == sorted(["p1", *(f"q{n}" for n in range(12))])
 
 
 def test_a_row_that_must_not_be_written_leaves_those_that_waited_with_it_alone(store):
     store.append([answered(1)])
-    taken = [_again(1, f"q{n}") for n in range(4)] + [_again(1, "p1")]
+    taken = [_repeated(1, f"q{n}") for n in range(4)] + [_repeated(1, "p1")]
     assert _in_threads(store, taken) == ["p1"]
     assert sorted(_recent(store)) == ["p1", "q0", "q1", "q2", "q3"]
 
@@ -379,13 +381,13 @@ def test_threads_that_are_killed_lose_no_row_that_they_said_was_written(tmp_path
         cwd=_ROOT,
         stdout=subprocess.PIPE,
     )
-    said = [writer.stdout.readline().split()[0].decode() for _ in range(400)]
+    written = [writer.stdout.readline().split()[0].decode() for _ in range(400)]
     writer.kill()
-    said += [line.decode().strip() for line in writer.stdout if line.endswith(b"\n")]
+    written += [line.decode().strip() for line in writer.stdout if line.endswith(b"\n")]
     writer.wait()
     writer.stdout.close()
     with opened(url) as engine:
-        assert [each for each in said if AuditStore(engine).get(each) is None] == []
+        assert [each for each in written if AuditStore(engine).get(each) is None] == []
 
 
 def test_the_log_of_writes_is_emptied_beside_the_requests(store, tmp_path, monkeypatch):
@@ -393,7 +395,7 @@ def test_the_log_of_writes_is_emptied_beside_the_requests(store, tmp_path, monke
     monkeypatch.setattr(checkpointer, "_INTERVAL_SECONDS", 0.0)
     log = tmp_path / "audit.db-wal"
     for number in range(800):
-        store.append([_again(1, f"q{number}")])
+        store.append([_repeated(1, f"q{number}")])
         _checkpoints_end()
     assert _counts(store)[0] == 800
     assert log.stat().st_size < 2_000_000  # all pages that were written are some 3.7 million bytes
@@ -406,7 +408,7 @@ def test_rows_are_written_where_no_thread_can_be_started(store, monkeypatch):
     store.append([answered(1)])
     monkeypatch.setattr(checkpointer, "_ROWS", 1)
     monkeypatch.setattr(threading.Thread, "start", none_left)
-    assert store.try_append([_again(1, "q1")])
+    assert store.try_append([_repeated(1, "q1")])
     assert store.get("q1") is not None
 
 
@@ -416,12 +418,12 @@ def test_the_log_is_not_emptied_again_right_after_another_process_did(store, tmp
     store.append([answered(1)])
     _checkpoints_end()
     before = database.read_bytes()
-    store.append([_again(1, "q1")])
+    store.append([_repeated(1, "q1")])
     _checkpoints_end()
     assert database.read_bytes() == before
     os.utime(database, (long_ago, long_ago))
     monkeypatch.setattr(checkpointer.checkpointer_of(store.engine), "_due_at", 0.0)
-    store.append([_again(1, "q2")])
+    store.append([_repeated(1, "q2")])
     _checkpoints_end()
     assert database.read_bytes() != before
 

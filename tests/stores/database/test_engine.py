@@ -31,11 +31,11 @@ def _event(**changes: object) -> dict[str, object]:
 
 def test_a_connection_waits_and_checks_references(tmp_path):
     with opened(new_database(tmp_path / "a.db")) as engine, reading(engine) as connection:
-        said = {
+        pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
         }
-    assert said == {
+    assert pragmas == {
         "journal_mode": "wal",
         "synchronous": 1,
         "busy_timeout": 5000,
@@ -59,9 +59,9 @@ def test_a_moment_comes_back_to_the_microsecond_in_utc(tmp_path, moment):
         with writing(engine) as connection:
             connection.execute(events.insert().values(_event(at=moment)))
         with reading(engine) as connection:
-            found = connection.scalar(select(events.c.at))
-    assert found == moment
-    assert found.utcoffset() == timedelta(0)
+            stored = connection.scalar(select(events.c.at))
+    assert stored == moment
+    assert stored.utcoffset() == timedelta(0)
 
 
 def test_a_naive_moment_is_refused(tmp_path):
@@ -88,8 +88,8 @@ def test_a_number_comes_back_to_the_last_bit(tmp_path, number):
         with writing(engine) as connection:
             connection.execute(predictions.insert().values(row))
         with reading(engine) as connection:
-            found = connection.scalar(select(predictions.c.total_ms))
-    assert struct.pack("<d", found) == struct.pack("<d", number)
+            stored = connection.scalar(select(predictions.c.total_ms))
+    assert struct.pack("<d", stored) == struct.pack("<d", number)
 
 
 def test_an_error_in_the_block_undoes_all_of_it(tmp_path):
@@ -220,11 +220,11 @@ def test_a_refusal_never_quotes_a_value(tmp_path):
 
 def test_every_table_compiles_for_postgresql():
     dialect = postgresql.dialect()
-    said = "\n".join(
+    sql = "\n".join(
         str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables
     )
-    assert "seq BIGSERIAL" in said
-    assert "probability_up DOUBLE PRECISION" in said
+    assert "seq BIGSERIAL" in sql
+    assert "probability_up DOUBLE PRECISION" in sql
     (live,) = (index for index in runs.indexes if index.name == "uq_runs_live")
     assert "UNIQUE" in str(CreateIndex(live).compile(dialect=dialect))
     assert "WHERE state IN ('queued', 'running')" in str(CreateIndex(live).compile(dialect=dialect))
@@ -234,8 +234,8 @@ def test_rows_that_are_there_already_are_skipped_on_both_databases(tmp_path):
     class Connection:
         dialect = postgresql.dialect()
 
-    said = str(insert_new(Connection(), events).compile(dialect=Connection.dialect))
-    assert said.endswith("ON CONFLICT DO NOTHING")
+    sql = str(insert_new(Connection(), events).compile(dialect=Connection.dialect))
+    assert sql.endswith("ON CONFLICT DO NOTHING")
     with opened(new_database(tmp_path / "a.db")) as engine, writing(engine) as connection:
         for _ in range(2):
             connection.execute(insert_new(connection, events), _event(generation=1))
@@ -245,13 +245,13 @@ def test_rows_that_are_there_already_are_skipped_on_both_databases(tmp_path):
 def test_writers_are_kept_out_by_a_lock_where_they_are_many(tmp_path):
     class Connection:
         dialect = postgresql.dialect()
-        said: ClassVar[list[str]] = []
+        executed: ClassVar[list[str]] = []
 
         def exec_driver_sql(self, statement):
-            self.said.append(statement)
+            self.executed.append(statement)
 
     lock_tables(Connection(), runs, events)
-    assert Connection.said == ["LOCK TABLE runs, events IN EXCLUSIVE MODE"]
+    assert Connection.executed == ["LOCK TABLE runs, events IN EXCLUSIVE MODE"]
     with opened(new_database(tmp_path / "a.db")) as engine, writing(engine) as connection:
         lock_tables(connection, runs, events)
 

@@ -84,8 +84,8 @@ def test_the_newest_event_of_a_kind_and_version_is_found(store):
     for number in (1, 2, 1):
         _append(store, number)
     _append(store, 1, "activated")
-    found = store.newest("trained", version="v1")
-    assert (found.kind, found.version, found.at) == (
+    newest = store.newest("trained", version="v1")
+    assert (newest.kind, newest.version, newest.at) == (
         "trained",
         "v1",
         NOW + timedelta(seconds=1),

@@ -61,8 +61,8 @@ def test_four_processes_migrate_one_new_database(tmp_path):
     for racer in racers:
         racer.stdin.write(b"\n")
         racer.stdin.flush()
-    said = [racer.communicate(timeout=60)[1] for racer in racers]
-    assert [racer.returncode for racer in racers] == [0] * 4, said
+    errors = [racer.communicate(timeout=60)[1] for racer in racers]
+    assert [racer.returncode for racer in racers] == [0] * 4, errors
     with opened(url) as engine:
         assert schema_is_current(engine)
 

@@ -154,8 +154,8 @@ def test_programs_that_do_not_run_are_passed_over(tmp_path: Path) -> None:
     server = tmp_path / "redis-server"
     server.write_text("#!/bin/sh\necho 'Redis server v=7.0.15 sha=00000000:0 bits=64'\n")
     server.chmod(0o755)
-    found = find_binary([tmp_path / "missing", broken, Path("/bin/true"), server])
-    assert found == ServerBinary(server, "redis", "7.0.15")
+    binary = find_binary([tmp_path / "missing", broken, Path("/bin/true"), server])
+    assert binary == ServerBinary(server, "redis", "7.0.15")
 
 
 def test_a_server_on_path_is_taken_where_none_is_bundled(

@@ -134,15 +134,15 @@ def test_a_process_killed_while_publishing_leaves_no_version(registry: Registry)
 
 def test_racing_publishers_get_consecutive_versions(registry: Registry) -> None:
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda i: put(registry, f"run{i}"), range(40)))
-    assert sorted(found, key=lambda v: int(v[1:])) == [f"v{i}" for i in range(1, 41)]
+        versions = list(pool.map(lambda i: put(registry, f"run{i}"), range(40)))
+    assert sorted(versions, key=lambda v: int(v[1:])) == [f"v{i}" for i in range(1, 41)]
 
 
 def test_activation_counts_generations_and_remembers_the_one_before(registry: Registry) -> None:
     put(registry)
     put(registry)
     first = registry.activate("v1", actor="ann", reason="first", now=NOW)
-    seen = registry.active.signature()
+    signature = registry.active.signature()
     second = registry.activate("v2", actor="bob", reason="better", now=NOW)
     again = registry.activate("v2", actor="bob", reason="again", now=NOW)
 
@@ -150,7 +150,7 @@ def test_activation_counts_generations_and_remembers_the_one_before(registry: Re
     assert (second.generation, second.previous_version) == (2, "v1")
     assert (again.generation, again.previous_version) == (3, "v1")
     assert registry.active.read() == again
-    assert registry.active.signature() != seen
+    assert registry.active.signature() != signature
 
 
 def test_racing_activators_lose_no_generation(registry: Registry) -> None:

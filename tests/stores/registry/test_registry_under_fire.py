@@ -24,18 +24,18 @@ def steps_of(folder: Path, outcomes: dict[str, list[str]]) -> list[tuple[str, st
     """Each change, what became of it at one step, and the registry that it left."""
     return [
         (change, outcome, Registry(folder / change / str(number)))
-        for change, found in outcomes.items()
-        for number, outcome in enumerate(found, 1)
+        for change, results in outcomes.items()
+        for number, outcome in enumerate(results, 1)
     ]
 
 
 def assert_whole(registry: Registry, change: str) -> None:
     """Every version that is seen is whole, none is missing, and ACTIVE and the pins are read."""
-    seen = registry.versions()
-    for version in seen:
+    versions = registry.versions()
+    for version in versions:
         registry.verify(version)
     gone = {"v2", "v3"} if change == "prune" else set()
-    assert set(VERSIONS) - gone <= set(seen)
+    assert set(VERSIONS) - gone <= set(versions)
     active = registry.active.read()
     assert active is not None
     assert active.version in ("v5", "v1" if change == "activate" else "v5")
@@ -53,7 +53,7 @@ def assert_goes_on(registry: Registry) -> None:
 
 def test_a_process_killed_at_any_step_leaves_every_version_whole(tmp_path: Path) -> None:
     outcomes = all_steps("killed", tmp_path)
-    assert {len(found) > 5 for found in outcomes.values()} == {True}
+    assert {len(results) > 5 for results in outcomes.values()} == {True}
     for change, outcome, registry in steps_of(tmp_path, outcomes):
         assert outcome == "killed"
         assert_whole(registry, change)
@@ -61,19 +61,19 @@ def test_a_process_killed_at_any_step_leaves_every_version_whole(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "reason"),
     [
         ("ENOSPC", "the disk is full"),
         pytest.param("EIO", "the disk gives errors", marks=pytest.mark.soak),
     ],
 )
 def test_a_disk_that_refuses_at_any_step_is_named_and_leaves_nothing(
-    tmp_path: Path, name: str, said: str
+    tmp_path: Path, name: str, reason: str
 ) -> None:
     outcomes = all_steps(name, tmp_path)
-    assert {len(found) > 5 for found in outcomes.values()} == {True}
+    assert {len(results) > 5 for results in outcomes.values()} == {True}
     for change, outcome, registry in steps_of(tmp_path, outcomes):
-        assert outcome == f"the artifacts folder can't be written: {said}"
+        assert outcome == f"the artifacts folder can't be written: {reason}"
         assert_whole(registry, change)
         if change == "publish":
             assert registry.versions() == VERSIONS, "what failed is not seen"
@@ -102,8 +102,8 @@ def test_a_write_that_the_kernel_cuts_short_publishes_nothing(
         capture_output=True,
         text=True,
     )
-    said = "the artifacts folder can't be written: a file may not grow that large"
-    assert (done.returncode, done.stderr.strip()) == (1, said)
+    reason = "the artifacts folder can't be written: a file may not grow that large"
+    assert (done.returncode, done.stderr.strip()) == (1, reason)
     assert registry.versions() == VERSIONS
     assert_goes_on(registry)
 

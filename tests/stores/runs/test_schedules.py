@@ -45,9 +45,11 @@ def test_a_schedule_begins_once_and_anew_when_it_changes(store: ScheduleStore) -
 
 def test_a_tick_is_taken_once_and_its_run_with_it(store: ScheduleStore) -> None:
     store.set_expression(DAILY, now=NOW)
-    seen = Schedule(DAILY, NOW)
-    assert store.claim_tick(seen, TICK, claim("one"), now=TICK) == ScheduleTick("claimed", "one")
-    assert store.claim_tick(seen, TICK, claim("two"), now=TICK) == ScheduleTick("taken", None)
+    schedule = Schedule(DAILY, NOW)
+    assert store.claim_tick(schedule, TICK, claim("one"), now=TICK) == ScheduleTick(
+        "claimed", "one"
+    )
+    assert store.claim_tick(schedule, TICK, claim("two"), now=TICK) == ScheduleTick("taken", None)
     assert store.read() == Schedule(DAILY, TICK)
     runs = RunStore(store.engine)
     assert runs.live_ids() == {"one"}
@@ -105,6 +107,6 @@ def test_eight_processes_racing_on_one_tick_give_one_run(tmp_path: Path) -> None
             assert racer.stdin is not None
             racer.stdin.write("\n")
             racer.stdin.flush()
-        said = [racer.communicate(timeout=60)[0].strip() for racer in racers]
-        assert sorted(said) == ["claimed"] + ["taken"] * 7
+        outcomes = [racer.communicate(timeout=60)[0].strip() for racer in racers]
+        assert sorted(outcomes) == ["claimed"] + ["taken"] * 7
         assert len(RunStore(engine).live_ids()) == 1

@@ -87,9 +87,9 @@ def test_eight_racing_processes_let_one_in(tmp_path):
     for racer in racers:
         racer.stdin.write("\n")
         racer.stdin.flush()
-    said = [racer.communicate(timeout=60)[0].split() for racer in racers]
-    (winner,) = (run_id for verdict, run_id in said if verdict == "in")
-    assert sorted(said) == sorted([["in", winner]] + [["out", winner]] * 7)
+    printed = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    (winner,) = (run_id for outcome, run_id in printed if outcome == "in")
+    assert sorted(printed) == sorted([["in", winner]] + [["out", winner]] * 7)
 
 
 def test_only_a_queued_run_can_be_started(runs):
@@ -216,7 +216,7 @@ def test_every_running_run_is_abandoned_whatever_its_lease_and_queued_ones_stay(
     assert runs.live_ids() == {"two"}
 
 
-def _asked(run_id: str, key: str | None, body: str = "a") -> Claim:
+def _keyed_claim(run_id: str, key: str | None, body: str = "a") -> Claim:
     return Claim(
         run_id=run_id,
         spec="{}",
@@ -241,23 +241,23 @@ def test_every_change_of_a_row_moves_its_sequence_on(runs):
 
 
 def test_a_key_stands_for_its_run_also_after_that_ended(runs):
-    first = runs.claim(_asked("one", "k"), now=NOW)
-    assert runs.claim(_asked("two", "k"), now=NOW) == first
+    first = runs.claim(_keyed_claim("one", "k"), now=NOW)
+    assert runs.claim(_keyed_claim("two", "k"), now=NOW) == first
     with pytest.raises(TrainingInProgress):
-        runs.claim(_asked("three", "other"), now=NOW)
+        runs.claim(_keyed_claim("three", "other"), now=NOW)
     runs.finish("one", state="succeeded", now=LATER)
-    assert runs.claim(_asked("four", "k"), now=LATER).run_id == "one"
-    assert runs.claim(_asked("five", "other"), now=LATER).run_id == "five"
-    assert runs.claim(_asked("six", "k"), now=LATER).run_id == "one"
+    assert runs.claim(_keyed_claim("four", "k"), now=LATER).run_id == "one"
+    assert runs.claim(_keyed_claim("five", "other"), now=LATER).run_id == "five"
+    assert runs.claim(_keyed_claim("six", "k"), now=LATER).run_id == "one"
     with pytest.raises(IdempotencyKeyReused):
-        runs.claim(_asked("seven", "k", body="b"), now=LATER)
+        runs.claim(_keyed_claim("seven", "k", body="b"), now=LATER)
 
 
 def test_a_refused_run_frees_its_key(runs):
-    runs.claim(_asked("one", "k"), now=NOW)
+    runs.claim(_keyed_claim("one", "k"), now=NOW)
     runs.fail_unqueued("one", now=NOW, error="the queue is down")
     assert runs.get("one", now=NOW).state == "failed"
-    assert runs.claim(_asked("two", "k", body="b"), now=NOW).run_id == "two"
+    assert runs.claim(_keyed_claim("two", "k", body="b"), now=NOW).run_id == "two"
     runs.start("two", now=NOW, lease_seconds=LEASE)
     runs.fail_unqueued("two", now=NOW, error="too late")
     assert runs.get("two", now=NOW).state == "running"

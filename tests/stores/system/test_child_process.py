@@ -43,10 +43,10 @@ def test_a_child_is_in_a_session_of_its_own_with_its_signals_unblocked() -> None
 
 def test_a_child_whose_parent_is_gone_already_never_starts() -> None:
     binder = sys.modules["mlengine.stores.system.child_process"].__file__
-    said = subprocess.run(
+    child = subprocess.run(
         [sys.executable, str(binder), "1", "echo", "started"], capture_output=True, check=False
     )
-    assert (said.returncode, said.stdout) == (1, b"")
+    assert (child.returncode, child.stdout) == (1, b"")
 
 
 def test_a_command_that_does_not_exist_exits_with_127(tmp_path: str) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
 from typing import ClassVar, TypeAlias
 
-from mlengine.core.predictions.prediction import FailedPrediction, Prediction
+from mlengine.core.predictions.prediction import FailedPrediction, Latency, Prediction
 from mlengine.stores.audit.vectors import ScoredVector
 from mlengine.stores.database.tables import predictions
 
 # All columns but those that the database gives, in the order of the table.
-COLUMNS = tuple(
-    str(column.name) for column in predictions.c if column.name not in ("seq", "vector_id")
-)
+COLUMNS = tuple(str(c.name) for c in predictions.c if c.name not in ("seq", "vector_id"))
 
 Values: TypeAlias = tuple[object, ...]
 
@@ -43,6 +41,7 @@ class AuditedFailure:
     failure: FailedPrediction
     route: str
     at: datetime
+    scored: ClassVar[None] = None
     ok: ClassVar[bool] = False
     nothing: ClassVar[None] = None
 
@@ -57,42 +56,30 @@ def column_values(entry: AuditEntry) -> dict[str, object]:
 
 def values_of(entry: AuditEntry) -> Values:
     """As `column_values`, in the order of COLUMNS."""
-    values: Values = (
-        _PREDICTION_VALUES(entry)
-        if isinstance(entry, AuditedPrediction)
-        else _FAILURE_VALUES(entry)
-    )
+    read = _READ_PREDICTION if isinstance(entry, AuditedPrediction) else _READ_FAILURE
+    values: Values = read(entry)
     return values
 
 
-def vector_of(entry: AuditEntry) -> ScoredVector | None:
-    """The vector that the entry's row refers to; a failure has none."""
-    return entry.scored if isinstance(entry, AuditedPrediction) else None
+_ATTRIBUTES = {f"{field.name}_ms": f"latency_ms.{field.name}" for field in fields(Latency)}
+_ATTRIBUTES["error_detail"] = "detail"
 
 
-_ENTRY_PATHS = {name: name for name in ("at", "route", "ok")}
-_LATENCY_PATHS = {
-    f"{stage}_ms": f"latency_ms.{stage}" for stage in ("bars", "features", "model", "total")
-}
-_REQUEST_PATHS = {
-    **{name: name for name in ("prediction_id", "request_id", "symbol", "as_of", "model_version")},
-    **_LATENCY_PATHS,
-}
-_ERROR_PATHS = {"error_code": "error_code", "error_detail": "detail"}
-_PREDICTION_PATHS = {
-    name: name for name in COLUMNS if name not in {*_ENTRY_PATHS, *_ERROR_PATHS, "reasons"}
-} | _LATENCY_PATHS
-
-
-def _getter(own: Mapping[str, str], inner: str, of_inner: Mapping[str, str]) -> attrgetter[Values]:
-    """Reads all columns of an entry in one call: its own and those of what it has as `inner`.
+def _reader(own: Collection[str], inner: str, kind: type) -> attrgetter[Values]:
+    """Reads all columns of an entry in one call: its `own` and those of its `inner`, a `kind`.
 
     A column that is in neither is null.
     """
-    paths = {**dict.fromkeys(COLUMNS, "nothing"), **own}
-    paths |= {name: f"{inner}.{path}" for name, path in of_inner.items()}
-    return attrgetter(*(paths[name] for name in COLUMNS))
+    names = {field.name for field in fields(kind)}
+
+    def path(column: str) -> str:
+        if column in own:
+            return column
+        attribute = _ATTRIBUTES.get(column, column)
+        return f"{inner}.{attribute}" if attribute.partition(".")[0] in names else "nothing"
+
+    return attrgetter(*map(path, COLUMNS))
 
 
-_FAILURE_VALUES = _getter(_ENTRY_PATHS, "failure", _REQUEST_PATHS | _ERROR_PATHS)
-_PREDICTION_VALUES = _getter(_ENTRY_PATHS | {"reasons": "reasons"}, "prediction", _PREDICTION_PATHS)
+_READ_FAILURE = _reader(("at", "route", "ok"), "failure", FailedPrediction)
+_READ_PREDICTION = _reader(("at", "route", "ok", "reasons"), "prediction", Prediction)

@@ -33,13 +33,10 @@ def _polars_type(column_type: object) -> pl.DataType:
 
 
 SCHEMA = {
-    **{
-        column.name: _polars_type(column.type)
-        for column in row_query().selected_columns
-        if column.name not in _INTERNAL_COLUMNS
-    },
-    VECTOR_COLUMN: pl.List(pl.Float64),
-}
+    column.name: _polars_type(column.type)
+    for column in row_query().selected_columns
+    if column.name not in _INTERNAL_COLUMNS
+} | {VECTOR_COLUMN: pl.List(pl.Float64)}
 
 
 @dataclass(frozen=True)

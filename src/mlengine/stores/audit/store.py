@@ -15,11 +15,11 @@ from sqlalchemy import Engine, delete, update
 
 from mlengine.core.monitoring.event import Event
 from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit.entries import AuditEntry, Values, values_of, vector_of
+from mlengine.stores.audit.entries import AuditEntry, values_of
 from mlengine.stores.audit.reader import AuditReader
 from mlengine.stores.audit.rows import insert_rows
 from mlengine.stores.audit.sqlite_writer import SqliteAuditWriter, sqlite_writer_for
-from mlengine.stores.audit.vectors import ScoredVector, store_vectors
+from mlengine.stores.audit.vectors import store_vectors
 from mlengine.stores.database.engine import lock_tables, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
@@ -42,11 +42,9 @@ class AuditStore(AuditReader):
         """Write all records or none; they are committed when this returns."""
         if not records:
             return
-        rows = [values_of(entry) for entry in records]
-        vectors = [vector_of(entry) for entry in records]
         with self._outcome_recorded():
-            if not self._insert_directly(rows, vectors):
-                self._append_with_vectors(rows, vectors)
+            if not self._insert_directly(records):
+                self._insert_with_vectors(records)
 
     @property
     def supports_try_append(self) -> bool:
@@ -58,28 +56,23 @@ class AuditStore(AuditReader):
 
         It may take some 50 ms to find out that another process keeps the database locked.
         """
-        rows = [values_of(entry) for entry in records]
-        inserted = self._insert_directly(rows, [vector_of(entry) for entry in records])
+        inserted = self._insert_directly(records)
         if inserted:
             self.checks.record("audit", "ok")
         return inserted
 
-    def _insert_directly(
-        self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]
-    ) -> bool:
-        keys = [vector.key if vector else None for vector in vectors]
-        return bool(
-            self._sqlite_writer and self._sqlite_writer.insert(list(zip(rows, keys, strict=True)))
+    def _insert_directly(self, records: Sequence[AuditEntry]) -> bool:
+        if self._sqlite_writer is None:
+            return False
+        return self._sqlite_writer.insert(
+            [(values_of(entry), entry.scored.key if entry.scored else None) for entry in records]
         )
 
-    def _append_with_vectors(
-        self, rows: Sequence[Values], vectors: Sequence[ScoredVector | None]
-    ) -> None:
+    def _insert_with_vectors(self, records: Sequence[AuditEntry]) -> None:
         with writing(self.engine) as connection:
-            scored = [vector for vector in vectors if vector]
-            ids = store_vectors(connection, scored) if scored else {}
-            vector_ids = (ids[vector.key] if vector else None for vector in vectors)
-            insert_rows(connection, list(zip(rows, vector_ids, strict=True)))
+            ids = store_vectors(connection, [entry.scored for entry in records if entry.scored])
+            vector_ids = [ids[entry.scored.key] if entry.scored else None for entry in records]
+            insert_rows(connection, list(zip(map(values_of, records), vector_ids, strict=True)))
         if self._sqlite_writer:
             self._sqlite_writer.remember(ids)
 

@@ -75,6 +75,8 @@ def store_vectors(
     connection: Connection, vectors: Sequence[ScoredVector]
 ) -> Mapping[VectorKey, int]:
     """The row id of each vector; those not there yet are written, with their windows."""
+    if not vectors:
+        return {}
     by_key = {vector.key: vector for vector in vectors}
     ids = _stored_ids(connection, by_key)
     missing = [by_key[key] for key in sorted(by_key) if key not in ids]

@@ -33,14 +33,14 @@ def make_directory(path: Path) -> None:
 
     A folder whose name can't be forced to disk is taken back, so that the next call tries again.
     """
-    missing = [each for each in (path, *path.parents) if not each.is_dir()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
+    missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
         try:
-            fsync_directory(each.parent)
+            fsync_directory(folder.parent)
         except OSError:
             with contextlib.suppress(OSError):  # another process has put something in it
-                each.rmdir()
+                folder.rmdir()
             raise
 
 

@@ -18,7 +18,7 @@ from tests.databases import NOW, answered, failed, new_database, opened, url_of
 from tests.processes import spool_killed_at_each_step, spool_with_limited_file_size
 
 from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit.entries import column_values, vector_of
+from mlengine.stores.audit.entries import column_values
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool, SpoolSize
@@ -42,8 +42,8 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(url: str, tmp_path: Path) -> Iterator[SpooledAuditStore]:
-    with store_at(url, tmp_path) as found:
-        yield found
+    with store_at(url, tmp_path) as spooled_store:
+        yield spooled_store
 
 
 @contextmanager
@@ -92,9 +92,9 @@ def test_a_spooled_row_comes_back_to_the_last_bit(store: SpooledAuditStore, tmp_
             assert one.vector == other.vector
             assert (one.window is None) == (other.window is None)
             assert one.window is None or one.window.equals(other.window)
-    found = store.get("p1")
-    assert found is not None
-    assert struct.pack("<d", found.probability_up) == struct.pack("<d", np.nextafter(0.1, 1.0))
+    row = store.get("p1")
+    assert row is not None
+    assert struct.pack("<d", row.probability_up) == struct.pack("<d", np.nextafter(0.1, 1.0))
 
 
 def test_the_next_append_of_any_process_empties_the_spool(
@@ -235,9 +235,9 @@ def test_a_process_killed_while_spooling_loses_no_row_that_was_answered(
     with store_at(url, tmp_path) as store:
         store.append([answered(1000)])
         store.drain()
-        found = set(ids(store))
-        assert answers <= found
-        assert found - answers <= killed | {"p1000"}
+        stored = set(ids(store))
+        assert answers <= stored
+        assert stored - answers <= killed | {"p1000"}
         assert store.spool.is_empty
 
 
@@ -296,4 +296,4 @@ def test_an_empty_append_neither_writes_nor_spools(tmp_path: Path) -> None:
 
 def spooled(number: int) -> SpooledRow:
     entry = failed(number)
-    return SpooledRow(column_values(entry), vector_of(entry))
+    return SpooledRow(column_values(entry), entry.scored)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlengine.errors import AuditUnavailable
-from mlengine.stores.audit.entries import AuditEntry, column_values, vector_of
+from mlengine.stores.audit.entries import AuditEntry, column_values
 from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.store import AuditStore
@@ -35,7 +35,7 @@ class SpooledAuditStore(AuditStore):
         try:
             super().append(records)
         except AuditUnavailable as refusal:
-            self.spool.write([SpooledRow(column_values(each), vector_of(each)) for each in records])
+            self.spool.write([SpooledRow(column_values(entry), entry.scored) for entry in records])
             self.checks.record("audit", "degraded")
             log.warning("audit spooled", extra={"rows": len(records), "reason": refusal.reason})
         else:
@@ -77,8 +77,7 @@ class SpooledAuditStore(AuditStore):
     def _restore(self, rows: Sequence[SpooledRow]) -> None:
         """Write rows in the order in which they were answered; those that are there stay."""
         with writing(self.engine) as connection:
-            vectors = [row.vector for row in rows if row.vector]
-            ids = store_vectors(connection, vectors) if vectors else {}
+            ids = store_vectors(connection, [row.vector for row in rows if row.vector])
             for row in rows:
                 vector_id = ids[row.vector.key] if row.vector else None
                 values = {**row.columns, "vector_id": vector_id}
