@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from flask import Blueprint, g, url_for
+from flask import Blueprint, Response, g, jsonify, url_for
 from marshmallow import Schema
 
 from mlengine.core.runs.run import Run
@@ -20,7 +20,6 @@ from mlengine.web.http.responses import Body, render
 from mlengine.web.routes.models import activate_version
 from mlengine.web.schemas.admin import RunOut, RunReference, RunsQuery, TrainBody
 from mlengine.web.schemas.fields import ModelLineSchema, version_of_path
-from mlengine.web.schemas.models import ActivationOut, LoadedModelOut
 
 Accepted = tuple[Body, int, dict[str, str]]
 
@@ -29,7 +28,6 @@ blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 _EMPTY_BODY, _MODEL_QUERY = Schema(), ModelLineSchema()
 _TRAIN_BODY, _RUN_REFERENCE, _RUNS_QUERY = TrainBody(), RunReference(), RunsQuery()
 _RUN, _LISTED_RUN = RunOut(), RunOut(exclude=("log", "result"))
-_ACTIVATION, _LOADED_MODEL = ActivationOut(), LoadedModelOut()
 
 
 @blueprint.post("/train")
@@ -95,15 +93,15 @@ def train_cancel() -> Body:
 
 @blueprint.post("/activate/<version:version>")
 @admin_required
-def activate(version: str) -> Body:
+def activate(version: str) -> Response:
     return activate_version(version)
 
 
 @blueprint.post("/rollback")
 @admin_required
-def rollback() -> Body:
+def rollback() -> Response:
     _refuse_arguments()
-    return render(_ACTIVATION, platform().models.rollback(actor=g.actor, now=request_time()))
+    return jsonify(platform().models.rollback(actor=g.actor, now=request_time()))
 
 
 @blueprint.post("/reload")
@@ -111,7 +109,12 @@ def rollback() -> Body:
 def reload() -> Body:
     _refuse_arguments()
     model = platform().models.reload(actor=g.actor, now=request_time())
-    return {**render(_LOADED_MODEL, model), "actor": g.actor}
+    return {
+        "loaded_version": model.version,
+        "fingerprint": model.manifest.fingerprint,
+        "generation": model.generation,
+        "actor": g.actor,
+    }
 
 
 @blueprint.delete("/audit/clear")

@@ -6,18 +6,17 @@ from flask import Blueprint
 
 from mlengine.web.http.auth import public
 from mlengine.web.http.requests import platform
-from mlengine.web.http.responses import Body, render
-from mlengine.web.schemas.health import HealthOut
+from mlengine.web.http.responses import Body
 
 blueprint = Blueprint("health", __name__)
-
-_HEALTH = HealthOut()
 
 
 @blueprint.get("/health")
 @public
 def health() -> Body:
-    return render(_HEALTH, platform().health.health())
+    body = dict(vars(platform().health.health()))
+    versions = {name: body.pop(name) for name in ("active_version", "loaded_version")}
+    return {**body, "model": versions}
 
 
 @blueprint.get("/ready")

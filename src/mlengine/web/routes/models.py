@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, g
+from flask import Blueprint, Response, g, jsonify
 
 from mlengine.web.http.auth import public, public_activation
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
-from mlengine.web.http.responses import Body, render
+from mlengine.web.http.responses import Body
 from mlengine.web.schemas.fields import ModelLineSchema, version_of_path
-from mlengine.web.schemas.models import (
-    ActivationBody,
-    ActivationOut,
-    ComparisonOut,
-    ComparisonQuery,
-    ModelsOut,
-)
+from mlengine.web.schemas.models import ActivationBody, ComparisonQuery
 
 blueprint = Blueprint("models", __name__)
 
-_MODEL_QUERY, _MODELS = ModelLineSchema(), ModelsOut()
-_COMPARISON_QUERY, _COMPARISON = ComparisonQuery(), ComparisonOut()
-_ACTIVATION_BODY, _ACTIVATION = ActivationBody(), ActivationOut()
+_MODEL_QUERY, _COMPARISON_QUERY = ModelLineSchema(), ComparisonQuery()
+_ACTIVATION_BODY = ActivationBody()
 
 
 @blueprint.get("/models")
 @public
-def models() -> Body:
+def models() -> Response:
     load_query(_MODEL_QUERY)
-    return render(_MODELS, platform().models.list())
+    return jsonify(platform().models.list())
 
 
 @blueprint.get("/models/compare")
 @public
-def compare() -> Body:
-    return render(_COMPARISON, platform().models.compare(**load_query(_COMPARISON_QUERY)))
+def compare() -> Response:
+    return jsonify(platform().models.compare(**load_query(_COMPARISON_QUERY)))
 
 
 @blueprint.get("/models/<version:version>")
@@ -47,15 +40,15 @@ def model(version: str) -> Body:
 
 @blueprint.post("/models/activate/<version:version>")
 @public_activation
-def activate(version: str) -> Body:
+def activate(version: str) -> Response:
     return activate_version(version)
 
 
-def activate_version(version: str) -> Body:
+def activate_version(version: str) -> Response:
     """Activate what the path names, for `g.actor`; the admin route shares it."""
     load_query(_MODEL_QUERY)
     reason = load_body(_ACTIVATION_BODY)["reason"] or "asked over HTTP"
     activation = platform().models.activate(
         version_of_path(version), actor=g.actor, reason=reason, now=request_time()
     )
-    return render(_ACTIVATION, activation)
+    return jsonify(activation)

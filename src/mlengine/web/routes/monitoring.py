@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
+from flask import Blueprint, Response, jsonify
 
 from mlengine.web.http.auth import public
 from mlengine.web.http.requests import load_query, platform, request_time
 from mlengine.web.http.responses import Body, render
-from mlengine.web.schemas import monitoring as schemas
 from mlengine.web.schemas.fields import ModelLineSchema
+from mlengine.web.schemas.monitoring import DriftQuery, HistoryOut, HistoryQuery, LatencyQuery
 
 blueprint = Blueprint("monitoring", __name__, url_prefix="/monitoring")
 
-_DRIFT_QUERY, _DRIFT = schemas.DriftQuery(), schemas.DriftOut()
-_HISTORY_QUERY, _HISTORY = schemas.HistoryQuery(), schemas.HistoryOut()
-_MODEL_QUERY, _FRESHNESS = ModelLineSchema(), schemas.FreshnessOut()
-_LATENCY_QUERY, _LATENCY = schemas.LatencyQuery(), schemas.LatencyOut()
+_DRIFT_QUERY, _LATENCY_QUERY, _MODEL_QUERY = DriftQuery(), LatencyQuery(), ModelLineSchema()
+_HISTORY_QUERY, _HISTORY = HistoryQuery(), HistoryOut()
 
 
 @blueprint.get("/drift")
 @public
-def drift() -> Body:
+def drift() -> Response:
     query = load_query(_DRIFT_QUERY)
-    return render(_DRIFT, platform().monitoring.drift(**query, now=request_time()))
+    return jsonify(platform().monitoring.drift(**query, now=request_time()))
 
 
 @blueprint.get("/history")
@@ -33,14 +31,13 @@ def history() -> Body:
 
 @blueprint.get("/freshness")
 @public
-def freshness() -> Body:
+def freshness() -> Response:
     load_query(_MODEL_QUERY)
-    return render(_FRESHNESS, platform().monitoring.freshness(now=request_time()))
+    return jsonify(platform().monitoring.freshness(now=request_time()))
 
 
 @blueprint.get("/latency")
 @public
-def latency() -> Body:
+def latency() -> Response:
     window = load_query(_LATENCY_QUERY)["window"]
-    latencies = platform().monitoring.latency(window_seconds=window, now=request_time())
-    return render(_LATENCY, latencies)
+    return jsonify(platform().monitoring.latency(window_seconds=window, now=request_time()))

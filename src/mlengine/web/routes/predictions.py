@@ -8,18 +8,12 @@ from mlengine.web.http.auth import admin_required, public
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import Body, render
 from mlengine.web.schemas.fields import ModelLineSchema, prediction_id_of_path
-from mlengine.web.schemas.predictions import (
-    RecentOut,
-    RecentQuery,
-    RecentRowOut,
-    ReplayBody,
-    ReplayOut,
-)
+from mlengine.web.schemas.predictions import RecentOut, RecentQuery, RecentRowOut, ReplayBody
 
 blueprint = Blueprint("predictions", __name__, url_prefix="/predictions")
 
 _MODEL_QUERY, _RECENT_QUERY, _REPLAY_BODY = ModelLineSchema(), RecentQuery(), ReplayBody()
-_RECENT, _ROW, _REPLAY = RecentOut(), RecentRowOut(), ReplayOut()
+_RECENT, _ROW = RecentOut(), RecentRowOut()
 
 
 @blueprint.get("/recent")
@@ -47,4 +41,4 @@ def replay(prediction_id: str) -> Body:
         request_id=g.request_id,
         now=request_time(),
     )
-    return {**render(_REPLAY, result), "actor": g.actor}
+    return {**vars(result), "actor": g.actor}

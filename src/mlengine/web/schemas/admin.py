@@ -74,14 +74,6 @@ class RunsQuery(ModelLineSchema):
     state = fields.String(load_default=None, validate=validate.OneOf(STATES))
 
 
-class ProgressOut(Schema):
-    stage = fields.String()
-    percent = fields.Float()
-    fold = fields.Integer()
-    folds = fields.Integer()
-    iteration = fields.Integer()
-
-
 class RunOut(Schema):
     """Every field is null while there has been no run."""
 
@@ -89,7 +81,7 @@ class RunOut(Schema):
     kind = fields.String(dump_default=None)
     state = fields.String(dump_default="idle")
     sequence = fields.Integer(dump_default=None)
-    progress = fields.Nested(ProgressOut, dump_default=None)
+    progress = fields.Raw(dump_default=None)
     eta_seconds = fields.Float(dump_default=None)
     queued_at = Timestamp(dump_default=None)
     started_at = Timestamp(dump_default=None)

@@ -22,17 +22,10 @@ class FeaturesQuery(ModelLineSchema):
     feature_set = FeatureSetName(load_default=None)
 
 
-class FeatureSetOut(Schema):
-    name = fields.String()
-    version = fields.Integer()
-    hash = fields.String()
-    window_bars = fields.Integer()
-
-
 class FeatureTableOut(Schema):
     symbol = fields.String()
     interval = fields.String()
-    feature_set = fields.Nested(FeatureSetOut)
+    feature_set = fields.Raw()
     bars_hash = fields.String()
     nulls = fields.Dict()
     features = fields.Method("rows")

@@ -1,4 +1,4 @@
-"""The four `/monitoring` routes."""
+"""The queries of `/monitoring`, and its events; all other answers are the service's own."""
 
 from __future__ import annotations
 
@@ -29,23 +29,6 @@ class LatencyQuery(ModelLineSchema):
     window = QueryInteger(1, 30 * _DAY, load_default=3600)
 
 
-class FeatureDriftOut(Schema):
-    feature = fields.String()
-    psi = fields.Float()
-    ks = fields.Float()
-    threshold = fields.Float()
-    drifted = fields.Boolean()
-
-
-class DriftOut(Schema):
-    status = fields.String()
-    model_version = fields.String()
-    n_reference = fields.Integer()
-    n_current = fields.Integer()
-    features = fields.List(fields.Nested(FeatureDriftOut))
-    prediction_drift = fields.Nested(FeatureDriftOut)
-
-
 class EventOut(Schema):
     kind = fields.String()
     at = Timestamp()
@@ -57,40 +40,3 @@ class EventOut(Schema):
 class HistoryOut(Schema):
     events = fields.List(fields.Nested(EventOut), attribute="rows")
     next_cursor = fields.String()
-
-
-class SymbolFreshnessOut(Schema):
-    symbol = fields.String()
-    last_bar = Timestamp()
-    age_seconds = fields.Float()
-    age_bars = fields.Float()
-    stale = fields.Boolean()
-
-
-class ModelFreshnessOut(Schema):
-    version = fields.String()
-    trained_at = Timestamp()
-    age_seconds = fields.Float()
-    trained_through = Timestamp()
-
-
-class FreshnessOut(Schema):
-    symbols = fields.List(fields.Nested(SymbolFreshnessOut))
-    model = fields.Nested(ModelFreshnessOut)
-    last_prediction_at = Timestamp()
-
-
-class StageLatencyOut(Schema):
-    route = fields.String()
-    stage = fields.String()
-    count = fields.Integer()
-    p50_ms = fields.Float()
-    p90_ms = fields.Float()
-    p99_ms = fields.Float()
-    max_ms = fields.Float()
-    error_rate = fields.Float()
-
-
-class LatencyOut(Schema):
-    window_seconds = fields.Integer()
-    routes = fields.List(fields.Nested(StageLatencyOut))

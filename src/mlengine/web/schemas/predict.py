@@ -11,7 +11,6 @@ from marshmallow import Schema, ValidationError, fields, post_dump, validates
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.errors import InvalidRequest
 from mlengine.web.http.requests import request_time, settings
-from mlengine.web.schemas.features import FeatureSetOut
 from mlengine.web.schemas.fields import AsOf, ModelLineSchema, QueryFlag, Symbol, Timestamp, Version
 
 _ECHOED_CHARACTERS = 128
@@ -39,19 +38,6 @@ class BatchBody(ModelLineSchema):
             raise ValidationError(f"must hold 1 to {longest} symbols")
 
 
-class LatencyOut(Schema):
-    bars = fields.Float()
-    features = fields.Float()
-    model = fields.Float()
-    total = fields.Float()
-
-
-class ContributionOut(Schema):
-    feature = fields.String()
-    value = fields.Float()
-    contribution = fields.Float()
-
-
 class PredictionOut(Schema):
     prediction_id = fields.String()
     request_id = fields.String()
@@ -70,7 +56,7 @@ class PredictionOut(Schema):
     reasons = fields.List(fields.String())
     model_version = fields.String()
     model_fingerprint = fields.String()
-    feature_set = fields.Nested(FeatureSetOut)
+    feature_set = fields.Raw()
     bars_hash = fields.String()
     trained_through = Timestamp()
     in_sample = fields.Boolean()
@@ -78,10 +64,10 @@ class PredictionOut(Schema):
     base_rate = fields.Float()
     stale = fields.Boolean()
     degraded = fields.Boolean()
-    latency_ms = fields.Nested(LatencyOut)
+    latency_ms = fields.Raw()
     raw_score = fields.Float()
     base_value = fields.Float()
-    contributions = fields.List(fields.Nested(ContributionOut))
+    contributions = fields.Raw()
 
     @post_dump
     def drop_absent_explanation(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

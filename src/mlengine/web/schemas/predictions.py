@@ -56,18 +56,3 @@ class RecentRowOut(PredictionOut):
 class RecentOut(Schema):
     predictions = fields.List(fields.Nested(RecentRowOut), attribute="rows")
     next_cursor = fields.String()
-
-
-class ReplayOut(Schema):
-    """`status` and `upstream` as `core/predictions/replay.py` defines them."""
-
-    prediction_id = fields.String()
-    symbol = fields.String()
-    bar_timestamp = Timestamp()
-    model_version = fields.String()
-    status = fields.String()
-    recorded_score = fields.Float()
-    replayed_score = fields.Float()
-    differing_features = fields.List(fields.String())
-    reason = fields.String()
-    upstream = fields.String()
