@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Engine
 from tests.databases import NOW, answered, failed, new_database, opened, window_of
 
-from mlengine.stores.audit.live_bars import last_live_bars
 from mlengine.stores.audit.store import AuditStore
 
 DAY = timedelta(days=1)
@@ -28,7 +27,7 @@ def test_the_newest_bar_of_each_symbol_and_this_interval_is_known(engine: Engine
     store = AuditStore(engine)
     store.append([answered(1, day=4), answered(2, day=2), answered(3, symbol="BBB"), failed(4)])
     store.append([answered(5, symbol="CCC", interval="1h")])
-    last_bars = last_live_bars(engine, "1d")
+    last_bars = AuditStore(engine).last_live_bars("1d")
     assert last_bars == {"AAA": newest("AAA", day=4), "BBB": newest("BBB")}
 
 
@@ -37,13 +36,13 @@ def test_what_was_asked_about_the_past_does_not_count(engine: Engine) -> None:
     AuditStore(engine).append(
         [answered(1, day=2), answered(2, day=4, **past), answered(3, symbol="BBB", **past)]
     )
-    assert last_live_bars(engine, "1d") == {"AAA": newest("AAA", day=2)}
+    assert AuditStore(engine).last_live_bars("1d") == {"AAA": newest("AAA", day=2)}
 
 
 def test_a_bar_counts_once_anyone_asked_about_the_present(engine: Engine) -> None:
     past = {"as_of": NOW - 9 * DAY}
     AuditStore(engine).append([answered(1, **past), answered(2), answered(3, **past)])
-    assert last_live_bars(engine, "1d") == {"AAA": newest("AAA")}
+    assert AuditStore(engine).last_live_bars("1d") == {"AAA": newest("AAA")}
 
 
 @pytest.mark.parametrize(("before_the_request", "counts"), [(DAY, False), (DAY / 2, True)])
@@ -52,4 +51,4 @@ def test_the_present_reaches_back_for_less_than_a_bar(
 ) -> None:
     as_of = NOW + timedelta(seconds=1) - before_the_request
     AuditStore(engine).append([answered(1, as_of=as_of)])
-    assert bool(last_live_bars(engine, "1d")) is counts
+    assert bool(AuditStore(engine).last_live_bars("1d")) is counts

@@ -15,7 +15,6 @@ from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
 from mlengine.core.versions.layout import REFERENCE_FILE
 from mlengine.errors import AuditUnavailable, MlengineError
-from mlengine.stores.audit.live_bars import last_live_bars
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
@@ -119,7 +118,7 @@ class MonitoringService:
 
         Of the symbols that were predicted for the present: a backtest makes no feed look dead.
         """
-        last_bars = last_live_bars(self.audit.engine, self.interval)
+        last_bars = self.audit.last_live_bars(self.interval)
         return Freshness(
             symbols=tuple(
                 self._symbol_freshness(name, bar, now) for name, bar in last_bars.items()

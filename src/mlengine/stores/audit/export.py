@@ -83,9 +83,8 @@ def _translated_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.ComputeError) as error:
-        raise CannotStart(
-            f"{path} can't be written: {atomic_files.describe_error(error)}"
-        ) from error
+        reason = atomic_files.describe_error(error)
+        raise CannotStart(f"{path} can't be written: {reason}") from error
 
 
 def _frame(rows: Sequence[Row[tuple[object, ...]]]) -> pl.DataFrame:

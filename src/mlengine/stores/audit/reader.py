@@ -8,15 +8,16 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
-from sqlalchemy import Engine, Row, Select, func, select
+from sqlalchemy import BigInteger, Engine, Row, Select, exists, func, select, type_coerce
 
+from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.pages import read_page
-from mlengine.stores.database.tables import feature_vectors, predictions
+from mlengine.stores.database.tables import MICROSECOND, feature_vectors, predictions
 
 _COMPOSITE = ("latency_ms", "feature_set", "reasons")
 _PLAIN = tuple(field.name for field in fields(AuditRow) if field.name not in _COMPOSITE)
@@ -94,6 +95,28 @@ class AuditReader:
         with reading(self.engine) as connection:
             return connection.scalar(query)
 
+    def last_live_bars(self, interval: str) -> dict[str, datetime]:
+        """The newest bar of each symbol that was predicted less than a bar after its `as_of`.
+
+        What was asked about the past says nothing about the feed.
+        """
+        vector, prediction = feature_vectors.c, predictions.c
+        lag = type_coerce(prediction.at, BigInteger) - type_coerce(prediction.as_of, BigInteger)
+        live = exists().where(
+            prediction.vector_id == vector.id, lag < INTERVALS[interval] // MICROSECOND
+        )
+        symbols = select(vector.symbol).where(vector.interval == interval).distinct().subquery()
+        newest = (
+            select(vector.bar_timestamp)
+            .where(vector.interval == interval, vector.symbol == symbols.c.symbol, live)
+            .order_by(vector.bar_timestamp.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        query = select(symbols.c.symbol, newest.label("bar")).order_by(symbols.c.symbol)
+        with reading(self.engine) as connection:
+            return {row.symbol: row.bar for row in connection.execute(query) if row.bar is not None}
+
 
 def row_query() -> Select[tuple[object, ...]]:
     """Predictions, each with what it says of its vector."""
@@ -138,15 +161,12 @@ def _newest_bars(
 
 def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
     """A row of `row_query`."""
+    feature_set = FeatureSetRef(
+        row.feature_set_name, row.feature_set_version, row.feature_set_hash, row.window_bars
+    )
     return AuditRow(
         **{name: getattr(row, name) for name in _PLAIN},
         latency_ms=Latency(row.bars_ms, row.features_ms, row.model_ms, row.total_ms),
-        feature_set=_feature_set(row) if row.ok else None,
+        feature_set=feature_set if row.ok else None,
         reasons=None if row.reasons is None else tuple(row.reasons.split()),
-    )
-
-
-def _feature_set(row: Row[tuple[object, ...]]) -> FeatureSetRef:
-    return FeatureSetRef(
-        row.feature_set_name, row.feature_set_version, row.feature_set_hash, row.window_bars
     )

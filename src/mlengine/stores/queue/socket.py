@@ -31,16 +31,13 @@ def private_socket(
     name = hashlib.sha256(os.fsencode(artifacts_dir)).hexdigest()[:16]
     for base in (*([runtime_dir] if runtime_dir else []), *fallbacks):
         path = base / f"mlengine-{os.geteuid()}-{name}" / "queue.sock"
-        if _usable(base) and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+        usable = base.is_dir() and os.access(base, os.W_OK | os.X_OK)
+        if usable and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
             _make_private(path.parent)
             return path
     raise CannotStart(
         "no folder for the queue server's socket: set TMPDIR to a short, writable one"
     )
-
-
-def _usable(base: Path) -> bool:
-    return base.is_dir() and os.access(base, os.W_OK | os.X_OK)
 
 
 def _make_private(folder: Path) -> None:

@@ -10,9 +10,10 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Select, Update, select, update
 from sqlalchemy import Row as SqlRow
 
-from mlengine.core.monitoring.event import ENDINGS, Event, EventKind
+from mlengine.core.monitoring.event import ENDINGS, Event
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
+from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import runs
 
@@ -45,9 +46,9 @@ def update_run(**values: object) -> Update:
     return update(runs).values(sequence=runs.c.sequence + 1, **values)
 
 
-def insert_claim(connection: Connection, claim: Claim, *, model: str, now: datetime) -> None:
+def insert_claim(connection: Connection, claim: Claim, *, now: datetime) -> None:
     """Raises IntegrityError while another run lives, or for a key that is taken."""
-    row = {**asdict(claim), "model": model, "state": "queued", "queued_at": now}
+    row = {**asdict(claim), "model": MODEL_LINE, "state": "queued", "queued_at": now}
     connection.execute(runs.insert().values(row))
 
 
@@ -85,23 +86,10 @@ def end_run(
     if connection.execute(query.where(runs.c.run_id == run_id, where)).rowcount == 0:
         return False
     if state in ENDINGS:
-        reason = {} if actor else {"reason": error}
-        write_event(connection, ENDINGS[state], run_id, at=now, actor=actor, **reason)
+        details = {"run_id": run_id} if actor else {"run_id": run_id, "reason": error}
+        event = Event(kind=ENDINGS[state], at=now, version=None, actor=actor, details=details)
+        insert_event(connection, event)
     return True
-
-
-def write_event(
-    connection: Connection,
-    kind: EventKind,
-    run_id: str,
-    *,
-    at: datetime,
-    actor: str | None,
-    **details: object,
-) -> None:
-    """What happened to a run, in the transaction that changes it."""
-    facts = {"run_id": run_id, **details}
-    insert_event(connection, Event(kind=kind, at=at, version=None, actor=actor, details=facts))
 
 
 def to_json(value: object) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from mlengine.core.monitoring.event import Event
 from mlengine.core.runs.run import LIVE_STATES
 from mlengine.core.runs.schedule import Schedule, ScheduleTick
 from mlengine.core.timestamps import rfc3339
 from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.stores.database.engine import insert_new, reading, writing
+from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import runs, schedules
 from mlengine.stores.runs import rows
 from mlengine.stores.runs.rows import Claim
@@ -53,29 +55,25 @@ class ScheduleStore:
 
         While a run lives the tick passes without one, and the history says so.
         """
+        move = update(schedules).where(
+            _OURS,
+            schedules.c.expression == expected.expression,
+            schedules.c.last_tick == expected.last_tick,
+        )
         try:
             with writing(self.engine) as connection:
-                return _claim_tick(connection, expected, tick, claim, now)
+                if connection.execute(move.values(last_tick=tick)).rowcount == 0:
+                    return ScheduleTick("taken", None)
+                rows.expire(connection, now)
+                live = connection.scalar(select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES)))
+                if live is None:
+                    rows.insert_claim(connection, claim, now=now)
+                    return ScheduleTick("claimed", claim.run_id)
+                facts = {"run_id": str(live), "tick": rfc3339(tick)}
+                event = Event(
+                    kind="train_skipped", at=now, version=None, actor=claim.actor, details=facts
+                )
+                insert_event(connection, event)
+                return ScheduleTick("skipped", str(live))
         except IntegrityError:  # a run was claimed meanwhile: look again
             return ScheduleTick("contended", None)
-
-
-def _claim_tick(
-    connection: Connection, expected: Schedule, tick: datetime, claim: Claim, now: datetime
-) -> ScheduleTick:
-    moved = update(schedules).where(
-        _OURS,
-        schedules.c.expression == expected.expression,
-        schedules.c.last_tick == expected.last_tick,
-    )
-    if connection.execute(moved.values(last_tick=tick)).rowcount == 0:
-        return ScheduleTick("taken", None)
-    rows.expire(connection, now)
-    live = connection.scalar(select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES)))
-    if live is not None:
-        rows.write_event(
-            connection, "train_skipped", str(live), at=now, actor=claim.actor, tick=rfc3339(tick)
-        )
-        return ScheduleTick("skipped", str(live))
-    rows.insert_claim(connection, claim, model=MODEL_LINE, now=now)
-    return ScheduleTick("claimed", claim.run_id)

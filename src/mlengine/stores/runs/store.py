@@ -17,7 +17,6 @@ from sqlalchemy.exc import IntegrityError
 from mlengine.core.pagination import Page
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import ENDED_STATES, LIVE_STATES, Run
-from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.errors import (
     IdempotencyKeyReused,
     LeaseLost,
@@ -52,23 +51,21 @@ class RunStore:
                 rows.expire(connection, now)
                 earlier = _by_key(connection, claim)
                 if earlier is None:
-                    rows.insert_claim(connection, claim, model=MODEL_LINE, now=now)
+                    rows.insert_claim(connection, claim, now=now)
         except IntegrityError as error:  # somebody else inserted since we looked
             with reading(self.engine) as connection:
                 earlier = _by_key(connection, claim)
             if earlier is None:
                 # The newest run is the one that was in the way, even if it has ended since.
-                newest = self._all(newest_first().limit(1))[0]
+                newest = self._read(newest_first().limit(1))[0]
                 raise TrainingInProgress(newest.run_id) from error
         return self.get(earlier or claim.run_id, now=now)
 
     def start(self, run_id: str, *, now: datetime, lease_seconds: float) -> bool:
         """Turn a queued run into a running one with a lease; False when it is not queued."""
-        return self._change(
-            update_run(
-                state="running", started_at=now, lease_until=_until(now, lease_seconds)
-            ).where(runs.c.run_id == run_id, runs.c.state == "queued")
-        )
+        started = {"state": "running", "started_at": now, "lease_until": _until(now, lease_seconds)}
+        query = update_run(**started).where(runs.c.run_id == run_id, runs.c.state == "queued")
+        return self._update_one(query)
 
     def renew(
         self,
@@ -90,7 +87,7 @@ class RunStore:
             query = query.values(progress=rows.to_json(asdict(progress)), publishing=publishing)
         if log is not None:
             query = query.values(log=rows.to_json(list(log)))
-        if not self._change(query.where(_leased(run_id, now))):
+        if not self._update_one(query.where(_leased(run_id, now))):
             raise LeaseLost(run_id)
 
     def holds_lease(self, run_id: str, *, now: datetime) -> bool:
@@ -176,11 +173,11 @@ class RunStore:
 
     def queued(self) -> list[Run]:
         """The runs that wait for a worker, oldest first."""
-        return self._all(newest_first().where(runs.c.state == "queued"))[::-1]
+        return self._read(newest_first().where(runs.c.state == "queued"))[::-1]
 
     def expire(self, *, now: datetime) -> int:
         """Write `lost` on each running run whose lease has expired; returns how many."""
-        if not any(run.overdue(now) for run in self._all(newest_first().where(_LIVE))):
+        if not any(run.overdue(now) for run in self._read(newest_first().where(_LIVE))):
             return 0  # so that reading waits for no writer
         with writing(self.engine) as connection:
             return rows.expire(connection, now)
@@ -196,21 +193,21 @@ class RunStore:
 
     def live_ids(self) -> frozenset[str]:
         """The ids of the runs that are queued or running."""
-        return frozenset(run.run_id for run in self._all(newest_first().where(_LIVE)))
+        return frozenset(run.run_id for run in self._read(newest_first().where(_LIVE)))
 
     def _first(self, query: Select[tuple[object, ...]], now: datetime) -> Run | None:
         """As it stands at `now`."""
-        run = next(iter(self._all(query.limit(1))), None)
+        run = next(iter(self._read(query.limit(1))), None)
         if run is not None and run.overdue(now):
             self.expire(now=now)
-            run = next(iter(self._all(query.limit(1))), None)
+            run = next(iter(self._read(query.limit(1))), None)
         return run
 
-    def _all(self, query: Select[tuple[object, ...]]) -> list[Run]:
+    def _read(self, query: Select[tuple[object, ...]]) -> list[Run]:
         with reading(self.engine) as connection:
             return [rows.run_from_row(row) for row in connection.execute(query)]
 
-    def _change(self, query: Update) -> bool:
+    def _update_one(self, query: Update) -> bool:
         with writing(self.engine) as connection:
             return connection.execute(query).rowcount == 1
 
