@@ -119,18 +119,12 @@ class AuditReader:
 
 
 def row_query() -> Select[tuple[object, ...]]:
-    """Predictions, each with what it says of its vector."""
+    """Predictions, each with what its vector says of the bars and the feature set."""
     vector = feature_vectors.c
-    return select(
-        predictions,
-        vector.interval,
-        vector.bar_timestamp,
-        vector.bars_hash,
-        vector.feature_set_name,
-        vector.feature_set_version,
-        vector.feature_set_hash,
-        vector.window_bars,
-    ).outerjoin(feature_vectors, predictions.c.vector_id == vector.id)
+    bars = (vector.interval, vector.bar_timestamp, vector.bars_hash)
+    feature_set = (vector.feature_set_name, vector.feature_set_version, vector.feature_set_hash)
+    query = select(predictions, *bars, *feature_set, vector.window_bars)
+    return query.outerjoin(feature_vectors, predictions.c.vector_id == vector.id)
 
 
 def _newest_bars(

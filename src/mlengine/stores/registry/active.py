@@ -91,7 +91,9 @@ class ActiveFile:
             reason=reason,
             previous_version=_rollback_version(previous, version),
         )
-        atomic_files.replace_file(self.path, _dump(active))
+        plain = {**vars(active), "activated_at": rfc3339(now)}
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        atomic_files.replace_file(self.path, orjson.dumps(plain, option=options))
         return active
 
     def _previous(self) -> ActiveVersion | None:
@@ -122,8 +124,3 @@ def _rollback_version(previous: ActiveVersion | None, version: str) -> str | Non
     if previous is None:
         return None
     return previous.previous_version if previous.version == version else previous.version
-
-
-def _dump(active: ActiveVersion) -> bytes:
-    plain = {**vars(active), "activated_at": rfc3339(active.activated_at)}
-    return orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,4 +1,4 @@
-"""What the last real call to each part said; `/health` reads it and calls nothing."""
+"""How the last real call to each part went; `/health` reads it and calls nothing."""
 
 from __future__ import annotations
 

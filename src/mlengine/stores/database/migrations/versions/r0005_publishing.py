@@ -1,4 +1,4 @@
-"""Whether a run is past its last point of return, which only its progress said before."""
+"""Whether a run is past its last point of return, which stood in its progress alone before."""
 
 from __future__ import annotations
 
