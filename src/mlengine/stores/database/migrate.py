@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,6 @@ from sqlalchemy import Engine, text
 
 from mlengine.errors import CannotStart
 from mlengine.stores.database.engine import enable_wal, open_database, writing
-from mlengine.stores.system import atomic_files
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _POSTGRES_LOCK = 7_311_005  # any number, the same in every version
@@ -53,9 +53,10 @@ def _exclusive(engine: Engine) -> Iterator[None]:
     lock = Path(f"{name}.lock")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        lock.touch()
+        file = lock.open("a")
     except OSError as error:
         raise CannotStart(f"the folder {lock.parent} can't be written: {error.strerror}") from error
-    with atomic_files.exclusive(lock):
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         enable_wal(engine)
         yield
