@@ -61,10 +61,15 @@ def sentences(text: str) -> Iterator[str]:
 
 def _paragraphs(text: str) -> Iterator[str]:
     lines: list[str] = []
+    in_list = False
     for line in map(str.strip, [*_FENCED.sub("\n", text).splitlines(), ""]):
         no_prose = not line or line.startswith(("#", "|", "!"))
-        if (no_prose or _ITEM.match(line)) and lines:
+        item = _ITEM.match(line)
+        if item and line[0].isdigit() and lines and not in_list:
+            item = None  # a number that ends a sentence, where the line was broken
+        if (no_prose or item) and lines:
             yield " ".join(lines)
             lines = []
+        in_list = bool(item) or (in_list and bool(lines))
         if not no_prose:
-            lines.append(_ITEM.sub("", line, count=1))
+            lines.append(line[item.end() :] if item else line)
