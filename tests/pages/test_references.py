@@ -160,10 +160,11 @@ def is_route(routes: MapAdapter, method: str | None, path: str) -> bool:
     """`path` alone, or ending in `/…`, may also be what several routes begin with."""
     for name, value in FILLED_IN.items():
         path = path.replace(f"{{{name}}}", value)
-    rules = [rule.rule for rule in routes.map.iter_rules()]
-    if method is None or path.endswith("/"):
-        if any(rule.startswith(f"{path.rstrip('/')}/") for rule in rules):
-            return True
+    below = f"{path.rstrip('/')}/"
+    if (method is None or path.endswith("/")) and any(
+        rule.rule.startswith(below) for rule in routes.map.iter_rules()
+    ):
+        return True
     with suppress(NotFound):
         try:
             return bool(routes.match(path, method=method))
