@@ -9,6 +9,7 @@ import orjson
 import pytest
 from flask import request
 from flask.testing import FlaskClient
+from marshmallow import Schema, fields, post_dump
 from tests.web.answers import DAY, FakePredictService
 from tests.web.conftest import KEY, MakeApp
 from tests.web.http.test_errors import problem
@@ -17,11 +18,8 @@ from werkzeug.test import TestResponse
 
 from mlengine.core.pagination import encode_cursor
 from mlengine.web.http.responses import encode, encode_utc
-from mlengine.web.schemas.predict import (
-    PredictionOut,
-    PredictQuery,
-    prediction_body,
-)
+from mlengine.web.schemas.fields import Timestamp
+from mlengine.web.schemas.predict import PredictQuery, prediction_body
 from mlengine.web.serving.inline import plain_request
 
 LogLines = Callable[[], list[dict[str, object]]]
@@ -54,6 +52,69 @@ PREDICTION_FIELDS = [
     "degraded",
     "latency_ms",
 ]
+
+
+class LatencyOut(Schema):
+    bars = fields.Float()
+    features = fields.Float()
+    model = fields.Float()
+    total = fields.Float()
+
+
+class FeatureSetOut(Schema):
+    name = fields.String()
+    version = fields.Integer()
+    hash = fields.String()
+    window_bars = fields.Integer()
+
+
+class ContributionOut(Schema):
+    feature = fields.String()
+    value = fields.Float()
+    contribution = fields.Float()
+
+
+class PredictionOut(Schema):
+    """The contract, field by field and with its types."""
+
+    prediction_id = fields.String()
+    request_id = fields.String()
+    symbol = fields.String()
+    interval = fields.String()
+    as_of = Timestamp()
+    bar_timestamp = Timestamp()
+    horizon_bars = fields.Integer()
+    objective = fields.String()
+    probability_up = fields.Float()
+    expected_return = fields.Float()
+    expected_score = fields.Float()
+    prediction = fields.String()
+    confidence = fields.Float()
+    usable = fields.Boolean()
+    reasons = fields.List(fields.String())
+    model_version = fields.String()
+    model_fingerprint = fields.String()
+    feature_set = fields.Nested(FeatureSetOut)
+    bars_hash = fields.String()
+    trained_through = Timestamp()
+    in_sample = fields.Boolean()
+    known_symbol = fields.Boolean()
+    base_rate = fields.Float()
+    stale = fields.Boolean()
+    degraded = fields.Boolean()
+    latency_ms = fields.Nested(LatencyOut)
+    raw_score = fields.Float()
+    base_value = fields.Float()
+    contributions = fields.List(fields.Nested(ContributionOut))
+
+    @post_dump
+    def drop_absent_explanation(self, data: dict[str, object], **_: object) -> dict[str, object]:
+        explanation = ("raw_score", "base_value", "contributions")
+        return {
+            name: value
+            for name, value in data.items()
+            if name not in explanation or value is not None
+        }
 
 
 def batch(client: FlaskClient, **body: object) -> TestResponse:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Thread
 
 from mlengine.errors import AuditUnavailable, MlengineError, QueueUnavailable, UpstreamUnavailable
 
@@ -25,6 +25,9 @@ class Finding:
     out_of_reach: bool = False
 
 
+_BROKEN = Finding("failed", "the check itself is broken, see the traceback")
+
+
 @dataclass(frozen=True)
 class Check:
     """`examine` raises MlengineError or OSError for what is wrong, and `mend` says what to do then.
@@ -40,36 +43,30 @@ class Check:
 
 
 def run_checks(checks: Sequence[Check]) -> dict[str, Finding]:
-    """What each finds; one whose time is over is left behind."""
-    running = [_Examination(check) for check in checks]
-    for each in running:
-        each.start()
-    return {each.name: each.finding() for each in running}
+    """What each finds; one whose time is over is left behind, and no exit waits for it."""
+    findings = {check.name: _BROKEN for check in checks}
+    threads = [Thread(target=_examine, args=(check, findings), daemon=True) for check in checks]
+    begun = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for check, thread in zip(checks, threads, strict=True):
+        thread.join(max(0.0, begun + check.seconds - time.monotonic()))
+        if thread.is_alive():
+            reason = f"no answer in {check.seconds:g} s"
+            findings[check.name] = _failed(check, reason, out_of_reach=check.service)
+    return dict(findings)
 
 
-class _Examination(threading.Thread):
-    """A thread that no exit waits for, since it may hang in a call that nothing ends."""
+def _examine(check: Check, findings: dict[str, Finding]) -> None:
+    try:
+        findings[check.name] = check.examine()
+    except MlengineError as error:
+        out_of_reach = isinstance(error, _OUT_OF_REACH)
+        findings[check.name] = _failed(check, str(error), out_of_reach=out_of_reach)
+    except OSError as error:
+        findings[check.name] = _failed(check, str(error), out_of_reach=check.service)
 
-    def __init__(self, check: Check) -> None:
-        super().__init__(name=check.name, daemon=True)
-        self._check = check
-        self._due = time.monotonic() + check.seconds
-        self._finding: Finding | None = None
 
-    def run(self) -> None:
-        try:
-            self._finding = self._check.examine()
-        except MlengineError as error:
-            self._finding = self._failed(str(error), isinstance(error, _OUT_OF_REACH))
-        except OSError as error:
-            self._finding = self._failed(str(error), self._check.service)
-
-    def finding(self) -> Finding:
-        self.join(max(0.0, self._due - time.monotonic()))
-        if self.is_alive():
-            return self._failed(f"no answer in {self._check.seconds:g} s", self._check.service)
-        return self._finding or Finding("failed", "the check itself is broken, see the traceback")
-
-    def _failed(self, reason: str, out_of_reach: bool) -> Finding:
-        detail = f"{reason}: {self._check.mend}" if self._check.mend else reason
-        return Finding("failed", " ".join(detail.split()), out_of_reach=out_of_reach)
+def _failed(check: Check, reason: str, *, out_of_reach: bool) -> Finding:
+    detail = f"{reason}: {check.mend}" if check.mend else reason
+    return Finding("failed", " ".join(detail.split()), out_of_reach=out_of_reach)

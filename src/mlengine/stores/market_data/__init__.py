@@ -10,7 +10,7 @@ from typing import Protocol
 import polars as pl
 
 from mlengine.errors import MlengineError
-from mlengine.stores.market_data.deadline import Deadline
+from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CandlePanel:
 
 
 class MarketData(Protocol):
-    """Where candles come from."""
+    """Where candles come from; by default from this machine, so that no answer has a deadline."""
 
     @property
     def kind(self) -> str:
@@ -34,7 +34,7 @@ class MarketData(Protocol):
 
     def deadline(self) -> Deadline:
         """When a request that begins now has to be answered, however many `candles` it takes."""
-        ...
+        return NEVER
 
     def candles(
         self,

@@ -24,10 +24,10 @@ import polars as pl
 from mlengine.core.bars.bars import RAW_SCHEMA, is_ordered
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
-from mlengine.stores.market_data import CandlePanel
+from mlengine.stores.market_data import CandlePanel, MarketData
 from mlengine.stores.market_data.candles import within
 from mlengine.stores.market_data.columns import SYMBOL_COLUMNS, parse_table
-from mlengine.stores.market_data.deadline import NEVER, Deadline
+from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.system.table_files import UnreadableFile, column_names, read_csv, read_parquet
 
 _SUFFIXES = (".parquet", ".csv")
@@ -59,7 +59,7 @@ class _CachedFile:
     content: _FileCandles | None = None
 
 
-class FilesMarketData:
+class FilesMarketData(MarketData):
     """Reads each file once, at the first request for a symbol that it may hold."""
 
     kind = "files"
@@ -68,10 +68,6 @@ class FilesMarketData:
         self._directory = directory
         self._lock = threading.Lock()
         self._files: dict[str, _CachedFile] = {}
-
-    def deadline(self) -> Deadline:
-        """None: nobody else has to answer."""
-        return NEVER
 
     def candles(
         self,

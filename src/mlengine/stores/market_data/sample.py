@@ -16,7 +16,8 @@ import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
-from mlengine.stores.market_data.deadline import NEVER, Deadline
+from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.system.table_files import UnreadableFile, read_csv
 
 _SPLITS: tuple[float, ...] = (*range(2, 21), 3 / 2, 4 / 3, 5 / 2, 5 / 4)
@@ -24,7 +25,7 @@ _SPLITS: tuple[float, ...] = (*range(2, 21), 3 / 2, 4 / 3, 5 / 2, 5 / 4)
 _SPLIT_TOLERANCE = 0.01
 
 
-class SampleMarketData:
+class SampleMarketData(MarketData):
     """Prices adjusted for splits and dividends, volume for splits; read once, on first use."""
 
     kind = "sample"
@@ -33,10 +34,6 @@ class SampleMarketData:
         self._file = file
         self._lock = threading.Lock()
         self._candles: Mapping[str, pl.DataFrame] = {}
-
-    def deadline(self) -> Deadline:
-        """None: nobody else has to answer."""
-        return NEVER
 
     def candles(
         self,

@@ -72,13 +72,13 @@ class Transport:
                     self.url, params=query, timeout=limit, stream=True, allow_redirects=False
                 ) as response,
             ):
-                return self._body(response, ends)
+                return self._body(response)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return RetryableFailure("it did not answer in time")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
             return RetryableFailure("the connection failed")
 
-    def _body(self, response: requests.Response, ends: float) -> bytes | RetryableFailure | None:
+    def _body(self, response: requests.Response) -> bytes | RetryableFailure | None:
         status = response.status_code
         if status == 404:
             return None
@@ -89,17 +89,14 @@ class Transport:
             raise UpstreamInvalid(f"it answered with status {status}")
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise UpstreamInvalid("the answer is compressed, which was not asked for")
-        return self._read(response, ends)
+        return self._read(response)
 
-    def _read(self, response: requests.Response, ends: float) -> bytes | RetryableFailure:
-        """Read piece by piece: a drip of bytes must not outlast the deadline."""
+    def _read(self, response: requests.Response) -> bytes:
         body = bytearray()
         while piece := response.raw.read1(_CHUNK_BYTES):
             body += piece
             if len(body) > self.body_limit_bytes:
                 raise UpstreamInvalid(f"the answer is longer than {self.body_limit_bytes} bytes")
-            if time.monotonic() >= ends:
-                return RetryableFailure("the answer did not end before the deadline")
         return bytes(body)
 
     def _session(self) -> requests.Session:

@@ -86,7 +86,8 @@ def _end(response: Response) -> Response:
     _say_when_to_retry(response)
     rule = request.url_rule
     path = rule.rule if rule else request.path[:_LOGGED_PATH_LENGTH]
-    log_request(request.method, path, response.status_code, g.started, code=g.get("problem_code"))
+    code = g.get("problem_code")
+    log_requests([request_facts(request.method, path, response.status_code, g.started, code=code)])
     return response
 
 
@@ -95,13 +96,6 @@ def _say_when_to_retry(response: Response) -> None:
     response.headers.pop("Retry-After", None)
     if "retry_after_seconds" in g:
         response.headers["Retry-After"] = str(g.retry_after_seconds)
-
-
-def log_request(
-    method: str, path: str, status: int, started: float, *, code: str | None = None
-) -> None:
-    """The one line of a request that began at `started`, by `perf_counter`."""
-    log_requests([request_facts(method, path, status, started, code=code)])
 
 
 def log_requests(lines: Iterable[Mapping[str, object]]) -> None:

@@ -60,16 +60,19 @@ def problem(
 ) -> Response:
     """An RFC 9457 problem; its `code` also goes to the request's log line."""
     g.problem_code = code
-    members = {
+    members = problem_members(status, code, title, detail, g.request_id) | (extra or {})
+    return Response(encode(members), status=status, mimetype=PROBLEM_TYPE)
+
+
+def problem_members(status: int, code: str, title: str, detail: str, request_id: str) -> Body:
+    return {
         "type": f"urn:mlengine:problem:{code}",
         "title": title,
         "status": status,
         "detail": detail,
         "code": code,
-        "request_id": g.request_id,
-        **(extra or {}),
+        "request_id": request_id,
     }
-    return Response(encode(members), status=status, mimetype=PROBLEM_TYPE)
 
 
 def _encode_time(value: object) -> str:

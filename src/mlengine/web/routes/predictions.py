@@ -6,28 +6,29 @@ from flask import Blueprint, g
 
 from mlengine.web.http.auth import admin_required, public
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
-from mlengine.web.http.responses import Body, render
+from mlengine.web.http.responses import Body
 from mlengine.web.schemas.fields import ModelLineSchema, prediction_id_of_path
-from mlengine.web.schemas.predictions import RecentOut, RecentQuery, RecentRowOut, ReplayBody
+from mlengine.web.schemas.predictions import RecentQuery, ReplayBody, audit_row_body
 
 blueprint = Blueprint("predictions", __name__, url_prefix="/predictions")
 
 _MODEL_QUERY, _RECENT_QUERY, _REPLAY_BODY = ModelLineSchema(), RecentQuery(), ReplayBody()
-_RECENT, _ROW = RecentOut(), RecentRowOut()
 
 
 @blueprint.get("/recent")
 @public
 def recent() -> Body:
     audit = platform().audit
-    return {**render(_RECENT, audit.recent(**load_query(_RECENT_QUERY))), "spooled": audit.spooled}
+    page = audit.recent(**load_query(_RECENT_QUERY))
+    rows = [audit_row_body(row) for row in page.rows]
+    return {"predictions": rows, "next_cursor": page.next_cursor, "spooled": audit.spooled}
 
 
 @blueprint.get("/<prediction_id>")
 @public
 def prediction(prediction_id: str) -> Body:
     load_query(_MODEL_QUERY)
-    return render(_ROW, platform().audit.get(prediction_id_of_path(prediction_id)))
+    return audit_row_body(platform().audit.get(prediction_id_of_path(prediction_id)))
 
 
 @blueprint.post("/<prediction_id>/replay")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from marshmallow import Schema, ValidationError, fields, post_dump, validates
+from marshmallow import ValidationError, fields, validates
 
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.errors import InvalidRequest
 from mlengine.web.http.requests import request_time, settings
-from mlengine.web.schemas.fields import AsOf, ModelLineSchema, QueryFlag, Symbol, Timestamp, Version
+from mlengine.web.schemas.fields import AsOf, ModelLineSchema, QueryFlag, Symbol, Version
 
 _ECHOED_CHARACTERS = 128
 _EXPLANATION_FIELDS = ("raw_score", "base_value", "contributions")
@@ -38,51 +38,15 @@ class BatchBody(ModelLineSchema):
             raise ValidationError(f"must hold 1 to {longest} symbols")
 
 
-class PredictionOut(Schema):
-    prediction_id = fields.String()
-    request_id = fields.String()
-    symbol = fields.String()
-    interval = fields.String()
-    as_of = Timestamp()
-    bar_timestamp = Timestamp()
-    horizon_bars = fields.Integer()
-    objective = fields.String()
-    probability_up = fields.Float()
-    expected_return = fields.Float()
-    expected_score = fields.Float()
-    prediction = fields.String()
-    confidence = fields.Float()
-    usable = fields.Boolean()
-    reasons = fields.List(fields.String())
-    model_version = fields.String()
-    model_fingerprint = fields.String()
-    feature_set = fields.Raw()
-    bars_hash = fields.String()
-    trained_through = Timestamp()
-    in_sample = fields.Boolean()
-    known_symbol = fields.Boolean()
-    base_rate = fields.Float()
-    stale = fields.Boolean()
-    degraded = fields.Boolean()
-    latency_ms = fields.Raw()
-    raw_score = fields.Float()
-    base_value = fields.Float()
-    contributions = fields.Raw()
-
-    @post_dump
-    def drop_absent_explanation(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return _drop_absent_explanation(data)
-
-
 def prediction_body(prediction: Prediction) -> dict[str, Any]:
-    """The fields of PredictionOut, for a JSON writer that knows dataclasses and times in UTC."""
-    return _drop_absent_explanation(dict(vars(prediction)))
+    """Its fields, for a JSON writer that knows dataclasses and times in UTC.
 
-
-def _drop_absent_explanation(body: dict[str, Any]) -> dict[str, Any]:
+    Those of an explanation only when there is one.
+    """
+    body = dict(vars(prediction))
     for name in _EXPLANATION_FIELDS:
-        if body.get(name) is None:
-            body.pop(name, None)
+        if body[name] is None:
+            del body[name]
     return body
 
 

@@ -13,10 +13,8 @@ from mlengine.web.schemas.fields import (
     QueryInteger,
     Symbol,
     TimeBound,
-    Timestamp,
     Version,
 )
-from mlengine.web.schemas.predict import PredictionOut
 
 
 class RecentQuery(ModelLineSchema):
@@ -38,21 +36,10 @@ class ReplayBody(Schema):
     upstream = fields.Boolean(load_default=True, truthy={True}, falsy={False})
 
 
-class RecentRowOut(PredictionOut):
+def audit_row_body(row: AuditRow) -> dict[str, Any]:
     """As `/predict`, with when and where; a failure has nulls and its error."""
-
-    status = fields.Method("status_of")
-    error = fields.Method("error_of")
-    at = Timestamp()
-    route = fields.String()
-
-    def status_of(self, row: AuditRow) -> str:
-        return "ok" if row.ok else "error"
-
-    def error_of(self, row: AuditRow) -> dict[str, str | None] | None:
-        return None if row.ok else {"code": row.error_code, "detail": row.error_detail}
-
-
-class RecentOut(Schema):
-    predictions = fields.List(fields.Nested(RecentRowOut), attribute="rows")
-    next_cursor = fields.String()
+    body = {**vars(row), "usable": row.usable}
+    ok, code, detail = (body.pop(name) for name in ("ok", "error_code", "error_detail"))
+    if ok:
+        return {**body, "status": "ok", "error": None}
+    return {**body, "status": "error", "error": {"code": code, "detail": detail}}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-import orjson
 from gunicorn.http import errors as refusals
 
 from mlengine.web.http import hooks, request_ids
+from mlengine.web.http.responses import PROBLEM_TYPE, encode, problem_members
 from mlengine.web.serving import heads
 
 _STATUS = {
@@ -30,18 +30,10 @@ def problem_of(error: BaseException) -> tuple[str, int, str]:
 
 def raw_response(status: int, code: str, detail: str, request_id: str) -> bytes:
     """The whole response, which closes its connection."""
-    phrase = HTTPStatus(status).phrase
-    members = {
-        "type": f"urn:mlengine:problem:{code}",
-        "title": phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request_id,
-    }
-    body = orjson.dumps(members)
+    title = HTTPStatus(status).phrase
+    body = encode(problem_members(status, code, title, detail, request_id))
     headers = [
-        ("Content-Type", "application/problem+json"),
+        ("Content-Type", PROBLEM_TYPE),
         ("Content-Length", str(len(body))),
         *hooks.ALWAYS,
         (request_ids.HEADER, request_id),
