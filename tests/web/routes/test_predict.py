@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 import orjson
 import pytest
@@ -17,8 +17,8 @@ from tests.web.platform import FakePlatform, failed_row
 from werkzeug.test import TestResponse
 
 from mlengine.core.pagination import encode_cursor
+from mlengine.core.timestamps import rfc3339
 from mlengine.web.http.responses import encode, encode_utc
-from mlengine.web.schemas.fields import Timestamp
 from mlengine.web.schemas.predict import PredictQuery, prediction_body
 from mlengine.web.serving.inline import plain_request
 
@@ -52,6 +52,11 @@ PREDICTION_FIELDS = [
     "degraded",
     "latency_ms",
 ]
+
+
+class Timestamp(fields.Field[datetime]):
+    def _serialize(self, value: datetime | None, *_: object, **__: object) -> str | None:
+        return None if value is None else rfc3339(value)
 
 
 class LatencyOut(Schema):

@@ -73,10 +73,16 @@ class Run:
         return spec
 
     def view(self, now: datetime) -> dict[str, object]:
-        """Every field that is shown of it, with what is reckoned from them at `now`."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        """Its RUN_FIELDS, with what is reckoned from others at `now`."""
         parameters = self.parameters()
-        derived = {"eta_seconds": self.eta_seconds(now), "note": parameters.get("note")}
-        hidden = ("spec", "seq", "idempotency_key", "body_hash")
-        visible = {name: value for name, value in values.items() if name not in hidden}
-        return {**visible, **derived, "parameters": parameters}
+        return {
+            **{name: getattr(self, name) for name in _OWN_FIELDS},
+            "eta_seconds": self.eta_seconds(now),
+            "note": parameters.get("note"),
+            "parameters": parameters,
+        }
+
+
+_INTERNAL = {"spec", "seq", "idempotency_key", "body_hash"}
+_OWN_FIELDS = tuple(each.name for each in fields(Run) if each.name not in _INTERNAL)
+RUN_FIELDS = (*_OWN_FIELDS, "eta_seconds", "note", "parameters")

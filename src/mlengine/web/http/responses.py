@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from flask import Response, g
 from flask.json.provider import JSONProvider
-from marshmallow import Schema
 
 from mlengine.core.timestamps import rfc3339
 
@@ -48,11 +47,6 @@ def json_response(body: Body) -> Response:
 def encode_utc(body: Body) -> bytes:
     """`body` as JSON without a call back: dataclasses field by field, times in UTC only."""
     return orjson.dumps(body, option=orjson.OPT_UTC_Z)
-
-
-def render(schema: Schema, value: object) -> Body:
-    """`value` in the fields of `schema`."""
-    return cast("Body", schema.dump(value))
 
 
 def problem(

@@ -7,7 +7,7 @@ from uuid import uuid4
 from flask import Blueprint, Response, g, jsonify, url_for
 from marshmallow import Schema
 
-from mlengine.core.runs.run import Run
+from mlengine.core.runs.run import RUN_FIELDS, Run
 from mlengine.web.http.auth import admin_required
 from mlengine.web.http.requests import (
     idempotency_key,
@@ -16,9 +16,9 @@ from mlengine.web.http.requests import (
     platform,
     request_time,
 )
-from mlengine.web.http.responses import Body, render
+from mlengine.web.http.responses import Body
 from mlengine.web.routes.models import activate_version
-from mlengine.web.schemas.admin import RunOut, RunReference, RunsQuery, TrainBody
+from mlengine.web.schemas.admin import RunReference, RunsQuery, TrainBody
 from mlengine.web.schemas.fields import ModelLineSchema, version_of_path
 
 Accepted = tuple[Body, int, dict[str, str]]
@@ -27,7 +27,8 @@ blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
 _EMPTY_BODY, _MODEL_QUERY = Schema(), ModelLineSchema()
 _TRAIN_BODY, _RUN_REFERENCE, _RUNS_QUERY = TrainBody(), RunReference(), RunsQuery()
-_RUN, _LISTED_RUN = RunOut(), RunOut(exclude=("log", "result"))
+_NO_RUN = {**dict.fromkeys(RUN_FIELDS), "state": "idle"}
+_LISTED_FIELDS = [name for name in RUN_FIELDS if name not in ("log", "result")]
 
 
 @blueprint.post("/train")
@@ -70,7 +71,7 @@ def reproduce(version: str) -> Accepted:
 def train_status() -> Body:
     runs, now = platform().control.runs, request_time()
     run = runs.status(load_query(_RUN_REFERENCE)["run_id"], now=now)
-    return {**render(_RUN, run.view(now) if run else {}), "workers": runs.workers()}
+    return {**(run.view(now) if run else _NO_RUN), "workers": runs.workers()}
 
 
 @blueprint.get("/train/runs")
@@ -78,8 +79,9 @@ def train_status() -> Body:
 def train_runs() -> Body:
     now = request_time()
     page = platform().control.runs.page(**load_query(_RUNS_QUERY), now=now)
-    rows = [render(_LISTED_RUN, run.view(now)) for run in page.rows]
-    return {"runs": rows, "next_cursor": page.next_cursor}
+    views = [run.view(now) for run in page.rows]
+    runs = [{name: view[name] for name in _LISTED_FIELDS} for view in views]
+    return {"runs": runs, "next_cursor": page.next_cursor}
 
 
 @blueprint.post("/train/cancel")

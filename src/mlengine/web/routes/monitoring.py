@@ -6,14 +6,15 @@ from flask import Blueprint, Response, jsonify
 
 from mlengine.web.http.auth import public
 from mlengine.web.http.requests import load_query, platform, request_time
-from mlengine.web.http.responses import Body, render
+from mlengine.web.http.responses import Body
 from mlengine.web.schemas.fields import ModelLineSchema
-from mlengine.web.schemas.monitoring import DriftQuery, HistoryOut, HistoryQuery, LatencyQuery
+from mlengine.web.schemas.monitoring import DriftQuery, HistoryQuery, LatencyQuery
 
 blueprint = Blueprint("monitoring", __name__, url_prefix="/monitoring")
 
 _DRIFT_QUERY, _LATENCY_QUERY, _MODEL_QUERY = DriftQuery(), LatencyQuery(), ModelLineSchema()
-_HISTORY_QUERY, _HISTORY = HistoryQuery(), HistoryOut()
+_HISTORY_QUERY = HistoryQuery()
+_EVENT_FIELDS = ("kind", "at", "version", "actor", "details")
 
 
 @blueprint.get("/drift")
@@ -26,7 +27,9 @@ def drift() -> Response:
 @blueprint.get("/history")
 @public
 def history() -> Body:
-    return render(_HISTORY, platform().monitoring.history(**load_query(_HISTORY_QUERY)))
+    page = platform().monitoring.history(**load_query(_HISTORY_QUERY))
+    events = [{name: getattr(event, name) for name in _EVENT_FIELDS} for event in page.rows]
+    return {"events": events, "next_cursor": page.next_cursor}
 
 
 @blueprint.get("/freshness")

@@ -1,1 +1,1 @@
-"""The requests and responses of each blueprint; an unknown name is refused, never ignored."""
+"""What each blueprint takes, an unknown name refused, and the answers that no service gives so."""

@@ -1,10 +1,10 @@
-"""What admin routes take and give."""
+"""What admin routes take."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
+from marshmallow import ValidationError, fields, post_load, validate, validates
 
 from mlengine.core.runs.run import STATES
 from mlengine.core.training.params import invalid_params
@@ -18,7 +18,6 @@ from mlengine.web.schemas.fields import (
     QueryInteger,
     RunId,
     Symbol,
-    Timestamp,
 )
 
 MAX_TRAIN_SYMBOLS = 5000
@@ -72,26 +71,3 @@ class RunsQuery(ModelLineSchema):
     limit = QueryInteger(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
     state = fields.String(load_default=None, validate=validate.OneOf(STATES))
-
-
-class RunOut(Schema):
-    """Every field is null while there has been no run."""
-
-    run_id = fields.String(dump_default=None)
-    kind = fields.String(dump_default=None)
-    state = fields.String(dump_default="idle")
-    sequence = fields.Integer(dump_default=None)
-    progress = fields.Raw(dump_default=None)
-    eta_seconds = fields.Float(dump_default=None)
-    queued_at = Timestamp(dump_default=None)
-    started_at = Timestamp(dump_default=None)
-    ended_at = Timestamp(dump_default=None)
-    lease_until = Timestamp(dump_default=None)
-    version = fields.String(dump_default=None)
-    error = fields.String(dump_default=None)
-    result = fields.Raw(dump_default=None)
-    parameters = fields.Raw(dump_default=None)
-    note = fields.String(dump_default=None)
-    actor = fields.String(dump_default=None)
-    request_id = fields.String(dump_default=None)
-    log = fields.Raw(dump_default=None)

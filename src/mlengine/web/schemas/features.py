@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, fields
-
 from mlengine.web.http.requests import request_time
 from mlengine.web.schemas.fields import AsOf, FeatureSetName, ModelLineSchema, QueryInteger, Symbol
 
@@ -22,14 +20,8 @@ class FeaturesQuery(ModelLineSchema):
     feature_set = FeatureSetName(load_default=None)
 
 
-class FeatureTableOut(Schema):
-    symbol = fields.String()
-    interval = fields.String()
-    feature_set = fields.Raw()
-    bars_hash = fields.String()
-    nulls = fields.Dict()
-    features = fields.Method("rows")
-
-    def rows(self, table: FeatureTable) -> list[dict[str, Any]]:
-        """One object a bar, oldest first; times and NaN are the encoder's to write."""
-        return table.rows.to_dicts()
+def feature_table_body(table: FeatureTable) -> dict[str, Any]:
+    """One object a bar, oldest first; times and NaN are the encoder's to write."""
+    body = {**vars(table), "nulls": table.nulls, "features": table.rows.to_dicts()}
+    del body["rows"]
+    return body

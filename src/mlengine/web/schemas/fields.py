@@ -147,13 +147,6 @@ def _check_format(text: str) -> None:
         raise ValidationError("has a space before its offset; send + as %2B")
 
 
-class Timestamp(fields.Field[datetime]):
-    """A time on its way out: RFC 3339 in UTC with `Z`."""
-
-    def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
-        return None if value is None else rfc3339(value)
-
-
 class ModelLineSchema(Schema):
     """`model=`, alone or with more fields; there is only the line `main` so far."""
 

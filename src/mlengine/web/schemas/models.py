@@ -1,4 +1,4 @@
-"""What the routes of `/models` take; their answers are the service's own."""
+"""What the routes of `/models` take."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The queries of `/monitoring`, and its events; all other answers are the service's own."""
+"""The queries of `/monitoring`."""
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
 from mlengine.core.monitoring.event import EVENT_KINDS
-from mlengine.web.schemas.fields import Cursor, ModelLineSchema, QueryInteger, Timestamp, Version
+from mlengine.web.schemas.fields import Cursor, ModelLineSchema, QueryInteger, Version
 
 _DAY = 86_400
 
@@ -27,16 +27,3 @@ class LatencyQuery(ModelLineSchema):
     """`window` is in seconds."""
 
     window = QueryInteger(1, 30 * _DAY, load_default=3600)
-
-
-class EventOut(Schema):
-    kind = fields.String()
-    at = Timestamp()
-    version = fields.String()
-    actor = fields.String()
-    details = fields.Raw()
-
-
-class HistoryOut(Schema):
-    events = fields.List(fields.Nested(EventOut), attribute="rows")
-    next_cursor = fields.String()
