@@ -117,6 +117,22 @@ def test_the_readme_names_every_command() -> None:
     assert public <= {name.split()[0] for name in listed}
 
 
+def test_the_api_page_has_every_route(routes: MapAdapter) -> None:
+    headings = re.findall(r"^### .*", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    shown = set(re.findall(r"`(\w+ /[^`?]*)", " ".join(headings)))
+    rules = [rule for rule in routes.map.iter_rules() if not rule.rule.startswith("/api/v1")]
+    assert shown == {
+        f"{method} {as_written(rule.rule)}"
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def as_written(rule: str) -> str:
+    """In the pages' way: `/models/{version}`."""
+    return re.sub(r"<(?:version:)?(.*?)>", r"{\1}", rule)
+
+
 def is_hidden(context: click.Context, name: str) -> bool:
     command = __main__.mlengine.get_command(context, name)
     return command is None or command.hidden

@@ -1,0 +1,61 @@
+"""What the pages give to be copied does what they say."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import polars as pl
+from tests.factories import random_bars
+from tests.pages.api_examples import examples
+from tests.pages.markdown import ROOT, blocks, section
+
+from mlengine.core.features.leaks.check import MEANINGS, check
+from mlengine.core.monitoring.event import EVENT_KINDS
+from mlengine.stores.market_data.candles import parse_candles
+from mlengine.web.http.errors import STATUS
+
+DOCS = ROOT / "docs"
+
+
+def test_the_feature_set_of_the_page_passes_its_own_check(tmp_path: Path) -> None:
+    (snippet,) = (code for language, code in blocks(_page("own_features")) if language == "python")
+    (tmp_path / "mine.py").write_text(snippet)
+    (feature_set,) = runpy.run_path(str(tmp_path / "mine.py"))["FEATURE_SETS"]
+    bars = pl.concat([random_bars("AAA", rows=80), random_bars("BBB", rows=80)])
+    assert not check(bars, feature_set).breaches
+
+
+def test_the_page_lists_the_tests_of_the_check() -> None:
+    names = re.findall(r"^\| `([\w-]+)` \|", section(_page("own_features"), "The check"), re.M)
+    assert names == list(MEANINGS)
+
+
+def test_the_candles_of_the_page_are_read() -> None:
+    (answer,) = (code for language, code in blocks(_page("market_data")) if language == "json")
+    (candle,) = parse_candles(json.loads(answer), symbol="AAPL", interval="1d").to_dicts()
+    assert (candle["open"], candle["volume"]) == (187.15, 82488700.0)
+
+
+def test_every_request_of_the_api_page_has_an_answer() -> None:
+    requests = re.findall(r"^(?:GET|POST|DELETE) /", _page("api"), re.M)
+    assert len(list(examples())) == len(requests) > 20
+
+
+def test_the_api_page_has_every_error_code_with_its_status() -> None:
+    rows = re.findall(r"^\| (`.*?) \| (\d{3})", section(_page("api"), "Errors"), re.M)
+    shown = {
+        (code, int(status)) for codes, status in rows for code in re.findall(r"`(\w+)`", codes)
+    }
+    assert {(kind.code, status) for kind, (status, _) in STATUS.items()} <= shown
+
+
+def test_the_api_page_and_the_glossary_name_every_kind_of_event() -> None:
+    for name in ("api", "glossary"):
+        assert set(EVENT_KINDS) <= set(re.findall(r"`(\w+)`", _page(name)))
+
+
+def _page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text()
