@@ -40,8 +40,9 @@ from mlengine.core.training.experiment import EvaluatedModel
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
 from mlengine.core.versions.manifest import Manifest
-from mlengine.errors import ArtifactCorrupt, ModelNotFound
+from mlengine.errors import ArtifactCorrupt, FeatureSetMismatch, ModelNotFound
 from mlengine.stores.database.events import EventStore
+from mlengine.stores.registry.loader import matching_set, parse_scorer
 from mlengine.stores.registry.registry import Registry
 
 _KEYS = ["symbol", "timestamp"]
@@ -53,6 +54,7 @@ class _ChampionModel:
 
     manifest: Manifest
     scorer: Scorer
+    features: FeatureSet
 
     @property
     def unseen_since(self) -> datetime:
@@ -121,28 +123,20 @@ class PromotionGate:
                 return None, None
             generation = active.generation
             manifest = self.registry.manifest(active.version)
-            scorer = self._scorer(manifest)
+            features = matching_set(self.feature_sets, manifest)
+            name = CANDIDATE_FILE if CANDIDATE_FILE in manifest.files else MODEL_FILE
+            scorer = parse_scorer(active.version, name, self.registry.read(active.version, name))
+        except FeatureSetMismatch as other:
+            return Champion(other.version, generation, "not_comparable"), None
         except (ArtifactCorrupt, ModelNotFound) as refusal:
             return Champion(refusal.version, generation, "champion_unusable"), None
         champion = Champion(manifest.version, generation)
         task = learning_task(manifest.spec, universe_sha256=manifest.data.universe_sha256)
-        if scorer is None or task != learning_task(spec, universe_sha256=universe_sha256):
+        if task != learning_task(spec, universe_sha256=universe_sha256):
             return replace(champion, refusal="not_comparable"), None
         if manifest.candidate_fingerprint == challenger.fitted.fingerprint:
             champion = replace(champion, refusal="identical")
-        return champion, _ChampionModel(manifest, scorer)
-
-    def _scorer(self, manifest: Manifest) -> Scorer | None:
-        """The champion's candidate; None without its features."""
-        feature_set = self.feature_sets.get(manifest.feature_set.name)
-        if feature_set is None or feature_set.hash != manifest.feature_set.hash:
-            return None
-        name = CANDIDATE_FILE if CANDIDATE_FILE in manifest.files else MODEL_FILE
-        text = self.registry.read(manifest.version, name)
-        try:
-            return Scorer.from_text(text.decode())
-        except ValueError:
-            raise ArtifactCorrupt(manifest.version, f"{name} is not a LightGBM model") from None
+        return champion, _ChampionModel(manifest, scorer, features)
 
     def _common_rows(
         self,
@@ -157,31 +151,26 @@ class PromotionGate:
         None with too few dates. A row needs a full window of the champion's features too.
         """
         trained = cast("datetime", dataset.frame["label_ends"][challenger.rows.train].max())
-        features = self.feature_sets[champion.manifest.feature_set.name]
         common = (
             dataset.frame[challenger.rows.test]
             .select(*_KEYS)
             .with_row_index("row")
             .filter(pl.col("timestamp") >= max(champion.unseen_since, trained))
-            .join(_scorable(bars, features), on=_KEYS, maintain_order="left")
+            .join(_scorable(bars, champion.features), on=_KEYS, maintain_order="left")
         )
         dates = common["timestamp"].n_unique()
         if dates < spec.gate_min_dates or dates <= 2 * label_lag_bars(spec):
             return None
-        scores = champion.scorer.score(Dataset(common, features.names).matrix())
+        scores = champion.scorer.score(Dataset(common, champion.features.names).matrix())
         return common["row"].cast(pl.Int64).to_numpy(), scores
 
     def _test(
         self, spec: TrainSpec, champion: Champion | None, paired: _PairedLosses
     ) -> GateTest | None:
         """None where the policy asks for none or the two can't be compared."""
-        if (
-            spec.activate not in COMPARING_POLICIES
-            or champion is None
-            or champion.generation is None
-        ):
+        if spec.activate not in COMPARING_POLICIES or champion is None or champion.refusal:
             return None
-        if champion.refusal or paired.champion is None:
+        if champion.generation is None or paired.champion is None:
             return None
         differences = mean_by_date(paired.timestamps, paired.champion - paired.challenger)
         test = diebold_mariano(differences, steps_ahead=label_lag_bars(spec))

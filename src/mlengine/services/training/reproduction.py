@@ -21,13 +21,14 @@ from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.versions.layout import BARS_FILE, UNIVERSE_FILE
 from mlengine.core.versions.manifest import Manifest
-from mlengine.errors import FeatureSetMismatch, TrainingFailed, UnknownSymbol
+from mlengine.errors import TrainingFailed, UnknownSymbol
 from mlengine.services.bars.service import BarService
 from mlengine.services.runs.handlers import RunResult
 from mlengine.services.runs.lease import Lease
 from mlengine.services.training.fitting import build_dataset
 from mlengine.services.training.manifest_builder import libraries
 from mlengine.stores.bars.universe import parse_universe
+from mlengine.stores.registry.loader import matching_set
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
 
@@ -140,18 +141,10 @@ class ReproductionService:
         manifest = self.registry.manifest(version)
         if BARS_FILE not in manifest.files:
             raise TrainingFailed(f"no bars were stored beside {version}")
-        feature_set = self._feature_set(manifest)
+        feature_set = matching_set(self.feature_sets, manifest)
         bars = table_files.from_parquet(self.registry.read(version, BARS_FILE))
         dataset = build_dataset(bars, feature_set, manifest.spec, members=self._members(manifest))
         return RecordedTraining(manifest, bars, dataset)
-
-    def _feature_set(self, manifest: Manifest) -> FeatureSet:
-        entry = manifest.feature_set
-        feature_set = self.feature_sets.get(entry.name)
-        if feature_set is None or feature_set.hash != entry.hash:
-            served = feature_set.hash if feature_set else None
-            raise FeatureSetMismatch(manifest.version, entry.name, entry.hash, served)
-        return feature_set
 
     def _members(self, manifest: Manifest) -> pl.DataFrame | None:
         if UNIVERSE_FILE not in manifest.files:

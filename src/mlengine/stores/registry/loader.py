@@ -122,7 +122,7 @@ class ModelLoader:
         manifest, text = self._registry.load(version, MODEL_FILE)
         return LoadedModel(
             manifest=manifest,
-            scorer=_scorer(version, text),
+            scorer=parse_scorer(version, MODEL_FILE, text),
             feature_set=self._matching_set(manifest),
             generation=generation,
         )
@@ -199,17 +199,23 @@ class ModelLoader:
     def _matching_set(self, manifest: Manifest) -> FeatureSet:
         if manifest.interval != self._interval:
             raise IntervalMismatch(manifest.version, manifest.interval, self._interval)
-        trained = manifest.feature_set
-        served = self._feature_sets.get(trained.name)
-        if served is None or served.hash != trained.hash:
-            raise FeatureSetMismatch(
-                manifest.version, trained.name, trained.hash, served.hash if served else None
-            )
-        return served
+        return matching_set(self._feature_sets, manifest)
 
 
-def _scorer(version: str, text: bytes) -> Scorer:
+def matching_set(feature_sets: Mapping[str, FeatureSet], manifest: Manifest) -> FeatureSet:
+    """The feature set of a version; raises FeatureSetMismatch where it is gone or another."""
+    trained = manifest.feature_set
+    served = feature_sets.get(trained.name)
+    if served is None or served.hash != trained.hash:
+        raise FeatureSetMismatch(
+            manifest.version, trained.name, trained.hash, served.hash if served else None
+        )
+    return served
+
+
+def parse_scorer(version: str, name: str, text: bytes) -> Scorer:
+    """The model in the file `name` of a version; raises ArtifactCorrupt."""
     try:
         return Scorer.from_text(text.decode())
     except ValueError:
-        raise ArtifactCorrupt(version, f"{MODEL_FILE} is not a LightGBM model") from None
+        raise ArtifactCorrupt(version, f"{name} is not a LightGBM model") from None
