@@ -115,9 +115,7 @@ class TrainingRig:
 
     def ask(self) -> str:
         runs = self.control.runs
-        run = runs.request_training(
-            runs.defaults, actor="test", request_id="r", run_id=uuid4().hex, now=now()
-        )
+        run = runs.request_training({}, actor="test", request_id="r", run_id=uuid4().hex, now=now())
         return run.run_id
 
     def run(self, run_id: str) -> Run:

@@ -34,6 +34,7 @@ from mlengine.services.monitoring.service import (
     StageLatency,
     SymbolFreshness,
 )
+from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.system.health_checks import Checks
 
 SPEC = TrainSpec(
@@ -75,24 +76,21 @@ class FakeRunService:
     live: list[Run] = field(default_factory=list)
     queue_up: bool = True
 
-    def spec(self, overrides: Mapping[str, object]) -> TrainSpec:
-        return dataclasses.replace(SPEC, **overrides)  # type: ignore[arg-type]
-
     def request_training(
         self,
-        spec: TrainSpec,
+        overrides: Mapping[str, object],
         *,
         actor: str,
         request_id: str,
         run_id: str,
         now: datetime,
         idempotency_key: str | None = None,
-        body: Mapping[str, object] | None = None,
     ) -> Run:
+        spec = dataclasses.replace(SPEC, **overrides)  # type: ignore[arg-type]
         if not self.queue_up:
             raise errors.QueueUnavailable("connection refused")
         if idempotency_key and self.live and self.live[0].idempotency_key == idempotency_key:
-            if self.live[0].body_hash != str(body):
+            if self.live[0].body_hash != str(overrides):
                 raise errors.IdempotencyKeyReused
             return self.live[0]
         if self.live:
@@ -104,7 +102,7 @@ class FakeRunService:
                 state="queued",
                 spec=json.dumps(spec.to_dict()),
                 idempotency_key=idempotency_key,
-                body_hash=str(body),
+                body_hash=str(overrides),
                 actor=actor,
                 request_id=request_id,
                 queued_at=now,
@@ -287,20 +285,12 @@ class FakeAuditService:
         raise errors.PredictionNotFound(prediction_id, spooled=self.spooled)
 
     def recent(
-        self,
-        *,
-        limit: int,
-        symbol: str | None = None,
-        version: str | None = None,  # noqa: ARG002
-        since: datetime | None = None,
-        until: datetime | None = None,
-        ok: bool | None = None,
-        cursor: str | None = None,
+        self, audit_filter: AuditFilter = EVERYTHING, *, limit: int, cursor: str | None = None
     ) -> Page[AuditRow]:
         if cursor:
             decode_cursor(cursor)
-        self.calls.append((since, until, ok))
-        rows = [row for row in self.rows if symbol in (None, row.symbol)]
+        self.calls.append((audit_filter.since, audit_filter.until, audit_filter.ok))
+        rows = [row for row in self.rows if audit_filter.symbol in (None, row.symbol)]
         return Page(tuple(rows[:limit]), encode_cursor(7) if len(rows) > limit else None)
 
     def clear(self, *, actor: str, now: datetime) -> int:  # noqa: ARG002

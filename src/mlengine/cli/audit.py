@@ -24,7 +24,7 @@ audit = AppGroup("audit", help="Show what was predicted; export, replay, prune."
 @json_command
 def tail(limit: int, symbol: str | None, version: str | None) -> Output:
     """Show the newest predictions, failures included."""
-    page = current_platform().audit.recent(limit=limit, symbol=symbol, version=version)
+    page = current_platform().audit.recent(AuditFilter(symbol=symbol, version=version), limit=limit)
     return Output(
         page,
         table(

@@ -55,11 +55,7 @@ def _train(wait: bool, first: bool, json_: bool) -> None:
 def _request_run(runs: RunService, *, join: bool) -> Run:
     try:
         return runs.request_training(
-            runs.defaults,
-            actor=actor(),
-            request_id=uuid4().hex,
-            run_id=uuid4().hex,
-            now=now(),
+            {}, actor=actor(), request_id=uuid4().hex, run_id=uuid4().hex, now=now()
         )
     except TrainingInProgress as conflict:
         if not join:

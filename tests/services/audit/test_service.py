@@ -117,7 +117,7 @@ def test_rows_are_found_by_time_and_outcome(tmp_path: Path) -> None:
         )
 
     def hours(**asked: object) -> list[float]:
-        rows = platform.audit.recent(limit=100, **asked).rows  # type: ignore[arg-type]
+        rows = platform.audit.recent(AuditFilter(**asked), limit=100).rows  # type: ignore[arg-type]
         return [(row.at - NOW) / timedelta(hours=1) for row in rows]
 
     since, until = NOW + timedelta(hours=1), NOW + timedelta(hours=3)
@@ -125,8 +125,9 @@ def test_rows_are_found_by_time_and_outcome(tmp_path: Path) -> None:
     assert hours(since=since, ok=True) == [3, 2, 1]
     assert hours(until=since, ok=False) == [0]
     assert hours(ok=False, version="v1", symbol="NONE") == [3, 2, 1, 0]
-    page = platform.audit.recent(limit=2, ok=True, until=until)
-    rest = platform.audit.recent(limit=2, ok=True, until=until, cursor=page.next_cursor)
+    good = AuditFilter(ok=True, until=until)
+    page = platform.audit.recent(good, limit=2)
+    rest = platform.audit.recent(good, limit=2, cursor=page.next_cursor)
     assert [(row.at - NOW) / timedelta(hours=1) for row in rest.rows] == [0]
 
 

@@ -16,6 +16,7 @@ from mlengine.core.versions import manifest as manifests
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.training.fitting import FittingService
 from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system import table_files
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 LEAKING = planted(pl.col("close").shift(-1) / pl.col("close"), 2)
@@ -67,17 +68,20 @@ def fit(registry):
     return fit
 
 
+def _table(candidate, name):
+    return table_files.from_parquet(candidate.files[f"{name}.parquet"])
+
+
 def test_a_candidate_can_be_published_and_read_back(fit, registry):
     candidate = fit()
-    files = {"model.txt": candidate.model_text.encode()}
-    manifest = registry.publish(candidate.manifest, files, fence=lambda: None)
+    manifest = registry.publish(candidate.manifest, candidate.files, fence=lambda: None)
     assert registry.manifest("v1") == manifest
     assert manifest.gate.reason == "first_model"
     assert manifest.gate.promote
     assert (manifest.run_id, manifest.actor, manifest.created_at) == ("run-1", "admin", NOW)
-    assert manifest.fingerprint == fingerprint(candidate.model_text)
+    assert manifest.fingerprint == fingerprint(candidate.files["model.txt"].decode())
     assert manifest.candidate_fingerprint == manifest.fingerprint
-    assert candidate.candidate_text is None
+    assert "candidate.txt" not in candidate.files
 
 
 def test_a_model_can_be_trained_on_alpha158(registry):
@@ -122,7 +126,7 @@ def test_trained_through_is_the_last_bar_that_a_training_label_used(fit):
 
 def test_the_metrics_can_be_made_again_from_the_holdout_frame(fit):
     candidate = fit()
-    holdout = candidate.holdout
+    holdout = _table(candidate, "holdout")
     assert holdout.columns == ["symbol", "timestamp", "label", "forward_return", "score"]
     assert holdout.height == candidate.manifest.split.holdout.rows
     again = auc(holdout["label"].to_numpy(), holdout["score"].to_numpy())
@@ -156,12 +160,12 @@ def test_a_holdout_that_was_looked_at_before_is_counted(fit, registry):
 
 def test_the_reference_holds_the_rows_that_the_served_model_was_trained_on(fit):
     candidate = fit()
-    reference = candidate.reference
+    reference = _table(candidate, "reference")
     split = candidate.manifest.split
     assert reference.columns == ["symbol", "timestamp", *SMALL.names, "prediction"]
     assert reference.height == split.fit.rows + split.stop.rows
     matrix = reference.select(pl.col(SMALL.names).fill_null(float("nan"))).to_numpy()
-    scores = Scorer.from_text(candidate.model_text).score(matrix)
+    scores = Scorer.from_text(candidate.files["model.txt"].decode()).score(matrix)
     assert scores.tolist() == reference["prediction"].to_list()
 
 
@@ -228,7 +232,7 @@ def _universe(tmp_path, text):
 
 def test_without_a_universe_the_list_is_called_static(fit):
     candidate = fit()
-    assert candidate.universe is None
+    assert "universe.csv" not in candidate.files
     data = candidate.manifest.data
     assert (data.survivorship, data.universe_sha256) == ("static list", None)
 
@@ -239,14 +243,14 @@ def test_a_universe_limits_rows_to_membership_and_is_kept(fit, tmp_path):
     data = candidate.manifest.data
     assert data.survivorship == "universe file"
     assert candidate.manifest.spec.universe_file == "universe.csv"
-    assert data.universe_sha256 == hashlib.sha256(candidate.universe).hexdigest()
+    assert data.universe_sha256 == hashlib.sha256(candidate.files["universe.csv"]).hexdigest()
     assert data.symbols == ("S00", "S01")
     assert data.labelled_rows == 390 + 182 - 5
     assert data.skipped_symbols == (
         manifests.SkippedSymbol("S02", "no row on a date within its membership of the universe"),
     )
     # Bars are kept whole: a row needs those before its membership.
-    assert candidate.bars.equals(panel(3, rows=400))
+    assert _table(candidate, "bars").equals(panel(3, rows=400))
 
 
 @pytest.mark.parametrize(
@@ -264,12 +268,14 @@ def test_labels_may_be_z_scores_among_the_symbols_of_a_date(fit):
     candidate = fit(bars, symbols=symbols, objective="return", label="cs_zscore")
     manifest = candidate.manifest
     assert (manifest.label.kind, manifest.label.transform) == ("forward_return", "cs_zscore")
-    by_date = candidate.holdout.group_by("timestamp").agg(
-        pl.col("label").mean().alias("mean"), pl.col("label").std().alias("std")
+    by_date = (
+        _table(candidate, "holdout")
+        .group_by("timestamp")
+        .agg(pl.col("label").mean().alias("mean"), pl.col("label").std().alias("std"))
     )
     assert by_date["mean"].abs().max() < 1e-12
     assert (by_date["std"] - 1.0).abs().max() < 1e-12
-    assert candidate.holdout["forward_return"].abs().max() < 1.0
+    assert _table(candidate, "holdout")["forward_return"].abs().max() < 1.0
 
 
 def test_z_scores_on_too_few_symbols_a_date_fail_the_training(fit):
@@ -280,11 +286,11 @@ def test_z_scores_on_too_few_symbols_a_date_fail_the_training(fit):
 
 def test_a_refit_is_served_and_the_metrics_stay_the_candidates(fit):
     plain, full = fit(), fit(refit="full")
-    assert full.candidate_text == plain.model_text
+    assert full.files["candidate.txt"] == plain.files["model.txt"]
     assert full.manifest.metrics == plain.manifest.metrics
     assert full.manifest.served == "refit"
     assert full.manifest.candidate_fingerprint == plain.manifest.fingerprint
-    assert full.manifest.fingerprint == fingerprint(full.model_text)
+    assert full.manifest.fingerprint == fingerprint(full.files["model.txt"].decode())
     assert full.manifest.fingerprint != plain.manifest.fingerprint
     assert full.manifest.candidate_trained_through == plain.manifest.trained_through
     assert full.manifest.trained_through == START + timedelta(days=399)

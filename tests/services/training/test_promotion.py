@@ -16,7 +16,7 @@ from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import compute
 from mlengine.core.metrics import log_loss, mse
 from mlengine.services.models.history import record_training
-from mlengine.services.models.reports import compare_versions
+from mlengine.services.models.service import ModelService
 from mlengine.services.training.fitting import FittingService
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
@@ -65,13 +65,7 @@ def publish(registry, events):
     """Publish, announce as a run does, and by default activate."""
 
     def publish(candidate, *, activate=True):
-        files = {
-            "model.txt": candidate.model_text.encode(),
-            "holdout.parquet": table_files.to_parquet(candidate.holdout),
-        }
-        if candidate.candidate_text:
-            files["candidate.txt"] = candidate.candidate_text.encode()
-        manifest = registry.publish(candidate.manifest, files, fence=lambda: None)
+        manifest = registry.publish(candidate.manifest, candidate.files, fence=lambda: None)
         record_training(events, manifest, actor="t", now=NOW)
         if activate:
             registry.activate(manifest.version, actor="t", reason="t", now=NOW)
@@ -209,7 +203,9 @@ def test_a_refitted_champion_is_judged_by_its_candidate(fit, publish):
 
 
 def _losses(candidate, *, since):
-    holdout = candidate.holdout.filter(pl.col("timestamp") >= since)
+    holdout = table_files.from_parquet(candidate.files["holdout.parquet"]).filter(
+        pl.col("timestamp") >= since
+    )
     ups = holdout["label"].to_numpy()
     constant = np.full(holdout.height, candidate.manifest.base_rate)
     return log_loss(ups, holdout["score"].to_numpy()), log_loss(ups, constant)
@@ -439,7 +435,7 @@ def test_comparing_the_two_versions_later_gives_the_table_of_the_gate(
 ):
     first = publish(fit(objective=objective))
     second = publish(fit(objective=objective, seed=3, refit="full"))
-    found = compare_versions(registry, "v1", "v2")
+    found = ModelService(registry, loader=None, events=events).compare("v1", "v2")
     test = second.gate.test
     assert found.test.statistic == pytest.approx(test.statistic, rel=1e-9)
     assert found.test.p_value == pytest.approx(test.p_value, rel=1e-9)

@@ -262,7 +262,7 @@ def test_without_a_queue_the_run_is_failed_and_the_next_one_can_be_claimed(
     for run_id in ("run1", "run2"):
         with pytest.raises(QueueUnavailable):
             platform.control.runs.request_training(
-                platform.control.runs.defaults,
+                {},
                 actor="ann",
                 request_id="r",
                 run_id=run_id,
@@ -276,14 +276,10 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     with QueueProcess() as queue:
         platform = make_platform(tmp_path, models=0, REDIS_URL=queue.url)
         runs = platform.control.runs
-        first = runs.request_training(
-            runs.defaults, actor="ann", request_id="r", run_id="run1", now=now()
-        )
+        first = runs.request_training({}, actor="ann", request_id="r", run_id="run1", now=now())
         assert first.state == "queued"
         with pytest.raises(TrainingInProgress) as busy:
-            runs.request_training(
-                runs.defaults, actor="bob", request_id="r", run_id="run2", now=now()
-            )
+            runs.request_training({}, actor="bob", request_id="r", run_id="run2", now=now())
         assert busy.value.run_id == "run1"
         assert runs.status(None, now=now()) == first
         assert runs.workers() == 0

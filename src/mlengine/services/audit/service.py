@@ -10,7 +10,7 @@ from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.errors import PredictionNotFound
 from mlengine.stores.audit.export import AuditExport
-from mlengine.stores.audit.filter import AuditFilter
+from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 
 
@@ -19,18 +19,9 @@ class AuditService:
     store: SpooledAuditStore
 
     def recent(
-        self,
-        *,
-        limit: int,
-        symbol: str | None = None,
-        version: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        ok: bool | None = None,
-        cursor: str | None = None,
+        self, audit_filter: AuditFilter = EVERYTHING, *, limit: int, cursor: str | None = None
     ) -> Page[AuditRow]:
         """Predictions, newest first; raises InvalidRequest for a cursor that is not ours."""
-        audit_filter = AuditFilter(symbol=symbol, version=version, since=since, until=until, ok=ok)
         return self.store.recent(audit_filter, limit=limit, cursor=cursor)
 
     @property

@@ -1,13 +1,14 @@
-"""Which version was trained and which served when: the events behind both."""
+"""Which version was trained and which served when: the events behind both, and what they count."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from typing import cast
 
-from mlengine.core.timestamps import rfc3339
+from mlengine.core.timestamps import parse_rfc3339, rfc3339
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, AuditUnavailable, ModelNotFound
 from mlengine.stores.database.events import EventStore
@@ -39,6 +40,28 @@ def readable_manifests(registry: Registry) -> Iterator[Manifest]:
     for version in registry.versions():
         with suppress(ArtifactCorrupt, ModelNotFound):
             yield registry.manifest(version)
+
+
+def count_holdout_uses(
+    registry: Registry,
+    trainings: Iterable[Mapping[str, object]],
+    *,
+    start: datetime,
+    end: datetime,
+) -> int:
+    """How many published versions were judged on dates between `start` and `end`, inclusive.
+
+    Each use makes the next result a little less honest. `trainings` are the details in the
+    history: a version that was pruned, or whose manifest is refused, has used its holdout too.
+    """
+    manifests = list(readable_manifests(registry))
+    run_ids = {manifest.run_id for manifest in manifests}
+    spans = [(each.split.holdout.start, each.split.holdout.end) for each in manifests]
+    for details in trainings:
+        if details["run_id"] not in run_ids and "holdout" in details:
+            first, last = map(parse_rfc3339, cast("list[str]", details["holdout"]))
+            spans.append((first, last))
+    return sum(first <= end and start <= last for first, last in spans)
 
 
 def record_activation(events: EventStore, active: ActiveVersion, *, before: str | None) -> None:

@@ -9,14 +9,17 @@ from datetime import datetime
 from mlengine.core import evaluation
 from mlengine.core.evaluation import Measure
 from mlengine.core.monitoring.event import EventKind
-from mlengine.core.versions.comparison import Comparison
+from mlengine.core.versions import comparison
+from mlengine.core.versions.card import card
+from mlengine.core.versions.comparison import Comparison, ScoredVersion
+from mlengine.core.versions.layout import HOLDOUT_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
 from mlengine.services.models.history import record_activation, record_missing_activation
-from mlengine.services.models.reports import compare_versions, model_card
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system import table_files
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,12 @@ class ModelService:
 
     def compare(self, a: str, b: str) -> Comparison:
         """Two versions side by side; raises ModelNotFound or ArtifactCorrupt."""
-        return compare_versions(self.registry, a, b)
+        return comparison.compare(self._scored(a), self._scored(b))
 
     def card(self, version: str) -> str:
-        """One page of Markdown about a version; raises ModelNotFound or ArtifactCorrupt."""
-        return model_card(self.registry, version)
+        """One page of Markdown: what a version is good for; raises as `compare`."""
+        scored = self._scored(version)
+        return card(scored.manifest, scored.holdout)
 
     def active_version(self) -> str | None:
         """What `ACTIVE` names, whether or not it can be loaded; None when it can't be read."""
@@ -129,6 +133,10 @@ class ModelService:
         loaded = self.loader.reload()
         self.events.append("reloaded", at=now, version=loaded.version, actor=actor, details={})
         return loaded
+
+    def _scored(self, version: str) -> ScoredVersion:
+        holdout = table_files.from_parquet(self.registry.read(version, HOLDOUT_FILE))
+        return ScoredVersion(self.registry.manifest(version), holdout)
 
     def _summary(self, version: str, is_active: bool, pinned: bool) -> ModelSummary:
         try:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlengine.errors import (
     AuditUnavailable,
@@ -15,6 +15,7 @@ from mlengine.errors import (
     MlengineError,
     NotReady,
 )
+from mlengine.stores.audit.spool.spool import SpoolCounts
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
@@ -22,15 +23,6 @@ from mlengine.stores.system.health_checks import Checks
 
 _PATIENCE_SECONDS = 0.2
 _FRESH_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class SpoolCounts:
-    """Audit rows beside their tables: what waits, and how many this process spooled so far."""
-
-    files: int = 0
-    bytes: int = 0
-    spooled_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Health:
     active_version: str | None
     loaded_version: str | None
     checks: Mapping[str, str]
-    audit_spool: SpoolCounts = SpoolCounts()
+    audit_spool: SpoolCounts = field(default_factory=SpoolCounts)
 
 
 class WorkerCountProbe:
@@ -110,7 +102,15 @@ class HealthService:
             and not {"degraded", "down"} & {*checks.values()}
         )
         status = "ok" if is_ok else "degraded"
-        return Health(status, self.version, self.env, active_version, loaded, checks, self._spool())
+        return Health(
+            status,
+            self.version,
+            self.env,
+            active_version,
+            loaded,
+            checks,
+            audit_spool=self.audit.spool.counts(),
+        )
 
     def ready(self) -> str:
         """The loaded active version; raises why predictions can't be answered."""
@@ -121,11 +121,6 @@ class HealthService:
         if not self.audit.writable():
             raise AuditUnavailable("it can't be written")
         return loaded.version
-
-    def _spool(self) -> SpoolCounts:
-        spool = self.audit.spool
-        waiting = spool.size()
-        return SpoolCounts(waiting.files, waiting.bytes, spool.spooled)
 
     def _loaded_version(self) -> str | None:
         try:

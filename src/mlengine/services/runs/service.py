@@ -54,29 +54,28 @@ class RunService:
 
     def request_training(
         self,
-        spec: TrainSpec,
+        overrides: Mapping[str, object],
         *,
         actor: str,
         request_id: str,
         run_id: str,
         now: datetime,
         idempotency_key: str | None = None,
-        body: Mapping[str, object] | None = None,
     ) -> Run:
-        """Claim the one live run and put it in the queue.
+        """Claim the one live run and put it in the queue; its recipe is `spec` of `overrides`.
 
-        With an `idempotency_key`, the same `body` gets the same run, whatever became of it.
-        Raises TrainingInProgress with the live run's id; IdempotencyKeyReused; QueueUnavailable,
-        and then the run is `failed` and its key free again.
+        With an `idempotency_key`, the same overrides get the same run, whatever became of it.
+        Raises InvalidRequest; TrainingInProgress with the live run's id; IdempotencyKeyReused;
+        QueueUnavailable, and then the run is `failed` and its key free again.
         """
         return self._request(
             Claim(
                 run_id=run_id,
-                spec=_json(spec.to_dict()),
+                spec=_json(self.spec(overrides).to_dict()),
                 actor=actor,
                 request_id=request_id,
                 idempotency_key=idempotency_key,
-                body_hash=_digest("train", body or {}),
+                body_hash=_digest("train", overrides),
             ),
             now=now,
         )

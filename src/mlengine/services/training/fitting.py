@@ -18,35 +18,37 @@ from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.experiment import Experiment
 from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_params, label_error
 from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.layout import (
+    BARS_FILE,
+    CANDIDATE_FILE,
+    HOLDOUT_FILE,
+    MODEL_FILE,
+    REFERENCE_FILE,
+    UNIVERSE_FILE,
+)
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
 from mlengine.services.bars.service import BarService
-from mlengine.services.training.holdout_reuse import count_holdout_uses
+from mlengine.services.models.history import count_holdout_uses
 from mlengine.services.training.leak_check import refuse_leaks
 from mlengine.services.training.manifest_builder import TrainingResult, build_manifest, time_span
 from mlengine.services.training.promotion import PromotionGate
 from mlengine.services.training.training_bars import load_training_bars
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
+from mlengine.stores.system import table_files
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is to be published; `manifest` has neither version nor files yet.
+    """What is to be published: `manifest`, without version and digests, and the `files` beside it.
 
-    `model_text` is served. `candidate_text` is what the metrics describe, where that is another
-    model (a refit). `reference` holds symbol, timestamp, the features and `prediction` of the
-    rows that model.txt was trained on; `holdout` holds symbol, timestamp, label, forward_return
-    and the candidate's score. `bars` and `universe` (a CSV file) are its inputs.
+    The metrics describe the model in candidate.txt where that is another one than is served (a
+    refit).
     """
 
     manifest: Manifest
-    model_text: str
-    candidate_text: str | None
-    reference: pl.DataFrame
-    holdout: pl.DataFrame
-    bars: pl.DataFrame
-    universe: bytes | None
+    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ class FittingService:
             decision,
             self._holdout_uses(dataset, experiment),
         )
-        return _candidate(training, build_manifest(training, run_id=run_id, actor=actor, now=now))
+        manifest = build_manifest(training, run_id=run_id, actor=actor, now=now)
+        return Candidate(manifest, _files(training))
 
     def _holdout_uses(self, dataset: Dataset, experiment: Experiment) -> int:
         start, end = time_span(dataset.frame["timestamp"][experiment.candidate.rows.test])
@@ -164,23 +167,30 @@ def _model_config(spec: TrainSpec, num_threads: int) -> LightGBMConfig:
     return LightGBMConfig(spec.objective, spec.seed, num_threads, rounds=spec.rounds, params=params)
 
 
-def _candidate(training: TrainingResult, manifest: Manifest) -> Candidate:
-    candidate, universe = training.candidate, training.bars.universe
-    return Candidate(
-        manifest=manifest,
-        model_text=training.served.text,
-        candidate_text=candidate.fitted.text if training.experiment.refit else None,
-        reference=_reference(training),
-        holdout=training.dataset.frame[candidate.rows.test]
-        .select("symbol", "timestamp", "label", "forward_return")
-        .with_columns(pl.Series("score", candidate.scores)),
-        bars=training.bars.frame.sort("symbol", "timestamp"),
-        universe=universe.content if universe else None,
-    )
+def _files(training: TrainingResult) -> dict[str, bytes]:
+    candidate, universe = training.candidate.fitted, training.bars.universe
+    return {
+        MODEL_FILE: training.served.text.encode(),
+        **({CANDIDATE_FILE: candidate.text.encode()} if training.experiment.refit else {}),
+        BARS_FILE: table_files.to_parquet(training.bars.frame.sort("symbol", "timestamp")),
+        **({UNIVERSE_FILE: universe.content} if universe else {}),
+        REFERENCE_FILE: table_files.to_parquet(_reference(training)),
+        HOLDOUT_FILE: table_files.to_parquet(_holdout(training)),
+    }
+
+
+def _holdout(training: TrainingResult) -> pl.DataFrame:
+    """The rows that judge the candidate, with its score."""
+    rows = training.dataset.frame[training.candidate.rows.test]
+    columns = rows.select("symbol", "timestamp", "label", "forward_return")
+    return columns.with_columns(pl.Series("score", training.candidate.scores))
 
 
 def _reference(training: TrainingResult) -> pl.DataFrame:
-    """What the drift check compares with, in the order of the dataset."""
+    """The rows that model.txt was trained on and its scores, with which the drift check compares.
+
+    Symbol, timestamp, the features and `prediction`, in the order of the dataset.
+    """
     names, rows = training.dataset.feature_names, training.served_rows
     scores = Scorer.from_text(training.served.text).score(training.dataset.matrix(rows))
     frame = training.dataset.frame[rows].select("symbol", "timestamp", *names)

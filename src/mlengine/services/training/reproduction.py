@@ -23,7 +23,6 @@ from mlengine.core.versions.layout import BARS_FILE, UNIVERSE_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed, UnknownSymbol
 from mlengine.services.bars.service import BarService
-from mlengine.services.runs.handlers import RunResult
 from mlengine.services.runs.lease import Lease
 from mlengine.services.training.fitting import build_dataset
 from mlengine.services.training.manifest_builder import libraries
@@ -90,11 +89,11 @@ class ReproductionService:
     bars: BarService
     num_threads: int
 
-    def run(self, run: Run, lease: Lease) -> RunResult:
+    def run(self, run: Run, lease: Lease) -> Mapping[str, object]:
         """Carry out a run of the kind `reproduce`, whose spec names a version."""
         version = str(orjson.loads(run.spec)["version"])
         result = serialization.to_plain(self.reproduce(version, lease.progress))
-        return RunResult(result=cast("Mapping[str, object]", result))
+        return cast("Mapping[str, object]", result)
 
     def reproduce(
         self,

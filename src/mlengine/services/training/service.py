@@ -14,26 +14,16 @@ from mlengine.core.promotion.gate import COMPARING_POLICIES, Decision
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.core.training.spec import TrainSpec
-from mlengine.core.versions.layout import (
-    BARS_FILE,
-    CANDIDATE_FILE,
-    HOLDOUT_FILE,
-    MODEL_FILE,
-    REFERENCE_FILE,
-    UNIVERSE_FILE,
-)
 from mlengine.errors import LeaseLost, MlengineError, TrainingFailed
 from mlengine.logs import log_tail
 from mlengine.services.models.history import record_missing_trainings, record_training
 from mlengine.services.models.service import ModelService
-from mlengine.services.runs.handlers import RunHandler, RunResult
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease, do_nothing
-from mlengine.services.training.fitting import Candidate, FittingService
+from mlengine.services.training.fitting import FittingService
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.runs.store import RunStore
-from mlengine.stores.system import table_files
 
 log = logging.getLogger(__name__)
 
@@ -60,26 +50,26 @@ class TrainingService:
         run = self.runs.get(run_id, now=self.clock())
         with log_tail() as tail, self._recording_failure(run_id, tail):
             lease = Lease(self.runs, run_id, self.clock, lines=tail, end_process=end_process)
+            version, result = None, None
             with lease:
-                result = self._handler(run.kind)(run, lease)
+                if run.kind == "train":
+                    version = self.train(run, lease)
+                elif run.kind == "reproduce":
+                    result = self.reproduction.run(run, lease)
+                else:
+                    raise TrainingFailed(f"this platform carries out no runs of kind {run.kind!r}")
             self.runs.finish(
                 run_id,
                 state="succeeded",
                 now=self.clock(),
-                version=result.version,
-                result=result.result,
+                version=version,
+                result=result,
                 log=tail(),
             )
-        return result.version
+        return version
 
-    def _handler(self, kind: str) -> RunHandler:
-        handlers: dict[str, RunHandler] = {"train": self.train, "reproduce": self.reproduction.run}
-        if kind not in handlers:
-            raise TrainingFailed(f"this platform carries out no runs of kind {kind!r}")
-        return handlers[kind]
-
-    def train(self, run: Run, lease: Lease) -> RunResult:
-        """Fit, publish and, when the gate says so, activate."""
+    def train(self, run: Run, lease: Lease) -> str:
+        """Fit, publish and, when the gate says so, activate; returns the new version."""
         record_missing_trainings(self.registry, self.events)
         candidate = self.fitting.fit(
             TrainSpec.from_dict(orjson.loads(run.spec)),
@@ -89,12 +79,12 @@ class TrainingService:
             progress=lease.progress,
         )
         lease.progress(Progress(stage="publish", percent=99.0))
-        manifest = self.registry.publish(candidate.manifest, _files(candidate), fence=lease.fence)
+        manifest = self.registry.publish(candidate.manifest, candidate.files, fence=lease.fence)
         now, gate = self.clock(), manifest.gate
         record_training(self.events, manifest, actor=run.actor, now=now)
         if gate.promote and self._champion_still_serves(gate):
             self.models.activate(manifest.version, actor=run.actor, reason=gate.reason, now=now)
-        return RunResult(version=manifest.version)
+        return manifest.version
 
     def _champion_still_serves(self, gate: Decision) -> bool:
         """Whether the champion that was beaten still serves: another one was not tested."""
@@ -118,16 +108,3 @@ class TrainingService:
             reason = str(error) if isinstance(error, MlengineError) else "internal error, see log"
             self.runs.finish(run_id, state="failed", now=self.clock(), error=reason, log=tail())
             raise
-
-
-def _files(candidate: Candidate) -> dict[str, bytes]:
-    """The files beside the manifest."""
-    candidate_text, universe = candidate.candidate_text, candidate.universe
-    return {
-        MODEL_FILE: candidate.model_text.encode(),
-        **({CANDIDATE_FILE: candidate_text.encode()} if candidate_text else {}),
-        BARS_FILE: table_files.to_parquet(candidate.bars),
-        **({UNIVERSE_FILE: universe} if universe else {}),
-        REFERENCE_FILE: table_files.to_parquet(candidate.reference),
-        HOLDOUT_FILE: table_files.to_parquet(candidate.holdout),
-    }

@@ -37,15 +37,13 @@ def train() -> Accepted:
     load_query(_MODEL_QUERY)
     overrides = load_body(_TRAIN_BODY)
     platform().features.feature_set(overrides.get("feature_set"))
-    runs = platform().control.runs
-    run = runs.request_training(
-        runs.spec(overrides),
+    run = platform().control.runs.request_training(
+        overrides,
         actor=g.actor,
         request_id=g.request_id,
         run_id=uuid4().hex,
         now=request_time(),
         idempotency_key=idempotency_key(),
-        body=overrides,
     )
     return _accepted(run)
 

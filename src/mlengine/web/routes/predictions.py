@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, g
 
+from mlengine.stores.audit.filter import AuditFilter
 from mlengine.web.http.auth import admin_required, public
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import Body
@@ -18,8 +19,9 @@ _MODEL_QUERY, _RECENT_QUERY, _REPLAY_BODY = ModelLineSchema(), RecentQuery(), Re
 @blueprint.get("/recent")
 @public
 def recent() -> Body:
-    audit = platform().audit
-    page = audit.recent(**load_query(_RECENT_QUERY))
+    audit, query = platform().audit, load_query(_RECENT_QUERY)
+    limit, cursor = query.pop("limit"), query.pop("cursor")
+    page = audit.recent(AuditFilter(**query), limit=limit, cursor=cursor)
     rows = [audit_row_body(row) for row in page.rows]
     return {"predictions": rows, "next_cursor": page.next_cursor, "spooled": audit.spooled}
 

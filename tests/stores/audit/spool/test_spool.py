@@ -21,7 +21,7 @@ from mlengine.errors import AuditUnavailable
 from mlengine.stores.audit.entries import column_values
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.lines import SpooledRow
-from mlengine.stores.audit.spool.spool import AuditSpool, SpoolSize
+from mlengine.stores.audit.spool.spool import AuditSpool, SpoolCounts
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.engine import reading
@@ -124,12 +124,12 @@ def test_the_state_is_degraded_while_rows_of_any_process_wait(
         with locked(tmp_path):
             store.append([answered(2), answered(3)])
             assert (store.state(), other.state()) == ("degraded", "degraded")
-            waiting = other.spool.size()
+            waiting = other.spool.counts()
             assert (waiting.files, waiting.bytes > 1000) == (1, True)
-            assert (store.spool.spooled, other.spool.spooled) == (2, 0)
+            assert (store.spool.counts().spooled_rows, waiting.spooled_rows) == (2, 0)
         other.append([answered(4)])
-        assert (store.spool.size(), other.state()) == (SpoolSize(0, 0), "ok")
-        assert store.spool.spooled == 2, "the counter counts since the start"
+        assert (other.spool.counts(), other.state()) == (SpoolCounts(0, 0, 0), "ok")
+        assert store.spool.counts() == SpoolCounts(0, 0, 2), "the counter counts since the start"
 
 
 def test_what_dies_between_the_tables_and_the_spool_doubles_nothing(
@@ -194,7 +194,7 @@ def test_without_tables_and_without_a_spool_nothing_is_answered(
     with locked(tmp_path), pytest.raises(AuditUnavailable, match="nor its spool"):
         store.append([answered(1)])
     assert store.state() == "down"
-    assert store.spool.spooled == 0
+    assert store.spool.counts().spooled_rows == 0
     store.append([answered(2)])
     assert ids(store) == ["p2"], "a spool that can't be read fails no append that succeeded"
     with pytest.raises(AuditUnavailable, match="spool can't be emptied"):

@@ -30,11 +30,12 @@ _ROWS, _DAMAGED = ".jsonl", ".damaged"
 
 
 @dataclass(frozen=True)
-class SpoolSize:
-    """What waits for the database: files and bytes, of all processes together."""
+class SpoolCounts:
+    """What waits for the database, of all processes; `spooled_rows` since this one started."""
 
-    files: int
-    bytes: int
+    files: int = 0
+    bytes: int = 0
+    spooled_rows: int = 0
 
 
 class AuditSpool:
@@ -48,22 +49,17 @@ class AuditSpool:
         self._spooled = 0
 
     @property
-    def spooled(self) -> int:
-        """How many rows this process has spooled since its start."""
-        return self._spooled
-
-    @property
     def is_empty(self) -> bool:
         """Whether no row of any process waits; one `stat`."""
         return not self._directory.exists()
 
-    def size(self) -> SpoolSize:
+    def counts(self) -> SpoolCounts:
         """What waits now, also what was set aside because it can't be read."""
         sizes = []
         for path in self._files(_ROWS, _DAMAGED):
             with contextlib.suppress(FileNotFoundError):
                 sizes.append(path.stat().st_size)
-        return SpoolSize(len(sizes), sum(sizes))
+        return SpoolCounts(len(sizes), sum(sizes), self._spooled)
 
     def write(self, rows: Sequence[SpooledRow]) -> None:
         """Force all rows to disk, or none; raises AuditUnavailable."""
