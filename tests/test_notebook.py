@@ -18,7 +18,7 @@ def test_the_notebook_gets_the_manifests_metrics_to_the_last_digit(
 ) -> None:
     platform = make_platform(tmp_path, models=0)
     manifest = train(platform, refit=refit)
-    platform.export.write_parquet("v1", tmp_path / "v1.parquet")
+    platform.reproduction.export_dataset("v1", tmp_path / "v1.parquet")
     (snippet,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", snippet],

@@ -20,7 +20,6 @@ from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
-from mlengine.services.training.dataset_export import DatasetExportService
 from mlengine.services.training.fitting import FittingService
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.services.training.service import TrainingService
@@ -45,7 +44,6 @@ class Platform:
     predict: PredictService
     training: TrainingService
     reproduction: ReproductionService
-    export: DatasetExportService
     models: ModelService
     registry: Registry
     maintenance: RegistryMaintenance
@@ -80,7 +78,6 @@ def build_platform(settings: Settings) -> Platform:
         predict=_predict(stores),
         training=_training(control, stores, models, reproduction),
         reproduction=reproduction,
-        export=DatasetExportService(reproduction),
         models=models,
         registry=stores.registry,
         maintenance=RegistryMaintenance(

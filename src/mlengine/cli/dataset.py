@@ -22,7 +22,7 @@ def export(version: str, path: Path) -> Output:
 
     One line for every row and fold; fold 0 is the candidate, whose test part is the holdout.
     """
-    summary = current_platform().export.write_parquet(version, path)
+    summary = current_platform().reproduction.export_dataset(version, path)
     return Output(
         summary,
         f"{summary.rows} rows with {summary.features} features, {summary.folds} folds and the "

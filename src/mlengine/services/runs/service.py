@@ -20,7 +20,7 @@ from mlengine.core.training.params import label_error
 from mlengine.core.training.spec import TrainSpec
 from mlengine.errors import InvalidRequest, NoLiveRun, QueueUnavailable
 from mlengine.stores.queue.jobs import JobQueue
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import Claim, to_json
 from mlengine.stores.runs.store import RunStore
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class RunService:
 
     def default_spec_text(self) -> str:
         """The configured recipe as a run records it."""
-        return _json(self.defaults.to_dict())
+        return to_json(self.defaults.to_dict())
 
     def request_training(
         self,
@@ -71,7 +71,7 @@ class RunService:
         return self._request(
             Claim(
                 run_id=run_id,
-                spec=_json(self.spec(overrides).to_dict()),
+                spec=to_json(self.spec(overrides).to_dict()),
                 actor=actor,
                 request_id=request_id,
                 idempotency_key=idempotency_key,
@@ -96,7 +96,7 @@ class RunService:
             Claim(
                 run_id=run_id,
                 kind="reproduce",
-                spec=_json(spec),
+                spec=to_json(spec),
                 actor=actor,
                 request_id=request_id,
                 idempotency_key=idempotency_key,
@@ -199,10 +199,6 @@ class RunService:
             self.enqueue(run.run_id)
             log.warning("queued run enqueued again", extra={"run_id": run.run_id})
         return [run.run_id for run in lost]
-
-
-def _json(spec: Mapping[str, object]) -> str:
-    return orjson.dumps(spec).decode()
 
 
 def _digest(kind: str, body: Mapping[str, object]) -> str:

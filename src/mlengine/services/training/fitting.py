@@ -90,24 +90,10 @@ class FittingService:
             tracker=tracker,
         )
         tracker.advance("publish")
-        decision = PromotionGate(self.registry, self.feature_sets, self.events).decide(
-            spec,
-            bars=bars.frame,
-            dataset=dataset,
-            challenger=experiment.candidate,
-            universe_sha256=bars.universe_sha256,
-        )
-        training = TrainingResult(
-            spec,
-            config,
-            feature_set,
-            bars,
-            dataset,
-            experiment,
-            decision,
-            self._holdout_uses(dataset, experiment),
-        )
-        manifest = build_manifest(training, run_id=run_id, actor=actor, now=now)
+        uses = self._holdout_uses(dataset, experiment)
+        training = TrainingResult(spec, config, feature_set, bars, dataset, experiment, uses)
+        decision = PromotionGate(self.registry, self.feature_sets, self.events).decide(training)
+        manifest = build_manifest(training, decision, run_id=run_id, actor=actor, now=now)
         return Candidate(manifest, _files(training))
 
     def _holdout_uses(self, dataset: Dataset, experiment: Experiment) -> int:

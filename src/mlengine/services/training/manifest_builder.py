@@ -49,7 +49,6 @@ class TrainingResult:
     bars: TrainingBars
     dataset: Dataset
     experiment: Experiment
-    decision: Decision
     holdout_reused_by: int
 
     @property
@@ -69,7 +68,9 @@ class TrainingResult:
         return self.experiment.plan.refit
 
 
-def build_manifest(training: TrainingResult, *, run_id: str, actor: str, now: datetime) -> Manifest:
+def build_manifest(
+    training: TrainingResult, decision: Decision, *, run_id: str, actor: str, now: datetime
+) -> Manifest:
     """Write down `training`; version and file digests are left to the registry."""
     spec, config, candidate = training.spec, training.config, training.candidate
     return Manifest(
@@ -107,12 +108,12 @@ def build_manifest(training: TrainingResult, *, run_id: str, actor: str, now: da
         served="candidate" if training.experiment.refit is None else "refit",
         trained_through=_last_label(training.dataset, training.served_rows),
         candidate_trained_through=_last_label(training.dataset, candidate.rows.train),
-        selected_through=_selected_through(training),
+        selected_through=_selected_through(training, decision),
         importances=training.served.importances,
         fingerprint=training.served.fingerprint,
         candidate_fingerprint=candidate.fitted.fingerprint,
         libraries=libraries(),
-        gate=training.decision,
+        gate=decision,
         remarks=_remarks(training),
     )
 
@@ -207,9 +208,9 @@ def _last_label(dataset: Dataset, rows: Rows) -> datetime:
     return cast("datetime", dataset.frame["label_ends"][rows].max())
 
 
-def _selected_through(training: TrainingResult) -> datetime | None:
+def _selected_through(training: TrainingResult, decision: Decision) -> datetime | None:
     """A gate that made a test has looked at the holdout's labels, up to the last one."""
-    if training.decision.test is None:
+    if decision.test is None:
         return None
     return _last_label(training.dataset, training.candidate.rows.test)
 

@@ -36,11 +36,11 @@ from mlengine.core.promotion.gate import (
     significance_level,
 )
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import EvaluatedModel
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, FeatureSetMismatch, ModelNotFound
+from mlengine.services.training.manifest_builder import TrainingResult
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import matching_set, parse_scorer
 from mlengine.stores.registry.registry import Registry
@@ -86,22 +86,14 @@ class PromotionGate:
     feature_sets: Mapping[str, FeatureSet]
     events: EventStore
 
-    def decide(
-        self,
-        spec: TrainSpec,
-        *,
-        bars: pl.DataFrame,
-        dataset: Dataset,
-        challenger: EvaluatedModel,
-        universe_sha256: str | None,
-    ) -> Decision:
-        """Apply the policy of `spec`; every loss of the decision is about the same rows.
+    def decide(self, training: TrainingResult) -> Decision:
+        """Apply the policy of its spec; every loss of the decision is about the same rows.
 
         Raises AuditUnavailable when the history can't be read.
         """
-        champion, model = self._load_champion(spec, challenger, universe_sha256)
-        common = self._common_rows(spec, model, bars, dataset, challenger) if model else None
-        paired = _paired_losses(spec, dataset, challenger, common)
+        spec = training.spec
+        champion, model = self._load_champion(training)
+        paired = _paired_losses(training, _common_rows(training, model) if model else None)
         if champion and not champion.refusal and paired.champion is None:
             champion = replace(champion, refusal="not_enough_common_bars")
         return decide(
@@ -113,7 +105,7 @@ class PromotionGate:
         )
 
     def _load_champion(
-        self, spec: TrainSpec, challenger: EvaluatedModel, universe_sha256: str | None
+        self, training: TrainingResult
     ) -> tuple[Champion | None, _ChampionModel | None]:
         """Who serves, with its model; a champion without a model has its refusal."""
         generation = None
@@ -132,37 +124,12 @@ class PromotionGate:
             return Champion(refusal.version, generation, "champion_unusable"), None
         champion = Champion(manifest.version, generation)
         task = learning_task(manifest.spec, universe_sha256=manifest.data.universe_sha256)
-        if task != learning_task(spec, universe_sha256=universe_sha256):
+        universe_sha256 = training.bars.universe_sha256
+        if task != learning_task(training.spec, universe_sha256=universe_sha256):
             return replace(champion, refusal="not_comparable"), None
-        if manifest.candidate_fingerprint == challenger.fitted.fingerprint:
+        if manifest.candidate_fingerprint == training.candidate.fitted.fingerprint:
             champion = replace(champion, refusal="identical")
         return champion, _ChampionModel(manifest, scorer, features)
-
-    def _common_rows(
-        self,
-        spec: TrainSpec,
-        champion: _ChampionModel,
-        bars: pl.DataFrame,
-        dataset: Dataset,
-        challenger: EvaluatedModel,
-    ) -> tuple[Rows, Floats] | None:
-        """The holdout's rows on which both can be judged, and the champion's scores there.
-
-        None with too few dates. A row needs a full window of the champion's features too.
-        """
-        trained = cast("datetime", dataset.frame["label_ends"][challenger.rows.train].max())
-        common = (
-            dataset.frame[challenger.rows.test]
-            .select(*_KEYS)
-            .with_row_index("row")
-            .filter(pl.col("timestamp") >= max(champion.unseen_since, trained))
-            .join(_scorable(bars, champion.features), on=_KEYS, maintain_order="left")
-        )
-        dates = common["timestamp"].n_unique()
-        if dates < spec.gate_min_dates or dates <= 2 * label_lag_bars(spec):
-            return None
-        scores = champion.scorer.score(Dataset(common, champion.features.names).matrix())
-        return common["row"].cast(pl.Int64).to_numpy(), scores
 
     def _test(
         self, spec: TrainSpec, champion: Champion | None, paired: _PairedLosses
@@ -188,23 +155,40 @@ class PromotionGate:
         )
 
 
-def _paired_losses(
-    spec: TrainSpec,
-    dataset: Dataset,
-    challenger: EvaluatedModel,
-    common: tuple[Rows, Floats] | None,
-) -> _PairedLosses:
+def _common_rows(training: TrainingResult, champion: _ChampionModel) -> tuple[Rows, Floats] | None:
+    """The holdout's rows on which both can be judged, and the champion's scores there.
+
+    None with too few dates. A row needs a full window of the champion's features too.
+    """
+    spec, frame, rows = training.spec, training.dataset.frame, training.candidate.rows
+    trained = cast("datetime", frame["label_ends"][rows.train].max())
+    common = (
+        frame[rows.test]
+        .select(*_KEYS)
+        .with_row_index("row")
+        .filter(pl.col("timestamp") >= max(champion.unseen_since, trained))
+        .join(_scorable(training.bars.frame, champion.features), on=_KEYS, maintain_order="left")
+    )
+    dates = common["timestamp"].n_unique()
+    if dates < spec.gate_min_dates or dates <= 2 * label_lag_bars(spec):
+        return None
+    scores = champion.scorer.score(Dataset(common, champion.features.names).matrix())
+    return common["row"].cast(pl.Int64).to_numpy(), scores
+
+
+def _paired_losses(training: TrainingResult, common: tuple[Rows, Floats] | None) -> _PairedLosses:
     """On the common rows, or where there are none on the whole holdout and without a champion."""
+    objective, challenger, dataset = training.spec.objective, training.candidate, training.dataset
     rows, champion_scores = common or (np.arange(len(challenger.scores)), None)
     judged = challenger.rows.test[rows]
     all_labels = dataset.column("label")
-    losses = partial(row_losses, spec.objective, labels=all_labels[judged])
+    losses = partial(row_losses, objective, labels=all_labels[judged])
     return _PairedLosses(
         timestamps=dataset.times("timestamp")[judged],
         challenger=losses(scores=challenger.scores[rows]),
         champion=None if champion_scores is None else losses(scores=champion_scores),
         constant=constant_loss(
-            spec.objective,
+            objective,
             labels=all_labels[judged],
             trained=all_labels[challenger.rows.train],
         ),

@@ -1,10 +1,11 @@
-"""Training a version again from its stored bars, and comparing fingerprints."""
+"""Training a version again from its stored bars, or writing out the rows behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import cast
 
 import orjson
@@ -19,9 +20,10 @@ from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.runs.run import Run
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.row_roles import role_table
 from mlengine.core.versions.layout import BARS_FILE, UNIVERSE_FILE
 from mlengine.core.versions.manifest import Manifest
-from mlengine.errors import TrainingFailed, UnknownSymbol
+from mlengine.errors import CannotWrite, TrainingFailed, UnknownSymbol
 from mlengine.services.bars.service import BarService
 from mlengine.services.runs.lease import Lease
 from mlengine.services.training.fitting import build_dataset
@@ -83,6 +85,17 @@ class RecordedTraining:
 
 
 @dataclass(frozen=True)
+class DatasetExport:
+    """`rows` counts labelled rows, each of which has a line for every fold that it is part of."""
+
+    version: str
+    path: str
+    rows: int
+    features: int
+    folds: int
+
+
+@dataclass(frozen=True)
 class ReproductionService:
     registry: Registry
     feature_sets: Mapping[str, FeatureSet]
@@ -134,6 +147,20 @@ class ReproductionService:
             differences=differences,
             upstream=self._upstream(recorded, upstream_at) if upstream_at else None,
         )
+
+    def export_dataset(self, version: str, path: Path) -> DatasetExport:
+        """Write features, labels, fold and role (see `role_table`) to a Parquet file.
+
+        Raises as `load_recorded`, and CannotWrite.
+        """
+        recorded = self.load_recorded(version)
+        dataset, plan = recorded.dataset, recorded.plan
+        try:
+            table_files.stream_parquet(role_table(dataset, plan), path)
+        except OSError as error:
+            raise CannotWrite(str(path), error) from error
+        names = dataset.feature_names
+        return DatasetExport(version, str(path), dataset.frame.height, len(names), len(plan.folds))
 
     def load_recorded(self, version: str) -> RecordedTraining:
         """The rows of a version, built again; raises as `reproduce`, or TrainingFailed."""

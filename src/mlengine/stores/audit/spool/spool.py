@@ -54,11 +54,12 @@ class AuditSpool:
         return not self._directory.exists()
 
     def counts(self) -> SpoolCounts:
-        """What waits now, also what was set aside because it can't be read."""
+        """What waits now, also what was set aside; a folder that can't be read counts as empty."""
         sizes = []
-        for path in self._files(_ROWS, _DAMAGED):
-            with contextlib.suppress(FileNotFoundError):
-                sizes.append(path.stat().st_size)
+        with contextlib.suppress(OSError):
+            for path in self._files(_ROWS, _DAMAGED):
+                with contextlib.suppress(FileNotFoundError):
+                    sizes.append(path.stat().st_size)
         return SpoolCounts(len(sizes), sum(sizes), self._spooled)
 
     def write(self, rows: Sequence[SpooledRow]) -> None:
