@@ -190,7 +190,7 @@ def test_rows_without_a_full_window_of_the_champions_features_count_for_neither(
     publish(fit(bars, symbols=symbols))
     challenger = fit(bars, symbols=symbols, feature_set="smaller")
     since = registry.manifest("v1").split.holdout.start
-    held = challenger.holdout.filter(pl.col("timestamp") >= since)
+    held = _holdout(challenger).filter(pl.col("timestamp") >= since)
     # YOUNG's rows begin four days sooner with the shorter window of the challenger.
     assert held.height - challenger.manifest.gate.test.rows == 4
 
@@ -202,10 +202,12 @@ def test_a_refitted_champion_is_judged_by_its_candidate(fit, publish):
     assert gate.losses["champion"] == champion.metrics["log_loss"].value
 
 
+def _holdout(candidate):
+    return table_files.from_parquet(candidate.files["holdout.parquet"])
+
+
 def _losses(candidate, *, since):
-    holdout = table_files.from_parquet(candidate.files["holdout.parquet"]).filter(
-        pl.col("timestamp") >= since
-    )
+    holdout = _holdout(candidate).filter(pl.col("timestamp") >= since)
     ups = holdout["label"].to_numpy()
     constant = np.full(holdout.height, candidate.manifest.base_rate)
     return log_loss(ups, holdout["score"].to_numpy()), log_loss(ups, constant)
@@ -237,7 +239,7 @@ def test_a_champion_whose_holdout_ended_long_ago_is_judged_on_newer_bars(fit, pu
     old = publish(fit(bars.filter(pl.col("timestamp") < START + timedelta(days=300))))
     challenger = fit(bars, seed=3)
     gate = challenger.manifest.gate
-    held = challenger.holdout
+    held = _holdout(challenger)
     assert old.split.holdout.end < challenger.manifest.split.holdout.start
     assert gate.test.rows == held.height
     assert gate.test.dates == held["timestamp"].n_unique() == 118
@@ -260,7 +262,7 @@ def test_no_row_counts_whose_label_began_before_the_champions_training_ended(fit
     trained = _train_label_ends(bars, champion)
     assert champion.candidate_trained_through == max(trained)
     challenger = fit(bars, test_size=0.25, seed=3)
-    counted = challenger.holdout.filter(pl.col("timestamp") >= max(trained))
+    counted = _holdout(challenger).filter(pl.col("timestamp") >= max(trained))
     gate = challenger.manifest.gate
     assert gate.test.rows == counted.height
     assert gate.losses["challenger"] == log_loss(
@@ -348,7 +350,7 @@ def test_returns_are_judged_by_their_squared_errors(fit, publish):
     challenger = fit(objective="return", seed=3)
     gate = challenger.manifest.gate
     for name, made in (("champion", champion), ("challenger", challenger)):
-        returns, scores = made.holdout["forward_return"], made.holdout["score"]
+        returns, scores = _holdout(made)["forward_return"], _holdout(made)["score"]
         assert gate.losses[name] == mse(returns.to_numpy(), scores.to_numpy())
     assert gate.test.dates == 78
 
@@ -378,7 +380,9 @@ def test_a_champion_that_nobody_can_name_is_said_and_stays(fit, publish, registr
 
 
 def test_a_champion_that_is_no_model_is_said_and_stays(fit, publish):
-    publish(dataclasses.replace(fit(), model_text="no model"))
+    candidate = fit()
+    files = {**candidate.files, "model.txt": b"no model"}
+    publish(dataclasses.replace(candidate, files=files))
     assert fit().manifest.gate.reason == "champion_unusable"
 
 
@@ -416,7 +420,7 @@ def test_the_test_can_be_made_again_from_what_was_published(fit, publish, regist
     """By the definition: a mean a date of the champion's loss less the challenger's."""
     publish(fit(feature_set="smaller"))
     challenger = fit()
-    rows = challenger.holdout
+    rows = _holdout(challenger)
     matrix = _features_of(rows, "smaller")
     champion = Scorer.from_text(registry.read("v1", "model.txt").decode()).score(matrix)
     up, ours = rows["label"].to_numpy(), rows["score"].to_numpy()
