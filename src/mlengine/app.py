@@ -45,7 +45,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         record=platform.checks.record,
         exempt=(health.blueprint,),
     )
-    hooks.refuse_large_bodies(app)
+    app.before_request(hooks.refuse_large_body)
     inline.init_app(
         app,
         paths=[f"{prefix}/predict" for prefix in PREFIXES.values()],

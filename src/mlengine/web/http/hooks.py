@@ -32,11 +32,6 @@ def init_app(app: Flask) -> None:
     app.teardown_request(_forget)
 
 
-def refuse_large_bodies(app: Flask) -> None:
-    """Must come after the limiter, so that those who send them use up their budget too."""
-    app.before_request(_refuse_large_body)
-
-
 def _begin() -> None:
     g.started = perf_counter()
     g.received_at = datetime.now(UTC)
@@ -46,8 +41,11 @@ def _begin() -> None:
     logs.request_id.set(g.request_id)
 
 
-def _refuse_large_body() -> None:
-    """Also on routes that read no body; part of it is taken in so that the answer arrives."""
+def refuse_large_body() -> None:
+    """Also on routes that read no body; part of it is taken in so that the answer arrives.
+
+    Must come after the limiter, so that those who send them use up their budget too.
+    """
     length = request.content_length
     if length is None:
         if _chunked_body_goes_on():
