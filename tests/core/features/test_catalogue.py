@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "features.md"
 
 def test_the_page_of_the_features_is_that_of_the_declarations() -> None:
     made = markdown(BUILTIN.values())
-    assert PAGE.read_text() == made, "run `flask features list --markdown > docs/features.md`"
+    assert PAGE.read_text() == made, "run `mlengine features list --markdown > docs/features.md`"
 
 
 @pytest.mark.parametrize(

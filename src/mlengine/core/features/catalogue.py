@@ -8,8 +8,8 @@ from mlengine.core.features.spec import Feature, FeatureSet
 
 _HEAD = """# Features
 
-Made from the declarations by `flask features list --markdown > docs/features.md`; change those, not
-this page. A feature of your own is declared as [Your own features](own_features.md) says.
+Made from the declarations by `mlengine features list --markdown > docs/features.md`; change those,
+not this page. A feature of your own is declared as [Your own features](own_features.md) says.
 
 Every feature is a function of exactly the last `window` bars of its symbol, the newest included;
 `look-back` is how many of them it needs. `x[n]` is x of n bars ago, `f(x, n)` is f over the last n
