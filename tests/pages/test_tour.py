@@ -125,7 +125,16 @@ def test_a_platform_prints_and_answers_what_the_pages_show(tour: Tour) -> None:
         assert shape(tour.run(command)).splitlines() == shape(output).splitlines(), command
     differing = list(differences(tour))
     assert differing == []
+    ((_, checks),) = blocks(
+        section((ROOT / "docs" / "operations.md").read_text(), "What is wrong?")
+    )
+    document = json.loads(tour.run("mlengine doctor --json || true"))
+    assert [check["name"] for check in document["checks"]] == names_of_checks(checks)
     assert tour.stop() == 0
+
+
+def names_of_checks(listed: str) -> list[str]:
+    return re.findall(r"^  ok {7}([a-z ]+?) {2,}", listed, re.MULTILINE)
 
 
 def differences(tour: Tour) -> Iterator[str]:
