@@ -28,6 +28,7 @@ from tests.upstream import Fault, LoopbackUpstream
 from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.bars.cache import BarCache
@@ -84,12 +85,18 @@ def measure(platform: Platform, name: str, symbols: Sequence[str]) -> None:
 def ask(predict: PredictService, symbol: str, now: datetime) -> float:
     """Milliseconds of one audited prediction."""
     begun = time.perf_counter()
-    predict.predict(symbol, as_of=None, version=None, explain=False, request_id="bench", now=now)
+    predict.predict(
+        symbol,
+        PredictionRequest(request_id="bench", now=now),
+    )
     return (time.perf_counter() - begun) * 1e3
 
 
 def batch(platform: Platform, symbols: Sequence[str], now: datetime) -> None:
-    platform.predict.predict_batch(symbols, as_of=None, version=None, request_id="bench", now=now)
+    platform.predict.predict_batch(
+        symbols,
+        PredictionRequest(request_id="bench", now=now, route="/predict/batch"),
+    )
 
 
 def row(name: str, what: str, took: Sequence[float]) -> None:

@@ -29,6 +29,7 @@ from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.bars.bars import PRICES
 from mlengine.core.features import BUILTIN
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.stores.audit.filter import AuditFilter
 
 BARS = 600
@@ -132,9 +133,11 @@ def predict(folder: Path, rows: int, symbols: int) -> None:
         chosen = names[: rows - number * symbols]
         if number // len(versions) % 2:
             for name in chosen:
-                platform.predict.predict(name, explain=False, **asked)
+                platform.predict.predict(name, PredictionRequest(**asked))
         else:
-            platform.predict.predict_batch(chosen, **asked)
+            platform.predict.predict_batch(
+                chosen, PredictionRequest(**asked, route="/predict/batch")
+            )
 
 
 def replay(folder: Path, *, check_upstream: bool) -> dict[str, float]:

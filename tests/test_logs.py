@@ -187,7 +187,7 @@ def test_lines_told_at_once_are_as_quiet_as_records(
 
 def test_a_librarys_wrong_arguments_do_not_cost_the_line() -> None:
     record = logging.makeLogRecord({"msg": "only %s and %s", "args": ("one",)})
-    assert json.loads(logs.JsonFormatter().format(record))["event"] == "only %s and %s"
+    assert json.loads(logs.LineFormatter(json=True).format(record))["event"] == "only %s and %s"
 
 
 def test_a_second_call_replaces_the_first(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from mlengine import config
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings
 from mlengine.core.runs.run import Run
+from mlengine.services.runs.service import RunRequest
 from mlengine.stores.registry.folders import published_versions, staged_run_ids
 
 ROOT = Path(__file__).parents[1]
@@ -115,8 +116,7 @@ class TrainingRig:
 
     def ask(self) -> str:
         runs = self.control.runs
-        run = runs.request_training({}, actor="test", request_id="r", run_id=uuid4().hex, now=now())
-        return run.run_id
+        return runs.request_training({}, RunRequest(uuid4().hex, "test", "r", now())).run_id
 
     def run(self, run_id: str) -> Run:
         return self.control.runs.get(run_id, now=now())

@@ -41,7 +41,7 @@ def configure(level: str, *, json: bool) -> None:
     `level`: DEBUG (the platform's own loggers only; all others stay at INFO), INFO, WARNING or
     ERROR. A second call replaces the first; handlers that others put on the root logger stay.
     """
-    handler = _StderrHandler(JsonFormatter() if json else PlainFormatter())
+    handler = _StderrHandler(LineFormatter(json=json))
     handler.setLevel(level)
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each, _StderrHandler)]:
@@ -109,8 +109,12 @@ def log_many(logger: logging.Logger, event: str, lines: Iterable[Mapping[str, ob
     handler.write([{**head, **facts} for facts in lines])
 
 
-class _LineFormatter(logging.Formatter):
-    """Formats a record as one line of `line`."""
+class LineFormatter(logging.Formatter):
+    """Formats a record as one line: of JSON, or plain."""
+
+    def __init__(self, *, json: bool) -> None:
+        super().__init__()
+        self.line = _json_line if json else _plain_line
 
     def format(self, record: logging.LogRecord) -> str:
         fields = _common_fields(record.created, record.levelname, record.name, _event(record))
@@ -121,30 +125,23 @@ class _LineFormatter(logging.Formatter):
             fields["traceback"] = self.formatException(record.exc_info)
         return self.line(fields)
 
-    def line(self, fields: dict[str, object]) -> str:
-        raise NotImplementedError
 
-
-class JsonFormatter(_LineFormatter):
+def _json_line(fields: dict[str, object]) -> str:
     """ASCII JSON: control characters and line separators of any script are escaped."""
-
-    def line(self, fields: dict[str, object]) -> str:
-        try:
-            text = orjson.dumps(fields, default=str)
-        except TypeError:  # half a character, or a number beyond 64 bits
-            text = b"\xff"
-        if text.isascii():
-            return text.decode()
-        return stdlib_json.dumps(fields, default=str, separators=(",", ":"))
+    try:
+        text = orjson.dumps(fields, default=str)
+    except TypeError:  # half a character, or a number beyond 64 bits
+        text = b"\xff"
+    if text.isascii():
+        return text.decode()
+    return stdlib_json.dumps(fields, default=str, separators=(",", ":"))
 
 
-class PlainFormatter(_LineFormatter):
+def _plain_line(fields: dict[str, object]) -> str:
     """`time LEVEL logger event key=value …`; what can't be printed is escaped."""
-
-    def line(self, fields: dict[str, object]) -> str:
-        head = [str(fields.pop(name)) for name in ("ts", "level", "logger", "event")]
-        data = [f"{name}={_quoted(value)}" for name, value in fields.items() if value is not None]
-        return _escaped(" ".join([head[0], f"{head[1]:7}", *head[2:], *data]))
+    head = [str(fields.pop(name)) for name in ("ts", "level", "logger", "event")]
+    data = [f"{name}={_quoted(value)}" for name, value in fields.items() if value is not None]
+    return _escaped(" ".join([head[0], f"{head[1]:7}", *head[2:], *data]))
 
 
 class _TailHandler(logging.Handler):
@@ -152,7 +149,7 @@ class _TailHandler(logging.Handler):
 
     def __init__(self, lines: int) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(JsonFormatter())
+        self.setFormatter(LineFormatter(json=True))
         self._newest: deque[str] = deque(maxlen=lines)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -167,7 +164,7 @@ class _TailHandler(logging.Handler):
 class _StderrHandler(logging.StreamHandler[TextIO]):
     """Looks `sys.stderr` up at each record, so that a redirected stream is honoured."""
 
-    def __init__(self, formatter: _LineFormatter) -> None:
+    def __init__(self, formatter: LineFormatter) -> None:
         logging.Handler.__init__(self)
         self.setFormatter(formatter)
         self._formatter = formatter

@@ -17,6 +17,7 @@ from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN, CORE
 from mlengine.errors import BadSetting, TrainingFailed
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.stores.runs.rows import Claim
 
 MINE = """
@@ -154,7 +155,7 @@ def test_a_set_of_the_user_is_trained_with_and_served(write: Write, tmp_path: Pa
     assert train(platform, "run1") == "v1"
     now = datetime.now(UTC)
     answer = platform.predict.predict(
-        "AAA", as_of=None, version=None, explain=True, request_id="r", now=now
+        "AAA", PredictionRequest(explain=True, request_id="r", now=now)
     )
     table = platform.features.table("AAA", limit=1, as_of=None, feature_set=None, now=now)
     assert answer.feature_set == table.feature_set

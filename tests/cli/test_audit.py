@@ -12,6 +12,7 @@ from tests.platforms import NOW, SYMBOLS, make_platform, settings
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.stores.database.engine import writing
 from mlengine.stores.database.tables import predictions
 
@@ -22,7 +23,10 @@ def platform(tmp_path: Path) -> Platform:
     platform = make_platform(tmp_path, models=2)
     for days in range(3):
         platform.predict.predict_batch(
-            list(SYMBOLS), as_of=None, version=None, request_id="r", now=NOW + timedelta(days=days)
+            list(SYMBOLS),
+            PredictionRequest(
+                request_id="r", now=NOW + timedelta(days=days), route="/predict/batch"
+            ),
         )
     return platform
 

@@ -17,6 +17,7 @@ from mlengine.core.predictions.prediction import (
     Prediction,
 )
 from mlengine.services.features.service import FeatureTable
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.services.predictions.service import Batch
 
 DAY = datetime(2024, 5, 31, tzinfo=UTC)
@@ -76,17 +77,8 @@ class FakePredictService:
     calls: list[dict[str, object]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
-    def predict(
-        self,
-        symbol: str,
-        *,
-        as_of: datetime | None,
-        version: str | None,
-        explain: bool,
-        request_id: str,
-        now: datetime,
-        route: str = "/predict",  # noqa: ARG002
-    ) -> Prediction:
+    def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
+        as_of, version, explain = request.as_of, request.version, request.explain
         try:
             check(symbol)
         except errors.MlengineError:
@@ -97,10 +89,10 @@ class FakePredictService:
         self.calls.append({"symbol": symbol, "as_of": as_of, "explain": explain})
         return Prediction(
             prediction_id="p1",
-            request_id=request_id,
+            request_id=request.request_id,
             symbol=symbol,
             interval="1d",
-            as_of=as_of or now,
+            as_of=as_of or request.now,
             bar_timestamp=DAY,
             horizon_bars=5,
             objective="direction",
@@ -124,39 +116,22 @@ class FakePredictService:
             contributions=(Contribution("rsi_14", float("nan"), -0.25),) if explain else None,
         )
 
-    def predict_batch(
-        self,
-        symbols: Sequence[str],
-        *,
-        as_of: datetime | None,
-        version: str | None,
-        request_id: str,
-        now: datetime,
-        route: str = "/predict/batch",  # noqa: ARG002
-    ) -> Batch:
+    def predict_batch(self, symbols: Sequence[str], request: PredictionRequest) -> Batch:
         results: list[Prediction | FailedPrediction] = []
         for symbol in symbols:
             try:
-                prediction = self.predict(
-                    symbol,
-                    as_of=as_of,
-                    version=version,
-                    explain=False,
-                    request_id=request_id,
-                    now=now,
-                )
-                results.append(prediction)
+                results.append(self.predict(symbol, request))
             except errors.MlengineError as error:
                 results.append(
                     FailedPrediction(
                         prediction_id="p2",
-                        request_id=request_id,
+                        request_id=request.request_id,
                         symbol=symbol,
-                        as_of=as_of or now,
+                        as_of=request.as_of or request.now,
                         model_version="v2",
                         error_code=error.code,
                         detail=str(error),
                         latency_ms=Latency(0.1, None, None, 0.1),
                     )
                 )
-        return Batch(version or "v2", tuple(results))
+        return Batch(request.version or "v2", tuple(results))

@@ -34,6 +34,7 @@ from mlengine.services.monitoring.service import (
     StageLatency,
     SymbolFreshness,
 )
+from mlengine.services.runs.service import RunRequest
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.system.health_checks import Checks
 
@@ -76,20 +77,12 @@ class FakeRunService:
     live: list[Run] = field(default_factory=list)
     queue_up: bool = True
 
-    def request_training(
-        self,
-        overrides: Mapping[str, object],
-        *,
-        actor: str,
-        request_id: str,
-        run_id: str,
-        now: datetime,
-        idempotency_key: str | None = None,
-    ) -> Run:
+    def request_training(self, overrides: Mapping[str, object], request: RunRequest) -> Run:
+        key = request.idempotency_key
         spec = dataclasses.replace(SPEC, **overrides)  # type: ignore[arg-type]
         if not self.queue_up:
             raise errors.QueueUnavailable("connection refused")
-        if idempotency_key and self.live and self.live[0].idempotency_key == idempotency_key:
+        if key and self.live and self.live[0].idempotency_key == key:
             if self.live[0].body_hash != str(overrides):
                 raise errors.IdempotencyKeyReused
             return self.live[0]
@@ -97,15 +90,15 @@ class FakeRunService:
             raise errors.TrainingInProgress(self.live[0].run_id)
         self.live.append(
             Run(
-                run_id=run_id,
+                run_id=request.run_id,
                 seq=1,
                 state="queued",
                 spec=json.dumps(spec.to_dict()),
-                idempotency_key=idempotency_key,
+                idempotency_key=key,
                 body_hash=str(overrides),
-                actor=actor,
-                request_id=request_id,
-                queued_at=now,
+                actor=request.actor,
+                request_id=request.request_id,
+                queued_at=request.now,
                 progress=Progress("folds", 42.5, fold=2, folds=5, iteration=30),
             )
         )
@@ -119,27 +112,18 @@ class FakeRunService:
                 return run
         raise errors.RunNotFound(run_id)
 
-    def request_reproduction(
-        self,
-        version: str,
-        *,
-        actor: str,
-        request_id: str,
-        run_id: str,
-        now: datetime,
-        idempotency_key: str | None = None,  # noqa: ARG002
-    ) -> Run:
+    def request_reproduction(self, version: str, request: RunRequest) -> Run:
         spec = json.dumps({"version": version})
         self.live.append(
             Run(
-                run_id=run_id,
+                run_id=request.run_id,
                 seq=1,
                 kind="reproduce",
                 state="queued",
                 spec=spec,
-                actor=actor,
-                request_id=request_id,
-                queued_at=now,
+                actor=request.actor,
+                request_id=request.request_id,
+                queued_at=request.now,
             )
         )
         return self.live[0]

@@ -84,11 +84,7 @@ def build_platform(settings: Settings) -> Platform:
             stores.registry, control.events, control.run_store, stores.audit
         ),
         monitoring=MonitoringService(
-            stores.audit,
-            control.events,
-            stores.registry,
-            stores.loader,
-            settings.market_data_interval,
+            stores.audit, control.events, stores.registry, stores.loader, stores.bars.interval
         ),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
@@ -121,17 +117,13 @@ def _predict(stores: Stores) -> PredictService:
 def _training(
     control: ControlPlane, stores: Stores, models: ModelService, reproduction: ReproductionService
 ) -> TrainingService:
-    fitter = FittingService(
-        stores.bars,
-        stores.feature_sets,
-        stores.registry,
-        TRAINING_THREADS,
-        control.events,
+    fitting = FittingService(
+        stores.bars, stores.feature_sets, stores.registry, TRAINING_THREADS, control.events
     )
     return TrainingService(
         control.run_store,
         control.events,
-        fitter,
+        fitting,
         stores.registry,
         models,
         reproduction,

@@ -11,6 +11,7 @@ from mlengine.cli.context import Output, current_platform, json_command, now
 from mlengine.cli.options import as_of_option
 from mlengine.cli.output import format_cell, table
 from mlengine.core.predictions.prediction import Prediction
+from mlengine.services.predictions.answer import PredictionRequest
 
 
 @click.command("predict")
@@ -24,15 +25,8 @@ def predict(symbol: str, version: str | None, explain: bool, as_of: datetime | N
 
     The prediction stands in the audit like any other.
     """
-    prediction = current_platform().predict.predict(
-        symbol,
-        as_of=as_of,
-        version=version,
-        explain=explain,
-        request_id=uuid4().hex,
-        now=now(),
-        route="cli",
-    )
+    request = PredictionRequest(uuid4().hex, now(), as_of, version, explain, route="cli")
+    prediction = current_platform().predict.predict(symbol, request)
     name, value = _forecast(prediction)
     row = {
         "symbol": prediction.symbol,

@@ -14,7 +14,7 @@ from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines, describe
 from mlengine.cli.runs import cancel, runs, schedule, status
 from mlengine.core.runs.run import Run
 from mlengine.errors import TrainingInProgress
-from mlengine.services.runs.service import RunService
+from mlengine.services.runs.service import RunRequest, RunService
 
 _POLL_SECONDS = 0.3
 
@@ -54,9 +54,8 @@ def _train(wait: bool, first: bool, json_: bool) -> None:
 
 def _request_run(runs: RunService, *, join: bool) -> Run:
     try:
-        return runs.request_training(
-            {}, actor=actor(), request_id=uuid4().hex, run_id=uuid4().hex, now=now()
-        )
+        request = RunRequest(uuid4().hex, actor(), request_id=uuid4().hex, now=now())
+        return runs.request_training({}, request)
     except TrainingInProgress as conflict:
         if not join:
             raise

@@ -12,14 +12,13 @@ from tests.platforms import NOW, make_platform
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import AuditUnavailable, PredictionNotFound
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.services.runs.reaper import RunReaper
 from mlengine.stores.audit.filter import AuditFilter
 
 
 def predict(platform: Platform, symbol: str = "AAA") -> str:
-    made = platform.predict.predict(
-        symbol, as_of=None, version=None, explain=False, request_id="r", now=NOW
-    )
+    made = platform.predict.predict(symbol, PredictionRequest(request_id="r", now=NOW))
     return made.prediction_id
 
 
@@ -48,7 +47,8 @@ def read_only_tables(platform: Platform) -> Iterator[None]:
 def test_clearing_touches_predictions_only_and_says_who_did_it(tmp_path: Path) -> None:
     platform = make_platform(tmp_path)
     platform.predict.predict_batch(
-        ["AAA", "NONE"], as_of=None, version=None, request_id="r", now=NOW
+        ["AAA", "NONE"],
+        PredictionRequest(request_id="r", now=NOW, route="/predict/batch"),
     )
 
     assert platform.audit.clear(actor="ann", now=NOW) == 2
@@ -94,7 +94,8 @@ def test_nothing_is_pruned_while_predictions_wait_beside_the_tables(tmp_path: Pa
     asked = {"keep": 1, "dry_run": False, "actor": "ann", "now": NOW}
     with read_only_tables(platform):
         platform.predict.predict(
-            "AAA", as_of=None, version="v2", explain=False, request_id="r", now=NOW
+            "AAA",
+            PredictionRequest(version="v2", request_id="r", now=NOW),
         )
         with pytest.raises(AuditUnavailable):
             platform.maintenance.prune(force=False, **asked)
@@ -113,7 +114,8 @@ def test_rows_are_found_by_time_and_outcome(tmp_path: Path) -> None:
     for hours in range(4):
         now = NOW + timedelta(hours=hours)
         platform.predict.predict_batch(
-            ["AAA", "NONE"], as_of=None, version=None, request_id="r", now=now
+            ["AAA", "NONE"],
+            PredictionRequest(request_id="r", now=now, route="/predict/batch"),
         )
 
     def hours(**asked: object) -> list[float]:

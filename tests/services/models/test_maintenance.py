@@ -11,6 +11,7 @@ from tests.published import publish
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.versions.manifest import SCHEMA_VERSION
 from mlengine.errors import ArtifactCorrupt, AuditUnavailable, ModelNotFound
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.stores.registry.folders import REMOVED
 from mlengine.stores.runs.rows import Claim
 
@@ -34,7 +35,8 @@ def prune(platform: Platform, keep: int = 1, **how: bool) -> dict[str, str | Non
 
 def predict(platform: Platform, version: str) -> None:
     platform.predict.predict(
-        "AAA", as_of=None, version=version, explain=False, request_id="r", now=NOW
+        "AAA",
+        PredictionRequest(version=version, request_id="r", now=NOW),
     )
 
 

@@ -19,6 +19,7 @@ from mlengine.bootstrap.platform import Platform
 from mlengine.core.versions.manifest import FeatureSetEntry
 from mlengine.errors import AuditUnavailable, NoActiveModel, NotReady
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
+from mlengine.services.predictions.answer import PredictionRequest
 
 
 @pytest.fixture
@@ -28,7 +29,10 @@ def queue() -> Iterator[QueueProcess]:
 
 
 def predict(platform: Platform) -> None:
-    platform.predict.predict_batch(["AAA"], as_of=None, version=None, request_id="r", now=NOW)
+    platform.predict.predict_batch(
+        ["AAA"],
+        PredictionRequest(request_id="r", now=NOW, route="/predict/batch"),
+    )
 
 
 def eventually(service: HealthService, part: str, state: str) -> bool:
@@ -95,7 +99,8 @@ def test_a_worker_that_starts_on_a_broken_version_serves_the_one_before_and_says
     assert (health.active_version, health.loaded_version) == ("v2", "v1")
     assert (health.status, health.checks["model"]) == ("degraded", "degraded")
     (made,) = platform.predict.predict_batch(
-        ["AAA"], as_of=None, version=None, request_id="r", now=NOW
+        ["AAA"],
+        PredictionRequest(request_id="r", now=NOW, route="/predict/batch"),
     ).results
     assert (made.model_version, made.degraded) == ("v1", True)
 

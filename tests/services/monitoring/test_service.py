@@ -11,6 +11,7 @@ from tests.platforms import NOW, ROWS, SYMBOLS, make_platform
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import InvalidRequest, NoActiveModel, UnknownSymbol
+from mlengine.services.predictions.answer import PredictionRequest
 
 LAST_BAR = START + timedelta(days=ROWS - 1)
 
@@ -25,10 +26,12 @@ def predict_days(platform: Platform, days: int, *, times: int = 1) -> None:
         for day in range(days):
             platform.predict.predict_batch(
                 SYMBOLS,
-                as_of=LAST_BAR - timedelta(days=day),
-                version=None,
-                request_id="req",
-                now=NOW,
+                PredictionRequest(
+                    as_of=LAST_BAR - timedelta(days=day),
+                    request_id="req",
+                    now=NOW,
+                    route="/predict/batch",
+                ),
             )
 
 
@@ -115,7 +118,10 @@ def test_drift_needs_a_model(tmp_path: Path) -> None:
 
 def test_freshness_tells_the_age_of_bars_model_and_answers(platform: Platform) -> None:
     assert platform.monitoring.freshness(now=NOW).symbols == ()
-    platform.predict.predict_batch(SYMBOLS, as_of=None, version=None, request_id="req", now=NOW)
+    platform.predict.predict_batch(
+        SYMBOLS,
+        PredictionRequest(request_id="req", now=NOW, route="/predict/batch"),
+    )
     found = platform.monitoring.freshness(now=NOW)
     (first, *_) = found.symbols
     assert [each.symbol for each in found.symbols] == list(SYMBOLS)
@@ -141,7 +147,8 @@ def test_latency_has_exact_quantiles_by_route_and_stage(platform: Platform) -> N
     for _ in range(2):
         with pytest.raises(UnknownSymbol):
             platform.predict.predict(
-                "NONE", as_of=None, version=None, explain=False, request_id="r", now=NOW
+                "NONE",
+                PredictionRequest(request_id="r", now=NOW),
             )
     found = {
         (line.route, line.stage): line

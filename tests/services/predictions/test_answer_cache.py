@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from weakref import ref
 
@@ -16,6 +15,7 @@ from tests.published import publish
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.services.predictions.answer_cache import PredictionCache
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.audit.entries import AuditedPrediction
@@ -29,7 +29,8 @@ def platform(tmp_path: Path) -> Platform:
     """Its bars of AAA stay as good as new for a year."""
     made = make_platform(tmp_path, MARKET_DATA_CACHE_SECONDS="60")
     made.predict.predict(
-        "AAA", as_of=None, version=None, explain=False, request_id="first", now=NOW
+        "AAA",
+        PredictionRequest(request_id="first", now=NOW),
     )
     held = made.bars.cache.get("AAA", now=NOW)
     vars(held)["good_until"] = NOW + timedelta(days=365)
@@ -139,7 +140,8 @@ def test_degraded_is_said_of_the_model_that_answers(
 
     monkeypatch.setattr(FilesMarketData, "panel", mended_meanwhile)
     batch = platform.predict.predict_batch(
-        ["BBB", "CCC"], as_of=None, version=None, request_id="r", now=NOW
+        ["BBB", "CCC"],
+        PredictionRequest(request_id="r", now=NOW, route="/predict/batch"),
     )
     assert platform.predict.loader.loaded_version == "v2"
     assert [(each.model_version, each.degraded) for each in batch.results] == [("v1", True)] * 2  # type: ignore[union-attr]
@@ -148,7 +150,7 @@ def test_degraded_is_said_of_the_model_that_answers(
 def test_what_stands_keeps_neither_bars_nor_model_alive(platform: Platform) -> None:
     service = platform.predict
     _ask(service, hours=0)
-    service.predict("BBB", as_of=NOW, version=None, explain=False, request_id="r", now=NOW)
+    service.predict("BBB", PredictionRequest(as_of=NOW, request_id="r", now=NOW))
     gc.collect()
     assert len(service.cache) == 1, "what was said of a moment of the past does not stand"
     model = ref(service.loader.active())
@@ -164,10 +166,10 @@ def test_what_stands_keeps_neither_bars_nor_model_alive(platform: Platform) -> N
 
 def test_an_explanation_is_made_from_the_ground_up(platform: Platform) -> None:
     _ask(platform.predict, hours=0)
-    plain = {"as_of": None, "version": None, "request_id": "r", "now": NOW}
-    ask = partial(platform.predict.predict, "AAA", **plain)
-    assert ask(explain=True).contributions is not None
-    assert ask(explain=False).contributions is None
+    plain = PredictionRequest("r", NOW)
+    explained = platform.predict.predict("AAA", replace(plain, explain=True))
+    assert explained.contributions is not None
+    assert platform.predict.predict("AAA", plain).contributions is None
     assert _ask(platform.predict, hours=0).prediction.contributions is None
 
 
@@ -175,11 +177,13 @@ def test_in_a_batch_and_alone_the_same_is_told(platform: Platform) -> None:
     symbols = ["AAA", "BBB", "AAA"]
     for _ in range(2):
         batch = platform.predict.predict_batch(
-            symbols, as_of=None, version=None, request_id="r", now=NOW
+            symbols,
+            PredictionRequest(request_id="r", now=NOW, route="/predict/batch"),
         )
         alone = [
             platform.predict.predict(
-                each, as_of=None, version=None, explain=False, request_id="r", now=NOW
+                each,
+                PredictionRequest(request_id="r", now=NOW),
             )
             for each in symbols
         ]

@@ -22,6 +22,7 @@ from tests.upstream import Fault, LoopbackUpstream, queries
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.errors import UnknownSymbol, UpstreamUnavailable
+from mlengine.services.predictions.answer import PredictionRequest
 
 DAY = timedelta(days=1)
 SYMBOLS = [f"S{number:02d}" for number in range(24)]
@@ -70,7 +71,8 @@ def ask(
     version: str | None = None,
 ) -> Prediction:
     return platform.predict.predict(
-        symbol, as_of=as_of, version=version, explain=False, request_id="req", now=now
+        symbol,
+        PredictionRequest(as_of=as_of, version=version, request_id="req", now=now),
     )
 
 
@@ -78,7 +80,8 @@ def batch(
     platform: Platform, now: datetime, symbols: Sequence[str] = SYMBOLS
 ) -> tuple[Prediction, ...]:
     made = platform.predict.predict_batch(
-        symbols, as_of=None, version=None, request_id="req", now=now
+        symbols,
+        PredictionRequest(request_id="req", now=now, route="/predict/batch"),
     )
     return made.results
 

@@ -26,6 +26,7 @@ from mlengine.core.bars.bars import PRICES
 from mlengine.core.features import CORE
 from mlengine.core.predictions.replay import ReplayResult, ReplaySummary
 from mlengine.errors import PredictionNotFound
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.database.engine import writing
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
@@ -42,7 +43,8 @@ def platform(tmp_path: Path) -> Platform:
 
 def predict(platform: Platform, symbol: str = "AAA", *, version: str = "v1") -> str:
     made = platform.predict.predict(
-        symbol, as_of=None, version=version, explain=False, request_id="r", now=NOW
+        symbol,
+        PredictionRequest(version=version, request_id="r", now=NOW),
     )
     return made.prediction_id
 
@@ -64,10 +66,13 @@ def predict_many(platform: Platform, days: int) -> int:
     for day in range(days):
         platform.predict.predict_batch(
             list(SYMBOLS),
-            as_of=START + timedelta(days=ROWS - day),
-            version=f"v{1 + day % 2}",
-            request_id="r",
-            now=NOW,
+            PredictionRequest(
+                as_of=START + timedelta(days=ROWS - day),
+                version=f"v{1 + day % 2}",
+                request_id="r",
+                now=NOW,
+                route="/predict/batch",
+            ),
         )
     return days * len(SYMBOLS)
 
@@ -195,7 +200,10 @@ def test_a_feature_set_that_is_not_served_any_more_is_gone(platform: Platform) -
 
 
 def test_what_has_no_score_or_no_bars_can_not_be_made_again(platform: Platform) -> None:
-    platform.predict.predict_batch(["NONE"], as_of=None, version=None, request_id="r", now=NOW)
+    platform.predict.predict_batch(
+        ["NONE"],
+        PredictionRequest(request_id="r", now=NOW, route="/predict/batch"),
+    )
     made = predict(platform)
     with writing(platform.control.database) as connection:
         payload = connection.scalar(select(bar_windows.c.payload))
@@ -254,7 +262,10 @@ def test_a_dividend_changes_the_upstream_and_not_the_replay(tmp_path: Path) -> N
 
 
 def test_a_failure_asks_no_upstream(platform: Platform) -> None:
-    platform.predict.predict_batch(["NONE"], as_of=None, version=None, request_id="r", now=NOW)
+    platform.predict.predict_batch(
+        ["NONE"],
+        PredictionRequest(request_id="r", now=NOW, route="/predict/batch"),
+    )
     (row,) = platform.audit.recent(limit=1).rows
     again = replay(platform, row.prediction_id, check_upstream=True)
     assert (again.status, again.upstream) == ("not_replayable", "not_checked")

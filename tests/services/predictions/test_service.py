@@ -25,6 +25,7 @@ from mlengine.errors import (
     UnknownSymbol,
     UpstreamUnavailable,
 )
+from mlengine.services.predictions.answer import PredictionRequest
 
 LAST_BAR = START + timedelta(days=ROWS - 1)
 
@@ -43,7 +44,8 @@ def ask(
     explain: bool = False,
 ) -> Prediction:
     return platform.predict.predict(
-        symbol, as_of=as_of, version=version, explain=explain, request_id="req", now=NOW
+        symbol,
+        PredictionRequest(as_of=as_of, version=version, explain=explain, request_id="req", now=NOW),
     )
 
 
@@ -51,7 +53,8 @@ def ask_all(
     platform: Platform, symbols: list[str], *, as_of: datetime | None = None
 ) -> tuple[Prediction | FailedPrediction, ...]:
     batch = platform.predict.predict_batch(
-        symbols, as_of=as_of, version=None, request_id="req", now=NOW
+        symbols,
+        PredictionRequest(as_of=as_of, request_id="req", now=NOW, route="/predict/batch"),
     )
     return batch.results
 
@@ -114,9 +117,7 @@ def test_what_was_answered_then_is_answered_again_as_of_then(
     random_bars("AAA", rows=ROWS).head(300).write_parquet(tmp_path / "then/bars/AAA.parquet")
     publish(live_then.models.registry.directory)
     live_then.models.activate("v1", actor="test", reason="", now=then)
-    live = live_then.predict.predict(
-        "AAA", as_of=None, version=None, explain=False, request_id="r", now=then
-    )
+    live = live_then.predict.predict("AAA", PredictionRequest(request_id="r", now=then))
     again = ask(platform, as_of=then)
     assert live.bars_hash == again.bars_hash
     assert live.probability_up == again.probability_up
@@ -263,13 +264,13 @@ def test_limits_say_why_a_prediction_is_not_usable(platform: Platform) -> None:
     limits = UsabilityLimits(max_bar_age_bars=3, max_model_age_days=45)
     strict = replace(platform.predict, limits=limits)
     asked = {"version": None, "explain": False, "request_id": "r", "now": NOW}
-    fresh = strict.predict("AAA", as_of=final, **asked)
+    fresh = strict.predict("AAA", PredictionRequest(as_of=final, **asked))
     assert (fresh.usable, fresh.reasons) == (True, ())
-    old = strict.predict("AAA", as_of=final + timedelta(days=7), **asked)
+    old = strict.predict("AAA", PredictionRequest(as_of=final + timedelta(days=7), **asked))
     assert (old.usable, old.reasons) == (False, ("bar_too_old",))
     assert old.probability_up == fresh.probability_up
     assert ask(platform, as_of=final + timedelta(days=7)).usable
-    live = strict.predict("AAA", as_of=None, **asked)
+    live = strict.predict("AAA", PredictionRequest(**asked))
     assert live.reasons == ("bar_too_old", "model_too_old")
 
 

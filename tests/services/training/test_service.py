@@ -28,7 +28,9 @@ from mlengine.errors import (
     TrainingFailed,
     TrainingInProgress,
 )
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease
+from mlengine.services.runs.service import RunRequest
 from mlengine.services.training.fitting import Candidate
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.tables import events
@@ -76,9 +78,7 @@ def test_a_run_ends_in_an_active_model_and_an_honest_record(platform: Platform) 
     assert set(manifest.files) == beside
     kinds = [e.kind for e in platform.monitoring.history(kind=None, limit=9, cursor=None).rows]
     assert kinds == ["activated", "trained"]
-    answer = platform.predict.predict(
-        "AAA", as_of=None, version=None, explain=False, request_id="r", now=now()
-    )
+    answer = platform.predict.predict("AAA", PredictionRequest(request_id="r", now=now()))
     assert answer.model_fingerprint == manifest.fingerprint
 
 
@@ -261,13 +261,7 @@ def test_without_a_queue_the_run_is_failed_and_the_next_one_can_be_claimed(
 ) -> None:
     for run_id in ("run1", "run2"):
         with pytest.raises(QueueUnavailable):
-            platform.control.runs.request_training(
-                {},
-                actor="ann",
-                request_id="r",
-                run_id=run_id,
-                now=now(),
-            )
+            platform.control.runs.request_training({}, RunRequest(run_id, "ann", "r", now()))
         assert state(platform, run_id).state == "failed"
     assert platform.control.runs.workers() is None
 
@@ -276,10 +270,10 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     with QueueProcess() as queue:
         platform = make_platform(tmp_path, models=0, REDIS_URL=queue.url)
         runs = platform.control.runs
-        first = runs.request_training({}, actor="ann", request_id="r", run_id="run1", now=now())
+        first = runs.request_training({}, RunRequest("run1", "ann", "r", now()))
         assert first.state == "queued"
         with pytest.raises(TrainingInProgress) as busy:
-            runs.request_training({}, actor="bob", request_id="r", run_id="run2", now=now())
+            runs.request_training({}, RunRequest("run2", "bob", "r", now()))
         assert busy.value.run_id == "run1"
         assert runs.status(None, now=now()) == first
         assert runs.workers() == 0

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from mlengine.core.pagination import encode_cursor
 from mlengine.core.timestamps import rfc3339
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.web.http.responses import encode, encode_utc
 from mlengine.web.schemas.predict import PredictQuery, prediction_body
 from mlengine.web.serving.inline import plain_request
@@ -153,7 +154,9 @@ def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
     zone = timezone(timedelta(0), "UTC")
     for as_of in (DAY, DAY.replace(microsecond=7), DAY.replace(tzinfo=zone)):
         query = {"as_of": as_of, "version": None, "explain": explain}
-        answer = FakePredictService().predict("AAPL", **query, request_id="r", now=DAY)
+        answer = FakePredictService().predict(
+            "AAPL", PredictionRequest(**query, request_id="r", now=DAY)
+        )
         for prediction in (answer, replace(answer, base_rate=math.nan, reasons=("bar_too_old",))):
             rendered = PredictionOut().dump(prediction)
             body = encode_utc(prediction_body(prediction))

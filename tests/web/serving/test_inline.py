@@ -32,6 +32,7 @@ from tests.web.serving.connections import LINE, Line, line_to, raw
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import AuditUnavailable
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.serving.inline import (
     ROUTES,
@@ -52,7 +53,10 @@ def platform(tmp_path: Path) -> Platform:
     """A platform that has answered for every symbol once."""
     made = make_platform(tmp_path, MARKET_DATA_CACHE_SECONDS="60")
     now = datetime.now(UTC)
-    made.predict.predict_batch(SYMBOLS, as_of=None, version=None, request_id="first", now=now)
+    made.predict.predict_batch(
+        SYMBOLS,
+        PredictionRequest(request_id="first", now=now, route="/predict/batch"),
+    )
     return made
 
 
@@ -146,7 +150,9 @@ def test_the_answer_is_the_one_of_the_long_way(inline: InlinePredictor, platform
     ready = inline.try_answer(raw(), CLIENT)
     assert ready is not None
     asked = {"as_of": None, "version": None, "explain": False}
-    other = platform.predict.predict("AAA", **asked, request_id="r", now=ready.answer.at)
+    other = platform.predict.predict(
+        "AAA", PredictionRequest(**asked, request_id="r", now=ready.answer.at)
+    )
     own = {"prediction_id": "", "request_id": "", "latency_ms": other.latency_ms}
     assert replace(ready.answer.prediction, **own) == replace(other, **own)
 

@@ -22,6 +22,7 @@ from tests.web.serving.test_inline import _locked
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.web.http import limits
 from mlengine.web.serving.inline import ROUTES, InlinePredictor, InlineRoutes
 
@@ -40,7 +41,10 @@ def platform(tmp_path: Path) -> Platform:
     """A platform that has answered for every symbol once."""
     platform = make_platform(tmp_path, MARKET_DATA_CACHE_SECONDS="60")
     now = datetime.now(UTC)
-    platform.predict.predict_batch(SYMBOLS, as_of=None, version=None, request_id="first", now=now)
+    platform.predict.predict_batch(
+        SYMBOLS,
+        PredictionRequest(request_id="first", now=now, route="/predict/batch"),
+    )
     return platform
 
 

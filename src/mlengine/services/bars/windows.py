@@ -46,17 +46,9 @@ class FetchPool:
 
 
 def fetch_windows(
-    bars: BarService,
-    symbols: Sequence[str],
-    *,
-    count: int,
-    as_of: datetime | None,
-    now: datetime,
-    timer: Timer,
-    pool: FetchPool,
-    wait: bool = True,
+    fetch: WindowFetch, symbols: Sequence[str], pool: FetchPool, *, wait: bool = True
 ) -> FetchedWindows | None:
-    """The newest `count` bars of each of distinct symbols; each refusal stands beside its symbol.
+    """The newest bars of each of distinct symbols; each refusal stands beside its symbol.
 
     What is in memory is taken from there; without `wait`, None where that is not all. A single
     symbol's refusal for want of bars names the first possible moment. Several symbols are fetched
@@ -65,15 +57,15 @@ def fetch_windows(
     reached. No request outlives the answer.
     """
     alone = len(symbols) == 1
-    deadline = NEVER if alone or not wait else Deadline.within(pool.batch_seconds)
-    fetch = WindowFetch(bars, count, as_of, now, timer, deadline)
+    if wait and not alone:
+        fetch.deadline = Deadline.within(pool.batch_seconds)
     windows = {symbol: window for symbol in symbols if (window := fetch.cached(symbol)) is not None}
     missing = [symbol for symbol in symbols if symbol not in windows]
     if not missing:
         return FetchedWindows(windows, fetch.milliseconds, {})
     if not wait:
         return None
-    before = {symbol: bars.cache.last_bar(symbol) for symbol in missing}
+    before = {symbol: fetch.bars.cache.last_bar(symbol) for symbol in missing}
     results: Mapping[str, BarArrays | MlengineError]
     if alone:
         results = {symbols[0]: _with_first_possible(fetch, fetch.fetch(symbols[0]))}
@@ -81,7 +73,7 @@ def fetch_windows(
         results = fetch.fetch_many(missing) or _side_by_side(fetch, missing, pool)
     windows |= {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
     refused = {symbol: each for symbol, each in results.items() if isinstance(each, MlengineError)}
-    new_bar = _new_bar(before, windows) if as_of is None else None
+    new_bar = _new_bar(before, windows) if fetch.as_of is None else None
     return FetchedWindows(windows, fetch.milliseconds, refused, new_bar)
 
 
@@ -127,7 +119,7 @@ class WindowFetch:
     as_of: datetime | None
     now: datetime
     timer: Timer
-    deadline: Deadline
+    deadline: Deadline = NEVER
     down: UpstreamUnavailable | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
 

@@ -31,14 +31,14 @@ from mlengine.stores.registry.loader import LoadedModel
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """What was asked, of which model, when, and at which route."""
+    """What is asked, of which model (by default the active one), when, and at which route."""
 
-    as_of: datetime | None
-    version: str | None
-    explain: bool
     request_id: str
-    route: str
     now: datetime
+    as_of: datetime | None = None
+    version: str | None = None
+    explain: bool = False
+    route: str = "/predict"
 
     @property
     def moment(self) -> datetime:

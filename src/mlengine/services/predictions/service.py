@@ -15,7 +15,7 @@ from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import FetchedWindows, FetchPool, fetch_windows
+from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetch, fetch_windows
 from mlengine.services.predictions.answer import PredictionBuilder, PredictionRequest
 from mlengine.services.predictions.answer_cache import PredictionCache
 from mlengine.services.predictions.prefetch import FeaturePrefetch
@@ -55,40 +55,19 @@ class PredictService:
     rows: RowCache = field(default_factory=RowCache, repr=False, compare=False)
     cache: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
 
-    def predict(
-        self,
-        symbol: str,
-        *,
-        as_of: datetime | None,
-        version: str | None,
-        explain: bool,
-        request_id: str,
-        now: datetime,
-        route: str = "/predict",
-    ) -> Prediction:
+    def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
         """The audited prediction of one symbol; raises its failure once that is audited."""
-        request = PredictionRequest(as_of, version, explain, request_id, route, now)
         answers = self._audited_answers([symbol], request)
         (entry,) = answers.entries
         if isinstance(entry, AuditedFailure):
             raise answers.windows.refused[symbol]
         return entry.prediction
 
-    def predict_batch(
-        self,
-        symbols: Sequence[str],
-        *,
-        as_of: datetime | None,
-        version: str | None,
-        request_id: str,
-        now: datetime,
-        route: str = "/predict/batch",
-    ) -> Batch:
+    def predict_batch(self, symbols: Sequence[str], request: PredictionRequest) -> Batch:
         """One pass over all symbols, one transaction; a bad symbol fails alone.
 
         Raises only what makes every item fail alike: the model, or the audit store.
         """
-        request = PredictionRequest(as_of, version, False, request_id, route, now)
         answers = self._audited_answers(symbols, request)
         results = [
             entry.prediction if isinstance(entry, AuditedPrediction) else entry.failure
@@ -106,8 +85,8 @@ class PredictService:
         """
         if not self.audit.supports_try_append:
             return None
-        request = PredictionRequest(None, None, False, request_id, "/predict", now)
-        answers = self._answers([symbol], self._builder(request), wait=False)
+        builder = self._builder(PredictionRequest(request_id, now))
+        answers = self._answers([symbol], builder, wait=False)
         (entry,) = answers.entries if answers else (None,)
         return entry if isinstance(entry, AuditedPrediction) else None
 
@@ -145,16 +124,9 @@ class PredictService:
             return None
         # Now, for another model may be swapped in while the bars are fetched.
         degraded = request.version is None and self.loader.active_refused
-        windows = fetch_windows(
-            self.bars,
-            list(dict.fromkeys(symbols)),
-            count=model.feature_set.window_bars,
-            as_of=request.as_of,
-            now=request.now,
-            timer=self.timer,
-            pool=self.pool,
-            wait=wait,
-        )
+        count = model.feature_set.window_bars
+        fetch = WindowFetch(self.bars, count, request.as_of, request.now, self.timer)
+        windows = fetch_windows(fetch, list(dict.fromkeys(symbols)), self.pool, wait=wait)
         if windows is None:
             return None
         scores = score(

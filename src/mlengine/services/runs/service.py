@@ -29,6 +29,17 @@ PROCESS_DIED = "the training process died"
 
 
 @dataclass(frozen=True)
+class RunRequest:
+    """Who asks for a run, and when; whoever repeats an `idempotency_key` gets the same run."""
+
+    run_id: str
+    actor: str
+    request_id: str
+    now: datetime
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True)
 class RunService:
     """`timeout_seconds` is how long one run may take."""
 
@@ -52,67 +63,43 @@ class RunService:
         """The configured recipe as a run records it."""
         return to_json(self.defaults.to_dict())
 
-    def request_training(
-        self,
-        overrides: Mapping[str, object],
-        *,
-        actor: str,
-        request_id: str,
-        run_id: str,
-        now: datetime,
-        idempotency_key: str | None = None,
-    ) -> Run:
+    def request_training(self, overrides: Mapping[str, object], request: RunRequest) -> Run:
         """Claim the one live run and put it in the queue; its recipe is `spec` of `overrides`.
 
         With an `idempotency_key`, the same overrides get the same run, whatever became of it.
         Raises InvalidRequest; TrainingInProgress with the live run's id; IdempotencyKeyReused;
         QueueUnavailable, and then the run is `failed` and its key free again.
         """
-        return self._request(
-            Claim(
-                run_id=run_id,
-                spec=to_json(self.spec(overrides).to_dict()),
-                actor=actor,
-                request_id=request_id,
-                idempotency_key=idempotency_key,
-                body_hash=_digest("train", overrides),
-            ),
-            now=now,
-        )
+        return self._claim("train", self.spec(overrides).to_dict(), overrides, request)
 
-    def request_reproduction(
-        self,
-        version: str,
-        *,
-        actor: str,
-        request_id: str,
-        run_id: str,
-        now: datetime,
-        idempotency_key: str | None = None,
-    ) -> Run:
+    def request_reproduction(self, version: str, request: RunRequest) -> Run:
         """Request a run that trains `version` again and compares; raises as `request_training`."""
         spec = {"version": version}
-        return self._request(
-            Claim(
-                run_id=run_id,
-                kind="reproduce",
-                spec=to_json(spec),
-                actor=actor,
-                request_id=request_id,
-                idempotency_key=idempotency_key,
-                body_hash=_digest("reproduce", spec),
-            ),
-            now=now,
-        )
+        return self._claim("reproduce", spec, spec, request)
 
-    def _request(self, claim: Claim, *, now: datetime) -> Run:
-        run = self.store.claim(claim, now=now)
+    def _claim(
+        self,
+        kind: str,
+        spec: Mapping[str, object],
+        body: Mapping[str, object],
+        request: RunRequest,
+    ) -> Run:
+        claim = Claim(
+            run_id=request.run_id,
+            kind=kind,
+            spec=to_json(spec),
+            actor=request.actor,
+            request_id=request.request_id,
+            idempotency_key=request.idempotency_key,
+            body_hash=_digest(kind, body),
+        )
+        run = self.store.claim(claim, now=request.now)
         if run.run_id != claim.run_id:
             return run
         try:
             self.enqueue(run.run_id)
         except QueueUnavailable as refusal:
-            self.store.fail_unqueued(run.run_id, now=now, error=str(refusal))
+            self.store.fail_unqueued(run.run_id, now=request.now, error=str(refusal))
             raise
         return run
 

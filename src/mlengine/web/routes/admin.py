@@ -8,6 +8,7 @@ from flask import Blueprint, Response, g, jsonify, url_for
 from marshmallow import Schema
 
 from mlengine.core.runs.run import RUN_FIELDS, Run
+from mlengine.services.runs.service import RunRequest
 from mlengine.web.http.auth import admin_required
 from mlengine.web.http.requests import (
     idempotency_key,
@@ -37,15 +38,7 @@ def train() -> Accepted:
     load_query(_MODEL_QUERY)
     overrides = load_body(_TRAIN_BODY)
     platform().features.feature_set(overrides.get("feature_set"))
-    run = platform().control.runs.request_training(
-        overrides,
-        actor=g.actor,
-        request_id=g.request_id,
-        run_id=uuid4().hex,
-        now=request_time(),
-        idempotency_key=idempotency_key(),
-    )
-    return _accepted(run)
+    return _accepted(platform().control.runs.request_training(overrides, _run_request()))
 
 
 @blueprint.post("/models/<version:version>/reproduce")
@@ -53,15 +46,7 @@ def train() -> Accepted:
 def reproduce(version: str) -> Accepted:
     _refuse_arguments()
     platform().models.get(version_of_path(version))
-    run = platform().control.runs.request_reproduction(
-        version,
-        actor=g.actor,
-        request_id=g.request_id,
-        run_id=uuid4().hex,
-        now=request_time(),
-        idempotency_key=idempotency_key(),
-    )
-    return _accepted(run)
+    return _accepted(platform().control.runs.request_reproduction(version, _run_request()))
 
 
 @blueprint.get("/train/status")
@@ -129,6 +114,10 @@ def _refuse_arguments() -> None:
     """Raises InvalidRequest for any but `model=`, in the query or the body."""
     load_query(_MODEL_QUERY)
     load_body(_EMPTY_BODY)
+
+
+def _run_request() -> RunRequest:
+    return RunRequest(uuid4().hex, g.actor, g.request_id, request_time(), idempotency_key())
 
 
 def _accepted(run: Run) -> Accepted:

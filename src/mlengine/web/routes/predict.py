@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from mlengine import logs
+from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.web.http.auth import public
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import json_response
@@ -20,7 +21,9 @@ _QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), ModelLineSchema(), BatchBody
 @public
 def predict() -> Response:
     query = load_query(_QUERY)
-    prediction = platform().predict.predict(**query, request_id=g.request_id, now=request_time())
+    symbol = query.pop("symbol")
+    request = PredictionRequest(g.request_id, request_time(), **query)
+    prediction = platform().predict.predict(symbol, request)
     logs.model_version.set(prediction.model_version)
     return json_response(prediction_body(prediction))
 
@@ -31,8 +34,7 @@ def predict_batch() -> Response:
     load_query(_MODEL_QUERY)
     body = load_body(_BATCH_BODY, required=True)
     symbols = BatchSymbols(tuple(body.pop("symbols")))
-    batch = platform().predict.predict_batch(
-        symbols.valid, **body, request_id=g.request_id, now=request_time()
-    )
+    request = PredictionRequest(g.request_id, request_time(), **body, route="/predict/batch")
+    batch = platform().predict.predict_batch(symbols.valid, request)
     logs.model_version.set(batch.model_version)
     return json_response(symbols.render(batch.model_version, batch.results))

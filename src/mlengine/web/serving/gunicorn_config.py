@@ -16,7 +16,7 @@ from gunicorn.workers.base import Worker
 
 from mlengine.config.env_file import load_settings
 from mlengine.errors import MlengineError
-from mlengine.logs import JsonFormatter, PlainFormatter
+from mlengine.logs import LineFormatter
 from mlengine.stores.system.child_process import die_with_parent
 
 try:
@@ -48,7 +48,7 @@ def on_starting(_server: Arbiter) -> None:
     """Spare each worker a part of its imports, and let gunicorn's lines look like all others."""
     for name in _PRELOADED:
         importlib.import_module(name)
-    formatter = JsonFormatter() if settings.json_logs else PlainFormatter()
+    formatter = LineFormatter(json=settings.json_logs)
     for handler in logging.getLogger("gunicorn.error").handlers:
         handler.setFormatter(formatter)
 
