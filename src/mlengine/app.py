@@ -42,7 +42,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         requests=settings.rate_limit_requests,
         window_seconds=settings.rate_limit_window_seconds,
         storage_url=_limits_url(settings),
-        record=platform.checks.record,
+        record=platform.states.record,
         exempt=(health.blueprint,),
     )
     app.before_request(hooks.refuse_large_body)

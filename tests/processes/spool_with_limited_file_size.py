@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.databases import answered, opened
 
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 
@@ -23,7 +23,7 @@ def main(folder: str) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
             try:
                 store.append([answered(2)])
-            except AuditUnavailable as refusal:
+            except DatabaseUnavailable as refusal:
                 print(refusal)
         print(len(list(spool.iterdir())), "file")
         unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)

@@ -26,7 +26,7 @@ WRONG: Mapping[str, errors.MlengineError] = {
     "DOWN": errors.UpstreamUnavailable("connection refused", retry_after_seconds=7),
     "BROKEN": errors.UpstreamInvalid("2 bars disagree"),
     "SHORT": errors.InsufficientBars("SHORT", needed=64, got=3, first_possible=DAY),
-    "UNAUDITED": errors.AuditUnavailable("the disk is full"),
+    "UNAUDITED": errors.DatabaseUnavailable("the disk is full"),
     "ORPHAN": errors.LeaseLost("r1"),
 }
 

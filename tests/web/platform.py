@@ -36,7 +36,7 @@ from mlengine.services.monitoring.service import (
 )
 from mlengine.services.runs.service import RunRequest
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 SPEC = TrainSpec(
     symbols=("AAPL", "MSFT"),
@@ -339,12 +339,12 @@ class FakeReplayService:
 
 @dataclass(frozen=True)
 class FakeHealthService:
-    checks: Checks
+    states: DependencyStates
     refusals: list[errors.MlengineError] = field(default_factory=list)
 
     def health(self) -> Health:
         parts = ("redis", "audit", "upstream", "workers", "model")
-        checks = {part: self.checks.state(part) for part in parts}
+        checks = {part: self.states.state(part) for part in parts}
         return Health("ok", "0.1.0", "staging", "v2", "v2", checks)
 
     def ready(self) -> str:
@@ -362,7 +362,7 @@ class FakeControlPlane:
 @dataclass(frozen=True)
 class FakePlatform:
     control: FakeControlPlane = field(default_factory=FakeControlPlane)
-    checks: Checks = field(default_factory=Checks)
+    states: DependencyStates = field(default_factory=DependencyStates)
     features: FakeFeatureService = field(default_factory=FakeFeatureService)
     predict: FakePredictService = field(default_factory=FakePredictService)
     models: FakeModelService = field(default_factory=FakeModelService)
@@ -372,7 +372,7 @@ class FakePlatform:
 
     @property
     def health(self) -> FakeHealthService:
-        return FakeHealthService(self.checks)
+        return FakeHealthService(self.states)
 
 
 def failed_row(symbol: str = "NOPE") -> AuditRow:

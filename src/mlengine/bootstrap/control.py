@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from mlengine.bootstrap import ENTRY_POINT_GROUP
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.services.audit.retention import RetentionService
 from mlengine.services.models.history import record_missing_activation
 from mlengine.services.runs.reaper import RunReaper
@@ -54,7 +54,7 @@ class ControlPlane:
     def prepare(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
 
-        Raises CannotStart, AuditUnavailable or ArtifactCorrupt.
+        Raises CannotStart, DatabaseUnavailable or ArtifactCorrupt.
         """
         if not self._schema_is_current():
             from mlengine.stores.database.migrate import migrate  # noqa: PLC0415 - Alembic, rarely
@@ -65,7 +65,7 @@ class ControlPlane:
     def _schema_is_current(self) -> bool:
         try:
             return schema_is_current(self.database)
-        except AuditUnavailable:
+        except DatabaseUnavailable:
             return False
 
 

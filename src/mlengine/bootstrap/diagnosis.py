@@ -17,14 +17,14 @@ from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.registry.folders import line_directory
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 _BARS = 64
 
 
 def check_upstream(settings: Settings, *, seconds: float) -> Finding:
     """It has bars of the first symbol to train on; raises what `BarService.history` raises."""
-    bars = open_bars(settings, Checks())
+    bars = open_bars(settings, DependencyStates())
     symbol = (*settings.train.symbols, "AAPL")[0]
     now, deadline = datetime.now(UTC), Deadline.within(seconds)
     clean = bars.history(symbol, bars=_BARS, as_of=None, now=now, deadline=deadline)
@@ -62,7 +62,9 @@ def check_model(settings: Settings) -> Finding:
     if active is None:
         return Finding("warning", "no version is active: `mlengine train`, or activate one")
     sets = load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
-    loader = ModelLoader(registry, sets, interval=settings.market_data_interval, checks=Checks())
+    loader = ModelLoader(
+        registry, sets, interval=settings.market_data_interval, states=DependencyStates()
+    )
     data = loader.load(active.version).manifest.data
     lead = (max(active.activated_at, data.end) - datetime.now(UTC)).total_seconds()
     detail = f"{active.version} is whole and goes with the settings, its bars end"

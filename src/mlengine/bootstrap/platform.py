@@ -26,7 +26,7 @@ from mlengine.services.training.service import TrainingService
 from mlengine.stores.features.row_cache import RowCache
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 # More threads wait for each other on a busy machine; the trees are the same on any number.
 TRAINING_THREADS = 1
@@ -37,7 +37,7 @@ class Platform:
     """Every use case; those that need neither bars nor a model in memory are in `control`."""
 
     control: ControlPlane
-    checks: Checks
+    states: DependencyStates
     loader: ModelLoader
     bars: BarService
     features: FeatureService
@@ -66,7 +66,7 @@ def build_platform(settings: Settings) -> Platform:
     )
     return Platform(
         control=control,
-        checks=stores.checks,
+        states=stores.states,
         loader=stores.loader,
         bars=stores.bars,
         features=FeatureService(
@@ -95,7 +95,7 @@ def build_platform(settings: Settings) -> Platform:
             stores.loader,
             stores.audit,
             WorkerCountProbe(control.runs.workers),
-            stores.checks,
+            stores.states,
         ),
     )
 

@@ -23,14 +23,14 @@ from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 
 @dataclass(frozen=True)
 class Stores:
     """The stores, and what most services need."""
 
-    checks: Checks
+    states: DependencyStates
     bars: BarService
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
@@ -45,17 +45,17 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
 
     Raises BadSetting for a feature set that does not exist.
     """
-    checks = Checks()
+    states = DependencyStates()
     sets = load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
     registry = Registry(models)
     return Stores(
-        checks,
-        bars=open_bars(settings, checks),
+        states,
+        bars=open_bars(settings, states),
         feature_sets=sets,
         registry=registry,
-        loader=ModelLoader(registry, sets, interval=settings.market_data_interval, checks=checks),
+        loader=ModelLoader(registry, sets, interval=settings.market_data_interval, states=states),
         audit=SpooledAuditStore(
-            database, checks, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
+            database, states, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
         ),
         replay_inputs=ReplayInputStore(database),
         usability_limits=UsabilityLimits(
@@ -64,7 +64,7 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
     )
 
 
-def open_bars(settings: Settings, checks: Checks) -> BarService:
+def open_bars(settings: Settings, states: DependencyStates) -> BarService:
     """The bars of the configured upstream; asks it for nothing yet."""
     return BarService(
         market=_market_data(settings),
@@ -72,7 +72,7 @@ def open_bars(settings: Settings, checks: Checks) -> BarService:
         interval=settings.market_data_interval,
         cache_seconds=settings.market_data_cache_seconds,
         recheck_seconds=settings.market_data_recheck_seconds,
-        checks=checks,
+        states=states,
     )
 
 

@@ -20,7 +20,7 @@ from flask.cli import with_appcontext
 from mlengine.bootstrap.platform import Platform
 from mlengine.cli.output import as_json
 from mlengine.errors import (
-    AuditUnavailable,
+    DatabaseUnavailable,
     MlengineError,
     ModelNotFound,
     NoLiveRun,
@@ -36,7 +36,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _NOT_FOUND = (ModelNotFound, NoLiveRun, PredictionNotFound, RunNotFound, UnknownSymbol)
-_UNREACHABLE = (AuditUnavailable, QueueUnavailable, UpstreamUnavailable)
+_UNREACHABLE = (DatabaseUnavailable, QueueUnavailable, UpstreamUnavailable)
 
 
 @dataclass(frozen=True)

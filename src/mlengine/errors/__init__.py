@@ -10,10 +10,7 @@ from mlengine.errors.base import (
 )
 from mlengine.errors.dependencies import (
     ArtifactsUnavailable,
-    AuditUnavailable,
-    BadSetting,
-    CannotStart,
-    CannotWrite,
+    DatabaseUnavailable,
     QueueUnavailable,
     UpstreamInvalid,
     UpstreamUnavailable,
@@ -29,6 +26,7 @@ from mlengine.errors.models import (
 )
 from mlengine.errors.requests import (
     AdminDisabled,
+    CannotWrite,
     Forbidden,
     InsufficientBars,
     InvalidRequest,
@@ -36,6 +34,7 @@ from mlengine.errors.requests import (
     Unauthorized,
     UnknownSymbol,
 )
+from mlengine.errors.startup import BadSetting, CannotStart
 from mlengine.errors.training import (
     IdempotencyKeyReused,
     LeaseLost,
@@ -50,10 +49,10 @@ __all__ = [
     "AdminDisabled",
     "ArtifactCorrupt",
     "ArtifactsUnavailable",
-    "AuditUnavailable",
     "BadSetting",
     "CannotStart",
     "CannotWrite",
+    "DatabaseUnavailable",
     "FeatureSetMismatch",
     "Forbidden",
     "IdempotencyKeyReused",

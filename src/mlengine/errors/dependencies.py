@@ -1,11 +1,11 @@
-"""What the platform leans on and can't have: upstream, queue, database, settings."""
+"""What the platform depends on and can't use: upstream, queue, database, artifacts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mlengine.errors.base import MlengineError, ReasonError
+from mlengine.errors.base import MlengineError
 
 
 @dataclass(eq=False)
@@ -33,8 +33,8 @@ class QueueUnavailable(MlengineError):
 
 
 @dataclass(eq=False)
-class AuditUnavailable(MlengineError):
-    """The audit store can't be written, so no prediction may be answered."""
+class DatabaseUnavailable(MlengineError):
+    """The database can't be used; a prediction that can't be audited may not be answered."""
 
     code: ClassVar[str] = "audit_unavailable"
     message: ClassVar[str] = "the audit store can't be used: {reason}"
@@ -48,32 +48,3 @@ class ArtifactsUnavailable(MlengineError):
     code: ClassVar[str] = "artifacts_unavailable"
     message: ClassVar[str] = "the artifacts folder can't be written: {reason}"
     reason: str
-
-
-@dataclass(eq=False)
-class BadSetting(MlengineError):
-    code: ClassVar[str] = "bad_setting"
-    message: ClassVar[str] = "{variable}={value!r}: expected {expected}"
-    variable: str
-    value: str
-    expected: str
-
-
-class CannotStart(ReasonError):
-    """A part of the platform can't start on this machine; says what to do."""
-
-    code: ClassVar[str] = "cannot_start"
-
-
-@dataclass(eq=False)
-class CannotWrite(MlengineError):
-    """A file that someone asked for can't be written where they wanted it."""
-
-    code: ClassVar[str] = "cannot_write"
-    path: str
-    error: OSError
-
-    def __str__(self) -> str:
-        missing = isinstance(self.error, FileNotFoundError)
-        reason = "its folder does not exist" if missing else self.error.strerror or self.error
-        return f"{self.path} can't be written: {reason}"

@@ -68,3 +68,17 @@ class Forbidden(ReasonError):
 class AdminDisabled(MlengineError):
     code: ClassVar[str] = "admin_disabled"
     message: ClassVar[str] = "admin routes are off: ADMIN_API_KEY is not set"
+
+
+@dataclass(eq=False)
+class CannotWrite(MlengineError):
+    """A file that someone asked for can't be written where they wanted it."""
+
+    code: ClassVar[str] = "cannot_write"
+    path: str
+    error: OSError
+
+    def __str__(self) -> str:
+        missing = isinstance(self.error, FileNotFoundError)
+        reason = "its folder does not exist" if missing else self.error.strerror or self.error
+        return f"{self.path} can't be written: {reason}"

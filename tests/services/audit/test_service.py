@@ -11,7 +11,7 @@ import pytest
 from tests.platforms import NOW, make_platform
 
 from mlengine.bootstrap.platform import Platform
-from mlengine.errors import AuditUnavailable, PredictionNotFound
+from mlengine.errors import DatabaseUnavailable, PredictionNotFound
 from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.services.runs.reaper import RunReaper
 from mlengine.stores.audit.filter import AuditFilter
@@ -97,14 +97,14 @@ def test_nothing_is_pruned_while_predictions_wait_beside_the_tables(tmp_path: Pa
             "AAA",
             PredictionRequest(version="v2", request_id="r", now=NOW),
         )
-        with pytest.raises(AuditUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             platform.maintenance.prune(force=False, **asked)
     found = platform.maintenance.prune(force=False, **asked)
     assert {fate.version: fate.kept_as for fate in found}["v2"] == "audited"
     path = tmp_path / "artifacts" / "audit-spool"
     path.mkdir()
     (path / "1.damaged").write_text("?")
-    with pytest.raises(AuditUnavailable, match="may refer to any version"):
+    with pytest.raises(DatabaseUnavailable, match="may refer to any version"):
         platform.maintenance.prune(force=False, **asked)
     assert len(platform.maintenance.prune(force=True, **asked)) == 3
 

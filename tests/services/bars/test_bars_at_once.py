@@ -17,7 +17,7 @@ from mlengine.services.bars.service import BarService
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 DAY = timedelta(days=1)
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -99,7 +99,9 @@ def _write(folder: Path, scene: Sequence[tuple[str, str, str]]) -> None:
 
 
 def _service(folder: Path) -> BarService:
-    return BarService(FilesMarketData(folder), BarStore(folder / "kept"), "1d", 5.0, Checks())
+    return BarService(
+        FilesMarketData(folder), BarStore(folder / "kept"), "1d", 5.0, DependencyStates()
+    )
 
 
 class _LogFacts(logging.Handler):
@@ -169,12 +171,14 @@ def test_a_directory_that_is_gone_refuses_all_of_them(tmp_path):
     results = service.windows(["A", "B"], bars=BARS, as_of=None, now=NOW)
     assert results is not None
     assert {type(refusal) for refusal in results.values()} == {UpstreamUnavailable}
-    assert service.checks.state("upstream") == "down"
+    assert service.states.state("upstream") == "down"
 
 
 def test_who_has_to_be_asked_one_by_one_says_so(tmp_path):
     random_bars("A", rows=31, start=START).write_parquet(tmp_path / "A.parquet")
     before_1970 = datetime(1969, 1, 1, tzinfo=UTC)
     assert _service(tmp_path).windows(["A"], bars=BARS, as_of=before_1970, now=NOW) is None
-    sample = BarService(SampleMarketData(), BarStore(tmp_path / "kept"), "1d", 5.0, Checks())
+    sample = BarService(
+        SampleMarketData(), BarStore(tmp_path / "kept"), "1d", 5.0, DependencyStates()
+    )
     assert sample.windows(["AAPL", "IBM"], bars=BARS, as_of=None, now=NOW) is None

@@ -17,7 +17,7 @@ from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -45,7 +45,7 @@ def client(upstream: LoopbackUpstream, *, deadline_seconds: float = 5.0) -> Http
 
 @pytest.fixture
 def service(upstream, tmp_path) -> BarService:
-    return BarService(client(upstream), BarStore(tmp_path), "1d", 5.0, Checks())
+    return BarService(client(upstream), BarStore(tmp_path), "1d", 5.0, DependencyStates())
 
 
 def test_the_newest_final_bars_come_oldest_first(service):
@@ -53,7 +53,7 @@ def test_the_newest_final_bars_come_oldest_first(service):
     assert clean.frame.equals(FINAL.tail(64))
     assert clean.report.accepted == 64
     assert clean.report.dropped == {"unfinished": 1}
-    assert service.checks.state("upstream") == "ok"
+    assert service.states.state("upstream") == "ok"
 
 
 def test_no_more_is_asked_for_than_is_needed(service, upstream):
@@ -111,7 +111,7 @@ def test_one_deadline_holds_for_all_questions_of_one_answer(upstream, service, t
     upstream.serve(BARS.tail(4))
     upstream.always = Fault(delay_seconds=0.2)
     market = client(upstream, deadline_seconds=0.45)
-    service = BarService(market, BarStore(tmp_path), "1d", 0.0, Checks())
+    service = BarService(market, BarStore(tmp_path), "1d", 0.0, DependencyStates())
     began = time.monotonic()
     with pytest.raises(UpstreamUnavailable):
         service.history("AAA", bars=20, as_of=None, now=NOW)
@@ -214,7 +214,7 @@ def test_a_whole_history_answers_every_question(service, upstream):
 
 
 def test_without_cache_time_every_question_is_asked(upstream, service, tmp_path):
-    fresh = BarService(service.market, BarStore(tmp_path), "1d", 0.0, Checks())
+    fresh = BarService(service.market, BarStore(tmp_path), "1d", 0.0, DependencyStates())
     fresh.history("AAA", bars=5, as_of=None, now=NOW)
     fresh.history("AAA", bars=5, as_of=None, now=NOW)
     assert len(upstream.requests) == 2
@@ -243,7 +243,7 @@ def test_an_answer_of_bad_candles_only_is_invalid(service, upstream):
     upstream.shape = lambda candle: {**candle, "close": -1}
     with pytest.raises(UpstreamInvalid, match="not one of its candles can be used"):
         service.history("AAA", bars=5, as_of=None, now=NOW)
-    assert service.checks.state("upstream") == "degraded"
+    assert service.states.state("upstream") == "degraded"
 
 
 def test_bars_that_contradict_each_other_or_have_no_time_are_left_out_and_told(
@@ -257,18 +257,18 @@ def test_bars_that_contradict_each_other_or_have_no_time_are_left_out_and_told(
     assert clean.frame.equals(pl.concat([FINAL[-6:-2], FINAL[-1:]]))
     [record] = caplog.records
     assert record.dropped == {"unfinished": 1, "conflicting": 2, "no_timestamp": 1}
-    assert service.checks.state("upstream") == "ok"
+    assert service.states.state("upstream") == "ok"
 
 
 def test_checks_remember_how_the_upstream_did(service, upstream):
-    assert service.checks.state("upstream") == "unknown"
+    assert service.states.state("upstream") == "unknown"
     upstream.fail(Fault(status=503))
     with pytest.raises(UpstreamUnavailable):
         service.history("AAA", bars=5, as_of=None, now=NOW)
-    assert service.checks.state("upstream") == "down"
+    assert service.states.state("upstream") == "down"
     with pytest.raises(UnknownSymbol):
         service.history("ZZZ", bars=5, as_of=None, now=NOW)
-    assert service.checks.state("upstream") == "ok"
+    assert service.states.state("upstream") == "ok"
 
 
 def test_a_fetch_stores_the_whole_history(service):
@@ -282,7 +282,7 @@ def test_a_fetch_stores_the_whole_history(service):
 
 
 def test_a_stale_sample_still_serves_its_newest_bars(tmp_path):
-    service = BarService(SampleMarketData(), BarStore(tmp_path), "1d", 5.0, Checks())
+    service = BarService(SampleMarketData(), BarStore(tmp_path), "1d", 5.0, DependencyStates())
     clean = service.history("AAPL", bars=64, as_of=None, now=NOW)
     assert clean.frame["timestamp"][-1] == datetime(2013, 3, 1, tzinfo=UTC)
     assert clean.report.accepted == 64

@@ -18,7 +18,7 @@ from mlengine.services.bars.service import BarService
 from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetch, fetch_windows
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data.http import HttpMarketData
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 SYMBOLS = [f"S{number:02d}" for number in range(24)]
@@ -43,7 +43,7 @@ def service(upstream, tmp_path) -> BarService:
         retry_backoff_seconds=0,
         deadline_seconds=2,
     )
-    return BarService(market, BarStore(tmp_path), "1d", 0.0, Checks())
+    return BarService(market, BarStore(tmp_path), "1d", 0.0, DependencyStates())
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_what_the_batch_had_no_time_for_says_nothing_about_the_upstream(service,
     assert set(windows.refused) == set(SYMBOLS)
     assert {error.code for error in windows.refused.values()} == {"upstream_unavailable"}
     assert upstream.requests == []
-    assert service.checks.state("upstream") == "unknown"
+    assert service.states.state("upstream") == "unknown"
 
 
 def test_a_single_question_has_the_upstreams_own_deadline(service):

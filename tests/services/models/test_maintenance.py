@@ -10,7 +10,7 @@ from tests.published import publish
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.versions.manifest import SCHEMA_VERSION
-from mlengine.errors import ArtifactCorrupt, AuditUnavailable, ModelNotFound
+from mlengine.errors import ArtifactCorrupt, DatabaseUnavailable, ModelNotFound
 from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.stores.registry.folders import REMOVED
 from mlengine.stores.runs.rows import Claim
@@ -106,7 +106,7 @@ def test_nothing_is_pruned_when_nobody_knows_what_must_stay(
         (directory / name).unlink()
     (tmp_path / "artifacts" / "audit.db").write_bytes(b"no database")
     platform.control.database.dispose()
-    with pytest.raises(AuditUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         prune(platform)
     assert len(platform.registry.versions()) == 5
 

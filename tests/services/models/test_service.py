@@ -121,7 +121,7 @@ def test_a_model_damaged_on_disk_goes_on_serving_until_it_is_reloaded(platform: 
         platform.models.reload(actor="ann", now=NOW)
     assert loader.active() is serving, "refused, so the old one stays"
     assert loader.active_refused
-    assert platform.checks.state("model") == "degraded"
+    assert platform.states.state("model") == "degraded"
 
     platform.models.activate("v2", actor="ann", reason="", now=NOW)
     assert loader.active().version == "v2"

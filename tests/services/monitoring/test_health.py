@@ -17,7 +17,7 @@ from tests.queue_process import QueueProcess
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.versions.manifest import FeatureSetEntry
-from mlengine.errors import AuditUnavailable, NoActiveModel, NotReady
+from mlengine.errors import DatabaseUnavailable, NoActiveModel, NotReady
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 from mlengine.services.predictions.answer import PredictionRequest
 
@@ -116,7 +116,7 @@ def test_a_queue_without_a_worker_is_said(tmp_path: Path, queue: QueueProcess) -
     platform = make_platform(tmp_path, REDIS_URL=queue.url)
     assert eventually(platform.health, "workers", "down")
     assert platform.health.health().checks["redis"] == "ok"
-    platform.checks.record("redis", "degraded")
+    platform.states.record("redis", "degraded")
     assert eventually(platform.health, "redis", "degraded")
 
 
@@ -161,7 +161,7 @@ def test_a_locked_database_makes_no_one_wait(tmp_path: Path) -> None:
         holder.execute("BEGIN IMMEDIATE")
         started = time.monotonic()
         assert platform.health.health().checks["audit"] == "ok", "as the last write left it"
-        with pytest.raises(AuditUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             platform.health.ready()
         assert time.monotonic() - started < 3
     assert platform.health.ready() == "v1"
@@ -201,6 +201,6 @@ def test_an_audit_that_can_not_be_written_is_not_ready(tmp_path: Path) -> None:
     platform = make_platform(tmp_path, AUDIT_DATABASE_URL=f"sqlite:///{tmp_path}/other.db")
     platform.control.database.dispose()
     (tmp_path / "other.db").unlink()
-    with pytest.raises(AuditUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         platform.health.ready()
     assert platform.health.health().checks["audit"] == "down"

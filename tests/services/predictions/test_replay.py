@@ -324,4 +324,4 @@ def loader(
 ) -> ModelLoader:
     """A loader of a platform that serves other feature sets or bars."""
     sets = {"core": CORE} if feature_sets is None else feature_sets
-    return ModelLoader(platform.models.registry, sets, interval=interval, checks=platform.checks)  # type: ignore[arg-type]
+    return ModelLoader(platform.models.registry, sets, interval=interval, states=platform.states)  # type: ignore[arg-type]

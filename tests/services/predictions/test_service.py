@@ -18,7 +18,7 @@ from mlengine.core.features import BUILTIN
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import (
-    AuditUnavailable,
+    DatabaseUnavailable,
     InsufficientBars,
     ModelNotFound,
     NoActiveModel,
@@ -301,7 +301,7 @@ def test_a_batch_asks_an_upstream_that_is_down_only_once(tmp_path: Path) -> None
     }
     with pytest.raises(UpstreamUnavailable):
         ask(platform)
-    assert platform.checks.state("upstream") == "down"
+    assert platform.states.state("upstream") == "down"
 
 
 def test_no_answer_leaves_without_its_row(platform: Platform, tmp_path: Path) -> None:
@@ -315,5 +315,5 @@ def test_no_answer_leaves_without_its_row(platform: Platform, tmp_path: Path) ->
     assert made.prediction_id in spooled
     shutil.rmtree(tmp_path / "artifacts" / "audit-spool")
     (tmp_path / "artifacts" / "audit-spool").write_text("no folder")
-    with pytest.raises(AuditUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         ask(platform)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from tests.databases import NOW, answered, failed, new_database, opened
 
-from mlengine.errors import AuditUnavailable, CannotStart
+from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.stores.audit.export import SCHEMA, AuditExport
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.store import AuditStore
@@ -66,5 +66,5 @@ def test_a_file_that_can_not_be_written_is_named(store: AuditStore, tmp_path: Pa
 
 
 def test_tables_that_can_not_be_read_are_said(tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path}/nowhere/a.db") as engine, pytest.raises(AuditUnavailable):
+    with opened(f"sqlite:///{tmp_path}/nowhere/a.db") as engine, pytest.raises(DatabaseUnavailable):
         AuditExport(engine).write(tmp_path / "out.parquet", AuditFilter())

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Table, func, select
 from tests.databases import NOW, answered, failed, new_database, opened
 
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.services.audit.retention import RetentionService
 from mlengine.stores.audit.retention import AuditRetention
 from mlengine.stores.audit.store import AuditStore
@@ -107,5 +107,5 @@ def test_without_a_setting_all_is_kept(store: AuditStore) -> None:
 
 
 def test_a_store_that_can_not_be_used_is_said(tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path}/nowhere/a.db") as engine, pytest.raises(AuditUnavailable):
+    with opened(f"sqlite:///{tmp_path}/nowhere/a.db") as engine, pytest.raises(DatabaseUnavailable):
         AuditRetention(engine).remove(before=NOW, actor="ann", at=NOW)

@@ -30,7 +30,7 @@ from tests.processes import audit_from_four_threads, audit_then_die
 
 from mlengine.core.bars.bars import BARS_SCHEMA, bars_hash
 from mlengine.core.predictions.prediction import AuditRow, Latency
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.store import AuditStore
@@ -155,7 +155,7 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path):
         with reading(engine) as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 2}")
-        with pytest.raises(AuditUnavailable, match="full"):
+        with pytest.raises(DatabaseUnavailable, match="full"):
             store.append([answered(n, day=n) for n in range(2, 60)])
         assert _counts(store) == (1, 1, 1)
 
@@ -166,7 +166,7 @@ def test_a_locked_store_refuses_the_entry(tmp_path):
     holder.execute("BEGIN IMMEDIATE")
     with opened(url, busy_timeout_seconds=0.02) as engine:
         store = AuditStore(engine)
-        with pytest.raises(AuditUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             store.append([answered(1)])
         assert not store.writable()
         assert _recent(store) == []
@@ -263,16 +263,16 @@ def test_the_last_write_is_the_state_of_the_audit(tmp_path):
     holder = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
     with opened(url, busy_timeout_seconds=0.02) as engine:
         store = AuditStore(engine)
-        assert store.checks.state("audit") == "unknown"
+        assert store.states.state("audit") == "unknown"
         store.append([answered(1)])
-        assert store.checks.state("audit") == "ok"
+        assert store.states.state("audit") == "ok"
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(AuditUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             store.append([answered(2)])
-        assert store.checks.state("audit") == "down"
+        assert store.states.state("audit") == "down"
         holder.execute("ROLLBACK")
         assert store.writable()
-        assert store.checks.state("audit") == "ok"
+        assert store.states.state("audit") == "ok"
     holder.close()
 
 
@@ -333,7 +333,7 @@ def test_a_database_that_broke_is_left_to_the_long_way_to_tell(store, tmp_path):
     store.append([_repeated(1, "p2")])
     with opened(url_of(tmp_path / "audit.db")) as other, writing(other) as connection:
         connection.exec_driver_sql("ALTER TABLE predictions RENAME TO elsewhere")
-    with pytest.raises(AuditUnavailable, match="schema is another one"):
+    with pytest.raises(DatabaseUnavailable, match="schema is another one"):
         store.append([_repeated(1, "p3")])
     with opened(url_of(tmp_path / "audit.db")) as other, writing(other) as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO predictions")

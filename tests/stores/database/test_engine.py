@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.schema import CreateIndex, CreateTable
 from tests.databases import NOW, new_database, opened, url_of
 
-from mlengine.errors import AuditUnavailable, CannotStart
+from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.stores.database.engine import (
     enable_wal,
     insert_new,
@@ -123,7 +123,7 @@ def test_a_locked_database_is_unavailable_after_the_wait(tmp_path):
     holder = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with opened(url, busy_timeout_seconds=0.02) as engine:
-        with pytest.raises(AuditUnavailable, match="keeps it locked"), writing(engine):
+        with pytest.raises(DatabaseUnavailable, match="keeps it locked"), writing(engine):
             pass
         holder.execute("ROLLBACK")
         with writing(engine):
@@ -138,7 +138,7 @@ def test_a_writer_can_be_less_patient_than_the_others(tmp_path):
     with opened(url, busy_timeout_seconds=30) as engine:
         started = time.monotonic()
         with (
-            pytest.raises(AuditUnavailable, match="keeps it locked"),
+            pytest.raises(DatabaseUnavailable, match="keeps it locked"),
             writing(engine, lock_timeout_seconds=0.05),
         ):
             pass
@@ -156,7 +156,7 @@ def test_a_read_only_database_is_unavailable(tmp_path):
     url = f"sqlite:///file:{tmp_path}/a.db?mode=ro&uri=true"
     with (
         opened(url) as engine,
-        pytest.raises(AuditUnavailable, match="it is read-only"),
+        pytest.raises(DatabaseUnavailable, match="it is read-only"),
         writing(engine) as connection,
     ):
         connection.execute(events.insert().values(_event()))
@@ -165,7 +165,7 @@ def test_a_read_only_database_is_unavailable(tmp_path):
 def test_a_missing_folder_is_unavailable(tmp_path):
     with (
         opened(url_of(tmp_path / "nowhere" / "a.db")) as engine,
-        pytest.raises(AuditUnavailable, match="can't be opened"),
+        pytest.raises(DatabaseUnavailable, match="can't be opened"),
         reading(engine),
     ):
         pass
@@ -174,7 +174,7 @@ def test_a_missing_folder_is_unavailable(tmp_path):
 def test_a_missing_table_says_what_to_run(tmp_path):
     with (
         opened(url_of(tmp_path / "a.db")) as engine,
-        pytest.raises(AuditUnavailable, match="flask db upgrade"),
+        pytest.raises(DatabaseUnavailable, match="flask db upgrade"),
         reading(engine) as connection,
     ):
         connection.execute(select(events))
@@ -186,7 +186,7 @@ def test_a_full_disk_is_unavailable_and_leaves_nothing(tmp_path):
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 1}")
         with (
-            pytest.raises(AuditUnavailable, match="disk is full"),
+            pytest.raises(DatabaseUnavailable, match="disk is full"),
             writing(engine) as connection,
         ):
             connection.execute(events.insert(), [_event(details="x" * 3000)] * 9)

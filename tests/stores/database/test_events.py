@@ -6,7 +6,7 @@ import pytest
 from tests.databases import NOW, new_database, opened, url_of
 
 from mlengine.core.monitoring.event import Event
-from mlengine.errors import AuditUnavailable, InvalidRequest
+from mlengine.errors import DatabaseUnavailable, InvalidRequest
 from mlengine.stores.database.events import EventStore
 
 
@@ -98,7 +98,7 @@ def test_a_foreign_cursor_is_refused(store):
 
 
 def test_a_store_without_its_table_is_unavailable(tmp_path):
-    with opened(url_of(tmp_path / "empty.db")) as engine, pytest.raises(AuditUnavailable):
+    with opened(url_of(tmp_path / "empty.db")) as engine, pytest.raises(DatabaseUnavailable):
         EventStore(engine).generations()
 
 

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select
 from tests.databases import new_database, opened, url_of
 
-from mlengine.errors import AuditUnavailable, CannotStart
+from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.stores.database.engine import reading, schema_is_current, writing
 from mlengine.stores.database.migrate import migrate, migration_config
 from mlengine.stores.database.tables import REVISION, metadata, runs
@@ -113,7 +113,7 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path):
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "audit.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(AuditUnavailable, match="not a database"):
+    with pytest.raises(DatabaseUnavailable, match="not a database"):
         migrate(url_of(tmp_path / "audit.db"))
 
 

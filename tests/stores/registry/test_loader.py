@@ -11,7 +11,7 @@ from mlengine.core.features import BUILTIN
 from mlengine.errors import ArtifactCorrupt
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 NOW = datetime(2021, 3, 1, tzinfo=UTC)
 
@@ -41,13 +41,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def checks() -> Checks:
-    return Checks()
+def states() -> DependencyStates:
+    return DependencyStates()
 
 
 @pytest.fixture
-def loader(registry: Registry, clock: Clock, checks: Checks) -> ModelLoader:
-    return ModelLoader(registry, BUILTIN, interval="1d", checks=checks, timer=clock)
+def loader(registry: Registry, clock: Clock, states: DependencyStates) -> ModelLoader:
+    return ModelLoader(registry, BUILTIN, interval="1d", states=states, timer=clock)
 
 
 def damage(registry: Registry, version: str) -> Callable[[], object]:
@@ -59,61 +59,61 @@ def damage(registry: Registry, version: str) -> Callable[[], object]:
 
 
 def test_a_refused_version_whose_files_were_mended_is_noticed_within_seconds(
-    registry: Registry, loader: ModelLoader, clock: Clock, checks: Checks
+    registry: Registry, loader: ModelLoader, clock: Clock, states: DependencyStates
 ) -> None:
     assert loader.active().version == "v1"
     mend = damage(registry, "v2")
     registry.activate("v2", actor="test", reason="", now=NOW)
     assert loader.active().version == "v1"
-    assert (loader.active_refused, checks.state("model")) == (True, "degraded")
+    assert (loader.active_refused, states.state("model")) == (True, "degraded")
     mend()
     clock.seconds = 4.9
     assert (loader.active().version, loader.active_refused) == ("v1", True)
     clock.seconds = 5.0
     assert (loader.active().version, loader.active_refused) == ("v2", False)
-    assert checks.state("model") == "ok"
+    assert states.state("model") == "ok"
 
 
 def test_the_only_version_is_served_as_soon_as_it_is_mended(
-    registry: Registry, loader: ModelLoader, clock: Clock, checks: Checks
+    registry: Registry, loader: ModelLoader, clock: Clock, states: DependencyStates
 ) -> None:
     mend = damage(registry, "v1")
     with pytest.raises(ArtifactCorrupt):
         loader.active()
-    assert checks.state("model") == "down"
+    assert states.state("model") == "down"
     mend()
     clock.seconds = 5.0
     assert loader.active().version == "v1"
 
 
 def test_a_process_that_starts_on_a_broken_version_serves_the_one_before_it(
-    registry: Registry, loader: ModelLoader, clock: Clock, checks: Checks
+    registry: Registry, loader: ModelLoader, clock: Clock, states: DependencyStates
 ) -> None:
     registry.activate("v2", actor="test", reason="", now=NOW)
     mend = damage(registry, "v2")
     assert loader.active().version == loader.loaded_version == "v1"
-    assert (loader.active_refused, checks.state("model")) == (True, "degraded")
+    assert (loader.active_refused, states.state("model")) == (True, "degraded")
     with pytest.raises(ArtifactCorrupt):
         loader.reload()
     mend()
     clock.seconds = 5.0
     assert (loader.active().version, loader.active_refused) == ("v2", False)
-    assert checks.state("model") == "ok"
+    assert states.state("model") == "ok"
 
 
 def test_a_process_that_starts_on_two_broken_versions_says_what_is_wrong_with_the_active_one(
-    registry: Registry, loader: ModelLoader, clock: Clock, checks: Checks
+    registry: Registry, loader: ModelLoader, clock: Clock, states: DependencyStates
 ) -> None:
     registry.activate("v2", actor="test", reason="", now=NOW)
     damage(registry, "v2")
     mend = damage(registry, "v1")
     with pytest.raises(ArtifactCorrupt, match="v2"):
         loader.active()
-    assert checks.state("model") == "down"
+    assert states.state("model") == "down"
     mend()
     clock.seconds = 5.0
     assert loader.active().version == "v1"
-    assert checks.state("model") == "degraded"
+    assert states.state("model") == "degraded"
 
 
 def test_a_version_that_stays_refused_is_read_and_logged_now_and_then(
@@ -133,10 +133,10 @@ def test_a_version_that_stays_refused_is_read_and_logged_now_and_then(
 
 
 def test_what_serves_goes_on_when_its_folder_can_not_be_read(
-    registry: Registry, loader: ModelLoader, checks: Checks
+    registry: Registry, loader: ModelLoader, states: DependencyStates
 ) -> None:
     serving = loader.active()
     registry.directory.rename(registry.directory.with_name("away"))
     registry.directory.write_text("")
     assert loader.active() is serving
-    assert (loader.active_refused, checks.state("model")) == (True, "degraded")
+    assert (loader.active_refused, states.state("model")) == (True, "degraded")

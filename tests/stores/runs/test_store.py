@@ -11,7 +11,7 @@ from tests.processes import race_for_run
 
 from mlengine.core.runs.progress import Progress
 from mlengine.errors import (
-    AuditUnavailable,
+    DatabaseUnavailable,
     IdempotencyKeyReused,
     LeaseLost,
     RunNotCancellable,
@@ -198,7 +198,7 @@ def test_there_may_be_no_run_at_all(runs):
 
 
 def test_a_store_without_its_table_is_unavailable(tmp_path):
-    with opened(url_of(tmp_path / "empty.db")) as engine, pytest.raises(AuditUnavailable):
+    with opened(url_of(tmp_path / "empty.db")) as engine, pytest.raises(DatabaseUnavailable):
         _claim(RunStore(engine))
 
 

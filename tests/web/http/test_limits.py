@@ -148,7 +148,7 @@ def test_workers_share_the_count_in_redis(
 ) -> None:
     workers = [make_app(**FIVE, REDIS_URL=queue.url).test_client() for _ in range(3)]
     assert [workers[i % 3].get("/models").status_code for i in range(6)] == [200] * 5 + [429]
-    assert tiny.checks.state("redis") == "ok"
+    assert tiny.states.state("redis") == "ok"
 
 
 def test_a_request_costs_one_command_and_its_headers_are_what_two_would_say(
@@ -194,7 +194,7 @@ def test_the_embedded_server_is_found_by_its_artifacts_folder(
 ) -> None:
     client = make_app(**FIVE, ARTIFACTS_DIR=str(queue.artifacts)).test_client()
     assert statuses(client, 6) == [200] * 5 + [429]
-    assert tiny.checks.state("redis") == "ok"
+    assert tiny.states.state("redis") == "ok"
 
 
 def test_without_a_queue_server_each_worker_counts_for_itself(
@@ -202,7 +202,7 @@ def test_without_a_queue_server_each_worker_counts_for_itself(
 ) -> None:
     client = make_app(**FIVE).test_client()
     assert statuses(client, 6) == [200] * 5 + [429]
-    assert tiny.checks.state("redis") == "degraded"
+    assert tiny.states.state("redis") == "degraded"
 
 
 def test_redis_going_down_costs_no_request_and_is_seen(
@@ -212,7 +212,7 @@ def test_redis_going_down_costs_no_request_and_is_seen(
     assert statuses(client, 2) == [200, 200]
     queue.stop()
     assert statuses(client, 6) == [200] * 5 + [429]
-    assert tiny.checks.state("redis") == "degraded"
+    assert tiny.states.state("redis") == "degraded"
 
 
 def test_redis_coming_back_is_used_again(
@@ -223,10 +223,10 @@ def test_redis_coming_back_is_used_again(
     assert statuses(client, 2) == [200, 200]
     queue.start()
     until = time.monotonic() + 10
-    while tiny.checks.state("redis") != "ok" and time.monotonic() < until:
+    while tiny.states.state("redis") != "ok" and time.monotonic() < until:
         time.sleep(0.2)
         assert statuses(client, 1) == [200]
-    assert tiny.checks.state("redis") == "ok"
+    assert tiny.states.state("redis") == "ok"
 
 
 def test_redis_that_hangs_costs_one_short_wait(make_app: MakeApp, tiny: FakePlatform) -> None:
@@ -236,7 +236,7 @@ def test_redis_that_hangs_costs_one_short_wait(make_app: MakeApp, tiny: FakePlat
         started = time.monotonic()
         assert statuses(client, 6) == [200] * 5 + [429]
         assert time.monotonic() - started < 1.0
-    assert tiny.checks.state("redis") == "degraded"
+    assert tiny.states.state("redis") == "degraded"
 
 
 def test_requests_that_find_redis_hanging_at_the_same_time_are_all_answered(

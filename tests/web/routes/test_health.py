@@ -11,7 +11,7 @@ from tests.web.platform import FakeHealthService, FakePlatform
 
 from mlengine.app import create_app
 from mlengine.config import Settings
-from mlengine.errors import ArtifactCorrupt, AuditUnavailable, MlengineError, NoActiveModel
+from mlengine.errors import ArtifactCorrupt, DatabaseUnavailable, MlengineError, NoActiveModel
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Unwell(FakePlatform):
 
     @property
     def health(self) -> FakeHealthService:
-        return FakeHealthService(self.checks, [self.refusal])
+        return FakeHealthService(self.states, [self.refusal])
 
 
 def test_health_has_the_fields_of_the_contract(client: FlaskClient, tiny: FakePlatform) -> None:
-    tiny.checks.record("upstream", "down")
+    tiny.states.record("upstream", "down")
     for path in ("/health", "/api/v1/health", "/health?ts=1"):
         answer = client.get(path)
         assert answer.status_code == 200
@@ -49,7 +49,7 @@ def test_ready_names_the_model_that_serves(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal", [NoActiveModel(), ArtifactCorrupt("v2", "bad digest"), AuditUnavailable("full")]
+    "refusal", [NoActiveModel(), ArtifactCorrupt("v2", "bad digest"), DatabaseUnavailable("full")]
 )
 def test_not_ready_is_a_503_problem(
     make_settings: Callable[..., Settings], refusal: MlengineError

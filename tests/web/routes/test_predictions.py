@@ -12,7 +12,7 @@ from tests.web.platform import FakeAuditService, FakePlatform, failed_row
 
 from mlengine.app import create_app
 from mlengine.config import Settings
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 
 ADMIN_CHANGES = [
     ("POST", "/admin/train"),
@@ -182,7 +182,7 @@ def test_reading_and_refused_callers_leave_no_event(
 def test_an_action_that_can_not_be_noted_is_not_done(
     client: FlaskClient, tiny: FakePlatform
 ) -> None:
-    tiny.control.events.refusals.append(AuditUnavailable("its disk is full"))
+    tiny.control.events.refusals.append(DatabaseUnavailable("its disk is full"))
     problem(client.post("/admin/activate/v2", headers=KEY), 503, "audit_unavailable")
     problem(client.post("/admin/train", headers=KEY), 503, "audit_unavailable")
     assert not tiny.models.done

@@ -31,7 +31,7 @@ from tests.upstream import Fault, LoopbackUpstream
 from tests.web.serving.connections import LINE, Line, line_to, raw
 
 from mlengine.bootstrap.platform import Platform
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.serving.inline import (
@@ -197,7 +197,7 @@ def test_rows_in_the_spool_are_left_to_those_who_bring_them_back(
     inline: InlinePredictor, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object) -> None:
-        raise AuditUnavailable("on purpose")
+        raise DatabaseUnavailable("on purpose")
 
     (waiting,) = _ready(inline)[:1]
     with monkeypatch.context() as broken:

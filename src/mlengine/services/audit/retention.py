@@ -18,7 +18,7 @@ class RetentionService:
     days: int
 
     def prune(self, *, older_than_days: int, dry_run: bool, actor: str, now: datetime) -> int:
-        """Remove what is older, or only count it; returns how many. Raises AuditUnavailable."""
+        """Remove what is older, or only count it; returns how many. Raises DatabaseUnavailable."""
         before = now - timedelta(days=older_than_days)
         if dry_run:
             return self.store.count(before=before)
@@ -27,7 +27,7 @@ class RetentionService:
     def prune_expired(self, *, now: datetime) -> int:
         """Remove what has become too old; whole days at once, so that there is one event a day.
 
-        Raises AuditUnavailable.
+        Raises DatabaseUnavailable.
         """
         if not self.days:
             return 0

@@ -17,7 +17,7 @@ from mlengine.stores.bars.cache import BarCache, CachedBars
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import NEVER, Deadline
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class BarService:
     store: BarStore
     interval: str
     cache_seconds: float
-    checks: Checks
+    states: DependencyStates
     cache: BarCache = field(default_factory=BarCache, repr=False, compare=False)
     recheck_seconds: float = 60.0
 
@@ -154,5 +154,5 @@ class BarService:
     @cached_property
     def _upstream(self) -> Upstream:
         return Upstream(
-            self.market, self.interval, self.cache_seconds, self.recheck_seconds, self.checks
+            self.market, self.interval, self.cache_seconds, self.recheck_seconds, self.states
         )

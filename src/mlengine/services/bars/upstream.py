@@ -18,7 +18,7 @@ from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, Upstr
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _STATE_OF: dict[type[MlengineError], str] = {
 
 @dataclass(frozen=True)
 class Upstream:
-    """One source of bars of one interval; `checks` records how it does.
+    """One source of bars of one interval; `states` records how it does.
 
     For how long bars are good: see `good_until`, whose `min_seconds` are `cache_seconds` and
     whose `max_seconds` are `recheck_seconds`. A source that states itself when its bars are final
@@ -47,7 +47,7 @@ class Upstream:
     interval: str
     cache_seconds: float
     recheck_seconds: float
-    checks: Checks
+    states: DependencyStates
 
     def fetch(
         self,
@@ -144,12 +144,12 @@ class Upstream:
         if report.rejected and not fetched.arrays.rows:
             reasons = ", ".join(sorted(report.dropped))
             return self._record(UpstreamInvalid(f"not one of its candles can be used ({reasons})"))
-        self.checks.record(PART, "ok")
+        self.states.record(PART, "ok")
         return fetched
 
     def _record(self, error: MlengineError) -> MlengineError:
-        """`error`, once the checks know what it says about the upstream."""
-        self.checks.record(PART, _STATE_OF[type(error)])
+        """`error`, once it is recorded what it says about the upstream."""
+        self.states.record(PART, _STATE_OF[type(error)])
         return error
 
     def _log(self, symbol: str, report: BarsReport) -> None:

@@ -30,7 +30,7 @@ def check_queue(redis_url: str | None, artifacts_dir: Path) -> Finding:
 
 
 def check_database(url: str) -> Finding:
-    """It can be written, and its schema is this version's; raises AuditUnavailable, CannotStart.
+    """It can be written, and its schema is this version's; raises DatabaseUnavailable, CannotStart.
 
     One that is not there is not made.
     """

@@ -7,9 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Thread
 
-from mlengine.errors import AuditUnavailable, MlengineError, QueueUnavailable, UpstreamUnavailable
+from mlengine.errors import (
+    DatabaseUnavailable,
+    MlengineError,
+    QueueUnavailable,
+    UpstreamUnavailable,
+)
 
-_OUT_OF_REACH = (AuditUnavailable, QueueUnavailable, UpstreamUnavailable)
+_OUT_OF_REACH = (DatabaseUnavailable, QueueUnavailable, UpstreamUnavailable)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import cast
 
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
 from mlengine.core.versions.manifest import Manifest
-from mlengine.errors import ArtifactCorrupt, AuditUnavailable, ModelNotFound
+from mlengine.errors import ArtifactCorrupt, DatabaseUnavailable, ModelNotFound
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.active import ActiveFile, ActiveVersion
 from mlengine.stores.registry.registry import Registry
@@ -27,7 +27,7 @@ def record_training(events: EventStore, manifest: Manifest, *, actor: str, now: 
 def record_missing_trainings(registry: Registry, events: EventStore) -> None:
     """Write the event of each version whose training was killed before it could.
 
-    Else neither its use of the holdout nor its test would count. Raises AuditUnavailable.
+    Else neither its use of the holdout nor its test would count. Raises DatabaseUnavailable.
     """
     recorded = {details["run_id"] for details in events.trainings()}
     for manifest in readable_manifests(registry):
@@ -72,7 +72,7 @@ def record_activation(events: EventStore, active: ActiveVersion, *, before: str 
     """
     try:
         _append(events, active, before)
-    except AuditUnavailable as error:
+    except DatabaseUnavailable as error:
         log.warning(
             "activation not recorded yet",
             extra={"generation": active.generation, "reason": str(error)},
@@ -80,7 +80,7 @@ def record_activation(events: EventStore, active: ActiveVersion, *, before: str 
 
 
 def record_missing_activation(file: ActiveFile, events: EventStore) -> bool:
-    """Write the event of an activation whose process could not; raises AuditUnavailable."""
+    """Write the event of an activation whose process could not; raises DatabaseUnavailable."""
     active = file.read_or_none()
     if active is None or active.generation in events.generations():
         return False

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mlengine.core.versions.layout import ACTIVE_FILE, PINS_FILE
 from mlengine.core.versions.pruning import Pin, PruneDecision
-from mlengine.errors import ArtifactCorrupt, AuditUnavailable
+from mlengine.errors import ArtifactCorrupt, DatabaseUnavailable
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.folders import staged_run_ids
@@ -65,7 +65,7 @@ class RegistryMaintenance:
     def pin(self, version: str, *, actor: str, reason: str, now: datetime) -> None:
         """Keep `version` whatever is pruned.
 
-        Raises ModelNotFound, ArtifactCorrupt, ArtifactsUnavailable or AuditUnavailable.
+        Raises ModelNotFound, ArtifactCorrupt, ArtifactsUnavailable or DatabaseUnavailable.
         """
         self.registry.pin(version, Pin(actor, now, reason))
         self.events.append(
@@ -86,7 +86,7 @@ class RegistryMaintenance:
 
         Never removed are the active version, the one before it, pinned ones and the newest
         `keep`. Each removal stands in the history before it is done. Raises ArtifactCorrupt,
-        ArtifactsUnavailable or AuditUnavailable; what was not removed by then stays.
+        ArtifactsUnavailable or DatabaseUnavailable; what was not removed by then stays.
         """
         if not force:
             self._refuse_while_spooled()
@@ -105,7 +105,7 @@ class RegistryMaintenance:
         """What waits beside the tables may refer to any version."""
         self.audit.drain()
         if not self.audit.spool.is_empty:
-            raise AuditUnavailable("predictions wait in its spool, and may refer to any version")
+            raise DatabaseUnavailable("predictions wait in its spool, and may refer to any version")
 
     def _check(self, version: str) -> IntegrityCheck:
         try:
@@ -138,5 +138,5 @@ class RegistryMaintenance:
         )  # first: a live run's row was there before
         try:
             return tuple(sorted(half_written - self.runs.live_ids())) if half_written else ()
-        except AuditUnavailable:
+        except DatabaseUnavailable:
             return None

@@ -97,7 +97,7 @@ class ModelService:
         """Serve `version` from now on; its files are verified and loaded first.
 
         Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch, IntervalMismatch or
-        AuditUnavailable, and then nothing has changed.
+        DatabaseUnavailable, and then nothing has changed.
         """
         self.loader.load(version)
         before = self.active_version()

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from mlengine.errors import (
-    AuditUnavailable,
+    DatabaseUnavailable,
     FeatureSetMismatch,
     IntervalMismatch,
     MlengineError,
@@ -19,7 +19,7 @@ from mlengine.stores.audit.spool.spool import SpoolCounts
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 _PATIENCE_SECONDS = 0.2
 _FRESH_SECONDS = 2.0
@@ -78,7 +78,7 @@ class HealthService:
     loader: ModelLoader
     audit: SpooledAuditStore
     worker_count: WorkerCountProbe
-    checks: Checks
+    states: DependencyStates
 
     def health(self) -> Health:
         """The state of every part, mostly as the last real call left it.
@@ -92,9 +92,9 @@ class HealthService:
         checks = {
             "redis": self._redis(workers),
             "audit": self.audit.state(),
-            "upstream": self.checks.state("upstream"),
+            "upstream": self.states.state("upstream"),
             "workers": _state_of(workers),
-            "model": self.checks.state("model"),
+            "model": self.states.state("model"),
         }
         is_ok = (
             loaded is not None
@@ -119,7 +119,7 @@ class HealthService:
         except (FeatureSetMismatch, IntervalMismatch) as mismatch:
             raise NotReady(str(mismatch)) from mismatch
         if not self.audit.writable():
-            raise AuditUnavailable("it can't be written")
+            raise DatabaseUnavailable("it can't be written")
         return loaded.version
 
     def _loaded_version(self) -> str | None:
@@ -132,7 +132,7 @@ class HealthService:
         """The limiter's view, unless the queue itself does not answer."""
         if workers is None:
             return "down"
-        state = self.checks.state("redis")
+        state = self.states.state("redis")
         return "ok" if state in ("unknown", "down") else state
 
 

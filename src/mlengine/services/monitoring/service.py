@@ -14,7 +14,7 @@ from mlengine.core.monitoring.drift import DriftReport
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
 from mlengine.core.versions.layout import REFERENCE_FILE
-from mlengine.errors import AuditUnavailable, MlengineError
+from mlengine.errors import DatabaseUnavailable, MlengineError
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
@@ -179,7 +179,7 @@ class MonitoringService:
                 details={"status": report.status, "n_current": report.n_current},
                 lock_timeout_seconds=_RECORD_PATIENCE_SECONDS,
             )
-        except AuditUnavailable as refusal:
+        except DatabaseUnavailable as refusal:
             log.warning("drift check not noted", extra={"reason": refusal.reason})
 
 

@@ -67,7 +67,7 @@ class ReplayService:
     ) -> ReplayResult:
         """Make one prediction again, and write the event.
 
-        Raises PredictionNotFound or AuditUnavailable.
+        Raises PredictionNotFound or DatabaseUnavailable.
         """
         inputs = self.inputs.get(prediction_id)
         if inputs is None:
@@ -95,7 +95,7 @@ class ReplayService:
     ) -> ReplaySummary:
         """Make the selected predictions again, or a random `sample` of them, and write one event.
 
-        Raises AuditUnavailable.
+        Raises DatabaseUnavailable.
         """
         numbers = self.inputs.row_ids(audit_filter)
         if sample is not None and sample < len(numbers):

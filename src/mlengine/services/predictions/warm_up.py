@@ -13,7 +13,7 @@ from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.features import CORE, latest
 from mlengine.core.features.compute import FEW_ROWS
 from mlengine.core.timestamps import EPOCH
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.database.engine import schema_is_current
 
 
@@ -33,5 +33,5 @@ def connect(database: Engine) -> None:
 
     Nothing happens where there is none: the requests report what is wrong.
     """
-    with suppress(AuditUnavailable):
+    with suppress(DatabaseUnavailable):
         schema_is_current(database)

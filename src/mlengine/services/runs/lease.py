@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime, timedelta
 
 from mlengine.core.runs.progress import Progress
-from mlengine.errors import AuditUnavailable, LeaseLost
+from mlengine.errors import DatabaseUnavailable, LeaseLost
 from mlengine.stores.runs.store import RunStore
 
 LEASE_SECONDS = 25
@@ -97,7 +97,7 @@ class Lease:
                 if not self._done.wait(_GRACE_SECONDS):
                     self.end_process()
                 return
-            except AuditUnavailable as error:
+            except DatabaseUnavailable as error:
                 # The lease outlasts a store that is locked or full for a moment.
                 log.warning("lease not renewed", extra={"reason": str(error)})
 

@@ -89,7 +89,7 @@ class PromotionGate:
     def decide(self, training: TrainingResult) -> Decision:
         """Apply the policy of its spec; every loss of the decision is about the same rows.
 
-        Raises AuditUnavailable when the history can't be read.
+        Raises DatabaseUnavailable when the history can't be read.
         """
         spec = training.spec
         champion, model = self._load_champion(training)

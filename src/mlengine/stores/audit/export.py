@@ -49,7 +49,7 @@ class AuditExport:
 
         Columns as SCHEMA: those of the tables, and `features`, the vector as it was scored, in
         the feature set's order, NaN where a feature was null. The file appears whole or not at
-        all. Raises AuditUnavailable, and CannotStart when the file can't be written.
+        all. Raises DatabaseUnavailable, and CannotStart when the file can't be written.
         """
         with _translated_errors(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
             parts: list[Path] = []

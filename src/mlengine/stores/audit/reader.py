@@ -33,7 +33,7 @@ LATENCY_SCHEMA = {
 
 @dataclass(frozen=True)
 class AuditReader:
-    """The reading half of the audit; every method raises AuditUnavailable."""
+    """The reading half of the audit; every method raises DatabaseUnavailable."""
 
     engine: Engine
 

@@ -33,7 +33,7 @@ class ReplayInputs:
 
 @dataclass(frozen=True)
 class ReplayInputStore:
-    """The tables of the audit; every method raises AuditUnavailable when they can't be used."""
+    """The tables of the audit; every method raises DatabaseUnavailable when they can't be used."""
 
     engine: Engine
 

@@ -22,7 +22,7 @@ BATCH_ROWS = 5_000
 
 @dataclass(frozen=True)
 class AuditRetention:
-    """The tables of the audit; every method raises AuditUnavailable when they can't be used."""
+    """The tables of the audit; every method raises DatabaseUnavailable when they can't be used."""
 
     engine: Engine
     batch_rows: int = BATCH_ROWS

@@ -14,7 +14,7 @@ from functools import cached_property
 from sqlalchemy import Engine, delete, update
 
 from mlengine.core.monitoring.event import Event
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import AuditEntry, values_of
 from mlengine.stores.audit.reader import AuditReader
 from mlengine.stores.audit.rows import insert_rows
@@ -23,20 +23,20 @@ from mlengine.stores.audit.vectors import store_vectors
 from mlengine.stores.database.engine import lock_tables, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 _PROBE_TIMEOUT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class AuditStore(AuditReader):
-    """The tables of the audit; every method raises AuditUnavailable when they can't be used.
+    """The tables of the audit; every method raises DatabaseUnavailable when they can't be used.
 
-    `checks` has as `audit` whether the last write succeeded.
+    `states` has as `audit` whether the last write succeeded.
     """
 
     engine: Engine
-    checks: Checks = field(default_factory=Checks, compare=False)
+    states: DependencyStates = field(default_factory=DependencyStates, compare=False)
 
     def append(self, records: Sequence[AuditEntry]) -> None:
         """Write all records or none; they are committed when this returns."""
@@ -58,7 +58,7 @@ class AuditStore(AuditReader):
         """
         inserted = self._insert_directly(records)
         if inserted:
-            self.checks.record("audit", "ok")
+            self.states.record("audit", "ok")
         return inserted
 
     def _insert_directly(self, records: Sequence[AuditEntry]) -> bool:
@@ -107,19 +107,19 @@ class AuditStore(AuditReader):
                 connection.execute(
                     update(predictions).where(predictions.c.seq < 0).values(ok=False)
                 )
-        except AuditUnavailable:
+        except DatabaseUnavailable:
             return False
         return True
 
     def state(self) -> str:
         """How the audit does, for `/health`."""
-        return self.checks.state("audit")
+        return self.states.state("audit")
 
     @contextmanager
     def _outcome_recorded(self) -> Iterator[None]:
         try:
             yield
-        except AuditUnavailable:
-            self.checks.record("audit", "down")
+        except DatabaseUnavailable:
+            self.states.record("audit", "down")
             raise
-        self.checks.record("audit", "ok")
+        self.states.record("audit", "ok")

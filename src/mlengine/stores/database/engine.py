@@ -1,6 +1,6 @@
 """The one database: opening it, writing and reading it in transactions, and its schema.
 
-Every failure to use it becomes AuditUnavailable, with a reason that quotes no driver.
+Every failure to use it becomes DatabaseUnavailable, with a reason that quotes no driver.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from mlengine.errors import AuditUnavailable, CannotStart
+from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.stores.database.checkpointer import WalCheckpointer
 from mlengine.stores.database.tables import REVISION
 
@@ -77,7 +77,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def writing(engine: Engine, *, lock_timeout_seconds: float | None = None) -> Iterator[Connection]:
-    """One write transaction, committed at the end of the block; raises AuditUnavailable.
+    """One write transaction, committed at the end of the block; raises DatabaseUnavailable.
 
     `lock_timeout_seconds` is how long other writers are waited for, by default what the engine was
     opened with. A broken constraint stays SQLAlchemy's IntegrityError: it speaks of the row, not
@@ -110,7 +110,7 @@ def _sqlite_busy_timeout(connection: Connection, seconds: float | None) -> Itera
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One read transaction, all its statements on one snapshot; raises AuditUnavailable."""
+    """One read transaction, all its statements on one snapshot; raises DatabaseUnavailable."""
     with _translated_errors(), engine.connect() as connection, connection.begin():
         yield connection
 
@@ -122,7 +122,7 @@ def _translated_errors() -> Iterator[None]:
     except IntegrityError:
         raise
     except (DBAPIError, PoolTimeout) as error:
-        raise AuditUnavailable(_reason(error)) from error
+        raise DatabaseUnavailable(_reason(error)) from error
 
 
 def _reason(error: DBAPIError | PoolTimeout) -> str:
@@ -155,7 +155,7 @@ def enable_wal(engine: Engine) -> None:
 
 
 def schema_is_current(engine: Engine) -> bool:
-    """Whether the schema is the one of this version; raises AuditUnavailable."""
+    """Whether the schema is the one of this version; raises DatabaseUnavailable."""
     with reading(engine) as connection:
         return schema_revision(connection) == REVISION
 

@@ -20,7 +20,7 @@ _FIELDS = tuple(field.name for field in fields(Event))
 
 @dataclass(frozen=True)
 class EventStore:
-    """The table `events`; every method raises AuditUnavailable when it can't be used."""
+    """The table `events`; every method raises DatabaseUnavailable when it can't be used."""
 
     engine: Engine
 

@@ -22,7 +22,7 @@ def migrate(url: str) -> None:
     """Create the database and its folder where they are missing, and run what migrations it lacks.
 
     Raises CannotStart when the folder can't be used or the URL names no database, and
-    AuditUnavailable when the database refuses.
+    DatabaseUnavailable when the database refuses.
     """
     engine = open_database(url)
     try:

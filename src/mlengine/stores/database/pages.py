@@ -24,7 +24,7 @@ def read_page(
 ) -> Page[T]:
     """At most `limit` rows of `query` with the highest `seq` below that of the cursor.
 
-    Raises InvalidRequest on a bad cursor, and AuditUnavailable.
+    Raises InvalidRequest on a bad cursor, and DatabaseUnavailable.
     """
     query = query.order_by(seq.desc()).limit(limit + 1)
     if cursor is not None:

@@ -24,7 +24,7 @@ from mlengine.errors import (
 )
 from mlengine.stores.registry.active import Signature
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system.health_checks import Checks
+from mlengine.stores.system.dependency_states import DependencyStates
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +72,14 @@ class ModelLoader:
         feature_sets: Mapping[str, FeatureSet],
         *,
         interval: str,
-        checks: Checks,
+        states: DependencyStates,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._active = registry.active
         self._feature_sets = feature_sets
         self._interval = interval
-        self._checks = checks
+        self._states = states
         self._timer = timer
         self._lock = threading.Lock()
         self._loaded_signature: Signature | None = None
@@ -163,7 +163,7 @@ class ModelLoader:
                 self._refuse(refusal, again=signature == self._loaded_signature)
             else:
                 self._current, self._refusal = loaded, None
-                self._checks.record("model", "ok" if loaded else "unknown")
+                self._states.record("model", "ok" if loaded else "unknown")
             self._loaded_signature = signature
 
     def _refuse(self, refusal: MlengineError, *, again: bool) -> None:
@@ -172,7 +172,7 @@ class ModelLoader:
         self._refusal, self._refused_at = refusal, self._timer()
         if isinstance(refusal, ArtifactCorrupt | ModelNotFound):
             self._current = self._current or self._previous()
-        self._checks.record("model", "degraded" if self._current else "down")
+        self._states.record("model", "degraded" if self._current else "down")
 
     def _previous(self) -> LoadedModel | None:
         """What served before the active version, for a process that has nothing else."""

@@ -24,7 +24,7 @@ _OURS = schedules.c.model == MODEL_LINE
 
 @dataclass(frozen=True)
 class ScheduleStore:
-    """The table `schedules`; every method raises AuditUnavailable when it can't be used."""
+    """The table `schedules`; every method raises DatabaseUnavailable when it can't be used."""
 
     engine: Engine
 

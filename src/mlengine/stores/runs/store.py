@@ -35,7 +35,7 @@ _LIVE = runs.c.state.in_(LIVE_STATES)
 
 @dataclass(frozen=True)
 class RunStore:
-    """The table `runs`; every method raises AuditUnavailable when it can't be used."""
+    """The table `runs`; every method raises DatabaseUnavailable when it can't be used."""
 
     engine: Engine
 

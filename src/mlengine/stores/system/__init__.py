@@ -1,1 +1,1 @@
-"""Files, processes and health checks."""
+"""Files, processes and states of dependencies."""

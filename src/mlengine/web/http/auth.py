@@ -66,7 +66,7 @@ def guard_of(view: object) -> str | None:
 
 
 def _record_admin_action() -> None:
-    """Who asks for what, under which request id; raises AuditUnavailable, and nothing is done."""
+    """Who asks for what under which id; raises DatabaseUnavailable, and nothing is done."""
     if request.method in _SAFE_METHODS:
         return
     arguments = {

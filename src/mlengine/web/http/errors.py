@@ -34,7 +34,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.PredictionNotFound: (404, "Prediction not found"),
     errors.NoLiveRun: (404, "Run not found"),
     errors.RunNotCancellable: (409, "Run can't be cancelled"),
-    errors.AuditUnavailable: (503, "Audit store not usable"),
+    errors.DatabaseUnavailable: (503, "Audit store not usable"),
     errors.ArtifactsUnavailable: (503, "Artifacts folder not writable"),
 }
 

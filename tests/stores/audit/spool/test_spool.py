@@ -17,7 +17,7 @@ import pytest
 from tests.databases import NOW, answered, failed, new_database, opened, url_of
 from tests.processes import spool_killed_at_each_step, spool_with_limited_file_size
 
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import column_values
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.lines import SpooledRow
@@ -191,13 +191,13 @@ def test_without_tables_and_without_a_spool_nothing_is_answered(
     store: SpooledAuditStore, tmp_path: Path
 ) -> None:
     (tmp_path / "spool").write_text("a file where the folder should be")
-    with locked(tmp_path), pytest.raises(AuditUnavailable, match="nor its spool"):
+    with locked(tmp_path), pytest.raises(DatabaseUnavailable, match="nor its spool"):
         store.append([answered(1)])
     assert store.state() == "down"
     assert store.spool.counts().spooled_rows == 0
     store.append([answered(2)])
     assert ids(store) == ["p2"], "a spool that can't be read fails no append that succeeded"
-    with pytest.raises(AuditUnavailable, match="spool can't be emptied"):
+    with pytest.raises(DatabaseUnavailable, match="spool can't be emptied"):
         store.drain()
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.spool.lines import SpooledRow, dump_line, parse_line
 from mlengine.stores.system import atomic_files
 
@@ -63,14 +63,14 @@ class AuditSpool:
         return SpoolCounts(len(sizes), sum(sizes), self._spooled)
 
     def write(self, rows: Sequence[SpooledRow]) -> None:
-        """Force all rows to disk, or none; raises AuditUnavailable."""
+        """Force all rows to disk, or none; raises DatabaseUnavailable."""
         line = dump_line(rows)
         try:
             atomic_files.make_directory(self._lock.parent)
             with atomic_files.exclusive(self._lock):
                 self._append(line)
         except OSError as error:
-            raise AuditUnavailable(
+            raise DatabaseUnavailable(
                 f"neither it nor its spool can be written: {atomic_files.describe_error(error)}"
             ) from error
         self._spooled += len(rows)

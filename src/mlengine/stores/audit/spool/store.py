@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlengine.errors import AuditUnavailable
+from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import AuditEntry, column_values
 from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool
@@ -30,13 +30,13 @@ class SpooledAuditStore(AuditStore):
         """Write all records or none; they are on disk when this returns.
 
         What the tables can't take is spooled, and put into them by the next append that succeeds,
-        of whichever process. Raises AuditUnavailable when neither can be written.
+        of whichever process. Raises DatabaseUnavailable when neither can be written.
         """
         try:
             super().append(records)
-        except AuditUnavailable as refusal:
+        except DatabaseUnavailable as refusal:
             self.spool.write([SpooledRow(column_values(entry), entry.scored) for entry in records])
-            self.checks.record("audit", "degraded")
+            self.states.record("audit", "degraded")
             log.warning("audit spooled", extra={"rows": len(records), "reason": refusal.reason})
         else:
             self._drain_some()
@@ -46,14 +46,14 @@ class SpooledAuditStore(AuditStore):
         return self.spool.is_empty and super().try_append(records)
 
     def drain(self, *, most_files: int | None = None) -> None:
-        """Put spooled rows into the tables; raises AuditUnavailable when some have to stay.
+        """Put spooled rows into the tables; raises DatabaseUnavailable when some have to stay.
 
         Those in files that were set aside as damaged stay in any case.
         """
         try:
             self.spool.drain(self._restore, most_files=most_files)
         except OSError as error:
-            raise AuditUnavailable(
+            raise DatabaseUnavailable(
                 f"its spool can't be emptied: {atomic_files.describe_error(error)}"
             ) from error
 
@@ -71,7 +71,7 @@ class SpooledAuditStore(AuditStore):
         """What an append that succeeded does for those that did not; it fails nobody."""
         try:
             self.drain(most_files=1)
-        except AuditUnavailable as refusal:
+        except DatabaseUnavailable as refusal:
             log.warning("audit spool not replayed yet", extra={"reason": refusal.reason})
 
     def _restore(self, rows: Sequence[SpooledRow]) -> None:

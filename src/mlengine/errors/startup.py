@@ -1,0 +1,23 @@
+"""What keeps the platform from starting: a setting, or the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlengine.errors.base import MlengineError, ReasonError
+
+
+@dataclass(eq=False)
+class BadSetting(MlengineError):
+    code: ClassVar[str] = "bad_setting"
+    message: ClassVar[str] = "{variable}={value!r}: expected {expected}"
+    variable: str
+    value: str
+    expected: str
+
+
+class CannotStart(ReasonError):
+    """A part of the platform can't start on this machine; says what to do."""
+
+    code: ClassVar[str] = "cannot_start"

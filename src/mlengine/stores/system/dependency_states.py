@@ -1,0 +1,27 @@
+"""How the last real call to each dependency went; `/health` reads it and calls nothing."""
+
+from __future__ import annotations
+
+import threading
+
+STATES = ("ok", "degraded", "down", "unknown")
+
+
+class DependencyStates:
+    """Dependency name to state, for this process; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def record(self, dependency: str, state: str) -> None:
+        """Remember how the last call went; ValueError on a state that is no state."""
+        if state not in STATES:
+            raise ValueError(f"{state!r} is none of {', '.join(STATES)}")
+        with self._lock:
+            self._states[dependency] = state
+
+    def state(self, dependency: str) -> str:
+        """`unknown` until the first call."""
+        with self._lock:
+            return self._states.get(dependency, "unknown")
