@@ -74,7 +74,7 @@ def measure(platform: Platform, name: str, symbols: Sequence[str]) -> None:
     begun = time.perf_counter()
     row(name, "the first after a bar", [ask(platform.predict, first, NOW + 2 * DAY)])
     meanwhile = []
-    while not platform.predict.prefetch.settled(within_seconds=0):
+    while not platform.predict.prefetch.wait_until_idle(within_seconds=0):
         meanwhile.append(ask(platform.predict, first, NOW + 2 * DAY))
     took = time.perf_counter() - begun
     row(name, f"of bars at hand, while the others are filled ({took:.1f} s)", meanwhile)

@@ -63,7 +63,7 @@ def test_a_dead_worker_is_started_again_while_web_serves_on(tmp_path: Path) -> N
 def test_a_dead_queue_server_is_started_again_with_its_jobs(tmp_path: Path) -> None:
     with Supervised(tmp_path) as platform:
         assert platform.says(UP), platform.lines
-        platform.queue().enqueue_training("run-1", timeout_seconds=60)
+        platform.queue().enqueue_run("run-1", timeout_seconds=60)
         assert eventually(lambda: is_on_disk(tmp_path, "run-1"))
         os.kill(platform.queue_pid(), signal.SIGKILL)
         assert platform.says("the queue server was started again")
@@ -185,7 +185,7 @@ def test_two_platforms_run_side_by_side(tmp_path: Path) -> None:
     with Supervised(tmp_path / "a") as first, Supervised(tmp_path / "b") as second:
         assert first.says(UP), first.lines
         assert second.says(UP), second.lines
-        first.queue().enqueue_training("run-1", timeout_seconds=60)
+        first.queue().enqueue_run("run-1", timeout_seconds=60)
         assert not second.queue().has_job("run-1")
 
 

@@ -124,7 +124,7 @@ def prepare() -> None:
     control = build_control(settings)
     control.prepare()
     if settings.redis_url is None:  # whose worker was the dead supervisor's child
-        control.runs.abandon_all(now=datetime.now(UTC))
+        control.runs.mark_running_as_lost(now=datetime.now(UTC))
     _check_feature_sets(settings)
 
 

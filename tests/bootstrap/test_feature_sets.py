@@ -146,7 +146,7 @@ def train(platform: Platform, run_id: str) -> str:
     platform.control.run_store.claim(
         Claim(run_id=run_id, spec=text, actor="ann", request_id="r"), now=now
     )
-    return platform.training.run(run_id)
+    return platform.training.execute(run_id)
 
 
 def test_a_set_of_the_user_is_trained_with_and_served(write: Write, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_the_first_training_asks_anew_at_once_after_an_abandoned_run(
     )
     later = datetime.now(UTC) + timedelta(hours=1)
     platform.control.run_store.start("dead", now=later, lease_seconds=30)
-    platform.control.runs.abandon_all(now=datetime.now(UTC))
+    platform.control.runs.mark_running_as_lost(now=datetime.now(UTC))
     result = runner.invoke(args=["train", "--first"])
     assert "is queued" in result.stdout
     assert "dead" not in result.stdout

@@ -15,8 +15,8 @@ def main(folder: str, url: str, source: str) -> None:
     known(DAYS + 1).write_parquet(Path(folder, "bars/panel.parquet"))
     warm(platform)
     ask(platform, FIRST, NOW + DAY)
-    settled = platform.predict.prefetch.settled(within_seconds=0)
-    print("nothing" if settled else "filling", flush=True)
+    idle = platform.predict.prefetch.wait_until_idle(within_seconds=0)
+    print("nothing" if idle else "prefetching", flush=True)
 
 
 if __name__ == "__main__":

@@ -21,4 +21,4 @@ def train(platform: Platform, *, run_id: str = "run1", **changed: object) -> Man
         ),
         now=datetime.now(UTC),
     )
-    return platform.models.get(platform.training.run(run_id))[0]
+    return platform.models.get(platform.training.execute(run_id))[0]

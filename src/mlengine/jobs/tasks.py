@@ -15,5 +15,5 @@ def train(run_id: str) -> dict[str, str | None]:
 
     with logs.bound_ids(job=run_id):
         training = build_platform(config.load()).training
-        version = training.run(run_id, end_process=lambda: os._exit(LEASE_LOST_CODE))
+        version = training.execute(run_id, end_process=lambda: os._exit(LEASE_LOST_CODE))
     return {"run_id": run_id, "version": version}

@@ -51,7 +51,7 @@ class TrainingTimeout(UnixSignalDeathPenalty):
         super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call]
 
 
-class TrainWorker(SpawnWorker):
+class RunWorker(SpawnWorker):
     """An RQ worker whose work horse dies with it and holds no password on its command line."""
 
     job_class = AllowListedJob
@@ -153,9 +153,9 @@ def run_worker(settings: Settings) -> None:
         raise QueueUnavailable("it refuses or drops the connection") from error
 
 
-def make_worker(url: str, **options: Any) -> TrainWorker:
+def make_worker(url: str, **options: Any) -> RunWorker:
     """A worker of the training queue at `url`."""
-    return TrainWorker(
+    return RunWorker(
         [QUEUE_NAME],
         connection=connect(url, timeout_seconds=_SOCKET_TIMEOUT_SECONDS, retries=1),
         serializer=SERIALIZER,

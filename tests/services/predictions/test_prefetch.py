@@ -93,7 +93,7 @@ def warm(platform: Platform) -> None:
 
 
 def settle(platform: Platform) -> None:
-    assert platform.predict.prefetch.settled(within_seconds=30)
+    assert platform.predict.prefetch.wait_until_idle(within_seconds=30)
 
 
 def asked(upstream: LoopbackUpstream) -> Counter[str]:
@@ -238,7 +238,7 @@ def test_a_filling_that_hangs_holds_up_nobody(
     upstream.always = Fault(delay_seconds=2)
     ask(platform, FIRST, NOW + DAY)
     assert ask(platform, FIRST, NOW + DAY).bar_timestamp == START + DAYS * DAY
-    assert not platform.predict.prefetch.settled(within_seconds=0)
+    assert not platform.predict.prefetch.wait_until_idle(within_seconds=0)
     upstream.always = None
     settle(platform)
 
@@ -309,7 +309,7 @@ def test_where_no_thread_can_be_started_the_question_is_answered_and_the_next_ba
     start = threading.Thread.start
 
     def none_left(thread: threading.Thread) -> None:
-        if thread.name == "filling":
+        if thread.name == "prefetch":
             raise RuntimeError("can't start new thread")
         start(thread)
 
@@ -350,5 +350,5 @@ def test_a_process_ends_in_the_midst_of_a_filling(
         timeout=50,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "filling\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "prefetching\n", "")
     assert time.monotonic() - began < 30

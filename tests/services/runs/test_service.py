@@ -78,9 +78,9 @@ def test_the_runs_of_a_stopped_platform_are_lost_at_once(
     service: RunService, caplog: pytest.LogCaptureFixture
 ) -> None:
     claim(service, started=True)
-    service.abandon_all(now=NOW)
+    service.mark_running_as_lost(now=NOW)
     assert service.get("one", now=NOW).state == "lost"
-    service.abandon_all(now=NOW)
+    service.mark_running_as_lost(now=NOW)
     assert [record.message for record in caplog.records] == ["runs of a stopped platform are lost"]
 
 

@@ -65,7 +65,7 @@ def state(platform: Platform, run_id: str = "run1") -> Run:
 
 def test_a_run_ends_in_an_active_model_and_an_honest_record(platform: Platform) -> None:
     claim(platform)
-    assert platform.training.run("run1") == "v1"
+    assert platform.training.execute("run1") == "v1"
 
     run = state(platform)
     assert (run.state, run.version, run.error) == ("succeeded", "v1", None)
@@ -85,7 +85,7 @@ def test_a_run_ends_in_an_active_model_and_an_honest_record(platform: Platform) 
 def test_the_same_recipe_trains_the_same_model_which_is_not_promoted(platform: Platform) -> None:
     for run_id in ("run1", "run2"):
         claim(platform, run_id)
-        platform.training.run(run_id)
+        platform.training.execute(run_id)
     first, second = (platform.models.get(version)[0] for version in ("v1", "v2"))
     assert first.fingerprint == second.fingerprint
     assert second.gate.reason == "identical"
@@ -96,7 +96,7 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
     platform = make_platform(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30")
     for number in (1, 2, 3):
         claim(platform, f"run{number}", seed=number + 3)
-        platform.training.run(f"run{number}")
+        platform.training.execute(f"run{number}")
     third, second, first = (
         event.details for event in platform.control.events.page("trained", 9, None).rows
     )
@@ -143,10 +143,10 @@ def test_who_beat_the_champion_does_not_replace_what_was_activated_meanwhile(
     platform = make_platform(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30", TRAIN_GATE_MARGIN="9")
     for number, activate in ((1, "always"), (2, "never")):
         claim(platform, f"run{number}", seed=number, activate=activate)
-        platform.training.run(f"run{number}")
+        platform.training.execute(f"run{number}")
     claim(platform, "run3", seed=3, activate=policy)
     fitting: Any = Meddled(platform)
-    dataclasses.replace(platform.training, fitting=fitting).run("run3")
+    dataclasses.replace(platform.training, fitting=fitting).execute("run3")
     assert platform.models.get("v3")[0].gate.promote
     assert platform.models.active_version() == serves
 
@@ -154,12 +154,12 @@ def test_who_beat_the_champion_does_not_replace_what_was_activated_meanwhile(
 def test_a_pruned_version_has_looked_at_the_holdout_all_the_same(platform: Platform) -> None:
     for number in (1, 2, 3):
         claim(platform, f"run{number}", seed=number, activate="always")
-        platform.training.run(f"run{number}")
+        platform.training.execute(f"run{number}")
     registry = platform.models.registry
     registry.prune(keep_newest=1, audited=lambda _: False, record=lambda _: None)
     assert registry.versions() == ["v2", "v3"]
     claim(platform, "run4")
-    platform.training.run("run4")
+    platform.training.execute("run4")
     assert platform.models.get("v4")[0].holdout_reused_by == 3
 
 
@@ -168,13 +168,13 @@ def test_a_test_counts_also_when_its_training_was_killed_before_the_history_knew
 ) -> None:
     platform = make_platform(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30")
     claim(platform, "run1", seed=4)
-    platform.training.run("run1")
+    platform.training.execute("run1")
     claim(platform, "run2", seed=5)
-    platform.training.run("run2")
+    platform.training.execute("run2")
     with platform.control.events.engine.begin() as connection:
         connection.execute(delete(events).where(events.c.version == "v2"))
     claim(platform, "run3", seed=6)
-    platform.training.run("run3")
+    platform.training.execute("run3")
     test = platform.models.get("v3")[0].gate.test
     assert test is not None
     assert test.decisions == 2
@@ -184,7 +184,7 @@ def test_a_test_counts_also_when_its_training_was_killed_before_the_history_knew
 
 def test_a_refit_is_published_with_its_candidate_beside_it(platform: Platform) -> None:
     claim(platform, refit="full", activate="always")
-    platform.training.run("run1")
+    platform.training.execute("run1")
     manifest, _ = platform.models.get("v1")
     assert "candidate.txt" in manifest.files
     assert manifest.trained_through > manifest.candidate_trained_through
@@ -193,7 +193,7 @@ def test_a_refit_is_published_with_its_candidate_beside_it(platform: Platform) -
 def test_a_run_without_a_known_symbol_fails_and_says_why(platform: Platform) -> None:
     claim(platform, symbols=("NONE",))
     with pytest.raises(TrainingFailed):
-        platform.training.run("run1")
+        platform.training.execute("run1")
     run = state(platform)
     assert run.state == "failed"
     assert run.error
@@ -202,11 +202,11 @@ def test_a_run_without_a_known_symbol_fails_and_says_why(platform: Platform) -> 
 
 def test_a_run_that_is_not_queued_is_not_begun(platform: Platform) -> None:
     with pytest.raises(LeaseLost):
-        platform.training.run("nobody")
+        platform.training.execute("nobody")
     claim(platform)
-    platform.training.run("run1")
+    platform.training.execute("run1")
     with pytest.raises(LeaseLost):
-        platform.training.run("run1")
+        platform.training.execute("run1")
     assert state(platform).state == "succeeded"
 
 
@@ -214,7 +214,7 @@ def test_an_unforeseen_end_is_recorded_without_its_text(platform: Platform) -> N
     broken = dataclasses.replace(platform.training, fitting=None)  # type: ignore[arg-type]
     claim(platform)
     with pytest.raises(AttributeError):
-        broken.run("run1")
+        broken.execute("run1")
     assert (state(platform).state, state(platform).error) == ("failed", "internal error, see log")
 
 
@@ -222,7 +222,7 @@ def test_a_run_whose_lease_ran_out_publishes_nothing(platform: Platform) -> None
     late = dataclasses.replace(platform.training, clock=Late())
     claim(platform)
     with pytest.raises(LeaseLost):
-        late.run("run1")
+        late.execute("run1")
     assert state(platform).state == "lost"
     assert platform.models.list().models == ()
 
@@ -285,9 +285,9 @@ def test_a_queued_run_whose_job_was_lost_is_enqueued_again(tmp_path: Path) -> No
     with QueueProcess() as queue:
         platform = make_platform(tmp_path, models=0, REDIS_URL=queue.url)
         claim(platform)
-        assert platform.control.runs.requeue_lost() == ["run1"]
+        assert platform.control.runs.restore_missing_jobs() == ["run1"]
         assert JobQueue(lambda: queue.url).has_job("run1")
-        assert platform.control.runs.requeue_lost() == []
+        assert platform.control.runs.restore_missing_jobs() == []
 
 
 def test_overrides_change_the_configured_recipe(platform: Platform) -> None:
@@ -323,7 +323,7 @@ def test_a_run_of_another_kind_is_carried_out_by_its_own_work(platform: Platform
         ),
         now=now(),
     )
-    assert training.run("again") is None
+    assert training.execute("again") is None
     run = state(platform, "again")
     assert (run.kind, run.state, run.version) == ("reproduce", "succeeded", None)
     assert run.result == {"version": "v3", "equal": True}
@@ -334,7 +334,7 @@ def test_a_kind_that_nothing_carries_out_fails_its_run(platform: Platform) -> No
     claim = Claim(run_id="odd", kind="odd", spec="{}", actor="ann", request_id=None)
     platform.control.run_store.claim(claim, now=now())
     with pytest.raises(TrainingFailed, match="no runs of kind 'odd'"):
-        platform.training.run("odd")
+        platform.training.execute("odd")
     assert state(platform, "odd").state == "failed"
 
 

@@ -33,7 +33,7 @@ def test_a_run_that_finds_the_disk_full_fails_and_says_so(tmp_path: Path) -> Non
         now=now(),
     )
     with pytest.raises(ArtifactsUnavailable), at_step(2, full, among=frozenset({"fsync"})):
-        platform.training.run("run")
+        platform.training.execute("run")
     run = platform.control.runs.get("run", now=now())
     said = "the artifacts folder can't be written: the disk is full"
     assert (run.state, run.version, run.error) == ("failed", None, said)

@@ -33,7 +33,7 @@ def queue(server: QueueProcess) -> JobQueue:
 def test_an_enqueued_training_has_a_job_that_names_the_task_in_json(
     queue: JobQueue, server: QueueProcess
 ) -> None:
-    queue.enqueue_training("run-1", timeout_seconds=90)
+    queue.enqueue_run("run-1", timeout_seconds=90)
     job = Job.fetch("run-1", connection=Redis.from_url(server.url), serializer="json")
     assert (job.func_name, job.args, job.timeout) == (TRAIN_TASK, ["run-1"], 90)
     assert b"run-1" in job.data
@@ -45,7 +45,7 @@ def test_a_run_that_was_never_enqueued_has_no_job(queue: JobQueue) -> None:
 
 
 def test_a_job_that_ended_does_not_count(queue: JobQueue, server: QueueProcess) -> None:
-    queue.enqueue_training("run-1", timeout_seconds=90)
+    queue.enqueue_run("run-1", timeout_seconds=90)
     job = Job.fetch("run-1", connection=Redis.from_url(server.url), serializer="json")
     job.set_status(JobStatus.FAILED)
     assert not queue.has_job("run-1")
@@ -54,7 +54,7 @@ def test_a_job_that_ended_does_not_count(queue: JobQueue, server: QueueProcess) 
 def test_a_job_in_no_queue_counts_while_whoever_took_it_shows_signs_of_life(
     queue: JobQueue, server: QueueProcess
 ) -> None:
-    queue.enqueue_training("run-1", timeout_seconds=90)
+    queue.enqueue_run("run-1", timeout_seconds=90)
     client = Redis.from_url(server.url)
     worker = make_worker(server.url)
     client.rpop("rq:queue:train")
@@ -70,7 +70,7 @@ def test_a_job_in_no_queue_counts_while_whoever_took_it_shows_signs_of_life(
 
 
 def test_a_withdrawn_job_is_gone_and_one_that_never_was_is_no_matter(queue: JobQueue) -> None:
-    queue.enqueue_training("run-1", timeout_seconds=90)
+    queue.enqueue_run("run-1", timeout_seconds=90)
     queue.withdraw("run-1")
     assert not queue.has_job("run-1")
     queue.withdraw("run-1")
@@ -113,7 +113,7 @@ def test_a_queue_without_server_is_unavailable_within_a_second() -> None:
     begun = time.monotonic()
     assert not queue.ping()
     with pytest.raises(QueueUnavailable, match="refuses or drops"):
-        queue.enqueue_training("run-1", timeout_seconds=1)
+        queue.enqueue_run("run-1", timeout_seconds=1)
     assert time.monotonic() - begun < 1
 
 

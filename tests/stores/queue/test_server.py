@@ -62,7 +62,7 @@ def queue() -> Iterator[QueueProcess]:
 
 def test_jobs_survive_a_killed_server(queue: QueueProcess) -> None:
     jobs = JobQueue(lambda: queue.url)
-    jobs.enqueue_training("run-1", timeout_seconds=60)
+    jobs.enqueue_run("run-1", timeout_seconds=60)
     assert eventually(lambda: is_on_disk(queue.artifacts, "run-1"))
     queue.stop()
     assert not jobs.ping()
@@ -86,7 +86,7 @@ def test_a_server_whose_socket_was_taken_away_is_not_reachable(queue: QueueProce
 
 
 def test_a_server_left_over_is_ended_before_the_next_starts(queue: QueueProcess) -> None:
-    JobQueue(lambda: queue.url).enqueue_training("run-1", timeout_seconds=60)
+    JobQueue(lambda: queue.url).enqueue_run("run-1", timeout_seconds=60)
     left_over = json.loads((queue.artifacts / "queue" / "server.json").read_text())["pid"]
     second = queue.server.start()
     try:

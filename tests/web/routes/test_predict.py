@@ -21,7 +21,7 @@ from mlengine.core.timestamps import rfc3339
 from mlengine.services.predictions.answer import PredictionRequest
 from mlengine.web.http.responses import encode, encode_utc
 from mlengine.web.schemas.predict import PredictQuery, prediction_body
-from mlengine.web.serving.inline import plain_request
+from mlengine.web.serving.inline import plain_request_pattern
 
 LogLines = Callable[[], list[dict[str, object]]]
 
@@ -199,7 +199,7 @@ def test_any_other_question_is_left_to_the_schema(query: str) -> None:
 
 def _plain_symbol(query: str) -> str | None:
     """What is asked for where the server answers without the framework."""
-    line = plain_request(["/predict"]).match(f"GET /predict?{query} HTTP/1.1\r\n".encode())
+    line = plain_request_pattern(["/predict"]).match(f"GET /predict?{query} HTTP/1.1\r\n".encode())
     return line[2].decode() if line else None
 
 

@@ -117,11 +117,11 @@ def test_what_was_counted_before_it_came_to_the_framework_is_not_counted_again(
 ) -> None:
     app = make_app(REDIS_URL=queue.url, RATE_LIMIT_REQUESTS="9")
     (counted,) = limit_of(app).admit(["127.0.0.1"])
-    token = limits.counted.set(counted)
+    token = limits.counted_headers.set(counted)
     try:
         answer = app.test_client().get("/predict?symbol=AAPL")
     finally:
-        limits.counted.reset(token)
+        limits.counted_headers.reset(token)
     assert counted is not None
     assert dict(counted).items() <= dict(answer.headers).items()
     assert remaining(limit_of(app).admit(["127.0.0.1"])) == [7]

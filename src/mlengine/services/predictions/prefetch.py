@@ -41,7 +41,9 @@ class FeaturePrefetch:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def after(self, windows: FetchedWindows, *, as_of: datetime | None, now: datetime) -> None:
+    def start_if_new_bar(
+        self, windows: FetchedWindows, *, as_of: datetime | None, now: datetime
+    ) -> None:
         """Note the symbols of a request, and begin if it brought a new bar.
 
         Returns at once. A request `as_of` a moment rarely comes again, and where no bars are
@@ -54,8 +56,8 @@ class FeaturePrefetch:
         if windows.new_bar is not None and self._running.acquire(blocking=False):
             self._begin(windows.new_bar, now)
 
-    def settled(self, *, within_seconds: float) -> bool:
-        """Wait for the prefetch that runs, if any; whether it ended in time."""
+    def wait_until_idle(self, *, within_seconds: float) -> bool:
+        """Wait for the prefetch that runs, if any; False where it goes on."""
         thread = self._thread
         if thread is not None:
             thread.join(within_seconds)
@@ -64,7 +66,7 @@ class FeaturePrefetch:
     def _begin(self, new_bar: datetime, now: datetime) -> None:
         symbols = self._bars.cache.out_of_date(new_bar, now=now)
         thread = threading.Thread(
-            target=self._run, args=(symbols, now), name="filling", daemon=True
+            target=self._run, args=(symbols, now), name="prefetch", daemon=True
         )
         if not symbols or self._ending.is_set() or not _started(thread):
             self._running.release()
@@ -112,7 +114,8 @@ class FeaturePrefetch:
                     results[symbol] = fetch.fetch(symbol)
 
         threads = [
-            threading.Thread(target=work, name="filling-bars", daemon=True) for _ in range(_THREADS)
+            threading.Thread(target=work, name="prefetch-bars", daemon=True)
+            for _ in range(_THREADS)
         ]
         for thread in [each for each in threads if _started(each)]:
             thread.join()
@@ -121,7 +124,7 @@ class FeaturePrefetch:
     def _end(self) -> None:
         """A thread that comes back from Polars into an interpreter that is gone would crash it."""
         self._ending.set()
-        self.settled(within_seconds=_EXIT_SECONDS)
+        self.wait_until_idle(within_seconds=_EXIT_SECONDS)
 
 
 def _started(thread: threading.Thread) -> bool:

@@ -104,7 +104,7 @@ class PredictService:
             self.audit.append([builder.failure(symbol, reason, None) for symbol in symbols])
             raise
         self.audit.append(answers.entries)
-        self.prefetch.after(answers.windows, as_of=request.as_of, now=request.now)
+        self.prefetch.start_if_new_bar(answers.windows, as_of=request.as_of, now=request.now)
         return answers
 
     def _builder(self, request: PredictionRequest) -> PredictionBuilder:

@@ -34,7 +34,7 @@ class RunReaper:
     def sweep(self) -> None:
         """Enqueue again what the queue has lost, remove what killed trainings left."""
         with _logged():
-            self.runs.requeue_lost()
+            self.runs.restore_missing_jobs()
         with _logged():
             half_written = folders.staged_run_ids(
                 self.models_directory

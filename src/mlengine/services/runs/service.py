@@ -105,7 +105,7 @@ class RunService:
 
     def enqueue(self, run_id: str) -> None:
         """Let a worker take the run; raises QueueUnavailable."""
-        self.queue.enqueue_training(run_id, timeout_seconds=self.timeout_seconds)
+        self.queue.enqueue_run(run_id, timeout_seconds=self.timeout_seconds)
 
     def get(self, run_id: str, *, now: datetime) -> Run:
         """One run, `lost` when its lease has expired; raises RunNotFound."""
@@ -147,9 +147,9 @@ class RunService:
         except QueueUnavailable:
             return None
 
-    def abandon_all(self, *, now: datetime) -> None:
+    def mark_running_as_lost(self, *, now: datetime) -> None:
         """Write `lost` on every running run; for callers that know that no training is alive."""
-        count = self.store.abandon_all(now=now)
+        count = self.store.mark_running_as_lost(now=now)
         if count:
             log.warning("runs of a stopped platform are lost", extra={"runs": count})
 
@@ -179,7 +179,7 @@ class RunService:
             return
         self.store.finish(run_id, state="failed", now=now, error=error, version=version)
 
-    def requeue_lost(self) -> list[str]:
+    def restore_missing_jobs(self) -> list[str]:
         """Enqueue again each queued run whose job the queue has lost; returns their ids."""
         lost = [run for run in self.store.queued() if not self.queue.has_job(run.run_id)]
         for run in lost:

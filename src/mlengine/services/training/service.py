@@ -38,7 +38,7 @@ class TrainingService:
     reproduction: ReproductionService
     clock: Callable[[], datetime]
 
-    def run(self, run_id: str, *, end_process: Callable[[], None] = do_nothing) -> str | None:
+    def execute(self, run_id: str, *, end_process: Callable[[], None] = do_nothing) -> str | None:
         """Carry out the run by its kind; returns the version that it published, if it did.
 
         `end_process` is called when the lease is lost and the work does not notice it. Raises

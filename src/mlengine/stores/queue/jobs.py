@@ -49,7 +49,7 @@ class JobQueue:
     _clients: dict[str, Redis] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def enqueue_training(self, run_id: str, *, timeout_seconds: int) -> None:
+    def enqueue_run(self, run_id: str, *, timeout_seconds: int) -> None:
         """Let a worker run the training `run_id`; asking twice is harmless, for its row decides."""
         with self._client() as client:
             Queue(QUEUE_NAME, connection=client, serializer=SERIALIZER).enqueue_call(

@@ -52,7 +52,7 @@ def insert_claim(connection: Connection, claim: Claim, *, now: datetime) -> None
     connection.execute(runs.insert().values(row))
 
 
-def expire(connection: Connection, now: datetime) -> int:
+def mark_overdue_lost(connection: Connection, now: datetime) -> int:
     """Write `lost` on each running run whose lease has expired; returns how many."""
     overdue = (runs.c.state == "running") & (runs.c.lease_until <= now)
     return mark_lost(connection, overdue, now, "the process that ran it stopped renewing its lease")

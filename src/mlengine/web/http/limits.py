@@ -37,7 +37,7 @@ Record = Callable[[str, str], None]
 Headers = list[tuple[str, str]]
 
 # The headers of a request that was counted before it came to the framework.
-counted: ContextVar[Headers | None] = ContextVar("counted", default=None)
+counted_headers: ContextVar[Headers | None] = ContextVar("counted_headers", default=None)
 
 
 def trust_proxies(app: Callable[..., Any], hops: int) -> Callable[..., Any]:
@@ -80,7 +80,7 @@ def init_app(
         raise BadSetting("REDIS_URL", "…", "a redis://, rediss:// or unix:// address") from None
     for blueprint in exempt:
         limiter.exempt(blueprint)
-    limiter.request_filter(lambda: counted.get() is not None)
+    limiter.request_filter(lambda: counted_headers.get() is not None)
     return RateLimit(limiter, RateLimitItemPerSecond(requests, window_seconds), record)
 
 
@@ -197,7 +197,7 @@ def _after(
     def after(response: Response) -> Response:
         current = limiter.current_limit
         if current is None:
-            response.headers.extend(counted.get() or ())
+            response.headers.extend(counted_headers.get() or ())
             return response
         record("redis", _state(limiter, storage_url))
         if response.status_code == 429:

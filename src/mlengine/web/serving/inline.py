@@ -31,7 +31,7 @@ from mlengine.web.http.requests import PLATFORM
 from mlengine.web.http.responses import encode_utc
 from mlengine.web.schemas.fields import Symbol
 from mlengine.web.schemas.predict import prediction_body
-from mlengine.web.serving import heads
+from mlengine.web.serving.raw_http import encode_response
 
 Address = tuple[str, int]
 
@@ -59,7 +59,7 @@ class InlineRoutes:
 class PendingResponse:
     """An answer that is neither counted nor audited yet; `started` by `perf_counter`.
 
-    `address` is whose limit it counts against. `counted` are the headers that its counting gave.
+    `address` is whose limit it counts against. `rate_headers` are those that its counting gave.
     """
 
     answer: AuditedPrediction
@@ -67,7 +67,7 @@ class PendingResponse:
     path: str
     address: str
     started: float
-    counted: Headers | None = field(default=None)
+    rate_headers: Headers | None = field(default=None)
 
 
 class InlinePredictor:
@@ -77,7 +77,7 @@ class InlinePredictor:
         self._predict = predict
         self._cfg = cfg
         self._rate_limit = routes.rate_limit
-        self._plain = plain_request(routes.paths)
+        self._plain = plain_request_pattern(routes.paths)
         self._client_address = trust_proxies(_remote_address, routes.trusted_proxies)
         self._address_of = lru_cache(_CACHED_HEADERS)(self._read_headers)
         self._second, self._date = 0, ""
@@ -105,22 +105,22 @@ class InlinePredictor:
     def respond(self, pending: Sequence[PendingResponse]) -> list[bytes | None]:
         """The whole response of each once it is counted, audited and logged.
 
-        None has to be answered by the framework, which counts it where `counted` is None.
+        None has to be answered by the framework, which counts it where `rate_headers` is None.
         """
         self._count(pending)
-        admitted = [each for each in pending if each.counted is not None]
+        admitted = [each for each in pending if each.rate_headers is not None]
         if not admitted or not self._predict.commit_cached([each.answer for each in admitted]):
             return [None] * len(pending)
         hooks.log_requests([_log_line(each) for each in admitted])
         date = self._now()
-        return [None if each.counted is None else _response(each, date) for each in pending]
+        return [None if each.rate_headers is None else _response(each, date) for each in pending]
 
     def _count(self, pending: Sequence[PendingResponse]) -> None:
         limit = self._rate_limit
         addresses = [each.address for each in pending]
-        counted = limit.admit(addresses) if limit else [[] for _ in pending]
-        for each, headers in zip(pending, counted, strict=True):
-            each.counted = headers
+        rate_headers = limit.admit(addresses) if limit else [[] for _ in pending]
+        for each, headers in zip(pending, rate_headers, strict=True):
+            each.rate_headers = headers
 
     def _now(self) -> str:
         second = int(time.time())
@@ -151,7 +151,7 @@ class InlinePredictor:
         return str(self._client_address(environ, None)) if plain else None
 
 
-def plain_request(paths: Iterable[str]) -> re.Pattern[bytes]:
+def plain_request_pattern(paths: Iterable[str]) -> re.Pattern[bytes]:
     """The first line of a request that asks for a `symbol` and nothing else, at one of `paths`."""
     path = "|".join(re.escape(each) for each in paths)
     return re.compile(rf"GET ({path})\?symbol=({Symbol.pattern.pattern}) HTTP/1\.1\r\n".encode())
@@ -170,11 +170,11 @@ def _response(pending: PendingResponse, date: str) -> bytes:
         ("Connection", "keep-alive"),
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(pending.body))),
-        *(pending.counted or ()),
+        *(pending.rate_headers or ()),
         (request_ids.HEADER, pending.answer.prediction.request_id),
         *hooks.ALWAYS,
     ]
-    return heads.response(200, headers, pending.body)
+    return encode_response(200, headers, pending.body)
 
 
 def _log_line(pending: PendingResponse) -> dict[str, object]:

@@ -8,7 +8,7 @@ from gunicorn.http import errors as refusals
 
 from mlengine.web.http import hooks, request_ids
 from mlengine.web.http.responses import PROBLEM_TYPE, encode, problem_members
-from mlengine.web.serving import heads
+from mlengine.web.serving.raw_http import encode_response
 
 _STATUS = {
     refusals.LimitRequestLine: (414, "the request line may hold 8190 bytes"),
@@ -39,4 +39,4 @@ def raw_response(status: int, code: str, detail: str, request_id: str) -> bytes:
         (request_ids.HEADER, request_id),
         ("Connection", "close"),
     ]
-    return heads.response(status, headers, body)
+    return encode_response(status, headers, body)

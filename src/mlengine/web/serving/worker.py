@@ -51,7 +51,7 @@ class Worker(gthread.ThreadWorker):
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._inline: InlinePredictor | None = None
         self._pending: dict[gthread.TConn, tuple[bytes, PendingResponse]] = {}
-        self._counted: dict[gthread.TConn, Headers] = {}
+        self._counted_headers: dict[gthread.TConn, Headers] = {}
         self._offered = 0.0
         self._notified = 0.0
 
@@ -152,8 +152,8 @@ class Worker(gthread.ThreadWorker):
                 self.nr += 1
                 self._send(conn, response)
                 continue
-            if answer.counted:
-                self._counted[conn] = answer.counted
+            if answer.rate_headers:
+                self._counted_headers[conn] = answer.rate_headers
             self._hand_over(conn, raw)
 
     def _send(self, conn: gthread.TConn, response: bytes) -> None:
@@ -176,16 +176,16 @@ class Worker(gthread.ThreadWorker):
 
     def handle(self, conn: gthread.TConn) -> object:
         self._prepare(conn)
-        counted = self._counted.pop(conn, None)
-        if counted is None:
+        headers = self._counted_headers.pop(conn, None)
+        if headers is None:
             return super().handle(conn)  # type: ignore[no-untyped-call]
         from mlengine.web.http import limits  # noqa: PLC0415 - as in load_wsgi
 
-        token = limits.counted.set(counted)
+        token = limits.counted_headers.set(headers)
         try:
             return super().handle(conn)  # type: ignore[no-untyped-call]
         finally:
-            limits.counted.reset(token)
+            limits.counted_headers.reset(token)
 
     def _prepare(self, conn: gthread.TConn) -> None:
         if conn.parser is None:

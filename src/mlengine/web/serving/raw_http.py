@@ -1,4 +1,4 @@
-"""The head of a response that no framework writes."""
+"""A response in HTTP/1.1 that no framework writes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 
-def response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
+def encode_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
     """A whole HTTP/1.1 response; `headers` say everything but its length, which follows them."""
     lines = [f"{name}: {value}" for name, value in headers]
     head = [f"HTTP/1.1 {status} {_PHRASES[status]}", *lines, "", ""]
