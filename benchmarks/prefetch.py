@@ -1,8 +1,8 @@
-"""What a new bar costs the next questions: `python -m benchmarks.filling` prints a table.
+"""What a new bar costs the next questions: `python -m benchmarks.prefetch` prints a table.
 
 A real upstream over HTTP, in a process of its own, that takes `--delay` seconds an answer; the
 clock is handed in. After each new bar every symbol is asked for once: alone, as if there were no
-filling, and once the filling that the first question began is done. While another filling runs, a
+prefetch, and once the prefetch that the first question began is done. While another runs, a
 symbol whose bars are at hand is asked for again and again.
 """
 
@@ -121,7 +121,7 @@ def engine_on(url: str, folder: Path, feature_set: str) -> Platform:
 @contextmanager
 def upstream(arguments: Sequence[str]) -> Iterator[str]:
     """Its address, while the block runs."""
-    command = [sys.executable, "-m", "benchmarks.filling", *arguments, "--upstream"]
+    command = [sys.executable, "-m", "benchmarks.prefetch", *arguments, "--upstream"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         yield run.stdout.readline().strip()
