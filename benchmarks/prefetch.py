@@ -28,7 +28,7 @@ from tests.upstream import Fault, LoopbackUpstream
 from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.bars.cache import BarCache

@@ -29,7 +29,7 @@ from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.bars.bars import PRICES
 from mlengine.core.features import BUILTIN
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.audit.filter import AuditFilter
 
 BARS = 600

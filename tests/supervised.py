@@ -154,7 +154,7 @@ class Supervised:
 def main(command: str, *options: str) -> int:
     chosen = dict(option.split("=", 1) for option in options)
     worker = {"deaf": DEAF, "failing": "raise SystemExit(3)"}.get(chosen.get("worker", ""), SLEEPER)
-    settings = config.load()
+    settings = config.load_from_environment()
     commands = fakes(
         settings.artifacts_dir,
         worker=worker,

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from mlengine.config.env_file import create_env_file
+from mlengine.config.env_file import write_env_file_and_report
 
 ROOT = Path(__file__).parent.parent
 
@@ -157,9 +157,9 @@ def test_a_missing_env_file_is_written_once_with_a_random_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FLASK_SKIP_DOTENV")
-    reports = [create_env_file(tmp_path)]
+    reports = [write_env_file_and_report(tmp_path)]
     written = (tmp_path / ".env").read_text()
-    reports += [create_env_file(tmp_path)]
+    reports += [write_env_file_and_report(tmp_path)]
     live = [line for line in written.splitlines() if line and not line.startswith("#")]
     assert live[0] == "ENV=development"
     assert re.fullmatch(r"ADMIN_API_KEY=[A-Za-z0-9_-]{43}", live[1])
@@ -178,7 +178,7 @@ def test_an_admin_key_in_the_environment_needs_no_env_file(
 ) -> None:
     monkeypatch.delenv("FLASK_SKIP_DOTENV")
     monkeypatch.setenv("ADMIN_API_KEY", "")
-    assert create_env_file(tmp_path) is None
+    assert write_env_file_and_report(tmp_path) is None
     assert not list(tmp_path.iterdir())
 
 
@@ -193,7 +193,7 @@ def test_a_folder_that_can_not_hold_an_env_file_gets_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FLASK_SKIP_DOTENV")
-    report = create_env_file(tmp_path / "missing")
+    report = write_env_file_and_report(tmp_path / "missing")
     assert report is not None
     assert "can't be written (No such file or directory)" in report
     assert "\n" not in report

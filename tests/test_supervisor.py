@@ -17,7 +17,7 @@ from tests.supervised import Supervised, alive, eventually
 from mlengine import cli
 from mlengine.__main__ import mlengine, train
 from mlengine.config import Settings
-from mlengine.supervisor.models import ModelFolder
+from mlengine.supervisor.model_folder import ModelFolder
 
 UP = " is up ("
 

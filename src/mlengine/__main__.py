@@ -16,7 +16,7 @@ import click
 
 from mlengine import __version__, cli, config, logs, supervisor
 from mlengine.config import Settings
-from mlengine.config.env_file import create_env_file, load_settings
+from mlengine.config.env_file import load_with_env_file, write_env_file_and_report
 from mlengine.errors import BadSetting, CannotStart, MlengineError
 from mlengine.stores.system import preflight
 from mlengine.supervisor import ChildCommands
@@ -146,9 +146,9 @@ def main() -> None:
 
 def _settings(*, create: bool = False) -> Settings:
     """Those of the working folder, which gets a first `.env` with `create`."""
-    if create and (report := create_env_file(Path.cwd())):
+    if create and (report := write_env_file_and_report(Path.cwd())):
         print(report, flush=True)
-    return load_settings(Path.cwd())
+    return load_with_env_file(Path.cwd())
 
 
 def _check_feature_sets(settings: Settings) -> None:

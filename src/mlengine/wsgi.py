@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from mlengine.config.env_file import load_settings
+from mlengine.config.env_file import load_with_env_file
 from mlengine.errors import MlengineError
 
 try:
-    settings = load_settings(Path.cwd())
+    settings = load_with_env_file(Path.cwd())
     from mlengine.app import create_app  # after a bad setting: these imports take a second
 
     app = create_app(settings)

@@ -17,7 +17,7 @@ from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN, CORE
 from mlengine.errors import BadSetting, TrainingFailed
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.runs.rows import Claim
 
 MINE = """

@@ -12,7 +12,7 @@ from tests.platforms import NOW, SYMBOLS, make_platform, settings
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.database.engine import writing
 from mlengine.stores.database.tables import predictions
 

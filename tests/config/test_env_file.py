@@ -24,7 +24,7 @@ def test_the_environment_wins_over_the_file(
     monkeypatch.setenv("LOG_LEVEL", "ERROR")
     (tmp_path / ".env").write_text("LOG_LEVEL=DEBUG\nADMIN_API_KEY=a${HOME}b\n")
     load_env_file(tmp_path)
-    settings = config.load()
+    settings = config.load_from_environment()
     assert settings.log_level == "ERROR"
     assert settings.admin_api_keys == {"admin": "a${HOME}b"}
 
@@ -39,7 +39,7 @@ def test_tests_never_load_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("FLASK_SKIP_DOTENV", "1")
     (tmp_path / ".env").write_text("LOG_LEVEL=ERROR\n")
     load_env_file(tmp_path)
-    assert config.load().log_level == "DEBUG"
+    assert config.load_from_environment().log_level == "DEBUG"
 
 
 def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:

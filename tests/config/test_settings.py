@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.settings_read import settings_read
 
-from mlengine.config import Settings, environment_for_child, load
+from mlengine.config import Settings, environment_for_child, load_from_environment
 from mlengine.errors import BadSetting
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +120,7 @@ def test_load_reads_the_process_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ARTIFACTS_DIR", str(tmp_path))
-    assert load().artifacts_dir == tmp_path
+    assert load_from_environment().artifacts_dir == tmp_path
     assert environment_for_child({"PORT": "9"})["ARTIFACTS_DIR"] == str(tmp_path)
     assert environment_for_child({"PORT": "9"})["PORT"] == "9"
 

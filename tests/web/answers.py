@@ -17,7 +17,7 @@ from mlengine.core.predictions.prediction import (
     Prediction,
 )
 from mlengine.services.features.service import FeatureTable
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.predictions.service import Batch
 
 DAY = datetime(2024, 5, 31, tzinfo=UTC)

@@ -28,7 +28,7 @@ from mlengine.stores.database.events import EventStore
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import resolve_url
 from mlengine.stores.registry.active import ActiveFile
-from mlengine.stores.registry.folders import line_directory
+from mlengine.stores.registry.folders import versions_directory
 from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
 
@@ -72,7 +72,7 @@ class ControlPlane:
 def build_control(settings: Settings) -> ControlPlane:
     """The light half of the platform; connects to nothing yet."""
     database = open_database(settings.audit_database_url)
-    models = line_directory(settings.artifacts_dir)
+    models = versions_directory(settings.artifacts_dir)
     queue = JobQueue(lambda: resolve_url(settings.redis_url, settings.artifacts_dir))
     run_store = RunStore(database)
     runs = RunService(run_store, queue, settings.train, settings.train_timeout_seconds)

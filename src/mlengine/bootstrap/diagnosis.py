@@ -14,7 +14,7 @@ from mlengine.errors import UpstreamInvalid
 from mlengine.services.diagnosis.checks import Finding
 from mlengine.stores.bars.universe import read_universe
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.registry.folders import line_directory
+from mlengine.stores.registry.folders import versions_directory
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -57,7 +57,7 @@ def check_feature_sets(settings: Settings) -> Finding:
 
 def check_model(settings: Settings) -> Finding:
     """The active version is whole and goes with the settings; raises why it can't serve."""
-    registry = Registry(line_directory(settings.artifacts_dir))
+    registry = Registry(versions_directory(settings.artifacts_dir))
     active = registry.active.read()
     if active is None:
         return Finding("warning", "no version is active: `mlengine train`, or activate one")

@@ -11,7 +11,7 @@ from mlengine.cli.context import Output, current_platform, json_command, now
 from mlengine.cli.options import as_of_option
 from mlengine.cli.output import format_cell, table
 from mlengine.core.predictions.prediction import Prediction
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 
 
 @click.command("predict")

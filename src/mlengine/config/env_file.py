@@ -7,23 +7,23 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from mlengine.config.env_writer import write_env_file
-from mlengine.config.settings import Settings, load
+from mlengine.config.env_writer import write_env_file_if_missing
+from mlengine.config.settings import Settings, load_from_environment
 from mlengine.errors import CannotStart
 
 
-def load_settings(folder: Path) -> Settings:
-    """The settings of a process that was started in `folder`."""
+def load_with_env_file(folder: Path) -> Settings:
+    """The settings of this process, also from `folder/.env`."""
     load_env_file(folder)
-    return load()
+    return load_from_environment()
 
 
-def create_env_file(folder: Path) -> str | None:
+def write_env_file_and_report(folder: Path) -> str | None:
     """Write a first `.env` for a platform that has no admin key yet; returns what to report."""
     if {"ADMIN_API_KEY", "FLASK_SKIP_DOTENV"} & os.environ.keys():
         return None
     try:
-        written = write_env_file(folder)
+        written = write_env_file_if_missing(folder)
     except OSError as error:
         reason = f"{folder / '.env'} can't be written ({error.strerror})"
         return f"{reason}: the admin routes need an ADMIN_API_KEY"

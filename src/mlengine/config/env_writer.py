@@ -11,8 +11,8 @@ from pathlib import Path
 _TEMPLATE = Path(__file__).with_name("env.example")
 
 
-def write_env_file(folder: Path) -> bool:
-    """Write `folder/.env` unless it exists; returns whether it was written. Raises OSError.
+def write_env_file_if_missing(folder: Path) -> bool:
+    """Write `folder/.env` unless it exists; False where it does. Raises OSError.
 
     Whole or not at all, and readable by its owner only.
     """
@@ -37,6 +37,6 @@ def write_env_file(folder: Path) -> bool:
 
 if __name__ == "__main__":
     try:
-        write_env_file(Path())
+        write_env_file_if_missing(Path())
     except OSError as failure:
         sys.exit(f".env can't be written: {failure.strerror}")

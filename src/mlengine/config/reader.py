@@ -49,7 +49,7 @@ class Reader:
             name, default, expected, lambda value: 0 <= value <= 86_400 and (zero or value > 0)
         )
 
-    def share(self, name: str, default: float) -> float:
+    def test_share(self, name: str, default: float) -> float:
         expected = "a share between 0.05 and 0.5"
         return self._number(name, default, expected, lambda value: 0.05 <= value <= 0.5)
 

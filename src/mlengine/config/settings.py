@@ -137,8 +137,8 @@ class Settings:
             raise BadSetting("MARKET_DATA_BASE_URL", "", "an address: production has no sample")
 
 
-def load() -> Settings:
-    """The settings of this process."""
+def load_from_environment() -> Settings:
+    """The settings of this process, from its environment alone."""
     return Settings.from_env(os.environ)
 
 
@@ -200,7 +200,7 @@ def _train(read: Reader, interval: str) -> TrainSpec:
     spec = TrainSpec(
         symbols=_symbols(read),
         lookback=read.integer("TRAIN_LOOKBACK", 2520, 0),
-        test_size=read.share("TRAIN_TEST_SIZE", 0.2),
+        test_size=read.test_share("TRAIN_TEST_SIZE", 0.2),
         seed=read.integer("TRAIN_RANDOM_STATE", 42, 0, 2**31 - 1),
         folds=read.integer("TRAIN_CV_FOLDS", 5, 0, 50),
         train_window=read.integer("TRAIN_WINDOW", 0, 0, 10_000_000),

@@ -18,7 +18,7 @@ def main(worker_name: str, job_id: str, execution_id: str, parent: str) -> None:
     from mlengine.stores.queue.jobs import SERIALIZER  # noqa: PLC0415
     from mlengine.stores.queue.server import resolve_url  # noqa: PLC0415
 
-    settings = config.load()
+    settings = config.load_from_environment()
     logs.configure(settings.log_level, json=settings.json_logs)
     url = resolve_url(settings.redis_url, settings.artifacts_dir)
     worker = make_worker(url, name=worker_name, prepare_for_work=False)

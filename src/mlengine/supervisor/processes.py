@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mlengine import config
 from mlengine.config import Settings
 from mlengine.stores.queue.server import QueueServer, find_binary
-from mlengine.stores.system.child_process import start_bound
+from mlengine.stores.system.child_process import start_dying_with_parent
 from mlengine.supervisor.children import Child
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
@@ -52,7 +52,7 @@ def worker_child(commands: ChildCommands) -> Child:
     environment = config.environment_for_child({"PYTHONUNBUFFERED": "1"})
     return Child(
         "worker",
-        lambda: start_bound(commands.worker, environment=environment),
+        lambda: start_dying_with_parent(commands.worker, environment=environment),
         grace_seconds=2.5,
         second_sigterm=True,
     )
@@ -63,7 +63,7 @@ def web_child(settings: Settings, commands: ChildCommands) -> Child:
     environment = config.environment_for_child({"PYTHONUNBUFFERED": "1", **ONE_THREAD})
     return Child(
         "web server",
-        lambda: start_bound(commands.web, environment=environment),
+        lambda: start_dying_with_parent(commands.web, environment=environment),
         grace_seconds=4.0,
         needs_database=bool(settings.feature_sets) or settings.train.feature_set != "core",
         critical=True,

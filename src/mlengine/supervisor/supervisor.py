@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from mlengine.config import Settings
 from mlengine.errors import MlengineError
 from mlengine.stores.system import preflight
-from mlengine.stores.system.child_process import start_bound
+from mlengine.stores.system.child_process import start_dying_with_parent
 from mlengine.supervisor.children import Child, Signals, exit_reason, reap_orphans
 from mlengine.supervisor.health import HealthProbe
 from mlengine.supervisor.messages import command, welcome
-from mlengine.supervisor.models import ModelFolder
+from mlengine.supervisor.model_folder import ModelFolder
 from mlengine.supervisor.processes import ChildCommands, queue_children, web_child, worker_child
 
 _HEALTH_SECONDS = 60.0
@@ -49,7 +49,9 @@ def train_once(settings: Settings, commands: ChildCommands) -> int:
         if not preflight.is_supervised(settings.artifacts_dir):
             stack.enter_context(preflight.supervisor_lock(settings.artifacts_dir))
             children = [*queue_children(settings), worker_child(commands)]
-        supervisor = Supervisor(settings, commands, children, Signals(), job=commands.train)
+        supervisor = Supervisor(
+            settings, commands, children, Signals(), one_off_command=commands.train
+        )
         return supervisor.run()
 
 
@@ -57,14 +59,14 @@ def train_once(settings: Settings, commands: ChildCommands) -> int:
 class Supervisor:
     """Keeps `children` alive, in the order of their start.
 
-    With `job`, that one command is run beside them, and its end is the end of all.
+    With `one_off_command`, that one command is run beside them, and its end is the end of all.
     """
 
     settings: Settings
     commands: ChildCommands
     children: list[Child]
     signals: Signals
-    job: Sequence[str] | None = None
+    one_off_command: Sequence[str] | None = None
     _training: Child | None = field(default=None, init=False)
     _exit_code: int | None = field(default=None, init=False)
     _health_deadline: float | None = field(default=None, init=False)
@@ -79,25 +81,25 @@ class Supervisor:
             self._start()
             while self._exit_code is None:
                 if self.signals.wait_for_stop(timeout_seconds=self._pause()):
-                    return 0 if self.job is None else 130
+                    return 0 if self.one_off_command is None else 130
                 self._tick()
             return self._exit_code
         finally:
             self._stop()
 
     def _start(self) -> None:
-        if self.job is None or self.children:
+        if self.one_off_command is None or self.children:
             self._prepare()
         if self._exit_code is None:
             self._start_children(needs_database=True)
-            if self.job is not None:
-                self._start_training(self.job)
+            if self.one_off_command is not None:
+                self._start_training(self.one_off_command)
             else:
                 self._health_deadline = time.monotonic() + _HEALTH_SECONDS
 
     def _prepare(self) -> None:
         """Prepare the database, and start meanwhile what needs none."""
-        preparation = start_bound(self.commands.prepare)
+        preparation = start_dying_with_parent(self.commands.prepare)
         try:
             self._start_children(needs_database=False)
             while preparation.poll() is None:
@@ -174,13 +176,13 @@ class Supervisor:
             _print(models.next_step())
 
     def _start_training(self, argv: Sequence[str]) -> None:
-        self._training = Child("training", lambda: start_bound(argv), grace_seconds=0.5)
+        self._training = Child("training", lambda: start_dying_with_parent(argv), grace_seconds=0.5)
         self._training.start()
 
     def _handle_training_exit(self, training: Child) -> None:
         code = training.exit_code()
         self._training = None
-        if self.job is not None:
+        if self.one_off_command is not None:
             self._exit_code = code
         elif code == 0:
             _print(ModelFolder(self.settings).next_step())

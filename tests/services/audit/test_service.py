@@ -12,7 +12,7 @@ from tests.platforms import NOW, make_platform
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import DatabaseUnavailable, PredictionNotFound
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.runs.reaper import RunReaper
 from mlengine.stores.audit.filter import AuditFilter
 

@@ -138,7 +138,7 @@ def _summary(result: object) -> object:
 def test_one_question_for_all_says_what_single_questions_say(scene, as_of, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     _write(folder, scene)
-    logged, log = _LogFacts(), logging.getLogger("mlengine.services.bars.upstream")
+    logged, log = _LogFacts(), logging.getLogger("mlengine.services.bars.fetcher")
     level = log.level
     log.addHandler(logged)
     log.setLevel(logging.DEBUG)
@@ -160,7 +160,7 @@ def test_one_question_for_all_says_what_single_questions_say(scene, as_of, tmp_p
 def _cached(service: BarService) -> dict[str, object]:
     cached = {symbol: service.cache.get(symbol, now=NOW) for symbol in ASKED}
     return {
-        symbol: (each.clean.frame.rows(), each.clean.report, each.good_until, each.whole)
+        symbol: (each.clean.frame.rows(), each.clean.report, each.good_until, each.entire_history)
         for symbol, each in cached.items()
         if each
     }

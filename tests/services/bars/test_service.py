@@ -223,7 +223,7 @@ def test_without_cache_time_every_question_is_asked(upstream, service, tmp_path)
 def test_what_was_rejected_is_told_once_with_its_reasons(service, upstream, caplog):
     upstream.add("AAA", TODAY - DAY, {"time": "2024-05-31", "close": "n/a"})
     upstream.add("AAA", TODAY - DAY, {"time": "2025-01-01", "close": "n/a"})
-    with caplog.at_level(logging.DEBUG, "mlengine.services.bars.upstream"):
+    with caplog.at_level(logging.DEBUG, "mlengine.services.bars.fetcher"):
         clean = service.history("AAA", bars=5, as_of=None, now=NOW)
         service.history("AAA", bars=5, as_of=None, now=NOW)
     [record] = caplog.records
@@ -234,7 +234,7 @@ def test_what_was_rejected_is_told_once_with_its_reasons(service, upstream, capl
 
 
 def test_a_clean_answer_is_no_warning(service, caplog):
-    with caplog.at_level(logging.DEBUG, "mlengine.services.bars.upstream"):
+    with caplog.at_level(logging.DEBUG, "mlengine.services.bars.fetcher"):
         service.history("AAA", bars=5, as_of=None, now=NOW)
     assert [record.levelno for record in caplog.records] == [logging.DEBUG]
 
@@ -252,7 +252,7 @@ def test_bars_that_contradict_each_other_or_have_no_time_are_left_out_and_told(
     day = FINAL.row(-2, named=True)
     upstream.add("AAA", TODAY - 2 * DAY, {**day, "high": 1e9, "timestamp": "2024-05-30"})
     upstream.add("AAA", TODAY - 2 * DAY, {**day, "timestamp": "n/a"})
-    with caplog.at_level(logging.WARNING, "mlengine.services.bars.upstream"):
+    with caplog.at_level(logging.WARNING, "mlengine.services.bars.fetcher"):
         clean = service.history("AAA", bars=5, as_of=None, now=NOW)
     assert clean.frame.equals(pl.concat([FINAL[-6:-2], FINAL[-1:]]))
     [record] = caplog.records
@@ -293,7 +293,7 @@ def test_a_stale_sample_still_serves_its_newest_bars(tmp_path):
 
 def test_the_final_moment_of_a_bar_is_when_the_next_one_may_start(service, upstream):
     first = BARS["timestamp"][0]
-    assert service.final_moment("AAA", bar=1, now=NOW) == first + DAY
-    assert service.final_moment("AAA", bar=499, now=NOW) == TODAY
-    assert service.final_moment("AAA", bar=500, now=NOW) is None
-    assert service.final_moment("NONE", bar=1, now=NOW) is None
+    assert service.nth_bar_final_at("AAA", bar=1, now=NOW) == first + DAY
+    assert service.nth_bar_final_at("AAA", bar=499, now=NOW) == TODAY
+    assert service.nth_bar_final_at("AAA", bar=500, now=NOW) is None
+    assert service.nth_bar_final_at("NONE", bar=1, now=NOW) is None

@@ -60,11 +60,11 @@ def fetch(service: BarService, symbols: list[str], pool: FetchPool) -> FetchedWi
 def test_a_batch_brings_the_same_bars_as_single_questions_in_the_order_asked(service, pool):
     asked = SYMBOLS[::-1]
     windows = fetch(service, asked, pool)
-    assert list(windows.full) == asked
+    assert list(windows.complete) == asked
     assert windows.refused == {}
     for symbol in asked:
-        alone = fetch(service, [symbol], pool).full[symbol]
-        known = windows.full[symbol].frame()
+        alone = fetch(service, [symbol], pool).complete[symbol]
+        known = windows.complete[symbol].frame()
         assert known.equals(alone.frame())
         assert known.equals(bars_of(symbol).tail(20))
 
@@ -72,7 +72,7 @@ def test_a_batch_brings_the_same_bars_as_single_questions_in_the_order_asked(ser
 def test_a_slow_upstream_is_asked_side_by_side(service, upstream, pool):
     upstream.always = Fault(delay_seconds=0.15)
     began = time.monotonic()
-    assert len(fetch(service, SYMBOLS, pool).full) == 24
+    assert len(fetch(service, SYMBOLS, pool).complete) == 24
     assert time.monotonic() - began < 0.15 * 24 / 2
 
 
@@ -82,8 +82,8 @@ def test_one_deadline_holds_for_the_whole_batch(service, upstream):
         began = time.monotonic()
         windows = fetch(service, SYMBOLS, FetchPool(0.5, threads))
         assert time.monotonic() - began < 1.0
-    assert 0 < len(windows.full) <= 4
-    assert len(windows.full) + len(windows.refused) == 24
+    assert 0 < len(windows.complete) <= 4
+    assert len(windows.complete) + len(windows.refused) == 24
     assert {type(error) for error in windows.refused.values()} == {UpstreamUnavailable}
     assert len(upstream.requests) <= 6
 
@@ -112,7 +112,7 @@ def test_an_upstream_that_is_down_is_not_asked_for_the_rest(service, upstream, p
 def test_each_refusal_stands_beside_its_symbol(service, upstream, pool):
     upstream.serve(bars_of("YOUNG", rows=7))
     windows = fetch(service, ["S01", "NONE", "YOUNG"], pool)
-    assert list(windows.full) == ["S01"]
+    assert list(windows.complete) == ["S01"]
     assert isinstance(windows.refused["NONE"], UnknownSymbol)
     young = windows.refused["YOUNG"]
     assert isinstance(young, InsufficientBars)
@@ -147,7 +147,7 @@ def test_log_lines_of_a_batch_know_their_request(service, upstream, pool):
         def emit(self, record):
             seen.append((record.getMessage(), request.get()))
 
-    log = logging.getLogger("mlengine.services.bars.upstream")
+    log = logging.getLogger("mlengine.services.bars.fetcher")
     keep, level = Keep(), log.level
     request.set("req-7")
     log.addHandler(keep)

@@ -11,7 +11,7 @@ from tests.published import publish
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.versions.manifest import SCHEMA_VERSION
 from mlengine.errors import ArtifactCorrupt, DatabaseUnavailable, ModelNotFound
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.registry.folders import REMOVED
 from mlengine.stores.runs.rows import Claim
 

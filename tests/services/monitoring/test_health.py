@@ -19,7 +19,7 @@ from mlengine.bootstrap.platform import Platform
 from mlengine.core.versions.manifest import FeatureSetEntry
 from mlengine.errors import DatabaseUnavailable, NoActiveModel, NotReady
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 
 
 @pytest.fixture

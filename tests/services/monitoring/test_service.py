@@ -11,7 +11,7 @@ from tests.platforms import NOW, ROWS, SYMBOLS, make_platform
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import InvalidRequest, NoActiveModel, UnknownSymbol
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 
 LAST_BAR = START + timedelta(days=ROWS - 1)
 

@@ -22,7 +22,7 @@ from tests.upstream import Fault, LoopbackUpstream, queries
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.errors import UnknownSymbol, UpstreamUnavailable
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 
 DAY = timedelta(days=1)
 SYMBOLS = [f"S{number:02d}" for number in range(24)]

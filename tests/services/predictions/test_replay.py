@@ -26,7 +26,7 @@ from mlengine.core.bars.bars import PRICES
 from mlengine.core.features import CORE
 from mlengine.core.predictions.replay import ReplayResult, ReplaySummary
 from mlengine.errors import PredictionNotFound
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.database.engine import writing
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions

@@ -25,7 +25,7 @@ from mlengine.errors import (
     UnknownSymbol,
     UpstreamUnavailable,
 )
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 
 LAST_BAR = START + timedelta(days=ROWS - 1)
 

@@ -20,7 +20,7 @@ def test_a_set_that_leaks_is_refused_with_feature_test_and_row(leak: FeatureSet)
         refuse_leaks(leak, BARS)
     said = str(refused.value)
     assert re.search(r"'leak' fails the test '[a-z-]+' at S0\d 2020-\d\d-\d\dT00:00:00Z: it", said)
-    assert "flask features check planted" in said
+    assert "mlengine features check planted" in said
 
 
 def test_clean_sets_pass() -> None:

@@ -28,10 +28,10 @@ from mlengine.errors import (
     TrainingFailed,
     TrainingInProgress,
 )
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease
 from mlengine.services.runs.service import RunRequest
-from mlengine.services.training.fitting import Candidate
+from mlengine.services.training.fitting import DraftVersion
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.tables import events
 from mlengine.stores.queue.jobs import JobQueue
@@ -130,10 +130,10 @@ class Meddled:
 
     platform: Platform
 
-    def fit(self, spec: TrainSpec, **told: Any) -> Candidate:
-        candidate = self.platform.training.fitting.fit(spec, **told)
+    def fit(self, spec: TrainSpec, **told: Any) -> DraftVersion:
+        draft = self.platform.training.fitting.fit(spec, **told)
         self.platform.models.activate("v2", actor="bob", reason="by hand", now=now())
-        return candidate
+        return draft
 
 
 @pytest.mark.parametrize(("policy", "serves"), [("if_not_worse", "v2"), ("always", "v3")])

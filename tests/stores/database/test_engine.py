@@ -174,7 +174,7 @@ def test_a_missing_folder_is_unavailable(tmp_path):
 def test_a_missing_table_says_what_to_run(tmp_path):
     with (
         opened(url_of(tmp_path / "a.db")) as engine,
-        pytest.raises(DatabaseUnavailable, match="flask db upgrade"),
+        pytest.raises(DatabaseUnavailable, match="mlengine db upgrade"),
         reading(engine) as connection,
     ):
         connection.execute(select(events))

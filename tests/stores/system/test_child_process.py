@@ -8,12 +8,12 @@ import time
 
 from tests.supervised import alive, eventually
 
-from mlengine.stores.system.child_process import start_bound
+from mlengine.stores.system.child_process import start_dying_with_parent
 
 PARENT = """
 import time
-from mlengine.stores.system.child_process import start_bound
-print(start_bound(["sleep", "60"]).pid, flush=True)
+from mlengine.stores.system.child_process import start_dying_with_parent
+print(start_dying_with_parent(["sleep", "60"]).pid, flush=True)
 time.sleep(60)
 """
 
@@ -32,7 +32,7 @@ def test_a_child_dies_with_its_killed_parent() -> None:
 def test_a_child_is_in_a_session_of_its_own_with_its_signals_unblocked() -> None:
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        child = start_bound(["sleep", "60"])
+        child = start_dying_with_parent(["sleep", "60"])
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     assert os.getsid(child.pid) == child.pid
@@ -50,5 +50,7 @@ def test_a_child_whose_parent_is_gone_already_never_starts() -> None:
 
 
 def test_a_command_that_does_not_exist_exits_with_127(tmp_path: str) -> None:
-    child = start_bound([f"{tmp_path}/missing"], environment={}, output=subprocess.DEVNULL)
+    child = start_dying_with_parent(
+        [f"{tmp_path}/missing"], environment={}, output=subprocess.DEVNULL
+    )
     assert child.wait(timeout=5) == 127

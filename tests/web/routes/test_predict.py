@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from mlengine.core.pagination import encode_cursor
 from mlengine.core.timestamps import rfc3339
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http.responses import encode, encode_utc
 from mlengine.web.schemas.predict import PredictQuery, prediction_body
 from mlengine.web.serving.inline import plain_request_pattern

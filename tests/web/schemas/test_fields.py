@@ -11,7 +11,7 @@ from mlengine.web.schemas.fields import (
     AsOf,
     BoundedFloat,
     BoundedInteger,
-    ModelLineSchema,
+    ModelParameterSchema,
     QueryFlag,
     version_of_path,
 )
@@ -80,10 +80,10 @@ def test_a_version_is_a_number_without_padding() -> None:
 
 
 def test_only_the_line_main_exists() -> None:
-    assert ModelLineSchema().load({}) == {}
-    assert ModelLineSchema().load({"model": "main"}) == {}
+    assert ModelParameterSchema().load({}) == {}
+    assert ModelParameterSchema().load({"model": "main"}) == {}
     with pytest.raises(ModelNotFound):
-        ModelLineSchema().load({"model": "other"})
+        ModelParameterSchema().load({"model": "other"})
 
 
 @pytest.mark.parametrize("given", ["True", "yes", "", "01", "TRUE", "on"])

@@ -32,7 +32,7 @@ from tests.web.serving.connections import LINE, Line, line_to, raw
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import DatabaseUnavailable
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.serving.inline import (
     ROUTES,

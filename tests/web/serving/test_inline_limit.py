@@ -22,7 +22,7 @@ from tests.web.serving.test_inline import _locked
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http import limits
 from mlengine.web.serving.inline import ROUTES, InlinePredictor, InlineRoutes
 

@@ -1,1 +1,1 @@
-"""Bars from the upstream to a model: `windows` of many symbols, `service`, `upstream`."""
+"""Bars from the upstream to a model: `windows` of many symbols, `service`, `fetcher`."""

@@ -12,7 +12,7 @@ import polars as pl
 from mlengine.core.bars.bars import BarArrays, CleanBars
 from mlengine.core.bars.intervals import final_at
 from mlengine.errors import InsufficientBars, MlengineError
-from mlengine.services.bars.upstream import Upstream
+from mlengine.services.bars.fetcher import BarFetcher
 from mlengine.stores.bars.cache import BarCache, CachedBars
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data import MarketData
@@ -37,7 +37,7 @@ class BarService:
     ) -> BarArrays | None:
         """As `window` where the upstream need not be asked, else None."""
         if as_of is None:
-            self.cache.use(symbol)
+            self.cache.mark_used(symbol)
         cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
         count = cached.arrays.count_at(as_of, self.interval) if cached else 0
         return cached.window(count, bars) if cached and bars <= count else None
@@ -49,7 +49,7 @@ class BarService:
 
         The cache is not read. None where the upstream has to be asked symbol by symbol.
         """
-        results = self._upstream.fetch_many(symbols, bars=bars, as_of=as_of, now=now)
+        results = self._fetcher.fetch_many(symbols, bars=bars, as_of=as_of, now=now)
         if results is None:
             return None
         for symbol, result in results.items():
@@ -100,7 +100,7 @@ class BarService:
         arrays = fetched.arrays.slice(max(0, end - bars) if bars > 0 else 0, end)
         return CleanBars(arrays, replace(fetched.clean.report, accepted=arrays.rows))
 
-    def final_moment(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
+    def nth_bar_final_at(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
         """When the `bar`-th bar of a symbol (from 1) was final; None when it isn't yet.
 
         None also where the upstream can't say it now: it only adds to a refusal.
@@ -115,7 +115,7 @@ class BarService:
 
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, merged into the store."""
-        fetched = self._upstream.fetch(symbol, bars=0, as_of=None, now=now, deadline=NEVER)
+        fetched = self._fetcher.fetch(symbol, bars=0, as_of=None, now=now, deadline=NEVER)
         self.store.write(symbol, self.interval, fetched.clean.frame)
         return fetched.clean
 
@@ -130,7 +130,7 @@ class BarService:
         cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
         if cached is not None:
             return cached
-        fetched = self._upstream.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        fetched = self._fetcher.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
         if as_of is None:
             self.cache.put(symbol, fetched)
         return fetched
@@ -152,7 +152,7 @@ class BarService:
         return fetched.window(count, bars)
 
     @cached_property
-    def _upstream(self) -> Upstream:
-        return Upstream(
+    def _fetcher(self) -> BarFetcher:
+        return BarFetcher(
             self.market, self.interval, self.cache_seconds, self.recheck_seconds, self.states
         )

@@ -19,13 +19,13 @@ Timer = Callable[[], float]
 
 @dataclass(frozen=True)
 class FetchedWindows:
-    """The full windows by symbol, the milliseconds that each took, and why others have none.
+    """The complete windows by symbol, the milliseconds that each took, and why others have none.
 
     `new_bar` is the start of the newest bar that a symbol has now and had not when its bars were
     fetched before; None where nothing is new, or with `as_of`.
     """
 
-    full: Mapping[str, BarArrays]
+    complete: Mapping[str, BarArrays]
     milliseconds: Mapping[str, float]
     refused: Mapping[str, MlengineError]
     new_bar: datetime | None = None
@@ -83,7 +83,7 @@ def _with_first_possible(
     """`result`; a refusal for want of bars costs a fetch of the whole history."""
     if not isinstance(result, InsufficientBars):
         return result
-    first = fetch.bars.final_moment(result.symbol, bar=fetch.count, now=fetch.now)
+    first = fetch.bars.nth_bar_final_at(result.symbol, bar=fetch.count, now=fetch.now)
     return replace(result, first_possible=first)
 
 
@@ -100,12 +100,12 @@ def _side_by_side(
 
 
 def _new_bar(
-    before: Mapping[str, datetime | None], full: Mapping[str, BarArrays]
+    before: Mapping[str, datetime | None], complete: Mapping[str, BarArrays]
 ) -> datetime | None:
     new = [
-        full[symbol].last_timestamp
+        complete[symbol].last_timestamp
         for symbol, last in before.items()
-        if last is not None and symbol in full and last < full[symbol].last_timestamp
+        if last is not None and symbol in complete and last < complete[symbol].last_timestamp
     ]
     return max(new, default=None)
 

@@ -51,8 +51,8 @@ class FeaturePrefetch:
         """
         if as_of is not None or self._bars.cache_seconds == 0:
             return
-        for symbol in windows.full:
-            self._bars.cache.use(symbol)
+        for symbol in windows.complete:
+            self._bars.cache.mark_used(symbol)
         if windows.new_bar is not None and self._running.acquire(blocking=False):
             self._begin(windows.new_bar, now)
 
@@ -93,11 +93,11 @@ class FeaturePrefetch:
         results = fetch.fetch_many(symbols)
         if results is None:
             results = self._side_by_side(fetch, symbols)
-        full = {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
-        if full and not self._ending.is_set():
-            feature_rows(feature_set, full, self._rows)
+        complete = {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
+        if complete and not self._ending.is_set():
+            feature_rows(feature_set, complete, self._rows)
             took = round((self._timer() - started) * 1e3, 1)
-            facts = {"asked": len(symbols), "filled": len(full), "ms": took}
+            facts = {"asked": len(symbols), "filled": len(complete), "ms": took}
             log.info("feature rows filled", extra=facts)
 
     def _side_by_side(

@@ -16,8 +16,8 @@ from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
 from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetch, fetch_windows
-from mlengine.services.predictions.answer import PredictionBuilder, PredictionRequest
-from mlengine.services.predictions.answer_cache import PredictionCache
+from mlengine.services.predictions.prediction_builder import PredictionBuilder, PredictionRequest
+from mlengine.services.predictions.prediction_cache import PredictionCache
 from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.scoring import Scores, score
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
@@ -131,7 +131,7 @@ class PredictService:
             return None
         scores = score(
             model,
-            windows.full,
+            windows.complete,
             rows=self.rows,
             explain=request.explain,
             timer=self.timer,
@@ -145,7 +145,7 @@ class PredictService:
             else self._answer(
                 builder,
                 symbol,
-                windows.full[symbol],
+                windows.complete[symbol],
                 scores,
                 model,
                 bars_ms=windows.milliseconds[symbol],

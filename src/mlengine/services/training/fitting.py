@@ -1,4 +1,4 @@
-"""From a recipe to a candidate: bars, features, folds, the fit, and the gate's decision."""
+"""From a recipe to a draft version: bars, features, folds, the fit, and the gate's decision."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from mlengine.stores.system import table_files
 
 
 @dataclass(frozen=True)
-class Candidate:
+class DraftVersion:
     """What is to be published: `manifest`, without version and digests, and the `files` beside it.
 
     The metrics describe the model in candidate.txt where that is another one than is served (a
@@ -67,7 +67,7 @@ class FittingService:
         actor: str,
         now: datetime,
         progress: Callable[[Progress], None],
-    ) -> Candidate:
+    ) -> DraftVersion:
         """Carry out `spec` on the bars known at `now`; what `progress` raises ends the run.
 
         Raises TrainingFailed with a reason for the owner, also for a feature set that leaks, or
@@ -94,7 +94,7 @@ class FittingService:
         training = TrainingResult(spec, config, feature_set, bars, dataset, experiment, uses)
         decision = PromotionGate(self.registry, self.feature_sets, self.events).decide(training)
         manifest = build_manifest(training, decision, run_id=run_id, actor=actor, now=now)
-        return Candidate(manifest, _files(training))
+        return DraftVersion(manifest, _files(training))
 
     def _holdout_uses(self, dataset: Dataset, experiment: Experiment) -> int:
         start, end = time_span(dataset.frame["timestamp"][experiment.candidate.rows.test])

@@ -30,7 +30,7 @@ def refuse_leaks(feature_set: FeatureSet, bars: pl.DataFrame) -> None:
     if not report.ok:
         raise TrainingFailed(
             f"feature set {feature_set.name!r} is refused: {report.breaches[0]};"
-            f" `flask features check {feature_set.name}` shows all"
+            f" `mlengine features check {feature_set.name}` shows all"
         )
 
 

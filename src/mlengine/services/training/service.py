@@ -71,7 +71,7 @@ class TrainingService:
     def train(self, run: Run, lease: Lease) -> str:
         """Fit, publish and, when the gate says so, activate; returns the new version."""
         record_missing_trainings(self.registry, self.events)
-        candidate = self.fitting.fit(
+        draft = self.fitting.fit(
             TrainSpec.from_dict(orjson.loads(run.spec)),
             run_id=run.run_id,
             actor=run.actor,
@@ -79,7 +79,7 @@ class TrainingService:
             progress=lease.progress,
         )
         lease.progress(Progress(stage="publish", percent=99.0))
-        manifest = self.registry.publish(candidate.manifest, candidate.files, fence=lease.fence)
+        manifest = self.registry.publish(draft.manifest, draft.files, fence=lease.fence)
         now, gate = self.clock(), manifest.gate
         record_training(self.events, manifest, actor=run.actor, now=now)
         if gate.promote and self._champion_still_serves(gate):

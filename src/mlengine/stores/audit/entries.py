@@ -27,7 +27,7 @@ class AuditedPrediction:
     route: str
     at: datetime
     ok: ClassVar[bool] = True
-    nothing: ClassVar[None] = None
+    _null: ClassVar[None] = None
 
     @property
     def reasons(self) -> str:
@@ -43,7 +43,7 @@ class AuditedFailure:
     at: datetime
     scored: ClassVar[None] = None
     ok: ClassVar[bool] = False
-    nothing: ClassVar[None] = None
+    _null: ClassVar[None] = None
 
 
 AuditEntry: TypeAlias = AuditedPrediction | AuditedFailure
@@ -76,7 +76,7 @@ def _reader(own: Collection[str], inner: str, kind: type) -> attrgetter[Values]:
         if column in own:
             return column
         attribute = _ATTRIBUTES.get(column, column)
-        return f"{inner}.{attribute}" if attribute.partition(".")[0] in names else "nothing"
+        return f"{inner}.{attribute}" if attribute.partition(".")[0] in names else "_null"
 
     return attrgetter(*map(path, COLUMNS))
 

@@ -17,12 +17,12 @@ _BARS_IN_USE = 3
 
 @dataclass(frozen=True)
 class CachedBars:
-    """The final bars of one symbol as of `fetched_at`; `whole` when nothing older is left out."""
+    """The final bars of one symbol as of `fetched_at`; all there are with `entire_history`."""
 
     clean: CleanBars
     fetched_at: datetime
     good_until: datetime
-    whole: bool
+    entire_history: bool
     _windows: dict[tuple[int, int], BarArrays] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -38,7 +38,7 @@ class CachedBars:
 
     def suffices(self, bars: int, as_of: datetime | None, interval: str) -> bool:
         """Whether older candles could add nothing to the newest `bars` bars as of then."""
-        return self.whole or 0 < bars <= self.arrays.count_at(as_of, interval)
+        return self.entire_history or 0 < bars <= self.arrays.count_at(as_of, interval)
 
     def window(self, end: int, bars: int) -> BarArrays:
         """The last `bars` of the first `end` bars, one object: hashing costs more than scoring."""
@@ -78,7 +78,7 @@ class BarCache:
         bars = self._bars.get(symbol)
         return bars if bars and bars.fetched_at <= now < bars.good_until else None
 
-    def use(self, symbol: str) -> None:
+    def mark_used(self, symbol: str) -> None:
         """Note a request for `symbol`: it may come again. Nothing where no bars are cached."""
         if symbol in self._bars:
             self._used[symbol] = self._new_bars

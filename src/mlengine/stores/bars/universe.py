@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from mlengine.errors import TrainingFailed
-from mlengine.stores.system.table_files import UnreadableFile, translated_errors
+from mlengine.stores.system.table_files import UnreadableFile, translated_read_errors
 
 _COLUMNS = ("symbol", "from", "to")
 _SETTING = "TRAIN_UNIVERSE_FILE"
@@ -43,7 +43,7 @@ def read_universe(path: Path) -> Universe:
 def parse_universe(content: bytes, *, name: str) -> Universe:
     """As `read_universe`, for what was read already; `name` is for the error."""
     try:
-        with translated_errors(name):
+        with translated_read_errors(name):
             table = pl.read_csv(io.BytesIO(content), infer_schema=False)
     except UnreadableFile:
         raise TrainingFailed(f"{_SETTING}: {name} is no CSV table") from None

@@ -28,7 +28,7 @@ _REASONS = {
     "SQLITE_IOERR": "its disk gives errors",
     "SQLITE_CORRUPT": "its file is damaged",
     "SQLITE_NOTADB": "its file is not a database",
-    "SQLITE_ERROR": "its schema is another one; run `flask db upgrade`",
+    "SQLITE_ERROR": "its schema is another one; run `mlengine db upgrade`",
 }
 
 

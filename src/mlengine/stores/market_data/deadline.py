@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Deadline:
     """A moment of `time.monotonic`; the default never comes."""
 
-    ends: float = math.inf
+    ends_at: float = math.inf
 
     @classmethod
     def within(cls, seconds: float) -> Deadline:
@@ -21,11 +21,11 @@ class Deadline:
     @property
     def left_seconds(self) -> float:
         """Not above zero once it is over."""
-        return self.ends - time.monotonic()
+        return self.ends_at - time.monotonic()
 
-    def or_sooner(self, other: Deadline) -> Deadline:
+    def sooner_of(self, other: Deadline) -> Deadline:
         """Whichever of the two comes first."""
-        return self if self.ends <= other.ends else other
+        return self if self.ends_at <= other.ends_at else other
 
 
 NEVER = Deadline()

@@ -59,10 +59,10 @@ class HttpMarketData:
         deadline: Deadline | None = None,
     ) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`, as served; see MarketData."""
-        ends = (deadline or self.deadline()).ends
+        ends_at = (deadline or self.deadline()).ends_at
         candles, since = pl.DataFrame(schema=RAW_SCHEMA), start
         while True:
-            page = within(self._page(symbol, interval, since, end, ends), start=start, end=end)
+            page = within(self._page(symbol, interval, since, end, ends_at), start=start, end=end)
             newest, newest_before = _newest(page), _newest(candles)
             candles = pl.concat([candles, _without_repeated(page, candles)])
             if newest is None or (newest_before is not None and newest <= newest_before):
@@ -77,7 +77,7 @@ class HttpMarketData:
         """None: each symbol is a request of its own."""
 
     def _page(
-        self, symbol: str, interval: str, since: datetime, end: datetime, ends: float
+        self, symbol: str, interval: str, since: datetime, end: datetime, ends_at: float
     ) -> pl.DataFrame:
         query = {
             "symbol": symbol,
@@ -86,7 +86,7 @@ class HttpMarketData:
             "end": rfc3339(_whole_second_from(end)),
             "limit": str(self._page_size),
         }
-        body = self._transport.get(query, ends=ends)
+        body = self._transport.get(query, ends_at=ends_at)
         if body is None:
             raise UnknownSymbol(symbol)
         return parse_candles(_decoded(body), symbol=symbol, interval=interval)

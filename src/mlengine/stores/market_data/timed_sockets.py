@@ -23,21 +23,21 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_ENDS: ContextVar[float] = ContextVar("ends", default=float("inf"))
+_ENDS_AT: ContextVar[float] = ContextVar("ends_at", default=float("inf"))
 
 
 @contextmanager
-def all_before(ends: float) -> Iterator[None]:
-    """Reads of this thread raise TimeoutError from `ends` (of `time.monotonic`) on."""
-    token = _ENDS.set(ends)
+def read_deadline(ends_at: float) -> Iterator[None]:
+    """Reads of this thread raise TimeoutError from `ends_at` (of `time.monotonic`) on."""
+    token = _ENDS_AT.set(ends_at)
     try:
         yield
     finally:
-        _ENDS.reset(token)
+        _ENDS_AT.reset(token)
 
 
 def timed_session() -> requests.Session:
-    """A session that keeps to `all_before`."""
+    """A session that keeps to `read_deadline`."""
     session = requests.Session()
     session.mount("http://", _Adapter())
     session.mount("https://", _Adapter())
@@ -56,7 +56,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
-        left = _ENDS.get() - time.monotonic()
+        left = _ENDS_AT.get() - time.monotonic()
         if left <= 0:
             raise TimeoutError
         self._connection.settimeout(min(self._timeout_seconds, left))

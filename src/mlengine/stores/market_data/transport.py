@@ -15,7 +15,7 @@ import requests
 import urllib3
 
 from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
-from mlengine.stores.market_data.timed_sockets import all_before, timed_session
+from mlengine.stores.market_data.timed_sockets import read_deadline, timed_session
 
 _CHUNK_BYTES = 65_536
 _LONGEST_WAIT_SECONDS = 3_600
@@ -41,33 +41,33 @@ class Transport:
     body_limit_bytes: int
     _own: threading.local = field(default_factory=threading.local, repr=False)
 
-    def get(self, query: Mapping[str, str], *, ends: float) -> bytes | None:
-        """The body, None for a 404, before `ends` (of `time.monotonic`).
+    def get(self, query: Mapping[str, str], *, ends_at: float) -> bytes | None:
+        """The body, None for a 404, before `ends_at` (of `time.monotonic`).
 
         Connection errors, 429 and 5xx are tried again, at most `retry_attempts` times, after a
-        back-off or when Retry-After says; a wait that would pass `ends` is not begun. Raises
+        back-off or when Retry-After says; a wait that would pass `ends_at` is not begun. Raises
         UpstreamUnavailable, UpstreamInvalid.
         """
         attempt = 0
         while True:
-            result = self._attempt(query, ends)
+            result = self._attempt(query, ends_at)
             if not isinstance(result, RetryableFailure):
                 return result
             wait = result.wait_seconds
             if wait is None:
                 wait = self.retry_backoff_seconds * 2.0**attempt * _JITTER.uniform(0.5, 1.0)
-            if attempt >= self.retry_attempts or time.monotonic() + wait >= ends:
+            if attempt >= self.retry_attempts or time.monotonic() + wait >= ends_at:
                 raise UpstreamUnavailable(result.reason, _retry_after(result))
             time.sleep(wait)
             attempt += 1
 
-    def _attempt(self, query: Mapping[str, str], ends: float) -> bytes | RetryableFailure | None:
-        limit = min(self.timeout_seconds, ends - time.monotonic())
+    def _attempt(self, query: Mapping[str, str], ends_at: float) -> bytes | RetryableFailure | None:
+        limit = min(self.timeout_seconds, ends_at - time.monotonic())
         if limit <= 0:
             return RetryableFailure("no answer before the deadline")
         try:
             with (
-                all_before(ends),
+                read_deadline(ends_at),
                 self._session().get(
                     self.url, params=query, timeout=limit, stream=True, allow_redirects=False
                 ) as response,

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 from mlengine.errors import CannotStart, QueueUnavailable
 from mlengine.stores.queue.socket import private_socket, send_command, wait_until_stopped
 from mlengine.stores.system import atomic_files
-from mlengine.stores.system.child_process import start_bound
+from mlengine.stores.system.child_process import start_dying_with_parent
 
 _VERSION = re.compile(r"^(\w+) server v=([0-9][0-9.]*)", re.IGNORECASE)
 _START_SECONDS = 30.0
@@ -117,7 +117,7 @@ class QueueServer:
         self._refuse_foreign_data()
         socket = private_socket(self.artifacts_dir, runtime_dir=self.runtime_dir)
         self._end_leftover(socket)
-        process = start_bound(self._argv(socket))
+        process = start_dying_with_parent(self._argv(socket))
         self._wait_for_answer(process, socket)
         self._write_server_file(socket, process.pid)
         return process

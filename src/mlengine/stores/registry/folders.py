@@ -19,7 +19,7 @@ _UNFINISHED_REPLACEMENT = re.compile(
 )
 
 
-def line_directory(artifacts_dir: Path, line: str = MODEL_LINE) -> Path:
+def versions_directory(artifacts_dir: Path, line: str = MODEL_LINE) -> Path:
     """The folder of a model line, which may not be there yet."""
     return artifacts_dir / "models" / line
 

@@ -50,7 +50,7 @@ class Registry:
         Nothing is visible before the one rename at the end, and a failure leaves nothing behind.
         Raises ArtifactsUnavailable, and what `fence` raises.
         """
-        with atomic_files.translated_errors():
+        with atomic_files.translated_os_errors():
             atomic_files.make_directory(self.directory)
             staging = self.directory / f"{STAGING}{draft.run_id}"
             shutil.rmtree(staging, ignore_errors=True)
@@ -179,7 +179,10 @@ class Registry:
         """
         if version is not None:
             self._folder(version)
-        with atomic_files.translated_errors(), atomic_files.exclusive(self.directory / ".lock"):
+        with (
+            atomic_files.translated_os_errors(),
+            atomic_files.exclusive(self.directory / ".lock"),
+        ):
             clear_leftovers(self.directory)
             if version is not None:
                 self._folder(version)

@@ -103,7 +103,7 @@ def exclusive(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def translated_errors() -> Iterator[None]:
+def translated_os_errors() -> Iterator[None]:
     """What the file system refuses becomes ArtifactsUnavailable, with a reason in words."""
     try:
         yield

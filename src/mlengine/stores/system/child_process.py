@@ -26,7 +26,7 @@ def die_with_parent(parent_pid: int) -> None:
         os._exit(1)
 
 
-def start_bound(
+def start_dying_with_parent(
     argv: Sequence[str], *, environment: Mapping[str, str] | None = None, output: int | None = None
 ) -> subprocess.Popen[bytes]:
     """Start `argv` in its own session (Ctrl-C doesn't reach it), dying with this process.
@@ -46,7 +46,7 @@ def start_bound(
     )
 
 
-def become(parent_pid: int, argv: Sequence[str]) -> None:
+def exec_dying_with_parent(parent_pid: int, argv: Sequence[str]) -> None:
     """Bind to the parent, unblock every signal and become `argv`."""
     die_with_parent(parent_pid)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -58,4 +58,4 @@ def become(parent_pid: int, argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    become(int(sys.argv[1]), sys.argv[2:])
+    exec_dying_with_parent(int(sys.argv[1]), sys.argv[2:])

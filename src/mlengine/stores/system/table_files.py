@@ -19,7 +19,7 @@ class UnreadableFile(ValueError):
 
 def read_parquet(path: Path) -> pl.DataFrame:
     """The whole file; it is not mapped, because a mapped file that shrinks kills the process."""
-    with translated_errors(path.name):
+    with translated_read_errors(path.name):
         return pl.read_parquet(path.read_bytes())
 
 
@@ -43,13 +43,13 @@ def from_parquet(content: bytes) -> pl.DataFrame:
 
 def read_csv(path: Path) -> pl.DataFrame:
     """The whole file, plain or gzip, every column as text."""
-    with translated_errors(path.name):
+    with translated_read_errors(path.name):
         return pl.read_csv(path.read_bytes(), infer_schema=False)
 
 
 def column_names(path: Path) -> list[str]:
     """The names in a Parquet file's schema or in a plain CSV file's first line."""
-    with translated_errors(path.name):
+    with translated_read_errors(path.name):
         if path.suffix == ".parquet":
             return list(pl.read_parquet_schema(path))
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -57,7 +57,7 @@ def column_names(path: Path) -> list[str]:
 
 
 @contextmanager
-def translated_errors(name: str) -> Iterator[None]:
+def translated_read_errors(name: str) -> Iterator[None]:
     """Polars panics on some damaged files; a panic is no Exception."""
     polars_errors = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
     try:

@@ -20,13 +20,13 @@ from mlengine.web.http.requests import (
 from mlengine.web.http.responses import Body
 from mlengine.web.routes.models import activate_version
 from mlengine.web.schemas.admin import RunReference, RunsQuery, TrainBody
-from mlengine.web.schemas.fields import ModelLineSchema, version_of_path
+from mlengine.web.schemas.fields import ModelParameterSchema, version_of_path
 
 Accepted = tuple[Body, int, dict[str, str]]
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
-_EMPTY_BODY, _MODEL_QUERY = Schema(), ModelLineSchema()
+_EMPTY_BODY, _MODEL_QUERY = Schema(), ModelParameterSchema()
 _TRAIN_BODY, _RUN_REFERENCE, _RUNS_QUERY = TrainBody(), RunReference(), RunsQuery()
 _NO_RUN = {**dict.fromkeys(RUN_FIELDS), "state": "idle"}
 _LISTED_FIELDS = [name for name in RUN_FIELDS if name not in ("log", "result")]

@@ -7,12 +7,12 @@ from flask import Blueprint, Response, g, jsonify
 from mlengine.web.http.auth import public, public_activation
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import Body
-from mlengine.web.schemas.fields import ModelLineSchema, version_of_path
+from mlengine.web.schemas.fields import ModelParameterSchema, version_of_path
 from mlengine.web.schemas.models import ActivationBody, ComparisonQuery
 
 blueprint = Blueprint("models", __name__)
 
-_MODEL_QUERY, _COMPARISON_QUERY = ModelLineSchema(), ComparisonQuery()
+_MODEL_QUERY, _COMPARISON_QUERY = ModelParameterSchema(), ComparisonQuery()
 _ACTIVATION_BODY = ActivationBody()
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from mlengine import logs
-from mlengine.services.predictions.answer import PredictionRequest
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http.auth import public
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import json_response
-from mlengine.web.schemas.fields import ModelLineSchema
+from mlengine.web.schemas.fields import ModelParameterSchema
 from mlengine.web.schemas.predict import BatchBody, BatchSymbols, PredictQuery, prediction_body
 
 blueprint = Blueprint("predict", __name__)
 
-_QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), ModelLineSchema(), BatchBody()
+_QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), ModelParameterSchema(), BatchBody()
 
 
 @blueprint.get("/predict")

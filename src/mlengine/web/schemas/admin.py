@@ -14,7 +14,7 @@ from mlengine.web.schemas.fields import (
     BoundedInteger,
     Cursor,
     FeatureSetName,
-    ModelLineSchema,
+    ModelParameterSchema,
     QueryInteger,
     RunId,
     Symbol,
@@ -24,7 +24,7 @@ MAX_TRAIN_SYMBOLS = 5000
 MAX_NOTE = 1000
 
 
-class TrainBody(ModelLineSchema):
+class TrainBody(ModelParameterSchema):
     """Overrides of the configured recipe, under the names that the run records."""
 
     symbols = fields.List(Symbol(), validate=validate.Length(1, MAX_TRAIN_SYMBOLS))
@@ -61,13 +61,13 @@ class TrainBody(ModelLineSchema):
         return data
 
 
-class RunReference(ModelLineSchema):
+class RunReference(ModelParameterSchema):
     """The live run, or the last, unless one is named."""
 
     run_id = RunId(load_default=None)
 
 
-class RunsQuery(ModelLineSchema):
+class RunsQuery(ModelParameterSchema):
     limit = QueryInteger(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
     state = fields.String(load_default=None, validate=validate.OneOf(STATES))

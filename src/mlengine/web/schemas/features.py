@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlengine.web.http.requests import request_time
-from mlengine.web.schemas.fields import AsOf, FeatureSetName, ModelLineSchema, QueryInteger, Symbol
+from mlengine.web.schemas.fields import (
+    AsOf,
+    FeatureSetName,
+    ModelParameterSchema,
+    QueryInteger,
+    Symbol,
+)
 
 if TYPE_CHECKING:
     from mlengine.services.features.service import FeatureTable
@@ -13,7 +19,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 5000
 
 
-class FeaturesQuery(ModelLineSchema):
+class FeaturesQuery(ModelParameterSchema):
     symbol = Symbol(required=True)
     limit = QueryInteger(1, MAX_ROWS, load_default=100)
     as_of = AsOf(request_time, load_default=None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from mlengine.web.schemas.fields import ModelLineSchema, Version
+from mlengine.web.schemas.fields import ModelParameterSchema, Version
 
 
-class ComparisonQuery(ModelLineSchema):
+class ComparisonQuery(ModelParameterSchema):
     a = Version(required=True)
     b = Version(required=True)
 
 
-class ActivationBody(ModelLineSchema):
+class ActivationBody(ModelParameterSchema):
     reason = fields.String(validate=validate.Length(1, 500), load_default=None)

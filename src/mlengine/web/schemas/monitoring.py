@@ -5,25 +5,25 @@ from __future__ import annotations
 from marshmallow import fields, validate
 
 from mlengine.core.monitoring.event import EVENT_KINDS
-from mlengine.web.schemas.fields import Cursor, ModelLineSchema, QueryInteger, Version
+from mlengine.web.schemas.fields import Cursor, ModelParameterSchema, QueryInteger, Version
 
 _DAY = 86_400
 
 
-class DriftQuery(ModelLineSchema):
+class DriftQuery(ModelParameterSchema):
     """`window` counts distinct bars, the newest first."""
 
     window = QueryInteger(1, 100_000, load_default=250)
     version = Version(load_default=None)
 
 
-class HistoryQuery(ModelLineSchema):
+class HistoryQuery(ModelParameterSchema):
     kind = fields.String(validate=validate.OneOf(EVENT_KINDS), load_default=None)
     limit = QueryInteger(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
 
 
-class LatencyQuery(ModelLineSchema):
+class LatencyQuery(ModelParameterSchema):
     """`window` is in seconds."""
 
     window = QueryInteger(1, 30 * _DAY, load_default=3600)

@@ -11,20 +11,20 @@ from marshmallow import ValidationError, fields, validates
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.errors import InvalidRequest
 from mlengine.web.http.requests import request_time, settings
-from mlengine.web.schemas.fields import AsOf, ModelLineSchema, QueryFlag, Symbol, Version
+from mlengine.web.schemas.fields import AsOf, ModelParameterSchema, QueryFlag, Symbol, Version
 
 _ECHOED_CHARACTERS = 128
 _EXPLANATION_FIELDS = ("raw_score", "base_value", "contributions")
 
 
-class PredictQuery(ModelLineSchema):
+class PredictQuery(ModelParameterSchema):
     symbol = Symbol(required=True)
     as_of = AsOf(request_time, load_default=None)
     version = Version(load_default=None)
     explain = QueryFlag(load_default=False)
 
 
-class BatchBody(ModelLineSchema):
+class BatchBody(ModelParameterSchema):
     """`symbols` are anything here: what is no symbol is its own item's error."""
 
     symbols = fields.List(fields.Raw(allow_none=True), required=True)

@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, post_load, validate
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.web.schemas.fields import (
     Cursor,
-    ModelLineSchema,
+    ModelParameterSchema,
     QueryInteger,
     Symbol,
     TimeBound,
@@ -17,7 +17,7 @@ from mlengine.web.schemas.fields import (
 )
 
 
-class RecentQuery(ModelLineSchema):
+class RecentQuery(ModelParameterSchema):
     limit = QueryInteger(1, 1000, load_default=50)
     symbol = Symbol(load_default=None)
     version = Version(load_default=None)

@@ -14,13 +14,13 @@ from threading import Thread
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from mlengine.config.env_file import load_settings
+from mlengine.config.env_file import load_with_env_file
 from mlengine.errors import MlengineError
 from mlengine.logs import LineFormatter
 from mlengine.stores.system.child_process import die_with_parent
 
 try:
-    settings = load_settings(Path.cwd())
+    settings = load_with_env_file(Path.cwd())
 except MlengineError as error:
     sys.exit(f"mlengine: {error}")
 

@@ -22,7 +22,7 @@ from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import MlengineError
 from mlengine.services.bars.windows import Timer
-from mlengine.services.predictions.answer_cache import CachedPrediction
+from mlengine.services.predictions.prediction_cache import CachedPrediction
 from mlengine.services.predictions.scoring import Scores
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction
 from mlengine.stores.audit.vectors import scored_vector

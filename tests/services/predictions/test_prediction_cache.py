@@ -15,8 +15,8 @@ from tests.published import publish
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
-from mlengine.services.predictions.answer import PredictionRequest
-from mlengine.services.predictions.answer_cache import PredictionCache
+from mlengine.services.predictions.prediction_builder import PredictionRequest
+from mlengine.services.predictions.prediction_cache import PredictionCache
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.market_data.files import FilesMarketData

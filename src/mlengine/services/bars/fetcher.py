@@ -1,4 +1,4 @@
-"""The upstream of market data: no more is fetched than is needed, and its candles are judged."""
+"""The upstream of market data: no more is fetched than is needed, and its candles are cleaned."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STATE_OF: dict[type[MlengineError], str] = {
 
 
 @dataclass(frozen=True)
-class Upstream:
+class BarFetcher:
     """One source of bars of one interval; `states` records how it does.
 
     For how long bars are good: see `good_until`, whose `min_seconds` are `cache_seconds` and
@@ -66,16 +66,17 @@ class Upstream:
         if not _may_be_symbol(symbol):
             raise UnknownSymbol(symbol)
         moment = now if as_of is None else as_of
-        ends = self.market.deadline().or_sooner(deadline)
+        ends_at = self.market.deadline().sooner_of(deadline)
         try:
             if moment <= EPOCH:
-                fetched = self._before_all_bars(symbol, now=now, deadline=ends)
+                fetched = self._before_all_bars(symbol, now=now, deadline=ends_at)
             else:
                 for start in _starts(bars, self.interval, moment):
                     raw = self.market.candles(
-                        symbol, self.interval, start=start, end=moment, deadline=ends
+                        symbol, self.interval, start=start, end=moment, deadline=ends_at
                     )
-                    fetched = self._judge(raw, [symbol], now=now, whole=start == EPOCH)[symbol]
+                    cleaned = self._clean(raw, [symbol], now=now, entire_history=start == EPOCH)
+                    fetched = cleaned[symbol]
                     if fetched.suffices(bars, as_of, self.interval):
                         break
         except tuple(_STATE_OF) as error:
@@ -102,8 +103,8 @@ class Upstream:
             panel = self.market.panel(pending, self.interval, start=start, end=moment)
             if panel is None:
                 return None
-            judged = self._judge(panel.candles, pending, now=now, whole=start == EPOCH)
-            for symbol, fetched in judged.items():
+            cleaned = self._clean(panel.candles, pending, now=now, entire_history=start == EPOCH)
+            for symbol, fetched in cleaned.items():
                 if symbol in panel.refused:
                     results[symbol] = self._record(panel.refused[symbol])
                 elif fetched.suffices(bars, as_of, self.interval):
@@ -117,14 +118,14 @@ class Upstream:
         """No bars, for the time before there were any; raises UnknownSymbol all the same."""
         recently = now - _WEEK - INTERVALS[self.interval]
         self.market.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
-        return CachedBars(NO_BARS, now, now, whole=True)
+        return CachedBars(NO_BARS, now, now, entire_history=True)
 
-    def _judge(
-        self, raw: pl.DataFrame, symbols: Sequence[str], *, now: datetime, whole: bool
+    def _clean(
+        self, raw: pl.DataFrame, symbols: Sequence[str], *, now: datetime, entire_history: bool
     ) -> dict[str, CachedBars]:
         """The bars among the candles of each symbol."""
         early, clean = _early(raw, self.interval), clean_panel(raw, interval=self.interval, now=now)
-        judged: dict[str, CachedBars] = {}
+        cleaned: dict[str, CachedBars] = {}
         for symbol in symbols:
             bars = clean.get(symbol, NO_BARS)
             until = good_until(
@@ -134,8 +135,8 @@ class Upstream:
                 min_seconds=self.cache_seconds,
                 max_seconds=self.cache_seconds if symbol in early else self.recheck_seconds,
             )
-            judged[symbol] = CachedBars(bars, now, until, whole)
-        return judged
+            cleaned[symbol] = CachedBars(bars, now, until, entire_history)
+        return cleaned
 
     def _accept(self, symbol: str, fetched: CachedBars) -> CachedBars | MlengineError:
         """What came, unless all of it is bad."""

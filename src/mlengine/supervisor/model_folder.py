@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
-from mlengine.stores.registry.folders import line_directory, published_versions
+from mlengine.stores.registry.folders import published_versions, versions_directory
 from mlengine.supervisor.messages import command, example_request
 
 
@@ -17,7 +17,7 @@ class ModelFolder:
 
     @property
     def directory(self) -> Path:
-        return line_directory(self.settings.artifacts_dir)
+        return versions_directory(self.settings.artifacts_dir)
 
     def has_active(self) -> bool:
         return (self.directory / ACTIVE_FILE).exists()
