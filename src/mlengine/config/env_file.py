@@ -27,11 +27,9 @@ def write_env_file_and_report(folder: Path) -> str | None:
     except OSError as error:
         reason = f"{folder / '.env'} can't be written ({error.strerror})"
         return f"{reason}: the admin routes need an ADMIN_API_KEY"
-    return (
-        "wrote .env with a random ADMIN_API_KEY; edit it to configure the platform"
-        if written
-        else None
-    )
+    if not written:
+        return None
+    return "wrote .env with a random ADMIN_API_KEY; edit it to configure the platform"
 
 
 def load_env_file(folder: Path) -> None:

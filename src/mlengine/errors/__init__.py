@@ -4,10 +4,7 @@
 text of another exception.
 """
 
-from mlengine.errors.base import (
-    MlengineError,
-    ReasonError,
-)
+from mlengine.errors.base import MlengineError, ReasonError
 from mlengine.errors.dependencies import (
     ArtifactsUnavailable,
     DatabaseUnavailable,

@@ -181,14 +181,14 @@ def test_queued_runs_are_listed_until_they_start(runs):
 
 def test_a_queued_run_waits_for_any_time(runs):
     _claim(runs)
-    assert runs.mark_overdue_lost(now=NOW + timedelta(days=99)) == 0
+    assert runs.mark_overdue_as_lost(now=NOW + timedelta(days=99)) == 0
     assert runs.get("one", now=NOW + timedelta(days=99)).state == "queued"
 
 
 def test_expiry_says_how_many(runs):
     _start(runs)
-    assert runs.mark_overdue_lost(now=LATER) == 0
-    assert runs.mark_overdue_lost(now=EXPIRED) == 1
+    assert runs.mark_overdue_as_lost(now=LATER) == 0
+    assert runs.mark_overdue_as_lost(now=EXPIRED) == 1
 
 
 def test_there_may_be_no_run_at_all(runs):
@@ -304,7 +304,7 @@ def test_a_run_whose_lease_expired_is_lost_and_not_cancelled(runs):
 
 def test_failed_and_lost_runs_stand_in_the_history(runs):
     _start(runs)
-    runs.mark_overdue_lost(now=EXPIRED)
+    runs.mark_overdue_as_lost(now=EXPIRED)
     _claim(runs, "two", EXPIRED)
     runs.finish("two", state="failed", now=EXPIRED, error="why")
     events = EventStore(runs.engine).page(None, 9, None).rows

@@ -36,9 +36,8 @@ class RunReaper:
         with _logged():
             self.runs.restore_missing_jobs()
         with _logged():
-            half_written = folders.staged_run_ids(
-                self.models_directory
-            )  # first: a live run's row was there before
+            # First: the row of a live run was there before its folder.
+            half_written = folders.staged_run_ids(self.models_directory)
             if half_written:
                 folders.remove_staged(self.models_directory, half_written - self.store.live_ids())
         with _logged():

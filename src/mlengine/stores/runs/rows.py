@@ -52,13 +52,17 @@ def insert_claim(connection: Connection, claim: Claim, *, now: datetime) -> None
     connection.execute(runs.insert().values(row))
 
 
-def mark_overdue_lost(connection: Connection, now: datetime) -> int:
+def mark_overdue_as_lost(connection: Connection, now: datetime) -> int:
     """Write `lost` on each running run whose lease has expired; returns how many."""
     overdue = (runs.c.state == "running") & (runs.c.lease_until <= now)
-    return mark_lost(connection, overdue, now, "the process that ran it stopped renewing its lease")
+    return mark_as_lost(
+        connection, overdue, now, "the process that ran it stopped renewing its lease"
+    )
 
 
-def mark_lost(connection: Connection, where: ColumnElement[bool], now: datetime, error: str) -> int:
+def mark_as_lost(
+    connection: Connection, where: ColumnElement[bool], now: datetime, error: str
+) -> int:
     """Write `lost` on the runs for which `where` holds; returns how many."""
     run_ids = connection.scalars(select(runs.c.run_id).where(where)).all()
     for run_id in run_ids:

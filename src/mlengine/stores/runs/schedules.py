@@ -64,7 +64,7 @@ class ScheduleStore:
             with writing(self.engine) as connection:
                 if connection.execute(move.values(last_tick=tick)).rowcount == 0:
                     return ScheduleTick("taken", None)
-                rows.mark_overdue_lost(connection, now)
+                rows.mark_overdue_as_lost(connection, now)
                 live = connection.scalar(select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES)))
                 if live is None:
                     rows.insert_claim(connection, claim, now=now)

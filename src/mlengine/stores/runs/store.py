@@ -48,7 +48,7 @@ class RunStore:
         """
         try:
             with writing(self.engine) as connection:
-                rows.mark_overdue_lost(connection, now)
+                rows.mark_overdue_as_lost(connection, now)
                 earlier = _by_key(connection, claim)
                 if earlier is None:
                     rows.insert_claim(connection, claim, now=now)
@@ -140,7 +140,7 @@ class RunStore:
         that has ended otherwise or is past the last point of return.
         """
         with writing(self.engine) as connection:
-            rows.mark_overdue_lost(connection, now)
+            rows.mark_overdue_as_lost(connection, now)
             where, by = _LIVE & ~runs.c.publishing, f"cancelled by {actor}"
             if rows.end_run(connection, run_id, where, "cancelled", now=now, error=by, actor=actor):
                 return
@@ -163,7 +163,7 @@ class RunStore:
         self, *, limit: int, cursor: str | None, state: str | None, now: datetime
     ) -> Page[Run]:
         """At most `limit` runs as they stand at `now`; raises InvalidRequest on a bad cursor."""
-        self.mark_overdue_lost(now=now)
+        self.mark_overdue_as_lost(now=now)
         query = select(runs)
         if state is not None:
             query = query.where(runs.c.state == state)
@@ -175,12 +175,12 @@ class RunStore:
         """The runs that wait for a worker, oldest first."""
         return self._read(newest_first().where(runs.c.state == "queued"))[::-1]
 
-    def mark_overdue_lost(self, *, now: datetime) -> int:
+    def mark_overdue_as_lost(self, *, now: datetime) -> int:
         """Write `lost` on each running run whose lease has expired; returns how many."""
         if not any(run.overdue(now) for run in self._read(newest_first().where(_LIVE))):
             return 0  # so that reading waits for no writer
         with writing(self.engine) as connection:
-            return rows.mark_overdue_lost(connection, now)
+            return rows.mark_overdue_as_lost(connection, now)
 
     def mark_running_as_lost(self, *, now: datetime) -> int:
         """Write `lost` on each running run, whatever its lease; returns how many.
@@ -189,7 +189,7 @@ class RunStore:
         """
         error = "the platform was stopped meanwhile"
         with writing(self.engine) as connection:
-            return rows.mark_lost(connection, runs.c.state == "running", now, error)
+            return rows.mark_as_lost(connection, runs.c.state == "running", now, error)
 
     def live_ids(self) -> frozenset[str]:
         """The ids of the runs that are queued or running."""
@@ -199,7 +199,7 @@ class RunStore:
         """As it stands at `now`."""
         run = next(iter(self._read(query.limit(1))), None)
         if run is not None and run.overdue(now):
-            self.mark_overdue_lost(now=now)
+            self.mark_overdue_as_lost(now=now)
             run = next(iter(self._read(query.limit(1))), None)
         return run
 

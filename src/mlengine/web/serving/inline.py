@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter
@@ -67,7 +67,7 @@ class PendingResponse:
     path: str
     address: str
     started: float
-    rate_headers: Headers | None = field(default=None)
+    rate_headers: Headers | None = None
 
 
 class InlinePredictor:
