@@ -76,11 +76,11 @@ def check_clock(now: datetime, *, past: datetime, leads: Mapping[str, float | No
     if now < past:
         wrong = f"it is {rfc3339(now)}, but files here are of {rfc3339(past)}"
         return Finding("failed", f"{wrong}: set this machine's clock")
-    known = {name: lead for name, lead in leads.items() if lead is not None}
-    for name, lead in known.items():
+    measured = {name: lead for name, lead in leads.items() if lead is not None}
+    for name, lead in measured.items():
         if abs(lead) > _MOST_LEAD_SECONDS:
             way = "behind" if lead > 0 else "ahead of"
             wrong = f"it is {abs(lead):.0f} s {way} what the {name} says"
             return Finding("failed", f"{wrong}: let NTP set both, leases and schedules rely on it")
-    compared = "".join(f", {-lead:+.2f} s to the {name}" for name, lead in known.items())
+    compared = "".join(f", {-lead:+.2f} s to the {name}" for name, lead in measured.items())
     return Finding("ok", f"{rfc3339(now.replace(microsecond=0))}{compared}")

@@ -70,20 +70,20 @@ def feature_rows(
 
     Without `wait`, None where there are such.
     """
-    found = {
+    cached = {
         symbol: row
         for symbol, window in windows.items()
         if (row := rows.get((window.bars_hash, feature_set.hash))) is not None
     }
-    missing = [symbol for symbol in windows if symbol not in found]
+    missing = [symbol for symbol in windows if symbol not in cached]
     if not missing:
-        return found
+        return cached
     if not wait:
         return None
     computed = _compute(feature_set, [windows[symbol] for symbol in missing])
     for symbol in missing:
         rows.put((windows[symbol].bars_hash, feature_set.hash), computed[symbol])
-    return {symbol: found[symbol] if symbol in found else computed[symbol] for symbol in windows}
+    return {symbol: cached[symbol] if symbol in cached else computed[symbol] for symbol in windows}
 
 
 def _compute(feature_set: FeatureSet, bars: Sequence[BarArrays]) -> dict[str, Floats]:

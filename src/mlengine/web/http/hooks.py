@@ -35,8 +35,8 @@ def init_app(app: Flask) -> None:
 def _begin() -> None:
     g.started = perf_counter()
     g.received_at = datetime.now(UTC)
-    given = request.headers.get(request_ids.HEADER, "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else request_ids.new_request_id()
+    sent_id = request.headers.get(request_ids.HEADER, "")
+    g.request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else request_ids.new_request_id()
     _forget()
     logs.request_id.set(g.request_id)
 

@@ -170,8 +170,8 @@ class _Guard(Limiter):
     @property
     def context(self) -> Any:
         """Found by one look-up of a proxy; the extension's own takes five, eight times."""
-        held = vars(cast("Any", request_ctx)._get_current_object())
-        return held.get(_CONTEXT) or held.setdefault(_CONTEXT, super().context)
+        attributes = vars(cast("Any", request_ctx)._get_current_object())
+        return attributes.get(_CONTEXT) or attributes.setdefault(_CONTEXT, super().context)
 
 
 def _options() -> dict[str, Any]:
