@@ -22,7 +22,7 @@ import polars as pl
 from benchmarks.features import generated_bars
 
 from mlengine.core.boosting import model
-from mlengine.core.boosting.binning import Sample
+from mlengine.core.boosting.binning import LabelledRows
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import CORE
 from mlengine.core.runs.progress import ProgressTracker, ignore_progress
@@ -78,7 +78,7 @@ def ill_scaled(threads: int) -> str:
     recipe = LightGBMConfig("return", 42, threads, rounds=20, params=params)
     names = tuple(f"f{i}" for i in range(30))
     return model.fit(
-        recipe, names=names, train=Sample(features, labels), early_stop=None
+        recipe, names=names, train=LabelledRows(features, labels), early_stop=None
     ).fingerprint
 
 

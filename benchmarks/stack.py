@@ -24,7 +24,7 @@ from mlengine import config
 from mlengine.bootstrap.platform import build_platform
 from mlengine.config import Settings
 from mlengine.core.bars.bars import BARS_SCHEMA
-from mlengine.core.boosting.model import LightGBMConfig, Sample, fit
+from mlengine.core.boosting.model import LabelledRows, LightGBMConfig, fit
 from mlengine.core.features import BUILTIN
 from mlengine.core.versions.manifest import FeatureSetEntry
 from mlengine.stores.market_data.sample import find_sample_file, read_sample
@@ -152,7 +152,7 @@ def _publish_large(made: Stack) -> None:
     features = rng.normal(size=(5_000, len(wide.names)))
     labels = (features[:, 0] + rng.normal(size=5_000) > 0).astype(np.float64)
     recipe = LightGBMConfig("direction", 1, 1, rounds=300, params={"num_leaves": 31})
-    fitted = fit(recipe, names=wide.names, train=Sample(features, labels), early_stop=None)
+    fitted = fit(recipe, names=wide.names, train=LabelledRows(features, labels), early_stop=None)
     entry = FeatureSetEntry(wide.name, wide.version, wide.hash, wide.window_bars, wide.names)
     trained = registry.manifest("v1")
     files = {name: registry.read("v1", name) for name in trained.files}

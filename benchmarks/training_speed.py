@@ -28,13 +28,13 @@ import polars as pl
 
 from mlengine.core.arrays import Rows
 from mlengine.core.boosting import model
-from mlengine.core.boosting.binning import Binned, Bins, Sample
+from mlengine.core.boosting.binning import BinnedRows, LabelledRows, SharedBins
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import ALPHA158
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import Plan
+from mlengine.core.training.experiment import RowPlan
 from mlengine.core.training.spec import TrainSpec
 
 TURNS = 3
@@ -62,37 +62,40 @@ def recipe(threads: int) -> LightGBMConfig:
     return LightGBMConfig(SPEC.objective, SPEC.seed, threads, SPEC.rounds, SPEC.rounds, params)
 
 
-def sample(dataset: Dataset, rows: Rows) -> Sample:
-    return Sample(dataset.features(rows), dataset.column("label")[rows])
+def sample(dataset: Dataset, rows: Rows) -> LabelledRows:
+    return LabelledRows(dataset.features(rows), dataset.column("label")[rows])
 
 
-def shared(dataset: Dataset, plan: Plan, how: LightGBMConfig) -> list[str]:
+def shared(dataset: Dataset, plan: RowPlan, how: LightGBMConfig) -> list[str]:
     """As trainings do it: one dataset, and a part of it for every fold."""
-    bins = Bins.of(
+    bins = SharedBins.of(
         how.lightgbm_params(),
         names=dataset.feature_names,
         edges=sample(dataset, plan.folds[0].fit),
         rows=sample(dataset, experiment.rows_used_by_folds(plan)),
     )
-    return [model.grow(how, bins.subset(one.fit, one.early_stop)).fingerprint for one in plan.folds]
+    return [
+        model.fit_binned(how, bins.subset(one.fit, one.early_stop)).fingerprint
+        for one in plan.folds
+    ]
 
 
-def rebuilt(dataset: Dataset, plan: Plan, how: LightGBMConfig) -> list[str]:
+def rebuilt(dataset: Dataset, plan: RowPlan, how: LightGBMConfig) -> list[str]:
     """A dataset for every fold, from copies of its rows."""
     features, labels = dataset.matrix(), dataset.column("label")
-    return _rebuilt(dataset, plan, how, lambda rows: Sample(features[rows], labels[rows]))
+    return _rebuilt(dataset, plan, how, lambda rows: LabelledRows(features[rows], labels[rows]))
 
 
-def in_place(dataset: Dataset, plan: Plan, how: LightGBMConfig) -> list[str]:
+def in_place(dataset: Dataset, plan: RowPlan, how: LightGBMConfig) -> list[str]:
     """A dataset for every fold, from the frame."""
     return _rebuilt(dataset, plan, how, lambda rows: sample(dataset, rows))
 
 
 def _rebuilt(
-    dataset: Dataset, plan: Plan, how: LightGBMConfig, take: Callable[[Rows], Sample]
+    dataset: Dataset, plan: RowPlan, how: LightGBMConfig, take: Callable[[Rows], LabelledRows]
 ) -> list[str]:
     names, params = dataset.feature_names, how.lightgbm_params()
-    edges = Binned.of(params, names=names, train=take(plan.folds[0].fit), early_stop=None).train
+    edges = BinnedRows.of(params, names=names, train=take(plan.folds[0].fit), early_stop=None).train
 
     def binned(rows: Rows) -> lightgbm.Dataset:
         part = take(rows)
@@ -100,12 +103,14 @@ def _rebuilt(
         return made.construct()
 
     return [
-        model.grow(how, Binned(names, binned(one.fit), binned(one.early_stop))).fingerprint
+        model.fit_binned(
+            how, BinnedRows(names, binned(one.fit), binned(one.early_stop))
+        ).fingerprint
         for one in plan.folds
     ]
 
 
-WAYS: dict[str, Callable[[Dataset, Plan, LightGBMConfig], list[str]]] = {
+WAYS: dict[str, Callable[[Dataset, RowPlan, LightGBMConfig], list[str]]] = {
     "shared": shared,
     "rebuilt": rebuilt,
     "in place": in_place,

@@ -16,7 +16,7 @@ from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import EvaluatedModel, Experiment, Plan, SplitRows
+from mlengine.core.training.experiment import EvaluatedModel, Experiment, RowPlan, SplitRows
 from mlengine.core.training.spec import TrainSpec
 
 PLANTED_AUC = 0.60
@@ -63,7 +63,7 @@ def spec(*, horizon_bars: int, seed: int, test_size: float = 0.2, folds: int = 0
     )
 
 
-def train(dataset: Dataset, asked: TrainSpec, plan: Plan | None = None) -> Experiment:
+def train(dataset: Dataset, asked: TrainSpec, plan: RowPlan | None = None) -> Experiment:
     return experiments.run(
         dataset,
         plan or experiments.plan(dataset, asked),
@@ -131,12 +131,12 @@ def after(dataset: Dataset, year: int) -> float:
     return float((dates >= datetime(year, 1, 1, tzinfo=UTC)).mean() or 0.0)
 
 
-def _random_rows(stage: SplitRows, *, seed: int) -> Plan:
+def _random_rows(stage: SplitRows, *, seed: int) -> RowPlan:
     """The training rows alone, dealt out by row: a fifth to test, 15 % of the rest to stop."""
     rows = np.random.default_rng(seed).permutation(stage.train)
     test, rest = np.split(rows, [len(rows) // 5])
     stop, fit = np.split(rest, [int(0.15 * len(rest))])
-    return Plan((), SplitRows(np.sort(fit), np.sort(stop), np.sort(test), 0, 0))
+    return RowPlan((), SplitRows(np.sort(fit), np.sort(stop), np.sort(test), 0, 0))
 
 
 def _truth(judged: EvaluatedModel, dataset: Dataset, planted: Planted) -> float:

@@ -96,7 +96,9 @@ def print_intervals(simulations: int, horizons: Sequence[int], seed: int) -> Non
     print("| h | blocks | dates | above the truth | below |\n| --- | --- | --- | --- | --- |")
     for horizon in horizons:
         for blocks in (5, 10, 12, 24):
-            dates = blocks * bootstrap.settings(horizon_bars=horizon, seed=0).block_dates
+            dates = (
+                blocks * bootstrap.block_bootstrap_config(horizon_bars=horizon, seed=0).block_dates
+            )
             above, below = _missed(simulations, dates, horizon, np.random.default_rng(seed))
             print(f"| {horizon} | {blocks} | {dates} | {above:.1%} | {below:.1%} |", flush=True)
 
@@ -110,8 +112,10 @@ def _missed(
         moves, slow = rng.normal(size=dates + horizon_bars - 1), rng.normal(size=dates + 19)
         ahead = np.convolve(moves, np.ones(horizon_bars), "valid")
         earned = ahead * np.sign(np.convolve(slow, np.ones(20), "valid"))
-        drawn = bootstrap.settings(horizon_bars=horizon_bars, seed=seed)
-        low, high = bootstrap.interval(bootstrap.sums(bootstrap.draw(dates, drawn), earned) / dates)
+        drawn = bootstrap.block_bootstrap_config(horizon_bars=horizon_bars, seed=seed)
+        low, high = bootstrap.confidence_interval(
+            bootstrap.sums(bootstrap.draw_weights(dates, drawn), earned) / dates
+        )
         assert low is not None
         assert high is not None
         above, below = above + (low > 0.0), below + (high < 0.0)

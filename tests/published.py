@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mlengine.core.boosting.model import LightGBMConfig, Sample, fit
+from mlengine.core.boosting.model import LabelledRows, LightGBMConfig, fit
 from mlengine.core.evaluation import Bootstrap, Calibration, Measure, SignRule, Verdict
 from mlengine.core.features import CORE, FeatureSet
 from mlengine.core.promotion.gate import Decision
@@ -62,8 +62,8 @@ def tiny_text(names: tuple[str, ...], *, objective: str = "direction", seed: int
     return fit(
         recipe,
         names=names,
-        train=Sample(features[:300], labels[:300]),
-        early_stop=Sample(features[300:], labels[300:]),
+        train=LabelledRows(features[:300], labels[:300]),
+        early_stop=LabelledRows(features[300:], labels[300:]),
     ).text
 
 

@@ -12,7 +12,7 @@ from tests.factories import random_bars
 from tests.pages.api_examples import examples
 from tests.pages.markdown import ROOT, blocks, section
 
-from mlengine.core.features.leaks.check import MEANINGS, check
+from mlengine.core.features.leaks.check import MEANINGS, check_for_leaks
 from mlengine.core.monitoring.event import EVENT_KINDS
 from mlengine.stores.market_data.candles import parse_candles
 from mlengine.web.http.errors import STATUS
@@ -25,7 +25,7 @@ def test_the_feature_set_of_the_page_passes_its_own_check(tmp_path: Path) -> Non
     (tmp_path / "mine.py").write_text(snippet)
     (feature_set,) = runpy.run_path(str(tmp_path / "mine.py"))["FEATURE_SETS"]
     bars = pl.concat([random_bars("AAA", rows=80), random_bars("BBB", rows=80)])
-    assert not check(bars, feature_set).breaches
+    assert not check_for_leaks(bars, feature_set).breaches
 
 
 def test_the_page_lists_the_tests_of_the_check() -> None:

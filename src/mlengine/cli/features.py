@@ -13,7 +13,7 @@ from mlengine.cli.options import as_of_option
 from mlengine.cli.output import format_cell, table
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.catalogue import markdown, value_range
-from mlengine.core.features.leaks.check import CheckReport, FeatureCheck
+from mlengine.core.features.leaks.check import FeatureCheck, LeakReport
 
 _SHOW = "show"
 
@@ -111,7 +111,7 @@ def _declaration_rows(sets: Iterable[FeatureSet]) -> list[list[object]]:
     ]
 
 
-def _to_json(report: CheckReport) -> dict[str, object]:
+def _to_json(report: LeakReport) -> dict[str, object]:
     return {
         "feature_set": report.feature_set,
         "symbols": report.symbols,
@@ -124,7 +124,7 @@ def _to_json(report: CheckReport) -> dict[str, object]:
     }
 
 
-def _report_text(report: CheckReport) -> str:
+def _report_text(report: LeakReport) -> str:
     """A line a feature, or one for each test that it fails, with both values to the last bit."""
     headers = ["feature", "result", "test", "symbol", "row", "expected", "got", "what it means"]
     failing = sum(not each.ok for each in report.features)

@@ -183,7 +183,7 @@ def _schedule(read: Reader) -> str | None:
         return None
     expression = " ".join(text.split())
     try:
-        cron.check(expression)
+        cron.require_cron(expression)
     except ValueError:
         raise BadSetting("TRAIN_SCHEDULE", text, cron.EXPECTED) from None
     return expression

@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from mlengine.core.boosting.model import LightGBMConfig, Sample, Scorer, fingerprint, fit
+from mlengine.core.boosting.model import LabelledRows, LightGBMConfig, Scorer, fingerprint, fit
 from mlengine.errors import TrainingFailed
 
 NAMES = ("momentum", "gaps", "huge", "noise", "constant")
@@ -17,7 +17,7 @@ def _sample(rows=1500, *, seed=3, objective="direction"):
     features[rng.random(rows) < 0.3, 1] = np.nan
     returns = 0.5 * features[:, 0] + rng.normal(size=rows)
     labels = (returns > 0).astype(float) if objective == "direction" else returns
-    return Sample(features, labels)
+    return LabelledRows(features, labels)
 
 
 def _fit(*, threads=1, rounds=30, objective="direction", early_stop=True, **how):
@@ -88,7 +88,7 @@ def test_the_text_ends_at_the_best_iteration():
 
 def test_stopping_uses_only_the_stopping_rows():
     noise = np.random.default_rng(9)
-    stop = Sample(noise.normal(size=(300, 5)), noise.integers(0, 2, 300).astype(float))
+    stop = LabelledRows(noise.normal(size=(300, 5)), noise.integers(0, 2, 300).astype(float))
     recipe = LightGBMConfig(
         "direction", seed=42, num_threads=1, rounds=200, early_stopping_rounds=5
     )
@@ -118,7 +118,7 @@ def test_what_the_report_raises_ends_the_fit():
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_labels_of_one_class_give_a_constant_near_it(label):
     sample = _sample()
-    one_class = Sample(sample.features, np.full(len(sample.labels), label))
+    one_class = LabelledRows(sample.features, np.full(len(sample.labels), label))
     recipe = LightGBMConfig("direction", seed=1, num_threads=1, rounds=5)
     fitted = fit(recipe, names=NAMES, train=one_class, early_stop=None)
     scores = Scorer.from_text(fitted.text).score(sample.features)

@@ -11,7 +11,7 @@ from tests.published import tiny_text
 
 from mlengine.core.boosting import single_row as module
 from mlengine.core.boosting.model import Scorer
-from mlengine.core.boosting.single_row import SingleRow, single_row
+from mlengine.core.boosting.single_row import SingleRowPredictor, single_row
 
 NAMES = tuple(f"f{i}" for i in range(30))
 
@@ -33,7 +33,7 @@ def test_a_row_alone_has_the_bits_that_it_has_among_thousands(objective: str) ->
     scorer = Scorer.from_text(tiny_text(NAMES, objective=objective))
     matrix = rows(5000)
     alone = np.array([scorer.score_row(row) for row in matrix])
-    assert isinstance(scorer.score_row, SingleRow)
+    assert isinstance(scorer.score_row, SingleRowPredictor)
     assert alone.tobytes() == scorer.score(matrix).tobytes()
 
 
@@ -41,7 +41,7 @@ def test_without_the_fast_call_a_plain_one_gives_the_same(monkeypatch: pytest.Mo
     scorer, matrix = Scorer.from_text(tiny_text(NAMES)), rows(50)
     monkeypatch.setattr(module, "_INIT", "LGBM_NoSuchCall")
     plain = single_row(scorer.booster, len(NAMES))
-    assert not isinstance(plain, SingleRow)
+    assert not isinstance(plain, SingleRowPredictor)
     assert [plain(row) for row in matrix] == [scorer.score_row(row) for row in matrix]
 
 
@@ -79,7 +79,7 @@ def test_what_lightgbm_refuses_is_said_in_its_words() -> None:
 def test_a_scorer_that_nobody_needs_is_freed_with_its_configs() -> None:
     scorer = single_row(lgb.Booster(model_str=tiny_text(NAMES)), len(NAMES))
     scorer(np.zeros(30))
-    assert isinstance(scorer, SingleRow)
+    assert isinstance(scorer, SingleRowPredictor)
     gone = weakref.ref(scorer)
     del scorer
     gc.collect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.metrics import Actuals
-from mlengine.core.metrics.samples import Samples, build_samples
+from mlengine.core.metrics.scored_rows import ScoredRows, build_scored_rows
 
 DAY = 86_400_000_000
 
@@ -33,11 +33,11 @@ def at(rows, numbers):
     return Actuals(**{name: values[numbers] for name, values in vars(rows).items()})
 
 
-def numbered(objective, forward, scores, *, transform="raw", labels=None) -> Samples:
+def numbered(objective, forward, scores, *, transform="raw", labels=None) -> ScoredRows:
     """The rows of `forward` with the scores of a table of the same shape."""
     rows = actuals(forward, labels=labels)
     kept = np.asarray(scores, dtype=np.float64)[np.isfinite(np.asarray(forward, dtype=np.float64))]
-    return build_samples(objective, actuals=rows, scores=kept, transform=transform)
+    return build_scored_rows(objective, actuals=rows, scores=kept, transform=transform)
 
 
 def correlated(rng, *, dates, symbols, correlation):

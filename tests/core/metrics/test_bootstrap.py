@@ -6,23 +6,30 @@ from tests.core.metrics.rows import correlated, numbered
 
 from mlengine.core.evaluation import Bootstrap
 from mlengine.core.metrics import bootstrap
-from mlengine.core.metrics.bootstrap import draw, interval, settings, weighted_sums
+from mlengine.core.metrics.bootstrap import (
+    block_bootstrap_config,
+    confidence_interval,
+    draw_weights,
+    weighted_sums,
+)
 from mlengine.core.metrics.correlations import weighted_mean
-from mlengine.core.metrics.estimates import Estimator
+from mlengine.core.metrics.estimates import IntervalEstimator
 
 
 def _draws(dates, *, block, draws=1000, seed=1):
-    return draw(dates, Bootstrap(block, draws, seed, 0.95))
+    return draw_weights(dates, Bootstrap(block, draws, seed, 0.95))
 
 
 def test_blocks_hold_two_horizons_and_at_least_twenty_dates():
-    assert [settings(horizon_bars=h, seed=7).block_dates for h in (1, 10, 11, 20)] == [
+    assert [
+        block_bootstrap_config(horizon_bars=h, seed=7).block_dates for h in (1, 10, 11, 20)
+    ] == [
         20,
         20,
         22,
         40,
     ]
-    assert settings(horizon_bars=1, seed=7) == Bootstrap(20, 1000, 7, 0.95)
+    assert block_bootstrap_config(horizon_bars=1, seed=7) == Bootstrap(20, 1000, 7, 0.95)
 
 
 def test_every_draw_has_as_many_dates_as_there_are():
@@ -60,7 +67,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
 def test_fewer_dates_than_five_blocks_hold_give_no_interval():
     assert _draws(100, block=20).shape == (1000, 100)
     assert _draws(99, block=20).shape == (0, 99)
-    assert interval(np.empty(0)) == (None, None)
+    assert confidence_interval(np.empty(0)) == (None, None)
 
 
 def test_sums_are_those_of_the_repeated_dates():
@@ -73,7 +80,7 @@ def test_sums_are_those_of_the_repeated_dates():
 def test_the_interval_of_a_mean_is_the_analytic_one():
     rng = np.random.default_rng(3)
     series = rng.normal(0.2, 1.0, 2000)
-    low, high = interval(weighted_mean(series, _draws(2000, block=20)))
+    low, high = confidence_interval(weighted_mean(series, _draws(2000, block=20)))
     half = 1.96 * series.std() / math.sqrt(2000)
     assert (low + high) / 2 == pytest.approx(series.mean(), abs=0.15 * half)
     assert (high - low) / 2 == pytest.approx(half, rel=0.12)
@@ -82,9 +89,9 @@ def test_the_interval_of_a_mean_is_the_analytic_one():
 def test_undefined_draws_are_left_out_up_to_a_twentieth():
     draws = np.linspace(0.0, 1.0, 1000)
     draws[:50] = math.nan
-    assert interval(draws)[1] == pytest.approx(0.976, abs=0.01)
+    assert confidence_interval(draws)[1] == pytest.approx(0.976, abs=0.01)
     draws[50] = math.nan
-    assert interval(draws) == (None, None)
+    assert confidence_interval(draws) == (None, None)
 
 
 def test_dates_stay_together_with_all_their_symbols():
@@ -95,8 +102,8 @@ def test_dates_stay_together_with_all_their_symbols():
     samples = numbered("return", moves, np.ones((400, 20)))
     one = numbered("return", moves[:, :1], np.ones((400, 1)))
     weights = _draws(400, block=20)
-    together = Estimator(samples, weights).mean(samples.targets, 0.0, "zero")
-    alone = Estimator(one, weights).mean(one.targets, 0.0, "zero")
+    together = IntervalEstimator(samples, weights).mean(samples.targets, 0.0, "zero")
+    alone = IntervalEstimator(one, weights).mean(one.targets, 0.0, "zero")
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
     of_rows = 2 * 1.96 * samples.targets.std() / math.sqrt(len(samples.targets))
     assert together.high - together.low > 3.5 * of_rows
@@ -105,8 +112,8 @@ def test_dates_stay_together_with_all_their_symbols():
 def test_blocks_widen_the_interval_of_overlapping_labels():
     rng = np.random.default_rng(6)
     overlapping = np.convolve(rng.normal(size=2009), np.full(10, 0.1), mode="valid")
-    by_blocks = interval(weighted_mean(overlapping, _draws(2000, block=20)))
-    by_dates = interval(weighted_mean(overlapping, _draws(2000, block=1)))
+    by_blocks = confidence_interval(weighted_mean(overlapping, _draws(2000, block=20)))
+    by_dates = confidence_interval(weighted_mean(overlapping, _draws(2000, block=1)))
     assert by_blocks[1] - by_blocks[0] > 2.0 * (by_dates[1] - by_dates[0])
 
 
@@ -118,13 +125,13 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
         moves = correlated(rng, dates=500 + horizon_bars - 1, symbols=4, correlation=0.4)
         ahead = np.lib.stride_tricks.sliding_window_view(moves, horizon_bars, axis=0).sum(axis=-1)
         samples = numbered("return", ahead, np.ones_like(ahead))
-        weights = draw(500, settings(horizon_bars=horizon_bars, seed=seed))
-        found = Estimator(samples, weights).mean(samples.targets, 0.0, "zero")
+        weights = draw_weights(500, block_bootstrap_config(horizon_bars=horizon_bars, seed=seed))
+        found = IntervalEstimator(samples, weights).mean(samples.targets, 0.0, "zero")
         covered += found.low <= 0.0 <= found.high
     assert 0.88 <= covered / 200 <= 0.98
 
 
 def test_drawing_is_independent_of_everything_but_its_arguments():
     state = np.random.get_state()[1].tobytes()
-    bootstrap.draw(100, settings(horizon_bars=5, seed=1))
+    bootstrap.draw_weights(100, block_bootstrap_config(horizon_bars=5, seed=1))
     assert np.random.get_state()[1].tobytes() == state

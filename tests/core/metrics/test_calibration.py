@@ -16,7 +16,9 @@ def _forecasts(seed=1, *, dates=600, symbols=4, slope=1.0, intercept=0.0):
 
 
 def _weights(samples):
-    return bootstrap.draw(samples.dates, bootstrap.settings(horizon_bars=1, seed=1))
+    return bootstrap.draw_weights(
+        samples.dates, bootstrap.block_bootstrap_config(horizon_bars=1, seed=1)
+    )
 
 
 def _descended(samples, weights):

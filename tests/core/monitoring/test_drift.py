@@ -4,7 +4,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlengine.core.monitoring.drift import FeatureDrift, check, ks, psi, quantile_edges
+from mlengine.core.monitoring.drift import (
+    FeatureDrift,
+    compare_distributions,
+    ks,
+    psi,
+    quantile_edges,
+)
 
 
 def _normal(rows, *, mean=0.0, seed=1):
@@ -82,7 +88,7 @@ def _frame(rows, *, mean=0.0, seed=1):
 
 
 def test_every_feature_and_the_prediction_are_compared():
-    report = check(_frame(2000), _frame(500, mean=2.0, seed=5))
+    report = compare_distributions(_frame(2000), _frame(500, mean=2.0, seed=5))
     assert (report.status, report.n_reference, report.n_current) == ("uncalibrated", 2000, 500)
     steady, moved = report.features
     assert (steady.feature, moved.feature) == ("steady", "moved")
@@ -94,20 +100,20 @@ def test_every_feature_and_the_prediction_are_compared():
 
 @pytest.mark.parametrize("sizes", [(2000, 49), (49, 2000), (2000, 0)])
 def test_too_few_rows_are_insufficient_data_and_never_zero(sizes):
-    report = check(_frame(sizes[0]), _frame(sizes[1]))
+    report = compare_distributions(_frame(sizes[0]), _frame(sizes[1]))
     assert report.status == "insufficient_data"
     assert [(f.psi, f.ks) for f in report.features] == [(None, None)] * 2
     assert report.prediction_drift == FeatureDrift("prediction", None, None)
 
 
 def test_a_feature_that_nobody_sent_has_no_figures():
-    report = check(_frame(100), _frame(100).drop("moved", "prediction"))
+    report = compare_distributions(_frame(100), _frame(100).drop("moved", "prediction"))
     assert report.features[1] == FeatureDrift("moved", None, None)
     assert report.prediction_drift == FeatureDrift("prediction", None, None)
 
 
 def test_nulls_count_as_undefined():
     holes = _frame(100).with_columns(pl.lit(None, dtype=pl.Float64).alias("moved"))
-    moved = check(_frame(100), holes).features[1]
+    moved = compare_distributions(_frame(100), holes).features[1]
     assert moved.psi > 1.0
     assert moved.ks is None

@@ -5,7 +5,7 @@ import pytest
 from tests.core.small_features import SMALL, SPEC
 from tests.factories import panel
 
-from mlengine.core.boosting.binning import Sample
+from mlengine.core.boosting.binning import LabelledRows
 from mlengine.core.boosting.model import LightGBMConfig, Scorer, fit
 from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training.dataset import build
@@ -130,7 +130,7 @@ def _recipe(rounds=20):
 
 
 def _sample(dataset, rows):
-    return Sample(dataset.matrix()[rows], dataset.column("label")[rows])
+    return LabelledRows(dataset.matrix()[rows], dataset.column("label")[rows])
 
 
 def test_candidate_and_refit_are_binned_on_their_own_rows():

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from tests.factories import START, panel, random_bars
 
-from mlengine.core.training.labels import cross_sectional_zscore, label_rows, target
+from mlengine.core.training.labels import cross_sectional_zscore, label_expr, label_rows
 
 
 def _bars(closes, symbol="AAA"):
@@ -80,8 +80,8 @@ def test_labels_change_when_future_bars_change():
 
 def test_an_exact_zero_is_down():
     frame = pl.DataFrame({"forward_return": [-0.1, 0.0, 0.1]})
-    assert frame.select(target("direction")).to_series().to_list() == [0.0, 0.0, 1.0]
-    assert frame.select(target("return")).to_series().to_list() == [-0.1, 0.0, 0.1]
+    assert frame.select(label_expr("direction")).to_series().to_list() == [0.0, 0.0, 1.0]
+    assert frame.select(label_expr("return")).to_series().to_list() == [-0.1, 0.0, 0.1]
 
 
 def test_too_few_bars_give_no_rows_at_all():

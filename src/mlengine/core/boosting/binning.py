@@ -16,7 +16,7 @@ Params = Mapping[str, int | float | str | bool]
 
 
 @dataclass(frozen=True)
-class Sample:
+class LabelledRows:
     """`features` (rows, names) float64, NaN or null where undefined, `labels` (rows,).
 
     A frame is read in place, column by column, where an array would be one more copy of it.
@@ -27,7 +27,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Binned:
+class BinnedRows:
     """Rows to fit on, and rows that end the fit; the samples that they were made of may go."""
 
     names: tuple[str, ...]
@@ -36,36 +36,43 @@ class Binned:
 
     @classmethod
     def of(
-        cls, params: Params, *, names: tuple[str, ...], train: Sample, early_stop: Sample | None
-    ) -> Binned:
+        cls,
+        params: Params,
+        *,
+        names: tuple[str, ...],
+        train: LabelledRows,
+        early_stop: LabelledRows | None,
+    ) -> BinnedRows:
         """In bins whose edges `train` alone decides; raises TrainingFailed."""
-        with refusals():
+        with translated_lightgbm_errors():
             edges = _dataset(params, names, train)
             return cls(names, edges, _valid(params, edges, early_stop) if early_stop else None)
 
 
 @dataclass(frozen=True)
-class Bins:
+class SharedBins:
     """Rows binned once, for any number of fits on parts of them."""
 
     names: tuple[str, ...]
     rows: lgb.Dataset
 
     @classmethod
-    def of(cls, params: Params, *, names: tuple[str, ...], edges: Sample, rows: Sample) -> Bins:
+    def of(
+        cls, params: Params, *, names: tuple[str, ...], edges: LabelledRows, rows: LabelledRows
+    ) -> SharedBins:
         """Bin `rows` by edges that the sample `edges` alone decides; raises TrainingFailed."""
-        with refusals():
+        with translated_lightgbm_errors():
             return cls(names, _valid(params, _dataset(params, names, edges), rows))
 
-    def subset(self, train: Rows, early_stop: Rows) -> Binned:
+    def subset(self, train: Rows, early_stop: Rows) -> BinnedRows:
         """Rows by their numbers, ascending; as if binned from scratch by the same edges."""
-        return Binned(
+        return BinnedRows(
             self.names, self.rows.subset(train.tolist()), self.rows.subset(early_stop.tolist())
         )
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def translated_lightgbm_errors() -> Iterator[None]:
     """What LightGBM refuses fails the training."""
     try:
         yield
@@ -73,12 +80,12 @@ def refusals() -> Iterator[None]:
         raise TrainingFailed("LightGBM refused the parameters or the training rows") from refusal
 
 
-def _dataset(params: Params, names: tuple[str, ...], sample: Sample) -> lgb.Dataset:
+def _dataset(params: Params, names: tuple[str, ...], sample: LabelledRows) -> lgb.Dataset:
     # LightGBM adds to the parameters that it is given.
     return lgb.Dataset(
         sample.features, sample.labels, feature_name=list(names), params=dict(params)
     ).construct()
 
 
-def _valid(params: Params, edges: lgb.Dataset, sample: Sample) -> lgb.Dataset:
+def _valid(params: Params, edges: lgb.Dataset, sample: LabelledRows) -> lgb.Dataset:
     return edges.create_valid(sample.features, sample.labels, params=dict(params)).construct()

@@ -12,7 +12,12 @@ import numpy as np
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
-from mlengine.core.boosting.binning import Binned, Params, Sample, refusals
+from mlengine.core.boosting.binning import (
+    BinnedRows,
+    LabelledRows,
+    Params,
+    translated_lightgbm_errors,
+)
 from mlengine.core.boosting.single_row import ScoreRow, single_row
 
 # Small, damped trees: a few thousand daily rows hold little signal and much noise.
@@ -72,27 +77,29 @@ def fit(
     config: LightGBMConfig,
     *,
     names: tuple[str, ...],
-    train: Sample,
-    early_stop: Sample | None,
+    train: LabelledRows,
+    early_stop: LabelledRows | None,
     on_iteration: Callable[[int], None] | None = None,
 ) -> Fitted:
     """Fit on `train`, in bins of its own; without `early_stop` all `rounds` are used.
 
     See `grow`, which needs the samples no more.
     """
-    binned = Binned.of(config.lightgbm_params(), names=names, train=train, early_stop=early_stop)
-    return grow(config, binned, on_iteration=on_iteration)
+    binned = BinnedRows.of(
+        config.lightgbm_params(), names=names, train=train, early_stop=early_stop
+    )
+    return fit_binned(config, binned, on_iteration=on_iteration)
 
 
-def grow(
-    config: LightGBMConfig, rows: Binned, *, on_iteration: Callable[[int], None] | None = None
+def fit_binned(
+    config: LightGBMConfig, rows: BinnedRows, *, on_iteration: Callable[[int], None] | None = None
 ) -> Fitted:
     """The trees of `config` on binned rows.
 
     `on_iteration` gets the round, from 1; what it raises ends the fit. Raises TrainingFailed
     when LightGBM refuses the data.
     """
-    with refusals():
+    with translated_lightgbm_errors():
         booster = lgb.train(
             config.lightgbm_params(),
             rows.train,

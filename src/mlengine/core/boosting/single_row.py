@@ -35,7 +35,7 @@ class _Config:
     result: ctypes.c_double
 
 
-class SingleRow:
+class SingleRowPredictor:
     """Scores single rows of one booster; safe for threads, each call takes a FastConfig alone.
 
     There are as many of them as calls ever ran side by side; all are freed with this object.
@@ -102,7 +102,7 @@ def single_row(booster: lgb.Booster, features: int) -> ScoreRow:
     library = _library()
     if library is None or not hasattr(booster, "_handle"):
         return lambda row: _predicted(booster, row)
-    return SingleRow(booster, features, library)
+    return SingleRowPredictor(booster, features, library)
 
 
 def _library() -> ctypes.PyDLL | None:

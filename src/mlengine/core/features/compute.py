@@ -78,10 +78,10 @@ def _plan(chunk: pl.LazyFrame, feature_set: FeatureSet, *, frugal: bool) -> pl.L
     """The stages one after the other, in one thread; where memory counts, spent parts go."""
     plan = _prepared(chunk, feature_set)
     if not frugal:
-        for stage in feature_set.stages:
+        for stage in feature_set.column_batches:
             plan = plan.with_columns_seq(stage)
-        return plan.select_seq(*KEYS, _FULL, *feature_set.selection)
-    for stage, spent in feature_set.frugal_stages:
+        return plan.select_seq(*KEYS, _FULL, *feature_set.feature_columns)
+    for stage, spent in feature_set.column_batches_with_drops:
         plan = plan.with_columns_seq(stage)
         plan = plan.drop(spent) if spent else plan
     return plan.select_seq(*KEYS, _FULL, *feature_set.names)
@@ -95,13 +95,13 @@ def _bundled(needed: pl.LazyFrame, feature_set: FeatureSet, *, rows: int) -> pl.
     held = _collected(_prepared(needed, feature_set))
     newest = held.select(_newest(rows)).to_series()
     found = [held.select(*KEYS, _FULL).filter(newest)]
-    for bundle in feature_set.bundles:
+    for bundle in feature_set.feature_groups:
         plan = held.lazy()
-        for stage in bundle.stages:
+        for stage in bundle.column_batches:
             plan = plan.with_columns_seq(stage)
         held = _collected(plan)
         found.append(held.select(bundle.features).filter(newest))
-        held = held.drop(bundle.features, bundle.spent)
+        held = held.drop(bundle.features, bundle.droppable)
     return pl.concat(found, how="horizontal").select(*KEYS, _FULL, *feature_set.names)
 
 

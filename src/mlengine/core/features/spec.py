@@ -16,15 +16,15 @@ ENOUGH_TO_DROP = 48
 ENOUGH_FOR_A_BUNDLE = 40
 
 
-class Bundle(NamedTuple):
+class FeatureGroup(NamedTuple):
     """Some features and the parts that they need and no earlier bundle has, in stages.
 
-    `spent` are the parts, of whichever bundle, that no later one needs.
+    `droppable` are the parts, of whichever bundle, that no later one needs.
     """
 
-    stages: tuple[tuple[pl.Expr, ...], ...]
+    column_batches: tuple[tuple[pl.Expr, ...], ...]
     features: tuple[str, ...]
-    spent: tuple[str, ...]
+    droppable: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class FeatureSet:
                     f"{feature.name!r} needs {feature.bars} of {self.window_bars} bars"
                 )
             taken.add(feature.name)
-        _ = self.stages
+        _ = self.column_batches
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ class FeatureSet:
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
-    def stages(self) -> tuple[tuple[pl.Expr, ...], ...]:
+    def column_batches(self) -> tuple[tuple[pl.Expr, ...], ...]:
         """The parts in an order in which each finds the columns that it needs.
 
         Shallow stages of named columns, since Polars' planner takes time with the square of an
@@ -102,17 +102,17 @@ class FeatureSet:
         return tuple(map(_aliased, _staged(self.parts)))
 
     @cached_property
-    def frugal_stages(self) -> tuple[tuple[tuple[pl.Expr, ...], tuple[str, ...]], ...]:
+    def column_batches_with_drops(self) -> tuple[tuple[tuple[pl.Expr, ...], tuple[str, ...]], ...]:
         """Parts and features as soon as they can be made, and which parts may then be dropped."""
         staged = _staged(self._columns)
         return tuple(zip(map(_aliased, staged), _gathered(self._spent(staged)), strict=True))
 
     @cached_property
-    def bundles(self) -> tuple[Bundle, ...]:
+    def feature_groups(self) -> tuple[FeatureGroup, ...]:
         """All features, some after the others, so that few columns are held at a time."""
         bundled = list(_bundled(self._columns, self.names))
         return tuple(
-            Bundle(
+            FeatureGroup(
                 tuple(map(_aliased, _staged(bundle))),
                 tuple(name for name in bundle if name not in self.parts),
                 spent,
@@ -135,7 +135,7 @@ class FeatureSet:
         return spent[::-1]
 
     @cached_property
-    def selection(self) -> tuple[pl.Expr, ...]:
+    def feature_columns(self) -> tuple[pl.Expr, ...]:
         """The features under their names, over bars and parts; counts and flags as numbers."""
         return tuple(feature.expr.cast(pl.Float64).alias(feature.name) for feature in self.features)
 

@@ -14,11 +14,11 @@ from mlengine.core.metrics.actuals import Actuals, Baseline, baseline
 from mlengine.core.metrics.calibration import calibration
 from mlengine.core.metrics.classification import classification_measures
 from mlengine.core.metrics.correlations import correlation
-from mlengine.core.metrics.estimates import Estimator
+from mlengine.core.metrics.estimates import IntervalEstimator
 from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, mae, mse
 from mlengine.core.metrics.ranking import auc, ranks
 from mlengine.core.metrics.regression import regression_measures
-from mlengine.core.metrics.samples import build_samples
+from mlengine.core.metrics.scored_rows import build_scored_rows
 from mlengine.core.metrics.sign_rule import sign_rule
 from mlengine.core.metrics.skill import (
     auc_measures,
@@ -60,10 +60,10 @@ def evaluate(
     `transform` says what the labels of a `return` model are: `raw` returns, or `cs_zscore`, how
     far each symbol was ahead of the others on its date.
     """
-    samples = build_samples(objective, actuals=actuals, scores=scores, transform=transform)
-    settings = bootstrap.settings(horizon_bars=horizon_bars, seed=seed)
-    weights = bootstrap.draw(samples.dates, settings)
-    estimator, relative = Estimator(samples, weights), transform == "cs_zscore"
+    samples = build_scored_rows(objective, actuals=actuals, scores=scores, transform=transform)
+    settings = bootstrap.block_bootstrap_config(horizon_bars=horizon_bars, seed=seed)
+    weights = bootstrap.draw_weights(samples.dates, settings)
+    estimator, relative = IntervalEstimator(samples, weights), transform == "cs_zscore"
     directed = objective == "direction"
     measures = {
         **auc_measures(estimator),

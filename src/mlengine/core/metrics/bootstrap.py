@@ -25,12 +25,12 @@ LEVEL = 0.95
 _MOST_UNDEFINED = 0.05
 
 
-def settings(*, horizon_bars: int, seed: int) -> Bootstrap:
+def block_bootstrap_config(*, horizon_bars: int, seed: int) -> Bootstrap:
     """Blocks of max(2h, 20) dates: labels h bars long overlap, and each block holds two."""
     return Bootstrap(max(2 * horizon_bars, 20), DRAWS, seed, LEVEL)
 
 
-def draw(dates: int, bootstrap: Bootstrap) -> Floats:
+def draw_weights(dates: int, bootstrap: Bootstrap) -> Floats:
     """(draws, dates): how often each date is drawn; each row sums to `dates`.
 
     Blocks begin at any date and go on at the first date after the last; the last block of a draw
@@ -65,7 +65,9 @@ def weighted_sums(weights: Floats, of_dates: Floats) -> Floats:
     return np.asarray(np.einsum("ij,j...->i...", weights, of_dates), dtype=np.float64)
 
 
-def interval(draws: Floats, *, level: float = LEVEL) -> tuple[float | None, float | None]:
+def confidence_interval(
+    draws: Floats, *, level: float = LEVEL
+) -> tuple[float | None, float | None]:
     """The percentile interval; none without draws, or where over a twentieth are undefined."""
     defined = draws[np.isfinite(draws)]
     if not len(defined) or len(defined) < (1.0 - _MOST_UNDEFINED) * len(draws):

@@ -8,9 +8,9 @@ import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
-from mlengine.core.metrics.bootstrap import interval, weighted_sums
+from mlengine.core.metrics.bootstrap import confidence_interval, weighted_sums
 from mlengine.core.metrics.estimates import no_interval_reason
-from mlengine.core.metrics.samples import Samples
+from mlengine.core.metrics.scored_rows import ScoredRows
 
 _BINS = 10
 _SMALLEST_PROBABILITY = 1e-15
@@ -19,7 +19,7 @@ _CONVERGED = 1e-10
 _NOT_FITTED = "no finite fit: all forecasts or all outcomes are equal, or the one orders the other"
 
 
-def calibration(samples: Samples, weights: Floats) -> Calibration:
+def calibration(samples: ScoredRows, weights: Floats) -> Calibration:
     """logit(P(up)) = intercept + slope * logit(forecast) by maximum likelihood (Cox 1958).
 
     A draw's fit is one Newton step away from that of all rows, which is as close to it as the
@@ -54,7 +54,7 @@ def _bin(low: float, high: float, up: Floats, forecasts: Floats) -> CalibrationB
 
 
 def _measure(value: float, perfect: float, draws: Floats) -> Measure:
-    low, high = interval(draws)
+    low, high = confidence_interval(draws)
     return Measure(
         value, perfect, "perfect", low=low, high=high, reason=no_interval_reason(draws, low)
     )
@@ -90,7 +90,7 @@ def _rows(up: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
 
 
 def _newton_steps(
-    samples: Samples, weights: Floats, up: Floats, logits: Floats, fit: Floats
+    samples: ScoredRows, weights: Floats, up: Floats, logits: Floats, fit: Floats
 ) -> Floats:
     """(draws, 2)"""
     gradient, information = _rows(up, logits, fit)

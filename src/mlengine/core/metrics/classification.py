@@ -6,11 +6,11 @@ import numpy as np
 
 from mlengine.core.evaluation import Measure
 from mlengine.core.metrics.actuals import Baseline
-from mlengine.core.metrics.estimates import Estimator
+from mlengine.core.metrics.estimates import IntervalEstimator
 from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, log_losses
 
 
-def classification_measures(estimator: Estimator, baseline: Baseline) -> dict[str, Measure]:
+def classification_measures(estimator: IntervalEstimator, baseline: Baseline) -> dict[str, Measure]:
     """Log-loss, Brier score and accuracy; a row that didn't move counts as down."""
     samples = estimator.samples
     up, scores = samples.actual_up, samples.scores

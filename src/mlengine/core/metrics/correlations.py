@@ -9,7 +9,7 @@ import numpy as np
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.metrics.bootstrap import weighted_sums
 from mlengine.core.metrics.ranking import mean_of_defined
-from mlengine.core.metrics.samples import FEWEST_VALUES, Samples
+from mlengine.core.metrics.scored_rows import FEWEST_VALUES, ScoredRows
 
 # Of a sum of squares, what is left by rounding where all values are equal.
 _ROUNDING = 1e-12
@@ -22,7 +22,7 @@ def correlation(x: Floats, y: Floats) -> float:
     return float(x @ y) / scale if scale > 0.0 else math.nan
 
 
-def correlation_by_date(samples: Samples, *, ranked: bool) -> Floats:
+def correlation_by_date(samples: ScoredRows, *, ranked: bool) -> Floats:
     """The correlation over the symbols of each date; NaN on dates with fewer than ten rows.
 
     Pearson, or with `ranked` Spearman. NaN too where all scores or all moves of a date are equal.
@@ -52,7 +52,7 @@ def weighted_information_ratio(series: Floats, weights: Floats) -> Floats:
     return _over(mean, np.sqrt(_over(left, counts - 1.0)))
 
 
-def weighted_over_time(samples: Samples, weights: Floats) -> Floats:
+def weighted_over_time(samples: ScoredRows, weights: Floats) -> Floats:
     """Pearson's correlation over time within a symbol, averaged over symbols.
 
     Over those with at least ten rows and neither side constant.
@@ -76,7 +76,7 @@ def weighted_over_time(samples: Samples, weights: Floats) -> Floats:
     return mean_of_defined(each.T)
 
 
-def _centred(samples: Samples, values: Floats, rows: Rows) -> Floats:
+def _centred(samples: ScoredRows, values: Floats, rows: Rows) -> Floats:
     """Less the mean of the row's date: exactly 0 where all values of a date are equal."""
     anchors = np.zeros(samples.dates)
     anchors[samples.date] = values

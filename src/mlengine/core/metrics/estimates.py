@@ -10,18 +10,18 @@ import numpy as np
 
 from mlengine.core.arrays import Flags, Floats, finite_or_none
 from mlengine.core.evaluation import Measure
-from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, interval, weighted_sums
-from mlengine.core.metrics.samples import Samples
+from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, confidence_interval, weighted_sums
+from mlengine.core.metrics.scored_rows import ScoredRows
 
 _TOO_SHORT = f"too few dates for an interval: fewer than {FEWEST_BLOCKS} blocks"
 _MOSTLY_UNDEFINED = "no interval: it is not defined on many of the draws"
 
 
 @dataclass(frozen=True)
-class Estimator:
+class IntervalEstimator:
     """`weights` is (draws, dates), from `bootstrap.draw`."""
 
-    samples: Samples
+    samples: ScoredRows
     weights: Floats
 
     def statistic(
@@ -68,7 +68,7 @@ def _measure(
     other_baselines = {name: finite_or_none(other) for name, other in others.items()}
     if not math.isfinite(value):
         return Measure(None, finite_or_none(baseline), kind, other_baselines, reason=undefined)
-    low, high = interval(draws)
+    low, high = confidence_interval(draws)
     return Measure(
         value,
         finite_or_none(baseline),

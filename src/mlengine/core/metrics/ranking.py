@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mlengine.core.arrays import Floats, Rows
-from mlengine.core.metrics.samples import FEWEST_VALUES, Samples
+from mlengine.core.metrics.scored_rows import FEWEST_VALUES, ScoredRows
 
 # Cells of a table of (rows, draws) that is held at once: 32 MB of float64.
 _CELLS = 4_000_000
@@ -36,7 +36,7 @@ def ranks(values: Floats) -> Floats:
     return ((2 * last - counts + 1) / 2.0)[group]
 
 
-def weighted_auc(samples: Samples, weights: Floats, *, symbol: int | None = None) -> Floats:
+def weighted_auc(samples: ScoredRows, weights: Floats, *, symbol: int | None = None) -> Floats:
     """AUC under each row of date weights, of all rows or of one symbol's; NaN if undefined."""
     mine = slice(None) if symbol is None else samples.symbol == symbol
     up, scores, date = samples.targets[mine] > 0.0, samples.scores[mine], samples.date[mine]
@@ -52,7 +52,7 @@ def weighted_auc(samples: Samples, weights: Floats, *, symbol: int | None = None
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def weighted_auc_by_symbol(samples: Samples, weights: Floats) -> Floats:
+def weighted_auc_by_symbol(samples: ScoredRows, weights: Floats) -> Floats:
     """The mean of the symbols' own AUCs, of those with at least ten rows and both outcomes."""
     rows = np.bincount(samples.symbol, minlength=samples.symbols)
     long = np.flatnonzero(rows >= FEWEST_VALUES).tolist()

@@ -6,12 +6,12 @@ import numpy as np
 
 from mlengine.core.evaluation import Measure
 from mlengine.core.metrics.actuals import Baseline
-from mlengine.core.metrics.estimates import Estimator
+from mlengine.core.metrics.estimates import IntervalEstimator
 from mlengine.core.metrics.point_losses import mae, mse
 
 
 def regression_measures(
-    estimator: Estimator, baseline: Baseline, *, relative: bool
+    estimator: IntervalEstimator, baseline: Baseline, *, relative: bool
 ) -> dict[str, Measure]:
     """Squared and absolute error; `relative` scores are compared with labels of their own kind."""
     targets, scores = estimator.samples.targets, estimator.samples.scores

@@ -6,14 +6,16 @@ import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import SignRule
-from mlengine.core.metrics.bootstrap import interval
+from mlengine.core.metrics.bootstrap import confidence_interval
 from mlengine.core.metrics.correlations import weighted_mean
-from mlengine.core.metrics.samples import Samples
+from mlengine.core.metrics.scored_rows import ScoredRows
 
 _BASIS_POINT = 1e-4
 
 
-def sign_rule(samples: Samples, weights: Floats, *, horizon_bars: int, cost_bps: float) -> SignRule:
+def sign_rule(
+    samples: ScoredRows, weights: Floats, *, horizon_bars: int, cost_bps: float
+) -> SignRule:
     """Each forecast is held for h bars with 1/h of a symbol's capital, so h of them overlap.
 
     A bar's return is that of the forecast made at it: its sign times its forward return, divided
@@ -29,7 +31,7 @@ def sign_rule(samples: Samples, weights: Floats, *, horizon_bars: int, cost_bps:
     turnover = samples.by_date(_turnover(samples, signs, horizon_bars)) / rows
     net = gross - cost_bps * _BASIS_POINT * turnover
     buy_and_hold = samples.by_date(samples.forward_returns) / rows / horizon_bars
-    low, high = interval(weighted_mean(net, weights))
+    low, high = confidence_interval(weighted_mean(net, weights))
     return SignRule(
         bars=samples.dates,
         cost_bps=cost_bps,
@@ -42,7 +44,7 @@ def sign_rule(samples: Samples, weights: Floats, *, horizon_bars: int, cost_bps:
     )
 
 
-def _turnover(samples: Samples, signs: Floats, horizon_bars: int) -> Floats:
+def _turnover(samples: ScoredRows, signs: Floats, horizon_bars: int) -> Floats:
     """|position - position before| of each row, over the rows of its own symbol.
 
     The newest sign enters with 1/h and the one of h bars ago leaves with it, so the change is

@@ -15,10 +15,10 @@ from mlengine.core.metrics.correlations import (
     weighted_mean,
     weighted_over_time,
 )
-from mlengine.core.metrics.estimates import Estimator
+from mlengine.core.metrics.estimates import IntervalEstimator
 from mlengine.core.metrics.point_losses import hit_rate
 from mlengine.core.metrics.ranking import auc, weighted_auc, weighted_auc_by_symbol
-from mlengine.core.metrics.samples import FEWEST_VALUES, Samples
+from mlengine.core.metrics.scored_rows import FEWEST_VALUES, ScoredRows
 
 _ONE_SIDED = "all rows moved the same way"
 _NO_SYMBOL = f"no symbol has {FEWEST_VALUES} rows that differ in score and outcome"
@@ -27,7 +27,7 @@ _CONSTANT = "the scores of every date are equal"
 _STILL = "no row moved"
 
 
-def auc_measures(estimator: Estimator) -> dict[str, Measure]:
+def auc_measures(estimator: IntervalEstimator) -> dict[str, Measure]:
     """`auc` of all rows at once, and the mean of each symbol's own."""
     samples = estimator.samples
     last_up = (samples.last_returns > 0.0).astype(np.float64)
@@ -45,7 +45,7 @@ def auc_measures(estimator: Estimator) -> dict[str, Measure]:
     }
 
 
-def ic_measures(estimator: Estimator) -> dict[str, Measure]:
+def ic_measures(estimator: IntervalEstimator) -> dict[str, Measure]:
     """Correlations by date with their stability, and over time within a symbol."""
     samples = estimator.samples
     over_time = partial(weighted_over_time, samples)
@@ -56,7 +56,9 @@ def ic_measures(estimator: Estimator) -> dict[str, Measure]:
     }
 
 
-def _by_date(estimator: Estimator, mean: str, ratio: str, series: Floats) -> dict[str, Measure]:
+def _by_date(
+    estimator: IntervalEstimator, mean: str, ratio: str, series: Floats
+) -> dict[str, Measure]:
     """A daily series' mean, and its mean over its deviation."""
     undefined = _CONSTANT if np.any(_has_enough(estimator.samples)) else _FEW_SYMBOLS
     return {
@@ -66,7 +68,7 @@ def _by_date(estimator: Estimator, mean: str, ratio: str, series: Floats) -> dic
 
 
 def hit_rate_measures(
-    estimator: Estimator, baseline: Baseline, *, relative: bool
+    estimator: IntervalEstimator, baseline: Baseline, *, relative: bool
 ) -> dict[str, Measure]:
     """`hit_rate`: the share of rows that moved whose sign was said right.
 
@@ -91,11 +93,11 @@ def hit_rate_measures(
     }
 
 
-def mostly_enough_symbols(samples: Samples) -> bool:
+def mostly_enough_symbols(samples: ScoredRows) -> bool:
     """Whether half of the dates have the ten symbols that a correlation by date needs."""
     return bool(_has_enough(samples).mean() >= 0.5)
 
 
-def _has_enough(samples: Samples) -> Flags:
+def _has_enough(samples: ScoredRows) -> Flags:
     """Each date."""
     return np.bincount(samples.date, minlength=samples.dates) >= FEWEST_VALUES

@@ -39,7 +39,9 @@ class DriftReport:
     prediction_drift: FeatureDrift | None
 
 
-def check(reference: pl.DataFrame, current: pl.DataFrame, *, min_rows: int = 50) -> DriftReport:
+def compare_distributions(
+    reference: pl.DataFrame, current: pl.DataFrame, *, min_rows: int = 50
+) -> DriftReport:
     """Compare each column of `reference` but symbol and timestamp with that of `current`.
 
     One row a distinct bar. Fewer than `min_rows` on either side is `insufficient_data`, with

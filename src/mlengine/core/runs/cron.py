@@ -14,7 +14,7 @@ _FIVE_FIELDS = re.compile(f"{_FIELD}(?: {_FIELD}){{4}}")
 _LEAP_YEARS = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def check(expression: str) -> None:
+def require_cron(expression: str) -> None:
     """Raises ValueError for what is no such expression, or one that never fires."""
     if not _FIVE_FIELDS.fullmatch(expression):
         raise ValueError(expression)

@@ -9,7 +9,7 @@ import polars as pl
 
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.features import FeatureSet, compute
-from mlengine.core.training.labels import cross_sectional_zscore, label_rows, target
+from mlengine.core.training.labels import cross_sectional_zscore, label_expr, label_rows
 
 _KEYS = ["symbol", "timestamp"]
 _ROW = "row number"
@@ -73,7 +73,7 @@ def build(
     rows = rows if members is None else only_members(rows, members)
     rows = (
         rows.join(_complete(computed, names), on=_KEYS)
-        .with_columns(target(objective).alias("label"))
+        .with_columns(label_expr(objective).alias("label"))
         .sort("timestamp", "symbol")
     )
     rows = cross_sectional_zscore(rows) if label == "cs_zscore" else rows

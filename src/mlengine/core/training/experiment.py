@@ -11,7 +11,7 @@ import polars as pl
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.boosting import model
-from mlengine.core.boosting.binning import Bins, Sample
+from mlengine.core.boosting.binning import LabelledRows, SharedBins
 from mlengine.core.boosting.model import Fitted, LightGBMConfig, Scorer
 from mlengine.core.evaluation import Evaluation, Measure
 from mlengine.core.metrics import Actuals, Baseline
@@ -42,7 +42,7 @@ class SplitRows:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RowPlan:
     """Every row number of a training, decided before anything is fitted.
 
     `refit` are the newest rows, as many dates as a training sees, whether or not one is asked for.
@@ -73,13 +73,13 @@ class EvaluatedModel:
 class Experiment:
     """`refit` has the candidate's parameters and number of trees, on the plan's newest rows."""
 
-    plan: Plan
+    plan: RowPlan
     folds: tuple[EvaluatedModel, ...]
     candidate: EvaluatedModel
     refit: Fitted | None
 
 
-def plan(dataset: Dataset, spec: TrainSpec) -> Plan:
+def plan(dataset: Dataset, spec: TrainSpec) -> RowPlan:
     """Cut holdout, folds and early-stopping rows; raises TrainingFailed on too little history."""
     times = RowTimes(dataset.times("timestamp"), dataset.times("label_ends"))
     share, embargo, window = spec.test_size, spec.embargo_bars, spec.train_window
@@ -91,7 +91,7 @@ def plan(dataset: Dataset, spec: TrainSpec) -> Plan:
     holdout = splits.holdout_split(
         times, test_share=share, embargo_bars=embargo, window_dates=window
     )
-    return Plan(
+    return RowPlan(
         folds=tuple(_split_rows(times, fold) for fold in folds),
         candidate=_split_rows(times, holdout),
         refit=splits.newest_rows(times, window_dates=window),
@@ -103,14 +103,14 @@ def _split_rows(times: RowTimes, split: Split) -> SplitRows:
     return SplitRows(tail.train, tail.test, split.test, split.purged, tail.purged)
 
 
-def rows_used_by_folds(plan: Plan) -> Rows:
+def rows_used_by_folds(plan: RowPlan) -> Rows:
     """The leading rows of the dataset, up to the last one that a fold is fitted or stopped on."""
     return np.arange(1 + max(int(rows.early_stop[-1]) for rows in plan.folds))
 
 
 def run(
     dataset: Dataset,
-    plan: Plan,
+    plan: RowPlan,
     config: LightGBMConfig,
     *,
     spec: TrainSpec,
@@ -132,7 +132,12 @@ def run(
 
 
 def fit_without_evaluation(
-    dataset: Dataset, plan: Plan, config: LightGBMConfig, *, refit: bool, tracker: ProgressTracker
+    dataset: Dataset,
+    plan: RowPlan,
+    config: LightGBMConfig,
+    *,
+    refit: bool,
+    tracker: ProgressTracker,
 ) -> tuple[Fitted, Fitted | None]:
     """The candidate and the refit of `run` alone, without folds and metrics."""
     return _Trainer(dataset, config).fit_candidate(plan, refit=refit, tracker=tracker)
@@ -149,10 +154,12 @@ class _Trainer:
         self.dates = dataset.times("timestamp")
         self.symbols = dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()
 
-    def fit_folds(self, plan: Plan, tracker: ProgressTracker) -> Iterator[tuple[SplitRows, Fitted]]:
+    def fit_folds(
+        self, plan: RowPlan, tracker: ProgressTracker
+    ) -> Iterator[tuple[SplitRows, Fitted]]:
         if not plan.folds:
             return
-        bins = Bins.of(
+        bins = SharedBins.of(
             self.config.lightgbm_params(),
             names=self.dataset.feature_names,
             edges=self._sample(plan.folds[0].fit),
@@ -162,10 +169,10 @@ class _Trainer:
         for fold, rows in enumerate(plan.folds, start=1):
             report = tracker.round_callback("folds", of=rounds, fold=fold, folds=folds)
             binned = bins.subset(rows.fit, rows.early_stop)
-            yield rows, model.grow(self.config, binned, on_iteration=report)
+            yield rows, model.fit_binned(self.config, binned, on_iteration=report)
 
     def fit_candidate(
-        self, plan: Plan, *, refit: bool, tracker: ProgressTracker
+        self, plan: RowPlan, *, refit: bool, tracker: ProgressTracker
     ) -> tuple[Fitted, Fitted | None]:
         """The candidate and, with `refit`, the refit of as many trees."""
         report = tracker.round_callback("fit", of=self.config.rounds)
@@ -198,8 +205,8 @@ class _Trainer:
         )
         return EvaluatedModel(rows, fitted, scores, actuals, baseline, evaluation)
 
-    def _sample(self, rows: Rows) -> Sample:
-        return Sample(self.dataset.features(rows), self.labels[rows])
+    def _sample(self, rows: Rows) -> LabelledRows:
+        return LabelledRows(self.dataset.features(rows), self.labels[rows])
 
     def _fit(
         self,

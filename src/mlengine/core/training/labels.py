@@ -34,7 +34,7 @@ def label_rows(bars: pl.DataFrame, *, horizon_bars: int, delay_bars: int = 0) ->
     return labelled.filter(pl.col("label_ends").is_not_null())
 
 
-def target(objective: str) -> pl.Expr:
+def label_expr(objective: str) -> pl.Expr:
     """The label of a row: 1.0 or 0.0 for `direction` (exact zeros are down), else the return."""
     forward_return = pl.col("forward_return")
     if objective == "direction":

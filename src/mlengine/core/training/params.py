@@ -13,7 +13,7 @@ FEWEST_SYMBOLS = 10
 
 
 @dataclass(frozen=True)
-class Whole:
+class IntegerRange:
     low: int
     high: int
 
@@ -25,7 +25,7 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberRange:
     """From `low` to `high`, `low` itself left out where it is `above`."""
 
     low: float
@@ -44,7 +44,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Flag:
+class BooleanParam:
     def refusal(self, value: object) -> str | None:
         """Why not, if not."""
         return None if type(value) is bool else "must be true or false"
@@ -52,24 +52,24 @@ class Flag:
 
 # LightGBM's own names. None of them has a say in what is learnt, on which rows, when it ends, on
 # how many threads, from which seed or with which arithmetic: those are the platform's.
-TUNING: Mapping[str, Whole | Number | Flag] = {
-    "bagging_fraction": Number(0.0, 1.0, above=True),
-    "bagging_freq": Whole(0, 10_000),
-    "extra_trees": Flag(),
-    "feature_fraction": Number(0.0, 1.0, above=True),
-    "feature_fraction_bynode": Number(0.0, 1.0, above=True),
-    "lambda_l1": Number(0.0, 1e9),
-    "lambda_l2": Number(0.0, 1e9),
-    "learning_rate": Number(0.0, 1.0, above=True),
-    "max_bin": Whole(2, 65_535),
-    "max_delta_step": Number(0.0, 1e9),
-    "max_depth": Whole(-1, 1_000),
-    "min_data_in_bin": Whole(1, 1_000_000),
-    "min_data_in_leaf": Whole(1, 10_000_000),
-    "min_gain_to_split": Number(0.0, 1e9),
-    "min_sum_hessian_in_leaf": Number(0.0, 1e9),
-    "num_leaves": Whole(2, 131_072),
-    "path_smooth": Number(0.0, 1e9),
+TUNING: Mapping[str, IntegerRange | NumberRange | BooleanParam] = {
+    "bagging_fraction": NumberRange(0.0, 1.0, above=True),
+    "bagging_freq": IntegerRange(0, 10_000),
+    "extra_trees": BooleanParam(),
+    "feature_fraction": NumberRange(0.0, 1.0, above=True),
+    "feature_fraction_bynode": NumberRange(0.0, 1.0, above=True),
+    "lambda_l1": NumberRange(0.0, 1e9),
+    "lambda_l2": NumberRange(0.0, 1e9),
+    "learning_rate": NumberRange(0.0, 1.0, above=True),
+    "max_bin": IntegerRange(2, 65_535),
+    "max_delta_step": NumberRange(0.0, 1e9),
+    "max_depth": IntegerRange(-1, 1_000),
+    "min_data_in_bin": IntegerRange(1, 1_000_000),
+    "min_data_in_leaf": IntegerRange(1, 10_000_000),
+    "min_gain_to_split": NumberRange(0.0, 1e9),
+    "min_sum_hessian_in_leaf": NumberRange(0.0, 1e9),
+    "num_leaves": IntegerRange(2, 131_072),
+    "path_smooth": NumberRange(0.0, 1e9),
 }
 _TUNING_ALIASES = {
     "bagging": "bagging_fraction",

@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import Plan, SplitRows
+from mlengine.core.training.experiment import RowPlan, SplitRows
 
 CANDIDATE_FOLD = 0
 _KEYS = ("symbol", "timestamp")
 _LABELS = ("label", "forward_return", "label_ends")
 
 
-def role_table(dataset: Dataset, plan: Plan) -> pl.LazyFrame:
+def role_table(dataset: Dataset, plan: RowPlan) -> pl.LazyFrame:
     """symbol, timestamp, features, label, forward_return, label_ends, fold, role; nothing copied.
 
     Folds count from 1; fold 0 is the candidate, whose rows to judge on are `holdout` and not
@@ -31,7 +31,7 @@ def role_table(dataset: Dataset, plan: Plan) -> pl.LazyFrame:
     )
 
 
-def _folds(plan: Plan, rows: int) -> Iterator[tuple[int, pl.Series]]:
+def _folds(plan: RowPlan, rows: int) -> Iterator[tuple[int, pl.Series]]:
     yield CANDIDATE_FOLD, _roles(plan.candidate, rows, tested_as="holdout")
     for fold, split in enumerate(plan.folds, start=1):
         yield fold, _roles(split, rows, tested_as="test")

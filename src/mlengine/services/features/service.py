@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from mlengine.core.features import FeatureSet, latest
-from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, CheckReport, check
+from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, LeakReport, check_for_leaks
 from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.errors import InsufficientBars, InvalidRequest
 from mlengine.services.bars.service import BarService
@@ -66,7 +66,7 @@ class FeatureService:
 
     def check(
         self, name: str | None, *, symbols: Sequence[str], bars: int, now: datetime
-    ) -> CheckReport:
+    ) -> LeakReport:
         """Test a set for leaks and parity on the newest `bars` bars (0: all) of each symbol.
 
         Without `symbols`, on those of trainings. Raises InvalidRequest for an unknown set,
@@ -82,7 +82,7 @@ class FeatureService:
         needed = chosen.window_bars + ROWS_BEYOND_WINDOW
         if frames[longest].height < needed:
             raise InsufficientBars(longest, needed, frames[longest].height)
-        return check(pl.concat(frames.values()), chosen)
+        return check_for_leaks(pl.concat(frames.values()), chosen)
 
     def feature_set(self, name: str | None) -> FeatureSet:
         """A feature set by name, the default without one; raises InvalidRequest."""

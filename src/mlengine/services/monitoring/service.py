@@ -104,7 +104,7 @@ class MonitoringService:
             names=model.feature_set.names,
         ).rename({"score": drift.PREDICTION})
         reference = table_files.from_parquet(self.registry.read(model.version, REFERENCE_FILE))
-        report = drift.check(reference, scored)
+        report = drift.compare_distributions(reference, scored)
         if report.status != "insufficient_data":
             self._record_check(model, report, now)
         return ModelDrift(**vars(report), model_version=model.version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mlengine.core.features import BUILTIN, FeatureSet
-from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, check
+from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, check_for_leaks
 from mlengine.errors import TrainingFailed
 
 # Enough for every test; the whole history would take minutes.
@@ -26,7 +26,7 @@ def refuse_leaks(feature_set: FeatureSet, bars: pl.DataFrame) -> None:
     longest = sample.group_by("symbol").len()["len"].max()
     if not isinstance(longest, int) or longest < feature_set.window_bars + ROWS_BEYOND_WINDOW:
         return  # nor has the run a single labelled row
-    report = check(sample, feature_set, cuts=CUTS)
+    report = check_for_leaks(sample, feature_set, cuts=CUTS)
     if not report.ok:
         raise TrainingFailed(
             f"feature set {feature_set.name!r} is refused: {report.breaches[0]};"

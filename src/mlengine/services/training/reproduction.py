@@ -79,7 +79,7 @@ class RecordedTraining:
     dataset: Dataset
 
     @property
-    def plan(self) -> experiments.Plan:
+    def plan(self) -> experiments.RowPlan:
         """The cuts of the training, which its recipe alone decides."""
         return experiments.plan(self.dataset, self.manifest.spec)
 

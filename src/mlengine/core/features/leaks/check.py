@@ -73,7 +73,7 @@ class FeatureCheck:
 
 
 @dataclass(frozen=True)
-class CheckReport:
+class LeakReport:
     """The result of each feature of a set, on `rows` bars of `symbols`; `notes` limit it."""
 
     feature_set: str
@@ -91,13 +91,13 @@ class CheckReport:
         return tuple(breach for feature in self.features for breach in feature.breaches)
 
 
-def check(
+def check_for_leaks(
     bars: pl.DataFrame,
     feature_set: FeatureSet,
     *,
     cuts: int = CUTS,
     polars_version: str = pl.__version__,
-) -> CheckReport:
+) -> LeakReport:
     """Test every feature of `feature_set` on `bars`: any symbols, rows in any order.
 
     `cuts` is how many moments stand for "now": more find a leak that seldom shows. A note says
@@ -112,7 +112,7 @@ def check(
     breaches = [*_fills(ordered, feature_set)]
     if feature_set.features:
         breaches += _run_trials(histories, feature_set, cuts)
-    return CheckReport(
+    return LeakReport(
         feature_set=feature_set.name,
         symbols=tuple(history["symbol"].item(0) for history in histories),
         rows=ordered.height,

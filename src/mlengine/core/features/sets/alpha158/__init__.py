@@ -11,7 +11,13 @@ null, where Qlib goes on with the rest of the window.
 
 from __future__ import annotations
 
-from mlengine.core.features.sets.alpha158 import candle, flow, level, place, volume
+from mlengine.core.features.sets.alpha158 import (
+    candle,
+    extremes_and_ranks,
+    rolling_price,
+    ups_and_downs,
+    volume,
+)
 from mlengine.core.features.sets.alpha158.family import SINGLE, WINDOW_BARS
 from mlengine.core.features.spec import FeatureSet
 
@@ -21,18 +27,18 @@ ALPHA158 = FeatureSet(
     window_bars=WINDOW_BARS,
     features=(
         *candle.FEATURES,
-        *level.FEATURES,
-        *place.FEATURES,
+        *rolling_price.FEATURES,
+        *extremes_and_ranks.FEATURES,
         *volume.CORRELATIONS,
-        *flow.FEATURES,
+        *ups_and_downs.FEATURES,
         *volume.FEATURES,
-        *flow.VOLUME_FEATURES,
+        *ups_and_downs.VOLUME_FEATURES,
     ),
     parts={
         **SINGLE,
         **{
             name: part
-            for each in (candle, level, place, flow, volume)
+            for each in (candle, rolling_price, extremes_and_ranks, ups_and_downs, volume)
             for name, part in each.PARTS.items()
         },
     },

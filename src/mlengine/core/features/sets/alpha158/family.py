@@ -55,6 +55,6 @@ def family(
     )
 
 
-def at(stem: str) -> Callable[[int], pl.Expr]:
+def column_of_window(stem: str) -> Callable[[int], pl.Expr]:
     """The part `stem:d` of each window."""
     return lambda d: pl.col(f"{stem}:{d}")

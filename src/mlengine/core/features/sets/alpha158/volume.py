@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import polars as pl
 
+from mlengine.core.features.joined_windows import (
+    codeviations,
+    mean_gaps,
+    mean_steps,
+    squared_deviations,
+)
 from mlengine.core.features.kernels import lag
-from mlengine.core.features.nested import gaps, joint_scatters, scatters, steps
-from mlengine.core.features.sets.alpha158.family import CLOSE, EPSILON, VOLUME, WINDOWS, at, family
-from mlengine.core.features.sets.alpha158.level import deviation, roots
+from mlengine.core.features.sets.alpha158.family import (
+    CLOSE,
+    EPSILON,
+    VOLUME,
+    WINDOWS,
+    column_of_window,
+    family,
+)
+from mlengine.core.features.sets.alpha158.rolling_price import deviation, root_scatters
 
 
 def _correlation(left: str, right: str) -> dict[str, pl.Expr]:
     """Parts `left*right:correlation:d`; null where one of the two is steady."""
     together, stem = f"{left}*{right}", f"{left}*{right}:correlation"
     return {
-        **joint_scatters(left, right, called=together),
+        **codeviations(left, right, called=together),
         **{
             f"{stem}:{d}": (
                 pl.col(f"{together}:{d}")
@@ -30,7 +42,7 @@ def _correlation(left: str, right: str) -> dict[str, pl.Expr]:
 
 
 def _rooted(name: str) -> dict[str, pl.Expr]:
-    return {**steps(name), **scatters(name), **roots(name)}
+    return {**mean_steps(name), **squared_deviations(name), **root_scatters(name)}
 
 
 PARTS: dict[str, pl.Expr] = {
@@ -44,16 +56,16 @@ PARTS: dict[str, pl.Expr] = {
     **_rooted("return"),
     **_rooted("log volume ratio"),
     **_correlation("return", "log volume ratio"),
-    **gaps("single volume"),
-    **scatters("single volume"),
-    **gaps("moved volume"),
-    **scatters("moved volume"),
+    **mean_gaps("single volume"),
+    **squared_deviations("single volume"),
+    **mean_gaps("moved volume"),
+    **squared_deviations("moved volume"),
 }
 
 CORRELATIONS = (
     *family(
         "CORR",
-        at("single close*log volume:correlation"),
+        column_of_window("single close*log volume:correlation"),
         formula="correlation(close, ln(volume + 1), {d}), null where one std <= 2e-5",
         doc="Correlation of close and logarithm of volume over {d} bars; null where one is steady.",
         unit="none",
@@ -63,7 +75,7 @@ CORRELATIONS = (
     ),
     *family(
         "CORD",
-        at("return*log volume ratio:correlation"),
+        column_of_window("return*log volume ratio:correlation"),
         formula="correlation(close / close[1], ln(volume / volume[1] + 1), {d}),"
         " null where one std <= 2e-5",
         doc="Correlation of the moves of close and volume over {d} bars; null where one is steady"
@@ -75,7 +87,7 @@ CORRELATIONS = (
     ),
 )
 
-_gap, _moved_gap = at("single volume:gap"), at("moved volume:gap")
+_gap, _moved_gap = column_of_window("single volume:gap"), column_of_window("moved volume:gap")
 
 
 FEATURES = (

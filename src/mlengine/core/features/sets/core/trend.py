@@ -6,6 +6,7 @@ import math
 
 import polars as pl
 
+from mlengine.core.features.exact_moments import mantissa_parts, rolling_deviation_parts
 from mlengine.core.features.kernels import (
     convolved,
     difference_weights,
@@ -15,7 +16,6 @@ from mlengine.core.features.kernels import (
     slope_weights,
     weighted_sum,
 )
-from mlengine.core.features.moments import deviation_parts, split_parts
 from mlengine.core.features.sets.core.movement import CLOSE
 from mlengine.core.features.spec import Feature
 
@@ -33,9 +33,9 @@ PARTS: dict[str, pl.Expr] = {
     **{
         f"slope:{bars}": weighted_sum(CHANGE, weights=slope_weights(bars=bars)) for bars in (20, 60)
     },
-    **split_parts("close"),
-    **deviation_parts("close", bars=20),
-    **deviation_parts("close", bars=60),
+    **mantissa_parts("close"),
+    **rolling_deviation_parts("close", bars=20),
+    **rolling_deviation_parts("close", bars=60),
     "rise": CHANGE.clip(lower_bound=0.0),
     "move": CHANGE.abs(),
 }

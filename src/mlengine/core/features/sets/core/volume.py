@@ -6,8 +6,12 @@ import math
 
 import polars as pl
 
+from mlengine.core.features.exact_moments import (
+    mantissa_parts,
+    rolling_correlation_parts,
+    rolling_deviation_parts,
+)
 from mlengine.core.features.kernels import lag, mean, mean_gap_weights, total, weighted_sum
-from mlengine.core.features.moments import correlation_parts, deviation_parts, split_parts
 from mlengine.core.features.spec import Feature
 
 VOLUME, TYPICAL = pl.col("volume"), pl.col("typical")
@@ -18,9 +22,9 @@ PARTS: dict[str, pl.Expr] = {
         VOLUME - pl.col("volume before"), weights=mean_gap_weights(bars=20)
     ),
     **{f"volume:{bars}": mean(VOLUME, bars=bars) for bars in (5, 20, 60)},
-    **split_parts("volume"),
-    **deviation_parts("volume", bars=20),
-    **correlation_parts("close", "volume", bars=20),
+    **mantissa_parts("volume"),
+    **rolling_deviation_parts("volume", bars=20),
+    **rolling_correlation_parts("close", "volume", bars=20),
     "signed volume": pl.col("change").sign() * VOLUME,
     "signed money": (TYPICAL - lag(TYPICAL, bars=1)).sign() * TYPICAL * VOLUME,
     "money": pl.col("signed money").abs(),

@@ -22,7 +22,7 @@ import polars as pl
 from mlengine.core.features.kernels import lag, mean_gap_weights, total, weighted_sum
 
 
-class Join(NamedTuple):
+class WindowJoin(NamedTuple):
     """A window of `bars` bars: the `newer` ones and the `older` ones before them."""
 
     bars: int
@@ -35,27 +35,32 @@ class Join(NamedTuple):
 
 
 BASE = 5
-JOINS = (Join(10, 5, 5), Join(20, 10, 10), Join(30, 20, 10), Join(60, 30, 30))
+JOINS = (
+    WindowJoin(10, 5, 5),
+    WindowJoin(20, 10, 10),
+    WindowJoin(30, 20, 10),
+    WindowJoin(60, 30, 30),
+)
 # Within the base: the newest two of four bars against the other two, and four against the fifth.
-PAIRS, FIFTH = Join(4, 2, 2), Join(5, 4, 1)
-_SMALL = (Join(2, 1, 1), PAIRS, FIFTH)
+PAIRS, FIFTH = WindowJoin(4, 2, 2), WindowJoin(5, 4, 1)
+_SMALL = (WindowJoin(2, 1, 1), PAIRS, FIFTH)
 
 
-def sums(name: str) -> dict[str, pl.Expr]:
+def rolling_sums(name: str) -> dict[str, pl.Expr]:
     """Parts `name:sum:bars`."""
     called = f"{name}:sum"
     joined = {f"{called}:{join.bars}": _halves(called, join) for join in JOINS}
     return {f"{called}:{BASE}": total(pl.col(name), bars=BASE), **joined}
 
 
-def gaps(name: str) -> dict[str, pl.Expr]:
+def mean_gaps(name: str) -> dict[str, pl.Expr]:
     """Parts `name:gap:bars`, x less its mean, from `:step:`, the newer less the older mean."""
     step, join = pl.col(f"{name}:step:{JOINS[-1].bars}"), JOINS[-1]
     gap = pl.col(f"{name}:gap:{join.newer}") + step * (join.older / join.bars)
-    return {**steps(name), f"{name}:gap:{join.bars}": gap}
+    return {**mean_steps(name), f"{name}:gap:{join.bars}": gap}
 
 
-def steps(name: str) -> dict[str, pl.Expr]:
+def mean_steps(name: str) -> dict[str, pl.Expr]:
     """The gaps but the longest, which scatters don't need."""
     change = pl.col(f"{name}:change")
     parts = {
@@ -74,12 +79,12 @@ def steps(name: str) -> dict[str, pl.Expr]:
     return parts
 
 
-def scatters(name: str) -> dict[str, pl.Expr]:
+def squared_deviations(name: str) -> dict[str, pl.Expr]:
     """Parts `name:scatter:bars`: sum of (x - mean)^2. Needs the steps of `name`."""
-    return joint_scatters(name, name, called=f"{name}:scatter")
+    return codeviations(name, name, called=f"{name}:scatter")
 
 
-def joint_scatters(left: str, right: str, *, called: str) -> dict[str, pl.Expr]:
+def codeviations(left: str, right: str, *, called: str) -> dict[str, pl.Expr]:
     """Parts `called:bars`: sum of (x - mean)(y - mean). Needs the steps of both."""
     changes = pl.col(f"{called}:changes")
     inner = (changes + changes.shift(PAIRS.newer)) * 0.5
@@ -93,7 +98,7 @@ def joint_scatters(left: str, right: str, *, called: str) -> dict[str, pl.Expr]:
     }
 
 
-def trends(name: str) -> dict[str, pl.Expr]:
+def time_codeviations(name: str) -> dict[str, pl.Expr]:
     """Parts `name:trend:bars`: sum of (t - mean)(x - mean), t in bars; needs the steps."""
     called, change = f"{name}:trend", pl.col(f"{name}:change")
     parts = {f"{called}:{BASE}": weighted_sum(change, weights=[2.0, 3.0, 3.0, 2.0])}
@@ -103,7 +108,7 @@ def trends(name: str) -> dict[str, pl.Expr]:
     return parts
 
 
-def peaks(name: str) -> dict[str, pl.Expr]:
+def maxima_and_places(name: str) -> dict[str, pl.Expr]:
     """Parts `name:peak:bars`, the maximum, and `name:place:bars`, where: 1 is the oldest bar.
 
     The oldest of equal ones counts, as in `np.argmax`. NaN is above all numbers, so a window that
@@ -124,12 +129,12 @@ def peaks(name: str) -> dict[str, pl.Expr]:
     return parts
 
 
-def _halves(called: str, join: Join) -> pl.Expr:
+def _halves(called: str, join: WindowJoin) -> pl.Expr:
     older = pl.col(f"{called}:{join.older}").shift(join.newer)
     return pl.col(f"{called}:{join.newer}") + older
 
 
-def _between(left: str, right: str, join: Join) -> pl.Expr:
+def _between(left: str, right: str, join: WindowJoin) -> pl.Expr:
     """What a joint scatter gains from the distance of the halves' means."""
     steps = pl.col(f"{left}:step:{join.bars}") * pl.col(f"{right}:step:{join.bars}")
     return steps if join.weight == 1.0 else steps * join.weight

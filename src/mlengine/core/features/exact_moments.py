@@ -18,7 +18,7 @@ HEAD_BITS = 18
 _MANTISSA_BITS = 53
 
 
-def split_parts(name: str) -> dict[str, pl.Expr]:
+def mantissa_parts(name: str) -> dict[str, pl.Expr]:
     """Parts `name:a`, `:b`, `:c` with a + b + c = x, `:r` = b + c, and the products of a square.
 
     NaN beyond 1e297.
@@ -40,7 +40,7 @@ def split_parts(name: str) -> dict[str, pl.Expr]:
     }
 
 
-def deviation_parts(name: str, *, bars: int) -> dict[str, pl.Expr]:
+def rolling_deviation_parts(name: str, *, bars: int) -> dict[str, pl.Expr]:
     """Part `name:deviation:bars`: the population standard deviation. Needs the split of `name`.
 
     Its steps are parts of their own, since a planner's time grows with the depth of expressions.
@@ -60,7 +60,7 @@ def deviation_parts(name: str, *, bars: int) -> dict[str, pl.Expr]:
     }
 
 
-def correlation_parts(left: str, right: str, *, bars: int) -> dict[str, pl.Expr]:
+def rolling_correlation_parts(left: str, right: str, *, bars: int) -> dict[str, pl.Expr]:
     """Part `left*right:correlation:bars`: Pearson's; NaN where one side is constant.
 
     Needs the split and the deviation of both.

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
-from mlengine.core.features.nested import gaps, scatters, trends
-from mlengine.core.features.sets.alpha158.family import CLOSE, STEADY, WINDOWS, at, family
+from mlengine.core.features.joined_windows import mean_gaps, squared_deviations, time_codeviations
+from mlengine.core.features.sets.alpha158.family import (
+    CLOSE,
+    STEADY,
+    WINDOWS,
+    column_of_window,
+    family,
+)
 
 
 def _time_scatter(d: int) -> float:
@@ -13,9 +19,9 @@ def _time_scatter(d: int) -> float:
     return d * (d * d - 1) / 12
 
 
-def roots(name: str) -> dict[str, pl.Expr]:
+def root_scatters(name: str) -> dict[str, pl.Expr]:
     """Parts `name:root:d` of a scatter, null where the standard deviation is at most STEADY."""
-    scatter = at(f"{name}:scatter")
+    scatter = column_of_window(f"{name}:scatter")
     return {
         f"{name}:root:{d}": pl.when(scatter(d) > STEADY**2 * (d - 1)).then(scatter(d).sqrt())
         for d in WINDOWS
@@ -28,14 +34,14 @@ def deviation(name: str, d: int) -> pl.Expr:
 
 
 PARTS: dict[str, pl.Expr] = {
-    **gaps("single close"),
-    **scatters("single close"),
-    **trends("single close"),
-    **roots("single close"),
+    **mean_gaps("single close"),
+    **squared_deviations("single close"),
+    **time_codeviations("single close"),
+    **root_scatters("single close"),
     **{f"slope:{d}": pl.col(f"single close:trend:{d}") / _time_scatter(d) for d in WINDOWS},
 }
 
-_slope, _gap = at("slope"), at("single close:gap")
+_slope, _gap = column_of_window("slope"), column_of_window("single close:gap")
 
 
 def _straightness(d: int) -> pl.Expr:

@@ -6,21 +6,21 @@ from functools import partial
 
 import polars as pl
 
-from mlengine.core.features.nested import sums
-from mlengine.core.features.sets.alpha158.family import EPSILON, WINDOWS, at, family
+from mlengine.core.features.joined_windows import rolling_sums
+from mlengine.core.features.sets.alpha158.family import EPSILON, WINDOWS, column_of_window, family
 from mlengine.core.features.spec import Feature
 
 
 def _ups_and_downs(name: str) -> dict[str, pl.Expr]:
     """Sums of the rises, of the falls and of both of a series whose gaps are known."""
     rise, fall, change = f"{name}:rise", f"{name}:fall", pl.col(f"{name}:change")
-    rises, falls = at(f"{rise}:sum"), at(f"{fall}:sum")
+    rises, falls = column_of_window(f"{rise}:sum"), column_of_window(f"{fall}:sum")
     return {
         rise: change.clip(lower_bound=0.0),
         # Exact: one of rise and fall is 0.
         fall: pl.col(rise) - change,
-        **sums(rise),
-        **sums(fall),
+        **rolling_sums(rise),
+        **rolling_sums(fall),
         **{f"{name}:way:{d}": rises(d) + falls(d) + EPSILON for d in WINDOWS},
     }
 
@@ -28,14 +28,14 @@ def _ups_and_downs(name: str) -> dict[str, pl.Expr]:
 PARTS: dict[str, pl.Expr] = {
     "side": pl.col("single close:change").sign(),
     "moved": pl.col("side") * pl.col("side"),
-    **sums("side"),
-    **sums("moved"),
+    **rolling_sums("side"),
+    **rolling_sums("moved"),
     **_ups_and_downs("single close"),
     **_ups_and_downs("single volume"),
 }
 
 _share = partial(family, unit="share", before=1, high=1.0)
-_sides, _moved = at("side:sum"), at("moved:sum")
+_sides, _moved = column_of_window("side:sum"), column_of_window("moved:sum")
 
 COUNTS = (
     *_share(
@@ -63,7 +63,9 @@ COUNTS = (
 
 
 def _sum_shares(prefix: str, name: str, *, scale_free: bool) -> tuple[Feature, ...]:
-    rises, falls, way = (at(f"single {name}:{part}") for part in ("rise:sum", "fall:sum", "way"))
+    rises, falls, way = (
+        column_of_window(f"single {name}:{part}") for part in ("rise:sum", "fall:sum", "way")
+    )
     moves = f"(sum(abs({name} - {name}[1]), {{d}}) + 1e-12)"
     up, down = (f"sum(max({step}, 0), {{d}})" for step in _steps(name))
     return (

@@ -8,26 +8,35 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlengine.core.features.nested import gaps, joint_scatters, peaks, scatters, sums, trends
+from mlengine.core.features.joined_windows import (
+    codeviations,
+    maxima_and_places,
+    mean_gaps,
+    rolling_sums,
+    squared_deviations,
+    time_codeviations,
+)
 from mlengine.core.features.spec import FeatureSet
 
 SIZES = (5, 10, 20, 30, 60)
 DRAW = np.random.default_rng(3)
 X, Y = 60_000.0 + DRAW.normal(0.0, 0.01, 90), DRAW.lognormal(3.0, 1.0, 90)
 PARTS = {
-    **sums("x"),
-    **gaps("x"),
-    **scatters("x"),
-    **trends("x"),
-    **gaps("y"),
-    **joint_scatters("x", "y", called="xy"),
-    **peaks("x"),
+    **rolling_sums("x"),
+    **mean_gaps("x"),
+    **squared_deviations("x"),
+    **time_codeviations("x"),
+    **mean_gaps("y"),
+    **codeviations("x", "y", called="xy"),
+    **maxima_and_places("x"),
 }
 
 
 def parts_of(x: np.ndarray, y: np.ndarray = Y) -> pl.DataFrame:
     frame = pl.DataFrame({"x": x, "y": y[: len(x)]})
-    for stage in FeatureSet(name="t", version=1, window_bars=60, features=(), parts=PARTS).stages:
+    for stage in FeatureSet(
+        name="t", version=1, window_bars=60, features=(), parts=PARTS
+    ).column_batches:
         frame = frame.with_columns(stage)
     return frame
 

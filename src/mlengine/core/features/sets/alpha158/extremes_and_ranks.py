@@ -7,9 +7,16 @@ from itertools import pairwise
 
 import polars as pl
 
+from mlengine.core.features.joined_windows import maxima_and_places
 from mlengine.core.features.kernels import added
-from mlengine.core.features.nested import peaks
-from mlengine.core.features.sets.alpha158.family import CLOSE, EPSILON, LOW, WINDOWS, at, family
+from mlengine.core.features.sets.alpha158.family import (
+    CLOSE,
+    EPSILON,
+    LOW,
+    WINDOWS,
+    column_of_window,
+    family,
+)
 
 
 def _outranked(*, after: int, through: int) -> pl.Expr:
@@ -20,8 +27,8 @@ def _outranked(*, after: int, through: int) -> pl.Expr:
 PARTS: dict[str, pl.Expr] = {
     # Peaks of -low are the lows; NaN stands above all numbers only.
     "depth": -LOW,
-    **peaks("single high"),
-    **peaks("depth"),
+    **maxima_and_places("single high"),
+    **maxima_and_places("depth"),
     # Quantiles and places of a window that holds NaN are made NaN.
     **{
         f"known close:{d}": CLOSE + (pl.col(f"outranked:{d}") - pl.col(f"outranked:{d}"))
@@ -42,9 +49,9 @@ PARTS: dict[str, pl.Expr] = {
 }
 
 _share = partial(family, unit="share", low=0.0, high=1.0)
-_top, _depth = at("single high:peak"), at("depth:peak")
-_outranked_by, _known_close = at("outranked"), at("known close")
-_when_top, _when_low = at("top:when"), at("depth:when")
+_top, _depth = column_of_window("single high:peak"), column_of_window("depth:peak")
+_outranked_by, _known_close = column_of_window("outranked"), column_of_window("known close")
+_when_top, _when_low = column_of_window("top:when"), column_of_window("depth:when")
 
 
 FEATURES = (

@@ -14,7 +14,7 @@ FEWEST_VALUES = 10
 
 
 @dataclass(frozen=True)
-class Samples:
+class ScoredRows:
     """Rows in their order; `date` and `symbol` count from 0 without gaps, dates in time order.
 
     `targets` is what `scores` forecast: the forward returns, or the labels where these say how far
@@ -51,11 +51,13 @@ class Samples:
         return table
 
 
-def build_samples(objective: str, *, actuals: Actuals, scores: Floats, transform: str) -> Samples:
+def build_scored_rows(
+    objective: str, *, actuals: Actuals, scores: Floats, transform: str
+) -> ScoredRows:
     """Number the dates and symbols of `actuals`."""
     dates, date = np.unique(actuals.dates, return_inverse=True)
     symbols, symbol = np.unique(actuals.symbols, return_inverse=True)
-    return Samples(
+    return ScoredRows(
         scores=scores,
         predicted_up=scores >= 0.5 if objective == "direction" else scores > 0.0,
         targets=actuals.labels if transform == "cs_zscore" else actuals.forward_returns,
