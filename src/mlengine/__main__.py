@@ -4,8 +4,6 @@ What starts processes is light and stands here. The others are the click command
 imported when it is run.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The web application: what it is made of, in the order in which it takes effect."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from flask import Flask

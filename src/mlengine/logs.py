@@ -4,8 +4,6 @@ The bound ids (request, job, model version) come from context variables, so that
 lines of a service or a store carry them by themselves.
 """
 
-from __future__ import annotations
-
 import json as stdlib_json
 import logging
 import math

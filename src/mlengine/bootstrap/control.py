@@ -4,8 +4,6 @@ It needs neither Polars nor LightGBM, so that the worker process, which only spa
 stays small.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points

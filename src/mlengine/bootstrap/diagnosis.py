@@ -1,7 +1,5 @@
 """Checks of what predictions are made from: bars, feature sets and the active model."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 

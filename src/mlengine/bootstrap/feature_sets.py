@@ -5,8 +5,6 @@ packages name in the entry point group `mlengine.feature_sets`, and those of the
 `FEATURE_SETS`.
 """
 
-from __future__ import annotations
-
 import importlib
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """The platform: every use case over its stores; loads Polars and LightGBM."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from dataclasses import dataclass

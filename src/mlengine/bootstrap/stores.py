@@ -1,7 +1,5 @@
 """The stores of a platform, and what every service needs; loads Polars and LightGBM."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

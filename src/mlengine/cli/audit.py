@@ -1,7 +1,5 @@
 """`mlengine audit …`."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`mlengine bars …`: what the upstream serves and what the bar store holds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Two versions side by side, as `mlengine models compare` prints them."""
 
-from __future__ import annotations
-
 from mlengine.cli.output import format_cell, table
 from mlengine.core.promotion.diebold_mariano import DieboldMariano
 from mlengine.core.versions.comparison import Comparison

@@ -4,8 +4,6 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found, 4 a trainin
 5 something that is needed can't be reached.
 """
 
-from __future__ import annotations
-
 import functools
 import getpass
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """`mlengine dataset export`: the rows behind a version."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`mlengine db …`."""
 
-from __future__ import annotations
-
 from flask.cli import AppGroup
 
 from mlengine.cli.context import Output, current_platform, json_command

@@ -4,8 +4,6 @@ It needs no app, for it is asked where none starts; nor Polars and LightGBM unti
 needs them.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping
 from dataclasses import asdict

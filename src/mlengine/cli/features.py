@@ -1,7 +1,5 @@
 """`mlengine features …`: what the features are, their newest values, and whether they leak."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """`mlengine models …`."""
 
-from __future__ import annotations
-
 import click
 from flask.cli import AppGroup
 

@@ -1,7 +1,5 @@
 """`mlengine monitor …`: the monitoring routes for the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import click

@@ -1,7 +1,5 @@
 """Two ways to say something: JSON for programs, tables for people."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """`mlengine predict`."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from uuid import uuid4
 

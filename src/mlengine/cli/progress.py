@@ -1,7 +1,5 @@
 """How a run's progress is shown while a command waits for it."""
 
-from __future__ import annotations
-
 import click
 
 from mlengine.core.runs.run import Run

@@ -1,7 +1,5 @@
 """`mlengine models verify`, `prune`, `pin` and `unpin`: the registry's maintenance."""
 
-from __future__ import annotations
-
 import click
 
 from mlengine.cli.context import Output, actor, current_platform, json_command, now

@@ -1,7 +1,5 @@
 """`mlengine models reproduce` and `card`: how a version came to be."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`mlengine train runs|status|cancel|schedule`: what became of trainings, and what will be."""
 
-from __future__ import annotations
-
 import click
 
 from mlengine.cli.context import Output, actor, current_platform, json_command, now

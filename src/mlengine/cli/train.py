@@ -1,7 +1,5 @@
 """`mlengine train`: ask for a training and watch it; what became of others is in `runs.py`."""
 
-from __future__ import annotations
-
 import sys
 import time
 from uuid import uuid4

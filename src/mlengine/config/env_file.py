@@ -1,7 +1,5 @@
 """The `.env` file, which only the entry files load."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What is configured and where it comes from, also where a value is refused."""
 
-from __future__ import annotations
-
 import os
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Reading one variable at a time out of a mapping, and refusing what is not what it should be."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Names for the arrays and numbers that the numeric part passes around."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -3,8 +3,6 @@
 Intervals hold 95 %: a circular bootstrap over blocks of consecutive dates with all their symbols.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

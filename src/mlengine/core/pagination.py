@@ -1,7 +1,5 @@
 """One page of a list that is read newest first, and its opaque cursor."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re

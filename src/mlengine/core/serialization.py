@@ -1,7 +1,5 @@
 """Frozen dataclasses to plain JSON values and back, checked against their declared types."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping

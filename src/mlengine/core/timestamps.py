@@ -1,7 +1,5 @@
 """Moments in UTC, and how they are written."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

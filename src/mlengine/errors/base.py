@@ -1,7 +1,5 @@
 """What every error of the platform is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """What the platform depends on and can't use: upstream, queue, database, artifacts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

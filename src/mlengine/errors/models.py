@@ -1,7 +1,5 @@
 """Versions that are not there, not whole or not servable."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Refusals of what was asked, or of who asked."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What keeps the platform from starting: a setting, or the machine."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

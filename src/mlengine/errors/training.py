@@ -1,7 +1,5 @@
 """What keeps a training from beginning or from ending well."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Whoever can write to the queue could otherwise name any function of any module, 
 as one of its callbacks, or as a web hook.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the queue may run: JSON in, JSON out, an exception is a failure."""
 
-from __future__ import annotations
-
 import os
 
 from mlengine import config, logs

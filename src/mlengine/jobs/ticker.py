@@ -1,7 +1,5 @@
 """Ticks the schedule in a thread of the worker process, so that it goes on while a run works."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Callable

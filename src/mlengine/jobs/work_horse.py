@@ -1,7 +1,5 @@
 """Runs one job: `python -m mlengine.jobs.work_horse WORKER JOB EXECUTION PARENT`."""
 
-from __future__ import annotations
-
 import sys
 
 from mlengine.stores.system.child_process import die_with_parent

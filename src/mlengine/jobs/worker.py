@@ -1,7 +1,5 @@
 """The training worker: one job at a time, each in its own process (the work horse)."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -1,7 +1,5 @@
 """A supervised child process, and the signals that its supervisor waits for."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

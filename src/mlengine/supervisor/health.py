@@ -1,7 +1,5 @@
 """Whether the web server answers yet."""
 
-from __future__ import annotations
-
 import select
 import socket
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What the supervisor prints: addresses and commands, as this user can use them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """What the supervisor sees of the models: names of files and folders, no contents."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The processes that a platform is made of, as children of its supervisor."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass

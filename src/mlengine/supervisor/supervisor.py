@@ -3,8 +3,6 @@
 Starts its children as subprocesses only; neither Polars nor LightGBM nor Flask is loaded here.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """Which of the candles that an upstream serves are bars, and what is wrong with the others."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime

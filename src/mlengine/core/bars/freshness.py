@@ -1,7 +1,5 @@
 """For how long bars that were just fetched are as good as new."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 from mlengine.core.bars.intervals import INTERVALS, final_at

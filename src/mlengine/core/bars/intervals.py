@@ -1,7 +1,5 @@
 """Bar intervals, and the moments at which a bar is final."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 INTERVALS: dict[str, timedelta] = {

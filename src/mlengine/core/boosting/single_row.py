@@ -4,8 +4,6 @@
 same bits (a test compares thousands of rows), at a third of the time.
 """
 
-from __future__ import annotations
-
 import ctypes
 import weakref
 from collections import deque

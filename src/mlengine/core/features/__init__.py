@@ -1,7 +1,5 @@
 """Features: deterministic functions of exactly the last `window_bars` bars, declared once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 

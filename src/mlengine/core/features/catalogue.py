@@ -1,7 +1,5 @@
 """What the features are, for readers: the page `docs/features.md` and the listings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from mlengine.core.features.spec import Feature, FeatureSet

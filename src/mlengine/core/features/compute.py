@@ -1,7 +1,5 @@
 """Features of whole histories and of the newest bars: one evaluation, the same bits."""
 
-from __future__ import annotations
-
 import math
 
 import polars as pl

@@ -8,8 +8,6 @@ variance errs by 1e-13, where two parts with 20 leading bits err by 7e-9). A win
 its minimum has deviation 0.
 """
 
-from __future__ import annotations
-
 import polars as pl
 
 from mlengine.core.features.kernels import highest, lowest, total

@@ -13,8 +13,6 @@ keeps its digits, and a constant series has a scatter of 0.
 Series that come in must be NaN where they are unknown; parts are null before their first window.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import polars as pl

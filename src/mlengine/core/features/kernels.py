@@ -5,8 +5,6 @@ Polars' weighted `rolling_sum` and its `rolling_min` and `rolling_max` reduce ea
 kernels panic on nulls: whatever feeds a kernel here is NaN where it is unknown, never null.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """What a feature is, and what a feature set is: declarations, and the hash that names them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -5,8 +5,6 @@ defined (an AUC of one class, a correlation of a constant); an Evaluation has nu
 with the reason.
 """
 
-from __future__ import annotations
-
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Evaluation
 from mlengine.core.metrics import bootstrap

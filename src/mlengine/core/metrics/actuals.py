@@ -1,7 +1,5 @@
 """What happened on the rows of a test part, and what was known without any feature."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ such weights, so nothing is copied, and a date always brings all its rows (Polit
 common move of several symbols for several moves.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whether probabilities mean what they say: slope, intercept and a table of ten bins."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

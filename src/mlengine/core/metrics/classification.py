@@ -1,7 +1,5 @@
 """Metrics of probabilities, each beside what the training part's up rate alone would score."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mlengine.core.evaluation import Measure

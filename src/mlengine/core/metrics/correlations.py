@@ -1,7 +1,5 @@
 """Correlations of score and move: within each date over symbols, within each symbol over time."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A metric of the rows as they are, and the interval of the same metric over the draws."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Means over rows: losses of probabilities and of values, and the share of signs said right."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mlengine.core.arrays import Flags, Floats

@@ -1,7 +1,5 @@
 """Order: AUC, over all rows and within each symbol, and ranks."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Metrics of forecast returns, beside forecasting none and beside the training part's mean."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mlengine.core.evaluation import Measure

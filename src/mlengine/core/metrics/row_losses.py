@@ -1,7 +1,5 @@
 """Losses row by row and date by date: what models are compared by."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mlengine.core.arrays import Floats, Rows

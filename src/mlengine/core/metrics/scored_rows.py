@@ -1,7 +1,5 @@
 """The rows of a test part with dates and symbols numbered, as every metric reads them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

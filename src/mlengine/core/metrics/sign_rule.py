@@ -1,7 +1,5 @@
 """What holding the sign of each forecast would have brought, beside holding everything."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mlengine.core.arrays import Floats

@@ -1,7 +1,5 @@
 """Metrics of every objective: does the score tell what rises from what falls?"""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One word on a model, from one metric that was chosen before anything was trained."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from mlengine.core.evaluation import Measure, Verdict

@@ -3,8 +3,6 @@
 Bins come from the reference alone, so that figures of two periods can be compared.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

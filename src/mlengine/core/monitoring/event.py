@@ -1,7 +1,5 @@
 """What happened to the platform: the rows behind `/monitoring/history`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime

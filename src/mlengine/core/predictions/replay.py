@@ -1,7 +1,5 @@
 """A prediction that was made again, beside the one that was audited."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Whether a prediction should be acted on: how old its bar and its model are, what is missing."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 

@@ -4,8 +4,6 @@ Diebold and Mariano (1995) with the small-sample correction of Harvey, Leybourne
 (1997): the mean loss difference over its standard error, against Student's t with n - 1 degrees.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """When a cron expression fires: five fields (minute hour day month weekday), in UTC."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime, timedelta
 

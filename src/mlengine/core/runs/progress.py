@@ -1,7 +1,5 @@
 """How far a training is: stages of fixed weight, an overall percent that never goes down."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """One training and its durable record."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """A schedule of trainings, and what became of one of its ticks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Rows to learn from: features, labels and when each label was known."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

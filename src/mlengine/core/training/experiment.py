@@ -1,7 +1,5 @@
 """One training on a dataset: walk-forward folds, the candidate, its holdout, and a refit."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 

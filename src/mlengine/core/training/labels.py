@@ -1,7 +1,5 @@
 """Labels: what a symbol's close did over the next `horizon_bars`, and when that was known."""
 
-from __future__ import annotations
-
 import polars as pl
 
 from mlengine.core.training.params import FEWEST_SYMBOLS

@@ -1,7 +1,5 @@
 """What a recipe may ask for: LightGBM parameters that tune and nothing else, labels that fit."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What part each row had in a training: one line for every row and fold that it took part in."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

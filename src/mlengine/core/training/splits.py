@@ -6,8 +6,6 @@ An embargo of n bars moves that limit n dates back. A window of n dates lets the
 begin n dates before the boundary (rolling), 0 lets it begin with the first (expanding).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

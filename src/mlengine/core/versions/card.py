@@ -4,8 +4,6 @@ After Mitchell et al. 2019: what it is for, what it was made of, how good it is 
 what it can't do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Two versions side by side: on rows that neither had seen, and in how they were made."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Where a model line keeps what: the names of its folder and of the files in it."""
 
-from __future__ import annotations
-
 MODEL_LINE = "main"
 
 ACTIVE_FILE = "ACTIVE"

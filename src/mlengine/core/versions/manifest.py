@@ -1,7 +1,5 @@
 """The manifest: how a version came to be, in canonical JSON that carries its own digest."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

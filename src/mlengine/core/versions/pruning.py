@@ -1,7 +1,5 @@
 """Which versions may be removed, and what keeps the others."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """In what the recipes of two versions differ, field by field of their manifests."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

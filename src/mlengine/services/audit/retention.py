@@ -1,7 +1,5 @@
 """How long predictions are kept."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """Reading, exporting and clearing what was predicted."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path

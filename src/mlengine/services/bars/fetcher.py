@@ -1,7 +1,5 @@
 """The upstream of market data: no more is fetched than is needed, and its candles are cleaned."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

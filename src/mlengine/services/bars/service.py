@@ -1,7 +1,5 @@
 """Bars for everyone: the newest final bars of a symbol as they were known at a moment."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime

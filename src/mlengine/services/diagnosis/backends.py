@@ -1,7 +1,5 @@
 """Checks of the queue and of the database."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from time import time
 

@@ -1,7 +1,5 @@
 """Checks that run side by side, each for so long at most."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Checks of this machine: its Python, disk, port and clock."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

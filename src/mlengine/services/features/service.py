@@ -1,7 +1,5 @@
 """Feature tables as of a moment, and checks of feature sets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Which version was trained and which served when: the events behind both, and what they count."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress

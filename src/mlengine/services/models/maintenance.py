@@ -1,7 +1,5 @@
 """Verifying, pinning and pruning published versions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime

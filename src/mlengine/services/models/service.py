@@ -1,7 +1,5 @@
 """Which versions there are, which one serves, and changing that."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What `/health` and `/ready` report; neither calls the upstream."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Mapping

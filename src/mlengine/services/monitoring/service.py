@@ -1,7 +1,5 @@
 """Drift, freshness, latency and the history of events."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta

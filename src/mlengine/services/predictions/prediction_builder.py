@@ -1,7 +1,5 @@
 """What an answer says: a score and all that it was made of, or why there is none."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Earlier answers, of which all but the score holds until there are other bars or another model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from weakref import ReferenceType, WeakKeyDictionary, ref
 

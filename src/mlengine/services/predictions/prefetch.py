@@ -1,7 +1,5 @@
 """Feature rows of all symbols in use, computed in one pass once one of them has a new bar."""
 
-from __future__ import annotations
-
 import atexit
 import logging
 import threading

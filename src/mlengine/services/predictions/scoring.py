@@ -1,7 +1,5 @@
 """From windows of bars to raw scores: one feature pass and one model call for any number."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

@@ -3,8 +3,6 @@
 No answer leaves before its row is committed, failures included.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What a process does before its first request, so that none pays for what first use costs."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Keeps the run records true when the processes that worked on them have died."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

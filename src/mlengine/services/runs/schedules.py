@@ -1,7 +1,5 @@
 """Scheduled trainings: one run a tick among any number of workers."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from datetime import datetime

@@ -3,8 +3,6 @@
 The run row is the truth. The insert of the row is the claim, the queue only carries its id.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import logging

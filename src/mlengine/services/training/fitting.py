@@ -1,7 +1,5 @@
 """From a recipe to a draft version: bars, features, folds, the fit, and the gate's decision."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime

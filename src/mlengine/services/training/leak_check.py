@@ -1,7 +1,5 @@
 """No model is trained on features that leak."""
 
-from __future__ import annotations
-
 import polars as pl
 
 from mlengine.core.features import BUILTIN, FeatureSet

@@ -1,7 +1,5 @@
 """The manifest of a training that has ended, before the registry gives it a version."""
 
-from __future__ import annotations
-
 import platform
 from dataclasses import dataclass, replace
 from datetime import datetime

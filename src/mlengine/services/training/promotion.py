@@ -9,8 +9,6 @@ Dates on which the champion was once chosen count too: its advantage there is sm
 fitting), and without them no scheduled retraining could be compared.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Training a version again from its stored bars, or writing out the rows behind it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Carrying out runs: fit, publish, activate, or another kind; and record how each ended."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

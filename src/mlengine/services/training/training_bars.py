@@ -1,7 +1,5 @@
 """The bars of a training: every symbol as of one moment, unknown ones skipped by name."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The audit as a Parquet file, written in batches: memory holds one of them."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Which rows of the audit are meant."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """What is read from the audit: recent rows, and the raw material of monitoring."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What a prediction was made of, as it was audited: its row, its vector and its window of bars."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

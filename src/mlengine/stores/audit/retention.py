@@ -3,8 +3,6 @@
 Loads neither Polars nor LightGBM: the worker process does it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime

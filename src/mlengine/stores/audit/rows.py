@@ -1,7 +1,5 @@
 """Rows of the audit as the database takes them: into SQLite past what SQLAlchemy does for each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sqlalchemy import Connection

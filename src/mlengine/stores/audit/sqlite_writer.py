@@ -3,8 +3,6 @@
 SQLAlchemy's statement, transaction and pool cost several times what SQLite does with such a row.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import threading
 import time

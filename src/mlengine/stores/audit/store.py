@@ -3,8 +3,6 @@
 Writing is here; what monitoring reads from it stands in `reader.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ Its key is the bars and the feature set; the hash of its own bits is part of it,
 prediction never refers to other numbers than the ones that were scored.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The payload (`BarArrays.payload`) is little-endian: the timestamps (int64, micro
 then open, high, low, close and volume (float64), column by column.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from operator import itemgetter
 

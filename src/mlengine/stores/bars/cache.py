@@ -1,7 +1,5 @@
 """Bars in the memory of this process, for the time in which they are as good as new."""
 
-from __future__ import annotations
-
 import math
 import threading
 from dataclasses import dataclass, field

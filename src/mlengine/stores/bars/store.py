@@ -1,7 +1,5 @@
 """The bar store: fetched bars as Parquet, `{interval}/{symbol}.parquet`, replaced atomically."""
 
-from __future__ import annotations
-
 import logging
 import os
 from dataclasses import dataclass

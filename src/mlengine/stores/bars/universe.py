@@ -1,7 +1,5 @@
 """A universe file: which symbols belonged to it from when to when."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from dataclasses import dataclass

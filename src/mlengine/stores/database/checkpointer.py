@@ -1,7 +1,5 @@
 """Checkpoints of a SQLite database: what its write-ahead log holds goes into its file."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 import threading

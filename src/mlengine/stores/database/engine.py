@@ -3,8 +3,6 @@
 Every failure to use it becomes DatabaseUnavailable, with a reason that quotes no driver.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

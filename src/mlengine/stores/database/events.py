@@ -1,7 +1,5 @@
 """The events behind `/monitoring/history`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Brings the database to the schema of this version; safe when several processes do it at once."""
 
-from __future__ import annotations
-
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager

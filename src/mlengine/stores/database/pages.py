@@ -1,7 +1,5 @@
 """Pages of a table, newest first."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

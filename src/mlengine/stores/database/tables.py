@@ -4,8 +4,6 @@ Moments are whole microseconds since 1970 in UTC: exact, ordered, the same on SQ
 PostgreSQL. SQLite keeps float64 to the last bit, except that it drops the sign of a zero.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 from sqlalchemy import (

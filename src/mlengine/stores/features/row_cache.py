@@ -1,7 +1,5 @@
 """Feature rows that this process has computed, each under the bars and the set it is made of."""
 
-from __future__ import annotations
-
 import threading
 
 from mlengine.core.arrays import Floats

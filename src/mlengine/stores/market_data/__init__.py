@@ -1,7 +1,5 @@
 """Market data: one Protocol, three upstreams (`http`, `files`, `sample`)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

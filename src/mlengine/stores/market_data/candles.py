@@ -1,7 +1,5 @@
 """The candle contract: every shape in which an upstream may write a bar, read into RAW_SCHEMA."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """The candle contract as the columns of a file, read into RAW_SCHEMA."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import polars as pl

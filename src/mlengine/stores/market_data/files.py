@@ -5,8 +5,6 @@ A file holds one symbol and is named for it (`AAPL.parquet`, `AAPL.csv`), or has
 what the directory holds. A file that changes is read again.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import threading

@@ -1,7 +1,5 @@
 """The `http` upstream: any service that speaks the candle contract."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 

@@ -4,8 +4,6 @@ They come from `stocks.csv.gz` of the package bokeh-sampledata, which is found b
 importing it pulls pandas.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -1,7 +1,5 @@
 """One GET to the upstream: time-outs, bounded retries, one deadline, a cap on what is read."""
 
-from __future__ import annotations
-
 import math
 import random
 import threading

@@ -1,7 +1,5 @@
 """The job queue: which trainings wait to be run. The truth about a run is its row, not its job."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """How many requests each client made: two counters in Redis, read and raised by one command."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache

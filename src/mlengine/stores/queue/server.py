@@ -3,8 +3,6 @@
 `artifacts/queue/` holds its append-only file and `server.json`, which an empty `REDIS_URL` means.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import re

@@ -1,7 +1,5 @@
 """The private unix socket of an embedded queue server."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import socket

@@ -1,7 +1,5 @@
 """`ACTIVE`, the one file that names the version that serves, replaced in one step."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The folders of a model line by their names alone; loads nothing, so that any process may look."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Collection

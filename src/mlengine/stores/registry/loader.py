@@ -1,7 +1,5 @@
 """Models in memory: the active one, swapped when `ACTIVE` changes, and a few others by version."""
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

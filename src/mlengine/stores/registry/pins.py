@@ -1,7 +1,5 @@
 """`PINNED.json`, the versions that are never removed, replaced in one step."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ A version becomes visible by one rename of a finished folder, and is never edite
 Numbers are given under a lock file, so that concurrent publishers get consecutive ones.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping

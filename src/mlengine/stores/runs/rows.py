@@ -1,7 +1,5 @@
 """A row of `runs` read and written: what every change of one shares."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime

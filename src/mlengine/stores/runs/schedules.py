@@ -1,7 +1,5 @@
 """The schedule's last tick, and the claim of the next: of any number of workers one takes it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

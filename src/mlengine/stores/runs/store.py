@@ -5,8 +5,6 @@ is the claim. Whoever runs it holds a lease and renews it; an expired lease read
 is written so by whoever reads it first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta

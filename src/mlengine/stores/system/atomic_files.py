@@ -1,7 +1,5 @@
 """Files that are whole or absent after a crash: written aside, fsynced, renamed."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

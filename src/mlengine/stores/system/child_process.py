@@ -4,8 +4,6 @@ Run as a program, `PARENT_PID COMMAND…`, it binds itself to its parent and bec
 code between fork and exec would not be safe in a parent that has threads.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal

@@ -1,7 +1,5 @@
 """How the last real call to each dependency went; `/health` reads it and calls nothing."""
 
-from __future__ import annotations
-
 import threading
 
 STATES = ("ok", "degraded", "down", "unknown")

@@ -1,7 +1,5 @@
 """What must hold on a machine before the platform starts; each failure is one CannotStart line."""
 
-from __future__ import annotations
-
 import ctypes
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """Parquet and CSV into frames and back, with one error for all that can be wrong with a file."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 What a key holder asks to be changed stands in the history before it is tried.
 """
 
-from __future__ import annotations
-
 import hmac
 from collections.abc import Callable, Mapping
 from functools import wraps

@@ -1,7 +1,5 @@
 """Answers that a client may keep: what was asked for as of a past time."""
 
-from __future__ import annotations
-
 import hashlib
 from datetime import datetime
 from typing import cast

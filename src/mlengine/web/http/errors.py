@@ -1,7 +1,5 @@
 """The one table from domain errors to HTTP, and the handlers that use it."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

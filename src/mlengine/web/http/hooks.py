@@ -1,7 +1,5 @@
 """What happens around every request: its id, its time, its size, its one log line."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterable, Mapping

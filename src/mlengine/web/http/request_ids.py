@@ -1,7 +1,5 @@
 """The id of a request: its header, and a new one. Light, for gunicorn's master loads it too."""
 
-from __future__ import annotations
-
 import secrets
 
 HEADER = "X-Request-ID"

@@ -1,7 +1,5 @@
 """What goes out: orjson for every body, one shape for every problem."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 

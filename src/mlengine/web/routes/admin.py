@@ -1,7 +1,5 @@
 """What only a key holder may do; every answer names whose key it was."""
 
-from __future__ import annotations
-
 from uuid import uuid4
 
 from flask import Blueprint, Response, g, jsonify, url_for

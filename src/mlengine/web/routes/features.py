@@ -1,7 +1,5 @@
 """Feature tables."""
 
-from __future__ import annotations
-
 from flask import Blueprint, Response
 
 from mlengine.web.http.auth import public

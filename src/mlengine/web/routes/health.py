@@ -1,7 +1,5 @@
 """Is the process alive, and can it answer."""
 
-from __future__ import annotations
-
 from flask import Blueprint
 
 from mlengine.web.http.auth import public

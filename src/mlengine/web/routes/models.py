@@ -1,7 +1,5 @@
 """Versions: which there are, how each came to be, which one serves."""
 
-from __future__ import annotations
-
 from flask import Blueprint, Response, g, jsonify
 
 from mlengine.web.http.auth import public, public_activation

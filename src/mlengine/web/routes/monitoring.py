@@ -1,7 +1,5 @@
 """Drift, history, freshness, latency."""
 
-from __future__ import annotations
-
 from flask import Blueprint, Response, jsonify
 
 from mlengine.web.http.auth import public

@@ -1,7 +1,5 @@
 """Predictions."""
 
-from __future__ import annotations
-
 from flask import Blueprint, Response, g
 
 from mlengine import logs

@@ -1,7 +1,5 @@
 """The audited predictions: the recent ones, one by its id, and its replay."""
 
-from __future__ import annotations
-
 from flask import Blueprint, g
 
 from mlengine.stores.audit.filter import AuditFilter

@@ -1,7 +1,5 @@
 """What admin routes take."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates

@@ -1,7 +1,5 @@
 """The values of the HTTP contract as marshmallow fields; text is ASCII where a pattern says so."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

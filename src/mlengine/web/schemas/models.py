@@ -1,7 +1,5 @@
 """What the routes of `/models` take."""
 
-from __future__ import annotations
-
 from marshmallow import fields, validate
 
 from mlengine.web.schemas.fields import ModelParameterSchema, Version

@@ -1,7 +1,5 @@
 """The queries of `/monitoring`."""
 
-from __future__ import annotations
-
 from marshmallow import fields, validate
 
 from mlengine.core.monitoring.event import EVENT_KINDS

@@ -1,7 +1,5 @@
 """`/predict` and `/predict/batch`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard

@@ -1,7 +1,5 @@
 """`/predictions/…`: the audited predictions, and their replay."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from marshmallow import Schema, fields, post_load, validate

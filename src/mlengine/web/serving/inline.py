@@ -7,8 +7,6 @@ the limit or can't be audited at once goes to a thread and the framework. Tests 
 both to each other, to the byte.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """gunicorn's parser, patient with slow clients and lenient with their targets."""
 
-from __future__ import annotations
-
 import re
 import socket
 

@@ -1,7 +1,5 @@
 """What gunicorn's parser refuses, as problems like all others: RFC 9457."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 
 from gunicorn.http import errors as refusals

@@ -1,7 +1,5 @@
 """A response in HTTP/1.1 that no framework writes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from http import HTTPStatus
 

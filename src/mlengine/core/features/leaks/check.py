@@ -1,7 +1,5 @@
 """The self-test of a feature set: does every feature keep the window rule, to the last bit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime

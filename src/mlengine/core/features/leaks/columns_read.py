@@ -1,7 +1,5 @@
 """What a feature is made of: the parts and the bar columns that its expression reaches."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import polars as pl

@@ -1,7 +1,5 @@
 """Corrupted histories: missing values, flat prices, no trade; what fills and guards act on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What stands in the place of bars on which a value may not depend."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import polars as pl

@@ -1,7 +1,5 @@
 """A row of the audit as a line of JSON, and back, to the last bit."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

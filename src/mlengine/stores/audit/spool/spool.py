@@ -7,8 +7,6 @@ and windows as their bytes, so that every bit comes back. One lock file, beside 
 those who write and those who put rows into the database apart.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

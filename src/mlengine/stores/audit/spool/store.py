@@ -1,7 +1,5 @@
 """The audit with a spool: what its tables can't take now waits on disk, and is answered."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Alembic runs this for every command; the connection and its transaction are the caller's."""
 
-from __future__ import annotations
-
 from alembic import context
 
 from mlengine.stores.database.tables import metadata

@@ -9,8 +9,6 @@ value that is missing or undefined inside a window (a NaN, a volume's ratio to 0
 null, where Qlib goes on with the rest of the window.
 """
 
-from __future__ import annotations
-
 from mlengine.core.features.sets.alpha158 import (
     candle,
     extremes_and_ranks,

@@ -1,7 +1,5 @@
 """The newest bar alone: its body, its shadows, its prices against the close."""
 
-from __future__ import annotations
-
 import polars as pl
 
 from mlengine.core.features.sets.alpha158.family import CLOSE, EPSILON, HIGH, LOW, OPEN, SOURCE

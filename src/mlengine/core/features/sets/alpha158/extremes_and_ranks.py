@@ -1,7 +1,5 @@
 """Where the close stands among the last prices, and when their extremes were."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """How the rolling features of Alpha158 are declared: one rule for five windows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import polars as pl

@@ -1,7 +1,5 @@
 """The close against its past, its mean, its deviation and its straight line."""
 
-from __future__ import annotations
-
 import polars as pl
 
 from mlengine.core.features.joined_windows import mean_gaps, squared_deviations, time_codeviations

@@ -1,7 +1,5 @@
 """How often and how far close and volume rose and fell."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import polars as pl

@@ -4,8 +4,6 @@ Qlib divides by volume + 1e-12: on a bar without trade VMA and VSTD are of the o
 the usual volume, here as there. A model that should not see such values takes `core`.
 """
 
-from __future__ import annotations
-
 import polars as pl
 
 from mlengine.core.features.joined_windows import (

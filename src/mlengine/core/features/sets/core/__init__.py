@@ -1,7 +1,5 @@
 """The `core` feature set: what a market person expects, scale-free, within 64 bars."""
 
-from __future__ import annotations
-
 from mlengine.core.features.sets.core import channels, movement, trend, volatility, volume
 from mlengine.core.features.spec import FeatureSet
 

@@ -1,7 +1,5 @@
 """Where the close stands between the extremes of a span, and how far below its peak."""
 
-from __future__ import annotations
-
 import polars as pl
 
 from mlengine.core.features.kernels import (

@@ -1,7 +1,5 @@
 """Where the price went: returns over several spans, the newest bar's shape, and the weekday."""
 
-from __future__ import annotations
-
 import math
 
 import polars as pl

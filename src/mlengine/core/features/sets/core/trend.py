@@ -1,7 +1,5 @@
 """Where the price stands against its own averages and lines, and how straight it went."""
 
-from __future__ import annotations
-
 import math
 
 import polars as pl

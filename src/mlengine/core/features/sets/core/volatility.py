@@ -1,7 +1,5 @@
 """How much the price moves: realised volatility, range estimators, true range, shape."""
 
-from __future__ import annotations
-
 import math
 
 import polars as pl

@@ -1,7 +1,5 @@
 """How much was traded against what was usual, and on which side."""
 
-from __future__ import annotations
-
 import math
 
 import polars as pl

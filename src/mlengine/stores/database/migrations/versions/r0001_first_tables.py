@@ -3,8 +3,6 @@
 There is no way back: a downgrade would delete the audit.
 """
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """Runs of several kinds with their log and their idempotency key; schedules and their last tick."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

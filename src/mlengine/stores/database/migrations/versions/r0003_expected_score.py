@@ -1,7 +1,5 @@
 """Predictions of a model whose output is a score among symbols and no return."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

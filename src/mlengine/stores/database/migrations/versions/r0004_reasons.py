@@ -1,7 +1,5 @@
 """Why a prediction should not be acted on, as it was answered."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

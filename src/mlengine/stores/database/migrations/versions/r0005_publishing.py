@@ -1,7 +1,5 @@
 """Whether a run is past its last point of return, which stood in its progress alone before."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 
