@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,16 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASK_SKIP_DOTENV", "1")
     for name in settings_read():
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _log_levels_return() -> Iterator[None]:
+    """An application that is made in a test sets the levels of its profile, for the process."""
+    loggers = [logging.getLogger(), logging.getLogger("mlengine")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 _connected: set[Engine] = set()

@@ -37,8 +37,8 @@ def test_a_fake_takes_what_its_service_takes(fake: type, real: type) -> None:
     methods = _methods(fake)
     assert methods
     for name, method in methods.items():
-        expected = inspect.signature(_methods(real)[name])
-        assert inspect.signature(method).parameters == expected.parameters, name
+        expected = inspect.signature(_methods(real)[name], eval_str=True)
+        assert inspect.signature(method, eval_str=True).parameters == expected.parameters, name
 
 
 def test_every_part_of_the_fake_platform_has_a_service() -> None:

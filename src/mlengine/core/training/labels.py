@@ -16,7 +16,7 @@ def label_rows(bars: pl.DataFrame, *, horizon_bars: int, delay_bars: int = 0) ->
     >>> rows = label_rows(close, horizon_bars=1)
     >>> rows.rows()
     [('A', 1, 0.25, 1, 2), ('A', 2, -0.5, 2, 3)]
-    >>> rows.select(target("direction")).to_series().to_list()
+    >>> rows.select(label_expr("direction")).to_series().to_list()
     [1.0, 0.0]
     """
     ordered = bars.sort("symbol", "timestamp")
