@@ -22,13 +22,10 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _log_levels_return() -> Iterator[None]:
-    """An application that is made in a test sets the levels of its profile, for the process."""
-    loggers = [logging.getLogger(), logging.getLogger("mlengine")]
-    levels = [logger.level for logger in loggers]
-    yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+def _own_log_levels() -> None:
+    """Those of a new process: an application sets the levels of its profile for the whole one."""
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("mlengine").setLevel(logging.NOTSET)
 
 
 _connected: set[Engine] = set()
