@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from types import NoneType, UnionType
 from typing import TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -35,10 +36,13 @@ def from_plain(kind: type[T], value: object) -> T:
     return _record(kind, value, kind.__name__)
 
 
+_type_hints = cache(get_type_hints)  # listing versions would read them again for each record
+
+
 def _record(kind: type[T], value: object, where: str) -> T:
     if not isinstance(value, Mapping):
         raise ValueError(f"{where}: an object is expected")  # noqa: TRY004
-    hints = get_type_hints(kind)
+    hints = _type_hints(kind)  # type: ignore[arg-type] # classes are hashable
     if set(value) != set(hints):
         raise ValueError(f"{where}: other fields than {', '.join(sorted(hints))}")
     return kind(**{name: _value(hint, value[name], name) for name, hint in hints.items()})

@@ -187,7 +187,8 @@ class QueueServer:
             "version": self.binary.version,
         }
         path, content = self.directory / _SERVER_FILE, json.dumps(server).encode()
-        atomic_files.replace_file(path, content, mode=0o600)
+        with atomic_files.translated_os_errors():
+            atomic_files.replace_file(path, content, mode=0o600)
 
 
 def _read_server_file(directory: Path) -> dict[str, str]:
