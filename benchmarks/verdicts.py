@@ -114,7 +114,7 @@ def _missed(
         earned = ahead * np.sign(np.convolve(slow, np.ones(20), "valid"))
         drawn = bootstrap.block_bootstrap_config(horizon_bars=horizon_bars, seed=seed)
         low, high = bootstrap.confidence_interval(
-            bootstrap.sums(bootstrap.draw_weights(dates, drawn), earned) / dates
+            bootstrap.weighted_sums(bootstrap.draw_weights(dates, drawn), earned) / dates
         )
         assert low is not None
         assert high is not None
