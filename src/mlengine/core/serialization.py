@@ -29,7 +29,7 @@ def to_plain(value: object) -> object:
 
 
 def from_plain(kind: type[T], value: object) -> T:
-    """The inverse of `plain` for a dataclass; no field may be missing, unknown or of another type.
+    """The inverse of `to_plain` for a dataclass; no field is missing, unknown or of another type.
 
     Raises ValueError that names the field.
     """

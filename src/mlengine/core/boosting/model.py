@@ -83,7 +83,7 @@ def fit(
 ) -> Fitted:
     """Fit on `train`, in bins of its own; without `early_stop` all `rounds` are used.
 
-    See `grow`, which needs the samples no more.
+    See `fit_binned`, which needs the rows no more.
     """
     binned = BinnedRows.of(
         config.lightgbm_params(), names=names, train=train, early_stop=early_stop

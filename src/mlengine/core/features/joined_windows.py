@@ -59,7 +59,7 @@ def mean_gaps(name: str) -> dict[str, pl.Expr]:
 
 
 def mean_steps(name: str) -> dict[str, pl.Expr]:
-    """The gaps but the longest, which scatters don't need."""
+    """The mean gaps but the longest, which squared deviations don't need."""
     change = pl.col(f"{name}:change")
     parts = {
         f"{name}:change": pl.col(name) - lag(pl.col(name), bars=1),

@@ -17,7 +17,7 @@ _MOSTLY_UNDEFINED = "no interval: it is not defined on many of the draws"
 
 @dataclass(frozen=True)
 class IntervalEstimator:
-    """`weights` is (draws, dates), from `bootstrap.draw`."""
+    """`weights` is (draws, dates), from `bootstrap.draw_weights`."""
 
     samples: ScoredRows
     weights: Floats

@@ -24,7 +24,7 @@ class ScheduleTick:
 
 @dataclass(frozen=True)
 class Timetable:
-    """What `flask train schedule show` tells; `workers` is None when the queue can't say."""
+    """What `mlengine train schedule show` shows; `workers` is None when the queue can't say."""
 
     expression: str | None
     last_tick: datetime | None

@@ -82,7 +82,7 @@ def trials(
 ) -> Iterator[Trial]:
     """Every trial of a set on `histories` (one symbol each, oldest first).
 
-    Each row is tried by its window alone; about `truncations` moments, and those at which that went
+    Each row is tried by its window alone; about `cuts` moments, and those at which that went
     wrong, in every other way.
     """
     reference = _Reference.of(histories, feature_set)
