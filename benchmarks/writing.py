@@ -64,7 +64,8 @@ def _create(path: Path, page: int) -> None:
 
 def _answer(number: int) -> AuditedPrediction:
     now = datetime.now(UTC)
-    bars = BarArrays(f"S{number:04}", np.arange(64, dtype="<i8"), np.full((5, 64), float(number)))
+    starts = np.arange(64, dtype="<i8")
+    bars = BarArrays(f"S{number:04}", starts, np.full((5, 64), float(number)), starts)
     made = Prediction(
         prediction_id=secrets.token_hex(16),
         request_id=secrets.token_hex(16),

@@ -87,6 +87,20 @@ def test_its_own_word_decides_before_the_interval_does():
     assert judge({**early, "final": True, "closes_at": NOW + DAY}).report.accepted == 1
 
 
+def test_a_bar_is_known_from_its_close_on_or_once_it_was_called_final_before():
+    half = timedelta(hours=12)
+    clean = judge({}, {"closes_at": START + DAY + half}, {"timestamp": NOW - half, "final": True})
+    known_at = pl.Series(clean.arrays.known_at).cast(clean.frame["timestamp"].dtype)
+    assert known_at.to_list() == [START + DAY, START + DAY + half, NOW]
+
+
+def test_of_equal_bars_the_one_that_was_known_first_counts():
+    half = timedelta(hours=12)
+    clean = judge({}, {"timestamp": START, "closes_at": START + half})
+    assert clean.report.mended == {"duplicate": 1}
+    assert clean.arrays.last_known_at == START + half
+
+
 def test_a_day_without_trade_keeps_its_bar():
     assert judge({"volume": 0.0}).report.accepted == 1
 

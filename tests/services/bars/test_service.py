@@ -21,6 +21,7 @@ from mlengine.stores.system.dependency_states import DependencyStates
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 TODAY = datetime(2024, 6, 1, tzinfo=UTC)
 BARS = random_bars(rows=500, start=TODAY - 499 * DAY)
@@ -89,11 +90,26 @@ def test_as_of_knows_only_bars_that_had_ended(service):
     assert at.equals(FINAL.filter(pl.col("timestamp") < as_of).tail(10))
 
 
+def test_a_bar_with_a_stated_close_is_known_from_then_on_live_and_as_of(service, upstream):
+    def closing(candle):
+        closes = datetime.fromisoformat(candle["timestamp"]) + 7 * HOUR
+        return {**candle, "close_time": closes.isoformat()}
+
+    upstream.shape = closing
+    live = service.history("AAA", bars=3, as_of=None, now=NOW).frame
+    assert live["timestamp"][-1] == TODAY
+    for as_of, last in ((NOW, 0), (TODAY + 7 * HOUR, 0), (TODAY + 6 * HOUR, 1)):
+        served = service.history("AAA", bars=3, as_of=as_of, now=NOW).frame
+        assert served["timestamp"][-1] == TODAY - last * DAY
+    assert service.nth_bar_final_at("AAA", bar=500, now=NOW) == TODAY + 7 * HOUR
+
+
 def test_a_bar_called_final_early_counts_live_but_not_as_of(service, upstream):
     upstream.shape = lambda candle: {**candle, "final": True}
     live = service.history("AAA", bars=3, as_of=None, now=NOW).frame
-    strict = service.history("AAA", bars=3, as_of=NOW, now=NOW).frame
+    strict = service.history("AAA", bars=3, as_of=NOW - SECOND, now=NOW).frame
     assert live["timestamp"][-1] == TODAY
+    assert service.history("AAA", bars=3, as_of=NOW, now=NOW).frame.equals(live)
     assert strict["timestamp"][-1] == TODAY - DAY
     assert live.height == strict.height == 3
 

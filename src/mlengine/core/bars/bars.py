@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import EPOCH
 
 PRICES = ("open", "high", "low", "close")
@@ -23,8 +22,17 @@ BARS_SCHEMA: dict[str, pl.DataType] = {
     "timestamp": TIMESTAMP,
     **dict.fromkeys(VALUES, pl.Float64()),
 }
-# As served: `timestamp` is null where it can't be read, the last two where they are not stated.
-RAW_SCHEMA: dict[str, pl.DataType] = {**BARS_SCHEMA, "final": pl.Boolean(), "closes_at": TIMESTAMP}
+# As served: `timestamp` is null where it can't be read, all after `volume` where it is not stated.
+# `session` is the date that the row itself states: a bare date, or the local date of a moment with
+# an offset or a zone. `line` counts from 1, the header of a file being its first.
+RAW_SCHEMA: dict[str, pl.DataType] = {
+    **BARS_SCHEMA,
+    "final": pl.Boolean(),
+    "closes_at": TIMESTAMP,
+    "session": pl.Date(),
+    "file": pl.String(),
+    "line": pl.UInt32(),
+}
 
 
 @dataclass(frozen=True)
@@ -45,22 +53,28 @@ class BarsReport:
 class BarArrays:
     """One symbol's bars, oldest first: `starts` in int64 microseconds, `values` float64 (5, rows).
 
-    Little endian, the rows of `values` as VALUES; a slice is a view of the same memory.
+    Little endian, the rows of `values` as VALUES; a slice is a view of the same memory. `known_at`
+    says when each bar was known, in microseconds as well; no hash is over it.
     """
 
     symbol: str
     starts: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
+    known_at: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, frame: pl.DataFrame) -> BarArrays:
-        """The bars of one symbol; -0.0 as 0.0, null and every NaN as one NaN."""
-        starts = frame["timestamp"].cast(TIMESTAMP).to_physical().to_numpy().astype("<i8")
+        """The bars of one symbol; -0.0 as 0.0, null and every NaN as one NaN.
+
+        Without a column `known_at` a bar counts as known from its start on.
+        """
+        starts = _microseconds(frame["timestamp"])
+        known_at = _microseconds(frame["known_at"]) if "known_at" in frame.columns else starts
         values = np.stack([frame[name].fill_null(float("nan")).to_numpy() for name in VALUES])
         values = values.astype("<f8") + 0.0
         values[np.isnan(values)] = np.nan
         symbol = str(frame["symbol"][0]) if frame.height else ""
-        return cls(symbol, starts, values)
+        return cls(symbol, starts, values, known_at)
 
     @property
     def rows(self) -> int:
@@ -70,6 +84,11 @@ class BarArrays:
     def last_timestamp(self) -> datetime:
         """When the last bar, which there must be, begins."""
         return EPOCH + timedelta(microseconds=int(self.starts[-1]))
+
+    @property
+    def last_known_at(self) -> datetime:
+        """When the last bar, which there must be, was known."""
+        return EPOCH + timedelta(microseconds=int(self.known_at[-1]))
 
     @cached_property
     def bars_hash(self) -> str:
@@ -81,16 +100,21 @@ class BarArrays:
         """The starts, then open, high, low, close and volume, column by column."""
         return self.starts.tobytes() + self.values.tobytes()
 
-    def count_at(self, as_of: datetime | None, interval: str) -> int:
-        """How many of the bars had ended by `as_of`; without it all count."""
+    def count_at(self, as_of: datetime | None) -> int:
+        """How many of the bars, from the oldest on, were all known by `as_of`; without it all."""
         if as_of is None:
             return self.rows
-        latest_start = max(as_of, EPOCH) - INTERVALS[interval]  # no bar begins before 1970
-        microseconds = (latest_start - EPOCH) // timedelta(microseconds=1)
-        return int(np.searchsorted(self.starts, microseconds, side="right"))
+        microseconds = (as_of - EPOCH) // timedelta(microseconds=1)
+        return int(np.searchsorted(self._all_known_at, microseconds, side="right"))
+
+    @cached_property
+    def _all_known_at(self) -> npt.NDArray[np.int64]:
+        """When each bar and all before it were known."""
+        return np.maximum.accumulate(self.known_at)
 
     def slice(self, first: int, end: int) -> BarArrays:
-        return BarArrays(self.symbol, self.starts[first:end], self.values[:, first:end])
+        rows = slice(first, end)
+        return BarArrays(self.symbol, self.starts[rows], self.values[:, rows], self.known_at[rows])
 
     def frame(self) -> pl.DataFrame:
         """In BARS_SCHEMA, bit for bit."""
@@ -110,7 +134,8 @@ class CleanBars:
 
 
 NO_BARS = CleanBars(
-    BarArrays("", np.empty(0, "<i8"), np.empty((len(VALUES), 0), "<f8")), BarsReport(0, {}, {})
+    BarArrays("", np.empty(0, "<i8"), np.empty((len(VALUES), 0), "<f8"), np.empty(0, "<i8")),
+    BarsReport(0, {}, {}),
 )
 
 
@@ -126,11 +151,13 @@ def arrays_by_symbol(ordered: pl.DataFrame) -> dict[str, BarArrays]:
 
     Each has memory of its own: one symbol that is cached for long must not keep all others alive.
     """
-    whole, arrays, first = BarArrays.of(ordered), {}, 0
+    whole, arrays, first = BarArrays.of(ordered), dict[str, BarArrays](), 0
     for rows, symbol in ordered["symbol"].rle().struct.unnest().rows():
-        end = first + rows
-        starts, values = whole.starts[first:end].copy(), whole.values[:, first:end].copy()
-        arrays[symbol], first = BarArrays(symbol, starts, values), end
+        part = whole.slice(first, first + rows)
+        arrays[symbol] = BarArrays(
+            symbol, part.starts.copy(), part.values.copy(), part.known_at.copy()
+        )
+        first += rows
     return arrays
 
 
@@ -168,6 +195,10 @@ def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
     for block in ordered.partition_by("symbol", maintain_order=True):
         digest.update(_hashed_bytes(BarArrays.of(block)))
     return digest.hexdigest()
+
+
+def _microseconds(column: pl.Series) -> npt.NDArray[np.int64]:
+    return column.cast(TIMESTAMP).to_physical().to_numpy().astype("<i8")
 
 
 def _hashed_bytes(bars: BarArrays) -> bytes:

@@ -31,13 +31,15 @@ def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
     """Judge the candles of one symbol (RAW_SCHEMA, any order); keep the sane, final ones.
 
     Dropped, by the first reason that applies: `no_timestamp` (null: it could not be read),
-    `future` (starts after `now`), `unfinished` (its own `final` decides, else `closes_at <= now`,
-    else `timestamp + interval <= now`), `not_finite` (null, NaN or infinite), `not_positive` (a
-    price), `negative_volume`, `ohlc_order` (high below or low above another price),
-    `conflicting` (sane final bars of one timestamp differ, and nothing says which is right: all
-    of them go). Mended: `ohlc_rounding` (out of order by a millionth at most: high and low are
+    `future` (starts after `now`), `unfinished` (its own `final` decides, else whether it has closed
+    by `now`: at `closes_at`, else at `timestamp + interval`), `not_finite` (null, NaN or infinite),
+    `not_positive` (a price), `negative_volume`, `ohlc_order` (high below or low above another
+    price), `conflicting` (sane final bars of one timestamp differ, and nothing says which is right:
+    all of them go). Mended: `ohlc_rounding` (out of order by a millionth at most: high and low are
     widened), `duplicate` (equal bars merged), `reordered` (stood after a later bar). Volume 0 is
     fine. The counts of `accepted`, `dropped` and `duplicate` add up to the candles given.
+
+    A bar is known from its close on; one that its upstream called final before, from `now` on.
     """
     if raw.is_empty():
         return NO_BARS
@@ -47,8 +49,9 @@ def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
 
 def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str, CleanBars]:
     """`clean_bars` of every symbol that has candles in `raw`, in one pass over all of them."""
-    judged = raw.with_columns(pl.lit(now, TIMESTAMP).alias("now")).with_columns(_reason(interval))
-    sane = judged.filter(pl.col("reason").is_null()).select(list(BARS_SCHEMA))
+    timed = raw.with_columns(pl.lit(now, TIMESTAMP).alias("now"), _closes_at(interval))
+    judged = timed.with_columns(_REASON, _KNOWN_AT)
+    sane = judged.filter(pl.col("reason").is_null()).select(*BARS_SCHEMA, "known_at")
     widened = sane.with_columns(
         pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
     )
@@ -72,7 +75,7 @@ def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str,
 def _put_in_order(sane: pl.DataFrame, mended: _Counts, dropped: _Counts) -> pl.DataFrame:
     """One bar a symbol and timestamp, sorted; and count what that takes."""
     at = pl.col("timestamp")
-    merged = sane.unique(maintain_order=True)
+    merged = sane.group_by(list(BARS_SCHEMA), maintain_order=True).agg(pl.col("known_at").min())
     agreed = merged.filter(pl.struct("symbol", "timestamp").is_unique())
     late = agreed.filter(at < at.cum_max().over("symbol"))
     _add(dropped, "conflicting", _rows(merged) - _rows(agreed))
@@ -82,12 +85,15 @@ def _put_in_order(sane: pl.DataFrame, mended: _Counts, dropped: _Counts) -> pl.D
 
 
 @cache
-def _reason(interval: str) -> pl.Expr:
-    """The column `reason` of candles and `now`; to write it down takes longer than a few rows."""
+def _closes_at(interval: str) -> pl.Expr:
+    """When a candle closes, as it states or by its interval."""
+    return pl.coalesce("closes_at", pl.col("timestamp") + INTERVALS[interval]).alias("closes_at")
+
+
+def _reason() -> pl.Expr:
+    """The first reason for which a candle is no bar, of candles with `now` and their close."""
     start, now = pl.col("timestamp"), pl.col("now")
-    final = pl.coalesce(
-        pl.col("final"), pl.col("closes_at") <= now, start + INTERVALS[interval] <= now
-    )
+    final = pl.coalesce(pl.col("final"), pl.col("closes_at") <= now)
     finite = pl.all_horizontal(pl.col(VALUES).is_finite().fill_null(value=False))
     slack = 1.0 + _ROUNDING
     disordered = (pl.col("high") * slack < pl.max_horizontal(PRICES)) | (
@@ -104,6 +110,11 @@ def _reason(interval: str) -> pl.Expr:
     }
     first = pl.coalesce(pl.when(test).then(pl.lit(reason)) for reason, test in applies.items())
     return first.alias("reason")
+
+
+# Once: to write expressions down takes longer than to judge a few candles.
+_REASON = _reason()
+_KNOWN_AT = pl.min_horizontal("closes_at", "now").alias("known_at")
 
 
 def _rows(frame: pl.DataFrame) -> Counter[str]:

@@ -75,7 +75,7 @@ class BarFetcher:
                     )
                     cleaned = self._clean(raw, [symbol], now=now, entire_history=start == EPOCH)
                     fetched = cleaned[symbol]
-                    if fetched.suffices(bars, as_of, self.interval):
+                    if fetched.suffices(bars, as_of):
                         break
         except tuple(_STATE_OF) as error:
             self._record(error)
@@ -105,7 +105,7 @@ class BarFetcher:
             for symbol, fetched in cleaned.items():
                 if symbol in panel.refused:
                     results[symbol] = self._record(panel.refused[symbol])
-                elif fetched.suffices(bars, as_of, self.interval):
+                elif fetched.suffices(bars, as_of):
                     results[symbol] = self._accept(symbol, fetched)
             pending = [symbol for symbol in pending if symbol not in results]
             if not pending:

@@ -8,7 +8,6 @@ from functools import cached_property
 import polars as pl
 
 from mlengine.core.bars.bars import BarArrays, CleanBars
-from mlengine.core.bars.intervals import final_at
 from mlengine.errors import InsufficientBars, MlengineError
 from mlengine.services.bars.fetcher import BarFetcher
 from mlengine.stores.bars.cache import BarCache, CachedBars
@@ -37,7 +36,7 @@ class BarService:
         if as_of is None:
             self.cache.mark_used(symbol)
         cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
-        count = cached.arrays.count_at(as_of, self.interval) if cached else 0
+        count = cached.arrays.count_at(as_of) if cached else 0
         return cached.window(count, bars) if cached and bars <= count else None
 
     def windows(
@@ -87,19 +86,19 @@ class BarService:
     ) -> CleanBars:
         """The newest `bars` final bars (0: all), oldest first; fewer when there are no more.
 
-        With `as_of` only bars with `timestamp + interval <= as_of`, without it every bar that is
-        final at `now`. The report is on the candles of the whole answer; its `accepted` counts
+        With `as_of` only the bars that were known then, without it every bar that is final at
+        `now`. The report is on the candles of the whole answer; its `accepted` counts
         the bars returned. The upstream's own deadline holds for the whole of it, and `deadline`
         when it comes sooner. Raises UnknownSymbol, UpstreamInvalid (also when every candle is
         bad), UpstreamUnavailable.
         """
         fetched = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        end = fetched.arrays.count_at(as_of, self.interval)
+        end = fetched.arrays.count_at(as_of)
         arrays = fetched.arrays.slice(max(0, end - bars) if bars > 0 else 0, end)
         return CleanBars(arrays, replace(fetched.clean.report, accepted=arrays.rows))
 
     def nth_bar_final_at(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
-        """When the `bar`-th bar of a symbol (from 1) was final; None when it isn't yet.
+        """When the `bar`-th bar of a symbol (from 1) was known; None when it isn't yet.
 
         None also where the upstream can't say it now: it only adds to a refusal.
         """
@@ -109,7 +108,7 @@ class BarService:
             return None
         if arrays.rows < bar:
             return None
-        return final_at(arrays.slice(0, bar).last_timestamp, self.interval)
+        return arrays.slice(0, bar).last_known_at
 
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, merged into the store."""
@@ -139,12 +138,12 @@ class BarService:
         cached = self.cache.get(symbol, now=now)
         if cached is None or (as_of is not None and as_of > cached.fetched_at):
             return None
-        return cached if cached.suffices(bars, as_of, self.interval) else None
+        return cached if cached.suffices(bars, as_of) else None
 
     def _window(
         self, symbol: str, fetched: CachedBars, *, bars: int, as_of: datetime | None
     ) -> BarArrays | InsufficientBars:
-        count = fetched.arrays.count_at(as_of, self.interval)
+        count = fetched.arrays.count_at(as_of)
         if count < bars:
             return InsufficientBars(symbol, needed=bars, got=count)
         return fetched.window(count, bars)

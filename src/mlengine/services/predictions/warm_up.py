@@ -20,7 +20,7 @@ def warm_up() -> None:
     day, rows = INTERVALS["1d"], CORE.window_bars
     starts = (np.arange(rows) * (day.total_seconds() * 1e6)).astype("<i8")
     values = np.tile(np.arange(1.0, rows + 1.0), (len(VALUES), 1))
-    invented = [BarArrays(f"S{i:02}", starts, values) for i in range(FEW_ROWS // rows + 1)]
+    invented = [BarArrays(f"S{i:02}", starts, values, starts) for i in range(FEW_ROWS // rows + 1)]
     raw = frame_of(invented).match_to_schema(RAW_SCHEMA, missing_columns="insert")
     clean = clean_panel(raw, interval="1d", now=EPOCH + rows * day).values()
     latest(frame_of([each.arrays for each in clean]), CORE)

@@ -16,10 +16,10 @@ from mlengine.stores.database.tables import bar_windows
 
 
 def decode_window(symbol: str, rows: int, payload: bytes) -> BarArrays:
-    """The inverse of `BarArrays.payload`, bit for bit."""
-    starts = np.frombuffer(payload, "<i8", rows)
+    """The inverse of `BarArrays.payload`, bit for bit; when its bars were known is not in it."""
+    starts = np.frombuffer(payload, "<i8", rows).astype(np.int64)
     values = np.frombuffer(payload, "<f8", offset=8 * rows).reshape(len(VALUES), rows)
-    return BarArrays(symbol, starts.astype(np.int64), values.astype(np.float64))
+    return BarArrays(symbol, starts, values.astype(np.float64), known_at=starts)
 
 
 def store_windows(connection: Connection, windows: Mapping[str, BarArrays]) -> None:

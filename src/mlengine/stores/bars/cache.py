@@ -34,9 +34,9 @@ class CachedBars:
         """When the newest bar begins; None without bars."""
         return self.arrays.last_timestamp if self.arrays.rows else None
 
-    def suffices(self, bars: int, as_of: datetime | None, interval: str) -> bool:
+    def suffices(self, bars: int, as_of: datetime | None) -> bool:
         """Whether older candles could add nothing to the newest `bars` bars as of then."""
-        return self.entire_history or 0 < bars <= self.arrays.count_at(as_of, interval)
+        return self.entire_history or 0 < bars <= self.arrays.count_at(as_of)
 
     def window(self, end: int, bars: int) -> BarArrays:
         """The last `bars` of the first `end` bars, one object: hashing costs more than scoring."""

@@ -56,7 +56,8 @@ def parse_candles(payload: object, *, symbol: str, interval: str) -> pl.DataFram
         "final": [parse_flag(candle.get("final")) for candle in candles],
         "closes_at": [_closes_at(candle) for candle in candles],
     }
-    return require_timestamps(pl.DataFrame(columns, schema=RAW_SCHEMA))
+    raw = pl.DataFrame(columns, schema_overrides=RAW_SCHEMA)
+    return require_timestamps(raw.match_to_schema(RAW_SCHEMA, missing_columns="insert"))
 
 
 def parse_timestamp(value: object) -> datetime | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP
+from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import Deadline
@@ -111,11 +111,16 @@ def _adjust(text: pl.DataFrame) -> pl.DataFrame:
     ratios = [split_ratio(value) for value in table.select(jump).to_series()]
     # For each day the product of the splits after it: a share of then is so many of the last.
     later_splits = pl.col("ratio").shift(-1, fill_value=1.0).cum_prod(reverse=True)
-    return table.with_columns(ratio=pl.Series(ratios, dtype=pl.Float64)).select(
-        pl.col("Ticker").alias("symbol"),
-        pl.col("Date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("timestamp"),
-        *((pl.col(name) * factor).alias(name.lower()) for name in ("Open", "High", "Low", "Close")),
-        (pl.col("Volume") * later_splits.over("Ticker")).alias("volume"),
-        pl.lit(None, RAW_SCHEMA["final"]).alias("final"),
-        pl.lit(None, TIMESTAMP).alias("closes_at"),
+    return (
+        table.with_columns(ratio=pl.Series(ratios, dtype=pl.Float64))
+        .select(
+            pl.col("Ticker").alias("symbol"),
+            pl.col("Date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("timestamp"),
+            *(
+                (pl.col(name) * factor).alias(name.lower())
+                for name in ("Open", "High", "Low", "Close")
+            ),
+            (pl.col("Volume") * later_splits.over("Ticker")).alias("volume"),
+        )
+        .match_to_schema(RAW_SCHEMA, missing_columns="insert")
     )
