@@ -20,7 +20,7 @@ from scipy.special import ndtr
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
-from mlengine.core.metrics.row_losses import mean_by_date, row_losses
+from mlengine.core.metrics.losses import mean_by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import diebold_mariano
 from mlengine.core.promotion.gate import SIGNIFICANCE_LEVEL, significance_level
 

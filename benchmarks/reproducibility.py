@@ -57,7 +57,7 @@ def training(bars: pl.DataFrame, objective: str, threads: int) -> str:
     recipe = LightGBMConfig(objective, spec.seed, threads, rounds=spec.rounds)
     made = experiment.run(
         dataset,
-        experiment.plan(dataset, spec),
+        experiment.plan_rows(dataset, spec),
         recipe,
         spec=spec,
         refit=True,

@@ -122,7 +122,7 @@ def measure(way: str, bars: str, threads: int) -> dict[str, object]:
     dataset = datasets.build(
         pl.read_parquet(bars), ALPHA158, horizon_bars=SPEC.horizon_bars, objective=SPEC.objective
     )
-    plan = experiment.plan(dataset, SPEC)
+    plan = experiment.plan_rows(dataset, SPEC)
     wall, cpu = time.perf_counter(), time.process_time()
     trees = WAYS[way](dataset, plan, recipe(threads))
     return {

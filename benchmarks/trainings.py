@@ -66,7 +66,7 @@ def spec(*, horizon_bars: int, seed: int, test_size: float = 0.2, folds: int = 0
 def train(dataset: Dataset, asked: TrainSpec, plan: RowPlan | None = None) -> Experiment:
     return experiments.run(
         dataset,
-        plan or experiments.plan(dataset, asked),
+        plan or experiments.plan_rows(dataset, asked),
         LightGBMConfig(asked.objective, asked.seed, 1),
         spec=asked,
         refit=False,
@@ -133,7 +133,7 @@ def after(dataset: Dataset, year: int) -> float:
 
 def _random_rows(stage: SplitRows, *, seed: int) -> RowPlan:
     """The training rows alone, dealt out by row: a fifth to test, 15 % of the rest to stop."""
-    rows = np.random.default_rng(seed).permutation(stage.train)
+    rows = np.random.default_rng(seed).permutation(stage.fit_and_early_stop)
     test, rest = np.split(rows, [len(rows) // 5])
     stop, fit = np.split(rest, [int(0.15 * len(rest))])
     return RowPlan((), SplitRows(np.sort(fit), np.sort(stop), np.sort(test), 0, 0))

@@ -32,7 +32,7 @@ from benchmarks.trainings import (
 )
 
 from mlengine.core.bars.bars import BARS_SCHEMA
-from mlengine.core.metrics import bootstrap
+from mlengine.core.metrics import block_bootstrap
 
 CUT_YEARS = tuple(range(2012, 2019))
 BARS_VARIABLE = "MLENGINE_BENCH_BARS"
@@ -97,7 +97,8 @@ def print_intervals(simulations: int, horizons: Sequence[int], seed: int) -> Non
     for horizon in horizons:
         for blocks in (5, 10, 12, 24):
             dates = (
-                blocks * bootstrap.block_bootstrap_config(horizon_bars=horizon, seed=0).block_dates
+                blocks
+                * block_bootstrap.block_bootstrap_config(horizon_bars=horizon, seed=0).block_dates
             )
             above, below = _missed(simulations, dates, horizon, np.random.default_rng(seed))
             print(f"| {horizon} | {blocks} | {dates} | {above:.1%} | {below:.1%} |", flush=True)
@@ -112,9 +113,10 @@ def _missed(
         moves, slow = rng.normal(size=dates + horizon_bars - 1), rng.normal(size=dates + 19)
         ahead = np.convolve(moves, np.ones(horizon_bars), "valid")
         earned = ahead * np.sign(np.convolve(slow, np.ones(20), "valid"))
-        drawn = bootstrap.block_bootstrap_config(horizon_bars=horizon_bars, seed=seed)
-        low, high = bootstrap.confidence_interval(
-            bootstrap.weighted_sums(bootstrap.draw_weights(dates, drawn), earned) / dates
+        drawn = block_bootstrap.block_bootstrap_config(horizon_bars=horizon_bars, seed=seed)
+        low, high = block_bootstrap.confidence_interval(
+            block_bootstrap.weighted_sums(block_bootstrap.draw_weights(dates, drawn), earned)
+            / dates
         )
         assert low is not None
         assert high is not None

@@ -10,7 +10,7 @@ import mlengine.core
 
 WITH_EXAMPLES = {
     "mlengine.core.features.kernels",
-    "mlengine.core.metrics.point_losses",
+    "mlengine.core.metrics.losses",
     "mlengine.core.metrics.ranking",
     "mlengine.core.monitoring.drift",
     "mlengine.core.promotion.diebold_mariano",

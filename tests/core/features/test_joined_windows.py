@@ -57,7 +57,7 @@ def test_moments_of_joined_windows_lose_no_digits(bars: int):
         row = made.row(end - 1, named=True)
         steps = np.arange(float(bars))
         assert row[f"x:sum:{bars}"] == pytest.approx(x.sum(), rel=1e-14)
-        assert row[f"x:scatter:{bars}"] == pytest.approx(moment(x, x), rel=1e-13)
+        assert row[f"x:squared_deviations:{bars}"] == pytest.approx(moment(x, x), rel=1e-13)
         scale = np.sqrt(moment(x, x) * moment(y, y))
         assert row[f"xy:{bars}"] == pytest.approx(moment(x, y), abs=1e-13 * scale)
         scale = np.sqrt(moment(x, x) * moment(steps, steps))
@@ -82,7 +82,7 @@ def test_nan_stays_within_the_windows_that_hold_it(bars: int):
     x = X.copy()
     x[65] = np.nan
     made = parts_of(x)
-    for kind in ("sum", "gap", "scatter", "trend", "peak"):
+    for kind in ("sum", "gap", "squared_deviations", "trend", "peak"):
         unknown = made[f"x:{kind}:{bars}"].slice(60).is_nan().arg_true() + 60
         assert unknown.to_list() == list(range(65, min(65 + bars, 90)))
 
@@ -90,5 +90,5 @@ def test_nan_stays_within_the_windows_that_hold_it(bars: int):
 def test_a_constant_series_scatters_by_nothing():
     made = parts_of(np.full(70, 0.1))
     for bars in SIZES:
-        for kind in ("gap", "scatter", "trend"):
+        for kind in ("gap", "squared_deviations", "trend"):
             assert made[f"x:{kind}:{bars}"].item(-1) == 0.0

@@ -87,7 +87,7 @@ def test_parts_that_need_each_other_are_refused():
 
 def test_parts_come_before_what_needs_them():
     parts = {"b": pl.col("a") + 1.0, "a": pl.col("close") * 3.0, "c": pl.col("open")}
-    names = [[e.meta.output_name() for e in stage] for stage in a_set(parts=parts).column_batches]
+    names = [[e.meta.output_name() for e in batch] for batch in a_set(parts=parts).column_batches]
     assert names == [["a", "c"], ["b"]]
 
 
@@ -95,10 +95,10 @@ def test_a_frugal_evaluation_drops_parts_only_after_their_last_use():
     for each in BUILTIN.values():
         known = {"timestamp", "open", "high", "low", "close", "volume"}
         dropped: set[str] = set()
-        for stage, spent in each.column_batches_with_drops:
-            assert {name for expr in stage for name in expr.meta.root_names()} <= known
-            known = (known | {expr.meta.output_name() for expr in stage}) - set(spent)
-            dropped |= set(spent)
+        for batch, droppable in each.column_batches_with_drops:
+            assert {name for expr in batch for name in expr.meta.root_names()} <= known
+            known = (known | {expr.meta.output_name() for expr in batch}) - set(droppable)
+            dropped |= set(droppable)
         assert set(each.names) <= known
         assert len(dropped) > len(each.parts) / 2
 
@@ -106,16 +106,14 @@ def test_a_frugal_evaluation_drops_parts_only_after_their_last_use():
 def test_bundles_make_each_column_once_and_drop_parts_only_after_their_last_use():
     for each in BUILTIN.values():
         known, made = {"timestamp", "open", "high", "low", "close", "volume"}, []
-        for bundle in each.feature_groups:
-            for stage in bundle.column_batches:
-                assert {name for expr in stage for name in expr.meta.root_names()} <= known
-                names = [expr.meta.output_name() for expr in stage]
+        for group in each.feature_groups:
+            for batch in group.column_batches:
+                assert {name for expr in batch for name in expr.meta.root_names()} <= known
+                names = [expr.meta.output_name() for expr in batch]
                 made, known = made + names, known | set(names)
-            known -= set(bundle.features) | set(bundle.droppable)
+            known -= set(group.features) | set(group.droppable)
         assert sorted(made) == sorted([*each.parts, *each.names])
-        assert (
-            tuple(name for bundle in each.feature_groups for name in bundle.features) == each.names
-        )
+        assert tuple(name for group in each.feature_groups for name in group.features) == each.names
         assert not known & each.parts.keys()
         assert len(each.feature_groups) > 3
 

@@ -23,7 +23,7 @@ def actuals(forward, *, labels=None, last=None):
         forward_returns=returns,
         labels=returns if labels is None else np.asarray(labels, dtype=np.float64)[date, symbol],
         last_returns=returns if last is None else np.asarray(last, dtype=np.float64)[date, symbol],
-        dates=date * DAY,
+        timestamps=date * DAY,
         symbols=symbol + 100,
     )
 

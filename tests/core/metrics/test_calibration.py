@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tests.core.metrics.rows import array, numbered
 
-from mlengine.core.metrics import bootstrap
+from mlengine.core.metrics import block_bootstrap
 from mlengine.core.metrics.calibration import bins, calibration
 
 
@@ -15,44 +15,44 @@ def _forecasts(seed=1, *, dates=600, symbols=4, slope=1.0, intercept=0.0):
     return numbered("direction", forward, 1.0 / (1.0 + np.exp(-logits)))
 
 
-def _weights(samples):
-    return bootstrap.draw_weights(
-        samples.dates, bootstrap.block_bootstrap_config(horizon_bars=1, seed=1)
+def _weights(scored):
+    return block_bootstrap.draw_weights(
+        scored.date_count, block_bootstrap.block_bootstrap_config(horizon_bars=1, seed=1)
     )
 
 
-def _descended(samples, weights):
+def _descended(scored, weights):
     """The same fit by plain gradient ascent of the mean log-likelihood."""
-    logits = np.log(samples.scores / (1.0 - samples.scores))
+    logits = np.log(scored.scores / (1.0 - scored.scores))
     fit = np.zeros(2)
     for _ in range(20_000):
-        miss = weights * (samples.actual_up - 1.0 / (1.0 + np.exp(-(fit[0] + fit[1] * logits))))
+        miss = weights * (scored.actual_up - 1.0 / (1.0 + np.exp(-(fit[0] + fit[1] * logits))))
         fit = fit + 2.0 * array(miss.sum(), (miss * logits).sum()) / weights.sum()
     return fit
 
 
 def test_the_fit_is_that_of_maximum_likelihood():
-    samples = _forecasts(slope=0.4, intercept=0.3)
-    found = calibration(samples, _weights(samples))
-    intercept, slope = _descended(samples, np.ones(len(samples.scores)))
+    scored = _forecasts(slope=0.4, intercept=0.3)
+    found = calibration(scored, _weights(scored))
+    intercept, slope = _descended(scored, np.ones(len(scored.scores)))
     assert found.slope.value == pytest.approx(slope, abs=1e-8)
     assert found.intercept.value == pytest.approx(intercept, abs=1e-8)
 
 
 def test_one_newton_step_is_close_to_the_fit_of_the_draw():
-    samples = _forecasts()
-    weights = _weights(samples)[:1]
-    found = calibration(samples, weights)
-    intercept, slope = _descended(samples, weights[0][samples.date])
-    error = _weights(samples)
-    spread = calibration(samples, error).slope
+    scored = _forecasts()
+    weights = _weights(scored)[:1]
+    found = calibration(scored, weights)
+    intercept, slope = _descended(scored, weights[0][scored.date_index])
+    error = _weights(scored)
+    spread = calibration(scored, error).slope
     assert found.slope.low == pytest.approx(slope, abs=0.1 * (spread.high - spread.low))
     assert found.intercept.low == pytest.approx(intercept, abs=0.01)
 
 
 def test_honest_forecasts_have_slope_one_and_intercept_zero_in_their_intervals():
-    samples = _forecasts()
-    found = calibration(samples, _weights(samples))
+    scored = _forecasts()
+    found = calibration(scored, _weights(scored))
     assert found.slope.low < 1.0 < found.slope.high
     assert found.intercept.low < 0.0 < found.intercept.high
     assert (found.slope.baseline, found.intercept.baseline) == (1.0, 0.0)
@@ -62,16 +62,16 @@ def test_honest_forecasts_have_slope_one_and_intercept_zero_in_their_intervals()
 
 def test_what_has_no_finite_fit_says_so():
     for scores in ([[0.6]] * 40, [[0.4], [0.6]] * 20):
-        samples = numbered("direction", [[-0.01], [0.01]] * 20, scores)
-        found = calibration(samples, _weights(samples))
+        scored = numbered("direction", [[-0.01], [0.01]] * 20, scores)
+        found = calibration(scored, _weights(scored))
         assert found.slope.value is None
         assert "no finite fit" in found.slope.reason
         assert sum(each.rows for each in found.bins) == 40
 
 
 def test_a_fit_on_too_few_dates_says_why_it_has_no_interval():
-    samples = numbered("direction", [[-0.01, 0.01, 0.01, -0.01]] * 19, [[0.4, 0.6, 0.4, 0.6]] * 19)
-    found = calibration(samples, _weights(samples))
+    scored = numbered("direction", [[-0.01, 0.01, 0.01, -0.01]] * 19, [[0.4, 0.6, 0.4, 0.6]] * 19)
+    found = calibration(scored, _weights(scored))
     assert found.slope.value == pytest.approx(0.0, abs=1e-9)
     assert (found.slope.low, found.intercept.low) == (None, None)
     assert "too few dates for an interval" in found.slope.reason

@@ -6,9 +6,9 @@ from tests.core.metrics.rows import array, numbered
 
 from mlengine.core.metrics.correlations import (
     correlation_by_date,
+    weighted_correlation_within_symbols,
     weighted_information_ratio,
     weighted_mean,
-    weighted_over_time,
 )
 from mlengine.core.metrics.ranking import ranks
 
@@ -66,10 +66,10 @@ def test_dates_without_a_correlation_have_no_say_in_mean_and_ratio():
 def test_over_time_is_the_mean_of_the_symbols_own_correlations():
     forward, scores = _random(40, 3)
     forward[5:15, 2] = math.nan
-    samples = numbered("return", forward, scores + array(0.0, 1e6, -1e6))
+    scored = numbered("return", forward, scores + array(0.0, 1e6, -1e6))
     there = np.isfinite(forward)
     each = [np.corrcoef(forward[there[:, s], s], scores[there[:, s], s])[0, 1] for s in range(3)]
-    assert weighted_over_time(samples, samples.every_date)[0] == pytest.approx(
+    assert weighted_correlation_within_symbols(scored, scored.unit_weights)[0] == pytest.approx(
         np.mean(each), abs=1e-9
     )
 
@@ -77,7 +77,7 @@ def test_over_time_is_the_mean_of_the_symbols_own_correlations():
 def test_over_time_under_weights_is_that_of_the_repeated_rows():
     forward, scores = _random(40, 2, seed=3)
     weights = np.random.default_rng(9).integers(0, 4, (3, 40))
-    samples = numbered("return", forward, scores)
+    scored = numbered("return", forward, scores)
     expected = [
         np.mean(
             [
@@ -87,7 +87,7 @@ def test_over_time_under_weights_is_that_of_the_repeated_rows():
         )
         for w in weights
     ]
-    found = weighted_over_time(samples, weights.astype(float))
+    found = weighted_correlation_within_symbols(scored, weights.astype(float))
     assert found == pytest.approx(np.array(expected), abs=1e-12)
 
 
@@ -95,8 +95,10 @@ def test_over_time_leaves_out_short_and_constant_symbols():
     forward, scores = _random(30, 3)
     forward[9:, 1] = math.nan
     scores[:, 2] = 0.1
-    samples = numbered("return", forward, scores)
+    scored = numbered("return", forward, scores)
     expected = np.corrcoef(forward[:, 0], scores[:, 0])[0, 1]
-    assert weighted_over_time(samples, samples.every_date)[0] == pytest.approx(expected)
+    assert weighted_correlation_within_symbols(scored, scored.unit_weights)[0] == pytest.approx(
+        expected
+    )
     still = numbered("return", forward, np.full((30, 3), 0.1))
-    assert math.isnan(weighted_over_time(still, still.every_date)[0])
+    assert math.isnan(weighted_correlation_within_symbols(still, still.unit_weights)[0])

@@ -181,7 +181,7 @@ def test_an_interval_that_most_draws_can_not_give_is_null_with_its_reason():
 def test_constant_scores_show_no_edge():
     rows, _ = _rows_and_scores(12)
     for objective, score, metric in (("direction", 0.5, "auc"), ("return", 0.01, "rank_ic")):
-        found = _evaluate(objective, rows, np.full(len(rows.dates), score))
+        found = _evaluate(objective, rows, np.full(len(rows.timestamps), score))
         assert (found.verdict.verdict, found.verdict.metric) == ("no_edge", metric)
     assert found.metrics["rank_ic"].reason == "the scores of every date are equal"
 
@@ -222,7 +222,7 @@ def test_the_same_seed_gives_the_same_evaluation_in_any_order_of_rows():
     again = _evaluate("return", rows, scores)
     assert _evaluate("return", rows, scores) == again
     assert _evaluate("return", rows, scores, seed=2) != again
-    order = np.random.default_rng(1).permutation(len(rows.dates))
+    order = np.random.default_rng(1).permutation(len(rows.timestamps))
     shuffled = _evaluate("return", at(rows, order), scores.ravel()[order])
     assert shuffled.verdict.low == pytest.approx(again.verdict.low, abs=1e-12)
     assert shuffled.sign_rule.net_low == pytest.approx(again.sign_rule.net_low, abs=1e-15)

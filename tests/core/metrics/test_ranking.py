@@ -46,23 +46,23 @@ def test_ranks_share_ties():
 def test_auc_under_weights_counts_each_pair_as_often_as_its_dates_are_drawn():
     rng = np.random.default_rng(4)
     forward, scores = rng.normal(size=(30, 3)), rng.integers(0, 9, (30, 3)).astype(float)
-    samples = numbered("direction", forward, scores)
+    scored = numbered("direction", forward, scores)
     weights = rng.integers(0, 4, (5, 30)).astype(float)
-    expected = [_pairs(samples.actual_up, samples.scores, w[samples.date]) for w in weights]
-    assert weighted_auc(samples, weights) == pytest.approx(expected, abs=1e-12)
+    expected = [_pairs(scored.actual_up, scored.scores, w[scored.date_index]) for w in weights]
+    assert weighted_auc(scored, weights) == pytest.approx(expected, abs=1e-12)
 
 
 def test_auc_under_equal_weights_is_the_auc_to_the_last_digit():
     rng = np.random.default_rng(5)
-    samples = numbered("direction", rng.normal(size=(50, 4)), rng.integers(0, 99, (50, 4)))
-    assert weighted_auc(samples, samples.every_date).tolist() == [
-        auc(samples.actual_up, samples.scores)
+    scored = numbered("direction", rng.normal(size=(50, 4)), rng.integers(0, 99, (50, 4)))
+    assert weighted_auc(scored, scored.unit_weights).tolist() == [
+        auc(scored.actual_up, scored.scores)
     ]
 
 
 def test_a_draw_that_has_only_ups_has_no_auc():
-    samples = numbered("direction", [[1.0], [-1.0]], [[0.6], [0.4]])
-    assert math.isnan(weighted_auc(samples, array(2, 0)[None, :])[0])
+    scored = numbered("direction", [[1.0], [-1.0]], [[0.6], [0.4]])
+    assert math.isnan(weighted_auc(scored, array(2, 0)[None, :])[0])
 
 
 def test_auc_by_symbol_is_blind_to_levels_that_only_tell_symbols_apart():
@@ -70,23 +70,23 @@ def test_auc_by_symbol_is_blind_to_levels_that_only_tell_symbols_apart():
     drift = array(5.0, -5.0)
     forward = rng.normal(size=(40, 2)) + drift / 5.0
     scores = rng.normal(size=(40, 2)) + drift
-    samples = numbered("return", forward, scores)
+    scored = numbered("return", forward, scores)
     each = [
-        auc(samples.actual_up[samples.symbol == s], samples.scores[samples.symbol == s])
+        auc(scored.actual_up[scored.symbol_index == s], scored.scores[scored.symbol_index == s])
         for s in (0, 1)
     ]
-    assert weighted_auc_by_symbol(samples, samples.every_date)[0] == pytest.approx(np.mean(each))
-    assert weighted_auc(samples, samples.every_date)[0] > 0.7
-    assert weighted_auc_by_symbol(samples, samples.every_date)[0] < 0.65
+    assert weighted_auc_by_symbol(scored, scored.unit_weights)[0] == pytest.approx(np.mean(each))
+    assert weighted_auc(scored, scored.unit_weights)[0] > 0.7
+    assert weighted_auc_by_symbol(scored, scored.unit_weights)[0] < 0.65
 
 
 def test_a_symbol_of_nine_rows_has_no_say():
     rng = np.random.default_rng(7)
     forward, scores = rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
     forward[9:, 1] = math.nan
-    samples = numbered("return", forward, scores)
-    mine = samples.symbol == 0
-    expected = auc(samples.actual_up[mine], samples.scores[mine])
-    assert weighted_auc_by_symbol(samples, samples.every_date).tolist() == [expected]
+    scored = numbered("return", forward, scores)
+    mine = scored.symbol_index == 0
+    expected = auc(scored.actual_up[mine], scored.scores[mine])
+    assert weighted_auc_by_symbol(scored, scored.unit_weights).tolist() == [expected]
     short = numbered("return", forward[:9], scores[:9])
-    assert math.isnan(weighted_auc_by_symbol(short, short.every_date)[0])
+    assert math.isnan(weighted_auc_by_symbol(short, short.unit_weights)[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlengine.core import metrics
-from mlengine.core.metrics.row_losses import constant_loss, mean_by_date, row_losses
+from mlengine.core.metrics.losses import constant_loss, mean_by_date, row_losses
 
 
 def test_a_row_of_direction_loses_the_log_of_what_it_gave_the_outcome():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 from tests.databases import a_prediction
 
-from mlengine.core.predictions.prediction import FeatureSetRef, Forecast, interpret
+from mlengine.core.predictions.prediction import FeatureSetRef, Forecast, forecast_from_score
 
 
 @pytest.mark.parametrize(
@@ -16,29 +16,29 @@ from mlengine.core.predictions.prediction import FeatureSetRef, Forecast, interp
     [(0.0, "down", 1.0), (0.25, "down", 0.5), (0.5, "up", 0.0), (0.75, "up", 0.5), (1, "up", 1.0)],
 )
 def test_a_direction_is_up_from_one_half_on(raw, said, confidence):
-    assert interpret(raw, "direction") == Forecast(raw, None, said, confidence)
+    assert forecast_from_score(raw, "direction") == Forecast(raw, None, said, confidence)
 
 
 def test_just_below_one_half_is_down():
-    assert interpret(math.nextafter(0.5, 0.0), "direction").prediction == "down"
+    assert forecast_from_score(math.nextafter(0.5, 0.0), "direction").prediction == "down"
 
 
 @pytest.mark.parametrize(("raw", "said"), [(1e-300, "up"), (0.0, "down"), (-0.02, "down")])
 def test_a_return_is_up_above_zero_and_has_no_confidence(raw, said):
-    assert interpret(raw, "return") == Forecast(None, raw, said, None)
+    assert forecast_from_score(raw, "return") == Forecast(None, raw, said, None)
 
 
 @pytest.mark.parametrize(("raw", "said"), [(1.5, "up"), (0.0, "down"), (-0.2, "down")])
 def test_a_z_score_is_a_score_and_no_return(raw, said):
     expected = Forecast(None, None, said, None, expected_score=raw)
-    assert interpret(raw, "return", "cs_zscore") == expected
+    assert forecast_from_score(raw, "return", "cs_zscore") == expected
 
 
 @pytest.mark.parametrize("objective", ["return", "direction"])
 def test_a_negative_zero_becomes_zero(objective):
-    outcome = interpret(-0.0, objective)
+    forecast = forecast_from_score(-0.0, objective)
     (score,) = (
-        each for each in (outcome.probability_up, outcome.expected_return) if each is not None
+        each for each in (forecast.probability_up, forecast.expected_return) if each is not None
     )
     assert math.copysign(1.0, score) == 1.0
 
@@ -47,18 +47,18 @@ def test_a_negative_zero_becomes_zero(objective):
 @pytest.mark.parametrize("objective", ["return", "direction"])
 def test_a_score_that_is_not_finite_is_refused(raw, objective):
     with pytest.raises(ValueError, match="means nothing"):
-        interpret(raw, objective)
+        forecast_from_score(raw, objective)
 
 
 @pytest.mark.parametrize("raw", [-1e-9, 1.0000001])
 def test_a_direction_outside_zero_and_one_is_no_probability(raw):
     with pytest.raises(ValueError, match="no probability"):
-        interpret(raw, "direction")
+        forecast_from_score(raw, "direction")
 
 
 def test_an_unknown_objective_is_refused():
     with pytest.raises(ValueError, match="volatility"):
-        interpret(0.5, "volatility")
+        forecast_from_score(0.5, "volatility")
 
 
 def test_importing_it_loads_no_polars():

@@ -9,7 +9,7 @@ from mlengine.core.boosting.binning import LabelledRows
 from mlengine.core.boosting.model import LightGBMConfig, Scorer, fit
 from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training.dataset import build
-from mlengine.core.training.experiment import fit_without_evaluation, plan, run
+from mlengine.core.training.experiment import fit_without_evaluation, plan_rows, run
 from mlengine.errors import TrainingFailed
 
 BARS = panel(3, rows=400)
@@ -29,7 +29,7 @@ def _run(
     spec = dataclasses.replace(spec, objective=objective)
     return run(
         dataset,
-        plan(dataset, spec),
+        plan_rows(dataset, spec),
         recipe,
         spec=spec,
         refit=refit,
@@ -40,17 +40,17 @@ def _run(
 def test_parts_follow_each_other_in_time_and_purge_every_boundary():
     dataset = _dataset()
     ends, starts = dataset.times("label_ends"), dataset.times("timestamp")
-    final = plan(dataset, SPEC).candidate
+    final = plan_rows(dataset, SPEC).candidate
     assert ends[final.fit].max() <= starts[final.early_stop].min()
     assert ends[final.early_stop].max() <= starts[final.test].min()
     # Horizon 5: the four dates before a boundary reach beyond it, for three symbols each.
     assert (len(final.purged_train), len(final.purged_early_stop)) == (12, 12)
-    assert len(final.train) + len(final.test) + 24 == dataset.frame.height
+    assert len(final.fit_and_early_stop) + len(final.test) + 24 == dataset.frame.height
 
 
 def test_folds_never_touch_the_holdout():
     dataset = _dataset()
-    whole = plan(dataset, SPEC)
+    whole = plan_rows(dataset, SPEC)
     begins = dataset.times("timestamp")[whole.candidate.test].min()
     assert len(whole.folds) == 2
     for fold in whole.folds:
@@ -60,7 +60,7 @@ def test_folds_never_touch_the_holdout():
 
 def test_too_little_history_is_refused():
     with pytest.raises(TrainingFailed, match="too little history"):
-        plan(_dataset(panel(3, rows=20)), SPEC)
+        plan_rows(_dataset(panel(3, rows=20)), SPEC)
 
 
 def test_the_metrics_describe_the_candidate_on_its_holdout():
@@ -73,14 +73,14 @@ def test_the_metrics_describe_the_candidate_on_its_holdout():
     assert evaluation.rows == len(candidate.rows.test) == 3 * evaluation.dates
     assert (evaluation.bootstrap.block_dates, evaluation.bootstrap.seed) == (20, SPEC.seed)
     assert evaluation.sign_rule.cost_bps == SPEC.cost_bps
-    ups = dataset.column("label")[candidate.rows.train]
+    ups = dataset.column("label")[candidate.rows.fit_and_early_stop]
     assert candidate.baseline.up_rate == ups.mean()
 
 
 def test_holdout_bars_do_not_change_the_candidate():
     dataset = _dataset()
     candidate = _run(dataset).candidate
-    last = dataset.frame["label_ends"][candidate.rows.train].max()
+    last = dataset.frame["label_ends"][candidate.rows.fit_and_early_stop].max()
     frame = BARS.with_columns(BARS["close"].zip_with(BARS["timestamp"] <= last, BARS["open"]))
     changed = _run(_dataset(frame)).candidate
     assert changed.fitted.fingerprint == candidate.fitted.fingerprint
@@ -160,14 +160,14 @@ def test_bars_after_a_fold_do_not_change_it():
 def test_a_rolling_window_holds_for_folds_candidate_and_refit():
     dataset = _dataset()
     spec = dataclasses.replace(SPEC, train_window=60)
-    whole, rolling = plan(dataset, SPEC), plan(dataset, spec)
+    whole, rolling = plan_rows(dataset, SPEC), plan_rows(dataset, spec)
     starts = dataset.times("timestamp")
     for stage, full in zip(
         [*rolling.folds, rolling.candidate], [*whole.folds, whole.candidate], strict=True
     ):
         assert stage.test.tolist() == full.test.tolist()
         # 60 dates before the boundary, less the four whose labels reach beyond it, twice.
-        assert len(np.unique(starts[stage.train])) == 60 - 4 - 4
+        assert len(np.unique(starts[stage.fit_and_early_stop])) == 60 - 4 - 4
         assert stage.early_stop[-1] == full.early_stop[-1]
         assert (len(stage.purged_train), len(stage.purged_early_stop)) == (12, 12)
     assert len(np.unique(starts[rolling.refit])) == 60
@@ -180,7 +180,11 @@ def test_a_repetition_gives_candidate_and_refit_without_the_folds():
     dataset = _dataset()
     made, seen = _run(dataset, refit=True), []
     candidate, refit = fit_without_evaluation(
-        dataset, plan(dataset, SPEC), _recipe(), refit=True, tracker=ProgressTracker(seen.append)
+        dataset,
+        plan_rows(dataset, SPEC),
+        _recipe(),
+        refit=True,
+        tracker=ProgressTracker(seen.append),
     )
     assert candidate.fingerprint == made.candidate.fitted.fingerprint
     assert refit.fingerprint == made.refit.fingerprint

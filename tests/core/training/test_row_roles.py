@@ -5,7 +5,7 @@ from tests.core.small_features import SMALL, SPEC
 from tests.factories import panel
 
 from mlengine.core.training.dataset import build
-from mlengine.core.training.experiment import plan
+from mlengine.core.training.experiment import plan_rows
 from mlengine.core.training.row_roles import role_table
 
 DATASET = build(panel(2, rows=120), SMALL, horizon_bars=5, objective="direction")
@@ -13,7 +13,7 @@ DATASET = build(panel(2, rows=120), SMALL, horizon_bars=5, objective="direction"
 
 def _table(**change):
     spec = dataclasses.replace(SPEC, **change)
-    return role_table(DATASET, plan(DATASET, spec)).collect(), plan(DATASET, spec)
+    return role_table(DATASET, plan_rows(DATASET, spec)).collect(), plan_rows(DATASET, spec)
 
 
 def _rows(table, fold, role):

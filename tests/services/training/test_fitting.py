@@ -45,7 +45,7 @@ class InMemoryHistory:
 class NoTests:
     """A history without any test of the gate."""
 
-    def gate_tests(self, generation):  # noqa: ARG002
+    def count_gate_tests(self, generation):  # noqa: ARG002
         return 0
 
     def trainings(self):

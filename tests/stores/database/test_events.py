@@ -76,7 +76,7 @@ def test_a_generation_has_one_event(store):
     _append(store, 3, "rolled_back", generation=2)
     _append(store, 4)
     assert [event.version for event in store.page(None, 10, None).rows] == ["v4", "v3", "v1"]
-    assert store.generations() == {1, 2}
+    assert store.recorded_generations() == {1, 2}
 
 
 def test_the_newest_event_of_a_kind_and_version_is_found(store):
@@ -99,7 +99,7 @@ def test_a_foreign_cursor_is_refused(store):
 
 def test_a_store_without_its_table_is_unavailable(tmp_path):
     with opened(url_of(tmp_path / "empty.db")) as engine, pytest.raises(DatabaseUnavailable):
-        EventStore(engine).generations()
+        EventStore(engine).recorded_generations()
 
 
 def test_the_tests_of_the_gate_are_counted_by_the_activation_of_their_champion(store):
@@ -119,4 +119,4 @@ def test_the_tests_of_the_gate_are_counted_by_the_activation_of_their_champion(s
         details={"tested": True, "champion_generation": 3},
         generation=4,
     )
-    assert [store.gate_tests(generation) for generation in (1, 2, 3, 4)] == [0, 1, 2, 0]
+    assert [store.count_gate_tests(generation) for generation in (1, 2, 3, 4)] == [0, 1, 2, 0]

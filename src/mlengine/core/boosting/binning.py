@@ -28,7 +28,7 @@ class LabelledRows:
 
 @dataclass(frozen=True)
 class BinnedRows:
-    """Rows to fit on, and rows that end the fit; the samples that they were made of may go."""
+    """Rows to fit on, and rows that end the fit; the labelled rows behind them may go."""
 
     names: tuple[str, ...]
     train: lgb.Dataset
@@ -60,7 +60,7 @@ class SharedBins:
     def of(
         cls, params: Params, *, names: tuple[str, ...], edges: LabelledRows, rows: LabelledRows
     ) -> SharedBins:
-        """Bin `rows` by edges that the sample `edges` alone decides; raises TrainingFailed."""
+        """Bin `rows` by edges that `edges` alone decides; raises TrainingFailed."""
         with translated_lightgbm_errors():
             return cls(names, _valid(params, _dataset(params, names, edges), rows))
 
@@ -80,12 +80,12 @@ def translated_lightgbm_errors() -> Iterator[None]:
         raise TrainingFailed("LightGBM refused the parameters or the training rows") from refusal
 
 
-def _dataset(params: Params, names: tuple[str, ...], sample: LabelledRows) -> lgb.Dataset:
+def _dataset(params: Params, names: tuple[str, ...], rows: LabelledRows) -> lgb.Dataset:
     # LightGBM adds to the parameters that it is given.
     return lgb.Dataset(
-        sample.features, sample.labels, feature_name=list(names), params=dict(params)
+        rows.features, rows.labels, feature_name=list(names), params=dict(params)
     ).construct()
 
 
-def _valid(params: Params, edges: lgb.Dataset, sample: LabelledRows) -> lgb.Dataset:
-    return edges.create_valid(sample.features, sample.labels, params=dict(params)).construct()
+def _valid(params: Params, edges: lgb.Dataset, rows: LabelledRows) -> lgb.Dataset:
+    return edges.create_valid(rows.features, rows.labels, params=dict(params)).construct()

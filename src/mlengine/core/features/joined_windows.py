@@ -4,11 +4,11 @@ A window of 60 bars is one of 30 and the 30 bars before it, these are 20 and 10,
 joins lead from 5 bars to all sizes, each a handful of elementwise steps. Every row takes the same
 steps, so a value depends on exactly the bars of its window and on nothing else.
 
-Two halves with means m and M, scatters (sums of squared deviations) s and S, and n and N bars have
-together the scatter s + S + (m - M)^2 n N / (n + N) (Chan, Golub and LeVeque 1983): only squares
+Two halves with means m and M, sums of squared deviations s and S, and n and N bars have
+together the sum s + S + (m - M)^2 n N / (n + N) (Chan, Golub and LeVeque 1983): only squares
 are added, so nothing cancels. Means are kept as distances from the newest value and are made of
 first differences, so they never meet the level of the series: a price of 60,000 with noise 0.01
-keeps its digits, and a constant series has a scatter of 0.
+keeps its digits, and a constant series has a sum of squared deviations of 0.
 
 Series that come in must be NaN where they are unknown; parts are null before their first window.
 """
@@ -78,8 +78,8 @@ def mean_steps(name: str) -> dict[str, pl.Expr]:
 
 
 def squared_deviations(name: str) -> dict[str, pl.Expr]:
-    """Parts `name:scatter:bars`: sum of (x - mean)^2. Needs the steps of `name`."""
-    return codeviations(name, name, called=f"{name}:scatter")
+    """Parts `name:squared_deviations:bars`: sum of (x - mean)^2. Needs the steps of `name`."""
+    return codeviations(name, name, called=f"{name}:squared_deviations")
 
 
 def codeviations(left: str, right: str, *, called: str) -> dict[str, pl.Expr]:
@@ -133,7 +133,7 @@ def _halves(called: str, join: WindowJoin) -> pl.Expr:
 
 
 def _between(left: str, right: str, join: WindowJoin) -> pl.Expr:
-    """What a joint scatter gains from the distance of the halves' means."""
+    """What a joint sum of squared deviations gains from the distance of the halves' means."""
     steps = pl.col(f"{left}:step:{join.bars}") * pl.col(f"{right}:step:{join.bars}")
     return steps if join.weight == 1.0 else steps * join.weight
 

@@ -10,14 +10,14 @@ from typing import NamedTuple
 import polars as pl
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
-ENOUGH_TO_DROP = 48
-ENOUGH_FOR_A_BUNDLE = 40
+COLUMNS_PER_DROP = 48
+COLUMNS_PER_GROUP = 40
 
 
 class FeatureGroup(NamedTuple):
-    """Some features and the parts that they need and no earlier bundle has, in stages.
+    """Some features and the parts that they need and no earlier group has, in batches.
 
-    `droppable` are the parts, of whichever bundle, that no later one needs.
+    `droppable` are the parts, of whichever group, that no later one needs.
     """
 
     column_batches: tuple[tuple[pl.Expr, ...], ...]
@@ -94,28 +94,30 @@ class FeatureSet:
     def column_batches(self) -> tuple[tuple[pl.Expr, ...], ...]:
         """The parts in an order in which each finds the columns that it needs.
 
-        Shallow stages of named columns, since Polars' planner takes time with the square of an
+        Shallow batches of named columns, since Polars' planner takes time with the square of an
         expression's depth: 200 ms for six deviations written as single expressions.
         """
-        return tuple(map(_aliased, _staged(self.parts)))
+        return tuple(map(_alias_all, _dependency_batches(self.parts)))
 
     @cached_property
     def column_batches_with_drops(self) -> tuple[tuple[tuple[pl.Expr, ...], tuple[str, ...]], ...]:
-        """Parts and features as soon as they can be made, and which parts may then be dropped."""
-        staged = _staged(self._columns)
-        return tuple(zip(map(_aliased, staged), _gathered(self._spent(staged)), strict=True))
+        """Parts and features as soon as they can be computed, and which parts then to drop."""
+        batches = _dependency_batches(self._columns)
+        return tuple(
+            zip(map(_alias_all, batches), _merge_drops(self._droppable(batches)), strict=True)
+        )
 
     @cached_property
     def feature_groups(self) -> tuple[FeatureGroup, ...]:
         """All features, some after the others, so that few columns are held at a time."""
-        bundled = list(_bundled(self._columns, self.names))
+        groups = list(_group_columns(self._columns, self.names))
         return tuple(
             FeatureGroup(
-                tuple(map(_aliased, _staged(bundle))),
-                tuple(name for name in bundle if name not in self.parts),
-                spent,
+                tuple(map(_alias_all, _dependency_batches(group))),
+                tuple(name for name in group if name not in self.parts),
+                droppable,
             )
-            for bundle, spent in zip(bundled, self._spent(bundled), strict=True)
+            for group, droppable in zip(groups, self._droppable(groups), strict=True)
         )
 
     @property
@@ -123,14 +125,14 @@ class FeatureSet:
         """Parts and features; counts and flags of features as numbers."""
         return {**self.parts, **{each.name: each.expr.cast(pl.Float64) for each in self.features}}
 
-    def _spent(self, steps: Sequence[Mapping[str, pl.Expr]]) -> list[tuple[str, ...]]:
-        """The parts that each step is the last to make or to need."""
-        spent, needed = [], set(self.names)
+    def _droppable(self, steps: Sequence[Mapping[str, pl.Expr]]) -> list[tuple[str, ...]]:
+        """The parts that each step is the last to compute or to need."""
+        droppable, needed = [], set(self.names)
         for step in reversed(steps):
-            here = {*step, *(name for expr in step.values() for name in _needs(expr))}
-            spent.append(tuple(sorted((here & self.parts.keys()) - needed)))
+            here = {*step, *(name for expr in step.values() for name in _columns_read(expr))}
+            droppable.append(tuple(sorted((here & self.parts.keys()) - needed)))
             needed |= here
-        return spent[::-1]
+        return droppable[::-1]
 
     @cached_property
     def feature_columns(self) -> tuple[pl.Expr, ...]:
@@ -138,48 +140,50 @@ class FeatureSet:
         return tuple(feature.expr.cast(pl.Float64).alias(feature.name) for feature in self.features)
 
 
-def _staged(columns: Mapping[str, pl.Expr]) -> list[dict[str, pl.Expr]]:
-    """Columns in stages, each of which finds what it needs; raises ValueError on a circle."""
-    waiting, stages = dict(columns), []
+def _dependency_batches(columns: Mapping[str, pl.Expr]) -> list[dict[str, pl.Expr]]:
+    """Columns in batches, each of which finds what it needs; raises ValueError on a circle."""
+    waiting, batches = dict(columns), []
     while waiting:
-        ready = [name for name, expr in waiting.items() if not _needs(expr) & waiting.keys()]
+        ready = [name for name, expr in waiting.items() if not _columns_read(expr) & waiting.keys()]
         if not ready:
             raise ValueError(f"parts need each other: {', '.join(sorted(waiting))}")
-        stages.append({name: waiting.pop(name) for name in ready})
-    return stages
+        batches.append({name: waiting.pop(name) for name in ready})
+    return batches
 
 
-def _aliased(stage: Mapping[str, pl.Expr]) -> tuple[pl.Expr, ...]:
-    return tuple(expr.alias(name) for name, expr in stage.items())
+def _alias_all(batch: Mapping[str, pl.Expr]) -> tuple[pl.Expr, ...]:
+    return tuple(expr.alias(name) for name, expr in batch.items())
 
 
-def _bundled(columns: Mapping[str, pl.Expr], names: Sequence[str]) -> Iterator[dict[str, pl.Expr]]:
+def _group_columns(
+    columns: Mapping[str, pl.Expr], names: Sequence[str]
+) -> Iterator[dict[str, pl.Expr]]:
     """`names` in their order with what they need of `columns`, each column once."""
-    added, bundle = set[str](), dict[str, pl.Expr]()
+    added, group = set[str](), dict[str, pl.Expr]()
     for name in names:
         waiting = [name]
         while waiting:
             column = waiting.pop()
             if column in columns and column not in added:
                 added.add(column)
-                bundle[column] = columns[column]
-                waiting += sorted(_needs(columns[column]))
-        if len(bundle) >= ENOUGH_FOR_A_BUNDLE:
-            yield bundle
-            bundle = {}
-    if bundle:
-        yield bundle
+                group[column] = columns[column]
+                waiting += sorted(_columns_read(columns[column]))
+        if len(group) >= COLUMNS_PER_GROUP:
+            yield group
+            group = {}
+    if group:
+        yield group
 
 
-def _gathered(spent: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def _merge_drops(droppable: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """The same names in fewer, larger drops: a planner takes time for each."""
-    gathered, pending = [], list[str]()
-    for names in spent:
+    merged, pending = [], list[str]()
+    for names in droppable:
         pending += names
-        gathered.append(tuple(pending) if len(pending) >= ENOUGH_TO_DROP else ())
-        pending = [] if gathered[-1] else pending
-    return gathered
+        merged.append(tuple(pending) if len(pending) >= COLUMNS_PER_DROP else ())
+        pending = [] if merged[-1] else pending
+    return merged
 
 
-def _needs(part: pl.Expr) -> set[str]:
+def _columns_read(part: pl.Expr) -> set[str]:
     return set(part.meta.root_names())

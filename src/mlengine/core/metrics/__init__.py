@@ -7,13 +7,13 @@ with the reason.
 
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Evaluation
-from mlengine.core.metrics import bootstrap
+from mlengine.core.metrics import block_bootstrap
 from mlengine.core.metrics.actuals import Actuals, Baseline, baseline
 from mlengine.core.metrics.calibration import calibration
 from mlengine.core.metrics.classification import classification_measures
 from mlengine.core.metrics.correlations import correlation
-from mlengine.core.metrics.estimates import IntervalEstimator
-from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, mae, mse
+from mlengine.core.metrics.interval_estimator import IntervalEstimator
+from mlengine.core.metrics.losses import brier, hit_rate, log_loss, mae, mse
 from mlengine.core.metrics.ranking import auc, ranks
 from mlengine.core.metrics.regression import regression_measures
 from mlengine.core.metrics.scored_rows import build_scored_rows
@@ -58,10 +58,10 @@ def evaluate(
     `transform` says what the labels of a `return` model are: `raw` returns, or `cs_zscore`, how
     far each symbol was ahead of the others on its date.
     """
-    samples = build_scored_rows(objective, actuals=actuals, scores=scores, transform=transform)
-    settings = bootstrap.block_bootstrap_config(horizon_bars=horizon_bars, seed=seed)
-    weights = bootstrap.draw_weights(samples.dates, settings)
-    estimator, relative = IntervalEstimator(samples, weights), transform == "cs_zscore"
+    scored = build_scored_rows(objective, actuals=actuals, scores=scores, transform=transform)
+    settings = block_bootstrap.block_bootstrap_config(horizon_bars=horizon_bars, seed=seed)
+    weights = block_bootstrap.draw_weights(scored.date_count, settings)
+    estimator, relative = IntervalEstimator(scored, weights), transform == "cs_zscore"
     directed = objective == "direction"
     measures = {
         **auc_measures(estimator),
@@ -70,14 +70,14 @@ def evaluate(
         **ic_measures(estimator),
         **hit_rate_measures(estimator, baseline, relative=relative),
     }
-    metric, null = primary_metric(objective, by_date=mostly_enough_symbols(samples))
+    metric, null = primary_metric(objective, by_date=mostly_enough_symbols(scored))
     return Evaluation(
         rows=len(scores),
-        dates=samples.dates,
-        symbols=samples.symbols,
+        dates=scored.date_count,
+        symbols=scored.symbol_count,
         metrics=measures,
-        calibration=calibration(samples, weights) if directed else None,
-        sign_rule=sign_rule(samples, weights, horizon_bars=horizon_bars, cost_bps=cost_bps),
+        calibration=calibration(scored, weights) if directed else None,
+        sign_rule=sign_rule(scored, weights, horizon_bars=horizon_bars, cost_bps=cost_bps),
         bootstrap=settings,
         verdict=verdict(metric, null, measures),
     )

@@ -23,14 +23,14 @@ class Actuals:
     """What happened on some rows, all arrays of one length.
 
     `labels` is what the model was fitted to, `last_returns` each row's own newest one-bar return,
-    `dates` microseconds of the epoch, `symbols` any numbers that tell symbols apart. A symbol has
-    one row a date.
+    `timestamps` microseconds of the epoch, `symbols` any numbers that tell symbols apart. A symbol
+    has one row a timestamp.
     """
 
     forward_returns: Floats
     labels: Floats
     last_returns: Floats
-    dates: Rows
+    timestamps: Rows
     symbols: Rows
 
     @property

@@ -6,8 +6,8 @@ import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
-from mlengine.core.metrics.bootstrap import confidence_interval, weighted_sums
-from mlengine.core.metrics.estimates import no_interval_reason
+from mlengine.core.metrics.block_bootstrap import confidence_interval, weighted_sums
+from mlengine.core.metrics.interval_estimator import no_interval_reason
 from mlengine.core.metrics.scored_rows import ScoredRows
 
 _BINS = 10
@@ -17,22 +17,22 @@ _CONVERGED = 1e-10
 _NOT_FITTED = "no finite fit: all forecasts or all outcomes are equal, or the one orders the other"
 
 
-def calibration(samples: ScoredRows, weights: Floats) -> Calibration:
+def calibration(scored: ScoredRows, weights: Floats) -> Calibration:
     """logit(P(up)) = intercept + slope * logit(forecast) by maximum likelihood (Cox 1958).
 
     A draw's fit is one Newton step away from that of all rows, which is as close to it as the
     draw's own sampling error squared. The bins hold a tenth of the forecasts each: probabilities
     of market moves crowd around the base rate and would fill two of ten equally wide ones.
     """
-    up, logits = samples.actual_up, _logit(samples.scores)
+    up, logits = scored.actual_up, _logit(scored.scores)
     fit = _fit(up, logits)
     if fit is None:
         slope, intercept = (Measure(None, b, "perfect", reason=_NOT_FITTED) for b in (1.0, 0.0))
     else:
-        steps = fit + _newton_steps(samples, weights, up, logits, fit)
+        steps = fit + _newton_steps(scored, weights, up, logits, fit)
         slope = _measure(float(fit[1]), 1.0, steps[:, 1])
         intercept = _measure(float(fit[0]), 0.0, steps[:, 0])
-    return Calibration(slope, intercept, bins(up, samples.scores))
+    return Calibration(slope, intercept, bins(up, scored.scores))
 
 
 def bins(up: Floats, forecasts: Floats) -> tuple[CalibrationBin, ...]:
@@ -88,12 +88,12 @@ def _rows(up: Floats, logits: Floats, fit: Floats) -> tuple[Floats, Floats]:
 
 
 def _newton_steps(
-    samples: ScoredRows, weights: Floats, up: Floats, logits: Floats, fit: Floats
+    scored: ScoredRows, weights: Floats, up: Floats, logits: Floats, fit: Floats
 ) -> Floats:
     """(draws, 2)"""
     gradient, information = _rows(up, logits, fit)
-    g0, g1 = (weighted_sums(weights, samples.by_date(part)) for part in gradient)
-    aa, ab, bb = (weighted_sums(weights, samples.by_date(part)) for part in information)
+    g0, g1 = (weighted_sums(weights, scored.sum_by_date(part)) for part in gradient)
+    aa, ab, bb = (weighted_sums(weights, scored.sum_by_date(part)) for part in information)
     return _solve(np.stack([g0, g1]), np.stack([aa, ab, bb])).T
 
 

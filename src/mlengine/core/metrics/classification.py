@@ -4,23 +4,23 @@ import numpy as np
 
 from mlengine.core.evaluation import Measure
 from mlengine.core.metrics.actuals import Baseline
-from mlengine.core.metrics.estimates import IntervalEstimator
-from mlengine.core.metrics.point_losses import brier, hit_rate, log_loss, log_losses
+from mlengine.core.metrics.interval_estimator import IntervalEstimator
+from mlengine.core.metrics.losses import brier, hit_rate, log_loss, log_losses
 
 
 def classification_measures(estimator: IntervalEstimator, baseline: Baseline) -> dict[str, Measure]:
     """Log-loss, Brier score and accuracy; a row that didn't move counts as down."""
-    samples = estimator.samples
-    up, scores = samples.actual_up, samples.scores
+    scored = estimator.scored
+    up, scores = scored.actual_up, scored.scores
     constant = np.full(len(up), baseline.up_rate)
-    mean = estimator.mean
+    mean = estimator.measure_mean
     return {
         "log_loss": mean(log_losses(up, scores), log_loss(up, constant), "training_rate"),
         "brier": mean(np.square(up - scores), brier(up, constant), "training_rate"),
         "accuracy": mean(
-            ((up > 0.0) == samples.predicted_up).astype(np.float64),
+            ((up > 0.0) == scored.predicted_up).astype(np.float64),
             hit_rate(up, constant >= 0.5),
             "majority_class",
-            last_return_sign=hit_rate(up, samples.last_returns > 0.0),
+            last_return_sign=hit_rate(up, scored.last_returns > 0.0),
         ),
     }

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mlengine.core.arrays import Floats, Rows
-from mlengine.core.metrics.bootstrap import weighted_sums
+from mlengine.core.metrics.block_bootstrap import weighted_sums
 from mlengine.core.metrics.ranking import mean_of_defined
 from mlengine.core.metrics.scored_rows import FEWEST_VALUES, ScoredRows
 
@@ -20,17 +20,19 @@ def correlation(x: Floats, y: Floats) -> float:
     return float(x @ y) / scale if scale > 0.0 else math.nan
 
 
-def correlation_by_date(samples: ScoredRows, *, ranked: bool) -> Floats:
+def correlation_by_date(scored: ScoredRows, *, ranked: bool) -> Floats:
     """The correlation over the symbols of each date; NaN on dates with fewer than ten rows.
 
     Pearson, or with `ranked` Spearman. NaN too where all scores or all moves of a date are equal.
     """
-    scores, targets, date = samples.scores, samples.targets, samples.date
+    scores, targets, date = scored.scores, scored.targets, scored.date_index
     if ranked:
         scores, targets = _ranks_within(date, scores), _ranks_within(date, targets)
-    rows = np.bincount(date, minlength=samples.dates)
-    x, y = _centred(samples, scores, rows), _centred(samples, targets, rows)
-    series = _correlation(samples.by_date(x * y), samples.by_date(x * x), samples.by_date(y * y))
+    rows = np.bincount(date, minlength=scored.date_count)
+    x, y = _centred(scored, scores, rows), _centred(scored, targets, rows)
+    series = _correlation(
+        scored.sum_by_date(x * y), scored.sum_by_date(x * x), scored.sum_by_date(y * y)
+    )
     return np.where(rows >= FEWEST_VALUES, series, math.nan)
 
 
@@ -50,17 +52,17 @@ def weighted_information_ratio(series: Floats, weights: Floats) -> Floats:
     return _over(mean, np.sqrt(_over(left, counts - 1.0)))
 
 
-def weighted_over_time(samples: ScoredRows, weights: Floats) -> Floats:
+def weighted_correlation_within_symbols(scored: ScoredRows, weights: Floats) -> Floats:
     """Pearson's correlation over time within a symbol, averaged over symbols.
 
     Over those with at least ten rows and neither side constant.
     """
-    present = samples.panel(np.ones(len(samples.scores)))
+    present = scored.date_by_symbol_table(np.ones(len(scored.scores)))
     long = present.sum(axis=0) >= FEWEST_VALUES
     present = present[:, long]
     x, y = (
-        _less_its_mean(samples.panel(values)[:, long], present)
-        for values in (samples.scores, samples.targets)
+        _less_its_mean(scored.date_by_symbol_table(values)[:, long], present)
+        for values in (scored.scores, scored.targets)
     )
     n, sx, sy, sxx, syy, sxy = (
         weighted_sums(weights, t) for t in (present, x, y, x * x, y * y, x * y)
@@ -74,12 +76,12 @@ def weighted_over_time(samples: ScoredRows, weights: Floats) -> Floats:
     return mean_of_defined(each.T)
 
 
-def _centred(samples: ScoredRows, values: Floats, rows: Rows) -> Floats:
+def _centred(scored: ScoredRows, values: Floats, rows: Rows) -> Floats:
     """Less the mean of the row's date: exactly 0 where all values of a date are equal."""
-    anchors = np.zeros(samples.dates)
-    anchors[samples.date] = values
-    values = values - anchors[samples.date]
-    return np.asarray(values - (samples.by_date(values) / rows)[samples.date])
+    anchors = np.zeros(scored.date_count)
+    anchors[scored.date_index] = values
+    values = values - anchors[scored.date_index]
+    return np.asarray(values - (scored.sum_by_date(values) / rows)[scored.date_index])
 
 
 def _less_its_mean(table: Floats, present: Floats) -> Floats:

@@ -34,10 +34,10 @@ def ranks(values: Floats) -> Floats:
     return ((2 * last - counts + 1) / 2.0)[group]
 
 
-def weighted_auc(samples: ScoredRows, weights: Floats, *, symbol: int | None = None) -> Floats:
+def weighted_auc(scored: ScoredRows, weights: Floats, *, symbol: int | None = None) -> Floats:
     """AUC under each row of date weights, of all rows or of one symbol's; NaN if undefined."""
-    mine = slice(None) if symbol is None else samples.symbol == symbol
-    up, scores, date = samples.targets[mine] > 0.0, samples.scores[mine], samples.date[mine]
+    mine = slice(None) if symbol is None else scored.symbol_index == symbol
+    up, scores, date = scored.targets[mine] > 0.0, scored.scores[mine], scored.date_index[mine]
     order = np.argsort(scores[~up], kind="stable")
     downs, down_date = scores[~up][order], date[~up][order]
     below = np.searchsorted(downs, scores[up], side="left")
@@ -50,11 +50,11 @@ def weighted_auc(samples: ScoredRows, weights: Floats, *, symbol: int | None = N
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def weighted_auc_by_symbol(samples: ScoredRows, weights: Floats) -> Floats:
+def weighted_auc_by_symbol(scored: ScoredRows, weights: Floats) -> Floats:
     """The mean of the symbols' own AUCs, of those with at least ten rows and both outcomes."""
-    rows = np.bincount(samples.symbol, minlength=samples.symbols)
+    rows = np.bincount(scored.symbol_index, minlength=scored.symbol_count)
     long = np.flatnonzero(rows >= FEWEST_VALUES).tolist()
-    each = [weighted_auc(samples, weights, symbol=symbol) for symbol in long]
+    each = [weighted_auc(scored, weights, symbol=symbol) for symbol in long]
     return mean_of_defined(np.array(each).reshape(len(each), len(weights)))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import SignRule
-from mlengine.core.metrics.bootstrap import confidence_interval
+from mlengine.core.metrics.block_bootstrap import confidence_interval
 from mlengine.core.metrics.correlations import weighted_mean
 from mlengine.core.metrics.scored_rows import ScoredRows
 
@@ -12,7 +12,7 @@ _BASIS_POINT = 1e-4
 
 
 def sign_rule(
-    samples: ScoredRows, weights: Floats, *, horizon_bars: int, cost_bps: float
+    scored: ScoredRows, weights: Floats, *, horizon_bars: int, cost_bps: float
 ) -> SignRule:
     """Each forecast is held for h bars with 1/h of a symbol's capital, so h of them overlap.
 
@@ -23,15 +23,15 @@ def sign_rule(
     turnover is the change of the position, the first purchase included; what is still held after
     the last forecast isn't sold. A date's figure is the mean over its symbols.
     """
-    signs = np.where(samples.predicted_up, 1.0, -1.0)
-    rows = samples.by_date(np.ones(len(signs)))
-    gross = samples.by_date(signs * samples.forward_returns) / rows / horizon_bars
-    turnover = samples.by_date(_turnover(samples, signs, horizon_bars)) / rows
+    signs = np.where(scored.predicted_up, 1.0, -1.0)
+    rows = scored.sum_by_date(np.ones(len(signs)))
+    gross = scored.sum_by_date(signs * scored.forward_returns) / rows / horizon_bars
+    turnover = scored.sum_by_date(_turnover(scored, signs, horizon_bars)) / rows
     net = gross - cost_bps * _BASIS_POINT * turnover
-    buy_and_hold = samples.by_date(samples.forward_returns) / rows / horizon_bars
+    buy_and_hold = scored.sum_by_date(scored.forward_returns) / rows / horizon_bars
     low, high = confidence_interval(weighted_mean(net, weights))
     return SignRule(
-        bars=samples.dates,
+        bars=scored.date_count,
         cost_bps=cost_bps,
         gross_return=float(gross.mean()),
         turnover=float(turnover.mean()),
@@ -42,14 +42,14 @@ def sign_rule(
     )
 
 
-def _turnover(samples: ScoredRows, signs: Floats, horizon_bars: int) -> Floats:
+def _turnover(scored: ScoredRows, signs: Floats, horizon_bars: int) -> Floats:
     """|position - position before| of each row, over the rows of its own symbol.
 
     The newest sign enters with 1/h and the one of h bars ago leaves with it, so the change is
     their difference / h.
     """
-    order = np.lexsort((samples.date, samples.symbol))
-    ordered, symbol = signs[order], samples.symbol[order]
+    order = np.lexsort((scored.date_index, scored.symbol_index))
+    ordered, symbol = signs[order], scored.symbol_index[order]
     leaving = np.zeros(len(ordered))
     leaving[horizon_bars:] = np.where(
         symbol[horizon_bars:] == symbol[:-horizon_bars], ordered[:-horizon_bars], 0.0

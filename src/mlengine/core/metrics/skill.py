@@ -9,12 +9,12 @@ from mlengine.core.evaluation import Measure
 from mlengine.core.metrics.actuals import Baseline
 from mlengine.core.metrics.correlations import (
     correlation_by_date,
+    weighted_correlation_within_symbols,
     weighted_information_ratio,
     weighted_mean,
-    weighted_over_time,
 )
-from mlengine.core.metrics.estimates import IntervalEstimator
-from mlengine.core.metrics.point_losses import hit_rate
+from mlengine.core.metrics.interval_estimator import IntervalEstimator
+from mlengine.core.metrics.losses import hit_rate
 from mlengine.core.metrics.ranking import auc, weighted_auc, weighted_auc_by_symbol
 from mlengine.core.metrics.scored_rows import FEWEST_VALUES, ScoredRows
 
@@ -27,30 +27,30 @@ _STILL = "no row moved"
 
 def auc_measures(estimator: IntervalEstimator) -> dict[str, Measure]:
     """`auc` of all rows at once, and the mean of each symbol's own."""
-    samples = estimator.samples
-    last_up = (samples.last_returns > 0.0).astype(np.float64)
+    scored = estimator.scored
+    last_up = (scored.last_returns > 0.0).astype(np.float64)
     return {
-        "auc": estimator.statistic(
-            partial(weighted_auc, samples),
+        "auc": estimator.measure(
+            partial(weighted_auc, scored),
             0.5,
             "coin_flip",
             undefined=_ONE_SIDED,
-            last_return_sign=auc(samples.actual_up, last_up),
+            last_return_sign=auc(scored.actual_up, last_up),
         ),
-        "auc_by_symbol": estimator.statistic(
-            partial(weighted_auc_by_symbol, samples), 0.5, "coin_flip", undefined=_NO_SYMBOL
+        "auc_by_symbol": estimator.measure(
+            partial(weighted_auc_by_symbol, scored), 0.5, "coin_flip", undefined=_NO_SYMBOL
         ),
     }
 
 
 def ic_measures(estimator: IntervalEstimator) -> dict[str, Measure]:
     """Correlations by date with their stability, and over time within a symbol."""
-    samples = estimator.samples
-    over_time = partial(weighted_over_time, samples)
+    scored = estimator.scored
+    over_time = partial(weighted_correlation_within_symbols, scored)
     return {
-        **_by_date(estimator, "ic", "icir", correlation_by_date(samples, ranked=False)),
-        **_by_date(estimator, "rank_ic", "rank_icir", correlation_by_date(samples, ranked=True)),
-        "ic_time": estimator.statistic(over_time, 0.0, "no_skill", undefined=_NO_SYMBOL),
+        **_by_date(estimator, "ic", "icir", correlation_by_date(scored, ranked=False)),
+        **_by_date(estimator, "rank_ic", "rank_icir", correlation_by_date(scored, ranked=True)),
+        "ic_time": estimator.measure(over_time, 0.0, "no_skill", undefined=_NO_SYMBOL),
     }
 
 
@@ -58,9 +58,9 @@ def _by_date(
     estimator: IntervalEstimator, mean: str, ratio: str, series: Floats
 ) -> dict[str, Measure]:
     """A daily series' mean, and its mean over its deviation."""
-    undefined = _CONSTANT if np.any(_has_enough(estimator.samples)) else _FEW_SYMBOLS
+    undefined = _CONSTANT if np.any(_has_enough(estimator.scored)) else _FEW_SYMBOLS
     return {
-        name: estimator.statistic(partial(of, series), 0.0, "no_skill", undefined=undefined)
+        name: estimator.measure(partial(of, series), 0.0, "no_skill", undefined=undefined)
         for name, of in ((mean, weighted_mean), (ratio, weighted_information_ratio))
     }
 
@@ -72,30 +72,34 @@ def hit_rate_measures(
 
     `relative` moves are ahead of or behind the other symbols, where half is what chance gives.
     """
-    samples = estimator.samples
-    moved = samples.targets != 0.0
-    up = samples.actual_up
-    right = ((up > 0.0) == samples.predicted_up).astype(np.float64)
+    scored = estimator.scored
+    moved = scored.targets != 0.0
+    up = scored.actual_up
+    right = ((up > 0.0) == scored.predicted_up).astype(np.float64)
     if relative:
-        return {"hit_rate": estimator.mean(right, 0.5, "coin_flip", among=moved, undefined=_STILL)}
+        return {
+            "hit_rate": estimator.measure_mean(
+                right, 0.5, "coin_flip", among=moved, undefined=_STILL
+            )
+        }
     majority = np.full(int(moved.sum()), baseline.up_rate >= 0.5)
     return {
-        "hit_rate": estimator.mean(
+        "hit_rate": estimator.measure_mean(
             right,
             hit_rate(up[moved], majority),
             "majority_class",
             among=moved,
             undefined=_STILL,
-            last_return_sign=hit_rate(up[moved], samples.last_returns[moved] > 0.0),
+            last_return_sign=hit_rate(up[moved], scored.last_returns[moved] > 0.0),
         )
     }
 
 
-def mostly_enough_symbols(samples: ScoredRows) -> bool:
+def mostly_enough_symbols(scored: ScoredRows) -> bool:
     """Whether half of the dates have the ten symbols that a correlation by date needs."""
-    return bool(_has_enough(samples).mean() >= 0.5)
+    return bool(_has_enough(scored).mean() >= 0.5)
 
 
-def _has_enough(samples: ScoredRows) -> Flags:
+def _has_enough(scored: ScoredRows) -> Flags:
     """Each date."""
-    return np.bincount(samples.date, minlength=samples.dates) >= FEWEST_VALUES
+    return np.bincount(scored.date_index, minlength=scored.date_count) >= FEWEST_VALUES

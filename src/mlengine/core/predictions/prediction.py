@@ -47,7 +47,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A raw score in words: see `interpret`."""
+    """What a score forecasts: see `forecast_from_score`."""
 
     probability_up: float | None
     expected_return: float | None
@@ -170,23 +170,23 @@ class AuditRow:
         return next((score for score in scores if score is not None), None)
 
 
-def interpret(raw: float, objective: str, label: str = "raw") -> Forecast:
-    """What the model's raw output says.
+def forecast_from_score(score: float, objective: str, transform: str = "raw") -> Forecast:
+    """The forecast behind a model's output, by its objective and the transform of its label.
 
-    `direction`: `raw` is the probability of a rise; up from 0.5 on, and `confidence` =
-    |2p - 1| is a distance from a coin flip, not a chance of being right. `return`: `raw` is a
+    `direction`: `score` is the probability of a rise; up from 0.5 on, and `confidence` =
+    |2p - 1| is a distance from a coin flip, not a chance of being right. `return`: `score` is a
     simple return over the horizon; up when it is above zero, and there is no confidence. With the
     label `cs_zscore` it is no return but a score among the symbols of the date: `expected_score`,
     up when the symbol is to do better than their mean.
     A negative zero becomes zero. Raises ValueError on a number that is not finite, on a
     probability outside [0, 1] and on an unknown objective.
     """
-    if not math.isfinite(raw):
-        raise ValueError(f"a score of {raw} means nothing")
-    score = raw + 0.0
+    if not math.isfinite(score):
+        raise ValueError(f"a score of {score} means nothing")
+    score += 0.0
     if objective == "return":
         direction = "up" if score > 0.0 else "down"
-        if label == "cs_zscore":
+        if transform == "cs_zscore":
             return Forecast(None, None, direction, None, expected_score=score)
         return Forecast(None, score, direction, None)
     if objective != "direction":

@@ -130,7 +130,7 @@ def decide(
 
     `margin` is by how much the mean loss may be worse under `if_not_worse`.
     """
-    promote, reason = _verdict(policy, champion, test, margin)
+    promote, reason = _promotion_and_reason(policy, champion, test, margin)
     return Decision(
         policy=policy,
         promote=promote,
@@ -142,7 +142,7 @@ def decide(
     )
 
 
-def _verdict(
+def _promotion_and_reason(
     policy: str, champion: Champion | None, test: GateTest | None, margin: float
 ) -> tuple[bool, str]:
     if policy not in COMPARING_POLICIES:

@@ -34,8 +34,8 @@ class SplitRows:
     purged_early_stop: Rows
 
     @property
-    def train(self) -> Rows:
-        """All rows that shape the model."""
+    def fit_and_early_stop(self) -> Rows:
+        """All rows that shape the model; the training rows of the manifest."""
         return np.concatenate([self.fit, self.early_stop])
 
 
@@ -77,7 +77,7 @@ class Experiment:
     refit: Fitted | None
 
 
-def plan(dataset: Dataset, spec: TrainSpec) -> RowPlan:
+def plan_rows(dataset: Dataset, spec: TrainSpec) -> RowPlan:
     """Cut holdout, folds and early-stopping rows; raises TrainingFailed on too little history."""
     times = RowTimes(dataset.times("timestamp"), dataset.times("label_ends"))
     share, embargo, window = spec.test_size, spec.embargo_bars, spec.train_window
@@ -149,7 +149,7 @@ class _Trainer:
         self.labels = dataset.column("label")
         self.forward_returns = dataset.column("forward_return")
         self.last_returns = dataset.column("last_return")
-        self.dates = dataset.times("timestamp")
+        self.timestamps = dataset.times("timestamp")
         self.symbols = dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()
 
     def fit_folds(
@@ -160,8 +160,8 @@ class _Trainer:
         bins = SharedBins.of(
             self.config.lightgbm_params(),
             names=self.dataset.feature_names,
-            edges=self._sample(plan.folds[0].fit),
-            rows=self._sample(rows_used_by_folds(plan)),
+            edges=self._labelled(plan.folds[0].fit),
+            rows=self._labelled(rows_used_by_folds(plan)),
         )
         rounds, folds = self.config.rounds, len(plan.folds)
         for fold, rows in enumerate(plan.folds, start=1):
@@ -187,10 +187,11 @@ class _Trainer:
             forward_returns=self.forward_returns[rows.test],
             labels=self.labels[rows.test],
             last_returns=self.last_returns[rows.test],
-            dates=self.dates[rows.test],
+            timestamps=self.timestamps[rows.test],
             symbols=self.symbols[rows.test],
         )
-        baseline = metrics.baseline(self.forward_returns[rows.train], self.labels[rows.train])
+        training = rows.fit_and_early_stop
+        baseline = metrics.baseline(self.forward_returns[training], self.labels[training])
         evaluation = metrics.evaluate(
             self.config.objective,
             actuals=actuals,
@@ -203,7 +204,7 @@ class _Trainer:
         )
         return EvaluatedModel(rows, fitted, scores, actuals, baseline, evaluation)
 
-    def _sample(self, rows: Rows) -> LabelledRows:
+    def _labelled(self, rows: Rows) -> LabelledRows:
         return LabelledRows(self.dataset.features(rows), self.labels[rows])
 
     def _fit(
@@ -216,7 +217,7 @@ class _Trainer:
         return model.fit(
             config,
             names=self.dataset.feature_names,
-            train=self._sample(fit),
-            early_stop=None if early_stop is None else self._sample(early_stop),
+            train=self._labelled(fit),
+            early_stop=None if early_stop is None else self._labelled(early_stop),
             on_iteration=on_iteration,
         )

@@ -25,7 +25,7 @@ class RowTimes:
     def rows(self) -> Rows:
         return np.arange(len(self.timestamps), dtype=np.int64)
 
-    def dates(self, rows: Rows) -> Rows:
+    def distinct_timestamps(self, rows: Rows) -> Rows:
         """The distinct timestamps of `rows`, ascending."""
         return np.unique(self.timestamps[rows])
 
@@ -43,7 +43,7 @@ def holdout_split(
     times: RowTimes, *, test_share: float, embargo_bars: int = 0, window_dates: int = 0
 ) -> Split:
     """The newest `test_share` of the dates against all before; raises TrainingFailed."""
-    dates = times.dates(times.rows)
+    dates = times.distinct_timestamps(times.rows)
     test_dates = max(1, int(len(dates) * test_share + 0.5))
     first = len(dates) - test_dates
     return _cut(times, times.rows, dates, first, len(dates), embargo_bars, window_dates)
@@ -63,7 +63,7 @@ def walk_forward(
     [0 1] [2] [3 4 5]
     [0 1 2 3 4] [5] [6 7 8]
     """
-    dates = times.dates(rows)
+    dates = times.distinct_timestamps(rows)
     block = len(dates) // (folds + 1)
     starts = [len(dates) - block * (folds - fold) for fold in range(folds)]
     return tuple(
@@ -73,14 +73,14 @@ def walk_forward(
 
 def early_stopping_split(times: RowTimes, rows: Rows, *, share: float = 0.15) -> Split:
     """The newest `share` of the dates of `rows`, for early stopping, against all before."""
-    dates = times.dates(rows)
+    dates = times.distinct_timestamps(rows)
     tail = max(1, int(len(dates) * share + 0.5))
     return _cut(times, rows, dates, len(dates) - tail, len(dates), 0, 0)
 
 
 def newest_rows(times: RowTimes, *, window_dates: int) -> Rows:
     """The rows of the newest `window_dates` dates, all rows for 0."""
-    dates = times.dates(times.rows)
+    dates = times.distinct_timestamps(times.rows)
     oldest = dates[-min(window_dates or len(dates), len(dates))]
     return np.flatnonzero(times.timestamps >= oldest)
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats, finite_or_none
-from mlengine.core.metrics.row_losses import LOSS_NAMES, mean_by_date, row_losses
+from mlengine.core.metrics.losses import LOSS_NAMES, mean_by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import DieboldMariano, diebold_mariano
 from mlengine.core.promotion.gate import label_lag_bars, learning_task
 from mlengine.core.versions.manifest import Manifest

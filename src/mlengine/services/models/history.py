@@ -80,7 +80,7 @@ def record_activation(events: EventStore, active: ActiveVersion, *, before: str 
 def record_missing_activation(file: ActiveFile, events: EventStore) -> bool:
     """Write the event of an activation whose process could not; raises DatabaseUnavailable."""
     active = file.read_or_none()
-    if active is None or active.generation in events.generations():
+    if active is None or active.generation in events.recorded_generations():
         return False
     _append(events, active, active.previous_version)
     return True

@@ -106,7 +106,7 @@ class ModelService:
             actor=actor,
             reason=reason,
             now=now,
-            after_generation=max(self.events.generations(), default=0),
+            after_generation=max(self.events.recorded_generations(), default=0),
         )
         record_activation(self.events, active, before=before)
         return Activation(version, before, active.generation, actor)

@@ -14,7 +14,7 @@ from mlengine.core.predictions.prediction import (
     FailedPrediction,
     Latency,
     Prediction,
-    interpret,
+    forecast_from_score,
 )
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.core.versions.manifest import Manifest
@@ -66,7 +66,9 @@ class PredictionBuilder:
     ) -> AuditedPrediction:
         """The prediction of one symbol, as it is answered and audited."""
         request, manifest = self.request, model.manifest
-        outcome = interpret(scores.score[symbol], manifest.objective, manifest.label.transform)
+        forecast = forecast_from_score(
+            scores.score[symbol], manifest.objective, manifest.label.transform
+        )
         bar, vector = window.last_timestamp, scores.vectors[symbol]
         reasons = self._reasons(bar, vector, manifest)
         prediction = Prediction(
@@ -78,7 +80,7 @@ class PredictionBuilder:
             bar_timestamp=bar,
             horizon_bars=manifest.horizon_bars,
             objective=manifest.objective,
-            **vars(outcome),
+            **vars(forecast),
             usable=not reasons,
             reasons=reasons,
             model_version=manifest.version,
@@ -108,12 +110,12 @@ class PredictionBuilder:
     ) -> AuditedPrediction:
         """As `build` without an explanation, where the same bars and model have an answer."""
         request, manifest, earlier = self.request, model.manifest, cached.answer.prediction
-        outcome = interpret(
+        forecast = forecast_from_score(
             scores.score[earlier.symbol], earlier.objective, manifest.label.transform
         )
         reasons = self._reasons(earlier.bar_timestamp, cached.row, manifest)
         prediction = earlier.with_changes(
-            **vars(outcome),
+            **vars(forecast),
             prediction_id=self.new_id(),
             request_id=request.request_id,
             as_of=request.moment,

@@ -81,7 +81,7 @@ class FittingService:
         config = _model_config(spec, self.num_threads)
         experiment = experiments.run(
             dataset,
-            experiments.plan(dataset, spec),
+            experiments.plan_rows(dataset, spec),
             config,
             spec=spec,
             refit=spec.refit == "full",

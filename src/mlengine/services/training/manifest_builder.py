@@ -62,7 +62,7 @@ class TrainingResult:
     def served_rows(self) -> Rows:
         """The rows that model.txt was trained on."""
         if self.experiment.refit is None:
-            return self.candidate.rows.train
+            return self.candidate.rows.fit_and_early_stop
         return self.experiment.plan.refit
 
 
@@ -105,7 +105,7 @@ def build_manifest(
         zero_share=float(np.mean(training.dataset.column("forward_return") == 0.0)),
         served="candidate" if training.experiment.refit is None else "refit",
         trained_through=_last_label(training.dataset, training.served_rows),
-        candidate_trained_through=_last_label(training.dataset, candidate.rows.train),
+        candidate_trained_through=_last_label(training.dataset, candidate.rows.fit_and_early_stop),
         selected_through=_selected_through(training, decision),
         importances=training.served.importances,
         fingerprint=training.served.fingerprint,
@@ -181,7 +181,7 @@ def _split(training: TrainingResult) -> SplitEntry:
 
 
 def _fold(dataset: Dataset, number: int, fold: EvaluatedModel) -> FoldEntry:
-    train, test = _part(dataset, fold.rows.train), _part(dataset, fold.rows.test)
+    train, test = _part(dataset, fold.rows.fit_and_early_stop), _part(dataset, fold.rows.test)
     return FoldEntry(
         fold=number,
         train_start=train.start,

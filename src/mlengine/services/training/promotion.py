@@ -21,7 +21,7 @@ import polars as pl
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import FeatureSet, compute
-from mlengine.core.metrics.row_losses import constant_loss, mean_by_date, row_losses
+from mlengine.core.metrics.losses import constant_loss, mean_by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import diebold_mariano
 from mlengine.core.promotion.gate import (
     COMPARING_POLICIES,
@@ -139,7 +139,7 @@ class PromotionGate:
             return None
         differences = mean_by_date(paired.timestamps, paired.champion - paired.challenger)
         test = diebold_mariano(differences, steps_ahead=label_lag_bars(spec))
-        decisions = self.events.gate_tests(champion.generation) + 1
+        decisions = self.events.count_gate_tests(champion.generation) + 1
         return GateTest(
             dates=test.dates,
             rows=len(paired.challenger),
@@ -159,7 +159,7 @@ def _common_rows(training: TrainingResult, champion: _ChampionModel) -> tuple[Ro
     None with too few dates. A row needs a full window of the champion's features too.
     """
     spec, frame, rows = training.spec, training.dataset.frame, training.candidate.rows
-    trained = cast("datetime", frame["label_ends"][rows.train].max())
+    trained = cast("datetime", frame["label_ends"][rows.fit_and_early_stop].max())
     common = (
         frame[rows.test]
         .select(*_KEYS)
@@ -188,7 +188,7 @@ def _paired_losses(training: TrainingResult, common: tuple[Rows, Floats] | None)
         constant=constant_loss(
             objective,
             labels=all_labels[judged],
-            trained=all_labels[challenger.rows.train],
+            trained=all_labels[challenger.rows.fit_and_early_stop],
         ),
     )
 

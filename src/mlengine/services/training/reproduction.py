@@ -79,7 +79,7 @@ class RecordedTraining:
     @property
     def plan(self) -> experiments.RowPlan:
         """The cuts of the training, which its recipe alone decides."""
-        return experiments.plan(self.dataset, self.manifest.spec)
+        return experiments.plan_rows(self.dataset, self.manifest.spec)
 
 
 @dataclass(frozen=True)

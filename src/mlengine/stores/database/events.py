@@ -62,7 +62,7 @@ class EventStore:
             row = connection.execute(query).first()
         return None if row is None else _event(row)
 
-    def gate_tests(self, generation: int) -> int:
+    def count_gate_tests(self, generation: int) -> int:
         """How many trainings have been tested against the champion of this activation."""
         return sum(
             details.get("tested") is True and details.get("champion_generation") == generation
@@ -75,7 +75,7 @@ class EventStore:
         with reading(self.engine) as connection:
             return [orjson.loads(details) for details in connection.scalars(query)]
 
-    def generations(self) -> set[int]:
+    def recorded_generations(self) -> set[int]:
         """The generations of ACTIVE that have their event."""
         query = select(events.c.generation).where(events.c.generation.is_not(None))
         with reading(self.engine) as connection:

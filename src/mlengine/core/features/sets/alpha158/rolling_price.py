@@ -12,31 +12,34 @@ from mlengine.core.features.sets.alpha158.family import (
 )
 
 
-def _time_scatter(d: int) -> float:
+def _time_squared_deviations(d: int) -> float:
     """Sum of squared deviations of 1 … d."""
     return d * (d * d - 1) / 12
 
 
-def root_scatters(name: str) -> dict[str, pl.Expr]:
-    """Parts `name:root:d` of a scatter, null where the standard deviation is at most STEADY."""
-    scatter = column_of_window(f"{name}:scatter")
+def root_squared_deviations(name: str) -> dict[str, pl.Expr]:
+    """Parts `name:root:d`, null where the standard deviation is at most STEADY."""
+    squares = column_of_window(f"{name}:squared_deviations")
     return {
-        f"{name}:root:{d}": pl.when(scatter(d) > STEADY**2 * (d - 1)).then(scatter(d).sqrt())
+        f"{name}:root:{d}": pl.when(squares(d) > STEADY**2 * (d - 1)).then(squares(d).sqrt())
         for d in WINDOWS
     }
 
 
 def deviation(name: str, d: int) -> pl.Expr:
     """Standard deviation of the sample."""
-    return (pl.col(f"{name}:scatter:{d}") / (d - 1)).sqrt()
+    return (pl.col(f"{name}:squared_deviations:{d}") / (d - 1)).sqrt()
 
 
 PARTS: dict[str, pl.Expr] = {
     **mean_gaps("single close"),
     **squared_deviations("single close"),
     **time_codeviations("single close"),
-    **root_scatters("single close"),
-    **{f"slope:{d}": pl.col(f"single close:trend:{d}") / _time_scatter(d) for d in WINDOWS},
+    **root_squared_deviations("single close"),
+    **{
+        f"slope:{d}": pl.col(f"single close:trend:{d}") / _time_squared_deviations(d)
+        for d in WINDOWS
+    },
 }
 
 _slope, _gap = column_of_window("slope"), column_of_window("single close:gap")
@@ -44,7 +47,7 @@ _slope, _gap = column_of_window("slope"), column_of_window("single close:gap")
 
 def _straightness(d: int) -> pl.Expr:
     cosine = pl.col(f"single close:trend:{d}") / pl.col(f"single close:root:{d}")
-    return (cosine * cosine * (1.0 / _time_scatter(d))).clip(upper_bound=1.0)
+    return (cosine * cosine * (1.0 / _time_squared_deviations(d))).clip(upper_bound=1.0)
 
 
 FEATURES = (

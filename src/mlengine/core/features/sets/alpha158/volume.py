@@ -21,7 +21,7 @@ from mlengine.core.features.sets.alpha158.family import (
     column_of_window,
     family,
 )
-from mlengine.core.features.sets.alpha158.rolling_price import deviation, root_scatters
+from mlengine.core.features.sets.alpha158.rolling_price import deviation, root_squared_deviations
 
 
 def _correlation(left: str, right: str) -> dict[str, pl.Expr]:
@@ -40,7 +40,7 @@ def _correlation(left: str, right: str) -> dict[str, pl.Expr]:
 
 
 def _rooted(name: str) -> dict[str, pl.Expr]:
-    return {**mean_steps(name), **squared_deviations(name), **root_scatters(name)}
+    return {**mean_steps(name), **squared_deviations(name), **root_squared_deviations(name)}
 
 
 PARTS: dict[str, pl.Expr] = {

@@ -5,15 +5,15 @@ import pytest
 from tests.core.metrics.rows import correlated, numbered
 
 from mlengine.core.evaluation import Bootstrap
-from mlengine.core.metrics import bootstrap
-from mlengine.core.metrics.bootstrap import (
+from mlengine.core.metrics import block_bootstrap
+from mlengine.core.metrics.block_bootstrap import (
     block_bootstrap_config,
     confidence_interval,
     draw_weights,
     weighted_sums,
 )
 from mlengine.core.metrics.correlations import weighted_mean
-from mlengine.core.metrics.estimates import IntervalEstimator
+from mlengine.core.metrics.interval_estimator import IntervalEstimator
 
 
 def _draws(dates, *, block, draws=1000, seed=1):
@@ -99,13 +99,13 @@ def test_dates_stay_together_with_all_their_symbols():
     # dates, four times as wide as that of as many independent rows.
     rng = np.random.default_rng(5)
     moves = np.repeat(rng.normal(size=(400, 1)), 20, axis=1)
-    samples = numbered("return", moves, np.ones((400, 20)))
+    scored = numbered("return", moves, np.ones((400, 20)))
     one = numbered("return", moves[:, :1], np.ones((400, 1)))
     weights = _draws(400, block=20)
-    together = IntervalEstimator(samples, weights).mean(samples.targets, 0.0, "zero")
-    alone = IntervalEstimator(one, weights).mean(one.targets, 0.0, "zero")
+    together = IntervalEstimator(scored, weights).measure_mean(scored.targets, 0.0, "zero")
+    alone = IntervalEstimator(one, weights).measure_mean(one.targets, 0.0, "zero")
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
-    of_rows = 2 * 1.96 * samples.targets.std() / math.sqrt(len(samples.targets))
+    of_rows = 2 * 1.96 * scored.targets.std() / math.sqrt(len(scored.targets))
     assert together.high - together.low > 3.5 * of_rows
 
 
@@ -124,14 +124,14 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
     for seed in range(200):
         moves = correlated(rng, dates=500 + horizon_bars - 1, symbols=4, correlation=0.4)
         ahead = np.lib.stride_tricks.sliding_window_view(moves, horizon_bars, axis=0).sum(axis=-1)
-        samples = numbered("return", ahead, np.ones_like(ahead))
+        scored = numbered("return", ahead, np.ones_like(ahead))
         weights = draw_weights(500, block_bootstrap_config(horizon_bars=horizon_bars, seed=seed))
-        found = IntervalEstimator(samples, weights).mean(samples.targets, 0.0, "zero")
+        found = IntervalEstimator(scored, weights).measure_mean(scored.targets, 0.0, "zero")
         covered += found.low <= 0.0 <= found.high
     assert 0.88 <= covered / 200 <= 0.98
 
 
 def test_drawing_is_independent_of_everything_but_its_arguments():
     state = np.random.get_state()[1].tobytes()
-    bootstrap.draw_weights(100, block_bootstrap_config(horizon_bars=5, seed=1))
+    block_bootstrap.draw_weights(100, block_bootstrap_config(horizon_bars=5, seed=1))
     assert np.random.get_state()[1].tobytes() == state

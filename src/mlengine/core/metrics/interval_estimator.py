@@ -8,7 +8,7 @@ import numpy as np
 
 from mlengine.core.arrays import Flags, Floats, finite_or_none
 from mlengine.core.evaluation import Measure
-from mlengine.core.metrics.bootstrap import FEWEST_BLOCKS, confidence_interval, weighted_sums
+from mlengine.core.metrics.block_bootstrap import FEWEST_BLOCKS, confidence_interval, weighted_sums
 from mlengine.core.metrics.scored_rows import ScoredRows
 
 _TOO_SHORT = f"too few dates for an interval: fewer than {FEWEST_BLOCKS} blocks"
@@ -17,12 +17,12 @@ _MOSTLY_UNDEFINED = "no interval: it is not defined on many of the draws"
 
 @dataclass(frozen=True)
 class IntervalEstimator:
-    """`weights` is (draws, dates), from `bootstrap.draw_weights`."""
+    """`weights` is (draws, dates), from `block_bootstrap.draw_weights`."""
 
-    samples: ScoredRows
+    scored: ScoredRows
     weights: Floats
 
-    def statistic(
+    def measure(
         self,
         of: Callable[[Floats], Floats],
         baseline: float,
@@ -32,10 +32,10 @@ class IntervalEstimator:
         **others: float,
     ) -> Measure:
         """`of` maps date weights (k, dates) to k values; `undefined` says why one may be NaN."""
-        value = float(of(self.samples.every_date)[0])
+        value = float(of(self.scored.unit_weights)[0])
         return _measure(value, of(self.weights), baseline, kind, undefined, others)
 
-    def mean(
+    def measure_mean(
         self,
         rows: Floats,
         baseline: float,
@@ -49,8 +49,8 @@ class IntervalEstimator:
         counted = np.ones(len(rows)) if among is None else among.astype(np.float64)
         selected = rows if among is None else rows[among]
         value = float(selected.mean()) if len(selected) else math.nan
-        totals = weighted_sums(self.weights, self.samples.by_date(rows * counted))
-        counts = weighted_sums(self.weights, self.samples.by_date(counted))
+        totals = weighted_sums(self.weights, self.scored.sum_by_date(rows * counted))
+        counts = weighted_sums(self.weights, self.scored.sum_by_date(counted))
         draws = np.divide(totals, counts, out=np.full(len(totals), math.nan), where=counts > 0.0)
         return _measure(value, draws, baseline, kind, undefined, others)
 
