@@ -110,6 +110,7 @@ def test_bad_settings_are_named_and_the_rest_is_examined(asked: Doctor) -> None:
 def test_production_without_prices_is_named(asked: Doctor) -> None:
     code, checks = asked.ask(ENV="production", MARKET_DATA_DIR="", ADMIN_API_KEY="")
     assert (code, failed(checks)[0]) == (1, "MARKET_DATA_BASE_URL")
+    assert "MARKET_DATA_DIR" in checks["MARKET_DATA_BASE_URL"]["detail"]
     assert "so the admin routes are off" in checks["admin keys"]["detail"]
 
 

@@ -18,11 +18,15 @@ ROOT = Path(__file__).parents[2]
 WIDE = {"COLUMNS": "200"}
 
 
+def make_app_at(folder: Path, queue_url: str) -> Flask:
+    chosen = settings(folder, RATE_LIMIT_REQUESTS="5", REDIS_URL=queue_url)
+    return create_app(chosen, platform=make_platform(folder))
+
+
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
     with QueueProcess() as queue:
-        chosen = settings(tmp_path, RATE_LIMIT_REQUESTS="5", REDIS_URL=queue.url)
-        yield create_app(chosen, platform=make_platform(tmp_path))
+        yield make_app_at(tmp_path, queue.url)
 
 
 def said(app: Flask, *arguments: str) -> str:
@@ -44,6 +48,16 @@ def test_the_storage_is_shown_and_answers(app: Flask) -> None:
     assert "RateCounts" in shown
     assert "SlidingWindowCounterRateLimiter" in shown
     assert "OK" in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://ann:s3cret@127.0.0.1:1/0", "redis://127.0.0.1:1/0?username=ann&password=s3cret"],
+)
+def test_the_storage_is_shown_without_its_password(tmp_path: Path, url: str) -> None:
+    shown = said(make_app_at(tmp_path, url), "config")
+    assert "127.0.0.1:1/0" in shown
+    assert "s3cret" not in shown
 
 
 def test_what_an_address_has_left_is_shown_and_can_be_given_back(app: Flask) -> None:

@@ -81,7 +81,7 @@ def test_a_file_that_can_not_be_written_is_one_line(runner: FlaskCliRunner, tmp_
     ):
         result = runner.invoke(args=asked)
         assert result.exit_code == 1
-        said = f"cannot_write: {path} can't be written: its folder does not exist\n"
+        said = f"cannot_write: {path} can't be written: its folder is not there\n"
         assert result.stderr == said
 
 

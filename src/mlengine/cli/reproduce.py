@@ -15,6 +15,7 @@ from mlengine.cli.output import table
 from mlengine.core.runs.progress import ignore_progress
 from mlengine.errors import CannotWrite
 from mlengine.services.training.reproduction import Reproduction
+from mlengine.stores.system import atomic_files
 
 
 @click.command("reproduce")
@@ -71,4 +72,4 @@ def card(version: str, output: Path | None) -> None:
     try:
         output.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise CannotWrite(str(output), error) from error
+        raise CannotWrite(str(output), atomic_files.describe_error(error)) from error

@@ -20,6 +20,7 @@ from mlengine.errors import BadSetting
 _LOG_LEVELS = {"development": "DEBUG", "staging": "INFO", "production": "WARNING"}
 PROFILES = tuple(_LOG_LEVELS)
 _PRODUCTION_KEY_LENGTH = 32
+_NO_SAMPLE = "an address, or a folder in MARKET_DATA_DIR: production has no sample"
 _SYMBOL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}$")
 _KEY_NAME = re.compile(r"^[A-Za-z0-9_-]{1,32}$")
 
@@ -134,7 +135,7 @@ class Settings:
     def refuse_sample_in_production(self) -> None:
         """Production serves no sample prices; raises BadSetting."""
         if self.env == "production" and self.market_data_kind == "sample":
-            raise BadSetting("MARKET_DATA_BASE_URL", "", "an address: production has no sample")
+            raise BadSetting("MARKET_DATA_BASE_URL", "", _NO_SAMPLE)
 
 
 def load_from_environment() -> Settings:

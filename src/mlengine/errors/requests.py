@@ -73,10 +73,6 @@ class CannotWrite(MlengineError):
     """A file that someone asked for can't be written where they wanted it."""
 
     code: ClassVar[str] = "cannot_write"
+    message: ClassVar[str] = "{path} can't be written: {reason}"
     path: str
-    error: OSError
-
-    def __str__(self) -> str:
-        missing = isinstance(self.error, FileNotFoundError)
-        reason = "its folder does not exist" if missing else self.error.strerror or self.error
-        return f"{self.path} can't be written: {reason}"
+    reason: str

@@ -318,7 +318,7 @@ def test_a_symbol_that_only_the_holdout_holds_is_not_called_trained_on(fit):
 
 
 def test_no_symbol_left_fails_the_training_by_name(fit):
-    with pytest.raises(TrainingFailed, match="NOPE, EMPTY"):
+    with pytest.raises(TrainingFailed, match="NOPE, EMPTY; see TRAIN_SYMBOLS"):
         fit(symbols=("NOPE", "EMPTY"))
 
 

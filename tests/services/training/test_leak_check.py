@@ -37,3 +37,12 @@ def test_a_leak_in_the_longest_histories_is_found_among_many_symbols() -> None:
 
 def test_what_can_not_be_tried_is_left_to_the_training() -> None:
     refuse_leaks(planted(CLOSE.shift(-1), 2), panel(2, rows=WINDOW))
+
+
+def test_what_limits_the_check_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    refuse_leaks(CLEAN[0], BARS)
+    assert not caplog.records
+    refuse_leaks(CLEAN[0], BARS, polars_version="99.0.0")
+    (record,) = caplog.records
+    assert record.getMessage() == "leak check is limited"
+    assert "Polars 99.0.0 may write fills" in vars(record)["note"]

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from tests.databases import NOW, answered, failed, new_database, opened
 
-from mlengine.errors import CannotStart, DatabaseUnavailable
+from mlengine.errors import CannotWrite, DatabaseUnavailable
 from mlengine.stores.audit.export import SCHEMA, AuditExport
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.store import AuditStore
@@ -59,9 +59,9 @@ def test_a_selection_is_exported_and_an_empty_one_has_the_columns(
 
 
 def test_a_file_that_can_not_be_written_is_named(store: AuditStore, tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match=r"nowhere/out\.parquet can't be written: its folder"):
+    with pytest.raises(CannotWrite, match=r"nowhere/out\.parquet can't be written: its folder"):
         AuditExport(store.engine).write(tmp_path / "nowhere" / "out.parquet", AuditFilter())
-    with pytest.raises(CannotStart, match="it is a folder"):
+    with pytest.raises(CannotWrite, match="it is a folder"):
         AuditExport(store.engine).write(tmp_path, AuditFilter())
 
 

@@ -37,7 +37,7 @@ class AuditService:
     def export(self, path: Path, audit_filter: AuditFilter) -> int:
         """Write the selected predictions to a Parquet file, oldest first; returns how many.
 
-        Raises DatabaseUnavailable, and CannotStart when the file can't be written.
+        Raises DatabaseUnavailable, and CannotWrite when the file can't be written.
         """
         self.store.drain()
         return AuditExport(self.store.engine).write(path, audit_filter)

@@ -29,7 +29,7 @@ from mlengine.services.training.manifest_builder import libraries
 from mlengine.stores.bars.universe import parse_universe
 from mlengine.stores.registry.loader import matching_set
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system import table_files
+from mlengine.stores.system import atomic_files, table_files
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class ReproductionService:
         try:
             table_files.stream_parquet(role_table(dataset, plan), path)
         except OSError as error:
-            raise CannotWrite(str(path), error) from error
+            raise CannotWrite(str(path), atomic_files.describe_error(error)) from error
         names = dataset.feature_names
         return DatasetExport(version, str(path), dataset.frame.height, len(names), len(plan.folds))
 

@@ -63,7 +63,8 @@ def load_training_bars(
             continue
         loaded.append(clean)
     if not loaded:
-        raise TrainingFailed(f"none of the symbols has bars: {', '.join(spec.symbols)}")
+        symbols = ", ".join(spec.symbols)
+        raise TrainingFailed(f"none of the symbols has bars: {symbols}; see TRAIN_SYMBOLS")
     return TrainingBars(
         pl.concat(clean.frame for clean in loaded),
         tuple(skipped),

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 from sqlalchemy import Boolean, Double, Engine, Integer, Row, func, select
 
-from mlengine.errors import CannotStart
+from mlengine.errors import CannotWrite
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.reader import row_query
 from mlengine.stores.audit.vectors import decode_vector
@@ -47,7 +47,7 @@ class AuditExport:
 
         Columns as SCHEMA: those of the tables, and `features`, the vector as it was scored, in
         the feature set's order, NaN where a feature was null. The file appears whole or not at
-        all. Raises DatabaseUnavailable, and CannotStart when the file can't be written.
+        all. Raises DatabaseUnavailable, and CannotWrite when the file can't be written.
         """
         with _translated_errors(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
             parts: list[Path] = []
@@ -81,8 +81,7 @@ def _translated_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.ComputeError) as error:
-        reason = atomic_files.describe_error(error)
-        raise CannotStart(f"{path} can't be written: {reason}") from error
+        raise CannotWrite(str(path), atomic_files.describe_error(error)) from error
 
 
 def _frame(rows: Sequence[Row[tuple[object, ...]]]) -> pl.DataFrame:

@@ -111,4 +111,6 @@ def translated_os_errors() -> Iterator[None]:
 
 def describe_error(error: Exception) -> str:
     """What a failed call on a file means, in words that quote no path."""
-    return _REASONS.get(getattr(error, "errno", None) or 0, "the file system refuses it")
+    unnumbered = errno.ENOENT if isinstance(error, FileNotFoundError) else 0  # those of Polars
+    number = getattr(error, "errno", None) or unnumbered
+    return _REASONS.get(number, "the file system refuses it")

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from mlengine.config.inspection import redact
 from mlengine.errors import BadSetting
 from mlengine.stores.queue import rate_counts
 from mlengine.stores.queue.rate_counts import RateCounts
@@ -153,6 +154,11 @@ class _ParsedOnce(ApplicationLimit):
 
 class _Guard(Limiter):
     """The extension, with less work a request, and safe where many requests fall back at once."""
+
+    def init_app(self, app: Flask) -> None:
+        """The address has served its purpose then; `limiter config` would print its password."""
+        super().init_app(app)
+        self._storage_uri = redact(self._storage_uri or "")
 
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True
