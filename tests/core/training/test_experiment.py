@@ -54,7 +54,7 @@ def test_folds_never_touch_the_holdout():
     begins = dataset.times("timestamp")[whole.candidate.test].min()
     assert len(whole.folds) == 2
     for fold in whole.folds:
-        assert dataset.times("label_ends")[fold.train].max() <= begins
+        assert dataset.times("label_ends")[fold.fit_and_early_stop].max() <= begins
         assert dataset.times("label_ends")[fold.test].max() <= begins
 
 
