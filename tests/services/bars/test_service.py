@@ -90,6 +90,18 @@ def test_as_of_knows_only_bars_that_had_ended(service):
     assert at.equals(FINAL.filter(pl.col("timestamp") < as_of).tail(10))
 
 
+@pytest.mark.parametrize(("served", "interval"), [("1m", "1d"), ("1d", "1h"), ("1d", "1w")])
+def test_bars_of_another_interval_are_refused_whatever_they_are_called(
+    upstream, tmp_path, served, interval
+):
+    upstream.serve(random_bars(rows=400, interval=served, start=TODAY - 300 * DAY))
+    upstream.envelope = lambda answer: answer["candles"]
+    service = BarService(client(upstream), BarStore(tmp_path), interval, 5.0, DependencyStates())
+    with pytest.raises(UpstreamInvalid, match=f"AAA has bars of another interval than {interval}"):
+        service.history("AAA", bars=0, as_of=None, now=NOW)
+    assert service.states.state("upstream") == "degraded"
+
+
 def test_a_bar_with_a_stated_close_is_known_from_then_on_live_and_as_of(service, upstream):
     def closing(candle):
         closes = datetime.fromisoformat(candle["timestamp"]) + 7 * HOUR

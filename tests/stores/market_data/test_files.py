@@ -10,6 +10,7 @@ import pytest
 from tests.factories import START, panel, random_bars
 
 from mlengine.core.bars.bars import RAW_SCHEMA, VALUES
+from mlengine.core.bars.interval_check import other_intervals
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data.files import FilesMarketData
 
@@ -158,16 +159,20 @@ def test_a_file_is_read_once_and_the_others_not_at_all(tmp_path):
 @pytest.mark.parametrize("interval", ["1h", "4h", "1w"])
 def test_daily_files_are_no_bars_of_another_interval(tmp_path, interval):
     random_bars(rows=30).write_parquet(tmp_path / "all.parquet")
-    with pytest.raises(UpstreamInvalid, match=f"another interval than {interval}"):
-        ask(tmp_path, interval=interval)
+    (refusal,) = other_intervals(ask(tmp_path, interval=interval), interval).values()
+    assert f"another interval than {interval}" in refusal.reason
 
 
 def _is_other(moments: list[datetime], step: timedelta) -> bool:
-    """What the page says of one symbol, in words: too close, or never as close as that."""
+    """The rule for one symbol, in words: too close, or in nearly all places too far apart."""
     known = sorted(moments)
     gaps = [b - a for a, b in pairwise(known) if b > a]
-    closer = sum(gap // timedelta(seconds=1) < 0.9 * step.total_seconds() for gap in gaps)
-    return len(gaps) >= 2 and (closer > 0.1 * len(gaps) or min(gaps) > 1.5 * step)
+    closer = sum(gap < 0.6 * step for gap in gaps)
+    units = [unit for gap in gaps if (unit := round(gap / step))]
+    multiples = max(sum(unit % factor == 0 for unit in units) for factor in (2, 3, 5, 7))
+    rare = sum(gap > 5 * step for gap in gaps)
+    wide = multiples >= 0.9 * len(gaps) or 2 * rare > len(gaps)
+    return (closer >= 2 and closer > 0.1 * len(gaps)) or (len(gaps) >= 5 and wide)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -185,12 +190,13 @@ def test_the_interval_is_judged_symbol_by_symbol(tmp_path, seed, shuffled):
     written.write_parquet(tmp_path / "all.parquet")
     names = [f"S{i}" for i in range(len(parts))]
     answer = FilesMarketData(tmp_path).panel(names, "1d", start=START, end=START + 999 * DAY)
+    refused = other_intervals(answer.candles, "1d")
     expected = {
         name for name, part in zip(names, parts, strict=True)
         if _is_other(part["timestamp"].to_list(), DAY)
     }  # fmt: skip
-    assert answer.refused.keys() == expected
-    assert set(answer.candles["symbol"]) == set(names) - expected
+    assert refused.keys() == expected
+    assert set(answer.candles["symbol"]) == set(names)
 
 
 def test_symbols_that_lie_scattered_in_a_file_keep_the_order_of_their_rows(tmp_path):
@@ -211,6 +217,7 @@ def test_weekends_and_summer_time_are_no_other_interval(tmp_path):
     bars = random_bars(rows=len(days)).with_columns(timestamp=pl.Series(days))
     bars.write_parquet(tmp_path / "all.parquet")
     assert ask(tmp_path).height == len(days)
+    assert other_intervals(ask(tmp_path), "1d") == {}
 
 
 @pytest.mark.parametrize(
@@ -248,11 +255,9 @@ def test_a_directory_that_is_not_there_is_unavailable(tmp_path):
 def test_a_panel_holds_what_each_symbol_has_alone(tmp_path):
     panel(3, rows=10).write_parquet(tmp_path / "all.parquet")
     random_bars("S01", rows=12).tail(2).write_csv(tmp_path / "more.csv")
-    hourly = random_bars("HOURLY", rows=10, interval="1h")
-    hourly.write_parquet(tmp_path / "hourly.parquet")
     (tmp_path / "BAD.csv").write_text("date,open\n2020-01-01,1\n")
     market = FilesMarketData(tmp_path)
-    asked = ["S02", "HOURLY", "NONE", "S01", "BAD"]
+    asked = ["S02", "NONE", "S01", "BAD"]
     answer = market.panel(asked, "1d", start=START + DAY, end=START + 99 * DAY)
     parts = answer.candles.partition_by("symbol", as_dict=True, maintain_order=True)
     assert list(parts) == [("S01",), ("S02",)]
@@ -260,7 +265,6 @@ def test_a_panel_holds_what_each_symbol_has_alone(tmp_path):
         alone = market.candles(symbol, "1d", start=START + DAY, end=START + 99 * DAY)
         assert part.equals(alone)
     assert {symbol: type(error) for symbol, error in answer.refused.items()} == {
-        "HOURLY": UpstreamInvalid,
         "NONE": UnknownSymbol,
         "BAD": UpstreamInvalid,
     }

@@ -10,6 +10,7 @@ import polars as pl
 from mlengine.core.bars.bars import NO_BARS, BarsReport
 from mlengine.core.bars.cleaning import clean_panel
 from mlengine.core.bars.freshness import good_until
+from mlengine.core.bars.interval_check import other_intervals
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
@@ -73,6 +74,8 @@ class BarFetcher:
                     raw = self.market.candles(
                         symbol, self.interval, start=start, end=moment, deadline=ends_at
                     )
+                    for refusal in other_intervals(raw, self.interval).values():
+                        raise refusal
                     cleaned = self._clean(raw, [symbol], now=now, entire_history=start == EPOCH)
                     fetched = cleaned[symbol]
                     if fetched.suffices(bars, as_of):
@@ -101,10 +104,11 @@ class BarFetcher:
             panel = self.market.panel(pending, self.interval, start=start, end=moment)
             if panel is None:
                 return None
+            refused = {**other_intervals(panel.candles, self.interval), **panel.refused}
             cleaned = self._clean(panel.candles, pending, now=now, entire_history=start == EPOCH)
             for symbol, fetched in cleaned.items():
-                if symbol in panel.refused:
-                    results[symbol] = self._record(panel.refused[symbol])
+                if symbol in refused:
+                    results[symbol] = self._record(refused[symbol])
                 elif fetched.suffices(bars, as_of):
                     results[symbol] = self._accept(symbol, fetched)
             pending = [symbol for symbol in pending if symbol not in results]

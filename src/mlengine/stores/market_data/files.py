@@ -5,7 +5,6 @@ A file holds one symbol and is named for it (`AAPL.parquet`, `AAPL.csv`), or has
 what the directory holds. A file that changes is read again.
 """
 
-import math
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -15,12 +14,9 @@ from datetime import datetime
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from mlengine.core.bars.bars import RAW_SCHEMA, is_ordered
-from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data import CandlePanel, MarketData
 from mlengine.stores.market_data.candles import within
@@ -76,18 +72,19 @@ class FilesMarketData(MarketData):
         end: datetime,
         deadline: Deadline | None = None,  # noqa: ARG002 - what is in memory needs no time
     ) -> pl.DataFrame:
-        """The candles of `symbol` from every file that holds it; see MarketData.
-
-        The files don't state their interval, so bars that lie closer than it, or of which no two
-        lie so close, are refused.
-        """
+        """The candles of `symbol` from every file that holds it; see MarketData."""
         panel = self.panel([symbol], interval, start=start, end=end)
         if symbol in panel.refused:
             raise panel.refused[symbol]
         return panel.candles
 
     def panel(
-        self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
+        self,
+        symbols: Sequence[str],
+        interval: str,  # noqa: ARG002 - files don't state theirs
+        *,
+        start: datetime,
+        end: datetime,
     ) -> CandlePanel:
         """The candles of all symbols from one look at the directory; see MarketData."""
         with self._lock:
@@ -99,11 +96,6 @@ class FilesMarketData(MarketData):
             symbol: UnknownSymbol(symbol)
             for symbol in readable.difference(*(f.rows for f in files))
         }
-        other = _of_other_interval(candles, interval)
-        if other:
-            error = UpstreamInvalid(f"the files hold bars of another interval than {interval}")
-            refused |= dict.fromkeys(other, error)
-            candles = candles.filter(~pl.col("symbol").is_in(other))
         # One piece of memory: every later step would go through one for each part.
         return CandlePanel(
             within(candles, start=start, end=end).rechunk(), {**refused, **unreadable}
@@ -171,32 +163,3 @@ def _refused(name: str) -> Iterator[None]:
         yield
     except UnreadableFile:
         raise UpstreamInvalid(f"the file {name!r} can't be read") from None
-
-
-def _of_other_interval(candles: pl.DataFrame, interval: str) -> list[str]:
-    """The symbols whose bars lie closer than `interval`, or of which no two lie so close.
-
-    Summer time moves a local midnight by an hour; a few odd bars are no other interval.
-    """
-    dated = candles.select("symbol", "timestamp").drop_nulls()
-    if dated.is_empty():
-        return []
-    ordered = dated if is_ordered(dated) else dated.sort("symbol", "timestamp")
-    rows, symbols = ordered["symbol"].rle().struct.unnest()
-    firsts = rows.cum_sum().shift(1, fill_value=0).to_numpy()
-    starts = ordered["timestamp"].to_physical().to_numpy()
-    gaps = np.diff(starts, prepend=starts[0])
-    gaps[firsts] = 0
-    return symbols.filter(pl.Series(_other_interval_mask(gaps, firsts, interval))).to_list()
-
-
-def _other_interval_mask(
-    gaps: npt.NDArray[np.int64], firsts: npt.NDArray[np.uint32], interval: str
-) -> npt.NDArray[np.bool_]:
-    """Of each symbol, whose gaps in microseconds begin at `firsts`; no gap is 0."""
-    step, some = INTERVALS[interval].total_seconds(), gaps > 0
-    close = math.ceil(0.9 * step) * 1_000_000  # in whole seconds, as all that follows
-    count = np.add.reduceat(some, firsts, dtype=np.int64)
-    closer = np.add.reduceat(some & (gaps < close), firsts, dtype=np.int64)
-    shortest = np.minimum.reduceat(np.where(some, gaps, np.iinfo(np.int64).max), firsts)
-    return (count >= 2) & ((closer > 0.1 * count) | (shortest // 1_000_000 > 1.5 * step))
