@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
+from tests.databases import new_database
 from tests.factories import random_bars
 from tests.published import publish
 
@@ -43,6 +44,10 @@ def settings(folder: Path, **changed: str) -> Settings:
 def make_platform(folder: Path, *, models: int = 1, **changed: str) -> Platform:
     """A platform with a migrated database and `models` tiny versions, v1 active."""
     bars_folder(folder / "bars")
+    database = folder / "artifacts" / "audit.db"
+    if not database.exists():
+        database.parent.mkdir(parents=True, exist_ok=True)
+        new_database(database)
     platform = build_platform(settings(folder, **changed))
     platform.control.prepare()
     for seed in range(1, models + 1):
