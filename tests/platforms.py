@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,19 +46,32 @@ def settings(folder: Path, **changed: str) -> Settings:
 
 
 def make_platform(folder: Path, *, models: int = 1, **changed: str) -> Platform:
-    """A platform with a migrated database and `models` tiny versions, v1 active."""
-    bars_folder(folder / "bars")
-    database = folder / "artifacts" / "audit.db"
-    if not database.exists():
-        database.parent.mkdir(parents=True, exist_ok=True)
-        new_database(database)
+    """A platform with a migrated database and `models` tiny versions, v1 active.
+
+    One that lies in `folder` already is opened as it is.
+    """
+    if not (folder / "artifacts" / "audit.db").exists():
+        shutil.copytree(_template(models), folder, dirs_exist_ok=True)
     platform = build_platform(settings(folder, **changed))
     platform.control.prepare()
+    return platform
+
+
+@functools.cache
+def _template(models: int) -> Path:
+    """The folder of such a platform, made once in a process: tests get copies."""
+    folder = Path(tempfile.mkdtemp(prefix="mlengine-platform-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    bars_folder(folder / "bars")
+    (folder / "artifacts").mkdir()
+    new_database(folder / "artifacts" / "audit.db")
+    platform = build_platform(settings(folder))
     for seed in range(1, models + 1):
         publish(platform.models.registry.directory, seed=seed, run_id=f"run{seed}")
     if models:
         platform.models.activate("v1", actor="test", reason="first", now=NOW)
-    return platform
+    platform.control.database.dispose()
+    return folder
 
 
 def window(symbol: str, rows: int = 64) -> pl.DataFrame:

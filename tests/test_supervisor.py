@@ -127,7 +127,7 @@ def test_a_first_training_that_fails_leaves_the_platform_up(tmp_path: Path) -> N
 
 
 def test_a_first_version_that_is_not_activated_is_not_called_ready(tmp_path: Path) -> None:
-    with Supervised(tmp_path, TRAIN_ACTIVATE="never") as platform:
+    with Supervised(tmp_path, TRAIN_ACTIVATE="never", PATH=os.defpath) as platform:
         assert platform.says("training the first one")
         assert platform.says("no model is active (TRAIN_ACTIVATE=never)")
         assert platform.says("bin/mlengine models activate v1")

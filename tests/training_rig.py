@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
+from tests.databases import new_database
 from tests.platforms import bars_folder
 from tests.queue_process import QueueProcess
 from tests.supervised import eventually
@@ -62,6 +63,7 @@ class TrainingRig:
         self.queue.__enter__()
         bars_folder(self.artifacts / "prices", symbols=("AAA", "BBB"))
         self.sabotage(NOTHING_YET)
+        new_database(self.artifacts / "audit.db")
         self.control: ControlPlane = build_control(Settings.from_env(self.environ))
         self.control.prepare()
         return self

@@ -1,9 +1,13 @@
-"""Waits for a line, then claims the one live run; prints who has it."""
+"""Processes that claim the one live run at the same moment; each prints who has it."""
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+from tests.processes.racing import race
 
 from mlengine.errors import TrainingInProgress
 from mlengine.stores.database.engine import open_database
@@ -11,18 +15,16 @@ from mlengine.stores.runs.rows import Claim
 from mlengine.stores.runs.store import RunStore
 
 
-def main(url: str, run_id: str) -> None:
+def claim(url: str, number: int, wait: Callable[[], object]) -> str:
     runs = RunStore(open_database(url))
-    print("ready", flush=True)
-    input()
+    mine = Claim(run_id=f"run{number}", spec="{}", actor="ops", request_id=None)
+    wait()
     try:
-        runs.claim(
-            Claim(run_id=run_id, spec="{}", actor="ops", request_id=None), now=datetime.now(UTC)
-        )
-        print("in", run_id)
+        runs.claim(mine, now=datetime.now(UTC))
     except TrainingInProgress as busy:
-        print("out", busy.run_id)
+        return f"out {busy.run_id}"
+    return f"in {mine.run_id}"
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    race(int(sys.argv[2]), functools.partial(claim, sys.argv[1]))

@@ -1,11 +1,13 @@
-"""Waits for a line, then takes the tick of a schedule; prints the outcome."""
+"""Processes that take one tick of a schedule at the same moment; each prints the outcome."""
 
 from __future__ import annotations
 
+import functools
 import sys
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime
 
-from tests.databases import NOW
+from tests.processes.racing import race
 
 from mlengine.core.runs.schedule import Schedule
 from mlengine.stores.database.engine import open_database
@@ -13,17 +15,22 @@ from mlengine.stores.runs.rows import Claim
 from mlengine.stores.runs.schedules import ScheduleStore
 
 
-def main(url: str, run_id: str) -> None:
+def take(
+    url: str, schedule: Schedule, tick: datetime, number: int, wait: Callable[[], object]
+) -> str:
     store = ScheduleStore(open_database(url))
-    claim = Claim(run_id=run_id, spec="{}", actor="schedule", request_id=None)
-    tick = NOW + timedelta(hours=23)
+    claim = Claim(run_id=f"run{number}", spec="{}", actor="schedule", request_id=None)
     store.read()
-    print("ready", flush=True)
-    input()
-    taken = store.claim_tick(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
+    wait()
+    taken = store.claim_tick(schedule, tick, claim, now=tick)
     while taken.outcome == "contended":
-        taken = store.claim_tick(Schedule("0 2 * * *", NOW), tick, claim, now=tick)
-    print(taken.outcome)
+        taken = store.claim_tick(schedule, tick, claim, now=tick)
+    return taken.outcome
+
+
+def main(url: str, expression: str, since: str, tick: str, racers: str) -> None:
+    schedule = Schedule(expression, datetime.fromisoformat(since))
+    race(int(racers), functools.partial(take, url, schedule, datetime.fromisoformat(tick)))
 
 
 if __name__ == "__main__":

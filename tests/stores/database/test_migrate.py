@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -12,16 +13,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select
 from tests.databases import new_database, opened, url_of
+from tests.processes import race_to_migrate
 
 from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.stores.database.engine import reading, schema_is_current, writing
 from mlengine.stores.database.migrate import migrate, migration_config
 from mlengine.stores.database.tables import REVISION, metadata, runs
-
-_MIGRATE = (
-    "import sys; from mlengine.stores.database.migrate import migrate; "
-    "input(); migrate(sys.argv[1])"
-)
 
 
 def test_the_tables_in_code_are_those_that_the_migrations_make(tmp_path):
@@ -52,17 +49,14 @@ def test_a_second_migration_changes_nothing(tmp_path):
 
 def test_four_processes_migrate_one_new_database(tmp_path):
     url = url_of(tmp_path / "folder" / "audit.db")
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _MIGRATE, url], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        for _ in range(4)
-    ]
-    for racer in racers:
-        racer.stdin.write(b"\n")
-        racer.stdin.flush()
-    errors = [racer.communicate(timeout=60)[1] for racer in racers]
-    assert [racer.returncode for racer in racers] == [0] * 4, errors
+    done = subprocess.run(
+        [sys.executable, "-m", race_to_migrate.__name__, url, "4"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[3],
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["migrated"] * 4), done.stderr
     with opened(url) as engine:
         assert schema_is_current(engine)
 

@@ -92,21 +92,16 @@ def test_eight_processes_racing_on_one_tick_give_one_run(tmp_path: Path) -> None
     url = new_database(tmp_path / "audit.db")
     with opened(url) as engine:
         ScheduleStore(engine).set_expression(DAILY, now=NOW)
-        racers = [
-            subprocess.Popen(
-                [sys.executable, "-m", race_for_schedule_tick.__name__, url, f"run{i}"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=Path(__file__).parents[3],
-            )
-            for i in range(8)
-        ]
-        assert [racer.stdout.readline() for racer in racers if racer.stdout] == ["ready\n"] * 8
-        for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.write("\n")
-            racer.stdin.flush()
-        outcomes = [racer.communicate(timeout=60)[0].strip() for racer in racers]
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", race_for_schedule_tick.__name__, url),
+                *(DAILY, NOW.isoformat(), TICK.isoformat(), "8"),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[3],
+        )
+        outcomes = done.stdout.split()
         assert sorted(outcomes) == ["claimed"] + ["taken"] * 7
         assert len(RunStore(engine).live_ids()) == 1
