@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 
 import numpy as np
@@ -23,6 +24,19 @@ def random_bars(
     volatility: float = 0.02,
 ) -> pl.DataFrame:
     """A geometric random walk of `rows` float64 bars with sane OHLC and no gaps."""
+    return _random_bars(symbol, rows, seed, start, interval, price, volatility).clone()
+
+
+@functools.lru_cache(maxsize=512)
+def _random_bars(
+    symbol: str,
+    rows: int,
+    seed: int,
+    start: datetime,
+    interval: str,
+    price: float,
+    volatility: float,
+) -> pl.DataFrame:
     rng = np.random.default_rng([seed, *symbol.encode()])
     close = price * np.exp(np.cumsum(rng.normal(0.0, volatility, rows)))
     open_ = close * np.exp(rng.normal(0.0, volatility / 3, rows))
