@@ -28,12 +28,9 @@ class CommandTree(click.Group):
         return sorted({*super().list_commands(ctx), *cli.COMMANDS})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A light one first; another brings the application along, built when it is needed."""
+        """A light one first; another is imported now, and brings the application when it runs."""
         if cmd_name in self.commands or cmd_name not in cli.COMMANDS:
             return super().get_command(ctx, cmd_name)
-        from flask.cli import ScriptInfo  # noqa: PLC0415 - Flask stays out of the supervisor
-
-        ctx.obj = ScriptInfo(app_import_path="mlengine.wsgi")
         return cli.load(cmd_name)
 
     def resolve_command(

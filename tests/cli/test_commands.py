@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 import pytest
 from flask.testing import FlaskCliRunner
-from tests.platforms import make_platform, settings
+from tests.platforms import bars_folder, make_platform, settings
 from tests.published import SPEC, TRAINED_THROUGH, publish
 from tests.queue_process import QueueProcess
 
@@ -44,6 +47,65 @@ def test_no_list_of_commands_cuts_off_what_one_does(runner: FlaskCliRunner) -> N
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - {"limiter"}))
 def test_the_light_list_says_what_each_command_says_of_itself(name: str) -> None:
     assert cli.load(name).get_short_help_str(limit=80) == cli.COMMANDS[name]
+
+
+def test_help_and_usage_errors_load_no_library_but_click() -> None:
+    modules = ", ".join(f"mlengine.cli.{name}" for name in cli.COMMANDS if name != "limiter")
+    heavy = {"polars", "lightgbm", "numpy", "scipy", "sqlalchemy", "alembic", "flask", "redis"}
+    code = f"import sys, {modules}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not heavy & {*loaded.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["models list", "models show v1", "audit tail", "monitor latency", "monitor freshness"]
+    + ["predict AAPL", "reload", "dataset export v1 --parquet rows", "train status", "train"],
+)
+def test_where_no_platform_was_started_a_command_says_so_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runner = create_app(settings(tmp_path)).test_cli_runner()
+    before = sorted(tmp_path.rglob("*"))
+    result = runner.invoke(args=command.split())
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "it is not there yet; `mlengine up` or `mlengine migrate` makes it" in result.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_needs_no_database_works_where_no_platform_was_started(tmp_path: Path) -> None:
+    bars_folder(tmp_path / "bars")
+    runner = create_app(settings(tmp_path)).test_cli_runner()
+    for command in ("features AAA", "features list", "bars show AAA"):
+        assert runner.invoke(args=command.split()).exit_code == 0
+    assert not (tmp_path / "artifacts").exists()
+    assert runner.invoke(args=["db", "upgrade"]).exit_code == 0
+    assert runner.invoke(args=["models", "list"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "level"),
+    [("", logging.WARNING), ("DEBUG", logging.DEBUG)],
+    ids=["unset", "set"],
+)
+def test_a_command_logs_warnings_only_unless_a_level_is_set(
+    platform: Platform, tmp_path: Path, chosen: str, level: int
+) -> None:
+    app = create_app(settings(tmp_path, LOG_LEVEL=chosen), platform=platform)
+    app.test_cli_runner().invoke(args=["models", "list"])
+    assert logging.getLogger("mlengine").level == level
+
+
+def test_a_dead_queue_is_named_with_its_setting_and_without_its_password(tmp_path: Path) -> None:
+    url = "redis://ann:s3cret@127.0.0.1:1/0"
+    platform = make_platform(tmp_path, REDIS_URL=url)
+    app = create_app(settings(tmp_path, REDIS_URL=url), platform=platform)
+    result = app.test_cli_runner().invoke(args=["train"])
+    assert result.exit_code == 5
+    assert result.stderr.endswith(" (REDIS_URL=redis://…@127.0.0.1:1/0)\n")
 
 
 def is_group(command: click.Command) -> bool:

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskCliRunner
 from tests.platforms import make_platform, settings
+from tests.published import publish
 from tests.queue_process import QueueProcess
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
 from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines
+from mlengine.core.promotion.gate import Decision
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.stores.runs.rows import Claim
@@ -26,6 +28,8 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 QUEUED = Run(
     run_id="one", seq=1, state="queued", spec="{}", actor="ops", request_id=None, queued_at=NOW
 )
+PROMOTED = Decision("always", True, "policy_always", None, {})
+REFUSED = Decision("if_better", False, "not_better_than_champion", "v1", {})
 FITTING = replace(QUEUED, state="running", progress=Progress(stage="fit", percent=50.0))
 FOLDING = replace(
     QUEUED, state="running", progress=Progress(stage="folds", percent=20.4, fold=2, folds=5)
@@ -44,7 +48,9 @@ def runner(platform: Platform, tmp_path: Path) -> FlaskCliRunner:
 
 
 @contextmanager
-def ending(platform: Platform, state: str, *, besides: str = "") -> Iterator[list[str]]:
+def ending(
+    platform: Platform, state: str, *, besides: str = "", version: str = "v1"
+) -> Iterator[list[str]]:
     """A worker's stand-in: lets each run end like this as soon as it is there, but for one."""
     store, ended, over = platform.control.run_store, [], threading.Event()
 
@@ -54,8 +60,8 @@ def ending(platform: Platform, state: str, *, besides: str = "") -> Iterator[lis
                 now = datetime.now(UTC)
                 store.start(run_id, now=now, lease_seconds=30)
                 ended.append(run_id)
-                version = "v1" if state == "succeeded" else None
-                store.finish(run_id, state=state, now=now, version=version, error=None)
+                published = version if state == "succeeded" else None
+                store.finish(run_id, state=state, now=now, version=published, error=None)
 
     worker = threading.Thread(target=work)
     worker.start()
@@ -73,6 +79,26 @@ def test_a_run_that_is_waited_for_ends_the_command(
         result = runner.invoke(args=["train", "--wait"])
     assert (result.exit_code, result.stdout) == (0, f"run {ended[0]} succeeded: v1\n")
     assert "waiting for a worker" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "promote", "said"),
+    [
+        ("v1", True, "active (policy always)"),
+        ("v2", True, "not active (another version was activated meanwhile)"),
+        ("v2", False, "not promoted (not better than champion)"),
+    ],
+)
+def test_a_version_is_named_with_what_became_of_it_and_why(
+    runner: FlaskCliRunner, platform: Platform, version: str, promote: bool, said: str
+) -> None:
+    directory = platform.registry.directory
+    for number in (1, 2):
+        publish(directory, run_id=f"run{number}", gate=PROMOTED if promote else REFUSED)
+    platform.registry.activate("v1", actor="test", reason="test", now=NOW)
+    with ending(platform, "succeeded", version=version) as ended:
+        result = runner.invoke(args=["train", "--wait"])
+    assert result.stdout == f"run {ended[0]} succeeded: {version}, {said}\n"
 
 
 def test_a_run_that_fails_is_exit_code_one_with_its_reason(

@@ -21,7 +21,7 @@ from mlengine.services.runs.reaper import RunReaper
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunService
 from mlengine.stores.audit.retention import AuditRetention
-from mlengine.stores.database.engine import open_database, schema_is_current
+from mlengine.stores.database.engine import MISSING, is_missing, open_database, schema_is_current
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import resolve_url
@@ -59,6 +59,11 @@ class ControlPlane:
 
             migrate(self.database_url)
         record_missing_activation(self.active, self.events)
+
+    def require_database(self) -> None:
+        """Raises DatabaseUnavailable where the platform was never started."""
+        if is_missing(self.database):
+            raise DatabaseUnavailable(MISSING)
 
     def _schema_is_current(self) -> bool:
         try:

@@ -1,18 +1,22 @@
 """`mlengine audit …`."""
 
+from __future__ import annotations
+
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-from flask.cli import AppGroup
 
 from mlengine.cli.context import Output, actor, current_platform, json_command, now
 from mlengine.cli.options import parquet_option, since_option, until_option
 from mlengine.cli.output import table
-from mlengine.core.predictions.replay import ReplayResult, ReplaySummary
-from mlengine.stores.audit.filter import AuditFilter
 
-audit = AppGroup("audit", help="Show what was predicted; export, replay, prune.")
+if TYPE_CHECKING:
+    from mlengine.core.predictions.replay import ReplayResult, ReplaySummary
+    from mlengine.stores.audit.filter import AuditFilter
+
+audit = click.Group("audit", help="Show what was predicted; export, replay, prune.")
 
 
 @audit.command("tail")
@@ -22,7 +26,7 @@ audit = AppGroup("audit", help="Show what was predicted; export, replay, prune."
 @json_command
 def tail(limit: int, symbol: str | None, version: str | None) -> Output:
     """Show the newest predictions, failures included."""
-    page = current_platform().audit.recent(AuditFilter(symbol=symbol, version=version), limit=limit)
+    page = current_platform().audit.recent(_filter(symbol=symbol, version=version), limit=limit)
     return Output(
         page,
         table(
@@ -82,7 +86,7 @@ def export(path: Path, since: datetime | None, until: datetime | None) -> Output
 
     The oldest come first.
     """
-    count = current_platform().audit.export(path, AuditFilter(since=since, until=until))
+    count = current_platform().audit.export(path, _filter(since=since, until=until))
     return Output({"predictions": count, "path": str(path)}, f"{count} predictions are in {path}")
 
 
@@ -108,7 +112,7 @@ def replay(
     Exits with 1 when one comes out differently.
     """
     summary = current_platform().replay.replay_many(
-        AuditFilter(since=since, until=until, version=version, ok=True),
+        _filter(since=since, until=until, version=version, ok=True),
         sample=sample,
         seed=seed,
         check_upstream=upstream,
@@ -116,6 +120,12 @@ def replay(
         now=now(),
     )
     return Output(summary, _replay_text(summary), exit_code=0 if summary.reproducible else 1)
+
+
+def _filter(**conditions: Any) -> AuditFilter:
+    from mlengine.stores.audit.filter import AuditFilter  # noqa: PLC0415 - SQLAlchemy
+
+    return AuditFilter(**conditions)
 
 
 def _replay_text(summary: ReplaySummary) -> str:

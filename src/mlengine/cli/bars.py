@@ -1,18 +1,22 @@
 """`mlengine bars …`: what the upstream serves and what the bar store holds."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
-from flask.cli import AppGroup
 
 from mlengine.cli.context import Output, current_platform, exit_code, json_command, now
 from mlengine.cli.options import as_of_option
 from mlengine.cli.output import table
-from mlengine.core.bars.bars import BarsReport
 from mlengine.errors import MlengineError
 
-bars = AppGroup("bars", help="Fetch bars into the store, and show them.")
+if TYPE_CHECKING:
+    from mlengine.core.bars.bars import BarsReport
+
+bars = click.Group("bars", help="Fetch bars into the store, and show them.")
 
 
 @bars.command("fetch")
@@ -27,7 +31,9 @@ def fetch(symbols: tuple[str, ...]) -> Output:
     reports: dict[str, BarsReport | MlengineError] = {}
     for symbol in symbols:
         try:
-            reports[symbol] = current_platform().bars.ingest(symbol, now=now()).report
+            reports[symbol] = (
+                current_platform(needs_database=False).bars.ingest(symbol, now=now()).report
+            )
         except MlengineError as error:
             reports[symbol] = error
     failed = [report for report in reports.values() if isinstance(report, MlengineError)]
@@ -47,7 +53,7 @@ def fetch(symbols: tuple[str, ...]) -> Output:
 @json_command
 def show(symbol: str, limit: int, stored: bool, as_of: datetime | None) -> Output:
     """Show the newest bars of SYMBOL, oldest first."""
-    service = current_platform().bars
+    service = current_platform(needs_database=False).bars
     frame = (
         service.stored(symbol).tail(limit)
         if stored

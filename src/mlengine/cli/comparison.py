@@ -1,8 +1,14 @@
 """Two versions side by side, as `mlengine models compare` prints them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from mlengine.cli.output import format_cell, table
-from mlengine.core.promotion.diebold_mariano import DieboldMariano
-from mlengine.core.versions.comparison import Comparison
+
+if TYPE_CHECKING:
+    from mlengine.core.promotion.diebold_mariano import DieboldMariano
+    from mlengine.core.versions.comparison import Comparison
 
 _MAX_WIDTH = 40
 _REASONS = {

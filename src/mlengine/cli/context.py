@@ -4,19 +4,21 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found, 4 a trainin
 5 something that is needed can't be reached.
 """
 
+from __future__ import annotations
+
 import functools
 import getpass
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import click
-from flask import current_app
-from flask.cli import with_appcontext
 
-from mlengine.bootstrap.platform import Platform
+from mlengine import logs
 from mlengine.cli.output import as_json
+from mlengine.config import Settings
+from mlengine.config.inspection import queue_hint
 from mlengine.errors import (
     DatabaseUnavailable,
     MlengineError,
@@ -30,9 +32,13 @@ from mlengine.errors import (
     UpstreamUnavailable,
 )
 
+if TYPE_CHECKING:
+    from mlengine.bootstrap.platform import Platform
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_PLATFORM, _SETTINGS = "mlengine", "mlengine.settings"
 _NOT_FOUND = (ModelNotFound, NoLiveRun, PredictionNotFound, RunNotFound, UnknownSymbol)
 _UNREACHABLE = (DatabaseUnavailable, QueueUnavailable, UpstreamUnavailable)
 
@@ -46,9 +52,14 @@ class Output:
     exit_code: int = 0
 
 
-def current_platform() -> Platform:
-    """The platform of the app that runs the command."""
-    platform: Platform = current_app.extensions["mlengine"]
+def current_platform(*, needs_database: bool = True) -> Platform:
+    """The platform of the app that runs the command.
+
+    Raises DatabaseUnavailable where it was never started, unless the command can do without.
+    """
+    platform = cast("Platform", click.get_current_context().meta[_PLATFORM])
+    if needs_database:
+        platform.control.require_database()
     return platform
 
 
@@ -68,16 +79,34 @@ def actor() -> str:
 def platform_command(function: Callable[P, R]) -> Callable[P, R]:
     """Run in the app's context; a domain error is one line and its exit code."""
 
-    @with_appcontext
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        settings = enter_app(click.get_current_context())
         try:
             return function(*args, **kwargs)
         except MlengineError as error:
-            click.echo(f"{error.code}: {error}", err=True)
+            hint = queue_hint(settings) if isinstance(error, QueueUnavailable) else ""
+            click.echo(f"{error.code}: {error}{hint}", err=True)
             raise SystemExit(exit_code(error)) from None
 
     return guarded
+
+
+def enter_app(context: click.Context) -> Settings:
+    """Run the rest of the command in the app of `flask`, else in that of this folder.
+
+    The app brings all libraries along: without it usage errors and help take no time.
+    """
+    from flask import current_app  # noqa: PLC0415 - see above
+    from flask.cli import ScriptInfo  # noqa: PLC0415
+
+    if not current_app:
+        script = context.find_object(ScriptInfo) or ScriptInfo(app_import_path="mlengine.wsgi")
+        context.with_resource(script.load_app().app_context())
+    settings = cast("Settings", current_app.extensions[_SETTINGS])
+    logs.configure(settings.command_log_level, json=settings.json_logs)
+    context.meta[_PLATFORM] = current_app.extensions[_PLATFORM]
+    return settings
 
 
 def json_command(function: Callable[..., Output]) -> Callable[..., None]:

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import click
-from flask.cli import AppGroup
 
 from mlengine.cli.context import Output, current_platform, json_command
 from mlengine.cli.options import parquet_option
 
-dataset = AppGroup("dataset", help="Export the rows that a model was made of.")
+dataset = click.Group("dataset", help="Export the rows that a model was made of.")
 
 
 @dataset.command("export")

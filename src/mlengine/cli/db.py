@@ -1,15 +1,15 @@
 """`mlengine db …`."""
 
-from flask.cli import AppGroup
+import click
 
 from mlengine.cli.context import Output, current_platform, json_command
 
-db = AppGroup("db", help="Bring the audit database to the newest schema.")
+db = click.Group("db", help="Bring the audit database to the newest schema.")
 
 
 @db.command("upgrade")
 @json_command
 def upgrade() -> Output:
     """Bring the database to the newest schema."""
-    current_platform().control.prepare()
+    current_platform(needs_database=False).control.prepare()
     return Output({"schema": "current"}, "the database is at the newest schema")

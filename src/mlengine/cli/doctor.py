@@ -19,7 +19,7 @@ import mlengine
 from mlengine.config import Settings
 from mlengine.config.inspection import Inspection, inspect_settings, redact
 from mlengine.errors import BadSetting
-from mlengine.services.diagnosis import backends, machine
+from mlengine.services.diagnosis import machine
 from mlengine.services.diagnosis.checks import Check, Finding, run_checks
 
 _UPSTREAM_SECONDS = 10.0
@@ -97,13 +97,13 @@ def _examine(settings: Settings) -> dict[str, Finding]:
         Check("port", partial(machine.check_port, settings.host, settings.port, folder)),
         Check(
             "queue",
-            partial(backends.check_queue, settings.redis_url, folder),
+            lambda: _backends().check_queue(settings.redis_url, folder),
             "see REDIS_URL and the server there" if settings.redis_url else own_queue,
             service=True,
         ),
         Check(
             "database",
-            partial(backends.check_database, settings.audit_database_url),
+            lambda: _backends().check_database(settings.audit_database_url),
             "see AUDIT_DATABASE_URL, and who else uses it",
             service=True,
         ),
@@ -133,6 +133,11 @@ def _loading_checks(settings: Settings) -> list[Check]:
     ]
 
 
+def _backends() -> ModuleType:
+    """A check that can't load it fails by itself, and help loads neither SQLAlchemy nor Redis."""
+    return importlib.import_module("mlengine.services.diagnosis.backends")
+
+
 def _diagnosis() -> ModuleType:
-    """A check that can't load it fails by itself."""
+    """As `_backends`, with Polars and LightGBM."""
     return importlib.import_module("mlengine.bootstrap.diagnosis")

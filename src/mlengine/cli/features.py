@@ -1,22 +1,25 @@
 """`mlengine features …`: what the features are, their newest values, and whether they leak."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
-from flask.cli import AppGroup
 
 from mlengine.cli.context import Output, current_platform, json_command, now
 from mlengine.cli.options import as_of_option
 from mlengine.cli.output import format_cell, table
-from mlengine.core.features import FeatureSet
-from mlengine.core.features.catalogue import markdown, value_range
-from mlengine.core.features.leaks.check import FeatureCheck, LeakReport
+
+if TYPE_CHECKING:
+    from mlengine.core.features import FeatureSet
+    from mlengine.core.features.leaks.check import FeatureCheck, LeakReport
 
 _SHOW = "show"
 
 
-class SymbolFirst(AppGroup):
+class SymbolFirst(click.Group):
     """A group whose first word may also be a symbol, to show: `mlengine features AAPL`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -41,7 +44,7 @@ features = SymbolFirst(
 def show(symbol: str, limit: int, feature_set: str | None, as_of: datetime | None) -> Output:
     """Show the newest feature rows of SYMBOL, one column a row."""
     rows = (
-        current_platform()
+        current_platform(needs_database=False)
         .features.table(symbol, limit=limit, as_of=as_of, feature_set=feature_set, now=now())
         .rows
     )
@@ -56,7 +59,9 @@ def show(symbol: str, limit: int, feature_set: str | None, as_of: datetime | Non
 @json_command
 def list_(feature_set: str | None, markdown_: bool) -> Output:
     """List every feature of every set with its declaration."""
-    service = current_platform().features
+    from mlengine.core.features.catalogue import markdown  # noqa: PLC0415 - Polars
+
+    service = current_platform(needs_database=False).features
     sets = (
         [service.feature_set(feature_set)] if feature_set else list(service.feature_sets.values())
     )
@@ -82,7 +87,9 @@ def check(name: str, symbols: tuple[str, ...], bars: int) -> Output:
     On the newest bars of the upstream.
     Exits with 1 when a feature fails.
     """
-    report = current_platform().features.check(name, symbols=symbols, bars=bars, now=now())
+    report = current_platform(needs_database=False).features.check(
+        name, symbols=symbols, bars=bars, now=now()
+    )
     document = {"ok": report.ok, **_to_json(report)}
     return Output(document, _report_text(report), exit_code=0 if report.ok else 1)
 
@@ -101,6 +108,8 @@ def _declaration(feature_set: FeatureSet) -> dict[str, object]:
 
 
 def _declaration_rows(sets: Iterable[FeatureSet]) -> list[list[object]]:
+    from mlengine.core.features.catalogue import value_range  # noqa: PLC0415 - Polars
+
     return [
         [one.name, feature.name, one.window_bars, feature.bars, feature.unit]
         + [value_range(feature), feature.source, feature.formula]

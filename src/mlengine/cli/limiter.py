@@ -1,5 +1,10 @@
 """`mlengine limiter …`, which Flask-Limiter brings; under `flask` it puts it there itself."""
 
-from flask_limiter.commands import cli as limiter
+import click
+from flask_limiter.commands import cli
 
-__all__ = ["limiter"]
+from mlengine.cli.context import enter_app
+
+limiter = click.Group(
+    "limiter", cli.commands, callback=click.pass_context(enter_app), help=cli.help
+)

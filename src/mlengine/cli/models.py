@@ -1,7 +1,10 @@
 """`mlengine models …`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import click
-from flask.cli import AppGroup
 
 from mlengine.cli.comparison import comparison_text
 from mlengine.cli.context import Output, actor, current_platform, json_command, now
@@ -9,9 +12,11 @@ from mlengine.cli.output import format_cell, table
 from mlengine.cli.registry import pin, prune, unpin, verify
 from mlengine.cli.reproduce import card, reproduce
 from mlengine.core.evaluation import Measure, SignRule
-from mlengine.core.versions.manifest import Manifest
 
-models = AppGroup("models", help="List, show, verify and activate model versions.")
+if TYPE_CHECKING:
+    from mlengine.core.versions.manifest import Manifest
+
+models = click.Group("models", help="List, show, verify and activate model versions.")
 for command in (card, pin, prune, reproduce, unpin, verify):
     models.add_command(command)
 

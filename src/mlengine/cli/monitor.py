@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 import click
-from flask.cli import AppGroup
 
 from mlengine.cli.context import Output, current_platform, json_command, now
 from mlengine.cli.output import format_cell, table
 from mlengine.core.monitoring.event import EVENT_KINDS
 
-monitor = AppGroup("monitor", help="Show drift, freshness, latency and history.")
+monitor = click.Group("monitor", help="Show drift, freshness, latency and history.")
 
 
 @monitor.command("drift")

@@ -1,6 +1,9 @@
 """`mlengine predict`."""
 
+from __future__ import annotations
+
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
@@ -8,8 +11,9 @@ import click
 from mlengine.cli.context import Output, current_platform, json_command, now
 from mlengine.cli.options import as_of_option
 from mlengine.cli.output import format_cell, table
-from mlengine.core.predictions.prediction import Prediction
-from mlengine.services.predictions.prediction_builder import PredictionRequest
+
+if TYPE_CHECKING:
+    from mlengine.core.predictions.prediction import Prediction
 
 
 @click.command("predict")
@@ -23,6 +27,10 @@ def predict(symbol: str, version: str | None, explain: bool, as_of: datetime | N
 
     The prediction stands in the audit like any other.
     """
+    from mlengine.services.predictions.prediction_builder import (  # noqa: PLC0415 - LightGBM
+        PredictionRequest,
+    )
+
     request = PredictionRequest(uuid4().hex, now(), as_of, version, explain, route="cli")
     prediction = current_platform().predict.predict(symbol, request)
     name, value = _forecast(prediction)

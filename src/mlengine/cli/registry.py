@@ -1,10 +1,16 @@
 """`mlengine models verify`, `prune`, `pin` and `unpin`: the registry's maintenance."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import click
 
 from mlengine.cli.context import Output, actor, current_platform, json_command, now
 from mlengine.cli.output import table
-from mlengine.services.models.maintenance import IntegrityReport
+
+if TYPE_CHECKING:
+    from mlengine.services.models.maintenance import IntegrityReport
 
 
 @click.command("verify")

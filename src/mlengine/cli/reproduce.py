@@ -1,6 +1,9 @@
 """`mlengine models reproduce` and `card`: how a version came to be."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,8 +17,10 @@ from mlengine.cli.context import (
 from mlengine.cli.output import table
 from mlengine.core.runs.progress import ignore_progress
 from mlengine.errors import CannotWrite
-from mlengine.services.training.reproduction import Reproduction
 from mlengine.stores.system import atomic_files
+
+if TYPE_CHECKING:
+    from mlengine.services.training.reproduction import Reproduction
 
 
 @click.command("reproduce")

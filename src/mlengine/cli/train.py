@@ -1,7 +1,10 @@
 """`mlengine train`: ask for a training and watch it; what became of others is in `runs.py`."""
 
+from __future__ import annotations
+
 import sys
 import time
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
@@ -11,8 +14,11 @@ from mlengine.cli.output import as_json
 from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines, describe
 from mlengine.cli.runs import cancel, runs, schedule, status
 from mlengine.core.runs.run import Run
-from mlengine.errors import TrainingInProgress
-from mlengine.services.runs.service import RunRequest, RunService
+from mlengine.errors import ArtifactCorrupt, ModelNotFound, TrainingInProgress
+
+if TYPE_CHECKING:
+    from mlengine.services.models.service import ModelService
+    from mlengine.services.runs.service import RunService
 
 _POLL_SECONDS = 0.3
 
@@ -45,12 +51,29 @@ def _train(wait: bool, first: bool, json_: bool) -> None:
         run = _watch(service, run, quiet=json_)
     if wait and first and run.state == "lost":  # it was the run of a platform that is gone
         run = _watch(service, _request_run(service, join=True), quiet=json_)
-    click.echo(as_json(run.view(now())) if json_ else describe(run))
+    click.echo(as_json(run.view(now())) if json_ else _describe(run, platform.models))
     if wait and run.state != "succeeded":
         raise SystemExit(1)
 
 
+def _describe(run: Run, models: ModelService) -> str:
+    """How `run` goes; of a version that it published, also what became of that, and why."""
+    if run.version is None:
+        return describe(run)
+    try:
+        manifest, is_active = models.get(run.version)
+    except (ArtifactCorrupt, ModelNotFound):
+        return describe(run)
+    gate = manifest.gate
+    if gate.promote and not is_active:
+        return f"{describe(run)}, not active (another version was activated meanwhile)"
+    state = "active" if is_active else "not promoted"
+    return f"{describe(run)}, {state} ({gate.reason.replace('_', ' ')})"
+
+
 def _request_run(runs: RunService, *, join: bool) -> Run:
+    from mlengine.services.runs.service import RunRequest  # noqa: PLC0415 - SQLAlchemy
+
     try:
         request = RunRequest(uuid4().hex, actor(), request_id=uuid4().hex, now=now())
         return runs.request_training({}, request)

@@ -70,6 +70,11 @@ def inspect_settings(folder: Path) -> Inspection:
     return Inspection(settings, tuple(values), tuple(problems), unknown)
 
 
+def queue_hint(settings: Settings) -> str:
+    """Which setting names the queue server, and its address; for the end of a line."""
+    return f" (REDIS_URL={redact(settings.redis_url)})" if settings.redis_url else ""
+
+
 def redact(text: str) -> str:
     """`text` without the user, the password and the tokens of an address in it."""
     return _SECRET_IN_QUERY.sub(r"\1…", _USER_IN_URL.sub("://…@", text))

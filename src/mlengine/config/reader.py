@@ -19,6 +19,9 @@ class Reader:
     environ: Mapping[str, str]
     texts: dict[str, str] = field(default_factory=dict)
 
+    def is_set(self, name: str) -> bool:
+        return bool(self.environ.get(name, "").strip())
+
     def text(self, name: str, default: str) -> str:
         self.texts[name] = self.environ.get(name, "").strip() or default
         return self.texts[name]

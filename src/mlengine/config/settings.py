@@ -60,6 +60,12 @@ class Settings:
     port: int
     web_workers: int
     log_level: str
+    log_level_is_set: bool
+
+    @property
+    def command_log_level(self) -> str:
+        """Of a command, whose output log lines shall not drown."""
+        return self.log_level if self.log_level_is_set else "WARNING"
 
     @property
     def market_data_kind(self) -> str:
@@ -130,6 +136,7 @@ class Settings:
             log_level=read.choice(
                 "LOG_LEVEL", _LOG_LEVELS[env], ("DEBUG", "INFO", "WARNING", "ERROR"), fold=str.upper
             ),
+            log_level_is_set=read.is_set("LOG_LEVEL"),
         )
 
     def refuse_sample_in_production(self) -> None:

@@ -18,6 +18,7 @@ from rq.worker_registration import register
 from mlengine import config, logs
 from mlengine.bootstrap.control import build_control, utc_now
 from mlengine.config import Settings
+from mlengine.config.inspection import queue_hint
 from mlengine.errors import MlengineError, QueueUnavailable, TrainingFailed
 from mlengine.jobs.allowed import AllowListedJob
 from mlengine.jobs.ticker import ScheduleTicker
@@ -148,7 +149,8 @@ def run_worker(settings: Settings) -> None:
         ScheduleTicker(control.schedules, utc_now).start()
         worker.work(logging_level="WARNING")
     except RedisError as error:
-        raise QueueUnavailable("it refuses or drops the connection") from error
+        reason = f"it refuses or drops the connection{queue_hint(settings)}"
+        raise QueueUnavailable(reason) from error
 
 
 def make_worker(url: str, **options: Any) -> RunWorker:

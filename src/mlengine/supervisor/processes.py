@@ -46,8 +46,8 @@ def queue_children(settings: Settings) -> list[Child]:
     ]
 
 
-def worker_child(commands: ChildCommands) -> Child:
-    environment = config.environment_for_child({"PYTHONUNBUFFERED": "1"})
+def worker_child(commands: ChildCommands, **extra: str) -> Child:
+    environment = config.environment_for_child({"PYTHONUNBUFFERED": "1", **extra})
     return Child(
         "worker",
         lambda: start_dying_with_parent(commands.worker, environment=environment),

@@ -46,7 +46,8 @@ def train_once(settings: Settings, commands: ChildCommands) -> int:
         children: list[Child] = []
         if not preflight.is_supervised(settings.artifacts_dir):
             stack.enter_context(preflight.supervisor_lock(settings.artifacts_dir))
-            children = [*queue_children(settings), worker_child(commands)]
+            worker = worker_child(commands, LOG_LEVEL=settings.command_log_level)
+            children = [*queue_children(settings), worker]
         supervisor = Supervisor(
             settings, commands, children, Signals(), one_off_command=commands.train
         )

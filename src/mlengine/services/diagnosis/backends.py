@@ -7,7 +7,13 @@ from sqlalchemy import func, select
 
 from mlengine.errors import CannotStart
 from mlengine.services.diagnosis.checks import Finding
-from mlengine.stores.database.engine import open_database, schema_revision, writing
+from mlengine.stores.database.engine import (
+    MISSING,
+    is_missing,
+    open_database,
+    schema_revision,
+    writing,
+)
 from mlengine.stores.database.tables import REVISION
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import find_binary, resolve_url
@@ -33,9 +39,9 @@ def check_database(url: str) -> Finding:
     One that is not there is not made.
     """
     engine = open_database(url, busy_timeout_seconds=_PATIENCE_SECONDS)
+    if is_missing(engine):
+        return Finding("ok", MISSING)
     local = engine.dialect.name == "sqlite"
-    if local and not Path(engine.url.database or "").is_file():
-        return Finding("ok", "it is not there yet; `mlengine up` or `mlengine migrate` makes it")
     try:
         with writing(engine, lock_timeout_seconds=_PATIENCE_SECONDS) as connection:
             revision = schema_revision(connection)

@@ -5,6 +5,7 @@ Every failure to use it becomes DatabaseUnavailable, with a reason that quotes n
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
@@ -17,6 +18,7 @@ from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.stores.database.checkpointer import WalCheckpointer
 from mlengine.stores.database.tables import REVISION
 
+MISSING = "it is not there yet; `mlengine up` or `mlengine migrate` makes it"
 _BEGIN = "mlengine_begin"
 _REASONS = {
     "SQLITE_BUSY": "another process keeps it locked",
@@ -59,6 +61,14 @@ def open_database(url: str, *, busy_timeout_seconds: float = 5.0) -> Engine:
 def _is_file(url: URL) -> bool:
     in_memory = ":memory:" in (url.database or ":memory:") or url.query.get("mode") == "memory"
     return not in_memory
+
+
+def is_missing(engine: Engine) -> bool:
+    """Whether it is a SQLite file that nobody has made yet; connecting would make an empty one."""
+    url = engine.url
+    if url.get_backend_name() != "sqlite" or not _is_file(url) or "uri" in url.query:
+        return False
+    return not Path(url.database or "").is_file()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
