@@ -1,0 +1,1 @@
+"""When markets trade: sessions, the bars that are expected of them, and which symbol is whose."""

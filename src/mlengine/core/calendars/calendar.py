@@ -1,0 +1,148 @@
+"""The sessions of a market, and how many bars are expected of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import cached_property, lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from mlengine.core.timestamps import EPOCH
+
+Ints = npt.NDArray[np.int64]
+
+_MICROSECOND = timedelta(microseconds=1)
+_DAY_US, _WEEK_US = timedelta(days=1) // _MICROSECOND, timedelta(weeks=1) // _MICROSECOND
+_EPOCH_DATE = EPOCH.date()
+
+
+@dataclass(frozen=True, eq=False)
+class Calendar:
+    """Sessions from `days[0]` to `days[-1]`, outside of which it says nothing.
+
+    `days` counts the date of each session from 1970; `opens` and `closes` are its moments, in
+    microseconds UTC. `spells` are the times of trading without a break, as starts and ends: a
+    session with a lunch break has two. An exchange's session ends its last bar; other calendars
+    (`24/7`, `24/5`, `weekdays`) say only when there is trading.
+    """
+
+    name: str
+    timezone: ZoneInfo
+    is_exchange: bool
+    days: Ints = field(repr=False)
+    opens: Ints = field(repr=False)
+    closes: Ints = field(repr=False)
+    spells: tuple[Ints, Ints] = field(repr=False)
+
+    @cached_property
+    def first(self) -> date:
+        return _date(int(self.days[0]))
+
+    @cached_property
+    def last(self) -> date:
+        return _date(int(self.days[-1]))
+
+    def sessions(self, first: date, last: date) -> list[date]:
+        """The dates of the sessions between two dates, both included."""
+        begin, end = np.searchsorted(self.days, [_day(first), _day(last) + 1])
+        return [_date(day) for day in self.days[begin:end].tolist()]
+
+    def session_open(self, day: date) -> datetime | None:
+        """When the session of that date begins; None where there is none."""
+        return self._moment(self.opens, day)
+
+    def session_close(self, day: date) -> datetime | None:
+        """When the session of that date ends; None where there is none."""
+        return self._moment(self.closes, day)
+
+    def final_at(self, starts: Ints, interval: timedelta) -> Ints:
+        """When the bars that begin at `starts` are final; starts of 1d and 1w are session dates.
+
+        Daily with the session's close, weekly with that of the week's last session, shorter ones
+        with the session's close or after their interval, whichever comes first. Where there is no
+        session, and for a calendar that is no exchange's, after the interval.
+        """
+        width = interval // _MICROSECOND
+        ends = starts + width
+        if not self.is_exchange:
+            return ends
+        if width >= _DAY_US:
+            index = np.searchsorted(self.days, ends // _DAY_US) - 1
+            inside = (index >= 0) & (self.days[index] * _DAY_US >= starts)
+            return np.where(inside & (ends // _DAY_US <= self.days[-1]), self.closes[index], ends)
+        index = np.searchsorted(self.opens, starts, side="right") - 1
+        inside = (index >= 0) & (starts < self.closes[index])
+        return np.where(inside, np.minimum(ends, self.closes[index]), ends)
+
+    def expected_bars(self, first: datetime, end: datetime, interval: timedelta) -> int:
+        """How many bars begin at `first` or later and before `end`; days by their UTC midnight."""
+        moments = np.array([_microseconds(first), _microseconds(end)])
+        begun = self._begun_before(moments, interval // _MICROSECOND)
+        return max(int(begun[1] - begun[0]), 0)
+
+    def bars_missing(self, starts: Ints, interval: timedelta) -> Ints:
+        """How many bars are expected between each bar and the next; one fewer than `starts`.
+
+        By the time of trading, so on whatever grid within the session the bars stand.
+        """
+        width = interval // _MICROSECOND
+        if width >= _WEEK_US:
+            missing: Ints = (np.diff(starts) + _WEEK_US // 2) // width - 1
+        else:
+            begun = self._begun_before(starts, width)[1:]
+            missing = begun - self._begun_before(starts + width, width)[:-1]
+        return missing.clip(min=0)
+
+    def bars_missed(self, last_start: datetime, moment: datetime, interval: timedelta) -> int:
+        """How many bars after the one that begins at `last_start` are final at `moment`."""
+        width, start = interval // _MICROSECOND, _microseconds(last_start)
+        now = _microseconds(moment)
+        if width >= _WEEK_US:
+            return max((now - start) // width - 1, 0)
+        if width >= _DAY_US:
+            ended = int(np.searchsorted(self.closes, now, side="right"))
+            return max(ended - int(np.searchsorted(self.days, start // width + 1)), 0)
+        ends = self.spells[1]
+        spell = int(np.searchsorted(ends, now, side="right"))
+        final = _bars_before_spells(self, width)[spell]
+        if spell < len(ends):
+            final += max(now - self.spells[0][spell], 0) // width
+        begun = self._begun_before(np.array([start + width]), width)[0]
+        return max(int(final - begun), 0)
+
+    def _begun_before(self, moments: Ints, width: int) -> Ints:
+        """How many of all expected bars begin before each of `moments`."""
+        if width >= _DAY_US:
+            return np.searchsorted(self.days, -(-moments // _DAY_US))
+        starts, bars = self.spells[0], _bars_before_spells(self, width)
+        spell = np.searchsorted(starts, moments)
+        within = -(-(moments - starts[spell - 1]) // width)
+        return np.where(spell > 0, np.minimum(bars[spell - 1] + within, bars[spell]), 0)
+
+    def _moment(self, moments: Ints, day: date) -> datetime | None:
+        index = int(np.searchsorted(self.days, _day(day)))
+        if index == len(self.days) or self.days[index] != _day(day):
+            return None
+        return EPOCH + timedelta(microseconds=int(moments[index]))
+
+
+@lru_cache(maxsize=64)
+def _bars_before_spells(calendar: Calendar, width: int) -> Ints:
+    """How many bars are expected in all spells before the n-th, from none up to all of them."""
+    starts, ends = calendar.spells
+    return np.append(0, np.cumsum(-(-(ends - starts) // width)))
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def _day(day: date) -> int:
+    return (day - _EPOCH_DATE).days
+
+
+def _date(day: int) -> date:
+    return _EPOCH_DATE + timedelta(days=day)
