@@ -61,7 +61,7 @@ def test_development_logs_are_for_people_and_others_are_json() -> None:
         ("TRAIN_TEST_SIZE", "nan"),
         ("TRAIN_TEST_SIZE", "some"),
         ("TRAIN_OBJECTIVE", "profit"),
-        ("TRAIN_SYMBOLS", "AAPL,../x"),
+        ("TRAIN_SYMBOLS", "AAPL,-x"),
         ("MARKET_DATA_BASE_URL", "ftp://host"),
         ("MARKET_DATA_INTERVAL", "2d"),
         ("MARKET_DATA_TIMEOUT_SECONDS", "0"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlengine.cli.context import Output, current_platform, exit_code, json_command, now
-from mlengine.cli.options import as_of_option
+from mlengine.cli.options import SymbolName, as_of_option
 from mlengine.cli.output import table
 from mlengine.errors import MlengineError
 
@@ -20,7 +20,7 @@ bars = click.Group("bars", help="Fetch bars into the store, and show them.")
 
 
 @bars.command("fetch")
-@click.argument("symbols", nargs=-1, required=True)
+@click.argument("symbols", nargs=-1, required=True, type=SymbolName())
 @json_command
 def fetch(symbols: tuple[str, ...]) -> Output:
     """Fetch the whole history of SYMBOLS into the bar store.
@@ -46,7 +46,7 @@ def fetch(symbols: tuple[str, ...]) -> Output:
 
 
 @bars.command("show")
-@click.argument("symbol")
+@click.argument("symbol", type=SymbolName())
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--stored", is_flag=True, help="Read the bar store instead of the upstream.")
 @as_of_option

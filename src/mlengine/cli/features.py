@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlengine.cli.context import Output, current_platform, json_command, now
-from mlengine.cli.options import as_of_option
+from mlengine.cli.options import SymbolName, as_of_option
 from mlengine.cli.output import format_cell, table
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ features = SymbolFirst(
 
 
 @features.command(_SHOW)
-@click.argument("symbol")
+@click.argument("symbol", type=SymbolName())
 @click.option("--limit", default=1, show_default=True, type=click.IntRange(1, 5000))
 @click.option("--feature-set", help="A set other than the configured one.")
 @as_of_option

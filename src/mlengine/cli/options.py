@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from mlengine.cli.context import now
+from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.timestamps import parse_rfc3339
 
 _DATE_LENGTH = len("2013-02-01")
@@ -37,6 +38,20 @@ class PastTimestamp(Timestamp):
         if timestamp > now() - day:
             self.fail(f"{value!r} lies in the future", param, ctx)
         return timestamp + day
+
+
+class SymbolName(click.ParamType[str]):
+    """See `is_symbol`."""
+
+    name = "symbol"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        text = str(value)
+        if not is_symbol(text):
+            self.fail(f"{text!r} is not {SYMBOL_RULE}", param, ctx)
+        return text
 
 
 parquet_option = click.option(

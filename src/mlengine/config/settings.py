@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlengine.config.reader import Reader
 from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.runs import cron
 from mlengine.core.training.params import label_error
 from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
@@ -21,7 +22,6 @@ _LOG_LEVELS = {"development": "DEBUG", "staging": "INFO", "production": "WARNING
 PROFILES = tuple(_LOG_LEVELS)
 _PRODUCTION_KEY_LENGTH = 32
 _NO_SAMPLE = "an address, or a folder in MARKET_DATA_DIR: production has no sample"
-_SYMBOL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}$")
 _KEY_NAME = re.compile(r"^[A-Za-z0-9_-]{1,32}$")
 
 
@@ -236,6 +236,6 @@ def _train(read: Reader, interval: str) -> TrainSpec:
 def _symbols(read: Reader) -> tuple[str, ...]:
     symbols = read.comma_list("TRAIN_SYMBOLS", "AAPL,GOOG,IBM,MSFT")
     for symbol in symbols:
-        if not _SYMBOL.match(symbol):
-            raise BadSetting("TRAIN_SYMBOLS", symbol, "symbols such as AAPL or BTC-USD, by comma")
+        if not is_symbol(symbol):
+            raise BadSetting("TRAIN_SYMBOLS", symbol, f"by comma, each {SYMBOL_RULE}")
     return tuple(dict.fromkeys(symbols))

@@ -67,7 +67,7 @@ def test_overrides_change_the_recipe(client: FlaskClient, tiny: FakePlatform) ->
     ("body", "named"),
     [
         ({"symbols": []}, {"symbols"}),
-        ({"symbols": ["a b"]}, {"symbols.0"}),
+        ({"symbols": ["a,b"]}, {"symbols.0"}),
         ({"lookback": "5"}, {"lookback"}),
         ({"test_size": 0.9}, {"test_size"}),
         ({"seed": -1}, {"seed"}),

@@ -303,8 +303,8 @@ def test_good_and_bad_symbols_of_a_batch_keep_their_order(client: FlaskClient) -
     ]
     assert [item["error"]["code"] for item in body["results"] if "error" in item] == [
         "unknown_symbol",
-        "invalid_request",
-        "invalid_request",
+        "unknown_symbol",
+        "unknown_symbol",
         "invalid_request",
         "upstream_unavailable",
         "invalid_request",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
 from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.errors import ModelNotFound, PredictionNotFound
@@ -34,9 +35,14 @@ class Pattern(fields.String):
         return text
 
 
-class Symbol(Pattern):
-    pattern = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}")
-    rule = "a symbol: 1 to 32 of A-Z a-z 0-9 . _ : / ^ = -, the first a letter or digit"
+class Symbol(fields.String):
+    """See `is_symbol`."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        if not is_symbol(text):
+            raise ValidationError(f"must be {SYMBOL_RULE}")
+        return text
 
 
 class Version(Pattern):

@@ -6,6 +6,7 @@ from typing import Any, TypeGuard
 
 from marshmallow import ValidationError, fields, validates
 
+from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.errors import InvalidRequest
 from mlengine.web.http.requests import request_time, settings
@@ -80,7 +81,7 @@ class BatchSymbols:
 
 
 def _is_symbol(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and Symbol.pattern.fullmatch(value) is not None
+    return isinstance(value, str) and is_symbol(value)
 
 
 def _result_item(result: Prediction | FailedPrediction) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def _result_item(result: Prediction | FailedPrediction) -> dict[str, Any]:
 def _invalid_item(value: object) -> dict[str, Any]:
     """Text is echoed in part; what is no text is null."""
     echo = value[:_ECHOED_CHARACTERS] if isinstance(value, str) else None
-    return _error_item(echo, InvalidRequest.code, f"must be {Symbol.rule}")
+    return _error_item(echo, InvalidRequest.code, f"must be {SYMBOL_RULE}")
 
 
 def _error_item(symbol: str | None, code: str, detail: str) -> dict[str, Any]:

@@ -27,11 +27,13 @@ from mlengine.web.http import hooks, request_ids
 from mlengine.web.http.limits import Headers, RateLimit, trust_proxies
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.http.responses import encode_utc
-from mlengine.web.schemas.fields import Symbol
 from mlengine.web.schemas.predict import prediction_body
 from mlengine.web.serving.raw_http import encode_response
 
 Address = tuple[str, int]
+
+# Symbols that a query holds as they are, which is nearly all; others go through the framework.
+_UNENCODED_SYMBOL = r"[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}"
 
 ROUTES = "mlengine.inline"
 _CACHED_HEADERS = 512
@@ -152,7 +154,7 @@ class InlinePredictor:
 def plain_request_pattern(paths: Iterable[str]) -> re.Pattern[bytes]:
     """The first line of a request that asks for a `symbol` and nothing else, at one of `paths`."""
     path = "|".join(re.escape(each) for each in paths)
-    return re.compile(rf"GET ({path})\?symbol=({Symbol.pattern.pattern}) HTTP/1\.1\r\n".encode())
+    return re.compile(rf"GET ({path})\?symbol=({_UNENCODED_SYMBOL}) HTTP/1\.1\r\n".encode())
 
 
 def _remote_address(environ: dict[str, str], _: object) -> str:

@@ -1,0 +1,21 @@
+"""What a symbol may be: one rule for every door, wide enough for the tickers of any market."""
+
+_LONGEST = 64
+SYMBOL_RULE = (
+    f"a symbol: 1 to {_LONGEST} printable characters, no comma, no dash first, no blank at an end"
+)
+
+
+def is_symbol(text: str) -> bool:
+    r"""Whether `text` can be asked for: `^GSPC`, `M&M.NS`, `BRK B`, `BTC/USDT:USDT`, `ÅLFA.ST`.
+
+    >>> is_symbol("NIFTY 50"), is_symbol("A,B"), is_symbol(" A"), is_symbol("A\n")
+    (True, False, False, False)
+    """
+    return (
+        0 < len(text) <= _LONGEST
+        and text.isprintable()
+        and text == text.strip()
+        and not text.startswith("-")
+        and "," not in text
+    )
