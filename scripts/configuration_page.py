@@ -75,7 +75,7 @@ def _default(name: str, defaults: dict[str, dict[str, str]]) -> str:
 def _accepted(name: str) -> str:
     """What the refusal of a value that nothing takes says it should have been."""
     try:
-        Settings.from_env({name: "://,"})
+        Settings.from_env({name: "://,-"})
     except BadSetting as refusal:
         choices = refusal.expected.removeprefix("one of ")
         if choices == refusal.expected:
