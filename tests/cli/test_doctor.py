@@ -25,7 +25,7 @@ from tests.supervised import free_port
 from mlengine.cli.doctor import doctor
 from mlengine.config import environment_for_child
 from mlengine.services.diagnosis.checks import Check, Finding, run_checks
-from mlengine.services.diagnosis.machine import check_clock
+from mlengine.services.diagnosis.machine import check_clock, format_bytes
 from mlengine.stores.database.migrate import migrate
 from mlengine.stores.system.preflight import supervisor_lock
 
@@ -231,10 +231,18 @@ def test_a_full_disk_is_named(asked: Doctor, tmp_path: Path) -> None:
     else:
         done = in_shell(f"ulimit -f 100; {run}", tmp_path)
         reason = "a file may not grow that large"
-    (line,) = (line for line in done.stdout.splitlines() if line.split()[:2] == ["failed", "disk"])
-    assert reason in line
-    assert "free some space, or set ARTIFACTS_DIR" in line
+    lines = {tuple(line.split()[:2]): line for line in done.stdout.splitlines()}
+    assert reason in lines["failed", "disk"]
+    assert reason in lines["failed", "database"]
+    assert "free some space, or set ARTIFACTS_DIR" in lines["failed", "disk"]
     assert done.returncode == 1, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(78_640_000_000, "78.6 GB"), (999_600_000, "1000 MB"), (4_200_000, "4 MB")]
+)
+def test_free_space_is_shown_in_a_unit_that_fits(count: int, text: str) -> None:
+    assert format_bytes(count) == text
 
 
 def test_an_upstream_that_hangs_is_given_up(asked: Doctor) -> None:

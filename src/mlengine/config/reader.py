@@ -50,12 +50,9 @@ class Reader:
             name, default, expected, lambda value: 0 <= value <= 86_400 and (zero or value > 0)
         )
 
-    def test_share(self, name: str, default: float) -> float:
-        expected = "a share between 0.05 and 0.5"
-        return self._number(name, default, expected, lambda value: 0.05 <= value <= 0.5)
-
-    def zero_or_more(self, name: str, default: float) -> float:
-        return self._number(name, default, "zero or more", lambda value: 0 <= value < math.inf)
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        expected = f"a number from {low:.12g} to {high:.12g}"
+        return self._number(name, default, expected, lambda value: low <= value <= high)
 
     def _number(
         self, name: str, default: float, expected: str, allows: Callable[[float], bool]

@@ -13,6 +13,7 @@ from mlengine.config.reader import Reader
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.runs import cron
+from mlengine.core.training import bounds
 from mlengine.core.training.params import label_error
 from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
 from mlengine.errors import BadSetting
@@ -207,23 +208,23 @@ def _train(read: Reader, interval: str) -> TrainSpec:
     universe = read.path("TRAIN_UNIVERSE_FILE")
     spec = TrainSpec(
         symbols=_symbols(read),
-        lookback=read.integer("TRAIN_LOOKBACK", 2520, 0),
-        test_size=read.test_share("TRAIN_TEST_SIZE", 0.2),
-        seed=read.integer("TRAIN_RANDOM_STATE", 42, 0, 2**31 - 1),
-        folds=read.integer("TRAIN_CV_FOLDS", 5, 0, 50),
-        train_window=read.integer("TRAIN_WINDOW", 0, 0, 10_000_000),
-        horizon_bars=read.integer("TRAIN_HORIZON", 5, 1, 1000),
-        embargo_bars=read.integer("TRAIN_EMBARGO", 0, 0, 10_000),
+        lookback=read.integer("TRAIN_LOOKBACK", 2520, *bounds.LOOKBACK),
+        test_size=read.number("TRAIN_TEST_SIZE", 0.2, *bounds.TEST_SIZE),
+        seed=read.integer("TRAIN_RANDOM_STATE", 42, *bounds.SEED),
+        folds=read.integer("TRAIN_CV_FOLDS", 5, *bounds.FOLDS),
+        train_window=read.integer("TRAIN_WINDOW", 0, *bounds.TRAIN_WINDOW),
+        horizon_bars=read.integer("TRAIN_HORIZON", 5, *bounds.HORIZON_BARS),
+        embargo_bars=read.integer("TRAIN_EMBARGO", 0, *bounds.EMBARGO_BARS),
         objective=read.choice("TRAIN_OBJECTIVE", "direction", OBJECTIVES),
         label=read.choice("TRAIN_LABEL", "raw", LABELS),
         feature_set=read.text("TRAIN_FEATURE_SET", "core"),
-        rounds=read.integer("TRAIN_ROUNDS", 300, 1, 100_000),
+        rounds=read.integer("TRAIN_ROUNDS", 300, *bounds.ROUNDS),
         activate=read.choice("TRAIN_ACTIVATE", "if_better", ACTIVATIONS),
-        gate_min_dates=read.integer("TRAIN_GATE_MIN_DATES", 250, 30, 1_000_000),
-        gate_margin=read.zero_or_more("TRAIN_GATE_MARGIN", 0.001),
+        gate_min_dates=read.integer("TRAIN_GATE_MIN_DATES", 250, *bounds.GATE_MIN_DATES),
+        gate_margin=read.number("TRAIN_GATE_MARGIN", 0.001, *bounds.GATE_MARGIN),
         refit=read.choice("TRAIN_REFIT", "none", REFITS),
-        cost_bps=read.zero_or_more("TRAIN_COST_BPS", 5.0),
-        label_delay_bars=read.integer("TRAIN_LABEL_DELAY", 0, 0, 1),
+        cost_bps=read.number("TRAIN_COST_BPS", 5.0, *bounds.COST_BPS),
+        label_delay_bars=read.integer("TRAIN_LABEL_DELAY", 0, *bounds.LABEL_DELAY_BARS),
         interval=interval,
         universe_file=str(universe) if universe else None,
     )

@@ -5,10 +5,12 @@ from time import time
 
 from sqlalchemy import func, select
 
-from mlengine.errors import CannotStart
+from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.services.diagnosis.checks import Finding
+from mlengine.services.diagnosis.machine import nearest_folder, probe_disk
 from mlengine.stores.database.engine import (
     MISSING,
+    database_file,
     is_missing,
     open_database,
     schema_revision,
@@ -17,7 +19,7 @@ from mlengine.stores.database.engine import (
 from mlengine.stores.database.tables import REVISION
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import find_binary, resolve_url
-from mlengine.stores.system import preflight
+from mlengine.stores.system import atomic_files, preflight
 
 _PATIENCE_SECONDS = 2.0
 
@@ -39,6 +41,9 @@ def check_database(url: str) -> Finding:
     One that is not there is not made.
     """
     engine = open_database(url, busy_timeout_seconds=_PATIENCE_SECONDS)
+    file = database_file(engine)
+    if file is not None:
+        _probe_disk(file.absolute().parent)
     if is_missing(engine):
         return Finding("ok", MISSING)
     local = engine.dialect.name == "sqlite"
@@ -59,3 +64,12 @@ def check_database(url: str) -> Finding:
             f"its revision {revision} is of a later version of mlengine, this one knows {REVISION}"
         )
     return Finding("ok", f"it can be written, schema revision {revision}", lead)
+
+
+def _probe_disk(folder: Path) -> None:
+    """A transaction that writes nothing succeeds on a full disk; raises DatabaseUnavailable."""
+    place = nearest_folder(folder)
+    try:
+        probe_disk(place)
+    except OSError as error:
+        raise DatabaseUnavailable(f"{atomic_files.describe_error(error)} ({place})") from error

@@ -28,17 +28,31 @@ def check_runtime() -> Finding:
 
 def check_disk(folder: Path) -> Finding:
     """A file can be written in `folder`, or where it will be made; the file is gone afterwards."""
-    place = next(each for each in (folder, *folder.parents) if each.exists())
+    place = nearest_folder(folder)
     try:
-        with tempfile.TemporaryFile(dir=place) as file:
-            file.write(bytes(_PROBE_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+        probe_disk(place)
     except OSError as error:
         raise ArtifactsUnavailable(f"{atomic_files.describe_error(error)} ({place})") from error
     free = shutil.disk_usage(place).free
-    detail = f"{place} can be written, {free / 1e9:.1f} GB are free"
+    detail = f"{place} can be written, {format_bytes(free)} are free"
     return Finding("warning" if free < _ENOUGH_BYTES else "ok", detail)
+
+
+def nearest_folder(path: Path) -> Path:
+    """`path`, or the first above it that is there."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def probe_disk(folder: Path) -> None:
+    """Write a file there that is gone afterwards; raises OSError."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_PROBE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def format_bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def check_port(host: str, port: int, artifacts_dir: Path) -> Finding:

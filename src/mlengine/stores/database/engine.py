@@ -63,12 +63,18 @@ def _is_file(url: URL) -> bool:
     return not in_memory
 
 
-def is_missing(engine: Engine) -> bool:
-    """Whether it is a SQLite file that nobody has made yet; connecting would make an empty one."""
+def database_file(engine: Engine) -> Path | None:
+    """The file of a SQLite database; None for one in memory, named by a URI, or on a server."""
     url = engine.url
     if url.get_backend_name() != "sqlite" or not _is_file(url) or "uri" in url.query:
-        return False
-    return not Path(url.database or "").is_file()
+        return None
+    return Path(url.database or "")
+
+
+def is_missing(engine: Engine) -> bool:
+    """Whether nobody has made its file yet; connecting would make an empty one."""
+    file = database_file(engine)
+    return file is not None and not file.is_file()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate, validates
 
 from mlengine.core.runs.run import STATES
+from mlengine.core.training import bounds
 from mlengine.core.training.params import invalid_params
 from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS
 from mlengine.web.schemas.fields import (
@@ -26,24 +27,24 @@ class TrainBody(ModelParameterSchema):
     """Overrides of the configured recipe, under the names that the run records."""
 
     symbols = fields.List(Symbol(), validate=validate.Length(1, MAX_TRAIN_SYMBOLS))
-    lookback = BoundedInteger(0, 10_000_000)
-    test_size = BoundedFloat(0.05, 0.5)
-    seed = BoundedInteger(0, 2**31 - 1)
-    folds = BoundedInteger(0, 50)
-    train_window = BoundedInteger(0, 10_000_000)
-    horizon_bars = BoundedInteger(1, 1000)
-    embargo_bars = BoundedInteger(0, 10_000)
-    label_delay_bars = BoundedInteger(0, 1)
+    lookback = BoundedInteger(*bounds.LOOKBACK)
+    test_size = BoundedFloat(*bounds.TEST_SIZE)
+    seed = BoundedInteger(*bounds.SEED)
+    folds = BoundedInteger(*bounds.FOLDS)
+    train_window = BoundedInteger(*bounds.TRAIN_WINDOW)
+    horizon_bars = BoundedInteger(*bounds.HORIZON_BARS)
+    embargo_bars = BoundedInteger(*bounds.EMBARGO_BARS)
+    label_delay_bars = BoundedInteger(*bounds.LABEL_DELAY_BARS)
     objective = fields.String(validate=validate.OneOf(OBJECTIVES))
     label = fields.String(validate=validate.OneOf(LABELS))
-    rounds = BoundedInteger(1, 100_000)
+    rounds = BoundedInteger(*bounds.ROUNDS)
     params = fields.Dict(fields.String(), fields.Raw())
     feature_set = FeatureSetName()
     activate = fields.String(validate=validate.OneOf(ACTIVATIONS))
-    gate_min_dates = BoundedInteger(30, 1_000_000)
-    gate_margin = BoundedFloat(0.0, 1e6)
+    gate_min_dates = BoundedInteger(*bounds.GATE_MIN_DATES)
+    gate_margin = BoundedFloat(*bounds.GATE_MARGIN)
     refit = fields.String(validate=validate.OneOf(REFITS))
-    cost_bps = BoundedFloat(0.0, 10_000.0)
+    cost_bps = BoundedFloat(*bounds.COST_BPS)
     note = fields.String(validate=validate.Length(1, MAX_NOTE))
 
     @validates("params")
