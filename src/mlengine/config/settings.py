@@ -208,6 +208,7 @@ def _train(read: Reader, interval: str) -> TrainSpec:
     universe = read.path("TRAIN_UNIVERSE_FILE")
     spec = TrainSpec(
         symbols=_symbols(read),
+        min_symbols=read.integer("TRAIN_MIN_SYMBOLS", 1, *bounds.MIN_SYMBOLS),
         lookback=read.integer("TRAIN_LOOKBACK", 2520, *bounds.LOOKBACK),
         test_size=read.number("TRAIN_TEST_SIZE", 0.2, *bounds.TEST_SIZE),
         seed=read.integer("TRAIN_RANDOM_STATE", 42, *bounds.SEED),

@@ -269,7 +269,7 @@ def test_a_clean_answer_is_no_warning(service, caplog):
 
 def test_an_answer_of_bad_candles_only_is_invalid(service, upstream):
     upstream.shape = lambda candle: {**candle, "close": -1}
-    with pytest.raises(UpstreamInvalid, match="not one of its candles can be used"):
+    with pytest.raises(UpstreamInvalid, match="not one of the candles of 'AAA' can be used"):
         service.history("AAA", bars=5, as_of=None, now=NOW)
     assert service.states.state("upstream") == "degraded"
 

@@ -318,8 +318,19 @@ def test_a_symbol_that_only_the_holdout_holds_is_not_called_trained_on(fit):
 
 
 def test_no_symbol_left_fails_the_training_by_name(fit):
-    with pytest.raises(TrainingFailed, match="NOPE, EMPTY; see TRAIN_SYMBOLS"):
+    reasons = r"NOPE \(the upstream .*\), EMPTY \(no final bars\); see TRAIN_SYMBOLS"
+    with pytest.raises(TrainingFailed, match=reasons):
         fit(symbols=("NOPE", "EMPTY"))
+
+
+def test_fewer_symbols_than_asked_for_fail_the_training_by_name(fit):
+    symbols = ("S00", "NOPE", "S01")
+    assert fit(symbols=symbols, min_symbols=2).manifest.data.symbols == ("S00", "S01")
+    reasons = (
+        r"2 of 3 symbols have bars, fewer than the 3 of TRAIN_MIN_SYMBOLS: NOPE \(the upstream"
+    )
+    with pytest.raises(TrainingFailed, match=reasons):
+        fit(symbols=symbols, min_symbols=3)
 
 
 def test_too_few_bars_fail_the_training(fit):

@@ -43,6 +43,7 @@ def test_a_training_is_accepted_and_says_where_to_look(client: FlaskClient, pref
 def test_overrides_change_the_recipe(client: FlaskClient, tiny: FakePlatform) -> None:
     overrides = {
         "symbols": ["AAPL", "AAPL", "MSFT"],
+        "min_symbols": 2,
         "lookback": 500,
         "test_size": 0.3,
         "horizon_bars": 10,

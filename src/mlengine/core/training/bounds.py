@@ -1,5 +1,6 @@
 """The least and the most that each number of a `TrainSpec` may be, whoever sets it."""
 
+MIN_SYMBOLS = (1, 5000)
 LOOKBACK = (0, 10_000_000)
 TEST_SIZE = (0.05, 0.5)
 SEED = (0, 2**31 - 1)

@@ -19,6 +19,8 @@ Param = bool | int | float | str
 class TrainSpec:
     """`lookback` in bars a symbol (0 = all), `test_size` a share of the dates.
 
+    Symbols without usable bars are skipped, unless fewer than `min_symbols` are left.
+
     `train_window` is how many dates before each boundary are trained on (0 = all of them).
     `params` are LightGBM parameters on top of the built-in ones, `rounds` the most trees.
     `cost_bps` is what one unit of turnover costs, `universe_file` a table of symbol, from, to.
@@ -47,6 +49,7 @@ class TrainSpec:
     cost_bps: float = 5.0
     universe_file: str | None = None
     note: str | None = None
+    min_symbols: int = 1
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; the inverse of `from_dict`."""

@@ -146,7 +146,8 @@ class BarFetcher:
         self._log(symbol, report)
         if report.rejected and not fetched.arrays.rows:
             reasons = ", ".join(sorted(report.dropped))
-            return self._record(UpstreamInvalid(f"not one of its candles can be used ({reasons})"))
+            fault = f"not one of the candles of {symbol!r} can be used ({reasons})"
+            return self._record(UpstreamInvalid(fault))
         self.states.record(PART, "ok")
         return fetched
 

@@ -13,11 +13,13 @@ from mlengine.core.bars.bars import BarsReport, CleanBars
 from mlengine.core.runs.progress import ProgressTracker
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.manifest import BarsEntry, SkippedSymbol
-from mlengine.errors import TrainingFailed, UnknownSymbol
+from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamInvalid
 from mlengine.services.bars.service import BarService
 from mlengine.stores.bars.universe import Universe, read_universe
 
 log = logging.getLogger(__name__)
+
+_LISTED_SYMBOLS = 10
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ def load_training_bars(
 ) -> TrainingBars:
     """The newest `spec.lookback` final bars of each symbol.
 
-    Raises TrainingFailed when no symbol is left or the universe file is bad, and what the upstream
-    raises but UnknownSymbol.
+    A symbol that the upstream doesn't know, or whose candles can't be used, is skipped. Raises
+    TrainingFailed when fewer than `spec.min_symbols` are left or the universe file is bad, and
+    UpstreamUnavailable.
     """
     universe = read_universe(Path(spec.universe_file)) if spec.universe_file else None
     loaded: list[CleanBars] = []
@@ -58,19 +61,35 @@ def load_training_bars(
         except UnknownSymbol:
             skipped.append(_skip(symbol, "the upstream knows no such symbol"))
             continue
+        except UpstreamInvalid as error:
+            skipped.append(_skip(symbol, error.reason))
+            continue
         if clean.frame.is_empty():
             skipped.append(_skip(symbol, "no final bars"))
             continue
         loaded.append(clean)
     if not loaded:
-        symbols = ", ".join(spec.symbols)
-        raise TrainingFailed(f"none of the symbols has bars: {symbols}; see TRAIN_SYMBOLS")
+        raise TrainingFailed(
+            f"none of the symbols has bars: {_reasons(skipped)}; see TRAIN_SYMBOLS"
+        )
+    if len(loaded) < spec.min_symbols:
+        raise TrainingFailed(
+            f"{len(loaded)} of {len(spec.symbols)} symbols have bars, fewer than the "
+            f"{spec.min_symbols} of TRAIN_MIN_SYMBOLS: {_reasons(skipped)}"
+        )
     return TrainingBars(
         pl.concat(clean.frame for clean in loaded),
         tuple(skipped),
         _sum_reports([clean.report for clean in loaded]),
         universe,
     )
+
+
+def _reasons(skipped: Sequence[SkippedSymbol]) -> str:
+    """Each symbol with its reason; many are counted."""
+    listed = ", ".join(f"{each.symbol} ({each.reason})" for each in skipped[:_LISTED_SYMBOLS])
+    further = len(skipped) - _LISTED_SYMBOLS
+    return f"{listed} and {further} more" if further > 0 else listed
 
 
 def _skip(symbol: str, reason: str) -> SkippedSymbol:

@@ -27,6 +27,7 @@ class TrainBody(ModelParameterSchema):
     """Overrides of the configured recipe, under the names that the run records."""
 
     symbols = fields.List(Symbol(), validate=validate.Length(1, MAX_TRAIN_SYMBOLS))
+    min_symbols = BoundedInteger(*bounds.MIN_SYMBOLS)
     lookback = BoundedInteger(*bounds.LOOKBACK)
     test_size = BoundedFloat(*bounds.TEST_SIZE)
     seed = BoundedInteger(*bounds.SEED)
