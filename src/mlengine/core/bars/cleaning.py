@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
 
 import polars as pl
 
@@ -18,7 +17,8 @@ from mlengine.core.bars.bars import (
     arrays_by_symbol,
     is_ordered,
 )
-from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.sessions import place_in_sessions
+from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 
 # Half a unit in the sixth digit of a price of one half: what printing and adjusting prices costs.
 _ROUNDING = 1e-6
@@ -27,30 +27,39 @@ _ROUNDING = 1e-6
 _Counts = dict[str, dict[str, int]]
 
 
-def clean_bars(raw: pl.DataFrame, *, interval: str, now: datetime) -> CleanBars:
+def clean_bars(
+    raw: pl.DataFrame, *, interval: str, now: datetime, markets: MarketDirectory = NO_MARKETS
+) -> CleanBars:
     """Judge the candles of one symbol (RAW_SCHEMA, any order); keep the sane, final ones.
 
     Dropped, by the first reason that applies: `no_timestamp` (null: it could not be read),
     `future` (starts after `now`), `unfinished` (its own `final` decides, else whether it has closed
-    by `now`: at `closes_at`, else at `timestamp + interval`), `not_finite` (null, NaN or infinite),
-    `not_positive` (a price), `negative_volume`, `ohlc_order` (high below or low above another
-    price), `conflicting` (sane final bars of one timestamp differ, and nothing says which is right:
-    all of them go). Mended: `ohlc_rounding` (out of order by a millionth at most: high and low are
-    widened), `duplicate` (equal bars merged), `reordered` (stood after a later bar). Volume 0 is
-    fine. The counts of `accepted`, `dropped` and `duplicate` add up to the candles given.
+    by `now`: see `place_in_sessions`), `closes_before_start`, `off_grid` (begins at a time of day,
+    or a second, at which nearly no candle of its series does: the row of a running day),
+    `not_finite` (null, NaN or infinite), `not_positive` (a price), `negative_volume`, `ohlc_order`
+    (high below or low above another price), `conflicting` (sane final bars of one timestamp differ,
+    and nothing says which is right: all of them go). Mended: `ohlc_rounding` (out of order by a
+    millionth at most: high and low are widened), `duplicate` (equal bars merged), `reordered`
+    (stood after a later bar). Volume 0 is fine. The counts of `accepted`, `dropped` and `duplicate`
+    add up to the candles given.
 
-    A bar is known from its close on; one that its upstream called final before, from `now` on.
+    Daily and weekly bars begin at the midnight UTC of their session date. A bar is known from its
+    close on; one that its upstream called final before, from `now` on.
     """
     if raw.is_empty():
         return NO_BARS
-    (clean,) = clean_panel(raw, interval=interval, now=now).values()
+    (clean,) = clean_panel(raw, interval=interval, now=now, markets=markets).values()
     return clean
 
 
-def clean_panel(raw: pl.DataFrame, *, interval: str, now: datetime) -> dict[str, CleanBars]:
+def clean_panel(
+    raw: pl.DataFrame, *, interval: str, now: datetime, markets: MarketDirectory = NO_MARKETS
+) -> dict[str, CleanBars]:
     """`clean_bars` of every symbol that has candles in `raw`, in one pass over all of them."""
-    timed = raw.with_columns(pl.lit(now, TIMESTAMP).alias("now"), _closes_at(interval))
-    judged = timed.with_columns(_REASON, _KNOWN_AT)
+    placed = place_in_sessions(raw, interval=interval, markets=markets)
+    judged = placed.with_columns(pl.lit(now, TIMESTAMP).alias("now")).with_columns(
+        _REASON, _KNOWN_AT
+    )
     sane = judged.filter(pl.col("reason").is_null()).select(*BARS_SCHEMA, "known_at")
     widened = sane.with_columns(
         pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
@@ -84,15 +93,9 @@ def _put_in_order(sane: pl.DataFrame, mended: _Counts, dropped: _Counts) -> pl.D
     return agreed.sort("symbol", "timestamp")
 
 
-@cache
-def _closes_at(interval: str) -> pl.Expr:
-    """When a candle closes, as it states or by its interval."""
-    return pl.coalesce("closes_at", pl.col("timestamp") + INTERVALS[interval]).alias("closes_at")
-
-
 def _reason() -> pl.Expr:
-    """The first reason for which a candle is no bar, of candles with `now` and their close."""
-    start, now = pl.col("timestamp"), pl.col("now")
+    """The first reason for which a candle is no bar, of candles in sessions and with `now`."""
+    start, now = pl.col("began"), pl.col("now")
     final = pl.coalesce(pl.col("final"), pl.col("closes_at") <= now)
     finite = pl.all_horizontal(pl.col(VALUES).is_finite().fill_null(value=False))
     slack = 1.0 + _ROUNDING
@@ -103,6 +106,8 @@ def _reason() -> pl.Expr:
         "no_timestamp": start.is_null(),
         "future": start > now,
         "unfinished": ~final,
+        "closes_before_start": pl.col("closes_at") < start,
+        "off_grid": pl.col("off_grid"),
         "not_finite": ~finite,
         "not_positive": pl.min_horizontal(PRICES) <= 0,
         "negative_volume": pl.col("volume") < 0,

@@ -12,6 +12,7 @@ from mlengine.core.bars.cleaning import clean_panel
 from mlengine.core.bars.freshness import good_until
 from mlengine.core.bars.interval_check import other_intervals
 from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.bars.cache import CachedBars
@@ -47,6 +48,7 @@ class BarFetcher:
     cache_seconds: float
     recheck_seconds: float
     states: DependencyStates
+    markets: MarketDirectory = NO_MARKETS
 
     def fetch(
         self,
@@ -126,7 +128,8 @@ class BarFetcher:
         self, raw: pl.DataFrame, symbols: Sequence[str], *, now: datetime, entire_history: bool
     ) -> dict[str, CachedBars]:
         """The bars among the candles of each symbol."""
-        early, clean = _early(raw, self.interval), clean_panel(raw, interval=self.interval, now=now)
+        early = _early(raw, self.interval)
+        clean = clean_panel(raw, interval=self.interval, now=now, markets=self.markets)
         cleaned: dict[str, CachedBars] = {}
         for symbol in symbols:
             bars = clean.get(symbol, NO_BARS)

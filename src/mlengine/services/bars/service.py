@@ -8,6 +8,7 @@ from functools import cached_property
 import polars as pl
 
 from mlengine.core.bars.bars import BarArrays, CleanBars
+from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.errors import InsufficientBars, MlengineError
 from mlengine.services.bars.fetcher import BarFetcher
 from mlengine.stores.bars.cache import BarCache, CachedBars
@@ -28,6 +29,7 @@ class BarService:
     states: DependencyStates
     cache: BarCache = field(default_factory=BarCache, repr=False, compare=False)
     recheck_seconds: float = 60.0
+    markets: MarketDirectory = NO_MARKETS
 
     def cached_window(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
@@ -151,5 +153,10 @@ class BarService:
     @cached_property
     def _fetcher(self) -> BarFetcher:
         return BarFetcher(
-            self.market, self.interval, self.cache_seconds, self.recheck_seconds, self.states
+            self.market,
+            self.interval,
+            self.cache_seconds,
+            self.recheck_seconds,
+            self.states,
+            self.markets,
         )

@@ -12,7 +12,7 @@ import polars as pl
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import bars_hash
-from mlengine.core.bars.intervals import final_at
+from mlengine.core.bars.intervals import INTERVALS, final_at
 from mlengine.core.features import latest
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.core.predictions.replay import (
@@ -130,13 +130,15 @@ class ReplayService:
         if row.interval != self.bars.interval:
             return "unavailable"
         uncached = replace(self.bars, cache=BarCache())
-        as_of = final_at(row.bar_timestamp, row.interval)
+        count = row.feature_set.window_bars
+        # A bar of a session date may be known half a day later, and then the next one as well.
+        as_of = min(final_at(row.bar_timestamp, row.interval) + INTERVALS[row.interval], now)
         try:
-            count = row.feature_set.window_bars
-            served = uncached.history(row.symbol, bars=count, as_of=as_of, now=now).frame
+            served = uncached.history(row.symbol, bars=count + 2, as_of=as_of, now=now).frame
         except MlengineError:
             return "unavailable"
-        return "same" if bars_hash(served) == row.bars_hash else "changed"
+        window = served.filter(pl.col("timestamp") <= row.bar_timestamp).tail(count)
+        return "same" if bars_hash(window) == row.bars_hash else "changed"
 
 
 @dataclass

@@ -1,0 +1,124 @@
+"""The session that each candle belongs to, when it closes, and which candles are off the grid."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from mlengine.core.bars.bars import TIMESTAMP
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.calendars.calendar import Calendar
+from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
+from mlengine.core.timestamps import EPOCH
+
+_DAY = timedelta(days=1)
+# A grid is what nearly all candles of a series have in common.
+_ON_GRID_SHARE = 0.9
+# Summer time moves a time of day by so much.
+_SUMMER_TIME = timedelta(hours=1)
+# Openings and closes, half days among them, lie so apart; a moment at which somebody asked doesn't.
+_USUAL_STEP = timedelta(minutes=15)
+
+
+def place_in_sessions(
+    candles: pl.DataFrame, *, interval: str, markets: MarketDirectory
+) -> pl.DataFrame:
+    """`candles` (RAW_SCHEMA) with their session's `timestamp`, `closes_at`, and further columns.
+
+    Daily and weekly candles get the midnight UTC of their session date for a timestamp: the date
+    that they state, else that of their start in the symbol's timezone. `began` is the start as
+    served. `closes_at` is never null: what the candle states, else the end of its session where an
+    exchange's calendar is set, else the start as served and the interval. `off_grid` marks
+    candles that begin at a time at which nearly none of their series do.
+    """
+    symbols = candles["symbol"].unique().to_list() if markets != NO_MARKETS else []
+    placed = candles.with_columns(_times(interval, _by_zone(symbols, markets)))
+    for calendar, of_exchange in _by_exchange(symbols, markets).items():
+        starts = placed["timestamp"].fill_null(EPOCH).to_physical().to_numpy()
+        ends = pl.Series(calendar.final_at(starts, INTERVALS[interval])).cast(TIMESTAMP)
+        unstated = pl.col("symbol").is_in(of_exchange) & ~pl.col("is_stated")
+        placed = placed.with_columns(
+            pl.when(unstated).then(ends).otherwise("closes_at").alias("closes_at")
+        )
+    return placed.with_columns(_off_grid(placed, interval))
+
+
+def _by_zone(symbols: Sequence[str], markets: MarketDirectory) -> Mapping[ZoneInfo, list[str]]:
+    zones = defaultdict[ZoneInfo, list[str]](list)
+    for symbol in symbols:
+        if zone := markets.market(symbol).timezone:
+            zones[zone].append(symbol)
+    return zones
+
+
+def _by_exchange(symbols: Sequence[str], markets: MarketDirectory) -> Mapping[Calendar, list[str]]:
+    exchanges = defaultdict[Calendar, list[str]](list)
+    for symbol in symbols:
+        calendar = markets.market(symbol).calendar
+        if calendar and calendar.is_exchange:
+            exchanges[calendar].append(symbol)
+    return exchanges
+
+
+def _times(interval: str, zones: Mapping[ZoneInfo, list[str]]) -> Sequence[pl.Expr]:
+    if not zones:
+        return _times_in_utc(interval)
+    start = pl.col("timestamp")
+    local = [
+        pl.when(pl.col("symbol").is_in(symbols)).then(
+            start.dt.convert_time_zone(zone.key).dt.date()
+        )
+        for zone, symbols in zones.items()
+    ]
+    return _times_by_date(interval, local)
+
+
+@cache
+def _times_in_utc(interval: str) -> Sequence[pl.Expr]:
+    """Cached, for to write expressions down takes longer than to judge a few candles."""
+    return _times_by_date(interval, [])
+
+
+def _times_by_date(interval: str, local_dates: Sequence[pl.Expr]) -> Sequence[pl.Expr]:
+    """A midnight UTC is how a bare date is often served, so its date counts in every zone."""
+    start, began = pl.col("timestamp"), pl.col("timestamp").alias("began")
+    closes = pl.coalesce("closes_at", start + INTERVALS[interval]).alias("closes_at")
+    stated = pl.col("closes_at").is_not_null().alias("is_stated")
+    if INTERVALS[interval] < _DAY:
+        phase = start - start.dt.truncate("1m")
+        return began, closes, stated, phase.dt.total_microseconds().alias("phase")
+    date = start.dt.date()
+    if local_dates:
+        bare = pl.when(start.dt.time() == pl.time(0)).then(date)
+        date = pl.coalesce(bare, *local_dates, date)
+    dated = pl.when(start.is_not_null()).then(pl.coalesce("session", date)).cast(TIMESTAMP)
+    phase = (start - dated).dt.total_microseconds().alias("phase")
+    return began, closes, stated, phase, dated.alias("timestamp")
+
+
+def _off_grid(placed: pl.DataFrame, interval: str) -> pl.Series:
+    """By the time of day for days and weeks, else by the second.
+
+    A time of day that is a usual one, such as the close of a half day, is off the grid only
+    beside another candle of its session.
+    """
+    phase = placed["phase"]
+    if not (phase != 0).any():
+        return pl.repeat(value=False, n=placed.height, eager=True).alias("off_grid")
+    daily = INTERVALS[interval] >= _DAY
+    distance = (pl.col("phase") - pl.col("phase").median().over("symbol")).abs()
+    usual = (distance % _microseconds(_USUAL_STEP)) == 0
+    near = usual & (distance <= _microseconds(_SUMMER_TIME)) if daily else distance == 0
+    count = pl.col("phase").count().over("symbol")
+    has_grid = near.sum().over("symbol") >= pl.max_horizontal(2, _ON_GRID_SHARE * (count - 1))
+    alone = pl.len().over("symbol", "timestamp") == 1
+    kept = near | (usual & alone) if daily else near
+    off_grid = (has_grid & ~kept).fill_null(value=False).alias("off_grid")
+    return placed.select(off_grid)["off_grid"]
+
+
+def _microseconds(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
