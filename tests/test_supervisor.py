@@ -41,6 +41,17 @@ def test_a_signal_stops_all_children_quickly(tmp_path: Path, asked: signal.Signa
         assert not any(alive(pid) for pid in pids)
 
 
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_platform_leaves_no_socket_behind(tmp_path: Path, asked: signal.Signals) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        folder = platform.socket().parent
+        assert folder.is_dir()
+        platform.send(asked)
+        assert platform.process.wait(timeout=5) == 0
+        assert not folder.exists()
+
+
 def test_kill_minus_nine_leaves_no_process_behind(tmp_path: Path) -> None:
     with Supervised(tmp_path) as platform:
         assert platform.says(UP), platform.lines

@@ -38,7 +38,8 @@ class Child:
 
     One with `needs_database` waits for the prepared database.
     `grace_seconds` lie between SIGTERM and SIGKILL; `second_sigterm` sends another in between.
-    One that runs but isn't reachable any more is of no use and is killed.
+    One that runs but isn't reachable any more is of no use and is killed. `clean_up` is called
+    after its end, when everything stops.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Child:
     critical: bool = False
     second_sigterm: bool = False
     is_reachable: Callable[[], bool] = lambda: True
+    clean_up: Callable[[], None] = lambda: None
     process: subprocess.Popen[bytes] | None = None
     failures: int = field(default=0, init=False)
     restart_at: float | None = field(default=None, init=False)
@@ -86,12 +88,12 @@ class Child:
 
     def stop(self, signals: Signals, *, force: bool) -> bool:
         """End it, gently unless `force`; returns `force`, or whether a second stop signal came."""
-        if self.process is None or self.process.poll() is not None:
-            return force
-        if not force:
-            force = self._terminate(self.process, signals)
-        if self.process.poll() is None:
-            self._kill(self.process)
+        if self.process is not None and self.process.poll() is None:
+            if not force:
+                force = self._terminate(self.process, signals)
+            if self.process.poll() is None:
+                self._kill(self.process)
+        self.clean_up()
         return force
 
     def _terminate(self, process: subprocess.Popen[bytes], signals: Signals) -> bool:

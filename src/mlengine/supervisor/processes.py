@@ -42,6 +42,7 @@ def queue_children(settings: Settings) -> list[Child]:
             grace_seconds=2.0,
             needs_database=False,
             is_reachable=server.is_reachable,
+            clean_up=server.remove_socket,
         )
     ]
 

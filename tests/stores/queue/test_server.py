@@ -85,6 +85,34 @@ def test_a_server_whose_socket_was_taken_away_is_not_reachable(queue: QueueProce
     assert not queue.server.is_reachable()
 
 
+def test_the_socket_of_a_server_that_has_ended_is_removed_with_its_folder(
+    queue: QueueProcess,
+) -> None:
+    path = Path(queue.url.removeprefix("unix://"))
+    queue.server.remove_socket()
+    assert path.exists(), "it answers"
+    queue.stop()
+    queue.server.remove_socket()
+    assert not path.parent.exists()
+    assert queue.artifacts.exists()
+
+
+def test_a_start_removes_empty_folders_that_no_start_touched_for_an_hour(tmp_path: Path) -> None:
+    stale, full, fresh, other = (
+        tmp_path / f"mlengine-{user}-{name}"
+        for user, name in [(os.geteuid(), n) for n in ("stale", "full", "fresh")] + [(99, "other")]
+    )
+    for folder in (stale, full, fresh, other):
+        folder.mkdir()
+    (full / "queue.sock").touch()
+    for folder in (stale, full, other):
+        os.utime(folder, (0, 0))
+    own = private_socket(tmp_path / "artifacts", runtime_dir=tmp_path).parent
+    assert {*tmp_path.iterdir()} == {full, fresh, other, own}
+    os.utime(own, (0, 0))
+    assert private_socket(tmp_path / "artifacts", runtime_dir=tmp_path).parent.is_dir()
+
+
 def test_a_server_left_over_is_ended_before_the_next_starts(queue: QueueProcess) -> None:
     JobQueue(lambda: queue.url).enqueue_run("run-1", timeout_seconds=60)
     left_over = json.loads((queue.artifacts / "queue" / "server.json").read_text())["pid"]

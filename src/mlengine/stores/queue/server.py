@@ -15,7 +15,12 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from mlengine.errors import CannotStart, QueueUnavailable
-from mlengine.stores.queue.socket import private_socket, send_command, wait_until_stopped
+from mlengine.stores.queue.socket import (
+    private_socket,
+    remove_socket,
+    send_command,
+    wait_until_stopped,
+)
 from mlengine.stores.system import atomic_files
 from mlengine.stores.system.child_process import start_dying_with_parent
 
@@ -119,6 +124,12 @@ class QueueServer:
         self._wait_for_answer(process, socket)
         self._write_server_file(socket, process.pid)
         return process
+
+    def remove_socket(self) -> None:
+        """Leave nothing in the temp directory, once the server has ended."""
+        socket = _recorded_socket(self.directory)
+        if socket is not None:
+            remove_socket(socket)
 
     def is_reachable(self) -> bool:
         """Whether its socket is still there: a cleaner of the temp directory may take it away."""

@@ -7,11 +7,13 @@ import stat
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mlengine.errors import CannotStart
 
 _LONGEST_SOCKET_PATH = 107
+_STALE_SECONDS = 3600.0  # no start takes as long
 
 
 def private_socket(
@@ -32,6 +34,7 @@ def private_socket(
         usable = base.is_dir() and os.access(base, os.W_OK | os.X_OK)
         if usable and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
             _make_private(path.parent)
+            _remove_stale_folders(base)
             return path
     raise CannotStart(
         "no folder for the queue server's socket: set TMPDIR to a short, writable one"
@@ -45,6 +48,23 @@ def _make_private(folder: Path) -> None:
         raise CannotStart(f"{folder} isn't a folder of this user: remove it")
     if stat.S_IMODE(status.st_mode) != 0o700:
         folder.chmod(0o700)
+    os.utime(folder)
+
+
+def _remove_stale_folders(base: Path) -> None:
+    """Those of this user's platforms that were killed: empty, and touched by no start of late."""
+    for folder in base.glob(f"mlengine-{os.geteuid()}-*"):
+        with suppress(OSError):
+            if time.time() - folder.lstat().st_mtime > _STALE_SECONDS:
+                folder.rmdir()
+
+
+def remove_socket(path: Path) -> None:
+    """Remove the socket of a server that has ended, and its folder; one that answers stays."""
+    if send_command(path, "PING") is None:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()
 
 
 def send_command(path: Path, command: str, *, seconds: float = 1.0) -> str | None:
