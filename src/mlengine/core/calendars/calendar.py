@@ -98,20 +98,24 @@ class Calendar:
 
     def bars_missed(self, last_start: datetime, moment: datetime, interval: timedelta) -> int:
         """How many bars after the one that begins at `last_start` are final at `moment`."""
+        return int(self.bars_elapsed(last_start, moment, interval))
+
+    def bars_elapsed(self, last_start: datetime, moment: datetime, interval: timedelta) -> float:
+        """As `bars_missed`, with the part of the bar that is not final yet."""
         width, start = interval // _MICROSECOND, _microseconds(last_start)
         now = _microseconds(moment)
         if width >= _WEEK_US:
-            return max((now - start) // width - 1, 0)
-        if width >= _DAY_US:
-            ended = int(np.searchsorted(self.closes, now, side="right"))
-            return max(ended - int(np.searchsorted(self.days, start // width + 1)), 0)
-        ends = self.spells[1]
-        spell = int(np.searchsorted(ends, now, side="right"))
-        final = _bars_before_spells(self, width)[spell]
-        if spell < len(ends):
-            final += max(now - self.spells[0][spell], 0) // width
-        begun = self._begun_before(np.array([start + width]), width)[0]
-        return max(int(final - begun), 0)
+            return max((now - start) / width - 1.0, 0.0)
+        by_day = width >= _DAY_US
+        starts, ends = (self.opens, self.closes) if by_day else self.spells
+        over = int(np.searchsorted(ends, now, side="right"))
+        elapsed = float(over if by_day else _bars_before_spells(self, width)[over])
+        if over < len(ends):
+            whole = int(ends[over] - starts[over]) if by_day else width
+            elapsed += max(now - int(starts[over]), 0) / whole
+        ended = (start // width + 1) * width if by_day else start + width
+        begun = self._begun_before(np.array([ended]), width)[0]
+        return max(elapsed - float(begun), 0.0)
 
     def _begun_before(self, moments: Ints, width: int) -> Ints:
         """How many of all expected bars begin before each of `moments`."""

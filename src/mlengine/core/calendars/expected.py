@@ -1,0 +1,53 @@
+"""The bars that are expected of one series, and whether its feed is late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from mlengine.core.calendars.calendar import Calendar, Ints
+
+# So many bars have to be missing before a feed counts as stale.
+_MISSED_BARS = 3
+_GAPS = 5_000
+_BARS_A_STRETCH = 20
+
+
+@dataclass(frozen=True)
+class ExpectedBars:
+    """By a calendar; `usual_gap` is how many bars in a row such a series lacks now and then."""
+
+    calendar: Calendar
+    interval: timedelta
+    usual_gap: int = 0
+
+    def age_bars(self, last_start: datetime, moment: datetime) -> float:
+        """How old the bar that begins at `last_start` is, in bars that were expected since."""
+        return self.calendar.bars_elapsed(last_start, moment, self.interval)
+
+    def is_stale(self, last_start: datetime, moment: datetime) -> bool:
+        """Whether more bars are missing after `last_start` than the series usually lacks."""
+        missed = self.calendar.bars_missed(last_start, moment, self.interval)
+        return missed >= max(_MISSED_BARS, 2 * self.usual_gap)
+
+
+def may_be_stale(last_start: datetime, moment: datetime, interval: timedelta) -> bool:
+    """Whether the bar is so old that some calendar would call it stale."""
+    return moment - last_start >= (_MISSED_BARS + 1) * interval
+
+
+def usual_gap(starts: Ints, calendar: Calendar, interval: timedelta) -> int:
+    """The longest gap in an ordinary stretch of a series, in bars; 0 without bars.
+
+    A stretch is a day, and twenty bars at least: a series that is traded now and then has its gaps
+    in most of them, an outage is in few.
+    """
+    recent = starts[-_GAPS:]
+    if len(recent) < 2:
+        return 0
+    stretch = max(timedelta(days=1), _BARS_A_STRETCH * interval) // timedelta(microseconds=1)
+    gaps = calendar.bars_missing(recent, interval)
+    first_of_stretch = np.flatnonzero(np.diff(recent[1:] // stretch, prepend=-1))
+    return int(np.median(np.maximum.reduceat(gaps, first_of_stretch)))

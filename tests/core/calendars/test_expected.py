@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from mlengine.core.calendars.expected import ExpectedBars, may_be_stale, usual_gap
+from mlengine.core.calendars.named import calendar
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+FRIDAY_NIGHT = datetime(2026, 11, 27, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("interval", [MINUTE, HOUR])
+def test_round_the_clock_a_feed_is_stale_with_the_third_bar(interval: timedelta) -> None:
+    expected = ExpectedBars(calendar("24/7"), interval)
+    ended = FRIDAY_NIGHT + interval
+    stale = [expected.is_stale(FRIDAY_NIGHT, ended + n * interval) for n in range(5)]
+    assert stale == [False, False, False, True, True]
+    assert [may_be_stale(FRIDAY_NIGHT, ended + n * interval, interval) for n in range(5)] == stale
+
+
+def test_a_market_that_is_closed_is_not_stale() -> None:
+    expected = ExpectedBars(calendar("XNYS"), MINUTE)
+    last = datetime(2026, 11, 27, 17, 59, tzinfo=UTC)
+    monday = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
+    stale = [expected.is_stale(last, monday + n * MINUTE) for n in (0, 1, 2, 3)]
+    assert stale == [False, False, False, True]
+    assert expected.age_bars(last, monday) == 0
+    assert expected.age_bars(last, monday + 90 * timedelta(seconds=1)) == 1.5
+
+
+def test_days_age_by_sessions() -> None:
+    expected = ExpectedBars(calendar("XNYS"), DAY)
+    thursday = datetime(2026, 11, 25, tzinfo=UTC)
+    noon = datetime(2026, 11, 27, 16, 15, tzinfo=UTC)
+    assert expected.age_bars(thursday, noon) == 0.5
+    assert expected.age_bars(thursday, noon + 2 * DAY) == 1.0
+
+
+def test_a_series_that_is_traded_now_and_then_has_its_own_gaps() -> None:
+    """A trade every 10 to 40 minutes, and once an outage of two days."""
+    random = np.random.default_rng(7)
+    minutes = np.cumsum(random.integers(10, 40, 2000))
+    minutes[1000:] += 2 * 24 * 60
+    starts = 1_790_000_000_000_000 // 60_000_000 * 60_000_000 + minutes * 60_000_000
+    gap = usual_gap(starts, calendar("24/7"), MINUTE)
+    assert 35 <= gap <= 39
+    expected = ExpectedBars(calendar("24/7"), MINUTE, gap)
+    last = datetime.fromtimestamp(starts[-1] / 1e6, UTC)
+    assert not expected.is_stale(last, last + 60 * MINUTE)
+    assert expected.is_stale(last, last + 90 * MINUTE)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 50])
+def test_whole_series_have_no_gap(rows: int) -> None:
+    starts = np.arange(rows) * 3_600_000_000
+    assert usual_gap(starts, calendar("24/7"), HOUR) == 0
