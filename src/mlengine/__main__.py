@@ -84,6 +84,7 @@ def web() -> None:
     except BadSetting as missing:  # it is the worker that reads it, on another machine perhaps
         print(f"mlengine: {missing} where trainings run", file=sys.stderr, flush=True)
     _check_feature_sets(settings)
+    _check_markets(settings)
     _exec(ChildCommands().web, supervisor.ONE_THREAD)
 
 
@@ -94,6 +95,7 @@ def worker() -> None:
     preflight.check_artifacts(settings.artifacts_dir)
     preflight.check_universe(settings.train.universe_file)
     _check_feature_sets(settings)
+    _check_markets(settings)
     _exec(ChildCommands().worker, {})
 
 
@@ -121,6 +123,7 @@ def prepare() -> None:
     if settings.redis_url is None:  # whose worker was the dead supervisor's child
         control.runs.mark_running_as_lost(now=datetime.now(UTC))
     _check_feature_sets(settings)
+    _check_markets(settings)
 
 
 @click.command()
@@ -150,6 +153,12 @@ def _check_feature_sets(settings: Settings) -> None:
     from mlengine.bootstrap.control import check_feature_sets  # noqa: PLC0415 - SQLAlchemy
 
     check_feature_sets(settings)
+
+
+def _check_markets(settings: Settings) -> None:
+    from mlengine.bootstrap.markets import load_markets  # noqa: PLC0415 - NumPy
+
+    load_markets(settings)
 
 
 def _exec(command: Sequence[str], extra: dict[str, str]) -> None:

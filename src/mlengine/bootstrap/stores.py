@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from mlengine.bootstrap.feature_sets import load_feature_sets
+from mlengine.bootstrap.markets import load_markets
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
@@ -63,7 +64,10 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
 
 
 def open_bars(settings: Settings, states: DependencyStates) -> BarService:
-    """The bars of the configured upstream; asks it for nothing yet."""
+    """The bars of the configured upstream, asked for nothing yet.
+
+    Raises CannotStart for a file of symbols that is refused.
+    """
     return BarService(
         market=_market_data(settings),
         store=BarStore(settings.artifacts_dir / "bars"),
@@ -71,6 +75,7 @@ def open_bars(settings: Settings, states: DependencyStates) -> BarService:
         cache_seconds=settings.market_data_cache_seconds,
         recheck_seconds=settings.market_data_recheck_seconds,
         states=states,
+        markets=load_markets(settings),
     )
 
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from mlengine.config.reader import Reader
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
+from mlengine.core.calendars.hours import CALENDAR_NAMES
 from mlengine.core.runs import cron
 from mlengine.core.training import bounds
 from mlengine.core.training.params import label_error
@@ -38,6 +40,9 @@ class Settings:
     market_data_base_url: str | None
     market_data_dir: Path | None
     market_data_interval: str
+    market_data_calendar: str | None
+    market_data_timezone: ZoneInfo | None
+    market_data_symbols_file: Path | None
     market_data_timeout_seconds: float
     market_data_retry_attempts: int
     market_data_retry_backoff_seconds: float
@@ -106,6 +111,9 @@ class Settings:
             market_data_base_url=_base_url(read),
             market_data_dir=read.path("MARKET_DATA_DIR"),
             market_data_interval=interval,
+            market_data_calendar=_calendar(read),
+            market_data_timezone=_timezone(read),
+            market_data_symbols_file=read.path("MARKET_DATA_SYMBOLS_FILE"),
             market_data_timeout_seconds=read.seconds("MARKET_DATA_TIMEOUT_SECONDS", 5.0),
             market_data_retry_attempts=read.integer("MARKET_DATA_RETRY_ATTEMPTS", 3, 0, 20),
             market_data_retry_backoff_seconds=read.seconds(
@@ -175,6 +183,21 @@ def _base_url(read: Reader) -> str | None:
     if url is not None and not re.match(r"^https?://[^/\s]+", url):
         raise BadSetting("MARKET_DATA_BASE_URL", url, "an http:// or https:// address")
     return url.rstrip("/") if url else None
+
+
+def _calendar(read: Reader) -> str | None:
+    name = read.optional("MARKET_DATA_CALENDAR")
+    if name is not None and name not in CALENDAR_NAMES:
+        raise BadSetting("MARKET_DATA_CALENDAR", name, f"one of {', '.join(CALENDAR_NAMES)}")
+    return name
+
+
+def _timezone(read: Reader) -> ZoneInfo | None:
+    name = read.optional("MARKET_DATA_TIMEZONE")
+    try:
+        return ZoneInfo(name) if name else None
+    except (ValueError, KeyError, OSError):
+        raise BadSetting("MARKET_DATA_TIMEZONE", name or "", "a zone such as Asia/Tokyo") from None
 
 
 def _redis_url(read: Reader) -> str | None:

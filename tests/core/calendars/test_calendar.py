@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mlengine.core.calendars.calendar import Calendar
-from mlengine.core.calendars.named import CALENDAR_NAMES, calendar
+from mlengine.core.calendars.hours import CALENDAR_NAMES
+from mlengine.core.calendars.named import calendar
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 

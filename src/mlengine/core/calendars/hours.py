@@ -1,4 +1,4 @@
-"""The hours of exchanges, and what the package `holidays` does not know of their days."""
+"""The names of calendars, the hours of exchanges, and the days that `holidays` does not know."""
 
 from __future__ import annotations
 
@@ -169,3 +169,6 @@ EXCHANGES: dict[str, Exchange] = {
     ),
     "XWAR": Exchange("Europe/Warsaw", (Hours(time(9), time(17)),), since=2011),
 }
+
+ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS = "24/7", "24/5", "weekdays"
+CALENDAR_NAMES = (ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS, *sorted(EXCHANGES))

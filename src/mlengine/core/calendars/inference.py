@@ -7,7 +7,8 @@ from datetime import timedelta
 import numpy as np
 
 from mlengine.core.calendars.calendar import Calendar, Ints
-from mlengine.core.calendars.named import ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS, calendar
+from mlengine.core.calendars.hours import ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS
+from mlengine.core.calendars.named import calendar
 
 # What bars have to span so that they show a whole weekend.
 ENOUGH = timedelta(days=9)

@@ -10,11 +10,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from mlengine.core.calendars.calendar import Calendar, Ints
-from mlengine.core.calendars.hours import EXCHANGES, Exchange
+from mlengine.core.calendars.hours import (
+    ALWAYS,
+    CALENDAR_NAMES,
+    EXCHANGES,
+    FOREIGN_EXCHANGE,
+    WEEKDAYS,
+    Exchange,
+)
 from mlengine.core.timestamps import EPOCH
-
-ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS = "24/7", "24/5", "weekdays"
-CALENDAR_NAMES = (ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS, *sorted(EXCHANGES))
 
 _LAST_YEAR = 2040
 _DAY, _MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
