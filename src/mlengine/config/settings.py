@@ -10,14 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from mlengine.config import training
 from mlengine.config.reader import Reader
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.calendars.hours import CALENDAR_NAMES
-from mlengine.core.runs import cron
-from mlengine.core.training import bounds
-from mlengine.core.training.params import label_error
-from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
+from mlengine.core.training.spec import TrainSpec
 from mlengine.errors import BadSetting
 
 # What each profile logs unless LOG_LEVEL says otherwise.
@@ -124,9 +121,9 @@ class Settings:
             market_data_recheck_seconds=read.seconds(
                 "MARKET_DATA_RECHECK_SECONDS", 60.0, zero=True
             ),
-            train=_train(read, interval),
+            train=training.train_spec(read, interval),
             train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
-            train_schedule=_schedule(read),
+            train_schedule=training.schedule(read),
             rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0),
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),
@@ -209,58 +206,6 @@ def _redis_url(read: Reader) -> str | None:
     return url
 
 
-def _schedule(read: Reader) -> str | None:
-    text = read.optional("TRAIN_SCHEDULE")
-    if text is None:
-        return None
-    expression = " ".join(text.split())
-    try:
-        cron.require_cron(expression)
-    except ValueError:
-        raise BadSetting("TRAIN_SCHEDULE", text, cron.EXPECTED) from None
-    return expression
-
-
 def _bars_in_three_days(interval: str) -> int:
     """Three at least, for the intervals of a day and more."""
     return max(3, timedelta(days=3) // INTERVALS[interval])
-
-
-def _train(read: Reader, interval: str) -> TrainSpec:
-    """What a training does that is asked for nothing else."""
-    universe = read.path("TRAIN_UNIVERSE_FILE")
-    spec = TrainSpec(
-        symbols=_symbols(read),
-        min_symbols=read.integer("TRAIN_MIN_SYMBOLS", 1, *bounds.MIN_SYMBOLS),
-        lookback=read.integer("TRAIN_LOOKBACK", 2520, *bounds.LOOKBACK),
-        test_size=read.number("TRAIN_TEST_SIZE", 0.2, *bounds.TEST_SIZE),
-        seed=read.integer("TRAIN_RANDOM_STATE", 42, *bounds.SEED),
-        folds=read.integer("TRAIN_CV_FOLDS", 5, *bounds.FOLDS),
-        train_window=read.integer("TRAIN_WINDOW", 0, *bounds.TRAIN_WINDOW),
-        horizon_bars=read.integer("TRAIN_HORIZON", 5, *bounds.HORIZON_BARS),
-        embargo_bars=read.integer("TRAIN_EMBARGO", 0, *bounds.EMBARGO_BARS),
-        objective=read.choice("TRAIN_OBJECTIVE", "direction", OBJECTIVES),
-        label=read.choice("TRAIN_LABEL", "raw", LABELS),
-        feature_set=read.text("TRAIN_FEATURE_SET", "core"),
-        rounds=read.integer("TRAIN_ROUNDS", 300, *bounds.ROUNDS),
-        activate=read.choice("TRAIN_ACTIVATE", "if_better", ACTIVATIONS),
-        gate_min_dates=read.integer("TRAIN_GATE_MIN_DATES", 250, *bounds.GATE_MIN_DATES),
-        gate_margin=read.number("TRAIN_GATE_MARGIN", 0.001, *bounds.GATE_MARGIN),
-        refit=read.choice("TRAIN_REFIT", "none", REFITS),
-        cost_bps=read.number("TRAIN_COST_BPS", 5.0, *bounds.COST_BPS),
-        label_delay_bars=read.integer("TRAIN_LABEL_DELAY", 0, *bounds.LABEL_DELAY_BARS),
-        interval=interval,
-        universe_file=str(universe) if universe else None,
-    )
-    refusal = label_error(spec)
-    if refusal:
-        raise BadSetting("TRAIN_LABEL", spec.label, f"raw: {refusal}")
-    return spec
-
-
-def _symbols(read: Reader) -> tuple[str, ...]:
-    symbols = read.comma_list("TRAIN_SYMBOLS", "AAPL,GOOG,IBM,MSFT")
-    for symbol in symbols:
-        if not is_symbol(symbol):
-            raise BadSetting("TRAIN_SYMBOLS", symbol, f"by comma, each {SYMBOL_RULE}")
-    return tuple(dict.fromkeys(symbols))
