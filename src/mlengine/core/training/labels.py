@@ -8,8 +8,9 @@ from mlengine.core.training.params import FEWEST_SYMBOLS
 def label_rows(bars: pl.DataFrame, *, horizon_bars: int, delay_bars: int = 0) -> pl.DataFrame:
     """One row a bar whose label is known, sorted by (symbol, timestamp).
 
-    forward_return = close[t+d+h] / close[t+d] - 1 with d = `delay_bars`, h = `horizon_bars`;
-    bars count as they are, across session breaks and halts. `label_starts` and `label_ends` are
+    forward_return = close[t+d+h] / close[t+d] - 1 with d = `delay_bars`, h = `horizon_bars`, and
+    with the sign of the change where close[t+d] is negative; a row is left out where it is zero.
+    Bars count as they are, across session breaks and halts. `label_starts` and `label_ends` are
     the timestamps of the bars t+d and t+d+h. The last d+h bars of a symbol have no row.
 
     >>> close = pl.DataFrame({"symbol": "A", "timestamp": [1, 2, 3], "close": [8.0, 10.0, 5.0]})
@@ -22,14 +23,17 @@ def label_rows(bars: pl.DataFrame, *, horizon_bars: int, delay_bars: int = 0) ->
     ordered = bars.sort("symbol", "timestamp")
     starts, ends = -delay_bars, -(delay_bars + horizon_bars)
     close, timestamp = pl.col("close"), pl.col("timestamp")
+    first = close.shift(starts)
     labelled = ordered.select(
         "symbol",
         "timestamp",
-        (close.shift(ends) / close.shift(starts) - 1.0).over("symbol").alias("forward_return"),
+        ((close.shift(ends) / first - 1.0) * first.sign()).over("symbol").alias("forward_return"),
         timestamp.shift(starts).over("symbol").alias("label_starts"),
         timestamp.shift(ends).over("symbol").alias("label_ends"),
     )
-    return labelled.filter(pl.col("label_ends").is_not_null())
+    return labelled.filter(
+        pl.col("label_ends").is_not_null() & pl.col("forward_return").is_finite()
+    )
 
 
 def label_expr(objective: str) -> pl.Expr:

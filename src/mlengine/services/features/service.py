@@ -6,7 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
-from mlengine.core.features import FeatureSet, latest
+from mlengine.core.features import FeatureSet, latest, variants
 from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, LeakReport, check_for_leaks
 from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.errors import InsufficientBars, InvalidRequest
@@ -84,7 +84,7 @@ class FeatureService:
 
     def feature_set(self, name: str | None) -> FeatureSet:
         """A feature set by name, the default without one; raises InvalidRequest."""
-        chosen = self.feature_sets.get(name or self.default_set)
+        chosen = variants.find(self.feature_sets, name or self.default_set)
         if chosen is None:
             names = ", ".join(sorted(self.feature_sets))
             raise InvalidRequest({"feature_set": [f"unknown; known are {names}"]})

@@ -8,6 +8,7 @@ import polars as pl
 
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig, Scorer
 from mlengine.core.features import FeatureSet
+from mlengine.core.features.variants import has_signed_prices, variant_for
 from mlengine.core.monitoring.drift import PREDICTION
 from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import dataset as datasets
@@ -77,7 +78,9 @@ class FittingService:
         bars = load_training_bars(self.bars, spec, now=now, tracker=tracker)
         tracker.advance("features")
         refuse_leaks(feature_set, bars.frame)
-        dataset = build_dataset(bars.frame, feature_set, spec, members=bars.members)
+        suited = _suited(feature_set, bars.frame, spec)
+        left_out = tuple(name for name in feature_set.names if name not in suited.names)
+        dataset = build_dataset(bars.frame, suited, spec, members=bars.members)
         config = _model_config(spec, self.num_threads)
         experiment = experiments.run(
             dataset,
@@ -89,7 +92,7 @@ class FittingService:
         )
         tracker.advance("publish")
         uses = self._holdout_uses(dataset, experiment)
-        training = TrainingResult(spec, config, feature_set, bars, dataset, experiment, uses)
+        training = TrainingResult(spec, config, suited, bars, dataset, experiment, uses, left_out)
         decision = PromotionGate(self.registry, self.feature_sets, self.events).decide(training)
         manifest = build_manifest(training, decision, run_id=run_id, actor=actor, now=now)
         return DraftVersion(manifest, _files(training))
@@ -103,6 +106,17 @@ class FittingService:
             names = ", ".join(sorted(self.feature_sets))
             raise TrainingFailed(f"there is no feature set {spec.feature_set!r}; known are {names}")
         return self.feature_sets[spec.feature_set]
+
+
+def _suited(feature_set: FeatureSet, bars: pl.DataFrame, spec: TrainSpec) -> FeatureSet:
+    """The features of the set that these bars can have: not all markets have volume."""
+    if spec.objective == "return" and has_signed_prices(bars):
+        raise TrainingFailed("the objective return needs prices above zero: use direction")
+    suited = variant_for(feature_set, bars)
+    if not suited.features:
+        needing = ", ".join(feature_set.names)
+        raise TrainingFailed(f"each feature needs volume or prices above zero: {needing}")
+    return suited
 
 
 def build_dataset(

@@ -48,6 +48,7 @@ class TrainingResult:
     dataset: Dataset
     experiment: Experiment
     holdout_reused_by: int
+    left_out: tuple[str, ...] = ()
 
     @property
     def candidate(self) -> EvaluatedModel:
@@ -219,6 +220,9 @@ def _remarks(training: TrainingResult) -> tuple[str, ...]:
         remarks.append("one tree: early stopping found nothing better than the first round")
     if training.experiment.refit is not None:
         remarks.append(f"metrics describe {CANDIDATE_FILE}; {MODEL_FILE} is its refit on all rows")
+    if training.left_out:
+        names = ", ".join(training.left_out)
+        remarks.append(f"left out, since no symbol has what they need: {names}")
     return tuple(remarks)
 
 

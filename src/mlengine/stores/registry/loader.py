@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlengine.core.boosting.model import Scorer
-from mlengine.core.features import FeatureSet
+from mlengine.core.features import FeatureSet, variants
 from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.core.versions.layout import MODEL_FILE
 from mlengine.core.versions.manifest import Manifest
@@ -203,7 +203,7 @@ class ModelLoader:
 def matching_set(feature_sets: Mapping[str, FeatureSet], manifest: Manifest) -> FeatureSet:
     """The feature set of a version; raises FeatureSetMismatch where it is gone or another."""
     trained = manifest.feature_set
-    served = feature_sets.get(trained.name)
+    served = variants.find(feature_sets, trained.name)
     if served is None or served.hash != trained.hash:
         raise FeatureSetMismatch(
             manifest.version, trained.name, trained.hash, served.hash if served else None

@@ -34,6 +34,7 @@ def family(
     low: float | None = None,
     high: float | None = None,
     scale_free: bool = True,
+    any_sign: bool = False,
 ) -> tuple[Feature, ...]:
     """`name`5, … `name`60; `formula` and `doc` hold `{d}`; `before` counts bars beyond d."""
     return tuple(
@@ -48,6 +49,7 @@ def family(
             low=low,
             high=high,
             scale_free=scale_free,
+            any_sign=any_sign,
         )
         for d in WINDOWS
     )

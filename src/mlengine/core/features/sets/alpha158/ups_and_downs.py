@@ -41,6 +41,7 @@ COUNTS = (
         lambda d: (_moved(d) + _sides(d)) / (2.0 * d),
         formula="mean(close > close[1], {d})",
         doc="Share of rising closes in {d} bars.",
+        any_sign=True,
         low=0.0,
     ),
     *_share(
@@ -48,6 +49,7 @@ COUNTS = (
         lambda d: (_moved(d) - _sides(d)) / (2.0 * d),
         formula="mean(close < close[1], {d})",
         doc="Share of falling closes in {d} bars.",
+        any_sign=True,
         low=0.0,
     ),
     *_share(
@@ -55,6 +57,7 @@ COUNTS = (
         lambda d: _sides(d) / d,
         formula="mean(close > close[1], {d}) - mean(close < close[1], {d})",
         doc="Share of rising less share of falling closes in {d} bars.",
+        any_sign=True,
         low=-1.0,
     ),
 )
@@ -74,6 +77,7 @@ def _sum_shares(prefix: str, name: str, *, scale_free: bool) -> tuple[Feature, .
             doc=f"Share of the rises in the moves of the {name} over {{d}} bars.",
             low=0.0,
             scale_free=scale_free,
+            any_sign=True,
         ),
         *_share(
             f"{prefix}N",
@@ -82,6 +86,7 @@ def _sum_shares(prefix: str, name: str, *, scale_free: bool) -> tuple[Feature, .
             doc=f"Share of the falls in the moves of the {name} over {{d}} bars.",
             low=0.0,
             scale_free=scale_free,
+            any_sign=True,
         ),
         *_share(
             f"{prefix}D",
@@ -90,6 +95,7 @@ def _sum_shares(prefix: str, name: str, *, scale_free: bool) -> tuple[Feature, .
             doc=f"Share of the rises less that of the falls of the {name} over {{d}} bars.",
             low=-1.0,
             scale_free=scale_free,
+            any_sign=True,
         ),
     )
 

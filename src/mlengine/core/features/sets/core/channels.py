@@ -46,6 +46,7 @@ def _channel_position(bars: int) -> Feature:
     floor, top = pl.col(f"floor:{bars}"), pl.col(f"top:{bars}")
     return Feature(
         name=f"donchian_{bars}",
+        any_sign=True,
         expr=(CLOSE - floor) / (top - floor),
         formula=f"(close - min(low, {bars})) / (max(high, {bars}) - min(low, {bars}))",
         bars=bars,
@@ -61,6 +62,7 @@ FEATURES = (
     *(_channel_position(bars) for bars in (20, 60)),
     Feature(
         name="stochastic_k_14",
+        any_sign=True,
         expr=pl.col("stochastic"),
         formula="100 (close - min(low, 14)) / (max(high, 14) - min(low, 14))",
         bars=14,
@@ -72,6 +74,7 @@ FEATURES = (
     ),
     Feature(
         name="stochastic_d_14_3",
+        any_sign=True,
         expr=mean(pl.col("stochastic"), bars=3),
         formula="mean(100 (close - min(low, 14)) / (max(high, 14) - min(low, 14)), 3)",
         bars=16,
@@ -83,6 +86,7 @@ FEATURES = (
     ),
     Feature(
         name="williams_r_28",
+        any_sign=True,
         expr=100.0 * ((CLOSE - pl.col("top:28")) / (pl.col("top:28") - pl.col("floor:28"))),
         formula="-100 (max(high, 28) - close) / (max(high, 28) - min(low, 28))",
         bars=28,
@@ -94,6 +98,7 @@ FEATURES = (
     ),
     Feature(
         name="cci_14",
+        any_sign=True,
         expr=pl.col("typical gap") / (0.015 * pl.col("mean deviation")),
         formula="(typical - m) / (0.015 mean(abs(typical - m), 14)), m = mean(typical, 14),"
         " typical = (high + low + close) / 3",

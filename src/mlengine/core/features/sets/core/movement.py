@@ -56,6 +56,7 @@ FEATURES = (
     ),
     Feature(
         name="close_in_range",
+        any_sign=True,
         expr=(CLOSE - LOW) / pl.col("range"),
         formula="(close - low) / (high - low)",
         bars=1,
@@ -67,6 +68,7 @@ FEATURES = (
     ),
     Feature(
         name="weekday_sin",
+        any_sign=True,
         expr=pl.col("weekday").sin(),
         formula="sin(2 pi weekday / 7), Monday = 1",
         bars=1,
@@ -78,6 +80,7 @@ FEATURES = (
     ),
     Feature(
         name="weekday_cos",
+        any_sign=True,
         expr=pl.col("weekday").cos(),
         formula="cos(2 pi weekday / 7), Monday = 1",
         bars=1,

@@ -71,6 +71,7 @@ def _straightness(bars: int) -> Feature:
     explained = steepness * steepness * ((bars**2 - 1) / 12)
     return Feature(
         name=f"r2_{bars}",
+        any_sign=True,
         expr=explained.clip(upper_bound=1.0),
         formula=f"R^2 of the least-squares line of close over {bars} bars",
         bars=bars,
@@ -105,6 +106,7 @@ FEATURES = (
     ),
     Feature(
         name="rsi_14",
+        any_sign=True,
         expr=100.0
         * (
             weighted_sum(pl.col("rise"), weights=RSI_SMOOTHING)
@@ -121,6 +123,7 @@ FEATURES = (
     ),
     Feature(
         name="bollinger_position_20",
+        any_sign=True,
         expr=0.5 + pl.col("mean gap:20") / (4.0 * pl.col("close:deviation:20")),
         formula="0.5 + (close - mean(close, 20)) / (4 std(close, 20)), std of the population",
         bars=20,
@@ -143,6 +146,7 @@ FEATURES = (
     ),
     Feature(
         name="zscore_60",
+        any_sign=True,
         expr=pl.col("mean gap:60") / pl.col("close:deviation:60"),
         formula="(close - mean(close, 60)) / std(close, 60), std of the population",
         bars=60,

@@ -88,6 +88,7 @@ FEATURES = (
     ),
     Feature(
         name="range_expansion_14",
+        any_sign=True,
         expr=pl.col("true range") / pl.col("atr"),
         formula="true_range / wilder(true_range, 14; 63 bars)",
         bars=64,

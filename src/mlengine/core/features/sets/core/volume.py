@@ -32,6 +32,7 @@ PARTS: dict[str, pl.Expr] = {
 FEATURES = (
     Feature(
         name="volume_ratio_20",
+        any_sign=True,
         expr=VOLUME / pl.col("volume:20"),
         formula="volume / mean(volume, 20)",
         bars=20,
@@ -43,6 +44,7 @@ FEATURES = (
     ),
     Feature(
         name="volume_ratio_5_60",
+        any_sign=True,
         expr=pl.col("volume:5") / pl.col("volume:60"),
         formula="mean(volume, 5) / mean(volume, 60)",
         bars=60,
@@ -54,6 +56,7 @@ FEATURES = (
     ),
     Feature(
         name="volume_zscore_20",
+        any_sign=True,
         expr=pl.col("volume gap:20") / pl.col("volume:deviation:20"),
         formula="(volume - mean(volume, 20)) / std(volume, 20), std of the population",
         bars=20,
@@ -65,6 +68,7 @@ FEATURES = (
     ),
     Feature(
         name="close_volume_correlation_20",
+        any_sign=True,
         expr=pl.col("close*volume:correlation:20"),
         formula="correlation(close, volume, 20)",
         bars=20,
@@ -76,6 +80,7 @@ FEATURES = (
     ),
     Feature(
         name="signed_volume_20",
+        any_sign=True,
         expr=total(pl.col("signed volume"), bars=20) / total(VOLUME, bars=20),
         formula="sum(sign(close - close[1]) volume, 20) / sum(volume, 20)",
         bars=21,
