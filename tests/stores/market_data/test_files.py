@@ -231,8 +231,13 @@ def test_weekends_and_summer_time_are_no_other_interval(tmp_path):
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UpstreamInvalid, match=f"the file '{name}' can't be read"):
-        ask(tmp_path)
+    random_bars("GOOD", rows=20).write_csv(tmp_path / "GOOD.csv")
+    market = FilesMarketData(tmp_path)
+    asked = market.panel(["AAA", "GOOD"], "1d", start=START, end=START + 99 * DAY)
+    assert market.refused_files() == [(name, f"the file '{name}' can't be read")]
+    assert asked.candles.height == 20
+    error = UpstreamInvalid if name.startswith("AAA") else UnknownSymbol
+    assert {symbol: type(each) for symbol, each in asked.refused.items()} == {"AAA": error}
 
 
 def test_a_file_without_a_needed_column_is_refused_by_name(tmp_path):
@@ -268,3 +273,65 @@ def test_a_panel_holds_what_each_symbol_has_alone(tmp_path):
         "NONE": UnknownSymbol,
         "BAD": UpstreamInvalid,
     }
+
+
+def test_a_damaged_file_costs_nothing_where_another_has_its_symbol(tmp_path):
+    random_bars("AAA", rows=20).write_parquet(tmp_path / "AAA.parquet")
+    (tmp_path / "AAA.csv").write_bytes(b"\xff\xfe\x00")
+    assert ask(tmp_path).height == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tickers.csv", "symbol,name,sector\nAAA,Good Corp,Tech\nBAD,Bad Corp,Tech\n"),
+        ("members.csv", "symbol,from,to\nAAA,2010-01-01,\n"),
+        ("symbols.csv", "symbol,calendar\nAAA,XNYS\n"),
+        ("actions.csv", "symbol,date,split\nAAA,2020-01-03,2\n"),
+        (".AAA.csv", "half"),
+        ("~$AAA.csv", "lock"),
+        (".~lock.AAA.csv#", "lock"),
+        ("BBB.csv.tmp", "half"),
+        ("BBB.csv.part", "half"),
+        ("BBB.parquet.crdownload", "half"),
+        ("BBB.csv~", "half"),
+        ("README.txt", "words, and more words\n"),
+    ],
+)
+def test_what_is_no_file_of_bars_is_passed_over(tmp_path, name, text):
+    random_bars("AAA", rows=20).write_csv(tmp_path / "all.csv")
+    (tmp_path / name).write_text(text)
+    market = FilesMarketData(tmp_path)
+    assert market.candles("AAA", "1d", start=START, end=START + 99 * DAY).height == 20
+    assert market.refused_files() == []
+    with pytest.raises(UnknownSymbol):
+        ask(tmp_path, name.partition(".")[0] or "other")
+
+
+def test_a_file_that_is_no_table_of_bars_costs_itself_alone(tmp_path):
+    random_bars("AAA", rows=20).write_csv(tmp_path / "AAA.csv")
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    market = FilesMarketData(tmp_path)
+    assert market.candles("AAA", "1d", start=START, end=START + 99 * DAY).height == 20
+    with pytest.raises(UpstreamInvalid, match=r"'notes\.csv'"):
+        market.candles("notes", "1d", start=START, end=START + 99 * DAY)
+    assert [name for name, _ in market.refused_files()] == ["notes.csv"]
+    (tmp_path / "notes.csv").unlink()
+    assert market.refused_files() == []
+
+
+@pytest.mark.parametrize("cut", [1, 3, 12])
+def test_a_last_line_without_its_end_is_no_bar_until_the_file_is_whole(tmp_path, cut):
+    bars = random_bars("AAA", rows=20)
+    bars.write_csv(tmp_path / "AAA.csv")
+    whole = (tmp_path / "AAA.csv").read_bytes()
+    market = FilesMarketData(tmp_path)
+
+    def starts() -> list[datetime]:
+        candles = market.candles("AAA", "1d", start=START, end=START + 99 * DAY)
+        return [at for at, final in candles.select("timestamp", "final").rows() if final is None]
+
+    (tmp_path / "AAA.csv").write_bytes(whole[:-cut])
+    assert starts() == bars["timestamp"].to_list()[:-1]
+    (tmp_path / "AAA.csv").write_bytes(whole)
+    assert starts() == bars["timestamp"].to_list()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, VALUES
+from mlengine.core.bars.bars import PRICES, RAW_SCHEMA, TIMESTAMP, VALUES
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import (
     CLOSE_KEYS,
@@ -17,6 +17,7 @@ from mlengine.stores.market_data.candles import (
 )
 
 SYMBOL_COLUMNS = frozenset({"symbol", "ticker"})
+PRICE_COLUMNS = frozenset(key for name in PRICES for key in VALUE_KEYS[name])
 _START_COLUMNS = (*START_KEYS, "date")
 
 

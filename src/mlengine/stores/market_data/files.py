@@ -2,13 +2,13 @@
 
 A file holds one symbol and is named for it (`AAPL.parquet`, `AAPL.csv`), or has a column `symbol`
 (or `ticker`) and holds any number. A path is never built from a symbol: symbols are looked up in
-what the directory holds. A file that changes is read again.
+what the directory holds. A file that changes is read again. One that can't be used costs only the
+symbol that it is named for, or none where another file has that symbol.
 """
 
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate, pairwise
@@ -20,12 +20,10 @@ from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data import CandlePanel, MarketData
 from mlengine.stores.market_data.candles import within
-from mlengine.stores.market_data.columns import SYMBOL_COLUMNS, parse_table
+from mlengine.stores.market_data.columns import PRICE_COLUMNS, SYMBOL_COLUMNS, parse_table
 from mlengine.stores.market_data.deadline import Deadline
+from mlengine.stores.market_data.tables.folder import FileStamp, table_files
 from mlengine.stores.system.table_files import UnreadableFile, column_names, read_csv, read_parquet
-
-_SUFFIXES = (".parquet", ".csv")
-_Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,16 @@ class _FileCandles:
 
 @dataclass(frozen=True)
 class _CachedFile:
-    """A file as it was when it was read; `content` is None while only its header was."""
+    """A file as it was when it was looked at; `content` is None while only its header was.
 
-    stamp: _Stamp
-    has_symbols: bool
+    `refusal` says why it can't be used. A list of symbols without prices is no file of bars.
+    """
+
+    stamp: FileStamp
+    has_symbols: bool = False
+    is_list: bool = False
     content: _FileCandles | None = None
+    refusal: UpstreamInvalid | None = None
 
 
 class FilesMarketData(MarketData):
@@ -87,63 +90,71 @@ class FilesMarketData(MarketData):
         end: datetime,
     ) -> CandlePanel:
         """The candles of all symbols from one look at the directory; see MarketData."""
-        with self._lock:
-            files, unreadable = self._load(symbols)
-        readable = set(symbols) - unreadable.keys()
-        parts = [part for file in files for part in file.slices(readable)]
-        candles = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
-        refused: dict[str, MlengineError] = {
-            symbol: UnknownSymbol(symbol)
-            for symbol in readable.difference(*(f.rows for f in files))
-        }
-        # One piece of memory: every later step would go through one for each part.
-        return CandlePanel(
-            within(candles, start=start, end=end).rechunk(), {**refused, **unreadable}
-        )
-
-    def _load(self, symbols: Sequence[str]) -> tuple[list[_FileCandles], dict[str, MlengineError]]:
-        """The files that may hold them, and for each symbol the first one that can't be read."""
         try:
-            stamps = self._stamps()
+            with self._lock:
+                files, unreadable = self._load(set(symbols))
         except OSError:
             error = UpstreamUnavailable("the directory of market data can't be read")
-            return [], dict.fromkeys(symbols, error)
-        for deleted in self._files.keys() - stamps.keys():
-            del self._files[deleted]
+            return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
+        parts = [part for file in files for part in file.slices(set(symbols))]
+        candles = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
+        refused: dict[str, MlengineError] = {
+            symbol: unreadable.get(symbol) or UnknownSymbol(symbol)
+            for symbol in set(symbols).difference(*(file.rows for file in files))
+        }
+        # One piece of memory: every later step would go through one for each part.
+        return CandlePanel(within(candles, start=start, end=end).rechunk(), refused)
+
+    def refused_files(self) -> list[tuple[str, str]]:
+        """Each file of the directory that can't be used, as far as it was looked at, and why."""
+        with self._lock, suppress(OSError):
+            self._look()
+        files = [(name, file.refusal) for name, file in self._files.items()]
+        return sorted((name, refusal.reason) for name, refusal in files if refusal)
+
+    def _load(self, symbols: Set[str]) -> tuple[list[_FileCandles], dict[str, UpstreamInvalid]]:
+        """The files that hold some of the symbols, and why those named for others can't be used."""
+        self._look()
         files: list[_FileCandles] = []
-        unreadable: dict[str, MlengineError] = {}
-        for name, stamp in stamps.items():
-            concerned: Set[str] = set(symbols)
-            try:
-                concerned = self._may_hold(name, stamp, concerned)
-                if concerned:
-                    files.append(self._content(name))
-            except UpstreamInvalid as error:
-                unreadable = {**dict.fromkeys(concerned, error), **unreadable}
+        unreadable: dict[str, UpstreamInvalid] = {}
+        for name, cached in self._files.items():
+            symbol = Path(name).stem
+            if cached.has_symbols or symbol in symbols:
+                file = self._files[name] = _with_content(self._directory / name, cached)
+                if file.content:
+                    files.append(file.content)
+                elif file.refusal and symbol in symbols:
+                    unreadable.setdefault(symbol, file.refusal)
         return files, unreadable
 
-    def _may_hold(self, name: str, stamp: _Stamp, symbols: Set[str]) -> Set[str]:
-        """Those of the symbols that the file may hold, by its header or its name."""
-        file = self._files.get(name)
-        if file is None or file.stamp != stamp:
-            with _refused(name):
-                header = {column.casefold() for column in column_names(self._directory / name)}
-            file = _CachedFile(stamp, not SYMBOL_COLUMNS.isdisjoint(header))
-            self._files[name] = file
-        return symbols if file.has_symbols else symbols & {Path(name).stem}
+    def _look(self) -> None:
+        """Forget the files that are gone or changed, and read the headers of new ones."""
+        stamps = table_files(self._directory)
+        self._files = {
+            name: file
+            if (file := self._files.get(name)) and file.stamp == stamp
+            else _look_at(self._directory / name, stamp)
+            for name, stamp in stamps.items()
+        }
 
-    def _content(self, name: str) -> _FileCandles:
-        file = self._files[name]
-        content = file.content or _read(self._directory / name)
-        self._files[name] = replace(file, content=content)
-        return content
 
-    def _stamps(self) -> dict[str, _Stamp]:
-        """When each file was modified, and its size."""
-        with os.scandir(self._directory) as entries:
-            named = [entry for entry in entries if entry.name.endswith(_SUFFIXES)]
-            stats = {entry.name: entry.stat() for entry in named if entry.is_file()}
-        return {name: (stats[name].st_mtime_ns, stats[name].st_size) for name in sorted(stats)}
+def _with_content(path: Path, file: _CachedFile) -> _CachedFile:
+    if file.content or file.refusal or file.is_list:
+        return file
+    try:
+        return replace(file, content=_read(path))
+    except UpstreamInvalid as error:
+        return replace(file, refusal=error)
+
+
+def _look_at(path: Path, stamp: FileStamp) -> _CachedFile:
+    try:
+        with _refused(path.name):
+            header = {column.casefold() for column in column_names(path)}
+    except UpstreamInvalid as error:
+        return _CachedFile(stamp, refusal=error)
+    has_symbols = not SYMBOL_COLUMNS.isdisjoint(header)
+    return _CachedFile(stamp, has_symbols, has_symbols and PRICE_COLUMNS.isdisjoint(header))
 
 
 def _read(path: Path) -> _FileCandles:

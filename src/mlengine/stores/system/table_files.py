@@ -10,6 +10,8 @@ import polars as pl
 
 from mlengine.stores.system import atomic_files
 
+_GZIP = b"\x1f\x8b"
+
 
 class UnreadableFile(ValueError):
     """The file is gone, not allowed, cut short or no table."""
@@ -40,9 +42,12 @@ def from_parquet(content: bytes) -> pl.DataFrame:
 
 
 def read_csv(path: Path) -> pl.DataFrame:
-    """The whole file, plain or gzip, every column as text."""
+    """The whole file, plain or gzip, every column as text; a line without an end is left out."""
     with translated_read_errors(path.name):
-        return pl.read_csv(path.read_bytes(), infer_schema=False)
+        content = path.read_bytes()
+        if not content.startswith(_GZIP):
+            content = content[: content.rfind(b"\n") + 1] or content
+        return pl.read_csv(content, infer_schema=False)
 
 
 def column_names(path: Path) -> list[str]:

@@ -1,0 +1,1 @@
+"""Tables of bars as the world writes them: text, Parquet and Arrow files."""
