@@ -131,6 +131,13 @@ def test_an_exchanges_close_ends_its_last_hour_and_its_week():
     assert known(week) == [datetime(2026, 11, 20, 21, tzinfo=UTC)]
 
 
+def test_a_stamp_after_the_close_of_a_half_day_is_no_contradiction():
+    markets = MarketDirectory(default_calendar=calendar("XNYS"))
+    moment = datetime(2026, 11, 27, 21, tzinfo=UTC)
+    bars = clean(candles("U", [moment]), markets=markets)
+    assert (bars.report.dropped, known(bars)) == ({}, [moment])
+
+
 def test_trading_around_the_clock_ends_a_bar_with_its_interval():
     markets = MarketDirectory(default_calendar=calendar("24/7"))
     moments = [moment + 6 * HOUR for moment in midnights(DAYS)]

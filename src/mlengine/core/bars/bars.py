@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -36,12 +36,31 @@ RAW_SCHEMA: dict[str, pl.DataType] = {
 
 
 @dataclass(frozen=True)
+class BarExample:
+    """A candle that was mended or dropped: where it stands, and what shows the reason."""
+
+    file: str | None
+    line: int | None
+    column: str | None
+    value: str | None
+
+
+@dataclass(frozen=True)
 class BarsReport:
-    """How many candles of one answer are bars, and how many are mended or dropped, by reason."""
+    """How many candles of one answer are bars, and how many are mended or dropped, by reason.
+
+    `examples` has the first candle of each reason but `unfinished`, which is no fault.
+    """
 
     accepted: int
     mended: Mapping[str, int]
     dropped: Mapping[str, int]
+    examples: Mapping[str, BarExample] = field(default_factory=dict)
+
+    @property
+    def read(self) -> int:
+        """All candles: each is accepted, dropped, or the equal of another one."""
+        return self.accepted + self.mended.get("duplicate", 0) + sum(self.dropped.values())
 
     @property
     def rejected(self) -> int:

@@ -1,7 +1,6 @@
 """Which of the candles that an upstream serves are bars, and what is wrong with the others."""
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
@@ -12,19 +11,16 @@ from mlengine.core.bars.bars import (
     PRICES,
     TIMESTAMP,
     VALUES,
-    BarsReport,
     CleanBars,
     arrays_by_symbol,
     is_ordered,
 )
+from mlengine.core.bars.examples import EXAMPLE_COLUMNS, ReasonCounts, bars_report
 from mlengine.core.bars.sessions import place_in_sessions
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 
 # Half a unit in the sixth digit of a price of one half: what printing and adjusting prices costs.
 _ROUNDING = 1e-6
-
-# By symbol: how many candles of each reason.
-_Counts = dict[str, dict[str, int]]
 
 
 def clean_bars(
@@ -40,8 +36,8 @@ def clean_bars(
     (high below or low above another price), `conflicting` (sane final bars of one timestamp differ,
     and nothing says which is right: all of them go). Mended: `ohlc_rounding` (out of order by a
     millionth at most: high and low are widened), `duplicate` (equal bars merged), `reordered`
-    (stood after a later bar). Volume 0 is fine. The counts of `accepted`, `dropped` and `duplicate`
-    add up to the candles given.
+    (stood after a later bar). Volume 0 is fine. `accepted`, `dropped` and `duplicate` add up to the
+    candles given.
 
     Daily and weekly bars begin at the midnight UTC of their session date. A bar is known from its
     close on; one that its upstream called final before, from `now` on.
@@ -60,36 +56,45 @@ def clean_panel(
     judged = placed.with_columns(pl.lit(now, TIMESTAMP).alias("now")).with_columns(
         _REASON, _KNOWN_AT
     )
-    sane = judged.filter(pl.col("reason").is_null()).select(*BARS_SCHEMA, "known_at")
+    mended, dropped = ReasonCounts(), ReasonCounts()
+    _count_dropped(judged.drop_nulls("reason"), dropped)
+    sane = judged.filter(pl.col("reason").is_null()).select(
+        *BARS_SCHEMA, "known_at", *EXAMPLE_COLUMNS
+    )
     widened = sane.with_columns(
         pl.max_horizontal(PRICES).alias("high"), pl.min_horizontal(PRICES).alias("low")
     )
-    dropped, mended = _Counts(), _Counts()
-    reasons = judged.drop_nulls("reason").select("symbol", "reason").rows()
-    for (symbol, reason), count in Counter(reasons).items():
-        _add(dropped, reason, {symbol: count})
     changed = (sane["high"] != widened["high"]) | (sane["low"] != widened["low"])
-    _add(mended, "ohlc_rounding", _rows(sane.filter(changed)))
+    mended.add("ohlc_rounding", sane.filter(changed))
     ordered = widened if is_ordered(widened) else _put_in_order(widened, mended, dropped)
     symbols = raw["symbol"].unique(maintain_order=True).to_list()
     arrays = dict.fromkeys(symbols, NO_BARS.arrays) | arrays_by_symbol(ordered)
     return {
-        symbol: CleanBars(
-            bars, BarsReport(bars.rows, mended.get(symbol, {}), dropped.get(symbol, {}))
-        )
+        symbol: CleanBars(bars, bars_report(symbol, bars.rows, mended=mended, dropped=dropped))
         for symbol, bars in arrays.items()
     }
 
 
-def _put_in_order(sane: pl.DataFrame, mended: _Counts, dropped: _Counts) -> pl.DataFrame:
+def _count_dropped(faulty: pl.DataFrame, dropped: ReasonCounts) -> None:
+    unfinished = Counter(faulty.filter(pl.col("reason") == "unfinished")["symbol"].to_list())
+    for symbol, count in unfinished.items():
+        dropped.counts[symbol]["unfinished"] = count
+    for rows in faulty.filter(pl.col("reason") != "unfinished").partition_by("reason"):
+        dropped.add(rows["reason"][0], rows)
+
+
+def _put_in_order(sane: pl.DataFrame, mended: ReasonCounts, dropped: ReasonCounts) -> pl.DataFrame:
     """One bar a symbol and timestamp, sorted; and count what that takes."""
     at = pl.col("timestamp")
-    merged = sane.group_by(list(BARS_SCHEMA), maintain_order=True).agg(pl.col("known_at").min())
-    agreed = merged.filter(pl.struct("symbol", "timestamp").is_unique())
-    late = agreed.filter(at < at.cum_max().over("symbol"))
-    _add(dropped, "conflicting", _rows(merged) - _rows(agreed))
-    _add(mended, "duplicate", _rows(sane) - _rows(merged))
-    _add(mended, "reordered", _rows(late))
+    merged = sane.group_by(list(BARS_SCHEMA), maintain_order=True).agg(
+        pl.col("known_at").min(), pl.col(EXAMPLE_COLUMNS).first(), (pl.len() - 1).alias("times")
+    )
+    mended.add("duplicate", merged.filter(pl.col("times") > 0))
+    alone = pl.struct("symbol", "timestamp").is_unique()
+    unique = merged.drop("times").with_columns(alone.alias("alone"))
+    dropped.add("conflicting", unique.filter(~pl.col("alone")))
+    agreed = unique.filter("alone")
+    mended.add("reordered", agreed.filter(at < at.cum_max().over("symbol")))
     return agreed.sort("symbol", "timestamp")
 
 
@@ -106,7 +111,7 @@ def _reason() -> pl.Expr:
         "no_timestamp": start.is_null(),
         "future": start > now,
         "unfinished": ~final,
-        "closes_before_start": pl.col("closes_at") < start,
+        "closes_before_start": pl.col("is_stated") & (pl.col("closes_at") < start),
         "off_grid": pl.col("off_grid"),
         "not_finite": ~finite,
         "not_positive": pl.min_horizontal(PRICES) <= 0,
@@ -120,13 +125,3 @@ def _reason() -> pl.Expr:
 # Once: to write expressions down takes longer than to judge a few candles.
 _REASON = _reason()
 _KNOWN_AT = pl.min_horizontal("closes_at", "now").alias("known_at")
-
-
-def _rows(frame: pl.DataFrame) -> Counter[str]:
-    """How many rows each symbol has."""
-    return Counter(frame["symbol"].to_list())
-
-
-def _add(counts: _Counts, reason: str, rows: Mapping[str, int]) -> None:
-    for symbol, count in rows.items():
-        counts.setdefault(symbol, {})[reason] = count

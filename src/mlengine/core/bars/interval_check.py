@@ -23,8 +23,6 @@ _MIN_CLOSE_GAPS = 2
 _MIN_WIDE_GAPS = 5
 # Coarser intervals are so many times as long, or a multiple of that.
 _FACTORS = (2, 3, 5, 7)
-# Holidays leave gaps of some days, but not in half of a daily series.
-_LONGEST_USUAL_GAP = 5
 
 _Ints = npt.NDArray[np.int64]
 _Flags = npt.NDArray[np.bool_]
@@ -86,13 +84,12 @@ class _Gaps:
 
     def _too_wide(self, some: _Flags) -> _Flags:
         if self.step >= _DAY:
-            rare = self._count(some & (self.gaps > _LONGEST_USUAL_GAP * self.step))
-            count = self._count(some)
-            return self._are_multiples(some) | ((count >= _MIN_WIDE_GAPS) & (2 * rare > count))
+            return self._are_multiples(some) | self._are_rare(some, 5 * self.step)
         days = self.starts // _DAY
         new_day = np.diff(days, prepend=days[0] - 1) != 0
         new_day[self.firsts] = True
-        return self._are_multiples(some & ~new_day) | self._are_daily(some, new_day)
+        daily = self._are_daily(some, new_day) | self._are_rare(some, 3 * _DAY // 2)
+        return self._are_multiples(some & ~new_day) | daily
 
     def _are_multiples(self, some: _Flags) -> _Flags:
         """Whether nearly all of the gaps are so many times `step`."""
@@ -102,6 +99,11 @@ class _Gaps:
         for factor in _FACTORS:
             result |= self._are_nearly_all(wider & (units % factor == 0), some)
         return result
+
+    def _are_rare(self, some: _Flags, longest: int) -> _Flags:
+        """Whether over half of the gaps are longer than that; few are, whatever the holidays."""
+        count = self._count(some)
+        return (count >= _MIN_WIDE_GAPS) & (2 * self._count(some & (self.gaps > longest)) > count)
 
     def _are_daily(self, some: _Flags, new_day: _Flags) -> _Flags:
         """Whether there is one candle a day, at one time of day."""

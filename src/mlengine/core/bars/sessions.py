@@ -41,7 +41,10 @@ def place_in_sessions(
         ends = pl.Series(calendar.final_at(starts, INTERVALS[interval])).cast(TIMESTAMP)
         unstated = pl.col("symbol").is_in(of_exchange) & ~pl.col("is_stated")
         placed = placed.with_columns(
-            pl.when(unstated).then(ends).otherwise("closes_at").alias("closes_at")
+            pl.when(unstated)
+            .then(pl.max_horizontal(ends, "began"))
+            .otherwise("closes_at")
+            .alias("closes_at")
         )
     return placed.with_columns(_off_grid(placed, interval))
 

@@ -1,0 +1,78 @@
+"""What cleaning does to candles, counted by symbol and reason, with the first example of each."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+
+from mlengine.core.bars.bars import PRICES, VALUES, BarExample, BarsReport
+
+# What an example is made of.
+EXAMPLE_COLUMNS = ("began", "closes_at", "file", "line")
+# Polars has years that Python has not.
+_MOMENT = pl.col("began", "closes_at")
+_MOMENTS = pl.when(_MOMENT.dt.year().is_between(1, 9999)).then(_MOMENT).name.keep()
+
+
+@dataclass(frozen=True)
+class ReasonCounts:
+    """The numbers of candles by symbol and reason, and of each pair the first example."""
+
+    counts: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    examples: dict[str, dict[str, BarExample]] = field(default_factory=lambda: defaultdict(dict))
+
+    def add(self, reason: str, rows: pl.DataFrame) -> None:
+        """Count `rows`, once each or as often as a column `times` says."""
+        if rows.is_empty():
+            return
+        times = rows["times"].to_list() if "times" in rows.columns else [1] * rows.height
+        counted = Counter[str]()
+        for symbol, count in zip(rows["symbol"].to_list(), times, strict=True):
+            counted[symbol] += count
+        for symbol, count in counted.items():
+            self.counts[symbol][reason] = count
+        firsts = rows.unique("symbol", keep="first", maintain_order=True)
+        for row in firsts.select("symbol", *VALUES, _MOMENTS, "file", "line").iter_rows(named=True):
+            self.examples[row["symbol"]][reason] = _example(row, reason)
+
+
+def bars_report(
+    symbol: str, accepted: int, *, mended: ReasonCounts, dropped: ReasonCounts
+) -> BarsReport:
+    return BarsReport(
+        accepted,
+        dict(mended.counts.get(symbol, {})),
+        dict(dropped.counts.get(symbol, {})),
+        {**mended.examples.get(symbol, {}), **dropped.examples.get(symbol, {})},
+    )
+
+
+def _example(row: Mapping[str, object], reason: str) -> BarExample:
+    column = _column(row, reason)
+    value = row["began"] if column == "timestamp" else row[column]
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    line = row["line"]
+    return BarExample(
+        file=None if row["file"] is None else str(row["file"]),
+        line=line if isinstance(line, int) else None,
+        column=column,
+        value=None if value is None else text,
+    )
+
+
+def _column(row: Mapping[str, object], reason: str) -> str:
+    """The column that shows the reason best."""
+    values = {name: number for name in VALUES if isinstance(number := row[name], float)}
+    if reason == "not_finite":
+        finite = {name for name, number in values.items() if math.isfinite(number)}
+        return next(name for name in VALUES if name not in finite)
+    if reason == "not_positive":
+        return next(name for name in PRICES if values[name] <= 0)
+    if reason in ("ohlc_order", "ohlc_rounding"):
+        return "high" if values["high"] < max(values[name] for name in PRICES) else "low"
+    return {"negative_volume": "volume", "closes_before_start": "closes_at"}.get(
+        reason, "timestamp"
+    )
