@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlengine.config.inspection import Inspection, inspect_settings, redact
+from mlengine.config.inspection import Inspection, inspect_settings
+from mlengine.config.redaction import redact
 
 
 @pytest.fixture(autouse=True)

@@ -89,6 +89,20 @@ def test_a_bad_admin_key_is_refused_without_repeating_it(keys: str) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
+        ("ftp://user:s3cret@host", "ftp://…@host"),
+        ("user:s3cret@host", "…@host"),
+        ("ftp://host/?token=s3cret", "ftp://host/?token=…"),
+    ],
+)
+def test_a_bad_upstream_address_is_refused_without_its_password(url: str, shown: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        Settings.from_env({"MARKET_DATA_BASE_URL": url})
+    assert refused.value.value == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
         ("http://user:s3cret@host", "http://…"),
         ("user:s3cret@host:6379", "…"),
         ("redis:s3cret", "…"),

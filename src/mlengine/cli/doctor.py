@@ -17,7 +17,8 @@ import orjson
 
 import mlengine
 from mlengine.config import Settings
-from mlengine.config.inspection import Inspection, inspect_settings, redact
+from mlengine.config.inspection import Inspection, inspect_settings
+from mlengine.config.redaction import redact
 from mlengine.errors import BadSetting
 from mlengine.services.diagnosis import machine
 from mlengine.services.diagnosis.checks import Check, Finding, run_checks

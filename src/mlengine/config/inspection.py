@@ -1,17 +1,14 @@
 """What is configured and where it comes from, also where a value is refused."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlengine.config.env_file import read_env_file
 from mlengine.config.reader import Reader
+from mlengine.config.redaction import redact
 from mlengine.config.settings import Settings
 from mlengine.errors import BadSetting, CannotStart, MlengineError
-
-_USER_IN_URL = re.compile(r"://[^\s]*@")
-_SECRET_IN_QUERY = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&]*", re.I)
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,3 @@ def inspect_settings(folder: Path) -> Inspection:
 def queue_hint(settings: Settings) -> str:
     """Which setting names the queue server, and its address; for the end of a line."""
     return f" (REDIS_URL={redact(settings.redis_url)})" if settings.redis_url else ""
-
-
-def redact(text: str) -> str:
-    """`text` without the user, the password and the tokens of an address in it."""
-    return _SECRET_IN_QUERY.sub(r"\1…", _USER_IN_URL.sub("://…@", text))

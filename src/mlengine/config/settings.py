@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from mlengine.config import training
 from mlengine.config.reader import Reader
+from mlengine.config.redaction import redact
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.hours import CALENDAR_NAMES
 from mlengine.core.training.spec import TrainSpec
@@ -178,7 +179,7 @@ def _admin_keys(read: Reader, env: str) -> dict[str, str]:
 def _base_url(read: Reader) -> str | None:
     url = read.optional("MARKET_DATA_BASE_URL")
     if url is not None and not re.match(r"^https?://[^/\s]+", url):
-        raise BadSetting("MARKET_DATA_BASE_URL", url, "an http:// or https:// address")
+        raise BadSetting("MARKET_DATA_BASE_URL", redact(url), "an http:// or https:// address")
     return url.rstrip("/") if url else None
 
 

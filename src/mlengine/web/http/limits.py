@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from mlengine.config.inspection import redact
+from mlengine.config.redaction import redact
 from mlengine.errors import BadSetting
 from mlengine.stores.queue import rate_counts
 from mlengine.stores.queue.rate_counts import RateCounts
