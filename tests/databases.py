@@ -25,6 +25,7 @@ from mlengine.core.predictions.prediction import (
 from mlengine.errors import UnknownSymbol
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction
 from mlengine.stores.audit.vectors import scored_vector
+from mlengine.stores.bars.store import BarStore
 from mlengine.stores.database.engine import open_database
 from mlengine.stores.database.migrate import migrate
 
@@ -48,6 +49,13 @@ def new_database(path: Path) -> str:
     """Write an empty database at the newest schema; returns its URL."""
     path.write_bytes(_migrated())
     return url_of(path)
+
+
+def bar_store(folder: Path) -> BarStore:
+    """The bars in a database of this folder, which is there or is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "audit.db"
+    return BarStore(open_database(url_of(path) if path.exists() else new_database(path)))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlengine.bootstrap.feature_sets import load_feature_sets
-from mlengine.bootstrap.stores import open_bars
+from mlengine.bootstrap.stores import open_upstream
 from mlengine.config import Settings
 from mlengine.core.bars.intervals import is_stale
 from mlengine.core.timestamps import rfc3339
@@ -21,16 +21,16 @@ _BARS = 64
 
 
 def check_upstream(settings: Settings, *, seconds: float) -> Finding:
-    """It has bars of the first symbol to train on; raises what `BarService.history` raises."""
-    bars = open_bars(settings, DependencyStates())
+    """It has bars of the first symbol to train on; raises what `BarFetcher.fetch` raises."""
+    upstream = open_upstream(settings, DependencyStates())
     symbol = (*settings.train.symbols, "AAPL")[0]
     now, deadline = datetime.now(UTC), Deadline.within(seconds)
-    clean = bars.history(symbol, bars=_BARS, as_of=None, now=now, deadline=deadline)
-    if clean.frame.is_empty():
+    clean = upstream.fetch(symbol, bars=_BARS, as_of=None, now=now, deadline=deadline).clean
+    count = min(clean.arrays.rows, _BARS)
+    if not count:
         raise UpstreamInvalid(f"it has no final bars of {symbol}")
-    newest: datetime = clean.frame["timestamp"][-1]
-    kind = settings.market_data_kind
-    detail = f"{clean.frame.height} bars of {symbol} ({kind}), the newest of {rfc3339(newest)}"
+    newest, kind = clean.arrays.last_timestamp, settings.market_data_kind
+    detail = f"{count} bars of {symbol} ({kind}), the newest of {rfc3339(newest)}"
     if clean.report.rejected:
         return Finding("warning", f"{detail}; {clean.report.rejected} others were refused")
     if kind != "sample" and is_stale(newest, settings.market_data_interval, now):

@@ -11,6 +11,7 @@ from mlengine.bootstrap.markets import load_markets
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
+from mlengine.services.bars.fetcher import BarFetcher
 from mlengine.services.bars.service import BarService
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.spool import AuditSpool
@@ -49,7 +50,7 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
     registry = Registry(models)
     return Stores(
         states,
-        bars=open_bars(settings, states),
+        bars=open_bars(settings, states, database),
         feature_sets=sets,
         registry=registry,
         loader=ModelLoader(registry, sets, interval=settings.market_data_interval, states=states),
@@ -63,19 +64,31 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
     )
 
 
-def open_bars(settings: Settings, states: DependencyStates) -> BarService:
-    """The bars of the configured upstream, asked for nothing yet.
+def open_bars(settings: Settings, states: DependencyStates, database: Engine) -> BarService:
+    """The bars of the configured upstream; connects to nothing yet.
 
     Raises CannotStart for a file of symbols that is refused.
     """
     return BarService(
         market=_market_data(settings),
-        store=BarStore(settings.artifacts_dir / "bars"),
+        store=BarStore(database),
         interval=settings.market_data_interval,
         cache_seconds=settings.market_data_cache_seconds,
         recheck_seconds=settings.market_data_recheck_seconds,
         states=states,
         markets=load_markets(settings),
+    )
+
+
+def open_upstream(settings: Settings, states: DependencyStates) -> BarFetcher:
+    """The configured upstream alone; raises as `open_bars`."""
+    return BarFetcher(
+        _market_data(settings),
+        settings.market_data_interval,
+        settings.market_data_cache_seconds,
+        settings.market_data_recheck_seconds,
+        states,
+        load_markets(settings),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -28,12 +29,11 @@ def fetch(symbols: tuple[str, ...]) -> Output:
     Reports what was refused.
     A symbol that fails keeps no other back; the exit code is that of the last failure.
     """
+    service = current_platform().bars
     reports: dict[str, BarsReport | MlengineError] = {}
     for symbol in symbols:
         try:
-            reports[symbol] = (
-                current_platform(needs_database=False).bars.ingest(symbol, now=now()).report
-            )
+            reports[symbol] = service.ingest(symbol, now=now()).report
         except MlengineError as error:
             reports[symbol] = error
     failed = [report for report in reports.values() if isinstance(report, MlengineError)]
@@ -53,13 +53,26 @@ def fetch(symbols: tuple[str, ...]) -> Output:
 @json_command
 def show(symbol: str, limit: int, stored: bool, as_of: datetime | None) -> Output:
     """Show the newest bars of SYMBOL, oldest first."""
-    service = current_platform(needs_database=False).bars
-    frame = (
-        service.stored(symbol).tail(limit)
+    service = current_platform(needs_database=stored).bars
+    arrays = (
+        service.stored(symbol, bars=limit)
         if stored
-        else service.history(symbol, bars=limit, as_of=as_of, now=now()).frame
+        else service.history(symbol, bars=limit, as_of=as_of, now=now()).arrays
     )
+    frame = arrays.frame()
     return Output(frame.to_dicts(), table(frame.columns, frame.rows()))
+
+
+@bars.command("export")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@json_command
+def export(folder: Path) -> Output:
+    """Write the stored bars to FOLDER as Parquet.
+
+    One file a symbol, FOLDER/INTERVAL/SYMBOL.parquet, with the newest revision of each bar.
+    """
+    rows = current_platform().bars.export(folder)
+    return Output(rows, table(["symbol", "bars"], rows.items()))
 
 
 def _to_json(report: BarsReport | MlengineError) -> object:

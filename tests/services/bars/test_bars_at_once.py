@@ -6,15 +6,16 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import mkdtemp
 
 import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.databases import bar_store
 from tests.factories import random_bars
 
 from mlengine.errors import MlengineError, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
-from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -100,7 +101,11 @@ def _write(folder: Path, scene: Sequence[tuple[str, str, str]]) -> None:
 
 def _service(folder: Path) -> BarService:
     return BarService(
-        FilesMarketData(folder), BarStore(folder / "kept"), "1d", 5.0, DependencyStates()
+        FilesMarketData(folder),
+        bar_store(Path(mkdtemp(dir=folder.parent))),
+        "1d",
+        5.0,
+        DependencyStates(),
     )
 
 
@@ -178,7 +183,5 @@ def test_who_has_to_be_asked_one_by_one_says_so(tmp_path):
     random_bars("A", rows=31, start=START).write_parquet(tmp_path / "A.parquet")
     before_1970 = datetime(1969, 1, 1, tzinfo=UTC)
     assert _service(tmp_path).windows(["A"], bars=BARS, as_of=before_1970, now=NOW) is None
-    sample = BarService(
-        SampleMarketData(), BarStore(tmp_path / "kept"), "1d", 5.0, DependencyStates()
-    )
+    sample = BarService(SampleMarketData(), bar_store(tmp_path), "1d", 5.0, DependencyStates())
     assert sample.windows(["AAPL", "IBM"], bars=BARS, as_of=None, now=NOW) is None

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from tests.databases import bar_store
 from tests.factories import random_bars
 from tests.upstream import Fault, LoopbackUpstream, queries
 
 from mlengine.core.bars.bars import bars_hash
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
-from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
@@ -46,7 +46,7 @@ def client(upstream: LoopbackUpstream, *, deadline_seconds: float = 5.0) -> Http
 
 @pytest.fixture
 def service(upstream, tmp_path) -> BarService:
-    return BarService(client(upstream), BarStore(tmp_path), "1d", 5.0, DependencyStates())
+    return BarService(client(upstream), bar_store(tmp_path), "1d", 5.0, DependencyStates())
 
 
 def test_the_newest_final_bars_come_oldest_first(service):
@@ -96,7 +96,7 @@ def test_bars_of_another_interval_are_refused_whatever_they_are_called(
 ):
     upstream.serve(random_bars(rows=400, interval=served, start=TODAY - 300 * DAY))
     upstream.envelope = lambda answer: answer["candles"]
-    service = BarService(client(upstream), BarStore(tmp_path), interval, 5.0, DependencyStates())
+    service = BarService(client(upstream), bar_store(tmp_path), interval, 5.0, DependencyStates())
     with pytest.raises(UpstreamInvalid, match=f"AAA has bars of another interval than {interval}"):
         service.history("AAA", bars=0, as_of=None, now=NOW)
     assert service.states.state("upstream") == "degraded"
@@ -139,7 +139,7 @@ def test_one_deadline_holds_for_all_questions_of_one_answer(upstream, service, t
     upstream.serve(BARS.tail(4))
     upstream.always = Fault(delay_seconds=0.2)
     market = client(upstream, deadline_seconds=0.45)
-    service = BarService(market, BarStore(tmp_path), "1d", 0.0, DependencyStates())
+    service = BarService(market, bar_store(tmp_path), "1d", 0.0, DependencyStates())
     began = time.monotonic()
     with pytest.raises(UpstreamUnavailable):
         service.history("AAA", bars=20, as_of=None, now=NOW)
@@ -242,7 +242,7 @@ def test_a_whole_history_answers_every_question(service, upstream):
 
 
 def test_without_cache_time_every_question_is_asked(upstream, service, tmp_path):
-    fresh = BarService(service.market, BarStore(tmp_path), "1d", 0.0, DependencyStates())
+    fresh = BarService(service.market, bar_store(tmp_path), "1d", 0.0, DependencyStates())
     fresh.history("AAA", bars=5, as_of=None, now=NOW)
     fresh.history("AAA", bars=5, as_of=None, now=NOW)
     assert len(upstream.requests) == 2
@@ -300,17 +300,17 @@ def test_checks_remember_how_the_upstream_did(service, upstream):
 
 
 def test_a_fetch_stores_the_whole_history(service):
-    assert service.stored("AAA").is_empty()
+    assert service.stored("AAA").rows == 0
     clean = service.ingest("AAA", now=NOW)
     assert clean.report.accepted == 499
-    assert service.stored("AAA").equals(clean.frame)
+    assert service.stored("AAA").frame().equals(clean.frame)
     assert service.ingest("AAA", now=NOW + DAY).report.accepted == 500
-    assert service.stored("AAA").equals(BARS)
+    assert service.stored("AAA").frame().equals(BARS)
     assert service.store.symbols("1d") == ["AAA"]
 
 
 def test_a_stale_sample_still_serves_its_newest_bars(tmp_path):
-    service = BarService(SampleMarketData(), BarStore(tmp_path), "1d", 5.0, DependencyStates())
+    service = BarService(SampleMarketData(), bar_store(tmp_path), "1d", 5.0, DependencyStates())
     clean = service.history("AAPL", bars=64, as_of=None, now=NOW)
     assert clean.frame["timestamp"][-1] == datetime(2013, 3, 1, tzinfo=UTC)
     assert clean.report.accepted == 64

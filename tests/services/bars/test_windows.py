@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from tests.databases import bar_store
 from tests.factories import random_bars
 from tests.upstream import Fault, LoopbackUpstream, queries
 
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
 from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetch, fetch_windows
-from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.system.dependency_states import DependencyStates
 
@@ -43,7 +43,7 @@ def service(upstream, tmp_path) -> BarService:
         retry_backoff_seconds=0,
         deadline_seconds=2,
     )
-    return BarService(market, BarStore(tmp_path), "1d", 0.0, DependencyStates())
+    return BarService(market, bar_store(tmp_path), "1d", 0.0, DependencyStates())
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ EventKind: TypeAlias = Literal[
     "audit_pruned",
     "replayed",
     "admin_action",
+    "bars_revised",
 ]
 EVENT_KINDS: tuple[str, ...] = get_args(EventKind)
 

@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
 
-import polars as pl
-
-from mlengine.core.bars.bars import BarArrays, CleanBars
+from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
+from mlengine.core.timestamps import EPOCH
 from mlengine.errors import InsufficientBars, MlengineError
 from mlengine.services.bars.fetcher import BarFetcher
 from mlengine.stores.bars.cache import BarCache, CachedBars
-from mlengine.stores.bars.store import BarStore
+from mlengine.stores.bars.store import Answer, BarStore
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import NEVER, Deadline
+from mlengine.stores.system import atomic_files
 from mlengine.stores.system.dependency_states import DependencyStates
+from mlengine.stores.system.table_files import to_parquet
 
 
 @dataclass(frozen=True)
@@ -113,14 +116,32 @@ class BarService:
         return arrays.slice(0, bar).last_known_at
 
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
-        """The whole history from the upstream, merged into the store."""
+        """The whole history from the upstream, recorded in the store."""
         fetched = self._fetcher.fetch(symbol, bars=0, as_of=None, now=now, deadline=NEVER)
-        self.store.write(symbol, self.interval, fetched.clean.frame)
+        answer = Answer(fetched.arrays, EPOCH, now)
+        self.store.record({symbol: answer}, self.interval, seen_at=now)
         return fetched.clean
 
-    def stored(self, symbol: str) -> pl.DataFrame:
-        """The ingested bars, oldest first; no rows for a symbol that never was."""
-        return self.store.read(symbol, self.interval)
+    def stored(self, symbol: str, *, bars: int = 0) -> BarArrays:
+        """The newest `bars` recorded bars (0: all), oldest first; none where none ever were."""
+        stored = self.store.newest([symbol], self.interval, bars=bars)
+        return stored[symbol].held.tail(bars).arrays if symbol in stored else NO_BARS.arrays
+
+    def export(self, folder: Path) -> dict[str, int]:
+        """Write the recorded bars of each symbol as Parquet; returns how many each has.
+
+        To `folder/{interval}/{symbol}.parquet`. Raises ArtifactsUnavailable.
+        """
+        rows: dict[str, int] = {}
+        with atomic_files.translated_os_errors():
+            atomic_files.make_directory(folder / self.interval)
+            for symbol in self.store.symbols(self.interval):
+                arrays = self.stored(symbol)
+                if arrays.rows:
+                    path = folder / self.interval / f"{quote(symbol, safe='')}.parquet"
+                    atomic_files.replace_file(path, to_parquet(arrays.frame()))
+                    rows[symbol] = arrays.rows
+        return rows
 
     def _bars(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from mlengine.core.timestamps import EPOCH
 
-REVISION = "0005"
+REVISION = "0006"
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -179,5 +179,37 @@ events = Table(
     Column("details", Text, nullable=False),
     Column("generation", BigInteger, unique=True),
     Index("ix_events_kind", "kind", "seq"),
+    sqlite_autoincrement=True,
+)
+
+# The recorded bars of one symbol and interval: since when, how often, and when last.
+bar_series = Table(
+    "bar_series",
+    metadata,
+    Column("id", _Sequence, primary_key=True, autoincrement=True),
+    Column("symbol", Text, nullable=False),
+    Column("interval", Text, nullable=False),
+    Column("asked_from", UtcDateTime, nullable=False),
+    Column("fetched_at", UtcDateTime, nullable=False),
+    Column("good_until", UtcDateTime, nullable=False),
+    Column("served_until", UtcDateTime, nullable=False),
+    Column("recordings", Integer, nullable=False),
+    Column("report", Text),
+    UniqueConstraint("symbol", "interval", name="uq_bar_series_symbol"),
+    sqlite_autoincrement=True,
+)
+
+# Rows of a series. Moments are microseconds here: they go to arrays, and not to a door.
+bar_segments = Table(
+    "bar_segments",
+    metadata,
+    Column("id", _Sequence, primary_key=True, autoincrement=True),
+    Column("series_id", _Sequence, ForeignKey("bar_series.id"), nullable=False),
+    Column("first_start", BigInteger, nullable=False),
+    Column("last_start", BigInteger, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Index("ix_bar_segments_series", "series_id", "last_start"),
     sqlite_autoincrement=True,
 )

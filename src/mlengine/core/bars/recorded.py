@@ -1,0 +1,246 @@
+"""Bars with all their revisions: what is new in an answer, and what was known at a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlengine.core.bars.bars import NO_BARS, VALUES, BarArrays
+
+Moments = npt.NDArray[np.int64]
+_ALWAYS = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, eq=False)
+class Revisions:
+    """Rows of one series by start, then by when they were seen; moments in microseconds.
+
+    A row without values (NaN) says that the upstream took the bar back.
+    """
+
+    starts: Moments
+    values: npt.NDArray[np.float64]
+    known_at: Moments
+    seen_at: Moments
+
+    @classmethod
+    def joined(cls, parts: Sequence[Revisions]) -> Revisions:
+        """The rows of all parts, of which there must be one, in order."""
+        starts = np.concatenate([part.starts for part in parts])
+        seen_at = np.concatenate([part.seen_at for part in parts])
+        order = np.lexsort((seen_at, starts))
+        return cls(
+            starts[order],
+            np.concatenate([part.values for part in parts], axis=1)[:, order],
+            np.concatenate([part.known_at for part in parts])[order],
+            seen_at[order],
+        )
+
+    @classmethod
+    def seen(
+        cls, starts: Moments, values: npt.NDArray[np.float64], known_at: Moments, seen_at: int
+    ) -> Revisions:
+        """Rows that were all seen at one moment."""
+        return cls(starts, values, known_at, np.full(len(starts), seen_at))
+
+    @classmethod
+    def taken_back(cls, starts: Moments, seen_at: int) -> Revisions:
+        """Rows that say that bars are gone."""
+        values = np.full((len(VALUES), len(starts)), np.nan)
+        return cls.seen(starts, values, np.full(len(starts), seen_at), seen_at)
+
+    @property
+    def rows(self) -> int:
+        return len(self.starts)
+
+    def slice(self, first: int, end: int) -> Revisions:
+        rows = slice(first, end)
+        return Revisions(
+            self.starts[rows], self.values[:, rows], self.known_at[rows], self.seen_at[rows]
+        )
+
+    def from_start(self, start: int) -> Revisions:
+        """The rows of the bars that begin at `start` or later."""
+        return self.slice(int(np.searchsorted(self.starts, start)), self.rows)
+
+    def newest(self, symbol: str) -> HeldBars:
+        """The bars as they are now."""
+        return self._view(symbol, _ALWAYS, _ALWAYS)
+
+    def at(self, symbol: str, moment: int, bars: int) -> HeldBars:
+        """The newest `bars` bars (0: all) that were known at `moment`.
+
+        With the values that they had then. Where a bar was seen later only, with the values of
+        the first moment at which all of them had been seen: no window mixes prices from before
+        and after an adjustment.
+        """
+        seen_by = moment
+        while True:
+            view = self._view(symbol, moment, seen_by).tail(bars)
+            covering = max(moment, int(view.first_seen.max(initial=moment)))
+            if covering == seen_by:
+                return view
+            seen_by = covering
+
+    def _view(self, symbol: str, moment: int, seen_by: int) -> HeldBars:
+        """The bars known at `moment`, each as it had been seen by `seen_by`.
+
+        A bar that is seen later still, and counts as known at `moment`, stands in with its first
+        values.
+        """
+        firsts = self._firsts
+        within = np.flatnonzero(np.logical_or(self.seen_at <= seen_by, firsts))
+        bar = self._bar[within]
+        last = within[np.append(bar[1:] != bar[:-1], True)] if len(within) else within
+        first = np.flatnonzero(firsts)
+        chosen = (self.known_at[first] <= moment) & ~np.isnan(self.values[0, last])
+        first, last = first[chosen], last[chosen]
+        known_at = self.known_at[first]
+        arrays = BarArrays(symbol, self.starts[first], self.values[:, last], known_at)
+        later = self.seen_at[~firsts]
+        return HeldBars(
+            arrays, self.seen_at[first], max(later.max(initial=0), _last_out_of_order(known_at))
+        )
+
+    @cached_property
+    def _firsts(self) -> npt.NDArray[np.bool_]:
+        """Which rows are the first of their bar."""
+        return np.append(True, self.starts[1:] != self.starts[:-1])[: self.rows]
+
+    @cached_property
+    def _bar(self) -> Moments:
+        """The number of each row's bar."""
+        return np.cumsum(self._firsts)
+
+
+class Change(NamedTuple):
+    """What an answer adds: its rows, how many are of new and of revised bars, and the bars then."""
+
+    rows: Revisions
+    new: int
+    revised: int
+    held: HeldBars
+
+
+@dataclass(frozen=True, eq=False)
+class HeldBars:
+    """Bars of a series from some start on, one row each; `arrays.known_at` is that of the first.
+
+    `first_seen` is when each was first seen, `revised_at` when a bar last changed, vanished or came
+    out of order, 0 for never.
+    """
+
+    arrays: BarArrays
+    first_seen: Moments
+    revised_at: int
+
+    def tail(self, bars: int) -> HeldBars:
+        """The newest `bars` of them, all with 0."""
+        rows = self.arrays.rows
+        if not 0 < bars < rows:
+            return self
+        arrays = self.arrays.slice(rows - bars, rows)
+        return HeldBars(arrays, self.first_seen[-bars:], self.revised_at)
+
+    def seen_by(self, first: int, end: int) -> int:
+        """When the last of these bars was seen for the first time."""
+        return int(self.first_seen[first:end].max(initial=0))
+
+    def change(
+        self, answer: BarArrays, *, seen_at: int, asked_from: int, known_from: int | None
+    ) -> Change:
+        """What an answer, whose `known_at` is when each bar was final, says beyond these bars.
+
+        The answer holds every bar from its first to its last one: a bar in between that it lacks
+        is gone. Later bars stay, unless its last bar is another one than ours. The first answer is
+        history, and so are bars from before `asked_from`, where the earlier answers begin: known
+        from when they were final on. So are, with `known_from`, the bars after our last one, but
+        not before then. All others are known from `seen_at` on.
+        """
+        ours, known_at = self.arrays, np.full(answer.rows, seen_at)
+        history = answer.starts < (asked_from if ours.rows else _ALWAYS)
+        known_at[history] = answer.known_at[history]
+        if known_from is not None and ours.rows:
+            later = answer.starts > ours.starts[-1]
+            known_at[later] = np.maximum(answer.known_at[later], known_from)
+        agreed = self._agreed(answer)
+        if agreed is not None:
+            rows = Revisions.seen(
+                answer.starts[agreed:], answer.values[:, agreed:], known_at[agreed:], seen_at
+            )
+            return Change(rows, rows.rows, 0, self._followed_by(rows, answer.symbol))
+        return self._revised(answer, known_at, seen_at)
+
+    def _agreed(self, answer: BarArrays) -> int | None:
+        """How many of the answer's first bars are ours, where all others come after ours."""
+        ours = self.arrays
+        if not ours.rows or not answer.rows:
+            return 0
+        first = int(np.searchsorted(ours.starts, answer.starts[0]))
+        rows = ours.rows - first
+        same = np.array_equal(ours.starts[first:], answer.starts[:rows]) and np.array_equal(
+            ours.values[:, first:], answer.values[:, :rows]
+        )
+        return rows if same else None
+
+    def _followed_by(self, rows: Revisions, symbol: str) -> HeldBars:
+        """These bars and later ones."""
+        if not rows.rows:
+            return self
+        ours = self.arrays
+        arrays = BarArrays(
+            symbol,
+            np.append(ours.starts, rows.starts),
+            np.append(ours.values, rows.values, axis=1),
+            np.append(ours.known_at, rows.known_at),
+        )
+        return HeldBars(arrays, np.append(self.first_seen, rows.seen_at), self.revised_at)
+
+    def _revised(self, answer: BarArrays, known_at: Moments, seen_at: int) -> Change:
+        """The change of an answer that has other bars than ours, or other values."""
+        ours = self.arrays
+        at = np.searchsorted(ours.starts, answer.starts)
+        there = at < ours.rows
+        there[there] = ours.starts[at[there]] == answer.starts[there]
+        changed = there.copy()
+        changed[there] = (ours.values[:, at[there]] != answer.values[:, there]).any(axis=0)
+        gone = ours.starts >= answer.starts[0]
+        if there[-1] and not changed[-1]:
+            gone &= ours.starts <= answer.starts[-1]
+        gone[at[there]] = False
+        written = ~there | changed
+        # A bar that changes is known from the change on in its new form only.
+        known_at[changed] = seen_at
+        rows = Revisions.joined(
+            [
+                Revisions.seen(
+                    answer.starts[written], answer.values[:, written], known_at[written], seen_at
+                ),
+                Revisions.taken_back(ours.starts[gone], seen_at),
+            ]
+        )
+        before = Revisions(ours.starts, ours.values, ours.known_at, self.first_seen)
+        held = Revisions.joined([before, rows]).newest(answer.symbol)
+        return Change(
+            rows,
+            int((~there).sum()),
+            int(changed.sum() + gone.sum()),
+            replace(held, revised_at=max(self.revised_at, held.revised_at)),
+        )
+
+
+NOTHING_HELD = HeldBars(NO_BARS.arrays, np.empty(0, "<i8"), 0)
+NO_REVISIONS = Revisions.taken_back(np.empty(0, "<i8"), 0)
+
+
+def _last_out_of_order(known_at: Moments) -> int:
+    """The last moment at which a bar was known after a later bar; 0 where there is none."""
+    if len(known_at) < 2:
+        return 0
+    later = np.minimum.accumulate(known_at[::-1])[::-1]
+    return int(known_at[:-1][known_at[:-1] > later[1:]].max(initial=0))

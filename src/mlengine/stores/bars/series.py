@@ -1,0 +1,80 @@
+"""The table of series: of which symbols bars are recorded, since when, and how lately."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from mlengine.stores.database.engine import insert_new
+from mlengine.stores.database.tables import bar_series
+
+
+class Series(NamedTuple):
+    """The recorded bars of one symbol: all that there were from `asked_from` on.
+
+    The upstream answered last at `fetched_at`, its answer is good until `good_until`, and answers
+    were given from it until `served_until`. `recordings` counts the times at which rows were added.
+    """
+
+    id: int
+    symbol: str
+    asked_from: datetime
+    fetched_at: datetime
+    good_until: datetime
+    served_until: datetime
+    recordings: int
+    report: str | None
+
+
+_READ_SERIES = select(*bar_series.c[Series._fields]).where(
+    bar_series.c.symbol.in_(bindparam("symbols", expanding=True)),
+    bar_series.c.interval == bindparam("interval"),
+)
+_CLAIM_SERIES = _READ_SERIES.order_by(bar_series.c.symbol).with_for_update()
+_CHANGING = ("asked_from", "fetched_at", "good_until", "served_until", "recordings", "report")
+_UPDATE_SERIES = (
+    update(bar_series)
+    .where(bar_series.c.id == bindparam("series"))
+    .values({name: bindparam(f"new_{name}") for name in _CHANGING})
+)
+
+
+def read_series(
+    connection: Connection, symbols: Collection[str], interval: str, *, claim: bool = False
+) -> dict[str, Series]:
+    query = _CLAIM_SERIES if claim else _READ_SERIES
+    rows = connection.execute(query, {"symbols": list(symbols), "interval": interval})
+    return {row.symbol: Series._make(row) for row in rows}
+
+
+def claim_series(
+    connection: Connection, asked_from: Mapping[str, datetime], interval: str, now: datetime
+) -> dict[str, Series]:
+    """The series of each symbol, new ones among them; nobody else may write any of them now."""
+    series = read_series(connection, asked_from, interval, claim=True)
+    missing = sorted(asked_from.keys() - series.keys())
+    if not missing:
+        return series
+    moments = dict.fromkeys(("fetched_at", "good_until", "served_until"), now)
+    rows = [
+        {
+            "symbol": symbol,
+            "interval": interval,
+            "asked_from": asked_from[symbol],
+            "recordings": 0,
+            **moments,
+        }
+        for symbol in missing
+    ]
+    connection.execute(insert_new(connection, bar_series), rows)
+    return read_series(connection, asked_from, interval, claim=True)
+
+
+def update_series(connection: Connection, series: Iterable[Series]) -> None:
+    """Write what has changed in series that are there."""
+    values = [
+        {"series": each.id, **{f"new_{name}": getattr(each, name) for name in _CHANGING}}
+        for each in series
+    ]
+    connection.execute(_UPDATE_SERIES, values)
