@@ -112,7 +112,7 @@ def engine_on(url: str, folder: Path, feature_set: str) -> Platform:
         "RATE_LIMIT_REQUESTS": "0",
     }
     platform = build_platform(Settings.from_env(environ))
-    platform.control.prepare()
+    platform.control.migrate_and_backfill()
     publish(platform.registry.directory, feature_set=BUILTIN[feature_set])
     platform.models.activate("v1", actor="bench", reason="", now=datetime.now(UTC))
     return platform

@@ -111,7 +111,7 @@ def engine_of(folder: Path) -> Platform:
 
 def predict(folder: Path, rows: int, symbols: int) -> None:
     platform = engine_of(folder)
-    platform.control.prepare()
+    platform.control.migrate_and_backfill()
     versions = [
         publish(
             platform.registry.directory,

@@ -30,7 +30,7 @@ from flask import Flask
 from werkzeug.test import create_environ
 
 from mlengine.stores.database.migrate import migrate
-from mlengine.stores.queue.server import QueueServer, find_binary, limits_url, resolve_url
+from mlengine.stores.queue.server import QueueServer, find_binary, resolve_url, to_limits_uri
 from mlengine.web.http import limits
 
 FIRST = f"/predict?symbol={SAMPLE[0]}"
@@ -159,7 +159,7 @@ def _batch_ms(client: Client, body: bytes) -> float:
 def limiter() -> None:
     """Flask-Limiter itself, in one process by turns."""
     with _queue() as url:
-        plain, limited = _empty(None), _empty(limits_url(url))
+        plain, limited = _empty(None), _empty(to_limits_uri(url))
         turns = [(_microseconds(plain), _microseconds(limited)) for _ in range(15)]
     cost = min(b for _, b in turns) - min(a for a, _ in turns)
     print(f"\nFlask-Limiter's own cost, Valkey on a unix socket, hiredis: {cost:.0f} µs a request")

@@ -22,10 +22,10 @@ from benchmarks.serving import head, row
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Latency, Prediction
-from mlengine.stores.audit.entries import AuditedPrediction, values_of
+from mlengine.stores.audit.entries import AuditedPrediction, entry_tuple
 from mlengine.stores.audit.rows import insert_statement, sqlite_values
 from mlengine.stores.audit.store import AuditStore
-from mlengine.stores.audit.vectors import scored_vector
+from mlengine.stores.audit.vectors import feature_vector_record
 from mlengine.stores.database.engine import open_database
 from mlengine.stores.database.migrate import migrate
 
@@ -91,7 +91,7 @@ def _answer(number: int) -> AuditedPrediction:
         degraded=False,
         latency_ms=Latency(0.01, 0.01, 0.01, 0.1),
     )
-    return AuditedPrediction(made, scored_vector(made, np.zeros(40), bars), "/predict", now)
+    return AuditedPrediction(made, feature_vector_record(made, np.zeros(40), bars), "/predict", now)
 
 
 def _write(path: Path, group: int) -> float:
@@ -118,7 +118,7 @@ def _rows() -> list[list[object]]:
         # Ordered by time, as the platform's own ids are.
         prediction_id = f"{time.time_ns():020x}{secrets.token_hex(6)}"
         made = answer.prediction.with_changes(prediction_id=prediction_id)
-        values = values_of(replace(answer, prediction=made))
+        values = entry_tuple(replace(answer, prediction=made))
         rows.append([*sqlite_values(values), number % SYMBOLS + 1])
     return rows
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlengine.config import Settings
-from mlengine.config.reader import Reader
+from mlengine.config.env_reader import EnvReader
 from mlengine.config.settings import PROFILES
 from mlengine.errors import BadSetting
 
@@ -58,7 +58,7 @@ def _parts(example: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 
 def _defaults(profile: str) -> dict[str, str]:
-    reader = Reader({"ENV": profile})
+    reader = EnvReader({"ENV": profile})
     Settings.read(reader)
     here = f"{Path.cwd()}/"
     return {name: text.replace(here, "") for name, text in reader.texts.items()}

@@ -24,7 +24,7 @@ from mlengine.core.predictions.prediction import (
 )
 from mlengine.errors import UnknownSymbol
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction
-from mlengine.stores.audit.vectors import scored_vector
+from mlengine.stores.audit.vectors import feature_vector_record
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.database.engine import open_database
 from mlengine.stores.database.migrate import migrate
@@ -117,7 +117,7 @@ def answered(
     """
     prediction = replace(a_prediction(number, symbol=symbol, day=day), **changes)  # type: ignore[arg-type]
     vector = np.array([day if first is None else first, np.nan, np.nextafter(0.1, 1.0)])
-    scored = scored_vector(prediction, vector, BarArrays.of(window_of(symbol, day=day)))
+    scored = feature_vector_record(prediction, vector, BarArrays.of(window_of(symbol, day=day)))
     return AuditedPrediction(prediction, scored, "/predict", NOW + timedelta(seconds=number))
 
 

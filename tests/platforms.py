@@ -53,7 +53,7 @@ def make_platform(folder: Path, *, models: int = 1, **changed: str) -> Platform:
     if not (folder / "artifacts" / "audit.db").exists():
         shutil.copytree(_template(models), folder, dirs_exist_ok=True)
     platform = build_platform(settings(folder, **changed))
-    platform.control.prepare()
+    platform.control.migrate_and_backfill()
     return platform
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from mlengine.core.boosting.model import LabelledRows, LightGBMConfig, fit
-from mlengine.core.evaluation import Bootstrap, Calibration, Measure, SignRule, Verdict
+from mlengine.core.evaluation import Bootstrap, Calibration, MetricEstimate, SignRule, Verdict
 from mlengine.core.features import CORE, FeatureSet
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.spec import TrainSpec
@@ -111,12 +111,12 @@ def draft(feature_set: FeatureSet = CORE, *, run_id: str = "run", **changed: obj
         ),
         folds=(),
         metrics={
-            "auc": Measure(0.5, 0.5, "coin_flip", low=0.45, high=0.55),
-            "rank_ic": Measure(None, 0.0, "no_skill", reason="no date has 10 symbols"),
+            "auc": MetricEstimate(0.5, 0.5, "coin_flip", low=0.45, high=0.55),
+            "rank_ic": MetricEstimate(None, 0.0, "no_skill", reason="no date has 10 symbols"),
         },
         calibration=Calibration(
-            slope=Measure(0.9, 1.0, "perfect", low=0.4, high=1.4),
-            intercept=Measure(None, 0.0, "perfect", reason="not fitted"),
+            slope=MetricEstimate(0.9, 1.0, "perfect", low=0.4, high=1.4),
+            intercept=MetricEstimate(None, 0.0, "perfect", reason="not fitted"),
             bins=(),
         ),
         sign_rule=SIGN_RULE,

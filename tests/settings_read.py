@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mlengine.config import Settings
-from mlengine.config.reader import Reader
+from mlengine.config.env_reader import EnvReader
 
 
 def settings_read() -> frozenset[str]:
     """The names of all variables."""
-    reader = Reader({})
+    reader = EnvReader({})
     Settings.read(reader)
     return frozenset(reader.texts)

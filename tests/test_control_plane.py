@@ -58,7 +58,7 @@ def test_of_fifty_at_once_one_is_accepted_and_the_others_are_told_which(
     assert [(each["code"], each["run_id"]) for each in refused] == [
         ("training_in_progress", run_id)
     ] * (ASKED - 1)
-    assert platform.control.run_store.live_ids() == {run_id}
+    assert platform.control.run_store.unfinished_ids() == {run_id}
     assert platform.control.runs.queue.has_job(run_id)
 
 
@@ -70,7 +70,7 @@ def test_fifty_at_once_under_one_key_are_the_same_answer(
     answers = at_once(apps, key, folds=1)
     assert {answer.status_code for answer in answers} == {202}
     (body,) = {answer.text for answer in answers}
-    (run_id,) = platform.control.run_store.live_ids()
+    (run_id,) = platform.control.run_store.unfinished_ids()
     assert run_id in body
     platform.control.run_store.finish(run_id, state="succeeded", now=datetime.now(UTC))
     client = apps[0].test_client()

@@ -19,7 +19,7 @@ from flask import Flask
 
 from mlengine.app import PREFIXES, create_app
 from mlengine.config import Settings
-from mlengine.jobs.allowed import ALLOWED_TASKS
+from mlengine.jobs.allow_listed_job import ALLOWED_TASKS
 from mlengine.stores.queue.jobs import QUEUE_NAME, TRAIN_TASK
 from mlengine.web.http import auth
 
@@ -33,7 +33,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 BROAD_EXCEPTS = {
     "bootstrap/feature_sets.py:_load": "a user's module may raise anything",
     "services/predictions/service.py:_audited_answers": "audits, and raises it again",
-    "services/training/service.py:_recording_failure": "ends the run, and raises it again",
+    "services/training/run_executor.py:_recording_failure": "ends the run, and raises it again",
     "web/serving/worker.py:_attempt": "leaves the request to the framework",
 }
 

@@ -40,7 +40,7 @@ def platform() -> Iterator[dict[str, str]]:
             "FLASK_SKIP_DOTENV": "1",
             "RATE_LIMIT_REQUESTS": "0",
         }
-        build_platform(Settings.from_env(environ)).control.prepare()
+        build_platform(Settings.from_env(environ)).control.migrate_and_backfill()
         with _worker(environ):
             yield environ
 

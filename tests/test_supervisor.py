@@ -17,7 +17,7 @@ from tests.supervised import Supervised, alive, eventually
 from mlengine import cli
 from mlengine.__main__ import mlengine, train
 from mlengine.config import Settings
-from mlengine.supervisor.model_folder import ModelFolder
+from mlengine.supervisor.registry_state import RegistryState
 
 UP = " is up ("
 
@@ -157,7 +157,7 @@ def test_a_policy_that_never_activates_trains_no_second_version(tmp_path: Path) 
 
 def test_a_training_that_publishes_nothing_is_not_called_ready(tmp_path: Path) -> None:
     settings = Settings.from_env({"ARTIFACTS_DIR": str(tmp_path)})
-    assert "no model was published" in ModelFolder(settings).next_step()
+    assert "no model was published" in RegistryState(settings).next_step()
 
 
 def test_with_an_active_model_nothing_is_trained(tmp_path: Path) -> None:

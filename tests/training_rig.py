@@ -65,7 +65,7 @@ class TrainingRig:
         self.sabotage(NOTHING_YET)
         new_database(self.artifacts / "audit.db")
         self.control: ControlPlane = build_control(Settings.from_env(self.environ))
-        self.control.prepare()
+        self.control.migrate_and_backfill()
         return self
 
     def __exit__(
@@ -129,7 +129,9 @@ class TrainingRig:
     def end_of(self, run_id: str, *, seconds: float = 90.0) -> tuple[Run, float]:
         """The run when it has ended, and the seconds that this took from now on."""
         begun = time.monotonic()
-        assert eventually(lambda: not self.run(run_id).live, seconds=seconds), self.run(run_id)
+        assert eventually(lambda: not self.run(run_id).unfinished, seconds=seconds), self.run(
+            run_id
+        )
         return self.run(run_id), time.monotonic() - begun
 
     def is_publishing(self) -> bool:

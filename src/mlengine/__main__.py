@@ -78,13 +78,13 @@ def up() -> None:
 def web() -> None:
     """Start the web server alone."""
     settings = _settings()
-    preflight.check_artifacts(settings.artifacts_dir)
+    preflight.require_artifacts(settings.artifacts_dir)
     try:
-        preflight.check_universe(settings.train.universe_file)
+        preflight.require_universe(settings.train.universe_file)
     except BadSetting as missing:  # it is the worker that reads it, on another machine perhaps
         print(f"mlengine: {missing} where trainings run", file=sys.stderr, flush=True)
-    _check_feature_sets(settings)
-    _check_markets(settings)
+    _require_feature_sets(settings)
+    _require_markets(settings)
     _exec(ChildCommands().web, supervisor.ONE_THREAD)
 
 
@@ -92,10 +92,10 @@ def web() -> None:
 def worker() -> None:
     """Start one training worker alone."""
     settings = _settings()
-    preflight.check_artifacts(settings.artifacts_dir)
-    preflight.check_universe(settings.train.universe_file)
-    _check_feature_sets(settings)
-    _check_markets(settings)
+    preflight.require_artifacts(settings.artifacts_dir)
+    preflight.require_universe(settings.train.universe_file)
+    _require_feature_sets(settings)
+    _require_markets(settings)
     _exec(ChildCommands().worker, {})
 
 
@@ -105,8 +105,8 @@ def migrate() -> None:
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
     settings = _settings()
-    preflight.check_artifacts(settings.artifacts_dir)
-    build_control(settings).prepare()
+    preflight.require_artifacts(settings.artifacts_dir)
+    build_control(settings).migrate_and_backfill()
 
 
 @mlengine.command(hidden=True)
@@ -119,11 +119,11 @@ def prepare() -> None:
         raise CannotStart("only a supervisor prepares; `migrate` is for hands")
     logs.configure(settings.log_level, json=settings.json_logs)
     control = build_control(settings)
-    control.prepare()
+    control.migrate_and_backfill()
     if settings.redis_url is None:  # whose worker was the dead supervisor's child
         control.runs.mark_running_as_lost(now=datetime.now(UTC))
-    _check_feature_sets(settings)
-    _check_markets(settings)
+    _require_feature_sets(settings)
+    _require_markets(settings)
 
 
 @click.command()
@@ -149,13 +149,13 @@ def _settings(*, create: bool = False) -> Settings:
     return load_with_env_file(Path.cwd())
 
 
-def _check_feature_sets(settings: Settings) -> None:
-    from mlengine.bootstrap.control import check_feature_sets  # noqa: PLC0415 - SQLAlchemy
+def _require_feature_sets(settings: Settings) -> None:
+    from mlengine.bootstrap.control import require_feature_sets  # noqa: PLC0415 - SQLAlchemy
 
-    check_feature_sets(settings)
+    require_feature_sets(settings)
 
 
-def _check_markets(settings: Settings) -> None:
+def _require_markets(settings: Settings) -> None:
     from mlengine.bootstrap.markets import load_markets  # noqa: PLC0415 - NumPy
 
     load_markets(settings)

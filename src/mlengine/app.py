@@ -13,7 +13,7 @@ from mlengine.web.http import errors, hooks, limits
 from mlengine.web.http.requests import PLATFORM, SETTINGS, VersionPath
 from mlengine.web.http.responses import OrjsonProvider
 from mlengine.web.routes import admin, features, health, models, monitoring, predict, predictions
-from mlengine.web.serving import inline
+from mlengine.web.serving import fast_path
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
@@ -44,7 +44,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         exempt=(health.blueprint,),
     )
     app.before_request(hooks.refuse_large_body)
-    inline.init_app(
+    fast_path.init_app(
         app,
         paths=[f"{prefix}/predict" for prefix in PREFIXES.values()],
         rate_limit=rate_limit,
@@ -71,5 +71,5 @@ def _register_on_both_prefixes(app: Flask) -> None:
 
 def _limits_url(settings: Settings) -> str | None:
     with suppress(QueueUnavailable):
-        return server.limits_url(server.resolve_url(settings.redis_url, settings.artifacts_dir))
+        return server.to_limits_uri(server.resolve_url(settings.redis_url, settings.artifacts_dir))
     return None

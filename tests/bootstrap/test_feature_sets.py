@@ -11,14 +11,14 @@ import pytest
 from tests.platforms import make_platform, settings
 
 from mlengine.bootstrap import ENTRY_POINT_GROUP
-from mlengine.bootstrap.control import check_feature_sets
+from mlengine.bootstrap.control import require_feature_sets
 from mlengine.bootstrap.feature_sets import load_feature_sets
 from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN, CORE
 from mlengine.errors import BadSetting, TrainingFailed
 from mlengine.services.predictions.prediction_builder import PredictionRequest
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 
 MINE = """
     import polars as pl
@@ -143,10 +143,10 @@ def train(platform: Platform, run_id: str) -> str:
     now = datetime.now(UTC)
     spec = dataclasses.replace(platform.control.runs.defaults, activate="always")
     text = orjson.dumps(spec.to_dict()).decode()
-    platform.control.run_store.claim(
-        Claim(run_id=run_id, spec=text, actor="ann", request_id="r"), now=now
+    platform.control.run_store.create(
+        NewRun(run_id=run_id, spec=text, actor="ann", request_id="r"), now=now
     )
-    return platform.training.execute(run_id)
+    return platform.run_executor.execute(run_id)
 
 
 def test_a_set_of_the_user_is_trained_with_and_served(write: Write, tmp_path: Path) -> None:
@@ -175,6 +175,6 @@ def test_a_set_of_the_user_that_leaks_trains_nothing(write: Write, tmp_path: Pat
 
 
 def test_a_set_that_nobody_has_is_refused_before_anything_starts() -> None:
-    check_feature_sets(Settings.from_env({}))
+    require_feature_sets(Settings.from_env({}))
     with pytest.raises(BadSetting, match="TRAIN_FEATURE_SET='nobodys': expected one of"):
-        check_feature_sets(Settings.from_env({"TRAIN_FEATURE_SET": "nobodys"}))
+        require_feature_sets(Settings.from_env({"TRAIN_FEATURE_SET": "nobodys"}))

@@ -12,7 +12,7 @@ from tests.supervised import free_port
 
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings, environment_for_child
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.system.preflight import supervisor_lock
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +35,11 @@ def mlengine(command: str, folder: Path, **environ: str) -> subprocess.Completed
 def control(tmp_path: Path) -> ControlPlane:
     """With a run that a killed platform has left running."""
     control = build_control(Settings.from_env({"ARTIFACTS_DIR": str(tmp_path)}))
-    control.prepare()
+    control.migrate_and_backfill()
     now = datetime.now(UTC) + timedelta(hours=1)
-    control.run_store.claim(Claim(run_id="dead", spec="{}", actor="ops", request_id=None), now=now)
+    control.run_store.create(
+        NewRun(run_id="dead", spec="{}", actor="ops", request_id=None), now=now
+    )
     control.run_store.start("dead", now=now, lease_seconds=30)
     return control
 

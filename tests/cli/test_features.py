@@ -9,7 +9,7 @@ from tests.platforms import make_platform, settings
 
 from mlengine.app import create_app
 from mlengine.core.features import BUILTIN, CORE
-from mlengine.core.features.catalogue import markdown
+from mlengine.core.features.catalogue import catalogue_markdown
 
 LEAKING = """
 import polars as pl
@@ -81,7 +81,7 @@ def test_every_set_is_listed_with_its_declarations(runner: FlaskCliRunner) -> No
 
 def test_the_page_of_the_documents_is_printed_as_it_is(runner: FlaskCliRunner) -> None:
     page = runner.invoke(args=["features", "list", "--feature-set", "core", "--markdown"]).stdout
-    assert page == markdown([CORE])
+    assert page == catalogue_markdown([CORE])
 
 
 def test_a_leak_is_named_with_its_row_and_exits_with_one(runner: FlaskCliRunner) -> None:

@@ -22,7 +22,7 @@ from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 QUEUED = Run(
@@ -56,7 +56,7 @@ def ending(
 
     def work() -> None:
         while not over.wait(0.05):
-            for run_id in store.live_ids() - {besides}:
+            for run_id in store.unfinished_ids() - {besides}:
                 now = datetime.now(UTC)
                 store.start(run_id, now=now, lease_seconds=30)
                 ended.append(run_id)
@@ -121,7 +121,7 @@ def test_the_first_training_asks_anew_when_the_joined_run_is_lost(
     platform: Platform, runner: FlaskCliRunner
 ) -> None:
     runs, now = platform.control.run_store, datetime.now(UTC)
-    runs.claim(Claim(run_id="dying", spec="{}", actor="ops", request_id=None), now=now)
+    runs.create(NewRun(run_id="dying", spec="{}", actor="ops", request_id=None), now=now)
     runs.start("dying", now=now, lease_seconds=1)
     with ending(platform, "succeeded", besides="dying") as ended:
         result = runner.invoke(args=["train", "--first", "--wait"])
@@ -133,8 +133,8 @@ def test_the_first_training_asks_anew_when_the_joined_run_is_lost(
 def test_the_first_training_asks_anew_at_once_after_an_abandoned_run(
     platform: Platform, runner: FlaskCliRunner
 ) -> None:
-    platform.control.run_store.claim(
-        Claim(run_id="dead", spec="{}", actor="ops", request_id=None), now=NOW
+    platform.control.run_store.create(
+        NewRun(run_id="dead", spec="{}", actor="ops", request_id=None), now=NOW
     )
     later = datetime.now(UTC) + timedelta(hours=1)
     platform.control.run_store.start("dead", now=later, lease_seconds=30)
@@ -216,8 +216,8 @@ def test_runs_are_listed_shown_and_cancelled(platform: Platform, runner: FlaskCl
 
 
 def test_an_ended_run_is_not_cancelled(platform: Platform, runner: FlaskCliRunner) -> None:
-    platform.control.run_store.claim(
-        Claim(run_id="one", spec="{}", actor="ops", request_id=None), now=NOW
+    platform.control.run_store.create(
+        NewRun(run_id="one", spec="{}", actor="ops", request_id=None), now=NOW
     )
     platform.control.run_store.finish("one", state="succeeded", now=NOW)
     refused = runner.invoke(args=["train", "cancel", "one"])
@@ -243,8 +243,8 @@ def test_the_status_of_a_reproduction_says_whether_it_was_identical(
     platform: Platform, runner: FlaskCliRunner
 ) -> None:
     runs = platform.control.run_store
-    asked = Claim(run_id="one", kind="reproduce", spec="{}", actor="ops", request_id=None)
-    runs.claim(asked, now=NOW)
+    asked = NewRun(run_id="one", kind="reproduce", spec="{}", actor="ops", request_id=None)
+    runs.create(asked, now=NOW)
     runs.finish("one", state="succeeded", now=NOW, result={"version": "v1", "identical": True})
     lines = runner.invoke(args=["train", "status"]).stdout.splitlines()
     assert [line.split() for line in lines[1:4]] == [

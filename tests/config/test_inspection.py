@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlengine.config.inspection import Inspection, inspect_settings
+from mlengine.config.inspection import SettingsInspection, inspect_settings
 from mlengine.config.redaction import redact
 
 
@@ -13,7 +13,7 @@ def _outside_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLASK_SKIP_DOTENV")
 
 
-def value(inspection: Inspection, name: str) -> tuple[str, str]:
+def value(inspection: SettingsInspection, name: str) -> tuple[str, str]:
     (found,) = (each for each in inspection.values if each.name == name)
     return found.value, found.source
 

@@ -18,14 +18,14 @@ MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
 def test_a_clock_that_ticks_claims_a_run_by_itself(tmp_path: Path) -> None:
     (tmp_path / "artifacts").mkdir()
     control = build_control(settings(tmp_path, TRAIN_SCHEDULE="0 2 * * *"))
-    control.prepare()
+    control.migrate_and_backfill()
     moments = [MIDNIGHT]
     clock = ScheduleTicker(control.schedules, lambda: moments[-1])
     clock.tick_once()
     moments.append(MIDNIGHT + timedelta(hours=3))
     clock.start()
     try:
-        assert eventually(lambda: len(control.run_store.live_ids()) == 1)
+        assert eventually(lambda: len(control.run_store.unfinished_ids()) == 1)
     finally:
         clock.stop()
     (run,) = control.run_store.queued()

@@ -27,7 +27,7 @@ from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings
 from mlengine.jobs.worker import make_worker
 from mlengine.stores.queue.jobs import TRAIN_TASK
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -44,12 +44,12 @@ class Rig:
             "MARKET_DATA_DEADLINE_SECONDS": "60",
         }
         self.control: ControlPlane = build_control(Settings.from_env(self.environ))
-        self.control.prepare()
+        self.control.migrate_and_backfill()
 
     def claim(self, run_id: str) -> None:
         """A queued run without a job, as a lost queue leaves it."""
-        self.control.run_store.claim(
-            Claim(
+        self.control.run_store.create(
+            NewRun(
                 run_id=run_id,
                 spec=json.dumps(self.control.runs.defaults.to_dict()),
                 actor="test",
@@ -143,7 +143,7 @@ def test_what_killed_trainings_left_is_cleared_away(rig: Rig) -> None:
     for run_id in ("run-1", "dead"):
         (models / f".staging-{run_id}").mkdir(parents=True)
     rig.claim("run-1")
-    rig.control.reaper.sweep()
+    rig.control.run_maintenance.run()
     assert [path.name for path in models.iterdir()] == [".staging-run-1"]
 
 
@@ -223,8 +223,8 @@ def test_upkeep_that_fails_is_logged_and_over(
         "AUDIT_DATABASE_URL": "sqlite:////nonexistent/audit.db",
     }
     control = build_control(Settings.from_env(environ))
-    control.reaper.sweep()
-    control.reaper.reap("run-1", died=False)
+    control.run_maintenance.run()
+    control.run_maintenance.reap("run-1", died=False)
     assert caplog.text.count("upkeep_of_runs_failed") == 2
 
 

@@ -11,16 +11,16 @@ from tests.processes.racing import race
 
 from mlengine.errors import TrainingInProgress
 from mlengine.stores.database.engine import open_database
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
 
 
 def claim(url: str, number: int, wait: Callable[[], object]) -> str:
     runs = RunStore(open_database(url))
-    mine = Claim(run_id=f"run{number}", spec="{}", actor="ops", request_id=None)
+    mine = NewRun(run_id=f"run{number}", spec="{}", actor="ops", request_id=None)
     wait()
     try:
-        runs.claim(mine, now=datetime.now(UTC))
+        runs.create(mine, now=datetime.now(UTC))
     except TrainingInProgress as busy:
         return f"out {busy.run_id}"
     return f"in {mine.run_id}"

@@ -11,7 +11,7 @@ from tests.processes.racing import race
 
 from mlengine.core.runs.schedule import Schedule
 from mlengine.stores.database.engine import open_database
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.schedules import ScheduleStore
 
 
@@ -19,7 +19,7 @@ def take(
     url: str, schedule: Schedule, tick: datetime, number: int, wait: Callable[[], object]
 ) -> str:
     store = ScheduleStore(open_database(url))
-    claim = Claim(run_id=f"run{number}", spec="{}", actor="schedule", request_id=None)
+    claim = NewRun(run_id=f"run{number}", spec="{}", actor="schedule", request_id=None)
     store.read()
     wait()
     taken = store.claim_tick(schedule, tick, claim, now=tick)

@@ -99,10 +99,10 @@ def kill_at_random(seed: int, kills: int) -> Tally:
             if tally.kills % 5:
                 assert rig.reaches(run_id, "running")
             time.sleep(chance.uniform(0.0, _running_seconds(rig)))
-            if not rig.run(run_id).live:
+            if not rig.run(run_id).unfinished:
                 continue  # too late, it had ended
             if tally.kills % 2:
-                assert rig.kill_horse() or not rig.run(run_id).live
+                assert rig.kill_horse() or not rig.run(run_id).unfinished
                 killed_at = now()
             else:
                 rig.kill_worker()
@@ -128,7 +128,7 @@ def _settled(rig: TrainingRig, run_id: str, killed_at: datetime) -> float:
 
     def settled() -> bool:
         run = rig.run(run_id)
-        return not run.live or (run.started_at is not None and run.started_at > killed_at)
+        return not run.unfinished or (run.started_at is not None and run.started_at > killed_at)
 
     assert eventually(settled, seconds=90), rig.run(run_id)
     return (now() - killed_at).total_seconds()

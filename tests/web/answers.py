@@ -18,7 +18,7 @@ from mlengine.core.predictions.prediction import (
 )
 from mlengine.services.features.service import FeatureTable
 from mlengine.services.predictions.prediction_builder import PredictionRequest
-from mlengine.services.predictions.service import Batch
+from mlengine.services.predictions.service import PredictionBatch
 
 DAY = datetime(2024, 5, 31, tzinfo=UTC)
 SET = FeatureSetRef("core", 1, "ab" * 32, 64)
@@ -116,7 +116,7 @@ class FakePredictService:
             contributions=(Contribution("rsi_14", float("nan"), -0.25),) if explain else None,
         )
 
-    def predict_batch(self, symbols: Sequence[str], request: PredictionRequest) -> Batch:
+    def predict_batch(self, symbols: Sequence[str], request: PredictionRequest) -> PredictionBatch:
         results: list[Prediction | FailedPrediction] = []
         for symbol in symbols:
             try:
@@ -134,4 +134,4 @@ class FakePredictService:
                         latency_ms=Latency(0.1, None, None, 0.1),
                     )
                 )
-        return Batch(request.version or "v2", tuple(results))
+        return PredictionBatch(request.version or "v2", tuple(results))

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from tests.web.answers import DAY, FakeFeatureService, FakePredictService
 
 from mlengine import errors
-from mlengine.core.evaluation import Measure, Verdict
+from mlengine.core.evaluation import MetricEstimate, Verdict
 from mlengine.core.monitoring.drift import FeatureDrift
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page, decode_cursor, encode_cursor
@@ -143,7 +143,7 @@ class FakeRunService:
 
     def cancel(self, run_id: str | None, *, actor: str, now: datetime) -> Run:  # noqa: ARG002
         if not self.live:
-            raise errors.RunNotFound(run_id) if run_id else errors.NoLiveRun
+            raise errors.RunNotFound(run_id) if run_id else errors.NoUnfinishedRun
         if run_id == "ended":
             raise errors.RunNotCancellable(run_id, "succeeded")
         self.live[0] = dataclasses.replace(self.live[0], state="cancelled")
@@ -170,7 +170,7 @@ class FakeModelService:
                     created_at=DAY,
                     trained_through=DAY,
                     fingerprint="ef" * 32,
-                    metrics={"auc": Measure(0.51, 0.5, "coin_flip", low=0.47, high=0.55)},
+                    metrics={"auc": MetricEstimate(0.51, 0.5, "coin_flip", low=0.47, high=0.55)},
                     verdict=Verdict("no_edge", "auc", 0.51, 0.5, 0.47, 0.55),
                 ),
             ),

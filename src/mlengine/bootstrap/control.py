@@ -16,8 +16,8 @@ from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.audit.retention import RetentionService
-from mlengine.services.models.history import record_missing_activation
-from mlengine.services.runs.reaper import RunReaper
+from mlengine.services.models.event_recording import record_missing_activation
+from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunService
 from mlengine.stores.audit.retention import AuditRetention
@@ -43,13 +43,13 @@ class ControlPlane:
     queue: JobQueue
     run_store: RunStore
     runs: RunService
-    reaper: RunReaper
+    run_maintenance: RunMaintenance
     schedules: ScheduleService
     events: EventStore
     active: ActiveFile
     retention: RetentionService
 
-    def prepare(self) -> None:
+    def migrate_and_backfill(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
 
         Raises CannotStart, DatabaseUnavailable or ArtifactCorrupt.
@@ -87,7 +87,7 @@ def build_control(settings: Settings) -> ControlPlane:
         queue=queue,
         run_store=run_store,
         runs=runs,
-        reaper=RunReaper(runs, run_store, retention, models, utc_now),
+        run_maintenance=RunMaintenance(runs, run_store, retention, models, utc_now),
         schedules=ScheduleService(ScheduleStore(database), runs, settings.train_schedule),
         events=EventStore(database),
         active=ActiveFile(models / ACTIVE_FILE),
@@ -95,7 +95,7 @@ def build_control(settings: Settings) -> ControlPlane:
     )
 
 
-def check_feature_sets(settings: Settings) -> None:
+def require_feature_sets(settings: Settings) -> None:
     """Raises BadSetting for what `build_platform` would refuse; the defaults need no check."""
     own = settings.feature_sets or entry_points(group=ENTRY_POINT_GROUP)
     if own or settings.train.feature_set != _BUILT_IN:

@@ -24,7 +24,7 @@ def check_upstream(settings: Settings, *, seconds: float) -> Finding:
     """It has bars of the first symbol to train on; raises what `BarFetcher.fetch` raises."""
     upstream = open_upstream(settings, DependencyStates())
     symbol = (*settings.train.symbols, "AAPL")[0]
-    now, deadline = datetime.now(UTC), Deadline.within(seconds)
+    now, deadline = datetime.now(UTC), Deadline.after(seconds)
     clean = upstream.fetch(symbol, bars=_BARS, as_of=None, now=now, deadline=deadline).clean
     count = min(clean.arrays.rows, _BARS)
     if not count:

@@ -18,10 +18,10 @@ from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
-from mlengine.services.training.fitting import FittingService
+from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.services.training.reproduction import ReproductionService
-from mlengine.services.training.service import TrainingService
-from mlengine.stores.features.row_cache import RowCache
+from mlengine.services.training.run_executor import RunExecutor
+from mlengine.stores.features.vector_cache import FeatureVectorCache
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -40,7 +40,7 @@ class Platform:
     bars: BarService
     features: FeatureService
     predict: PredictService
-    training: TrainingService
+    run_executor: RunExecutor
     reproduction: ReproductionService
     models: ModelService
     registry: Registry
@@ -74,7 +74,7 @@ def build_platform(settings: Settings) -> Platform:
             default_symbols=settings.train.symbols,
         ),
         predict=_predict(stores),
-        training=_training(control, stores, models, reproduction),
+        run_executor=_run_executor(control, stores, models, reproduction),
         reproduction=reproduction,
         models=models,
         registry=stores.registry,
@@ -99,7 +99,7 @@ def build_platform(settings: Settings) -> Platform:
 
 
 def _predict(stores: Stores) -> PredictService:
-    rows = RowCache()
+    rows = FeatureVectorCache()
     return PredictService(
         stores.bars,
         stores.loader,
@@ -112,16 +112,16 @@ def _predict(stores: Stores) -> PredictService:
     )
 
 
-def _training(
+def _run_executor(
     control: ControlPlane, stores: Stores, models: ModelService, reproduction: ReproductionService
-) -> TrainingService:
-    fitting = FittingService(
+) -> RunExecutor:
+    pipeline = TrainingPipeline(
         stores.bars, stores.feature_sets, stores.registry, TRAINING_THREADS, control.events
     )
-    return TrainingService(
+    return RunExecutor(
         control.run_store,
         control.events,
-        fitting,
+        pipeline,
         stores.registry,
         models,
         reproduction,

@@ -23,7 +23,7 @@ from mlengine.errors import (
     DatabaseUnavailable,
     MlengineError,
     ModelNotFound,
-    NoLiveRun,
+    NoUnfinishedRun,
     PredictionNotFound,
     QueueUnavailable,
     RunNotFound,
@@ -39,7 +39,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PLATFORM, _SETTINGS = "mlengine", "mlengine.settings"
-_NOT_FOUND = (ModelNotFound, NoLiveRun, PredictionNotFound, RunNotFound, UnknownSymbol)
+_NOT_FOUND = (ModelNotFound, NoUnfinishedRun, PredictionNotFound, RunNotFound, UnknownSymbol)
 _UNREACHABLE = (DatabaseUnavailable, QueueUnavailable, UpstreamUnavailable)
 
 

@@ -17,7 +17,7 @@ import orjson
 
 import mlengine
 from mlengine.config import Settings
-from mlengine.config.inspection import Inspection, inspect_settings
+from mlengine.config.inspection import SettingsInspection, inspect_settings
 from mlengine.config.redaction import redact
 from mlengine.errors import BadSetting
 from mlengine.services.diagnosis import machine
@@ -39,7 +39,7 @@ def doctor(json_: bool) -> None:
     findings = _examine_settings(inspection) | _examine(inspection.settings)
     if json_:
         values = [asdict(value) for value in inspection.values]
-        checks = [{"name": name, **asdict(found)} for name, found in findings.items()]
+        checks = [{"name": name, **asdict(finding)} for name, finding in findings.items()]
         document = {"version": mlengine.__version__, "settings": values, "checks": checks}
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
@@ -48,23 +48,23 @@ def doctor(json_: bool) -> None:
 
 
 def _exit_code(findings: Mapping[str, Finding]) -> int:
-    failed = [found for found in findings.values() if found.status == "failed"]
+    failed = [finding for finding in findings.values() if finding.status == "failed"]
     if not failed:
         return 0
-    return 5 if all(found.out_of_reach for found in failed) else 1
+    return 5 if all(finding.out_of_reach for finding in failed) else 1
 
 
-def _print(inspection: Inspection, findings: Mapping[str, Finding]) -> None:
+def _print(inspection: SettingsInspection, findings: Mapping[str, Finding]) -> None:
     click.echo(f"mlengine {mlengine.__version__}, settings")
     for each in inspection.values:
         click.echo(f"  {each.name:34}{each.source:13}{each.value}".rstrip())
     click.echo("checks")
     width = max(map(len, findings)) + 2
-    for name, found in findings.items():
-        click.echo(f"  {found.status:9}{name:{width}}{found.detail}")
+    for name, finding in findings.items():
+        click.echo(f"  {finding.status:9}{name:{width}}{finding.detail}")
 
 
-def _examine_settings(inspection: Inspection) -> dict[str, Finding]:
+def _examine_settings(inspection: SettingsInspection) -> dict[str, Finding]:
     findings = {}
     for problem in inspection.problems:
         name = problem.variable if isinstance(problem, BadSetting) else ".env"
@@ -112,7 +112,7 @@ def _examine(settings: Settings) -> dict[str, Finding]:
     ]
     findings = run_checks(checks)
     past = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
-    leads = {name: found.lead_seconds for name, found in findings.items()}
+    leads = {name: finding.lead_seconds for name, finding in findings.items()}
     clock = machine.check_clock(datetime.now(UTC), past=past, leads=leads)
     return findings | {"clock": clock}
 

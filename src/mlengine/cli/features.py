@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHOW = "show"
 
 
-class SymbolFirst(click.Group):
+class DefaultShowGroup(click.Group):
     """A group whose first word may also be a symbol, to show: `mlengine features AAPL`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -29,7 +29,7 @@ class SymbolFirst(click.Group):
         return super().parse_args(ctx, args)
 
 
-features = SymbolFirst(
+features = DefaultShowGroup(
     "features",
     help="Show a symbol's newest feature rows; list, check.",
 )
@@ -59,7 +59,7 @@ def show(symbol: str, limit: int, feature_set: str | None, as_of: datetime | Non
 @json_command
 def list_(feature_set: str | None, markdown_: bool) -> Output:
     """List every feature of every set with its declaration."""
-    from mlengine.core.features.catalogue import markdown  # noqa: PLC0415 - Polars
+    from mlengine.core.features.catalogue import catalogue_markdown  # noqa: PLC0415 - Polars
 
     service = current_platform(needs_database=False).features
     sets = (
@@ -68,7 +68,7 @@ def list_(feature_set: str | None, markdown_: bool) -> Output:
     headers = ["set", "feature", "window", "look-back", "unit", "range", "source", "formula"]
     return Output(
         [_declaration(feature_set) for feature_set in sets],
-        markdown(sets).rstrip() if markdown_ else table(headers, _declaration_rows(sets)),
+        catalogue_markdown(sets).rstrip() if markdown_ else table(headers, _declaration_rows(sets)),
     )
 
 
@@ -108,11 +108,11 @@ def _declaration(feature_set: FeatureSet) -> dict[str, object]:
 
 
 def _declaration_rows(sets: Iterable[FeatureSet]) -> list[list[object]]:
-    from mlengine.core.features.catalogue import value_range  # noqa: PLC0415 - Polars
+    from mlengine.core.features.catalogue import format_value_range  # noqa: PLC0415 - Polars
 
     return [
         [one.name, feature.name, one.window_bars, feature.bars, feature.unit]
-        + [value_range(feature), feature.source, feature.formula]
+        + [format_value_range(feature), feature.source, feature.formula]
         for one in sets
         for feature in one.features
     ]

@@ -11,7 +11,7 @@ from mlengine.cli.context import Output, actor, current_platform, json_command, 
 from mlengine.cli.output import format_cell, table
 from mlengine.cli.registry import pin, prune, unpin, verify
 from mlengine.cli.reproduce import card, reproduce
-from mlengine.core.evaluation import Measure, SignRule
+from mlengine.core.evaluation import MetricEstimate, SignRule
 
 if TYPE_CHECKING:
     from mlengine.core.versions.manifest import Manifest
@@ -50,7 +50,7 @@ def show(version: str) -> Output:
         ["metric on the holdout", "value", "low", "high", "baseline", "which", "reason"],
         [
             [name, m.value, m.low, m.high, m.baseline, m.baseline_kind, m.reason]
-            for name, m in _measures(manifest).items()
+            for name, m in _estimates(manifest).items()
         ],
     )
     return Output({**manifest.to_dict(), "is_active": is_active}, f"{summary}\n\n{metrics}")
@@ -101,7 +101,7 @@ def _format_sign_rule(rule: SignRule) -> str:
     return f"{net:+.2f} bp a bar after costs, buy and hold {buy_and_hold:+.2f}"
 
 
-def _measures(manifest: Manifest) -> dict[str, Measure]:
+def _estimates(manifest: Manifest) -> dict[str, MetricEstimate]:
     """The metrics and, where forecasts are probabilities, how well these are calibrated."""
     calibration = manifest.calibration
     if calibration is None:

@@ -8,7 +8,7 @@ from mlengine.core.runs.run import Run
 def describe(run: Run) -> str:
     if run.state == "succeeded":
         return f"run {run.run_id} succeeded: {run.version}"
-    if run.live:
+    if run.unfinished:
         return f"run {run.run_id} is {run.state}"
     return f"run {run.run_id} {run.state}: {run.error or 'no reason was recorded'}"
 

@@ -86,7 +86,7 @@ def _request_run(runs: RunService, *, join: bool) -> Run:
 def _watch(runs: RunService, run: Run, *, quiet: bool) -> Run:
     """Poll until the run ends: a bar on a terminal, a line a stage elsewhere."""
     display = NoDisplay() if quiet else ProgressBar() if sys.stderr.isatty() else StageLines()
-    while run.live:
+    while run.unfinished:
         display.update(run)
         time.sleep(_POLL_SECONDS)
         run = runs.get(run.run_id, now=now())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlengine.config.env_file import read_env_file
-from mlengine.config.reader import Reader
+from mlengine.config.env_reader import EnvReader
 from mlengine.config.redaction import redact
 from mlengine.config.settings import Settings
 from mlengine.errors import BadSetting, CannotStart, MlengineError
@@ -21,7 +21,7 @@ class SettingValue:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class SettingsInspection:
     """`settings` have the default in place of each value that is refused in `problems`."""
 
     settings: Settings
@@ -30,7 +30,7 @@ class Inspection:
     unknown: tuple[str, ...]
 
 
-def inspect_settings(folder: Path) -> Inspection:
+def inspect_settings(folder: Path) -> SettingsInspection:
     """The settings of a process that would start in `folder`; raises nothing for bad ones.
 
     `unknown` are variables of its `.env` that are no settings.
@@ -44,7 +44,7 @@ def inspect_settings(folder: Path) -> Inspection:
     environ = {**file, **os.environ}
     accepted = dict(environ)
     while True:
-        reader = Reader(accepted)
+        reader = EnvReader(accepted)
         try:
             settings = Settings.read(reader)
             break
@@ -64,7 +64,7 @@ def inspect_settings(folder: Path) -> Inspection:
             text = ",".join(f"{holder}:…" for holder in settings.admin_api_keys) or "…"
         values.append(SettingValue(name, text, source if chosen else "default"))
     unknown = tuple(name for name in file if name not in reader.texts)
-    return Inspection(settings, tuple(values), tuple(problems), unknown)
+    return SettingsInspection(settings, tuple(values), tuple(problems), unknown)
 
 
 def queue_hint(settings: Settings) -> str:

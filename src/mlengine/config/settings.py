@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from mlengine.config import training
-from mlengine.config.reader import Reader
+from mlengine.config.env_reader import EnvReader
 from mlengine.config.redaction import redact
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.hours import CALENDAR_NAMES
@@ -89,12 +89,12 @@ class Settings:
 
         Raises BadSetting, which names the variable and the value.
         """
-        settings = cls.read(Reader(environ))
+        settings = cls.read(EnvReader(environ))
         settings.refuse_sample_in_production()
         return settings
 
     @classmethod
-    def read(cls, read: Reader) -> Settings:
+    def read(cls, read: EnvReader) -> Settings:
         """As `from_env`, variable by variable; raises BadSetting of the first that is refused."""
         env = read.choice("ENV", "development", PROFILES)
         production = env == "production"
@@ -162,7 +162,7 @@ def environment_for_child(extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **extra}
 
 
-def _admin_keys(read: Reader, env: str) -> dict[str, str]:
+def _admin_keys(read: EnvReader, env: str) -> dict[str, str]:
     """`key` or `name:key,name:key` as {name: key}; no error repeats the value."""
     keys: dict[str, str] = {}
     for part in read.comma_list("ADMIN_API_KEY"):
@@ -176,21 +176,21 @@ def _admin_keys(read: Reader, env: str) -> dict[str, str]:
     return keys
 
 
-def _base_url(read: Reader) -> str | None:
+def _base_url(read: EnvReader) -> str | None:
     url = read.optional("MARKET_DATA_BASE_URL")
     if url is not None and not re.match(r"^https?://[^/\s]+", url):
         raise BadSetting("MARKET_DATA_BASE_URL", redact(url), "an http:// or https:// address")
     return url.rstrip("/") if url else None
 
 
-def _calendar(read: Reader) -> str | None:
+def _calendar(read: EnvReader) -> str | None:
     name = read.optional("MARKET_DATA_CALENDAR")
     if name is not None and name not in CALENDAR_NAMES:
         raise BadSetting("MARKET_DATA_CALENDAR", name, f"one of {', '.join(CALENDAR_NAMES)}")
     return name
 
 
-def _timezone(read: Reader) -> ZoneInfo | None:
+def _timezone(read: EnvReader) -> ZoneInfo | None:
     name = read.optional("MARKET_DATA_TIMEZONE")
     try:
         return ZoneInfo(name) if name else None
@@ -198,7 +198,7 @@ def _timezone(read: Reader) -> ZoneInfo | None:
         raise BadSetting("MARKET_DATA_TIMEZONE", name or "", "a zone such as Asia/Tokyo") from None
 
 
-def _redis_url(read: Reader) -> str | None:
+def _redis_url(read: EnvReader) -> str | None:
     url = read.optional("REDIS_URL")
     if url is not None and not re.match(r"(rediss?|unix)://.", url):
         scheme = re.match(r"[a-z+]+://", url)  # what follows may hold a password

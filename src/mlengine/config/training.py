@@ -1,15 +1,15 @@
 """The settings of trainings: what one does that is asked for nothing else, and when they begin."""
 
-from mlengine.config.reader import Reader
+from mlengine.config.env_reader import EnvReader
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.runs import cron
 from mlengine.core.training import bounds
-from mlengine.core.training.params import label_error
+from mlengine.core.training.params import invalid_label_reason
 from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
 from mlengine.errors import BadSetting
 
 
-def schedule(read: Reader) -> str | None:
+def schedule(read: EnvReader) -> str | None:
     """A cron expression; raises BadSetting."""
     text = read.optional("TRAIN_SCHEDULE")
     if text is None:
@@ -22,7 +22,7 @@ def schedule(read: Reader) -> str | None:
     return expression
 
 
-def train_spec(read: Reader, interval: str) -> TrainSpec:
+def train_spec(read: EnvReader, interval: str) -> TrainSpec:
     """What the variables TRAIN_… say; raises BadSetting."""
     universe = read.path("TRAIN_UNIVERSE_FILE")
     spec = TrainSpec(
@@ -48,13 +48,13 @@ def train_spec(read: Reader, interval: str) -> TrainSpec:
         interval=interval,
         universe_file=str(universe) if universe else None,
     )
-    refusal = label_error(spec)
+    refusal = invalid_label_reason(spec)
     if refusal:
         raise BadSetting("TRAIN_LABEL", spec.label, f"raw: {refusal}")
     return spec
 
 
-def _symbols(read: Reader) -> tuple[str, ...]:
+def _symbols(read: EnvReader) -> tuple[str, ...]:
     symbols = read.comma_list("TRAIN_SYMBOLS", "AAPL,GOOG,IBM,MSFT")
     for symbol in symbols:
         if not is_symbol(symbol):

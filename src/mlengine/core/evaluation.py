@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Measure:
+class MetricEstimate:
     """One metric of the model and, on the same rows, of its baselines; null if not defined.
 
     `low` and `high` are its interval; `reason` says why `value`, or only the interval, is null.
@@ -41,8 +41,8 @@ class CalibrationBin:
 class Calibration:
     """logit(P(up)) = intercept + slope * logit(forecast); 0 and 1 are perfect (Cox 1958)."""
 
-    slope: Measure
-    intercept: Measure
+    slope: MetricEstimate
+    intercept: MetricEstimate
     bins: tuple[CalibrationBin, ...]
 
 
@@ -93,7 +93,7 @@ class Evaluation:
     rows: int
     dates: int
     symbols: int
-    metrics: Mapping[str, Measure]
+    metrics: Mapping[str, MetricEstimate]
     calibration: Calibration | None
     sign_rule: SignRule
     bootstrap: Bootstrap

@@ -35,7 +35,7 @@ from mlengine.errors.startup import BadSetting, CannotStart
 from mlengine.errors.training import (
     IdempotencyKeyReused,
     LeaseLost,
-    NoLiveRun,
+    NoUnfinishedRun,
     RunNotCancellable,
     RunNotFound,
     TrainingFailed,
@@ -60,8 +60,8 @@ __all__ = [
     "MlengineError",
     "ModelNotFound",
     "NoActiveModel",
-    "NoLiveRun",
     "NoPreviousModel",
+    "NoUnfinishedRun",
     "NotReady",
     "PredictionNotFound",
     "QueueUnavailable",

@@ -23,7 +23,7 @@ class RunNotFound(MlengineError):
         return f"there is no run {self.run_id[:64]!r}"
 
 
-class NoLiveRun(MlengineError):
+class NoUnfinishedRun(MlengineError):
     code: ClassVar[str] = "run_not_found"
     message: ClassVar[str] = "no run is queued or running"
 

@@ -12,6 +12,6 @@ def train(run_id: str) -> dict[str, str | None]:
     from mlengine.bootstrap.platform import build_platform  # noqa: PLC0415 - Polars loads in the horse only
 
     with logs.bound_ids(job=run_id):
-        training = build_platform(config.load_from_environment()).training
-        version = training.execute(run_id, end_process=lambda: os._exit(LEASE_LOST_CODE))
+        executor = build_platform(config.load_from_environment()).run_executor
+        version = executor.execute(run_id, end_process=lambda: os._exit(LEASE_LOST_CODE))
     return {"run_id": run_id, "version": version}

@@ -11,7 +11,7 @@ def main(worker_name: str, job_id: str, execution_id: str, parent: str) -> None:
     from rq.executions import Execution  # noqa: PLC0415 - first of all, no orphan
 
     from mlengine import config, logs  # noqa: PLC0415
-    from mlengine.jobs.allowed import AllowListedJob  # noqa: PLC0415
+    from mlengine.jobs.allow_listed_job import AllowListedJob  # noqa: PLC0415
     from mlengine.jobs.worker import make_worker  # noqa: PLC0415
     from mlengine.stores.queue.jobs import SERIALIZER  # noqa: PLC0415
     from mlengine.stores.queue.server import resolve_url  # noqa: PLC0415

@@ -20,9 +20,9 @@ from mlengine.bootstrap.control import build_control, utc_now
 from mlengine.config import Settings
 from mlengine.config.inspection import queue_hint
 from mlengine.errors import MlengineError, QueueUnavailable, TrainingFailed
-from mlengine.jobs.allowed import AllowListedJob
+from mlengine.jobs.allow_listed_job import AllowListedJob
 from mlengine.jobs.ticker import ScheduleTicker
-from mlengine.services.runs.reaper import RunReaper
+from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.service import PROCESS_DIED
 from mlengine.stores.queue.jobs import QUEUE_NAME, SERIALIZER, WORKER_KEY_SECONDS, connect
 from mlengine.stores.queue.server import resolve_url
@@ -56,7 +56,7 @@ class RunWorker(SpawnWorker):
     job_class = AllowListedJob
     max_connection_wait_time = 5.0
     death_penalty_class = TrainingTimeout
-    reaper: RunReaper | None = None
+    run_maintenance: RunMaintenance | None = None
     _horse_ended = _horse_died = False
     _end_reason = PROCESS_DIED
 
@@ -67,8 +67,8 @@ class RunWorker(SpawnWorker):
         try:
             super().execute_job(job, queue)
         finally:
-            if self._horse_ended and self.reaper is not None:
-                self.reaper.reap(job.id, died=self._horse_died, reason=self._end_reason)
+            if self._horse_ended and self.run_maintenance is not None:
+                self.run_maintenance.reap(job.id, died=self._horse_died, reason=self._end_reason)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         pid, status, usage = super().wait_for_horse()
@@ -103,8 +103,8 @@ class RunWorker(SpawnWorker):
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        if self.reaper is not None:
-            self.reaper.sweep()
+        if self.run_maintenance is not None:
+            self.run_maintenance.run()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """A queue server that restarts doesn't end the training: the run's row is the truth.
@@ -125,7 +125,7 @@ class RunWorker(SpawnWorker):
         if worked > allowed + _SECONDS_OF_GRACE:
             self._end_reason = timeout_reason(allowed)
             self.kill_horse()
-        elif self.reaper is not None and self.reaper.has_ended(job.id):
+        elif self.run_maintenance is not None and self.run_maintenance.has_ended(job.id):
             self.kill_horse()
 
     def _dump_worker_config(self) -> bytes:
@@ -145,7 +145,7 @@ def run_worker(settings: Settings) -> None:
         if not settings.redis_url:
             control.queue.remove_dead_workers()
         worker = make_worker(resolve_url(settings.redis_url, settings.artifacts_dir))
-        worker.reaper = control.reaper
+        worker.run_maintenance = control.run_maintenance
         ScheduleTicker(control.schedules, utc_now).start()
         worker.work(logging_level="WARNING")
     except RedisError as error:

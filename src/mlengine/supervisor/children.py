@@ -126,7 +126,7 @@ def exit_reason(code: int) -> str:
         return f"signal {-code}"
 
 
-def reap_orphans(own_pids: set[int]) -> None:
+def reap_zombies(own_pids: set[int]) -> None:
     """As pid 1 of a container, reap the zombies that nobody else does; never our own children."""
     if os.getpid() != 1:
         return

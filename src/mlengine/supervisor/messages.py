@@ -11,7 +11,7 @@ from mlengine.config import Settings
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where they are reached
 
 
-def command(arguments: str) -> str:
+def command_text(arguments: str) -> str:
     """`mlengine ARGUMENTS`, with the path from here where it isn't on PATH."""
     program = str(Path(sys.executable).with_name("mlengine"))
     on_path = shutil.which("mlengine")

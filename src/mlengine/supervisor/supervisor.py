@@ -12,11 +12,11 @@ from mlengine.config import Settings
 from mlengine.errors import MlengineError
 from mlengine.stores.system import preflight
 from mlengine.stores.system.child_process import start_dying_with_parent
-from mlengine.supervisor.children import Child, Signals, exit_reason, reap_orphans
+from mlengine.supervisor.children import Child, Signals, exit_reason, reap_zombies
 from mlengine.supervisor.health import HealthProbe
-from mlengine.supervisor.messages import command, welcome
-from mlengine.supervisor.model_folder import ModelFolder
+from mlengine.supervisor.messages import command_text, welcome
 from mlengine.supervisor.processes import ChildCommands, queue_children, web_child, worker_child
+from mlengine.supervisor.registry_state import RegistryState
 
 _HEALTH_SECONDS = 60.0
 _TICK_SECONDS = 1.0
@@ -25,11 +25,11 @@ _TICK_SECONDS = 1.0
 def up(settings: Settings, commands: ChildCommands) -> int:
     """Run the platform until a stop signal; returns the exit code. Raises CannotStart."""
     with ExitStack() as stack:
-        preflight.check_openmp()
-        preflight.check_artifacts(settings.artifacts_dir)
-        preflight.check_universe(settings.train.universe_file)
+        preflight.require_openmp()
+        preflight.require_artifacts(settings.artifacts_dir)
+        preflight.require_universe(settings.train.universe_file)
         stack.enter_context(preflight.supervisor_lock(settings.artifacts_dir))
-        preflight.check_port(settings.host, settings.port)
+        preflight.require_port(settings.host, settings.port)
         children = queue_children(settings) + [
             worker_child(commands),
             web_child(settings, commands),
@@ -39,9 +39,9 @@ def up(settings: Settings, commands: ChildCommands) -> int:
 
 def train_once(settings: Settings, commands: ChildCommands) -> int:
     """One training on the running platform, else with a worker of its own; its exit code."""
-    preflight.check_openmp()
-    preflight.check_artifacts(settings.artifacts_dir)
-    preflight.check_universe(settings.train.universe_file)
+    preflight.require_openmp()
+    preflight.require_artifacts(settings.artifacts_dir)
+    preflight.require_universe(settings.train.universe_file)
     with ExitStack() as stack:
         children: list[Child] = []
         if not preflight.is_supervised(settings.artifacts_dir):
@@ -128,7 +128,7 @@ class Supervisor:
         if self._training is not None and self._training.exit_code() is not None:
             self._handle_training_exit(self._training)
         everyone = [*self.children, *([self._training] if self._training else [])]
-        reap_orphans({child.process.pid for child in everyone if child.process is not None})
+        reap_zombies({child.process.pid for child in everyone if child.process is not None})
 
     def _restart_if_ended(self, child: Child) -> None:
         child.kill_if_unreachable()
@@ -167,7 +167,7 @@ class Supervisor:
     def _announce(self) -> None:
         for line in welcome(self.settings):
             _print(line)
-        models = ModelFolder(self.settings)
+        models = RegistryState(self.settings)
         if models.needs_first_training():
             _print("no model is active: training the first one")
             self._start_training(self.commands.first_training)
@@ -184,9 +184,9 @@ class Supervisor:
         if self.one_off_command is not None:
             self._exit_code = code
         elif code == 0:
-            _print(ModelFolder(self.settings).next_step())
+            _print(RegistryState(self.settings).next_step())
         else:
-            retry = command("train")
+            retry = command_text("train")
             _print(f"the first training failed, the platform stays up; to try again: {retry}")
 
     def _stop(self) -> None:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mlengine.core.bars.freshness import good_until
+from mlengine.core.bars.freshness import cache_expiry
 
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 BAR = datetime(2024, 5, 30, tzinfo=UTC)
@@ -10,7 +10,7 @@ FINAL = BAR + DAY
 
 
 def seconds(fetched_at, *, last_bar=BAR, interval="1d", shortest=5.0, longest=60.0) -> float:
-    until = good_until(
+    until = cache_expiry(
         last_bar,
         interval=interval,
         fetched_at=fetched_at,

@@ -7,13 +7,13 @@ import pytest
 from tests.core.features.planted import HONEST, a_set
 
 from mlengine.core.features import BUILTIN
-from mlengine.core.features.catalogue import markdown, value_range
+from mlengine.core.features.catalogue import catalogue_markdown, format_value_range
 
 PAGE = Path(__file__).parents[3] / "docs" / "features.md"
 
 
 def test_the_page_of_the_features_is_that_of_the_declarations() -> None:
-    made = markdown(BUILTIN.values())
+    made = catalogue_markdown(BUILTIN.values())
     assert PAGE.read_text() == made, "run `mlengine features list --markdown > docs/features.md`"
 
 
@@ -27,12 +27,12 @@ def test_the_page_of_the_features_is_that_of_the_declarations() -> None:
     ],
 )
 def test_a_range_is_an_interval(low: float | None, high: float | None, shown: str) -> None:
-    assert value_range(dataclasses.replace(HONEST, low=low, high=high)) == shown
+    assert format_value_range(dataclasses.replace(HONEST, low=low, high=high)) == shown
 
 
 def test_a_feature_is_a_row_of_eight_cells() -> None:
     odd = dataclasses.replace(HONEST, formula="close | open", high=2.0, scale_free=False)
-    page = markdown([a_set("odd", odd), a_set("empty")])
+    page = catalogue_markdown([a_set("odd", odd), a_set("empty")])
     row = next(line for line in page.splitlines() if line.startswith("| `honest`"))
     assert row == r"| `honest` | A test. | `close \| open` | 6 | none | ≤ 2 | no | test |"
     assert "## `odd`" in page

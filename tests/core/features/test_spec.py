@@ -95,7 +95,7 @@ def test_a_frugal_evaluation_drops_parts_only_after_their_last_use():
     for each in BUILTIN.values():
         known = {"timestamp", "open", "high", "low", "close", "volume"}
         dropped: set[str] = set()
-        for batch, droppable in each.column_batches_with_drops:
+        for batch, droppable in each.column_batches_and_drops:
             assert {name for expr in batch for name in expr.meta.root_names()} <= known
             known = (known | {expr.meta.output_name() for expr in batch}) - set(droppable)
             dropped |= set(droppable)
@@ -106,16 +106,18 @@ def test_a_frugal_evaluation_drops_parts_only_after_their_last_use():
 def test_bundles_make_each_column_once_and_drop_parts_only_after_their_last_use():
     for each in BUILTIN.values():
         known, made = {"timestamp", "open", "high", "low", "close", "volume"}, []
-        for group in each.feature_groups:
+        for group in each.evaluation_groups:
             for batch in group.column_batches:
                 assert {name for expr in batch for name in expr.meta.root_names()} <= known
                 names = [expr.meta.output_name() for expr in batch]
                 made, known = made + names, known | set(names)
             known -= set(group.features) | set(group.droppable)
         assert sorted(made) == sorted([*each.parts, *each.names])
-        assert tuple(name for group in each.feature_groups for name in group.features) == each.names
+        assert (
+            tuple(name for group in each.evaluation_groups for name in group.features) == each.names
+        )
         assert not known & each.parts.keys()
-        assert len(each.feature_groups) > 3
+        assert len(each.evaluation_groups) > 3
 
 
 def test_a_set_without_parts_computes():

@@ -12,8 +12,8 @@ from mlengine.core.metrics.block_bootstrap import (
     draw_weights,
     weighted_sums,
 )
+from mlengine.core.metrics.bootstrap_estimator import BootstrapEstimator
 from mlengine.core.metrics.correlations import weighted_mean
-from mlengine.core.metrics.interval_estimator import IntervalEstimator
 
 
 def _draws(dates, *, block, draws=1000, seed=1):
@@ -102,8 +102,8 @@ def test_dates_stay_together_with_all_their_symbols():
     scored = numbered("return", moves, np.ones((400, 20)))
     one = numbered("return", moves[:, :1], np.ones((400, 1)))
     weights = _draws(400, block=20)
-    together = IntervalEstimator(scored, weights).measure_mean(scored.targets, 0.0, "zero")
-    alone = IntervalEstimator(one, weights).measure_mean(one.targets, 0.0, "zero")
+    together = BootstrapEstimator(scored, weights).estimate_mean(scored.targets, 0.0, "zero")
+    alone = BootstrapEstimator(one, weights).estimate_mean(one.targets, 0.0, "zero")
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
     of_rows = 2 * 1.96 * scored.targets.std() / math.sqrt(len(scored.targets))
     assert together.high - together.low > 3.5 * of_rows
@@ -126,7 +126,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
         ahead = np.lib.stride_tricks.sliding_window_view(moves, horizon_bars, axis=0).sum(axis=-1)
         scored = numbered("return", ahead, np.ones_like(ahead))
         weights = draw_weights(500, block_bootstrap_config(horizon_bars=horizon_bars, seed=seed))
-        found = IntervalEstimator(scored, weights).measure_mean(scored.targets, 0.0, "zero")
+        found = BootstrapEstimator(scored, weights).estimate_mean(scored.targets, 0.0, "zero")
         covered += found.low <= 0.0 <= found.high
     assert 0.88 <= covered / 200 <= 0.98
 

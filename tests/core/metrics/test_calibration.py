@@ -3,7 +3,7 @@ import pytest
 from tests.core.metrics.rows import array, numbered
 
 from mlengine.core.metrics import block_bootstrap
-from mlengine.core.metrics.calibration import bins, calibration
+from mlengine.core.metrics.calibration import calibration, calibration_bins
 
 
 def _forecasts(seed=1, *, dates=600, symbols=4, slope=1.0, intercept=0.0):
@@ -79,7 +79,7 @@ def test_a_fit_on_too_few_dates_says_why_it_has_no_interval():
 
 def test_ten_bins_lie_between_the_deciles_and_hold_every_row_once():
     forecasts = np.arange(100) / 100.0
-    table = bins((forecasts >= 0.5).astype(float), forecasts)
+    table = calibration_bins((forecasts >= 0.5).astype(float), forecasts)
     assert [each.rows for each in table] == [10] * 10
     assert table[0].low == 0.0
     assert table[-1].high == 0.99
@@ -88,7 +88,7 @@ def test_ten_bins_lie_between_the_deciles_and_hold_every_row_once():
 
 
 def test_equal_forecasts_share_one_bin_and_the_others_are_empty():
-    table = bins(array(1, 0, 1, 1), np.full(4, 0.6))
+    table = calibration_bins(array(1, 0, 1, 1), np.full(4, 0.6))
     assert sorted(each.rows for each in table) == [0] * 9 + [4]
     (full,) = (each for each in table if each.rows)
     assert full.up_share == 0.75

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlengine.core import metrics
-from mlengine.core.metrics.losses import constant_loss, mean_by_date, row_losses
+from mlengine.core.metrics.losses import best_constant_loss, mean_by_date, row_losses
 
 
 def test_a_row_of_direction_loses_the_log_of_what_it_gave_the_outcome():
@@ -34,16 +34,18 @@ def test_the_mean_over_rows_is_the_metric_to_the_last_bit():
 
 def test_the_constant_is_what_the_training_part_would_have_said():
     labels = np.array([1.0, 0.0])
-    found = constant_loss("direction", labels=labels, trained=np.array([1.0, 1.0, 1.0, 0.0]))
+    found = best_constant_loss("direction", labels=labels, trained=np.array([1.0, 1.0, 1.0, 0.0]))
     assert found == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2)
 
 
 def test_for_returns_zero_is_a_constant_too():
     labels = np.array([0.1, -0.1])
-    assert constant_loss("return", labels=labels, trained=np.array([1.0])) == pytest.approx(0.01)
-    assert constant_loss("return", labels=labels + 1.0, trained=np.array([1.0])) == pytest.approx(
+    assert best_constant_loss("return", labels=labels, trained=np.array([1.0])) == pytest.approx(
         0.01
     )
+    assert best_constant_loss(
+        "return", labels=labels + 1.0, trained=np.array([1.0])
+    ) == pytest.approx(0.01)
 
 
 def test_every_date_counts_once_however_many_symbols_it_has():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlengine.core.predictions.usability import UsabilityLimits, weekday_time
+from mlengine.core.predictions.usability import UsabilityLimits, weekday_duration
 
 FRIDAY = datetime(2024, 5, 31, tzinfo=UTC)  # its daily bar is final on Saturday at midnight
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -64,6 +64,6 @@ def test_weekday_time_is_what_counting_minutes_gives(first, length):
     counted = sum((start + n * HOUR).weekday() < 5 for n in range(hours))
     aligned = start.replace(minute=0)
     expected = sum((aligned + n * HOUR).weekday() < 5 for n in range(hours))
-    assert weekday_time(aligned, aligned + hours * HOUR) == expected * HOUR
+    assert weekday_duration(aligned, aligned + hours * HOUR) == expected * HOUR
     assert abs(counted - expected) <= 2
-    assert weekday_time(start, start - HOUR) == timedelta()
+    assert weekday_duration(start, start - HOUR) == timedelta()

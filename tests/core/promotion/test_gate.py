@@ -8,8 +8,8 @@ from mlengine.core.promotion.gate import (
     Champion,
     Decision,
     GateTest,
+    bars_to_label_end,
     decide,
-    label_lag_bars,
     learning_task,
     significance_level,
 )
@@ -126,5 +126,5 @@ def test_another_universe_file_is_another_question_and_the_order_of_symbols_is_n
 
 
 def test_a_label_that_begins_later_is_known_later():
-    assert label_lag_bars(SPEC) == 5
-    assert label_lag_bars(dataclasses.replace(SPEC, label_delay_bars=1)) == 6
+    assert bars_to_label_end(SPEC) == 5
+    assert bars_to_label_end(dataclasses.replace(SPEC, label_delay_bars=1)) == 6

@@ -15,12 +15,12 @@ RUNNING = replace(RUN, state="running")
 
 @pytest.mark.parametrize("state", LIVE_STATES)
 def test_a_queued_or_running_run_is_live(state):
-    assert replace(RUN, state=state).live
+    assert replace(RUN, state=state).unfinished
 
 
 @pytest.mark.parametrize("state", ENDED_STATES)
 def test_an_ended_run_is_not_live(state):
-    assert not replace(RUN, state=state).live
+    assert not replace(RUN, state=state).unfinished
 
 
 def test_a_running_run_is_overdue_from_the_moment_its_lease_ends():

@@ -5,7 +5,7 @@ import pytest
 from tests.core.small_features import SPEC
 
 from mlengine.core.boosting.model import DEFAULT_PARAMS
-from mlengine.core.training.params import TUNING, invalid_params, label_error
+from mlengine.core.training.params import TUNING, invalid_label_reason, invalid_params
 
 TEN = tuple(f"S{i:02d}" for i in range(10))
 
@@ -81,5 +81,5 @@ def test_a_whole_number_may_stand_for_a_fraction():
 )
 def test_a_z_score_needs_returns_and_ten_symbols(objective, symbols, fits):
     spec = dataclasses.replace(SPEC, label="cs_zscore", objective=objective, symbols=symbols)
-    assert (label_error(spec) is None) == fits
-    assert label_error(dataclasses.replace(spec, label="raw")) is None
+    assert (invalid_label_reason(spec) is None) == fits
+    assert invalid_label_reason(dataclasses.replace(spec, label="raw")) is None

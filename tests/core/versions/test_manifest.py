@@ -9,7 +9,7 @@ from mlengine.core.evaluation import (
     Bootstrap,
     Calibration,
     CalibrationBin,
-    Measure,
+    MetricEstimate,
     SignRule,
     Verdict,
 )
@@ -31,13 +31,13 @@ from mlengine.core.versions.manifest import (
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
 PART = RowRange(DAY, DAY + timedelta(days=9), 40)
 METRICS = {
-    "auc": Measure(0.52, 0.5, "coin_flip", {"last_return_sign": None}),
-    "log_loss": Measure(0.1 + 0.2, 0.6931, "training_rate"),
+    "auc": MetricEstimate(0.52, 0.5, "coin_flip", {"last_return_sign": None}),
+    "log_loss": MetricEstimate(0.1 + 0.2, 0.6931, "training_rate"),
 }
 SIGN_RULE = SignRule(100, 5.0, 0.0002, 0.3, 0.00005, -0.0001, 0.0002, 0.0003)
 CALIBRATION = Calibration(
-    Measure(0.9, 1.0, "perfect", low=0.5, high=1.3),
-    Measure(0.01, 0.0, "perfect", low=-0.1, high=0.1),
+    MetricEstimate(0.9, 1.0, "perfect", low=0.5, high=1.3),
+    MetricEstimate(0.01, 0.0, "perfect", low=-0.1, high=0.1),
     (CalibrationBin(0.0, 1.0, 10, 0.5, 0.6),),
 )
 SPEC = TrainSpec(
@@ -166,11 +166,11 @@ def test_a_copy_without_white_space_is_refused():
 
 def test_no_nan_stands_in_a_manifest():
     undefined = dataclasses.replace(
-        MANIFEST, metrics={"auc": Measure(math.nan, math.inf, "coin_flip")}
+        MANIFEST, metrics={"auc": MetricEstimate(math.nan, math.inf, "coin_flip")}
     )
     content = manifests.dump(undefined)
     assert b"NaN" not in content
-    assert manifests.parse(content).metrics == {"auc": Measure(None, None, "coin_flip")}
+    assert manifests.parse(content).metrics == {"auc": MetricEstimate(None, None, "coin_flip")}
 
 
 def test_a_number_that_must_be_there_can_not_be_nan():

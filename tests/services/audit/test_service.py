@@ -13,7 +13,7 @@ from tests.platforms import NOW, make_platform
 from mlengine.bootstrap.platform import Platform
 from mlengine.errors import DatabaseUnavailable, PredictionNotFound
 from mlengine.services.predictions.prediction_builder import PredictionRequest
-from mlengine.services.runs.reaper import RunReaper
+from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.stores.audit.filter import AuditFilter
 
 
@@ -22,8 +22,8 @@ def predict(platform: Platform, symbol: str = "AAA") -> str:
     return made.prediction_id
 
 
-def reaper(platform: Platform, moment: datetime) -> RunReaper:
-    return dataclasses.replace(platform.control.reaper, clock=lambda: moment)
+def maintenance(platform: Platform, moment: datetime) -> RunMaintenance:
+    return dataclasses.replace(platform.control.run_maintenance, clock=lambda: moment)
 
 
 @contextmanager
@@ -143,9 +143,9 @@ def test_an_export_holds_what_waited_too(tmp_path: Path) -> None:
 def test_the_worker_keeps_predictions_as_long_as_the_setting_says(tmp_path: Path) -> None:
     platform = make_platform(tmp_path, AUDIT_RETENTION_DAYS="30")
     predict(platform)
-    reaper(platform, NOW + timedelta(days=30)).sweep()
+    maintenance(platform, NOW + timedelta(days=30)).run()
     assert len(platform.audit.recent(limit=9).rows) == 1
-    reaper(platform, NOW + timedelta(days=32)).sweep()
+    maintenance(platform, NOW + timedelta(days=32)).run()
     assert platform.audit.recent(limit=9).rows == ()
     (event,) = platform.control.events.page("audit_pruned", 9, None).rows
     assert event.actor == "retention"

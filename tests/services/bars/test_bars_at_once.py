@@ -165,7 +165,7 @@ def test_one_question_for_all_says_what_single_questions_say(scene, as_of, tmp_p
 def _cached(service: BarService) -> dict[str, object]:
     cached = {symbol: service.cache.get(symbol, now=NOW) for symbol in ASKED}
     return {
-        symbol: (each.clean.frame.rows(), each.clean.report, each.good_until, each.entire_history)
+        symbol: (each.clean.frame.rows(), each.clean.report, each.expires_at, each.entire_history)
         for symbol, each in cached.items()
         if each
     }

@@ -16,7 +16,7 @@ from tests.upstream import Fault, LoopbackUpstream, queries
 
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetch, fetch_windows
+from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetcher, fetch_windows
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.system.dependency_states import DependencyStates
 
@@ -54,7 +54,7 @@ def pool() -> Iterator[FetchPool]:
 
 
 def fetch(service: BarService, symbols: list[str], pool: FetchPool) -> FetchedWindows:
-    return fetch_windows(WindowFetch(service, 20, None, NOW, time.perf_counter), symbols, pool)
+    return fetch_windows(WindowFetcher(service, 20, None, NOW, time.perf_counter), symbols, pool)
 
 
 def test_a_batch_brings_the_same_bars_as_single_questions_in_the_order_asked(service, pool):
@@ -165,4 +165,4 @@ def test_a_fault_of_the_program_is_raised_and_ends_the_batch(service, pool):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        fetch_windows(WindowFetch(service, 20, None, NOW, broken), SYMBOLS, pool)
+        fetch_windows(WindowFetcher(service, 20, None, NOW, broken), SYMBOLS, pool)

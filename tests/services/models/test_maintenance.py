@@ -13,7 +13,7 @@ from mlengine.core.versions.manifest import SCHEMA_VERSION
 from mlengine.errors import ArtifactCorrupt, DatabaseUnavailable, ModelNotFound
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.registry.folders import REMOVED
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 
 CANONICAL = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
@@ -185,8 +185,8 @@ def test_verify_names_what_stands_beside_the_versions(platform: Platform, tmp_pa
 
 
 def test_folders_of_runs_that_are_no_more_are_orphans(platform: Platform, tmp_path: Path) -> None:
-    platform.control.run_store.claim(
-        Claim(run_id="live", spec="{}", actor="ann", request_id=None), now=NOW
+    platform.control.run_store.create(
+        NewRun(run_id="live", spec="{}", actor="ann", request_id=None), now=NOW
     )
     for run_id in ("live", "dead"):
         (platform.registry.directory / f".staging-{run_id}").mkdir()

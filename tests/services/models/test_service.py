@@ -19,7 +19,7 @@ from mlengine.errors import (
     NoActiveModel,
     NoPreviousModel,
 )
-from mlengine.services.models.history import record_activation, record_missing_activation
+from mlengine.services.models.event_recording import record_activation, record_missing_activation
 from mlengine.stores.database.engine import open_database
 from mlengine.stores.database.events import EventStore
 
@@ -120,12 +120,12 @@ def test_a_model_damaged_on_disk_goes_on_serving_until_it_is_reloaded(platform: 
     with pytest.raises(ArtifactCorrupt):
         platform.models.reload(actor="ann", now=NOW)
     assert loader.active() is serving, "refused, so the old one stays"
-    assert loader.active_refused
+    assert loader.active_failed_to_load
     assert platform.states.state("model") == "degraded"
 
     platform.models.activate("v2", actor="ann", reason="", now=NOW)
     assert loader.active().version == "v2"
-    assert not loader.active_refused
+    assert not loader.active_failed_to_load
 
 
 def test_a_process_that_never_loaded_the_active_model_says_why(tmp_path: Path) -> None:

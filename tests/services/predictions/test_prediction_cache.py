@@ -33,12 +33,12 @@ def platform(tmp_path: Path) -> Platform:
         PredictionRequest(request_id="first", now=NOW),
     )
     held = made.bars.cache.get("AAA", now=NOW)
-    vars(held)["good_until"] = NOW + timedelta(days=365)
+    vars(held)["expires_at"] = NOW + timedelta(days=365)
     return made
 
 
 def _ask(service: PredictService, *, hours: float) -> AuditedPrediction:
-    answer = service.try_cached("AAA", request_id="r", now=NOW + timedelta(hours=hours))
+    answer = service.predict_if_cached("AAA", request_id="r", now=NOW + timedelta(hours=hours))
     assert answer is not None
     return answer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.databases import opened
 from tests.processes import compute_after_warm_up
 
-from mlengine.services.predictions.warm_up import connect
+from mlengine.services.predictions.warm_up import open_first_connection
 from mlengine.stores.database.engine import open_database
 
 
@@ -26,8 +26,8 @@ def test_a_batch_finds_nothing_left_to_import_or_to_write_down():
 def test_a_worker_starts_with_a_connection_and_without_a_database_alike(tmp_path):
     with opened(f"sqlite:///{tmp_path / 'audit.db'}") as platform:
         platform.dispose()
-        connect(platform)
+        open_first_connection(platform)
         assert platform.pool.checkedin() == 1
     missing = open_database(f"sqlite:///{tmp_path / 'nowhere' / 'audit.db'}")
-    connect(missing)
+    open_first_connection(missing)
     assert missing.pool.checkedin() == 0

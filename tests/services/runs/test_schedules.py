@@ -16,7 +16,7 @@ from mlengine.core.runs.schedule import ScheduleTick
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunService
 from mlengine.stores.queue.jobs import JobQueue
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
 
@@ -77,8 +77,8 @@ def test_a_tick_during_a_run_is_skipped_for_good(
     service: ScheduleService, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.tick(run_id="one", now=MIDNIGHT)
-    service.runs.store.claim(
-        Claim(run_id="hand", spec="{}", actor="ann", request_id=None), now=MIDNIGHT
+    service.runs.store.create(
+        NewRun(run_id="hand", spec="{}", actor="ann", request_id=None), now=MIDNIGHT
     )
     with caplog.at_level(logging.WARNING):
         assert service.tick(run_id="one", now=MIDNIGHT + DAY) == ScheduleTick("skipped", "hand")
@@ -106,7 +106,7 @@ def test_threads_racing_on_one_tick_give_one_run_and_one_job(service: ScheduleSe
             racer.join()
         assert outcomes.count("claimed") == 1
         assert set(outcomes) <= {"claimed", "taken", "none"}
-        (run_id,) = runs.store.live_ids()
+        (run_id,) = runs.store.unfinished_ids()
         assert runs.queue.has_job(run_id)
 
 

@@ -10,7 +10,7 @@ from tests.platforms import settings
 from mlengine.errors import InvalidRequest, RunNotFound
 from mlengine.services.runs.service import RunService
 from mlengine.stores.queue.jobs import JobQueue
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
 
 
@@ -39,7 +39,7 @@ def test_z_scores_that_do_not_go_with_the_rest_are_refused_at_once(
 
 
 def claim(service: RunService, *, started: bool) -> None:
-    service.store.claim(Claim(run_id="one", spec="{}", actor="ops", request_id=None), now=NOW)
+    service.store.create(NewRun(run_id="one", spec="{}", actor="ops", request_id=None), now=NOW)
     if started:
         service.store.start("one", now=NOW, lease_seconds=30)
 

@@ -7,7 +7,7 @@ import pytest
 
 from mlengine.core.bars.bars import panel_hash
 from mlengine.core.features import FeatureSet
-from mlengine.services.training import fitting, leak_check
+from mlengine.services.training import leak_check, pipeline
 
 # By the identity of the set, which is held here and so has no successor at its address.
 _passed: dict[tuple[int, str], FeatureSet] = {}
@@ -23,4 +23,4 @@ def _refuse_leaks(feature_set: FeatureSet, bars: pl.DataFrame) -> None:
 
 @pytest.fixture(autouse=True)
 def _leaks_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "refuse_leaks", _refuse_leaks)
+    monkeypatch.setattr(pipeline, "refuse_leaks", _refuse_leaks)

@@ -5,7 +5,7 @@ import pytest
 from tests.published import draft
 
 from mlengine.core.versions.manifest import RowRange
-from mlengine.services.models.history import count_holdout_uses
+from mlengine.services.models.event_recording import count_holdout_uses
 from mlengine.stores.registry.registry import Registry
 
 

@@ -15,9 +15,9 @@ from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import compute
 from mlengine.core.metrics import log_loss, mse
-from mlengine.services.models.history import record_training
+from mlengine.services.models.event_recording import record_training
 from mlengine.services.models.service import ModelService
-from mlengine.services.training.fitting import FittingService
+from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
@@ -53,9 +53,9 @@ def events(tmp_path):
 def fit(registry, events):
     def fit(bars=None, *, sets=SETS, rounds=10, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = FittingService(history, sets, registry, 1, events)
+        service = TrainingPipeline(history, sets, registry, 1, events)
         spec = dataclasses.replace(SMALL_GATE, rounds=rounds, **change)
-        return service.fit(spec, run_id="run", actor="t", now=NOW, progress=lambda _: None)
+        return service.run(spec, run_id="run", actor="t", now=NOW, progress=lambda _: None)
 
     return fit
 
@@ -221,9 +221,9 @@ def test_a_champion_is_judged_only_on_what_it_was_not_trained_on(fit, publish):
     assert since == manifest.candidate_trained_through > challenger.manifest.split.holdout.start
     # The champion's own holdout is all that it has not seen: what it was measured on.
     assert gate.losses["champion"] == manifest.metrics["log_loss"].value
-    challenger_loss, constant_loss = _losses(challenger, since=since)
+    challenger_loss, best_constant_loss = _losses(challenger, since=since)
     assert gate.losses["challenger"] == challenger_loss
-    assert gate.losses["constant"] == constant_loss
+    assert gate.losses["constant"] == best_constant_loss
     assert gate.losses["challenger"] != challenger.manifest.metrics["log_loss"].value
     assert (gate.test.dates, gate.test.rows) == (39, 117)
 

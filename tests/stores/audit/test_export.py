@@ -10,7 +10,7 @@ import pytest
 from tests.databases import NOW, answered, failed, new_database, opened
 
 from mlengine.errors import CannotWrite, DatabaseUnavailable
-from mlengine.stores.audit.export import SCHEMA, AuditExport
+from mlengine.stores.audit.export import SCHEMA, AuditExporter
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.store import AuditStore
 
@@ -28,7 +28,7 @@ def test_every_bit_is_in_the_file_whatever_the_batches(
     entries = [answered(n, day=n, probability_up=float(np.nextafter(0.1, n))) for n in range(7)]
     store.append([*entries, failed(7)])
     path = tmp_path / "out.parquet"
-    export = AuditExport(store.engine, batch_rows)
+    export = AuditExporter(store.engine, batch_rows)
     assert export.write(path, AuditFilter()) == 8
     frame = pl.read_parquet(path)
     assert dict(frame.schema) == SCHEMA
@@ -52,19 +52,19 @@ def test_a_selection_is_exported_and_an_empty_one_has_the_columns(
     store.append([answered(n) for n in range(5)])
     path = tmp_path / "out.parquet"
     since, until = NOW + timedelta(seconds=1), NOW + timedelta(seconds=3)
-    assert AuditExport(store.engine).write(path, AuditFilter(since=since, until=until)) == 2
+    assert AuditExporter(store.engine).write(path, AuditFilter(since=since, until=until)) == 2
     assert pl.read_parquet(path)["prediction_id"].to_list() == ["p1", "p2"]
-    assert AuditExport(store.engine).write(path, AuditFilter(symbol="ZZZ")) == 0
+    assert AuditExporter(store.engine).write(path, AuditFilter(symbol="ZZZ")) == 0
     assert dict(pl.read_parquet(path).schema) == SCHEMA
 
 
 def test_a_file_that_can_not_be_written_is_named(store: AuditStore, tmp_path: Path) -> None:
     with pytest.raises(CannotWrite, match=r"nowhere/out\.parquet can't be written: its folder"):
-        AuditExport(store.engine).write(tmp_path / "nowhere" / "out.parquet", AuditFilter())
+        AuditExporter(store.engine).write(tmp_path / "nowhere" / "out.parquet", AuditFilter())
     with pytest.raises(CannotWrite, match="it is a folder"):
-        AuditExport(store.engine).write(tmp_path, AuditFilter())
+        AuditExporter(store.engine).write(tmp_path, AuditFilter())
 
 
 def test_tables_that_can_not_be_read_are_said(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/nowhere/a.db") as engine, pytest.raises(DatabaseUnavailable):
-        AuditExport(engine).write(tmp_path / "out.parquet", AuditFilter())
+        AuditExporter(engine).write(tmp_path / "out.parquet", AuditFilter())

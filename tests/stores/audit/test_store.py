@@ -38,7 +38,7 @@ from mlengine.stores.database import checkpointer
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
 
 _ROOT = Path(__file__).parents[3]
@@ -234,7 +234,7 @@ def test_four_processes_write_at_once_and_a_kill_loses_no_row(tmp_path):
 
 def test_clearing_leaves_runs_and_events(store):
     runs, events = RunStore(store.engine), EventStore(store.engine)
-    runs.claim(Claim(run_id="one", spec="{}", actor="ops", request_id=None), now=NOW)
+    runs.create(NewRun(run_id="one", spec="{}", actor="ops", request_id=None), now=NOW)
     events.append("trained", at=NOW, version="v1", actor="ops", details={})
     store.append([answered(1), answered(2, day=1), failed(3)])
     assert store.clear(actor="ann", at=NOW) == 3

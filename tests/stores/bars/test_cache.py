@@ -11,7 +11,7 @@ SECOND = timedelta(seconds=1)
 
 def cached(symbol: str = "AAA", *, rows: int = 2) -> CachedBars:
     clean = CleanBars(BarArrays.of(random_bars(symbol, rows=rows)), BarsReport(rows, {}, {}))
-    return CachedBars(clean, fetched_at=NOW, good_until=NOW + 5 * SECOND, entire_history=False)
+    return CachedBars(clean, fetched_at=NOW, expires_at=NOW + 5 * SECOND, entire_history=False)
 
 
 def test_an_answer_is_good_for_its_time_and_never_before_it():
@@ -62,8 +62,8 @@ def test_behind_are_those_in_use_that_have_not_got_a_new_bar():
         cache.mark_used(symbol)
     third = cached(rows=3).last_bar
     assert third == START + timedelta(days=2)
-    assert cache.out_of_date(third, now=NOW) == [], "what is good needs no asking"
-    assert cache.out_of_date(third, now=later) == ["AAA", "BBB"]
+    assert cache.symbols_to_refetch(third, now=NOW) == [], "what is good needs no asking"
+    assert cache.symbols_to_refetch(third, now=later) == ["AAA", "BBB"]
     assert cache.last_bar("AAA") == START + timedelta(days=1)
     assert cache.last_bar("NONE") is None
 
@@ -77,6 +77,8 @@ def test_a_symbol_is_in_use_for_three_new_bars_after_it_was_asked_for():
     for day in range(2, 6):
         bar = START + timedelta(days=day)
         cache.mark_used("AAA")
-        assert cache.out_of_date(bar, now=later) == cache.out_of_date(bar, now=later), "noted twice"
-        stale.append(cache.out_of_date(bar, now=later))
+        assert cache.symbols_to_refetch(bar, now=later) == cache.symbols_to_refetch(
+            bar, now=later
+        ), "noted twice"
+        stale.append(cache.symbols_to_refetch(bar, now=later))
     assert stale == [["AAA", "BBB"]] * 3 + [["AAA"]]

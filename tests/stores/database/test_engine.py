@@ -16,7 +16,7 @@ from tests.databases import NOW, new_database, opened, url_of
 from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.stores.database.engine import (
     enable_wal,
-    insert_new,
+    insert_or_ignore,
     lock_tables,
     open_database,
     reading,
@@ -234,11 +234,11 @@ def test_rows_that_are_there_already_are_skipped_on_both_databases(tmp_path):
     class Connection:
         dialect = postgresql.dialect()
 
-    sql = str(insert_new(Connection(), events).compile(dialect=Connection.dialect))
+    sql = str(insert_or_ignore(Connection(), events).compile(dialect=Connection.dialect))
     assert sql.endswith("ON CONFLICT DO NOTHING")
     with opened(new_database(tmp_path / "a.db")) as engine, writing(engine) as connection:
         for _ in range(2):
-            connection.execute(insert_new(connection, events), _event(generation=1))
+            connection.execute(insert_or_ignore(connection, events), _event(generation=1))
         assert len(connection.execute(select(events)).all()) == 1
 
 

@@ -8,11 +8,11 @@ import pytest
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import (
+    between,
     parse_candles,
     parse_flag,
     parse_number,
     parse_timestamp,
-    within,
 )
 
 JAN2 = datetime(2024, 1, 2, tzinfo=UTC)
@@ -115,8 +115,8 @@ def test_a_candle_may_say_when_it_closes_and_whether_it_is_final():
 def test_a_candle_whose_start_or_close_can_not_be_read_has_no_timestamp():
     frame = parse(CANDLE, {**CANDLE, "timestamp": "soon"}, {**CANDLE, "close_time": "soon"})
     assert frame["timestamp"].to_list() == [JAN2, None, None]
-    assert within(frame, start=JAN2, end=JAN2 + timedelta(days=1)).height == 3
-    assert within(frame, start=JAN2 + timedelta(days=1), end=JAN2).height == 2
+    assert between(frame, start=JAN2, end=JAN2 + timedelta(days=1)).height == 3
+    assert between(frame, start=JAN2 + timedelta(days=1), end=JAN2).height == 2
 
 
 def test_an_unreadable_or_missing_number_is_null_for_the_verdict():

@@ -13,7 +13,7 @@ from rq.job import Job, JobStatus
 from tests.queue_process import QueueProcess
 
 from mlengine.errors import QueueUnavailable
-from mlengine.jobs.allowed import AllowListedJob
+from mlengine.jobs.allow_listed_job import AllowListedJob
 from mlengine.jobs.worker import make_worker
 from mlengine.stores.queue.jobs import TRAIN_TASK, WORKER_KEY_SECONDS, JobQueue
 
@@ -71,9 +71,9 @@ def test_a_job_in_no_queue_counts_while_whoever_took_it_shows_signs_of_life(
 
 def test_a_withdrawn_job_is_gone_and_one_that_never_was_is_no_matter(queue: JobQueue) -> None:
     queue.enqueue_run("run-1", timeout_seconds=90)
-    queue.withdraw("run-1")
+    queue.remove_job("run-1")
     assert not queue.has_job("run-1")
-    queue.withdraw("run-1")
+    queue.remove_job("run-1")
 
 
 def test_workers_are_counted_while_they_show_signs_of_life(

@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from tests.queue_process import QueueProcess, commands_during
 
-from mlengine.stores.queue.rate_counts import RateCounts, storage_url
-from mlengine.stores.queue.server import limits_url
+from mlengine.stores.queue.rate_counts import RateCounts, rate_counts_uri
+from mlengine.stores.queue.server import to_limits_uri
 
 LIMIT, EXPIRY = 10, 60
 
@@ -38,7 +38,7 @@ def counts(server: QueueProcess, client: Redis) -> RateCounts:
 
 
 def made(server: QueueProcess) -> RateCounts:
-    url = storage_url(limits_url(server.url))
+    url = rate_counts_uri(to_limits_uri(server.url))
     storage = storage_from_string(url, retry=Retry(NoBackoff(), 1))
     assert isinstance(storage, RateCounts)
     return storage
@@ -72,7 +72,7 @@ STATES = {
 def test_it_counts_and_answers_as_the_storage_of_limits_does_by_two_commands(
     counts: RateCounts, client: Redis, server: QueueProcess, state: str, amount: int
 ) -> None:
-    theirs = RedisStorage(limits_url(server.url))
+    theirs = RedisStorage(to_limits_uri(server.url))
     for key in ("ours", "theirs"):
         for name, counter in zip((f"{{{key}}}/-1", f"{{{key}}}"), STATES[state], strict=True):
             if counter is not None:
@@ -170,4 +170,4 @@ def test_a_server_that_was_started_again_is_asked_again() -> None:
 
 def test_only_the_addresses_of_a_redis_are_taken() -> None:
     with pytest.raises(ConfigurationError):
-        storage_from_string(storage_url("memory://"))
+        storage_from_string(rate_counts_uri("memory://"))

@@ -21,8 +21,8 @@ from mlengine.stores.queue.server import (
     ServerBinary,
     candidate_binaries,
     find_binary,
-    limits_url,
     resolve_url,
+    to_limits_uri,
 )
 from mlengine.stores.queue.socket import private_socket, send_command, wait_until_stopped
 
@@ -165,8 +165,8 @@ def test_without_a_readable_stamp_there_is_no_queue(tmp_path: Path, stamp: str |
 
 
 def test_the_limiter_spells_a_unix_socket_its_own_way() -> None:
-    assert limits_url("unix:///run/queue.sock") == "redis+unix:///run/queue.sock"
-    assert limits_url("redis://host:6379/0") == "redis://host:6379/0"
+    assert to_limits_uri("unix:///run/queue.sock") == "redis+unix:///run/queue.sock"
+    assert to_limits_uri("redis://host:6379/0") == "redis://host:6379/0"
 
 
 def test_the_bundled_server_is_found_with_its_version() -> None:

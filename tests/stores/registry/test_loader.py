@@ -65,12 +65,12 @@ def test_a_refused_version_whose_files_were_mended_is_noticed_within_seconds(
     mend = damage(registry, "v2")
     registry.activate("v2", actor="test", reason="", now=NOW)
     assert loader.active().version == "v1"
-    assert (loader.active_refused, states.state("model")) == (True, "degraded")
+    assert (loader.active_failed_to_load, states.state("model")) == (True, "degraded")
     mend()
     clock.seconds = 4.9
-    assert (loader.active().version, loader.active_refused) == ("v1", True)
+    assert (loader.active().version, loader.active_failed_to_load) == ("v1", True)
     clock.seconds = 5.0
-    assert (loader.active().version, loader.active_refused) == ("v2", False)
+    assert (loader.active().version, loader.active_failed_to_load) == ("v2", False)
     assert states.state("model") == "ok"
 
 
@@ -92,12 +92,12 @@ def test_a_process_that_starts_on_a_broken_version_serves_the_one_before_it(
     registry.activate("v2", actor="test", reason="", now=NOW)
     mend = damage(registry, "v2")
     assert loader.active().version == loader.loaded_version == "v1"
-    assert (loader.active_refused, states.state("model")) == (True, "degraded")
+    assert (loader.active_failed_to_load, states.state("model")) == (True, "degraded")
     with pytest.raises(ArtifactCorrupt):
         loader.reload()
     mend()
     clock.seconds = 5.0
-    assert (loader.active().version, loader.active_refused) == ("v2", False)
+    assert (loader.active().version, loader.active_failed_to_load) == ("v2", False)
     assert states.state("model") == "ok"
 
 
@@ -139,4 +139,4 @@ def test_what_serves_goes_on_when_its_folder_can_not_be_read(
     registry.directory.rename(registry.directory.with_name("away"))
     registry.directory.write_text("")
     assert loader.active() is serving
-    assert (loader.active_refused, states.state("model")) == (True, "degraded")
+    assert (loader.active_failed_to_load, states.state("model")) == (True, "degraded")

@@ -13,7 +13,7 @@ from tests.processes import race_for_schedule_tick
 from mlengine.core.runs.schedule import Schedule, ScheduleTick
 from mlengine.core.timestamps import rfc3339
 from mlengine.stores.database.events import EventStore
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
 
@@ -27,8 +27,8 @@ def store(tmp_path: Path) -> Iterator[ScheduleStore]:
         yield ScheduleStore(engine)
 
 
-def claim(run_id: str) -> Claim:
-    return Claim(run_id=run_id, spec="{}", actor="schedule", request_id=None)
+def claim(run_id: str) -> NewRun:
+    return NewRun(run_id=run_id, spec="{}", actor="schedule", request_id=None)
 
 
 def test_a_schedule_begins_once_and_anew_when_it_changes(store: ScheduleStore) -> None:
@@ -52,18 +52,18 @@ def test_a_tick_is_taken_once_and_its_run_with_it(store: ScheduleStore) -> None:
     assert store.claim_tick(schedule, TICK, claim("two"), now=TICK) == ScheduleTick("taken", None)
     assert store.read() == Schedule(DAILY, TICK)
     runs = RunStore(store.engine)
-    assert runs.live_ids() == {"one"}
+    assert runs.unfinished_ids() == {"one"}
     assert runs.get("one", now=TICK).actor == "schedule"
 
 
 def test_a_tick_during_a_run_is_skipped_and_the_history_says_so(store: ScheduleStore) -> None:
     runs = RunStore(store.engine)
-    runs.claim(Claim(run_id="by-hand", spec="{}", actor="ann", request_id=None), now=NOW)
+    runs.create(NewRun(run_id="by-hand", spec="{}", actor="ann", request_id=None), now=NOW)
     store.set_expression(DAILY, now=NOW)
     taken = store.claim_tick(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)
     assert taken == ScheduleTick("skipped", "by-hand")
     assert store.read() == Schedule(DAILY, TICK)
-    assert runs.live_ids() == {"by-hand"}
+    assert runs.unfinished_ids() == {"by-hand"}
     (event,) = EventStore(store.engine).page(None, 9, None).rows
     assert (event.kind, event.actor) == ("train_skipped", "schedule")
     assert event.details == {"run_id": "by-hand", "tick": rfc3339(TICK)}
@@ -71,7 +71,7 @@ def test_a_tick_during_a_run_is_skipped_and_the_history_says_so(store: ScheduleS
 
 def test_a_run_that_expired_does_not_stand_in_the_way(store: ScheduleStore) -> None:
     runs = RunStore(store.engine)
-    runs.claim(Claim(run_id="dead", spec="{}", actor="ann", request_id=None), now=NOW)
+    runs.create(NewRun(run_id="dead", spec="{}", actor="ann", request_id=None), now=NOW)
     runs.start("dead", now=NOW, lease_seconds=30)
     store.set_expression(DAILY, now=NOW)
     assert store.claim_tick(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK).outcome == "claimed"
@@ -80,7 +80,7 @@ def test_a_run_that_expired_does_not_stand_in_the_way(store: ScheduleStore) -> N
 
 def test_a_claim_that_fails_leaves_the_tick_to_be_tried_again(store: ScheduleStore) -> None:
     runs = RunStore(store.engine)
-    runs.claim(Claim(run_id="one", spec="{}", actor="ann", request_id=None), now=NOW)
+    runs.create(NewRun(run_id="one", spec="{}", actor="ann", request_id=None), now=NOW)
     runs.finish("one", state="succeeded", now=NOW)
     store.set_expression(DAILY, now=NOW)
     taken = store.claim_tick(Schedule(DAILY, NOW), TICK, claim("one"), now=TICK)  # the id is taken
@@ -104,4 +104,4 @@ def test_eight_processes_racing_on_one_tick_give_one_run(tmp_path: Path) -> None
         )
         outcomes = done.stdout.split()
         assert sorted(outcomes) == ["claimed"] + ["taken"] * 7
-        assert len(RunStore(engine).live_ids()) == 1
+        assert len(RunStore(engine).unfinished_ids()) == 1

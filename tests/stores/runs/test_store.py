@@ -19,7 +19,7 @@ from mlengine.errors import (
     TrainingInProgress,
 )
 from mlengine.stores.database.events import EventStore
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
 
 LATER = NOW + timedelta(seconds=10)
@@ -34,8 +34,8 @@ def runs(tmp_path):
 
 
 def _claim(runs: RunStore, run_id: str = "one", now=NOW):
-    return runs.claim(
-        Claim(run_id=run_id, spec='{"seed":1}', actor="ops", request_id="req"), now=now
+    return runs.create(
+        NewRun(run_id=run_id, spec='{"seed":1}', actor="ops", request_id="req"), now=now
     )
 
 
@@ -197,7 +197,7 @@ def test_a_store_without_its_table_is_unavailable(tmp_path):
 
 def test_every_running_run_is_abandoned_whatever_its_lease_and_queued_ones_stay(runs):
     _start(runs)
-    assert runs.live_ids() == {"one"}
+    assert runs.unfinished_ids() == {"one"}
     assert runs.mark_running_as_lost(now=LATER) == 1
     run = runs.get("one", now=LATER)
     assert (run.state, run.ended_at, run.lease_until) == ("lost", LATER, None)
@@ -206,11 +206,11 @@ def test_every_running_run_is_abandoned_whatever_its_lease_and_queued_ones_stay(
         runs.renew("one", now=LATER, lease_seconds=LEASE)
     _claim(runs, "two", now=LATER)
     assert runs.mark_running_as_lost(now=LATER) == 0
-    assert runs.live_ids() == {"two"}
+    assert runs.unfinished_ids() == {"two"}
 
 
-def _keyed_claim(run_id: str, key: str | None, body: str = "a") -> Claim:
-    return Claim(
+def _keyed_claim(run_id: str, key: str | None, body: str = "a") -> NewRun:
+    return NewRun(
         run_id=run_id,
         spec="{}",
         actor="ops",
@@ -234,25 +234,25 @@ def test_every_change_of_a_row_moves_its_sequence_on(runs):
 
 
 def test_a_key_stands_for_its_run_also_after_that_ended(runs):
-    first = runs.claim(_keyed_claim("one", "k"), now=NOW)
-    assert runs.claim(_keyed_claim("two", "k"), now=NOW) == first
+    first = runs.create(_keyed_claim("one", "k"), now=NOW)
+    assert runs.create(_keyed_claim("two", "k"), now=NOW) == first
     with pytest.raises(TrainingInProgress):
-        runs.claim(_keyed_claim("three", "other"), now=NOW)
+        runs.create(_keyed_claim("three", "other"), now=NOW)
     runs.finish("one", state="succeeded", now=LATER)
-    assert runs.claim(_keyed_claim("four", "k"), now=LATER).run_id == "one"
-    assert runs.claim(_keyed_claim("five", "other"), now=LATER).run_id == "five"
-    assert runs.claim(_keyed_claim("six", "k"), now=LATER).run_id == "one"
+    assert runs.create(_keyed_claim("four", "k"), now=LATER).run_id == "one"
+    assert runs.create(_keyed_claim("five", "other"), now=LATER).run_id == "five"
+    assert runs.create(_keyed_claim("six", "k"), now=LATER).run_id == "one"
     with pytest.raises(IdempotencyKeyReused):
-        runs.claim(_keyed_claim("seven", "k", body="b"), now=LATER)
+        runs.create(_keyed_claim("seven", "k", body="b"), now=LATER)
 
 
 def test_a_refused_run_frees_its_key(runs):
-    runs.claim(_keyed_claim("one", "k"), now=NOW)
-    runs.fail_unqueued("one", now=NOW, error="the queue is down")
+    runs.create(_keyed_claim("one", "k"), now=NOW)
+    runs.fail_not_enqueued("one", now=NOW, error="the queue is down")
     assert runs.get("one", now=NOW).state == "failed"
-    assert runs.claim(_keyed_claim("two", "k", body="b"), now=NOW).run_id == "two"
+    assert runs.create(_keyed_claim("two", "k", body="b"), now=NOW).run_id == "two"
     runs.start("two", now=NOW, lease_seconds=LEASE)
-    runs.fail_unqueued("two", now=NOW, error="too late")
+    runs.fail_not_enqueued("two", now=NOW, error="too late")
     assert runs.get("two", now=NOW).state == "running"
 
 

@@ -18,7 +18,7 @@ from tests.web.http.test_errors import problem
 from tests.web.platform import FakePlatform
 
 from mlengine.errors import BadSetting
-from mlengine.stores.queue.server import limits_url
+from mlengine.stores.queue.server import to_limits_uri
 from mlengine.web.http.limits import wait_seconds
 
 FIVE = {"RATE_LIMIT_REQUESTS": "5", "RATE_LIMIT_WINDOW_SECONDS": "3600"}
@@ -160,7 +160,7 @@ def test_a_request_costs_one_command_and_its_headers_are_what_two_would_say(
         answers: list[Response] = []
         sent = commands_during(queue.url, lambda seen=answers: seen.append(client.get("/models")))
         assert [command.split()[0] for command in sent] == ["EVALSHA"]
-        two_ways = SlidingWindowCounterRateLimiter(RedisStorage(limits_url(queue.url)))
+        two_ways = SlidingWindowCounterRateLimiter(RedisStorage(to_limits_uri(queue.url)))
         asked_after = two_ways.get_window_stats(
             RateLimitItemPerSecond(5, 3600), "127.0.0.1", "global"
         )

@@ -19,9 +19,9 @@ from werkzeug.test import TestResponse
 from mlengine.core.pagination import encode_cursor
 from mlengine.core.timestamps import rfc3339
 from mlengine.services.predictions.prediction_builder import PredictionRequest
-from mlengine.web.http.responses import encode, encode_utc
+from mlengine.web.http.responses import encode, encode_trusted_utc
 from mlengine.web.schemas.predict import PredictQuery, prediction_body
-from mlengine.web.serving.inline import plain_request_pattern
+from mlengine.web.serving.fast_path import fast_path_request_pattern
 
 LogLines = Callable[[], list[dict[str, object]]]
 
@@ -159,7 +159,7 @@ def test_a_prediction_is_written_as_its_schema_shows_it(explain: bool) -> None:
         )
         for prediction in (answer, replace(answer, base_rate=math.nan, reasons=("bar_too_old",))):
             rendered = PredictionOut().dump(prediction)
-            body = encode_utc(prediction_body(prediction))
+            body = encode_trusted_utc(prediction_body(prediction))
             assert orjson.loads(body) == orjson.loads(encode(rendered))
             assert list(prediction_body(prediction)) == list(rendered)
 
@@ -199,7 +199,9 @@ def test_any_other_question_is_left_to_the_schema(query: str) -> None:
 
 def _plain_symbol(query: str) -> str | None:
     """What is asked for where the server answers without the framework."""
-    line = plain_request_pattern(["/predict"]).match(f"GET /predict?{query} HTTP/1.1\r\n".encode())
+    line = fast_path_request_pattern(["/predict"]).match(
+        f"GET /predict?{query} HTTP/1.1\r\n".encode()
+    )
     return line[2].decode() if line else None
 
 

@@ -11,8 +11,8 @@ from mlengine.web.schemas.fields import (
     AsOf,
     BoundedFloat,
     BoundedInteger,
-    ModelParameterSchema,
     QueryFlag,
+    RequestSchema,
     version_of_path,
 )
 
@@ -80,10 +80,10 @@ def test_a_version_is_a_number_without_padding() -> None:
 
 
 def test_only_the_line_main_exists() -> None:
-    assert ModelParameterSchema().load({}) == {}
-    assert ModelParameterSchema().load({"model": "main"}) == {}
+    assert RequestSchema().load({}) == {}
+    assert RequestSchema().load({"model": "main"}) == {}
     with pytest.raises(ModelNotFound):
-        ModelParameterSchema().load({"model": "other"})
+        RequestSchema().load({"model": "other"})
 
 
 @pytest.mark.parametrize("given", ["True", "yes", "", "01", "TRUE", "on"])

@@ -8,7 +8,7 @@ from mlengine.core.bars.intervals import INTERVALS, final_at
 _SHARE_OF_DELAY = 20
 
 
-def good_until(
+def cache_expiry(
     last_bar: datetime | None,
     *,
     interval: str,

@@ -64,7 +64,7 @@ class LightGBMConfig:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """A model as LightGBM text, cut at `best_iteration`; `importances` is the gain a feature."""
 
     text: str
@@ -80,7 +80,7 @@ def fit(
     train: LabelledRows,
     early_stop: LabelledRows | None,
     on_iteration: Callable[[int], None] | None = None,
-) -> Fitted:
+) -> FittedModel:
     """Fit on `train`, in bins of its own; without `early_stop` all `rounds` are used.
 
     See `fit_binned`, which needs the rows no more.
@@ -93,7 +93,7 @@ def fit(
 
 def fit_binned(
     config: LightGBMConfig, rows: BinnedRows, *, on_iteration: Callable[[int], None] | None = None
-) -> Fitted:
+) -> FittedModel:
     """The trees of `config` on binned rows.
 
     `on_iteration` gets the round, from 1; what it raises ends the fit. Raises TrainingFailed
@@ -114,11 +114,11 @@ def fit_binned(
     return _fitted(booster, best, rows.names)
 
 
-def _fitted(booster: lgb.Booster, best: int, names: tuple[str, ...]) -> Fitted:
+def _fitted(booster: lgb.Booster, best: int, names: tuple[str, ...]) -> FittedModel:
     text = booster.model_to_string(num_iteration=best)
     gains = booster.feature_importance("gain", iteration=best)
     importances = {name: float(gain) for name, gain in zip(names, gains, strict=True)}
-    return Fitted(text, best, fingerprint(text), importances)
+    return FittedModel(text, best, fingerprint(text), importances)
 
 
 def fingerprint(text: str) -> str:

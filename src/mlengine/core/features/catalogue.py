@@ -21,7 +21,7 @@ Qlib](feature_peers.md) gives the differences.
 _COLUMNS = ("name", "what it says", "formula", "look-back", "unit", "range", "scale-free", "source")
 
 
-def value_range(feature: Feature) -> str:
+def format_value_range(feature: Feature) -> str:
     """The values that a feature can take, as an interval; without bounds `any`."""
     low, high = feature.low, feature.high
     if low is None:
@@ -29,7 +29,7 @@ def value_range(feature: Feature) -> str:
     return f"≥ {low:.6g}" if high is None else f"{low:.6g} to {high:.6g}"
 
 
-def markdown(feature_sets: Iterable[FeatureSet]) -> str:
+def catalogue_markdown(feature_sets: Iterable[FeatureSet]) -> str:
     """A page with one table a set."""
     return "\n".join([_HEAD, *(_section(feature_set) for feature_set in feature_sets)])
 
@@ -55,7 +55,7 @@ def _cells(feature: Feature) -> tuple[str, ...]:
         f"`{feature.formula}`",
         str(feature.bars),
         feature.unit,
-        value_range(feature),
+        format_value_range(feature),
         "yes" if feature.scale_free else "no",
         feature.source,
     )

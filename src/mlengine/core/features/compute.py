@@ -84,7 +84,7 @@ def _evaluation(chunk: pl.LazyFrame, feature_set: FeatureSet, *, drop_parts: boo
         for batch in feature_set.column_batches:
             plan = plan.with_columns_seq(batch)
         return plan.select_seq(*KEYS, _FULL, *feature_set.feature_columns)
-    for batch, droppable in feature_set.column_batches_with_drops:
+    for batch, droppable in feature_set.column_batches_and_drops:
         plan = plan.with_columns_seq(batch)
         plan = plan.drop(droppable) if droppable else plan
     return plan.select_seq(*KEYS, _FULL, *feature_set.names)
@@ -98,7 +98,7 @@ def _collect_by_group(needed: pl.LazyFrame, feature_set: FeatureSet, *, rows: in
     frame = _collect(_with_window_flag(needed, feature_set))
     newest = frame.select(_is_newest(rows)).to_series()
     columns = [frame.select(*KEYS, _FULL).filter(newest)]
-    for group in feature_set.feature_groups:
+    for group in feature_set.evaluation_groups:
         plan = frame.lazy()
         for batch in group.column_batches:
             plan = plan.with_columns_seq(batch)

@@ -16,7 +16,7 @@ HEAD_BITS = 18
 _MANTISSA_BITS = 53
 
 
-def mantissa_parts(name: str) -> dict[str, pl.Expr]:
+def split_mantissa_parts(name: str) -> dict[str, pl.Expr]:
     """Parts `name:a`, `:b`, `:c` with a + b + c = x, `:r` = b + c, and the products of a square.
 
     NaN beyond 1e297.
@@ -38,7 +38,7 @@ def mantissa_parts(name: str) -> dict[str, pl.Expr]:
     }
 
 
-def rolling_deviation_parts(name: str, *, bars: int) -> dict[str, pl.Expr]:
+def rolling_std_parts(name: str, *, bars: int) -> dict[str, pl.Expr]:
     """Part `name:deviation:bars`: the population standard deviation. Needs the split of `name`.
 
     Its steps are parts of their own, since a planner's time grows with the depth of expressions.

@@ -14,7 +14,7 @@ COLUMNS_PER_DROP = 48
 COLUMNS_PER_GROUP = 40
 
 
-class FeatureGroup(NamedTuple):
+class EvaluationGroup(NamedTuple):
     """Some features and the parts that they need and no earlier group has, in batches.
 
     `droppable` are the parts, of whichever group, that no later one needs.
@@ -102,7 +102,7 @@ class FeatureSet:
         return tuple(map(_alias_all, _dependency_batches(self.parts)))
 
     @cached_property
-    def column_batches_with_drops(self) -> tuple[tuple[tuple[pl.Expr, ...], tuple[str, ...]], ...]:
+    def column_batches_and_drops(self) -> tuple[tuple[tuple[pl.Expr, ...], tuple[str, ...]], ...]:
         """Parts and features as soon as they can be computed, and which parts then to drop."""
         batches = _dependency_batches(self._columns)
         return tuple(
@@ -110,11 +110,11 @@ class FeatureSet:
         )
 
     @cached_property
-    def feature_groups(self) -> tuple[FeatureGroup, ...]:
+    def evaluation_groups(self) -> tuple[EvaluationGroup, ...]:
         """All features, some after the others, so that few columns are held at a time."""
         groups = list(_group_columns(self._columns, self.names))
         return tuple(
-            FeatureGroup(
+            EvaluationGroup(
                 tuple(map(_alias_all, _dependency_batches(group))),
                 tuple(name for name in group if name not in self.parts),
                 droppable,

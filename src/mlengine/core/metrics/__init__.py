@@ -9,20 +9,20 @@ from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Evaluation
 from mlengine.core.metrics import block_bootstrap
 from mlengine.core.metrics.actuals import Actuals, Baseline, baseline
+from mlengine.core.metrics.bootstrap_estimator import BootstrapEstimator
 from mlengine.core.metrics.calibration import calibration
-from mlengine.core.metrics.classification import classification_measures
+from mlengine.core.metrics.classification import classification_metrics
 from mlengine.core.metrics.correlations import correlation
-from mlengine.core.metrics.interval_estimator import IntervalEstimator
 from mlengine.core.metrics.losses import brier, hit_rate, log_loss, mae, mse
 from mlengine.core.metrics.ranking import auc, ranks
-from mlengine.core.metrics.regression import regression_measures
+from mlengine.core.metrics.regression import regression_metrics
 from mlengine.core.metrics.scored_rows import build_scored_rows
 from mlengine.core.metrics.sign_rule import sign_rule
 from mlengine.core.metrics.skill import (
-    auc_measures,
-    hit_rate_measures,
-    ic_measures,
-    mostly_enough_symbols,
+    auc_metrics,
+    hit_rate_metrics,
+    ic_metrics,
+    most_dates_have_enough_symbols,
 )
 from mlengine.core.metrics.verdict import primary_metric, verdict
 
@@ -61,23 +61,23 @@ def evaluate(
     scored = build_scored_rows(objective, actuals=actuals, scores=scores, transform=transform)
     settings = block_bootstrap.block_bootstrap_config(horizon_bars=horizon_bars, seed=seed)
     weights = block_bootstrap.draw_weights(scored.date_count, settings)
-    estimator, relative = IntervalEstimator(scored, weights), transform == "cs_zscore"
+    estimator, relative = BootstrapEstimator(scored, weights), transform == "cs_zscore"
     directed = objective == "direction"
-    measures = {
-        **auc_measures(estimator),
-        **(classification_measures(estimator, baseline) if directed else {}),
-        **({} if directed else regression_measures(estimator, baseline, relative=relative)),
-        **ic_measures(estimator),
-        **hit_rate_measures(estimator, baseline, relative=relative),
+    estimates = {
+        **auc_metrics(estimator),
+        **(classification_metrics(estimator, baseline) if directed else {}),
+        **({} if directed else regression_metrics(estimator, baseline, relative=relative)),
+        **ic_metrics(estimator),
+        **hit_rate_metrics(estimator, baseline, relative=relative),
     }
-    metric, null = primary_metric(objective, by_date=mostly_enough_symbols(scored))
+    metric, null = primary_metric(objective, by_date=most_dates_have_enough_symbols(scored))
     return Evaluation(
         rows=len(scores),
         dates=scored.date_count,
         symbols=scored.symbol_count,
-        metrics=measures,
+        metrics=estimates,
         calibration=calibration(scored, weights) if directed else None,
         sign_rule=sign_rule(scored, weights, horizon_bars=horizon_bars, cost_bps=cost_bps),
         bootstrap=settings,
-        verdict=verdict(metric, null, measures),
+        verdict=verdict(metric, null, estimates),
     )

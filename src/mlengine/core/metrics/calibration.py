@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from mlengine.core.arrays import Floats
-from mlengine.core.evaluation import Calibration, CalibrationBin, Measure
+from mlengine.core.evaluation import Calibration, CalibrationBin, MetricEstimate
 from mlengine.core.metrics.block_bootstrap import confidence_interval, weighted_sums
-from mlengine.core.metrics.interval_estimator import no_interval_reason
+from mlengine.core.metrics.bootstrap_estimator import no_confidence_interval_reason
 from mlengine.core.metrics.scored_rows import ScoredRows
 
 _BINS = 10
@@ -27,15 +27,17 @@ def calibration(scored: ScoredRows, weights: Floats) -> Calibration:
     up, logits = scored.actual_up, _logit(scored.scores)
     fit = _fit(up, logits)
     if fit is None:
-        slope, intercept = (Measure(None, b, "perfect", reason=_NOT_FITTED) for b in (1.0, 0.0))
+        slope, intercept = (
+            MetricEstimate(None, b, "perfect", reason=_NOT_FITTED) for b in (1.0, 0.0)
+        )
     else:
         steps = fit + _newton_steps(scored, weights, up, logits, fit)
-        slope = _measure(float(fit[1]), 1.0, steps[:, 1])
-        intercept = _measure(float(fit[0]), 0.0, steps[:, 0])
-    return Calibration(slope, intercept, bins(up, scored.scores))
+        slope = _estimate(float(fit[1]), 1.0, steps[:, 1])
+        intercept = _estimate(float(fit[0]), 0.0, steps[:, 0])
+    return Calibration(slope, intercept, calibration_bins(up, scored.scores))
 
 
-def bins(up: Floats, forecasts: Floats) -> tuple[CalibrationBin, ...]:
+def calibration_bins(up: Floats, forecasts: Floats) -> tuple[CalibrationBin, ...]:
     """Ten bins between the deciles of the forecasts; equal deciles leave a bin empty."""
     edges = np.quantile(forecasts, np.linspace(0.0, 1.0, _BINS + 1))
     number = np.searchsorted(edges[1:-1], forecasts, side="right")
@@ -51,10 +53,15 @@ def _bin(low: float, high: float, up: Floats, forecasts: Floats) -> CalibrationB
     return CalibrationBin(float(low), float(high), len(up), mean_forecast, up_share)
 
 
-def _measure(value: float, perfect: float, draws: Floats) -> Measure:
+def _estimate(value: float, perfect: float, draws: Floats) -> MetricEstimate:
     low, high = confidence_interval(draws)
-    return Measure(
-        value, perfect, "perfect", low=low, high=high, reason=no_interval_reason(draws, low)
+    return MetricEstimate(
+        value,
+        perfect,
+        "perfect",
+        low=low,
+        high=high,
+        reason=no_confidence_interval_reason(draws, low),
     )
 
 

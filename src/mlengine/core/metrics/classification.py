@@ -2,18 +2,20 @@
 
 import numpy as np
 
-from mlengine.core.evaluation import Measure
+from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.metrics.actuals import Baseline
-from mlengine.core.metrics.interval_estimator import IntervalEstimator
+from mlengine.core.metrics.bootstrap_estimator import BootstrapEstimator
 from mlengine.core.metrics.losses import brier, hit_rate, log_loss, log_losses
 
 
-def classification_measures(estimator: IntervalEstimator, baseline: Baseline) -> dict[str, Measure]:
+def classification_metrics(
+    estimator: BootstrapEstimator, baseline: Baseline
+) -> dict[str, MetricEstimate]:
     """Log-loss, Brier score and accuracy; a row that didn't move counts as down."""
     scored = estimator.scored
     up, scores = scored.actual_up, scored.scores
     constant = np.full(len(up), baseline.up_rate)
-    mean = estimator.measure_mean
+    mean = estimator.estimate_mean
     return {
         "log_loss": mean(log_losses(up, scores), log_loss(up, constant), "training_rate"),
         "brier": mean(np.square(up - scores), brier(up, constant), "training_rate"),

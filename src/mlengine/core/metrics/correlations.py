@@ -6,7 +6,7 @@ import numpy as np
 
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.metrics.block_bootstrap import weighted_sums
-from mlengine.core.metrics.ranking import mean_of_defined
+from mlengine.core.metrics.ranking import nanmean_by_column
 from mlengine.core.metrics.scored_rows import FEWEST_VALUES, ScoredRows
 
 # Of a sum of squares, what is left by rounding where all values are equal.
@@ -73,7 +73,7 @@ def weighted_correlation_within_symbols(scored: ScoredRows, weights: Floats) -> 
         _above_rounding(sxx - sx * mean_x, sxx),
         _above_rounding(syy - sy * mean_y, syy),
     )
-    return mean_of_defined(each.T)
+    return nanmean_by_column(each.T)
 
 
 def _centred(scored: ScoredRows, values: Floats, rows: Rows) -> Floats:

@@ -51,7 +51,7 @@ def row_losses(objective: str, *, labels: Floats, scores: Floats) -> Floats:
     return log_losses(labels, scores)
 
 
-def constant_loss(objective: str, *, labels: Floats, trained: Floats) -> float:
+def best_constant_loss(objective: str, *, labels: Floats, trained: Floats) -> float:
     """The mean loss of the best constant: the mean of `trained` labels or, for returns, zero."""
     mean = float(np.mean(trained))
     constants = [mean] if objective == "direction" else [0.0, mean]

@@ -55,10 +55,10 @@ def weighted_auc_by_symbol(scored: ScoredRows, weights: Floats) -> Floats:
     rows = np.bincount(scored.symbol_index, minlength=scored.symbol_count)
     long = np.flatnonzero(rows >= FEWEST_VALUES).tolist()
     each = [weighted_auc(scored, weights, symbol=symbol) for symbol in long]
-    return mean_of_defined(np.array(each).reshape(len(each), len(weights)))
+    return nanmean_by_column(np.array(each).reshape(len(each), len(weights)))
 
 
-def mean_of_defined(table: Floats) -> Floats:
+def nanmean_by_column(table: Floats) -> Floats:
     """The mean of each column without its NaNs; NaN where nothing is left."""
     defined = np.isfinite(table)
     counts = defined.sum(axis=0)

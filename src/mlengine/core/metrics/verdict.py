@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mlengine.core.evaluation import Measure, Verdict
+from mlengine.core.evaluation import MetricEstimate, Verdict
 
 
 def primary_metric(objective: str, *, by_date: bool) -> tuple[str, float]:
@@ -16,12 +16,12 @@ def primary_metric(objective: str, *, by_date: bool) -> tuple[str, float]:
     return ("rank_ic" if by_date else "ic_time"), 0.0
 
 
-def verdict(name: str, null: float, measures: Mapping[str, Measure]) -> Verdict:
+def verdict(name: str, null: float, estimates: Mapping[str, MetricEstimate]) -> Verdict:
     """`edge` where the interval lies above the null, `worse` where below, else `no_edge`.
 
     A metric without an interval shows no edge.
     """
-    measure = measures[name]
+    measure = estimates[name]
     word = "no_edge"
     if measure.low is not None and measure.low > null:
         word = "edge"

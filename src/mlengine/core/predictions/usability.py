@@ -38,7 +38,7 @@ class UsabilityLimits:
         """
         reasons = []
         if self.max_bar_age_bars:
-            age = weekday_time(final_at(bar_timestamp, interval), moment)
+            age = weekday_duration(final_at(bar_timestamp, interval), moment)
             if age > self.max_bar_age_bars * INTERVALS[interval]:
                 reasons.append(BAR_TOO_OLD)
         if self.max_model_age_days and moment - trained_at > self.max_model_age_days * _DAY:
@@ -48,7 +48,7 @@ class UsabilityLimits:
         return tuple(reasons)
 
 
-def weekday_time(start: datetime, end: datetime) -> timedelta:
+def weekday_duration(start: datetime, end: datetime) -> timedelta:
     """The time between two moments in UTC that lies on Monday to Friday; negative never."""
     return max(_weekdays_until(end) - _weekdays_until(start), timedelta())
 

@@ -97,7 +97,7 @@ def learning_task(spec: TrainSpec, *, universe_sha256: str | None) -> LearningTa
     )
 
 
-def label_lag_bars(spec: TrainSpec) -> int:
+def bars_to_label_end(spec: TrainSpec) -> int:
     """How many bars after the forecast its outcome is known.
 
     With a label delay of d that is d + h: forecasts of dates up to d + h - 1 apart are made before

@@ -44,7 +44,7 @@ class Run:
     body_hash: str | None = None
 
     @property
-    def live(self) -> bool:
+    def unfinished(self) -> bool:
         """Whether it is queued or running, and so keeps the next one out."""
         return self.state in LIVE_STATES
 

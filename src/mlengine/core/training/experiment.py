@@ -10,8 +10,8 @@ from mlengine.core import metrics
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import LabelledRows, SharedBins
-from mlengine.core.boosting.model import Fitted, LightGBMConfig, Scorer
-from mlengine.core.evaluation import Evaluation, Measure
+from mlengine.core.boosting.model import FittedModel, LightGBMConfig, Scorer
+from mlengine.core.evaluation import Evaluation, MetricEstimate
 from mlengine.core.metrics import Actuals, Baseline
 from mlengine.core.runs.progress import ProgressTracker
 from mlengine.core.training import splits
@@ -56,14 +56,14 @@ class EvaluatedModel:
     """A model fitted without `rows.test`, and its scores of those rows beside what happened."""
 
     rows: SplitRows
-    fitted: Fitted
+    fitted: FittedModel
     scores: Floats
     actuals: Actuals
     baseline: Baseline
     evaluation: Evaluation
 
     @property
-    def metrics(self) -> Mapping[str, Measure]:
+    def metrics(self) -> Mapping[str, MetricEstimate]:
         return self.evaluation.metrics
 
 
@@ -74,7 +74,7 @@ class Experiment:
     plan: RowPlan
     folds: tuple[EvaluatedModel, ...]
     candidate: EvaluatedModel
-    refit: Fitted | None
+    refit: FittedModel | None
 
 
 def plan_rows(dataset: Dataset, spec: TrainSpec) -> RowPlan:
@@ -136,7 +136,7 @@ def fit_without_evaluation(
     *,
     refit: bool,
     tracker: ProgressTracker,
-) -> tuple[Fitted, Fitted | None]:
+) -> tuple[FittedModel, FittedModel | None]:
     """The candidate and the refit of `run` alone, without folds and metrics."""
     return _Trainer(dataset, config).fit_candidate(plan, refit=refit, tracker=tracker)
 
@@ -154,7 +154,7 @@ class _Trainer:
 
     def fit_folds(
         self, plan: RowPlan, tracker: ProgressTracker
-    ) -> Iterator[tuple[SplitRows, Fitted]]:
+    ) -> Iterator[tuple[SplitRows, FittedModel]]:
         if not plan.folds:
             return
         bins = SharedBins.of(
@@ -171,7 +171,7 @@ class _Trainer:
 
     def fit_candidate(
         self, plan: RowPlan, *, refit: bool, tracker: ProgressTracker
-    ) -> tuple[Fitted, Fitted | None]:
+    ) -> tuple[FittedModel, FittedModel | None]:
         """The candidate and, with `refit`, the refit of as many trees."""
         report = tracker.round_callback("fit", of=self.config.rounds)
         rows = plan.candidate
@@ -181,7 +181,7 @@ class _Trainer:
         config = replace(self.config, rounds=candidate.best_iteration)
         return candidate, self._fit(config, plan.refit, None, report)
 
-    def evaluate(self, rows: SplitRows, fitted: Fitted, spec: TrainSpec) -> EvaluatedModel:
+    def evaluate(self, rows: SplitRows, fitted: FittedModel, spec: TrainSpec) -> EvaluatedModel:
         scores = Scorer.from_text(fitted.text).score(self.dataset.matrix(rows.test))
         actuals = Actuals(
             forward_returns=self.forward_returns[rows.test],
@@ -213,7 +213,7 @@ class _Trainer:
         fit: Rows,
         early_stop: Rows | None,
         on_iteration: Callable[[int], None],
-    ) -> Fitted:
+    ) -> FittedModel:
         return model.fit(
             config,
             names=self.dataset.feature_names,

@@ -115,7 +115,7 @@ def invalid_params(params: Mapping[str, object]) -> dict[str, str]:
     return {name: error for name, error in errors.items() if error is not None}
 
 
-def label_error(spec: TrainSpec) -> str | None:
+def invalid_label_reason(spec: TrainSpec) -> str | None:
     """Why the label of `spec` does not go with the rest of it, if so."""
     if spec.label != "cs_zscore":
         return None

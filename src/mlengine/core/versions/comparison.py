@@ -11,7 +11,7 @@ from mlengine.core import metrics
 from mlengine.core.arrays import Floats, finite_or_none
 from mlengine.core.metrics.losses import LOSS_NAMES, mean_by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import DieboldMariano, diebold_mariano
-from mlengine.core.promotion.gate import label_lag_bars, learning_task
+from mlengine.core.promotion.gate import bars_to_label_end, learning_task
 from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.recipe_diff import RecipeDiff, recipe_diff
 
@@ -99,7 +99,7 @@ def compare(a: ScoredVersion, b: ScoredVersion) -> Comparison:
         loss=LOSS_NAMES[objective],
         common=_common_rows(rows),
         metrics=tuple(_pairs(objective, labels, scores_a, scores_b)),
-        test=diebold_mariano(differences, steps_ahead=label_lag_bars(b.manifest.spec)),
+        test=diebold_mariano(differences, steps_ahead=bars_to_label_end(b.manifest.spec)),
         correlation=finite_or_none(metrics.correlation(scores_a, scores_b)),
         rank_correlation=finite_or_none(
             metrics.correlation(*map(metrics.ranks, (scores_a, scores_b)))

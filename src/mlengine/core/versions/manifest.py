@@ -8,7 +8,7 @@ from datetime import datetime
 import orjson
 
 from mlengine.core import serialization
-from mlengine.core.evaluation import Bootstrap, Calibration, Measure, SignRule, Verdict
+from mlengine.core.evaluation import Bootstrap, Calibration, MetricEstimate, SignRule, Verdict
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import MODEL_LINE
@@ -116,7 +116,7 @@ class FoldEntry:
     test_rows: int
     purged_rows: int
     best_iteration: int
-    metrics: Mapping[str, Measure]
+    metrics: Mapping[str, MetricEstimate]
     calibration: Calibration | None
     sign_rule: SignRule
 
@@ -157,7 +157,7 @@ class Manifest:
     data: DataEntry
     split: SplitEntry
     folds: tuple[FoldEntry, ...]
-    metrics: Mapping[str, Measure]
+    metrics: Mapping[str, MetricEstimate]
     calibration: Calibration | None
     sign_rule: SignRule
     bootstrap: Bootstrap

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.errors import PredictionNotFound
-from mlengine.stores.audit.export import AuditExport
+from mlengine.stores.audit.export import AuditExporter
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 
@@ -40,7 +40,7 @@ class AuditService:
         Raises DatabaseUnavailable, and CannotWrite when the file can't be written.
         """
         self.store.drain()
-        return AuditExport(self.store.engine).write(path, audit_filter)
+        return AuditExporter(self.store.engine).write(path, audit_filter)
 
     def clear(self, *, actor: str, now: datetime) -> int:
         """Delete every prediction and vector, never runs or events; says who did it."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from mlengine.core.bars.bars import NO_BARS, BarsReport
 from mlengine.core.bars.cleaning import clean_panel
-from mlengine.core.bars.freshness import good_until
+from mlengine.core.bars.freshness import cache_expiry
 from mlengine.core.bars.interval_check import other_intervals
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
@@ -38,7 +38,7 @@ _STATE_OF: dict[type[MlengineError], str] = {
 class BarFetcher:
     """One source of bars of one interval; `states` records how it does.
 
-    For how long bars are good: see `good_until`, whose `min_seconds` are `cache_seconds` and
+    For how long bars are good: see `cache_expiry`, whose `min_seconds` are `cache_seconds` and
     whose `max_seconds` are `recheck_seconds`. A source that states itself when its bars are final
     may do so at any moment, and gets `cache_seconds` only.
     """
@@ -133,7 +133,7 @@ class BarFetcher:
         cleaned: dict[str, CachedBars] = {}
         for symbol in symbols:
             bars = clean.get(symbol, NO_BARS)
-            until = good_until(
+            until = cache_expiry(
                 bars.arrays.last_timestamp if bars.arrays.rows else None,
                 interval=self.interval,
                 fetched_at=now,

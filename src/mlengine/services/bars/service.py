@@ -41,7 +41,7 @@ class BarService:
         if as_of is None:
             self.cache.mark_used(symbol)
         cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
-        count = cached.arrays.count_at(as_of) if cached else 0
+        count = cached.arrays.count_final_at(as_of) if cached else 0
         return cached.window(count, bars) if cached and bars <= count else None
 
     def windows(
@@ -98,7 +98,7 @@ class BarService:
         bad), UpstreamUnavailable.
         """
         fetched = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        end = fetched.arrays.count_at(as_of)
+        end = fetched.arrays.count_final_at(as_of)
         arrays = fetched.arrays.slice(max(0, end - bars) if bars > 0 else 0, end)
         return CleanBars(arrays, replace(fetched.clean.report, accepted=arrays.rows))
 
@@ -166,7 +166,7 @@ class BarService:
     def _window(
         self, symbol: str, fetched: CachedBars, *, bars: int, as_of: datetime | None
     ) -> BarArrays | InsufficientBars:
-        count = fetched.arrays.count_at(as_of)
+        count = fetched.arrays.count_final_at(as_of)
         if count < bars:
             return InsufficientBars(symbol, needed=bars, got=count)
         return fetched.window(count, bars)

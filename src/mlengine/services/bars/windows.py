@@ -46,7 +46,7 @@ class FetchPool:
 
 
 def fetch_windows(
-    fetch: WindowFetch, symbols: Sequence[str], pool: FetchPool, *, wait: bool = True
+    fetch: WindowFetcher, symbols: Sequence[str], pool: FetchPool, *, wait: bool = True
 ) -> FetchedWindows | None:
     """The newest bars of each of distinct symbols; each refusal stands beside its symbol.
 
@@ -58,7 +58,7 @@ def fetch_windows(
     """
     alone = len(symbols) == 1
     if wait and not alone:
-        fetch.deadline = Deadline.within(pool.batch_seconds)
+        fetch.deadline = Deadline.after(pool.batch_seconds)
     windows = {symbol: window for symbol in symbols if (window := fetch.cached(symbol)) is not None}
     missing = [symbol for symbol in symbols if symbol not in windows]
     if not missing:
@@ -78,7 +78,7 @@ def fetch_windows(
 
 
 def _with_first_possible(
-    fetch: WindowFetch, result: BarArrays | MlengineError
+    fetch: WindowFetcher, result: BarArrays | MlengineError
 ) -> BarArrays | MlengineError:
     """`result`; a refusal for want of bars costs a fetch of the whole history."""
     if not isinstance(result, InsufficientBars):
@@ -88,7 +88,7 @@ def _with_first_possible(
 
 
 def _side_by_side(
-    fetch: WindowFetch, symbols: Sequence[str], pool: FetchPool
+    fetch: WindowFetcher, symbols: Sequence[str], pool: FetchPool
 ) -> dict[str, BarArrays | MlengineError]:
     """By symbol; the log lines of each fetch know whose request it is."""
     futures = [pool.threads.submit(copy_context().run, fetch.fetch, symbol) for symbol in symbols]
@@ -111,7 +111,7 @@ def _new_bar(
 
 
 @dataclass(slots=True)
-class WindowFetch:
+class WindowFetcher:
     """One batch: what is the same for each of its symbols, and the end of them all."""
 
     bars: BarService

@@ -33,14 +33,14 @@ _BROKEN = Finding("failed", "the check itself is broken, see the traceback")
 
 @dataclass(frozen=True)
 class Check:
-    """`examine` raises MlengineError or OSError for what is wrong, and `mend` says what to do then.
+    """`run` raises MlengineError or OSError for what is wrong, and `remedy` says what to do then.
 
     One of another `service` than this process finds it out of reach when it takes too long.
     """
 
     name: str
-    examine: Callable[[], Finding]
-    mend: str = ""
+    run: Callable[[], Finding]
+    remedy: str = ""
     service: bool = False
     seconds: float = 8.0
 
@@ -62,7 +62,7 @@ def run_checks(checks: Sequence[Check]) -> dict[str, Finding]:
 
 def _examine(check: Check, findings: dict[str, Finding]) -> None:
     try:
-        findings[check.name] = check.examine()
+        findings[check.name] = check.run()
     except MlengineError as error:
         out_of_reach = isinstance(error, _OUT_OF_REACH)
         findings[check.name] = _failed(check, str(error), out_of_reach=out_of_reach)
@@ -71,5 +71,5 @@ def _examine(check: Check, findings: dict[str, Finding]) -> None:
 
 
 def _failed(check: Check, reason: str, *, out_of_reach: bool) -> Finding:
-    detail = f"{reason}: {check.mend}" if check.mend else reason
+    detail = f"{reason}: {check.remedy}" if check.remedy else reason
     return Finding("failed", " ".join(detail.split()), out_of_reach=out_of_reach)

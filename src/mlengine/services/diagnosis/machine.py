@@ -22,7 +22,7 @@ _MOST_LEAD_SECONDS = 5.0
 
 def check_runtime() -> Finding:
     """LightGBM finds its OpenMP runtime."""
-    preflight.check_openmp()
+    preflight.require_openmp()
     return Finding("ok", f"Python {platform.python_version()}, libgomp.so.1 is there")
 
 
@@ -58,7 +58,7 @@ def format_bytes(count: int) -> str:
 def check_port(host: str, port: int, artifacts_dir: Path) -> Finding:
     """Nobody listens there but this platform; raises CannotStart."""
     try:
-        preflight.check_port(host, port)
+        preflight.require_port(host, port)
     except CannotStart:
         if not _is_platform(host, port):
             raise

@@ -135,6 +135,6 @@ class RegistryMaintenance:
             self.registry.directory
         )  # first: a live run's row was there before
         try:
-            return tuple(sorted(half_written - self.runs.live_ids())) if half_written else ()
+            return tuple(sorted(half_written - self.runs.unfinished_ids())) if half_written else ()
         except DatabaseUnavailable:
             return None

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlengine.core import evaluation
-from mlengine.core.evaluation import Measure
+from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.monitoring.event import EventKind
 from mlengine.core.versions import comparison
-from mlengine.core.versions.card import card
 from mlengine.core.versions.comparison import Comparison, ScoredVersion
 from mlengine.core.versions.layout import HOLDOUT_FILE
 from mlengine.core.versions.manifest import Manifest
+from mlengine.core.versions.model_card import render_model_card
 from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
-from mlengine.services.models.history import record_activation, record_missing_activation
+from mlengine.services.models.event_recording import record_activation, record_missing_activation
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 from mlengine.stores.registry.registry import Registry
@@ -31,7 +31,7 @@ class ModelSummary:
     created_at: datetime | None = None
     trained_through: datetime | None = None
     fingerprint: str | None = None
-    metrics: Mapping[str, Measure] | None = None
+    metrics: Mapping[str, MetricEstimate] | None = None
     verdict: evaluation.Verdict | None = None
 
 
@@ -76,7 +76,7 @@ class ModelService:
     def card(self, version: str) -> str:
         """One page of Markdown: what a version is good for; raises as `compare`."""
         scored = self._scored(version)
-        return card(scored.manifest, scored.holdout)
+        return render_model_card(scored.manifest, scored.holdout)
 
     def active_version(self) -> str | None:
         """What `ACTIVE` names, whether or not it can be loaded; None when it can't be read."""

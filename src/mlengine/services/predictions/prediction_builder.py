@@ -23,7 +23,7 @@ from mlengine.services.bars.windows import Timer
 from mlengine.services.predictions.prediction_cache import CachedPrediction
 from mlengine.services.predictions.scoring import Scores
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction
-from mlengine.stores.audit.vectors import scored_vector
+from mlengine.stores.audit.vectors import feature_vector_record
 from mlengine.stores.registry.loader import LoadedModel
 
 
@@ -96,10 +96,10 @@ class PredictionBuilder:
             latency_ms=self._latency(bars_ms, scores),
             **(_explain(symbol, scores, model) if request.explain else {}),
         )
-        scored = scored_vector(prediction, vector, window)
+        scored = feature_vector_record(prediction, vector, window)
         return AuditedPrediction(prediction, scored, route=request.route, at=request.now)
 
-    def refresh(
+    def restamp(
         self,
         cached: CachedPrediction,
         scores: Scores,

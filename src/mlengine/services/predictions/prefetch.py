@@ -9,9 +9,9 @@ from datetime import datetime
 from mlengine.core.bars.bars import BarArrays
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import FetchedWindows, Timer, WindowFetch
-from mlengine.services.predictions.scoring import feature_rows
-from mlengine.stores.features.row_cache import RowCache
+from mlengine.services.bars.windows import FetchedWindows, Timer, WindowFetcher
+from mlengine.services.predictions.scoring import feature_vectors
+from mlengine.stores.features.vector_cache import FeatureVectorCache
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.registry.loader import ModelLoader
 
@@ -30,7 +30,9 @@ class FeaturePrefetch:
     over features end. Symbols that fail are left to their own next request.
     """
 
-    def __init__(self, bars: BarService, loader: ModelLoader, rows: RowCache, timer: Timer) -> None:
+    def __init__(
+        self, bars: BarService, loader: ModelLoader, rows: FeatureVectorCache, timer: Timer
+    ) -> None:
         self._bars = bars
         self._loader = loader
         self._rows = rows
@@ -62,7 +64,7 @@ class FeaturePrefetch:
         return thread is None or not thread.is_alive()
 
     def _begin(self, new_bar: datetime, now: datetime) -> None:
-        symbols = self._bars.cache.out_of_date(new_bar, now=now)
+        symbols = self._bars.cache.symbols_to_refetch(new_bar, now=now)
         thread = threading.Thread(
             target=self._run, args=(symbols, now), name="prefetch", daemon=True
         )
@@ -85,21 +87,21 @@ class FeaturePrefetch:
         except MlengineError:
             return
         started = self._timer()
-        fetch = WindowFetch(
-            self._bars, feature_set.window_bars, None, now, self._timer, Deadline.within(_SECONDS)
+        fetch = WindowFetcher(
+            self._bars, feature_set.window_bars, None, now, self._timer, Deadline.after(_SECONDS)
         )
         results = fetch.fetch_many(symbols)
         if results is None:
             results = self._side_by_side(fetch, symbols)
         complete = {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
         if complete and not self._ending.is_set():
-            feature_rows(feature_set, complete, self._rows)
+            feature_vectors(feature_set, complete, self._rows)
             took = round((self._timer() - started) * 1e3, 1)
             facts = {"asked": len(symbols), "filled": len(complete), "ms": took}
             log.info("feature rows filled", extra=facts)
 
     def _side_by_side(
-        self, fetch: WindowFetch, symbols: Sequence[str]
+        self, fetch: WindowFetcher, symbols: Sequence[str]
     ) -> dict[str, BarArrays | MlengineError]:
         """By symbol; what a request has fetched since the beginning is newer, and is left out."""
         pending, results = iter(symbols), dict[str, BarArrays | MlengineError]()

@@ -9,7 +9,7 @@ from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import BarArrays, frame_of
 from mlengine.core.features import FeatureSet, latest
 from mlengine.services.bars.windows import Timer
-from mlengine.stores.features.row_cache import RowCache
+from mlengine.stores.features.vector_cache import FeatureVectorCache
 from mlengine.stores.registry.loader import LoadedModel
 
 
@@ -33,7 +33,7 @@ def score(
     model: LoadedModel,
     windows: Mapping[str, BarArrays],
     *,
-    rows: RowCache,
+    rows: FeatureVectorCache,
     explain: bool,
     timer: Timer,
     wait: bool = True,
@@ -45,7 +45,7 @@ def score(
     if not windows:
         return Scores({}, {}, 0.0, 0.0)
     started = timer()
-    vectors = feature_rows(model.feature_set, windows, rows, wait=wait)
+    vectors = feature_vectors(model.feature_set, windows, rows, wait=wait)
     if vectors is None:
         return None
     featured = timer()
@@ -61,8 +61,12 @@ def score(
     )
 
 
-def feature_rows(
-    feature_set: FeatureSet, windows: Mapping[str, BarArrays], rows: RowCache, *, wait: bool = True
+def feature_vectors(
+    feature_set: FeatureSet,
+    windows: Mapping[str, BarArrays],
+    rows: FeatureVectorCache,
+    *,
+    wait: bool = True,
 ) -> dict[str, Floats] | None:
     """The row of each window; those that are not in `rows` are computed in one pass.
 

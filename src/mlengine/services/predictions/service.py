@@ -13,19 +13,19 @@ from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetch, fetch_windows
+from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetcher, fetch_windows
 from mlengine.services.predictions.prediction_builder import PredictionBuilder, PredictionRequest
 from mlengine.services.predictions.prediction_cache import PredictionCache
 from mlengine.services.predictions.prefetch import FeaturePrefetch
 from mlengine.services.predictions.scoring import Scores, score
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
 from mlengine.stores.audit.store import AuditStore
-from mlengine.stores.features.row_cache import RowCache
+from mlengine.stores.features.vector_cache import FeatureVectorCache
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 
 
 @dataclass(frozen=True)
-class Batch:
+class PredictionBatch:
     """Results in the order asked."""
 
     model_version: str
@@ -50,7 +50,7 @@ class PredictService:
     prefetch: FeaturePrefetch
     pool: FetchPool = field(default_factory=FetchPool)
     limits: UsabilityLimits = field(default_factory=UsabilityLimits)
-    rows: RowCache = field(default_factory=RowCache, repr=False, compare=False)
+    rows: FeatureVectorCache = field(default_factory=FeatureVectorCache, repr=False, compare=False)
     cache: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
 
     def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
@@ -61,7 +61,7 @@ class PredictService:
             raise answers.windows.refused[symbol]
         return entry.prediction
 
-    def predict_batch(self, symbols: Sequence[str], request: PredictionRequest) -> Batch:
+    def predict_batch(self, symbols: Sequence[str], request: PredictionRequest) -> PredictionBatch:
         """One pass over all symbols, one transaction; a bad symbol fails alone.
 
         Raises only what makes every item fail alike: the model, or the audit store.
@@ -71,15 +71,15 @@ class PredictService:
             entry.prediction if isinstance(entry, AuditedPrediction) else entry.failure
             for entry in answers.entries
         ]
-        return Batch(answers.model.version, tuple(results))
+        return PredictionBatch(answers.model.version, tuple(results))
 
-    def try_cached(
+    def predict_if_cached(
         self, symbol: str, *, request_id: str, now: datetime
     ) -> AuditedPrediction | None:
         """The answer of `predict` without options, not audited yet, where nothing is waited for.
 
         None where the model, the bars or the features are not in memory, or can't be audited by
-        `commit_cached`.
+        `try_audit`.
         """
         if not self.audit.supports_try_append:
             return None
@@ -88,7 +88,7 @@ class PredictService:
         (entry,) = answers.entries if answers else (None,)
         return entry if isinstance(entry, AuditedPrediction) else None
 
-    def commit_cached(self, answers: Sequence[AuditedPrediction]) -> bool:
+    def try_audit(self, answers: Sequence[AuditedPrediction]) -> bool:
         """Commit the rows of all `answers`; False where none could be without waiting."""
         return self.audit.try_append(answers)
 
@@ -121,9 +121,9 @@ class PredictService:
         if model is None:
             return None
         # Now, for another model may be swapped in while the bars are fetched.
-        degraded = request.version is None and self.loader.active_refused
+        degraded = request.version is None and self.loader.active_failed_to_load
         count = model.feature_set.window_bars
-        fetch = WindowFetch(self.bars, count, request.as_of, request.now, self.timer)
+        fetch = WindowFetcher(self.bars, count, request.as_of, request.now, self.timer)
         windows = fetch_windows(fetch, list(dict.fromkeys(symbols)), self.pool, wait=wait)
         if windows is None:
             return None
@@ -173,7 +173,7 @@ class PredictService:
         request, row = builder.request, scores.vectors[symbol]
         cached = None if request.explain else self.cache.get(window, model, row)
         if cached is not None:
-            return builder.refresh(cached, scores, model, bars_ms=bars_ms, degraded=degraded)
+            return builder.restamp(cached, scores, model, bars_ms=bars_ms, degraded=degraded)
         answer = builder.build(symbol, window, scores, model, bars_ms=bars_ms, degraded=degraded)
         if not request.explain and request.as_of is None:  # a moment of the past rarely returns
             self.cache.put(window, model, row, answer)

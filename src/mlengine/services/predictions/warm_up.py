@@ -15,7 +15,7 @@ from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.database.engine import schema_is_current
 
 
-def warm_up() -> None:
+def warm_up_features() -> None:
     """Judge invented bars and compute their features, as for a small batch; nothing is cached."""
     day, rows = INTERVALS["1d"], CORE.window_bars
     starts = (np.arange(rows) * (day.total_seconds() * 1e6)).astype("<i8")
@@ -26,7 +26,7 @@ def warm_up() -> None:
     latest(frame_of([each.arrays for each in clean]), CORE)
 
 
-def connect(database: Engine) -> None:
+def open_first_connection(database: Engine) -> None:
     """Leave a connection in the pool: the first one to a SQLite file may read all of its log.
 
     Nothing happens where there is none: the requests report what is wrong.

@@ -8,7 +8,7 @@ from mlengine.core.runs import cron
 from mlengine.core.runs.schedule import ScheduleTick, Timetable
 from mlengine.errors import QueueUnavailable
 from mlengine.services.runs.service import RunService
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.schedules import ScheduleStore
 
 ACTOR = "schedule"
@@ -41,10 +41,10 @@ class ScheduleService:
         newest = cron.newest_tick(self.expression, at=now)
         if newest <= stored.last_tick:
             return _NO_TICK
-        claim = Claim(
+        new = NewRun(
             run_id=run_id, spec=self.runs.default_spec_text(), actor=ACTOR, request_id=None
         )
-        tick = self.store.claim_tick(stored, newest, claim, now=now)
+        tick = self.store.claim_tick(stored, newest, new, now=now)
         self._enqueue(tick, newest)
         return tick
 

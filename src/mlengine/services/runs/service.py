@@ -14,11 +14,11 @@ import orjson
 
 from mlengine.core.pagination import Page
 from mlengine.core.runs.run import Run
-from mlengine.core.training.params import label_error
+from mlengine.core.training.params import invalid_label_reason
 from mlengine.core.training.spec import TrainSpec
-from mlengine.errors import InvalidRequest, NoLiveRun, QueueUnavailable
+from mlengine.errors import InvalidRequest, NoUnfinishedRun, QueueUnavailable
 from mlengine.stores.queue.jobs import JobQueue
-from mlengine.stores.runs.rows import Claim, to_json
+from mlengine.stores.runs.rows import NewRun, to_json
 from mlengine.stores.runs.store import RunStore
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class RunService:
         Raises InvalidRequest for what doesn't go together.
         """
         spec = dataclasses.replace(self.defaults, **overrides)  # type: ignore[arg-type]
-        refusal = label_error(spec)
+        refusal = invalid_label_reason(spec)
         if refusal:
             raise InvalidRequest({"label": [refusal]})
         return spec
@@ -82,7 +82,7 @@ class RunService:
         body: Mapping[str, object],
         request: RunRequest,
     ) -> Run:
-        claim = Claim(
+        new = NewRun(
             run_id=request.run_id,
             kind=kind,
             spec=to_json(spec),
@@ -91,13 +91,13 @@ class RunService:
             idempotency_key=request.idempotency_key,
             body_hash=_digest(kind, body),
         )
-        run = self.store.claim(claim, now=request.now)
-        if run.run_id != claim.run_id:
+        run = self.store.create(new, now=request.now)
+        if run.run_id != new.run_id:
             return run
         try:
             self.enqueue(run.run_id)
         except QueueUnavailable as refusal:
-            self.store.fail_unqueued(run.run_id, now=request.now, error=str(refusal))
+            self.store.fail_not_enqueued(run.run_id, now=request.now, error=str(refusal))
             raise
         return run
 
@@ -123,17 +123,17 @@ class RunService:
         """Cancel the run `run_id`, or the live one.
 
         The row comes first, so that nothing is published any more; the worker stops the process,
-        which notices by itself within a second where the queue is down. Raises NoLiveRun,
+        which notices by itself within a second where the queue is down. Raises NoUnfinishedRun,
         RunNotFound or RunNotCancellable.
         """
         if run_id is None:
             newest = self.store.newest(now=now)
-            if newest is None or not newest.live:
-                raise NoLiveRun
+            if newest is None or not newest.unfinished:
+                raise NoUnfinishedRun
             run_id = newest.run_id
         self.store.cancel(run_id, actor=actor, now=now)
         try:
-            self.queue.withdraw(run_id)
+            self.queue.remove_job(run_id)
         except QueueUnavailable as down:
             log.warning("job not withdrawn", extra={"run_id": run_id, "reason": str(down)})
         return self.get(run_id, now=now)

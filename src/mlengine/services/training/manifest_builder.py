@@ -13,7 +13,7 @@ import polars as pl
 import mlengine
 from mlengine.core.arrays import Rows
 from mlengine.core.bars.bars import panel_hash
-from mlengine.core.boosting.model import Fitted, LightGBMConfig
+from mlengine.core.boosting.model import FittedModel, LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.dataset import Dataset
@@ -55,7 +55,7 @@ class TrainingResult:
         return self.experiment.candidate
 
     @property
-    def served(self) -> Fitted:
+    def served(self) -> FittedModel:
         """The model in model.txt."""
         return self.experiment.refit or self.candidate.fitted
 

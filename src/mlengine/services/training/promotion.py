@@ -21,15 +21,15 @@ import polars as pl
 from mlengine.core.arrays import Floats, Rows
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import FeatureSet, compute
-from mlengine.core.metrics.losses import constant_loss, mean_by_date, row_losses
+from mlengine.core.metrics.losses import best_constant_loss, mean_by_date, row_losses
 from mlengine.core.promotion.diebold_mariano import diebold_mariano
 from mlengine.core.promotion.gate import (
     COMPARING_POLICIES,
     Champion,
     Decision,
     GateTest,
+    bars_to_label_end,
     decide,
-    label_lag_bars,
     learning_task,
     significance_level,
 )
@@ -40,7 +40,7 @@ from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, FeatureSetMismatch, ModelNotFound
 from mlengine.services.training.manifest_builder import TrainingResult
 from mlengine.stores.database.events import EventStore
-from mlengine.stores.registry.loader import matching_set, parse_scorer
+from mlengine.stores.registry.loader import parse_scorer, require_feature_set
 from mlengine.stores.registry.registry import Registry
 
 _KEYS = ["symbol", "timestamp"]
@@ -113,7 +113,7 @@ class PromotionGate:
                 return None, None
             generation = active.generation
             manifest = self.registry.manifest(active.version)
-            features = matching_set(self.feature_sets, manifest)
+            features = require_feature_set(self.feature_sets, manifest)
             name = CANDIDATE_FILE if CANDIDATE_FILE in manifest.files else MODEL_FILE
             scorer = parse_scorer(active.version, name, self.registry.read(active.version, name))
         except FeatureSetMismatch as other:
@@ -138,7 +138,7 @@ class PromotionGate:
         if champion.generation is None or paired.champion is None:
             return None
         differences = mean_by_date(paired.timestamps, paired.champion - paired.challenger)
-        test = diebold_mariano(differences, steps_ahead=label_lag_bars(spec))
+        test = diebold_mariano(differences, steps_ahead=bars_to_label_end(spec))
         decisions = self.events.count_gate_tests(champion.generation) + 1
         return GateTest(
             dates=test.dates,
@@ -168,7 +168,7 @@ def _common_rows(training: TrainingResult, champion: _ChampionModel) -> tuple[Ro
         .join(_scorable(training.bars.frame, champion.features), on=_KEYS, maintain_order="left")
     )
     dates = common["timestamp"].n_unique()
-    if dates < spec.gate_min_dates or dates <= 2 * label_lag_bars(spec):
+    if dates < spec.gate_min_dates or dates <= 2 * bars_to_label_end(spec):
         return None
     scores = champion.scorer.score(Dataset(common, champion.features.names).matrix())
     return common["row"].cast(pl.Int64).to_numpy(), scores
@@ -185,7 +185,7 @@ def _paired_losses(training: TrainingResult, common: tuple[Rows, Floats] | None)
         timestamps=dataset.times("timestamp")[judged],
         challenger=losses(scores=challenger.scores[rows]),
         champion=None if champion_scores is None else losses(scores=champion_scores),
-        constant=constant_loss(
+        constant=best_constant_loss(
             objective,
             labels=all_labels[judged],
             trained=all_labels[challenger.rows.fit_and_early_stop],

@@ -18,16 +18,16 @@ from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.runs.run import Run
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.row_roles import role_table
+from mlengine.core.training.split_roles import split_role_table
 from mlengine.core.versions.layout import BARS_FILE, UNIVERSE_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import CannotWrite, TrainingFailed, UnknownSymbol
 from mlengine.services.bars.service import BarService
 from mlengine.services.runs.lease import Lease
-from mlengine.services.training.fitting import build_dataset
 from mlengine.services.training.manifest_builder import libraries
+from mlengine.services.training.pipeline import build_dataset
 from mlengine.stores.bars.universe import parse_universe
-from mlengine.stores.registry.loader import matching_set
+from mlengine.stores.registry.loader import require_feature_set
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import atomic_files, table_files
 
@@ -147,14 +147,14 @@ class ReproductionService:
         )
 
     def export_dataset(self, version: str, path: Path) -> DatasetExport:
-        """Write features, labels, fold and role (see `role_table`) to a Parquet file.
+        """Write features, labels, fold and role (see `split_role_table`) to a Parquet file.
 
         Raises as `load_recorded`, and CannotWrite.
         """
         recorded = self.load_recorded(version)
         dataset, plan = recorded.dataset, recorded.plan
         try:
-            table_files.stream_parquet(role_table(dataset, plan), path)
+            table_files.stream_parquet(split_role_table(dataset, plan), path)
         except OSError as error:
             raise CannotWrite(str(path), atomic_files.describe_error(error)) from error
         names = dataset.feature_names
@@ -165,7 +165,7 @@ class ReproductionService:
         manifest = self.registry.manifest(version)
         if BARS_FILE not in manifest.files:
             raise TrainingFailed(f"no bars were stored beside {version}")
-        feature_set = matching_set(self.feature_sets, manifest)
+        feature_set = require_feature_set(self.feature_sets, manifest)
         bars = table_files.from_parquet(self.registry.read(version, BARS_FILE))
         dataset = build_dataset(bars, feature_set, manifest.spec, members=self._members(manifest))
         return RecordedTraining(manifest, bars, dataset)

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import ClassVar, TypeAlias
 
 from mlengine.core.predictions.prediction import FailedPrediction, Latency, Prediction
-from mlengine.stores.audit.vectors import ScoredVector
+from mlengine.stores.audit.vectors import FeatureVectorRecord
 from mlengine.stores.database.tables import predictions
 
 # All columns but those that the database gives, in the order of the table.
@@ -23,7 +23,7 @@ class AuditedPrediction:
     """A prediction to audit, with the vector and the bars that it was made of."""
 
     prediction: Prediction
-    scored: ScoredVector
+    scored: FeatureVectorRecord
     route: str
     at: datetime
     ok: ClassVar[bool] = True
@@ -49,13 +49,13 @@ class AuditedFailure:
 AuditEntry: TypeAlias = AuditedPrediction | AuditedFailure
 
 
-def column_values(entry: AuditEntry) -> dict[str, object]:
+def entry_dict(entry: AuditEntry) -> dict[str, object]:
     """The columns of the entry's row but `seq`, which the database gives, and `vector_id`."""
-    return dict(zip(COLUMNS, values_of(entry), strict=True))
+    return dict(zip(COLUMNS, entry_tuple(entry), strict=True))
 
 
-def values_of(entry: AuditEntry) -> Values:
-    """As `column_values`, in the order of COLUMNS."""
+def entry_tuple(entry: AuditEntry) -> Values:
+    """As `entry_dict`, in the order of COLUMNS."""
     read = _READ_PREDICTION if isinstance(entry, AuditedPrediction) else _READ_FAILURE
     values: Values = read(entry)
     return values

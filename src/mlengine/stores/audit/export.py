@@ -38,7 +38,7 @@ SCHEMA = {
 
 
 @dataclass(frozen=True)
-class AuditExport:
+class AuditExporter:
     engine: Engine
     batch_rows: int = BATCH_ROWS
 

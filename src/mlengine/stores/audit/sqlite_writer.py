@@ -59,7 +59,7 @@ class SqliteAuditWriter:
         self._vector_ids: dict[VectorKey, int] = {}
         event.listen(engine, "engine_disposed", self._close)
 
-    def remember(self, ids: Mapping[VectorKey, int]) -> None:
+    def cache_ids(self, ids: Mapping[VectorKey, int]) -> None:
         """Where these vectors are stored."""
         if len(self._vector_ids) > _MOST_VECTOR_IDS:
             self._vector_ids.clear()

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, delete, update
 
 from mlengine.core.monitoring.event import Event
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.audit.entries import AuditEntry, values_of
+from mlengine.stores.audit.entries import AuditEntry, entry_tuple
 from mlengine.stores.audit.reader import AuditReader
 from mlengine.stores.audit.rows import insert_rows
 from mlengine.stores.audit.sqlite_writer import SqliteAuditWriter, sqlite_writer_for
@@ -63,16 +63,16 @@ class AuditStore(AuditReader):
         if self._sqlite_writer is None:
             return False
         return self._sqlite_writer.insert(
-            [(values_of(entry), entry.scored.key if entry.scored else None) for entry in records]
+            [(entry_tuple(entry), entry.scored.key if entry.scored else None) for entry in records]
         )
 
     def _insert_with_vectors(self, records: Sequence[AuditEntry]) -> None:
         with writing(self.engine) as connection:
             ids = store_vectors(connection, [entry.scored for entry in records if entry.scored])
             vector_ids = [ids[entry.scored.key] if entry.scored else None for entry in records]
-            insert_rows(connection, list(zip(map(values_of, records), vector_ids, strict=True)))
+            insert_rows(connection, list(zip(map(entry_tuple, records), vector_ids, strict=True)))
         if self._sqlite_writer:
-            self._sqlite_writer.remember(ids)
+            self._sqlite_writer.cache_ids(ids)
 
     @cached_property
     def _sqlite_writer(self) -> SqliteAuditWriter | None:

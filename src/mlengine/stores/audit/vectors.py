@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, select
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Prediction
 from mlengine.stores.audit.windows import store_windows
-from mlengine.stores.database.engine import insert_new
+from mlengine.stores.database.engine import insert_or_ignore
 from mlengine.stores.database.tables import feature_vectors
 
 
@@ -34,7 +34,7 @@ class VectorKey(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class ScoredVector:
+class FeatureVectorRecord:
     """A vector as it was scored, and the window of bars that it was computed from."""
 
     key: VectorKey
@@ -51,9 +51,9 @@ _SAME_BARS = (
 )
 
 
-def scored_vector(
+def feature_vector_record(
     prediction: Prediction, vector: npt.NDArray[np.float64], window: BarArrays
-) -> ScoredVector:
+) -> FeatureVectorRecord:
     """The vector behind `prediction`, shape (features,)."""
     payload = np.asarray(vector, dtype="<f8").tobytes()
     key = VectorKey(
@@ -66,11 +66,11 @@ def scored_vector(
     )
     # A view: predictions are cached under `window`, and must not keep it alive.
     view = window.slice(0, window.rows)
-    return ScoredVector(key, prediction.feature_set, payload, view)
+    return FeatureVectorRecord(key, prediction.feature_set, payload, view)
 
 
 def store_vectors(
-    connection: Connection, vectors: Sequence[ScoredVector]
+    connection: Connection, vectors: Sequence[FeatureVectorRecord]
 ) -> Mapping[VectorKey, int]:
     """The row id of each vector; those not there yet are written, with their windows."""
     if not vectors:
@@ -81,7 +81,7 @@ def store_vectors(
     if missing:
         store_windows(connection, {vector.key.bars_hash: vector.window for vector in missing})
         connection.execute(
-            insert_new(connection, feature_vectors), [_columns(vector) for vector in missing]
+            insert_or_ignore(connection, feature_vectors), [_columns(vector) for vector in missing]
         )
         ids = _stored_ids(connection, by_key)
     return ids
@@ -98,7 +98,7 @@ def _stored_ids(connection: Connection, keys: Collection[VectorKey]) -> dict[Vec
     return {key: ids[key] for key in keys if key in ids}
 
 
-def _columns(vector: ScoredVector) -> dict[str, object]:
+def _columns(vector: FeatureVectorRecord) -> dict[str, object]:
     return {
         **vector.key._asdict(),
         "feature_set_name": vector.feature_set.name,

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from mlengine.core.bars.bars import VALUES, BarArrays
-from mlengine.stores.database.engine import insert_new
+from mlengine.stores.database.engine import insert_or_ignore
 from mlengine.stores.database.tables import bar_windows
 
 
@@ -31,4 +31,4 @@ def store_windows(connection: Connection, windows: Mapping[str, BarArrays]) -> N
         {"bars_hash": key, "symbol": bars.symbol, "rows": bars.rows, "payload": bars.payload}
         for key, bars in sorted(windows.items(), key=itemgetter(0))
     ]
-    connection.execute(insert_new(connection, bar_windows), rows)
+    connection.execute(insert_or_ignore(connection, bar_windows), rows)

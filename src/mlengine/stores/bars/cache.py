@@ -19,7 +19,7 @@ class CachedBars:
 
     clean: CleanBars
     fetched_at: datetime
-    good_until: datetime
+    expires_at: datetime
     entire_history: bool
     _windows: dict[tuple[int, int], BarArrays] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -36,7 +36,7 @@ class CachedBars:
 
     def suffices(self, bars: int, as_of: datetime | None) -> bool:
         """Whether older candles could add nothing to the newest `bars` bars as of then."""
-        return self.entire_history or 0 < bars <= self.arrays.count_at(as_of)
+        return self.entire_history or 0 < bars <= self.arrays.count_final_at(as_of)
 
     def window(self, end: int, bars: int) -> BarArrays:
         """The last `bars` of the first `end` bars, one object: hashing costs more than scoring."""
@@ -74,7 +74,7 @@ class BarCache:
     def get(self, symbol: str, *, now: datetime) -> CachedBars | None:
         """The bars that were fetched at `now` or before, and are still good then."""
         bars = self._bars.get(symbol)
-        return bars if bars and bars.fetched_at <= now < bars.good_until else None
+        return bars if bars and bars.fetched_at <= now < bars.expires_at else None
 
     def mark_used(self, symbol: str) -> None:
         """Note a request for `symbol`: it may come again. Nothing where no bars are cached."""
@@ -91,7 +91,7 @@ class BarCache:
         bars = self._bars.get(symbol)
         return bars is not None and bars.fetched_at > moment
 
-    def out_of_date(self, bar: datetime, *, now: datetime) -> list[str]:
+    def symbols_to_refetch(self, bar: datetime, *, now: datetime) -> list[str]:
         """The symbols in use whose bars are no longer good at `now` and lack `bar`, a new one."""
         with self._lock:
             if self._newest is None or bar > self._newest:
@@ -103,6 +103,6 @@ class BarCache:
             for symbol, bars in cached
             if bars.last_bar is not None
             and bars.last_bar < bar
-            and bars.good_until <= now
+            and bars.expires_at <= now
             and self._used.get(symbol, -math.inf) >= oldest
         ]

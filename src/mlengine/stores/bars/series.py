@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from mlengine.stores.database.engine import insert_new
+from mlengine.stores.database.engine import insert_or_ignore
 from mlengine.stores.database.tables import bar_series
 
 
@@ -67,7 +67,7 @@ def claim_series(
         }
         for symbol in missing
     ]
-    connection.execute(insert_new(connection, bar_series), rows)
+    connection.execute(insert_or_ignore(connection, bar_series), rows)
     return read_series(connection, asked_from, interval, claim=True)
 
 

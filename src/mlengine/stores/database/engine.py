@@ -144,7 +144,7 @@ def _reason(error: DBAPIError | PoolTimeout) -> str:
     return _REASONS.get("_".join(name.split("_")[:2]), "it does not answer")
 
 
-def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def insert_or_ignore(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT into `table` that skips rows which are there already."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
-from mlengine.stores.database.engine import insert_new, reading, writing
+from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import events
 
@@ -88,7 +88,7 @@ def insert_event(connection: Connection, event: Event) -> int | None:
     None where the event of its generation is there already.
     """
     row = {**vars(event), "details": _dump(event.details)}
-    query = insert_new(connection, events).values(row).returning(events.c.seq)
+    query = insert_or_ignore(connection, events).values(row).returning(events.c.seq)
     seq: int | None = connection.scalar(query)
     return seq
 

@@ -97,7 +97,7 @@ def first_of(values: Mapping[str, V], keys: Iterable[str]) -> V | None:
     return next((values[key] for key in keys if values.get(key) is not None), None)
 
 
-def within(candles: pl.DataFrame, *, start: datetime, end: datetime) -> pl.DataFrame:
+def between(candles: pl.DataFrame, *, start: datetime, end: datetime) -> pl.DataFrame:
     """Those with `start <= timestamp < end`, and those whose timestamp could not be read."""
     at = pl.col("timestamp")
     return candles.filter(at.is_between(start, end, closed="left") | at.is_null())

@@ -14,7 +14,7 @@ class Deadline:
     ends_at: float = math.inf
 
     @classmethod
-    def within(cls, seconds: float) -> Deadline:
+    def after(cls, seconds: float) -> Deadline:
         """So many seconds from now."""
         return cls(time.monotonic() + seconds)
 

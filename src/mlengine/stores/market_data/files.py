@@ -19,7 +19,7 @@ import polars as pl
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data import CandlePanel, MarketData
-from mlengine.stores.market_data.candles import within
+from mlengine.stores.market_data.candles import between
 from mlengine.stores.market_data.columns import PRICE_COLUMNS, SYMBOL_COLUMNS, parse_table
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.tables.folder import FileStamp, table_files
@@ -103,7 +103,7 @@ class FilesMarketData(MarketData):
             for symbol in set(symbols).difference(*(file.rows for file in files))
         }
         # One piece of memory: every later step would go through one for each part.
-        return CandlePanel(within(candles, start=start, end=end).rechunk(), refused)
+        return CandlePanel(between(candles, start=start, end=end).rechunk(), refused)
 
     def refused_files(self) -> list[tuple[str, str]]:
         """Each file of the directory that can't be used, as far as it was looked at, and why."""

@@ -10,7 +10,7 @@ from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import rfc3339
 from mlengine.errors import UnknownSymbol, UpstreamInvalid
-from mlengine.stores.market_data.candles import parse_candles, within
+from mlengine.stores.market_data.candles import between, parse_candles
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.transport import Transport
 
@@ -45,7 +45,7 @@ class HttpMarketData:
 
     def deadline(self) -> Deadline:
         """`deadline_seconds` from now."""
-        return Deadline.within(self._deadline_seconds)
+        return Deadline.after(self._deadline_seconds)
 
     def candles(
         self,
@@ -60,7 +60,7 @@ class HttpMarketData:
         ends_at = (deadline or self.deadline()).ends_at
         candles, since = pl.DataFrame(schema=RAW_SCHEMA), start
         while True:
-            page = within(self._page(symbol, interval, since, end, ends_at), start=start, end=end)
+            page = between(self._page(symbol, interval, since, end, ends_at), start=start, end=end)
             newest, newest_before = _newest(page), _newest(candles)
             candles = pl.concat([candles, _without_repeated(page, candles)])
             if newest is None or (newest_before is not None and newest <= newest_before):

@@ -13,7 +13,7 @@ import requests
 import urllib3
 
 from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
-from mlengine.stores.market_data.timed_sockets import read_deadline, timed_session
+from mlengine.stores.market_data.socket_deadlines import deadline_session, socket_deadline
 
 _CHUNK_BYTES = 65_536
 _LONGEST_WAIT_SECONDS = 3_600
@@ -65,7 +65,7 @@ class Transport:
             return RetryableFailure("no answer before the deadline")
         try:
             with (
-                read_deadline(ends_at),
+                socket_deadline(ends_at),
                 self._session().get(
                     self.url, params=query, timeout=limit, stream=True, allow_redirects=False
                 ) as response,
@@ -100,7 +100,7 @@ class Transport:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._own, "session", None)
         if session is None:
-            session = self._own.session = timed_session()
+            session = self._own.session = deadline_session()
             session.trust_env = False
             session.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
         return session

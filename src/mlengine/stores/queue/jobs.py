@@ -80,7 +80,7 @@ class JobQueue:
                 for execution in _executions(client, run_id)
             )
 
-    def withdraw(self, run_id: str) -> None:
+    def remove_job(self, run_id: str) -> None:
         """Take the run's job out of the queue, or have the worker that runs it kill it."""
         with self._client() as client:
             try:

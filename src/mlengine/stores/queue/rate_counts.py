@@ -48,9 +48,9 @@ return {admitted, previous, previous_ttl, current + admitted, current_ttl}
 Window = tuple[int, float, int, float]
 
 
-def storage_url(limits_url: str) -> str:
+def rate_counts_uri(limits_uri: str) -> str:
     """How limits is told to keep the counts of that server in here."""
-    return _PREFIX + limits_url
+    return _PREFIX + limits_uri
 
 
 class RateCounts(RedisStorage):
@@ -75,10 +75,10 @@ class RateCounts(RedisStorage):
         """Whether `amount` more fit into `limit` a window of `expiry` seconds; they count then."""
         self._mine.counted = None
         ((admitted, window),) = self._count([self._command(key, limit, expiry, amount, amount)])
-        self.remember(key, expiry, window)
+        self.cache_window(key, expiry, window)
         return admitted > 0
 
-    def acquire_what_fits(
+    def acquire_up_to_limit(
         self, amounts: Mapping[str, int], limit: int, expiry: int
     ) -> dict[str, tuple[int, Window]]:
         """Of each key's amount, count as many as fit in: how many did, and the window after that.
@@ -96,7 +96,7 @@ class RateCounts(RedisStorage):
             replies = self._exchange(commands)
         return [(admitted, _in_seconds(*window)) for admitted, *window in replies]
 
-    def remember(self, key: str, expiry: int, window: Window) -> None:
+    def cache_window(self, key: str, expiry: int, window: Window) -> None:
         """Let the next question of this thread for that window be answered by what is known."""
         self._mine.counted = key, expiry, window
 

@@ -51,7 +51,7 @@ def resolve_url(redis_url: str | None, artifacts_dir: Path) -> str:
     return url
 
 
-def limits_url(url: str) -> str:
+def to_limits_uri(url: str) -> str:
     """The same address as the rate limiter spells it."""
     return f"redis+{url}" if url.startswith("unix://") else url
 

@@ -145,7 +145,7 @@ class ModelLoader:
         return current.version if current else None
 
     @property
-    def active_refused(self) -> bool:
+    def active_failed_to_load(self) -> bool:
         """Whether the active version was refused, so that an older one serves, or none."""
         return self._refusal is not None
 
@@ -197,10 +197,10 @@ class ModelLoader:
     def _matching_set(self, manifest: Manifest) -> FeatureSet:
         if manifest.interval != self._interval:
             raise IntervalMismatch(manifest.version, manifest.interval, self._interval)
-        return matching_set(self._feature_sets, manifest)
+        return require_feature_set(self._feature_sets, manifest)
 
 
-def matching_set(feature_sets: Mapping[str, FeatureSet], manifest: Manifest) -> FeatureSet:
+def require_feature_set(feature_sets: Mapping[str, FeatureSet], manifest: Manifest) -> FeatureSet:
     """The feature set of a version; raises FeatureSetMismatch where it is gone or another."""
     trained = manifest.feature_set
     served = variants.find(feature_sets, trained.name)

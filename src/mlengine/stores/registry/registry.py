@@ -179,7 +179,7 @@ class Registry:
             self._folder(version)
         with (
             atomic_files.translated_os_errors(),
-            atomic_files.exclusive(self.directory / ".lock"),
+            atomic_files.file_lock(self.directory / ".lock"),
         ):
             clear_leftovers(self.directory)
             if version is not None:
@@ -191,14 +191,14 @@ class Registry:
     ) -> Manifest:
         staging.mkdir()
         for name, content in files.items():
-            atomic_files.write_file(staging / name, content)
+            atomic_files.create_file(staging / name, content)
         with self._exclusively():
             manifest = replace(
                 draft,
                 version=self._next_version(),
                 files={name: _sha256(content) for name, content in files.items()},
             )
-            atomic_files.write_file(staging / MANIFEST_FILE, manifests.dump(manifest))
+            atomic_files.create_file(staging / MANIFEST_FILE, manifests.dump(manifest))
             atomic_files.fsync_directory(staging)
             fence()
             self._make_visible(staging, manifest.version)

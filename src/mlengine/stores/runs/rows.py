@@ -20,7 +20,7 @@ _PLAIN = tuple(field.name for field in fields(Run) if field.name not in _JSON)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class NewRun:
     """A run that is asked for; `spec` is the JSON text that the worker will read.
 
     With an `idempotency_key`, whoever asks again with the same `body_hash` gets the same run.
@@ -44,9 +44,9 @@ def update_run(**values: object) -> Update:
     return update(runs).values(sequence=runs.c.sequence + 1, **values)
 
 
-def insert_claim(connection: Connection, claim: Claim, *, now: datetime) -> None:
+def insert_run(connection: Connection, new: NewRun, *, now: datetime) -> None:
     """Raises IntegrityError while another run lives, or for a key that is taken."""
-    row = {**asdict(claim), "model": MODEL_LINE, "state": "queued", "queued_at": now}
+    row = {**asdict(new), "model": MODEL_LINE, "state": "queued", "queued_at": now}
     connection.execute(runs.insert().values(row))
 
 

@@ -11,11 +11,11 @@ from mlengine.core.runs.run import LIVE_STATES
 from mlengine.core.runs.schedule import Schedule, ScheduleTick
 from mlengine.core.timestamps import rfc3339
 from mlengine.core.versions.layout import MODEL_LINE
-from mlengine.stores.database.engine import insert_new, reading, writing
+from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import runs, schedules
 from mlengine.stores.runs import rows
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 
 _OURS = schedules.c.model == MODEL_LINE
 
@@ -38,7 +38,7 @@ class ScheduleStore:
         with writing(self.engine) as connection:
             changed = update(schedules).where(_OURS, schedules.c.expression != expression)
             if connection.execute(changed.values(row)).rowcount == 0:
-                connection.execute(insert_new(connection, schedules).values(row))
+                connection.execute(insert_or_ignore(connection, schedules).values(row))
 
     def delete_schedule(self) -> None:
         """There is no schedule; the next one begins anew."""
@@ -47,7 +47,7 @@ class ScheduleStore:
                 connection.execute(delete(schedules).where(_OURS))
 
     def claim_tick(
-        self, expected: Schedule, tick: datetime, claim: Claim, *, now: datetime
+        self, expected: Schedule, tick: datetime, new: NewRun, *, now: datetime
     ) -> ScheduleTick:
         """Move the last tick from `expected` to `tick` and insert the run, both or neither.
 
@@ -65,11 +65,11 @@ class ScheduleStore:
                 rows.mark_overdue_as_lost(connection, now)
                 live = connection.scalar(select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES)))
                 if live is None:
-                    rows.insert_claim(connection, claim, now=now)
-                    return ScheduleTick("claimed", claim.run_id)
+                    rows.insert_run(connection, new, now=now)
+                    return ScheduleTick("claimed", new.run_id)
                 facts = {"run_id": str(live), "tick": rfc3339(tick)}
                 event = Event(
-                    kind="train_skipped", at=now, version=None, actor=claim.actor, details=facts
+                    kind="train_skipped", at=now, version=None, actor=new.actor, details=facts
                 )
                 insert_event(connection, event)
                 return ScheduleTick("skipped", str(live))

@@ -26,7 +26,7 @@ from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import runs
 from mlengine.stores.runs import rows
-from mlengine.stores.runs.rows import Claim, newest_first, update_run
+from mlengine.stores.runs.rows import NewRun, newest_first, update_run
 
 _LIVE = runs.c.state.in_(LIVE_STATES)
 
@@ -37,7 +37,7 @@ class RunStore:
 
     engine: Engine
 
-    def claim(self, claim: Claim, *, now: datetime) -> Run:
+    def create(self, new: NewRun, *, now: datetime) -> Run:
         """Insert the queued run, or find the one that its idempotency key stands for.
 
         Of any number of racing processes one succeeds. Raises TrainingInProgress, which names the
@@ -47,17 +47,17 @@ class RunStore:
         try:
             with writing(self.engine) as connection:
                 rows.mark_overdue_as_lost(connection, now)
-                earlier = _by_key(connection, claim)
+                earlier = _by_key(connection, new)
                 if earlier is None:
-                    rows.insert_claim(connection, claim, now=now)
+                    rows.insert_run(connection, new, now=now)
         except IntegrityError as error:  # somebody else inserted since we looked
             with reading(self.engine) as connection:
-                earlier = _by_key(connection, claim)
+                earlier = _by_key(connection, new)
             if earlier is None:
                 # The newest run is the one that was in the way, even if it has ended since.
                 newest = self._read(newest_first().limit(1))[0]
                 raise TrainingInProgress(newest.run_id) from error
-        return self.get(earlier or claim.run_id, now=now)
+        return self.get(earlier or new.run_id, now=now)
 
     def start(self, run_id: str, *, now: datetime, lease_seconds: float) -> bool:
         """Turn a queued run into a running one with a lease; False when it is not queued."""
@@ -124,7 +124,7 @@ class RunStore:
             ):
                 raise LeaseLost(run_id)
 
-    def fail_unqueued(self, run_id: str, *, now: datetime, error: str) -> None:
+    def fail_not_enqueued(self, run_id: str, *, now: datetime, error: str) -> None:
         """Let a run fail that was never queued, and free its idempotency key for another try."""
         queued = runs.c.state == "queued"
         freed = {"idempotency_key": None, "body_hash": None}
@@ -144,7 +144,7 @@ class RunStore:
                 return
         run = self.get(run_id, now=now)
         if run.state != "cancelled":
-            raise RunNotCancellable(run_id, "publishing" if run.live else run.state)
+            raise RunNotCancellable(run_id, "publishing" if run.unfinished else run.state)
 
     def get(self, run_id: str, *, now: datetime) -> Run:
         """The run as it stands at `now`; raises RunNotFound."""
@@ -189,7 +189,7 @@ class RunStore:
         with writing(self.engine) as connection:
             return rows.mark_as_lost(connection, runs.c.state == "running", now, error)
 
-    def live_ids(self) -> frozenset[str]:
+    def unfinished_ids(self) -> frozenset[str]:
         """The ids of the runs that are queued or running."""
         return frozenset(run.run_id for run in self._read(newest_first().where(_LIVE)))
 
@@ -215,13 +215,13 @@ def _leased(run_id: str, now: datetime) -> ColumnElement[bool]:
     return (runs.c.run_id == run_id) & (runs.c.state == "running") & (runs.c.lease_until > now)
 
 
-def _by_key(connection: Connection, claim: Claim) -> str | None:
+def _by_key(connection: Connection, new: NewRun) -> str | None:
     """The id of the run that was asked for under the same key; raises IdempotencyKeyReused."""
-    if claim.idempotency_key is None:
+    if new.idempotency_key is None:
         return None
-    query = select(runs).where(runs.c.idempotency_key == claim.idempotency_key)
+    query = select(runs).where(runs.c.idempotency_key == new.idempotency_key)
     earlier = connection.execute(query).first()
-    if earlier is not None and earlier.body_hash != claim.body_hash:
+    if earlier is not None and earlier.body_hash != new.body_hash:
         raise IdempotencyKeyReused
     return None if earlier is None else str(earlier.run_id)
 

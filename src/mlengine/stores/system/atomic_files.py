@@ -42,7 +42,7 @@ def make_directory(path: Path) -> None:
             raise
 
 
-def write_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def create_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Write `content` to a new file and force it to disk; raises FileExistsError."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(handle, "wb") as file:
@@ -53,13 +53,13 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Put `content` at `path` in one step: a reader sees the old file or the new one."""
-    with replacement(path) as aside:
-        write_file(aside, content, mode=mode)
+    with atomic_replacement(path) as aside:
+        create_file(aside, content, mode=mode)
     fsync_directory(path.parent)
 
 
 @contextlib.contextmanager
-def replacement(path: Path) -> Iterator[Path]:
+def atomic_replacement(path: Path) -> Iterator[Path]:
     """Where to write the file that takes the place of `path` at the end of the block.
 
     It is removed when the block fails.
@@ -83,7 +83,7 @@ def fsync_directory(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, *, wait: bool = True) -> Iterator[bool]:
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the lock file `path`; the kernel lets go of it when this process dies.
 
     Without `wait` it is False where another process holds it.

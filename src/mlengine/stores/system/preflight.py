@@ -14,7 +14,7 @@ from mlengine.errors import BadSetting, CannotStart
 _LOCK_FILE = "supervisor.lock"
 
 
-def check_openmp() -> None:
+def require_openmp() -> None:
     """LightGBM's wheel doesn't bring its OpenMP runtime."""
     try:
         ctypes.CDLL("libgomp.so.1")
@@ -25,7 +25,7 @@ def check_openmp() -> None:
         ) from error
 
 
-def check_artifacts(folder: Path) -> None:
+def require_artifacts(folder: Path) -> None:
     """The artifacts folder exists, or can be made, and can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,13 +40,13 @@ def check_artifacts(folder: Path) -> None:
         ) from error
 
 
-def check_universe(path: str | None) -> None:
+def require_universe(path: str | None) -> None:
     """The universe file, if one is set, can be read here; its content is the training's affair."""
     if path is not None and not (Path(path).is_file() and os.access(path, os.R_OK)):
         raise BadSetting("TRAIN_UNIVERSE_FILE", path, "a file that can be read")
 
 
-def check_port(host: str, port: int) -> None:
+def require_port(host: str, port: int) -> None:
     """Nobody listens on the address yet, and this user may."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

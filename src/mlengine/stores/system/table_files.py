@@ -32,7 +32,7 @@ def to_parquet(frame: pl.DataFrame) -> bytes:
 
 def stream_parquet(plan: pl.LazyFrame, path: Path) -> None:
     """Write what `plan` gives without holding all of it; raises OSError, leaving no file."""
-    with atomic_files.replacement(path) as aside:
+    with atomic_files.atomic_replacement(path) as aside:
         plan.sink_parquet(aside, compression="zstd")
 
 

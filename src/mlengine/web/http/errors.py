@@ -30,7 +30,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.QueueUnavailable: (503, "Queue not reachable"),
     errors.RunNotFound: (404, "Run not found"),
     errors.PredictionNotFound: (404, "Prediction not found"),
-    errors.NoLiveRun: (404, "Run not found"),
+    errors.NoUnfinishedRun: (404, "Run not found"),
     errors.RunNotCancellable: (409, "Run can't be cancelled"),
     errors.DatabaseUnavailable: (503, "Audit store not usable"),
     errors.ArtifactsUnavailable: (503, "Artifacts folder not writable"),

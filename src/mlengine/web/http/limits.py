@@ -68,7 +68,7 @@ def init_app(
         get_remote_address,
         application_limits=[_ParsedOnce(f"{requests} per {window_seconds} seconds")],
         strategy="sliding-window-counter",
-        storage_uri=rate_counts.storage_url(storage_url) if storage_url else "memory://",
+        storage_uri=rate_counts.rate_counts_uri(storage_url) if storage_url else "memory://",
         storage_options=_options() if storage_url else {},
         in_memory_fallback_enabled=True,
         headers_enabled=True,
@@ -119,11 +119,11 @@ class RateLimit:
         item, strategy = self._item, self._limiter.limiter
         keys = {address: self._key(address) for address in requests}
         amounts = {keys[address]: count for address, count in requests.items()}
-        admitted = storage.acquire_what_fits(amounts, item.amount, item.get_expiry())
+        admitted = storage.acquire_up_to_limit(amounts, item.amount, item.get_expiry())
         headers: dict[str, Iterator[Headers]] = {}
         for address, key in keys.items():
             count, window = admitted[key]
-            storage.remember(key, item.get_expiry(), window)
+            storage.cache_window(key, item.get_expiry(), window)
             stats = strategy.get_window_stats(item, address, _SCOPE)
             last = stats.remaining
             headers[address] = map(

@@ -39,10 +39,10 @@ def encode(value: object) -> bytes:
 
 
 def json_response(body: Body) -> Response:
-    return Response(encode_utc(body), mimetype="application/json")
+    return Response(encode_trusted_utc(body), mimetype="application/json")
 
 
-def encode_utc(body: Body) -> bytes:
+def encode_trusted_utc(body: Body) -> bytes:
     """`body` as JSON without a call back: dataclasses field by field, times in UTC only."""
     return orjson.dumps(body, option=orjson.OPT_UTC_Z)
 

@@ -16,15 +16,15 @@ from mlengine.web.http.requests import (
     request_time,
 )
 from mlengine.web.http.responses import Body
-from mlengine.web.routes.models import activate_version
+from mlengine.web.routes.models import activation_response
 from mlengine.web.schemas.admin import RunReference, RunsQuery, TrainBody
-from mlengine.web.schemas.fields import ModelParameterSchema, version_of_path
+from mlengine.web.schemas.fields import RequestSchema, version_of_path
 
 Accepted = tuple[Body, int, dict[str, str]]
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
-_EMPTY_BODY, _MODEL_QUERY = Schema(), ModelParameterSchema()
+_EMPTY_BODY, _MODEL_QUERY = Schema(), RequestSchema()
 _TRAIN_BODY, _RUN_REFERENCE, _RUNS_QUERY = TrainBody(), RunReference(), RunsQuery()
 _NO_RUN = {**dict.fromkeys(RUN_FIELDS), "state": "idle"}
 _LISTED_FIELDS = [name for name in RUN_FIELDS if name not in ("log", "result")]
@@ -77,7 +77,7 @@ def train_cancel() -> Body:
 @blueprint.post("/activate/<version:version>")
 @admin_required
 def activate(version: str) -> Response:
-    return activate_version(version)
+    return activation_response(version)
 
 
 @blueprint.post("/rollback")

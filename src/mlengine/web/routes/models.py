@@ -5,12 +5,12 @@ from flask import Blueprint, Response, g, jsonify
 from mlengine.web.http.auth import public, public_activation
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import Body
-from mlengine.web.schemas.fields import ModelParameterSchema, version_of_path
+from mlengine.web.schemas.fields import RequestSchema, version_of_path
 from mlengine.web.schemas.models import ActivationBody, ComparisonQuery
 
 blueprint = Blueprint("models", __name__)
 
-_MODEL_QUERY, _COMPARISON_QUERY = ModelParameterSchema(), ComparisonQuery()
+_MODEL_QUERY, _COMPARISON_QUERY = RequestSchema(), ComparisonQuery()
 _ACTIVATION_BODY = ActivationBody()
 
 
@@ -39,10 +39,10 @@ def model(version: str) -> Body:
 @blueprint.post("/models/activate/<version:version>")
 @public_activation
 def activate(version: str) -> Response:
-    return activate_version(version)
+    return activation_response(version)
 
 
-def activate_version(version: str) -> Response:
+def activation_response(version: str) -> Response:
     """Activate what the path names, for `g.actor`; the admin route shares it."""
     load_query(_MODEL_QUERY)
     reason = load_body(_ACTIVATION_BODY)["reason"] or "asked over HTTP"

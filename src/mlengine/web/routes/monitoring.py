@@ -5,12 +5,12 @@ from flask import Blueprint, Response, jsonify
 from mlengine.web.http.auth import public
 from mlengine.web.http.requests import load_query, platform, request_time
 from mlengine.web.http.responses import Body
-from mlengine.web.schemas.fields import ModelParameterSchema
+from mlengine.web.schemas.fields import RequestSchema
 from mlengine.web.schemas.monitoring import DriftQuery, HistoryQuery, LatencyQuery
 
 blueprint = Blueprint("monitoring", __name__, url_prefix="/monitoring")
 
-_DRIFT_QUERY, _LATENCY_QUERY, _MODEL_QUERY = DriftQuery(), LatencyQuery(), ModelParameterSchema()
+_DRIFT_QUERY, _LATENCY_QUERY, _MODEL_QUERY = DriftQuery(), LatencyQuery(), RequestSchema()
 _HISTORY_QUERY = HistoryQuery()
 _EVENT_FIELDS = ("kind", "at", "version", "actor", "details")
 

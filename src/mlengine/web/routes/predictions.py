@@ -6,12 +6,12 @@ from mlengine.stores.audit.filter import AuditFilter
 from mlengine.web.http.auth import admin_required, public
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import Body
-from mlengine.web.schemas.fields import ModelParameterSchema, prediction_id_of_path
+from mlengine.web.schemas.fields import RequestSchema, prediction_id_of_path
 from mlengine.web.schemas.predictions import RecentQuery, ReplayBody, audit_row_body
 
 blueprint = Blueprint("predictions", __name__, url_prefix="/predictions")
 
-_MODEL_QUERY, _RECENT_QUERY, _REPLAY_BODY = ModelParameterSchema(), RecentQuery(), ReplayBody()
+_MODEL_QUERY, _RECENT_QUERY, _REPLAY_BODY = RequestSchema(), RecentQuery(), ReplayBody()
 
 
 @blueprint.get("/recent")

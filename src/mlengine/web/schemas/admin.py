@@ -13,8 +13,8 @@ from mlengine.web.schemas.fields import (
     BoundedInteger,
     Cursor,
     FeatureSetName,
-    ModelParameterSchema,
     QueryInteger,
+    RequestSchema,
     RunId,
     Symbol,
 )
@@ -23,7 +23,7 @@ MAX_TRAIN_SYMBOLS = 5000
 MAX_NOTE = 1000
 
 
-class TrainBody(ModelParameterSchema):
+class TrainBody(RequestSchema):
     """Overrides of the configured recipe, under the names that the run records."""
 
     symbols = fields.List(Symbol(), validate=validate.Length(1, MAX_TRAIN_SYMBOLS))
@@ -61,13 +61,13 @@ class TrainBody(ModelParameterSchema):
         return data
 
 
-class RunReference(ModelParameterSchema):
+class RunReference(RequestSchema):
     """The live run, or the last, unless one is named."""
 
     run_id = RunId(load_default=None)
 
 
-class RunsQuery(ModelParameterSchema):
+class RunsQuery(RequestSchema):
     limit = QueryInteger(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
     state = fields.String(load_default=None, validate=validate.OneOf(STATES))

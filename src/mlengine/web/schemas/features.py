@@ -8,8 +8,8 @@ from mlengine.web.http.requests import request_time
 from mlengine.web.schemas.fields import (
     AsOf,
     FeatureSetName,
-    ModelParameterSchema,
     QueryInteger,
+    RequestSchema,
     Symbol,
 )
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 5000
 
 
-class FeaturesQuery(ModelParameterSchema):
+class FeaturesQuery(RequestSchema):
     symbol = Symbol(required=True)
     limit = QueryInteger(1, MAX_ROWS, load_default=100)
     as_of = AsOf(request_time, load_default=None)

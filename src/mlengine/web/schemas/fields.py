@@ -151,13 +151,13 @@ def _check_format(text: str) -> None:
         raise ValidationError("has a space before its offset; send + as %2B")
 
 
-class ModelParameterSchema(Schema):
+class RequestSchema(Schema):
     """`model=`, alone or with more fields; there is only the line `main` so far."""
 
     model = fields.String(load_default=MODEL_LINE)
 
     @post_load
-    def check_and_drop_model(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def require_model_line(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Drop `model`; raises ModelNotFound for a line that does not exist."""
         line = data.pop("model")
         if line != MODEL_LINE:

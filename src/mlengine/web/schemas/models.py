@@ -2,13 +2,13 @@
 
 from marshmallow import fields, validate
 
-from mlengine.web.schemas.fields import ModelParameterSchema, Version
+from mlengine.web.schemas.fields import RequestSchema, Version
 
 
-class ComparisonQuery(ModelParameterSchema):
+class ComparisonQuery(RequestSchema):
     a = Version(required=True)
     b = Version(required=True)
 
 
-class ActivationBody(ModelParameterSchema):
+class ActivationBody(RequestSchema):
     reason = fields.String(validate=validate.Length(1, 500), load_default=None)

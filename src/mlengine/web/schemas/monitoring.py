@@ -3,25 +3,25 @@
 from marshmallow import fields, validate
 
 from mlengine.core.monitoring.event import EVENT_KINDS
-from mlengine.web.schemas.fields import Cursor, ModelParameterSchema, QueryInteger, Version
+from mlengine.web.schemas.fields import Cursor, QueryInteger, RequestSchema, Version
 
 _DAY = 86_400
 
 
-class DriftQuery(ModelParameterSchema):
+class DriftQuery(RequestSchema):
     """`window` counts distinct bars, the newest first."""
 
     window = QueryInteger(1, 100_000, load_default=250)
     version = Version(load_default=None)
 
 
-class HistoryQuery(ModelParameterSchema):
+class HistoryQuery(RequestSchema):
     kind = fields.String(validate=validate.OneOf(EVENT_KINDS), load_default=None)
     limit = QueryInteger(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
 
 
-class LatencyQuery(ModelParameterSchema):
+class LatencyQuery(RequestSchema):
     """`window` is in seconds."""
 
     window = QueryInteger(1, 30 * _DAY, load_default=3600)

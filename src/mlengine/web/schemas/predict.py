@@ -10,20 +10,20 @@ from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.errors import InvalidRequest
 from mlengine.web.http.requests import request_time, settings
-from mlengine.web.schemas.fields import AsOf, ModelParameterSchema, QueryFlag, Symbol, Version
+from mlengine.web.schemas.fields import AsOf, QueryFlag, RequestSchema, Symbol, Version
 
 _ECHOED_CHARACTERS = 128
 _EXPLANATION_FIELDS = ("raw_score", "base_value", "contributions")
 
 
-class PredictQuery(ModelParameterSchema):
+class PredictQuery(RequestSchema):
     symbol = Symbol(required=True)
     as_of = AsOf(request_time, load_default=None)
     version = Version(load_default=None)
     explain = QueryFlag(load_default=False)
 
 
-class BatchBody(ModelParameterSchema):
+class BatchBody(RequestSchema):
     """`symbols` are anything here: what is no symbol is its own item's error."""
 
     symbols = fields.List(fields.Raw(allow_none=True), required=True)
@@ -50,7 +50,7 @@ def prediction_body(prediction: Prediction) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class BatchSymbols:
+class BatchReply:
     """The `symbols` of a batch; what is no symbol never reaches a service."""
 
     symbols: tuple[object, ...]

@@ -7,15 +7,15 @@ from marshmallow import Schema, fields, post_load, validate
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.web.schemas.fields import (
     Cursor,
-    ModelParameterSchema,
     QueryInteger,
+    RequestSchema,
     Symbol,
     TimeBound,
     Version,
 )
 
 
-class RecentQuery(ModelParameterSchema):
+class RecentQuery(RequestSchema):
     limit = QueryInteger(1, 1000, load_default=50)
     symbol = Symbol(load_default=None)
     version = Version(load_default=None)

@@ -65,8 +65,10 @@ def post_worker_init(worker: Worker) -> None:
             platform.loader.active()
         warm_up = importlib.import_module("mlengine.services.predictions.warm_up")
         # A database that does not answer must not keep the worker from answering.
-        Thread(target=warm_up.connect, args=[platform.control.database], daemon=True).start()
-        warm_up.warm_up()
+        Thread(
+            target=warm_up.open_first_connection, args=[platform.control.database], daemon=True
+        ).start()
+        warm_up.warm_up_features()
     gc.collect()
     gc.freeze()
 

@@ -18,7 +18,7 @@ class LenientRequest(Request):
         super().parse_request_line(encoded)  # type: ignore[no-untyped-call]
 
 
-class PatientUnreader(SocketUnreader):
+class NonBlockingUnreader(SocketUnreader):
     def chunk(self, size_hint: int | None = None) -> bytes:
         """What the client has sent; nothing when it took too long, as if it had gone."""
         try:
@@ -32,4 +32,4 @@ class Parser(RequestParser):
 
     def __init__(self, cfg: object, source: socket.socket, address: object) -> None:
         super().__init__(cfg, source, address)  # type: ignore[no-untyped-call]
-        self.unreader = PatientUnreader(source)  # type: ignore[no-untyped-call]
+        self.unreader = NonBlockingUnreader(source)  # type: ignore[no-untyped-call]

@@ -25,7 +25,7 @@ from mlengine.web.serving.parser_errors import problem_of, raw_response
 
 if TYPE_CHECKING:
     from mlengine.web.http.limits import Headers
-    from mlengine.web.serving.inline import InlinePredictor, PendingResponse
+    from mlengine.web.serving.fast_path import FastPathPredictor, PendingResponse
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Worker(gthread.ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
-        self._inline: InlinePredictor | None = None
+        self._fast_path: FastPathPredictor | None = None
         self._pending: dict[gthread.TConn, tuple[bytes, PendingResponse]] = {}
         self._counted_headers: dict[gthread.TConn, Headers] = {}
         self._offered = 0.0
@@ -66,9 +66,9 @@ class Worker(gthread.ThreadWorker):
             time.sleep((self.age - 1) % self.cfg.workers * _SECONDS_APART)
             raise SystemExit(_APP_LOAD_ERROR if self.alive else 0) from ending
         # The master imports this file, and must not bring LightGBM into its forks.
-        from mlengine.web.serving.inline import inline_predictor  # noqa: PLC0415
+        from mlengine.web.serving.fast_path import fast_path_predictor  # noqa: PLC0415
 
-        self._inline = inline_predictor(self.wsgi, self.cfg)
+        self._fast_path = fast_path_predictor(self.wsgi, self.cfg)
 
     def accept(self, listener: socket.socket) -> None:
         """The later the more connections there are here: all workers are offered each new one.
@@ -82,7 +82,7 @@ class Worker(gthread.ThreadWorker):
         if self.cfg.workers > 1 and now - self._offered < patience:
             return
         self._offered = 0.0
-        if self._inline is None:
+        if self._fast_path is None:
             super().accept(listener)  # type: ignore[no-untyped-call]
             return
         with suppress(BlockingIOError, ConnectionAbortedError):  # another worker has it
@@ -107,18 +107,18 @@ class Worker(gthread.ThreadWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
-        if self._inline and self._pending:
+        if self._fast_path and self._pending:
             if len(self._pending) < self.nr_conns:
                 # Whoever is about to ask shares the commit, which costs as much as an answer.
                 os.sched_yield()
                 super().wait_for_and_dispatch_events(0)  # type: ignore[no-untyped-call]
-            self._respond(self._inline)
+            self._respond(self._fast_path)
 
     def on_client_socket_readable(self, conn: gthread.TConn, client: socket.socket) -> None:
         """Answer what came once the round is over, or let a thread do it."""
         if conn in self._pending:
             return  # the poller reports it again once this one is answered
-        inline = self._inline
+        inline = self._fast_path
         if not (inline and isinstance(conn.client, tuple) and self.alive and self._may_answer()):
             self._hand_over(conn, b"")
             return
@@ -142,7 +142,7 @@ class Worker(gthread.ThreadWorker):
         conn.data_ready = conn.data_ready or bool(raw)
         super().on_client_socket_readable(conn, conn.sock)  # type: ignore[no-untyped-call]
 
-    def _respond(self, inline: InlinePredictor) -> None:
+    def _respond(self, inline: FastPathPredictor) -> None:
         """Send the answers of a round; what was counted and not answered is not counted again."""
         pending, self._pending = self._pending, {}
         answers = [answer for _, answer in pending.values()]

@@ -18,7 +18,7 @@ from tests.databases import NOW, answered, failed, new_database, opened, url_of
 from tests.processes import spool_killed_at_each_step, spool_with_limited_file_size
 
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.audit.entries import column_values
+from mlengine.stores.audit.entries import entry_dict
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool, SpoolCounts
@@ -296,4 +296,4 @@ def test_an_empty_append_neither_writes_nor_spools(tmp_path: Path) -> None:
 
 def spooled(number: int) -> SpooledRow:
     entry = failed(number)
-    return SpooledRow(column_values(entry), entry.scored)
+    return SpooledRow(entry_dict(entry), entry.scored)

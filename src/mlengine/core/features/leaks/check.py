@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from mlengine.core.features.leaks.columns_read import expressions, single_feature_set
-from mlengine.core.features.leaks.trials import Trial, trials
+from mlengine.core.features.leaks.invariance_tests import InvarianceTest, invariance_tests
 from mlengine.core.features.spec import BAR_COLUMNS, Feature, FeatureSet
 from mlengine.core.timestamps import rfc3339
 
@@ -109,7 +109,7 @@ def check_for_leaks(
         raise ValueError(f"no symbol has the {needed} bars that the check needs")
     breaches = [*_fills(ordered, feature_set)]
     if feature_set.features:
-        breaches += _run_trials(histories, feature_set, cuts)
+        breaches += _run_tests(histories, feature_set, cuts)
     return LeakReport(
         feature_set=feature_set.name,
         symbols=tuple(history["symbol"].item(0) for history in histories),
@@ -128,13 +128,13 @@ def _notes(polars_version: str) -> tuple[str, ...]:
     )
 
 
-def _run_trials(histories: list[pl.DataFrame], feature_set: FeatureSet, cuts: int) -> list[Breach]:
-    """What the trials find; where they can't be held together, feature by feature."""
+def _run_tests(histories: list[pl.DataFrame], feature_set: FeatureSet, cuts: int) -> list[Breach]:
+    """What the tests find; where they can't be run together, feature by feature."""
     try:
         return [
             breach
-            for trial in trials(histories, feature_set, cuts=cuts)
-            for breach in _breaches(trial, feature_set.names)
+            for test in invariance_tests(histories, feature_set, cuts=cuts)
+            for breach in _breaches(test, feature_set.names)
         ]
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if len(feature_set.features) == 1:
@@ -142,22 +142,22 @@ def _run_trials(histories: list[pl.DataFrame], feature_set: FeatureSet, cuts: in
     return [
         breach
         for feature in feature_set.features
-        for breach in _run_trials(histories, single_feature_set(feature_set, feature), cuts)
+        for breach in _run_tests(histories, single_feature_set(feature_set, feature), cuts)
     ]
 
 
-def _breaches(trial: Trial, names: tuple[str, ...]) -> Iterable[Breach]:
-    mismatches = trial.mismatches
+def _breaches(test: InvarianceTest, names: tuple[str, ...]) -> Iterable[Breach]:
+    mismatches = test.mismatches
     for column in np.flatnonzero(mismatches.any(axis=0)):
         row = int(mismatches[:, column].argmax())
         yield Breach(
             feature=names[column],
-            test=trial.test,
-            symbol=trial.keys["symbol"].item(row),
-            timestamp=trial.keys["timestamp"].item(row),
-            expected=_value(trial.expected[row, column]),
-            made=_value(trial.actual[row, column]),
-            meaning=MEANINGS[trial.test],
+            test=test.test,
+            symbol=test.keys["symbol"].item(row),
+            timestamp=test.keys["timestamp"].item(row),
+            expected=_value(test.expected[row, column]),
+            made=_value(test.actual[row, column]),
+            meaning=MEANINGS[test.test],
         )
 
 
@@ -181,7 +181,7 @@ def _fills_from_the_future(feature_set: FeatureSet, feature: Feature) -> bool:
     for expression in expressions(feature_set, feature):
         try:
             written = expression.meta.serialize()
-        except pl.exceptions.PolarsError:  # a Python function inside: only trials can tell
+        except pl.exceptions.PolarsError:  # a Python function inside: only the tests can tell
             continue
         if any(fill in written for fill in _FILL_FROM_THE_FUTURE):
             return True

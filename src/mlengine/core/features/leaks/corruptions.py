@@ -13,24 +13,24 @@ _Values = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
-class Corrupted:
+class CorruptedHistory:
     """One symbol's bars of which those from `start` to before `end` are corrupted."""
 
     bars: pl.DataFrame
     start: int
     end: int
 
-    def truncations(self) -> list[int]:
+    def truncation_offsets(self) -> list[int]:
         """How many of the last bars to take away: up to the first and to the last corrupted one."""
         return sorted({self.bars.height - self.start - 1, self.bars.height - self.end} - {0})
 
-    def window_truncations(self, window_bars: int) -> list[int]:
+    def window_truncation_offsets(self, window_bars: int) -> list[int]:
         """The same where a window begins with the first corrupted bar, and right after the last."""
         ends = (self.start + window_bars, self.end + window_bars)
         return [self.bars.height - end for end in ends if end <= self.bars.height]
 
 
-def corrupted_histories(history: pl.DataFrame, *, window_bars: int) -> Iterator[Corrupted]:
+def corrupted_histories(history: pl.DataFrame, *, window_bars: int) -> Iterator[CorruptedHistory]:
     """The last bars of one symbol that has more than a window of them, each time corrupted."""
     bars = history.tail(4 * window_bars + _SHORT)
     start = min(window_bars + window_bars // 4, bars.height - 1)
@@ -42,7 +42,7 @@ def corrupted_histories(history: pl.DataFrame, *, window_bars: int) -> Iterator[
         yield _corrupt(bars, start, window_bars, values)
 
 
-def _corrupt(bars: pl.DataFrame, start: int, length: int, values: _Values) -> Corrupted:
+def _corrupt(bars: pl.DataFrame, start: int, length: int, values: _Values) -> CorruptedHistory:
     end = min(start + length, bars.height)
     row = pl.int_range(pl.len())
     within = (row >= start) & (row < end)
@@ -50,4 +50,4 @@ def _corrupt(bars: pl.DataFrame, start: int, length: int, values: _Values) -> Co
         pl.when(within).then(pl.lit(value, dtype=pl.Float64)).otherwise(pl.col(name)).alias(name)
         for name, value in values.items()
     )
-    return Corrupted(corrupted, start, end)
+    return CorruptedHistory(corrupted, start, end)

@@ -10,7 +10,7 @@ import orjson
 
 from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
-from mlengine.stores.audit.vectors import ScoredVector, VectorKey
+from mlengine.stores.audit.vectors import FeatureVectorRecord, VectorKey
 from mlengine.stores.audit.windows import decode_window
 from mlengine.stores.database.tables import UtcDateTime, predictions
 
@@ -22,7 +22,7 @@ class SpooledRow:
     """The columns of a prediction but `seq` and `vector_id`, and the vector that it refers to."""
 
     columns: Mapping[str, object]
-    vector: ScoredVector | None
+    vector: FeatureVectorRecord | None
 
 
 def dump_line(rows: Sequence[SpooledRow]) -> bytes:
@@ -65,7 +65,7 @@ def _parse_columns(columns: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _dump_vector(vector: ScoredVector | None) -> dict[str, object] | None:
+def _dump_vector(vector: FeatureVectorRecord | None) -> dict[str, object] | None:
     if vector is None:
         return None
     window = vector.window
@@ -77,12 +77,12 @@ def _dump_vector(vector: ScoredVector | None) -> dict[str, object] | None:
     }
 
 
-def _parse_vector(vector: Mapping[str, Any] | None) -> ScoredVector | None:
+def _parse_vector(vector: Mapping[str, Any] | None) -> FeatureVectorRecord | None:
     if vector is None:
         return None
     key = {**vector["key"], "bar_timestamp": parse_rfc3339(vector["key"]["bar_timestamp"])}
     window = vector["window"]
-    return ScoredVector(
+    return FeatureVectorRecord(
         VectorKey(**key),
         FeatureSetRef(**vector["feature_set"]),
         base64.b64decode(vector["payload"], validate=True),

@@ -65,7 +65,7 @@ class AuditSpool:
         line = dump_line(rows)
         try:
             atomic_files.make_directory(self._lock.parent)
-            with atomic_files.exclusive(self._lock):
+            with atomic_files.file_lock(self._lock):
                 self._append(line)
         except OSError as error:
             raise DatabaseUnavailable(
@@ -84,7 +84,7 @@ class AuditSpool:
         """
         if self.is_empty:
             return
-        with atomic_files.exclusive(self._lock, wait=False) as locked:
+        with atomic_files.file_lock(self._lock, wait=False) as locked:
             if not locked:
                 return
             for path in self._files(_ROWS)[:most_files]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.audit.entries import AuditEntry, column_values
+from mlengine.stores.audit.entries import AuditEntry, entry_dict
 from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.audit.vectors import store_vectors
-from mlengine.stores.database.engine import insert_new, writing
+from mlengine.stores.database.engine import insert_or_ignore, writing
 from mlengine.stores.database.tables import predictions
 from mlengine.stores.system import atomic_files
 
@@ -33,7 +33,7 @@ class SpooledAuditStore(AuditStore):
         try:
             super().append(records)
         except DatabaseUnavailable as refusal:
-            self.spool.write([SpooledRow(column_values(entry), entry.scored) for entry in records])
+            self.spool.write([SpooledRow(entry_dict(entry), entry.scored) for entry in records])
             self.states.record("audit", "degraded")
             log.warning("audit spooled", extra={"rows": len(records), "reason": refusal.reason})
         else:
@@ -79,4 +79,4 @@ class SpooledAuditStore(AuditStore):
             for row in rows:
                 vector_id = ids[row.vector.key] if row.vector else None
                 values = {**row.columns, "vector_id": vector_id}
-                connection.execute(insert_new(connection, predictions).values(values))
+                connection.execute(insert_or_ignore(connection, predictions).values(values))

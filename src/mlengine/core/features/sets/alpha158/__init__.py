@@ -16,7 +16,7 @@ from mlengine.core.features.sets.alpha158 import (
     ups_and_downs,
     volume,
 )
-from mlengine.core.features.sets.alpha158.family import SINGLE, WINDOW_BARS
+from mlengine.core.features.sets.alpha158.window_features import SINGLE, WINDOW_BARS
 from mlengine.core.features.spec import FeatureSet
 
 ALPHA158 = FeatureSet(

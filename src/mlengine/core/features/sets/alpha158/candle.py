@@ -2,7 +2,14 @@
 
 import polars as pl
 
-from mlengine.core.features.sets.alpha158.family import CLOSE, EPSILON, HIGH, LOW, OPEN, SOURCE
+from mlengine.core.features.sets.alpha158.window_features import (
+    CLOSE,
+    EPSILON,
+    HIGH,
+    LOW,
+    OPEN,
+    SOURCE,
+)
 from mlengine.core.features.spec import Feature
 
 PARTS: dict[str, pl.Expr] = {

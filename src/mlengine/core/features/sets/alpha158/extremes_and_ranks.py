@@ -5,15 +5,15 @@ from itertools import pairwise
 
 import polars as pl
 
-from mlengine.core.features.joined_windows import maxima_and_places
 from mlengine.core.features.kernels import added
-from mlengine.core.features.sets.alpha158.family import (
+from mlengine.core.features.merged_windows import rolling_max_and_argmax
+from mlengine.core.features.sets.alpha158.window_features import (
     CLOSE,
     EPSILON,
     LOW,
     WINDOWS,
-    column_of_window,
-    family,
+    column_for_window,
+    features_over_windows,
 )
 
 
@@ -25,8 +25,8 @@ def _outranked(*, after: int, through: int) -> pl.Expr:
 PARTS: dict[str, pl.Expr] = {
     # Peaks of -low are the lows; NaN stands above all numbers only.
     "depth": -LOW,
-    **maxima_and_places("single high"),
-    **maxima_and_places("depth"),
+    **rolling_max_and_argmax("single high"),
+    **rolling_max_and_argmax("depth"),
     # Quantiles and places of a window that holds NaN are made NaN.
     **{
         f"known close:{d}": CLOSE + (pl.col(f"outranked:{d}") - pl.col(f"outranked:{d}"))
@@ -46,14 +46,14 @@ PARTS: dict[str, pl.Expr] = {
     },
 }
 
-_share = partial(family, unit="share", low=0.0, high=1.0)
-_top, _depth = column_of_window("single high:peak"), column_of_window("depth:peak")
-_outranked_by, _known_close = column_of_window("outranked"), column_of_window("known close")
-_when_top, _when_low = column_of_window("top:when"), column_of_window("depth:when")
+_share = partial(features_over_windows, unit="share", low=0.0, high=1.0)
+_top, _depth = column_for_window("single high:peak"), column_for_window("depth:peak")
+_outranked_by, _known_close = column_for_window("outranked"), column_for_window("known close")
+_when_top, _when_low = column_for_window("top:when"), column_for_window("depth:when")
 
 
 FEATURES = (
-    *family(
+    *features_over_windows(
         "MAX",
         lambda d: _top(d) / CLOSE,
         formula="max(high, {d}) / close",
@@ -61,7 +61,7 @@ FEATURES = (
         unit="ratio",
         low=1.0,
     ),
-    *family(
+    *features_over_windows(
         "MIN",
         lambda d: -_depth(d) / CLOSE,
         formula="min(low, {d}) / close",
@@ -70,7 +70,7 @@ FEATURES = (
         low=0.0,
         high=1.0,
     ),
-    *family(
+    *features_over_windows(
         "QTLU",
         lambda d: CLOSE.rolling_quantile(0.8, "linear", d) / _known_close(d),
         formula="quantile(close, {d}, 0.8) / close, linear between ranks",
@@ -78,7 +78,7 @@ FEATURES = (
         unit="ratio",
         low=0.0,
     ),
-    *family(
+    *features_over_windows(
         "QTLD",
         lambda d: CLOSE.rolling_quantile(0.2, "linear", d) / _known_close(d),
         formula="quantile(close, {d}, 0.2) / close, linear between ranks",
@@ -115,7 +115,7 @@ FEATURES = (
         doc="When in {d} bars the lowest low was.",
         any_sign=True,
     ),
-    *family(
+    *features_over_windows(
         "IMXD",
         lambda d: (_when_top(d) - _when_low(d)) / d,
         formula="(place of max(high, {d}) - place of min(low, {d})) / {d}",

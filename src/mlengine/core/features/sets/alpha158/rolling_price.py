@@ -2,13 +2,17 @@
 
 import polars as pl
 
-from mlengine.core.features.joined_windows import mean_gaps, squared_deviations, time_codeviations
-from mlengine.core.features.sets.alpha158.family import (
+from mlengine.core.features.merged_windows import (
+    deviations_from_mean,
+    squared_deviations,
+    time_comoments,
+)
+from mlengine.core.features.sets.alpha158.window_features import (
     CLOSE,
     STEADY,
     WINDOWS,
-    column_of_window,
-    family,
+    column_for_window,
+    features_over_windows,
 )
 
 
@@ -19,22 +23,22 @@ def _time_squared_deviations(d: int) -> float:
 
 def root_squared_deviations(name: str) -> dict[str, pl.Expr]:
     """Parts `name:root:d`, null where the standard deviation is at most STEADY."""
-    squares = column_of_window(f"{name}:squared_deviations")
+    squares = column_for_window(f"{name}:squared_deviations")
     return {
         f"{name}:root:{d}": pl.when(squares(d) > STEADY**2 * (d - 1)).then(squares(d).sqrt())
         for d in WINDOWS
     }
 
 
-def deviation(name: str, d: int) -> pl.Expr:
+def standard_deviation(name: str, d: int) -> pl.Expr:
     """Standard deviation of the sample."""
     return (pl.col(f"{name}:squared_deviations:{d}") / (d - 1)).sqrt()
 
 
 PARTS: dict[str, pl.Expr] = {
-    **mean_gaps("single close"),
+    **deviations_from_mean("single close"),
     **squared_deviations("single close"),
-    **time_codeviations("single close"),
+    **time_comoments("single close"),
     **root_squared_deviations("single close"),
     **{
         f"slope:{d}": pl.col(f"single close:trend:{d}") / _time_squared_deviations(d)
@@ -42,7 +46,7 @@ PARTS: dict[str, pl.Expr] = {
     },
 }
 
-_slope, _gap = column_of_window("slope"), column_of_window("single close:gap")
+_slope, _gap = column_for_window("slope"), column_for_window("single close:gap")
 
 
 def _straightness(d: int) -> pl.Expr:
@@ -51,7 +55,7 @@ def _straightness(d: int) -> pl.Expr:
 
 
 FEATURES = (
-    *family(
+    *features_over_windows(
         "ROC",
         lambda d: CLOSE.shift(d) / CLOSE,
         formula="close[{d}] / close",
@@ -60,7 +64,7 @@ FEATURES = (
         before=1,
         low=0.0,
     ),
-    *family(
+    *features_over_windows(
         "MA",
         lambda d: (CLOSE - _gap(d)) / CLOSE,
         formula="mean(close, {d}) / close",
@@ -68,22 +72,22 @@ FEATURES = (
         unit="ratio",
         low=0.0,
     ),
-    *family(
+    *features_over_windows(
         "STD",
-        lambda d: deviation("single close", d) / CLOSE,
+        lambda d: standard_deviation("single close", d) / CLOSE,
         formula="std(close, {d}) / close, std of the sample",
         doc="Deviation of {d} closes against the close.",
         unit="fraction",
         low=0.0,
     ),
-    *family(
+    *features_over_windows(
         "BETA",
         lambda d: _slope(d) / CLOSE,
         formula="least-squares slope per bar of close over {d} bars / close",
         doc="Slope of the straight line through {d} closes, as a fraction of the close.",
         unit="fraction per bar",
     ),
-    *family(
+    *features_over_windows(
         "RSQR",
         _straightness,
         formula="R^2 of the least-squares line of close over {d} bars,"
@@ -94,7 +98,7 @@ FEATURES = (
         high=1.0,
         scale_free=False,
     ),
-    *family(
+    *features_over_windows(
         "RESI",
         lambda d: (_gap(d) - _slope(d) * ((d - 1) / 2)) / CLOSE,
         formula="(close - value of the least-squares line over {d} bars at the newest) / close",

@@ -4,15 +4,20 @@ from functools import partial
 
 import polars as pl
 
-from mlengine.core.features.joined_windows import rolling_sums
-from mlengine.core.features.sets.alpha158.family import EPSILON, WINDOWS, column_of_window, family
+from mlengine.core.features.merged_windows import rolling_sums
+from mlengine.core.features.sets.alpha158.window_features import (
+    EPSILON,
+    WINDOWS,
+    column_for_window,
+    features_over_windows,
+)
 from mlengine.core.features.spec import Feature
 
 
 def _ups_and_downs(name: str) -> dict[str, pl.Expr]:
     """Sums of the rises, of the falls and of both of a series whose gaps are known."""
     rise, fall, change = f"{name}:rise", f"{name}:fall", pl.col(f"{name}:change")
-    rises, falls = column_of_window(f"{rise}:sum"), column_of_window(f"{fall}:sum")
+    rises, falls = column_for_window(f"{rise}:sum"), column_for_window(f"{fall}:sum")
     return {
         rise: change.clip(lower_bound=0.0),
         # Exact: one of rise and fall is 0.
@@ -32,8 +37,8 @@ PARTS: dict[str, pl.Expr] = {
     **_ups_and_downs("single volume"),
 }
 
-_share = partial(family, unit="share", before=1, high=1.0)
-_sides, _moved = column_of_window("side:sum"), column_of_window("moved:sum")
+_share = partial(features_over_windows, unit="share", before=1, high=1.0)
+_sides, _moved = column_for_window("side:sum"), column_for_window("moved:sum")
 
 COUNTS = (
     *_share(
@@ -65,7 +70,7 @@ COUNTS = (
 
 def _sum_shares(prefix: str, name: str, *, scale_free: bool) -> tuple[Feature, ...]:
     rises, falls, way = (
-        column_of_window(f"single {name}:{part}") for part in ("rise:sum", "fall:sum", "way")
+        column_for_window(f"single {name}:{part}") for part in ("rise:sum", "fall:sum", "way")
     )
     moves = f"(sum(abs({name} - {name}[1]), {{d}}) + 1e-12)"
     up, down = (f"sum(max({step}, 0), {{d}})" for step in _steps(name))

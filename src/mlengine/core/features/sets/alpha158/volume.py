@@ -6,29 +6,32 @@ the usual volume, here as there. A model that should not see such values takes `
 
 import polars as pl
 
-from mlengine.core.features.joined_windows import (
-    codeviations,
-    mean_gaps,
-    mean_steps,
+from mlengine.core.features.kernels import lag
+from mlengine.core.features.merged_windows import (
+    comoments,
+    deviations_from_mean,
+    mean_differences,
     squared_deviations,
 )
-from mlengine.core.features.kernels import lag
-from mlengine.core.features.sets.alpha158.family import (
+from mlengine.core.features.sets.alpha158.rolling_price import (
+    root_squared_deviations,
+    standard_deviation,
+)
+from mlengine.core.features.sets.alpha158.window_features import (
     CLOSE,
     EPSILON,
     VOLUME,
     WINDOWS,
-    column_of_window,
-    family,
+    column_for_window,
+    features_over_windows,
 )
-from mlengine.core.features.sets.alpha158.rolling_price import deviation, root_squared_deviations
 
 
 def _correlation(left: str, right: str) -> dict[str, pl.Expr]:
     """Parts `left*right:correlation:d`; null where one of the two is steady."""
     together, stem = f"{left}*{right}", f"{left}*{right}:correlation"
     return {
-        **codeviations(left, right, called=together),
+        **comoments(left, right, prefix=together),
         **{
             f"{stem}:{d}": (
                 pl.col(f"{together}:{d}")
@@ -40,7 +43,7 @@ def _correlation(left: str, right: str) -> dict[str, pl.Expr]:
 
 
 def _rooted(name: str) -> dict[str, pl.Expr]:
-    return {**mean_steps(name), **squared_deviations(name), **root_squared_deviations(name)}
+    return {**mean_differences(name), **squared_deviations(name), **root_squared_deviations(name)}
 
 
 PARTS: dict[str, pl.Expr] = {
@@ -54,16 +57,16 @@ PARTS: dict[str, pl.Expr] = {
     **_rooted("return"),
     **_rooted("log volume ratio"),
     **_correlation("return", "log volume ratio"),
-    **mean_gaps("single volume"),
+    **deviations_from_mean("single volume"),
     **squared_deviations("single volume"),
-    **mean_gaps("moved volume"),
+    **deviations_from_mean("moved volume"),
     **squared_deviations("moved volume"),
 }
 
 CORRELATIONS = (
-    *family(
+    *features_over_windows(
         "CORR",
-        column_of_window("single close*log volume:correlation"),
+        column_for_window("single close*log volume:correlation"),
         formula="correlation(close, ln(volume + 1), {d}), null where one std <= 2e-5",
         doc="Correlation of close and logarithm of volume over {d} bars; null where one is steady.",
         unit="none",
@@ -71,9 +74,9 @@ CORRELATIONS = (
         high=1.0,
         scale_free=False,
     ),
-    *family(
+    *features_over_windows(
         "CORD",
-        column_of_window("return*log volume ratio:correlation"),
+        column_for_window("return*log volume ratio:correlation"),
         formula="correlation(close / close[1], ln(volume / volume[1] + 1), {d}),"
         " null where one std <= 2e-5",
         doc="Correlation of the moves of close and volume over {d} bars; null where one is steady"
@@ -85,11 +88,11 @@ CORRELATIONS = (
     ),
 )
 
-_gap, _moved_gap = column_of_window("single volume:gap"), column_of_window("moved volume:gap")
+_gap, _moved_gap = column_for_window("single volume:gap"), column_for_window("moved volume:gap")
 
 
 FEATURES = (
-    *family(
+    *features_over_windows(
         "VMA",
         lambda d: (VOLUME - _gap(d)) / pl.col("some volume"),
         formula="mean(volume, {d}) / (volume + 1e-12)",
@@ -98,18 +101,21 @@ FEATURES = (
         unit="ratio",
         low=0.0,
     ),
-    *family(
+    *features_over_windows(
         "VSTD",
-        lambda d: deviation("single volume", d) / pl.col("some volume"),
+        lambda d: standard_deviation("single volume", d) / pl.col("some volume"),
         formula="std(volume, {d}) / (volume + 1e-12), std of the sample",
         doc="Deviation of {d} volumes against the bar's; huge on a bar without trade.",
         any_sign=True,
         unit="ratio",
         low=0.0,
     ),
-    *family(
+    *features_over_windows(
         "WVMA",
-        lambda d: deviation("moved volume", d) / (pl.col("moved volume") - _moved_gap(d) + EPSILON),
+        lambda d: (
+            standard_deviation("moved volume", d)
+            / (pl.col("moved volume") - _moved_gap(d) + EPSILON)
+        ),
         formula="std(m, {d}) / (mean(m, {d}) + 1e-12), m = abs(close / close[1] - 1) volume,"
         " std of the sample",
         doc="Unevenness of the volume times the price's move over {d} bars.",

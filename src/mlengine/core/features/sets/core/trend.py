@@ -4,7 +4,7 @@ import math
 
 import polars as pl
 
-from mlengine.core.features.exact_moments import mantissa_parts, rolling_deviation_parts
+from mlengine.core.features.exact_moments import rolling_std_parts, split_mantissa_parts
 from mlengine.core.features.kernels import (
     convolved,
     difference_weights,
@@ -31,9 +31,9 @@ PARTS: dict[str, pl.Expr] = {
     **{
         f"slope:{bars}": weighted_sum(CHANGE, weights=slope_weights(bars=bars)) for bars in (20, 60)
     },
-    **mantissa_parts("close"),
-    **rolling_deviation_parts("close", bars=20),
-    **rolling_deviation_parts("close", bars=60),
+    **split_mantissa_parts("close"),
+    **rolling_std_parts("close", bars=20),
+    **rolling_std_parts("close", bars=60),
     "rise": CHANGE.clip(lower_bound=0.0),
     "move": CHANGE.abs(),
 }

@@ -5,9 +5,9 @@ import math
 import polars as pl
 
 from mlengine.core.features.exact_moments import (
-    mantissa_parts,
     rolling_correlation_parts,
-    rolling_deviation_parts,
+    rolling_std_parts,
+    split_mantissa_parts,
 )
 from mlengine.core.features.kernels import lag, mean, mean_gap_weights, total, weighted_sum
 from mlengine.core.features.spec import Feature
@@ -20,8 +20,8 @@ PARTS: dict[str, pl.Expr] = {
         VOLUME - pl.col("volume before"), weights=mean_gap_weights(bars=20)
     ),
     **{f"volume:{bars}": mean(VOLUME, bars=bars) for bars in (5, 20, 60)},
-    **mantissa_parts("volume"),
-    **rolling_deviation_parts("volume", bars=20),
+    **split_mantissa_parts("volume"),
+    **rolling_std_parts("volume", bars=20),
     **rolling_correlation_parts("close", "volume", bars=20),
     "signed volume": pl.col("change").sign() * VOLUME,
     "signed money": (TYPICAL - lag(TYPICAL, bars=1)).sign() * TYPICAL * VOLUME,

@@ -26,7 +26,7 @@ from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.web.http import hooks, request_ids
 from mlengine.web.http.limits import Headers, RateLimit, trust_proxies
 from mlengine.web.http.requests import PLATFORM
-from mlengine.web.http.responses import encode_utc
+from mlengine.web.http.responses import encode_trusted_utc
 from mlengine.web.schemas.predict import prediction_body
 from mlengine.web.serving.raw_http import encode_response
 
@@ -47,7 +47,7 @@ _NOT_PLAIN = frozenset(
 
 
 @dataclass(frozen=True)
-class InlineRoutes:
+class FastPathRoutes:
     """What may be answered inline: `/predict` at these paths, within the limit, if there is one."""
 
     paths: tuple[str, ...]
@@ -70,14 +70,14 @@ class PendingResponse:
     rate_headers: Headers | None = None
 
 
-class InlinePredictor:
+class FastPathPredictor:
     """Answers plain requests for predictions; one thread of a worker uses it."""
 
-    def __init__(self, predict: PredictService, cfg: Config, routes: InlineRoutes) -> None:
+    def __init__(self, predict: PredictService, cfg: Config, routes: FastPathRoutes) -> None:
         self._predict = predict
         self._cfg = cfg
         self._rate_limit = routes.rate_limit
-        self._plain = plain_request_pattern(routes.paths)
+        self._plain = fast_path_request_pattern(routes.paths)
         self._client_address = trust_proxies(_remote_address, routes.trusted_proxies)
         self._address_of = lru_cache(_CACHED_HEADERS)(self._read_headers)
         self._second, self._date = 0, ""
@@ -92,14 +92,14 @@ class InlinePredictor:
         address = self._address_of(headers, client[0], request_id is not None)
         if address is None:
             return None
-        answer = self._predict.try_cached(
+        answer = self._predict.predict_if_cached(
             request[2].decode(),
             request_id=request_id or request_ids.new_request_id(),
             now=datetime.now(UTC),
         )
         if answer is None:
             return None
-        body = encode_utc(prediction_body(answer.prediction))
+        body = encode_trusted_utc(prediction_body(answer.prediction))
         return PendingResponse(answer, body, request[1].decode(), address, started)
 
     def respond(self, pending: Sequence[PendingResponse]) -> list[bytes | None]:
@@ -109,7 +109,7 @@ class InlinePredictor:
         """
         self._count(pending)
         admitted = [each for each in pending if each.rate_headers is not None]
-        if not admitted or not self._predict.commit_cached([each.answer for each in admitted]):
+        if not admitted or not self._predict.try_audit([each.answer for each in admitted]):
             return [None] * len(pending)
         hooks.log_requests([_log_line(each) for each in admitted])
         date = self._now()
@@ -151,7 +151,7 @@ class InlinePredictor:
         return str(self._client_address(environ, None)) if plain else None
 
 
-def plain_request_pattern(paths: Iterable[str]) -> re.Pattern[bytes]:
+def fast_path_request_pattern(paths: Iterable[str]) -> re.Pattern[bytes]:
     """The first line of a request that asks for a `symbol` and nothing else, at one of `paths`."""
     path = "|".join(re.escape(each) for each in paths)
     return re.compile(rf"GET ({path})\?symbol=({_UNENCODED_SYMBOL}) HTTP/1\.1\r\n".encode())
@@ -195,10 +195,10 @@ def init_app(
     app: Flask, *, paths: Iterable[str], rate_limit: RateLimit | None, trusted_proxies: int
 ) -> None:
     """Let the server answer plain requests at `paths` before they come to `app`."""
-    app.extensions[ROUTES] = InlineRoutes(tuple(paths), rate_limit, trusted_proxies)
+    app.extensions[ROUTES] = FastPathRoutes(tuple(paths), rate_limit, trusted_proxies)
 
 
-def inline_predictor(app: object, cfg: Config) -> InlinePredictor | None:
+def fast_path_predictor(app: object, cfg: Config) -> FastPathPredictor | None:
     """The predictor of a platform's application, else None.
 
     None also where the server would do more around a request than answer it.
@@ -206,4 +206,4 @@ def inline_predictor(app: object, cfg: Config) -> InlinePredictor | None:
     extensions = getattr(app, "extensions", {})
     if ROUTES not in extensions or cfg.is_ssl or cfg.accesslog or cfg.statsd_host:
         return None
-    return InlinePredictor(extensions[PLATFORM].predict, cfg, extensions[ROUTES])
+    return FastPathPredictor(extensions[PLATFORM].predict, cfg, extensions[ROUTES])

@@ -9,7 +9,7 @@ _MOST_ROWS = 10_000
 RowKey = tuple[str, str]
 
 
-class RowCache:
+class FeatureVectorCache:
     """(bars hash, feature set hash) to a row; safe to use from many threads, bounded.
 
     A row is a function of its key, so it never goes out of date; it makes room.

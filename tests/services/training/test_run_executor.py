@@ -21,7 +21,7 @@ from mlengine.core.timestamps import rfc3339
 from mlengine.core.training.spec import TrainSpec
 from mlengine.errors import (
     LeaseLost,
-    NoLiveRun,
+    NoUnfinishedRun,
     QueueUnavailable,
     RunNotCancellable,
     RunNotFound,
@@ -31,11 +31,11 @@ from mlengine.errors import (
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease
 from mlengine.services.runs.service import RunRequest
-from mlengine.services.training.fitting import DraftVersion
+from mlengine.services.training.pipeline import DraftVersion
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.tables import events
 from mlengine.stores.queue.jobs import JobQueue
-from mlengine.stores.runs.rows import Claim
+from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
 
 
@@ -51,8 +51,8 @@ def platform(tmp_path: Path) -> Platform:
 def claim(platform: Platform, run_id: str = "run1", **changed: object) -> None:
     """A queued run, without a queue."""
     spec = dataclasses.replace(platform.control.runs.defaults, **changed)  # type: ignore[arg-type]
-    platform.control.run_store.claim(
-        Claim(
+    platform.control.run_store.create(
+        NewRun(
             run_id=run_id, spec=orjson.dumps(spec.to_dict()).decode(), actor="ann", request_id="req"
         ),
         now=now(),
@@ -65,7 +65,7 @@ def state(platform: Platform, run_id: str = "run1") -> Run:
 
 def test_a_run_ends_in_an_active_model_and_an_honest_record(platform: Platform) -> None:
     claim(platform)
-    assert platform.training.execute("run1") == "v1"
+    assert platform.run_executor.execute("run1") == "v1"
 
     run = state(platform)
     assert (run.state, run.version, run.error) == ("succeeded", "v1", None)
@@ -85,7 +85,7 @@ def test_a_run_ends_in_an_active_model_and_an_honest_record(platform: Platform) 
 def test_the_same_recipe_trains_the_same_model_which_is_not_promoted(platform: Platform) -> None:
     for run_id in ("run1", "run2"):
         claim(platform, run_id)
-        platform.training.execute(run_id)
+        platform.run_executor.execute(run_id)
     first, second = (platform.models.get(version)[0] for version in ("v1", "v2"))
     assert first.fingerprint == second.fingerprint
     assert second.gate.reason == "identical"
@@ -96,7 +96,7 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
     platform = make_platform(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30")
     for number in (1, 2, 3):
         claim(platform, f"run{number}", seed=number + 3)
-        platform.training.execute(f"run{number}")
+        platform.run_executor.execute(f"run{number}")
     third, second, first = (
         event.details for event in platform.control.events.page("trained", 9, None).rows
     )
@@ -130,8 +130,8 @@ class Meddled:
 
     platform: Platform
 
-    def fit(self, spec: TrainSpec, **told: Any) -> DraftVersion:
-        draft = self.platform.training.fitting.fit(spec, **told)
+    def run(self, spec: TrainSpec, **told: Any) -> DraftVersion:
+        draft = self.platform.run_executor.pipeline.run(spec, **told)
         self.platform.models.activate("v2", actor="bob", reason="by hand", now=now())
         return draft
 
@@ -143,10 +143,10 @@ def test_who_beat_the_champion_does_not_replace_what_was_activated_meanwhile(
     platform = make_platform(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30", TRAIN_GATE_MARGIN="9")
     for number, activate in ((1, "always"), (2, "never")):
         claim(platform, f"run{number}", seed=number, activate=activate)
-        platform.training.execute(f"run{number}")
+        platform.run_executor.execute(f"run{number}")
     claim(platform, "run3", seed=3, activate=policy)
-    fitting: Any = Meddled(platform)
-    dataclasses.replace(platform.training, fitting=fitting).execute("run3")
+    pipeline: Any = Meddled(platform)
+    dataclasses.replace(platform.run_executor, pipeline=pipeline).execute("run3")
     assert platform.models.get("v3")[0].gate.promote
     assert platform.models.active_version() == serves
 
@@ -154,12 +154,12 @@ def test_who_beat_the_champion_does_not_replace_what_was_activated_meanwhile(
 def test_a_pruned_version_has_looked_at_the_holdout_all_the_same(platform: Platform) -> None:
     for number in (1, 2, 3):
         claim(platform, f"run{number}", seed=number, activate="always")
-        platform.training.execute(f"run{number}")
+        platform.run_executor.execute(f"run{number}")
     registry = platform.models.registry
     registry.prune(keep_newest=1, audited=lambda _: False, record=lambda _: None)
     assert registry.versions() == ["v2", "v3"]
     claim(platform, "run4")
-    platform.training.execute("run4")
+    platform.run_executor.execute("run4")
     assert platform.models.get("v4")[0].holdout_reused_by == 3
 
 
@@ -168,13 +168,13 @@ def test_a_test_counts_also_when_its_training_was_killed_before_the_history_knew
 ) -> None:
     platform = make_platform(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30")
     claim(platform, "run1", seed=4)
-    platform.training.execute("run1")
+    platform.run_executor.execute("run1")
     claim(platform, "run2", seed=5)
-    platform.training.execute("run2")
+    platform.run_executor.execute("run2")
     with platform.control.events.engine.begin() as connection:
         connection.execute(delete(events).where(events.c.version == "v2"))
     claim(platform, "run3", seed=6)
-    platform.training.execute("run3")
+    platform.run_executor.execute("run3")
     test = platform.models.get("v3")[0].gate.test
     assert test is not None
     assert test.decisions == 2
@@ -184,7 +184,7 @@ def test_a_test_counts_also_when_its_training_was_killed_before_the_history_knew
 
 def test_a_refit_is_published_with_its_candidate_beside_it(platform: Platform) -> None:
     claim(platform, refit="full", activate="always")
-    platform.training.execute("run1")
+    platform.run_executor.execute("run1")
     manifest, _ = platform.models.get("v1")
     assert "candidate.txt" in manifest.files
     assert manifest.trained_through > manifest.candidate_trained_through
@@ -193,7 +193,7 @@ def test_a_refit_is_published_with_its_candidate_beside_it(platform: Platform) -
 def test_a_run_without_a_known_symbol_fails_and_says_why(platform: Platform) -> None:
     claim(platform, symbols=("NONE",))
     with pytest.raises(TrainingFailed):
-        platform.training.execute("run1")
+        platform.run_executor.execute("run1")
     run = state(platform)
     assert run.state == "failed"
     assert run.error
@@ -202,16 +202,16 @@ def test_a_run_without_a_known_symbol_fails_and_says_why(platform: Platform) -> 
 
 def test_a_run_that_is_not_queued_is_not_begun(platform: Platform) -> None:
     with pytest.raises(LeaseLost):
-        platform.training.execute("nobody")
+        platform.run_executor.execute("nobody")
     claim(platform)
-    platform.training.execute("run1")
+    platform.run_executor.execute("run1")
     with pytest.raises(LeaseLost):
-        platform.training.execute("run1")
+        platform.run_executor.execute("run1")
     assert state(platform).state == "succeeded"
 
 
 def test_an_unforeseen_end_is_recorded_without_its_text(platform: Platform) -> None:
-    broken = dataclasses.replace(platform.training, fitting=None)  # type: ignore[arg-type]
+    broken = dataclasses.replace(platform.run_executor, pipeline=None)  # type: ignore[arg-type]
     claim(platform)
     with pytest.raises(AttributeError):
         broken.execute("run1")
@@ -219,7 +219,7 @@ def test_an_unforeseen_end_is_recorded_without_its_text(platform: Platform) -> N
 
 
 def test_a_run_whose_lease_ran_out_publishes_nothing(platform: Platform) -> None:
-    late = dataclasses.replace(platform.training, clock=Late())
+    late = dataclasses.replace(platform.run_executor, clock=Late())
     claim(platform)
     with pytest.raises(LeaseLost):
         late.execute("run1")
@@ -312,9 +312,9 @@ class Reproducer(ReproductionService):
 
 def test_a_run_of_another_kind_is_carried_out_by_its_own_work(platform: Platform) -> None:
     reproduction = Reproducer(**vars(platform.reproduction))
-    training = dataclasses.replace(platform.training, reproduction=reproduction)
-    platform.control.run_store.claim(
-        Claim(
+    training = dataclasses.replace(platform.run_executor, reproduction=reproduction)
+    platform.control.run_store.create(
+        NewRun(
             run_id="again",
             kind="reproduce",
             spec='{"version":"v3"}',
@@ -331,10 +331,10 @@ def test_a_run_of_another_kind_is_carried_out_by_its_own_work(platform: Platform
 
 
 def test_a_kind_that_nothing_carries_out_fails_its_run(platform: Platform) -> None:
-    claim = Claim(run_id="odd", kind="odd", spec="{}", actor="ann", request_id=None)
-    platform.control.run_store.claim(claim, now=now())
+    new = NewRun(run_id="odd", kind="odd", spec="{}", actor="ann", request_id=None)
+    platform.control.run_store.create(new, now=now())
     with pytest.raises(TrainingFailed, match="no runs of kind 'odd'"):
-        platform.training.execute("odd")
+        platform.run_executor.execute("odd")
     assert state(platform, "odd").state == "failed"
 
 
@@ -387,5 +387,5 @@ def test_a_fenced_run_can_not_be_cancelled(platform: Platform) -> None:
         with pytest.raises(RunNotCancellable):
             platform.control.runs.cancel(None, actor="ann", now=now())
     platform.control.run_store.finish("run1", state="succeeded", now=now())
-    with pytest.raises(NoLiveRun):
+    with pytest.raises(NoUnfinishedRun):
         platform.control.runs.cancel(None, actor="ann", now=now())

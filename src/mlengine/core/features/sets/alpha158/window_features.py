@@ -23,7 +23,7 @@ SINGLE: dict[str, pl.Expr] = {
 OPEN, HIGH, LOW, CLOSE, VOLUME = (pl.col(name) for name in SINGLE)
 
 
-def family(
+def features_over_windows(
     name: str,
     expr: Callable[[int], pl.Expr],
     *,
@@ -55,6 +55,6 @@ def family(
     )
 
 
-def column_of_window(stem: str) -> Callable[[int], pl.Expr]:
+def column_for_window(stem: str) -> Callable[[int], pl.Expr]:
     """The part `stem:d` of each window."""
     return lambda d: pl.col(f"{stem}:{d}")

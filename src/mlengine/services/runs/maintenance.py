@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class RunReaper:
+class RunMaintenance:
     """Ends such runs and removes what they left in `models_directory`.
 
     A failure is logged: the next try is seconds away.
@@ -29,7 +29,7 @@ class RunReaper:
     models_directory: Path
     clock: Callable[[], datetime]
 
-    def sweep(self) -> None:
+    def run(self) -> None:
         """Enqueue again what the queue has lost, remove what killed trainings left."""
         with _logged():
             self.runs.restore_missing_jobs()
@@ -37,14 +37,16 @@ class RunReaper:
             # First: the row of a live run was there before its folder.
             half_written = folders.staged_run_ids(self.models_directory)
             if half_written:
-                folders.remove_staged(self.models_directory, half_written - self.store.live_ids())
+                folders.remove_staged(
+                    self.models_directory, half_written - self.store.unfinished_ids()
+                )
         with _logged():
             self.retention.prune_expired(now=self.clock())
 
     def has_ended(self, run_id: str) -> bool:
         """Whether the run has ended, whatever its process still does."""
         with _logged():
-            return not self.runs.get(run_id, now=self.clock()).live
+            return not self.runs.get(run_id, now=self.clock()).unfinished
         return False
 
     def reap(self, run_id: str, *, died: bool, reason: str = PROCESS_DIED) -> None:
@@ -56,7 +58,7 @@ class RunReaper:
             self.runs.fail_unfinished(
                 run_id, died=died, now=self.clock(), reason=reason, version=version
             )
-            folders.remove_staged(self.models_directory, {run_id} - self.store.live_ids())
+            folders.remove_staged(self.models_directory, {run_id} - self.store.unfinished_ids())
 
 
 @contextmanager

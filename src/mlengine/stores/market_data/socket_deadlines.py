@@ -27,7 +27,7 @@ _ENDS_AT: ContextVar[float] = ContextVar("ends_at", default=float("inf"))
 
 
 @contextmanager
-def read_deadline(ends_at: float) -> Iterator[None]:
+def socket_deadline(ends_at: float) -> Iterator[None]:
     """Reads of this thread raise TimeoutError from `ends_at` (of `time.monotonic`) on."""
     token = _ENDS_AT.set(ends_at)
     try:
@@ -36,8 +36,8 @@ def read_deadline(ends_at: float) -> Iterator[None]:
         _ENDS_AT.reset(token)
 
 
-def timed_session() -> requests.Session:
-    """A session that keeps to `read_deadline`."""
+def deadline_session() -> requests.Session:
+    """A session that keeps to `socket_deadline`."""
     session = requests.Session()
     session.mount("http://", _Adapter())
     session.mount("https://", _Adapter())

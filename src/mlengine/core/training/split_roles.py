@@ -13,7 +13,7 @@ _KEYS = ("symbol", "timestamp")
 _LABELS = ("label", "forward_return", "label_ends")
 
 
-def role_table(dataset: Dataset, plan: RowPlan) -> pl.LazyFrame:
+def split_role_table(dataset: Dataset, plan: RowPlan) -> pl.LazyFrame:
     """symbol, timestamp, features, label, forward_return, label_ends, fold, role; nothing copied.
 
     Folds count from 1; fold 0 is the candidate, whose rows to judge on are `holdout` and not

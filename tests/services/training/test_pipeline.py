@@ -14,7 +14,7 @@ from mlengine.core.features import ALPHA158, BUILTIN
 from mlengine.core.metrics import auc
 from mlengine.core.versions import manifest as manifests
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
-from mlengine.services.training.fitting import FittingService
+from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
 
@@ -61,9 +61,9 @@ def registry(tmp_path):
 def fit(registry):
     def fit(bars=None, *, progress=lambda _: None, threads=1, rounds=10, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = FittingService(history, SETS, registry, threads, NoTests())
+        service = TrainingPipeline(history, SETS, registry, threads, NoTests())
         spec = dataclasses.replace(SPEC, rounds=rounds, **change)
-        return service.fit(spec, run_id="run-1", actor="admin", now=NOW, progress=progress)
+        return service.run(spec, run_id="run-1", actor="admin", now=NOW, progress=progress)
 
     return fit
 
@@ -86,9 +86,9 @@ def test_a_candidate_can_be_published_and_read_back(fit, registry):
 
 def test_a_model_can_be_trained_on_alpha158(registry):
     history = InMemoryHistory(panel(2, rows=300))
-    service = FittingService(history, BUILTIN, registry, 1, NoTests())
+    service = TrainingPipeline(history, BUILTIN, registry, 1, NoTests())
     spec = dataclasses.replace(SPEC, symbols=("S00", "S01"), feature_set="alpha158", rounds=5)
-    candidate = service.fit(spec, run_id="run-1", actor="t", now=NOW, progress=lambda _: None)
+    candidate = service.run(spec, run_id="run-1", actor="t", now=NOW, progress=lambda _: None)
     assert candidate.manifest.feature_set.features == ALPHA158.names
     assert set(candidate.manifest.importances) == set(ALPHA158.names)
     assert candidate.manifest.data.labelled_rows == 2 * (300 - 60 - 5)

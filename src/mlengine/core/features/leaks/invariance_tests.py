@@ -1,8 +1,7 @@
 """What the window rule demands, as pairs of evaluations that must agree to the last bit.
 
 Bars that a value may not depend on are taken away, or replaced by wild ones; bars that it needs
-are given alone. Some leaks only show where bars are missing or flat, so that the trials are also
-held on histories with blemishes.
+are given alone. Some leaks only show on histories with missing or flat bars, so these run too.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 WINDOWS_AT_ONCE = 256
-# At about so many of the cuts, the costlier trials are held too.
+# At about so many of the cuts, the costlier tests are run too.
 COSTLY_CUTS = 4
 LONG_BARS = 4_096
 
 
 @dataclass(frozen=True)
-class Trial:
+class InvarianceTest:
     """Two evaluations of the rows `keys`, NaN for null; where `compared`, their bits must agree."""
 
     test: str
@@ -68,28 +67,29 @@ class _Reference:
         histories = tuple(histories)
         return cls(histories, feature_set, compute(pl.concat(histories), feature_set))
 
-    def trial(self, test: str, actual: pl.DataFrame) -> Trial:
+    def compare(self, test: str, actual: pl.DataFrame) -> InvarianceTest:
         """`actual` against the same rows of the full evaluation, every feature judged."""
         keys = actual.select(KEYS)
         same = self.full.join(keys, on=KEYS, how="semi").sort(KEYS)
         names = self.feature_set.names
         expected, values = _matrix(same, names), _matrix(actual.sort(KEYS), names)
-        return Trial(test, keys.sort(KEYS), expected, values, np.ones(values.shape, dtype=bool))
+        return InvarianceTest(
+            test, keys.sort(KEYS), expected, values, np.ones(values.shape, dtype=bool)
+        )
 
 
-def trials(
+def invariance_tests(
     histories: Sequence[pl.DataFrame], feature_set: FeatureSet, *, cuts: int
-) -> Iterator[Trial]:
-    """Every trial of a set on `histories` (one symbol each, oldest first).
+) -> Iterator[InvarianceTest]:
+    """Every test of a set on `histories` (one symbol each, oldest first).
 
-    Each row is tried by its window alone; about `cuts` moments, and those at which that went
-    wrong, in every other way.
+    Each row is tested by its window alone; `cuts` moments, and failed ones, in every way.
     """
     reference = _Reference.of(histories, feature_set)
-    yield reference.trial("repeat", compute(pl.concat(histories), feature_set))
+    yield reference.compare("repeat", compute(pl.concat(histories), feature_set))
     every = list(_every_window(reference))
     blind = np.array([[not reads_symbol(feature_set, f) for f in feature_set.features]], dtype=bool)
-    yield from (replace(trial, compared=trial.compared & blind) for trial in every)
+    yield from (replace(test, compared=test.compared & blind) for test in every)
     ends = _spaced_offsets(max(h.height for h in histories) - feature_set.window_bars, cuts)
     some = ends[:: max(1, len(ends) // COSTLY_CUTS)]
     ends = sorted({*ends, *_first_mismatches(reference, every)})
@@ -104,12 +104,12 @@ def trials(
     yield from _declared(one_symbol, some)
     for corrupted in corrupted_histories(longest, window_bars=feature_set.window_bars):
         with_gaps = _Reference.of([corrupted.bars], feature_set)
-        yield from _prefixes(with_gaps, corrupted.truncations())
-        yield from _windows(with_gaps, corrupted.window_truncations(feature_set.window_bars))
+        yield from _prefixes(with_gaps, corrupted.truncation_offsets())
+        yield from _windows(with_gaps, corrupted.window_truncation_offsets(feature_set.window_bars))
     yield _all_missing(longest, feature_set)
 
 
-def _every_window(reference: _Reference) -> Iterator[Trial]:
+def _every_window(reference: _Reference) -> Iterator[InvarianceTest]:
     """Every row from its own window alone, many windows side by side as symbols of their own.
 
     What this says of a feature that reads the symbol is a suspicion and no proof.
@@ -124,48 +124,48 @@ def _every_window(reference: _Reference) -> Iterator[Trial]:
                 number.cast(pl.String).str.zfill(8).alias("symbol")
             )
             symbol = pl.lit(history["symbol"].item(0)).alias("symbol")
-            yield reference.trial("window", latest(apart, feature_set).with_columns(symbol))
+            yield reference.compare("window", latest(apart, feature_set).with_columns(symbol))
 
 
-def _first_mismatches(reference: _Reference, trials: Iterable[Trial]) -> set[int]:
+def _first_mismatches(reference: _Reference, tests: Iterable[InvarianceTest]) -> set[int]:
     """How many bars to cut off for the first row at which each feature went wrong."""
     by_symbol = {h["symbol"].item(0): h for h in reference.histories}
     offsets = set()
-    for trial in trials:
-        for column in np.flatnonzero(trial.mismatches.any(axis=0)):
-            symbol, timestamp = trial.keys.row(int(trial.mismatches[:, column].argmax()))
+    for test in tests:
+        for column in np.flatnonzero(test.mismatches.any(axis=0)):
+            symbol, timestamp = test.keys.row(int(test.mismatches[:, column].argmax()))
             history = by_symbol[symbol]
             offsets.add(history.filter(pl.col("timestamp") > timestamp).height)
     return offsets
 
 
-def _prefixes(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
+def _prefixes(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """Rows known by then, without the last `after` bars."""
     for offset in after:
-        known = _truncated(reference.histories, offset)
-        yield reference.trial("future", compute(known, reference.feature_set))
+        truncated = _truncated(reference.histories, offset)
+        yield reference.compare("future", compute(truncated, reference.feature_set))
 
 
-def _other_futures(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
+def _other_futures(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """The same rows with other bars in the place of the last `after`."""
     for offset, perturb in product(after, PERTURBATIONS):
-        known = _truncated(reference.histories, offset)
+        truncated = _truncated(reference.histories, offset)
         ahead = [perturb(history.tail(offset)) for history in reference.histories]
-        actual = compute(pl.concat([known, *ahead]), reference.feature_set)
-        yield reference.trial("future", actual.join(known, on=KEYS, how="semi"))
+        actual = compute(pl.concat([truncated, *ahead]), reference.feature_set)
+        yield reference.compare("future", actual.join(truncated, on=KEYS, how="semi"))
 
 
-def _windows(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
+def _windows(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """The newest row by then from the last window alone: of all symbols, and in turn of one."""
     for number, offset in enumerate(after):
         one = reference.histories[number % len(reference.histories)]
         for histories in {len(reference.histories): reference.histories, 1: [one]}.values():
-            known = _truncated(histories, offset).group_by("symbol", maintain_order=True)
-            window = known.tail(reference.feature_set.window_bars)
-            yield reference.trial("window", latest(window, reference.feature_set))
+            truncated = _truncated(histories, offset).group_by("symbol", maintain_order=True)
+            window = truncated.tail(reference.feature_set.window_bars)
+            yield reference.compare("window", latest(window, reference.feature_set))
 
 
-def _other_pasts(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
+def _other_pasts(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """The rows from then on, with other bars in the place of those before the window."""
     for offset, perturb in product(after, PERTURBATIONS):
         unchanged_bars = offset + reference.feature_set.window_bars
@@ -173,10 +173,10 @@ def _other_pasts(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]
             perturb_before_last(h, unchanged_bars, perturb) for h in reference.histories
         )
         actual = compute(changed, reference.feature_set).group_by("symbol", maintain_order=True)
-        yield reference.trial("window", actual.tail(offset + 1))
+        yield reference.compare("window", actual.tail(offset + 1))
 
 
-def _longer(reference: _Reference) -> Iterator[Trial]:
+def _longer(reference: _Reference) -> Iterator[InvarianceTest]:
     """The same rows amid a history as long as those of trainings, made of copies."""
     feature_set, (history,) = reference.feature_set, reference.histories
     span = history["timestamp"].item(-1) - history["timestamp"].item(0) + timedelta(days=1)
@@ -184,21 +184,21 @@ def _longer(reference: _Reference) -> Iterator[Trial]:
     before = [history.with_columns(stamp - span * back) for back in range(count, 0, -1)]
     after = [history.with_columns(stamp + span * ahead) for ahead in range(1, count + 1)]
     late = compute(pl.concat([*before, history]), feature_set)
-    yield reference.trial("window", late.tail(history.height - feature_set.window_bars + 1))
+    yield reference.compare("window", late.tail(history.height - feature_set.window_bars + 1))
     early = compute(pl.concat([history, *after]), feature_set)
-    yield reference.trial("future", early.head(history.height))
+    yield reference.compare("future", early.head(history.height))
 
 
-def _panels(reference: _Reference) -> Iterator[Trial]:
+def _panels(reference: _Reference) -> Iterator[InvarianceTest]:
     """Each symbol alone, and behind a symbol of wild prices."""
     for history in reference.histories:
-        yield reference.trial("panel", compute(history, reference.feature_set))
+        yield reference.compare("panel", compute(history, reference.feature_set))
         neighbour = scaled_up(history).with_columns(pl.lit("").alias("symbol"))
         both = compute(pl.concat([neighbour, history]), reference.feature_set)
-        yield reference.trial("panel", both.filter(pl.col("symbol") != ""))
+        yield reference.compare("panel", both.filter(pl.col("symbol") != ""))
 
 
-def _declared(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
+def _declared(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """Raw values of the first rows of a history, judged by the look-back that each declares.
 
     `compute` hides rows without a full window of the set, so a set of window 1 is evaluated. A
@@ -216,21 +216,23 @@ def _declared(reference: _Reference, after: Iterable[int]) -> Iterator[Trial]:
         until = history.head(history.height - offset).tail(2 * feature_set.window_bars)
         first = until.tail(feature_set.window_bars - 1)
         whole = _Reference.of([perturb_before_last(until, first.height, perturb)], feature_set)
-        trial = whole.trial("look-back", compute(first, bare))
+        test = whole.compare("look-back", compute(first, bare))
         bars = np.arange(1, first.height + 1)[:, None]
         enough = bars >= needed
-        known = until.height - first.height + bars >= feature_set.window_bars
-        yield replace(trial, compared=enough & known)
-        partial = ~enough & known & ~np.isnan(trial.actual)
-        yield replace(trial, test="partial", compared=partial)
+        full_window = until.height - first.height + bars >= feature_set.window_bars
+        yield replace(test, compared=enough & full_window)
+        partial = ~enough & full_window & ~np.isnan(test.actual)
+        yield replace(test, test="partial", compared=partial)
 
 
-def _all_missing(history: pl.DataFrame, feature_set: FeatureSet) -> Trial:
+def _all_missing(history: pl.DataFrame, feature_set: FeatureSet) -> InvarianceTest:
     """A window of missing bars: null for each feature that is made of bars."""
     actual = latest(nulled(history.tail(feature_set.window_bars)), feature_set)
     values = _matrix(actual, feature_set.names)
     compared = np.array([[reads_bars(feature_set, f) for f in feature_set.features]], dtype=bool)
-    return Trial("missing", actual.select(KEYS), np.full_like(values, np.nan), values, compared)
+    return InvarianceTest(
+        "missing", actual.select(KEYS), np.full_like(values, np.nan), values, compared
+    )
 
 
 def _spaced_offsets(last: int, count: int) -> list[int]:

@@ -18,13 +18,13 @@ from tests.queue_process import QueueProcess, commands_during
 from tests.serving import Asker, serving
 from tests.web.conftest import MakeApp
 from tests.web.serving.connections import line_to, raw
-from tests.web.serving.test_inline import _locked
+from tests.web.serving.test_fast_path import _locked
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http import limits
-from mlengine.web.serving.inline import ROUTES, InlinePredictor, InlineRoutes
+from mlengine.web.serving.fast_path import ROUTES, FastPathPredictor, FastPathRoutes
 
 ADDRESS = "192.0.2.7"
 PATH = "/predict?symbol=AAA"
@@ -48,8 +48,8 @@ def platform(tmp_path: Path) -> Platform:
     return platform
 
 
-def routes(app: Flask) -> InlineRoutes:
-    found: InlineRoutes = app.extensions[ROUTES]
+def routes(app: Flask) -> FastPathRoutes:
+    found: FastPathRoutes = app.extensions[ROUTES]
     return found
 
 
@@ -150,7 +150,9 @@ def test_without_a_queue_server_the_framework_counts(make_app: MakeApp) -> None:
 def test_the_address_is_the_one_that_trusted_proxies_name(
     platform: Platform, hops: int, address: str
 ) -> None:
-    inline = InlinePredictor(platform.predict, Config(), InlineRoutes(("/predict",), None, hops))
+    inline = FastPathPredictor(
+        platform.predict, Config(), FastPathRoutes(("/predict",), None, hops)
+    )
     forwarded = ("X-Forwarded-For: 10.0.0.1, 10.0.0.2", "x-forwarded-for: 10.0.0.3")
     pending = inline.try_answer(raw("GET /predict?symbol=AAA HTTP/1.1", *forwarded), (ADDRESS, 1))
     assert pending is not None
@@ -161,7 +163,7 @@ def test_who_is_over_the_limit_is_left_to_the_framework_and_the_others_are_answe
     tmp_path: Path, platform: Platform, queue: QueueProcess
 ) -> None:
     app = create_app(settings(tmp_path, REDIS_URL=queue.url, RATE_LIMIT_REQUESTS="2"), platform)
-    inline = InlinePredictor(platform.predict, Config(), routes(app))
+    inline = FastPathPredictor(platform.predict, Config(), routes(app))
     pending = [inline.try_answer(raw(), (ADDRESS, 1)) for _ in range(4)]
     before = len(platform.audit.recent(limit=100).rows)
     responses = inline.respond([each for each in pending if each])

@@ -12,7 +12,7 @@ import polars as pl
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
-from mlengine.core.evaluation import Measure
+from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.versions.manifest import Manifest
 
 _MOST_IMPORTANT = 20
@@ -22,7 +22,7 @@ _PURPOSES = {
 }
 
 
-def card(manifest: Manifest, holdout: pl.DataFrame) -> str:
+def render_model_card(manifest: Manifest, holdout: pl.DataFrame) -> str:
     """The page; `holdout` has symbol, timestamp, label and score, one row a judged row."""
     sections: list[tuple[str, Iterable[str]]] = [
         ("Purpose", _purpose(manifest)),
@@ -119,7 +119,7 @@ def _metrics(manifest: Manifest) -> Iterator[str]:
     yield ""
     yield from _table(
         ("metric", "value", "95 % interval", "baseline", "which"),
-        [_measure(name, measure) for name, measure in _measures(manifest).items()],
+        [_estimate(name, estimate) for name, estimate in _estimates(manifest).items()],
     )
     rule = manifest.sign_rule
     yield ""
@@ -128,7 +128,7 @@ def _metrics(manifest: Manifest) -> Iterator[str]:
     yield f"holding: {_number(rule.buy_and_hold)}. No verdict: a long bias in a rise is no skill."
 
 
-def _measures(manifest: Manifest) -> Mapping[str, Measure]:
+def _estimates(manifest: Manifest) -> Mapping[str, MetricEstimate]:
     """The metrics, and the calibration of a model of probabilities."""
     fitted = manifest.calibration
     if fitted is None:
@@ -137,12 +137,12 @@ def _measures(manifest: Manifest) -> Mapping[str, Measure]:
     return {**manifest.metrics, **lines}
 
 
-def _measure(name: str, measure: Measure) -> tuple[str, ...]:
-    value = _number(measure.value)
-    if measure.reason:
-        value += f" ({measure.reason})"
-    interval = _interval(measure.low, measure.high)
-    return name, value, interval, _number(measure.baseline), measure.baseline_kind
+def _estimate(name: str, estimate: MetricEstimate) -> tuple[str, ...]:
+    value = _number(estimate.value)
+    if estimate.reason:
+        value += f" ({estimate.reason})"
+    interval = _interval(estimate.low, estimate.high)
+    return name, value, interval, _number(estimate.baseline), estimate.baseline_kind
 
 
 def _by(manifest: Manifest, holdout: pl.DataFrame, key: pl.Expr, title: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from tests.queue_process import QueueProcess
 from tests.serving import serving
 from tests.web.serving.connections import raw
 
-from mlengine.web.serving.inline import plain_request_pattern
+from mlengine.web.serving.fast_path import fast_path_request_pattern
 
 PATHS = ("/predict", "/api/v1/predict")
 # Ids that the server makes, moments, what is left of the limit, latencies and so the length.
@@ -49,7 +49,7 @@ def test_twenty_thousand_random_requests(tmp_path: Path, queue: QueueProcess) ->
 def compare(folder: Path, queue: QueueProcess, *, count: int) -> None:
     make_platform(folder)
     limited = {"REDIS_URL": queue.url, "RATE_LIMIT_REQUESTS": "1000000000"}
-    plain, inline = plain_request_pattern(PATHS), 0
+    plain, inline = fast_path_request_pattern(PATHS), 0
     with (
         serving(folder, ready="/predict?symbol=AAA", WEB_WORKERS="1", **limited) as server,
         socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection,

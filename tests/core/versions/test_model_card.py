@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 from tests.published import draft
 
-from mlengine.core.evaluation import Measure, Verdict
+from mlengine.core.evaluation import MetricEstimate, Verdict
 from mlengine.core.promotion.gate import Decision
-from mlengine.core.versions.card import card
 from mlengine.core.versions.manifest import LabelEntry, SkippedSymbol
+from mlengine.core.versions.model_card import render_model_card
 
 HOLDOUT = pl.DataFrame(
     {
@@ -23,8 +23,8 @@ HOLDOUT = pl.DataFrame(
 
 def _draft(**changed):
     metrics = {
-        "auc": Measure(0.53, 0.5, "coin_flip", low=0.51, high=0.55),
-        "ic": Measure(None, 0.0, "no_skill", reason="fewer than 10 symbols a date"),
+        "auc": MetricEstimate(0.53, 0.5, "coin_flip", low=0.51, high=0.55),
+        "ic": MetricEstimate(None, 0.0, "no_skill", reason="fewer than 10 symbols a date"),
     }
     told = {
         "version": "v3",
@@ -42,7 +42,7 @@ def _section(page, title):
 
 
 def test_the_page_has_every_section():
-    page = card(_draft(), HOLDOUT)
+    page = render_model_card(_draft(), HOLDOUT)
     titles = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
     assert titles == [
         "Purpose", "Data", "Label", "Universe and survivorship", "How it was split",
@@ -52,14 +52,14 @@ def test_the_page_has_every_section():
 
 
 def test_metrics_stand_beside_interval_and_baseline_and_nulls_have_a_reason():
-    said = _section(card(_draft(), HOLDOUT), "Metrics on the holdout")
+    said = _section(render_model_card(_draft(), HOLDOUT), "Metrics on the holdout")
     assert "Verdict: **edge**, by auc 0.53 (0.51 to 0.55)\nagainst 0.5." in said
     assert "| auc | 0.53 | 0.51 to 0.55 | 0.5 | coin_flip |" in said
     assert "| ic | - (fewer than 10 symbols a date) | - | 0 | no_skill |" in said
 
 
 def test_years_and_symbols_have_figures_of_their_own():
-    page = card(_draft(), HOLDOUT)
+    page = render_model_card(_draft(), HOLDOUT)
     # 2020: ups score 0.75 and 0.5, downs 0.25 and 0.5: 3.5 of 4 pairs. 2021 has no downs.
     years = _section(page, "By year")
     assert "| year | n | AUC | log-loss | accuracy | share of rises |" in years
@@ -73,32 +73,32 @@ def test_years_and_symbols_have_figures_of_their_own():
 @pytest.mark.parametrize("transform", ["raw", "cs_zscore"])
 def test_a_model_of_returns_has_correlations(transform):
     label = LabelEntry("forward_return", 5, 0, transform)
-    page = card(_draft(objective="return", label=label), HOLDOUT)
+    page = render_model_card(_draft(objective="return", label=label), HOLDOUT)
     assert "| symbol | n | pooled IC | MSE | hit rate | mean label |" in page
     assert ("z-score among the symbols" in _section(page, "Purpose")) == (transform != "raw")
 
 
 def test_the_hit_rate_of_a_symbol_is_of_the_rows_that_moved_like_the_manifests():
     moves = {"label": [0.1, -0.1, 0.0, 0.1, 0.0, -0.2, 0.1, 0.3], "score": [0.1] * 8}
-    page = card(_draft(objective="return"), HOLDOUT.with_columns(pl.DataFrame(moves)))
+    page = render_model_card(_draft(objective="return"), HOLDOUT.with_columns(pl.DataFrame(moves)))
     assert "| AAA | 4 | - | 0.005 | 1 |" in _section(page, "By symbol")
     assert "| BBB | 4 | - | 0.0425 | 0.5 |" in _section(page, "By symbol")
 
 
 def test_calibration_and_the_sign_rule_stand_with_the_metrics():
-    said = _section(card(_draft(), HOLDOUT), "Metrics on the holdout")
+    said = _section(render_model_card(_draft(), HOLDOUT), "Metrics on the holdout")
     made = _draft()
     slope = made.calibration.slope
     assert f"| calibration slope | {slope.value:.6g} |" in said
     assert "| calibration intercept |" in said
     assert f"buying and\nholding: {made.sign_rule.buy_and_hold:.6g}." in said
     assert "calibration" not in _section(
-        card(_draft(calibration=None), HOLDOUT), "Metrics on the holdout"
+        render_model_card(_draft(calibration=None), HOLDOUT), "Metrics on the holdout"
     )
 
 
 def test_survivorship_is_told():
-    assert "Survivorship: static list." in card(_draft(), HOLDOUT)
+    assert "Survivorship: static list." in render_model_card(_draft(), HOLDOUT)
     data = dataclasses.replace(
         _draft().data,
         survivorship="universe file",
@@ -106,24 +106,24 @@ def test_survivorship_is_told():
         holdout_only_symbols=("NEW",),
         skipped_symbols=(SkippedSymbol("GONE", "no final bars"),),
     )
-    said = _section(card(_draft(data=data), HOLDOUT), "Universe and survivorship")
+    said = _section(render_model_card(_draft(data=data), HOLDOUT), "Universe and survivorship")
     assert "ab" * 32 in said
     assert "not trained on: NEW" in said
     assert "Skipped: GONE (no final bars)." in said
 
 
 def test_importances_are_shares_of_the_gain_the_greatest_first():
-    said = _section(card(_draft(), HOLDOUT), "Importances").splitlines()
+    said = _section(render_model_card(_draft(), HOLDOUT), "Importances").splitlines()
     assert said[0] == "Of the served candidate: 2 of 3 features are used."
     assert said[4:] == ["| `return_1` | 75.0% |", "| `rsi_14` | 25.0% |"]
     many = {f"f{i:02d}": float(i) for i in range(26)}
-    page = card(_draft(importances=many), HOLDOUT)
+    page = render_model_card(_draft(importances=many), HOLDOUT)
     assert "5 more are left out" in page
-    assert "0 of 1 features are used" in card(_draft(importances={"a": 0.0}), HOLDOUT)
+    assert "0 of 1 features are used" in render_model_card(_draft(importances={"a": 0.0}), HOLDOUT)
 
 
 def test_the_gates_decision_and_the_limits_are_told():
-    page = card(_draft(), HOLDOUT)
+    page = render_model_card(_draft(), HOLDOUT)
     assert "not promoted (`not_better`); champion: v2." in _section(page, "Gate")
     assert "- loss of champion: 0.69" in page
     assert "- one tree" in _section(page, "Limits")

@@ -14,10 +14,10 @@ from mlengine.core.runs.run import Run
 from mlengine.core.training.spec import TrainSpec
 from mlengine.errors import LeaseLost, MlengineError, TrainingFailed
 from mlengine.logs import log_tail
-from mlengine.services.models.history import record_missing_trainings, record_training
+from mlengine.services.models.event_recording import record_missing_trainings, record_training
 from mlengine.services.models.service import ModelService
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease, do_nothing
-from mlengine.services.training.fitting import FittingService
+from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TrainingService:
+class RunExecutor:
     runs: RunStore
     events: EventStore
-    fitting: FittingService
+    pipeline: TrainingPipeline
     registry: Registry
     models: ModelService
     reproduction: ReproductionService
@@ -69,7 +69,7 @@ class TrainingService:
     def train(self, run: Run, lease: Lease) -> str:
         """Fit, publish and, when the gate says so, activate; returns the new version."""
         record_missing_trainings(self.registry, self.events)
-        draft = self.fitting.fit(
+        draft = self.pipeline.run(
             TrainSpec.from_dict(orjson.loads(run.spec)),
             run_id=run.run_id,
             actor=run.actor,

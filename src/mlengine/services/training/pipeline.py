@@ -15,7 +15,7 @@ from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.experiment import Experiment
-from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_params, label_error
+from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_label_reason, invalid_params
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import (
     BARS_FILE,
@@ -28,7 +28,7 @@ from mlengine.core.versions.layout import (
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
 from mlengine.services.bars.service import BarService
-from mlengine.services.models.history import count_holdout_uses
+from mlengine.services.models.event_recording import count_holdout_uses
 from mlengine.services.training.leak_check import refuse_leaks
 from mlengine.services.training.manifest_builder import TrainingResult, build_manifest, time_span
 from mlengine.services.training.promotion import PromotionGate
@@ -51,14 +51,14 @@ class DraftVersion:
 
 
 @dataclass(frozen=True)
-class FittingService:
+class TrainingPipeline:
     bars: BarService
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
     num_threads: int
     events: EventStore
 
-    def fit(
+    def run(
         self,
         spec: TrainSpec,
         *,
@@ -154,7 +154,7 @@ def _no_rows_reason(feature_set: FeatureSet, spec: TrainSpec, *, limited: bool) 
 def _refuse_contradictions(spec: TrainSpec) -> None:
     """A door refuses these with more words; a recipe may also come from elsewhere."""
     reasons = [f"{name} {why}" for name, why in invalid_params(spec.params).items()]
-    if label := label_error(spec):
+    if label := invalid_label_reason(spec):
         reasons.append(label)
     if reasons:
         raise TrainingFailed("; ".join(reasons))

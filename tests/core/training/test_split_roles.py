@@ -6,14 +6,14 @@ from tests.factories import panel
 
 from mlengine.core.training.dataset import build
 from mlengine.core.training.experiment import plan_rows
-from mlengine.core.training.row_roles import role_table
+from mlengine.core.training.split_roles import split_role_table
 
 DATASET = build(panel(2, rows=120), SMALL, horizon_bars=5, objective="direction")
 
 
 def _table(**change):
     spec = dataclasses.replace(SPEC, **change)
-    return role_table(DATASET, plan_rows(DATASET, spec)).collect(), plan_rows(DATASET, spec)
+    return split_role_table(DATASET, plan_rows(DATASET, spec)).collect(), plan_rows(DATASET, spec)
 
 
 def _rows(table, fold, role):

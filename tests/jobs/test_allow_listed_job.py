@@ -12,7 +12,7 @@ from rq.utils import import_attribute
 from rq.webhook import Webhook
 from tests.queue_process import QueueProcess
 
-from mlengine.jobs.allowed import ALLOWED_TASKS, AllowListedJob, TaskRefused
+from mlengine.jobs.allow_listed_job import ALLOWED_TASKS, AllowListedJob, TaskRefused
 from mlengine.jobs.worker import make_worker
 from mlengine.stores.queue.jobs import QUEUE_NAME, SERIALIZER, TRAIN_TASK
 

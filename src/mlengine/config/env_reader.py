@@ -10,7 +10,7 @@ from mlengine.errors import BadSetting
 
 
 @dataclass(frozen=True)
-class Reader:
+class EnvReader:
     """An empty value means unset; each method raises BadSetting, naming variable and value.
 
     `texts` collects what each variable that was read says, or its default.

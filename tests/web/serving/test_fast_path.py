@@ -34,12 +34,12 @@ from mlengine.bootstrap.platform import Platform
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http.requests import PLATFORM
-from mlengine.web.serving.inline import (
+from mlengine.web.serving.fast_path import (
     ROUTES,
-    InlinePredictor,
-    InlineRoutes,
+    FastPathPredictor,
+    FastPathRoutes,
     PendingResponse,
-    inline_predictor,
+    fast_path_predictor,
 )
 from mlengine.web.serving.parser import Parser
 from mlengine.web.serving.worker import Worker
@@ -61,8 +61,8 @@ def platform(tmp_path: Path) -> Platform:
 
 
 @pytest.fixture
-def inline(platform: Platform) -> InlinePredictor:
-    return InlinePredictor(platform.predict, Config(), InlineRoutes(PATHS, None, 0))
+def inline(platform: Platform) -> FastPathPredictor:
+    return FastPathPredictor(platform.predict, Config(), FastPathRoutes(PATHS, None, 0))
 
 
 def audited(platform: Platform) -> list[str]:
@@ -82,7 +82,7 @@ def audited(platform: Platform) -> list[str]:
     ],
 )
 def test_a_plain_question_at_hand_is_answered(
-    inline: InlinePredictor, request_bytes: bytes
+    inline: FastPathPredictor, request_bytes: bytes
 ) -> None:
     ready = inline.try_answer(request_bytes, CLIENT)
     assert ready is not None
@@ -133,20 +133,22 @@ def test_a_plain_question_at_hand_is_answered(
     ],
 )
 def test_whatever_is_not_plain_or_not_at_hand_is_left_alone(
-    inline: InlinePredictor, platform: Platform, request_bytes: bytes
+    inline: FastPathPredictor, platform: Platform, request_bytes: bytes
 ) -> None:
     before = audited(platform)
     assert inline.try_answer(request_bytes, CLIENT) is None
     assert audited(platform) == before
 
 
-def test_every_header_is_judged_for_the_client_that_sent_it(inline: InlinePredictor) -> None:
+def test_every_header_is_judged_for_the_client_that_sent_it(inline: FastPathPredictor) -> None:
     contradictory = raw(LINE, "X-Forwarded-Proto: https", "X-Forwarded-Ssl: off")
     assert inline.try_answer(contradictory, CLIENT) is None
     assert inline.try_answer(contradictory, ("192.0.2.1", 1)) is not None
 
 
-def test_the_answer_is_the_one_of_the_long_way(inline: InlinePredictor, platform: Platform) -> None:
+def test_the_answer_is_the_one_of_the_long_way(
+    inline: FastPathPredictor, platform: Platform
+) -> None:
     ready = inline.try_answer(raw(), CLIENT)
     assert ready is not None
     asked = {"as_of": None, "version": None, "explain": False}
@@ -158,7 +160,7 @@ def test_the_answer_is_the_one_of_the_long_way(inline: InlinePredictor, platform
 
 
 def test_nothing_is_in_the_audit_before_it_is_committed_and_all_after(
-    inline: InlinePredictor, platform: Platform
+    inline: FastPathPredictor, platform: Platform
 ) -> None:
     before = set(audited(platform))
     waiting = _ready(inline)
@@ -172,7 +174,7 @@ def test_nothing_is_in_the_audit_before_it_is_committed_and_all_after(
 
 
 def test_a_new_active_version_has_to_be_loaded_first(
-    inline: InlinePredictor, platform: Platform, tmp_path: Path
+    inline: FastPathPredictor, platform: Platform, tmp_path: Path
 ) -> None:
     publish(platform.models.registry.directory, seed=2, run_id="other")
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
@@ -184,7 +186,7 @@ def test_a_new_active_version_has_to_be_loaded_first(
 
 
 def test_a_locked_audit_is_left_to_those_who_can_wait(
-    inline: InlinePredictor, platform: Platform, tmp_path: Path
+    inline: FastPathPredictor, platform: Platform, tmp_path: Path
 ) -> None:
     before, waiting = audited(platform), _ready(inline)
     with _locked(tmp_path / "artifacts" / "audit.db"):
@@ -194,7 +196,7 @@ def test_a_locked_audit_is_left_to_those_who_can_wait(
 
 
 def test_rows_in_the_spool_are_left_to_those_who_bring_them_back(
-    inline: InlinePredictor, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    inline: FastPathPredictor, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object) -> None:
         raise DatabaseUnavailable("on purpose")
@@ -212,14 +214,14 @@ def test_rows_in_the_spool_are_left_to_those_who_bring_them_back(
 def test_a_server_that_tells_others_of_each_request_has_no_counter(
     platform: Platform, setting: tuple[str, str]
 ) -> None:
-    app = SimpleNamespace(extensions={PLATFORM: platform, ROUTES: InlineRoutes(PATHS, None, 0)})
+    app = SimpleNamespace(extensions={PLATFORM: platform, ROUTES: FastPathRoutes(PATHS, None, 0)})
     cfg = Config()
-    assert inline_predictor(app, cfg) is not None
+    assert fast_path_predictor(app, cfg) is not None
     cfg.set(*setting)
-    assert inline_predictor(app, cfg) is None
+    assert fast_path_predictor(app, cfg) is None
 
 
-def _ready(inline: InlinePredictor) -> list[PendingResponse]:
+def _ready(inline: FastPathPredictor) -> list[PendingResponse]:
     found = [inline.try_answer(raw(LINE.replace("AAA", each)), CLIENT) for each in SYMBOLS]
     return [ready for ready in found if ready is not None]
 
@@ -321,11 +323,11 @@ def test_an_answer_that_the_client_does_not_take_at_once_is_sent_by_a_thread() -
 
 
 def test_a_client_that_asks_again_or_goes_before_its_answer_is_left_waiting(
-    inline: InlinePredictor, platform: Platform
+    inline: FastPathPredictor, platform: Platform
 ) -> None:
     before = len(audited(platform))
     with _worker() as worker, _kept(worker) as (conn, client), _kept(worker) as (other, gone):
-        worker._inline = inline
+        worker._fast_path = inline
         client.sendall(raw())
         gone.sendall(raw())
         for each in (conn, other):

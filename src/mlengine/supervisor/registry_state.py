@@ -6,11 +6,11 @@ from pathlib import Path
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.stores.registry.folders import published_versions, versions_directory
-from mlengine.supervisor.messages import command, example_request
+from mlengine.supervisor.messages import command_text, example_request
 
 
 @dataclass(frozen=True)
-class ModelFolder:
+class RegistryState:
     settings: Settings
 
     @property
@@ -32,8 +32,8 @@ class ModelFolder:
             return f"ready: curl '{example_request(self.settings)}'"
         versions = published_versions(self.directory)
         if not versions:
-            return f"no model was published; to train one: {command('train')}"
+            return f"no model was published; to train one: {command_text('train')}"
         return (
             f"no model is active (TRAIN_ACTIVATE={self.settings.train.activate}); to serve the "
-            f"newest: {command(f'models activate {versions[-1]}')}"
+            f"newest: {command_text(f'models activate {versions[-1]}')}"
         )

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlengine.core.features.joined_windows import (
-    codeviations,
-    maxima_and_places,
-    mean_gaps,
+from mlengine.core.features.merged_windows import (
+    comoments,
+    deviations_from_mean,
+    rolling_max_and_argmax,
     rolling_sums,
     squared_deviations,
-    time_codeviations,
+    time_comoments,
 )
 from mlengine.core.features.spec import FeatureSet
 
@@ -23,12 +23,12 @@ DRAW = np.random.default_rng(3)
 X, Y = 60_000.0 + DRAW.normal(0.0, 0.01, 90), DRAW.lognormal(3.0, 1.0, 90)
 PARTS = {
     **rolling_sums("x"),
-    **mean_gaps("x"),
+    **deviations_from_mean("x"),
     **squared_deviations("x"),
-    **time_codeviations("x"),
-    **mean_gaps("y"),
-    **codeviations("x", "y", called="xy"),
-    **maxima_and_places("x"),
+    **time_comoments("x"),
+    **deviations_from_mean("y"),
+    **comoments("x", "y", prefix="xy"),
+    **rolling_max_and_argmax("x"),
 }
 
 
