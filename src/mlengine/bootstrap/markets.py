@@ -17,6 +17,7 @@ def load_markets(settings: Settings) -> MarketDirectory:
         read_symbols(path) if path else {},
         calendar(name) if name else None,
         settings.market_data_timezone,
+        settings.market_data_negative_prices,
     )
 
 

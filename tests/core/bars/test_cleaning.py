@@ -11,8 +11,9 @@ import pytest
 from tests.factories import START, panel, random_bars
 from tests.processes import keep_one_symbol_of_each_panel
 
-from mlengine.core.bars.bars import BARS_SCHEMA, RAW_SCHEMA
+from mlengine.core.bars.bars import BARS_SCHEMA, PRICES, RAW_SCHEMA
 from mlengine.core.bars.cleaning import clean_bars, clean_panel
+from mlengine.core.calendars.market import MarketDirectory
 
 DAY = timedelta(days=1)
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -203,3 +204,29 @@ def test_a_symbol_that_is_kept_does_not_keep_its_panel_in_memory():
         check=True,
     )
     assert float(done.stdout) < 150.0  # each panel has 14 MB, and twice that with its columns
+
+
+def test_a_symbol_that_states_no_volume_at_all_has_none_to_trade():
+    raw = pl.concat([random_bars("AAA", rows=5), random_bars("BBB", rows=5)]).match_to_schema(
+        RAW_SCHEMA, missing_columns="insert"
+    )
+    silent = pl.col("symbol") == "AAA"
+    blank = raw.with_columns(pl.when(~silent).then("volume").alias("volume"))
+    clean = clean_panel(blank, interval="1d", now=NOW)
+    assert clean["AAA"].arrays.values[4].tolist() == [0.0] * 5
+    one = blank.with_row_index().with_columns(pl.when(pl.col("index") != 7).then("volume"))
+    assert dict(clean_panel(one, interval="1d", now=NOW)["BBB"].report.dropped) == {"not_finite": 1}
+
+
+def test_prices_of_any_sign_are_taken_where_they_are_admitted():
+    raw = random_bars("AAA", rows=50).with_columns(pl.col(PRICES) - 100.0)
+    raw = raw.match_to_schema(RAW_SCHEMA, missing_columns="insert")
+    refused = clean_bars(raw, interval="1d", now=NOW)
+    assert set(refused.report.dropped) == {"not_positive"}
+    spreads = MarketDirectory(negative_prices=True)
+    taken = clean_bars(raw, interval="1d", now=NOW, markets=spreads)
+    assert (taken.arrays.rows, dict(taken.report.dropped), dict(taken.report.mended)) == (
+        50,
+        {},
+        {},
+    )

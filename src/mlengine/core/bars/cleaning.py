@@ -28,16 +28,17 @@ def clean_bars(
 ) -> CleanBars:
     """Judge the candles of one symbol (RAW_SCHEMA, any order); keep the sane, final ones.
 
-    Dropped, by the first reason that applies: `no_timestamp` (null: it could not be read),
-    `future` (starts after `now`), `unfinished` (its own `final` decides, else whether it has closed
-    by `now`: see `place_in_sessions`), `closes_before_start`, `off_grid` (begins at a time of day,
-    or a second, at which nearly no candle of its series does: the row of a running day),
-    `not_finite` (null, NaN or infinite), `not_positive` (a price), `negative_volume`, `ohlc_order`
-    (high below or low above another price), `conflicting` (sane final bars of one timestamp differ,
-    and nothing says which is right: all of them go). Mended: `ohlc_rounding` (out of order by a
-    millionth at most: high and low are widened), `duplicate` (equal bars merged), `reordered`
-    (stood after a later bar). Volume 0 is fine. `accepted`, `dropped` and `duplicate` add up to the
-    candles given.
+    Dropped, by the first reason that applies: `no_timestamp` (null: it could not be read), `future`
+    (starts after `now`), `unfinished` (its own `final` decides, else whether it has closed by
+    `now`: see `place_in_sessions`), `closes_before_start`, `off_grid` (begins at a time of day, or
+    a second, at which nearly no candle of its series does: the row of a running day), `not_finite`
+    (null, NaN or infinite), `not_positive` (a price), `negative_volume`, `ohlc_order` (high below
+    or low above another price), `conflicting` (sane final bars of one timestamp differ, and nothing
+    says which is right: all of them go). Mended: `ohlc_rounding` (out of order by a millionth at
+    most: high and low are widened), `duplicate` (equal bars merged), `reordered` (stood after a
+    later bar). Volume 0 is fine, and what a symbol has that states none at all. Prices of any sign
+    are taken where `markets` says so. `accepted`, `dropped` and `duplicate` add up to the candles
+    given.
 
     Daily and weekly bars begin at the midnight UTC of their session date. A bar is known from its
     close on; one that its upstream called final before, from `now` on.
@@ -52,10 +53,10 @@ def clean_panel(
     raw: pl.DataFrame, *, interval: str, now: datetime, markets: MarketDirectory = NO_MARKETS
 ) -> dict[str, CleanBars]:
     """`clean_bars` of every symbol that has candles in `raw`, in one pass over all of them."""
-    placed = place_in_sessions(raw, interval=interval, markets=markets)
-    judged = placed.with_columns(pl.lit(now, TIMESTAMP).alias("now")).with_columns(
-        _REASON, _KNOWN_AT
-    )
+    placed = place_in_sessions(_with_volume(raw), interval=interval, markets=markets)
+    judged = placed.with_columns(
+        pl.lit(now, TIMESTAMP).alias("now"), pl.lit(markets.negative_prices).alias("any_sign")
+    ).with_columns(_REASON, _KNOWN_AT)
     mended, dropped = ReasonCounts(), ReasonCounts()
     _count_dropped(judged.drop_nulls("reason"), dropped)
     sane = judged.filter(pl.col("reason").is_null()).select(
@@ -73,6 +74,14 @@ def clean_panel(
         symbol: CleanBars(bars, bars_report(symbol, bars.rows, mended=mended, dropped=dropped))
         for symbol, bars in arrays.items()
     }
+
+
+def _with_volume(raw: pl.DataFrame) -> pl.DataFrame:
+    """Volume 0 for a symbol without any: its market has none, as that of a currency pair."""
+    volume = pl.col("volume")
+    if raw["volume"].null_count() == 0:
+        return raw
+    return raw.with_columns(volume.fill_null(pl.when(volume.count().over("symbol") == 0).then(0.0)))
 
 
 def _count_dropped(faulty: pl.DataFrame, dropped: ReasonCounts) -> None:
@@ -103,9 +112,9 @@ def _reason() -> pl.Expr:
     start, now = pl.col("began"), pl.col("now")
     final = pl.coalesce(pl.col("final"), pl.col("closes_at") <= now)
     finite = pl.all_horizontal(pl.col(VALUES).is_finite().fill_null(value=False))
-    slack = 1.0 + _ROUNDING
-    disordered = (pl.col("high") * slack < pl.max_horizontal(PRICES)) | (
-        pl.col("low") > pl.min_horizontal(PRICES) * slack
+    high, low = pl.col("high"), pl.col("low")
+    disordered = (high + high.abs() * _ROUNDING < pl.max_horizontal(PRICES)) | (
+        low - low.abs() * _ROUNDING > pl.min_horizontal(PRICES)
     )
     applies = {
         "no_timestamp": start.is_null(),
@@ -114,7 +123,7 @@ def _reason() -> pl.Expr:
         "closes_before_start": pl.col("is_stated") & (pl.col("closes_at") < start),
         "off_grid": pl.col("off_grid"),
         "not_finite": ~finite,
-        "not_positive": pl.min_horizontal(PRICES) <= 0,
+        "not_positive": (pl.min_horizontal(PRICES) <= 0) & ~pl.col("any_sign"),
         "negative_volume": pl.col("volume") < 0,
         "ohlc_order": disordered,
     }

@@ -24,11 +24,15 @@ class Market:
 
 @dataclass(frozen=True)
 class MarketDirectory:
-    """What the file of symbols states by symbol, and what holds where it states nothing."""
+    """What the file of symbols states by symbol, and what holds where it states nothing.
+
+    With `negative_prices` prices may be zero or below, as those of spreads are.
+    """
 
     markets: Mapping[str, Market] = field(default_factory=dict)
     default_calendar: Calendar | None = None
     default_timezone: ZoneInfo | None = None
+    negative_prices: bool = False
 
     def market(self, symbol: str) -> Market:
         """The market of a symbol or alias; with the defaults, and the exchange's own timezone.
