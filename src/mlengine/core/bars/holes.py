@@ -1,0 +1,103 @@
+"""The bars that a series lacks by its calendar, and the holes that no closure explains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from mlengine.core.bars.bars import BarArrays
+from mlengine.core.calendars.calendar import Calendar, Ints
+from mlengine.core.calendars.expected import usual_gap
+from mlengine.core.calendars.hours import WEEKDAYS
+from mlengine.core.timestamps import EPOCH
+
+Flags = npt.NDArray[np.bool_]
+
+_MICROSECOND = timedelta(microseconds=1)
+_DAY_US = timedelta(days=1) // _MICROSECOND
+# As many as make a feed stale: a halt or a lost minute is no hole.
+_HOLE_BARS = 3
+# The longest holidays of a market that nobody named: six weekdays in China and Japan.
+_HOLIDAY_DAYS = 8
+# A time of day at which trading stops on so many days is a break or a close, not a loss.
+_CLOSING_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Between the starts of two bars that follow each other."""
+
+    start: datetime
+    end: datetime
+    missing_bars: int
+
+
+@dataclass(frozen=True, eq=False)
+class Gaps:
+    """`missing` is how many expected bars each bar lacks before the next one, `is_hole` where."""
+
+    starts: Ints
+    missing: Ints
+    is_hole: Flags
+
+    @property
+    def missing_bars(self) -> int:
+        return int(self.missing.sum())
+
+    def holes(self) -> Sequence[Hole]:
+        return [
+            Hole(_moment(self.starts[row]), _moment(self.starts[row + 1]), int(self.missing[row]))
+            for row in np.flatnonzero(self.is_hole)
+        ]
+
+    def labels_across(self, label_bars: int) -> Flags:
+        """Of each bar, whether one of the next `label_bars` steps leads over a hole."""
+        before = np.append(0, np.cumsum(self.is_hole))
+        rows = np.arange(len(self.starts))
+        return before[np.minimum(rows + label_bars, len(before) - 1)] > before[rows]
+
+
+def find_gaps(bars: BarArrays, interval: timedelta, calendar: Calendar) -> Gaps:
+    """What is missing between the bars of a series.
+
+    `weekdays` knows neither hours nor holidays: there, within a day, what is missing where trade
+    doesn't stop on other days counts, and over days only what no holidays explain.
+    """
+    starts = bars.starts
+    if len(starts) < 2:
+        return Gaps(starts, np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    missing = calendar.bars_missing(starts, interval)
+    if not missing.any():
+        return Gaps(starts, missing, np.zeros(len(missing), np.bool_))
+    width = interval // _MICROSECOND
+    if calendar.name != WEEKDAYS:
+        return Gaps(starts, missing, missing >= _shortest_hole(starts, calendar, interval))
+    days_missing = missing * width // _DAY_US if width <= _DAY_US else missing
+    is_hole = days_missing >= (_HOLIDAY_DAYS if width <= _DAY_US else _HOLE_BARS)
+    if width >= _DAY_US:
+        return Gaps(starts, missing, is_hole)
+    lost = np.where((missing > 0) & ~_is_closure(starts), missing, 0)
+    usual = int(np.median(lost[lost > 0])) if lost.any() else 0
+    within = lost >= max(_HOLE_BARS, 2 * usual + 1)
+    return Gaps(starts, np.where(is_hole, missing, lost), is_hole | within)
+
+
+def _shortest_hole(starts: Ints, calendar: Calendar, interval: timedelta) -> int:
+    return max(_HOLE_BARS, 2 * usual_gap(starts, calendar, interval) + 1)
+
+
+def _is_closure(starts: Ints) -> Flags:
+    """Whether the gap after each bar lies over midnight UTC, or begins at the time of others."""
+    days, times = starts // _DAY_US, starts[:-1] % _DAY_US
+    gaps = np.diff(starts)
+    wide = gaps > 2 * np.min(gaps) - 1
+    _, place, counts = np.unique(times[wide], return_inverse=True, return_counts=True)
+    recurs = np.zeros(len(gaps), np.bool_)
+    recurs[wide] = (counts >= _CLOSING_SHARE * len(np.unique(days)))[place]
+    return recurs | (np.diff(days) > 0)
+
+
+def _moment(microseconds: np.int64) -> datetime:
+    return EPOCH + timedelta(microseconds=int(microseconds))

@@ -1,0 +1,90 @@
+"""Jumps of a price that no trade explains: splits that nobody adjusted for, and wrong prints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import numpy as np
+
+from mlengine.core.arrays import Floats
+from mlengine.core.bars.bars import BarArrays
+from mlengine.core.timestamps import EPOCH
+
+# Below three to two a split can't be told from news.
+_SPLITS = np.log(np.array([1.5, *range(2, 21), 25.0, 30.0, 40.0, 50.0, 100.0]))
+# What a price moves overnight beside the split: with more of it, crashes of 2008 look like splits.
+_SPLIT_TOLERANCE = 0.04
+# On the day of a split the price moves as on the days before; after news of this size it does not.
+_USUAL_MOVES = 2.5
+_SMALLEST_MOVE = 0.01
+# Volume the other way, by the medians of so many bars on either side, within this factor.
+_BARS_ASIDE = 10
+_VOLUME_FACTOR = 2.0
+# From one bar to the next, or beside all other prices of its bar, nothing trades twenty times up.
+_WRONG = np.log(20.0)
+# A third of the price overnight and back again within days is no news either.
+_REVERTING = np.log(3.0)
+_REVERTING_BARS = 5
+_REVERTED_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Jump:
+    """`ratio` is what the price is multiplied with at the bar of `timestamp`."""
+
+    timestamp: datetime
+    kind: Literal["split", "print"]
+    ratio: float
+
+
+def find_jumps(bars: BarArrays) -> Sequence[Jump]:
+    """Those that look like a split, by price, range and volume, and those that look like errors.
+
+    A crash is none: the bar of a crash has a wide range, and volume does not stay at the inverse of
+    the ratio. Prices below zero have no ratio.
+    """
+    opens, highs, lows, closes = bars.values[:4]
+    if bars.rows < 2 or min(opens.min(), lows.min(), closes.min()) <= 0:
+        return []
+    gaps = np.log(opens[1:] / closes[:-1])
+    beside = np.maximum(np.log(highs / np.maximum(opens, closes)),
+                        np.log(np.minimum(opens, closes) / lows))  # fmt: skip
+    jumps: dict[int, Jump] = {}
+    for row in np.flatnonzero(beside >= _WRONG):
+        jumps[int(row)] = _jump(bars, int(row), "print", float(np.exp(beside[row])))
+    for row in np.flatnonzero(np.abs(gaps) >= _SPLITS[0] - _SPLIT_TOLERANCE):
+        gap, at = float(gaps[row]), int(row) + 1
+        if _is_split(bars, at, gap):
+            jumps.setdefault(at, _jump(bars, at, "split", float(np.exp(gap))))
+        elif abs(gap) >= _WRONG or _reverts(gaps, int(row)):
+            jumps.setdefault(at, _jump(bars, at, "print", float(np.exp(gap))))
+    return [jumps[row] for row in sorted(jumps)]
+
+
+def _is_split(bars: BarArrays, at: int, gap: float) -> bool:
+    """Whether the price of bar `at` begins at one nth or n times, and then moves as usual."""
+    near = _SPLITS[np.argmin(np.abs(_SPLITS - abs(gap)))]
+    _, highs, lows, _, volumes = bars.values
+    ranges = np.log(highs[max(0, at - _BARS_ASIDE) : at] / lows[max(0, at - _BARS_ASIDE) : at])
+    calm = _USUAL_MOVES * max(float(np.median(ranges)), _SMALLEST_MOVE)
+    if abs(abs(gap) - near) > _SPLIT_TOLERANCE or np.log(highs[at] / lows[at]) > calm:
+        return False
+    before = volumes[max(0, at - _BARS_ASIDE) : at]
+    after = volumes[at : at + _BARS_ASIDE]
+    if not (before > 0).any() or not (after > 0).any():
+        return True
+    change = np.log(np.median(after[after > 0]) / np.median(before[before > 0]))
+    return bool(abs(change + np.sign(gap) * near) <= np.log(_VOLUME_FACTOR))
+
+
+def _reverts(gaps: Floats, row: int) -> bool:
+    """Whether the price comes back from a jump, or this is how it comes back, within few bars."""
+    gap = gaps[row]
+    near = gaps[max(0, row - _REVERTING_BARS) : row + _REVERTING_BARS + 1]
+    back = np.abs(near + gap) <= _REVERTED_SHARE * abs(gap)
+    return bool(abs(gap) >= _REVERTING and back.any())
+
+
+def _jump(bars: BarArrays, row: int, kind: Literal["split", "print"], ratio: float) -> Jump:
+    return Jump(EPOCH + timedelta(microseconds=int(bars.starts[row])), kind, ratio)

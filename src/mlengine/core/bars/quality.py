@@ -1,0 +1,173 @@
+"""The quality of one symbol's bars, measured, and the rules that call it suspect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+
+from mlengine.core.arrays import Floats
+from mlengine.core.bars.bars import BarExample, BarsReport, CleanBars
+from mlengine.core.bars.holes import Gaps, Hole, find_gaps
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.jumps import Jump, find_jumps
+from mlengine.core.calendars.calendar import Calendar
+from mlengine.core.calendars.hours import WEEKDAYS
+from mlengine.core.calendars.inference import infer_calendar
+
+# Real files lose up to 2 % of their rows to nulls and repeated headers.
+MAX_DROPPED_SHARE = 0.05
+# Of a table that is mostly lost the rest is an accident.
+REFUSED_DROPPED_SHARE = 0.5
+# A calendar of an exchange, or of trade around the clock, knows all closures but halts.
+MAX_MISSING_SHARE = 0.05
+# `weekdays` knows no holidays: 4 % of a year in New York, 7 % in Tokyo, 12 % of months in Shanghai.
+MAX_MISSING_WEEKDAYS_SHARE = 0.15
+# Fewer bars can't be a share of anything.
+MIN_MISSING_BARS = 3
+# So many bars without any volume, of a series that has some before: the feed lost it.
+VOLUME_BARS = 20
+# Rows that are no loss: they come with time, or stand beside the row of their day.
+_NO_LOSS = ("unfinished", "off_grid")
+_MOST_LISTED = 10
+
+Status = Literal["ok", "suspect", "refused"]
+
+
+@dataclass(frozen=True)
+class SeriesQuality:
+    """What is known of one series; shares are of the rows read and of the bars expected.
+
+    `holes` and `jumps` have the newest ten; `labels_across_holes` counts the bars whose label
+    would span a hole. `reasons` say why the status is not `ok`.
+    """
+
+    symbol: str
+    status: Status
+    reasons: Sequence[str]
+    read: int = 0
+    accepted: int = 0
+    mended: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, BarExample] = field(default_factory=dict)
+    dropped_share: float = 0.0
+    calendar: str | None = None
+    calendar_is_inferred: bool = True
+    missing_bars: int = 0
+    missing_share: float = 0.0
+    hole_count: int = 0
+    holes: Sequence[Hole] = ()
+    labels_across_holes: int = 0
+    jump_count: int = 0
+    jumps: Sequence[Jump] = ()
+    zero_volume_share: float = 0.0
+    first: datetime | None = None
+    last: datetime | None = None
+    missed_bars: int = 0
+    error: str | None = None
+
+
+def refused(symbol: str, error: str) -> SeriesQuality:
+    """Of a symbol whose bars can't be had at all."""
+    return SeriesQuality(symbol, "refused", (), error=error)
+
+
+def assess(
+    symbol: str,
+    bars: CleanBars,
+    *,
+    interval: str,
+    calendar: Calendar | None,
+    window_bars: int,
+    label_bars: int,
+    now: datetime,
+) -> SeriesQuality:
+    """Measure a series of final bars; without a calendar by the one that its bars suggest."""
+    arrays, report = bars.arrays, bars.report
+    unusable = SeriesQuality(
+        symbol,
+        "refused",
+        ("bars_dropped",),
+        read=report.read,
+        accepted=arrays.rows,
+        mended=report.mended,
+        dropped=report.dropped,
+        examples=report.examples,
+        dropped_share=_dropped_share(report),
+    )
+    if not arrays.rows or unusable.dropped_share > REFUSED_DROPPED_SHARE:
+        return unusable
+    step = INTERVALS[interval]
+    by = calendar or infer_calendar(arrays.starts, step)
+    gaps, jumps = find_gaps(arrays, step, by), find_jumps(arrays)
+    holes = gaps.holes()
+    reasons = _reasons(bars, by, gaps, jumps, window_bars)
+    return replace(
+        unusable,
+        status="suspect" if reasons else "ok",
+        reasons=reasons,
+        calendar=by.name,
+        calendar_is_inferred=calendar is None,
+        missing_bars=gaps.missing_bars,
+        missing_share=_missing_share(gaps),
+        hole_count=len(holes),
+        holes=holes[-_MOST_LISTED:],
+        labels_across_holes=int(gaps.labels_across(label_bars).sum()),
+        jump_count=len(jumps),
+        jumps=jumps[-_MOST_LISTED:],
+        zero_volume_share=float((arrays.values[4] == 0).mean()),
+        first=arrays.slice(0, 1).last_timestamp,
+        last=arrays.last_timestamp,
+        missed_bars=by.bars_missed(arrays.last_timestamp, now, step),
+    )
+
+
+def suspect_reasons(
+    bars: CleanBars, *, interval: str, calendar: Calendar | None
+) -> tuple[str, ...]:
+    """Why a window of bars is suspect; its report is on the whole answer that it was cut from."""
+    if not bars.arrays.rows:
+        return ()
+    step = INTERVALS[interval]
+    by = calendar or infer_calendar(bars.arrays.starts, step)
+    gaps, jumps = find_gaps(bars.arrays, step, by), find_jumps(bars.arrays)
+    return _reasons(bars, by, gaps, jumps, bars.arrays.rows)
+
+
+def _reasons(
+    bars: CleanBars,
+    calendar: Calendar,
+    gaps: Gaps,
+    jumps: Sequence[Jump],
+    window_bars: int,
+) -> tuple[str, ...]:
+    longest = MAX_MISSING_WEEKDAYS_SHARE if calendar.name == WEEKDAYS else MAX_MISSING_SHARE
+    missing = gaps.missing_bars >= MIN_MISSING_BARS and _missing_share(gaps) > longest
+    in_window = bool(gaps.is_hole[-max(window_bars - 1, 1) :].any())
+    applies = {
+        "bars_dropped": _dropped_share(bars.report) > MAX_DROPPED_SHARE,
+        "bars_missing": missing,
+        "hole_in_window": in_window,
+        "hole_in_history": not in_window and bool(gaps.is_hole.any()),
+        "unexplained_jump": bool(jumps),
+        "no_volume": _lost_its_volume(bars.arrays.values[4]),
+    }
+    return tuple(reason for reason, applied in applies.items() if applied)
+
+
+def _dropped_share(report: BarsReport) -> float:
+    lost = sum(n for reason, n in report.dropped.items() if reason not in _NO_LOSS)
+    return lost / max(report.read, 1)
+
+
+def _missing_share(gaps: Gaps) -> float:
+    return gaps.missing_bars / (gaps.missing_bars + len(gaps.starts))
+
+
+def _lost_its_volume(volumes: Floats) -> bool:
+    before = volumes[:-VOLUME_BARS]
+    ended = len(before) >= VOLUME_BARS and not volumes[-VOLUME_BARS:].any()
+    return bool(ended and np.median(before) > 0)

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mlengine.core.bars.bars import VALUES, BarArrays, BarsReport, CleanBars
+from mlengine.core.bars.quality import SeriesQuality, assess, suspect_reasons
+from mlengine.core.calendars.named import calendar
+from mlengine.stores.market_data.sample import SampleMarketData, find_sample_file
+from mlengine.stores.system.table_files import read_csv
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+NEW_YORK, TOKYO = ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")
+Prices = dict[str, np.ndarray]
+
+
+def walk(count: int, *, seed: int = 1, volatility: float = 0.012) -> Prices:
+    rng = np.random.default_rng(seed)
+    moves = rng.normal(0, volatility, count)
+    closes = 100 * np.exp(np.cumsum(moves))
+    opens = closes * np.exp(-moves + rng.normal(0, volatility / 4, count))
+    above = np.exp(np.abs(rng.normal(0, volatility / 3, (2, count))))
+    volumes = 1e6 * np.exp(rng.normal(0, 0.4, count))
+    return {
+        "open": opens,
+        "high": np.maximum(opens, closes) * above[0],
+        "low": np.minimum(opens, closes) / above[1],
+        "close": closes,
+        "volume": volumes,
+    }
+
+
+def bars_of(moments: list[datetime], prices: Prices | None = None, **report: object) -> CleanBars:
+    columns = prices or walk(len(moments))
+    frame = pl.DataFrame({"symbol": "AAA", "timestamp": moments, **columns})
+    dropped = dict(report.get("dropped", {}))  # type: ignore[call-overload]
+    return CleanBars(BarArrays.of(frame), BarsReport(len(moments), {}, dropped))
+
+
+def check(
+    bars: CleanBars,
+    interval: str = "1d",
+    *,
+    named: str | None = None,
+    window_bars: int = 64,
+    label_bars: int = 5,
+) -> SeriesQuality:
+    return assess(
+        "AAA",
+        bars,
+        interval=interval,
+        calendar=calendar(named) if named else None,
+        window_bars=window_bars,
+        label_bars=label_bars,
+        now=NOW,
+    )
+
+
+def weekdays(count: int) -> list[datetime]:
+    days = (NOW - (i + 1) * DAY for i in range(2 * count))
+    return [day for day in days if day.weekday() < 5][:count][::-1]
+
+
+def every(step: timedelta, count: int) -> list[datetime]:
+    return [NOW - (count - i) * step for i in range(count)]
+
+
+def session(zone: ZoneInfo, step: timedelta, *hours: tuple[float, float], days: int = 60):
+    moments = []
+    for day in weekdays(days):
+        for begin, end in hours:
+            local = day.replace(tzinfo=zone) + begin * HOUR
+            moments += [local + i * step for i in range(int((end - begin) * HOUR / step))]
+    return [moment.astimezone(UTC) for moment in moments]
+
+
+OK: dict[str, tuple[str, str | None, Callable[[], list[datetime]]]] = {
+    "weekdays": ("1d", None, lambda: weekdays(500)),
+    "sessions of New York": ("1d", "XNYS", lambda: [
+        datetime(day.year, day.month, day.day, tzinfo=UTC)
+        for day in calendar("XNYS").sessions((NOW - 900 * DAY).date(), (NOW - DAY).date())
+    ]),
+    "sessions of Shanghai, nothing named": ("1d", None, lambda: [
+        datetime(day.year, day.month, day.day, tzinfo=UTC)
+        for day in calendar("XSHG").sessions((NOW - 900 * DAY).date(), (NOW - DAY).date())
+    ]),
+    "around the clock": ("5m", None, lambda: every(5 * MINUTE, 4000)),
+    "minutes of New York": ("1m", None, lambda: session(NEW_YORK, MINUTE, (9.5, 16))),
+    "a break at noon": ("5m", None, lambda: session(TOKYO, 5 * MINUTE, (9, 11.5), (12.5, 15.5))),
+    "hours of New York": ("1h", None, lambda: session(NEW_YORK, HOUR, (9.5, 16))),
+    "weeks": ("1w", None, lambda: every(7 * DAY, 300)),
+    "one bar": ("1d", None, lambda: weekdays(1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OK)
+def test_ordinary_series_are_ok(case):
+    interval, named, moments = OK[case]
+    quality = check(bars_of(moments()), interval, named=named)
+    assert (quality.status, quality.reasons, quality.hole_count) == ("ok", (), 0)
+    assert quality.calendar_is_inferred == (named is None)
+
+
+def test_half_days_and_a_holiday_are_no_holes():
+    moments = session(NEW_YORK, 5 * MINUTE, (9.5, 16))
+    holiday, half = moments[0].date() + 8 * DAY, moments[0].date() + 22 * DAY
+    kept = [m for m in moments if m.date() != holiday and not (m.date() == half and m.hour >= 18)]
+    assert len(kept) < len(moments) - 78
+    assert check(bars_of(kept), "5m").status == "ok"
+
+
+def test_real_prices_are_ok_whatever_they_lived_through():
+    market = SampleMarketData()
+    for symbol in ("AAPL", "GOOG", "IBM", "MSFT", "FB"):
+        frame = market.candles(symbol, "1d", start=datetime(1970, 1, 1, tzinfo=UTC), end=NOW)
+        clean = CleanBars(BarArrays.of(frame), BarsReport(frame.height, {}, {}))
+        for named in (None, "XNYS"):
+            quality = check(clean, named=named)
+            assert (quality.status, quality.reasons, quality.jumps) == ("ok", (), [])
+
+
+def test_real_splits_that_are_not_adjusted_for_are_found():
+    raw = read_csv(find_sample_file())
+    splits = {}
+    for (symbol,), part in raw.partition_by("Ticker", as_dict=True).items():
+        frame = part.select(
+            pl.col("Ticker").alias("symbol"),
+            pl.col("Date").str.to_datetime(time_unit="us", time_zone="UTC").alias("timestamp"),
+            *(pl.col(name.title()).cast(pl.Float64).alias(name) for name in VALUES),
+        ).sort("timestamp")
+        quality = check(CleanBars(BarArrays.of(frame), BarsReport(frame.height, {}, {})))
+        splits[symbol] = [str(jump.timestamp.date()) for jump in quality.jumps]
+        assert (quality.status == "suspect") == bool(splits[symbol])
+        assert {jump.kind for jump in quality.jumps} <= {"split"}
+    expected = {"AAPL": ["2000-06-21", "2005-02-28"], "MSFT": ["2003-02-18"]}
+    assert splits == {symbol: expected.get(symbol, []) for symbol in splits}
+
+
+@pytest.mark.parametrize("ratio", [4.0, 1.5, 20.0, 0.1])
+def test_a_split_of_price_and_volume_is_an_unexplained_jump(ratio):
+    prices = walk(600)
+    for name in VALUES:
+        prices[name][560:] *= ratio if name == "volume" else 1 / ratio
+    quality = check(bars_of(weekdays(600), prices))
+    assert quality.reasons == ("unexplained_jump",)
+    (jump,) = quality.jumps
+    assert (jump.kind, jump.timestamp) == ("split", weekdays(600)[560])
+    assert jump.ratio == pytest.approx(1 / ratio, rel=0.05)
+
+
+def test_a_crash_is_no_split():
+    prices = walk(600)
+    for name in ("open", "high", "low", "close"):
+        prices[name][560:] *= 0.5
+    prices["high"][560] *= 1.15
+    prices["volume"][560:] *= np.linspace(12, 3, 40)
+    assert check(bars_of(weekdays(600), prices)).status == "ok"
+
+
+@pytest.mark.parametrize("rows", [[300, 585], [300, 301, 302], [599]])
+def test_hundredfold_prices_are_unexplained_jumps(rows):
+    prices = walk(600)
+    for name in ("open", "high", "low", "close"):
+        prices[name][rows] *= 100
+    quality = check(bars_of(weekdays(600), prices))
+    assert quality.reasons == ("unexplained_jump",)
+    assert weekdays(600)[rows[0]] in [jump.timestamp for jump in quality.jumps]
+
+
+def test_a_single_wrong_price_within_a_bar_is_an_unexplained_jump():
+    prices = walk(600)
+    prices["low"][580] /= 50
+    quality = check(bars_of(weekdays(600), prices))
+    assert [jump.timestamp for jump in quality.jumps] == [weekdays(600)[580]]
+
+
+def test_an_outage_and_bars_that_are_lost_here_and_there_are_seen():
+    rng, moments = np.random.default_rng(3), every(5 * MINUTE, 4000)
+    kept = [m for i, m in enumerate(moments) if not 3404 <= i < 3980 and rng.random() > 0.1]
+    quality = check(bars_of(kept), "5m")
+    assert quality.reasons == ("bars_missing", "hole_in_window")
+    assert quality.calendar == "24/7"
+    span = moments.index(kept[-1]) - moments.index(kept[0]) + 1
+    assert quality.missing_bars == span - len(kept)
+    assert (quality.hole_count, quality.labels_across_holes) == (1, 5)
+    (hole,) = quality.holes
+    assert hole.missing_bars == moments.index(hole.end) - moments.index(hole.start) - 1
+    assert check(bars_of(kept), "5m", window_bars=10).reasons == ("bars_missing", "hole_in_history")
+
+
+def test_forty_days_without_a_bar_are_a_hole_and_a_holiday_is_none():
+    days = weekdays(500)
+    assert check(bars_of([*days[:440], *days[447:]])).status == "ok"
+    quality = check(bars_of([*days[:440], *days[468:]]))
+    assert quality.reasons == ("hole_in_window",)
+    assert check(bars_of([*days[:440], *days[447:]]), named="XNYS").reasons == ("hole_in_window",)
+
+
+def test_lost_rows_are_suspect_and_mostly_lost_ones_refused():
+    days = weekdays(100)
+    assert check(bars_of(days, dropped={"not_finite": 2})).status == "ok"
+    assert check(bars_of(days, dropped={"unfinished": 1, "off_grid": 40})).status == "ok"
+    assert check(bars_of(days, dropped={"not_finite": 9})).reasons == ("bars_dropped",)
+    assert check(bars_of(days, dropped={"not_positive": 101})).status == "refused"
+    assert check(bars_of([], dropped={"not_positive": 3})).status == "refused"
+
+
+def test_volume_that_ends_is_lost_and_volume_that_never_was_is_not():
+    prices = walk(200)
+    prices["volume"][170:] = 0
+    quality = check(bars_of(weekdays(200), prices))
+    assert (quality.reasons, quality.zero_volume_share) == (("no_volume",), 0.15)
+    prices["volume"][:] = 0
+    assert check(bars_of(weekdays(200), prices)).status == "ok"
+
+
+def test_a_window_is_suspect_for_what_lies_in_it():
+    prices = walk(600)
+    prices["low"][500] /= 50
+    bars = bars_of(weekdays(600), prices)
+    for first, reasons in ((400, ("unexplained_jump",)), (520, ())):
+        window = CleanBars(bars.arrays.slice(first, 600), bars.report)
+        assert suspect_reasons(window, interval="1d", calendar=None) == reasons
+
+
+def test_a_feed_that_ended_shows_by_its_calendar():
+    assert check(bars_of(weekdays(50)[:-3])).missed_bars == 3
