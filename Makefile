@@ -1,6 +1,6 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install run train test sure soak wheel bench bench-peers bench-features bench-cost format lock docker-build docker-run
+.PHONY: help install run train demo test sure soak wheel bench bench-peers bench-features bench-cost format lock docker-build docker-run
 
 IMAGE ?= ml-engine-platform
 PORT ?= 8000
@@ -26,6 +26,10 @@ run: ## start the whole platform on port 8000 (PORT=8001 changes it); Ctrl-C sto
 train: ## one training on the running platform, or with a worker of its own
 	@$(INSTALL) run
 	@exec $(BIN)/mlengine train
+
+demo: ## a folder `demo` with a year of predictions, trainings and history to look at
+	@$(INSTALL) run
+	@exec $(BIN)/mlengine demo
 
 test: install ## the whole test suite, with the branch coverage that it must reach
 	@$(BIN)/python -m pytest -m "not soak" -n 2 --cov --cov-report=

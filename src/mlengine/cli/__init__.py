@@ -17,6 +17,7 @@ COMMANDS = {
     "bars": "Fetch bars into the store, and show them.",
     "dataset": "Export the rows that a model was made of.",
     "db": "Bring the audit database to the newest schema.",
+    "demo": "Replay a year of the sample into a folder, to look at.",
     "doctor": "Say what is configured and what is wrong with it.",
     "features": "Show a symbol's newest feature rows; list, check.",
     "limiter": "Show and reset what clients have left of the rate limit.",
