@@ -200,7 +200,9 @@ def test_only_production_calls_old_or_partial_predictions_unusable(
         0,
         False,
     )
+    assert not calm.refuse_suspect_bars
     strict = Settings.from_env({**base, "ENV": "production"})
+    assert strict.refuse_suspect_bars
     assert (strict.max_bar_age_bars, strict.max_model_age_days, strict.require_all_features) == (
         bars,
         30,

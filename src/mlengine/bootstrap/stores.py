@@ -59,7 +59,10 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
         ),
         replay_inputs=ReplayInputStore(database),
         usability_limits=UsabilityLimits(
-            settings.max_bar_age_bars, settings.max_model_age_days, settings.require_all_features
+            settings.max_bar_age_bars,
+            settings.max_model_age_days,
+            settings.require_all_features,
+            settings.refuse_suspect_bars,
         ),
     )
 

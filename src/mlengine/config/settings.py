@@ -58,6 +58,7 @@ class Settings:
     max_bar_age_bars: int
     max_model_age_days: int
     require_all_features: bool
+    refuse_suspect_bars: bool
     audit_retention_days: int
     public_activation: bool
     feature_sets: tuple[str, ...]
@@ -131,11 +132,10 @@ class Settings:
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),
             max_batch_symbols=read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
-            max_bar_age_bars=read.integer(
-                "MAX_BAR_AGE_BARS", _bars_in_three_days(interval) if production else 0, 0
-            ),
+            max_bar_age_bars=_max_bar_age_bars(read, interval, production=production),
             max_model_age_days=read.integer("MAX_MODEL_AGE_DAYS", 30 if production else 0, 0),
             require_all_features=read.boolean("REQUIRE_ALL_FEATURES", production),
+            refuse_suspect_bars=read.boolean("REFUSE_SUSPECT_BARS", production),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
             public_activation=read.boolean("PUBLIC_ACTIVATION", env == "development"),
             feature_sets=read.comma_list("FEATURE_SETS"),
@@ -207,6 +207,11 @@ def _redis_url(read: EnvReader) -> str | None:
         redacted = f"{scheme[0] if scheme else ''}…"
         raise BadSetting("REDIS_URL", redacted, "a redis://, rediss:// or unix:// address")
     return url
+
+
+def _max_bar_age_bars(read: EnvReader, interval: str, *, production: bool) -> int:
+    default = _bars_in_three_days(interval) if production else 0
+    return read.integer("MAX_BAR_AGE_BARS", default, 0)
 
 
 def _bars_in_three_days(interval: str) -> int:

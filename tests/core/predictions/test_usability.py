@@ -50,6 +50,27 @@ def test_nulls_count_only_where_all_features_are_wanted():
     assert reasons(strict, moment=moment) == ()
 
 
+def test_what_is_wrong_with_the_bars_is_always_said_and_refused_on_demand():
+    def of_bars(limits):
+        return limits.reasons(
+            bar_timestamp=FRIDAY,
+            interval="1d",
+            trained_at=FRIDAY,
+            features=HOLED,
+            moment=FRIDAY + DAY,
+            suspect_reasons=("hole_in_window",),
+        )
+
+    calm, strict = UsabilityLimits(), UsabilityLimits(refuse_suspect_bars=True)
+    assert of_bars(calm) == of_bars(strict) == ("hole_in_window",)
+    assert (calm.allow(of_bars(calm)), strict.allow(of_bars(strict))) == (True, False)
+    assert calm.allow(())
+    assert strict.allow(())
+    holed = UsabilityLimits(all_features=True)
+    assert of_bars(holed) == ("null_features", "hole_in_window")
+    assert not holed.allow(of_bars(holed))
+
+
 def test_zero_is_any_age():
     assert reasons(UsabilityLimits(), moment=FRIDAY + 4000 * DAY) == ()
 

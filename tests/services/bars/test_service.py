@@ -102,6 +102,24 @@ def test_bars_of_another_interval_are_refused_whatever_they_are_called(
     assert service.states.state("upstream") == "degraded"
 
 
+def test_a_window_says_why_its_bars_are_suspect(service, upstream):
+    wrong = BARS.with_columns(
+        pl.when(pl.col("timestamp") == TODAY - 20 * DAY)
+        .then(pl.col(name) * 100)
+        .otherwise(name)
+        .alias(name)
+        for name in ("open", "high", "low", "close")
+    ).filter(~pl.col("timestamp").is_between(TODAY - 40 * DAY, TODAY - 30 * DAY))
+    upstream.serve(wrong)
+    for as_of, reasons in (
+        (None, ("bars_missing", "hole_in_window", "unexplained_jump")),
+        (TODAY - 50 * DAY, ()),
+    ):
+        window = service.window("AAA", bars=60, as_of=as_of, now=NOW)
+        assert window.suspect_reasons == reasons
+    assert service.window("AAA", bars=15, as_of=None, now=NOW).suspect_reasons == ()
+
+
 def test_a_bar_with_a_stated_close_is_known_from_then_on_live_and_as_of(service, upstream):
     def closing(candle):
         closes = datetime.fromisoformat(candle["timestamp"]) + 7 * HOUR

@@ -9,6 +9,10 @@ NOW = datetime(2024, 6, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
+def no_reasons(_window: CleanBars) -> tuple[str, ...]:
+    return ()
+
+
 def cached(symbol: str = "AAA", *, rows: int = 2) -> CachedBars:
     clean = CleanBars(BarArrays.of(random_bars(symbol, rows=rows)), BarsReport(rows, {}, {}))
     return CachedBars(clean, fetched_at=NOW, expires_at=NOW + 5 * SECOND, entire_history=False)
@@ -45,11 +49,14 @@ def test_what_was_asked_for_later_is_known():
 
 def test_windows_are_kept_by_what_they_hold_up_to_a_bound():
     bars = cached(rows=100)
-    assert bars.window(100, 64) is bars.window(100, 64)
-    assert bars.window(99, 64).last_timestamp < bars.window(100, 64).last_timestamp
-    assert bars.window(100, 20).bars_hash != bars.window(100, 64).bars_hash
+    assert bars.window(100, 64, no_reasons) is bars.window(100, 64, no_reasons)
+    assert (
+        bars.window(99, 64, no_reasons).last_timestamp
+        < bars.window(100, 64, no_reasons).last_timestamp
+    )
+    assert bars.window(100, 20, no_reasons).bars_hash != bars.window(100, 64, no_reasons).bars_hash
     for end in range(64, 101):
-        window = bars.window(end, 64).frame()
+        window = bars.window(end, 64, no_reasons).frame()
         assert window.equals(bars.clean.frame.slice(end - 64, 64))
 
 

@@ -73,13 +73,15 @@ class BarArrays:
     """One symbol's bars, oldest first: `starts` in int64 microseconds, `values` float64 (5, rows).
 
     Little endian, the rows of `values` as VALUES; a slice is a view of the same memory. `known_at`
-    says when each bar was known, in microseconds as well; no hash is over it.
+    says when each bar was known, in microseconds as well; no hash is over it, nor over
+    `suspect_reasons`, which say what is wrong with the bars as a series.
     """
 
     symbol: str
     starts: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
     known_at: npt.NDArray[np.int64]
+    suspect_reasons: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, frame: pl.DataFrame) -> BarArrays:

@@ -34,6 +34,18 @@ VOLUME_BARS = 20
 _NO_LOSS = ("unfinished", "off_grid")
 _MOST_LISTED = 10
 
+# All but `hole_in_history` can be of a window, and so of a prediction.
+SUSPECT_REASONS = frozenset(
+    {
+        "bars_dropped",
+        "bars_missing",
+        "hole_in_window",
+        "hole_in_history",
+        "unexplained_jump",
+        "no_volume",
+    }
+)
+
 Status = Literal["ok", "suspect", "refused"]
 
 

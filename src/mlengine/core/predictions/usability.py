@@ -1,5 +1,6 @@
 """Whether a prediction should be acted on: how old its bar and its model are, what is missing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.intervals import INTERVALS, final_at
+from mlengine.core.bars.quality import SUSPECT_REASONS
 
 BAR_TOO_OLD, MODEL_TOO_OLD, NULL_FEATURES = "bar_too_old", "model_too_old", "null_features"
 
@@ -21,6 +23,12 @@ class UsabilityLimits:
     max_bar_age_bars: int = 0
     max_model_age_days: int = 0
     all_features: bool = False
+    refuse_suspect_bars: bool = False
+
+    def allow(self, reasons: Sequence[str]) -> bool:
+        """Whether a prediction may be acted on for all these reasons."""
+        suspect_only = SUSPECT_REASONS.issuperset(reasons)
+        return not reasons or (suspect_only and not self.refuse_suspect_bars)
 
     def reasons(
         self,
@@ -30,11 +38,13 @@ class UsabilityLimits:
         trained_at: datetime,
         features: Floats,
         moment: datetime,
+        suspect_reasons: tuple[str, ...] = (),
     ) -> tuple[str, ...]:
         """Why a prediction of `moment` should not be acted on; empty when it may be.
 
-        A bar's age counts from the moment at which it was final, Saturdays and Sundays (UTC) left
-        out. `features` are float64, (features,), NaN where null.
+        `suspect_reasons` of its bars are among them, whether or not `allow` minds them. A bar's age
+        counts from the moment at which it was final, Saturdays and Sundays (UTC) left out.
+        `features` are float64, (features,), NaN where null.
         """
         reasons = []
         if self.max_bar_age_bars:
@@ -45,7 +55,7 @@ class UsabilityLimits:
             reasons.append(MODEL_TOO_OLD)
         if self.all_features and np.isnan(features).any():
             reasons.append(NULL_FEATURES)
-        return tuple(reasons)
+        return (*reasons, *suspect_reasons)
 
 
 def weekday_duration(start: datetime, end: datetime) -> timedelta:

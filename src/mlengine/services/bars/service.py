@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
+from mlengine.core.bars.quality import suspect_reasons
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import InsufficientBars, MlengineError
@@ -42,7 +43,7 @@ class BarService:
             self.cache.mark_used(symbol)
         cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
         count = cached.arrays.count_final_at(as_of) if cached else 0
-        return cached.window(count, bars) if cached and bars <= count else None
+        return self._cut(symbol, cached, count, bars) if cached and bars <= count else None
 
     def windows(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
@@ -169,7 +170,14 @@ class BarService:
         count = fetched.arrays.count_final_at(as_of)
         if count < bars:
             return InsufficientBars(symbol, needed=bars, got=count)
-        return fetched.window(count, bars)
+        return self._cut(symbol, fetched, count, bars)
+
+    def _cut(self, symbol: str, fetched: CachedBars, end: int, bars: int) -> BarArrays:
+        return fetched.window(end, bars, lambda window: self._suspect_reasons(symbol, window))
+
+    def _suspect_reasons(self, symbol: str, window: CleanBars) -> tuple[str, ...]:
+        calendar = self.markets.market(symbol).calendar
+        return suspect_reasons(window, interval=self.interval, calendar=calendar)
 
     @cached_property
     def _fetcher(self) -> BarFetcher:

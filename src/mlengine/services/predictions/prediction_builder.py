@@ -70,7 +70,7 @@ class PredictionBuilder:
             scores.score[symbol], manifest.objective, manifest.label.transform
         )
         bar, vector = window.last_timestamp, scores.vectors[symbol]
-        reasons = self._reasons(bar, vector, manifest)
+        reasons = self._reasons(bar, vector, manifest, window)
         prediction = Prediction(
             prediction_id=self.new_id(),
             request_id=request.request_id,
@@ -81,7 +81,7 @@ class PredictionBuilder:
             horizon_bars=manifest.horizon_bars,
             objective=manifest.objective,
             **vars(forecast),
-            usable=not reasons,
+            usable=self.limits.allow(reasons),
             reasons=reasons,
             model_version=manifest.version,
             model_fingerprint=manifest.fingerprint,
@@ -113,13 +113,14 @@ class PredictionBuilder:
         forecast = forecast_from_score(
             scores.score[earlier.symbol], earlier.objective, manifest.label.transform
         )
-        reasons = self._reasons(earlier.bar_timestamp, cached.row, manifest)
+        window = cached.answer.scored.window
+        reasons = self._reasons(earlier.bar_timestamp, cached.row, manifest, window)
         prediction = earlier.with_changes(
             **vars(forecast),
             prediction_id=self.new_id(),
             request_id=request.request_id,
             as_of=request.moment,
-            usable=not reasons,
+            usable=self.limits.allow(reasons),
             reasons=reasons,
             stale=is_stale(earlier.bar_timestamp, earlier.interval, request.moment),
             degraded=degraded,
@@ -152,13 +153,16 @@ class PredictionBuilder:
             total=self.milliseconds(),
         )
 
-    def _reasons(self, bar: datetime, vector: Floats, manifest: Manifest) -> tuple[str, ...]:
+    def _reasons(
+        self, bar: datetime, vector: Floats, manifest: Manifest, window: BarArrays
+    ) -> tuple[str, ...]:
         return self.limits.reasons(
             bar_timestamp=bar,
             interval=manifest.interval,
             trained_at=manifest.created_at,
             features=vector,
             moment=self.request.moment,
+            suspect_reasons=window.suspect_reasons,
         )
 
     def milliseconds(self) -> float:

@@ -2,7 +2,8 @@
 
 import math
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mlengine.core.bars.bars import BarArrays, CleanBars
@@ -38,11 +39,18 @@ class CachedBars:
         """Whether older candles could add nothing to the newest `bars` bars as of then."""
         return self.entire_history or 0 < bars <= self.arrays.count_final_at(as_of)
 
-    def window(self, end: int, bars: int) -> BarArrays:
-        """The last `bars` of the first `end` bars, one object: hashing costs more than scoring."""
+    def window(
+        self, end: int, bars: int, find_reasons: Callable[[CleanBars], tuple[str, ...]]
+    ) -> BarArrays:
+        """The last `bars` of the first `end` bars, with the reasons for which they are suspect.
+
+        One object: hashing costs more than scoring.
+        """
         window = self._windows.get((end, bars))
         if window is None:
-            window = self.arrays.slice(end - bars, end)
+            rows = self.arrays.slice(end - bars, end)
+            reasons = find_reasons(CleanBars(rows, self.clean.report))
+            window = replace(rows, suspect_reasons=reasons)
             if len(self._windows) < _MAX_WINDOWS:
                 self._windows[end, bars] = window
         return window
