@@ -1,70 +1,66 @@
-"""The `files` upstream: a directory of Parquet and CSV files, written by somebody else.
+"""The `files` upstream: a directory of tables of bars, written by somebody else.
 
-A file holds one symbol and is named for it (`AAPL.parquet`, `AAPL.csv`), or has a column `symbol`
-(or `ticker`) and holds any number. A path is never built from a symbol: symbols are looked up in
-what the directory holds. A file that changes is read again. One that can't be used costs only the
-symbol that it is named for, or none where another file has that symbol.
+A file holds one symbol and is named for it (`AAPL.parquet`, `AAPL.csv.gz`), or has a column
+`symbol` (or `ticker`) and holds any number. A path is never built from a symbol: symbols are looked
+up in what the directory holds. A file that changes is read again; of one that has only grown, what
+was appended. One that can't be used costs only the symbols that it is about, or none where another
+file has them.
 """
 
+import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import accumulate, pairwise
+from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data import CandlePanel, MarketData
 from mlengine.stores.market_data.candles import between
-from mlengine.stores.market_data.columns import PRICE_COLUMNS, SYMBOL_COLUMNS, parse_table
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.market_data.tables.folder import FileStamp, table_files
-from mlengine.stores.system.table_files import UnreadableFile, column_names, read_csv, read_parquet
+from mlengine.stores.market_data.tables.bar_file import FolderFile, look_at
+from mlengine.stores.market_data.tables.folder import table_files
+from mlengine.stores.market_data.tables.settings import (
+    SETTINGS_FILE,
+    FolderSettings,
+    TableSettings,
+    read_settings,
+)
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class _FileCandles:
-    """A file's candles, sorted by symbol, and the rows of each symbol: first and end."""
-
-    candles: pl.DataFrame
-    rows: Mapping[str, tuple[int, int]]
-
-    def slices(self, symbols: Set[str]) -> list[pl.DataFrame]:
-        """The candles of those symbols that it has, in as few slices as it takes."""
-        slices: list[tuple[int, int]] = []
-        for first, end in sorted(self.rows[symbol] for symbol in symbols & self.rows.keys()):
-            joined_first = slices.pop()[0] if slices and slices[-1][1] == first else first
-            slices.append((joined_first, end))
-        return [self.candles.slice(first, end - first) for first, end in slices]
-
-
-@dataclass(frozen=True)
-class _CachedFile:
-    """A file as it was when it was looked at; `content` is None while only its header was.
-
-    `refusal` says why it can't be used. A list of symbols without prices is no file of bars.
-    """
-
-    stamp: FileStamp
-    has_symbols: bool = False
-    is_list: bool = False
-    content: _FileCandles | None = None
-    refusal: UpstreamInvalid | None = None
+# A bar that is stamped at its end: weekly ones are of the date on which the week began.
+_WEEK_AFTER_FIRST_DAY = timedelta(days=6)
 
 
 class FilesMarketData(MarketData):
-    """Reads each file once, at the first request for a symbol that it may hold."""
+    """Reads each file once, at the first request for a symbol that it may hold.
+
+    `adjusted` takes the adjusted prices of files that have both; `bars.toml` in the directory can
+    say otherwise, and all else of how its files are written. `markets` has the timezone of times
+    that state none.
+    """
 
     kind = "files"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, *, markets: MarketDirectory = NO_MARKETS, adjusted: bool = False
+    ) -> None:
         self._directory = directory
+        self._markets = markets
+        self._base = TableSettings(adjusted=adjusted)
         self._lock = threading.Lock()
-        self._files: dict[str, _CachedFile] = {}
+        self._files: dict[str, FolderFile] = {}
+        self._settings: tuple[object, FolderSettings | UpstreamInvalid] = (
+            None,
+            FolderSettings(self._base),
+        )
 
     def candles(
         self,
@@ -82,95 +78,127 @@ class FilesMarketData(MarketData):
         return panel.candles
 
     def panel(
-        self,
-        symbols: Sequence[str],
-        interval: str,  # noqa: ARG002 - files don't state theirs
-        *,
-        start: datetime,
-        end: datetime,
+        self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
     ) -> CandlePanel:
         """The candles of all symbols from one look at the directory; see MarketData."""
+        asked = set(symbols)
         try:
             with self._lock:
-                files, unreadable = self._load(set(symbols))
+                files = self._load(asked)
         except OSError:
             error = UpstreamUnavailable("the directory of market data can't be read")
             return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
-        parts = [part for file in files for part in file.slices(set(symbols))]
-        candles = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
-        refused: dict[str, MlengineError] = {
-            symbol: unreadable.get(symbol) or UnknownSymbol(symbol)
-            for symbol in set(symbols).difference(*(file.rows for file in files))
-        }
+        except UpstreamInvalid as error:
+            return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
+        parts = [
+            between(_started(part, interval, file.settings), start=start, end=end)
+            for file in files
+            for block in file.blocks()
+            for part in block.slices(asked)
+        ]
         # One piece of memory: every later step would go through one for each part.
-        return CandlePanel(between(candles, start=start, end=end).rechunk(), refused)
+        candles = pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=RAW_SCHEMA)
+        return CandlePanel(candles, self._refused(asked, files))
+
+    def symbols(self) -> list[str]:
+        """Every symbol of which the directory has candles; reads all of its files.
+
+        Raises OSError, and UpstreamInvalid where `bars.toml` can't be used.
+        """
+        with self._lock:
+            files = self._load(None)
+        return sorted(
+            {symbol for file in files for block in file.blocks() for symbol in block.rows}
+        )
 
     def refused_files(self) -> list[tuple[str, str]]:
         """Each file of the directory that can't be used, as far as it was looked at, and why."""
-        with self._lock, suppress(OSError):
-            self._look()
-        files = [(name, file.refusal) for name, file in self._files.items()]
-        return sorted((name, refusal.reason) for name, refusal in files if refusal)
+        try:
+            with self._lock, suppress(OSError):
+                self._look()
+        except UpstreamInvalid as error:
+            return [(SETTINGS_FILE, error.reason)]
+        files = self._files.items()
+        return sorted((name, file.refusal.reason) for name, file in files if file.refusal)
 
-    def _load(self, symbols: Set[str]) -> tuple[list[_FileCandles], dict[str, UpstreamInvalid]]:
-        """The files that hold some of the symbols, and why those named for others can't be used."""
+    def price_choices(self) -> Mapping[str, str]:
+        """By file that was read and has both, whether its prices are `raw` or `adjusted`."""
+        return {
+            name: "adjusted" if file.settings.adjusted else "raw"
+            for name, file in sorted(self._files.items())
+            if file.content and file.content.has_adjusted
+        }
+
+    def raw_row(self, file: str, line: int) -> str | None:
+        """A row as a file has it, which was looked at before; None where there is none."""
+        looked_at = self._files.get(file)
+        return looked_at.row_text(line) if looked_at else None
+
+    def _load(self, symbols: Set[str] | None) -> list[FolderFile]:
+        """The files that may hold some of the symbols, or all, with what they hold."""
         self._look()
-        files: list[_FileCandles] = []
-        unreadable: dict[str, UpstreamInvalid] = {}
-        for name, cached in self._files.items():
-            symbol = Path(name).stem
-            if cached.has_symbols or symbol in symbols:
-                file = self._files[name] = _with_content(self._directory / name, cached)
-                if file.content:
-                    files.append(file.content)
-                elif file.refusal and symbol in symbols:
-                    unreadable.setdefault(symbol, file.refusal)
-        return files, unreadable
+        for name, file in self._files.items():
+            if symbols is None or file.concerns(symbols):
+                read = self._files[name] = file.read(self._zone_of)
+                if read is not file:
+                    _log(read)
+        files = self._files.values()
+        return [file for file in files if symbols is None or file.concerns(symbols)]
 
     def _look(self) -> None:
         """Forget the files that are gone or changed, and read the headers of new ones."""
         stamps = table_files(self._directory)
-        self._files = {
-            name: file
-            if (file := self._files.get(name)) and file.stamp == stamp
-            else _look_at(self._directory / name, stamp)
-            for name, stamp in stamps.items()
-        }
+        settings = self._folder_settings()
+        files: dict[str, FolderFile] = {}
+        for name, stamp in stamps.items():
+            file, of_file = self._files.get(name), settings.of(name)
+            if file is None or (file.stamp, file.settings) != (stamp, of_file):
+                file = look_at(self._directory / name, stamp, of_file, file)
+            files[name] = file
+        self._files = files
+
+    def _folder_settings(self) -> FolderSettings:
+        try:
+            stat = (self._directory / SETTINGS_FILE).stat()
+            stamp: object = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        except OSError:
+            stamp = None
+        if stamp != self._settings[0]:
+            try:
+                self._settings = (stamp, read_settings(self._directory, self._base))
+            except UpstreamInvalid as error:
+                self._settings = (stamp, error)
+        settings = self._settings[1]
+        if isinstance(settings, UpstreamInvalid):
+            raise settings
+        return settings
+
+    def _refused(self, symbols: Set[str], files: Sequence[FolderFile]) -> dict[str, MlengineError]:
+        """Why symbols have no candles at all."""
+        have: Set[str] = set().union(*(block.rows for file in files for block in file.blocks()))
+        reasons: dict[str, MlengineError] = {}
+        for file in files:
+            if file.refusal:
+                reasons = {**dict.fromkeys(file.named(), file.refusal), **reasons}
+        return {symbol: reasons.get(symbol) or UnknownSymbol(symbol) for symbol in symbols - have}
+
+    def _zone_of(self, symbol: str) -> ZoneInfo | None:
+        """As stated for the symbol or for all; an exchange's own zone says nothing of files."""
+        market = self._markets.markets.get(self._markets.canonical(symbol))
+        return (market and market.timezone) or self._markets.default_timezone
 
 
-def _with_content(path: Path, file: _CachedFile) -> _CachedFile:
-    if file.content or file.refusal or file.is_list:
-        return file
-    try:
-        return replace(file, content=_read(path))
-    except UpstreamInvalid as error:
-        return replace(file, refusal=error)
+def _started(candles: pl.DataFrame, interval: str, settings: TableSettings) -> pl.DataFrame:
+    """With the starts of candles that are stamped at their end."""
+    if settings.stamp == "start":
+        return candles
+    session = pl.col("session") - (_WEEK_AFTER_FIRST_DAY if interval == "1w" else timedelta())
+    return candles.with_columns(pl.col("timestamp") - INTERVALS[interval], session)
 
 
-def _look_at(path: Path, stamp: FileStamp) -> _CachedFile:
-    try:
-        with _refused(path.name):
-            header = {column.casefold() for column in column_names(path)}
-    except UpstreamInvalid as error:
-        return _CachedFile(stamp, refusal=error)
-    has_symbols = not SYMBOL_COLUMNS.isdisjoint(header)
-    return _CachedFile(stamp, has_symbols, has_symbols and PRICE_COLUMNS.isdisjoint(header))
-
-
-def _read(path: Path) -> _FileCandles:
-    with _refused(path.name):
-        table = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
-    candles = parse_table(table, symbol=path.stem, file_name=path.name)
-    if not candles["symbol"].is_sorted():
-        candles = candles.sort("symbol", maintain_order=True)
-    counts, symbols = (column.to_list() for column in candles["symbol"].rle().struct.unnest())
-    ends = accumulate(counts, initial=0)
-    return _FileCandles(candles, dict(zip(symbols, pairwise(ends), strict=True)))
-
-
-@contextmanager
-def _refused(name: str) -> Iterator[None]:
-    try:
-        yield
-    except UnreadableFile:
-        raise UpstreamInvalid(f"the file {name!r} can't be read") from None
+def _log(file: FolderFile) -> None:
+    if file.refusal:
+        log.warning("file refused", extra={"file": file.path.name, "reason": file.refusal.reason})
+    elif file.content and file.content.has_adjusted:
+        choice = "adjusted" if file.settings.adjusted else "raw"
+        log.info("prices chosen", extra={"file": file.path.name, "prices": choice})

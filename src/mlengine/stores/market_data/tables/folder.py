@@ -5,9 +5,13 @@ from pathlib import Path
 
 FileStamp = tuple[int, int, int]
 
-_SUFFIXES = (".parquet", ".csv")
-# Files beside the bars that have a meaning of their own.
-_OTHER_NAMES = frozenset({"symbols.csv", "actions.csv"})
+_TEXTS = (".csv", ".txt", ".tsv")
+_SUFFIXES = (
+    *(text + packed for text in _TEXTS for packed in (".gz", ".zst", "")),
+    *(".parquet", ".arrow", ".feather", ".ipc"),
+)
+# A file beside the bars that has a meaning of its own.
+_OTHER_NAMES = frozenset({"actions.csv"})
 # Hidden files, and the lock files of office programs.
 _OTHER_PREFIXES = (".", "~")
 
@@ -29,10 +33,13 @@ def table_files(folder: Path) -> dict[str, FileStamp]:
     }
 
 
+def table_suffix(name: str) -> str:
+    """`.csv.gz` of `AAPL.csv.gz`; nothing where the name is that of no table."""
+    lower = name.lower()
+    return next((suffix for suffix in _SUFFIXES if lower.endswith(suffix)), "")
+
+
 def _may_be_table(name: str) -> bool:
     lower = name.lower()
-    return (
-        lower.endswith(_SUFFIXES)
-        and lower not in _OTHER_NAMES
-        and not lower.startswith(_OTHER_PREFIXES)
-    )
+    is_other = lower in _OTHER_NAMES or lower.startswith(_OTHER_PREFIXES)
+    return bool(table_suffix(name)) and not is_other

@@ -1,0 +1,148 @@
+"""A file of a folder of bars: what it may hold, what it holds, or why it can't be used."""
+
+import csv
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from urllib.parse import unquote
+
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.tables.binary import BINARY_SUFFIXES, binary_names, read_binary
+from mlengine.stores.market_data.tables.blocks import Block
+from mlengine.stores.market_data.tables.candles import ZoneOf, read_candles
+from mlengine.stores.market_data.tables.folder import FileStamp, table_suffix
+from mlengine.stores.market_data.tables.roles import (
+    has_symbols,
+    is_price_header,
+    is_symbol_list,
+    table_roles,
+)
+from mlengine.stores.market_data.tables.settings import SETTINGS_FILE, TableSettings
+from mlengine.stores.market_data.tables.text import RaggedTable, plain_text, text_head
+from mlengine.stores.market_data.tables.text_file import BarFile, TextReader
+from mlengine.stores.market_data.tables.text_format import NoHeader, TextFormat, text_format
+from mlengine.stores.system.table_files import UnreadableFile
+
+
+@dataclass(frozen=True, eq=False)
+class FolderFile:
+    """A file as it was when it was looked at; `content` is None while only its header was.
+
+    `symbol` is what it is named for, `is_passed_over` marks what is no table of bars and needs no
+    word, `refusal` says why another can't be used. `before` is what it held before it changed.
+    """
+
+    path: Path
+    stamp: FileStamp
+    settings: TableSettings
+    symbol: str
+    has_symbols: bool = False
+    is_passed_over: bool = False
+    content: BarFile | None = None
+    refusal: UpstreamInvalid | None = None
+    before: BarFile | None = None
+
+    def concerns(self, symbols: Set[str]) -> bool:
+        """Whether it may hold one of them."""
+        return not self.is_passed_over and (self.has_symbols or self.symbol in symbols)
+
+    def named(self) -> Set[str]:
+        """The symbols that it is known to be about."""
+        files = [file for file in (self.content, self.before) if file]
+        return {self.symbol}.union(*(block.rows for file in files for block in file.blocks))
+
+    def blocks(self) -> list[Block]:
+        if not self.content:
+            return []
+        torn = self.content.torn
+        return [*self.content.blocks, *([torn] if torn else [])]
+
+    def read(self, zone_of: ZoneOf) -> "FolderFile":
+        """With its content, or with the refusal."""
+        if self.content or self.refusal or self.is_passed_over:
+            return self
+        try:
+            content = self._content(zone_of)
+        except UpstreamInvalid as error:
+            return replace(self, refusal=error)
+        except UnreadableFile:
+            return replace(self, refusal=_unreadable(self.path))
+        except RaggedTable as error:
+            further = f": line {error.line} has more cells than the header, or fewer"
+            return replace(self, refusal=_unreadable(self.path, further))
+        return replace(self, content=content, before=None)
+
+    def _content(self, zone_of: ZoneOf) -> BarFile:
+        if is_binary(self.path):
+            table = read_binary(self.path)
+            (roles,) = table_roles(table, self.settings, self.symbol)
+            read = read_candles(table, roles, self.settings, symbol=self.symbol, zone_of=zone_of)
+            return BarFile((Block.of(read.candles),), roles.adjusted is not None)
+        reader = TextReader(self.path, self.symbol, self.settings, zone_of)
+        return (self.before and reader.read_on(self.before)) or reader.read()
+
+    def row_text(self, line: int) -> str | None:
+        """A row as it is written, by its line; None where there is none."""
+        try:
+            if is_binary(self.path):
+                frame = read_binary(self.path)
+                if not 0 < line <= frame.rows:
+                    return None
+                return ",".join(str(column[line - 1]) for column in frame.columns)
+            text = plain_text(self.path.read_bytes(), self.path.name)
+        except (OSError, UnreadableFile):
+            return None
+        lines = islice(text.split(b"\n"), line - 1, line)
+        return next((row.decode().removesuffix("\r") for row in lines), None)
+
+
+def look_at(
+    path: Path, stamp: FileStamp, settings: TableSettings, before: FolderFile | None
+) -> FolderFile:
+    """What a file is by its header."""
+    symbol = file_symbol(path.name)
+    file = FolderFile(path, stamp, settings, symbol, before=_content_before(before, settings))
+    try:
+        if is_binary(path):
+            format_ = _binary_format(path, settings)
+        else:
+            format_ = text_format(text_head(path), settings)
+    except UnreadableFile:
+        return replace(file, refusal=_unreadable(path))
+    except (NoHeader, csv.Error):
+        words = f"has no header; name its columns in {SETTINGS_FILE}, as columns = ['date', …]"
+        return replace(file, refusal=UpstreamInvalid(f"the file {path.name!r} {words}"))
+    if format_.is_bars:
+        named = has_symbols(format_.names, settings) or format_.tickers is not None
+        return replace(file, has_symbols=named)
+    if format_.is_list or table_suffix(path.name).startswith(".txt"):
+        return replace(file, is_passed_over=True)
+    columns = ", ".join(format_.names)[:80]
+    words = f"has no column of prices in its header: {columns!r}" if columns else "is empty"
+    return replace(file, refusal=UpstreamInvalid(f"the file {path.name!r} {words}"))
+
+
+def is_binary(path: Path) -> bool:
+    return path.name.lower().endswith(BINARY_SUFFIXES)
+
+
+def file_symbol(name: str) -> str:
+    """What a file is named for: `AAPL.csv.gz` for AAPL, `BTC%2FUSDT.csv` for BTC/USDT."""
+    return unquote(name[: len(name) - len(table_suffix(name))])
+
+
+def _content_before(before: FolderFile | None, settings: TableSettings) -> BarFile | None:
+    if before is None or before.settings != settings:
+        return None
+    return before.content or before.before
+
+
+def _binary_format(path: Path, settings: TableSettings) -> TextFormat:
+    names = binary_names(path)
+    is_bars = is_price_header(names, settings) or isinstance(settings.columns, tuple)
+    return TextFormat("", names, 1, is_bars=is_bars, is_list=is_symbol_list(names, settings))
+
+
+def _unreadable(path: Path, further: str = "") -> UpstreamInvalid:
+    return UpstreamInvalid(f"the file {path.name!r} can't be read{further}")

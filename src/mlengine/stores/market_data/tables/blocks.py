@@ -1,0 +1,39 @@
+"""Candles sorted by symbol, so that those of a symbol are a slice."""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import polars as pl
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Candles sorted by symbol, and the rows of each symbol: first and end."""
+
+    candles: pl.DataFrame
+    rows: Mapping[str, tuple[int, int]]
+
+    @classmethod
+    def of(cls, candles: pl.DataFrame) -> "Block":
+        """The rows of a symbol keep their order."""
+        if not candles["symbol"].is_sorted():
+            candles = candles.sort("symbol", maintain_order=True)
+        counts, symbols = (column.to_list() for column in candles["symbol"].rle().struct.unnest())
+        ends = accumulate(counts, initial=0)
+        return cls(candles, dict(zip(symbols, pairwise(ends), strict=True)))
+
+    def slices(self, symbols: Set[str]) -> list[pl.DataFrame]:
+        """The candles of those symbols that it has, in as few slices as it takes."""
+        slices: list[tuple[int, int]] = []
+        for first, end in sorted(self.rows[symbol] for symbol in symbols & self.rows.keys()):
+            joined_first = slices.pop()[0] if slices and slices[-1][1] == first else first
+            slices.append((joined_first, end))
+        return [self.candles.slice(first, end - first) for first, end in slices]
+
+
+def joined(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
+    """As they are, or as one where they are more than `most`."""
+    if len(blocks) <= most:
+        return tuple(blocks)
+    return (Block.of(pl.concat([block.candles for block in blocks])),)

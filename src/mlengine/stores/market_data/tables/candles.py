@@ -1,0 +1,203 @@
+"""The cells of a table as candles in RAW_SCHEMA."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from mlengine.core.bars.bars import PRICES, RAW_SCHEMA, VALUES
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.tables.cells.moments import clock_texts, read_moments
+from mlengine.stores.market_data.tables.cells.numbers import (
+    as_text,
+    decimal_sign,
+    plain_numbers,
+    unread_texts,
+    written_numbers,
+)
+from mlengine.stores.market_data.tables.cells.zones import placed
+from mlengine.stores.market_data.tables.roles import Roles
+from mlengine.stores.market_data.tables.settings import TableSettings
+from mlengine.stores.market_data.tables.table import CellRefused, Table
+
+ZoneOf = Callable[[str], ZoneInfo | None]
+
+
+@dataclass(frozen=True, eq=False)
+class ReadCandles:
+    """Candles in RAW_SCHEMA; how the file is written as its cells show it; what they left open.
+
+    `doubtful` says that some cell could not be read, or only beside others: a part of the file
+    alone would not decide it.
+    """
+
+    candles: pl.DataFrame
+    settings: TableSettings
+    doubtful: bool
+
+
+def read_candles(
+    table: Table, roles: Roles, settings: TableSettings, *, symbol: str, zone_of: ZoneOf
+) -> ReadCandles:
+    """The candles of those columns; without a column of symbols every row is of `symbol`.
+
+    Numbers that can't be read become null, and so does the timestamp of a row whose start, or the
+    close that it states, can't be read. Raises UpstreamInvalid, which names line, column and value.
+    """
+    reader = _Reader(table, roles, settings, roles.ticker or symbol, zone_of)
+    return reader.read()
+
+
+class _Reader:
+    def __init__(
+        self, table: Table, roles: Roles, settings: TableSettings, symbol: str, zone_of: ZoneOf
+    ) -> None:
+        self._table = table
+        self._roles = roles
+        self._settings = settings
+        self._zone_of = zone_of
+        self._doubtful = False
+        self._symbols = self._symbols_of(symbol)
+
+    def read(self) -> ReadCandles:
+        values = self._values()
+        starts = self._moments(self._roles.start, self._start_column())
+        at = starts["at"]
+        columns = {"symbol": self._symbols, "timestamp": at, "session": starts["session"], **values}
+        if self._settings.stamp == "end":
+            columns["closes_at"] = at
+        if self._roles.closes is not None:
+            written = self._table.columns[self._roles.closes]
+            closes = self._moments(self._roles.closes, written)["at"]
+            columns["closes_at"] = closes
+            columns["timestamp"] = at.set(_states(written) & closes.is_null(), None)
+        if (final := self._final()) is not None:
+            columns["final"] = final
+        columns["line"] = self._table.lines()
+        self._refuse_unreadable(columns["timestamp"])
+        frame = pl.DataFrame(columns).with_columns(pl.lit(self._table.file).alias("file"))
+        candles = frame.match_to_schema(RAW_SCHEMA, missing_columns="insert")
+        return ReadCandles(self._of_a_symbol(candles), self._settings, self._doubtful)
+
+    def _symbols_of(self, symbol: str) -> pl.Series:
+        if self._roles.symbol is None:
+            return pl.repeat(symbol, self._table.rows, dtype=pl.String, eager=True)
+        return self._table.columns[self._roles.symbol].cast(pl.String).str.strip_chars()
+
+    def _of_a_symbol(self, candles: pl.DataFrame) -> pl.DataFrame:
+        """Without the rows that name no symbol, and the headers that stand among them."""
+        if self._roles.symbol is None:
+            return candles
+        name = self._table.names[self._roles.symbol]
+        symbol = pl.col("symbol")
+        return candles.filter(symbol.is_not_null(), symbol != "", symbol != name)
+
+    def _values(self) -> dict[str, pl.Series]:
+        positions = dict(self._roles.prices)
+        if self._roles.volume is not None:
+            positions["volume"] = self._roles.volume
+        if self._roles.adjusted is not None and self._settings.adjusted:
+            positions["adjusted"] = self._roles.adjusted
+        values = self._numbers(positions)
+        if self._roles.volume is None:
+            values["volume"] = pl.repeat(0.0, self._table.rows, dtype=pl.Float64, eager=True)
+        adjusted = values.pop("adjusted", None)
+        if adjusted is not None:
+            factor = adjusted / values["close"]
+            values |= {name: values[name] * factor for name in PRICES}
+        return {name: values[name] for name in VALUES}
+
+    def _numbers(self, positions: dict[str, int]) -> dict[str, pl.Series]:
+        texts = {name: as_text(self._table.columns[i]) for name, i in positions.items()}
+        decimal = self._settings.decimal
+        values = {name: plain_numbers(column) for name, column in texts.items()}
+        unread = {name: unread_texts(texts[name], values[name]) for name in values}
+        if decimal != "," and not any(each.any() for each in unread.values()):
+            return values
+        written = {name: column for name, column in texts.items() if column.dtype == pl.String}
+        try:
+            decimal = decimal or decimal_sign(list(written.values()))
+        except CellRefused as refused:
+            raise self._refusal_in(positions, refused) from None
+        self._settings = replace(self._settings, decimal=decimal)
+        values |= {name: written_numbers(column, decimal) for name, column in written.items()}
+        for name in written:
+            still = unread_texts(texts[name], values[name])
+            self._doubtful |= bool(still.any())
+            if still.any() and values[name].null_count() == len(values[name]):
+                row = still.arg_max() or 0
+                no_number = CellRefused("it is no number", row, texts[name][row])
+                raise self._table.refusal(positions[name], no_number)
+        return values
+
+    def _refusal_in(self, positions: dict[str, int], refused: CellRefused) -> UpstreamInvalid:
+        for position in positions.values():
+            column = self._table.columns[position]
+            if column.dtype == pl.String and (column[refused.row] or "").strip() == refused.value:
+                return self._table.refusal(position, refused)
+        return self._table.refusal(self._roles.start, refused)
+
+    def _start_column(self) -> pl.Series:
+        start = self._table.columns[self._roles.start]
+        if self._roles.clock is None:
+            return start
+        date = start.cast(pl.String).str.strip_chars()
+        return date + " " + clock_texts(self._table.columns[self._roles.clock].cast(pl.String))
+
+    def _moments(self, position: int, column: pl.Series) -> pl.DataFrame:
+        """Columns `at` and `session`."""
+        ends = self._settings.stamp == "end" and position == self._roles.start
+        series = None if self._roles.symbol is None else self._symbols
+        try:
+            read = read_moments(as_text(column), self._settings, series)
+        except CellRefused as refused:
+            raise self._table.refusal(position, refused) from None
+        self._settings = read.settings
+        moments = read.moments
+        if ends:
+            # A bare date ends at the midnight that follows it.
+            day = pl.when("bare").then(pl.duration(days=1)).otherwise(pl.duration())
+            moments = moments.with_columns(pl.col("local") + day)
+        placed_moments = placed(moments, self._symbols, self._zones())
+        if ends:
+            before = (moments["local"] - timedelta(microseconds=1)).dt.date()
+            placed_moments = placed_moments.with_columns(before.alias("session"))
+        unread = _states(column) & placed_moments["at"].is_null()
+        self._doubtful |= not read.is_of_one_unit or bool(unread.any())
+        return placed_moments
+
+    def _zones(self) -> dict[str, str]:
+        symbols = self._symbols.drop_nulls().unique().to_list()
+        if self._settings.zone:
+            return dict.fromkeys(symbols, self._settings.zone)
+        return {symbol: str(self._zone_of(symbol) or "UTC") for symbol in symbols}
+
+    def _final(self) -> pl.Series | None:
+        final = None
+        if self._roles.final is not None:
+            texts = self._table.columns[self._roles.final].cast(pl.String).str.strip_chars()
+            flags = {"true": True, "1": True, "false": False, "0": False}
+            final = texts.str.to_lowercase().replace_strict(
+                flags, default=None, return_dtype=pl.Boolean
+            )
+        if not self._table.torn:
+            return final
+        return pl.repeat(value=False, n=self._table.rows, dtype=pl.Boolean, eager=True)
+
+    def _refuse_unreadable(self, at: pl.Series) -> None:
+        """A table of which not one row has a moment."""
+        if not len(at) or at.null_count() < len(at):
+            return
+        column = self._table.columns[self._roles.start]
+        row = _states(column).arg_max() or 0
+        words = "not one candle has a readable timestamp"
+        raise self._table.refusal(self._roles.start, CellRefused(words, row, column[row]))
+
+
+def _states(column: pl.Series) -> pl.Series:
+    """Whether each cell says something."""
+    if column.dtype != pl.String:
+        return column.is_not_null()
+    return column.is_not_null() & (column.str.strip_chars() != "")

@@ -1,0 +1,82 @@
+"""Columns of numbers, whatever sign they have for decimals and thousands."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from mlengine.stores.market_data.tables.table import CellRefused
+
+_BLANKS = ("", "-", "--", "n/a", "na", "nan", "null", "none", "#n/a")
+_SIGNS = r"[$€£¥\s'’]"
+_NUMBER = r"^[+-]?[$€£¥]?[+-]?[0-9][0-9.,'’\s]*[KMBkmb]?$"
+# Where only one reading is possible: after a thousands sign stand three digits.
+_ONLY = (
+    "^[^S]*S(?:[0-9]{1,2}|[0-9]{4,})$|G[0-9]{3}S[0-9]|^[+-]?0S[0-9]|^[+-]?[0-9]{4,}S[0-9]+$"
+    "|G[0-9]{3}G[0-9]{3}"
+)
+_GROUPED = "^[+-]?[0-9]{1,3}(?:G[0-9]{3})+(?:S[0-9]*)?$"
+_MULTIPLES = {"K": 1e3, "M": 1e6, "B": 1e9}
+
+
+def plain_numbers(column: pl.Series) -> pl.Series:
+    """Float64 of what is a number as computers write it; null what is none."""
+    if column.dtype == pl.Boolean or column.dtype.is_temporal() or column.dtype.is_nested():
+        return pl.repeat(None, len(column), dtype=pl.Float64, eager=True)
+    return as_text(column).cast(pl.Float64, strict=False)
+
+
+def as_text(column: pl.Series) -> pl.Series:
+    """Categories as texts; any other column as it is."""
+    return column.cast(pl.String) if column.dtype in (pl.Categorical, pl.Enum) else column
+
+
+def unread_texts(column: pl.Series, numbers: pl.Series) -> pl.Series:
+    """Of a column of texts, whether each says something that is not among its numbers."""
+    if column.dtype != pl.String:
+        return pl.repeat(value=False, n=len(column), dtype=pl.Boolean, eager=True)
+    unread = column.is_not_null() & numbers.is_null()
+    if not unread.any():
+        return unread
+    return unread & ~column.str.strip_chars().str.to_lowercase().is_in(_BLANKS)
+
+
+def decimal_sign(columns: Sequence[pl.Series]) -> str:
+    """`.` or `,`, by the cells of all columns of numbers together; raises CellRefused.
+
+    The row of the refusal is one of the first column that can't be read.
+    """
+    texts = [column.str.strip_chars() for column in columns if column.dtype == pl.String]
+    written = pl.concat([text.filter(text.str.contains(_NUMBER)) for text in texts])
+    bare = written.str.replace_all(_SIGNS, "").str.strip_chars("KMBkmb")
+    comma, dot = (bare.str.contains(_with_signs(_ONLY, *signs)) for signs in (",.", ".,"))
+    if comma.any() != dot.any() or not bare.str.contains(",").any():
+        return "," if comma.any() else "."
+    for text in texts:
+        doubtful = text.str.contains(_NUMBER) & text.str.contains(",")
+        if doubtful.any():
+            row = doubtful.arg_max() or 0
+            words = "is its comma a decimal sign or one of thousands? Set decimal in bars.toml"
+            raise CellRefused(words, row, text[row])
+    return "."
+
+
+def written_numbers(column: pl.Series, decimal: str) -> pl.Series:
+    """Float64 of texts with signs of currency, thousands and multiples; null what is none."""
+    texts = column.str.strip_chars()
+    other = "," if decimal == "." else "."
+    bare = texts.str.replace_all(_SIGNS, "")
+    multiples = bare.str.slice(-1).str.to_uppercase()
+    bare = bare.str.strip_chars_end("KMBkmb")
+    has_other = bare.str.contains(other, literal=True).fill_null(value=False)
+    grouped = bare.str.contains(_with_signs(_GROUPED, decimal, other)).fill_null(value=False)
+    # A sign of thousands that stands elsewhere makes the cell unreadable.
+    whole = bare.set(has_other & ~grouped, None).str.replace_all(other, "", literal=True)
+    factors = multiples.replace_strict(_MULTIPLES, default=1.0, return_dtype=pl.Float64)
+    numbers = whole.str.replace(decimal, ".", literal=True).cast(pl.Float64, strict=False)
+    return numbers * factors
+
+
+def _with_signs(pattern: str, decimal: str, group: str) -> str:
+    """With the sign of decimals for S and that of thousands for G."""
+    escaped = {".": r"\.", ",": ","}
+    return pattern.replace("S", escaped[decimal]).replace("G", escaped[group])

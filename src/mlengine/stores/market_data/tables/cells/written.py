@@ -1,0 +1,185 @@
+"""Columns of moments as people write them, read format by format and never row by row."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from mlengine.stores.market_data.tables.table import CellRefused
+
+_MOMENT = re.compile(
+    r"""
+    (?P<date>
+        (?P<year_first>\d{4}(?P<s1>[-/.])\d{1,2}(?P=s1)\d{1,2})
+      | (?P<compact>\d{8})
+      | (?P<year_last>\d{1,2}(?P<s2>[-/.])\d{1,2}(?P=s2)\d{4})
+      | (?P<named_first>[A-Za-z]{3,9}\ \d{1,2}(?P<comma>,?)\ \d{4})
+      | (?P<named_second>\d{1,2}(?P<s3>[-\ ])[A-Za-z]{3,9}(?P=s3)\d{4})
+    )
+    (?:
+        (?P<join>T|\ +|-|,\ )
+        (?: (?P<colons>\d{1,2}:\d\d(?P<seconds>:\d\d(?P<fraction>\.\d+)?)?)
+          | (?P<digits>\d{6}|\d{4}) )
+        (?P<half>\ ?[AaPp][Mm]\b)?
+    )?
+    (?P<zone>\ *(?:[Zz]|[+-]\d\d(?::?\d\d)?(?::\d\d)?|[A-Za-z][A-Za-z0-9_/+-]*))?
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_SAMPLE_ROWS = 64
+_MOST_FORMATS = 24
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a moment is written: the pattern of its first `width` characters; a zone follows them."""
+
+    pattern: str
+    width: int
+    has_clock: bool
+    has_zone: bool
+    year_last: bool
+
+    def with_order(self, *, day_first: bool) -> str:
+        first, second = ("%d", "%m") if day_first else ("%m", "%d")
+        return self.pattern.replace("%1", first).replace("%2", second)
+
+
+def written_moments(
+    texts: pl.Series, date_format: str | None, *, day_first: bool | None
+) -> tuple[pl.DataFrame, bool | None]:
+    """Each text's `local` time, its `zone` as written and whether it is a `bare` date.
+
+    All are null where a text is no moment. Beside it whether dates such as 03/04/2026 begin with
+    the day, which the whole column decides; raises CellRefused where it does not.
+    """
+    texts = texts.str.strip_chars()
+    if date_format:
+        return _parse(texts, date_format, _has_clock(date_format)), day_first
+    moments = _nothing(len(texts))
+    present = texts.drop_nulls()
+    for format_, count in Counter(_formats(present.head(_SAMPLE_ROWS))).most_common(1):
+        if count and not format_.year_last:
+            moments = _read(texts, format_, day_first=False)
+    pending = texts.is_not_null() & moments["local"].is_null()
+    if not pending.any():
+        return moments, day_first
+    rows = pending.arg_true()
+    rest, day_first = _by_shape(texts.gather(rows), rows, day_first=day_first)
+    return moments.with_columns(
+        moments[name].scatter(rows, rest[name]) for name in rest.columns
+    ), day_first
+
+
+def _by_shape(
+    texts: pl.Series, rows: pl.Series, *, day_first: bool | None
+) -> tuple[pl.DataFrame, bool | None]:
+    shapes = texts.str.replace_all("[0-9]", "0")
+    by_format: dict[_Format, list[str]] = {}
+    for shape in shapes.unique(maintain_order=True):
+        if format_ := _format_of(shape):
+            by_format.setdefault(format_, []).append(shape)
+    moments = _nothing(len(texts))
+    formats = list(by_format.items())[:_MOST_FORMATS]
+    year_last = [shape for format_, group in formats if format_.year_last for shape in group]
+    if year_last and day_first is None:
+        day_first = _day_first(texts, shapes.is_in(year_last), rows)
+    for format_, group in formats:
+        mine = shapes.is_in(group).arg_true()
+        read = _read(texts.gather(mine), format_, day_first=bool(day_first))
+        moments = moments.with_columns(
+            moments[name].scatter(mine, read[name]) for name in read.columns
+        )
+    return moments, day_first
+
+
+def _day_first(texts: pl.Series, which: pl.Series, rows: pl.Series) -> bool:
+    pair = texts.str.extract_groups(r"^([0-9]{1,2})[-/.]([0-9]{1,2})")
+    first, second = (pair.struct.field(name).cast(pl.Int8, strict=False) for name in ("1", "2"))
+    late_first, late_second = (
+        (which & (number > 12)).fill_null(value=False) for number in (first, second)
+    )
+    if late_first.any() != late_second.any():
+        return bool(late_first.any())
+    row = (late_second if late_second.any() else which).arg_max() or 0
+    words = (
+        "the day stands first in some rows and second in others"
+        if late_first.any()
+        else "is the day or the month first?"
+    )
+    raise CellRefused(
+        f"{words} Set date_format in bars.toml, such as '%d/%m/%Y'", rows[row], texts[row]
+    )
+
+
+def _formats(texts: Iterable[str]) -> Iterable[_Format]:
+    return (format_ for text in texts if (format_ := _format_of(text)))
+
+
+def _format_of(text: str) -> _Format | None:
+    match = _MOMENT.fullmatch(text)
+    if not match:
+        return None
+    part = match.groupdict()
+    if part["year_first"]:
+        pattern = "%Y{0}%m{0}%d".format(part["s1"])
+    elif part["compact"]:
+        pattern = "%Y%m%d"
+    elif part["year_last"]:
+        pattern = "%1{0}%2{0}%Y".format(part["s2"])
+    elif part["named_first"]:
+        pattern = f"%B %d{part['comma']} %Y"
+    else:
+        pattern = "%d{0}%B{0}%Y".format(part["s3"])
+    clock = (part["join"] or "") + _clock(part)
+    width = len(text) - len(part["zone"] or "")
+    return _Format(pattern + clock, width, bool(clock), bool(part["zone"]), bool(part["year_last"]))
+
+
+def _clock(part: dict[str, str | None]) -> str:
+    if digits := part["digits"]:
+        return "%H%M%S" if len(digits) == 6 else "%H%M"
+    if not part["colons"]:
+        return ""
+    half = part["half"]
+    pattern = "%I:%M" if half else "%H:%M"
+    if part["seconds"]:
+        pattern += ":%S"
+    if part["fraction"]:
+        pattern += "%.f"
+    return pattern + (" %p" if half and half.startswith(" ") else "%p" if half else "")
+
+
+def _read(texts: pl.Series, format_: _Format, *, day_first: bool) -> pl.DataFrame:
+    pattern = format_.with_order(day_first=day_first)
+    if not format_.has_zone:
+        return _parse(texts, pattern, format_.has_clock)
+    zones = texts.str.slice(format_.width).str.strip_chars()
+    moments = _parse(texts.str.slice(0, format_.width), pattern, has_clock=True)
+    # Another row's zone may begin elsewhere: its rest is then no zone, which a later step says.
+    return moments.with_columns(zones.set(moments["local"].is_null(), None).alias("zone"))
+
+
+def _parse(texts: pl.Series, pattern: str, has_clock: bool) -> pl.DataFrame:
+    if has_clock:
+        local = texts.str.to_datetime(pattern, strict=False, time_unit="us", ambiguous="null")
+    else:
+        local = texts.str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
+    zone = None
+    if isinstance(local.dtype, pl.Datetime) and local.dtype.time_zone is not None:
+        local, zone = local.dt.replace_time_zone(None), "Z"
+    bare = pl.lit(not has_clock)
+    return pl.DataFrame({"local": local}).with_columns(
+        pl.lit(zone, pl.String).alias("zone"), bare.alias("bare")
+    )
+
+
+def _has_clock(pattern: str) -> bool:
+    return any(f"%{letter}" in pattern for letter in "HIMSTRX")
+
+
+def _nothing(rows: int) -> pl.DataFrame:
+    schema = {"local": pl.Datetime("us"), "zone": pl.String(), "bare": pl.Boolean()}
+    return pl.DataFrame(schema=schema).clear(rows)

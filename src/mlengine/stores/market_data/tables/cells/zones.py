@@ -1,0 +1,126 @@
+"""From local times to moments: by an offset or zone that a row states, else by its file's zone."""
+
+import re
+from collections.abc import Callable
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from mlengine.core.bars.bars import TIMESTAMP
+from mlengine.stores.market_data.tables.settings import is_zone
+
+ZoneOf = Callable[[str], ZoneInfo | None]
+
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?(?::(\d\d))?", re.ASCII)
+_UTC_NAMES = frozenset(("z", "utc", "gmt"))
+_MOST_ZONES = 64
+_Ambiguous = Literal["earliest", "latest", "null"]
+
+
+def placed(moments: pl.DataFrame, series: pl.Series, zones: dict[str, str]) -> pl.DataFrame:
+    """Columns `at` (UTC) and `session` of moments with `local`, `zone` and `bare`.
+
+    `zones` has the zone of the times of each of the `series` whose rows state none. A session is
+    what a bare date, or a row with an offset, states; where all offsets are zero these only say
+    that the times are UTC. An hour that comes twice when summer time ends is told apart by the
+    order of its rows, and is null where the order doesn't tell; so is one that never was.
+    """
+    local, stated = moments["local"], moments["zone"]
+    at = pl.repeat(None, len(local), dtype=TIMESTAMP, eager=True)
+    session = local.dt.date().set(~moments["bare"].fill_null(value=False), None)
+    if stated.null_count():
+        at = _by_series(local.set(stated.is_not_null(), None), series, zones)
+    if stated.null_count() == len(stated):
+        return pl.DataFrame({"at": at, "session": session})
+    is_elsewhere = False
+    for zone in stated.drop_nulls().unique().to_list()[:_MOST_ZONES]:
+        mine = (stated == zone).fill_null(value=False)
+        here, elsewhere = _in_stated(local if mine.all() else local.set(~mine, None), zone, series)
+        at = here.zip_with(mine, at)
+        is_elsewhere |= elsewhere
+    if is_elsewhere:
+        session = local.dt.date().zip_with(stated.is_not_null(), session)
+    return pl.DataFrame({"at": at, "session": session.set(at.is_null(), None)})
+
+
+def _by_series(local: pl.Series, series: pl.Series, zones: dict[str, str]) -> pl.Series:
+    names = set(zones.values())
+    if len(names) == 1:
+        return in_zone(local, names.pop(), series)
+    at = pl.repeat(None, len(local), dtype=TIMESTAMP, eager=True)
+    of_row = series.replace_strict(zones, default="UTC", return_dtype=pl.String)
+    for name in names:
+        mine = of_row == name
+        at = in_zone(local.set(~mine, None), name, series).zip_with(mine, at)
+    return at
+
+
+def _in_stated(local: pl.Series, zone: str, series: pl.Series) -> tuple[pl.Series, bool]:
+    """The moments, and whether the zone says more than that they are UTC."""
+    if zone.lower() in _UTC_NAMES:
+        return _utc(local), False
+    if match := _OFFSET.fullmatch(zone):
+        sign, hours, minutes, seconds = match.groups()
+        offset = pl.duration(hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0))
+        signed = offset if sign == "+" else -offset
+        at = local.to_frame("local").select(pl.col("local") - signed).to_series()
+        return _utc(at), any(int(part or 0) for part in (hours, minutes, seconds))
+    if is_zone(zone):
+        return in_zone(local, zone, series), True
+    return pl.repeat(None, len(local), dtype=TIMESTAMP, eager=True), False
+
+
+def in_zone(local: pl.Series, zone: str, series: pl.Series) -> pl.Series:
+    """Local times of a zone as moments; see `placed`."""
+    if zone == "UTC":
+        return _utc(local)
+    at = _localized(local, zone, "null")
+    doubtful = at.is_null() & local.is_not_null()
+    if not doubtful.any():
+        return at
+    earlier, later = _localized(local, zone, "earliest"), _localized(local, zone, "latest")
+    passes = _pass_of_twice(local, doubtful & earlier.is_not_null(), series)
+    at = earlier.zip_with((passes == 1).fill_null(value=False), at)
+    return later.zip_with((passes == 2).fill_null(value=False), at)
+
+
+def _pass_of_twice(local: pl.Series, twice: pl.Series, series: pl.Series) -> pl.Series:
+    """1 or 2 for a time in an hour that comes twice; null where the order doesn't tell.
+
+    In rows that run forward the second pass begins where the time of the day falls back, in rows
+    that run backward where it leaps forward.
+    """
+    frame = pl.DataFrame({"local": local, "series": series, "twice": twice})
+    frame = frame.with_row_index("row").filter(pl.col("local").is_not_null())
+    step = pl.col("local").diff().over("series")
+    forward = ((step > pl.duration()).sum() >= (step < pl.duration()).sum()).over("series")
+    frame = frame.with_columns(forward.alias("forward"))
+    hours = frame.filter("twice").with_columns(pl.col("local").dt.date().alias("day"))
+    key = ("series", "day")
+    before = pl.col("local").shift(1).over(key)
+    back = pl.when("forward").then(pl.col("local") < before).otherwise(pl.col("local") > before)
+    # Hourly bars have but one time in such an hour, and it comes twice.
+    hourly = pl.col("local").n_unique().over(key) == 1
+    against = back | (hourly & (pl.col("local") == before))
+    turns = against.fill_null(value=False).cum_sum().over(key)
+    hours = hours.with_columns(turns.alias("turns"))
+    both = (pl.col("turns").max().over(key) == 1) & (pl.col("turns").min().over(key) == 0)
+    first = (pl.col("turns") == 0) == pl.col("forward")
+    number = pl.when(both).then(pl.when(first).then(1).otherwise(2))
+    hours = hours.select("row", number.cast(pl.Int8).alias("pass"))
+    return pl.repeat(None, len(local), dtype=pl.Int8, eager=True).scatter(
+        hours["row"], hours["pass"]
+    )
+
+
+def _localized(local: pl.Series, zone: str, ambiguous: _Ambiguous) -> pl.Series:
+    return (
+        local.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null")
+        .dt.convert_time_zone("UTC")
+        .cast(TIMESTAMP)
+    )
+
+
+def _utc(local: pl.Series) -> pl.Series:
+    return local.dt.replace_time_zone("UTC").cast(TIMESTAMP)

@@ -1,0 +1,128 @@
+"""`bars.toml`: what a folder says of how its files are written."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from mlengine.errors import UpstreamInvalid
+
+SETTINGS_FILE = "bars.toml"
+
+_ROLES = frozenset(
+    ("timestamp", "date", "time", "symbol", "open", "high", "low", "close", "volume")
+    + ("adjusted_close", "close_time", "final")
+)
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "decimal": (".", ","),
+    "unit": ("s", "ms", "us", "ns"),
+    "stamp": ("start", "end"),
+    "adjusted": (True, False),
+    "volume": (True, False),
+}
+_KEYS = ("columns", "zone", "date_format", *_CHOICES)
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """How a file is written; None is what its own cells have to show.
+
+    `columns` names the header's column of a role, or is the whole header of a file without one.
+    `volume` false says that the market has none. `day_first` is what was decided, never stated.
+    """
+
+    columns: Mapping[str, str] | tuple[str, ...] = field(default_factory=dict)
+    zone: str | None = None
+    decimal: str | None = None
+    date_format: str | None = None
+    unit: str | None = None
+    stamp: str = "start"
+    adjusted: bool = False
+    volume: bool = True
+    day_first: bool | None = None
+
+
+@dataclass(frozen=True)
+class FolderSettings:
+    """What holds for all files, then for those of each pattern; the later one counts."""
+
+    base: TableSettings = field(default_factory=TableSettings)
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    patterns: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+
+    def of(self, file: str) -> TableSettings:
+        settings = replace(self.base, **self.stated)
+        for pattern, stated in self.patterns:
+            if fnmatchcase(file, pattern):
+                settings = replace(settings, **stated)
+        return settings
+
+
+def read_settings(folder: Path, base: TableSettings) -> FolderSettings:
+    """What the folder's `bars.toml` says; raises UpstreamInvalid, which names the key."""
+    try:
+        text = (folder / SETTINGS_FILE).read_bytes().decode()
+    except FileNotFoundError:
+        return FolderSettings(base)
+    except (OSError, UnicodeDecodeError):
+        raise UpstreamInvalid(f"{SETTINGS_FILE} can't be read") from None
+    try:
+        stated = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UpstreamInvalid(f"{SETTINGS_FILE} is no TOML: {error}") from None
+    files = stated.pop("files", {})
+    if not isinstance(files, dict) or not all(isinstance(each, dict) for each in files.values()):
+        raise UpstreamInvalid(f"{SETTINGS_FILE}: files is not a table of patterns")
+    patterns = tuple((p, _checked(each, f"files.{p!r}.")) for p, each in files.items())
+    return FolderSettings(base, _checked(stated, ""), patterns)
+
+
+def _checked(stated: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for key, value in stated.items():
+        if key not in _KEYS:
+            raise _refusal(where + key, value, f"no such key; one of {', '.join(_KEYS)}")
+        if key in _CHOICES and (type(value), value) not in _typed(_CHOICES[key]):
+            choices = " or ".join(str(choice).lower() for choice in _CHOICES[key])
+            raise _refusal(where + key, value, f"not {choices}")
+        if key in ("zone", "date_format") and not isinstance(value, str):
+            raise _refusal(where + key, value, "no text")
+    if "zone" in stated and not is_zone(stated["zone"]):
+        raise _refusal(where + "zone", stated["zone"], "no name of a timezone")
+    if "columns" not in stated:
+        return dict(stated)
+    return {**stated, "columns": _columns(stated["columns"], where + "columns")}
+
+
+def _columns(stated: object, key: str) -> Mapping[str, str] | tuple[str, ...]:
+    if isinstance(stated, dict):
+        for role, name in stated.items():
+            if role not in _ROLES:
+                roles = ", ".join(sorted(_ROLES))
+                raise _refusal(f"{key}.{role}", name, f"no such column; one of {roles}")
+            if not isinstance(name, str):
+                raise _refusal(f"{key}.{role}", name, "no name")
+        return stated
+    if isinstance(stated, list) and stated and all(isinstance(name, str) for name in stated):
+        return tuple(stated)
+    raise _refusal(key, stated, "neither a list of names nor a table of them")
+
+
+def _refusal(key: str, value: object, reason: str) -> UpstreamInvalid:
+    return UpstreamInvalid(f"{SETTINGS_FILE}: {key} = {value!r}: {reason}")
+
+
+def _typed(choices: tuple[object, ...]) -> list[tuple[type, object]]:
+    """1 is no true."""
+    return [(type(choice), choice) for choice in choices]
+
+
+def is_zone(name: str) -> bool:
+    """Whether this is a timezone of the tz database."""
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        return False
+    return True

@@ -1,0 +1,167 @@
+"""Text files as tables of texts: CSV of any separator, plain or compressed."""
+
+import codecs
+import gzip
+import io
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from mlengine.stores.market_data.tables.table import Table
+from mlengine.stores.market_data.tables.text_format import TextFormat
+from mlengine.stores.system.table_files import UnreadableFile, translated_read_errors
+
+HEAD_BYTES = 65_536
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class RaggedTable(ValueError):
+    """Not one line has as many cells as the header; `line` is the first of them."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+def is_compressed(content: bytes) -> bool:
+    return content.startswith((_GZIP, _ZSTD))
+
+
+def plain_text(content: bytes, name: str) -> bytes:
+    """UTF-8 without a mark, of a file that may be compressed or in UTF-16; raises UnreadableFile.
+
+    A compressed file that is cut short is unreadable, never a shorter one.
+    """
+    try:
+        if content.startswith(_GZIP):
+            content = gzip.decompress(content)
+        elif content.startswith(_ZSTD):
+            content = _decompress_zstd(content, name)
+        if content.startswith(_UTF16):
+            content = content.decode("utf-16").encode()
+        content = content.removeprefix(codecs.BOM_UTF8)
+        if not content.isascii():
+            content.decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
+        raise UnreadableFile(name) from None
+    return content
+
+
+def text_head(path: Path) -> bytes:
+    """The first lines of a text file; raises UnreadableFile."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            if is_compressed(head) or head.startswith(_UTF16):
+                return plain_text(head + file.read(), path.name)[:HEAD_BYTES]
+    except OSError:
+        raise UnreadableFile(path.name) from None
+    # A letter of several bytes may be cut at the end.
+    return head.removeprefix(codecs.BOM_UTF8)
+
+
+def first_row_at(content: bytes, format_: TextFormat) -> int:
+    """Where the first row begins."""
+    at = 0
+    for _ in range(format_.first_line - 1):
+        at = content.find(b"\n", at) + 1 or len(content)
+    return at
+
+
+def read_text(content: bytes, format_: TextFormat, name: str) -> tuple[Table, Table | None]:
+    """The rows of `content`, which begins with a row, all cells as texts; one row for each line.
+
+    A line with more cells than the header has none, for nobody knows which they are; nor has one
+    with fewer, where the others have a last cell. A last line without an end is a table of its
+    own, with the cells that a separator ended. Raises UnreadableFile, RaggedTable.
+    """
+    end = content.rfind(b"\n") + 1
+    cells = _cells(content[:end], format_, name)
+    columns = tuple(_without_ragged(cells, content[:end], format_))
+    table = Table(name, format_.names, columns, format_.first_line, format_.tickers)
+    return table, _torn(content[end:], table, format_)
+
+
+def _cells(lines: bytes, format_: TextFormat, name: str) -> pl.DataFrame:
+    rows = lines.count(b"\n")
+    quotes = b'"' in lines
+    with translated_read_errors(name):
+        if quotes:
+            try:
+                cells = _parse(lines, format_, '"')
+            except pl.exceptions.PolarsError:
+                cells = None
+            if cells is not None and cells.height == rows:
+                return cells
+        cells = _parse(lines, format_, None)
+    if cells.height != rows:
+        raise UnreadableFile(name)
+    # A quote that nothing ends would swallow the lines that follow: each line stands for itself.
+    return cells.with_columns(pl.all().str.strip_chars('"')) if quotes else cells
+
+
+def _parse(lines: bytes, format_: TextFormat, quote: str | None) -> pl.DataFrame:
+    """One column more than the header has, for what stands beyond it."""
+    return pl.read_csv(
+        lines,
+        has_header=False,
+        schema={str(i): pl.String for i in range(len(format_.names) + 1)},
+        separator=format_.separator,
+        quote_char=quote,
+        missing_columns="insert",
+        extra_columns="ignore",
+        truncate_ragged_lines=True,
+        raise_if_empty=False,
+    )
+
+
+def _without_ragged(cells: pl.DataFrame, lines: bytes, format_: TextFormat) -> list[pl.Series]:
+    *columns, beyond = cells.get_columns()
+    bad = beyond.is_not_null()
+    last = columns[-1]
+    if last.null_count() not in (0, len(last)):
+        bad |= _are_short(last.is_null(), lines, format_)
+    if not bad.any():
+        return columns
+    if bad.all():
+        raise RaggedTable(format_.first_line)
+    return [column.set(bad, None) for column in columns]
+
+
+def _are_short(doubtful: pl.Series, lines: bytes, format_: TextFormat) -> pl.Series:
+    """Of the rows without a last cell those that end before it."""
+    rows = doubtful.arg_true()
+    split = lines.split(b"\n")
+    counts = [split[row].count(format_.separator.encode()) for row in rows.to_list()]
+    short = pl.Series(counts, dtype=pl.Int64) < len(format_.names) - 1
+    return pl.repeat(value=False, n=len(doubtful), dtype=pl.Boolean, eager=True).scatter(
+        rows, short
+    )
+
+
+def _torn(line: bytes, table: Table, format_: TextFormat) -> Table | None:
+    """What was written to its end of a line that has none."""
+    whole, separator, _ = line.rpartition(format_.separator.encode())
+    if not separator or whole.count(b'"') % 2:
+        return None
+    columns = tuple(_parse(whole + b"\n", format_, '"').get_columns()[: len(table.columns)])
+    first_line = table.first_line + table.rows
+    return replace(table, columns=columns, first_line=first_line, torn=True)
+
+
+def _decompress_zstd(content: bytes, name: str) -> bytes:
+    """As one cell of a table, which no byte of a text ends."""
+    with translated_read_errors(name):
+        whole = pl.read_csv(
+            io.BytesIO(content),
+            has_header=False,
+            schema={"text": pl.String},
+            separator="\x1f",
+            eol_char="\x1e",
+            quote_char=None,
+            raise_if_empty=False,
+        )
+    return "\x1e".join(whole["text"].to_list()).encode()

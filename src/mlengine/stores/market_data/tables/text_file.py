@@ -1,0 +1,159 @@
+"""A text file of bars; of one that has grown only the tail is read."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.tables.blocks import Block, joined
+from mlengine.stores.market_data.tables.candles import ZoneOf, read_candles
+from mlengine.stores.market_data.tables.roles import Roles, table_roles
+from mlengine.stores.market_data.tables.settings import TableSettings
+from mlengine.stores.market_data.tables.table import Table
+from mlengine.stores.market_data.tables.text import (
+    HEAD_BYTES,
+    RaggedTable,
+    first_row_at,
+    plain_text,
+    read_text,
+)
+from mlengine.stores.market_data.tables.text_format import TextFormat, text_format
+from mlengine.stores.system.table_files import UnreadableFile
+
+_MOST_BLOCKS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """Where the next row of a file will begin, and all that it takes to read it.
+
+    `digest` is over the file's first bytes and its last ones before `at`.
+    """
+
+    inode: int
+    at: int
+    digest: bytes
+    format: TextFormat
+    roles: Sequence[Roles]
+    settings: TableSettings
+
+
+@dataclass(frozen=True, eq=False)
+class BarFile:
+    """The candles of a file, and `torn`, what is there of a line without an end.
+
+    `tail` is None where a part of the file can't be read alone. `has_adjusted` says that it has
+    an adjusted close beside the close.
+    """
+
+    blocks: tuple[Block, ...]
+    has_adjusted: bool = False
+    torn: Block | None = None
+    tail: Tail | None = None
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """Reads a text file; `symbol` is that of a row that says none."""
+
+    path: Path
+    symbol: str
+    settings: TableSettings
+    zone_of: ZoneOf
+
+    def read(self) -> BarFile:
+        """The whole file; raises UnreadableFile, NoHeader, RaggedTable, UpstreamInvalid."""
+        with _opened(self.path) as file:
+            content, inode = file.read(), os.fstat(file.fileno()).st_ino
+            end = content.rfind(b"\n") + 1
+            digest = _edge_digest(file, end)
+        plain = plain_text(content, self.path.name)
+        format_ = text_format(plain[:HEAD_BYTES], self.settings)
+        table, torn = read_text(plain[first_row_at(plain, format_) :], format_, self.path.name)
+        roles = table_roles(table, self.settings, self.symbol)
+        blocks, settings, doubtful = self._blocks(table, roles, self.settings)
+        tail = None
+        if not doubtful and content.endswith(plain):
+            following = replace(format_, first_line=format_.first_line + table.rows)
+            tail = Tail(inode, end, digest, following, roles, settings)
+        has_adjusted = any(each.adjusted is not None for each in roles)
+        return BarFile(tuple(blocks), has_adjusted, self._torn(torn, roles, settings), tail)
+
+    def read_on(self, before: BarFile) -> BarFile | None:
+        """With what was appended since; None where the file has to be read as a whole."""
+        tail = before.tail
+        if tail is None:
+            return None
+        with _opened(self.path) as file:
+            if os.fstat(file.fileno()).st_ino != tail.inode:
+                return None
+            if _edge_digest(file, tail.at) != tail.digest:
+                return None
+            file.seek(tail.at)
+            rows = file.read()
+            end = tail.at + rows.rfind(b"\n") + 1
+            digest = _edge_digest(file, end)
+        try:
+            table, torn = read_text(rows, tail.format, self.path.name)
+            further, _, doubtful = self._blocks(table, tail.roles, tail.settings)
+        except (RaggedTable, UpstreamInvalid):
+            return None
+        if doubtful:
+            return None
+        following = replace(tail.format, first_line=tail.format.first_line + table.rows)
+        return replace(
+            before,
+            blocks=joined((*before.blocks, *further), _MOST_BLOCKS),
+            torn=self._torn(torn, tail.roles, tail.settings),
+            tail=replace(tail, at=end, digest=digest, format=following),
+        )
+
+    def _blocks(
+        self, table: Table, roles: Sequence[Roles], settings: TableSettings
+    ) -> tuple[list[Block], TableSettings, bool]:
+        """The candles of each of the roles; how the cells are written; whether some leave a doubt.
+
+        Without a row nothing is decided.
+        """
+        parts: list[pl.DataFrame] = []
+        doubtful = False
+        for each in roles if table.rows else ():
+            read = read_candles(table, each, settings, symbol=self.symbol, zone_of=self.zone_of)
+            parts.append(read.candles)
+            settings, doubtful = read.settings, doubtful or read.doubtful
+        return ([Block.of(pl.concat(parts))] if parts else []), settings, doubtful
+
+    def _torn(
+        self, table: Table | None, roles: Sequence[Roles], settings: TableSettings
+    ) -> Block | None:
+        """Candles that are not final, for the symbols whose next bar is being written."""
+        if table is None:
+            return None
+        try:
+            return next(iter(self._blocks(table, roles, settings)[0]), None)
+        except UpstreamInvalid:
+            return None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError:
+        raise UnreadableFile(path.name) from None
+
+
+def _edge_digest(file: BinaryIO, end: int) -> bytes:
+    """Of the first bytes and the last ones before `end`."""
+    file.seek(0)
+    edges = blake2b(file.read(min(end, HEAD_BYTES)))
+    file.seek(max(0, end - HEAD_BYTES))
+    edges.update(file.read(min(end, HEAD_BYTES)))
+    return edges.digest()

@@ -1,0 +1,116 @@
+"""How a text file is written: where its header is, what it says, and what parts the cells."""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlengine.stores.market_data.tables.roles import is_price_header, is_symbol_list
+from mlengine.stores.market_data.tables.settings import TableSettings
+
+_SEPARATORS = (",", ";", "\t", "|")
+_HEAD_LINES = 24
+_LONGEST_PREFACE = 12
+# The columns of an exchange's files that have no header: twelve, and the seventh is the close.
+_KLINES = ("open_time", "open", "high", "low", "close", "volume", "close_time")
+_KLINE_REST = ("quote_volume", "count", "taker_buy_volume", "taker_buy_quote_volume", "ignore")
+_VALUE = re.compile(r"[+-]?[$]?[0-9][0-9.,:/ T+Z-]*|", re.ASCII)
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """`first_line` is the line of the first row, from 1.
+
+    `is_bars` says that the columns are those of bars, `is_list` that they are a list of symbols.
+    """
+
+    separator: str
+    names: tuple[str, ...]
+    first_line: int
+    tickers: tuple[str, ...] | None = None
+    is_bars: bool = True
+    is_list: bool = False
+
+
+class NoHeader(ValueError):
+    """The first line holds values, and nobody says of which columns."""
+
+
+def text_format(head: bytes, settings: TableSettings) -> TextFormat:
+    """The format of a text by its first lines; raises NoHeader, csv.Error."""
+    text = head.decode(errors="replace")
+    lines = [line.removesuffix("\r") for line in text.split("\n", _HEAD_LINES)[:_HEAD_LINES]]
+    if isinstance(settings.columns, tuple):
+        return _stated(lines, settings.columns)
+    for number, line in enumerate(lines[:_LONGEST_PREFACE]):
+        for separator in _SEPARATORS:
+            names = _cells(line, separator)
+            if is_price_header(names, settings):
+                return _with_tickers(lines, number, separator, names)
+    first = lines[0] if lines else ""
+    separator = max(_SEPARATORS, key=first.count)
+    names = _cells(first, separator)
+    if len(names) > 1 and all(map(_VALUE.fullmatch, names)):
+        if _are_klines([_cells(line, separator) for line in lines[:-1] or lines]):
+            return TextFormat(separator, (*_KLINES, *_KLINE_REST), 1)
+        raise NoHeader
+    return TextFormat(separator, names, 2, is_bars=False, is_list=is_symbol_list(names, settings))
+
+
+def _stated(lines: Sequence[str], names: tuple[str, ...]) -> TextFormat:
+    first = lines[0] if lines else ""
+    for separator in _SEPARATORS:
+        cells = _cells(first, separator)
+        if len(cells) == len(names):
+            has_header = not any(re.search("[0-9]", cell) for cell in cells)
+            return TextFormat(separator, names, 2 if has_header else 1)
+    return TextFormat(max(_SEPARATORS, key=first.count), names, 1)
+
+
+def _with_tickers(
+    lines: Sequence[str], number: int, separator: str, names: tuple[str, ...]
+) -> TextFormat:
+    """With the lines of a data frame that has tickers above or below its columns."""
+    tickers: tuple[str, ...] | None = None
+    before = _cells(lines[number - 1], separator) if number else ()
+    if len(before) == len(names) and before[0].casefold() in ("ticker", "symbol"):
+        tickers = before
+    following = number + 1
+    if following < len(lines):
+        cells = _cells(lines[following], separator)
+        first = cells[0].casefold() if len(cells) == len(names) else None
+        words = not any(map(_is_number, cells[1:])) and all(cells[1:])
+        if first == "ticker" or (first == "" and words):
+            tickers, following = cells, following + 1
+    if tickers and following < len(lines):
+        cells = _cells(lines[following], separator)
+        if cells[0] and not re.search("[0-9]", cells[0]) and not any(cells[1:]):
+            names, following = (cells[0], *names[1:]), following + 1
+    return TextFormat(separator, names, following + 1, tickers)
+
+
+def _are_klines(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether prices stand in the order of klines, which high and low and the close time show."""
+    count = len(_KLINES) + len(_KLINE_REST)
+    return bool(rows) and all(len(row) == count and _is_kline(row) for row in rows)
+
+
+def _is_kline(row: Sequence[str]) -> bool:
+    try:
+        start, open_, high, low, close, volume, end = map(float, row[:7])
+    except ValueError:
+        return False
+    in_order = low <= min(open_, close) <= max(open_, close) <= high
+    return in_order and volume >= 0 and 3e11 < start < end < 5e15
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _cells(line: str, separator: str) -> tuple[str, ...]:
+    return tuple(cell.strip() for cell in next(csv.reader([line], delimiter=separator), []))
