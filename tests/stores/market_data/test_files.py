@@ -243,9 +243,14 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, name, content):
 
 
 def test_a_file_without_a_needed_column_is_refused_by_name(tmp_path):
-    (tmp_path / "AAA.csv").write_text("date,open,high,low,close\n2020-01-01,1,1,1,1\n")
-    with pytest.raises(UpstreamInvalid, match=r"'AAA\.csv' has no column volume or volume_sum"):
+    (tmp_path / "AAA.csv").write_text("date,open,high,low,volume\n2020-01-01,1,1,1,1\n")
+    with pytest.raises(UpstreamInvalid, match=r"'AAA\.csv' has no column close or close_price"):
         ask(tmp_path)
+
+
+def test_a_market_without_volume_needs_no_column_of_it(tmp_path):
+    (tmp_path / "AAA.csv").write_text("date,open,high,low,close\n2020-01-01,1,1,1,1\n")
+    assert ask(tmp_path)["volume"].to_list() == [None]
 
 
 def test_an_empty_csv_file_holds_no_symbol(tmp_path):

@@ -37,7 +37,7 @@ def epoch_timestamps(numbers: pl.Series, *, unit: str | None = None) -> pl.Serie
         return pl.Series(numbers.name, [None] * numbers.len(), dtype=TIMESTAMP)
     if unit is not None:
         return _in_unit(numbers, unit)
-    dates = _from_digits(numbers)
+    dates = digit_dates(numbers)
     if dates is not None:
         return dates
     plausible = {unit: _is_plausible(numbers, ticks) for unit, ticks in EPOCH_UNITS.items()}
@@ -95,8 +95,8 @@ def _in_unit(numbers: pl.Series, unit: str) -> pl.Series:
     return microseconds.cast(pl.Int64).cast(TIMESTAMP)
 
 
-def _from_digits(numbers: pl.Series) -> pl.Series | None:
-    """Dates, where nearly all numbers are dates written with the same number of digits."""
+def digit_dates(numbers: pl.Series) -> pl.Series | None:
+    """As moments in UTC, where nearly all numbers are dates written with one number of digits."""
     needed = _READABLE_SHARE * (numbers.len() - numbers.null_count())
     for digits, form in _DIGITS.items():
         of_length = numbers.is_between(10 ** (digits - 1), 10**digits, closed="left")

@@ -102,7 +102,7 @@ class _Reader:
             positions["adjusted"] = self._roles.adjusted
         values = self._numbers(positions)
         if self._roles.volume is None:
-            values["volume"] = pl.repeat(0.0, self._table.rows, dtype=pl.Float64, eager=True)
+            values["volume"] = pl.repeat(None, self._table.rows, dtype=pl.Float64, eager=True)
         adjusted = values.pop("adjusted", None)
         if adjusted is not None:
             factor = adjusted / values["close"]
@@ -149,13 +149,10 @@ class _Reader:
     def _moments(self, position: int, column: pl.Series) -> pl.DataFrame:
         """Columns `at` and `session`."""
         ends = self._settings.stamp == "end" and position == self._roles.start
-        series = None if self._roles.symbol is None else self._symbols
         try:
-            read = read_moments(as_text(column), self._settings, series)
+            moments, self._settings = read_moments(as_text(column), self._settings)
         except CellRefused as refused:
             raise self._table.refusal(position, refused) from None
-        self._settings = read.settings
-        moments = read.moments
         if ends:
             # A bare date ends at the midnight that follows it.
             day = pl.when("bare").then(pl.duration(days=1)).otherwise(pl.duration())
@@ -165,7 +162,7 @@ class _Reader:
             before = (moments["local"] - timedelta(microseconds=1)).dt.date()
             placed_moments = placed_moments.with_columns(before.alias("session"))
         unread = _states(column) & placed_moments["at"].is_null()
-        self._doubtful |= not read.is_of_one_unit or bool(unread.any())
+        self._doubtful |= bool(unread.any())
         return placed_moments
 
     def _zones(self) -> dict[str, str]:

@@ -103,7 +103,7 @@ class _Finder:
         return Roles(
             start=start,
             prices={name: self._price(name) for name in PRICES},
-            volume=self._volume(symbol) if self.settings.volume else None,
+            volume=self._volume(symbol),
             clock=clock,
             symbol=symbol,
             closes=self._stated("close_time", _CLOSES),
@@ -134,16 +134,13 @@ class _Finder:
             raise self._missing(name, VALUE_KEYS[name])
         return column
 
-    def _volume(self, symbol: int | None) -> int:
+    def _volume(self, symbol: int | None) -> int | None:
         named = self._stated("volume", _names("volume"))
         if named is None:
             named = self._volume_of_base(symbol)
         ticks = self._first(_TICK_VOLUMES)
         if ticks is not None and (named is None or _is_zero(self.table.columns[named])):
             return ticks
-        if named is None:
-            further = f" ({SETTINGS_FILE} says volume = false where the market has none)"
-            raise self._missing("volume", VALUE_KEYS["volume"], further)
         return named
 
     def _volume_of_base(self, symbol: int | None) -> int | None:
@@ -188,10 +185,10 @@ class _Finder:
             known.setdefault(_plain(self.table.names[i]), i)
         return next((known[name] for name in names if name in known), None)
 
-    def _missing(self, role: str, names: Sequence[str], further: str = "") -> UpstreamInvalid:
+    def _missing(self, role: str, names: Sequence[str]) -> UpstreamInvalid:
         return UpstreamInvalid(
             f"the file {self.table.file!r} has no column {' or '.join(names)}"
-            + (further or f" ({SETTINGS_FILE} can name it: columns.{role})")
+            f" ({SETTINGS_FILE} can name it: columns.{role})"
         )
 
 

@@ -21,7 +21,6 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "unit": ("s", "ms", "us", "ns"),
     "stamp": ("start", "end"),
     "adjusted": (True, False),
-    "volume": (True, False),
 }
 _KEYS = ("columns", "zone", "date_format", *_CHOICES)
 
@@ -31,7 +30,7 @@ class TableSettings:
     """How a file is written; None is what its own cells have to show.
 
     `columns` names the header's column of a role, or is the whole header of a file without one.
-    `volume` false says that the market has none. `day_first` is what was decided, never stated.
+    `day_first` is what was decided, never stated.
     """
 
     columns: Mapping[str, str] | tuple[str, ...] = field(default_factory=dict)
@@ -41,7 +40,6 @@ class TableSettings:
     unit: str | None = None
     stamp: str = "start"
     adjusted: bool = False
-    volume: bool = True
     day_first: bool | None = None
 
 

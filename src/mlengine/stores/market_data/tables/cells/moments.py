@@ -1,6 +1,6 @@
 """A column of moments of any type, as local times with what each says of its zone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import polars as pl
 
@@ -10,24 +10,11 @@ from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import CellRefused
 
 
-@dataclass(frozen=True, eq=False)
-class ReadMoments:
+def read_moments(column: pl.Series, settings: TableSettings) -> tuple[pl.DataFrame, TableSettings]:
     """Columns `local`, `zone` (null: none stated) and `bare` (a date alone), null where unread.
 
-    Beside them the settings with what the column decides, and whether it is of one unit.
-    """
-
-    moments: pl.DataFrame
-    settings: TableSettings
-    is_of_one_unit: bool = True
-
-
-def read_moments(
-    column: pl.Series, settings: TableSettings, series: pl.Series | None
-) -> ReadMoments:
-    """The moments of a column; `series` has the symbol of each row where there are several.
-
-    Raises CellRefused where the column leaves open what they are.
+    Beside them the settings with what the column decides. Raises CellRefused where it leaves open
+    what its cells mean.
     """
     dtype = column.dtype
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
@@ -35,19 +22,18 @@ def read_moments(
         local = column.dt.replace_time_zone(None)
         # The hour that comes twice is told by the offset, and a zone by any other than zero.
         offsets = (local - utc).dt.total_minutes()
-        return ReadMoments(_typed(local, bare=False, zones=_offset_texts(offsets)), settings)
+        return _typed(local, bare=False, zones=_offset_texts(offsets)), settings
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
-        return ReadMoments(_typed(column, bare=dtype == pl.Date), settings)
+        return _typed(column, bare=dtype == pl.Date), settings
     if dtype == pl.String and (settings.date_format or not _are_digits(column)):
         moments, day_first = written_moments(
             column, settings.date_format, day_first=settings.day_first
         )
-        return ReadMoments(moments, replace(settings, day_first=day_first))
+        return moments, replace(settings, day_first=day_first)
     if not (dtype.is_numeric() or dtype == pl.String):
         value = column[0] if len(column) else None
         raise CellRefused(f"a column of type {dtype} states no moments", 0, value)
-    moments, unit = epoch_moments(_numbers(column), settings.unit, series)
-    return ReadMoments(moments, replace(settings, unit=unit), unit is not None)
+    return epoch_moments(_numbers(column), settings.unit), settings
 
 
 def _typed(column: pl.Series, *, bare: bool, zones: pl.Series | None = None) -> pl.DataFrame:
