@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from mlengine.core.timestamps import EPOCH
 
-REVISION = "0006"
+REVISION = "0007"
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -211,5 +211,29 @@ bar_segments = Table(
     Column("seen_at", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Index("ix_bar_segments_series", "series_id", "last_start"),
+    sqlite_autoincrement=True,
+)
+
+# When the source of a symbol's actions was last asked for them.
+action_series = Table(
+    "action_series",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("asked_at", UtcDateTime, nullable=False),
+)
+
+# A revised action is a further row; one that was taken back has no value.
+corporate_actions = Table(
+    "corporate_actions",
+    metadata,
+    Column("id", _Sequence, primary_key=True, autoincrement=True),
+    Column("symbol", Text, nullable=False),
+    Column("ex_date", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("value", Double),
+    Column("earlier_symbol", Text, nullable=False),
+    Column("known_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Index("ix_corporate_actions_symbol", "symbol", "id"),
     sqlite_autoincrement=True,
 )

@@ -1,0 +1,74 @@
+"""The file of actions: splits, dividends and changes of symbols, beside the files of bars."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlengine.core.bars.actions import StatedAction
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.actions.statement import BadField, StatedActions, parse_action
+
+ACTIONS_FILE = "actions.csv"
+_NEEDED = ("symbol", "date", "kind", "value")
+
+
+@dataclass(frozen=True)
+class ActionsTable:
+    """The actions of each symbol, and why those of some symbols can't be used."""
+
+    actions: Mapping[str, tuple[StatedAction, ...]] = field(default_factory=dict)
+    refused: Mapping[str, UpstreamInvalid] = field(default_factory=dict)
+
+
+def read_actions(path: Path) -> ActionsTable:
+    """A CSV file with the columns `symbol, date, kind, value[, announced, new_symbol]`.
+
+    A line that can't be read costs its symbol alone, and all of them where it names none. Raises
+    UpstreamInvalid, also where the file can't be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UpstreamInvalid(f"{path.name} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UpstreamInvalid(f"{path.name} is no text in UTF-8") from None
+    try:
+        return parse_actions(text, name=path.name)
+    except csv.Error as error:
+        raise UpstreamInvalid(f"{path.name} is no CSV file: {error}") from None
+
+
+def parse_actions(text: str, *, name: str) -> ActionsTable:
+    """As `read_actions`, for what was read already; `name` is for the errors."""
+    lines = csv.reader(io.StringIO(text, newline=""))
+    header = [column.strip().casefold() for column in next(lines, [])]
+    for column in _NEEDED:
+        if column not in header:
+            raise UpstreamInvalid(f"{name}, line 1: there is no column {column!r}")
+    stated = defaultdict[str, StatedActions](StatedActions)
+    refused: dict[str, UpstreamInvalid] = {}
+    for cells in lines:
+        if not any(cell.strip() for cell in cells):
+            continue
+        fields = dict(zip(header, cells, strict=False))
+        try:
+            _refuse_further(cells[len(header) :], header)
+            action = parse_action(fields)
+            stated[action.symbol].add(action)
+        except BadField as bad:
+            error = UpstreamInvalid(f"{name}, line {lines.line_num}, {bad}")
+            concerned = {fields.get(each, "").strip() for each in ("symbol", "new_symbol")} - {""}
+            if not concerned:
+                raise error from None
+            for symbol in concerned:
+                refused.setdefault(symbol, error)
+    return ActionsTable({symbol: each.all() for symbol, each in stated.items()}, refused)
+
+
+def _refuse_further(cells: Sequence[str], header: Sequence[str]) -> None:
+    """Raises BadField for a cell beyond the header."""
+    if further := "".join(cells).strip():
+        raise BadField(header[-1], further, "no further cell")
