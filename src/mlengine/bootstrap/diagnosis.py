@@ -6,7 +6,9 @@ from pathlib import Path
 from mlengine.bootstrap.feature_sets import load_feature_sets
 from mlengine.bootstrap.stores import open_upstream
 from mlengine.config import Settings
-from mlengine.core.bars.intervals import is_stale
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.calendars.age import BarAge
+from mlengine.core.calendars.inference import expected_bars
 from mlengine.core.timestamps import rfc3339
 from mlengine.errors import UpstreamInvalid
 from mlengine.services.diagnosis.checks import Finding
@@ -33,7 +35,10 @@ def check_upstream(settings: Settings, *, seconds: float) -> Finding:
     detail = f"{count} bars of {symbol} ({kind}), the newest of {rfc3339(newest)}"
     if clean.report.rejected:
         return Finding("warning", f"{detail}; {clean.report.rejected} others were refused")
-    if kind != "sample" and is_stale(newest, settings.market_data_interval, now):
+    calendar = upstream.markets.market(symbol).calendar
+    width = INTERVALS[upstream.interval]
+    expected = expected_bars(clean.arrays.starts, width, named=calendar)
+    if kind != "sample" and BarAge(newest, width, now, expected).is_stale:
         return Finding("warning", f"{detail}, which is stale")
     return Finding("ok", detail)
 

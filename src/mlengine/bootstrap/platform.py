@@ -82,7 +82,12 @@ def build_platform(settings: Settings) -> Platform:
             stores.registry, control.events, control.run_store, stores.audit
         ),
         monitoring=MonitoringService(
-            stores.audit, control.events, stores.registry, stores.loader, stores.bars.interval
+            stores.audit,
+            control.events,
+            stores.registry,
+            stores.loader,
+            stores.bars.interval,
+            stores.bars.expectations,
         ),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),

@@ -63,6 +63,7 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
             settings.max_model_age_days,
             settings.require_all_features,
             settings.refuse_suspect_bars,
+            settings.refuse_stale_bars,
         ),
     )
 

@@ -56,6 +56,7 @@ class Settings:
     trusted_proxy_count: int
     max_batch_symbols: int
     max_bar_age_bars: int
+    refuse_stale_bars: bool
     max_model_age_days: int
     require_all_features: bool
     refuse_suspect_bars: bool
@@ -133,6 +134,7 @@ class Settings:
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),
             max_batch_symbols=read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
             max_bar_age_bars=_max_bar_age_bars(read, interval, production=production),
+            refuse_stale_bars=production and not read.is_set("MAX_BAR_AGE_BARS"),
             max_model_age_days=read.integer("MAX_MODEL_AGE_DAYS", 30 if production else 0, 0),
             require_all_features=read.boolean("REQUIRE_ALL_FEATURES", production),
             refuse_suspect_bars=read.boolean("REFUSE_SUSPECT_BARS", production),

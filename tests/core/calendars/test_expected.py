@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from mlengine.core.calendars.expected import ExpectedBars, may_be_stale, usual_gap
+from mlengine.core.calendars.expected import ExpectedBars, usual_gap
 from mlengine.core.calendars.named import calendar
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -18,7 +18,6 @@ def test_round_the_clock_a_feed_is_stale_with_the_third_bar(interval: timedelta)
     ended = FRIDAY_NIGHT + interval
     stale = [expected.is_stale(FRIDAY_NIGHT, ended + n * interval) for n in range(5)]
     assert stale == [False, False, False, True, True]
-    assert [may_be_stale(FRIDAY_NIGHT, ended + n * interval, interval) for n in range(5)] == stale
 
 
 def test_a_market_that_is_closed_is_not_stale() -> None:

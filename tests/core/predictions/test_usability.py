@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -5,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlengine.core.predictions.usability import UsabilityLimits, weekday_duration
+from mlengine.core.calendars.age import weekday_duration
+from mlengine.core.calendars.expected import ExpectedBars
+from mlengine.core.calendars.named import calendar
+from mlengine.core.predictions.usability import UsabilityLimits
 
 FRIDAY = datetime(2024, 5, 31, tzinfo=UTC)  # its daily bar is final on Saturday at midnight
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -88,3 +92,23 @@ def test_weekday_time_is_what_counting_minutes_gives(first, length):
     assert weekday_duration(aligned, aligned + hours * HOUR) == expected * HOUR
     assert abs(counted - expected) <= 2
     assert weekday_duration(start, start - HOUR) == timedelta()
+
+
+@pytest.mark.parametrize(("hours", "old"), [(1, False), (3, True)])
+def test_a_bar_that_is_stale_by_a_calendar_can_be_refused(hours, old):
+    limits = UsabilityLimits(max_bar_age_bars=72, refuse_stale_bars=True)
+    moment, facts = FRIDAY + HOUR + hours * HOUR, {"interval": "1h", "trained_at": FRIDAY}
+    facts |= {"bar_timestamp": FRIDAY, "features": WHOLE, "moment": moment}
+    expected = ExpectedBars(calendar("24/7"), HOUR)
+    found = limits.reasons(**facts, expected=expected)
+    assert found == (("bar_too_old",) if old else ())
+    assert limits.reasons(**facts) == ()
+    assert replace(limits, refuse_stale_bars=False).reasons(**facts, expected=expected) == ()
+
+
+def test_round_the_clock_a_weekend_makes_a_bar_old():
+    limits, expected = UsabilityLimits(max_bar_age_bars=2), ExpectedBars(calendar("24/7"), DAY)
+    facts = {"bar_timestamp": FRIDAY, "interval": "1d", "trained_at": FRIDAY, "features": WHOLE}
+    moments = (FRIDAY + 3 * DAY, FRIDAY + 3 * DAY + HOUR)
+    found = [limits.reasons(**facts, moment=moment, expected=expected) for moment in moments]
+    assert found == [(), ("bar_too_old",)]

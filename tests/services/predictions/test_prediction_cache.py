@@ -21,7 +21,7 @@ from mlengine.services.predictions.service import PredictService
 from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.market_data.files import FilesMarketData
 
-LIMITS = UsabilityLimits(max_bar_age_bars=18, max_model_age_days=63, all_features=True)
+LIMITS = UsabilityLimits(max_bar_age_bars=25, max_model_age_days=63, all_features=True)
 
 
 @pytest.fixture

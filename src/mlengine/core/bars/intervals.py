@@ -13,16 +13,7 @@ INTERVALS: dict[str, timedelta] = {
     "1w": timedelta(weeks=1),
 }
 
-# Without an exchange calendar a long weekend must not read as a dead feed.
-_LONGEST_CLOSURE = timedelta(days=4)
-
 
 def final_at(timestamp: datetime, interval: str) -> datetime:
     """The moment at which the bar that starts at `timestamp` is final, and so known."""
     return timestamp + INTERVALS[interval]
-
-
-def is_stale(bar_timestamp: datetime, interval: str, moment: datetime) -> bool:
-    """Whether the newest known bar is older than any ordinary closure explains."""
-    tolerance = max(3 * INTERVALS[interval], _LONGEST_CLOSURE)
-    return moment - final_at(bar_timestamp, interval) > tolerance

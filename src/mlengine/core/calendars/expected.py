@@ -10,7 +10,7 @@ import numpy as np
 from mlengine.core.calendars.calendar import Calendar, Ints
 
 # So many bars have to be missing before a feed counts as stale.
-_MISSED_BARS = 3
+MISSED_BARS = 3
 _GAPS = 5_000
 _BARS_A_STRETCH = 20
 
@@ -30,12 +30,7 @@ class ExpectedBars:
     def is_stale(self, last_start: datetime, moment: datetime) -> bool:
         """Whether more bars are missing after `last_start` than the series usually lacks."""
         missed = self.calendar.bars_missed(last_start, moment, self.interval)
-        return missed >= max(_MISSED_BARS, 2 * self.usual_gap)
-
-
-def may_be_stale(last_start: datetime, moment: datetime, interval: timedelta) -> bool:
-    """Whether the bar is so old that some calendar would call it stale."""
-    return moment - last_start >= (_MISSED_BARS + 1) * interval
+        return missed >= max(MISSED_BARS, 2 * self.usual_gap)
 
 
 def usual_gap(starts: Ints, calendar: Calendar, interval: timedelta) -> int:

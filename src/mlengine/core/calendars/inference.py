@@ -7,11 +7,12 @@ from datetime import timedelta
 import numpy as np
 
 from mlengine.core.calendars.calendar import Calendar, Ints
+from mlengine.core.calendars.expected import ExpectedBars, usual_gap
 from mlengine.core.calendars.hours import ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS
 from mlengine.core.calendars.named import calendar
 
-# What bars have to span so that they show a whole weekend.
-ENOUGH = timedelta(days=9)
+# Bars of so many days show a whole weekend, whenever they begin.
+DAYS_WITH_WEEKEND = timedelta(days=9)
 
 _MICROSECOND = timedelta(microseconds=1)
 _HOUR_US, _DAY_US = timedelta(hours=1) // _MICROSECOND, timedelta(days=1) // _MICROSECOND
@@ -20,6 +21,16 @@ _SATURDAY, _SUNDAY = 5, 6
 # Where evening trade of Friday in New York is over, and foreign exchange not open again.
 _WEEKEND_FROM, _WEEKEND_TO = 2 * _HOUR_US, 20 * _HOUR_US
 _ROUND_THE_CLOCK = 22 / 24
+
+
+def expected_bars(
+    starts: Ints, interval: timedelta, *, named: Calendar | None
+) -> ExpectedBars | None:
+    """What a series with bars at `starts` lets expect; None where nothing but weekdays is known."""
+    suggested = named or infer_calendar(starts, interval)
+    if named is None and suggested.name == WEEKDAYS:
+        return None
+    return ExpectedBars(suggested, interval, usual_gap(starts, suggested, interval))
 
 
 def infer_calendar(starts: Ints, interval: timedelta) -> Calendar:
@@ -42,6 +53,12 @@ def infer_calendar(starts: Ints, interval: timedelta) -> Calendar:
     if not weekends and _after_foreign_exchange(recent, width):
         return calendar(ALWAYS)
     return calendar(FOREIGN_EXCHANGE)
+
+
+def spans_weekend(starts: Ints, interval: timedelta) -> bool:
+    """Whether a whole weekend lies between the first of `starts` and the end of the last bar."""
+    width = interval // _MICROSECOND
+    return bool(len(starts) and _whole_weekends(int(starts[0]), int(starts[-1]) + width))
 
 
 def _weekend_days(starts: Ints, width: int) -> tuple[set[int], set[int]]:

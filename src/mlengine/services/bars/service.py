@@ -12,6 +12,7 @@ from mlengine.core.bars.quality import suspect_reasons
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import InsufficientBars, MlengineError
+from mlengine.services.bars.expectations import BarExpectations
 from mlengine.services.bars.fetcher import BarFetcher
 from mlengine.stores.bars.cache import BarCache, CachedBars
 from mlengine.stores.bars.store import Answer, BarStore
@@ -178,6 +179,11 @@ class BarService:
     def _suspect_reasons(self, symbol: str, window: CleanBars) -> tuple[str, ...]:
         calendar = self.markets.market(symbol).calendar
         return suspect_reasons(window, interval=self.interval, calendar=calendar)
+
+    @cached_property
+    def expectations(self) -> BarExpectations:
+        """How old bars are, by what is expected of their symbol."""
+        return BarExpectations(self.market, self.interval, self.markets, self.cache)
 
     @cached_property
     def _fetcher(self) -> BarFetcher:

@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from mlengine.core.bars.intervals import INTERVALS, final_at, is_stale
+from mlengine.core.bars.intervals import final_at
 from mlengine.core.monitoring import drift
 from mlengine.core.monitoring.drift import DriftReport
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
 from mlengine.core.versions.layout import REFERENCE_FILE
 from mlengine.errors import DatabaseUnavailable, MlengineError
+from mlengine.services.bars.expectations import BarExpectations
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.events import EventStore
+from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
@@ -25,6 +27,8 @@ _STAGES = ("bars", "features", "model", "total")
 _DRIFT_CHECKED: EventKind = "drift_checked"
 _BETWEEN_RECORDS = timedelta(hours=1)
 _RECORD_PATIENCE_SECONDS = 0.2
+# What an answer waits for at most, to know which bars were to be expected of late symbols.
+_EXPECTATIONS_SECONDS = 2.0
 _QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 
 
@@ -37,7 +41,7 @@ class ModelDrift(DriftReport):
 
 @dataclass(frozen=True)
 class SymbolFreshness:
-    """`age_seconds` since the bar was final, `age_bars` the same in bars."""
+    """`age_seconds` since the bar was final, `age_bars` in bars that were expected since."""
 
     symbol: str
     last_bar: datetime
@@ -88,6 +92,7 @@ class MonitoringService:
     registry: Registry
     loader: ModelLoader
     interval: str
+    expectations: BarExpectations
 
     def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:
         """Compare the newest `window` distinct bars scored by a model with its reference.
@@ -117,9 +122,10 @@ class MonitoringService:
         Of the symbols that were predicted for the present: a backtest makes no feed look dead.
         """
         last_bars = self.audit.last_live_bars(self.interval)
+        deadline = Deadline.after(_EXPECTATIONS_SECONDS)
         return Freshness(
             symbols=tuple(
-                self._symbol_freshness(name, bar, now) for name, bar in last_bars.items()
+                self._symbol_freshness(name, bar, now, deadline) for name, bar in last_bars.items()
             ),
             model=self._model_freshness(now),
             last_prediction_at=self.audit.last_prediction_at(),
@@ -136,14 +142,17 @@ class MonitoringService:
         )
         return Latencies(window_seconds, latencies)
 
-    def _symbol_freshness(self, symbol: str, bar: datetime, now: datetime) -> SymbolFreshness:
-        age = max(now - final_at(bar, self.interval), timedelta())
+    def _symbol_freshness(
+        self, symbol: str, bar: datetime, now: datetime, deadline: Deadline
+    ) -> SymbolFreshness:
+        since_final = max(now - final_at(bar, self.interval), timedelta())
+        age = self.expectations.age(symbol, bar, moment=now, now=now, deadline=deadline)
         return SymbolFreshness(
             symbol,
             last_bar=bar,
-            age_seconds=age.total_seconds(),
-            age_bars=age / INTERVALS[self.interval],
-            stale=is_stale(bar, self.interval, now),
+            age_seconds=since_final.total_seconds(),
+            age_bars=age.bars,
+            stale=age.is_stale,
         )
 
     def _model_freshness(self, now: datetime) -> ModelFreshness | None:

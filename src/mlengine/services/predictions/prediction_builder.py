@@ -8,7 +8,8 @@ from typing import TypedDict
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import BarArrays
-from mlengine.core.bars.intervals import INTERVALS, is_stale
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.calendars.age import BarAge
 from mlengine.core.predictions.prediction import (
     Contribution,
     FailedPrediction,
@@ -61,6 +62,7 @@ class PredictionBuilder:
         scores: Scores,
         model: LoadedModel,
         *,
+        age: BarAge,
         bars_ms: float,
         degraded: bool,
     ) -> AuditedPrediction:
@@ -70,7 +72,7 @@ class PredictionBuilder:
             scores.score[symbol], manifest.objective, manifest.label.transform
         )
         bar, vector = window.last_timestamp, scores.vectors[symbol]
-        reasons = self._reasons(bar, vector, manifest, window)
+        reasons = self._reasons(age, vector, manifest, window)
         prediction = Prediction(
             prediction_id=self.new_id(),
             request_id=request.request_id,
@@ -91,7 +93,7 @@ class PredictionBuilder:
             in_sample=_label_begins(bar, manifest) <= manifest.seen_through,
             known_symbol=symbol in model.symbols,
             base_rate=manifest.base_rate,
-            stale=is_stale(bar, manifest.interval, request.moment),
+            stale=age.is_stale,
             degraded=degraded,
             latency_ms=self._latency(bars_ms, scores),
             **(_explain(symbol, scores, model) if request.explain else {}),
@@ -105,6 +107,7 @@ class PredictionBuilder:
         scores: Scores,
         model: LoadedModel,
         *,
+        age: BarAge,
         bars_ms: float,
         degraded: bool,
     ) -> AuditedPrediction:
@@ -113,8 +116,7 @@ class PredictionBuilder:
         forecast = forecast_from_score(
             scores.score[earlier.symbol], earlier.objective, manifest.label.transform
         )
-        window = cached.answer.scored.window
-        reasons = self._reasons(earlier.bar_timestamp, cached.row, manifest, window)
+        reasons = self._reasons(age, cached.row, manifest, cached.answer.scored.window)
         prediction = earlier.with_changes(
             **vars(forecast),
             prediction_id=self.new_id(),
@@ -122,7 +124,7 @@ class PredictionBuilder:
             as_of=request.moment,
             usable=self.limits.allow(reasons),
             reasons=reasons,
-            stale=is_stale(earlier.bar_timestamp, earlier.interval, request.moment),
+            stale=age.is_stale,
             degraded=degraded,
             latency_ms=self._latency(bars_ms, scores),
         )
@@ -154,14 +156,15 @@ class PredictionBuilder:
         )
 
     def _reasons(
-        self, bar: datetime, vector: Floats, manifest: Manifest, window: BarArrays
+        self, age: BarAge, vector: Floats, manifest: Manifest, window: BarArrays
     ) -> tuple[str, ...]:
         return self.limits.reasons(
-            bar_timestamp=bar,
+            bar_timestamp=age.start,
             interval=manifest.interval,
             trained_at=manifest.created_at,
             features=vector,
-            moment=self.request.moment,
+            moment=age.moment,
+            expected=age.expected,
             suspect_reasons=window.suspect_reasons,
         )
 

@@ -3,12 +3,14 @@
 No answer leaves before its row is committed, failures included.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple, cast
 
 from mlengine.core.bars.bars import BarArrays
+from mlengine.core.calendars.age import BarAge
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
@@ -21,7 +23,11 @@ from mlengine.services.predictions.scoring import Scores, score
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.features.vector_cache import FeatureVectorCache
+from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
+
+# What an answer waits for at most, to know which bars were to be expected of late symbols.
+_EXPECTATIONS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,9 @@ class PredictService:
         )
         if scores is None:
             return None
+        ages = self._ages(windows.complete, request, wait=wait)
+        if ages is None:
+            return None
         entries: list[AuditEntry] = [
             builder.failure(symbol, windows.refused[symbol], model.version)
             if symbol in windows.refused
@@ -146,12 +155,29 @@ class PredictService:
                 windows.complete[symbol],
                 scores,
                 model,
+                age=ages[symbol],
                 bars_ms=windows.milliseconds[symbol],
                 degraded=degraded,
             )
             for symbol in symbols
         ]
         return _Answers(model, windows, entries)
+
+    def _ages(
+        self, windows: Mapping[str, BarArrays], request: PredictionRequest, *, wait: bool
+    ) -> dict[str, BarAge] | None:
+        """How old the newest bar of each window is; without `wait`, None where that isn't known."""
+        expectations = self.bars.expectations
+        by_then = Deadline.after(_EXPECTATIONS_SECONDS)
+        age_of = partial(expectations.age, deadline=by_then) if wait else expectations.age_at_hand
+        ages: dict[str, BarAge] = {}
+        for symbol, window in windows.items():
+            start, starts = window.last_timestamp, window.starts
+            age = age_of(symbol, start, moment=request.moment, now=request.now, starts=starts)
+            if age is None:
+                return None
+            ages[symbol] = age
+        return ages
 
     def _model(self, version: str | None, *, wait: bool) -> LoadedModel | None:
         if version is not None:
@@ -166,6 +192,7 @@ class PredictService:
         scores: Scores,
         model: LoadedModel,
         *,
+        age: BarAge,
         bars_ms: float,
         degraded: bool,
     ) -> AuditedPrediction:
@@ -173,8 +200,12 @@ class PredictService:
         request, row = builder.request, scores.vectors[symbol]
         cached = None if request.explain else self.cache.get(window, model, row)
         if cached is not None:
-            return builder.restamp(cached, scores, model, bars_ms=bars_ms, degraded=degraded)
-        answer = builder.build(symbol, window, scores, model, bars_ms=bars_ms, degraded=degraded)
+            return builder.restamp(
+                cached, scores, model, age=age, bars_ms=bars_ms, degraded=degraded
+            )
+        answer = builder.build(
+            symbol, window, scores, model, age=age, bars_ms=bars_ms, degraded=degraded
+        )
         if not request.explain and request.as_of is None:  # a moment of the past rarely returns
             self.cache.put(window, model, row, answer)
         return answer

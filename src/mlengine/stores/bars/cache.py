@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from mlengine.core.bars.bars import BarArrays, CleanBars
+import numpy as np
+import numpy.typing as npt
+
+from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
 
 _MAX_SYMBOLS = 1_000
 _MAX_WINDOWS = 32
@@ -88,6 +91,11 @@ class BarCache:
         """Note a request for `symbol`: it may come again. Nothing where no bars are cached."""
         if symbol in self._bars:
             self._used[symbol] = self._new_bars
+
+    def starts(self, symbol: str) -> npt.NDArray[np.int64]:
+        """When the cached bars of `symbol` begin, however long ago they were put; may be none."""
+        bars = self._bars.get(symbol)
+        return bars.arrays.starts if bars else NO_BARS.arrays.starts
 
     def last_bar(self, symbol: str) -> datetime | None:
         """When the newest cached bar of `symbol` begins, however long ago it was put."""

@@ -1,0 +1,66 @@
+"""How old a bar is, and whether its feed is late, by the bars that are expected of it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mlengine.core.calendars.expected import MISSED_BARS, ExpectedBars
+
+_DAY = timedelta(days=1)
+_SATURDAY = 5
+# Without a calendar a long weekend must not read as a dead feed.
+_LONGEST_CLOSURE = timedelta(days=4)
+
+
+@dataclass(frozen=True)
+class BarAge:
+    """The age at `moment` of a bar that begins at `start`.
+
+    Without `expected` bars are expected on weekdays (UTC), and a closure of four days is none too
+    long.
+    """
+
+    start: datetime
+    interval: timedelta
+    moment: datetime
+    expected: ExpectedBars | None = None
+
+    @property
+    def bars(self) -> float:
+        """Since it was final, in bars that were expected."""
+        if self.expected:
+            return self.expected.age_bars(self.start, self.moment)
+        return weekday_duration(self.start + self.interval, self.moment) / self.interval
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether neither the market's closures nor the usual gaps of the series explain it."""
+        if not may_exceed(self.start, self.interval, self.moment, MISSED_BARS):
+            return False
+        if self.expected:
+            return self.expected.is_stale(self.start, self.moment)
+        tolerance = max(MISSED_BARS * self.interval, _LONGEST_CLOSURE)
+        return self.moment - self.start - self.interval > tolerance
+
+    def exceeds(self, bars: int) -> bool:
+        """Whether it is older than so many bars."""
+        if not may_exceed(self.start, self.interval, self.moment, bars):
+            return False
+        return self.bars > bars
+
+
+def may_exceed(start: datetime, interval: timedelta, moment: datetime, bars: int) -> bool:
+    """Whether a bar is older than so many by any calendar; costs next to nothing."""
+    return moment - start > bars * interval
+
+
+def weekday_duration(start: datetime, end: datetime) -> timedelta:
+    """The time between two moments in UTC that lies on Monday to Friday; negative never."""
+    return max(_weekdays_until(end) - _weekdays_until(start), timedelta())
+
+
+def _weekdays_until(moment: datetime) -> timedelta:
+    """Weekday time since the Monday of week 1."""
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    weeks, day = divmod(moment.toordinal() - 1, 7)  # 0001-01-01 was a Monday
+    part = _DAY * _SATURDAY if day >= _SATURDAY else day * _DAY + (moment - midnight)
+    return weeks * _SATURDAY * _DAY + part

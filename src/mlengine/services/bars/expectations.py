@@ -1,0 +1,139 @@
+"""Which bars are expected of each symbol: by its calendar, or by the one its bars suggest."""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mlengine.core.bars.bars import NO_BARS, TIMESTAMP
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.calendars.age import BarAge, may_exceed
+from mlengine.core.calendars.calendar import Ints
+from mlengine.core.calendars.expected import MISSED_BARS, ExpectedBars
+from mlengine.core.calendars.inference import DAYS_WITH_WEEKEND, expected_bars, spans_weekend
+from mlengine.core.calendars.market import MarketDirectory
+from mlengine.core.timestamps import EPOCH
+from mlengine.errors import MlengineError
+from mlengine.stores.bars.cache import BarCache
+from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.deadline import Deadline
+
+_MAX_SYMBOLS = 10_000
+# For so long it stands what the bars of a symbol suggest: where they span a weekend, where they are
+# fewer, and where they can't be had.
+_GOOD_FOR, _SHORT_GOOD_FOR = timedelta(days=1), timedelta(hours=1)
+_FAILED_GOOD_FOR = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class _Expectation:
+    """`expected` is None where nothing but weekdays is known of the symbol."""
+
+    expected: ExpectedBars | None
+    good_until: datetime
+
+
+@dataclass(frozen=True)
+class BarExpectations:
+    """What bars suggest is worked out once a symbol, when its newest bar is late.
+
+    The newest cached bars say it where they span a weekend; else, for some last for minutes only,
+    those of the nine days before its last bar are fetched.
+    """
+
+    market: MarketData
+    interval: str
+    markets: MarketDirectory
+    cache: BarCache
+    _by_symbol: dict[str, _Expectation] = field(default_factory=dict, init=False, repr=False)
+    _fetching: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def _width(self) -> timedelta:
+        return INTERVALS[self.interval]
+
+    def age(
+        self,
+        symbol: str,
+        start: datetime,
+        *,
+        moment: datetime,
+        now: datetime,
+        starts: Ints = NO_BARS.arrays.starts,
+        deadline: Deadline,
+    ) -> BarAge:
+        """The age at `moment` of the bar of `symbol` that begins at `start`.
+
+        `starts` are of bars at hand that end with it. Nothing is fetched once `deadline` is over.
+        """
+        age = self.age_at_hand(symbol, start, moment=moment, now=now, starts=starts)
+        if age is not None:
+            return age
+        patience = min(max(deadline.left_seconds, 0.0), threading.TIMEOUT_MAX)
+        if not self._fetching.acquire(timeout=patience):
+            return BarAge(start, self._width, moment, self._expected(symbol, starts))
+        try:
+            known = self._by_symbol.get(symbol)
+            if not known or known.good_until <= now:
+                known = self._from_upstream(symbol, start, now, starts, deadline)
+        finally:
+            self._fetching.release()
+        return BarAge(start, self._width, moment, known.expected)
+
+    def age_at_hand(
+        self,
+        symbol: str,
+        start: datetime,
+        *,
+        moment: datetime,
+        now: datetime,
+        starts: Ints = NO_BARS.arrays.starts,
+    ) -> BarAge | None:
+        """As `age`; None where bars have to be fetched for it."""
+        known = self._by_symbol.get(symbol)
+        if known and now < known.good_until:
+            return BarAge(start, self._width, moment, known.expected)
+        named = self._named(symbol)
+        late = may_exceed(start, self._width, moment, MISSED_BARS)
+        if not late or (named and not named.is_stale(start, moment)):
+            return BarAge(start, self._width, moment, named)
+        at_hand = max(self.cache.starts(symbol), starts, key=len)
+        if not spans_weekend(at_hand, self._width):
+            return None
+        known = self._remember(symbol, at_hand, now + _GOOD_FOR)
+        return BarAge(start, self._width, moment, known.expected)
+
+    def _from_upstream(
+        self, symbol: str, start: datetime, now: datetime, at_hand: Ints, deadline: Deadline
+    ) -> _Expectation:
+        if deadline.left_seconds <= 0:
+            return _Expectation(self._expected(symbol, at_hand), now)
+        try:
+            fetched = self._fetch_starts(symbol, start, deadline)
+        except MlengineError:
+            return self._remember(symbol, at_hand, now + _FAILED_GOOD_FOR)
+        spans = spans_weekend(fetched, self._width)
+        starts = max(fetched, at_hand, key=len)
+        return self._remember(symbol, starts, now + (_GOOD_FOR if spans else _SHORT_GOOD_FOR))
+
+    def _named(self, symbol: str) -> ExpectedBars | None:
+        calendar = self.markets.market(symbol).calendar
+        return ExpectedBars(calendar, self._width) if calendar else None
+
+    def _fetch_starts(self, symbol: str, start: datetime, deadline: Deadline) -> Ints:
+        """When the bars of the nine days up to the one that begins at `start` begin."""
+        end = start + self._width
+        first = max(end - DAYS_WITH_WEEKEND, EPOCH)
+        by_then = self.market.deadline().sooner_of(deadline)
+        raw = self.market.candles(symbol, self.interval, start=first, end=end, deadline=by_then)
+        starts = raw["timestamp"].drop_nulls().cast(TIMESTAMP).to_physical()
+        return starts.unique().sort().to_numpy()
+
+    def _remember(self, symbol: str, starts: Ints, good_until: datetime) -> _Expectation:
+        if len(self._by_symbol) >= _MAX_SYMBOLS:
+            self._by_symbol.clear()
+        self._by_symbol[symbol] = _Expectation(self._expected(symbol, starts), good_until)
+        return self._by_symbol[symbol]
+
+    def _expected(self, symbol: str, starts: Ints) -> ExpectedBars | None:
+        named = self.markets.market(symbol).calendar
+        return expected_bars(starts, self._width, named=named)

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.databases import bar_store
+from tests.factories import random_bars
+from tests.upstream import Fault, LoopbackUpstream, queries
+
+from mlengine.core.calendars.age import BarAge
+from mlengine.core.calendars.market import NO_MARKETS, Market, MarketDirectory
+from mlengine.core.calendars.named import calendar
+from mlengine.services.bars.expectations import BarExpectations
+from mlengine.services.bars.service import BarService
+from mlengine.stores.market_data.deadline import NEVER, Deadline
+from mlengine.stores.market_data.http import HttpMarketData
+from mlengine.stores.system.dependency_states import DependencyStates
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+# A Saturday; the feeds end before it.
+SATURDAY = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+@pytest.fixture
+def upstream() -> Iterator[LoopbackUpstream]:
+    with LoopbackUpstream() as running:
+        yield running
+
+
+def hourly(days: int, symbol: str = "AAA") -> pl.DataFrame:
+    return random_bars(symbol, rows=days * 24, interval="1h", start=SATURDAY - days * DAY)
+
+
+def make_service(
+    upstream: LoopbackUpstream, folder: Path, interval: str, markets: MarketDirectory = NO_MARKETS
+) -> BarService:
+    upstream.interval = interval
+    market = HttpMarketData(
+        upstream.url,
+        timeout_seconds=2,
+        retry_attempts=0,
+        retry_backoff_seconds=0,
+        deadline_seconds=5.0,
+    )
+    return BarService(market, bar_store(folder), interval, 5.0, DependencyStates(), markets=markets)
+
+
+def age(
+    expectations: BarExpectations, moment: datetime, *, start: datetime = SATURDAY - HOUR
+) -> BarAge:
+    return expectations.age("AAA", start, moment=moment, now=moment, deadline=NEVER)
+
+
+@pytest.mark.parametrize("interval", ["1m", "1h"])
+def test_a_feed_that_never_sleeps_is_stale_with_the_third_bar(
+    upstream: LoopbackUpstream, tmp_path: Path, interval: str
+) -> None:
+    width = MINUTE if interval == "1m" else HOUR
+    rows = 10 * DAY // width
+    upstream.serve(random_bars(rows=rows, interval=interval, start=SATURDAY - rows * width))
+    service = make_service(upstream, tmp_path, interval)
+    window = service.window("AAA", bars=64, as_of=None, now=SATURDAY)
+    ages = [
+        service.expectations.age(
+            "AAA",
+            window.last_timestamp,
+            moment=moment,
+            now=moment,
+            starts=window.starts,
+            deadline=NEVER,
+        )
+        for moment in (SATURDAY + n * width for n in range(5))
+    ]
+    assert [each.is_stale for each in ages] == [False, False, False, True, True]
+    assert [each.bars for each in ages[3:]] == [3, 4]
+
+
+def test_bars_that_span_a_weekend_need_no_others(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    upstream.serve(hourly(60))
+    service = make_service(upstream, tmp_path, "1h")
+    service.window("AAA", bars=500, as_of=None, now=SATURDAY)
+    asked = len(upstream.requests)
+    found = service.expectations.age_at_hand(
+        "AAA", SATURDAY - HOUR, moment=SATURDAY + 5 * HOUR, now=SATURDAY + 5 * HOUR
+    )
+    assert found is not None
+    assert found.is_stale
+    assert len(upstream.requests) == asked
+
+
+def test_nothing_is_fetched_for_a_bar_that_is_not_late(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    expectations = make_service(upstream, tmp_path, "1h").expectations
+    assert not age(expectations, SATURDAY + HOUR).is_stale
+    assert upstream.requests == []
+
+
+def test_nine_days_are_fetched_once_where_less_is_at_hand(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    upstream.serve(hourly(30))
+    expectations = make_service(upstream, tmp_path, "1h").expectations
+    late = SATURDAY + 10 * HOUR
+    at_hand = {"moment": late, "now": late}
+    assert expectations.age_at_hand("AAA", SATURDAY - HOUR, **at_hand) is None
+    with ThreadPoolExecutor(8) as threads:
+        ages = list(threads.map(lambda _: age(expectations, late), range(16)))
+    assert {each.is_stale for each in ages} == {True}
+    assert queries(upstream.requests, "start") == ["2026-11-19T00:00:00Z"]
+    known = expectations.age_at_hand("AAA", SATURDAY - HOUR, **at_hand)
+    assert known is not None
+    assert known.is_stale
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_what_cannot_be_had_is_not_asked_for_again_at_once(
+    upstream: LoopbackUpstream, tmp_path: Path, status: int
+) -> None:
+    upstream.always = Fault(status=status, body=b"")
+    expectations = make_service(upstream, tmp_path, "1h").expectations
+    assert not age(expectations, SATURDAY + 10 * HOUR).is_stale, "a long weekend is possible"
+    assert not age(expectations, SATURDAY + 10 * HOUR).is_stale
+    assert len(upstream.requests) == 1
+    upstream.always = None
+    upstream.serve(hourly(30))
+    assert age(expectations, SATURDAY + 10 * HOUR + MINUTE).is_stale
+
+
+def test_nothing_is_fetched_once_the_deadline_is_over(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    upstream.serve(hourly(30))
+    expectations = make_service(upstream, tmp_path, "1h").expectations
+    late = SATURDAY + 10 * HOUR
+    over = expectations.age(
+        "AAA", SATURDAY - HOUR, moment=late, now=late, deadline=Deadline.after(0)
+    )
+    assert not over.is_stale
+    assert upstream.requests == []
+    assert age(expectations, late).is_stale
+
+
+def test_a_share_over_a_long_weekend_is_not_stale(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    """Its hours, Monday a holiday: 88 hours without a bar."""
+    bars = hourly(40)
+    at = pl.col("timestamp")
+    session = at.dt.hour().is_between(14, 20) & (at.dt.weekday() <= 5)
+    upstream.serve(bars.filter(session))
+    expectations = make_service(upstream, tmp_path, "1h").expectations
+    last = SATURDAY - 4 * HOUR
+    tuesday = SATURDAY + 3 * DAY + 14 * HOUR
+    assert not age(expectations, tuesday, start=last).is_stale
+    assert age(expectations, tuesday + DAY, start=last).is_stale
+
+
+def test_a_named_calendar_holds_whatever_the_bars_suggest(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    upstream.serve(hourly(30))
+    markets = MarketDirectory({"AAA": Market("AAA", calendar("XNYS"))})
+    expectations = make_service(upstream, tmp_path, "1h", markets).expectations
+    last = datetime(2026, 11, 27, 17, 30, tzinfo=UTC)
+    monday = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
+    assert not age(expectations, monday + 2 * HOUR, start=last).is_stale
+    assert upstream.requests == []
+    assert age(expectations, monday + 3 * HOUR, start=last).is_stale
+
+
+def test_a_series_that_is_traded_now_and_then_is_stale_by_its_own_gaps(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    minutes = random_bars(rows=20 * 24 * 60, interval="1m", start=SATURDAY - 20 * DAY)
+    rows = np.cumsum(np.random.default_rng(3).integers(5, 30, minutes.height))
+    rows = np.append(rows[rows < minutes.height - 5], minutes.height - 1)
+    upstream.serve(minutes[rows])
+    expectations = make_service(upstream, tmp_path, "1m").expectations
+    last = SATURDAY - MINUTE
+    assert not age(expectations, SATURDAY + 45 * MINUTE, start=last).is_stale
+    assert age(expectations, SATURDAY + 65 * MINUTE, start=last).is_stale
