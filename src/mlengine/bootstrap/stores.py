@@ -18,6 +18,7 @@ from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.credentials import read_credentials
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
@@ -97,6 +98,7 @@ def open_upstream(settings: Settings, states: DependencyStates) -> BarFetcher:
 
 
 def _market_data(settings: Settings) -> MarketData:
+    service = settings.market_data_service
     if settings.market_data_base_url:
         return HttpMarketData(
             settings.market_data_base_url,
@@ -104,6 +106,13 @@ def _market_data(settings: Settings) -> MarketData:
             retry_attempts=settings.market_data_retry_attempts,
             retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
             deadline_seconds=settings.market_data_deadline_seconds,
+            page_size=service.page_size,
+            credentials=read_credentials(
+                key=service.api_key,
+                header=service.api_key_header,
+                parameter=service.api_key_param,
+                headers_file=service.headers_file,
+            ),
         )
     if settings.market_data_dir:
         return FilesMarketData(settings.market_data_dir)

@@ -1,6 +1,7 @@
 """What is configured and where it comes from, also where a value is refused."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +60,20 @@ def inspect_settings(folder: Path) -> SettingsInspection:
     for name, default in reader.texts.items():
         chosen = environ.get(name, "").strip()
         source = "environment" if environ.get(name) != file.get(name) else ".env"
-        text = redact(chosen or default)
-        if name == "ADMIN_API_KEY" and chosen:
-            text = ",".join(f"{holder}:…" for holder in settings.admin_api_keys) or "…"
+        text = _printable(name, chosen, settings) if chosen else redact(default)
         values.append(SettingValue(name, text, source if chosen else "default"))
     unknown = tuple(name for name in file if name not in reader.texts)
     return SettingsInspection(settings, tuple(values), tuple(problems), unknown)
+
+
+def _printable(name: str, text: str, settings: Settings) -> str:
+    if name == "ADMIN_API_KEY":
+        return ",".join(f"{holder}:…" for holder in settings.admin_api_keys) or "…"
+    if name == "MARKET_DATA_API_KEY":
+        return "…"
+    if name == "MARKET_DATA_BASE_URL":
+        text = re.sub(r"[?#].*", "?…", text)
+    return redact(text)
 
 
 def queue_hint(settings: Settings) -> str:

@@ -10,9 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from mlengine.config import training
+from mlengine.config import market_data, training
 from mlengine.config.env_reader import EnvReader
-from mlengine.config.redaction import redact
+from mlengine.config.market_data import ServiceSettings
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.hours import CALENDAR_NAMES
 from mlengine.core.training.spec import TrainSpec
@@ -36,6 +36,7 @@ class Settings:
     audit_database_url: str
     redis_url: str | None
     market_data_base_url: str | None
+    market_data_service: ServiceSettings
     market_data_dir: Path | None
     market_data_interval: str
     market_data_calendar: str | None
@@ -109,7 +110,8 @@ class Settings:
             artifacts_dir=artifacts,
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
             redis_url=_redis_url(read),
-            market_data_base_url=_base_url(read),
+            market_data_base_url=market_data.base_url(read),
+            market_data_service=market_data.service_settings(read),
             market_data_dir=read.path("MARKET_DATA_DIR"),
             market_data_interval=interval,
             market_data_calendar=_calendar(read),
@@ -178,13 +180,6 @@ def _admin_keys(read: EnvReader, env: str) -> dict[str, str]:
             raise BadSetting("ADMIN_API_KEY", "…", "at least 32 characters a key in production")
         keys[name] = key
     return keys
-
-
-def _base_url(read: EnvReader) -> str | None:
-    url = read.optional("MARKET_DATA_BASE_URL")
-    if url is not None and not re.match(r"^https?://[^/\s]+", url):
-        raise BadSetting("MARKET_DATA_BASE_URL", redact(url), "an http:// or https:// address")
-    return url.rstrip("/") if url else None
 
 
 def _calendar(read: EnvReader) -> str | None:

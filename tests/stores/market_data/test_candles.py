@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -94,7 +94,37 @@ def test_every_alias_is_understood(start):
         "volume_sum": "9",
         "trades": 3,
     }
-    assert parse(long).equals(parse(CANDLE))
+    assert parse(long).drop("session").equals(parse(CANDLE).drop("session"))
+
+
+def test_numbers_of_one_answer_are_of_one_unit():
+    days = [1704153600 + 86400 * day for day in range(3)]
+    for ticks in (10**3, 10**6, 10**9):
+        frame = parse(*({**CANDLE, "timestamp": day * ticks} for day in days))
+        assert frame["timestamp"].to_list() == [JAN2 + timedelta(days=day) for day in range(3)]
+    with pytest.raises(UpstreamInvalid, match="several units"):
+        parse(*({**CANDLE, "timestamp": day * 10 ** (3 + 3 * (day // 86400 % 2))} for day in days))
+
+
+def test_a_number_that_is_no_time_among_texts_costs_its_candle():
+    frame = parse(CANDLE, {**CANDLE, "timestamp": 7})
+    assert frame["timestamp"].to_list() == [JAN2, None]
+
+
+@pytest.mark.parametrize(
+    ("start", "session"),
+    [
+        ("2024-01-02", date(2024, 1, 2)),
+        ("20240102", date(2024, 1, 2)),
+        (20240102, date(2024, 1, 2)),
+        ("2024-01-02T00:00:00+09:00", date(2024, 1, 2)),
+        ("2024-01-02T00:00:00Z", None),
+        ("2024-01-02T00:00:00", None),
+        (1704153600, None),
+    ],
+)
+def test_the_session_is_the_date_that_a_start_states_itself(start, session):
+    assert parse({**CANDLE, "timestamp": start})["session"].to_list() == [session]
 
 
 def test_a_bare_list_is_an_answer_and_so_is_an_empty_one():

@@ -16,6 +16,7 @@ from tests.upstream import Fault, LoopbackUpstream, queries
 
 from mlengine.core.bars.bars import RAW_SCHEMA, VALUES
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.stores.market_data.credentials import Credentials
 from mlengine.stores.market_data.http import HttpMarketData
 
 DAY = timedelta(days=1)
@@ -161,7 +162,8 @@ def test_other_statuses_are_not_tried_again(upstream, status):
 )
 def test_a_body_that_is_no_json_is_refused(upstream, body):
     upstream.always = Fault(body=body)
-    with pytest.raises(UpstreamInvalid, match="the answer is not JSON"):
+    reason = "has a readable timestamp" if b"close" in body else "the answer is not JSON"
+    with pytest.raises(UpstreamInvalid, match=f"AAA, page 1: .*{reason}"):
         ask(upstream)
 
 
@@ -337,3 +339,50 @@ def _drip(server: socket.socket, answer: bytes) -> None:
         for byte in answer:
             client.sendall(bytes([byte]))
             time.sleep(0.02)
+
+
+def test_nan_and_infinity_cost_their_candle_alone(upstream):
+    body = b'[{"time":"2020-01-01","close":NaN,"open":1},{"time":"2020-01-02","close":-Infinity}]'
+    upstream.always = Fault(body=body)
+    assert ask(upstream)["close"].is_finite().to_list() == [False, False]
+    assert ask(upstream)["open"].to_list() == [1.0, None]
+
+
+@pytest.mark.parametrize("digits", [20, 400, 5000])
+def test_an_integer_of_any_length_is_a_number(upstream, digits):
+    body = b'[{"time":"2020-01-01","close":2,"volume":' + b"9" * digits + b"}]"
+    upstream.always = Fault(body=body)
+    assert ask(upstream)["volume"].to_list() == [float("9" * digits)]
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_refused_answer_is_logged_without_secrets(upstream, caplog, status):
+    said = b'{"message": "key s3cret-key is over its limit"}' + b"." * 500
+    upstream.always = Fault(status=status, body=said)
+    market = HttpMarketData(
+        upstream.url,
+        timeout_seconds=1,
+        retry_attempts=0,
+        retry_backoff_seconds=0,
+        deadline_seconds=1,
+        credentials=Credentials({"X-API-Key": "s3cret-key"}),
+    )
+    with pytest.raises(UpstreamInvalid, match="AAA, page 1: "):
+        market.candles("AAA", "1d", start=START, end=END)
+    (record,) = caplog.records
+    assert record.getMessage() == "upstream answer refused"
+    assert (record.symbol, record.interval, record.page) == ("AAA", "1d", 1)
+    assert record.answer.startswith('{"message": "key … is over its limit"}')
+    assert len(record.answer) == 200
+
+
+def test_a_page_size_that_is_refused_names_the_setting(upstream):
+    upstream.always = Fault(status=400)
+    with pytest.raises(UpstreamInvalid, match="set MARKET_DATA_PAGE_SIZE"):
+        ask(upstream)
+
+
+def test_a_symbol_that_is_gone_between_two_pages_has_no_more(upstream):
+    upstream.page_limit = 10
+    upstream.fail(Fault(), Fault(status=404))
+    assert ask(upstream).height == 10

@@ -1,19 +1,20 @@
 """The candle contract: every shape in which an upstream may write a bar, read into RAW_SCHEMA."""
 
+import math
 import re
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import TypeVar
 
 import polars as pl
 
-from mlengine.core.bars.bars import RAW_SCHEMA, VALUES
-from mlengine.core.timestamps import EPOCH
+from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, VALUES
+from mlengine.core.bars.epochs import epoch_timestamps
 from mlengine.errors import UpstreamInvalid
 
 V = TypeVar("V")
 
-START_KEYS = ("timestamp", "interval_start", "time", "datetime")
+START_KEYS = ("timestamp", "interval_start", "time", "datetime", "open_time")
 CLOSE_KEYS = ("close_time", "interval_end")
 VALUE_KEYS: Mapping[str, tuple[str, str]] = {
     "open": ("open", "open_price"),
@@ -23,10 +24,11 @@ VALUE_KEYS: Mapping[str, tuple[str, str]] = {
     "volume": ("volume", "volume_sum"),
 }
 
-_EPOCH_TEXT = re.compile(r"-?[0-9]{9,16}(\.[0-9]{1,9})?", re.ASCII)
+_EPOCH_TEXT = re.compile(r"-?[0-9]{9,19}(\.[0-9]{1,9})?", re.ASCII)
+_BARE_DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", re.ASCII)
 _NUMBER_TEXT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
-# As seconds this is the year 5138, as milliseconds it is 1973.
-_FIRST_MILLISECONDS = 1e11
+# More than nanoseconds count in any year that a bar may be of.
+_BEYOND_ANY_EPOCH = 2**63
 
 
 def parse_candles(payload: object, *, symbol: str, interval: str) -> pl.DataFrame:
@@ -34,47 +36,73 @@ def parse_candles(payload: object, *, symbol: str, interval: str) -> pl.DataFram
 
     A number that can't be read becomes null, for `clean_bars` to judge, and so does the timestamp
     of a candle whose start, or the close that it states, can't be read. An answer in which that
-    is every candle, and one for another symbol or interval, raise UpstreamInvalid.
+    is every candle, one for another symbol or interval, and one whose numeric times are of no
+    certain unit raise UpstreamInvalid.
     """
     candles: object = payload
     if isinstance(payload, dict):
         _refuse_other(payload, symbol=symbol, interval=interval)
         candles = payload.get("candles")
     if not isinstance(candles, list):
-        raise UpstreamInvalid("the answer holds no list of candles")
+        raise UpstreamInvalid(f"the answer holds no list of candles: it is {describe(payload)}")
     for candle in candles:
         if not isinstance(candle, dict):
-            raise UpstreamInvalid("a candle is not an object")
+            raise UpstreamInvalid(f"a candle is not an object: it is {describe(candle)}")
         _refuse_other(candle, symbol=symbol, interval=interval)
+    return candle_frame(candles, symbol=symbol)
+
+
+def candle_frame(candles: Sequence[Mapping[str, object]], *, symbol: str) -> pl.DataFrame:
+    """Candles with the names of the contract, in RAW_SCHEMA; raises as `parse_candles` does."""
+    starts = [first_of(candle, START_KEYS) for candle in candles]
+    closes = [first_of(candle, CLOSE_KEYS) for candle in candles]
+    closes_at = parse_timestamps(closes)
+    unread = pl.Series([close is not None for close in closes], dtype=pl.Boolean)
+    timestamps = parse_timestamps(starts)
     columns = {
         "symbol": [symbol] * len(candles),
-        "timestamp": [_starts_at(candle) for candle in candles],
+        # Nobody can say whether a candle has closed whose close can't be read.
+        "timestamp": timestamps.set(unread & closes_at.is_null(), None),
         **{
             name: [parse_number(first_of(candle, VALUE_KEYS[name])) for candle in candles]
             for name in VALUES
         },
         "final": [parse_flag(candle.get("final")) for candle in candles],
-        "closes_at": [_closes_at(candle) for candle in candles],
+        "closes_at": closes_at,
+        "session": [_session(start) for start in starts],
     }
     raw = pl.DataFrame(columns, schema_overrides=RAW_SCHEMA)
-    return require_timestamps(raw.match_to_schema(RAW_SCHEMA, missing_columns="insert"))
+    example = next((start for start in starts if start is not None), None)
+    return require_timestamps(
+        raw.match_to_schema(RAW_SCHEMA, missing_columns="insert"), example=example
+    )
+
+
+def parse_timestamps(values: Sequence[object]) -> pl.Series:
+    """Moments in UTC, null where a value states none.
+
+    ISO 8601 with `Z`, an offset, or neither (then UTC); a bare date is its midnight. Numbers, also
+    as nine or more digits of text, are of one unit: see `epoch_timestamps`, which may refuse them.
+    """
+    numbers = [_epoch_number(value) for value in values]
+    moments = pl.Series([_moment(value) for value in values], dtype=TIMESTAMP)
+    whole = all(number is None or isinstance(number, int) for number in numbers)
+    column = pl.Series(numbers, dtype=pl.Int64 if whole else pl.Float64, strict=False)
+    try:
+        return epoch_timestamps(column).fill_null(moments)
+    except UpstreamInvalid:
+        if moments.null_count() == moments.len():
+            raise
+        return moments
 
 
 def parse_timestamp(value: object) -> datetime | None:
-    """A moment in UTC, or None when `value` states none.
-
-    ISO 8601 with `Z`, an offset, or neither (then UTC); a bare date is its midnight; epoch
-    seconds, or milliseconds from 1e11 on, as a number or as nine or more digits.
-    """
+    """`parse_timestamps` of one value alone; None also where its unit is uncertain."""
     try:
-        if isinstance(value, str):
-            text = value.strip()
-            return _from_epoch(float(text)) if _EPOCH_TEXT.fullmatch(text) else _from_iso(text)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return _from_epoch(value)
-    except (ValueError, OverflowError):
+        moment: datetime | None = parse_timestamps([value])[0]
+    except UpstreamInvalid:
         return None
-    return None
+    return moment
 
 
 def parse_number(value: object) -> float | None:
@@ -103,36 +131,61 @@ def between(candles: pl.DataFrame, *, start: datetime, end: datetime) -> pl.Data
     return candles.filter(at.is_between(start, end, closed="left") | at.is_null())
 
 
-def require_timestamps(candles: pl.DataFrame) -> pl.DataFrame:
+def require_timestamps(candles: pl.DataFrame, *, example: object = None) -> pl.DataFrame:
     """`candles`, unless there are some and not one of them has a timestamp: UpstreamInvalid."""
     if candles.height and candles["timestamp"].null_count() == candles.height:
-        raise UpstreamInvalid("not one candle has a readable timestamp")
+        value = "" if example is None else f", such as {example!r:.40}"
+        raise UpstreamInvalid(f"not one candle has a readable timestamp{value}")
     return candles
 
 
-def _starts_at(candle: Mapping[str, object]) -> datetime | None:
-    """None without a readable start, or when nobody can say whether the candle has closed."""
-    if first_of(candle, CLOSE_KEYS) is not None and _closes_at(candle) is None:
+def describe(value: object) -> str:
+    """What a decoded value is, for an error: its kind, and its keys or how it begins."""
+    if isinstance(value, dict):
+        names = ", ".join(repr(str(name))[:40] for name in list(value)[:6])
+        return f"an object with the keys {names}" if value else "an empty object"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return "null" if value is None else f"{value!r:.60}"
+
+
+def _epoch_number(value: object) -> float | None:
+    if isinstance(value, str) and _EPOCH_TEXT.fullmatch(value.strip()):
+        return float(value) if "." in value else int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if abs(value) < _BEYOND_ANY_EPOCH else math.inf
+    return None
+
+
+def _moment(value: object) -> datetime | None:
+    """A moment that is no number."""
+    if not isinstance(value, str) or _EPOCH_TEXT.fullmatch(value.strip()):
         return None
-    return parse_timestamp(first_of(candle, START_KEYS))
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
-def _closes_at(candle: Mapping[str, object]) -> datetime | None:
-    return parse_timestamp(first_of(candle, CLOSE_KEYS))
+def _session(value: object) -> date | None:
+    """The date that a start states itself: a bare date, or the local one where it has an offset."""
+    text = str(value).strip()
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return None
+    try:
+        if _BARE_DATE.fullmatch(text):
+            return date.fromisoformat(text)
+        moment = datetime.fromisoformat(text) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment.date() if moment and moment.utcoffset() else None
 
 
 def _refuse_other(stated: Mapping[str, object], *, symbol: str, interval: str) -> None:
-    if str(stated.get("symbol") or symbol).casefold() != symbol.casefold():
-        raise UpstreamInvalid("the answer is for another symbol than asked")
-    if str(stated.get("interval") or interval) != interval:
-        raise UpstreamInvalid("the answer is for another interval than asked")
-
-
-def _from_iso(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _from_epoch(value: float) -> datetime:
-    milliseconds = value if abs(value) >= _FIRST_MILLISECONDS else value * 1000
-    return EPOCH + timedelta(milliseconds=milliseconds)
+    other = stated.get("symbol") or symbol
+    if str(other).casefold() != symbol.casefold():
+        raise UpstreamInvalid(f"the answer is for another symbol than asked: {other!r:.80}")
+    other = stated.get("interval") or interval
+    if str(other) != interval:
+        raise UpstreamInvalid(f"the answer is for another interval than asked: {other!r:.40}")

@@ -1,20 +1,28 @@
-"""The `http` upstream: any service that speaks the candle contract."""
+"""The `http` upstream: any service that gives candles as JSON."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import orjson
 import polars as pl
 
-from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import rfc3339
 from mlengine.errors import UnknownSymbol, UpstreamInvalid
-from mlengine.stores.market_data.candles import between, parse_candles
+from mlengine.stores.market_data.candles import parse_candles
+from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.market_data.transport import Transport
+from mlengine.stores.market_data.decoding import decode_json
+from mlengine.stores.market_data.paging import PageReader, RangeRefused
+from mlengine.stores.market_data.transport import BadAnswer, Transport
+
+log = logging.getLogger(__name__)
 
 _BODY_LIMIT_BYTES = 64 * 2**20
+_LOGGED_BYTES = 200
+# A service answers so where the range, or the page size, is more than it takes.
+_REFUSES_RANGE = frozenset({400, 422})
 
 
 class HttpMarketData:
@@ -32,13 +40,15 @@ class HttpMarketData:
         deadline_seconds: float,
         page_size: int = 1000,
         body_limit_bytes: int = _BODY_LIMIT_BYTES,
+        credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
         self._transport = Transport(
-            f"{base_url.rstrip('/')}/candles",
+            base_url.rstrip("/"),
             timeout_seconds,
             retry_attempts,
             retry_backoff_seconds,
             body_limit_bytes,
+            credentials,
         )
         self._deadline_seconds = deadline_seconds
         self._page_size = page_size
@@ -58,54 +68,65 @@ class HttpMarketData:
     ) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`, as served; see MarketData."""
         ends_at = (deadline or self.deadline()).ends_at
-        candles, since = pl.DataFrame(schema=RAW_SCHEMA), start
-        while True:
-            page = between(self._page(symbol, interval, since, end, ends_at), start=start, end=end)
-            newest, newest_before = _newest(page), _newest(candles)
-            candles = pl.concat([candles, _without_repeated(page, candles)])
-            if newest is None or (newest_before is not None and newest <= newest_before):
-                return candles
-            if newest + INTERVALS[interval] >= end:
-                return candles
-            since = newest
+        pages = _Pages(self._transport, symbol, interval, self._page_size, ends_at)
+        try:
+            return PageReader(pages.ask, INTERVALS[interval]).candles(start, end)
+        except RangeRefused as refusal:
+            raise UpstreamInvalid(
+                f"{refusal}; if pages are too long for it, set MARKET_DATA_PAGE_SIZE"
+            ) from None
 
     def panel(
         self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
     ) -> None:
         """None: each symbol is a request of its own."""
 
-    def _page(
-        self, symbol: str, interval: str, since: datetime, end: datetime, ends_at: float
-    ) -> pl.DataFrame:
+
+@dataclass
+class _Pages:
+    """The pages of one symbol, one after another."""
+
+    transport: Transport
+    symbol: str
+    interval: str
+    size: int
+    ends_at: float
+    count: int = field(default=0, init=False)
+    is_known: bool = field(default=False, init=False)
+
+    def ask(self, start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        """What the service serves for that range; raises RangeRefused where it says it can't."""
+        self.count += 1
         query = {
-            "symbol": symbol,
-            "interval": interval,
-            "start": rfc3339(since.replace(microsecond=0)),
+            "symbol": self.symbol,
+            "interval": self.interval,
+            "start": rfc3339(start.replace(microsecond=0)),
             "end": rfc3339(_whole_second_from(end)),
-            "limit": str(self._page_size),
+            "limit": str(limit or self.size),
         }
-        body = self._transport.get(query, ends_at=ends_at)
-        if body is None:
-            raise UnknownSymbol(symbol)
-        return parse_candles(_decoded(body), symbol=symbol, interval=interval)
+        try:
+            body = self.transport.get("/candles", query, ends_at=self.ends_at)
+        except BadAnswer as bad:
+            reason = self._refuse(bad.reason, bad.body)
+            raise (
+                RangeRefused(reason) if bad.status in _REFUSES_RANGE else UpstreamInvalid(reason)
+            ) from None
+        if body is None and not self.is_known:
+            raise UnknownSymbol(self.symbol)
+        self.is_known = True
+        try:
+            payload = decode_json(b"[]" if body is None else body)
+            return parse_candles(payload, symbol=self.symbol, interval=self.interval)
+        except UpstreamInvalid as refusal:
+            raise UpstreamInvalid(self._refuse(refusal.reason, body or b"")) from None
 
-
-def _decoded(body: bytes) -> object:
-    try:
-        decoded: object = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise UpstreamInvalid("the answer is not JSON") from None
-    return decoded
-
-
-def _newest(page: pl.DataFrame) -> datetime | None:
-    newest = page["timestamp"].max()
-    return newest if isinstance(newest, datetime) else None
-
-
-def _without_repeated(page: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    """Without the candles that an inclusive `start` brings a second time, unchanged."""
-    return page.join(before, on=page.columns, how="anti", nulls_equal=True, maintain_order="left")
+    def _refuse(self, reason: str, body: bytes) -> str:
+        """The reason with symbol and page, once it is logged with how the answer begins."""
+        text = self.transport.credentials.redact(body[: 4 * _LOGGED_BYTES].decode(errors="replace"))
+        facts = {"symbol": self.symbol, "interval": self.interval, "page": self.count}
+        extra = {**facts, "reason": reason, "answer": text[:_LOGGED_BYTES]}
+        log.warning("upstream answer refused", extra=extra)
+        return f"{self.symbol}, page {self.count}: {reason}"
 
 
 def _whole_second_from(moment: datetime) -> datetime:

@@ -12,10 +12,12 @@ from email.utils import parsedate_to_datetime
 import requests
 import urllib3
 
-from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
+from mlengine.errors import UpstreamUnavailable
+from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.socket_deadlines import deadline_session, socket_deadline
 
 _CHUNK_BYTES = 65_536
+_EXCERPT_BYTES = 1_024
 _LONGEST_WAIT_SECONDS = 3_600
 _JITTER = random.SystemRandom()
 
@@ -28,27 +30,37 @@ class RetryableFailure:
     wait_seconds: float | None = None
 
 
+@dataclass(eq=False)
+class BadAnswer(Exception):
+    """An answer that no further attempt betters: its status, and how its body begins."""
+
+    reason: str
+    status: int
+    body: bytes
+
+
 @dataclass(frozen=True)
 class Transport:
-    """GETs one address; a session a thread, no redirects, nothing taken from the environment."""
+    """GETs below one address; a session a thread, no redirects, nothing from the environment."""
 
-    url: str
+    base_url: str
     timeout_seconds: float
     retry_attempts: int
     retry_backoff_seconds: float
     body_limit_bytes: int
+    credentials: Credentials = NO_CREDENTIALS
     _own: threading.local = field(default_factory=threading.local, repr=False)
 
-    def get(self, query: Mapping[str, str], *, ends_at: float) -> bytes | None:
+    def get(self, path: str, query: Mapping[str, str], *, ends_at: float) -> bytes | None:
         """The body, None for a 404, before `ends_at` (of `time.monotonic`).
 
         Connection errors, 429 and 5xx are tried again, at most `retry_attempts` times, after a
         back-off or when Retry-After says; a wait that would pass `ends_at` is not begun. Raises
-        UpstreamUnavailable, UpstreamInvalid.
+        UpstreamUnavailable, BadAnswer.
         """
         attempt = 0
         while True:
-            result = self._attempt(query, ends_at)
+            result = self._attempt(path, query, ends_at)
             if not isinstance(result, RetryableFailure):
                 return result
             wait = result.wait_seconds
@@ -59,7 +71,9 @@ class Transport:
             time.sleep(wait)
             attempt += 1
 
-    def _attempt(self, query: Mapping[str, str], ends_at: float) -> bytes | RetryableFailure | None:
+    def _attempt(
+        self, path: str, query: Mapping[str, str], ends_at: float
+    ) -> bytes | RetryableFailure | None:
         limit = min(self.timeout_seconds, ends_at - time.monotonic())
         if limit <= 0:
             return RetryableFailure("no answer before the deadline")
@@ -67,7 +81,11 @@ class Transport:
             with (
                 socket_deadline(ends_at),
                 self._session().get(
-                    self.url, params=query, timeout=limit, stream=True, allow_redirects=False
+                    f"{self.base_url}{path}",
+                    params={**query, **self.credentials.parameters},
+                    timeout=limit,
+                    stream=True,
+                    allow_redirects=False,
                 ) as response,
             ):
                 return self._body(response)
@@ -84,9 +102,10 @@ class Transport:
             wait = _parse_retry_after(response.headers)
             return RetryableFailure(f"it answered with status {status}", wait)
         if status != 200:
-            raise UpstreamInvalid(f"it answered with status {status}")
+            beginning = response.raw.read1(_EXCERPT_BYTES)
+            raise BadAnswer(f"it answered with status {status}", status, beginning)
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise UpstreamInvalid("the answer is compressed, which was not asked for")
+            raise BadAnswer("the answer is compressed, which was not asked for", status, b"")
         return self._read(response)
 
     def _read(self, response: requests.Response) -> bytes:
@@ -94,7 +113,8 @@ class Transport:
         while piece := response.raw.read1(_CHUNK_BYTES):
             body += piece
             if len(body) > self.body_limit_bytes:
-                raise UpstreamInvalid(f"the answer is longer than {self.body_limit_bytes} bytes")
+                reason = f"the answer is longer than {self.body_limit_bytes} bytes"
+                raise BadAnswer(reason, response.status_code, bytes(body[:_EXCERPT_BYTES]))
         return bytes(body)
 
     def _session(self) -> requests.Session:
@@ -103,6 +123,7 @@ class Transport:
             session = self._own.session = deadline_session()
             session.trust_env = False
             session.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
+            session.headers.update(self.credentials.headers)
         return session
 
 

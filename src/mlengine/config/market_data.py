@@ -1,0 +1,66 @@
+"""The settings of a market-data service: where it is, and what it wants to see."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlengine.config.env_reader import EnvReader
+from mlengine.config.redaction import redact
+from mlengine.errors import BadSetting
+
+_ADDRESS = "an http:// or https:// address"
+_NO_QUERY = (
+    f"{_ADDRESS} without ? and #: a key goes in MARKET_DATA_API_KEY, its name in "
+    "MARKET_DATA_API_KEY_PARAM"
+)
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """How a service is asked; see docs/market_data.md."""
+
+    api_key: str | None = field(repr=False)
+    api_key_header: str | None
+    api_key_param: str | None
+    headers_file: Path | None
+    page_size: int
+
+
+def base_url(read: EnvReader) -> str | None:
+    """Raises BadSetting; one with a query, which may be a key, is not repeated."""
+    url = read.optional("MARKET_DATA_BASE_URL")
+    if url is not None and not re.match(r"^https?://[^/\s]+", url):
+        redacted = redact(re.sub(r"([?&][^=&]*=)[^&]*", r"\1…", url))
+        raise BadSetting("MARKET_DATA_BASE_URL", redacted, _ADDRESS)
+    if url is not None and re.search(r"[?#]", url):
+        raise BadSetting("MARKET_DATA_BASE_URL", "…", _NO_QUERY)
+    return url.rstrip("/") if url else None
+
+
+def service_settings(read: EnvReader) -> ServiceSettings:
+    """What the other variables say; raises BadSetting, which repeats no key."""
+    key = read.optional("MARKET_DATA_API_KEY")
+    if key is not None and not re.fullmatch(r"[!-~]+", key):
+        raise BadSetting("MARKET_DATA_API_KEY", "…", "printable ASCII characters without blanks")
+    header = _name(read, "MARKET_DATA_API_KEY_HEADER")
+    parameter = _name(read, "MARKET_DATA_API_KEY_PARAM")
+    if header and parameter:
+        expected = "nothing beside MARKET_DATA_API_KEY_HEADER: a key goes in one place"
+        raise BadSetting("MARKET_DATA_API_KEY_PARAM", parameter, expected)
+    return ServiceSettings(
+        api_key=key,
+        api_key_header=header,
+        api_key_param=parameter,
+        headers_file=read.path("MARKET_DATA_HEADERS_FILE"),
+        page_size=read.integer("MARKET_DATA_PAGE_SIZE", 1_000, 10, 1_000_000),
+    )
+
+
+def _name(read: EnvReader, variable: str) -> str | None:
+    name = read.optional(variable)
+    if name is not None and not _NAME.fullmatch(name):
+        raise BadSetting(variable, name, "a name of letters, digits, dots, dashes and underscores")
+    return name

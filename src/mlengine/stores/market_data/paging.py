@@ -1,0 +1,141 @@
+"""All candles of a range from a service that gives a page at a time, in whichever order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from mlengine.core.bars.bars import RAW_SCHEMA
+from mlengine.core.timestamps import rfc3339
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.candles import between
+
+# Shorter and shorter ranges for a service that refuses a long one; the last three only once it is
+# certain that ranges are what it refuses.
+_DAYS = (7_300, 3_650, 1_825, 730, 365, 90, 30, 7)
+_LAST_TRIED_BLINDLY = 365
+# So many candles may be new since the page before; more show that a page begins with the oldest.
+_NEW_MEANWHILE = 2
+
+
+class RangeRefused(Exception):
+    """The service does not answer for that range; another one may do."""
+
+
+@dataclass(frozen=True)
+class PageReader:
+    """Follows pages of one symbol; `ask` gets what a service serves from start to end.
+
+    A page may hold the oldest of the range or the newest, in either order, and candles that were
+    not asked for; `limit` is how many it should hold, None leaves that to the service. It raises
+    RangeRefused where another range may do.
+    """
+
+    ask: Callable[[datetime, datetime, int | None], pl.DataFrame]
+    step: timedelta
+
+    def candles(self, start: datetime, end: datetime) -> pl.DataFrame:
+        """Every candle with `start <= timestamp < end`; see MarketData.
+
+        Raises UpstreamInvalid when older candles than those that came may be there and can't be
+        had, and RangeRefused when no range is answered.
+        """
+        parts: list[pl.DataFrame] = []
+        spans = [timedelta(days=days) for days in _DAYS]
+        span, until = end - start, end
+        while until > start:
+            since = max(start, until - span)
+            try:
+                part = self._range(since, until)
+            except RangeRefused:
+                span = next((each for each in spans if each < until - since), timedelta())
+                if not span or (not parts and span.days < _LAST_TRIED_BLINDLY):
+                    if parts:
+                        break
+                    raise
+                continue
+            if part.is_empty() and any(newer.height for newer in parts):
+                break
+            parts.append(part)
+            until = since
+        return _joined(parts[::-1])
+
+    def _range(self, start: datetime, end: datetime) -> pl.DataFrame:
+        page = self.ask(start, end, None)
+        newest, oldest = _newest(page), _oldest(page)
+        if newest is None or oldest is None:
+            return page
+        newer = _joined([_in_range(each, start, end) for each in self._newer(newest, end)])
+        first = _in_range(page, start, end)
+        brought = (newer["timestamp"] > newest).sum()
+        if brought > _NEW_MEANWHILE or oldest - self.step <= start:
+            return _joined([first, newer])
+        return _joined([*self._older(min(oldest, end), start, page)[::-1], first, newer])
+
+    def _newer(self, newest: datetime, end: datetime) -> list[pl.DataFrame]:
+        """The pages after the first, while each brings something newer."""
+        pages: list[pl.DataFrame] = []
+        before = None
+        while newest != before and newest + self.step < end:
+            pages.append(self.ask(newest, end, None))
+            before, newest = newest, max(newest, _newest(pages[-1]) or newest)
+        return pages
+
+    def _older(self, oldest: datetime, start: datetime, page: pl.DataFrame) -> list[pl.DataFrame]:
+        """What lies before the first page, newest first; none where that began with the oldest."""
+        pages: list[pl.DataFrame] = []
+        while oldest > start:
+            try:
+                served = self.ask(start, oldest, None)
+            except RangeRefused:
+                if pages:
+                    raise
+                break
+            older = _in_range(served, start, oldest)
+            before = _oldest(older)
+            if before is None:
+                if (_newest(served) or oldest) > oldest:
+                    self._require_oldest(start, oldest, page)
+                break
+            pages.append(older)
+            oldest = before
+        return pages
+
+    def _require_oldest(self, start: datetime, oldest: datetime, page: pl.DataFrame) -> None:
+        """That a service which takes no end begins with the oldest: a short page has the same."""
+        newest = _newest(page)
+        short = None if newest is None else self.ask(start, newest + self.step, 1)
+        if short is None or _oldest(short) != oldest or short.height >= page.height:
+            raise UpstreamInvalid(
+                f"it gives the same {page.height} candles whatever range is asked for, so that "
+                f"there may be others before {rfc3339(oldest)}: ask for fewer bars, or set "
+                'paging = "whole" in MARKET_DATA_UPSTREAM_FILE if these are all'
+            )
+
+
+def _in_range(page: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFrame:
+    """The candles of the range, oldest first where the page is newest first."""
+    newest_first = page["timestamp"].is_sorted(descending=True)
+    return between(page.reverse() if newest_first else page, start=start, end=end)
+
+
+def _joined(pages: list[pl.DataFrame]) -> pl.DataFrame:
+    """All pages, without the candles that a page brings a second time, unchanged."""
+    candles = pl.DataFrame(schema=RAW_SCHEMA)
+    for page in pages:
+        repeated = page.join(
+            candles, on=page.columns, how="anti", nulls_equal=True, maintain_order="left"
+        )
+        candles = pl.concat([candles, repeated])
+    return candles
+
+
+def _newest(page: pl.DataFrame) -> datetime | None:
+    newest = page["timestamp"].max()
+    return newest if isinstance(newest, datetime) else None
+
+
+def _oldest(page: pl.DataFrame) -> datetime | None:
+    oldest = page["timestamp"].min()
+    return oldest if isinstance(oldest, datetime) else None

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+from tests.factories import START, random_bars
+
+from mlengine.core.bars.bars import RAW_SCHEMA
+from mlengine.core.timestamps import EPOCH
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.paging import PageReader, RangeRefused
+
+DAY = timedelta(days=1)
+BARS = random_bars(rows=250).match_to_schema(RAW_SCHEMA, missing_columns="insert")
+END = START + 250 * DAY
+
+Ask = Callable[[datetime, datetime, int | None], pl.DataFrame]
+
+
+class Service:
+    """What a service gives for a range, and the ranges that it was asked for."""
+
+    def __init__(self, answer: Ask) -> None:
+        self.answer = answer
+        self.asked: list[tuple[datetime, datetime, int | None]] = []
+
+    def ask(self, start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        self.asked.append((start, end, limit))
+        return self.answer(start, end, limit)
+
+    def candles(self, start: datetime = EPOCH, end: datetime = END) -> pl.DataFrame:
+        return PageReader(self.ask, DAY).candles(start, end)
+
+
+def between(start: datetime, end: datetime) -> pl.DataFrame:
+    return BARS.filter(pl.col("timestamp").is_between(start, end, closed="left"))
+
+
+def oldest(size: int) -> Ask:
+    return lambda start, end, limit: between(start, end).head(limit or size)
+
+
+def newest(size: int) -> Ask:
+    return lambda start, end, limit: between(start, end).tail(limit or size)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        oldest(100),
+        oldest(1000),
+        newest(100),
+        newest(1000),
+        lambda *asked: newest(100)(*asked).reverse(),
+        lambda _, end, __: between(EPOCH, end).tail(72),
+        lambda start, _, limit: between(start, END).head(limit or 40),
+        lambda start, end, limit: between(start, end + DAY).head(limit or 1000),
+    ],
+    ids=[
+        "oldest first",
+        "oldest first, one page",
+        "newest first, ascending",
+        "newest first, one page",
+        "newest first, descending",
+        "always so many before the end",
+        "end not looked at",
+        "end inclusive",
+    ],
+)
+def test_every_order_of_pages_is_followed_to_both_ends(answer: Ask) -> None:
+    assert Service(answer).candles().equals(BARS)
+
+
+def test_a_range_that_one_page_covers_is_asked_once() -> None:
+    service = Service(newest(100))
+    assert service.candles(END - 30 * DAY).equals(BARS.tail(30))
+    assert len(service.asked) == 1
+
+
+def test_the_newest_of_a_service_that_ignores_the_range_are_not_the_whole() -> None:
+    service = Service(lambda *_: BARS.tail(72))
+    assert service.candles(END - 50 * DAY).equals(BARS.tail(50))
+    with pytest.raises(UpstreamInvalid, match=r"the same 72 candles .* before 2020-06-27"):
+        service.candles()
+    with pytest.raises(UpstreamInvalid, match="the same 72 candles"):
+        service.candles(START, START + 30 * DAY)
+
+
+def test_a_candle_that_is_new_between_two_pages_says_nothing_of_their_order() -> None:
+    def grows(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        return between(start, min(end, END - DAY / len(service.asked))).tail(100)
+
+    service = Service(grows)
+    assert service.candles()["timestamp"].min() == START
+
+
+def test_a_refused_range_is_asked_from_a_nearer_start_on_and_then_before_it() -> None:
+    def answer(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        if end - start > 100 * DAY:
+            raise RangeRefused("too long")
+        return oldest(40)(start, end, limit)
+
+    service = Service(answer)
+    with pytest.raises(RangeRefused):
+        service.candles()
+    assert [round((end - start) / DAY) for start, end, _ in service.asked[1:]] == [
+        *(7300, 3650, 1825, 730, 365),
+    ]
+
+
+def test_ranges_of_a_year_reach_back_to_the_first_candle() -> None:
+    def answer(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        if end - start > 400 * DAY:
+            raise RangeRefused("too long")
+        return oldest(40)(start, end, limit)
+
+    service = Service(answer)
+    assert service.candles(end=END + 500 * DAY).equals(BARS)
+    assert len(service.asked) < 25
+
+
+def test_starts_before_the_service_are_narrowed_to_where_it_begins() -> None:
+    def answer(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        if start < START:
+            raise RangeRefused("before the service began")
+        return oldest(40)(start, end, limit)
+
+    candles = Service(answer).candles(end=END + 300 * DAY)
+    assert candles.height >= 250 - 7
