@@ -20,8 +20,9 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """How a service is asked; see docs/market_data.md."""
+    """Where a service is and how it is asked; see docs/market_data.md."""
 
+    base_url: str | None
     api_key: str | None = field(repr=False)
     api_key_header: str | None
     api_key_param: str | None
@@ -29,19 +30,9 @@ class ServiceSettings:
     page_size: int
 
 
-def base_url(read: EnvReader) -> str | None:
-    """Raises BadSetting; one with a query, which may be a key, is not repeated."""
-    url = read.optional("MARKET_DATA_BASE_URL")
-    if url is not None and not re.match(r"^https?://[^/\s]+", url):
-        redacted = redact(re.sub(r"([?&][^=&]*=)[^&]*", r"\1…", url))
-        raise BadSetting("MARKET_DATA_BASE_URL", redacted, _ADDRESS)
-    if url is not None and re.search(r"[?#]", url):
-        raise BadSetting("MARKET_DATA_BASE_URL", "…", _NO_QUERY)
-    return url.rstrip("/") if url else None
-
-
 def service_settings(read: EnvReader) -> ServiceSettings:
-    """What the other variables say; raises BadSetting, which repeats no key."""
+    """Raises BadSetting, which repeats no key."""
+    base_url = _base_url(read)
     key = read.optional("MARKET_DATA_API_KEY")
     if key is not None and not re.fullmatch(r"[!-~]+", key):
         raise BadSetting("MARKET_DATA_API_KEY", "…", "printable ASCII characters without blanks")
@@ -51,12 +42,24 @@ def service_settings(read: EnvReader) -> ServiceSettings:
         expected = "nothing beside MARKET_DATA_API_KEY_HEADER: a key goes in one place"
         raise BadSetting("MARKET_DATA_API_KEY_PARAM", parameter, expected)
     return ServiceSettings(
+        base_url=base_url,
         api_key=key,
         api_key_header=header,
         api_key_param=parameter,
         headers_file=read.path("MARKET_DATA_HEADERS_FILE"),
         page_size=read.integer("MARKET_DATA_PAGE_SIZE", 1_000, 10, 1_000_000),
     )
+
+
+def _base_url(read: EnvReader) -> str | None:
+    """A query, which may be a key, is not repeated."""
+    url = read.optional("MARKET_DATA_BASE_URL")
+    if url is not None and not re.match(r"^https?://[^/\s]+", url):
+        redacted = redact(re.sub(r"([?&][^=&]*=)[^&]*", r"\1…", url))
+        raise BadSetting("MARKET_DATA_BASE_URL", redacted, _ADDRESS)
+    if url is not None and re.search(r"[?#]", url):
+        raise BadSetting("MARKET_DATA_BASE_URL", "…", _NO_QUERY)
+    return url.rstrip("/") if url else None
 
 
 def _name(read: EnvReader, variable: str) -> str | None:

@@ -35,7 +35,6 @@ class Settings:
     artifacts_dir: Path
     audit_database_url: str
     redis_url: str | None
-    market_data_base_url: str | None
     market_data_service: ServiceSettings
     market_data_dir: Path | None
     market_data_interval: str
@@ -76,6 +75,10 @@ class Settings:
         return self.log_level if self.log_level_is_set else "WARNING"
 
     @property
+    def market_data_base_url(self) -> str | None:
+        return self.market_data_service.base_url
+
+    @property
     def market_data_kind(self) -> str:
         """`http`, `files` or `sample`, by which of the two addresses is set."""
         if self.market_data_base_url:
@@ -110,7 +113,6 @@ class Settings:
             artifacts_dir=artifacts,
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
             redis_url=_redis_url(read),
-            market_data_base_url=market_data.base_url(read),
             market_data_service=market_data.service_settings(read),
             market_data_dir=read.path("MARKET_DATA_DIR"),
             market_data_interval=interval,

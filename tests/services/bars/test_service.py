@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from tests.databases import bar_store
 from tests.factories import random_bars
-from tests.upstream import Fault, LoopbackUpstream, queries
+from tests.upstream import Fault, LoopbackUpstream, iso, queries
 
 from mlengine.core.bars.bars import bars_hash
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
@@ -65,7 +65,9 @@ def test_no_more_is_asked_for_than_is_needed(service, upstream):
 
 def test_all_bars_are_asked_for_from_the_epoch(service, upstream):
     assert service.history("AAA", bars=0, as_of=None, now=NOW).frame.equals(FINAL)
-    assert queries(upstream.requests, "start") == ["1970-01-01T00:00:00Z"]
+    assert set(queries(upstream.requests, "start")) == {"1970-01-01T00:00:00Z"}
+    first = iso(FINAL["timestamp"][0])
+    assert queries(upstream.requests, "end") == [iso(NOW), first], "is there anything before it?"
 
 
 def test_gaps_widen_the_question_until_there_are_enough(service, upstream):
@@ -73,7 +75,8 @@ def test_gaps_widen_the_question_until_there_are_enough(service, upstream):
     clean = service.history("AAA", bars=20, as_of=None, now=NOW)
     assert clean.frame["timestamp"].to_list()[-3:-1] == [TODAY - 49 * DAY - DAY, TODAY - 2 * DAY]
     assert clean.frame.height == 20
-    assert queries(upstream.requests, "start") == ["2024-04-22T12:00:00Z", "2023-07-10T12:00:00Z"]
+    starts = queries(upstream.requests, "start")
+    assert list(dict.fromkeys(starts)) == ["2024-04-22T12:00:00Z", "2023-07-10T12:00:00Z"]
 
 
 def test_fewer_bars_come_when_there_are_no_more(service, upstream):
@@ -243,7 +246,7 @@ def test_the_past_is_answered_from_kept_bars_when_they_reach_far_enough(service,
     service.history("AAA", bars=64, as_of=TODAY - 90 * DAY, now=NOW)
     assert len(upstream.requests) == 2
     service.history("AAA", bars=0, as_of=as_of, now=NOW)
-    assert len(upstream.requests) == 3
+    assert len(set(queries(upstream.requests, "start"))) == 3
 
 
 def test_a_moment_after_the_kept_answer_is_asked_anew(service, upstream):
@@ -256,7 +259,7 @@ def test_a_whole_history_answers_every_question(service, upstream):
     service.history("AAA", bars=0, as_of=None, now=NOW)
     service.history("AAA", bars=5000, as_of=None, now=NOW)
     service.history("AAA", bars=0, as_of=TODAY - 300 * DAY, now=NOW)
-    assert len(upstream.requests) == 1
+    assert len(upstream.requests) == 2, "one of them for what may lie before the first"
 
 
 def test_without_cache_time_every_question_is_asked(upstream, service, tmp_path):

@@ -382,6 +382,15 @@ def test_a_page_size_that_is_refused_names_the_setting(upstream):
         ask(upstream)
 
 
+def test_where_a_symbol_begins_is_asked_for_once(upstream):
+    market = client(upstream)
+    for _ in range(3):
+        assert market.candles("AAA", "1d", start=START - 9 * DAY, end=START + 30 * DAY).height == 30
+    assert len(upstream.requests) == 4
+    market.candles("AAA", "1d", start=START - 10 * DAY, end=START + 30 * DAY)
+    assert len(upstream.requests) == 6
+
+
 def test_a_symbol_that_is_gone_between_two_pages_has_no_more(upstream):
     upstream.page_limit = 10
     upstream.fail(Fault(), Fault(status=404))

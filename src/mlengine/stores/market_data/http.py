@@ -52,6 +52,7 @@ class HttpMarketData:
         )
         self._deadline_seconds = deadline_seconds
         self._page_size = page_size
+        self._empty: dict[tuple[str, str], tuple[datetime, datetime]] = {}
 
     def deadline(self) -> Deadline:
         """`deadline_seconds` from now."""
@@ -69,12 +70,17 @@ class HttpMarketData:
         """Every candle with `start <= timestamp < end`, as served; see MarketData."""
         ends_at = (deadline or self.deadline()).ends_at
         pages = _Pages(self._transport, symbol, interval, self._page_size, ends_at)
+        empty = self._empty.get((symbol, interval))
+        reader = PageReader(pages.ask, INTERVALS[interval], empty)
         try:
-            return PageReader(pages.ask, INTERVALS[interval]).candles(start, end)
+            candles = reader.candles(start, end)
         except RangeRefused as refusal:
             raise UpstreamInvalid(
                 f"{refusal}; if pages are too long for it, set MARKET_DATA_PAGE_SIZE"
             ) from None
+        if reader.empty is not None:
+            self._empty[symbol, interval] = reader.empty
+        return candles
 
     def panel(
         self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime

@@ -23,17 +23,19 @@ class RangeRefused(Exception):
     """The service does not answer for that range; another one may do."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class PageReader:
     """Follows pages of one symbol; `ask` gets what a service serves from start to end.
 
     A page may hold the oldest of the range or the newest, in either order, and candles that were
     not asked for; `limit` is how many it should hold, None leaves that to the service. It raises
-    RangeRefused where another range may do.
+    RangeRefused where another range may do. `empty` is a range, up to the first candle, that was
+    asked for before and had none.
     """
 
     ask: Callable[[datetime, datetime, int | None], pl.DataFrame]
     step: timedelta
+    empty: tuple[datetime, datetime] | None = None
 
     def candles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`; see MarketData.
@@ -69,9 +71,14 @@ class PageReader:
         newer = _joined([_in_range(each, start, end) for each in self._newer(newest, end)])
         first = _in_range(page, start, end)
         brought = (newer["timestamp"] > newest).sum()
-        if brought > _NEW_MEANWHILE or oldest - self.step <= start:
+        if brought > _NEW_MEANWHILE or self._begins(start, oldest):
             return _joined([first, newer])
         return _joined([*self._older(min(oldest, end), start, page)[::-1], first, newer])
+
+    def _begins(self, start: datetime, oldest: datetime) -> bool:
+        """Whether nothing can lie from `start` to the oldest candle of a page."""
+        is_empty = self.empty is not None and self.empty[0] <= start and oldest <= self.empty[1]
+        return is_empty or oldest - self.step <= start
 
     def _newer(self, newest: datetime, end: datetime) -> list[pl.DataFrame]:
         """The pages after the first, while each brings something newer."""
@@ -97,6 +104,7 @@ class PageReader:
             if before is None:
                 if (_newest(served) or oldest) > oldest:
                     self._require_oldest(start, oldest, page)
+                self.empty = (start, oldest)
                 break
             pages.append(older)
             oldest = before
