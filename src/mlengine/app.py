@@ -12,13 +12,22 @@ from mlengine.stores.queue import server
 from mlengine.web.http import errors, hooks, limits
 from mlengine.web.http.requests import PLATFORM, SETTINGS, VersionPath
 from mlengine.web.http.responses import OrjsonProvider
-from mlengine.web.routes import admin, features, health, models, monitoring, predict, predictions
+from mlengine.web.routes import (
+    admin,
+    bars,
+    features,
+    health,
+    models,
+    monitoring,
+    predict,
+    predictions,
+)
 from mlengine.web.serving import fast_path
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
     routes.blueprint
-    for routes in (health, features, predict, predictions, models, monitoring, admin)
+    for routes in (health, bars, features, predict, predictions, models, monitoring, admin)
 )
 
 

@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
+import polars as pl
 import pytest
 from flask.testing import FlaskCliRunner
+from tests.factories import random_bars
 from tests.platforms import bars_folder, make_platform, settings
 from tests.published import SPEC, TRAINED_THROUGH, publish
 from tests.queue_process import QueueProcess
@@ -295,6 +297,28 @@ def test_features_and_bars(runner: FlaskCliRunner) -> None:
     report = said(runner, "bars", "fetch", "BBB")
     assert isinstance(report, dict)
     assert report["BBB"]["accepted"] == 400
+
+
+def test_bars_are_checked_before_anybody_trains(runner: FlaskCliRunner, tmp_path: Path) -> None:
+    assert runner.invoke(args=["bars", "check"]).exit_code == 0
+    folder = tmp_path / "given"
+    folder.mkdir()
+    good = random_bars("GOOD", rows=400, start=datetime(2023, 1, 2, tzinfo=UTC)).drop("symbol")
+    good.write_csv(folder / "GOOD.csv")
+    bad = good.with_columns(close=pl.when(pl.int_range(400) > 350).then(0).otherwise("close"))
+    bad.write_csv(folder / "BAD.csv")
+    (folder / "NONE.csv").write_text("date,open\n2024-01-02,1\n")
+    result = runner.invoke(args=["bars", "check", "--data", str(folder)])
+    assert result.exit_code == 1
+    words = [line.split()[:2] for line in result.stdout.splitlines()]
+    assert ["GOOD", "ok"] in words
+    assert ["BAD", "suspect"] in words
+    assert "not_positive 49" in result.stdout
+    assert "NONE.csv: " in result.stdout
+    one = runner.invoke(args=["bars", "check", "GOOD", "NOBODY", "--data", str(folder), "--json"])
+    document = json.loads(one.stdout)
+    assert [each["status"] for each in document["symbols"]] == ["ok", "refused"]
+    assert one.exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from mlengine.bootstrap.control import ControlPlane, build_control, utc_now
 from mlengine.bootstrap.stores import Stores, open_stores
 from mlengine.config import Settings
 from mlengine.services.audit.service import AuditService
+from mlengine.services.bars.quality import BarQualityService
 from mlengine.services.bars.service import BarService
 from mlengine.services.features.service import FeatureService
 from mlengine.services.models.maintenance import RegistryMaintenance
@@ -38,6 +39,7 @@ class Platform:
     states: DependencyStates
     loader: ModelLoader
     bars: BarService
+    bar_quality: BarQualityService
     features: FeatureService
     predict: PredictService
     run_executor: RunExecutor
@@ -67,6 +69,7 @@ def build_platform(settings: Settings) -> Platform:
         states=stores.states,
         loader=stores.loader,
         bars=stores.bars,
+        bar_quality=_bar_quality(settings, stores),
         features=FeatureService(
             stores.bars,
             stores.feature_sets,
@@ -101,6 +104,13 @@ def build_platform(settings: Settings) -> Platform:
             stores.states,
         ),
     )
+
+
+def _bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
+    train = settings.train
+    window_bars = stores.feature_sets[train.feature_set].window_bars
+    label_bars = train.horizon_bars + train.label_delay_bars
+    return BarQualityService(stores.bars, train.lookback, window_bars, label_bars)
 
 
 def _predict(stores: Stores) -> PredictService:

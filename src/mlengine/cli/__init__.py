@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "audit": "Show what was predicted; export, replay, prune.",
-    "bars": "Fetch bars into the store, and show them.",
+    "bars": "Fetch, check and show bars.",
     "dataset": "Export the rows that a model was made of.",
     "db": "Bring the audit database to the newest schema.",
     "demo": "Replay a year of the sample into a folder, to look at.",

@@ -12,12 +12,13 @@ import click
 from mlengine.cli.context import Output, current_platform, exit_code, json_command, now
 from mlengine.cli.options import SymbolName, as_of_option
 from mlengine.cli.output import table
+from mlengine.cli.quality import quality_text
 from mlengine.errors import MlengineError
 
 if TYPE_CHECKING:
     from mlengine.core.bars.bars import BarsReport
 
-bars = click.Group("bars", help="Fetch bars into the store, and show them.")
+bars = click.Group("bars", help="Fetch, check and show bars.")
 
 
 @bars.command("fetch")
@@ -42,6 +43,34 @@ def fetch(symbols: tuple[str, ...]) -> Output:
         {symbol: _to_json(report) for symbol, report in reports.items()},
         table(headers, [[symbol, *_row(report)] for symbol, report in reports.items()]),
         exit_code=exit_code(failed[-1]) if failed else 0,
+    )
+
+
+@bars.command("check")
+@click.argument("symbols", nargs=-1, type=SymbolName())
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of files to check instead of the upstream.",
+)
+@json_command
+def check(symbols: tuple[str, ...], data: Path | None) -> Output:
+    """Measure the bars of SYMBOLS before anybody trains on them.
+
+    Without SYMBOLS those of all files, or else TRAIN_SYMBOLS. The exit code is 1 when anything is
+    not ok.
+    """
+    platform = current_platform(needs_database=False)
+    quality = platform.bar_quality.of_folder(data) if data else platform.bar_quality
+    listed = symbols or quality.symbols()
+    if not listed and not data:
+        listed = platform.features.default_symbols
+    series = quality.check(listed, now=now())
+    files = quality.refused_files()
+    return Output(
+        {"symbols": series, "refused_files": [{"file": f, "reason": r} for f, r in files]},
+        quality_text(series, files),
+        exit_code=1 if files or any(each.status != "ok" for each in series) else 0,
     )
 
 

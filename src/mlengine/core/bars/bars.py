@@ -37,12 +37,16 @@ RAW_SCHEMA: dict[str, pl.DataType] = {
 
 @dataclass(frozen=True)
 class BarExample:
-    """A candle that was mended or dropped: where it stands, and what shows the reason."""
+    """A candle that was mended or dropped: where it stands, and what shows the reason.
+
+    `row` is all of it as its file has it, where somebody looked it up.
+    """
 
     file: str | None
     line: int | None
     column: str | None
     value: str | None
+    row: str | None = None
 
 
 @dataclass(frozen=True)

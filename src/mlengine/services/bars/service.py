@@ -117,6 +117,10 @@ class BarService:
             return None
         return arrays.slice(0, bar).last_known_at
 
+    def served(self, symbol: str, *, bars: int, now: datetime) -> CleanBars:
+        """At least `bars` bars (0: all) as the upstream serves them now; raises as `history`."""
+        return self._fetcher.fetch(symbol, bars=bars, as_of=None, now=now, deadline=NEVER).clean
+
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, recorded in the store."""
         fetched = self._fetcher.fetch(symbol, bars=0, as_of=None, now=now, deadline=NEVER)

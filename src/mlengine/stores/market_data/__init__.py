@@ -34,6 +34,18 @@ class MarketData(Protocol):
         """When a request that begins now has to be answered, however many `candles` it takes."""
         return NEVER
 
+    def symbols(self) -> Sequence[str]:
+        """All symbols, by name, of a source that lists them."""
+        return ()
+
+    def refused_files(self) -> Sequence[tuple[str, str]]:
+        """Each file of the source that can't be used, as far as it was looked at, and why."""
+        return ()
+
+    def raw_row(self, file: str, line: int) -> str | None:  # noqa: ARG002 - by files alone
+        """A row as a file of the source has it; None where there is none."""
+        return None
+
     def candles(
         self,
         symbol: str,

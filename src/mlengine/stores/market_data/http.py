@@ -10,6 +10,7 @@ import polars as pl
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import rfc3339
 from mlengine.errors import UnknownSymbol, UpstreamInvalid
+from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.candles import parse_candles
 from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.deadline import Deadline
@@ -25,7 +26,7 @@ _LOGGED_BYTES = 200
 _REFUSES_RANGE = frozenset({400, 422})
 
 
-class HttpMarketData:
+class HttpMarketData(MarketData):
     """Pages through `GET {base_url}/candles`; one deadline holds for all pages and retries."""
 
     kind = "http"

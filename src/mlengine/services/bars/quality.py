@@ -1,0 +1,70 @@
+"""The quality of bars as the upstream serves them now, before anybody trains on them."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from mlengine.core.bars.bars import BarExample
+from mlengine.core.bars.quality import SeriesQuality, assess, refused
+from mlengine.errors import MlengineError, UpstreamInvalid
+from mlengine.services.bars.service import BarService
+from mlengine.stores.market_data.files import FilesMarketData
+
+
+@dataclass(frozen=True)
+class BarQualityService:
+    """`lookback`, `window_bars` and `label_bars` are those of a training by default."""
+
+    bars: BarService
+    lookback: int
+    window_bars: int
+    label_bars: int
+
+    def of_folder(self, folder: Path) -> "BarQualityService":
+        """The same for the files of another folder."""
+        market = FilesMarketData(folder, markets=self.bars.markets)
+        return replace(self, bars=replace(self.bars, market=market))
+
+    def of_symbol(self, symbol: str, *, now: datetime) -> SeriesQuality:
+        """Of the bars that a training takes; raises what the upstream raises."""
+        return self._assess(symbol, self.lookback, now)
+
+    def check(self, symbols: Sequence[str], *, now: datetime) -> list[SeriesQuality]:
+        """Of the whole history of each symbol; `refused` where the upstream has none."""
+        qualities = []
+        for symbol in symbols:
+            try:
+                qualities.append(self._assess(symbol, 0, now))
+            except MlengineError as error:
+                qualities.append(refused(symbol, str(error)))
+        return qualities
+
+    def symbols(self) -> Sequence[str]:
+        """All that the source lists; none where it can't."""
+        with suppress(OSError, UpstreamInvalid):  # which shows among the refused files
+            return self.bars.market.symbols()
+        return ()
+
+    def refused_files(self) -> Sequence[tuple[str, str]]:
+        """Each file of the source that can't be used, and why."""
+        return self.bars.market.refused_files()
+
+    def _assess(self, symbol: str, bars: int, now: datetime) -> SeriesQuality:
+        quality = assess(
+            symbol,
+            self.bars.served(symbol, bars=bars, now=now),
+            interval=self.bars.interval,
+            calendar=self.bars.markets.market(symbol).calendar,
+            window_bars=self.window_bars,
+            label_bars=self.label_bars,
+            now=now,
+        )
+        examples = {reason: self._with_row(each) for reason, each in quality.examples.items()}
+        return replace(quality, examples=examples)
+
+    def _with_row(self, example: BarExample) -> BarExample:
+        if example.file is None or example.line is None:
+            return example
+        return replace(example, row=self.bars.market.raw_row(example.file, example.line))

@@ -1,0 +1,7 @@
+"""`/bars`."""
+
+from mlengine.web.schemas.fields import RequestSchema, Symbol
+
+
+class QualityQuery(RequestSchema):
+    symbol = Symbol(required=True)
