@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from mlengine.core.calendars.age import BarAge
 from mlengine.core.calendars.expected import ExpectedBars, usual_gap
 from mlengine.core.calendars.named import calendar
 
@@ -16,7 +17,8 @@ FRIDAY_NIGHT = datetime(2026, 11, 27, 22, tzinfo=UTC)
 def test_round_the_clock_a_feed_is_stale_with_the_third_bar(interval: timedelta) -> None:
     expected = ExpectedBars(calendar("24/7"), interval)
     ended = FRIDAY_NIGHT + interval
-    stale = [expected.is_stale(FRIDAY_NIGHT, ended + n * interval) for n in range(5)]
+    moments = [ended + n * interval for n in range(5)]
+    stale = [BarAge(FRIDAY_NIGHT, interval, each, expected).is_stale for each in moments]
     assert stale == [False, False, False, True, True]
 
 
@@ -24,18 +26,17 @@ def test_a_market_that_is_closed_is_not_stale() -> None:
     expected = ExpectedBars(calendar("XNYS"), MINUTE)
     last = datetime(2026, 11, 27, 17, 59, tzinfo=UTC)
     monday = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
-    stale = [expected.is_stale(last, monday + n * MINUTE) for n in (0, 1, 2, 3)]
-    assert stale == [False, False, False, True]
-    assert expected.age_bars(last, monday) == 0
-    assert expected.age_bars(last, monday + 90 * timedelta(seconds=1)) == 1.5
+    ages = [BarAge(last, MINUTE, monday + n * MINUTE, expected) for n in (0, 1.5, 2, 3)]
+    assert [age.is_stale for age in ages] == [False, False, False, True]
+    assert [age.bars for age in ages] == [0, 1.5, 2, 3]
 
 
 def test_days_age_by_sessions() -> None:
     expected = ExpectedBars(calendar("XNYS"), DAY)
     thursday = datetime(2026, 11, 25, tzinfo=UTC)
     noon = datetime(2026, 11, 27, 16, 15, tzinfo=UTC)
-    assert expected.age_bars(thursday, noon) == 0.5
-    assert expected.age_bars(thursday, noon + 2 * DAY) == 1.0
+    assert BarAge(thursday, DAY, noon, expected).bars == 0.5
+    assert BarAge(thursday, DAY, noon + 2 * DAY, expected).bars == 1.0
 
 
 def test_a_series_that_is_traded_now_and_then_has_its_own_gaps() -> None:
@@ -48,8 +49,8 @@ def test_a_series_that_is_traded_now_and_then_has_its_own_gaps() -> None:
     assert 35 <= gap <= 39
     expected = ExpectedBars(calendar("24/7"), MINUTE, gap)
     last = datetime.fromtimestamp(starts[-1] / 1e6, UTC)
-    assert not expected.is_stale(last, last + 60 * MINUTE)
-    assert expected.is_stale(last, last + 90 * MINUTE)
+    assert not BarAge(last, MINUTE, last + 60 * MINUTE, expected).is_stale
+    assert BarAge(last, MINUTE, last + 90 * MINUTE, expected).is_stale
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 50])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlengine.core.calendars.age import weekday_duration
+from mlengine.core.calendars.age import BarAge, weekday_duration
 from mlengine.core.calendars.expected import ExpectedBars
 from mlengine.core.calendars.named import calendar
 from mlengine.core.predictions.usability import UsabilityLimits
@@ -99,16 +99,19 @@ def test_a_bar_that_is_stale_by_a_calendar_can_be_refused(hours, old):
     limits = UsabilityLimits(max_bar_age_bars=72, refuse_stale_bars=True)
     moment, facts = FRIDAY + HOUR + hours * HOUR, {"interval": "1h", "trained_at": FRIDAY}
     facts |= {"bar_timestamp": FRIDAY, "features": WHOLE, "moment": moment}
-    expected = ExpectedBars(calendar("24/7"), HOUR)
-    found = limits.reasons(**facts, expected=expected)
+    age = BarAge(FRIDAY, HOUR, moment, ExpectedBars(calendar("24/7"), HOUR))
+    found = limits.reasons(**facts, age=age)
     assert found == (("bar_too_old",) if old else ())
     assert limits.reasons(**facts) == ()
-    assert replace(limits, refuse_stale_bars=False).reasons(**facts, expected=expected) == ()
+    assert replace(limits, refuse_stale_bars=False).reasons(**facts, age=age) == ()
 
 
 def test_round_the_clock_a_weekend_makes_a_bar_old():
     limits, expected = UsabilityLimits(max_bar_age_bars=2), ExpectedBars(calendar("24/7"), DAY)
     facts = {"bar_timestamp": FRIDAY, "interval": "1d", "trained_at": FRIDAY, "features": WHOLE}
     moments = (FRIDAY + 3 * DAY, FRIDAY + 3 * DAY + HOUR)
-    found = [limits.reasons(**facts, moment=moment, expected=expected) for moment in moments]
+    found = [
+        limits.reasons(**facts, moment=moment, age=BarAge(FRIDAY, DAY, moment, expected))
+        for moment in moments
+    ]
     assert found == [(), ("bar_too_old",)]

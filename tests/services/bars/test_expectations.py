@@ -187,3 +187,13 @@ def test_a_series_that_is_traded_now_and_then_is_stale_by_its_own_gaps(
     last = SATURDAY - MINUTE
     assert not age(expectations, SATURDAY + 45 * MINUTE, start=last).is_stale
     assert age(expectations, SATURDAY + 65 * MINUTE, start=last).is_stale
+
+
+def test_recorded_bars_need_no_others(upstream: LoopbackUpstream, tmp_path: Path) -> None:
+    upstream.serve(hourly(30))
+    service = make_service(upstream, tmp_path, "1h")
+    service.ingest("AAA", now=SATURDAY)
+    upstream.always = Fault(status=500, body=b"")
+    asked = len(upstream.requests)
+    assert age(service.expectations, SATURDAY + 10 * HOUR).is_stale
+    assert len(upstream.requests) == asked

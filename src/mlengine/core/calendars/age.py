@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from mlengine.core.calendars.expected import MISSED_BARS, ExpectedBars
 
@@ -24,33 +25,30 @@ class BarAge:
     moment: datetime
     expected: ExpectedBars | None = None
 
-    @property
+    @cached_property
     def bars(self) -> float:
         """Since it was final, in bars that were expected."""
         if self.expected:
-            return self.expected.age_bars(self.start, self.moment)
+            return self.expected.calendar.bars_elapsed(self.start, self.moment, self.interval)
         return weekday_duration(self.start + self.interval, self.moment) / self.interval
 
     @property
     def is_stale(self) -> bool:
         """Whether neither the market's closures nor the usual gaps of the series explain it."""
-        if not may_exceed(self.start, self.interval, self.moment, MISSED_BARS):
+        if not self.may_exceed(MISSED_BARS):
             return False
         if self.expected:
-            return self.expected.is_stale(self.start, self.moment)
+            return self.bars >= self.expected.stale_bars
         tolerance = max(MISSED_BARS * self.interval, _LONGEST_CLOSURE)
         return self.moment - self.start - self.interval > tolerance
 
     def exceeds(self, bars: int) -> bool:
         """Whether it is older than so many bars."""
-        if not may_exceed(self.start, self.interval, self.moment, bars):
-            return False
-        return self.bars > bars
+        return self.may_exceed(bars) and self.bars > bars
 
-
-def may_exceed(start: datetime, interval: timedelta, moment: datetime, bars: int) -> bool:
-    """Whether a bar is older than so many by any calendar; costs next to nothing."""
-    return moment - start > bars * interval
+    def may_exceed(self, bars: int) -> bool:
+        """Whether it is older than so many bars by any calendar; costs next to nothing."""
+        return self.moment - self.start > bars * self.interval
 
 
 def weekday_duration(start: datetime, end: datetime) -> timedelta:

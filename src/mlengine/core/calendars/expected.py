@@ -1,9 +1,9 @@
-"""The bars that are expected of one series, and whether its feed is late."""
+"""The bars that are expected of one series."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 
@@ -23,14 +23,10 @@ class ExpectedBars:
     interval: timedelta
     usual_gap: int = 0
 
-    def age_bars(self, last_start: datetime, moment: datetime) -> float:
-        """How old the bar that begins at `last_start` is, in bars that were expected since."""
-        return self.calendar.bars_elapsed(last_start, moment, self.interval)
-
-    def is_stale(self, last_start: datetime, moment: datetime) -> bool:
-        """Whether more bars are missing after `last_start` than the series usually lacks."""
-        missed = self.calendar.bars_missed(last_start, moment, self.interval)
-        return missed >= max(MISSED_BARS, 2 * self.usual_gap)
+    @property
+    def stale_bars(self) -> int:
+        """So many missing bars are more than the series usually lacks."""
+        return max(MISSED_BARS, 2 * self.usual_gap)
 
 
 def usual_gap(starts: Ints, calendar: Calendar, interval: timedelta) -> int:

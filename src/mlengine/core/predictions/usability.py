@@ -10,7 +10,6 @@ from mlengine.core.arrays import Floats
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.quality import SUSPECT_REASONS
 from mlengine.core.calendars.age import BarAge
-from mlengine.core.calendars.expected import ExpectedBars
 
 BAR_TOO_OLD, MODEL_TOO_OLD, NULL_FEATURES = "bar_too_old", "model_too_old", "null_features"
 
@@ -43,18 +42,18 @@ class UsabilityLimits:
         trained_at: datetime,
         features: Floats,
         moment: datetime,
-        expected: ExpectedBars | None = None,
+        age: BarAge | None = None,
         suspect_reasons: tuple[str, ...] = (),
     ) -> tuple[str, ...]:
         """Why a prediction of `moment` should not be acted on; empty when it may be.
 
-        `suspect_reasons` of its bars are among them, whether or not `allow` minds them. A bar's age
-        counts from the moment at which it was final, in `expected` bars; without them with
-        Saturdays and Sundays (UTC) left out. `features` are float64, (features,), NaN where null.
+        `suspect_reasons` of its bars are among them, whether or not `allow` minds them. The `age`
+        of its bar is by default the one on weekdays. `features` are float64, (features,), NaN
+        where null.
         """
         reasons = []
-        age = BarAge(bar_timestamp, INTERVALS[interval], moment, expected)
-        is_stale = self.refuse_stale_bars and expected is not None and age.is_stale
+        age = age or BarAge(bar_timestamp, INTERVALS[interval], moment)
+        is_stale = self.refuse_stale_bars and age.expected is not None and age.is_stale
         if is_stale or (self.max_bar_age_bars and age.exceeds(self.max_bar_age_bars)):
             reasons.append(BAR_TOO_OLD)
         if self.max_model_age_days and moment - trained_at > self.max_model_age_days * _DAY:

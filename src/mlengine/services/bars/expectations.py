@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from mlengine.core.bars.bars import NO_BARS, TIMESTAMP
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.calendars.age import BarAge, may_exceed
+from mlengine.core.bars.recorded import NOTHING_HELD
+from mlengine.core.calendars.age import BarAge
 from mlengine.core.calendars.calendar import Ints
 from mlengine.core.calendars.expected import MISSED_BARS, ExpectedBars
 from mlengine.core.calendars.inference import DAYS_WITH_WEEKEND, expected_bars, spans_weekend
@@ -14,6 +15,7 @@ from mlengine.core.calendars.market import MarketDirectory
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError
 from mlengine.stores.bars.cache import BarCache
+from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import Deadline
 
@@ -36,11 +38,12 @@ class _Expectation:
 class BarExpectations:
     """What bars suggest is worked out once a symbol, when its newest bar is late.
 
-    The newest cached bars say it where they span a weekend; else, for some last for minutes only,
-    those of the nine days before its last bar are fetched.
+    The newest cached bars say it where they span a weekend, or those that are recorded; else, for
+    some last for minutes only, those of the nine days before its last bar are fetched.
     """
 
     market: MarketData
+    store: BarStore
     interval: str
     markets: MarketDirectory
     cache: BarCache
@@ -92,10 +95,9 @@ class BarExpectations:
         known = self._by_symbol.get(symbol)
         if known and now < known.good_until:
             return BarAge(start, self._width, moment, known.expected)
-        named = self._named(symbol)
-        late = may_exceed(start, self._width, moment, MISSED_BARS)
-        if not late or (named and not named.is_stale(start, moment)):
-            return BarAge(start, self._width, moment, named)
+        age = BarAge(start, self._width, moment, self._named(symbol))
+        if not age.may_exceed(MISSED_BARS) or (age.expected and not age.is_stale):
+            return age
         at_hand = max(self.cache.starts(symbol), starts, key=len)
         if not spans_weekend(at_hand, self._width):
             return None
@@ -108,7 +110,9 @@ class BarExpectations:
         if deadline.left_seconds <= 0:
             return _Expectation(self._expected(symbol, at_hand), now)
         try:
-            fetched = self._fetch_starts(symbol, start, deadline)
+            fetched = self._stored_starts(symbol)
+            if not spans_weekend(fetched, self._width):
+                fetched = self._fetch_starts(symbol, start, deadline)
         except MlengineError:
             return self._remember(symbol, at_hand, now + _FAILED_GOOD_FOR)
         spans = spans_weekend(fetched, self._width)
@@ -118,6 +122,12 @@ class BarExpectations:
     def _named(self, symbol: str) -> ExpectedBars | None:
         calendar = self.markets.market(symbol).calendar
         return ExpectedBars(calendar, self._width) if calendar else None
+
+    def _stored_starts(self, symbol: str) -> Ints:
+        """When the newest recorded bars begin, as many as nine days can have."""
+        bars = DAYS_WITH_WEEKEND // self._width + 1
+        stored = self.store.newest([symbol], self.interval, bars=bars).get(symbol)
+        return (stored.held if stored else NOTHING_HELD).arrays.starts
 
     def _fetch_starts(self, symbol: str, start: datetime, deadline: Deadline) -> Ints:
         """When the bars of the nine days up to the one that begins at `start` begin."""

@@ -187,7 +187,7 @@ class BarService:
     @cached_property
     def expectations(self) -> BarExpectations:
         """How old bars are, by what is expected of their symbol."""
-        return BarExpectations(self.market, self.interval, self.markets, self.cache)
+        return BarExpectations(self.market, self.store, self.interval, self.markets, self.cache)
 
     @cached_property
     def _fetcher(self) -> BarFetcher:

@@ -164,7 +164,7 @@ class PredictionBuilder:
             trained_at=manifest.created_at,
             features=vector,
             moment=age.moment,
-            expected=age.expected,
+            age=age,
             suspect_reasons=window.suspect_reasons,
         )
 
