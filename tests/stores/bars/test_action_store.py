@@ -55,8 +55,8 @@ def test_the_first_recording_is_history(store):
 
 def test_what_comes_later_is_known_once_it_is_seen(store):
     record(store, OF_THE_PAST)
-    revisions = record(store, OF_THE_PAST, ANNOUNCED, at=NOW + DAY)
-    assert known(revisions)[ANNOUNCED.ex_date] == NOW + DAY
+    revisions = record(store, OF_THE_PAST, ANNOUNCED, at=NOW + 9 * HOUR)
+    assert known(revisions)[ANNOUNCED.ex_date] == NOW + 9 * HOUR
     assert known(revisions)[OF_THE_PAST.ex_date] < NOW
 
 
@@ -67,7 +67,14 @@ def test_while_nobody_looked_it_is_known_when_it_was_announced(store):
     before = StatedAction("A", NOW.date(), DIVIDEND, 4.0)
     revisions = record(store, later, before, at=NOW + 30 * DAY)
     assert known(revisions)[ex_date] == datetime(2026, 3, 12, tzinfo=UTC)
-    assert known(revisions)[NOW.date()] == NOW + DAY
+    assert known(revisions)[NOW.date()] == datetime(2026, 3, 3, 1, tzinfo=UTC)
+
+
+def test_a_source_that_failed_counts_as_asked(store):
+    record(store, OF_THE_PAST)
+    store.mark_asked(["A"], NOW + DAY)
+    revisions = record(store, OF_THE_PAST, ANNOUNCED, at=NOW + DAY + HOUR)
+    assert known(revisions)[ANNOUNCED.ex_date] == NOW + DAY + HOUR
 
 
 def test_nothing_new_is_written_twice(store):

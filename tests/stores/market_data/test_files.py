@@ -342,3 +342,34 @@ def test_a_last_line_without_its_end_is_no_bar_until_the_file_is_whole(tmp_path,
     assert starts() == bars["timestamp"].to_list()[:-1]
     (tmp_path / "AAA.csv").write_bytes(whole)
     assert starts() == bars["timestamp"].to_list()
+
+
+def test_actions_are_those_of_the_file_beside_the_bars_but_for_prices_that_are_adjusted(tmp_path):
+    rows = "Date,Open,High,Low,Close,Adj Close,Volume\n2026-01-05,4,4,4,4,1,9\n"
+    for symbol in ("A", "B"):
+        (tmp_path / f"{symbol}.csv").write_text(rows)
+    header = "symbol,date,kind,value,new_symbol\n"
+    (tmp_path / "actions.csv").write_text(
+        header + "A,2026-01-06,split,4,\nB,2026-01-06,split,4,\nC,2026-01-06,symbol_change,,B\n"
+    )
+    (tmp_path / "bars.toml").write_text("[files.'B.csv']\nadjusted = true\n")
+    stated = FilesMarketData(tmp_path).actions(["A", "B", "X"], now=START)
+    assert {s: [each.kind for each in actions] for s, actions in stated.items()} == {
+        "A": ["split"],
+        "B": ["symbol_change"],
+        "X": [],
+    }
+
+
+def test_a_changed_file_of_actions_is_read_again(tmp_path):
+    source, path = FilesMarketData(tmp_path), tmp_path / "actions.csv"
+    assert source.actions_version() is None
+    assert source.actions(["A"], now=START) == {"A": ()}
+    path.write_text("symbol,date,kind,value\nA,2026-01-06,split,4\n")
+    version = source.actions_version()
+    assert source.actions(["A"], now=START)["A"][0].value == 4.0
+    path.write_text("symbol,date,kind,value\nA,2026-01-06,split,four\n")
+    assert source.actions_version() != version
+    assert "line 2, column 'value': 'four'" in str(source.actions(["A"], now=START)["A"])
+    path.write_text("")
+    assert "there is no column 'symbol'" in str(source.actions(["A"], now=START)["A"])

@@ -1,6 +1,6 @@
 """Corporate actions: what they do to earlier prices, by what was known of them at a moment."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from math import isnan, nan
@@ -128,18 +128,33 @@ def adjust(
     [50.0, 51.0, 50.0]
     """
     factors, shares = np.ones(bars.rows), np.ones(bars.rows)
-    for action in actions_at(revisions, at):
-        first = bars_before(bars, action.ex_date, interval=interval, timezone=timezone)
-        if action.kind not in kinds or not 0 < first < bars.rows:
-            continue
+    known = actions_at(revisions, at)
+    for first, action in applied(bars, known, kinds=kinds, interval=interval, timezone=timezone):
         if action.kind == SPLIT:
             factors[:first] /= action.value
             shares[:first] *= action.value
         else:
-            factors[:first] *= _dividend_factor(bars.values[_CLOSE, first - 1], action.value)
+            factors[:first] *= 1.0 - action.value / bars.values[_CLOSE, first - 1]
     if (factors == 1.0).all() and (shares == 1.0).all():
         return bars
     return replace(bars, values=_scaled(bars.values, factors, shares))
+
+
+def applied(
+    bars: BarArrays,
+    actions: Iterable[CorporateAction],
+    *,
+    kinds: Collection[str],
+    interval: str,
+    timezone: tzinfo,
+) -> Iterator[tuple[int, CorporateAction]]:
+    """Those that `adjust` adjusts for, each with the number of bars before it."""
+    for action in actions:
+        first = bars_before(bars, action.ex_date, interval=interval, timezone=timezone)
+        if action.kind not in kinds or not 0 < first < bars.rows:
+            continue
+        if action.kind == SPLIT or 0.0 < action.value < bars.values[_CLOSE, first - 1]:
+            yield first, action
 
 
 def bars_before(bars: BarArrays, ex_date: date, *, interval: str, timezone: tzinfo) -> int:
@@ -149,14 +164,16 @@ def bars_before(bars: BarArrays, ex_date: date, *, interval: str, timezone: tzin
     return int(np.searchsorted(bars.starts, last_start, side="right"))
 
 
+def next_midnight(moment: datetime, timezone: tzinfo) -> datetime:
+    """When the next day begins: until then a source of actions is not asked again."""
+    tomorrow = moment.astimezone(timezone).date() + _DAY
+    return datetime.combine(tomorrow, time(), timezone).astimezone(UTC)
+
+
 def ex_midnight(ex_date: date, *, interval: str, timezone: tzinfo) -> datetime:
     """When that date begins: of days and weeks in UTC, as their bars have session dates."""
     zone = UTC if INTERVALS[interval] >= _DAY else timezone
     return datetime.combine(ex_date, time(), zone).astimezone(UTC)
-
-
-def _dividend_factor(close: float, dividend: float) -> float:
-    return 1.0 - dividend / close if 0.0 < dividend < close else 1.0
 
 
 def _scaled(values: Floats, factors: Floats, shares: Floats) -> Floats:

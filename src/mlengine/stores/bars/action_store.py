@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
 
-from mlengine.core.bars.actions import CorporateAction, StatedAction, revise
+from mlengine.core.bars.actions import CorporateAction, StatedAction, next_midnight, revise
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.tables import action_series, corporate_actions
 
-# The source of actions is asked once in so long.
-ASK_EVERY = timedelta(days=1)
+# Bars in memory serve on for a while after the day on which actions were asked for.
+_LONGEST_CACHED = timedelta(hours=1)
 # Others write for milliseconds; whoever asks for bars must not wait for a lock that stays.
 _LOCK_SECONDS = 1.0
 
@@ -73,7 +73,7 @@ class ActionStore:
                     actions,
                     timezone=timezone,
                     seen_at=seen_at,
-                    served_until=asked_at[symbol] + ASK_EVERY if symbol in asked_at else None,
+                    served_until=_served_until(asked_at.get(symbol), timezone),
                 )
             ]
             if revisions:
@@ -81,6 +81,16 @@ class ActionStore:
                     insert(corporate_actions), [_row(each, seen_at) for each in revisions]
                 )
             return _read(connection, statements, dict.fromkeys(statements, seen_at))
+
+    def mark_asked(self, symbols: Collection[str], now: datetime) -> None:
+        """Note that what is recorded of them serves on, since their source can't say more."""
+        with writing(self.engine, lock_timeout_seconds=_LOCK_SECONDS) as connection:
+            _claim(connection, symbols, now)
+
+
+def _served_until(asked_at: datetime | None, timezone: tzinfo) -> datetime | None:
+    """Until when answers may have been given with what was recorded then."""
+    return next_midnight(asked_at, timezone) + _LONGEST_CACHED if asked_at else None
 
 
 def _asked_at(connection: Connection, symbols: Iterable[str]) -> dict[str, datetime]:

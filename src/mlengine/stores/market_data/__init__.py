@@ -1,12 +1,13 @@
 """Market data: one Protocol, three upstreams (`http`, `files`, `sample`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import polars as pl
 
+from mlengine.core.bars.actions import StatedAction
 from mlengine.errors import MlengineError
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
@@ -71,3 +72,20 @@ class MarketData(Protocol):
         None where somebody else has to be asked, symbol by symbol.
         """
         ...
+
+    def actions(
+        self,
+        symbols: Sequence[str],
+        *,
+        now: datetime,  # noqa: ARG002 - the default states nothing
+        deadline: Deadline | None = None,  # noqa: ARG002 - and needs no time for it
+    ) -> dict[str, Sequence[StatedAction] | MlengineError]:
+        """All corporate actions of each symbol as they are stated now, or why they can't be used.
+
+        Those that its prices as served are not adjusted for.
+        """
+        return dict.fromkeys(symbols, ())
+
+    def actions_version(self) -> Hashable:
+        """Changes where actions should be asked for again before their time; else None."""
+        return None

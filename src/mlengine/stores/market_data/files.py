@@ -9,7 +9,7 @@ file has them.
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,11 +17,13 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from mlengine.core.bars.actions import SYMBOL_CHANGE, StatedAction
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data import CandlePanel, MarketData
+from mlengine.stores.market_data.actions.file import ACTIONS_FILE, ActionsFile
 from mlengine.stores.market_data.candles import between
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.tables.bar_file import FolderFile, look_at
@@ -57,6 +59,7 @@ class FilesMarketData(MarketData):
         self._base = TableSettings(adjusted=adjusted)
         self._lock = threading.Lock()
         self._files: dict[str, FolderFile] = {}
+        self._actions = ActionsFile(directory / ACTIONS_FILE)
         self._settings: tuple[object, FolderSettings | UpstreamInvalid] = (
             None,
             FolderSettings(self._base),
@@ -111,6 +114,34 @@ class FilesMarketData(MarketData):
             {symbol for file in files for block in file.blocks() for symbol in block.rows}
         )
 
+    def actions(
+        self,
+        symbols: Sequence[str],
+        *,
+        now: datetime,  # noqa: ARG002 - later ones are known as well
+        deadline: Deadline | None = None,  # noqa: ARG002 - what is in memory needs no time
+    ) -> dict[str, Sequence[StatedAction] | MlengineError]:
+        """Those of `actions.csv` in the directory; none of prices that are adjusted already.
+
+        But for changes of the symbol; see MarketData.
+        """
+        try:
+            with self._lock:
+                files = self._load(set(symbols))
+        except (OSError, UpstreamInvalid):
+            files = []
+        adjusted = set[str]().union(*(file.named() for file in files if file.is_adjusted))
+        stated = self._actions.of(symbols)
+        for symbol in adjusted & stated.keys():
+            actions = stated[symbol]
+            if not isinstance(actions, MlengineError):
+                stated[symbol] = [each for each in actions if each.kind == SYMBOL_CHANGE]
+        return stated
+
+    def actions_version(self) -> Hashable:
+        """That of the file of actions."""
+        return self._actions.stamp()
+
     def refused_files(self) -> list[tuple[str, str]]:
         """Each file of the directory that can't be used, as far as it was looked at, and why."""
         try:
@@ -124,7 +155,7 @@ class FilesMarketData(MarketData):
     def price_choices(self) -> Mapping[str, str]:
         """By file that was read and has both, whether its prices are `raw` or `adjusted`."""
         return {
-            name: "adjusted" if file.settings.adjusted else "raw"
+            name: "adjusted" if file.is_adjusted else "raw"
             for name, file in sorted(self._files.items())
             if file.content and file.content.has_adjusted
         }
@@ -200,5 +231,5 @@ def _log(file: FolderFile) -> None:
     if file.refusal:
         log.warning("file refused", extra={"file": file.path.name, "reason": file.refusal.reason})
     elif file.content and file.content.has_adjusted:
-        choice = "adjusted" if file.settings.adjusted else "raw"
+        choice = "adjusted" if file.is_adjusted else "raw"
         log.info("prices chosen", extra={"file": file.path.name, "prices": choice})

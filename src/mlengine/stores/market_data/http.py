@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from mlengine.core.bars.actions import StatedAction
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import rfc3339
-from mlengine.errors import UnknownSymbol, UpstreamInvalid
+from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid
 from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.actions.service import fetch_actions
 from mlengine.stores.market_data.candles import parse_candles
 from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.deadline import Deadline
@@ -87,6 +89,19 @@ class HttpMarketData(MarketData):
         self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
     ) -> None:
         """None: each symbol is a request of its own."""
+
+    def actions(
+        self, symbols: Sequence[str], *, now: datetime, deadline: Deadline | None = None
+    ) -> dict[str, Sequence[StatedAction] | MlengineError]:
+        """What the service says of each symbol at `{base_url}/actions`; see MarketData."""
+        ends_at = (deadline or self.deadline()).ends_at
+        stated: dict[str, Sequence[StatedAction] | MlengineError] = {}
+        for symbol in symbols:
+            try:
+                stated[symbol] = fetch_actions(self._transport, symbol, now=now, ends_at=ends_at)
+            except MlengineError as error:
+                stated[symbol] = error
+        return stated
 
 
 @dataclass

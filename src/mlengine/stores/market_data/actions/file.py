@@ -2,14 +2,16 @@
 
 import csv
 import io
+import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlengine.core.bars.actions import StatedAction
-from mlengine.errors import UpstreamInvalid
+from mlengine.errors import MlengineError, UpstreamInvalid
 from mlengine.stores.market_data.actions.statement import BadField, StatedActions, parse_action
+from mlengine.stores.market_data.tables.folder import FileStamp
 
 ACTIONS_FILE = "actions.csv"
 _NEEDED = ("symbol", "date", "kind", "value")
@@ -21,6 +23,48 @@ class ActionsTable:
 
     actions: Mapping[str, tuple[StatedAction, ...]] = field(default_factory=dict)
     refused: Mapping[str, UpstreamInvalid] = field(default_factory=dict)
+
+
+class ActionsFile:
+    """The file of actions in a folder, if there is one, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._read: tuple[FileStamp | None, ActionsTable | UpstreamInvalid] = (None, ActionsTable())
+
+    def stamp(self) -> FileStamp | None:
+        """Another one for each content; zeros where it can't be read, None where there is none."""
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return 0, 0, 0
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+    def of(self, symbols: Sequence[str]) -> dict[str, Sequence[StatedAction] | MlengineError]:
+        """The actions of each symbol, or why they can't be used."""
+        try:
+            table = self._table()
+        except MlengineError as error:
+            return dict.fromkeys(symbols, error)
+        return {
+            symbol: table.refused.get(symbol) or table.actions.get(symbol, ()) for symbol in symbols
+        }
+
+    def _table(self) -> ActionsTable:
+        with self._lock:
+            stamp, (read_stamp, table) = self.stamp(), self._read
+            if stamp != read_stamp:
+                try:
+                    table = read_actions(self._path) if stamp else ActionsTable()
+                except UpstreamInvalid as error:
+                    table = error
+                self._read = stamp, table
+            if isinstance(table, UpstreamInvalid):
+                raise table
+            return table
 
 
 def read_actions(path: Path) -> ActionsTable:

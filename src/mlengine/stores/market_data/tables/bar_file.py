@@ -52,6 +52,11 @@ class FolderFile:
         files = [file for file in (self.content, self.before) if file]
         return {self.symbol}.union(*(block.rows for file in files for block in file.blocks))
 
+    @property
+    def is_adjusted(self) -> bool:
+        """Whether its prices are those of its adjusted close."""
+        return bool(self.content and self.content.has_adjusted and self.settings.adjusted)
+
     def blocks(self) -> list[Block]:
         if not self.content:
             return []
