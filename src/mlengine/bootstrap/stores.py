@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from mlengine.bootstrap.feature_sets import load_feature_sets
 from mlengine.bootstrap.markets import load_markets
 from mlengine.config import Settings
+from mlengine.core.calendars.market import MarketDirectory
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.services.bars.fetcher import BarFetcher
@@ -74,30 +75,32 @@ def open_bars(settings: Settings, states: DependencyStates, database: Engine) ->
 
     Raises CannotStart for a file of symbols that is refused.
     """
+    markets = load_markets(settings)
     return BarService(
-        market=_market_data(settings),
+        market=_market_data(settings, markets),
         store=BarStore(database),
         interval=settings.market_data_interval,
         cache_seconds=settings.market_data_cache_seconds,
         recheck_seconds=settings.market_data_recheck_seconds,
         states=states,
-        markets=load_markets(settings),
+        markets=markets,
     )
 
 
 def open_upstream(settings: Settings, states: DependencyStates) -> BarFetcher:
     """The configured upstream alone; raises as `open_bars`."""
+    markets = load_markets(settings)
     return BarFetcher(
-        _market_data(settings),
+        _market_data(settings, markets),
         settings.market_data_interval,
         settings.market_data_cache_seconds,
         settings.market_data_recheck_seconds,
         states,
-        load_markets(settings),
+        markets,
     )
 
 
-def _market_data(settings: Settings) -> MarketData:
+def _market_data(settings: Settings, markets: MarketDirectory) -> MarketData:
     service = settings.market_data_service
     if settings.market_data_base_url:
         return HttpMarketData(
@@ -115,5 +118,7 @@ def _market_data(settings: Settings) -> MarketData:
             ),
         )
     if settings.market_data_dir:
-        return FilesMarketData(settings.market_data_dir)
+        return FilesMarketData(
+            settings.market_data_dir, markets=markets, adjusted=settings.market_data_adjusted
+        )
     return SampleMarketData()

@@ -41,6 +41,7 @@ class Settings:
     market_data_calendar: str | None
     market_data_timezone: ZoneInfo | None
     market_data_negative_prices: bool
+    market_data_adjusted: bool
     market_data_symbols_file: Path | None
     market_data_timeout_seconds: float
     market_data_retry_attempts: int
@@ -119,6 +120,7 @@ class Settings:
             market_data_calendar=_calendar(read),
             market_data_timezone=_timezone(read),
             market_data_negative_prices=read.boolean("MARKET_DATA_NEGATIVE_PRICES", default=False),
+            market_data_adjusted=read.boolean("MARKET_DATA_ADJUSTED", default=False),
             market_data_symbols_file=read.path("MARKET_DATA_SYMBOLS_FILE"),
             market_data_timeout_seconds=read.seconds("MARKET_DATA_TIMEOUT_SECONDS", 5.0),
             market_data_retry_attempts=read.integer("MARKET_DATA_RETRY_ATTEMPTS", 3, 0, 20),
