@@ -187,7 +187,7 @@ def test_cryptodatadownload_states_two_volumes(tmp_path):
 def test_a_volume_that_no_symbol_chooses_is_refused_by_its_columns(tmp_path):
     head = "date,open,high,low,close,Volume BTC,Volume USDT"
     (tmp_path / "AAA.csv").write_text(lines([(*row, 1.0) for row in dated()], head))
-    with pytest.raises(UpstreamInvalid, match="'Volume BTC' or 'Volume USDT'.*columns.volume"):
+    with pytest.raises(UpstreamInvalid, match=r"'Volume BTC' or 'Volume USDT'.*columns.volume"):
         read(tmp_path)
     (tmp_path / "bars.toml").write_text('columns.volume = "Volume BTC"\n')
     assert rows(read(tmp_path)) == ROWS
@@ -304,7 +304,7 @@ def test_units_in_no_order_are_refused_with_their_place(tmp_path):
     mixed = [at if i % 2 else at * 1000 for i, at in enumerate(epochs(1000))]
     table = [(at, *row) for at, row in zip(mixed[::-1] + mixed, ROWS * 2, strict=True)]
     (tmp_path / "AAA.csv").write_text(lines(table, "timestamp,open,high,low,close,volume"))
-    with pytest.raises(UpstreamInvalid, match="'AAA.csv', line 3, column 'timestamp', value '17"):
+    with pytest.raises(UpstreamInvalid, match=r"'AAA.csv', line 3, column 'timestamp', value '17"):
         read(tmp_path)
 
 

@@ -45,6 +45,8 @@ class FolderFile:
 
     def concerns(self, symbols: Set[str]) -> bool:
         """Whether it may hold one of them."""
+        if self.refusal:
+            return not symbols.isdisjoint(self.named())
         return not self.is_passed_over and (self.has_symbols or self.symbol in symbols)
 
     def named(self) -> Set[str]:

@@ -63,16 +63,15 @@ class _Reader:
 
     def read(self) -> ReadCandles:
         values = self._values()
-        starts = self._moments(self._roles.start, self._start_column())
-        at = starts["at"]
-        columns = {"symbol": self._symbols, "timestamp": at, "session": starts["session"], **values}
+        starts = self._starts()
+        at, session = starts["at"], starts["session"]
+        columns = {"symbol": self._symbols, "timestamp": at, "session": session, **values}
         if self._settings.stamp == "end":
             columns["closes_at"] = at
-        if self._roles.closes is not None:
-            written = self._table.columns[self._roles.closes]
-            closes = self._moments(self._roles.closes, written)["at"]
+        elif self._roles.closes is not None:
+            closes, is_stated = self._closes(self._roles.closes)
             columns["closes_at"] = closes
-            columns["timestamp"] = at.set(_states(written) & closes.is_null(), None)
+            columns["timestamp"] = at.set(is_stated & closes.is_null(), None)
         if (final := self._final()) is not None:
             columns["final"] = final
         columns["line"] = self._table.lines()
@@ -146,21 +145,36 @@ class _Reader:
         date = start.cast(pl.String).str.strip_chars()
         return date + " " + clock_texts(self._table.columns[self._roles.clock].cast(pl.String))
 
-    def _moments(self, position: int, column: pl.Series) -> pl.DataFrame:
-        """Columns `at` and `session`."""
-        ends = self._settings.stamp == "end" and position == self._roles.start
+    def _starts(self) -> pl.DataFrame:
+        """Columns `at` and `session` of the starts, or of the ends that the rows are stamped at."""
+        column = self._start_column()
+        moments, self._settings = self._moments(self._roles.start, column, self._settings)
+        if self._settings.stamp == "start":
+            return self._placed(moments, column)
+        # A bare date ends at the midnight that follows it.
+        day = pl.when("bare").then(pl.duration(days=1)).otherwise(pl.duration())
+        ends = moments.with_columns(pl.col("local") + day)
+        before = (ends["local"] - timedelta(microseconds=1)).dt.date()
+        return self._placed(ends, column).with_columns(before.alias("session"))
+
+    def _closes(self, position: int) -> tuple[pl.Series, pl.Series]:
+        """The closes, and whether each row states one."""
+        column = self._table.columns[position]
+        # A close may be a number where a start is a text.
+        moments, _ = self._moments(position, column, replace(self._settings, epochs=None))
+        return self._placed(moments, column)["at"], _states(column)
+
+    def _moments(
+        self, position: int, column: pl.Series, settings: TableSettings
+    ) -> tuple[pl.DataFrame, TableSettings]:
         try:
-            moments, self._settings = read_moments(as_text(column), self._settings)
+            return read_moments(as_text(column), settings)
         except CellRefused as refused:
             raise self._table.refusal(position, refused) from None
-        if ends:
-            # A bare date ends at the midnight that follows it.
-            day = pl.when("bare").then(pl.duration(days=1)).otherwise(pl.duration())
-            moments = moments.with_columns(pl.col("local") + day)
+
+    def _placed(self, moments: pl.DataFrame, column: pl.Series) -> pl.DataFrame:
+        """Columns `at` and `session`."""
         placed_moments = placed(moments, self._symbols, self._zones())
-        if ends:
-            before = (moments["local"] - timedelta(microseconds=1)).dt.date()
-            placed_moments = placed_moments.with_columns(before.alias("session"))
         unread = _states(column) & placed_moments["at"].is_null()
         self._doubtful |= bool(unread.any())
         return placed_moments

@@ -25,7 +25,10 @@ def read_moments(column: pl.Series, settings: TableSettings) -> tuple[pl.DataFra
         return _typed(local, bare=False, zones=_offset_texts(offsets)), settings
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
         return _typed(column, bare=dtype == pl.Date), settings
-    if dtype == pl.String and (settings.date_format or not _are_digits(column)):
+    if dtype == pl.String and settings.epochs is None:
+        are_numbers = settings.date_format is None and _are_digits(column)
+        settings = replace(settings, epochs=are_numbers)
+    if dtype == pl.String and not settings.epochs:
         moments, day_first = written_moments(
             column, settings.date_format, day_first=settings.day_first
         )

@@ -1,0 +1,138 @@
+"""Files that somebody writes to while they are read."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.factories import START, panel, random_bars
+
+from mlengine.core.bars.bars import BARS_SCHEMA
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.files import FilesMarketData
+from mlengine.stores.market_data.tables import text_file
+
+EVER = {"start": datetime(1970, 1, 1, tzinfo=UTC), "end": datetime(2100, 1, 1, tzinfo=UTC)}
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def bytes_parsed(monkeypatch) -> list[int]:
+    """How many bytes each reading of a text parsed."""
+    sizes: list[int] = []
+    read_text = text_file.read_text
+
+    def counted(content, *args):
+        sizes.append(len(content))
+        return read_text(content, *args)
+
+    monkeypatch.setattr(text_file, "read_text", counted)
+    return sizes
+
+
+def append(file: Path, text: str) -> None:
+    with file.open("a") as opened:
+        opened.write(text)
+
+
+def body(bars: pl.DataFrame) -> str:
+    return bars.write_csv(include_header=False)
+
+
+@pytest.mark.parametrize("symbols", [1, 3])
+def test_only_what_was_appended_is_parsed(tmp_path, bytes_parsed, symbols):
+    whole = panel(symbols, rows=60).sort("timestamp", maintain_order=True)
+    file = tmp_path / "all.csv"
+    whole.head(30 * symbols).write_csv(file)
+    market = FilesMarketData(tmp_path)
+    for rows in range(30 * symbols, 60 * symbols, symbols):
+        step = whole.slice(rows, symbols)
+        append(file, body(step))
+        candles = market.candles("S00", "1d", **EVER)
+        expected = whole.head(rows + symbols).filter(pl.col("symbol") == "S00")
+        assert candles.select(list(BARS_SCHEMA)).equals(expected)
+        assert bytes_parsed.pop() < 500 * symbols or rows == 30 * symbols
+    assert candles["line"].to_list() == list(range(2, 60 * symbols + 2, symbols))
+
+
+def test_a_torn_line_is_unfinished_and_read_once_it_is_whole(tmp_path, bytes_parsed):
+    bars = random_bars("AAA", rows=31)
+    file = tmp_path / "AAA.csv"
+    bars.head(30).write_csv(file)
+    market = FilesMarketData(tmp_path)
+    assert market.candles("AAA", "1d", **EVER).height == 30
+    line = body(bars.tail(1))
+    for cut in range(1, len(line) - 1):
+        append(file, line[cut - 1])
+        candles = market.candles("AAA", "1d", **EVER)
+        final = candles.filter(pl.col("final").is_null())
+        assert final.select(list(BARS_SCHEMA)).equals(bars.head(30))
+        torn = candles.filter(pl.col("final").is_not_null())
+        assert torn.height <= 1
+        assert torn["timestamp"].to_list() in ([], [bars["timestamp"][30]])
+    append(file, line[-2:])
+    candles = market.candles("AAA", "1d", **EVER)
+    assert candles.select(list(BARS_SCHEMA)).equals(bars)
+    assert candles["final"].null_count() == 31
+    assert max(bytes_parsed[1:]) < 200
+
+
+@pytest.mark.parametrize("change", ["first", "last", "middle", "replaced", "shorter", "other rows"])
+def test_a_file_that_did_not_only_grow_is_read_as_a_whole(tmp_path, change):
+    bars = random_bars("AAA", rows=30)
+    file = tmp_path / "AAA.csv"
+    bars.head(20).write_csv(file)
+    market = FilesMarketData(tmp_path)
+    market.candles("AAA", "1d", **EVER)
+    if change == "replaced":
+        (tmp_path / "new").write_text(bars.write_csv())
+        os.replace(tmp_path / "new", file)
+    elif change == "shorter":
+        bars = bars.head(10)
+        file.write_text(bars.write_csv())
+    elif change == "other rows":
+        bars = bars.reverse()
+        file.write_text(bars.write_csv())
+    else:
+        row = {"first": 0, "middle": 10, "last": 19}[change]
+        bars = bars.with_row_index().with_columns(
+            volume=pl.when(pl.col("index") == row).then(7.0).otherwise("volume")
+        )
+        bars = bars.drop("index")
+        file.write_text(bars.write_csv())
+    assert market.candles("AAA", "1d", **EVER).select(list(BARS_SCHEMA)).equals(bars)
+
+
+@pytest.mark.parametrize(
+    ("further", "expected"),
+    [
+        ('2020-01-03,"1,002.5",1003.5,1001.5,1002.5,5\n', [1002.5]),
+        ("1577923200,2,2,2,2,2\n", [None]),
+        ("2020-01-03,2,2,2,2,2\n2020-01-04,3,3,3,3,3,3\n", [2.0, None]),
+        ("\n", [None]),
+    ],
+)
+def test_what_a_tail_leaves_in_doubt_the_whole_file_decides(tmp_path, further, expected):
+    head = "date,open,high,low,close,volume\n2020-01-01,1.5,1.5,1.5,1.5,1\n"
+    (tmp_path / "AAA.csv").write_text(head)
+    (tmp_path / "BBB.csv").write_text(head + further)
+    market = FilesMarketData(tmp_path)
+    market.candles("AAA", "1d", **EVER)
+    append(tmp_path / "AAA.csv", further)
+    grown = market.candles("AAA", "1d", **EVER)
+    columns = ["timestamp", "open", "high", "low", "close", "volume", "session", "line"]
+    assert grown.select(columns).equals(market.candles("BBB", "1d", **EVER).select(columns))
+    values = [row[1] if row[0] else None for row in grown.select("timestamp", "open").rows()[1:]]
+    assert values == expected
+
+
+def test_a_damaged_file_is_refused_to_the_symbols_that_it_had(tmp_path):
+    panel(2, rows=20).write_parquet(tmp_path / "all.parquet")
+    market = FilesMarketData(tmp_path)
+    assert market.candles("S01", "1d", **EVER).height == 20
+    (tmp_path / "all.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UpstreamInvalid, match=r"'all.parquet' can't be read"):
+        market.candles("S01", "1d", **EVER)
+    panel(2, rows=25).write_parquet(tmp_path / "all.parquet")
+    assert market.candles("S01", "1d", start=START, end=START + 99 * DAY).height == 25
