@@ -150,9 +150,7 @@ class Settings:
             host=read.text("HOST", "127.0.0.1"),
             port=read.integer("PORT", 8000, 1, 65535),
             web_workers=read.integer("WEB_WORKERS", 2, 1, 64),
-            log_level=read.choice(
-                "LOG_LEVEL", _LOG_LEVELS[env], ("DEBUG", "INFO", "WARNING", "ERROR"), fold=str.upper
-            ),
+            log_level=_log_level(read, env),
             log_level_is_set=read.is_set("LOG_LEVEL"),
         )
 
@@ -218,3 +216,8 @@ def _max_bar_age_bars(read: EnvReader, interval: str, *, production: bool) -> in
 def _bars_in_three_days(interval: str) -> int:
     """Three at least, for the intervals of a day and more."""
     return max(3, timedelta(days=3) // INTERVALS[interval])
+
+
+def _log_level(read: EnvReader, env: str) -> str:
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
+    return read.choice("LOG_LEVEL", _LOG_LEVELS[env], levels, fold=str.upper)
