@@ -12,11 +12,19 @@ from mlengine.core.timestamps import parse_rfc3339, rfc3339
 
 T = TypeVar("T")
 
+# Of a field with a default that came later: written only where it says more than the default, so
+# that what was written before is still read, and byte for byte the same.
+OPTIONAL = {"optional": True}
+
 
 def to_plain(value: object) -> object:
     """`value` as dicts, lists and scalars: moments as RFC 3339, NaN and infinities as None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            f.name: to_plain(item)
+            for f in dataclasses.fields(value)
+            if (item := getattr(value, f.name)) != f.default or not f.metadata.get("optional")
+        }
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -29,7 +37,9 @@ def to_plain(value: object) -> object:
 
 
 def from_plain(kind: type[T], value: object) -> T:
-    """The inverse of `to_plain` for a dataclass; no field is missing, unknown or of another type.
+    """The inverse of `to_plain` for a dataclass; no field is unknown or of another type.
+
+    None is missing but optional ones.
 
     Raises ValueError that names the field.
     """
@@ -43,9 +53,10 @@ def _record(kind: type[T], value: object, where: str) -> T:
     if not isinstance(value, Mapping):
         raise ValueError(f"{where}: an object is expected")  # noqa: TRY004
     hints = _type_hints(kind)  # type: ignore[arg-type] # classes are hashable
-    if set(value) != set(hints):
+    required = {f.name for f in dataclasses.fields(kind) if not f.metadata.get("optional")}  # type: ignore[arg-type]
+    if not required <= set(value) <= set(hints):
         raise ValueError(f"{where}: other fields than {', '.join(sorted(hints))}")
-    return kind(**{name: _value(hint, value[name], name) for name, hint in hints.items()})
+    return kind(**{name: _value(hints[name], item, name) for name, item in value.items()})
 
 
 def _value(hint: object, value: object, where: str) -> object:

@@ -24,6 +24,7 @@ from mlengine.core.versions.manifest import (
     LabelEntry,
     Manifest,
     RowRange,
+    SeriesEntry,
     SkippedSymbol,
     SplitEntry,
 )
@@ -117,6 +118,16 @@ def test_equal_manifests_have_one_byte_form():
         MANIFEST, params=dict(reversed(MANIFEST.params.items())), data=MANIFEST.data
     )
     assert manifests.dump(again) == manifests.dump(MANIFEST)
+
+
+def test_a_manifest_from_before_quality_was_measured_is_read_and_keeps_its_bytes():
+    before = manifests.dump(MANIFEST)
+    assert b'"series"' not in before
+    assert manifests.parse(before).data.series == ()
+    entry = SeriesEntry("AAPL", "ok", (), 1200, "XNYS", 0.0, 0.0, 0, 0, 0)
+    data = dataclasses.replace(MANIFEST.data, series=(entry,))
+    measured = dataclasses.replace(MANIFEST, data=data)
+    assert manifests.parse(manifests.dump(measured)) == measured
 
 
 def test_the_registry_adds_version_and_files():

@@ -7,7 +7,7 @@ from tests.published import draft
 
 from mlengine.core.evaluation import MetricEstimate, Verdict
 from mlengine.core.promotion.gate import Decision
-from mlengine.core.versions.manifest import LabelEntry, SkippedSymbol
+from mlengine.core.versions.manifest import LabelEntry, SeriesEntry, SkippedSymbol
 from mlengine.core.versions.model_card import render_model_card
 
 HOLDOUT = pl.DataFrame(
@@ -45,8 +45,9 @@ def test_the_page_has_every_section():
     page = render_model_card(_draft(), HOLDOUT)
     titles = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
     assert titles == [
-        "Purpose", "Data", "Label", "Universe and survivorship", "How it was split",
-        "Metrics on the holdout", "By year", "By symbol", "Importances", "Gate", "Limits",
+        "Purpose", "Data", "Label", "Universe and survivorship", "Bars",
+        "How it was split", "Metrics on the holdout", "By year", "By symbol",
+        "Importances", "Gate", "Limits",
     ]  # fmt: skip
     assert page.startswith("# Model card: v3\n")
 
@@ -110,6 +111,15 @@ def test_survivorship_is_told():
     assert "ab" * 32 in said
     assert "not trained on: NEW" in said
     assert "Skipped: GONE (no final bars)." in said
+
+
+def test_the_quality_of_each_symbols_bars_is_a_row():
+    assert _section(render_model_card(_draft(), HOLDOUT), "Bars").startswith("Their quality")
+    reasons = ("hole_in_history",)
+    entry = SeriesEntry("AAPL", "suspect", reasons, 1200, "XNYS", 0.01, 0.002, 1, 0, 6)
+    data = dataclasses.replace(_draft().data, series=(entry,))
+    said = _section(render_model_card(_draft(data=data), HOLDOUT), "Bars")
+    assert "AAPL | suspect, hole_in_history | 1,200 | 1.0% | 0.2% (XNYS) | 1 | 0 | 6" in said
 
 
 def test_importances_are_shares_of_the_gain_the_greatest_first():

@@ -10,6 +10,7 @@ from tests.factories import START, panel, random_bars
 
 from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars, panel_hash
 from mlengine.core.boosting.model import Scorer, fingerprint
+from mlengine.core.calendars.market import NO_MARKETS
 from mlengine.core.features import ALPHA158, BUILTIN
 from mlengine.core.metrics import auc
 from mlengine.core.versions import manifest as manifests
@@ -28,6 +29,8 @@ class InMemoryHistory:
 
     def __init__(self, bars: pl.DataFrame) -> None:
         self._bars = bars
+
+    markets = NO_MARKETS
 
     def history(self, symbol, *, bars, as_of, now):
         assert (as_of, now) == (None, NOW)
@@ -82,6 +85,35 @@ def test_a_candidate_can_be_published_and_read_back(fit, registry):
     assert manifest.fingerprint == fingerprint(candidate.files["model.txt"].decode())
     assert manifest.candidate_fingerprint == manifest.fingerprint
     assert "candidate.txt" not in candidate.files
+
+
+def test_labels_that_lead_over_a_hole_are_not_learned_and_counted(fit):
+    whole, hole = panel(3, rows=400), (START + timedelta(days=200), START + timedelta(days=240))
+    holed = whole.filter(
+        (pl.col("symbol") != "S01") | ~pl.col("timestamp").is_between(*hole, closed="left")
+    )
+    candidate = fit(holed)
+    series = {entry.symbol: entry for entry in candidate.manifest.data.series}
+    assert (series["S00"].status, series["S00"].dropped_labels) == ("ok", 0)
+    assert series["S01"].reasons == ("bars_missing", "hole_in_history")
+    assert (series["S01"].holes, series["S01"].dropped_labels) == (1, 5)
+    assert candidate.manifest.data.labelled_rows == 3 * 390 - 40 - 5
+
+
+def test_a_symbol_whose_bars_are_mostly_lost_is_skipped_by_name(fit, monkeypatch):
+    lossy = BarsReport(400, {}, {"not_finite": 900})
+    history = InMemoryHistory.history
+
+    def mostly_lost(self, symbol, **asked):
+        clean = history(self, symbol, **asked)
+        return dataclasses.replace(clean, report=lossy) if symbol == "S01" else clean
+
+    monkeypatch.setattr(InMemoryHistory, "history", mostly_lost)
+    data = fit().manifest.data
+    assert [(s.symbol, s.reason) for s in data.skipped_symbols] == [
+        ("S01", "refused for bars_dropped")
+    ]
+    assert data.symbols == ("S00", "S02")
 
 
 def test_a_model_can_be_trained_on_alpha158(registry):

@@ -13,6 +13,7 @@ from tests.factories import START, panel, random_bars
 
 from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars
 from mlengine.core.boosting.model import Scorer
+from mlengine.core.calendars.market import NO_MARKETS
 from mlengine.core.features import compute
 from mlengine.core.metrics import log_loss, mse
 from mlengine.services.models.event_recording import record_training
@@ -30,6 +31,8 @@ SMALL_GATE = dataclasses.replace(SPEC, folds=0, gate_min_dates=30, gate_margin=0
 class InMemoryHistory:
     def __init__(self, bars):
         self._bars = bars
+
+    markets = NO_MARKETS
 
     def history(self, symbol, *, bars, as_of, now):
         assert (as_of, now) == (None, NOW)

@@ -55,6 +55,7 @@ def build(
     objective: str,
     label: str = "raw",
     members: pl.DataFrame | None = None,
+    across_holes: pl.DataFrame | None = None,
 ) -> Dataset:
     """Join the features of `bars` with their labels.
 
@@ -62,12 +63,15 @@ def build(
     a single undefined feature stays null. `label` is `raw`, or `cs_zscore` for the z-score among
     the symbols of the date. `members` (symbol, from, to: dates, both included, a null `to` is
     open) leaves only rows whose date is within; features and labels use every bar all the same.
+    `across_holes` (symbol, timestamp) are rows whose label leads over a hole: they are left out.
     """
     names = feature_set.names
     computed = compute(bars, feature_set)
     rows = _last_returns(bars).join(
         label_rows(bars, horizon_bars=horizon_bars, delay_bars=delay_bars), on=_KEYS
     )
+    if across_holes is not None:
+        rows = rows.join(across_holes, on=_KEYS, how="anti", maintain_order="left")
     rows = rows if members is None else only_members(rows, members)
     rows = (
         rows.join(_complete(computed, names), on=_KEYS)

@@ -49,7 +49,7 @@ class TrainSpec:
     cost_bps: float = 5.0
     universe_file: str | None = None
     note: str | None = None
-    min_symbols: int = 1
+    min_symbols: int = field(default=1, metadata=serialization.OPTIONAL)
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; the inverse of `from_dict`."""

@@ -63,6 +63,22 @@ class BarsEntry:
 
 
 @dataclass(frozen=True)
+class SeriesEntry:
+    """The quality of one symbol's bars; `dropped_labels` lead over a hole and are not learned."""
+
+    symbol: str
+    status: str
+    reasons: tuple[str, ...]
+    bars: int
+    calendar: str
+    dropped_share: float
+    missing_share: float
+    holes: int
+    jumps: int
+    dropped_labels: int
+
+
+@dataclass(frozen=True)
 class DataEntry:
     """`start` and `end` are the timestamps of the first and last bar, `rows` counts bars.
 
@@ -81,6 +97,7 @@ class DataEntry:
     bars_report: BarsEntry
     survivorship: str = "static list"
     universe_sha256: str | None = None
+    series: tuple[SeriesEntry, ...] = field(default=(), metadata=serialization.OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from mlengine.core import metrics
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.versions.manifest import Manifest
+from mlengine.core.versions.series import SERIES_COLUMNS, series_row
 
 _MOST_IMPORTANT = 20
 _PURPOSES = {
@@ -29,6 +30,7 @@ def render_model_card(manifest: Manifest, holdout: pl.DataFrame) -> str:
         ("Data", _data(manifest)),
         ("Label", _label(manifest)),
         ("Universe and survivorship", _universe(manifest)),
+        ("Bars", _bars(manifest)),
         ("How it was split", _split(manifest)),
         ("Metrics on the holdout", _metrics(manifest)),
         ("By year", _by(manifest, holdout, pl.col("timestamp").dt.year().cast(pl.String), "year")),
@@ -92,6 +94,13 @@ def _universe(manifest: Manifest) -> Iterator[str]:
         yield f"Rows are limited to membership by a file with SHA-256 `{data.universe_sha256}`."
     else:
         yield "Whoever chose the symbols knew which of them would last: figures lean to the good."
+
+
+def _bars(manifest: Manifest) -> Iterator[str]:
+    if manifest.data.series:
+        yield from _table(SERIES_COLUMNS, [series_row(each) for each in manifest.data.series])
+    else:
+        yield "Their quality was not measured."
 
 
 def _split(manifest: Manifest) -> Iterator[str]:

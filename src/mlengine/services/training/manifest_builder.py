@@ -165,6 +165,7 @@ def _data(training: TrainingResult) -> DataEntry:
         bars_report=training.bars.report,
         survivorship="static list" if universe is None else "universe file",
         universe_sha256=training.bars.universe_sha256,
+        series=training.bars.series,
     )
 
 

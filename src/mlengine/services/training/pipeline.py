@@ -1,6 +1,6 @@
 """From a recipe to a draft version: bars, features, folds, the fit, and the gate's decision."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,14 +25,14 @@ from mlengine.core.versions.layout import (
     REFERENCE_FILE,
     UNIVERSE_FILE,
 )
-from mlengine.core.versions.manifest import Manifest
+from mlengine.core.versions.manifest import Manifest, SeriesEntry
 from mlengine.errors import TrainingFailed
 from mlengine.services.bars.service import BarService
 from mlengine.services.models.event_recording import count_holdout_uses
 from mlengine.services.training.leak_check import refuse_leaks
 from mlengine.services.training.manifest_builder import TrainingResult, build_manifest, time_span
 from mlengine.services.training.promotion import PromotionGate
-from mlengine.services.training.training_bars import load_training_bars
+from mlengine.services.training.training_bars import labels_across_holes, load_training_bars
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
@@ -75,12 +75,14 @@ class TrainingPipeline:
         tracker = ProgressTracker(progress)
         _refuse_contradictions(spec)
         feature_set = self._feature_set(spec)
-        bars = load_training_bars(self.bars, spec, now=now, tracker=tracker)
+        bars = load_training_bars(
+            self.bars, spec, window_bars=feature_set.window_bars, now=now, tracker=tracker
+        )
         tracker.advance("features")
         refuse_leaks(feature_set, bars.frame)
         suited = _suited(feature_set, bars.frame, spec)
         left_out = tuple(name for name in feature_set.names if name not in suited.names)
-        dataset = build_dataset(bars.frame, suited, spec, members=bars.members)
+        dataset = build_dataset(bars.frame, suited, spec, members=bars.members, series=bars.series)
         config = _model_config(spec, self.num_threads)
         experiment = experiments.run(
             dataset,
@@ -125,6 +127,7 @@ def build_dataset(
     spec: TrainSpec,
     *,
     members: pl.DataFrame | None,
+    series: Sequence[SeriesEntry],
 ) -> Dataset:
     """The rows that `spec` learns from; raises TrainingFailed when there are none."""
     dataset = datasets.build(
@@ -135,6 +138,7 @@ def build_dataset(
         objective=spec.objective,
         label=spec.label,
         members=members,
+        across_holes=labels_across_holes(bars, series, spec),
     )
     if dataset.frame.is_empty():
         raise TrainingFailed(_no_rows_reason(feature_set, spec, limited=members is not None))

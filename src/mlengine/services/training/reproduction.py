@@ -167,7 +167,13 @@ class ReproductionService:
             raise TrainingFailed(f"no bars were stored beside {version}")
         feature_set = require_feature_set(self.feature_sets, manifest)
         bars = table_files.from_parquet(self.registry.read(version, BARS_FILE))
-        dataset = build_dataset(bars, feature_set, manifest.spec, members=self._members(manifest))
+        dataset = build_dataset(
+            bars,
+            feature_set,
+            manifest.spec,
+            members=self._members(manifest),
+            series=manifest.data.series,
+        )
         return RecordedTraining(manifest, bars, dataset)
 
     def _members(self, manifest: Manifest) -> pl.DataFrame | None:

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import polars as pl
 
-from mlengine.core.bars.bars import BarsReport, CleanBars
+from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars
+from mlengine.core.bars.holes import find_gaps
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.quality import SeriesQuality, assess
+from mlengine.core.calendars.named import calendar
 from mlengine.core.runs.progress import ProgressTracker
 from mlengine.core.training.spec import TrainSpec
-from mlengine.core.versions.manifest import BarsEntry, SkippedSymbol
+from mlengine.core.versions.manifest import BarsEntry, SeriesEntry, SkippedSymbol
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamInvalid
 from mlengine.services.bars.service import BarService
 from mlengine.stores.bars.universe import Universe, read_universe
@@ -29,6 +33,7 @@ class TrainingBars:
     frame: pl.DataFrame
     skipped: tuple[SkippedSymbol, ...]
     report: BarsEntry
+    series: tuple[SeriesEntry, ...] = ()
     universe: Universe | None = None
 
     @property
@@ -43,7 +48,12 @@ class TrainingBars:
 
 
 def load_training_bars(
-    source: BarService, spec: TrainSpec, *, now: datetime, tracker: ProgressTracker
+    source: BarService,
+    spec: TrainSpec,
+    *,
+    window_bars: int,
+    now: datetime,
+    tracker: ProgressTracker,
 ) -> TrainingBars:
     """The newest `spec.lookback` final bars of each symbol.
 
@@ -52,7 +62,7 @@ def load_training_bars(
     UpstreamUnavailable.
     """
     universe = read_universe(Path(spec.universe_file)) if spec.universe_file else None
-    loaded: list[CleanBars] = []
+    loaded: list[tuple[CleanBars, SeriesEntry]] = []
     skipped: list[SkippedSymbol] = []
     for number, symbol in enumerate(spec.symbols):
         tracker.advance("bars", done=number / len(spec.symbols))
@@ -64,10 +74,14 @@ def load_training_bars(
         except UpstreamInvalid as error:
             skipped.append(_skip(symbol, error.reason))
             continue
-        if clean.frame.is_empty():
+        if not clean.arrays.rows:
             skipped.append(_skip(symbol, "no final bars"))
             continue
-        loaded.append(clean)
+        quality = _assess(source, symbol, clean, spec, window_bars=window_bars, now=now)
+        if quality.status == "refused":
+            skipped.append(_skip(symbol, f"refused for {', '.join(quality.reasons)}"))
+            continue
+        loaded.append((clean, _series_entry(quality)))
     if not loaded:
         raise TrainingFailed(
             f"none of the symbols has bars: {_reasons(skipped)}; see TRAIN_SYMBOLS"
@@ -78,10 +92,63 @@ def load_training_bars(
             f"{spec.min_symbols} of TRAIN_MIN_SYMBOLS: {_reasons(skipped)}"
         )
     return TrainingBars(
-        pl.concat(clean.frame for clean in loaded),
+        pl.concat(clean.frame for clean, _ in loaded),
         tuple(skipped),
-        _sum_reports([clean.report for clean in loaded]),
+        _sum_reports([clean.report for clean, _ in loaded]),
+        tuple(entry for _, entry in loaded),
         universe,
+    )
+
+
+def labels_across_holes(
+    bars: pl.DataFrame, series: Sequence[SeriesEntry], spec: TrainSpec
+) -> pl.DataFrame | None:
+    """The rows (symbol, timestamp) whose label leads over a hole; None where there are none.
+
+    By the calendars that stand in a manifest, so that a reproduction leaves out the same.
+    """
+    steps, parts = spec.horizon_bars + spec.label_delay_bars, []
+    for entry in series:
+        if entry.holes:
+            frame = bars.filter(pl.col("symbol") == entry.symbol).sort("timestamp")
+            interval, by = INTERVALS[spec.interval], calendar(entry.calendar)
+            across = find_gaps(BarArrays.of(frame), interval, by).labels_across(steps)
+            parts.append(frame.filter(pl.Series(across)).select("symbol", "timestamp"))
+    return pl.concat(parts) if parts else None
+
+
+def _assess(
+    source: BarService,
+    symbol: str,
+    clean: CleanBars,
+    spec: TrainSpec,
+    *,
+    window_bars: int,
+    now: datetime,
+) -> SeriesQuality:
+    return assess(
+        symbol,
+        clean,
+        interval=spec.interval,
+        calendar=source.markets.market(symbol).calendar,
+        window_bars=window_bars,
+        label_bars=spec.horizon_bars + spec.label_delay_bars,
+        now=now,
+    )
+
+
+def _series_entry(quality: SeriesQuality) -> SeriesEntry:
+    return SeriesEntry(
+        symbol=quality.symbol,
+        status=quality.status,
+        reasons=tuple(quality.reasons),
+        bars=quality.accepted,
+        calendar=quality.calendar or "",
+        dropped_share=quality.dropped_share,
+        missing_share=quality.missing_share,
+        holes=quality.hole_count,
+        jumps=quality.jump_count,
+        dropped_labels=quality.labels_across_holes,
     )
 
 
