@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane, build_control, utc_now
@@ -131,7 +131,11 @@ def _run_executor(
     control: ControlPlane, stores: Stores, models: ModelService, reproduction: ReproductionService
 ) -> RunExecutor:
     pipeline = TrainingPipeline(
-        stores.bars, stores.feature_sets, stores.registry, TRAINING_THREADS, control.events
+        replace(stores.bars, anew=True),
+        stores.feature_sets,
+        stores.registry,
+        TRAINING_THREADS,
+        control.events,
     )
     return RunExecutor(
         control.run_store,

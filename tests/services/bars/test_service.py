@@ -198,8 +198,8 @@ def test_live_bars_are_kept_for_a_moment(service, upstream):
 def test_bars_from_before_midnight_do_not_answer_after_it(service, upstream):
     before = TODAY + DAY - SECOND
     service.history("AAA", bars=5, as_of=None, now=before)
-    earlier = service.window("AAA", bars=5, as_of=None, now=before)
-    after = service.window("AAA", bars=5, as_of=None, now=TODAY + DAY)
+    earlier = service.window("AAA", bars=5, as_of=None, now=before).bars
+    after = service.window("AAA", bars=5, as_of=None, now=TODAY + DAY).bars
     assert after.last_timestamp == earlier.last_timestamp + DAY
     assert after.bars_hash == bars_hash(BARS.tail(5)) != earlier.bars_hash
 
@@ -219,15 +219,15 @@ def test_an_upstream_that_says_what_is_final_is_asked_every_few_seconds(service,
 
 def test_a_window_is_the_same_bars_as_the_history_and_is_hashed_once(service):
     for as_of in (None, NOW, TODAY - 5 * DAY, TODAY - 5 * DAY - SECOND):
-        window = service.window("AAA", bars=10, as_of=as_of, now=NOW)
+        window = service.window("AAA", bars=10, as_of=as_of, now=NOW).bars
         bars = service.history("AAA", bars=10, as_of=as_of, now=NOW).frame
         assert window.frame().equals(bars)
         assert window.bars_hash == bars_hash(bars)
         assert window.last_timestamp == bars["timestamp"][-1]
     cached = service.history("AAA", bars=64, as_of=None, now=NOW)
     assert cached.frame.height == 64
-    again = service.window("AAA", bars=10, as_of=TODAY - 5 * DAY, now=NOW)
-    assert again is service.window("AAA", bars=10, as_of=TODAY - 5 * DAY, now=NOW)
+    again = service.window("AAA", bars=10, as_of=TODAY - 5 * DAY, now=NOW).bars
+    assert again is service.window("AAA", bars=10, as_of=TODAY - 5 * DAY, now=NOW).bars
 
 
 @pytest.mark.parametrize("year", [1, 1970, 2022])
@@ -327,7 +327,7 @@ def test_a_fetch_stores_the_whole_history(service):
     assert service.stored("AAA").frame().equals(clean.frame)
     assert service.ingest("AAA", now=NOW + DAY).report.accepted == 500
     assert service.stored("AAA").frame().equals(BARS)
-    assert service.store.symbols("1d") == ["AAA"]
+    assert [*service.store.recordings("1d")] == ["AAA"]
 
 
 def test_a_stale_sample_still_serves_its_newest_bars(tmp_path):

@@ -15,7 +15,7 @@ def no_reasons(_window: CleanBars) -> tuple[str, ...]:
 
 def cached(symbol: str = "AAA", *, rows: int = 2) -> CachedBars:
     clean = CleanBars(BarArrays.of(random_bars(symbol, rows=rows)), BarsReport(rows, {}, {}))
-    return CachedBars(clean, fetched_at=NOW, expires_at=NOW + 5 * SECOND, entire_history=False)
+    return CachedBars(clean, fetched_at=NOW, expires_at=NOW + 5 * SECOND, asked_from=START)
 
 
 def test_an_answer_is_good_for_its_time_and_never_before_it():

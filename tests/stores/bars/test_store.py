@@ -14,7 +14,8 @@ from tests.factories import START, random_bars
 
 from mlengine.core.bars.bars import BARS_SCHEMA, BarArrays
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.bars.store import Answer, BarStore
+from mlengine.stores.bars.store import BarStore
+from mlengine.stores.bars.stored import Answer
 from mlengine.stores.database.engine import open_database, reading
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.tables import bar_segments
@@ -54,12 +55,12 @@ def segments(store: BarStore) -> int:
 def test_written_bars_are_read_back_and_listed(tmp_path):
     store = bar_store(tmp_path)
     bars = random_bars("BTC/USD", rows=30)
-    assert store.symbols("1d") == []
+    assert store.recordings("1d") == {}
     assert write(store, bars) == 30
     assert write(store, random_bars("AAA", rows=1)) == 1
     assert read(store, "BTC/USD").equals(bars)
-    assert store.symbols("1d") == ["AAA", "BTC/USD"]
-    assert store.symbols("1h") == []
+    assert store.recordings("1d") == {"AAA": 1, "BTC/USD": 1}
+    assert store.recordings("1h") == {}
 
 
 @pytest.mark.parametrize("symbol", ["NONE", "../AAA", "AAA.parquet", "x" * 5000, "\0", ""])

@@ -147,6 +147,12 @@ class HeldBars:
         arrays = self.arrays.slice(rows - bars, rows)
         return HeldBars(arrays, self.first_seen[-bars:], self.revised_at)
 
+    def from_start(self, start: int) -> HeldBars:
+        """Those that begin at `start` or later."""
+        first = int(np.searchsorted(self.arrays.starts, start))
+        arrays = self.arrays.slice(first, self.arrays.rows)
+        return HeldBars(arrays, self.first_seen[first:], self.revised_at)
+
     def seen_by(self, first: int, end: int) -> int:
         """When the last of these bars was seen for the first time."""
         return int(self.first_seen[first:end].max(initial=0))
@@ -168,7 +174,7 @@ class HeldBars:
         if known_from is not None and ours.rows:
             later = answer.starts > ours.starts[-1]
             known_at[later] = np.maximum(answer.known_at[later], known_from)
-        agreed = self._agreed(answer)
+        agreed = self.agreeing(answer)
         if agreed is not None:
             rows = Revisions.seen(
                 answer.starts[agreed:], answer.values[:, agreed:], known_at[agreed:], seen_at
@@ -176,7 +182,7 @@ class HeldBars:
             return Change(rows, rows.rows, 0, self._followed_by(rows, answer.symbol))
         return self._revised(answer, known_at, seen_at)
 
-    def _agreed(self, answer: BarArrays) -> int | None:
+    def agreeing(self, answer: BarArrays) -> int | None:
         """How many of the answer's first bars are ours, where all others come after ours."""
         ours = self.arrays
         if not ours.rows or not answer.rows:

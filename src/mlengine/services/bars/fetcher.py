@@ -58,13 +58,16 @@ class BarFetcher:
         as_of: datetime | None,
         now: datetime,
         deadline: Deadline,
+        start: datetime | None = None,
     ) -> CachedBars:
         """From further and further back until `bars` of them are known (0: all there are).
+
+        Or from `start` on, where that is given.
 
         Raises UnknownSymbol, UpstreamInvalid (also when every candle is bad) and
         UpstreamUnavailable.
         """
-        if not _may_be_symbol(symbol):
+        if not may_be_symbol(symbol):
             raise UnknownSymbol(symbol)
         moment = now if as_of is None else as_of
         ends_at = self.market.deadline().sooner_of(deadline)
@@ -72,13 +75,13 @@ class BarFetcher:
             if moment <= EPOCH:
                 fetched = self._before_all_bars(symbol, now=now, deadline=ends_at)
             else:
-                for start in _starts(bars, self.interval, moment):
+                for since in _starts(bars, self.interval, moment) if start is None else [start]:
                     raw = self.market.candles(
-                        symbol, self.interval, start=start, end=moment, deadline=ends_at
+                        symbol, self.interval, start=since, end=moment, deadline=ends_at
                     )
                     for refusal in other_intervals(raw, self.interval).values():
                         raise refusal
-                    cleaned = self._clean(raw, [symbol], now=now, entire_history=start == EPOCH)
+                    cleaned = self._clean(raw, [symbol], now=now, asked_from=since)
                     fetched = cleaned[symbol]
                     if fetched.suffices(bars, as_of):
                         break
@@ -91,7 +94,13 @@ class BarFetcher:
         return result
 
     def fetch_many(
-        self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
+        self,
+        symbols: Sequence[str],
+        *,
+        bars: int,
+        as_of: datetime | None,
+        now: datetime,
+        start: datetime | None = None,
     ) -> dict[str, CachedBars | MlengineError] | None:
         """What `fetch` brings of each symbol, or raises, from one pass over all of them.
 
@@ -101,17 +110,17 @@ class BarFetcher:
         if moment <= EPOCH:
             return None
         results: dict[str, CachedBars | MlengineError] = {}
-        pending = [symbol for symbol in symbols if _may_be_symbol(symbol)]
-        for start in _starts(bars, self.interval, moment):
-            panel = self.market.panel(pending, self.interval, start=start, end=moment)
+        pending = [symbol for symbol in symbols if may_be_symbol(symbol)]
+        for since in _starts(bars, self.interval, moment) if start is None else [start]:
+            panel = self.market.panel(pending, self.interval, start=since, end=moment)
             if panel is None:
                 return None
             refused = {**other_intervals(panel.candles, self.interval), **panel.refused}
-            cleaned = self._clean(panel.candles, pending, now=now, entire_history=start == EPOCH)
+            cleaned = self._clean(panel.candles, pending, now=now, asked_from=since)
             for symbol, fetched in cleaned.items():
                 if symbol in refused:
                     results[symbol] = self._record(refused[symbol])
-                elif fetched.suffices(bars, as_of):
+                elif start is not None or fetched.suffices(bars, as_of):
                     results[symbol] = self._accept(symbol, fetched)
             pending = [symbol for symbol in pending if symbol not in results]
             if not pending:
@@ -122,10 +131,10 @@ class BarFetcher:
         """No bars, for the time before there were any; raises UnknownSymbol all the same."""
         recently = now - _WEEK - INTERVALS[self.interval]
         self.market.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
-        return CachedBars(NO_BARS, now, now, entire_history=True)
+        return CachedBars(NO_BARS, now, now, EPOCH)
 
     def _clean(
-        self, raw: pl.DataFrame, symbols: Sequence[str], *, now: datetime, entire_history: bool
+        self, raw: pl.DataFrame, symbols: Sequence[str], *, now: datetime, asked_from: datetime
     ) -> dict[str, CachedBars]:
         """The bars among the candles of each symbol."""
         early = _early(raw, self.interval)
@@ -140,7 +149,7 @@ class BarFetcher:
                 min_seconds=self.cache_seconds,
                 max_seconds=self.cache_seconds if symbol in early else self.recheck_seconds,
             )
-            cleaned[symbol] = CachedBars(bars, now, until, entire_history)
+            cleaned[symbol] = CachedBars(bars, now, until, asked_from)
         return cleaned
 
     def _accept(self, symbol: str, fetched: CachedBars) -> CachedBars | MlengineError:
@@ -174,7 +183,7 @@ def _early(raw: pl.DataFrame, interval: str) -> frozenset[str]:
     return frozenset(raw.filter(states)["symbol"].to_list())
 
 
-def _may_be_symbol(symbol: str) -> bool:
+def may_be_symbol(symbol: str) -> bool:
     """No empty, endless or unprintable text is sent to an upstream."""
     return 0 < len(symbol) <= _LONGEST_SYMBOL and symbol.isprintable()
 

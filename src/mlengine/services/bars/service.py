@@ -1,6 +1,8 @@
 """Bars for everyone: the newest final bars of a symbol as they were known at a moment."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -10,12 +12,15 @@ from urllib.parse import quote
 from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
 from mlengine.core.bars.quality import suspect_reasons
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
-from mlengine.core.timestamps import EPOCH
-from mlengine.errors import InsufficientBars, MlengineError
+from mlengine.errors import DatabaseUnavailable, InsufficientBars, MlengineError
 from mlengine.services.bars.expectations import BarExpectations
 from mlengine.services.bars.fetcher import BarFetcher
+from mlengine.services.bars.live import LiveBars
+from mlengine.services.bars.past import PastBars
+from mlengine.services.bars.recorded_upstream import RecordedUpstream
+from mlengine.services.bars.served import ServedBars, ServedWindow, View
 from mlengine.stores.bars.cache import BarCache, CachedBars
-from mlengine.stores.bars.store import Answer, BarStore
+from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 from mlengine.stores.system import atomic_files
@@ -25,7 +30,11 @@ from mlengine.stores.system.table_files import to_parquet
 
 @dataclass(frozen=True)
 class BarService:
-    """Fetches from the upstream, and caches for as long as bars are as good as new."""
+    """Fetches from the upstream, records, and caches for as long as bars are as good as new.
+
+    While the upstream can't be reached, what it said at most `max_stale_seconds` ago serves. With
+    `anew` all of a history of now is asked for, whatever is recorded, so that its report is on all.
+    """
 
     market: MarketData
     store: BarStore
@@ -35,35 +44,41 @@ class BarService:
     cache: BarCache = field(default_factory=BarCache, repr=False, compare=False)
     recheck_seconds: float = 60.0
     markets: MarketDirectory = NO_MARKETS
+    max_stale_seconds: float = 0.0
+    anew: bool = False
 
     def cached_window(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> BarArrays | None:
-        """As `window` where the upstream need not be asked, else None."""
+    ) -> ServedWindow | None:
+        """As `window` where neither the upstream nor the store need be asked, else None."""
         if as_of is None:
             self.cache.mark_used(symbol)
-        cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
-        count = cached.arrays.count_final_at(as_of) if cached else 0
-        return self._cut(symbol, cached, count, bars) if cached and bars <= count else None
+        view = self._live.in_memory(symbol, bars=bars, as_of=as_of, now=now)
+        if view is None or view.end < bars:
+            return None
+        return self._cut(symbol, view, bars)
 
     def windows(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
-    ) -> dict[str, BarArrays | MlengineError] | None:
-        """`window` of each symbol, or why it has none, from one request for all of them.
+    ) -> dict[str, ServedWindow | MlengineError]:
+        """`window` of each symbol that is at hand, or why it has none, from one pass over them.
 
-        The cache is not read. None where the upstream has to be asked symbol by symbol.
+        The cache is not read. A symbol for which the upstream has to be asked is left out.
         """
-        results = self._fetcher.fetch_many(symbols, bars=bars, as_of=as_of, now=now)
-        if results is None:
-            return None
-        for symbol, result in results.items():
-            if as_of is None and isinstance(result, CachedBars):
-                self.cache.put(symbol, result)
+        views: Mapping[str, View | MlengineError]
+        if as_of is not None:
+            views = self._past.views(symbols, as_of, bars=bars, now=now)
+        else:
+            fetched = self._live.fetch_many(symbols, bars=bars, now=now)
+            views = {
+                symbol: self._live.view(each, bars=bars, now=now)
+                if isinstance(each, CachedBars)
+                else each
+                for symbol, each in fetched.items()
+            }
         return {
-            symbol: self._window(symbol, result, bars=bars, as_of=as_of)
-            if isinstance(result, CachedBars)
-            else result
-            for symbol, result in results.items()
+            symbol: self._window(symbol, view, bars) if isinstance(view, View) else view
+            for symbol, view in views.items()
         }
 
     def window(
@@ -74,10 +89,10 @@ class BarService:
         as_of: datetime | None,
         now: datetime,
         deadline: Deadline = NEVER,
-    ) -> BarArrays:
+    ) -> ServedWindow:
         """The bars of `history`, as arrays; raises InsufficientBars when they are fewer."""
-        fetched = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        window = self._window(symbol, fetched, bars=bars, as_of=as_of)
+        view = self._view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        window = self._window(symbol, view, bars)
         if isinstance(window, InsufficientBars):
             raise window
         return window
@@ -90,19 +105,26 @@ class BarService:
         as_of: datetime | None,
         now: datetime,
         deadline: Deadline = NEVER,
-    ) -> CleanBars:
+    ) -> ServedBars:
         """The newest `bars` final bars (0: all), oldest first; fewer when there are no more.
 
         With `as_of` only the bars that were known then, without it every bar that is final at
-        `now`. The report is on the candles of the whole answer; its `accepted` counts
-        the bars returned. The upstream's own deadline holds for the whole of it, and `deadline`
-        when it comes sooner. Raises UnknownSymbol, UpstreamInvalid (also when every candle is
-        bad), UpstreamUnavailable.
+        `now`. The report is on the candles of the last answer; its `accepted` counts the bars
+        returned. The upstream's own deadline holds for the whole of it, and `deadline` when it
+        comes sooner. Raises UnknownSymbol, UpstreamInvalid (also when every candle is bad),
+        UpstreamUnavailable.
         """
-        fetched = self._bars(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        return _history(
+            self._view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline), bars
+        )
+
+    def upstream_history(
+        self, symbol: str, *, bars: int, as_of: datetime, now: datetime
+    ) -> BarArrays:
+        """As `history`, but as the upstream tells it now, whatever is recorded."""
+        fetched = self._fetcher.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=NEVER)
         end = fetched.arrays.count_final_at(as_of)
-        arrays = fetched.arrays.slice(max(0, end - bars) if bars > 0 else 0, end)
-        return CleanBars(arrays, replace(fetched.clean.report, accepted=arrays.rows))
+        return fetched.arrays.slice(max(0, end - bars) if bars else 0, end)
 
     def nth_bar_final_at(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
         """When the `bar`-th bar of a symbol (from 1) was known; None when it isn't yet.
@@ -123,9 +145,9 @@ class BarService:
 
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, recorded in the store."""
-        fetched = self._fetcher.fetch(symbol, bars=0, as_of=None, now=now, deadline=NEVER)
-        answer = Answer(fetched.arrays, EPOCH, now)
-        self.store.record({symbol: answer}, self.interval, seen_at=now)
+        fetched = self._refreshed(symbol, bars=0, now=now, deadline=NEVER)
+        if fetched.stored is None:
+            raise DatabaseUnavailable("the bars could not be recorded")
         return fetched.clean
 
     def stored(self, symbol: str, *, bars: int = 0) -> BarArrays:
@@ -141,7 +163,7 @@ class BarService:
         rows: dict[str, int] = {}
         with atomic_files.translated_os_errors():
             atomic_files.make_directory(folder / self.interval)
-            for symbol in self.store.symbols(self.interval):
+            for symbol in sorted(self.store.recordings(self.interval)):
                 arrays = self.stored(symbol)
                 if arrays.rows:
                     path = folder / self.interval / f"{quote(symbol, safe='')}.parquet"
@@ -149,36 +171,39 @@ class BarService:
                     rows[symbol] = arrays.rows
         return rows
 
-    def _bars(
+    def _view(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
+    ) -> View:
+        """The bars in memory if nobody could bring others, else those recorded or fetched now."""
+        if self.anew and as_of is None:
+            fetched = self._refreshed(symbol, bars=bars, now=now, deadline=deadline)
+            return self._live.view(fetched, bars=bars, now=now)
+        view = self._live.in_memory(symbol, bars=bars, as_of=as_of, now=now)
+        if view is not None:
+            return view
+        if as_of is not None:
+            return self._past.view(symbol, as_of, bars=bars, now=now, deadline=deadline)
+        fetched = self._live.fetch(symbol, bars=bars, now=now, deadline=deadline)
+        return self._live.view(fetched, bars=bars, now=now)
+
+    def _refreshed(
+        self, symbol: str, *, bars: int, now: datetime, deadline: Deadline
     ) -> CachedBars:
-        """The cached bars if the upstream could bring no others, else those fetched now."""
-        cached = self._cached(symbol, bars=bars, as_of=as_of, now=now)
-        if cached is not None:
-            return cached
-        fetched = self._fetcher.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        if as_of is None:
-            self.cache.put(symbol, fetched)
-        return fetched
+        """The bars of now, all of them asked for and recorded."""
+        return self._upstream.refresh(
+            symbol, None, bars=bars, now=now, deadline=deadline, anew=True
+        )
 
-    def _cached(
-        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> CachedBars | None:
-        cached = self.cache.get(symbol, now=now)
-        if cached is None or (as_of is not None and as_of > cached.fetched_at):
-            return None
-        return cached if cached.suffices(bars, as_of) else None
+    def _window(self, symbol: str, view: View, bars: int) -> ServedWindow | InsufficientBars:
+        if view.end < bars:
+            return InsufficientBars(symbol, needed=bars, got=view.end)
+        return self._cut(symbol, view, bars)
 
-    def _window(
-        self, symbol: str, fetched: CachedBars, *, bars: int, as_of: datetime | None
-    ) -> BarArrays | InsufficientBars:
-        count = fetched.arrays.count_final_at(as_of)
-        if count < bars:
-            return InsufficientBars(symbol, needed=bars, got=count)
-        return self._cut(symbol, fetched, count, bars)
-
-    def _cut(self, symbol: str, fetched: CachedBars, end: int, bars: int) -> BarArrays:
-        return fetched.window(end, bars, lambda window: self._suspect_reasons(symbol, window))
+    def _cut(self, symbol: str, view: View, bars: int) -> ServedWindow:
+        window = view.cached.window(
+            view.end, bars, lambda window: self._suspect_reasons(symbol, window)
+        )
+        return ServedWindow(window, view.origin)
 
     def _suspect_reasons(self, symbol: str, window: CleanBars) -> tuple[str, ...]:
         calendar = self.markets.market(symbol).calendar
@@ -199,3 +224,22 @@ class BarService:
             self.states,
             self.markets,
         )
+
+    @cached_property
+    def _upstream(self) -> RecordedUpstream:
+        return RecordedUpstream(self._fetcher, self.store, self.max_stale_seconds)
+
+    @cached_property
+    def _live(self) -> LiveBars:
+        return LiveBars(self._upstream, self.cache)
+
+    @cached_property
+    def _past(self) -> PastBars:
+        return PastBars(self._live)
+
+
+def _history(view: View, bars: int) -> ServedBars:
+    first = max(0, view.end - bars) if bars > 0 else 0
+    arrays = view.cached.arrays.slice(first, view.end)
+    report = replace(view.cached.clean.report, accepted=arrays.rows)
+    return ServedBars(arrays, report, view.origin)

@@ -11,6 +11,7 @@ from functools import partial
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.errors import InsufficientBars, MlengineError, UpstreamUnavailable
+from mlengine.services.bars.served import LIVE, Origin, ServedWindow
 from mlengine.services.bars.service import BarService
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
@@ -22,13 +23,15 @@ class FetchedWindows:
     """The complete windows by symbol, the milliseconds that each took, and why others have none.
 
     `new_bar` is the start of the newest bar that a symbol has now and had not when its bars were
-    fetched before; None where nothing is new, or with `as_of`.
+    fetched before; None where nothing is new, or with `as_of`. `origins` says where the bars of a
+    symbol come from, where they are not live.
     """
 
     complete: Mapping[str, BarArrays]
     milliseconds: Mapping[str, float]
     refused: Mapping[str, MlengineError]
     new_bar: datetime | None = None
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def fetch_windows(
     windows = {symbol: window for symbol in symbols if (window := fetch.cached(symbol)) is not None}
     missing = [symbol for symbol in symbols if symbol not in windows]
     if not missing:
-        return FetchedWindows(windows, fetch.milliseconds, {})
+        return FetchedWindows(windows, fetch.milliseconds, {}, origins=fetch.origins)
     if not wait:
         return None
     before = {symbol: fetch.bars.cache.last_bar(symbol) for symbol in missing}
@@ -70,11 +73,13 @@ def fetch_windows(
     if alone:
         results = {symbols[0]: _with_first_possible(fetch, fetch.fetch(symbols[0]))}
     else:
-        results = fetch.fetch_many(missing) or _side_by_side(fetch, missing, pool)
+        at_hand = fetch.fetch_many(missing)
+        rest = [symbol for symbol in missing if symbol not in at_hand]
+        results = {**at_hand, **_side_by_side(fetch, rest, pool)}
     windows |= {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
     refused = {symbol: each for symbol, each in results.items() if isinstance(each, MlengineError)}
     new_bar = _new_bar(before, windows) if fetch.as_of is None else None
-    return FetchedWindows(windows, fetch.milliseconds, refused, new_bar)
+    return FetchedWindows(windows, fetch.milliseconds, refused, new_bar, fetch.origins)
 
 
 def _with_first_possible(
@@ -122,31 +127,35 @@ class WindowFetcher:
     deadline: Deadline = NEVER
     down: UpstreamUnavailable | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
 
     def cached(self, symbol: str) -> BarArrays | None:
         """The window of `symbol` where the upstream need not be asked."""
         started = self.timer()
-        window = self.bars.cached_window(symbol, bars=self.count, as_of=self.as_of, now=self.now)
+        served = self.bars.cached_window(symbol, bars=self.count, as_of=self.as_of, now=self.now)
         self.milliseconds[symbol] = (self.timer() - started) * 1e3
-        return window
+        return None if served is None else self._window(symbol, served)
 
-    def fetch_many(self, symbols: Sequence[str]) -> dict[str, BarArrays | MlengineError] | None:
-        """The windows of `symbols` where the upstream has all of them at hand, else None."""
+    def fetch_many(self, symbols: Sequence[str]) -> dict[str, BarArrays | MlengineError]:
+        """The windows of those of the `symbols` that are at hand, or why they have none."""
         started = self.timer()
-        windows = self.bars.windows(symbols, bars=self.count, as_of=self.as_of, now=self.now)
+        served = self.bars.windows(symbols, bars=self.count, as_of=self.as_of, now=self.now)
         took = (self.timer() - started) * 1e3
         self.milliseconds |= dict.fromkeys(symbols, took)
-        return windows
+        return {
+            symbol: each if isinstance(each, MlengineError) else self._window(symbol, each)
+            for symbol, each in served.items()
+        }
 
     def fetch(self, symbol: str) -> BarArrays | MlengineError:
         """The window of `symbol`, or why it has none."""
         if self.down:
-            return self.down
+            return self.fetch_many([symbol]).get(symbol, self.down)
         if self.deadline.left_seconds <= 0:
             return UpstreamUnavailable("the time of the batch was over before it was asked")
         started = self.timer()
         try:
-            return self.bars.window(
+            served = self.bars.window(
                 symbol, bars=self.count, as_of=self.as_of, now=self.now, deadline=self.deadline
             )
         except UpstreamUnavailable as error:
@@ -156,3 +165,9 @@ class WindowFetcher:
             return error
         finally:
             self.milliseconds[symbol] = (self.timer() - started) * 1e3
+        return self._window(symbol, served)
+
+    def _window(self, symbol: str, served: ServedWindow) -> BarArrays:
+        if served.origin is not LIVE:
+            self.origins[symbol] = served.origin
+        return served.bars

@@ -90,9 +90,9 @@ class FeaturePrefetch:
         fetch = WindowFetcher(
             self._bars, feature_set.window_bars, None, now, self._timer, Deadline.after(_SECONDS)
         )
-        results = fetch.fetch_many(symbols)
-        if results is None:
-            results = self._side_by_side(fetch, symbols)
+        at_hand = fetch.fetch_many(symbols)
+        rest = [symbol for symbol in symbols if symbol not in at_hand]
+        results = at_hand | self._side_by_side(fetch, rest)
         complete = {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
         if complete and not self._ending.is_set():
             feature_vectors(feature_set, complete, self._rows)

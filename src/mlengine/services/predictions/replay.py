@@ -34,7 +34,6 @@ from mlengine.services.bars.service import BarService
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.replay_inputs import ReplayInputs, ReplayInputStore
 from mlengine.stores.audit.vectors import decode_vector
-from mlengine.stores.bars.cache import BarCache
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 
@@ -129,12 +128,13 @@ class ReplayService:
             return "not_checked"
         if row.interval != self.bars.interval:
             return "unavailable"
-        uncached = replace(self.bars, cache=BarCache())
         count = row.feature_set.window_bars
         # A bar of a session date may be known half a day later, and then the next one as well.
         as_of = min(final_at(row.bar_timestamp, row.interval) + INTERVALS[row.interval], now)
         try:
-            served = uncached.history(row.symbol, bars=count + 2, as_of=as_of, now=now).frame
+            served = self.bars.upstream_history(
+                row.symbol, bars=count + 2, as_of=as_of, now=now
+            ).frame()
         except MlengineError:
             return "unavailable"
         window = served.filter(pl.col("timestamp") <= row.bar_timestamp).tail(count)

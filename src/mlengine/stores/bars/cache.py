@@ -1,8 +1,10 @@
 """Bars in the memory of this process, for the time in which they are as good as new."""
 
+from __future__ import annotations
+
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -10,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
+from mlengine.core.timestamps import EPOCH
+from mlengine.stores.bars.stored import StoredBars, loaded_report, microseconds
+from mlengine.stores.database.tables import MICROSECOND
 
 _MAX_SYMBOLS = 1_000
 _MAX_WINDOWS = 32
@@ -19,15 +24,35 @@ _BARS_IN_USE = 3
 
 @dataclass(frozen=True)
 class CachedBars:
-    """The final bars of one symbol as of `fetched_at`; all there are with `entire_history`."""
+    """The final bars of one symbol from `asked_from` on, as of `fetched_at`.
+
+    `stored` is what is recorded of them, None where that failed. With `outage` they serve because
+    the upstream can't be reached.
+    """
 
     clean: CleanBars
     fetched_at: datetime
     expires_at: datetime
-    entire_history: bool
+    asked_from: datetime
+    stored: StoredBars | None = None
+    outage: bool = False
     _windows: dict[tuple[int, int], BarArrays] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @classmethod
+    def of(cls, stored: StoredBars) -> CachedBars:
+        """What is recorded."""
+        arrays, series = stored.held.arrays, stored.series
+        report = loaded_report(series.report)
+        entire = stored.entire_history or not arrays.rows
+        return cls(
+            CleanBars(arrays, replace(report, accepted=arrays.rows)),
+            series.fetched_at,
+            series.expires_at,
+            EPOCH if entire else EPOCH + MICROSECOND * int(arrays.starts[0]),
+            stored,
+        )
 
     @property
     def arrays(self) -> BarArrays:
@@ -38,9 +63,32 @@ class CachedBars:
         """When the newest bar begins; None without bars."""
         return self.arrays.last_timestamp if self.arrays.rows else None
 
+    @property
+    def entire_history(self) -> bool:
+        """Whether these are all bars that there are."""
+        return self.asked_from == EPOCH
+
+    def since(self, start: datetime) -> CachedBars:
+        """The bars that begin at `start` or later."""
+        rows = self.arrays.rows
+        first = int(np.searchsorted(self.arrays.starts, microseconds(start)))
+        clean = replace(self.clean, arrays=self.arrays.slice(first, rows))
+        return replace(self, clean=clean, asked_from=start)
+
     def suffices(self, bars: int, as_of: datetime | None) -> bool:
         """Whether older candles could add nothing to the newest `bars` bars as of then."""
         return self.entire_history or 0 < bars <= self.arrays.count_final_at(as_of)
+
+    def had_been_seen(self, as_of: datetime, bars: int) -> bool | None:
+        """Whether the newest `bars` bars (0: all) of `as_of` had all been seen by then.
+
+        None where they may have been other ones: a bar was revised since, or came late.
+        """
+        if self.stored is None:
+            return False
+        held, moment, end = self.stored.held, microseconds(as_of), self.arrays.count_final_at(as_of)
+        seen_by = held.seen_by(max(0, end - bars) if bars else 0, end)
+        return seen_by <= moment if held.revised_at <= max(seen_by, moment) else None
 
     def window(
         self, end: int, bars: int, find_reasons: Callable[[CleanBars], tuple[str, ...]]
@@ -86,6 +134,18 @@ class BarCache:
         """The bars that were fetched at `now` or before, and are still good then."""
         bars = self._bars.get(symbol)
         return bars if bars and bars.fetched_at <= now < bars.expires_at else None
+
+    def newest(self, symbol: str) -> CachedBars | None:
+        """The bars that were put last, whether or not they are still good."""
+        return self._bars.get(symbol)
+
+    def expire(self, recordings: Mapping[str, int]) -> None:
+        """Let the bars of each symbol serve no longer that was recorded more often since."""
+        with self._lock:
+            for symbol, bars in list(self._bars.items()):
+                stored = bars.stored
+                if stored and recordings.get(symbol, 0) > stored.series.recordings:
+                    self._bars[symbol] = replace(bars, expires_at=bars.fetched_at)
 
     def mark_used(self, symbol: str) -> None:
         """Note a request for `symbol`: it may come again. Nothing where no bars are cached."""

@@ -37,9 +37,12 @@ _PAYLOADS = select(*bar_segments.c["id", "series_id", "rows", "seen_at", "payloa
 
 def read_newest(
     connection: Connection, views: Mapping[int, View], *, bars: int
-) -> dict[int, HeldBars]:
-    """Of each series the view on as few of its newest segments as have `bars` bars (0: all)."""
-    results: dict[int, HeldBars] = {}
+) -> dict[int, tuple[HeldBars, bool]]:
+    """Of each series the view on as few of its newest segments as have `bars` bars (0: all).
+
+    And whether those are all segments.
+    """
+    results: dict[int, tuple[HeldBars, bool]] = {}
     unread, parts = _places(connection, views), {series: list[Revisions]() for series in views}
     while pending := [series for series in views if series not in results]:
         chosen = []
@@ -52,7 +55,7 @@ def read_newest(
         for series in pending:
             view = views[series](_complete(parts[series], unread[series]))
             if not unread[series] or 0 < bars <= view.arrays.rows:
-                results[series] = view
+                results[series] = view, not unread[series]
     return results
 
 

@@ -13,15 +13,16 @@ from mlengine.stores.database.tables import bar_series
 class Series(NamedTuple):
     """The recorded bars of one symbol: all that there were from `asked_from` on.
 
-    The upstream answered last at `fetched_at`, its answer is good until `good_until`, and answers
+    The upstream answered last at `fetched_at`, its answer is good until `expires_at`, and answers
     were given from it until `served_until`. `recordings` counts the times at which rows were added.
+    `report` is that on the candles, as JSON; None where there is nothing to report.
     """
 
     id: int
     symbol: str
     asked_from: datetime
     fetched_at: datetime
-    good_until: datetime
+    expires_at: datetime
     served_until: datetime
     recordings: int
     report: str | None
@@ -32,7 +33,7 @@ _READ_SERIES = select(*bar_series.c[Series._fields]).where(
     bar_series.c.interval == bindparam("interval"),
 )
 _CLAIM_SERIES = _READ_SERIES.order_by(bar_series.c.symbol).with_for_update()
-_CHANGING = ("asked_from", "fetched_at", "good_until", "served_until", "recordings", "report")
+_CHANGING = ("asked_from", "fetched_at", "expires_at", "served_until", "recordings", "report")
 _UPDATE_SERIES = (
     update(bar_series)
     .where(bar_series.c.id == bindparam("series"))
@@ -56,7 +57,7 @@ def claim_series(
     missing = sorted(asked_from.keys() - series.keys())
     if not missing:
         return series
-    moments = dict.fromkeys(("fetched_at", "good_until", "served_until"), now)
+    moments = dict.fromkeys(("fetched_at", "expires_at", "served_until"), now)
     rows = [
         {
             "symbol": symbol,
@@ -78,3 +79,23 @@ def update_series(connection: Connection, series: Iterable[Series]) -> None:
         for each in series
     ]
     connection.execute(_UPDATE_SERIES, values)
+
+
+def read_recordings(connection: Connection, interval: str) -> dict[str, int]:
+    """How often rows were added to each series of an interval, of those that have any."""
+    query = select(bar_series.c.symbol, bar_series.c.recordings).where(
+        bar_series.c.interval == interval, bar_series.c.recordings > 0
+    )
+    return {row.symbol: row.recordings for row in connection.execute(query)}
+
+
+def extend_served(
+    connection: Connection, symbols: Collection[str], interval: str, until: datetime
+) -> None:
+    """Let `served_until` of the series be `until`, where it is before that."""
+    query = update(bar_series).where(
+        bar_series.c.symbol.in_(sorted(symbols)),
+        bar_series.c.interval == interval,
+        bar_series.c.served_until < until,
+    )
+    connection.execute(query.values(served_until=until))

@@ -191,7 +191,7 @@ bar_series = Table(
     Column("interval", Text, nullable=False),
     Column("asked_from", UtcDateTime, nullable=False),
     Column("fetched_at", UtcDateTime, nullable=False),
-    Column("good_until", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
     Column("served_until", UtcDateTime, nullable=False),
     Column("recordings", Integer, nullable=False),
     Column("report", Text),

@@ -16,7 +16,7 @@ def upgrade() -> None:
         sa.Column("interval", sa.Text, nullable=False),
         *(
             sa.Column(name, sa.BigInteger, nullable=False)
-            for name in ("asked_from", "fetched_at", "good_until", "served_until")
+            for name in ("asked_from", "fetched_at", "expires_at", "served_until")
         ),
         sa.Column("recordings", sa.Integer, nullable=False),
         sa.Column("report", sa.Text),

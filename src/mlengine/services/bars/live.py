@@ -1,0 +1,85 @@
+"""The newest bars: from memory, from the store, or from the upstream, asked once at a time."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mlengine.errors import DatabaseUnavailable, MlengineError
+from mlengine.services.bars.flights import Flights
+from mlengine.services.bars.recorded_upstream import RecordedUpstream
+from mlengine.services.bars.served import LIVE, RECORDED, Origin, View, view_in_memory
+from mlengine.stores.bars.cache import BarCache, CachedBars
+from mlengine.stores.market_data.deadline import Deadline
+
+
+@dataclass(frozen=True)
+class LiveBars:
+    """The bars of all symbols as they are now, for all threads of this process."""
+
+    upstream: RecordedUpstream
+    cache: BarCache
+    flights: Flights[CachedBars] = field(default_factory=Flights, compare=False)
+
+    def in_memory(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> View | None:
+        """The bars in memory, where neither the store nor the upstream could bring others."""
+        store = self.upstream.store
+        if store.recordings_changed():
+            with suppress(DatabaseUnavailable):
+                self.cache.expire(store.recordings(self.upstream.fetcher.interval))
+        cached = self.cache.newest(symbol)
+        return view_in_memory(cached, bars=bars, as_of=as_of, now=now) if cached else None
+
+    def fetch(
+        self,
+        symbol: str,
+        *,
+        bars: int,
+        now: datetime,
+        deadline: Deadline,
+        since: datetime | None = None,
+    ) -> CachedBars:
+        """The newest `bars` bars (0: all), which the upstream said after `since`.
+
+        Whoever asks for a symbol while another does gets what that one gets.
+        """
+
+        def question() -> CachedBars:
+            cached = self.cache.newest(symbol)
+            refreshed = self.upstream.refresh(
+                symbol, cached, bars=bars, now=now, deadline=deadline, since=since
+            )
+            self.cache.put(symbol, refreshed)
+            return refreshed
+
+        usual = self.upstream.fetcher.market.deadline()
+        ends_at = usual.sooner_of(deadline)
+        while True:
+            fetched, others = self.flights.ask(
+                symbol, question, deadline=ends_at, patient=ends_at is usual
+            )
+            if not others or fetched.suffices(bars, None):
+                return fetched
+
+    def fetch_many(
+        self, symbols: Sequence[str], *, bars: int, now: datetime, since: datetime | None = None
+    ) -> dict[str, CachedBars | MlengineError]:
+        """`fetch` of each symbol that is at hand, or its refusal, in one pass over all."""
+        cached = {s: each for s in symbols if (each := self.cache.newest(s)) is not None}
+        results = self.upstream.refresh_many(symbols, cached, bars=bars, now=now, since=since)
+        for symbol, result in results.items():
+            if isinstance(result, CachedBars):
+                self.cache.put(symbol, result)
+        return results
+
+    def view(self, fetched: CachedBars, *, bars: int, now: datetime) -> View:
+        """What was fetched, as a question of `now` may know it."""
+        if fetched.fetched_at > now:
+            view = view_in_memory(fetched, bars=bars, as_of=None, now=now)
+            if view is not None:
+                return view
+        age = (now - fetched.fetched_at).total_seconds() if fetched.outage else None
+        origin = LIVE if age is None else Origin(RECORDED, age)
+        return View(fetched, fetched.arrays.count_final_at(now), origin)

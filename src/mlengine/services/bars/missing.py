@@ -1,0 +1,119 @@
+"""What is missing of bars that are recorded: the tail, or all of them where one was revised."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mlengine.core.bars.bars import BarArrays
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.timestamps import EPOCH
+from mlengine.errors import MlengineError, UpstreamInvalid
+from mlengine.services.bars.fetcher import BarFetcher
+from mlengine.stores.bars.cache import CachedBars
+from mlengine.stores.market_data.deadline import Deadline
+
+# So many bars that are recorded are asked for again: a difference is a revision.
+_OVERLAP_BARS = 5
+# Bars of days and weeks have the date of their session, and may begin half a day away from it.
+_FROM_SESSION_DATE = timedelta(days=1)
+# A longer tail, and a longer history to read again, are not worth the time of a request.
+_MOST_BARS = 25_000
+
+
+@dataclass(frozen=True)
+class MissingBars:
+    """Asks the upstream for no more than is missing of what is held."""
+
+    fetcher: BarFetcher
+
+    def ask(
+        self, symbol: str, held: CachedBars | None, *, bars: int, now: datetime, deadline: Deadline
+    ) -> CachedBars:
+        """The tail of what is `held`, all of that where the tail differs, or what else there is."""
+        start = self.tail_start(held, now)
+        if held is not None and start is not None:
+            try:
+                tail = self.fetcher.fetch(
+                    symbol, bars=bars, as_of=None, now=now, deadline=deadline, start=start
+                )
+            except UpstreamInvalid:
+                tail = None
+            if tail and _continues(held, tail.arrays):
+                return tail
+            start = self.history_start(held, now)
+        return self.fetcher.fetch(
+            symbol, bars=bars, as_of=None, now=now, deadline=deadline, start=start
+        )
+
+    def ask_many(
+        self, symbols: Sequence[str], held: Mapping[str, CachedBars], bars: int, now: datetime
+    ) -> dict[str, CachedBars | MlengineError]:
+        """As `ask` of all of them at once; nothing where each is a question of its own."""
+        usual = now - 2 * max(bars, _OVERLAP_BARS) * INTERVALS[self.fetcher.interval]
+        starts = {
+            symbol: start
+            for symbol in symbols
+            if (start := self.tail_start(held.get(symbol), now)) and start >= usual
+        }
+        results = self._ask_from(starts, bars, now) if starts else {}
+        if results is None:
+            return {}
+        again: dict[str, datetime] = {}
+        for symbol, tail in list(results.items()):
+            if isinstance(tail, CachedBars) and _continues(held[symbol], tail.arrays):
+                continue
+            if isinstance(tail, CachedBars | UpstreamInvalid):
+                again[symbol] = self.history_start(held[symbol], now)
+                del results[symbol]
+        results |= (self._ask_from(again, bars, now) or {}) if again else {}
+        rest = [symbol for symbol in symbols if symbol not in results]
+        fetched = self.fetcher.fetch_many(rest, bars=bars, as_of=None, now=now) if rest else {}
+        return results | (fetched or {})
+
+    def _ask_from(
+        self, starts: Mapping[str, datetime], bars: int, now: datetime
+    ) -> dict[str, CachedBars | MlengineError] | None:
+        """The bars of each symbol from its start on, from one question for all of them."""
+        fetched = self.fetcher.fetch_many(
+            list(starts), bars=bars, as_of=None, now=now, start=min(starts.values())
+        )
+        if fetched is None:
+            return None
+        return {
+            symbol: each.since(starts[symbol]) if isinstance(each, CachedBars) else each
+            for symbol, each in fetched.items()
+        }
+
+    def tail_start(self, held: CachedBars | None, now: datetime) -> datetime | None:
+        """From where on a symbol is asked for whose bars are recorded; None where all of it is."""
+        if held is None or not held.arrays.rows:
+            return None
+        rows = held.arrays.rows
+        start = start_of(held.arrays.slice(max(0, rows - _OVERLAP_BARS), rows))
+        if INTERVALS[self.fetcher.interval] >= INTERVALS["1d"]:
+            start -= _FROM_SESSION_DATE
+        return max(start, EPOCH) if now - start <= self._longest else None
+
+    def history_start(self, held: CachedBars, now: datetime) -> datetime:
+        """From where on a symbol is asked for of which a bar was revised."""
+        asked_from = held.stored.series.asked_from if held.stored else held.asked_from
+        return max(asked_from, now - self._longest)
+
+    @property
+    def _longest(self) -> timedelta:
+        return _MOST_BARS * INTERVALS[self.fetcher.interval]
+
+
+def start_of(bars: BarArrays) -> datetime:
+    """When the first of some bars begins."""
+    return EPOCH + timedelta(microseconds=int(bars.starts[0]))
+
+
+def _continues(held: CachedBars, tail: BarArrays) -> bool:
+    """Whether the bars that both have are the same, and there are such."""
+    return (
+        held.stored is not None
+        and tail.rows > 0
+        and tail.starts[0] <= held.arrays.starts[-1]
+        and held.stored.held.agreeing(tail) is not None
+    )

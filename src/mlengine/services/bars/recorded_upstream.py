@@ -1,0 +1,207 @@
+"""The upstream behind the bar store: only what is missing is asked for, and all of it recorded."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from mlengine.core.timestamps import EPOCH
+from mlengine.errors import (
+    DatabaseUnavailable,
+    MlengineError,
+    UpstreamUnavailable,
+)
+from mlengine.services.bars.fetcher import BarFetcher, may_be_symbol
+from mlengine.services.bars.missing import MissingBars, start_of
+from mlengine.services.bars.outage import Outage
+from mlengine.stores.bars.cache import CachedBars
+from mlengine.stores.bars.store import BarStore
+from mlengine.stores.bars.stored import Answer, StoredBars
+from mlengine.stores.market_data.deadline import Deadline
+
+log = logging.getLogger(__name__)
+
+# So many bars stay in memory of a series that goes on and on.
+_BARS_IN_MEMORY = 5_000
+
+
+@dataclass(frozen=True)
+class RecordedUpstream:
+    """What the upstream has of a symbol, recorded before anybody sees it.
+
+    While it can't be reached, recorded bars serve for `max_stale_seconds` from its last answer on.
+    """
+
+    fetcher: BarFetcher
+    store: BarStore
+    max_stale_seconds: float
+    outage: Outage = field(default_factory=Outage, compare=False)
+
+    @cached_property
+    def missing(self) -> MissingBars:
+        """What asks for the bars that are not recorded yet."""
+        return MissingBars(self.fetcher)
+
+    def refresh(
+        self,
+        symbol: str,
+        cached: CachedBars | None,
+        *,
+        bars: int,
+        now: datetime,
+        deadline: Deadline,
+        since: datetime | None = None,
+        anew: bool = False,
+    ) -> CachedBars:
+        """The newest `bars` final bars (0: all) at `now`; `cached` are those of before.
+
+        An answer that the upstream gave before `since` will not do. `anew`, all are asked for,
+        whatever is recorded, and nothing else serves. Raises what `BarFetcher.fetch` raises.
+        """
+        held = self._held([symbol], {symbol: cached} if cached else {}, bars=bars).get(symbol)
+        serves = held if held and held.suffices(bars, None) and not anew else None
+        if serves and _is_good(serves, now, since):
+            return serves
+        stale = self._stale(serves, now)
+        if stale and not self.outage.may_ask(now):
+            return self._served_on([stale], now)[0]
+        ends_at = self.fetcher.market.deadline().sooner_of(deadline)
+        try:
+            fetched = self.missing.ask(symbol, serves, bars=bars, now=now, deadline=ends_at)
+        except UpstreamUnavailable:
+            self.outage.begin(now)
+            if stale is None:
+                raise
+            return self._served_on([stale], now)[0]
+        except MlengineError:
+            self.outage.end()
+            raise
+        self.outage.end()
+        return self._recorded({symbol: fetched}, {symbol: held} if held else {}, bars, now)[symbol]
+
+    def refresh_many(
+        self,
+        symbols: Sequence[str],
+        cached: Mapping[str, CachedBars],
+        *,
+        bars: int,
+        now: datetime,
+        since: datetime | None = None,
+    ) -> dict[str, CachedBars | MlengineError]:
+        """What `refresh` gives or raises, of each symbol that is at hand."""
+        held = self._held(symbols, cached, bars=bars)
+        serving = {symbol: each for symbol, each in held.items() if each.suffices(bars, None)}
+        results: dict[str, CachedBars | MlengineError] = {
+            symbol: each for symbol, each in serving.items() if _is_good(each, now, since)
+        }
+        pending = [symbol for symbol in symbols if symbol not in results]
+        asked = {} if self.outage.is_on(now) else self.missing.ask_many(pending, serving, bars, now)
+        fetched = {s: each for s, each in asked.items() if isinstance(each, CachedBars)}
+        results |= asked | self._recorded(fetched, held, bars, now)
+        stale = {
+            symbol: each
+            for symbol in pending
+            if isinstance(results.get(symbol), UpstreamUnavailable) or self.outage.is_on(now)
+            if (each := self._stale(serving.get(symbol), now))
+        }
+        return results | dict(zip(stale, self._served_on(list(stale.values()), now), strict=True))
+
+    def _held(
+        self, symbols: Sequence[str], cached: Mapping[str, CachedBars], *, bars: int
+    ) -> dict[str, CachedBars]:
+        """What is recorded of each symbol, from memory where nothing was recorded since."""
+        symbols = [symbol for symbol in symbols if may_be_symbol(symbol)]
+        in_memory = {s: each.stored for s, each in cached.items() if each.stored}
+        try:
+            stored = self.store.newest(
+                symbols, self.fetcher.interval, bars=bars, in_memory=in_memory
+            )
+        except DatabaseUnavailable:
+            return {symbol: cached[symbol] for symbol in in_memory}
+        return {
+            symbol: CachedBars.of(each) for symbol, each in stored.items() if each.series.recordings
+        }
+
+    def _recorded(
+        self,
+        fetched: Mapping[str, CachedBars],
+        held: Mapping[str, CachedBars],
+        bars: int,
+        now: datetime,
+    ) -> dict[str, CachedBars]:
+        """What was fetched, with what was held of it before, once it is recorded.
+
+        Where that can't be, bars serve all the same, and are recorded with the next answer.
+        """
+        answers = {
+            symbol: self._answer(each, held.get(symbol), now)
+            for symbol, each in fetched.items()
+            if each.arrays.rows or symbol in held
+        }
+        if not answers:
+            return dict(fetched)
+        try:
+            stored = self.store.record(answers, self.fetcher.interval, seen_at=now).bars
+        except DatabaseUnavailable as error:
+            log.warning("bars not recorded", extra={"symbols": len(answers), "reason": str(error)})
+            return dict(fetched) | {
+                symbol: self._unrecorded(fetched[symbol], answer, now)
+                for symbol, answer in answers.items()
+                if answer.base
+            }
+        return dict(fetched) | {symbol: _in_memory(each, bars) for symbol, each in stored.items()}
+
+    def _answer(self, fetched: CachedBars, held: CachedBars | None, now: datetime) -> Answer:
+        clean, start = fetched.clean, fetched.asked_from
+        return Answer(
+            clean.arrays,
+            start,
+            fetched.expires_at,
+            clean.report,
+            held.stored if held else None,
+            tail=held is not None and start == self.missing.tail_start(held, now),
+            whole=held is not None and start == self.missing.history_start(held, now),
+        )
+
+    def _unrecorded(self, fetched: CachedBars, answer: Answer, now: datetime) -> CachedBars:
+        """An answer that could not be recorded, with the bars that it follows."""
+        if answer.base is None:
+            return fetched
+        change = answer.change(answer.base.held, answer.base.series, self.fetcher.interval, now)
+        arrays = change.held.arrays
+        clean = replace(fetched.clean, arrays=arrays)
+        entire = answer.base.entire_history or fetched.entire_history
+        return replace(
+            fetched, clean=clean, asked_from=EPOCH if entire else start_of(arrays), stored=None
+        )
+
+    def _stale(self, held: CachedBars | None, now: datetime) -> CachedBars | None:
+        """What serves while the upstream can't be reached, if anything does."""
+        longest = timedelta(seconds=self.max_stale_seconds)
+        return held if held and held.arrays.rows and now - held.fetched_at <= longest else None
+
+    def _served_on(self, stale: Sequence[CachedBars], now: datetime) -> list[CachedBars]:
+        """These bars, until somebody has tried the upstream again."""
+        if not stale:
+            return []
+        until = self.outage.retry_at(now)
+        try:
+            symbols = [each.arrays.symbol for each in stale]
+            self.store.extend_served(symbols, self.fetcher.interval, until)
+        except DatabaseUnavailable:
+            log.warning("outage not recorded", extra={"symbols": len(stale)})
+        return [replace(each, expires_at=until, outage=True) for each in stale]
+
+
+def _in_memory(stored: StoredBars, bars: int) -> CachedBars:
+    """As much of what is recorded as stays in memory."""
+    if not stored.entire_history and stored.held.arrays.rows > max(_BARS_IN_MEMORY, 4 * bars):
+        held = stored.held.tail(max(_BARS_IN_MEMORY // 2, 2 * bars))
+        stored = replace(stored, held=held, complete=False)
+    return CachedBars.of(stored)
+
+
+def _is_good(bars: CachedBars, now: datetime, since: datetime | None) -> bool:
+    """Whether the upstream need not be asked: another process has just done so, maybe."""
+    return now < bars.expires_at and (since is None or since <= bars.fetched_at)

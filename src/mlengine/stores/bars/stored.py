@@ -1,0 +1,138 @@
+"""What the bar store takes and gives: an answer of the upstream, and the bars of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from mlengine.core.bars.bars import NO_BARS, BarArrays, BarExample, BarsReport
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.recorded import Change, HeldBars
+from mlengine.core.timestamps import EPOCH
+from mlengine.stores.bars.series import Series
+from mlengine.stores.database.tables import MICROSECOND
+
+
+@dataclass(frozen=True, eq=False)
+class StoredBars:
+    """Bars of a series from some bar on; from its first one on where it is `complete`."""
+
+    held: HeldBars
+    series: Series
+    complete: bool
+
+    @property
+    def entire_history(self) -> bool:
+        """Whether these are all bars that the upstream has."""
+        return self.complete and self.series.asked_from == EPOCH
+
+    def suffices(self, bars: int) -> bool:
+        """Whether they hold the newest `bars` bars (0: all), or as many as there are."""
+        return self.entire_history or 0 < bars <= self.held.arrays.rows
+
+    def covers(self, start: datetime, current: Series) -> bool:
+        """Whether they are all that is recorded from `start` on."""
+        starts = self.held.arrays.starts
+        return (
+            self.series.recordings == current.recordings
+            and len(starts) > 0
+            and int(starts[0]) <= microseconds(start) <= int(starts[-1])
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """All bars of a symbol from `asked_from` on, as the upstream gave them just now.
+
+    `arrays.known_at` is when each was final, `report` is on their candles. `base` is what was
+    recorded before, where that is in memory. What was asked for is only the `tail` of that, or the
+    `whole`: where its first bars are revised then, older ones are of other prices.
+    """
+
+    arrays: BarArrays
+    asked_from: datetime
+    expires_at: datetime
+    report: BarsReport = NO_BARS.report
+    base: StoredBars | None = None
+    tail: bool = False
+    whole: bool = False
+
+    def change(self, held: HeldBars, series: Series, interval: str, seen_at: datetime) -> Change:
+        """What this answer changes.
+
+        Where nobody looked for longer than an interval, nobody can say when a bar came: it counts
+        as known from when it was final, or from when answers could lack it no more.
+        """
+        unwatched = seen_at - series.served_until > INTERVALS[interval]
+        return held.change(
+            self.arrays,
+            seen_at=microseconds(max(seen_at, series.fetched_at)),
+            asked_from=microseconds(series.asked_from),
+            known_from=microseconds(series.served_until) if unwatched else None,
+        )
+
+    def updated(self, series: Series, held: HeldBars, change: Change, seen_at: datetime) -> Series:
+        """The series once `change` is made to what is `held` of it.
+
+        It begins anew with the answer where that does not adjoin, or all of it is of other prices.
+        """
+        revised = self.whole and change.revised and change.rows.starts[0] <= self.arrays.starts[0]
+        anew = revised or (series.recordings > 0 and not held.arrays.rows)
+        return series._replace(
+            asked_from=self.asked_from if anew else min(series.asked_from, self.asked_from),
+            fetched_at=max(seen_at, series.fetched_at),
+            expires_at=self.expires_at,
+            served_until=max(self.expires_at, series.served_until),
+            recordings=series.recordings + bool(change.rows.rows),
+            report=_dumped(
+                _joined(loaded_report(series.report), self.report) if self.tail else self.report
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The bars of each symbol once an answer is recorded; how many were new, and revised."""
+
+    bars: Mapping[str, StoredBars]
+    new: int
+    revised: Mapping[str, int]
+
+
+def loaded_report(text: str | None) -> BarsReport:
+    """The report of a series; its `accepted` is left to whoever has the bars."""
+    if text is None:
+        return NO_BARS.report
+    stored = orjson.loads(text)
+    examples = {reason: BarExample(**each) for reason, each in stored.pop("examples").items()}
+    return BarsReport(accepted=0, **stored, examples=examples)
+
+
+def _dumped(report: BarsReport) -> str | None:
+    if not report.mended and not report.dropped:
+        return None
+    values = {name: getattr(report, name) for name in ("mended", "dropped", "examples")}
+    return orjson.dumps(values).decode()
+
+
+def _joined(report: BarsReport, tail: BarsReport) -> BarsReport:
+    """The report on all candles once more have come; a few of them were there before."""
+    return BarsReport(
+        0,
+        _most(report.mended, tail.mended),
+        _most(report.dropped, tail.dropped),
+        {**tail.examples, **report.examples},
+    )
+
+
+def _most(before: Mapping[str, int], tail: Mapping[str, int]) -> dict[str, int]:
+    reasons = [*before, *(reason for reason in tail if reason not in before)]
+    return {reason: max(before.get(reason, 0), tail.get(reason, 0)) for reason in reasons}
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return (moment - EPOCH) // MICROSECOND
