@@ -82,6 +82,7 @@ def open_bars(settings: Settings, states: DependencyStates, database: Engine) ->
         interval=settings.market_data_interval,
         cache_seconds=settings.market_data_cache_seconds,
         recheck_seconds=settings.market_data_recheck_seconds,
+        max_stale_seconds=settings.max_stale_seconds,
         states=states,
         markets=markets,
     )

@@ -49,6 +49,7 @@ class Settings:
     market_data_deadline_seconds: float
     market_data_cache_seconds: float
     market_data_recheck_seconds: float
+    max_stale_seconds: float
     train: TrainSpec
     train_timeout_seconds: int
     train_schedule: str | None
@@ -132,6 +133,7 @@ class Settings:
             market_data_recheck_seconds=read.seconds(
                 "MARKET_DATA_RECHECK_SECONDS", 60.0, zero=True
             ),
+            max_stale_seconds=read.seconds("MAX_STALE_SECONDS", 14_400.0, zero=True),
             train=training.train_spec(read, interval),
             train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
             train_schedule=training.schedule(read),

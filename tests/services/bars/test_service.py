@@ -118,9 +118,9 @@ def test_a_window_says_why_its_bars_are_suspect(service, upstream):
         (None, ("bars_missing", "hole_in_window", "unexplained_jump")),
         (TODAY - 50 * DAY, ()),
     ):
-        window = service.window("AAA", bars=60, as_of=as_of, now=NOW)
+        window = service.window("AAA", bars=60, as_of=as_of, now=NOW).bars
         assert window.suspect_reasons == reasons
-    assert service.window("AAA", bars=15, as_of=None, now=NOW).suspect_reasons == ()
+    assert service.window("AAA", bars=15, as_of=None, now=NOW).bars.suspect_reasons == ()
 
 
 def test_a_bar_with_a_stated_close_is_known_from_then_on_live_and_as_of(service, upstream):

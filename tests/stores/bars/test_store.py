@@ -264,7 +264,7 @@ def test_many_symbols_are_recorded_at_once(tmp_path):
                 final(bars[rows - 60 : rows] if n % 2 else bars.head(rows)),
                 START + (rows - 60) * DAY if n % 2 else START,
                 now,
-                base.get(symbol) if n % 3 else None,
+                base=base.get(symbol) if n % 3 else None,
             )
             for n, (symbol, bars) in enumerate(frames.items())
         }

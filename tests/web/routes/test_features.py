@@ -22,6 +22,9 @@ def test_a_table_has_the_fields_of_the_contract(client: FlaskClient) -> None:
                 "window_bars": 64,
             },
             "bars_hash": "cd" * 32,
+            "degraded": False,
+            "point_in_time": "recorded",
+            "bars_age_seconds": None,
             "nulls": {"return_1": 1, "rsi_14": 1},
             "features": [
                 {"timestamp": "2024-05-30T00:00:00Z", "return_1": 0.1, "rsi_14": None},

@@ -51,6 +51,8 @@ PREDICTION_FIELDS = [
     "base_rate",
     "stale",
     "degraded",
+    "point_in_time",
+    "bars_age_seconds",
     "latency_ms",
 ]
 
@@ -108,6 +110,8 @@ class PredictionOut(Schema):
     base_rate = fields.Float()
     stale = fields.Boolean()
     degraded = fields.Boolean()
+    point_in_time = fields.String()
+    bars_age_seconds = fields.Float()
     latency_ms = fields.Nested(LatencyOut)
     raw_score = fields.Float()
     base_value = fields.Float()
@@ -371,7 +375,8 @@ def test_recent_rows_are_as_single_answers_with_status_and_error(
     body = client.get("/predictions/recent?limit=1").get_json()
     assert body["next_cursor"] == encode_cursor(7)
     (row,) = body["predictions"]
-    assert sorted(row) == sorted([*PREDICTION_FIELDS, "at", "route", "status", "error"])
+    recorded = set(PREDICTION_FIELDS) - {"point_in_time", "bars_age_seconds"}
+    assert sorted(row) == sorted([*recorded, "at", "route", "status", "error"])
     assert (row["status"], row["at"], row["feature_set"]) == (
         "error",
         "2024-05-31T00:00:00Z",

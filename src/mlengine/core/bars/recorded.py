@@ -51,8 +51,8 @@ class Revisions:
     @classmethod
     def taken_back(cls, starts: Moments, seen_at: int) -> Revisions:
         """Rows that say that bars are gone."""
-        values = np.full((len(VALUES), len(starts)), np.nan)
-        return cls.seen(starts, values, np.full(len(starts), seen_at), seen_at)
+        nothing, known_at = np.full((len(VALUES), len(starts)), np.nan), np.full_like(starts, seen_at)
+        return cls.seen(starts, nothing, known_at, seen_at)
 
     @property
     def rows(self) -> int:
@@ -103,9 +103,8 @@ class Revisions:
         known_at = self.known_at[first]
         arrays = BarArrays(symbol, self.starts[first], self.values[:, last], known_at)
         later = self.seen_at[~firsts]
-        return HeldBars(
-            arrays, self.seen_at[first], max(later.max(initial=0), _last_out_of_order(known_at))
-        )
+        revised_at = max(later.max(initial=0), _last_out_of_order(known_at))
+        return HeldBars(arrays, self.seen_at[first], revised_at)
 
     @cached_property
     def _firsts(self) -> npt.NDArray[np.bool_]:

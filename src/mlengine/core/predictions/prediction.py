@@ -60,8 +60,10 @@ class Forecast:
 class Prediction:
     """One answered prediction: the fields of `/predict`.
 
-    The last three are given when they were asked for: `base_value`, the model's mean output, and
-    all contributions add up to `raw_score`, the output before its link function.
+    `degraded` says that the active version was refused, or that the upstream can't be reached: then
+    `bars_age_seconds` is since when. The last three are given when they were asked for:
+    `base_value`, the model's mean output, and all contributions add up to `raw_score`, the output
+    before its link function.
     """
 
     prediction_id: str
@@ -89,6 +91,8 @@ class Prediction:
     base_rate: float | None
     stale: bool
     degraded: bool
+    point_in_time: str = "recorded"
+    bars_age_seconds: float | None = None
     latency_ms: Latency
     raw_score: float | None = None
     base_value: float | None = None

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from mlengine.errors import UpstreamUnavailable
+from mlengine.errors import MlengineError, UpstreamUnavailable
 from mlengine.stores.market_data.deadline import Deadline
 
 T = TypeVar("T")
@@ -49,6 +49,8 @@ class Flights(Generic[T]):
                 return flight.result.result(_seconds(deadline)), True
             except FutureTimeout:
                 raise UpstreamUnavailable("no answer within the time of the request") from None
+            except CancelledError:
+                continue
             except UpstreamUnavailable:
                 if flight.ends_at >= deadline.ends_at:
                     raise
@@ -56,13 +58,18 @@ class Flights(Generic[T]):
     def _run(self, symbol: str, flight: _Flight[T], question: Callable[[], T]) -> T:
         try:
             result = question()
-        except BaseException as error:
+        except MlengineError as error:
             self._end(symbol)
             flight.result.set_exception(error)
             raise
-        self._end(symbol)
-        flight.result.set_result(result)
-        return result
+        else:
+            self._end(symbol)
+            flight.result.set_result(result)
+            return result
+        finally:
+            if not flight.result.done():  # a fault, of which whoever waits has to find out
+                self._end(symbol)
+                flight.result.cancel()
 
     def _end(self, symbol: str) -> None:
         with self._lock:

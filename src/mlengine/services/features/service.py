@@ -10,6 +10,7 @@ from mlengine.core.features import FeatureSet, latest, variants
 from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, LeakReport, check_for_leaks
 from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.errors import InsufficientBars, InvalidRequest
+from mlengine.services.bars.served import RECORDED
 from mlengine.services.bars.service import BarService
 
 
@@ -22,6 +23,9 @@ class FeatureTable:
     feature_set: FeatureSetRef
     bars_hash: str
     rows: pl.DataFrame
+    degraded: bool = False
+    point_in_time: str = RECORDED
+    bars_age_seconds: float | None = None
 
     @property
     def nulls(self) -> dict[str, int]:
@@ -60,7 +64,16 @@ class FeatureService:
             raise InsufficientBars(symbol, window, bars.rows, first_possible=first)
         table = _evaluate(clean.frame, chosen, min(limit, bars.rows - window + 1)).drop("symbol")
         ref = FeatureSetRef.of(chosen)
-        return FeatureTable(symbol, self.bars.interval, ref, bars.bars_hash, table)
+        return FeatureTable(
+            symbol,
+            self.bars.interval,
+            ref,
+            bars.bars_hash,
+            table,
+            degraded=clean.origin.age_seconds is not None,
+            point_in_time=clean.origin.point_in_time,
+            bars_age_seconds=clean.origin.age_seconds,
+        )
 
     def check(
         self, name: str | None, *, symbols: Sequence[str], bars: int, now: datetime

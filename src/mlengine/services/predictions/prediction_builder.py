@@ -20,6 +20,7 @@ from mlengine.core.predictions.prediction import (
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import MlengineError
+from mlengine.services.bars.served import Origin
 from mlengine.services.bars.windows import Timer
 from mlengine.services.predictions.prediction_cache import CachedPrediction
 from mlengine.services.predictions.scoring import Scores
@@ -65,6 +66,7 @@ class PredictionBuilder:
         age: BarAge,
         bars_ms: float,
         degraded: bool,
+        origin: Origin,
     ) -> AuditedPrediction:
         """The prediction of one symbol, as it is answered and audited."""
         request, manifest = self.request, model.manifest
@@ -94,7 +96,9 @@ class PredictionBuilder:
             known_symbol=symbol in model.symbols,
             base_rate=manifest.base_rate,
             stale=age.is_stale,
-            degraded=degraded,
+            degraded=degraded or origin.age_seconds is not None,
+            point_in_time=origin.point_in_time,
+            bars_age_seconds=origin.age_seconds,
             latency_ms=self._latency(bars_ms, scores),
             **(_explain(symbol, scores, model) if request.explain else {}),
         )
@@ -110,6 +114,7 @@ class PredictionBuilder:
         age: BarAge,
         bars_ms: float,
         degraded: bool,
+        origin: Origin,
     ) -> AuditedPrediction:
         """As `build` without an explanation, where the same bars and model have an answer."""
         request, manifest, earlier = self.request, model.manifest, cached.answer.prediction
@@ -125,7 +130,9 @@ class PredictionBuilder:
             usable=self.limits.allow(reasons),
             reasons=reasons,
             stale=age.is_stale,
-            degraded=degraded,
+            degraded=degraded or origin.age_seconds is not None,
+            point_in_time=origin.point_in_time,
+            bars_age_seconds=origin.age_seconds,
             latency_ms=self._latency(bars_ms, scores),
         )
         return AuditedPrediction(prediction, cached.answer.scored, request.route, request.now)

@@ -14,6 +14,7 @@ from mlengine.core.calendars.age import BarAge
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
+from mlengine.services.bars.served import LIVE, Origin
 from mlengine.services.bars.service import BarService
 from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetcher, fetch_windows
 from mlengine.services.predictions.prediction_builder import PredictionBuilder, PredictionRequest
@@ -158,6 +159,7 @@ class PredictService:
                 age=ages[symbol],
                 bars_ms=windows.milliseconds[symbol],
                 degraded=degraded,
+                origin=windows.origins.get(symbol, LIVE),
             )
             for symbol in symbols
         ]
@@ -195,16 +197,24 @@ class PredictService:
         age: BarAge,
         bars_ms: float,
         degraded: bool,
+        origin: Origin,
     ) -> AuditedPrediction:
         """Most of an answer is the same for every request on the same bars."""
         request, row = builder.request, scores.vectors[symbol]
         cached = None if request.explain else self.cache.get(window, model, row)
         if cached is not None:
             return builder.restamp(
-                cached, scores, model, age=age, bars_ms=bars_ms, degraded=degraded
+                cached, scores, model, age=age, bars_ms=bars_ms, degraded=degraded, origin=origin
             )
         answer = builder.build(
-            symbol, window, scores, model, age=age, bars_ms=bars_ms, degraded=degraded
+            symbol,
+            window,
+            scores,
+            model,
+            age=age,
+            bars_ms=bars_ms,
+            degraded=degraded,
+            origin=origin,
         )
         if not request.explain and request.as_of is None:  # a moment of the past rarely returns
             self.cache.put(window, model, row, answer)
