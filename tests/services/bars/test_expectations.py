@@ -64,7 +64,7 @@ def test_a_feed_that_never_sleeps_is_stale_with_the_third_bar(
     rows = 10 * DAY // width
     upstream.serve(random_bars(rows=rows, interval=interval, start=SATURDAY - rows * width))
     service = make_service(upstream, tmp_path, interval)
-    window = service.window("AAA", bars=64, as_of=None, now=SATURDAY)
+    window = service.window("AAA", bars=64, as_of=None, now=SATURDAY).bars
     ages = [
         service.expectations.age(
             "AAA",

@@ -51,7 +51,10 @@ class Revisions:
     @classmethod
     def taken_back(cls, starts: Moments, seen_at: int) -> Revisions:
         """Rows that say that bars are gone."""
-        nothing, known_at = np.full((len(VALUES), len(starts)), np.nan), np.full_like(starts, seen_at)
+        nothing, known_at = (
+            np.full((len(VALUES), len(starts)), np.nan),
+            np.full_like(starts, seen_at),
+        )
         return cls.seen(starts, nothing, known_at, seen_at)
 
     @property
@@ -197,13 +200,9 @@ class HeldBars:
         """These bars and later ones."""
         if not rows.rows:
             return self
-        ours = self.arrays
-        arrays = BarArrays(
-            symbol,
-            np.append(ours.starts, rows.starts),
-            np.append(ours.values, rows.values, axis=1),
-            np.append(ours.known_at, rows.known_at),
-        )
+        ours, values = self.arrays, np.append(self.arrays.values, rows.values, axis=1)
+        known_at = np.append(ours.known_at, rows.known_at)
+        arrays = BarArrays(symbol, np.append(ours.starts, rows.starts), values, known_at)
         return HeldBars(arrays, np.append(self.first_seen, rows.seen_at), self.revised_at)
 
     def _revised(self, answer: BarArrays, known_at: Moments, seen_at: int) -> Change:
