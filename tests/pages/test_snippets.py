@@ -15,6 +15,8 @@ from tests.pages.markdown import ROOT, blocks, section
 from mlengine.core.features.leaks.check import MEANINGS, check_for_leaks
 from mlengine.core.monitoring.event import EVENT_KINDS
 from mlengine.stores.market_data.candles import parse_candles
+from mlengine.stores.market_data.shapes.ready import READY_SHAPES
+from mlengine.stores.market_data.shapes.upstream_file import read_upstream_file
 from mlengine.web.http.errors import STATUS
 
 DOCS = ROOT / "docs"
@@ -37,6 +39,19 @@ def test_the_candles_of_the_page_are_read() -> None:
     (answer,) = (code for language, code in blocks(_page("market_data")) if language == "json")
     (candle,) = parse_candles(json.loads(answer), symbol="AAPL", interval="1d").to_dicts()
     assert (candle["open"], candle["volume"]) == (187.15, 82488700.0)
+
+
+def test_the_shapes_of_the_page_are_read(tmp_path: Path) -> None:
+    texts = [code for language, code in blocks(_page("services")) if language == "toml"]
+    for text in texts:
+        (tmp_path / "upstream.toml").write_text(text)
+        read_upstream_file(tmp_path / "upstream.toml")
+    assert len(texts) == 3
+
+
+def test_the_page_lists_every_ready_shape() -> None:
+    names = re.findall(r"^\| `(\w+)` \|", section(_page("services"), "Ready shapes"), re.M)
+    assert names == list(READY_SHAPES)
 
 
 def test_every_request_of_the_api_page_has_an_answer() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from mlengine.bootstrap.feature_sets import load_feature_sets
+from mlengine.bootstrap.market_data import open_market_data
 from mlengine.bootstrap.markets import load_markets
 from mlengine.config import Settings
-from mlengine.core.calendars.market import MarketDirectory
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.services.bars.fetcher import BarFetcher
@@ -18,11 +18,6 @@ from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.bars.store import BarStore
-from mlengine.stores.market_data import MarketData
-from mlengine.stores.market_data.credentials import read_credentials
-from mlengine.stores.market_data.files import FilesMarketData
-from mlengine.stores.market_data.http import HttpMarketData
-from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -77,7 +72,7 @@ def open_bars(settings: Settings, states: DependencyStates, database: Engine) ->
     """
     markets = load_markets(settings)
     return BarService(
-        market=_market_data(settings, markets),
+        market=open_market_data(settings, markets),
         store=BarStore(database),
         interval=settings.market_data_interval,
         cache_seconds=settings.market_data_cache_seconds,
@@ -92,34 +87,10 @@ def open_upstream(settings: Settings, states: DependencyStates) -> BarFetcher:
     """The configured upstream alone; raises as `open_bars`."""
     markets = load_markets(settings)
     return BarFetcher(
-        _market_data(settings, markets),
+        open_market_data(settings, markets),
         settings.market_data_interval,
         settings.market_data_cache_seconds,
         settings.market_data_recheck_seconds,
         states,
         markets,
     )
-
-
-def _market_data(settings: Settings, markets: MarketDirectory) -> MarketData:
-    service = settings.market_data_service
-    if settings.market_data_base_url:
-        return HttpMarketData(
-            settings.market_data_base_url,
-            timeout_seconds=settings.market_data_timeout_seconds,
-            retry_attempts=settings.market_data_retry_attempts,
-            retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
-            deadline_seconds=settings.market_data_deadline_seconds,
-            page_size=service.page_size,
-            credentials=read_credentials(
-                key=service.api_key,
-                header=service.api_key_header,
-                parameter=service.api_key_param,
-                headers_file=service.headers_file,
-            ),
-        )
-    if settings.market_data_dir:
-        return FilesMarketData(
-            settings.market_data_dir, markets=markets, adjusted=settings.market_data_adjusted
-        )
-    return SampleMarketData()

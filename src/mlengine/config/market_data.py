@@ -28,6 +28,7 @@ class ServiceSettings:
     api_key_param: str | None
     headers_file: Path | None
     page_size: int
+    upstream_file: Path | None
 
 
 def service_settings(read: EnvReader) -> ServiceSettings:
@@ -48,6 +49,7 @@ def service_settings(read: EnvReader) -> ServiceSettings:
         api_key_param=parameter,
         headers_file=read.path("MARKET_DATA_HEADERS_FILE"),
         page_size=read.integer("MARKET_DATA_PAGE_SIZE", 1_000, 10, 1_000_000),
+        upstream_file=read.path("MARKET_DATA_UPSTREAM_FILE"),
     )
 
 

@@ -34,15 +34,23 @@ NO_CREDENTIALS = Credentials()
 
 
 def read_credentials(
-    *, key: str | None, header: str | None, parameter: str | None, headers_file: Path | None
+    *,
+    key: str | None,
+    header: str | None,
+    parameter: str | None,
+    headers_file: Path | None,
+    in_template: bool = False,
 ) -> Credentials:
     """A key in `header` (as a bearer token without one) or in `parameter`, and a file of headers.
 
-    Raises BadSetting for a file that can't be read; it names the line, not what stands there.
+    A key that goes `in_template` of what is asked for goes nowhere else. Raises BadSetting for a
+    file that can't be read; it names the line, not what stands there.
     """
     headers = _read_headers(headers_file) if headers_file else {}
     if key is None:
         return Credentials(headers)
+    if in_template:
+        return Credentials(headers, key=key)
     if parameter is not None:
         return Credentials(headers, {parameter: key}, key)
     if header is None or header.casefold() == "authorization":

@@ -30,12 +30,14 @@ class PageReader:
     A page may hold the oldest of the range or the newest, in either order, and candles that were
     not asked for; `limit` is how many it should hold, None leaves that to the service. It raises
     RangeRefused where another range may do. `empty` is a range, up to the first candle, that was
-    asked for before and had none.
+    asked for before and had none. `paging` and `order` are those of a ServiceShape.
     """
 
     ask: Callable[[datetime, datetime, int | None], pl.DataFrame]
     step: timedelta
     empty: tuple[datetime, datetime] | None = None
+    paging: str = "range"
+    order: str = "unknown"
 
     def candles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`; see MarketData.
@@ -66,8 +68,8 @@ class PageReader:
     def _range(self, start: datetime, end: datetime) -> pl.DataFrame:
         page = self.ask(start, end, None)
         newest, oldest = _newest(page), _oldest(page)
-        if newest is None or oldest is None:
-            return page
+        if newest is None or oldest is None or self.paging != "range":
+            return _in_range(page, start, end)
         newer = _joined([_in_range(each, start, end) for each in self._newer(newest, end)])
         first = _in_range(page, start, end)
         brought = (newer["timestamp"] > newest).sum()
@@ -77,6 +79,8 @@ class PageReader:
 
     def _begins(self, start: datetime, oldest: datetime) -> bool:
         """Whether nothing can lie from `start` to the oldest candle of a page."""
+        if self.order == "oldest_first":
+            return True
         is_empty = self.empty is not None and self.empty[0] <= start and oldest <= self.empty[1]
         return is_empty or oldest - self.step <= start
 

@@ -1,5 +1,6 @@
 """One GET to the upstream: time-outs, bounded retries, one deadline, a cap on what is read."""
 
+import logging
 import math
 import random
 import threading
@@ -15,6 +16,9 @@ import urllib3
 from mlengine.errors import UpstreamUnavailable
 from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.socket_deadlines import deadline_session, socket_deadline
+
+# Its lines show whole addresses, and there may be a key in one.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
 
 _CHUNK_BYTES = 65_536
 _EXCERPT_BYTES = 1_024

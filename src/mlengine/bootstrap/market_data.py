@@ -1,0 +1,51 @@
+"""Where candles come from: a service, a folder, or the sample."""
+
+from mlengine.config import Settings
+from mlengine.core.calendars.market import MarketDirectory
+from mlengine.errors import BadSetting
+from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.credentials import Credentials, read_credentials
+from mlengine.stores.market_data.files import FilesMarketData
+from mlengine.stores.market_data.http import HttpMarketData
+from mlengine.stores.market_data.sample import SampleMarketData
+from mlengine.stores.market_data.shapes.shape import ServiceShape
+from mlengine.stores.market_data.shapes.upstream_file import read_upstream_file
+
+
+def open_market_data(settings: Settings, markets: MarketDirectory) -> MarketData:
+    """The configured source, asked for nothing yet; raises BadSetting for a file it can't use."""
+    if settings.market_data_base_url:
+        return _open_service(settings, settings.market_data_base_url)
+    if settings.market_data_dir:
+        return FilesMarketData(
+            settings.market_data_dir, markets=markets, adjusted=settings.market_data_adjusted
+        )
+    return SampleMarketData()
+
+
+def _open_service(settings: Settings, base_url: str) -> HttpMarketData:
+    service = settings.market_data_service
+    shape = read_upstream_file(service.upstream_file) if service.upstream_file else ServiceShape()
+    return HttpMarketData(
+        base_url,
+        timeout_seconds=settings.market_data_timeout_seconds,
+        retry_attempts=settings.market_data_retry_attempts,
+        retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
+        deadline_seconds=settings.market_data_deadline_seconds,
+        page_size=service.page_size,
+        credentials=_credentials(settings, shape),
+        shape=shape,
+    )
+
+
+def _credentials(settings: Settings, shape: ServiceShape) -> Credentials:
+    service = settings.market_data_service
+    if shape.takes_key and service.api_key is None:
+        raise BadSetting("MARKET_DATA_API_KEY", "", "the key that the shape of the service sends")
+    return read_credentials(
+        key=service.api_key,
+        header=service.api_key_header,
+        parameter=service.api_key_param,
+        headers_file=service.headers_file,
+        in_template=shape.takes_key,
+    )

@@ -1,0 +1,1 @@
+"""How services want to be asked, and in which shape they answer."""
