@@ -94,14 +94,15 @@ class FilesMarketData(MarketData):
         except UpstreamInvalid as error:
             return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
         parts = [
-            between(_started(part, interval, file.settings), start=start, end=end)
+            _started(part, interval, file.settings)
             for file in files
             for block in file.blocks()
             for part in block.slices(asked)
         ]
         # One piece of memory: every later step would go through one for each part.
-        candles = pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=RAW_SCHEMA)
-        return CandlePanel(candles, self._refused(asked, files))
+        candles = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
+        asked_for = between(candles, start=start, end=end).rechunk()
+        return CandlePanel(asked_for, self._refused(asked, files))
 
     def symbols(self) -> list[str]:
         """Every symbol of which the directory has candles; reads all of its files.

@@ -9,7 +9,7 @@ import pytest
 from tests.factories import START, panel, random_bars
 
 from mlengine.core.bars.bars import BARS_SCHEMA
-from mlengine.errors import UpstreamInvalid
+from mlengine.errors import UnknownSymbol, UpstreamInvalid
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.tables import text_file
 
@@ -91,6 +91,7 @@ def test_a_file_that_did_not_only_grow_is_read_as_a_whole(tmp_path, change):
     elif change == "shorter":
         bars = bars.head(10)
         file.write_text(bars.write_csv())
+        os.utime(file, (1, 1))
     elif change == "other rows":
         bars = bars.reverse()
         file.write_text(bars.write_csv())
@@ -132,7 +133,33 @@ def test_a_damaged_file_is_refused_to_the_symbols_that_it_had(tmp_path):
     market = FilesMarketData(tmp_path)
     assert market.candles("S01", "1d", **EVER).height == 20
     (tmp_path / "all.parquet").write_bytes(b"PAR1")
+    os.utime(tmp_path / "all.parquet", (1, 1))
     with pytest.raises(UpstreamInvalid, match=r"'all.parquet' can't be read"):
         market.candles("S01", "1d", **EVER)
     panel(2, rows=25).write_parquet(tmp_path / "all.parquet")
     assert market.candles("S01", "1d", start=START, end=START + 99 * DAY).height == 25
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_that_is_being_written_anew_is_what_it_was(tmp_path, suffix):
+    bars = random_bars("AAA", rows=30)
+    file = tmp_path / f"AAA.{suffix}"
+
+    def write(frame: pl.DataFrame) -> bytes:
+        frame.write_csv(file) if suffix == "csv" else frame.write_parquet(file)
+        return file.read_bytes()
+
+    longer = write(bars)
+    write(bars.head(25))
+    market = FilesMarketData(tmp_path)
+    for size in (0, 10, 40, 700, len(longer)):
+        market.candles("AAA", "1d", **EVER)
+        file.write_bytes(longer[:size])
+        candles = market.candles("AAA", "1d", **EVER)
+        final = candles.filter(pl.col("final").is_null())
+        assert final.height == (30 if size == len(longer) else 25)
+        assert market.refused_files() == []
+    file.write_bytes(longer[:40])
+    os.utime(file, (1, 1))
+    with pytest.raises((UpstreamInvalid, UnknownSymbol)):
+        market.candles("AAA", "1d", **EVER)

@@ -11,7 +11,12 @@ from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.binary import BINARY_SUFFIXES, binary_names, read_binary
 from mlengine.stores.market_data.tables.blocks import Block
 from mlengine.stores.market_data.tables.candles import ZoneOf, read_candles
-from mlengine.stores.market_data.tables.folder import FileStamp, table_suffix
+from mlengine.stores.market_data.tables.folder import (
+    FileStamp,
+    is_shorter,
+    is_unsettled,
+    table_suffix,
+)
 from mlengine.stores.market_data.tables.roles import (
     has_symbols,
     is_price_header,
@@ -30,7 +35,8 @@ class FolderFile:
     """A file as it was when it was looked at; `content` is None while only its header was.
 
     `symbol` is what it is named for, `is_passed_over` marks what is no table of bars and needs no
-    word, `refusal` says why another can't be used. `before` is what it held before it changed.
+    word, `refusal` says why another can't be used. `before` is the file with what it held before
+    it changed.
     """
 
     path: Path
@@ -41,7 +47,7 @@ class FolderFile:
     is_passed_over: bool = False
     content: BarFile | None = None
     refusal: UpstreamInvalid | None = None
-    before: BarFile | None = None
+    before: "FolderFile | None" = None
 
     def concerns(self, symbols: Set[str]) -> bool:
         """Whether it may hold one of them."""
@@ -51,8 +57,8 @@ class FolderFile:
 
     def named(self) -> Set[str]:
         """The symbols that it is known to be about."""
-        files = [file for file in (self.content, self.before) if file]
-        return {self.symbol}.union(*(block.rows for file in files for block in file.blocks))
+        blocks = [*self.blocks(), *(self.before.blocks() if self.before else ())]
+        return {self.symbol}.union(*(block.rows for block in blocks))
 
     @property
     def is_adjusted(self) -> bool:
@@ -66,19 +72,25 @@ class FolderFile:
         return [*self.content.blocks, *([torn] if torn else [])]
 
     def read(self, zone_of: ZoneOf) -> "FolderFile":
-        """With its content, or with the refusal."""
+        """With its content, or with the refusal; as it was before while it is being written."""
         if self.content or self.refusal or self.is_passed_over:
             return self
         try:
             content = self._content(zone_of)
         except UpstreamInvalid as error:
-            return replace(self, refusal=error)
+            refusal = error
         except UnreadableFile:
-            return replace(self, refusal=_unreadable(self.path))
+            refusal = _unreadable(self.path)
         except RaggedTable as error:
             further = f": line {error.line} has more cells than the header, or fewer"
-            return replace(self, refusal=_unreadable(self.path, further))
-        return replace(self, content=content, before=None)
+            refusal = _unreadable(self.path, further)
+        else:
+            return replace(self, content=content, before=None)
+        return self.unless_unsettled(replace(self, refusal=refusal))
+
+    def unless_unsettled(self, refused: "FolderFile") -> "FolderFile":
+        """What it was before, for as long as somebody may be writing it anew; else `refused`."""
+        return self.before if self.before and is_unsettled(self.stamp) else refused
 
     def _content(self, zone_of: ZoneOf) -> BarFile:
         if is_binary(self.path):
@@ -86,8 +98,9 @@ class FolderFile:
             (roles,) = table_roles(table, self.settings, self.symbol)
             read = read_candles(table, roles, self.settings, symbol=self.symbol, zone_of=zone_of)
             return BarFile((Block.of(read.candles),), roles.adjusted is not None)
-        reader = TextReader(self.path, self.symbol, self.settings, zone_of)
-        return (self.before and reader.read_on(self.before)) or reader.read()
+        reader = TextReader(self.path, self.stamp[1], self.symbol, self.settings, zone_of)
+        before = self.before and self.before.content
+        return (before and reader.read_on(before)) or reader.read()
 
     def row_text(self, line: int) -> str | None:
         """A row as it is written, by its line; None where there is none."""
@@ -107,16 +120,21 @@ class FolderFile:
 def look_at(
     path: Path, stamp: FileStamp, settings: TableSettings, before: FolderFile | None
 ) -> FolderFile:
-    """What a file is by its header."""
-    symbol = file_symbol(path.name)
-    file = FolderFile(path, stamp, settings, symbol, before=_content_before(before, settings))
+    """What a file is by its header.
+
+    One that has just become shorter is being written anew: it is what it was before.
+    """
+    before = _with_content(before, settings)
+    if before and is_shorter(stamp, before.stamp) and is_unsettled(stamp):
+        return before
+    file = FolderFile(path, stamp, settings, file_symbol(path.name), before=before)
     try:
         if is_binary(path):
             format_ = _binary_format(path, settings)
         else:
             format_ = text_format(text_head(path), settings)
     except UnreadableFile:
-        return replace(file, refusal=_unreadable(path))
+        return file.unless_unsettled(replace(file, refusal=_unreadable(path)))
     except (NoHeader, csv.Error):
         words = f"has no header; name its columns in {SETTINGS_FILE}, as columns = ['date', …]"
         return replace(file, refusal=UpstreamInvalid(f"the file {path.name!r} {words}"))
@@ -139,10 +157,11 @@ def file_symbol(name: str) -> str:
     return unquote(name[: len(name) - len(table_suffix(name))])
 
 
-def _content_before(before: FolderFile | None, settings: TableSettings) -> BarFile | None:
+def _with_content(before: FolderFile | None, settings: TableSettings) -> FolderFile | None:
+    """The file as it was last read in the same way."""
     if before is None or before.settings != settings:
         return None
-    return before.content or before.before
+    return before if before.content else before.before
 
 
 def _binary_format(path: Path, settings: TableSettings) -> TextFormat:

@@ -9,18 +9,18 @@ import polars as pl
 
 from mlengine.core.bars.bars import PRICES, RAW_SCHEMA, VALUES
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.tables.cells.moments import clock_texts, read_moments
 from mlengine.stores.market_data.tables.cells.numbers import (
     as_text,
     decimal_sign,
+    first_unread,
     plain_numbers,
-    unread_texts,
     written_numbers,
 )
-from mlengine.stores.market_data.tables.cells.zones import placed
+from mlengine.stores.market_data.tables.cells.times import clock_texts, read_times
+from mlengine.stores.market_data.tables.cells.zones import moments
 from mlengine.stores.market_data.tables.roles import Roles
 from mlengine.stores.market_data.tables.settings import TableSettings
-from mlengine.stores.market_data.tables.table import CellRefused, Table
+from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes, Table, constant
 
 ZoneOf = Callable[[str], ZoneInfo | None]
 
@@ -63,8 +63,7 @@ class _Reader:
 
     def read(self) -> ReadCandles:
         values = self._values()
-        starts = self._starts()
-        at, session = starts["at"], starts["session"]
+        at, session = self._starts()
         columns = {"symbol": self._symbols, "timestamp": at, "session": session, **values}
         if self._settings.stamp == "end":
             columns["closes_at"] = at
@@ -76,13 +75,18 @@ class _Reader:
             columns["final"] = final
         columns["line"] = self._table.lines()
         self._refuse_unreadable(columns["timestamp"])
-        frame = pl.DataFrame(columns).with_columns(pl.lit(self._table.file).alias("file"))
-        candles = frame.match_to_schema(RAW_SCHEMA, missing_columns="insert")
+        columns["file"] = constant(self._table.file, pl.String(), self._table.rows)
+        candles = pl.DataFrame(
+            {
+                name: columns[name] if name in columns else constant(None, dtype, self._table.rows)
+                for name, dtype in RAW_SCHEMA.items()
+            }
+        )
         return ReadCandles(self._of_a_symbol(candles), self._settings, self._doubtful)
 
     def _symbols_of(self, symbol: str) -> pl.Series:
         if self._roles.symbol is None:
-            return pl.repeat(symbol, self._table.rows, dtype=pl.String, eager=True)
+            return constant(symbol, pl.String(), self._table.rows)
         return self._table.columns[self._roles.symbol].cast(pl.String).str.strip_chars()
 
     def _of_a_symbol(self, candles: pl.DataFrame) -> pl.DataFrame:
@@ -101,7 +105,7 @@ class _Reader:
             positions["adjusted"] = self._roles.adjusted
         values = self._numbers(positions)
         if self._roles.volume is None:
-            values["volume"] = pl.repeat(None, self._table.rows, dtype=pl.Float64, eager=True)
+            values["volume"] = constant(None, pl.Float64(), self._table.rows)
         adjusted = values.pop("adjusted", None)
         if adjusted is not None:
             factor = adjusted / values["close"]
@@ -112,8 +116,8 @@ class _Reader:
         texts = {name: as_text(self._table.columns[i]) for name, i in positions.items()}
         decimal = self._settings.decimal
         values = {name: plain_numbers(column) for name, column in texts.items()}
-        unread = {name: unread_texts(texts[name], values[name]) for name in values}
-        if decimal != "," and not any(each.any() for each in unread.values()):
+        unread = [first_unread(texts[name], values[name]) for name in values]
+        if decimal != "," and all(row is None for row in unread):
             return values
         written = {name: column for name, column in texts.items() if column.dtype == pl.String}
         try:
@@ -123,10 +127,9 @@ class _Reader:
         self._settings = replace(self._settings, decimal=decimal)
         values |= {name: written_numbers(column, decimal) for name, column in written.items()}
         for name in written:
-            still = unread_texts(texts[name], values[name])
-            self._doubtful |= bool(still.any())
-            if still.any() and values[name].null_count() == len(values[name]):
-                row = still.arg_max() or 0
+            row = first_unread(texts[name], values[name])
+            self._doubtful |= row is not None
+            if row is not None and values[name].null_count() == len(values[name]):
                 no_number = CellRefused("it is no number", row, texts[name][row])
                 raise self._table.refusal(positions[name], no_number)
         return values
@@ -145,39 +148,41 @@ class _Reader:
         date = start.cast(pl.String).str.strip_chars()
         return date + " " + clock_texts(self._table.columns[self._roles.clock].cast(pl.String))
 
-    def _starts(self) -> pl.DataFrame:
-        """Columns `at` and `session` of the starts, or of the ends that the rows are stamped at."""
+    def _starts(self) -> tuple[pl.Series, pl.Series]:
+        """The starts, or the ends that the rows are stamped at, and the sessions."""
         column = self._start_column()
-        moments, self._settings = self._moments(self._roles.start, column, self._settings)
+        times, self._settings = self._times(self._roles.start, column, self._settings)
         if self._settings.stamp == "start":
-            return self._placed(moments, column)
+            return self._moments(times, column)
         # A bare date ends at the midnight that follows it.
-        day = pl.when("bare").then(pl.duration(days=1)).otherwise(pl.duration())
-        ends = moments.with_columns(pl.col("local") + day)
-        before = (ends["local"] - timedelta(microseconds=1)).dt.date()
-        return self._placed(ends, column).with_columns(before.alias("session"))
+        local, day = times.local, timedelta(days=1)
+        ends = local + day if times.bare is True else local
+        if isinstance(times.bare, pl.Series):
+            ends = (local + day).zip_with(times.bare, local)
+        at, _ = self._moments(replace(times, local=ends), column)
+        return at, (ends - timedelta(microseconds=1)).dt.date()
 
     def _closes(self, position: int) -> tuple[pl.Series, pl.Series]:
         """The closes, and whether each row states one."""
         column = self._table.columns[position]
         # A close may be a number where a start is a text.
-        moments, _ = self._moments(position, column, replace(self._settings, epochs=None))
-        return self._placed(moments, column)["at"], _states(column)
+        times, _ = self._times(position, column, replace(self._settings, epochs=None))
+        return self._moments(times, column)[0], _states(column)
 
-    def _moments(
+    def _times(
         self, position: int, column: pl.Series, settings: TableSettings
-    ) -> tuple[pl.DataFrame, TableSettings]:
+    ) -> tuple[LocalTimes, TableSettings]:
         try:
-            return read_moments(as_text(column), settings)
+            return read_times(as_text(column), settings)
         except CellRefused as refused:
             raise self._table.refusal(position, refused) from None
 
-    def _placed(self, moments: pl.DataFrame, column: pl.Series) -> pl.DataFrame:
-        """Columns `at` and `session`."""
-        placed_moments = placed(moments, self._symbols, self._zones())
-        unread = _states(column) & placed_moments["at"].is_null()
-        self._doubtful |= bool(unread.any())
-        return placed_moments
+    def _moments(self, times: LocalTimes, column: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """The moments, and the sessions that are stated."""
+        at, sessions = moments(times, self._symbols, self._zones())
+        if at.null_count() > column.null_count():
+            self._doubtful |= bool((_states(column) & at.is_null()).any())
+        return at, sessions
 
     def _zones(self) -> dict[str, str]:
         symbols = self._symbols.drop_nulls().unique().to_list()
@@ -195,7 +200,7 @@ class _Reader:
             )
         if not self._table.torn:
             return final
-        return pl.repeat(value=False, n=self._table.rows, dtype=pl.Boolean, eager=True)
+        return constant(False, pl.Boolean(), self._table.rows)
 
     def _refuse_unreadable(self, at: pl.Series) -> None:
         """A table of which not one row has a moment."""

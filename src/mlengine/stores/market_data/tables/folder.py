@@ -1,9 +1,13 @@
 """Which files of a folder may be tables of bars, and whether one has changed."""
 
 import os
+import time
 from pathlib import Path
 
+# Inode, size, and when it was modified, in nanoseconds.
 FileStamp = tuple[int, int, int]
+# Whoever writes a file anew in its place has done so after that time.
+_SETTLED_SECONDS = 2.0
 
 _TEXTS = (".csv", ".txt", ".tsv")
 _SUFFIXES = (
@@ -31,6 +35,16 @@ def table_files(folder: Path) -> dict[str, FileStamp]:
         name: (stats[name].st_ino, stats[name].st_size, stats[name].st_mtime_ns)
         for name in sorted(stats)
     }
+
+
+def is_unsettled(stamp: FileStamp) -> bool:
+    """Whether the file was modified just now."""
+    return 0 <= time.time() - stamp[2] / 1e9 < _SETTLED_SECONDS
+
+
+def is_shorter(stamp: FileStamp, before: FileStamp) -> bool:
+    """Whether it is the same file, cut short."""
+    return stamp[0] == before[0] and stamp[1] < before[1]
 
 
 def table_suffix(name: str) -> str:

@@ -53,6 +53,8 @@ class FolderSettings:
     patterns: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
     def of(self, file: str) -> TableSettings:
+        if not self.stated and not self.patterns:
+            return self.base
         settings = replace(self.base, **self.stated)
         for pattern, stated in self.patterns:
             if fnmatchcase(file, pattern):

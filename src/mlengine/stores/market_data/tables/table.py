@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from mlengine.errors import UpstreamInvalid
@@ -15,6 +16,24 @@ class CellRefused(ValueError):
         self.reason = reason
         self.row = row
         self.value = value
+
+
+def constant(value: object, dtype: pl.DataType, rows: int) -> pl.Series:
+    """A column of one value."""
+    return pl.Series([value], dtype=dtype).new_from_index(0, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalTimes:
+    """Times as they are written, null where a cell is none.
+
+    `zones` has what each states of its zone, null where it states none; None where none does.
+    `bare` says which are dates alone, or that all or none are.
+    """
+
+    local: pl.Series
+    zones: pl.Series | None = None
+    bare: pl.Series | bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +57,7 @@ class Table:
 
     def lines(self) -> pl.Series:
         """The line of each row."""
-        return pl.int_range(
-            self.first_line, self.first_line + self.rows, dtype=pl.UInt32, eager=True
-        )
+        return pl.Series(np.arange(self.first_line, self.first_line + self.rows, dtype=np.uint32))
 
     def refusal(self, column: int, refused: CellRefused) -> UpstreamInvalid:
         """The error that names file, line, column and value."""

@@ -120,9 +120,12 @@ def _parse(lines: bytes, format_: TextFormat, quote: str | None) -> pl.DataFrame
 
 def _without_ragged(cells: pl.DataFrame, lines: bytes, format_: TextFormat) -> list[pl.Series]:
     *columns, beyond = cells.get_columns()
-    bad = beyond.is_not_null()
     last = columns[-1]
-    if last.null_count() not in (0, len(last)):
+    may_be_short = last.null_count() not in (0, len(last))
+    if beyond.null_count() == len(beyond) and not may_be_short:
+        return columns
+    bad = beyond.is_not_null()
+    if may_be_short:
         bad |= _are_short(last.is_null(), lines, format_)
     if not bad.any():
         return columns

@@ -60,19 +60,25 @@ class BarFile:
 
 @dataclass(frozen=True)
 class TextReader:
-    """Reads a text file; `symbol` is that of a row that says none."""
+    """Reads a text file of that size; `symbol` is that of a row that says none."""
 
     path: Path
+    size: int
     symbol: str
     settings: TableSettings
     zone_of: ZoneOf
 
     def read(self) -> BarFile:
-        """The whole file; raises UnreadableFile, NoHeader, RaggedTable, UpstreamInvalid."""
+        """The whole file; raises UnreadableFile, NoHeader, RaggedTable, UpstreamInvalid.
+
+        A file that has become shorter is being written anew, and unreadable until then.
+        """
         with _opened(self.path) as file:
             content, inode = file.read(), os.fstat(file.fileno()).st_ino
             end = content.rfind(b"\n") + 1
             digest = _edge_digest(file, end)
+        if len(content) < self.size:
+            raise UnreadableFile(self.path.name)
         plain = plain_text(content, self.path.name)
         format_ = text_format(plain[:HEAD_BYTES], self.settings)
         table, torn = read_text(plain[first_row_at(plain, format_) :], format_, self.path.name)

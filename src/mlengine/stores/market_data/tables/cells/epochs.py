@@ -4,7 +4,7 @@ import polars as pl
 
 from mlengine.core.bars.epochs import digit_dates, epoch_timestamps
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.tables.table import CellRefused
+from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes, constant
 
 # A date has eight digits; with hours it has twelve, with seconds fourteen.
 _FIRST_WITH_HOURS = 10**8
@@ -12,22 +12,18 @@ _FIRST_WITH_HOURS = 10**8
 _OTHER_UNIT = 100
 
 
-def epoch_moments(numbers: pl.Series, unit: str | None) -> pl.DataFrame:
-    """Columns `local`, `zone` and `bare`, as `written_moments` has them.
-
-    Raises CellRefused where neither `unit` nor the column says in which unit they are.
-    """
+def epoch_times(numbers: pl.Series, unit: str | None) -> LocalTimes:
+    """In UTC, and dates in no zone; raises CellRefused where nothing says in which unit."""
     dates = digit_dates(numbers) if unit is None else None
     try:
         moments = epoch_timestamps(numbers, unit=unit) if dates is None else dates
     except UpstreamInvalid as error:
         row = _odd_row(numbers)
         raise CellRefused(f"{error.reason} (bars.toml can state unit)", row, numbers[row]) from None
-    stated = pl.lit("Z" if dates is None else None, pl.String)
-    bare = pl.lit(value=False) if dates is None else numbers < _FIRST_WITH_HOURS
-    return pl.DataFrame({"local": moments.dt.replace_time_zone(None)}).with_columns(
-        stated.alias("zone"), bare.alias("bare")
-    )
+    local = moments.dt.replace_time_zone(None)
+    if dates is None:
+        return LocalTimes(local, constant("Z", pl.String(), len(local)))
+    return LocalTimes(local, bare=(numbers < _FIRST_WITH_HOURS).fill_null(value=False))
 
 
 def _odd_row(numbers: pl.Series) -> int:

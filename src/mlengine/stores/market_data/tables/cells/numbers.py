@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from mlengine.stores.market_data.tables.table import CellRefused
+from mlengine.stores.market_data.tables.table import CellRefused, constant
 
 _BLANKS = ("", "-", "--", "n/a", "na", "nan", "null", "none", "#n/a")
 _SIGNS = r"[$€£¥\s'’]"
@@ -21,7 +21,7 @@ _MULTIPLES = {"K": 1e3, "M": 1e6, "B": 1e9}
 def plain_numbers(column: pl.Series) -> pl.Series:
     """Float64 of what is a number as computers write it; null what is none."""
     if column.dtype == pl.Boolean or column.dtype.is_temporal() or column.dtype.is_nested():
-        return pl.repeat(None, len(column), dtype=pl.Float64, eager=True)
+        return constant(None, pl.Float64(), len(column))
     return as_text(column).cast(pl.Float64, strict=False)
 
 
@@ -30,14 +30,13 @@ def as_text(column: pl.Series) -> pl.Series:
     return column.cast(pl.String) if column.dtype in (pl.Categorical, pl.Enum) else column
 
 
-def unread_texts(column: pl.Series, numbers: pl.Series) -> pl.Series:
-    """Of a column of texts, whether each says something that is not among its numbers."""
-    if column.dtype != pl.String:
-        return pl.repeat(value=False, n=len(column), dtype=pl.Boolean, eager=True)
-    unread = column.is_not_null() & numbers.is_null()
-    if not unread.any():
-        return unread
-    return unread & ~column.str.strip_chars().str.to_lowercase().is_in(_BLANKS)
+def first_unread(column: pl.Series, numbers: pl.Series) -> int | None:
+    """The first row of a column of texts that says something that is not among its numbers."""
+    if column.dtype != pl.String or numbers.null_count() == column.null_count():
+        return None
+    said = ~column.str.strip_chars().str.to_lowercase().is_in(_BLANKS)
+    unread = column.is_not_null() & numbers.is_null() & said
+    return unread.arg_max() if unread.any() else None
 
 
 def decimal_sign(columns: Sequence[pl.Series]) -> str:

@@ -3,11 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from mlengine.stores.market_data.tables.table import CellRefused
+from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes, constant
 
 _MOMENT = re.compile(
     r"""
@@ -28,7 +28,7 @@ _MOMENT = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
-_SAMPLE_ROWS = 64
+_SAMPLE_ROWS = 16
 _MOST_FORMATS = 24
 
 
@@ -47,52 +47,63 @@ class _Format:
         return self.pattern.replace("%1", first).replace("%2", second)
 
 
-def written_moments(
+def written_times(
     texts: pl.Series, date_format: str | None, *, day_first: bool | None
-) -> tuple[pl.DataFrame, bool | None]:
-    """Each text's `local` time, its `zone` as written and whether it is a `bare` date.
+) -> tuple[LocalTimes, bool | None]:
+    """The times of texts, and whether dates such as 03/04/2026 begin with the day.
 
-    All are null where a text is no moment. Beside it whether dates such as 03/04/2026 begin with
-    the day, which the whole column decides; raises CellRefused where it does not.
+    The whole column decides that; raises CellRefused where it does not.
     """
     texts = texts.str.strip_chars()
     if date_format:
-        return _parse(texts, date_format, _has_clock(date_format)), day_first
-    moments = _nothing(len(texts))
-    present = texts.drop_nulls()
-    for format_, count in Counter(_formats(present.head(_SAMPLE_ROWS))).most_common(1):
-        if count and not format_.year_last:
-            moments = _read(texts, format_, day_first=False)
-    pending = texts.is_not_null() & moments["local"].is_null()
-    if not pending.any():
-        return moments, day_first
-    rows = pending.arg_true()
-    rest, day_first = _by_shape(texts.gather(rows), rows, day_first=day_first)
-    return moments.with_columns(
-        moments[name].scatter(rows, rest[name]) for name in rest.columns
-    ), day_first
+        return _parse(texts, date_format, has_clock=_has_clock(date_format)), day_first
+    formats = Counter(_formats(texts.drop_nulls().head(_SAMPLE_ROWS)))
+    usual = max(formats, key=formats.__getitem__, default=None)
+    if usual is None or (usual.year_last and day_first is None):
+        times = LocalTimes(constant(None, pl.Datetime("us"), len(texts)))
+    else:
+        times = _read(texts, usual, day_first=bool(day_first))
+    if times.local.null_count() == texts.null_count():
+        return times, day_first
+    rows = (texts.is_not_null() & times.local.is_null()).arg_true()
+    further, day_first = _by_shape(texts.gather(rows), rows, day_first=day_first)
+    return _merged(times, rows, further), day_first
 
 
 def _by_shape(
     texts: pl.Series, rows: pl.Series, *, day_first: bool | None
-) -> tuple[pl.DataFrame, bool | None]:
+) -> tuple[LocalTimes, bool | None]:
+    """The times of texts in several formats; `rows` is where they stand in their column."""
     shapes = texts.str.replace_all("[0-9]", "0")
     by_format: dict[_Format, list[str]] = {}
     for shape in shapes.unique(maintain_order=True):
         if format_ := _format_of(shape):
             by_format.setdefault(format_, []).append(shape)
-    moments = _nothing(len(texts))
     formats = list(by_format.items())[:_MOST_FORMATS]
     year_last = [shape for format_, group in formats if format_.year_last for shape in group]
     if year_last and day_first is None:
         day_first = _day_first(texts, shapes.is_in(year_last), rows)
+    times = LocalTimes(constant(None, pl.Datetime("us"), len(texts)))
     for format_, group in formats:
         mine = shapes.is_in(group).arg_true()
         read = _read(texts.gather(mine), format_, day_first=bool(day_first))
-        moments = moments.with_columns(
-            moments[name].scatter(mine, read[name]) for name in read.columns
+        times = _merged(times, mine, read)
+    return times, day_first
+
+
+def _merged(times: LocalTimes, rows: pl.Series, further: LocalTimes) -> LocalTimes:
+    """With those of some rows in place of what is there."""
+    zones = times.zones
+    if zones is not None or further.zones is not None:
+        none = constant(None, pl.String(), len(times.local))
+        zones = (none if zones is None else zones).scatter(
+            rows, constant(None, pl.String(), len(rows)) if further.zones is None else further.zones
         )
-    return moments, day_first
+    bare = times.bare
+    if isinstance(bare, bool):
+        bare = constant(bare, pl.Boolean(), len(times.local))
+    local = times.local.scatter(rows, further.local)
+    return LocalTimes(local, zones, bare.scatter(rows, further.bare))
 
 
 def _day_first(texts: pl.Series, which: pl.Series, rows: pl.Series) -> bool:
@@ -152,34 +163,26 @@ def _clock(part: dict[str, str | None]) -> str:
     return pattern + (" %p" if half and half.startswith(" ") else "%p" if half else "")
 
 
-def _read(texts: pl.Series, format_: _Format, *, day_first: bool) -> pl.DataFrame:
+def _read(texts: pl.Series, format_: _Format, *, day_first: bool) -> LocalTimes:
     pattern = format_.with_order(day_first=day_first)
     if not format_.has_zone:
-        return _parse(texts, pattern, format_.has_clock)
-    zones = texts.str.slice(format_.width).str.strip_chars()
-    moments = _parse(texts.str.slice(0, format_.width), pattern, has_clock=True)
+        return _parse(texts, pattern, has_clock=format_.has_clock)
+    times = _parse(texts.str.slice(0, format_.width), pattern, has_clock=format_.has_clock)
     # Another row's zone may begin elsewhere: its rest is then no zone, which a later step says.
-    return moments.with_columns(zones.set(moments["local"].is_null(), None).alias("zone"))
+    zones = texts.str.slice(format_.width).str.strip_chars()
+    return replace(times, zones=zones.set(times.local.is_null(), None))
 
 
-def _parse(texts: pl.Series, pattern: str, has_clock: bool) -> pl.DataFrame:
-    if has_clock:
-        local = texts.str.to_datetime(pattern, strict=False, time_unit="us", ambiguous="null")
-    else:
-        local = texts.str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
-    zone = None
+def _parse(texts: pl.Series, pattern: str, *, has_clock: bool) -> LocalTimes:
+    if not has_clock:
+        dates = texts.str.to_date(pattern, strict=False)
+        return LocalTimes(dates.cast(pl.Datetime("us")), bare=True)
+    local = texts.str.to_datetime(pattern, strict=False, time_unit="us", ambiguous="null")
     if isinstance(local.dtype, pl.Datetime) and local.dtype.time_zone is not None:
-        local, zone = local.dt.replace_time_zone(None), "Z"
-    bare = pl.lit(not has_clock)
-    return pl.DataFrame({"local": local}).with_columns(
-        pl.lit(zone, pl.String).alias("zone"), bare.alias("bare")
-    )
+        zones = constant("Z", pl.String(), len(texts))
+        return LocalTimes(local.dt.replace_time_zone(None), zones)
+    return LocalTimes(local)
 
 
 def _has_clock(pattern: str) -> bool:
     return any(f"%{letter}" in pattern for letter in "HIMSTRX")
-
-
-def _nothing(rows: int) -> pl.DataFrame:
-    schema = {"local": pl.Datetime("us"), "zone": pl.String(), "bare": pl.Boolean()}
-    return pl.DataFrame(schema=schema).clear(rows)

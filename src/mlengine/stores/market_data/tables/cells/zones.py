@@ -1,7 +1,7 @@
 """From local times to moments: by an offset or zone that a row states, else by its file's zone."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -9,6 +9,7 @@ import polars as pl
 
 from mlengine.core.bars.bars import TIMESTAMP
 from mlengine.stores.market_data.tables.settings import is_zone
+from mlengine.stores.market_data.tables.table import LocalTimes, constant
 
 ZoneOf = Callable[[str], ZoneInfo | None]
 
@@ -18,21 +19,24 @@ _MOST_ZONES = 64
 _Ambiguous = Literal["earliest", "latest", "null"]
 
 
-def placed(moments: pl.DataFrame, series: pl.Series, zones: dict[str, str]) -> pl.DataFrame:
-    """Columns `at` (UTC) and `session` of moments with `local`, `zone` and `bare`.
+def moments(
+    times: LocalTimes, series: pl.Series, zones: Mapping[str, str]
+) -> tuple[pl.Series, pl.Series]:
+    """The moments in UTC of local times, and the dates of the sessions that the rows state.
 
     `zones` has the zone of the times of each of the `series` whose rows state none. A session is
     what a bare date, or a row with an offset, states; where all offsets are zero these only say
     that the times are UTC. An hour that comes twice when summer time ends is told apart by the
     order of its rows, and is null where the order doesn't tell; so is one that never was.
     """
-    local, stated = moments["local"], moments["zone"]
-    at = pl.repeat(None, len(local), dtype=TIMESTAMP, eager=True)
-    session = local.dt.date().set(~moments["bare"].fill_null(value=False), None)
+    local = times.local
+    sessions = _dates_alone(times)
+    if times.zones is None:
+        return _by_series(local, series, zones), sessions
+    stated = times.zones
+    at = constant(None, TIMESTAMP, len(local))
     if stated.null_count():
         at = _by_series(local.set(stated.is_not_null(), None), series, zones)
-    if stated.null_count() == len(stated):
-        return pl.DataFrame({"at": at, "session": session})
     is_elsewhere = False
     for zone in stated.drop_nulls().unique().to_list()[:_MOST_ZONES]:
         mine = (stated == zone).fill_null(value=False)
@@ -40,15 +44,23 @@ def placed(moments: pl.DataFrame, series: pl.Series, zones: dict[str, str]) -> p
         at = here.zip_with(mine, at)
         is_elsewhere |= elsewhere
     if is_elsewhere:
-        session = local.dt.date().zip_with(stated.is_not_null(), session)
-    return pl.DataFrame({"at": at, "session": session.set(at.is_null(), None)})
+        sessions = local.dt.date().zip_with(stated.is_not_null(), sessions)
+    return at, sessions
 
 
-def _by_series(local: pl.Series, series: pl.Series, zones: dict[str, str]) -> pl.Series:
+def _dates_alone(times: LocalTimes) -> pl.Series:
+    """The dates of bare dates, null for all other times."""
+    if times.bare is False:
+        return constant(None, pl.Date(), len(times.local))
+    dates = times.local.dt.date()
+    return dates if times.bare is True else dates.set(~times.bare, None)
+
+
+def _by_series(local: pl.Series, series: pl.Series, zones: Mapping[str, str]) -> pl.Series:
     names = set(zones.values())
     if len(names) == 1:
         return in_zone(local, names.pop(), series)
-    at = pl.repeat(None, len(local), dtype=TIMESTAMP, eager=True)
+    at = constant(None, TIMESTAMP, len(local))
     of_row = series.replace_strict(zones, default="UTC", return_dtype=pl.String)
     for name in names:
         mine = of_row == name
@@ -68,11 +80,11 @@ def _in_stated(local: pl.Series, zone: str, series: pl.Series) -> tuple[pl.Serie
         return _utc(at), any(int(part or 0) for part in (hours, minutes, seconds))
     if is_zone(zone):
         return in_zone(local, zone, series), True
-    return pl.repeat(None, len(local), dtype=TIMESTAMP, eager=True), False
+    return constant(None, TIMESTAMP, len(local)), False
 
 
 def in_zone(local: pl.Series, zone: str, series: pl.Series) -> pl.Series:
-    """Local times of a zone as moments; see `placed`."""
+    """Local times of a zone as moments; see `moments`."""
     if zone == "UTC":
         return _utc(local)
     at = _localized(local, zone, "null")
