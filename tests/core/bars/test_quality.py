@@ -224,9 +224,25 @@ def test_a_window_is_suspect_for_what_lies_in_it():
     prices = walk(600)
     prices["low"][500] /= 50
     bars = bars_of(weekdays(600), prices)
-    for first, reasons in ((400, ("unexplained_jump",)), (520, ())):
-        window = CleanBars(bars.arrays.slice(first, 600), bars.report)
-        assert suspect_reasons(window, interval="1d", calendar=None) == reasons
+    for rows, reasons in ((200, ("unexplained_jump",)), (80, ())):
+        assert suspect_reasons(bars, rows, interval="1d", calendar=None) == reasons
+
+
+@pytest.mark.parametrize("weeks", [1, 3])
+def test_a_hole_in_a_window_is_seen_by_what_is_usual_before_it(weeks):
+    moments = every(5 * MINUTE, 2016 * weeks)
+    holed = [*moments[: -20 - 576], *moments[-20:]]
+    assert suspect_reasons(bars_of(holed), 64, interval="5m", calendar=None) == (
+        "bars_missing", "hole_in_window",
+    )  # fmt: skip
+    assert suspect_reasons(bars_of(holed), 20, interval="5m", calendar=None) == ()
+
+
+def test_minutes_of_rare_trades_are_not_lost():
+    rng, moments = np.random.default_rng(1), every(MINUTE, 6000)
+    rare = [moments[row] for row in sorted(rng.choice(6000, 900, replace=False))]
+    assert check(bars_of(rare), "1m").status == "ok"
+    assert suspect_reasons(bars_of(rare), 64, interval="1m", calendar=None) == ()
 
 
 def test_a_feed_that_ended_shows_by_its_calendar():

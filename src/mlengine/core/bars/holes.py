@@ -1,5 +1,7 @@
 """The bars that a series lacks by its calendar, and the holes that no closure explains."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +25,7 @@ _HOLE_BARS = 3
 _HOLIDAY_DAYS = 8
 # A time of day at which trading stops on so many days is a break or a close, not a loss.
 _CLOSING_SHARE = 0.3
+_FEW_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,24 @@ class Hole:
 
 @dataclass(frozen=True, eq=False)
 class Gaps:
-    """`missing` is how many expected bars each bar lacks before the next one, `is_hole` where."""
+    """`missing` is how many expected bars each bar lacks before the next one, `is_hole` where.
+
+    `usual` is how many in a row such a series lacks now and then.
+    """
 
     starts: Ints
     missing: Ints
     is_hole: Flags
+    usual: int = 0
 
     @property
     def missing_bars(self) -> int:
         return int(self.missing.sum())
+
+    def tail(self, bars: int) -> Gaps:
+        """Those between the last bars."""
+        first = max(0, len(self.starts) - bars)
+        return Gaps(self.starts[first:], self.missing[first:], self.is_hole[first:], self.usual)
 
     def holes(self) -> Sequence[Hole]:
         return [
@@ -73,30 +85,36 @@ def find_gaps(bars: BarArrays, interval: timedelta, calendar: Calendar) -> Gaps:
         return Gaps(starts, missing, np.zeros(len(missing), np.bool_))
     width = interval // _MICROSECOND
     if calendar.name != WEEKDAYS:
-        return Gaps(starts, missing, missing >= _shortest_hole(starts, calendar, interval))
+        usual = usual_gap(starts, calendar, interval)
+        return Gaps(starts, missing, missing >= max(_HOLE_BARS, 2 * usual + 1), usual)
     days_missing = missing * width // _DAY_US if width <= _DAY_US else missing
     is_hole = days_missing >= (_HOLIDAY_DAYS if width <= _DAY_US else _HOLE_BARS)
     if width >= _DAY_US:
         return Gaps(starts, missing, is_hole)
     lost = np.where((missing > 0) & ~_is_closure(starts), missing, 0)
     usual = int(np.median(lost[lost > 0])) if lost.any() else 0
-    within = lost >= max(_HOLE_BARS, 2 * usual + 1)
-    return Gaps(starts, np.where(is_hole, missing, lost), is_hole | within)
-
-
-def _shortest_hole(starts: Ints, calendar: Calendar, interval: timedelta) -> int:
-    return max(_HOLE_BARS, 2 * usual_gap(starts, calendar, interval) + 1)
+    is_hole |= lost >= max(_HOLE_BARS, 2 * usual + 1)
+    return Gaps(starts, np.where(is_hole, missing, lost), is_hole, usual)
 
 
 def _is_closure(starts: Ints) -> Flags:
-    """Whether the gap after each bar lies over midnight UTC, or begins at the time of others."""
-    days, times = starts // _DAY_US, starts[:-1] % _DAY_US
-    gaps = np.diff(starts)
-    wide = gaps > 2 * np.min(gaps) - 1
-    _, place, counts = np.unique(times[wide], return_inverse=True, return_counts=True)
+    """Whether the gap after each bar begins or ends at the time of many others.
+
+    A half day ends early, and the next day begins as all do. Few days show no such times: there
+    any night is a closure.
+    """
+    days, gaps = starts // _DAY_US, np.diff(starts)
+    wide = gaps >= 2 * np.min(gaps)
+    count = len(np.unique(days))
+    if count < _FEW_DAYS:
+        return np.diff(days) > 0
     recurs = np.zeros(len(gaps), np.bool_)
-    recurs[wide] = (counts >= _CLOSING_SHARE * len(np.unique(days)))[place]
-    return recurs | (np.diff(days) > 0)
+    for moments in (starts[:-1], starts[1:]):
+        _, place, counts = np.unique(
+            moments[wide] % _DAY_US, return_inverse=True, return_counts=True
+        )
+        recurs[wide] |= (counts >= _CLOSING_SHARE * count)[place]
+    return recurs
 
 
 def _moment(microseconds: np.int64) -> datetime:

@@ -28,6 +28,8 @@ MAX_MISSING_SHARE = 0.05
 MAX_MISSING_WEEKDAYS_SHARE = 0.15
 # Fewer bars can't be a share of anything.
 MIN_MISSING_BARS = 3
+# A series that lacks so many bars in a row on most days is traded now and then; none are lost.
+THIN_USUAL_GAP = 5
 # So many bars without any volume, of a series that has some before: the feed lost it.
 VOLUME_BARS = 20
 # Rows that are no loss: they come with time, or stand beside the row of their day.
@@ -138,15 +140,18 @@ def assess(
 
 
 def suspect_reasons(
-    bars: CleanBars, *, interval: str, calendar: Calendar | None
+    bars: CleanBars, window_bars: int, *, interval: str, calendar: Calendar | None
 ) -> tuple[str, ...]:
-    """Why a window of bars is suspect; its report is on the whole answer that it was cut from."""
-    if not bars.arrays.rows:
+    """Why the last `window_bars` are suspect; those before show what is usual for the series."""
+    arrays = bars.arrays
+    if not arrays.rows:
         return ()
     step = INTERVALS[interval]
-    by = calendar or infer_calendar(bars.arrays.starts, step)
-    gaps, jumps = find_gaps(bars.arrays, step, by), find_jumps(bars.arrays)
-    return _reasons(bars, by, gaps, jumps, bars.arrays.rows)
+    by = calendar or infer_calendar(arrays.starts, step)
+    gaps = find_gaps(arrays, step, by)
+    window = arrays.slice(max(0, arrays.rows - window_bars), arrays.rows)
+    of_window = CleanBars(window, bars.report)
+    return _reasons(of_window, by, gaps.tail(window.rows), find_jumps(window), window_bars)
 
 
 def _reasons(
@@ -157,7 +162,8 @@ def _reasons(
     window_bars: int,
 ) -> tuple[str, ...]:
     longest = MAX_MISSING_WEEKDAYS_SHARE if calendar.name == WEEKDAYS else MAX_MISSING_SHARE
-    missing = gaps.missing_bars >= MIN_MISSING_BARS and _missing_share(gaps) > longest
+    is_loss = gaps.usual < THIN_USUAL_GAP and gaps.missing_bars >= MIN_MISSING_BARS
+    missing = is_loss and _missing_share(gaps) > longest
     in_window = bool(gaps.is_hole[-max(window_bars - 1, 1) :].any())
     applies = {
         "bars_dropped": _dropped_share(bars.report) > MAX_DROPPED_SHARE,

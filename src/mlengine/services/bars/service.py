@@ -201,13 +201,13 @@ class BarService:
 
     def _cut(self, symbol: str, view: View, bars: int) -> ServedWindow:
         window = view.cached.window(
-            view.end, bars, lambda window: self._suspect_reasons(symbol, window)
+            view.end, bars, lambda known: self._suspect_reasons(symbol, known, bars)
         )
         return ServedWindow(window, view.origin)
 
-    def _suspect_reasons(self, symbol: str, window: CleanBars) -> tuple[str, ...]:
+    def _suspect_reasons(self, symbol: str, known: CleanBars, bars: int) -> tuple[str, ...]:
         calendar = self.markets.market(symbol).calendar
-        return suspect_reasons(window, interval=self.interval, calendar=calendar)
+        return suspect_reasons(known, bars, interval=self.interval, calendar=calendar)
 
     @cached_property
     def expectations(self) -> BarExpectations:

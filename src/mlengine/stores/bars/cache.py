@@ -100,7 +100,7 @@ class CachedBars:
         window = self._windows.get((end, bars))
         if window is None:
             rows = self.arrays.slice(end - bars, end)
-            reasons = find_reasons(CleanBars(rows, self.clean.report))
+            reasons = find_reasons(CleanBars(self.arrays.slice(0, end), self.clean.report))
             window = replace(rows, suspect_reasons=reasons)
             if len(self._windows) < _MAX_WINDOWS:
                 self._windows[end, bars] = window
