@@ -57,7 +57,7 @@ class LoopbackUpstream:
     asked. `page_limit` caps a page below what was asked for, `whole` serves everything whatever
     was asked, `bare` answers with a list alone,
     `shape` rewrites each candle, `envelope` the whole answer. `actions` by symbol are served at
-    `/actions`; a symbol without has none.
+    `/actions`, with `actions_fault` if there is one; a symbol without has none.
     """
 
     def __init__(self, bars: pl.DataFrame | None = None, *, interval: str = "1d") -> None:
@@ -69,6 +69,7 @@ class LoopbackUpstream:
         self.envelope: Callable[[dict[str, Any]], Any] = dict
         self.always: Fault | None = None
         self.actions: dict[str, list[dict[str, Any]]] = {}
+        self.actions_fault: Fault | None = None
         self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self._candles: dict[str, list[tuple[datetime, Candle]]] = {}
@@ -111,8 +112,9 @@ class LoopbackUpstream:
             self.requests.append(request)
             fault = self._faults.popleft() if self._faults else self.always or Fault()
         symbol = request.query.get("symbol", "")
-        if request.path == "/actions" and symbol in self.actions:
-            return fault, orjson.dumps({"symbol": symbol, "actions": self.actions[symbol]})
+        if request.path == "/actions" and (symbol in self.actions or self.actions_fault):
+            fault = self.actions_fault or fault
+            return fault, orjson.dumps({"symbol": symbol, "actions": self.actions.get(symbol, [])})
         if request.path != "/candles" or symbol not in self._candles:
             missing = Fault(status=404) if fault == Fault() else fault
             return missing, b'{"error":"unknown symbol"}'

@@ -9,7 +9,7 @@ import pkgutil
 import mlengine.core
 
 WITH_EXAMPLES = {
-    "mlengine.core.bars.actions",
+    "mlengine.core.actions.adjustment",
     "mlengine.core.bars.symbols",
     "mlengine.core.features.kernels",
     "mlengine.core.metrics.losses",

@@ -18,7 +18,7 @@ def open_market_data(settings: Settings, markets: MarketDirectory) -> MarketData
         return _open_service(settings, settings.market_data_base_url)
     if settings.market_data_dir:
         return FilesMarketData(
-            settings.market_data_dir, markets=markets, adjusted=settings.market_data_adjusted
+            settings.market_data_dir, markets=markets, adjusted=settings.market_data_adjust == "all"
         )
     return SampleMarketData()
 

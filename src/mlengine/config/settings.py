@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from mlengine.config import market_data, training
 from mlengine.config.env_reader import EnvReader
 from mlengine.config.market_data import ServiceSettings
+from mlengine.core.actions.kinds import ADJUSTMENTS
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.hours import CALENDAR_NAMES
 from mlengine.core.training.spec import TrainSpec
@@ -41,7 +42,7 @@ class Settings:
     market_data_calendar: str | None
     market_data_timezone: ZoneInfo | None
     market_data_negative_prices: bool
-    market_data_adjusted: bool
+    market_data_adjust: str
     market_data_symbols_file: Path | None
     market_data_timeout_seconds: float
     market_data_retry_attempts: int
@@ -122,7 +123,7 @@ class Settings:
             market_data_calendar=_calendar(read),
             market_data_timezone=_timezone(read),
             market_data_negative_prices=read.boolean("MARKET_DATA_NEGATIVE_PRICES", default=False),
-            market_data_adjusted=read.boolean("MARKET_DATA_ADJUSTED", default=False),
+            market_data_adjust=read.choice("MARKET_DATA_ADJUST", "none", tuple(ADJUSTMENTS)),
             market_data_symbols_file=read.path("MARKET_DATA_SYMBOLS_FILE"),
             market_data_timeout_seconds=read.seconds("MARKET_DATA_TIMEOUT_SECONDS", 5.0),
             market_data_retry_attempts=read.integer("MARKET_DATA_RETRY_ATTEMPTS", 3, 0, 20),

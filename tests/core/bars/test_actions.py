@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from tests.factories import START, random_bars
 
-from mlengine.core.bars.actions import ADJUSTMENTS, DIVIDEND, SPLIT, CorporateAction, adjust
+from mlengine.core.actions.actions import CorporateAction
+from mlengine.core.actions.adjustment import adjust
+from mlengine.core.actions.kinds import ADJUSTMENTS, DIVIDEND, SPLIT
 from mlengine.core.bars.bars import BarArrays
 
 BARS = BarArrays.of(random_bars(rows=10))

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import func, select
 from tests.databases import bar_store
 
-from mlengine.core.bars.actions import DIVIDEND, SPLIT, StatedAction, actions_at
+from mlengine.core.actions.actions import StatedAction, actions_at
+from mlengine.core.actions.kinds import DIVIDEND, SPLIT
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.bars.action_store import ActionStore, Statement
 from mlengine.stores.database.engine import open_database, reading

@@ -24,7 +24,8 @@ class BarQualityService:
 
     def of_folder(self, folder: Path) -> "BarQualityService":
         """The same for the files of another folder."""
-        market = FilesMarketData(folder, markets=self.bars.markets)
+        adjusted = self.bars.adjustment == "all"
+        market = FilesMarketData(folder, markets=self.bars.markets, adjusted=adjusted)
         return replace(self, bars=replace(self.bars, market=market))
 
     def of_symbol(self, symbol: str, *, now: datetime) -> SeriesQuality:

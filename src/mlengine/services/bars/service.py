@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -13,12 +13,16 @@ from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
 from mlengine.core.bars.quality import suspect_reasons
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.errors import DatabaseUnavailable, InsufficientBars, MlengineError
+from mlengine.services.actions.service import ActionsService
+from mlengine.services.bars.adjuster import Adjuster
 from mlengine.services.bars.expectations import BarExpectations
 from mlengine.services.bars.fetcher import BarFetcher
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.past import PastBars
 from mlengine.services.bars.recorded_upstream import RecordedUpstream
-from mlengine.services.bars.served import ServedBars, ServedWindow, View
+from mlengine.services.bars.served import LIVE, ServedBars, ServedWindow, View
+from mlengine.services.bars.views import BarViews
+from mlengine.stores.bars.action_store import ActionStore
 from mlengine.stores.bars.cache import BarCache, CachedBars
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data import MarketData
@@ -46,6 +50,7 @@ class BarService:
     markets: MarketDirectory = NO_MARKETS
     max_stale_seconds: float = 0.0
     anew: bool = False
+    adjustment: str = "none"
 
     def cached_window(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
@@ -53,7 +58,7 @@ class BarService:
         """As `window` where neither the upstream nor the store need be asked, else None."""
         if as_of is None:
             self.cache.mark_used(symbol)
-        view = self._live.in_memory(symbol, bars=bars, as_of=as_of, now=now)
+        view = self._views.in_memory(symbol, bars=bars, as_of=as_of, now=now)
         if view is None or view.end < bars:
             return None
         return self._cut(symbol, view, bars)
@@ -65,17 +70,7 @@ class BarService:
 
         The cache is not read. A symbol for which the upstream has to be asked is left out.
         """
-        views: Mapping[str, View | MlengineError]
-        if as_of is not None:
-            views = self._past.views(symbols, as_of, bars=bars, now=now)
-        else:
-            fetched = self._live.fetch_many(symbols, bars=bars, now=now)
-            views = {
-                symbol: self._live.view(each, bars=bars, now=now)
-                if isinstance(each, CachedBars)
-                else each
-                for symbol, each in fetched.items()
-            }
+        views = self._views.at_hand(symbols, bars=bars, as_of=as_of, now=now)
         return {
             symbol: self._window(symbol, view, bars) if isinstance(view, View) else view
             for symbol, view in views.items()
@@ -91,7 +86,7 @@ class BarService:
         deadline: Deadline = NEVER,
     ) -> ServedWindow:
         """The bars of `history`, as arrays; raises InsufficientBars when they are fewer."""
-        view = self._view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        view = self._views.view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
         window = self._window(symbol, view, bars)
         if isinstance(window, InsufficientBars):
             raise window
@@ -115,7 +110,7 @@ class BarService:
         UpstreamUnavailable.
         """
         return _history(
-            self._view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline), bars
+            self._views.view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline), bars
         )
 
     def upstream_history(
@@ -123,8 +118,9 @@ class BarService:
     ) -> BarArrays:
         """As `history`, but as the upstream tells it now, whatever is recorded."""
         fetched = self._fetcher.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=NEVER)
-        end = fetched.arrays.count_final_at(as_of)
-        return fetched.arrays.slice(max(0, end - bars) if bars else 0, end)
+        raw = View(fetched, fetched.arrays.count_final_at(as_of), LIVE)
+        view = self._views.adjusted(symbol, raw, bars=bars, as_of=as_of, now=now)
+        return _history(view, bars).arrays
 
     def nth_bar_final_at(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
         """When the `bar`-th bar of a symbol (from 1) was known; None when it isn't yet.
@@ -141,7 +137,9 @@ class BarService:
 
     def served(self, symbol: str, *, bars: int, now: datetime) -> CleanBars:
         """At least `bars` bars (0: all) as the upstream serves them now; raises as `history`."""
-        return self._fetcher.fetch(symbol, bars=bars, as_of=None, now=now, deadline=NEVER).clean
+        fetched = self._fetcher.fetch(symbol, bars=bars, as_of=None, now=now, deadline=NEVER)
+        adjusted = self.adjuster.adjusted_as_stated(symbol, fetched.arrays, now)
+        return replace(fetched.clean, arrays=adjusted)
 
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, recorded in the store."""
@@ -171,21 +169,6 @@ class BarService:
                     rows[symbol] = arrays.rows
         return rows
 
-    def _view(
-        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
-    ) -> View:
-        """The bars in memory if nobody could bring others, else those recorded or fetched now."""
-        if self.anew and as_of is None:
-            fetched = self._refreshed(symbol, bars=bars, now=now, deadline=deadline)
-            return self._live.view(fetched, bars=bars, now=now)
-        view = self._live.in_memory(symbol, bars=bars, as_of=as_of, now=now)
-        if view is not None:
-            return view
-        if as_of is not None:
-            return self._past.view(symbol, as_of, bars=bars, now=now, deadline=deadline)
-        fetched = self._live.fetch(symbol, bars=bars, now=now, deadline=deadline)
-        return self._live.view(fetched, bars=bars, now=now)
-
     def _refreshed(
         self, symbol: str, *, bars: int, now: datetime, deadline: Deadline
     ) -> CachedBars:
@@ -210,6 +193,12 @@ class BarService:
         return suspect_reasons(known, bars, interval=self.interval, calendar=calendar)
 
     @cached_property
+    def adjuster(self) -> Adjuster:
+        """What adjusts the bars that are served; those that are recorded are raw."""
+        actions = ActionsService(self.market, ActionStore(self.store.engine), self.markets)
+        return Adjuster(actions, self.adjustment, self.interval)
+
+    @cached_property
     def expectations(self) -> BarExpectations:
         """How old bars are, by what is expected of their symbol."""
         return BarExpectations(self.market, self.store, self.interval, self.markets, self.cache)
@@ -230,12 +219,9 @@ class BarService:
         return RecordedUpstream(self._fetcher, self.store, self.max_stale_seconds)
 
     @cached_property
-    def _live(self) -> LiveBars:
-        return LiveBars(self._upstream, self.cache)
-
-    @cached_property
-    def _past(self) -> PastBars:
-        return PastBars(self._live)
+    def _views(self) -> BarViews:
+        live = LiveBars(self._upstream, self.cache)
+        return BarViews(live, PastBars(live), self.adjuster, self.anew)
 
 
 def _history(view: View, bars: int) -> ServedBars:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
 
-from mlengine.core.bars.actions import CorporateAction, StatedAction, next_midnight, revise
+from mlengine.core.actions.actions import CorporateAction, StatedAction, next_midnight, revise
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.tables import action_series, corporate_actions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -37,6 +37,9 @@ class CachedBars:
     stored: StoredBars | None = None
     outage: bool = False
     _windows: dict[tuple[int, int], BarArrays] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _variants: dict[Hashable, CachedBars] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -105,6 +108,15 @@ class CachedBars:
             if len(self._windows) < _MAX_WINDOWS:
                 self._windows[end, bars] = window
         return window
+
+    def variant(self, key: Hashable, derive: Callable[[], CachedBars]) -> CachedBars:
+        """Bars that are derived from these, the same object for the same key."""
+        variant = self._variants.get(key)
+        if variant is None:
+            variant = derive()
+            if len(self._variants) < _MAX_WINDOWS:
+                self._variants[key] = variant
+        return variant
 
 
 class BarCache:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import polars as pl
 
-from mlengine.core.bars.actions import StatedAction
+from mlengine.core.actions.actions import StatedAction
 from mlengine.errors import MlengineError
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 

@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from mlengine.core.bars.actions import SYMBOL_CHANGE, StatedAction
+from mlengine.core.actions.actions import StatedAction
+from mlengine.core.actions.kinds import SYMBOL_CHANGE
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import polars as pl
 
-from mlengine.core.bars.actions import StatedAction
+from mlengine.core.actions.actions import StatedAction
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid

@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from mlengine.core.bars.actions import DIVIDEND, SPLIT, SYMBOL_CHANGE, StatedAction
+from mlengine.core.actions.actions import StatedAction
+from mlengine.core.actions.kinds import DIVIDEND, SPLIT, SYMBOL_CHANGE
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.actions.file import parse_actions, read_actions
 

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 import pytest
 from tests.upstream import Fault, LoopbackUpstream
 
-from mlengine.core.bars.actions import DIVIDEND, SPLIT, SYMBOL_CHANGE, StatedAction
+from mlengine.core.actions.actions import StatedAction
+from mlengine.core.actions.kinds import DIVIDEND, SPLIT, SYMBOL_CHANGE
 from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data.actions.service import parse_actions
 from mlengine.stores.market_data.http import HttpMarketData

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlengine.core.bars.actions import StatedAction
+from mlengine.core.actions.actions import StatedAction
 from mlengine.errors import MlengineError, UpstreamInvalid
 from mlengine.stores.market_data.actions.statement import BadField, StatedActions, parse_action
 from mlengine.stores.market_data.tables.folder import FileStamp

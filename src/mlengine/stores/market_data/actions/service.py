@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from mlengine.core.bars.actions import StatedAction
+from mlengine.core.actions.actions import StatedAction
 from mlengine.core.timestamps import EPOCH, rfc3339
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.actions.statement import BadField, StatedActions, parse_action

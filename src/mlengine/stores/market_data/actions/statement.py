@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
-from mlengine.core.bars.actions import DIVIDEND, KINDS, SYMBOL_CHANGE, StatedAction
+from mlengine.core.actions.actions import StatedAction
+from mlengine.core.actions.kinds import DIVIDEND, KINDS, SYMBOL_CHANGE
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.stores.market_data.candles import parse_number
 

@@ -1,103 +1,20 @@
-"""Corporate actions: what they do to earlier prices, by what was known of them at a moment."""
+"""Bars adjusted for corporate actions."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from math import isnan, nan
-from typing import Final
 
 import numpy as np
 
+from mlengine.core.actions.actions import CorporateAction, actions_at
+from mlengine.core.actions.kinds import SPLIT
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import EPOCH
 
-SPLIT, DIVIDEND, SYMBOL_CHANGE = "split", "dividend", "symbol_change"
-KINDS = (SPLIT, DIVIDEND, SYMBOL_CHANGE)
-# What is adjusted for, by the setting MARKET_DATA_ADJUST.
-ADJUSTMENTS: Final = {"none": (), "splits": (SPLIT,), "all": (SPLIT, DIVIDEND)}
-
 _CLOSE, _VOLUME = 3, 4
 _DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, order=True)
-class StatedAction:
-    """A split, a cash dividend or a change of the symbol, as its source states it.
-
-    Bars of sessions from `ex_date` on are traded after it, as `symbol`. `value` is how many new
-    shares one old share becomes (4.0; 0.1 for a reverse split of ten to one), or the cash paid per
-    share, in the currency of the prices. Before a change of the symbol it was `earlier_symbol`,
-    and `value` is 1.
-    """
-
-    symbol: str
-    ex_date: date
-    kind: str
-    value: float
-    earlier_symbol: str = ""
-    announced: date | None = None
-
-
-@dataclass(frozen=True, order=True)
-class CorporateAction:
-    """A revision of an action: what was known of it from `known_at` on.
-
-    The fields are those of StatedAction; NaN as `value` says that its source took it back.
-    """
-
-    symbol: str
-    ex_date: date
-    kind: str
-    value: float
-    known_at: datetime
-    earlier_symbol: str = ""
-
-
-def actions_at(revisions: Iterable[CorporateAction], moment: datetime) -> list[CorporateAction]:
-    """The actions as they were known at `moment`, by date: the newest revision of each."""
-    newest = {
-        (each.ex_date, each.kind): each
-        for each in sorted(revisions, key=lambda each: each.known_at)
-        if each.known_at <= moment
-    }
-    return [newest[key] for key in sorted(newest) if not isnan(newest[key].value)]
-
-
-def revise(
-    recorded: Iterable[CorporateAction],
-    stated: Iterable[StatedAction],
-    *,
-    timezone: tzinfo,
-    seen_at: datetime,
-    served_until: datetime | None,
-) -> list[CorporateAction]:
-    """What the actions that a source states now add to those that were `recorded` of a symbol.
-
-    Each is known from the date of its announcement on, without one from its ex-date; but not before
-    `served_until`, until when answers were given without it, and at `seen_at` in any case. None
-    says that nobody looked before. An action that the source states no more is taken back.
-    """
-    newest = {(each.ex_date, each.kind): each for each in recorded}
-    revisions = []
-    for each in stated:
-        before = newest.pop((each.ex_date, each.kind), None)
-        if before is None or _content(before) != _content(each):
-            midnight = datetime.combine(each.announced or each.ex_date, time(), timezone)
-            known_at = min(seen_at, max(midnight.astimezone(UTC), served_until or EPOCH))
-            revisions.append(
-                CorporateAction(
-                    each.symbol, each.ex_date, each.kind, each.value, known_at, each.earlier_symbol
-                )
-            )
-    gone_at = min(seen_at, served_until or seen_at)
-    gone = (each for each in newest.values() if not isnan(each.value))
-    return revisions + [replace(each, value=nan, known_at=gone_at) for each in gone]
-
-
-def _content(action: StatedAction | CorporateAction) -> tuple[float, str]:
-    return action.value, action.earlier_symbol
 
 
 def adjust(
@@ -162,12 +79,6 @@ def bars_before(bars: BarArrays, ex_date: date, *, interval: str, timezone: tzin
     midnight = ex_midnight(ex_date, interval=interval, timezone=timezone)
     last_start = (midnight - INTERVALS[interval] - EPOCH) // timedelta(microseconds=1)
     return int(np.searchsorted(bars.starts, last_start, side="right"))
-
-
-def next_midnight(moment: datetime, timezone: tzinfo) -> datetime:
-    """When the next day begins: until then a source of actions is not asked again."""
-    tomorrow = moment.astimezone(timezone).date() + _DAY
-    return datetime.combine(tomorrow, time(), timezone).astimezone(UTC)
 
 
 def ex_midnight(ex_date: date, *, interval: str, timezone: tzinfo) -> datetime:

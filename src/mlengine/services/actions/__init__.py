@@ -1,0 +1,1 @@
+"""The corporate actions of each symbol, for whoever adjusts bars."""

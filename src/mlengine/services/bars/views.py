@@ -1,0 +1,132 @@
+"""Bars as they were known at a moment, adjusted for the actions that were known then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlengine.errors import MlengineError
+from mlengine.services.bars.adjuster import Adjuster
+from mlengine.services.bars.live import LiveBars
+from mlengine.services.bars.past import PastBars
+from mlengine.services.bars.served import View
+from mlengine.stores.bars.cache import CachedBars
+from mlengine.stores.market_data.deadline import NEVER, Deadline
+
+
+@dataclass(frozen=True)
+class BarViews:
+    """Raw bars from memory, the record or the upstream, and what the adjuster makes of them.
+
+    With `anew` the upstream is asked for all of them, whatever is recorded.
+    """
+
+    live: LiveBars
+    past: PastBars
+    adjuster: Adjuster
+    anew: bool
+
+    def in_memory(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> View | None:
+        """The newest `bars` bars where neither the upstream nor a store need be asked."""
+        view = self.live.in_memory(symbol, bars=bars, as_of=as_of, now=now)
+        if view is None:
+            return None
+        return self.adjuster.adjusted(
+            symbol,
+            view,
+            bars=bars,
+            at=as_of or now,
+            view_of=lambda earlier: self.live.in_memory(earlier, bars=0, as_of=as_of, now=now),
+        )
+
+    def view(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
+    ) -> View:
+        """The bars in memory if nobody could bring others, else those recorded or fetched now."""
+        if not self.anew or as_of is not None:
+            view = self.in_memory(symbol, bars=bars, as_of=as_of, now=now)
+            if view is not None:
+                return view
+        raw = self._raw(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
+        return self.adjusted(symbol, raw, bars=bars, as_of=as_of, now=now, deadline=deadline)
+
+    def at_hand(
+        self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
+    ) -> dict[str, View | MlengineError]:
+        """`view` of each symbol, or its refusal, in one pass over them.
+
+        Left out is a symbol for which the upstream has to be asked.
+        """
+        raw = self._raw_at_hand(symbols, bars=bars, as_of=as_of, now=now)
+        viewed = [symbol for symbol, each in raw.items() if isinstance(each, View)]
+        refused = self.adjuster.refresh(viewed, now=now, deadline=NEVER)
+        views: dict[str, View | MlengineError] = {}
+        for symbol, each in raw.items():
+            if symbol in refused or not isinstance(each, View):
+                views[symbol] = refused.get(symbol) or each
+                continue
+            adjusted = self.adjuster.adjusted(
+                symbol,
+                each,
+                bars=bars,
+                at=as_of or now,
+                view_of=lambda earlier: self.live.in_memory(earlier, bars=0, as_of=as_of, now=now),
+            )
+            if adjusted is not None:
+                views[symbol] = adjusted
+        return views
+
+    def adjusted(
+        self,
+        symbol: str,
+        raw: View,
+        *,
+        bars: int,
+        as_of: datetime | None,
+        now: datetime,
+        deadline: Deadline = NEVER,
+    ) -> View:
+        """Raw bars of `as_of`, or of now, adjusted; raises what the source of actions raises."""
+        for error in self.adjuster.refresh([symbol], now=now, deadline=deadline).values():
+            raise error
+
+        def view_of(earlier: str) -> View:
+            view = self._raw(earlier, bars=0, as_of=as_of, now=now, deadline=deadline)
+            for error in self.adjuster.refresh([earlier], now=now, deadline=deadline).values():
+                raise error
+            return view
+
+        at = as_of or now
+        return self.adjuster.adjusted(symbol, raw, bars=bars, at=at, view_of=view_of) or raw
+
+    def _raw(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
+    ) -> View:
+        if self.anew and as_of is None:
+            fetched = self.live.upstream.refresh(
+                symbol, None, bars=bars, now=now, deadline=deadline, anew=True
+            )
+            return self.live.view(fetched, bars=bars, now=now)
+        view = self.live.in_memory(symbol, bars=bars, as_of=as_of, now=now)
+        if view is not None:
+            return view
+        if as_of is not None:
+            return self.past.view(symbol, as_of, bars=bars, now=now, deadline=deadline)
+        fetched = self.live.fetch(symbol, bars=bars, now=now, deadline=deadline)
+        return self.live.view(fetched, bars=bars, now=now)
+
+    def _raw_at_hand(
+        self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
+    ) -> Mapping[str, View | MlengineError]:
+        if as_of is not None:
+            return self.past.views(symbols, as_of, bars=bars, now=now)
+        fetched = self.live.fetch_many(symbols, bars=bars, now=now)
+        return {
+            symbol: self.live.view(each, bars=bars, now=now)
+            if isinstance(each, CachedBars)
+            else each
+            for symbol, each in fetched.items()
+        }

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.databases import bar_store
+from tests.factories import START, random_bars
+from tests.upstream import Fault, LoopbackUpstream
+
+from mlengine.core.bars.bars import PRICES, BarArrays
+from mlengine.core.features import CORE, latest
+from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
+from mlengine.services.bars.service import BarService
+from mlengine.stores.market_data.files import FilesMarketData
+from mlengine.stores.market_data.http import HttpMarketData
+from mlengine.stores.system.dependency_states import DependencyStates
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+ROWS, WINDOW = 365, 64
+SPLIT_DAY, FIRST_PAID, SECOND_PAID = 150, 100, 220
+# What one would see if nothing was ever split or paid.
+SMOOTH = random_bars(rows=ROWS)
+
+
+def raw_bars() -> tuple[pl.DataFrame, dict[int, float]]:
+    """SMOOTH as it is traded, and the dividend of each day that has one."""
+    factors, shares, dividends = np.ones(ROWS), np.ones(ROWS), {}
+    close = SMOOTH["close"].to_numpy()
+    for day in (SECOND_PAID, SPLIT_DAY, FIRST_PAID):
+        if day == SPLIT_DAY:
+            factors[:day] /= 4.0
+            shares[:day] *= 4.0
+        else:
+            factors[:day] *= 0.98
+            dividends[day] = float(0.02 * close[day - 1] / factors[day - 1])
+    bars = SMOOTH.with_columns(
+        *(pl.col(name) / pl.Series(factors) for name in PRICES),
+        pl.col("volume") / pl.Series(shares),
+    )
+    return bars, dividends
+
+
+RAW, DIVIDENDS = raw_bars()
+
+
+def line(day: int) -> str:
+    date = (START + day * DAY).date()
+    if day == SPLIT_DAY:
+        return f"AAA,{date},split,4\n"
+    return f"AAA,{date},dividend,{DIVIDENDS[day]!r}\n"
+
+
+def service(folder: Path, adjustment: str = "all") -> BarService:
+    return BarService(
+        FilesMarketData(folder / "bars"),
+        bar_store(folder),
+        "1d",
+        0.0,
+        DependencyStates(),
+        recheck_seconds=0.0,
+        adjustment=adjustment,
+    )
+
+
+def write(folder: Path, bars: pl.DataFrame, *actions: str) -> None:
+    (folder / "bars").mkdir(parents=True, exist_ok=True)
+    bars.write_csv(folder / "bars" / f"{bars['symbol'][0]}.csv")
+    (folder / "bars" / "actions.csv").write_text("symbol,date,kind,value\n" + "".join(actions))
+
+
+def window(bars: BarService, now: datetime, as_of: datetime | None = None) -> BarArrays:
+    return bars.window("AAA", bars=WINDOW, as_of=as_of, now=now).bars
+
+
+def closes(day: int) -> datetime:
+    """An hour after the bar of that day is final."""
+    return START + (day + 1) * DAY + HOUR
+
+
+def test_a_year_answers_as_of_each_day_as_it_did_then(tmp_path):
+    """The first dividend is known ahead, the split on its day, the second dividend days later."""
+    seen_on = {FIRST_PAID: FIRST_PAID - 20, SPLIT_DAY: SPLIT_DAY, SECOND_PAID: SECOND_PAID + 3}
+    live, running = {}, service(tmp_path)
+    for day in range(WINDOW, ROWS):
+        actions = [line(each) for each, seen in seen_on.items() if seen <= day]
+        write(tmp_path, RAW.head(day + 1), *actions)
+        live[day] = window(running, closes(day))
+    end = closes(ROWS - 1) + DAY
+    for asked in (running, service(tmp_path)):
+        answers = {day: window(asked, end, as_of=closes(day)) for day in live}
+        assert [day for day in live if answers[day].payload != live[day].payload] == []
+    smooth = BarArrays.of(SMOOTH)
+    off = {
+        day
+        for day, bars in live.items()
+        if not np.allclose(bars.values, scaled(smooth.slice(day + 1 - WINDOW, day + 1)), rtol=1e-12)
+    }
+    assert off == {SECOND_PAID, SECOND_PAID + 1, SECOND_PAID + 2}
+
+
+def scaled(smooth: BarArrays) -> np.ndarray:
+    """As traded at the end of the window."""
+    day = (smooth.last_timestamp - START) // DAY
+    row = RAW.row(day, named=True)
+    prices = row["close"] / smooth.values[3, -1]
+    return smooth.values * np.array([[prices]] * 4 + [[row["volume"] / smooth.values[4, -1]]])
+
+
+def test_features_of_adjusted_bars_are_those_of_bars_that_never_split(tmp_path):
+    write(tmp_path, RAW, *map(line, (FIRST_PAID, SPLIT_DAY, SECOND_PAID)))
+    bars = service(tmp_path).history("AAA", bars=0, as_of=None, now=closes(ROWS - 1)).frame
+    adjusted = latest(bars, CORE, rows=250).select(CORE.names).to_numpy()
+    expected = latest(SMOOTH, CORE, rows=250).select(CORE.names).to_numpy()
+    np.testing.assert_allclose(adjusted, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_bars_are_as_served_unless_the_setting_says_otherwise(tmp_path):
+    write(tmp_path, RAW, *map(line, (FIRST_PAID, SPLIT_DAY, SECOND_PAID)))
+    now, raw = closes(ROWS - 1), BarArrays.of(RAW)
+    assert np.array_equal(history(service(tmp_path, "none"), now).values, raw.values)
+    splits = history(service(tmp_path, "splits"), now)
+    assert np.array_equal(splits.values[:4, :SPLIT_DAY], raw.values[:4, :SPLIT_DAY] / 4.0)
+    assert np.array_equal(splits.values[:, SPLIT_DAY:], raw.values[:, SPLIT_DAY:])
+    assert np.array_equal(service(tmp_path).stored("AAA").values, raw.values)
+
+
+def history(bars: BarService, now: datetime, symbol: str = "AAA") -> BarArrays:
+    return bars.history(symbol, bars=0, as_of=None, now=now).arrays
+
+
+def test_an_announced_split_is_no_unexplained_jump(tmp_path):
+    day = SPLIT_DAY + 10
+    write(tmp_path, RAW.head(day + 1), line(FIRST_PAID), line(SPLIT_DAY))
+    raw = window(service(tmp_path, "none"), closes(day))
+    assert "unexplained_jump" in raw.suspect_reasons
+    assert window(service(tmp_path, "splits"), closes(day)).suspect_reasons == ()
+
+
+def test_windows_are_adjusted_once_a_fetch(tmp_path):
+    write(tmp_path, RAW.head(SPLIT_DAY + 1), line(SPLIT_DAY))
+    bars = replace(service(tmp_path), cache_seconds=3_600.0, recheck_seconds=3_600.0)
+    now = closes(SPLIT_DAY)
+    first = window(bars, now)
+    cached = bars.cached_window("AAA", bars=WINDOW, as_of=None, now=now)
+    assert cached is not None
+    assert cached.bars is first
+    many = bars.windows(["AAA"], bars=WINDOW, as_of=None, now=now)["AAA"]
+    assert many.bars.payload == first.payload
+
+
+def test_a_new_symbol_goes_on_where_the_earlier_one_ended(tmp_path):
+    change = (START + 200 * DAY).date()
+    write(tmp_path, RAW.head(200))
+    later = RAW.slice(200).with_columns(pl.lit("BBB").alias("symbol"))
+    later.write_csv(tmp_path / "bars" / "BBB.csv")
+    header = "symbol,date,kind,value,new_symbol\n"
+    text = f"{header}{line(SPLIT_DAY)}AAA,{change},symbol_change,,BBB\n"
+    (tmp_path / "bars" / "actions.csv").write_text(text)
+    running, now = service(tmp_path, "splits"), closes(ROWS - 1)
+    joined = history(running, now, "BBB")
+    assert joined.rows == ROWS
+    assert joined.symbol == "BBB"
+    write(tmp_path / "whole", RAW, line(SPLIT_DAY))
+    whole = history(service(tmp_path / "whole", "splits"), now)
+    assert np.array_equal(joined.values, whole.values)
+    few = running.window("BBB", bars=WINDOW, as_of=START + 210 * DAY, now=now).bars
+    assert few.rows == WINDOW
+    assert np.array_equal(few.values, whole.values[:, 210 - WINDOW : 210])
+    alone = history(service(tmp_path, "none"), now, "BBB")
+    assert alone.rows == ROWS - 200
+
+
+def test_a_line_that_is_refused_stops_its_symbol_until_it_was_right_once(tmp_path):
+    wrong = line(SPLIT_DAY).replace("split", "splt")
+    write(tmp_path, RAW, wrong)
+    random_bars("BBB", rows=ROWS).write_csv(tmp_path / "bars" / "BBB.csv")
+    running, now = service(tmp_path), closes(ROWS - 1)
+    for _ in range(2):
+        with pytest.raises(UpstreamInvalid, match=r"actions\.csv, line 2, column 'kind': 'splt'"):
+            window(running, now)
+    assert running.cached_window("AAA", bars=WINDOW, as_of=None, now=now) is None
+    assert history(running, now, "BBB").rows == ROWS
+    many = running.windows(["AAA", "BBB"], bars=WINDOW, as_of=None, now=now)
+    assert isinstance(many["AAA"], UpstreamInvalid)
+    write(tmp_path, RAW, line(SPLIT_DAY))
+    right = history(running, now)
+    write(tmp_path, RAW, wrong)
+    assert np.array_equal(history(running, now + HOUR).values, right.values)
+
+
+def over_http(upstream: LoopbackUpstream, folder: Path) -> BarService:
+    source = HttpMarketData(
+        upstream.url,
+        timeout_seconds=2.0,
+        retry_attempts=0,
+        retry_backoff_seconds=0.0,
+        deadline_seconds=5.0,
+    )
+    return BarService(
+        source,
+        bar_store(folder),
+        "1d",
+        0.0,
+        DependencyStates(),
+        recheck_seconds=0.0,
+        adjustment="all",
+    )
+
+
+def asked(upstream: LoopbackUpstream) -> int:
+    return sum(each.path == "/actions" for each in upstream.requests)
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_service_is_asked_for_actions_once_a_day_a_symbol(tmp_path, served):
+    split = {"date": str((START + SPLIT_DAY * DAY).date()), "kind": "split", "value": 4}
+    with LoopbackUpstream(RAW) as upstream:
+        if served:
+            upstream.actions["AAA"] = [split]
+        now = START + ROWS * DAY + HOUR
+        for hours in (0, 3, 6, 20):
+            for running in (over_http(upstream, tmp_path), over_http(upstream, tmp_path)):
+                history(running, now + hours * HOUR)
+        assert asked(upstream) == 1
+        history(over_http(upstream, tmp_path), now + 23 * HOUR)
+        assert asked(upstream) == 2
+
+
+def test_a_service_that_fails_is_an_error_until_actions_are_known(tmp_path):
+    with LoopbackUpstream(RAW) as upstream:
+        upstream.actions["AAA"] = []
+        running, now = over_http(upstream, tmp_path), START + ROWS * DAY + HOUR
+        upstream.actions_fault = Fault(status=503)
+        with pytest.raises(UpstreamUnavailable):
+            window(running, now)
+        upstream.actions_fault = None
+        assert window(running, now).rows == WINDOW
+        upstream.actions_fault = Fault(status=503)
+        assert window(running, now + DAY).rows == WINDOW
+        count = asked(upstream)
+        window(running, now + DAY + 30 * timedelta(seconds=1))
+        assert asked(upstream) == count
+        window(running, now + DAY + HOUR)
+        assert asked(upstream) == count + 1
