@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from mlengine.core.arrays import Floats
-from mlengine.core.bars.bars import BarExample, BarsReport, CleanBars
+from mlengine.core.bars.bars import BarExample, CleanBars
 from mlengine.core.bars.holes import Gaps, Hole, find_gaps
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.jumps import Jump, find_jumps
@@ -110,7 +110,7 @@ def assess(
         mended=report.mended,
         dropped=report.dropped,
         examples=report.examples,
-        dropped_share=_dropped_share(report),
+        dropped_share=_dropped_share(bars),
     )
     if not arrays.rows or unusable.dropped_share > REFUSED_DROPPED_SHARE:
         return unusable
@@ -166,7 +166,7 @@ def _reasons(
     missing = is_loss and _missing_share(gaps) > longest
     in_window = bool(gaps.is_hole[-max(window_bars - 1, 1) :].any())
     applies = {
-        "bars_dropped": _dropped_share(bars.report) > MAX_DROPPED_SHARE,
+        "bars_dropped": _dropped_share(bars) > MAX_DROPPED_SHARE,
         "bars_missing": missing,
         "hole_in_window": in_window,
         "hole_in_history": not in_window and bool(gaps.is_hole.any()),
@@ -176,9 +176,11 @@ def _reasons(
     return tuple(reason for reason, applied in applies.items() if applied)
 
 
-def _dropped_share(report: BarsReport) -> float:
+def _dropped_share(bars: CleanBars) -> float:
+    """Of the rows of the answer, or of all bars where it brought only the newest of them."""
+    report = bars.report
     lost = sum(n for reason, n in report.dropped.items() if reason not in _NO_LOSS)
-    return lost / max(report.read, 1)
+    return lost / max(report.read, bars.arrays.rows, 1)
 
 
 def _missing_share(gaps: Gaps) -> float:
