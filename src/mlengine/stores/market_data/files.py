@@ -187,6 +187,8 @@ class FilesMarketData(MarketData):
             file, of_file = self._files.get(name), settings.of(name)
             if file is None or (file.stamp, file.settings) != (stamp, of_file):
                 file = look_at(self._directory / name, stamp, of_file, file)
+                if file.refusal:
+                    _log(file)
             files[name] = file
         self._files = files
 

@@ -1,6 +1,5 @@
 """Parquet and CSV into frames and back, with one error for all that can be wrong with a file."""
 
-import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +8,6 @@ from pathlib import Path
 import polars as pl
 
 from mlengine.stores.system import atomic_files
-
-_GZIP = b"\x1f\x8b"
 
 
 class UnreadableFile(ValueError):
@@ -42,21 +39,9 @@ def from_parquet(content: bytes) -> pl.DataFrame:
 
 
 def read_csv(path: Path) -> pl.DataFrame:
-    """The whole file, plain or gzip, every column as text; a line without an end is left out."""
+    """The whole file, plain or gzip, every column as text."""
     with translated_read_errors(path.name):
-        content = path.read_bytes()
-        if not content.startswith(_GZIP):
-            content = content[: content.rfind(b"\n") + 1] or content
-        return pl.read_csv(content, infer_schema=False)
-
-
-def column_names(path: Path) -> list[str]:
-    """The names in a Parquet file's schema or in a plain CSV file's first line."""
-    with translated_read_errors(path.name):
-        if path.suffix == ".parquet":
-            return list(pl.read_parquet_schema(path))
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
+        return pl.read_csv(path.read_bytes(), infer_schema=False)
 
 
 @contextmanager
@@ -65,5 +50,5 @@ def translated_read_errors(name: str) -> Iterator[None]:
     polars_errors = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
     try:
         yield
-    except (OSError, UnicodeDecodeError, csv.Error, *polars_errors):
+    except (OSError, UnicodeDecodeError, *polars_errors):
         raise UnreadableFile(name) from None

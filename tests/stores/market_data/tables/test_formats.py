@@ -4,53 +4,26 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from tests.written_tables import (
+    DAYS,
+    EVER,
+    HOUR,
+    HOURS,
+    MIDNIGHTS,
+    ROWS,
+    dated,
+    epochs,
+    lines,
+    read,
+    rows,
+)
 
-from mlengine.core.bars.bars import VALUES
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.files import FilesMarketData
-
-DAY = timedelta(days=1)
-HOUR = timedelta(hours=1)
-DAYS = [date(2024, 12, 27) + i * DAY for i in range(20)]
-MIDNIGHTS = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in DAYS]
-HOURS = [datetime(2024, 12, 27, 9, tzinfo=UTC) + i * HOUR for i in range(20)]
-# open, high, low, close, volume
-ROWS = [(98.5 + i, 101.25 + i, 97.75 + i, 100.5 + i, 1000.0 + 7 * i) for i in range(20)]
-EVER = {"start": datetime(1970, 1, 1, tzinfo=UTC), "end": datetime(2100, 1, 1, tzinfo=UTC)}
-
-
-def read(folder: Path, symbol: str = "AAA", interval: str = "1d") -> pl.DataFrame:
-    return FilesMarketData(folder).candles(symbol, interval, **EVER)
-
-
-def rows(candles: pl.DataFrame) -> list[tuple[float, ...]]:
-    return candles.select(VALUES).rows()
-
-
-def lines(cells: Sequence[Sequence[object]], header: str = "", separator: str = ",") -> str:
-    body = "".join(separator.join(map(str, row)) + "\n" for row in cells)
-    return (header + "\n" if header else "") + body
-
-
-def reordered(order: str) -> list[tuple[float, ...]]:
-    """Each row's values in the order of these initials."""
-    return [tuple(row["ohlcv".index(initial)] for initial in order) for row in ROWS]
-
-
-def dated(order: str = "ohlcv", form: str = "%Y-%m-%d") -> list[tuple[object, ...]]:
-    return [(f"{day:{form}}", *row) for day, row in zip(DAYS, reordered(order), strict=True)]
-
-
-def epochs(scale: int) -> list[int]:
-    return [int(at.timestamp()) * scale for at in MIDNIGHTS]
-
 
 CSV_FILES = {
     "plain": lines(dated(), "Date,Open,High,Low,Close,Volume"),
@@ -133,6 +106,33 @@ def test_a_text_file_of_daily_bars_is_read_as_it_comes(tmp_path, text):
         assert market.raw_row("AAA.csv", line) == written[line - 1].rstrip("\r")
 
 
+def test_investing_com_writes_volumes_in_thousands_and_millions(tmp_path):
+    (tmp_path / "AAA.csv").write_text(
+        '"Date","Price","Open","High","Low","Vol.","Change %"\n'
+        '"11/27/2024","1,234.50","1,200.25","1,240.00","1,199.00","1.25M","2.1%"\n'
+        '"11/26/2024","998.50","990.25","999.00","989.75","975.50K","-0.1%"\n'
+    )
+    assert rows(read(tmp_path)) == [
+        (1200.25, 1240.0, 1199.0, 1234.5, 1_250_000.0),
+        (990.25, 999.0, 989.75, 998.5, 975_500.0),
+    ]
+
+
+def test_a_volume_may_have_its_unit_in_brackets(tmp_path):
+    head = "Timestamp,Open,High,Low,Close,Volume_(BTC),Volume_(Currency),Weighted_Price"
+    table = [(at, *row, 1.0, 2.0) for at, row in zip(epochs(1), ROWS, strict=True)]
+    (tmp_path / "BTCUSD.csv").write_text(lines(table, head))
+    assert rows(read(tmp_path, "BTCUSD")) == ROWS
+
+
+def test_tickers_may_stand_above_the_names_of_columns(tmp_path):
+    table = [(*row, *(value * 2 for value in row[1:])) for row in dated()]
+    head = f"Ticker,{'AAA,' * 5}{','.join(['BBB'] * 5)}\nPrice{',Open,High,Low,Close,Volume' * 2}"
+    (tmp_path / "download.csv").write_text(lines(table, f"{head}\nDate{',' * 10}"))
+    assert rows(read(tmp_path)) == ROWS
+    assert rows(read(tmp_path, "BBB")) == [tuple(2 * value for value in row) for row in ROWS]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8"])
 def test_metatrader_has_date_and_time_apart(tmp_path, encoding):
     table = [
@@ -184,15 +184,6 @@ def test_cryptodatadownload_states_two_volumes(tmp_path):
     assert rows(candles) == ROWS
 
 
-def test_a_volume_that_no_symbol_chooses_is_refused_by_its_columns(tmp_path):
-    head = "date,open,high,low,close,Volume BTC,Volume USDT"
-    (tmp_path / "AAA.csv").write_text(lines([(*row, 1.0) for row in dated()], head))
-    with pytest.raises(UpstreamInvalid, match=r"'Volume BTC' or 'Volume USDT'.*columns.volume"):
-        read(tmp_path)
-    (tmp_path / "bars.toml").write_text('columns.volume = "Volume BTC"\n')
-    assert rows(read(tmp_path)) == ROWS
-
-
 def test_polygon_has_a_file_a_day_of_all_tickers(tmp_path):
     head = "ticker,volume,open,close,high,low,window_start,transactions"
     for day, (o, h, low, c, v) in zip(DAYS, ROWS, strict=True):
@@ -228,160 +219,6 @@ def test_a_packed_file_is_read_and_one_cut_short_is_refused(tmp_path, packed):
     (tmp_path / f"AAA.csv.{packed}").write_bytes(content[:-9])
     with pytest.raises(UpstreamInvalid, match=f"'AAA.csv.{packed}' can't be read"):
         read(tmp_path)
-
-
-def test_dates_with_an_offset_are_sessions_of_their_own_date(tmp_path):
-    zone = ZoneInfo("America/New_York")
-    days = [date(2024, 10, 25) + i * DAY for i in range(20)]
-    starts = [datetime(day.year, day.month, day.day, tzinfo=zone) for day in days]
-    table = [(at.isoformat(sep=" "), *row, 0.0) for at, row in zip(starts, ROWS, strict=True)]
-    head = "Date,Open,High,Low,Close,Volume,Dividends"
-    (tmp_path / "AAA.csv").write_text(lines(table, head))
-    candles = read(tmp_path)
-    assert candles["timestamp"].to_list() == starts
-    assert candles["session"].to_list() == days
-    assert rows(candles) == ROWS
-
-
-def test_interactive_brokers_names_the_zone_of_each_row(tmp_path):
-    zone = ZoneInfo("US/Eastern")
-    starts = [datetime(2024, 10, 25, 9, 30, tzinfo=zone) + i * DAY for i in range(20)]
-    table = [(f"{at:%Y%m%d %H:%M:%S} US/Eastern", *row)
-             for at, row in zip(starts, ROWS, strict=True)]  # fmt: skip
-    (tmp_path / "AAA.csv").write_text(lines(table, "date,open,high,low,close,volume"))
-    candles = read(tmp_path)
-    assert candles["timestamp"].to_list() == [at.astimezone(UTC) for at in starts]
-    assert candles["session"].to_list() == [at.date() for at in starts]
-
-
-def test_thousands_are_grouped_only_from_a_thousand_on(tmp_path):
-    table = [(f"{day}", *(f'"{900 + value:,.2f}"' for value in row[:4]), f'"{row[4]:,.0f}"')
-             for day, row in zip(DAYS, ROWS, strict=True)]  # fmt: skip
-    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
-    assert rows(read(tmp_path)) == [(*(900 + value for value in row[:4]), row[4]) for row in ROWS]
-
-
-def test_a_dot_groups_thousands_where_a_comma_is_the_decimal_sign(tmp_path):
-    swapped = str.maketrans(",.", ".,")
-    table = [(f"{day}", *(f"{1900 + value:,.2f}".translate(swapped) for value in row[:4]),
-              f"{row[4]:,.0f}".translate(swapped))
-             for day, row in zip(DAYS, ROWS, strict=True)]  # fmt: skip
-    (tmp_path / "AAA.csv").write_text(lines(table, "Date;Open;High;Low;Close;Volume", ";"))
-    assert rows(read(tmp_path)) == [(*(1900 + value for value in row[:4]), row[4]) for row in ROWS]
-
-
-def test_a_comma_that_may_be_either_is_refused_with_its_place(tmp_path):
-    table = [(f"{day}", *['"1,250"'] * 4, 7) for day in DAYS]
-    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
-    message = r"'AAA.csv', line 2, column 'Open', value '1,250'.*decimal in bars.toml"
-    with pytest.raises(UpstreamInvalid, match=message):
-        read(tmp_path)
-    (tmp_path / "bars.toml").write_text('decimal = "."\n')
-    assert read(tmp_path)["open"].to_list() == [1250.0] * 20
-    (tmp_path / "bars.toml").write_text('["files"."A*.csv"]\ndecimal = ","\n')
-    assert read(tmp_path)["open"].to_list() == [1.25] * 20
-
-
-def test_days_that_may_be_months_are_refused_with_their_place(tmp_path):
-    days = [date(2024, month, month + 1) for month in range(1, 11)]
-    table = [(f"{day:%d/%m/%Y}", *row) for day, row in zip(days, ROWS, strict=False)]
-    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
-    message = r"'AAA.csv', line 2, column 'Date', value '02/01/2024'.*date_format in bars.toml"
-    with pytest.raises(UpstreamInvalid, match=message):
-        read(tmp_path)
-    (tmp_path / "bars.toml").write_text('date_format = "%d/%m/%Y"\n')
-    assert read(tmp_path)["session"].to_list() == days
-
-
-def test_days_in_both_places_are_refused(tmp_path):
-    table = [(text, *ROWS[0]) for text in ("27/12/2024", "12/28/2024")]
-    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
-    with pytest.raises(UpstreamInvalid, match="line 3, column 'Date', value '12/28/2024'"):
-        read(tmp_path)
-
-
-def test_units_in_no_order_are_refused_with_their_place(tmp_path):
-    mixed = [at if i % 2 else at * 1000 for i, at in enumerate(epochs(1000))]
-    table = [(at, *row) for at, row in zip(mixed[::-1] + mixed, ROWS * 2, strict=True)]
-    (tmp_path / "AAA.csv").write_text(lines(table, "timestamp,open,high,low,close,volume"))
-    with pytest.raises(UpstreamInvalid, match=r"'AAA.csv', line 3, column 'timestamp', value '17"):
-        read(tmp_path)
-
-
-def test_prices_that_are_no_numbers_are_refused_with_their_place(tmp_path):
-    table = [(row[0], *row[1:4], "closed", row[5]) for row in dated()]
-    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
-    with pytest.raises(UpstreamInvalid, match="line 2, column 'Close', value 'closed'"):
-        read(tmp_path)
-
-
-def test_a_file_without_a_header_is_refused_unless_its_columns_are_named(tmp_path):
-    (tmp_path / "AAA.csv").write_text(lines(dated(form="%Y%m%d 000000"), "", ";"))
-    with pytest.raises(UpstreamInvalid, match=r"'AAA.csv' has no header.*bars.toml"):
-        read(tmp_path)
-    names = ["date", "open", "high", "low", "close", "volume"]
-    (tmp_path / "bars.toml").write_text(f"columns = {names}\n")
-    assert rows(read(tmp_path)) == ROWS
-    assert read(tmp_path)["line"].to_list() == list(range(1, 21))
-
-
-def test_a_line_of_another_length_is_no_bar(tmp_path):
-    text = lines(
-        [(*row, 0, 0) for row in dated()], "date,open,high,low,close,volume,dividends,splits"
-    ).split("\n")
-    text[5] += "," + text[6]
-    text[9] = text[9][: text[9].rindex(",0,0") - 2]
-    (tmp_path / "AAA.csv").write_text("\n".join(text))
-    candles = read(tmp_path)
-    assert candles.filter(pl.col("timestamp").is_null())["line"].to_list() == [6, 10]
-    assert candles.height == 20
-
-
-def test_a_quote_that_nothing_ends_swallows_no_line(tmp_path):
-    text = CSV_FILES["plain"].replace("2025-01-02,", '"2025-01-02,')
-    (tmp_path / "AAA.csv").write_text(text)
-    candles = read(tmp_path)
-    assert candles.height == 20
-    assert candles["timestamp"].null_count() <= 1
-
-
-def test_the_hour_that_comes_twice_is_told_by_the_order_of_its_rows(tmp_path):
-    zone = ZoneInfo("America/New_York")
-    starts = [datetime(2024, 11, 2, 20, tzinfo=UTC) + i * timedelta(minutes=30) for i in range(40)]
-    text = lines(
-        [(f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}", *ROWS[0]) for at in starts],
-        "datetime,open,high,low,close,volume",
-    )
-    (tmp_path / "AAA.csv").write_text(text)
-    (tmp_path / "bars.toml").write_text('zone = "America/New_York"\n')
-    assert read(tmp_path, interval="30m")["timestamp"].to_list() == starts
-    head, *body = text.splitlines()
-    (tmp_path / "AAA.csv").write_text("\n".join([head, *body[::-1], ""]))
-    assert read(tmp_path, interval="30m")["timestamp"].to_list() == starts[::-1]
-
-
-def test_an_hour_that_came_once_or_never_has_no_moment(tmp_path):
-    texts = ["2024-11-03 00:00", "2024-11-03 01:00", "2024-11-03 03:00", "2024-03-10 02:30"]
-    table = [(text, *ROWS[0]) for text in texts]
-    (tmp_path / "AAA.csv").write_text(lines(table, "datetime,open,high,low,close,volume"))
-    (tmp_path / "bars.toml").write_text('zone = "America/New_York"\n')
-    known = [at and at.hour for at in read(tmp_path, interval="1h")["timestamp"]]
-    assert known == [4, None, 8, None]
-
-
-def test_stamps_may_be_those_of_the_close(tmp_path):
-    (tmp_path / "bars.toml").write_text('stamp = "end"\nzone = "America/New_York"\n')
-    table = [(f"{day}T16:00:00", *row) for day, row in zip(DAYS, ROWS, strict=True)]
-    (tmp_path / "AAA.csv").write_text(lines(table, "timestamp,open,high,low,close,volume"))
-    daily = read(tmp_path)
-    closes = [at + 21 * HOUR for at in MIDNIGHTS]
-    assert daily["closes_at"].to_list() == closes
-    assert daily["session"].to_list() == DAYS
-    hourly = read(tmp_path, interval="1h")
-    assert hourly["timestamp"].to_list() == [at - HOUR for at in closes]
-    (tmp_path / "AAA.csv").write_text(lines(dated(), "date,open,high,low,close,volume"))
-    assert read(tmp_path)["session"].to_list() == DAYS
-    assert read(tmp_path, interval="1w")["session"].to_list() == [day - 6 * DAY for day in DAYS]
 
 
 def test_adjusted_prices_are_taken_where_a_setting_says_so(tmp_path):

@@ -24,7 +24,7 @@ from mlengine.stores.market_data.tables.roles import (
     table_roles,
 )
 from mlengine.stores.market_data.tables.settings import SETTINGS_FILE, TableSettings
-from mlengine.stores.market_data.tables.text import RaggedTable, plain_text, text_head
+from mlengine.stores.market_data.tables.text import UnusableText, plain_text, text_head
 from mlengine.stores.market_data.tables.text_file import BarFile, TextReader
 from mlengine.stores.market_data.tables.text_format import NoHeader, TextFormat, text_format
 from mlengine.stores.system.table_files import UnreadableFile
@@ -81,9 +81,8 @@ class FolderFile:
             refusal = error
         except UnreadableFile:
             refusal = _unreadable(self.path)
-        except RaggedTable as error:
-            further = f": line {error.line} has more cells than the header, or fewer"
-            refusal = _unreadable(self.path, further)
+        except UnusableText as error:
+            refusal = _unreadable(self.path, f": {error}")
         else:
             return replace(self, content=content, before=None)
         return self.unless_unsettled(replace(self, refusal=refusal))
@@ -111,7 +110,7 @@ class FolderFile:
                     return None
                 return ",".join(str(column[line - 1]) for column in frame.columns)
             text = plain_text(self.path.read_bytes(), self.path.name)
-        except (OSError, UnreadableFile):
+        except (OSError, UnreadableFile, UnusableText):
             return None
         lines = islice(text.split(b"\n"), line - 1, line)
         return next((row.decode().removesuffix("\r") for row in lines), None)
@@ -129,15 +128,11 @@ def look_at(
         return before
     file = FolderFile(path, stamp, settings, file_symbol(path.name), before=before)
     try:
-        if is_binary(path):
-            format_ = _binary_format(path, settings)
-        else:
-            format_ = text_format(text_head(path), settings)
+        format_ = _format(path, settings)
     except UnreadableFile:
         return file.unless_unsettled(replace(file, refusal=_unreadable(path)))
-    except (NoHeader, csv.Error):
-        words = f"has no header; name its columns in {SETTINGS_FILE}, as columns = ['date', …]"
-        return replace(file, refusal=UpstreamInvalid(f"the file {path.name!r} {words}"))
+    except UpstreamInvalid as error:
+        return replace(file, refusal=error)
     if format_.is_bars:
         named = has_symbols(format_.names, settings) or format_.tickers is not None
         return replace(file, has_symbols=named)
@@ -162,6 +157,19 @@ def _with_content(before: FolderFile | None, settings: TableSettings) -> FolderF
     if before is None or before.settings != settings:
         return None
     return before if before.content else before.before
+
+
+def _format(path: Path, settings: TableSettings) -> TextFormat:
+    """Raises UnreadableFile, UpstreamInvalid."""
+    if is_binary(path):
+        return _binary_format(path, settings)
+    try:
+        return text_format(text_head(path), settings)
+    except UnusableText as error:
+        raise _unreadable(path, f": {error}") from None
+    except (NoHeader, csv.Error):
+        words = f"has no header; name its columns in {SETTINGS_FILE}, as columns = ['date', …]"
+        raise UpstreamInvalid(f"the file {path.name!r} {words}") from None
 
 
 def _binary_format(path: Path, settings: TableSettings) -> TextFormat:

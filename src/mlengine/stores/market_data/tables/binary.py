@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from mlengine.stores.market_data.tables.table import Table
-from mlengine.stores.system.table_files import translated_read_errors
+from mlengine.stores.system.table_files import read_parquet, translated_read_errors
 
 BINARY_SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc")
 
@@ -24,12 +24,11 @@ def read_binary(path: Path) -> Table:
 
     The first row is line 1. Raises UnreadableFile.
     """
-    with translated_read_errors(path.name):
-        content = path.read_bytes()
-        if path.suffix.lower() == ".parquet":
-            frame = pl.read_parquet(content)
-        else:
-            frame = _read_arrow(content)
+    if path.suffix.lower() == ".parquet":
+        frame = read_parquet(path)
+    else:
+        with translated_read_errors(path.name):
+            frame = _read_arrow(path.read_bytes())
     return Table(path.name, tuple(frame.columns), tuple(frame.get_columns()), first_line=1)
 
 

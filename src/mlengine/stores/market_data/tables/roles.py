@@ -147,7 +147,9 @@ class _Finder:
         """Of `Volume BTC` and `Volume USDT` that of the symbol's base, which it begins with."""
         names = {i: _plain(self.table.names[i]) for i in self.columns}
         volumes = {
-            i: name.split(" ")[-1] for i, name in names.items() if name.startswith("volume ")
+            i: name.split(" ")[-1].strip("()")
+            for i, name in names.items()
+            if name.startswith("volume ")
         }
         if not volumes:
             return None
@@ -198,7 +200,7 @@ def _names(role: str) -> tuple[str, ...]:
 
 def _plain(name: str) -> str:
     """As names are compared: `<CLOSE>`, `4. close` and `CLOSE` are `close`."""
-    bare = name.strip().strip("<>").casefold().replace("_", " ")
+    bare = name.strip().strip("<>*").casefold().replace("_", " ")
     return re.sub(r"^[0-9]+[a-z]?\. ", "", bare) if bare.strip() else bare
 
 
@@ -207,7 +209,10 @@ def _is_clock(column: pl.Series) -> bool:
     first = column.drop_nulls().head(1).cast(pl.String, strict=False).to_list()
     text = first[0].strip() if first and first[0] else ""
     colons = re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?( ?[AaPp][Mm])?", text)
-    return bool(colons) or (text.isascii() and text.isdigit() and len(text) in (1, 3, 4, 5, 6, 9))
+    if colons or not re.fullmatch("[0-9]{1,9}", text):
+        return bool(colons)
+    digits = text.zfill(4 if len(text) <= 4 else 6 if len(text) <= 6 else 9)
+    return digits[:2] < "24" and digits[2:4] < "60" and digits[4:6] < "60"
 
 
 def _is_zero(column: pl.Series) -> bool:

@@ -18,12 +18,8 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-class RaggedTable(ValueError):
-    """Not one line has as many cells as the header; `line` is the first of them."""
-
-    def __init__(self, line: int) -> None:
-        super().__init__(line)
-        self.line = line
+class UnusableText(ValueError):
+    """A text that is no table; the message says why."""
 
 
 def is_compressed(content: bytes) -> bool:
@@ -31,9 +27,10 @@ def is_compressed(content: bytes) -> bool:
 
 
 def plain_text(content: bytes, name: str) -> bytes:
-    """UTF-8 without a mark, of a file that may be compressed or in UTF-16; raises UnreadableFile.
+    """UTF-8 without a mark, of a file that may be compressed or in UTF-16.
 
-    A compressed file that is cut short is unreadable, never a shorter one.
+    A compressed file that is cut short is unreadable, never a shorter one. Raises UnreadableFile,
+    UnusableText.
     """
     try:
         if content.startswith(_GZIP):
@@ -43,15 +40,23 @@ def plain_text(content: bytes, name: str) -> bytes:
         if content.startswith(_UTF16):
             content = content.decode("utf-16").encode()
         content = content.removeprefix(codecs.BOM_UTF8)
-        if not content.isascii():
-            content.decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError):
         raise UnreadableFile(name) from None
+    if not content.isascii():
+        _refuse_other_text(content)
     return content
 
 
+def _refuse_other_text(content: bytes) -> None:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UnusableText(f"line {line} is no text in UTF-8") from None
+
+
 def text_head(path: Path) -> bytes:
-    """The first lines of a text file; raises UnreadableFile."""
+    """The first lines of a text file; raises UnreadableFile, UnusableText."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -76,7 +81,7 @@ def read_text(content: bytes, format_: TextFormat, name: str) -> tuple[Table, Ta
 
     A line with more cells than the header has none, for nobody knows which they are; nor has one
     with fewer, where the others have a last cell. A last line without an end is a table of its
-    own, with the cells that a separator ended. Raises UnreadableFile, RaggedTable.
+    own, with the cells that a separator ended. Raises UnreadableFile, UnusableText.
     """
     end = content.rfind(b"\n") + 1
     cells = _cells(content[:end], format_, name)
@@ -130,7 +135,8 @@ def _without_ragged(cells: pl.DataFrame, lines: bytes, format_: TextFormat) -> l
     if not bad.any():
         return columns
     if bad.all():
-        raise RaggedTable(format_.first_line)
+        words = "has another number of cells than the header, as have all others"
+        raise UnusableText(f"line {format_.first_line} {words}")
     return [column.set(bad, None) for column in columns]
 
 

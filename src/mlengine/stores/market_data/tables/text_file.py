@@ -18,7 +18,7 @@ from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import Table
 from mlengine.stores.market_data.tables.text import (
     HEAD_BYTES,
-    RaggedTable,
+    UnusableText,
     first_row_at,
     plain_text,
     read_text,
@@ -69,7 +69,7 @@ class TextReader:
     zone_of: ZoneOf
 
     def read(self) -> BarFile:
-        """The whole file; raises UnreadableFile, NoHeader, RaggedTable, UpstreamInvalid.
+        """The whole file; raises UnreadableFile, NoHeader, UnusableText, UpstreamInvalid.
 
         A file that has become shorter is being written anew, and unreadable until then.
         """
@@ -108,7 +108,7 @@ class TextReader:
         try:
             table, torn = read_text(rows, tail.format, self.path.name)
             further, _, doubtful = self._blocks(table, tail.roles, tail.settings)
-        except (RaggedTable, UpstreamInvalid):
+        except (UnusableText, UpstreamInvalid):
             return None
         if doubtful:
             return None

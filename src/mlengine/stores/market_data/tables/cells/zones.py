@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -13,7 +15,7 @@ from mlengine.stores.market_data.tables.table import LocalTimes, constant
 
 ZoneOf = Callable[[str], ZoneInfo | None]
 
-_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?(?::(\d\d))?", re.ASCII)
+_OFFSET = re.compile(r"(?:GMT|UTC)?([+-])(\d\d):?(\d\d)?(?::(\d\d))?", re.ASCII)
 _UTC_NAMES = frozenset(("z", "utc", "gmt"))
 _MOST_ZONES = 64
 _Ambiguous = Literal["earliest", "latest", "null"]
@@ -32,11 +34,12 @@ def moments(
     local = times.local
     sessions = _dates_alone(times)
     if times.zones is None:
-        return _by_series(local, series, zones), sessions
+        return _in_zones(times, series, zones), sessions
     stated = times.zones
     at = constant(None, TIMESTAMP, len(local))
     if stated.null_count():
-        at = _by_series(local.set(stated.is_not_null(), None), series, zones)
+        unplaced = replace(times, local=local.set(stated.is_not_null(), None))
+        at = _in_zones(unplaced, series, zones)
     is_elsewhere = False
     for zone in stated.drop_nulls().unique().to_list()[:_MOST_ZONES]:
         mine = (stated == zone).fill_null(value=False)
@@ -54,6 +57,15 @@ def _dates_alone(times: LocalTimes) -> pl.Series:
         return constant(None, pl.Date(), len(times.local))
     dates = times.local.dt.date()
     return dates if times.bare is True else dates.set(~times.bare, None)
+
+
+def _in_zones(times: LocalTimes, series: pl.Series, zones: Mapping[str, str]) -> pl.Series:
+    """A date whose midnight never was, or was twice, begins within the hour after it."""
+    at = _by_series(times.local, series, zones)
+    if times.bare is False or at.null_count() == times.local.null_count():
+        return at
+    dateless = at.is_null() if times.bare is True else at.is_null() & times.bare
+    return _by_series(times.local + timedelta(hours=1), series, zones).zip_with(dateless, at)
 
 
 def _by_series(local: pl.Series, series: pl.Series, zones: Mapping[str, str]) -> pl.Series:

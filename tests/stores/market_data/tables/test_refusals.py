@@ -1,0 +1,129 @@
+"""What a file leaves open, or has wrong: refused or dropped with its place, never guessed."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+import pytest
+from tests.written_tables import (
+    DAYS,
+    ROWS,
+    dated,
+    epochs,
+    lines,
+    read,
+    rows,
+)
+
+from mlengine.errors import UpstreamInvalid
+
+PLAIN = lines(dated(), "Date,Open,High,Low,Close,Volume")
+
+
+def test_a_volume_that_no_symbol_chooses_is_refused_by_its_columns(tmp_path):
+    head = "date,open,high,low,close,Volume BTC,Volume USDT"
+    (tmp_path / "AAA.csv").write_text(lines([(*row, 1.0) for row in dated()], head))
+    with pytest.raises(UpstreamInvalid, match=r"'Volume BTC' or 'Volume USDT'.*columns.volume"):
+        read(tmp_path)
+    (tmp_path / "bars.toml").write_text('columns.volume = "Volume BTC"\n')
+    assert rows(read(tmp_path)) == ROWS
+
+
+def test_thousands_are_grouped_only_from_a_thousand_on(tmp_path):
+    table = [(f"{day}", *(f'"{900 + value:,.2f}"' for value in row[:4]), f'"{row[4]:,.0f}"')
+             for day, row in zip(DAYS, ROWS, strict=True)]  # fmt: skip
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
+    assert rows(read(tmp_path)) == [(*(900 + value for value in row[:4]), row[4]) for row in ROWS]
+
+
+def test_a_dot_groups_thousands_where_a_comma_is_the_decimal_sign(tmp_path):
+    swapped = str.maketrans(",.", ".,")
+    table = [(f"{day}", *(f"{1900 + value:,.2f}".translate(swapped) for value in row[:4]),
+              f"{row[4]:,.0f}".translate(swapped))
+             for day, row in zip(DAYS, ROWS, strict=True)]  # fmt: skip
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date;Open;High;Low;Close;Volume", ";"))
+    assert rows(read(tmp_path)) == [(*(1900 + value for value in row[:4]), row[4]) for row in ROWS]
+
+
+def test_a_comma_that_may_be_either_is_refused_with_its_place(tmp_path):
+    table = [(f"{day}", *['"1,250"'] * 4, 7) for day in DAYS]
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
+    message = r"'AAA.csv', line 2, column 'Open', value '1,250'.*decimal in bars.toml"
+    with pytest.raises(UpstreamInvalid, match=message):
+        read(tmp_path)
+    (tmp_path / "bars.toml").write_text('decimal = "."\n')
+    assert read(tmp_path)["open"].to_list() == [1250.0] * 20
+    (tmp_path / "bars.toml").write_text('["files"."A*.csv"]\ndecimal = ","\n')
+    assert read(tmp_path)["open"].to_list() == [1.25] * 20
+
+
+def test_days_that_may_be_months_are_refused_with_their_place(tmp_path):
+    days = [date(2024, month, month + 1) for month in range(1, 11)]
+    table = [(f"{day:%d/%m/%Y}", *row) for day, row in zip(days, ROWS, strict=False)]
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
+    message = r"'AAA.csv', line 2, column 'Date', value '02/01/2024'.*date_format in bars.toml"
+    with pytest.raises(UpstreamInvalid, match=message):
+        read(tmp_path)
+    (tmp_path / "bars.toml").write_text('date_format = "%d/%m/%Y"\n')
+    assert read(tmp_path)["session"].to_list() == days
+
+
+def test_days_in_both_places_are_refused(tmp_path):
+    table = [(text, *ROWS[0]) for text in ("27/12/2024", "12/28/2024")]
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
+    with pytest.raises(UpstreamInvalid, match="line 3, column 'Date', value '12/28/2024'"):
+        read(tmp_path)
+
+
+def test_units_in_no_order_are_refused_with_their_place(tmp_path):
+    mixed = [at if i % 2 else at * 1000 for i, at in enumerate(epochs(1000))]
+    table = [(at, *row) for at, row in zip(mixed[::-1] + mixed, ROWS * 2, strict=True)]
+    (tmp_path / "AAA.csv").write_text(lines(table, "timestamp,open,high,low,close,volume"))
+    with pytest.raises(UpstreamInvalid, match=r"'AAA.csv', line 3, column 'timestamp', value '17"):
+        read(tmp_path)
+
+
+def test_prices_that_are_no_numbers_are_refused_with_their_place(tmp_path):
+    table = [(row[0], *row[1:4], "closed", row[5]) for row in dated()]
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
+    with pytest.raises(UpstreamInvalid, match="line 2, column 'Close', value 'closed'"):
+        read(tmp_path)
+
+
+def test_a_file_without_a_header_is_refused_unless_its_columns_are_named(tmp_path):
+    (tmp_path / "AAA.csv").write_text(lines(dated(form="%Y%m%d 000000"), "", ";"))
+    with pytest.raises(UpstreamInvalid, match=r"'AAA.csv' has no header.*bars.toml"):
+        read(tmp_path)
+    names = ["date", "open", "high", "low", "close", "volume"]
+    (tmp_path / "bars.toml").write_text(f"columns = {names}\n")
+    assert rows(read(tmp_path)) == ROWS
+    assert read(tmp_path)["line"].to_list() == list(range(1, 21))
+
+
+def test_a_line_of_another_length_is_no_bar(tmp_path):
+    text = lines(
+        [(*row, 0, 0) for row in dated()], "date,open,high,low,close,volume,dividends,splits"
+    ).split("\n")
+    text[5] += "," + text[6]
+    text[9] = text[9][: text[9].rindex(",0,0") - 2]
+    (tmp_path / "AAA.csv").write_text("\n".join(text))
+    candles = read(tmp_path)
+    assert candles.filter(pl.col("timestamp").is_null())["line"].to_list() == [6, 10]
+    assert candles.height == 20
+
+
+def test_a_quote_that_nothing_ends_swallows_no_line(tmp_path):
+    text = PLAIN.replace("2025-01-02,", '"2025-01-02,')
+    (tmp_path / "AAA.csv").write_text(text)
+    candles = read(tmp_path)
+    assert candles.height == 20
+    assert candles["timestamp"].null_count() <= 1
+
+
+def test_what_is_no_text_is_refused_with_its_line(tmp_path):
+    text = PLAIN.replace("Volume", "Volume,Name").encode().split(b"\n")
+    text[7] += b",Caf\xe9"
+    (tmp_path / "AAA.csv").write_bytes(b"\n".join(text))
+    with pytest.raises(UpstreamInvalid, match="can't be read: line 8 is no text in UTF-8"):
+        read(tmp_path)
