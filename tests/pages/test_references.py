@@ -19,6 +19,7 @@ from werkzeug.routing import MapAdapter
 
 from mlengine import __main__, cli
 from mlengine.app import create_app
+from mlengine.bootstrap import ENTRY_POINT_GROUP, MARKET_DATA_GROUP
 from mlengine.config import Settings
 
 PACKAGE = ROOT / "src" / "mlengine"
@@ -98,7 +99,7 @@ def test_every_file_and_module_is_there(page: Path) -> None:
             places = [ROOT, PACKAGE, ROOT / "tests", page.parent]
             assert any((place / name).exists() for place in places), name
         for name in re.findall(r"(?:^|\s)(?:-m )?((?:mlengine|benchmarks)(?:\.\w+)+)", text):
-            assert name == "mlengine.feature_sets" or is_importable(name), name
+            assert name in (ENTRY_POINT_GROUP, MARKET_DATA_GROUP) or is_importable(name), name
 
 
 def test_the_readme_names_every_command() -> None:

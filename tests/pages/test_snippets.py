@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from tests.pages.markdown import ROOT, blocks, section
 
 from mlengine.core.features.leaks.check import MEANINGS, check_for_leaks
 from mlengine.core.monitoring.event import EVENT_KINDS
+from mlengine.stores.market_data.adapters.library import AdapterOptions
 from mlengine.stores.market_data.candles import parse_candles
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
 from mlengine.stores.market_data.shapes.upstream_file import read_upstream_file
@@ -42,11 +44,22 @@ def test_the_candles_of_the_page_are_read() -> None:
 
 
 def test_the_shapes_of_the_page_are_read(tmp_path: Path) -> None:
-    texts = [code for language, code in blocks(_page("services")) if language == "toml"]
+    written = [code for language, code in blocks(_page("services")) if language == "toml"]
+    texts = [text for text in written if "entry-points" not in text]
     for text in texts:
         (tmp_path / "upstream.toml").write_text(text)
         read_upstream_file(tmp_path / "upstream.toml")
     assert len(texts) == 3
+
+
+def test_the_adapter_of_the_page_brings_candles(tmp_path: Path) -> None:
+    (snippet,) = (code for language, code in blocks(_page("services")) if language == "python")
+    (tmp_path / "our_prices.py").write_text(snippet)
+    adapter = runpy.run_path(str(tmp_path / "our_prices.py"))["HouseMarketData"]
+    options = AdapterOptions("", None, None, page_size=10, timeout_seconds=1, deadline_seconds=1)
+    start, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC)
+    (candle,) = adapter(options).candles("A", "1d", start=start, end=end).to_dicts()
+    assert (candle["open"], candle["volume"]) == (1.0, 9.0)
 
 
 def test_the_page_lists_every_ready_shape() -> None:

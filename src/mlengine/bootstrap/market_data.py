@@ -1,9 +1,17 @@
-"""Where candles come from: a service, a folder, or the sample."""
+"""Where candles come from: an adapter, a service, a folder, or the sample."""
 
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+
+from mlengine.bootstrap import MARKET_DATA_GROUP
 from mlengine.config import Settings
 from mlengine.core.calendars.market import MarketDirectory
 from mlengine.errors import BadSetting
 from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.adapters.alpaca import AlpacaMarketData
+from mlengine.stores.market_data.adapters.ccxt import CcxtMarketData
+from mlengine.stores.market_data.adapters.library import SETTING, AdapterOptions
+from mlengine.stores.market_data.adapters.yfinance import YfinanceMarketData
 from mlengine.stores.market_data.credentials import Credentials, read_credentials
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData
@@ -11,9 +19,18 @@ from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.market_data.shapes.shape import ServiceShape
 from mlengine.stores.market_data.shapes.upstream_file import read_upstream_file
 
+_ADAPTERS: Mapping[str, Callable[[AdapterOptions], MarketData]] = {
+    "ccxt": CcxtMarketData,
+    "alpaca": AlpacaMarketData,
+    "yfinance": YfinanceMarketData,
+}
+_PROTOCOL = [name for name in vars(MarketData) if not name.startswith("_")]
+
 
 def open_market_data(settings: Settings, markets: MarketDirectory) -> MarketData:
     """The configured source, asked for nothing yet; raises BadSetting for a file it can't use."""
+    if settings.market_data_service.adapter:
+        return _open_adapter(settings, settings.market_data_service.adapter)
     if settings.market_data_base_url:
         return _open_service(settings, settings.market_data_base_url)
     if settings.market_data_dir:
@@ -21,6 +38,36 @@ def open_market_data(settings: Settings, markets: MarketDirectory) -> MarketData
             settings.market_data_dir, markets=markets, adjusted=settings.market_data_adjust == "all"
         )
     return SampleMarketData()
+
+
+def _open_adapter(settings: Settings, chosen: str) -> MarketData:
+    """A built-in adapter, or what an installed package names in the entry point group."""
+    name, _, variant = chosen.partition(":")
+    own = {entry.name: entry for entry in entry_points(group=MARKET_DATA_GROUP)}
+    if name not in _ADAPTERS and name not in own:
+        names = ", ".join(sorted({*_ADAPTERS, *own}))
+        raise BadSetting(SETTING, chosen, f"one of {names}, perhaps with :VARIANT")
+    try:
+        factory = _ADAPTERS.get(name) or own[name].load()
+    except (ImportError, AttributeError) as error:
+        raise BadSetting(SETTING, chosen, f"a factory that can be imported ({error})") from None
+    service = settings.market_data_service
+    market = factory(
+        AdapterOptions(
+            variant=variant,
+            api_key=service.api_key,
+            base_url=service.base_url,
+            page_size=service.page_size,
+            timeout_seconds=settings.market_data_timeout_seconds,
+            deadline_seconds=settings.market_data_deadline_seconds,
+        )
+    )
+    lacking = [each for each in _PROTOCOL if not hasattr(market, each)]
+    if lacking:
+        raise BadSetting(
+            SETTING, chosen, f"a subclass of MarketData, which has {', '.join(lacking)}"
+        )
+    return market
 
 
 def _open_service(settings: Settings, base_url: str) -> HttpMarketData:

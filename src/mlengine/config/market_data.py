@@ -29,6 +29,7 @@ class ServiceSettings:
     headers_file: Path | None
     page_size: int
     upstream_file: Path | None
+    adapter: str | None
 
 
 def service_settings(read: EnvReader) -> ServiceSettings:
@@ -50,6 +51,7 @@ def service_settings(read: EnvReader) -> ServiceSettings:
         headers_file=read.path("MARKET_DATA_HEADERS_FILE"),
         page_size=read.integer("MARKET_DATA_PAGE_SIZE", 1_000, 10, 1_000_000),
         upstream_file=read.path("MARKET_DATA_UPSTREAM_FILE"),
+        adapter=read.optional("MARKET_DATA_ADAPTER"),
     )
 
 

@@ -83,7 +83,9 @@ class Settings:
 
     @property
     def market_data_kind(self) -> str:
-        """`http`, `files` or `sample`, by which of the two addresses is set."""
+        """The name of the adapter that is set, else `http`, `files` or `sample`."""
+        if self.market_data_service.adapter:
+            return self.market_data_service.adapter.partition(":")[0]
         if self.market_data_base_url:
             return "http"
         return "files" if self.market_data_dir else "sample"
