@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
@@ -52,10 +52,12 @@ class FakeFeatureService:
         as_of: datetime | None,
         feature_set: str | None,
         now: datetime,
+        session: date | None = None,
     ) -> FeatureTable:
         check(symbol)
         self.feature_set(feature_set)
-        self.calls.append({"symbol": symbol, "limit": limit, "as_of": as_of, "now": now})
+        asked = {"symbol": symbol, "limit": limit, "as_of": as_of, "now": now}
+        self.calls.append({**asked, "session": session})
         rows = pl.DataFrame(
             {
                 "timestamp": [DAY - timedelta(days=1), DAY],
@@ -64,7 +66,7 @@ class FakeFeatureService:
             },
             schema_overrides={"timestamp": pl.Datetime("us", "UTC")},
         )
-        return FeatureTable(symbol, "1d", SET, "cd" * 32, rows.tail(limit))
+        return FeatureTable(symbol, "1d", SET, "cd" * 32, rows.tail(limit), as_of or now)
 
     def feature_set(self, name: str | None) -> str:
         if name not in (None, "core"):

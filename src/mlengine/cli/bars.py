@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mlengine.cli.context import Output, current_platform, exit_code, json_command, now
-from mlengine.cli.options import SymbolName, as_of_option
+from mlengine.cli.options import SymbolName, as_of_moment, as_of_option
 from mlengine.cli.output import table
 from mlengine.cli.quality import quality_text
 from mlengine.errors import MlengineError
@@ -80,13 +80,15 @@ def check(symbols: tuple[str, ...], data: Path | None) -> Output:
 @click.option("--stored", is_flag=True, help="Read the bar store instead of the upstream.")
 @as_of_option
 @json_command
-def show(symbol: str, limit: int, stored: bool, as_of: datetime | None) -> Output:
+def show(symbol: str, limit: int, stored: bool, as_of: date | None) -> Output:
     """Show the newest bars of SYMBOL, oldest first."""
     service = current_platform(needs_database=stored).bars
     arrays = (
         service.stored(symbol, bars=limit)
         if stored
-        else service.history(symbol, bars=limit, as_of=as_of, now=now()).arrays
+        else service.history(
+            symbol, bars=limit, as_of=as_of_moment(service, symbol, as_of), now=now()
+        ).arrays
     )
     frame = arrays.frame()
     return Output(frame.to_dicts(), table(frame.columns, frame.rows()))

@@ -13,7 +13,7 @@ from mlengine.errors import MlengineError
 @click.command("demo")
 @click.argument("folder", default="demo", type=click.Path(file_okay=False, path_type=Path))
 def demo(folder: Path) -> None:
-    """Replay a year of the sample into FOLDER.
+    """Replay a year of the sample into a folder, to look at.
 
     Bar by bar, with predictions, quarterly trainings, a late bar and a dividend, so that the
     audit, the history, the quality of bars and the monitoring have something to show. FOLDER must

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 import click
 
 from mlengine.cli.context import Output, current_platform, json_command, now
-from mlengine.cli.options import SymbolName, as_of_option
+from mlengine.cli.options import SymbolName, as_of_moment, as_of_option
 from mlengine.cli.output import format_cell, table
 
 if TYPE_CHECKING:
@@ -41,13 +41,16 @@ features = DefaultShowGroup(
 @click.option("--feature-set", help="A set other than the configured one.")
 @as_of_option
 @json_command
-def show(symbol: str, limit: int, feature_set: str | None, as_of: datetime | None) -> Output:
+def show(symbol: str, limit: int, feature_set: str | None, as_of: date | None) -> Output:
     """Show the newest feature rows of SYMBOL, one column a row."""
-    rows = (
-        current_platform(needs_database=False)
-        .features.table(symbol, limit=limit, as_of=as_of, feature_set=feature_set, now=now())
-        .rows
-    )
+    platform = current_platform(needs_database=False)
+    rows = platform.features.table(
+        symbol,
+        limit=limit,
+        as_of=as_of_moment(platform.bars, symbol, as_of),
+        feature_set=feature_set,
+        now=now(),
+    ).rows
     timestamps = [format_cell(timestamp) for timestamp in rows["timestamp"]]
     columns = [[column.name, *column.to_list()] for column in rows.drop("timestamp")]
     return Output(rows.to_dicts(), table(["feature", *timestamps], columns))

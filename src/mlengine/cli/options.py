@@ -1,13 +1,19 @@
 """Options that several commands take."""
 
-from datetime import datetime, timedelta
+from __future__ import annotations
+
+from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mlengine.cli.context import now
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.timestamps import parse_rfc3339
+
+if TYPE_CHECKING:
+    from mlengine.services.bars.service import BarService
 
 _DATE_LENGTH = len("2013-02-01")
 
@@ -27,17 +33,27 @@ class Timestamp(click.ParamType[datetime]):
             self.fail(f"{text!r} is no date and no RFC 3339 timestamp with a zone", param, ctx)
 
 
-class PastTimestamp(Timestamp):
-    """As above, but a bare date means the end of that day, and the future is refused."""
+class AsOf(click.ParamType[date]):
+    """RFC 3339 with a zone, or the date of a session; the future is refused."""
+
+    name = "timestamp"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        day = timedelta(days=1 if len(str(value)) == _DATE_LENGTH else 0)
-        timestamp = super().convert(value, param, ctx)
-        if timestamp > now() - day:
+    ) -> date:
+        timestamp = Timestamp().convert(value, param, ctx)
+        if timestamp > now():
             self.fail(f"{value!r} lies in the future", param, ctx)
-        return timestamp + day
+        return timestamp.date() if len(str(value)) == _DATE_LENGTH else timestamp
+
+
+def as_of_moment(bars: BarService, symbol: str, as_of: date | None) -> datetime | None:
+    """The moment of `--as-of`: that of a bare date is the end of the session in its market."""
+    from mlengine.services.bars.session_end import session_end  # noqa: PLC0415 - Polars
+
+    if as_of is None or isinstance(as_of, datetime):
+        return as_of
+    return session_end(bars, symbol, as_of, now=now())
 
 
 class SymbolName(click.ParamType[str]):
@@ -63,4 +79,4 @@ parquet_option = click.option(
 )
 since_option = click.option("--since", type=Timestamp(), help="Predictions made from then on.")
 until_option = click.option("--until", type=Timestamp(), help="Predictions made before then.")
-as_of_option = click.option("--as-of", type=PastTimestamp(), help="Only bars known then.")
+as_of_option = click.option("--as-of", type=AsOf(), help="Only bars known then.")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
 
 from mlengine.cli.context import Output, current_platform, json_command, now
-from mlengine.cli.options import SymbolName, as_of_option
+from mlengine.cli.options import SymbolName, as_of_moment, as_of_option
 from mlengine.cli.output import format_cell, table
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--explain", is_flag=True, help="Show what each feature added.")
 @as_of_option
 @json_command
-def predict(symbol: str, version: str | None, explain: bool, as_of: datetime | None) -> Output:
+def predict(symbol: str, version: str | None, explain: bool, as_of: date | None) -> Output:
     """Predict a symbol.
 
     The prediction stands in the audit like any other.
@@ -31,8 +31,10 @@ def predict(symbol: str, version: str | None, explain: bool, as_of: datetime | N
         PredictionRequest,
     )
 
-    request = PredictionRequest(uuid4().hex, now(), as_of, version, explain, route="cli")
-    prediction = current_platform().predict.predict(symbol, request)
+    platform = current_platform()
+    moment = as_of_moment(platform.bars, symbol, as_of)
+    request = PredictionRequest(uuid4().hex, now(), moment, version, explain, route="cli")
+    prediction = platform.predict.predict(symbol, request)
     name, value = _forecast(prediction)
     row = {
         "symbol": prediction.symbol,

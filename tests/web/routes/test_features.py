@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,7 +12,9 @@ from tests.web.platform import FakePlatform
 def test_a_table_has_the_fields_of_the_contract(client: FlaskClient) -> None:
     for prefix in ("", "/api/v1"):
         answer = client.get(f"{prefix}/features?symbol=AAPL")
-        assert answer.get_json() == {
+        body = answer.get_json()
+        assert body.pop("as_of").endswith("Z")
+        assert body == {
             "symbol": "AAPL",
             "interval": "1d",
             "feature_set": {
@@ -40,6 +42,7 @@ def test_what_was_asked_reaches_the_service(client: FlaskClient, tiny: FakePlatf
     (call,) = tiny.features.calls
     assert call["limit"] == 1
     assert call["as_of"] == datetime(2024, 5, 31, tzinfo=UTC)
+    assert call["session"] == date(2024, 5, 30)
     client.get("/features?symbol=AAPL")
     assert (tiny.features.calls[1]["limit"], tiny.features.calls[1]["as_of"]) == (100, None)
 

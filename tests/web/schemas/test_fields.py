@@ -31,6 +31,7 @@ AS_OF = AsOf(lambda: NOW)
         ("2024-05-31", datetime(2024, 6, 1, tzinfo=UTC)),
         ("2024-02-28", datetime(2024, 2, 29, tzinfo=UTC)),
         ("2024-06-01T12:00:00Z", NOW),
+        ("2024-06-01", datetime(2024, 6, 2, tzinfo=UTC)),
     ],
 )
 def test_a_moment_with_a_zone_or_the_end_of_a_date(text: str, moment: datetime) -> None:
@@ -43,7 +44,7 @@ def test_a_moment_with_a_zone_or_the_end_of_a_date(text: str, moment: datetime) 
         ("2024-05-31T16:00:00", "has no zone"),
         ("2024-05-31T16:00:00 02:00", "send \\+ as %2B"),
         ("2024-06-01T12:00:01Z", "in the future"),
-        ("2024-06-01", "in the future"),
+        ("2024-06-02", "in the future"),
         ("2024-06-01T13:00:00-04:00", "in the future"),
         ("2023-02-29", "no such moment"),
         ("2024-05-31T24:30:00Z", "no such moment"),

@@ -35,6 +35,8 @@ VOLUME_BARS = 20
 # Rows that are no loss: they come with time, or stand beside the row of their day.
 _NO_LOSS = ("unfinished", "off_grid")
 _MOST_LISTED = 10
+# Weeks of minutes and years of days show how a series trades.
+_SERIES_BARS = 5_000
 
 # All but `hole_in_history` can be of a window, and so of a prediction.
 SUSPECT_REASONS = frozenset(
@@ -143,7 +145,8 @@ def suspect_reasons(
     bars: CleanBars, window_bars: int, *, interval: str, calendar: Calendar | None
 ) -> tuple[str, ...]:
     """Why the last `window_bars` are suspect; those before show what is usual for the series."""
-    arrays = bars.arrays
+    end = bars.arrays.rows
+    arrays = bars.arrays.slice(max(0, end - _SERIES_BARS), end)
     if not arrays.rows:
         return ()
     step = INTERVALS[interval]

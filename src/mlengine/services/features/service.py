@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import polars as pl
 
@@ -12,6 +12,7 @@ from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.errors import InsufficientBars, InvalidRequest
 from mlengine.services.bars.served import RECORDED
 from mlengine.services.bars.service import BarService
+from mlengine.services.bars.session_end import session_end
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class FeatureTable:
     feature_set: FeatureSetRef
     bars_hash: str
     rows: pl.DataFrame
+    as_of: datetime
     degraded: bool = False
     point_in_time: str = RECORDED
     bars_age_seconds: float | None = None
@@ -49,14 +51,19 @@ class FeatureService:
         as_of: datetime | None,
         feature_set: str | None,
         now: datetime,
+        session: date | None = None,
     ) -> FeatureTable:
         """The newest `limit` complete rows known at `as_of`; `bars_hash` covers their bars.
+
+        With `session`, that of its end stands for `as_of`.
 
         Raises InvalidRequest for an unknown set, InsufficientBars with the first possible moment
         before the first full window.
         """
         chosen = self.feature_set(feature_set)
         window = chosen.window_bars
+        if session:
+            as_of = session_end(self.bars, symbol, session, now=now)
         clean = self.bars.history(symbol, bars=window + limit - 1, as_of=as_of, now=now)
         bars = clean.arrays
         if bars.rows < window:
@@ -70,6 +77,7 @@ class FeatureService:
             ref,
             bars.bars_hash,
             table,
+            as_of=as_of or now,
             degraded=clean.origin.age_seconds is not None,
             point_in_time=clean.origin.point_in_time,
             bars_age_seconds=clean.origin.age_seconds,

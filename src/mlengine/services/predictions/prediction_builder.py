@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypedDict
 
 from mlengine.core.arrays import Floats
@@ -31,7 +31,10 @@ from mlengine.stores.registry.loader import LoadedModel
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """What is asked, of which model (by default the active one), when, and at which route."""
+    """What is asked, of which model (by default the active one), when, and at which route.
+
+    With `session`, that of its end in each symbol's market stands for `as_of`.
+    """
 
     request_id: str
     now: datetime
@@ -39,6 +42,7 @@ class PredictionRequest:
     version: str | None = None
     explain: bool = False
     route: str = "/predict"
+    session: date | None = None
 
     @property
     def moment(self) -> datetime:

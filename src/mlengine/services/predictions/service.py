@@ -4,8 +4,8 @@ No answer leaves before its row is committed, failures included.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -16,6 +16,7 @@ from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
 from mlengine.services.bars.served import LIVE, Origin
 from mlengine.services.bars.service import BarService
+from mlengine.services.bars.session_end import session_end
 from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetcher, fetch_windows
 from mlengine.services.predictions.prediction_builder import PredictionBuilder, PredictionRequest
 from mlengine.services.predictions.prediction_cache import PredictionCache
@@ -62,6 +63,8 @@ class PredictService:
 
     def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
         """The audited prediction of one symbol; raises its failure once that is audited."""
+        if request.session:
+            request = self._at_end_of_session(symbol, request)
         answers = self._audited_answers([symbol], request)
         (entry,) = answers.entries
         if isinstance(entry, AuditedFailure):
@@ -73,12 +76,35 @@ class PredictService:
 
         Raises only what makes every item fail alike: the model, or the audit store.
         """
+        if request.session:
+            return self._batch_by_session_end(symbols, request)
         answers = self._audited_answers(symbols, request)
         results = [
             entry.prediction if isinstance(entry, AuditedPrediction) else entry.failure
             for entry in answers.entries
         ]
         return PredictionBatch(answers.model.version, tuple(results))
+
+    def _batch_by_session_end(
+        self, symbols: Sequence[str], request: PredictionRequest
+    ) -> PredictionBatch:
+        """A batch for each moment at which the session ends, all of the same model."""
+        groups: dict[PredictionRequest, list[int]] = {}
+        for place, symbol in enumerate(symbols):
+            groups.setdefault(self._at_end_of_session(symbol, request), []).append(place)
+        results: dict[int, Prediction | FailedPrediction] = {}
+        version = request.version
+        for dated, places in groups.items():
+            same_model = replace(dated, version=version)
+            batch = self.predict_batch([symbols[place] for place in places], same_model)
+            version = batch.model_version
+            results |= zip(places, batch.results, strict=True)
+        return PredictionBatch(str(version), tuple(results[n] for n in range(len(symbols))))
+
+    def _at_end_of_session(self, symbol: str, request: PredictionRequest) -> PredictionRequest:
+        session = cast("date", request.session)
+        as_of = session_end(self.bars, symbol, session, now=request.now)
+        return replace(request, as_of=as_of, session=None)
 
     def predict_if_cached(
         self, symbol: str, *, request_id: str, now: datetime

@@ -23,5 +23,5 @@ def features() -> Body | Response:
         return body
     parts = (table.symbol, table.interval, table.bars_hash, table.feature_set.hash, query["limit"])
     return cacheable_response(
-        body, etag_of=parts, as_of=query["as_of"], now=now, interval=table.interval
+        body, etag_of=parts, as_of=table.as_of, now=now, interval=table.interval
     )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlengine.web.http.requests import request_time
 from mlengine.web.schemas.fields import (
-    AsOf,
+    AsOfSchema,
     FeatureSetName,
     QueryInteger,
-    RequestSchema,
     Symbol,
 )
 
@@ -19,10 +17,9 @@ if TYPE_CHECKING:
 MAX_ROWS = 5000
 
 
-class FeaturesQuery(RequestSchema):
+class FeaturesQuery(AsOfSchema):
     symbol = Symbol(required=True)
     limit = QueryInteger(1, MAX_ROWS, load_default=100)
-    as_of = AsOf(request_time, load_default=None)
     feature_set = FeatureSetName(load_default=None)
 
 

@@ -1,8 +1,8 @@
 """The values of the HTTP contract as marshmallow fields; text is ASCII where a pattern says so."""
 
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
@@ -11,6 +11,7 @@ from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
 from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.errors import ModelNotFound, PredictionNotFound
+from mlengine.web.http.requests import request_time
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _PREDICTION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -106,7 +107,10 @@ class QueryFlag(fields.Field[bool]):
 
 
 class AsOf(fields.Field[datetime]):
-    """A time that is not in the future: RFC 3339 with a zone, or a date and then its end."""
+    """A time that is not in the future: RFC 3339 with a zone, or a date and then its end.
+
+    A date may be the present one: where its session ends is a matter of the market.
+    """
 
     def __init__(self, now: Callable[[], datetime], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -116,7 +120,8 @@ class AsOf(fields.Field[datetime]):
         if not isinstance(value, str):
             raise ValidationError("must be RFC 3339 text")
         as_of = _parse_time(value, date_offset=timedelta(days=1))
-        if as_of > self._now():
+        begun = _parse_time(value, date_offset=timedelta(0))
+        if begun > self._now():
             raise ValidationError(f"is in the future: {rfc3339(as_of)}")
         return as_of
 
@@ -163,6 +168,21 @@ class RequestSchema(Schema):
         if line != MODEL_LINE:
             raise ModelNotFound(line)
         return data
+
+
+class AsOfSchema(RequestSchema):
+    """With `as_of`; where it is a bare date, `session` is that date."""
+
+    as_of = AsOf(request_time, load_default=None, allow_none=True)
+
+    @post_load(pass_original=True)
+    def name_session(
+        self, data: dict[str, Any], original: Mapping[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        as_of = original.get("as_of")
+        if as_of is None or not _DATE.fullmatch(as_of):
+            return data
+        return {**data, "session": date.fromisoformat(as_of)}
 
 
 def prediction_id_of_path(text: str) -> str:

@@ -9,25 +9,23 @@ from marshmallow import ValidationError, fields, validates
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.errors import InvalidRequest
-from mlengine.web.http.requests import request_time, settings
-from mlengine.web.schemas.fields import AsOf, QueryFlag, RequestSchema, Symbol, Version
+from mlengine.web.http.requests import settings
+from mlengine.web.schemas.fields import AsOfSchema, QueryFlag, Symbol, Version
 
 _ECHOED_CHARACTERS = 128
 _EXPLANATION_FIELDS = ("raw_score", "base_value", "contributions")
 
 
-class PredictQuery(RequestSchema):
+class PredictQuery(AsOfSchema):
     symbol = Symbol(required=True)
-    as_of = AsOf(request_time, load_default=None)
     version = Version(load_default=None)
     explain = QueryFlag(load_default=False)
 
 
-class BatchBody(RequestSchema):
+class BatchBody(AsOfSchema):
     """`symbols` are anything here: what is no symbol is its own item's error."""
 
     symbols = fields.List(fields.Raw(allow_none=True), required=True)
-    as_of = AsOf(request_time, load_default=None, allow_none=True)
     version = Version(load_default=None, allow_none=True)
 
     @validates("symbols")
