@@ -12,8 +12,8 @@ from mlengine.bootstrap.markets import load_markets
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
-from mlengine.services.bars.fetcher import BarFetcher
 from mlengine.services.bars.service import BarService
+from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.spool.store import SpooledAuditStore

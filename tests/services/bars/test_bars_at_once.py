@@ -143,7 +143,7 @@ def _summary(result: object) -> object:
 def test_one_question_for_all_says_what_single_questions_say(scene, as_of, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     _write(folder, scene)
-    logged, log = _LogFacts(), logging.getLogger("mlengine.services.bars.fetcher")
+    logged, log = _LogFacts(), logging.getLogger("mlengine.services.bars.upstream.fetcher")
     level = log.level
     log.addHandler(logged)
     log.setLevel(logging.DEBUG)

@@ -272,7 +272,7 @@ def test_without_cache_time_every_question_is_asked(upstream, service, tmp_path)
 def test_what_was_rejected_is_told_once_with_its_reasons(service, upstream, caplog):
     upstream.add("AAA", TODAY - DAY, {"time": "2024-05-31", "close": "n/a"})
     upstream.add("AAA", TODAY - DAY, {"time": "2025-01-01", "close": "n/a"})
-    with caplog.at_level(logging.DEBUG, "mlengine.services.bars.fetcher"):
+    with caplog.at_level(logging.DEBUG, "mlengine.services.bars.upstream.fetcher"):
         clean = service.history("AAA", bars=5, as_of=None, now=NOW)
         service.history("AAA", bars=5, as_of=None, now=NOW)
     [record] = caplog.records
@@ -283,7 +283,7 @@ def test_what_was_rejected_is_told_once_with_its_reasons(service, upstream, capl
 
 
 def test_a_clean_answer_is_no_warning(service, caplog):
-    with caplog.at_level(logging.DEBUG, "mlengine.services.bars.fetcher"):
+    with caplog.at_level(logging.DEBUG, "mlengine.services.bars.upstream.fetcher"):
         service.history("AAA", bars=5, as_of=None, now=NOW)
     assert [record.levelno for record in caplog.records] == [logging.DEBUG]
 
@@ -301,7 +301,7 @@ def test_bars_that_contradict_each_other_or_have_no_time_are_left_out_and_told(
     day = FINAL.row(-2, named=True)
     upstream.add("AAA", TODAY - 2 * DAY, {**day, "high": 1e9, "timestamp": "2024-05-30"})
     upstream.add("AAA", TODAY - 2 * DAY, {**day, "timestamp": "n/a"})
-    with caplog.at_level(logging.WARNING, "mlengine.services.bars.fetcher"):
+    with caplog.at_level(logging.WARNING, "mlengine.services.bars.upstream.fetcher"):
         clean = service.history("AAA", bars=5, as_of=None, now=NOW)
     assert clean.frame.equals(pl.concat([FINAL[-6:-2], FINAL[-1:]]))
     [record] = caplog.records

@@ -147,7 +147,7 @@ def test_log_lines_of_a_batch_know_their_request(service, upstream, pool):
         def emit(self, record):
             seen.append((record.getMessage(), request.get()))
 
-    log = logging.getLogger("mlengine.services.bars.fetcher")
+    log = logging.getLogger("mlengine.services.bars.upstream.fetcher")
     keep, level = Keep(), log.level
     request.set("req-7")
     log.addHandler(keep)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlengine.errors import DatabaseUnavailable, MlengineError
-from mlengine.services.bars.flights import Flights
-from mlengine.services.bars.recorded_upstream import RecordedUpstream
 from mlengine.services.bars.served import LIVE, RECORDED, Origin, View, view_in_memory
+from mlengine.services.bars.upstream.flights import Flights
+from mlengine.services.bars.upstream.recorded_upstream import RecordedUpstream
 from mlengine.stores.bars.cache import BarCache, CachedBars
 from mlengine.stores.market_data.deadline import Deadline
 

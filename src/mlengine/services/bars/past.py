@@ -8,9 +8,9 @@ from datetime import datetime
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import DatabaseUnavailable, MlengineError
-from mlengine.services.bars.fetcher import may_be_symbol
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.served import RECONSTRUCTED, RECORDED, Origin, View, view_in_memory
+from mlengine.services.bars.upstream.fetcher import may_be_symbol
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.stored import microseconds
 from mlengine.stores.market_data.deadline import Deadline

@@ -16,11 +16,11 @@ from mlengine.errors import DatabaseUnavailable, InsufficientBars, MlengineError
 from mlengine.services.actions.service import ActionsService
 from mlengine.services.bars.adjuster import Adjuster
 from mlengine.services.bars.expectations import BarExpectations
-from mlengine.services.bars.fetcher import BarFetcher
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.past import PastBars
-from mlengine.services.bars.recorded_upstream import RecordedUpstream
 from mlengine.services.bars.served import LIVE, ServedBars, ServedWindow, View
+from mlengine.services.bars.upstream.fetcher import BarFetcher
+from mlengine.services.bars.upstream.recorded_upstream import RecordedUpstream
 from mlengine.services.bars.views import BarViews
 from mlengine.stores.bars.action_store import ActionStore
 from mlengine.stores.bars.cache import BarCache, CachedBars

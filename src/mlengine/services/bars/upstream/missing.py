@@ -8,7 +8,7 @@ from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UpstreamInvalid
-from mlengine.services.bars.fetcher import BarFetcher
+from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.market_data.deadline import Deadline
 

@@ -12,9 +12,9 @@ from mlengine.errors import (
     MlengineError,
     UpstreamUnavailable,
 )
-from mlengine.services.bars.fetcher import BarFetcher, may_be_symbol
-from mlengine.services.bars.missing import MissingBars, start_of
-from mlengine.services.bars.outage import Outage
+from mlengine.services.bars.upstream.fetcher import BarFetcher, may_be_symbol
+from mlengine.services.bars.upstream.missing import MissingBars, start_of
+from mlengine.services.bars.upstream.outage import Outage
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.bars.stored import Answer, StoredBars

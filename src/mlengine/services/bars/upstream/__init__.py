@@ -1,0 +1,1 @@
+"""What the upstream has, asked for once, only where it is missing, and recorded."""
