@@ -102,6 +102,7 @@ def build_platform(settings: Settings) -> Platform:
             stores.audit,
             WorkerCountProbe(control.runs.workers),
             stores.states,
+            stores.bars.market,
         ),
     )
 

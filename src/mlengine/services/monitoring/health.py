@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from mlengine.errors import (
 )
 from mlengine.stores.audit.spool.spool import SpoolCounts
 from mlengine.stores.audit.spool.store import SpooledAuditStore
+from mlengine.stores.market_data import MarketData
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -25,7 +26,10 @@ _FRESH_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Health:
-    """`checks`: each part is `ok`, `degraded`, `down` or `unknown`."""
+    """`checks`: each part is `ok`, `degraded`, `down` or `unknown`.
+
+    `refused_files` has each `file` of the folder of bars that can't be used, and the `reason`.
+    """
 
     status: str
     version: str
@@ -34,6 +38,7 @@ class Health:
     loaded_version: str | None
     checks: Mapping[str, str]
     audit_spool: SpoolCounts = field(default_factory=SpoolCounts)
+    refused_files: Sequence[Mapping[str, str]] = ()
 
 
 class WorkerCountProbe:
@@ -77,6 +82,7 @@ class HealthService:
     audit: SpooledAuditStore
     worker_count: WorkerCountProbe
     states: DependencyStates
+    market: MarketData
 
     def health(self) -> Health:
         """The state of every part, mostly as the last real call left it.
@@ -108,6 +114,9 @@ class HealthService:
             loaded,
             checks,
             audit_spool=self.audit.spool.counts(),
+            refused_files=[
+                {"file": file, "reason": reason} for file, reason in self.market.refused_files()
+            ],
         )
 
     def ready(self) -> str:

@@ -10,7 +10,6 @@ file has them.
 import logging
 import threading
 from collections.abc import Hashable, Mapping, Sequence, Set
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -38,6 +37,7 @@ from mlengine.stores.market_data.tables.settings import (
 
 log = logging.getLogger(__name__)
 
+_PATIENCE_SECONDS = 0.1
 # A bar that is stamped at its end: weekly ones are of the date on which the week began.
 _WEEK_AFTER_FIRST_DAY = timedelta(days=6)
 
@@ -145,14 +145,21 @@ class FilesMarketData(MarketData):
         return self._actions.stamp()
 
     def refused_files(self) -> list[tuple[str, str]]:
-        """Each file of the directory that can't be used, as far as it was looked at, and why."""
-        try:
-            with self._lock, suppress(OSError):
+        """Each file that can't be used, or not to its end, as far as it was looked at, and why.
+
+        While a large file is read, as it was known before.
+        """
+        if self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            try:
                 self._look()
-        except UpstreamInvalid as error:
-            return [(SETTINGS_FILE, error.reason)]
-        files = self._files.items()
-        return sorted((name, file.refusal.reason) for name, file in files if file.refusal)
+            except UpstreamInvalid as error:
+                return [(SETTINGS_FILE, error.reason)]
+            except OSError:
+                return []
+            finally:
+                self._lock.release()
+        faults = ((name, file.fault()) for name, file in self._files.items())
+        return sorted((name, fault) for name, fault in faults if fault)
 
     def price_choices(self) -> Mapping[str, str]:
         """By file that was read and has both, whether its prices are `raw` or `adjusted`."""

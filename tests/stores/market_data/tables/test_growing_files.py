@@ -163,3 +163,28 @@ def test_a_file_that_is_being_written_anew_is_what_it_was(tmp_path, suffix):
     os.utime(file, (1, 1))
     with pytest.raises((UpstreamInvalid, UnknownSymbol)):
         market.candles("AAA", "1d", **EVER)
+
+
+def test_a_line_that_stays_without_an_end_is_named(tmp_path):
+    file = tmp_path / "AAA.csv"
+    random_bars("AAA", rows=20).write_csv(file)
+    append(file, "AAA,2020-02-01,1,2")
+    market = FilesMarketData(tmp_path)
+    assert market.candles("AAA", "1d", **EVER)["line"].to_list()[-1] == 22
+    assert market.refused_files() == []
+    os.utime(file, (1, 1))
+    market.candles("AAA", "1d", **EVER)
+    ((name, reason),) = market.refused_files()
+    assert name == "AAA.csv"
+    assert reason.startswith("the file 'AAA.csv', line 22, value 'AAA,2020-02-01,1,2': ")
+    append(file, ",1,2,9\n")
+    market.candles("AAA", "1d", **EVER)
+    assert market.refused_files() == []
+
+
+def test_what_is_refused_is_said_also_while_a_file_is_read(tmp_path):
+    (tmp_path / "notes.csv").write_text("a,b\n")
+    market = FilesMarketData(tmp_path)
+    ((name, _),) = market.refused_files()
+    with market._lock:
+        assert [name for name, _ in market.refused_files()] == [name]

@@ -65,6 +65,19 @@ class FolderFile:
         """Whether its prices are those of its adjusted close."""
         return bool(self.content and self.content.has_adjusted and self.settings.adjusted)
 
+    def fault(self) -> str | None:
+        """Why it can't be used, or not to its end, unless that is being written."""
+        if self.refusal:
+            return self.refusal.reason
+        endless = self.content and self.content.endless
+        if not endless or is_unsettled(self.stamp):
+            return None
+        line, row = endless
+        place = (
+            f"the file {self.path.name!r}, line {line}, value {row[:60].decode(errors='replace')!r}"
+        )
+        return f"{place}: it has no end, and is no bar until it has"
+
     def blocks(self) -> list[Block]:
         if not self.content:
             return []

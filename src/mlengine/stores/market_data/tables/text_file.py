@@ -49,13 +49,15 @@ class BarFile:
     """The candles of a file, and `torn`, what is there of a line without an end.
 
     `tail` is None where a part of the file can't be read alone. `has_adjusted` says that it has
-    an adjusted close beside the close.
+    an adjusted close beside the close, `endless` is the last line, by number and bytes, where it
+    has no end.
     """
 
     blocks: tuple[Block, ...]
     has_adjusted: bool = False
     torn: Block | None = None
     tail: Tail | None = None
+    endless: tuple[int, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,10 @@ class TextReader:
             following = replace(format_, first_line=format_.first_line + table.rows)
             tail = Tail(inode, end, digest, following, roles, settings)
         has_adjusted = any(each.adjusted is not None for each in roles)
-        return BarFile(tuple(blocks), has_adjusted, self._torn(torn, roles, settings), tail)
+        endless = _endless(plain, format_.first_line + table.rows)
+        return BarFile(
+            tuple(blocks), has_adjusted, self._torn(torn, roles, settings), tail, endless
+        )
 
     def read_on(self, before: BarFile) -> BarFile | None:
         """With what was appended since; None where the file has to be read as a whole."""
@@ -118,6 +123,7 @@ class TextReader:
             blocks=joined((*before.blocks, *further), _MOST_BLOCKS),
             torn=self._torn(torn, tail.roles, tail.settings),
             tail=replace(tail, at=end, digest=digest, format=following),
+            endless=_endless(rows, following.first_line),
         )
 
     def _blocks(
@@ -154,6 +160,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError:
         raise UnreadableFile(path.name) from None
+
+
+def _endless(rows: bytes, line: int) -> tuple[int, bytes] | None:
+    rest = rows[rows.rfind(b"\n") + 1 :]
+    return (line, rest) if rest else None
 
 
 def _edge_digest(file: BinaryIO, end: int) -> bytes:
