@@ -29,7 +29,7 @@ from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
 from mlengine.core.features import BUILTIN
 from mlengine.services.predictions.prediction_builder import PredictionRequest
-from mlengine.services.predictions.prefetch import FeaturePrefetch
+from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.bars.cache import BarCache
 
@@ -60,7 +60,7 @@ def main() -> int:
 def measure(platform: Platform, name: str, symbols: Sequence[str]) -> None:
     """The table's rows of one feature set."""
     first, *others = symbols
-    idle = FeaturePrefetch(
+    idle = NewBarPrefetch(
         replace(platform.bars, cache=BarCache()),
         platform.loader,
         platform.predict.rows,

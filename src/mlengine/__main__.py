@@ -109,8 +109,8 @@ def migrate() -> None:
     build_control(settings).migrate_and_backfill()
 
 
-@mlengine.command(hidden=True)
-def prepare() -> None:
+@mlengine.command("prepare", hidden=True)
+def supervisor_prepare() -> None:
     """Do what a supervisor needs first, as its child: database, runs, feature sets."""
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 

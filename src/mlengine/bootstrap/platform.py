@@ -16,7 +16,7 @@ from mlengine.services.models.maintenance import RegistryMaintenance
 from mlengine.services.models.service import ModelService
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 from mlengine.services.monitoring.service import MonitoringService
-from mlengine.services.predictions.prefetch import FeaturePrefetch
+from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
 from mlengine.services.training.pipeline import TrainingPipeline
@@ -122,7 +122,7 @@ def _predict(stores: Stores) -> PredictService:
         stores.audit,
         time.perf_counter,
         _new_prediction_id,
-        FeaturePrefetch(stores.bars, stores.loader, rows, time.perf_counter),
+        NewBarPrefetch(stores.bars, stores.loader, rows, time.perf_counter),
         limits=stores.usability_limits,
         rows=rows,
     )

@@ -18,7 +18,7 @@ import click
 from mlengine import logs
 from mlengine.cli.output import as_json
 from mlengine.config import Settings
-from mlengine.config.inspection import queue_hint
+from mlengine.config.inspection import redis_url_suffix
 from mlengine.errors import (
     DatabaseUnavailable,
     MlengineError,
@@ -85,7 +85,7 @@ def platform_command(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except MlengineError as error:
-            hint = queue_hint(settings) if isinstance(error, QueueUnavailable) else ""
+            hint = redis_url_suffix(settings) if isinstance(error, QueueUnavailable) else ""
             click.echo(f"{error.code}: {error}{hint}", err=True)
             raise SystemExit(exit_code(error)) from None
 

@@ -76,6 +76,6 @@ def _printable(name: str, text: str, settings: Settings) -> str:
     return redact(text)
 
 
-def queue_hint(settings: Settings) -> str:
+def redis_url_suffix(settings: Settings) -> str:
     """Which setting names the queue server, and its address; for the end of a line."""
     return f" (REDIS_URL={redact(settings.redis_url)})" if settings.redis_url else ""

@@ -18,7 +18,7 @@ from rq.worker_registration import register
 from mlengine import config, logs
 from mlengine.bootstrap.control import build_control, utc_now
 from mlengine.config import Settings
-from mlengine.config.inspection import queue_hint
+from mlengine.config.inspection import redis_url_suffix
 from mlengine.errors import MlengineError, QueueUnavailable, TrainingFailed
 from mlengine.jobs.allow_listed_job import AllowListedJob
 from mlengine.jobs.ticker import ScheduleTicker
@@ -149,7 +149,7 @@ def run_worker(settings: Settings) -> None:
         ScheduleTicker(control.schedules, utc_now).start()
         worker.work(logging_level="WARNING")
     except RedisError as error:
-        reason = f"it refuses or drops the connection{queue_hint(settings)}"
+        reason = f"it refuses or drops the connection{redis_url_suffix(settings)}"
         raise QueueUnavailable(reason) from error
 
 

@@ -23,19 +23,19 @@ DAY = timedelta(days=1)
 
 def test_known_are_the_bars_that_ended_by_then():
     bars = BarArrays.of(random_bars(rows=5).with_columns(known_at=pl.col("timestamp") + DAY))
-    assert bars.count_final_at(START + 3 * DAY) == 3
-    assert bars.count_final_at(START + 3 * DAY - DAY / 2) == 2
-    assert bars.count_final_at(datetime(1, 1, 1, tzinfo=UTC)) == 0
-    assert bars.count_final_at(None) == 5
-    assert bars.slice(1, 4).count_final_at(START + 3 * DAY) == 2
+    assert bars.count_known_at(START + 3 * DAY) == 3
+    assert bars.count_known_at(START + 3 * DAY - DAY / 2) == 2
+    assert bars.count_known_at(datetime(1, 1, 1, tzinfo=UTC)) == 0
+    assert bars.count_known_at(None) == 5
+    assert bars.slice(1, 4).count_known_at(START + 3 * DAY) == 2
     assert bars.last_known_at == bars.last_timestamp + DAY
 
 
 def test_a_late_bar_hides_those_after_it_until_it_is_known():
     late = pl.when(pl.int_range(pl.len()) == 2).then(9 * DAY).otherwise(DAY)
     bars = BarArrays.of(random_bars(rows=5).with_columns(known_at=pl.col("timestamp") + late))
-    assert bars.count_final_at(START + 5 * DAY) == 2
-    assert bars.count_final_at(START + 11 * DAY) == 5
+    assert bars.count_known_at(START + 5 * DAY) == 2
+    assert bars.count_known_at(START + 11 * DAY) == 5
 
 
 def test_when_bars_were_known_is_in_no_hash():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlengine.core.calendars.age import BarAge
-from mlengine.core.calendars.expected import ExpectedBars, usual_gap
+from mlengine.core.calendars.expected import ExpectedBars, usual_longest_gap
 from mlengine.core.calendars.named import calendar
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -45,7 +45,7 @@ def test_a_series_that_is_traded_now_and_then_has_its_own_gaps() -> None:
     minutes = np.cumsum(random.integers(10, 40, 2000))
     minutes[1000:] += 2 * 24 * 60
     starts = 1_790_000_000_000_000 // 60_000_000 * 60_000_000 + minutes * 60_000_000
-    gap = usual_gap(starts, calendar("24/7"), MINUTE)
+    gap = usual_longest_gap(starts, calendar("24/7"), MINUTE)
     assert 35 <= gap <= 39
     expected = ExpectedBars(calendar("24/7"), MINUTE, gap)
     last = datetime.fromtimestamp(starts[-1] / 1e6, UTC)
@@ -56,4 +56,4 @@ def test_a_series_that_is_traded_now_and_then_has_its_own_gaps() -> None:
 @pytest.mark.parametrize("rows", [0, 1, 2, 50])
 def test_whole_series_have_no_gap(rows: int) -> None:
     starts = np.arange(rows) * 3_600_000_000
-    assert usual_gap(starts, calendar("24/7"), HOUR) == 0
+    assert usual_longest_gap(starts, calendar("24/7"), HOUR) == 0

@@ -7,7 +7,7 @@ from tests.factories import random_bars
 
 from mlengine.core.bars.bars import PRICES
 from mlengine.core.features import ALPHA158, CORE, FeatureSet, compute
-from mlengine.core.features.variants import variant_for, variants
+from mlengine.core.features.variants import reduced_sets, set_for_bars
 
 BARS = random_bars(rows=400)
 # Alpha158 rounds prices to single precision, as Qlib does.
@@ -32,7 +32,7 @@ def test_a_feature_for_any_sign_is_the_same_when_all_prices_move_alike(feature_s
 
 
 def test_what_needs_volume_is_left_out_where_there_is_none():
-    variant = variant_for(CORE, BARS.with_columns(pl.lit(0.0).alias("volume")))
+    variant = set_for_bars(CORE, BARS.with_columns(pl.lit(0.0).alias("volume")))
     assert variant.name == "core.no_volume"
     assert set(CORE.names) - set(variant.names) == {
         "close_volume_correlation_20",
@@ -50,20 +50,20 @@ def test_what_needs_volume_is_left_out_where_there_is_none():
 
 
 def test_a_market_that_has_everything_gets_the_set_itself():
-    assert variant_for(CORE, BARS) is CORE
-    assert variant_for(CORE, BARS.with_columns(pl.lit(0.0).alias("volume")).vstack(BARS)) is CORE
+    assert set_for_bars(CORE, BARS) is CORE
+    assert set_for_bars(CORE, BARS.with_columns(pl.lit(0.0).alias("volume")).vstack(BARS)) is CORE
 
 
 def test_prices_of_any_sign_get_the_features_that_are_declared_for_them():
     spread = shifted(-100.0)
-    assert variant_for(CORE, spread).name == "core.any_sign"
-    neither = variant_for(CORE, spread.with_columns(pl.lit(0.0).alias("volume")))
+    assert set_for_bars(CORE, spread).name == "core.any_sign"
+    neither = set_for_bars(CORE, spread.with_columns(pl.lit(0.0).alias("volume")))
     assert neither.name == "core.any_sign.no_volume"
-    assert set(neither.names) < set(variant_for(CORE, spread).names)
+    assert set(neither.names) < set(set_for_bars(CORE, spread).names)
 
 
 def test_each_variant_is_a_set_like_any_other():
-    named = {each.name: len(each.names) for each in (*variants(CORE), *variants(ALPHA158))}
+    named = {each.name: len(each.names) for each in (*reduced_sets(CORE), *reduced_sets(ALPHA158))}
     assert named == {
         "core.no_volume": 43,
         "core.any_sign": 20,

@@ -134,7 +134,7 @@ def test_a_bar_with_a_stated_close_is_known_from_then_on_live_and_as_of(service,
     for as_of, last in ((NOW, 0), (TODAY + 7 * HOUR, 0), (TODAY + 6 * HOUR, 1)):
         served = service.history("AAA", bars=3, as_of=as_of, now=NOW).frame
         assert served["timestamp"][-1] == TODAY - last * DAY
-    assert service.nth_bar_final_at("AAA", bar=500, now=NOW) == TODAY + 7 * HOUR
+    assert service.nth_bar_known_at("AAA", bar=500, now=NOW) == TODAY + 7 * HOUR
 
 
 def test_a_bar_called_final_early_counts_live_but_not_as_of(service, upstream):
@@ -342,7 +342,7 @@ def test_a_stale_sample_still_serves_its_newest_bars(tmp_path):
 
 def test_the_final_moment_of_a_bar_is_when_the_next_one_may_start(service, upstream):
     first = BARS["timestamp"][0]
-    assert service.nth_bar_final_at("AAA", bar=1, now=NOW) == first + DAY
-    assert service.nth_bar_final_at("AAA", bar=499, now=NOW) == TODAY
-    assert service.nth_bar_final_at("AAA", bar=500, now=NOW) is None
-    assert service.nth_bar_final_at("NONE", bar=1, now=NOW) is None
+    assert service.nth_bar_known_at("AAA", bar=1, now=NOW) == first + DAY
+    assert service.nth_bar_known_at("AAA", bar=499, now=NOW) == TODAY
+    assert service.nth_bar_known_at("AAA", bar=500, now=NOW) is None
+    assert service.nth_bar_known_at("NONE", bar=1, now=NOW) is None

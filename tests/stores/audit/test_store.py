@@ -408,7 +408,7 @@ def test_rows_are_written_where_no_thread_can_be_started(store, monkeypatch):
     store.append([answered(1)])
     monkeypatch.setattr(checkpointer, "_ROWS", 1)
     monkeypatch.setattr(threading.Thread, "start", none_left)
-    assert store.try_append([_repeated(1, "q1")])
+    assert store.append_rows_directly([_repeated(1, "q1")])
     assert store.get("q1") is not None
 
 

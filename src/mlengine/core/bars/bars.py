@@ -125,7 +125,7 @@ class BarArrays:
         """The starts, then open, high, low, close and volume, column by column."""
         return self.starts.tobytes() + self.values.tobytes()
 
-    def count_final_at(self, as_of: datetime | None) -> int:
+    def count_known_at(self, as_of: datetime | None) -> int:
         """How many of the bars, from the oldest on, were all known by `as_of`; without it all."""
         if as_of is None:
             return self.rows

@@ -16,7 +16,7 @@ from mlengine.core.bars.bars import (
     is_ordered,
 )
 from mlengine.core.bars.examples import EXAMPLE_COLUMNS, ReasonCounts, bars_report
-from mlengine.core.bars.sessions import place_in_sessions
+from mlengine.core.bars.sessions import with_session_times
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 
 # Half a unit in the sixth digit of a price of one half: what printing and adjusting prices costs.
@@ -30,7 +30,7 @@ def clean_bars(
 
     Dropped, by the first reason that applies: `no_timestamp` (null: it could not be read), `future`
     (starts after `now`), `unfinished` (its own `final` decides, else whether it has closed by
-    `now`: see `place_in_sessions`), `closes_before_start`, `off_grid` (begins at a time of day, or
+    `now`: see `with_session_times`), `closes_before_start`, `off_grid` (begins at a time of day, or
     a second, at which nearly no candle of its series does: the row of a running day), `not_finite`
     (null, NaN or infinite), `not_positive` (a price), `negative_volume`, `ohlc_order` (high below
     or low above another price), `conflicting` (sane final bars of one timestamp differ, and nothing
@@ -53,7 +53,7 @@ def clean_panel(
     raw: pl.DataFrame, *, interval: str, now: datetime, markets: MarketDirectory = NO_MARKETS
 ) -> dict[str, CleanBars]:
     """`clean_bars` of every symbol that has candles in `raw`, in one pass over all of them."""
-    placed = place_in_sessions(_with_volume(raw), interval=interval, markets=markets)
+    placed = with_session_times(_with_volume(raw), interval=interval, markets=markets)
     judged = placed.with_columns(
         pl.lit(now, TIMESTAMP).alias("now"), pl.lit(markets.negative_prices).alias("any_sign")
     ).with_columns(_REASON, _KNOWN_AT)

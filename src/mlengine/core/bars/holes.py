@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.calendars.calendar import Calendar, Ints
-from mlengine.core.calendars.expected import usual_gap
+from mlengine.core.calendars.expected import usual_longest_gap
 from mlengine.core.calendars.hours import WEEKDAYS
 from mlengine.core.timestamps import EPOCH
 
@@ -85,7 +85,7 @@ def find_gaps(bars: BarArrays, interval: timedelta, calendar: Calendar) -> Gaps:
         return Gaps(starts, missing, np.zeros(len(missing), np.bool_))
     width = interval // _MICROSECOND
     if calendar.name != WEEKDAYS:
-        usual = usual_gap(starts, calendar, interval)
+        usual = usual_longest_gap(starts, calendar, interval)
         return Gaps(starts, missing, missing >= max(_HOLE_BARS, 2 * usual + 1), usual)
     days_missing = missing * width // _DAY_US if width <= _DAY_US else missing
     is_hole = days_missing >= (_HOLIDAY_DAYS if width <= _DAY_US else _HOLE_BARS)

@@ -71,11 +71,11 @@ class Revisions:
         """The rows of the bars that begin at `start` or later."""
         return self.slice(int(np.searchsorted(self.starts, start)), self.rows)
 
-    def newest(self, symbol: str) -> HeldBars:
+    def newest(self, symbol: str) -> SeriesView:
         """The bars as they are now."""
         return self._view(symbol, _ALWAYS, _ALWAYS)
 
-    def at(self, symbol: str, moment: int, bars: int) -> HeldBars:
+    def at(self, symbol: str, moment: int, bars: int) -> SeriesView:
         """The newest `bars` bars (0: all) that were known at `moment`.
 
         With the values that they had then. Where a bar was seen later only, with the values of
@@ -90,7 +90,7 @@ class Revisions:
                 return view
             seen_by = covering
 
-    def _view(self, symbol: str, moment: int, seen_by: int) -> HeldBars:
+    def _view(self, symbol: str, moment: int, seen_by: int) -> SeriesView:
         """The bars known at `moment`, each as it had been seen by `seen_by`.
 
         A bar that is seen later still, and counts as known at `moment`, stands in with its first
@@ -107,7 +107,7 @@ class Revisions:
         arrays = BarArrays(symbol, self.starts[first], self.values[:, last], known_at)
         later = self.seen_at[~firsts]
         revised_at = max(later.max(initial=0), _last_out_of_order(known_at))
-        return HeldBars(arrays, self.seen_at[first], revised_at)
+        return SeriesView(arrays, self.seen_at[first], revised_at)
 
     @cached_property
     def _firsts(self) -> npt.NDArray[np.bool_]:
@@ -126,11 +126,11 @@ class Change(NamedTuple):
     rows: Revisions
     new: int
     revised: int
-    held: HeldBars
+    held: SeriesView
 
 
 @dataclass(frozen=True, eq=False)
-class HeldBars:
+class SeriesView:
     """Bars of a series from some start on, one row each; `arrays.known_at` is that of the first.
 
     `first_seen` is when each was first seen, `revised_at` when a bar last changed, vanished or came
@@ -141,19 +141,19 @@ class HeldBars:
     first_seen: Moments
     revised_at: int
 
-    def tail(self, bars: int) -> HeldBars:
+    def tail(self, bars: int) -> SeriesView:
         """The newest `bars` of them, all with 0."""
         rows = self.arrays.rows
         if not 0 < bars < rows:
             return self
         arrays = self.arrays.slice(rows - bars, rows)
-        return HeldBars(arrays, self.first_seen[-bars:], self.revised_at)
+        return SeriesView(arrays, self.first_seen[-bars:], self.revised_at)
 
-    def from_start(self, start: int) -> HeldBars:
+    def from_start(self, start: int) -> SeriesView:
         """Those that begin at `start` or later."""
         first = int(np.searchsorted(self.arrays.starts, start))
         arrays = self.arrays.slice(first, self.arrays.rows)
-        return HeldBars(arrays, self.first_seen[first:], self.revised_at)
+        return SeriesView(arrays, self.first_seen[first:], self.revised_at)
 
     def seen_by(self, first: int, end: int) -> int:
         """When the last of these bars was seen for the first time."""
@@ -196,14 +196,14 @@ class HeldBars:
         )
         return rows if same else None
 
-    def _followed_by(self, rows: Revisions, symbol: str) -> HeldBars:
+    def _followed_by(self, rows: Revisions, symbol: str) -> SeriesView:
         """These bars and later ones."""
         if not rows.rows:
             return self
         ours, values = self.arrays, np.append(self.arrays.values, rows.values, axis=1)
         known_at = np.append(ours.known_at, rows.known_at)
         arrays = BarArrays(symbol, np.append(ours.starts, rows.starts), values, known_at)
-        return HeldBars(arrays, np.append(self.first_seen, rows.seen_at), self.revised_at)
+        return SeriesView(arrays, np.append(self.first_seen, rows.seen_at), self.revised_at)
 
     def _revised(self, answer: BarArrays, known_at: Moments, seen_at: int) -> Change:
         """The change of an answer that has other bars than ours, or other values."""
@@ -238,7 +238,7 @@ class HeldBars:
         )
 
 
-NOTHING_HELD = HeldBars(NO_BARS.arrays, np.empty(0, "<i8"), 0)
+NOTHING_HELD = SeriesView(NO_BARS.arrays, np.empty(0, "<i8"), 0)
 NO_REVISIONS = Revisions.taken_back(np.empty(0, "<i8"), 0)
 
 

@@ -23,7 +23,7 @@ _SUMMER_TIME = timedelta(hours=1)
 _USUAL_STEP = timedelta(minutes=15)
 
 
-def place_in_sessions(
+def with_session_times(
     candles: pl.DataFrame, *, interval: str, markets: MarketDirectory
 ) -> pl.DataFrame:
     """`candles` (RAW_SCHEMA) with their session's `timestamp`, `closes_at`, and further columns.

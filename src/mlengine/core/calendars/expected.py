@@ -17,19 +17,19 @@ _BARS_A_STRETCH = 20
 
 @dataclass(frozen=True)
 class ExpectedBars:
-    """By a calendar; `usual_gap` is how many bars in a row such a series lacks now and then."""
+    """By a calendar; such a series lacks `usual_longest_gap` bars in a row now and then."""
 
     calendar: Calendar
     interval: timedelta
-    usual_gap: int = 0
+    usual_longest_gap: int = 0
 
     @property
     def stale_bars(self) -> int:
         """So many missing bars are more than the series usually lacks."""
-        return max(MISSED_BARS, 2 * self.usual_gap)
+        return max(MISSED_BARS, 2 * self.usual_longest_gap)
 
 
-def usual_gap(starts: Ints, calendar: Calendar, interval: timedelta) -> int:
+def usual_longest_gap(starts: Ints, calendar: Calendar, interval: timedelta) -> int:
     """The longest gap in an ordinary stretch of a series, in bars; 0 without bars.
 
     A stretch is a day, and twenty bars at least: a series that is traded now and then has its gaps

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 
 from mlengine.core.calendars.calendar import Calendar, Ints
-from mlengine.core.calendars.expected import ExpectedBars, usual_gap
+from mlengine.core.calendars.expected import ExpectedBars, usual_longest_gap
 from mlengine.core.calendars.hours import ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS
 from mlengine.core.calendars.named import calendar
 
@@ -30,7 +30,7 @@ def expected_bars(
     suggested = named or infer_calendar(starts, interval)
     if named is None and suggested.name == WEEKDAYS:
         return None
-    return ExpectedBars(suggested, interval, usual_gap(starts, suggested, interval))
+    return ExpectedBars(suggested, interval, usual_longest_gap(starts, suggested, interval))
 
 
 def infer_calendar(starts: Ints, interval: timedelta) -> Calendar:

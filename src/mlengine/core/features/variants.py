@@ -12,7 +12,7 @@ from mlengine.core.features.spec import Feature, FeatureSet
 NO_VOLUME, ANY_SIGN = "no_volume", "any_sign"
 
 
-def variants(feature_set: FeatureSet) -> Iterator[FeatureSet]:
+def reduced_sets(feature_set: FeatureSet) -> Iterator[FeatureSet]:
     """`NAME.no_volume`, `NAME.any_sign` and `NAME.any_sign.no_volume`, each with what is left.
 
     The first has no feature that reads the volume, the second only those that are declared for
@@ -29,10 +29,10 @@ def find(feature_sets: Mapping[str, FeatureSet], name: str) -> FeatureSet | None
     if name in feature_sets:
         return feature_sets[name]
     bases = [each for base, each in feature_sets.items() if name.startswith(f"{base}.")]
-    return next((each for base in bases for each in variants(base) if each.name == name), None)
+    return next((each for base in bases for each in reduced_sets(base) if each.name == name), None)
 
 
-def variant_for(feature_set: FeatureSet, bars: pl.DataFrame) -> FeatureSet:
+def set_for_bars(feature_set: FeatureSet, bars: pl.DataFrame) -> FeatureSet:
     """The set without the features that need what these bars of all symbols lack.
 
     The set itself where nothing is lacking. May be without any feature.

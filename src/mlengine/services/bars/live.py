@@ -82,4 +82,4 @@ class LiveBars:
                 return view
         age = (now - fetched.fetched_at).total_seconds() if fetched.outage else None
         origin = LIVE if age is None else Origin(RECORDED, age)
-        return View(fetched, fetched.arrays.count_final_at(now), origin)
+        return View(fetched, fetched.arrays.count_known_at(now), origin)

@@ -116,4 +116,4 @@ def _bars_until(as_of: datetime, bars: int, now: datetime, interval: str) -> int
 
 
 def _reconstructed(fetched: CachedBars, as_of: datetime) -> View:
-    return View(fetched, fetched.arrays.count_final_at(as_of), Origin(RECONSTRUCTED))
+    return View(fetched, fetched.arrays.count_known_at(as_of), Origin(RECONSTRUCTED))

@@ -64,4 +64,4 @@ def view_in_memory(
     if seen is None:
         return None
     kind = RECORDED if seen or as_of is None else RECONSTRUCTED
-    return View(cached, cached.arrays.count_final_at(moment), Origin(kind, age))
+    return View(cached, cached.arrays.count_known_at(moment), Origin(kind, age))

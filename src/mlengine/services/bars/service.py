@@ -118,11 +118,11 @@ class BarService:
     ) -> BarArrays:
         """As `history`, but as the upstream tells it now, whatever is recorded."""
         fetched = self._fetcher.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=NEVER)
-        raw = View(fetched, fetched.arrays.count_final_at(as_of), LIVE)
+        raw = View(fetched, fetched.arrays.count_known_at(as_of), LIVE)
         view = self._views.adjusted(symbol, raw, bars=bars, as_of=as_of, now=now)
         return _history(view, bars).arrays
 
-    def nth_bar_final_at(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
+    def nth_bar_known_at(self, symbol: str, *, bar: int, now: datetime) -> datetime | None:
         """When the `bar`-th bar of a symbol (from 1) was known; None when it isn't yet.
 
         None also where the upstream can't say it now: it only adds to a refusal.

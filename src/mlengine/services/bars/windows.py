@@ -88,7 +88,7 @@ def _with_first_possible(
     """`result`; a refusal for want of bars costs a fetch of the whole history."""
     if not isinstance(result, InsufficientBars):
         return result
-    first = fetch.bars.nth_bar_final_at(result.symbol, bar=fetch.count, now=fetch.now)
+    first = fetch.bars.nth_bar_known_at(result.symbol, bar=fetch.count, now=fetch.now)
     return replace(result, first_possible=first)
 
 

@@ -67,7 +67,7 @@ class FeatureService:
         clean = self.bars.history(symbol, bars=window + limit - 1, as_of=as_of, now=now)
         bars = clean.arrays
         if bars.rows < window:
-            first = self.bars.nth_bar_final_at(symbol, bar=window, now=now)
+            first = self.bars.nth_bar_known_at(symbol, bar=window, now=now)
             raise InsufficientBars(symbol, window, bars.rows, first_possible=first)
         table = _evaluate(clean.frame, chosen, min(limit, bars.rows - window + 1)).drop("symbol")
         ref = FeatureSetRef.of(chosen)

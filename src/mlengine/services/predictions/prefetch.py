@@ -22,7 +22,7 @@ _SECONDS = 25.0
 _EXIT_SECONDS = 2.0
 
 
-class FeaturePrefetch:
+class NewBarPrefetch:
     """Fetches what goes out of date with a new bar, before a request for it.
 
     One prefetch at a time and a process. Its threads are its own, so that no batch queues behind

@@ -20,7 +20,7 @@ from mlengine.services.bars.session_end import session_end
 from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetcher, fetch_windows
 from mlengine.services.predictions.prediction_builder import PredictionBuilder, PredictionRequest
 from mlengine.services.predictions.prediction_cache import PredictionCache
-from mlengine.services.predictions.prefetch import FeaturePrefetch
+from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.scoring import Scores, score
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
 from mlengine.stores.audit.store import AuditStore
@@ -55,7 +55,7 @@ class PredictService:
     audit: AuditStore
     timer: Callable[[], float]
     new_id: Callable[[], str]
-    prefetch: FeaturePrefetch
+    prefetch: NewBarPrefetch
     pool: FetchPool = field(default_factory=FetchPool)
     limits: UsabilityLimits = field(default_factory=UsabilityLimits)
     rows: FeatureVectorCache = field(default_factory=FeatureVectorCache, repr=False, compare=False)
@@ -114,7 +114,7 @@ class PredictService:
         None where the model, the bars or the features are not in memory, or can't be audited by
         `try_audit`.
         """
-        if not self.audit.supports_try_append:
+        if not self.audit.supports_direct_append:
             return None
         builder = self._builder(PredictionRequest(request_id, now))
         answers = self._answers([symbol], builder, wait=False)
@@ -123,7 +123,7 @@ class PredictService:
 
     def try_audit(self, answers: Sequence[AuditedPrediction]) -> bool:
         """Commit the rows of all `answers`; False where none could be without waiting."""
-        return self.audit.try_append(answers)
+        return self.audit.append_rows_directly(answers)
 
     def _audited_answers(self, symbols: Sequence[str], request: PredictionRequest) -> _Answers:
         """The answers, committed; whatever ends the whole pass is audited before it is raised."""

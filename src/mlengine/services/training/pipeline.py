@@ -8,7 +8,7 @@ import polars as pl
 
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig, Scorer
 from mlengine.core.features import FeatureSet
-from mlengine.core.features.variants import has_signed_prices, variant_for
+from mlengine.core.features.variants import has_signed_prices, set_for_bars
 from mlengine.core.monitoring.drift import PREDICTION
 from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import dataset as datasets
@@ -114,7 +114,7 @@ def _suited(feature_set: FeatureSet, bars: pl.DataFrame, spec: TrainSpec) -> Fea
     """The features of the set that these bars can have: not all markets have volume."""
     if spec.objective == "return" and has_signed_prices(bars):
         raise TrainingFailed("the objective return needs prices above zero: use direction")
-    suited = variant_for(feature_set, bars)
+    suited = set_for_bars(feature_set, bars)
     if not suited.features:
         needing = ", ".join(feature_set.names)
         raise TrainingFailed(f"each feature needs volume or prices above zero: {needing}")

@@ -45,11 +45,11 @@ class AuditStore(AuditReader):
                 self._insert_with_vectors(records)
 
     @property
-    def supports_try_append(self) -> bool:
+    def supports_direct_append(self) -> bool:
         """Whether rows whose vectors are stored can be written without SQLAlchemy."""
         return self._sqlite_writer is not None
 
-    def try_append(self, records: Sequence[AuditEntry]) -> bool:
+    def append_rows_directly(self, records: Sequence[AuditEntry]) -> bool:
         """As `append` where the rows alone have to be written and can be; else False, and none is.
 
         It may take some 50 ms to find out that another process keeps the database locked.

@@ -80,7 +80,7 @@ class CachedBars:
 
     def suffices(self, bars: int, as_of: datetime | None) -> bool:
         """Whether older candles could add nothing to the newest `bars` bars as of then."""
-        return self.entire_history or 0 < bars <= self.arrays.count_final_at(as_of)
+        return self.entire_history or 0 < bars <= self.arrays.count_known_at(as_of)
 
     def had_been_seen(self, as_of: datetime, bars: int) -> bool | None:
         """Whether the newest `bars` bars (0: all) of `as_of` had all been seen by then.
@@ -89,7 +89,7 @@ class CachedBars:
         """
         if self.stored is None:
             return False
-        held, moment, end = self.stored.held, microseconds(as_of), self.arrays.count_final_at(as_of)
+        held, moment, end = self.stored.held, microseconds(as_of), self.arrays.count_known_at(as_of)
         seen_by = held.seen_by(max(0, end - bars) if bars else 0, end)
         return seen_by <= moment if held.revised_at <= max(seen_by, moment) else None
 

@@ -15,7 +15,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from mlengine.core.bars.bars import VALUES
-from mlengine.core.bars.recorded import NO_REVISIONS, HeldBars, Revisions
+from mlengine.core.bars.recorded import NO_REVISIONS, Revisions, SeriesView
 from mlengine.stores.database.tables import bar_segments
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 SEGMENT_ROWS = 16_384
 _COLUMNS = 2 + len(VALUES)
 
-View = Callable[[Revisions], HeldBars]
+View = Callable[[Revisions], SeriesView]
 _Place = Row[Any]
 
 _PLACES = select(*bar_segments.c["id", "series_id", "first_start", "last_start", "rows"]).where(
@@ -37,12 +37,12 @@ _PAYLOADS = select(*bar_segments.c["id", "series_id", "rows", "seen_at", "payloa
 
 def read_newest(
     connection: Connection, views: Mapping[int, View], *, bars: int
-) -> dict[int, tuple[HeldBars, bool]]:
+) -> dict[int, tuple[SeriesView, bool]]:
     """Of each series the view on as few of its newest segments as have `bars` bars (0: all).
 
     And whether those are all segments.
     """
-    results: dict[int, tuple[HeldBars, bool]] = {}
+    results: dict[int, tuple[SeriesView, bool]] = {}
     unread, parts = _places(connection, views), {series: list[Revisions]() for series in views}
     while pending := [series for series in views if series not in results]:
         chosen = []

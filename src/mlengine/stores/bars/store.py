@@ -8,7 +8,7 @@ from functools import cached_property, partial
 
 from sqlalchemy import Connection, Engine
 
-from mlengine.core.bars.recorded import NOTHING_HELD, Change, HeldBars, Revisions
+from mlengine.core.bars.recorded import NOTHING_HELD, Change, Revisions, SeriesView
 from mlengine.core.monitoring.event import Event
 from mlengine.stores.bars.recordings import RecordingsFile, RecordingsQuery, recordings_of
 from mlengine.stores.bars.segments import View, merge_small, read_from, read_newest, write_rows
@@ -127,9 +127,9 @@ class BarStore:
 
 def _recorded_before(
     connection: Connection, answers: Mapping[str, Answer], series: Mapping[str, Series]
-) -> dict[str, tuple[HeldBars, bool]]:
+) -> dict[str, tuple[SeriesView, bool]]:
     """The bars of each symbol from the beginning of its answer on; whether they are all."""
-    before: dict[str, tuple[HeldBars, bool]] = {}
+    before: dict[str, tuple[SeriesView, bool]] = {}
     starts: dict[int, int] = {}
     for symbol, answer in answers.items():
         if answer.base and answer.base.covers(answer.asked_from, series[symbol]):
@@ -161,7 +161,7 @@ def _read(
     connection: Connection,
     series: Collection[Series],
     bars: int,
-    view: Callable[[Series, Revisions], HeldBars],
+    view: Callable[[Series, Revisions], SeriesView],
 ) -> dict[str, StoredBars]:
     """The view on what is recorded of each series after the last time that was never asked for."""
     views: dict[int, View] = {each.id: partial(_asked_for, each, view) for each in series}
@@ -170,16 +170,16 @@ def _read(
 
 
 def _asked_for(
-    series: Series, view: Callable[[Series, Revisions], HeldBars], revisions: Revisions
-) -> HeldBars:
+    series: Series, view: Callable[[Series, Revisions], SeriesView], revisions: Revisions
+) -> SeriesView:
     return view(series, revisions.from_start(microseconds(series.asked_from)))
 
 
-def _newest(series: Series, revisions: Revisions) -> HeldBars:
+def _newest(series: Series, revisions: Revisions) -> SeriesView:
     return revisions.newest(series.symbol)
 
 
-def _at(moment: int, bars: int, series: Series, revisions: Revisions) -> HeldBars:
+def _at(moment: int, bars: int, series: Series, revisions: Revisions) -> SeriesView:
     return revisions.at(series.symbol, moment, bars)
 
 

@@ -10,7 +10,7 @@ import orjson
 
 from mlengine.core.bars.bars import NO_BARS, BarArrays, BarExample, BarsReport
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.bars.recorded import Change, HeldBars
+from mlengine.core.bars.recorded import Change, SeriesView
 from mlengine.core.timestamps import EPOCH
 from mlengine.stores.bars.series import Series
 from mlengine.stores.database.tables import MICROSECOND
@@ -20,7 +20,7 @@ from mlengine.stores.database.tables import MICROSECOND
 class StoredBars:
     """Bars of a series from some bar on; from its first one on where it is `complete`."""
 
-    held: HeldBars
+    held: SeriesView
     series: Series
     complete: bool
 
@@ -60,7 +60,7 @@ class Answer:
     tail: bool = False
     whole: bool = False
 
-    def change(self, held: HeldBars, series: Series, interval: str, seen_at: datetime) -> Change:
+    def change(self, held: SeriesView, series: Series, interval: str, seen_at: datetime) -> Change:
         """What this answer changes.
 
         Where nobody looked for longer than an interval, nobody can say when a bar came: it counts
@@ -74,7 +74,9 @@ class Answer:
             known_from=microseconds(series.served_until) if unwatched else None,
         )
 
-    def updated(self, series: Series, held: HeldBars, change: Change, seen_at: datetime) -> Series:
+    def updated(
+        self, series: Series, held: SeriesView, change: Change, seen_at: datetime
+    ) -> Series:
         """The series once `change` is made to what is `held` of it.
 
         It begins anew with the answer where that does not adjoin, or all of it is of other prices.

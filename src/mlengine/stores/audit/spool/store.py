@@ -39,9 +39,9 @@ class SpooledAuditStore(AuditStore):
         else:
             self._drain_some()
 
-    def try_append(self, records: Sequence[AuditEntry]) -> bool:
+    def append_rows_directly(self, records: Sequence[AuditEntry]) -> bool:
         """As AuditStore's; False also while rows are spooled, which an append has to put back."""
-        return self.spool.is_empty and super().try_append(records)
+        return self.spool.is_empty and super().append_rows_directly(records)
 
     def drain(self, *, most_files: int | None = None) -> None:
         """Put spooled rows into the tables; raises DatabaseUnavailable when some have to stay.
