@@ -15,6 +15,8 @@ from tests.pages.markdown import ROOT, blocks, section
 
 from mlengine.core.features.leaks.check import MEANINGS, check_for_leaks
 from mlengine.core.monitoring.event import EVENT_KINDS
+from mlengine.stores.market_data.actions.file import parse_actions
+from mlengine.stores.market_data.actions.service import parse_actions as parse_answer
 from mlengine.stores.market_data.adapters.library import AdapterOptions
 from mlengine.stores.market_data.candles import parse_candles
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
@@ -38,9 +40,20 @@ def test_the_page_lists_the_tests_of_the_check() -> None:
 
 
 def test_the_candles_of_the_page_are_read() -> None:
-    (answer,) = (code for language, code in blocks(_page("market_data")) if language == "json")
+    answer, _ = (code for language, code in blocks(_page("market_data")) if language == "json")
     (candle,) = parse_candles(json.loads(answer), symbol="AAPL", interval="1d").to_dicts()
     assert (candle["open"], candle["volume"]) == (187.15, 82488700.0)
+
+
+def test_the_actions_of_the_page_are_read() -> None:
+    texts = blocks(_page("market_data"))
+    _, answer = (code for language, code in texts if language == "json")
+    (of_service,) = parse_answer(json.loads(answer), "AAPL")
+    (file,) = (code for _, code in texts if code.startswith("symbol,date,kind"))
+    table = parse_actions(file, name="actions.csv")
+    assert table.refused == {}
+    assert table.actions["AAPL"][0] == of_service
+    assert table.actions["META"][0].earlier_symbol == "FB"
 
 
 def test_the_shapes_of_the_page_are_read(tmp_path: Path) -> None:

@@ -122,6 +122,14 @@ def test_the_quality_of_each_symbols_bars_is_a_row():
     assert "AAPL | suspect, hole_in_history | 1,200 | 1.0% | 0.2% (XNYS) | 1 | 0 | 6" in said
 
 
+def test_what_prices_are_adjusted_for_is_told():
+    assert "Prices are taken as served." in _section(render_model_card(_draft(), HOLDOUT), "Bars")
+    entry = SeriesEntry("AAPL", "ok", (), 1200, "XNYS", 0.0, 0.0, 0, 0, 0, actions=3)
+    data = dataclasses.replace(_draft().data, series=(entry,), adjust="all")
+    said = _section(render_model_card(_draft(data=data), HOLDOUT), "Bars")
+    assert "adjusted for splits and dividends; actions by symbol: AAPL 3." in said
+
+
 def test_importances_are_shares_of_the_gain_the_greatest_first():
     said = _section(render_model_card(_draft(), HOLDOUT), "Importances").splitlines()
     assert said[0] == "Of the served candidate: 2 of 3 features are used."

@@ -11,10 +11,13 @@ from tests.databases import bar_store
 from tests.factories import START, random_bars
 from tests.upstream import Fault, LoopbackUpstream
 
+from mlengine.config import Settings
 from mlengine.core.bars.bars import PRICES, BarArrays
 from mlengine.core.features import CORE, latest
+from mlengine.core.runs.progress import ProgressTracker
 from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
+from mlengine.services.training.training_bars import load_training_bars
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -140,6 +143,21 @@ def test_an_announced_split_is_no_unexplained_jump(tmp_path):
     assert window(service(tmp_path, "splits"), closes(day)).suspect_reasons == ()
 
 
+@pytest.mark.parametrize(("adjustment", "counts"), [("none", [0, 0]), ("all", [3, 0])])
+def test_a_training_says_for_how_many_actions_its_bars_are_adjusted(tmp_path, adjustment, counts):
+    write(tmp_path, RAW, *map(line, (FIRST_PAID, SPLIT_DAY, SECOND_PAID)))
+    random_bars("BBB", rows=ROWS).write_csv(tmp_path / "bars" / "BBB.csv")
+    bars = load_training_bars(
+        service(tmp_path, adjustment),
+        replace(Settings.from_env({}).train, symbols=("AAA", "BBB"), lookback=0),
+        window_bars=WINDOW,
+        now=closes(ROWS - 1),
+        tracker=ProgressTracker(lambda _: None),
+    )
+    assert bars.adjust == adjustment
+    assert [each.actions for each in bars.series] == counts
+
+
 def test_windows_are_adjusted_once_a_fetch(tmp_path):
     write(tmp_path, RAW.head(SPLIT_DAY + 1), line(SPLIT_DAY))
     bars = replace(service(tmp_path), cache_seconds=3_600.0, recheck_seconds=3_600.0)
@@ -167,11 +185,31 @@ def test_a_new_symbol_goes_on_where_the_earlier_one_ended(tmp_path):
     write(tmp_path / "whole", RAW, line(SPLIT_DAY))
     whole = history(service(tmp_path / "whole", "splits"), now)
     assert np.array_equal(joined.values, whole.values)
+    assert running.actions_applied("BBB", joined, at=now) == 1
     few = running.window("BBB", bars=WINDOW, as_of=START + 210 * DAY, now=now).bars
     assert few.rows == WINDOW
     assert np.array_equal(few.values, whole.values[:, 210 - WINDOW : 210])
     alone = history(service(tmp_path, "none"), now, "BBB")
     assert alone.rows == ROWS - 200
+
+
+def test_a_symbol_that_changed_twice_and_back_has_all_of_its_bars(tmp_path):
+    parts = {"BBB": (0, 100), "CCC": (100, 200), "AAA": (200, ROWS)}
+    write(tmp_path, RAW.slice(200))
+    for symbol, (first, end) in parts.items():
+        bars = RAW.slice(first, end - first).with_columns(pl.lit(symbol).alias("symbol"))
+        bars.write_csv(tmp_path / "bars" / f"{symbol}.csv")
+    changes = [(50, "AAA", "BBB"), (100, "BBB", "CCC"), (200, "CCC", "AAA")]
+    lines = [
+        f"{old},{(START + day * DAY).date()},symbol_change,,{new}\n" for day, old, new in changes
+    ]
+    text = "".join(["symbol,date,kind,value,new_symbol\n", *lines])
+    (tmp_path / "bars" / "actions.csv").write_text(text)
+    running, now = service(tmp_path), closes(ROWS - 1)
+    joined = history(running, now)
+    assert np.array_equal(joined.values, BarArrays.of(RAW).values)
+    assert joined.symbol == "AAA"
+    assert window(running, now, as_of=START + 230 * DAY).rows == WINDOW
 
 
 def test_a_line_that_is_refused_stops_its_symbol_until_it_was_right_once(tmp_path):

@@ -33,6 +33,10 @@ class InMemoryHistory:
         self._bars = bars
 
     markets = NO_MARKETS
+    adjustment = "none"
+
+    def actions_applied(self, symbol, bars, *, at):  # noqa: ARG002
+        return 0
 
     def history(self, symbol, *, bars, as_of, now):
         assert (as_of, now) == (None, NOW)

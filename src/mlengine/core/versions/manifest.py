@@ -64,7 +64,7 @@ class BarsEntry:
 
 @dataclass(frozen=True)
 class SeriesEntry:
-    """The quality of one symbol's bars; `dropped_labels` lead over a hole and are not learned."""
+    """One symbol's bars, adjusted for so many `actions`; labels across holes are dropped."""
 
     symbol: str
     status: str
@@ -76,6 +76,7 @@ class SeriesEntry:
     holes: int
     jumps: int
     dropped_labels: int
+    actions: int = field(default=0, metadata=serialization.OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class DataEntry:
     """`start` and `end` are the timestamps of the first and last bar, `rows` counts bars.
 
     `symbols` have rows that model.txt was trained on, `holdout_only_symbols` were only judged.
+    `adjust` is what earlier prices are adjusted for: `none`, `splits` or `all`.
     """
 
     start: datetime
@@ -98,6 +100,7 @@ class DataEntry:
     survivorship: str = "static list"
     universe_sha256: str | None = None
     series: tuple[SeriesEntry, ...] = field(default=(), metadata=serialization.OPTIONAL)
+    adjust: str = field(default="none", metadata=serialization.OPTIONAL)
 
 
 @dataclass(frozen=True)

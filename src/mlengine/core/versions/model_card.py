@@ -14,7 +14,7 @@ from mlengine.core import metrics
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.versions.manifest import Manifest
-from mlengine.core.versions.series import SERIES_COLUMNS, series_row
+from mlengine.core.versions.series import SERIES_COLUMNS, adjustment_line, series_row
 
 _MOST_IMPORTANT = 20
 _PURPOSES = {
@@ -101,6 +101,8 @@ def _bars(manifest: Manifest) -> Iterator[str]:
         yield from _table(SERIES_COLUMNS, [series_row(each) for each in manifest.data.series])
     else:
         yield "Their quality was not measured."
+    yield ""
+    yield adjustment_line(manifest.data)
 
 
 def _split(manifest: Manifest) -> Iterator[str]:

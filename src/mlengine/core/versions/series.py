@@ -1,6 +1,6 @@
-"""The quality of each symbol's bars as a row of a card."""
+"""The bars of a training in a card: quality a symbol, and what they are adjusted for."""
 
-from mlengine.core.versions.manifest import SeriesEntry
+from mlengine.core.versions.manifest import DataEntry, SeriesEntry
 
 SERIES_COLUMNS = (
     "symbol", "status", "bars", "dropped", "missing", "holes", "jumps", "labels left out"
@@ -18,3 +18,11 @@ def series_row(entry: SeriesEntry) -> tuple[str, ...]:
         str(entry.jumps),
         str(entry.dropped_labels),
     )
+
+
+def adjustment_line(data: DataEntry) -> str:
+    if data.adjust == "none":
+        return "Prices are taken as served."
+    kinds = "splits" if data.adjust == "splits" else "splits and dividends"
+    counts = ", ".join(f"{each.symbol} {each.actions}" for each in data.series if each.actions)
+    return f"Earlier prices are adjusted for {kinds}; actions by symbol: {counts or 'none'}."

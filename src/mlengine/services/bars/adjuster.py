@@ -53,10 +53,10 @@ class Adjuster:
             return view
         if self.actions.of(symbol) is None:
             return None
-        lineage = _Lineage(view, symbol)
+        lineage = _Lineage(symbol)
         while change := self._add_actions(lineage, at):
-            first = self._bars_before(lineage.view, change)
-            if 0 < bars <= lineage.view.end - first:
+            first = self._bars_before(view, change)
+            if 0 < bars <= view.end - first:
                 break
             try:
                 earlier = view_of(change.earlier_symbol)
@@ -64,10 +64,10 @@ class Adjuster:
                 break
             if earlier is None:
                 return None
-            lineage.add(change, first, earlier, self._bars_before(earlier, change))
-        cached, end, origin = lineage.view
+            view = _joined(symbol, earlier, self._bars_before(earlier, change), view, first)
+        cached, end, origin = view
         if not lineage.actions:
-            return lineage.view
+            return view
 
         def derive() -> CachedBars:
             bars = cached.arrays.slice(0, end)
@@ -93,18 +93,20 @@ class Adjuster:
         return self._adjust(symbol, bars, revisions, now)
 
     def count(self, symbol: str, bars: BarArrays, at: datetime) -> int:
-        """How many actions of a symbol, known at a moment, these bars are adjusted for."""
-        known = self.actions.of(symbol)
-        if not self.kinds or known is None:
+        """How many actions, known at a moment, these bars of a symbol are adjusted for."""
+        if not self.kinds:
             return 0
-        zone = self.actions.timezone(symbol)
+        lineage = _Lineage(symbol)
+        while self._add_actions(lineage, at):
+            pass
+        zone, actions = self.actions.timezone(symbol), lineage.actions.values()
         kinds, interval = self.kinds, self.interval
-        return len(list(applied(bars, known.at(at), kinds=kinds, interval=interval, timezone=zone)))
+        return len(list(applied(bars, actions, kinds=kinds, interval=interval, timezone=zone)))
 
     def _add_actions(self, lineage: _Lineage, at: datetime) -> CorporateAction | None:
-        """Add what was known of the first symbol of a lineage; returns how it came to its name."""
+        """Go back to the symbol before; returns how it came to its later name."""
         known = self.actions.of(lineage.symbol)
-        return lineage.add_actions(known.at(at), known.key(at)) if known else None
+        return lineage.add(known.at(at), known.key(at)) if known else None
 
     def _adjust(
         self, symbol: str, bars: BarArrays, actions: Iterable[CorporateAction], at: datetime
@@ -120,49 +122,44 @@ class Adjuster:
 
 @dataclass
 class _Lineage:
-    """The bars of a symbol after those of its earlier ones, of which `symbol` is the first."""
+    """The actions of a symbol, then of its earlier ones; `symbol` is the next of them."""
 
-    view: View
     symbol: str
     until: date | None = None
     actions: dict[tuple[date, str], CorporateAction] = field(default_factory=dict)
     keys: list[Hashable] = field(default_factory=list)
 
-    def add_actions(
-        self, actions: Sequence[CorporateAction], key: Hashable
-    ) -> CorporateAction | None:
-        """Those of `symbol`, until it changed; returns how it came to its name."""
-        self.keys.append(key)
+    def add(self, actions: Sequence[CorporateAction], key: Hashable) -> CorporateAction | None:
+        """Those of `symbol`, until it was changed; returns how it came to its name."""
         mine = [each for each in actions if self.until is None or each.ex_date < self.until]
         for each in mine:
             self.actions.setdefault((each.ex_date, each.kind), each)
-        return next((each for each in reversed(mine) if each.kind == SYMBOL_CHANGE), None)
+        self.keys.append(key)
+        change = next((each for each in reversed(mine) if each.kind == SYMBOL_CHANGE), None)
+        if change:
+            self.symbol, self.until = change.earlier_symbol, change.ex_date
+        return change
 
-    def add(self, change: CorporateAction, first: int, earlier: View, end: int) -> None:
-        """The first `end` bars of the earlier symbol, before ours from `first` on."""
-        self.symbol, self.until = change.earlier_symbol, change.ex_date
-        if not end:
-            return
-        cached = self.view.cached
-        joined = cached.variant(
-            (first, self.view.end, earlier.cached, end),
-            lambda: _joined(change.symbol, earlier.cached, end, cached, first, self.view.end),
+
+def _joined(symbol: str, earlier: View, until: int, later: View, first: int) -> View:
+    """The first `until` bars of an earlier symbol, if any, before our own from `first` on."""
+    if not until:
+        return later
+    end, origin = later.end, later.origin
+    if earlier.origin.point_in_time == RECONSTRUCTED:
+        origin = origin._replace(point_in_time=RECONSTRUCTED)
+
+    def join() -> CachedBars:
+        before, after = earlier.cached.arrays.slice(0, until), later.cached.arrays.slice(first, end)
+        arrays = BarArrays(
+            symbol,
+            np.concatenate([before.starts, after.starts]),
+            np.concatenate([before.values, after.values], axis=1),
+            np.concatenate([before.known_at, after.known_at]),
         )
-        origin = self.view.origin
-        if earlier.origin.point_in_time == RECONSTRUCTED:
-            origin = origin._replace(point_in_time=RECONSTRUCTED)
-        self.view = View(joined, end + self.view.end - first, origin)
+        clean = replace(later.cached.clean, arrays=arrays)
+        asked_from = earlier.cached.asked_from
+        return replace(later.cached, clean=clean, asked_from=asked_from, stored=None)
 
-
-def _joined(
-    symbol: str, earlier: CachedBars, until: int, later: CachedBars, first: int, end: int
-) -> CachedBars:
-    before, after = earlier.arrays.slice(0, until), later.arrays.slice(first, end)
-    arrays = BarArrays(
-        symbol,
-        np.concatenate([before.starts, after.starts]),
-        np.concatenate([before.values, after.values], axis=1),
-        np.concatenate([before.known_at, after.known_at]),
-    )
-    clean = replace(later.clean, arrays=arrays)
-    return replace(later, clean=clean, asked_from=earlier.asked_from, stored=None)
+    joined = later.cached.variant((first, end, earlier.cached, until), join)
+    return View(joined, until + end - first, origin)

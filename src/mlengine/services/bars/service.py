@@ -138,7 +138,7 @@ class BarService:
     def served(self, symbol: str, *, bars: int, now: datetime) -> CleanBars:
         """At least `bars` bars (0: all) as the upstream serves them now; raises as `history`."""
         fetched = self._fetcher.fetch(symbol, bars=bars, as_of=None, now=now, deadline=NEVER)
-        adjusted = self.adjuster.adjusted_as_stated(symbol, fetched.arrays, now)
+        adjusted = self._adjuster.adjusted_as_stated(symbol, fetched.arrays, now)
         return replace(fetched.clean, arrays=adjusted)
 
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
@@ -192,9 +192,12 @@ class BarService:
         calendar = self.markets.market(symbol).calendar
         return suspect_reasons(known, bars, interval=self.interval, calendar=calendar)
 
+    def actions_applied(self, symbol: str, bars: BarArrays, *, at: datetime) -> int:
+        """How many corporate actions, known then, the bars that were served are adjusted for."""
+        return self._adjuster.count(symbol, bars, at)
+
     @cached_property
-    def adjuster(self) -> Adjuster:
-        """What adjusts the bars that are served; those that are recorded are raw."""
+    def _adjuster(self) -> Adjuster:
         actions = ActionsService(self.market, ActionStore(self.store.engine), self.markets)
         return Adjuster(actions, self.adjustment, self.interval)
 
@@ -221,7 +224,7 @@ class BarService:
     @cached_property
     def _views(self) -> BarViews:
         live = LiveBars(self._upstream, self.cache)
-        return BarViews(live, PastBars(live), self.adjuster, self.anew)
+        return BarViews(live, PastBars(live), self._adjuster, self.anew)
 
 
 def _history(view: View, bars: int) -> ServedBars:

@@ -166,6 +166,7 @@ def _data(training: TrainingResult) -> DataEntry:
         survivorship="static list" if universe is None else "universe file",
         universe_sha256=training.bars.universe_sha256,
         series=training.bars.series,
+        adjust=training.bars.adjust,
     )
 
 

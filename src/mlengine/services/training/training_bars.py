@@ -35,6 +35,7 @@ class TrainingBars:
     report: BarsEntry
     series: tuple[SeriesEntry, ...] = ()
     universe: Universe | None = None
+    adjust: str = "none"
 
     @property
     def members(self) -> pl.DataFrame | None:
@@ -81,7 +82,8 @@ def load_training_bars(
         if quality.status == "refused":
             skipped.append(_skip(symbol, f"refused for {', '.join(quality.reasons)}"))
             continue
-        loaded.append((clean, _series_entry(quality)))
+        actions = source.actions_applied(symbol, clean.arrays, at=now)
+        loaded.append((clean, _series_entry(quality, actions)))
     if not loaded:
         raise TrainingFailed(
             f"none of the symbols has bars: {_reasons(skipped)}; see TRAIN_SYMBOLS"
@@ -97,6 +99,7 @@ def load_training_bars(
         _sum_reports([clean.report for clean, _ in loaded]),
         tuple(entry for _, entry in loaded),
         universe,
+        source.adjustment,
     )
 
 
@@ -137,7 +140,7 @@ def _assess(
     )
 
 
-def _series_entry(quality: SeriesQuality) -> SeriesEntry:
+def _series_entry(quality: SeriesQuality, actions: int) -> SeriesEntry:
     return SeriesEntry(
         symbol=quality.symbol,
         status=quality.status,
@@ -149,6 +152,7 @@ def _series_entry(quality: SeriesQuality) -> SeriesEntry:
         holes=quality.hole_count,
         jumps=quality.jump_count,
         dropped_labels=quality.labels_across_holes,
+        actions=actions,
     )
 
 
