@@ -85,10 +85,10 @@ class FilesMarketData(MarketData):
         self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
     ) -> CandlePanel:
         """The candles of all symbols from one look at the directory; see MarketData."""
-        asked = set(symbols)
+        wanted = set(symbols)
         try:
             with self._lock:
-                files = self._load(asked)
+                files = self._load(wanted)
         except OSError:
             error = UpstreamUnavailable("the directory of market data can't be read")
             return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
@@ -98,12 +98,12 @@ class FilesMarketData(MarketData):
             _started(part, interval, file.settings)
             for file in files
             for block in file.blocks()
-            for part in block.slices(asked)
+            for part in block.slices(wanted)
         ]
         # One piece of memory: every later step would go through one for each part.
         candles = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
-        asked_for = between(candles, start=start, end=end).rechunk()
-        return CandlePanel(asked_for, self._refused(asked, files))
+        in_range = between(candles, start=start, end=end).rechunk()
+        return CandlePanel(in_range, self._refused(wanted, files))
 
     def symbols(self) -> list[str]:
         """Every symbol of which the directory has candles; reads all of its files.
@@ -132,7 +132,9 @@ class FilesMarketData(MarketData):
                 files = self._load(set(symbols))
         except (OSError, UpstreamInvalid):
             files = []
-        adjusted = set[str]().union(*(file.named() for file in files if file.is_adjusted))
+        adjusted = set[str]().union(
+            *(file.mentioned_symbols() for file in files if file.is_adjusted)
+        )
         stated = self._actions.of(symbols)
         for symbol in adjusted & stated.keys():
             actions = stated[symbol]
@@ -180,7 +182,7 @@ class FilesMarketData(MarketData):
         for name, file in self._files.items():
             if symbols is None or file.concerns(symbols):
                 read = self._files[name] = file.read(self._zone_of)
-                if read is not file:
+                if read is not file and (read.refusal or not file.before):
                     _log(read)
         files = self._files.values()
         return [file for file in files if symbols is None or file.concerns(symbols)]
@@ -221,7 +223,7 @@ class FilesMarketData(MarketData):
         reasons: dict[str, MlengineError] = {}
         for file in files:
             if file.refusal:
-                reasons = {**dict.fromkeys(file.named(), file.refusal), **reasons}
+                reasons = {**dict.fromkeys(file.mentioned_symbols(), file.refusal), **reasons}
         return {symbol: reasons.get(symbol) or UnknownSymbol(symbol) for symbol in symbols - have}
 
     def _zone_of(self, symbol: str) -> ZoneInfo | None:

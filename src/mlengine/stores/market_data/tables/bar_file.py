@@ -52,10 +52,10 @@ class FolderFile:
     def concerns(self, symbols: Set[str]) -> bool:
         """Whether it may hold one of them."""
         if self.refusal:
-            return not symbols.isdisjoint(self.named())
+            return not symbols.isdisjoint(self.mentioned_symbols())
         return not self.is_passed_over and (self.has_symbols or self.symbol in symbols)
 
-    def named(self) -> Set[str]:
+    def mentioned_symbols(self) -> Set[str]:
         """The symbols that it is known to be about."""
         blocks = [*self.blocks(), *(self.before.blocks() if self.before else ())]
         return {self.symbol}.union(*(block.rows for block in blocks))
@@ -69,10 +69,10 @@ class FolderFile:
         """Why it can't be used, or not to its end, unless that is being written."""
         if self.refusal:
             return self.refusal.reason
-        endless = self.content and self.content.endless
-        if not endless or is_unsettled(self.stamp):
+        unended = self.content and self.content.unended
+        if not unended or is_unsettled(self.stamp):
             return None
-        line, row = endless
+        line, row = unended
         place = (
             f"the file {self.path.name!r}, line {line}, value {row[:60].decode(errors='replace')!r}"
         )
@@ -98,9 +98,9 @@ class FolderFile:
             refusal = _unreadable(self.path, f": {error}")
         else:
             return replace(self, content=content, before=None)
-        return self.unless_unsettled(replace(self, refusal=refusal))
+        return self.previous_while_unsettled(replace(self, refusal=refusal))
 
-    def unless_unsettled(self, refused: "FolderFile") -> "FolderFile":
+    def previous_while_unsettled(self, refused: "FolderFile") -> "FolderFile":
         """What it was before, for as long as somebody may be writing it anew; else `refused`."""
         return self.before if self.before and is_unsettled(self.stamp) else refused
 
@@ -112,7 +112,7 @@ class FolderFile:
             return BarFile((Block.of(read.candles),), roles.adjusted is not None)
         reader = TextReader(self.path, self.stamp[1], self.symbol, self.settings, zone_of)
         before = self.before and self.before.content
-        return (before and reader.read_on(before)) or reader.read()
+        return (before and reader.read_appended(before)) or reader.read()
 
     def row_text(self, line: int) -> str | None:
         """A row as it is written, by its line; None where there is none."""
@@ -143,7 +143,7 @@ def look_at(
     try:
         format_ = _format(path, settings)
     except UnreadableFile:
-        return file.unless_unsettled(replace(file, refusal=_unreadable(path)))
+        return file.previous_while_unsettled(replace(file, refusal=_unreadable(path)))
     except UpstreamInvalid as error:
         return replace(file, refusal=error)
     if format_.is_bars:

@@ -32,7 +32,7 @@ class Block:
         return [self.candles.slice(first, end - first) for first, end in slices]
 
 
-def joined(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
+def join_blocks(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
     """As they are, or as one where they are more than `most`."""
     if len(blocks) <= most:
         return tuple(blocks)

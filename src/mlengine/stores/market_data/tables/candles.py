@@ -17,7 +17,7 @@ from mlengine.stores.market_data.tables.cells.numbers import (
     written_numbers,
 )
 from mlengine.stores.market_data.tables.cells.times import clock_texts, read_times
-from mlengine.stores.market_data.tables.cells.zones import moments
+from mlengine.stores.market_data.tables.cells.zones import to_moments
 from mlengine.stores.market_data.tables.roles import Roles
 from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes, Table, constant
@@ -59,6 +59,7 @@ class _Reader:
         self._settings = settings
         self._zone_of = zone_of
         self._doubtful = False
+        self._symbol = symbol
         self._symbols = self._symbols_of(symbol)
 
     def read(self) -> ReadCandles:
@@ -125,7 +126,10 @@ class _Reader:
         except CellRefused as refused:
             raise self._refusal_in(positions, refused) from None
         self._settings = replace(self._settings, decimal=decimal)
-        values |= {name: written_numbers(column, decimal) for name, column in written.items()}
+        values |= {
+            name: written_numbers(column, decimal, has_multiples=name == "volume")
+            for name, column in written.items()
+        }
         for name in written:
             row = first_unread(texts[name], values[name])
             self._doubtful |= row is not None
@@ -179,28 +183,27 @@ class _Reader:
 
     def _moments(self, times: LocalTimes, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         """The moments, and the sessions that are stated."""
-        at, sessions = moments(times, self._symbols, self._zones())
+        at, sessions = to_moments(times, self._symbols, self._zones())
         if at.null_count() > column.null_count():
             self._doubtful |= bool((_states(column) & at.is_null()).any())
         return at, sessions
 
     def _zones(self) -> dict[str, str]:
-        symbols = self._symbols.drop_nulls().unique().to_list()
+        symbols = [self._symbol]
+        if self._roles.symbol is not None:
+            symbols = self._symbols.drop_nulls().unique().to_list()
         if self._settings.zone:
             return dict.fromkeys(symbols, self._settings.zone)
         return {symbol: str(self._zone_of(symbol) or "UTC") for symbol in symbols}
 
     def _final(self) -> pl.Series | None:
-        final = None
-        if self._roles.final is not None:
-            texts = self._table.columns[self._roles.final].cast(pl.String).str.strip_chars()
-            flags = {"true": True, "1": True, "false": False, "0": False}
-            final = texts.str.to_lowercase().replace_strict(
-                flags, default=None, return_dtype=pl.Boolean
-            )
-        if not self._table.torn:
-            return final
-        return constant(False, pl.Boolean(), self._table.rows)
+        if self._table.torn:
+            return constant(False, pl.Boolean(), self._table.rows)
+        if self._roles.final is None:
+            return None
+        texts = self._table.columns[self._roles.final].cast(pl.String).str.strip_chars()
+        flags = {"true": True, "1": True, "false": False, "0": False}
+        return texts.str.to_lowercase().replace_strict(flags, default=None, return_dtype=pl.Boolean)
 
     def _refuse_unreadable(self, at: pl.Series) -> None:
         """A table of which not one row has a moment."""

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 # Inode, size, and when it was modified, in nanoseconds.
@@ -29,8 +30,10 @@ def table_files(folder: Path) -> dict[str, FileStamp]:
     stats: dict[str, os.stat_result] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if _may_be_table(entry.name) and entry.is_file():
-                stats[entry.name] = entry.stat()
+            # A file may go while the folder is listed.
+            with suppress(FileNotFoundError):
+                if _may_be_table(entry.name) and entry.is_file():
+                    stats[entry.name] = entry.stat()
     return {
         name: (stats[name].st_ino, stats[name].st_size, stats[name].st_mtime_ns)
         for name in sorted(stats)

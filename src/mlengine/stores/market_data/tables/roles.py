@@ -33,6 +33,8 @@ _FURTHER: Mapping[str, tuple[str, ...]] = {
 }
 _TICK_VOLUMES = ("tickvol", "tick volume", "tick_volume")
 _PRICE_AS_CLOSE = "price"
+# A line with one of these words may be any text.
+_FEWEST_PRICES = 2
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,19 @@ class Roles:
 
 def is_price_header(names: Sequence[str], settings: TableSettings) -> bool:
     """Whether this line names columns of prices."""
-    known = {_plain(name) for name in names}
+    plain_names = {_plain(name) for name in names}
     stated = settings.columns if isinstance(settings.columns, Mapping) else {}
-    prices = sum(not known.isdisjoint(_names(name)) or stated.get(name) in names for name in PRICES)
-    return prices >= 2
+    prices = [
+        not plain_names.isdisjoint(_names(name)) or stated.get(name) in names for name in PRICES
+    ]
+    return sum(prices) >= _FEWEST_PRICES
 
 
 def is_symbol_list(names: Sequence[str], settings: TableSettings) -> bool:
     """Whether a header is that of a list of symbols: it has them, and not one price."""
-    known = {_plain(name) for name in names}
-    has_price = any(not known.isdisjoint(_names(name)) for name in PRICES)
-    return not known.isdisjoint(_SYMBOLS) and not has_price and not settings.columns
+    plain_names = {_plain(name) for name in names}
+    has_price = any(not plain_names.isdisjoint(_names(name)) for name in PRICES)
+    return not plain_names.isdisjoint(_SYMBOLS) and not has_price and not settings.columns
 
 
 def has_symbols(names: Sequence[str], settings: TableSettings) -> bool:
@@ -81,17 +85,16 @@ def table_roles(table: Table, settings: TableSettings, symbol: str) -> list[Role
     Raises UpstreamInvalid for a column that is missing, or that several could be.
     """
     if table.tickers is None:
-        return [_Finder(table, settings, symbol, range(len(table.names))).roles()]
+        return [_RoleFinder(table, settings, symbol, range(len(table.names))).roles()]
     roles = []
     for ticker in dict.fromkeys(filter(None, table.tickers[1:])):
         mine = [0, *(i for i, name in enumerate(table.tickers) if i and name == ticker)]
-        found = _Finder(table, settings, ticker, mine).roles()
-        roles.append(replace(found, ticker=ticker))
+        roles.append(replace(_RoleFinder(table, settings, ticker, mine).roles(), ticker=ticker))
     return roles
 
 
 @dataclass(frozen=True)
-class _Finder:
+class _RoleFinder:
     table: Table
     settings: TableSettings
     symbol: str
@@ -182,10 +185,10 @@ class _Finder:
         )
 
     def _first(self, names: Sequence[str]) -> int | None:
-        known: dict[str, int] = {}
+        positions: dict[str, int] = {}
         for i in self.columns:
-            known.setdefault(_plain(self.table.names[i]), i)
-        return next((known[name] for name in names if name in known), None)
+            positions.setdefault(_plain(self.table.names[i]), i)
+        return next((positions[name] for name in names if name in positions), None)
 
     def _missing(self, role: str, names: Sequence[str]) -> UpstreamInvalid:
         return UpstreamInvalid(

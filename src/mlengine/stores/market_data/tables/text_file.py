@@ -11,7 +11,7 @@ from typing import BinaryIO
 import polars as pl
 
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.tables.blocks import Block, joined
+from mlengine.stores.market_data.tables.blocks import Block, join_blocks
 from mlengine.stores.market_data.tables.candles import ZoneOf, read_candles
 from mlengine.stores.market_data.tables.roles import Roles, table_roles
 from mlengine.stores.market_data.tables.settings import TableSettings
@@ -49,7 +49,7 @@ class BarFile:
     """The candles of a file, and `torn`, what is there of a line without an end.
 
     `tail` is None where a part of the file can't be read alone. `has_adjusted` says that it has
-    an adjusted close beside the close, `endless` is the last line, by number and bytes, where it
+    an adjusted close beside the close, `unended` is the last line, by number and bytes, where it
     has no end.
     """
 
@@ -57,7 +57,7 @@ class BarFile:
     has_adjusted: bool = False
     torn: Block | None = None
     tail: Tail | None = None
-    endless: tuple[int, bytes] | None = None
+    unended: tuple[int, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,12 @@ class TextReader:
             following = replace(format_, first_line=format_.first_line + table.rows)
             tail = Tail(inode, end, digest, following, roles, settings)
         has_adjusted = any(each.adjusted is not None for each in roles)
-        endless = _endless(plain, format_.first_line + table.rows)
+        unended = _unended_line(plain, format_.first_line + table.rows)
         return BarFile(
-            tuple(blocks), has_adjusted, self._torn(torn, roles, settings), tail, endless
+            tuple(blocks), has_adjusted, self._torn(torn, roles, settings), tail, unended
         )
 
-    def read_on(self, before: BarFile) -> BarFile | None:
+    def read_appended(self, before: BarFile) -> BarFile | None:
         """With what was appended since; None where the file has to be read as a whole."""
         tail = before.tail
         if tail is None:
@@ -120,10 +120,10 @@ class TextReader:
         following = replace(tail.format, first_line=tail.format.first_line + table.rows)
         return replace(
             before,
-            blocks=joined((*before.blocks, *further), _MOST_BLOCKS),
+            blocks=join_blocks((*before.blocks, *further), _MOST_BLOCKS),
             torn=self._torn(torn, tail.roles, tail.settings),
             tail=replace(tail, at=end, digest=digest, format=following),
-            endless=_endless(rows, following.first_line),
+            unended=_unended_line(rows, following.first_line),
         )
 
     def _blocks(
@@ -162,7 +162,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise UnreadableFile(path.name) from None
 
 
-def _endless(rows: bytes, line: int) -> tuple[int, bytes] | None:
+def _unended_line(rows: bytes, line: int) -> tuple[int, bytes] | None:
     rest = rows[rows.rfind(b"\n") + 1 :]
     return (line, rest) if rest else None
 

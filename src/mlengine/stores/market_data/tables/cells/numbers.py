@@ -34,8 +34,8 @@ def first_unread(column: pl.Series, numbers: pl.Series) -> int | None:
     """The first row of a column of texts that says something that is not among its numbers."""
     if column.dtype != pl.String or numbers.null_count() == column.null_count():
         return None
-    said = ~column.str.strip_chars().str.to_lowercase().is_in(_BLANKS)
-    unread = column.is_not_null() & numbers.is_null() & said
+    is_blank = column.str.strip_chars().str.to_lowercase().is_in(_BLANKS)
+    unread = column.is_not_null() & numbers.is_null() & ~is_blank
     return unread.arg_max() if unread.any() else None
 
 
@@ -59,18 +59,22 @@ def decimal_sign(columns: Sequence[pl.Series]) -> str:
     return "."
 
 
-def written_numbers(column: pl.Series, decimal: str) -> pl.Series:
-    """Float64 of texts with signs of currency, thousands and multiples; null what is none."""
-    texts = column.str.strip_chars()
+def written_numbers(column: pl.Series, decimal: str, *, has_multiples: bool) -> pl.Series:
+    """Float64 of texts with signs of currency and thousands; null what is none.
+
+    With `has_multiples` those that end with K, M or B are so many thousands, millions, billions.
+    """
     other = "," if decimal == "." else "."
-    bare = texts.str.replace_all(_SIGNS, "")
-    multiples = bare.str.slice(-1).str.to_uppercase()
-    bare = bare.str.strip_chars_end("KMBkmb")
+    bare = column.str.strip_chars().str.replace_all(_SIGNS, "")
+    factors: pl.Series | float = 1.0
+    if has_multiples:
+        suffixes = bare.str.slice(-1).str.to_uppercase()
+        factors = suffixes.replace_strict(_MULTIPLES, default=1.0, return_dtype=pl.Float64)
+        bare = bare.str.strip_chars_end("KMBkmb")
     has_other = bare.str.contains(other, literal=True).fill_null(value=False)
     grouped = bare.str.contains(_with_signs(_GROUPED, decimal, other)).fill_null(value=False)
     # A sign of thousands that stands elsewhere makes the cell unreadable.
     whole = bare.set(has_other & ~grouped, None).str.replace_all(other, "", literal=True)
-    factors = multiples.replace_strict(_MULTIPLES, default=1.0, return_dtype=pl.Float64)
     numbers = whole.str.replace(decimal, ".", literal=True).cast(pl.Float64, strict=False)
     return numbers * factors
 

@@ -21,7 +21,7 @@ _MOST_ZONES = 64
 _Ambiguous = Literal["earliest", "latest", "null"]
 
 
-def moments(
+def to_moments(
     times: LocalTimes, series: pl.Series, zones: Mapping[str, str]
 ) -> tuple[pl.Series, pl.Series]:
     """The moments in UTC of local times, and the dates of the sessions that the rows state.
@@ -96,7 +96,7 @@ def _in_stated(local: pl.Series, zone: str, series: pl.Series) -> tuple[pl.Serie
 
 
 def in_zone(local: pl.Series, zone: str, series: pl.Series) -> pl.Series:
-    """Local times of a zone as moments; see `moments`."""
+    """Local times of a zone as moments; see `to_moments`."""
     if zone == "UTC":
         return _utc(local)
     at = _localized(local, zone, "null")
@@ -104,12 +104,12 @@ def in_zone(local: pl.Series, zone: str, series: pl.Series) -> pl.Series:
     if not doubtful.any():
         return at
     earlier, later = _localized(local, zone, "earliest"), _localized(local, zone, "latest")
-    passes = _pass_of_twice(local, doubtful & earlier.is_not_null(), series)
+    passes = _fold_passes(local, doubtful & earlier.is_not_null(), series)
     at = earlier.zip_with((passes == 1).fill_null(value=False), at)
     return later.zip_with((passes == 2).fill_null(value=False), at)
 
 
-def _pass_of_twice(local: pl.Series, twice: pl.Series, series: pl.Series) -> pl.Series:
+def _fold_passes(local: pl.Series, twice: pl.Series, series: pl.Series) -> pl.Series:
     """1 or 2 for a time in an hour that comes twice; null where the order doesn't tell.
 
     In rows that run forward the second pass begins where the time of the day falls back, in rows
