@@ -74,3 +74,16 @@ def test_keys_are_never_in_it(
 )
 def test_addresses_lose_their_secrets(text: str, redacted: str) -> None:
     assert redact(text) == redacted
+
+
+def test_the_key_of_a_service_is_in_no_value_and_no_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKET_DATA_API_KEY", "s3cret")
+    monkeypatch.setenv("MARKET_DATA_BASE_URL", "https://ann:s3cret@host/v1?t=s3cret")
+    inspection = inspect_settings(tmp_path)
+    assert value(inspection, "MARKET_DATA_API_KEY") == ("…", "environment")
+    assert value(inspection, "MARKET_DATA_BASE_URL") == ("https://…@host/v1?…", "environment")
+    (problem,) = inspection.problems
+    assert str(problem).startswith("MARKET_DATA_BASE_URL='…': expected an http:// or https://")
+    assert "s3cret" not in f"{inspection.values}{inspection.settings}"

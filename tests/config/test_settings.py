@@ -215,3 +215,25 @@ def test_only_production_calls_old_or_partial_predictions_unusable(
         90,
         False,
     )
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"MARKET_DATA_API_KEY": "s3cret key"}, "MARKET_DATA_API_KEY='…'"),
+        ({"MARKET_DATA_API_KEY": "s3crét"}, "MARKET_DATA_API_KEY='…'"),
+        ({"MARKET_DATA_API_KEY_HEADER": "X Key"}, "MARKET_DATA_API_KEY_HEADER='X Key'"),
+        ({"MARKET_DATA_API_KEY_PARAM": "a=b"}, "MARKET_DATA_API_KEY_PARAM='a=b'"),
+        (
+            {"MARKET_DATA_API_KEY_PARAM": "key", "MARKET_DATA_API_KEY_HEADER": "X-Key"},
+            "nothing beside MARKET_DATA_API_KEY_HEADER",
+        ),
+        ({"MARKET_DATA_PAGE_SIZE": "1"}, "MARKET_DATA_PAGE_SIZE='1'"),
+        ({"MARKET_DATA_BASE_URL": "https://host#s3cret"}, "MARKET_DATA_BASE_URL='…'"),
+    ],
+)
+def test_how_a_service_is_asked_is_checked(environ: dict[str, str], expected: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        Settings.from_env(environ)
+    assert expected in str(refused.value)
+    assert "s3cr" not in str(refused.value)

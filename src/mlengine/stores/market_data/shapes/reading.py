@@ -48,7 +48,8 @@ def read_answer(
                 )
             return _read(payload, known, symbol)
     try:
-        return parse_candles(payload, symbol=symbol, interval=interval)
+        stated = shape.intervals.get(interval, interval)
+        return parse_candles(payload, symbol=symbol, interval=stated)
     except UpstreamInvalid as refusal:
         hint = f"; if that is how it answers, describe it in {_SETTING}"
         raise UpstreamInvalid(f"{refusal.reason}{hint}") from None
