@@ -26,8 +26,8 @@ from mlengine.stores.market_data import CandlePanel, MarketData
 from mlengine.stores.market_data.actions.file import ACTIONS_FILE, ActionsFile
 from mlengine.stores.market_data.candles import between
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.market_data.tables.bar_file import FolderFile, look_at
 from mlengine.stores.market_data.tables.folder import table_files
+from mlengine.stores.market_data.tables.folder_file import FolderFile, look_at
 from mlengine.stores.market_data.tables.settings import (
     SETTINGS_FILE,
     FolderSettings,

@@ -104,6 +104,7 @@ def test_a_text_file_of_daily_bars_is_read_as_it_comes(tmp_path, text):
     for line, close in candles.select("line", "close").rows():
         assert f"{close:g}" in written[line - 1].replace(",", ".").replace("$", "")
         assert market.raw_row("AAA.csv", line) == written[line - 1].rstrip("\r")
+    assert market.raw_row("AAA.csv", 0) is market.raw_row("AAA.csv", 99) is None
 
 
 def test_investing_com_writes_volumes_in_thousands_and_millions(tmp_path):

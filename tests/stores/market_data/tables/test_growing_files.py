@@ -80,9 +80,9 @@ def test_a_torn_line_is_unfinished_and_read_once_it_is_whole(tmp_path, bytes_par
 
 @pytest.mark.parametrize("change", ["first", "last", "middle", "replaced", "shorter", "other rows"])
 def test_a_file_that_did_not_only_grow_is_read_as_a_whole(tmp_path, change):
-    bars = random_bars("AAA", rows=30)
+    bars = random_bars("AAA", rows=3000)
     file = tmp_path / "AAA.csv"
-    bars.head(20).write_csv(file)
+    bars.head(2900).write_csv(file)
     market = FilesMarketData(tmp_path)
     market.candles("AAA", "1d", **EVER)
     if change == "replaced":
@@ -96,7 +96,7 @@ def test_a_file_that_did_not_only_grow_is_read_as_a_whole(tmp_path, change):
         bars = bars.reverse()
         file.write_text(bars.write_csv())
     else:
-        row = {"first": 0, "middle": 10, "last": 19}[change]
+        row = {"first": 0, "middle": 1500, "last": 2899}[change]
         bars = bars.with_row_index().with_columns(
             volume=pl.when(pl.col("index") == row).then(7.0).otherwise("volume")
         )
@@ -188,3 +188,12 @@ def test_what_is_refused_is_said_also_while_a_file_is_read(tmp_path):
     ((name, _),) = market.refused_files()
     with market._lock:
         assert [name for name, _ in market.refused_files()] == [name]
+
+
+def test_a_blank_line_below_tickers_is_no_name_of_an_index(tmp_path):
+    (tmp_path / "AAA.csv").write_text(
+        "Ticker,AAA,AAA,AAA,AAA\nDate,Open,High,Low,Close\n\n2024-01-02,1,1,1,1\n"
+    )
+    candles = FilesMarketData(tmp_path).candles("AAA", "1d", **EVER)
+    assert candles["line"].to_list() == [3, 4]
+    assert candles["close"].to_list() == [None, 1.0]

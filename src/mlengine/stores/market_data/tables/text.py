@@ -156,9 +156,12 @@ def _torn(line: bytes, table: Table, format_: TextFormat) -> Table | None:
     whole, separator, _ = line.rpartition(format_.separator.encode())
     if not separator or whole.count(b'"') % 2:
         return None
-    columns = tuple(_parse(whole + b"\n", format_, '"').get_columns()[: len(table.columns)])
-    first_line = table.first_line + table.rows
-    return replace(table, columns=columns, first_line=first_line, torn=True)
+    try:
+        cells = _cells(whole + b"\n", format_, table.file)
+    except UnreadableFile:
+        return None
+    columns = tuple(cells.get_columns()[: len(table.columns)])
+    return replace(table, columns=columns, first_line=table.first_line + table.rows, torn=True)
 
 
 def _decompress_zstd(content: bytes, name: str) -> bytes:
@@ -173,4 +176,4 @@ def _decompress_zstd(content: bytes, name: str) -> bytes:
             quote_char=None,
             raise_if_empty=False,
         )
-    return "\x1e".join(whole["text"].to_list()).encode()
+    return "\x1e".join(text or "" for text in whole["text"]).encode()

@@ -1,10 +1,10 @@
 """A text file of bars; of one that has grown only the tail is read."""
 
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,25 +27,26 @@ from mlengine.stores.market_data.tables.text_format import TextFormat, text_form
 from mlengine.stores.system.table_files import UnreadableFile
 
 _MOST_BLOCKS = 32
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class Tail:
     """Where the next row of a file will begin, and all that it takes to read it.
 
-    `digest` is over the file's first bytes and its last ones before `at`.
+    `checksum` is over all that comes before.
     """
 
     inode: int
     at: int
-    digest: bytes
+    checksum: int
     format: TextFormat
     roles: Sequence[Roles]
     settings: TableSettings
 
 
 @dataclass(frozen=True, eq=False)
-class BarFile:
+class FileContent:
     """The candles of a file, and `torn`, what is there of a line without an end.
 
     `tail` is None where a part of the file can't be read alone. `has_adjusted` says that it has
@@ -70,15 +71,13 @@ class TextReader:
     settings: TableSettings
     zone_of: ZoneOf
 
-    def read(self) -> BarFile:
+    def read(self) -> FileContent:
         """The whole file; raises UnreadableFile, NoHeader, UnusableText, UpstreamInvalid.
 
         A file that has become shorter is being written anew, and unreadable until then.
         """
         with _opened(self.path) as file:
             content, inode = file.read(), os.fstat(file.fileno()).st_ino
-            end = content.rfind(b"\n") + 1
-            digest = _edge_digest(file, end)
         if len(content) < self.size:
             raise UnreadableFile(self.path.name)
         plain = plain_text(content, self.path.name)
@@ -89,14 +88,16 @@ class TextReader:
         tail = None
         if not doubtful and content.endswith(plain):
             following = replace(format_, first_line=format_.first_line + table.rows)
-            tail = Tail(inode, end, digest, following, roles, settings)
+            end = content.rfind(b"\n") + 1
+            checksum = zlib.crc32(memoryview(content)[:end])
+            tail = Tail(inode, end, checksum, following, roles, settings)
         has_adjusted = any(each.adjusted is not None for each in roles)
         unended = _unended_line(plain, format_.first_line + table.rows)
-        return BarFile(
+        return FileContent(
             tuple(blocks), has_adjusted, self._torn(torn, roles, settings), tail, unended
         )
 
-    def read_appended(self, before: BarFile) -> BarFile | None:
+    def read_appended(self, before: FileContent) -> FileContent | None:
         """With what was appended since; None where the file has to be read as a whole."""
         tail = before.tail
         if tail is None:
@@ -104,12 +105,9 @@ class TextReader:
         with _opened(self.path) as file:
             if os.fstat(file.fileno()).st_ino != tail.inode:
                 return None
-            if _edge_digest(file, tail.at) != tail.digest:
+            if _checksum(file, tail.at) != tail.checksum:
                 return None
-            file.seek(tail.at)
             rows = file.read()
-            end = tail.at + rows.rfind(b"\n") + 1
-            digest = _edge_digest(file, end)
         try:
             table, torn = read_text(rows, tail.format, self.path.name)
             further, _, doubtful = self._blocks(table, tail.roles, tail.settings)
@@ -118,11 +116,13 @@ class TextReader:
         if doubtful:
             return None
         following = replace(tail.format, first_line=tail.format.first_line + table.rows)
+        whole = rows.rfind(b"\n") + 1
+        checksum = zlib.crc32(memoryview(rows)[:whole], tail.checksum)
         return replace(
             before,
             blocks=join_blocks((*before.blocks, *further), _MOST_BLOCKS),
             torn=self._torn(torn, tail.roles, tail.settings),
-            tail=replace(tail, at=end, digest=digest, format=following),
+            tail=replace(tail, at=tail.at + whole, checksum=checksum, format=following),
             unended=_unended_line(rows, following.first_line),
         )
 
@@ -167,10 +167,10 @@ def _unended_line(rows: bytes, line: int) -> tuple[int, bytes] | None:
     return (line, rest) if rest else None
 
 
-def _edge_digest(file: BinaryIO, end: int) -> bytes:
-    """Of the first bytes and the last ones before `end`."""
-    file.seek(0)
-    edges = blake2b(file.read(min(end, HEAD_BYTES)))
-    file.seek(max(0, end - HEAD_BYTES))
-    edges.update(file.read(min(end, HEAD_BYTES)))
-    return edges.digest()
+def _checksum(file: BinaryIO, end: int) -> int:
+    """Of all bytes before `end`, where the file is then."""
+    checksum = at = 0
+    while at < end and (piece := file.read(min(end - at, _PIECE_BYTES))):
+        checksum = zlib.crc32(piece, checksum)
+        at += len(piece)
+    return checksum

@@ -84,7 +84,7 @@ def _with_tickers(
             tickers, following = cells, following + 1
     if tickers and following < len(lines):
         cells = _cells(lines[following], separator)
-        if cells[0] and not re.search("[0-9]", cells[0]) and not any(cells[1:]):
+        if cells and cells[0] and not re.search("[0-9]", cells[0]) and not any(cells[1:]):
             names, following = (cells[0], *names[1:]), following + 1
     return TextFormat(separator, names, following + 1, tickers)
 

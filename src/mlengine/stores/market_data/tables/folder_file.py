@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Set
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,7 +24,7 @@ from mlengine.stores.market_data.tables.roles import (
 )
 from mlengine.stores.market_data.tables.settings import SETTINGS_FILE, TableSettings
 from mlengine.stores.market_data.tables.text import UnusableText, plain_text, text_head
-from mlengine.stores.market_data.tables.text_file import BarFile, TextReader
+from mlengine.stores.market_data.tables.text_file import FileContent, TextReader
 from mlengine.stores.market_data.tables.text_format import NoHeader, TextFormat, text_format
 from mlengine.stores.system.table_files import UnreadableFile
 
@@ -45,7 +44,7 @@ class FolderFile:
     symbol: str
     has_symbols: bool = False
     is_passed_over: bool = False
-    content: BarFile | None = None
+    content: FileContent | None = None
     refusal: UpstreamInvalid | None = None
     before: "FolderFile | None" = None
 
@@ -104,12 +103,12 @@ class FolderFile:
         """What it was before, for as long as somebody may be writing it anew; else `refused`."""
         return self.before if self.before and is_unsettled(self.stamp) else refused
 
-    def _content(self, zone_of: ZoneOf) -> BarFile:
+    def _content(self, zone_of: ZoneOf) -> FileContent:
         if is_binary(self.path):
             table = read_binary(self.path)
             (roles,) = table_roles(table, self.settings, self.symbol)
             read = read_candles(table, roles, self.settings, symbol=self.symbol, zone_of=zone_of)
-            return BarFile((Block.of(read.candles),), roles.adjusted is not None)
+            return FileContent((Block.of(read.candles),), roles.adjusted is not None)
         reader = TextReader(self.path, self.stamp[1], self.symbol, self.settings, zone_of)
         before = self.before and self.before.content
         return (before and reader.read_appended(before)) or reader.read()
@@ -125,8 +124,10 @@ class FolderFile:
             text = plain_text(self.path.read_bytes(), self.path.name)
         except (OSError, UnreadableFile, UnusableText):
             return None
-        lines = islice(text.split(b"\n"), line - 1, line)
-        return next((row.decode().removesuffix("\r") for row in lines), None)
+        rows = text.split(b"\n")
+        if not 0 < line <= len(rows):
+            return None
+        return rows[line - 1].decode().removesuffix("\r")
 
 
 def look_at(
