@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.system.dependency_states import DependencyStates
 
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 ROWS, WINDOW = 365, 64
 SPLIT_DAY, FIRST_PAID, SECOND_PAID = 150, 100, 220
 # What one would see if nothing was ever split or paid.
@@ -276,11 +277,34 @@ def test_a_service_that_fails_is_an_error_until_actions_are_known(tmp_path):
         with pytest.raises(UpstreamUnavailable):
             window(running, now)
         upstream.actions_fault = None
-        assert window(running, now).rows == WINDOW
+        assert window(running, now + 9 * SECOND).rows == WINDOW
         upstream.actions_fault = Fault(status=503)
         assert window(running, now + DAY).rows == WINDOW
         count = asked(upstream)
-        window(running, now + DAY + 30 * timedelta(seconds=1))
+        window(running, now + DAY + 30 * SECOND)
         assert asked(upstream) == count
         window(running, now + DAY + HOUR)
         assert asked(upstream) == count + 1
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_many_threads_ask_a_service_once_for_the_actions_of_a_symbol(tmp_path, status):
+    with LoopbackUpstream(RAW) as upstream, ThreadPoolExecutor(20) as threads:
+        upstream.actions_fault = Fault(status=status, delay_seconds=0.2)
+        running, now = over_http(upstream, tmp_path), START + ROWS * DAY + HOUR
+        results = [threads.submit(window, running, now) for _ in range(20)]
+        failures = [each for each in results if each.exception() is not None]
+        assert len(failures) == (0 if status == 200 else 20)
+        assert asked(upstream) == 1
+
+
+def test_a_batch_of_recorded_bars_leaves_to_others_what_a_service_has_to_be_asked(tmp_path):
+    with LoopbackUpstream(RAW) as upstream:
+        now = START + ROWS * DAY + HOUR
+        recorded = replace(over_http(upstream, tmp_path), adjustment="none", cache_seconds=3_600.0)
+        window(recorded, now)
+        running = replace(over_http(upstream, tmp_path), cache_seconds=3_600.0)
+        assert running.windows(["AAA"], bars=WINDOW, as_of=None, now=now) == {}
+        assert asked(upstream) == 0
+        window(running, now)
+        assert "AAA" in running.windows(["AAA"], bars=WINDOW, as_of=None, now=now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 # A source that failed is asked again after so long, while what is recorded of it serves.
 _RETRY_AFTER = timedelta(minutes=1)
+_NO_NEW_ANSWER = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class ActionsService:
     store: ActionStore
     markets: MarketDirectory = NO_MARKETS
     _by_symbol: dict[str, SymbolActions] = field(default_factory=dict, init=False, repr=False)
+    _failures: dict[str, tuple[datetime, MlengineError]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
 
     def of(self, symbol: str) -> SymbolActions | None:
         """As of the last `refresh`; None where nobody looked."""
@@ -67,16 +73,41 @@ class ActionsService:
     def refresh(
         self, symbols: Sequence[str], *, now: datetime, deadline: Deadline = NEVER
     ) -> dict[str, MlengineError]:
-        """Look for new actions of the symbols; why there is no word of some of them."""
-        failed: dict[str, MlengineError] = {}
+        """Look for new actions of the symbols; why there is no word of some of them.
+
+        Whoever looks while another asks a service for a symbol gets what that one gets.
+        """
         try:
-            recorded, version = self.store.read(symbols), self.market.actions_version()
-            due = [s for s in symbols if self._is_due(s, recorded.get(s), version, now)]
-            if due:
-                failed = self._ask(due, recorded, now, deadline)
+            if not self._is_remote:
+                return self._refresh(symbols, now, deadline)
+            errors: dict[str, MlengineError] = {}
+            for symbol in symbols:
+                with self._locks.setdefault(symbol, threading.Lock()):
+                    errors |= self._refresh([symbol], now, deadline)
         except DatabaseUnavailable as error:
             log.warning("actions not recorded", extra={"reason": str(error)})
             return {symbol: error for symbol in symbols if symbol not in self._by_symbol}
+        return errors
+
+    def at_hand(self, symbols: Sequence[str], *, now: datetime) -> list[str]:
+        """Those for which no service has to be asked."""
+        if not self._is_remote:
+            return list(symbols)
+        try:
+            recorded = self.store.read(symbols)
+        except DatabaseUnavailable:
+            return [symbol for symbol in symbols if symbol in self._by_symbol]
+        version = self.market.actions_version()
+        return [s for s in symbols if not self._is_due(s, recorded.get(s), version, now)]
+
+    def _refresh(
+        self, symbols: Sequence[str], now: datetime, deadline: Deadline
+    ) -> dict[str, MlengineError]:
+        failed: dict[str, MlengineError] = {}
+        recorded, version = self.store.read(symbols), self.market.actions_version()
+        due = [s for s in symbols if self._is_due(s, recorded.get(s), version, now)]
+        if due:
+            failed = self._ask(due, recorded, now, deadline)
         for symbol, each in recorded.items():
             before = self._by_symbol.get(symbol)
             retry_at = now + _RETRY_AFTER if symbol in failed else None
@@ -85,6 +116,11 @@ class ActionsService:
             if before is None or symbol in due or before.recorded.revisions != each.revisions:
                 self._by_symbol[symbol] = SymbolActions(each, version, retry_at)
         return {symbol: error for symbol, error in failed.items() if symbol not in recorded}
+
+    @property
+    def _is_remote(self) -> bool:
+        """Whether the source is another machine, which may take its time."""
+        return self.market.deadline() != NEVER
 
     def timezone(self, symbol: str) -> tzinfo:
         """That of its market; UTC where none is stated."""
@@ -110,11 +146,13 @@ class ActionsService:
         deadline: Deadline,
     ) -> dict[str, MlengineError]:
         """Add what the source states now to `recorded`; why it states nothing of the others."""
-        failed: dict[str, MlengineError] = {}
+        failed = {s: error for s in symbols if (error := self._failed_lately(s, now))}
         statements: dict[str, Statement] = {}
-        for symbol, each in self.market.actions(symbols, now=now, deadline=deadline).items():
+        ends_at = self.market.deadline().sooner_of(deadline)
+        asked = [symbol for symbol in symbols if symbol not in failed]
+        for symbol, each in self.market.actions(asked, now=now, deadline=ends_at).items():
             if isinstance(each, MlengineError):
-                failed[symbol] = each
+                failed[symbol], self._failures[symbol] = each, (now, each)
                 facts = {"symbol": symbol, "reason": str(each)}
                 log.warning("actions not usable", extra=facts)
             else:
@@ -124,3 +162,8 @@ class ActionsService:
         if serving_on := failed.keys() & recorded.keys():
             self.store.mark_asked(serving_on, now)
         return failed
+
+    def _failed_lately(self, symbol: str, now: datetime) -> MlengineError | None:
+        """How a service has just failed: those who waited for its answer don't ask again."""
+        at, error = self._failures.get(symbol, (now, None))
+        return error if self._is_remote and now - at < _NO_NEW_ANSWER else None

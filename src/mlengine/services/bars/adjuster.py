@@ -41,6 +41,10 @@ class Adjuster:
         """Look for new actions; why bars of some of the symbols can't be adjusted."""
         return self.actions.refresh(symbols, now=now, deadline=deadline) if self.kinds else {}
 
+    def at_hand(self, symbols: Sequence[str], *, now: datetime) -> list[str]:
+        """Those whose bars can be adjusted without asking anybody else."""
+        return self.actions.at_hand(symbols, now=now) if self.kinds else list(symbols)
+
     def adjusted(
         self, symbol: str, view: View, *, bars: int, at: datetime, view_of: ViewOf
     ) -> View | None:

@@ -34,13 +34,7 @@ class BarViews:
         view = self.live.in_memory(symbol, bars=bars, as_of=as_of, now=now)
         if view is None:
             return None
-        return self.adjuster.adjusted(
-            symbol,
-            view,
-            bars=bars,
-            at=as_of or now,
-            view_of=lambda earlier: self.live.in_memory(earlier, bars=0, as_of=as_of, now=now),
-        )
+        return self._adjusted_in_memory(symbol, view, bars=bars, as_of=as_of, now=now)
 
     def view(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
@@ -62,21 +56,16 @@ class BarViews:
         """
         raw = self._raw_at_hand(symbols, bars=bars, as_of=as_of, now=now)
         viewed = [symbol for symbol, each in raw.items() if isinstance(each, View)]
-        refused = self.adjuster.refresh(viewed, now=now, deadline=NEVER)
-        views: dict[str, View | MlengineError] = {}
+        ready = set(self.adjuster.at_hand(viewed, now=now))
+        refused = self.adjuster.refresh(list(ready), now=now, deadline=NEVER)
+        views: dict[str, View | MlengineError] = {**refused}
         for symbol, each in raw.items():
-            if symbol in refused or not isinstance(each, View):
-                views[symbol] = refused.get(symbol) or each
-                continue
-            adjusted = self.adjuster.adjusted(
-                symbol,
-                each,
-                bars=bars,
-                at=as_of or now,
-                view_of=lambda earlier: self.live.in_memory(earlier, bars=0, as_of=as_of, now=now),
-            )
-            if adjusted is not None:
-                views[symbol] = adjusted
+            if not isinstance(each, View):
+                views[symbol] = each
+            elif symbol in ready and symbol not in refused:
+                adjusted = self._adjusted_in_memory(symbol, each, bars=bars, as_of=as_of, now=now)
+                if adjusted is not None:
+                    views[symbol] = adjusted
         return views
 
     def adjusted(
@@ -101,6 +90,15 @@ class BarViews:
 
         at = as_of or now
         return self.adjuster.adjusted(symbol, raw, bars=bars, at=at, view_of=view_of) or raw
+
+    def _adjusted_in_memory(
+        self, symbol: str, raw: View, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> View | None:
+        def view_of(earlier: str) -> View | None:
+            return self.live.in_memory(earlier, bars=0, as_of=as_of, now=now)
+
+        at = as_of or now
+        return self.adjuster.adjusted(symbol, raw, bars=bars, at=at, view_of=view_of)
 
     def _raw(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
