@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.factories import START, random_bars
 
 from mlengine.core.bars.bars import RAW_SCHEMA
@@ -129,3 +131,41 @@ def test_starts_before_the_service_are_narrowed_to_where_it_begins() -> None:
 
     candles = Service(answer).candles(end=END + 300 * DAY)
     assert candles.height >= 250 - 7
+
+
+@st.composite
+def services(draw: st.DrawFn) -> Ask:
+    """A service of any manners, with gaps in its bars."""
+    kept = draw(st.lists(st.integers(0, 249), min_size=1, max_size=60, unique=True))
+    bars = BARS[sorted(kept)]
+    cap, slack = draw(st.integers(2, 80)), draw(st.sampled_from([timedelta(), DAY / 2, DAY]))
+    newest_first, descending = draw(st.booleans()), draw(st.booleans())
+    takes_start, takes_end, takes_limit = (draw(st.booleans()) for _ in range(3))
+
+    def answer(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        at = pl.col("timestamp")
+        page = bars.filter(at >= start) if takes_start or not newest_first else bars
+        page = page.filter(at < end + slack) if takes_end else page
+        size = min(cap, limit or cap) if takes_limit else cap
+        page = page.tail(size) if newest_first else page.head(size)
+        return page.reverse() if descending else page
+
+    answer.bars = bars  # type: ignore[attr-defined]
+    return answer
+
+
+@settings(max_examples=150, deadline=None)
+@given(services(), st.integers(0, 249), st.integers(1, 250), st.booleans())
+def test_no_service_gets_a_part_of_its_candles_taken_for_the_whole(
+    answer: Ask, first: int, days: int, from_epoch: bool
+) -> None:
+    start = EPOCH if from_epoch else START + first * DAY
+    end = START + (first + days) * DAY
+    expected = answer.bars.filter(  # type: ignore[attr-defined]
+        pl.col("timestamp").is_between(start, end, closed="left")
+    )
+    try:
+        candles = Service(answer).candles(start, end)
+    except UpstreamInvalid:
+        return
+    assert candles.equals(expected)

@@ -133,14 +133,19 @@ def _in_range(page: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFram
 
 
 def _joined(pages: list[pl.DataFrame]) -> pl.DataFrame:
-    """All pages, without the candles that a page brings a second time, unchanged."""
-    candles = pl.DataFrame(schema=RAW_SCHEMA)
+    """All pages in order, without the candles that a page brings a second time, unchanged.
+
+    Those stand in the page before, or have no timestamp.
+    """
+    parts = [pl.DataFrame(schema=RAW_SCHEMA)]
+    before = parts[0]
     for page in pages:
-        repeated = page.join(
-            candles, on=page.columns, how="anti", nulls_equal=True, maintain_order="left"
+        parts.append(
+            page.join(before, on=page.columns, how="anti", nulls_equal=True, maintain_order="left")
         )
-        candles = pl.concat([candles, repeated])
-    return candles
+        unread = before.filter(pl.col("timestamp").is_null())
+        before = pl.concat([page, unread])
+    return pl.concat(parts, rechunk=True)
 
 
 def _newest(page: pl.DataFrame) -> datetime | None:
