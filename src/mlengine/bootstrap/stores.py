@@ -80,6 +80,7 @@ def open_bars(settings: Settings, states: DependencyStates, database: Engine) ->
         max_stale_seconds=settings.max_stale_seconds,
         states=states,
         markets=markets,
+        adjustment=settings.market_data_adjust,
     )
 
 
