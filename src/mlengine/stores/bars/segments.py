@@ -80,13 +80,20 @@ def write_rows(connection: Connection, rows: Mapping[int, Revisions]) -> None:
     connection.execute(insert(bar_segments), segments)
 
 
-def merge_small(connection: Connection, series: int) -> None:
+def merge_small(connection: Connection, series: Collection[int]) -> None:
     """Put what is not in full segments into as few as there can be; nobody else may write."""
-    places = [each for each in _places(connection, [series])[series] if each.rows < SEGMENT_ROWS]
-    rows = _joined([part for _, part in _payloads(connection, places)])
-    ids = [each.id for each in places]
+    places = [
+        place
+        for each in _places(connection, series).values()
+        for place in each
+        if place.rows < SEGMENT_ROWS
+    ]
+    parts = {each: list[Revisions]() for each in series}
+    for each, part in _payloads(connection, places):
+        parts[each].append(part)
+    ids = [place.id for place in places]
     connection.execute(delete(bar_segments).where(bar_segments.c.id.in_(ids)))
-    write_rows(connection, {series: rows})
+    write_rows(connection, {each: Revisions.joined(parts[each]) for each in series if parts[each]})
 
 
 def _places(connection: Connection, series: Collection[int]) -> dict[int, list[_Place]]:

@@ -150,11 +150,11 @@ def _write(
     if rows:
         write_rows(connection, rows)
     update_series(connection, [each.series for each in bars.values()])
-    for each in bars.values():
-        # Not all series of one recording at once.
-        turn = each.series.id + each.series.recordings
-        if each.series.id in rows and turn % _RECORDINGS_A_MERGE == 0:
-            merge_small(connection, each.series.id)
+    turns = {each.series.id: each.series.id + each.series.recordings for each in bars.values()}
+    # Not all series of one recording at once.
+    crowded = [series for series in rows if turns[series] % _RECORDINGS_A_MERGE == 0]
+    if crowded:
+        merge_small(connection, crowded)
 
 
 def _read(
