@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -69,3 +70,30 @@ def test_a_prefix_is_adjusted_as_it_was_then() -> None:
     actions = [action(4), action(8, known_at=START + 8 * DAY)]
     then = adjust(BARS.slice(0, 6), actions, kinds=[SPLIT], at=START + 6 * DAY)
     assert then.values[0, 0] == BARS.values[0, 0] / 4.0
+
+
+def test_an_intraday_bar_is_before_an_ex_date_by_the_clock_of_its_market() -> None:
+    """Sydney opens at 23:00 UTC of the day before."""
+    hours = BarArrays.of(random_bars(rows=48, interval="1h"))
+    ex_date = action(1)
+    utc = adjust(hours, [ex_date], kinds=[SPLIT], at=LATER, interval="1h")
+    assert np.count_nonzero(utc.values[0] != hours.values[0]) == 24
+    sydney = ZoneInfo("Australia/Sydney")
+    local = adjust(hours, [ex_date], kinds=[SPLIT], at=LATER, interval="1h", timezone=sydney)
+    assert np.count_nonzero(local.values[0] != hours.values[0]) == 24 - 11
+
+
+def test_a_week_with_an_ex_date_in_it_counts_by_its_close() -> None:
+    weeks = BarArrays.of(random_bars(rows=10, interval="1w"))
+    for day, before in ((14, 2), (15, 2), (20, 2), (21, 3)):
+        adjusted = adjust(weeks, [action(day)], kinds=[SPLIT], at=LATER, interval="1w")
+        assert np.count_nonzero(adjusted.values[0] != weeks.values[0]) == before, day
+
+
+def test_the_newest_revision_counts_and_one_that_was_taken_back_does_not() -> None:
+    wrong, right = action(6, value=40.0), action(6, known_at=START + 8 * DAY)
+    gone = action(6, value=float("nan"), known_at=START + 9 * DAY)
+    at = [START + day * DAY for day in (7, 8, 9)]
+    revisions = [gone, wrong, right]
+    values = [adjust(BARS, revisions, kinds=[SPLIT], at=each).values[0, 0] for each in at]
+    assert values == pytest.approx([BARS.values[0, 0] / ratio for ratio in (40.0, 4.0, 1.0)])
