@@ -80,6 +80,8 @@ def test_an_answered_prediction_comes_back_whole(store):
     }
     assert {f.name for f in fields(prediction)} - shared == {
         "usable",  # what reasons say
+        "point_in_time",  # what the bar store says of the moment
+        "bars_age_seconds",
         "raw_score",
         "base_value",
         "contributions",
