@@ -23,7 +23,7 @@ _steps = 0
 
 def _watch(event: str, arguments: tuple[object, ...]) -> None:
     global _steps  # noqa: PLW0603 - a hook has no other place
-    if event == "open" and "/prices/" in str(arguments[0]):
+    if event == "open" and "/prices/" in (path := str(arguments[0])) and path.endswith(".parquet"):
         _act(0)
     if event not in _WATCHED or "/models/main" not in f"{arguments[0]} {arguments[1]}":
         return

@@ -14,7 +14,7 @@ GOOD = [f"S{number:02}" for number in range(63)]
 BAD = {
     "unknown_symbol": [f"NOPE{number}" for number in range(15)],
     "insufficient_bars": [f"NEW{number}" for number in range(12)],
-    "invalid_request": ["", "a b", "é", "x" * 33, "%41", None, 7, ["S00"], {}, True],
+    "invalid_request": ["", "a,b", "-é", "x" * 65, "\n", None, 7, ["S00"], {}, True],
 }
 AS_OF = "2021-01-20"
 

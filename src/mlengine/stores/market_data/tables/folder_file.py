@@ -135,10 +135,11 @@ def look_at(
 ) -> FolderFile:
     """What a file is by its header.
 
-    One that has just become shorter is being written anew: it is what it was before.
+    A text that has just become shorter is being written anew: it is what it was before.
     """
     before = _with_content(before, settings)
-    if before and is_shorter(stamp, before.stamp) and is_unsettled(stamp):
+    rewriting = not is_binary(path) and is_unsettled(stamp)
+    if before and rewriting and is_shorter(stamp, before.stamp):
         return before
     file = FolderFile(path, stamp, settings, file_symbol(path.name), before=before)
     try:
