@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from mlengine.core.calendars.calendar import Calendar
 
+_MAX_SYMBOLS = 10_000
+
 
 @dataclass(frozen=True)
 class Market:
@@ -33,12 +35,23 @@ class MarketDirectory:
     default_calendar: Calendar | None = None
     default_timezone: ZoneInfo | None = None
     negative_prices: bool = False
+    _by_symbol: dict[str, Market] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def market(self, symbol: str) -> Market:
         """The market of a symbol or alias; with the defaults, and the exchange's own timezone.
 
         The timezone is the symbol's own, else its exchange's, else the default.
         """
+        market = self._by_symbol.get(symbol)
+        if market is None:
+            if len(self._by_symbol) >= _MAX_SYMBOLS:
+                self._by_symbol.clear()
+            market = self._by_symbol[symbol] = self._with_defaults(symbol)
+        return market
+
+    def _with_defaults(self, symbol: str) -> Market:
         stated = self.markets.get(self.canonical(symbol)) or Market(symbol)
         calendar = stated.calendar or self.default_calendar
         of_exchange = calendar.timezone if calendar and calendar.is_exchange else None
