@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 import socket
 import stat
 import threading
@@ -97,20 +98,23 @@ def test_the_socket_of_a_server_that_has_ended_is_removed_with_its_folder(
     assert queue.artifacts.exists()
 
 
-def test_a_start_removes_empty_folders_that_no_start_touched_for_an_hour(tmp_path: Path) -> None:
-    stale, full, fresh, other = (
-        tmp_path / f"mlengine-{user}-{name}"
-        for user, name in [(os.geteuid(), n) for n in ("stale", "full", "fresh")] + [(99, "other")]
-    )
-    for folder in (stale, full, fresh, other):
-        folder.mkdir()
-    (full / "queue.sock").touch()
-    for folder in (stale, full, other):
-        os.utime(folder, (0, 0))
-    own = private_socket(tmp_path / "artifacts", runtime_dir=tmp_path).parent
-    assert {*tmp_path.iterdir()} == {full, fresh, other, own}
-    os.utime(own, (0, 0))
-    assert private_socket(tmp_path / "artifacts", runtime_dir=tmp_path).parent.is_dir()
+def test_a_start_removes_empty_folders_that_no_start_touched_for_an_hour() -> None:
+    with tempfile.TemporaryDirectory() as short:  # a socket path holds 107 bytes
+        base = Path(short)
+        stale, full, fresh, other = (
+            base / f"mlengine-{user}-{name}"
+            for user, name in [(os.geteuid(), n) for n in ("stale", "full", "fresh")]
+            + [(99, "other")]
+        )
+        for folder in (stale, full, fresh, other):
+            folder.mkdir()
+        (full / "queue.sock").touch()
+        for folder in (stale, full, other):
+            os.utime(folder, (0, 0))
+        own = private_socket(base / "artifacts", runtime_dir=base).parent
+        assert {*base.iterdir()} == {full, fresh, other, own}
+        os.utime(own, (0, 0))
+        assert private_socket(base / "artifacts", runtime_dir=base).parent.is_dir()
 
 
 def test_a_server_left_over_is_ended_before_the_next_starts(queue: QueueProcess) -> None:
