@@ -3,9 +3,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import socket
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace

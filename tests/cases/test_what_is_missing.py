@@ -1,0 +1,94 @@
+"""What a market, a day or a source doesn't have is said in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.cases.world import World, walk, weekdays
+from tests.factories import random_bars
+from tests.upstream import LoopbackUpstream
+
+from mlengine.core.bars.bars import PRICES
+from mlengine.errors import TrainingFailed
+
+NOW = datetime.now(UTC)
+MIDNIGHT = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def spread_file(world: World) -> None:
+    bars = random_bars("SPREAD", rows=400, start=MIDNIGHT - timedelta(days=400))
+    shifted = bars.with_columns(pl.col(PRICES) - 100.0)
+    shifted.write_parquet(world.bars / "SPREAD.parquet")
+    world.configure(MARKET_DATA_NEGATIVE_PRICES="true")
+
+
+def test_returns_of_a_spread_are_refused_with_what_to_do(world: World) -> None:
+    spread_file(world)
+    with pytest.raises(TrainingFailed, match="prices above zero: use direction"):
+        world.train("SPREAD", objective="return")
+
+
+def test_a_set_of_which_nothing_is_left_is_refused_by_its_features(world: World) -> None:
+    rows = [(*row[:4], 0) for row in walk(400)]
+    world.csv("FX.csv", weekdays(400), rows)
+    world.configure(FEATURE_SETS="tests.cases.volume_only")
+    with pytest.raises(TrainingFailed, match=r"each feature needs volume .*: turnover"):
+        world.train("FX", feature_set="turnover")
+
+
+def test_a_day_without_a_session_ends_with_its_local_day(world: World) -> None:
+    world.write("symbols.csv", "symbol,calendar\nNY,XNYS\n")
+    days = weekdays(400)
+    world.csv("NY.csv", days, walk(400))
+    friday = next(day for day in reversed(days[:-5]) if day.weekday() == 4)
+    answer = world.predict("NY", as_of=friday + timedelta(days=1))
+    assert datetime.fromisoformat(answer["bar_timestamp"]).date() <= friday
+    assert datetime.fromisoformat(answer["as_of"]).weekday() == 6
+
+
+def test_recorded_bars_are_exported_by_interval_and_symbol(world: World, tmp_path: Path) -> None:
+    world.csv("BRK B.csv", weekdays(400), walk(400))
+    for symbol in ("GOOD", "BRK B"):
+        world.predict(symbol)
+    counts = world.platform.bars.export(tmp_path / "out")
+    assert set(counts) == {"GOOD", "BRK B"}
+    for name, symbol in (("GOOD", "GOOD"), ("BRK%20B", "BRK B")):
+        frame = pl.read_parquet(tmp_path / "out" / "1d" / f"{name}.parquet")
+        assert frame.height == counts[symbol] >= 64
+        assert frame["symbol"].unique().to_list() == [symbol]
+
+
+def test_the_quality_of_a_service_has_examples_without_a_file(world: World) -> None:
+    bars = random_bars("AAA", rows=400, start=MIDNIGHT - timedelta(days=400))
+    last = bars["timestamp"][-1]
+    with LoopbackUpstream(bars) as upstream:
+        upstream.shape = lambda c: {**c, "close": None} if c["timestamp"] < "2026" else c
+        upstream.add("AAA", last, {"timestamp": last.isoformat(), "open": "?"})
+        world.configure(MARKET_DATA_BASE_URL=upstream.url)
+        status, quality = world.get("/bars/quality", symbol="AAA")
+        assert (status, quality["dropped"]["not_finite"] >= 1) == (200, True)
+        assert quality["examples"]["not_finite"]["file"] is None
+        refused = world.platform.bar_quality.check(["NOPE"], now=NOW)
+        assert [(each.symbol, each.status) for each in refused] == [("NOPE", "refused")]
+
+
+def test_an_announced_split_explains_its_jump_in_the_quality(world: World) -> None:
+    days, rows = weekdays(400), walk(400)
+    split = [
+        (*(price / 4 for price in row[:4]), row[4] * 4) if n >= 380 else row
+        for n, row in enumerate(rows)
+    ]
+    world.csv("SPLT.csv", days, split)  # type: ignore[arg-type]
+    world.write("actions.csv", f"symbol,date,kind,value\nSPLT,{days[380]},split,4\n")
+    _, raw = world.get("/bars/quality", symbol="SPLT")
+    assert "unexplained_jump" in raw["reasons"]
+    adjusted = World(world.folder / "adjusted")
+    for path in world.bars.iterdir():
+        adjusted.write(path.name, path.read_bytes())
+    adjusted.configure(MARKET_DATA_ADJUST="splits")
+    status, quality = adjusted.get("/bars/quality", symbol="SPLT")
+    assert (status, quality["status"], quality["reasons"]) == (200, "ok", [])
+    assert adjusted.predict("SPLT")["reasons"] == []
