@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 
 from mlengine.core.bars.bars import PRICES
-from mlengine.core.features.leaks.columns_read import columns_read
+from mlengine.core.features.columns_read import columns_read
 from mlengine.core.features.spec import Feature, FeatureSet
 
 NO_VOLUME, ANY_SIGN = "no_volume", "any_sign"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.symbols import is_symbol
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import DatabaseUnavailable, MlengineError
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.served import RECONSTRUCTED, RECORDED, Origin, View, view_in_memory
-from mlengine.services.bars.upstream.fetcher import may_be_symbol
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.stored import microseconds
 from mlengine.stores.market_data.deadline import Deadline
@@ -85,7 +85,7 @@ class PastBars:
         """
         store, interval = self.live.upstream.store, self.live.upstream.fetcher.interval
         views: dict[str, View] = {}
-        symbols = [symbol for symbol in symbols if may_be_symbol(symbol)]
+        symbols = [symbol for symbol in symbols if is_symbol(symbol)]
         with suppress(DatabaseUnavailable):
             for symbol, each in store.known_at(symbols, interval, as_of, bars=bars).items():
                 asked = as_of <= each.series.fetched_at or age_seconds is not None

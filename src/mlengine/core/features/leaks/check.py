@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import polars as pl
 
-from mlengine.core.features.leaks.columns_read import expressions, single_feature_set
+from mlengine.core.features.columns_read import expressions, single_feature_set
 from mlengine.core.features.leaks.invariance_tests import InvarianceTest, invariance_tests
 from mlengine.core.features.spec import BAR_COLUMNS, Feature, FeatureSet
 from mlengine.core.timestamps import rfc3339

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from mlengine.core.features.columns_read import reads_bars, reads_symbol
 from mlengine.core.features.compute import KEYS, compute, latest
-from mlengine.core.features.leaks.columns_read import reads_bars, reads_symbol
 from mlengine.core.features.leaks.corruptions import corrupted_histories
 from mlengine.core.features.leaks.perturbations import (
     PERTURBATIONS,

@@ -12,6 +12,7 @@ from mlengine.core.bars.cleaning import clean_panel
 from mlengine.core.bars.freshness import cache_expiry
 from mlengine.core.bars.interval_check import other_intervals
 from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.symbols import is_symbol
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 PART = "upstream"
 
 _WEEK = timedelta(days=7)
-_LONGEST_SYMBOL = 64
 # What an error says about the health of the upstream.
 _STATE_OF: dict[type[MlengineError], str] = {
     UpstreamUnavailable: "down",
@@ -67,7 +67,7 @@ class BarFetcher:
         Raises UnknownSymbol, UpstreamInvalid (also when every candle is bad) and
         UpstreamUnavailable.
         """
-        if not may_be_symbol(symbol):
+        if not is_symbol(symbol):
             raise UnknownSymbol(symbol)
         moment = now if as_of is None else as_of
         ends_at = self.market.deadline().sooner_of(deadline)
@@ -110,7 +110,7 @@ class BarFetcher:
         if moment <= EPOCH:
             return None
         results: dict[str, CachedBars | MlengineError] = {}
-        pending = [symbol for symbol in symbols if may_be_symbol(symbol)]
+        pending = [symbol for symbol in symbols if is_symbol(symbol)]
         for since in _starts(bars, self.interval, moment) if start is None else [start]:
             panel = self.market.panel(pending, self.interval, start=since, end=moment)
             if panel is None:
@@ -181,11 +181,6 @@ def _early(raw: pl.DataFrame, interval: str) -> frozenset[str]:
     lasts = raw["closes_at"] - raw["timestamp"]
     states = raw["final"].is_not_null() | (lasts < 0.99 * INTERVALS[interval])
     return frozenset(raw.filter(states)["symbol"].to_list())
-
-
-def may_be_symbol(symbol: str) -> bool:
-    """No empty, endless or unprintable text is sent to an upstream."""
-    return 0 < len(symbol) <= _LONGEST_SYMBOL and symbol.isprintable()
 
 
 def _starts(bars: int, interval: str, moment: datetime) -> Iterator[datetime]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from mlengine.core.bars.symbols import is_symbol
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import (
     DatabaseUnavailable,
     MlengineError,
     UpstreamUnavailable,
 )
-from mlengine.services.bars.upstream.fetcher import BarFetcher, may_be_symbol
+from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.services.bars.upstream.missing import MissingBars, start_of
 from mlengine.services.bars.upstream.outage import Outage
 from mlengine.stores.bars.cache import CachedBars
@@ -111,7 +112,7 @@ class RecordedUpstream:
         self, symbols: Sequence[str], cached: Mapping[str, CachedBars], *, bars: int
     ) -> dict[str, CachedBars]:
         """What is recorded of each symbol, from memory where nothing was recorded since."""
-        symbols = [symbol for symbol in symbols if may_be_symbol(symbol)]
+        symbols = [symbol for symbol in symbols if is_symbol(symbol)]
         in_memory = {s: each.stored for s, each in cached.items() if each.stored}
         try:
             stored = self.store.newest(
