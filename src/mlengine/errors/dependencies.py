@@ -8,11 +8,15 @@ from mlengine.errors.base import MlengineError
 
 @dataclass(eq=False)
 class UpstreamInvalid(MlengineError):
-    """The upstream answered with something that is not market data."""
+    """The upstream answered with something that is not market data.
+
+    Or, where `is_refusal`, that it won't answer: to a key that is revoked, for one.
+    """
 
     code: ClassVar[str] = "upstream_invalid"
     message: ClassVar[str] = "the market-data upstream gave an answer that can't be used: {reason}"
     reason: str
+    is_refusal: bool = False
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +18,13 @@ from tests.factories import random_bars
 from tests.upstream import Fault, LoopbackUpstream, queries
 
 from mlengine.core.bars.bars import BarArrays
-from mlengine.errors import InsufficientBars, MlengineError, UnknownSymbol, UpstreamUnavailable
+from mlengine.errors import (
+    InsufficientBars,
+    MlengineError,
+    UnknownSymbol,
+    UpstreamInvalid,
+    UpstreamUnavailable,
+)
 from mlengine.services.bars.service import BarService
 from mlengine.services.bars.windows import FetchPool, WindowFetcher, fetch_windows
 from mlengine.stores.database.events import EventStore
@@ -262,6 +268,42 @@ def test_without_bars_that_are_good_enough_an_outage_is_an_error(upstream, tmp_p
     other = service(upstream, tmp_path)
     with pytest.raises(UpstreamUnavailable):
         live(other, NOW + HOUR, bars=200)
+
+
+@pytest.mark.parametrize("body", [b'{"rows": []}', b"<html>", b'[{"timestamp": "soon"}]'])
+def test_while_the_answers_have_another_shape_the_last_good_bars_serve(
+    upstream, tmp_path, caplog, body
+):
+    one = service(upstream, tmp_path)
+    good = live(one, NOW)
+    upstream.always = Fault(status=200, body=body)
+    for each in (one, service(upstream, tmp_path)):
+        with caplog.at_level(logging.WARNING, "mlengine.services.bars.upstream"):
+            window = each.window("AAA", bars=WINDOW, as_of=None, now=NOW + HOUR)
+        assert window.bars.bars_hash == good.bars_hash
+        assert window.origin.age_seconds == 3600
+        past = each.window("AAA", bars=WINDOW, as_of=NOW + HOUR - SECOND, now=NOW + HOUR)
+        assert past.origin.age_seconds == 3600
+    assert "recorded bars serve on" in {record.message for record in caplog.records}
+    assert one.states.state("upstream") == "degraded"
+    asked = len(upstream.requests)
+    live(one, NOW + HOUR + 4 * SECOND)
+    assert len(upstream.requests) == asked, "it is asked again after five seconds"
+    with pytest.raises(UpstreamInvalid):
+        live(one, NOW + 7201 * SECOND)
+    with pytest.raises(UpstreamInvalid):
+        replace(one, anew=True).history("AAA", bars=0, as_of=None, now=NOW + HOUR)
+    upstream.always = None
+    back = one.window("AAA", bars=WINDOW, as_of=None, now=NOW + 7210 * SECOND)
+    assert back.origin.age_seconds is None
+
+
+def test_a_symbol_that_is_no_longer_known_is_refused(upstream, tmp_path):
+    one = service(upstream, tmp_path)
+    live(one, NOW)
+    upstream.forget("AAA")
+    with pytest.raises(UnknownSymbol):
+        live(one, NOW + HOUR)
 
 
 def test_a_hundred_threads_make_one_call(upstream, tmp_path):

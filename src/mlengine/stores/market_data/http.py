@@ -84,7 +84,8 @@ class HttpMarketData(MarketData):
             candles = reader.candles(start, end)
         except RangeRefused as refusal:
             raise UpstreamInvalid(
-                f"{refusal}; if pages are too long for it, set MARKET_DATA_PAGE_SIZE"
+                f"{refusal}; if pages are too long for it, set MARKET_DATA_PAGE_SIZE",
+                is_refusal=True,
             ) from None
         if reader.empty is not None:
             self._empty[symbol, interval] = reader.empty
@@ -152,7 +153,7 @@ class _Pages:
             reason = self._refuse(bad.reason, bad.body)
             if bad.status in _REFUSES_RANGE:
                 raise RangeRefused(reason) from None
-            raise UpstreamInvalid(reason) from None
+            raise UpstreamInvalid(reason, is_refusal=bad.status != 200) from None
         if body is None and not self.is_known:
             raise UnknownSymbol(self.symbol)
         self.is_known = True

@@ -39,5 +39,5 @@ class Outage:
         self._retry_at = None
 
     def retry_at(self, now: datetime) -> datetime:
-        """When the upstream is tried again."""
-        return self._retry_at or now
+        """When the upstream is tried again, by one who could not use what it said at `now`."""
+        return self._retry_at or now + timedelta(seconds=_RETRY_SECONDS)

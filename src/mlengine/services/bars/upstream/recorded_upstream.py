@@ -11,6 +11,7 @@ from mlengine.core.timestamps import EPOCH
 from mlengine.errors import (
     DatabaseUnavailable,
     MlengineError,
+    UpstreamInvalid,
     UpstreamUnavailable,
 )
 from mlengine.services.bars.upstream.fetcher import BarFetcher
@@ -19,7 +20,7 @@ from mlengine.services.bars.upstream.outage import Outage
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.bars.stored import Answer, StoredBars
-from mlengine.stores.market_data.deadline import Deadline
+from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ _BARS_IN_MEMORY = 5_000
 class RecordedUpstream:
     """What the upstream has of a symbol, recorded before anybody sees it.
 
-    While it can't be reached, recorded bars serve for `max_stale_seconds` from its last answer on.
+    While it can't be reached, recorded bars serve for `max_stale_seconds` from its last answer on;
+    also where a service answers what can't be used. A file is for its owner to mend, and refused.
     """
 
     fetcher: BarFetcher
@@ -75,9 +77,13 @@ class RecordedUpstream:
             if stale is None:
                 raise
             return self._served_on([stale], now)[0]
-        except MlengineError:
+        except MlengineError as error:
             self.outage.end()
-            raise
+            if stale is None or not self._may_serve_on(error):
+                raise
+            facts = {"symbol": symbol, "reason": str(error)}
+            log.warning("recorded bars serve on", extra=facts)
+            return self._served_on([stale], now)[0]
         self.outage.end()
         return self._recorded({symbol: fetched}, {symbol: held} if held else {}, bars, now)[symbol]
 
@@ -177,13 +183,18 @@ class RecordedUpstream:
             fetched, clean=clean, asked_from=EPOCH if entire else start_of(arrays), stored=None
         )
 
+    def _may_serve_on(self, error: MlengineError) -> bool:
+        """Whether another machine meant to answer, and what it said can't be used."""
+        is_unusable = isinstance(error, UpstreamInvalid) and not error.is_refusal
+        return is_unusable and self.fetcher.market.deadline() != NEVER
+
     def _stale(self, held: CachedBars | None, now: datetime) -> CachedBars | None:
         """What serves while the upstream can't be reached, if anything does."""
         longest = timedelta(seconds=self.max_stale_seconds)
         return held if held and held.arrays.rows and now - held.fetched_at <= longest else None
 
     def _served_on(self, stale: Sequence[CachedBars], now: datetime) -> list[CachedBars]:
-        """These bars, until somebody has tried the upstream again."""
+        """These bars, until somebody tries the upstream again."""
         if not stale:
             return []
         until = self.outage.retry_at(now)

@@ -55,7 +55,8 @@ class AlpacaMarketData(LibraryMarketData):
             status = error.status_code
             if status is None or status == 429 or status >= 500:
                 raise UpstreamUnavailable(f"alpaca answered with status {status}") from None
-            raise UpstreamInvalid(f"{symbol}: alpaca answered with status {status}") from None
+            reason = f"{symbol}: alpaca answered with status {status}"
+            raise UpstreamInvalid(reason, is_refusal=True) from None
         except OSError:
             raise UpstreamUnavailable("the connection to alpaca failed") from None
         return [

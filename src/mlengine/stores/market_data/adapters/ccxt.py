@@ -78,5 +78,6 @@ class CcxtMarketData(LibraryMarketData):
         except errors.NetworkError as error:
             raise UpstreamUnavailable(f"ccxt: {type(error).__name__}") from None
         except errors.BaseError as error:
-            raise UpstreamInvalid(f"{symbol}: ccxt refused it: {type(error).__name__}") from None
+            reason = f"{symbol}: ccxt refused it: {type(error).__name__}"
+            raise UpstreamInvalid(reason, is_refusal=True) from None
         return rows
