@@ -36,6 +36,11 @@ def test_every_bit_is_in_the_file_whatever_the_batches(
     for entry, row in zip(entries, frame.to_dicts(), strict=False):
         prediction = entry.prediction
         assert (row["probability_up"], row["at"]) == (prediction.probability_up, entry.at)
+        assert (row["usable"], row["point_in_time"], row["bars_age_seconds"]) == (
+            prediction.usable,
+            prediction.point_in_time,
+            prediction.bars_age_seconds,
+        )
         assert (row["bars_hash"], row["bar_timestamp"]) == (
             prediction.bars_hash,
             prediction.bar_timestamp,

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from tests.databases import (
     FEATURE_SET,
@@ -79,9 +79,6 @@ def test_an_answered_prediction_comes_back_whole(store):
         n: getattr(prediction, n) for n in shared
     }
     assert {f.name for f in fields(prediction)} - shared == {
-        "usable",  # what reasons say
-        "point_in_time",  # what the bar store says of the moment
-        "bars_age_seconds",
         "raw_score",
         "base_value",
         "contributions",
@@ -97,6 +94,28 @@ def test_an_unusable_answer_keeps_its_reasons(store):
     rows = [store.get(each) for each in ("p1", "p2", "p3")]
     assert [row.usable for row in rows] == [False, True, None]
     assert [row.reasons for row in rows] == [reasons, (), None]
+
+
+def test_where_the_bars_came_from_is_kept_as_it_was_answered(store):
+    store.append(
+        [
+            answered(1, point_in_time="reconstructed", bars_age_seconds=0.1 + 0.2),
+            answered(2, usable=True, reasons=("hole_in_window",)),
+        ]
+    )
+    row = store.get("p1")
+    assert (row.point_in_time, row.bars_age_seconds) == ("reconstructed", 0.1 + 0.2)
+    assert store.get("p2").usable is True, "where holes are minded in production only"
+
+
+def test_rows_from_before_the_bars_had_an_origin_are_read(store):
+    store.append([answered(1), answered(2, usable=False, reasons=("bar_too_old",)), failed(3)])
+    older = dict.fromkeys(("usable", "point_in_time", "bars_age_seconds"))
+    with writing(store.engine) as connection:
+        connection.execute(update(predictions).values(older))
+    rows = [store.get(each) for each in ("p1", "p2", "p3")]
+    assert [row.usable for row in rows] == [True, False, None]
+    assert {(row.point_in_time, row.bars_age_seconds) for row in rows} == {(None, None)}
 
 
 def test_a_return_keeps_its_expected_return(store):

@@ -160,12 +160,10 @@ class AuditRow:
     stale: bool | None
     degraded: bool | None
     expected_score: float | None = None
+    usable: bool | None = None
     reasons: tuple[str, ...] | None = None
-
-    @property
-    def usable(self) -> bool | None:
-        """Whether the answer said so; None for a failure."""
-        return None if self.reasons is None else not self.reasons
+    point_in_time: str | None = None
+    bars_age_seconds: float | None = None
 
     @property
     def score(self) -> float | None:

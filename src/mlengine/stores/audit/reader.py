@@ -17,7 +17,7 @@ from mlengine.stores.database.engine import reading
 from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import MICROSECOND, feature_vectors, predictions
 
-_COMPOSITE = ("latency_ms", "feature_set", "reasons")
+_COMPOSITE = ("latency_ms", "feature_set", "usable", "reasons")
 _PLAIN = tuple(field.name for field in fields(AuditRow) if field.name not in _COMPOSITE)
 _SCORE_SCHEMA = pl.Schema(
     {"symbol": pl.String(), "timestamp": pl.Datetime("us", "UTC"), "score": pl.Float64()}
@@ -160,5 +160,11 @@ def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
         **{name: getattr(row, name) for name in _PLAIN},
         latency_ms=Latency(row.bars_ms, row.features_ms, row.model_ms, row.total_ms),
         feature_set=feature_set if row.ok else None,
+        usable=_usable(row.usable, row.reasons),
         reasons=None if row.reasons is None else tuple(row.reasons.split()),
     )
+
+
+def _usable(answered: bool | None, reasons: str | None) -> bool | None:
+    """As it was answered; in rows from before there was such a column, what the reasons say."""
+    return not reasons if answered is None and reasons is not None else answered

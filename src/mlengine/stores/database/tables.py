@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from mlengine.core.timestamps import EPOCH
 
-REVISION = "0007"
+REVISION = "0008"
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -123,6 +123,9 @@ predictions = Table(
     Column("total_ms", Double, nullable=False),
     Column("expected_score", Double),
     Column("reasons", Text),  # by spaces; empty where there was none, null where nobody looked
+    Column("usable", Boolean),
+    Column("point_in_time", Text),
+    Column("bars_age_seconds", Double),
     Index("ix_predictions_at", "at"),
     Index("ix_predictions_symbol", "symbol", "seq"),
     Index("ix_predictions_version", "model_version", "seq"),

@@ -36,7 +36,7 @@ class ReplayBody(Schema):
 
 def audit_row_body(row: AuditRow) -> dict[str, Any]:
     """As `/predict`, with when and where; a failure has nulls and its error."""
-    body = {**vars(row), "usable": row.usable}
+    body = dict(vars(row))
     ok, code, detail = (body.pop(name) for name in ("ok", "error_code", "error_detail"))
     if ok:
         return {**body, "status": "ok", "error": None}
