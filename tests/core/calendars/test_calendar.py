@@ -165,3 +165,21 @@ def test_bars_are_missed_as_sessions_pass() -> None:
     hours = [always.bars_missed(last, utc(f"2026-11-28 {h}"), HOUR) for h in ("00:59", "02:00")]
     assert hours == [1, 3]
     assert always.bars_missed(utc("2026-11-01"), utc("2026-11-29"), WEEK) == 3
+
+
+@pytest.mark.parametrize("name", ["24/7", "24/5", "weekdays", "XNYS", "XTKS", "XHKG"])
+@pytest.mark.parametrize("interval", [HOUR / 60, HOUR / 4, HOUR, 4 * HOUR, DAY, WEEK])
+def test_so_many_bars_have_elapsed_from_that_second_on(name: str, interval: timedelta) -> None:
+    market, second = calendar(name), timedelta(seconds=1)
+    random = np.random.default_rng(3)
+    for minutes, bars in zip(random.integers(0, 10**6, 60), random.integers(1, 400, 60)):
+        start = utc("2024-01-01") + timedelta(minutes=int(minutes))
+        reached = market.elapsed_at(start, int(bars), interval)
+        assert reached is not None
+        assert market.bars_elapsed(start, reached, interval) >= bars
+        assert market.bars_elapsed(start, reached - second, interval) < bars
+
+
+def test_more_bars_than_a_calendar_has_never_elapse() -> None:
+    market = calendar("XNYS")
+    assert market.elapsed_at(utc(f"{market.last}"), 3, DAY) is None

@@ -38,7 +38,9 @@ def platform(tmp_path: Path) -> Platform:
 
 
 def _ask(service: PredictService, *, hours: float) -> AuditedPrediction:
-    answer = service.predict_if_cached("AAA", request_id="r", now=NOW + timedelta(hours=hours))
+    model, now = service.cached_model(), NOW + timedelta(hours=hours)
+    assert model is not None
+    answer = service.predict_if_cached("AAA", model, request_id="r", now=now)
     assert answer is not None
     return answer
 

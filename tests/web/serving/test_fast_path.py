@@ -180,6 +180,7 @@ def test_a_new_active_version_has_to_be_loaded_first(
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
     assert inline.try_answer(raw(), CLIENT) is None
     assert platform.predict.loader.active().version == "v2"
+    inline.begin_round()
     ready = inline.try_answer(raw(), CLIENT)
     assert ready is not None
     assert ready.answer.prediction.model_version == "v2"

@@ -38,7 +38,8 @@ class BarAge:
         if not self.may_exceed(MISSED_BARS):
             return False
         if self.expected:
-            return self.bars >= self.expected.stale_bars
+            stale_from = self.expected.stale_from(self.start)
+            return stale_from is not None and self.moment >= stale_from
         tolerance = max(MISSED_BARS * self.interval, _LONGEST_CLOSURE)
         return self.moment - self.start - self.interval > tolerance
 

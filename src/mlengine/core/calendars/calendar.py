@@ -113,9 +113,29 @@ class Calendar:
         if over < len(ends):
             whole = int(ends[over] - starts[over]) if by_day else width
             elapsed += max(now - int(starts[over]), 0) / whole
-        ended = (start // width + 1) * width if by_day else start + width
-        begun = self._begun_before(np.array([ended]), width)[0]
-        return max(elapsed - float(begun), 0.0)
+        return max(elapsed - self._begun_by_end_of(start, width), 0.0)
+
+    def elapsed_at(self, last_start: datetime, bars: int, interval: timedelta) -> datetime | None:
+        """When `bars_elapsed` reaches `bars` (1 or more); None where the calendar ends before."""
+        width, start = interval // _MICROSECOND, _microseconds(last_start)
+        if width >= _WEEK_US:
+            return last_start + (bars + 1) * interval
+        by_day = width >= _DAY_US
+        starts, ends = (self.days, self.closes) if by_day else self.spells
+        before = np.arange(len(ends) + 1) if by_day else _bars_before_spells(self, width)
+        wanted = self._begun_by_end_of(start, width) + bars
+        last = int(np.searchsorted(before, wanted)) - 1
+        if last == len(ends):
+            return None
+        moment = int(ends[last])
+        if not by_day:
+            moment = min(moment, int(starts[last]) + (wanted - int(before[last])) * width)
+        return EPOCH + moment * _MICROSECOND
+
+    def _begun_by_end_of(self, start: int, width: int) -> int:
+        """How many of all expected bars begin before the one that begins at `start` ends."""
+        ended = (start // width + 1) * width if width >= _DAY_US else start + width
+        return int(self._begun_before(np.array([ended]), width)[0])
 
     def _begun_before(self, moments: Ints, width: int) -> Ints:
         """How many of all expected bars begin before each of `moments`."""

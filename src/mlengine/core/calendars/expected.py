@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,6 +28,15 @@ class ExpectedBars:
     def stale_bars(self) -> int:
         """So many missing bars are more than the series usually lacks."""
         return max(MISSED_BARS, 2 * self.usual_longest_gap)
+
+    def stale_from(self, last_start: datetime) -> datetime | None:
+        """When a series is stale whose last bar begins at `last_start`; None in no known time."""
+        return _stale_from(self, last_start)
+
+
+@lru_cache(maxsize=10_000)
+def _stale_from(expected: ExpectedBars, last_start: datetime) -> datetime | None:
+    return expected.calendar.elapsed_at(last_start, expected.stale_bars, expected.interval)
 
 
 def usual_longest_gap(starts: Ints, calendar: Calendar, interval: timedelta) -> int:

@@ -21,14 +21,17 @@ class LiveBars:
     cache: BarCache
     flights: Flights[CachedBars] = field(default_factory=Flights, compare=False)
 
-    def in_memory(
-        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> View | None:
-        """The bars in memory, where neither the store nor the upstream could bring others."""
+    def notice_recordings(self) -> None:
+        """Let the bars in memory serve no longer that another process has recorded anew."""
         store = self.upstream.store
         if store.recordings_changed():
             with suppress(DatabaseUnavailable):
                 self.cache.expire(store.recordings(self.upstream.fetcher.interval))
+
+    def in_memory(
+        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> View | None:
+        """The bars in memory, where neither the store nor the upstream could bring others."""
         cached = self.cache.newest(symbol)
         return view_in_memory(cached, bars=bars, as_of=as_of, now=now) if cached else None
 

@@ -52,10 +52,17 @@ class BarService:
     anew: bool = False
     adjustment: str = "none"
 
+    def notice_recordings(self) -> None:
+        """Let `cached_window` give no bars that another process has recorded anew; cheap."""
+        self._views.live.notice_recordings()
+
     def cached_window(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
     ) -> ServedWindow | None:
-        """As `window` where neither the upstream nor the store need be asked, else None."""
+        """As `window` where neither the upstream nor the store need be asked, else None.
+
+        As of the last `notice_recordings`.
+        """
         if as_of is None:
             self.cache.mark_used(symbol)
         view = self._views.in_memory(symbol, bars=bars, as_of=as_of, now=now)

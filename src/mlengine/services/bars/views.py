@@ -40,6 +40,7 @@ class BarViews:
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
     ) -> View:
         """The bars in memory if nobody could bring others, else those recorded or fetched now."""
+        self.live.notice_recordings()
         if not self.anew or as_of is not None:
             view = self.in_memory(symbol, bars=bars, as_of=as_of, now=now)
             if view is not None:

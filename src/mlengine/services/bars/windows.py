@@ -60,8 +60,9 @@ def fetch_windows(
     reached. No request outlives the answer.
     """
     alone = len(symbols) == 1
-    if wait and not alone:
-        fetch.deadline = Deadline.after(pool.batch_seconds)
+    if wait:
+        fetch.bars.notice_recordings()
+        fetch.deadline = NEVER if alone else Deadline.after(pool.batch_seconds)
     windows = {symbol: window for symbol in symbols if (window := fetch.cached(symbol)) is not None}
     missing = [symbol for symbol in symbols if symbol not in windows]
     if not missing:

@@ -106,18 +106,25 @@ class PredictService:
         as_of = session_end(self.bars, symbol, session, now=request.now)
         return replace(request, as_of=as_of, session=None)
 
-    def predict_if_cached(
-        self, symbol: str, *, request_id: str, now: datetime
-    ) -> AuditedPrediction | None:
-        """The answer of `predict` without options, not audited yet, where nothing is waited for.
+    def cached_model(self) -> LoadedModel | None:
+        """The active model for `predict_if_cached`, which then knows what is recorded by now.
 
-        None where the model, the bars or the features are not in memory, or can't be audited by
-        `try_audit`.
+        None where a model has to be loaded first, or answers can't be audited by `try_audit`.
         """
         if not self.audit.supports_direct_append:
             return None
+        self.bars.notice_recordings()
+        return self.loader.active_if_loaded()
+
+    def predict_if_cached(
+        self, symbol: str, model: LoadedModel, *, request_id: str, now: datetime
+    ) -> AuditedPrediction | None:
+        """The answer of `predict` without options, not audited yet, where nothing is waited for.
+
+        None where the bars or the features are not in memory. `model` is that of `cached_model`.
+        """
         builder = self._builder(PredictionRequest(request_id, now))
-        answers = self._answers([symbol], builder, wait=False)
+        answers = self._answers_of(model, [symbol], builder, wait=False)
         (entry,) = answers.entries if answers else (None,)
         return entry if isinstance(entry, AuditedPrediction) else None
 
@@ -129,7 +136,8 @@ class PredictService:
         """The answers, committed; whatever ends the whole pass is audited before it is raised."""
         builder = self._builder(request)
         try:
-            answers = cast("_Answers", self._answers(symbols, builder, wait=True))
+            model = self._model(request.version)
+            answers = cast("_Answers", self._answers_of(model, symbols, builder, wait=True))
         except BaseException as error:
             reason = error if isinstance(error, MlengineError) else MlengineError()
             self.audit.append([builder.failure(symbol, reason, None) for symbol in symbols])
@@ -142,17 +150,19 @@ class PredictService:
         started = self.timer()
         return PredictionBuilder(request, self.limits, self.timer, self.new_id, started)
 
-    def _answers(
-        self, symbols: Sequence[str], builder: PredictionBuilder, *, wait: bool
+    def _answers_of(
+        self,
+        model: LoadedModel,
+        symbols: Sequence[str],
+        builder: PredictionBuilder,
+        *,
+        wait: bool,
     ) -> _Answers | None:
-        """Model, windows, rows, scores, answers: each step takes what is in memory first.
+        """Windows, rows, scores, answers: each step takes what is in memory first.
 
         Without `wait`, None where that is not all.
         """
         request = builder.request
-        model = self._model(request.version, wait=wait)
-        if model is None:
-            return None
         # Now, for another model may be swapped in while the bars are fetched.
         degraded = request.version is None and self.loader.active_failed_to_load
         count = model.feature_set.window_bars
@@ -207,10 +217,8 @@ class PredictService:
             ages[symbol] = age
         return ages
 
-    def _model(self, version: str | None, *, wait: bool) -> LoadedModel | None:
-        if version is not None:
-            return self.loader.get(version)
-        return self.loader.active() if wait else self.loader.active_if_loaded()
+    def _model(self, version: str | None) -> LoadedModel:
+        return self.loader.active() if version is None else self.loader.get(version)
 
     def _answer(
         self,

@@ -23,6 +23,7 @@ from gunicorn.util import http_date
 
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.audit.entries import AuditedPrediction
+from mlengine.stores.registry.loader import LoadedModel
 from mlengine.web.http import hooks, request_ids
 from mlengine.web.http.limits import Headers, RateLimit, trust_proxies
 from mlengine.web.http.requests import PLATFORM
@@ -81,6 +82,12 @@ class FastPathPredictor:
         self._client_address = trust_proxies(_remote_address, routes.trusted_proxies)
         self._address_of = lru_cache(_CACHED_HEADERS)(self._read_headers)
         self._second, self._date = 0, ""
+        self._model: LoadedModel | None = None
+        self._model_is_current = False
+
+    def begin_round(self) -> None:
+        """Look anew, once for all requests of the round, for what other processes changed."""
+        self._model_is_current = False
 
     def try_answer(self, raw: bytes, client: Address) -> PendingResponse | None:
         """The answer to the request `raw` of the TCP `client`, where it is plain and in memory."""
@@ -92,8 +99,12 @@ class FastPathPredictor:
         address = self._address_of(headers, client[0], request_id is not None)
         if address is None:
             return None
+        model = self._current_model()
+        if model is None:
+            return None
         answer = self._predict.predict_if_cached(
             request[2].decode(),
+            model,
             request_id=request_id or request_ids.new_request_id(),
             now=datetime.now(UTC),
         )
@@ -101,6 +112,11 @@ class FastPathPredictor:
             return None
         body = encode_trusted_utc(prediction_body(answer.prediction))
         return PendingResponse(answer, body, request[1].decode(), address, started)
+
+    def _current_model(self) -> LoadedModel | None:
+        if not self._model_is_current:
+            self._model, self._model_is_current = self._predict.cached_model(), True
+        return self._model
 
     def respond(self, pending: Sequence[PendingResponse]) -> list[bytes | None]:
         """The whole response of each once it is counted, audited and logged.

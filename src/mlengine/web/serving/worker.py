@@ -106,13 +106,18 @@ class Worker(gthread.ThreadWorker):
             super().notify()  # type: ignore[no-untyped-call]
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
+        self._dispatch_round(timeout)
         if self._fast_path and self._pending:
             if len(self._pending) < self.nr_conns:
                 # Whoever is about to ask shares the commit, which costs as much as an answer.
                 os.sched_yield()
-                super().wait_for_and_dispatch_events(0)  # type: ignore[no-untyped-call]
+                self._dispatch_round(0)
             self._respond(self._fast_path)
+
+    def _dispatch_round(self, timeout: float) -> None:
+        if self._fast_path:
+            self._fast_path.begin_round()
+        super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
 
     def on_client_socket_readable(self, conn: gthread.TConn, client: socket.socket) -> None:
         """Answer what came once the round is over, or let a thread do it."""
