@@ -71,7 +71,7 @@ def test_the_quality_of_a_service_has_examples_without_a_file(world: World) -> N
         status, quality = world.get("/bars/quality", symbol="AAA")
         assert (status, quality["dropped"]["not_finite"] >= 1) == (200, True)
         assert quality["examples"]["not_finite"]["file"] is None
-        refused = world.platform.bar_quality.check(["NOPE"], now=NOW)
+        refused = world.platform.bar_quality.check_full_history(["NOPE"], now=NOW)
         assert [(each.symbol, each.status) for each in refused] == [("NOPE", "refused")]
 
 

@@ -65,7 +65,7 @@ def check(symbols: tuple[str, ...], data: Path | None) -> Output:
     listed = symbols or quality.symbols()
     if not listed and not data:
         listed = platform.features.default_symbols
-    series = quality.check(listed, now=now())
+    series = quality.check_full_history(listed, now=now())
     files = quality.refused_files()
     return Output(
         {"symbols": series, "refused_files": [{"file": f, "reason": r} for f, r in files]},

@@ -167,7 +167,7 @@ def test_windows_are_adjusted_once_a_fetch(tmp_path):
     cached = bars.cached_window("AAA", bars=WINDOW, as_of=None, now=now)
     assert cached is not None
     assert cached.bars is first
-    many = bars.windows(["AAA"], bars=WINDOW, as_of=None, now=now)["AAA"]
+    many = bars.windows_in_one_pass(["AAA"], bars=WINDOW, as_of=None, now=now)["AAA"]
     assert many.bars.payload == first.payload
 
 
@@ -223,7 +223,7 @@ def test_a_line_that_is_refused_stops_its_symbol_until_it_was_right_once(tmp_pat
             window(running, now)
     assert running.cached_window("AAA", bars=WINDOW, as_of=None, now=now) is None
     assert history(running, now, "BBB").rows == ROWS
-    many = running.windows(["AAA", "BBB"], bars=WINDOW, as_of=None, now=now)
+    many = running.windows_in_one_pass(["AAA", "BBB"], bars=WINDOW, as_of=None, now=now)
     assert isinstance(many["AAA"], UpstreamInvalid)
     write(tmp_path, RAW, line(SPLIT_DAY))
     right = history(running, now)
@@ -304,7 +304,7 @@ def test_a_batch_of_recorded_bars_leaves_to_others_what_a_service_has_to_be_aske
         recorded = replace(over_http(upstream, tmp_path), adjustment="none", cache_seconds=3_600.0)
         window(recorded, now)
         running = replace(over_http(upstream, tmp_path), cache_seconds=3_600.0)
-        assert running.windows(["AAA"], bars=WINDOW, as_of=None, now=now) == {}
+        assert running.windows_in_one_pass(["AAA"], bars=WINDOW, as_of=None, now=now) == {}
         assert asked(upstream) == 0
         window(running, now)
-        assert "AAA" in running.windows(["AAA"], bars=WINDOW, as_of=None, now=now)
+        assert "AAA" in running.windows_in_one_pass(["AAA"], bars=WINDOW, as_of=None, now=now)

@@ -151,7 +151,7 @@ def test_one_question_for_all_says_what_single_questions_say(scene, as_of, tmp_p
         one_by_one, at_once = _service(folder), _service(folder)
         singly = {symbol: _alone(one_by_one, symbol, as_of) for symbol in ASKED}
         logged_singly, logged.facts = logged.facts, []
-        together = at_once.windows(ASKED, bars=BARS, as_of=as_of, now=NOW)
+        together = at_once.windows_in_one_pass(ASKED, bars=BARS, as_of=as_of, now=NOW)
     finally:
         log.removeHandler(logged)
         log.setLevel(level)
@@ -172,7 +172,7 @@ def _cached(service: BarService) -> dict[str, object]:
 
 def test_a_directory_that_is_gone_refuses_all_of_them(tmp_path):
     service = _service(tmp_path / "nowhere")
-    results = service.windows(["A", "B"], bars=BARS, as_of=None, now=NOW)
+    results = service.windows_in_one_pass(["A", "B"], bars=BARS, as_of=None, now=NOW)
     assert {type(refusal) for refusal in results.values()} == {UpstreamUnavailable}
     assert service.states.state("upstream") == "down"
 
@@ -180,6 +180,8 @@ def test_a_directory_that_is_gone_refuses_all_of_them(tmp_path):
 def test_who_has_to_be_asked_one_by_one_says_so(tmp_path):
     random_bars("A", rows=31, start=START).write_parquet(tmp_path / "A.parquet")
     before_1970 = datetime(1969, 1, 1, tzinfo=UTC)
-    assert _service(tmp_path).windows(["A"], bars=BARS, as_of=before_1970, now=NOW) == {}
+    assert (
+        _service(tmp_path).windows_in_one_pass(["A"], bars=BARS, as_of=before_1970, now=NOW) == {}
+    )
     sample = BarService(SampleMarketData(), bar_store(tmp_path), "1d", 5.0, DependencyStates())
-    assert sample.windows(["AAPL", "IBM"], bars=BARS, as_of=None, now=NOW) == {}
+    assert sample.windows_in_one_pass(["AAPL", "IBM"], bars=BARS, as_of=None, now=NOW) == {}

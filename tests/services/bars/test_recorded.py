@@ -205,11 +205,11 @@ def test_files_are_recorded_and_asked_as_of_like_a_service(tmp_path):
             known = known.with_columns(pl.col("close", "high", "low", "open") * factor)
             known.write_parquet(tmp_path / "files" / f"{symbol}.parquet")
         now = NOW + day * DAY
-        served = one.windows(symbols, bars=WINDOW, as_of=None, now=now)
+        served = one.windows_in_one_pass(symbols, bars=WINDOW, as_of=None, now=now)
         answers[now] = {symbol: served[symbol].bars.payload for symbol in symbols}
     for asked in (one, start()):
         for moment, expected in answers.items():
-            served = asked.windows(symbols, bars=WINDOW, as_of=moment, now=now)
+            served = asked.windows_in_one_pass(symbols, bars=WINDOW, as_of=moment, now=now)
             assert {symbol: served[symbol].bars.payload for symbol in symbols} == expected
 
 
@@ -223,14 +223,17 @@ def test_while_the_upstream_is_down_the_last_good_bars_serve_with_their_age(upst
             now = NOW + minute * 60 * SECOND
             window = each.window("AAA", bars=WINDOW, as_of=None, now=now)
             assert window.bars.bars_hash == good.bars_hash
-            assert window.origin.age_seconds == minute * 60
+            assert window.origin.upstream_age_seconds == minute * 60
     assert len(upstream.requests) - asked <= 2 * 60
     with pytest.raises(UpstreamUnavailable):
         live(one, NOW + 7201 * SECOND)
     upstream.always, asked = None, len(upstream.requests)
     back = NOW + 7210 * SECOND
-    assert one.window("AAA", bars=WINDOW, as_of=None, now=back).origin.age_seconds is None
-    assert restarted.window("AAA", bars=WINDOW, as_of=None, now=back).origin.age_seconds is None
+    assert one.window("AAA", bars=WINDOW, as_of=None, now=back).origin.upstream_age_seconds is None
+    assert (
+        restarted.window("AAA", bars=WINDOW, as_of=None, now=back).origin.upstream_age_seconds
+        is None
+    )
     assert len(upstream.requests) - asked == 1, "for both processes"
 
 
@@ -281,9 +284,9 @@ def test_while_the_answers_have_another_shape_the_last_good_bars_serve(
         with caplog.at_level(logging.WARNING, "mlengine.services.bars.upstream"):
             window = each.window("AAA", bars=WINDOW, as_of=None, now=NOW + HOUR)
         assert window.bars.bars_hash == good.bars_hash
-        assert window.origin.age_seconds == 3600
+        assert window.origin.upstream_age_seconds == 3600
         past = each.window("AAA", bars=WINDOW, as_of=NOW + HOUR - SECOND, now=NOW + HOUR)
-        assert past.origin.age_seconds == 3600
+        assert past.origin.upstream_age_seconds == 3600
     assert "recorded bars serve on" in {record.message for record in caplog.records}
     assert one.states.state("upstream") == "degraded"
     asked = len(upstream.requests)
@@ -295,7 +298,7 @@ def test_while_the_answers_have_another_shape_the_last_good_bars_serve(
         replace(one, anew=True).history("AAA", bars=0, as_of=None, now=NOW + HOUR)
     upstream.always = None
     back = one.window("AAA", bars=WINDOW, as_of=None, now=NOW + 7210 * SECOND)
-    assert back.origin.age_seconds is None
+    assert back.origin.upstream_age_seconds is None
 
 
 def test_a_symbol_that_is_no_longer_known_is_refused(upstream, tmp_path):

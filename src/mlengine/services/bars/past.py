@@ -76,23 +76,23 @@ class PastBars:
         as_of: datetime,
         *,
         bars: int,
-        age_seconds: float | None = None,
+        upstream_age_seconds: float | None = None,
     ) -> dict[str, View]:
         """What the store says of the symbols that have enough bars there, as of a moment.
 
         A moment after which the upstream was not asked is left to it, unless it can't be reached,
-        and said what is recorded `age_seconds` ago.
+        and said what is recorded `upstream_age_seconds` ago.
         """
         store, interval = self.live.upstream.store, self.live.upstream.fetcher.interval
         views: dict[str, View] = {}
         symbols = [symbol for symbol in symbols if is_symbol(symbol)]
         with suppress(DatabaseUnavailable):
             for symbol, each in store.known_at(symbols, interval, as_of, bars=bars).items():
-                asked = as_of <= each.series.fetched_at or age_seconds is not None
+                asked = as_of <= each.series.fetched_at or upstream_age_seconds is not None
                 if asked and each.suffices(bars):
                     rows = each.held.arrays.rows
                     seen = each.held.seen_by(0, rows) <= microseconds(as_of)
-                    origin = Origin(RECORDED if seen else RECONSTRUCTED, age_seconds)
+                    origin = Origin(RECORDED if seen else RECONSTRUCTED, upstream_age_seconds)
                     views[symbol] = View(CachedBars.of(each), rows, origin)
         return views
 
@@ -103,7 +103,7 @@ class PastBars:
         view = view_in_memory(fetched, bars=bars, as_of=as_of, now=now)
         if view is None and fetched.stored is not None:
             age = (now - fetched.fetched_at).total_seconds() if fetched.outage else None
-            view = self._recorded([symbol], as_of, bars=bars, age_seconds=age).get(symbol)
+            view = self._recorded([symbol], as_of, bars=bars, upstream_age_seconds=age).get(symbol)
         return view
 
 

@@ -28,11 +28,11 @@ class BarQualityService:
         market = FilesMarketData(folder, markets=self.bars.markets, adjusted=adjusted)
         return replace(self, bars=replace(self.bars, market=market))
 
-    def of_symbol(self, symbol: str, *, now: datetime) -> SeriesQuality:
+    def check_training_bars(self, symbol: str, *, now: datetime) -> SeriesQuality:
         """Of the bars that a training takes; raises what the upstream raises."""
         return self._assess(symbol, self.lookback, now)
 
-    def check(self, symbols: Sequence[str], *, now: datetime) -> list[SeriesQuality]:
+    def check_full_history(self, symbols: Sequence[str], *, now: datetime) -> list[SeriesQuality]:
         """Of the whole history of each symbol; `refused` where the upstream has none."""
         qualities = []
         for symbol in symbols:
@@ -55,7 +55,7 @@ class BarQualityService:
     def _assess(self, symbol: str, bars: int, now: datetime) -> SeriesQuality:
         quality = assess(
             symbol,
-            self.bars.served(symbol, bars=bars, now=now),
+            self.bars.fetch_unrecorded(symbol, bars=bars, now=now),
             interval=self.bars.interval,
             calendar=self.bars.markets.market(symbol).calendar,
             window_bars=self.window_bars,

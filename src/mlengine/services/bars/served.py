@@ -13,11 +13,11 @@ RECORDED, RECONSTRUCTED = "recorded", "reconstructed"
 class Origin(NamedTuple):
     """Whether bars were recorded when they are said to be known, or are taken from later.
 
-    `age_seconds` is when the upstream answered last, where it can't be reached now.
+    `upstream_age_seconds` is since when the upstream has not answered, where it can't be reached.
     """
 
     point_in_time: str = RECORDED
-    age_seconds: float | None = None
+    upstream_age_seconds: float | None = None
 
 
 LIVE = Origin()

@@ -70,14 +70,15 @@ class BarService:
             return None
         return self._cut(symbol, view, bars)
 
-    def windows(
+    def windows_in_one_pass(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
     ) -> dict[str, ServedWindow | MlengineError]:
-        """`window` of each symbol that is at hand, or why it has none, from one pass over them.
+        """`window` of each symbol, or why it has none, from one pass over them.
 
-        The cache is not read. A symbol for which the upstream has to be asked is left out.
+        The cache is not read; an upstream that answers for many symbols at once is asked, and what
+        it says recorded. A symbol for which it has to be asked on its own is left out.
         """
-        views = self._views.at_hand(symbols, bars=bars, as_of=as_of, now=now)
+        views = self._views.views_in_one_pass(symbols, bars=bars, as_of=as_of, now=now)
         return {
             symbol: self._window(symbol, view, bars) if isinstance(view, View) else view
             for symbol, view in views.items()
@@ -120,7 +121,7 @@ class BarService:
             self._views.view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline), bars
         )
 
-    def upstream_history(
+    def fetch_unrecorded_as_of(
         self, symbol: str, *, bars: int, as_of: datetime, now: datetime
     ) -> BarArrays:
         """As `history`, but as the upstream tells it now, whatever is recorded."""
@@ -142,8 +143,11 @@ class BarService:
             return None
         return arrays.slice(0, bar).last_known_at
 
-    def served(self, symbol: str, *, bars: int, now: datetime) -> CleanBars:
-        """At least `bars` bars (0: all) as the upstream serves them now; raises as `history`."""
+    def fetch_unrecorded(self, symbol: str, *, bars: int, now: datetime) -> CleanBars:
+        """At least `bars` bars (0: all) as the upstream serves them now, past the store.
+
+        Raises as `history`.
+        """
         fetched = self._fetcher.fetch(symbol, bars=bars, as_of=None, now=now, deadline=NEVER)
         adjusted = self._adjuster.adjusted_as_stated(symbol, fetched.arrays, now)
         return replace(fetched.clean, arrays=adjusted)

@@ -48,14 +48,15 @@ class BarViews:
         raw = self._raw(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
         return self.adjusted(symbol, raw, bars=bars, as_of=as_of, now=now, deadline=deadline)
 
-    def at_hand(
+    def views_in_one_pass(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
     ) -> dict[str, View | MlengineError]:
         """`view` of each symbol, or its refusal, in one pass over them.
 
-        Left out is a symbol for which the upstream has to be asked.
+        Asks what answers for many symbols at once, and records what that says. Left out is a symbol
+        for which the upstream has to be asked on its own.
         """
-        raw = self._raw_at_hand(symbols, bars=bars, as_of=as_of, now=now)
+        raw = self._raw_in_one_pass(symbols, bars=bars, as_of=as_of, now=now)
         viewed = [symbol for symbol, each in raw.items() if isinstance(each, View)]
         ready = set(self.adjuster.at_hand(viewed, now=now))
         refused = self.adjuster.refresh(list(ready), now=now, deadline=NEVER)
@@ -117,7 +118,7 @@ class BarViews:
         fetched = self.live.fetch(symbol, bars=bars, now=now, deadline=deadline)
         return self.live.view(fetched, bars=bars, now=now)
 
-    def _raw_at_hand(
+    def _raw_in_one_pass(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
     ) -> Mapping[str, View | MlengineError]:
         if as_of is not None:

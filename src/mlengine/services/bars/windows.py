@@ -55,7 +55,7 @@ def fetch_windows(
 
     What is in memory is taken from there; without `wait`, None where that is not all. A single
     symbol's refusal for want of bars names the first possible moment. Several symbols are fetched
-    at once where the upstream has them at hand, else side by side. These share one deadline; what
+    at once where the upstream answers for many, else side by side. These share one deadline; what
     is not begun by then is `upstream_unavailable`, and so is the rest once the upstream can't be
     reached. No request outlives the answer.
     """
@@ -74,9 +74,9 @@ def fetch_windows(
     if alone:
         results = {symbols[0]: _with_first_possible(fetch, fetch.fetch(symbols[0]))}
     else:
-        at_hand = fetch.fetch_many(missing)
-        rest = [symbol for symbol in missing if symbol not in at_hand]
-        results = {**at_hand, **_side_by_side(fetch, rest, pool)}
+        in_one_pass = fetch.fetch_many(missing)
+        rest = [symbol for symbol in missing if symbol not in in_one_pass]
+        results = {**in_one_pass, **_side_by_side(fetch, rest, pool)}
     windows |= {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
     refused = {symbol: each for symbol, each in results.items() if isinstance(each, MlengineError)}
     new_bar = _new_bar(before, windows) if fetch.as_of is None else None
@@ -138,9 +138,11 @@ class WindowFetcher:
         return None if served is None else self._window(symbol, served)
 
     def fetch_many(self, symbols: Sequence[str]) -> dict[str, BarArrays | MlengineError]:
-        """The windows of those of the `symbols` that are at hand, or why they have none."""
+        """The windows of those of the `symbols` that one pass brings, or why they have none."""
         started = self.timer()
-        served = self.bars.windows(symbols, bars=self.count, as_of=self.as_of, now=self.now)
+        served = self.bars.windows_in_one_pass(
+            symbols, bars=self.count, as_of=self.as_of, now=self.now
+        )
         took = (self.timer() - started) * 1e3
         self.milliseconds |= dict.fromkeys(symbols, took)
         return {

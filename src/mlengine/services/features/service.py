@@ -78,9 +78,9 @@ class FeatureService:
             bars.bars_hash,
             table,
             as_of=as_of or now,
-            degraded=clean.origin.age_seconds is not None,
+            degraded=clean.origin.upstream_age_seconds is not None,
             point_in_time=clean.origin.point_in_time,
-            bars_age_seconds=clean.origin.age_seconds,
+            bars_age_seconds=clean.origin.upstream_age_seconds,
         )
 
     def check(

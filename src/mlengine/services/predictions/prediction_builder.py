@@ -100,9 +100,9 @@ class PredictionBuilder:
             known_symbol=symbol in model.symbols,
             base_rate=manifest.base_rate,
             stale=age.is_stale,
-            degraded=degraded or origin.age_seconds is not None,
+            degraded=degraded or origin.upstream_age_seconds is not None,
             point_in_time=origin.point_in_time,
-            bars_age_seconds=origin.age_seconds,
+            bars_age_seconds=origin.upstream_age_seconds,
             latency_ms=self._latency(bars_ms, scores),
             **(_explain(symbol, scores, model) if request.explain else {}),
         )
@@ -134,9 +134,9 @@ class PredictionBuilder:
             usable=self.limits.allow(reasons),
             reasons=reasons,
             stale=age.is_stale,
-            degraded=degraded or origin.age_seconds is not None,
+            degraded=degraded or origin.upstream_age_seconds is not None,
             point_in_time=origin.point_in_time,
-            bars_age_seconds=origin.age_seconds,
+            bars_age_seconds=origin.upstream_age_seconds,
             latency_ms=self._latency(bars_ms, scores),
         )
         return AuditedPrediction(prediction, cached.answer.scored, request.route, request.now)

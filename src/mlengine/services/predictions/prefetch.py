@@ -90,9 +90,9 @@ class NewBarPrefetch:
         fetch = WindowFetcher(
             self._bars, feature_set.window_bars, None, now, self._timer, Deadline.after(_SECONDS)
         )
-        at_hand = fetch.fetch_many(symbols)
-        rest = [symbol for symbol in symbols if symbol not in at_hand]
-        results = at_hand | self._side_by_side(fetch, rest)
+        in_one_pass = fetch.fetch_many(symbols)
+        rest = [symbol for symbol in symbols if symbol not in in_one_pass]
+        results = in_one_pass | self._side_by_side(fetch, rest)
         complete = {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
         if complete and not self._ending.is_set():
             feature_vectors(feature_set, complete, self._rows)

@@ -15,4 +15,4 @@ _QUALITY_QUERY = QualityQuery()
 @public
 def quality() -> Response:
     query = load_query(_QUALITY_QUERY)
-    return jsonify(platform().bar_quality.of_symbol(**query, now=request_time()))
+    return jsonify(platform().bar_quality.check_training_bars(**query, now=request_time()))
