@@ -172,7 +172,9 @@ def test_bars_are_missed_as_sessions_pass() -> None:
 def test_so_many_bars_have_elapsed_from_that_second_on(name: str, interval: timedelta) -> None:
     market, second = calendar(name), timedelta(seconds=1)
     random = np.random.default_rng(3)
-    for minutes, bars in zip(random.integers(0, 10**6, 60), random.integers(1, 400, 60)):
+    for minutes, bars in zip(
+        random.integers(0, 10**6, 60), random.integers(1, 400, 60), strict=True
+    ):
         start = utc("2024-01-01") + timedelta(minutes=int(minutes))
         reached = market.elapsed_at(start, int(bars), interval)
         assert reached is not None
