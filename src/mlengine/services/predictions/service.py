@@ -151,12 +151,7 @@ class PredictService:
         return PredictionBuilder(request, self.limits, self.timer, self.new_id, started)
 
     def _answers_of(
-        self,
-        model: LoadedModel,
-        symbols: Sequence[str],
-        builder: PredictionBuilder,
-        *,
-        wait: bool,
+        self, model: LoadedModel, symbols: Sequence[str], builder: PredictionBuilder, *, wait: bool
     ) -> _Answers | None:
         """Windows, rows, scores, answers: each step takes what is in memory first.
 
