@@ -55,3 +55,25 @@ def test_features_of_a_date_say_the_moment(world: World) -> None:
     assert (status, body["features"][-1]["timestamp"]) == (200, f"{DAYS[-3]}T00:00:00Z")
     midnight = datetime.combine(DAYS[-3] + timedelta(days=1), datetime.min.time(), UTC)
     assert body["as_of"] == rfc3339(midnight)
+
+
+def test_a_delisted_symbol_is_not_stale_and_not_usable(world: World) -> None:
+    world.configure(ENV="production")
+    ended = DAYS[-60]
+    lines = f"GONE,XNYS,USD,{ended}\nLATE,XNYS,USD,\n"
+    world.write("symbols.csv", f"symbol,calendar,currency,to\n{lines}")
+    for symbol in ("GONE", "LATE"):
+        world.csv(f"{symbol}.csv", DAYS[:-59], ROWS[:-59])
+    gone, late = world.predict("GONE"), world.predict("LATE")
+    assert (gone["stale"], gone["usable"], gone["reasons"]) == (False, False, ["delisted"])
+    assert (late["stale"], late["usable"], late["reasons"]) == (True, False, ["bar_too_old"])
+    before = world.predict("GONE", as_of=ended)
+    assert (before["bar_timestamp"], "delisted" in before["reasons"]) == (
+        f"{ended}T00:00:00Z",
+        False,
+    )
+    fresh = {each["symbol"]: each for each in world.get("/monitoring/freshness")[1]["symbols"]}
+    assert (fresh["GONE"]["stale"], fresh["GONE"]["age_bars"]) == (False, 0)
+    assert fresh["LATE"]["stale"]
+    quality = world.get("/bars/quality", symbol="GONE")[1]
+    assert (quality["missed_bars"], quality["currency"]) == (0, "USD")

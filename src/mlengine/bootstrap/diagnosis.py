@@ -35,10 +35,13 @@ def check_upstream(settings: Settings, *, seconds: float) -> Finding:
     detail = f"{count} bars of {symbol} ({kind}), the newest of {rfc3339(newest)}"
     if clean.report.rejected:
         return Finding("warning", f"{detail}; {clean.report.rejected} others were refused")
-    calendar = upstream.markets.market(symbol).calendar
+    market = upstream.markets.market(symbol)
     width = INTERVALS[upstream.interval]
-    expected = expected_bars(clean.arrays.starts, width, named=calendar)
-    if kind != "sample" and BarAge(newest, width, now, expected).is_stale:
+    expected = expected_bars(clean.arrays.starts, width, named=market.calendar)
+    age = BarAge(newest, width, now, expected, market.ends_at)
+    if age.is_delisted:
+        return Finding("warning", f"{detail}, which is delisted since {market.last}")
+    if kind != "sample" and age.is_stale:
         return Finding("warning", f"{detail}, which is stale")
     return Finding("ok", detail)
 

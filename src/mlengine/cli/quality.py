@@ -10,7 +10,18 @@ from mlengine.cli.output import format_cell, table
 if TYPE_CHECKING:
     from mlengine.core.bars.quality import SeriesQuality
 
-_HEADERS = ["symbol", "status", "bars", "dropped", "missing", "holes", "jumps", "last", "calendar"]
+_HEADERS = [
+    "symbol",
+    "status",
+    "bars",
+    "dropped",
+    "missing",
+    "holes",
+    "jumps",
+    "last",
+    "calendar",
+    "currency",
+]
 
 
 def quality_text(series: Sequence[SeriesQuality], files: Sequence[tuple[str, str]]) -> str:
@@ -33,6 +44,7 @@ def _row(quality: SeriesQuality) -> list[object]:
         quality.jump_count,
         quality.last,
         f"{calendar} (inferred)" if calendar and quality.calendar_is_inferred else calendar,
+        quality.currency,
     ]
 
 

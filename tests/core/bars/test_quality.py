@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ import pytest
 
 from mlengine.core.bars.bars import VALUES, BarArrays, BarsReport, CleanBars
 from mlengine.core.bars.quality import SeriesQuality, assess, suspect_reasons
+from mlengine.core.calendars.market import Market
 from mlengine.core.calendars.named import calendar
 from mlengine.stores.market_data.sample import SampleMarketData, find_sample_file
 from mlengine.stores.system.table_files import read_csv
@@ -18,6 +20,7 @@ NOW = datetime(2026, 11, 28, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEW_YORK, TOKYO = ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")
 Prices = dict[str, np.ndarray]
+UNLISTED = Market("AAA")
 
 
 def walk(count: int, *, seed: int = 1, volatility: float = 0.012) -> Prices:
@@ -50,12 +53,13 @@ def check(
     named: str | None = None,
     window_bars: int = 64,
     label_bars: int = 5,
+    market: Market = UNLISTED,
 ) -> SeriesQuality:
     return assess(
         "AAA",
         bars,
         interval=interval,
-        calendar=calendar(named) if named else None,
+        market=replace(market, calendar=calendar(named) if named else None),
         window_bars=window_bars,
         label_bars=label_bars,
         now=NOW,
@@ -225,25 +229,54 @@ def test_a_window_is_suspect_for_what_lies_in_it():
     prices["low"][500] /= 50
     bars = bars_of(weekdays(600), prices)
     for rows, reasons in ((200, ("unexplained_jump",)), (80, ())):
-        assert suspect_reasons(bars, rows, interval="1d", calendar=None) == reasons
+        assert suspect_reasons(bars, rows, interval="1d", market=UNLISTED) == reasons
 
 
 @pytest.mark.parametrize("weeks", [1, 3])
 def test_a_hole_in_a_window_is_seen_by_what_is_usual_before_it(weeks):
     moments = every(5 * MINUTE, 2016 * weeks)
     holed = [*moments[: -20 - 576], *moments[-20:]]
-    assert suspect_reasons(bars_of(holed), 64, interval="5m", calendar=None) == (
+    assert suspect_reasons(bars_of(holed), 64, interval="5m", market=UNLISTED) == (
         "bars_missing", "hole_in_window",
     )  # fmt: skip
-    assert suspect_reasons(bars_of(holed), 20, interval="5m", calendar=None) == ()
+    assert suspect_reasons(bars_of(holed), 20, interval="5m", market=UNLISTED) == ()
 
 
 def test_minutes_of_rare_trades_are_not_lost():
     rng, moments = np.random.default_rng(1), every(MINUTE, 6000)
     rare = [moments[row] for row in sorted(rng.choice(6000, 900, replace=False))]
     assert check(bars_of(rare), "1m").status == "ok"
-    assert suspect_reasons(bars_of(rare), 64, interval="1m", calendar=None) == ()
+    assert suspect_reasons(bars_of(rare), 64, interval="1m", market=UNLISTED) == ()
 
 
 def test_a_feed_that_ended_shows_by_its_calendar():
     assert check(bars_of(weekdays(50)[:-3])).missed_bars == 3
+
+
+def test_nothing_is_missing_before_the_first_day_or_after_the_last_one() -> None:
+    days = weekdays(400)
+    holed = bars_of([*days[:40], *days[80:300], *days[340:]])
+    listed = Market("AAA", first=days[60].date(), last=days[320].date(), currency="JPY")
+    everywhere, bounded = (
+        check(holed, named="weekdays"),
+        check(holed, named="weekdays", market=listed),
+    )
+    assert (everywhere.missing_bars, bounded.missing_bars) == (80, 0)
+    assert everywhere.hole_count == bounded.hole_count == 2, "windows and labels lead over them"
+    assert "bars_missing" in everywhere.reasons
+    assert "bars_missing" not in bounded.reasons
+    assert (everywhere.currency, bounded.currency) == (None, "JPY")
+    window = {"interval": "1d", "market": replace(listed, calendar=calendar("weekdays"))}
+    assert "bars_missing" not in suspect_reasons(holed, 100, **window)
+    window["market"] = replace(listed, calendar=calendar("weekdays"), first=None, last=None)
+    assert "bars_missing" in suspect_reasons(holed, 100, **window)
+
+
+def test_a_delisted_symbol_misses_no_bars() -> None:
+    days = weekdays(400)
+    ended = bars_of(days[:300])
+    assert check(ended, named="weekdays").missed_bars == 100
+    market = Market("AAA", last=days[299].date())
+    assert check(ended, named="weekdays", market=market).missed_bars == 0
+    later = Market("AAA", last=days[302].date())
+    assert check(ended, named="weekdays", market=later).missed_bars == 3

@@ -75,6 +75,18 @@ def test_what_is_wrong_with_the_bars_is_always_said_and_refused_on_demand():
     assert not holed.allow(of_bars(holed))
 
 
+def test_a_delisted_symbol_is_said_from_the_end_of_its_last_day_on():
+    age = BarAge(FRIDAY, DAY, FRIDAY + 40 * DAY, None, ends_at=FRIDAY + DAY)
+    assert (age.is_stale, age.bars) == (False, 0)
+    facts = {"bar_timestamp": FRIDAY, "interval": "1d", "trained_at": FRIDAY, "features": WHOLE}
+    calm = UsabilityLimits()
+    strict = UsabilityLimits(max_bar_age_bars=2, refuse_stale_bars=True, refuse_suspect_bars=True)
+    for moment, expected in ((FRIDAY + 40 * DAY, ("delisted",)), (FRIDAY + 23 * HOUR, ())):
+        found = strict.reasons(**facts, moment=moment, age=replace(age, moment=moment))
+        assert found == expected
+        assert (calm.allow(found), strict.allow(found)) == (True, not expected)
+
+
 def test_zero_is_any_age():
     assert reasons(UsabilityLimits(), moment=FRIDAY + 4000 * DAY) == ()
 

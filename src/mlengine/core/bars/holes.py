@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,15 @@ class Gaps:
         """Those between the last bars."""
         first = max(0, len(self.starts) - bars)
         return Gaps(self.starts[first:], self.missing[first:], self.is_hole[first:], self.usual)
+
+    def while_listed(self, first: date | None, last: date | None) -> Gaps:
+        """Without what is missing before the first day or after the last one, by UTC."""
+        if first is last is None:
+            return self
+        days = self.starts // _DAY_US + EPOCH.toordinal()
+        before = days[:-1] < (first or date.min).toordinal()
+        after = days[1:] > (last or date.max).toordinal()
+        return replace(self, missing=np.where(before | after, 0, self.missing))
 
     def holes(self) -> Sequence[Hole]:
         return [

@@ -17,6 +17,7 @@ from mlengine.core.bars.jumps import Jump, find_jumps
 from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.hours import WEEKDAYS
 from mlengine.core.calendars.inference import infer_calendar
+from mlengine.core.calendars.market import Market
 
 # Real files lose up to 2 % of their rows to nulls and repeated headers.
 MAX_DROPPED_SHARE = 0.05
@@ -83,6 +84,7 @@ class SeriesQuality:
     first: datetime | None = None
     last: datetime | None = None
     missed_bars: int = 0
+    currency: str | None = None
     error: str | None = None
 
 
@@ -96,12 +98,15 @@ def assess(
     bars: CleanBars,
     *,
     interval: str,
-    calendar: Calendar | None,
+    market: Market,
     window_bars: int,
     label_bars: int,
     now: datetime,
 ) -> SeriesQuality:
-    """Measure a series of final bars; without a calendar by the one that its bars suggest."""
+    """Measure a series of final bars; without a calendar by the one that its bars suggest.
+
+    Nothing is missing before the market's first day or after its last one.
+    """
     arrays, report = bars.arrays, bars.report
     unusable = SeriesQuality(
         symbol,
@@ -113,20 +118,21 @@ def assess(
         dropped=report.dropped,
         examples=report.examples,
         dropped_share=_dropped_share(bars),
+        currency=market.currency,
     )
     if not arrays.rows or unusable.dropped_share > REFUSED_DROPPED_SHARE:
         return unusable
     step = INTERVALS[interval]
-    by = calendar or infer_calendar(arrays.starts, step)
+    by = market.calendar or infer_calendar(arrays.starts, step)
     gaps, jumps = find_gaps(arrays, step, by), find_jumps(arrays)
-    holes = gaps.holes()
+    holes, gaps = gaps.holes(), gaps.while_listed(market.first, market.last)
     reasons = _reasons(bars, by, gaps, jumps, window_bars)
     return replace(
         unusable,
         status="suspect" if reasons else "ok",
         reasons=reasons,
         calendar=by.name,
-        calendar_is_inferred=calendar is None,
+        calendar_is_inferred=market.calendar is None,
         missing_bars=gaps.missing_bars,
         missing_share=_missing_share(gaps),
         hole_count=len(holes),
@@ -137,12 +143,12 @@ def assess(
         zero_volume_share=float((arrays.values[4] == 0).mean()),
         first=arrays.slice(0, 1).last_timestamp,
         last=arrays.last_timestamp,
-        missed_bars=by.bars_missed(arrays.last_timestamp, now, step),
+        missed_bars=by.bars_missed(arrays.last_timestamp, min(now, market.ends_at or now), step),
     )
 
 
 def suspect_reasons(
-    bars: CleanBars, window_bars: int, *, interval: str, calendar: Calendar | None
+    bars: CleanBars, window_bars: int, *, interval: str, market: Market
 ) -> tuple[str, ...]:
     """Why the last `window_bars` are suspect; those before show what is usual for the series."""
     end = bars.arrays.rows
@@ -150,8 +156,8 @@ def suspect_reasons(
     if not arrays.rows:
         return ()
     step = INTERVALS[interval]
-    by = calendar or infer_calendar(arrays.starts, step)
-    gaps = find_gaps(arrays, step, by)
+    by = market.calendar or infer_calendar(arrays.starts, step)
+    gaps = find_gaps(arrays, step, by).while_listed(market.first, market.last)
     window = arrays.slice(max(0, arrays.rows - window_bars), arrays.rows)
     of_window = CleanBars(window, bars.report)
     return _reasons(of_window, by, gaps.tail(window.rows), find_jumps(window), window_bars)

@@ -17,20 +17,30 @@ class BarAge:
     """The age at `moment` of a bar that begins at `start`.
 
     Without `expected` bars are expected on weekdays (UTC), and a closure of four days is none too
-    long.
+    long. None is expected once the symbol `ends_at`.
     """
 
     start: datetime
     interval: timedelta
     moment: datetime
     expected: ExpectedBars | None = None
+    ends_at: datetime | None = None
+
+    @property
+    def is_delisted(self) -> bool:
+        """Whether the symbol is no longer traded."""
+        return self.ends_at is not None and self.moment > self.ends_at
+
+    @cached_property
+    def _until(self) -> datetime:
+        return min(self.moment, self.ends_at) if self.ends_at else self.moment
 
     @cached_property
     def bars(self) -> float:
         """Since it was final, in bars that were expected."""
         if self.expected:
-            return self.expected.calendar.bars_elapsed(self.start, self.moment, self.interval)
-        return weekday_duration(self.start + self.interval, self.moment) / self.interval
+            return self.expected.calendar.bars_elapsed(self.start, self._until, self.interval)
+        return weekday_duration(self.start + self.interval, self._until) / self.interval
 
     @property
     def is_stale(self) -> bool:
@@ -41,7 +51,7 @@ class BarAge:
             stale_from = self.expected.stale_from(self.start)
             return stale_from is not None and self.moment >= stale_from
         tolerance = max(MISSED_BARS * self.interval, _LONGEST_CLOSURE)
-        return self.moment - self.start - self.interval > tolerance
+        return self._until - self.start - self.interval > tolerance
 
     def exceeds(self, bars: int) -> bool:
         """Whether it is older than so many bars."""
@@ -49,7 +59,7 @@ class BarAge:
 
     def may_exceed(self, bars: int) -> bool:
         """Whether it is older than so many bars by any calendar; costs next to nothing."""
-        return self.moment - self.start > bars * self.interval
+        return self._until - self.start > bars * self.interval
 
 
 def weekday_duration(start: datetime, end: datetime) -> timedelta:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,14 @@ class Market:
     first: date | None = None
     last: date | None = None
     aliases: tuple[str, ...] = ()
+
+    @cached_property
+    def ends_at(self) -> datetime | None:
+        """When its last day is over: no bar is expected after that."""
+        if self.last is None:
+            return None
+        day_after = self.last + timedelta(days=1)
+        return datetime.combine(day_after, time(), self.timezone or UTC).astimezone(UTC)
 
 
 @dataclass(frozen=True)

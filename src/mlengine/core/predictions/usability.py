@@ -12,6 +12,8 @@ from mlengine.core.bars.quality import SUSPECT_REASONS
 from mlengine.core.calendars.age import BarAge
 
 BAR_TOO_OLD, MODEL_TOO_OLD, NULL_FEATURES = "bar_too_old", "model_too_old", "null_features"
+DELISTED = "delisted"
+_OF_BARS = SUSPECT_REASONS | {DELISTED}
 
 _DAY = timedelta(days=1)
 
@@ -31,8 +33,8 @@ class UsabilityLimits:
 
     def allow(self, reasons: Sequence[str]) -> bool:
         """Whether a prediction may be acted on for all these reasons."""
-        suspect_only = SUSPECT_REASONS.issuperset(reasons)
-        return not reasons or (suspect_only and not self.refuse_suspect_bars)
+        of_bars_only = _OF_BARS.issuperset(reasons)
+        return not reasons or (of_bars_only and not self.refuse_suspect_bars)
 
     def reasons(
         self,
@@ -47,7 +49,8 @@ class UsabilityLimits:
     ) -> tuple[str, ...]:
         """Why a prediction of `moment` should not be acted on; empty when it may be.
 
-        `suspect_reasons` of its bars are among them, whether or not `allow` minds them. The `age`
+        `suspect_reasons` of its bars, and that its symbol is delisted, are among them, whether or
+        not `allow` minds them. The `age`
         of its bar is by default the one on weekdays. `features` are float64, (features,), NaN
         where null.
         """
@@ -56,6 +59,8 @@ class UsabilityLimits:
         is_stale = self.refuse_stale_bars and age.expected is not None and age.is_stale
         if is_stale or (self.max_bar_age_bars and age.exceeds(self.max_bar_age_bars)):
             reasons.append(BAR_TOO_OLD)
+        if age.is_delisted:
+            reasons.append(DELISTED)
         if self.max_model_age_days and moment - trained_at > self.max_model_age_days * _DAY:
             reasons.append(MODEL_TOO_OLD)
         if self.all_features and np.isnan(features).any():

@@ -73,14 +73,14 @@ class BarExpectations:
             return age
         patience = min(max(deadline.left_seconds, 0.0), threading.TIMEOUT_MAX)
         if not self._fetching.acquire(timeout=patience):
-            return BarAge(start, self._width, moment, self._expected(symbol, starts))
+            return self._age(symbol, start, moment, self._expected(symbol, starts))
         try:
             known = self._by_symbol.get(symbol)
             if not known or known.good_until <= now:
                 known = self._from_upstream(symbol, start, now, starts, deadline)
         finally:
             self._fetching.release()
-        return BarAge(start, self._width, moment, known.expected)
+        return self._age(symbol, start, moment, known.expected)
 
     def age_at_hand(
         self,
@@ -94,15 +94,21 @@ class BarExpectations:
         """As `age`; None where bars have to be fetched for it."""
         known = self._by_symbol.get(symbol)
         if known and now < known.good_until:
-            return BarAge(start, self._width, moment, known.expected)
-        age = BarAge(start, self._width, moment, self._named(symbol))
+            return self._age(symbol, start, moment, known.expected)
+        age = self._age(symbol, start, moment, self._named(symbol))
         if not age.may_exceed(MISSED_BARS) or (age.expected and not age.is_stale):
             return age
         at_hand = max(self.cache.starts(symbol), starts, key=len)
         if not spans_weekend(at_hand, self._width):
             return None
         known = self._remember(symbol, at_hand, now + _GOOD_FOR)
-        return BarAge(start, self._width, moment, known.expected)
+        return self._age(symbol, start, moment, known.expected)
+
+    def _age(
+        self, symbol: str, start: datetime, moment: datetime, expected: ExpectedBars | None
+    ) -> BarAge:
+        ends_at = self.markets.market(symbol).ends_at
+        return BarAge(start, self._width, moment, expected, ends_at)
 
     def _from_upstream(
         self, symbol: str, start: datetime, now: datetime, at_hand: Ints, deadline: Deadline

@@ -57,7 +57,7 @@ class BarQualityService:
             symbol,
             self.bars.fetch_unrecorded(symbol, bars=bars, now=now),
             interval=self.bars.interval,
-            calendar=self.bars.markets.market(symbol).calendar,
+            market=self.bars.markets.market(symbol),
             window_bars=self.window_bars,
             label_bars=self.label_bars,
             now=now,

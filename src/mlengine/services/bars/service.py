@@ -200,8 +200,8 @@ class BarService:
         return ServedWindow(window, view.origin)
 
     def _suspect_reasons(self, symbol: str, known: CleanBars, bars: int) -> tuple[str, ...]:
-        calendar = self.markets.market(symbol).calendar
-        return suspect_reasons(known, bars, interval=self.interval, calendar=calendar)
+        market = self.markets.market(symbol)
+        return suspect_reasons(known, bars, interval=self.interval, market=market)
 
     def actions_applied(self, symbol: str, bars: BarArrays, *, at: datetime) -> int:
         """How many corporate actions, known then, the bars that were served are adjusted for."""

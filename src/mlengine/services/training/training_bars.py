@@ -133,7 +133,7 @@ def _assess(
         symbol,
         clean,
         interval=spec.interval,
-        calendar=source.markets.market(symbol).calendar,
+        market=source.markets.market(symbol),
         window_bars=window_bars,
         label_bars=spec.horizon_bars + spec.label_delay_bars,
         now=now,
