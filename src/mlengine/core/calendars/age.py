@@ -49,7 +49,7 @@ class BarAge:
             return False
         if self.expected:
             stale_from = self.expected.stale_from(self.start)
-            return stale_from is not None and self.moment >= stale_from
+            return stale_from is not None and self._until >= stale_from
         tolerance = max(MISSED_BARS * self.interval, _LONGEST_CLOSURE)
         return self._until - self.start - self.interval > tolerance
 
