@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 import lightgbm
 import polars as pl
 
-from mlengine.core.arrays import Rows
+from mlengine.core.arrays import Indices
 from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import BinnedRows, LabelledRows, SharedBins
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
@@ -62,7 +62,7 @@ def recipe(threads: int) -> LightGBMConfig:
     return LightGBMConfig(SPEC.objective, SPEC.seed, threads, SPEC.rounds, SPEC.rounds, params)
 
 
-def sample(dataset: Dataset, rows: Rows) -> LabelledRows:
+def sample(dataset: Dataset, rows: Indices) -> LabelledRows:
     return LabelledRows(dataset.features(rows), dataset.column("label")[rows])
 
 
@@ -92,12 +92,12 @@ def in_place(dataset: Dataset, plan: RowPlan, how: LightGBMConfig) -> list[str]:
 
 
 def _rebuilt(
-    dataset: Dataset, plan: RowPlan, how: LightGBMConfig, take: Callable[[Rows], LabelledRows]
+    dataset: Dataset, plan: RowPlan, how: LightGBMConfig, take: Callable[[Indices], LabelledRows]
 ) -> list[str]:
     names, params = dataset.feature_names, how.lightgbm_params()
     edges = BinnedRows.of(params, names=names, train=take(plan.folds[0].fit), early_stop=None).train
 
-    def binned(rows: Rows) -> lightgbm.Dataset:
+    def binned(rows: Indices) -> lightgbm.Dataset:
         part = take(rows)
         made = edges.create_valid(part.features, part.labels, params=dict(params))
         return made.construct()

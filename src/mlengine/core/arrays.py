@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-# Row numbers, and moments as microseconds of the epoch.
-Rows = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]  # row numbers
+Moments = npt.NDArray[np.int64]  # microseconds of the epoch
 
 
 def finite_or_none(value: float) -> float | None:

@@ -67,12 +67,12 @@ def test_what_is_wrong_with_the_bars_is_always_said_and_refused_on_demand():
 
     calm, strict = UsabilityLimits(), UsabilityLimits(refuse_suspect_bars=True)
     assert of_bars(calm) == of_bars(strict) == ("hole_in_window",)
-    assert (calm.allow(of_bars(calm)), strict.allow(of_bars(strict))) == (True, False)
-    assert calm.allow(())
-    assert strict.allow(())
+    assert (calm.tolerate_all(of_bars(calm)), strict.tolerate_all(of_bars(strict))) == (True, False)
+    assert calm.tolerate_all(())
+    assert strict.tolerate_all(())
     holed = UsabilityLimits(all_features=True)
     assert of_bars(holed) == ("null_features", "hole_in_window")
-    assert not holed.allow(of_bars(holed))
+    assert not holed.tolerate_all(of_bars(holed))
 
 
 def test_a_delisted_symbol_is_said_from_the_end_of_its_last_day_on():

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 
+from mlengine.core.arrays import Flags, Ints, Moments
 from mlengine.core.bars.bars import BarArrays
-from mlengine.core.calendars.calendar import Calendar, Ints
+from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.expected import usual_longest_gap
 from mlengine.core.calendars.hours import WEEKDAYS
 from mlengine.core.timestamps import EPOCH
-
-Flags = npt.NDArray[np.bool_]
 
 _MICROSECOND = timedelta(microseconds=1)
 _DAY_US = timedelta(days=1) // _MICROSECOND
@@ -44,7 +42,7 @@ class Gaps:
     `usual` is how many in a row such a series lacks now and then.
     """
 
-    starts: Ints
+    starts: Moments
     missing: Ints
     is_hole: Flags
     usual: int = 0
@@ -106,7 +104,7 @@ def find_gaps(bars: BarArrays, interval: timedelta, calendar: Calendar) -> Gaps:
     return Gaps(starts, np.where(is_hole, missing, lost), is_hole, usual)
 
 
-def _is_closure(starts: Ints) -> Flags:
+def _is_closure(starts: Moments) -> Flags:
     """Whether the gap after each bar begins or ends at the time of many others.
 
     A half day ends early, and the next day begins as all do. Few days show no such times: there

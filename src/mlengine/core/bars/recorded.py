@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import NO_BARS, VALUES, BarArrays
 
-Moments = npt.NDArray[np.int64]
 _ALWAYS = np.iinfo(np.int64).max
 
 

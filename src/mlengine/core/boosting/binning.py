@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import lightgbm as lgb
 import polars as pl
 
-from mlengine.core.arrays import Floats, Rows
+from mlengine.core.arrays import Floats, Indices
 from mlengine.errors import TrainingFailed
 
 Params = Mapping[str, int | float | str | bool]
@@ -64,7 +64,7 @@ class SharedBins:
         with translated_lightgbm_errors():
             return cls(names, _valid(params, _dataset(params, names, edges), rows))
 
-    def subset(self, train: Rows, early_stop: Rows) -> BinnedRows:
+    def subset(self, train: Indices, early_stop: Indices) -> BinnedRows:
         """Rows by their numbers, ascending; as if binned from scratch by the same edges."""
         return BinnedRows(
             self.names, self.rows.subset(train.tolist()), self.rows.subset(early_stop.tolist())

@@ -8,11 +8,9 @@ from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
+from mlengine.core.arrays import Ints, Moments
 from mlengine.core.timestamps import EPOCH
-
-Ints = npt.NDArray[np.int64]
 
 _MICROSECOND = timedelta(microseconds=1)
 _DAY_US, _WEEK_US = timedelta(days=1) // _MICROSECOND, timedelta(weeks=1) // _MICROSECOND
@@ -33,9 +31,9 @@ class Calendar:
     timezone: ZoneInfo
     is_exchange: bool
     days: Ints = field(repr=False)
-    opens: Ints = field(repr=False)
-    closes: Ints = field(repr=False)
-    spells: tuple[Ints, Ints] = field(repr=False)
+    opens: Moments = field(repr=False)
+    closes: Moments = field(repr=False)
+    spells: tuple[Moments, Moments] = field(repr=False)
 
     @cached_property
     def first(self) -> date:
@@ -58,7 +56,7 @@ class Calendar:
         """When the session of that date ends; None where there is none."""
         return self._moment(self.closes, day)
 
-    def final_at(self, starts: Ints, interval: timedelta) -> Ints:
+    def final_at(self, starts: Moments, interval: timedelta) -> Moments:
         """When the bars that begin at `starts` are final; starts of 1d and 1w are session dates.
 
         Daily with the session's close, weekly with that of the week's last session, shorter ones
@@ -83,7 +81,7 @@ class Calendar:
         begun = self._begun_before(moments, interval // _MICROSECOND)
         return max(int(begun[1] - begun[0]), 0)
 
-    def bars_missing(self, starts: Ints, interval: timedelta) -> Ints:
+    def bars_missing(self, starts: Moments, interval: timedelta) -> Ints:
         """How many bars are expected between each bar and the next; one fewer than `starts`.
 
         By the time of trading, so on whatever grid within the session the bars stand.
@@ -137,7 +135,7 @@ class Calendar:
         ended = (start // width + 1) * width if width >= _DAY_US else start + width
         return int(self._begun_before(np.array([ended]), width)[0])
 
-    def _begun_before(self, moments: Ints, width: int) -> Ints:
+    def _begun_before(self, moments: Moments, width: int) -> Ints:
         """How many of all expected bars begin before each of `moments`."""
         if width >= _DAY_US:
             return np.searchsorted(self.days, -(-moments // _DAY_US))
@@ -146,7 +144,7 @@ class Calendar:
         within = -(-(moments - starts[spell - 1]) // width)
         return np.where(spell > 0, np.minimum(bars[spell - 1] + within, bars[spell]), 0)
 
-    def _moment(self, moments: Ints, day: date) -> datetime | None:
+    def _moment(self, moments: Moments, day: date) -> datetime | None:
         index = int(np.searchsorted(self.days, _day(day)))
         if index == len(self.days) or self.days[index] != _day(day):
             return None

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlengine.core.calendars.calendar import Calendar, Ints
+from mlengine.core.arrays import Moments
+from mlengine.core.calendars.calendar import Calendar
 
 # So many bars have to be missing before a feed counts as stale.
 MISSED_BARS = 3
@@ -39,7 +40,7 @@ def _stale_from(expected: ExpectedBars, last_start: datetime) -> datetime | None
     return expected.calendar.elapsed_at(last_start, expected.stale_bars, expected.interval)
 
 
-def usual_longest_gap(starts: Ints, calendar: Calendar, interval: timedelta) -> int:
+def usual_longest_gap(starts: Moments, calendar: Calendar, interval: timedelta) -> int:
     """The longest gap in an ordinary stretch of a series, in bars; 0 without bars.
 
     A stretch is a day, and twenty bars at least: a series that is traded now and then has its gaps

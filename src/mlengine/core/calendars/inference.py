@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import numpy as np
 
-from mlengine.core.calendars.calendar import Calendar, Ints
+from mlengine.core.arrays import Moments
+from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.expected import ExpectedBars, usual_longest_gap
 from mlengine.core.calendars.hours import ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS
 from mlengine.core.calendars.named import calendar
@@ -24,7 +25,7 @@ _ROUND_THE_CLOCK = 22 / 24
 
 
 def expected_bars(
-    starts: Ints, interval: timedelta, *, named: Calendar | None
+    starts: Moments, interval: timedelta, *, named: Calendar | None
 ) -> ExpectedBars | None:
     """What a series with bars at `starts` lets expect; None where nothing but weekdays is known."""
     suggested = named or infer_calendar(starts, interval)
@@ -33,7 +34,7 @@ def expected_bars(
     return ExpectedBars(suggested, interval, usual_longest_gap(starts, suggested, interval))
 
 
-def infer_calendar(starts: Ints, interval: timedelta) -> Calendar:
+def infer_calendar(starts: Moments, interval: timedelta) -> Calendar:
     """`24/7`, `24/5` or `weekdays`, by the last four weeks of `starts` (microseconds UTC, sorted).
 
     `24/7` where half of the weekends or more have bars on both days, or, where no whole weekend is
@@ -55,13 +56,13 @@ def infer_calendar(starts: Ints, interval: timedelta) -> Calendar:
     return calendar(FOREIGN_EXCHANGE)
 
 
-def spans_weekend(starts: Ints, interval: timedelta) -> bool:
+def spans_weekend(starts: Moments, interval: timedelta) -> bool:
     """Whether a whole weekend lies between the first of `starts` and the end of the last bar."""
     width = interval // _MICROSECOND
     return bool(len(starts) and _whole_weekends(int(starts[0]), int(starts[-1]) + width))
 
 
-def _weekend_days(starts: Ints, width: int) -> tuple[set[int], set[int]]:
+def _weekend_days(starts: Moments, width: int) -> tuple[set[int], set[int]]:
     """The weeks that have a bar on Saturday, and those that have one on Sunday."""
     days, within = starts // _DAY_US, starts % _DAY_US
     if width < _DAY_US:
@@ -78,7 +79,7 @@ def _whole_weekends(first: int, end: int) -> set[int]:
     return {week for week, day in saturdays.items() if first <= day and day + 2 * _DAY_US <= end}
 
 
-def _goes_round_the_clock(starts: Ints, width: int) -> bool:
+def _goes_round_the_clock(starts: Moments, width: int) -> bool:
     """Whether nearly all hours of the day have bars, on a quarter of the weekdays or more."""
     slot = max(_HOUR_US, width)
     on_weekdays = starts[(starts // _DAY_US + 3) % 7 < _SATURDAY]
@@ -88,7 +89,7 @@ def _goes_round_the_clock(starts: Ints, width: int) -> bool:
     return bool((counts * 4 >= max(days, 1)).mean() >= _ROUND_THE_CLOCK)
 
 
-def _after_foreign_exchange(starts: Ints, width: int) -> bool:
+def _after_foreign_exchange(starts: Moments, width: int) -> bool:
     """Whether an hour or more of bars begins while foreign exchange is closed."""
     opens, closes = calendar(FOREIGN_EXCHANGE).spells
     closed = starts >= closes[np.searchsorted(opens, starts, side="right") - 1]

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from mlengine.core.calendars.calendar import Calendar, Ints
+from mlengine.core.arrays import Ints, Moments
+from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.hours import (
     ALWAYS,
     CALENDAR_NAMES,
@@ -51,7 +52,7 @@ def calendar(name: str) -> Calendar:
 
 
 def _open_calendar(
-    name: str, sessions: Sequence[date], *, spells: tuple[Ints, Ints] | None = None
+    name: str, sessions: Sequence[date], *, spells: tuple[Moments, Moments] | None = None
 ) -> Calendar:
     """One of no exchange: its sessions are days by UTC, and its bars end with their interval."""
     days = _day_numbers(sessions)
@@ -110,7 +111,7 @@ def _holidays(code: str, years: range, category: str) -> set[date]:
     return set(financial_holidays(code, years=years, categories=(category,)))
 
 
-def _moments(days: Sequence[date], times: Sequence[time], zone: ZoneInfo) -> Ints:
+def _moments(days: Sequence[date], times: Sequence[time], zone: ZoneInfo) -> Moments:
     """The local times of these days, in microseconds UTC."""
     local = [datetime.combine(day, at, zone) for day, at in zip(days, times, strict=True)]
     return np.array([(moment - EPOCH) // _MICROSECOND for moment in local], dtype=np.int64)

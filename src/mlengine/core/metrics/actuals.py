@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlengine.core.arrays import Floats, Rows
+from mlengine.core.arrays import Floats, Ints, Moments
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Actuals:
     forward_returns: Floats
     labels: Floats
     last_returns: Floats
-    timestamps: Rows
-    symbols: Rows
+    timestamps: Moments
+    symbols: Ints
 
     @property
     def actual_up(self) -> Floats:

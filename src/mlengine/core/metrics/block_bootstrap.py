@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.random import PCG64, Generator
 
-from mlengine.core.arrays import Floats, Rows
+from mlengine.core.arrays import Floats, Indices
 from mlengine.core.evaluation import Bootstrap
 
 DRAWS = 1_000
@@ -45,7 +45,7 @@ def draw_weights(dates: int, bootstrap: Bootstrap) -> Floats:
     return _covered(starts, starts + lengths, dates)
 
 
-def _covered(starts: Rows, ends: Rows, dates: int) -> Floats:
+def _covered(starts: Indices, ends: Indices, dates: int) -> Floats:
     """How many of each row's spans [start, end) cover each date, of a circle of `dates`."""
     row = np.arange(len(starts))[:, None] * (2 * dates)
     size = len(starts) * 2 * dates

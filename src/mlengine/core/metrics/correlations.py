@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mlengine.core.arrays import Floats, Rows
+from mlengine.core.arrays import Floats, Ints
 from mlengine.core.metrics.block_bootstrap import weighted_sums
 from mlengine.core.metrics.ranking import nanmean_by_column
 from mlengine.core.metrics.scored_rows import FEWEST_VALUES, ScoredRows
@@ -76,7 +76,7 @@ def weighted_correlation_within_symbols(scored: ScoredRows, weights: Floats) -> 
     return nanmean_by_column(each.T)
 
 
-def _centred(scored: ScoredRows, values: Floats, rows: Rows) -> Floats:
+def _centred(scored: ScoredRows, values: Floats, rows: Ints) -> Floats:
     """Less the mean of the row's date: exactly 0 where all values of a date are equal."""
     anchors = np.zeros(scored.date_count)
     anchors[scored.date_index] = values
@@ -107,7 +107,7 @@ def _over(value: Floats, by: Floats) -> Floats:
     return out
 
 
-def _ranks_within(group: Rows, values: Floats) -> Floats:
+def _ranks_within(group: Ints, values: Floats) -> Floats:
     """Ranks from 1 within each group, ties at their average."""
     order = np.lexsort((values, group))
     g, v = group[order], values[order]

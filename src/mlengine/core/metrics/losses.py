@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlengine.core.arrays import Flags, Floats, Rows
+from mlengine.core.arrays import Flags, Floats, Moments
 
 LOSS_NAMES = {"direction": "log_loss", "return": "mse"}
 _SMALLEST_PROBABILITY = 1e-15
@@ -61,7 +61,7 @@ def best_constant_loss(objective: str, *, labels: Floats, trained: Floats) -> fl
     )
 
 
-def mean_by_date(timestamps: Rows, values: Floats) -> Floats:
+def mean_by_date(timestamps: Moments, values: Floats) -> Floats:
     """The mean of `values` over the rows of each distinct timestamp, in the order of time."""
     _, date = np.unique(timestamps, return_inverse=True)
     return np.bincount(date, weights=values) / np.bincount(date)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mlengine.core.arrays import Floats, Rows
+from mlengine.core.arrays import Floats, Indices
 from mlengine.core.metrics.scored_rows import FEWEST_VALUES, ScoredRows
 
 # Cells of a table of (rows, draws) that is held at once: 32 MB of float64.
@@ -69,7 +69,7 @@ def nanmean_by_column(table: Floats) -> Floats:
 
 
 def _ordered_share(
-    weights: Floats, up_date: Rows, down_date: Rows, below: Rows, not_above: Rows
+    weights: Floats, up_date: Indices, down_date: Indices, below: Indices, not_above: Indices
 ) -> Floats:
     """Of all weighted (up, down) pairs, those in order; `weights` is (dates, draws)."""
     downs = np.zeros((len(down_date) + 1, weights.shape[1]))

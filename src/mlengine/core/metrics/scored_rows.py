@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlengine.core.arrays import Flags, Floats, Rows
+from mlengine.core.arrays import Flags, Floats, Indices
 from mlengine.core.metrics.actuals import Actuals
 
 # Fewer values say nothing of a correlation or of an order: neither on a date nor of a symbol.
@@ -26,8 +26,8 @@ class ScoredRows:
     targets: Floats
     forward_returns: Floats
     last_returns: Floats
-    date_index: Rows
-    symbol_index: Rows
+    date_index: Indices
+    symbol_index: Indices
     date_count: int
     symbol_count: int
 

@@ -31,8 +31,8 @@ class UsabilityLimits:
     refuse_suspect_bars: bool = False
     refuse_stale_bars: bool = False
 
-    def allow(self, reasons: Sequence[str]) -> bool:
-        """Whether a prediction may be acted on for all these reasons."""
+    def tolerate_all(self, reasons: Sequence[str]) -> bool:
+        """Whether a prediction may be acted on in spite of all these reasons."""
         of_bars_only = _OF_BARS.issuperset(reasons)
         return not reasons or (of_bars_only and not self.refuse_suspect_bars)
 
@@ -50,9 +50,8 @@ class UsabilityLimits:
         """Why a prediction of `moment` should not be acted on; empty when it may be.
 
         `suspect_reasons` of its bars, and that its symbol is delisted, are among them, whether or
-        not `allow` minds them. The `age`
-        of its bar is by default the one on weekdays. `features` are float64, (features,), NaN
-        where null.
+        not `tolerate_all` minds them. The `age` of its bar is by default the one on weekdays.
+        `features` are float64, (features,), NaN where null.
         """
         reasons = []
         age = age or BarAge(bar_timestamp, INTERVALS[interval], moment)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from mlengine.core.arrays import Floats, Rows
+from mlengine.core.arrays import Floats, Indices, Moments
 from mlengine.core.features import FeatureSet, compute
 from mlengine.core.training.labels import cross_sectional_zscore, label_expr, label_rows
 
@@ -24,14 +24,14 @@ class Dataset:
     frame: pl.DataFrame
     feature_names: tuple[str, ...]
 
-    def features(self, rows: Rows) -> pl.DataFrame:
+    def features(self, rows: Indices) -> pl.DataFrame:
         """The features of some rows, ascending; rows without a gap are not copied."""
         features = self.frame.select(self.feature_names)
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
             return features.slice(int(rows[0]), len(rows))
         return features[rows]
 
-    def matrix(self, rows: Rows | None = None) -> Floats:
+    def matrix(self, rows: Indices | None = None) -> Floats:
         """Features of all rows, or of some, as (rows, features) float64, nulls as NaN."""
         features = self.frame.select(self.feature_names) if rows is None else self.features(rows)
         filled = features.with_columns(pl.all().fill_null(float("nan")))
@@ -41,7 +41,7 @@ class Dataset:
         """A Float64 column, nulls as NaN."""
         return self.frame[name].fill_null(float("nan")).to_numpy()
 
-    def times(self, name: str) -> Rows:
+    def times(self, name: str) -> Moments:
         """A column of moments as int64 microseconds of the epoch."""
         return self.frame[name].dt.epoch("us").to_numpy()
 

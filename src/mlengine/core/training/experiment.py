@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from mlengine.core import metrics
-from mlengine.core.arrays import Floats, Rows
+from mlengine.core.arrays import Floats, Indices
 from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import LabelledRows, SharedBins
 from mlengine.core.boosting.model import FittedModel, LightGBMConfig, Scorer
@@ -27,14 +27,14 @@ class SplitRows:
     The labels of `purged_train` reach into `test`, those of `purged_early_stop` into `early_stop`.
     """
 
-    fit: Rows
-    early_stop: Rows
-    test: Rows
-    purged_train: Rows
-    purged_early_stop: Rows
+    fit: Indices
+    early_stop: Indices
+    test: Indices
+    purged_train: Indices
+    purged_early_stop: Indices
 
     @property
-    def fit_and_early_stop(self) -> Rows:
+    def fit_and_early_stop(self) -> Indices:
         """All rows that shape the model; the training rows of the manifest."""
         return np.concatenate([self.fit, self.early_stop])
 
@@ -48,7 +48,7 @@ class RowPlan:
 
     folds: tuple[SplitRows, ...]
     candidate: SplitRows
-    refit: Rows
+    refit: Indices
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _split_rows(times: RowTimes, split: Split) -> SplitRows:
     return SplitRows(tail.train, tail.test, split.test, split.purged, tail.purged)
 
 
-def rows_used_by_folds(plan: RowPlan) -> Rows:
+def rows_used_by_folds(plan: RowPlan) -> Indices:
     """The leading rows of the dataset, up to the last one that a fold is fitted or stopped on."""
     return np.arange(1 + max(int(rows.early_stop[-1]) for rows in plan.folds))
 
@@ -204,14 +204,14 @@ class _Trainer:
         )
         return EvaluatedModel(rows, fitted, scores, actuals, baseline, evaluation)
 
-    def _labelled(self, rows: Rows) -> LabelledRows:
+    def _labelled(self, rows: Indices) -> LabelledRows:
         return LabelledRows(self.dataset.features(rows), self.labels[rows])
 
     def _fit(
         self,
         config: LightGBMConfig,
-        fit: Rows,
-        early_stop: Rows | None,
+        fit: Indices,
+        early_stop: Indices | None,
         on_iteration: Callable[[int], None],
     ) -> FittedModel:
         return model.fit(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlengine.core.arrays import Rows
+from mlengine.core.arrays import Indices, Moments
 from mlengine.errors import TrainingFailed
 
 
@@ -18,14 +18,14 @@ from mlengine.errors import TrainingFailed
 class RowTimes:
     """`timestamps` and `label_ends` of all rows, int64 microseconds, in row order."""
 
-    timestamps: Rows
-    label_ends: Rows
+    timestamps: Moments
+    label_ends: Moments
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> Indices:
         return np.arange(len(self.timestamps), dtype=np.int64)
 
-    def distinct_timestamps(self, rows: Rows) -> Rows:
+    def distinct_timestamps(self, rows: Indices) -> Moments:
         """The distinct timestamps of `rows`, ascending."""
         return np.unique(self.timestamps[rows])
 
@@ -34,9 +34,9 @@ class RowTimes:
 class Split:
     """Row numbers, ascending; `purged` rows before the boundary belong to neither side."""
 
-    train: Rows
-    test: Rows
-    purged: Rows
+    train: Indices
+    test: Indices
+    purged: Indices
 
 
 def holdout_split(
@@ -50,7 +50,7 @@ def holdout_split(
 
 
 def walk_forward(
-    times: RowTimes, rows: Rows, *, folds: int, embargo_bars: int = 0, window_dates: int = 0
+    times: RowTimes, rows: Indices, *, folds: int, embargo_bars: int = 0, window_dates: int = 0
 ) -> tuple[Split, ...]:
     """`folds` successive test blocks of equally many dates, each against the rows before it.
 
@@ -71,14 +71,14 @@ def walk_forward(
     )
 
 
-def early_stopping_split(times: RowTimes, rows: Rows, *, share: float = 0.15) -> Split:
+def early_stopping_split(times: RowTimes, rows: Indices, *, share: float = 0.15) -> Split:
     """The newest `share` of the dates of `rows`, for early stopping, against all before."""
     dates = times.distinct_timestamps(rows)
     tail = max(1, int(len(dates) * share + 0.5))
     return _cut(times, rows, dates, len(dates) - tail, len(dates), 0, 0)
 
 
-def newest_rows(times: RowTimes, *, window_dates: int) -> Rows:
+def newest_rows(times: RowTimes, *, window_dates: int) -> Indices:
     """The rows of the newest `window_dates` dates, all rows for 0."""
     dates = times.distinct_timestamps(times.rows)
     oldest = dates[-min(window_dates or len(dates), len(dates))]
@@ -87,8 +87,8 @@ def newest_rows(times: RowTimes, *, window_dates: int) -> Rows:
 
 def _cut(
     times: RowTimes,
-    rows: Rows,
-    dates: Rows,
+    rows: Indices,
+    dates: Moments,
     first: int,
     beyond: int,
     embargo_bars: int,

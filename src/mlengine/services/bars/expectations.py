@@ -4,11 +4,11 @@ import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import NO_BARS, TIMESTAMP
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.recorded import NOTHING_HELD
 from mlengine.core.calendars.age import BarAge
-from mlengine.core.calendars.calendar import Ints
 from mlengine.core.calendars.expected import MISSED_BARS, ExpectedBars
 from mlengine.core.calendars.inference import DAYS_WITH_WEEKEND, expected_bars, spans_weekend
 from mlengine.core.calendars.market import MarketDirectory
@@ -61,7 +61,7 @@ class BarExpectations:
         *,
         moment: datetime,
         now: datetime,
-        starts: Ints = NO_BARS.arrays.starts,
+        starts: Moments = NO_BARS.arrays.starts,
         deadline: Deadline,
     ) -> BarAge:
         """The age at `moment` of the bar of `symbol` that begins at `start`.
@@ -89,7 +89,7 @@ class BarExpectations:
         *,
         moment: datetime,
         now: datetime,
-        starts: Ints = NO_BARS.arrays.starts,
+        starts: Moments = NO_BARS.arrays.starts,
     ) -> BarAge | None:
         """As `age`; None where bars have to be fetched for it."""
         known = self._by_symbol.get(symbol)
@@ -111,7 +111,7 @@ class BarExpectations:
         return BarAge(start, self._width, moment, expected, ends_at)
 
     def _from_upstream(
-        self, symbol: str, start: datetime, now: datetime, at_hand: Ints, deadline: Deadline
+        self, symbol: str, start: datetime, now: datetime, at_hand: Moments, deadline: Deadline
     ) -> _Expectation:
         if deadline.left_seconds <= 0:
             return _Expectation(self._expected(symbol, at_hand), now)
@@ -129,13 +129,13 @@ class BarExpectations:
         calendar = self.markets.market(symbol).calendar
         return ExpectedBars(calendar, self._width) if calendar else None
 
-    def _stored_starts(self, symbol: str) -> Ints:
+    def _stored_starts(self, symbol: str) -> Moments:
         """When the newest recorded bars begin, as many as nine days can have."""
         bars = DAYS_WITH_WEEKEND // self._width + 1
         stored = self.store.newest([symbol], self.interval, bars=bars).get(symbol)
         return (stored.held if stored else NOTHING_HELD).arrays.starts
 
-    def _fetch_starts(self, symbol: str, start: datetime, deadline: Deadline) -> Ints:
+    def _fetch_starts(self, symbol: str, start: datetime, deadline: Deadline) -> Moments:
         """When the bars of the nine days up to the one that begins at `start` begin."""
         end = start + self._width
         first = max(end - DAYS_WITH_WEEKEND, EPOCH)
@@ -144,12 +144,12 @@ class BarExpectations:
         starts = raw["timestamp"].drop_nulls().cast(TIMESTAMP).to_physical()
         return starts.unique().sort().to_numpy()
 
-    def _remember(self, symbol: str, starts: Ints, good_until: datetime) -> _Expectation:
+    def _remember(self, symbol: str, starts: Moments, good_until: datetime) -> _Expectation:
         if len(self._by_symbol) >= _MAX_SYMBOLS:
             self._by_symbol.clear()
         self._by_symbol[symbol] = _Expectation(self._expected(symbol, starts), good_until)
         return self._by_symbol[symbol]
 
-    def _expected(self, symbol: str, starts: Ints) -> ExpectedBars | None:
+    def _expected(self, symbol: str, starts: Moments) -> ExpectedBars | None:
         named = self.markets.market(symbol).calendar
         return expected_bars(starts, self._width, named=named)

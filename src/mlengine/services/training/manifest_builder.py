@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 import mlengine
-from mlengine.core.arrays import Rows
+from mlengine.core.arrays import Indices
 from mlengine.core.bars.bars import panel_hash
 from mlengine.core.boosting.model import FittedModel, LightGBMConfig
 from mlengine.core.features import FeatureSet
@@ -60,7 +60,7 @@ class TrainingResult:
         return self.experiment.refit or self.candidate.fitted
 
     @property
-    def served_rows(self) -> Rows:
+    def served_rows(self) -> Indices:
         """The rows that model.txt was trained on."""
         if self.experiment.refit is None:
             return self.candidate.rows.fit_and_early_stop
@@ -201,11 +201,11 @@ def _fold(dataset: Dataset, number: int, fold: EvaluatedModel) -> FoldEntry:
     )
 
 
-def _part(dataset: Dataset, rows: Rows) -> RowRange:
+def _part(dataset: Dataset, rows: Indices) -> RowRange:
     return RowRange(*time_span(dataset.frame["timestamp"][rows]), len(rows))
 
 
-def _last_label(dataset: Dataset, rows: Rows) -> datetime:
+def _last_label(dataset: Dataset, rows: Indices) -> datetime:
     return cast("datetime", dataset.frame["label_ends"][rows].max())
 
 

@@ -18,7 +18,7 @@ from typing import cast
 import numpy as np
 import polars as pl
 
-from mlengine.core.arrays import Floats, Rows
+from mlengine.core.arrays import Floats, Indices, Moments
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import FeatureSet, compute
 from mlengine.core.metrics.losses import best_constant_loss, mean_by_date, row_losses
@@ -64,7 +64,7 @@ class _ChampionModel:
 class _PairedLosses:
     """Losses row by row on the same rows; `champion` is None where there is no comparison."""
 
-    timestamps: Rows
+    timestamps: Moments
     challenger: Floats
     champion: Floats | None
     constant: float
@@ -153,7 +153,9 @@ class PromotionGate:
         )
 
 
-def _common_rows(training: TrainingResult, champion: _ChampionModel) -> tuple[Rows, Floats] | None:
+def _common_rows(
+    training: TrainingResult, champion: _ChampionModel
+) -> tuple[Indices, Floats] | None:
     """The holdout's rows on which both can be judged, and the champion's scores there.
 
     None with too few dates. A row needs a full window of the champion's features too.
@@ -174,7 +176,9 @@ def _common_rows(training: TrainingResult, champion: _ChampionModel) -> tuple[Ro
     return common["row"].cast(pl.Int64).to_numpy(), scores
 
 
-def _paired_losses(training: TrainingResult, common: tuple[Rows, Floats] | None) -> _PairedLosses:
+def _paired_losses(
+    training: TrainingResult, common: tuple[Indices, Floats] | None
+) -> _PairedLosses:
     """On the common rows, or where there are none on the whole holdout and without a champion."""
     objective, challenger, dataset = training.spec.objective, training.candidate, training.dataset
     rows, champion_scores = common or (np.arange(len(challenger.scores)), None)

@@ -27,7 +27,7 @@ class RecordingsFile:
         changed, self._size = size != self._size, size
         return changed
 
-    def note(self) -> None:
+    def notify(self) -> None:
         """Let the others know of a recording; without it they find it when they next look."""
         with suppress(OSError), self._path.open("ab") as file:
             file.write(b".")
@@ -58,12 +58,12 @@ class RecordingsQuery:
             return changed
         return False
 
-    def note(self) -> None:
+    def notify(self) -> None:
         """The others ask the database."""
 
 
-def recordings_of(engine: Engine) -> RecordingsFile | RecordingsQuery:
-    """For the database of `engine`."""
+def open_change_signal(engine: Engine) -> RecordingsFile | RecordingsQuery:
+    """What tells the processes of one database that there are new bars."""
     name = engine.url.database
     if engine.dialect.name == "sqlite" and name and name != ":memory:":
         return RecordingsFile(Path(f"{name}.recordings"))

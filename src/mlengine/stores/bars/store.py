@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from mlengine.core.bars.recorded import NOTHING_HELD, Change, Revisions, SeriesView
 from mlengine.core.monitoring.event import Event
-from mlengine.stores.bars.recordings import RecordingsFile, RecordingsQuery, recordings_of
+from mlengine.stores.bars.recordings import RecordingsFile, RecordingsQuery, open_change_signal
 from mlengine.stores.bars.segments import View, merge_small, read_from, read_newest, write_rows
 from mlengine.stores.bars.series import (
     Series,
@@ -66,7 +66,7 @@ class BarStore:
             if revised:
                 insert_event(connection, _revision_event(revised, interval, seen_at))
         if any(each.rows.rows for each in changes.values()):
-            self._signal.note()
+            self._signal.notify()
         for symbol, count in revised.items():
             facts = {"symbol": symbol, "interval": interval, "revised": count}
             log.warning("stored bars revised", extra=facts)
@@ -117,7 +117,7 @@ class BarStore:
 
     @cached_property
     def _signal(self) -> RecordingsFile | RecordingsQuery:
-        return recordings_of(self.engine)
+        return open_change_signal(self.engine)
 
     def extend_served(self, symbols: Collection[str], interval: str, until: datetime) -> None:
         """Note that answers are given from the recorded bars for longer, while no others come."""

@@ -10,7 +10,7 @@ from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import candle_frame, describe, parse_candles
 from mlengine.stores.market_data.decoding import decode_json
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
-from mlengine.stores.market_data.shapes.shape import Path, ServiceShape
+from mlengine.stores.market_data.shapes.shape import KeyPath, ServiceShape
 
 _SETTING = "MARKET_DATA_UPSTREAM_FILE"
 _KLINE_LENGTH = 12
@@ -152,7 +152,7 @@ def _states(payload: object, facts: Mapping[str, object]) -> bool:
     )
 
 
-def _at(payload: object, path: Path, symbol: str) -> object:
+def _at(payload: object, path: KeyPath, symbol: str) -> object:
     """What lies at the end of `path`; None where there is none."""
     for key in path:
         if not isinstance(payload, dict):

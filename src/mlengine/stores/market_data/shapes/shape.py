@@ -18,7 +18,7 @@ ORDERS = ("unknown", "oldest_first")
 FIELDS = ("timestamp", "open", "high", "low", "close", "volume", "close_time", "final")
 PLACEHOLDERS = ("symbol", "interval", "start", "end", "limit", "key")
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class ServiceShape:
     )
     time: str = "iso"
     intervals: Mapping[str, str] = field(default_factory=dict)
-    candles: Path | None = None
-    symbol: Path | None = None
+    candles: KeyPath | None = None
+    symbol: KeyPath | None = None
     rows: str = "objects"
     fields: Mapping[str, str | int] = field(default_factory=dict)
     paging: str = "range"
-    next_page: Path = ()
+    next_page: KeyPath = ()
     next_parameter: str = ""
     order: str = "unknown"
     no_data: Mapping[str, object] = field(default_factory=dict)
