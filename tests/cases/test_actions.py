@@ -82,6 +82,25 @@ def test_what_was_adjusted_stands_in_the_manifest(world: World) -> None:
     assert counts == {"SPLT": 2, "GOOD": 0}
 
 
+def test_which_close_was_taken_of_each_file_stands_in_the_manifest(world: World) -> None:
+    head = "Date,Open,High,Low,Close,Adj Close,Volume\n"
+    lines = "".join(
+        f"{day},{o},{h},{low},{c},{c},{v}\n"
+        for day, (o, h, low, c, v) in zip(DAYS, SMOOTH, strict=True)
+    )
+    for name in ("ONE", "TWO", "OTHER"):
+        world.write(f"{name}.csv", head + lines)
+    world.write("bars.toml", '[files."TWO*"]\nadjusted = true\n')
+    symbols = ("ONE", "TWO", "GOOD")
+    first = world.train(*symbols)["data"]
+    choices = {each["symbol"]: each.get("prices") for each in first["series"]}
+    assert choices == {"ONE": "raw", "TWO": "adjusted", "GOOD": None}
+    world.predict("OTHER")
+    assert world.train(*symbols)["data"] == first, "whatever else was read meanwhile"
+    card = world.platform.models.card("v2")
+    assert "Of close and adjusted close was taken: ONE raw, TWO adjusted." in card
+
+
 def test_yesterdays_answer_stays_when_a_dividend_is_paid_later(world: World) -> None:
     world.configure(MARKET_DATA_ADJUST="all")
     world.csv("PAYS.csv", DAYS, SMOOTH)

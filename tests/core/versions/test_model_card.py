@@ -128,6 +128,7 @@ def test_what_prices_are_adjusted_for_is_told():
     data = dataclasses.replace(_draft().data, series=(entry,), adjust="all")
     said = _section(render_model_card(_draft(data=data), HOLDOUT), "Bars")
     assert "adjusted for splits and dividends; actions by symbol: AAPL 3." in said
+    assert "adjusted close" not in said
 
 
 def test_importances_are_shares_of_the_gain_the_greatest_first():

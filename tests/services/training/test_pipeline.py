@@ -16,6 +16,7 @@ from mlengine.core.metrics import auc
 from mlengine.core.versions import manifest as manifests
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.training.pipeline import TrainingPipeline
+from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
 
@@ -32,6 +33,7 @@ class InMemoryHistory:
 
     markets = NO_MARKETS
     adjustment = "none"
+    market = SampleMarketData()
 
     def actions_applied(self, symbol, bars, *, at):  # noqa: ARG002
         return 0

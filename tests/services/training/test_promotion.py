@@ -20,6 +20,7 @@ from mlengine.services.models.event_recording import record_training
 from mlengine.services.models.service import ModelService
 from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.stores.database.events import EventStore
+from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
 
@@ -34,6 +35,7 @@ class InMemoryHistory:
 
     markets = NO_MARKETS
     adjustment = "none"
+    market = SampleMarketData()
 
     def actions_applied(self, symbol, bars, *, at):  # noqa: ARG002
         return 0

@@ -64,7 +64,7 @@ class BarsEntry:
 
 @dataclass(frozen=True)
 class SeriesEntry:
-    """One symbol's bars, adjusted for so many `actions`; labels across holes are dropped."""
+    """One symbol's bars, adjusted for `actions`; `prices` is which of two closes were taken."""
 
     symbol: str
     status: str
@@ -77,6 +77,7 @@ class SeriesEntry:
     jumps: int
     dropped_labels: int
     actions: int = field(default=0, metadata=serialization.OPTIONAL)
+    prices: str = field(default="", metadata=serialization.OPTIONAL)
 
 
 @dataclass(frozen=True)

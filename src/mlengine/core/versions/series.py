@@ -21,8 +21,12 @@ def series_row(entry: SeriesEntry) -> tuple[str, ...]:
 
 
 def adjustment_line(data: DataEntry) -> str:
+    choices = ", ".join(f"{each.symbol} {each.prices}" for each in data.series if each.prices)
+    chosen = f" Of close and adjusted close was taken: {choices}." if choices else ""
     if data.adjust == "none":
-        return "Prices are taken as served."
+        return f"Prices are taken as served.{chosen}"
     kinds = "splits" if data.adjust == "splits" else "splits and dividends"
     counts = ", ".join(f"{each.symbol} {each.actions}" for each in data.series if each.actions)
-    return f"Earlier prices are adjusted for {kinds}; actions by symbol: {counts or 'none'}."
+    return (
+        f"Earlier prices are adjusted for {kinds}; actions by symbol: {counts or 'none'}.{chosen}"
+    )

@@ -83,7 +83,8 @@ def load_training_bars(
             skipped.append(_skip(symbol, f"refused for {', '.join(quality.reasons)}"))
             continue
         actions = source.actions_applied(symbol, clean.arrays, at=now)
-        loaded.append((clean, _series_entry(quality, actions)))
+        prices = ", ".join(sorted(set(source.market.price_choices({symbol}).values())))
+        loaded.append((clean, _series_entry(quality, actions, prices)))
     if not loaded:
         raise TrainingFailed(
             f"none of the symbols has bars: {_reasons(skipped)}; see TRAIN_SYMBOLS"
@@ -140,7 +141,7 @@ def _assess(
     )
 
 
-def _series_entry(quality: SeriesQuality, actions: int) -> SeriesEntry:
+def _series_entry(quality: SeriesQuality, actions: int, prices: str) -> SeriesEntry:
     return SeriesEntry(
         symbol=quality.symbol,
         status=quality.status,
@@ -153,6 +154,7 @@ def _series_entry(quality: SeriesQuality, actions: int) -> SeriesEntry:
         jumps=quality.jump_count,
         dropped_labels=quality.labels_across_holes,
         actions=actions,
+        prices=prices,
     )
 
 

@@ -1,6 +1,6 @@
 """Market data: one Protocol, three upstreams (`http`, `files`, `sample`)."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -46,6 +46,13 @@ class MarketData(Protocol):
     def raw_row(self, file: str, line: int) -> str | None:  # noqa: ARG002 - by files alone
         """A row as a file of the source has it; None where there is none."""
         return None
+
+    def price_choices(
+        self,
+        symbols: Set[str] | None = None,  # noqa: ARG002 - by files alone
+    ) -> Mapping[str, str]:
+        """Whether prices are `raw` or `adjusted`, by name of what has both; of some symbols."""
+        return {}
 
     def candles(
         self,

@@ -163,12 +163,13 @@ class FilesMarketData(MarketData):
         faults = ((name, file.fault()) for name, file in self._files.items())
         return sorted((name, fault) for name, fault in faults if fault)
 
-    def price_choices(self) -> Mapping[str, str]:
-        """By file that was read and has both, whether its prices are `raw` or `adjusted`."""
+    def price_choices(self, symbols: Set[str] | None = None) -> Mapping[str, str]:
+        """By file that has both, as far as it was read; see MarketData."""
         return {
             name: "adjusted" if file.is_adjusted else "raw"
             for name, file in sorted(self._files.items())
             if file.content and file.content.has_adjusted
+            if symbols is None or not symbols.isdisjoint(file.mentioned_symbols())
         }
 
     def raw_row(self, file: str, line: int) -> str | None:
