@@ -92,3 +92,14 @@ def test_an_announced_split_explains_its_jump_in_the_quality(world: World) -> No
     status, quality = adjusted.get("/bars/quality", symbol="SPLT")
     assert (status, quality["status"], quality["reasons"]) == (200, "ok", [])
     assert adjusted.predict("SPLT")["reasons"] == []
+
+
+def test_the_quality_names_a_cell_that_is_no_number(world: World) -> None:
+    days, rows = weekdays(400), walk(400)
+    path = world.csv("ODD.csv", days, rows)
+    lines = path.read_text().split("\n")
+    lines[7] = f"{days[6]},100,101,99,100.3x,5"
+    path.write_text("\n".join(lines))
+    (odd,) = world.platform.bar_quality.check_full_history(["ODD"], now=NOW)
+    assert (odd.examples["not_finite"].column, odd.examples["not_finite"].line) == ("close", 8)
+    assert odd.examples["not_finite"].value == "100.3x"

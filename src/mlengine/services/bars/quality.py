@@ -62,10 +62,15 @@ class BarQualityService:
             label_bars=self.label_bars,
             now=now,
         )
-        examples = {reason: self._with_row(each) for reason, each in quality.examples.items()}
+        examples = {
+            reason: self._as_written(symbol, each) for reason, each in quality.examples.items()
+        }
         return replace(quality, examples=examples)
 
-    def _with_row(self, example: BarExample) -> BarExample:
-        if example.file is None or example.line is None:
+    def _as_written(self, symbol: str, example: BarExample) -> BarExample:
+        """With its row, and what stands in the cell where that could not be read."""
+        file, line, market = example.file, example.line, self.bars.market
+        if file is None or line is None:
             return example
-        return replace(example, row=self.bars.market.raw_row(example.file, example.line))
+        value = example.value or market.raw_cell(file, line, example.column or "", symbol)
+        return replace(example, value=value, row=market.raw_row(file, line))

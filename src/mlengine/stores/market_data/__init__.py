@@ -47,6 +47,10 @@ class MarketData(Protocol):
         """A row as a file of the source has it; None where there is none."""
         return None
 
+    def raw_cell(self, file: str, line: int, column: str, symbol: str) -> str | None:  # noqa: ARG002 - by files alone
+        """A cell of such a row, by the column in RAW_SCHEMA and the row's symbol."""
+        return None
+
     def price_choices(
         self,
         symbols: Set[str] | None = None,  # noqa: ARG002 - by files alone

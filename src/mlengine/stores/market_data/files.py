@@ -10,7 +10,7 @@ file has them.
 import logging
 import threading
 from collections.abc import Hashable, Mapping, Sequence, Set
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,6 @@ import polars as pl
 from mlengine.core.actions.actions import StatedAction
 from mlengine.core.actions.kinds import SYMBOL_CHANGE
 from mlengine.core.bars.bars import RAW_SCHEMA
-from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data import CandlePanel, MarketData
@@ -38,8 +37,6 @@ from mlengine.stores.market_data.tables.settings import (
 log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 0.1
-# A bar that is stamped at its end: weekly ones are of the date on which the week began.
-_WEEK_AFTER_FIRST_DAY = timedelta(days=6)
 
 
 class FilesMarketData(MarketData):
@@ -95,7 +92,7 @@ class FilesMarketData(MarketData):
         except UpstreamInvalid as error:
             return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
         parts = [
-            _started(part, interval, file.settings)
+            file.started(part, interval)
             for file in files
             for block in file.blocks()
             for part in block.slices(wanted)
@@ -177,6 +174,11 @@ class FilesMarketData(MarketData):
         looked_at = self._files.get(file)
         return looked_at.row_text(line) if looked_at else None
 
+    def raw_cell(self, file: str, line: int, column: str, symbol: str) -> str | None:
+        """A cell as a file has it, which was looked at before; see MarketData."""
+        looked_at = self._files.get(file)
+        return looked_at.cell_text(line, column, symbol) if looked_at else None
+
     def _load(self, symbols: Set[str] | None) -> list[FolderFile]:
         """The files that may hold some of the symbols, or all, with what they hold."""
         self._look()
@@ -231,14 +233,6 @@ class FilesMarketData(MarketData):
         """As stated for the symbol or for all; an exchange's own zone says nothing of files."""
         market = self._markets.markets.get(self._markets.canonical(symbol))
         return (market and market.timezone) or self._markets.default_timezone
-
-
-def _started(candles: pl.DataFrame, interval: str, settings: TableSettings) -> pl.DataFrame:
-    """With the starts of candles that are stamped at their end."""
-    if settings.stamp == "start":
-        return candles
-    session = pl.col("session") - (_WEEK_AFTER_FIRST_DAY if interval == "1w" else timedelta())
-    return candles.with_columns(pl.col("timestamp") - INTERVALS[interval], session)
 
 
 def _log(file: FolderFile) -> None:

@@ -222,6 +222,24 @@ def test_a_packed_file_is_read_and_one_cut_short_is_refused(tmp_path, packed):
         read(tmp_path)
 
 
+def test_a_cell_that_is_no_number_is_named_as_it_is_written(tmp_path):
+    plain = "Date,Open,High,Low,Close,Volume\n2024-01-02,1,1,1,1,\n2024-01-03,2,2,2,12x3,5\n"
+    (tmp_path / "AAA.csv").write_text(plain)
+    names, tickers = ",Open,High,Low,Close" * 2, ",AAA" * 4 + ",BBB" * 4
+    wide = f"Price{names}\nTicker{tickers}\nDate{',' * 8}\n"
+    cells = "2024-01-02,1,1,1,1,2,2,2,2\n2024-01-03,1,1,1,1,2,2,2,soon\n"
+    (tmp_path / "wide.csv").write_text(wide + cells)
+    market = FilesMarketData(tmp_path)
+    market.panel(["AAA", "BBB"], "1d", **EVER)
+    assert market.raw_cell("AAA.csv", 3, "close", "AAA") == "12x3"
+    assert market.raw_cell("AAA.csv", 3, "timestamp", "AAA") == "2024-01-03"
+    assert market.raw_cell("wide.csv", 5, "close", "BBB") == "soon"
+    assert market.raw_cell("wide.csv", 5, "close", "AAA") == "1"
+    nothing = [("AAA.csv", 2, "volume"), ("AAA.csv", 9, "close"), ("AAA.csv", 3, "session")]
+    for file, line, column in (*nothing, ("AAA.csv", 3, "closes_at"), ("B.csv", 3, "close")):
+        assert market.raw_cell(file, line, column, "AAA") is None
+
+
 def test_adjusted_prices_are_taken_where_a_setting_says_so(tmp_path):
     halves = [(*row[:5], row[4] / 2, row[5]) for row in dated()]
     head = "Date,Open,High,Low,Close,Adj Close,Volume"

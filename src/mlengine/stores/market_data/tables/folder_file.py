@@ -3,9 +3,13 @@
 import csv
 from collections.abc import Set
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
+import polars as pl
+
+from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.binary import BINARY_SUFFIXES, binary_names, read_binary
 from mlengine.stores.market_data.tables.blocks import Block
@@ -23,10 +27,19 @@ from mlengine.stores.market_data.tables.roles import (
     table_roles,
 )
 from mlengine.stores.market_data.tables.settings import SETTINGS_FILE, TableSettings
-from mlengine.stores.market_data.tables.text import UnusableText, plain_text, text_head
+from mlengine.stores.market_data.tables.table import Table
+from mlengine.stores.market_data.tables.text import (
+    UnusableText,
+    plain_text,
+    read_text,
+    text_head,
+)
 from mlengine.stores.market_data.tables.text_file import FileContent, TextReader
 from mlengine.stores.market_data.tables.text_format import NoHeader, TextFormat, text_format
 from mlengine.stores.system.table_files import UnreadableFile
+
+# A bar that is stamped at its end: weekly ones are of the date on which the week began.
+_WEEK_AFTER_FIRST_DAY = timedelta(days=6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +125,38 @@ class FolderFile:
         reader = TextReader(self.path, self.stamp[1], self.symbol, self.settings, zone_of)
         before = self.before and self.before.content
         return (before and reader.read_appended(before)) or reader.read()
+
+    def started(self, candles: pl.DataFrame, interval: str) -> pl.DataFrame:
+        """Candles of this file with their starts, where they are stamped at their end."""
+        if self.settings.stamp == "start":
+            return candles
+        session = pl.col("session") - (_WEEK_AFTER_FIRST_DAY if interval == "1w" else timedelta())
+        return candles.with_columns(pl.col("timestamp") - INTERVALS[interval], session)
+
+    def cell_text(self, line: int, column: str, symbol: str) -> str | None:
+        """A cell as it is written, by line, column of RAW_SCHEMA and symbol; None if it is empty.
+
+        None also where there is no such cell.
+        """
+        try:
+            table, row = self._table_with(line)
+            roles = table_roles(table, self.settings, self.symbol)
+        except (OSError, NoHeader, csv.Error, UnreadableFile, UnusableText, UpstreamInvalid):
+            return None
+        mine = next((each for each in roles if each.ticker in (None, symbol)), None)
+        position = mine.position(column) if mine else None
+        if position is None or not 0 <= row < table.rows:
+            return None
+        cell = table.columns[position][row]
+        return None if cell is None else str(cell)
+
+    def _table_with(self, line: int) -> tuple[Table, int]:
+        """A table that has the row of a line, and the row."""
+        if is_binary(self.path):
+            return read_binary(self.path), line - 1
+        format_ = text_format(text_head(self.path), self.settings)
+        text = self.row_text(line)
+        return read_text(f"{text}\n".encode() if text else b"", format_, self.path.name)[0], 0
 
     def row_text(self, line: int) -> str | None:
         """A row as it is written, by its line; None where there is none."""

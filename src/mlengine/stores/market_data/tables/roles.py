@@ -55,6 +55,11 @@ class Roles:
     adjusted: int | None = None
     ticker: str | None = None
 
+    def position(self, column: str) -> int | None:
+        """Of a column of RAW_SCHEMA, before prices are adjusted."""
+        others = {"timestamp": self.start, "closes_at": self.closes, "volume": self.volume}
+        return {**self.prices, **others}.get(column)
+
 
 def is_price_header(names: Sequence[str], settings: TableSettings) -> bool:
     """Whether this line names columns of prices."""
