@@ -373,3 +373,25 @@ def test_a_changed_file_of_actions_is_read_again(tmp_path):
     assert "line 2, column 'value': 'four'" in str(source.actions(["A"], now=START)["A"])
     path.write_text("")
     assert "there is no column 'symbol'" in str(source.actions(["A"], now=START)["A"])
+
+
+def test_each_bad_line_of_the_actions_is_listed_with_the_refused_files(tmp_path):
+    market = FilesMarketData(tmp_path)
+    assert market.refused_files() == []
+    path = tmp_path / "actions.csv"
+    head, good = "symbol,date,kind,value\n", "AAA,2024-01-02,split,2\n"
+    path.write_text(f"{head}{good}AAA,2024-01-03,splt,2\nAAA,soon,split,2\n")
+    expected = [("line 3", "'splt'"), ("line 4", "'soon'")]
+    for (name, reason), parts in zip(market.refused_files(), expected, strict=True):
+        assert name == "actions.csv"
+        assert all(part in reason for part in parts)
+    path.write_text(head + good + "AAA,soon,split,2\n" * 12)
+    assert len(market.refused_files()) == 11
+    assert market.refused_files()[-1] == ("actions.csv", "2 further lines")
+    path.write_text("symbol,date\n")
+    assert market.refused_files() == [], "another's file"
+    path.write_text(head + ",soon,split,2\n")
+    ((_, reason),) = market.refused_files()
+    assert "line 2" in reason
+    path.write_text(head + good)
+    assert market.refused_files() == []

@@ -146,7 +146,7 @@ class FilesMarketData(MarketData):
     def refused_files(self) -> list[tuple[str, str]]:
         """Each file that can't be used, or not to its end, as far as it was looked at, and why.
 
-        While a large file is read, as it was known before.
+        Each bad line of `actions.csv`, too. While a large file is read, as it was known before.
         """
         if self._lock.acquire(timeout=_PATIENCE_SECONDS):
             try:
@@ -158,7 +158,8 @@ class FilesMarketData(MarketData):
             finally:
                 self._lock.release()
         faults = ((name, file.fault()) for name, file in self._files.items())
-        return sorted((name, fault) for name, fault in faults if fault)
+        actions = [(ACTIONS_FILE, fault) for fault in self._actions.faults()]
+        return sorted((name, fault) for name, fault in faults if fault) + actions
 
     def price_choices(self, symbols: Set[str] | None = None) -> Mapping[str, str]:
         """By file that has both, as far as it was read; see MarketData."""

@@ -15,14 +15,20 @@ from mlengine.stores.market_data.tables.folder import FileStamp
 
 ACTIONS_FILE = "actions.csv"
 _NEEDED = ("symbol", "date", "kind", "value")
+_MOST_LISTED = 10
+
+
+class ForeignTable(UpstreamInvalid):
+    """By its header the file is about something else."""
 
 
 @dataclass(frozen=True)
 class ActionsTable:
-    """The actions of each symbol, and why those of some symbols can't be used."""
+    """The actions of each symbol, why those of some symbols can't be used, and all bad lines."""
 
     actions: Mapping[str, tuple[StatedAction, ...]] = field(default_factory=dict)
     refused: Mapping[str, UpstreamInvalid] = field(default_factory=dict)
+    faults: Sequence[UpstreamInvalid] = ()
 
 
 class ActionsFile:
@@ -52,6 +58,18 @@ class ActionsFile:
         return {
             symbol: table.refused.get(symbol) or table.actions.get(symbol, ()) for symbol in symbols
         }
+
+    def faults(self) -> list[str]:
+        """Why the file, or which of its lines, can't be used; the first ten."""
+        try:
+            faults = self._table().faults
+        except ForeignTable:
+            return []
+        except UpstreamInvalid as error:
+            return [error.reason]
+        reasons = [fault.reason for fault in faults[:_MOST_LISTED]]
+        further = len(faults) - len(reasons)
+        return [*reasons, f"{further} further lines"] if further else reasons
 
     def _table(self) -> ActionsTable:
         with self._lock:
@@ -91,9 +109,10 @@ def parse_actions(text: str, *, name: str) -> ActionsTable:
     header = [column.strip().casefold() for column in next(lines, [])]
     for column in _NEEDED:
         if column not in header:
-            raise UpstreamInvalid(f"{name}, line 1: there is no column {column!r}")
+            raise ForeignTable(f"{name}, line 1: there is no column {column!r}")
     stated = defaultdict[str, StatedActions](StatedActions)
     refused: dict[str, UpstreamInvalid] = {}
+    faults: list[UpstreamInvalid] = []
     for cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
@@ -107,9 +126,11 @@ def parse_actions(text: str, *, name: str) -> ActionsTable:
             concerned = {fields.get(each, "").strip() for each in ("symbol", "new_symbol")} - {""}
             if not concerned:
                 raise error from None
+            faults.append(error)
             for symbol in concerned:
                 refused.setdefault(symbol, error)
-    return ActionsTable({symbol: each.all() for symbol, each in stated.items()}, refused)
+    actions = {symbol: each.all() for symbol, each in stated.items()}
+    return ActionsTable(actions, refused, faults)
 
 
 def _refuse_further(cells: Sequence[str], header: Sequence[str]) -> None:
