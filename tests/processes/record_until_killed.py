@@ -11,7 +11,7 @@ from tests.databases import bar_store
 from tests.factories import START, random_bars
 
 from mlengine.core.bars.bars import BarArrays
-from mlengine.stores.bars.stored import Answer
+from mlengine.stores.bars.stored import UpstreamBars
 
 DAY = timedelta(days=1)
 ROWS = 5_000
@@ -23,7 +23,7 @@ def bars_of(symbol: str) -> pl.DataFrame:
     return random_bars(symbol, rows=ROWS, volatility=0.001)
 
 
-def answer_of(bars: pl.DataFrame, rows: int) -> Answer:
+def answer_of(bars: pl.DataFrame, rows: int) -> UpstreamBars:
     """The first `rows` bars, as they are by then."""
     known = bars.head(rows).with_columns(
         pl.col("volume")
@@ -31,7 +31,7 @@ def answer_of(bars: pl.DataFrame, rows: int) -> Answer:
         (pl.col("timestamp") + DAY).alias("known_at"),
     )
     tail = known.tail(120)
-    return Answer(BarArrays.of(tail), tail["timestamp"][0], START + rows * DAY)
+    return UpstreamBars(BarArrays.of(tail), tail["timestamp"][0], START + rows * DAY)
 
 
 def main(folder: str) -> None:

@@ -33,8 +33,8 @@ def check_upstream(settings: Settings, *, seconds: float) -> Finding:
         raise UpstreamInvalid(f"it has no final bars of {symbol}")
     newest, kind = clean.arrays.last_timestamp, settings.market_data_kind
     detail = f"{count} bars of {symbol} ({kind}), the newest of {rfc3339(newest)}"
-    if clean.report.rejected:
-        return Finding("warning", f"{detail}; {clean.report.rejected} others were refused")
+    if clean.report.faulty:
+        return Finding("warning", f"{detail}; {clean.report.faulty} others were refused")
     market = upstream.markets.market(symbol)
     width = INTERVALS[upstream.interval]
     expected = expected_bars(clean.arrays.starts, width, named=market.calendar)

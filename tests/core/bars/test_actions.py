@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.factories import START, random_bars
 
-from mlengine.core.actions.actions import CorporateAction
+from mlengine.core.actions.actions import ActionRevision
 from mlengine.core.actions.adjustment import adjust
 from mlengine.core.actions.kinds import ADJUSTMENTS, DIVIDEND, SPLIT
 from mlengine.core.bars.bars import BarArrays
@@ -19,8 +19,8 @@ LATER = START + 100 * DAY
 
 def action(
     day: int, kind: str = SPLIT, value: float = 4.0, known_at: datetime = START
-) -> CorporateAction:
-    return CorporateAction("AAA", (START + day * DAY).date(), kind, value, known_at)
+) -> ActionRevision:
+    return ActionRevision("AAA", (START + day * DAY).date(), kind, value, known_at)
 
 
 def test_prices_before_a_split_are_divided_and_volumes_multiplied() -> None:

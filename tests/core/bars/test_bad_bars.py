@@ -107,7 +107,7 @@ def test_bad_bars_are_counted_and_never_accepted(
     cleaned = clean_panel(raw, interval=interval, now=NOW, markets=MARKETS[market])
     report, arrays = cleaned["AAA"].report, cleaned["AAA"].arrays
 
-    assert report.read == len(given_rows)
+    assert report.rows_read == len(given_rows)
     assert report.accepted == arrays.rows == cleaned["AAA"].frame.height
     assert set(report.examples) >= report.dropped.keys() - {"unfinished"}
     assert (np.diff(arrays.starts) > 0).all()
@@ -121,7 +121,7 @@ def test_bad_bars_are_counted_and_never_accepted(
     agreed = [row for row in sane if row["line"] - 2 not in contradicted]
     accepted = {tuple(values) for values in arrays.values.T.tolist()}
     assert accepted == {tuple(row[name] for name in VALUES) for row in agreed}
-    assert cleaned["BBB"].report.accepted == cleaned["BBB"].report.read == len(others)
+    assert cleaned["BBB"].report.accepted == cleaned["BBB"].report.rows_read == len(others)
 
 
 @pytest.mark.parametrize("name", [*INJURIES])
@@ -147,7 +147,7 @@ def test_what_is_mended_has_an_example_as_well():
     rows[3]["open"] = rows[3]["close"] = rows[3]["high"] * (1 + 1e-7)
     given_rows = [*rows, {**rows[5], "file": "b.csv", "line": 9}, rows.pop(7)]
     report = clean_panel(raw_of(given_rows), interval="1d", now=NOW)["AAA"].report
-    assert report.read == len(given_rows)
+    assert report.rows_read == len(given_rows)
     assert report.examples["ohlc_rounding"].line == 5
     assert report.examples["ohlc_rounding"].column == "high"
     assert report.examples["duplicate"] == BarExample(

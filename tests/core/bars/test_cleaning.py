@@ -39,7 +39,7 @@ def test_sane_bars_pass_unchanged():
     )
     assert clean.frame.equals(bars)
     assert (clean.report.accepted, clean.report.mended, clean.report.dropped) == (50, {}, {})
-    assert clean.report.rejected == 0
+    assert clean.report.faulty == 0
 
 
 def test_no_candles_are_no_bars():

@@ -21,7 +21,7 @@ from tests.processes.record_until_killed import SYMBOLS, answer_of, bars_of
 
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.bars.store import BarStore
-from mlengine.stores.bars.stored import Answer
+from mlengine.stores.bars.stored import UpstreamBars
 
 DAY = timedelta(days=1)
 
@@ -94,7 +94,7 @@ def growing_by(engine: Engine, pages: int) -> Iterator[None]:
         engine.dispose()
 
 
-def recorded(store: BarStore, answers: Mapping[str, Answer], rows: int) -> bool:
+def recorded(store: BarStore, answers: Mapping[str, UpstreamBars], rows: int) -> bool:
     """Whether there was room for it."""
     with suppress(DatabaseUnavailable):
         store.record(answers, "1d", seen_at=START + rows * DAY)

@@ -15,7 +15,7 @@ from tests.factories import START, random_bars
 from mlengine.core.bars.bars import BARS_SCHEMA, BarArrays
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.bars.store import BarStore
-from mlengine.stores.bars.stored import Answer
+from mlengine.stores.bars.stored import UpstreamBars
 from mlengine.stores.database.engine import open_database, reading
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.tables import bar_segments
@@ -31,7 +31,7 @@ def final(bars: pl.DataFrame) -> BarArrays:
 
 def write(store: BarStore, bars: pl.DataFrame, *, now: datetime = NOW) -> int:
     """Record an answer with all bars from its first one on; returns how many are not as before."""
-    answer = Answer(final(bars), bars["timestamp"].min(), now)
+    answer = UpstreamBars(final(bars), bars["timestamp"].min(), now)
     recorded = store.record({bars["symbol"][0]: answer}, "1d", seen_at=now)
     return recorded.new + sum(recorded.revised.values())
 
@@ -260,7 +260,7 @@ def test_many_symbols_are_recorded_at_once(tmp_path):
     for rows in (60, 61, 80):
         now = START + rows * DAY
         answers = {
-            symbol: Answer(
+            symbol: UpstreamBars(
                 final(bars[rows - 60 : rows] if n % 2 else bars.head(rows)),
                 START + (rows - 60) * DAY if n % 2 else START,
                 now,

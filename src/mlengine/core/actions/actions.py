@@ -29,7 +29,7 @@ class StatedAction:
 
 
 @dataclass(frozen=True, order=True)
-class CorporateAction:
+class ActionRevision:
     """A revision of an action: what was known of it from `known_at` on.
 
     The fields are those of StatedAction; NaN as `value` says that its source took it back.
@@ -43,7 +43,7 @@ class CorporateAction:
     earlier_symbol: str = ""
 
 
-def actions_at(revisions: Iterable[CorporateAction], moment: datetime) -> list[CorporateAction]:
+def actions_at(revisions: Iterable[ActionRevision], moment: datetime) -> list[ActionRevision]:
     """The actions as they were known at `moment`, by date: the newest revision of each."""
     newest = {
         (each.ex_date, each.kind): each
@@ -54,13 +54,13 @@ def actions_at(revisions: Iterable[CorporateAction], moment: datetime) -> list[C
 
 
 def revise(
-    recorded: Iterable[CorporateAction],
+    recorded: Iterable[ActionRevision],
     stated: Iterable[StatedAction],
     *,
     timezone: tzinfo,
     seen_at: datetime,
     served_until: datetime | None,
-) -> list[CorporateAction]:
+) -> list[ActionRevision]:
     """What the actions that a source states now add to those that were `recorded` of a symbol.
 
     Each is known from the date of its announcement on, without one from its ex-date; but not before
@@ -75,7 +75,7 @@ def revise(
             midnight = datetime.combine(each.announced or each.ex_date, time(), timezone)
             known_at = min(seen_at, max(midnight.astimezone(UTC), served_until or EPOCH))
             revisions.append(
-                CorporateAction(
+                ActionRevision(
                     each.symbol, each.ex_date, each.kind, each.value, known_at, each.earlier_symbol
                 )
             )
@@ -84,7 +84,7 @@ def revise(
     return revisions + [replace(each, value=nan, known_at=gone_at) for each in gone]
 
 
-def _content(action: StatedAction | CorporateAction) -> tuple[float, str]:
+def _content(action: StatedAction | ActionRevision) -> tuple[float, str]:
     return action.value, action.earlier_symbol
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 import numpy as np
 
-from mlengine.core.actions.actions import CorporateAction, actions_at
+from mlengine.core.actions.actions import ActionRevision, actions_at
 from mlengine.core.actions.kinds import SPLIT
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import BarArrays
@@ -19,7 +19,7 @@ _DAY = timedelta(days=1)
 
 def adjust(
     bars: BarArrays,
-    revisions: Iterable[CorporateAction],
+    revisions: Iterable[ActionRevision],
     *,
     kinds: Collection[str],
     at: datetime,
@@ -40,7 +40,7 @@ def adjust(
     >>> days = np.array([0, 86_400_000_000, 172_800_000_000])
     >>> bars = BarArrays("A", days, rows, days)
     >>> known = datetime(1970, 1, 1, tzinfo=UTC)
-    >>> split = CorporateAction("A", date(1970, 1, 3), SPLIT, 2.0, known)
+    >>> split = ActionRevision("A", date(1970, 1, 3), SPLIT, 2.0, known)
     >>> adjust(bars, [split], kinds=[SPLIT], at=datetime(1970, 1, 4, tzinfo=UTC)).values[3].tolist()
     [50.0, 51.0, 50.0]
     """
@@ -59,12 +59,12 @@ def adjust(
 
 def applied(
     bars: BarArrays,
-    actions: Iterable[CorporateAction],
+    actions: Iterable[ActionRevision],
     *,
     kinds: Collection[str],
     interval: str,
     timezone: tzinfo,
-) -> Iterator[tuple[int, CorporateAction]]:
+) -> Iterator[tuple[int, ActionRevision]]:
     """Those that `adjust` adjusts for, each with the number of bars before it."""
     for action in actions:
         first = bars_before(bars, action.ex_date, interval=interval, timezone=timezone)

@@ -62,12 +62,12 @@ class BarsReport:
     examples: Mapping[str, BarExample] = field(default_factory=dict)
 
     @property
-    def read(self) -> int:
+    def rows_read(self) -> int:
         """All candles: each is accepted, dropped, or the equal of another one."""
         return self.accepted + self.mended.get("duplicate", 0) + sum(self.dropped.values())
 
     @property
-    def rejected(self) -> int:
+    def faulty(self) -> int:
         """Dropped candles that show a fault of the upstream; `unfinished` comes with time."""
         return sum(count for reason, count in self.dropped.items() if reason != "unfinished")
 

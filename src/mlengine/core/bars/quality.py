@@ -112,7 +112,7 @@ def assess(
         symbol,
         "refused",
         ("bars_dropped",),
-        read=report.read,
+        read=report.rows_read,
         accepted=arrays.rows,
         mended=report.mended,
         dropped=report.dropped,
@@ -189,7 +189,7 @@ def _dropped_share(bars: CleanBars) -> float:
     """Of the rows of the answer, or of all bars where it brought only the newest of them."""
     report = bars.report
     lost = sum(n for reason, n in report.dropped.items() if reason not in _NO_LOSS)
-    return lost / max(report.read, bars.arrays.rows, 1)
+    return lost / max(report.rows_read, bars.arrays.rows, 1)
 
 
 def _missing_share(gaps: Gaps) -> float:

@@ -120,13 +120,13 @@ class Revisions:
         return np.cumsum(self._firsts)
 
 
-class Change(NamedTuple):
+class BarsDiff(NamedTuple):
     """What an answer adds: its rows, how many are of new and of revised bars, and the bars then."""
 
     rows: Revisions
     new: int
     revised: int
-    held: SeriesView
+    after: SeriesView
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +159,9 @@ class SeriesView:
         """When the last of these bars was seen for the first time."""
         return int(self.first_seen[first:end].max(initial=0))
 
-    def change(
+    def diff(
         self, answer: BarArrays, *, seen_at: int, asked_from: int, known_from: int | None
-    ) -> Change:
+    ) -> BarsDiff:
         """What an answer, whose `known_at` is when each bar was final, says beyond these bars.
 
         The answer holds every bar from its first to its last one: a bar in between that it lacks
@@ -181,7 +181,7 @@ class SeriesView:
             rows = Revisions.seen(
                 answer.starts[agreed:], answer.values[:, agreed:], known_at[agreed:], seen_at
             )
-            return Change(rows, rows.rows, 0, self._followed_by(rows, answer.symbol))
+            return BarsDiff(rows, rows.rows, 0, self._followed_by(rows, answer.symbol))
         return self._revised(answer, known_at, seen_at)
 
     def agreeing(self, answer: BarArrays) -> int | None:
@@ -205,7 +205,7 @@ class SeriesView:
         arrays = BarArrays(symbol, np.append(ours.starts, rows.starts), values, known_at)
         return SeriesView(arrays, np.append(self.first_seen, rows.seen_at), self.revised_at)
 
-    def _revised(self, answer: BarArrays, known_at: Moments, seen_at: int) -> Change:
+    def _revised(self, answer: BarArrays, known_at: Moments, seen_at: int) -> BarsDiff:
         """The change of an answer that has other bars than ours, or other values."""
         ours = self.arrays
         at = np.searchsorted(ours.starts, answer.starts)
@@ -230,7 +230,7 @@ class SeriesView:
         )
         before = Revisions(ours.starts, ours.values, ours.known_at, self.first_seen)
         held = Revisions.joined([before, rows]).newest(answer.symbol)
-        return Change(
+        return BarsDiff(
             rows,
             int((~there).sum()),
             int(changed.sum() + gone.sum()),

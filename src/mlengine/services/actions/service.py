@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
 
-from mlengine.core.actions.actions import CorporateAction, actions_at, next_midnight
+from mlengine.core.actions.actions import ActionRevision, actions_at, next_midnight
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.errors import DatabaseUnavailable, MlengineError
 from mlengine.stores.bars.action_store import ActionStore, RecordedActions, Statement
@@ -31,13 +31,13 @@ class SymbolActions:
     recorded: RecordedActions
     version: Hashable = None
     retry_at: datetime | None = None
-    _by_key: dict[Hashable, list[CorporateAction]] = field(default_factory=dict, init=False)
+    _by_key: dict[Hashable, list[ActionRevision]] = field(default_factory=dict, init=False)
 
     def key(self, at: datetime) -> Hashable:
         """Another one where other revisions were known."""
         return len(self._moments), bisect_right(self._moments, at)
 
-    def at(self, moment: datetime) -> list[CorporateAction]:
+    def at(self, moment: datetime) -> list[ActionRevision]:
         """What was known then, by date."""
         key = self.key(moment)
         actions = self._by_key.get(key)

@@ -8,18 +8,18 @@ from datetime import date, datetime
 
 import numpy as np
 
-from mlengine.core.actions.actions import CorporateAction, revise
+from mlengine.core.actions.actions import ActionRevision, revise
 from mlengine.core.actions.adjustment import adjust, applied, bars_before
 from mlengine.core.actions.kinds import ADJUSTMENTS, SYMBOL_CHANGE
 from mlengine.core.bars.bars import BarArrays
 from mlengine.errors import MlengineError, UnknownSymbol
 from mlengine.services.actions.service import ActionsService
-from mlengine.services.bars.served import RECONSTRUCTED, View
+from mlengine.services.bars.served import RECONSTRUCTED, BarsView
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.market_data.deadline import Deadline
 
 # The bars of another symbol; None where they would have to be fetched.
-ViewOf = Callable[[str], View | None]
+ViewOf = Callable[[str], BarsView | None]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Adjuster:
         return self.actions.at_hand(symbols, now=now) if self.kinds else list(symbols)
 
     def adjusted(
-        self, symbol: str, view: View, *, bars: int, at: datetime, view_of: ViewOf
-    ) -> View | None:
+        self, symbol: str, view: BarsView, *, bars: int, at: datetime, view_of: ViewOf
+    ) -> BarsView | None:
         """The newest `bars` bars (0: all) of a view, adjusted by what was known `at` a moment.
 
         With those of an earlier symbol before them. None where these are not at hand, or nobody
@@ -80,7 +80,7 @@ class Adjuster:
                 return cached
             return replace(cached, clean=replace(cached.clean, arrays=adjusted))
 
-        return View(cached.variant((end, *lineage.keys), derive), end, origin)
+        return BarsView(cached.variant((end, *lineage.keys), derive), end, origin)
 
     def adjusted_as_stated(self, symbol: str, bars: BarArrays, now: datetime) -> BarArrays:
         """Bars adjusted for what the source states now, of which nothing is recorded.
@@ -107,18 +107,18 @@ class Adjuster:
         kinds, interval = self.kinds, self.interval
         return len(list(applied(bars, actions, kinds=kinds, interval=interval, timezone=zone)))
 
-    def _add_actions(self, lineage: _Lineage, at: datetime) -> CorporateAction | None:
+    def _add_actions(self, lineage: _Lineage, at: datetime) -> ActionRevision | None:
         """Go back to the symbol before; returns how it came to its later name."""
         known = self.actions.of(lineage.symbol)
         return lineage.add(known.at(at), known.key(at)) if known else None
 
     def _adjust(
-        self, symbol: str, bars: BarArrays, actions: Iterable[CorporateAction], at: datetime
+        self, symbol: str, bars: BarArrays, actions: Iterable[ActionRevision], at: datetime
     ) -> BarArrays:
         zone = self.actions.timezone(symbol)
         return adjust(bars, actions, kinds=self.kinds, at=at, interval=self.interval, timezone=zone)
 
-    def _bars_before(self, view: View, change: CorporateAction) -> int:
+    def _bars_before(self, view: BarsView, change: ActionRevision) -> int:
         zone = self.actions.timezone(change.symbol)
         arrays = view.cached.arrays.slice(0, view.end)
         return bars_before(arrays, change.ex_date, interval=self.interval, timezone=zone)
@@ -130,10 +130,10 @@ class _Lineage:
 
     symbol: str
     until: date | None = None
-    actions: dict[tuple[date, str], CorporateAction] = field(default_factory=dict)
+    actions: dict[tuple[date, str], ActionRevision] = field(default_factory=dict)
     keys: list[Hashable] = field(default_factory=list)
 
-    def add(self, actions: Sequence[CorporateAction], key: Hashable) -> CorporateAction | None:
+    def add(self, actions: Sequence[ActionRevision], key: Hashable) -> ActionRevision | None:
         """Those of `symbol`, until it was changed; returns how it came to its name."""
         mine = [each for each in actions if self.until is None or each.ex_date < self.until]
         for each in mine:
@@ -145,7 +145,7 @@ class _Lineage:
         return change
 
 
-def _joined(symbol: str, earlier: View, until: int, later: View, first: int) -> View:
+def _joined(symbol: str, earlier: BarsView, until: int, later: BarsView, first: int) -> BarsView:
     """The first `until` bars of an earlier symbol, if any, before our own from `first` on."""
     if not until:
         return later
@@ -166,4 +166,4 @@ def _joined(symbol: str, earlier: View, until: int, later: View, first: int) -> 
         return replace(later.cached, clean=clean, asked_from=asked_from, stored=None)
 
     joined = later.cached.variant((first, end, earlier.cached, until), join)
-    return View(joined, until + end - first, origin)
+    return BarsView(joined, until + end - first, origin)

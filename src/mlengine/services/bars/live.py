@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlengine.errors import DatabaseUnavailable, MlengineError
-from mlengine.services.bars.served import LIVE, RECORDED, Origin, View, view_in_memory
+from mlengine.services.bars.served import LIVE, RECORDED, BarsView, Origin, view_in_memory
 from mlengine.services.bars.upstream.flights import Flights
 from mlengine.services.bars.upstream.recorded_upstream import RecordedUpstream
 from mlengine.stores.bars.cache import BarCache, CachedBars
@@ -30,7 +30,7 @@ class LiveBars:
 
     def in_memory(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> View | None:
+    ) -> BarsView | None:
         """The bars in memory, where neither the store nor the upstream could bring others."""
         cached = self.cache.newest(symbol)
         return view_in_memory(cached, bars=bars, as_of=as_of, now=now) if cached else None
@@ -77,7 +77,7 @@ class LiveBars:
                 self.cache.put(symbol, result)
         return results
 
-    def view(self, fetched: CachedBars, *, bars: int, now: datetime) -> View:
+    def view(self, fetched: CachedBars, *, bars: int, now: datetime) -> BarsView:
         """What was fetched, as a question of `now` may know it."""
         if fetched.fetched_at > now:
             view = view_in_memory(fetched, bars=bars, as_of=None, now=now)
@@ -85,4 +85,4 @@ class LiveBars:
                 return view
         age = (now - fetched.fetched_at).total_seconds() if fetched.outage else None
         origin = LIVE if age is None else Origin(RECORDED, age)
-        return View(fetched, fetched.arrays.count_known_at(now), origin)
+        return BarsView(fetched, fetched.arrays.count_known_at(now), origin)

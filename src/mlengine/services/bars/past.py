@@ -10,7 +10,7 @@ from mlengine.core.bars.symbols import is_symbol
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import DatabaseUnavailable, MlengineError
 from mlengine.services.bars.live import LiveBars
-from mlengine.services.bars.served import RECONSTRUCTED, RECORDED, Origin, View, view_in_memory
+from mlengine.services.bars.served import RECONSTRUCTED, RECORDED, BarsView, Origin, view_in_memory
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.stored import microseconds
 from mlengine.stores.market_data.deadline import Deadline
@@ -27,7 +27,7 @@ class PastBars:
 
     def view(
         self, symbol: str, as_of: datetime, *, bars: int, now: datetime, deadline: Deadline
-    ) -> View:
+    ) -> BarsView:
         """The newest `bars` bars (0: all) that were known then; raises as `LiveBars.fetch`."""
         recorded = self._recorded([symbol], as_of, bars=bars)
         if symbol in recorded:
@@ -45,10 +45,10 @@ class PastBars:
 
     def views(
         self, symbols: Sequence[str], as_of: datetime, *, bars: int, now: datetime
-    ) -> dict[str, View | MlengineError]:
+    ) -> dict[str, BarsView | MlengineError]:
         """`view` of each symbol that is at hand, or its refusal, in one pass over all."""
         fetcher = self.live.upstream.fetcher
-        results: dict[str, View | MlengineError] = {}
+        results: dict[str, BarsView | MlengineError] = {}
         results |= self._recorded(symbols, as_of, bars=bars)
         missing = [symbol for symbol in symbols if symbol not in results]
         reach = _bars_until(as_of, bars, now, fetcher.interval)
@@ -77,14 +77,14 @@ class PastBars:
         *,
         bars: int,
         upstream_age_seconds: float | None = None,
-    ) -> dict[str, View]:
+    ) -> dict[str, BarsView]:
         """What the store says of the symbols that have enough bars there, as of a moment.
 
         A moment after which the upstream was not asked is left to it, unless it can't be reached,
         and said what is recorded `upstream_age_seconds` ago.
         """
         store, interval = self.live.upstream.store, self.live.upstream.fetcher.interval
-        views: dict[str, View] = {}
+        views: dict[str, BarsView] = {}
         symbols = [symbol for symbol in symbols if is_symbol(symbol)]
         with suppress(DatabaseUnavailable):
             for symbol, each in store.known_at(symbols, interval, as_of, bars=bars).items():
@@ -93,12 +93,12 @@ class PastBars:
                     rows = each.held.arrays.rows
                     seen = each.held.seen_by(0, rows) <= microseconds(as_of)
                     origin = Origin(RECORDED if seen else RECONSTRUCTED, upstream_age_seconds)
-                    views[symbol] = View(CachedBars.of(each), rows, origin)
+                    views[symbol] = BarsView(CachedBars.of(each), rows, origin)
         return views
 
     def _of_now(
         self, symbol: str, fetched: CachedBars, as_of: datetime, *, bars: int, now: datetime
-    ) -> View | None:
+    ) -> BarsView | None:
         """What was known at `as_of` of bars that were fetched now."""
         view = view_in_memory(fetched, bars=bars, as_of=as_of, now=now)
         if view is None and fetched.stored is not None:
@@ -115,5 +115,5 @@ def _bars_until(as_of: datetime, bars: int, now: datetime, interval: str) -> int
     return reach if reach <= _MOST_BARS_BACK else None
 
 
-def _reconstructed(fetched: CachedBars, as_of: datetime) -> View:
-    return View(fetched, fetched.arrays.count_known_at(as_of), Origin(RECONSTRUCTED))
+def _reconstructed(fetched: CachedBars, as_of: datetime) -> BarsView:
+    return BarsView(fetched, fetched.arrays.count_known_at(as_of), Origin(RECONSTRUCTED))

@@ -37,7 +37,7 @@ class ServedBars(CleanBars):
     origin: Origin
 
 
-class View(NamedTuple):
+class BarsView(NamedTuple):
     """The first `end` of some bars."""
 
     cached: CachedBars
@@ -47,7 +47,7 @@ class View(NamedTuple):
 
 def view_in_memory(
     cached: CachedBars, *, bars: int, as_of: datetime | None, now: datetime
-) -> View | None:
+) -> BarsView | None:
     """What `cached` says of the newest `bars` bars (0: all), None where others may know better.
 
     A question that is older than the bars is answered as of then.
@@ -56,7 +56,7 @@ def view_in_memory(
     if as_of is None and cached.fetched_at <= now:
         if now >= cached.expires_at or not cached.suffices(bars, None):
             return None
-        return View(cached, cached.arrays.rows, LIVE if age is None else Origin(RECORDED, age))
+        return BarsView(cached, cached.arrays.rows, LIVE if age is None else Origin(RECORDED, age))
     moment = now if as_of is None else as_of
     if moment > cached.fetched_at or not cached.suffices(bars, moment):
         return None
@@ -64,4 +64,4 @@ def view_in_memory(
     if seen is None:
         return None
     kind = RECORDED if seen or as_of is None else RECONSTRUCTED
-    return View(cached, cached.arrays.count_known_at(moment), Origin(kind, age))
+    return BarsView(cached, cached.arrays.count_known_at(moment), Origin(kind, age))

@@ -18,10 +18,10 @@ from mlengine.services.bars.adjuster import Adjuster
 from mlengine.services.bars.expectations import BarExpectations
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.past import PastBars
-from mlengine.services.bars.served import LIVE, ServedBars, ServedWindow, View
+from mlengine.services.bars.served import LIVE, BarsView, ServedBars, ServedWindow
 from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.services.bars.upstream.recorded_upstream import RecordedUpstream
-from mlengine.services.bars.views import BarViews
+from mlengine.services.bars.views import BarsViewBuilder
 from mlengine.stores.bars.action_store import ActionStore
 from mlengine.stores.bars.cache import BarCache, CachedBars
 from mlengine.stores.bars.store import BarStore
@@ -80,7 +80,7 @@ class BarService:
         """
         views = self._views.views_in_one_pass(symbols, bars=bars, as_of=as_of, now=now)
         return {
-            symbol: self._window(symbol, view, bars) if isinstance(view, View) else view
+            symbol: self._window(symbol, view, bars) if isinstance(view, BarsView) else view
             for symbol, view in views.items()
         }
 
@@ -126,7 +126,7 @@ class BarService:
     ) -> BarArrays:
         """As `history`, but as the upstream tells it now, whatever is recorded."""
         fetched = self._fetcher.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=NEVER)
-        raw = View(fetched, fetched.arrays.count_known_at(as_of), LIVE)
+        raw = BarsView(fetched, fetched.arrays.count_known_at(as_of), LIVE)
         view = self._views.adjusted(symbol, raw, bars=bars, as_of=as_of, now=now)
         return _history(view, bars).arrays
 
@@ -188,12 +188,12 @@ class BarService:
             symbol, None, bars=bars, now=now, deadline=deadline, anew=True
         )
 
-    def _window(self, symbol: str, view: View, bars: int) -> ServedWindow | InsufficientBars:
+    def _window(self, symbol: str, view: BarsView, bars: int) -> ServedWindow | InsufficientBars:
         if view.end < bars:
             return InsufficientBars(symbol, needed=bars, got=view.end)
         return self._cut(symbol, view, bars)
 
-    def _cut(self, symbol: str, view: View, bars: int) -> ServedWindow:
+    def _cut(self, symbol: str, view: BarsView, bars: int) -> ServedWindow:
         window = view.cached.window(
             view.end, bars, lambda known: self._suspect_reasons(symbol, known, bars)
         )
@@ -233,12 +233,12 @@ class BarService:
         return RecordedUpstream(self._fetcher, self.store, self.max_stale_seconds)
 
     @cached_property
-    def _views(self) -> BarViews:
+    def _views(self) -> BarsViewBuilder:
         live = LiveBars(self._upstream, self.cache)
-        return BarViews(live, PastBars(live), self._adjuster, self.anew)
+        return BarsViewBuilder(live, PastBars(live), self._adjuster, self.anew)
 
 
-def _history(view: View, bars: int) -> ServedBars:
+def _history(view: BarsView, bars: int) -> ServedBars:
     first = max(0, view.end - bars) if bars > 0 else 0
     arrays = view.cached.arrays.slice(first, view.end)
     report = replace(view.cached.clean.report, accepted=arrays.rows)

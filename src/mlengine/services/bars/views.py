@@ -10,13 +10,13 @@ from mlengine.errors import MlengineError
 from mlengine.services.bars.adjuster import Adjuster
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.past import PastBars
-from mlengine.services.bars.served import View
+from mlengine.services.bars.served import BarsView
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 
 @dataclass(frozen=True)
-class BarViews:
+class BarsViewBuilder:
     """Raw bars from memory, the record or the upstream, and what the adjuster makes of them.
 
     With `anew` the upstream is asked for all of them, whatever is recorded.
@@ -29,7 +29,7 @@ class BarViews:
 
     def in_memory(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> View | None:
+    ) -> BarsView | None:
         """The newest `bars` bars where neither the upstream nor a store need be asked."""
         view = self.live.in_memory(symbol, bars=bars, as_of=as_of, now=now)
         if view is None:
@@ -38,7 +38,7 @@ class BarViews:
 
     def view(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
-    ) -> View:
+    ) -> BarsView:
         """The bars in memory if nobody could bring others, else those recorded or fetched now."""
         self.live.notice_recordings()
         if not self.anew or as_of is not None:
@@ -50,19 +50,19 @@ class BarViews:
 
     def views_in_one_pass(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
-    ) -> dict[str, View | MlengineError]:
+    ) -> dict[str, BarsView | MlengineError]:
         """`view` of each symbol, or its refusal, in one pass over them.
 
         Asks what answers for many symbols at once, and records what that says. Left out is a symbol
         for which the upstream has to be asked on its own.
         """
         raw = self._raw_in_one_pass(symbols, bars=bars, as_of=as_of, now=now)
-        viewed = [symbol for symbol, each in raw.items() if isinstance(each, View)]
+        viewed = [symbol for symbol, each in raw.items() if isinstance(each, BarsView)]
         ready = set(self.adjuster.at_hand(viewed, now=now))
         refused = self.adjuster.refresh(list(ready), now=now, deadline=NEVER)
-        views: dict[str, View | MlengineError] = {**refused}
+        views: dict[str, BarsView | MlengineError] = {**refused}
         for symbol, each in raw.items():
-            if not isinstance(each, View):
+            if not isinstance(each, BarsView):
                 views[symbol] = each
             elif symbol in ready and symbol not in refused:
                 adjusted = self._adjusted_in_memory(symbol, each, bars=bars, as_of=as_of, now=now)
@@ -73,18 +73,18 @@ class BarViews:
     def adjusted(
         self,
         symbol: str,
-        raw: View,
+        raw: BarsView,
         *,
         bars: int,
         as_of: datetime | None,
         now: datetime,
         deadline: Deadline = NEVER,
-    ) -> View:
+    ) -> BarsView:
         """Raw bars of `as_of`, or of now, adjusted; raises what the source of actions raises."""
         for error in self.adjuster.refresh([symbol], now=now, deadline=deadline).values():
             raise error
 
-        def view_of(earlier: str) -> View:
+        def view_of(earlier: str) -> BarsView:
             view = self._raw(earlier, bars=0, as_of=as_of, now=now, deadline=deadline)
             for error in self.adjuster.refresh([earlier], now=now, deadline=deadline).values():
                 raise error
@@ -94,9 +94,9 @@ class BarViews:
         return self.adjuster.adjusted(symbol, raw, bars=bars, at=at, view_of=view_of) or raw
 
     def _adjusted_in_memory(
-        self, symbol: str, raw: View, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> View | None:
-        def view_of(earlier: str) -> View | None:
+        self, symbol: str, raw: BarsView, *, bars: int, as_of: datetime | None, now: datetime
+    ) -> BarsView | None:
+        def view_of(earlier: str) -> BarsView | None:
             return self.live.in_memory(earlier, bars=0, as_of=as_of, now=now)
 
         at = as_of or now
@@ -104,7 +104,7 @@ class BarViews:
 
     def _raw(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline
-    ) -> View:
+    ) -> BarsView:
         if self.anew and as_of is None:
             fetched = self.live.upstream.refresh(
                 symbol, None, bars=bars, now=now, deadline=deadline, anew=True
@@ -120,7 +120,7 @@ class BarViews:
 
     def _raw_in_one_pass(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
-    ) -> Mapping[str, View | MlengineError]:
+    ) -> Mapping[str, BarsView | MlengineError]:
         if as_of is not None:
             return self.past.views(symbols, as_of, bars=bars, now=now)
         fetched = self.live.fetch_many(symbols, bars=bars, now=now)

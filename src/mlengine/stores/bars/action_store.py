@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
 
-from mlengine.core.actions.actions import CorporateAction, StatedAction, next_midnight, revise
+from mlengine.core.actions.actions import ActionRevision, StatedAction, next_midnight, revise
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.tables import action_series, corporate_actions
 
@@ -17,7 +17,7 @@ _LONGEST_CACHED = timedelta(hours=1)
 # Others write for milliseconds; whoever asks for bars must not wait for a lock that stays.
 _LOCK_SECONDS = 1.0
 
-_Revisions = tuple[CorporateAction, ...]
+_Revisions = tuple[ActionRevision, ...]
 
 _READ_SERIES = select(action_series).where(
     action_series.c.symbol.in_(bindparam("symbols", expanding=True))
@@ -115,20 +115,20 @@ def _claim(connection: Connection, symbols: Collection[str], now: datetime) -> d
 def _read(
     connection: Connection, symbols: Iterable[str], asked_at: Mapping[str, datetime]
 ) -> dict[str, RecordedActions]:
-    revisions: dict[str, list[CorporateAction]] = {symbol: [] for symbol in asked_at}
+    revisions: dict[str, list[ActionRevision]] = {symbol: [] for symbol in asked_at}
     for row in connection.execute(_READ_ACTIONS, {"symbols": list(symbols)}):
         if row.symbol in revisions:
             revisions[row.symbol].append(_action(row))
     return {s: RecordedActions(asked_at[s], tuple(each)) for s, each in revisions.items()}
 
 
-def _action(row: Row[tuple[object, ...]]) -> CorporateAction:
+def _action(row: Row[tuple[object, ...]]) -> ActionRevision:
     value = nan if row.value is None else row.value
     ex_date = date.fromisoformat(row.ex_date)
-    return CorporateAction(row.symbol, ex_date, row.kind, value, row.known_at, row.earlier_symbol)
+    return ActionRevision(row.symbol, ex_date, row.kind, value, row.known_at, row.earlier_symbol)
 
 
-def _row(action: CorporateAction, seen_at: datetime) -> dict[str, object]:
+def _row(action: ActionRevision, seen_at: datetime) -> dict[str, object]:
     return {
         "symbol": action.symbol,
         "ex_date": action.ex_date.isoformat(),

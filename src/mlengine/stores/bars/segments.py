@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 SEGMENT_ROWS = 16_384
 _COLUMNS = 2 + len(VALUES)
 
-View = Callable[[Revisions], SeriesView]
+RevisionsReader = Callable[[Revisions], SeriesView]
 _Place = Row[Any]
 
 _PLACES = select(*bar_segments.c["id", "series_id", "first_start", "last_start", "rows"]).where(
@@ -36,7 +36,7 @@ _PAYLOADS = select(*bar_segments.c["id", "series_id", "rows", "seen_at", "payloa
 
 
 def read_newest(
-    connection: Connection, views: Mapping[int, View], *, bars: int
+    connection: Connection, views: Mapping[int, RevisionsReader], *, bars: int
 ) -> dict[int, tuple[SeriesView, bool]]:
     """Of each series the view on as few of its newest segments as have `bars` bars (0: all).
 

@@ -8,10 +8,16 @@ from functools import cached_property, partial
 
 from sqlalchemy import Connection, Engine
 
-from mlengine.core.bars.recorded import NOTHING_HELD, Change, Revisions, SeriesView
+from mlengine.core.bars.recorded import NOTHING_HELD, BarsDiff, Revisions, SeriesView
 from mlengine.core.monitoring.event import Event
 from mlengine.stores.bars.recordings import RecordingsFile, RecordingsQuery, open_change_signal
-from mlengine.stores.bars.segments import View, merge_small, read_from, read_newest, write_rows
+from mlengine.stores.bars.segments import (
+    RevisionsReader,
+    merge_small,
+    read_from,
+    read_newest,
+    write_rows,
+)
 from mlengine.stores.bars.series import (
     Series,
     claim_series,
@@ -20,7 +26,7 @@ from mlengine.stores.bars.series import (
     read_series,
     update_series,
 )
-from mlengine.stores.bars.stored import Answer, Recorded, StoredBars, microseconds
+from mlengine.stores.bars.stored import Recorded, StoredBars, UpstreamBars, microseconds
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.events import insert_event
 
@@ -41,7 +47,7 @@ class BarStore:
     engine: Engine
 
     def record(
-        self, answers: Mapping[str, Answer], interval: str, *, seen_at: datetime
+        self, answers: Mapping[str, UpstreamBars], interval: str, *, seen_at: datetime
     ) -> Recorded:
         """Write what is new or revised in the answers, all of them in one transaction.
 
@@ -52,25 +58,25 @@ class BarStore:
             series = claim_series(connection, asked_from, interval, seen_at)
             before = _recorded_before(connection, answers, series)
             bars: dict[str, StoredBars] = {}
-            changes: dict[str, Change] = {}
+            diffs: dict[str, BarsDiff] = {}
             for symbol, answer in answers.items():
-                held, complete = before[symbol]
-                change = answer.change(held, series[symbol], interval, seen_at)
-                updated = answer.updated(series[symbol], held, change, seen_at)
-                complete = complete or answer.asked_from <= updated.asked_from
-                asked_for = change.held.from_start(microseconds(updated.asked_from))
-                bars[symbol] = StoredBars(asked_for, updated, complete)
-                changes[symbol] = change
-            _write(connection, bars, changes)
-            revised = {symbol: each.revised for symbol, each in changes.items() if each.revised}
+                held, holds_all = before[symbol]
+                diff = answer.diff(held, series[symbol], interval, seen_at)
+                updated = answer.updated(series[symbol], held, diff, seen_at)
+                holds_all = holds_all or answer.asked_from <= updated.asked_from
+                asked_for = diff.after.from_start(microseconds(updated.asked_from))
+                bars[symbol] = StoredBars(asked_for, updated, holds_all)
+                diffs[symbol] = diff
+            _write(connection, bars, diffs)
+            revised = {symbol: each.revised for symbol, each in diffs.items() if each.revised}
             if revised:
                 insert_event(connection, _revision_event(revised, interval, seen_at))
-        if any(each.rows.rows for each in changes.values()):
+        if any(each.rows.rows for each in diffs.values()):
             self._signal.notify()
         for symbol, count in revised.items():
             facts = {"symbol": symbol, "interval": interval, "revised": count}
             log.warning("stored bars revised", extra=facts)
-        return Recorded(bars, sum(change.new for change in changes.values()), revised)
+        return Recorded(bars, sum(diff.new for diff in diffs.values()), revised)
 
     def newest(
         self,
@@ -126,14 +132,14 @@ class BarStore:
 
 
 def _recorded_before(
-    connection: Connection, answers: Mapping[str, Answer], series: Mapping[str, Series]
+    connection: Connection, answers: Mapping[str, UpstreamBars], series: Mapping[str, Series]
 ) -> dict[str, tuple[SeriesView, bool]]:
     """The bars of each symbol from the beginning of its answer on; whether they are all."""
     before: dict[str, tuple[SeriesView, bool]] = {}
     starts: dict[int, int] = {}
     for symbol, answer in answers.items():
         if answer.base and answer.base.covers(answer.asked_from, series[symbol]):
-            before[symbol] = answer.base.held, answer.base.complete
+            before[symbol] = answer.base.held, answer.base.holds_all_recorded
         elif series[symbol].recordings:
             starts[series[symbol].id] = microseconds(answer.asked_from)
     rows = read_from(connection, starts) if starts else {}
@@ -144,9 +150,9 @@ def _recorded_before(
 
 
 def _write(
-    connection: Connection, bars: Mapping[str, StoredBars], changes: Mapping[str, Change]
+    connection: Connection, bars: Mapping[str, StoredBars], diffs: Mapping[str, BarsDiff]
 ) -> None:
-    rows = {bars[symbol].series.id: each.rows for symbol, each in changes.items() if each.rows.rows}
+    rows = {bars[symbol].series.id: each.rows for symbol, each in diffs.items() if each.rows.rows}
     if rows:
         write_rows(connection, rows)
     update_series(connection, [each.series for each in bars.values()])
@@ -164,7 +170,9 @@ def _read(
     view: Callable[[Series, Revisions], SeriesView],
 ) -> dict[str, StoredBars]:
     """The view on what is recorded of each series after the last time that was never asked for."""
-    views: dict[int, View] = {each.id: partial(_asked_for, each, view) for each in series}
+    views: dict[int, RevisionsReader] = {
+        each.id: partial(_asked_for, each, view) for each in series
+    }
     held = read_newest(connection, views, bars=bars) if views else {}
     return {each.symbol: StoredBars(held[each.id][0], each, held[each.id][1]) for each in series}
 

@@ -10,7 +10,7 @@ import orjson
 
 from mlengine.core.bars.bars import NO_BARS, BarArrays, BarExample, BarsReport
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.bars.recorded import Change, SeriesView
+from mlengine.core.bars.recorded import BarsDiff, SeriesView
 from mlengine.core.timestamps import EPOCH
 from mlengine.stores.bars.series import Series
 from mlengine.stores.database.tables import MICROSECOND
@@ -18,16 +18,16 @@ from mlengine.stores.database.tables import MICROSECOND
 
 @dataclass(frozen=True, eq=False)
 class StoredBars:
-    """Bars of a series from some bar on; from its first one on where it is `complete`."""
+    """Bars of a series from some bar on; from its first one on where it `holds_all_recorded`."""
 
     held: SeriesView
     series: Series
-    complete: bool
+    holds_all_recorded: bool
 
     @property
     def entire_history(self) -> bool:
         """Whether these are all bars that the upstream has."""
-        return self.complete and self.series.asked_from == EPOCH
+        return self.holds_all_recorded and self.series.asked_from == EPOCH
 
     def suffices(self, bars: int) -> bool:
         """Whether they hold the newest `bars` bars (0: all), or as many as there are."""
@@ -44,7 +44,7 @@ class StoredBars:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class UpstreamBars:
     """All bars of a symbol from `asked_from` on, as the upstream gave them just now.
 
     `arrays.known_at` is when each was final, `report` is on their candles. `base` is what was
@@ -57,17 +57,17 @@ class Answer:
     expires_at: datetime
     report: BarsReport = NO_BARS.report
     base: StoredBars | None = None
-    tail: bool = False
-    whole: bool = False
+    is_tail_refetch: bool = False
+    is_full_refetch: bool = False
 
-    def change(self, held: SeriesView, series: Series, interval: str, seen_at: datetime) -> Change:
+    def diff(self, held: SeriesView, series: Series, interval: str, seen_at: datetime) -> BarsDiff:
         """What this answer changes.
 
         Where nobody looked for longer than an interval, nobody can say when a bar came: it counts
         as known from when it was final, or from when answers could lack it no more.
         """
         unwatched = seen_at - series.served_until > INTERVALS[interval]
-        return held.change(
+        return held.diff(
             self.arrays,
             seen_at=microseconds(max(seen_at, series.fetched_at)),
             asked_from=microseconds(series.asked_from),
@@ -75,22 +75,26 @@ class Answer:
         )
 
     def updated(
-        self, series: Series, held: SeriesView, change: Change, seen_at: datetime
+        self, series: Series, held: SeriesView, diff: BarsDiff, seen_at: datetime
     ) -> Series:
-        """The series once `change` is made to what is `held` of it.
+        """The series once `diff` is made to what is `held` of it.
 
         It begins anew with the answer where that does not adjoin, or all of it is of other prices.
         """
-        revised = self.whole and change.revised and change.rows.starts[0] <= self.arrays.starts[0]
+        revised = (
+            self.is_full_refetch and diff.revised and diff.rows.starts[0] <= self.arrays.starts[0]
+        )
         anew = revised or (series.recordings > 0 and not held.arrays.rows)
         return series._replace(
             asked_from=self.asked_from if anew else min(series.asked_from, self.asked_from),
             fetched_at=max(seen_at, series.fetched_at),
             expires_at=self.expires_at,
             served_until=max(self.expires_at, series.served_until),
-            recordings=series.recordings + bool(change.rows.rows),
+            recordings=series.recordings + bool(diff.rows.rows),
             report=_dumped(
-                _joined(loaded_report(series.report), self.report) if self.tail else self.report
+                _joined(loaded_report(series.report), self.report)
+                if self.is_tail_refetch
+                else self.report
             ),
         )
 

@@ -156,7 +156,7 @@ class BarFetcher:
         """What came, unless all of it is bad."""
         report = fetched.clean.report
         self._log(symbol, report)
-        if report.rejected and not fetched.arrays.rows:
+        if report.faulty and not fetched.arrays.rows:
             reasons = ", ".join(sorted(report.dropped))
             fault = f"not one of the candles of {symbol!r} can be used ({reasons})"
             return self._record(UpstreamInvalid(fault))
@@ -169,7 +169,7 @@ class BarFetcher:
         return error
 
     def _log(self, symbol: str, report: BarsReport) -> None:
-        level = logging.WARNING if report.rejected or report.mended else logging.DEBUG
+        level = logging.WARNING if report.faulty or report.mended else logging.DEBUG
         if log.isEnabledFor(level):
             facts = {"symbol": symbol, "interval": self.interval, "accepted": report.accepted}
             counts = {"mended": dict(report.mended), "dropped": dict(report.dropped)}

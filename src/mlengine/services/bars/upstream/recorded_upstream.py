@@ -19,7 +19,7 @@ from mlengine.services.bars.upstream.missing import MissingBars, start_of
 from mlengine.services.bars.upstream.outage import Outage
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.store import BarStore
-from mlengine.stores.bars.stored import Answer, StoredBars
+from mlengine.stores.bars.stored import StoredBars, UpstreamBars
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 log = logging.getLogger(__name__)
@@ -159,24 +159,24 @@ class RecordedUpstream:
             }
         return dict(fetched) | {symbol: _in_memory(each, bars) for symbol, each in stored.items()}
 
-    def _answer(self, fetched: CachedBars, held: CachedBars | None, now: datetime) -> Answer:
+    def _answer(self, fetched: CachedBars, held: CachedBars | None, now: datetime) -> UpstreamBars:
         clean, start = fetched.clean, fetched.asked_from
-        return Answer(
+        return UpstreamBars(
             clean.arrays,
             start,
             fetched.expires_at,
             clean.report,
             held.stored if held else None,
-            tail=held is not None and start == self.missing.tail_start(held, now),
-            whole=held is not None and start == self.missing.history_start(held, now),
+            is_tail_refetch=held is not None and start == self.missing.tail_start(held, now),
+            is_full_refetch=held is not None and start == self.missing.history_start(held, now),
         )
 
-    def _unrecorded(self, fetched: CachedBars, answer: Answer, now: datetime) -> CachedBars:
+    def _unrecorded(self, fetched: CachedBars, answer: UpstreamBars, now: datetime) -> CachedBars:
         """An answer that could not be recorded, with the bars that it follows."""
         if answer.base is None:
             return fetched
-        change = answer.change(answer.base.held, answer.base.series, self.fetcher.interval, now)
-        arrays = change.held.arrays
+        diff = answer.diff(answer.base.held, answer.base.series, self.fetcher.interval, now)
+        arrays = diff.after.arrays
         clean = replace(fetched.clean, arrays=arrays)
         entire = answer.base.entire_history or fetched.entire_history
         return replace(
@@ -210,7 +210,7 @@ def _in_memory(stored: StoredBars, bars: int) -> CachedBars:
     """As much of what is recorded as stays in memory."""
     if not stored.entire_history and stored.held.arrays.rows > max(_BARS_IN_MEMORY, 4 * bars):
         held = stored.held.tail(max(_BARS_IN_MEMORY // 2, 2 * bars))
-        stored = replace(stored, held=held, complete=False)
+        stored = replace(stored, held=held, holds_all_recorded=False)
     return CachedBars.of(stored)
 
 
