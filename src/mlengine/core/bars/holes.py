@@ -9,7 +9,6 @@ from datetime import date, datetime, timedelta
 import numpy as np
 
 from mlengine.core.arrays import Flags, Ints, Moments
-from mlengine.core.bars.bars import BarArrays
 from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.expected import usual_longest_gap
 from mlengine.core.calendars.hours import WEEKDAYS
@@ -78,13 +77,12 @@ class Gaps:
         return before[np.minimum(rows + label_bars, len(before) - 1)] > before[rows]
 
 
-def find_gaps(bars: BarArrays, interval: timedelta, calendar: Calendar) -> Gaps:
-    """What is missing between the bars of a series.
+def find_gaps(starts: Moments, interval: timedelta, calendar: Calendar) -> Gaps:
+    """What is missing between the bars of a series, which begin at `starts`.
 
     `weekdays` knows neither hours nor holidays: there, within a day, what is missing where trade
     doesn't stop on other days counts, and over days only what no holidays explain.
     """
-    starts = bars.starts
     if len(starts) < 2:
         return Gaps(starts, np.zeros(0, np.int64), np.zeros(0, np.bool_))
     missing = calendar.bars_missing(starts, interval)

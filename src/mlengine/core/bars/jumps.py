@@ -15,6 +15,8 @@ from mlengine.core.timestamps import EPOCH
 _SPLITS = np.log(np.array([1.5, *range(2, 21), 25.0, 30.0, 40.0, 50.0, 100.0]))
 # What a price moves overnight beside the split: with more of it, crashes of 2008 look like splits.
 _SPLIT_TOLERANCE = 0.04
+# With smaller steps and ranges there is nothing to look at, which most windows are soon done with.
+_CALM = 1.4
 # On the day of a split the price moves as on the days before; after news of this size it does not.
 _USUAL_MOVES = 2.5
 _SMALLEST_MOVE = 0.01
@@ -44,10 +46,14 @@ def find_jumps(bars: BarArrays) -> Sequence[Jump]:
     A crash is none: the bar of a crash has a wide range, and volume does not stay at the inverse of
     the ratio. Prices below zero have no ratio.
     """
-    opens, highs, lows, closes = bars.values[:4]
-    if bars.rows < 2 or min(opens.min(), lows.min(), closes.min()) <= 0:
+    prices = bars.values[:4]
+    if bars.rows < 2 or prices.min() <= 0:
         return []
-    gaps = np.log(opens[1:] / closes[:-1])
+    opens, highs, lows, closes = prices
+    ratios = opens[1:] / closes[:-1]
+    if ratios.min() > 1 / _CALM and ratios.max() < _CALM and (highs / lows).max() < _CALM:
+        return []
+    gaps = np.log(ratios)
     beside = np.maximum(np.log(highs / np.maximum(opens, closes)),
                         np.log(np.minimum(opens, closes) / lows))  # fmt: skip
     jumps: dict[int, Jump] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -124,9 +125,9 @@ def assess(
         return unusable
     step = INTERVALS[interval]
     by = market.calendar or infer_calendar(arrays.starts, step)
-    gaps, jumps = find_gaps(arrays, step, by), find_jumps(arrays)
+    gaps, jumps = find_gaps(arrays.starts, step, by), find_jumps(arrays)
     holes, gaps = gaps.holes(), gaps.while_listed(market.first, market.last)
-    reasons = _reasons(bars, by, gaps, jumps, window_bars)
+    reasons = _reasons(bars, _gap_reasons(by, gaps, window_bars), jumps)
     return replace(
         unusable,
         status="suspect" if reasons else "ok",
@@ -151,36 +152,56 @@ def suspect_reasons(
     bars: CleanBars, window_bars: int, *, interval: str, market: Market
 ) -> tuple[str, ...]:
     """Why the last `window_bars` are suspect; those before show what is usual for the series."""
-    end = bars.arrays.rows
-    arrays = bars.arrays.slice(max(0, end - _SERIES_BARS), end)
+    arrays = bars.arrays
     if not arrays.rows:
         return ()
-    step = INTERVALS[interval]
-    by = market.calendar or infer_calendar(arrays.starts, step)
-    gaps = find_gaps(arrays, step, by).while_listed(market.first, market.last)
+    starts = arrays.starts[-_SERIES_BARS:].tobytes()
+    listed = (market.first, market.last)
     window = arrays.slice(max(0, arrays.rows - window_bars), arrays.rows)
-    of_window = CleanBars(window, bars.report)
-    return _reasons(of_window, by, gaps.tail(window.rows), find_jumps(window), window_bars)
+    return _reasons(
+        CleanBars(window, bars.report),
+        _window_gap_reasons(starts, INTERVALS[interval], market.calendar, listed, window_bars),
+        find_jumps(window),
+    )
+
+
+@lru_cache(maxsize=64)
+def _window_gap_reasons(
+    starts: bytes,
+    step: timedelta,
+    calendar: Calendar | None,
+    listed: tuple[date | None, date | None],
+    window_bars: int,
+) -> tuple[str, ...]:
+    """Cached, for the symbols of one market have bars at the same times; `starts` are int64."""
+    moments = np.frombuffer(starts, np.int64)
+    by = calendar or infer_calendar(moments, step)
+    gaps = find_gaps(moments, step, by).while_listed(*listed)
+    return _gap_reasons(by, gaps.tail(window_bars), window_bars)
 
 
 def _reasons(
-    bars: CleanBars,
-    calendar: Calendar,
-    gaps: Gaps,
-    jumps: Sequence[Jump],
-    window_bars: int,
+    bars: CleanBars, gap_reasons: tuple[str, ...], jumps: Sequence[Jump]
 ) -> tuple[str, ...]:
+    dropped = _dropped_share(bars) > MAX_DROPPED_SHARE
+    return (
+        *(("bars_dropped",) if dropped else ()),
+        *gap_reasons,
+        *(("unexplained_jump",) if jumps else ()),
+        *(("no_volume",) if _lost_its_volume(bars.arrays.values[4]) else ()),
+    )
+
+
+def _gap_reasons(calendar: Calendar, gaps: Gaps, window_bars: int) -> tuple[str, ...]:
+    """Those of what is missing between bars."""
     longest = MAX_MISSING_WEEKDAYS_SHARE if calendar.name == WEEKDAYS else MAX_MISSING_SHARE
     is_loss = gaps.usual < THIN_USUAL_GAP and gaps.missing_bars >= MIN_MISSING_BARS
     missing = is_loss and _missing_share(gaps) > longest
     in_window = bool(gaps.is_hole[-max(window_bars - 1, 1) :].any())
     applies = {
-        "bars_dropped": _dropped_share(bars) > MAX_DROPPED_SHARE,
         "bars_missing": missing,
         "hole_in_window": in_window,
         "hole_in_history": not in_window and bool(gaps.is_hole.any()),
-        "unexplained_jump": bool(jumps),
-        "no_volume": _lost_its_volume(bars.arrays.values[4]),
     }
     return tuple(reason for reason, applied in applies.items() if applied)
 

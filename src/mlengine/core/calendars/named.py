@@ -35,27 +35,25 @@ def calendar(name: str) -> Calendar:
     """The calendar of a MIC, or `24/7`, `24/5` or `weekdays`; ValueError lists what there is."""
     if name in EXCHANGES:
         return _exchange_calendar(name, EXCHANGES[name])
-    every_day = [
-        EPOCH.date() + day * _DAY for day in range(_day_number(date(_LAST_YEAR + 1, 1, 1)))
-    ]
-    weekdays = [day for day in every_day if day.weekday() < _SATURDAY]
+    every_day = np.arange(_day_number(date(_LAST_YEAR + 1, 1, 1)))
+    weekdays = every_day[(every_day + 3) % 7 < _SATURDAY]  # 1970 began on a Thursday
     if name == ALWAYS:
         return _open_calendar(name, every_day)
     if name == WEEKDAYS:
         return _open_calendar(name, weekdays)
     if name == FOREIGN_EXCHANGE:
-        days = [day for day in weekdays if (day.month, day.day) not in _CHRISTMAS_AND_NEW_YEAR]
+        dates = [EPOCH.date() + day * _DAY for day in weekdays.tolist()]
+        days = [day for day in dates if (day.month, day.day) not in _CHRISTMAS_AND_NEW_YEAR]
         starts = _moments([day - _DAY for day in days], [_FIVE] * len(days), _NEW_YORK)
         ends = _moments(days, [_FIVE] * len(days), _NEW_YORK)
-        return _open_calendar(name, days, spells=(starts, ends))
+        return _open_calendar(name, _day_numbers(days), spells=(starts, ends))
     raise ValueError(f"no calendar is named {name!r}; there are {', '.join(CALENDAR_NAMES)}")
 
 
 def _open_calendar(
-    name: str, sessions: Sequence[date], *, spells: tuple[Moments, Moments] | None = None
+    name: str, days: Ints, *, spells: tuple[Moments, Moments] | None = None
 ) -> Calendar:
     """One of no exchange: its sessions are days by UTC, and its bars end with their interval."""
-    days = _day_numbers(sessions)
     opens = days * (_DAY // _MICROSECOND)
     closes = opens + _DAY // _MICROSECOND
     return Calendar(name, _UTC, False, days, opens, closes, spells or (opens, closes))

@@ -116,7 +116,7 @@ def labels_across_holes(
         if entry.holes:
             frame = bars.filter(pl.col("symbol") == entry.symbol).sort("timestamp")
             interval, by = INTERVALS[spec.interval], calendar(entry.calendar)
-            across = find_gaps(BarArrays.of(frame), interval, by).labels_across(steps)
+            across = find_gaps(BarArrays.of(frame).starts, interval, by).labels_across(steps)
             parts.append(frame.filter(pl.Series(across)).select("symbol", "timestamp"))
     return pl.concat(parts) if parts else None
 
