@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -59,6 +60,31 @@ def test_help_and_usage_errors_load_no_library_but_click() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not heavy & {*loaded.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"), [("models list", set()), ("train runs", {"sqlalchemy", "redis"})]
+)
+def test_what_needs_no_model_loads_none(tmp_path: Path, command: str, needed: set[str]) -> None:
+    make_platform(tmp_path)
+    code = f"""
+import sys
+from mlengine.__main__ import mlengine
+mlengine({command.split()}, standalone_mode=False)
+print(*{{name.split('.')[0] for name in sys.modules}}, file=sys.stderr)
+"""
+    environ = {**os.environ, "ARTIFACTS_DIR": str(tmp_path / "artifacts")}
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=environ,
+    )
+    heavy = {"polars", "lightgbm", "numpy", "scipy", "sqlalchemy", "alembic", "flask", "redis"}
+    assert heavy & {*loaded.stderr.split()} == needed
+    assert loaded.stdout
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from mlengine.core.runs.run import Run
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.comparison import CommonRows, Comparison, MetricPair
 from mlengine.core.versions.recipe_diff import RecipeDiff
-from mlengine.services.models.service import Activation, ModelList, ModelSummary
+from mlengine.services.models.catalog import ModelList, ModelSummary
+from mlengine.services.models.service import Activation
 from mlengine.services.monitoring.health import Health
 from mlengine.services.monitoring.service import (
     Freshness,

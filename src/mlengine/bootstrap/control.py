@@ -21,7 +21,7 @@ from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunService
 from mlengine.stores.audit.retention import AuditRetention
-from mlengine.stores.database.engine import MISSING, is_missing, open_database, schema_is_current
+from mlengine.stores.database.engine import is_missing, open_database, schema_is_current
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import resolve_url
@@ -63,7 +63,7 @@ class ControlPlane:
     def require_database(self) -> None:
         """Raises DatabaseUnavailable where the platform was never started."""
         if is_missing(self.database):
-            raise DatabaseUnavailable(MISSING)
+            raise DatabaseUnavailable(DatabaseUnavailable.never_started)
 
     def _schema_is_current(self) -> bool:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlengine.cli.context import Output, actor, current_platform, json_command, now
+from mlengine.cli.context import Output, actor, current_control, current_platform, json_command, now
 from mlengine.cli.options import parquet_option, since_option, until_option
 from mlengine.cli.output import table
 
@@ -63,7 +63,7 @@ def prune(days: int | None, dry_run: bool) -> Output:
 
     With the vectors and windows that only they referred to.
     """
-    retention = current_platform().control.retention
+    retention = current_control().retention
     if days is None and not retention.days:
         raise click.UsageError("AUDIT_RETENTION_DAYS keeps all; say --older-than")
     count = retention.prune(

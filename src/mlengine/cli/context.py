@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import getpass
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import click
@@ -18,6 +20,7 @@ import click
 from mlengine import logs
 from mlengine.cli.output import as_json
 from mlengine.config import Settings
+from mlengine.config.env_file import load_with_env_file
 from mlengine.config.inspection import redis_url_suffix
 from mlengine.errors import (
     DatabaseUnavailable,
@@ -33,7 +36,9 @@ from mlengine.errors import (
 )
 
 if TYPE_CHECKING:
+    from mlengine.bootstrap.control import ControlPlane
     from mlengine.bootstrap.platform import Platform
+    from mlengine.services.models.catalog import ModelCatalog
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,10 +62,32 @@ def current_platform(*, needs_database: bool = True) -> Platform:
 
     Raises DatabaseUnavailable where it was never started, unless the command can do without.
     """
-    platform = cast("Platform", click.get_current_context().meta[_PLATFORM])
+    context = click.get_current_context()
+    if _PLATFORM not in context.meta:
+        enter_app(context)
+    platform = cast("Platform", context.meta[_PLATFORM])
     if needs_database:
         platform.control.require_database()
     return platform
+
+
+def current_control() -> ControlPlane:
+    """The part of it that works without bars and models; raises as `current_platform`."""
+    meta = click.get_current_context().meta
+    if _PLATFORM in meta:
+        return current_platform().control
+    from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
+
+    control = build_control(meta[_SETTINGS])
+    control.require_database()
+    return control
+
+
+def current_catalog() -> ModelCatalog:
+    """Its versions, from their files alone; raises as `current_platform`."""
+    from mlengine.bootstrap.catalog import build_catalog  # noqa: PLC0415 - the manifest's types
+
+    return build_catalog(click.get_current_context().meta[_SETTINGS])
 
 
 def now() -> datetime:
@@ -77,11 +104,11 @@ def actor() -> str:
 
 
 def platform_command(function: Callable[P, R]) -> Callable[P, R]:
-    """Run in the app's context; a domain error is one line and its exit code."""
+    """Run with the settings of this folder; a domain error is one line and its exit code."""
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        settings = enter_app(click.get_current_context())
+        settings = _enter(click.get_current_context())
         try:
             return function(*args, **kwargs)
         except MlengineError as error:
@@ -92,10 +119,20 @@ def platform_command(function: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
+def _enter(context: click.Context) -> Settings:
+    """The settings of the app of `flask`, else those of this folder."""
+    if "flask.cli" in sys.modules:
+        return enter_app(context)
+    settings = load_with_env_file(Path.cwd())
+    logs.configure(settings.command_log_level, json=settings.json_logs)
+    context.meta[_SETTINGS] = settings
+    return settings
+
+
 def enter_app(context: click.Context) -> Settings:
     """Run the rest of the command in the app of `flask`, else in that of this folder.
 
-    The app brings all libraries along: without it usage errors and help take no time.
+    The app brings all libraries along: without it a command takes next to no time.
     """
     from flask import current_app  # noqa: PLC0415 - see above
     from flask.cli import ScriptInfo  # noqa: PLC0415
@@ -105,7 +142,7 @@ def enter_app(context: click.Context) -> Settings:
         context.with_resource(script.load_app().app_context())
     settings = cast("Settings", current_app.extensions[_SETTINGS])
     logs.configure(settings.command_log_level, json=settings.json_logs)
-    context.meta[_PLATFORM] = current_app.extensions[_PLATFORM]
+    context.meta.update({key: current_app.extensions[key] for key in (_PLATFORM, _SETTINGS)})
     return settings
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlengine.cli.comparison import comparison_text
-from mlengine.cli.context import Output, actor, current_platform, json_command, now
+from mlengine.cli.context import Output, actor, current_catalog, current_platform, json_command, now
 from mlengine.cli.output import format_cell, table
 from mlengine.cli.registry import pin, prune, unpin, verify
 from mlengine.cli.reproduce import card, reproduce
@@ -25,7 +25,7 @@ for command in (card, pin, prune, reproduce, unpin, verify):
 @json_command
 def list_models() -> Output:
     """List every version, the active one marked."""
-    listing = current_platform().models.list()
+    listing = current_catalog().list()
     return Output(
         listing,
         table(
@@ -44,7 +44,7 @@ def list_models() -> Output:
 @json_command
 def show(version: str) -> Output:
     """Show how VERSION came to be; --json prints its whole manifest."""
-    manifest, is_active = current_platform().models.get(version)
+    manifest, is_active = current_catalog().get(version)
     summary = table(["what", "value"], _summary_rows(manifest, is_active))
     metrics = table(
         ["metric on the holdout", "value", "low", "high", "baseline", "which", "reason"],

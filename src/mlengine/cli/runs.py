@@ -2,7 +2,7 @@
 
 import click
 
-from mlengine.cli.context import Output, actor, current_platform, json_command, now
+from mlengine.cli.context import Output, actor, current_control, json_command, now
 from mlengine.cli.output import table
 from mlengine.cli.progress import describe
 from mlengine.core.runs.run import STATES
@@ -22,7 +22,7 @@ _HEADERS = ("run", "kind", "state", "%", "queued", "ended", "version", "by")
 def runs(limit: int, state: str | None) -> Output:
     """List runs, newest first."""
     at = now()
-    page = current_platform().control.runs.page(limit=limit, cursor=None, state=state, now=at)
+    page = current_control().runs.page(limit=limit, cursor=None, state=state, now=at)
     rows = [
         (
             run.run_id,
@@ -48,7 +48,7 @@ def status(run_id: str | None) -> Output:
     --json has its log, parameters and result.
     """
     at = now()
-    run = current_platform().control.runs.status(run_id, now=at)
+    run = current_control().runs.status(run_id, now=at)
     if run is None:
         return Output(None, "there has been no run")
     progress = vars(run.progress) if run.progress else {}
@@ -62,7 +62,7 @@ def status(run_id: str | None) -> Output:
 @json_command
 def cancel(run_id: str | None) -> Output:
     """Cancel the live run, or the one named."""
-    run = current_platform().control.runs.cancel(run_id, actor=actor(), now=now())
+    run = current_control().runs.cancel(run_id, actor=actor(), now=now())
     return Output(run.view(now()), describe(run))
 
 
@@ -78,7 +78,7 @@ def show() -> Output:
 
     Also whether a worker is there for them.
     """
-    timetable = current_platform().control.schedules.timetable(now=now())
+    timetable = current_control().schedules.timetable(now=now())
     if timetable.expression is None:
         return Output(timetable, "nothing is scheduled: TRAIN_SCHEDULE is empty")
     rows = [("expression", timetable.expression), ("last tick", timetable.last_tick)]

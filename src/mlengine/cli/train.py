@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import click
 
-from mlengine.cli.context import actor, current_platform, now, platform_command
+from mlengine.cli.context import actor, current_catalog, current_control, now, platform_command
 from mlengine.cli.output import as_json
 from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines, describe
 from mlengine.cli.runs import cancel, runs, schedule, status
@@ -17,7 +17,7 @@ from mlengine.core.runs.run import Run
 from mlengine.errors import ArtifactCorrupt, ModelNotFound, TrainingInProgress
 
 if TYPE_CHECKING:
-    from mlengine.services.models.service import ModelService
+    from mlengine.services.models.catalog import ModelCatalog
     from mlengine.services.runs.service import RunService
 
 _POLL_SECONDS = 0.3
@@ -41,27 +41,26 @@ def train(context: click.Context, wait: bool, first: bool, json_: bool) -> None:
 
 @platform_command
 def _train(wait: bool, first: bool, json_: bool) -> None:
-    platform = current_platform()
-    if first and platform.models.active_version():
+    service, catalog = current_control().runs, current_catalog()
+    if first and catalog.active_version():
         click.echo("a model is active already")
         return
-    service = platform.control.runs
     run = _request_run(service, join=first)
     if wait:
         run = _watch(service, run, quiet=json_)
     if wait and first and run.state == "lost":  # it was the run of a platform that is gone
         run = _watch(service, _request_run(service, join=True), quiet=json_)
-    click.echo(as_json(run.view(now())) if json_ else _describe(run, platform.models))
+    click.echo(as_json(run.view(now())) if json_ else _describe(run, catalog))
     if wait and run.state != "succeeded":
         raise SystemExit(1)
 
 
-def _describe(run: Run, models: ModelService) -> str:
+def _describe(run: Run, catalog: ModelCatalog) -> str:
     """How `run` goes; of a version that it published, also what became of that, and why."""
     if run.version is None:
         return describe(run)
     try:
-        manifest, is_active = models.get(run.version)
+        manifest, is_active = catalog.get(run.version)
     except (ArtifactCorrupt, ModelNotFound):
         return describe(run)
     gate = manifest.gate

@@ -40,6 +40,9 @@ class DatabaseUnavailable(MlengineError):
 
     code: ClassVar[str] = "audit_unavailable"
     message: ClassVar[str] = "the audit store can't be used: {reason}"
+    never_started: ClassVar[str] = (
+        "it is not there yet; `mlengine up` or `mlengine migrate` makes it"
+    )
     reason: str
 
 

@@ -9,7 +9,6 @@ from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.services.diagnosis.checks import Finding
 from mlengine.services.diagnosis.machine import nearest_folder, probe_disk
 from mlengine.stores.database.engine import (
-    MISSING,
     database_file,
     is_missing,
     open_database,
@@ -45,7 +44,7 @@ def check_database(url: str) -> Finding:
     if file is not None:
         _probe_disk(file.absolute().parent)
     if is_missing(engine):
-        return Finding("ok", MISSING)
+        return Finding("ok", DatabaseUnavailable.never_started)
     local = engine.dialect.name == "sqlite"
     try:
         with writing(engine, lock_timeout_seconds=_PATIENCE_SECONDS) as connection:

@@ -1,44 +1,19 @@
-"""Which versions there are, which one serves, and changing that."""
+"""Comparing versions, and changing which one serves."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlengine.core import evaluation
-from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.monitoring.event import EventKind
 from mlengine.core.versions import comparison
 from mlengine.core.versions.comparison import Comparison, ScoredVersion
 from mlengine.core.versions.layout import HOLDOUT_FILE
-from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.model_card import render_model_card
-from mlengine.errors import ArtifactCorrupt, NoActiveModel, NoPreviousModel
+from mlengine.errors import NoActiveModel, NoPreviousModel
+from mlengine.services.models.catalog import ModelCatalog
 from mlengine.services.models.event_recording import record_activation, record_missing_activation
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import LoadedModel, ModelLoader
-from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
-
-
-@dataclass(frozen=True)
-class ModelSummary:
-    """One line of the list; nothing but the name is known of a version that is refused."""
-
-    version: str
-    status: str
-    is_active: bool
-    pinned: bool = False
-    created_at: datetime | None = None
-    trained_through: datetime | None = None
-    fingerprint: str | None = None
-    metrics: Mapping[str, MetricEstimate] | None = None
-    verdict: evaluation.Verdict | None = None
-
-
-@dataclass(frozen=True)
-class ModelList:
-    active_version: str | None
-    models: tuple[ModelSummary, ...]
 
 
 @dataclass(frozen=True)
@@ -50,24 +25,11 @@ class Activation:
 
 
 @dataclass(frozen=True)
-class ModelService:
-    registry: Registry
+class ModelService(ModelCatalog):
+    """The catalog, and what needs a model in memory or the history."""
+
     loader: ModelLoader
     events: EventStore
-
-    def list(self) -> ModelList:
-        """Every version in numeric order; a refused one is listed as `corrupt`."""
-        active = self.active_version()
-        pinned = self.registry.pins.read_or_empty()
-        summaries = (
-            self._summary(version, version == active, version in pinned)
-            for version in self.registry.versions()
-        )
-        return ModelList(active, tuple(summaries))
-
-    def get(self, version: str) -> tuple[Manifest, bool]:
-        """The manifest, and whether it is the active version's."""
-        return self.registry.manifest(version), version == self.active_version()
 
     def compare(self, a: str, b: str) -> Comparison:
         """Two versions side by side; raises ModelNotFound or ArtifactCorrupt."""
@@ -77,11 +39,6 @@ class ModelService:
         """One page of Markdown: what a version is good for; raises as `compare`."""
         scored = self._scored(version)
         return render_model_card(scored.manifest, scored.holdout)
-
-    def active_version(self) -> str | None:
-        """What `ACTIVE` names, whether or not it can be loaded; None when it can't be read."""
-        active = self.registry.active.read_or_none()
-        return active.version if active else None
 
     def activate(
         self,
@@ -135,20 +92,3 @@ class ModelService:
     def _scored(self, version: str) -> ScoredVersion:
         holdout = table_files.from_parquet(self.registry.read(version, HOLDOUT_FILE))
         return ScoredVersion(self.registry.manifest(version), holdout)
-
-    def _summary(self, version: str, is_active: bool, pinned: bool) -> ModelSummary:
-        try:
-            manifest = self.registry.manifest(version)
-        except ArtifactCorrupt:
-            return ModelSummary(version, "corrupt", is_active, pinned)
-        return ModelSummary(
-            version,
-            "active" if is_active else "available",
-            is_active,
-            pinned,
-            created_at=manifest.created_at,
-            trained_through=manifest.trained_through,
-            fingerprint=manifest.fingerprint,
-            metrics=manifest.metrics,
-            verdict=manifest.verdict,
-        )

@@ -18,7 +18,6 @@ from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.stores.database.checkpointer import WalCheckpointer
 from mlengine.stores.database.tables import REVISION
 
-MISSING = "it is not there yet; `mlengine up` or `mlengine migrate` makes it"
 _BEGIN = "mlengine_begin"
 _REASONS = {
     "SQLITE_BUSY": "another process keeps it locked",
