@@ -72,7 +72,7 @@ def test_a_bad_candle_is_dropped_for_its_reason(fault, reason):
     clean = judge({}, fault, {})
     assert clean.report.dropped == {reason: 1}
     assert clean.report.accepted == clean.frame.height == 2
-    assert clean.report.rejected == (0 if reason == "unfinished" else 1)
+    assert clean.report.faulty == (0 if reason == "unfinished" else 1)
 
 
 def test_a_bar_is_final_at_the_moment_its_interval_ends():
@@ -137,7 +137,7 @@ def test_bars_that_contradict_each_other_are_all_dropped():
     assert clean.frame["timestamp"].to_list() == [START - DAY, START + DAY]
     assert clean.report.dropped == {"conflicting": 2}
     assert clean.report.mended == {"duplicate": 1, "reordered": 1}
-    assert (clean.report.accepted, clean.report.rejected) == (2, 2)
+    assert (clean.report.accepted, clean.report.faulty) == (2, 2)
 
 
 def test_a_bad_or_unfinished_twin_is_no_conflict():
