@@ -49,7 +49,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     """A development platform on the sample, in a folder of its own."""
     return {
         "ENV": "development",
-        "ADMIN_API_KEY": "test-key",
+        "ADMIN_API_KEY": "a-test-key-of-thirty-two-letters",
         "ARTIFACTS_DIR": str(tmp_path / "artifacts"),
         "RATE_LIMIT_REQUESTS": "0",
     }

@@ -33,7 +33,7 @@ def bars_folder(directory: Path, *, symbols: tuple[str, ...] = SYMBOLS, rows: in
 def settings(folder: Path, **changed: str) -> Settings:
     """Settings of a platform below `folder`."""
     environ = {
-        "ADMIN_API_KEY": "test-key",
+        "ADMIN_API_KEY": "a-test-key-of-thirty-two-letters",
         "ARTIFACTS_DIR": str(folder / "artifacts"),
         "MARKET_DATA_DIR": str(folder / "bars"),
         "MARKET_DATA_CACHE_SECONDS": "0",

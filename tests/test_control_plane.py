@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
 
-KEY = {"X-API-Key": "test-key"}
+KEY = {"X-API-Key": "a-test-key-of-thirty-two-letters"}
 ASKED = 50
 
 

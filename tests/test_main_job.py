@@ -21,7 +21,7 @@ from mlengine.bootstrap.platform import build_platform
 from mlengine.config import Settings, environment_for_child
 
 ROOT = Path(__file__).parents[1]
-KEY = {"X-API-Key": "test-key"}
+KEY = {"X-API-Key": "a-test-key-of-thirty-two-letters"}
 PATIENCE_SECONDS = 90
 
 
@@ -33,7 +33,7 @@ def platform() -> Iterator[dict[str, str]]:
             upstream.serve(random_bars(symbol, rows=500))
         environ = {
             "ARTIFACTS_DIR": str(queue.artifacts),
-            "ADMIN_API_KEY": "test-key",
+            "ADMIN_API_KEY": "a-test-key-of-thirty-two-letters",
             "MARKET_DATA_BASE_URL": upstream.url,
             "TRAIN_SYMBOLS": "AAA,BBB,UNKNOWN",
             "TRAIN_CV_FOLDS": "2",

@@ -45,7 +45,7 @@ class TrainingRig:
         self.queue = QueueProcess()
         self.artifacts = self.queue.artifacts
         self.environ = {
-            "ADMIN_API_KEY": "test-key",
+            "ADMIN_API_KEY": "a-test-key-of-thirty-two-letters",
             "ARTIFACTS_DIR": str(self.artifacts),
             "FEATURE_SETS": "tests.sabotage",
             "FLASK_SKIP_DOTENV": "1",

@@ -4,6 +4,7 @@ What starts processes is light and stands here. The others are the click command
 imported when it is run.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,9 +16,12 @@ import click
 from mlengine import __version__, cli, config, logs, supervisor
 from mlengine.config import Settings
 from mlengine.config.env_file import load_with_env_file, write_env_file_and_report
+from mlengine.config.inspection import misspelt
 from mlengine.errors import BadSetting, CannotStart, MlengineError
 from mlengine.stores.system import preflight
 from mlengine.supervisor import ChildCommands
+
+log = logging.getLogger(__name__)
 
 
 class CommandTree(click.Group):
@@ -79,6 +83,7 @@ def web() -> None:
     """Start the web server alone."""
     settings = _settings()
     preflight.require_artifacts(settings.artifacts_dir)
+    preflight.require_prices(settings.market_data_dir)
     try:
         preflight.require_universe(settings.train.universe_file)
     except BadSetting as missing:  # it is the worker that reads it, on another machine perhaps
@@ -93,6 +98,7 @@ def worker() -> None:
     """Start one training worker alone."""
     settings = _settings()
     preflight.require_artifacts(settings.artifacts_dir)
+    preflight.require_prices(settings.market_data_dir)
     preflight.require_universe(settings.train.universe_file)
     _require_feature_sets(settings)
     _require_markets(settings)
@@ -104,7 +110,8 @@ def migrate() -> None:
     """Bring the database to this version's schema."""
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
-    settings = _settings()
+    settings = load_with_env_file(Path.cwd())
+    logs.configure(settings.log_level, json=settings.json_logs)
     preflight.require_artifacts(settings.artifacts_dir)
     build_control(settings).migrate_and_backfill()
 
@@ -114,10 +121,10 @@ def supervisor_prepare() -> None:
     """Do what a supervisor needs first, as its child: database, runs, feature sets."""
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
-    settings = _settings()
+    settings = load_with_env_file(Path.cwd())
+    logs.configure(settings.log_level, json=settings.json_logs)
     if preflight.supervisor_pid(settings.artifacts_dir) != os.getppid():
         raise CannotStart("only a supervisor prepares; `migrate` is for hands")
-    logs.configure(settings.log_level, json=settings.json_logs)
     control = build_control(settings)
     control.migrate_and_backfill()
     if settings.redis_url is None:  # whose worker was the dead supervisor's child
@@ -146,7 +153,11 @@ def _settings(*, create: bool = False) -> Settings:
     """Those of the working folder, which gets a first `.env` with `create`."""
     if create and (report := write_env_file_and_report(Path.cwd())):
         print(report, flush=True)
-    return load_with_env_file(Path.cwd())
+    settings = load_with_env_file(Path.cwd())
+    logs.configure(settings.log_level, json=settings.json_logs)
+    for name, setting in misspelt().items():
+        log.warning("no such setting", extra={"variable": name, "nearest": setting})
+    return settings
 
 
 def _require_feature_sets(settings: Settings) -> None:

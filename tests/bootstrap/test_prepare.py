@@ -86,6 +86,10 @@ def test_only_a_supervisor_and_no_mere_migration_writes_runs_off(
         ("worker", "TRAIN_UNIVERSE_FILE", "/no/such.csv", "'/no/such.csv': expected a file"),
         ("web", "FEATURE_SETS", "no_such_module", "'no_such_module': expected a module"),
         ("worker", "TRAIN_FEATURE_SET", "nobodys", "'nobodys': expected one of alpha158, core"),
+        ("up", "MARKET_DATA_DIR", "/no/such", "'/no/such': expected a folder that can be read"),
+        ("web", "MARKET_DATA_DIR", "/no/such", "'/no/such': expected a folder that can be read"),
+        ("worker", "MARKET_DATA_DIR", "/no/such", "'/no/such': expected a folder"),
+        ("train", "MARKET_DATA_DIR", "/no/such", "'/no/such': expected a folder"),
     ],
 )
 def test_a_bad_setting_is_one_line_before_anything_starts(
@@ -106,6 +110,13 @@ def test_the_web_server_alone_says_that_it_has_no_universe_file_and_goes_on(
     warned, refused = mlengine("web", tmp_path, **absent).stderr.splitlines()
     assert warned.startswith("mlengine: TRAIN_UNIVERSE_FILE='/no/such.csv': expected a file")
     assert refused.startswith("mlengine: FEATURE_SETS='no_such_module'")
+
+
+def test_a_name_that_is_nearly_a_settings_is_warned_of(tmp_path: Path) -> None:
+    absent = {"RATE_LIMIT_REQUEST": "5", "FEATURE_SETS": "no_such_module", "LOGNAME": "me"}
+    warned, _ = mlengine("web", tmp_path, **absent).stderr.splitlines()
+    assert "no such setting" in warned
+    assert "variable=RATE_LIMIT_REQUEST nearest=RATE_LIMIT_REQUESTS" in warned
 
 
 def test_the_help_lists_what_hands_may_ask_for(tmp_path: Path) -> None:

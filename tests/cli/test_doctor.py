@@ -41,7 +41,7 @@ class Doctor:
         bars_folder(folder / "bars")
         monkeypatch.chdir(folder)
         self.set(
-            ADMIN_API_KEY="test-key",
+            ADMIN_API_KEY="a-test-key-of-thirty-two-letters",
             ARTIFACTS_DIR=str(self.artifacts),
             MARKET_DATA_DIR=str(folder / "bars"),
             TRAIN_SYMBOLS="AAA",

@@ -69,6 +69,16 @@ def test_development_logs_are_for_people_and_others_are_json() -> None:
         ("MARKET_DATA_DEADLINE_SECONDS", "inf"),
         ("PUBLIC_ACTIVATION", "maybe"),
         ("LOG_LEVEL", "LOUD"),
+        ("MARKET_DATA_BASE_URL", "http://[::1"),
+        ("MARKET_DATA_BASE_URL", "http://host:99999"),
+        ("MARKET_DATA_BASE_URL", "http://:80"),
+        ("MARKET_DATA_TIMEOUT_SECONDS", "٥"),
+        ("MARKET_DATA_TIMEOUT_SECONDS", "1_0"),
+        ("TRAIN_ROUNDS", "٥٠"),
+        ("MAX_MODEL_AGE_DAYS", "999999999"),
+        ("MAX_BAR_AGE_BARS", "999999999"),
+        ("RATE_LIMIT_WINDOW_SECONDS", "100000"),
+        ("HOST", "not a host"),
     ],
 )
 def test_a_bad_value_names_the_variable_and_the_value(variable: str, value: str) -> None:
@@ -119,6 +129,30 @@ def test_a_bad_queue_address_is_refused_without_its_password(url: str, shown: st
 @pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://u:p@h", "unix:///run/q.sock"])
 def test_every_kind_of_queue_address_is_taken_as_it_stands(url: str) -> None:
     assert Settings.from_env({"REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize("url", ["redis://h:99999", "redis://[::1", "redis://:6379/0"])
+def test_a_queue_address_without_a_host_or_with_no_port_is_refused(url: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        Settings.from_env({"REDIS_URL": url})
+    assert (refused.value.variable, refused.value.value) == ("REDIS_URL", "redis://…")
+
+
+@pytest.mark.parametrize(
+    ("host", "on"),
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("db1", False)],
+)
+def test_activation_without_a_key_is_on_where_only_this_machine_listens(
+    host: str, on: bool
+) -> None:
+    assert Settings.from_env({"HOST": host}).public_activation is on
+    assert Settings.from_env({"HOST": host, "PUBLIC_ACTIVATION": "true"}).public_activation
+
+
+def test_staging_needs_a_long_key_too() -> None:
+    with pytest.raises(BadSetting, match="at least 32 characters"):
+        Settings.from_env({"ENV": "staging", "ADMIN_API_KEY": "short"})
+    assert Settings.from_env({"ENV": "staging", "ADMIN_API_KEY": LONG_KEY}).env == "staging"
 
 
 def test_production_needs_a_long_key_and_a_real_upstream() -> None:

@@ -14,7 +14,7 @@ from tests.web.platform import FakePlatform
 from mlengine.app import create_app
 from mlengine.config import Settings
 
-KEY = {"X-API-Key": "test-key"}
+KEY = {"X-API-Key": "a-test-key-of-thirty-two-letters"}
 
 MakeApp = Callable[..., Flask]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from mlengine.errors import BadSetting
 
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class EnvReader:
@@ -58,13 +60,9 @@ class EnvReader:
         self, name: str, default: float, expected: str, allows: Callable[[float], bool]
     ) -> float:
         text = self.text(name, str(default))
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not allows(value):
+        if not _NUMBER.fullmatch(text) or not allows(float(text)):
             raise BadSetting(name, text, expected)
-        return value
+        return float(text)
 
     def boolean(self, name: str, default: bool) -> bool:
         value = self.text(name, str(default).lower()).lower()

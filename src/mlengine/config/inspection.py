@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from mlengine.config.env_file import read_env_file
@@ -10,6 +11,9 @@ from mlengine.config.env_reader import EnvReader
 from mlengine.config.redaction import redact
 from mlengine.config.settings import Settings
 from mlengine.errors import BadSetting, CannotStart, MlengineError
+
+# Of difflib: RATE_LIMIT_REQUEST is as near to RATE_LIMIT_REQUESTS as 0.97.
+_RESEMBLANCE = 0.85
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,20 @@ def inspect_settings(folder: Path) -> SettingsInspection:
         values.append(SettingValue(name, text, source if chosen else "default"))
     unknown = tuple(name for name in file if name not in reader.texts)
     return SettingsInspection(settings, tuple(values), tuple(problems), unknown)
+
+
+def misspelt() -> dict[str, str]:
+    """Variables of this process that are nearly settings, each with the one that it resembles.
+
+    Raises BadSetting.
+    """
+    reader = EnvReader(os.environ)
+    Settings.read(reader)
+    nearest = {
+        name: get_close_matches(name, reader.texts, 1, _RESEMBLANCE)
+        for name in os.environ.keys() - reader.texts.keys()
+    }
+    return {name: names[0] for name, names in sorted(nearest.items()) if names}
 
 
 def _printable(name: str, text: str, settings: Settings) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlengine.config.addresses import names_a_host
 from mlengine.config.env_reader import EnvReader
 from mlengine.config.redaction import redact
 from mlengine.errors import BadSetting
@@ -58,7 +59,7 @@ def service_settings(read: EnvReader) -> ServiceSettings:
 def _base_url(read: EnvReader) -> str | None:
     """A query, which may be a key, is not repeated."""
     url = read.optional("MARKET_DATA_BASE_URL")
-    if url is not None and not re.match(r"^https?://[^/\s]+", url):
+    if url is not None and not (re.match(r"^https?://[^/\s]+", url) and names_a_host(url)):
         redacted = redact(re.sub(r"([?&][^=&]*=)[^&]*", r"\1…", url))
         raise BadSetting("MARKET_DATA_BASE_URL", redacted, _ADDRESS)
     if url is not None and re.search(r"[?#]", url):

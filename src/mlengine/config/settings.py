@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from mlengine.config import market_data, training
+from mlengine.config import addresses, market_data, training
 from mlengine.config.env_reader import EnvReader
 from mlengine.config.market_data import ServiceSettings
 from mlengine.core.actions.kinds import ADJUSTMENTS
@@ -22,9 +22,10 @@ from mlengine.errors import BadSetting
 # What each profile logs unless LOG_LEVEL says otherwise.
 _LOG_LEVELS = {"development": "DEBUG", "staging": "INFO", "production": "WARNING"}
 PROFILES = tuple(_LOG_LEVELS)
-_PRODUCTION_KEY_LENGTH = 32
+_KEY_LENGTH = 32  # except in development
+_KEYS = "one key, or name:key,name:key, names unique, no blanks in keys"
 _NO_SAMPLE = "an address, or a folder in MARKET_DATA_DIR: production has no sample"
-_KEY_NAME = re.compile(r"^[A-Za-z0-9_-]{1,32}$")
+_KEY_NAME, _KEY = re.compile(r"^[A-Za-z0-9_-]{1,32}$"), re.compile(r"\S+")
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,14 @@ class Settings:
         production = env == "production"
         interval = read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))
         recheck_seconds = read.seconds("MARKET_DATA_RECHECK_SECONDS", 60.0, zero=True)
+        host = addresses.host(read)
         artifacts = Path(read.text("ARTIFACTS_DIR", "artifacts")).absolute()
         return cls(
             env=env,
             admin_api_keys=_admin_keys(read, env),
             artifacts_dir=artifacts,
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
-            redis_url=_redis_url(read),
+            redis_url=addresses.redis_url(read),
             market_data_service=market_data.service_settings(read),
             market_data_dir=read.path("MARKET_DATA_DIR"),
             market_data_interval=interval,
@@ -139,19 +141,19 @@ class Settings:
             train=training.train_spec(read, interval),
             train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
             train_schedule=training.schedule(read),
-            rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0),
-            rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1),
+            rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0, 1_000_000_000),
+            rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),
             max_batch_symbols=read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
             max_bar_age_bars=_max_bar_age_bars(read, interval, production=production),
             refuse_stale_bars=production and not read.is_set("MAX_BAR_AGE_BARS"),
-            max_model_age_days=read.integer("MAX_MODEL_AGE_DAYS", 30 if production else 0, 0),
+            max_model_age_days=_max_model_age_days(read, production),
             require_all_features=read.boolean("REQUIRE_ALL_FEATURES", production),
             refuse_suspect_bars=read.boolean("REFUSE_SUSPECT_BARS", production),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
-            public_activation=read.boolean("PUBLIC_ACTIVATION", env == "development"),
+            public_activation=_public_activation(read, env, host),
             feature_sets=read.comma_list("FEATURE_SETS"),
-            host=read.text("HOST", "127.0.0.1"),
+            host=host,
             port=read.integer("PORT", 8000, 1, 65535),
             web_workers=read.integer("WEB_WORKERS", 2, 1, 64),
             log_level=_log_level(read, env),
@@ -180,10 +182,10 @@ def _admin_keys(read: EnvReader, env: str) -> dict[str, str]:
     for part in read.comma_list("ADMIN_API_KEY"):
         name, colon, key = part.partition(":")
         name, key = (name, key) if colon else ("admin", name)
-        if not _KEY_NAME.match(name) or not key or name in keys:
-            raise BadSetting("ADMIN_API_KEY", "…", "one key, or name:key,name:key, names unique")
-        if env == "production" and len(key) < _PRODUCTION_KEY_LENGTH:
-            raise BadSetting("ADMIN_API_KEY", "…", "at least 32 characters a key in production")
+        if not _KEY_NAME.match(name) or not _KEY.fullmatch(key) or name in keys:
+            raise BadSetting("ADMIN_API_KEY", "…", _KEYS)
+        if env != "development" and len(key) < _KEY_LENGTH:
+            raise BadSetting("ADMIN_API_KEY", "…", f"at least {_KEY_LENGTH} characters a key")
         keys[name] = key
     return keys
 
@@ -203,18 +205,18 @@ def _timezone(read: EnvReader) -> ZoneInfo | None:
         raise BadSetting("MARKET_DATA_TIMEZONE", name or "", "a zone such as Asia/Tokyo") from None
 
 
-def _redis_url(read: EnvReader) -> str | None:
-    url = read.optional("REDIS_URL")
-    if url is not None and not re.match(r"(rediss?|unix)://.", url):
-        scheme = re.match(r"[a-z+]+://", url)  # what follows may hold a password
-        redacted = f"{scheme[0] if scheme else ''}…"
-        raise BadSetting("REDIS_URL", redacted, "a redis://, rediss:// or unix:// address")
-    return url
-
-
 def _max_bar_age_bars(read: EnvReader, interval: str, *, production: bool) -> int:
     default = _bars_in_three_days(interval) if production else 0
-    return read.integer("MAX_BAR_AGE_BARS", default, 0)
+    return read.integer("MAX_BAR_AGE_BARS", default, 0, 1_000_000)
+
+
+def _max_model_age_days(read: EnvReader, production: bool) -> int:
+    return read.integer("MAX_MODEL_AGE_DAYS", 30 if production else 0, 0, 36_500)
+
+
+def _public_activation(read: EnvReader, env: str, host: str) -> bool:
+    default = env == "development" and addresses.is_loopback(host)
+    return read.boolean("PUBLIC_ACTIVATION", default)
 
 
 def _bars_in_three_days(interval: str) -> int:

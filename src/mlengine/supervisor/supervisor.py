@@ -27,6 +27,7 @@ def up(settings: Settings, commands: ChildCommands) -> int:
     with ExitStack() as stack:
         preflight.require_openmp()
         preflight.require_artifacts(settings.artifacts_dir)
+        preflight.require_prices(settings.market_data_dir)
         preflight.require_universe(settings.train.universe_file)
         stack.enter_context(preflight.supervisor_lock(settings.artifacts_dir))
         preflight.require_port(settings.host, settings.port)
@@ -41,6 +42,7 @@ def train_once(settings: Settings, commands: ChildCommands) -> int:
     """One training on the running platform, else with a worker of its own; its exit code."""
     preflight.require_openmp()
     preflight.require_artifacts(settings.artifacts_dir)
+    preflight.require_prices(settings.market_data_dir)
     preflight.require_universe(settings.train.universe_file)
     with ExitStack() as stack:
         children: list[Child] = []

@@ -255,7 +255,7 @@ def test_a_body_that_broke_off_is_400_and_starts_nothing(
         "/admin/train",
         input_stream=BytesIO(sent),
         content_type="application/json",
-        headers={"X-API-Key": "test-key"},
+        headers={"X-API-Key": "a-test-key-of-thirty-two-letters"},
         environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": "50"},
     )
     problem(answer, 400, "invalid_request")

@@ -46,6 +46,12 @@ def require_universe(path: str | None) -> None:
         raise BadSetting("TRAIN_UNIVERSE_FILE", path, "a file that can be read")
 
 
+def require_prices(folder: Path | None) -> None:
+    """The folder of prices, if one is set, can be listed."""
+    if folder is not None and not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
+        raise BadSetting("MARKET_DATA_DIR", str(folder), "a folder that can be read")
+
+
 def require_port(host: str, port: int) -> None:
     """Nobody listens on the address yet, and this user may."""
     try:

@@ -1,0 +1,49 @@
+"""The settings that are addresses, of services and of this one."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from mlengine.config.env_reader import EnvReader
+from mlengine.errors import BadSetting
+
+_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_LOCAL = "localhost"
+
+
+def names_a_host(url: str) -> bool:
+    """Whether a URL has a host, and a port from 1 to 65535 if any."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def redis_url(read: EnvReader) -> str | None:
+    """REDIS_URL; raises BadSetting, which repeats no password."""
+    url = read.optional("REDIS_URL")
+    if url is None:
+        return None
+    socket = re.match(r"unix://.", url)
+    if not socket and not (re.match(r"rediss?://.", url) and names_a_host(url)):
+        scheme = re.match(r"[a-z+]+://", url)
+        redacted = f"{scheme[0] if scheme else ''}…"
+        raise BadSetting("REDIS_URL", redacted, "a redis://, rediss:// or unix:// address")
+    return url
+
+
+def host(read: EnvReader) -> str:
+    """HOST; raises BadSetting."""
+    name = read.text("HOST", "127.0.0.1")
+    if not _HOST.fullmatch(name):
+        raise BadSetting("HOST", name, "a name or an address to listen on, such as 127.0.0.1")
+    return name
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there; a name but localhost may be any."""
+    try:
+        return host == _LOCAL or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
