@@ -103,3 +103,16 @@ def test_the_quality_names_a_cell_that_is_no_number(world: World) -> None:
     (odd,) = world.platform.bar_quality.check_full_history(["ODD"], now=NOW)
     assert (odd.examples["not_finite"].column, odd.examples["not_finite"].line) == ("close", 8)
     assert odd.examples["not_finite"].value == "100.3x"
+
+
+def test_revised_bars_are_counted_in_quality_and_freshness(world: World) -> None:
+    days, rows = weekdays(400), walk(400)
+    world.csv("REV.csv", days, rows)
+    world.predict("REV")
+    (o, h, low, c, v) = rows[-3]
+    world.csv("REV.csv", days, [*rows[:-3], (o, h, low, c, v + 1), *rows[-2:]])
+    world.predict("REV")
+    assert world.get("/bars/quality", symbol="REV")[1]["revised_bars"] == 1
+    assert world.get("/bars/quality", symbol="GOOD")[1]["revised_bars"] == 0
+    (symbol,) = world.get("/monitoring/freshness")[1]["symbols"]
+    assert symbol["revised_bars"] == 1

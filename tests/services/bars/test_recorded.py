@@ -126,6 +126,7 @@ def test_a_revision_in_the_tail_has_the_held_history_asked_again(upstream, tmp_p
     assert record.revised == 39, "all that was held"
     [event] = EventStore(one.store.engine).page("bars_revised", 9, None).rows
     assert (event.at, event.details["symbols"]) == (NOW + HOUR, {"AAA": 39})
+    assert one.store.revised_bars("1d") == {"AAA": 39}
     then = one.window("AAA", bars=WINDOW, as_of=NOW, now=NOW + HOUR)
     assert then.bars.bars_hash == before.bars_hash
     assert then.origin.point_in_time == "recorded"

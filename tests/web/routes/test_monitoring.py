@@ -55,6 +55,7 @@ def test_freshness_has_the_fields_of_the_contract(client: FlaskClient) -> None:
                 "age_seconds": 86400.0,
                 "age_bars": 1.0,
                 "stale": False,
+                "revised_bars": 0,
             }
         ],
         "model": {

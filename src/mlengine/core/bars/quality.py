@@ -60,7 +60,8 @@ class SeriesQuality:
     """What is known of one series; shares are of the rows read and of the bars expected.
 
     `holes` and `jumps` have the newest ten; `labels_across_holes` counts the bars whose label
-    would span a hole. `reasons` say why the status is not `ok`.
+    would span a hole. `reasons` say why the status is not `ok`. `revised_bars` is what the bar
+    store says, where it was asked.
     """
 
     symbol: str
@@ -86,6 +87,7 @@ class SeriesQuality:
     last: datetime | None = None
     missed_bars: int = 0
     currency: str | None = None
+    revised_bars: int | None = None
     error: str | None = None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlengine.core.bars.bars import BarExample
 from mlengine.core.bars.quality import SeriesQuality, assess, refused
-from mlengine.errors import MlengineError, UpstreamInvalid
+from mlengine.errors import DatabaseUnavailable, MlengineError, UpstreamInvalid
 from mlengine.services.bars.service import BarService
 from mlengine.stores.market_data.files import FilesMarketData
 
@@ -29,8 +29,12 @@ class BarQualityService:
         return replace(self, bars=replace(self.bars, market=market))
 
     def check_training_bars(self, symbol: str, *, now: datetime) -> SeriesQuality:
-        """Of the bars that a training takes; raises what the upstream raises."""
-        return self._assess(symbol, self.lookback, now)
+        """Of the bars that a training takes, and of what is recorded; raises as the upstream."""
+        quality = self._assess(symbol, self.lookback, now)
+        with suppress(DatabaseUnavailable):
+            revised = self.bars.store.revised_bars(self.bars.interval).get(symbol, 0)
+            return replace(quality, revised_bars=revised)
+        return quality
 
     def check_full_history(self, symbols: Sequence[str], *, now: datetime) -> list[SeriesQuality]:
         """Of the whole history of each symbol; `refused` where the upstream has none."""

@@ -1,7 +1,7 @@
 """Drift, freshness, latency and the history of events."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -41,13 +41,17 @@ class ModelDrift(DriftReport):
 
 @dataclass(frozen=True)
 class SymbolFreshness:
-    """`age_seconds` since the bar was final, `age_bars` in bars that were expected since."""
+    """`age_seconds` since the bar was final, `age_bars` in bars that were expected since.
+
+    `revised_bars` counts the bars that came with other values later than when first recorded.
+    """
 
     symbol: str
     last_bar: datetime
     age_seconds: float
     age_bars: float
     stale: bool
+    revised_bars: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,13 @@ class MonitoringService:
         """
         last_bars = self.audit.last_live_bars(self.interval)
         deadline = Deadline.after(_EXPECTATIONS_SECONDS)
+        revised = self.expectations.store.revised_bars(self.interval)
+        symbols = [
+            self._symbol_freshness(name, bar, now, deadline) for name, bar in last_bars.items()
+        ]
         return Freshness(
             symbols=tuple(
-                self._symbol_freshness(name, bar, now, deadline) for name, bar in last_bars.items()
+                replace(each, revised_bars=revised.get(each.symbol, 0)) for each in symbols
             ),
             model=self._model_freshness(now),
             last_prediction_at=self.audit.last_prediction_at(),

@@ -15,7 +15,8 @@ class Series(NamedTuple):
 
     The upstream answered last at `fetched_at`, its answer is good until `expires_at`, and answers
     were given from it until `served_until`. `recordings` counts the times at which rows were added.
-    `report` is that on the candles, as JSON; None where there is nothing to report.
+    `report` is that on the candles, as JSON; None where there is nothing to report. A bar counts
+    among the `revised_bars` each time that it is revised.
     """
 
     id: int
@@ -26,6 +27,7 @@ class Series(NamedTuple):
     served_until: datetime
     recordings: int
     report: str | None
+    revised_bars: int
 
 
 _READ_SERIES = select(*bar_series.c[Series._fields]).where(
@@ -33,7 +35,10 @@ _READ_SERIES = select(*bar_series.c[Series._fields]).where(
     bar_series.c.interval == bindparam("interval"),
 )
 _CLAIM_SERIES = _READ_SERIES.order_by(bar_series.c.symbol).with_for_update()
-_CHANGING = ("asked_from", "fetched_at", "expires_at", "served_until", "recordings", "report")
+_CHANGING = (
+    *("asked_from", "fetched_at", "expires_at", "served_until", "recordings", "report"),
+    "revised_bars",
+)
 _UPDATE_SERIES = (
     update(bar_series)
     .where(bar_series.c.id == bindparam("series"))
@@ -87,6 +92,13 @@ def read_recordings(connection: Connection, interval: str) -> dict[str, int]:
         bar_series.c.interval == interval, bar_series.c.recordings > 0
     )
     return {row.symbol: row.recordings for row in connection.execute(query)}
+
+
+def read_revised_bars(connection: Connection, interval: str) -> dict[str, int]:
+    """How many bars of each series of an interval were revised."""
+    columns = bar_series.c["symbol", "revised_bars"]
+    query = select(*columns).where(bar_series.c.interval == interval)
+    return {row.symbol: row.revised_bars for row in connection.execute(query)}
 
 
 def extend_served(

@@ -23,6 +23,7 @@ from mlengine.stores.bars.series import (
     claim_series,
     extend_served,
     read_recordings,
+    read_revised_bars,
     read_series,
     update_series,
 )
@@ -116,6 +117,11 @@ class BarStore:
         """How often rows were added to the bars of each symbol; who has none is left out."""
         with reading(self.engine) as connection:
             return read_recordings(connection, interval)
+
+    def revised_bars(self, interval: str) -> dict[str, int]:
+        """How many bars of each symbol were revised since they were first recorded."""
+        with reading(self.engine) as connection:
+            return read_revised_bars(connection, interval)
 
     def recordings_changed(self) -> bool:
         """Whether rows were added since the last call, by whichever process; cheap."""

@@ -96,6 +96,7 @@ class UpstreamBars:
                 if self.is_tail_refetch
                 else self.report
             ),
+            revised_bars=series.revised_bars + diff.revised,
         )
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from mlengine.core.timestamps import EPOCH
 
-REVISION = "0008"
+REVISION = "0009"
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -185,7 +185,7 @@ events = Table(
     sqlite_autoincrement=True,
 )
 
-# The recorded bars of one symbol and interval: since when, how often, and when last.
+# The recorded bars of one symbol and interval: since when, how often, and how many were revised.
 bar_series = Table(
     "bar_series",
     metadata,
@@ -198,6 +198,7 @@ bar_series = Table(
     Column("served_until", UtcDateTime, nullable=False),
     Column("recordings", Integer, nullable=False),
     Column("report", Text),
+    Column("revised_bars", Integer, nullable=False, server_default="0"),
     UniqueConstraint("symbol", "interval", name="uq_bar_series_symbol"),
     sqlite_autoincrement=True,
 )
