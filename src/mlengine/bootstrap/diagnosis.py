@@ -8,7 +8,7 @@ from mlengine.bootstrap.stores import open_upstream
 from mlengine.config import Settings
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.age import BarAge
-from mlengine.core.calendars.inference import expected_bars
+from mlengine.core.calendars.inference import infer_cadence
 from mlengine.core.timestamps import rfc3339
 from mlengine.errors import UpstreamInvalid
 from mlengine.services.diagnosis.checks import Finding
@@ -37,8 +37,8 @@ def check_upstream(settings: Settings, *, seconds: float) -> Finding:
         return Finding("warning", f"{detail}; {clean.report.faulty} others were refused")
     market = upstream.markets.market(symbol)
     width = INTERVALS[upstream.interval]
-    expected = expected_bars(clean.arrays.starts, width, named=market.calendar)
-    age = BarAge(newest, width, now, expected, market.ends_at)
+    cadence = infer_cadence(clean.arrays.starts, width, named=market.calendar)
+    age = BarAge(newest, width, now, cadence, market.ends_at)
     if age.is_delisted:
         return Finding("warning", f"{detail}, which is delisted since {market.last}")
     if kind != "sample" and age.is_stale:

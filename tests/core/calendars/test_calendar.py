@@ -111,7 +111,7 @@ def test_around_the_clock_a_bar_is_final_after_its_interval() -> None:
 def test_expected_bars_are_those_of_the_time_of_trading(
     name: str, first: str, end: str, interval: timedelta, bars: int
 ) -> None:
-    assert calendar(name).expected_bars(utc(first), utc(end), interval) == bars
+    assert calendar(name).count_expected_bars(utc(first), utc(end), interval) == bars
 
 
 def test_bars_are_missing_only_where_there_was_trading() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlengine.core.calendars.age import BarAge
-from mlengine.core.calendars.expected import ExpectedBars, usual_longest_gap
+from mlengine.core.calendars.expected import BarCadence, usual_longest_gap
 from mlengine.core.calendars.named import calendar
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -15,7 +15,7 @@ FRIDAY_NIGHT = datetime(2026, 11, 27, 22, tzinfo=UTC)
 
 @pytest.mark.parametrize("interval", [MINUTE, HOUR])
 def test_round_the_clock_a_feed_is_stale_with_the_third_bar(interval: timedelta) -> None:
-    expected = ExpectedBars(calendar("24/7"), interval)
+    expected = BarCadence(calendar("24/7"), interval)
     ended = FRIDAY_NIGHT + interval
     moments = [ended + n * interval for n in range(5)]
     stale = [BarAge(FRIDAY_NIGHT, interval, each, expected).is_stale for each in moments]
@@ -23,7 +23,7 @@ def test_round_the_clock_a_feed_is_stale_with_the_third_bar(interval: timedelta)
 
 
 def test_a_market_that_is_closed_is_not_stale() -> None:
-    expected = ExpectedBars(calendar("XNYS"), MINUTE)
+    expected = BarCadence(calendar("XNYS"), MINUTE)
     last = datetime(2026, 11, 27, 17, 59, tzinfo=UTC)
     monday = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
     ages = [BarAge(last, MINUTE, monday + n * MINUTE, expected) for n in (0, 1.5, 2, 3)]
@@ -32,7 +32,7 @@ def test_a_market_that_is_closed_is_not_stale() -> None:
 
 
 def test_days_age_by_sessions() -> None:
-    expected = ExpectedBars(calendar("XNYS"), DAY)
+    expected = BarCadence(calendar("XNYS"), DAY)
     thursday = datetime(2026, 11, 25, tzinfo=UTC)
     noon = datetime(2026, 11, 27, 16, 15, tzinfo=UTC)
     assert BarAge(thursday, DAY, noon, expected).bars == 0.5
@@ -47,7 +47,7 @@ def test_a_series_that_is_traded_now_and_then_has_its_own_gaps() -> None:
     starts = 1_790_000_000_000_000 // 60_000_000 * 60_000_000 + minutes * 60_000_000
     gap = usual_longest_gap(starts, calendar("24/7"), MINUTE)
     assert 35 <= gap <= 39
-    expected = ExpectedBars(calendar("24/7"), MINUTE, gap)
+    expected = BarCadence(calendar("24/7"), MINUTE, gap)
     last = datetime.fromtimestamp(starts[-1] / 1e6, UTC)
     assert not BarAge(last, MINUTE, last + 60 * MINUTE, expected).is_stale
     assert BarAge(last, MINUTE, last + 90 * MINUTE, expected).is_stale

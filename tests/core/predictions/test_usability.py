@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlengine.core.calendars.age import BarAge, weekday_duration
-from mlengine.core.calendars.expected import ExpectedBars
+from mlengine.core.calendars.expected import BarCadence
 from mlengine.core.calendars.named import calendar
 from mlengine.core.predictions.usability import UsabilityLimits
 
@@ -111,7 +111,7 @@ def test_a_bar_that_is_stale_by_a_calendar_can_be_refused(hours, old):
     limits = UsabilityLimits(max_bar_age_bars=72, refuse_stale_bars=True)
     moment, facts = FRIDAY + HOUR + hours * HOUR, {"interval": "1h", "trained_at": FRIDAY}
     facts |= {"bar_timestamp": FRIDAY, "features": WHOLE, "moment": moment}
-    age = BarAge(FRIDAY, HOUR, moment, ExpectedBars(calendar("24/7"), HOUR))
+    age = BarAge(FRIDAY, HOUR, moment, BarCadence(calendar("24/7"), HOUR))
     found = limits.reasons(**facts, age=age)
     assert found == (("bar_too_old",) if old else ())
     assert limits.reasons(**facts) == ()
@@ -119,7 +119,7 @@ def test_a_bar_that_is_stale_by_a_calendar_can_be_refused(hours, old):
 
 
 def test_round_the_clock_a_weekend_makes_a_bar_old():
-    limits, expected = UsabilityLimits(max_bar_age_bars=2), ExpectedBars(calendar("24/7"), DAY)
+    limits, expected = UsabilityLimits(max_bar_age_bars=2), BarCadence(calendar("24/7"), DAY)
     facts = {"bar_timestamp": FRIDAY, "interval": "1d", "trained_at": FRIDAY, "features": WHOLE}
     moments = (FRIDAY + 3 * DAY, FRIDAY + 3 * DAY + HOUR)
     found = [

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from mlengine.core.bars.intervals import INTERVALS, final_at
+from mlengine.core.bars.intervals import INTERVALS, interval_end
 
 # A bar that is late by so much is fetched again after a twentieth of it.
 _SHARE_OF_DELAY = 20
@@ -28,7 +28,7 @@ def cache_expiry(
     """
     shortest = timedelta(seconds=min_seconds)
     longest = max(shortest, timedelta(seconds=max_seconds))
-    since = None if last_bar is None else fetched_at - final_at(last_bar, interval)
+    since = None if last_bar is None else fetched_at - interval_end(last_bar, interval)
     if not shortest or since is None or since < timedelta():
         return fetched_at + shortest
     intervals, phase = divmod(since, INTERVALS[interval])

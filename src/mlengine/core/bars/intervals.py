@@ -14,6 +14,6 @@ INTERVALS: dict[str, timedelta] = {
 }
 
 
-def final_at(timestamp: datetime, interval: str) -> datetime:
-    """The moment at which the bar that starts at `timestamp` is final, and so known."""
+def interval_end(timestamp: datetime, interval: str) -> datetime:
+    """When the bar that starts at `timestamp` is final, and so known, whatever the sessions are."""
     return timestamp + INTERVALS[interval]

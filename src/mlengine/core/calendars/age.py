@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from mlengine.core.calendars.expected import MISSED_BARS, ExpectedBars
+from mlengine.core.calendars.expected import MISSED_BARS, BarCadence
 
 _DAY = timedelta(days=1)
 _SATURDAY = 5
@@ -16,14 +16,14 @@ _LONGEST_CLOSURE = timedelta(days=4)
 class BarAge:
     """The age at `moment` of a bar that begins at `start`.
 
-    Without `expected` bars are expected on weekdays (UTC), and a closure of four days is none too
+    Without a `cadence` bars are expected on weekdays (UTC), and a closure of four days is none too
     long. None is expected once the symbol `ends_at`.
     """
 
     start: datetime
     interval: timedelta
     moment: datetime
-    expected: ExpectedBars | None = None
+    cadence: BarCadence | None = None
     ends_at: datetime | None = None
 
     @property
@@ -38,26 +38,26 @@ class BarAge:
     @cached_property
     def bars(self) -> float:
         """Since it was final, in bars that were expected."""
-        if self.expected:
-            return self.expected.calendar.bars_elapsed(self.start, self._until, self.interval)
+        if self.cadence:
+            return self.cadence.calendar.bars_elapsed(self.start, self._until, self.interval)
         return weekday_duration(self.start + self.interval, self._until) / self.interval
 
     @property
     def is_stale(self) -> bool:
         """Whether neither the market's closures nor the usual gaps of the series explain it."""
-        if not self.may_exceed(MISSED_BARS):
+        if not self.exceeds_on_wall_clock(MISSED_BARS):
             return False
-        if self.expected:
-            stale_from = self.expected.stale_from(self.start)
+        if self.cadence:
+            stale_from = self.cadence.stale_from(self.start)
             return stale_from is not None and self._until >= stale_from
         tolerance = max(MISSED_BARS * self.interval, _LONGEST_CLOSURE)
         return self._until - self.start - self.interval > tolerance
 
     def exceeds(self, bars: int) -> bool:
         """Whether it is older than so many bars."""
-        return self.may_exceed(bars) and self.bars > bars
+        return self.exceeds_on_wall_clock(bars) and self.bars > bars
 
-    def may_exceed(self, bars: int) -> bool:
+    def exceeds_on_wall_clock(self, bars: int) -> bool:
         """Whether it is older than so many bars by any calendar; costs next to nothing."""
         return self._until - self.start > bars * self.interval
 

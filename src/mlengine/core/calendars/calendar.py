@@ -75,7 +75,7 @@ class Calendar:
         inside = (index >= 0) & (starts < self.closes[index])
         return np.where(inside, np.minimum(ends, self.closes[index]), ends)
 
-    def expected_bars(self, first: datetime, end: datetime, interval: timedelta) -> int:
+    def count_expected_bars(self, first: datetime, end: datetime, interval: timedelta) -> int:
         """How many bars begin at `first` or later and before `end`; days by their UTC midnight."""
         moments = np.array([_microseconds(first), _microseconds(end)])
         begun = self._begun_before(moments, interval // _MICROSECOND)

@@ -18,7 +18,7 @@ _BARS_A_STRETCH = 20
 
 
 @dataclass(frozen=True)
-class ExpectedBars:
+class BarCadence:
     """By a calendar; such a series lacks `usual_longest_gap` bars in a row now and then."""
 
     calendar: Calendar
@@ -36,8 +36,8 @@ class ExpectedBars:
 
 
 @lru_cache(maxsize=10_000)
-def _stale_from(expected: ExpectedBars, last_start: datetime) -> datetime | None:
-    return expected.calendar.elapsed_at(last_start, expected.stale_bars, expected.interval)
+def _stale_from(cadence: BarCadence, last_start: datetime) -> datetime | None:
+    return cadence.calendar.elapsed_at(last_start, cadence.stale_bars, cadence.interval)
 
 
 def usual_longest_gap(starts: Moments, calendar: Calendar, interval: timedelta) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlengine.core.arrays import Moments
 from mlengine.core.calendars.calendar import Calendar
-from mlengine.core.calendars.expected import ExpectedBars, usual_longest_gap
+from mlengine.core.calendars.expected import BarCadence, usual_longest_gap
 from mlengine.core.calendars.hours import ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS
 from mlengine.core.calendars.named import calendar
 
@@ -24,14 +24,14 @@ _WEEKEND_FROM, _WEEKEND_TO = 2 * _HOUR_US, 20 * _HOUR_US
 _ROUND_THE_CLOCK = 22 / 24
 
 
-def expected_bars(
+def infer_cadence(
     starts: Moments, interval: timedelta, *, named: Calendar | None
-) -> ExpectedBars | None:
+) -> BarCadence | None:
     """What a series with bars at `starts` lets expect; None where nothing but weekdays is known."""
     suggested = named or infer_calendar(starts, interval)
     if named is None and suggested.name == WEEKDAYS:
         return None
-    return ExpectedBars(suggested, interval, usual_longest_gap(starts, suggested, interval))
+    return BarCadence(suggested, interval, usual_longest_gap(starts, suggested, interval))
 
 
 def infer_calendar(starts: Moments, interval: timedelta) -> Calendar:

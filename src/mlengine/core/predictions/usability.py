@@ -55,7 +55,7 @@ class UsabilityLimits:
         """
         reasons = []
         age = age or BarAge(bar_timestamp, INTERVALS[interval], moment)
-        is_stale = self.refuse_stale_bars and age.expected is not None and age.is_stale
+        is_stale = self.refuse_stale_bars and age.cadence is not None and age.is_stale
         if is_stale or (self.max_bar_age_bars and age.exceeds(self.max_bar_age_bars)):
             reasons.append(BAR_TOO_OLD)
         if age.is_delisted:

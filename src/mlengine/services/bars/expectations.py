@@ -9,8 +9,8 @@ from mlengine.core.bars.bars import NO_BARS, TIMESTAMP
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.recorded import NOTHING_HELD
 from mlengine.core.calendars.age import BarAge
-from mlengine.core.calendars.expected import MISSED_BARS, ExpectedBars
-from mlengine.core.calendars.inference import DAYS_WITH_WEEKEND, expected_bars, spans_weekend
+from mlengine.core.calendars.expected import MISSED_BARS, BarCadence
+from mlengine.core.calendars.inference import DAYS_WITH_WEEKEND, infer_cadence, spans_weekend
 from mlengine.core.calendars.market import MarketDirectory
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError
@@ -28,9 +28,9 @@ _FAILED_GOOD_FOR = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class _Expectation:
-    """`expected` is None where nothing but weekdays is known of the symbol."""
+    """`cadence` is None where nothing but weekdays is known of the symbol."""
 
-    expected: ExpectedBars | None
+    cadence: BarCadence | None
     good_until: datetime
 
 
@@ -73,14 +73,14 @@ class BarExpectations:
             return age
         patience = min(max(deadline.left_seconds, 0.0), threading.TIMEOUT_MAX)
         if not self._fetching.acquire(timeout=patience):
-            return self._age(symbol, start, moment, self._expected(symbol, starts))
+            return self._age(symbol, start, moment, self._cadence(symbol, starts))
         try:
             known = self._by_symbol.get(symbol)
             if not known or known.good_until <= now:
                 known = self._from_upstream(symbol, start, now, starts, deadline)
         finally:
             self._fetching.release()
-        return self._age(symbol, start, moment, known.expected)
+        return self._age(symbol, start, moment, known.cadence)
 
     def age_at_hand(
         self,
@@ -94,27 +94,27 @@ class BarExpectations:
         """As `age`; None where bars have to be fetched for it."""
         known = self._by_symbol.get(symbol)
         if known and now < known.good_until:
-            return self._age(symbol, start, moment, known.expected)
+            return self._age(symbol, start, moment, known.cadence)
         age = self._age(symbol, start, moment, self._named(symbol))
-        if not age.may_exceed(MISSED_BARS) or (age.expected and not age.is_stale):
+        if not age.exceeds_on_wall_clock(MISSED_BARS) or (age.cadence and not age.is_stale):
             return age
         at_hand = max(self.cache.starts(symbol), starts, key=len)
         if not spans_weekend(at_hand, self._width):
             return None
         known = self._remember(symbol, at_hand, now + _GOOD_FOR)
-        return self._age(symbol, start, moment, known.expected)
+        return self._age(symbol, start, moment, known.cadence)
 
     def _age(
-        self, symbol: str, start: datetime, moment: datetime, expected: ExpectedBars | None
+        self, symbol: str, start: datetime, moment: datetime, cadence: BarCadence | None
     ) -> BarAge:
         ends_at = self.markets.market(symbol).ends_at
-        return BarAge(start, self._width, moment, expected, ends_at)
+        return BarAge(start, self._width, moment, cadence, ends_at)
 
     def _from_upstream(
         self, symbol: str, start: datetime, now: datetime, at_hand: Moments, deadline: Deadline
     ) -> _Expectation:
         if deadline.left_seconds <= 0:
-            return _Expectation(self._expected(symbol, at_hand), now)
+            return _Expectation(self._cadence(symbol, at_hand), now)
         try:
             fetched = self._stored_starts(symbol)
             if not spans_weekend(fetched, self._width):
@@ -125,9 +125,9 @@ class BarExpectations:
         starts = max(fetched, at_hand, key=len)
         return self._remember(symbol, starts, now + (_GOOD_FOR if spans else _SHORT_GOOD_FOR))
 
-    def _named(self, symbol: str) -> ExpectedBars | None:
+    def _named(self, symbol: str) -> BarCadence | None:
         calendar = self.markets.market(symbol).calendar
-        return ExpectedBars(calendar, self._width) if calendar else None
+        return BarCadence(calendar, self._width) if calendar else None
 
     def _stored_starts(self, symbol: str) -> Moments:
         """When the newest recorded bars begin, as many as nine days can have."""
@@ -147,9 +147,9 @@ class BarExpectations:
     def _remember(self, symbol: str, starts: Moments, good_until: datetime) -> _Expectation:
         if len(self._by_symbol) >= _MAX_SYMBOLS:
             self._by_symbol.clear()
-        self._by_symbol[symbol] = _Expectation(self._expected(symbol, starts), good_until)
+        self._by_symbol[symbol] = _Expectation(self._cadence(symbol, starts), good_until)
         return self._by_symbol[symbol]
 
-    def _expected(self, symbol: str, starts: Moments) -> ExpectedBars | None:
+    def _cadence(self, symbol: str, starts: Moments) -> BarCadence | None:
         named = self.markets.market(symbol).calendar
-        return expected_bars(starts, self._width, named=named)
+        return infer_cadence(starts, self._width, named=named)

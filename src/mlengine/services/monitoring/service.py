@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from mlengine.core.bars.intervals import final_at
+from mlengine.core.bars.intervals import interval_end
 from mlengine.core.monitoring import drift
 from mlengine.core.monitoring.drift import DriftReport
 from mlengine.core.monitoring.event import Event, EventKind
@@ -153,7 +153,7 @@ class MonitoringService:
     def _symbol_freshness(
         self, symbol: str, bar: datetime, now: datetime, deadline: Deadline
     ) -> SymbolFreshness:
-        since_final = max(now - final_at(bar, self.interval), timedelta())
+        since_final = max(now - interval_end(bar, self.interval), timedelta())
         age = self.expectations.age(symbol, bar, moment=now, now=now, deadline=deadline)
         return SymbolFreshness(
             symbol,

@@ -12,7 +12,7 @@ import polars as pl
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import bars_hash
-from mlengine.core.bars.intervals import INTERVALS, final_at
+from mlengine.core.bars.intervals import INTERVALS, interval_end
 from mlengine.core.features import latest
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.core.predictions.replay import (
@@ -130,7 +130,7 @@ class ReplayService:
             return "unavailable"
         count = row.feature_set.window_bars
         # A bar of a session date may be known half a day later, and then the next one as well.
-        as_of = min(final_at(row.bar_timestamp, row.interval) + INTERVALS[row.interval], now)
+        as_of = min(interval_end(row.bar_timestamp, row.interval) + INTERVALS[row.interval], now)
         try:
             served = self.bars.fetch_unrecorded_as_of(
                 row.symbol, bars=count + 2, as_of=as_of, now=now

@@ -11,7 +11,7 @@ import polars as pl
 
 from mlengine.core import serialization
 from mlengine.core.bars.bars import panel_hash
-from mlengine.core.bars.intervals import final_at
+from mlengine.core.bars.intervals import interval_end
 from mlengine.core.boosting.model import LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.runs.progress import Progress, ProgressTracker
@@ -185,7 +185,7 @@ class ReproductionService:
     def _upstream(self, recorded: RecordedTraining, now: datetime) -> UpstreamComparison:
         """Bars that came later are left out; what was revised or filled in since shows."""
         manifest, blocks, changed = recorded.manifest, [], []
-        as_of = min(max(manifest.as_of, final_at(manifest.data.end, manifest.interval)), now)
+        as_of = min(max(manifest.as_of, interval_end(manifest.data.end, manifest.interval)), now)
         for symbol in sorted(manifest.spec.symbols):
             stored = recorded.bars.filter(pl.col("symbol") == symbol)
             served = self._history(symbol, stored, manifest.spec.lookback, as_of, now)
