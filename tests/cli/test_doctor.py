@@ -303,7 +303,7 @@ def test_a_check_that_hangs_is_left_behind() -> None:
         never.wait(60)
         return Finding("ok", "late")
 
-    findings = run_checks([Check("slow", hang, "wait", service=True, seconds=0.1)])
+    findings = run_checks([Check("slow", hang, "wait", is_remote=True, seconds=0.1)])
     never.set()
     assert findings["slow"] == Finding(
         "failed", "no answer in 0.1 s: wait", lead_seconds=None, out_of_reach=True

@@ -26,7 +26,7 @@ def _descended(scored, weights):
     logits = np.log(scored.scores / (1.0 - scored.scores))
     fit = np.zeros(2)
     for _ in range(20_000):
-        miss = weights * (scored.actual_up - 1.0 / (1.0 + np.exp(-(fit[0] + fit[1] * logits))))
+        miss = weights * (scored.target_up - 1.0 / (1.0 + np.exp(-(fit[0] + fit[1] * logits))))
         fit = fit + 2.0 * array(miss.sum(), (miss * logits).sum()) / weights.sum()
     return fit
 

@@ -48,7 +48,7 @@ def test_auc_under_weights_counts_each_pair_as_often_as_its_dates_are_drawn():
     forward, scores = rng.normal(size=(30, 3)), rng.integers(0, 9, (30, 3)).astype(float)
     scored = numbered("direction", forward, scores)
     weights = rng.integers(0, 4, (5, 30)).astype(float)
-    expected = [_pairs(scored.actual_up, scored.scores, w[scored.date_index]) for w in weights]
+    expected = [_pairs(scored.target_up, scored.scores, w[scored.date_index]) for w in weights]
     assert weighted_auc(scored, weights) == pytest.approx(expected, abs=1e-12)
 
 
@@ -56,7 +56,7 @@ def test_auc_under_equal_weights_is_the_auc_to_the_last_digit():
     rng = np.random.default_rng(5)
     scored = numbered("direction", rng.normal(size=(50, 4)), rng.integers(0, 99, (50, 4)))
     assert weighted_auc(scored, scored.unit_weights).tolist() == [
-        auc(scored.actual_up, scored.scores)
+        auc(scored.target_up, scored.scores)
     ]
 
 
@@ -72,7 +72,7 @@ def test_auc_by_symbol_is_blind_to_levels_that_only_tell_symbols_apart():
     scores = rng.normal(size=(40, 2)) + drift
     scored = numbered("return", forward, scores)
     each = [
-        auc(scored.actual_up[scored.symbol_index == s], scored.scores[scored.symbol_index == s])
+        auc(scored.target_up[scored.symbol_index == s], scored.scores[scored.symbol_index == s])
         for s in (0, 1)
     ]
     assert weighted_auc_by_symbol(scored, scored.unit_weights)[0] == pytest.approx(np.mean(each))
@@ -86,7 +86,7 @@ def test_a_symbol_of_nine_rows_has_no_say():
     forward[9:, 1] = math.nan
     scored = numbered("return", forward, scores)
     mine = scored.symbol_index == 0
-    expected = auc(scored.actual_up[mine], scored.scores[mine])
+    expected = auc(scored.target_up[mine], scored.scores[mine])
     assert weighted_auc_by_symbol(scored, scored.unit_weights).tolist() == [expected]
     short = numbered("return", forward[:9], scores[:9])
     assert math.isnan(weighted_auc_by_symbol(short, short.unit_weights)[0])

@@ -101,7 +101,7 @@ def test_membership_limits_rows_and_not_the_bars_behind_them():
 def test_z_scores_are_taken_among_members_only():
     bars = panel(11, rows=20)
     everyone = _members(*[(f"S{i:02d}", date(2020, 1, 1), None) for i in range(11)])
-    how = {"objective": "return", "label": "cs_zscore"}
+    how = {"objective": "return", "label_transform": "cs_zscore"}
     assert _build(bars, members=everyone, **how).frame.equals(_build(bars, **how).frame)
     ten = _build(bars, members=everyone.head(10), **how).frame
     assert ten.equals(_build(bars.filter(pl.col("symbol") != "S10"), **how).frame)

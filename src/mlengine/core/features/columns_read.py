@@ -20,7 +20,7 @@ def columns_read(feature_set: FeatureSet, feature: Feature) -> frozenset[str]:
     return frozenset(columns)
 
 
-def reads_bars(feature_set: FeatureSet, feature: Feature) -> bool:
+def reads_ohlcv(feature_set: FeatureSet, feature: Feature) -> bool:
     """Whether a feature is made of prices or volumes, and not only of the calendar."""
     return not columns_read(feature_set, feature).isdisjoint(BAR_COLUMNS)
 

@@ -24,7 +24,7 @@ def calibration(scored: ScoredRows, weights: Floats) -> Calibration:
     draw's own sampling error squared. The bins hold a tenth of the forecasts each: probabilities
     of market moves crowd around the base rate and would fill two of ten equally wide ones.
     """
-    up, logits = scored.actual_up, _logit(scored.scores)
+    up, logits = scored.target_up, _logit(scored.scores)
     fit = _fit(up, logits)
     if fit is None:
         slope, intercept = (

@@ -13,7 +13,7 @@ def classification_metrics(
 ) -> dict[str, MetricEstimate]:
     """Log-loss, Brier score and accuracy; a row that didn't move counts as down."""
     scored = estimator.scored
-    up, scores = scored.actual_up, scored.scores
+    up, scores = scored.target_up, scored.scores
     constant = np.full(len(up), baseline.up_rate)
     mean = estimator.estimate_mean
     return {

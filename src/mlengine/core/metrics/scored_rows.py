@@ -32,7 +32,7 @@ class ScoredRows:
     symbol_count: int
 
     @property
-    def actual_up(self) -> Floats:
+    def target_up(self) -> Floats:
         return (self.targets > 0.0).astype(np.float64)
 
     @property

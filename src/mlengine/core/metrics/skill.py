@@ -35,7 +35,7 @@ def auc_metrics(estimator: BootstrapEstimator) -> dict[str, MetricEstimate]:
             0.5,
             "coin_flip",
             undefined=_ONE_SIDED,
-            last_return_sign=auc(scored.actual_up, last_up),
+            last_return_sign=auc(scored.target_up, last_up),
         ),
         "auc_by_symbol": estimator.estimate(
             partial(weighted_auc_by_symbol, scored), 0.5, "coin_flip", undefined=_NO_SYMBOL
@@ -74,7 +74,7 @@ def hit_rate_metrics(
     """
     scored = estimator.scored
     moved = scored.targets != 0.0
-    up = scored.actual_up
+    up = scored.target_up
     right = ((up > 0.0) == scored.predicted_up).astype(np.float64)
     if relative:
         return {

@@ -20,7 +20,7 @@ class LearningTask:
     """
 
     objective: str
-    label: str
+    label_transform: str
     horizon_bars: int
     label_delay_bars: int
     interval: str
@@ -88,7 +88,7 @@ def learning_task(spec: TrainSpec, *, universe_sha256: str | None) -> LearningTa
     """The question of a training; `universe_sha256` is the digest of its universe file."""
     return LearningTask(
         objective=spec.objective,
-        label=spec.label,
+        label_transform=spec.label,
         horizon_bars=spec.horizon_bars,
         label_delay_bars=spec.label_delay_bars,
         interval=spec.interval,

@@ -53,16 +53,17 @@ def build(
     horizon_bars: int,
     delay_bars: int = 0,
     objective: str,
-    label: str = "raw",
+    label_transform: str = "raw",
     members: pl.DataFrame | None = None,
     across_holes: pl.DataFrame | None = None,
 ) -> Dataset:
     """Join the features of `bars` with their labels.
 
     A row without a label, or without a full feature window (all features null), is left out;
-    a single undefined feature stays null. `label` is `raw`, or `cs_zscore` for the z-score among
-    the symbols of the date. `members` (symbol, from, to: dates, both included, a null `to` is
-    open) leaves only rows whose date is within; features and labels use every bar all the same.
+    a single undefined feature stays null. `label_transform` is `raw`, or `cs_zscore` for the
+    z-score among the symbols of the date. `members` (symbol, from, to: dates, both included, a null
+    `to` is open) leaves only rows whose date is within; features and labels use every bar all the
+    same.
     `across_holes` (symbol, timestamp) are rows whose label leads over a hole: they are left out.
     """
     names = feature_set.names
@@ -78,7 +79,7 @@ def build(
         .with_columns(label_expr(objective).alias("label"))
         .sort("timestamp", "symbol")
     )
-    rows = cross_sectional_zscore(rows) if label == "cs_zscore" else rows
+    rows = cross_sectional_zscore(rows) if label_transform == "cs_zscore" else rows
     # Column by column: the features of all rows are never held twice.
     features = [computed.drop_in_place(name).gather(rows[_ROW]) for name in names]
     return Dataset(rows.drop(_ROW).with_columns(features), names)

@@ -128,7 +128,7 @@ def _same_label(a: Manifest, b: Manifest) -> bool:
     """
     first = learning_task(a.spec, universe_sha256=a.data.universe_sha256)
     second = learning_task(b.spec, universe_sha256=b.data.universe_sha256)
-    if "cs_zscore" in (first.label, second.label):
+    if "cs_zscore" in (first.label_transform, second.label_transform):
         return first == second
     return first.without_universe == second.without_universe
 

@@ -61,7 +61,7 @@ class LiveBars:
         ends_at = usual.sooner_of(deadline)
         while True:
             fetched, others = self.flights.ask(
-                symbol, question, deadline=ends_at, patient=ends_at is usual
+                symbol, question, deadline=ends_at, has_usual_deadline=ends_at is usual
             )
             if not others or fetched.suffices(bars, None):
                 return fetched

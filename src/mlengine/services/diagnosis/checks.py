@@ -35,13 +35,14 @@ _BROKEN = Finding("failed", "the check itself is broken, see the traceback")
 class Check:
     """`run` raises MlengineError or OSError for what is wrong, and `remedy` says what to do then.
 
-    One of another `service` than this process finds it out of reach when it takes too long.
+    One that `is_remote` asks another process or machine, which is out of reach when it takes too
+    long.
     """
 
     name: str
     run: Callable[[], Finding]
     remedy: str = ""
-    service: bool = False
+    is_remote: bool = False
     seconds: float = 8.0
 
 
@@ -56,7 +57,7 @@ def run_checks(checks: Sequence[Check]) -> dict[str, Finding]:
         thread.join(max(0.0, begun + check.seconds - time.monotonic()))
         if thread.is_alive():
             reason = f"no answer in {check.seconds:g} s"
-            findings[check.name] = _failed(check, reason, out_of_reach=check.service)
+            findings[check.name] = _failed(check, reason, out_of_reach=check.is_remote)
     return dict(findings)
 
 
@@ -67,7 +68,7 @@ def _examine(check: Check, findings: dict[str, Finding]) -> None:
         out_of_reach = isinstance(error, _OUT_OF_REACH)
         findings[check.name] = _failed(check, str(error), out_of_reach=out_of_reach)
     except OSError as error:
-        findings[check.name] = _failed(check, str(error), out_of_reach=check.service)
+        findings[check.name] = _failed(check, str(error), out_of_reach=check.is_remote)
 
 
 def _failed(check: Check, reason: str, *, out_of_reach: bool) -> Finding:

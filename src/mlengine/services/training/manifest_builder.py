@@ -48,14 +48,14 @@ class TrainingResult:
     dataset: Dataset
     experiment: Experiment
     holdout_reused_by: int
-    left_out: tuple[str, ...] = ()
+    dropped_features: tuple[str, ...] = ()
 
     @property
     def candidate(self) -> EvaluatedModel:
         return self.experiment.candidate
 
     @property
-    def served(self) -> FittedModel:
+    def served_model(self) -> FittedModel:
         """The model in model.txt."""
         return self.experiment.refit or self.candidate.fitted
 
@@ -108,8 +108,8 @@ def build_manifest(
         trained_through=_last_label(training.dataset, training.served_rows),
         candidate_trained_through=_last_label(training.dataset, candidate.rows.fit_and_early_stop),
         selected_through=_selected_through(training, decision),
-        importances=training.served.importances,
-        fingerprint=training.served.fingerprint,
+        importances=training.served_model.importances,
+        fingerprint=training.served_model.fingerprint,
         candidate_fingerprint=candidate.fitted.fingerprint,
         libraries=libraries(),
         gate=decision,
@@ -222,8 +222,8 @@ def _remarks(training: TrainingResult) -> tuple[str, ...]:
         remarks.append("one tree: early stopping found nothing better than the first round")
     if training.experiment.refit is not None:
         remarks.append(f"metrics describe {CANDIDATE_FILE}; {MODEL_FILE} is its refit on all rows")
-    if training.left_out:
-        names = ", ".join(training.left_out)
+    if training.dropped_features:
+        names = ", ".join(training.dropped_features)
         remarks.append(f"left out, since no symbol has what they need: {names}")
     return tuple(remarks)
 

@@ -81,7 +81,7 @@ class TrainingPipeline:
         tracker.advance("features")
         refuse_leaks(feature_set, bars.frame)
         suited = _suited(feature_set, bars.frame, spec)
-        left_out = tuple(name for name in feature_set.names if name not in suited.names)
+        dropped_features = tuple(name for name in feature_set.names if name not in suited.names)
         dataset = build_dataset(bars.frame, suited, spec, members=bars.members, series=bars.series)
         config = _model_config(spec, self.num_threads)
         experiment = experiments.run(
@@ -94,7 +94,9 @@ class TrainingPipeline:
         )
         tracker.advance("publish")
         uses = self._holdout_uses(dataset, experiment)
-        training = TrainingResult(spec, config, suited, bars, dataset, experiment, uses, left_out)
+        training = TrainingResult(
+            spec, config, suited, bars, dataset, experiment, uses, dropped_features
+        )
         decision = PromotionGate(self.registry, self.feature_sets, self.events).decide(training)
         manifest = build_manifest(training, decision, run_id=run_id, actor=actor, now=now)
         return DraftVersion(manifest, _files(training))
@@ -136,7 +138,7 @@ def build_dataset(
         horizon_bars=spec.horizon_bars,
         delay_bars=spec.label_delay_bars,
         objective=spec.objective,
-        label=spec.label,
+        label_transform=spec.label,
         members=members,
         across_holes=labels_across_holes(bars, series, spec),
     )
@@ -172,7 +174,7 @@ def _model_config(spec: TrainSpec, num_threads: int) -> LightGBMConfig:
 def _files(training: TrainingResult) -> dict[str, bytes]:
     candidate, universe = training.candidate.fitted, training.bars.universe
     return {
-        MODEL_FILE: training.served.text.encode(),
+        MODEL_FILE: training.served_model.text.encode(),
         **({CANDIDATE_FILE: candidate.text.encode()} if training.experiment.refit else {}),
         BARS_FILE: table_files.to_parquet(training.bars.frame.sort("symbol", "timestamp")),
         **({UNIVERSE_FILE: universe.content} if universe else {}),
@@ -194,6 +196,6 @@ def _reference(training: TrainingResult) -> pl.DataFrame:
     Symbol, timestamp, the features and `prediction`, in the order of the dataset.
     """
     names, rows = training.dataset.feature_names, training.served_rows
-    scores = Scorer.from_text(training.served.text).score(training.dataset.matrix(rows))
+    scores = Scorer.from_text(training.served_model.text).score(training.dataset.matrix(rows))
     frame = training.dataset.frame[rows].select("symbol", "timestamp", *names)
     return frame.with_columns(pl.Series(PREDICTION, scores))

@@ -64,7 +64,7 @@ class SqliteAuditWriter:
         if len(self._vector_ids) > _MOST_VECTOR_IDS:
             self._vector_ids.clear()
         self._vector_ids.update(ids)
-        self._checkpointer.count(len(ids))
+        self._checkpointer.count_committed(len(ids))
 
     def insert(self, rows: Sequence[tuple[Values, VectorKey | None]]) -> bool:
         """Commit all rows, each with its vector, in this order; False when none was.
@@ -113,7 +113,7 @@ class SqliteAuditWriter:
             if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
                 self._reset()
             return False
-        self._checkpointer.count(len(rows))
+        self._checkpointer.count_committed(len(rows))
         return True
 
     def _commit(self, rows: Sequence[list[object]]) -> None:

@@ -33,12 +33,12 @@ class WalCheckpointer:
         self._due_at = 0.0
         self._running = threading.Lock()
 
-    def start(self) -> None:
+    def install(self) -> None:
         """Take the place of SQLite's own checkpoints, in every connection of the engine."""
         event.listen(self._engine, "connect", _turn_automatic_off)
         self._engine.update_execution_options(**{_CHECKPOINTER: self})
 
-    def count(self, rows: int) -> None:
+    def count_committed(self, rows: int) -> None:
         """Count rows that were committed, and start a checkpoint when one is due."""
         self._rows += rows
         if self._rows < _ROWS or time.monotonic() < self._due_at:
@@ -71,7 +71,7 @@ class WalCheckpointer:
 
 
 def checkpointer_of(engine: Engine) -> WalCheckpointer | None:
-    """The one that `open_database` has started; it does so for a SQLite file alone."""
+    """The one that `open_database` has installed; it does so for a SQLite file alone."""
     return cast("WalCheckpointer | None", engine.get_execution_options().get(_CHECKPOINTER))
 
 

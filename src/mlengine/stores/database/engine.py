@@ -53,7 +53,7 @@ def open_database(url: str, *, busy_timeout_seconds: float = 5.0) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     if _is_file(engine.url):
-        WalCheckpointer(engine).start()
+        WalCheckpointer(engine).install()
     return engine
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlengine.core.features.columns_read import reads_bars, reads_symbol
+from mlengine.core.features.columns_read import reads_ohlcv, reads_symbol
 from mlengine.core.features.compute import KEYS, compute, latest
 from mlengine.core.features.leaks.corruptions import corrupted_histories
 from mlengine.core.features.leaks.perturbations import (
@@ -229,7 +229,7 @@ def _all_missing(history: pl.DataFrame, feature_set: FeatureSet) -> InvarianceTe
     """A window of missing bars: null for each feature that is made of bars."""
     actual = latest(nulled(history.tail(feature_set.window_bars)), feature_set)
     values = _matrix(actual, feature_set.names)
-    compared = np.array([[reads_bars(feature_set, f) for f in feature_set.features]], dtype=bool)
+    compared = np.array([[reads_ohlcv(feature_set, f) for f in feature_set.features]], dtype=bool)
     return InvarianceTest(
         "missing", actual.select(KEYS), np.full_like(values, np.nan), values, compared
     )

@@ -27,21 +27,26 @@ class Flights(Generic[T]):
         self._lock = threading.Lock()
 
     def ask(
-        self, symbol: str, question: Callable[[], T], *, deadline: Deadline, patient: bool
+        self,
+        symbol: str,
+        question: Callable[[], T],
+        *,
+        deadline: Deadline,
+        has_usual_deadline: bool,
     ) -> tuple[T, bool]:
         """The answer, or the error, of `question`, or of one about `symbol` that is under way.
 
         And whether it is another's.
 
         Nobody waits for another's beyond the own `deadline`: UpstreamUnavailable. The failure of a
-        question with a sooner deadline than usual, which is not `patient`, is its own.
+        question without the usual deadline, with a sooner one, is its own.
         """
         while True:
             with self._lock:
                 flight = self._flights.get(symbol)
                 if flight is None:
                     own = self._flights[symbol] = _Flight[T](
-                        float("inf") if patient else deadline.ends_at
+                        float("inf") if has_usual_deadline else deadline.ends_at
                     )
             if flight is None:
                 return self._run(symbol, own, question), False

@@ -10,7 +10,7 @@ import polars as pl
 from mlengine.core.bars.bars import PRICES, RAW_SCHEMA, VALUES
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.cells.numbers import (
-    as_text,
+    categories_as_text,
     decimal_sign,
     first_unread,
     plain_numbers,
@@ -29,13 +29,13 @@ ZoneOf = Callable[[str], ZoneInfo | None]
 class ReadCandles:
     """Candles in RAW_SCHEMA; how the file is written as its cells show it; what they left open.
 
-    `doubtful` says that some cell could not be read, or only beside others: a part of the file
-    alone would not decide it.
+    `needs_whole_file` says that some cell could not be read, or only beside others: a part of the
+    file alone would not decide it.
     """
 
     candles: pl.DataFrame
     settings: TableSettings
-    doubtful: bool
+    needs_whole_file: bool
 
 
 def read_candles(
@@ -58,7 +58,7 @@ class _Reader:
         self._roles = roles
         self._settings = settings
         self._zone_of = zone_of
-        self._doubtful = False
+        self._needs_whole_file = False
         self._symbol = symbol
         self._symbols = self._symbols_of(symbol)
 
@@ -74,7 +74,7 @@ class _Reader:
             columns["timestamp"] = at.set(is_stated & closes.is_null(), None)
         if (final := self._final()) is not None:
             columns["final"] = final
-        columns["line"] = self._table.lines()
+        columns["line"] = self._table.line_numbers()
         self._refuse_unreadable(columns["timestamp"])
         columns["file"] = constant(self._table.file, pl.String(), self._table.rows)
         candles = pl.DataFrame(
@@ -83,7 +83,7 @@ class _Reader:
                 for name, dtype in RAW_SCHEMA.items()
             }
         )
-        return ReadCandles(self._of_a_symbol(candles), self._settings, self._doubtful)
+        return ReadCandles(self._of_a_symbol(candles), self._settings, self._needs_whole_file)
 
     def _symbols_of(self, symbol: str) -> pl.Series:
         if self._roles.symbol is None:
@@ -114,7 +114,7 @@ class _Reader:
         return {name: values[name] for name in VALUES}
 
     def _numbers(self, positions: dict[str, int]) -> dict[str, pl.Series]:
-        texts = {name: as_text(self._table.columns[i]) for name, i in positions.items()}
+        texts = {name: categories_as_text(self._table.columns[i]) for name, i in positions.items()}
         decimal = self._settings.decimal
         values = {name: plain_numbers(column) for name, column in texts.items()}
         unread = [first_unread(texts[name], values[name]) for name in values]
@@ -132,7 +132,7 @@ class _Reader:
         }
         for name in written:
             row = first_unread(texts[name], values[name])
-            self._doubtful |= row is not None
+            self._needs_whole_file |= row is not None
             if row is not None and values[name].null_count() == len(values[name]):
                 no_number = CellRefused("it is no number", row, texts[name][row])
                 raise self._table.refusal(positions[name], no_number)
@@ -170,14 +170,14 @@ class _Reader:
         """The closes, and whether each row states one."""
         column = self._table.columns[position]
         # A close may be a number where a start is a text.
-        times, _ = self._times(position, column, replace(self._settings, epochs=None))
+        times, _ = self._times(position, column, replace(self._settings, times_are_epochs=None))
         return self._moments(times, column)[0], _states(column)
 
     def _times(
         self, position: int, column: pl.Series, settings: TableSettings
     ) -> tuple[LocalTimes, TableSettings]:
         try:
-            return read_times(as_text(column), settings)
+            return read_times(categories_as_text(column), settings)
         except CellRefused as refused:
             raise self._table.refusal(position, refused) from None
 
@@ -185,7 +185,7 @@ class _Reader:
         """The moments, and the sessions that are stated."""
         at, sessions = to_moments(times, self._symbols, self._zones())
         if at.null_count() > column.null_count():
-            self._doubtful |= bool((_states(column) & at.is_null()).any())
+            self._needs_whole_file |= bool((_states(column) & at.is_null()).any())
         return at, sessions
 
     def _zones(self) -> dict[str, str]:

@@ -30,7 +30,7 @@ class TableSettings:
     """How a file is written; None is what its own cells have to show.
 
     `columns` names the header's column of a role, or is the whole header of a file without one.
-    `day_first` and `epochs` are what a file's times decided, never stated.
+    `day_first` and `times_are_epochs` are what a file's times decided, never stated.
     """
 
     columns: Mapping[str, str] | tuple[str, ...] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class TableSettings:
     stamp: str = "start"
     adjusted: bool = False
     day_first: bool | None = None
-    epochs: bool | None = None
+    times_are_epochs: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Table:
     def rows(self) -> int:
         return len(self.columns[0]) if self.columns else 0
 
-    def lines(self) -> pl.Series:
+    def line_numbers(self) -> pl.Series:
         """The line of each row."""
         return pl.Series(np.arange(self.first_line, self.first_line + self.rows, dtype=np.uint32))
 

@@ -84,9 +84,9 @@ class TextReader:
         format_ = text_format(plain[:HEAD_BYTES], self.settings)
         table, torn = read_text(plain[first_row_at(plain, format_) :], format_, self.path.name)
         roles = table_roles(table, self.settings, self.symbol)
-        blocks, settings, doubtful = self._blocks(table, roles, self.settings)
+        blocks, settings, needs_whole_file = self._blocks(table, roles, self.settings)
         tail = None
-        if not doubtful and content.endswith(plain):
+        if not needs_whole_file and content.endswith(plain):
             following = replace(format_, first_line=format_.first_line + table.rows)
             end = content.rfind(b"\n") + 1
             checksum = zlib.crc32(memoryview(content)[:end])
@@ -110,10 +110,10 @@ class TextReader:
             rows = file.read()
         try:
             table, torn = read_text(rows, tail.format, self.path.name)
-            further, _, doubtful = self._blocks(table, tail.roles, tail.settings)
+            further, _, needs_whole_file = self._blocks(table, tail.roles, tail.settings)
         except (UnusableText, UpstreamInvalid):
             return None
-        if doubtful:
+        if needs_whole_file:
             return None
         following = replace(tail.format, first_line=tail.format.first_line + table.rows)
         whole = rows.rfind(b"\n") + 1
@@ -134,12 +134,12 @@ class TextReader:
         Without a row nothing is decided.
         """
         parts: list[pl.DataFrame] = []
-        doubtful = False
+        needs_whole_file = False
         for each in roles if table.rows else ():
             read = read_candles(table, each, settings, symbol=self.symbol, zone_of=self.zone_of)
             parts.append(read.candles)
-            settings, doubtful = read.settings, doubtful or read.doubtful
-        return ([Block.of(pl.concat(parts))] if parts else []), settings, doubtful
+            settings, needs_whole_file = read.settings, needs_whole_file or read.needs_whole_file
+        return ([Block.of(pl.concat(parts))] if parts else []), settings, needs_whole_file
 
     def _torn(
         self, table: Table | None, roles: Sequence[Roles], settings: TableSettings

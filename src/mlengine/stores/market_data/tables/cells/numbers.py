@@ -22,10 +22,10 @@ def plain_numbers(column: pl.Series) -> pl.Series:
     """Float64 of what is a number as computers write it; null what is none."""
     if column.dtype == pl.Boolean or column.dtype.is_temporal() or column.dtype.is_nested():
         return constant(None, pl.Float64(), len(column))
-    return as_text(column).cast(pl.Float64, strict=False)
+    return categories_as_text(column).cast(pl.Float64, strict=False)
 
 
-def as_text(column: pl.Series) -> pl.Series:
+def categories_as_text(column: pl.Series) -> pl.Series:
     """Categories as texts; any other column as it is."""
     return column.cast(pl.String) if column.dtype in (pl.Categorical, pl.Enum) else column
 

@@ -28,10 +28,10 @@ def read_times(column: pl.Series, settings: TableSettings) -> tuple[LocalTimes, 
         return LocalTimes(local.cast(pl.Datetime("us")), _offset_texts(offsets)), settings
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
         return LocalTimes(column.cast(pl.Datetime("us")), bare=dtype == pl.Date), settings
-    if dtype == pl.String and settings.epochs is None:
+    if dtype == pl.String and settings.times_are_epochs is None:
         are_numbers = settings.date_format is None and _are_digits(column)
-        settings = replace(settings, epochs=are_numbers)
-    if dtype == pl.String and not settings.epochs:
+        settings = replace(settings, times_are_epochs=are_numbers)
+    if dtype == pl.String and not settings.times_are_epochs:
         times, day_first = written_times(column, settings.date_format, day_first=settings.day_first)
         return times, replace(settings, day_first=day_first)
     if not (dtype.is_numeric() or dtype == pl.String):
