@@ -375,8 +375,7 @@ def test_recent_rows_are_as_single_answers_with_status_and_error(
     body = client.get("/predictions/recent?limit=1").get_json()
     assert body["next_cursor"] == encode_cursor(7)
     (row,) = body["predictions"]
-    recorded = set(PREDICTION_FIELDS) - {"point_in_time", "bars_age_seconds"}
-    assert sorted(row) == sorted([*recorded, "at", "route", "status", "error"])
+    assert sorted(row) == sorted([*PREDICTION_FIELDS, "at", "route", "status", "error"])
     assert (row["status"], row["at"], row["feature_set"]) == (
         "error",
         "2024-05-31T00:00:00Z",
