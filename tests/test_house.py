@@ -40,6 +40,7 @@ BROAD_EXCEPTS = {
 PUBLIC_ROUTES = {
     ("GET", "/health"),
     ("GET", "/ready"),
+    ("GET", "/openapi.json"),
     ("GET", "/bars/quality"),
     ("GET", "/features"),
     ("GET", "/predict"),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -114,6 +115,15 @@ def migrate() -> None:
     logs.configure(settings.log_level, json=settings.json_logs)
     preflight.require_artifacts(settings.artifacts_dir)
     build_control(settings).migrate_and_backfill()
+
+
+@mlengine.command()
+@click.option("-o", "--output", type=click.File("wb"), default="-", help="Where to write it.")
+def openapi(output: BinaryIO) -> None:
+    """Write the contract of the HTTP routes, as an OpenAPI document."""
+    from mlengine.app import openapi_document  # noqa: PLC0415 - Polars, LightGBM
+
+    output.write(openapi_document())
 
 
 @mlengine.command("prepare", hidden=True)

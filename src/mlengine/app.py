@@ -15,6 +15,7 @@ from mlengine.web.http.responses import OrjsonProvider
 from mlengine.web.routes import (
     admin,
     bars,
+    documents,
     features,
     health,
     models,
@@ -27,7 +28,17 @@ from mlengine.web.serving import fast_path
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
     routes.blueprint
-    for routes in (health, bars, features, predict, predictions, models, monitoring, admin)
+    for routes in (
+        health,
+        bars,
+        features,
+        predict,
+        predictions,
+        models,
+        monitoring,
+        admin,
+        documents,
+    )
 )
 
 
@@ -62,13 +73,22 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     app.wsgi_app = limits.trust_proxies(  # type: ignore[method-assign]
         app.wsgi_app, settings.trusted_proxy_count
     )
-    app.url_map.converters["version"] = VersionPath
     _register_on_both_prefixes(app)
     cli.init_app(app)
     return app
 
 
+def openapi_document() -> bytes:
+    """The contract of the routes, which takes no platform to know."""
+    from mlengine.web.openapi.document import build_document  # noqa: PLC0415 - apispec
+
+    app = Flask("mlengine", static_folder=None)
+    _register_on_both_prefixes(app)
+    return build_document(app)
+
+
 def _register_on_both_prefixes(app: Flask) -> None:
+    app.url_map.converters["version"] = VersionPath
     for name, prefix in PREFIXES.items():
         for blueprint in BLUEPRINTS:
             app.register_blueprint(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from tests.web.conformance import ConformingClient
 from tests.web.platform import FakePlatform
 
 from mlengine.app import create_app
@@ -35,10 +36,12 @@ def tiny() -> FakePlatform:
 
 @pytest.fixture
 def make_app(make_settings: Callable[..., Settings], tiny: FakePlatform) -> MakeApp:
-    """The app with some variables changed."""
+    """The app with some variables changed; its answers must be those of the document."""
 
     def make(**changed: str) -> Flask:
-        return create_app(make_settings(**{"ENV": "staging", **changed}), platform=tiny)  # type: ignore[arg-type]
+        app = create_app(make_settings(**{"ENV": "staging", **changed}), platform=tiny)  # type: ignore[arg-type]
+        app.test_client_class = ConformingClient
+        return app
 
     return make
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
 
+from tests.published import draft
 from tests.web.answers import DAY, FakeFeatureService, FakePredictService
 
 from mlengine import errors
@@ -23,6 +24,7 @@ from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.comparison import CommonRows, Comparison, MetricPair
+from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.recipe_diff import RecipeDiff
 from mlengine.services.models.catalog import ModelList, ModelSummary
 from mlengine.services.models.service import Activation
@@ -54,23 +56,6 @@ SPEC = TrainSpec(
     label_delay_bars=0,
     interval="1d",
 )
-
-
-@dataclass(frozen=True)
-class FakeManifest:
-    """As much of a manifest as the door looks at."""
-
-    version: str
-    created_at: datetime
-    fingerprint: str
-
-    def to_dict(self) -> dict[str, object]:
-        return {
-            "version": self.version,
-            "created_at": "2024-05-31T00:00:00Z",
-            "fingerprint": self.fingerprint,
-            "metrics": {"auc": {"value": 0.51, "baseline": 0.5}},
-        }
 
 
 @dataclass(frozen=True)
@@ -177,7 +162,7 @@ class FakeModelService:
             ),
         )
 
-    def get(self, version: str) -> tuple[FakeManifest, bool]:
+    def get(self, version: str) -> tuple[Manifest, bool]:
         if version == "v1":
             raise errors.ArtifactCorrupt("v1", "model.txt has another digest")
         if version != "v2":
@@ -393,5 +378,5 @@ def failed_row(symbol: str = "NOPE") -> AuditRow:
     return AuditRow(**(empty | values))  # type: ignore[arg-type]
 
 
-def manifest(version: str) -> FakeManifest:
-    return FakeManifest(version, DAY, "ef" * 32)
+def manifest(version: str) -> Manifest:
+    return draft(version=version, created_at=DAY, fingerprint="ef" * 32)

@@ -1,8 +1,9 @@
 """What a symbol may be: one rule for every door, wide enough for the tickers of any market."""
 
-_LONGEST = 64
+LONGEST_SYMBOL = 64
 SYMBOL_RULE = (
-    f"a symbol: 1 to {_LONGEST} printable characters, no comma, no dash first, no blank at an end"
+    f"a symbol: 1 to {LONGEST_SYMBOL} printable characters, "
+    "no comma, no dash first, no blank at an end"
 )
 
 
@@ -13,7 +14,7 @@ def is_symbol(text: str) -> bool:
     (True, False, False, False)
     """
     return (
-        0 < len(text) <= _LONGEST
+        0 < len(text) <= LONGEST_SYMBOL
         and text.isprintable()
         and text == text.strip()
         and not text.startswith("-")

@@ -37,7 +37,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
 }
 
 # What Flask itself refuses. Its own descriptions repeat what the client sent.
-_FRAMEWORK_PROBLEMS: dict[int, tuple[str, str, str]] = {
+FRAMEWORK_PROBLEMS: dict[int, tuple[str, str, str]] = {
     400: ("invalid_request", "Bad request", "the body is not JSON, or the request is malformed"),
     404: ("not_found", "Not found", "there is no such route"),
     405: ("method_not_allowed", "Method not allowed", "the header Allow lists the methods"),
@@ -84,7 +84,7 @@ def _handle_http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if status >= 500:
         return _handle_unexpected(error)
-    code, title, detail = _FRAMEWORK_PROBLEMS.get(status, _OTHER)
+    code, title, detail = FRAMEWORK_PROBLEMS.get(status, _OTHER)
     response = problem(status=status, code=code, title=title, detail=detail)
     allowed = getattr(error, "valid_methods", None)
     if allowed:

@@ -58,13 +58,18 @@ def problem(
 
 def problem_members(status: int, code: str, title: str, detail: str, request_id: str) -> Body:
     return {
-        "type": f"urn:mlengine:problem:{code}",
+        "type": type_of_problem(code),
         "title": title,
         "status": status,
         "detail": detail,
         "code": code,
         "request_id": request_id,
     }
+
+
+def type_of_problem(code: str) -> str:
+    """Stable; docs/problems.md has a section for each."""
+    return f"urn:mlengine:problem:{code}"
 
 
 def _encode_time(value: object) -> str:

@@ -3,12 +3,15 @@
 from uuid import uuid4
 
 from flask import Blueprint, Response, g, jsonify, url_for
-from marshmallow import Schema
 
 from mlengine.core.runs.run import RUN_FIELDS, Run
+from mlengine.services.models.service import Activation
 from mlengine.services.runs.service import RunRequest
 from mlengine.web.http.auth import admin_required
+from mlengine.web.http.contract import says
+from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL, STARTED_RUN
 from mlengine.web.http.requests import (
+    IDEMPOTENCY_HEADER,
     idempotency_key,
     load_body,
     load_query,
@@ -16,15 +19,23 @@ from mlengine.web.http.requests import (
     request_time,
 )
 from mlengine.web.http.responses import Body
-from mlengine.web.routes.models import activation_response
-from mlengine.web.schemas.admin import RunReference, RunsQuery, TrainBody
+from mlengine.web.routes.models import ACTIVATION_BODY, activation_response
+from mlengine.web.schemas.admin import EmptyBody, RunReference, RunsQuery, TrainBody
+from mlengine.web.schemas.answers import (
+    RUN_STATUS,
+    RUNS,
+    AcceptedRun,
+    CancelledRun,
+    Cleared,
+    Reloaded,
+)
 from mlengine.web.schemas.fields import RequestSchema, version_of_path
 
 Accepted = tuple[Body, int, dict[str, str]]
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
-_EMPTY_BODY, _MODEL_QUERY = Schema(), RequestSchema()
+_EMPTY_BODY, _MODEL_QUERY = EmptyBody(), RequestSchema()
 _TRAIN_BODY, _RUN_REFERENCE, _RUNS_QUERY = TrainBody(), RunReference(), RunsQuery()
 _NO_RUN = {**dict.fromkeys(RUN_FIELDS), "state": "idle"}
 _LISTED_FIELDS = [name for name in RUN_FIELDS if name not in ("log", "result")]
@@ -32,7 +43,29 @@ _LISTED_FIELDS = [name for name in RUN_FIELDS if name not in ("log", "result")]
 
 @blueprint.post("/train")
 @admin_required
+@says(
+    query=_MODEL_QUERY,
+    body=_TRAIN_BODY,
+    headers=(IDEMPOTENCY_HEADER,),
+    answers={202: AcceptedRun},
+    problems=(*STARTED_RUN, *AUDIT),
+)
 def train() -> Accepted:
+    """Start a training.
+
+    The body, which is optional, has what this run does differently from the configuration. The
+    bounds are those of the settings; every field is checked at once. `label: cs_zscore` needs
+    `objective: return` and at least ten symbols.
+
+    202 with `Location`; 409 with the `run_id` of the live run while there is one; 503 when the
+    queue is down, and then the run is `failed`.
+
+    **`Idempotency-Key`** (a header, optional, 1 to 200 visible ASCII characters): the same key
+    with the same body gets the same answer with the same `run_id`, however often it comes and
+    whatever has become of the run; the order of the fields does not matter. With another body it
+    is 422. A key does not expire. When the queue refused the run (503), its key is free for
+    another try.
+    """
     load_query(_MODEL_QUERY)
     overrides = load_body(_TRAIN_BODY)
     platform().features.feature_set(overrides.get("feature_set"))
@@ -41,7 +74,21 @@ def train() -> Accepted:
 
 @blueprint.post("/models/<version:version>/reproduce")
 @admin_required
+@says(
+    query=_MODEL_QUERY,
+    body=_EMPTY_BODY,
+    headers=(IDEMPOTENCY_HEADER,),
+    answers={202: AcceptedRun},
+    problems=("artifact_corrupt", *STARTED_RUN, *AUDIT),
+)
 def reproduce(version: str) -> Accepted:
+    """Train a version again from its record.
+
+    A run of kind `reproduce`, and nothing is published. 202 and `Location` as for a training, also
+    with an `Idempotency-Key`; one run at a time counts for both kinds. What was found stands in
+    `result` of its status: `version`, `identical`, `fingerprint`, `reproduced`,
+    `candidate_fingerprint`, `candidate_reproduced`, `bars_sha256`, `differences` and `upstream`.
+    """
     _refuse_arguments()
     platform().models.get(version_of_path(version))
     return _accepted(platform().control.runs.request_reproduction(version, _run_request()))
@@ -49,7 +96,19 @@ def reproduce(version: str) -> Accepted:
 
 @blueprint.get("/train/status")
 @admin_required
+@says(query=_RUN_REFERENCE, answers={200: RUN_STATUS}, problems=("run_not_found", *AUDIT))
 def train_status() -> Body:
+    """How far a training is.
+
+    Of `run_id`, or of the newest run without it. `state` is `idle` (there was none), `queued`,
+    `running`, `succeeded`, `failed`, `cancelled` or `lost`; `workers` counts the live ones, null
+    when the queue can't say.
+
+    `sequence` grows with every change of the record, so that two answers can be ordered.
+    `eta_seconds` is reckoned anew at each question from percent and elapsed time, null before 20 %
+    and outside of `running`. `log` is the newest fifty lines of the training process, a JSON
+    object each. A run that is `running` renews its lease; past `lease_until` it reads `lost`.
+    """
     runs, now = platform().control.runs, request_time()
     run = runs.status(load_query(_RUN_REFERENCE)["run_id"], now=now)
     return {**(run.view(now) if run else _NO_RUN), "workers": runs.workers()}
@@ -57,7 +116,13 @@ def train_status() -> Body:
 
 @blueprint.get("/train/runs")
 @admin_required
+@says(query=_RUNS_QUERY, answers={200: RUNS}, problems=AUDIT)
 def train_runs() -> Body:
+    """All runs, newest first.
+
+    With the fields of the status but `log`, `result` and `workers`; `next_cursor` asks for the
+    older ones, null at the end.
+    """
     now = request_time()
     page = platform().control.runs.page(**load_query(_RUNS_QUERY), now=now)
     views = [run.view(now) for run in page.rows]
@@ -67,7 +132,21 @@ def train_runs() -> Body:
 
 @blueprint.post("/train/cancel")
 @admin_required
+@says(
+    query=_MODEL_QUERY,
+    body=_RUN_REFERENCE,
+    answers={200: CancelledRun},
+    problems=("run_not_found", "run_not_cancellable", *AUDIT),
+)
 def train_cancel() -> Body:
+    """Cancel a training.
+
+    The run of `run_id`, or the live one without it. The record is `cancelled` at once, and nothing
+    is published for the run from then on; a running process is ended within two seconds.
+    Cancelling a cancelled run again is the same 200. 404 `run_not_found` when there is no such
+    run, or no live one; 409 `run_not_cancellable` for a run that has ended otherwise, and while
+    its version is being made visible.
+    """
     load_query(_MODEL_QUERY)
     run_id = load_body(_RUN_REFERENCE)["run_id"]
     run = platform().control.runs.cancel(run_id, actor=g.actor, now=request_time())
@@ -76,20 +155,48 @@ def train_cancel() -> Body:
 
 @blueprint.post("/activate/<version:version>")
 @admin_required
+@says(
+    query=_MODEL_QUERY,
+    body=ACTIVATION_BODY,
+    answers={200: Activation},
+    problems=(*CHANGED_MODEL, *AUDIT),
+)
 def activate(version: str) -> Response:
+    """Activate a version.
+
+    The files are verified and loaded first; when they are refused, nothing has changed. Every web
+    worker serves the version from its next request on.
+    """
     return activation_response(version)
 
 
 @blueprint.post("/rollback")
 @admin_required
+@says(
+    query=_MODEL_QUERY,
+    body=_EMPTY_BODY,
+    answers={200: Activation},
+    problems=("no_active_model", *CHANGED_MODEL, *AUDIT),
+)
 def rollback() -> Response:
+    """Serve what was active before.
+
+    A second rollback returns.
+    """
     _refuse_arguments()
     return jsonify(platform().models.rollback(actor=g.actor, now=request_time()))
 
 
 @blueprint.post("/reload")
 @admin_required
+@says(
+    query=_MODEL_QUERY,
+    body=_EMPTY_BODY,
+    answers={200: Reloaded},
+    problems=("no_active_model", *CHANGED_MODEL, *AUDIT),
+)
 def reload() -> Body:
+    """Load and verify the active version again, in every web worker."""
     _refuse_arguments()
     model = platform().models.reload(actor=g.actor, now=request_time())
     return {
@@ -102,7 +209,12 @@ def reload() -> Body:
 
 @blueprint.delete("/audit/clear")
 @admin_required
+@says(query=_MODEL_QUERY, body=_EMPTY_BODY, answers={200: Cleared}, problems=AUDIT)
 def clear_audit() -> Body:
+    """Delete predictions, vectors and windows of bars.
+
+    Runs and events stay, and this is noted there.
+    """
     _refuse_arguments()
     cleared = platform().audit.clear(actor=g.actor, now=request_time())
     return {"cleared": cleared, "actor": g.actor}

@@ -2,7 +2,10 @@
 
 from flask import Blueprint, Response, jsonify
 
+from mlengine.core.bars.quality import SeriesQuality
 from mlengine.web.http.auth import public
+from mlengine.web.http.contract import says
+from mlengine.web.http.problem_groups import UPSTREAM
 from mlengine.web.http.requests import load_query, platform, request_time
 from mlengine.web.schemas.bars import QualityQuery
 
@@ -13,6 +16,17 @@ _QUALITY_QUERY = QualityQuery()
 
 @blueprint.get("/quality")
 @public
+@says(query=_QUALITY_QUERY, answers={200: SeriesQuality}, problems=UPSTREAM)
 def quality() -> Response:
+    """Measure the bars of a symbol that a training would take.
+
+    As the upstream serves them now. `status` is `ok`, `suspect` or `refused`, and `reasons` say
+    why: `bars_dropped` (over 5 % of the rows), `bars_missing` (over 5 % of the bars that the
+    calendar expects, over 15 % where it knows no holidays), `hole_in_window` and `hole_in_history`
+    (three bars or more in a row, a day's breaks and holidays aside), `unexplained_jump` (a split
+    that nobody adjusted for, or prices that are wrong by a factor) and `no_volume` (it ended).
+    `currency` is that of `symbols.csv`. `examples` has the first row behind each count.
+    `mlengine bars check` prints the same for many symbols, or for a folder of files with `--data`.
+    """
     query = load_query(_QUALITY_QUERY)
     return jsonify(platform().bar_quality.check_training_bars(**query, now=request_time()))

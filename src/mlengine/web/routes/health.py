@@ -3,15 +3,28 @@
 from flask import Blueprint
 
 from mlengine.web.http.auth import public
+from mlengine.web.http.contract import says
 from mlengine.web.http.requests import platform
 from mlengine.web.http.responses import Body
+from mlengine.web.schemas.answers import HEALTH, Ready
 
 blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/health")
 @public
+@says(answers={200: HEALTH})
 def health() -> Body:
+    """Is the process alive, and how are its parts.
+
+    200 while the process lives. Calls no upstream: `upstream` is how the last real call went in
+    this web worker. Each check is `ok`, `degraded`, `down` or `unknown`; `status` is `ok` or
+    `degraded`. `audit` is `degraded` while rows wait in the spool, because the tables could not
+    take them: `audit_spool` has how many files and bytes wait, of all processes, and how many rows
+    this web worker has spooled since its start. `refused_files` has each `file` of
+    `MARKET_DATA_DIR` that this web worker can't use, with the `reason`; none of them degrades the
+    whole.
+    """
     body = dict(vars(platform().health.health()))
     versions = {name: body.pop(name) for name in ("active_version", "loaded_version")}
     return {**body, "model": versions}
@@ -19,5 +32,15 @@ def health() -> Body:
 
 @blueprint.get("/ready")
 @public
+@says(
+    answers={200: Ready},
+    problems=("no_active_model", "artifact_corrupt", "not_ready", "audit_unavailable"),
+)
 def ready() -> Body:
+    """Can predictions be answered.
+
+    200 when a verified active model is loaded and the audit's database can be written, else a 503
+    problem that says why. The spool does not count: with rows in it, `/ready` is 200 as soon as
+    the database can be written again.
+    """
     return {"status": "ready", "model_version": platform().health.ready()}

@@ -2,35 +2,71 @@
 
 from flask import Blueprint, Response, g, jsonify
 
+from mlengine.core.versions.comparison import Comparison
+from mlengine.services.models.catalog import ModelList
+from mlengine.services.models.service import Activation
 from mlengine.web.http.auth import public, public_activation
+from mlengine.web.http.contract import says
+from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import Body
+from mlengine.web.schemas.answers import MODEL
 from mlengine.web.schemas.fields import RequestSchema, version_of_path
 from mlengine.web.schemas.models import ActivationBody, ComparisonQuery
 
 blueprint = Blueprint("models", __name__)
 
 _MODEL_QUERY, _COMPARISON_QUERY = RequestSchema(), ComparisonQuery()
-_ACTIVATION_BODY = ActivationBody()
+ACTIVATION_BODY = ActivationBody()
 
 
 @blueprint.get("/models")
 @public
+@says(query=_MODEL_QUERY, answers={200: ModelList})
 def models() -> Response:
+    """All versions, in numeric order.
+
+    `status` is `active`, `available` or `corrupt`; a `pinned` version is never pruned. `low` to
+    `high` holds 95 %; a null `value` or interval has its `reason`. `verdict` is `edge`, `no_edge`
+    or `worse`, by one metric: docs/training.md#metrics says how each is taken.
+    """
     load_query(_MODEL_QUERY)
     return jsonify(platform().models.list())
 
 
 @blueprint.get("/models/compare")
 @public
+@says(query=_COMPARISON_QUERY, answers={200: Comparison}, problems=("artifact_corrupt",))
 def compare() -> Response:
+    """Two versions side by side.
+
+    On the rows of both stored holdouts that neither candidate was trained on; `mlengine models
+    compare v1 v2` prints the same. `test` is the promotion gate's, with `a` as the champion
+    (docs/training.md#promotion-gate): `mean_difference` is positive where `b` has the smaller
+    `loss`, and `p_value` is one-sided, for `b` being better. The correlations are those of the two
+    candidates' predictions. `recipe` lists the fields of the manifests in which they differ, null
+    where one has no such field. Labels are those of the version with the higher number. For
+    `return` the metrics are `mse`, `mae`, `pooled_ic`, `pooled_rank_ic` (over all rows at once)
+    and `hit_rate`.
+
+    `reason` is null, or says why there are no figures (`common`, `test` and the correlations are
+    null then, `metrics` is empty): `not_comparable` for another objective, label, horizon, delay
+    or interval (and with `cs_zscore` another universe), `no_common_rows`. An unknown version is
+    404, a malformed one 422.
+    """
     return jsonify(platform().models.compare(**load_query(_COMPARISON_QUERY)))
 
 
 @blueprint.get("/models/<version:version>")
 @blueprint.get("/model/<version:version>")
 @public
+@says(query=_MODEL_QUERY, answers={200: MODEL}, problems=("artifact_corrupt",))
 def model(version: str) -> Body:
+    """The manifest of a version: how it came to be.
+
+    `spec` is the recipe as it was requested, `as_of` the time of which the bars were known;
+    `bars.parquet` among the `files` holds them.
+    """
     load_query(_MODEL_QUERY)
     manifest, is_active = platform().models.get(version_of_path(version))
     return {**manifest.to_dict(), "is_active": is_active}
@@ -38,14 +74,26 @@ def model(version: str) -> Body:
 
 @blueprint.post("/models/activate/<version:version>")
 @public_activation
+@says(
+    query=_MODEL_QUERY,
+    body=ACTIVATION_BODY,
+    answers={200: Activation},
+    problems=(*CHANGED_MODEL, *AUDIT),
+)
 def activate(version: str) -> Response:
+    """Activate a version without a key.
+
+    Where `PUBLIC_ACTIVATION` is on; else 403, and `POST /admin/activate/{version}` is the way. The
+    files are verified and loaded first; when they are refused, nothing has changed. Every web
+    worker serves the version from its next request on.
+    """
     return activation_response(version)
 
 
 def activation_response(version: str) -> Response:
     """Activate what the path names, for `g.actor`; the admin route shares it."""
     load_query(_MODEL_QUERY)
-    reason = load_body(_ACTIVATION_BODY)["reason"] or "asked over HTTP"
+    reason = load_body(ACTIVATION_BODY)["reason"] or "asked over HTTP"
     activation = platform().models.activate(
         version_of_path(version), actor=g.actor, reason=reason, now=request_time()
     )

@@ -2,9 +2,13 @@
 
 from flask import Blueprint, Response, jsonify
 
+from mlengine.services.monitoring.service import Freshness, Latencies, ModelDrift
 from mlengine.web.http.auth import public
+from mlengine.web.http.contract import says
+from mlengine.web.http.problem_groups import AUDIT, SERVED_MODEL
 from mlengine.web.http.requests import load_query, platform, request_time
 from mlengine.web.http.responses import Body
+from mlengine.web.schemas.answers import HISTORY
 from mlengine.web.schemas.fields import RequestSchema
 from mlengine.web.schemas.monitoring import DriftQuery, HistoryQuery, LatencyQuery
 
@@ -17,14 +21,32 @@ _EVENT_FIELDS = ("kind", "at", "version", "actor", "details")
 
 @blueprint.get("/drift")
 @public
+@says(query=_DRIFT_QUERY, answers={200: ModelDrift}, problems=(*SERVED_MODEL, *AUDIT))
 def drift() -> Response:
+    """How far what was served has moved from what was trained on.
+
+    Compares the feature vectors and scores that were served with those of the training. A bar
+    counts once, however often it was asked for. Under 50 distinct bars `status` is
+    `insufficient_data` and the figures are null; else it is `uncalibrated`, and `threshold` and
+    `drifted` are null.
+    """
     query = load_query(_DRIFT_QUERY)
     return jsonify(platform().monitoring.drift(**query, now=request_time()))
 
 
 @blueprint.get("/history")
 @public
+@says(query=_HISTORY_QUERY, answers={200: HISTORY}, problems=AUDIT)
 def history() -> Body:
+    """What happened to the platform, newest first.
+
+    The details of `trained` are those of the gate (docs/training.md#promotion-gate).
+
+    Whatever a key holder wants changed stands here as `admin_action` before it is tried, whether
+    or not it succeeds; so does an activation without a key, as `public`. It has the `actor`, and
+    in `details` the `method`, `route`, `arguments` and `request_id`. What came of it is another
+    event, or the record of the run.
+    """
     page = platform().monitoring.history(**load_query(_HISTORY_QUERY))
     events = [{name: getattr(event, name) for name in _EVENT_FIELDS} for event in page.rows]
     return {"events": events, "next_cursor": page.next_cursor}
@@ -32,13 +54,26 @@ def history() -> Body:
 
 @blueprint.get("/freshness")
 @public
+@says(query=_MODEL_QUERY, answers={200: Freshness}, problems=AUDIT)
 def freshness() -> Response:
+    """The newest bar of each symbol that was predicted, the active model, the last answer.
+
+    `symbols` counts requests for the present: without `as_of`, or with one less than a bar's
+    length before the request. A backtest, which asks for the past, makes no feed look dead; its
+    answers count for `last_prediction_at` alone.
+    """
     load_query(_MODEL_QUERY)
     return jsonify(platform().monitoring.freshness(now=request_time()))
 
 
 @blueprint.get("/latency")
 @public
+@says(query=_LATENCY_QUERY, answers={200: Latencies}, problems=AUDIT)
 def latency() -> Response:
+    """How long predictions took, by route and stage.
+
+    Exact quantiles over all web workers, from the audit; one entry a route and stage (`bars`,
+    `features`, `model`, `total`).
+    """
     window = load_query(_LATENCY_QUERY)["window"]
     return jsonify(platform().monitoring.latency(window_seconds=window, now=request_time()))

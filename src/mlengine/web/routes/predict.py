@@ -5,8 +5,11 @@ from flask import Blueprint, Response, g
 from mlengine import logs
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http.auth import public
+from mlengine.web.http.contract import says
+from mlengine.web.http.problem_groups import AUDIT, BARS, SERVED_MODEL
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import json_response
+from mlengine.web.schemas.answers import BATCH, PREDICTION
 from mlengine.web.schemas.fields import RequestSchema
 from mlengine.web.schemas.predict import BatchBody, BatchReply, PredictQuery, prediction_body
 
@@ -17,7 +20,26 @@ _QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), RequestSchema(), BatchBody()
 
 @blueprint.get("/predict")
 @public
+@says(query=_QUERY, answers={200: PREDICTION}, problems=(*BARS, *SERVED_MODEL, *AUDIT))
 def predict() -> Response:
+    """Predict a symbol.
+
+    The row is in the audit before the answer is sent. docs/glossary.md says what each field means.
+
+    With `TRAIN_OBJECTIVE=return`, `expected_return` is a number, and `probability_up` and
+    `confidence` are null. With `TRAIN_LABEL=cs_zscore` as well, `expected_return` is null too, and
+    `expected_score` is given, which is null otherwise: how much better than the mean of all
+    symbols, in standard deviations of their date. `up` then means better than that mean.
+
+    `usable` is false when the number should not be acted on; it is given all the same. `reasons`
+    then has `bar_too_old` (`MAX_BAR_AGE_BARS`), `model_too_old` (`MAX_MODEL_AGE_DAYS`) or
+    `null_features` (`REQUIRE_ALL_FEATURES`). All three are off by default, except with
+    `ENV=production`. What is wrong with the bars stands in `reasons` in any case: `delisted`
+    (after the day `to` of `symbols.csv`, see docs/calendars.md), and `bars_dropped`,
+    `bars_missing`, `hole_in_window`, `unexplained_jump` and `no_volume` of its window (see
+    `GET /bars/quality`). With `REFUSE_SUSPECT_BARS`, as in production, they make a prediction not
+    usable.
+    """
     query = load_query(_QUERY)
     symbol = query.pop("symbol")
     request = PredictionRequest(g.request_id, request_time(), **query)
@@ -28,7 +50,19 @@ def predict() -> Response:
 
 @blueprint.post("/predict/batch")
 @public
+@says(
+    query=_MODEL_QUERY,
+    body=_BATCH_BODY,
+    body_required=True,
+    answers={200: BATCH},
+    problems=("upstream_unavailable", *SERVED_MODEL, *AUDIT),
+)
 def predict_batch() -> Response:
+    """Predict many symbols with one model.
+
+    One pass, one transaction. Results stand in the order of the request; a bad symbol fails alone.
+    Repeats are allowed.
+    """
     load_query(_MODEL_QUERY)
     body = load_body(_BATCH_BODY, required=True)
     symbols = BatchReply(tuple(body.pop("symbols")))

@@ -4,8 +4,11 @@ from flask import Blueprint, g
 
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.web.http.auth import admin_required, public
+from mlengine.web.http.contract import says
+from mlengine.web.http.problem_groups import AUDIT
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import Body
+from mlengine.web.schemas.answers import AUDITED_PREDICTION, RECENT_PREDICTIONS, REPLAY
 from mlengine.web.schemas.fields import RequestSchema, prediction_id_of_path
 from mlengine.web.schemas.predictions import RecentQuery, ReplayBody, audit_row_body
 
@@ -16,7 +19,15 @@ _MODEL_QUERY, _RECENT_QUERY, _REPLAY_BODY = RequestSchema(), RecentQuery(), Repl
 
 @blueprint.get("/recent")
 @public
+@says(query=_RECENT_QUERY, answers={200: RECENT_PREDICTIONS}, problems=AUDIT)
 def recent() -> Body:
+    """The audited predictions, newest first, failures included.
+
+    `spooled` is true while predictions wait in the spool, which this list does not show yet. An
+    entry has the fields of `/predict` but what `explain` adds, and `status`, `error`, `at` and
+    `route`; `usable`, `reasons`, `point_in_time` and `bars_age_seconds` are null for a failure and
+    for what was audited before these fields existed.
+    """
     audit, query = platform().audit, load_query(_RECENT_QUERY)
     limit, cursor = query.pop("limit"), query.pop("cursor")
     page = audit.recent(AuditFilter(**query), limit=limit, cursor=cursor)
@@ -26,14 +37,44 @@ def recent() -> Body:
 
 @blueprint.get("/<prediction_id>")
 @public
+@says(
+    query=_MODEL_QUERY,
+    answers={200: AUDITED_PREDICTION},
+    problems=("prediction_not_found", *AUDIT),
+)
 def prediction(prediction_id: str) -> Body:
+    """One entry of the list of predictions."""
     load_query(_MODEL_QUERY)
     return audit_row_body(platform().audit.get(prediction_id_of_path(prediction_id)))
 
 
 @blueprint.post("/<prediction_id>/replay")
 @admin_required
+@says(
+    query=_MODEL_QUERY,
+    body=_REPLAY_BODY,
+    answers={200: REPLAY},
+    problems=("prediction_not_found", *AUDIT),
+)
 def replay(prediction_id: str) -> Body:
+    """Make a prediction again, and compare bit for bit.
+
+    Needs a key: it reads only, but costs a load of the model. The prediction is made again from
+    the window of bars that was stored with it, by the version and the feature set that it names.
+    The key's name stands in the history (`replayed`).
+
+    | `status` | |
+    | --- | --- |
+    | `identical` | the same features and the same score, to the last bit |
+    | `features` | the features differ; `differing_features` names them |
+    | `score` | the same features, another score |
+    | `model_gone` | the version was pruned, is refused, or is another model today; `reason` |
+    | `feature_set_gone` | its hash is no longer served; `reason` |
+    | `not_replayable` | a failure, or its bars are not stored whole; `reason` |
+
+    `upstream` is about today's answer for those bars, and does not touch `status`: `same`,
+    `changed` (a dividend revises adjusted history), `unavailable` or `not_checked`.
+    """
     load_query(_MODEL_QUERY)
     result = platform().replay.replay(
         prediction_id_of_path(prediction_id),

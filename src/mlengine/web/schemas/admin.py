@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validate, validates
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
 
 from mlengine.core.runs.run import STATES
 from mlengine.core.training import bounds
@@ -59,6 +59,10 @@ class TrainBody(RequestSchema):
         if "symbols" in data:
             data["symbols"] = tuple(dict.fromkeys(data["symbols"]))
         return data
+
+
+class EmptyBody(Schema):
+    """No body, or an empty object."""
 
 
 class RunReference(RequestSchema):

@@ -14,7 +14,7 @@ from mlengine.errors import ModelNotFound, PredictionNotFound
 from mlengine.web.http.requests import request_time
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
-_PREDICTION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+PREDICTION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
@@ -187,7 +187,7 @@ class AsOfSchema(RequestSchema):
 
 def prediction_id_of_path(text: str) -> str:
     """The id of a prediction from a path; raises PredictionNotFound for what can't be one."""
-    if not _PREDICTION_ID.fullmatch(text):
+    if not PREDICTION_ID.fullmatch(text):
         raise PredictionNotFound(text)
     return text
 
