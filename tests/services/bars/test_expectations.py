@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -132,6 +133,23 @@ def test_what_cannot_be_had_is_not_asked_for_again_at_once(
     upstream.always = None
     upstream.serve(hourly(30))
     assert age(expectations, SATURDAY + 10 * HOUR + MINUTE).is_stale
+
+
+def test_nothing_is_fetched_while_the_upstream_is_down(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    upstream.serve(hourly(3))
+    service = replace(make_service(upstream, tmp_path, "1h"), max_stale_seconds=DAY.total_seconds())
+    service.window("AAA", bars=20, as_of=None, now=SATURDAY)
+    late = SATURDAY + 10 * HOUR
+    upstream.always = Fault(status=503)
+    assert service.window("AAA", bars=20, as_of=None, now=late).origin.upstream_age_seconds
+    asked = len(upstream.requests)
+    assert not age(service.expectations, late).is_stale
+    assert len(upstream.requests) == asked
+    upstream.always = None
+    upstream.serve(hourly(30))
+    assert age(service.expectations, late + 5 * timedelta(seconds=1)).is_stale
 
 
 def test_nothing_is_fetched_once_the_deadline_is_over(

@@ -14,6 +14,7 @@ from mlengine.core.calendars.inference import DAYS_WITH_WEEKEND, infer_cadence, 
 from mlengine.core.calendars.market import MarketDirectory
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError
+from mlengine.services.bars.upstream.outage import Outage
 from mlengine.stores.bars.cache import BarCache
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data import MarketData
@@ -39,7 +40,8 @@ class BarExpectations:
     """What bars suggest is worked out once a symbol, when its newest bar is late.
 
     The newest cached bars say it where they span a weekend, or those that are recorded; else, for
-    some last for minutes only, those of the nine days before its last bar are fetched.
+    some last for minutes only, those of the nine days before its last bar are fetched, unless an
+    `outage` of the upstream is on.
     """
 
     market: MarketData
@@ -47,6 +49,7 @@ class BarExpectations:
     interval: str
     markets: MarketDirectory
     cache: BarCache
+    outage: Outage = field(default_factory=Outage, compare=False)
     _by_symbol: dict[str, _Expectation] = field(default_factory=dict, init=False, repr=False)
     _fetching: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -118,6 +121,8 @@ class BarExpectations:
         try:
             fetched = self._stored_starts(symbol)
             if not spans_weekend(fetched, self._width):
+                if self.outage.is_on(now):
+                    return self._remember(symbol, at_hand, self.outage.retry_at(now))
                 fetched = self._fetch_starts(symbol, start, deadline)
         except MlengineError:
             return self._remember(symbol, at_hand, now + _FAILED_GOOD_FOR)

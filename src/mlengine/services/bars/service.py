@@ -215,7 +215,10 @@ class BarService:
     @cached_property
     def expectations(self) -> BarExpectations:
         """How old bars are, by what is expected of their symbol."""
-        return BarExpectations(self.market, self.store, self.interval, self.markets, self.cache)
+        outage = self._upstream.outage
+        return BarExpectations(
+            self.market, self.store, self.interval, self.markets, self.cache, outage
+        )
 
     @cached_property
     def _fetcher(self) -> BarFetcher:
