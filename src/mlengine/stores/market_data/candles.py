@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import polars as pl
 from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, VALUES
 from mlengine.core.bars.epochs import epoch_timestamps
 from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 V = TypeVar("V")
 
@@ -31,13 +32,15 @@ _NUMBER_TEXT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})
 _BEYOND_ANY_EPOCH = 2**63
 
 
-def parse_candles(payload: object, *, symbol: str, interval: str) -> pl.DataFrame:
+def parse_candles(
+    payload: object, *, symbol: str, interval: str, deadline: Deadline = NEVER
+) -> pl.DataFrame:
     """The candles of a decoded JSON answer: `{"symbol", "interval", "candles"}` or a bare list.
 
     A number that can't be read becomes null, for `clean_bars` to judge, and so does the timestamp
     of a candle whose start, or the close that it states, can't be read. An answer in which that
     is every candle, one for another symbol or interval, and one whose numeric times are of no
-    certain unit raise UpstreamInvalid.
+    certain unit raise UpstreamInvalid; what is not read by `deadline` raises UpstreamUnavailable.
     """
     candles: object = payload
     if isinstance(payload, dict):
@@ -45,31 +48,36 @@ def parse_candles(payload: object, *, symbol: str, interval: str) -> pl.DataFram
         candles = payload.get("candles")
     if not isinstance(candles, list):
         raise UpstreamInvalid(f"the answer holds no list of candles: it is {describe(payload)}")
-    for candle in candles:
+    for candle in deadline.paced(candles):
         if not isinstance(candle, dict):
             raise UpstreamInvalid(f"a candle is not an object: it is {describe(candle)}")
         _refuse_other(candle, symbol=symbol, interval=interval)
-    return candle_frame(candles, symbol=symbol)
+    return candle_frame(candles, symbol=symbol, deadline=deadline)
 
 
-def candle_frame(candles: Sequence[Mapping[str, object]], *, symbol: str) -> pl.DataFrame:
+def candle_frame(
+    candles: Sequence[Mapping[str, object]], *, symbol: str, deadline: Deadline = NEVER
+) -> pl.DataFrame:
     """Candles with the names of the contract, in RAW_SCHEMA; raises as `parse_candles` does."""
-    starts = [first_of(candle, START_KEYS) for candle in candles]
-    closes = [first_of(candle, CLOSE_KEYS) for candle in candles]
-    closes_at = parse_timestamps(closes)
+    starts = [first_of(candle, START_KEYS) for candle in deadline.paced(candles)]
+    closes = [first_of(candle, CLOSE_KEYS) for candle in deadline.paced(candles)]
+    closes_at = parse_timestamps(closes, deadline)
     unread = pl.Series([close is not None for close in closes], dtype=pl.Boolean)
-    timestamps = parse_timestamps(starts)
+    timestamps = parse_timestamps(starts, deadline)
     columns = {
         "symbol": [symbol] * len(candles),
         # Nobody can say whether a candle has closed whose close can't be read.
         "timestamp": timestamps.set(unread & closes_at.is_null(), None),
         **{
-            name: [parse_number(first_of(candle, VALUE_KEYS[name])) for candle in candles]
+            name: [
+                parse_number(first_of(candle, VALUE_KEYS[name]))
+                for candle in deadline.paced(candles)
+            ]
             for name in VALUES
         },
-        "final": [parse_flag(candle.get("final")) for candle in candles],
+        "final": [parse_flag(candle.get("final")) for candle in deadline.paced(candles)],
         "closes_at": closes_at,
-        "session": [_session(start) for start in starts],
+        "session": [_session(start) for start in deadline.paced(starts)],
     }
     raw = pl.DataFrame(columns, schema_overrides=RAW_SCHEMA)
     example = next((start for start in starts if start is not None), None)
@@ -78,14 +86,14 @@ def candle_frame(candles: Sequence[Mapping[str, object]], *, symbol: str) -> pl.
     )
 
 
-def parse_timestamps(values: Sequence[object]) -> pl.Series:
+def parse_timestamps(values: Sequence[object], deadline: Deadline = NEVER) -> pl.Series:
     """Moments in UTC, null where a value states none.
 
     ISO 8601 with `Z`, an offset, or neither (then UTC); a bare date is its midnight. Numbers, also
     as nine or more digits of text, are of one unit: see `epoch_timestamps`, which may refuse them.
     """
-    numbers = [_epoch_number(value) for value in values]
-    moments = pl.Series([_moment(value) for value in values], dtype=TIMESTAMP)
+    numbers = [_epoch_number(value) for value in deadline.paced(values)]
+    moments = pl.Series([_moment(value) for value in deadline.paced(values)], dtype=TIMESTAMP)
     whole = all(number is None or isinstance(number, int) for number in numbers)
     column = pl.Series(numbers, dtype=pl.Int64 if whole else pl.Float64, strict=False)
     try:
@@ -183,9 +191,16 @@ def _session(value: object) -> date | None:
 
 
 def _refuse_other(stated: Mapping[str, object], *, symbol: str, interval: str) -> None:
-    other = stated.get("symbol") or symbol
-    if str(other).casefold() != symbol.casefold():
-        raise UpstreamInvalid(f"the answer is for another symbol than asked: {other!r:.80}")
-    other = stated.get("interval") or interval
-    if str(other) != interval:
-        raise UpstreamInvalid(f"the answer is for another interval than asked: {other!r:.40}")
+    if not is_stated(stated.get("symbol"), symbol.casefold(), str.casefold):
+        words = "the answer is for another symbol than asked"
+        raise UpstreamInvalid(f"{words}: {stated['symbol']!r:.80}")
+    if not is_stated(stated.get("interval"), interval):
+        words = "the answer is for another interval than asked"
+        raise UpstreamInvalid(f"{words}: {stated['interval']!r:.40}")
+
+
+def is_stated(value: object, expected: str, fold: Callable[[str], str] = str) -> bool:
+    """Whether an answer says what is expected, also as a number, or nothing."""
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        return False
+    return value is None or fold(str(value)) == expected

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+from mlengine.errors import UpstreamUnavailable
+
+T = TypeVar("T")
+
+_VALUES_A_LOOK = 256
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,13 @@ class Deadline:
     def sooner_of(self, other: Deadline) -> Deadline:
         """Whichever of the two comes first."""
         return self if self.ends_at <= other.ends_at else other
+
+    def paced(self, values: Iterable[T]) -> Iterator[T]:
+        """`values`; raises UpstreamUnavailable once it is over, however much is done with each."""
+        for number, value in enumerate(values):
+            if number % _VALUES_A_LOOK == 0 and self.left_seconds <= 0:
+                raise UpstreamUnavailable("no answer before the deadline")
+            yield value
 
 
 NEVER = Deadline()

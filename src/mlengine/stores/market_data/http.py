@@ -1,29 +1,41 @@
 """The `http` upstream: any service that gives candles as JSON, by the contract or by its shape."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 
 from mlengine.core.actions.actions import StatedAction
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid
+from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.actions.service import fetch_actions
 from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.decoding import decode_json
 from mlengine.stores.market_data.paging import PageReader, RangeRefused
+from mlengine.stores.market_data.service_pause import ServicePause
 from mlengine.stores.market_data.shapes.reading import is_unknown_symbol, next_page, read_answer
 from mlengine.stores.market_data.shapes.shape import ServiceShape
-from mlengine.stores.market_data.transport import BadAnswer, Transport
+from mlengine.stores.market_data.transport import BadAnswer, BodySize, Transport
 
 log = logging.getLogger(__name__)
 
 _BODY_LIMIT_BYTES = 64 * 2**20
+# A service may give somewhat more than it is asked for, and many where it takes no limit.
+_CANDLES_BEYOND, _UNLIMITED_PAGE_SIZE = 10, 50_000
+# A candle of many fields, and one that is written with long names and much white space.
+_MOST_VALUES_A_CANDLE, _MOST_BYTES_A_VALUE, _BYTES_AROUND = 32, 40, 65_536
+# What comes again from page to page is little, but of a service that looks at no range.
+_PAGES_BEYOND, _TIMES_THE_RANGE = 5, 4
+# One body is read at a time: the threads that serve keep their share of the processor.
+_PARSING = threading.Lock()
 _LOGGED_BYTES = 200
 _CONTRACT = ServiceShape()
 # A service answers so where the range, or the page size, is more than it takes.
@@ -47,14 +59,17 @@ class HttpMarketData(MarketData):
         body_limit_bytes: int = _BODY_LIMIT_BYTES,
         credentials: Credentials = NO_CREDENTIALS,
         shape: ServiceShape = _CONTRACT,
+        pause_file: Path | None = None,
     ) -> None:
+        self._most_candles = _most_candles(page_size, shape)
         self._transport = Transport(
             base_url.rstrip("/"),
             timeout_seconds,
             retry_attempts,
             retry_backoff_seconds,
-            body_limit_bytes,
+            _body_size(self._most_candles, body_limit_bytes),
             credentials,
+            ServicePause(base_url, pause_file),
         )
         self._deadline_seconds = deadline_seconds
         self._page_size = page_size
@@ -75,11 +90,20 @@ class HttpMarketData(MarketData):
         deadline: Deadline | None = None,
     ) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`, as served; see MarketData."""
-        ends_at = (deadline or self.deadline()).ends_at
-        shape = self._shape
-        pages = _Pages(self._transport, shape, symbol, interval, self._page_size, ends_at)
+        shape, step = self._shape, INTERVALS[interval]
+        pages = _Pages(
+            self._transport,
+            shape,
+            symbol,
+            interval,
+            self._page_size,
+            deadline or self.deadline(),
+            self._most_candles,
+            _PAGES_BEYOND * self._most_candles + _TIMES_THE_RANGE * int((end - start) / step),
+        )
         empty = self._empty.get((symbol, interval))
-        reader = PageReader(pages.ask, INTERVALS[interval], empty, shape.paging, shape.order)
+        page_size = self._page_size if shape.takes_limit else 0
+        reader = PageReader(pages.ask, step, empty, shape.paging, shape.order, page_size)
         try:
             candles = reader.candles(start, end)
         except RangeRefused as refusal:
@@ -124,8 +148,11 @@ class _Pages:
     symbol: str
     interval: str
     size: int
-    ends_at: float
+    deadline: Deadline
+    most_candles: int
+    most_candles_in_all: int
     count: int = field(default=0, init=False)
+    candles: int = field(default=0, init=False)
     is_known: bool = field(default=False, init=False)
 
     def ask(self, start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
@@ -146,7 +173,7 @@ class _Pages:
         """The candles of one answer, and what it calls the page after it."""
         self.count += 1
         try:
-            body = self.transport.get(path, query, ends_at=self.ends_at)
+            body = self.transport.get(path, query, ends_at=self.deadline.ends_at)
         except BadAnswer as bad:
             if is_unknown_symbol(bad.body, self.shape):
                 raise UnknownSymbol(self.symbol) from None
@@ -160,13 +187,31 @@ class _Pages:
         if body is None:
             return pl.DataFrame(schema=RAW_SCHEMA), None
         try:
-            payload = decode_json(body)
-            candles = read_answer(
-                payload, shape=self.shape, symbol=self.symbol, interval=self.interval
-            )
+            with _turn_to_parse(self.deadline):
+                payload = decode_json(body)
+                candles = read_answer(
+                    payload,
+                    shape=self.shape,
+                    symbol=self.symbol,
+                    interval=self.interval,
+                    deadline=self.deadline,
+                )
+                following = next_page(payload, self.shape, self.symbol)
+            self._count(candles.height)
         except UpstreamInvalid as refusal:
             raise UpstreamInvalid(self._refuse(refusal.reason, body)) from None
-        return candles, next_page(payload, self.shape, self.symbol)
+        return candles, following
+
+    def _count(self, candles: int) -> None:
+        """Refuse more than was asked for, in one page or in all."""
+        self.candles += candles
+        if candles > self.most_candles:
+            raise UpstreamInvalid(
+                f"the answer holds {candles} candles, where {self.size} were asked for: see "
+                "MARKET_DATA_PAGE_SIZE"
+            )
+        if self.candles > self.most_candles_in_all:
+            raise UpstreamInvalid(f"its pages go on and on, and hold {self.candles} candles")
 
     def _refuse(self, reason: str, body: bytes) -> str:
         """The reason with symbol and page, once it is logged with how the answer begins."""
@@ -175,3 +220,25 @@ class _Pages:
         extra = {**facts, "reason": reason, "answer": text[:_LOGGED_BYTES]}
         log.warning("upstream answer refused", extra=extra)
         return f"{self.symbol}, page {self.count}: {reason}"
+
+
+def _most_candles(page_size: int, shape: ServiceShape) -> int:
+    """About twice the page that is asked for."""
+    size = page_size if shape.takes_limit else max(page_size, _UNLIMITED_PAGE_SIZE)
+    return 2 * size + _CANDLES_BEYOND
+
+
+def _body_size(most_candles: int, limit_bytes: int) -> BodySize:
+    values = most_candles * _MOST_VALUES_A_CANDLE
+    return BodySize(min(limit_bytes, values * _MOST_BYTES_A_VALUE + _BYTES_AROUND), values)
+
+
+@contextmanager
+def _turn_to_parse(deadline: Deadline) -> Iterator[None]:
+    patience = min(max(0.0, deadline.left_seconds), threading.TIMEOUT_MAX)
+    if not _PARSING.acquire(timeout=patience):
+        raise UpstreamUnavailable("no answer before the deadline")
+    try:
+        yield
+    finally:
+        _PARSING.release()

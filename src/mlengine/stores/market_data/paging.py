@@ -17,6 +17,8 @@ _DAYS = (7_300, 3_650, 1_825, 730, 365, 90, 30, 7)
 _LAST_TRIED_BLINDLY = 365
 # So many candles may be new since the page before; more show that a page begins with the oldest.
 _NEW_MEANWHILE = 2
+# A service that caps its pages below what is asked for does so at a round number.
+_ROUND = 10
 
 
 class RangeRefused(Exception):
@@ -30,7 +32,9 @@ class PageReader:
     A page may hold the oldest of the range or the newest, in either order, and candles that were
     not asked for; `limit` is how many it should hold, None leaves that to the service. It raises
     RangeRefused where another range may do. `empty` is a range, up to the first candle, that was
-    asked for before and had none. `paging` and `order` are those of a ServiceShape.
+    asked for before and had none. `paging` and `order` are those of a ServiceShape. A page with
+    fewer candles than `page_size` that reaches the ends of its range but for a gap like those
+    between its candles is taken for all of it, unless the service may cap its pages there.
     """
 
     ask: Callable[[datetime, datetime, int | None], pl.DataFrame]
@@ -38,6 +42,7 @@ class PageReader:
     empty: tuple[datetime, datetime] | None = None
     paging: str = "range"
     order: str = "unknown"
+    page_size: int = 0
 
     def candles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`; see MarketData.
@@ -70,12 +75,27 @@ class PageReader:
         newest, oldest = _newest(page), _oldest(page)
         if newest is None or oldest is None or self.paging != "range":
             return _in_range(page, start, end)
+        if self._is_whole(page, oldest - start, end - newest):
+            return _in_range(page, start, end)
         newer = _joined([_in_range(each, start, end) for each in self._newer(newest, end)])
         first = _in_range(page, start, end)
         brought = (newer["timestamp"] > newest).sum()
         if brought > _NEW_MEANWHILE or self._begins(start, oldest):
             return _joined([first, newer])
         return _joined([*self._older(min(oldest, end), start, page)[::-1], first, newer])
+
+    def _is_whole(self, page: pl.DataFrame, before: timedelta, after: timedelta) -> bool:
+        """Whether a page that leaves so much time out has all candles of its range.
+
+        What begins within a step of the end has not closed by then.
+        """
+        if page.height >= self.page_size or page["timestamp"].null_count():
+            return False
+        if before <= self.step and after < 2 * self.step:
+            return True
+        gap = page["timestamp"].sort().diff().max()
+        may_be_capped = not page.height % _ROUND or not isinstance(gap, timedelta)
+        return not may_be_capped and max(before, after) <= gap + self.step
 
     def _begins(self, start: datetime, oldest: datetime) -> bool:
         """Whether nothing can lie from `start` to the oldest candle of a page."""

@@ -1,20 +1,21 @@
 """One GET to the upstream: time-outs, bounded retries, one deadline, a cap on what is read."""
 
 import logging
-import math
 import random
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import requests
 import urllib3
 
 from mlengine.errors import UpstreamUnavailable
 from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
+from mlengine.stores.market_data.retry_after import wait_seconds
+from mlengine.stores.market_data.service_pause import ServicePause, retry_after
 from mlengine.stores.market_data.socket_deadlines import deadline_session, socket_deadline
 
 # Its lines show whole addresses, and there may be a key in one.
@@ -22,16 +23,22 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
 
 _CHUNK_BYTES = 65_536
 _EXCERPT_BYTES = 1_024
-_LONGEST_WAIT_SECONDS = 3_600
+# So many bodies above that size are in memory at once; the others wait for their turn.
+_LARGE_BYTES = 262_144
+_LARGE_BODIES = threading.BoundedSemaphore(4)
 _JITTER = random.SystemRandom()
 
 
 @dataclass(frozen=True)
 class RetryableFailure:
-    """What went wrong but may go right next time; `wait_seconds` is the upstream's Retry-After."""
+    """What went wrong but may go right next time.
+
+    `wait_seconds` is the upstream's Retry-After; `is_limit` says that it is asked too often.
+    """
 
     reason: str
     wait_seconds: float | None = None
+    is_limit: bool = False
 
 
 @dataclass(eq=False)
@@ -44,6 +51,20 @@ class BadAnswer(Exception):
 
 
 @dataclass(frozen=True)
+class BodySize:
+    """How much a body may hold; JSON has a comma between any two values."""
+
+    most_bytes: int
+    most_values: int
+
+    def excess(self, body: bytearray, values: int) -> str | None:
+        """What there is too much of in the beginning of a body."""
+        if len(body) > self.most_bytes:
+            return f"{self.most_bytes} bytes"
+        return f"{self.most_values} values" if values > self.most_values else None
+
+
+@dataclass(frozen=True)
 class Transport:
     """GETs below one address; a session a thread, no redirects, nothing from the environment."""
 
@@ -51,29 +72,39 @@ class Transport:
     timeout_seconds: float
     retry_attempts: int
     retry_backoff_seconds: float
-    body_limit_bytes: int
+    size: BodySize
     credentials: Credentials = NO_CREDENTIALS
+    pause: ServicePause = field(default_factory=ServicePause)
     _own: threading.local = field(default_factory=threading.local, repr=False)
 
     def get(self, path: str, query: Mapping[str, str], *, ends_at: float) -> bytes | None:
         """The body, None for a 404, before `ends_at` (of `time.monotonic`).
 
         Connection errors, 429 and 5xx are tried again, at most `retry_attempts` times, after a
-        back-off or when Retry-After says; a wait that would pass `ends_at` is not begun. Raises
-        UpstreamUnavailable, BadAnswer.
+        back-off, and never before the moment that Retry-After names, whoever was told; a wait that
+        would pass `ends_at` is not begun. Raises UpstreamUnavailable, BadAnswer.
         """
         attempt = 0
         while True:
+            self.pause.wait(ends_at)
             result = self._attempt(path, query, ends_at)
             if not isinstance(result, RetryableFailure):
                 return result
-            wait = result.wait_seconds
-            if wait is None:
-                wait = self.retry_backoff_seconds * 2.0**attempt * _JITTER.uniform(0.5, 1.0)
+            wait = self._back_off(result, attempt)
             if attempt >= self.retry_attempts or time.monotonic() + wait >= ends_at:
-                raise UpstreamUnavailable(result.reason, _retry_after(result))
+                usual = UpstreamUnavailable.retry_after_seconds
+                seconds = usual if result.wait_seconds is None else retry_after(wait)
+                raise UpstreamUnavailable(result.reason, seconds)
             time.sleep(wait)
             attempt += 1
+
+    def _back_off(self, failure: RetryableFailure, attempt: int) -> float:
+        """The seconds before the next attempt; they hold for all symbols where the service asks."""
+        wait = self.retry_backoff_seconds * 2.0**attempt * _JITTER.uniform(0.5, 1.0)
+        wait = max(wait, failure.wait_seconds or 0.0)
+        if failure.is_limit or failure.wait_seconds is not None:
+            self.pause.extend(wait)
+        return wait
 
     def _attempt(
         self, path: str, query: Mapping[str, str], ends_at: float
@@ -92,34 +123,27 @@ class Transport:
                     allow_redirects=False,
                 ) as response,
             ):
-                return self._body(response)
+                return self._body(response, ends_at)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return RetryableFailure("it did not answer in time")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
             return RetryableFailure("the connection failed")
 
-    def _body(self, response: requests.Response) -> bytes | RetryableFailure | None:
-        status = response.status_code
+    def _body(self, response: requests.Response, ends_at: float) -> bytes | RetryableFailure | None:
+        status, is_limit = response.status_code, response.status_code == 429
+        if is_limit or status >= 500:
+            values = response.raw.headers.getlist("Retry-After")
+            wait = wait_seconds(values, response.headers, datetime.now(UTC))
+            reason = f"it answered with status {status}"
+            return RetryableFailure(reason, wait, is_limit)
         if status == 404:
             return None
-        if status == 429 or status >= 500:
-            wait = _parse_retry_after(response.headers)
-            return RetryableFailure(f"it answered with status {status}", wait)
         if status != 200:
             beginning = response.raw.read1(_EXCERPT_BYTES)
             raise BadAnswer(f"it answered with status {status}", status, beginning)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise BadAnswer("the answer is compressed, which was not asked for", status, b"")
-        return self._read(response)
-
-    def _read(self, response: requests.Response) -> bytes:
-        body = bytearray()
-        while piece := response.raw.read1(_CHUNK_BYTES):
-            body += piece
-            if len(body) > self.body_limit_bytes:
-                reason = f"the answer is longer than {self.body_limit_bytes} bytes"
-                raise BadAnswer(reason, response.status_code, bytes(body[:_EXCERPT_BYTES]))
-        return bytes(body)
+        return _read(response, ends_at, self.size)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._own, "session", None)
@@ -131,24 +155,24 @@ class Transport:
         return session
 
 
-def _retry_after(failure: RetryableFailure) -> int:
-    if failure.wait_seconds is None:
-        return UpstreamUnavailable.retry_after_seconds
-    return max(1, math.ceil(min(failure.wait_seconds, _LONGEST_WAIT_SECONDS)))
+def _read(response: requests.Response, ends_at: float, size: BodySize) -> bytes:
+    body, values = bytearray(), 0
+    with ExitStack() as large:
+        while piece := response.raw.read1(_CHUNK_BYTES):
+            if len(body) <= _LARGE_BYTES < len(body) + len(piece):
+                _take_turn(large, ends_at)
+            body += piece
+            values += piece.count(b",")
+            excess = size.excess(body, values)
+            if excess:
+                reason = f"the answer is longer than {excess}"
+                raise BadAnswer(reason, response.status_code, bytes(body[:_EXCERPT_BYTES]))
+    return bytes(body)
 
 
-def _parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from Retry-After (a number or an HTTP date); None when absent, past or garbage."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:12])
-    try:
-        until = parsedate_to_datetime(value)
-        since = parsedate_to_datetime(headers["Date"])
-    except (ValueError, OverflowError, KeyError):
-        return None
-    return max(0.0, (_aware(until) - _aware(since)).total_seconds())
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+def _take_turn(turn: ExitStack, ends_at: float) -> None:
+    """Hold one of the few places for large bodies until the end of `turn`."""
+    patience = min(max(0.0, ends_at - time.monotonic()), threading.TIMEOUT_MAX)
+    if not _LARGE_BODIES.acquire(timeout=patience):
+        raise TimeoutError
+    turn.callback(_LARGE_BODIES.release)

@@ -7,13 +7,15 @@ import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.candles import candle_frame, describe, parse_candles
+from mlengine.stores.market_data.candles import candle_frame, describe, is_stated, parse_candles
+from mlengine.stores.market_data.deadline import NEVER, Deadline
 from mlengine.stores.market_data.decoding import decode_json
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
 from mlengine.stores.market_data.shapes.shape import KeyPath, ServiceShape
 
 _SETTING = "MARKET_DATA_UPSTREAM_FILE"
 _KLINE_LENGTH = 12
+_LONGEST_NEXT = 8_192
 _SHORT_NAMES = READY_SHAPES["polygon"].fields
 # Shapes that nothing else has, of answers to a question in the contract's own form.
 _UNMISTAKABLE = (
@@ -31,14 +33,19 @@ Row = Mapping[str, object]
 
 
 def read_answer(
-    payload: object, *, shape: ServiceShape, symbol: str, interval: str
+    payload: object,
+    *,
+    shape: ServiceShape,
+    symbol: str,
+    interval: str,
+    deadline: Deadline = NEVER,
 ) -> pl.DataFrame:
     """The candles of a decoded answer; raises as `parse_candles` does.
 
     Where the shape says nothing of it, it is of the contract, or can't be mistaken.
     """
     if shape.candles is not None:
-        return _read(payload, shape, symbol)
+        return _read(payload, shape, symbol, deadline)
     for known in _UNMISTAKABLE:
         if _fits(payload, known, symbol):
             if known.next_page and _at(payload, known.next_page, symbol):
@@ -46,10 +53,10 @@ def read_answer(
                     f"the answer goes on at its {known.next_page[0]!r}: how to ask for that, a "
                     f"shape in {_SETTING} says"
                 )
-            return _read(payload, known, symbol)
+            return _read(payload, known, symbol, deadline)
     try:
         stated = shape.intervals.get(interval, interval)
-        return parse_candles(payload, symbol=symbol, interval=stated)
+        return parse_candles(payload, symbol=symbol, interval=stated, deadline=deadline)
     except UpstreamInvalid as refusal:
         hint = f"; if that is how it answers, describe it in {_SETTING}"
         raise UpstreamInvalid(f"{refusal.reason}{hint}") from None
@@ -58,6 +65,8 @@ def read_answer(
 def next_page(payload: object, shape: ServiceShape, symbol: str) -> str | None:
     """What the answer says of the page after it; None when it is the last."""
     value = _at(payload, shape.next_page, symbol) if shape.paging == "next" else None
+    if value and len(str(value)) > _LONGEST_NEXT:
+        raise UpstreamInvalid(f"what it calls the next page has {len(str(value))} characters")
     return str(value) if value else None
 
 
@@ -69,9 +78,9 @@ def is_unknown_symbol(body: bytes, shape: ServiceShape) -> bool:
         return False
 
 
-def _read(payload: object, shape: ServiceShape, symbol: str) -> pl.DataFrame:
+def _read(payload: object, shape: ServiceShape, symbol: str, deadline: Deadline) -> pl.DataFrame:
     stated = _at(payload, shape.symbol, symbol) if shape.symbol else None
-    if stated is not None and str(stated).casefold() != symbol.casefold():
+    if not is_stated(stated, symbol.casefold(), str.casefold):
         raise UpstreamInvalid(f"the answer is for another symbol than asked: {stated!r:.80}")
     if _states(payload, shape.no_data):
         return pl.DataFrame(schema=RAW_SCHEMA)
@@ -82,7 +91,8 @@ def _read(payload: object, shape: ServiceShape, symbol: str) -> pl.DataFrame:
             f"the answer holds no candles at {where!r}: it is {describe(payload)}; see candles in "
             f"{_SETTING}"
         )
-    return candle_frame([_named(row, shape) for row in _rows(found, shape)], symbol=symbol)
+    rows = [_named(row, shape) for row in deadline.paced(_rows(found, shape))]
+    return candle_frame(rows, symbol=symbol, deadline=deadline)
 
 
 def _rows(found: object, shape: ServiceShape) -> Iterator[object]:

@@ -57,6 +57,11 @@ class ServiceShape:
         """Whether a key goes where the templates say, and nowhere else."""
         return "{key}" in "".join((self.path, *self.query.values()))
 
+    @property
+    def takes_limit(self) -> bool:
+        """Whether a page is of a size that is asked for."""
+        return "{limit}" in "".join((self.path, *self.query.values())) and self.paging != "whole"
+
     def request(
         self, symbol: str, interval: str, start: datetime, end: datetime, *, limit: int, key: str
     ) -> tuple[str, dict[str, str]]:
