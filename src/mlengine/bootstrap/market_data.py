@@ -80,6 +80,8 @@ def _open_service(settings: Settings, base_url: str) -> HttpMarketData:
         retry_backoff_seconds=settings.market_data_retry_backoff_seconds,
         deadline_seconds=settings.market_data_deadline_seconds,
         page_size=service.page_size,
+        body_limit_bytes=service.max_mb * 2**20,
+        pause_file=settings.artifacts_dir / "upstream-pause.json",
         credentials=_credentials(settings, shape),
         shape=shape,
     )

@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """Where a service is and how it is asked; see docs/market_data.md."""
+    """Where a service is, how it is asked and how much of it is taken; see docs/market_data.md."""
 
     base_url: str | None
     api_key: str | None = field(repr=False)
@@ -31,6 +31,8 @@ class ServiceSettings:
     page_size: int
     upstream_file: Path | None
     adapter: str | None
+    max_mb: int
+    max_waits: int
 
 
 def service_settings(read: EnvReader) -> ServiceSettings:
@@ -53,6 +55,8 @@ def service_settings(read: EnvReader) -> ServiceSettings:
         page_size=read.integer("MARKET_DATA_PAGE_SIZE", 1_000, 10, 1_000_000),
         upstream_file=read.path("MARKET_DATA_UPSTREAM_FILE"),
         adapter=read.optional("MARKET_DATA_ADAPTER"),
+        max_mb=read.integer("MARKET_DATA_MAX_MB", 512, 1, 65_536),
+        max_waits=read.integer("UPSTREAM_MAX_WAITS", 48, 1, 512),
     )
 
 

@@ -93,9 +93,9 @@ class PageReader:
             return False
         if before <= self.step and after < 2 * self.step:
             return True
-        gap = page["timestamp"].sort().diff().max()
-        may_be_capped = not page.height % _ROUND or not isinstance(gap, timedelta)
-        return not may_be_capped and max(before, after) <= gap + self.step
+        gaps: list[timedelta] = page["timestamp"].sort().diff().drop_nulls().to_list()
+        may_be_capped = not page.height % _ROUND
+        return not may_be_capped and max(before, after) <= max(gaps, default=self.step) + self.step
 
     def _begins(self, start: datetime, oldest: datetime) -> bool:
         """Whether nothing can lie from `start` to the oldest candle of a page."""

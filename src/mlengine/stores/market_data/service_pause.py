@@ -74,7 +74,6 @@ class ServicePause:
         until = rfc3339(datetime.fromtimestamp(time.time() + seconds, UTC))
         content = json.dumps({"service": self._service, "until": until}).encode()
         try:
-            atomic_files.make_directory(self.file.parent)
             atomic_files.replace_file(self.file, content)
         except OSError as error:
             log.warning("pause of the upstream not shared", extra={"reason": type(error).__name__})
