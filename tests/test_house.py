@@ -34,6 +34,8 @@ BROAD_EXCEPTS = {
     "bootstrap/feature_sets.py:_load": "a user's module may raise anything",
     "services/predictions/service.py:_audited_answers": "audits, and raises it again",
     "services/training/run_executor.py:_recording_failure": "ends the run, and raises it again",
+    "web/serving/client_connections.py:receive": "refuses the request",
+    "web/serving/worker.py:_answer": "answers as an internal error",
     "web/serving/worker.py:_attempt": "leaves the request to the framework",
 }
 

@@ -23,7 +23,7 @@ from mlengine.web.routes import (
     predict,
     predictions,
 )
-from mlengine.web.serving import fast_path
+from mlengine.web.serving import fast_path, probes
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
@@ -74,6 +74,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         app.wsgi_app, settings.trusted_proxy_count
     )
     _register_on_both_prefixes(app)
+    probes.init_app(app, health.blueprint)
     cli.init_app(app)
     return app
 

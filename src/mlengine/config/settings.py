@@ -70,6 +70,7 @@ class Settings:
     host: str
     port: int
     web_workers: int
+    client_timeout_seconds: float
     log_level: str
     log_level_is_set: bool
 
@@ -156,6 +157,7 @@ class Settings:
             host=host,
             port=read.integer("PORT", 8000, 1, 65535),
             web_workers=read.integer("WEB_WORKERS", 2, 1, 64),
+            client_timeout_seconds=read.seconds("CLIENT_TIMEOUT_SECONDS", 10.0),
             log_level=_log_level(read, env),
             log_level_is_set=read.is_set("LOG_LEVEL"),
         )

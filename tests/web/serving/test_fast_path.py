@@ -14,14 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from gunicorn.config import Config
-from gunicorn.workers.gthread import TConn
 from tests.factories import random_bars
 from tests.platforms import NOW, SYMBOLS, make_platform
 from tests.published import publish
@@ -34,6 +32,7 @@ from mlengine.bootstrap.platform import Platform
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http.requests import PLATFORM
+from mlengine.web.serving.connections import Connection
 from mlengine.web.serving.fast_path import (
     ROUTES,
     FastPathPredictor,
@@ -41,7 +40,7 @@ from mlengine.web.serving.fast_path import (
     PendingResponse,
     fast_path_predictor,
 )
-from mlengine.web.serving.parser import Parser
+from mlengine.web.serving.request_reader import RequestReader
 from mlengine.web.serving.worker import Worker
 
 CLIENT = ("127.0.0.1", 50_000)
@@ -78,7 +77,6 @@ def audited(platform: Platform) -> list[str]:
         raw(LINE, "X-Request-ID: my-own.id_1"),
         raw(LINE, "x-request-id:first", "Accept: */*"),
         raw(LINE, "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https"),
-        LINE.encode() + b"\r\n\r\n",
     ],
 )
 def test_a_plain_question_at_hand_is_answered(
@@ -96,6 +94,7 @@ def test_a_plain_question_at_hand_is_answered(
     "request_bytes",
     [
         b"",
+        LINE.encode() + b"\r\n\r\n",
         raw()[:-2],
         raw()[:-1],
         raw() + b"G",
@@ -295,17 +294,15 @@ def _worker() -> Iterator[Worker]:
 
 
 @contextmanager
-def _kept(worker: Worker) -> Iterator[tuple[TConn, socket.socket]]:
+def _kept(worker: Worker) -> Iterator[tuple[Connection, socket.socket]]:
     """A kept connection of the worker, and its client's end."""
     server, client = socket.socketpair()
     client.settimeout(20)
     with server, client:
-        conn = TConn(worker.cfg, server, CLIENT, CLIENT)
-        conn.parser = Parser(worker.cfg, server, CLIENT)
-        conn.set_timeout()
-        readable = partial(worker.on_client_socket_readable, conn)
-        worker.poller.register(server, selectors.EVENT_READ, readable)
-        worker.keepalived_conns.append(conn)
+        server.setblocking(False)
+        conn = Connection(server, CLIENT, CLIENT, RequestReader(worker.cfg, CLIENT))
+        worker.connections.add(conn, time.monotonic() + 20)
+        worker.poll(conn, selectors.EVENT_READ, worker.on_client_socket_readable)
         worker.nr_conns += 1
         yield conn, client
 
@@ -314,13 +311,13 @@ def test_an_answer_that_the_client_does_not_take_at_once_is_sent_by_a_thread() -
     with _worker() as worker, _kept(worker) as (conn, client):
         response = bytes(range(256)) * 8_000
         worker._send(conn, response)
-        assert not worker.keepalived_conns
+        assert worker.connections.is_waiting(conn)
         received = b""
         while len(received) < len(response):
             received += client.recv(1 << 20)
+            worker.wait_for_and_dispatch_events(0)
         assert received == response
-        worker.wait_for_and_dispatch_events(20)
-        assert list(worker.keepalived_conns) == [conn]
+        assert worker.connections.longest_idle() is conn
 
 
 def test_a_client_that_asks_again_or_goes_before_its_answer_is_left_waiting(
@@ -367,8 +364,8 @@ def test_a_worker_leaves_new_connections_to_those_that_have_fewer_and_takes_what
     cfg = Config()
     cfg.set("workers", 2)
     worker = Worker(1, 0, [], None, 30, cfg, logging.getLogger("gunicorn"))
-    taken: list[object] = []
-    worker.enqueue_req = taken.append
+    taken: list[Connection] = []
+    worker.poll = lambda conn, *_: taken.append(conn)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         lines = [socket.create_connection(listener.getsockname()) for _ in range(2)]
@@ -379,7 +376,7 @@ def test_a_worker_leaves_new_connections_to_those_that_have_fewer_and_takes_what
         assert len(taken) == 1
         assert eventually(lambda: worker.accept(listener) or len(taken) == 2)
         for conn in taken:
-            conn.close()
+            conn.sock.close()
         for line in lines:
             line.close()
     worker.tmp.close()

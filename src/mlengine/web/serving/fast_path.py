@@ -18,7 +18,6 @@ from time import perf_counter
 from flask import Flask
 from gunicorn.config import Config
 from gunicorn.http.errors import NoMoreData, ParseException
-from gunicorn.http.parser import RequestParser
 from gunicorn.util import http_date
 
 from mlengine.services.predictions.service import PredictService
@@ -29,6 +28,7 @@ from mlengine.web.http.limits import Headers, RateLimit, trust_proxies
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.http.responses import encode_trusted_utc
 from mlengine.web.schemas.predict import prediction_body
+from mlengine.web.serving.parser import LenientRequest, ReceivedBytes
 from mlengine.web.serving.raw_http import encode_response
 
 Address = tuple[str, int]
@@ -149,16 +149,15 @@ class FastPathPredictor:
 
         Of request ids it must find the one that was taken out, if any, and no other.
         """
-        whole = b"GET / HTTP/1.1\r" + headers
-        parser = RequestParser(self._cfg, iter([whole]), (host, 0))  # type: ignore[no-untyped-call]
+        received = ReceivedBytes(b"GET / HTTP/1.1\r" + headers)
         try:
-            request = next(parser)
+            request = LenientRequest(self._cfg, received, (host, 0))  # type: ignore[no-untyped-call]
         except (ParseException, NoMoreData):
             return None
         names = [name for name, _ in request.headers]
         plain = (
-            not request.should_close()
-            and not parser.unreader.take_buffered()  # type: ignore[no-untyped-call]
+            not request.should_close()  # type: ignore[no-untyped-call]
+            and not received.take_buffered()  # type: ignore[no-untyped-call]
             and _NOT_PLAIN.isdisjoint(names)
             and names.count(request_ids.HEADER.upper()) == has_id
         )

@@ -12,15 +12,17 @@ from pathlib import Path
 from threading import Thread
 
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.base import Worker
 
 from mlengine.config.env_file import load_with_env_file
 from mlengine.errors import MlengineError
 from mlengine.logs import LineFormatter
 from mlengine.stores.system.child_process import die_with_parent
+from mlengine.web.serving import open_files
+from mlengine.web.serving.worker import Worker
 
 try:
     settings = load_with_env_file(Path.cwd())
+    worker_connections = open_files.connections_allowed()
 except MlengineError as error:
     sys.exit(f"mlengine: {error}")
 
@@ -28,8 +30,10 @@ _host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{_host}:{settings.port}"
 workers = settings.web_workers
 worker_class = "mlengine.web.serving.worker.Worker"
-threads = 4  # a slow upstream must not keep /health waiting
+threads = 4
 keepalive = 5
+sendfile = False  # answers go through memory, so that no thread waits for a client
+forwarder_headers = ""  # no proxy in front may choose another path by a header
 preload_app = False  # a process that touched LightGBM or Polars must not fork
 timeout = 60
 graceful_timeout = 10
@@ -76,3 +80,4 @@ def post_worker_init(worker: Worker) -> None:
 def post_fork(_server: Arbiter, worker: Worker) -> None:
     """No web worker outlives a master that was killed."""
     die_with_parent(worker.ppid)
+    worker.client_timeout_seconds = settings.client_timeout_seconds

@@ -1,13 +1,27 @@
-"""gunicorn's parser, patient with slow clients and lenient with their targets."""
+"""gunicorn's parser over bytes that have come, lenient with their targets."""
 
 import re
-import socket
 
+from gunicorn.http.errors import InvalidHeader
 from gunicorn.http.message import Request
-from gunicorn.http.parser import RequestParser
-from gunicorn.http.unreader import SocketUnreader
+from gunicorn.http.unreader import Unreader
 
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
+
+
+class MissingHost(InvalidHeader):
+    """RFC 9112, 3.2: a request in HTTP/1.1 names its host."""
+
+
+class ReceivedBytes(Unreader):
+    """What was received and not parsed yet; the parser never waits for more."""
+
+    def __init__(self, received: bytes) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.buf.write(received)
+
+    def chunk(self, _size_hint: int | None = None) -> bytes:
+        return b""
 
 
 class LenientRequest(Request):
@@ -17,19 +31,8 @@ class LenientRequest(Request):
         encoded = _NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line_bytes)
         super().parse_request_line(encoded)  # type: ignore[no-untyped-call]
 
-
-class NonBlockingUnreader(SocketUnreader):
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """What the client has sent; nothing when it took too long, as if it had gone."""
-        try:
-            return bytes(super().chunk(size_hint))  # type: ignore[no-untyped-call]
-        except BlockingIOError:
-            return b""
-
-
-class Parser(RequestParser):
-    mesg_class = LenientRequest
-
-    def __init__(self, cfg: object, source: socket.socket, address: object) -> None:
-        super().__init__(cfg, source, address)  # type: ignore[no-untyped-call]
-        self.unreader = NonBlockingUnreader(source)  # type: ignore[no-untyped-call]
+    def set_body_reader(self) -> None:
+        is_named = any(name == "HOST" for name, _ in self.headers)
+        if not is_named and self.version >= (1, 1):  # type: ignore[operator]
+            raise MissingHost("HOST")  # type: ignore[no-untyped-call]
+        super().set_body_reader()  # type: ignore[no-untyped-call]

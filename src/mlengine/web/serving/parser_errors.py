@@ -6,6 +6,7 @@ from gunicorn.http import errors as refusals
 
 from mlengine.web.http import hooks, request_ids
 from mlengine.web.http.responses import PROBLEM_TYPE, encode, problem_members
+from mlengine.web.serving.parser import MissingHost
 from mlengine.web.serving.raw_http import encode_response
 
 _STATUS = {
@@ -13,6 +14,7 @@ _STATUS = {
     refusals.LimitRequestHeaders: (431, "a header may hold 8190 bytes, a request 100 headers"),
     refusals.ExpectationFailed: (417, "the only expectation met is 100-continue"),
     refusals.UnsupportedTransferCoding: (501, "the only transfer coding known is chunked"),
+    MissingHost: (400, "a request in HTTP/1.1 needs the header Host"),
     refusals.ParseException: (400, "the request line or a header is malformed"),
 }
 _BY_THE_APP = (refusals.InvalidResponseHeader, refusals.InvalidResponseHeaderName)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-import selectors
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gunicorn.workers import gthread
+from gunicorn.http.errors import ParseException
 
 from mlengine import logs
 from mlengine.web.http.request_ids import new_request_id
-from mlengine.web.serving.parser import Parser
+from mlengine.web.serving.client_connections import _RECEIVED_BYTES, ClientConnections
+from mlengine.web.serving.connections import Connection
+from mlengine.web.serving.parser import LenientRequest
 from mlengine.web.serving.parser_errors import problem_of, raw_response
+from mlengine.web.serving.response_buffer import Exchange, ResponseBuffer, send_at_once
 
 if TYPE_CHECKING:
-    from mlengine.web.http.limits import Headers
     from mlengine.web.serving.fast_path import FastPathPredictor, PendingResponse
 
 log = logging.getLogger(__name__)
@@ -33,25 +33,20 @@ Result = TypeVar("Result")
 
 _APP_LOAD_ERROR = 4  # gunicorn's own code for it: the master stops instead of trying for ever
 _SECONDS_APART = 2.0
-_RECEIVED_BYTES = 8192
 _NOTIFY_SECONDS = 0.2
 # What a worker gives those with fewer connections for each that it has, at most, and in which time
 # an offer is the same one.
 _HEAD_START_SECONDS, _LONGEST_SECONDS, _FORGOTTEN_SECONDS = 0.00003, 0.0003, 0.05
-# A client that is slower than this, in either direction, doesn't keep its thread.
-_SOCKET_PATIENCE = struct.pack("@ll", 10, 0)
-# One that says nothing at first goes back to the poller at once; gunicorn would wait for 5 s.
-gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.2
 
 
-class Worker(gthread.ThreadWorker):
+class Worker(ClientConnections):
     """A worker of a few threads; the one that polls the connections answers what is in memory."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().__init__(*args, **kwargs)
         self._fast_path: FastPathPredictor | None = None
-        self._pending: dict[gthread.TConn, tuple[bytes, PendingResponse]] = {}
-        self._counted_headers: dict[gthread.TConn, Headers] = {}
+        self._probes: dict[str, Executor] = {}
+        self._pending: dict[Connection, tuple[bytes, PendingResponse]] = {}
         self._offered = 0.0
         self._notified = 0.0
 
@@ -67,8 +62,10 @@ class Worker(gthread.ThreadWorker):
             raise SystemExit(_APP_LOAD_ERROR if self.alive else 0) from ending
         # The master imports this file, and must not bring LightGBM into its forks.
         from mlengine.web.serving.fast_path import fast_path_predictor  # noqa: PLC0415
+        from mlengine.web.serving.probes import probe_executors  # noqa: PLC0415
 
         self._fast_path = fast_path_predictor(self.wsgi, self.cfg)
+        self._probes = probe_executors(self.wsgi)
 
     def accept(self, listener: socket.socket) -> None:
         """The later the more connections there are here: all workers are offered each new one.
@@ -82,21 +79,7 @@ class Worker(gthread.ThreadWorker):
         if self.cfg.workers > 1 and now - self._offered < patience:
             return
         self._offered = 0.0
-        if self._fast_path is None:
-            super().accept(listener)  # type: ignore[no-untyped-call]
-            return
-        with suppress(BlockingIOError, ConnectionAbortedError):  # another worker has it
-            sock, client = listener.accept()
-            conn = gthread.TConn(self.cfg, sock, client, listener.getsockname())  # type: ignore[no-untyped-call]
-            self._poll(conn)
-
-    def _poll(self, conn: gthread.TConn) -> None:
-        """Wait for the first request of a new connection as for a later one, without a thread."""
-        self.nr_conns += 1
-        conn.set_timeout()  # type: ignore[no-untyped-call]
-        self.keepalived_conns.append(conn)
-        readable = partial(self.on_client_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, readable)  # type: ignore[union-attr]
+        super().accept(listener)
 
     def notify(self) -> None:
         """The master looks every second at most; a call costs as much as a poll."""
@@ -117,35 +100,28 @@ class Worker(gthread.ThreadWorker):
     def _dispatch_round(self, timeout: float) -> None:
         if self._fast_path:
             self._fast_path.begin_round()
-        super().wait_for_and_dispatch_events(timeout)  # type: ignore[no-untyped-call]
+        super().wait_for_and_dispatch_events(timeout)
 
-    def on_client_socket_readable(self, conn: gthread.TConn, client: socket.socket) -> None:
-        """Answer what came once the round is over, or let a thread do it."""
-        if conn in self._pending:
-            return  # the poller reports it again once this one is answered
+    def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
+        """Answer what came once the round is over, or go on as with any request."""
         inline = self._fast_path
-        if not (inline and isinstance(conn.client, tuple) and self.alive and self._may_answer()):
-            self._hand_over(conn, b"")
+        if not (inline and conn.client and self._may_answer()) or conn.reader.size:
+            super().on_client_socket_readable(conn, client)
             return
-        raw = b""
-        with suppress(OSError):  # the thread will find out, too
-            raw = client.recv(_RECEIVED_BYTES)
+        if conn in self._pending or conn not in self.connections:
+            return  # the poller reports the next request again once this one is answered
+        raw = self._received(conn, client, _RECEIVED_BYTES)
+        if raw is None:
+            return
         pending = _attempt(partial(inline.try_answer, raw, conn.client))
         if pending is None:
-            self._hand_over(conn, raw)
+            self.receive(conn, raw)
         else:
             self._pending[conn] = (raw, pending)
 
     def _may_answer(self) -> bool:
-        """Whether the worker is not to be recycled yet: gunicorn's own way ends it."""
-        return bool(self.nr + len(self._pending) + 1 < self.max_requests)
-
-    def _hand_over(self, conn: gthread.TConn, raw: bytes) -> None:
-        """Let a thread read `raw`, which was taken from the socket, and all that comes after it."""
-        self._prepare(conn)
-        conn.parser.unreader.unread(raw)  # type: ignore[union-attr]
-        conn.data_ready = conn.data_ready or bool(raw)
-        super().on_client_socket_readable(conn, conn.sock)  # type: ignore[no-untyped-call]
+        """Whether the worker is not to end yet: gunicorn's own way ends it."""
+        return self.alive and self.nr + len(self._pending) + 1 < self.max_requests
 
     def _respond(self, inline: FastPathPredictor) -> None:
         """Send the answers of a round; what was counted and not answered is not counted again."""
@@ -153,53 +129,68 @@ class Worker(gthread.ThreadWorker):
         answers = [answer for _, answer in pending.values()]
         responses = _attempt(partial(inline.respond, answers)) or [None] * len(pending)
         for (conn, (raw, answer)), response in zip(pending.items(), responses, strict=True):
+            if conn not in self.connections:
+                continue
             if response is not None:
                 self.nr += 1
                 self._send(conn, response)
                 continue
-            if answer.rate_headers:
-                self._counted_headers[conn] = answer.rate_headers
-            self._hand_over(conn, raw)
+            conn.rate_headers = answer.rate_headers or None
+            self.receive(conn, raw)
 
-    def _send(self, conn: gthread.TConn, response: bytes) -> None:
-        """At once where the client takes it; a thread waits for one that doesn't."""
-        self.keepalived_conns.remove(conn)
+    def _send(self, conn: Connection, response: bytes) -> None:
         try:
-            sent = conn.sock.send(response)
+            rest = send_at_once(conn.sock, memoryview(response))
         except OSError:
-            sent = 0
-        if sent == len(response):
-            conn.set_timeout()  # type: ignore[no-untyped-call]
-            self.keepalived_conns.append(conn)
+            self.drop(conn)
             return
-        self.poller.unregister(conn.sock)  # type: ignore[union-attr]
-        sending = self.tpool.submit(_send_slowly, conn, response[sent:])  # type: ignore[union-attr]
-        sending.add_done_callback(partial(self._sent_slowly, conn))
+        if rest:
+            self.send_rest(conn, rest)
+        else:
+            self.connections.set_idle(conn, time.monotonic() + self.cfg.keepalive)
 
-    def _sent_slowly(self, conn: gthread.TConn, sending: Future[bool]) -> None:
-        self.method_queue.defer(self.finish_request, conn, sending)  # type: ignore[no-untyped-call]
+    def hand_over(self, conn: Connection, request: LenientRequest) -> None:
+        """Let a thread answer: one of its own where the question is whether the platform lives."""
+        self.stop_polling(conn)
+        executor = self._probes.get(request.path or "") or self.tpool
+        answering = executor.submit(self._answer, conn, request)  # type: ignore[union-attr]
+        answering.add_done_callback(
+            partial(self.method_queue.defer, self._end_request, conn, request)
+        )
 
-    def handle(self, conn: gthread.TConn) -> object:
-        self._prepare(conn)
-        headers = self._counted_headers.pop(conn, None)
-        if headers is None:
-            return super().handle(conn)  # type: ignore[no-untyped-call]
+    def _answer(self, conn: Connection, request: LenientRequest) -> tuple[bool, memoryview]:
+        """Whether the connection is kept, and what the client did not take of the answer yet."""
         from mlengine.web.http import limits  # noqa: PLC0415 - as in load_wsgi
 
-        token = limits.counted_headers.set(headers)
+        response = ResponseBuffer()
+        rate_headers, conn.rate_headers = conn.rate_headers, None
+        token = limits.counted_headers.set(rate_headers)
         try:
-            return super().handle(conn)  # type: ignore[no-untyped-call]
+            is_kept = self.handle_request(request, Exchange(response, conn.client, conn.server))  # type: ignore[no-untyped-call]
+            is_kept = is_kept and _discard_body(request)
+        except StopIteration:  # it broke in the middle of its answer, which is logged
+            is_kept = False
+        except Exception as error:
+            self.handle_error(request, response, conn.client, error)
+            is_kept = False
         finally:
             limits.counted_headers.reset(token)
+        return is_kept, response.send_to(conn.sock)
 
-    def _prepare(self, conn: gthread.TConn) -> None:
-        if conn.parser is None:
-            conn.parser = Parser(self.cfg, conn.sock, conn.client)
-            with suppress(OSError):  # gone already, as the next read will find
-                for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                    conn.sock.setsockopt(socket.SOL_SOCKET, direction, _SOCKET_PATIENCE)
+    def _end_request(
+        self, conn: Connection, request: LenientRequest, answering: Future[tuple[bool, memoryview]]
+    ) -> None:
+        """Go on with the rest of the answer, or with what the client sent behind its request."""
+        try:
+            is_kept, rest = answering.result()
+        except OSError:  # it has gone
+            self.drop(conn)
+            return
+        conn.closes = not is_kept
+        conn.read_ahead = request.unreader.take_buffered()
+        self.send_rest(conn, rest)
 
-    def handle_error(self, _req: Any, client: socket.socket, _addr: Any, exc: Exception) -> None:
+    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
         """Answer what never reached the application, or what it could not answer."""
         code, status, detail = problem_of(exc)
         request_id = new_request_id()
@@ -222,7 +213,11 @@ def _attempt(call: Callable[[], Result]) -> Result | None:
         return None
 
 
-def _send_slowly(conn: gthread.TConn, rest: bytes) -> bool:
-    conn.sock.setblocking(True)
-    conn.sock.sendall(rest)
-    return True
+def _discard_body(request: LenientRequest) -> bool:
+    """Whether it is known where the next request begins: behind a body that is well formed."""
+    body: Any = request.body
+    with suppress(OSError, ParseException):
+        while body.read(65536):
+            pass
+        return not body.failed
+    return False
