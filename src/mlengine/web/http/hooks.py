@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter
@@ -20,6 +21,7 @@ MAX_BODY_BYTES = 1024 * 1024
 ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _LOGGED_PATH_LENGTH = 128
+_DRAINED_BYTES = 8 * MAX_BODY_BYTES
 
 
 def init_app(app: Flask) -> None:
@@ -39,12 +41,17 @@ def _begin() -> None:
 
 
 def refuse_large_body() -> None:
-    """Also on routes that read no body; the server takes it in so that the answer arrives.
+    """Also on routes that read no body; part of it is taken in so that the answer arrives.
 
     Must come after the limiter, so that those who send them use up their budget too.
     """
     length = request.content_length
-    if length > MAX_BODY_BYTES if length is not None else _chunked_body_goes_on():
+    if length is None:
+        if _chunked_body_goes_on():
+            _drain(_DRAINED_BYTES)
+            raise RequestEntityTooLarge
+    elif length > MAX_BODY_BYTES:
+        _drain(length if length <= _DRAINED_BYTES else 0)
         raise RequestEntityTooLarge
 
 
@@ -58,6 +65,13 @@ def _chunked_body_goes_on() -> bool:
         return bool(request.environ["wsgi.input"].read(1))
     except (OSError, ParseException):  # the server's, for chunks that are malformed
         raise BadRequest from None
+
+
+def _drain(most: int) -> None:
+    stream = request.environ["wsgi.input"]
+    with suppress(OSError, ParseException):  # the server keeps the rest to itself
+        while most > 0 and (chunk := stream.read(min(most, 65536))):
+            most -= len(chunk)
 
 
 def _end(response: Response) -> Response:
