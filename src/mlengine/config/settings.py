@@ -113,7 +113,6 @@ class Settings:
         env = read.choice("ENV", "development", PROFILES)
         production = env == "production"
         interval = read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))
-        recheck_seconds = read.seconds("MARKET_DATA_RECHECK_SECONDS", 60.0, zero=True)
         host = addresses.host(read)
         artifacts = Path(read.text("ARTIFACTS_DIR", "artifacts")).absolute()
         return cls(
@@ -137,7 +136,7 @@ class Settings:
             ),
             market_data_deadline_seconds=read.seconds("MARKET_DATA_DEADLINE_SECONDS", 15.0),
             market_data_cache_seconds=read.seconds("MARKET_DATA_CACHE_SECONDS", 5.0, zero=True),
-            market_data_recheck_seconds=recheck_seconds,
+            market_data_recheck_seconds=read.seconds("MARKET_DATA_RECHECK_SECONDS", 60, zero=True),
             max_stale_seconds=read.seconds("MAX_STALE_SECONDS", 14_400.0, zero=True),
             train=training.train_spec(read, interval),
             train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
