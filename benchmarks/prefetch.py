@@ -63,7 +63,7 @@ def measure(platform: Platform, name: str, symbols: Sequence[str]) -> None:
     idle = NewBarPrefetch(
         replace(platform.bars, cache=BarCache()),
         platform.loader,
-        platform.predict.rows,
+        platform.predict.vector_cache,
         time.time,
     )
     batch(platform, symbols, NOW)

@@ -31,7 +31,7 @@ def test_a_replayed_stretch_has_predictions_and_a_history(
     settings: Settings, tmp_path: Path
 ) -> None:
     lines: list[str] = []
-    result = replay.replay_year(
+    result = replay.simulate_year(
         settings, tmp_path / "bars", today=TODAY, report=lines.append, sessions=21
     )
     assert (result.predictions, result.versions, result.through) == (84, 1, date(2026, 11, 27))

@@ -37,7 +37,7 @@ class DemoResult:
     through: date
 
 
-def replay_year(
+def simulate_year(
     settings: Settings,
     folder: Path,
     *,

@@ -102,7 +102,7 @@ def build_platform(settings: Settings) -> Platform:
             stores.audit,
             WorkerCountProbe(control.runs.workers),
             stores.states,
-            stores.bars.market,
+            stores.bars.source,
         ),
     )
 
@@ -115,16 +115,16 @@ def _bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
 
 
 def _predict(stores: Stores) -> PredictService:
-    rows = FeatureVectorCache()
+    vector_cache = FeatureVectorCache()
     return PredictService(
         stores.bars,
         stores.loader,
         stores.audit,
         time.perf_counter,
         _new_prediction_id,
-        NewBarPrefetch(stores.bars, stores.loader, rows, time.perf_counter),
+        NewBarPrefetch(stores.bars, stores.loader, vector_cache, time.perf_counter),
         limits=stores.usability_limits,
-        rows=rows,
+        vector_cache=vector_cache,
     )
 
 

@@ -72,7 +72,7 @@ def open_bars(settings: Settings, states: DependencyStates, database: Engine) ->
     """
     markets = load_markets(settings)
     return BarService(
-        market=open_market_data(settings, markets),
+        source=open_market_data(settings, markets),
         store=BarStore(database),
         interval=settings.market_data_interval,
         cache_seconds=settings.market_data_cache_seconds,

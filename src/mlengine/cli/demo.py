@@ -19,7 +19,7 @@ def demo(folder: Path) -> None:
     audit, the history, the quality of bars and the monitoring have something to show. FOLDER must
     be new or empty; then `mlengine up` in it serves the result.
     """
-    from mlengine.bootstrap.demo import replay_year  # noqa: PLC0415 - Polars and LightGBM
+    from mlengine.bootstrap.demo import simulate_year  # noqa: PLC0415 - Polars and LightGBM
 
     if folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"{folder} is not empty")
@@ -35,7 +35,7 @@ def demo(folder: Path) -> None:
         }
     )
     try:
-        result = replay_year(
+        result = simulate_year(
             settings, folder / "bars", today=datetime.now(UTC).date(), report=click.echo
         )
     except MlengineError as error:

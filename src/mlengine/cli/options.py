@@ -33,7 +33,7 @@ class Timestamp(click.ParamType[datetime]):
             self.fail(f"{text!r} is no date and no RFC 3339 timestamp with a zone", param, ctx)
 
 
-class AsOf(click.ParamType[date]):
+class AsOfParam(click.ParamType[date]):
     """RFC 3339 with a zone, or the date of a session; the future is refused."""
 
     name = "timestamp"
@@ -79,4 +79,4 @@ parquet_option = click.option(
 )
 since_option = click.option("--since", type=Timestamp(), help="Predictions made from then on.")
 until_option = click.option("--until", type=Timestamp(), help="Predictions made before then.")
-as_of_option = click.option("--as-of", type=AsOf(), help="Only bars known then.")
+as_of_option = click.option("--as-of", type=AsOfParam(), help="Only bars known then.")

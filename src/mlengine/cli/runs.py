@@ -36,7 +36,7 @@ def runs(limit: int, state: str | None) -> Output:
         )
         for run in page.rows
     ]
-    return Output([run.view(at) for run in page.rows], table(_HEADERS, rows))
+    return Output([run.as_dict(at) for run in page.rows], table(_HEADERS, rows))
 
 
 @click.command("status")
@@ -52,9 +52,9 @@ def status(run_id: str | None) -> Output:
     if run is None:
         return Output(None, "there has been no run")
     progress = vars(run.progress) if run.progress else {}
-    fields = {**progress, **(run.result or {}), **run.view(at)}
+    fields = {**progress, **(run.result or {}), **run.as_dict(at)}
     rows = [(name, fields[name]) for name in _FIELDS if name in fields]
-    return Output(run.view(at), table(("field", "value"), rows))
+    return Output(run.as_dict(at), table(("field", "value"), rows))
 
 
 @click.command("cancel")
@@ -63,7 +63,7 @@ def status(run_id: str | None) -> Output:
 def cancel(run_id: str | None) -> Output:
     """Cancel the live run, or the one named."""
     run = current_control().runs.cancel(run_id, actor=actor(), now=now())
-    return Output(run.view(now()), describe(run))
+    return Output(run.as_dict(now()), describe(run))
 
 
 @click.group("schedule")

@@ -50,7 +50,7 @@ def _train(wait: bool, first: bool, json_: bool) -> None:
         run = _watch(service, run, quiet=json_)
     if wait and first and run.state == "lost":  # it was the run of a platform that is gone
         run = _watch(service, _request_run(service, join=True), quiet=json_)
-    click.echo(as_json(run.view(now())) if json_ else _describe(run, catalog))
+    click.echo(as_json(run.as_dict(now())) if json_ else _describe(run, catalog))
     if wait and run.state != "succeeded":
         raise SystemExit(1)
 

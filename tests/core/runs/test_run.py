@@ -47,6 +47,6 @@ def test_the_end_is_foreseen_from_percent_and_elapsed_and_not_too_early() -> Non
 
 def test_what_is_shown_of_a_run_hides_its_key() -> None:
     run = replace(RUNNING, spec='{"note":"weekly","seed":1}', idempotency_key="key")
-    view = run.view(NOW)
+    view = run.as_dict(NOW)
     assert (view["note"], view["parameters"]) == ("weekly", {"note": "weekly", "seed": 1})
     assert not {"spec", "seq", "idempotency_key", "body_hash"} & set(view)

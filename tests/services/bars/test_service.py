@@ -263,7 +263,7 @@ def test_a_whole_history_answers_every_question(service, upstream):
 
 
 def test_without_cache_time_every_question_is_asked(upstream, service, tmp_path):
-    fresh = BarService(service.market, bar_store(tmp_path), "1d", 0.0, DependencyStates())
+    fresh = BarService(service.source, bar_store(tmp_path), "1d", 0.0, DependencyStates())
     fresh.history("AAA", bars=5, as_of=None, now=NOW)
     fresh.history("AAA", bars=5, as_of=None, now=NOW)
     assert len(upstream.requests) == 2

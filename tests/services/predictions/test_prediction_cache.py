@@ -98,9 +98,9 @@ def test_the_same_version_loaded_again_makes_an_answer_fall(platform: Platform) 
 def test_another_row_under_the_same_hashes_makes_an_answer_fall(platform: Platform) -> None:
     first, service = _ask(platform.predict, hours=0), platform.predict
     key = (first.prediction.bars_hash, first.prediction.feature_set.hash)
-    row = service.rows.get(key)
+    row = service.vector_cache.get(key)
     assert row is not None
-    service.rows.put(key, row + 1.0)
+    service.vector_cache.put(key, row + 1.0)
     again = _ask(service, hours=0)
     assert again.scored.payload == (row + 1.0).tobytes()
     assert again.scored.key != first.scored.key

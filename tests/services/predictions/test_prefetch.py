@@ -104,7 +104,7 @@ def asked(upstream: LoopbackUpstream) -> Counter[str]:
 
 
 def row_of(platform: Platform, made: Prediction) -> bytes | None:
-    row = platform.predict.rows.get((made.bars_hash, made.feature_set.hash))
+    row = platform.predict.vector_cache.get((made.bars_hash, made.feature_set.hash))
     return None if row is None else row.tobytes()
 
 
@@ -118,10 +118,10 @@ def test_after_a_new_bar_the_others_are_answered_from_what_is_at_hand(
     ask(platform, FIRST, now)
     settle(platform)
     assert asked(upstream) == Counter(SYMBOLS)
-    rows = len(platform.predict.rows)
+    rows = len(platform.predict.vector_cache)
     filled = {symbol: ask(platform, symbol, now + timedelta(seconds=9)) for symbol in OTHERS}
     assert upstream.requests == []
-    assert len(platform.predict.rows) == rows, "a row was computed"
+    assert len(platform.predict.vector_cache) == rows, "a row was computed"
     fresh = engine_on(upstream, tmp_path / "fresh")
     for symbol, made in filled.items():
         alone = ask(fresh, symbol, now)
@@ -150,10 +150,10 @@ def test_files_fill_all_rows_from_one_look(tmp_path: Path) -> None:
     ask(platform, FIRST, NOW + DAY)
     settle(platform)
     panel.unlink()
-    rows = len(platform.predict.rows)
+    rows = len(platform.predict.vector_cache)
     for symbol in OTHERS:
         assert ask(platform, symbol, NOW + DAY).bar_timestamp == START + DAYS * DAY
-    assert len(platform.predict.rows) == rows
+    assert len(platform.predict.vector_cache) == rows
 
 
 def test_nothing_is_filled_where_no_bar_is_new(

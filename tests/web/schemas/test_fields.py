@@ -8,7 +8,7 @@ from marshmallow import ValidationError
 from mlengine.errors import ModelNotFound
 from mlengine.web.http.responses import encode
 from mlengine.web.schemas.fields import (
-    AsOf,
+    AsOfField,
     BoundedFloat,
     BoundedInteger,
     QueryFlag,
@@ -17,7 +17,7 @@ from mlengine.web.schemas.fields import (
 )
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
-AS_OF = AsOf(lambda: NOW)
+AS_OF = AsOfField(lambda: NOW)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class Run:
         spec: dict[str, object] = json.loads(self.spec)
         return spec
 
-    def view(self, now: datetime) -> dict[str, object]:
+    def as_dict(self, now: datetime) -> dict[str, object]:
         """Its RUN_FIELDS, with what is reckoned from others at `now`."""
         parameters = self.parameters()
         return {

@@ -57,7 +57,7 @@ class ActionsService:
     What it states is recorded before anybody sees it.
     """
 
-    market: MarketData
+    source: MarketData
     store: ActionStore
     markets: MarketDirectory = NO_MARKETS
     _by_symbol: dict[str, SymbolActions] = field(default_factory=dict, init=False, repr=False)
@@ -97,14 +97,14 @@ class ActionsService:
             recorded = self.store.read(symbols)
         except DatabaseUnavailable:
             return [symbol for symbol in symbols if symbol in self._by_symbol]
-        version = self.market.actions_version()
+        version = self.source.actions_version()
         return [s for s in symbols if not self._is_due(s, recorded.get(s), version, now)]
 
     def _refresh(
         self, symbols: Sequence[str], now: datetime, deadline: Deadline
     ) -> dict[str, MlengineError]:
         failed: dict[str, MlengineError] = {}
-        recorded, version = self.store.read(symbols), self.market.actions_version()
+        recorded, version = self.store.read(symbols), self.source.actions_version()
         due = [s for s in symbols if self._is_due(s, recorded.get(s), version, now)]
         if due:
             failed = self._ask(due, recorded, now, deadline)
@@ -120,7 +120,7 @@ class ActionsService:
     @property
     def _is_remote(self) -> bool:
         """Whether the source is another machine, which may take its time."""
-        return self.market.deadline() != NEVER
+        return self.source.deadline() != NEVER
 
     def timezone(self, symbol: str) -> tzinfo:
         """That of its market; UTC where none is stated."""
@@ -148,9 +148,9 @@ class ActionsService:
         """Add what the source states now to `recorded`; why it states nothing of the others."""
         failed = {s: error for s in symbols if (error := self._failed_lately(s, now))}
         statements: dict[str, Statement] = {}
-        ends_at = self.market.deadline().sooner_of(deadline)
+        ends_at = self.source.deadline().sooner_of(deadline)
         asked = [symbol for symbol in symbols if symbol not in failed]
-        for symbol, each in self.market.actions(asked, now=now, deadline=ends_at).items():
+        for symbol, each in self.source.actions(asked, now=now, deadline=ends_at).items():
             if isinstance(each, MlengineError):
                 failed[symbol], self._failures[symbol] = each, (now, each)
                 facts = {"symbol": symbol, "reason": str(each)}

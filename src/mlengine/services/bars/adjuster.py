@@ -89,7 +89,7 @@ class Adjuster:
         """
         if not self.kinds:
             return bars
-        stated = self.actions.market.actions([symbol], now=now)[symbol]
+        stated = self.actions.source.actions([symbol], now=now)[symbol]
         if isinstance(stated, MlengineError):
             raise stated
         zone = self.actions.timezone(symbol)

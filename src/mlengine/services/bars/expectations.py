@@ -44,7 +44,7 @@ class BarExpectations:
     `outage` of the upstream is on.
     """
 
-    market: MarketData
+    source: MarketData
     store: BarStore
     interval: str
     markets: MarketDirectory
@@ -144,8 +144,8 @@ class BarExpectations:
         """When the bars of the nine days up to the one that begins at `start` begin."""
         end = start + self._width
         first = max(end - DAYS_WITH_WEEKEND, EPOCH)
-        by_then = self.market.deadline().sooner_of(deadline)
-        raw = self.market.candles(symbol, self.interval, start=first, end=end, deadline=by_then)
+        by_then = self.source.deadline().sooner_of(deadline)
+        raw = self.source.candles(symbol, self.interval, start=first, end=end, deadline=by_then)
         starts = raw["timestamp"].drop_nulls().cast(TIMESTAMP).to_physical()
         return starts.unique().sort().to_numpy()
 

@@ -57,7 +57,7 @@ class LiveBars:
             self.cache.put(symbol, refreshed)
             return refreshed
 
-        usual = self.upstream.fetcher.market.deadline()
+        usual = self.upstream.fetcher.source.deadline()
         ends_at = usual.sooner_of(deadline)
         while True:
             fetched, others = self.flights.ask(

@@ -25,8 +25,8 @@ class BarQualityService:
     def of_folder(self, folder: Path) -> "BarQualityService":
         """The same for the files of another folder."""
         adjusted = self.bars.adjustment == "all"
-        market = FilesMarketData(folder, markets=self.bars.markets, adjusted=adjusted)
-        return replace(self, bars=replace(self.bars, market=market))
+        source = FilesMarketData(folder, markets=self.bars.markets, adjusted=adjusted)
+        return replace(self, bars=replace(self.bars, source=source))
 
     def check_training_bars(self, symbol: str, *, now: datetime) -> SeriesQuality:
         """Of the bars that a training takes, and of what is recorded; raises as the upstream."""
@@ -49,12 +49,12 @@ class BarQualityService:
     def symbols(self) -> Sequence[str]:
         """All that the source lists; none where it can't."""
         with suppress(OSError, UpstreamInvalid):  # which shows among the refused files
-            return self.bars.market.symbols()
+            return self.bars.source.symbols()
         return ()
 
     def refused_files(self) -> Sequence[tuple[str, str]]:
         """Each file of the source that can't be used, and why."""
-        return self.bars.market.refused_files()
+        return self.bars.source.refused_files()
 
     def _assess(self, symbol: str, bars: int, now: datetime) -> SeriesQuality:
         quality = assess(
@@ -73,8 +73,8 @@ class BarQualityService:
 
     def _as_written(self, symbol: str, example: BarExample) -> BarExample:
         """With its row, and what stands in the cell where that could not be read."""
-        file, line, market = example.file, example.line, self.bars.market
+        file, line, source = example.file, example.line, self.bars.source
         if file is None or line is None:
             return example
-        value = example.value or market.raw_cell(file, line, example.column or "", symbol)
-        return replace(example, value=value, row=market.raw_row(file, line))
+        value = example.value or source.raw_cell(file, line, example.column or "", symbol)
+        return replace(example, value=value, row=source.raw_row(file, line))

@@ -40,7 +40,7 @@ class BarService:
     `anew` all of a history of now is asked for, whatever is recorded, so that its report is on all.
     """
 
-    market: MarketData
+    source: MarketData
     store: BarStore
     interval: str
     cache_seconds: float
@@ -209,7 +209,7 @@ class BarService:
 
     @cached_property
     def _adjuster(self) -> Adjuster:
-        actions = ActionsService(self.market, ActionStore(self.store.engine), self.markets)
+        actions = ActionsService(self.source, ActionStore(self.store.engine), self.markets)
         return Adjuster(actions, self.adjustment, self.interval)
 
     @cached_property
@@ -217,13 +217,13 @@ class BarService:
         """How old bars are, by what is expected of their symbol."""
         outage = self._upstream.outage
         return BarExpectations(
-            self.market, self.store, self.interval, self.markets, self.cache, outage
+            self.source, self.store, self.interval, self.markets, self.cache, outage
         )
 
     @cached_property
     def _fetcher(self) -> BarFetcher:
         return BarFetcher(
-            self.market,
+            self.source,
             self.interval,
             self.cache_seconds,
             self.recheck_seconds,

@@ -82,7 +82,7 @@ class HealthService:
     audit: SpooledAuditStore
     worker_count: WorkerCountProbe
     states: DependencyStates
-    market: MarketData
+    source: MarketData
 
     def health(self) -> Health:
         """The state of every part, mostly as the last real call left it.
@@ -115,7 +115,7 @@ class HealthService:
             checks,
             audit_spool=self.audit.spool.counts(),
             refused_files=[
-                {"file": file, "reason": reason} for file, reason in self.market.refused_files()
+                {"file": file, "reason": reason} for file, reason in self.source.refused_files()
             ],
         )
 

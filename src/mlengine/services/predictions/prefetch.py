@@ -31,11 +31,11 @@ class NewBarPrefetch:
     """
 
     def __init__(
-        self, bars: BarService, loader: ModelLoader, rows: FeatureVectorCache, timer: Timer
+        self, bars: BarService, loader: ModelLoader, vector_cache: FeatureVectorCache, timer: Timer
     ) -> None:
         self._bars = bars
         self._loader = loader
-        self._rows = rows
+        self._vector_cache = vector_cache
         self._timer = timer
         self._running = threading.Lock()
         self._ending = threading.Event()
@@ -95,7 +95,7 @@ class NewBarPrefetch:
         results = in_one_pass | self._side_by_side(fetch, rest)
         complete = {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
         if complete and not self._ending.is_set():
-            feature_vectors(feature_set, complete, self._rows)
+            feature_vectors(feature_set, complete, self._vector_cache)
             took = round((self._timer() - started) * 1e3, 1)
             facts = {"asked": len(symbols), "filled": len(complete), "ms": took}
             log.info("feature rows filled", extra=facts)

@@ -33,7 +33,7 @@ def score(
     model: LoadedModel,
     windows: Mapping[str, BarArrays],
     *,
-    rows: FeatureVectorCache,
+    vector_cache: FeatureVectorCache,
     explain: bool,
     timer: Timer,
     wait: bool = True,
@@ -45,7 +45,7 @@ def score(
     if not windows:
         return Scores({}, {}, 0.0, 0.0)
     started = timer()
-    vectors = feature_vectors(model.feature_set, windows, rows, wait=wait)
+    vectors = feature_vectors(model.feature_set, windows, vector_cache, wait=wait)
     if vectors is None:
         return None
     featured = timer()
@@ -64,18 +64,18 @@ def score(
 def feature_vectors(
     feature_set: FeatureSet,
     windows: Mapping[str, BarArrays],
-    rows: FeatureVectorCache,
+    vector_cache: FeatureVectorCache,
     *,
     wait: bool = True,
 ) -> dict[str, Floats] | None:
-    """The row of each window; those that are not in `rows` are computed in one pass.
+    """The row of each window; those that are not in the cache are computed in one pass.
 
     Without `wait`, None where there are such.
     """
     cached = {
         symbol: row
         for symbol, window in windows.items()
-        if (row := rows.get((window.bars_hash, feature_set.hash))) is not None
+        if (row := vector_cache.get((window.bars_hash, feature_set.hash))) is not None
     }
     missing = [symbol for symbol in windows if symbol not in cached]
     if not missing:
@@ -84,7 +84,7 @@ def feature_vectors(
         return None
     computed = _compute(feature_set, [windows[symbol] for symbol in missing])
     for symbol in missing:
-        rows.put((windows[symbol].bars_hash, feature_set.hash), computed[symbol])
+        vector_cache.put((windows[symbol].bars_hash, feature_set.hash), computed[symbol])
     return {symbol: cached[symbol] if symbol in cached else computed[symbol] for symbol in windows}
 
 

@@ -58,7 +58,9 @@ class PredictService:
     prefetch: NewBarPrefetch
     pool: FetchPool = field(default_factory=FetchPool)
     limits: UsabilityLimits = field(default_factory=UsabilityLimits)
-    rows: FeatureVectorCache = field(default_factory=FeatureVectorCache, repr=False, compare=False)
+    vector_cache: FeatureVectorCache = field(
+        default_factory=FeatureVectorCache, repr=False, compare=False
+    )
     cache: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
 
     def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
@@ -136,7 +138,8 @@ class PredictService:
         """The answers, committed; whatever ends the whole pass is audited before it is raised."""
         builder = self._builder(request)
         try:
-            model = self._model(request.version)
+            version = request.version
+            model = self.loader.active() if version is None else self.loader.get(version)
             answers = cast("_Answers", self._answers_of(model, symbols, builder, wait=True))
         except BaseException as error:
             reason = error if isinstance(error, MlengineError) else MlengineError()
@@ -168,7 +171,7 @@ class PredictService:
         scores = score(
             model,
             windows.complete,
-            rows=self.rows,
+            vector_cache=self.vector_cache,
             explain=request.explain,
             timer=self.timer,
             wait=wait,
@@ -211,9 +214,6 @@ class PredictService:
                 return None
             ages[symbol] = age
         return ages
-
-    def _model(self, version: str | None) -> LoadedModel:
-        return self.loader.active() if version is None else self.loader.get(version)
 
     def _answer(
         self,

@@ -49,7 +49,7 @@ class TrainingBars:
 
 
 def load_training_bars(
-    source: BarService,
+    upstream: BarService,
     spec: TrainSpec,
     *,
     window_bars: int,
@@ -68,7 +68,7 @@ def load_training_bars(
     for number, symbol in enumerate(spec.symbols):
         tracker.advance("bars", done=number / len(spec.symbols))
         try:
-            clean = source.history(symbol, bars=spec.lookback, as_of=None, now=now)
+            clean = upstream.history(symbol, bars=spec.lookback, as_of=None, now=now)
         except UnknownSymbol:
             skipped.append(_skip(symbol, "the upstream knows no such symbol"))
             continue
@@ -78,12 +78,12 @@ def load_training_bars(
         if not clean.arrays.rows:
             skipped.append(_skip(symbol, "no final bars"))
             continue
-        quality = _assess(source, symbol, clean, spec, window_bars=window_bars, now=now)
+        quality = _assess(upstream, symbol, clean, spec, window_bars=window_bars, now=now)
         if quality.status == "refused":
             skipped.append(_skip(symbol, f"refused for {', '.join(quality.reasons)}"))
             continue
-        actions = source.actions_applied(symbol, clean.arrays, at=now)
-        prices = ", ".join(sorted(set(source.market.price_choices({symbol}).values())))
+        actions = upstream.actions_applied(symbol, clean.arrays, at=now)
+        prices = ", ".join(sorted(set(upstream.source.price_choices({symbol}).values())))
         loaded.append((clean, _series_entry(quality, actions, prices)))
     if not loaded:
         raise TrainingFailed(
@@ -100,7 +100,7 @@ def load_training_bars(
         _sum_reports([clean.report for clean, _ in loaded]),
         tuple(entry for _, entry in loaded),
         universe,
-        source.adjustment,
+        upstream.adjustment,
     )
 
 
@@ -122,7 +122,7 @@ def labels_across_holes(
 
 
 def _assess(
-    source: BarService,
+    upstream: BarService,
     symbol: str,
     clean: CleanBars,
     spec: TrainSpec,
@@ -134,7 +134,7 @@ def _assess(
         symbol,
         clean,
         interval=spec.interval,
-        market=source.markets.market(symbol),
+        market=upstream.markets.market(symbol),
         window_bars=window_bars,
         label_bars=spec.horizon_bars + spec.label_delay_bars,
         now=now,

@@ -48,8 +48,9 @@ class UpstreamBars:
     """All bars of a symbol from `asked_from` on, as the upstream gave them just now.
 
     `arrays.known_at` is when each was final, `report` is on their candles. `base` is what was
-    recorded before, where that is in memory. What was asked for is only the `tail` of that, or the
-    `whole`: where its first bars are revised then, older ones are of other prices.
+    recorded before, where that is in memory. `is_tail_refetch` where only the last bars of that
+    were asked for again, `is_full_refetch` where all were: where its first bars are revised then,
+    older ones are of other prices.
     """
 
     arrays: BarArrays

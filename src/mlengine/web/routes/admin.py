@@ -111,7 +111,7 @@ def train_status() -> Body:
     """
     runs, now = platform().control.runs, request_time()
     run = runs.status(load_query(_RUN_REFERENCE)["run_id"], now=now)
-    return {**(run.view(now) if run else _NO_RUN), "workers": runs.workers()}
+    return {**(run.as_dict(now) if run else _NO_RUN), "workers": runs.workers()}
 
 
 @blueprint.get("/train/runs")
@@ -125,7 +125,7 @@ def train_runs() -> Body:
     """
     now = request_time()
     page = platform().control.runs.page(**load_query(_RUNS_QUERY), now=now)
-    views = [run.view(now) for run in page.rows]
+    views = [run.as_dict(now) for run in page.rows]
     runs = [{name: view[name] for name in _LISTED_FIELDS} for view in views]
     return {"runs": runs, "next_cursor": page.next_cursor}
 

@@ -106,7 +106,7 @@ class QueryFlag(fields.Field[bool]):
         return value in ("true", "1")
 
 
-class AsOf(fields.Field[datetime]):
+class AsOfField(fields.Field[datetime]):
     """A time that is not in the future: RFC 3339 with a zone, or a date and then its end.
 
     A date may be the present one: where its session ends is a matter of the market.
@@ -173,7 +173,7 @@ class RequestSchema(Schema):
 class AsOfSchema(RequestSchema):
     """With `as_of`; where it is a bare date, `session` is that date."""
 
-    as_of = AsOf(request_time, load_default=None, allow_none=True)
+    as_of = AsOfField(request_time, load_default=None, allow_none=True)
 
     @post_load(pass_original=True)
     def name_session(

@@ -43,7 +43,7 @@ class BarFetcher:
     may do so at any moment, and gets `cache_seconds` only.
     """
 
-    market: MarketData
+    source: MarketData
     interval: str
     cache_seconds: float
     recheck_seconds: float
@@ -70,13 +70,13 @@ class BarFetcher:
         if not is_symbol(symbol):
             raise UnknownSymbol(symbol)
         moment = now if as_of is None else as_of
-        ends_at = self.market.deadline().sooner_of(deadline)
+        ends_at = self.source.deadline().sooner_of(deadline)
         try:
             if moment <= EPOCH:
                 fetched = self._before_all_bars(symbol, now=now, deadline=ends_at)
             else:
                 for since in _starts(bars, self.interval, moment) if start is None else [start]:
-                    raw = self.market.candles(
+                    raw = self.source.candles(
                         symbol, self.interval, start=since, end=moment, deadline=ends_at
                     )
                     for refusal in other_intervals(raw, self.interval).values():
@@ -112,7 +112,7 @@ class BarFetcher:
         results: dict[str, CachedBars | MlengineError] = {}
         pending = [symbol for symbol in symbols if is_symbol(symbol)]
         for since in _starts(bars, self.interval, moment) if start is None else [start]:
-            panel = self.market.panel(pending, self.interval, start=since, end=moment)
+            panel = self.source.panel(pending, self.interval, start=since, end=moment)
             if panel is None:
                 return None
             refused = {**other_intervals(panel.candles, self.interval), **panel.refused}
@@ -130,7 +130,7 @@ class BarFetcher:
     def _before_all_bars(self, symbol: str, *, now: datetime, deadline: Deadline) -> CachedBars:
         """No bars, for the time before there were any; raises UnknownSymbol all the same."""
         recently = now - _WEEK - INTERVALS[self.interval]
-        self.market.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
+        self.source.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
         return CachedBars(NO_BARS, now, now, EPOCH)
 
     def _clean(

@@ -69,7 +69,7 @@ class RecordedUpstream:
         stale = self._stale(serves, now)
         if stale and not self.outage.may_ask(now):
             return self._served_on([stale], now)[0]
-        ends_at = self.fetcher.market.deadline().sooner_of(deadline)
+        ends_at = self.fetcher.source.deadline().sooner_of(deadline)
         try:
             fetched = self.missing.ask(symbol, serves, bars=bars, now=now, deadline=ends_at)
         except UpstreamUnavailable:
@@ -186,7 +186,7 @@ class RecordedUpstream:
     def _may_serve_on(self, error: MlengineError) -> bool:
         """Whether another machine meant to answer, and what it said can't be used."""
         is_unusable = isinstance(error, UpstreamInvalid) and not error.is_refusal
-        return is_unusable and self.fetcher.market.deadline() != NEVER
+        return is_unusable and self.fetcher.source.deadline() != NEVER
 
     def _stale(self, held: CachedBars | None, now: datetime) -> CachedBars | None:
         """What serves while the upstream can't be reached, if anything does."""
