@@ -9,7 +9,7 @@ from marshmallow import fields
 
 from mlengine.core.bars.symbols import LONGEST_SYMBOL
 from mlengine.web.schemas.fields import (
-    AsOf,
+    AsOfField,
     Pattern,
     QueryFlag,
     QueryInteger,
@@ -20,7 +20,12 @@ from mlengine.web.schemas.fields import (
 
 def describe_fields(converter: OpenAPIConverter) -> None:
     """Teach `converter` their types, patterns and bounds."""
-    types = {QueryInteger: "integer", QueryFlag: "boolean", AsOf: "string", TimeBound: "string"}
+    types = {
+        QueryInteger: "integer",
+        QueryFlag: "boolean",
+        AsOfField: "string",
+        TimeBound: "string",
+    }
     for kind, name in types.items():
         converter.map_to_openapi_type(kind, name, None)  # type: ignore[no-untyped-call]
     converter.add_attribute_function(_bounds_of_text)  # type: ignore[no-untyped-call]
@@ -32,6 +37,6 @@ def _bounds_of_text(_: object, field: fields.Field[Any], **__: object) -> dict[s
         return {"pattern": f"^{field.pattern.pattern}$"}
     if isinstance(field, Symbol):
         return {"minLength": 1, "maxLength": LONGEST_SYMBOL}
-    if isinstance(field, AsOf | TimeBound):
+    if isinstance(field, AsOfField | TimeBound):
         return {"anyOf": [{"format": "date-time"}, {"format": "date"}]}
     return {}
