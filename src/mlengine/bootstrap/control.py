@@ -23,8 +23,7 @@ from mlengine.services.runs.service import RunService
 from mlengine.stores.audit.retention import AuditRetention
 from mlengine.stores.database.engine import is_missing, open_database, schema_is_current
 from mlengine.stores.database.events import EventStore
-from mlengine.stores.queue.jobs import JobQueue
-from mlengine.stores.queue.server import resolve_url
+from mlengine.stores.queue.jobs import JobQueue, open_queue
 from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.folders import versions_directory
 from mlengine.stores.runs.schedules import ScheduleStore
@@ -76,7 +75,7 @@ def build_control(settings: Settings) -> ControlPlane:
     """The light half of the platform; connects to nothing yet."""
     database = open_database(settings.audit_database_url)
     models = versions_directory(settings.artifacts_dir)
-    queue = JobQueue(lambda: resolve_url(settings.redis_url, settings.artifacts_dir))
+    queue = open_queue(settings.redis_url, settings.artifacts_dir, database)
     run_store = RunStore(database)
     runs = RunService(run_store, queue, settings.train, settings.train_timeout_seconds)
     retention = RetentionService(AuditRetention(database), settings.audit_retention_days)

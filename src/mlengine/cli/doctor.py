@@ -98,7 +98,9 @@ def _examine(settings: Settings) -> dict[str, Finding]:
         Check("port", partial(machine.check_port, settings.host, settings.port, folder)),
         Check(
             "queue",
-            lambda: _backends().check_queue(settings.redis_url, folder),
+            lambda: _backends().check_queue(
+                settings.redis_url, folder, settings.audit_database_url
+            ),
             "see REDIS_URL and the server there" if settings.redis_url else own_queue,
             is_remote=True,
         ),

@@ -144,7 +144,8 @@ def run_worker(settings: Settings) -> None:
     try:
         if not settings.redis_url:
             control.queue.remove_dead_workers()
-        worker = make_worker(resolve_url(settings.redis_url, settings.artifacts_dir))
+        url = resolve_url(settings.redis_url, settings.artifacts_dir)
+        worker = make_worker(url, control.queue.name())
         worker.run_maintenance = control.run_maintenance
         ScheduleTicker(control.schedules, utc_now).start()
         worker.work(logging_level="WARNING")
@@ -153,10 +154,10 @@ def run_worker(settings: Settings) -> None:
         raise QueueUnavailable(reason) from error
 
 
-def make_worker(url: str, **options: Any) -> RunWorker:
-    """A worker of the training queue at `url`."""
+def make_worker(url: str, queue: str = QUEUE_NAME, **options: Any) -> RunWorker:
+    """A worker of a training queue at `url`."""
     return RunWorker(
-        [QUEUE_NAME],
+        [queue],
         connection=connect(url, timeout_seconds=_SOCKET_TIMEOUT_SECONDS, retries=1),
         serializer=SERIALIZER,
         worker_ttl=_WORKER_TTL_SECONDS,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -15,7 +16,9 @@ from tests.queue_process import QueueProcess
 from mlengine.errors import QueueUnavailable
 from mlengine.jobs.allow_listed_job import AllowListedJob
 from mlengine.jobs.worker import make_worker
-from mlengine.stores.queue.jobs import TRAIN_TASK, WORKER_KEY_SECONDS, JobQueue
+from mlengine.stores.database.engine import open_database
+from mlengine.stores.database.migrate import migrate
+from mlengine.stores.queue.jobs import TRAIN_TASK, WORKER_KEY_SECONDS, JobQueue, open_queue
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,25 @@ def test_an_enqueued_training_has_a_job_that_names_the_task_in_json(
     assert (job.func_name, job.args, job.timeout) == (TRAIN_TASK, ["run-1"], 90)
     assert b"run-1" in job.data
     assert queue.has_job("run-1")
+
+
+def test_two_platforms_at_one_server_see_no_job_and_no_worker_of_each_other(
+    server: QueueProcess, tmp_path: Path
+) -> None:
+    one, other = (_queue_of_a_new_platform(server, tmp_path / name) for name in ("one", "other"))
+    one.enqueue_run("run-1", timeout_seconds=90)
+    assert (one.has_job("run-1"), other.has_job("run-1")) == (True, False)
+    make_worker(server.url, other.name()).register_birth()
+    assert (one.workers(), other.workers()) == (0, 1)
+    assert make_worker(server.url, other.name()).work(burst=True, logging_level="ERROR") is False
+    assert one.has_job("run-1")
+
+
+def _queue_of_a_new_platform(server: QueueProcess, folder: Path) -> JobQueue:
+    folder.mkdir()
+    url = f"sqlite:///{folder}/audit.db"
+    migrate(url)
+    return open_queue(server.url, folder, open_database(url))
 
 
 def test_a_run_that_was_never_enqueued_has_no_job(queue: JobQueue) -> None:
@@ -81,9 +103,9 @@ def test_workers_are_counted_while_they_show_signs_of_life(
 ) -> None:
     client = Redis.from_url(server.url)
     for name, silent_for in (("fresh", 5), ("silent", 25)):
-        client.sadd("rq:workers", f"rq:worker:{name}")
+        _register(client, f"rq:worker:{name}")
         client.set(f"rq:worker:{name}", "", ex=WORKER_KEY_SECONDS - silent_for)
-    client.sadd("rq:workers", "rq:worker:gone")
+    _register(client, "rq:worker:gone")
     assert queue.workers() == 1
 
 
@@ -94,14 +116,19 @@ def test_a_worker_whose_process_is_gone_can_be_struck_off(
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     for name, pid in (("alive", os.getpid()), ("dead", dead.pid)):
-        client.sadd("rq:workers", f"rq:worker:{name}")
+        _register(client, f"rq:worker:{name}")
         client.hset(f"rq:worker:{name}", "pid", str(pid))
         client.expire(f"rq:worker:{name}", WORKER_KEY_SECONDS)
-    client.sadd("rq:workers", "rq:worker:expired")
+    _register(client, "rq:worker:expired")
     assert queue.workers() == 2
     queue.remove_dead_workers()
     assert queue.workers() == 1
     assert client.smembers("rq:workers") == {b"rq:worker:alive"}
+
+
+def _register(client: Redis, key: str) -> None:
+    for workers in ("rq:workers", "rq:workers:train"):
+        client.sadd(workers, key)
 
 
 def test_ping_says_whether_the_server_answers(queue: JobQueue) -> None:

@@ -16,22 +16,30 @@ from mlengine.stores.database.engine import (
     writing,
 )
 from mlengine.stores.database.tables import REVISION
-from mlengine.stores.queue.jobs import JobQueue
-from mlengine.stores.queue.server import find_binary, resolve_url
+from mlengine.stores.queue.jobs import open_queue
+from mlengine.stores.queue.server import find_binary
 from mlengine.stores.system import atomic_files, preflight
 
 _PATIENCE_SECONDS = 2.0
 
 
-def check_queue(redis_url: str | None, artifacts_dir: Path) -> Finding:
+def check_queue(redis_url: str | None, artifacts_dir: Path, database_url: str) -> Finding:
     """The queue answers, or there is a program that would; raises QueueUnavailable, CannotStart."""
     if not redis_url and not preflight.is_supervised(artifacts_dir):
         binary = find_binary()
         return Finding("ok", f"`mlengine up` starts its own: {binary.kind} {binary.version}")
-    queue = JobQueue(lambda: resolve_url(redis_url, artifacts_dir))
+    database = open_database(database_url)
+    queue = open_queue(redis_url, artifacts_dir, database)
     lead = queue.server_time() - time()
     which = "the server of REDIS_URL" if redis_url else "the embedded server"
-    return Finding("ok", f"{which} answers, workers at it: {queue.workers()}", lead)
+    if is_missing(database):  # which gives the queue its name
+        return Finding("ok", f"{which} answers, no platform was started here yet", lead)
+    try:
+        return Finding("ok", f"{which} answers, workers at it: {queue.workers()}", lead)
+    except DatabaseUnavailable:
+        return Finding("warning", f"{which} answers, who is at it stands in the database", lead)
+    finally:
+        database.dispose()
 
 
 def check_database(url: str) -> Finding:

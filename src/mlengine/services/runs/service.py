@@ -16,7 +16,7 @@ from mlengine.core.pagination import Page
 from mlengine.core.runs.run import Run
 from mlengine.core.training.params import invalid_label_reason
 from mlengine.core.training.spec import TrainSpec
-from mlengine.errors import InvalidRequest, NoUnfinishedRun, QueueUnavailable
+from mlengine.errors import DatabaseUnavailable, InvalidRequest, NoUnfinishedRun, QueueUnavailable
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.runs.rows import NewRun, to_json
 from mlengine.stores.runs.store import RunStore
@@ -142,7 +142,7 @@ class RunService:
         """How many training workers are alive, None when the queue can't say."""
         try:
             return self.queue.workers()
-        except QueueUnavailable:
+        except (DatabaseUnavailable, QueueUnavailable):
             return None
 
     def mark_running_as_lost(self, *, now: datetime) -> None:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from mlengine.core.timestamps import EPOCH
 
-REVISION = "0009"
+REVISION = "0010"
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -170,6 +170,9 @@ schedules = Table(
     Column("expression", Text, nullable=False),
     Column("last_tick", UtcDateTime, nullable=False),
 )
+
+# One row.
+platform = Table("platform", metadata, Column("id", Text, primary_key=True))
 
 events = Table(
     "events",

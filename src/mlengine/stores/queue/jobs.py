@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from redis import Redis
@@ -17,8 +18,11 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job, JobStatus
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY, get_keys
+from sqlalchemy import Engine
 
 from mlengine.errors import QueueUnavailable
+from mlengine.stores.database.platform_id import read_platform_id
+from mlengine.stores.queue.server import resolve_url
 
 QUEUE_NAME = "train"
 TRAIN_TASK = "mlengine.jobs.tasks.train"
@@ -38,19 +42,20 @@ _WAITING = frozenset(
 
 @dataclass(frozen=True)
 class JobQueue:
-    """A client of the queue at `url()`, which is asked anew each time: servers come and go.
+    """A client of the queue `name()` at `url()`, asked anew each time: servers come and go.
 
-    Every method but `ping` raises QueueUnavailable, within a second.
+    Every method but `ping` raises QueueUnavailable, within a second, and what `name` raises.
     """
 
     url: Callable[[], str]
+    name: Callable[[], str] = lambda: QUEUE_NAME
     _clients: dict[str, Redis] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def enqueue_run(self, run_id: str, *, timeout_seconds: int) -> None:
         """Let a worker run the training `run_id`; asking twice is harmless, for its row decides."""
         with self._client() as client:
-            Queue(QUEUE_NAME, connection=client, serializer=SERIALIZER).enqueue_call(
+            self._queue(client).enqueue_call(
                 TRAIN_TASK,
                 args=(run_id,),
                 job_id=run_id,
@@ -71,8 +76,7 @@ class JobQueue:
                 return False
             if job.get_status(refresh=False) not in _WAITING:
                 return False
-            queue = Queue(QUEUE_NAME, connection=client, serializer=SERIALIZER)
-            if client.lpos(queue.key, run_id) is not None:
+            if client.lpos(self._queue(client).key, run_id) is not None:
                 return True
             seconds, _ = client.time()
             return any(
@@ -95,7 +99,7 @@ class JobQueue:
     def workers(self) -> int:
         """How many workers of this queue gave a sign of life within twenty seconds."""
         with self._client() as client:
-            keys = get_keys(connection=client)
+            keys = get_keys(queue=self._queue(client))
             return sum(client.ttl(key) > WORKER_KEY_SECONDS - _ALIVE_SECONDS for key in keys)
 
     def remove_dead_workers(self) -> None:
@@ -105,7 +109,7 @@ class JobQueue:
                 pid = client.hget(key, "pid")
                 if pid is None or not Path(f"/proc/{int(pid)}").exists():
                     client.srem(REDIS_WORKER_KEYS, key)
-                    client.srem(WORKERS_BY_QUEUE_KEY % QUEUE_NAME, key)
+                    client.srem(WORKERS_BY_QUEUE_KEY % self.name(), key)
                     client.delete(key)
 
     def ping(self) -> bool:
@@ -121,6 +125,9 @@ class JobQueue:
             seconds, microseconds = client.time()
             return int(seconds) + int(microseconds) / 1e6
 
+    def _queue(self, client: Redis) -> Queue:
+        return Queue(self.name(), connection=client, serializer=SERIALIZER)
+
     @contextmanager
     def _client(self) -> Iterator[Redis]:
         try:
@@ -135,6 +142,19 @@ class JobQueue:
             if url not in self._clients:
                 self._clients[url] = connect(url, timeout_seconds=_TIMEOUT_SECONDS, retries=1)
             return self._clients[url]
+
+
+def open_queue(redis_url: str | None, artifacts_dir: Path, database: Engine) -> JobQueue:
+    """The platform's queue; at a server that others may use, too, one of its own name."""
+
+    @cache
+    def own_name() -> str:
+        return f"{QUEUE_NAME}-{read_platform_id(database)}"
+
+    return JobQueue(
+        lambda: resolve_url(redis_url, artifacts_dir),
+        own_name if redis_url else lambda: QUEUE_NAME,
+    )
 
 
 def _executions(client: Redis, run_id: str) -> list[Execution]:
