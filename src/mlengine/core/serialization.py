@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
-from typing import TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
 
@@ -88,6 +88,8 @@ def _scalar(hint: object, value: object, where: str) -> object:
         return parse_rfc3339(value)
     if hint is float and type(value) in (int, float):
         return float(value)  # type: ignore[arg-type]
+    if get_origin(hint) is Literal and value in get_args(hint):
+        return value
     if type(value) is hint:
         return value
     raise ValueError(f"{where}: a value of another type")

@@ -12,8 +12,11 @@ def rfc3339(moment: datetime) -> str:
 
 
 def parse_rfc3339(text: str) -> datetime:
-    """The inverse of `rfc3339`; raises ValueError on anything without a zone."""
+    """The inverse of `rfc3339`; raises ValueError on anything else, also without a zone."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is in no year of UTC") from None

@@ -7,6 +7,7 @@ text of another exception.
 from mlengine.errors.base import MlengineError, ReasonError
 from mlengine.errors.dependencies import (
     ArtifactsUnavailable,
+    DamagedRow,
     DatabaseUnavailable,
     QueueUnavailable,
     UpstreamInvalid,
@@ -49,6 +50,7 @@ __all__ = [
     "BadSetting",
     "CannotStart",
     "CannotWrite",
+    "DamagedRow",
     "DatabaseUnavailable",
     "FeatureSetMismatch",
     "Forbidden",

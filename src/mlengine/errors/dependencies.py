@@ -46,6 +46,13 @@ class DatabaseUnavailable(MlengineError):
     reason: str
 
 
+class DamagedRow(DatabaseUnavailable):
+    """A value in the database is none that was written there."""
+
+    def __init__(self) -> None:
+        super().__init__("its file is damaged")
+
+
 @dataclass(eq=False)
 class ArtifactsUnavailable(MlengineError):
     """The folder of the versions can't be written; what is published already is as it was."""

@@ -34,7 +34,7 @@ class ScheduleService:
         if self.expression is None:
             self.store.delete_schedule()
             return _NO_TICK
-        stored = self.store.read()
+        stored = self.store.read_or_forget()
         if stored is None or stored.expression != self.expression:
             self.store.set_expression(self.expression, now=now)
             return _NO_TICK

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from mlengine.errors import CannotStart, DatabaseUnavailable
+from mlengine.errors import CannotStart, DamagedRow, DatabaseUnavailable
 from mlengine.stores.database.checkpointer import WalCheckpointer
 from mlengine.stores.database.tables import REVISION
 
@@ -141,6 +142,14 @@ def _translated_errors() -> Iterator[None]:
 def _reason(error: DBAPIError | PoolTimeout) -> str:
     name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
     return _REASONS.get("_".join(name.split("_")[:2]), "it does not answer")
+
+
+def parse_column(text: str) -> Any:
+    """The JSON in a column; raises DamagedRow where it is none any more."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        raise DamagedRow from None
 
 
 def insert_or_ignore(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

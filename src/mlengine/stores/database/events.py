@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
-from mlengine.stores.database.engine import insert_or_ignore, reading, writing
+from mlengine.stores.database.engine import insert_or_ignore, parse_column, reading, writing
 from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import events
 
@@ -73,7 +73,7 @@ class EventStore:
         """The details of every training that published, also of versions that are gone by now."""
         query = select(events.c.details).where(events.c.kind == "trained")
         with reading(self.engine) as connection:
-            return [orjson.loads(details) for details in connection.scalars(query)]
+            return [parse_column(details) for details in connection.scalars(query)]
 
     def recorded_generations(self) -> set[int]:
         """The generations of ACTIVE that have their event."""
@@ -105,4 +105,4 @@ def _dump(details: Mapping[str, object]) -> str:
 
 def _event(row: Row[tuple[object, ...]]) -> Event:
     values = {name: getattr(row, name) for name in _FIELDS}
-    return Event(**{**values, "details": orjson.loads(row.details)})
+    return Event(**{**values, "details": parse_column(row.details)})

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from mlengine.core.timestamps import EPOCH
+from mlengine.errors import DamagedRow
 
 REVISION = "0010"
 MICROSECOND = timedelta(microseconds=1)
@@ -41,7 +42,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return to_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+        try:
+            return None if value is None else EPOCH + timedelta(microseconds=value)
+        except (TypeError, OverflowError):
+            raise DamagedRow from None
 
 
 def to_microseconds(moment: datetime | None) -> int | None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from mlengine.errors import CannotStart, QueueUnavailable
 from mlengine.stores.queue.socket import (
@@ -21,12 +21,20 @@ from mlengine.stores.queue.socket import (
     send_command,
     wait_until_stopped,
 )
-from mlengine.stores.system import atomic_files
+from mlengine.stores.system import atomic_files, strict_files
 from mlengine.stores.system.child_process import start_dying_with_parent
 
 _VERSION = re.compile(r"^(\w+) server v=([0-9][0-9.]*)", re.IGNORECASE)
 _START_SECONDS = 30.0
 _SERVER_FILE = "server.json"
+_FIELDS = {
+    name: re.compile(pattern, re.ASCII).fullmatch
+    for name, pattern in {
+        "url": r"unix:///[A-Za-z0-9_.~/%-]{1,400}",
+        "kind": "[a-z]{1,20}",
+        "version": r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}",
+    }.items()
+}
 
 
 @dataclass(frozen=True)
@@ -203,17 +211,19 @@ class QueueServer:
 
 
 def _read_server_file(directory: Path) -> dict[str, str]:
+    """What `_write_server_file` wrote, without what it would not have written."""
     try:
-        server = json.loads((directory / _SERVER_FILE).read_bytes())
+        server = strict_files.read_json_object(directory / _SERVER_FILE)
     except (OSError, ValueError):
         return {}
-    return {str(k): str(v) for k, v in server.items()} if isinstance(server, dict) else {}
+    texts = {name: str(value) for name, value in server.items()}
+    return {name: texts[name] for name in _FIELDS.keys() & texts if _FIELDS[name](texts[name])}
 
 
 def _recorded_socket(directory: Path) -> Path | None:
-    url = _read_server_file(directory).get("url", "")
-    return Path(unquote(urlsplit(url).path)) if url.startswith("unix://") else None
+    url = _read_server_file(directory).get("url")
+    return Path(unquote(url.removeprefix("unix://"))) if url else None
 
 
 def _version_numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return tuple(map(int, version.split(".")))

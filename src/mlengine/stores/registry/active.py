@@ -1,31 +1,33 @@
 """`ACTIVE`, the one file that names the version that serves, replaced in one step."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 
 import orjson
 
+from mlengine.core import serialization
 from mlengine.core.monitoring.event import EventKind
-from mlengine.core.timestamps import parse_rfc3339, rfc3339
+from mlengine.core.timestamps import rfc3339
 from mlengine.errors import ArtifactCorrupt, NoActiveModel
-from mlengine.stores.system import atomic_files
+from mlengine.stores.registry.folders import VERSION
+from mlengine.stores.system import atomic_files, strict_files
 
 Signature = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ActiveVersion:
     """What the file says; `generation` counts activations from 1, `kind` is that of its event."""
 
     version: str
     generation: int
-    kind: EventKind
+    kind: EventKind = field(default="activated", metadata=serialization.OPTIONAL)
     activated_at: datetime
     actor: str
     reason: str
-    previous_version: str | None
+    previous_version: str | None = field(default=None, metadata=serialization.OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ class ActiveFile:
     def read(self) -> ActiveVersion | None:
         """None before the first activation; raises ArtifactCorrupt when it can't be read."""
         try:
-            return _parse(self.path.read_bytes())
+            return self._parse()
         except FileNotFoundError:
             return None
-        except (OSError, *_DAMAGED):
+        except (OSError, ValueError):
             raise ArtifactCorrupt(self.path.name, "it can't be read") from None
 
     def signature(self) -> Signature | None:
@@ -50,11 +52,16 @@ class ActiveFile:
         return status.st_mtime_ns, status.st_ino, status.st_size
 
     def touch(self) -> None:
-        """Make every process load the active version again; raises NoActiveModel."""
+        """Make every process load the active version again.
+
+        Raises NoActiveModel or ArtifactCorrupt.
+        """
         try:
             os.utime(self.path)
         except FileNotFoundError:
             raise NoActiveModel from None
+        except OSError:
+            raise ArtifactCorrupt(self.path.name, "it can't be read") from None
 
     def read_or_none(self) -> ActiveVersion | None:
         """As `read`, but None also for a file that can't be read: a new one may take its place."""
@@ -96,25 +103,23 @@ class ActiveFile:
 
     def _previous(self) -> ActiveVersion | None:
         try:
-            return _parse(self.path.read_bytes())
-        except (FileNotFoundError, *_DAMAGED):
+            return self._parse()
+        except (FileNotFoundError, ValueError):
             return None
 
+    def _parse(self) -> ActiveVersion:
+        """Raises OSError or ValueError; fields that a newer platform wrote are left out."""
+        content = strict_files.read_json_object(self.path)
+        ours = {name: content[name] for name in _FIELDS & content.keys()}
+        active = serialization.from_plain(ActiveVersion, ours)
+        names = (active.version, active.previous_version or active.version)
+        if not all(map(VERSION.match, names)) or not 0 < active.generation < _MOST_GENERATIONS:
+            raise ValueError("no versions are named, or no generation")
+        return active
 
-_DAMAGED = (ValueError, KeyError, TypeError)
 
-
-def _parse(content: bytes) -> ActiveVersion:
-    parsed = orjson.loads(content)
-    return ActiveVersion(
-        version=parsed["version"],
-        generation=parsed["generation"],
-        kind=parsed.get("kind", "activated"),
-        activated_at=parse_rfc3339(parsed["activated_at"]),
-        actor=parsed["actor"],
-        reason=parsed["reason"],
-        previous_version=parsed.get("previous_version"),
-    )
+_FIELDS = frozenset(each.name for each in fields(ActiveVersion))
+_MOST_GENERATIONS = 2**53
 
 
 def _rollback_version(previous: ActiveVersion | None, version: str) -> str | None:

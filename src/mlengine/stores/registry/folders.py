@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-import orjson
-
 from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, MODEL_LINE, PINS_FILE
+from mlengine.stores.system import strict_files
 
 VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
+MOST_MANIFEST_BYTES = 64_000_000  # a series is 300 bytes, and there are thousands at most
 STAGING = ".staging-"
 REMOVED = ".removed-"
 _UNFINISHED_REPLACEMENT = re.compile(
@@ -57,9 +57,11 @@ def version_published_by(directory: Path, run_id: str) -> str | None:
     """The version that the run made visible, None where there is none."""
     for version in reversed(published_versions(directory)):
         try:
-            manifest = orjson.loads((directory / version / MANIFEST_FILE).read_bytes())
-        except (OSError, orjson.JSONDecodeError):
+            manifest = strict_files.read_json_object(
+                directory / version / MANIFEST_FILE, most_bytes=MOST_MANIFEST_BYTES
+            )
+        except (OSError, ValueError):
             continue
-        if isinstance(manifest, dict) and manifest.get("run_id") == run_id:
+        if manifest.get("run_id") == run_id:
             return version
     return None

@@ -9,7 +9,8 @@ import orjson
 from mlengine.core import serialization
 from mlengine.core.versions.pruning import Pin
 from mlengine.errors import ArtifactCorrupt
-from mlengine.stores.system import atomic_files
+from mlengine.stores.registry.folders import VERSION
+from mlengine.stores.system import atomic_files, strict_files
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,17 @@ class PinFile:
     def read(self) -> dict[str, Pin]:
         """The pins by version, none before the first; raises ArtifactCorrupt."""
         try:
-            pins = orjson.loads(self.path.read_bytes())
-            return {version: serialization.from_plain(Pin, pin) for version, pin in pins.items()}
+            return self._parse()
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError):
             raise ArtifactCorrupt(self.path.name, "it can't be read") from None
+
+    def _parse(self) -> dict[str, Pin]:
+        pins = strict_files.read_json_object(self.path)
+        if not all(map(VERSION.match, pins)):
+            raise ValueError("pins are of versions")
+        return {version: serialization.from_plain(Pin, pin) for version, pin in pins.items()}
 
     def read_or_empty(self) -> dict[str, Pin]:
         """As `read`, but no pins where the file can't be read: good enough to show, not to act."""

@@ -4,7 +4,6 @@ A version becomes visible by one rename of a finished folder, and is never edite
 Numbers are given under a lock file, so that concurrent publishers get consecutive ones.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +14,9 @@ from pathlib import Path
 from mlengine.core.monitoring.event import EventKind
 from mlengine.core.versions import manifest as manifests
 from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, PINS_FILE
-from mlengine.core.versions.manifest import SCHEMA_VERSION, Manifest, SchemaMismatch
+from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.pruning import Pin, PruneDecision, plan_prune
-from mlengine.errors import ArtifactCorrupt, ModelNotFound
+from mlengine.errors import ModelNotFound
 from mlengine.stores.registry.active import ActiveFile, ActiveVersion
 from mlengine.stores.registry.folders import (
     REMOVED,
@@ -27,6 +26,7 @@ from mlengine.stores.registry.folders import (
     published_versions,
 )
 from mlengine.stores.registry.pins import PinFile
+from mlengine.stores.registry.version_files import read_manifest, read_version_file, sha256
 from mlengine.stores.system import atomic_files
 
 
@@ -59,18 +59,7 @@ class Registry:
 
     def manifest(self, version: str) -> Manifest:
         """The verified manifest; raises ModelNotFound or ArtifactCorrupt."""
-        try:
-            manifest = manifests.parse((self._folder(version) / MANIFEST_FILE).read_bytes())
-        except FileNotFoundError:
-            raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is missing") from None
-        except SchemaMismatch as other:
-            reason = f"its manifest has schema version {other.version}, here it is {SCHEMA_VERSION}"
-            raise ArtifactCorrupt(version, f"{reason}; train again") from None
-        except (OSError, ValueError):
-            raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is not what was published") from None
-        if manifest.version != version:
-            raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is that of {manifest.version}")
-        return manifest
+        return read_manifest(self._folder(version))
 
     def read(self, version: str, name: str) -> bytes:
         """A file of a version, checked against the manifest's digest."""
@@ -196,7 +185,7 @@ class Registry:
             manifest = replace(
                 draft,
                 version=self._next_version(),
-                files={name: _sha256(content) for name, content in files.items()},
+                files={name: sha256(content) for name, content in files.items()},
             )
             atomic_files.create_file(staging / MANIFEST_FILE, manifests.dump(manifest))
             atomic_files.fsync_directory(staging)
@@ -230,17 +219,4 @@ class Registry:
         return self.directory / version
 
     def _read(self, manifest: Manifest, name: str) -> bytes:
-        digest = manifest.files.get(name)
-        if digest is None:
-            raise ArtifactCorrupt(manifest.version, f"the manifest lists no {name}")
-        try:
-            content = (self.directory / manifest.version / name).read_bytes()
-        except OSError:
-            raise ArtifactCorrupt(manifest.version, f"{name} can't be read") from None
-        if _sha256(content) != digest:
-            raise ArtifactCorrupt(manifest.version, f"{name} differs from its digest")
-        return content
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+        return read_version_file(self.directory / manifest.version, manifest, name)

@@ -12,6 +12,8 @@ from mlengine.core.monitoring.event import ENDINGS, Event
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.core.versions.layout import MODEL_LINE
+from mlengine.errors import DamagedRow
+from mlengine.stores.database.engine import parse_column
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import runs
 
@@ -99,9 +101,13 @@ def to_json(value: object) -> str:
 
 
 def run_from_row(row: SqlRow[tuple[object, ...]]) -> Run:
-    return Run(
-        **{name: getattr(row, name) for name in _PLAIN},
-        progress=Progress(**orjson.loads(row.progress)) if row.progress else None,
-        log=tuple(orjson.loads(row.log)) if row.log else (),
-        result=orjson.loads(row.result) if row.result else None,
-    )
+    """Raises DamagedRow."""
+    try:
+        return Run(
+            **{name: getattr(row, name) for name in _PLAIN},
+            progress=Progress(**parse_column(row.progress)) if row.progress else None,
+            log=tuple(parse_column(row.log)) if row.log else (),
+            result=parse_column(row.result) if row.result else None,
+        )
+    except TypeError:
+        raise DamagedRow from None

@@ -1,5 +1,6 @@
 """The schedule's last tick, and the claim of the next: of any number of workers one takes it."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,11 +12,14 @@ from mlengine.core.runs.run import LIVE_STATES
 from mlengine.core.runs.schedule import Schedule, ScheduleTick
 from mlengine.core.timestamps import rfc3339
 from mlengine.core.versions.layout import MODEL_LINE
+from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import runs, schedules
 from mlengine.stores.runs import rows
 from mlengine.stores.runs.rows import NewRun
+
+log = logging.getLogger(__name__)
 
 _OURS = schedules.c.model == MODEL_LINE
 
@@ -32,6 +36,15 @@ class ScheduleStore:
             row = connection.execute(select(schedules).where(_OURS)).first()
         return None if row is None else Schedule(row.expression, row.last_tick)
 
+    def read_or_forget(self) -> Schedule | None:
+        """As `read`, but a damaged row is removed: the schedule begins anew, as configured."""
+        try:
+            return self.read()
+        except DamagedRow:
+            log.error("schedule set aside", extra={"reason": "its row is damaged"})  # noqa: TRY400
+            self._delete()
+            return None
+
     def set_expression(self, expression: str, *, now: datetime) -> None:
         """Count from `now` on: nothing is run for the past of a new or changed expression."""
         row = {"model": MODEL_LINE, "expression": expression, "last_tick": now}
@@ -42,9 +55,12 @@ class ScheduleStore:
 
     def delete_schedule(self) -> None:
         """There is no schedule; the next one begins anew."""
-        if self.read() is not None:
-            with writing(self.engine) as connection:
-                connection.execute(delete(schedules).where(_OURS))
+        if self.read_or_forget() is not None:
+            self._delete()
+
+    def _delete(self) -> None:
+        with writing(self.engine) as connection:
+            connection.execute(delete(schedules).where(_OURS))
 
     def claim_tick(
         self, expected: Schedule, tick: datetime, new: NewRun, *, now: datetime

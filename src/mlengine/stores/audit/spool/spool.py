@@ -19,11 +19,12 @@ from sqlalchemy.exc import IntegrityError
 
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.spool.lines import SpooledRow, dump_line, parse_line
-from mlengine.stores.system import atomic_files
+from mlengine.stores.system import atomic_files, strict_files
 
 log = logging.getLogger(__name__)
 
 _LINES_A_FILE = 256
+_MOST_BYTES = 2_000_000_000
 _ROWS, _DAMAGED = ".jsonl", ".damaged"
 
 
@@ -80,7 +81,8 @@ class AuditSpool:
 
         `store` must leave rows that it has already as they are: a process may die between the
         two. Does nothing while another process is at it. Raises what `store` raises, but for a
-        broken constraint: such a file, and one that is damaged, is set aside and stays.
+        broken constraint: such a file, and one that is damaged, is set aside and stays. The whole
+        lines of a damaged one are stored.
         """
         if self.is_empty:
             return
@@ -93,15 +95,15 @@ class AuditSpool:
                 self._directory.rmdir()
 
     def _drain_file(self, path: Path, store: Callable[[Sequence[SpooledRow]], None]) -> None:
-        *lines, torn = path.read_bytes().split(b"\n")
         try:
-            rows = [row for line in lines for row in parse_line(line)]
+            *lines, torn = strict_files.read_bytes(path, most_bytes=_MOST_BYTES).split(b"\n")
+            rows, damage = _readable_rows(lines)
             store(rows)
-        except (ValueError, IntegrityError) as error:
-            log.error(  # noqa: TRY400 - the reason says it
-                "audit spool set aside", extra={"file": path.name, "reason": type(error).__name__}
-            )
-            path.rename(path.with_suffix(_DAMAGED))
+        except (ValueError, FileNotFoundError, IntegrityError) as error:
+            self._set_aside(path, type(error).__name__)
+            return
+        if damage:
+            self._set_aside(path, damage)
             return
         log.info(
             "audit spool replayed",
@@ -109,6 +111,12 @@ class AuditSpool:
         )
         path.unlink()
         atomic_files.fsync_directory(self._directory)
+
+    @staticmethod
+    def _set_aside(path: Path, reason: str) -> None:
+        """Leave a file to the operator; what of it could be read is in the tables."""
+        log.error("audit spool set aside", extra={"file": path.name, "reason": reason})
+        path.rename(path.with_suffix(_DAMAGED))
 
     def _append(self, line: bytes) -> None:
         """The caller holds the lock, so that nobody takes the file away meanwhile."""
@@ -145,6 +153,18 @@ class AuditSpool:
             return sorted(path for path in self._directory.iterdir() if path.suffix in suffixes)
         except FileNotFoundError:
             return []
+
+
+def _readable_rows(lines: Sequence[bytes]) -> tuple[list[SpooledRow], str | None]:
+    """The rows of the lines that are whole, and what is wrong with the others if any are."""
+    rows: list[SpooledRow] = []
+    damaged = 0
+    for line in lines:
+        try:
+            rows.extend(parse_line(line))
+        except ValueError:
+            damaged += 1
+    return rows, f"{damaged} of {len(lines)} lines are damaged" if damaged else None
 
 
 def _write_all(handle: int, line: bytes) -> None:
