@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from mlengine.core.arrays import Moments
+from mlengine.core.arrays import Flags, Floats, Moments
 from mlengine.core.bars.bars import NO_BARS, VALUES, BarArrays
 
 _ALWAYS = np.iinfo(np.int64).max
@@ -24,13 +23,15 @@ class Revisions:
     """
 
     starts: Moments
-    values: npt.NDArray[np.float64]
+    values: Floats
     known_at: Moments
     seen_at: Moments
 
     @classmethod
     def joined(cls, parts: Sequence[Revisions]) -> Revisions:
-        """The rows of all parts, of which there must be one, in order."""
+        """The rows of all parts, of which there must be one and each is in order, in order."""
+        if len(parts) == 1:
+            return parts[0]
         starts = np.concatenate([part.starts for part in parts])
         seen_at = np.concatenate([part.seen_at for part in parts])
         order = np.lexsort((seen_at, starts))
@@ -42,30 +43,23 @@ class Revisions:
         )
 
     @classmethod
-    def seen(
-        cls, starts: Moments, values: npt.NDArray[np.float64], known_at: Moments, seen_at: int
-    ) -> Revisions:
+    def seen(cls, starts: Moments, values: Floats, known_at: Moments, seen_at: int) -> Revisions:
         """Rows that were all seen at one moment."""
         return cls(starts, values, known_at, np.full(len(starts), seen_at))
 
     @classmethod
     def taken_back(cls, starts: Moments, seen_at: int) -> Revisions:
         """Rows that say that bars are gone."""
-        nothing, known_at = (
-            np.full((len(VALUES), len(starts)), np.nan),
-            np.full_like(starts, seen_at),
-        )
-        return cls.seen(starts, nothing, known_at, seen_at)
+        nothing = np.full((len(VALUES), len(starts)), np.nan)
+        return cls.seen(starts, nothing, np.full_like(starts, seen_at), seen_at)
 
     @property
     def rows(self) -> int:
         return len(self.starts)
 
     def slice(self, first: int, end: int) -> Revisions:
-        rows = slice(first, end)
-        return Revisions(
-            self.starts[rows], self.values[:, rows], self.known_at[rows], self.seen_at[rows]
-        )
+        at = slice(first, end)
+        return Revisions(self.starts[at], self.values[:, at], self.known_at[at], self.seen_at[at])
 
     def from_start(self, start: int) -> Revisions:
         """The rows of the bars that begin at `start` or later."""
@@ -97,6 +91,13 @@ class Revisions:
         values.
         """
         firsts = self._firsts
+        if (
+            firsts.all()
+            and not (self.known_at > moment).any()
+            and not np.isnan(self.values[0]).any()
+        ):
+            arrays = BarArrays(symbol, self.starts, self.values, self.known_at)
+            return SeriesView(arrays, self.seen_at, _last_out_of_order(self.known_at))
         within = np.flatnonzero(np.logical_or(self.seen_at <= seen_by, firsts))
         bar = self._bar[within]
         last = within[np.append(bar[1:] != bar[:-1], True)] if len(within) else within
@@ -110,7 +111,7 @@ class Revisions:
         return SeriesView(arrays, self.seen_at[first], revised_at)
 
     @cached_property
-    def _firsts(self) -> npt.NDArray[np.bool_]:
+    def _firsts(self) -> Flags:
         """Which rows are the first of their bar."""
         return np.append(True, self.starts[1:] != self.starts[:-1])[: self.rows]
 
@@ -170,24 +171,25 @@ class SeriesView:
         from when they were final on. So are, with `known_from`, the bars after our last one, but
         not before then. All others are known from `seen_at` on.
         """
-        ours, known_at = self.arrays, np.full(answer.rows, seen_at)
-        history = answer.starts < (asked_from if ours.rows else _ALWAYS)
-        known_at[history] = answer.known_at[history]
-        if known_from is not None and ours.rows:
+        ours = self.arrays
+        if not ours.rows:
+            rows = Revisions.seen(answer.starts, answer.values, answer.known_at, seen_at)
+            return BarsDiff(rows, rows.rows, 0, SeriesView(answer, rows.seen_at, self.revised_at))
+        known_at = np.where(answer.starts < asked_from, answer.known_at, seen_at)
+        if known_from is not None:
             later = answer.starts > ours.starts[-1]
             known_at[later] = np.maximum(answer.known_at[later], known_from)
         agreed = self.agreeing(answer)
         if agreed is not None:
-            rows = Revisions.seen(
-                answer.starts[agreed:], answer.values[:, agreed:], known_at[agreed:], seen_at
-            )
+            new = answer.slice(agreed, answer.rows)
+            rows = Revisions.seen(new.starts, new.values, known_at[agreed:], seen_at)
             return BarsDiff(rows, rows.rows, 0, self._followed_by(rows, answer.symbol))
         return self._revised(answer, known_at, seen_at)
 
     def agreeing(self, answer: BarArrays) -> int | None:
         """How many of the answer's first bars are ours, where all others come after ours."""
         ours = self.arrays
-        if not ours.rows or not answer.rows:
+        if not answer.rows:
             return 0
         first = int(np.searchsorted(ours.starts, answer.starts[0]))
         rows = ours.rows - first
@@ -230,12 +232,9 @@ class SeriesView:
         )
         before = Revisions(ours.starts, ours.values, ours.known_at, self.first_seen)
         held = Revisions.joined([before, rows]).newest(answer.symbol)
-        return BarsDiff(
-            rows,
-            int((~there).sum()),
-            int(changed.sum() + gone.sum()),
-            replace(held, revised_at=max(self.revised_at, held.revised_at)),
-        )
+        revised = int(changed.sum() + gone.sum())
+        after = replace(held, revised_at=max(self.revised_at, held.revised_at))
+        return BarsDiff(rows, int((~there).sum()), revised, after)
 
 
 NOTHING_HELD = SeriesView(NO_BARS.arrays, np.empty(0, "<i8"), 0)
@@ -244,7 +243,7 @@ NO_REVISIONS = Revisions.taken_back(np.empty(0, "<i8"), 0)
 
 def _last_out_of_order(known_at: Moments) -> int:
     """The last moment at which a bar was known after a later bar; 0 where there is none."""
-    if len(known_at) < 2:
+    if not (known_at[:-1] > known_at[1:]).any():
         return 0
     later = np.minimum.accumulate(known_at[::-1])[::-1]
     return int(known_at[:-1][known_at[:-1] > later[1:]].max(initial=0))

@@ -2,28 +2,26 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from mlengine.stores.audit.entries import COLUMNS, Values
+from mlengine.stores.database.many_rows import execute_many
 from mlengine.stores.database.tables import UtcDateTime, predictions, to_microseconds
 
 _COLUMNS = (*COLUMNS, "vector_id")
 _MOMENTS = [
     i for i, name in enumerate(COLUMNS) if isinstance(predictions.c[name].type, UtcDateTime)
 ]
+_INSERT_ROW = insert(predictions)
 _INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES "  # noqa: S608 - no input
 _PLACEHOLDERS = f"({', '.join('?' * len(_COLUMNS))})"
 
 
 def insert_rows(connection: Connection, rows: Sequence[tuple[Values, int | None]]) -> None:
     """Write rows, each with the id of its vector, in this order."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(
-            _INSERT + _PLACEHOLDERS, [(*sqlite_values(row), vector_id) for row, vector_id in rows]
-        )
-        return
-    columns = [dict(zip(_COLUMNS, (*values, vector_id), strict=True)) for values, vector_id in rows]
-    connection.execute(predictions.insert(), columns)
+    execute_many(
+        connection, _INSERT_ROW, _COLUMNS, [(*values, vector_id) for values, vector_id in rows]
+    )
 
 
 def sqlite_values(values: Values) -> list[object]:

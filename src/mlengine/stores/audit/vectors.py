@@ -19,6 +19,7 @@ from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Prediction
 from mlengine.stores.audit.windows import store_windows
 from mlengine.stores.database.engine import insert_or_ignore
+from mlengine.stores.database.many_rows import execute_many
 from mlengine.stores.database.tables import feature_vectors
 
 
@@ -43,6 +44,7 @@ class FeatureVectorRecord:
     window: BarArrays
 
 
+_COLUMNS = (*VectorKey._fields, "feature_set_name", "feature_set_version", "window_bars", "payload")
 # Built once: building it again for each prediction would cost more than running it.
 _SAME_BARS = (
     select(feature_vectors.c.id, *(feature_vectors.c[name] for name in VectorKey._fields))
@@ -80,9 +82,8 @@ def store_vectors(
     missing = [by_key[key] for key in sorted(by_key) if key not in ids]
     if missing:
         store_windows(connection, {vector.key.bars_hash: vector.window for vector in missing})
-        connection.execute(
-            insert_or_ignore(connection, feature_vectors), [_columns(vector) for vector in missing]
-        )
+        rows = [_row(vector) for vector in missing]
+        execute_many(connection, insert_or_ignore(connection, feature_vectors), _COLUMNS, rows)
         ids = _stored_ids(connection, by_key)
     return ids
 
@@ -98,11 +99,7 @@ def _stored_ids(connection: Connection, keys: Collection[VectorKey]) -> dict[Vec
     return {key: ids[key] for key in keys if key in ids}
 
 
-def _columns(vector: FeatureVectorRecord) -> dict[str, object]:
-    return {
-        **vector.key._asdict(),
-        "feature_set_name": vector.feature_set.name,
-        "feature_set_version": vector.feature_set.version,
-        "window_bars": vector.feature_set.window_bars,
-        "payload": vector.payload,
-    }
+def _row(vector: FeatureVectorRecord) -> tuple[object, ...]:
+    feature_set = vector.feature_set
+    named = (feature_set.name, feature_set.version, feature_set.window_bars)
+    return (*vector.key, *named, vector.payload)

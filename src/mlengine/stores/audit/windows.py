@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from mlengine.core.bars.bars import VALUES, BarArrays
 from mlengine.stores.database.engine import insert_or_ignore
+from mlengine.stores.database.many_rows import execute_many
 from mlengine.stores.database.tables import bar_windows
 
 
@@ -28,7 +29,8 @@ def store_windows(connection: Connection, windows: Mapping[str, BarArrays]) -> N
     Sorted, like every insert of several keys: two writers must not wait for each other.
     """
     rows = [
-        {"bars_hash": key, "symbol": bars.symbol, "rows": bars.rows, "payload": bars.payload}
+        (key, bars.symbol, bars.rows, bars.payload)
         for key, bars in sorted(windows.items(), key=itemgetter(0))
     ]
-    connection.execute(insert_or_ignore(connection, bar_windows), rows)
+    columns = ("bars_hash", "symbol", "rows", "payload")
+    execute_many(connection, insert_or_ignore(connection, bar_windows), columns, rows)

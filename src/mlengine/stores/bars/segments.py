@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from mlengine.core.bars.bars import VALUES
 from mlengine.core.bars.recorded import NO_REVISIONS, Revisions, SeriesView
+from mlengine.stores.database.many_rows import execute_many
 from mlengine.stores.database.tables import bar_segments
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ _PLACES = select(*bar_segments.c["id", "series_id", "first_start", "last_start",
 _PAYLOADS = select(*bar_segments.c["id", "series_id", "rows", "seen_at", "payload"]).where(
     bar_segments.c.id.in_(bindparam("ids", expanding=True))
 )
+_SEGMENT = ("series_id", "first_start", "last_start", "rows", "seen_at", "payload")
+_INSERT_SEGMENTS = insert(bar_segments)
 
 
 def read_newest(
@@ -77,17 +80,18 @@ def read_from(connection: Connection, starts: Mapping[int, int]) -> dict[int, Re
 def write_rows(connection: Connection, rows: Mapping[int, Revisions]) -> None:
     """Add the rows, of which there must be some, as segments of their series."""
     segments = [segment for series, each in rows.items() for segment in _segments(series, each)]
-    connection.execute(insert(bar_segments), segments)
+    execute_many(connection, _INSERT_SEGMENTS, _SEGMENT, segments)
 
 
 def merge_small(connection: Connection, series: Collection[int]) -> None:
     """Put what is not in full segments into as few as there can be; nobody else may write."""
-    places = [
-        place
-        for each in _places(connection, series).values()
-        for place in each
-        if place.rows < SEGMENT_ROWS
-    ]
+    small = {
+        each: [place for place in places if place.rows < SEGMENT_ROWS]
+        for each, places in _places(connection, series).items()
+    }
+    places = [place for each in small.values() if len(each) > 1 for place in each]
+    if not places:
+        return
     parts = {each: list[Revisions]() for each in series}
     for each, part in _payloads(connection, places):
         parts[each].append(part)
@@ -143,17 +147,11 @@ def _decode(row: _Place) -> Revisions:
     return Revisions(moments[0], values, moments[_COLUMNS - 1], seen_at)
 
 
-def _segments(series: int, rows: Revisions) -> Iterator[dict[str, object]]:
+def _segments(series: int, rows: Revisions) -> Iterator[tuple[object, ...]]:
     for first in range(0, rows.rows, SEGMENT_ROWS):
         part = rows.slice(first, first + SEGMENT_ROWS)
         columns, seen_at = [part.starts, part.values, part.known_at], int(part.seen_at.max())
         if part.seen_at.min() < seen_at:
             columns.append(part.seen_at)
-        yield {
-            "series_id": series,
-            "first_start": int(part.starts[0]),
-            "last_start": int(part.starts[-1]),
-            "rows": part.rows,
-            "seen_at": seen_at,
-            "payload": b"".join(column.tobytes() for column in columns),
-        }
+        payload = b"".join(column.tobytes() for column in columns)
+        yield series, int(part.starts[0]), int(part.starts[-1]), part.rows, seen_at, payload

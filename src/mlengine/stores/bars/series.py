@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select, update
 
 from mlengine.stores.database.engine import insert_or_ignore
+from mlengine.stores.database.many_rows import execute_many
 from mlengine.stores.database.tables import bar_series
 
 
@@ -35,14 +36,16 @@ _READ_SERIES = select(*bar_series.c[Series._fields]).where(
     bar_series.c.interval == bindparam("interval"),
 )
 _CLAIM_SERIES = _READ_SERIES.order_by(bar_series.c.symbol).with_for_update()
-_CHANGING = (
-    *("asked_from", "fetched_at", "expires_at", "served_until", "recordings", "report"),
-    "revised_bars",
+_CHANGING = Series._fields[2:]
+_NEW_VALUES = tuple(f"new_{name}" for name in _CHANGING)
+_NEW_SERIES = (
+    *("symbol", "interval", "asked_from", "fetched_at", "expires_at", "served_until"),
+    "recordings",
 )
 _UPDATE_SERIES = (
     update(bar_series)
     .where(bar_series.c.id == bindparam("series"))
-    .values({name: bindparam(f"new_{name}") for name in _CHANGING})
+    .values({name: bindparam(new) for name, new in zip(_CHANGING, _NEW_VALUES, strict=True)})
 )
 
 
@@ -62,28 +65,15 @@ def claim_series(
     missing = sorted(asked_from.keys() - series.keys())
     if not missing:
         return series
-    moments = dict.fromkeys(("fetched_at", "expires_at", "served_until"), now)
-    rows = [
-        {
-            "symbol": symbol,
-            "interval": interval,
-            "asked_from": asked_from[symbol],
-            "recordings": 0,
-            **moments,
-        }
-        for symbol in missing
-    ]
-    connection.execute(insert_or_ignore(connection, bar_series), rows)
-    return read_series(connection, asked_from, interval, claim=True)
+    rows = [(symbol, interval, asked_from[symbol], now, now, now, 0) for symbol in missing]
+    execute_many(connection, insert_or_ignore(connection, bar_series), _NEW_SERIES, rows)
+    return series | read_series(connection, missing, interval, claim=True)
 
 
 def update_series(connection: Connection, series: Iterable[Series]) -> None:
     """Write what has changed in series that are there."""
-    values = [
-        {"series": each.id, **{f"new_{name}": getattr(each, name) for name in _CHANGING}}
-        for each in series
-    ]
-    connection.execute(_UPDATE_SERIES, values)
+    rows = [(*each[2:], each.id) for each in series]
+    execute_many(connection, _UPDATE_SERIES, (*_NEW_VALUES, "series"), rows)
 
 
 def read_recordings(connection: Connection, interval: str) -> dict[str, int]:
