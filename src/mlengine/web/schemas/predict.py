@@ -25,7 +25,11 @@ class PredictQuery(AsOfSchema):
 class BatchBody(AsOfSchema):
     """`symbols` are anything here: what is no symbol is its own item's error."""
 
-    symbols = fields.List(fields.Raw(allow_none=True), required=True)
+    symbols = fields.List(
+        fields.Raw(allow_none=True),
+        required=True,
+        metadata={"minItems": 1, "description": "at most `MAX_BATCH_SYMBOLS`, repeats allowed"},
+    )
     version = Version(load_default=None, allow_none=True)
 
     @validates("symbols")
