@@ -34,7 +34,6 @@ from mlengine.services.runs.service import RunRequest
 from mlengine.services.training.pipeline import DraftVersion
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.tables import events
-from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
 
@@ -286,7 +285,7 @@ def test_a_queued_run_whose_job_was_lost_is_enqueued_again(tmp_path: Path) -> No
         platform = make_platform(tmp_path, models=0, REDIS_URL=queue.url)
         claim(platform)
         assert platform.control.runs.restore_missing_jobs() == ["run1"]
-        assert JobQueue(lambda: queue.url).has_job("run1")
+        assert platform.control.queue.has_job("run1")
         assert platform.control.runs.restore_missing_jobs() == []
 
 

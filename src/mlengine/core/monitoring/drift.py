@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from mlengine.core.arrays import Floats, finite_or_none
+from mlengine.core.monitoring.reference import ROWS_BEHIND
 
 PREDICTION = "prediction"
 _SMALLEST_SHARE = 1e-4
@@ -40,21 +41,23 @@ class DriftReport:
 def compare_distributions(
     reference: pl.DataFrame, current: pl.DataFrame, *, min_rows: int = 50
 ) -> DriftReport:
-    """Compare each column of `reference` but symbol and timestamp with that of `current`.
+    """Compare each column of `reference`, a sketch or the rows themselves, with that of `current`.
 
-    One row a distinct bar. Fewer than `min_rows` on either side is `insufficient_data`, with
-    null figures, never zeros.
+    One row a distinct bar; their symbols and timestamps are passed over. Fewer than `min_rows` on
+    either side is `insufficient_data`, with null figures, never zeros.
     """
-    enough = min(reference.height, current.height) >= min_rows
+    is_sketch = ROWS_BEHIND in reference.columns and reference.height > 0
+    behind = int(reference[ROWS_BEHIND][0]) if is_sketch else reference.height
+    enough = min(behind, current.height) >= min_rows
     drifts = {
         name: _column(name, reference, current) if enough else FeatureDrift(name, None, None)
         for name in reference.columns
-        if name not in ("symbol", "timestamp")
+        if name not in ("symbol", "timestamp", ROWS_BEHIND)
     }
     prediction = drifts.pop(PREDICTION, None)
     return DriftReport(
         status="uncalibrated" if enough else "insufficient_data",
-        n_reference=reference.height,
+        n_reference=behind,
         n_current=current.height,
         features=tuple(drifts.values()),
         prediction_drift=prediction,

@@ -10,6 +10,7 @@ from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig, Scorer
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.variants import has_signed_prices, set_for_bars
 from mlengine.core.monitoring.drift import PREDICTION
+from mlengine.core.monitoring.reference import sketch
 from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
@@ -191,11 +192,11 @@ def _holdout(training: TrainingResult) -> pl.DataFrame:
 
 
 def _reference(training: TrainingResult) -> pl.DataFrame:
-    """The rows that model.txt was trained on and its scores, with which the drift check compares.
+    """A sketch of the rows that model.txt was trained on and of its scores: what drift is from.
 
-    Symbol, timestamp, the features and `prediction`, in the order of the dataset.
+    The features and `prediction`.
     """
     names, rows = training.dataset.feature_names, training.served_rows
     scores = Scorer.from_text(training.served_model.text).score(training.dataset.matrix(rows))
-    frame = training.dataset.frame[rows].select("symbol", "timestamp", *names)
-    return frame.with_columns(pl.Series(PREDICTION, scores))
+    frame = training.dataset.frame[rows].select(names)
+    return sketch(frame.with_columns(pl.Series(PREDICTION, scores)))
