@@ -35,7 +35,7 @@ class InMemoryHistory:
 
     markets = NO_MARKETS
     adjustment = "none"
-    market = SampleMarketData()
+    source = SampleMarketData()
 
     def actions_applied(self, symbol, bars, *, at):  # noqa: ARG002
         return 0
