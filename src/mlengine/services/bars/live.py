@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from mlengine.errors import DatabaseUnavailable, MlengineError
 from mlengine.services.bars.served import LIVE, RECORDED, BarsView, Origin, view_in_memory
@@ -19,7 +20,11 @@ class LiveBars:
 
     upstream: RecordedUpstream
     cache: BarCache
-    flights: Flights[CachedBars] = field(default_factory=Flights, compare=False)
+
+    @cached_property
+    def flights(self) -> Flights[CachedBars]:
+        """The questions that are under way."""
+        return Flights(self.upstream.waits)
 
     def notice_recordings(self) -> None:
         """Let the bars in memory serve no longer that another process has recorded anew."""
@@ -57,6 +62,11 @@ class LiveBars:
             self.cache.put(symbol, refreshed)
             return refreshed
 
+        cached = self.cache.newest(symbol)
+        recorded = self.upstream.recorded_while_hanging(symbol, cached, bars=bars, now=now)
+        if recorded is not None:
+            self.cache.put(symbol, recorded)
+            return recorded
         usual = self.upstream.fetcher.source.deadline()
         ends_at = usual.sooner_of(deadline)
         while True:

@@ -38,10 +38,8 @@ class PastBars:
             view = self._of_now(symbol, fetched, as_of, bars=bars, now=now)
             if view is not None:
                 return view
-        fetcher = self.live.upstream.fetcher
-        return _reconstructed(
-            fetcher.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline), as_of
-        )
+        alone = self.live.upstream.fetch_as_of(symbol, as_of, bars=bars, now=now, deadline=deadline)
+        return _reconstructed(alone, as_of)
 
     def views(
         self, symbols: Sequence[str], as_of: datetime, *, bars: int, now: datetime

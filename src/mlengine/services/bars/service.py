@@ -21,6 +21,7 @@ from mlengine.services.bars.past import PastBars
 from mlengine.services.bars.served import LIVE, BarsView, ServedBars, ServedWindow
 from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.services.bars.upstream.recorded_upstream import RecordedUpstream
+from mlengine.services.bars.upstream.waits import UpstreamWaits
 from mlengine.services.bars.views import BarsViewBuilder
 from mlengine.stores.bars.action_store import ActionStore
 from mlengine.stores.bars.cache import BarCache, CachedBars
@@ -51,6 +52,7 @@ class BarService:
     max_stale_seconds: float = 0.0
     anew: bool = False
     adjustment: str = "none"
+    waits: UpstreamWaits = field(default_factory=UpstreamWaits, repr=False, compare=False)
 
     def notice_recordings(self) -> None:
         """Let `cached_window` give no bars that another process has recorded anew; cheap."""
@@ -233,7 +235,7 @@ class BarService:
 
     @cached_property
     def _upstream(self) -> RecordedUpstream:
-        return RecordedUpstream(self._fetcher, self.store, self.max_stale_seconds)
+        return RecordedUpstream(self._fetcher, self.store, self.max_stale_seconds, self.waits)
 
     @cached_property
     def _views(self) -> BarsViewBuilder:

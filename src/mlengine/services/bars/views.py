@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -81,17 +82,22 @@ class BarsViewBuilder:
         deadline: Deadline = NEVER,
     ) -> BarsView:
         """Raw bars of `as_of`, or of now, adjusted; raises what the source of actions raises."""
-        for error in self.adjuster.refresh([symbol], now=now, deadline=deadline).values():
-            raise error
+        self._refresh_actions(symbol, now=now, deadline=deadline)
 
         def view_of(earlier: str) -> BarsView:
             view = self._raw(earlier, bars=0, as_of=as_of, now=now, deadline=deadline)
-            for error in self.adjuster.refresh([earlier], now=now, deadline=deadline).values():
-                raise error
+            self._refresh_actions(earlier, now=now, deadline=deadline)
             return view
 
         at = as_of or now
         return self.adjuster.adjusted(symbol, raw, bars=bars, at=at, view_of=view_of) or raw
+
+    def _refresh_actions(self, symbol: str, *, now: datetime, deadline: Deadline) -> None:
+        """Raises why bars of the symbol can't be adjusted."""
+        at_hand = self.adjuster.at_hand([symbol], now=now)
+        with nullcontext() if at_hand else self.live.upstream.waits.required_place():
+            for error in self.adjuster.refresh([symbol], now=now, deadline=deadline).values():
+                raise error
 
     def _adjusted_in_memory(
         self, symbol: str, raw: BarsView, *, bars: int, as_of: datetime | None, now: datetime

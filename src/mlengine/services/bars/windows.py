@@ -97,12 +97,17 @@ def _side_by_side(
     fetch: WindowFetcher, symbols: Sequence[str], pool: FetchPool
 ) -> dict[str, BarArrays | MlengineError]:
     """By symbol; the log lines of each fetch know whose request it is."""
-    futures = [pool.threads.submit(copy_context().run, fetch.fetch, symbol) for symbol in symbols]
-    try:
-        return {s: future.result() for s, future in zip(symbols, futures, strict=True)}
-    finally:
-        for future in futures:
-            future.cancel()
+    with fetch.bars.waits.place() as may_wait:
+        if not may_wait:
+            return {symbol: fetch.fetch(symbol) for symbol in symbols}
+        futures = [
+            pool.threads.submit(copy_context().run, fetch.fetch, symbol) for symbol in symbols
+        ]
+        try:
+            return {s: future.result() for s, future in zip(symbols, futures, strict=True)}
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 def _new_bar(

@@ -18,7 +18,7 @@ from mlengine.errors import MlengineError
 from mlengine.logs import LineFormatter
 from mlengine.stores.system.child_process import die_with_parent
 from mlengine.web.serving import open_files
-from mlengine.web.serving.worker import Worker
+from mlengine.web.serving.worker import WORKING_THREADS, Worker
 
 try:
     settings = load_with_env_file(Path.cwd())
@@ -30,7 +30,7 @@ _host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{_host}:{settings.port}"
 workers = settings.web_workers
 worker_class = "mlengine.web.serving.worker.Worker"
-threads = 4
+threads = WORKING_THREADS + settings.market_data_service.max_waits
 keepalive = 5
 sendfile = False  # answers go through memory, so that no thread waits for a client
 forwarder_headers = ""  # no proxy in front may choose another path by a header

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gunicorn.http.errors import ParseException
 
 from mlengine import logs
+from mlengine.services.bars.upstream import waits
 from mlengine.web.http.request_ids import new_request_id
 from mlengine.web.serving.client_connections import _RECEIVED_BYTES, ClientConnections
 from mlengine.web.serving.connections import Connection
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+# So many requests are worked on at once; more would keep the polling thread from its turn.
+WORKING_THREADS = 4
 _APP_LOAD_ERROR = 4  # gunicorn's own code for it: the master stops instead of trying for ever
 _SECONDS_APART = 2.0
 _NOTIFY_SECONDS = 0.2
@@ -49,6 +53,7 @@ class Worker(ClientConnections):
         self._pending: dict[Connection, tuple[bytes, PendingResponse]] = {}
         self._offered = 0.0
         self._notified = 0.0
+        self._working = threading.BoundedSemaphore(WORKING_THREADS)
 
     def load_wsgi(self) -> None:
         """An application that can't be made ends the master too, and says so once."""
@@ -152,11 +157,19 @@ class Worker(ClientConnections):
     def hand_over(self, conn: Connection, request: LenientRequest) -> None:
         """Let a thread answer: one of its own where the question is whether the platform lives."""
         self.stop_polling(conn)
-        executor = self._probes.get(request.path or "") or self.tpool
-        answering = executor.submit(self._answer, conn, request)  # type: ignore[union-attr]
+        probe = self._probes.get(request.path or "")
+        if probe:
+            answering = probe.submit(self._answer, conn, request)
+        else:
+            answering = self.tpool.submit(self._answer_in_turn, conn, request)  # type: ignore[union-attr]
         answering.add_done_callback(
             partial(self.method_queue.defer, self._end_request, conn, request)
         )
+
+    def _answer_in_turn(self, conn: Connection, request: LenientRequest) -> tuple[bool, memoryview]:
+        """As `_answer`, beside few others but for those that wait for the upstream."""
+        with waits.working(self._working):
+            return self._answer(conn, request)
 
     def _answer(self, conn: Connection, request: LenientRequest) -> tuple[bool, memoryview]:
         """Whether the connection is kept, and what the client did not take of the answer yet."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from mlengine.errors import MlengineError, UpstreamUnavailable
+from mlengine.services.bars.upstream.waits import UpstreamWaits
 from mlengine.stores.market_data.deadline import Deadline
 
 T = TypeVar("T")
@@ -22,7 +23,8 @@ class _Flight(Generic[T]):
 class Flights(Generic[T]):
     """Questions that are under way, by symbol; safe for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits: UpstreamWaits) -> None:
+        self._waits = waits
         self._flights: dict[str, _Flight[T]] = {}
         self._lock = threading.Lock()
 
@@ -51,7 +53,8 @@ class Flights(Generic[T]):
             if flight is None:
                 return self._run(symbol, own, question), False
             try:
-                return flight.result.result(_seconds(deadline)), True
+                with self._waits.required_place():
+                    return flight.result.result(_seconds(deadline)), True
             except FutureTimeout:
                 raise UpstreamUnavailable("no answer within the time of the request") from None
             except CancelledError:

@@ -17,6 +17,7 @@ from mlengine.errors import (
 from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.services.bars.upstream.missing import MissingBars, start_of
 from mlengine.services.bars.upstream.outage import Outage
+from mlengine.services.bars.upstream.waits import UpstreamWaits, too_many_waits
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.bars.stored import StoredBars, UpstreamBars
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # So many bars stay in memory of a series that goes on and on.
 _BARS_IN_MEMORY = 5_000
+_SILENT = "it has given no answer for some time"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class RecordedUpstream:
     fetcher: BarFetcher
     store: BarStore
     max_stale_seconds: float
+    waits: UpstreamWaits
     outage: Outage = field(default_factory=Outage, compare=False)
 
     @cached_property
@@ -67,25 +70,45 @@ class RecordedUpstream:
         if serves and _is_good(serves, now, since):
             return serves
         stale = self._stale(serves, now)
-        if stale and not self.outage.may_ask(now):
-            return self._served_on([stale], now)[0]
+        if not self.outage.may_ask(now, has_bars=stale is not None):
+            refusal = UpstreamUnavailable(_SILENT, self.outage.retry_seconds(now))
+            return self._served_or(refusal, stale, now)
         ends_at = self.fetcher.source.deadline().sooner_of(deadline)
-        try:
-            fetched = self.missing.ask(symbol, serves, bars=bars, now=now, deadline=ends_at)
-        except UpstreamUnavailable:
-            self.outage.begin(now)
-            if stale is None:
-                raise
-            return self._served_on([stale], now)[0]
-        except MlengineError as error:
-            self.outage.end()
-            if stale is None or not self._may_serve_on(error):
-                raise
-            facts = {"symbol": symbol, "reason": str(error)}
-            log.warning("recorded bars serve on", extra=facts)
-            return self._served_on([stale], now)[0]
-        self.outage.end()
+        with self.waits.place() as may_wait:
+            if not may_wait:
+                return self._served_or(too_many_waits(), stale, now)
+            try:
+                with self.outage.question(now):
+                    fetched = self.missing.ask(symbol, serves, bars=bars, now=now, deadline=ends_at)
+            except UpstreamUnavailable as error:
+                return self._served_or(error, stale, now)
+            except MlengineError as error:
+                if stale is None or not self._may_serve_on(error):
+                    raise
+                facts = {"symbol": symbol, "reason": str(error)}
+                log.warning("recorded bars serve on", extra=facts)
+                return self._served_on([stale], now)[0]
         return self._recorded({symbol: fetched}, {symbol: held} if held else {}, bars, now)[symbol]
+
+    def recorded_while_hanging(
+        self, symbol: str, cached: CachedBars | None, *, bars: int, now: datetime
+    ) -> CachedBars | None:
+        """What serves, if anything does, while questions get no answer for long."""
+        if not self.outage.hangs():
+            return None
+        held = self._held([symbol], {symbol: cached} if cached else {}, bars=bars).get(symbol)
+        is_due = held and held.suffices(bars, None) and now >= held.expires_at
+        stale = self._stale(held, now) if is_due else None
+        return self._served_on([stale], now)[0] if stale else None
+
+    def fetch_as_of(
+        self, symbol: str, as_of: datetime, *, bars: int, now: datetime, deadline: Deadline
+    ) -> CachedBars:
+        """What `BarFetcher.fetch` brings or raises, which is not recorded."""
+        if not self.outage.may_ask(now, has_bars=False):
+            raise UpstreamUnavailable(_SILENT, self.outage.retry_seconds(now))
+        with self.waits.required_place(), self.outage.question(now):
+            return self.fetcher.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
 
     def refresh_many(
         self,
@@ -192,6 +215,14 @@ class RecordedUpstream:
         """What serves while the upstream can't be reached, if anything does."""
         longest = timedelta(seconds=self.max_stale_seconds)
         return held if held and held.arrays.rows and now - held.fetched_at <= longest else None
+
+    def _served_or(
+        self, refusal: UpstreamUnavailable, stale: CachedBars | None, now: datetime
+    ) -> CachedBars:
+        """The bars that serve on; raises `refusal` without any."""
+        if stale is None:
+            raise refusal
+        return self._served_on([stale], now)[0]
 
     def _served_on(self, stale: Sequence[CachedBars], now: datetime) -> list[CachedBars]:
         """These bars, until somebody tries the upstream again."""

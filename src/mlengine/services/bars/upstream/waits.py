@@ -1,0 +1,67 @@
+"""How many requests may wait for the upstream at a time, and that others work meanwhile."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from mlengine.errors import UpstreamUnavailable
+
+# Whether this request waits already: what it starts on further threads waits with it.
+_IS_WAITING: ContextVar[bool] = ContextVar("is_waiting", default=False)
+# What a request gives back for the time in which it waits.
+_WORKING: ContextVar[threading.Semaphore | None] = ContextVar("working", default=None)
+_RETRY_SECONDS = 1
+# Where no server has others to answer.
+_MOST_WAITS = 1_000
+
+
+@contextmanager
+def working(places: threading.Semaphore) -> Iterator[None]:
+    """Answer a request within the block, once there is a place for its work."""
+    with places:
+        token = _WORKING.set(places)
+        try:
+            yield
+        finally:
+            _WORKING.reset(token)
+
+
+class UpstreamWaits:
+    """One for a process; safe for threads."""
+
+    def __init__(self, most: int = _MOST_WAITS) -> None:
+        self._places = threading.BoundedSemaphore(most)
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """Whether this request may wait within the block; there is no queue for that."""
+        if _IS_WAITING.get():
+            yield True
+        elif not self._places.acquire(blocking=False):
+            yield False
+        else:
+            token, working_places = _IS_WAITING.set(True), _WORKING.get()
+            if working_places:
+                working_places.release()
+            try:
+                yield True
+            finally:
+                _IS_WAITING.reset(token)
+                self._places.release()
+                if working_places:
+                    working_places.acquire()
+
+    @contextmanager
+    def required_place(self) -> Iterator[None]:
+        """Wait within the block; raises UpstreamUnavailable where this request may not."""
+        with self.place() as may_wait:
+            if not may_wait:
+                raise too_many_waits()
+            yield
+
+
+def too_many_waits() -> UpstreamUnavailable:
+    """What a request gets that may not wait."""
+    reason = "as many requests wait for it as UPSTREAM_MAX_WAITS allows"
+    return UpstreamUnavailable(reason, _RETRY_SECONDS)
