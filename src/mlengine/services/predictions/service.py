@@ -66,7 +66,8 @@ class PredictService:
     def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
         """The audited prediction of one symbol; raises its failure once that is audited."""
         if request.session:
-            request = self._at_end_of_session(symbol, request)
+            as_of = self._session_end(symbol, request)
+            request = replace(request, as_of=as_of, session=None)
         answers = self._audited_answers([symbol], request)
         (entry,) = answers.entries
         if isinstance(entry, AuditedFailure):
@@ -91,22 +92,21 @@ class PredictService:
         self, symbols: Sequence[str], request: PredictionRequest
     ) -> PredictionBatch:
         """A batch for each moment at which the session ends, all of the same model."""
-        groups: dict[PredictionRequest, list[int]] = {}
+        groups: dict[datetime, list[int]] = {}
         for place, symbol in enumerate(symbols):
-            groups.setdefault(self._at_end_of_session(symbol, request), []).append(place)
+            groups.setdefault(self._session_end(symbol, request), []).append(place)
         results: dict[int, Prediction | FailedPrediction] = {}
         version = request.version
-        for dated, places in groups.items():
-            same_model = replace(dated, version=version)
+        for as_of, places in groups.items():
+            same_model = replace(request, as_of=as_of, session=None, version=version)
             batch = self.predict_batch([symbols[place] for place in places], same_model)
             version = batch.model_version
             results |= zip(places, batch.results, strict=True)
         return PredictionBatch(str(version), tuple(results[n] for n in range(len(symbols))))
 
-    def _at_end_of_session(self, symbol: str, request: PredictionRequest) -> PredictionRequest:
+    def _session_end(self, symbol: str, request: PredictionRequest) -> datetime:
         session = cast("date", request.session)
-        as_of = session_end(self.bars, symbol, session, now=request.now)
-        return replace(request, as_of=as_of, session=None)
+        return session_end(self.bars, symbol, session, now=request.now)
 
     def cached_model(self) -> LoadedModel | None:
         """The active model for `predict_if_cached`, which then knows what is recorded by now.

@@ -95,8 +95,10 @@ class _Reader:
         if self._roles.symbol is None:
             return candles
         name = self._table.names[self._roles.symbol]
-        symbol = pl.col("symbol")
-        return candles.filter(symbol.is_not_null(), symbol != "", symbol != name)
+        symbol = candles["symbol"]
+        named = symbol.is_not_null() & (symbol != "") & (symbol != name)
+        # To filter copies all.
+        return candles if named.all() else candles.filter(named)
 
     def _values(self) -> dict[str, pl.Series]:
         positions = dict(self._roles.prices)
