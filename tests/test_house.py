@@ -42,6 +42,8 @@ BROAD_EXCEPTS = {
 PUBLIC_ROUTES = {
     ("GET", "/health"),
     ("GET", "/ready"),
+    ("GET", "/docs"),
+    ("GET", "/docs/<page_file>"),
     ("GET", "/openapi.json"),
     ("GET", "/bars/quality"),
     ("GET", "/features"),

@@ -26,7 +26,7 @@ class Deprecation:
 
 @dataclass(frozen=True)
 class Contract:
-    """`answers` has the type of the body by status: a dataclass, or a shape of its own.
+    """`answers` has the type of the body by status: a dataclass, a shape, or media types.
 
     `problems` are the codes that this view alone is the reason of; those of its guard, its
     schemas and its method follow from these. `headers` names what it reads beside `X-API-Key`.

@@ -13,6 +13,7 @@ from mlengine.web.http.auth import ACTIVATION, ADMIN, KEY_HEADER, guard_of
 from mlengine.web.http.contract import Contract, contract_of
 from mlengine.web.http.requests import IDEMPOTENCY_HEADER
 from mlengine.web.openapi.answer_schemas import AnswerSchemas
+from mlengine.web.openapi.page_files import MEDIA_TYPES
 from mlengine.web.openapi.problem_schemas import problem_responses
 from mlengine.web.schemas.fields import PREDICTION_ID, Version
 
@@ -34,7 +35,11 @@ _ALWAYS = (
     "payload_too_large",
     "internal",
 )
-_PATH_PATTERNS = {"version": Version.pattern, "prediction_id": PREDICTION_ID}
+_PATH_PATTERNS = {
+    "version": Version.pattern.pattern,
+    "prediction_id": PREDICTION_ID.pattern,
+    "page_file": "|".join(map(re.escape, MEDIA_TYPES)),
+}
 _HEADERS: dict[str, JsonSchema] = {
     IDEMPOTENCY_HEADER: {
         "description": "The same key with the same body gets the same answer, however often.",
@@ -76,7 +81,7 @@ def operation(rule: Rule, method: str, view: View, schemas: AnswerSchemas) -> Js
 
 def _path_parameters(rule: Rule) -> Iterator[JsonSchema]:
     for name in sorted(rule.arguments):
-        pattern = f"^{_PATH_PATTERNS[name].pattern}$"
+        pattern = f"^(?:{_PATH_PATTERNS[name]})$"
         schema = {"type": "string", "pattern": pattern}
         yield {"in": "path", "name": name, "required": True, "schema": schema}
 
@@ -101,8 +106,10 @@ def _answers(contract: Contract, schemas: AnswerSchemas) -> JsonSchema:
 
 
 def _answer(status: int, body: object, schemas: AnswerSchemas) -> JsonSchema:
-    if isinstance(body, str):  # a media type of its own, of which there is no more to say
-        return {"description": "As it is.", "content": {body: {"schema": {"type": "string"}}}}
+    if isinstance(body, str | tuple):  # media types, of which there is no more to say
+        kinds = (body,) if isinstance(body, str) else body
+        text = {"schema": {"type": "string"}}
+        return {"description": "As it is.", "content": dict.fromkeys(kinds, text)}
     if body is None:
         return {"description": "Nothing has changed since."}
     response: JsonSchema = {

@@ -1,12 +1,15 @@
 """The contract of all routes, for machines and for people."""
 
+import gzip
 import hashlib
 from typing import Any, cast
 
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
 
 from mlengine.web.http.auth import public
 from mlengine.web.http.contract import says
+from mlengine.web.openapi import page_files
 from mlengine.web.openapi.live import current_document
 
 blueprint = Blueprint("documents", __name__)
@@ -21,8 +24,45 @@ def openapi() -> Response:
     With a strong `ETag`: `If-None-Match` is answered with 304 until the platform is another one.
     `mlengine openapi` writes the same document.
     """
-    document = current_document()
-    response = Response(document, mimetype="application/json")
-    response.set_etag(hashlib.sha256(document).hexdigest())
+    return _tagged(Response(current_document(), mimetype="application/json"))
+
+
+@blueprint.get("/docs")
+@public
+@says(answers={200: "text/html", 304: None}, headers=("If-None-Match",))
+def docs() -> Response:
+    """A page to read the contract on, and to try it.
+
+    Everything on it comes from this server, under a strict `Content-Security-Policy`.
+    """
+    response = Response(page_files.page(), mimetype="text/html")
+    response.headers["Content-Security-Policy"] = page_files.CONTENT_POLICY
+    return _tagged(response)
+
+
+@blueprint.get("/docs/<page_file>")
+@public
+@says(answers={200: ("text/javascript", "text/css"), 304: None}, headers=("If-None-Match",))
+def docs_file(page_file: str) -> Response:
+    """A file of that page: Swagger UI.
+
+    As gzip where the client takes it.
+    """
+    if page_file not in page_files.MEDIA_TYPES:
+        raise NotFound
+    packed, takes_gzip = page_files.compressed(page_file), request.accept_encodings["gzip"] > 0
+    response = Response(
+        packed if takes_gzip else gzip.decompress(packed),
+        mimetype=page_files.MEDIA_TYPES[page_file],
+    )
+    if takes_gzip:
+        response.headers["Content-Encoding"] = "gzip"
+    response.vary.add("Accept-Encoding")
+    return _tagged(response)
+
+
+def _tagged(response: Response) -> Response:
+    """To be asked for again each time, and answered with 304 while it is the same."""
+    response.set_etag(hashlib.sha256(response.get_data()).hexdigest())
     response.headers["Cache-Control"] = "no-cache"
     return cast("Response", response.make_conditional(request))
