@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import polars as pl
 from benchmarks.load import GENERATOR, Client, Measured, Request, by_threads, gets, rotate
 from benchmarks.stack import SAMPLE, SYMBOLS, Server, Stack, serving, stack
 from flask import Flask
@@ -122,7 +123,7 @@ def single(
 
 
 def batches(made: Stack, *, seconds: float) -> None:
-    """500 symbols a request: all at hand, and as of days that nobody asked for."""
+    """500 symbols a request: all at hand, as of days that nobody asked for, new bars, no bars."""
     print(f"\nPOST /predict/batch of {len(SYMBOLS)} symbols, audited\n")
     days = [datetime.now(UTC).date() - timedelta(days=back) for back in range(2, 12)]
     cold = []
@@ -134,6 +135,7 @@ def batches(made: Stack, *, seconds: float) -> None:
         environ = {**made.environ, "AUDIT_DATABASE_URL": database}
         with serving("wsgi:app", "/health", environ) as server:
             cold.append(_batch_ms(Client(server.port), BATCH))
+    new = [_one_new_bar_ms(made, f"sqlite:///{made.folder}/new{start}.db") for start in range(5)]
     with serving("wsgi:app", FIRST, made.environ) as server:
         client = Client(server.port)
         warm(server)
@@ -147,7 +149,28 @@ def batches(made: Stack, *, seconds: float) -> None:
     p50s = [each.p50_ms for each in cached]
     row("bars and features, 3 connections", f"{rate:,.0f}", f"{median(p50s):.1f}", "")
     row("bars (features, windows, vectors are new)", "", f"{median(took):.1f}", f"{min(took):.1f}")
+    row("one new bar each, bars from the store", "", f"{median(new):.1f}", f"{min(new):.1f}")
     row("nothing: bars are read from files, too", "", f"{median(cold):.1f}", f"{min(cold):.1f}")
+
+
+def _one_new_bar_ms(made: Stack, database: str) -> float:
+    """The first batch of a server whose store has all bars but the newest one of each symbol."""
+    migrate(database)
+    environ = {**made.environ, "AUDIT_DATABASE_URL": database}
+    panel = made.folder / "bars" / "panel.parquet"
+    whole = pl.read_parquet(panel)
+    at = pl.col("timestamp")
+    whole.filter(at < at.max().over("symbol")).write_parquet(panel)
+    try:
+        # Bars that no server holds for new are asked for again at once.
+        with serving(
+            "wsgi:app", "/health", {**environ, "MARKET_DATA_CACHE_SECONDS": "0"}
+        ) as server:
+            _batch_ms(Client(server.port), BATCH)
+    finally:
+        whole.write_parquet(panel)
+    with serving("wsgi:app", "/health", environ) as server:
+        return _batch_ms(Client(server.port), BATCH)
 
 
 def _batch_ms(client: Client, body: bytes) -> float:
