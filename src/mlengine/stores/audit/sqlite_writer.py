@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import Values
 from mlengine.stores.audit.rows import insert_statement, sqlite_values
 from mlengine.stores.audit.vectors import VectorKey
@@ -22,6 +23,8 @@ from mlengine.stores.database.checkpointer import (
     checkpointer_of,
     detached_connection,
 )
+from mlengine.stores.database.file_watch import watch_of
+from mlengine.stores.database.lock_patience import patience_of
 
 _MOST_VECTOR_IDS = 20_000
 # Another process writes for a tenth of a millisecond, SQLite itself would sleep for a whole one;
@@ -53,6 +56,7 @@ class SqliteAuditWriter:
     def __init__(self, engine: Engine, checkpointer: WalCheckpointer) -> None:
         self._engine = engine
         self._checkpointer = checkpointer
+        self._patience = patience_of(engine)
         self._lock = threading.Lock()
         self._pending: deque[_PendingRows] = deque()
         self._connection: sqlite3.Connection | None = None
@@ -108,24 +112,53 @@ class SqliteAuditWriter:
 
     def _try_commit(self, rows: Sequence[list[object]]) -> bool:
         try:
+            self._check_file()
             self._commit(rows)
+            self._check_file()
+        except DatabaseUnavailable:  # to close our connection could harm the other file's log
+            return False
         except (sqlite3.Error, DBAPIError) as error:
-            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
-                self._reset()
+            self._handle_refusal(getattr(error, "sqlite_errorcode", None))
             return False
         self._checkpointer.count_committed(len(rows))
         return True
 
+    def _check_file(self) -> None:
+        watch = watch_of(self._engine)
+        if watch:
+            watch.check()
+
+    def _handle_refusal(self, code: int | None) -> None:
+        if code == sqlite3.SQLITE_BUSY:
+            self._patience.record_locked()
+            return
+        self._reset()
+        if code == sqlite3.SQLITE_FULL:
+            self._checkpointer.make_room()
+
     def _commit(self, rows: Sequence[list[object]]) -> None:
         connection = self._open_connection()
         if len(rows) <= _ROWS_A_STATEMENT:
-            _execute_when_unlocked(connection, *insert_statement(rows))
+            self._execute_when_unlocked(connection, *insert_statement(rows))
             return
-        _execute_when_unlocked(connection, "BEGIN IMMEDIATE")
+        self._execute_when_unlocked(connection, "BEGIN IMMEDIATE")
         with _rolled_back_unless_committed(connection):
             for first in range(0, len(rows), _ROWS_A_STATEMENT):
                 connection.execute(*insert_statement(rows[first : first + _ROWS_A_STATEMENT]))
             connection.execute("COMMIT")
+
+    def _execute_when_unlocked(
+        self, connection: sqlite3.Connection, sql: str, values: Sequence[object] = ()
+    ) -> sqlite3.Cursor:
+        """Execute when no other process writes; raises OperationalError when one keeps at it."""
+        for pause in () if self._patience.is_locked else _PAUSES_SECONDS:
+            try:
+                return connection.execute(sql, values)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise
+            time.sleep(pause)
+        return connection.execute(sql, values)
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -150,20 +183,6 @@ def sqlite_writer_for(engine: Engine) -> SqliteAuditWriter | None:
     """The short way, where there is one: into a file of SQLite."""
     checkpointer = checkpointer_of(engine)
     return SqliteAuditWriter(engine, checkpointer) if checkpointer else None
-
-
-def _execute_when_unlocked(
-    connection: sqlite3.Connection, sql: str, values: Sequence[object] = ()
-) -> sqlite3.Cursor:
-    """Execute when no other process writes; raises OperationalError when one keeps at it."""
-    for pause in _PAUSES_SECONDS:
-        try:
-            return connection.execute(sql, values)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-        time.sleep(pause)
-    return connection.execute(sql, values)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import Engine, delete, update
+from sqlalchemy import Engine, delete
 
 from mlengine.core.monitoring.event import Event
 from mlengine.errors import DatabaseUnavailable
@@ -21,20 +21,22 @@ from mlengine.stores.audit.vectors import store_vectors
 from mlengine.stores.database.engine import lock_tables, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
+from mlengine.stores.database.write_probe import WriteProbe
 from mlengine.stores.system.dependency_states import DependencyStates
-
-_PROBE_TIMEOUT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class AuditStore(AuditReader):
     """The tables of the audit; every method raises DatabaseUnavailable when they can't be used.
 
-    `states` has as `audit` whether the last write succeeded.
+    `states` has as `audit` whether the last write succeeded. `lock_seconds` is how long an append
+    waits for other writers, by default what the engine was opened with.
     """
 
     engine: Engine
     states: DependencyStates = field(default_factory=DependencyStates, compare=False)
+    lock_seconds: float | None = None
+    probe: WriteProbe = field(default_factory=WriteProbe, compare=False, repr=False)
 
     def append(self, records: Sequence[AuditEntry]) -> None:
         """Write all records or none; they are committed when this returns."""
@@ -67,7 +69,7 @@ class AuditStore(AuditReader):
         )
 
     def _insert_with_vectors(self, records: Sequence[AuditEntry]) -> None:
-        with writing(self.engine) as connection:
+        with writing(self.engine, lock_timeout_seconds=self.lock_seconds) as connection:
             ids = store_vectors(connection, [entry.scored for entry in records if entry.scored])
             vector_ids = [ids[entry.scored.key] if entry.scored else None for entry in records]
             insert_rows(connection, list(zip(map(entry_tuple, records), vector_ids, strict=True)))
@@ -95,16 +97,10 @@ class AuditStore(AuditReader):
         return count
 
     def writable(self) -> bool:
-        """Whether a prediction could be written now; a real write transaction finds out, soon."""
+        """Whether a prediction could be written now; a real write finds out, once a second."""
         try:
-            with (
-                self._outcome_recorded(),
-                writing(self.engine, lock_timeout_seconds=_PROBE_TIMEOUT_SECONDS) as connection,
-            ):
-                # Touches no row, and yet fails where the table is missing or read-only.
-                connection.execute(
-                    update(predictions).where(predictions.c.seq < 0).values(ok=False)
-                )
+            with self._outcome_recorded():
+                self.probe.write(self.engine)
         except DatabaseUnavailable:
             return False
         return True

@@ -10,68 +10,105 @@ from typing import Any, cast
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from mlengine.errors import DatabaseUnavailable
+from mlengine.stores.database.log_file import LOG_SUFFIX, MOST_LOG_BYTES, log_bytes
+
 _CHECKPOINTER = "mlengine_checkpointer"
 # A checkpoint waits for the disk: at SQLite's 1,000, every 150th row of the audit would. This many
 # pages are for when the checkpointer fails.
 _AUTOMATIC_PAGES = 500_000
 _ROWS = 4_000  # a row of the audit dirties up to seven pages
+_ROWS_A_LOOK = 32
 # While the disk syncs, whoever writes may have to wait for it: that shall be rare under load, too.
 _INTERVAL_SECONDS = 3.0
 _BUSY_TIMEOUT_MILLISECONDS = 20  # while it waits for readers, nobody can write
+# With less room than this for each byte of the log, it may soon be impossible to empty it.
+_SHORT_OF_ROOM, _SMALL_LOG_BYTES = 8, 1_000_000
 
 
 class WalCheckpointer:
     """Does for the processes of a platform what SQLite would do within their transactions.
 
-    Once enough rows were written it runs a checkpoint in a thread, every few seconds at most,
-    whichever process comes first.
+    Once enough rows were written, or the log is long, it runs a checkpoint in a thread, every few
+    seconds at most, whichever process comes first; at once where the disk is short.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._rows = 0
+        self._rows = self._unlooked = 0
+        self._log_is_long = self._disk_is_short = False
         self._due_at = 0.0
         self._running = threading.Lock()
 
     def install(self) -> None:
         """Take the place of SQLite's own checkpoints, in every connection of the engine."""
-        event.listen(self._engine, "connect", _turn_automatic_off)
+        event.listen(self._engine, "connect", _prepare_connection)
         self._engine.update_execution_options(**{_CHECKPOINTER: self})
 
     def count_committed(self, rows: int) -> None:
         """Count rows that were committed, and start a checkpoint when one is due."""
         self._rows += rows
-        if self._rows < _ROWS or time.monotonic() < self._due_at:
-            return
+        self._unlooked += rows
+        if self._unlooked >= _ROWS_A_LOOK:
+            self._unlooked = 0
+            self._look()
+        if self._disk_is_short or (
+            (self._rows >= _ROWS or self._log_is_long) and time.monotonic() >= self._due_at
+        ):
+            self._start_checkpoint()
+
+    def make_room(self) -> None:
+        """Empty the log now, for the disk is full; what can't be done is not done."""
+        with self._running:
+            self._checkpoint("TRUNCATE")
+
+    def _look(self) -> None:
+        size = log_bytes(self._file)
+        self._log_is_long = size > MOST_LOG_BYTES
+        self._disk_is_short = False
+        if size > _SMALL_LOG_BYTES:
+            with suppress(OSError):
+                disk = os.statvfs(f"{self._file}{LOG_SUFFIX}")
+                self._disk_is_short = disk.f_bavail * disk.f_frsize < _SHORT_OF_ROOM * size
+
+    def _start_checkpoint(self) -> None:
         self._due_at = time.monotonic() + _INTERVAL_SECONDS
-        if not (self._running.locked() or self._done_by_another()):
-            self._rows = 0
-            with suppress(RuntimeError):  # no thread can be started now; the rows are committed
-                threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True).start()
+        if self._running.locked() or (self._done_by_another() and not self._disk_is_short):
+            return
+        self._rows = 0
+        with suppress(RuntimeError):  # no thread can be started now; the rows are committed
+            threading.Thread(target=self._run, name="checkpoint", daemon=True).start()
 
     def _done_by_another(self) -> bool:
         """Only a checkpoint writes to the database's file, and it moves the rows of all."""
         try:
-            age = time.time() - os.stat(str(self._engine.url.database)).st_mtime
+            age = time.time() - os.stat(self._file).st_mtime
         except OSError:
             return False
         return 0 <= age < _INTERVAL_SECONDS * 0.9
 
-    def _checkpoint(self) -> None:
+    def _run(self) -> None:
+        with self._running:
+            self._checkpoint("TRUNCATE" if self._disk_is_short else "RESTART")
+
+    def _checkpoint(self, mode: str) -> None:
         # What fails here is tried again: by the next one, and by SQLite itself when there is more.
         with (
-            self._running,
-            suppress(sqlite3.Error, DBAPIError),
+            suppress(sqlite3.Error, DBAPIError, DatabaseUnavailable),
             closing(detached_connection(self._engine)) as connection,
         ):
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             # What came meanwhile is little; only when all is done may the log begin anew.
             connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}")
-            connection.execute("PRAGMA wal_checkpoint(RESTART)")
+            connection.execute(f"PRAGMA wal_checkpoint({mode})")
+
+    @property
+    def _file(self) -> str:
+        return str(self._engine.url.database)
 
 
 def checkpointer_of(engine: Engine) -> WalCheckpointer | None:
-    """The one that `open_database` has installed; it does so for a SQLite file alone."""
+    """The one that `open_database` has started; it does so for a SQLite file alone."""
     return cast("WalCheckpointer | None", engine.get_execution_options().get(_CHECKPOINTER))
 
 
@@ -82,5 +119,6 @@ def detached_connection(engine: Engine) -> sqlite3.Connection:
     return cast("sqlite3.Connection", proxy.dbapi_connection)
 
 
-def _turn_automatic_off(connection: Any, _record: object) -> None:
+def _prepare_connection(connection: Any, _record: object) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint={_AUTOMATIC_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit={MOST_LOG_BYTES}")

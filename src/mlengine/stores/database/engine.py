@@ -18,6 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mlengine.errors import CannotStart, DamagedRow, DatabaseUnavailable
 from mlengine.stores.database.checkpointer import WalCheckpointer
+from mlengine.stores.database.file_watch import FileWatch, watch_of
+from mlengine.stores.database.lock_patience import give_patience, patience_of
 from mlengine.stores.database.tables import REVISION
 
 _BEGIN = "mlengine_begin"
@@ -42,7 +44,9 @@ def open_database(url: str, *, busy_timeout_seconds: float = 5.0) -> Engine:
     try:
         address = make_url(url)
         if address.get_backend_name() != "sqlite":
-            return create_engine(address, hide_parameters=True, pool_pre_ping=True)
+            server = create_engine(address, hide_parameters=True, pool_pre_ping=True)
+            give_patience(server)
+            return server
         engine = create_engine(
             address, hide_parameters=True, connect_args={"timeout": busy_timeout_seconds}
         )
@@ -54,8 +58,11 @@ def open_database(url: str, *, busy_timeout_seconds: float = 5.0) -> Engine:
         ) from error
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    give_patience(engine)
     if _is_file(engine.url):
         WalCheckpointer(engine).install()
+        if (file := database_file(engine)) is not None:
+            FileWatch(str(file)).install(engine)
     return engine
 
 
@@ -95,17 +102,22 @@ def writing(engine: Engine, *, lock_timeout_seconds: float | None = None) -> Ite
     """One write transaction, committed at the end of the block; raises DatabaseUnavailable.
 
     `lock_timeout_seconds` is how long other writers are waited for, by default what the engine was
-    opened with. A broken constraint stays SQLAlchemy's IntegrityError: it speaks of the row, not
-    the store.
+    opened with, and in no case longer than its LockPatience. A broken constraint stays
+    SQLAlchemy's IntegrityError: it speaks of the row, not the store.
     """
-    with _translated_errors(), engine.connect() as connection:
+    watch, seconds = watch_of(engine), patience_of(engine).seconds(lock_timeout_seconds)
+    if watch:
+        watch.check()
+    with _translated_errors(engine), engine.connect() as connection:
         # A deferred transaction that turns to writing fails at once where an immediate one waits.
         connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-        with _sqlite_busy_timeout(connection, lock_timeout_seconds), connection.begin():
-            if lock_timeout_seconds is not None and connection.dialect.name != "sqlite":
-                milliseconds = round(lock_timeout_seconds * 1000)
+        with _sqlite_busy_timeout(connection, seconds), connection.begin():
+            if seconds is not None and connection.dialect.name != "sqlite":
+                milliseconds = max(1, round(seconds * 1000))
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
             yield connection
+    if watch:
+        watch.check()  # else it was committed into a file that nobody will read
 
 
 @contextmanager
@@ -126,23 +138,30 @@ def _sqlite_busy_timeout(connection: Connection, seconds: float | None) -> Itera
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One read transaction, all its statements on one snapshot; raises DatabaseUnavailable."""
-    with _translated_errors(), engine.connect() as connection, connection.begin():
+    with _translated_errors(engine), engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def _translated_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except IntegrityError:
         raise
     except (DBAPIError, PoolTimeout) as error:
+        if _sqlite_error(error) == "SQLITE_BUSY":
+            patience_of(engine).record_locked()
         raise DatabaseUnavailable(_reason(error)) from error
 
 
 def _reason(error: DBAPIError | PoolTimeout) -> str:
-    name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
-    return _REASONS.get("_".join(name.split("_")[:2]), "it does not answer")
+    return _REASONS.get(_sqlite_error(error), "it does not answer")
+
+
+def _sqlite_error(error: DBAPIError | PoolTimeout) -> str:
+    """The name of its kind, empty for an error of another database."""
+    name = str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
+    return "_".join(name.split("_")[:2])
 
 
 def parse_column(text: str) -> Any:
@@ -174,7 +193,7 @@ def lock_tables(connection: Connection, *tables: Table) -> None:
 
 def enable_wal(engine: Engine) -> None:
     """Let readers and the writer of a SQLite file not wait for each other; the file keeps it."""
-    with _translated_errors(), engine.connect() as connection:
+    with _translated_errors(engine), engine.connect() as connection:
         connection.execution_options(**{_BEGIN: ""})  # not possible within a transaction
         # Of a new file only. Small, since a row changes seven pages and each is written whole; but
         # a window of bars shall not take four.

@@ -16,6 +16,7 @@ from gunicorn.arbiter import Arbiter
 from mlengine.config.env_file import load_with_env_file
 from mlengine.errors import MlengineError
 from mlengine.logs import LineFormatter
+from mlengine.stores.database.log_file import empty_log
 from mlengine.stores.system.child_process import die_with_parent
 from mlengine.web.serving import open_files
 from mlengine.web.serving.worker import WORKING_THREADS, Worker
@@ -48,6 +49,10 @@ control_socket_disable = True  # it would lie under $HOME, which a container may
 _PRELOADED = ("flask_limiter", "marshmallow", "mlengine.bootstrap.control", "requests")
 
 
+# A database that another program keeps locked costs an answer no more.
+_LOCK_SECONDS = 0.15
+
+
 def on_starting(_server: Arbiter) -> None:
     """Spare each worker a part of its imports, and let gunicorn's lines look like all others."""
     for name in _PRELOADED:
@@ -67,6 +72,8 @@ def post_worker_init(worker: Worker) -> None:
     if platform is not None:
         with suppress(MlengineError):
             platform.loader.active()
+        lock_patience = importlib.import_module("mlengine.stores.database.lock_patience")
+        lock_patience.patience_of(platform.control.database).most_seconds = _LOCK_SECONDS
         warm_up = importlib.import_module("mlengine.services.predictions.warm_up")
         # A database that does not answer must not keep the worker from answering.
         Thread(
@@ -75,6 +82,11 @@ def post_worker_init(worker: Worker) -> None:
         warm_up.warm_up_features()
     gc.collect()
     gc.freeze()
+
+
+def on_exit(_server: Arbiter) -> None:
+    """Leave the audit in its file, and no long log beside it."""
+    empty_log(settings.audit_database_url)
 
 
 def post_fork(_server: Arbiter, worker: Worker) -> None:

@@ -23,6 +23,7 @@ class SpooledAuditStore(AuditStore):
     """As AuditStore, but an append fails only when its spool can't be written either."""
 
     spool: AuditSpool
+    lock_seconds: float | None = 0.2  # the spool takes what must wait longer
 
     def append(self, records: Sequence[AuditEntry]) -> None:
         """Write all records or none; they are on disk when this returns.
@@ -74,7 +75,7 @@ class SpooledAuditStore(AuditStore):
 
     def _restore(self, rows: Sequence[SpooledRow]) -> None:
         """Write rows in the order in which they were answered; those that are there stay."""
-        with writing(self.engine) as connection:
+        with writing(self.engine, lock_timeout_seconds=self.lock_seconds) as connection:
             ids = store_vectors(connection, [row.vector for row in rows if row.vector])
             for row in rows:
                 vector_id = ids[row.vector.key] if row.vector else None
