@@ -35,7 +35,10 @@ def open_market_data(settings: Settings, markets: MarketDirectory) -> MarketData
         return _open_service(settings, settings.market_data_base_url)
     if settings.market_data_dir:
         return FilesMarketData(
-            settings.market_data_dir, markets=markets, adjusted=settings.market_data_adjust == "all"
+            settings.market_data_dir,
+            markets=markets,
+            adjusted=settings.market_data_adjust == "all",
+            most_bytes=settings.market_data_service.max_mb * 2**20,
         )
     return SampleMarketData()
 

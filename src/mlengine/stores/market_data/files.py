@@ -50,11 +50,16 @@ class FilesMarketData(MarketData):
     kind = "files"
 
     def __init__(
-        self, directory: Path, *, markets: MarketDirectory = NO_MARKETS, adjusted: bool = False
+        self,
+        directory: Path,
+        *,
+        markets: MarketDirectory = NO_MARKETS,
+        adjusted: bool = False,
+        most_bytes: int = TableSettings.most_bytes,
     ) -> None:
         self._directory = directory
         self._markets = markets
-        self._base = TableSettings(adjusted=adjusted)
+        self._base = TableSettings(adjusted=adjusted, most_bytes=most_bytes)
         self._lock = threading.Lock()
         self._files: dict[str, FolderFile] = {}
         self._actions = ActionsFile(directory / ACTIONS_FILE)

@@ -27,6 +27,7 @@ from mlengine.stores.market_data.tables.roles import (
     table_roles,
 )
 from mlengine.stores.market_data.tables.settings import SETTINGS_FILE, TableSettings
+from mlengine.stores.market_data.tables.sizes import require_size
 from mlengine.stores.market_data.tables.table import Table
 from mlengine.stores.market_data.tables.text import (
     UnusableText,
@@ -221,6 +222,7 @@ def _with_content(before: FolderFile | None, settings: TableSettings) -> FolderF
 
 def _format(path: Path, settings: TableSettings) -> TextFormat:
     """Raises UnreadableFile, UpstreamInvalid."""
+    require_size(path, settings.most_bytes)
     if is_binary(path):
         return _binary_format(path, settings)
     try:
