@@ -64,6 +64,9 @@ def build_platform(settings: Settings) -> Platform:
     reproduction = ReproductionService(
         stores.registry, stores.feature_sets, stores.bars, TRAINING_THREADS
     )
+    maintenance = RegistryMaintenance(
+        stores.registry, control.events, control.run_store, stores.audit
+    )
     return Platform(
         control=control,
         states=stores.states,
@@ -77,13 +80,14 @@ def build_platform(settings: Settings) -> Platform:
             default_symbols=settings.train.symbols,
         ),
         predict=_predict(stores),
-        run_executor=_run_executor(control, stores, models, reproduction),
+        run_executor=replace(
+            _run_executor(control, stores, models, reproduction, maintenance),
+            models_keep=settings.models_keep,
+        ),
         reproduction=reproduction,
         models=models,
         registry=stores.registry,
-        maintenance=RegistryMaintenance(
-            stores.registry, control.events, control.run_store, stores.audit
-        ),
+        maintenance=maintenance,
         monitoring=MonitoringService(
             stores.audit,
             control.events,
@@ -94,16 +98,20 @@ def build_platform(settings: Settings) -> Platform:
         ),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
-        health=HealthService(
-            __version__,
-            settings.env,
-            stores.registry,
-            stores.loader,
-            stores.audit,
-            WorkerCountProbe(control.runs.workers),
-            stores.states,
-            stores.bars.source,
-        ),
+        health=_health(settings, control, stores),
+    )
+
+
+def _health(settings: Settings, control: ControlPlane, stores: Stores) -> HealthService:
+    return HealthService(
+        __version__,
+        settings.env,
+        stores.registry,
+        stores.loader,
+        stores.audit,
+        WorkerCountProbe(control.runs.workers),
+        stores.states,
+        stores.bars.source,
     )
 
 
@@ -129,7 +137,11 @@ def _predict(stores: Stores) -> PredictService:
 
 
 def _run_executor(
-    control: ControlPlane, stores: Stores, models: ModelService, reproduction: ReproductionService
+    control: ControlPlane,
+    stores: Stores,
+    models: ModelService,
+    reproduction: ReproductionService,
+    maintenance: RegistryMaintenance,
 ) -> RunExecutor:
     pipeline = TrainingPipeline(
         replace(stores.bars, anew=True),
@@ -145,6 +157,7 @@ def _run_executor(
         stores.registry,
         models,
         reproduction,
+        maintenance,
         utc_now,
     )
 

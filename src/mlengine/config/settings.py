@@ -65,6 +65,7 @@ class Settings:
     require_all_features: bool
     refuse_suspect_bars: bool
     audit_retention_days: int
+    models_keep: int
     public_activation: bool
     feature_sets: tuple[str, ...]
     host: str
@@ -151,6 +152,7 @@ class Settings:
             require_all_features=read.boolean("REQUIRE_ALL_FEATURES", production),
             refuse_suspect_bars=read.boolean("REFUSE_SUSPECT_BARS", production),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
+            models_keep=read.integer("MODELS_KEEP", 0, 0, 100_000),
             public_activation=_public_activation(read, env, host),
             feature_sets=read.comma_list("FEATURE_SETS"),
             host=host,

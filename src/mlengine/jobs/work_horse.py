@@ -1,11 +1,11 @@
-"""Runs one job: `python -m mlengine.jobs.work_horse WORKER JOB EXECUTION PARENT`."""
+"""Runs one job: `python -m mlengine.jobs.work_horse QUEUE WORKER JOB EXECUTION PARENT`."""
 
 import sys
 
 from mlengine.stores.system.child_process import die_with_parent
 
 
-def main(worker_name: str, job_id: str, execution_id: str, parent: str) -> None:
+def main(queue: str, worker_name: str, job_id: str, execution_id: str, parent: str) -> None:
     """Rebuild the worker that spawned this process from the queue, and run its job."""
     die_with_parent(int(parent))
     from rq.executions import Execution  # noqa: PLC0415 - first of all, no orphan
@@ -19,7 +19,7 @@ def main(worker_name: str, job_id: str, execution_id: str, parent: str) -> None:
     settings = config.load_from_environment()
     logs.configure(settings.log_level, json=settings.json_logs)
     url = resolve_url(settings.redis_url, settings.artifacts_dir)
-    worker = make_worker(url, name=worker_name, prepare_for_work=False)
+    worker = make_worker(url, queue, name=worker_name, prepare_for_work=False)
     job = AllowListedJob.fetch(job_id, connection=worker.connection, serializer=SERIALIZER)
     worker.execution = Execution.fetch(execution_id, job_id, connection=worker.connection)
     worker.main_work_horse(job, worker.queues[0])

@@ -92,11 +92,11 @@ class RunWorker(SpawnWorker):
         else:
             log.error("training crashed", extra={"job_id": job.id}, exc_info=error)
 
-    def fork_work_horse(self, job: Job, _queue: Queue) -> None:
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Spawn `mlengine.jobs.work_horse`, which reads the queue's address from its variables."""
         execution = self.execution
         assert execution is not None  # noqa: S101 - RQ made it just before
-        ids = [self.name, job.id, execution.id, str(os.getpid())]
+        ids = [queue.name, self.name, job.id, execution.id, str(os.getpid())]
         argv = [sys.executable, "-m", "mlengine.jobs.work_horse", *ids]
         environment = config.environment_for_child({"RQ_WORKER_ID": self.name, "RQ_JOB_ID": job.id})
         self._horse_pid = os.posix_spawn(sys.executable, argv, environment, setpgroup=0)

@@ -91,6 +91,16 @@ def test_the_same_recipe_trains_the_same_model_which_is_not_promoted(platform: P
     assert platform.models.active_version() == "v1"
 
 
+def test_a_training_lets_go_of_old_versions_that_nothing_keeps(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path, models=0, MODELS_KEEP="2", TRAIN_ACTIVATE="never")
+    for number in (1, 2, 3):
+        claim(platform, f"run{number}", seed=number)
+        platform.run_executor.execute(f"run{number}")
+    assert platform.registry.versions() == ["v2", "v3"]
+    (pruned,) = platform.control.events.page("pruned", 9, None).rows
+    assert (pruned.version, pruned.actor) == ("v1", "retention")
+
+
 def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: Path) -> None:
     platform = make_platform(tmp_path, models=0, TRAIN_GATE_MIN_DATES="30")
     for number in (1, 2, 3):

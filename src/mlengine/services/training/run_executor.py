@@ -15,6 +15,7 @@ from mlengine.core.training.spec import TrainSpec
 from mlengine.errors import LeaseLost, MlengineError, TrainingFailed
 from mlengine.logs import log_tail
 from mlengine.services.models.event_recording import record_missing_trainings, record_training
+from mlengine.services.models.maintenance import RegistryMaintenance
 from mlengine.services.models.service import ModelService
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease, do_nothing
 from mlengine.services.training.pipeline import TrainingPipeline
@@ -25,6 +26,8 @@ from mlengine.stores.runs.store import RunStore
 
 log = logging.getLogger(__name__)
 
+RETENTION_ACTOR = "retention"
+
 
 @dataclass(frozen=True)
 class RunExecutor:
@@ -34,7 +37,9 @@ class RunExecutor:
     registry: Registry
     models: ModelService
     reproduction: ReproductionService
+    maintenance: RegistryMaintenance
     clock: Callable[[], datetime]
+    models_keep: int = 0
 
     def execute(self, run_id: str, *, end_process: Callable[[], None] = do_nothing) -> str | None:
         """Carry out the run by its kind; returns the version that it published, if it did.
@@ -82,7 +87,23 @@ class RunExecutor:
         record_training(self.events, manifest, actor=run.actor, now=now)
         if gate.promote and self._champion_still_serves(gate):
             self.models.activate(manifest.version, actor=run.actor, reason=gate.reason, now=now)
+        self._prune()
         return manifest.version
+
+    def _prune(self) -> None:
+        """Let go of old versions, 0 of them where `models_keep` is 0; a failure waits its turn."""
+        if not self.models_keep:
+            return
+        try:
+            self.maintenance.prune(
+                keep=self.models_keep,
+                force=False,
+                dry_run=False,
+                actor=RETENTION_ACTOR,
+                now=self.clock(),
+            )
+        except MlengineError as error:
+            log.warning("old versions stay", extra={"code": error.code, "reason": str(error)})
 
     def _champion_still_serves(self, gate: Decision) -> bool:
         """Whether the champion that was beaten still serves: another one was not tested."""
