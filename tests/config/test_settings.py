@@ -228,23 +228,23 @@ def test_only_production_calls_old_or_partial_predictions_unusable(
     interval: str, bars: int
 ) -> None:
     base = {"MARKET_DATA_INTERVAL": interval, "MARKET_DATA_DIR": "/data", "ADMIN_API_KEY": LONG_KEY}
-    calm = Settings.from_env(base)
-    assert (calm.max_bar_age_bars, calm.max_model_age_days, calm.require_all_features) == (
+    calm = Settings.from_env(base).usability
+    assert (calm.max_bar_age_bars, calm.max_model_age_days, calm.all_features) == (
         0,
         0,
         False,
     )
     assert not calm.refuse_suspect_bars
-    strict = Settings.from_env({**base, "ENV": "production"})
+    strict = Settings.from_env({**base, "ENV": "production"}).usability
     assert strict.refuse_suspect_bars
-    assert (strict.max_bar_age_bars, strict.max_model_age_days, strict.require_all_features) == (
+    assert (strict.max_bar_age_bars, strict.max_model_age_days, strict.all_features) == (
         bars,
         30,
         True,
     )
     chosen = {"MAX_BAR_AGE_BARS": "0", "MAX_MODEL_AGE_DAYS": "90", "REQUIRE_ALL_FEATURES": "false"}
-    loose = Settings.from_env({**base, "ENV": "production", **chosen})
-    assert (loose.max_bar_age_bars, loose.max_model_age_days, loose.require_all_features) == (
+    loose = Settings.from_env({**base, "ENV": "production", **chosen}).usability
+    assert (loose.max_bar_age_bars, loose.max_model_age_days, loose.all_features) == (
         0,
         90,
         False,

@@ -56,13 +56,7 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
             database, states, spool=AuditSpool(settings.artifacts_dir / "audit-spool")
         ),
         replay_inputs=ReplayInputStore(database),
-        usability_limits=UsabilityLimits(
-            settings.max_bar_age_bars,
-            settings.max_model_age_days,
-            settings.require_all_features,
-            settings.refuse_suspect_bars,
-            settings.refuse_stale_bars,
-        ),
+        usability_limits=UsabilityLimits(**vars(settings.usability)),
     )
 
 

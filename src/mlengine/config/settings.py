@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from mlengine.config import addresses, market_data, training
 from mlengine.config.env_reader import EnvReader
 from mlengine.config.market_data import ServiceSettings
+from mlengine.config.usability import UsabilitySettings, usability
 from mlengine.core.actions.kinds import ADJUSTMENTS
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.hours import CALENDAR_NAMES
@@ -59,11 +59,7 @@ class Settings:
     rate_limit_window_seconds: int
     trusted_proxy_count: int
     max_batch_symbols: int
-    max_bar_age_bars: int
-    refuse_stale_bars: bool
-    max_model_age_days: int
-    require_all_features: bool
-    refuse_suspect_bars: bool
+    usability: UsabilitySettings
     audit_retention_days: int
     models_keep: int
     public_activation: bool
@@ -112,7 +108,6 @@ class Settings:
     def read(cls, read: EnvReader) -> Settings:
         """As `from_env`, variable by variable; raises BadSetting of the first that is refused."""
         env = read.choice("ENV", "development", PROFILES)
-        production = env == "production"
         interval = read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))
         host = addresses.host(read)
         artifacts = Path(read.text("ARTIFACTS_DIR", "artifacts")).absolute()
@@ -146,11 +141,7 @@ class Settings:
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),
             max_batch_symbols=read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
-            max_bar_age_bars=_max_bar_age_bars(read, interval, production=production),
-            refuse_stale_bars=production and not read.is_set("MAX_BAR_AGE_BARS"),
-            max_model_age_days=_max_model_age_days(read, production),
-            require_all_features=read.boolean("REQUIRE_ALL_FEATURES", production),
-            refuse_suspect_bars=read.boolean("REFUSE_SUSPECT_BARS", production),
+            usability=usability(read, interval, production=env == "production"),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
             models_keep=read.integer("MODELS_KEEP", 0, 0, 100_000),
             public_activation=_public_activation(read, env, host),
@@ -208,23 +199,9 @@ def _timezone(read: EnvReader) -> ZoneInfo | None:
         raise BadSetting("MARKET_DATA_TIMEZONE", name or "", "a zone such as Asia/Tokyo") from None
 
 
-def _max_bar_age_bars(read: EnvReader, interval: str, *, production: bool) -> int:
-    default = _bars_in_three_days(interval) if production else 0
-    return read.integer("MAX_BAR_AGE_BARS", default, 0, 1_000_000)
-
-
-def _max_model_age_days(read: EnvReader, production: bool) -> int:
-    return read.integer("MAX_MODEL_AGE_DAYS", 30 if production else 0, 0, 36_500)
-
-
 def _public_activation(read: EnvReader, env: str, host: str) -> bool:
     default = env == "development" and addresses.is_loopback(host)
     return read.boolean("PUBLIC_ACTIVATION", default)
-
-
-def _bars_in_three_days(interval: str) -> int:
-    """Three at least, for the intervals of a day and more."""
-    return max(3, timedelta(days=3) // INTERVALS[interval])
 
 
 def _log_level(read: EnvReader, env: str) -> str:
