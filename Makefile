@@ -1,9 +1,7 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install run train demo test sure soak wheel bench bench-peers bench-features bench-cost format lock docker-build docker-run
+.PHONY: help install run train demo test sure soak wheel bench bench-peers bench-features bench-cost format lock docker-build docker-run docker-test
 
-IMAGE ?= ml-engine-platform
-PORT ?= 8000
 BIN = .venv/bin
 CHECKED = src tests scripts benchmarks wsgi.py worker.py gunicorn.conf.py
 INSTALL = sh scripts/install.sh
@@ -61,6 +59,7 @@ lock: ## compile the locks from setup.cfg (UPGRADE=--upgrade takes the newest)
 	"$$python" -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv && PATH="$$tools/bin:$$PATH" && \
 	echo 'setuptools>=77' | $(LOCK) --output-file requirements.lock setup.cfg - >/dev/null && \
 	echo 'setuptools>=77' | $(LOCK) --constraint requirements.lock --extra dev --output-file requirements-dev.lock setup.cfg - >/dev/null && \
+	echo 'psycopg[binary]>=3.3' | $(LOCK) --constraint requirements.lock --output-file requirements-postgres.lock - >/dev/null && \
 	echo 'bokeh-sampledata' | $(LOCK) --no-deps --output-file requirements-sample.lock - >/dev/null
 
 bench-features: install .venv-bench/made ## features against Qlib in one run, in a .venv-bench that it makes
@@ -77,10 +76,12 @@ bench-cost: install .venv-bench/made ## cost of features against symbols and bar
 wheel: install ## build dist/mlengine-….whl, which alone is a whole platform
 	@rm -rf build && $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . && ls dist
 
-docker-build: ## build the container image
-	docker build --tag $(IMAGE) .
+docker-build: ## build the container image, with Docker or, without its daemon, with podman
+	@python=$$(sh scripts/find_python.sh) && exec "$$python" scripts/container.py build
 
-docker-run: docker-build ## run the image as a whole platform on the artifacts of this folder
-	@test -e .env || { python=$$(sh scripts/find_python.sh) && "$$python" src/mlengine/config/env_writer.py; }
-	docker run --rm -p $(PORT):8000 --env-file .env -e HOST=0.0.0.0 -e PORT=8000 -e ARTIFACTS_DIR= \
-		--user "$$(id -u):$$(id -g)" -v "$$(pwd)/artifacts:/app/artifacts" $(IMAGE)
+docker-run: docker-build ## run the image as a whole platform, on a volume of its own; Ctrl-C stops it
+	@python=$$(sh scripts/find_python.sh) && { test -e .env || "$$python" src/mlengine/config/env_writer.py; } && \
+	exec "$$python" scripts/container.py run
+
+docker-test: ## prove the image: build, training, prediction, stop, restart, upgrade
+	@python=$$(sh scripts/find_python.sh) && exec "$$python" scripts/container_test.py

@@ -18,7 +18,12 @@ PYTHON = os.path.join(VENV, "bin", "python")
 OLDEST = (3, 11)
 LOCKS = {
     "run": ("requirements.lock", "requirements-sample.lock"),
-    "dev": ("requirements.lock", "requirements-sample.lock", "requirements-dev.lock"),
+    "dev": (
+        "requirements.lock",
+        "requirements-postgres.lock",
+        "requirements-sample.lock",
+        "requirements-dev.lock",
+    ),
 }
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
 FROM_LOCK = ("--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement")
