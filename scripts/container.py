@@ -28,7 +28,7 @@ SETTINGS = {
 }
 PACKAGES = "python3,python3-venv,python3-pip,ca-certificates,libgomp1"
 HARDENED = (
-    *("--read-only", "--tmpfs", "/tmp:mode=1777"),
+    *("--read-only", "--tmpfs", "/tmp:mode=1777"),  # noqa: S108 - inside
     *("--cap-drop", "all", "--security-opt", "no-new-privileges"),
 )
 APP = "/app"
@@ -62,12 +62,15 @@ def build(environment: Mapping[str, str], folder: Path = ROOT) -> None:
 
 def run(environment: Mapping[str, str]) -> None:
     """Become the platform in a container, on the volume or the folder of its artifacts."""
-    engine = find_engine()
+    command = run_command(find_engine(), environment)
+    os.execvp(command[0], command)  # noqa: S606 - a list, no shell
+
+
+def run_command(engine: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     command = [*engine, "run", "--rm", "--name", setting(environment, "MLENGINE_NAME"), *HARDENED]
     command += [*ulimits(), *health_checks(engine), "--env-file", ".env", "--env", "ARTIFACTS_DIR="]
     command += network(engine, environment) + mounts(engine, environment)
-    command += [setting(environment, "IMAGE")]
-    os.execvp(command[0], command)  # noqa: S606 - a list, no shell
+    return [*command, setting(environment, "IMAGE")]
 
 
 def setting(environment: Mapping[str, str], name: str) -> str:
@@ -80,7 +83,7 @@ def find_engine() -> list[str]:
         return ["docker"]
     if not shutil.which("podman"):
         sys.exit(NO_ENGINE)
-    # Without root, old versions copy the whole file system for each layer. crun refuses some cgroups.
+    # Without root, podman 4 copies the whole file system for each layer; crun refuses some cgroups.
     layers = ["--storage-driver", "overlay"] if os.geteuid() else []
     return ["podman", *layers, *(["--runtime", "runc"] if shutil.which("runc") else [])]
 

@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -33,12 +33,13 @@ CANNOT_RUN = 75
 STOP_SECONDS = 10.0
 PATIENCE_SECONDS = 300.0
 PREDICT = "/predict?symbol=AAPL"
-CONFINED = (
-    "import os, pathlib; print(os.getuid(), "
-    "[line.split()[1] for line in pathlib.Path('/proc/self/status').read_text().splitlines() "
-    "if line.startswith(('CapEff', 'CapBnd', 'NoNewPrivs'))], os.access('/', os.W_OK), "
-    "os.statvfs('/').f_flag & os.ST_RDONLY, __import__('psycopg').__name__)"
-)
+# Its uid, capabilities and no_new_privs, and whether its file system is read-only; with psycopg.
+CONFINED = """
+import os, pathlib, psycopg
+fields = [line.split() for line in pathlib.Path('/proc/self/status').read_text().splitlines()]
+confined = [words[1] for words in fields if words[0] in ('CapEff:', 'CapBnd:', 'NoNewPrivs:')]
+print(os.getuid(), confined, os.statvfs('/').f_flag & os.ST_RDONLY)
+"""
 
 
 def main() -> None:
@@ -67,28 +68,25 @@ def prove(platform: Platform) -> None:
     with step("prediction, confined process"):
         first = platform.get(PREDICT)
         expect(first["model_version"] == "v1", first)
-        confined = platform.execute("python", "-c", CONFINED).split()
-        expect(confined[0] == "10001", confined)
-        expect(
-            confined[1:] == "['0000000000000000', '0000000000000000', '1'] False 1 psycopg".split(),
-            confined,
-        )
-    with step("stop under load"):
-        platform.stop_under_load()
-    with step("restart on the same volume"):
-        platform.start()
-        again = platform.get(PREDICT)
-        expect(again["model_version"] == "v1", again)
-        expect(again["probability_up"] == first["probability_up"], again)
-        expect(first["prediction_id"] in platform.audited(), first)
+        confined = platform.execute("python", "-c", CONFINED)
+        expect(confined == "10001 ['0000000000000000', '0000000000000000', '1'] 1\n", confined)
     with step("Ctrl-C during a training"):
         platform.train()
         platform.interrupt()
+    with step("restart on the same volume"):
+        platform.lift_rate_limit()
+        platform.start()
+        again = platform.get(PREDICT)
+        expect(again["probability_up"] == first["probability_up"], again)
+        expect(again["model_version"] == "v1", again)
+        expect(first["prediction_id"] in platform.audited(), first)
+    with step("stop under load"):
+        platform.stop_under_load()
     platform.remove_volume()
 
 
 def prove_upgrade(platform: Platform, temporary: Path) -> None:
-    """What the version before left behind serves, stands in the audit and is replayed bit for bit."""
+    """What the version before left behind serves and is replayed bit for bit."""
     commit = version_before(container.ROOT)
     if commit is None:
         print(
@@ -111,7 +109,7 @@ def prove_upgrade(platform: Platform, temporary: Path) -> None:
         expect(after["model_version"] == before["model_version"], after)
         expect(after["probability_up"] == before["probability_up"], (before, after))
         replayed = platform.post(f"/predictions/{before['prediction_id']}/replay")
-        expect(replayed["identical"] is True, replayed)
+        expect(replayed["status"] == "identical", replayed)
         platform.stop()
 
 
@@ -170,8 +168,7 @@ class Platform:
     def _request(self, method: str, path: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            headers = {"X-API-Key": self.admin_key()} if method == "POST" else {}
-            connection.request(method, path, headers=headers)
+            connection.request(method, path, headers={"X-API-Key": self.admin_key()})
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -183,6 +180,10 @@ class Platform:
         )
         return found[1] if found else ""
 
+    def lift_rate_limit(self) -> None:
+        with (self.checkout / ".env").open("a") as file:
+            file.write("RATE_LIMIT_REQUESTS=0\n")
+
     def audited(self) -> str:
         return self._request("GET", "/predictions/recent?limit=100")[1].decode()
 
@@ -193,10 +194,10 @@ class Platform:
     def train(self) -> None:
         """Ask for a training and wait until it runs."""
         run = self.post("/admin/train")["run_id"]
-        status = ["mlengine", "train", "status", str(run), "--json"]
         until = time.monotonic() + PATIENCE_SECONDS
-        while json.loads(self.execute(*status))["state"] == "queued":
+        while self.get(f"/admin/train/status?run_id={run}")["state"] == "queued":
             expect(time.monotonic() < until, "the training isn't started")
+            time.sleep(0.2)
 
     def stop_under_load(self) -> None:
         """Four clients ask on new connections all the while: each request gets its answer."""
@@ -214,20 +215,22 @@ class Platform:
 
     def stop(self) -> None:
         """By the engine, with the time that it gives of its own accord."""
-        self._end([*self.engine, "stop", self.variables["MLENGINE_NAME"]])
+        stop = [*self.engine, "stop", self.variables["MLENGINE_NAME"]]
+        self._end(lambda _: subprocess.run(stop, capture_output=True, check=True), {0})
 
     def interrupt(self) -> None:
         """As Ctrl-C does: SIGINT to all that the terminal started."""
-        self._end(["kill", "-INT", f"-{self.process.pid if self.process else 0}"])
+        self._end(lambda pid: os.killpg(pid, signal.SIGINT), {0, 2, -signal.SIGINT})
 
-    def _end(self, command: list[str]) -> None:
-        expect(self.process is not None, "nothing runs")
+    def _end(self, end: Callable[[int], object], codes: set[int]) -> None:
+        if self.process is None:
+            return
         started = time.monotonic()
-        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        code = self.process.wait(timeout=60) if self.process else 0
+        end(self.process.pid)
+        code = self.process.wait(timeout=60)
         took = time.monotonic() - started
         expect(took < STOP_SECONDS, f"it took {took:.1f} s to stop")
-        expect(code in (0, 2, 130) if "-INT" in command else code == 0, f"it ended with {code}")
+        expect(code in codes, f"it ended with {code}")
         print(f"container: stopped within {took:.1f} s", flush=True)
 
     def remove_volume(self) -> None:
@@ -271,7 +274,7 @@ class Load(threading.Thread):
             finally:
                 connection.close()
             self.answered += 1
-            if status not in (200, 429):
+            if status != 200:
                 self.failures.append(status)
 
 

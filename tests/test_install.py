@@ -104,16 +104,50 @@ def test_a_virtual_environment_on_another_python_is_installed_anew(tmp_path: Pat
 
 
 def test_the_container_listens_where_it_is_published_whatever_the_env_file_says() -> None:
-    recipe = (ROOT / "Makefile").read_text().partition("docker-run:")[2]
-    assert recipe.index("--env-file .env") < recipe.index("-e HOST=0.0.0.0 -e PORT=8000")
-    assert "-p $(PORT):8000" in recipe
+    container = _script("container")
+    command = container.run_command(["docker"], {"PORT": "8001"})
+    assert command.index("--env-file") < command.index("HOST=0.0.0.0") < command.index("PORT=8000")
+    assert "127.0.0.1:8001:8000" in command
+    assert "0.0.0.0:8001:8000" in container.run_command(
+        ["docker"], {"PORT": "8001", "BIND": "0.0.0.0"}
+    )
+    command = container.run_command(["podman"], {})
+    assert command.index(".env") < command.index("HOST=127.0.0.1") < command.index("PORT=8000")
 
 
-def test_the_container_is_built_first_and_writes_as_the_user_who_runs_it() -> None:
+def test_the_container_is_built_first_and_writes_as_the_user_who_runs_it(tmp_path: Path) -> None:
     recipe = (ROOT / "Makefile").read_text().partition("docker-run:")[2]
     assert recipe.startswith(" docker-build ")
-    assert '--user "$$(id -u):$$(id -g)"' in recipe
+    container = _script("container")
+    assert "mlengine-artifacts:/app/artifacts" in container.run_command(["docker"], {})
+    os.chown(tmp_path, 1234 if os.geteuid() == 0 else -1, -1)
+    owner = tmp_path.stat()
+    command = container.run_command(["docker"], {"ARTIFACTS": str(tmp_path)})
+    assert f"{tmp_path}:/app/artifacts" in command
+    assert f"{owner.st_uid}:{owner.st_gid}" in command
+    with pytest.raises(SystemExit, match="belongs to root"):
+        container.run_command(["docker"], {"ARTIFACTS": "/"})
     assert "required: false" in (ROOT / "compose.yaml").read_text()
+
+
+def test_the_container_can_write_nothing_but_its_artifacts_and_gains_no_rights(
+    tmp_path: Path,
+) -> None:
+    brought = {"PRICES": str(tmp_path), "FEATURES": str(tmp_path)}
+    command = _script("container").run_command(["podman"], brought)
+    line = " ".join(command)
+    assert " --read-only " in line
+    assert " --cap-drop all --security-opt no-new-privileges " in line
+    assert f"{tmp_path}:/app/prices:ro --env MARKET_DATA_DIR=/app/prices " in line
+    assert f"{tmp_path}:/app/features:ro " in line
+    compose = (ROOT / "compose.yaml").read_text()
+    for word in ("read_only: true", "- ALL", "- no-new-privileges", '- "127.0.0.1:'):
+        assert word in compose
+
+
+def test_a_folder_that_is_not_there_is_not_mounted(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="is no folder"):
+        _script("container").run_command(["docker"], {"PRICES": str(tmp_path / "missing")})
 
 
 def test_an_installation_that_fails_is_not_stamped(tmp_path: Path) -> None:
@@ -215,7 +249,7 @@ def test_make_help_lists_every_target() -> None:
     ).stdout
     for target in (
         *("help", "install", "run", "train", "test", "sure", "soak", "format", "lock"),
-        *("wheel", "docker-build", "docker-run"),
+        *("wheel", "docker-build", "docker-run", "docker-test", "sbom"),
     ):
         assert re.search(rf"^  make {target} +\S", output, re.MULTILINE)
 

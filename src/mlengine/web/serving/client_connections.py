@@ -220,4 +220,14 @@ class ClientConnections(gthread.ThreadWorker):
 
     def _cap_keepalive(self, deadline: float) -> None:
         """A stopping worker waits a little for requests that are on their way."""
+        self._close_listeners()
         self.connections.limit_deadlines(deadline)
+
+    def _close_listeners(self) -> None:
+        """Take whoever is connected already, then nobody: the kernel resets those left over."""
+        for listener in self.sockets:
+            connections = -1
+            while self.nr_conns > connections:
+                connections = self.nr_conns
+                ClientConnections.accept(self, listener)
+            listener.close()
