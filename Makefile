@@ -1,6 +1,6 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install run train demo test sure soak wheel bench bench-peers bench-features bench-cost format lock docker-build docker-run docker-test
+.PHONY: help install run train demo test sure soak wheel bench bench-peers bench-features bench-cost format lock docker-build docker-run docker-test sbom
 
 BIN = .venv/bin
 CHECKED = src tests scripts benchmarks wsgi.py worker.py gunicorn.conf.py
@@ -85,3 +85,6 @@ docker-run: docker-build ## run the image as a whole platform, on a volume of it
 
 docker-test: ## prove the image: build, training, prediction, stop, restart, upgrade
 	@python=$$(sh scripts/find_python.sh) && exec "$$python" scripts/container_test.py
+
+sbom: install ## write dist/sbom.cdx.json: what the locks pin, with hashes and licences (CycloneDX)
+	@$(BIN)/python scripts/sbom.py dist/sbom.cdx.json && echo dist/sbom.cdx.json

@@ -143,6 +143,9 @@ def test_nothing_unpickles_or_evaluates() -> None:
             assert not names & forbidden, f"{path}: imports {names & forbidden}"
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec", "__import__"), path
+            if isinstance(node, ast.Call):
+                assert not any(_is_shell(keyword) for keyword in node.keywords), path
+                assert ast.unparse(node.func) not in ("os.system", "os.popen"), path
 
 
 def test_only_config_reads_the_environment() -> None:
@@ -329,6 +332,11 @@ def _resolves(name: str) -> bool:
     with suppress(ModuleNotFoundError):
         return hasattr(importlib.import_module(module), attribute)
     return False
+
+
+def _is_shell(keyword: ast.keyword) -> bool:
+    """`shell=` with anything but a plain False."""
+    return keyword.arg == "shell" and ast.unparse(keyword.value) != "False"
 
 
 def _imported(node: ast.AST) -> set[str]:

@@ -26,10 +26,15 @@ PACKAGE = ROOT / "src" / "mlengine"
 # Names in capitals that aren't settings, and paths that aren't routes.
 NOT_SETTINGS = {
     "ACTIVE",
+    "ARTIFACTS",
     "BASE_IMAGE",
+    "CA_BUNDLE",
+    "DEBIAN_MIRROR",
+    "DEBIAN_SUITE",
     "FLASK_SKIP_DOTENV",
     "KEY",
     "LC_ALL",
+    "MLENGINE_NAME",
     "PR_SET_PDEATHSIG",
     "SCRIPT_NAME",
     "TMPDIR",
