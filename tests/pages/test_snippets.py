@@ -86,9 +86,12 @@ def test_every_request_of_the_api_page_has_an_answer() -> None:
 
 
 def test_the_api_page_has_every_error_code_with_its_status() -> None:
-    rows = re.findall(r"^\| (`.*?) \| (\d{3})", section(_page("api"), "Errors"), re.M)
+    rows = re.findall(r"^\| \[(`.*?) \| ([\d, ]+) \|", section(_page("api"), "Errors"), re.M)
     shown = {
-        (code, int(status)) for codes, status in rows for code in re.findall(r"`(\w+)`", codes)
+        (code, int(status))
+        for codes, statuses in rows
+        for code in re.findall(r"`(\w+)`", codes)
+        for status in statuses.split(", ")
     }
     assert {(kind.code, status) for kind, (status, _) in STATUS.items()} <= shown
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,18 +15,20 @@ from flask import Flask
 from mlengine import __version__
 from mlengine.web.http.responses import PROBLEM_TYPE
 from mlengine.web.openapi.answer_schemas import AnswerSchemas
-from mlengine.web.openapi.operations import KEY_SCHEME, SECURITY_SCHEME, operation, path_of
+from mlengine.web.openapi.operations import (
+    KEY_SCHEME,
+    SECTIONS,
+    SECURITY_SCHEME,
+    operation,
+    path_of,
+)
 from mlengine.web.openapi.problem_schemas import problem_schemas
 from mlengine.web.openapi.request_schemas import describe_fields
 
 VERSION = "3.1.0"
 PREFIX = "/api/v1"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_DESCRIPTION = (
-    "Features, predictions, models and monitoring of a market-ML platform. Every route answers at "
-    "`/…` and at `/api/v1/…`. What is not defined is null, never NaN; times are RFC 3339 in UTC. "
-    "Errors are problems by RFC 9457; `code` is the stable part."
-)
+_DESCRIPTION = Path(__file__).with_name("description.md")
 
 
 def build_document(app: Flask) -> bytes:
@@ -36,14 +39,18 @@ def build_document(app: Flask) -> bytes:
         version=__version__,
         openapi_version=VERSION,
         plugins=[plugin],
-        info={"description": _DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
+        info={
+            "description": _DESCRIPTION.read_text(encoding="utf-8"),
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
         servers=[{"url": "/"}, {"url": PREFIX}],
+        tags=[{"name": name} for name in dict.fromkeys(SECTIONS.values())],
     )
     if plugin.converter:
         describe_fields(plugin.converter)
     answers = AnswerSchemas()
     spec.components.security_scheme(KEY_SCHEME, SECURITY_SCHEME)
-    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+    for rule in app.url_map.iter_rules():
         if not rule.rule.startswith(PREFIX):
             view = app.view_functions[rule.endpoint]
             methods = [method for method in _METHODS if method in (rule.methods or ())]

@@ -27,6 +27,18 @@ SECURITY_SCHEME = {
     "name": KEY_HEADER,
     "description": "A key of this platform; answers name the `actor`, whose key it was.",
 }
+# Under which heading the routes of a blueprint stand.
+SECTIONS = {
+    "health": "Health",
+    "bars": "Features",
+    "features": "Features",
+    "predict": "Predictions",
+    "predictions": "Predictions",
+    "models": "Models",
+    "monitoring": "Monitoring",
+    "admin": "Administration",
+    "documents": "Documents",
+}
 _UNLIMITED = "health"
 _JSON = "application/json"
 # What a server may say to any request: its line, its headers and its body have limits.
@@ -65,7 +77,7 @@ def operation(rule: Rule, method: str, view: View, schemas: AnswerSchemas) -> Js
     summary, _, description = (inspect.getdoc(view) or "").partition("\n\n")
     return {
         "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path_of(rule)}").strip("_"),
-        "tags": [rule.endpoint.partition(".")[0]],
+        "tags": [SECTIONS[rule.endpoint.partition(".")[0]]],
         "summary": summary.replace("\n", " "),
         **({"description": description} if description else {}),
         **({"deprecated": True} if contract.deprecated else {}),

@@ -22,8 +22,8 @@ def health() -> Body:
     `degraded`. `audit` is `degraded` while rows wait in the spool, because the tables could not
     take them: `audit_spool` has how many files and bytes wait, of all processes, and how many rows
     this web worker has spooled since its start. `refused_files` has each `file` of
-    `MARKET_DATA_DIR` that this web worker can't use, with the `reason`; none of them degrades the
-    whole.
+    `MARKET_DATA_DIR` that this web worker can't use, with the `reason`, and each bad line of
+    `actions.csv`; none of them degrades the whole.
     """
     body = dict(vars(platform().health.health()))
     versions = {name: body.pop(name) for name in ("active_version", "loaded_version")}

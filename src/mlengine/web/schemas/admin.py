@@ -39,7 +39,15 @@ class TrainBody(RequestSchema):
     objective = fields.String(validate=validate.OneOf(OBJECTIVES))
     label = fields.String(validate=validate.OneOf(LABELS))
     rounds = BoundedInteger(*bounds.ROUNDS)
-    params = fields.Dict(fields.String(), fields.Raw())
+    params = fields.Dict(
+        fields.String(),
+        fields.Raw(),
+        metadata={
+            "description": "LightGBM's tuning parameters; what the platform decides itself "
+            "(`objective`, `seed`, `deterministic`, `num_threads`, `is_unbalance`, "
+            "`scale_pos_weight`, under whatever alias) is 422"
+        },
+    )
     feature_set = FeatureSetName()
     activate = fields.String(validate=validate.OneOf(ACTIVATIONS))
     gate_min_dates = BoundedInteger(*bounds.GATE_MIN_DATES)
@@ -68,7 +76,7 @@ class EmptyBody(Schema):
 class RunReference(RequestSchema):
     """The live run, or the last, unless one is named."""
 
-    run_id = RunId(load_default=None)
+    run_id = RunId(load_default=None, metadata={"description": "which run"})
 
 
 class RunsQuery(RequestSchema):

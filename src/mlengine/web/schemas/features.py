@@ -19,8 +19,10 @@ MAX_ROWS = 5000
 
 class FeaturesQuery(AsOfSchema):
     symbol = Symbol(required=True)
-    limit = QueryInteger(1, MAX_ROWS, load_default=100)
-    feature_set = FeatureSetName(load_default=None)
+    limit = QueryInteger(1, MAX_ROWS, load_default=100, metadata={"description": "rows"})
+    feature_set = FeatureSetName(
+        load_default=None, metadata={"description": "`TRAIN_FEATURE_SET` without it"}
+    )
 
 
 def feature_table_body(table: FeatureTable) -> dict[str, Any]:

@@ -159,7 +159,9 @@ def _check_format(text: str) -> None:
 class RequestSchema(Schema):
     """`model=`, alone or with more fields; there is only the line `main` so far."""
 
-    model = fields.String(load_default=MODEL_LINE)
+    model = fields.String(
+        load_default=MODEL_LINE, metadata={"description": "the model line; there is only this one"}
+    )
 
     @post_load
     def require_model_line(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -173,7 +175,12 @@ class RequestSchema(Schema):
 class AsOfSchema(RequestSchema):
     """With `as_of`; where it is a bare date, `session` is that date."""
 
-    as_of = AsOfField(request_time, load_default=None, allow_none=True)
+    as_of = AsOfField(
+        request_time,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "takes the bars that were known by then; now without it"},
+    )
 
     @post_load(pass_original=True)
     def name_session(

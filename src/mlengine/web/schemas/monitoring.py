@@ -11,7 +11,9 @@ _DAY = 86_400
 class DriftQuery(RequestSchema):
     """`window` counts distinct bars, the newest first."""
 
-    window = QueryInteger(1, 100_000, load_default=250)
+    window = QueryInteger(
+        1, 100_000, load_default=250, metadata={"description": "newest distinct bars"}
+    )
     version = Version(load_default=None)
 
 
@@ -24,4 +26,4 @@ class HistoryQuery(RequestSchema):
 class LatencyQuery(RequestSchema):
     """`window` is in seconds."""
 
-    window = QueryInteger(1, 30 * _DAY, load_default=3600)
+    window = QueryInteger(1, 30 * _DAY, load_default=3600, metadata={"description": "seconds"})

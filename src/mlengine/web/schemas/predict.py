@@ -18,8 +18,18 @@ _EXPLANATION_FIELDS = ("raw_score", "base_value", "contributions")
 
 class PredictQuery(AsOfSchema):
     symbol = Symbol(required=True)
-    version = Version(load_default=None)
-    explain = QueryFlag(load_default=False)
+    version = Version(
+        load_default=None,
+        metadata={"description": "any published version; the active one without it"},
+    )
+    explain = QueryFlag(
+        load_default=False,
+        metadata={
+            "description": "adds `contributions`: how far each feature moved the raw score (for "
+            "`direction`, log-odds), the largest first; `base_value` and all of them add up to "
+            "`raw_score`"
+        },
+    )
 
 
 class BatchBody(AsOfSchema):

@@ -19,8 +19,10 @@ class RecentQuery(RequestSchema):
     limit = QueryInteger(1, 1000, load_default=50)
     symbol = Symbol(load_default=None)
     version = Version(load_default=None)
-    since = TimeBound(load_default=None)
-    until = TimeBound(load_default=None)
+    since = TimeBound(
+        load_default=None, metadata={"description": "from then on; a date is its beginning"}
+    )
+    until = TimeBound(load_default=None, metadata={"description": "before then"})
     status = fields.String(validate=validate.OneOf(("ok", "error")), load_default=None)
     cursor = Cursor(load_default=None)
 
@@ -31,7 +33,12 @@ class RecentQuery(RequestSchema):
 
 
 class ReplayBody(Schema):
-    upstream = fields.Boolean(load_default=True, truthy={True}, falsy={False})
+    upstream = fields.Boolean(
+        load_default=True,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "whether the same bars are fetched from the upstream, too"},
+    )
 
 
 def audit_row_body(row: AuditRow) -> dict[str, Any]:
