@@ -75,9 +75,9 @@ class ConformingClient(FlaskClient):
             return response
         at = document_path(self.application.url_map.bind("localhost"), path, method)
         kind, body = response.mimetype, response.get_data()
-        if at not in document()["paths"]:
+        if at is None:
             assert kind == PROBLEM_TYPE
-        else:
+        elif at in document()["paths"]:  # and no route that a test has made
             assert faults(at, method, response.status_code, kind, body) == [], f"{method} {path}"
         return response
 

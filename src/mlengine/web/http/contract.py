@@ -1,13 +1,14 @@
 """What a view says of itself, for the OpenAPI document: what it takes, answers, and how it fails.
 
-Metadata only: nothing here decides about a request.
+Metadata only: nothing here decides about a request. A deprecation alone shows in answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time
+from email.utils import format_datetime
 from typing import TypeVar
 
 from marshmallow import Schema
@@ -22,6 +23,15 @@ class Deprecation:
     since: date
     sunset: date
     successor: str
+
+    def headers(self) -> dict[str, str]:
+        """By RFC 9745, RFC 8594 and RFC 5829."""
+        since, sunset = (datetime.combine(day, time(), UTC) for day in (self.since, self.sunset))
+        return {
+            "Deprecation": f"@{since.timestamp():.0f}",
+            "Sunset": format_datetime(sunset, usegmt=True),
+            "Link": f'<{self.successor}>; rel="successor-version"',
+        }
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from mlengine import logs
 from mlengine.web.http import request_ids
+from mlengine.web.http.contract import contract_of
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,9 @@ def _end(response: Response) -> Response:
     for name, value in ALWAYS:
         response.headers.setdefault(name, value)
     _say_when_to_retry(response)
+    contract = contract_of(current_app.view_functions.get(request.endpoint or ""))
+    if contract and contract.deprecated:
+        response.headers.extend(contract.deprecated.headers())
     rule = request.url_rule
     path = rule.rule if rule else request.path[:_LOGGED_PATH_LENGTH]
     code = g.get("problem_code")
