@@ -19,6 +19,7 @@ from mlengine.bootstrap.platform import Platform
 
 KEY = {"X-API-Key": "a-test-key-of-thirty-two-letters"}
 ASKED = 50
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -121,3 +122,24 @@ def test_a_label_that_ranks_needs_returns_of_ten_symbols(
     symbols = [f"S{number}" for number in range(10)]
     body = {"label": "cs_zscore", "objective": "return", "symbols": symbols}
     assert client.post("/admin/train", headers=KEY, json=body).status_code == 202
+
+
+def test_a_first_training_is_asked_for_once_where_no_model_serves(tmp_path: Path) -> None:
+    with QueueProcess() as queue:
+        control = make_platform(tmp_path, models=0, REDIS_URL=queue.url).control
+        control.request_first_training(now=NOW)
+        control.request_first_training(now=NOW)
+        (run,) = control.runs.page(limit=9, cursor=None, state=None, now=NOW).rows
+        assert (run.state, run.actor) == ("queued", "first-training")
+        assert control.queue.has_job(run.run_id)
+
+
+def test_no_first_training_is_asked_for_where_a_model_serves(tmp_path: Path) -> None:
+    control = make_platform(tmp_path).control
+    control.request_first_training(now=NOW)
+    assert not control.runs.page(limit=9, cursor=None, state=None, now=NOW).rows
+
+
+def test_a_first_training_that_has_no_queue_yet_ends_no_process(tmp_path: Path) -> None:
+    control = make_platform(tmp_path, models=0, REDIS_URL="redis://127.0.0.1:1/0").control
+    control.request_first_training(now=NOW)

@@ -91,6 +91,10 @@ def web() -> None:
         print(f"mlengine: {missing} where trainings run", file=sys.stderr, flush=True)
     _require_feature_sets(settings)
     _require_markets(settings)
+    if settings.train_first:
+        from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
+
+        build_control(settings).request_first_training(now=datetime.now(UTC))
     _exec(ChildCommands().web, supervisor.ONE_THREAD)
 
 

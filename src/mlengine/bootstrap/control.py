@@ -4,30 +4,34 @@ It needs neither Polars nor LightGBM, so that the worker process, which only spa
 stays small.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy import Engine
 
 from mlengine.bootstrap import ENTRY_POINT_GROUP
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
-from mlengine.errors import DatabaseUnavailable
+from mlengine.errors import DatabaseUnavailable, MlengineError, TrainingInProgress
 from mlengine.services.audit.retention import RetentionService
 from mlengine.services.models.event_recording import record_missing_activation
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.schedules import ScheduleService
-from mlengine.services.runs.service import RunService
+from mlengine.services.runs.service import RunRequest, RunService
 from mlengine.stores.audit.retention import AuditRetention
 from mlengine.stores.database.engine import is_missing, open_database, schema_is_current
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.queue.jobs import JobQueue, open_queue
 from mlengine.stores.registry.active import ActiveFile
-from mlengine.stores.registry.folders import versions_directory
+from mlengine.stores.registry.folders import published_versions, versions_directory
 from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
+
+log = logging.getLogger(__name__)
 
 _BUILT_IN = "core"
 
@@ -63,6 +67,23 @@ class ControlPlane:
         """Raises DatabaseUnavailable where the platform was never started."""
         if is_missing(self.database):
             raise DatabaseUnavailable(DatabaseUnavailable.never_started)
+
+    def request_first_training(self, *, now: datetime) -> None:
+        """Ask for a training where nothing serves and one could change that; else do nothing.
+
+        What is in the way is logged: the platform starts without a model, too.
+        """
+        never = self.runs.defaults.activate == "never"
+        if self.active.path.exists() or (never and published_versions(self.models_directory)):
+            return
+        try:
+            request = RunRequest(uuid4().hex, "first-training", uuid4().hex, now)
+            self.runs.request_training({}, request)
+        except TrainingInProgress:
+            return
+        except MlengineError as error:
+            facts = {"code": error.code, "reason": str(error)}
+            log.warning("first training not requested", extra=facts)
 
     def _schema_is_current(self) -> bool:
         try:

@@ -55,6 +55,7 @@ class Settings:
     train: TrainSpec
     train_timeout_seconds: int
     train_schedule: str | None
+    train_first: bool
     rate_limit_requests: int
     rate_limit_window_seconds: int
     trusted_proxy_count: int
@@ -137,6 +138,7 @@ class Settings:
             train=training.train_spec(read, interval),
             train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
             train_schedule=training.schedule(read),
+            train_first=read.boolean("TRAIN_FIRST", default=False),
             rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0, 1_000_000_000),
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),

@@ -147,6 +147,8 @@ def run_worker(settings: Settings) -> None:
         url = resolve_url(settings.redis_url, settings.artifacts_dir)
         worker = make_worker(url, control.queue.name())
         worker.run_maintenance = control.run_maintenance
+        if settings.train_first:
+            control.request_first_training(now=utc_now())
         ScheduleTicker(control.schedules, utc_now).start()
         worker.work(logging_level="WARNING")
     except RedisError as error:
