@@ -19,8 +19,10 @@ import pytest
 from tests.pages.api_examples import Example, absent, examples
 from tests.pages.markdown import ROOT, blocks, section
 from tests.supervised import eventually, free_port
+from tests.web.conformance import faults, template_of
 
 from mlengine.stores.queue.server import resolve_url
+from mlengine.web.http.responses import PROBLEM_TYPE
 
 PROGRAMS = Path(sys.executable).parent
 TOUR = blocks(section((ROOT / "README.md").read_text(), "Five minutes"))
@@ -149,6 +151,14 @@ def differences(tour: Tour) -> Iterator[str]:
             yield f"{request}: {status} {answer}"
         yield from (f"{request}: {place}" for place in absent(example.answer, answer))
         yield from (f"{request}: {name}, too" for name in _undocumented(example, answer))
+        yield from (f"{request}: {fault}" for fault in _at_odds(example, status, answer))
+
+
+def _at_odds(example: Example, status: int, answer: dict[str, Any]) -> list[str]:
+    """With the OpenAPI document, which must name every member that is there."""
+    path = template_of(example.target.partition("?")[0])
+    kind = "application/json" if status < 400 else PROBLEM_TYPE
+    return faults(path, example.method, status, kind, json.dumps(answer).encode())
 
 
 def _undocumented(example: Example, answer: dict[str, Any]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -62,6 +63,13 @@ def document_path(adapter: MapAdapter, path: str, method: str) -> str | None:
     except HTTPException:
         return None
     return path_of(rule).removeprefix(PREFIX) or "/"
+
+
+def template_of(path: str) -> str:
+    """The path of the document that `path` is one of; one without variables before others."""
+    patterns = {each: re.sub(r"\{\w+\}", "[^/]+", each) for each in document()["paths"]}
+    matching = [each for each, pattern in patterns.items() if re.fullmatch(pattern, path)]
+    return min(matching, key=lambda each: "{" in each)
 
 
 class ConformingClient(FlaskClient):
