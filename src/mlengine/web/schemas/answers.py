@@ -13,7 +13,7 @@ from mlengine.core.evaluation import Verdict
 from mlengine.core.monitoring.drift import DriftReport
 from mlengine.core.monitoring.event import Event
 from mlengine.core.predictions import usability
-from mlengine.core.predictions.prediction import AuditRow, Prediction
+from mlengine.core.predictions.prediction import AuditRow, Contribution, Prediction
 from mlengine.core.predictions.replay import STATUSES, ReplayResult
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.runs.run import RUN_FIELDS, STATES, Run
@@ -169,11 +169,16 @@ FEATURE_TABLE = Shape(
     members={"nulls": dict[str, int], "features": ListOf(FEATURE_ROW)},
 )
 
-PREDICTION = Shape("Prediction", Prediction, optional=("raw_score", "base_value", "contributions"))
+_EXPLANATION: Mapping[str, object] = {
+    "raw_score": float,
+    "base_value": float,
+    "contributions": tuple[Contribution, ...],
+}
+PREDICTION = Shape("Prediction", Prediction, optional=tuple(_EXPLANATION), members=_EXPLANATION)
 BATCH_PREDICTION = Shape(
     "BatchPrediction",
     Prediction,
-    without=("raw_score", "base_value", "contributions"),
+    without=tuple(_EXPLANATION),
     members={"status": Literal["ok"]},
 )
 BATCH_FAILURE = Shape(
