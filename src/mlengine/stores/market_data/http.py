@@ -31,7 +31,7 @@ _BODY_LIMIT_BYTES = 64 * 2**20
 # A service may give somewhat more than it is asked for, and many where it takes no limit.
 _CANDLES_BEYOND, _UNLIMITED_PAGE_SIZE = 10, 50_000
 # A candle of many fields, and one that is written with long names and much white space.
-_MOST_VALUES_A_CANDLE, _MOST_BYTES_A_VALUE, _BYTES_AROUND = 32, 40, 65_536
+_MOST_VALUES_A_CANDLE, _MOST_BYTES_A_VALUE, _BYTES_AROUND = 32, 16, 65_536
 # What comes again from page to page is little, but of a service that looks at no range.
 _PAGES_BEYOND, _TIMES_THE_RANGE = 5, 4
 # One body is read at a time: the threads that serve keep their share of the processor.

@@ -24,7 +24,7 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
 _CHUNK_BYTES = 65_536
 _EXCERPT_BYTES = 1_024
 # So many bodies above that size are in memory at once; the others wait for their turn.
-_LARGE_BYTES = 262_144
+_LARGE_BYTES = 131_072
 _LARGE_BODIES = threading.BoundedSemaphore(4)
 _JITTER = random.SystemRandom()
 
