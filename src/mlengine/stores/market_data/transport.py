@@ -166,7 +166,9 @@ def _read(response: requests.Response, ends_at: float, size: BodySize) -> bytes:
             excess = size.excess(body, values)
             if excess:
                 reason = f"the answer is longer than {excess}"
-                raise BadAnswer(reason, response.status_code, bytes(body[:_EXCERPT_BYTES]))
+                beginning = bytes(body[:_EXCERPT_BYTES])
+                body.clear()  # the error would keep it for as long as the request lasts
+                raise BadAnswer(reason, response.status_code, beginning)
     return bytes(body)
 
 
