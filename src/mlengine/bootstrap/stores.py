@@ -22,6 +22,7 @@ from mlengine.stores.bars.store import BarStore
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
+from mlengine.stores.system.key_locks import KeyLocks
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,10 @@ def open_bars(settings: Settings, states: DependencyStates, database: Engine) ->
         states=states,
         markets=markets,
         adjustment=settings.market_data_adjust,
-        waits=UpstreamWaits(settings.market_data_service.max_waits),
+        waits=UpstreamWaits(
+            settings.market_data_service.max_waits,
+            KeyLocks(settings.artifacts_dir / "upstream.lock"),
+        ),
     )
 
 

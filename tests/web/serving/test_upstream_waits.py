@@ -86,10 +86,14 @@ def test_questions_that_hang_keep_nobody_else_waiting(folder, upstream):
 
 
 def test_one_call_answers_all_who_ask_for_a_cold_symbol(folder, upstream):
-    with server(folder, upstream) as running:
+    with server(folder, upstream, WEB_WORKERS="2") as running:
         upstream.always, asked = Fault(delay_seconds=0.5), len(upstream.requests)
         threads, answers = ask_at_once(running, ["/predict?symbol=C00"] * COLD)
         for thread in threads:
             thread.join()
         assert [answer.status for answer in answers] == [200] * COLD
         assert len(upstream.requests) - asked == 1
+        upstream.always = Fault(status=429, headers={"Retry-After": "1000000000"})
+        for number in range(1, 21):
+            assert running.ask(f"/predict?symbol=C{number:02d}").status == 503
+        assert len(upstream.requests) - asked == 2

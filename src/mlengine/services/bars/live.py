@@ -51,17 +51,9 @@ class LiveBars:
     ) -> CachedBars:
         """The newest `bars` bars (0: all), which the upstream said after `since`.
 
-        Whoever asks for a symbol while another does gets what that one gets.
+        Whoever asks for a symbol while another does, also in another process, gets what that one
+        gets.
         """
-
-        def question() -> CachedBars:
-            cached = self.cache.newest(symbol)
-            refreshed = self.upstream.refresh(
-                symbol, cached, bars=bars, now=now, deadline=deadline, since=since
-            )
-            self.cache.put(symbol, refreshed)
-            return refreshed
-
         cached = self.cache.newest(symbol)
         recorded = self.upstream.recorded_while_hanging(symbol, cached, bars=bars, now=now)
         if recorded is not None:
@@ -69,6 +61,16 @@ class LiveBars:
             return recorded
         usual = self.upstream.fetcher.source.deadline()
         ends_at = usual.sooner_of(deadline)
+
+        def question() -> CachedBars:
+            cached = self.cache.newest(symbol)
+            with self.upstream.waits.turn(symbol, ends_at):
+                refreshed = self.upstream.refresh(
+                    symbol, cached, bars=bars, now=now, deadline=deadline, since=since
+                )
+            self.cache.put(symbol, refreshed)
+            return refreshed
+
         while True:
             fetched, others = self.flights.ask(
                 symbol, question, deadline=ends_at, has_usual_deadline=ends_at is usual

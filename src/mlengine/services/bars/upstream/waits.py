@@ -1,17 +1,21 @@
 """How many requests may wait for the upstream at a time, and that others work meanwhile."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from mlengine.errors import UpstreamUnavailable
+from mlengine.stores.market_data.deadline import Deadline
+from mlengine.stores.system.key_locks import KeyLocks
 
 # Whether this request waits already: what it starts on further threads waits with it.
 _IS_WAITING: ContextVar[bool] = ContextVar("is_waiting", default=False)
 # What a request gives back for the time in which it waits.
 _WORKING: ContextVar[threading.Semaphore | None] = ContextVar("working", default=None)
 _RETRY_SECONDS = 1
+_LOOK_SECONDS = 0.005
 # Where no server has others to answer.
 _MOST_WAITS = 1_000
 
@@ -30,8 +34,9 @@ def working(places: threading.Semaphore) -> Iterator[None]:
 class UpstreamWaits:
     """One for a process; safe for threads."""
 
-    def __init__(self, most: int = _MOST_WAITS) -> None:
+    def __init__(self, most: int = _MOST_WAITS, locks: KeyLocks | None = None) -> None:
         self._places = threading.BoundedSemaphore(most)
+        self._locks = locks or KeyLocks()
 
     @contextmanager
     def place(self) -> Iterator[bool]:
@@ -51,6 +56,24 @@ class UpstreamWaits:
                 self._places.release()
                 if working_places:
                     working_places.acquire()
+
+    @contextmanager
+    def turn(self, symbol: str, deadline: Deadline) -> Iterator[None]:
+        """Look for bars of a symbol within the block, once no other process does.
+
+        Or at the `deadline`, and at once for a request that may not wait.
+        """
+        is_taken = self._locks.take(symbol)
+        if not is_taken:
+            with self.place() as may_wait:
+                while may_wait and not is_taken and deadline.left_seconds > 0:
+                    time.sleep(_LOOK_SECONDS)
+                    is_taken = self._locks.take(symbol)
+        try:
+            yield
+        finally:
+            if is_taken:
+                self._locks.release(symbol)
 
     @contextmanager
     def required_place(self) -> Iterator[None]:
