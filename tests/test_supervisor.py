@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -112,11 +113,37 @@ def test_a_worker_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_a_worker_that_fails_five_times_in_its_first_minute_ends_all(tmp_path: Path) -> None:
-    with Supervised(tmp_path, worker="failing") as platform:
+    with Supervised(tmp_path, command="train", worker="failing") as platform:
         assert platform.process.wait(timeout=20) == 1
         assert platform.says("the worker failed 5 times (exit code 3); stopping everything")
-        assert not alive(platform.pid("web"))
         assert not alive(platform.queue_pid())
+
+
+def test_a_worker_that_always_fails_is_started_for_ever_while_web_serves_on(tmp_path: Path) -> None:
+    with Supervised(tmp_path, worker="failing") as platform:
+        assert platform.says("the worker ended (exit code 3); next try in 2 s", seconds=30)
+        assert alive(platform.pid("web"))
+        platform.send(signal.SIGTERM)
+        assert platform.process.wait(timeout=20) == 0
+
+
+def _kill_and_wait(find: Callable[[], int]) -> None:
+    """Kill a child; returns once it is another process that lives."""
+    before = find()
+    os.kill(before, signal.SIGKILL)
+    assert eventually(lambda: find() != before and alive(find()), seconds=60)
+
+
+@pytest.mark.soak
+def test_children_that_are_killed_twenty_times_are_started_again(tmp_path: Path) -> None:
+    with Supervised(tmp_path) as platform:
+        assert platform.says(UP), platform.lines
+        web = platform.pid("web")
+        for find in (platform.queue_pid, lambda: platform.pid("worker")):
+            for _ in range(20):
+                _kill_and_wait(find)
+        assert alive(web)
+        assert platform.process.poll() is None
 
 
 def test_a_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:

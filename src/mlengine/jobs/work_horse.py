@@ -8,6 +8,7 @@ from mlengine.stores.system.child_process import die_with_parent
 def main(queue: str, worker_name: str, job_id: str, execution_id: str, parent: str) -> None:
     """Rebuild the worker that spawned this process from the queue, and run its job."""
     die_with_parent(int(parent))
+    from rq.exceptions import NoSuchJobError  # noqa: PLC0415
     from rq.executions import Execution  # noqa: PLC0415 - first of all, no orphan
 
     from mlengine import config, logs  # noqa: PLC0415
@@ -20,8 +21,11 @@ def main(queue: str, worker_name: str, job_id: str, execution_id: str, parent: s
     logs.configure(settings.log_level, json=settings.json_logs)
     url = resolve_url(settings.redis_url, settings.artifacts_dir)
     worker = make_worker(url, queue, name=worker_name, prepare_for_work=False)
-    job = AllowListedJob.fetch(job_id, connection=worker.connection, serializer=SERIALIZER)
-    worker.execution = Execution.fetch(execution_id, job_id, connection=worker.connection)
+    try:
+        job = AllowListedJob.fetch(job_id, connection=worker.connection, serializer=SERIALIZER)
+        worker.execution = Execution.fetch(execution_id, job_id, connection=worker.connection)
+    except (NoSuchJobError, ValueError):
+        sys.exit(f"mlengine: job {job_id} was withdrawn before it began")
     worker.main_work_horse(job, worker.queues[0])
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 FIRST_MINUTE_SECONDS = 60.0
 MAX_FAILURES = 5
 _FIRST_DELAY_SECONDS = 0.5
+_MOST_DOUBLINGS = 6  # a try every half a minute, for ever
 _SECOND_TERM_AFTER_SECONDS = 1.1  # RQ takes two within one second for one
 
 
@@ -75,7 +76,8 @@ class Child:
         self.process = None
         was_short = time.monotonic() - self._started_at < FIRST_MINUTE_SECONDS
         self.failures = self.failures + 1 if was_short else 1
-        delay: float = _FIRST_DELAY_SECONDS * 2 ** (self.failures - 1)
+        doublings = min(self.failures - 1, _MOST_DOUBLINGS)
+        delay: float = _FIRST_DELAY_SECONDS * 2**doublings
         self.restart_at = time.monotonic() + delay
         return delay
 

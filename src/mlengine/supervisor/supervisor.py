@@ -150,7 +150,7 @@ class Supervisor:
         if child.critical:
             _print(f"the {child.name} ended ({reason}); stopping everything")
             self._exit_code = 1
-        elif child.failed_too_often:
+        elif child.failed_too_often and self.one_off_command is not None:
             _print(
                 f"the {child.name} failed {child.failures} times ({reason}); stopping everything"
             )

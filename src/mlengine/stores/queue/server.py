@@ -12,29 +12,23 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from mlengine.errors import CannotStart, QueueUnavailable
+from mlengine.stores.queue import append_only_file
+from mlengine.stores.queue.server_file import SERVER_FILE, read_server_file, recorded_socket
 from mlengine.stores.queue.socket import (
     private_socket,
     remove_socket,
     send_command,
     wait_until_stopped,
 )
-from mlengine.stores.system import atomic_files, strict_files
+from mlengine.stores.system import atomic_files
 from mlengine.stores.system.child_process import start_dying_with_parent
 
 _VERSION = re.compile(r"^(\w+) server v=([0-9][0-9.]*)", re.IGNORECASE)
 _START_SECONDS = 30.0
-_SERVER_FILE = "server.json"
-_FIELDS = {
-    name: re.compile(pattern, re.ASCII).fullmatch
-    for name, pattern in {
-        "url": r"unix:///[A-Za-z0-9_.~/%-]{1,400}",
-        "kind": "[a-z]{1,20}",
-        "version": r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}",
-    }.items()
-}
+_LEAST_FREE_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ def resolve_url(redis_url: str | None, artifacts_dir: Path) -> str:
     """
     if redis_url:
         return redis_url
-    url = _read_server_file(artifacts_dir / "queue").get("url")
+    url = read_server_file(artifacts_dir / "queue").get("url")
     if not url:
         raise QueueUnavailable("no queue server was started for this artifacts folder")
     return url
@@ -128,20 +122,45 @@ class QueueServer:
         self._refuse_foreign_data()
         socket = private_socket(self.artifacts_dir, runtime_dir=self.runtime_dir)
         self._end_leftover(socket)
-        process = start_dying_with_parent(self._argv(socket))
-        self._wait_for_answer(process, socket)
+        if append_only_file.has_strange_files(self.directory):
+            append_only_file.set_aside(self.directory)
+        process = self._start_mended(socket)
         self._write_server_file(socket, process.pid)
         return process
 
+    def _start_mended(self, socket: Path) -> subprocess.Popen[bytes]:
+        """Cut what is damaged off its files where it doesn't start; else leave them aside."""
+        process = self._try_start(socket)
+        if (
+            process is None
+            and self._has_files()
+            and append_only_file.cut_damaged_tails(self.directory)
+        ):
+            process = self._try_start(socket)
+        if process is None and self._has_files():
+            append_only_file.set_aside(self.directory)
+            process = self._try_start(socket)
+        if process is None:
+            raise CannotStart(
+                f"the queue server {self.binary.path} doesn't start: "
+                f"see {self.directory / 'server.log'}"
+            )
+        return process
+
+    def _has_files(self) -> bool:
+        """Whether there are any to mend; on a full disk they are not what is wrong."""
+        has_room = shutil.disk_usage(self.directory).free > _LEAST_FREE_BYTES
+        return has_room and (self.directory / append_only_file.FOLDER).exists()
+
     def remove_socket(self) -> None:
         """Leave nothing in the temp directory, once the server has ended."""
-        socket = _recorded_socket(self.directory)
+        socket = recorded_socket(self.directory)
         if socket is not None:
             remove_socket(socket)
 
     def is_reachable(self) -> bool:
         """Whether its socket is still there: a cleaner of the temp directory may take it away."""
-        socket = _recorded_socket(self.directory)
+        socket = recorded_socket(self.directory)
         return socket is not None and socket.exists()
 
     def _argv(self, socket: Path) -> list[str]:
@@ -166,7 +185,7 @@ class QueueServer:
 
     def _refuse_foreign_data(self) -> None:
         """Append-only files can be read by the same kind of server, of this or a later version."""
-        writer = _read_server_file(self.directory)
+        writer = read_server_file(self.directory)
         kind, version = writer.get("kind"), writer.get("version", "0")
         if not kind or not (self.directory / "appendonlydir").is_dir():
             return
@@ -179,24 +198,24 @@ class QueueServer:
             )
 
     def _end_leftover(self, socket: Path) -> None:
-        for path in {socket, _recorded_socket(self.directory) or socket}:
+        for path in {socket, recorded_socket(self.directory) or socket}:
             if send_command(path, "PING") is None:
                 continue
             send_command(path, "SHUTDOWN")
             if not wait_until_stopped(path, seconds=self.shutdown_timeout_seconds):
                 raise CannotStart(f"another queue server still answers on {path}; stop it first")
 
-    def _wait_for_answer(self, process: subprocess.Popen[bytes], socket: Path) -> None:
+    def _try_start(self, socket: Path) -> subprocess.Popen[bytes] | None:
+        """The server once it answers; None where it ended before, or did not come to."""
+        process = start_dying_with_parent(self._argv(socket))
         deadline = time.monotonic() + _START_SECONDS
         while send_command(socket, "PING") != "+PONG":
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
                 process.wait()
-                raise CannotStart(
-                    f"the queue server {self.binary.path} doesn't start: "
-                    f"see {self.directory / 'server.log'}"
-                )
+                return None
             time.sleep(0.01)
+        return process
 
     def _write_server_file(self, socket: Path, pid: int) -> None:
         server = {
@@ -205,24 +224,9 @@ class QueueServer:
             "kind": self.binary.kind,
             "version": self.binary.version,
         }
-        path, content = self.directory / _SERVER_FILE, json.dumps(server).encode()
+        path, content = self.directory / SERVER_FILE, json.dumps(server).encode()
         with atomic_files.translated_os_errors():
             atomic_files.replace_file(path, content, mode=0o600)
-
-
-def _read_server_file(directory: Path) -> dict[str, str]:
-    """What `_write_server_file` wrote, without what it would not have written."""
-    try:
-        server = strict_files.read_json_object(directory / _SERVER_FILE)
-    except (OSError, ValueError):
-        return {}
-    texts = {name: str(value) for name, value in server.items()}
-    return {name: texts[name] for name in _FIELDS.keys() & texts if _FIELDS[name](texts[name])}
-
-
-def _recorded_socket(directory: Path) -> Path | None:
-    url = _read_server_file(directory).get("url")
-    return Path(unquote(url.removeprefix("unix://"))) if url else None
 
 
 def _version_numbers(version: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """What must hold on a machine before the platform starts; each failure is one CannotStart line."""
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from mlengine.errors import BadSetting, CannotStart
 
+_LEAST_FREE_BYTES = 256_000
 _LOCK_FILE = "supervisor.lock"
 
 
@@ -29,9 +31,16 @@ def require_artifacts(folder: Path) -> None:
     """The artifacts folder exists, or can be made, and can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_LEAST_FREE_BYTES))
+            file.flush()
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CannotStart(
+                f"the disk of the artifacts folder {folder} is full: free some of it "
+                "(`mlengine models prune`, `mlengine audit prune`), or choose another folder with "
+                "ARTIFACTS_DIR"
+            ) from error
         uid, gid = os.geteuid(), os.getegid()
         raise CannotStart(
             f"the artifacts folder {folder} isn't writable for uid {uid} ({error.strerror}): "

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.damage import KINDS
+from tests.queue_process import QueueProcess, is_on_disk
+from tests.supervised import eventually
+
+from mlengine.stores.queue.append_only_file import whole_commands
+from mlengine.stores.queue.jobs import JobQueue
+
+_SET = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"
+_MULTI, _EXEC = b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"),
+    [
+        (b"", 0),
+        (_SET, len(_SET)),
+        (_SET + bytes(64), len(_SET)),
+        (_SET + b"#TS:1\r\n" + _SET[:-1], len(_SET) + 7),
+        (_SET + _MULTI + _SET, len(_SET)),
+        (_SET + _MULTI + _SET + _EXEC, 2 * len(_SET) + len(_MULTI) + len(_EXEC)),
+        (_SET + b"*0\r\n", len(_SET)),
+        (_SET + b"*1\r\n$9999999999\r\nA\r\n", len(_SET)),
+        (bytes(64), 0),
+    ],
+)
+def test_the_end_of_the_last_whole_command_is_found(content: bytes, whole: int) -> None:
+    assert whole_commands(content) == whole
+
+
+def _killed_with_a_job(queue: QueueProcess) -> Path:
+    """The file of a server that was killed once a job was in it."""
+    JobQueue(lambda: queue.url).enqueue_run("run-on-disk", timeout_seconds=60)
+    assert eventually(lambda: is_on_disk(queue.artifacts, "run-on-disk"))
+    queue.stop()
+    (file,) = (queue.artifacts / "queue" / "appendonlydir").glob("*.incr.aof")
+    return file
+
+
+@pytest.mark.parametrize("tail", [bytes(64), os.urandom(64), b"*3\r\n$3\r\nSE"])
+def test_a_damaged_end_of_its_file_costs_the_queue_nothing_else(tail: bytes) -> None:
+    with QueueProcess() as queue:
+        file = _killed_with_a_job(queue)
+        file.write_bytes(file.read_bytes() + tail)
+        queue.start()
+        assert JobQueue(lambda: queue.url).has_job("run-on-disk")
+
+
+def _pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("harm", [KINDS["garbage"], _pipe])
+def test_a_file_that_is_not_to_be_mended_is_set_aside(harm: Callable[[Path], None]) -> None:
+    with QueueProcess() as queue:
+        harm(_killed_with_a_job(queue))
+        queue.start()
+        assert JobQueue(lambda: queue.url).ping()
+        assert not JobQueue(lambda: queue.url).has_job("run-on-disk")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pattern", ["*.incr.aof", "*.manifest", "*.base.*"])
+def test_the_queue_starts_on_any_damage(kind: str, pattern: str) -> None:
+    with QueueProcess() as queue:
+        folder = _killed_with_a_job(queue).parent
+        KINDS[kind](next(iter(folder.glob(pattern))))
+        queue.start()
+        assert JobQueue(lambda: queue.url).ping()
