@@ -26,6 +26,7 @@ from mlengine.core.versions.manifest import (
     SplitEntry,
 )
 from mlengine.stores.registry.registry import Registry
+from mlengine.stores.registry.trial_load import record_loadable
 from mlengine.stores.system import table_files
 
 CREATED = datetime(2021, 1, 1, tzinfo=UTC)
@@ -180,8 +181,10 @@ def publish(
     if entry:
         changed["feature_set"] = entry
     objective = str(changed.get("objective", "direction"))
-    return Registry(directory).publish(
+    manifest = Registry(directory).publish(
         replace(draft(feature_set), **changed),  # type: ignore[arg-type]
         tiny_files(feature_set, objective=objective, seed=seed),
         fence=lambda: None,
     )
+    record_loadable(directory, manifest.files["model.txt"])  # as a training does
+    return manifest

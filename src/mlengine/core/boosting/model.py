@@ -19,6 +19,7 @@ from mlengine.core.boosting.binning import (
     translated_lightgbm_errors,
 )
 from mlengine.core.boosting.single_row import ScoreRow, single_row
+from mlengine.core.boosting.text_shape import without_parameters
 
 # Small, damped trees: a few thousand daily rows hold little signal and much noise.
 DEFAULT_PARAMS: Params = {
@@ -123,8 +124,7 @@ def _fitted(booster: lgb.Booster, best: int, names: tuple[str, ...]) -> FittedMo
 
 def fingerprint(text: str) -> str:
     """SHA-256 of the trees: the text before its parameters, which name the thread count."""
-    trees, _, _ = text.partition("\nparameters:")
-    return hashlib.sha256(trees.encode()).hexdigest()
+    return hashlib.sha256(without_parameters(text).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Scorer:
     def from_text(cls, text: str) -> Scorer:
         """Raises ValueError when the text is not a LightGBM model."""
         try:
-            booster = lgb.Booster(model_str=text)
+            booster = lgb.Booster(model_str=without_parameters(text))
         except lgb.basic.LightGBMError:
             raise ValueError("the text is not a LightGBM model") from None
         return cls(booster, tuple(booster.feature_name()))

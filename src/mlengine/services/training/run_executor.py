@@ -12,6 +12,7 @@ from mlengine.core.promotion.gate import COMPARING_POLICIES, Decision
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.layout import MODEL_FILE
 from mlengine.errors import LeaseLost, MlengineError, TrainingFailed
 from mlengine.logs import log_tail
 from mlengine.services.models.event_recording import record_missing_trainings, record_training
@@ -22,6 +23,7 @@ from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
+from mlengine.stores.registry.trial_load import record_loadable
 from mlengine.stores.runs.store import RunStore
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,8 @@ class RunExecutor:
         )
         lease.progress(Progress(stage="publish", percent=99.0))
         manifest = self.registry.publish(draft.manifest, draft.files, fence=lease.fence)
+        # The training has scored with it, so that nobody has to try it first.
+        record_loadable(self.registry.directory, manifest.files[MODEL_FILE])
         now, gate = self.clock(), manifest.gate
         record_training(self.events, manifest, actor=run.actor, now=now)
         if gate.promote and self._champion_still_serves(gate):

@@ -22,6 +22,7 @@ from mlengine.errors import (
 )
 from mlengine.stores.registry.active import Signature
 from mlengine.stores.registry.registry import Registry
+from mlengine.stores.registry.trial_load import require_loadable
 from mlengine.stores.system.dependency_states import DependencyStates
 
 log = logging.getLogger(__name__)
@@ -118,10 +119,18 @@ class ModelLoader:
         Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch or IntervalMismatch.
         """
         manifest, text = self._registry.load(version, MODEL_FILE)
+        feature_set = self._matching_set(manifest)
+        require_loadable(
+            self._registry.directory,
+            version,
+            manifest.files[MODEL_FILE],
+            text,
+            feature_set.names,
+        )
         return LoadedModel(
             manifest=manifest,
             scorer=parse_scorer(version, MODEL_FILE, text),
-            feature_set=self._matching_set(manifest),
+            feature_set=feature_set,
             generation=generation,
         )
 
