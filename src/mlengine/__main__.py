@@ -115,6 +115,7 @@ def migrate() -> None:
     """Bring the database to this version's schema."""
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
+    preflight.keep_files_private()
     settings = load_with_env_file(Path.cwd())
     logs.configure(settings.log_level, json=settings.json_logs)
     preflight.require_artifacts(settings.artifacts_dir)
@@ -135,6 +136,7 @@ def supervisor_prepare() -> None:
     """Do what a supervisor needs first, as its child: database, runs, feature sets."""
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
+    preflight.keep_files_private()
     settings = load_with_env_file(Path.cwd())
     logs.configure(settings.log_level, json=settings.json_logs)
     if preflight.supervisor_pid(settings.artifacts_dir) != os.getppid():
@@ -167,6 +169,7 @@ def _settings(*, create: bool = False) -> Settings:
     """Those of the working folder, which gets a first `.env` with `create`."""
     if create and (report := write_env_file_and_report(Path.cwd())):
         print(report, flush=True)
+    preflight.keep_files_private()
     settings = load_with_env_file(Path.cwd())
     logs.configure(settings.log_level, json=settings.json_logs)
     for name, setting in misspelt().items():

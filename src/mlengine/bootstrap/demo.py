@@ -15,7 +15,7 @@ from mlengine.errors import MlengineError
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.market_data.sample import find_sample_file, read_sample
 from mlengine.stores.runs.rows import NewRun
-from mlengine.stores.system.atomic_files import replace_file
+from mlengine.stores.system.atomic_files import PUBLIC, replace_file
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 SESSIONS, SESSIONS_BEFORE = 252, 1_500
@@ -61,7 +61,7 @@ def simulate_year(
     for number, day in enumerate(days):
         now = day + timedelta(days=1, minutes=5)
         for symbol, text in _files(prices, number):
-            replace_file(folder / f"{symbol}.csv", text)
+            replace_file(folder / f"{symbol}.csv", text, mode=PUBLIC)
         if number % _SESSIONS_A_TRAINING == 0:
             report(f"{day:%Y-%m-%d}: {_train(platform, number, now)}")
         request = PredictionRequest(f"demo-{number}", now, route="/predict/batch")

@@ -113,3 +113,11 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
 
 def test_a_database_in_memory_needs_no_lock():
     migrate("sqlite://")
+
+
+def test_a_database_of_a_newer_platform_says_how_to_go_back(tmp_path):
+    url = new_database(tmp_path / "audit.db")
+    with opened(url) as engine, writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(CannotStart, match=r"newer mlengine .*9999.*install that version again"):
+        migrate(url)

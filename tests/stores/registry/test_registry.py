@@ -170,3 +170,10 @@ def test_an_active_file_that_can_not_be_read_is_corrupt(registry: Registry, cont
     (registry.directory / "ACTIVE").write_bytes(content)
     with pytest.raises(ArtifactCorrupt, match="ACTIVE"):
         registry.active.read()
+
+
+def test_what_is_published_is_its_owners_alone(registry: Registry) -> None:
+    version = put(registry, "run1")
+    registry.activate(version, actor="x", reason="", now=NOW)
+    for path in registry.directory.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path

@@ -175,10 +175,10 @@ class BarService:
         with atomic_files.translated_os_errors():
             atomic_files.make_directory(folder / self.interval)
             for symbol in sorted(self.store.recordings(self.interval)):
-                arrays = self.stored(symbol)
-                if arrays.rows:
+                if (arrays := self.stored(symbol)).rows:
                     path = folder / self.interval / f"{quote(symbol, safe='')}.parquet"
-                    atomic_files.replace_file(path, to_parquet(arrays.frame()))
+                    content = to_parquet(arrays.frame())
+                    atomic_files.replace_file(path, content, mode=atomic_files.PUBLIC)
                     rows[symbol] = arrays.rows
         return rows
 

@@ -10,7 +10,13 @@ from alembic.config import Config
 from sqlalchemy import Engine, text
 
 from mlengine.errors import CannotStart
-from mlengine.stores.database.engine import enable_wal, open_database, writing
+from mlengine.stores.database.engine import (
+    enable_wal,
+    open_database,
+    schema_revision,
+    writing,
+)
+from mlengine.stores.database.tables import REVISION
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _POSTGRES_LOCK = 7_311_005  # any number, the same in every version
@@ -19,19 +25,30 @@ _POSTGRES_LOCK = 7_311_005  # any number, the same in every version
 def migrate(url: str) -> None:
     """Create the database and its folder where they are missing, and run what migrations it lacks.
 
-    Raises CannotStart when the folder can't be used or the URL names no database, and
-    DatabaseUnavailable when the database refuses.
+    Raises CannotStart when the folder can't be used, the URL names no database or a newer platform
+    has migrated it, and DatabaseUnavailable when the database refuses.
     """
     engine = open_database(url)
     try:
         with _exclusive(engine), writing(engine) as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})"))
+            _refuse_newer(schema_revision(connection))
             config = migration_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
         engine.dispose()
+
+
+def _refuse_newer(revision: str | None) -> None:
+    """A newer platform may have written what this one would misread."""
+    if revision is not None and revision > REVISION:
+        raise CannotStart(
+            f"the database is of a newer mlengine (schema {revision[:20]}, this one knows "
+            f"{REVISION}): install that version again, or let AUDIT_DATABASE_URL name a copy of "
+            "the database from before its upgrade"
+        )
 
 
 def migration_config() -> Config:

@@ -178,7 +178,7 @@ class Registry:
     def _publish(
         self, draft: Manifest, files: Mapping[str, bytes], staging: Path, fence: Callable[[], None]
     ) -> Manifest:
-        staging.mkdir()
+        staging.mkdir(mode=0o700)
         for name, content in files.items():
             atomic_files.create_file(staging / name, content)
         with self._exclusively():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlengine.errors import ArtifactsUnavailable
 
+PRIVATE, PUBLIC = 0o600, 0o644
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -33,7 +34,7 @@ def make_directory(path: Path) -> None:
     """
     missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
     for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         try:
             fsync_directory(folder.parent)
         except OSError:
@@ -42,8 +43,8 @@ def make_directory(path: Path) -> None:
             raise
 
 
-def create_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write `content` to a new file and force it to disk; raises FileExistsError."""
+def create_file(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+    """Write `content` to a new file of `mode` and force it to disk; raises FileExistsError."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
@@ -51,7 +52,7 @@ def create_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         os.fsync(file.fileno())
 
 
-def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def replace_file(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
     """Put `content` at `path` in one step: a reader sees the old file or the new one."""
     with atomic_replacement(path) as aside:
         create_file(aside, content, mode=mode)
@@ -88,7 +89,7 @@ def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
     Without `wait` it is False where another process holds it.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
     try:
         locked = True
         try:

@@ -27,6 +27,11 @@ def require_openmp() -> None:
         ) from error
 
 
+def keep_files_private() -> None:
+    """What this process and its children write is their user's alone, however it is opened."""
+    os.umask(0o077)
+
+
 def require_artifacts(folder: Path) -> None:
     """The artifacts folder exists, or can be made, and can be written."""
     try:

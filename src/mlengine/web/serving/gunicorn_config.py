@@ -18,9 +18,11 @@ from mlengine.errors import MlengineError
 from mlengine.logs import LineFormatter
 from mlengine.stores.database.log_file import empty_log
 from mlengine.stores.system.child_process import die_with_parent
+from mlengine.stores.system.preflight import keep_files_private
 from mlengine.web.serving import open_files
 from mlengine.web.serving.worker import WORKING_THREADS, Worker
 
+keep_files_private()
 try:
     settings = load_with_env_file(Path.cwd())
     worker_connections = open_files.connections_allowed()
