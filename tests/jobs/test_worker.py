@@ -92,6 +92,51 @@ def test_a_swept_run_is_worked_on_and_no_horse_outlives_a_killed_worker(rig: Rig
     assert eventually(lambda: not alive(horse), seconds=3)
 
 
+_NOW = "2026-01-01T00:00:00.000000Z"
+_JOB: dict[str, str | bytes] = {
+    "created_at": _NOW,
+    "enqueued_at": _NOW,
+    "data": '["mlengine.jobs.tasks.train", null, ["x"], {}]',
+    "status": "queued",
+    "timeout": "60",
+}
+MALFORMED: dict[str | bytes, dict[str, str | bytes]] = {
+    "no-moment": {"created_at": "garbage"},
+    "no-timeout": {"timeout": "abc"},
+    "no-state": {"status": "zzz"},
+    "no-origin": {"origin": b"\xff\xfe"},
+    "no-seconds": {"result_ttl": "x"},
+    "no-retries": {"retries_left": "3", "retry_intervals": "nope"},
+    "no-dependencies": {"dependency_ids": "nope"},
+    "no-worker": {"worker_name": b"\xff"},
+    "no-repeats": {"repeats_left": "x"},
+    "no name / at all": {},
+    b"no-text\xff": {},
+}
+
+
+def test_no_malformed_job_ends_a_worker(rig: Rig) -> None:
+    client = Redis.from_url(rig.queue.url)
+    worker = rig.start()
+    try:
+        assert eventually(lambda: rig.control.runs.workers() == 1, seconds=60)
+        (key,) = client.keys("rq:workers:*")
+        queue = key.decode().removeprefix("rq:workers:")
+        for name, lies in MALFORMED.items():
+            encoded = name if isinstance(name, bytes) else name.encode()
+            client.hset(b"rq:job:" + encoded, mapping={**_JOB, "origin": queue, **lies})
+            client.rpush(f"rq:queue:{queue}", encoded)
+        client.set("rq:job:no-hash", "x")
+        client.rpush(f"rq:queue:{queue}", "no-hash", "nothing-at-all")
+        rig.claim("run-1")
+        assert eventually(lambda: rig.state() == "running", seconds=60)
+        assert worker.poll() is None
+    finally:
+        worker.kill()
+        worker.wait()
+        client.close()
+
+
 def test_two_sigterms_end_a_worker_and_its_training(rig: Rig) -> None:
     rig.claim("run-1")
     worker = rig.start()

@@ -101,8 +101,26 @@ class RunWorker(SpawnWorker):
         environment = config.environment_for_child({"RQ_WORKER_ID": self.name, "RQ_JOB_ID": job.id})
         self._horse_pid = os.posix_spawn(sys.executable, argv, environment, setpgroup=0)
 
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """As RQ's; an id that is no text ends nobody."""
+        try:
+            return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+        except UnicodeDecodeError:
+            self._forget_dequeued_ids()
+            return self.dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def _forget_dequeued_ids(self) -> None:
+        """Those on their way to a worker; a run that loses its job by it is enqueued again."""
+        log.warning("malformed job passed over", extra={"reason": "its id is no text"})
+        self.connection.delete(*(queue.intermediate_queue_key for queue in self.queues))
+
     def run_maintenance_tasks(self) -> None:
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        try:
+            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        except UnicodeDecodeError:
+            self._forget_dequeued_ids()
         if self.run_maintenance is not None:
             self.run_maintenance.run()
 
