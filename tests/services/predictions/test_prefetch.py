@@ -224,7 +224,8 @@ def test_an_upstream_that_is_down_stops_the_filling(
     with pytest.raises(UpstreamUnavailable):
         ask(platform, "S23", NOW + DAY)
     upstream.always = None
-    assert ask(platform, "S23", NOW + DAY).bar_timestamp == START + DAYS * DAY
+    when_tried_again = NOW + DAY + timedelta(seconds=5)
+    assert ask(platform, "S23", when_tried_again).bar_timestamp == START + DAYS * DAY
     settle(platform)
     assert len(asked(upstream)) == len(OTHERS), "what it brings starts the next filling"
 
