@@ -43,7 +43,7 @@ def _killed_with_a_job(queue: QueueProcess) -> Path:
     return file
 
 
-@pytest.mark.parametrize("tail", [bytes(64), os.urandom(64), b"*3\r\n$3\r\nSE"])
+@pytest.mark.parametrize("tail", [bytes(64), bytes(range(192, 256)), b"*3\r\n$3\r\nSE"])
 def test_a_damaged_end_of_its_file_costs_the_queue_nothing_else(tail: bytes) -> None:
     with QueueProcess() as queue:
         file = _killed_with_a_job(queue)
