@@ -25,7 +25,7 @@ from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.queue.server import resolve_url
 from mlengine.stores.registry.registry import Registry
 
-_KEY = {"X-API-Key": "test-key"}
+_KEY = {"X-API-Key": "a-test-key-of-thirty-two-letters"}
 _REQUESTS = [
     ("GET", "/health", {200}),
     ("GET", "/ready", {200, 503}),

@@ -13,8 +13,10 @@ from mlengine.core.boosting.model import Scorer, fingerprint
 from mlengine.core.calendars.market import NO_MARKETS
 from mlengine.core.features import ALPHA158, BUILTIN
 from mlengine.core.metrics import auc
+from mlengine.core.monitoring.reference import sketch
 from mlengine.core.versions import manifest as manifests
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
+from mlengine.services.training import pipeline
 from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.registry.registry import Registry
@@ -196,15 +198,17 @@ def test_a_holdout_that_was_looked_at_before_is_counted(fit, registry):
     assert fit().manifest.holdout_reused_by == 2
 
 
-def test_the_reference_holds_the_rows_that_the_served_model_was_trained_on(fit):
+def test_the_reference_holds_the_rows_that_the_served_model_was_trained_on(fit, monkeypatch):
+    sketched = _table(fit(), "reference")
+    monkeypatch.setattr(pipeline, "sketch", lambda rows: rows)
     candidate = fit()
-    reference = _table(candidate, "reference")
-    split = candidate.manifest.split
-    assert reference.columns == ["symbol", "timestamp", *SMALL.names, "prediction"]
-    assert reference.height == split.fit.rows + split.stop.rows
-    matrix = reference.select(pl.col(SMALL.names).fill_null(float("nan"))).to_numpy()
+    rows, split = _table(candidate, "reference"), candidate.manifest.split
+    assert rows.columns == [*SMALL.names, "prediction"]
+    assert rows.height == split.fit.rows + split.stop.rows
+    matrix = rows.select(pl.col(SMALL.names).fill_null(float("nan"))).to_numpy()
     scores = Scorer.from_text(candidate.files["model.txt"].decode()).score(matrix)
-    assert scores.tolist() == reference["prediction"].to_list()
+    assert scores.tolist() == rows["prediction"].to_list()
+    assert sketched.equals(sketch(rows))
 
 
 def test_a_lookback_limits_the_bars_of_each_symbol(fit):
@@ -257,9 +261,8 @@ def test_a_rolling_window_is_that_of_candidate_and_refit(fit):
     assert manifest.split.holdout.start == START + timedelta(days=317)
     assert manifest.served == "refit"
     assert manifest.spec.train_window == 100
-    assert _table(fit(train_window=100, refit="full"), "reference")[
-        "timestamp"
-    ].min() == START + timedelta(days=295)
+    reference = _table(fit(train_window=100, refit="full"), "reference")
+    assert set(reference["rows_behind"]) == {3 * 100}
 
 
 def _universe(tmp_path, text):
@@ -332,7 +335,7 @@ def test_a_refit_is_served_and_the_metrics_stay_the_candidates(fit):
     assert full.manifest.fingerprint != plain.manifest.fingerprint
     assert full.manifest.candidate_trained_through == plain.manifest.trained_through
     assert full.manifest.trained_through == START + timedelta(days=399)
-    assert _table(full, "reference").height == full.manifest.data.labelled_rows
+    assert set(_table(full, "reference")["rows_behind"]) == {full.manifest.data.labelled_rows}
     assert "metrics describe candidate.txt" in full.manifest.remarks[-1]
 
 

@@ -154,7 +154,7 @@ def test_a_connection_ends_with_its_thread(counts: RateCounts, client: Redis) ->
     until = time.monotonic() + 10
     while len(client.client_list()) > before and time.monotonic() < until:
         time.sleep(0.01)
-    assert len(client.client_list()) == before
+    assert len(client.client_list()) <= before
 
 
 def test_a_server_that_was_started_again_is_asked_again() -> None:

@@ -1,14 +1,22 @@
-"""How many requests may wait for the upstream at a time, and that others work meanwhile."""
+"""How many requests may wait for the upstream at a time, and that others work meanwhile.
+
+gunicorn's master imports it: neither Polars nor NumPy may come along.
+"""
+
+from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from mlengine.errors import UpstreamUnavailable
-from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.system.key_locks import KeyLocks
+
+if TYPE_CHECKING:
+    from mlengine.stores.market_data.deadline import Deadline
 
 # Whether this request waits already: what it starts on further threads waits with it.
 _IS_WAITING: ContextVar[bool] = ContextVar("is_waiting", default=False)
