@@ -10,6 +10,7 @@ import errno
 import logging
 import selectors
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,6 +35,8 @@ _BUFFERED_BYTES = 64 * 1024 * 1024
 _SLOWEST_BYTES_PER_SECOND = 65536
 # How long a client is listened to after its last answer, lest the end overtakes it.
 _LINGER_SECONDS = 2.0
+# What a client does not read must not stay in the system's memory either.
+_FORGET_UNSENT = struct.pack("@ii", 1, 0)
 
 
 class ClientConnections(gthread.ThreadWorker):
@@ -138,8 +141,10 @@ class ClientConnections(gthread.ThreadWorker):
         if not rest:
             self._end_answer(conn)
             return
-        patience = self.client_timeout_seconds + len(rest) / _SLOWEST_BYTES_PER_SECOND
-        self.connections.set_waiting(conn, time.monotonic() + patience)
+        now = time.monotonic()
+        longest = self.client_timeout_seconds + len(rest) / _SLOWEST_BYTES_PER_SECOND
+        conn.answer_deadline = now + longest
+        self.connections.set_waiting(conn, now + self.client_timeout_seconds)
         self.poll(conn, selectors.EVENT_WRITE, self._on_writable)
         self.hold_bytes(conn, len(rest))
 
@@ -152,7 +157,10 @@ class ClientConnections(gthread.ThreadWorker):
             self.drop(conn)
             return
         self.connections.set_buffered(conn, len(conn.unsent))
-        if not conn.unsent:
+        if conn.unsent:
+            patience = time.monotonic() + self.client_timeout_seconds
+            self.connections.set_waiting(conn, min(patience, conn.answer_deadline))
+        else:
             self._end_answer(conn)
 
     def _end_answer(self, conn: Connection) -> None:
@@ -202,6 +210,9 @@ class ClientConnections(gthread.ThreadWorker):
             self.stop_polling(conn)
             self.connections.remove(conn)
             self.nr_conns -= 1
+            if conn.unsent:
+                with suppress(OSError):
+                    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET_UNSENT)
             conn.sock.close()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:

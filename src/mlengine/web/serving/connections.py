@@ -21,6 +21,7 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 class Connection:
     """A client's; `closes` says that the answer in hand is its last.
 
+    Each byte of an answer that it takes moves its deadline, but not beyond `answer_deadline`.
     `read_ahead` came behind the request in hand; `rate_headers` are those of one that is counted
     and not answered yet.
     """
@@ -30,6 +31,7 @@ class Connection:
     server: Any
     reader: RequestReader
     deadline: float = inf
+    answer_deadline: float = inf
     is_polled: bool = False
     closes: bool = False
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))

@@ -1,0 +1,104 @@
+"""Clients that are silent, slow or deaf, and those beside them: real sockets, real workers."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.platforms import SYMBOLS, make_platform
+from tests.serving import Answer, Asker, serving
+from tests.supervised import eventually
+from tests.web.serving.attackers import Attackers, attackers
+
+
+@dataclass
+class Visitors:
+    """Steady clients: `predictions` on kept connections, `probes` each on a new one."""
+
+    predictions: list[Answer] = field(default_factory=list)
+    probes: list[Answer] = field(default_factory=list)
+
+    def failed(self) -> list[Answer]:
+        return [each for each in (*self.predictions, *self.probes) if each.status != 200]
+
+
+@contextmanager
+def visitors(port: int, per_second: float) -> Iterator[Visitors]:
+    """Half of them ask for predictions, on five connections; the others whether all is well."""
+    seen, over = Visitors(), threading.Event()
+    pause = 10 / per_second
+
+    def predict(symbol: str) -> None:
+        asker = Asker(port)
+        while not over.wait(pause):
+            seen.predictions.append(asker.ask(f"/predict?symbol={symbol}"))
+        asker.close()
+
+    def probe(path: str) -> None:
+        while not over.wait(pause):
+            asker = Asker(port)
+            seen.probes.append(asker.ask(path))
+            asker.close()
+
+    threads = [threading.Thread(target=predict, args=[SYMBOLS[n % 3]]) for n in range(5)]
+    threads += [threading.Thread(target=probe, args=["/health"]) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_some_attackers_are_dropped_by_the_deadline_and_nobody_else_notices(tmp_path: Path) -> None:
+    make_platform(tmp_path)
+    with (
+        serving(tmp_path, ready="/predict?symbol=AAA", CLIENT_TIMEOUT_SECONDS="1") as server,
+        attackers(server.port, pause=0.3) as attack,
+        visitors(server.port, 50) as seen,
+    ):
+        attack.slow(24)
+        attack.unread(8)
+        attack.silent(60)
+        assert eventually(attack.all_dropped, seconds=30)
+    assert seen.failed() == []
+    assert seen.predictions
+    assert seen.probes
+
+
+@pytest.mark.soak
+def test_thousands_of_attackers_beside_fifty_requests_a_second(tmp_path: Path) -> None:
+    make_platform(tmp_path)
+    with (
+        serving(tmp_path, ready="/predict?symbol=AAA") as server,
+        attackers(server.port, pause=4) as attack,
+        visitors(server.port, 50) as seen,
+    ):
+        attack.silent(2000)
+        attack.slow(200)
+        attack.unread(200)
+        assert eventually(attack.all_dropped, seconds=60)
+        time.sleep(1)
+    sys.stderr.write(_figures(attack, seen))
+    assert seen.failed() == []
+
+
+def _figures(attack: Attackers, seen: Visitors) -> str:
+    """What the test is for; `-s` shows it."""
+    lines = [
+        f"{kind}: {len(seconds)} dropped after {max(seconds):.1f} s at most"
+        for kind, seconds in attack.dropped.items()
+    ]
+    for name, answers in (("/predict", seen.predictions), ("/health", seen.probes)):
+        waits = sorted(1000 * (each.ended - each.begun) for each in answers)
+        p99 = waits[int(len(waits) * 0.99)]
+        lines.append(f"{name}: {len(waits)}, p99 {p99:.1f} ms, longest {waits[-1]:.1f} ms")
+    return "\n".join(["", *lines, ""])
