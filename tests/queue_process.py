@@ -68,6 +68,11 @@ class QueueProcess:
         self._process = self.server.start()
         self.url = resolve_url(None, self.artifacts)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """Kill the server, as a crash would."""
         if self._process is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import resource
-import selectors
 import socket
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 _HOST = b"Host: localhost\r\n"
 _POST = b"POST /predict/batch HTTP/1.1\r\n" + _HOST + b"Content-Type: application/json\r\n"
@@ -22,89 +24,68 @@ SLOW = {
     "chunks": (_POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
     "chunk size": (_POST + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
 }
-UNREAD = b"GET /features?symbol=AAA&limit=300 HTTP/1.1\r\n" + _HOST + b"\r\n"
+UNREAD = b"GET /features?symbol=AAA&limit=330 HTTP/1.1\r\n" + _HOST + b"\r\n"
 
 
 class Attackers:
-    """Connections to `port`; `dropped` has, by kind, how long each stood until it was closed.
-
-    A slow one sends its next byte every `pause` seconds.
-    """
+    """Connections to `port`; a slow one sends its next byte every `pause` seconds."""
 
     def __init__(self, port: int, pause: float) -> None:
         self._port, self._pause = port, pause
-        self._selector = selectors.DefaultSelector()
+        self._open: dict[socket.socket, tuple[str, float]] = {}
         self._slow: list[tuple[socket.socket, bytes]] = []
-        self._all: list[socket.socket] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.dropped: dict[str, list[float]] = {}
 
     def silent(self, count: int) -> None:
         for _ in range(count):
-            self._open("silent", b"")
+            self._connect("silent", b"")
 
     def slow(self, count: int) -> None:
         kinds = list(SLOW.items())
         for number in range(count):
             kind, (begin, byte) = kinds[number % len(kinds)]
-            self._slow.append((self._open(kind, begin), byte))
+            self._slow.append((self._connect(kind, begin), byte))
 
     def unread(self, count: int) -> None:
-        """Ask for more than any buffer on the way takes, and read nothing."""
+        """Ask for more than the buffers on the way take, and read nothing."""
         for _ in range(count):
-            self._open("unread", UNREAD * 10)
+            self._connect("unread", UNREAD)
 
-    def all_dropped(self) -> bool:
-        return sum(map(len, self.dropped.values())) == len(self._all)
+    def run(self) -> dict[str, list[float]]:
+        """Go on until the server has closed each: after how many seconds, by kind."""
+        dropped: dict[str, list[float]] = {}
+        next_byte = time.monotonic() + self._pause
+        while self._open:
+            for connection, (kind, begun) in list(self._open.items()):
+                if _is_closed(connection, reads=kind != "unread"):
+                    dropped.setdefault(kind, []).append(time.monotonic() - begun)
+                    del self._open[connection]
+                    connection.close()
+            if time.monotonic() >= next_byte:
+                next_byte += self._pause
+                self._send_a_byte_each()
+            time.sleep(0.1)
+        return dropped
 
-    def _open(self, kind: str, begin: bytes) -> socket.socket:
+    def _connect(self, kind: str, begin: bytes) -> socket.socket:
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", self._port))
         connection.sendall(begin)
         connection.setblocking(False)
-        events = 0 if kind == "unread" else selectors.EVENT_READ
-        self._all.append(connection)
-        self._selector.register(
-            connection, events or selectors.EVENT_WRITE, (kind, time.monotonic())
-        )
+        self._open[connection] = kind, time.monotonic()
         return connection
 
-    def _run(self) -> None:
-        next_byte = time.monotonic()
-        while not self._over.wait(0.02):
-            for key, _ in self._selector.select(0):
-                self._look(key.fileobj, *key.data)
-            if time.monotonic() >= next_byte:
-                next_byte += self._pause
-                for connection, byte in self._slow:
-                    with suppress(OSError):
-                        connection.send(byte)
-
-    def _look(self, connection: socket.socket, kind: str, begun: float) -> None:
-        """Nothing is read of those that read nothing: the server's reset is an error of theirs."""
-        if kind == "unread":
-            state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-            gone = state not in (1, 2)
-        else:
-            gone = _is_closed(connection)
-        if gone:
-            self.dropped.setdefault(kind, []).append(time.monotonic() - begun)
-            self._selector.unregister(connection)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
-        self._selector.close()
-        for connection in self._all:
-            connection.close()
+    def _send_a_byte_each(self) -> None:
+        for connection, byte in self._slow:
+            with suppress(OSError):
+                connection.send(byte)
 
 
-def _is_closed(connection: socket.socket) -> bool:
+def _is_closed(connection: socket.socket, *, reads: bool) -> bool:
+    """By its state alone where nothing is read."""
+    if not reads:
+        established = 1
+        return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != established
     try:
         return connection.recv(65536) == b""
     except BlockingIOError:
@@ -113,13 +94,44 @@ def _is_closed(connection: socket.socket) -> bool:
         return True
 
 
+@dataclass
+class Attack:
+    """What came of it: by kind, the seconds that each connection stood until it was closed."""
+
+    process: subprocess.Popen[str]
+
+    def dropped(self) -> dict[str, list[float]]:
+        """Waits until all are."""
+        assert self.process.stdout is not None
+        seconds: dict[str, list[float]] = json.loads(self.process.stdout.readline())
+        return seconds
+
+
 @contextmanager
-def attackers(port: int, *, pause: float) -> Iterator[Attackers]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
-    attack = Attackers(port, pause)
-    attack.start()
+def attack(port: int, *, pause: float, silent: int, slow: int, unread: int) -> Iterator[Attack]:
+    """So many of each kind, from a process of their own."""
+    numbers = [str(each) for each in (port, pause, silent, slow, unread)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, *numbers], stdout=subprocess.PIPE, text=True
+    )
     try:
-        yield attack
+        yield Attack(process)
     finally:
-        attack.stop()
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def main(port: str, pause: str, silent: str, slow: str, unread: str) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    attackers = Attackers(int(port), float(pause))
+    attackers.slow(int(slow))
+    attackers.unread(int(unread))
+    attackers.silent(int(silent))
+    sys.stdout.write(json.dumps(attackers.run()) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,7 @@ from pathlib import Path
 import pytest
 from tests.platforms import SYMBOLS, make_platform
 from tests.serving import Answer, Asker, serving
-from tests.supervised import eventually
-from tests.web.serving.attackers import Attackers, attackers
+from tests.web.serving.attackers import attack
 
 
 @dataclass
@@ -62,13 +60,11 @@ def test_some_attackers_are_dropped_by_the_deadline_and_nobody_else_notices(tmp_
     make_platform(tmp_path)
     with (
         serving(tmp_path, ready="/predict?symbol=AAA", CLIENT_TIMEOUT_SECONDS="1") as server,
-        attackers(server.port, pause=0.3) as attack,
         visitors(server.port, 50) as seen,
+        attack(server.port, pause=0.3, silent=60, slow=24, unread=8) as attackers,
     ):
-        attack.slow(24)
-        attack.unread(8)
-        attack.silent(60)
-        assert eventually(attack.all_dropped, seconds=30)
+        dropped = attackers.dropped()
+    assert sum(map(len, dropped.values())) == 92
     assert seen.failed() == []
     assert seen.predictions
     assert seen.probes
@@ -76,26 +72,23 @@ def test_some_attackers_are_dropped_by_the_deadline_and_nobody_else_notices(tmp_
 
 @pytest.mark.soak
 def test_thousands_of_attackers_beside_fifty_requests_a_second(tmp_path: Path) -> None:
+    """`-s` shows the figures."""
     make_platform(tmp_path)
     with (
         serving(tmp_path, ready="/predict?symbol=AAA") as server,
-        attackers(server.port, pause=4) as attack,
         visitors(server.port, 50) as seen,
+        attack(server.port, pause=4, silent=2000, slow=200, unread=200) as attackers,
     ):
-        attack.silent(2000)
-        attack.slow(200)
-        attack.unread(200)
-        assert eventually(attack.all_dropped, seconds=60)
-        time.sleep(1)
-    sys.stderr.write(_figures(attack, seen))
+        dropped = attackers.dropped()
+    sys.stderr.write(_figures(dropped, seen))
+    assert sum(map(len, dropped.values())) == 2400
     assert seen.failed() == []
 
 
-def _figures(attack: Attackers, seen: Visitors) -> str:
-    """What the test is for; `-s` shows it."""
+def _figures(dropped: Mapping[str, Sequence[float]], seen: Visitors) -> str:
     lines = [
         f"{kind}: {len(seconds)} dropped after {max(seconds):.1f} s at most"
-        for kind, seconds in attack.dropped.items()
+        for kind, seconds in dropped.items()
     ]
     for name, answers in (("/predict", seen.predictions), ("/health", seen.probes)):
         waits = sorted(1000 * (each.ended - each.begun) for each in answers)

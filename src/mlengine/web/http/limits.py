@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -18,20 +17,16 @@ from limits.errors import ConfigurationError
 from limits.storage.base import SlidingWindowCounterSupport
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from mlengine.config.redaction import redact
 from mlengine.errors import BadSetting
-from mlengine.stores.queue import rate_counts
-from mlengine.stores.queue.rate_counts import RateCounts
+from mlengine.stores.queue.steady_rate_counts import SteadyRateCounts, steady_rate_counts_uri
 
 _TIMEOUT_SECONDS = 0.1
 _CONTEXT = "mlengine.limiter"
 _SCOPE = "global"  # that of every ApplicationLimit
-# How long the framework alone counts once the server was silent: only it has a fall-back.
-_PAUSE_SECONDS = 1.0
 _CACHED_KEYS = 4096
 
 Record = Callable[[str, str], None]
@@ -68,13 +63,12 @@ def init_app(
         get_remote_address,
         application_limits=[_ParsedOnce(f"{requests} per {window_seconds} seconds")],
         strategy="sliding-window-counter",
-        storage_uri=rate_counts.rate_counts_uri(storage_url) if storage_url else "memory://",
+        storage_uri=steady_rate_counts_uri(storage_url) if storage_url else "memory://",
         storage_options=_options() if storage_url else {},
-        in_memory_fallback_enabled=True,
         headers_enabled=True,
         request_identifier=_endpoint,
     )
-    app.after_request(_after(limiter, storage_url, record))
+    app.after_request(_after(limiter, record))
     try:
         limiter.init_app(app)
     except (ConfigurationError, ValueError):
@@ -93,7 +87,6 @@ class RateLimit:
         self._item = item
         self._record = record
         self._key = lru_cache(_CACHED_KEYS)(lambda address: item.key_for(address, _SCOPE))
-        self._paused_until = 0.0
 
     def admit(self, addresses: Sequence[str]) -> list[Headers | None]:
         """Count a request of each address at once, and return the headers of its answer.
@@ -102,24 +95,27 @@ class RateLimit:
         for all workers, for which the framework has a fall-back.
         """
         storage = self._limiter.limiter.storage
-        if not isinstance(storage, RateCounts) or time.monotonic() < self._paused_until:
+        if not isinstance(storage, SteadyRateCounts):
             return [None] * len(addresses)
-        try:
-            remaining = self._count(storage, Counter(addresses))
-        except RedisError:
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+        remaining = self._count(storage, Counter(addresses))
+        if remaining is None:
             return [None] * len(addresses)
         self._record("redis", "ok")
         return [next(remaining[address], None) for address in addresses]
 
     def _count(
-        self, storage: RateCounts, requests: Mapping[str, int]
-    ) -> dict[str, Iterator[Headers]]:
-        """By address, the headers of the requests that are within the limit, one after another."""
+        self, storage: SteadyRateCounts, requests: Mapping[str, int]
+    ) -> dict[str, Iterator[Headers]] | None:
+        """By address, the headers of the requests that are within the limit, one after another.
+
+        None while the server is silent.
+        """
         item, strategy = self._item, self._limiter.limiter
         keys = {address: self._key(address) for address in requests}
         amounts = {keys[address]: count for address, count in requests.items()}
-        admitted = storage.acquire_up_to_limit(amounts, item.amount, item.get_expiry())
+        admitted = storage.acquire_if_answered(amounts, item.amount, item.get_expiry())
+        if admitted is None:
+            return None
         headers: dict[str, Iterator[Headers]] = {}
         for address, key in keys.items():
             count, window = admitted[key]
@@ -153,25 +149,12 @@ class _ParsedOnce(ApplicationLimit):
 
 
 class _Guard(Limiter):
-    """The extension, with less work a request, and safe where many requests fall back at once."""
+    """The extension, with less work a request."""
 
     def init_app(self, app: Flask) -> None:
         """The address has served its purpose then; `limiter config` would print its password."""
         super().init_app(app)
         self._storage_uri = redact(self._storage_uri or "")
-
-    def _check_request_limit(
-        self, callable_name: str | None = None, in_middleware: bool = True
-    ) -> None:
-        """The extension falls back for the first request that finds the server gone.
-
-        Another one that waited for it at the same time must not fail either.
-        """
-        try:
-            super()._check_request_limit(callable_name, in_middleware)
-        except RedisError:
-            self.context.seen_limits.clear()
-            super()._check_request_limit(callable_name, in_middleware)
 
     @property
     def context(self) -> Any:
@@ -197,15 +180,13 @@ def _endpoint() -> str:
     return request.endpoint or "unmatched"
 
 
-def _after(
-    limiter: Limiter, storage_url: str | None, record: Record
-) -> Callable[[Response], Response]:
+def _after(limiter: Limiter, record: Record) -> Callable[[Response], Response]:
     def after(response: Response) -> Response:
         current = limiter.current_limit
         if current is None:
             response.headers.extend(counted_headers.get() or ())
             return response
-        record("redis", _state(limiter, storage_url))
+        record("redis", _state(limiter))
         if response.status_code == 429:
             g.retry_after_seconds = 1 + int(_wait_of(limiter, current))
         return response
@@ -217,10 +198,7 @@ def _wait_of(limiter: Limiter, refused: RequestLimit) -> float:
     """Seconds until `refused` lets one more in; the extension's own figure can be too short."""
     window_seconds = refused.limit.get_expiry()
     storage = cast("SlidingWindowCounterSupport", limiter.limiter.storage)
-    try:
-        counts = storage.get_sliding_window(refused.key, window_seconds)
-    except RedisError:
-        return 0.0
+    counts = storage.get_sliding_window(refused.key, window_seconds)
     return wait_seconds(*counts, limit=refused.limit.amount, window_seconds=window_seconds)
 
 
@@ -245,6 +223,6 @@ def wait_seconds(
     return max(0.0, previous_ttl - (limit - current) * window_seconds / previous)
 
 
-def _state(limiter: Limiter, storage_url: str | None) -> str:
-    fell_back = limiter.limiter.storage is not limiter.storage
-    return "degraded" if storage_url is None or fell_back else "ok"
+def _state(limiter: Limiter) -> str:
+    storage = limiter.storage
+    return "ok" if isinstance(storage, SteadyRateCounts) and not storage.is_silent else "degraded"

@@ -10,7 +10,6 @@ import errno
 import logging
 import selectors
 import socket
-import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +21,8 @@ from gunicorn.workers import gthread
 
 from mlengine.web.serving.connections import Connection, ConnectionTable
 from mlengine.web.serving.request_reader import RequestReader
-from mlengine.web.serving.response_buffer import ResponseBuffer, send_at_once
+from mlengine.web.serving.response_buffer import ResponseBuffer
+from mlengine.web.serving.sockets import forget_unread_bytes, has_unread_bytes, send_at_once
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,6 @@ _BUFFERED_BYTES = 64 * 1024 * 1024
 _SLOWEST_BYTES_PER_SECOND = 65536
 # How long a client is listened to after its last answer, lest the end overtakes it.
 _LINGER_SECONDS = 2.0
-# What a client does not read must not stay in the system's memory either.
-_FORGET_UNSENT = struct.pack("@ii", 1, 0)
 
 
 class ClientConnections(gthread.ThreadWorker):
@@ -210,9 +208,6 @@ class ClientConnections(gthread.ThreadWorker):
             self.stop_polling(conn)
             self.connections.remove(conn)
             self.nr_conns -= 1
-            if conn.unsent:
-                with suppress(OSError):
-                    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET_UNSENT)
             conn.sock.close()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
@@ -225,8 +220,9 @@ class ClientConnections(gthread.ThreadWorker):
         if now < self.connections.next_deadline:
             return
         for conn in self.connections.over(now):
-            if conn.unsent and not force:
+            if not force and (conn.unsent or has_unread_bytes(conn.sock)):
                 log.warning("client dropped", extra={"reason": "it does not read its answer"})
+                forget_unread_bytes(conn.sock)
             self.drop(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:

@@ -4,6 +4,8 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+from mlengine.web.serving.sockets import send_at_once
+
 
 class ResponseBuffer:
     """As much of a socket as gunicorn's side of WSGI uses."""
@@ -41,11 +43,3 @@ class Exchange:
     sock: ResponseBuffer
     client: Any
     server: Any
-
-
-def send_at_once(sock: socket.socket, data: memoryview) -> memoryview:
-    """What the client does not take yet of `data`."""
-    try:
-        return data[sock.send(data) :]
-    except BlockingIOError:
-        return data

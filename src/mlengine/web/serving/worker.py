@@ -24,7 +24,8 @@ from mlengine.web.serving.client_connections import _RECEIVED_BYTES, ClientConne
 from mlengine.web.serving.connections import Connection
 from mlengine.web.serving.parser import LenientRequest
 from mlengine.web.serving.parser_errors import problem_of, raw_response
-from mlengine.web.serving.response_buffer import Exchange, ResponseBuffer, send_at_once
+from mlengine.web.serving.response_buffer import Exchange, ResponseBuffer
+from mlengine.web.serving.sockets import connections_waiting, send_at_once
 
 if TYPE_CHECKING:
     from mlengine.web.serving.fast_path import FastPathPredictor, PendingResponse
@@ -41,6 +42,9 @@ _NOTIFY_SECONDS = 0.2
 # What a worker gives those with fewer connections for each that it has, at most, and in which time
 # an offer is the same one.
 _HEAD_START_SECONDS, _LONGEST_SECONDS, _FORGOTTEN_SECONDS = 0.00003, 0.0003, 0.05
+
+# With more that wait than a few it takes many at once: threads that compute make a poll long.
+_FEW, _MOST_AT_ONCE = 16, 64
 
 
 class Worker(ClientConnections):
@@ -84,7 +88,9 @@ class Worker(ClientConnections):
         if self.cfg.workers > 1 and now - self._offered < patience:
             return
         self._offered = 0.0
-        super().accept(listener)
+        waiting = connections_waiting(listener)
+        for _ in range(min(waiting // self.cfg.workers, _MOST_AT_ONCE) if waiting > _FEW else 1):
+            super().accept(listener)
 
     def notify(self) -> None:
         """The master looks every second at most; a call costs as much as a poll."""
