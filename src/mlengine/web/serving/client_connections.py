@@ -22,7 +22,7 @@ from gunicorn.workers import gthread
 from mlengine.web.serving.connections import Connection, ConnectionTable
 from mlengine.web.serving.request_reader import RequestReader
 from mlengine.web.serving.response_buffer import ResponseBuffer
-from mlengine.web.serving.sockets import forget_unread_bytes, has_unread_bytes, send_at_once
+from mlengine.web.serving.sockets import forget_unread_bytes, send_at_once, unread_bytes
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,12 @@ class ClientConnections(gthread.ThreadWorker):
     def _drop_one(self) -> None:
         victim = self.connections.longest_idle() or self.connections.longest_waiting()
         if victim is not None:
-            self.drop(victim)
+            self._abort(victim)
+
+    def _abort(self, conn: Connection) -> None:
+        """Drop it with what it has not read yet."""
+        forget_unread_bytes(conn.sock)
+        self.drop(conn)
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
         """Read what came, and go on once a request is whole."""
@@ -122,7 +127,7 @@ class ClientConnections(gthread.ThreadWorker):
         """Note what is kept in memory for it; too much of all clients costs the longest waiting."""
         self.connections.set_buffered(conn, size)
         while self.connections.buffered > _BUFFERED_BYTES and conn in self.connections:
-            self.drop(self.connections.longest_waiting() or conn)
+            self._abort(self.connections.longest_waiting() or conn)
 
     def _refuse(self, conn: Connection, error: Exception) -> None:
         response = ResponseBuffer()
@@ -220,10 +225,14 @@ class ClientConnections(gthread.ThreadWorker):
         if now < self.connections.next_deadline:
             return
         for conn in self.connections.over(now):
-            if not force and (conn.unsent or has_unread_bytes(conn.sock)):
+            before, conn.unread_bytes = conn.unread_bytes, unread_bytes(conn.sock)
+            if force or not conn.unread_bytes:
+                self.drop(conn)
+            elif not conn.unsent and conn.unread_bytes != before:
+                self.connections.set_waiting(conn, now + self.client_timeout_seconds)
+            else:
                 log.warning("client dropped", extra={"reason": "it does not read its answer"})
-                forget_unread_bytes(conn.sock)
-            self.drop(conn)
+                self._abort(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """A stopping worker waits a little for requests that are on their way."""

@@ -22,6 +22,7 @@ class Connection:
     """A client's; `closes` says that the answer in hand is its last.
 
     Each byte of an answer that it takes moves its deadline, but not beyond `answer_deadline`.
+    `unread_bytes` were left with the system when its deadline came.
     `read_ahead` came behind the request in hand; `rate_headers` are those of one that is counted
     and not answered yet.
     """
@@ -32,6 +33,7 @@ class Connection:
     reader: RequestReader
     deadline: float = inf
     answer_deadline: float = inf
+    unread_bytes: int = 0
     is_polled: bool = False
     closes: bool = False
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))

@@ -17,10 +17,10 @@ def send_at_once(sock: socket.socket, data: memoryview) -> memoryview:
         return data
 
 
-def has_unread_bytes(sock: socket.socket) -> bool:
-    """Whether the system still keeps something for the client."""
+def unread_bytes(sock: socket.socket) -> int:
+    """How much the system still keeps for the client."""
     (size,) = struct.unpack("@i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))
-    return bool(size)
+    return int(size)
 
 
 def connections_waiting(listener: socket.socket) -> int:
