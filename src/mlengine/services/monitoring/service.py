@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _STAGES = ("bars", "features", "model", "total")
 _DRIFT_CHECKED: EventKind = "drift_checked"
 _BETWEEN_RECORDS = timedelta(hours=1)
+_LATENCY_ROWS = 5_000
 _RECORD_PATIENCE_SECONDS = 0.2
 # What an answer waits for at most, to know which bars were to be expected of late symbols.
 _EXPECTATIONS_SECONDS = 2.0
@@ -140,8 +141,12 @@ class MonitoringService:
         )
 
     def latency(self, *, window_seconds: int, now: datetime) -> Latencies:
-        """Quantiles by route and stage over the predictions of the last seconds, all workers."""
-        rows = self.audit.latencies(now - timedelta(seconds=window_seconds))
+        """Quantiles by route and stage over the predictions of the last seconds, all workers.
+
+        Of the newest 5,000 there, whatever stands in the audit: anyone may ask.
+        """
+        since = now - timedelta(seconds=window_seconds)
+        rows = self.audit.latencies(since, limit=_LATENCY_ROWS)
         routes = rows.partition_by("route", as_dict=True, maintain_order=True)
         latencies = tuple(
             _stage_latency(str(route), stage, frame)

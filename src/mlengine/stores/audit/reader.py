@@ -74,17 +74,19 @@ class AuditReader:
         with reading(self.engine) as connection:
             return connection.scalar(query) is not None
 
-    def latencies(self, since: datetime) -> pl.DataFrame:
-        """Milliseconds a stage of every prediction from `since` on; columns LATENCY_SCHEMA.
+    def latencies(self, since: datetime, *, limit: int) -> pl.DataFrame:
+        """Milliseconds a stage of the newest predictions from `since` on, oldest first.
 
-        A stage that was not reached is null.
+        Columns LATENCY_SCHEMA; a stage that was not reached is null.
         """
         table = predictions.c
         stages = (table.bars_ms, table.features_ms, table.model_ms, table.total_ms)
-        query = select(table.route, table.ok, *stages).where(table.at >= since).order_by(table.seq)
+        newest_first = table.at.desc(), table.seq.desc()
+        query = select(table.route, table.ok, *stages).where(table.at >= since)
         with reading(self.engine) as connection:
-            rows = [tuple(row) for row in connection.execute(query)]
-        return pl.DataFrame(rows, schema=LATENCY_SCHEMA, orient="row")
+            newest = connection.execute(query.order_by(*newest_first).limit(limit))
+            rows = [tuple(row) for row in newest]
+        return pl.DataFrame(rows[::-1], schema=LATENCY_SCHEMA, orient="row")
 
     def last_prediction_at(self) -> datetime | None:
         """When a prediction was last answered."""
