@@ -149,6 +149,13 @@ def test_a_candle_whose_start_or_close_can_not_be_read_has_no_timestamp():
     assert between(frame, start=JAN2 + timedelta(days=1), end=JAN2).height == 2
 
 
+@pytest.mark.parametrize(
+    "start", ["0020-01-02", "1899-12-31T00:00:00Z", "2100-01-01", "9999-12-31"]
+)
+def test_a_start_out_of_the_years_of_markets_is_none(start):
+    assert parse(CANDLE, {**CANDLE, "timestamp": start})["timestamp"].to_list() == [JAN2, None]
+
+
 def test_an_unreadable_or_missing_number_is_null_for_the_verdict():
     frame = parse({**CANDLE, "open": "n/a"}, {"time": "2024-01-02"})
     assert frame["open"].to_list() == [None, None]

@@ -99,6 +99,20 @@ def test_a_row_without_a_readable_start_or_close_has_no_timestamp(tmp_path):
     assert ask(tmp_path)["timestamp"].to_list() == [START, None, None, None]
 
 
+@pytest.mark.parametrize(
+    "start", ["0020-01-02", "020-01-02", "1899-12-31", "2100-01-01", "9999-01-01"]
+)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_row_out_of_the_years_of_markets_has_no_timestamp(tmp_path, start, suffix):
+    starts = pl.Series(["2020-01-01", start, "2020-01-03"])
+    bars = random_bars(rows=3).drop("symbol").with_columns(timestamp=starts)
+    if suffix == "csv":
+        bars.write_csv(tmp_path / "AAA.csv")
+    else:
+        bars.with_columns(pl.col("timestamp").str.to_date()).write_parquet(tmp_path / "AAA.parquet")
+    assert ask(tmp_path)["timestamp"].to_list() == [START, None, START + 2 * DAY]
+
+
 def test_a_file_without_one_readable_timestamp_is_refused(tmp_path):
     bars = random_bars(rows=2).drop("symbol").with_columns(timestamp=pl.lit("soon"))
     bars.write_csv(tmp_path / "AAA.csv")

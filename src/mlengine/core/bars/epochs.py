@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from mlengine.core.bars.bars import TIMESTAMP
-from mlengine.core.timestamps import EPOCH
+from mlengine.core.timestamps import EPOCH, POSSIBLE_YEARS
 from mlengine.errors import UpstreamInvalid
 
 # Ticks a second.
@@ -107,10 +107,16 @@ def digit_dates(numbers: pl.Series) -> pl.Series | None:
             continue
         texts = _only_where(numbers, whole).cast(pl.Int64).cast(pl.String)
         moments = texts.str.strptime(pl.Datetime("us", "UTC"), form, strict=False)
-        moments = _only_where(moments, moments.dt.year().is_between(1900, 2099))
+        moments = only_possible(moments)
         if moments.len() - moments.null_count() >= needed:
             return moments.cast(TIMESTAMP)
     return None
+
+
+def only_possible(moments: pl.Series) -> pl.Series:
+    """Moments or local times of 1900 to 2099, null in all other rows."""
+    rows = moments.dt.year().is_between(*POSSIBLE_YEARS)
+    return moments if rows.all() else _only_where(moments, rows)
 
 
 def _only_where(values: pl.Series, rows: pl.Series) -> pl.Series:

@@ -10,6 +10,7 @@ import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, VALUES
 from mlengine.core.bars.epochs import epoch_timestamps
+from mlengine.core.timestamps import POSSIBLE_YEARS
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
@@ -166,14 +167,16 @@ def _epoch_number(value: object) -> float | None:
 
 
 def _moment(value: object) -> datetime | None:
-    """A moment that is no number."""
+    """A moment from 1900 to 2099 that is no number."""
     if not isinstance(value, str) or _EPOCH_TEXT.fullmatch(value.strip()):
         return None
     try:
         moment = datetime.fromisoformat(value.strip())
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    if not POSSIBLE_YEARS[0] <= moment.year <= POSSIBLE_YEARS[1]:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _session(value: object) -> date | None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from mlengine.core.bars.epochs import only_possible
 from mlengine.stores.market_data.tables.cells.epochs import epoch_times
 from mlengine.stores.market_data.tables.cells.written import written_times
 from mlengine.stores.market_data.tables.settings import TableSettings
@@ -15,10 +16,15 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 def read_times(column: pl.Series, settings: TableSettings) -> tuple[LocalTimes, TableSettings]:
-    """The times of a column, and the settings with what it decides.
+    """The times of a column, null out of 1900 to 2099; and the settings with what it decides.
 
     Raises CellRefused where the column leaves open what its cells mean.
     """
+    times, settings = _read_any(column, settings)
+    return replace(times, local=only_possible(times.local)), settings
+
+
+def _read_any(column: pl.Series, settings: TableSettings) -> tuple[LocalTimes, TableSettings]:
     dtype = column.dtype
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
