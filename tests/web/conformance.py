@@ -56,6 +56,23 @@ def faults(path: str, method: str, status: int, kind: str, body: bytes) -> list[
     return [f"{error.json_path}: {error.message[:200]}" for error in errors]
 
 
+def header_faults(path: str, method: str, status: int, headers: Mapping[str, str]) -> list[str]:
+    """What the headers of an answer are that the document does not say."""
+    responses = document()["paths"][path][method.lower()]["responses"]
+    found = []
+    for name, header in _resolved(responses[str(status)])["headers"].items():
+        described = _resolved(header)
+        value: object = headers.get(name)
+        if value is None:
+            found += [f"{name} is missing"] * described.get("required", False)
+            continue
+        if described["schema"].get("type") == "integer":
+            value = int(headers[name])
+        errors = Draft202012Validator(described["schema"]).iter_errors(value)
+        found += [f"{name}: {error.message[:200]}" for error in errors]
+    return found
+
+
 def document_path(adapter: MapAdapter, path: str, method: str) -> str | None:
     """The path of the document that answers, None where none does."""
     try:
@@ -86,7 +103,9 @@ class ConformingClient(FlaskClient):
         if at is None:
             assert kind == PROBLEM_TYPE
         elif at in document()["paths"]:  # and no route that a test has made
-            assert faults(at, method, response.status_code, kind, body) == [], f"{method} {path}"
+            status = response.status_code
+            assert faults(at, method, status, kind, body) == [], f"{method} {path}"
+            assert header_faults(at, method, status, response.headers) == [], f"{method} {path}"
         return response
 
 
@@ -98,9 +117,11 @@ def _validator(schema: str) -> Draft202012Validator:
     )
 
 
-def _resolved(response: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference = response.get("$ref")
+def _resolved(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A response or a header, where it is described."""
+    reference = described.get("$ref")
     if reference is None:
-        return response
-    shared: Mapping[str, Any] = document()["components"]["responses"]
-    return shared[reference.rpartition("/")[2]]
+        return described
+    _, _, kind, name = reference.split("/")
+    shared: Mapping[str, Any] = document()["components"][kind]
+    return shared[name]

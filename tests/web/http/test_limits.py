@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -51,6 +52,27 @@ def test_each_request_counts_once(make_app: MakeApp) -> None:
     client = make_app(**FIVE).test_client()
     left = [int(client.get("/models").headers["X-RateLimit-Remaining"]) for _ in range(5)]
     assert left == [4, 3, 2, 1, 0]
+
+
+def test_the_headers_of_the_draft_say_the_same_as_the_older_ones(make_app: MakeApp) -> None:
+    client = make_app(**FIVE).test_client()
+    for left in (4, 3, 2, 1, 0, 0):
+        now = int(time.time())
+        headers = client.get("/models").headers
+        assert headers["RateLimit-Policy"] == '"default";q=5;w=3600'
+        state = re.fullmatch(r'"default";r=(\d+);t=(\d+)', headers["RateLimit"])
+        assert state is not None
+        assert int(state[1]) == int(headers["X-RateLimit-Remaining"]) == left
+        assert int(headers["X-RateLimit-Reset"]) - now - 2 <= int(state[2]) <= 3601
+        assert int(state[2]) >= int(headers.get("Retry-After", 0))
+
+
+def test_without_a_limit_nothing_is_said_of_one(make_app: MakeApp) -> None:
+    for client, path in [
+        (make_app(RATE_LIMIT_REQUESTS="0").test_client(), "/models"),
+        (make_app(**FIVE).test_client(), "/health"),
+    ]:
+        assert not [name for name in client.get(path).headers if "RateLimit" in name]
 
 
 def test_a_prediction_counts_once_however_it_is_answered(make_app: MakeApp) -> None:

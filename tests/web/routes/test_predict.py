@@ -209,7 +209,7 @@ def _plain_symbol(query: str) -> str | None:
     return line[2].decode() if line else None
 
 
-_COUNTED = ("X-RateLimit-Remaining", "X-RateLimit-Reset")
+_COUNTED = ("X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit")
 
 
 @pytest.mark.parametrize("limit", ["0", "1000"])

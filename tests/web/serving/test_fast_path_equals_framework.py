@@ -24,6 +24,7 @@ _VARIES = [
         (rb"\r\nDate: [^\r]+", b"\r\nDate: -"),
         (rb"\r\nContent-Length: \d+", b"\r\nContent-Length: -"),
         (rb"\r\nX-RateLimit-(Remaining|Reset): \d+", rb"\r\nX-RateLimit-\1: -"),
+        (rb";r=\d+;t=\d+\r", b";r=-;t=-\r"),
         (rb"[0-9a-f]{32}", b"-"),
         (rb'"as_of":"[^"]+"', b'"as_of":"-"'),
         (rb'"latency_ms":\{[^}]+\}', b'"latency_ms":"-"'),

@@ -24,6 +24,7 @@ from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http import limits
+from mlengine.web.http.rate_limit_headers import Headers
 from mlengine.web.serving.fast_path import ROUTES, FastPathPredictor, FastPathRoutes
 
 ADDRESS = "192.0.2.7"
@@ -66,7 +67,7 @@ def limited(folder: Path, queue: QueueProcess, requests: int) -> Flask:
     )
 
 
-def remaining(admitted: list[limits.Headers | None]) -> list[int | None]:
+def remaining(admitted: list[Headers | None]) -> list[int | None]:
     return [int(dict(each)["X-RateLimit-Remaining"]) if each else None for each in admitted]
 
 
@@ -76,7 +77,7 @@ def test_a_round_is_counted_by_one_exchange_with_one_command_an_address(
     limit = limit_of(make_app(REDIS_URL=queue.url, RATE_LIMIT_REQUESTS="9"))
     limit.admit(["10.0.0.1"])  # connects, and brings the script
     addresses = ["10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.1"]
-    seen: list[limits.Headers | None] = []
+    seen: list[Headers | None] = []
     sent = commands_during(queue.url, lambda: seen.extend(limit.admit(addresses)))
     assert [command.split()[0] for command in sent] == ["EVALSHA", "EVALSHA"]
     assert remaining(seen) == [7, 8, 6, 5]
@@ -101,13 +102,14 @@ def test_headers_and_budget_are_those_of_the_framework(
     limit_of(app).admit(["127.0.0.1"])  # the window begins
     inline = dict(limit_of(app).admit(["127.0.0.1"])[0] or ())
     answer = app.test_client().get("/models")
-    by_framework = [(k, v) for k, v in answer.headers.items() if k.startswith("X-RateLimit")]
+    by_framework = [(k, v) for k, v in answer.headers.items() if "RateLimit" in k]
     assert list(inline) == [name for name, _ in by_framework]
     assert inline["X-RateLimit-Limit"] == dict(by_framework)["X-RateLimit-Limit"] == "9"
     assert (inline["X-RateLimit-Remaining"], dict(by_framework)["X-RateLimit-Remaining"]) == (
         "7",
         "6",
     )
+    assert inline["RateLimit-Policy"] == dict(by_framework)["RateLimit-Policy"]
     ends = int(inline["X-RateLimit-Reset"]), int(dict(by_framework)["X-RateLimit-Reset"])
     assert (ends[1] - ends[0]) % 60 <= 1, "a window that has just begun may be said to end"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -23,6 +24,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from mlengine.config.redaction import redact
 from mlengine.errors import BadSetting
 from mlengine.stores.queue.steady_rate_counts import SteadyRateCounts, steady_rate_counts_uri
+from mlengine.web.http.rate_limit_headers import (
+    REMAINING,
+    RESET,
+    Headers,
+    RateLimitHeaders,
+    seconds_until,
+)
 
 _TIMEOUT_SECONDS = 0.1
 _CONTEXT = "mlengine.limiter"
@@ -30,8 +38,6 @@ _SCOPE = "global"  # that of every ApplicationLimit
 _CACHED_KEYS = 4096
 
 Record = Callable[[str, str], None]
-Headers = list[tuple[str, str]]
-
 # The headers of a request that was counted before it came to the framework.
 counted_headers: ContextVar[Headers | None] = ContextVar("counted_headers", default=None)
 
@@ -68,7 +74,7 @@ def init_app(
         headers_enabled=True,
         request_identifier=_endpoint,
     )
-    app.after_request(_after(limiter, record))
+    app.after_request(_after(limiter, RateLimitHeaders(requests, window_seconds), record))
     try:
         limiter.init_app(app)
     except (ConfigurationError, ValueError):
@@ -86,6 +92,7 @@ class RateLimit:
         self._limiter = limiter
         self._item = item
         self._record = record
+        self._headers = RateLimitHeaders(item.amount, item.get_expiry())
         self._key = lru_cache(_CACHED_KEYS)(lambda address: item.key_for(address, _SCOPE))
 
     def admit(self, addresses: Sequence[str]) -> list[Headers | None]:
@@ -110,7 +117,7 @@ class RateLimit:
 
         None while the server is silent.
         """
-        item, strategy = self._item, self._limiter.limiter
+        item, strategy, now = self._item, self._limiter.limiter, int(time.time())
         keys = {address: self._key(address) for address in requests}
         amounts = {keys[address]: count for address, count in requests.items()}
         admitted = storage.acquire_if_answered(amounts, item.amount, item.get_expiry())
@@ -123,18 +130,10 @@ class RateLimit:
             stats = strategy.get_window_stats(item, address, _SCOPE)
             last = stats.remaining
             headers[address] = map(
-                partial(self._headers, int(stats.reset_time + 1)),
+                partial(self._headers.counted, int(stats.reset_time + 1), now),
                 range(last + count - 1, last - 1, -1),
             )
         return headers
-
-    def _headers(self, reset: int, remaining: int) -> Headers:
-        """In the framework's words and order."""
-        return [
-            ("X-RateLimit-Limit", str(self._item.amount)),
-            ("X-RateLimit-Remaining", str(remaining)),
-            ("X-RateLimit-Reset", str(reset)),
-        ]
 
 
 class _ParsedOnce(ApplicationLimit):
@@ -180,15 +179,21 @@ def _endpoint() -> str:
     return request.endpoint or "unmatched"
 
 
-def _after(limiter: Limiter, record: Record) -> Callable[[Response], Response]:
+def _after(
+    limiter: Limiter, headers: RateLimitHeaders, record: Record
+) -> Callable[[Response], Response]:
     def after(response: Response) -> Response:
         current = limiter.current_limit
         if current is None:
             response.headers.extend(counted_headers.get() or ())
             return response
         record("redis", _state(limiter))
+        wait = seconds_until(int(response.headers[RESET]), int(time.time()))
         if response.status_code == 429:
             g.retry_after_seconds = 1 + int(_wait_of(limiter, current))
+            wait = max(wait, g.retry_after_seconds)
+        remaining = int(response.headers[REMAINING])
+        response.headers.extend(headers.standard(remaining, wait))
         return response
 
     return after

@@ -15,6 +15,7 @@ from flask import Flask
 from mlengine import __version__
 from mlengine.web.http.responses import PROBLEM_TYPE
 from mlengine.web.openapi.answer_schemas import AnswerSchemas
+from mlengine.web.openapi.headers import described_headers
 from mlengine.web.openapi.operations import (
     KEY_SCHEME,
     SECTIONS,
@@ -60,6 +61,7 @@ def build_document(app: Flask) -> bytes:
     requests = document["components"].get("schemas", {})
     closed = {name: {**schema, "additionalProperties": False} for name, schema in requests.items()}
     document["components"]["schemas"] = {**closed, **answers.components, **problem_schemas()}
+    document["components"]["headers"] = described_headers()
     document["components"]["responses"] = _shared_responses(document["paths"])
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 

@@ -13,6 +13,7 @@ from mlengine.web.http.auth import ACTIVATION, ADMIN, KEY_HEADER, guard_of
 from mlengine.web.http.contract import Contract, contract_of
 from mlengine.web.http.requests import IDEMPOTENCY_HEADER
 from mlengine.web.openapi.answer_schemas import AnswerSchemas
+from mlengine.web.openapi.headers import header_references
 from mlengine.web.openapi.page_files import MEDIA_TYPES
 from mlengine.web.openapi.problem_schemas import problem_responses
 from mlengine.web.schemas.fields import PREDICTION_ID, Version
@@ -84,10 +85,19 @@ def operation(rule: Rule, method: str, view: View, schemas: AnswerSchemas) -> Js
         "security": [{KEY_SCHEME: []}] if guard_of(view) == ADMIN else [],
         "parameters": [*_path_parameters(rule), *_parameters(contract)],
         **_request_body(contract),
-        "responses": {
-            **_answers(contract, schemas),
-            **problem_responses(_problem_codes(rule, method, view, contract)),
-        },
+        "responses": _with_headers(
+            {
+                **_answers(contract, schemas),
+                **problem_responses(_problem_codes(rule, method, view, contract)),
+            }
+        ),
+    }
+
+
+def _with_headers(responses: JsonSchema) -> JsonSchema:
+    return {
+        status: {**each, "headers": {**each.get("headers", {}), **header_references(status)}}
+        for status, each in responses.items()
     }
 
 

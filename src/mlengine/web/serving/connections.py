@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlengine.web.serving.request_reader import RequestReader
 
 if TYPE_CHECKING:
-    from mlengine.web.http.limits import Headers
+    from mlengine.web.http.rate_limit_headers import Headers
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 
