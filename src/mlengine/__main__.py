@@ -15,6 +15,7 @@ from typing import BinaryIO
 import click
 
 from mlengine import __version__, cli, config, logs, supervisor
+from mlengine.bootstrap.keys import require_keys
 from mlengine.config import Settings
 from mlengine.config.env_file import load_with_env_file, write_env_file_and_report
 from mlengine.config.inspection import misspelt
@@ -76,7 +77,9 @@ def mlengine() -> None:
 @mlengine.command()
 def up() -> None:
     """Start the whole platform: queue server, worker, web server."""
-    sys.exit(supervisor.up(_settings(create=True), ChildCommands()))
+    settings = _settings(create=True)
+    require_keys(settings)
+    sys.exit(supervisor.up(settings, ChildCommands()))
 
 
 @mlengine.command()
@@ -85,6 +88,7 @@ def web() -> None:
     settings = _settings()
     preflight.require_artifacts(settings.artifacts_dir)
     preflight.require_prices(settings.market_data_dir)
+    require_keys(settings)
     try:
         preflight.require_universe(settings.train.universe_file)
     except BadSetting as missing:  # it is the worker that reads it, on another machine perhaps

@@ -24,6 +24,7 @@ from mlengine.config.env_file import load_with_env_file
 from mlengine.config.inspection import redis_url_suffix
 from mlengine.errors import (
     DatabaseUnavailable,
+    KeyNotFound,
     MlengineError,
     ModelNotFound,
     NoUnfinishedRun,
@@ -44,7 +45,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PLATFORM, _SETTINGS = "mlengine", "mlengine.settings"
-_NOT_FOUND = (ModelNotFound, NoUnfinishedRun, PredictionNotFound, RunNotFound, UnknownSymbol)
+_NOT_FOUND = (
+    *(KeyNotFound, ModelNotFound, NoUnfinishedRun),
+    *(PredictionNotFound, RunNotFound, UnknownSymbol),
+)
 _UNREACHABLE = (DatabaseUnavailable, QueueUnavailable, UpstreamUnavailable)
 
 
@@ -87,7 +91,12 @@ def current_catalog() -> ModelCatalog:
     """Its versions, from their files alone; raises as `current_platform`."""
     from mlengine.bootstrap.catalog import build_catalog  # noqa: PLC0415 - the manifest's types
 
-    return build_catalog(click.get_current_context().meta[_SETTINGS])
+    return build_catalog(current_settings())
+
+
+def current_settings() -> Settings:
+    """The settings that the command runs with."""
+    return cast("Settings", click.get_current_context().meta[_SETTINGS])
 
 
 def now() -> datetime:
@@ -121,7 +130,8 @@ def platform_command(function: Callable[P, R]) -> Callable[P, R]:
 
 def _enter(context: click.Context) -> Settings:
     """The settings of the app of `flask`, else those of this folder."""
-    if "flask.cli" in sys.modules:
+    flask = sys.modules.get("flask.cli")
+    if flask and (flask.current_app or context.find_object(flask.ScriptInfo)):
         return enter_app(context)
     settings = load_with_env_file(Path.cwd())
     logs.configure(settings.command_log_level, json=settings.json_logs)

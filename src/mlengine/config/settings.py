@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from mlengine.config import addresses, market_data, training
+from mlengine.config import access, addresses, market_data, training
+from mlengine.config.access import AccessSettings
 from mlengine.config.env_reader import EnvReader
 from mlengine.config.market_data import ServiceSettings
 from mlengine.config.usability import UsabilitySettings, usability
@@ -22,10 +22,7 @@ from mlengine.errors import BadSetting
 # What each profile logs unless LOG_LEVEL says otherwise.
 _LOG_LEVELS = {"development": "DEBUG", "staging": "INFO", "production": "WARNING"}
 PROFILES = tuple(_LOG_LEVELS)
-_KEY_LENGTH = 32  # except in development
-_KEYS = "one key, or name:key,name:key, names unique, no blanks in keys"
 _NO_SAMPLE = "an address, or a folder in MARKET_DATA_DIR: production has no sample"
-_KEY_NAME, _KEY = re.compile(r"^[A-Za-z0-9_-]{1,32}$"), re.compile(r"\S+")
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,7 @@ class Settings:
 
     env: str
     admin_api_keys: Mapping[str, str]
+    access: AccessSettings
     artifacts_dir: Path
     audit_database_url: str
     redis_url: str | None
@@ -114,7 +112,8 @@ class Settings:
         artifacts = Path(read.text("ARTIFACTS_DIR", "artifacts")).absolute()
         return cls(
             env=env,
-            admin_api_keys=_admin_keys(read, env),
+            admin_api_keys=access.admin_keys(read, env),
+            access=access.access_settings(read),
             artifacts_dir=artifacts,
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
             redis_url=addresses.redis_url(read),
@@ -146,7 +145,7 @@ class Settings:
             usability=usability(read, interval, production=env == "production"),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
             models_keep=read.integer("MODELS_KEEP", 0, 0, 100_000),
-            public_activation=_public_activation(read, env, host),
+            public_activation=access.public_activation(read, env, host),
             feature_sets=read.comma_list("FEATURE_SETS"),
             host=host,
             port=read.integer("PORT", 8000, 1, 65535),
@@ -172,20 +171,6 @@ def environment_for_child(extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **extra}
 
 
-def _admin_keys(read: EnvReader, env: str) -> dict[str, str]:
-    """`key` or `name:key,name:key` as {name: key}; no error repeats the value."""
-    keys: dict[str, str] = {}
-    for part in read.comma_list("ADMIN_API_KEY"):
-        name, colon, key = part.partition(":")
-        name, key = (name, key) if colon else ("admin", name)
-        if not _KEY_NAME.match(name) or not _KEY.fullmatch(key) or name in keys:
-            raise BadSetting("ADMIN_API_KEY", "…", _KEYS)
-        if env != "development" and len(key) < _KEY_LENGTH:
-            raise BadSetting("ADMIN_API_KEY", "…", f"at least {_KEY_LENGTH} characters a key")
-        keys[name] = key
-    return keys
-
-
 def _calendar(read: EnvReader) -> str | None:
     name = read.optional("MARKET_DATA_CALENDAR")
     if name is not None and name not in CALENDAR_NAMES:
@@ -199,11 +184,6 @@ def _timezone(read: EnvReader) -> ZoneInfo | None:
         return ZoneInfo(name) if name else None
     except (ValueError, KeyError, OSError):
         raise BadSetting("MARKET_DATA_TIMEZONE", name or "", "a zone such as Asia/Tokyo") from None
-
-
-def _public_activation(read: EnvReader, env: str, host: str) -> bool:
-    default = env == "development" and addresses.is_loopback(host)
-    return read.boolean("PUBLIC_ACTIVATION", default)
 
 
 def _log_level(read: EnvReader, env: str) -> str:

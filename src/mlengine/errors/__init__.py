@@ -13,6 +13,7 @@ from mlengine.errors.dependencies import (
     UpstreamInvalid,
     UpstreamUnavailable,
 )
+from mlengine.errors.keys import KeyNameTaken, KeyNotFound, KeysDamaged
 from mlengine.errors.models import (
     ArtifactCorrupt,
     FeatureSetMismatch,
@@ -58,6 +59,9 @@ __all__ = [
     "InsufficientBars",
     "IntervalMismatch",
     "InvalidRequest",
+    "KeyNameTaken",
+    "KeyNotFound",
+    "KeysDamaged",
     "LeaseLost",
     "MlengineError",
     "ModelNotFound",

@@ -1,0 +1,1 @@
+"""Who holds a key, and what each may do."""

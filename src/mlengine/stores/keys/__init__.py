@@ -1,0 +1,1 @@
+"""The file of named keys, and what is in memory of it."""
