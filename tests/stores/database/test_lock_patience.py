@@ -10,7 +10,7 @@ from tests.databases import new_database, opened
 
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.database.engine import writing
-from mlengine.stores.database.lock_patience import patience_of
+from mlengine.stores.database.lock_patience import patience_of, wait_for_turn
 
 
 def test_a_lock_is_waited_for_once_where_waits_are_limited(tmp_path: Path) -> None:
@@ -29,3 +29,40 @@ def test_a_lock_is_waited_for_once_where_waits_are_limited(tmp_path: Path) -> No
         holder.execute("ROLLBACK")
         with writing(engine):
             pass
+
+
+def test_a_database_in_which_others_commit_is_busy_and_not_locked(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("PRAGMA journal_mode=WAL")
+        made.execute("CREATE TABLE t (x)")
+    with (
+        closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as mine,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO t VALUES (1)")
+        attempts = []
+
+        def attempt() -> None:
+            """The other one commits between any two attempts, and has the lock at each."""
+            other.execute("COMMIT")
+            if len(attempts) < 5:
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("INSERT INTO t VALUES (1)")
+            attempts.append(time.monotonic())
+            mine.execute("BEGIN IMMEDIATE")
+
+        wait_for_turn(mine, attempt, seconds=0.0001, turns=1_000_000)
+        assert len(attempts) == 6
+
+
+def test_a_database_that_one_keeps_locked_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with (
+        closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as mine,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            wait_for_turn(mine, lambda: mine.execute("BEGIN IMMEDIATE"), seconds=0.02)

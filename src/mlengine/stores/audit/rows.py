@@ -1,10 +1,11 @@
 """Rows of the audit as the database takes them: into SQLite past what SQLAlchemy does for each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, insert
 
 from mlengine.stores.audit.entries import COLUMNS, Values
+from mlengine.stores.database.engine import insert_or_ignore
 from mlengine.stores.database.many_rows import execute_many
 from mlengine.stores.database.tables import UtcDateTime, predictions, to_microseconds
 
@@ -22,6 +23,14 @@ def insert_rows(connection: Connection, rows: Sequence[tuple[Values, int | None]
     execute_many(
         connection, _INSERT_ROW, _COLUMNS, [(*values, vector_id) for values, vector_id in rows]
     )
+
+
+def restore_rows(
+    connection: Connection, rows: Sequence[tuple[Mapping[str, object], int | None]]
+) -> None:
+    """As `insert_rows`, of rows by name: those that are there already stay as they are."""
+    values = [(*(columns.get(name) for name in COLUMNS), vector_id) for columns, vector_id in rows]
+    execute_many(connection, insert_or_ignore(connection, predictions), _COLUMNS, values)
 
 
 def sqlite_values(values: Values) -> list[object]:

@@ -5,11 +5,11 @@ SQLAlchemy's statement, transaction and pool cost several times what SQLite does
 
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
@@ -24,12 +24,11 @@ from mlengine.stores.database.checkpointer import (
     detached_connection,
 )
 from mlengine.stores.database.file_watch import watch_of
-from mlengine.stores.database.lock_patience import patience_of
+from mlengine.stores.database.lock_patience import error_code, patience_of, wait_for_turn
 
 _MOST_VECTOR_IDS = 20_000
-# Another process writes for a tenth of a millisecond, SQLite itself would sleep for a whole one;
-# a writer that takes longer than all of these is waited for on the long way.
-_PAUSES_SECONDS = (*[0.0001] * 50, *[0.0016] * 25)
+# A writer that takes longer is waited for on the long way.
+_WAIT_SECONDS = 0.045
 # In one statement: each lets the interpreter's lock go, and may wait long to get it back.
 _ROWS_A_STATEMENT = 64
 _CACHE_KILOBYTES = 8_000  # SQLite's 2,000 don't hold the six trees that a batch writes into
@@ -59,6 +58,7 @@ class SqliteAuditWriter:
         self._patience = patience_of(engine)
         self._lock = threading.Lock()
         self._pending: deque[_PendingRows] = deque()
+        self._is_locked = False
         self._connection: sqlite3.Connection | None = None
         self._vector_ids: dict[VectorKey, int] = {}
         event.listen(engine, "engine_disposed", self._close)
@@ -87,6 +87,7 @@ class SqliteAuditWriter:
     def _commit_all_pending(self) -> None:
         """One transaction for all; a row that must not be written leaves the others alone."""
         ready = []
+        self._is_locked = False
         while self._pending:
             pending = self._pending.popleft()
             pending.taken = True
@@ -98,7 +99,7 @@ class SqliteAuditWriter:
                 pending.committed = True
             return
         for pending, rows in ready:
-            pending.committed = self._try_commit(rows)
+            pending.committed = not self._is_locked and self._try_commit(rows)
 
     def _with_vector_ids(self, pending: _PendingRows) -> list[list[object]] | None:
         """The rows with the ids of their vectors, None where one is not known."""
@@ -118,7 +119,7 @@ class SqliteAuditWriter:
         except DatabaseUnavailable:  # to close our connection could harm the other file's log
             return False
         except (sqlite3.Error, DBAPIError) as error:
-            self._handle_refusal(getattr(error, "sqlite_errorcode", None))
+            self._handle_refusal(error_code(error))
             return False
         self._checkpointer.count_committed(len(rows))
         return True
@@ -130,7 +131,7 @@ class SqliteAuditWriter:
 
     def _handle_refusal(self, code: int | None) -> None:
         if code == sqlite3.SQLITE_BUSY:
-            self._patience.record_locked()
+            self._is_locked = True
             return
         self._reset()
         if code == sqlite3.SQLITE_FULL:
@@ -151,14 +152,10 @@ class SqliteAuditWriter:
         self, connection: sqlite3.Connection, sql: str, values: Sequence[object] = ()
     ) -> sqlite3.Cursor:
         """Execute when no other process writes; raises OperationalError when one keeps at it."""
-        for pause in () if self._patience.is_locked else _PAUSES_SECONDS:
-            try:
-                return connection.execute(sql, values)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                    raise
-            time.sleep(pause)
-        return connection.execute(sql, values)
+        seconds = 0.0 if self._patience.is_locked else _WAIT_SECONDS
+        return wait_for_turn(
+            connection, partial(connection.execute, sql, values), seconds=seconds, turns=1
+        )
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:

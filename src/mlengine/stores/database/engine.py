@@ -5,9 +5,9 @@ Every failure to use it becomes DatabaseUnavailable, with a reason that quotes n
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
@@ -19,10 +19,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from mlengine.errors import CannotStart, DamagedRow, DatabaseUnavailable
 from mlengine.stores.database.checkpointer import WalCheckpointer
 from mlengine.stores.database.file_watch import FileWatch, watch_of
-from mlengine.stores.database.lock_patience import give_patience, patience_of
+from mlengine.stores.database.lock_patience import give_patience, patience_of, wait_for_turn
 from mlengine.stores.database.tables import REVISION
 
+if TYPE_CHECKING:
+    import sqlite3
+
 _BEGIN = "mlengine_begin"
+_LOCK_SECONDS = "mlengine_lock_seconds"
 _REASONS = {
     "SQLITE_BUSY": "another process keeps it locked",
     "SQLITE_READONLY": "it is read-only",
@@ -92,9 +96,17 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
-    if statement:
+    options = connection.get_execution_options()
+    statement = options.get(_BEGIN, "BEGIN")
+    seconds: float | None = options.get(_LOCK_SECONDS)
+    if not statement:
+        return
+    if seconds is None:
         connection.exec_driver_sql(statement)
+    else:
+        driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+        begin = partial(connection.exec_driver_sql, statement)
+        wait_for_turn(driver, begin, seconds=seconds)
 
 
 @contextmanager
@@ -110,8 +122,9 @@ def writing(engine: Engine, *, lock_timeout_seconds: float | None = None) -> Ite
         watch.check()
     with _translated_errors(engine), engine.connect() as connection:
         # A deferred transaction that turns to writing fails at once where an immediate one waits.
-        connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-        with _sqlite_busy_timeout(connection, seconds), connection.begin():
+        options = {_BEGIN: "BEGIN IMMEDIATE", _LOCK_SECONDS: seconds}
+        connection.execution_options(**options)
+        with _own_wait(connection, seconds), connection.begin():
             if seconds is not None and connection.dialect.name != "sqlite":
                 milliseconds = max(1, round(seconds * 1000))
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
@@ -121,14 +134,14 @@ def writing(engine: Engine, *, lock_timeout_seconds: float | None = None) -> Ite
 
 
 @contextmanager
-def _sqlite_busy_timeout(connection: Connection, seconds: float | None) -> Iterator[None]:
-    """Let SQLite wait that long within the block; the pool gets the connection back as it was."""
+def _own_wait(connection: Connection, seconds: float | None) -> Iterator[None]:
+    """Let SQLite not wait itself where `seconds` says how long; the pool gets it back as it was."""
     driver = connection.connection.driver_connection
     if seconds is None or driver is None or connection.dialect.name != "sqlite":
         yield
         return
     (usual,) = driver.execute("PRAGMA busy_timeout").fetchone()
-    driver.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+    driver.execute("PRAGMA busy_timeout=0")
     try:
         yield
     finally:

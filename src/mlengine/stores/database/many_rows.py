@@ -18,6 +18,8 @@ def execute_many(
 
     `names` are those of the columns, or of the parameters, that the values are for.
     """
+    if not rows:
+        return
     if connection.dialect.name != "sqlite":
         columns = [dict(zip(names, row, strict=True)) for row in rows]
         connection.execute(statement, columns)

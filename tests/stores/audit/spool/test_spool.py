@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 from tests.databases import NOW, answered, failed, new_database, opened, url_of
 from tests.processes import spool_killed_at_each_step, spool_with_limited_file_size
 
@@ -57,6 +58,11 @@ def locked(tmp_path: Path) -> Iterator[None]:
 
 def ids(store: AuditStore) -> list[str]:
     return [row.prediction_id for row in store.recent(limit=1000).rows][::-1]
+
+
+def count(store: AuditStore) -> int | None:
+    with reading(store.engine) as connection:
+        return connection.scalar(text("SELECT count(*) FROM predictions"))
 
 
 def files(tmp_path: Path) -> list[Path]:
@@ -243,14 +249,14 @@ def test_a_process_killed_while_spooling_loses_no_row_that_was_answered(
 
 def test_a_long_outage_is_caught_up_file_by_file(store: SpooledAuditStore, tmp_path: Path) -> None:
     with locked(tmp_path):
-        for number in range(600):
-            store.spool.write([spooled(number)])
+        for number in range(0, 2400, 4):
+            store.spool.write([spooled(number + i) for i in range(4)])
     assert len(files(tmp_path)) == 3
-    store.append([answered(1001)])
-    assert len(ids(store)) == 257
-    store.append([answered(1002)])
-    store.append([answered(1003)])
-    assert len(ids(store)) == 603
+    store.append([answered(3001)])
+    assert count(store) == 1025
+    store.append([answered(3002)])
+    store.append([answered(3003)])
+    assert count(store) == 2403
     assert store.spool.is_empty
 
 

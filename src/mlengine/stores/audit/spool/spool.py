@@ -23,7 +23,8 @@ from mlengine.stores.system import atomic_files, strict_files
 
 log = logging.getLogger(__name__)
 
-_LINES_A_FILE = 256
+# An append puts one file back, before its answer.
+_ROWS_A_FILE = 1024
 _MOST_BYTES = 2_000_000_000
 _ROWS, _DAMAGED = ".jsonl", ".damaged"
 
@@ -44,7 +45,7 @@ class AuditSpool:
         self._directory = directory
         self._lock = directory.with_name(f"{directory.name}.lock")
         self._file: Path | None = None
-        self._lines = 0
+        self._rows = 0
         self._spooled = 0
 
     @property
@@ -67,7 +68,7 @@ class AuditSpool:
         try:
             atomic_files.make_directory(self._lock.parent)
             with atomic_files.file_lock(self._lock):
-                self._append(line)
+                self._append(line, len(rows))
         except OSError as error:
             raise DatabaseUnavailable(
                 f"neither it nor its spool can be written: {atomic_files.describe_error(error)}"
@@ -118,7 +119,7 @@ class AuditSpool:
         log.error("audit spool set aside", extra={"file": path.name, "reason": reason})
         path.rename(path.with_suffix(_DAMAGED))
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, line: bytes, rows: int) -> None:
         """The caller holds the lock, so that nobody takes the file away meanwhile."""
         atomic_files.make_directory(self._directory)
         path = self._own_file()
@@ -139,13 +140,13 @@ class AuditSpool:
             os.close(handle)
         if is_new:
             atomic_files.fsync_directory(self._directory)
-        self._lines += 1
+        self._rows += rows
 
     def _own_file(self) -> Path:
         """A file that this process alone appends to; named so that the oldest sorts first."""
-        if self._file is None or self._lines >= _LINES_A_FILE:
+        if self._file is None or self._rows >= _ROWS_A_FILE:
             self._file = self._directory / f"{time.time_ns():020}-{os.getpid()}{_ROWS}"
-            self._lines = 0
+            self._rows = 0
         return self._file
 
     def _files(self, *suffixes: str) -> list[Path]:

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import AuditEntry, entry_dict
+from mlengine.stores.audit.rows import restore_rows
 from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.audit.vectors import store_vectors
-from mlengine.stores.database.engine import insert_or_ignore, writing
-from mlengine.stores.database.tables import predictions
+from mlengine.stores.database.engine import writing
 from mlengine.stores.system import atomic_files
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class SpooledAuditStore(AuditStore):
         """Write rows in the order in which they were answered; those that are there stay."""
         with writing(self.engine, lock_timeout_seconds=self.lock_seconds) as connection:
             ids = store_vectors(connection, [row.vector for row in rows if row.vector])
-            for row in rows:
-                vector_id = ids[row.vector.key] if row.vector else None
-                values = {**row.columns, "vector_id": vector_id}
-                connection.execute(insert_or_ignore(connection, predictions).values(values))
+            vector_ids = [ids[row.vector.key] if row.vector else None for row in rows]
+            restore_rows(
+                connection, list(zip((row.columns for row in rows), vector_ids, strict=True))
+            )
