@@ -40,8 +40,13 @@ BROAD_EXCEPTS = {
 }
 
 PUBLIC_ROUTES = {
+    ("GET", "/"),
     ("GET", "/health"),
+    ("GET", "/livez"),
+    ("GET", "/v2/health/live"),
     ("GET", "/ready"),
+    ("GET", "/readyz"),
+    ("GET", "/v2/health/ready"),
     ("GET", "/docs"),
     ("GET", "/docs/<page_file>"),
     ("GET", "/openapi.json"),

@@ -10,6 +10,7 @@ from mlengine.config import Settings
 from mlengine.errors import QueueUnavailable
 from mlengine.stores.queue import server
 from mlengine.web.http import errors, hooks, limits
+from mlengine.web.http.forwarding import take_prefix, trust_proxies
 from mlengine.web.http.requests import PLATFORM, SETTINGS, VersionPath
 from mlengine.web.http.responses import OrjsonProvider
 from mlengine.web.routes import (
@@ -70,9 +71,8 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         rate_limit=rate_limit,
         trusted_proxies=settings.trusted_proxy_count,
     )
-    app.wsgi_app = limits.trust_proxies(  # type: ignore[method-assign]
-        app.wsgi_app, settings.trusted_proxy_count
-    )
+    hops = settings.trusted_proxy_count
+    app.wsgi_app = trust_proxies(take_prefix(app.wsgi_app, hops), hops)  # type: ignore[method-assign]
     _register_on_both_prefixes(app)
     probes.init_app(app, health.blueprint)
     cli.init_app(app)

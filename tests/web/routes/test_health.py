@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 import pytest
 from flask.testing import FlaskClient
+from tests.web.conftest import MakeApp
 from tests.web.http.test_errors import problem
 from tests.web.platform import FakeHealthService, FakePlatform
 
 from mlengine.app import create_app
 from mlengine.config import Settings
 from mlengine.errors import ArtifactCorrupt, DatabaseUnavailable, MlengineError, NoActiveModel
+from mlengine.web.serving.probes import probe_executors
+
+LIVE = ("/health", "/livez", "/v2/health/live")
+READY = ("/ready", "/readyz", "/v2/health/ready")
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Unwell(FakePlatform):
 
 def test_health_has_the_fields_of_the_contract(client: FlaskClient, tiny: FakePlatform) -> None:
     tiny.states.record("upstream", "down")
-    for path in ("/health", "/api/v1/health", "/health?ts=1"):
+    for path in ("/health", "/api/v1/health", "/health?ts=1", "/livez", "/v2/health/live"):
         answer = client.get(path)
         assert answer.status_code == 200
         assert answer.get_json() == {
@@ -46,7 +51,22 @@ def test_health_has_the_fields_of_the_contract(client: FlaskClient, tiny: FakePl
 
 
 def test_ready_names_the_model_that_serves(client: FlaskClient) -> None:
-    assert client.get("/ready").get_json() == {"status": "ready", "model_version": "v2"}
+    for path in READY:
+        assert client.get(path).get_json() == {"status": "ready", "model_version": "v2"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v1"])
+def test_every_name_has_the_thread_of_its_probe(make_app: MakeApp, prefix: str) -> None:
+    app = make_app()
+    executors = probe_executors(app)
+    for names in (LIVE, READY):
+        threads = {id(executors[f"{prefix}{name}"]) for name in names}
+        assert len(threads) == 1
+        for name in names:
+            head = app.test_client().head(f"{prefix}{name}")
+            assert (head.status_code, head.data) == (200, b"")
+            assert "RateLimit" not in head.headers
+    assert executors[f"{prefix}/livez"] is not executors[f"{prefix}/readyz"]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +76,8 @@ def test_not_ready_is_a_503_problem(
     make_settings: Callable[..., Settings], refusal: MlengineError
 ) -> None:
     client = create_app(make_settings(), platform=Unwell(refusal=refusal)).test_client()  # type: ignore[arg-type]
-    for path in ("/ready", "/api/v1/ready"):
+    for path in READY:
         problem(client.get(path), 503, refusal.code)
+        assert client.head(path).status_code == 503
+
     assert client.get("/health").status_code == 200

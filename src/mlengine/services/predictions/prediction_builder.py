@@ -33,7 +33,8 @@ from mlengine.stores.registry.loader import LoadedModel
 class PredictionRequest:
     """What is asked, of which model (by default the active one), when, and at which route.
 
-    With `session`, that of its end in each symbol's market stands for `as_of`.
+    With `session`, that of its end in each symbol's market stands for `as_of`. Without `audited`
+    no row is written.
     """
 
     request_id: str
@@ -43,6 +44,7 @@ class PredictionRequest:
     explain: bool = False
     route: str = "/predict"
     session: date | None = None
+    audited: bool = True
 
     @property
     def moment(self) -> datetime:

@@ -66,8 +66,7 @@ class PredictService:
     def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
         """The audited prediction of one symbol; raises its failure once that is audited."""
         if request.session:
-            as_of = self._session_end(symbol, request)
-            request = replace(request, as_of=as_of, session=None)
+            request = replace(request, as_of=self._session_end(symbol, request), session=None)
         answers = self._audited_answers([symbol], request)
         (entry,) = answers.entries
         if isinstance(entry, AuditedFailure):
@@ -143,9 +142,10 @@ class PredictService:
             answers = cast("_Answers", self._answers_of(model, symbols, builder, wait=True))
         except BaseException as error:
             reason = error if isinstance(error, MlengineError) else MlengineError()
-            self.audit.append([builder.failure(symbol, reason, None) for symbol in symbols])
+            failed = symbols if request.audited else ()
+            self.audit.append([builder.failure(symbol, reason, None) for symbol in failed])
             raise
-        self.audit.append(answers.entries)
+        self.audit.append(answers.entries if request.audited else ())
         self.prefetch.start_if_new_bar(answers.windows, as_of=request.as_of, now=request.now)
         return answers
 

@@ -19,7 +19,6 @@ from limits.storage.base import SlidingWindowCounterSupport
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from mlengine.config.redaction import redact
 from mlengine.errors import BadSetting
@@ -40,11 +39,6 @@ _CACHED_KEYS = 4096
 Record = Callable[[str, str], None]
 # The headers of a request that was counted before it came to the framework.
 counted_headers: ContextVar[Headers | None] = ContextVar("counted_headers", default=None)
-
-
-def trust_proxies(app: Callable[..., Any], hops: int) -> Callable[..., Any]:
-    """`app`, which believes `X-Forwarded-For` for that many hops, and not at all for 0."""
-    return ProxyFix(app, x_for=hops, x_proto=0, x_host=0) if hops > 0 else app
 
 
 def init_app(

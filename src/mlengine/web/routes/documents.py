@@ -7,12 +7,28 @@ from typing import Any, cast
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
+from mlengine import __version__
 from mlengine.web.http.auth import public
 from mlengine.web.http.contract import says
+from mlengine.web.http.responses import Body
 from mlengine.web.openapi import page_files
 from mlengine.web.openapi.live import current_document
+from mlengine.web.schemas.documents import LINKS, Home
 
 blueprint = Blueprint("documents", __name__)
+
+
+@blueprint.get("/", strict_slashes=False)
+@public
+@says(answers={200: Home})
+def home() -> Body:
+    """What this is, and where to go on.
+
+    `links` are paths on this server, with the prefix of the proxies in front.
+    """
+    root = f"{request.script_root}{request.path.rstrip('/')}"
+    links = {name: f"{root}{path}" for name, path in LINKS.items()}
+    return {"name": "ML Engine Platform", "version": __version__, "links": links}
 
 
 @blueprint.get("/openapi.json")

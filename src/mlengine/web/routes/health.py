@@ -12,6 +12,8 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/health")
+@blueprint.get("/livez")
+@blueprint.get("/v2/health/live")
 @public
 @says(answers={200: HEALTH})
 def health() -> Body:
@@ -31,6 +33,8 @@ def health() -> Body:
 
 
 @blueprint.get("/ready")
+@blueprint.get("/readyz")
+@blueprint.get("/v2/health/ready")
 @public
 @says(
     answers={200: Ready},

@@ -1,6 +1,6 @@
 """Predictions."""
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, request
 
 from mlengine import logs
 from mlengine.services.predictions.prediction_builder import PredictionRequest
@@ -24,7 +24,8 @@ _QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), RequestSchema(), BatchBody()
 def predict() -> Response:
     """Predict a symbol.
 
-    The row is in the audit before the answer is sent. docs/glossary.md says what each field means.
+    The row is in the audit before the answer is sent; `HEAD` writes none. docs/glossary.md says
+    what each field means.
 
     With `TRAIN_OBJECTIVE=return`, `expected_return` is a number, and `probability_up` and
     `confidence` are null. With `TRAIN_LABEL=cs_zscore` as well, `expected_return` is null too, and
@@ -42,8 +43,10 @@ def predict() -> Response:
     """
     query = load_query(_QUERY)
     symbol = query.pop("symbol")
-    request = PredictionRequest(g.request_id, request_time(), **query)
-    prediction = platform().predict.predict(symbol, request)
+    asked = PredictionRequest(
+        g.request_id, request_time(), **query, audited=request.method != "HEAD"
+    )
+    prediction = platform().predict.predict(symbol, asked)
     logs.model_version.set(prediction.model_version)
     return json_response(prediction_body(prediction))
 
@@ -66,7 +69,7 @@ def predict_batch() -> Response:
     load_query(_MODEL_QUERY)
     body = load_body(_BATCH_BODY, required=True)
     symbols = BatchReply(tuple(body.pop("symbols")))
-    request = PredictionRequest(g.request_id, request_time(), **body, route="/predict/batch")
-    batch = platform().predict.predict_batch(symbols.valid, request)
+    asked = PredictionRequest(g.request_id, request_time(), **body, route="/predict/batch")
+    batch = platform().predict.predict_batch(symbols.valid, asked)
     logs.model_version.set(batch.model_version)
     return json_response(symbols.render(batch.model_version, batch.results))

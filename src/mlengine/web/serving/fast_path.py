@@ -24,7 +24,8 @@ from mlengine.services.predictions.service import PredictService
 from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.registry.loader import LoadedModel
 from mlengine.web.http import hooks, request_ids
-from mlengine.web.http.limits import RateLimit, trust_proxies
+from mlengine.web.http.forwarding import trust_proxies
+from mlengine.web.http.limits import RateLimit
 from mlengine.web.http.rate_limit_headers import Headers
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.http.responses import encode_trusted_utc
