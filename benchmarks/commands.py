@@ -13,7 +13,11 @@ from pathlib import Path
 
 from tests.platforms import make_platform
 
-COMMANDS = ("--help", "models list", "models show v1", "train runs", "audit tail")
+COMMANDS = (
+    *("--help", "models list", "models show v1", "models verify", "train runs", "train status"),
+    *("train schedule show", "audit tail", "audit prune --older-than 0 --dry-run"),
+    *("monitor history", "sizes"),
+)
 
 
 def main() -> None:

@@ -20,7 +20,8 @@ from flask import Flask
 from mlengine.app import PREFIXES, create_app
 from mlengine.config import Settings
 from mlengine.jobs.allow_listed_job import ALLOWED_TASKS
-from mlengine.stores.queue.jobs import QUEUE_NAME, TRAIN_TASK
+from mlengine.stores.queue.jobs import QUEUE_NAME
+from mlengine.stores.queue.rq_jobs import TRAIN_TASK
 from mlengine.web.http import auth
 
 ROOT = Path(__file__).parents[1]

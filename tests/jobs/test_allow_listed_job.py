@@ -14,7 +14,8 @@ from tests.queue_process import QueueProcess
 
 from mlengine.jobs.allow_listed_job import ALLOWED_TASKS, AllowListedJob, TaskRefused
 from mlengine.jobs.worker import make_worker
-from mlengine.stores.queue.jobs import QUEUE_NAME, SERIALIZER, TRAIN_TASK
+from mlengine.stores.queue.jobs import QUEUE_NAME
+from mlengine.stores.queue.rq_jobs import SERIALIZER, TRAIN_TASK
 
 
 @pytest.fixture(scope="module")

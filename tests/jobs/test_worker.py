@@ -26,7 +26,7 @@ from mlengine import config
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings
 from mlengine.jobs.worker import make_worker
-from mlengine.stores.queue.jobs import TRAIN_TASK
+from mlengine.stores.queue.rq_jobs import TRAIN_TASK
 from mlengine.stores.runs.rows import NewRun
 
 ROOT = Path(__file__).parent.parent.parent

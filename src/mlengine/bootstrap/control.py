@@ -4,11 +4,14 @@ It needs neither Polars nor LightGBM, so that the worker process, which only spa
 stays small.
 """
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sqlalchemy import Engine
@@ -22,6 +25,7 @@ from mlengine.services.models.event_recording import record_missing_activation
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunRequest, RunService
+from mlengine.stores.audit.prediction_reader import PredictionReader
 from mlengine.stores.audit.retention import AuditRetention
 from mlengine.stores.database.engine import is_missing, open_database, schema_is_current
 from mlengine.stores.database.events import EventStore
@@ -30,6 +34,9 @@ from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.folders import published_versions, versions_directory
 from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
+
+if TYPE_CHECKING:
+    from mlengine.services.models.integrity import IntegrityVerifier
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +58,7 @@ class ControlPlane:
     events: EventStore
     active: ActiveFile
     retention: RetentionService
+    predictions: PredictionReader
 
     def migrate_and_backfill(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
@@ -85,6 +93,14 @@ class ControlPlane:
             facts = {"code": error.code, "reason": str(error)}
             log.warning("first training not requested", extra=facts)
 
+    @property
+    def integrity(self) -> IntegrityVerifier:
+        """Of the published versions."""
+        from mlengine.services.models.integrity import IntegrityVerifier  # noqa: PLC0415 - rarely
+        from mlengine.stores.registry.registry import Registry  # noqa: PLC0415 - its manifests
+
+        return IntegrityVerifier(Registry(self.models_directory), self.run_store)
+
     def _schema_is_current(self) -> bool:
         try:
             return schema_is_current(self.database)
@@ -112,6 +128,7 @@ def build_control(settings: Settings) -> ControlPlane:
         events=EventStore(database),
         active=ActiveFile(models / ACTIVE_FILE),
         retention=retention,
+        predictions=PredictionReader(database),
     )
 
 

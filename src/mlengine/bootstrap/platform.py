@@ -65,7 +65,7 @@ def build_platform(settings: Settings) -> Platform:
         stores.registry, stores.feature_sets, stores.bars, TRAINING_THREADS
     )
     maintenance = RegistryMaintenance(
-        stores.registry, control.events, control.run_store, stores.audit
+        stores.registry, control.run_store, control.events, stores.audit
     )
     return Platform(
         control=control,

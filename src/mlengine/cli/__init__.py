@@ -26,6 +26,7 @@ COMMANDS = {
     "monitor": "Show drift, freshness, latency and history.",
     "predict": "Predict a symbol.",
     "reload": "Load and verify the active version again.",
+    "sizes": "Show what each part takes on disk.",
     "train": "Train once; see to runs and schedule.",
 }
 _OF_EXTENSIONS = {"limiter"}  # which put it on the application themselves

@@ -26,7 +26,8 @@ audit = click.Group("audit", help="Show what was predicted; export, replay, prun
 @json_command
 def tail(limit: int, symbol: str | None, version: str | None) -> Output:
     """Show the newest predictions, failures included."""
-    page = current_platform().audit.recent(_filter(symbol=symbol, version=version), limit=limit)
+    predictions = current_control().predictions
+    page = predictions.recent(_filter(symbol=symbol, version=version), limit=limit)
     return Output(
         page,
         table(

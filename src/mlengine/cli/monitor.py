@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from mlengine.cli.context import Output, current_platform, json_command, now
+from mlengine.cli.context import Output, current_control, current_platform, json_command, now
 from mlengine.cli.output import format_cell, table
 from mlengine.core.monitoring.event import EVENT_KINDS
 
@@ -73,7 +73,7 @@ def latency(window: int) -> Output:
 @json_command
 def history(kind: str | None, limit: int) -> Output:
     """Show trainings, activations and what else happened."""
-    page = current_platform().monitoring.history(kind=kind, limit=limit, cursor=None)
+    page = current_control().events.page(kind=kind, limit=limit, cursor=None)
     return Output(
         page,
         table(

@@ -24,6 +24,14 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
+def format_size(count: int) -> str:
+    """A number of bytes in a unit that fits, in steps of a thousand."""
+    if count < 1000:
+        return f"{count} B"
+    power = min((len(str(count)) - 1) // 3, 4)
+    return f"{count / 1000**power:.3g} {' kMGT'[power]}B"
+
+
 def format_cell(value: object) -> str:
     """A value as a person reads it."""
     if value is None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlengine.cli.context import Output, actor, current_platform, json_command, now
+from mlengine.cli.context import Output, actor, current_control, current_platform, json_command, now
 from mlengine.cli.output import table
 
 if TYPE_CHECKING:
-    from mlengine.services.models.maintenance import IntegrityReport
+    from mlengine.services.models.integrity import IntegrityReport
 
 
 @click.command("verify")
@@ -22,7 +22,7 @@ def verify(version: str | None) -> Output:
     Of all also what stands beside them.
     Exits with 1 when something is not as it was published.
     """
-    integrity = current_platform().maintenance.verify(version)
+    integrity = current_control().integrity.verify(version)
     return Output(integrity, _integrity_text(integrity), exit_code=0 if integrity.intact else 1)
 
 

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 
-from mlengine.stores.queue.jobs import TRAIN_TASK
+from mlengine.stores.queue.rq_jobs import TRAIN_TASK
 
 log = logging.getLogger(__name__)
 

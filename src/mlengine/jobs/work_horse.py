@@ -14,7 +14,7 @@ def main(queue: str, worker_name: str, job_id: str, execution_id: str, parent: s
     from mlengine import config, logs  # noqa: PLC0415
     from mlengine.jobs.allow_listed_job import AllowListedJob  # noqa: PLC0415
     from mlengine.jobs.worker import make_worker  # noqa: PLC0415
-    from mlengine.stores.queue.jobs import SERIALIZER  # noqa: PLC0415
+    from mlengine.stores.queue.rq_jobs import SERIALIZER  # noqa: PLC0415
     from mlengine.stores.queue.server import resolve_url  # noqa: PLC0415
 
     settings = config.load_from_environment()

@@ -24,7 +24,8 @@ from mlengine.jobs.allow_listed_job import AllowListedJob
 from mlengine.jobs.ticker import ScheduleTicker
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.service import PROCESS_DIED
-from mlengine.stores.queue.jobs import QUEUE_NAME, SERIALIZER, WORKER_KEY_SECONDS, connect
+from mlengine.stores.queue.jobs import QUEUE_NAME
+from mlengine.stores.queue.rq_jobs import SERIALIZER, WORKER_KEY_SECONDS, connect
 from mlengine.stores.queue.server import resolve_url
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from mlengine.jobs.allow_listed_job import AllowListedJob
 from mlengine.jobs.worker import make_worker
 from mlengine.stores.database.engine import open_database
 from mlengine.stores.database.migrate import migrate
-from mlengine.stores.queue.jobs import TRAIN_TASK, WORKER_KEY_SECONDS, JobQueue, open_queue
+from mlengine.stores.queue.jobs import JobQueue, open_queue
+from mlengine.stores.queue.rq_jobs import TRAIN_TASK, WORKER_KEY_SECONDS
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, Double, Engine, Integer, Row, func, select
 
 from mlengine.errors import CannotWrite
 from mlengine.stores.audit.filter import AuditFilter
-from mlengine.stores.audit.reader import row_query
+from mlengine.stores.audit.prediction_reader import row_query
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import UtcDateTime, feature_vectors, predictions

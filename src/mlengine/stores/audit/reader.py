@@ -1,24 +1,19 @@
-"""What is read from the audit: recent rows, and the raw material of monitoring."""
+"""What is read from the audit: single rows, and the raw material of monitoring."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import polars as pl
-from sqlalchemy import BigInteger, Engine, Row, Select, exists, func, select, type_coerce
+from sqlalchemy import BigInteger, Select, exists, func, select, type_coerce
 
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.pagination import Page
-from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
-from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
+from mlengine.stores.audit.prediction_reader import PredictionReader
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.database.engine import reading
-from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import MICROSECOND, feature_vectors, predictions
 
-_COMPOSITE = ("latency_ms", "feature_set", "usable", "reasons")
-_PLAIN = tuple(field.name for field in fields(AuditRow) if field.name not in _COMPOSITE)
 _SCORE_SCHEMA = pl.Schema(
     {"symbol": pl.String(), "timestamp": pl.Datetime("us", "UTC"), "score": pl.Float64()}
 )
@@ -30,24 +25,8 @@ LATENCY_SCHEMA = {
 
 
 @dataclass(frozen=True)
-class AuditReader:
+class AuditReader(PredictionReader):
     """The reading half of the audit; every method raises DatabaseUnavailable."""
-
-    engine: Engine
-
-    def recent(
-        self, audit_filter: AuditFilter = EVERYTHING, *, limit: int, cursor: str | None = None
-    ) -> Page[AuditRow]:
-        """At most `limit` rows, newest first; raises InvalidRequest on a bad cursor."""
-        query, seq = audit_filter.apply(row_query()), predictions.c.seq
-        return read_page(self.engine, query, audit_row, seq=seq, limit=limit, cursor=cursor)
-
-    def get(self, prediction_id: str) -> AuditRow | None:
-        """The row of one prediction, None where there is none."""
-        query = row_query().where(predictions.c.prediction_id == prediction_id)
-        with reading(self.engine) as connection:
-            row = connection.execute(query).first()
-        return None if row is None else audit_row(row)
 
     def vectors(
         self, *, feature_set_hash: str, model_version: str, rows: int, names: Sequence[str]
@@ -118,15 +97,6 @@ class AuditReader:
             return {row.symbol: row.bar for row in connection.execute(query) if row.bar is not None}
 
 
-def row_query() -> Select[tuple[object, ...]]:
-    """Predictions, each with what its vector says of the bars and the feature set."""
-    vector = feature_vectors.c
-    bars = (vector.interval, vector.bar_timestamp, vector.bars_hash)
-    feature_set = (vector.feature_set_name, vector.feature_set_version, vector.feature_set_hash)
-    query = select(predictions, *bars, *feature_set, vector.window_bars)
-    return query.outerjoin(feature_vectors, predictions.c.vector_id == vector.id)
-
-
 def _newest_bars(
     feature_set_hash: str, model_version: str, rows: int
 ) -> Select[tuple[object, ...]]:
@@ -151,22 +121,3 @@ def _newest_bars(
         .join(predictions, prediction.seq == newest.c.seq)
         .join(feature_vectors, prediction.vector_id == vector.id)
     )
-
-
-def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
-    """A row of `row_query`."""
-    feature_set = FeatureSetRef(
-        row.feature_set_name, row.feature_set_version, row.feature_set_hash, row.window_bars
-    )
-    return AuditRow(
-        **{name: getattr(row, name) for name in _PLAIN},
-        latency_ms=Latency(row.bars_ms, row.features_ms, row.model_ms, row.total_ms),
-        feature_set=feature_set if row.ok else None,
-        usable=_usable(row.usable, row.reasons),
-        reasons=None if row.reasons is None else tuple(row.reasons.split()),
-    )
-
-
-def _usable(answered: bool | None, reasons: str | None) -> bool | None:
-    """As it was answered; in rows from before there was such a column, what the reasons say."""
-    return not reasons if answered is None and reasons is not None else answered

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, Row, select
 
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.stores.audit.filter import AuditFilter
-from mlengine.stores.audit.reader import audit_row, row_query
+from mlengine.stores.audit.prediction_reader import audit_row, row_query
 from mlengine.stores.audit.windows import decode_window
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions

@@ -48,7 +48,10 @@ loglevel = "warning"  # the application logs the requests
 control_socket_disable = True  # it would lie under $HOME, which a container may not write
 
 # Loaded once, before the workers are forked: none of them brings Polars, LightGBM or NumPy.
-_PRELOADED = ("flask_limiter", "marshmallow", "mlengine.bootstrap.control", "requests")
+_PRELOADED = (
+    *("flask_limiter", "marshmallow", "requests"),
+    *("mlengine.bootstrap.control", "mlengine.stores.queue.rq_jobs"),
+)
 
 
 # A database that another program keeps locked costs an answer no more.
