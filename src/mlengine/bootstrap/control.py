@@ -21,7 +21,6 @@ from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.errors import DatabaseUnavailable, MlengineError, TrainingInProgress
 from mlengine.services.audit.retention import RetentionService
-from mlengine.services.models.event_recording import record_missing_activation
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunRequest, RunService
@@ -65,6 +64,10 @@ class ControlPlane:
 
         Raises CannotStart, DatabaseUnavailable or ArtifactCorrupt.
         """
+        from mlengine.services.models.event_recording import (  # noqa: PLC0415 - as integrity
+            record_missing_activation,
+        )
+
         if not self._schema_is_current():
             from mlengine.stores.database.migrate import migrate  # noqa: PLC0415 - Alembic, rarely
 
