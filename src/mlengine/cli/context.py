@@ -99,11 +99,6 @@ def current_settings() -> Settings:
     return cast("Settings", click.get_current_context().meta[_SETTINGS])
 
 
-def current_settings() -> Settings:
-    """The settings of this folder, or of the app that runs the command."""
-    return cast("Settings", click.get_current_context().meta[_SETTINGS])
-
-
 def now() -> datetime:
     """The clock of this door."""
     return datetime.now(UTC)
