@@ -350,6 +350,26 @@ def test_bars_are_checked_before_anybody_trains(runner: FlaskCliRunner, tmp_path
     assert one.exit_code == 1
 
 
+def test_a_folder_is_checked_with_its_own_files_of_symbols_and_settings(
+    runner: FlaskCliRunner, tmp_path: Path
+) -> None:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    bars = random_bars("TSE", rows=40, start=datetime(2024, 1, 4, tzinfo=UTC)).drop("symbol")
+    bars.rename({"close": "last"}).write_csv(folder / "TSE.csv")
+    (folder / "bars.toml").write_text('[columns]\nclose = "last"\n')
+    (folder / "symbols.csv").write_text("symbol,calendar,currency\nTSE,XTKS,JPY\n")
+    (document,) = json.loads(
+        runner.invoke(args=["bars", "check", "--data", str(folder), "--json"]).stdout
+    )["symbols"]
+    assert (document["calendar"], document["currency"]) == ("XTKS", "JPY")
+    assert not document["calendar_is_inferred"]
+    (folder / "symbols.csv").write_text("symbol,calendar\nTSE,XXXX\n")
+    refused = runner.invoke(args=["bars", "check", "--data", str(folder)])
+    assert refused.exit_code == 1
+    assert "symbols.csv, line 2, column 'calendar': 'XXXX'" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("what", "shows"),
     [("drift", "insufficient_data"), ("freshness", "AAA"), ("latency", "cli"), ("history", "v1")],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from mlengine.bootstrap import MARKET_DATA_GROUP
 from mlengine.config import Settings
@@ -34,13 +35,18 @@ def open_market_data(settings: Settings, markets: MarketDirectory) -> MarketData
     if settings.market_data_base_url:
         return _open_service(settings, settings.market_data_base_url)
     if settings.market_data_dir:
-        return FilesMarketData(
-            settings.market_data_dir,
-            markets=markets,
-            adjusted=settings.market_data_adjust == "all",
-            most_bytes=settings.market_data_service.max_mb * 2**20,
-        )
+        return open_folder(settings, settings.market_data_dir, markets)
     return SampleMarketData()
+
+
+def open_folder(settings: Settings, folder: Path, markets: MarketDirectory) -> FilesMarketData:
+    """The files of any folder, read as the settings say."""
+    return FilesMarketData(
+        folder,
+        markets=markets,
+        adjusted=settings.market_data_adjust == "all",
+        most_bytes=settings.market_data_service.max_mb * 2**20,
+    )
 
 
 def _open_adapter(settings: Settings, chosen: str) -> MarketData:

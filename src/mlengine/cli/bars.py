@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mlengine.cli.context import Output, current_platform, exit_code, json_command, now
+from mlengine.cli.context import (
+    Output,
+    current_platform,
+    current_settings,
+    exit_code,
+    json_command,
+    now,
+)
 from mlengine.cli.options import SymbolName, as_of_moment, as_of_option
 from mlengine.cli.output import table
 from mlengine.cli.quality import quality_text
@@ -17,6 +25,7 @@ from mlengine.errors import MlengineError
 
 if TYPE_CHECKING:
     from mlengine.core.bars.bars import BarsReport
+    from mlengine.services.bars.quality import BarQualityService
 
 bars = click.Group("bars", help="Fetch, check and show bars.")
 
@@ -57,11 +66,13 @@ def fetch(symbols: tuple[str, ...]) -> Output:
 def check(symbols: tuple[str, ...], data: Path | None) -> Output:
     """Measure the bars of SYMBOLS before anybody trains on them.
 
+    A folder is read as if MARKET_DATA_DIR were it: with its own symbols.csv, bars.toml and
+    actions.csv.
     Without SYMBOLS those of all files, or else TRAIN_SYMBOLS. The exit code is 1 when anything is
     not ok.
     """
     platform = current_platform(needs_database=False)
-    quality = platform.bar_quality.of_folder(data) if data else platform.bar_quality
+    quality = _quality_of_folder(platform.bar_quality, data) if data else platform.bar_quality
     listed = symbols or quality.symbols()
     if not listed and not data:
         listed = platform.features.default_symbols
@@ -104,6 +115,16 @@ def export(folder: Path) -> Output:
     """
     rows = current_platform().bars.export(folder)
     return Output(rows, table(["symbol", "bars"], rows.items()))
+
+
+def _quality_of_folder(quality: BarQualityService, folder: Path) -> BarQualityService:
+    # These imports load Polars, which no other command shall wait for.
+    from mlengine.bootstrap.market_data import open_folder  # noqa: PLC0415
+    from mlengine.bootstrap.markets import load_markets  # noqa: PLC0415
+
+    settings = current_settings()
+    markets = load_markets(replace(settings, market_data_dir=folder))
+    return quality.of_source(open_folder(settings, folder, markets), markets)
 
 
 def _to_json(report: BarsReport | MlengineError) -> object:

@@ -48,10 +48,6 @@ class Calendar:
         begin, end = np.searchsorted(self.days, [_day(first), _day(last) + 1])
         return [_date(day) for day in self.days[begin:end].tolist()]
 
-    def session_open(self, day: date) -> datetime | None:
-        """When the session of that date begins; None where there is none."""
-        return self._moment(self.opens, day)
-
     def session_close(self, day: date) -> datetime | None:
         """When the session of that date ends; None where there is none."""
         return self._moment(self.closes, day)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from mlengine.core.bars.bars import BarExample
 from mlengine.core.bars.quality import SeriesQuality, assess, refused
+from mlengine.core.calendars.market import MarketDirectory
 from mlengine.errors import DatabaseUnavailable, MlengineError, UpstreamInvalid
 from mlengine.services.bars.service import BarService
-from mlengine.stores.market_data.files import FilesMarketData
+from mlengine.stores.market_data import MarketData
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,9 @@ class BarQualityService:
     window_bars: int
     label_bars: int
 
-    def of_folder(self, folder: Path) -> "BarQualityService":
-        """The same for the files of another folder."""
-        adjusted = self.bars.adjustment == "all"
-        source = FilesMarketData(folder, markets=self.bars.markets, adjusted=adjusted)
-        return replace(self, bars=replace(self.bars, source=source))
+    def of_source(self, source: MarketData, markets: MarketDirectory) -> "BarQualityService":
+        """The same for the bars of another source, whose symbols are of `markets`."""
+        return replace(self, bars=replace(self.bars, source=source, markets=markets))
 
     def check_training_bars(self, symbol: str, *, now: datetime) -> SeriesQuality:
         """Of the bars that a training takes, and of what is recorded; raises as the upstream."""
