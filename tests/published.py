@@ -16,9 +16,8 @@ from mlengine.core.evaluation import Bootstrap, Calibration, MetricEstimate, Sig
 from mlengine.core.features import CORE, FeatureSet
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.data_entry import BarsEntry, DataEntry
 from mlengine.core.versions.manifest import (
-    BarsEntry,
-    DataEntry,
     FeatureSetEntry,
     LabelEntry,
     Manifest,

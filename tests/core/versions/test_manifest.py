@@ -16,16 +16,13 @@ from mlengine.core.evaluation import (
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions import manifest as manifests
+from mlengine.core.versions.data_entry import BarsEntry, DataEntry, SeriesEntry, SkippedSymbol
 from mlengine.core.versions.manifest import (
-    BarsEntry,
-    DataEntry,
     FeatureSetEntry,
     FoldEntry,
     LabelEntry,
     Manifest,
     RowRange,
-    SeriesEntry,
-    SkippedSymbol,
     SplitEntry,
 )
 

@@ -7,7 +7,8 @@ from tests.published import draft
 
 from mlengine.core.evaluation import MetricEstimate, Verdict
 from mlengine.core.promotion.gate import Decision
-from mlengine.core.versions.manifest import LabelEntry, SeriesEntry, SkippedSymbol
+from mlengine.core.versions.data_entry import SeriesEntry, SkippedSymbol
+from mlengine.core.versions.manifest import LabelEntry
 from mlengine.core.versions.model_card import render_model_card
 
 HOLDOUT = pl.DataFrame(

@@ -197,13 +197,14 @@ def test_folders_of_runs_that_are_no_more_are_orphans(platform: Platform, tmp_pa
     assert platform.maintenance.verify().orphans is None
 
 
-def test_a_manifest_of_an_older_platform_is_refused_for_that_reason(platform: Platform) -> None:
+def test_a_manifest_of_a_newer_platform_is_refused_for_that_reason(platform: Platform) -> None:
     path = platform.registry.directory / "v1" / "manifest.json"
     whole = path.read_bytes()
-    path.write_bytes(of_schema(whole, 1))
+    path.write_bytes(of_schema(whole, 3))
     (verdict,) = platform.maintenance.verify("v1").versions
-    reason = f"its manifest has schema version 1, here it is {SCHEMA_VERSION}; train again"
-    assert verdict.reason == reason
+    assert verdict.reason == (
+        f"its manifest has schema version 3, here it is {SCHEMA_VERSION}; a newer mlengine reads it"
+    )
     here = b'"schema_version": %d' % SCHEMA_VERSION
     path.write_bytes(whole.replace(here, b'"schema_version": 1'))
     (verdict,) = platform.maintenance.verify("v1").versions
@@ -211,7 +212,7 @@ def test_a_manifest_of_an_older_platform_is_refused_for_that_reason(platform: Pl
 
 
 def of_schema(manifest: bytes, schema_version: int) -> bytes:
-    """What a platform of that schema would have written, with fewer fields."""
+    """What a platform of that schema would have written, with other fields."""
     said = {**orjson.loads(manifest), "schema_version": schema_version, "manifest_sha256": ""}
     del said["verdict"]
     digest = hashlib.sha256(orjson.dumps(said, option=CANONICAL)).hexdigest()

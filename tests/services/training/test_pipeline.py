@@ -14,6 +14,7 @@ from mlengine.core.calendars.market import NO_MARKETS
 from mlengine.core.features import ALPHA158, BUILTIN
 from mlengine.core.metrics import auc
 from mlengine.core.monitoring.reference import sketch
+from mlengine.core.versions import data_entry
 from mlengine.core.versions import manifest as manifests
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
 from mlengine.services.training import pipeline
@@ -142,7 +143,7 @@ def test_the_manifest_says_what_the_model_was_made_of(fit):
     assert manifest.data.symbols == ("S00", "S01", "S02")
     assert manifest.data.start == START
     assert manifest.data.end == START + timedelta(days=399)
-    assert manifest.data.bars_report == manifests.BarsEntry(
+    assert manifest.data.bars_report == data_entry.BarsEntry(
         1200, {"duplicate": 3}, {"unfinished": 6}
     )
     assert manifest.feature_set.hash == SMALL.hash
@@ -288,7 +289,7 @@ def test_a_universe_limits_rows_to_membership_and_is_kept(fit, tmp_path):
     assert data.symbols == ("S00", "S01")
     assert data.labelled_rows == 390 + 182 - 5
     assert data.skipped_symbols == (
-        manifests.SkippedSymbol("S02", "no row on a date within its membership of the universe"),
+        data_entry.SkippedSymbol("S02", "no row on a date within its membership of the universe"),
     )
     # Bars are kept whole: a row needs those before its membership.
     assert _table(candidate, "bars").equals(panel(3, rows=400))

@@ -11,6 +11,8 @@ from mlengine.core import serialization
 from mlengine.core.evaluation import Bootstrap, Calibration, MetricEstimate, SignRule, Verdict
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.data_entry import DataEntry
+from mlengine.core.versions.first_manifests import FIRST_SCHEMA_VERSION, upgrade
 from mlengine.core.versions.layout import MODEL_LINE
 
 SCHEMA_VERSION = 2
@@ -18,7 +20,7 @@ _DIGEST = "manifest_sha256"
 
 
 class SchemaMismatch(ValueError):
-    """A manifest of another schema version than this platform reads; `version` is that one."""
+    """A manifest of a schema version that this platform doesn't read; `version` is that one."""
 
     def __init__(self, schema_version: int) -> None:
         super().__init__(f"a manifest of schema version {schema_version}, not {SCHEMA_VERSION}")
@@ -45,63 +47,6 @@ class LabelEntry:
     horizon_bars: int
     delay_bars: int
     transform: str = "raw"
-
-
-@dataclass(frozen=True)
-class SkippedSymbol:
-    symbol: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class BarsEntry:
-    """What cleaning did to the bars of all symbols together, counted by reason."""
-
-    accepted: int
-    mended: Mapping[str, int]
-    dropped: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class SeriesEntry:
-    """One symbol's bars, adjusted for `actions`; `prices` is which of two closes were taken."""
-
-    symbol: str
-    status: str
-    reasons: tuple[str, ...]
-    bars: int
-    calendar: str
-    dropped_share: float
-    missing_share: float
-    holes: int
-    jumps: int
-    dropped_labels: int
-    actions: int = field(default=0, metadata=serialization.OPTIONAL)
-    prices: str = field(default="", metadata=serialization.OPTIONAL)
-
-
-@dataclass(frozen=True)
-class DataEntry:
-    """`start` and `end` are the timestamps of the first and last bar, `rows` counts bars.
-
-    `symbols` have rows that model.txt was trained on, `holdout_only_symbols` were only judged.
-    `adjust` is what earlier prices are adjusted for: `none`, `splits` or `all`.
-    """
-
-    start: datetime
-    end: datetime
-    lookback: int
-    symbols: tuple[str, ...]
-    holdout_only_symbols: tuple[str, ...]
-    skipped_symbols: tuple[SkippedSymbol, ...]
-    rows: int
-    labelled_rows: int
-    bars_sha256: str
-    bars_report: BarsEntry
-    survivorship: str = "static list"
-    universe_sha256: str | None = None
-    series: tuple[SeriesEntry, ...] = field(default=(), metadata=serialization.OPTIONAL)
-    adjust: str = field(default="none", metadata=serialization.OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -221,19 +166,29 @@ def dump(manifest: Manifest) -> bytes:
 def parse(content: bytes) -> Manifest:
     """The inverse of `dump`; raises ValueError on anything that `dump` would not have written.
 
-    Raises SchemaMismatch, also a ValueError, for one that an older or newer platform wrote.
+    One of schema 1 is read as one of the present schema. Raises SchemaMismatch, also a ValueError,
+    for one that a newer platform wrote.
     """
     fields = orjson.loads(content)
     if not isinstance(fields, dict):
         raise ValueError("a manifest is a JSON object")  # noqa: TRY004
     schema_version = fields.get("schema_version")
     if type(schema_version) is int and schema_version != SCHEMA_VERSION and _whole(fields):
-        raise SchemaMismatch(schema_version)
+        return _parse_older(content, fields, schema_version)
     fields.pop(_DIGEST, None)
     manifest = serialization.from_plain(Manifest, fields)
     if dump(manifest) != content:
         raise ValueError("the manifest differs from its own digest")
     return manifest
+
+
+def _parse_older(content: bytes, fields: dict[str, object], schema_version: int) -> Manifest:
+    if schema_version != FIRST_SCHEMA_VERSION:
+        raise SchemaMismatch(schema_version)
+    if _canonical(fields) != content:
+        raise ValueError("the manifest is not in its one byte form")
+    del fields[_DIGEST]
+    return serialization.from_plain(Manifest, upgrade(fields))
 
 
 def _digest(fields: Mapping[str, object]) -> str:

@@ -1,6 +1,6 @@
 """The bars of a training in a card: quality a symbol, and what they are adjusted for."""
 
-from mlengine.core.versions.manifest import DataEntry, SeriesEntry
+from mlengine.core.versions.data_entry import DataEntry, SeriesEntry
 
 SERIES_COLUMNS = (
     "symbol", "status", "bars", "dropped", "missing", "holes", "jumps", "labels left out"

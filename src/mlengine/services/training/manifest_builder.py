@@ -19,15 +19,14 @@ from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.experiment import EvaluatedModel, Experiment
 from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.data_entry import DataEntry, SkippedSymbol
 from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
 from mlengine.core.versions.manifest import (
-    DataEntry,
     FeatureSetEntry,
     FoldEntry,
     LabelEntry,
     Manifest,
     RowRange,
-    SkippedSymbol,
     SplitEntry,
 )
 from mlengine.services.training.training_bars import TrainingBars

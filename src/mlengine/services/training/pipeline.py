@@ -18,6 +18,7 @@ from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.experiment import Experiment
 from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_label_reason, invalid_params
 from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.data_entry import SeriesEntry
 from mlengine.core.versions.layout import (
     BARS_FILE,
     CANDIDATE_FILE,
@@ -26,7 +27,7 @@ from mlengine.core.versions.layout import (
     REFERENCE_FILE,
     UNIVERSE_FILE,
 )
-from mlengine.core.versions.manifest import Manifest, SeriesEntry
+from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
 from mlengine.services.bars.service import BarService
 from mlengine.services.models.event_recording import count_holdout_uses

@@ -16,7 +16,7 @@ from mlengine.core.bars.quality import SeriesQuality, assess
 from mlengine.core.calendars.named import calendar
 from mlengine.core.runs.progress import ProgressTracker
 from mlengine.core.training.spec import TrainSpec
-from mlengine.core.versions.manifest import BarsEntry, SeriesEntry, SkippedSymbol
+from mlengine.core.versions.data_entry import BarsEntry, SeriesEntry, SkippedSymbol
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamInvalid
 from mlengine.services.bars.service import BarService
 from mlengine.stores.bars.universe import Universe, read_universe

@@ -22,7 +22,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is missing") from None
     except SchemaMismatch as other:
         reason = f"its manifest has schema version {other.version}, here it is {SCHEMA_VERSION}"
-        raise ArtifactCorrupt(version, f"{reason}; train again") from None
+        raise ArtifactCorrupt(version, f"{reason}; a newer mlengine reads it") from None
     except (OSError, ValueError):
         raise ArtifactCorrupt(version, f"{MANIFEST_FILE} is not what was published") from None
     if not all(Path(name).name == name for name in manifest.files):
