@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from limits import RateLimitItemPerHour
 from limits.errors import ConfigurationError
 from limits.storage import RedisStorage, storage_from_string
+from limits.strategies import SlidingWindowCounterRateLimiter
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -15,6 +19,7 @@ from tests.queue_process import QueueProcess, commands_during
 
 from mlengine.stores.queue.rate_counts import RateCounts, rate_counts_uri
 from mlengine.stores.queue.server import to_limits_uri
+from mlengine.stores.queue.steady_rate_counts import SteadyRateCounts
 
 LIMIT, EXPIRY = 10, 60
 
@@ -171,3 +176,22 @@ def test_a_server_that_was_started_again_is_asked_again() -> None:
 def test_only_the_addresses_of_a_redis_are_taken() -> None:
     with pytest.raises(ConfigurationError):
         storage_from_string(rate_counts_uri("memory://"))
+
+
+def test_threads_that_count_at_once_while_the_server_is_silent_all_may() -> None:
+    window = SlidingWindowCounterRateLimiter(SteadyRateCounts("steady-redis://127.0.0.1:1/0"))
+    at_once, usual = threading.Barrier(8), sys.getswitchinterval()
+
+    def hit(_: int) -> bool:
+        at_once.wait(30)
+        return window.hit(RateLimitItemPerHour(1_000), "client")
+
+    try:
+        sys.setswitchinterval(1e-6)
+        with ThreadPoolExecutor(8) as threads:
+            for _ in range(40):
+                assert all(threads.map(hit, range(8)))
+                while any(isinstance(each, threading.Timer) for each in threading.enumerate()):
+                    time.sleep(0.001)
+    finally:
+        sys.setswitchinterval(usual)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import socket
 import subprocess
@@ -126,6 +127,7 @@ def attack(port: int, *, pause: float, silent: int, slow: int, unread: int) -> I
 def main(port: str, pause: str, silent: str, slow: str, unread: str) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    os.nice(10)  # they come from other machines, as a rule
     attackers = Attackers(int(port), float(pause))
     attackers.slow(int(slow))
     attackers.unread(int(unread))

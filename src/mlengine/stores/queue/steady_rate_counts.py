@@ -1,5 +1,6 @@
 """The counts of the queue server, and this process's own while it does not answer."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ class SteadyRateCounts(RateCounts):
     def __init__(self, uri: str, **options: Any) -> None:
         super().__init__(uri.removeprefix(_PREFIX), **options)
         self._own = MemoryStorage()
+        self._own_lock = threading.Lock()  # two requests at once start its timer twice, which fails
         self._pause = 0.0
         self._asks_again_at = 0.0
 
@@ -47,7 +49,8 @@ class SteadyRateCounts(RateCounts):
         ask = super().acquire_sliding_window_entry
         is_admitted = self._ask(lambda: ask(*window))
         if is_admitted is None:
-            return self._own.acquire_sliding_window_entry(*window)
+            with self._own_lock:
+                return self._own.acquire_sliding_window_entry(*window)
         return is_admitted
 
     def acquire_if_answered(
@@ -61,7 +64,10 @@ class SteadyRateCounts(RateCounts):
             return super().get_sliding_window(key, expiry)
         ask = super().get_sliding_window
         window = self._ask(lambda: ask(key, expiry))
-        return self._own.get_sliding_window(key, expiry) if window is None else window
+        if window is None:
+            with self._own_lock:
+                return self._own.get_sliding_window(key, expiry)
+        return window
 
     def _ask(self, call: Callable[[], Result]) -> Result | None:
         """None where the server is silent, or was a moment ago."""

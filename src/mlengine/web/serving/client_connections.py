@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from math import inf
 from typing import Any
 
 from gunicorn.workers import gthread
@@ -221,12 +220,14 @@ class ClientConnections(gthread.ThreadWorker):
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Drop whoever took too long; called after each poll."""
-        now = inf if force else time.monotonic()
+        now = time.monotonic()
+        for conn in self.connections.all_kept() if force else ():
+            self.drop(conn)
         if now < self.connections.next_deadline:
             return
         for conn in self.connections.over(now):
             before, conn.unread_bytes = conn.unread_bytes, unread_bytes(conn.sock)
-            if force or not conn.unread_bytes:
+            if not conn.unread_bytes:
                 self.drop(conn)
             elif not conn.unsent and conn.unread_bytes != before:
                 self.connections.set_waiting(conn, now + self.client_timeout_seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mlengine.web.http.rate_limit_headers import Headers
 
 _SECONDS_BETWEEN_LOOKS = 0.1
+# So many are closed before others get an answer.
+_MOST_OVER = 64
 
 
 @dataclass(eq=False, slots=True)
@@ -104,9 +106,13 @@ class ConnectionTable:
         return next(iter(self._waiting), None)
 
     def over(self, now: float) -> list[Connection]:
-        """Those whose deadline has come."""
+        """Some of those whose deadline has come: the others are over at the next look, at once."""
         idle = takewhile(lambda conn: conn.deadline <= now, self._idle)
-        over = [*idle, *(conn for conn in self._waiting if conn.deadline <= now)]
+        waiting = (conn for conn in self._waiting if conn.deadline <= now)
+        over = list(islice(chain(idle, waiting), _MOST_OVER))
+        if len(over) == _MOST_OVER:
+            self.next_deadline = now
+            return over
         left = self._open.difference(over)
         soonest = min((conn.deadline for conn in left), default=inf)
         self.next_deadline = max(soonest, now + _SECONDS_BETWEEN_LOOKS)

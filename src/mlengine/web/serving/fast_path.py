@@ -215,6 +215,12 @@ def init_app(
     app.extensions[ROUTES] = FastPathRoutes(tuple(paths), rate_limit, trusted_proxies)
 
 
+def prediction_paths(app: object) -> tuple[str, ...]:
+    """Where a platform's application answers single predictions; none of another one."""
+    routes: FastPathRoutes | None = getattr(app, "extensions", {}).get(ROUTES)
+    return routes.paths if routes else ()
+
+
 def fast_path_predictor(app: object, cfg: Config) -> FastPathPredictor | None:
     """The predictor of a platform's application, else None.
 

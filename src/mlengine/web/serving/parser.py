@@ -1,8 +1,10 @@
 """gunicorn's parser over bytes that have come, lenient with their targets."""
 
 import re
+from contextlib import suppress
+from typing import Any
 
-from gunicorn.http.errors import InvalidHeader
+from gunicorn.http.errors import InvalidHeader, ParseException
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import Unreader
 
@@ -36,3 +38,12 @@ class LenientRequest(Request):
         if not is_named and self.version >= (1, 1):  # type: ignore[operator]
             raise MissingHost("HOST")  # type: ignore[no-untyped-call]
         super().set_body_reader()  # type: ignore[no-untyped-call]
+
+    def discard_body(self) -> bool:
+        """Whether it is known where the next request begins: behind a body that is well formed."""
+        body: Any = self.body
+        with suppress(OSError, ParseException):
+            while body.read(65536):
+                pass
+            return not body.failed
+        return False

@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -15,15 +14,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gunicorn.http.errors import ParseException
-
 from mlengine import logs
-from mlengine.services.bars.upstream import waits
 from mlengine.web.http.request_ids import new_request_id
 from mlengine.web.serving.client_connections import _RECEIVED_BYTES, ClientConnections
 from mlengine.web.serving.connections import Connection
 from mlengine.web.serving.parser import LenientRequest
 from mlengine.web.serving.parser_errors import problem_of, raw_response
+from mlengine.web.serving.request_queue import RequestQueue, running_threads
 from mlengine.web.serving.response_buffer import Exchange, ResponseBuffer
 from mlengine.web.serving.sockets import connections_waiting, send_at_once
 
@@ -33,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+# Whose request was answered, and what the client did not take yet; None where it has gone.
+_Answered = tuple[Connection, LenientRequest, memoryview | None]
 
 # So many requests are worked on at once; more would keep the polling thread from its turn.
 WORKING_THREADS = 4
@@ -44,7 +44,11 @@ _NOTIFY_SECONDS = 0.2
 _HEAD_START_SECONDS, _LONGEST_SECONDS, _FORGOTTEN_SECONDS = 0.00003, 0.0003, 0.05
 
 # With more that wait than a few it takes many at once: threads that compute make a poll long.
-_FEW, _MOST_AT_ONCE = 16, 64
+_FEW, _MOST_AT_ONCE, _ACCEPT_SECONDS = 16, 64, 0.005
+# So many answers share a commit, and no more wait for each other.
+_MOST_PENDING = 64
+# Whoever computes lets the polling thread have its turn within that, a tenth of what is usual.
+_SWITCH_SECONDS = 0.0005
 
 
 class Worker(ClientConnections):
@@ -54,10 +58,19 @@ class Worker(ClientConnections):
         super().__init__(*args, **kwargs)
         self._fast_path: FastPathPredictor | None = None
         self._probes: dict[str, Executor] = {}
+        self._prediction_paths: tuple[str, ...] = ()
         self._pending: dict[Connection, tuple[bytes, PendingResponse]] = {}
         self._offered = 0.0
         self._notified = 0.0
-        self._working = threading.BoundedSemaphore(WORKING_THREADS)
+
+    def init_process(self) -> None:
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        super().init_process()  # type: ignore[no-untyped-call]
+
+    def get_thread_pool(self) -> Executor:
+        executor = running_threads(self.cfg.threads, name="request")
+        self._queue: RequestQueue[_Answered] = RequestQueue(executor, most_at_once=WORKING_THREADS)
+        return executor
 
     def load_wsgi(self) -> None:
         """An application that can't be made ends the master too, and says so once."""
@@ -70,10 +83,11 @@ class Worker(ClientConnections):
             time.sleep((self.age - 1) % self.cfg.workers * _SECONDS_APART)
             raise SystemExit(_APP_LOAD_ERROR if self.alive else 0) from ending
         # The master imports this file, and must not bring LightGBM into its forks.
-        from mlengine.web.serving.fast_path import fast_path_predictor  # noqa: PLC0415
+        from mlengine.web.serving import fast_path  # noqa: PLC0415
         from mlengine.web.serving.probes import probe_executors  # noqa: PLC0415
 
-        self._fast_path = fast_path_predictor(self.wsgi, self.cfg)
+        self._fast_path = fast_path.fast_path_predictor(self.wsgi, self.cfg)
+        self._prediction_paths = fast_path.prediction_paths(self.wsgi)
         self._probes = probe_executors(self.wsgi)
 
     def accept(self, listener: socket.socket) -> None:
@@ -91,6 +105,8 @@ class Worker(ClientConnections):
         waiting = connections_waiting(listener)
         for _ in range(min(waiting // self.cfg.workers, _MOST_AT_ONCE) if waiting > _FEW else 1):
             super().accept(listener)
+            if time.perf_counter() - now > _ACCEPT_SECONDS:
+                break
 
     def notify(self) -> None:
         """The master looks every second at most; a call costs as much as a poll."""
@@ -127,8 +143,10 @@ class Worker(ClientConnections):
         pending = _attempt(partial(inline.try_answer, raw, conn.client))
         if pending is None:
             self.receive(conn, raw)
-        else:
-            self._pending[conn] = (raw, pending)
+            return
+        self._pending[conn] = (raw, pending)
+        if len(self._pending) >= _MOST_PENDING:
+            self._respond(inline)
 
     def _may_answer(self) -> bool:
         """Whether the worker is not to end yet: gunicorn's own way ends it."""
@@ -163,22 +181,15 @@ class Worker(ClientConnections):
     def hand_over(self, conn: Connection, request: LenientRequest) -> None:
         """Let a thread answer: one of its own where the question is whether the platform lives."""
         self.stop_polling(conn)
-        probe = self._probes.get(request.path or "")
-        if probe:
-            answering = probe.submit(self._answer, conn, request)
+        path, answer = request.path or "", partial(self._answer, conn, request)
+        if path in self._probes:
+            answering = self._probes[path].submit(answer)
         else:
-            answering = self.tpool.submit(self._answer_in_turn, conn, request)  # type: ignore[union-attr]
-        answering.add_done_callback(
-            partial(self.method_queue.defer, self._end_request, conn, request)
-        )
+            answering = self._queue.submit(answer, is_prediction=path in self._prediction_paths)
+        answering.add_done_callback(partial(self.method_queue.defer, self._end_request))
 
-    def _answer_in_turn(self, conn: Connection, request: LenientRequest) -> tuple[bool, memoryview]:
-        """As `_answer`, beside few others but for those that wait for the upstream."""
-        with waits.working(self._working):
-            return self._answer(conn, request)
-
-    def _answer(self, conn: Connection, request: LenientRequest) -> tuple[bool, memoryview]:
-        """Whether the connection is kept, and what the client did not take of the answer yet."""
+    def _answer(self, conn: Connection, request: LenientRequest) -> _Answered:
+        """Send as much of the answer as the client takes at once."""
         from mlengine.web.http import limits  # noqa: PLC0415 - as in load_wsgi
 
         response = ResponseBuffer()
@@ -186,7 +197,7 @@ class Worker(ClientConnections):
         token = limits.counted_headers.set(rate_headers)
         try:
             is_kept = self.handle_request(request, Exchange(response, conn.client, conn.server))  # type: ignore[no-untyped-call]
-            is_kept = is_kept and _discard_body(request)
+            is_kept = is_kept and request.discard_body()
         except StopIteration:  # it broke in the middle of its answer, which is logged
             is_kept = False
         except Exception as error:
@@ -194,18 +205,18 @@ class Worker(ClientConnections):
             is_kept = False
         finally:
             limits.counted_headers.reset(token)
-        return is_kept, response.send_to(conn.sock)
-
-    def _end_request(
-        self, conn: Connection, request: LenientRequest, answering: Future[tuple[bool, memoryview]]
-    ) -> None:
-        """Go on with the rest of the answer, or with what the client sent behind its request."""
+        conn.closes = not is_kept
         try:
-            is_kept, rest = answering.result()
-        except OSError:  # it has gone
+            return conn, request, response.send_to(conn.sock)
+        except OSError:
+            return conn, request, None
+
+    def _end_request(self, answering: Future[_Answered]) -> None:
+        """Go on with the rest of the answer, or with what the client sent behind its request."""
+        conn, request, rest = answering.result()
+        if rest is None:
             self.drop(conn)
             return
-        conn.closes = not is_kept
         conn.read_ahead = request.unreader.take_buffered()
         self.send_rest(conn, rest)
 
@@ -230,13 +241,3 @@ def _attempt(call: Callable[[], Result]) -> Result | None:
     except Exception:
         log.debug("not answered at the counter", exc_info=True)
         return None
-
-
-def _discard_body(request: LenientRequest) -> bool:
-    """Whether it is known where the next request begins: behind a body that is well formed."""
-    body: Any = request.body
-    with suppress(OSError, ParseException):
-        while body.read(65536):
-            pass
-        return not body.failed
-    return False
