@@ -66,16 +66,19 @@ FILES: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.fixture
-def artifacts(tmp_path: Path) -> Iterator[Path]:
-    """Of a platform with two versions, a pin, a queue server that is gone, and few rows."""
-    logging.disable(logging.CRITICAL)
+def artifacts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Path]:
+    """Of a platform with two versions, a pin, a queue server that is gone, and few rows.
+
+    At the end of the test no line that it logged may have had a traceback.
+    """
+    caplog.set_level(logging.ERROR)
     platform = make_platform(tmp_path, models=2)
     platform.registry.pin("v1", Pin("x", NOW, "good"))
     folder = tmp_path / "artifacts"
     (folder / "queue").mkdir()
     (folder / "queue" / "server.json").write_text(_SERVER)
     yield folder
-    logging.disable(logging.NOTSET)
+    assert [line.getMessage() for line in caplog.records if line.exc_info] == []
 
 
 @contextmanager

@@ -95,6 +95,8 @@ def web() -> None:
         print(f"mlengine: {missing} where trainings run", file=sys.stderr, flush=True)
     _require_feature_sets(settings)
     _require_markets(settings)
+    if settings.audit_database_url.startswith("sqlite"):  # a server may keep it waiting
+        _refuse_newer_database(settings)
     if settings.train_first:
         from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
@@ -111,6 +113,7 @@ def worker() -> None:
     preflight.require_universe(settings.train.universe_file)
     _require_feature_sets(settings)
     _require_markets(settings)
+    _refuse_newer_database(settings)
     _exec(ChildCommands().worker, {})
 
 
@@ -191,6 +194,12 @@ def _require_markets(settings: Settings) -> None:
     from mlengine.bootstrap.markets import load_markets  # noqa: PLC0415 - NumPy
 
     load_markets(settings)
+
+
+def _refuse_newer_database(settings: Settings) -> None:
+    from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
+
+    build_control(settings).refuse_newer_database()
 
 
 def _exec(command: Sequence[str], extra: dict[str, str]) -> None:

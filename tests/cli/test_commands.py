@@ -4,8 +4,10 @@ import dataclasses
 import json
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,6 +107,21 @@ def test_where_no_platform_was_started_a_command_says_so_and_leaves_nothing(
     assert (result.exit_code, result.stdout) == (5, "")
     assert "it is not there yet; `mlengine up` or `mlengine migrate` makes it" in result.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_database_is_shown_and_copied(tmp_path: Path) -> None:
+    runner = create_app(settings(tmp_path), make_platform(tmp_path)).test_cli_runner()
+    states = []
+    for revision in (None, "0001", "9999"):
+        if revision:
+            with closing(sqlite3.connect(tmp_path / "artifacts" / "audit.db")) as database:
+                database.execute("UPDATE alembic_version SET version_num = ?", [revision])
+                database.commit()
+        states.append(json.loads(runner.invoke(args=["db", "status", "--json"]).stdout)["state"])
+    assert states == ["current", "older", "newer"]
+    result = runner.invoke(args=["db", "backup", str(tmp_path / "copy.db")])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "copy.db").exists()
 
 
 def test_what_needs_no_database_works_where_no_platform_was_started(tmp_path: Path) -> None:

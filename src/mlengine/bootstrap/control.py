@@ -7,6 +7,7 @@ stays small.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -26,8 +27,15 @@ from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunRequest, RunService
 from mlengine.stores.audit.prediction_reader import PredictionReader
 from mlengine.stores.audit.retention import AuditRetention
-from mlengine.stores.database.engine import is_missing, open_database, schema_is_current
+from mlengine.stores.database.engine import (
+    is_missing,
+    open_database,
+    reading,
+    schema_is_current,
+    schema_revision,
+)
 from mlengine.stores.database.events import EventStore
+from mlengine.stores.database.tables import REVISION
 from mlengine.stores.queue.jobs import JobQueue, open_queue
 from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.folders import published_versions, versions_directory
@@ -73,6 +81,19 @@ class ControlPlane:
 
             migrate(self.database_url)
         record_missing_activation(self.active, self.events)
+
+    def refuse_newer_database(self) -> None:
+        """Raises CannotStart where a newer platform migrated it; one that is down passes."""
+        if is_missing(self.database):
+            return
+        with suppress(DatabaseUnavailable), reading(self.database) as connection:
+            revision = schema_revision(connection)
+            if revision not in (None, REVISION):
+                from mlengine.stores.database.migrate import (  # noqa: PLC0415 - Alembic, rarely
+                    refuse_newer,
+                )
+
+                refuse_newer(revision)
 
     def require_database(self) -> None:
         """Raises DatabaseUnavailable where the platform was never started."""

@@ -16,7 +16,7 @@ COMMANDS = {
     "audit": "Show what was predicted; export, replay, prune.",
     "bars": "Fetch, check and show bars.",
     "dataset": "Export the rows that a model was made of.",
-    "db": "Bring the audit database to the newest schema.",
+    "db": "Show, copy and upgrade the audit database.",
     "demo": "Replay a year of the sample into a folder, to look at.",
     "doctor": "Say what is configured and what is wrong with it.",
     "features": "Show a symbol's newest feature rows; list, check.",

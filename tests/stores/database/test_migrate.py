@@ -15,7 +15,8 @@ from sqlalchemy import select
 from tests.databases import new_database, opened, url_of
 from tests.processes import race_to_migrate
 
-from mlengine.errors import CannotStart, DatabaseUnavailable
+from mlengine.errors import CannotStart, CannotWrite, DatabaseUnavailable
+from mlengine.stores.database.backup import write_backup
 from mlengine.stores.database.engine import reading, schema_is_current, writing
 from mlengine.stores.database.migrate import migrate, migration_config
 from mlengine.stores.database.tables import REVISION, metadata, runs
@@ -121,3 +122,27 @@ def test_a_database_of_a_newer_platform_says_how_to_go_back(tmp_path):
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(CannotStart, match=r"newer mlengine .*9999.*install that version again"):
         migrate(url)
+
+
+def test_a_copy_is_whole_while_the_database_is_used(tmp_path):
+    url = new_database(tmp_path / "audit.db")
+    with opened(url) as engine:
+        with writing(engine) as connection:
+            connection.exec_driver_sql("PRAGMA user_version=7")
+        assert write_backup(engine, tmp_path / "copy.db") == (tmp_path / "copy.db").stat().st_size
+        with pytest.raises(CannotWrite, match="such a file already"):
+            write_backup(engine, tmp_path / "copy.db")
+        with pytest.raises(CannotWrite, match="can't be written"):
+            write_backup(engine, tmp_path / "none" / "copy.db")
+    assert (tmp_path / "copy.db").stat().st_mode & 0o077 == 0
+    migrate(url_of(tmp_path / "copy.db"))
+    with opened(url_of(tmp_path / "copy.db")) as engine, reading(engine) as connection:
+        assert connection.exec_driver_sql("PRAGMA user_version").scalar() == 7
+
+
+def test_a_copy_of_what_is_no_file_or_damaged_leaves_nothing(tmp_path):
+    (tmp_path / "audit.db").write_bytes(b"no database at all" * 100)
+    for url in (url_of(tmp_path / "audit.db"), "sqlite://"):
+        with opened(url) as engine, pytest.raises(CannotWrite):
+            write_backup(engine, tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()

@@ -68,6 +68,21 @@ def test_a_file_that_is_not_to_be_mended_is_set_aside(harm: Callable[[Path], Non
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_queue_whose_file_is_damaged_under_it_goes_on_and_starts_again(kind: str) -> None:
+    with QueueProcess() as queue:
+        jobs = JobQueue(lambda: queue.url)
+        jobs.enqueue_run("run-on-disk", timeout_seconds=60)
+        folder = queue.artifacts / "queue" / "appendonlydir"
+        KINDS[kind](next(iter(folder.glob("*.incr.aof"))))
+        jobs.enqueue_run("run-later", timeout_seconds=60)
+        assert jobs.has_job("run-later")
+        queue.stop()
+        queue.start()
+        assert JobQueue(lambda: queue.url).ping()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pattern", ["*.incr.aof", "*.manifest", "*.base.*"])
 def test_the_queue_starts_on_any_damage(kind: str, pattern: str) -> None:
     with QueueProcess() as queue:

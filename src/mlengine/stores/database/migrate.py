@@ -33,7 +33,7 @@ def migrate(url: str) -> None:
         with _exclusive(engine), writing(engine) as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})"))
-            _refuse_newer(schema_revision(connection))
+            refuse_newer(schema_revision(connection))
             config = migration_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -41,13 +41,13 @@ def migrate(url: str) -> None:
         engine.dispose()
 
 
-def _refuse_newer(revision: str | None) -> None:
-    """A newer platform may have written what this one would misread."""
+def refuse_newer(revision: str | None) -> None:
+    """Raises CannotStart: a newer platform may have written what this one would misread."""
     if revision is not None and revision > REVISION:
         raise CannotStart(
             f"the database is of a newer mlengine (schema {revision[:20]}, this one knows "
             f"{REVISION}): install that version again, or let AUDIT_DATABASE_URL name a copy of "
-            "the database from before its upgrade"
+            "the database from before its upgrade (`mlengine db backup`)"
         )
 
 
