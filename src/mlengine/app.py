@@ -10,7 +10,8 @@ from mlengine.config import Settings
 from mlengine.errors import QueueUnavailable
 from mlengine.stores.queue import server
 from mlengine.web.http import errors, hooks, limits
-from mlengine.web.http.forwarding import take_prefix, trust_proxies
+from mlengine.web.http.intermediaries import compression, cors
+from mlengine.web.http.intermediaries.forwarding import take_prefix, trust_proxies
 from mlengine.web.http.requests import PLATFORM, SETTINGS, VersionPath
 from mlengine.web.http.responses import OrjsonProvider
 from mlengine.web.routes import (
@@ -55,6 +56,9 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     platform = platform or build_platform(settings)
     app.extensions |= {PLATFORM: platform, SETTINGS: settings}
     hooks.init_app(app)
+    policy = cors.CorsPolicy(settings.cors_origins)
+    cors.init_app(app, policy)
+    compression.init_app(app)
     errors.init_app(app)
     rate_limit = limits.init_app(
         app,
@@ -70,6 +74,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         paths=[f"{prefix}/predict" for prefix in PREFIXES.values()],
         rate_limit=rate_limit,
         trusted_proxies=settings.trusted_proxy_count,
+        cors=policy,
     )
     hops = settings.trusted_proxy_count
     app.wsgi_app = trust_proxies(take_prefix(app.wsgi_app, hops), hops)  # type: ignore[method-assign]

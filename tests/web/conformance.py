@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Mapping
@@ -100,6 +101,8 @@ class ConformingClient(FlaskClient):
             return response
         at = document_path(self.application.url_map.bind("localhost"), path, method)
         kind, body = response.mimetype, response.get_data()
+        if body and response.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
         if at is None:
             assert kind == PROBLEM_TYPE
         elif at in document()["paths"]:  # and no route that a test has made

@@ -8,6 +8,8 @@ from mlengine.config.env_reader import EnvReader
 from mlengine.errors import BadSetting
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+# In lower case, and without a path.
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 _LOCAL = "localhost"
 
 
@@ -39,6 +41,16 @@ def host(read: EnvReader) -> str:
     if not _HOST.fullmatch(name):
         raise BadSetting("HOST", name, "a name or an address to listen on, such as 127.0.0.1")
     return name
+
+
+def cors_origins(read: EnvReader) -> tuple[str, ...]:
+    """CORS_ORIGINS: origins as browsers send them, or `*` alone; raises BadSetting."""
+    origins = read.comma_list("CORS_ORIGINS")
+    for origin in origins:
+        if not (origins == ("*",) or (_ORIGIN.fullmatch(origin) and names_a_host(origin))):
+            expected = "origins such as https://desk.example.com or http://127.0.0.1:3000, or *"
+            raise BadSetting("CORS_ORIGINS", origin, expected)
+    return origins
 
 
 def is_loopback(host: str) -> bool:

@@ -57,6 +57,7 @@ class Settings:
     rate_limit_requests: int
     rate_limit_window_seconds: int
     trusted_proxy_count: int
+    cors_origins: tuple[str, ...]
     max_batch_symbols: int
     usability: UsabilitySettings
     audit_retention_days: int
@@ -141,6 +142,7 @@ class Settings:
             rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0, 1_000_000_000),
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),
+            cors_origins=addresses.cors_origins(read),
             max_batch_symbols=read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
             usability=usability(read, interval, production=env == "production"),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),

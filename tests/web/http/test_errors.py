@@ -49,7 +49,15 @@ def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "path",
-    ["/nope", "/predict/", "//predict", "/api/v2/predict", "/admin", "/models/", "/metrics/"],
+    [
+        "/nope",
+        "/predict/",
+        "http://localhost//predict",
+        "/api/v2/predict",
+        "/admin",
+        "/models/",
+        "/metrics/",
+    ],
 )
 def test_an_unknown_path_is_a_404_problem_and_never_a_redirect(
     client: FlaskClient, path: str

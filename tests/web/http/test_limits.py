@@ -72,7 +72,7 @@ def test_without_a_limit_nothing_is_said_of_one(make_app: MakeApp) -> None:
         (make_app(RATE_LIMIT_REQUESTS="0").test_client(), "/models"),
         (make_app(**FIVE).test_client(), "/health"),
     ]:
-        assert not [name for name in client.get(path).headers if "RateLimit" in name]
+        assert "RateLimit" not in str(client.get(path).headers)
 
 
 def test_a_prediction_counts_once_however_it_is_answered(make_app: MakeApp) -> None:

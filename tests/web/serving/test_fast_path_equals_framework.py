@@ -17,6 +17,7 @@ from tests.web.serving.connections import raw
 from mlengine.web.serving.fast_path import fast_path_request_pattern
 
 PATHS = ("/predict", "/api/v1/predict")
+TWO = ["Origin: http://desk", "Origin: http://desk"]
 # Ids that the server makes, moments, what is left of the limit, latencies and so the length.
 _VARIES = [
     (re.compile(pattern), replacement)
@@ -42,14 +43,19 @@ def test_some_random_requests(tmp_path: Path, queue: QueueProcess) -> None:
     compare(tmp_path, queue, count=400)
 
 
+@pytest.mark.parametrize("origins", ["*", "http://desk,http://other"])
+def test_some_requests_of_pages(tmp_path: Path, queue: QueueProcess, origins: str) -> None:
+    compare(tmp_path, queue, count=200, CORS_ORIGINS=origins)
+
+
 @pytest.mark.soak
 def test_twenty_thousand_random_requests(tmp_path: Path, queue: QueueProcess) -> None:
     compare(tmp_path, queue, count=20_000)
 
 
-def compare(folder: Path, queue: QueueProcess, *, count: int) -> None:
+def compare(folder: Path, queue: QueueProcess, *, count: int, **changed: str) -> None:
     make_platform(folder)
-    limited = {"REDIS_URL": queue.url, "RATE_LIMIT_REQUESTS": "1000000000"}
+    limited = {"REDIS_URL": queue.url, "RATE_LIMIT_REQUESTS": "1000000000", **changed}
     plain, inline = fast_path_request_pattern(PATHS), 0
     with (
         serving(folder, ready="/predict?symbol=AAA", WEB_WORKERS="1", **limited) as server,
@@ -75,6 +81,7 @@ def random_requests(dice: random.Random, count: int) -> Iterator[tuple[str, list
             dice.choice(["Accept: */*", "accept: application/json", "Accept-Encoding: gzip"]),
             dice.choice(["User-Agent: curl/8", "User-Agent: é", "Cookie: a=b", "X-Custom: 1"]),
             f"X-Forwarded-For: 10.0.0.{dice.randrange(256)}",
+            *dice.choice([[], [], ["Origin: http://desk"], ["Origin: http://evil"], TWO]),
         ]
         named = dice.random()
         if named < 0.4:

@@ -158,7 +158,7 @@ def test_the_address_is_the_one_that_trusted_proxies_name(
     forwarded = ("X-Forwarded-For: 10.0.0.1, 10.0.0.2", "x-forwarded-for: 10.0.0.3")
     pending = inline.try_answer(raw("GET /predict?symbol=AAA HTTP/1.1", *forwarded), (ADDRESS, 1))
     assert pending is not None
-    assert pending.address == address
+    assert pending.client.address == address
 
 
 def test_who_is_over_the_limit_is_left_to_the_framework_and_the_others_are_answered(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlengine.web.http import request_ids
+from mlengine.web.http.intermediaries.cors import ALLOW_ORIGIN
 from mlengine.web.http.rate_limit_headers import LIMIT, POLICY, REMAINING, RESET, STATE
 
 JsonSchema = dict[str, Any]
@@ -29,6 +30,15 @@ _DESCRIBED: dict[str, tuple[str, JsonSchema]] = {
         "What is left of it: `r` requests now, and more in `t` seconds.",
         {"type": "string", "pattern": r'^"default";r=\d+;t=\d+$'},
     ),
+    ALLOW_ORIGIN: (
+        "With `CORS_ORIGINS`: the origin of the page that may read the answer, or `*`.",
+        {"type": "string"},
+    ),
+    "Vary": (
+        "Headers of the request that another answer would follow from.",
+        {"type": "string"},
+    ),
+    "Content-Encoding": ("`gzip` where the client takes it.", {"const": "gzip"}),
     _RETRY_AFTER: ("Seconds to wait.", {"type": "integer", "minimum": 1}),
 }
 
@@ -50,5 +60,6 @@ def header_references(status: str) -> dict[str, JsonSchema]:
 def _names(status: str) -> Iterator[str]:
     yield request_ids.HEADER
     yield from _LIMITED
+    yield from (ALLOW_ORIGIN, "Vary", "Content-Encoding")
     if status in ("429", "503"):
         yield _RETRY_AFTER

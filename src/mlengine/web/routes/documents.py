@@ -2,7 +2,7 @@
 
 import gzip
 import hashlib
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 from mlengine import __version__
 from mlengine.web.http.auth import public
 from mlengine.web.http.contract import says
+from mlengine.web.http.intermediaries.compression import takes_gzip
 from mlengine.web.http.responses import Body
 from mlengine.web.openapi import page_files
 from mlengine.web.openapi.live import current_document
@@ -66,19 +67,19 @@ def docs_file(page_file: str) -> Response:
     """
     if page_file not in page_files.MEDIA_TYPES:
         raise NotFound
-    packed, takes_gzip = page_files.compressed(page_file), request.accept_encodings["gzip"] > 0
+    packed, is_gzip = page_files.compressed(page_file), takes_gzip()
     response = Response(
-        packed if takes_gzip else gzip.decompress(packed),
+        packed if is_gzip else gzip.decompress(packed),
         mimetype=page_files.MEDIA_TYPES[page_file],
     )
-    if takes_gzip:
+    if is_gzip:
         response.headers["Content-Encoding"] = "gzip"
     response.vary.add("Accept-Encoding")
     return _tagged(response)
 
 
 def _tagged(response: Response) -> Response:
-    """To be asked for again each time, and answered with 304 while it is the same."""
+    """To be asked for again each time."""
     response.set_etag(hashlib.sha256(response.get_data()).hexdigest())
     response.headers["Cache-Control"] = "no-cache"
-    return cast("Response", response.make_conditional(request))
+    return response

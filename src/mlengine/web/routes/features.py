@@ -3,8 +3,8 @@
 from flask import Blueprint, Response
 
 from mlengine.web.http.auth import public
-from mlengine.web.http.caching import cacheable_response
 from mlengine.web.http.contract import says
+from mlengine.web.http.intermediaries.caching import cacheable_response
 from mlengine.web.http.problem_groups import BARS
 from mlengine.web.http.requests import load_query, platform, request_time
 from mlengine.web.http.responses import Body

@@ -10,7 +10,7 @@ both to each other, to the byte.
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter
@@ -21,17 +21,16 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.util import http_date
 
 from mlengine.services.predictions.service import PredictService
-from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.registry.loader import LoadedModel
 from mlengine.web.http import hooks, request_ids
-from mlengine.web.http.forwarding import trust_proxies
+from mlengine.web.http.intermediaries.cors import CorsPolicy
+from mlengine.web.http.intermediaries.forwarding import trust_proxies
 from mlengine.web.http.limits import RateLimit
-from mlengine.web.http.rate_limit_headers import Headers
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.http.responses import encode_trusted_utc
 from mlengine.web.schemas.predict import prediction_body
+from mlengine.web.serving.inline.pending_response import Client, PendingResponse
 from mlengine.web.serving.parser import LenientRequest, ReceivedBytes
-from mlengine.web.serving.raw_http import encode_response
 
 Address = tuple[str, int]
 
@@ -56,21 +55,7 @@ class FastPathRoutes:
     paths: tuple[str, ...]
     rate_limit: RateLimit | None
     trusted_proxies: int
-
-
-@dataclass(slots=True)
-class PendingResponse:
-    """An answer that is neither counted nor audited yet; `started` by `perf_counter`.
-
-    `address` is whose limit it counts against. `rate_headers` are those that its counting gave.
-    """
-
-    answer: AuditedPrediction
-    body: bytes
-    path: str
-    address: str
-    started: float
-    rate_headers: Headers | None = None
+    cors: CorsPolicy = field(default_factory=lambda: CorsPolicy(()))
 
 
 class FastPathPredictor:
@@ -82,7 +67,8 @@ class FastPathPredictor:
         self._rate_limit = routes.rate_limit
         self._plain = fast_path_request_pattern(routes.paths)
         self._client_address = trust_proxies(_remote_address, routes.trusted_proxies)
-        self._address_of = lru_cache(_CACHED_HEADERS)(self._read_headers)
+        self._cors = routes.cors
+        self._client_of = lru_cache(_CACHED_HEADERS)(self._read_headers)
         self._second, self._date = 0, ""
         self._model: LoadedModel | None = None
         self._model_is_current = False
@@ -98,8 +84,8 @@ class FastPathPredictor:
             return None
         started = perf_counter()
         headers, request_id = _without_request_id(raw[request.end() - 1 :])
-        address = self._address_of(headers, client[0], request_id is not None)
-        if address is None:
+        asking = self._client_of(headers, client[0], request_id is not None)
+        if asking is None:
             return None
         model = self._current_model()
         if model is None:
@@ -113,7 +99,7 @@ class FastPathPredictor:
         if answer is None:
             return None
         body = encode_trusted_utc(prediction_body(answer.prediction))
-        return PendingResponse(answer, body, request[1].decode(), address, started)
+        return PendingResponse(answer, body, request[1].decode(), asking, started)
 
     def _current_model(self) -> LoadedModel | None:
         if not self._model_is_current:
@@ -129,13 +115,13 @@ class FastPathPredictor:
         admitted = [each for each in pending if each.rate_headers is not None]
         if not admitted or not self._predict.try_audit([each.answer for each in admitted]):
             return [None] * len(pending)
-        hooks.log_requests([_log_line(each) for each in admitted])
+        hooks.log_requests([each.log_line() for each in admitted])
         date = self._now()
-        return [None if each.rate_headers is None else _response(each, date) for each in pending]
+        return [None if each.rate_headers is None else each.encode(date) for each in pending]
 
     def _count(self, pending: Sequence[PendingResponse]) -> None:
         limit = self._rate_limit
-        addresses = [each.address for each in pending]
+        addresses = [each.client.address for each in pending]
         rate_headers = limit.admit(addresses) if limit else [[] for _ in pending]
         for each, headers in zip(pending, rate_headers, strict=True):
             each.rate_headers = headers
@@ -146,8 +132,8 @@ class FastPathPredictor:
             self._second, self._date = second, str(http_date(second))  # type: ignore[no-untyped-call]
         return self._date
 
-    def _read_headers(self, headers: bytes, host: str, has_id: bool) -> str | None:
-        """The address that asks, where the server's own parser finds plain headers, else None.
+    def _read_headers(self, headers: bytes, host: str, has_id: bool) -> Client | None:
+        """Who asks, where the server's own parser finds plain headers, else None.
 
         Of request ids it must find the one that was taken out, if any, and no other.
         """
@@ -163,9 +149,11 @@ class FastPathPredictor:
             and _NOT_PLAIN.isdisjoint(names)
             and names.count(request_ids.HEADER.upper()) == has_id
         )
-        forwarded = ",".join(value for name, value in request.headers if name == "X-FORWARDED-FOR")
+        if not plain:
+            return None
+        forwarded, origin = (_joined(request, name) for name in ("X-FORWARDED-FOR", "ORIGIN"))
         environ = {"REMOTE_ADDR": host, "HTTP_X_FORWARDED_FOR": forwarded}
-        return str(self._client_address(environ, None)) if plain else None
+        return Client(str(self._client_address(environ, None)), self._cors.headers(origin))
 
 
 def fast_path_request_pattern(paths: Iterable[str]) -> re.Pattern[bytes]:
@@ -174,30 +162,14 @@ def fast_path_request_pattern(paths: Iterable[str]) -> re.Pattern[bytes]:
     return re.compile(rf"GET ({path})\?symbol=({_UNENCODED_SYMBOL}) HTTP/1\.1\r\n".encode())
 
 
+def _joined(request: LenientRequest, name: str) -> str:
+    """As in a WSGI environment."""
+    return ",".join(value for each, value in request.headers if each == name)
+
+
 def _remote_address(environ: dict[str, str], _: object) -> str:
     """A WSGI application whose answer is the client's address."""
     return environ["REMOTE_ADDR"]
-
-
-def _response(pending: PendingResponse, date: str) -> bytes:
-    """In the order in which gunicorn and the framework write."""
-    headers = [
-        ("Server", "gunicorn"),
-        ("Date", date),
-        ("Connection", "keep-alive"),
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(pending.body))),
-        *(pending.rate_headers or ()),
-        (request_ids.HEADER, pending.answer.prediction.request_id),
-        *hooks.ALWAYS,
-    ]
-    return encode_response(200, headers, pending.body)
-
-
-def _log_line(pending: PendingResponse) -> dict[str, object]:
-    prediction = pending.answer.prediction
-    ids = {"request_id": prediction.request_id, "model_version": prediction.model_version}
-    return {**ids, **hooks.request_facts("GET", pending.path, 200, pending.started)}
 
 
 def _without_request_id(headers: bytes) -> tuple[bytes, str | None]:
@@ -209,10 +181,15 @@ def _without_request_id(headers: bytes) -> tuple[bytes, str | None]:
 
 
 def init_app(
-    app: Flask, *, paths: Iterable[str], rate_limit: RateLimit | None, trusted_proxies: int
+    app: Flask,
+    *,
+    paths: Iterable[str],
+    rate_limit: RateLimit | None,
+    trusted_proxies: int,
+    cors: CorsPolicy,
 ) -> None:
     """Let the server answer plain requests at `paths` before they come to `app`."""
-    app.extensions[ROUTES] = FastPathRoutes(tuple(paths), rate_limit, trusted_proxies)
+    app.extensions[ROUTES] = FastPathRoutes(tuple(paths), rate_limit, trusted_proxies, cors)
 
 
 def prediction_paths(app: object) -> tuple[str, ...]:

@@ -25,7 +25,8 @@ from mlengine.web.serving.response_buffer import Exchange, ResponseBuffer
 from mlengine.web.serving.sockets import connections_waiting, send_at_once
 
 if TYPE_CHECKING:
-    from mlengine.web.serving.fast_path import FastPathPredictor, PendingResponse
+    from mlengine.web.serving.fast_path import FastPathPredictor
+    from mlengine.web.serving.inline.pending_response import PendingResponse
 
 log = logging.getLogger(__name__)
 

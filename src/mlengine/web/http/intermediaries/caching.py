@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 from typing import cast
 
-from flask import Response, current_app, request
+from flask import Response, current_app
 
 from mlengine import __version__
 from mlengine.core.bars.intervals import INTERVALS
@@ -18,7 +18,7 @@ _SETTLING = "no-cache"
 def cacheable_response(
     body: Body, *, etag_of: tuple[object, ...], as_of: datetime, now: datetime, interval: str
 ) -> Response:
-    """`body` with a strong ETag over `etag_of`, which determine it; 304 where the client has it.
+    """`body` with a strong ETag over `etag_of`, which determine it.
 
     It is closed once an interval has passed since `as_of`.
     """
@@ -27,4 +27,4 @@ def cacheable_response(
     response.set_etag(hashlib.sha256(parts.encode()).hexdigest())
     closed = now - as_of >= INTERVALS[interval]
     response.headers["Cache-Control"] = _CLOSED if closed else _SETTLING
-    return cast("Response", response.make_conditional(request))
+    return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.web.conftest import KEY, MakeApp
 
-from mlengine.web.http.forwarding import forwarded_prefix
+from mlengine.web.http.intermediaries.forwarding import forwarded_prefix
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Answers that no framework writes: who asks, and what is sent."""
