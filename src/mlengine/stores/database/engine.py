@@ -110,12 +110,15 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def writing(engine: Engine, *, lock_timeout_seconds: float | None = None) -> Iterator[Connection]:
+def writing(
+    engine: Engine, *, lock_timeout_seconds: float | None = None, survives_power_cut: bool = False
+) -> Iterator[Connection]:
     """One write transaction, committed at the end of the block; raises DatabaseUnavailable.
 
     `lock_timeout_seconds` is how long other writers are waited for, by default what the engine was
-    opened with, and in no case longer than its LockPatience. A broken constraint stays
-    SQLAlchemy's IntegrityError: it speaks of the row, not the store.
+    opened with, and in no case longer than its LockPatience. With `survives_power_cut` the commit,
+    and with it all before, is forced to disk also where the database is a SQLite file. A broken
+    constraint stays SQLAlchemy's IntegrityError: it speaks of the row, not the store.
     """
     watch, seconds = watch_of(engine), patience_of(engine).seconds(lock_timeout_seconds)
     if watch:
@@ -124,7 +127,11 @@ def writing(engine: Engine, *, lock_timeout_seconds: float | None = None) -> Ite
         # A deferred transaction that turns to writing fails at once where an immediate one waits.
         options = {_BEGIN: "BEGIN IMMEDIATE", _LOCK_SECONDS: seconds}
         connection.execution_options(**options)
-        with _own_wait(connection, seconds), connection.begin():
+        with (
+            _own_wait(connection, seconds),
+            _forced_commit(connection, survives_power_cut),
+            connection.begin(),
+        ):
             if seconds is not None and connection.dialect.name != "sqlite":
                 milliseconds = max(1, round(seconds * 1000))
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
@@ -146,6 +153,21 @@ def _own_wait(connection: Connection, seconds: float | None) -> Iterator[None]:
         yield
     finally:
         driver.execute(f"PRAGMA busy_timeout={usual}")
+
+
+@contextmanager
+def _forced_commit(connection: Connection, forced: bool) -> Iterator[None]:
+    """Let SQLite wait for the disk at the commit of this block's transaction."""
+    driver = connection.connection.driver_connection
+    if not forced or driver is None or connection.dialect.name != "sqlite":
+        yield
+        return
+    driver.execute("PRAGMA synchronous=FULL")
+    try:
+        yield
+    finally:
+        driver.rollback()  # of a commit that failed; within a transaction the level stays
+        driver.execute("PRAGMA synchronous=NORMAL")
 
 
 @contextmanager

@@ -74,8 +74,13 @@ class SpooledAuditStore(AuditStore):
             log.warning("audit spool not replayed yet", extra={"reason": refusal.reason})
 
     def _restore(self, rows: Sequence[SpooledRow]) -> None:
-        """Write rows in the order in which they were answered; those that are there stay."""
-        with writing(self.engine, lock_timeout_seconds=self.lock_seconds) as connection:
+        """Write rows in the order in which they were answered; those that are there stay.
+
+        On disk when this returns, as they are in the spool.
+        """
+        with writing(
+            self.engine, lock_timeout_seconds=self.lock_seconds, survives_power_cut=True
+        ) as connection:
             ids = store_vectors(connection, [row.vector for row in rows if row.vector])
             vector_ids = [ids[row.vector.key] if row.vector else None for row in rows]
             restore_rows(
