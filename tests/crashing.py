@@ -86,12 +86,23 @@ def at_step(number: int, act: Callable[[], object], among: frozenset[str]) -> It
     """Call `act` in place of the `number`-th step whose name is `among` these."""
     seen = 0
 
-    def watch(_: FrameType, event: str, called: object) -> None:
+    def act_in_time() -> None:
         nonlocal seen
+        seen += 1
+        if seen == number:
+            act()
+
+    with each_step(act_in_time, among):
+        yield
+
+
+@contextmanager
+def each_step(act: Callable[[], object], among: frozenset[str]) -> Iterator[None]:
+    """Call `act` before each step whose name is `among` these; what it raises is in its place."""
+
+    def watch(_: FrameType, event: str, called: object) -> None:
         if event == "c_call" and _step(called) in among:
-            seen += 1
-            if seen == number:
-                act()
+            act()
 
     sys.setprofile(watch)
     try:

@@ -9,68 +9,22 @@ the last one that was forced; SQLite itself then recovers the commits in it.
 from __future__ import annotations
 
 import sqlite3
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Engine, event
 from tests.databases import new_database
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.write_ahead_log import Log, Position
 
 from mlengine.stores.database.engine import open_database
 from mlengine.stores.database.lock_patience import patience_of
 
-_HEADER, _FRAME = 32, 24
 _CHANGES = ("INSERT", "UPDATE", "DELETE")
 _LOCK_LOOK_SECONDS = 0.02
-
-
-class Position(NamedTuple):
-    """How far the log is: its number, which a restart of the log raises, and its frames."""
-
-    log: int
-    frames: int
-
-
-@dataclass(eq=False)
-class Log:
-    """The write-ahead log of a database, of which the frames up to `forced` are on the disk."""
-
-    path: Path
-    forced: Position = Position(0, 0)
-    _salt: bytes = b""
-    _number: int = 0
-
-    def position(self) -> Position:
-        """Where it stands now: its frames are those of its newest salt."""
-        content = self.path.read_bytes() if self.path.exists() else b""
-        salt = content[16:24]
-        if salt != self._salt:
-            self._salt, self._number = salt, self._number + 1
-        frames = 0
-        if salt:
-            for start in range(_HEADER, len(content) - _FRAME, _frame_bytes(content)):
-                if content[start + 8 : start + 16] != salt:
-                    break
-                frames += 1
-        return Position(self._number, frames)
-
-    def force(self) -> None:
-        self.forced = self.position()
-
-    def cut(self, chance: Random) -> tuple[Position, bytes]:
-        """Up to where it has reached the disk, and what the disk has of it."""
-        position = self.position()
-        sure = self.forced.frames if self.forced.log == position.log else 0
-        kept = chance.choice((sure, position.frames, chance.randint(sure, position.frames)))
-        content = self.path.read_bytes() if self.path.exists() else b""
-        self.forced = Position(position.log, kept)
-        end = _HEADER + kept * _frame_bytes(content) if content else 0
-        return self.forced, content[:end]
 
 
 class Database:
@@ -141,12 +95,12 @@ class Database:
 
 
 class SimulatedCursor(sqlite3.Cursor):
-    def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
+    def execute(self, sql: str, values: Any = ()) -> Any:
         call = super().execute
         connection: SimulatedConnection = self.connection  # type: ignore[assignment]
         return connection.stepped(sql, lambda: call(sql, values), self)
 
-    def executemany(self, sql: str, rows: Any) -> sqlite3.Cursor:
+    def executemany(self, sql: str, rows: Any) -> Any:
         call = super().executemany
         connection: SimulatedConnection = self.connection  # type: ignore[assignment]
         return connection.stepped(sql, lambda: call(sql, rows), self)
@@ -160,7 +114,7 @@ class SimulatedConnection(sqlite3.Connection):
     def cursor(self, *_: Any) -> sqlite3.Cursor:  # type: ignore[override]
         return super().cursor(SimulatedCursor)
 
-    def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:  # type: ignore[override]
+    def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
         return self.cursor().execute(sql, values)
 
     def commit(self) -> None:
@@ -170,9 +124,7 @@ class SimulatedConnection(sqlite3.Connection):
         else:
             super().commit()
 
-    def stepped(
-        self, sql: str, call: Callable[[], sqlite3.Cursor], cursor: SimulatedCursor
-    ) -> sqlite3.Cursor:
+    def stepped(self, sql: str, call: Callable[[], sqlite3.Cursor], cursor: SimulatedCursor) -> Any:
         """Make a call as a step of the running task, if it is one."""
         if self.database.scheduler.current is None:
             return call()
@@ -182,12 +134,10 @@ class SimulatedConnection(sqlite3.Connection):
         self.database.scheduler.require_alive()
         if word == "PRAGMA":
             return self._pragma(sql, call, cursor)
-        if word == "COMMIT":
-            return self._committed(call)
-        if word in _CHANGES and not self.in_transaction:
-            return self._committed(lambda: self._when_unlocked(call))
         if word == "BEGIN":
             return self._begin(sql, call)
+        if word == "COMMIT" or (word in _CHANGES and not self.in_transaction):
+            return self._committed(lambda: self._when_unlocked(call))
         if word in _CHANGES:
             self._step("change", " ".join(sql.split()[:3]))
         return call()
@@ -208,7 +158,7 @@ class SimulatedConnection(sqlite3.Connection):
         self.database.log.force()
         return result
 
-    def _begin(self, sql: str, call: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
+    def _begin(self, sql: str, call: Callable[[], sqlite3.Cursor]) -> Any:
         self.writes = False
         if sql == "BEGIN":
             self.database.scheduler.step("read rows")
@@ -249,8 +199,3 @@ class SimulatedConnection(sqlite3.Connection):
             error.sqlite_errorcode = getattr(sqlite3, name)
             error.sqlite_errorname = name
             raise error
-
-
-def _frame_bytes(log: bytes) -> int:
-    (page,) = struct.unpack(">I", log[8:12])
-    return _FRAME + int(page)

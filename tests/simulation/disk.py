@@ -53,9 +53,10 @@ Node = File | Folder
 
 
 class Disk:
-    """The folder `root` and all below; `calls.py` tells it of every change."""
+    """The folder `root` and all below; `files.py` tells it of every change."""
 
     def __init__(self, root: Path) -> None:
+        root.mkdir()
         self.root = root
         self._top = Folder()
         self._handles: dict[int, tuple[Node, Path]] = {}

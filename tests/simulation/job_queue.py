@@ -24,6 +24,7 @@ class SimulatedQueue:
     is_down: bool = False
 
     def enqueue_run(self, run_id: str, *, timeout_seconds: int) -> None:
+        assert timeout_seconds > 0
         with_answer = self._call(f"enqueue {run_id}")
         if run_id not in self.waiting:
             self.waiting.append(run_id)
@@ -55,7 +56,7 @@ class SimulatedQueue:
         return run_id
 
     def _call(self, label: str) -> Callable[[], None]:
-        """Raises QueueUnavailable while it is down; so does, seldom, what it gives for an answer."""
+        """Raises QueueUnavailable while it is down, and seldom where its answer is lost."""
         self.scheduler.step(label)
         if self.is_down:
             raise QueueUnavailable("it gave no answer in time")

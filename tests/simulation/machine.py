@@ -1,18 +1,16 @@
-"""A machine: its disk, its database, its queue, the processes on it, and what they were promised."""
+"""A machine: its disk, its database, its queue, its processes, and what they were promised."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from random import Random
 
-from tests.simulation.calls import Files
 from tests.simulation.database import Database
 from tests.simulation.disk import Disk
+from tests.simulation.files import Files
 from tests.simulation.job_queue import SimulatedQueue
 from tests.simulation.platform import Platform
 from tests.simulation.promises.audit import AuditPromise
@@ -53,15 +51,14 @@ class Machine:
         self.platforms: dict[str, Platform] = {}
         self.prices: dict[str, list[float]] = {}
         self._ids = self._pids = 0
-        (folder / "disk").mkdir(parents=True)
-        self.disk = Disk(folder / "disk")
+        folder.mkdir(exist_ok=True)
+        self.disk = Disk(folder / "artifacts")
         self.files = Files(scheduler, self.disk, self._disk_refusal, self._renamed)
         self.database = Database(
             folder / "database", scheduler, self._database_refusal, self._committed
         )
         self.queue = SimulatedQueue(scheduler, self._stop_training)
-        artifacts = self.disk.root / "artifacts"
-        self.artifacts = artifacts
+        self.artifacts = artifacts = self.disk.root
         self.audit = AuditPromise(self.database, artifacts / "audit-spool")
         self.registry = RegistryPromise(artifacts / "models" / "main")
         self.runs = RunPromise(self.database)
@@ -89,7 +86,10 @@ class Machine:
         return Platform(process, self.scheduler, self.database, self.queue, self.artifacts)
 
     def spawn(
-        self, platform: Platform, name: str, work: Callable[[], object],
+        self,
+        platform: Platform,
+        name: str,
+        work: Callable[[], object],
         then: Callable[[Task], None] | None = None,
     ) -> None:
         """Let a process do something; what the product refuses is fine, all else is not."""
@@ -117,9 +117,7 @@ class Machine:
                 self.registry.publish(task.result)
             current = self.platforms.get(worker.process.name)
             if current is worker and not worker.process.dead:
-                self.spawn(
-                    worker, "reap", lambda: worker.run_maintenance.reap(run_id, died=died)
-                )
+                self.spawn(worker, "reap", lambda: worker.run_maintenance.reap(run_id, died=died))
 
         work = lambda: executor.execute(run_id, end_process=horse.end_process)  # noqa: E731
         self.spawn(horse, "train", work, ended)

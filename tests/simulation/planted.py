@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,8 +23,10 @@ from mlengine.core.runs.run import LIVE_STATES
 from mlengine.core.runs.schedule import Schedule, ScheduleTick
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.runs.lease import Lease
-from mlengine.stores.audit.spool.spool import AuditSpool
+from mlengine.stores.audit.spool import spool as spool_module
+from mlengine.stores.audit.spool.spool import AuditSpool, _readable_rows
 from mlengine.stores.audit.spool.store import SpooledAuditStore
+from mlengine.stores.bars import segments
 from mlengine.stores.bars import store as bar_store
 from mlengine.stores.database.engine import writing
 from mlengine.stores.database.tables import bar_segments, runs, schedules
@@ -90,15 +93,11 @@ def _no_lock(_: Path, *, wait: bool = True) -> Iterator[bool]:
     yield True
 
 
-def _append_unforced(spool: AuditSpool, line: bytes) -> None:
-    atomic_files.make_directory(spool._directory)
-    path = spool._own_file()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(handle, line)
-    finally:
-        os.close(handle)
-    spool._lines += 1
+class _WithoutFsync:
+    """The module `os`, but for one function."""
+
+    def __getattr__(self, name: str) -> object:
+        return (lambda _: None) if name == "fsync" else getattr(os, name)
 
 
 def _forget_then_store(
@@ -106,8 +105,6 @@ def _forget_then_store(
 ) -> None:
     lines = path.read_bytes().split(b"\n")[:-1]
     path.unlink()
-    from mlengine.stores.audit.spool.spool import _readable_rows
-
     store(_readable_rows(lines)[0])
 
 
@@ -127,19 +124,19 @@ def _any_lease(run_id: str, _now: object) -> ColumnElement[bool]:
 
 
 def _claim_unchecked(
-    store: ScheduleStore, expected: Schedule, tick: Any, new: NewRun, *, now: Any
+    store: ScheduleStore, _: Schedule, tick: datetime, new: NewRun, *, now: datetime
 ) -> ScheduleTick:
-    with writing(store.engine) as connection:
-        connection.execute(update(schedules).values(last_tick=tick))
-        live = connection.scalar(select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES)))
-        if live is not None:
-            return ScheduleTick("skipped", str(live))
-        rows.insert_run(connection, new, now=now)
-        return ScheduleTick("claimed", new.run_id)
+    """Whatever the last tick is by now."""
+    current = store.read()
+    assert current is not None
+    return _REAL_CLAIM(store, current, tick, new, now=now)
+
+
+_REAL_CLAIM = ScheduleStore.claim_tick
 
 
 def _claim_in_two_steps(
-    store: ScheduleStore, expected: Schedule, tick: Any, new: NewRun, *, now: Any
+    store: ScheduleStore, _: Schedule, tick: datetime, new: NewRun, *, now: datetime
 ) -> ScheduleTick:
     with writing(store.engine) as connection:
         connection.execute(update(schedules).values(last_tick=tick))
@@ -159,14 +156,14 @@ def _overwrite_bars(connection: Connection, rows_of: Mapping[int, Any]) -> None:
     _REAL_WRITE_ROWS(connection, rows_of)
 
 
-_REAL_WRITE_ROWS = bar_store.write_rows
+_REAL_WRITE_ROWS = segments.write_rows
 
 _replacing("files_unforced", atomic_files, "create_file", _create_unforced)
 _replacing("names_unforced", atomic_files, "fsync_directory", lambda _: None)
 _replacing("files_written_in_place", atomic_files, "replace_file", _write_in_place)
 _replacing("rename_taken_away", Registry, "_make_visible", _copy_into_sight)
 _replacing("registry_lock_taken_away", atomic_files, "file_lock", _no_lock)
-_replacing("spool_unforced", AuditSpool, "_append", _append_unforced)
+_replacing("spool_unforced", spool_module, "os", _WithoutFsync())
 _replacing("spool_forgotten_before_stored", AuditSpool, "_drain_file", _forget_then_store)
 _replacing("answer_without_a_row", SpooledAuditStore, "append", _spool_and_answer)
 _replacing("fence_taken_away", Lease, "fence", lambda _: None)

@@ -58,7 +58,13 @@ class PretendedTraining:
     scheduler: Scheduler
 
     def run(
-        self, _spec: object, *, run_id: str, actor: str, now: datetime, progress: Callable[..., None]
+        self,
+        _spec: object,
+        *,
+        run_id: str,
+        actor: str,
+        now: datetime,
+        progress: Callable[..., None],
     ) -> DraftVersion:
         chance = self.scheduler.chance
         for percent in range(0, 100, 40):
@@ -105,7 +111,9 @@ class Platform:
 
     @cached_property
     def maintenance(self) -> RegistryMaintenance:
-        return RegistryMaintenance(self.registry, self.events, self.run_store, self.audit)
+        return RegistryMaintenance(
+            registry=self.registry, runs=self.run_store, events=self.events, audit=self.audit
+        )
 
     @cached_property
     def run_maintenance(self) -> RunMaintenance:
@@ -121,14 +129,14 @@ class Platform:
     def executor(self) -> RunExecutor:
         """What carries out runs, with a training of small files."""
         return RunExecutor(
-            self.run_store,
-            self.events,
-            cast("Any", PretendedTraining(self.scheduler)),
-            self.registry,
-            self.models,
-            cast("Any", None),
-            self.maintenance,
-            self.clock,
+            runs=self.run_store,
+            events=self.events,
+            pipeline=cast("Any", PretendedTraining(self.scheduler)),
+            registry=self.registry,
+            models=self.models,
+            reproduction=cast("Any", None),
+            maintenance=self.maintenance,
+            clock=self.clock,
             models_keep=self.scheduler.chance.choice((0, 0, 2)),
         )
 

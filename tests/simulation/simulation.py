@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
-from tests.simulation.calls import installed
+from tests.simulation.installed import installed
 from tests.simulation.machine import Machine, Weather
 from tests.simulation.promises.broken import BrokenPromise
 from tests.simulation.scheduler import Scheduler
@@ -107,8 +107,8 @@ class Simulation:
         """After a recovery nothing waits, all is whole, and the next training succeeds."""
         machine = self.machine
         machine.start()
-        self._do("web1", lambda: machine.platforms["web1"].audit.drain())
-        self._do("worker1", lambda: machine.platforms["worker1"].run_maintenance.run())
+        self._do("web1", machine.platforms["web1"].audit.drain)
+        self._do("worker1", machine.platforms["worker1"].run_maintenance.run)
         machine.audit.check_at_rest()
         machine.registry.check_at_rest()
         machine.runs.check_at_rest()
@@ -170,11 +170,9 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def simulate(
-    seed: int, planted: Planted | None = None, *, keep_trace: bool = False
-) -> Outcome:
+def simulate(seed: int, planted: Planted | None = None, *, keep_trace: bool = False) -> Outcome:
     """Run one seed, with a fault planted into the product if one is given."""
-    scheduler = Scheduler(Random(seed), keep_trace=keep_trace)
+    scheduler = Scheduler(Random(seed), keep_trace=keep_trace)  # noqa: S311 - no secret
     broken = None
     logging.disable(logging.ERROR)
     with _folder() as folder:

@@ -172,9 +172,7 @@ def _entry(prediction_id: str, window: int) -> AuditEntry:
         refused = failed(0)
         return replace(refused, failure=replace(refused.failure, prediction_id=prediction_id))
     template = _template(window)
-    return replace(
-        template, prediction=replace(template.prediction, prediction_id=prediction_id)
-    )
+    return replace(template, prediction=replace(template.prediction, prediction_id=prediction_id))
 
 
 def _bars_at(machine: Machine, symbol: str) -> UpstreamBars:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
-from tests.simulation.database import Database, Position
+from tests.simulation.database import Database
 from tests.simulation.promises.broken import BrokenPromise
+from tests.simulation.write_ahead_log import Position
 
 from mlengine.stores.audit.entries import COLUMNS, AuditEntry, entry_tuple
 from mlengine.stores.audit.rows import sqlite_values

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tests.simulation.database import Position
 from tests.simulation.promises.broken import BrokenPromise
+from tests.simulation.write_ahead_log import Position
 
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.bars.stored import StoredBars

@@ -30,7 +30,7 @@ class RegistryPromise:
     directory: Path
     published: dict[str, str] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
-    attempts: set[str] = field(default_factory=set)
+    pruned: set[str] = field(default_factory=set)
     activated: tuple[int, str] = (0, "")
     pins: dict[str, bool] = field(default_factory=dict)  # only what is known for sure
     prunings: int = 0  # how many began
@@ -67,6 +67,7 @@ class RegistryPromise:
     def cut_power(self) -> None:
         """Versions that no training has answered with may be gone, or come again."""
         self.seen = dict(self.published)
+        self.pruned.clear()
         self.check()
 
     def check(self) -> None:
@@ -77,12 +78,11 @@ class RegistryPromise:
         digests = self._digests()
         pinned = self._pinned()
         active = self._active(digests)
-        for version, digest in digests.items():
-            if self.seen.setdefault(version, digest) != digest:
-                raise BrokenPromise(f"{version} is another version than before")
+        self._check_numbers(digests)
         for version, digest in list(self.published.items()):
             if version not in digests:
                 self._check_pruned(version, pinned, active)
+                self.pruned.add(version)
                 del self.published[version]
             elif digests[version] != digest:
                 raise BrokenPromise(f"{version} is not what was published")
@@ -95,6 +95,14 @@ class RegistryPromise:
             registry.verify(version)
         registry.active.read()
         registry.pins.read()
+
+    def _check_numbers(self, digests: dict[str, str]) -> None:
+        """A number has one version; but one that was never answered with may be taken back."""
+        for version in self.seen.keys() - digests.keys() - self.published.keys():
+            del self.seen[version]
+        for version, digest in digests.items():
+            if self.seen.setdefault(version, digest) != digest or version in self.pruned:
+                raise BrokenPromise(f"{version} is another version than before")
 
     def _check_pruned(self, version: str, pinned: set[str], active: str | None) -> None:
         if not self.prunings:

@@ -31,6 +31,9 @@ class _Seen(NamedTuple):
         return self.scheduled + self.skipped
 
 
+_NOTHING = _Seen(0, 0, 0, None, 0)
+
+
 @dataclass(eq=False)
 class RunPromise:
     """Looks at each commit, and at each rename that makes a version visible."""
@@ -38,7 +41,7 @@ class RunPromise:
     database: Database
     cancelled: set[str] = field(default_factory=set)
     published_by: dict[str, str] = field(default_factory=dict)
-    _seen: _Seen = _Seen(0, 0, 0, None, 0)
+    _seen: _Seen = _NOTHING
 
     def see_commit(self) -> None:
         before, now = self._seen, _Seen(*self.database.look(_LOOK)[0])

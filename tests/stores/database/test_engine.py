@@ -4,10 +4,11 @@ import sqlite3
 import struct
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -270,3 +271,36 @@ def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path):
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert pages == (4096 if before else 2048)
         engine.dispose()
+
+
+def synchronous(connection: Connection) -> int:
+    """1 is NORMAL, 2 is FULL."""
+    level: int = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+    return level
+
+
+def test_a_commit_is_forced_to_disk_where_it_is_asked_for(tmp_path: Path) -> None:
+    with opened(new_database(tmp_path / "audit.db")) as engine:
+        with writing(engine, survives_power_cut=True) as connection:
+            assert synchronous(connection) == 2
+        with writing(engine) as connection:
+            assert synchronous(connection) == 1
+
+
+def insert_without_series(engine: Engine) -> None:
+    """The reference is looked at in the commit."""
+    with writing(engine, survives_power_cut=True) as connection:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        connection.exec_driver_sql(
+            "INSERT INTO bar_segments (series_id, first_start, last_start, rows, seen_at, payload)"
+            " VALUES (99, 0, 0, 1, 0, '')"
+        )
+
+
+def test_a_forced_commit_that_fails_leaves_the_connection_as_it_was(tmp_path: Path) -> None:
+    with opened(new_database(tmp_path / "audit.db")) as engine:
+        with pytest.raises(IntegrityError):
+            insert_without_series(engine)
+        with writing(engine) as connection:
+            assert synchronous(connection) == 1
+            assert connection.exec_driver_sql("SELECT count(*) FROM bar_segments").scalar() == 0

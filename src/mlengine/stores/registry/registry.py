@@ -50,6 +50,7 @@ class Registry:
         """
         with atomic_files.translated_os_errors():
             atomic_files.make_directory(self.directory)
+            atomic_files.force_names(self.directory, folders=2)  # below that of the artifacts
             staging = self.directory / f"{STAGING}{draft.run_id}"
             shutil.rmtree(staging, ignore_errors=True)
             try:

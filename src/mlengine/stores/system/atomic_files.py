@@ -43,6 +43,16 @@ def make_directory(path: Path) -> None:
             raise
 
 
+def force_names(path: Path, *, folders: int) -> None:
+    """Force to disk the name of a folder, and of those above it, in that many folders.
+
+    For a folder that is there already: whoever made it may have been killed before its name was
+    forced.
+    """
+    for parent in path.parents[:folders]:
+        fsync_directory(parent)
+
+
 def create_file(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
     """Write `content` to a new file of `mode` and force it to disk; raises FileExistsError."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sqlite3
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy import text
+from tests.crashing import at_step, each_step
 from tests.databases import NOW, answered, failed, new_database, opened, url_of
 from tests.processes import spool_killed_at_each_step, spool_with_limited_file_size
 
@@ -303,3 +305,43 @@ def test_an_empty_append_neither_writes_nor_spools(tmp_path: Path) -> None:
 def spooled(number: int) -> SpooledRow:
     entry = failed(number)
     return SpooledRow(entry_dict(entry), entry.scored)
+
+
+def spool_with_refused_fsync(folder: Path, number: int) -> bool:
+    """Spool a row while the disk refuses fsync number `number`; whether there was one."""
+    refused = []
+
+    def refuse() -> None:
+        refused.append(number)
+        raise OSError(errno.EIO, "")
+
+    spool = AuditSpool(folder / "spool")
+    entry = answered(number)
+    with at_step(number, refuse, among=frozenset({"fsync"})):
+        try:
+            spool.write([SpooledRow(entry_dict(entry), None)])
+        except DatabaseUnavailable:
+            assert refused
+    spool.write([SpooledRow(entry_dict(answered(100 + number)), None)])
+    return bool(refused)
+
+
+def test_no_line_follows_one_that_was_refused_at_any_fsync(tmp_path: Path) -> None:
+    """Else its file's name might never be forced to disk."""
+    number = 1
+    while spool_with_refused_fsync(tmp_path / str(number), number):
+        files = list((tmp_path / str(number) / "spool").iterdir())
+        lines = [line for path in files for line in path.read_bytes().splitlines()]
+        assert len(lines) == 1, "the refused one is gone"
+        assert b"p10" in lines[0]
+        number += 1
+    assert number > 4
+
+
+def test_the_name_of_a_folder_that_another_process_made_is_forced_to_disk(tmp_path: Path) -> None:
+    """It may have been killed between the two."""
+    (tmp_path / "spool").mkdir()
+    fsyncs: list[str] = []
+    with each_step(lambda: fsyncs.append("one"), among=frozenset({"fsync"})):
+        AuditSpool(tmp_path / "spool").write([SpooledRow(entry_dict(failed(1)), None)])
+    assert len(fsyncs) == 3, "of the file, of its name, and of the folder's name"

@@ -130,6 +130,9 @@ class AuditSpool:
             try:
                 _write_all(handle, line)
                 os.fsync(handle)
+                if is_new:
+                    atomic_files.fsync_directory(self._directory)
+                    atomic_files.force_names(self._directory, folders=1)
             except OSError:
                 self._file = None  # the next line must not follow a torn one
                 os.ftruncate(handle, size)
@@ -138,8 +141,6 @@ class AuditSpool:
                 raise
         finally:
             os.close(handle)
-        if is_new:
-            atomic_files.fsync_directory(self._directory)
         self._rows += rows
 
     def _own_file(self) -> Path:

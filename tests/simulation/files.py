@@ -1,8 +1,7 @@
-"""The system as the code under test sees it while a simulation runs: files, locks, time, threads.
+"""The calls of `os` and `fcntl` as the code under test meets them while a simulation runs.
 
-`installed` puts these in place of `os`, `fcntl`, `time`, `threading` and `secrets` where the stores
-use them. A call on the simulated disk is a step of the scheduler, may be refused, and is told to
-the disk. All others go through.
+A call for the simulated disk is a step of the scheduler, may be refused, and is told to the disk.
+All others go through.
 """
 
 from __future__ import annotations
@@ -10,28 +9,25 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 from tests.simulation.disk import Disk
-from tests.simulation.scheduler import Death, Scheduler, Task
+from tests.simulation.scheduler import Death, Scheduler
 
-from mlengine.services.runs import lease
-from mlengine.stores.audit import sqlite_writer
-from mlengine.stores.audit.spool import spool
-from mlengine.stores.bars import recordings
-from mlengine.stores.database import checkpointer, lock_patience
-from mlengine.stores.system import atomic_files
-
-_TIMED = (spool, sqlite_writer, recordings, checkpointer, lock_patience)
-_THREADED = (lease, sqlite_writer, checkpointer)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CHANGING = (
+    "fsync",
+    "write",
+    "ftruncate",
+    "mkdir",
+    "rmdir",
+    "unlink",
+    "rename",
+    "replace",
+    "utime",
+)
 _CREATING = os.O_CREAT | os.O_WRONLY | os.O_RDWR
 
 
@@ -52,8 +48,7 @@ class Files:
         self._disk = disk
         self._refusal = refusal
         self._renamed = renamed
-        names = ("open", "close", "fsync", "write", "ftruncate", "mkdir", "rmdir", "unlink")
-        names += ("rename", "replace", "utime", "listdir", "scandir", "getpid")
+        names = [*_CHANGING, "open", "close", "listdir", "scandir", "getpid"]
         self._real: Any = SimpleNamespace(**{name: getattr(os, name) for name in names})
         self._flock = fcntl.flock
 
@@ -101,8 +96,7 @@ class Files:
         except (Death, OSError):
             self._real.write(handle, content[:some])
             raise
-        written = self._real.write(handle, content)
-        return written
+        return self._real.write(handle, content)  # type: ignore[no-any-return]
 
     def ftruncate(self, handle: int, size: int) -> None:
         path = self._disk.path_of(handle)
@@ -148,14 +142,14 @@ class Files:
 
     def getpid(self) -> int:
         task = self._scheduler.current
-        return task.process.pid if task else self._real.getpid()  # type: ignore[no-any-return]
+        return task.process.pid if task else self._real.getpid()
 
-    def flock(self, handle: int, operation: int) -> None:
+    def flock(self, handle: int, operation: int) -> object:
         """As the kernel's, but who waits hands on the turn."""
         path = self._disk.path_of(handle)
         if path is None:
             self._flock(handle, operation)
-            return
+            return None
         self._scheduler.step(f"flock {self._named(path)}")
         while True:
             try:
@@ -217,100 +211,3 @@ class SortedEntries:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-class SimulatedLock:
-    """A lock of one simulated process."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._held = False
-
-    def locked(self) -> bool:
-        return self._held
-
-    def __enter__(self) -> SimulatedLock:
-        while self._held:
-            self._scheduler.block()
-        self._held = True
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._held = False
-
-
-class SimulatedEvent:
-    """An event of one simulated process."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._set = False
-        self._waiting: list[Task] = []
-
-    def set(self) -> None:
-        self._set = True
-        for task in self._waiting:
-            task.wakes_at = self._scheduler.now
-
-    def is_set(self) -> bool:
-        return self._set
-
-    def wait(self, timeout: float) -> bool:
-        task = self._scheduler.current
-        if not self._set and task is not None:
-            self._waiting.append(task)
-            self._scheduler.sleep(timeout)
-            self._waiting.remove(task)
-        return self._set
-
-
-class SimulatedThread:
-    """A thread of the process that starts it."""
-
-    def __init__(
-        self, scheduler: Scheduler, *, target: Callable[[], None], name: str, daemon: bool = False
-    ) -> None:
-        self._scheduler, self._target, self._name = scheduler, target, name
-        self._task: Task | None = None
-
-    def start(self) -> None:
-        assert self._scheduler.current is not None
-        process = self._scheduler.current.process
-        self._task = self._scheduler.spawn(process, self._name, self._target)
-
-    def join(self) -> None:
-        while self._task is not None and not self._task.done:
-            self._scheduler.block()
-
-
-@contextmanager
-def installed(scheduler: Scheduler, files: Files) -> Iterator[None]:
-    """Within this block the code under test meets the simulated system."""
-
-    def seconds() -> float:
-        return (scheduler.now - _EPOCH).total_seconds()
-
-    clock = SimpleNamespace(
-        sleep=scheduler.sleep,
-        monotonic=seconds,
-        time=seconds,
-        time_ns=lambda: int(seconds() * 1e6) * 1000,
-    )
-    threads = SimpleNamespace(
-        Lock=lambda: SimulatedLock(scheduler),
-        Event=lambda: SimulatedEvent(scheduler),
-        Thread=lambda **options: SimulatedThread(scheduler, **options),
-    )
-    secrets = SimpleNamespace(token_hex=lambda size: scheduler.chance.randbytes(size).hex())
-    patches = [
-        patch.multiple(os, **files.replacements()),
-        patch.object(fcntl, "flock", files.flock),
-        patch.object(shutil, "_use_fd_functions", False),  # noqa: FBT003 - paths, not handles
-        patch.object(atomic_files, "secrets", secrets),
-        *(patch.object(module, "time", clock) for module in _TIMED),
-        *(patch.object(module, "threading", threads) for module in _THREADED),
-    ]
-    with ExitStack() as stack:
-        for each in patches:
-            stack.enter_context(each)
-        yield
