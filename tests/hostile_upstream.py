@@ -101,6 +101,27 @@ def _candles(megabytes: int) -> Callable[[socket.socket, Query], None]:
     return lambda client, _: _endless_body(client, _rows(), megabytes << 20)
 
 
+@functools.cache
+def _many_rows() -> bytes:
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    rows = [json.dumps(candle(start + n * timedelta(minutes=1))) for n in range(100_000)]
+    return ("[" + ",".join(rows) + "]").encode()
+
+
+def _many_candles(client: socket.socket, query: Query) -> None:
+    """More than 10 MB, and yet as many as a service without a limit may give."""
+    client.sendall(_answer("200 OK", body=_many_rows()))
+
+
+def _long_text(client: socket.socket, query: Query) -> None:
+    body = b'[{"timestamp":"' + b"x" * (48 << 20) + b'"}]'
+    client.sendall(_answer("200 OK", body=body))
+
+
+def _nested(client: socket.socket, query: Query) -> None:
+    client.sendall(_answer("200 OK", body=b"[" * (20 << 20) + b"]" * (20 << 20)))
+
+
 def _empty_objects(client: socket.socket, query: Query) -> None:
     _endless_body(client, b"{}," * (_PIECE // 3), 60 << 20)
 
@@ -141,20 +162,30 @@ BEHAVIOURS: dict[str, Callable[[socket.socket, Query], None]] = {
     "OTHER": _other_symbol,
 }
 
+# What a service may give that takes no limit, and what it costs to find out that it may not.
+LONG_BEHAVIOURS: dict[str, Callable[[socket.socket, Query], None]] = {
+    "MANY": _many_candles,
+    "TEXT": _long_text,
+    "NESTED": _nested,
+    "CANDLES40": _candles(40),
+}
+
 
 def _serve_one(client: socket.socket) -> None:
     with client, suppress(OSError, ValueError):
         while head := client.recv(65_536):
             path = head.split(b" ", 2)[1].decode()
             query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
-            behaviour = BEHAVIOURS.get(query["symbol"].partition("-")[0], _good)
+            behaviour = {**BEHAVIOURS, **LONG_BEHAVIOURS}.get(
+                query["symbol"].partition("-")[0], _good
+            )
             behaviour(client, query)
             if behaviour not in (_good, _status_503, _endless_pages, _tiny_pages, _other_symbol):
                 return
 
 
 def _serve(listener: socket.socket) -> None:
-    _ten_megabytes_packed(), _rows()
+    _ten_megabytes_packed(), _rows(), _many_rows()
     while True:
         client, _ = listener.accept()
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -121,3 +121,23 @@ def test_a_weekend_at_the_ends_of_the_range_costs_no_further_call():
 def test_a_service_that_caps_its_pages_is_still_asked_on(upstream, cap):
     upstream.page_limit = cap
     assert candles(upstream) == 201
+
+
+@pytest.mark.parametrize("cap", [37, 53, 77, 99, 100, 101])
+@pytest.mark.parametrize("further", range(6))
+def test_a_service_that_caps_its_pages_at_any_size_loses_no_newest_bar(cap, further):
+    """The weekend at the end of a page that was cut off looks like the weekends in it."""
+    week = random_bars(rows=400).filter(pl.col("timestamp").dt.weekday() <= 5)
+    with LoopbackUpstream(week) as upstream:
+        upstream.page_limit = cap
+        market = HttpMarketData(
+            upstream.url,
+            timeout_seconds=2,
+            retry_attempts=0,
+            retry_backoff_seconds=0,
+            deadline_seconds=4,
+        )
+        for rows in (cap + further, cap - 1, cap, cap + further):
+            end = week["timestamp"][rows - 1] + DAY
+            frame = market.candles("AAA", "1d", start=START, end=end)
+            assert frame["timestamp"].to_list() == week["timestamp"][:rows].to_list()

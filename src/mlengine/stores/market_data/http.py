@@ -1,9 +1,7 @@
 """The `http` upstream: any service that gives candles as JSON, by the contract or by its shape."""
 
 import logging
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +11,15 @@ import polars as pl
 from mlengine.core.actions.actions import StatedAction
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.actions.service import fetch_actions
+from mlengine.stores.market_data.answers import Question, read_candles
 from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.market_data.decoding import decode_json
-from mlengine.stores.market_data.paging import PageReader, RangeRefused
+from mlengine.stores.market_data.paging import PageReader, PageSizes, RangeRefused
 from mlengine.stores.market_data.service_pause import ServicePause
-from mlengine.stores.market_data.shapes.reading import is_unknown_symbol, next_page, read_answer
+from mlengine.stores.market_data.shapes.reading import is_unknown_symbol
 from mlengine.stores.market_data.shapes.shape import ServiceShape
 from mlengine.stores.market_data.transport import BadAnswer, BodySize, Transport
 
@@ -34,8 +32,6 @@ _CANDLES_BEYOND, _UNLIMITED_PAGE_SIZE = 10, 50_000
 _MOST_VALUES_A_CANDLE, _MOST_BYTES_A_VALUE, _BYTES_AROUND = 32, 16, 65_536
 # What comes again from page to page is little, but of a service that looks at no range.
 _PAGES_BEYOND, _TIMES_THE_RANGE = 5, 4
-# One body is read at a time: the threads that serve keep their share of the processor.
-_PARSING = threading.Lock()
 _LOGGED_BYTES = 200
 _CONTRACT = ServiceShape()
 # A service answers so where the range, or the page size, is more than it takes.
@@ -74,6 +70,7 @@ class HttpMarketData(MarketData):
         self._deadline_seconds = deadline_seconds
         self._page_size = page_size
         self._shape = shape
+        self._page_sizes = PageSizes()
         self._empty: dict[tuple[str, str], tuple[datetime, datetime]] = {}
 
     def deadline(self) -> Deadline:
@@ -103,7 +100,9 @@ class HttpMarketData(MarketData):
         )
         empty = self._empty.get((symbol, interval))
         page_size = self._page_size if shape.takes_limit else 0
-        reader = PageReader(pages.ask, step, empty, shape.paging, shape.order, page_size)
+        reader = PageReader(
+            pages.ask, step, empty, shape.paging, shape.order, page_size, self._page_sizes
+        )
         try:
             candles = reader.candles(start, end)
         except RangeRefused as refusal:
@@ -186,20 +185,13 @@ class _Pages:
         self.is_known = True
         if body is None:
             return pl.DataFrame(schema=RAW_SCHEMA), None
-        try:
-            with _turn_to_parse(self.deadline):
-                payload = decode_json(body)
-                candles = read_answer(
-                    payload,
-                    shape=self.shape,
-                    symbol=self.symbol,
-                    interval=self.interval,
-                    deadline=self.deadline,
-                )
-                following = next_page(payload, self.shape, self.symbol)
-            self._count(candles.height)
-        except UpstreamInvalid as refusal:
-            raise UpstreamInvalid(self._refuse(refusal.reason, body)) from None
+        question = Question(self.shape, self.symbol, self.interval)
+        with body:
+            try:
+                candles, following = read_candles(body, question, self.deadline)
+                self._count(candles.height)
+            except UpstreamInvalid as refusal:
+                raise UpstreamInvalid(self._refuse(refusal.reason, body.beginning)) from None
         return candles, following
 
     def _count(self, candles: int) -> None:
@@ -231,14 +223,3 @@ def _most_candles(page_size: int, shape: ServiceShape) -> int:
 def _body_size(most_candles: int, limit_bytes: int) -> BodySize:
     values = most_candles * _MOST_VALUES_A_CANDLE
     return BodySize(min(limit_bytes, values * _MOST_BYTES_A_VALUE + _BYTES_AROUND), values)
-
-
-@contextmanager
-def _turn_to_parse(deadline: Deadline) -> Iterator[None]:
-    patience = min(max(0.0, deadline.left_seconds), threading.TIMEOUT_MAX)
-    if not _PARSING.acquire(timeout=patience):
-        raise UpstreamUnavailable("no answer before the deadline")
-    try:
-        yield
-    finally:
-        _PARSING.release()

@@ -1,7 +1,7 @@
 """All candles of a range from a service that gives a page at a time, in whichever order."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -17,12 +17,31 @@ _DAYS = (7_300, 3_650, 1_825, 730, 365, 90, 30, 7)
 _LAST_TRIED_BLINDLY = 365
 # So many candles may be new since the page before; more show that a page begins with the oldest.
 _NEW_MEANWHILE = 2
-# A service that caps its pages below what is asked for does so at a round number.
-_ROUND = 10
 
 
 class RangeRefused(Exception):
     """The service does not answer for that range; another one may do."""
+
+
+@dataclass
+class PageSizes:
+    """What one service's pages say of a cap that it has below what is asked for.
+
+    A page that is smaller than another one, or than one that held all of its range, is not capped.
+    """
+
+    _uncapped_below: int = 0
+    _perhaps_caps: set[int] = field(default_factory=set)
+
+    def is_uncapped(self, size: int) -> bool:
+        """Whether a page of that size was certainly not cut off there."""
+        return size < self._uncapped_below and size not in self._perhaps_caps
+
+    def record(self, size: int, *, is_whole: bool) -> None:
+        """A page of that size has come, and nothing more of its range where it was whole."""
+        if not is_whole:
+            self._perhaps_caps.add(size)
+        self._uncapped_below = max(self._uncapped_below, size + is_whole)
 
 
 @dataclass
@@ -34,7 +53,7 @@ class PageReader:
     RangeRefused where another range may do. `empty` is a range, up to the first candle, that was
     asked for before and had none. `paging` and `order` are those of a ServiceShape. A page with
     fewer candles than `page_size` that reaches the ends of its range but for a gap like those
-    between its candles is taken for all of it, unless the service may cap its pages there.
+    between its candles is taken for all of it, unless `sizes` leave open whether it was cut off.
     """
 
     ask: Callable[[datetime, datetime, int | None], pl.DataFrame]
@@ -43,6 +62,7 @@ class PageReader:
     paging: str = "range"
     order: str = "unknown"
     page_size: int = 0
+    sizes: PageSizes = field(default_factory=PageSizes)
 
     def candles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`; see MarketData.
@@ -80,9 +100,11 @@ class PageReader:
         newer = _joined([_in_range(each, start, end) for each in self._newer(newest, end)])
         first = _in_range(page, start, end)
         brought = (newer["timestamp"] > newest).sum()
-        if brought > _NEW_MEANWHILE or self._begins(start, oldest):
-            return _joined([first, newer])
-        return _joined([*self._older(min(oldest, end), start, page)[::-1], first, newer])
+        older: list[pl.DataFrame] = []
+        if brought <= _NEW_MEANWHILE and not self._begins(start, oldest):
+            older = self._older(min(oldest, end), start, page)
+        self.sizes.record(page.height, is_whole=not (brought or older))
+        return _joined([*older[::-1], first, newer])
 
     def _is_whole(self, page: pl.DataFrame, before: timedelta, after: timedelta) -> bool:
         """Whether a page that leaves so much time out has all candles of its range.
@@ -92,10 +114,11 @@ class PageReader:
         if page.height >= self.page_size or page["timestamp"].null_count():
             return False
         if before <= self.step and after < 2 * self.step:
+            self.sizes.record(page.height, is_whole=True)
             return True
         gaps: list[timedelta] = page["timestamp"].sort().diff().drop_nulls().to_list()
-        may_be_capped = not page.height % _ROUND
-        return not may_be_capped and max(before, after) <= max(gaps, default=self.step) + self.step
+        is_near = max(before, after) <= max(gaps, default=self.step) + self.step
+        return is_near and self.sizes.is_uncapped(page.height)
 
     def _begins(self, start: datetime, oldest: datetime) -> bool:
         """Whether nothing can lie from `start` to the oldest candle of a page."""

@@ -13,6 +13,7 @@ import requests
 import urllib3
 
 from mlengine.errors import UpstreamUnavailable
+from mlengine.stores.market_data.body import Body
 from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.retry_after import wait_seconds
 from mlengine.stores.market_data.service_pause import ServicePause, retry_after
@@ -57,9 +58,9 @@ class BodySize:
     most_bytes: int
     most_values: int
 
-    def excess(self, body: bytearray, values: int) -> str | None:
+    def excess(self, size: int, values: int) -> str | None:
         """What there is too much of in the beginning of a body."""
-        if len(body) > self.most_bytes:
+        if size > self.most_bytes:
             return f"{self.most_bytes} bytes"
         return f"{self.most_values} values" if values > self.most_values else None
 
@@ -77,8 +78,8 @@ class Transport:
     pause: ServicePause = field(default_factory=ServicePause)
     _own: threading.local = field(default_factory=threading.local, repr=False)
 
-    def get(self, path: str, query: Mapping[str, str], *, ends_at: float) -> bytes | None:
-        """The body, None for a 404, before `ends_at` (of `time.monotonic`).
+    def get(self, path: str, query: Mapping[str, str], *, ends_at: float) -> Body | None:
+        """The body, None for a 404, before `ends_at` (of `time.monotonic`); the caller closes it.
 
         Connection errors, 429 and 5xx are tried again, at most `retry_attempts` times, after a
         back-off, and never before the moment that Retry-After names, whoever was told; a wait that
@@ -108,7 +109,7 @@ class Transport:
 
     def _attempt(
         self, path: str, query: Mapping[str, str], ends_at: float
-    ) -> bytes | RetryableFailure | None:
+    ) -> Body | RetryableFailure | None:
         limit = min(self.timeout_seconds, ends_at - time.monotonic())
         if limit <= 0:
             return RetryableFailure("no answer before the deadline")
@@ -129,7 +130,7 @@ class Transport:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
             return RetryableFailure("the connection failed")
 
-    def _body(self, response: requests.Response, ends_at: float) -> bytes | RetryableFailure | None:
+    def _body(self, response: requests.Response, ends_at: float) -> Body | RetryableFailure | None:
         status, is_limit = response.status_code, response.status_code == 429
         if is_limit or status >= 500:
             values = response.raw.headers.getlist("Retry-After")
@@ -155,21 +156,21 @@ class Transport:
         return session
 
 
-def _read(response: requests.Response, ends_at: float, size: BodySize) -> bytes:
-    body, values = bytearray(), 0
-    with ExitStack() as large:
+def _read(response: requests.Response, ends_at: float, size: BodySize) -> Body:
+    body, values = Body(), 0
+    with ExitStack() as large, ExitStack() as unfinished:
+        unfinished.push(body)
         while piece := response.raw.read1(_CHUNK_BYTES):
-            if len(body) <= _LARGE_BYTES < len(body) + len(piece):
+            if body.size <= _LARGE_BYTES < body.size + len(piece):
                 _take_turn(large, ends_at)
-            body += piece
+            body.append(piece)
             values += piece.count(b",")
-            excess = size.excess(body, values)
+            excess = size.excess(body.size, values)
             if excess:
                 reason = f"the answer is longer than {excess}"
-                beginning = bytes(body[:_EXCERPT_BYTES])
-                body.clear()  # the error would keep it for as long as the request lasts
-                raise BadAnswer(reason, response.status_code, beginning)
-    return bytes(body)
+                raise BadAnswer(reason, response.status_code, body.beginning)
+        unfinished.pop_all()
+    return body
 
 
 def _take_turn(turn: ExitStack, ends_at: float) -> None:

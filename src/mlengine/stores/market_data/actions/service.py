@@ -8,6 +8,7 @@ from mlengine.core.actions.actions import StatedAction
 from mlengine.core.timestamps import EPOCH, rfc3339
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.actions.statement import BadField, StatedActions, parse_action
+from mlengine.stores.market_data.body import Body
 from mlengine.stores.market_data.decoding import decode_json
 from mlengine.stores.market_data.transport import BadAnswer, Transport
 
@@ -29,17 +30,18 @@ def fetch_actions(
     """
     end = (now + _AHEAD).replace(microsecond=0)
     query = {"symbol": symbol, "start": rfc3339(EPOCH), "end": rfc3339(end)}
-    body = b""
+    beginning = b""
     try:
-        body = transport.get("/actions", query, ends_at=ends_at) or b"[]"
-        return parse_actions(decode_json(body), symbol)
+        with transport.get("/actions", query, ends_at=ends_at) or Body(b"[]") as body:
+            beginning = body.beginning
+            return parse_actions(decode_json(body.read()), symbol)
     except BadAnswer as bad:
         if bad.status in _NO_ROUTE:
             return ()
-        reason, body = bad.reason, bad.body
+        reason, beginning = bad.reason, bad.body
     except UpstreamInvalid as refusal:
         reason = refusal.reason
-    text = transport.credentials.redact(body[: 4 * _LOGGED_BYTES].decode(errors="replace"))
+    text = transport.credentials.redact(beginning[: 4 * _LOGGED_BYTES].decode(errors="replace"))
     facts = {"symbol": symbol, "reason": reason, "answer": text[:_LOGGED_BYTES]}
     log.warning("upstream answer refused", extra=facts)
     raise UpstreamInvalid(f"actions of {symbol}: {reason}") from None

@@ -1,0 +1,133 @@
+"""An answer's candles, and what it calls the next page; a long one is read by another process.
+
+To decode one of 20 MB would hold all threads of this process for a large part of a second, and
+would take many times its size. Run as a program with a question, it reads an answer from its
+standard input, and writes candles in Arrow's format or a refusal in JSON.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import polars as pl
+
+from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
+from mlengine.stores.market_data.body import Body
+from mlengine.stores.market_data.deadline import Deadline
+from mlengine.stores.market_data.decoding import decode_json
+from mlengine.stores.market_data.shapes.reading import next_page, read_answer
+from mlengine.stores.market_data.shapes.shape import ServiceShape
+
+# One answer is read at a time: the threads that serve keep their share of the processor.
+_TURN = threading.Lock()
+_MOST_MEMORY_BYTES = 4 * 2**30
+_LATE = "no answer before the deadline"
+_PATHS = ("candles", "symbol", "next_page")
+
+Candles = tuple[pl.DataFrame, str | None]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked of which service."""
+
+    shape: ServiceShape
+    symbol: str
+    interval: str
+
+    def read(self, content: bytes, deadline: Deadline) -> Candles:
+        """The candles of an answer in RAW_SCHEMA; raises as `read_answer` does."""
+        payload = decode_json(content)
+        candles = read_answer(
+            payload,
+            shape=self.shape,
+            symbol=self.symbol,
+            interval=self.interval,
+            deadline=deadline,
+        )
+        return candles, next_page(payload, self.shape, self.symbol)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Question:
+        stated = json.loads(text)
+        shape = stated.pop("shape")
+        paths = {name: tuple(shape[name]) for name in _PATHS if shape[name] is not None}
+        return cls(ServiceShape(**{**shape, **paths}), **stated)
+
+
+def read_candles(body: Body, question: Question, deadline: Deadline) -> Candles:
+    """As `Question.read`; raises UpstreamUnavailable at the deadline, however long the body is."""
+    with _turn(deadline):
+        if body.is_long:
+            return _read_elsewhere(body, question, deadline)
+        return question.read(body.read(), deadline)
+
+
+@contextmanager
+def _turn(deadline: Deadline) -> Iterator[None]:
+    patience = min(max(0.0, deadline.left_seconds), threading.TIMEOUT_MAX)
+    if not _TURN.acquire(timeout=patience):
+        raise UpstreamUnavailable(_LATE)
+    try:
+        yield
+    finally:
+        _TURN.release()
+
+
+def _read_elsewhere(body: Body, question: Question, deadline: Deadline) -> Candles:
+    body.file.seek(0)
+    seconds = min(max(0.0, deadline.left_seconds), threading.TIMEOUT_MAX)
+    with os.fdopen(os.memfd_create("candles"), "w+b") as output:
+        try:
+            process = subprocess.run(
+                [sys.executable, "-m", __name__, question.to_json(), str(seconds)],
+                stdin=body.file,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise UpstreamUnavailable(_LATE) from None
+        output.seek(0)
+        head = output.readline()
+        if process.returncode or not head:
+            raise UpstreamInvalid(f"the process that read its {body.size} bytes died of them")
+        outcome = json.loads(head)
+        if "refusal" in outcome:
+            raise UpstreamInvalid(outcome["refusal"])
+        return pl.read_ipc(io.BytesIO(output.read())), outcome["next"]
+
+
+def main(question: str, seconds: str) -> None:
+    """Nothing of an answer makes it take all memory, or go on for ever."""
+    for limit, most in (
+        (resource.RLIMIT_AS, _MOST_MEMORY_BYTES),
+        (resource.RLIMIT_CPU, int(min(float(seconds), 3600)) + 1),
+    ):
+        resource.setrlimit(limit, (most, most))
+    output = sys.stdout.buffer
+    try:
+        content = sys.stdin.buffer.read()
+        candles, following = Question.from_json(question).read(content, Deadline())
+    except UpstreamInvalid as refusal:
+        output.write(json.dumps({"refusal": refusal.reason}).encode() + b"\n")
+        return
+    output.write(json.dumps({"next": following}).encode() + b"\n")
+    candles.write_ipc(output)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
