@@ -14,7 +14,7 @@ from tests.web.answers import DAY, FakeFeatureService, FakePredictService
 
 from mlengine import errors
 from mlengine.core.evaluation import MetricEstimate, Verdict
-from mlengine.core.monitoring.drift import FeatureDrift
+from mlengine.core.monitoring.drift.report import FeatureDrift
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page, decode_cursor, encode_cursor
 from mlengine.core.predictions.prediction import AuditRow, Latency

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlengine.core.monitoring.drift import compare_distributions, ks
+from mlengine.core.monitoring.drift.report import compare_distributions, ks
 from mlengine.core.monitoring.reference import sketch
 from mlengine.stores.system.table_files import to_parquet
 

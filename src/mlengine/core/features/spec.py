@@ -81,6 +81,11 @@ class FeatureSet:
     def names(self) -> tuple[str, ...]:
         return tuple(feature.name for feature in self.features)
 
+    @property
+    def scale_free_names(self) -> tuple[str, ...]:
+        """Of the features that can be watched for drift: an amount of money drifts by nature."""
+        return tuple(feature.name for feature in self.features if feature.scale_free)
+
     @cached_property
     def hash(self) -> str:
         """SHA-256, hex, of name, version, window and each feature's name and formula.

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from mlengine.core.bars.intervals import interval_end
-from mlengine.core.monitoring import drift
-from mlengine.core.monitoring.drift import DriftReport
+from mlengine.core.monitoring.drift import report as drift_report
+from mlengine.core.monitoring.drift.report import DriftReport
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
 from mlengine.core.versions.layout import REFERENCE_FILE
@@ -110,9 +110,9 @@ class MonitoringService:
             model_version=model.version,
             rows=window,
             names=model.feature_set.names,
-        ).rename({"score": drift.PREDICTION})
+        ).rename({"score": drift_report.PREDICTION})
         reference = table_files.from_parquet(self.registry.read(model.version, REFERENCE_FILE))
-        report = drift.compare_distributions(reference, scored)
+        report = drift_report.compare_distributions(reference, scored)
         if report.status != "insufficient_data":
             self._record_check(model, report, now)
         return ModelDrift(**vars(report), model_version=model.version)

@@ -9,7 +9,7 @@ import polars as pl
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig, Scorer
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.variants import has_signed_prices, set_for_bars
-from mlengine.core.monitoring.drift import PREDICTION
+from mlengine.core.monitoring.drift.report import PREDICTION
 from mlengine.core.monitoring.reference import sketch
 from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import dataset as datasets

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.quality import SUSPECT_REASONS, SeriesQuality
 from mlengine.core.evaluation import Verdict
-from mlengine.core.monitoring.drift import DriftReport
+from mlengine.core.monitoring.drift.report import DriftReport
 from mlengine.core.monitoring.event import Event
 from mlengine.core.predictions import usability
 from mlengine.core.predictions.prediction import AuditRow, Contribution, Prediction

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlengine.core.monitoring.drift import (
+from mlengine.core.monitoring.drift.report import (
     FeatureDrift,
     compare_distributions,
     ks,

@@ -1,0 +1,133 @@
+"""One simulated model a trial: ten years of training, then years that don't change, or do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from benchmarks.market_streams import (
+    FEATURES,
+    Flags,
+    Stream,
+    doubled,
+    draw,
+    frozen,
+    unrelated,
+)
+
+from mlengine.core.arrays import Floats, Ints
+from mlengine.core.features import CORE
+from mlengine.core.monitoring.drift.calibration import DriftCalibration, calibrate, scores_of
+from mlengine.core.monitoring.drift.tallies import DateTallies, PanelRows, grid_edges, tally
+from mlengine.core.monitoring.drift.window_measures import (
+    ks_on_grid,
+    psi_on_grid,
+    window_measures,
+)
+
+WARM_UP = CORE.window_bars - 1
+TRAINING, LIVE, AFTER = 2520, 316, 121
+# The windows that 100 and 500 bars of twelve symbols are, in dates.
+WINDOWS = {100: 9, 500: 42}
+BREAKS = ("none", "volatility", "correlation", "frozen")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A reference of `TRAINING` dates, and how windows of live dates compare with it."""
+
+    edges: Floats
+    training: DateTallies
+    total: DateTallies
+
+    def calibrated(self, window_dates: int) -> DriftCalibration:
+        return calibrate(self.training, window_dates=window_dates, gap_dates=CORE.window_bars)
+
+    def measures(self, live: DateTallies, ends: Ints, window_dates: int) -> Floats:
+        return window_measures(live.sums(ends - window_dates, ends), self.total)
+
+    def scores(self, live: DateTallies, ends: Ints, calibration: DriftCalibration) -> Floats:
+        found = self.measures(live, ends, calibration.window_dates)
+        return scores_of(found, calibration.means, calibration.scales)
+
+    def passed(
+        self, live: DateTallies, ends: Ints, calibration: DriftCalibration
+    ) -> tuple[Flags, Flags]:
+        """(ends, features) whether PSI and KS pass the thresholds of single features."""
+        windows = live.sums(ends - calibration.window_dates, ends)
+        psi, ks = psi_on_grid(windows, self.total), ks_on_grid(windows, self.total)
+        return psi > calibration.psi_thresholds, ks > calibration.ks_thresholds
+
+
+def trained_on(rows: PanelRows) -> tuple[Trained, DateTallies]:
+    """The reference by the first dates, and the tallies of those a window's bars later."""
+    days = rows.dates - rows.dates.min()
+    training, live = (
+        _some(rows, days < TRAINING),
+        _some(rows, days >= TRAINING + CORE.window_bars),
+    )
+    edges = grid_edges(training.values)
+    counted = tally(training, edges)
+    total = counted.sums(np.array([0]), np.array([len(counted.dates)]))
+    return Trained(edges, counted, total), tally(live, edges)
+
+
+def stationary(kind: str, seed: int, real: Floats | None) -> tuple[Trained, DateTallies]:
+    """Ten years, and `LIVE` more dates of the same stream."""
+    dates = WARM_UP + TRAINING + CORE.window_bars + LIVE
+    return trained_on(draw(kind, dates, seed=seed, real=real).rows())
+
+
+def broken(seed: int, kind: str = "garch") -> tuple[Trained, Mapping[str, DateTallies], int]:
+    """Ten years, live dates under each break, and the position among them at which it comes."""
+    before = 120
+    change = WARM_UP + TRAINING + CORE.window_bars + before
+    stream = draw(kind, change + AFTER, seed=seed)
+    rows = stream.rows()
+    reference, _ = trained_on(rows)
+    calm = _some(rows, rows.dates >= rows.dates.min() + TRAINING + CORE.window_bars)
+    since = int(calm.dates.min()) + before
+    live = {
+        "none": calm,
+        "volatility": _tail(doubled(stream, change), change, calm),
+        "correlation": _tail(unrelated(stream, change, seed=seed), change, calm),
+        "frozen": frozen(calm, FEATURES[seed % len(FEATURES)], since),
+    }
+    return reference, {name: tally(each, reference.edges) for name, each in live.items()}, before
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at one window: the verdict, and the map (features,) of PSI and KS."""
+
+    alarm: bool
+    uncalibrated: bool
+    psi: Flags
+    ks: Flags
+
+
+def one_look(reference: Trained, live: DateTallies, window_dates: int) -> Look:
+    """At the first `window_dates` dates of `live`."""
+    calibration, end = reference.calibrated(window_dates), np.array([window_dates])
+    uncalibrated = calibration.reason is not None
+    passed = bool(reference.scores(live, end, calibration)[0] > calibration.threshold)
+    psi, ks = reference.passed(live, end, calibration)
+    return Look(passed and not uncalibrated, uncalibrated, psi[0], ks[0])
+
+
+def first_found(scores: Floats, threshold: float) -> float:
+    """How many dates after the break it was found, infinite if never."""
+    found = np.flatnonzero(scores > threshold)
+    return float(found[0] + 1) if len(found) else float("inf")
+
+
+def _tail(stream: Stream, change: int, calm: PanelRows) -> PanelRows:
+    """The live rows of a stream that differs from `calm` from `change` on."""
+    start = change - 120 - WARM_UP
+    rows = Stream(stream.ratios[start:]).rows()
+    return PanelRows(rows.values, rows.dates - rows.dates.min() + calm.dates.min(), rows.symbols)
+
+
+def _some(rows: PanelRows, which: Flags) -> PanelRows:
+    return PanelRows(rows.values[which], rows.dates[which], rows.symbols[which])
