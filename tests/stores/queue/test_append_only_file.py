@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.damage import KINDS
 from tests.queue_process import QueueProcess, is_on_disk
 from tests.supervised import eventually
 
+from mlengine.errors import CannotStart
 from mlengine.stores.queue.append_only_file import whole_commands
 from mlengine.stores.queue.jobs import JobQueue
 
@@ -64,6 +66,19 @@ def test_a_file_that_is_not_to_be_mended_is_set_aside(harm: Callable[[Path], Non
         queue.start()
         assert JobQueue(lambda: queue.url).ping()
         assert not JobQueue(lambda: queue.url).has_job("run-on-disk")
+
+
+def test_the_files_of_a_server_that_is_killed_at_its_start_stay(tmp_path: Path) -> None:
+    program = tmp_path / "valkey-server"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o700)
+    with QueueProcess() as queue:
+        file = _killed_with_a_job(queue)
+        content = file.read_bytes()
+        dying = replace(queue.server, binary=replace(queue.server.binary, path=program))
+        with pytest.raises(CannotStart, match="was killed at its start"):
+            dying.start()
+        assert file.read_bytes() == content
 
 
 @pytest.mark.soak

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -206,10 +207,15 @@ class QueueServer:
                 raise CannotStart(f"another queue server still answers on {path}; stop it first")
 
     def _try_start(self, socket: Path) -> subprocess.Popen[bytes] | None:
-        """The server once it answers; None where it ended before, or did not come to."""
+        """The server once it answers; None where it ended before, or did not come to.
+
+        Raises CannotStart where somebody killed it: its files are not what is wrong.
+        """
         process = start_dying_with_parent(self._argv(socket))
         deadline = time.monotonic() + _START_SECONDS
         while send_command(socket, "PING") != "+PONG":
+            if process.poll() == -signal.SIGKILL:
+                raise CannotStart(f"the queue server {self.binary.path} was killed at its start")
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
                 process.wait()
