@@ -115,8 +115,15 @@ def digit_dates(numbers: pl.Series) -> pl.Series | None:
 
 def only_possible(moments: pl.Series) -> pl.Series:
     """Moments or local times of 1900 to 2099, null in all other rows."""
-    rows = moments.dt.year().is_between(*POSSIBLE_YEARS)
-    return moments if rows.all() else _only_where(moments, rows)
+    numbers = moments.to_physical()
+    ends = pl.Series([numbers.min(), numbers.max()], dtype=numbers.dtype).cast(moments.dtype)
+    if _are_possible(ends).all():  # the year of each would take longer than all else of reading
+        return moments
+    return _only_where(moments, _are_possible(moments))
+
+
+def _are_possible(moments: pl.Series) -> pl.Series:
+    return moments.dt.year().is_between(*POSSIBLE_YEARS)
 
 
 def _only_where(values: pl.Series, rows: pl.Series) -> pl.Series:

@@ -136,8 +136,10 @@ def first_of(values: Mapping[str, V], keys: Iterable[str]) -> V | None:
 
 def between(candles: pl.DataFrame, *, start: datetime, end: datetime) -> pl.DataFrame:
     """Those with `start <= timestamp < end`, and those whose timestamp could not be read."""
-    at = pl.col("timestamp")
-    return candles.filter(at.is_between(start, end, closed="left") | at.is_null())
+    at = candles["timestamp"]
+    wanted = at.is_between(start, end, closed="left")
+    # Polars evaluates expressions in a filter on all threads, which costs more than they do.
+    return candles.filter(wanted.fill_null(value=True) if at.null_count() else wanted)
 
 
 def require_timestamps(candles: pl.DataFrame, *, example: object = None) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
 from mlengine.core.bars.bars import PRICES, RAW_SCHEMA, VALUES
@@ -17,7 +18,7 @@ from mlengine.stores.market_data.tables.cells.numbers import (
     written_numbers,
 )
 from mlengine.stores.market_data.tables.cells.times import clock_texts, read_times
-from mlengine.stores.market_data.tables.cells.zones import to_moments
+from mlengine.stores.market_data.tables.cells.zones import all_state_zones, to_moments
 from mlengine.stores.market_data.tables.roles import Roles
 from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes, Table, constant
@@ -88,7 +89,7 @@ class _Reader:
     def _symbols_of(self, symbol: str) -> pl.Series:
         if self._roles.symbol is None:
             return constant(symbol, pl.String(), self._table.rows)
-        return self._table.columns[self._roles.symbol].cast(pl.String).str.strip_chars()
+        return _stripped(self._table.columns[self._roles.symbol].cast(pl.String))
 
     def _of_a_symbol(self, candles: pl.DataFrame) -> pl.DataFrame:
         """Without the rows that name no symbol, and the headers that stand among them."""
@@ -185,7 +186,8 @@ class _Reader:
 
     def _moments(self, times: LocalTimes, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         """The moments, and the sessions that are stated."""
-        at, sessions = to_moments(times, self._symbols, self._zones())
+        zones = {} if all_state_zones(times) else self._zones()
+        at, sessions = to_moments(times, self._symbols, zones)
         if at.null_count() > column.null_count():
             self._needs_whole_file |= bool((_states(column) & at.is_null()).any())
         return at, sessions
@@ -215,6 +217,15 @@ class _Reader:
         row = _states(column).arg_max() or 0
         words = "not one candle has a readable timestamp"
         raise self._table.refusal(self._roles.start, CellRefused(words, row, column[row]))
+
+
+def _stripped(symbols: pl.Series) -> pl.Series:
+    """Without the blanks at the ends; most rows are of the symbol of the row before."""
+    rows, names = symbols.rle().struct.unnest()
+    stripped = names.str.strip_chars()
+    if (stripped == names).all():
+        return symbols
+    return stripped.gather(np.repeat(np.arange(len(names)), rows.to_numpy())).alias(symbols.name)
 
 
 def _states(column: pl.Series) -> pl.Series:

@@ -27,12 +27,13 @@ def constant(value: object, dtype: pl.DataType, rows: int) -> pl.Series:
 class LocalTimes:
     """Times as they are written, null where a cell is none.
 
-    `zones` has what each states of its zone, null where it states none; None where none does.
+    `zones` has what each states of its zone, null where it states none, or what all state; None
+    where none does.
     `bare` says which are dates alone, or that all or none are.
     """
 
     local: pl.Series
-    zones: pl.Series | None = None
+    zones: pl.Series | str | None = None
     bare: pl.Series | bool = False
 
 

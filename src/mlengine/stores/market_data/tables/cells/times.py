@@ -9,7 +9,7 @@ from mlengine.core.bars.epochs import only_possible
 from mlengine.stores.market_data.tables.cells.epochs import epoch_times
 from mlengine.stores.market_data.tables.cells.written import written_times
 from mlengine.stores.market_data.tables.settings import TableSettings
-from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes, constant
+from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes
 
 _SAMPLE_ROWS = 16
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
@@ -27,11 +27,10 @@ def read_times(column: pl.Series, settings: TableSettings) -> tuple[LocalTimes, 
 def _read_any(column: pl.Series, settings: TableSettings) -> tuple[LocalTimes, TableSettings]:
     dtype = column.dtype
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         local = column.dt.replace_time_zone(None)
         if dtype.time_zone == "UTC":
-            zones = constant("UTC", pl.String(), len(column))
-            return LocalTimes(local.cast(pl.Datetime("us")), zones), settings
+            return LocalTimes(local.cast(pl.Datetime("us")), "UTC"), settings
+        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         # The hour that comes twice is told by the offset, and a zone by any other than zero.
         offsets = (local - utc).dt.total_seconds()
         return LocalTimes(local.cast(pl.Datetime("us")), _offset_texts(offsets)), settings

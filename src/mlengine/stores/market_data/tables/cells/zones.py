@@ -26,7 +26,7 @@ def to_moments(
 ) -> tuple[pl.Series, pl.Series]:
     """The moments in UTC of local times, and the dates of the sessions that the rows state.
 
-    `zones` has the zone of the times of each of the `series` whose rows state none. A session is
+    `zones` has the zone of the times of each of the `series` of which a row states none. A session is
     what a bare date, or a row with an offset, states; where all offsets are zero these only say
     that the times are UTC. An hour that comes twice when summer time ends is told apart by the
     order of its rows, and is null where the order doesn't tell; so is one that never was.
@@ -36,6 +36,9 @@ def to_moments(
     if times.zones is None:
         return _in_zones(times, series, zones), sessions
     stated = times.zones
+    if isinstance(stated, str):
+        at, is_elsewhere = _in_stated(local, stated, series)
+        return at, local.dt.date() if is_elsewhere else sessions
     at = constant(None, TIMESTAMP, len(local))
     if stated.null_count():
         unplaced = replace(times, local=local.set(stated.is_not_null(), None))
@@ -49,6 +52,13 @@ def to_moments(
     if is_elsewhere:
         sessions = local.dt.date().zip_with(stated.is_not_null(), sessions)
     return at, sessions
+
+
+def all_state_zones(times: LocalTimes) -> bool:
+    """Whether the zones of the series say nothing of these times."""
+    return isinstance(times.zones, str) or (
+        times.zones is not None and times.zones.null_count() == 0
+    )
 
 
 def _dates_alone(times: LocalTimes) -> pl.Series:
