@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from mlengine.core.arrays import Floats
+from mlengine.core.arrays import Flags, Floats
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.timestamps import EPOCH
 
@@ -38,6 +38,18 @@ class Jump:
     timestamp: datetime
     kind: Literal["split", "print"]
     ratio: float
+
+
+def are_calm(windows: Floats) -> Flags:
+    """Of windows of bars, (windows, 5, rows): in which `find_jumps` surely finds nothing."""
+    prices = windows[:, :4]
+    calm = np.asarray(prices.min(axis=(1, 2)) > 0)
+    if windows.shape[2] < 2:
+        return np.zeros_like(calm)
+    opens, highs, lows, closes = np.where(calm[:, None, None], prices, 1.0).swapaxes(0, 1)
+    ratios, ranges = opens[:, 1:] / closes[:, :-1], highs / lows
+    calm &= (ratios.min(axis=1) > 1 / _CALM) & (ratios.max(axis=1) < _CALM)
+    return np.asarray(calm & (ranges.max(axis=1) < _CALM))
 
 
 def find_jumps(bars: BarArrays) -> Sequence[Jump]:

@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from mlengine.core.arrays import Floats
+from mlengine.core.arrays import Flags, Floats
 from mlengine.core.bars.bars import BarExample, CleanBars
 from mlengine.core.bars.holes import Gaps, Hole, find_gaps
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.bars.jumps import Jump, find_jumps
+from mlengine.core.bars.jumps import Jump, are_calm, find_jumps
 from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.hours import WEEKDAYS
 from mlengine.core.calendars.inference import infer_calendar
@@ -151,20 +151,37 @@ def assess(
 
 
 def suspect_reasons(
-    bars: CleanBars, window_bars: int, *, interval: str, market: Market
+    bars: CleanBars,
+    window_bars: int,
+    *,
+    interval: str,
+    market: Market,
+    has_usual_values: bool = False,
 ) -> tuple[str, ...]:
-    """Why the last `window_bars` are suspect; those before show what is usual for the series."""
+    """Why the last `window_bars` are suspect; those before show what is usual for the series.
+
+    `has_usual_values` is what `have_usual_values` says of them.
+    """
     arrays = bars.arrays
     if not arrays.rows:
         return ()
     starts = arrays.starts[-_SERIES_BARS:].tobytes()
     listed = (market.first, market.last)
-    window = arrays.slice(max(0, arrays.rows - window_bars), arrays.rows)
-    return _reasons(
-        CleanBars(window, bars.report),
-        _window_gap_reasons(starts, INTERVALS[interval], market.calendar, listed, window_bars),
-        find_jumps(window),
+    gap_reasons = _window_gap_reasons(
+        starts, INTERVALS[interval], market.calendar, listed, window_bars
     )
+    if has_usual_values and not bars.report.dropped:
+        return gap_reasons
+    window = arrays.slice(max(0, arrays.rows - window_bars), arrays.rows)
+    return _reasons(CleanBars(window, bars.report), gap_reasons, find_jumps(window))
+
+
+def have_usual_values(windows: Floats) -> Flags:
+    """In which windows of bars, (windows, 5, rows), neither price nor volume is a reason.
+
+    In one pass over all. False says that one has to be looked at alone.
+    """
+    return are_calm(windows) & windows[:, 4, -VOLUME_BARS:].any(axis=1)
 
 
 @lru_cache(maxsize=64)

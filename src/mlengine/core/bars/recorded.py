@@ -63,7 +63,8 @@ class Revisions:
 
     def from_start(self, start: int) -> Revisions:
         """The rows of the bars that begin at `start` or later."""
-        return self.slice(int(np.searchsorted(self.starts, start)), self.rows)
+        first = int(self.starts.searchsorted(start))
+        return self.slice(first, self.rows) if first else self
 
     def newest(self, symbol: str) -> SeriesView:
         """The bars as they are now."""
@@ -152,7 +153,9 @@ class SeriesView:
 
     def from_start(self, start: int) -> SeriesView:
         """Those that begin at `start` or later."""
-        first = int(np.searchsorted(self.arrays.starts, start))
+        first = int(self.arrays.starts.searchsorted(start))
+        if first == 0:
+            return self
         arrays = self.arrays.slice(first, self.arrays.rows)
         return SeriesView(arrays, self.first_seen[first:], self.revised_at)
 
@@ -175,37 +178,44 @@ class SeriesView:
         if not ours.rows:
             rows = Revisions.seen(answer.starts, answer.values, answer.known_at, seen_at)
             return BarsDiff(rows, rows.rows, 0, SeriesView(answer, rows.seen_at, self.revised_at))
-        known_at = np.where(answer.starts < asked_from, answer.known_at, seen_at)
-        if known_from is not None:
-            later = answer.starts > ours.starts[-1]
-            known_at[later] = np.maximum(answer.known_at[later], known_from)
         agreed = self.agreeing(answer)
-        if agreed is not None:
-            new = answer.slice(agreed, answer.rows)
-            rows = Revisions.seen(new.starts, new.values, known_at[agreed:], seen_at)
-            return BarsDiff(rows, rows.rows, 0, self._followed_by(rows, answer.symbol))
-        return self._revised(answer, known_at, seen_at)
+        written = answer if agreed is None else answer.slice(agreed, answer.rows)
+        known_at = np.where(written.starts < asked_from, written.known_at, seen_at)
+        if known_from is not None:
+            later = written.starts > ours.starts[-1]
+            known_at[later] = np.maximum(written.known_at[later], known_from)
+        if agreed is None:
+            return self._revised(answer, known_at, seen_at)
+        rows = Revisions.seen(written.starts, written.values, known_at, seen_at)
+        return BarsDiff(rows, rows.rows, 0, self._followed_by(rows, answer.symbol))
 
     def agreeing(self, answer: BarArrays) -> int | None:
         """How many of the answer's first bars are ours, where all others come after ours."""
         ours = self.arrays
         if not answer.rows:
             return 0
-        first = int(np.searchsorted(ours.starts, answer.starts[0]))
+        first = int(ours.starts.searchsorted(answer.starts[0]))
         rows = ours.rows - first
-        same = np.array_equal(ours.starts[first:], answer.starts[:rows]) and np.array_equal(
-            ours.values[:, first:], answer.values[:, :rows]
-        )
+        if rows > answer.rows:
+            return None
+        same = (ours.starts[first:] == answer.starts[:rows]).all() and (
+            ours.values[:, first:] == answer.values[:, :rows]
+        ).all()
         return rows if same else None
 
     def _followed_by(self, rows: Revisions, symbol: str) -> SeriesView:
         """These bars and later ones."""
         if not rows.rows:
             return self
-        ours, values = self.arrays, np.append(self.arrays.values, rows.values, axis=1)
-        known_at = np.append(ours.known_at, rows.known_at)
-        arrays = BarArrays(symbol, np.append(ours.starts, rows.starts), values, known_at)
-        return SeriesView(arrays, np.append(self.first_seen, rows.seen_at), self.revised_at)
+        ours = self.arrays  # joined one by one: `np.append` takes as long again
+        arrays = BarArrays(
+            symbol,
+            np.concatenate((ours.starts, rows.starts)),
+            np.concatenate((ours.values, rows.values), axis=1),
+            np.concatenate((ours.known_at, rows.known_at)),
+        )
+        first_seen = np.concatenate((self.first_seen, rows.seen_at))
+        return SeriesView(arrays, first_seen, self.revised_at)
 
     def _revised(self, answer: BarArrays, known_at: Moments, seen_at: int) -> BarsDiff:
         """The change of an answer that has other bars than ours, or other values."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
-from mlengine.core.bars.quality import suspect_reasons
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.errors import DatabaseUnavailable, InsufficientBars, MlengineError
 from mlengine.services.actions.service import ActionsService
@@ -23,6 +22,7 @@ from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.services.bars.upstream.recorded_upstream import RecordedUpstream
 from mlengine.services.bars.upstream.waits import UpstreamWaits
 from mlengine.services.bars.views import BarsViewBuilder
+from mlengine.services.bars.window_cutter import WindowCutter
 from mlengine.stores.bars.action_store import ActionStore
 from mlengine.stores.bars.cache import BarCache, CachedBars
 from mlengine.stores.bars.store import BarStore
@@ -68,9 +68,8 @@ class BarService:
         if as_of is None:
             self.cache.mark_used(symbol)
         view = self._views.in_memory(symbol, bars=bars, as_of=as_of, now=now)
-        if view is None or view.end < bars:
-            return None
-        return self._cut(symbol, view, bars)
+        window = view and self._cutter.cut(symbol, view, bars)
+        return window if isinstance(window, ServedWindow) else None
 
     def windows_in_one_pass(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
@@ -81,10 +80,7 @@ class BarService:
         it says recorded. A symbol for which it has to be asked on its own is left out.
         """
         views = self._views.views_in_one_pass(symbols, bars=bars, as_of=as_of, now=now)
-        return {
-            symbol: self._window(symbol, view, bars) if isinstance(view, BarsView) else view
-            for symbol, view in views.items()
-        }
+        return self._cutter.cut_many(views, bars)
 
     def window(
         self,
@@ -97,7 +93,7 @@ class BarService:
     ) -> ServedWindow:
         """The bars of `history`, as arrays; raises InsufficientBars when they are fewer."""
         view = self._views.view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
-        window = self._window(symbol, view, bars)
+        window = self._cutter.cut(symbol, view, bars)
         if isinstance(window, InsufficientBars):
             raise window
         return window
@@ -190,24 +186,13 @@ class BarService:
             symbol, None, bars=bars, now=now, deadline=deadline, anew=True
         )
 
-    def _window(self, symbol: str, view: BarsView, bars: int) -> ServedWindow | InsufficientBars:
-        if view.end < bars:
-            return InsufficientBars(symbol, needed=bars, got=view.end)
-        return self._cut(symbol, view, bars)
-
-    def _cut(self, symbol: str, view: BarsView, bars: int) -> ServedWindow:
-        window = view.cached.window(
-            view.end, bars, lambda known: self._suspect_reasons(symbol, known, bars)
-        )
-        return ServedWindow(window, view.origin)
-
-    def _suspect_reasons(self, symbol: str, known: CleanBars, bars: int) -> tuple[str, ...]:
-        market = self.markets.market(symbol)
-        return suspect_reasons(known, bars, interval=self.interval, market=market)
-
     def actions_applied(self, symbol: str, bars: BarArrays, *, at: datetime) -> int:
         """How many corporate actions, known then, the bars that were served are adjusted for."""
         return self._adjuster.count(symbol, bars, at)
+
+    @cached_property
+    def _cutter(self) -> WindowCutter:
+        return WindowCutter(self.interval, self.markets)
 
     @cached_property
     def _adjuster(self) -> Adjuster:

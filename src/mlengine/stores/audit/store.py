@@ -13,7 +13,7 @@ from sqlalchemy import Engine, delete
 
 from mlengine.core.monitoring.event import Event
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.audit.entries import AuditEntry, entry_tuple
+from mlengine.stores.audit.entries import AuditEntry, Values, entry_tuple
 from mlengine.stores.audit.reader import AuditReader
 from mlengine.stores.audit.rows import insert_rows
 from mlengine.stores.audit.sqlite_writer import SqliteAuditWriter, sqlite_writer_for
@@ -43,8 +43,9 @@ class AuditStore(AuditReader):
         if not records:
             return
         with self._outcome_recorded():
-            if not self._insert_directly(records):
-                self._insert_with_vectors(records)
+            values = [entry_tuple(entry) for entry in records]
+            if not self._insert_directly(records, values):
+                self._insert_with_vectors(records, values)
 
     @property
     def supports_direct_append(self) -> bool:
@@ -56,23 +57,22 @@ class AuditStore(AuditReader):
 
         It may take some 50 ms to find out that another process keeps the database locked.
         """
-        inserted = self._insert_directly(records)
+        inserted = self._insert_directly(records, [entry_tuple(entry) for entry in records])
         if inserted:
             self.states.record("audit", "ok")
         return inserted
 
-    def _insert_directly(self, records: Sequence[AuditEntry]) -> bool:
+    def _insert_directly(self, records: Sequence[AuditEntry], values: Sequence[Values]) -> bool:
         if self._sqlite_writer is None:
             return False
-        return self._sqlite_writer.insert(
-            [(entry_tuple(entry), entry.scored.key if entry.scored else None) for entry in records]
-        )
+        keys = [entry.scored.key if entry.scored else None for entry in records]
+        return self._sqlite_writer.insert(list(zip(values, keys, strict=True)))
 
-    def _insert_with_vectors(self, records: Sequence[AuditEntry]) -> None:
+    def _insert_with_vectors(self, records: Sequence[AuditEntry], values: Sequence[Values]) -> None:
         with writing(self.engine, lock_timeout_seconds=self.lock_seconds) as connection:
             ids = store_vectors(connection, [entry.scored for entry in records if entry.scored])
             vector_ids = [ids[entry.scored.key] if entry.scored else None for entry in records]
-            insert_rows(connection, list(zip(map(entry_tuple, records), vector_ids, strict=True)))
+            insert_rows(connection, list(zip(values, vector_ids, strict=True)))
         if self._sqlite_writer:
             self._sqlite_writer.cache_ids(ids)
 

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Prediction
 from mlengine.stores.audit.windows import store_windows
 from mlengine.stores.database.engine import insert_or_ignore
-from mlengine.stores.database.many_rows import execute_many
+from mlengine.stores.database.many_rows import SelectByKey, execute_many
 from mlengine.stores.database.tables import feature_vectors
 
 
@@ -46,10 +46,11 @@ class FeatureVectorRecord:
 
 _COLUMNS = (*VectorKey._fields, "feature_set_name", "feature_set_version", "window_bars", "payload")
 # Built once: building it again for each prediction would cost more than running it.
-_SAME_BARS = (
-    select(feature_vectors.c.id, *(feature_vectors.c[name] for name in VectorKey._fields))
-    .where(feature_vectors.c.bars_hash.in_(bindparam("hashes", expanding=True)))
-    .with_for_update(read=True, key_share=True)  # PostgreSQL: none may vanish meanwhile
+READ_SAME_BARS = SelectByKey(
+    select(
+        feature_vectors.c.id, *(feature_vectors.c[name] for name in VectorKey._fields)
+    ).with_for_update(read=True, key_share=True),  # PostgreSQL: none may vanish meanwhile
+    feature_vectors.c.bars_hash,
 )
 
 
@@ -94,8 +95,8 @@ def decode_vector(payload: bytes) -> npt.NDArray[np.float64]:
 
 
 def _stored_ids(connection: Connection, keys: Collection[VectorKey]) -> dict[VectorKey, int]:
-    rows = connection.execute(_SAME_BARS, {"hashes": sorted({key.bars_hash for key in keys})})
-    ids = {VectorKey._make(row[1:]): row.id for row in rows}
+    rows = READ_SAME_BARS.rows(connection, sorted({key.bars_hash for key in keys}))
+    ids = {VectorKey._make(row[1:]): row[0] for row in rows}
     return {key: ids[key] for key in keys if key in ids}
 
 

@@ -8,9 +8,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import numpy as np
-import numpy.typing as npt
-
+from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
 from mlengine.core.timestamps import EPOCH
 from mlengine.stores.bars.stored import StoredBars, loaded_report, microseconds
@@ -47,10 +45,9 @@ class CachedBars:
     def of(cls, stored: StoredBars) -> CachedBars:
         """What is recorded."""
         arrays, series = stored.held.arrays, stored.series
-        report = loaded_report(series.report)
         entire = stored.entire_history or not arrays.rows
         return cls(
-            CleanBars(arrays, replace(report, accepted=arrays.rows)),
+            CleanBars(arrays, loaded_report(series.report, accepted=arrays.rows)),
             series.fetched_at,
             series.expires_at,
             EPOCH if entire else EPOCH + MICROSECOND * int(arrays.starts[0]),
@@ -73,10 +70,10 @@ class CachedBars:
 
     def since(self, start: datetime) -> CachedBars:
         """The bars that begin at `start` or later."""
-        rows = self.arrays.rows
-        first = int(np.searchsorted(self.arrays.starts, microseconds(start)))
-        clean = replace(self.clean, arrays=self.arrays.slice(first, rows))
-        return replace(self, clean=clean, asked_from=start)
+        arrays = self.arrays
+        first = int(arrays.starts.searchsorted(microseconds(start)))
+        clean = CleanBars(arrays.slice(first, arrays.rows) if first else arrays, self.clean.report)
+        return CachedBars(clean, self.fetched_at, self.expires_at, start, self.stored, self.outage)
 
     def suffices(self, bars: int, as_of: datetime | None) -> bool:
         """Whether older candles could add nothing to the newest `bars` bars as of then."""
@@ -103,8 +100,11 @@ class CachedBars:
         window = self._windows.get((end, bars))
         if window is None:
             rows = self.arrays.slice(end - bars, end)
-            reasons = find_reasons(CleanBars(self.arrays.slice(0, end), self.clean.report))
-            window = replace(rows, suspect_reasons=reasons)
+            is_all = end == self.arrays.rows
+            known = self.clean if is_all else replace(self.clean, arrays=self.arrays.slice(0, end))
+            window = BarArrays(
+                rows.symbol, rows.starts, rows.values, rows.known_at, find_reasons(known)
+            )
             if len(self._windows) < _MAX_WINDOWS:
                 self._windows[end, bars] = window
         return window
@@ -164,7 +164,7 @@ class BarCache:
         if symbol in self._bars:
             self._used[symbol] = self._new_bars
 
-    def starts(self, symbol: str) -> npt.NDArray[np.int64]:
+    def starts(self, symbol: str) -> Moments:
         """When the cached bars of `symbol` begin, however long ago they were put; may be none."""
         bars = self._bars.get(symbol)
         return bars.arrays.starts if bars else NO_BARS.arrays.starts

@@ -9,14 +9,14 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
 from operator import attrgetter
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from mlengine.core.bars.bars import VALUES
 from mlengine.core.bars.recorded import NO_REVISIONS, Revisions, SeriesView
-from mlengine.stores.database.many_rows import execute_many
+from mlengine.stores.database.many_rows import SelectByKey, execute_many
 from mlengine.stores.database.tables import bar_segments
 
 log = logging.getLogger(__name__)
@@ -26,14 +26,28 @@ SEGMENT_ROWS = 16_384
 _COLUMNS = 2 + len(VALUES)
 
 RevisionsReader = Callable[[Revisions], SeriesView]
-_Place = Row[Any]
 
-_PLACES = select(*bar_segments.c["id", "series_id", "first_start", "last_start", "rows"]).where(
-    bar_segments.c.series_id.in_(bindparam("series", expanding=True))
-)
-_PAYLOADS = select(*bar_segments.c["id", "series_id", "rows", "seen_at", "payload"]).where(
-    bar_segments.c.id.in_(bindparam("ids", expanding=True))
-)
+
+class _Place(NamedTuple):
+    """Where a segment begins and ends."""
+
+    id: int
+    series_id: int
+    first_start: int
+    last_start: int
+    rows: int
+
+
+class _Payload(NamedTuple):
+    id: int
+    series_id: int
+    rows: int
+    seen_at: int
+    payload: bytes
+
+
+READ_PLACES = SelectByKey(select(*bar_segments.c[_Place._fields]), bar_segments.c.series_id)
+READ_PAYLOADS = SelectByKey(select(*bar_segments.c[_Payload._fields]), bar_segments.c.id)
 _SEGMENT = ("series_id", "first_start", "last_start", "rows", "seen_at", "payload")
 _INSERT_SEGMENTS = insert(bar_segments)
 
@@ -103,10 +117,11 @@ def merge_small(connection: Connection, series: Collection[int]) -> None:
 def _places(connection: Connection, series: Collection[int]) -> dict[int, list[_Place]]:
     """Where the segments of each series begin and end, the one with the newest bar first."""
     places: dict[int, list[_Place]] = {each: [] for each in series}
-    for row in connection.execute(_PLACES, {"series": list(series)}):
+    for row in map(_Place._make, READ_PLACES.rows(connection, series)):
         places[row.series_id].append(row)
     for each in places.values():
-        each.sort(key=attrgetter("last_start", "id"), reverse=True)
+        if len(each) > 1:
+            each.sort(key=attrgetter("last_start", "id"), reverse=True)
     return places
 
 
@@ -132,14 +147,15 @@ def _joined(parts: Sequence[Revisions]) -> Revisions:
 
 def _payloads(connection: Connection, places: Sequence[_Place]) -> Iterator[tuple[int, Revisions]]:
     """The rows of these segments; a damaged one is left out."""
-    for row in connection.execute(_PAYLOADS, {"ids": [each.id for each in places]}):
+    ids = [each.id for each in places]
+    for row in map(_Payload._make, READ_PAYLOADS.rows(connection, ids)):
         if len(row.payload) in (8 * _COLUMNS * row.rows, 8 * (_COLUMNS + 1) * row.rows):
             yield row.series_id, _decode(row)
         else:
             log.warning("stored bars unreadable", extra={"segment": row.id, "rows": row.rows})
 
 
-def _decode(row: _Place) -> Revisions:
+def _decode(row: _Payload) -> Revisions:
     columns = len(row.payload) // (8 * row.rows)
     moments = np.frombuffer(row.payload, "<i8").reshape(columns, row.rows)
     values = np.frombuffer(row.payload, "<f8").reshape(columns, row.rows)[1 : _COLUMNS - 1]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select, update
 
 from mlengine.stores.database.engine import insert_or_ignore
-from mlengine.stores.database.many_rows import execute_many
+from mlengine.stores.database.many_rows import SelectByKey, execute_many
 from mlengine.stores.database.tables import bar_series
 
 
@@ -31,11 +31,13 @@ class Series(NamedTuple):
     revised_bars: int
 
 
-_READ_SERIES = select(*bar_series.c[Series._fields]).where(
-    bar_series.c.symbol.in_(bindparam("symbols", expanding=True)),
-    bar_series.c.interval == bindparam("interval"),
+_OF_INTERVAL = select(*bar_series.c[Series._fields]).where(
+    bar_series.c.interval == bindparam("interval")
 )
-_CLAIM_SERIES = _READ_SERIES.order_by(bar_series.c.symbol).with_for_update()
+READ_SERIES = SelectByKey(_OF_INTERVAL, bar_series.c.symbol)
+CLAIM_SERIES = SelectByKey(
+    _OF_INTERVAL.order_by(bar_series.c.symbol).with_for_update(), bar_series.c.symbol
+)
 _CHANGING = Series._fields[2:]
 _NEW_VALUES = tuple(f"new_{name}" for name in _CHANGING)
 _NEW_SERIES = (
@@ -52,9 +54,9 @@ _UPDATE_SERIES = (
 def read_series(
     connection: Connection, symbols: Collection[str], interval: str, *, claim: bool = False
 ) -> dict[str, Series]:
-    query = _CLAIM_SERIES if claim else _READ_SERIES
-    rows = connection.execute(query, {"symbols": list(symbols), "interval": interval})
-    return {row.symbol: Series._make(row) for row in rows}
+    query = CLAIM_SERIES if claim else READ_SERIES
+    series = map(Series._make, query.rows(connection, symbols, interval=interval))
+    return {each.symbol: each for each in series}
 
 
 def claim_series(

@@ -110,13 +110,13 @@ class Recorded:
     revised: Mapping[str, int]
 
 
-def loaded_report(text: str | None) -> BarsReport:
-    """The report of a series; its `accepted` is left to whoever has the bars."""
+def loaded_report(text: str | None, *, accepted: int = 0) -> BarsReport:
+    """The report of a series, of which so many bars are at hand."""
     if text is None:
-        return NO_BARS.report
+        return BarsReport(accepted, {}, {}) if accepted else NO_BARS.report
     stored = orjson.loads(text)
     examples = {reason: BarExample(**each) for reason, each in stored.pop("examples").items()}
-    return BarsReport(accepted=0, **stored, examples=examples)
+    return BarsReport(accepted, **stored, examples=examples)
 
 
 def _dumped(report: BarsReport) -> str | None:

@@ -27,14 +27,15 @@ def constant(value: object, dtype: pl.DataType, rows: int) -> pl.Series:
 class LocalTimes:
     """Times as they are written, null where a cell is none.
 
-    `zones` has what each states of its zone, null where it states none, or what all state; None
-    where none does.
+    `zones` has what each states of its zone, null where it states none; None where none does.
+    `common_zone` is what all of them state.
     `bare` says which are dates alone, or that all or none are.
     """
 
     local: pl.Series
-    zones: pl.Series | str | None = None
+    zones: pl.Series | None = None
     bare: pl.Series | bool = False
+    common_zone: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ def _read_any(column: pl.Series, settings: TableSettings) -> tuple[LocalTimes, T
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         local = column.dt.replace_time_zone(None)
         if dtype.time_zone == "UTC":
-            return LocalTimes(local.cast(pl.Datetime("us")), "UTC"), settings
+            return LocalTimes(local.cast(pl.Datetime("us")), common_zone="UTC"), settings
         utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         # The hour that comes twice is told by the offset, and a zone by any other than zero.
         offsets = (local - utc).dt.total_seconds()

@@ -26,19 +26,19 @@ def to_moments(
 ) -> tuple[pl.Series, pl.Series]:
     """The moments in UTC of local times, and the dates of the sessions that the rows state.
 
-    `zones` has the zone of the times of each of the `series` of which a row states none. A session is
-    what a bare date, or a row with an offset, states; where all offsets are zero these only say
+    `zones` has the zone of the times of each of the `series` of which a row states none. A session
+    is what a bare date, or a row with an offset, states; where all offsets are zero these only say
     that the times are UTC. An hour that comes twice when summer time ends is told apart by the
     order of its rows, and is null where the order doesn't tell; so is one that never was.
     """
     local = times.local
     sessions = _dates_alone(times)
+    if times.common_zone is not None:
+        at, is_elsewhere = _in_stated(local, times.common_zone, series)
+        return at, local.dt.date() if is_elsewhere else sessions
     if times.zones is None:
         return _in_zones(times, series, zones), sessions
     stated = times.zones
-    if isinstance(stated, str):
-        at, is_elsewhere = _in_stated(local, stated, series)
-        return at, local.dt.date() if is_elsewhere else sessions
     at = constant(None, TIMESTAMP, len(local))
     if stated.null_count():
         unplaced = replace(times, local=local.set(stated.is_not_null(), None))
@@ -56,9 +56,8 @@ def to_moments(
 
 def all_state_zones(times: LocalTimes) -> bool:
     """Whether the zones of the series say nothing of these times."""
-    return isinstance(times.zones, str) or (
-        times.zones is not None and times.zones.null_count() == 0
-    )
+    has_all = times.zones is not None and times.zones.null_count() == 0
+    return times.common_zone is not None or has_all
 
 
 def _dates_alone(times: LocalTimes) -> pl.Series:
