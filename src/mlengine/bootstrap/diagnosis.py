@@ -25,7 +25,7 @@ _BARS = 64
 def check_upstream(settings: Settings, *, seconds: float) -> Finding:
     """It has bars of the first symbol to train on; raises what `BarFetcher.fetch` raises."""
     upstream = open_upstream(settings, DependencyStates())
-    symbol = (*settings.train.symbols, "AAPL")[0]
+    symbol = upstream.markets.canonical((*settings.train.symbols, "AAPL")[0])
     now, deadline = datetime.now(UTC), Deadline.after(seconds)
     clean = upstream.fetch(symbol, bars=_BARS, as_of=None, now=now, deadline=deadline).clean
     count = min(clean.arrays.rows, _BARS)

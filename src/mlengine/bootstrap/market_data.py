@@ -13,6 +13,7 @@ from mlengine.stores.market_data.adapters.alpaca import AlpacaMarketData
 from mlengine.stores.market_data.adapters.ccxt import CcxtMarketData
 from mlengine.stores.market_data.adapters.library import SETTING, AdapterOptions
 from mlengine.stores.market_data.adapters.yfinance import YfinanceMarketData
+from mlengine.stores.market_data.aliased import with_aliases
 from mlengine.stores.market_data.credentials import Credentials, read_credentials
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData
@@ -30,17 +31,25 @@ _PROTOCOL = [name for name in vars(MarketData) if not name.startswith("_")]
 
 def open_market_data(settings: Settings, markets: MarketDirectory) -> MarketData:
     """The configured source, asked for nothing yet; raises BadSetting for a file it can't use."""
+    return with_aliases(_open_source(settings, markets), markets)
+
+
+def open_folder(settings: Settings, folder: Path, markets: MarketDirectory) -> MarketData:
+    """The files of any folder, read as the settings say."""
+    return with_aliases(_open_folder(settings, folder, markets), markets)
+
+
+def _open_source(settings: Settings, markets: MarketDirectory) -> MarketData:
     if settings.market_data_service.adapter:
         return _open_adapter(settings, settings.market_data_service.adapter)
     if settings.market_data_base_url:
         return _open_service(settings, settings.market_data_base_url)
     if settings.market_data_dir:
-        return open_folder(settings, settings.market_data_dir, markets)
+        return _open_folder(settings, settings.market_data_dir, markets)
     return SampleMarketData()
 
 
-def open_folder(settings: Settings, folder: Path, markets: MarketDirectory) -> FilesMarketData:
-    """The files of any folder, read as the settings say."""
+def _open_folder(settings: Settings, folder: Path, markets: MarketDirectory) -> FilesMarketData:
     return FilesMarketData(
         folder,
         markets=markets,

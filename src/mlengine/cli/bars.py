@@ -41,7 +41,7 @@ def fetch(symbols: tuple[str, ...]) -> Output:
     """
     service = current_platform().bars
     reports: dict[str, BarsReport | MlengineError] = {}
-    for symbol in symbols:
+    for symbol in map(service.markets.canonical, symbols):
         try:
             reports[symbol] = service.ingest(symbol, now=now()).report
         except MlengineError as error:

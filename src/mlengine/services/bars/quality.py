@@ -28,6 +28,7 @@ class BarQualityService:
 
     def check_training_bars(self, symbol: str, *, now: datetime) -> SeriesQuality:
         """Of the bars that a training takes, and of what is recorded; raises as the upstream."""
+        symbol = self.bars.markets.canonical(symbol)
         quality = self._assess(symbol, self.lookback, now)
         with suppress(DatabaseUnavailable):
             revised = self.bars.store.revised_bars(self.bars.interval).get(symbol, 0)
@@ -37,7 +38,7 @@ class BarQualityService:
     def check_full_history(self, symbols: Sequence[str], *, now: datetime) -> list[SeriesQuality]:
         """Of the whole history of each symbol; `refused` where the upstream has none."""
         qualities = []
-        for symbol in symbols:
+        for symbol in dict.fromkeys(map(self.bars.markets.canonical, symbols)):
             try:
                 qualities.append(self._assess(symbol, 0, now))
             except MlengineError as error:

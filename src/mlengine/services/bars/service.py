@@ -115,6 +115,7 @@ class BarService:
         comes sooner. Raises UnknownSymbol, UpstreamInvalid (also when every candle is bad),
         UpstreamUnavailable.
         """
+        symbol = self.markets.canonical(symbol)
         return _history(
             self._views.view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline), bars
         )
@@ -152,6 +153,7 @@ class BarService:
 
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, recorded in the store."""
+        symbol = self.markets.canonical(symbol)
         fetched = self._refreshed(symbol, bars=0, now=now, deadline=NEVER)
         if fetched.stored is None:
             raise DatabaseUnavailable("the bars could not be recorded")
@@ -159,6 +161,7 @@ class BarService:
 
     def stored(self, symbol: str, *, bars: int = 0) -> BarArrays:
         """The newest `bars` recorded bars (0: all), oldest first; none where none ever were."""
+        symbol = self.markets.canonical(symbol)
         stored = self.store.newest([symbol], self.interval, bars=bars)
         return stored[symbol].held.tail(bars).arrays if symbol in stored else NO_BARS.arrays
 

@@ -60,6 +60,7 @@ class FeatureService:
         Raises InvalidRequest for an unknown set, InsufficientBars with the first possible moment
         before the first full window.
         """
+        symbol = self.bars.markets.canonical(symbol)
         chosen = self.feature_set(feature_set)
         window = chosen.window_bars
         if session:
@@ -95,7 +96,7 @@ class FeatureService:
         chosen = self.feature_set(name)
         frames = {
             symbol: self.bars.history(symbol, bars=bars, as_of=None, now=now).frame
-            for symbol in symbols or self.default_symbols
+            for symbol in map(self.bars.markets.canonical, symbols or self.default_symbols)
         }
         longest = max(frames, key=lambda symbol: frames[symbol].height)
         needed = chosen.window_bars + ROWS_BEYOND_WINDOW

@@ -64,7 +64,8 @@ class PredictService:
     cache: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
 
     def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
-        """The audited prediction of one symbol; raises its failure once that is audited."""
+        """The audited prediction of a symbol or its alias; raises its failure once audited."""
+        symbol = self.bars.markets.canonical(symbol)
         if request.session:
             request = replace(request, as_of=self._session_end(symbol, request), session=None)
         answers = self._audited_answers([symbol], request)
@@ -78,6 +79,7 @@ class PredictService:
 
         Raises only what makes every item fail alike: the model, or the audit store.
         """
+        symbols = list(map(self.bars.markets.canonical, symbols))
         if request.session:
             return self._batch_by_session_end(symbols, request)
         answers = self._audited_answers(symbols, request)
@@ -91,7 +93,7 @@ class PredictService:
         self, symbols: Sequence[str], request: PredictionRequest
     ) -> PredictionBatch:
         """A batch for each moment at which the session ends, all of the same model."""
-        groups: dict[datetime, list[int]] = {}
+        groups = dict[datetime, list[int]]()
         for place, symbol in enumerate(symbols):
             groups.setdefault(self._session_end(symbol, request), []).append(place)
         results: dict[int, Prediction | FailedPrediction] = {}
@@ -104,8 +106,7 @@ class PredictService:
         return PredictionBatch(str(version), tuple(results[n] for n in range(len(symbols))))
 
     def _session_end(self, symbol: str, request: PredictionRequest) -> datetime:
-        session = cast("date", request.session)
-        return session_end(self.bars, symbol, session, now=request.now)
+        return session_end(self.bars, symbol, cast("date", request.session), now=request.now)
 
     def cached_model(self) -> LoadedModel | None:
         """The active model for `predict_if_cached`, which then knows what is recorded by now.
@@ -125,6 +126,7 @@ class PredictService:
         None where the bars or the features are not in memory. `model` is that of `cached_model`.
         """
         builder = self._builder(PredictionRequest(request_id, now))
+        symbol = self.bars.markets.canonical(symbol)
         answers = self._answers_of(model, [symbol], builder, wait=False)
         (entry,) = answers.entries if answers else (None,)
         return entry if isinstance(entry, AuditedPrediction) else None
@@ -137,8 +139,7 @@ class PredictService:
         """The answers, committed; whatever ends the whole pass is audited before it is raised."""
         builder = self._builder(request)
         try:
-            version = request.version
-            model = self.loader.active() if version is None else self.loader.get(version)
+            model = self.loader.get(request.version) if request.version else self.loader.active()
             answers = cast("_Answers", self._answers_of(model, symbols, builder, wait=True))
         except BaseException as error:
             reason = error if isinstance(error, MlengineError) else MlengineError()
@@ -150,8 +151,7 @@ class PredictService:
         return answers
 
     def _builder(self, request: PredictionRequest) -> PredictionBuilder:
-        started = self.timer()
-        return PredictionBuilder(request, self.limits, self.timer, self.new_id, started)
+        return PredictionBuilder(request, self.limits, self.timer, self.new_id, self.timer())
 
     def _answers_of(
         self, model: LoadedModel, symbols: Sequence[str], builder: PredictionBuilder, *, wait: bool

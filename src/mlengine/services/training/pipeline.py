@@ -1,7 +1,7 @@
 """From a recipe to a draft version: bars, features, folds, the fit, and the gate's decision."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
@@ -76,6 +76,8 @@ class TrainingPipeline:
         """
         tracker = ProgressTracker(progress)
         _refuse_contradictions(spec)
+        symbols = dict.fromkeys(map(self.bars.markets.canonical, spec.symbols))
+        spec = replace(spec, symbols=tuple(symbols))
         feature_set = self._feature_set(spec)
         bars = load_training_bars(
             self.bars, spec, window_bars=feature_set.window_bars, now=now, tracker=tracker

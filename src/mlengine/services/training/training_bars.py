@@ -62,7 +62,7 @@ def load_training_bars(
     TrainingFailed when fewer than `spec.min_symbols` are left or the universe file is bad, and
     UpstreamUnavailable.
     """
-    universe = read_universe(Path(spec.universe_file)) if spec.universe_file else None
+    universe = _read_universe(upstream, spec)
     loaded: list[tuple[CleanBars, SeriesEntry]] = []
     skipped: list[SkippedSymbol] = []
     for number, symbol in enumerate(spec.symbols):
@@ -102,6 +102,14 @@ def load_training_bars(
         universe,
         upstream.adjustment,
     )
+
+
+def _read_universe(upstream: BarService, spec: TrainSpec) -> Universe | None:
+    """With symbols for their aliases."""
+    if spec.universe_file is None:
+        return None
+    universe = read_universe(Path(spec.universe_file))
+    return universe.with_symbols(upstream.markets.canonical)
 
 
 def labels_across_holes(

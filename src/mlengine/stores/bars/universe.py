@@ -1,7 +1,10 @@
 """A universe file: which symbols belonged to it from when to when."""
 
+from __future__ import annotations
+
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +23,15 @@ class Universe:
 
     content: bytes
     members: pl.DataFrame
+
+    def with_symbols(self, symbol_of: Callable[[str], str]) -> Universe:
+        """With the symbol of each name, in the content too, which stands beside a version."""
+        names = self.members["symbol"].unique().to_list()
+        symbols = {name: symbol for name in names if (symbol := symbol_of(name)) != name}
+        if not symbols:
+            return self
+        members = self.members.with_columns(pl.col("symbol").replace(symbols))
+        return Universe(members.select(_COLUMNS).write_csv().encode(), members)
 
     @property
     def sha256(self) -> str:
