@@ -13,7 +13,7 @@ from mlengine.stores.market_data.adapters.alpaca import AlpacaMarketData
 from mlengine.stores.market_data.adapters.ccxt import CcxtMarketData
 from mlengine.stores.market_data.adapters.library import SETTING, AdapterOptions
 from mlengine.stores.market_data.adapters.yfinance import YfinanceMarketData
-from mlengine.stores.market_data.aliased import with_aliases
+from mlengine.stores.market_data.aliases.aliased_source import with_aliases
 from mlengine.stores.market_data.credentials import Credentials, read_credentials
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData

@@ -154,8 +154,6 @@ class SeriesView:
     def from_start(self, start: int) -> SeriesView:
         """Those that begin at `start` or later."""
         first = int(self.arrays.starts.searchsorted(start))
-        if first == 0:
-            return self
         arrays = self.arrays.slice(first, self.arrays.rows)
         return SeriesView(arrays, self.first_seen[first:], self.revised_at)
 
@@ -196,26 +194,19 @@ class SeriesView:
             return 0
         first = int(ours.starts.searchsorted(answer.starts[0]))
         rows = ours.rows - first
-        if rows > answer.rows:
-            return None
-        same = (ours.starts[first:] == answer.starts[:rows]).all() and (
-            ours.values[:, first:] == answer.values[:, :rows]
-        ).all()
-        return rows if same else None
+        same = rows <= answer.rows and (ours.starts[first:] == answer.starts[:rows]).all()
+        return rows if same and (ours.values[:, first:] == answer.values[:, :rows]).all() else None
 
     def _followed_by(self, rows: Revisions, symbol: str) -> SeriesView:
         """These bars and later ones."""
         if not rows.rows:
             return self
-        ours = self.arrays  # joined one by one: `np.append` takes as long again
-        arrays = BarArrays(
-            symbol,
-            np.concatenate((ours.starts, rows.starts)),
-            np.concatenate((ours.values, rows.values), axis=1),
-            np.concatenate((ours.known_at, rows.known_at)),
-        )
+        ours = self.arrays  # `np.append` takes as long again
+        pairs = (ours.starts, rows.starts), (ours.known_at, rows.known_at)
+        starts, known_at = map(np.concatenate, pairs)
+        values = np.concatenate((ours.values, rows.values), axis=1)
         first_seen = np.concatenate((self.first_seen, rows.seen_at))
-        return SeriesView(arrays, first_seen, self.revised_at)
+        return SeriesView(BarArrays(symbol, starts, values, known_at), first_seen, self.revised_at)
 
     def _revised(self, answer: BarArrays, known_at: Moments, seen_at: int) -> BarsDiff:
         """The change of an answer that has other bars than ours, or other values."""

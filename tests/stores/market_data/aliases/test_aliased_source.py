@@ -12,7 +12,7 @@ from mlengine.core.bars.bars import BARS_SCHEMA
 from mlengine.core.calendars.market import Market, MarketDirectory
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid
 from mlengine.stores.market_data import MarketData
-from mlengine.stores.market_data.aliased import AliasedMarketData, with_aliases
+from mlengine.stores.market_data.aliases.aliased_source import AliasedMarketData, with_aliases
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.sample import SampleMarketData

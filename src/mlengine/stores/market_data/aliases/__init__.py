@@ -1,0 +1,1 @@
+"""Symbols that a source has under other names."""
