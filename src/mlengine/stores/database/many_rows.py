@@ -18,7 +18,7 @@ from sqlalchemy import (
     select,
 )
 
-from mlengine.stores.database.tables import UtcDateTime, from_microseconds, to_microseconds
+from mlengine.stores.database.tables import UtcDateTime, to_microseconds
 
 Rows = Sequence[Sequence[Any]]
 
@@ -84,10 +84,11 @@ class SelectByKey:
         sql, order = self.compile(connection.dialect)
         values = {"keys": orjson.dumps(list(keys)).decode(), **parameters}
         result = connection.exec_driver_sql(sql, tuple(values[name] for name in order))
+        read = UtcDateTime().process_result_value
         for row in result.all():
             converted = list(row)
             for i in self._moments:
-                converted[i] = from_microseconds(converted[i])
+                converted[i] = read(converted[i], connection.dialect)
             yield converted
 
     @lru_cache(maxsize=8)  # noqa: B019 - it lives as long as the process

@@ -42,20 +42,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         return to_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return from_microseconds(value)
+        try:
+            return None if value is None else EPOCH + timedelta(microseconds=value)
+        except (TypeError, OverflowError):
+            raise DamagedRow from None
 
 
 def to_microseconds(moment: datetime | None) -> int | None:
     """The stored form of a moment; TypeError when it is naive."""
     return None if moment is None else (moment - EPOCH) // MICROSECOND
-
-
-def from_microseconds(value: int | None) -> datetime | None:
-    """The inverse of `to_microseconds`; raises DamagedRow where it is no moment."""
-    try:
-        return None if value is None else EPOCH + timedelta(microseconds=value)
-    except (TypeError, OverflowError):
-        raise DamagedRow from None
 
 
 metadata = MetaData()
