@@ -1,0 +1,118 @@
+"""A real PostgreSQL server, where one is installed, answers as SQLite does."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.platforms import make_platform
+
+from mlengine.bootstrap.platform import Platform
+from mlengine.core.predictions.prediction import Prediction
+from mlengine.services.predictions.prediction_builder import PredictionRequest
+
+pytest.importorskip("psycopg")
+
+NOW = datetime(2021, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SYMBOLS = ("AAA", "BBB", "CCC", "NONE")
+
+
+def _binaries() -> Path | None:
+    on_path = shutil.which("initdb")
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return Path(on_path).parent if on_path else installed[-1].parent if installed else None
+
+
+def _user() -> str | None:
+    """The server refuses to run as root."""
+    return None if os.getuid() else "postgres"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server of its own, on a socket in its folder."""
+    binaries, user = _binaries(), _user()
+    if binaries is None:
+        pytest.skip("no PostgreSQL is installed")
+    if user and user not in {each.pw_name for each in pwd.getpwall()}:
+        pytest.skip("there is no user to run PostgreSQL as")
+    folder = Path(tempfile.mkdtemp(prefix="mlpg-"))
+    if user:
+        shutil.chown(folder, user)
+    data, options = str(folder / "data"), f"-k {folder} -c listen_addresses= -c fsync=off"
+
+    def run(program: str, *arguments: str) -> None:
+        command = [str(binaries / program), "-D", data, *arguments]
+        subprocess.run(command, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
+
+    try:
+        run("initdb", "-A", "trust", "-U", "postgres")
+        run("pg_ctl", "-o", options, "-l", str(folder / "log"), "-t", "300", "-w", "start")
+        try:
+            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        finally:
+            run("pg_ctl", "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def batch(
+    platform: Platform, now: datetime, as_of: datetime | None = None
+) -> Sequence[tuple[object, ...]]:
+    request = PredictionRequest("r", now, as_of=as_of)
+    return [
+        (each.symbol, each.bars_hash, each.probability_up, each.point_in_time)
+        if isinstance(each, Prediction)
+        else (each.symbol, each.error_code)
+        for each in platform.predict.predict_batch(SYMBOLS, request).results
+    ]
+
+
+def story(platform: Platform, bars: Path) -> dict[str, object]:
+    """What a platform says over some hours in which a bar is revised."""
+    told: dict[str, object] = {"first": batch(platform, NOW)}
+    before = pl.read_parquet(bars)
+    revised = pl.when(pl.int_range(pl.len()) == 390).then(pl.col("close") * 1.001)
+    after = before.with_columns(revised.otherwise("close"), pl.col("high") * 1.002)
+    after.write_parquet(bars)
+    told["revised"] = batch(platform, NOW + HOUR)
+    told["as of then"] = batch(platform, NOW + 2 * HOUR, as_of=NOW)
+    told["as of long ago"] = batch(platform, NOW + 2 * HOUR, as_of=NOW - 150 * 24 * HOUR)
+    store, interval = platform.bars.store, platform.bars.interval
+    told["recordings"] = store.recordings(interval), store.revised_bars(interval)
+    told["series"] = {
+        symbol: (each.held.arrays.bars_hash, each.series[2:], each.holds_all_recorded)
+        for symbol, each in store.newest(SYMBOLS, interval, bars=0).items()
+    }
+    rows = platform.audit.recent(limit=50).rows
+    told["audit"] = [(row.symbol, row.bars_hash, row.score, row.error_code) for row in rows]
+    scored = next(row for row in rows if row.ok)
+    replay = platform.replay.replay(
+        scored.prediction_id, check_upstream=False, actor="test", request_id="r", now=NOW + 3 * HOUR
+    )
+    told["replay"] = replay.status
+    told["cleared"] = platform.audit.clear(actor="test", now=NOW + 3 * HOUR)
+    told["afterwards"] = batch(platform, NOW + 3 * HOUR)
+    return told
+
+
+def test_a_platform_on_postgresql_says_what_one_on_sqlite_says(url: str, tmp_path: Path) -> None:
+    told = {}
+    for database in ({}, {"AUDIT_DATABASE_URL": url}):
+        folder = tmp_path / f"platform{len(database)}"
+        platform = make_platform(folder, **database)
+        try:
+            told[len(database)] = story(platform, folder / "bars" / "AAA.parquet")
+        finally:
+            platform.control.database.dispose()
+    assert told[1] == told[0]
+    assert told[1]["replay"] == "identical"
