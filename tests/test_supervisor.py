@@ -66,8 +66,8 @@ def test_a_dead_worker_is_started_again_while_web_serves_on(tmp_path: Path) -> N
         assert platform.says(UP), platform.lines
         web, worker = platform.pid("web"), platform.pid("worker")
         os.kill(worker, signal.SIGKILL)
-        assert platform.says("the worker ended (SIGKILL); next try in 0.5 s")
-        assert platform.says("the worker was started again")
+        assert platform.says("child=worker reason=SIGKILL failures=1 next_try_seconds=0.5")
+        assert platform.says("child started again child=worker")
         assert eventually(lambda: platform.pid("worker") != worker)
         assert alive(web)
 
@@ -78,7 +78,7 @@ def test_a_dead_queue_server_is_started_again_with_its_jobs(tmp_path: Path) -> N
         platform.queue().enqueue_run("run-1", timeout_seconds=60)
         assert eventually(lambda: is_on_disk(tmp_path, "run-1"))
         os.kill(platform.queue_pid(), signal.SIGKILL)
-        assert platform.says("the queue server was started again")
+        assert platform.says('child started again child="queue server"')
         assert platform.queue().has_job("run-1")
         assert alive(platform.pid("web"))
 
@@ -87,7 +87,7 @@ def test_a_queue_server_whose_socket_was_taken_away_is_started_again(tmp_path: P
     with Supervised(tmp_path) as platform:
         assert platform.says(UP), platform.lines
         shutil.rmtree(platform.socket().parent)
-        assert platform.says("the queue server was started again")
+        assert platform.says('child started again child="queue server"')
         assert platform.queue().ping()
 
 
@@ -97,7 +97,7 @@ def test_the_end_of_the_web_server_is_the_end_of_all(tmp_path: Path) -> None:
         pids = platform.pids()
         os.kill(pids[0], signal.SIGKILL)
         assert platform.process.wait(timeout=8) == 1
-        assert platform.says("the web server ended (SIGKILL); stopping everything")
+        assert platform.says('child="web server" reason=SIGKILL failures=1\n')
         assert not any(alive(pid) for pid in pids)
 
 
@@ -115,13 +115,15 @@ def test_a_worker_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 def test_a_worker_that_fails_five_times_in_its_first_minute_ends_all(tmp_path: Path) -> None:
     with Supervised(tmp_path, command="train", worker="failing") as platform:
         assert platform.process.wait(timeout=20) == 1
-        assert platform.says("the worker failed 5 times (exit code 3); stopping everything")
+        assert platform.says('child=worker reason="exit code 3" failures=5')
         assert not alive(platform.queue_pid())
 
 
 def test_a_worker_that_always_fails_is_started_for_ever_while_web_serves_on(tmp_path: Path) -> None:
     with Supervised(tmp_path, worker="failing") as platform:
-        assert platform.says("the worker ended (exit code 3); next try in 2 s", seconds=30)
+        assert platform.says(
+            'child=worker reason="exit code 3" failures=3 next_try_seconds=2.0', seconds=30
+        )
         assert alive(platform.pid("web"))
         platform.send(signal.SIGTERM)
         assert platform.process.wait(timeout=20) == 0

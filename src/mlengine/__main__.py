@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 import click
 
-from mlengine import __version__, cli, config, logs, supervisor
+from mlengine import __version__, cli, config, supervisor
 from mlengine.bootstrap.keys import require_keys
 from mlengine.config import Settings
 from mlengine.config.env_file import load_with_env_file, write_env_file_and_report
 from mlengine.config.inspection import misspelt
+from mlengine.config.logging import configure_logs
 from mlengine.errors import BadSetting, CannotStart, MlengineError
 from mlengine.stores.system import preflight
 from mlengine.supervisor import ChildCommands
@@ -92,7 +93,7 @@ def web() -> None:
     try:
         preflight.require_universe(settings.train.universe_file)
     except BadSetting as missing:  # it is the worker that reads it, on another machine perhaps
-        print(f"mlengine: {missing} where trainings run", file=sys.stderr, flush=True)
+        log.warning("not read here, but where trainings run", extra={"reason": str(missing)})
     _require_feature_sets(settings)
     _require_markets(settings)
     if settings.audit_database_url.startswith("sqlite"):  # a server may keep it waiting
@@ -124,7 +125,7 @@ def migrate() -> None:
 
     preflight.keep_files_private()
     settings = load_with_env_file(Path.cwd())
-    logs.configure(settings.log_level, json=settings.json_logs)
+    configure_logs(settings)
     preflight.require_artifacts(settings.artifacts_dir)
     build_control(settings).migrate_and_backfill()
 
@@ -145,7 +146,7 @@ def supervisor_prepare() -> None:
 
     preflight.keep_files_private()
     settings = load_with_env_file(Path.cwd())
-    logs.configure(settings.log_level, json=settings.json_logs)
+    configure_logs(settings)
     if preflight.supervisor_pid(settings.artifacts_dir) != os.getppid():
         raise CannotStart("only a supervisor prepares; `migrate` is for hands")
     control = build_control(settings)
@@ -159,7 +160,9 @@ def supervisor_prepare() -> None:
 @click.command()
 def train() -> None:
     """Train once on the running platform, or with a worker of its own."""
-    sys.exit(supervisor.train_once(_settings(create=True), ChildCommands()))
+    settings = _settings(create=True)
+    configure_logs(settings, is_command=True)
+    sys.exit(supervisor.train_once(settings, ChildCommands()))
 
 
 def main() -> None:
@@ -178,7 +181,7 @@ def _settings(*, create: bool = False) -> Settings:
         print(report, flush=True)
     preflight.keep_files_private()
     settings = load_with_env_file(Path.cwd())
-    logs.configure(settings.log_level, json=settings.json_logs)
+    configure_logs(settings)
     for name, setting in misspelt().items():
         log.warning("no such setting", extra={"variable": name, "nearest": setting})
     return settings

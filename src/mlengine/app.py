@@ -4,9 +4,10 @@ from contextlib import suppress
 
 from flask import Flask
 
-from mlengine import cli, logs
+from mlengine import cli
 from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.config import Settings
+from mlengine.config.logging import configure_logs
 from mlengine.errors import QueueUnavailable
 from mlengine.stores.queue import server
 from mlengine.web.http import errors, hooks, limits
@@ -49,13 +50,13 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
 
     Raises BadSetting or CannotStart.
     """
-    logs.configure(settings.log_level, json=settings.json_logs)
+    configure_logs(settings)
     app = Flask("mlengine", static_folder=None)
     app.json = OrjsonProvider(app)
     app.url_map.merge_slashes = False  # a redirect would not be a problem document
     platform = platform or build_platform(settings)
     app.extensions |= {PLATFORM: platform, SETTINGS: settings}
-    hooks.init_app(app)
+    hooks.init_app(app, probes=health.blueprint)
     policy = cors.CorsPolicy(settings.cors_origins)
     cors.init_app(app, policy)
     compression.init_app(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tests.platforms import make_platform, settings
 from tests.published import publish
 from tests.queue_process import QueueProcess
 
+from mlengine import logs
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
 from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines
@@ -151,15 +153,17 @@ def test_json_shows_nothing_on_the_way(platform: Platform, runner: FlaskCliRunne
     assert '"succeeded"' in result.stdout
 
 
-def test_a_line_is_printed_whenever_the_stage_changes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_is_logged_whenever_the_stage_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("WARNING", json=False, lifecycle_level="INFO")
     lines = StageLines()
     for run in (QUEUED, QUEUED, FOLDING, FITTING, FITTING):
         lines.update(run)
     lines.end(FITTING)
-    assert capsys.readouterr().err.splitlines() == [
-        "training:   0 %  waiting for a worker",
-        "training:  20 %  folds 2 of 5",
-        "training:  50 %  fit",
+    facts = [line.split(" training ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert [re.sub("run_id=[^ ]+ ", "", line) for line in facts] == [
+        'stage="waiting for a worker" percent=0',
+        'stage="folds 2 of 5" percent=20',
+        "stage=fit percent=50",
     ]
 
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import click
 
-from mlengine import logs
 from mlengine.cli.output import as_json
 from mlengine.config import Settings
 from mlengine.config.env_file import load_with_env_file
 from mlengine.config.inspection import redis_url_suffix
+from mlengine.config.logging import configure_logs
 from mlengine.errors import (
     DatabaseUnavailable,
     KeyNotFound,
@@ -134,7 +134,7 @@ def _enter(context: click.Context) -> Settings:
     if flask and (flask.current_app or context.find_object(flask.ScriptInfo)):
         return enter_app(context)
     settings = load_with_env_file(Path.cwd())
-    logs.configure(settings.command_log_level, json=settings.json_logs)
+    configure_logs(settings, is_command=True)
     context.meta[_SETTINGS] = settings
     return settings
 
@@ -151,7 +151,7 @@ def enter_app(context: click.Context) -> Settings:
         script = context.find_object(ScriptInfo) or ScriptInfo(app_import_path="mlengine.wsgi")
         context.with_resource(script.load_app().app_context())
     settings = cast("Settings", current_app.extensions[_SETTINGS])
-    logs.configure(settings.command_log_level, json=settings.json_logs)
+    configure_logs(settings, is_command=True)
     context.meta.update({key: current_app.extensions[key] for key in (_PLATFORM, _SETTINGS)})
     return settings
 

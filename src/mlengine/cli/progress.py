@@ -3,6 +3,7 @@
 import click
 
 from mlengine.core.runs.run import Run
+from mlengine.logs import lifecycle
 
 
 def describe(run: Run) -> str:
@@ -29,15 +30,18 @@ class NoDisplay:
 
 
 class StageLines(NoDisplay):
+    """A line of the log whenever the stage changes."""
+
     def __init__(self) -> None:
         self._last_stage = ""
 
     def update(self, run: Run) -> None:
-        """One line whenever the stage changes."""
+        """Log a stage that is new."""
         stage = _stage(run)
         if stage != self._last_stage:
             percent = run.progress.percent if run.progress else 0.0
-            click.echo(f"training: {percent:3.0f} %  {stage}", err=True)
+            facts = {"run_id": run.run_id, "stage": stage, "percent": round(percent)}
+            lifecycle.info("training", extra=facts)
             self._last_stage = stage
 
 

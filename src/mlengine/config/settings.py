@@ -21,6 +21,8 @@ from mlengine.errors import BadSetting
 
 # What each profile logs unless LOG_LEVEL says otherwise.
 _LOG_LEVELS = {"development": "DEBUG", "staging": "INFO", "production": "WARNING"}
+# One JSON object a line, except on a developer's terminal.
+_LOG_FORMATS = {"development": "text", "staging": "json", "production": "json"}
 PROFILES = tuple(_LOG_LEVELS)
 _NO_SAMPLE = "an address, or a folder in MARKET_DATA_DIR: production has no sample"
 
@@ -70,6 +72,7 @@ class Settings:
     client_timeout_seconds: float
     log_level: str
     log_level_is_set: bool
+    json_logs: bool
 
     @property
     def command_log_level(self) -> str:
@@ -88,11 +91,6 @@ class Settings:
         if self.market_data_base_url:
             return "http"
         return "files" if self.market_data_dir else "sample"
-
-    @property
-    def json_logs(self) -> bool:
-        """One JSON object a line, except on a developer's terminal."""
-        return self.env != "development"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -155,6 +153,7 @@ class Settings:
             client_timeout_seconds=read.seconds("CLIENT_TIMEOUT_SECONDS", 10.0),
             log_level=_log_level(read, env),
             log_level_is_set=read.is_set("LOG_LEVEL"),
+            json_logs=read.choice("LOG_FORMAT", _LOG_FORMATS[env], ("json", "text")) == "json",
         )
 
     def refuse_sample_in_production(self) -> None:

@@ -12,6 +12,8 @@ def train(run_id: str) -> dict[str, str | None]:
     from mlengine.bootstrap.platform import build_platform  # noqa: PLC0415 - Polars loads in the horse only
 
     with logs.bound_ids(job=run_id):
+        logs.lifecycle.info("training started", extra={"pid": os.getpid()})
         executor = build_platform(config.load_from_environment()).run_executor
         version = executor.execute(run_id, end_process=lambda: os._exit(LEASE_LOST_CODE))
+        logs.lifecycle.info("training ended", extra={"pid": os.getpid(), "version": version})
     return {"run_id": run_id, "version": version}

@@ -11,14 +11,15 @@ def main(queue: str, worker_name: str, job_id: str, execution_id: str, parent: s
     from rq.exceptions import NoSuchJobError  # noqa: PLC0415
     from rq.executions import Execution  # noqa: PLC0415 - first of all, no orphan
 
-    from mlengine import config, logs  # noqa: PLC0415
+    from mlengine import config  # noqa: PLC0415
+    from mlengine.config.logging import configure_logs  # noqa: PLC0415
     from mlengine.jobs.allow_listed_job import AllowListedJob  # noqa: PLC0415
     from mlengine.jobs.worker import make_worker  # noqa: PLC0415
     from mlengine.stores.queue.rq_jobs import SERIALIZER  # noqa: PLC0415
     from mlengine.stores.queue.server import resolve_url  # noqa: PLC0415
 
     settings = config.load_from_environment()
-    logs.configure(settings.log_level, json=settings.json_logs)
+    configure_logs(settings)
     url = resolve_url(settings.redis_url, settings.artifacts_dir)
     worker = make_worker(url, queue, name=worker_name, prepare_for_work=False)
     try:

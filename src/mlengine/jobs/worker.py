@@ -15,13 +15,16 @@ from rq.job import Job
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.worker_registration import register
 
-from mlengine import config, logs
+from mlengine import __version__, config
 from mlengine.bootstrap.control import build_control, utc_now
 from mlengine.config import Settings
 from mlengine.config.inspection import redis_url_suffix
+from mlengine.config.logging import configure_logs
+from mlengine.config.redaction import redact
 from mlengine.errors import MlengineError, QueueUnavailable, TrainingFailed
 from mlengine.jobs.allow_listed_job import AllowListedJob
 from mlengine.jobs.ticker import ScheduleTicker
+from mlengine.logs import lifecycle
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.service import PROCESS_DIED
 from mlengine.stores.queue.jobs import QUEUE_NAME
@@ -158,7 +161,7 @@ def run_worker(settings: Settings) -> None:
     SIGTERM ends it after the running job; a second one, a second later, kills the job.
     Raises QueueUnavailable and the other errors of a start.
     """
-    logs.configure(settings.log_level, json=settings.json_logs)
+    configure_logs(settings)
     control = build_control(settings)
     try:
         if not settings.redis_url:
@@ -169,7 +172,13 @@ def run_worker(settings: Settings) -> None:
         if settings.train_first:
             control.request_first_training(now=utc_now())
         ScheduleTicker(control.schedules, utc_now).start()
-        worker.work(logging_level="WARNING")
+        facts = {"version": __version__, "pid": os.getpid()}
+        about = {"env": settings.env, "queue": control.queue.name(), "address": redact(url)}
+        lifecycle.info("training worker started", extra={**facts, **about})
+        try:
+            worker.work(logging_level="WARNING")
+        finally:
+            lifecycle.info("training worker stopped", extra=facts)
     except RedisError as error:
         reason = f"it refuses or drops the connection{redis_url_suffix(settings)}"
         raise QueueUnavailable(reason) from error

@@ -1,12 +1,14 @@
 """The processes that a platform is made of, as children of its supervisor."""
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlengine import config
 from mlengine.config import Settings
-from mlengine.stores.queue.server import QueueServer, find_binary
+from mlengine.logs import lifecycle
+from mlengine.stores.queue.server import QueueServer, find_binary, resolve_url
 from mlengine.stores.system.child_process import start_dying_with_parent
 from mlengine.supervisor.children import Child
 
@@ -35,14 +37,27 @@ def queue_children(settings: Settings) -> list[Child]:
         return []
     # Its socket lies in the temp directory: $XDG_RUNTIME_DIR vanishes when the user logs out.
     server = QueueServer(settings.artifacts_dir, find_binary())
+    version = f"{server.binary.kind} {server.binary.version}"
+
+    def start() -> subprocess.Popen[bytes]:
+        process = server.start()
+        facts = {"version": version, "pid": process.pid}
+        address = resolve_url(None, settings.artifacts_dir)
+        lifecycle.info("queue server started", extra={**facts, "address": address})
+        return process
+
+    def clean_up() -> None:
+        server.remove_socket()
+        lifecycle.info("queue server stopped", extra={"version": version})
+
     return [
         Child(
             "queue server",
-            server.start,
+            start,
             grace_seconds=2.0,
             needs_database=False,
             is_reachable=server.is_reachable,
-            clean_up=server.remove_socket,
+            clean_up=clean_up,
         )
     ]
 

@@ -3,18 +3,21 @@
 Starts its children as subprocesses only; neither Polars nor LightGBM nor Flask is loaded here.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from mlengine import __version__
 from mlengine.config import Settings
 from mlengine.errors import MlengineError
+from mlengine.logs import lifecycle
 from mlengine.stores.system import preflight
 from mlengine.stores.system.child_process import start_dying_with_parent
 from mlengine.supervisor.children import Child, Signals, exit_reason, reap_zombies
 from mlengine.supervisor.health import HealthProbe
-from mlengine.supervisor.messages import command_text, welcome
+from mlengine.supervisor.messages import base_address, command_text, welcome
 from mlengine.supervisor.processes import ChildCommands, queue_children, web_child, worker_child
 from mlengine.supervisor.registry_state import RegistryState
 
@@ -35,7 +38,12 @@ def up(settings: Settings, commands: ChildCommands) -> int:
             worker_child(commands),
             web_child(settings, commands),
         ]
-        return Supervisor(settings, commands, children, Signals()).run()
+        facts = {"version": __version__, "pid": os.getpid()}
+        where = {"env": settings.env, "artifacts": str(settings.artifacts_dir)}
+        lifecycle.info("supervisor started", extra={**facts, **where})
+        exit_code = Supervisor(settings, commands, children, Signals()).run()
+        lifecycle.info("supervisor stopped", extra={**facts, "exit_code": exit_code})
+        return exit_code
 
 
 def train_once(settings: Settings, commands: ChildCommands) -> int:
@@ -143,38 +151,38 @@ class Supervisor:
             except MlengineError as error:
                 self._handle_exit(child, str(error))
             else:
-                _print(f"the {child.name} was started again")
+                facts = {"child": child.name, "pid": child.process and child.process.pid}
+                lifecycle.info("child started again", extra=facts)
 
     def _handle_exit(self, child: Child, reason: str) -> None:
         delay = child.schedule_restart()
-        if child.critical:
-            _print(f"the {child.name} ended ({reason}); stopping everything")
-            self._exit_code = 1
-        elif child.failed_too_often and self.one_off_command is not None:
-            _print(
-                f"the {child.name} failed {child.failures} times ({reason}); stopping everything"
-            )
+        facts = {"child": child.name, "reason": reason, "failures": child.failures}
+        if child.critical or (child.failed_too_often and self.one_off_command is not None):
+            lifecycle.error("child ended, stopping everything", extra=facts)
             self._exit_code = 1
         else:
-            _print(f"the {child.name} ended ({reason}); next try in {delay:g} s")
+            lifecycle.warning("child ended", extra={**facts, "next_try_seconds": delay})
 
     def _check_health(self, deadline: float) -> None:
         if self._probe.is_healthy():
             self._health_deadline = None
             self._announce()
         elif time.monotonic() > deadline:
-            _print(f"no answer on /health for {_HEALTH_SECONDS:g} s; stopping everything")
+            reason = f"no answer on /health for {_HEALTH_SECONDS:g} s"
+            lifecycle.error("stopping everything", extra={"reason": reason})
             self._exit_code = 1
 
     def _announce(self) -> None:
-        for line in welcome(self.settings):
-            _print(line)
+        lifecycle.info("platform is up", extra={"address": base_address(self.settings)})
+        self._tell(*welcome(self.settings))
         models = RegistryState(self.settings)
         if models.needs_first_training():
-            _print("no model is active: training the first one")
+            self._tell("no model is active: training the first one")
+            lifecycle.info("first training started")
             self._start_training(self.commands.first_training)
         elif not models.has_active():
-            _print(models.next_step())
+            self._tell(models.next_step())
+            lifecycle.warning("no model is active", extra={"next_step": models.next_step()})
 
     def _start_training(self, argv: Sequence[str]) -> None:
         self._training = Child("training", lambda: start_dying_with_parent(argv), grace_seconds=0.5)
@@ -186,10 +194,12 @@ class Supervisor:
         if self.one_off_command is not None:
             self._exit_code = code
         elif code == 0:
-            _print(RegistryState(self.settings).next_step())
+            next_step = RegistryState(self.settings).next_step()
+            lifecycle.info("first training ended", extra={"next_step": next_step})
+            self._tell(next_step)
         else:
-            retry = command_text("train")
-            _print(f"the first training failed, the platform stays up; to try again: {retry}")
+            facts = {"exit_code": code, "next_step": command_text("train")}
+            lifecycle.error("first training failed, the platform stays up", extra=facts)
 
     def _stop(self) -> None:
         self._probe.close()
@@ -198,6 +208,8 @@ class Supervisor:
         for child in [*training, *reversed(self.children)]:
             force = child.stop(self.signals, force=force)
 
-
-def _print(line: str) -> None:
-    print(line, flush=True)
+    def _tell(self, *lines: str) -> None:
+        """Greet whoever started it; a program that reads JSON gets the log lines alone."""
+        if not self.settings.json_logs:
+            for line in lines:
+                print(line, flush=True)

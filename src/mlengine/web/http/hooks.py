@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter
 
-from flask import Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
@@ -22,10 +22,13 @@ MAX_BODY_BYTES = 1024 * 1024
 ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _LOGGED_PATH_LENGTH = 128
+_PROBES = "mlengine.hooks.probes"
 _DRAINED_BYTES = 8 * MAX_BODY_BYTES
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Flask, *, probes: Blueprint) -> None:
+    """`probes` are asked all day: their lines are of the level DEBUG."""
+    app.extensions[_PROBES] = probes.import_name
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.before_request(_begin)
     app.after_request(_end)
@@ -83,13 +86,22 @@ def _end(response: Response) -> Response:
     for name, value in ALWAYS:
         response.headers.setdefault(name, value)
     _say_when_to_retry(response)
-    contract = contract_of(current_app.view_functions.get(request.endpoint or ""))
+    view = current_app.view_functions.get(request.endpoint or "")
+    contract = contract_of(view)
     if contract and contract.deprecated:
         response.headers.extend(contract.deprecated.headers())
     rule = request.url_rule
     path = rule.rule if rule else request.path[:_LOGGED_PATH_LENGTH]
-    code = g.get("problem_code")
-    log_requests([request_facts(request.method, path, response.status_code, g.started, code=code)])
+    facts = request_facts(
+        request.method,
+        path,
+        response.status_code,
+        g.started,
+        address=request.remote_addr,
+        code=g.get("problem_code"),
+    )
+    is_probe = view is not None and view.__module__ == current_app.extensions[_PROBES]
+    log_requests([facts], logging.DEBUG if is_probe else logging.INFO)
     return response
 
 
@@ -100,17 +112,32 @@ def _say_when_to_retry(response: Response) -> None:
         response.headers["Retry-After"] = str(g.retry_after_seconds)
 
 
-def log_requests(lines: Iterable[Mapping[str, object]]) -> None:
+def log_requests(lines: Iterable[Mapping[str, object]], level: int = logging.INFO) -> None:
     """The one line of each: its `request_facts`, after the ids that don't ride along."""
-    logs.log_many(log, "request", lines)
+    logs.log_many(log, "request", lines, level)
 
 
 def request_facts(
-    method: str, path: str, status: int, started: float, *, code: str | None = None
+    method: str,
+    path: str,
+    status: int,
+    started: float,
+    *,
+    address: str | None,
+    code: str | None = None,
 ) -> dict[str, object]:
-    """What the line of a request says that began at `started`, by `perf_counter`."""
-    milliseconds = round((perf_counter() - started) * 1000, 3)
-    return {"method": method, "path": path, "status": status, "ms": milliseconds, "code": code}
+    """What the line of a request says that began at `started`, by `perf_counter`.
+
+    `address` is the one that the limiter counts.
+    """
+    return {
+        "method": method,
+        "path": path,
+        "status": status,
+        "ms": round((perf_counter() - started) * 1000, 3),
+        "address": address,
+        "code": code,
+    }
 
 
 def _forget(_: BaseException | None = None) -> None:

@@ -232,7 +232,9 @@ class ClientConnections(gthread.ThreadWorker):
             elif not conn.unsent and conn.unread_bytes != before:
                 self.connections.set_waiting(conn, now + self.client_timeout_seconds)
             else:
-                log.warning("client dropped", extra={"reason": "it does not read its answer"})
+                address = conn.client[0] if conn.client else None
+                facts = {"address": address, "reason": "it does not read its answer"}
+                log.warning("client dropped", extra=facts)
                 self._abort(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:

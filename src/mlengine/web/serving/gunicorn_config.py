@@ -6,6 +6,7 @@
 import gc
 import importlib
 import logging
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +14,11 @@ from threading import Thread
 
 from gunicorn.arbiter import Arbiter
 
+from mlengine import __version__
 from mlengine.config.env_file import load_with_env_file
+from mlengine.config.logging import configure_logs
 from mlengine.errors import MlengineError
-from mlengine.logs import LineFormatter
+from mlengine.logs import LineFormatter, lifecycle
 from mlengine.stores.database.log_file import empty_log
 from mlengine.stores.system.child_process import die_with_parent
 from mlengine.stores.system.preflight import keep_files_private
@@ -25,6 +28,7 @@ from mlengine.web.serving.worker import WORKING_THREADS, Worker
 keep_files_private()
 try:
     settings = load_with_env_file(Path.cwd())
+    configure_logs(settings)
     worker_connections = open_files.connections_allowed()
 except MlengineError as error:
     sys.exit(f"mlengine: {error}")
@@ -67,6 +71,15 @@ def on_starting(_server: Arbiter) -> None:
         handler.setFormatter(formatter)
 
 
+def when_ready(_server: Arbiter) -> None:
+    facts = {"address": bind, "workers": workers, "env": settings.env}
+    lifecycle.info("web server started", extra={**_process(), **facts})
+
+
+def _process() -> dict[str, object]:
+    return {"version": __version__, "pid": os.getpid()}
+
+
 def post_worker_init(worker: Worker) -> None:
     """No request waits for the active model to be loaded; what is wrong with it, requests say.
 
@@ -87,11 +100,19 @@ def post_worker_init(worker: Worker) -> None:
         warm_up.warm_up_features()
     gc.collect()
     gc.freeze()
+    loaded = platform.loader.loaded_version if platform is not None else None
+    lifecycle.info("web worker started", extra={**_process(), "model": loaded})
+
+
+def worker_exit(_server: Arbiter, worker: Worker) -> None:
+    if worker.ppid == os.getppid():  # the master calls this, too, for one that was killed
+        lifecycle.info("web worker stopped", extra={**_process(), "answered": worker.nr})
 
 
 def on_exit(_server: Arbiter) -> None:
     """Leave the audit in its file, and no long log beside it."""
     empty_log(settings.audit_database_url)
+    lifecycle.info("web server stopped", extra=_process())
 
 
 def post_fork(_server: Arbiter, worker: Worker) -> None:

@@ -1,9 +1,11 @@
 """How many connections a worker may have, by how many files the system lets it open."""
 
+import logging
 import resource
-import sys
 
 from mlengine.errors import CannotStart
+
+log = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS = 1000
 _FEWEST_CONNECTIONS = 16
@@ -28,5 +30,6 @@ def connections_allowed() -> int:
     if allowed < _FEWEST_CONNECTIONS:
         least = _FEWEST_CONNECTIONS + _OTHER_FILES
         raise CannotStart(f"{so_many}, and a web worker needs {least}")
-    sys.stderr.write(f"mlengine: {so_many}: a web worker takes {allowed} connections at once\n")
+    facts = {"reason": so_many, "connections_a_worker": allowed}
+    log.warning("fewer connections than usual", extra=facts)
     return allowed

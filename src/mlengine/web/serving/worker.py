@@ -221,11 +221,13 @@ class Worker(ClientConnections):
         conn.read_ahead = request.unreader.take_buffered()
         self.send_rest(conn, rest)
 
-    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
+    def handle_error(self, _req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what never reached the application, or what it could not answer."""
         code, status, detail = problem_of(exc)
         request_id = new_request_id()
-        facts = {"status": status, "code": code, "reason": type(exc).__name__}
+        address = addr[0] if addr else None
+        reason = type(exc).__name__
+        facts = {"status": status, "address": address, "code": code, "reason": reason}
         with logs.bound_ids(request=request_id):
             if status == HTTPStatus.INTERNAL_SERVER_ERROR:
                 log.error("request failed", extra=facts, exc_info=exc)

@@ -49,4 +49,5 @@ class PendingResponse:
         """The facts of its request, with the ids."""
         prediction = self.answer.prediction
         ids = {"request_id": prediction.request_id, "model_version": prediction.model_version}
-        return {**ids, **hooks.request_facts("GET", self.path, 200, self.started)}
+        facts = hooks.request_facts("GET", self.path, 200, self.started, address=self.address)
+        return {**ids, **facts}
