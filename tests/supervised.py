@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlengine import config
+from mlengine.config.logging import configure_logs
 from mlengine.errors import MlengineError
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import resolve_url
@@ -155,6 +156,7 @@ def main(command: str, *options: str) -> int:
     chosen = dict(option.split("=", 1) for option in options)
     worker = {"deaf": DEAF, "failing": "raise SystemExit(3)"}.get(chosen.get("worker", ""), SLEEPER)
     settings = config.load_from_environment()
+    configure_logs(settings)
     commands = fakes(
         settings.artifacts_dir,
         worker=worker,

@@ -257,3 +257,14 @@ def test_the_tail_keeps_the_newest_lines_from_info_on_whatever_is_shown(
     assert len(tail()) == 2
     events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
     assert events == ["broken"]
+
+
+@pytest.mark.parametrize(("lifecycle_level", "count"), [("INFO", 1), (None, 0)])
+def test_starts_and_stops_have_a_level_of_their_own(
+    capsys: pytest.CaptureFixture[str], lifecycle_level: str | None, count: int
+) -> None:
+    logs.configure("WARNING", json=True, lifecycle_level=lifecycle_level)
+    logs.lifecycle.info("part started", extra={"pid": 7})
+    logging.getLogger("mlengine.web").info("request")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["pid"]) for line in lines] == [("part started", 7)] * count

@@ -161,7 +161,7 @@ def test_a_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
 
 def test_a_first_training_that_fails_leaves_the_platform_up(tmp_path: Path) -> None:
     with Supervised(tmp_path, train="1") as platform:
-        assert platform.says("the first training failed, the platform stays up")
+        assert platform.says("first training failed, the platform stays up")
         assert platform.says("mlengine train")
         assert alive(platform.pid("web"))
 

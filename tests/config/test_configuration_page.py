@@ -39,7 +39,7 @@ def test_the_page_has_a_row_with_a_meaning_for_every_variable(script: ModuleType
 
 def test_the_page_says_what_each_profile_logs(script: ModuleType) -> None:
     (row,) = (
-        line for line in script.page(script.SOURCE.read_text()).splitlines() if "`LOG_" in line
+        line for line in script.page(script.SOURCE.read_text()).splitlines() if "`LOG_LEVEL" in line
     )
     assert "| `DEBUG`; staging `INFO`; production `WARNING` |" in row
     assert "| `DEBUG`, `INFO`, `WARNING`, `ERROR` |" in row

@@ -46,6 +46,8 @@ def test_named_admin_keys() -> None:
 def test_development_logs_are_for_people_and_others_are_json() -> None:
     assert not Settings.from_env({}).json_logs
     assert Settings.from_env({"ENV": "staging"}).json_logs
+    assert not Settings.from_env({"ENV": "staging", "LOG_FORMAT": "text"}).json_logs
+    assert Settings.from_env({"LOG_FORMAT": "json"}).json_logs
     assert not Settings.from_env({"ENV": "staging"}).public_activation
 
 

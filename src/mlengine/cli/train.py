@@ -9,12 +9,20 @@ from uuid import uuid4
 
 import click
 
-from mlengine.cli.context import actor, current_catalog, current_control, now, platform_command
+from mlengine.cli.context import (
+    actor,
+    current_catalog,
+    current_control,
+    current_settings,
+    now,
+    platform_command,
+)
 from mlengine.cli.output import as_json
 from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines, describe
 from mlengine.cli.runs import cancel, runs, schedule, status
 from mlengine.core.runs.run import Run
 from mlengine.errors import ArtifactCorrupt, ModelNotFound, TrainingInProgress
+from mlengine.logs import lifecycle
 
 if TYPE_CHECKING:
     from mlengine.services.models.catalog import ModelCatalog
@@ -50,7 +58,10 @@ def _train(wait: bool, first: bool, json_: bool) -> None:
         run = _watch(service, run, quiet=json_)
     if wait and first and run.state == "lost":  # it was the run of a platform that is gone
         run = _watch(service, _request_run(service, join=True), quiet=json_)
-    click.echo(as_json(run.as_dict(now())) if json_ else _describe(run, catalog))
+    if first and current_settings().json_logs:
+        lifecycle.info("first training", extra={"outcome": _describe(run, catalog)})
+    else:
+        click.echo(as_json(run.as_dict(now())) if json_ else _describe(run, catalog))
     if wait and run.state != "succeeded":
         raise SystemExit(1)
 

@@ -76,9 +76,20 @@ def test_the_model_version_of_one_request_is_not_on_the_next(
     client: FlaskClient, log_lines: LogLines
 ) -> None:
     client.get("/predict?symbol=AAPL")
-    client.get("/health")
+    client.get("/models")
     _, second = log_lines()
     assert "model_version" not in second
+
+
+def test_a_line_has_the_address_and_probes_are_quiet(
+    client: FlaskClient, log_lines: LogLines
+) -> None:
+    for path in ("/health", "/ready", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready"):
+        client.get(path)
+        client.get(f"/api/v1{path}")
+    client.get("/models", environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    (line,) = log_lines()
+    assert (line["path"], line["address"]) == ("/models", "192.0.2.7")
 
 
 def test_answers_are_not_cached_or_sniffed(client: FlaskClient) -> None:
