@@ -6,6 +6,7 @@ imported when it is run.
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -207,6 +208,7 @@ def _refuse_newer_database(settings: Settings) -> None:
 
 def _exec(command: Sequence[str], extra: dict[str, str]) -> None:
     environment = config.environment_for_child(extra)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the program knows what it means
     os.execvpe(command[0], list(command), environment)  # noqa: S606 - a list, no shell
 
 

@@ -1,4 +1,7 @@
-"""The web application, as gunicorn and `flask --app mlengine.wsgi` load it."""
+"""The web application, as gunicorn and `flask --app mlengine.wsgi` load it.
+
+Run as a program it finds out whether one that starts now could serve.
+"""
 
 import sys
 from pathlib import Path
@@ -11,5 +14,7 @@ try:
     from mlengine.app import create_app  # after a bad setting: these imports take a second
 
     app = create_app(settings)
+    if __name__ == "__main__":
+        app.extensions["mlengine"].models.require_loadable()
 except MlengineError as error:
     sys.exit(f"mlengine: {error}")

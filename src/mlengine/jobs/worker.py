@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Any
 
 from redis.client import Pipeline
@@ -10,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, SpawnWorker
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
@@ -30,6 +33,7 @@ from mlengine.services.runs.service import PROCESS_DIED
 from mlengine.stores.queue.jobs import QUEUE_NAME
 from mlengine.stores.queue.rq_jobs import SERIALIZER, WORKER_KEY_SECONDS, connect
 from mlengine.stores.queue.server import resolve_url
+from mlengine.stores.system.terminal import has_terminal
 
 log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_SWEEPS = 5
@@ -63,6 +67,19 @@ class RunWorker(SpawnWorker):
     run_maintenance: RunMaintenance | None = None
     _horse_ended = _horse_died = False
     _end_reason = PROCESS_DIED
+    begins_anew = False
+
+    def _install_signal_handlers(self) -> None:
+        """SIGHUP lets the worker end after its job, to begin anew; its terminal's end stops it."""
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]
+        had_terminal = has_terminal()
+
+        def hang_up(number: int, frame: FrameType | None) -> None:
+            if had_terminal and not has_terminal():
+                self.request_stop(number, frame)  # type: ignore[no-untyped-call]
+            self.begins_anew = True
+
+        signal.signal(signal.SIGHUP, hang_up)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """As RQ's; the run ends with its horse, also where the queue is gone by then."""
@@ -109,6 +126,7 @@ class RunWorker(SpawnWorker):
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
         """As RQ's; an id that is no text ends nobody."""
+        self._stop_to_begin_anew()
         try:
             return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
         except UnicodeDecodeError:
@@ -120,7 +138,13 @@ class RunWorker(SpawnWorker):
         log.warning("malformed job passed over", extra={"reason": "its id is no text"})
         self.connection.delete(*(queue.intermediate_queue_key for queue in self.queues))
 
+    def _stop_to_begin_anew(self) -> None:
+        """Between two jobs only, so that none is lost."""
+        if self.begins_anew:
+            raise StopRequested
+
     def run_maintenance_tasks(self) -> None:
+        self._stop_to_begin_anew()
         try:
             super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         except UnicodeDecodeError:
@@ -155,11 +179,12 @@ class RunWorker(SpawnWorker):
         return b""
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings) -> bool:
     """Work until told to stop; queued runs without a job are enqueued again on the way.
 
-    SIGTERM ends it after the running job; a second one, a second later, kills the job.
-    Raises QueueUnavailable and the other errors of a start.
+    SIGTERM ends it after the running job; a second one, a second later, kills the job. Returns
+    whether SIGHUP ended it, so that it is to begin anew. Raises QueueUnavailable and the other
+    errors of a start.
     """
     configure_logs(settings)
     control = build_control(settings)
@@ -178,10 +203,12 @@ def run_worker(settings: Settings) -> None:
         try:
             worker.work(logging_level="WARNING")
         finally:
-            lifecycle.info("training worker stopped", extra=facts)
+            anew = {"begins_anew": worker.begins_anew}
+            lifecycle.info("training worker stopped", extra={**facts, **anew})
     except RedisError as error:
         reason = f"it refuses or drops the connection{redis_url_suffix(settings)}"
         raise QueueUnavailable(reason) from error
+    return worker.begins_anew
 
 
 def make_worker(url: str, queue: str = QUEUE_NAME, **options: Any) -> RunWorker:

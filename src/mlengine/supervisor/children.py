@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from mlengine.stores.system.terminal import has_terminal
+
 FIRST_MINUTE_SECONDS = 60.0
 MAX_FAILURES = 5
 _FIRST_DELAY_SECONDS = 0.5
@@ -18,19 +20,29 @@ _SECOND_TERM_AFTER_SECONDS = 1.1  # RQ takes two within one second for one
 class Signals:
     """Waits for signals instead of being interrupted by them: nothing happens in between.
 
-    They stay blocked in this process; its children unblock them (`process_death`).
+    They stay blocked in this process; its children unblock them (`child_process`). SIGHUP asks for
+    a reload, which `reload_is_due` notes; where it came because the terminal closed, it is a stop,
+    or nothing under `nohup`.
     """
 
     def __init__(self) -> None:
-        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        self._stops = {signal.SIGINT, signal.SIGTERM} | (set() if ignored else {signal.SIGHUP})
-        self._awaited = {*self._stops, signal.SIGCHLD}
+        self._outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._had_terminal = has_terminal()
+        self._awaited = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
+        self.reload_is_due = False
         signal.pthread_sigmask(signal.SIG_BLOCK, self._awaited)
 
     def wait_for_stop(self, *, timeout_seconds: float) -> bool:
         """Wait that long, or until a child ends; returns whether a stop signal came."""
         received = signal.sigtimedwait(self._awaited, max(0.0, timeout_seconds))
-        return received is not None and received.si_signo in self._stops
+        if received is None or received.si_signo == signal.SIGCHLD:
+            return False
+        if received.si_signo != signal.SIGHUP:
+            return True
+        if self._had_terminal and not has_terminal():
+            return not self._outlives_terminal
+        self.reload_is_due = True
+        return False
 
 
 @dataclass
@@ -39,6 +51,7 @@ class Child:
 
     One with `needs_database` waits for the prepared database.
     `grace_seconds` lie between SIGTERM and SIGKILL; `second_sigterm` sends another in between.
+    One that `takes_sighup` is passed it on.
     One that runs but isn't reachable any more is of no use and is killed. `clean_up` is called
     after its end, when everything stops.
     """
@@ -48,6 +61,7 @@ class Child:
     grace_seconds: float
     needs_database: bool = True
     critical: bool = False
+    takes_sighup: bool = False
     second_sigterm: bool = False
     is_reachable: Callable[[], bool] = lambda: True
     clean_up: Callable[[], None] = lambda: None
@@ -61,6 +75,13 @@ class Child:
         self.restart_at = None
         self._started_at = time.monotonic()
         self.process = self.spawn()
+
+    def reload(self) -> bool:
+        """Send it SIGHUP; returns whether it runs and takes it."""
+        if not self.takes_sighup or self.process is None or self.process.poll() is not None:
+            return False
+        self.process.send_signal(signal.SIGHUP)
+        return True
 
     def exit_code(self) -> int | None:
         """How it ended, None while it runs or when it isn't started."""

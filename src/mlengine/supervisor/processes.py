@@ -68,6 +68,7 @@ def worker_child(commands: ChildCommands, **extra: str) -> Child:
         "worker",
         lambda: start_dying_with_parent(commands.worker, environment=environment),
         grace_seconds=2.5,
+        takes_sighup=True,
         second_sigterm=True,
     )
 
@@ -81,4 +82,5 @@ def web_child(settings: Settings, commands: ChildCommands) -> Child:
         grace_seconds=4.0,
         needs_database=bool(settings.feature_sets) or settings.train.feature_set != "core",
         critical=True,
+        takes_sighup=True,
     )

@@ -135,6 +135,8 @@ class Supervisor:
             self._restart_if_ended(child)
         if self._health_deadline is not None and self._exit_code is None:
             self._check_health(self._health_deadline)
+        if self.signals.reload_is_due and self._health_deadline is None:
+            self._reload()
         if self._training is not None and self._training.exit_code() is not None:
             self._handle_training_exit(self._training)
         everyone = [*self.children, *([self._training] if self._training else [])]
@@ -162,6 +164,12 @@ class Supervisor:
             self._exit_code = 1
         else:
             lifecycle.warning("child ended", extra={**facts, "next_try_seconds": delay})
+
+    def _reload(self) -> None:
+        """Once the platform is up: until then all is being read anyway."""
+        self.signals.reload_is_due = False
+        reloaded = [child.name for child in self.children if child.reload()]
+        lifecycle.info("reload passed on", extra={"children": reloaded})
 
     def _check_health(self, deadline: float) -> None:
         if self._probe.is_healthy():

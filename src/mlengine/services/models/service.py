@@ -83,6 +83,11 @@ class ModelService(ModelCatalog):
             kind="rolled_back",
         )
 
+    def require_loadable(self) -> None:
+        """Load and verify the active version, if there is one; raises why it can't serve."""
+        if self.active_version() is not None:
+            self.loader.active()
+
     def reload(self, *, actor: str, now: datetime) -> LoadedModel:
         """Load and verify the active version again, here and in every other process."""
         loaded = self.loader.reload()

@@ -45,8 +45,12 @@ def start_dying_with_parent(
 
 
 def exec_dying_with_parent(parent_pid: int, argv: Sequence[str]) -> None:
-    """Bind to the parent, unblock every signal and become `argv`."""
+    """Bind to the parent, unblock every signal and become `argv`.
+
+    SIGHUP, which a supervisor passes on, ends nobody who does not know it yet.
+    """
     die_with_parent(parent_pid)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execvp(argv[0], list(argv))  # noqa: S606 - a list, no shell
