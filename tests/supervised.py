@@ -39,6 +39,14 @@ open(f"{folder}/{name}.new", "w").write(str(os.getpid()))
 os.rename(f"{folder}/{name}.new", f"{folder}/{name}.pid")
 while True: time.sleep(60)
 """
+NOTING = """
+import os, signal, sys, time
+folder, name = sys.argv[1:]
+signal.signal(signal.SIGHUP, lambda *_: open(f"{folder}/{name}.reloaded", "w").close())
+open(f"{folder}/{name}.new", "w").write(str(os.getpid()))
+os.rename(f"{folder}/{name}.new", f"{folder}/{name}.pid")
+while True: time.sleep(60)
+"""
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + SLEEPER
 EXIT = "import sys; sys.exit(int(sys.argv[1]))"
 TRAIN = """
@@ -154,7 +162,8 @@ class Supervised:
 
 def main(command: str, *options: str) -> int:
     chosen = dict(option.split("=", 1) for option in options)
-    worker = {"deaf": DEAF, "failing": "raise SystemExit(3)"}.get(chosen.get("worker", ""), SLEEPER)
+    workers = {"deaf": DEAF, "failing": "raise SystemExit(3)", "noting": NOTING}
+    worker = workers.get(chosen.get("worker", ""), SLEEPER)
     settings = config.load_from_environment()
     configure_logs(settings)
     commands = fakes(

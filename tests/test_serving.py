@@ -14,6 +14,7 @@ import pytest
 from tests.platforms import NOW, SYMBOLS, make_platform
 from tests.published import publish
 from tests.serving import Answer, Asker, lasts, load, serving
+from tests.supervised import eventually
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.features import BUILTIN
@@ -82,11 +83,39 @@ def test_reloading_under_load_fails_no_request(tmp_path: Path) -> None:
         with load(server.port, PATHS, askers=6) as traffic:
             lasts(0.5)
             os.kill(server.master.pid, signal.SIGHUP)
-            lasts(20, lambda: not before & set(server.workers()))
+            lasts(120, lambda: not before & set(server.workers()))
             lasts(1)
         assert not before & set(server.workers())
+        assert len(server.workers()) == len(before)
     assert traffic.failed == []
     assert {each.body["prediction_id"] for each in traffic.answers} <= audited(tmp_path)
+
+
+def test_a_reload_that_could_not_serve_is_refused_and_all_goes_on(
+    platform: Platform, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    symbols = tmp_path / "symbols.csv"
+    symbols.write_text(table := "symbol,calendar\nZZZ,XNYS\n")
+    logged: list[str] = []
+
+    def refusals() -> list[str]:
+        logged.extend(capfd.readouterr().err.splitlines())
+        return [line for line in logged if " reload refused " in line]
+
+    settings = {"MARKET_DATA_SYMBOLS_FILE": str(symbols), "LOG_LEVEL": "WARNING"}
+    with serving(tmp_path, ready=READY, **settings) as server:
+        before = set(server.workers())
+        symbols.write_text("no table")
+        os.kill(server.master.pid, signal.SIGHUP)
+        assert eventually(lambda: len(refusals()) == 1, seconds=120), logged
+        symbols.write_text(table)
+        (platform.registry.directory / "v1" / "model.txt").write_text("damaged")
+        os.kill(server.master.pid, signal.SIGHUP)
+        assert eventually(lambda: len(refusals()) == 2, seconds=120), logged
+        assert set(server.workers()) == before
+        assert server.ask(READY).status == 200
+    assert "symbols.csv" in refusals()[0]
+    assert "v1" in refusals()[1]
 
 
 @pytest.mark.usefixtures("platform")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -40,6 +41,31 @@ def test_a_signal_stops_all_children_quickly(tmp_path: Path, asked: signal.Signa
         platform.send(asked)
         assert platform.process.wait(timeout=5) == 0
         assert not any(alive(pid) for pid in pids)
+
+
+def test_sighup_is_passed_on_and_ends_nobody(tmp_path: Path) -> None:
+    with Supervised(tmp_path, worker="noting") as platform:
+        assert platform.says(UP), platform.lines
+        pids = platform.pids()
+        platform.send(signal.SIGHUP)
+        assert platform.says("reload passed on")
+        assert eventually((tmp_path / "worker.reloaded").exists)
+        assert all(alive(pid) for pid in pids)
+        assert platform.process.poll() is None
+
+
+def test_every_part_logs_its_start_and_its_stop(tmp_path: Path) -> None:
+    with Supervised(tmp_path, LOG_FORMAT="json") as platform:
+        assert platform.says("platform is up"), platform.lines
+        platform.send(signal.SIGTERM)
+        assert platform.process.wait(timeout=20) == 0
+        assert platform.says("supervisor stopped")
+        lines = [json.loads(line) for line in platform.lines]
+    events = [line["event"] for line in lines]
+    assert events[:2] == ["supervisor started", "queue server started"]
+    assert events[-2:] == ["queue server stopped", "supervisor stopped"]
+    assert lines[0]["pid"] == platform.process.pid
+    assert lines[0].keys() >= {"version", "env", "artifacts"}
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])

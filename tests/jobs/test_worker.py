@@ -155,6 +155,29 @@ def test_two_sigterms_end_a_worker_and_its_training(rig: Rig) -> None:
         worker.wait()
 
 
+def test_sighup_lets_a_worker_finish_its_run_and_begin_anew(rig: Rig) -> None:
+    rig.claim("run-1")
+    worker = rig.start(stderr=subprocess.PIPE)
+    assert worker.stderr is not None
+    try:
+        assert eventually(lambda: rig.state() == "running", seconds=60)
+        (horse,) = _children(worker.pid)
+        worker.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert (rig.state(), alive(horse)) == ("running", True)
+        os.kill(horse, signal.SIGKILL)  # which ends the run, in its way
+        starts = 0
+        for line in worker.stderr:
+            starts += b"training worker started" in line
+            if starts == 2:
+                break
+        assert starts == 2
+    finally:
+        worker.kill()
+        worker.wait()
+        worker.stderr.close()
+
+
 def test_a_training_process_that_dies_fails_its_run_at_once(rig: Rig) -> None:
     rig.claim("run-1")
     worker = rig.start()

@@ -232,8 +232,7 @@ class ClientConnections(gthread.ThreadWorker):
             elif not conn.unsent and conn.unread_bytes != before:
                 self.connections.set_waiting(conn, now + self.client_timeout_seconds)
             else:
-                address = conn.client[0] if conn.client else None
-                facts = {"address": address, "reason": "it does not read its answer"}
+                facts = {"address": conn.address, "reason": "it does not read its answer"}
                 log.warning("client dropped", extra=facts)
                 self._abort(conn)
 

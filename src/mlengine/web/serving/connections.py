@@ -43,6 +43,11 @@ class Connection:
     rate_headers: Headers | None = None
     buffered: int = 0
 
+    @property
+    def address(self) -> str | None:
+        """Of whoever connected; a proxy's own where one stands in front."""
+        return self.client[0] if self.client else None
+
 
 class ConnectionTable:
     """Every connection is idle between two requests, waited for, or in a thread's hands.

@@ -22,7 +22,7 @@ from mlengine.logs import LineFormatter, lifecycle
 from mlengine.stores.database.log_file import empty_log
 from mlengine.stores.system.child_process import die_with_parent
 from mlengine.stores.system.preflight import keep_files_private
-from mlengine.web.serving import open_files, reload
+from mlengine.web.serving import graceful_reload, open_files
 from mlengine.web.serving.worker import WORKING_THREADS, Worker
 
 keep_files_private()
@@ -66,7 +66,7 @@ def on_starting(server: Arbiter) -> None:
     """Spare each worker a part of its imports, and let gunicorn's lines look like all others."""
     for name in _PRELOADED:
         importlib.import_module(name)
-    reload.install(server)
+    graceful_reload.install(server)
     formatter = LineFormatter(json=settings.json_logs)
     for handler in logging.getLogger("gunicorn.error").handlers:
         handler.setFormatter(formatter)
