@@ -232,8 +232,7 @@ class ClientConnections(gthread.ThreadWorker):
             elif not conn.unsent and conn.unread_bytes != before:
                 self.connections.set_waiting(conn, now + self.client_timeout_seconds)
             else:
-                facts = {"address": conn.address, "reason": "it does not read its answer"}
-                log.warning("client dropped", extra=facts)
+                log.warning("client dropped", extra=conn.facts("it does not read its answer"))
                 self._abort(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:

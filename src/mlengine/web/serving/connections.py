@@ -43,10 +43,9 @@ class Connection:
     rate_headers: Headers | None = None
     buffered: int = 0
 
-    @property
-    def address(self) -> str | None:
-        """Of whoever connected; a proxy's own where one stands in front."""
-        return self.client[0] if self.client else None
+    def facts(self, reason: str) -> dict[str, str | None]:
+        """For a line of the log; the address of a proxy is its own."""
+        return {"address": self.client[0] if self.client else None, "reason": reason}
 
 
 class ConnectionTable:

@@ -22,7 +22,7 @@ from mlengine.logs import LineFormatter, lifecycle
 from mlengine.stores.database.log_file import empty_log
 from mlengine.stores.system.child_process import die_with_parent
 from mlengine.stores.system.preflight import keep_files_private
-from mlengine.web.serving import graceful_reload, open_files
+from mlengine.web.serving.master import graceful_reload, open_files
 from mlengine.web.serving.worker import WORKING_THREADS, Worker
 
 keep_files_private()

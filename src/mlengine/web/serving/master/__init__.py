@@ -1,0 +1,1 @@
+"""What gunicorn's master does: how many files it lets its workers open, and their replacement."""
