@@ -247,6 +247,25 @@ def test_a_second_platform_on_the_same_folder_is_refused(tmp_path: Path) -> None
         assert f"a platform (pid {first.process.pid}) already runs on {tmp_path}" in done.stderr
 
 
+def test_of_three_platforms_on_one_folder_at_once_one_runs_and_two_say_so(tmp_path: Path) -> None:
+    with (
+        Supervised(tmp_path) as one,
+        Supervised(tmp_path) as another,
+        Supervised(tmp_path) as third,
+    ):
+        all_three = (one, another, third)
+        refusal = f"already runs on {tmp_path}"
+        assert eventually(
+            lambda: sum(each.says(refusal, seconds=0) for each in all_three) == 2, seconds=60
+        )
+        (running,) = [each for each in all_three if not each.says(refusal, seconds=0)]
+        assert running.says(UP, seconds=60), running.lines
+        refused = [each for each in all_three if each is not running]
+        assert [each.process.wait(timeout=20) for each in refused] == [1, 1]
+        assert all(each.says(f"(pid {running.process.pid})") for each in refused)
+        assert all(alive(pid) for pid in running.pids())
+
+
 def test_two_platforms_run_side_by_side(tmp_path: Path) -> None:
     with Supervised(tmp_path / "a") as first, Supervised(tmp_path / "b") as second:
         assert first.says(UP), first.lines

@@ -20,7 +20,7 @@ from redis import Redis
 from rq.job import Job
 from rq.worker_registration import get_keys
 from tests.queue_process import QueueProcess
-from tests.supervised import alive, eventually
+from tests.supervised import alive, eventually, free_port
 
 from mlengine import config
 from mlengine.bootstrap.control import ControlPlane, build_control
@@ -62,6 +62,10 @@ class Rig:
         run = self.control.runs.status(None, now=datetime.now(UTC))
         assert run is not None
         return str(run.state)
+
+    def newest_actor(self) -> str | None:
+        run = self.control.runs.status(None, now=datetime.now(UTC))
+        return run.actor if run else None
 
     def start(self, *, stderr: int | None = None) -> subprocess.Popen[bytes]:
         environment = config.environment_for_child(self.environ)
@@ -153,6 +157,30 @@ def test_two_sigterms_end_a_worker_and_its_training(rig: Rig) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
+
+
+def test_a_worker_alone_asks_for_a_first_training_where_it_is_told_to(rig: Rig) -> None:
+    rig.environ["TRAIN_FIRST"] = "true"
+    worker = rig.start()
+    try:
+        assert eventually(lambda: rig.newest_actor() == "first-training", seconds=60)
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_a_web_server_alone_asks_for_a_first_training_where_it_is_told_to(rig: Rig) -> None:
+    environ = {**rig.environ, "TRAIN_FIRST": "true", "REDIS_URL": rig.queue.url}
+    web = subprocess.Popen(
+        [sys.executable, "-m", "mlengine", "web"],
+        cwd=rig.queue.artifacts,
+        env=config.environment_for_child({**environ, "PORT": str(free_port())}),
+    )
+    try:
+        assert eventually(lambda: rig.newest_actor() == "first-training", seconds=60)
+    finally:
+        web.terminate()
+        web.wait()
 
 
 def test_sighup_lets_a_worker_finish_its_run_and_begin_anew(rig: Rig) -> None:
