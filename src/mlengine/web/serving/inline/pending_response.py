@@ -49,5 +49,7 @@ class PendingResponse:
         """The facts of its request, with the ids."""
         prediction = self.answer.prediction
         ids = {"request_id": prediction.request_id, "model_version": prediction.model_version}
-        facts = hooks.request_facts("GET", self.path, 200, self.started, address=self.address)
+        facts = hooks.request_facts(
+            "GET", self.path, 200, self.started, address=self.client.address
+        )
         return {**ids, **facts}
