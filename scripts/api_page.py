@@ -106,9 +106,15 @@ def _operations(document: Document, tag: str) -> Iterator[tuple[list[str], Docum
     yield from grouped.values()
 
 
+def _needed_key(security: list[dict[str, list[str]]]) -> str:
+    scopes = " or ".join(
+        f"`{scope}`" for each in security for names in each.values() for scope in names
+    )
+    return f" Needs a key with {scopes}." if scopes and {} not in security else ""
+
+
 def _operation(each: Document, document: Document) -> Iterator[str]:
-    key = " Needs a key." if each["security"] else ""
-    yield f"{each['summary']}{key}\n"
+    yield f"{each['summary']}{_needed_key(each['security'])}\n"
     if each.get("deprecated"):
         yield "Deprecated: its answers say until when, and what takes its place.\n"
     if description := each.get("description"):

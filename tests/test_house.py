@@ -16,13 +16,14 @@ from statistics import median, quantiles
 
 import pytest
 from flask import Flask
+from tests.web.rights import RIGHTS
 
 from mlengine.app import PREFIXES, create_app
 from mlengine.config import Settings
 from mlengine.jobs.allow_listed_job import ALLOWED_TASKS
 from mlengine.stores.queue.jobs import QUEUE_NAME
 from mlengine.stores.queue.rq_jobs import TRAIN_TASK
-from mlengine.web.http import auth
+from mlengine.web.http.auth import OPEN_BY_DEFAULT, PUBLIC, Guard, guard_of
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/mlengine"
@@ -38,46 +39,6 @@ BROAD_EXCEPTS = {
     "web/serving/client_connections.py:receive": "refuses the request",
     "web/serving/worker.py:_answer": "answers as an internal error",
     "web/serving/worker.py:_attempt": "leaves the request to the framework",
-}
-
-PUBLIC_ROUTES = {
-    ("GET", "/"),
-    ("GET", "/health"),
-    ("GET", "/livez"),
-    ("GET", "/v2/health/live"),
-    ("GET", "/ready"),
-    ("GET", "/readyz"),
-    ("GET", "/v2/health/ready"),
-    ("GET", "/docs"),
-    ("GET", "/docs/<page_file>"),
-    ("GET", "/openapi.json"),
-    ("GET", "/bars/quality"),
-    ("GET", "/features"),
-    ("GET", "/predict"),
-    ("POST", "/predict/batch"),
-    ("GET", "/predictions/recent"),
-    ("GET", "/predictions/<prediction_id>"),
-    ("GET", "/models"),
-    ("GET", "/models/compare"),
-    ("GET", "/models/<version:version>"),
-    ("GET", "/model/<version:version>"),
-    ("GET", "/monitoring/drift"),
-    ("GET", "/monitoring/history"),
-    ("GET", "/monitoring/freshness"),
-    ("GET", "/monitoring/latency"),
-}
-ACTIVATION_ROUTES = {("POST", "/models/activate/<version:version>")}
-ADMIN_ROUTES = {
-    ("POST", "/admin/train"),
-    ("GET", "/admin/train/status"),
-    ("GET", "/admin/train/runs"),
-    ("POST", "/admin/train/cancel"),
-    ("POST", "/admin/models/<version:version>/reproduce"),
-    ("POST", "/admin/activate/<version:version>"),
-    ("POST", "/admin/rollback"),
-    ("POST", "/admin/reload"),
-    ("DELETE", "/admin/audit/clear"),
-    ("POST", "/predictions/<prediction_id>/replay"),
 }
 
 
@@ -121,16 +82,12 @@ def test_serving_never_loads_pandas() -> None:
 
 def test_every_route_has_decided_its_guard_on_both_prefixes(app: Flask) -> None:
     for prefix in PREFIXES.values():
-        decided = {"public": PUBLIC_ROUTES, "admin": ADMIN_ROUTES}
-        decided["public_activation"] = ACTIVATION_ROUTES
-        guards = _routes(app, prefix)
-        for guard, expected in decided.items():
-            assert {route for route, kind in guards.items() if kind == guard} == expected, prefix
-        assert set(guards.values()) == set(decided), "a route without a decision"
+        assert _guards(app, prefix) == RIGHTS, prefix
 
 
-def test_no_route_that_changes_something_is_public(app: Flask) -> None:
-    unsafe = {route for route in PUBLIC_ROUTES if route[0] not in ("GET", "HEAD")}
+def test_no_route_that_changes_something_is_open() -> None:
+    opened = {route for route, guard in RIGHTS.items() if guard.kind in (PUBLIC, OPEN_BY_DEFAULT)}
+    unsafe = {route for route in opened if route[0] not in ("GET", "HEAD")}
     assert unsafe == {("POST", "/predict/batch")}, "it only reads, with a body"
 
 
@@ -276,10 +233,10 @@ def test_the_image_starts_the_same_supervisor_and_installs_what_lightgbm_needs()
     assert "WORKDIR /app" in dockerfile
 
 
-def _routes(app: Flask, prefix: str) -> dict[tuple[str, str], str | None]:
+def _guards(app: Flask, prefix: str) -> dict[tuple[str, str], Guard | None]:
     other = [each for each in PREFIXES.values() if each and each != prefix]
     return {
-        (method, rule.rule.removeprefix(prefix)): auth.guard_of(app.view_functions[rule.endpoint])
+        (method, rule.rule.removeprefix(prefix)): guard_of(app.view_functions[rule.endpoint])
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith(prefix) and not any(rule.rule.startswith(each) for each in other)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

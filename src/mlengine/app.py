@@ -10,7 +10,7 @@ from mlengine.config import Settings
 from mlengine.config.logging import configure_logs
 from mlengine.errors import QueueUnavailable
 from mlengine.stores.queue import server
-from mlengine.web.http import errors, hooks, limits
+from mlengine.web.http import errors, failed_keys, hooks, limits
 from mlengine.web.http.intermediaries import compression, cors
 from mlengine.web.http.intermediaries.forwarding import take_prefix, trust_proxies
 from mlengine.web.http.requests import PLATFORM, SETTINGS, VersionPath
@@ -69,14 +69,18 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         record=platform.states.record,
         exempt=(health.blueprint,),
     )
-    app.before_request(hooks.refuse_large_body)
-    fast_path.init_app(
-        app,
-        paths=[f"{prefix}/predict" for prefix in PREFIXES.values()],
-        rate_limit=rate_limit,
-        trusted_proxies=settings.trusted_proxy_count,
-        cors=policy,
+    failed_keys.init_app(
+        app, per_minute=settings.access.failed_keys_per_minute, storage_url=_limits_url(settings)
     )
+    app.before_request(hooks.refuse_large_body)
+    if not settings.access.require_key_everywhere:
+        fast_path.init_app(
+            app,
+            paths=[f"{prefix}/predict" for prefix in PREFIXES.values()],
+            rate_limit=rate_limit,
+            trusted_proxies=settings.trusted_proxy_count,
+            cors=policy,
+        )
     hops = settings.trusted_proxy_count
     app.wsgi_app = trust_proxies(take_prefix(app.wsgi_app, hops), hops)  # type: ignore[method-assign]
     _register_on_both_prefixes(app)

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.named_keys import add_key
 from tests.platforms import bars_folder, make_platform
 from tests.queue_process import QueueProcess
 from tests.supervised import free_port
@@ -118,6 +119,18 @@ def test_a_long_key_can_be_weak(asked: Doctor) -> None:
     _, checks = asked.ask(ENV="production", ADMIN_API_KEY=f"ann:{'ab' * 16}")
     assert checks["admin keys"]["status"] == "warning"
     assert checks["admin keys"]["detail"].startswith("ann: ")
+
+
+def test_a_file_of_named_keys_is_read(asked: Doctor, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    named = {"API_KEYS_FILE": str(path), "ADMIN_API_KEY": ""}
+    _, missing = asked.ask(**named)
+    assert missing["named keys"]["status"] == "failed"
+    assert missing["named keys"]["detail"].endswith("`mlengine keys add` makes it")
+    add_key(path, "ann", "read")
+    _, checks = asked.ask(**named)
+    assert checks["named keys"] == {**checks["named keys"], "detail": "1 valid, 1 in all"}
+    assert {checks[each]["status"] for each in ("admin keys", "named keys")} == {"ok"}
 
 
 def test_a_taken_port_is_named(asked: Doctor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -13,7 +14,9 @@ from tests.web.conformance import ConformingClient
 from tests.web.platform import FakePlatform
 
 from mlengine.app import create_app
+from mlengine.bootstrap.keys import build_key_ring
 from mlengine.config import Settings
+from mlengine.services.keys.authentication import Authentication
 
 KEY = {"X-API-Key": "a-test-key-of-thirty-two-letters"}
 
@@ -39,7 +42,9 @@ def make_app(make_settings: Callable[..., Settings], tiny: FakePlatform) -> Make
     """The app with some variables changed; its answers must be those of the document."""
 
     def make(**changed: str) -> Flask:
-        app = create_app(make_settings(**{"ENV": "staging", **changed}), platform=tiny)  # type: ignore[arg-type]
+        settings = make_settings(**{"ENV": "staging", **changed})
+        keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
+        app = create_app(settings, platform=replace(tiny, keys=keys))  # type: ignore[arg-type]
         app.test_client_class = ConformingClient
         return app
 

@@ -26,6 +26,7 @@ from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.comparison import CommonRows, Comparison, MetricPair
 from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.recipe_diff import RecipeDiff
+from mlengine.services.keys.authentication import Authentication
 from mlengine.services.models.catalog import ModelList, ModelSummary
 from mlengine.services.models.service import Activation
 from mlengine.services.monitoring.health import Health
@@ -39,6 +40,7 @@ from mlengine.services.monitoring.service import (
 )
 from mlengine.services.runs.service import RunRequest
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
+from mlengine.stores.keys.key_ring import KeyRing
 from mlengine.stores.system.dependency_states import DependencyStates
 
 SPEC = TrainSpec(
@@ -355,6 +357,11 @@ class FakePlatform:
     monitoring: FakeMonitoringService = field(default_factory=FakeMonitoringService)
     audit: FakeAuditService = field(default_factory=FakeAuditService)
     replay: FakeReplayService = field(default_factory=FakeReplayService)
+    keys: Authentication = field(
+        default_factory=lambda: Authentication(
+            {"admin": "a-test-key-of-thirty-two-letters"}, KeyRing(None)
+        )
+    )
 
     @property
     def health(self) -> FakeHealthService:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane, build_control, utc_now
+from mlengine.bootstrap.keys import build_key_ring
 from mlengine.bootstrap.stores import Stores, open_stores
 from mlengine.config import Settings
 from mlengine.services.audit.service import AuditService
 from mlengine.services.bars.quality import BarQualityService
 from mlengine.services.bars.service import BarService
 from mlengine.services.features.service import FeatureService
+from mlengine.services.keys.authentication import Authentication
 from mlengine.services.models.maintenance import RegistryMaintenance
 from mlengine.services.models.service import ModelService
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
@@ -23,6 +25,7 @@ from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.services.training.run_executor import RunExecutor
 from mlengine.stores.features.vector_cache import FeatureVectorCache
+from mlengine.stores.keys.key_ring import KeyRing
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -36,6 +39,7 @@ class Platform:
     """Every use case; those that need neither bars nor a model in memory are in `control`."""
 
     control: ControlPlane
+    keys: Authentication
     states: DependencyStates
     loader: ModelLoader
     bars: BarService
@@ -67,8 +71,10 @@ def build_platform(settings: Settings) -> Platform:
     maintenance = RegistryMaintenance(
         stores.registry, control.run_store, control.events, stores.audit
     )
+    keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
     return Platform(
         control=control,
+        keys=keys,
         states=stores.states,
         loader=stores.loader,
         bars=stores.bars,
@@ -98,11 +104,13 @@ def build_platform(settings: Settings) -> Platform:
         ),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
-        health=_health(settings, control, stores),
+        health=_health(settings, control, stores, keys.ring),
     )
 
 
-def _health(settings: Settings, control: ControlPlane, stores: Stores) -> HealthService:
+def _health(
+    settings: Settings, control: ControlPlane, stores: Stores, ring: KeyRing
+) -> HealthService:
     return HealthService(
         __version__,
         settings.env,
@@ -112,6 +120,7 @@ def _health(settings: Settings, control: ControlPlane, stores: Stores) -> Health
         WorkerCountProbe(control.runs.workers),
         stores.states,
         stores.bars.source,
+        ring,
     )
 
 

@@ -16,10 +16,11 @@ import click
 import orjson
 
 import mlengine
+from mlengine.bootstrap.keys import build_named_keys, require_keys
 from mlengine.config import Settings
 from mlengine.config.inspection import SettingsInspection, inspect_settings
 from mlengine.config.redaction import redact
-from mlengine.errors import BadSetting
+from mlengine.errors import BadSetting, CannotStart
 from mlengine.services.diagnosis import machine
 from mlengine.services.diagnosis.checks import Check, Finding, run_checks
 
@@ -73,12 +74,25 @@ def _examine_settings(inspection: SettingsInspection) -> dict[str, Finding]:
         findings[name] = Finding("warning", "stands in .env, but is no setting")
     if "ADMIN_API_KEY" not in findings:
         findings["admin keys"] = _examine_keys(inspection.settings)
+    if inspection.settings.access.api_keys_file:
+        findings["named keys"] = _examine_named_keys(inspection.settings)
     return findings
+
+
+def _examine_named_keys(settings: Settings) -> Finding:
+    try:
+        require_keys(settings)
+    except CannotStart as refusal:
+        return Finding("failed", str(refusal))
+    states = [key.state(datetime.now(UTC)) for key in build_named_keys(settings).list().values()]
+    return Finding("ok", f"{states.count('valid')} valid, {len(states)} in all")
 
 
 def _examine_keys(settings: Settings) -> Finding:
     """`Settings` refuses the short ones of production."""
     keys = settings.admin_api_keys
+    if not keys and settings.access.api_keys_file:
+        return Finding("ok", "none, but API_KEYS_FILE is set")
     if not keys:
         return Finding("warning", "none is set, so the admin routes are off: set ADMIN_API_KEY")
     weak = [name for name, key in keys.items() if len(set(key)) < _FEWEST_CHARACTERS]

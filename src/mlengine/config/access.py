@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +21,21 @@ class AccessSettings:
     """See docs/configuration.md."""
 
     api_keys_file: Path | None
+    require_key_everywhere: bool
+    failed_keys_per_minute: int
 
 
-def access_settings(read: EnvReader) -> AccessSettings:
-    """Raises BadSetting."""
-    return AccessSettings(api_keys_file=read.path("API_KEYS_FILE"))
+def access_settings(read: EnvReader, admin_keys: Mapping[str, str]) -> AccessSettings:
+    """Raises BadSetting, also where a key is required and there is none."""
+    file = read.path("API_KEYS_FILE")
+    required = read.choice("REQUIRE_KEY", "admin", ("admin", "all"))
+    if required == "all" and not admin_keys and file is None:
+        raise BadSetting("REQUIRE_KEY", required, "a key in ADMIN_API_KEY or API_KEYS_FILE")
+    return AccessSettings(
+        api_keys_file=file,
+        require_key_everywhere=required == "all",
+        failed_keys_per_minute=read.integer("FAILED_KEYS_PER_MINUTE", 10, 0, 1_000_000),
+    )
 
 
 def admin_keys(read: EnvReader, env: str) -> dict[str, str]:

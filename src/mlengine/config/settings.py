@@ -108,11 +108,12 @@ class Settings:
         env = read.choice("ENV", "development", PROFILES)
         interval = read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))
         host = addresses.host(read)
+        admin_keys = access.admin_keys(read, env)
         artifacts = Path(read.text("ARTIFACTS_DIR", "artifacts")).absolute()
         return cls(
             env=env,
-            admin_api_keys=access.admin_keys(read, env),
-            access=access.access_settings(read),
+            admin_api_keys=admin_keys,
+            access=access.access_settings(read, admin_keys),
             artifacts_dir=artifacts,
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
             redis_url=addresses.redis_url(read),

@@ -30,6 +30,7 @@ from mlengine.errors.requests import (
     InsufficientBars,
     InvalidRequest,
     PredictionNotFound,
+    TooManyFailedKeys,
     Unauthorized,
     UnknownSymbol,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "ReasonError",
     "RunNotCancellable",
     "RunNotFound",
+    "TooManyFailedKeys",
     "TrainingFailed",
     "TrainingInProgress",
     "Unauthorized",

@@ -54,9 +54,17 @@ class InsufficientBars(MlengineError):
         return f"{message}; the first possible moment is {self.first_possible:%Y-%m-%dT%H:%M:%SZ}"
 
 
-class Unauthorized(MlengineError):
+class Unauthorized(ReasonError):
     code: ClassVar[str] = "unauthorized"
-    message: ClassVar[str] = "a valid admin key is needed in the header X-API-Key"
+
+
+@dataclass(eq=False)
+class TooManyFailedKeys(MlengineError):
+    """An address has presented too many keys that are none."""
+
+    code: ClassVar[str] = "rate_limited"
+    message: ClassVar[str] = "too many keys from this address were wrong; Retry-After says when"
+    retry_after_seconds: int
 
 
 class Forbidden(ReasonError):
@@ -65,7 +73,7 @@ class Forbidden(ReasonError):
 
 class AdminDisabled(MlengineError):
     code: ClassVar[str] = "admin_disabled"
-    message: ClassVar[str] = "admin routes are off: ADMIN_API_KEY is not set"
+    message: ClassVar[str] = "admin routes are off: neither ADMIN_API_KEY nor API_KEYS_FILE is set"
 
 
 @dataclass(eq=False)

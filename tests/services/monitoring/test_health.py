@@ -65,6 +65,7 @@ def test_a_platform_without_queue_or_model_is_degraded_and_alive(tmp_path: Path)
         "upstream": "unknown",
         "workers": "unknown",
         "model": "unknown",
+        "keys": "ok",
     }
     with pytest.raises(NoActiveModel):
         platform.health.ready()

@@ -72,8 +72,13 @@ def test_every_operation_has_an_id_of_its_own() -> None:
 
 def test_a_key_is_needed_where_the_guard_says_so() -> None:
     paths = document()["paths"]
-    assert paths["/admin/train"]["post"]["security"] == [{"ApiKey": []}]
-    assert paths["/predict"]["get"]["security"] == []
+    assert paths["/admin/train"]["post"]["security"] == [{"ApiKey": ["train"]}]
+    assert paths["/admin/train/status"]["get"]["security"] == [
+        {"ApiKey": ["train"]},
+        {"ApiKey": ["read"]},
+    ]
+    assert paths["/predict"]["get"]["security"] == [{}, {"ApiKey": ["predict"]}]
+    assert paths["/health"]["get"]["security"] == []
 
 
 def test_nulls_enums_and_formats_are_those_of_the_types() -> None:

@@ -6,8 +6,6 @@ from tests.web.conftest import KEY, MakeApp
 from tests.web.http.test_errors import problem
 from tests.web.platform import FakePlatform
 
-from mlengine.web.http.auth import ACTIVATION, ADMIN, PUBLIC, guard_of
-
 ADMIN_ROUTES = [
     ("POST", "/admin/train"),
     ("GET", "/admin/train/status"),
@@ -16,36 +14,6 @@ ADMIN_ROUTES = [
     ("POST", "/admin/reload"),
     ("DELETE", "/admin/audit/clear"),
 ]
-
-
-def test_every_route_carries_a_decision_on_both_prefixes(make_app: MakeApp) -> None:
-    app = make_app()
-    guards = {
-        rule.rule: guard_of(app.view_functions[rule.endpoint]) for rule in app.url_map.iter_rules()
-    }
-    assert set(guards.values()) == {PUBLIC, ADMIN, ACTIVATION}
-    plain = {path: guard for path, guard in guards.items() if not path.startswith("/api/v1")}
-    assert {f"/api/v1{path}": guard for path, guard in plain.items()} == {
-        path: guard for path, guard in guards.items() if path.startswith("/api/v1")
-    }
-    assert {path for path, guard in plain.items() if guard == ADMIN} == {
-        *(path for path in plain if path.startswith("/admin")),
-        "/predictions/<prediction_id>/replay",
-    }
-    assert {path for path, guard in plain.items() if guard == ACTIVATION} == {
-        "/models/activate/<version:version>"
-    }
-
-
-def test_everything_that_is_not_a_read_is_guarded(make_app: MakeApp) -> None:
-    app = make_app()
-    public_writes = {
-        rule.rule
-        for rule in app.url_map.iter_rules()
-        if (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
-        and guard_of(app.view_functions[rule.endpoint]) == PUBLIC
-    }
-    assert public_writes == {"/predict/batch", "/api/v1/predict/batch"}
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])

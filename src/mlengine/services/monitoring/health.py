@@ -15,6 +15,7 @@ from mlengine.errors import (
 )
 from mlengine.stores.audit.spool.spool import SpoolCounts
 from mlengine.stores.audit.spool.store import SpooledAuditStore
+from mlengine.stores.keys.key_ring import KeyRing
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
@@ -83,6 +84,7 @@ class HealthService:
     worker_count: WorkerCountProbe
     states: DependencyStates
     source: MarketData
+    keys: KeyRing
 
     def health(self) -> Health:
         """The state of every part, mostly as the last real call left it.
@@ -99,6 +101,7 @@ class HealthService:
             "upstream": self.states.state("upstream"),
             "workers": _state_of(workers),
             "model": self.states.state("model"),
+            "keys": "degraded" if self.keys.damage() else "ok",
         }
         is_ok = (
             loaded is not None

@@ -3,18 +3,19 @@
 What a key holder asks to be changed stands in the history before it is tried.
 """
 
-import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from flask import g, request
 
-from mlengine.errors import AdminDisabled, Forbidden, Unauthorized
+from mlengine.core.keys import Scope
+from mlengine.errors import AdminDisabled, Forbidden
+from mlengine.web.http.failed_keys import authenticate
 from mlengine.web.http.requests import platform, request_time, settings
 
-PUBLIC, ADMIN, ACTIVATION = "public", "admin", "public_activation"
-KEY_HEADER = "X-API-Key"
+PUBLIC, OPEN_BY_DEFAULT, KEY, ACTIVATION = "public", "open_by_default", "key", "public_activation"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _LOGGED_ARGUMENT_LENGTH = 64
 
@@ -22,28 +23,53 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@dataclass(frozen=True)
+class Guard:
+    """A decision; where it asks for a key, one with any of `scopes` will do."""
+
+    kind: str
+    scopes: tuple[Scope, ...] = ()
+
+
 def public(view: Callable[P, R]) -> Callable[P, R]:
-    """Anyone may."""
-    return _with_guard(view, PUBLIC)
+    """Anyone may, whatever REQUIRE_KEY says."""
+    return _with_guard(view, Guard(PUBLIC))
 
 
-def admin_required(view: Callable[P, R]) -> Callable[P, R]:
-    """Whoever holds an admin key may; its name becomes `g.actor`."""
+def open_by_default(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Anyone may, but with REQUIRE_KEY=all only who holds a key with `scope`."""
 
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        keys = settings().admin_api_keys
-        if not keys:
-            raise AdminDisabled
-        g.actor = _authenticate(keys, request.headers.get(KEY_HEADER, ""))
-        _record_admin_action()
-        return view(*args, **kwargs)
+    def guard(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            if settings().access.require_key_everywhere:
+                g.actor = _authorize((scope,))
+            return view(*args, **kwargs)
 
-    return _with_guard(guarded, ADMIN)
+        return _with_guard(guarded, Guard(OPEN_BY_DEFAULT, (scope,)))
+
+    return guard
+
+
+def requires(*scopes: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Whoever holds a key with one of `scopes` may; its name becomes `g.actor`."""
+
+    def guard(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not platform().keys.has_keys:
+                raise AdminDisabled
+            g.actor = _authorize(scopes)
+            _record_admin_action()
+            return view(*args, **kwargs)
+
+        return _with_guard(guarded, Guard(KEY, scopes))
+
+    return guard
 
 
 def public_activation(view: Callable[P, R]) -> Callable[P, R]:
-    """Anyone may where PUBLIC_ACTIVATION is on; elsewhere the admin route is named."""
+    """Anyone may where PUBLIC_ACTIVATION is on, but with REQUIRE_KEY=all; else it names another."""
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,15 +78,26 @@ def public_activation(view: Callable[P, R]) -> Callable[P, R]:
                 "activation without a key is off here; use POST /admin/activate/{version}"
             )
         g.actor = PUBLIC
+        if settings().access.require_key_everywhere:
+            g.actor = _authorize(("activate",))
         _record_admin_action()
         return view(*args, **kwargs)
 
-    return _with_guard(guarded, ACTIVATION)
+    return _with_guard(guarded, Guard(ACTIVATION, ("activate",)))
 
 
-def guard_of(view: object) -> str | None:
+def guard_of(view: object) -> Guard | None:
     """Which decision a view carries, None for a view that has none."""
     return getattr(view, "guard", None)
+
+
+def _authorize(scopes: tuple[Scope, ...]) -> str:
+    """The name of the key that was presented; raises Forbidden where it has none of `scopes`."""
+    holder = authenticate()
+    if holder.scopes.isdisjoint(scopes):
+        wanted = " or ".join(f"`{scope}`" for scope in scopes)
+        raise Forbidden(f"this needs a key with the scope {wanted}")
+    return holder.name
 
 
 def _record_admin_action() -> None:
@@ -82,15 +119,6 @@ def _record_admin_action() -> None:
     )
 
 
-def _with_guard(view: Callable[P, R], guard: str) -> Callable[P, R]:
+def _with_guard(view: Callable[P, R], guard: Guard) -> Callable[P, R]:
     view.guard = guard  # type: ignore[attr-defined]
     return view
-
-
-def _authenticate(keys: Mapping[str, str], presented_key: str) -> str:
-    """The name of `presented_key`; compares with every key, whichever matches."""
-    presented = presented_key.encode("latin-1", "replace")
-    names = [name for name, key in keys.items() if hmac.compare_digest(key.encode(), presented)]
-    if not names:
-        raise Unauthorized
-    return names[-1]

@@ -23,8 +23,9 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.ArtifactCorrupt: (503, "Model files refused"),
     errors.FeatureSetMismatch: (409, "Feature set mismatch"),
     errors.IntervalMismatch: (409, "Interval mismatch"),
-    errors.Unauthorized: (401, "Admin key needed"),
+    errors.Unauthorized: (401, "Key needed"),
     errors.Forbidden: (403, "Forbidden"),
+    errors.TooManyFailedKeys: (429, "Too many requests"),
     errors.AdminDisabled: (503, "Admin routes are off"),
     errors.TrainingInProgress: (409, "Training in progress"),
     errors.QueueUnavailable: (503, "Queue not reachable"),
@@ -62,10 +63,10 @@ def _handle_domain_error(error: errors.MlengineError) -> Response:
     response = problem(
         status=status, code=error.code, title=title, detail=str(error), extra=_extra_members(error)
     )
-    if isinstance(error, errors.UpstreamUnavailable):
+    if isinstance(error, errors.UpstreamUnavailable | errors.TooManyFailedKeys):
         g.retry_after_seconds = max(1, error.retry_after_seconds)
     if isinstance(error, errors.Unauthorized):
-        response.headers["WWW-Authenticate"] = 'ApiKey realm="admin"'
+        response.headers["WWW-Authenticate"] = 'ApiKey realm="mlengine"'
     return response
 
 

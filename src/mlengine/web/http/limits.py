@@ -15,6 +15,7 @@ from flask_limiter import ApplicationLimit, Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import ConfigurationError
+from limits.storage import Storage, storage_from_string
 from limits.storage.base import SlidingWindowCounterSupport
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -63,7 +64,7 @@ def init_app(
         get_remote_address,
         application_limits=[_ParsedOnce(f"{requests} per {window_seconds} seconds")],
         strategy="sliding-window-counter",
-        storage_uri=steady_rate_counts_uri(storage_url) if storage_url else "memory://",
+        storage_uri=_storage_uri(storage_url),
         storage_options=_options() if storage_url else {},
         headers_enabled=True,
         request_identifier=_endpoint,
@@ -77,6 +78,12 @@ def init_app(
         limiter.exempt(blueprint)
     limiter.request_filter(lambda: counted_headers.get() is not None)
     return RateLimit(limiter, RateLimitItemPerSecond(requests, window_seconds), record)
+
+
+def open_storage(storage_url: str | None) -> Storage:
+    """Where further limits count; see `init_app`."""
+    options = _options() if storage_url else {}
+    return cast("Storage", storage_from_string(_storage_uri(storage_url), **options))
 
 
 class RateLimit:
@@ -154,6 +161,10 @@ class _Guard(Limiter):
         """Found by one look-up of a proxy; the extension's own takes five, eight times."""
         attributes = vars(cast("Any", request_ctx)._get_current_object())
         return attributes.get(_CONTEXT) or attributes.setdefault(_CONTEXT, super().context)
+
+
+def _storage_uri(storage_url: str | None) -> str:
+    return steady_rate_counts_uri(storage_url) if storage_url else "memory://"
 
 
 def _options() -> dict[str, Any]:

@@ -33,15 +33,16 @@ PROBLEMS = (
     ProblemKind(
         "unauthorized",
         (401,),
-        "The header `X-API-Key` is missing, or it holds no key of this platform.",
+        "The header `X-API-Key` is missing, or it holds no key of this platform, or one that has "
+        "expired or is revoked; `detail` says which.",
         "Send a key that the operator gave you. Keys are compared whole: look for a blank or a "
-        "line break at an end.",
+        "line break at an end. `mlengine keys add` makes another.",
     ),
     ProblemKind(
         "forbidden",
         (403,),
-        "Who asks may not do this. For one, activation without a key is off here.",
-        "Use the route that `detail` names, with a key that may.",
+        "Who asks may not do this: the key lacks a scope, or activation without a key is off here.",
+        "Use a key with the scope that `detail` names, or the route that it names.",
     ),
     ProblemKind(
         "not_found",
@@ -132,7 +133,8 @@ PROBLEMS = (
     ProblemKind(
         "rate_limited",
         (429,),
-        "The client's budget of requests is used up.",
+        "The client's budget of requests is used up, or too many keys from its address were wrong "
+        "(`FAILED_KEYS_PER_MINUTE`).",
         "Wait for `Retry-After` seconds. A batch counts as one request, whatever its size.",
     ),
     ProblemKind(
@@ -198,7 +200,7 @@ PROBLEMS = (
         "admin_disabled",
         (503,),
         "No key is configured, so nobody may use the admin routes.",
-        "Set `ADMIN_API_KEY` and start again.",
+        "Set `ADMIN_API_KEY` or `API_KEYS_FILE` and start again.",
     ),
 )
 BY_CODE = {kind.code: kind for kind in PROBLEMS}

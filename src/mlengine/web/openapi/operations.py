@@ -9,8 +9,9 @@ from typing import Any
 
 from werkzeug.routing import Rule
 
-from mlengine.web.http.auth import ACTIVATION, ADMIN, KEY_HEADER, guard_of
+from mlengine.web.http.auth import ACTIVATION, KEY, OPEN_BY_DEFAULT, Guard, guard_of
 from mlengine.web.http.contract import Contract, contract_of
+from mlengine.web.http.failed_keys import KEY_HEADER
 from mlengine.web.http.requests import IDEMPOTENCY_HEADER
 from mlengine.web.openapi.answer_schemas import AnswerSchemas
 from mlengine.web.openapi.headers import header_references
@@ -26,7 +27,8 @@ SECURITY_SCHEME = {
     "type": "apiKey",
     "in": "header",
     "name": KEY_HEADER,
-    "description": "A key of this platform; answers name the `actor`, whose key it was.",
+    "description": "A key of this platform; answers name the `actor`, whose key it was. An admin's "
+    "key has every scope. Where a key is optional, `REQUIRE_KEY=all` asks for it.",
 }
 # Under which heading the routes of a blueprint stand.
 SECTIONS = {
@@ -82,7 +84,7 @@ def operation(rule: Rule, method: str, view: View, schemas: AnswerSchemas) -> Js
         "summary": summary.replace("\n", " "),
         **({"description": description} if description else {}),
         **({"deprecated": True} if contract.deprecated else {}),
-        "security": [{KEY_SCHEME: []}] if guard_of(view) == ADMIN else [],
+        "security": [*_security(guard_of(view))],
         "parameters": [*_path_parameters(rule), *_parameters(contract)],
         **_request_body(contract),
         "responses": _with_headers(
@@ -99,6 +101,14 @@ def _with_headers(responses: JsonSchema) -> JsonSchema:
         status: {**each, "headers": {**each.get("headers", {}), **header_references(status)}}
         for status, each in responses.items()
     }
+
+
+def _security(guard: Guard | None) -> Iterator[JsonSchema]:
+    """Any one of these; the first without a key where none is needed by default."""
+    if guard and guard.kind in (ACTIVATION, OPEN_BY_DEFAULT):
+        yield {}
+    for scope in guard.scopes if guard else ():
+        yield {KEY_SCHEME: [scope]}
 
 
 def _path_parameters(rule: Rule) -> Iterator[JsonSchema]:
@@ -165,10 +175,11 @@ def _of_schemas(contract: Contract) -> Iterator[str]:
         yield "unsupported_media_type"
 
 
-def _of_guard(guard: str | None, method: str) -> Iterator[str]:
-    if guard == ADMIN:
-        yield from ("unauthorized", "admin_disabled")
-    if guard == ACTIVATION:
-        yield "forbidden"
-    if guard in (ADMIN, ACTIVATION) and method != "GET":
+def _of_guard(guard: Guard | None, method: str) -> Iterator[str]:
+    kind = guard.kind if guard else None
+    if kind in (KEY, ACTIVATION, OPEN_BY_DEFAULT):
+        yield from ("unauthorized", "forbidden", "rate_limited")
+    if kind == KEY:
+        yield "admin_disabled"
+    if kind in (KEY, ACTIVATION) and method != "GET":
         yield "audit_unavailable"

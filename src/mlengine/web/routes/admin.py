@@ -7,7 +7,7 @@ from flask import Blueprint, Response, g, jsonify, url_for
 from mlengine.core.runs.run import RUN_FIELDS, Run
 from mlengine.services.models.service import Activation
 from mlengine.services.runs.service import RunRequest
-from mlengine.web.http.auth import admin_required
+from mlengine.web.http.auth import requires
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL, STARTED_RUN
 from mlengine.web.http.requests import (
@@ -21,14 +21,8 @@ from mlengine.web.http.requests import (
 from mlengine.web.http.responses import Body
 from mlengine.web.routes.models import ACTIVATION_BODY, activation_response
 from mlengine.web.schemas.admin import EmptyBody, RunReference, RunsQuery, TrainBody
-from mlengine.web.schemas.answers import (
-    RUN_STATUS,
-    RUNS,
-    AcceptedRun,
-    CancelledRun,
-    Cleared,
-    Reloaded,
-)
+from mlengine.web.schemas.admin_answers import AcceptedRun, CancelledRun, Cleared, Reloaded
+from mlengine.web.schemas.answers import RUN_STATUS, RUNS
 from mlengine.web.schemas.fields import RequestSchema, version_of_path
 
 Accepted = tuple[Body, int, dict[str, str]]
@@ -42,7 +36,7 @@ _LISTED_FIELDS = [name for name in RUN_FIELDS if name not in ("log", "result")]
 
 
 @blueprint.post("/train")
-@admin_required
+@requires("train")
 @says(
     query=_MODEL_QUERY,
     body=_TRAIN_BODY,
@@ -73,7 +67,7 @@ def train() -> Accepted:
 
 
 @blueprint.post("/models/<version:version>/reproduce")
-@admin_required
+@requires("train")
 @says(
     query=_MODEL_QUERY,
     body=_EMPTY_BODY,
@@ -95,7 +89,7 @@ def reproduce(version: str) -> Accepted:
 
 
 @blueprint.get("/train/status")
-@admin_required
+@requires("train", "read")
 @says(query=_RUN_REFERENCE, answers={200: RUN_STATUS}, problems=("run_not_found", *AUDIT))
 def train_status() -> Body:
     """How far a training is.
@@ -115,7 +109,7 @@ def train_status() -> Body:
 
 
 @blueprint.get("/train/runs")
-@admin_required
+@requires("train", "read")
 @says(query=_RUNS_QUERY, answers={200: RUNS}, problems=AUDIT)
 def train_runs() -> Body:
     """All runs, newest first.
@@ -131,7 +125,7 @@ def train_runs() -> Body:
 
 
 @blueprint.post("/train/cancel")
-@admin_required
+@requires("train")
 @says(
     query=_MODEL_QUERY,
     body=_RUN_REFERENCE,
@@ -154,7 +148,7 @@ def train_cancel() -> Body:
 
 
 @blueprint.post("/activate/<version:version>")
-@admin_required
+@requires("activate")
 @says(
     query=_MODEL_QUERY,
     body=ACTIVATION_BODY,
@@ -171,7 +165,7 @@ def activate(version: str) -> Response:
 
 
 @blueprint.post("/rollback")
-@admin_required
+@requires("activate")
 @says(
     query=_MODEL_QUERY,
     body=_EMPTY_BODY,
@@ -188,7 +182,7 @@ def rollback() -> Response:
 
 
 @blueprint.post("/reload")
-@admin_required
+@requires("activate")
 @says(
     query=_MODEL_QUERY,
     body=_EMPTY_BODY,
@@ -196,19 +190,25 @@ def rollback() -> Response:
     problems=("no_active_model", *CHANGED_MODEL, *AUDIT),
 )
 def reload() -> Body:
-    """Load and verify the active version again, in every web worker."""
+    """Load and verify the active version again, in every web worker.
+
+    And read the file of named keys again; `keys` is `degraded` where it can't be used.
+    """
     _refuse_arguments()
+    ring = platform().keys.ring
+    ring.reload()
     model = platform().models.reload(actor=g.actor, now=request_time())
     return {
         "loaded_version": model.version,
         "fingerprint": model.manifest.fingerprint,
         "generation": model.generation,
+        "keys": "degraded" if ring.damage() else "ok",
         "actor": g.actor,
     }
 
 
 @blueprint.delete("/audit/clear")
-@admin_required
+@requires("audit")
 @says(query=_MODEL_QUERY, body=_EMPTY_BODY, answers={200: Cleared}, problems=AUDIT)
 def clear_audit() -> Body:
     """Delete predictions, vectors and windows of bars.

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify
 
 from mlengine.core.bars.quality import SeriesQuality
-from mlengine.web.http.auth import public
+from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import UPSTREAM
 from mlengine.web.http.requests import load_query, platform, request_time
@@ -15,7 +15,7 @@ _QUALITY_QUERY = QualityQuery()
 
 
 @blueprint.get("/quality")
-@public
+@open_by_default("read")
 @says(query=_QUALITY_QUERY, answers={200: SeriesQuality}, problems=UPSTREAM)
 def quality() -> Response:
     """Measure the bars of a symbol that a training would take.

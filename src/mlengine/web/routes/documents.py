@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from mlengine import __version__
-from mlengine.web.http.auth import public
+from mlengine.web.http.auth import open_by_default, public
 from mlengine.web.http.contract import says
 from mlengine.web.http.intermediaries.compression import takes_gzip
 from mlengine.web.http.responses import Body
@@ -33,7 +33,7 @@ def home() -> Body:
 
 
 @blueprint.get("/openapi.json")
-@public
+@open_by_default("read")
 @says(answers={200: dict[str, Any], 304: None}, headers=("If-None-Match",))
 def openapi() -> Response:
     """The contract of all routes, as an OpenAPI 3.1 document.
@@ -45,7 +45,7 @@ def openapi() -> Response:
 
 
 @blueprint.get("/docs")
-@public
+@open_by_default("read")
 @says(answers={200: "text/html", 304: None}, headers=("If-None-Match",))
 def docs() -> Response:
     """A page to read the contract on, and to try it.
@@ -58,7 +58,7 @@ def docs() -> Response:
 
 
 @blueprint.get("/docs/<page_file>")
-@public
+@open_by_default("read")
 @says(answers={200: ("text/javascript", "text/css"), 304: None}, headers=("If-None-Match",))
 def docs_file(page_file: str) -> Response:
     """A file of that page: Swagger UI.

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from mlengine.web.http.auth import public
+from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.intermediaries.caching import cacheable_response
 from mlengine.web.http.problem_groups import BARS
@@ -17,7 +17,7 @@ _QUERY = FeaturesQuery()
 
 
 @blueprint.get("/features")
-@public
+@open_by_default("read")
 @says(
     query=_QUERY,
     answers={200: FEATURE_TABLE, 304: None},

@@ -23,7 +23,8 @@ def health() -> Body:
     this web worker. Each check is `ok`, `degraded`, `down` or `unknown`; `status` is `ok` or
     `degraded`. `audit` is `degraded` while rows wait in the spool, because the tables could not
     take them: `audit_spool` has how many files and bytes wait, of all processes, and how many rows
-    this web worker has spooled since its start. `refused_files` has each `file` of
+    this web worker has spooled since its start. `keys` is `degraded` while `API_KEYS_FILE` can't be
+    used: the keys that it had before stay in force. `refused_files` has each `file` of
     `MARKET_DATA_DIR` that this web worker can't use, with the `reason`, and each bad line of
     `actions.csv`; none of them degrades the whole.
     """

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, g, jsonify
 from mlengine.core.versions.comparison import Comparison
 from mlengine.services.models.catalog import ModelList
 from mlengine.services.models.service import Activation
-from mlengine.web.http.auth import public, public_activation
+from mlengine.web.http.auth import open_by_default, public_activation
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
@@ -21,7 +21,7 @@ ACTIVATION_BODY = ActivationBody()
 
 
 @blueprint.get("/models")
-@public
+@open_by_default("read")
 @says(query=_MODEL_QUERY, answers={200: ModelList})
 def models() -> Response:
     """All versions, in numeric order.
@@ -35,7 +35,7 @@ def models() -> Response:
 
 
 @blueprint.get("/models/compare")
-@public
+@open_by_default("read")
 @says(query=_COMPARISON_QUERY, answers={200: Comparison}, problems=("artifact_corrupt",))
 def compare() -> Response:
     """Two versions side by side.
@@ -59,7 +59,7 @@ def compare() -> Response:
 
 @blueprint.get("/models/<version:version>")
 @blueprint.get("/model/<version:version>")
-@public
+@open_by_default("read")
 @says(query=_MODEL_QUERY, answers={200: MODEL}, problems=("artifact_corrupt",))
 def model(version: str) -> Body:
     """The manifest of a version: how it came to be.

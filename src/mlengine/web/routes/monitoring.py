@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify
 
 from mlengine.services.monitoring.service import Freshness, Latencies, ModelDrift
-from mlengine.web.http.auth import public
+from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, SERVED_MODEL
 from mlengine.web.http.requests import load_query, platform, request_time
@@ -20,7 +20,7 @@ _EVENT_FIELDS = ("kind", "at", "version", "actor", "details")
 
 
 @blueprint.get("/drift")
-@public
+@open_by_default("read")
 @says(query=_DRIFT_QUERY, answers={200: ModelDrift}, problems=(*SERVED_MODEL, *AUDIT))
 def drift() -> Response:
     """How far what was served has moved from what was trained on.
@@ -35,7 +35,7 @@ def drift() -> Response:
 
 
 @blueprint.get("/history")
-@public
+@open_by_default("read")
 @says(query=_HISTORY_QUERY, answers={200: HISTORY}, problems=AUDIT)
 def history() -> Body:
     """What happened to the platform, newest first.
@@ -53,7 +53,7 @@ def history() -> Body:
 
 
 @blueprint.get("/freshness")
-@public
+@open_by_default("read")
 @says(query=_MODEL_QUERY, answers={200: Freshness}, problems=AUDIT)
 def freshness() -> Response:
     """The newest bar of each symbol that was predicted, the active model, the last answer.
@@ -67,7 +67,7 @@ def freshness() -> Response:
 
 
 @blueprint.get("/latency")
-@public
+@open_by_default("read")
 @says(query=_LATENCY_QUERY, answers={200: Latencies}, problems=AUDIT)
 def latency() -> Response:
     """How long predictions took, by route and stage.

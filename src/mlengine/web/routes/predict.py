@@ -4,7 +4,7 @@ from flask import Blueprint, Response, g, request
 
 from mlengine import logs
 from mlengine.services.predictions.prediction_builder import PredictionRequest
-from mlengine.web.http.auth import public
+from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, BARS, SERVED_MODEL
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
@@ -19,7 +19,7 @@ _QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), RequestSchema(), BatchBody()
 
 
 @blueprint.get("/predict")
-@public
+@open_by_default("predict")
 @says(query=_QUERY, answers={200: PREDICTION}, problems=(*BARS, *SERVED_MODEL, *AUDIT))
 def predict() -> Response:
     """Predict a symbol.
@@ -52,7 +52,7 @@ def predict() -> Response:
 
 
 @blueprint.post("/predict/batch")
-@public
+@open_by_default("predict")
 @says(
     query=_MODEL_QUERY,
     body=_BATCH_BODY,

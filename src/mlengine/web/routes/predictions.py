@@ -3,7 +3,7 @@
 from flask import Blueprint, g
 
 from mlengine.stores.audit.filter import AuditFilter
-from mlengine.web.http.auth import admin_required, public
+from mlengine.web.http.auth import open_by_default, requires
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
@@ -18,7 +18,7 @@ _MODEL_QUERY, _RECENT_QUERY, _REPLAY_BODY = RequestSchema(), RecentQuery(), Repl
 
 
 @blueprint.get("/recent")
-@public
+@open_by_default("read")
 @says(query=_RECENT_QUERY, answers={200: RECENT_PREDICTIONS}, problems=AUDIT)
 def recent() -> Body:
     """The audited predictions, newest first, failures included.
@@ -36,7 +36,7 @@ def recent() -> Body:
 
 
 @blueprint.get("/<prediction_id>")
-@public
+@open_by_default("read")
 @says(
     query=_MODEL_QUERY,
     answers={200: AUDITED_PREDICTION},
@@ -49,7 +49,7 @@ def prediction(prediction_id: str) -> Body:
 
 
 @blueprint.post("/<prediction_id>/replay")
-@admin_required
+@requires("audit")
 @says(
     query=_MODEL_QUERY,
     body=_REPLAY_BODY,

@@ -86,30 +86,6 @@ class Ready(TypedDict):
     model_version: str
 
 
-class AcceptedRun(TypedDict):
-    run_id: str
-    state: Literal["queued"]
-    actor: str
-
-
-class CancelledRun(TypedDict):
-    run_id: str
-    state: Literal["cancelled"]
-    actor: str
-
-
-class Reloaded(TypedDict):
-    loaded_version: str
-    fingerprint: str
-    generation: int | None
-    actor: str
-
-
-class Cleared(TypedDict):
-    cleared: int
-    actor: str
-
-
 STATES_OF_A_PART = ("ok", "degraded", "down", "unknown")
 BAR_REASONS = (*sorted(SUSPECT_REASONS),)
 USABILITY_REASONS = (
