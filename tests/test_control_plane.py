@@ -140,6 +140,13 @@ def test_no_first_training_is_asked_for_where_a_model_serves(tmp_path: Path) -> 
     assert not control.runs.page(limit=9, cursor=None, state=None, now=NOW).rows
 
 
+def test_no_first_training_is_asked_for_where_a_version_waits_for_approval(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path, models=2, ACTIVATION_APPROVALS="true")
+    platform.models.registry.active.path.unlink()
+    platform.control.request_first_training(now=NOW)
+    assert not platform.control.runs.page(limit=9, cursor=None, state=None, now=NOW).rows
+
+
 def test_a_first_training_that_has_no_queue_yet_ends_no_process(tmp_path: Path) -> None:
     control = make_platform(tmp_path, models=0, REDIS_URL="redis://127.0.0.1:1/0").control
     control.request_first_training(now=NOW)

@@ -15,3 +15,11 @@ def test_a_key_required_everywhere_has_to_be_there() -> None:
     default = Settings.from_env({}).access
     assert (default.require_key_everywhere, default.failed_keys_per_minute) == (False, 10)
     assert default.api_keys_file is None
+
+
+def test_public_activation_and_approvals_exclude_each_other() -> None:
+    assert Settings.from_env({}).public_activation
+    approving = Settings.from_env({"ACTIVATION_APPROVALS": "1"})
+    assert (approving.public_activation, approving.access.activation_approvals) == (False, True)
+    with pytest.raises(BadSetting, match="PUBLIC_ACTIVATION"):
+        Settings.from_env({"ACTIVATION_APPROVALS": "1", "PUBLIC_ACTIVATION": "true"})

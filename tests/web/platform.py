@@ -28,7 +28,7 @@ from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.recipe_diff import RecipeDiff
 from mlengine.services.keys.authentication import Authentication
 from mlengine.services.models.catalog import ModelList, ModelSummary
-from mlengine.services.models.service import Activation
+from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.services.monitoring.health import Health
 from mlengine.services.monitoring.service import (
     Freshness,
@@ -200,6 +200,11 @@ class FakeModelService:
         self.done.append((version, actor, reason))
         before, self.active[0] = self.active[0], version
         return Activation(version, before, len(self.done) + 1, actor)
+
+    def request_activation(
+        self, version: str, *, actor: str, reason: str, now: datetime
+    ) -> Activation | PendingActivation:
+        return self.activate(version, actor=actor, reason=reason, now=now)
 
     def rollback(self, *, actor: str, now: datetime) -> Activation:  # noqa: ARG002
         if not self.done:

@@ -66,6 +66,7 @@ class ControlPlane:
     active: ActiveFile
     retention: RetentionService
     predictions: PredictionReader
+    activation_approvals: bool
 
     def migrate_and_backfill(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
@@ -105,8 +106,8 @@ class ControlPlane:
 
         What is in the way is logged: the platform starts without a model, too.
         """
-        never = self.runs.defaults.activate == "never"
-        if self.active.path.exists() or (never and published_versions(self.models_directory)):
+        by_hand = self.runs.defaults.activate == "never" or self.activation_approvals
+        if self.active.path.exists() or (by_hand and published_versions(self.models_directory)):
             return
         try:
             request = RunRequest(uuid4().hex, "first-training", uuid4().hex, now)
@@ -153,6 +154,7 @@ def build_control(settings: Settings) -> ControlPlane:
         active=ActiveFile(models / ACTIVE_FILE),
         retention=retention,
         predictions=PredictionReader(database),
+        activation_approvals=settings.access.activation_approvals,
     )
 
 

@@ -64,7 +64,9 @@ def build_platform(settings: Settings) -> Platform:
     """
     control = build_control(settings)
     stores = open_stores(settings, database=control.database, models=control.models_directory)
-    models = ModelService(stores.registry, stores.loader, control.events)
+    models = ModelService(
+        stores.registry, stores.loader, control.events, settings.access.activation_approvals
+    )
     reproduction = ReproductionService(
         stores.registry, stores.feature_sets, stores.bars, TRAINING_THREADS
     )

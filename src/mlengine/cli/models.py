@@ -74,8 +74,16 @@ def compare(a: str, b: str) -> Output:
 @click.option("--reason", default="by hand", show_default=True)
 @json_command
 def activate(version: str, reason: str) -> Output:
-    """Serve VERSION from now on, in every worker."""
-    change = current_platform().models.activate(version, actor=actor(), reason=reason, now=now())
+    """Serve VERSION from now on, in every worker.
+
+    Where ACTIVATION_APPROVALS is on, ask for it, or confirm what another asked for.
+    """
+    from mlengine.services.models.service import PendingActivation  # noqa: PLC0415 - LightGBM
+
+    models, by = current_platform().models, actor()
+    change = models.request_activation(version, actor=by, reason=reason, now=now())
+    if isinstance(change, PendingActivation):
+        return Output(change, f"{version} waits for another to confirm it (asked by {by})")
     return Output(
         change,
         f"{change.active_version} is active (before: {format_cell(change.previous_version)})",

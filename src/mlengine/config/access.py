@@ -20,25 +20,30 @@ _KEY_NAME, _KEY = re.compile(r"^[A-Za-z0-9_-]{1,32}$"), re.compile(r"\S+")
 class AccessSettings:
     """See docs/configuration.md."""
 
+    admin_keys: Mapping[str, str]
     api_keys_file: Path | None
     require_key_everywhere: bool
     failed_keys_per_minute: int
+    activation_approvals: bool
 
 
-def access_settings(read: EnvReader, admin_keys: Mapping[str, str]) -> AccessSettings:
+def access_settings(read: EnvReader, env: str) -> AccessSettings:
     """Raises BadSetting, also where a key is required and there is none."""
+    admin_keys = _admin_keys(read, env)
     file = read.path("API_KEYS_FILE")
     required = read.choice("REQUIRE_KEY", "admin", ("admin", "all"))
     if required == "all" and not admin_keys and file is None:
         raise BadSetting("REQUIRE_KEY", required, "a key in ADMIN_API_KEY or API_KEYS_FILE")
     return AccessSettings(
+        admin_keys=admin_keys,
         api_keys_file=file,
         require_key_everywhere=required == "all",
         failed_keys_per_minute=read.integer("FAILED_KEYS_PER_MINUTE", 10, 0, 1_000_000),
+        activation_approvals=read.boolean("ACTIVATION_APPROVALS", default=False),
     )
 
 
-def admin_keys(read: EnvReader, env: str) -> dict[str, str]:
+def _admin_keys(read: EnvReader, env: str) -> dict[str, str]:
     """`key` or `name:key,name:key` as {name: key}; no error repeats the value."""
     keys: dict[str, str] = {}
     for part in read.comma_list("ADMIN_API_KEY"):
@@ -52,6 +57,10 @@ def admin_keys(read: EnvReader, env: str) -> dict[str, str]:
     return keys
 
 
-def public_activation(read: EnvReader, env: str, host: str) -> bool:
-    default = env == "development" and addresses.is_loopback(host)
-    return read.boolean("PUBLIC_ACTIVATION", default)
+def public_activation(read: EnvReader, env: str, host: str, keys: AccessSettings) -> bool:
+    """Raises BadSetting where nobody could ask for what another confirms."""
+    default = env == "development" and addresses.is_loopback(host) and not keys.activation_approvals
+    is_public = read.boolean("PUBLIC_ACTIVATION", default)
+    if is_public and keys.activation_approvals:
+        raise BadSetting("PUBLIC_ACTIVATION", "true", "false where ACTIVATION_APPROVALS is on")
+    return is_public

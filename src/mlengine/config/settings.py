@@ -32,7 +32,6 @@ class Settings:
     """What the operator chose; see docs/configuration.md for the meaning and default of each."""
 
     env: str
-    admin_api_keys: Mapping[str, str]
     access: AccessSettings
     artifacts_dir: Path
     audit_database_url: str
@@ -75,6 +74,11 @@ class Settings:
     json_logs: bool
 
     @property
+    def admin_api_keys(self) -> Mapping[str, str]:
+        """Keys by name."""
+        return self.access.admin_keys
+
+    @property
     def command_log_level(self) -> str:
         """Of a command, whose output log lines shall not drown."""
         return self.log_level if self.log_level_is_set else "WARNING"
@@ -108,12 +112,11 @@ class Settings:
         env = read.choice("ENV", "development", PROFILES)
         interval = read.choice("MARKET_DATA_INTERVAL", "1d", tuple(INTERVALS))
         host = addresses.host(read)
-        admin_keys = access.admin_keys(read, env)
+        keys = access.access_settings(read, env)
         artifacts = Path(read.text("ARTIFACTS_DIR", "artifacts")).absolute()
         return cls(
             env=env,
-            admin_api_keys=admin_keys,
-            access=access.access_settings(read, admin_keys),
+            access=keys,
             artifacts_dir=artifacts,
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
             redis_url=addresses.redis_url(read),
@@ -146,7 +149,7 @@ class Settings:
             usability=usability(read, interval, production=env == "production"),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
             models_keep=read.integer("MODELS_KEEP", 0, 0, 100_000),
-            public_activation=access.public_activation(read, env, host),
+            public_activation=access.public_activation(read, env, host, keys),
             feature_sets=read.comma_list("FEATURE_SETS"),
             host=host,
             port=read.integer("PORT", 8000, 1, 65535),

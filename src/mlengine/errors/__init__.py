@@ -15,6 +15,7 @@ from mlengine.errors.dependencies import (
 )
 from mlengine.errors.keys import KeyNameTaken, KeyNotFound, KeysDamaged
 from mlengine.errors.models import (
+    ApprovalNeeded,
     ArtifactCorrupt,
     FeatureSetMismatch,
     IntervalMismatch,
@@ -47,6 +48,7 @@ from mlengine.errors.training import (
 
 __all__ = [
     "AdminDisabled",
+    "ApprovalNeeded",
     "ArtifactCorrupt",
     "ArtifactsUnavailable",
     "BadSetting",

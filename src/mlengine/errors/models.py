@@ -66,6 +66,18 @@ class IntervalMismatch(MlengineError):
 
 
 @dataclass(eq=False)
+class ApprovalNeeded(MlengineError):
+    """Who asked for an activation can't confirm it."""
+
+    code: ClassVar[str] = "approval_needed"
+    message: ClassVar[str] = (
+        "{actor} has asked for the activation of {version}; another key has to confirm it"
+    )
+    version: str
+    actor: str
+
+
+@dataclass(eq=False)
 class NotReady(MlengineError):
     """Predictions can't be answered yet, for a reason that an operator must mend."""
 

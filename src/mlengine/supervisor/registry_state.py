@@ -24,7 +24,8 @@ class RegistryState:
         """Whether nothing serves, and a training could change that or is the first of all."""
         if self.has_active():
             return False
-        return self.settings.train.activate != "never" or not published_versions(self.directory)
+        is_by_hand = self.settings.train.activate == "never" or self._needs_approval
+        return not is_by_hand or not published_versions(self.directory)
 
     def next_step(self) -> str:
         """One line: the request that is answered now, or what is missing for it."""
@@ -33,7 +34,14 @@ class RegistryState:
         versions = published_versions(self.directory)
         if not versions:
             return f"no model was published; to train one: {command_text('train')}"
+        why = f"TRAIN_ACTIVATE={self.settings.train.activate}"
+        if self._needs_approval:
+            why = "ACTIVATION_APPROVALS is on"
         return (
-            f"no model is active (TRAIN_ACTIVATE={self.settings.train.activate}); to serve the "
-            f"newest: {command_text(f'models activate {versions[-1]}')}"
+            f"no model is active ({why}); to serve the newest: "
+            f"{command_text(f'models activate {versions[-1]}')}"
         )
+
+    @property
+    def _needs_approval(self) -> bool:
+        return self.settings.access.activation_approvals

@@ -81,6 +81,17 @@ def test_a_run_ends_in_an_active_model_and_an_honest_record(platform: Platform) 
     assert answer.model_fingerprint == manifest.fingerprint
 
 
+def test_what_the_gate_promotes_waits_for_approval_where_that_is_needed(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path, models=0, ACTIVATION_APPROVALS="true")
+    claim(platform)
+    assert platform.run_executor.execute("run1") == "v1"
+    assert (state(platform).state, platform.models.active_version()) == ("succeeded", None)
+    asked, trained = platform.monitoring.history(kind=None, limit=9, cursor=None).rows
+    assert (asked.kind, asked.actor, trained.actor) == ("activation_requested", "gate", "ann")
+    platform.models.request_activation("v1", actor="ann", reason="by hand", now=now())
+    assert platform.models.active_version() == "v1"
+
+
 def test_the_same_recipe_trains_the_same_model_which_is_not_promoted(platform: Platform) -> None:
     for run_id in ("run1", "run2"):
         claim(platform, run_id)

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from tests.named_keys import LONG_AGO, add_key, revoke_key
 from tests.platforms import make_platform, settings
+from tests.web.conformance import ConformingClient
 from tests.web.conftest import MakeApp
 from tests.web.rights import RIGHTS
 
@@ -213,3 +214,29 @@ def test_a_closed_answer_is_kept_by_no_proxy(tmp_path: Path, keys: Keys) -> None
     answer = client.get(path, headers={"X-API-Key": str(keys.sent["read"][0])})
     assert answer.status_code == 200
     assert answer.headers["Cache-Control"] == "private, max-age=86400, immutable"
+
+
+def test_an_activation_takes_two_keys_where_it_needs_approval(tmp_path: Path, keys: Keys) -> None:
+    approvals = {"ACTIVATION_APPROVALS": "true", "PUBLIC_ACTIVATION": ""}
+    app = application(tmp_path, **approvals)
+    app.test_client_class = ConformingClient
+    client = app.test_client()
+    first, second = ({"X-API-Key": str(keys.sent[kind][0])} for kind in ("activate", "admin"))
+    asked = client.post("/api/v1/admin/activate/v2", headers=first)
+    assert (asked.status_code, asked.get_json()) == (
+        202,
+        {
+            "version": "v2",
+            "state": "pending",
+            "requested_by": "only-activate",
+            "reason": "asked over HTTP",
+        },
+    )
+    location = asked.headers["Location"]
+    assert location == "/api/v1/monitoring/history?kind=activation_requested"
+    assert client.get(location).get_json()["events"][0]["actor"] == "only-activate"
+    again = client.post("/admin/activate/v2", headers=first)
+    assert (again.status_code, again.get_json()["code"]) == (409, "approval_needed")
+    confirmed = client.post("/admin/activate/v2", headers=second)
+    assert (confirmed.status_code, confirmed.get_json()["actor"]) == (200, "admin")
+    assert client.post("/models/activate/v1").status_code == 403

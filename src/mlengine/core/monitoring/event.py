@@ -11,6 +11,7 @@ EventKind: TypeAlias = Literal[
     "train_lost",
     "train_cancelled",
     "train_skipped",
+    "activation_requested",
     "activated",
     "rolled_back",
     "reloaded",

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from mlengine.core.monitoring.event import EventKind
 from mlengine.core.versions import comparison
 from mlengine.core.versions.comparison import Comparison, ScoredVersion
 from mlengine.core.versions.layout import HOLDOUT_FILE
 from mlengine.core.versions.model_card import render_model_card
-from mlengine.errors import NoActiveModel, NoPreviousModel
+from mlengine.errors import ApprovalNeeded, NoActiveModel, NoPreviousModel
 from mlengine.services.models.catalog import ModelCatalog
 from mlengine.services.models.event_recording import record_activation, record_missing_activation
 from mlengine.stores.database.events import EventStore
@@ -25,11 +26,50 @@ class Activation:
 
 
 @dataclass(frozen=True)
+class PendingActivation:
+    """An activation that waits for another key; it lapses once any other version is activated."""
+
+    version: str
+    state: Literal["pending"]
+    requested_by: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class ModelService(ModelCatalog):
-    """The catalog, and what needs a model in memory or the history."""
+    """The catalog, and what needs a model in memory or the history.
+
+    With `needs_approval` an activation takes two: who asks for it, and another who confirms it.
+    """
 
     loader: ModelLoader
     events: EventStore
+    needs_approval: bool = False
+
+    def request_activation(
+        self, version: str, *, actor: str, reason: str, now: datetime
+    ) -> Activation | PendingActivation:
+        """Activate `version`, or where this needs approval ask for it, or confirm what was asked.
+
+        Raises as `activate`, and ApprovalNeeded where `actor` asked before and nobody else did.
+        """
+        if not self.needs_approval:
+            return self.activate(version, actor=actor, reason=reason, now=now)
+        self.loader.load(version)
+        active = self.registry.active.read()
+        generation = active.generation if active else 0
+        requests = self.events.activation_requests(version, after_generation=generation)
+        for request in requests:
+            if request.actor != actor:
+                said = f"{request.details['reason']} (asked by {request.actor})"
+                return self.activate(version, actor=actor, reason=said, now=now)
+        if requests:
+            raise ApprovalNeeded(version, actor)
+        details = {"reason": reason, "after_generation": generation}
+        self.events.append(
+            "activation_requested", at=now, version=version, actor=actor, details=details
+        )
+        return PendingActivation(version, "pending", actor, reason)
 
     def compare(self, a: str, b: str) -> Comparison:
         """Two versions side by side; raises ModelNotFound or ArtifactCorrupt."""

@@ -13,6 +13,7 @@ from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import MODEL_FILE
+from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import LeaseLost, MlengineError, TrainingFailed
 from mlengine.logs import log_tail
 from mlengine.services.models.event_recording import record_missing_trainings, record_training
@@ -28,7 +29,7 @@ from mlengine.stores.runs.store import RunStore
 
 log = logging.getLogger(__name__)
 
-RETENTION_ACTOR = "retention"
+RETENTION_ACTOR, GATE_ACTOR = "retention", "gate"
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,16 @@ class RunExecutor:
         now, gate = self.clock(), manifest.gate
         record_training(self.events, manifest, actor=run.actor, now=now)
         if gate.promote and self._champion_still_serves(gate):
-            self.models.activate(manifest.version, actor=run.actor, reason=gate.reason, now=now)
+            self._promote(manifest, run.actor, now)
         self._prune()
         return manifest.version
+
+    def _promote(self, manifest: Manifest, actor: str, now: datetime) -> None:
+        """Activate what the gate promotes; where this needs approval, the gate asks for it."""
+        asks = GATE_ACTOR if self.models.needs_approval else actor
+        self.models.request_activation(
+            manifest.version, actor=asks, reason=manifest.gate.reason, now=now
+        )
 
     def _prune(self) -> None:
         """Let go of old versions, 0 of them where `models_keep` is 0; a failure waits its turn."""

@@ -13,6 +13,7 @@ from mlengine.stores.database.engine import insert_or_ignore, parse_column, read
 from mlengine.stores.database.pages import read_page
 from mlengine.stores.database.tables import events
 
+_MOST_REQUESTS = 100
 _FIELDS = tuple(field.name for field in fields(Event))
 
 
@@ -61,6 +62,20 @@ class EventStore:
         with reading(self.engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else _event(row)
+
+    def activation_requests(self, version: str, *, after_generation: int) -> list[Event]:
+        """Who asked for a version since the activation of that generation, newest first."""
+        query = (
+            select(events)
+            .where(events.c.kind == "activation_requested", events.c.version == version)
+            .order_by(events.c.seq.desc())
+            .limit(_MOST_REQUESTS)
+        )
+        with reading(self.engine) as connection:
+            requests = [_event(row) for row in connection.execute(query)]
+        return [
+            each for each in requests if each.details.get("after_generation") == after_generation
+        ]
 
     def count_gate_tests(self, generation: int) -> int:
         """How many trainings have been tested against the champion of this activation."""

@@ -22,6 +22,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.NotReady: (503, "Not ready"),
     errors.ArtifactCorrupt: (503, "Model files refused"),
     errors.FeatureSetMismatch: (409, "Feature set mismatch"),
+    errors.ApprovalNeeded: (409, "Approval needed"),
     errors.IntervalMismatch: (409, "Interval mismatch"),
     errors.Unauthorized: (401, "Key needed"),
     errors.Forbidden: (403, "Forbidden"),

@@ -112,6 +112,12 @@ PROBLEMS = (
         "Set `MARKET_DATA_INTERVAL` to the version's interval, or train a new version.",
     ),
     ProblemKind(
+        "approval_needed",
+        (409,),
+        "`ACTIVATION_APPROVALS` is on, and who asked for this activation can't confirm it too.",
+        "Let the holder of another key send the same request.",
+    ),
+    ProblemKind(
         "payload_too_large",
         (413,),
         "The body is larger than 1 MiB.",

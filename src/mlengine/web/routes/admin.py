@@ -5,7 +5,7 @@ from uuid import uuid4
 from flask import Blueprint, Response, g, jsonify, url_for
 
 from mlengine.core.runs.run import RUN_FIELDS, Run
-from mlengine.services.models.service import Activation
+from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.services.runs.service import RunRequest
 from mlengine.web.http.auth import requires
 from mlengine.web.http.contract import says
@@ -152,14 +152,18 @@ def train_cancel() -> Body:
 @says(
     query=_MODEL_QUERY,
     body=ACTIVATION_BODY,
-    answers={200: Activation},
-    problems=(*CHANGED_MODEL, *AUDIT),
+    answers={200: Activation, 202: PendingActivation},
+    problems=("approval_needed", *CHANGED_MODEL, *AUDIT),
 )
 def activate(version: str) -> Response:
     """Activate a version.
 
     The files are verified and loaded first; when they are refused, nothing has changed. Every web
     worker serves the version from its next request on.
+
+    With `ACTIVATION_APPROVALS` the first request is 202 and changes nothing: it stands in the
+    history as `activation_requested`. The same request by another key confirms it, and by the same
+    key is 409 `approval_needed`. It lapses once any version is activated.
     """
     return activation_response(version)
 

@@ -1,10 +1,12 @@
 """Versions: which there are, how each came to be, which one serves."""
 
-from flask import Blueprint, Response, g, jsonify
+from http import HTTPStatus
+
+from flask import Blueprint, Response, g, jsonify, request, url_for
 
 from mlengine.core.versions.comparison import Comparison
 from mlengine.services.models.catalog import ModelList
-from mlengine.services.models.service import Activation
+from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.web.http.auth import open_by_default, public_activation
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL
@@ -94,7 +96,12 @@ def activation_response(version: str) -> Response:
     """Activate what the path names, for `g.actor`; the admin route shares it."""
     load_query(_MODEL_QUERY)
     reason = load_body(ACTIVATION_BODY)["reason"] or "asked over HTTP"
-    activation = platform().models.activate(
+    activation = platform().models.request_activation(
         version_of_path(version), actor=g.actor, reason=reason, now=request_time()
     )
-    return jsonify(activation)
+    response = jsonify(activation)
+    if isinstance(activation, PendingActivation):
+        response.status_code = HTTPStatus.ACCEPTED
+        history = f"{request.blueprint}".replace("admin", "monitoring")
+        response.location = url_for(f"{history}.history", kind="activation_requested")
+    return response
