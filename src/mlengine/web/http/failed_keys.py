@@ -21,11 +21,10 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from mlengine.errors import TooManyFailedKeys, Unauthorized
 from mlengine.services.keys.authentication import KeyHolder
 from mlengine.web.http.limits import open_storage, wait_seconds
-from mlengine.web.http.requests import platform, request_time
+from mlengine.web.http.requests import KEY_HEADER, platform, request_time
 
 log = logging.getLogger(__name__)
 
-KEY_HEADER = "X-API-Key"
 _FAILED_KEYS = "mlengine.failed_keys"
 _SCOPE = "failed-keys"
 _MOST_REMEMBERED = 4096

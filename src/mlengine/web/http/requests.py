@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PLATFORM, SETTINGS = "mlengine", "mlengine.settings"
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
+KEY_HEADER = "X-API-Key"
 _KEY = re.compile(r"[!-~]{1,200}")
 
 Parameters = dict[str, Any]

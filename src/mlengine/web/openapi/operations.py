@@ -11,8 +11,7 @@ from werkzeug.routing import Rule
 
 from mlengine.web.http.auth import ACTIVATION, KEY, OPEN_BY_DEFAULT, Guard, guard_of
 from mlengine.web.http.contract import Contract, contract_of
-from mlengine.web.http.failed_keys import KEY_HEADER
-from mlengine.web.http.requests import IDEMPOTENCY_HEADER
+from mlengine.web.http.requests import IDEMPOTENCY_HEADER, KEY_HEADER
 from mlengine.web.openapi.answer_schemas import AnswerSchemas
 from mlengine.web.openapi.headers import header_references
 from mlengine.web.openapi.page_files import MEDIA_TYPES

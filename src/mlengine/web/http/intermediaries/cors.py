@@ -11,9 +11,8 @@ from http import HTTPStatus
 from flask import Flask, Response, request
 
 from mlengine.web.http import request_ids
-from mlengine.web.http.auth import KEY_HEADER
 from mlengine.web.http.rate_limit_headers import LIMIT, POLICY, REMAINING, RESET, STATE, Headers
-from mlengine.web.http.requests import IDEMPOTENCY_HEADER
+from mlengine.web.http.requests import IDEMPOTENCY_HEADER, KEY_HEADER
 
 ANY = "*"
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
