@@ -1,5 +1,6 @@
 """All candles of a range from a service that gives a page at a time, in whichever order."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +18,8 @@ _DAYS = (7_300, 3_650, 1_825, 730, 365, 90, 30, 7)
 _LAST_TRIED_BLINDLY = 365
 # So many candles may be new since the page before; more show that a page begins with the oldest.
 _NEW_MEANWHILE = 2
+# So many pages of one size that held all of their range are no coincidence.
+_WHOLE_PAGES = 3
 
 
 class RangeRefused(Exception):
@@ -27,21 +30,26 @@ class RangeRefused(Exception):
 class PageSizes:
     """What one service's pages say of a cap that it has below what is asked for.
 
-    A page that is smaller than another one, or than one that held all of its range, is not capped.
+    A page that is smaller than another one is not capped, nor is one of a size of which several
+    held all of their range, and none did not.
     """
 
-    _uncapped_below: int = 0
+    _largest: int = 0
+    _whole: Counter[int] = field(default_factory=Counter)
     _perhaps_caps: set[int] = field(default_factory=set)
 
     def is_uncapped(self, size: int) -> bool:
-        """Whether a page of that size was certainly not cut off there."""
-        return size < self._uncapped_below and size not in self._perhaps_caps
+        """Whether a page of that size was hardly cut off there."""
+        is_known = size < self._largest or self._whole[size] >= _WHOLE_PAGES
+        return is_known and size not in self._perhaps_caps
 
     def record(self, size: int, *, is_whole: bool) -> None:
         """A page of that size has come, and nothing more of its range where it was whole."""
-        if not is_whole:
+        self._largest = max(self._largest, size)
+        if is_whole:
+            self._whole[size] += 1
+        else:
             self._perhaps_caps.add(size)
-        self._uncapped_below = max(self._uncapped_below, size + is_whole)
 
 
 @dataclass
