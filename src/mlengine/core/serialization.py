@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
@@ -44,6 +44,32 @@ def from_plain(kind: type[T], value: object) -> T:
     Raises ValueError that names the field.
     """
     return _record(kind, value, kind.__name__)
+
+
+def has_declared_types(record: object) -> bool:
+    """Whether each field of a dataclass holds a value of its declared type, itself one deep."""
+    types = _declared_types(type(record))  # type: ignore[arg-type] # classes are hashable
+    return all(isinstance(getattr(record, name), kinds) for name, kinds in types.items())
+
+
+@cache
+def _declared_types(kind: type) -> Mapping[str, tuple[type, ...]]:
+    return {name: tuple(_runtime_types(hint)) for name, hint in get_type_hints(kind).items()}
+
+
+def _runtime_types(hint: object) -> Iterator[type]:
+    """What `isinstance` may see; a float may be whole, and what is no class is anything."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        for each in get_args(hint):
+            yield from _runtime_types(each)
+    elif origin is Literal:
+        yield from {type(each) for each in get_args(hint)}
+    elif hint is float:
+        yield from (float, int)
+    else:
+        kind = origin or hint
+        yield kind if isinstance(kind, type) else object
 
 
 _type_hints = cache(get_type_hints)  # listing versions would read them again for each record

@@ -6,9 +6,10 @@ from sqlalchemy import Engine, Row, Select, select
 
 from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
+from mlengine.errors import DamagedRow
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.database.engine import reading
-from mlengine.stores.database.pages import read_page
+from mlengine.stores.database.pages import read_page, require_declared_types
 from mlengine.stores.database.tables import feature_vectors, predictions
 
 _COMPOSITE = ("latency_ms", "feature_set", "usable", "reasons")
@@ -46,16 +47,26 @@ def row_query() -> Select[tuple[object, ...]]:
 
 
 def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
-    """A row of `row_query`."""
-    feature_set = FeatureSetRef(
-        row.feature_set_name, row.feature_set_version, row.feature_set_hash, row.window_bars
+    """A row of `row_query`; raises DamagedRow."""
+    latency_ms = Latency(row.bars_ms, row.features_ms, row.model_ms, row.total_ms)
+    if not isinstance(row.reasons, str | None):
+        raise DamagedRow
+    return require_declared_types(
+        AuditRow(
+            **{name: getattr(row, name) for name in _PLAIN},
+            latency_ms=require_declared_types(latency_ms),
+            feature_set=_feature_set(row) if row.ok else None,
+            usable=_usable(row.usable, row.reasons),
+            reasons=None if row.reasons is None else tuple(row.reasons.split()),
+        )
     )
-    return AuditRow(
-        **{name: getattr(row, name) for name in _PLAIN},
-        latency_ms=Latency(row.bars_ms, row.features_ms, row.model_ms, row.total_ms),
-        feature_set=feature_set if row.ok else None,
-        usable=_usable(row.usable, row.reasons),
-        reasons=None if row.reasons is None else tuple(row.reasons.split()),
+
+
+def _feature_set(row: Row[tuple[object, ...]]) -> FeatureSetRef:
+    return require_declared_types(
+        FeatureSetRef(
+            row.feature_set_name, row.feature_set_version, row.feature_set_hash, row.window_bars
+        )
     )
 
 

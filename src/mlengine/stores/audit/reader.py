@@ -1,6 +1,7 @@
 """What is read from the audit: single rows, and the raw material of monitoring."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,7 @@ import polars as pl
 from sqlalchemy import BigInteger, Select, exists, func, select, type_coerce
 
 from mlengine.core.bars.intervals import INTERVALS
+from mlengine.errors import DamagedRow
 from mlengine.stores.audit.prediction_reader import PredictionReader
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.database.engine import reading
@@ -41,11 +43,12 @@ class AuditReader(PredictionReader):
             newest = connection.execute(_newest_bars(feature_set_hash, model_version, rows)).all()
         newest = sorted(newest, key=lambda row: (row.bar_timestamp, row.symbol))
         scores = [(row.symbol, row.bar_timestamp, row.score) for row in newest]
-        vectors = np.array([decode_vector(row.payload) for row in newest])
-        matrix = vectors.reshape(len(newest), len(names))
-        features = pl.DataFrame(matrix, schema=dict.fromkeys(names, pl.Float64), orient="row")
-        frame = pl.DataFrame(scores, schema=_SCORE_SCHEMA, orient="row")
-        return frame.hstack(features.fill_nan(None))
+        with _damage_told():
+            vectors = np.array([decode_vector(row.payload) for row in newest])
+            matrix = vectors.reshape(len(newest), len(names))
+            features = pl.DataFrame(matrix, schema=dict.fromkeys(names, pl.Float64), orient="row")
+            frame = pl.DataFrame(scores, schema=_SCORE_SCHEMA, orient="row")
+            return frame.hstack(features.fill_nan(None))
 
     def has_predictions_of(self, version: str) -> bool:
         """Whether any prediction was asked of this version."""
@@ -65,7 +68,8 @@ class AuditReader(PredictionReader):
         with reading(self.engine) as connection:
             newest = connection.execute(query.order_by(*newest_first).limit(limit))
             rows = [tuple(row) for row in newest]
-        return pl.DataFrame(rows[::-1], schema=LATENCY_SCHEMA, orient="row")
+        with _damage_told():
+            return pl.DataFrame(rows[::-1], schema=LATENCY_SCHEMA, orient="row")
 
     def last_prediction_at(self) -> datetime | None:
         """When a prediction was last answered."""
@@ -94,7 +98,19 @@ class AuditReader(PredictionReader):
         )
         query = select(symbols.c.symbol, newest.label("bar")).order_by(symbols.c.symbol)
         with reading(self.engine) as connection:
-            return {row.symbol: row.bar for row in connection.execute(query) if row.bar is not None}
+            rows = connection.execute(query).all()
+        if not all(isinstance(row.symbol, str) for row in rows):
+            raise DamagedRow
+        return {row.symbol: row.bar for row in rows if row.bar is not None}
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """Raises DamagedRow where values have not the types of their columns."""
+    try:
+        yield
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
+        raise DamagedRow from None
 
 
 def _newest_bars(

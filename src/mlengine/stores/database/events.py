@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
 from mlengine.stores.database.engine import insert_or_ignore, parse_column, reading, writing
-from mlengine.stores.database.pages import read_page
+from mlengine.stores.database.pages import read_page, require_declared_types
 from mlengine.stores.database.tables import events
 
 _MOST_REQUESTS = 100
@@ -120,4 +120,4 @@ def _dump(details: Mapping[str, object]) -> str:
 
 def _event(row: Row[tuple[object, ...]]) -> Event:
     values = {name: getattr(row, name) for name in _FIELDS}
-    return Event(**{**values, "details": parse_column(row.details)})
+    return require_declared_types(Event(**{**values, "details": parse_column(row.details)}))

@@ -6,9 +6,18 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Engine, Row, Select
 
 from mlengine.core.pagination import Page, decode_cursor, encode_cursor
+from mlengine.core.serialization import has_declared_types
+from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import reading
 
 T = TypeVar("T")
+
+
+def require_declared_types(record: T) -> T:
+    """What was made of a row; raises DamagedRow where a value is not of its declared type."""
+    if not has_declared_types(record):
+        raise DamagedRow
+    return record
 
 
 def read_page(

@@ -15,6 +15,7 @@ from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import parse_column
 from mlengine.stores.database.events import insert_event
+from mlengine.stores.database.pages import require_declared_types
 from mlengine.stores.database.tables import runs
 
 _JSON = ("progress", "log", "result")
@@ -103,7 +104,7 @@ def to_json(value: object) -> str:
 def run_from_row(row: SqlRow[tuple[object, ...]]) -> Run:
     """Raises DamagedRow."""
     try:
-        return Run(
+        run = Run(
             **{name: getattr(row, name) for name in _PLAIN},
             progress=Progress(**parse_column(row.progress)) if row.progress else None,
             log=tuple(parse_column(row.log)) if row.log else (),
@@ -111,3 +112,4 @@ def run_from_row(row: SqlRow[tuple[object, ...]]) -> Run:
         )
     except TypeError:
         raise DamagedRow from None
+    return require_declared_types(run)
