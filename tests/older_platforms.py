@@ -21,7 +21,8 @@ from typing import Any
 
 import polars as pl
 from tests.factories import random_bars
-from tests.supervised import eventually, free_port
+from tests.patience import eventually
+from tests.supervised import free_port
 
 from mlengine import config
 from mlengine.core.bars.bars import PRICES

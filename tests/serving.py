@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.supervised import alive, eventually, free_port
+from tests.patience import eventually
+from tests.supervised import alive, free_port
 
 from mlengine import config
 

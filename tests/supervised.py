@@ -12,9 +12,9 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from tests.patience import eventually
 
 from mlengine import config
 from mlengine.config.logging import configure_logs
@@ -22,6 +22,8 @@ from mlengine.errors import MlengineError
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import resolve_url
 from mlengine.supervisor import ChildCommands, train_once, up
+
+ROOT = Path(__file__).parent.parent
 
 WEB = """
 import http.server, os, sys
@@ -87,15 +89,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-def eventually(holds: Callable[[], bool], *, seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 class Supervised:
     """`options` are passed to `fakes`, those in capitals are settings.
 
@@ -108,7 +101,13 @@ class Supervised:
         self.lines: list[str] = []
         settings = {name: value for name, value in options.items() if name.isupper()}
         environment = config.environment_for_child(
-            {"PORT": str(self.port), "ARTIFACTS_DIR": str(folder), "REDIS_URL": "", **settings}
+            {
+                "PORT": str(self.port),
+                "ARTIFACTS_DIR": str(folder),
+                "REDIS_URL": "",
+                "PYTHONPATH": str(ROOT),
+                **settings,
+            }
         )
         chosen = [f"{k}={v}" for k, v in options.items() if k not in settings]
         argv = [sys.executable, __file__, command, *chosen]

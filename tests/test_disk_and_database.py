@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 from tests.databases import new_database, opened
+from tests.patience import eventually
 from tests.platforms import SYMBOLS, make_platform
 from tests.serving import Answer, Load, Server, lasts, load, serving
-from tests.supervised import eventually, free_port
+from tests.supervised import free_port
 
 from mlengine import config
 from mlengine.errors import DatabaseUnavailable

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.supervised import alive, eventually, free_port
+from tests.patience import eventually
+from tests.supervised import alive, free_port
 
 from mlengine import config
 

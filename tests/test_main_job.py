@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from tests.factories import random_bars
+from tests.patience import patience
 from tests.queue_process import QueueProcess
 from tests.upstream import LoopbackUpstream
 
@@ -70,7 +71,7 @@ def train(client: FlaskClient) -> dict[str, Any]:
     """Ask for a training and wait for its end."""
     accepted = client.post("/admin/train", headers=KEY)
     assert accepted.status_code == 202, accepted.text
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience(PATIENCE_SECONDS)
     while time.monotonic() < deadline:
         status = client.get(accepted.headers["Location"], headers=KEY).get_json()
         if status["state"] not in ("queued", "running"):

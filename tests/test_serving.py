@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.patience import eventually
 from tests.platforms import NOW, SYMBOLS, make_platform
 from tests.published import publish
 from tests.serving import Answer, Asker, lasts, load, serving
-from tests.supervised import eventually
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.features import BUILTIN

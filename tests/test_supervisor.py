@@ -13,8 +13,9 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.patience import eventually, patience
 from tests.queue_process import is_on_disk
-from tests.supervised import Supervised, alive, eventually
+from tests.supervised import Supervised, alive
 
 from mlengine import cli
 from mlengine.__main__ import mlengine, train
@@ -39,7 +40,7 @@ def test_a_signal_stops_all_children_quickly(tmp_path: Path, asked: signal.Signa
         assert platform.says(UP), platform.lines
         pids = platform.pids()
         platform.send(asked)
-        assert platform.process.wait(timeout=5) == 0
+        assert platform.process.wait(timeout=patience(5)) == 0
         assert not any(alive(pid) for pid in pids)
 
 
@@ -58,7 +59,7 @@ def test_every_part_logs_its_start_and_its_stop(tmp_path: Path) -> None:
     with Supervised(tmp_path, LOG_FORMAT="json") as platform:
         assert platform.says("platform is up"), platform.lines
         platform.send(signal.SIGTERM)
-        assert platform.process.wait(timeout=20) == 0
+        assert platform.process.wait(timeout=patience(20)) == 0
         assert platform.says("supervisor stopped")
         lines = [json.loads(line) for line in platform.lines]
     events = [line["event"] for line in lines]
@@ -75,7 +76,7 @@ def test_a_stopped_platform_leaves_no_socket_behind(tmp_path: Path, asked: signa
         folder = platform.socket().parent
         assert folder.is_dir()
         platform.send(asked)
-        assert platform.process.wait(timeout=5) == 0
+        assert platform.process.wait(timeout=patience(5)) == 0
         assert not folder.exists()
 
 
@@ -122,7 +123,7 @@ def test_the_end_of_the_web_server_is_the_end_of_all(tmp_path: Path) -> None:
         assert platform.says(UP), platform.lines
         pids = platform.pids()
         os.kill(pids[0], signal.SIGKILL)
-        assert platform.process.wait(timeout=8) == 1
+        assert platform.process.wait(timeout=patience(8)) == 1
         assert platform.says('child="web server" reason=SIGKILL failures=1\n')
         assert not any(alive(pid) for pid in pids)
 
@@ -132,7 +133,7 @@ def test_a_worker_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         assert platform.says(UP), platform.lines
         pids, begun = platform.pids(), time.monotonic()
         platform.send(signal.SIGTERM)
-        assert platform.process.wait(timeout=9) == 0
+        assert platform.process.wait(timeout=patience(9)) == 0
         assert time.monotonic() - begun > 2
         assert not any(alive(pid) for pid in pids)
 
@@ -140,7 +141,7 @@ def test_a_worker_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_a_worker_that_fails_five_times_in_its_first_minute_ends_all(tmp_path: Path) -> None:
     with Supervised(tmp_path, command="train", worker="failing") as platform:
-        assert platform.process.wait(timeout=20) == 1
+        assert platform.process.wait(timeout=patience(20)) == 1
         assert platform.says('child=worker reason="exit code 3" failures=5')
         assert not alive(platform.queue_pid())
 
@@ -152,7 +153,7 @@ def test_a_worker_that_always_fails_is_started_for_ever_while_web_serves_on(tmp_
         )
         assert alive(platform.pid("web"))
         platform.send(signal.SIGTERM)
-        assert platform.process.wait(timeout=20) == 0
+        assert platform.process.wait(timeout=patience(20)) == 0
 
 
 def _kill_and_wait(find: Callable[[], int]) -> None:
@@ -181,7 +182,7 @@ def test_a_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
         platform.send(signal.SIGINT)
         time.sleep(0.3)
         platform.send(signal.SIGINT)
-        platform.process.wait(timeout=1)
+        platform.process.wait(timeout=patience(1))
         assert not any(alive(pid) for pid in pids)
 
 
@@ -226,7 +227,7 @@ def test_with_an_active_model_nothing_is_trained(tmp_path: Path) -> None:
 
 def test_a_preparation_that_fails_ends_the_start(tmp_path: Path) -> None:
     with Supervised(tmp_path, prepare="3") as platform:
-        assert platform.process.wait(timeout=8) == 3
+        assert platform.process.wait(timeout=patience(8)) == 3
         assert not (tmp_path / "web.pid").exists()
         assert not platform.queue().ping()
 
@@ -261,7 +262,7 @@ def test_of_three_platforms_on_one_folder_at_once_one_runs_and_two_say_so(tmp_pa
         (running,) = [each for each in all_three if not each.says(refusal, seconds=0)]
         assert running.says(UP, seconds=60), running.lines
         refused = [each for each in all_three if each is not running]
-        assert [each.process.wait(timeout=20) for each in refused] == [1, 1]
+        assert [each.process.wait(timeout=patience(20)) for each in refused] == [1, 1]
         assert all(each.says(f"(pid {running.process.pid})") for each in refused)
         assert all(alive(pid) for pid in running.pids())
 
@@ -294,7 +295,7 @@ def test_a_host_that_is_not_here_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_one_training_brings_its_own_worker_and_ends_with_it(tmp_path: Path) -> None:
     with Supervised(tmp_path, command="train", train="7") as training:
-        assert training.process.wait(timeout=8) == 7
+        assert training.process.wait(timeout=patience(8)) == 7
         assert not alive(training.pid("worker"))
 
 
@@ -303,7 +304,7 @@ def test_one_training_uses_the_running_platform(tmp_path: Path) -> None:
         assert platform.says(UP), platform.lines
         worker = platform.pid("worker")
         with Supervised(tmp_path, command="train") as training:
-            assert training.process.wait(timeout=8) == 0
+            assert training.process.wait(timeout=patience(8)) == 0
         assert platform.pid("worker") == worker
 
 

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.supervised import alive, eventually, free_port
+from tests.patience import eventually, patience
+from tests.supervised import alive, free_port
 
 from mlengine import __version__
 from mlengine.stores.queue.server import resolve_url
@@ -93,7 +94,7 @@ def test_one_command_in_an_empty_folder_ends_in_a_prediction(program: Path, fold
         processes = _descendants(platform.pid)
         listed = _run(program, folder, "models", "list", "--json")
         platform.send_signal(signal.SIGINT)
-        output, _ = platform.communicate(timeout=15)
+        output, _ = platform.communicate(timeout=patience(15))
     finally:
         platform.kill()
         platform.wait()

@@ -14,9 +14,9 @@ from types import TracebackType
 from uuid import uuid4
 
 from tests.databases import new_database
+from tests.patience import eventually
 from tests.platforms import bars_folder
 from tests.queue_process import QueueProcess
-from tests.supervised import eventually
 
 from mlengine import config
 from mlengine.bootstrap.control import ControlPlane, build_control

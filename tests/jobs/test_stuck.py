@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.supervised import alive, eventually
+from tests.patience import eventually
+from tests.supervised import alive
 from tests.training_rig import TrainingRig, now
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.patience import eventually
 from tests.platforms import settings
-from tests.supervised import eventually
 
 from mlengine.bootstrap.control import build_control
 from mlengine.jobs.ticker import ScheduleTicker

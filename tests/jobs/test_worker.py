@@ -19,8 +19,9 @@ import pytest
 from redis import Redis
 from rq.job import Job
 from rq.worker_registration import get_keys
+from tests.patience import eventually, patience
 from tests.queue_process import QueueProcess
-from tests.supervised import alive, eventually, free_port
+from tests.supervised import alive, free_port
 
 from mlengine import config
 from mlengine.bootstrap.control import ControlPlane, build_control
@@ -151,7 +152,7 @@ def test_two_sigterms_end_a_worker_and_its_training(rig: Rig) -> None:
         time.sleep(1.1)
         assert worker.poll() is None
         worker.send_signal(signal.SIGTERM)
-        worker.wait(timeout=3)
+        worker.wait(timeout=patience(3))
         assert eventually(lambda: not alive(horse), seconds=1)
     finally:
         with contextlib.suppress(ProcessLookupError):

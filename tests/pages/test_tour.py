@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from tests.pages.api_examples import Example, absent, examples
 from tests.pages.markdown import ROOT, blocks, section
-from tests.supervised import eventually, free_port
+from tests.patience import eventually, patience
+from tests.supervised import free_port
 from tests.web.conformance import faults, template_of
 
 from mlengine.stores.queue.server import resolve_url
@@ -83,7 +84,7 @@ class Tour:
     def stop(self) -> int:
         self._platform.send_signal(signal.SIGINT)
         try:
-            return self._platform.wait(timeout=30)
+            return self._platform.wait(timeout=patience(30))
         finally:
             self._platform.kill()
 

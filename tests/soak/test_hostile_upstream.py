@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from tests.factories import START, random_bars
 from tests.hostile_upstream import BEHAVIOURS, LONG_BEHAVIOURS, hostile_upstream
+from tests.patience import eventually
 from tests.platforms import make_platform
 from tests.serving import Answer, Asker, Server, serving
-from tests.supervised import eventually
 from tests.training_rig import say
 from tests.upstream import Fault, LoopbackUpstream
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from tests.older_platforms import ROOT, RunningPlatform, running
+from tests.patience import eventually
 from tests.platforms import SYMBOLS, make_platform
 from tests.serving import Load, lasts, load
-from tests.supervised import eventually
 from tests.training_rig import say
 
 pytestmark = pytest.mark.soak

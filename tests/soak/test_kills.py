@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import pytest
-from tests.supervised import eventually
+from tests.patience import eventually
 from tests.training_rig import NOTHING_YET, TrainingRig, now, say
 
 from mlengine.core.runs.run import Run

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from tests.patience import eventually
 from tests.published import publish
-from tests.supervised import eventually, free_port
+from tests.supervised import free_port
 from tests.training_rig import ROOT, TrainingRig, now, say
 
 from mlengine import config

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from tests.databases import bar_store
 from tests.factories import random_bars
+from tests.patience import patience
 from tests.upstream import Fault, LoopbackUpstream, queries
 
 from mlengine.core.bars.bars import BarArrays
@@ -71,7 +72,7 @@ def service(
 
 
 def wait_for_request(upstream: LoopbackUpstream) -> None:
-    ends_at = time.monotonic() + 20
+    ends_at = time.monotonic() + patience(20)
     while not upstream.requests:
         assert time.monotonic() < ends_at
         time.sleep(0.01)

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from sqlalchemy import delete
+from tests.patience import patience
 from tests.platforms import make_platform
 from tests.queue_process import QueueProcess
 
@@ -364,7 +365,7 @@ def test_a_process_that_does_not_notice_its_lost_lease_is_ended(platform: Platfo
     ended = threading.Event()
     with Lease(platform.control.run_store, "run1", now, check_seconds=0.02, end_process=ended.set):
         platform.control.run_store.cancel("run1", actor="ann", now=now())
-        assert ended.wait(5)
+        assert ended.wait(patience(5))
 
 
 class SlowOnce(RunStore):
@@ -376,7 +377,7 @@ class SlowOnce(RunStore):
         first = not self.on_its_way.is_set()
         self.on_its_way.set()
         if first:
-            self.go.wait(5)
+            self.go.wait(patience(5))
         super().renew(run_id, **told)
         if first:
             self.written.set()
@@ -387,12 +388,12 @@ def test_a_renewal_under_way_does_not_undo_the_fence(platform: Platform) -> None
     platform.control.run_store.start("run1", now=now(), lease_seconds=LEASE_SECONDS)
     slow = SlowOnce(platform.control.database)
     with Lease(slow, "run1", now, renew_seconds=0.5) as lease:
-        assert slow.on_its_way.wait(5)
+        assert slow.on_its_way.wait(patience(5))
         fence = threading.Thread(target=lease.fence)
         fence.start()
         fence.join(0.2)
         slow.go.set()
-        assert slow.written.wait(5)
+        assert slow.written.wait(patience(5))
         fence.join(5)
         with pytest.raises(RunNotCancellable):
             platform.control.runs.cancel(None, actor="ann", now=now())

@@ -26,6 +26,7 @@ from tests.databases import (
     url_of,
     window_of,
 )
+from tests.patience import patience
 from tests.processes import audit_from_four_threads, audit_then_die
 
 from mlengine.core.bars.bars import BARS_SCHEMA, bars_hash
@@ -245,7 +246,7 @@ def test_four_processes_write_at_once_and_a_kill_loses_no_row(tmp_path):
         )
         for i in range(4)
     ]
-    assert [writer.wait(timeout=60) for writer in writers] == [-9] * 4
+    assert [writer.wait(timeout=patience(60)) for writer in writers] == [-9] * 4
     with opened(url) as engine:
         store = AuditStore(engine)
         wanted = {f"p{100 * i + n}" for i in range(4) for n in range(25)}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.damage import KINDS
+from tests.patience import eventually
 from tests.queue_process import QueueProcess, is_on_disk
-from tests.supervised import eventually
 
 from mlengine.errors import CannotStart
 from mlengine.stores.queue.append_only_file import whole_commands

@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.patience import eventually
 from tests.queue_process import QueueProcess, is_on_disk
-from tests.supervised import alive, eventually
+from tests.supervised import alive
 
 from mlengine.errors import CannotStart, QueueUnavailable
 from mlengine.stores.queue.jobs import JobQueue

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 
-from tests.supervised import alive, eventually
+from tests.patience import eventually, patience
+from tests.supervised import alive
 
 from mlengine.stores.system.child_process import start_dying_with_parent
 
@@ -38,7 +39,7 @@ def test_a_child_is_in_a_session_of_its_own_with_its_signals_unblocked() -> None
     assert os.getsid(child.pid) == child.pid
     time.sleep(0.2)
     child.terminate()
-    assert child.wait(timeout=3) == -signal.SIGTERM
+    assert child.wait(timeout=patience(3)) == -signal.SIGTERM
 
 
 def test_a_child_whose_parent_is_gone_already_never_starts() -> None:
@@ -53,4 +54,4 @@ def test_a_command_that_does_not_exist_exits_with_127(tmp_path: str) -> None:
     child = start_dying_with_parent(
         [f"{tmp_path}/missing"], environment={}, output=subprocess.DEVNULL
     )
-    assert child.wait(timeout=5) == 127
+    assert child.wait(timeout=patience(5)) == 127

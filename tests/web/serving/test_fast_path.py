@@ -21,10 +21,10 @@ import polars as pl
 import pytest
 from gunicorn.config import Config
 from tests.factories import random_bars
+from tests.patience import eventually
 from tests.platforms import NOW, SYMBOLS, make_platform
 from tests.published import publish
 from tests.serving import Server, serving
-from tests.supervised import eventually
 from tests.upstream import Fault, LoopbackUpstream
 from tests.web.serving.connections import LINE, Line, line_to, raw
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.patience import eventually
 from tests.platforms import SYMBOLS, make_platform
 from tests.queue_process import QueueProcess
 from tests.serving import Load, load, serving
-from tests.supervised import eventually
 
 # Some are answered inline, others by the framework.
 PATHS = [*(f"/predict?symbol={symbol}" for symbol in SYMBOLS), "/models", "/predict?symbol=NOPE"]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.supervised import eventually, free_port
+from tests.patience import eventually, patience
+from tests.supervised import free_port
 
 from mlengine import config
 
@@ -143,7 +144,7 @@ def test_slow_answers_and_silent_clients_leave_room_for_others(server: Server) -
             line.sendall(_get(b"/slow"))
         begun = time.monotonic()
         assert server.say(_get(b"/"))[0] == 200
-        assert time.monotonic() - begun < 2.5
+        assert time.monotonic() - begun < patience(2.5)
     finally:
         for line in [*silent, *slow]:
             line.close()
@@ -164,7 +165,7 @@ def test_an_application_that_can_not_be_made_ends_the_server_and_says_so_once() 
     process = _gunicorn("wsgi:app", environ, stderr=write)
     os.close(write)
     with os.fdopen(read) as said:
-        assert process.wait(timeout=30) == 4
+        assert process.wait(timeout=patience(30)) == 4
         lines = [line for line in said.read().splitlines() if line.startswith("mlengine: ")]
     assert len(lines) == 1
     assert lines[0].startswith("mlengine: TRAIN_FEATURE_SET='unheard-of': expected one of ")
