@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 from sqlalchemy import Engine, event
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from tests.databases import new_database
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.write_ahead_log import Log, Position
@@ -25,6 +26,19 @@ from mlengine.stores.database.lock_patience import patience_of
 
 _CHANGES = ("INSERT", "UPDATE", "DELETE")
 _LOCK_LOOK_SECONDS = 0.02
+_COMPILED: dict[object, object] = {}
+
+
+class _OneDialect(SQLiteDialect_pysqlite):
+    """The same for all engines, so that a statement is compiled once and not for each process."""
+
+    supports_statement_cache = True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _OneDialect)
+
+    def __hash__(self) -> int:
+        return 1
 
 
 class Database:
@@ -53,6 +67,8 @@ class Database:
     def open(self, *, most_lock_seconds: float | None) -> Engine:
         """An engine of the product for one process; connected once, so that it is warm."""
         engine = open_database(self.url)
+        engine.dialect.__class__ = _OneDialect
+        engine.update_execution_options(compiled_cache=_COMPILED)
         event.listen(engine, "do_connect", self._connect)
         patience_of(engine).most_seconds = most_lock_seconds
         with engine.connect():

@@ -17,6 +17,7 @@ from random import Random
 
 from tests.simulation.installed import installed
 from tests.simulation.machine import Machine, Weather
+from tests.simulation.platform import Platform
 from tests.simulation.promises.broken import BrokenPromise
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.workload import INTERVAL, Workload
@@ -42,19 +43,24 @@ class Simulation:
     def __init__(self, folder: Path, scheduler: Scheduler) -> None:
         self.scheduler, self.chance = scheduler, scheduler.chance
         self.machine = Machine(folder, scheduler)
-        actions = Workload(self.machine).actions()
+        self._workload = Workload(self.machine)
+        actions = self._workload.actions()
         chosen = [name for name in actions if self.chance.random() < 0.7] or list(actions)
         self._actions = [(name, *actions[name][:2]) for name in chosen]
         self._weights = [actions[name][2] for name in chosen]
         faults = [self._kill, self._kill, self._cut_power, self._bad_weather, self._freeze]
         faults += [self._queue_trouble]
         self._faults = [each for each in faults if self.chance.random() < 0.6]
-        self._fault_rate = self.chance.choice((0.0, 0.02, 0.05, 0.1))
+        self._fault_rate = self.chance.choice((0.0, 0.05, 0.1, 0.2))
 
     def run(self) -> None:
         """Raises BrokenPromise."""
         self.machine.recover()
-        for _ in range(self.chance.randint(20, 60)):
+        if self.chance.random() < 0.6:
+            self._do("worker1", self._workload.publish_earlier_versions)
+        if self.chance.random() < 0.4:
+            self._bad_weather()
+        for _ in range(self.chance.randint(15, 45)):
             self._act()
             for _ in range(self.chance.randint(0, 40)):
                 self._turn()
@@ -69,9 +75,9 @@ class Simulation:
         """Begin something, or let something go wrong."""
         if self._faults and self.chance.random() < self._fault_rate:
             self.chance.choice(self._faults)()
+        self.machine.start()
         if self.chance.random() < 0.1:
             self._rest()
-        self.machine.start()
         if self.chance.random() < 0.3 and len(self.scheduler.tasks) < _MOST_TASKS:
             run_id = self.machine.queue.take()
             if run_id is not None and f"horse-{run_id}" not in self.machine.platforms:
@@ -79,10 +85,10 @@ class Simulation:
                 self.machine.train(worker, run_id)
         if len(self.scheduler.tasks) < _MOST_TASKS:
             ((name, kind, work),) = self.chance.choices(self._actions, self._weights)
-            self.start_action(name, kind, work)
+            for number in self.chance.choice(((1,), (2,), (1, 2))):
+                self._begin(self.machine.platforms[f"{kind}{number}"], name, work)
 
-    def start_action(self, name: str, kind: str, work: Callable[..., None]) -> None:
-        platform = self.machine.platforms[f"{kind}{self.chance.randint(1, 2)}"]
+    def _begin(self, platform: Platform, name: str, work: Callable[[Platform], None]) -> None:
         self.machine.spawn(platform, name, lambda: work(platform))
 
     def _turn(self) -> bool:
@@ -107,22 +113,24 @@ class Simulation:
         """After a recovery nothing waits, all is whole, and the next training succeeds."""
         machine = self.machine
         machine.start()
-        self._do("web1", machine.platforms["web1"].audit.drain)
-        self._do("worker1", machine.platforms["worker1"].run_maintenance.run)
+        self._do("web1", self._workload.drain)
+        self._do("worker1", self._workload.maintain)
         machine.audit.check_at_rest()
         machine.registry.check_at_rest()
         machine.runs.check_at_rest()
         machine.bars.check(machine.platforms["web1"].bars, INTERVAL)
 
-    def _do(self, name: str, work: Callable[[], object]) -> None:
-        machine = self.machine
-        machine.spawn(machine.platforms[name], "recovery", work)
+    def _do(self, name: str, work: Callable[[Platform], object]) -> None:
+        """Let one process do something while no other does."""
+        platform = self.machine.platforms[name]
+        self.machine.spawn(platform, "alone", lambda: work(platform))
         self._finish()
 
     def _kill(self) -> None:
-        """One process, now or within its next calls."""
-        platform = self.chance.choice(list(self.machine.platforms.values()))
-        platform.process.dies_after = self.chance.choice((0, 3, 10, 30))
+        """One process, of those that do something, within its next calls."""
+        processes = [task.process for task in self.scheduler.tasks]
+        if processes:
+            self.chance.choice(processes).dies_after = self.chance.randint(0, 20)
 
     def _cut_power(self) -> None:
         self.machine.cut_power()
@@ -132,8 +140,8 @@ class Simulation:
     def _bad_weather(self) -> None:
         """The disk or the database refuses calls for a while, or no more."""
         self.machine.weather = Weather(
-            self.chance.choice((0.0, 0.0, 0.02, 0.3)),
-            self.chance.choice((0.0, 0.02, 0.3, 1.0)),
+            self.chance.choice((0.0, 0.0, 0.02, 0.2)),
+            self.chance.choice((0.0, 0.05, 0.2, 1.0)),
         )
 
     def _freeze(self) -> None:
@@ -151,9 +159,12 @@ class Simulation:
             self.machine.queue.waiting.clear()
 
     def _rest(self) -> None:
-        """Time passes in which nobody does anything: the whole machine was suspended."""
-        if not self._is_publishing():
-            self.scheduler.now += timedelta(seconds=self.chance.choice((5, 20, 70)))
+        """The whole machine is suspended; when it goes on, both workers look at the clock."""
+        if self._is_publishing():
+            return
+        self.scheduler.now += timedelta(seconds=self.chance.choice((5, 20, 70)))
+        for worker in ("worker1", "worker2"):
+            self._begin(self.machine.platforms[worker], "tick", self._workload.tick)
 
     def _is_publishing(self) -> bool:
         return bool(self.machine.database.look("SELECT 1 FROM runs WHERE publishing"))

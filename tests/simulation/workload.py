@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 from tests.databases import answered, failed
+from tests.published import draft
 from tests.simulation.machine import Machine
 from tests.simulation.platform import Platform
+from tests.simulation.promises.runs import EARLIER
 
 from mlengine.core.bars.bars import VALUES, BarArrays
 from mlengine.core.timestamps import EPOCH
@@ -54,6 +56,14 @@ class Workload:
             return
         platform.audit.append(entries)
         promise.answer(ids)
+
+    def publish_earlier_versions(self, platform: Platform) -> None:
+        """Versions of runs that nobody remembers."""
+        for _ in range(2):
+            earlier = draft(run_id=self.machine.next_id(EARLIER), created_at=self.machine.now)
+            files = {"model.txt": self.machine.chance.randbytes(40)}
+            manifest = platform.registry.publish(earlier, files, fence=lambda: None)
+            self.machine.registry.publish(manifest.version)
 
     def drain(self, platform: Platform) -> None:
         platform.audit.drain()
@@ -157,7 +167,7 @@ class Workload:
             "pin": ("web", self.pin, 3),
             "prune": ("web", self.prune, 2),
             "record_bars": ("web", self.record_bars, 5),
-            "tick": ("worker", self.tick, 6),
+            "tick": ("worker", self.tick, 2),
             "maintain": ("worker", self.maintain, 3),
         }
 

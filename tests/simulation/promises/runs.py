@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tests.simulation.database import Database
 from tests.simulation.promises.broken import BrokenPromise
 
+EARLIER = "earlier"  # begins the ids of runs that are not in the table
 _LOOK = """SELECT
     (SELECT count(*) FROM runs WHERE state IN ('queued', 'running')),
     (SELECT count(*) FROM runs WHERE actor = 'schedule'),
@@ -61,6 +62,8 @@ class RunPromise:
     def see_version(self, folder: Path) -> None:
         """A version has become visible: the run behind it must be the live one."""
         run_id = json.loads((folder / "manifest.json").read_bytes())["run_id"]
+        if run_id.startswith(EARLIER):
+            return
         states = [row[0] for row in self.database.look(_RUN, run_id)]
         if states != ["running"]:
             raise BrokenPromise(f"{folder.name} was published by run {run_id}, which is {states}")
