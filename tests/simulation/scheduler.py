@@ -28,6 +28,13 @@ class Stuck(AssertionError):
     """Nobody can go on: all wait for each other."""
 
 
+def _taken_lock() -> threading.Lock:
+    """Whoever acquires it waits until somebody else releases it: cheaper than a semaphore."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(eq=False)
 class Process:
     """A simulated process; `dies_after` counts the system calls that it has left, None for many."""
@@ -47,7 +54,7 @@ class Task:
     process: Process
     name: str
     work: Callable[[], object]
-    turn: threading.Lock = field(default_factory=lambda: _taken_lock())
+    turn: threading.Lock = field(default_factory=_taken_lock)
     wakes_at: datetime | None = None
     blocked: bool = False
     done: bool = False
@@ -216,10 +223,3 @@ class Scheduler:
             task.error = error
         task.done = True
         self._turn.release()
-
-
-def _taken_lock() -> threading.Lock:
-    """Whoever acquires it waits until somebody else releases it: cheaper than a semaphore."""
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
