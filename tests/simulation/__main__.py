@@ -26,7 +26,7 @@ def main(seeds: str, fault: str | None = None) -> int:
         outcome = simulate(seed, planted)
         if outcome.broken:
             broken += 1
-            print(f"seed {seed}: {outcome.broken}")
+            print(f"seed {seed}: {outcome.broken}", flush=True)
     print(f"{broken} broken in {time.process_time() - began:.1f} CPU s")
     return broken > 0
 

@@ -31,6 +31,7 @@ class AuditPromise:
     together: list[tuple[str, ...]] = field(default_factory=list)
     answered: dict[str, Position | None] = field(default_factory=dict)
     clearing: int = 0
+    cleared: set[str] = field(default_factory=set)
 
     def ask(self, entries: Sequence[AuditEntry], ids: Sequence[str]) -> None:
         self.asked.update(zip(ids, entries, strict=True))
@@ -41,10 +42,11 @@ class AuditPromise:
         stored, spooled = self._stored(), self._spooled()
         position = self.database.log.position()
         for each in ids:
-            if each not in stored and each not in spooled and not self.clearing:
+            if self.clearing or each in self.cleared:
+                continue
+            if each not in stored and each not in spooled:
                 raise BrokenPromise(f"the answered row {each} is neither stored nor spooled")
-            if not self.clearing:
-                self.answered[each] = None if each in spooled else position
+            self.answered[each] = None if each in spooled else position
 
     def begin_clear(self) -> None:
         """What was answered so far may go."""
@@ -53,7 +55,9 @@ class AuditPromise:
         self.together.clear()
 
     def end_clear(self) -> None:
+        """Also what was asked for by now, and is not answered yet."""
         self.clearing -= 1
+        self.cleared.update(self.asked)
 
     def cut_power(self, survived: Position) -> None:
         """Commits after that are gone, and so are rows that only they had."""

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
+from tests.crashing import at_step
 from tests.published import publish
 
 from mlengine.stores.registry.folders import (
+    clear_leftovers,
     published_versions,
     remove_staged,
     staged_run_ids,
@@ -37,3 +40,27 @@ def test_half_written_folders_are_no_versions_and_can_be_discarded(tmp_path: Pat
     assert (published_versions(tmp_path), staged_run_ids(tmp_path)) == (["v1"], {"a", "b"})
     remove_staged(tmp_path, {"a", "never-there"})
     assert staged_run_ids(tmp_path) == {"b"}
+
+
+def test_a_hidden_folder_stays_whole_while_its_name_can_not_be_forced_to_disk(
+    tmp_path: Path,
+) -> None:
+    """A power cut could bring it back under the name of the version that it was."""
+    publish(tmp_path)
+    whole = {path.name for path in (tmp_path / "v1").iterdir()}
+    hidden = (tmp_path / "v1").rename(tmp_path / ".removed-v1")
+    staged = tmp_path / ".staging-run"
+    staged.mkdir()
+
+    def refuse() -> None:
+        raise OSError(errno.EIO, "")
+
+    for remove in (lambda: clear_leftovers(tmp_path), lambda: remove_staged(tmp_path, {"run"})):
+        with at_step(1, refuse, among=frozenset({"fsync"})):
+            remove()
+        assert {path.name for path in hidden.iterdir()} == whole
+        assert staged.exists()
+    clear_leftovers(tmp_path)
+    remove_staged(tmp_path, {"run"})
+    assert not hidden.exists()
+    assert not staged.exists()

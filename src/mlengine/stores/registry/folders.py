@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, MODEL_LINE, PINS_FILE
-from mlengine.stores.system import strict_files
+from mlengine.stores.system import atomic_files, strict_files
 
 VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
 MOST_MANIFEST_BYTES = 64_000_000  # a series is 300 bytes, and there are thousands at most
@@ -37,8 +37,7 @@ def staged_run_ids(directory: Path) -> frozenset[str]:
 
 def remove_staged(directory: Path, run_ids: Collection[str]) -> None:
     """Remove the half-written folders of runs that are no more; what resists stays."""
-    for run_id in run_ids:
-        shutil.rmtree(directory / f"{STAGING}{run_id}", ignore_errors=True)
+    _remove_hidden(directory, [directory / f"{STAGING}{run_id}" for run_id in run_ids])
 
 
 def clear_leftovers(directory: Path) -> None:
@@ -46,11 +45,27 @@ def clear_leftovers(directory: Path) -> None:
 
     The caller holds the registry's lock, so that nobody is changing anything now.
     """
-    for path in list(directory.iterdir()):
-        if path.name.startswith(REMOVED):
-            shutil.rmtree(path, ignore_errors=True)
-        elif _UNFINISHED_REPLACEMENT.match(path.name):
+    paths = list(directory.iterdir())
+    _remove_hidden(directory, [path for path in paths if path.name.startswith(REMOVED)])
+    for path in paths:
+        if _UNFINISHED_REPLACEMENT.match(path.name):
             path.unlink(missing_ok=True)
+
+
+def _remove_hidden(directory: Path, paths: Collection[Path]) -> None:
+    """Remove folders, once the disk has the names that hide them.
+
+    Else a power cut could bring back what is left of one under the name of a version, which it had.
+    """
+    there = [path for path in paths if path.exists()]
+    if not there:
+        return
+    try:
+        atomic_files.fsync_directory(directory)
+    except OSError:
+        return
+    for path in there:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def version_published_by(directory: Path, run_id: str) -> str | None:

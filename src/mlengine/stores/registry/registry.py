@@ -24,6 +24,7 @@ from mlengine.stores.registry.folders import (
     VERSION,
     clear_leftovers,
     published_versions,
+    remove_staged,
 )
 from mlengine.stores.registry.pins import PinFile
 from mlengine.stores.registry.version_files import read_manifest, read_version_file, sha256
@@ -52,11 +53,11 @@ class Registry:
             atomic_files.make_directory(self.directory)
             atomic_files.force_names(self.directory, folders=2)  # below that of the artifacts
             staging = self.directory / f"{STAGING}{draft.run_id}"
-            shutil.rmtree(staging, ignore_errors=True)
+            remove_staged(self.directory, {draft.run_id})
             try:
                 return self._publish(draft, files, staging, fence)
             finally:
-                shutil.rmtree(staging, ignore_errors=True)
+                remove_staged(self.directory, {draft.run_id})
 
     def manifest(self, version: str) -> Manifest:
         """The verified manifest; raises ModelNotFound or ArtifactCorrupt."""
