@@ -8,13 +8,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.named_keys import add_key
 from tests.platforms import make_platform
 from tests.serving import Server, serving
+
+from mlengine.core.keys import SCOPES, write_key
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 PROGRAM = Path(sys.executable).with_name("schemathesis")
 KEY = "a-test-key-of-thirty-two-letters"
-KEYS = {"no key": (), "a wrong key": ("X-API-Key: guessed",), "an admin": (f"X-API-Key: {KEY}",)}
+KEYS = {
+    "no key": (),
+    "a wrong key": ("X-API-Key: guessed",),
+    "an admin": (f"X-API-Key: {KEY}",),
+    **{scope: (f"X-API-Key: {write_key(scope, 's' * 43)}",) for scope in SCOPES},
+}
 EXAMPLES = 100
 
 
@@ -44,7 +52,14 @@ def cases(
 
 def start(folder: Path) -> dict[str, str]:
     make_platform(folder, models=2)
-    return {"ADMIN_API_KEY": KEY, "PUBLIC_ACTIVATION": "true"}
+    for scope in SCOPES:
+        add_key(folder / "keys.json", scope, scope)
+    return {
+        "ADMIN_API_KEY": KEY,
+        "API_KEYS_FILE": str(folder / "keys.json"),
+        "FAILED_KEYS_PER_MINUTE": "0",
+        "PUBLIC_ACTIVATION": "true",
+    }
 
 
 def test_the_server_answers_every_edge_of_its_document_as_it_says(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from mlengine.errors import TooManyFailedKeys, Unauthorized
 from mlengine.services.keys.authentication import KeyHolder
+from mlengine.stores.queue.rate_counts import Window
 from mlengine.web.http.limits import open_storage, wait_seconds
 from mlengine.web.http.requests import KEY_HEADER, platform, request_time
 
@@ -46,9 +47,9 @@ def authenticate() -> KeyHolder:
     try:
         holder = platform().keys.authenticate(presented, now=request_time())
     except Unauthorized as refusal:
-        log.warning("key refused", extra={"address": address, "reason": str(refusal)})
         if failed:
             failed.count(address, presented)
+        log.warning("key refused", extra={"address": address, "reason": str(refusal)})
         raise
     if failed:
         failed.remember(address, presented)
@@ -78,6 +79,7 @@ class FailedKeys:
             self._known.discard(self._digest(address, presented))
         if not self._limiter.hit(self._item, address, _SCOPE):
             self._refuse(address)
+        self._window(address)  # what this thread was told is old when it asks next
 
     def remember(self, address: str, presented: str) -> None:
         """That the key is right."""
@@ -88,11 +90,15 @@ class FailedKeys:
             self._known.add(digest)
 
     def _refuse(self, address: str) -> None:
-        key, window_seconds = self._item.key_for(address, _SCOPE), self._item.get_expiry()
-        storage = cast("SlidingWindowCounterSupport", self._limiter.storage)
-        counts = storage.get_sliding_window(key, window_seconds)
-        wait = wait_seconds(*counts, limit=self._item.amount, window_seconds=window_seconds)
+        limit, window_seconds = self._item.amount, self._item.get_expiry()
+        wait = wait_seconds(*self._window(address), limit=limit, window_seconds=window_seconds)
         raise TooManyFailedKeys(1 + int(wait))
+
+    def _window(self, address: str) -> Window:
+        storage = cast("SlidingWindowCounterSupport", self._limiter.storage)
+        return storage.get_sliding_window(
+            self._item.key_for(address, _SCOPE), self._item.get_expiry()
+        )
 
     def _digest(self, address: str, presented: str) -> bytes:
         text = f"{address}\0{presented}".encode("utf-8", "replace")
