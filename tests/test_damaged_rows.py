@@ -1,4 +1,4 @@
-"""Every column of the database with values that lie: the answers stay defined."""
+"""Columns of the audit, the runs and the history with values that lie: answers stay defined."""
 
 # ruff: noqa: S608 - the names of tables and columns are the database's own
 
@@ -58,13 +58,15 @@ def _lying(database: Path, table: str, column: str, lie: object) -> Iterator[boo
         try:
             yield True
         finally:
+            before = ", ".join(str(rowid) for rowid, _ in rows)
+            connection.execute(f"DELETE FROM {table} WHERE rowid NOT IN ({before})")
             update = f"UPDATE {table} SET {column} = ? WHERE rowid = ?"
             connection.executemany(update, [(value, rowid) for rowid, value in rows])
             connection.commit()
 
 
 def _columns(database: Path) -> list[tuple[str, str]]:
-    """Of all tables with rows."""
+    """Of all tables with rows but those of bars."""
     with closing(sqlite3.connect(database)) as connection:
         tables = [
             name
@@ -74,6 +76,7 @@ def _columns(database: Path) -> list[tuple[str, str]]:
         return [
             (table, column[1])
             for table in tables
+            if not table.startswith("bar_")
             for column in connection.execute(f"PRAGMA table_info({table})")
         ]
 

@@ -112,4 +112,6 @@ def run_from_row(row: SqlRow[tuple[object, ...]]) -> Run:
         )
     except TypeError:
         raise DamagedRow from None
-    return require_declared_types(run)
+    if not isinstance(parse_column(require_declared_types(run).spec), dict):
+        raise DamagedRow
+    return run
