@@ -25,12 +25,17 @@ from mlengine.core.monitoring.drift.window_measures import (
     psi_on_grid,
     window_measures,
 )
+from mlengine.core.monitoring.sequential import (
+    BLOCK_DATES,
+    DriftAlarmState,
+    add_block,
+    alert_level,
+)
 
 WARM_UP = CORE.window_bars - 1
-TRAINING, LIVE, AFTER = 2520, 316, 121
+TRAINING, LIVE, AFTER = 2520, 252, 121
 # The windows that 100 and 500 bars of twelve symbols are, in dates.
 WINDOWS = {100: 9, 500: 42}
-BREAKS = ("none", "volatility", "correlation", "frozen")
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,11 @@ class Trained:
 
     def calibrated(self, window_dates: int) -> DriftCalibration:
         return calibrate(self.training, window_dates=window_dates, gap_dates=CORE.window_bars)
+
+    def since(self, live: DateTallies, first: int) -> DateTallies:
+        """The same dates without the `first` ones."""
+        at = np.arange(first, len(live.dates))
+        return live.sums(at, at + 1)
 
     def measures(self, live: DateTallies, ends: Ints, window_dates: int) -> Floats:
         return window_measures(live.sums(ends - window_dates, ends), self.total)
@@ -95,6 +105,25 @@ def broken(seed: int, kind: str = "garch") -> tuple[Trained, Mapping[str, DateTa
         "frozen": frozen(calm, FEATURES[seed % len(FEATURES)], since),
     }
     return reference, {name: tally(each, reference.edges) for name, each in live.items()}, before
+
+
+def first_alarm(reference: Trained, live: DateTallies, *, first: int = 0) -> float:
+    """On which date the sequential alarm rings, from the position `first` on; infinite if never.
+
+    As `sequential.look` does it daily, with a false alarm in ten years. What it heard before
+    `first` counts, alarms before do not.
+    """
+    calibration = reference.calibrated(BLOCK_DATES)
+    begins = np.arange(first % BLOCK_DATES, len(live.dates) - BLOCK_DATES + 1, BLOCK_DATES)
+    measures = reference.measures(live, begins + BLOCK_DATES, BLOCK_DATES)
+    scores = ((measures - calibration.means) / calibration.scales).max(axis=2)
+    state = DriftAlarmState()
+    for block, begin in zip(scores, begins, strict=True):
+        dates, before = (int(begin), int(begin) + BLOCK_DATES), state.alarms
+        state = add_block(state, block, calibration.scores, dates=dates, level=alert_level())
+        if state.alarms > before and dates[1] > first:
+            return float(dates[1] - first)
+    return float("inf")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
-"""Can the monitoring be believed? `python -m benchmarks.monitoring_power drift`, or another form.
+"""Can the monitoring be believed? `python -m benchmarks.monitoring_power stationary`, or others.
 
-drift      false alarms of one look at streams that don't change, and how soon breaks are found.
-distances  what four distances of 158 features cost, first and from stored rows.
+stationary  false alarms at streams that don't change: of one look, and in a year of daily looks.
+breaks      how soon a break is found, by daily looks at windows and by the sequential alarm.
+skill       how often skill that stays is said to be lost, and how soon skill that is gone.
+distances   what four distances of 158 features cost, first and from stored rows.
 
-`--trials` says how many models are simulated; MLENGINE_BENCH_BARS names a parquet of real bars.
+`--trials` says how many models are simulated; MLENGINE_BENCH_BARS names a parquet of real bars,
+which the stream `real` draws blocks of sixty dates from.
 """
 
 from __future__ import annotations
@@ -11,44 +14,53 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import polars as pl
 from benchmarks.drift_trials import (
-    BREAKS,
+    LIVE,
     WINDOWS,
     Look,
     broken,
+    first_alarm,
     first_found,
     one_look,
     stationary,
 )
-from benchmarks.market_streams import real_ratios
+from benchmarks.market_streams import STREAMS, real_ratios
+from benchmarks.skill_trials import World, trial
 
 from mlengine.core.arrays import Floats
 from mlengine.core.monitoring.drift.distances import SortedSample, distances, sort_columns
 from mlengine.core.monitoring.drift.evidently import evidently_scores
 from mlengine.core.monitoring.reference import sketch
+from mlengine.core.monitoring.sequential import BLOCK_DATES
 
 BARS_VARIABLE = "MLENGINE_BENCH_BARS"
 WITHIN = (20, 60, 120)
 
 
-def print_false_alarms(trials: int, first_seed: int, real: Floats | None) -> None:
-    """One look at the first window after training, by stream and window."""
-    print(f"One look at a stream that doesn't change, 12 symbols, {trials} trials")
+def print_stationary(
+    streams: Sequence[str], trials: int, first_seed: int, real: Floats | None
+) -> None:
+    """One look at the first window after training, by stream and window; then a year."""
+    print(f"Streams that don't change, 12 symbols, ten years of training, {trials} trials")
     print("| stream | window | verdict | uncalibrated | PSI median, worst | KS median, worst |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for kind in ("iid", "garch", *(("real",) if real is not None else ())):
-        for bars, look in _looks(kind, trials, first_seed, real).items():
+    for kind in streams:
+        looks, years = _looks(kind, trials, first_seed, real)
+        for bars, look in looks.items():
             told = " | ".join(
                 f"{np.median(share):.1%}, {share.max():.1%}" for share in (look.psi, look.ks)
             )
             name = f"{bars} bars, {WINDOWS[bars]} dates"
             shares = f"{look.alarms:.1%} | {look.uncalibrated:.1%}"
-            print(f"| {kind} | {name} | {shares} | {told} |", flush=True)
+            print(f"| {kind} | {name} | {shares} | {told} |")
+        print(f"| {kind} | a year of daily looks | {years:.1%} | | | |", flush=True)
 
 
 @dataclass(frozen=True)
@@ -61,36 +73,41 @@ class Looks:
     ks: Floats
 
 
-def _looks(kind: str, trials: int, first_seed: int, real: Floats | None) -> dict[int, Looks]:
+def _looks(
+    kind: str, trials: int, first_seed: int, real: Floats | None
+) -> tuple[dict[int, Looks], float]:
     found: dict[int, list[Look]] = {bars: [] for bars in WINDOWS}
+    years = []
     for seed in range(first_seed, first_seed + trials):
         reference, live = stationary(kind, seed, real)
+        years.append(first_alarm(reference, live) <= LIVE)
         for bars, dates in WINDOWS.items():
             found[bars].append(one_look(reference, live, dates))
-    return {
-        bars: Looks(
-            float(np.mean([look.alarm for look in looks])),
-            float(np.mean([look.uncalibrated for look in looks])),
-            np.mean([look.psi for look in looks], axis=0),
-            np.mean([look.ks for look in looks], axis=0),
-        )
-        for bars, looks in found.items()
-    }
+    return {bars: _shares(looks) for bars, looks in found.items()}, float(np.mean(years))
+
+
+def _shares(looks: Sequence[Look]) -> Looks:
+    return Looks(
+        float(np.mean([look.alarm for look in looks])),
+        float(np.mean([look.uncalibrated for look in looks])),
+        np.mean([look.psi for look in looks], axis=0),
+        np.mean([look.ks for look in looks], axis=0),
+    )
 
 
 def print_breaks(trials: int, first_seed: int) -> None:
-    """Daily looks from the break on, each by the threshold of one look."""
+    """Daily looks from the break on; windows by the threshold of one look."""
     found = _found(trials, first_seed)
-    print(f"\nDaily looks after a break in GARCH bars, 12 symbols, {trials} trials: found within")
-    print("| window | break | " + " | ".join(f"{dates} dates" for dates in WITHIN) + " | median |")
+    print(f"Daily looks after a break in GARCH bars, 12 symbols, {trials} trials: found within")
+    print("| by | break | " + " | ".join(f"{dates} dates" for dates in WITHIN) + " | median |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for (bars, name), dates in found.items():
-        shares = " | ".join(f"{np.mean(dates <= within):.0%}" for within in WITHIN)
-        print(f"| {bars} bars | {name} | {shares} | {np.median(dates):.0f} |", flush=True)
+    for (by, name), dates in found.items():
+        shares = " | ".join(f"{np.mean(np.array(dates) <= within):.0%}" for within in WITHIN)
+        print(f"| {by} | {name} | {shares} | {np.median(dates):.0f} |", flush=True)
 
 
-def _found(trials: int, first_seed: int) -> dict[tuple[int, str], Floats]:
-    found: dict[tuple[int, str], list[float]] = {(b, n): [] for b in WINDOWS for n in BREAKS}
+def _found(trials: int, first_seed: int) -> dict[tuple[str, str], list[float]]:
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for seed in range(first_seed, first_seed + trials):
         reference, live, change = broken(seed)
         for bars, dates in WINDOWS.items():
@@ -98,8 +115,37 @@ def _found(trials: int, first_seed: int) -> dict[tuple[int, str], Floats]:
             for name, tallies in live.items():
                 ends = np.arange(change + 1, len(tallies.dates) + 1)
                 scores = reference.scores(tallies, ends, calibration)
-                found[bars, name].append(first_found(scores, calibration.threshold))
-    return {key: np.array(each) for key, each in found.items()}
+                by = f"{bars} bars, {dates} dates"
+                found[by, name].append(first_found(scores, calibration.threshold))
+        # Blocks begin at any date as seen from a break.
+        for name, tallies in live.items():
+            shifted = reference.since(tallies, seed % BLOCK_DATES)
+            first = change - seed % BLOCK_DATES
+            found["sequential", name].append(first_alarm(reference, shifted, first=first))
+    return found
+
+
+def print_skill(trials: int, first_seed: int) -> None:
+    """Five years each, of which the naive interval is looked at weekly."""
+    print(f"Five years, {trials} trials: `lost` is said, and the naive weekly interval's")
+    print(
+        "| AUC | h | symbols | stays: lost | naive | proven"
+        " | gone: lost | median | naive | median |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for auc, steps, symbols in product((0.53, 0.55, 0.60), (1, 5), (4, 20)):
+        world = World(auc, steps, symbols)
+        stays, gone = (
+            np.array([trial(world, first_seed + at, vanished=ends) for at in range(trials)])
+            for ends in (False, True)
+        )
+        said = np.isfinite(stays).mean(axis=0)
+        found, middle = np.isfinite(gone).mean(axis=0), np.median(gone, axis=0)
+        print(
+            f"| {auc:.2f} | {steps} | {symbols} | {said[0]:.1%} | {said[2]:.0%} | {said[1]:.0%}"
+            f" | {found[0]:.0%} | {middle[0]:.0f} | {found[2]:.0%} | {middle[2]:.0f} |",
+            flush=True,
+        )
 
 
 def print_distances(features: int = 158, reference: int = 250_000, live: int = 40_000) -> None:
@@ -136,17 +182,21 @@ def _least(of: Callable[[], object]) -> float:
 def main() -> None:
     """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("form", choices=("drift", "distances"))
+    parser.add_argument("form", choices=("stationary", "breaks", "skill", "distances"))
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--streams", nargs="+", choices=STREAMS, default=["iid", "garch"])
     asked = parser.parse_args()
-    path = os.environ.get(BARS_VARIABLE)
-    if asked.form == "distances":
+    if asked.form == "stationary":
+        path = os.environ.get(BARS_VARIABLE)
+        real = real_ratios(pl.read_parquet(path)) if path and "real" in asked.streams else None
+        print_stationary(asked.streams, asked.trials, asked.seed, real)
+    elif asked.form == "breaks":
+        print_breaks(asked.trials, asked.seed)
+    elif asked.form == "skill":
+        print_skill(asked.trials, asked.seed)
+    else:
         print_distances()
-        return
-    real = real_ratios(pl.read_parquet(path)) if path else None
-    print_false_alarms(asked.trials, asked.seed, real)
-    print_breaks(max(asked.trials // 2, 1), asked.seed)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,18 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from benchmarks.drift_trials import WINDOWS, broken, first_found, one_look, stationary
+from benchmarks.drift_trials import (
+    WINDOWS,
+    broken,
+    first_alarm,
+    first_found,
+    one_look,
+    stationary,
+)
 from benchmarks.market_streams import Stream, draw, real_ratios, rows_of
+from benchmarks.skill_trials import World, labels_and_forecasts, trial
 
+from mlengine.core import metrics
 from mlengine.core.features import CORE, compute
 from mlengine.stores.market_data.sample import find_sample_file, read_sample
 
@@ -58,3 +67,39 @@ def test_ratios_of_real_bars_give_their_features_again() -> None:
     expected = rows_of(compute(bars.sort("symbol", "timestamp"), CORE))
     at = CORE.names.index("return_1")
     assert found.values[:, at] == pytest.approx(expected.values[:, at], rel=1e-6, abs=1e-9)
+
+
+def test_the_sequential_alarm_finds_a_break_soon() -> None:
+    reference, live, change = broken(1)
+    assert first_alarm(reference, live["volatility"], first=change) <= 80
+    assert first_alarm(reference, live["frozen"], first=change) <= 60
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["iid", "garch"])
+def test_a_year_of_daily_looks_seldom_alarms(kind: str) -> None:
+    years = [first_alarm(*stationary(kind, seed, None)) <= 252 for seed in range(60)]
+    assert np.mean(years) <= 0.17
+
+
+WORLDS = [
+    World(auc, steps, symbols) for auc in (0.53, 0.6) for steps in (1, 5) for symbols in (4, 20)
+]
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=str)
+def test_skill_that_stays_is_seldom_said_to_be_lost(world: World) -> None:
+    lost = [np.isfinite(trial(world, seed, vanished=False)[0]) for seed in range(40)]
+    assert np.mean(lost) <= 0.1
+
+
+def test_skill_that_is_gone_is_found() -> None:
+    found = np.array([trial(World(0.6, 1, 20), seed, vanished=True) for seed in range(20)])
+    assert np.mean(np.isfinite(found[:, 0])) >= 0.95
+    assert np.isinf(found[:, 1]).all()
+
+
+@pytest.mark.parametrize(("auc", "steps"), [(0.55, 1), (0.6, 5)])
+def test_the_simulated_model_has_the_auc_that_it_is_said_to_have(auc: float, steps: int) -> None:
+    ups, said = labels_and_forecasts(World(auc, steps, 400), 3, vanished=False)
+    assert metrics.auc(ups.ravel(), said.ravel()) == pytest.approx(auc, abs=0.01)

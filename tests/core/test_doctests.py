@@ -17,6 +17,7 @@ WITH_EXAMPLES = {
     "mlengine.core.monitoring.drift.calibration",
     "mlengine.core.monitoring.drift.distances",
     "mlengine.core.monitoring.drift.report",
+    "mlengine.core.monitoring.sequential",
     "mlengine.core.promotion.diebold_mariano",
     "mlengine.core.training.labels",
     "mlengine.core.training.splits",

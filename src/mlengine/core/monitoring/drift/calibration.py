@@ -19,7 +19,7 @@ from scipy.special import bdtrc
 from mlengine.core.arrays import Floats, Indices
 from mlengine.core.monitoring.drift.tallies import DateTallies
 from mlengine.core.monitoring.drift.window_measures import (
-    ks_on_grid,
+    MEASURES,
     psi_on_grid,
     window_measures,
 )
@@ -95,7 +95,7 @@ def calibrate(
         ks_thresholds=_higher_threshold(ks, alpha),
         psi_thresholds=_higher_threshold(psi, alpha),
         scores=scores[::2],
-        reason=_reason(measures[::2], scores[::2], window_dates, alpha),
+        reason=_reason(measures[::2], scores[::2], window_dates, gap_dates, alpha),
     )
 
 
@@ -123,11 +123,8 @@ def _compare_windows(
     around = training.sums(np.maximum(starts - gap_dates, 0), np.minimum(ends + gap_dates, dates))
     every = training.sums(np.zeros_like(starts), np.full_like(starts, dates))
     rest = every.less(around)
-    return (
-        window_measures(windows, rest),
-        ks_on_grid(windows, rest),
-        psi_on_grid(windows, rest),
-    )
+    measures = window_measures(windows, rest)
+    return measures, measures[:, :, MEASURES.index("distribution")], psi_on_grid(windows, rest)
 
 
 def _left_out_scores(measures: Floats) -> Floats:
@@ -163,19 +160,25 @@ def _higher_threshold(values: Floats, alpha: float) -> Floats:
     return np.asarray(np.maximum(disjoint, every))
 
 
-def _reason(disjoint: Floats, scores: Floats, window_dates: int, alpha: float) -> str | None:
+def _reason(
+    disjoint: Floats, scores: Floats, window_dates: int, gap_dates: int, alpha: float
+) -> str | None:
     if len(scores) < FEWEST_WINDOWS:
         return "too_few_windows"
-    return "past_differs" if _years_differ(disjoint, scores, window_dates, alpha) else None
-
-
-def _years_differ(disjoint: Floats, scores: Floats, window_dates: int, alpha: float) -> bool:
-    """Whether windows of single years, seen from all others, pass their threshold beyond chance."""
     years = np.arange(len(scores)) * window_dates // _DATES_A_YEAR
+    passed = _passed_by_years(disjoint, scores, years, alpha)
+    # Windows closer than the gap share bars: so many neighbours are worth one.
+    alike = max(math.ceil(gap_dates / window_dates), 1)
+    chance = bdtrc(passed // alike - 1, len(scores) // alike, alpha) if passed >= alike else 1.0
+    return "past_differs" if chance < _UNLIKE_YEARS else None
+
+
+def _passed_by_years(disjoint: Floats, scores: Floats, years: Indices, alpha: float) -> int:
+    """How many windows of single years, seen from all other years, pass the threshold of those."""
     passed = 0
     for year in np.unique(years):
         own, others = years == year, disjoint[years != year]
         if len(others) > 1:
             seen = scores_of(disjoint[own], others.mean(axis=0), _deviations(others))
             passed += int(np.sum(seen > rank_threshold(scores[~own], alpha=alpha)))
-    return bool(passed and bdtrc(passed - 1, len(scores), alpha) < _UNLIKE_YEARS)
+    return passed

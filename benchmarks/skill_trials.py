@@ -1,0 +1,118 @@
+"""Five years of a model whose skill stays, or is gone: symbols that move together, a slow signal.
+
+Each symbol has a signal (AR 0.95) that adds to its next return; returns correlate by 0.4. The label
+is the direction of the next h bars together, the forecast the chance of up given the signal, as
+good as one can be. When the skill vanishes the signal adds nothing any more, and the model says
+what it said.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import lfilter
+from scipy.special import ndtr
+
+from mlengine.core.arrays import Floats
+from mlengine.core.metrics.losses import log_losses
+from mlengine.core.monitoring.skill.betting import e_values, interleave
+from mlengine.core.monitoring.skill.evidence import ALPHA, SkillTerms, skill_terms
+
+SLOW, CORRELATED = 0.95, 0.4
+HOLDOUT, LIVE = 500, 1260
+FEWEST_NAIVE, WEEK = 50, 5
+
+
+@dataclass(frozen=True)
+class World:
+    """AUC of the model while it has its skill, label length in dates, and symbols."""
+
+    auc: float
+    steps: int
+    symbols: int
+
+    @property
+    def strength(self) -> float:
+        """What a unit of signal adds to the next return, in its deviations; benchmarks/gate.py."""
+        r = math.sqrt(2.0) * math.sin(math.pi / 2.0 * (self.auc - 0.5))
+        known, unknown = self.reach
+        odds = r * r / (1.0 - r * r)
+        return math.sqrt(self.steps * odds / (known**2 - odds * unknown))
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Of the signal's part in the sum: its mean by today's signal, and its variance beyond."""
+        later = [sum(SLOW**j for j in range(self.steps - i)) for i in range(1, self.steps)]
+        return sum(SLOW**j for j in range(self.steps)), (1 - SLOW**2) * sum(x * x for x in later)
+
+
+def daily_gains(world: World, seed: int, *, vanished: bool) -> tuple[Floats, Floats]:
+    """(dates,) of the holdout and of live: the base rate's mean log-loss less the model's."""
+    ups, said = labels_and_forecasts(world, seed, vanished=vanished)
+    gains = (math.log(2.0) - log_losses(ups, said)).mean(axis=1)
+    # Labels that reach past the holdout are purged from it.
+    return gains[: HOLDOUT - world.steps + 1], gains[HOLDOUT : HOLDOUT + LIVE]
+
+
+def labels_and_forecasts(world: World, seed: int, *, vanished: bool) -> tuple[Floats, Floats]:
+    """(dates, symbols) each, of holdout and live."""
+    rng = np.random.default_rng(seed)
+    dates = HOLDOUT + LIVE + world.steps
+    signal, shocks = rng.standard_normal((2, dates, world.symbols))
+    signal[1:] *= math.sqrt(1.0 - SLOW**2)
+    signal = lfilter([1.0], [1.0, -SLOW], signal, axis=0)
+    shocks *= math.sqrt(1.0 - CORRELATED)
+    shocks += math.sqrt(CORRELATED) * rng.standard_normal((dates, 1))
+    strength = np.full((dates, 1), world.strength)
+    if vanished:
+        strength[HOLDOUT:] = 0.0
+    moves = np.vstack([np.zeros((1, world.symbols)), strength * signal + shocks])
+    summed = np.cumsum(moves, axis=0)
+    ups = (summed[world.steps :] - summed[: -world.steps] > 0.0).astype(np.float64)
+    return ups, _forecast(world, signal[: len(ups)])
+
+
+def _forecast(world: World, signal: Floats) -> Floats:
+    known, unknown = world.reach
+    strength = world.strength
+    left = world.steps + strength**2 * unknown
+    return np.asarray(ndtr(strength * known * signal / math.sqrt(left)))
+
+
+def first_said(live: Floats, terms: SkillTerms, *, side: int, alpha: float = ALPHA) -> float:
+    """On which date `lost` (side 0) or `proven` (1) is said first; infinite if never."""
+    growth = terms.bets[side].log_growth(live)
+    above = e_values(interleave(growth, steps_ahead=terms.steps_ahead)) >= 1.0 / alpha
+    return first_run(above, terms.steps_ahead)
+
+
+def first_run(above: np.ndarray, length: int) -> float:
+    """The date on which `above` has held for `length` dates; infinite if it never does."""
+    held = np.convolve(above, np.ones(length), mode="full")[: len(above)] >= length - 0.5
+    found = np.flatnonzero(held)
+    return float(found[0] + 1) if len(found) else math.inf
+
+
+def first_naive(live: Floats, terms: SkillTerms) -> float:
+    """By weekly looks: when the 95 % interval of all dates so far lies below the holdout's mean."""
+    count = np.arange(1, len(live) + 1)
+    mean = np.cumsum(live) / count
+    deviation = np.sqrt(np.maximum(np.cumsum(live * live) / count - mean * mean, 0.0))
+    below = mean + 1.96 * deviation / np.sqrt(count) < terms.mean
+    looks = (count >= FEWEST_NAIVE) & (count % WEEK == 0)
+    found = np.flatnonzero(below & looks)
+    return float(found[0] + 1) if len(found) else math.inf
+
+
+def trial(world: World, seed: int, *, vanished: bool) -> tuple[float, float, float]:
+    """When `lost`, `proven` and the naive `lost` are said first."""
+    holdout, live = daily_gains(world, seed, vanished=vanished)
+    terms = skill_terms(holdout, steps_ahead=world.steps)
+    assert terms is not None
+    return (
+        first_said(live, terms, side=0),
+        first_said(live, terms, side=1),
+        first_naive(live, terms),
+    )
