@@ -40,7 +40,7 @@ def test_predictions_are_of_the_symbol_and_audited_under_it(platform: Platform) 
         assert at_hand.prediction.symbol == "AAA"
     audited = {row.symbol for row in platform.audit.recent(limit=20).rows}
     assert audited == {"AAA", "BBB", "TRIPLE", "NONE"}
-    recorded = platform.bars.store.recordings(platform.bars.interval)
+    recorded = platform.bars.store.recording_counts(platform.bars.interval)
     assert set(recorded) == {"AAA", "BBB", "TRIPLE"}
 
 

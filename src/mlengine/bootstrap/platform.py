@@ -102,7 +102,7 @@ def build_platform(settings: Settings) -> Platform:
             stores.registry,
             stores.loader,
             stores.bars.interval,
-            stores.bars.expectations,
+            stores.bars.bar_ages,
         ),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),

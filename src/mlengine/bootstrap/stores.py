@@ -13,8 +13,8 @@ from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.services.bars.service import BarService
+from mlengine.services.bars.upstream.bulkhead import UpstreamBulkhead
 from mlengine.services.bars.upstream.fetcher import BarFetcher
-from mlengine.services.bars.upstream.waits import UpstreamWaits
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.spool.store import SpooledAuditStore
@@ -77,7 +77,7 @@ def open_bars(settings: Settings, states: DependencyStates, database: Engine) ->
         states=states,
         markets=markets,
         adjustment=settings.market_data_adjust,
-        waits=UpstreamWaits(
+        bulkhead=UpstreamBulkhead(
             settings.market_data_service.max_waits,
             KeyLocks(settings.artifacts_dir / "upstream.lock"),
         ),

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlengine.core.bars.bars import PRICES, RAW_SCHEMA, VALUES, BarExample
+from mlengine.core.bars.bars import PRICES, RAW_SCHEMA, VALUES, AffectedCandle
 from mlengine.core.bars.cleaning import clean_panel
-from mlengine.core.bars.interval_check import other_intervals
+from mlengine.core.bars.interval_check import interval_mismatches
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.core.calendars.named import calendar
 
@@ -150,7 +150,7 @@ def test_what_is_mended_has_an_example_as_well():
     assert report.rows_read == len(given_rows)
     assert report.examples["ohlc_rounding"].line == 5
     assert report.examples["ohlc_rounding"].column == "high"
-    assert report.examples["duplicate"] == BarExample(
+    assert report.examples["duplicate"] == AffectedCandle(
         "a.csv", 7, "timestamp", rows[5]["timestamp"].isoformat()
     )
 
@@ -168,4 +168,4 @@ def test_moments_read_in_another_unit_are_of_another_interval(interval, factor, 
         {**row, "timestamp": first + (row["timestamp"] - rows[0]["timestamp"]) * factor}
         for row in rows
     ]
-    assert "AAA" in other_intervals(raw_of(stretched), interval)
+    assert "AAA" in interval_mismatches(raw_of(stretched), interval)

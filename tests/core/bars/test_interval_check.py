@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from mlengine.core.bars.bars import RAW_SCHEMA
-from mlengine.core.bars.interval_check import other_intervals
+from mlengine.core.bars.interval_check import interval_mismatches
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")
@@ -91,7 +91,7 @@ OF_THE_INTERVAL: dict[str, tuple[str, Callable[[], list[datetime]]]] = {
 @pytest.mark.parametrize("case", OF_THE_INTERVAL)
 def test_odd_grids_and_rare_bars_are_of_the_interval(case):
     interval, moments = OF_THE_INTERVAL[case]
-    assert other_intervals(candles(moments()), interval) == {}
+    assert interval_mismatches(candles(moments()), interval) == {}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_odd_grids_and_rare_bars_are_of_the_interval(case):
 )  # fmt: skip
 def test_bars_of_another_interval_are_named_with_their_spacing(moments, interval, spacing):
     shuffled = candles(moments, file="AAA.csv").sample(fraction=1.0, shuffle=True, seed=5)
-    (refusal,) = other_intervals(shuffled, interval).values()
+    (refusal,) = interval_mismatches(shuffled, interval).values()
     assert refusal.reason == (
         f"AAA (file 'AAA.csv') has bars of another interval than {interval}: "
         f"they lie {spacing} apart"
@@ -135,5 +135,5 @@ def test_each_symbol_is_judged_for_itself():
         candles(every(DAY, 1), "ONE"),
         candles(MONDAYS, "WEEKLY"),
     ]
-    assert set(other_intervals(pl.concat(parts), "1d")) == {"HOURLY", "WEEKLY"}
-    assert set(other_intervals(pl.concat(parts), "1h")) == {"DAILY", "WEEKLY"}
+    assert set(interval_mismatches(pl.concat(parts), "1d")) == {"HOURLY", "WEEKLY"}
+    assert set(interval_mismatches(pl.concat(parts), "1h")) == {"DAILY", "WEEKLY"}

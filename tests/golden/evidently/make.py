@@ -55,7 +55,8 @@ def samples() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def scores(reference: np.ndarray, current: np.ndarray) -> dict[str, float]:
     """As its report gives them, over finite values."""
     ours, theirs = (
-        pd.Series(side).replace([np.inf, -np.inf], np.nan).dropna() for side in (reference, current)
+        pd.SeriesMetadata(side).replace([np.inf, -np.inf], np.nan).dropna()
+        for side in (reference, current)
     )
     return {
         name: float(test.func(ours, theirs, ColumnType.Numerical, 0.1)[0])

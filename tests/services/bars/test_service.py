@@ -328,7 +328,7 @@ def test_a_fetch_stores_the_whole_history(service):
     assert service.stored("AAA").frame().equals(clean.frame)
     assert service.ingest("AAA", now=NOW + DAY).report.accepted == 500
     assert service.stored("AAA").frame().equals(BARS)
-    assert [*service.store.recordings("1d")] == ["AAA"]
+    assert [*service.store.recording_counts("1d")] == ["AAA"]
 
 
 def test_a_stale_sample_still_serves_its_newest_bars(tmp_path):

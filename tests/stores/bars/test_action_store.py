@@ -11,7 +11,7 @@ from tests.databases import bar_store
 from mlengine.core.actions.actions import StatedAction, actions_at
 from mlengine.core.actions.kinds import DIVIDEND, SPLIT
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.bars.action_store import ActionStore, Statement
+from mlengine.stores.bars.action_store import ActionStore, ReportedActions
 from mlengine.stores.database.engine import open_database, reading
 from mlengine.stores.database.tables import corporate_actions
 
@@ -30,7 +30,7 @@ def store(tmp_path):
 
 
 def record(store: ActionStore, *actions: StatedAction, at: datetime = NOW, zone=UTC):
-    recorded = store.record({"A": Statement(actions, zone)}, seen_at=at)["A"]
+    recorded = store.record({"A": ReportedActions(actions, zone)}, seen_at=at)["A"]
     assert store.read(["A"])["A"] == recorded
     assert recorded.asked_at == at
     return recorded.revisions
@@ -106,7 +106,9 @@ def test_what_its_source_takes_back_counts_until_then_and_may_come_again(store):
 
 def test_symbols_are_apart_and_one_never_asked_for_is_left_out(store):
     other = StatedAction("B", date(2025, 6, 10), SPLIT, 2.0)
-    store.record({"A": Statement([OF_THE_PAST], UTC), "B": Statement([other], UTC)}, seen_at=NOW)
+    store.record(
+        {"A": ReportedActions([OF_THE_PAST], UTC), "B": ReportedActions([other], UTC)}, seen_at=NOW
+    )
     recorded = store.read(["A", "B", "C"])
     assert {symbol: [a.value for a in each.revisions] for symbol, each in recorded.items()} == {
         "A": [4.0],
@@ -120,4 +122,4 @@ def test_a_database_that_is_gone_is_said(tmp_path):
     with pytest.raises(DatabaseUnavailable):
         store.read(["A"])
     with pytest.raises(DatabaseUnavailable):
-        store.record({"A": Statement([OF_THE_PAST], UTC)}, seen_at=NOW)
+        store.record({"A": ReportedActions([OF_THE_PAST], UTC)}, seen_at=NOW)

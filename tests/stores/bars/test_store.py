@@ -55,12 +55,12 @@ def segments(store: BarStore) -> int:
 def test_written_bars_are_read_back_and_listed(tmp_path):
     store = bar_store(tmp_path)
     bars = random_bars("BTC/USD", rows=30)
-    assert store.recordings("1d") == {}
+    assert store.recording_counts("1d") == {}
     assert write(store, bars) == 30
     assert write(store, random_bars("AAA", rows=1)) == 1
     assert read(store, "BTC/USD").equals(bars)
-    assert store.recordings("1d") == {"AAA": 1, "BTC/USD": 1}
-    assert store.recordings("1h") == {}
+    assert store.recording_counts("1d") == {"AAA": 1, "BTC/USD": 1}
+    assert store.recording_counts("1h") == {}
 
 
 @pytest.mark.parametrize("symbol", ["NONE", "../AAA", "AAA.parquet", "x" * 5000, "\0", ""])
@@ -153,7 +153,7 @@ def test_older_history_is_of_the_prices_that_it_came_with(tmp_path):
     assert known_at(store, NOW, bars=8).equals(bars.tail(8))
     assert known_at(store, NOW, bars=9).equals(adjusted.tail(9)), "no window mixes the two"
     view = store.known_at(["AAA"], "1d", NOW, bars=9)["AAA"].held
-    assert view.seen_by(0, 9) > view.seen_by(5, 9) > 0
+    assert view.latest_first_seen(0, 9) > view.latest_first_seen(5, 9) > 0
 
 
 def test_where_nobody_looked_bars_count_from_when_they_were_final(tmp_path):

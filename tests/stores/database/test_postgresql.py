@@ -88,7 +88,7 @@ def story(platform: Platform, bars: Path) -> dict[str, object]:
     told["as of then"] = batch(platform, NOW + 2 * HOUR, as_of=NOW)
     told["as of long ago"] = batch(platform, NOW + 2 * HOUR, as_of=NOW - 150 * 24 * HOUR)
     store, interval = platform.bars.store, platform.bars.interval
-    told["recordings"] = store.recordings(interval), store.revised_bars(interval)
+    told["recordings"] = store.recording_counts(interval), store.revised_bars(interval)
     told["series"] = {
         symbol: (each.held.arrays.bars_hash, each.series[2:], each.holds_all_recorded)
         for symbol, each in store.newest(SYMBOLS, interval, bars=0).items()

@@ -10,7 +10,7 @@ import pytest
 from tests.factories import START, panel, random_bars
 
 from mlengine.core.bars.bars import RAW_SCHEMA, VALUES
-from mlengine.core.bars.interval_check import other_intervals
+from mlengine.core.bars.interval_check import interval_mismatches
 from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data.files import FilesMarketData
 
@@ -173,7 +173,7 @@ def test_a_file_is_read_once_and_the_others_not_at_all(tmp_path):
 @pytest.mark.parametrize("interval", ["1h", "4h", "1w"])
 def test_daily_files_are_no_bars_of_another_interval(tmp_path, interval):
     random_bars(rows=30).write_parquet(tmp_path / "all.parquet")
-    (refusal,) = other_intervals(ask(tmp_path, interval=interval), interval).values()
+    (refusal,) = interval_mismatches(ask(tmp_path, interval=interval), interval).values()
     assert f"another interval than {interval}" in refusal.reason
 
 
@@ -204,7 +204,7 @@ def test_the_interval_is_judged_symbol_by_symbol(tmp_path, seed, shuffled):
     written.write_parquet(tmp_path / "all.parquet")
     names = [f"S{i}" for i in range(len(parts))]
     answer = FilesMarketData(tmp_path).panel(names, "1d", start=START, end=START + 999 * DAY)
-    refused = other_intervals(answer.candles, "1d")
+    refused = interval_mismatches(answer.candles, "1d")
     expected = {
         name for name, part in zip(names, parts, strict=True)
         if _is_other(part["timestamp"].to_list(), DAY)
@@ -231,7 +231,7 @@ def test_weekends_and_summer_time_are_no_other_interval(tmp_path):
     bars = random_bars(rows=len(days)).with_columns(timestamp=pl.Series(days))
     bars.write_parquet(tmp_path / "all.parquet")
     assert ask(tmp_path).height == len(days)
-    assert other_intervals(ask(tmp_path), "1d") == {}
+    assert interval_mismatches(ask(tmp_path), "1d") == {}
 
 
 @pytest.mark.parametrize(

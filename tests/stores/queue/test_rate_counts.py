@@ -17,9 +17,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from tests.queue_process import QueueProcess, commands_during
 
+from mlengine.stores.queue.fallback_rate_limit_storage import FallbackRateLimitStorage
 from mlengine.stores.queue.rate_counts import RateCounts, rate_counts_uri
 from mlengine.stores.queue.server import to_limits_uri
-from mlengine.stores.queue.steady_rate_counts import SteadyRateCounts
 
 LIMIT, EXPIRY = 10, 60
 
@@ -179,7 +179,9 @@ def test_only_the_addresses_of_a_redis_are_taken() -> None:
 
 
 def test_threads_that_count_at_once_while_the_server_is_silent_all_may() -> None:
-    window = SlidingWindowCounterRateLimiter(SteadyRateCounts("steady-redis://127.0.0.1:1/0"))
+    window = SlidingWindowCounterRateLimiter(
+        FallbackRateLimitStorage("steady-redis://127.0.0.1:1/0")
+    )
     at_once, usual = threading.Barrier(8), sys.getswitchinterval()
 
     def hit(_: int) -> bool:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from mlengine.services.bars.upstream.waits import UpstreamWaits
+from mlengine.services.bars.upstream.bulkhead import UpstreamBulkhead
 from mlengine.web.serving.request_queue import RequestQueue, running_threads
 
 
@@ -59,10 +59,10 @@ def test_so_many_are_worked_on_at_once(threads: ThreadPoolExecutor) -> None:
 
 def test_who_waits_for_the_upstream_leaves_its_place(threads: ThreadPoolExecutor) -> None:
     queue: RequestQueue[bool] = RequestQueue(threads, most_at_once=1)
-    others_done, waits = threading.Event(), UpstreamWaits()
+    others_done, waits = threading.Event(), UpstreamBulkhead()
 
     def ask_upstream() -> bool:
-        with waits.required_place():
+        with waits.required_slot():
             return others_done.wait(30)
 
     def work() -> bool:

@@ -36,7 +36,7 @@ RAW_SCHEMA: dict[str, pl.DataType] = {
 
 
 @dataclass(frozen=True)
-class BarExample:
+class AffectedCandle:
     """A candle that was mended or dropped: where it stands, and what shows the reason.
 
     `row` is all of it as its file has it, where somebody looked it up.
@@ -59,7 +59,7 @@ class BarsReport:
     accepted: int
     mended: Mapping[str, int]
     dropped: Mapping[str, int]
-    examples: Mapping[str, BarExample] = field(default_factory=dict)
+    examples: Mapping[str, AffectedCandle] = field(default_factory=dict)
 
     @property
     def rows_read(self) -> int:

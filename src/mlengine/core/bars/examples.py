@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from mlengine.core.bars.bars import PRICES, VALUES, BarExample, BarsReport
+from mlengine.core.bars.bars import PRICES, VALUES, AffectedCandle, BarsReport
 
 # What an example is made of.
 EXAMPLE_COLUMNS = ("began", "closes_at", "file", "line")
@@ -22,7 +22,9 @@ class ReasonCounts:
     """The numbers of candles by symbol and reason, and of each pair the first example."""
 
     counts: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
-    examples: dict[str, dict[str, BarExample]] = field(default_factory=lambda: defaultdict(dict))
+    examples: dict[str, dict[str, AffectedCandle]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
 
     def add(self, reason: str, rows: pl.DataFrame) -> None:
         """Count `rows`, once each or as often as a column `times` says."""
@@ -50,12 +52,12 @@ def bars_report(
     )
 
 
-def _example(row: Mapping[str, object], reason: str) -> BarExample:
+def _example(row: Mapping[str, object], reason: str) -> AffectedCandle:
     column = _column(row, reason)
     value = row["began"] if column == "timestamp" else row[column]
     text = value.isoformat() if isinstance(value, datetime) else str(value)
     line = row["line"]
-    return BarExample(
+    return AffectedCandle(
         file=None if row["file"] is None else str(row["file"]),
         line=line if isinstance(line, int) else None,
         column=column,

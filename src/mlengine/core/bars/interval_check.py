@@ -28,7 +28,7 @@ _Ints = npt.NDArray[np.int64]
 _Flags = npt.NDArray[np.bool_]
 
 
-def other_intervals(candles: pl.DataFrame, interval: str) -> dict[str, UpstreamInvalid]:
+def interval_mismatches(candles: pl.DataFrame, interval: str) -> dict[str, UpstreamInvalid]:
     """By symbol, those whose candles (RAW_SCHEMA, any order) are of another interval, and why.
 
     They lie closer than the interval, or nearly all distances within a day are multiples of a

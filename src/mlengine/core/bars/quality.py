@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mlengine.core.arrays import Flags, Floats
-from mlengine.core.bars.bars import BarExample, CleanBars
+from mlengine.core.bars.bars import AffectedCandle, CleanBars
 from mlengine.core.bars.holes import Gaps, Hole, find_gaps
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.jumps import Jump, are_calm, find_jumps
@@ -71,7 +71,7 @@ class SeriesQuality:
     accepted: int = 0
     mended: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
-    examples: Mapping[str, BarExample] = field(default_factory=dict)
+    examples: Mapping[str, AffectedCandle] = field(default_factory=dict)
     dropped_share: float = 0.0
     calendar: str | None = None
     calendar_is_inferred: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -43,15 +43,15 @@ class Revisions:
         )
 
     @classmethod
-    def seen(cls, starts: Moments, values: Floats, known_at: Moments, seen_at: int) -> Revisions:
+    def observed(cls, starts: Moments, values: Floats, known_at: Moments, seen_at: int) -> Self:
         """Rows that were all seen at one moment."""
         return cls(starts, values, known_at, np.full(len(starts), seen_at))
 
     @classmethod
-    def taken_back(cls, starts: Moments, seen_at: int) -> Revisions:
+    def tombstones(cls, starts: Moments, seen_at: int) -> Self:
         """Rows that say that bars are gone."""
         nothing = np.full((len(VALUES), len(starts)), np.nan)
-        return cls.seen(starts, nothing, np.full_like(starts, seen_at), seen_at)
+        return cls.observed(starts, nothing, np.full_like(starts, seen_at), seen_at)
 
     @property
     def rows(self) -> int:
@@ -66,11 +66,11 @@ class Revisions:
         first = int(self.starts.searchsorted(start))
         return self.slice(first, self.rows) if first else self
 
-    def newest(self, symbol: str) -> SeriesView:
+    def newest(self, symbol: str) -> KnownBars:
         """The bars as they are now."""
         return self._view(symbol, _ALWAYS, _ALWAYS)
 
-    def at(self, symbol: str, moment: int, bars: int) -> SeriesView:
+    def at(self, symbol: str, moment: int, bars: int) -> KnownBars:
         """The newest `bars` bars (0: all) that were known at `moment`.
 
         With the values that they had then. Where a bar was seen later only, with the values of
@@ -85,7 +85,7 @@ class Revisions:
                 return view
             seen_by = covering
 
-    def _view(self, symbol: str, moment: int, seen_by: int) -> SeriesView:
+    def _view(self, symbol: str, moment: int, seen_by: int) -> KnownBars:
         """The bars known at `moment`, each as it had been seen by `seen_by`.
 
         A bar that is seen later still, and counts as known at `moment`, stands in with its first
@@ -98,7 +98,7 @@ class Revisions:
             and not np.isnan(self.values[0]).any()
         ):
             arrays = BarArrays(symbol, self.starts, self.values, self.known_at)
-            return SeriesView(arrays, self.seen_at, _last_out_of_order(self.known_at))
+            return KnownBars(arrays, self.seen_at, _last_out_of_order(self.known_at))
         within = np.flatnonzero(np.logical_or(self.seen_at <= seen_by, firsts))
         bar = self._bar[within]
         last = within[np.append(bar[1:] != bar[:-1], True)] if len(within) else within
@@ -109,7 +109,7 @@ class Revisions:
         arrays = BarArrays(symbol, self.starts[first], self.values[:, last], known_at)
         later = self.seen_at[~firsts]
         revised_at = max(later.max(initial=0), _last_out_of_order(known_at))
-        return SeriesView(arrays, self.seen_at[first], revised_at)
+        return KnownBars(arrays, self.seen_at[first], revised_at)
 
     @cached_property
     def _firsts(self) -> Flags:
@@ -128,11 +128,11 @@ class BarsDiff(NamedTuple):
     rows: Revisions
     new: int
     revised: int
-    after: SeriesView
+    after: KnownBars
 
 
 @dataclass(frozen=True, eq=False)
-class SeriesView:
+class KnownBars:
     """Bars of a series from some start on, one row each; `arrays.known_at` is that of the first.
 
     `first_seen` is when each was first seen, `revised_at` when a bar last changed, vanished or came
@@ -143,21 +143,21 @@ class SeriesView:
     first_seen: Moments
     revised_at: int
 
-    def tail(self, bars: int) -> SeriesView:
+    def tail(self, bars: int) -> KnownBars:
         """The newest `bars` of them, all with 0."""
         rows = self.arrays.rows
         if not 0 < bars < rows:
             return self
         arrays = self.arrays.slice(rows - bars, rows)
-        return SeriesView(arrays, self.first_seen[-bars:], self.revised_at)
+        return KnownBars(arrays, self.first_seen[-bars:], self.revised_at)
 
-    def from_start(self, start: int) -> SeriesView:
+    def from_start(self, start: int) -> KnownBars:
         """Those that begin at `start` or later."""
         first = int(self.arrays.starts.searchsorted(start))
         arrays = self.arrays.slice(first, self.arrays.rows)
-        return SeriesView(arrays, self.first_seen[first:], self.revised_at)
+        return KnownBars(arrays, self.first_seen[first:], self.revised_at)
 
-    def seen_by(self, first: int, end: int) -> int:
+    def latest_first_seen(self, first: int, end: int) -> int:
         """When the last of these bars was seen for the first time."""
         return int(self.first_seen[first:end].max(initial=0))
 
@@ -174,8 +174,8 @@ class SeriesView:
         """
         ours = self.arrays
         if not ours.rows:
-            rows = Revisions.seen(answer.starts, answer.values, answer.known_at, seen_at)
-            return BarsDiff(rows, rows.rows, 0, SeriesView(answer, rows.seen_at, self.revised_at))
+            rows = Revisions.observed(answer.starts, answer.values, answer.known_at, seen_at)
+            return BarsDiff(rows, rows.rows, 0, KnownBars(answer, rows.seen_at, self.revised_at))
         agreed = self.agreeing(answer)
         written = answer if agreed is None else answer.slice(agreed, answer.rows)
         known_at = np.where(written.starts < asked_from, written.known_at, seen_at)
@@ -184,7 +184,7 @@ class SeriesView:
             known_at[later] = np.maximum(written.known_at[later], known_from)
         if agreed is None:
             return self._revised(answer, known_at, seen_at)
-        rows = Revisions.seen(written.starts, written.values, known_at, seen_at)
+        rows = Revisions.observed(written.starts, written.values, known_at, seen_at)
         return BarsDiff(rows, rows.rows, 0, self._followed_by(rows, answer.symbol))
 
     def agreeing(self, answer: BarArrays) -> int | None:
@@ -197,7 +197,7 @@ class SeriesView:
         same = rows <= answer.rows and (ours.starts[first:] == answer.starts[:rows]).all()
         return rows if same and (ours.values[:, first:] == answer.values[:, :rows]).all() else None
 
-    def _followed_by(self, rows: Revisions, symbol: str) -> SeriesView:
+    def _followed_by(self, rows: Revisions, symbol: str) -> KnownBars:
         """These bars and later ones."""
         if not rows.rows:
             return self
@@ -206,7 +206,7 @@ class SeriesView:
         starts, known_at = map(np.concatenate, pairs)
         values = np.concatenate((ours.values, rows.values), axis=1)
         first_seen = np.concatenate((self.first_seen, rows.seen_at))
-        return SeriesView(BarArrays(symbol, starts, values, known_at), first_seen, self.revised_at)
+        return KnownBars(BarArrays(symbol, starts, values, known_at), first_seen, self.revised_at)
 
     def _revised(self, answer: BarArrays, known_at: Moments, seen_at: int) -> BarsDiff:
         """The change of an answer that has other bars than ours, or other values."""
@@ -225,10 +225,10 @@ class SeriesView:
         known_at[changed] = seen_at
         rows = Revisions.joined(
             [
-                Revisions.seen(
+                Revisions.observed(
                     answer.starts[written], answer.values[:, written], known_at[written], seen_at
                 ),
-                Revisions.taken_back(ours.starts[gone], seen_at),
+                Revisions.tombstones(ours.starts[gone], seen_at),
             ]
         )
         before = Revisions(ours.starts, ours.values, ours.known_at, self.first_seen)
@@ -238,8 +238,8 @@ class SeriesView:
         return BarsDiff(rows, int((~there).sum()), revised, after)
 
 
-NOTHING_HELD = SeriesView(NO_BARS.arrays, np.empty(0, "<i8"), 0)
-NO_REVISIONS = Revisions.taken_back(np.empty(0, "<i8"), 0)
+NOTHING_HELD = KnownBars(NO_BARS.arrays, np.empty(0, "<i8"), 0)
+NO_REVISIONS = Revisions.tombstones(np.empty(0, "<i8"), 0)
 
 
 def _last_out_of_order(known_at: Moments) -> int:

@@ -13,7 +13,7 @@ from functools import cached_property
 from mlengine.core.actions.actions import ActionRevision, actions_at, next_midnight
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.errors import DatabaseUnavailable, MlengineError
-from mlengine.stores.bars.action_store import ActionStore, RecordedActions, Statement
+from mlengine.stores.bars.action_store import ActionStore, RecordedActions, ReportedActions
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
@@ -147,7 +147,7 @@ class ActionsService:
     ) -> dict[str, MlengineError]:
         """Add what the source states now to `recorded`; why it states nothing of the others."""
         failed = {s: error for s in symbols if (error := self._failed_lately(s, now))}
-        statements: dict[str, Statement] = {}
+        statements: dict[str, ReportedActions] = {}
         ends_at = self.source.deadline().sooner_of(deadline)
         asked = [symbol for symbol in symbols if symbol not in failed]
         for symbol, each in self.source.actions(asked, now=now, deadline=ends_at).items():
@@ -156,7 +156,7 @@ class ActionsService:
                 facts = {"symbol": symbol, "reason": str(each)}
                 log.warning("actions not usable", extra=facts)
             else:
-                statements[symbol] = Statement(each, self.timezone(symbol))
+                statements[symbol] = ReportedActions(each, self.timezone(symbol))
         if statements:
             recorded |= self.store.record(statements, seen_at=now)
         if serving_on := failed.keys() & recorded.keys():

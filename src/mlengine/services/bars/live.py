@@ -24,14 +24,14 @@ class LiveBars:
     @cached_property
     def flights(self) -> Flights[CachedBars]:
         """The questions that are under way."""
-        return Flights(self.upstream.waits)
+        return Flights(self.upstream.bulkhead)
 
     def notice_recordings(self) -> None:
         """Let the bars in memory serve no longer that another process has recorded anew."""
         store = self.upstream.store
         if store.recordings_changed():
             with suppress(DatabaseUnavailable):
-                self.cache.expire(store.recordings(self.upstream.fetcher.interval))
+                self.cache.expire(store.recording_counts(self.upstream.fetcher.interval))
 
     def in_memory(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
@@ -64,7 +64,7 @@ class LiveBars:
 
         def question() -> CachedBars:
             cached = self.cache.newest(symbol)
-            with self.upstream.waits.turn(symbol, ends_at):
+            with self.upstream.bulkhead.symbol_lock(symbol, ends_at):
                 refreshed = self.upstream.refresh(
                     symbol, cached, bars=bars, now=now, deadline=deadline, since=since
                 )

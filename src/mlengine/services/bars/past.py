@@ -89,7 +89,7 @@ class PastBars:
                 asked = as_of <= each.series.fetched_at or upstream_age_seconds is not None
                 if asked and each.suffices(bars):
                     rows = each.held.arrays.rows
-                    seen = each.held.seen_by(0, rows) <= microseconds(as_of)
+                    seen = each.held.latest_first_seen(0, rows) <= microseconds(as_of)
                     origin = Origin(RECORDED if seen else RECONSTRUCTED, upstream_age_seconds)
                     views[symbol] = BarsView(CachedBars.of(each), rows, origin)
         return views

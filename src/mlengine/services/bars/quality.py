@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mlengine.core.bars.bars import BarExample
+from mlengine.core.bars.bars import AffectedCandle
 from mlengine.core.bars.quality import SeriesQuality, assess, refused
 from mlengine.core.calendars.market import MarketDirectory
 from mlengine.errors import DatabaseUnavailable, MlengineError, UpstreamInvalid
@@ -58,7 +58,7 @@ class BarQualityService:
     def _assess(self, symbol: str, bars: int, now: datetime) -> SeriesQuality:
         quality = assess(
             symbol,
-            self.bars.fetch_unrecorded(symbol, bars=bars, now=now),
+            self.bars.fetch_bypassing_store(symbol, bars=bars, now=now),
             interval=self.bars.interval,
             market=self.bars.markets.market(symbol),
             window_bars=self.window_bars,
@@ -70,7 +70,7 @@ class BarQualityService:
         }
         return replace(quality, examples=examples)
 
-    def _as_written(self, symbol: str, example: BarExample) -> BarExample:
+    def _as_written(self, symbol: str, example: AffectedCandle) -> AffectedCandle:
         """With its row, and what stands in the cell where that could not be read."""
         file, line, source = example.file, example.line, self.bars.source
         if file is None or line is None:

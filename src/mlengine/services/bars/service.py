@@ -14,13 +14,13 @@ from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.errors import DatabaseUnavailable, InsufficientBars, MlengineError
 from mlengine.services.actions.service import ActionsService
 from mlengine.services.bars.adjuster import Adjuster
-from mlengine.services.bars.expectations import BarExpectations
+from mlengine.services.bars.bar_ages import BarAgeService
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.past import PastBars
 from mlengine.services.bars.served import LIVE, BarsView, ServedBars, ServedWindow
+from mlengine.services.bars.upstream.bulkhead import UpstreamBulkhead
 from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.services.bars.upstream.recorded_upstream import RecordedUpstream
-from mlengine.services.bars.upstream.waits import UpstreamWaits
 from mlengine.services.bars.views import BarsViewBuilder
 from mlengine.services.bars.window_cutter import WindowCutter
 from mlengine.stores.bars.action_store import ActionStore
@@ -52,7 +52,7 @@ class BarService:
     max_stale_seconds: float = 0.0
     anew: bool = False
     adjustment: str = "none"
-    waits: UpstreamWaits = field(default_factory=UpstreamWaits, repr=False, compare=False)
+    bulkhead: UpstreamBulkhead = field(default_factory=UpstreamBulkhead, repr=False, compare=False)
 
     def notice_recordings(self) -> None:
         """Let `cached_window` give no bars that another process has recorded anew; cheap."""
@@ -120,7 +120,7 @@ class BarService:
             self._views.view(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline), bars
         )
 
-    def fetch_unrecorded_as_of(
+    def fetch_bypassing_store_as_of(
         self, symbol: str, *, bars: int, as_of: datetime, now: datetime
     ) -> BarArrays:
         """As `history`, but as the upstream tells it now, whatever is recorded."""
@@ -142,7 +142,7 @@ class BarService:
             return None
         return arrays.slice(0, bar).last_known_at
 
-    def fetch_unrecorded(self, symbol: str, *, bars: int, now: datetime) -> CleanBars:
+    def fetch_bypassing_store(self, symbol: str, *, bars: int, now: datetime) -> CleanBars:
         """At least `bars` bars (0: all) as the upstream serves them now, past the store.
 
         Raises as `history`.
@@ -173,7 +173,7 @@ class BarService:
         rows: dict[str, int] = {}
         with atomic_files.translated_os_errors():
             atomic_files.make_directory(folder / self.interval)
-            for symbol in sorted(self.store.recordings(self.interval)):
+            for symbol in sorted(self.store.recording_counts(self.interval)):
                 if (arrays := self.stored(symbol)).rows:
                     path = folder / self.interval / f"{quote(symbol, safe='')}.parquet"
                     content = to_parquet(arrays.frame())
@@ -203,10 +203,10 @@ class BarService:
         return Adjuster(actions, self.adjustment, self.interval)
 
     @cached_property
-    def expectations(self) -> BarExpectations:
+    def bar_ages(self) -> BarAgeService:
         """How old bars are, by what is expected of their symbol."""
-        outage = self._upstream.outage
-        return BarExpectations(
+        outage = self._upstream.breaker
+        return BarAgeService(
             self.source, self.store, self.interval, self.markets, self.cache, outage
         )
 
@@ -223,7 +223,7 @@ class BarService:
 
     @cached_property
     def _upstream(self) -> RecordedUpstream:
-        return RecordedUpstream(self._fetcher, self.store, self.max_stale_seconds, self.waits)
+        return RecordedUpstream(self._fetcher, self.store, self.max_stale_seconds, self.bulkhead)
 
     @cached_property
     def _views(self) -> BarsViewBuilder:

@@ -95,7 +95,7 @@ class BarsViewBuilder:
     def _refresh_actions(self, symbol: str, *, now: datetime, deadline: Deadline) -> None:
         """Raises why bars of the symbol can't be adjusted."""
         at_hand = self.adjuster.at_hand([symbol], now=now)
-        with nullcontext() if at_hand else self.live.upstream.waits.required_place():
+        with nullcontext() if at_hand else self.live.upstream.bulkhead.required_slot():
             for error in self.adjuster.refresh([symbol], now=now, deadline=deadline).values():
                 raise error
 

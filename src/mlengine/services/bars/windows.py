@@ -97,7 +97,7 @@ def _side_by_side(
     fetch: WindowFetcher, symbols: Sequence[str], pool: FetchPool
 ) -> dict[str, BarArrays | MlengineError]:
     """By symbol; the log lines of each fetch know whose request it is."""
-    with fetch.bars.waits.place() as may_wait:
+    with fetch.bars.bulkhead.try_slot() as may_wait:
         if not may_wait:
             return {symbol: fetch.fetch(symbol) for symbol in symbols}
         futures = [

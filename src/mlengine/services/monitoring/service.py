@@ -13,7 +13,7 @@ from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
 from mlengine.core.versions.layout import REFERENCE_FILE
 from mlengine.errors import DatabaseUnavailable, MlengineError
-from mlengine.services.bars.expectations import BarExpectations
+from mlengine.services.bars.bar_ages import BarAgeService
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.market_data.deadline import Deadline
@@ -97,7 +97,7 @@ class MonitoringService:
     registry: Registry
     loader: ModelLoader
     interval: str
-    expectations: BarExpectations
+    bar_ages: BarAgeService
 
     def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:
         """Compare the newest `window` distinct bars scored by a model with its reference.
@@ -128,7 +128,7 @@ class MonitoringService:
         """
         last_bars = self.audit.last_live_bars(self.interval)
         deadline = Deadline.after(_EXPECTATIONS_SECONDS)
-        revised = self.expectations.store.revised_bars(self.interval)
+        revised = self.bar_ages.store.revised_bars(self.interval)
         symbols = [
             self._symbol_freshness(name, bar, now, deadline) for name, bar in last_bars.items()
         ]
@@ -159,7 +159,7 @@ class MonitoringService:
         self, symbol: str, bar: datetime, now: datetime, deadline: Deadline
     ) -> SymbolFreshness:
         since_final = max(now - interval_end(bar, self.interval), timedelta())
-        age = self.expectations.age(symbol, bar, moment=now, now=now, deadline=deadline)
+        age = self.bar_ages.age(symbol, bar, moment=now, now=now, deadline=deadline)
         return SymbolFreshness(
             symbol,
             last_bar=bar,

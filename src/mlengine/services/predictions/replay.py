@@ -132,7 +132,7 @@ class ReplayService:
         # A bar of a session date may be known half a day later, and then the next one as well.
         as_of = min(interval_end(row.bar_timestamp, row.interval) + INTERVALS[row.interval], now)
         try:
-            served = self.bars.fetch_unrecorded_as_of(
+            served = self.bars.fetch_bypassing_store_as_of(
                 row.symbol, bars=count + 2, as_of=as_of, now=now
             ).frame()
         except MlengineError:

@@ -203,9 +203,9 @@ class PredictService:
         self, windows: Mapping[str, BarArrays], request: PredictionRequest, *, wait: bool
     ) -> dict[str, BarAge] | None:
         """How old the newest bar of each window is; without `wait`, None where that isn't known."""
-        expectations = self.bars.expectations
+        bar_ages = self.bars.bar_ages
         by_then = Deadline.after(_EXPECTATIONS_SECONDS)
-        age_of = partial(expectations.age, deadline=by_then) if wait else expectations.age_at_hand
+        age_of = partial(bar_ages.age, deadline=by_then) if wait else bar_ages.age_at_hand
         ages: dict[str, BarAge] = {}
         for symbol, window in windows.items():
             start, starts = window.last_timestamp, window.starts

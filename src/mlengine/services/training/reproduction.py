@@ -201,7 +201,9 @@ class ReproductionService:
     ) -> pl.DataFrame:
         try:
             # A symbol that had no bars yet is asked for as of then, and has none again.
-            served = self.bars.fetch_unrecorded_as_of(symbol, bars=0, as_of=as_of, now=now).frame()
+            served = self.bars.fetch_bypassing_store_as_of(
+                symbol, bars=0, as_of=as_of, now=now
+            ).frame()
         except UnknownSymbol:
             return stored.clear()
         if not stored.is_empty():

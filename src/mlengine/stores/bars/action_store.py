@@ -37,7 +37,7 @@ class RecordedActions(NamedTuple):
     revisions: _Revisions
 
 
-class Statement(NamedTuple):
+class ReportedActions(NamedTuple):
     """What the source states of a symbol, whose market is in `timezone`."""
 
     actions: Sequence[StatedAction]
@@ -59,7 +59,7 @@ class ActionStore:
             return _read(connection, symbols, _asked_at(connection, symbols))
 
     def record(
-        self, statements: Mapping[str, Statement], *, seen_at: datetime
+        self, statements: Mapping[str, ReportedActions], *, seen_at: datetime
     ) -> dict[str, RecordedActions]:
         """Write what is new or revised in what sources state of each symbol just now."""
         with writing(self.engine, lock_timeout_seconds=_LOCK_SECONDS) as connection:

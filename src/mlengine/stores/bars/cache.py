@@ -87,7 +87,7 @@ class CachedBars:
         if self.stored is None:
             return False
         held, moment, end = self.stored.held, microseconds(as_of), self.arrays.count_known_at(as_of)
-        seen_by = held.seen_by(max(0, end - bars) if bars else 0, end)
+        seen_by = held.latest_first_seen(max(0, end - bars) if bars else 0, end)
         return seen_by <= moment if held.revised_at <= max(seen_by, moment) else None
 
     def window(

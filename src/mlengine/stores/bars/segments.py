@@ -15,7 +15,7 @@ import numpy as np
 from sqlalchemy import Connection, delete, insert, select
 
 from mlengine.core.bars.bars import VALUES
-from mlengine.core.bars.recorded import NO_REVISIONS, Revisions, SeriesView
+from mlengine.core.bars.recorded import NO_REVISIONS, KnownBars, Revisions
 from mlengine.stores.database.many_rows import SelectByKey, execute_many
 from mlengine.stores.database.tables import bar_segments
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 SEGMENT_ROWS = 16_384
 _COLUMNS = 2 + len(VALUES)
 
-RevisionsReader = Callable[[Revisions], SeriesView]
+RevisionsReader = Callable[[Revisions], KnownBars]
 
 
 class _Place(NamedTuple):
@@ -54,12 +54,12 @@ _INSERT_SEGMENTS = insert(bar_segments)
 
 def read_newest(
     connection: Connection, views: Mapping[int, RevisionsReader], *, bars: int
-) -> dict[int, tuple[SeriesView, bool]]:
+) -> dict[int, tuple[KnownBars, bool]]:
     """Of each series the view on as few of its newest segments as have `bars` bars (0: all).
 
     And whether those are all segments.
     """
-    results: dict[int, tuple[SeriesView, bool]] = {}
+    results: dict[int, tuple[KnownBars, bool]] = {}
     unread, parts = _places(connection, views), {series: list[Revisions]() for series in views}
     while pending := [series for series in views if series not in results]:
         chosen = []

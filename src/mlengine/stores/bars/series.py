@@ -11,7 +11,7 @@ from mlengine.stores.database.many_rows import SelectByKey, execute_many
 from mlengine.stores.database.tables import bar_series
 
 
-class Series(NamedTuple):
+class SeriesMetadata(NamedTuple):
     """The recorded bars of one symbol: all that there were from `asked_from` on.
 
     The upstream answered last at `fetched_at`, its answer is good until `expires_at`, and answers
@@ -31,14 +31,14 @@ class Series(NamedTuple):
     revised_bars: int
 
 
-_OF_INTERVAL = select(*bar_series.c[Series._fields]).where(
+_OF_INTERVAL = select(*bar_series.c[SeriesMetadata._fields]).where(
     bar_series.c.interval == bindparam("interval")
 )
 READ_SERIES = SelectByKey(_OF_INTERVAL, bar_series.c.symbol)
 CLAIM_SERIES = SelectByKey(
     _OF_INTERVAL.order_by(bar_series.c.symbol).with_for_update(), bar_series.c.symbol
 )
-_CHANGING = Series._fields[2:]
+_CHANGING = SeriesMetadata._fields[2:]
 _NEW_VALUES = tuple(f"new_{name}" for name in _CHANGING)
 _NEW_SERIES = (
     *("symbol", "interval", "asked_from", "fetched_at", "expires_at", "served_until"),
@@ -53,15 +53,15 @@ _UPDATE_SERIES = (
 
 def read_series(
     connection: Connection, symbols: Collection[str], interval: str, *, claim: bool = False
-) -> dict[str, Series]:
+) -> dict[str, SeriesMetadata]:
     query = CLAIM_SERIES if claim else READ_SERIES
-    series = map(Series._make, query.rows(connection, symbols, interval=interval))
+    series = map(SeriesMetadata._make, query.rows(connection, symbols, interval=interval))
     return {each.symbol: each for each in series}
 
 
 def claim_series(
     connection: Connection, asked_from: Mapping[str, datetime], interval: str, now: datetime
-) -> dict[str, Series]:
+) -> dict[str, SeriesMetadata]:
     """The series of each symbol, new ones among them; nobody else may write any of them now."""
     series = read_series(connection, asked_from, interval, claim=True)
     missing = sorted(asked_from.keys() - series.keys())
@@ -72,13 +72,13 @@ def claim_series(
     return series | read_series(connection, missing, interval, claim=True)
 
 
-def update_series(connection: Connection, series: Iterable[Series]) -> None:
+def update_series(connection: Connection, series: Iterable[SeriesMetadata]) -> None:
     """Write what has changed in series that are there."""
     rows = [(*each[2:], each.id) for each in series]
     execute_many(connection, _UPDATE_SERIES, (*_NEW_VALUES, "series"), rows)
 
 
-def read_recordings(connection: Connection, interval: str) -> dict[str, int]:
+def read_recording_counts(connection: Connection, interval: str) -> dict[str, int]:
     """How often rows were added to each series of an interval, of those that have any."""
     query = select(bar_series.c.symbol, bar_series.c.recordings).where(
         bar_series.c.interval == interval, bar_series.c.recordings > 0

@@ -8,9 +8,13 @@ from functools import cached_property, partial
 
 from sqlalchemy import Connection, Engine
 
-from mlengine.core.bars.recorded import NOTHING_HELD, BarsDiff, Revisions, SeriesView
+from mlengine.core.bars.recorded import NOTHING_HELD, BarsDiff, KnownBars, Revisions
 from mlengine.core.monitoring.event import Event
-from mlengine.stores.bars.recordings import RecordingsFile, RecordingsQuery, open_change_signal
+from mlengine.stores.bars.change_signal import (
+    FileChangeSignal,
+    PollingChangeSignal,
+    open_change_signal,
+)
 from mlengine.stores.bars.segments import (
     RevisionsReader,
     merge_small,
@@ -19,10 +23,10 @@ from mlengine.stores.bars.segments import (
     write_rows,
 )
 from mlengine.stores.bars.series import (
-    Series,
+    SeriesMetadata,
     claim_series,
     extend_served,
-    read_recordings,
+    read_recording_counts,
     read_revised_bars,
     read_series,
     update_series,
@@ -113,10 +117,10 @@ class BarStore:
             series = read_series(connection, symbols, interval)
             return _read(connection, series.values(), bars, partial(_at, at, bars))
 
-    def recordings(self, interval: str) -> dict[str, int]:
+    def recording_counts(self, interval: str) -> dict[str, int]:
         """How often rows were added to the bars of each symbol; who has none is left out."""
         with reading(self.engine) as connection:
-            return read_recordings(connection, interval)
+            return read_recording_counts(connection, interval)
 
     def revised_bars(self, interval: str) -> dict[str, int]:
         """How many bars of each symbol were revised since they were first recorded."""
@@ -128,7 +132,7 @@ class BarStore:
         return self._signal.changed()
 
     @cached_property
-    def _signal(self) -> RecordingsFile | RecordingsQuery:
+    def _signal(self) -> FileChangeSignal | PollingChangeSignal:
         return open_change_signal(self.engine)
 
     def extend_served(self, symbols: Collection[str], interval: str, until: datetime) -> None:
@@ -138,10 +142,12 @@ class BarStore:
 
 
 def _recorded_before(
-    connection: Connection, answers: Mapping[str, UpstreamBars], series: Mapping[str, Series]
-) -> dict[str, tuple[SeriesView, bool]]:
+    connection: Connection,
+    answers: Mapping[str, UpstreamBars],
+    series: Mapping[str, SeriesMetadata],
+) -> dict[str, tuple[KnownBars, bool]]:
     """The bars of each symbol from the beginning of its answer on; whether they are all."""
-    before: dict[str, tuple[SeriesView, bool]] = {}
+    before: dict[str, tuple[KnownBars, bool]] = {}
     starts: dict[int, int] = {}
     for symbol, answer in answers.items():
         if answer.base and answer.base.covers(answer.asked_from, series[symbol]):
@@ -171,9 +177,9 @@ def _write(
 
 def _read(
     connection: Connection,
-    series: Collection[Series],
+    series: Collection[SeriesMetadata],
     bars: int,
-    view: Callable[[Series, Revisions], SeriesView],
+    view: Callable[[SeriesMetadata, Revisions], KnownBars],
 ) -> dict[str, StoredBars]:
     """The view on what is recorded of each series after the last time that was never asked for."""
     views: dict[int, RevisionsReader] = {
@@ -184,16 +190,18 @@ def _read(
 
 
 def _asked_for(
-    series: Series, view: Callable[[Series, Revisions], SeriesView], revisions: Revisions
-) -> SeriesView:
+    series: SeriesMetadata,
+    view: Callable[[SeriesMetadata, Revisions], KnownBars],
+    revisions: Revisions,
+) -> KnownBars:
     return view(series, revisions.from_start(microseconds(series.asked_from)))
 
 
-def _newest(series: Series, revisions: Revisions) -> SeriesView:
+def _newest(series: SeriesMetadata, revisions: Revisions) -> KnownBars:
     return revisions.newest(series.symbol)
 
 
-def _at(moment: int, bars: int, series: Series, revisions: Revisions) -> SeriesView:
+def _at(moment: int, bars: int, series: SeriesMetadata, revisions: Revisions) -> KnownBars:
     return revisions.at(series.symbol, moment, bars)
 
 

@@ -8,11 +8,11 @@ from datetime import datetime
 
 import orjson
 
-from mlengine.core.bars.bars import NO_BARS, BarArrays, BarExample, BarsReport
+from mlengine.core.bars.bars import NO_BARS, AffectedCandle, BarArrays, BarsReport
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.bars.recorded import BarsDiff, SeriesView
+from mlengine.core.bars.recorded import BarsDiff, KnownBars
 from mlengine.core.timestamps import EPOCH
-from mlengine.stores.bars.series import Series
+from mlengine.stores.bars.series import SeriesMetadata
 from mlengine.stores.database.tables import MICROSECOND
 
 
@@ -20,8 +20,8 @@ from mlengine.stores.database.tables import MICROSECOND
 class StoredBars:
     """Bars of a series from some bar on; from its first one on where it `holds_all_recorded`."""
 
-    held: SeriesView
-    series: Series
+    held: KnownBars
+    series: SeriesMetadata
     holds_all_recorded: bool
 
     @property
@@ -33,7 +33,7 @@ class StoredBars:
         """Whether they hold the newest `bars` bars (0: all), or as many as there are."""
         return self.entire_history or 0 < bars <= self.held.arrays.rows
 
-    def covers(self, start: datetime, current: Series) -> bool:
+    def covers(self, start: datetime, current: SeriesMetadata) -> bool:
         """Whether they are all that is recorded from `start` on."""
         starts = self.held.arrays.starts
         return (
@@ -61,7 +61,9 @@ class UpstreamBars:
     is_tail_refetch: bool = False
     is_full_refetch: bool = False
 
-    def diff(self, held: SeriesView, series: Series, interval: str, seen_at: datetime) -> BarsDiff:
+    def diff(
+        self, held: KnownBars, series: SeriesMetadata, interval: str, seen_at: datetime
+    ) -> BarsDiff:
         """What this answer changes.
 
         Where nobody looked for longer than an interval, nobody can say when a bar came: it counts
@@ -76,8 +78,8 @@ class UpstreamBars:
         )
 
     def updated(
-        self, series: Series, held: SeriesView, diff: BarsDiff, seen_at: datetime
-    ) -> Series:
+        self, series: SeriesMetadata, held: KnownBars, diff: BarsDiff, seen_at: datetime
+    ) -> SeriesMetadata:
         """The series once `diff` is made to what is `held` of it.
 
         It begins anew with the answer where that does not adjoin, or all of it is of other prices.
@@ -115,7 +117,7 @@ def loaded_report(text: str | None, *, accepted: int = 0) -> BarsReport:
     if text is None:
         return BarsReport(accepted, {}, {}) if accepted else NO_BARS.report
     stored = orjson.loads(text)
-    examples = {reason: BarExample(**each) for reason, each in stored.pop("examples").items()}
+    examples = {reason: AffectedCandle(**each) for reason, each in stored.pop("examples").items()}
     return BarsReport(accepted, **stored, examples=examples)
 
 

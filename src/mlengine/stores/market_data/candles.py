@@ -49,7 +49,7 @@ def parse_candles(
         candles = payload.get("candles")
     if not isinstance(candles, list):
         raise UpstreamInvalid(f"the answer holds no list of candles: it is {describe(payload)}")
-    for candle in deadline.paced(candles):
+    for candle in deadline.enforced_over(candles):
         if not isinstance(candle, dict):
             raise UpstreamInvalid(f"a candle is not an object: it is {describe(candle)}")
         _refuse_other(candle, symbol=symbol, interval=interval)
@@ -60,8 +60,8 @@ def candle_frame(
     candles: Sequence[Mapping[str, object]], *, symbol: str, deadline: Deadline = NEVER
 ) -> pl.DataFrame:
     """Candles with the names of the contract, in RAW_SCHEMA; raises as `parse_candles` does."""
-    starts = [first_of(candle, START_KEYS) for candle in deadline.paced(candles)]
-    closes = [first_of(candle, CLOSE_KEYS) for candle in deadline.paced(candles)]
+    starts = [first_of(candle, START_KEYS) for candle in deadline.enforced_over(candles)]
+    closes = [first_of(candle, CLOSE_KEYS) for candle in deadline.enforced_over(candles)]
     closes_at = parse_timestamps(closes, deadline)
     unread = pl.Series([close is not None for close in closes], dtype=pl.Boolean)
     timestamps = parse_timestamps(starts, deadline)
@@ -72,13 +72,13 @@ def candle_frame(
         **{
             name: [
                 parse_number(first_of(candle, VALUE_KEYS[name]))
-                for candle in deadline.paced(candles)
+                for candle in deadline.enforced_over(candles)
             ]
             for name in VALUES
         },
-        "final": [parse_flag(candle.get("final")) for candle in deadline.paced(candles)],
+        "final": [parse_flag(candle.get("final")) for candle in deadline.enforced_over(candles)],
         "closes_at": closes_at,
-        "session": [_session(start) for start in deadline.paced(starts)],
+        "session": [_session(start) for start in deadline.enforced_over(starts)],
     }
     raw = pl.DataFrame(columns, schema_overrides=RAW_SCHEMA)
     example = next((start for start in starts if start is not None), None)
@@ -93,8 +93,10 @@ def parse_timestamps(values: Sequence[object], deadline: Deadline = NEVER) -> pl
     ISO 8601 with `Z`, an offset, or neither (then UTC); a bare date is its midnight. Numbers, also
     as nine or more digits of text, are of one unit: see `epoch_timestamps`, which may refuse them.
     """
-    numbers = [_epoch_number(value) for value in deadline.paced(values)]
-    moments = pl.Series([_moment(value) for value in deadline.paced(values)], dtype=TIMESTAMP)
+    numbers = [_epoch_number(value) for value in deadline.enforced_over(values)]
+    moments = pl.Series(
+        [_moment(value) for value in deadline.enforced_over(values)], dtype=TIMESTAMP
+    )
     whole = all(number is None or isinstance(number, int) for number in numbers)
     column = pl.Series(numbers, dtype=pl.Int64 if whole else pl.Float64, strict=False)
     try:

@@ -35,7 +35,7 @@ class Deadline:
         """Whichever of the two comes first."""
         return self if self.ends_at <= other.ends_at else other
 
-    def paced(self, values: Iterable[T]) -> Iterator[T]:
+    def enforced_over(self, values: Iterable[T]) -> Iterator[T]:
         """`values`; raises UpstreamUnavailable once it is over, however much is done with each."""
         for number, value in enumerate(values):
             if number % _VALUES_A_LOOK == 0 and self.left_seconds <= 0:

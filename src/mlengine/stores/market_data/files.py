@@ -97,7 +97,7 @@ class FilesMarketData(MarketData):
         except UpstreamInvalid as error:
             return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
         parts = [
-            file.started(part, interval)
+            file.with_start_timestamps(part, interval)
             for file in files
             for block in file.blocks()
             for part in block.slices(wanted)

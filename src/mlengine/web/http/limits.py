@@ -23,7 +23,10 @@ from redis.retry import Retry
 
 from mlengine.config.redaction import redact
 from mlengine.errors import BadSetting
-from mlengine.stores.queue.steady_rate_counts import SteadyRateCounts, steady_rate_counts_uri
+from mlengine.stores.queue.fallback_rate_limit_storage import (
+    FallbackRateLimitStorage,
+    fallback_storage_uri,
+)
 from mlengine.web.http.rate_limit_headers import (
     REMAINING,
     RESET,
@@ -103,7 +106,7 @@ class RateLimit:
         for all workers, for which the framework has a fall-back.
         """
         storage = self._limiter.limiter.storage
-        if not isinstance(storage, SteadyRateCounts):
+        if not isinstance(storage, FallbackRateLimitStorage):
             return [None] * len(addresses)
         remaining = self._count(storage, Counter(addresses))
         if remaining is None:
@@ -112,7 +115,7 @@ class RateLimit:
         return [next(remaining[address], None) for address in addresses]
 
     def _count(
-        self, storage: SteadyRateCounts, requests: Mapping[str, int]
+        self, storage: FallbackRateLimitStorage, requests: Mapping[str, int]
     ) -> dict[str, Iterator[Headers]] | None:
         """By address, the headers of the requests that are within the limit, one after another.
 
@@ -164,7 +167,7 @@ class _Guard(Limiter):
 
 
 def _storage_uri(storage_url: str | None) -> str:
-    return steady_rate_counts_uri(storage_url) if storage_url else "memory://"
+    return fallback_storage_uri(storage_url) if storage_url else "memory://"
 
 
 def _options() -> dict[str, Any]:
@@ -235,4 +238,8 @@ def wait_seconds(
 
 def _state(limiter: Limiter) -> str:
     storage = limiter.storage
-    return "ok" if isinstance(storage, SteadyRateCounts) and not storage.is_silent else "degraded"
+    return (
+        "ok"
+        if isinstance(storage, FallbackRateLimitStorage) and not storage.is_silent
+        else "degraded"
+    )

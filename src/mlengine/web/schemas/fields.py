@@ -164,7 +164,7 @@ class RequestSchema(Schema):
     )
 
     @post_load
-    def require_model_line(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def require_registered_model(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Drop `model`; raises ModelNotFound for a line that does not exist."""
         line = data.pop("model")
         if line != MODEL_LINE:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from threading import Barrier, BoundedSemaphore, Lock
 from typing import Generic, TypeVar
 
-from mlengine.services.bars.upstream import waits
+from mlengine.services.bars.upstream import bulkhead
 
 Result = TypeVar("Result")
 
@@ -34,7 +34,7 @@ class RequestQueue(Generic[Result]):
     def _answer_next(self) -> Result:
         with ExitStack() as place:
             with self._turn:
-                place.enter_context(waits.working(self._places))
+                place.enter_context(bulkhead.execution_slot(self._places))
                 answer = self._next()
             return answer()
 

@@ -10,7 +10,7 @@ import polars as pl
 from mlengine.core.bars.bars import NO_BARS, BarsReport
 from mlengine.core.bars.cleaning import clean_panel
 from mlengine.core.bars.freshness import cache_expiry
-from mlengine.core.bars.interval_check import other_intervals
+from mlengine.core.bars.interval_check import interval_mismatches
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.symbols import is_symbol
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
@@ -79,7 +79,7 @@ class BarFetcher:
                     raw = self.source.candles(
                         symbol, self.interval, start=since, end=moment, deadline=ends_at
                     )
-                    for refusal in other_intervals(raw, self.interval).values():
+                    for refusal in interval_mismatches(raw, self.interval).values():
                         raise refusal
                     cleaned = self._clean(raw, [symbol], now=now, asked_from=since)
                     fetched = cleaned[symbol]
@@ -115,7 +115,7 @@ class BarFetcher:
             panel = self.source.panel(pending, self.interval, start=since, end=moment)
             if panel is None:
                 return None
-            refused = {**other_intervals(panel.candles, self.interval), **panel.refused}
+            refused = {**interval_mismatches(panel.candles, self.interval), **panel.refused}
             cleaned = self._clean(panel.candles, pending, now=now, asked_from=since)
             for symbol, fetched in cleaned.items():
                 if symbol in refused:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from mlengine.errors import MlengineError, UpstreamUnavailable
-from mlengine.services.bars.upstream.waits import UpstreamWaits
+from mlengine.services.bars.upstream.bulkhead import UpstreamBulkhead
 from mlengine.stores.market_data.deadline import Deadline
 
 T = TypeVar("T")
@@ -23,8 +23,8 @@ class _Flight(Generic[T]):
 class Flights(Generic[T]):
     """Questions that are under way, by symbol; safe for threads."""
 
-    def __init__(self, waits: UpstreamWaits) -> None:
-        self._waits = waits
+    def __init__(self, bulkhead: UpstreamBulkhead) -> None:
+        self._bulkhead = bulkhead
         self._flights: dict[str, _Flight[T]] = {}
         self._lock = threading.Lock()
 
@@ -53,7 +53,7 @@ class Flights(Generic[T]):
             if flight is None:
                 return self._run(symbol, own, question), False
             try:
-                with self._waits.required_place():
+                with self._bulkhead.required_slot():
                     return flight.result.result(_seconds(deadline)), True
             except FutureTimeout:
                 raise UpstreamUnavailable("no answer within the time of the request") from None

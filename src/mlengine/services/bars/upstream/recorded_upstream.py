@@ -14,10 +14,10 @@ from mlengine.errors import (
     UpstreamInvalid,
     UpstreamUnavailable,
 )
+from mlengine.services.bars.upstream.bulkhead import UpstreamBulkhead, too_many_waits
+from mlengine.services.bars.upstream.circuit_breaker import CircuitBreaker
 from mlengine.services.bars.upstream.fetcher import BarFetcher
-from mlengine.services.bars.upstream.missing import MissingBars, start_of
-from mlengine.services.bars.upstream.outage import Outage
-from mlengine.services.bars.upstream.waits import UpstreamWaits, too_many_waits
+from mlengine.services.bars.upstream.incremental_fetcher import IncrementalFetcher, start_of
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.bars.stored import StoredBars, UpstreamBars
@@ -41,13 +41,13 @@ class RecordedUpstream:
     fetcher: BarFetcher
     store: BarStore
     max_stale_seconds: float
-    waits: UpstreamWaits
-    outage: Outage = field(default_factory=Outage, compare=False)
+    bulkhead: UpstreamBulkhead
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker, compare=False)
 
     @cached_property
-    def missing(self) -> MissingBars:
+    def incremental(self) -> IncrementalFetcher:
         """What asks for the bars that are not recorded yet."""
-        return MissingBars(self.fetcher)
+        return IncrementalFetcher(self.fetcher)
 
     def refresh(
         self,
@@ -70,16 +70,18 @@ class RecordedUpstream:
         if serves and _is_good(serves, now, since):
             return serves
         stale = self._stale(serves, now)
-        if not self.outage.may_ask(now, has_bars=stale is not None):
-            refusal = UpstreamUnavailable(_SILENT, self.outage.retry_seconds(now))
+        if not self.breaker.may_ask(now, has_bars=stale is not None):
+            refusal = UpstreamUnavailable(_SILENT, self.breaker.retry_seconds(now))
             return self._served_or(refusal, stale, now)
         ends_at = self.fetcher.source.deadline().sooner_of(deadline)
-        with self.waits.place() as may_wait:
+        with self.bulkhead.try_slot() as may_wait:
             if not may_wait:
                 return self._served_or(too_many_waits(), stale, now)
             try:
-                with self.outage.question(now):
-                    fetched = self.missing.ask(symbol, serves, bars=bars, now=now, deadline=ends_at)
+                with self.breaker.attempt(now):
+                    fetched = self.incremental.ask(
+                        symbol, serves, bars=bars, now=now, deadline=ends_at
+                    )
             except UpstreamUnavailable as error:
                 return self._served_or(error, stale, now)
             except MlengineError as error:
@@ -94,7 +96,7 @@ class RecordedUpstream:
         self, symbol: str, cached: CachedBars | None, *, bars: int, now: datetime
     ) -> CachedBars | None:
         """What serves, if anything does, while questions get no answer for long."""
-        if not self.outage.hangs():
+        if not self.breaker.hangs():
             return None
         held = self._held([symbol], {symbol: cached} if cached else {}, bars=bars).get(symbol)
         is_due = held and held.suffices(bars, None) and now >= held.expires_at
@@ -105,9 +107,9 @@ class RecordedUpstream:
         self, symbol: str, as_of: datetime, *, bars: int, now: datetime, deadline: Deadline
     ) -> CachedBars:
         """What `BarFetcher.fetch` brings or raises, which is not recorded."""
-        if not self.outage.may_ask(now, has_bars=False):
-            raise UpstreamUnavailable(_SILENT, self.outage.retry_seconds(now))
-        with self.waits.required_place(), self.outage.question(now):
+        if not self.breaker.may_ask(now, has_bars=False):
+            raise UpstreamUnavailable(_SILENT, self.breaker.retry_seconds(now))
+        with self.bulkhead.required_slot(), self.breaker.attempt(now):
             return self.fetcher.fetch(symbol, bars=bars, as_of=as_of, now=now, deadline=deadline)
 
     def refresh_many(
@@ -126,13 +128,17 @@ class RecordedUpstream:
             symbol: each for symbol, each in serving.items() if _is_good(each, now, since)
         }
         pending = [symbol for symbol in symbols if symbol not in results]
-        asked = {} if self.outage.is_on(now) else self.missing.ask_many(pending, serving, bars, now)
+        asked = (
+            {}
+            if self.breaker.is_on(now)
+            else self.incremental.ask_many(pending, serving, bars, now)
+        )
         fetched = {s: each for s, each in asked.items() if isinstance(each, CachedBars)}
         results |= asked | self._recorded(fetched, held, bars, now)
         stale = {
             symbol: each
             for symbol in pending
-            if isinstance(results.get(symbol), UpstreamUnavailable) or self.outage.is_on(now)
+            if isinstance(results.get(symbol), UpstreamUnavailable) or self.breaker.is_on(now)
             if (each := self._stale(serving.get(symbol), now))
         }
         return results | dict(zip(stale, self._served_on(list(stale.values()), now), strict=True))
@@ -190,8 +196,8 @@ class RecordedUpstream:
             fetched.expires_at,
             clean.report,
             held.stored if held else None,
-            is_tail_refetch=held is not None and start == self.missing.tail_start(held, now),
-            is_full_refetch=held is not None and start == self.missing.history_start(held, now),
+            is_tail_refetch=held is not None and start == self.incremental.tail_start(held, now),
+            is_full_refetch=held is not None and start == self.incremental.history_start(held, now),
         )
 
     def _unrecorded(self, fetched: CachedBars, answer: UpstreamBars, now: datetime) -> CachedBars:
@@ -228,7 +234,7 @@ class RecordedUpstream:
         """These bars, until somebody tries the upstream again."""
         if not stale:
             return []
-        until = self.outage.retry_at(now)
+        until = self.breaker.retry_at(now)
         try:
             symbols = [each.arrays.symbol for each in stale]
             self.store.extend_served(symbols, self.fetcher.interval, until)

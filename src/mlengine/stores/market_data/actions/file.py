@@ -10,7 +10,11 @@ from pathlib import Path
 
 from mlengine.core.actions.actions import StatedAction
 from mlengine.errors import MlengineError, UpstreamInvalid
-from mlengine.stores.market_data.actions.statement import BadField, StatedActions, parse_action
+from mlengine.stores.market_data.actions.reported_actions import (
+    BadField,
+    StatedActions,
+    parse_action,
+)
 from mlengine.stores.market_data.tables.folder import FileStamp
 
 ACTIONS_FILE = "actions.csv"

@@ -7,7 +7,11 @@ from datetime import datetime, timedelta
 from mlengine.core.actions.actions import StatedAction
 from mlengine.core.timestamps import EPOCH, rfc3339
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.actions.statement import BadField, StatedActions, parse_action
+from mlengine.stores.market_data.actions.reported_actions import (
+    BadField,
+    StatedActions,
+    parse_action,
+)
 from mlengine.stores.market_data.body import Body
 from mlengine.stores.market_data.decoding import decode_json
 from mlengine.stores.market_data.transport import BadAnswer, Transport

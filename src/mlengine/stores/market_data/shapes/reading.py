@@ -91,7 +91,7 @@ def _read(payload: object, shape: ServiceShape, symbol: str, deadline: Deadline)
             f"the answer holds no candles at {where!r}: it is {describe(payload)}; see candles in "
             f"{_SETTING}"
         )
-    rows = [_named(row, shape) for row in deadline.paced(_rows(found, shape))]
+    rows = [_named(row, shape) for row in deadline.enforced_over(_rows(found, shape))]
     return candle_frame(rows, symbol=symbol, deadline=deadline)
 
 

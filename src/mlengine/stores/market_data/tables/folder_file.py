@@ -127,7 +127,7 @@ class FolderFile:
         before = self.before and self.before.content
         return (before and reader.read_appended(before)) or reader.read()
 
-    def started(self, candles: pl.DataFrame, interval: str) -> pl.DataFrame:
+    def with_start_timestamps(self, candles: pl.DataFrame, interval: str) -> pl.DataFrame:
         """Candles of this file with their starts, where they are stamped at their end."""
         if self.settings.stamp == "start":
             return candles

@@ -31,7 +31,7 @@ _PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Tail:
+class ResumePoint:
     """Where the next row of a file will begin, and all that it takes to read it.
 
     `checksum` is over all that comes before.
@@ -57,7 +57,7 @@ class FileContent:
     blocks: tuple[Block, ...]
     has_adjusted: bool = False
     torn: Block | None = None
-    tail: Tail | None = None
+    tail: ResumePoint | None = None
     unended: tuple[int, bytes] | None = None
 
 
@@ -90,7 +90,7 @@ class TextReader:
             following = replace(format_, first_line=format_.first_line + table.rows)
             end = content.rfind(b"\n") + 1
             checksum = zlib.crc32(memoryview(content)[:end])
-            tail = Tail(inode, end, checksum, following, roles, settings)
+            tail = ResumePoint(inode, end, checksum, following, roles, settings)
         has_adjusted = any(each.adjusted is not None for each in roles)
         unended = _unended_line(plain, format_.first_line + table.rows)
         return FileContent(

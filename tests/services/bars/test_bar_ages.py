@@ -16,7 +16,7 @@ from tests.upstream import Fault, LoopbackUpstream, queries
 from mlengine.core.calendars.age import BarAge
 from mlengine.core.calendars.market import NO_MARKETS, Market, MarketDirectory
 from mlengine.core.calendars.named import calendar
-from mlengine.services.bars.expectations import BarExpectations
+from mlengine.services.bars.bar_ages import BarAgeService
 from mlengine.services.bars.service import BarService
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 from mlengine.stores.market_data.http import HttpMarketData
@@ -51,10 +51,8 @@ def make_service(
     return BarService(market, bar_store(folder), interval, 5.0, DependencyStates(), markets=markets)
 
 
-def age(
-    expectations: BarExpectations, moment: datetime, *, start: datetime = SATURDAY - HOUR
-) -> BarAge:
-    return expectations.age("AAA", start, moment=moment, now=moment, deadline=NEVER)
+def age(bar_ages: BarAgeService, moment: datetime, *, start: datetime = SATURDAY - HOUR) -> BarAge:
+    return bar_ages.age("AAA", start, moment=moment, now=moment, deadline=NEVER)
 
 
 @pytest.mark.parametrize("interval", ["1m", "1h"])
@@ -67,7 +65,7 @@ def test_a_feed_that_never_sleeps_is_stale_with_the_third_bar(
     service = make_service(upstream, tmp_path, interval)
     window = service.window("AAA", bars=64, as_of=None, now=SATURDAY).bars
     ages = [
-        service.expectations.age(
+        service.bar_ages.age(
             "AAA",
             window.last_timestamp,
             moment=moment,
@@ -88,7 +86,7 @@ def test_bars_that_span_a_weekend_need_no_others(
     service = make_service(upstream, tmp_path, "1h")
     service.window("AAA", bars=500, as_of=None, now=SATURDAY)
     asked = len(upstream.requests)
-    found = service.expectations.age_at_hand(
+    found = service.bar_ages.age_at_hand(
         "AAA", SATURDAY - HOUR, moment=SATURDAY + 5 * HOUR, now=SATURDAY + 5 * HOUR
     )
     assert found is not None
@@ -99,8 +97,8 @@ def test_bars_that_span_a_weekend_need_no_others(
 def test_nothing_is_fetched_for_a_bar_that_is_not_late(
     upstream: LoopbackUpstream, tmp_path: Path
 ) -> None:
-    expectations = make_service(upstream, tmp_path, "1h").expectations
-    assert not age(expectations, SATURDAY + HOUR).is_stale
+    bar_ages = make_service(upstream, tmp_path, "1h").bar_ages
+    assert not age(bar_ages, SATURDAY + HOUR).is_stale
     assert upstream.requests == []
 
 
@@ -108,15 +106,15 @@ def test_nine_days_are_fetched_once_where_less_is_at_hand(
     upstream: LoopbackUpstream, tmp_path: Path
 ) -> None:
     upstream.serve(hourly(30))
-    expectations = make_service(upstream, tmp_path, "1h").expectations
+    bar_ages = make_service(upstream, tmp_path, "1h").bar_ages
     late = SATURDAY + 10 * HOUR
     at_hand = {"moment": late, "now": late}
-    assert expectations.age_at_hand("AAA", SATURDAY - HOUR, **at_hand) is None
+    assert bar_ages.age_at_hand("AAA", SATURDAY - HOUR, **at_hand) is None
     with ThreadPoolExecutor(8) as threads:
-        ages = list(threads.map(lambda _: age(expectations, late), range(16)))
+        ages = list(threads.map(lambda _: age(bar_ages, late), range(16)))
     assert {each.is_stale for each in ages} == {True}
     assert queries(upstream.requests, "start") == ["2026-11-19T00:00:00Z"]
-    known = expectations.age_at_hand("AAA", SATURDAY - HOUR, **at_hand)
+    known = bar_ages.age_at_hand("AAA", SATURDAY - HOUR, **at_hand)
     assert known is not None
     assert known.is_stale
 
@@ -126,13 +124,13 @@ def test_what_cannot_be_had_is_not_asked_for_again_at_once(
     upstream: LoopbackUpstream, tmp_path: Path, status: int
 ) -> None:
     upstream.always = Fault(status=status, body=b"")
-    expectations = make_service(upstream, tmp_path, "1h").expectations
-    assert not age(expectations, SATURDAY + 10 * HOUR).is_stale, "a long weekend is possible"
-    assert not age(expectations, SATURDAY + 10 * HOUR).is_stale
+    bar_ages = make_service(upstream, tmp_path, "1h").bar_ages
+    assert not age(bar_ages, SATURDAY + 10 * HOUR).is_stale, "a long weekend is possible"
+    assert not age(bar_ages, SATURDAY + 10 * HOUR).is_stale
     assert len(upstream.requests) == 1
     upstream.always = None
     upstream.serve(hourly(30))
-    assert age(expectations, SATURDAY + 10 * HOUR + MINUTE).is_stale
+    assert age(bar_ages, SATURDAY + 10 * HOUR + MINUTE).is_stale
 
 
 def test_nothing_is_fetched_while_the_upstream_is_down(
@@ -145,25 +143,23 @@ def test_nothing_is_fetched_while_the_upstream_is_down(
     upstream.always = Fault(status=503)
     assert service.window("AAA", bars=20, as_of=None, now=late).origin.upstream_age_seconds
     asked = len(upstream.requests)
-    assert not age(service.expectations, late).is_stale
+    assert not age(service.bar_ages, late).is_stale
     assert len(upstream.requests) == asked
     upstream.always = None
     upstream.serve(hourly(30))
-    assert age(service.expectations, late + 5 * timedelta(seconds=1)).is_stale
+    assert age(service.bar_ages, late + 5 * timedelta(seconds=1)).is_stale
 
 
 def test_nothing_is_fetched_once_the_deadline_is_over(
     upstream: LoopbackUpstream, tmp_path: Path
 ) -> None:
     upstream.serve(hourly(30))
-    expectations = make_service(upstream, tmp_path, "1h").expectations
+    bar_ages = make_service(upstream, tmp_path, "1h").bar_ages
     late = SATURDAY + 10 * HOUR
-    over = expectations.age(
-        "AAA", SATURDAY - HOUR, moment=late, now=late, deadline=Deadline.after(0)
-    )
+    over = bar_ages.age("AAA", SATURDAY - HOUR, moment=late, now=late, deadline=Deadline.after(0))
     assert not over.is_stale
     assert upstream.requests == []
-    assert age(expectations, late).is_stale
+    assert age(bar_ages, late).is_stale
 
 
 def test_a_share_over_a_long_weekend_is_not_stale(
@@ -174,11 +170,11 @@ def test_a_share_over_a_long_weekend_is_not_stale(
     at = pl.col("timestamp")
     session = at.dt.hour().is_between(14, 20) & (at.dt.weekday() <= 5)
     upstream.serve(bars.filter(session))
-    expectations = make_service(upstream, tmp_path, "1h").expectations
+    bar_ages = make_service(upstream, tmp_path, "1h").bar_ages
     last = SATURDAY - 4 * HOUR
     tuesday = SATURDAY + 3 * DAY + 14 * HOUR
-    assert not age(expectations, tuesday, start=last).is_stale
-    assert age(expectations, tuesday + DAY, start=last).is_stale
+    assert not age(bar_ages, tuesday, start=last).is_stale
+    assert age(bar_ages, tuesday + DAY, start=last).is_stale
 
 
 def test_a_named_calendar_holds_whatever_the_bars_suggest(
@@ -186,12 +182,12 @@ def test_a_named_calendar_holds_whatever_the_bars_suggest(
 ) -> None:
     upstream.serve(hourly(30))
     markets = MarketDirectory({"AAA": Market("AAA", calendar("XNYS"))})
-    expectations = make_service(upstream, tmp_path, "1h", markets).expectations
+    bar_ages = make_service(upstream, tmp_path, "1h", markets).bar_ages
     last = datetime(2026, 11, 27, 17, 30, tzinfo=UTC)
     monday = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
-    assert not age(expectations, monday + 2 * HOUR, start=last).is_stale
+    assert not age(bar_ages, monday + 2 * HOUR, start=last).is_stale
     assert upstream.requests == []
-    assert age(expectations, monday + 3 * HOUR, start=last).is_stale
+    assert age(bar_ages, monday + 3 * HOUR, start=last).is_stale
 
 
 def test_a_series_that_is_traded_now_and_then_is_stale_by_its_own_gaps(
@@ -201,10 +197,10 @@ def test_a_series_that_is_traded_now_and_then_is_stale_by_its_own_gaps(
     rows = np.cumsum(np.random.default_rng(3).integers(5, 30, minutes.height))
     rows = np.append(rows[rows < minutes.height - 5], minutes.height - 1)
     upstream.serve(minutes[rows])
-    expectations = make_service(upstream, tmp_path, "1m").expectations
+    bar_ages = make_service(upstream, tmp_path, "1m").bar_ages
     last = SATURDAY - MINUTE
-    assert not age(expectations, SATURDAY + 45 * MINUTE, start=last).is_stale
-    assert age(expectations, SATURDAY + 65 * MINUTE, start=last).is_stale
+    assert not age(bar_ages, SATURDAY + 45 * MINUTE, start=last).is_stale
+    assert age(bar_ages, SATURDAY + 65 * MINUTE, start=last).is_stale
 
 
 def test_recorded_bars_need_no_others(upstream: LoopbackUpstream, tmp_path: Path) -> None:
@@ -213,5 +209,5 @@ def test_recorded_bars_need_no_others(upstream: LoopbackUpstream, tmp_path: Path
     service.ingest("AAA", now=SATURDAY)
     upstream.always = Fault(status=500, body=b"")
     asked = len(upstream.requests)
-    assert age(service.expectations, SATURDAY + 10 * HOUR).is_stale
+    assert age(service.bar_ages, SATURDAY + 10 * HOUR).is_stale
     assert len(upstream.requests) == asked

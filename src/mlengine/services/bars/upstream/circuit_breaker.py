@@ -16,7 +16,7 @@ _MOST_FAILURES = 5
 _PATIENCE_SECONDS = 2.0
 
 
-class Outage:
+class CircuitBreaker:
     """One for a process and its upstream, by the moments of requests; safe for threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,7 +40,7 @@ class Outage:
             return True
 
     @contextmanager
-    def question(self, now: datetime) -> Iterator[None]:
+    def attempt(self, now: datetime) -> Iterator[None]:
         """Ask the upstream within the block, whose error says how it does."""
         key = object()
         self._asked_at[key] = self._clock()

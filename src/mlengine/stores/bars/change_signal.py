@@ -14,7 +14,7 @@ from mlengine.stores.database.tables import bar_segments
 _SECONDS_APART = 1.0
 
 
-class RecordingsFile:
+class FileChangeSignal:
     """A file beside a SQLite database, which grows by a byte with each recording."""
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +39,7 @@ class RecordingsFile:
             return 0
 
 
-class RecordingsQuery:
+class PollingChangeSignal:
     """The newest segment of another database, which is asked for once a second."""
 
     def __init__(self, engine: Engine) -> None:
@@ -62,9 +62,9 @@ class RecordingsQuery:
         """The others ask the database."""
 
 
-def open_change_signal(engine: Engine) -> RecordingsFile | RecordingsQuery:
+def open_change_signal(engine: Engine) -> FileChangeSignal | PollingChangeSignal:
     """What tells the processes of one database that there are new bars."""
     name = engine.url.database
     if engine.dialect.name == "sqlite" and name and name != ":memory:":
-        return RecordingsFile(Path(f"{name}.recordings"))
-    return RecordingsQuery(engine)
+        return FileChangeSignal(Path(f"{name}.recordings"))
+    return PollingChangeSignal(engine)

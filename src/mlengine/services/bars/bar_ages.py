@@ -14,7 +14,7 @@ from mlengine.core.calendars.inference import DAYS_WITH_WEEKEND, infer_cadence, 
 from mlengine.core.calendars.market import MarketDirectory
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError
-from mlengine.services.bars.upstream.outage import Outage
+from mlengine.services.bars.upstream.circuit_breaker import CircuitBreaker
 from mlengine.stores.bars.cache import BarCache
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.market_data import MarketData
@@ -36,7 +36,7 @@ class _Expectation:
 
 
 @dataclass(frozen=True)
-class BarExpectations:
+class BarAgeService:
     """What bars suggest is worked out once a symbol, when its newest bar is late.
 
     The newest cached bars say it where they span a weekend, or those that are recorded; else, for
@@ -49,7 +49,7 @@ class BarExpectations:
     interval: str
     markets: MarketDirectory
     cache: BarCache
-    outage: Outage = field(default_factory=Outage, compare=False)
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker, compare=False)
     _by_symbol: dict[str, _Expectation] = field(default_factory=dict, init=False, repr=False)
     _fetching: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -121,8 +121,8 @@ class BarExpectations:
         try:
             fetched = self._stored_starts(symbol)
             if not spans_weekend(fetched, self._width):
-                if self.outage.is_on(now):
-                    return self._remember(symbol, at_hand, self.outage.retry_at(now))
+                if self.breaker.is_on(now):
+                    return self._remember(symbol, at_hand, self.breaker.retry_at(now))
                 fetched = self._fetch_starts(symbol, start, deadline)
         except MlengineError:
             return self._remember(symbol, at_hand, now + _FAILED_GOOD_FOR)

@@ -29,7 +29,7 @@ _MOST_WAITS = 1_000
 
 
 @contextmanager
-def working(places: threading.Semaphore) -> Iterator[None]:
+def execution_slot(places: threading.Semaphore) -> Iterator[None]:
     """Answer a request within the block, once there is a place for its work."""
     with places:
         token = _WORKING.set(places)
@@ -39,7 +39,7 @@ def working(places: threading.Semaphore) -> Iterator[None]:
             _WORKING.reset(token)
 
 
-class UpstreamWaits:
+class UpstreamBulkhead:
     """One for a process; safe for threads."""
 
     def __init__(self, most: int = _MOST_WAITS, locks: KeyLocks | None = None) -> None:
@@ -47,7 +47,7 @@ class UpstreamWaits:
         self._locks = locks or KeyLocks()
 
     @contextmanager
-    def place(self) -> Iterator[bool]:
+    def try_slot(self) -> Iterator[bool]:
         """Whether this request may wait within the block; there is no queue for that."""
         if _IS_WAITING.get():
             yield True
@@ -66,14 +66,14 @@ class UpstreamWaits:
                     working_places.acquire()
 
     @contextmanager
-    def turn(self, symbol: str, deadline: Deadline) -> Iterator[None]:
+    def symbol_lock(self, symbol: str, deadline: Deadline) -> Iterator[None]:
         """Look for bars of a symbol within the block, once no other process does.
 
         Or at the `deadline`, and at once for a request that may not wait.
         """
         is_taken = self._locks.take(symbol)
         if not is_taken:
-            with self.place() as may_wait:
+            with self.try_slot() as may_wait:
                 while may_wait and not is_taken and deadline.left_seconds > 0:
                     time.sleep(_LOOK_SECONDS)
                     is_taken = self._locks.take(symbol)
@@ -84,9 +84,9 @@ class UpstreamWaits:
                 self._locks.release(symbol)
 
     @contextmanager
-    def required_place(self) -> Iterator[None]:
+    def required_slot(self) -> Iterator[None]:
         """Wait within the block; raises UpstreamUnavailable where this request may not."""
-        with self.place() as may_wait:
+        with self.try_slot() as may_wait:
             if not may_wait:
                 raise too_many_waits()
             yield

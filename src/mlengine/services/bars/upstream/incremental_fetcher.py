@@ -21,7 +21,7 @@ _MOST_BARS = 25_000
 
 
 @dataclass(frozen=True)
-class MissingBars:
+class IncrementalFetcher:
     """Asks the upstream for no more than is missing of what is held."""
 
     fetcher: BarFetcher

@@ -13,8 +13,8 @@ from tests.upstream import Fault, LoopbackUpstream
 
 from mlengine.errors import MlengineError, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.upstream.outage import Outage
-from mlengine.services.bars.upstream.waits import UpstreamWaits, working
+from mlengine.services.bars.upstream.bulkhead import UpstreamBulkhead, execution_slot
+from mlengine.services.bars.upstream.circuit_breaker import CircuitBreaker
 from mlengine.services.bars.windows import FetchPool, WindowFetcher, fetch_windows
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -47,7 +47,7 @@ def service(upstream: LoopbackUpstream, tmp_path, *, most: int = 1, seconds: flo
         DependencyStates(),
         recheck_seconds=0.0,
         max_stale_seconds=14_400,
-        waits=UpstreamWaits(most),
+        bulkhead=UpstreamBulkhead(most),
     )
 
 
@@ -106,9 +106,9 @@ def test_recorded_bars_serve_while_questions_hang(upstream, tmp_path):
     one = service(upstream, tmp_path, most=8)
     ask(one, "S1")
     clock = [0.0]
-    outage = one._views.live.upstream.outage
-    outage._clock = lambda: clock[0]
-    with outage.question(NOW):
+    breaker = one._views.live.upstream.breaker
+    breaker._clock = lambda: clock[0]
+    with breaker.attempt(NOW):
         clock[0] = 1.0
         assert ask(one, "S1", NOW + 10 * SECOND).origin.upstream_age_seconds is None
         clock[0], asked = 3.0, len(upstream.requests)
@@ -138,20 +138,20 @@ def test_after_five_failures_one_question_finds_out_for_all(upstream, tmp_path):
 
 
 def test_an_outage_lasts_as_long_as_the_upstream_says():
-    outage = Outage()
-    with pytest.raises(UpstreamUnavailable), outage.question(NOW):
+    outage = CircuitBreaker()
+    with pytest.raises(UpstreamUnavailable), outage.attempt(NOW):
         raise UpstreamUnavailable("later", 3600)
     assert not outage.may_ask(NOW + 3599 * SECOND)
     assert outage.may_ask(NOW + 3600 * SECOND)
 
 
 def test_a_request_that_waits_leaves_its_work_to_another():
-    waits, places = UpstreamWaits(1), threading.BoundedSemaphore(1)
-    with working(places):
+    waits, places = UpstreamBulkhead(1), threading.BoundedSemaphore(1)
+    with execution_slot(places):
         assert not places.acquire(blocking=False)
-        with waits.place() as may_wait:
+        with waits.try_slot() as may_wait:
             assert may_wait
-            with waits.place() as nested, working(places):
+            with waits.try_slot() as nested, execution_slot(places):
                 assert nested
         assert not places.acquire(blocking=False)
     assert places.acquire(blocking=False)

@@ -17,12 +17,12 @@ _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 16.0
 Result = TypeVar("Result")
 
 
-def steady_rate_counts_uri(limits_uri: str) -> str:
+def fallback_storage_uri(limits_uri: str) -> str:
     """How limits is told to keep the counts of that server in here."""
     return _PREFIX + rate_counts_uri(limits_uri)
 
 
-class SteadyRateCounts(RateCounts):
+class FallbackRateLimitStorage(RateCounts):
     """Raises nothing: a request that finds the server silent is counted here, with no more wait.
 
     One request after each pause asks the server again, all others are counted here meanwhile.
