@@ -45,7 +45,7 @@ class RecordedUpstream:
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker, compare=False)
 
     @cached_property
-    def incremental(self) -> IncrementalFetcher:
+    def delta(self) -> IncrementalFetcher:
         """What asks for the bars that are not recorded yet."""
         return IncrementalFetcher(self.fetcher)
 
@@ -79,9 +79,7 @@ class RecordedUpstream:
                 return self._served_or(too_many_waits(), stale, now)
             try:
                 with self.breaker.attempt(now):
-                    fetched = self.incremental.ask(
-                        symbol, serves, bars=bars, now=now, deadline=ends_at
-                    )
+                    fetched = self.delta.ask(symbol, serves, bars=bars, now=now, deadline=ends_at)
             except UpstreamUnavailable as error:
                 return self._served_or(error, stale, now)
             except MlengineError as error:
@@ -128,11 +126,7 @@ class RecordedUpstream:
             symbol: each for symbol, each in serving.items() if _is_good(each, now, since)
         }
         pending = [symbol for symbol in symbols if symbol not in results]
-        asked = (
-            {}
-            if self.breaker.is_on(now)
-            else self.incremental.ask_many(pending, serving, bars, now)
-        )
+        asked = {} if self.breaker.is_on(now) else self.delta.ask_many(pending, serving, bars, now)
         fetched = {s: each for s, each in asked.items() if isinstance(each, CachedBars)}
         results |= asked | self._recorded(fetched, held, bars, now)
         stale = {
@@ -196,8 +190,8 @@ class RecordedUpstream:
             fetched.expires_at,
             clean.report,
             held.stored if held else None,
-            is_tail_refetch=held is not None and start == self.incremental.tail_start(held, now),
-            is_full_refetch=held is not None and start == self.incremental.history_start(held, now),
+            is_tail_refetch=held is not None and start == self.delta.tail_start(held, now),
+            is_full_refetch=held is not None and start == self.delta.history_start(held, now),
         )
 
     def _unrecorded(self, fetched: CachedBars, answer: UpstreamBars, now: datetime) -> CachedBars:
