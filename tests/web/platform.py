@@ -86,6 +86,7 @@ class FakeRunService:
                 body_hash=str(overrides),
                 actor=request.actor,
                 request_id=request.request_id,
+                traceparent=request.traceparent,
                 queued_at=request.now,
                 progress=Progress("folds", 42.5, fold=2, folds=5, iteration=30),
             )

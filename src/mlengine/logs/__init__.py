@@ -20,6 +20,7 @@ from mlengine.logs.lines import (
     job_id,
     model_version,
     request_id,
+    trace_id,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "log_tail",
     "model_version",
     "request_id",
+    "trace_id",
 ]
 
 # When a part of the platform starts, stops or is started again.
@@ -69,10 +71,14 @@ def _add_handler(logger: logging.Logger, level: str, *, json: bool) -> logging.H
 
 
 def bound_ids(
-    *, request: str | None = None, job: str | None = None, version: str | None = None
+    *,
+    request: str | None = None,
+    trace: str | None = None,
+    job: str | None = None,
+    version: str | None = None,
 ) -> AbstractContextManager[None]:
     """Put the ids on every line of this block; those bound before return after it."""
-    ids = zip(CONTEXT_IDS, (request, job, version), strict=True)
+    ids = zip(CONTEXT_IDS, (request, trace, job, version), strict=True)
     return _BoundIds([(variable, value) for variable, value in ids if value is not None])
 
 

@@ -13,10 +13,11 @@ import orjson
 from mlengine.core.timestamps import rfc3339
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
 job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
 model_version: ContextVar[str | None] = ContextVar("model_version", default=None)
 
-CONTEXT_IDS = (request_id, job_id, model_version)
+CONTEXT_IDS = (request_id, trace_id, job_id, model_version)
 _RECORD_ATTRIBUTES = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 _WORD = re.compile(r"[^\s\"=\\]+")
 

@@ -40,7 +40,7 @@ def platform(tmp_path: Path) -> Platform:
 def _ask(service: PredictService, *, hours: float) -> AuditedPrediction:
     model, now = service.cached_model(), NOW + timedelta(hours=hours)
     assert model is not None
-    answer = service.predict_if_cached("AAA", model, request_id="r", now=now)
+    answer = service.predict_if_cached("AAA", model, PredictionRequest("r", now))
     assert answer is not None
     return answer
 

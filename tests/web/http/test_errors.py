@@ -55,7 +55,6 @@ def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
     [
         "/nope",
         "/predict/",
-        "http://localhost//predict",
         "/api/v2/predict",
         "/admin",
         "/models/",

@@ -237,7 +237,7 @@ def test_both_ways_to_a_prediction_answer_alike(make_app: MakeApp, symbol: str, 
 def test_the_short_way_writes_the_same_log_line(make_app: MakeApp, log_lines: LogLines) -> None:
     for more in ("", "&explain=false"):
         make_app().test_client().get(f"/api/v1/predict?symbol=AAPL{more}")
-    own = {"ts", "ms", "request_id"}
+    own = {"ts", "ms", "request_id", "trace_id"}
     short, long = ({k: v for k, v in line.items() if k not in own} for line in log_lines())
     assert short == long
 
@@ -375,7 +375,7 @@ def test_recent_rows_are_as_single_answers_with_status_and_error(
     body = client.get("/predictions/recent?limit=1").get_json()
     assert body["next_cursor"] == encode_cursor(7)
     (row,) = body["predictions"]
-    assert sorted(row) == sorted([*PREDICTION_FIELDS, "at", "route", "status", "error"])
+    assert sorted(row) == sorted([*PREDICTION_FIELDS, "at", "route", "status", "error", "trace_id"])
     assert (row["status"], row["at"], row["feature_set"]) == (
         "error",
         "2024-05-31T00:00:00Z",

@@ -17,6 +17,7 @@ from tests.web.serving.connections import raw
 from mlengine.web.serving.fast_path import fast_path_request_pattern
 
 PATHS = ("/predict", "/api/v1/predict")
+TRACED = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TWO = ["Origin: http://desk", "Origin: http://desk"]
 # Ids that the server makes, moments, what is left of the limit, latencies and so the length.
 _VARIES = [
@@ -81,6 +82,7 @@ def random_requests(dice: random.Random, count: int) -> Iterator[tuple[str, list
             dice.choice(["Accept: */*", "accept: application/json", "Accept-Encoding: gzip"]),
             dice.choice(["User-Agent: curl/8", "User-Agent: é", "Cookie: a=b", "X-Custom: 1"]),
             f"X-Forwarded-For: 10.0.0.{dice.randrange(256)}",
+            *dice.choice([[], [], [TRACED], [f"{TRACED}-x"], ["Traceparent: no"]]),
             *dice.choice([[], [], ["Origin: http://desk"], ["Origin: http://evil"], TWO]),
         ]
         named = dice.random()

@@ -164,6 +164,7 @@ class AuditRow:
     reasons: tuple[str, ...] | None = None
     point_in_time: str | None = None
     bars_age_seconds: float | None = None
+    trace_id: str | None = None
 
     @property
     def score(self) -> float | None:

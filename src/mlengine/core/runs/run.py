@@ -20,7 +20,8 @@ class Run:
 
     `seq` orders runs by their claim, `sequence` grows with every change of one run. `log` is the
     tail of what it logged, `result` what a run of another kind than `train` found out. A running
-    run holds a lease until `lease_until`; one that lets it expire is `lost`.
+    run holds a lease until `lease_until`; one that lets it expire is `lost`. `traceparent` is the
+    trace that it was asked for in.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class Run:
     result: Mapping[str, object] | None = None
     idempotency_key: str | None = None
     body_hash: str | None = None
+    traceparent: str | None = None
 
     @property
     def unfinished(self) -> bool:

@@ -34,7 +34,7 @@ class PredictionRequest:
     """What is asked, of which model (by default the active one), when, and at which route.
 
     With `session`, that of its end in each symbol's market stands for `as_of`. Without `audited`
-    no row is written.
+    no row is written; `trace_id`, where it is another id than that of the request, is kept in it.
     """
 
     request_id: str
@@ -45,6 +45,7 @@ class PredictionRequest:
     route: str = "/predict"
     session: date | None = None
     audited: bool = True
+    trace_id: str | None = None
 
     @property
     def moment(self) -> datetime:
@@ -109,7 +110,7 @@ class PredictionBuilder:
             **(_explain(symbol, scores, model) if request.explain else {}),
         )
         scored = feature_vector_record(prediction, vector, window)
-        return AuditedPrediction(prediction, scored, route=request.route, at=request.now)
+        return AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)
 
     def restamp(
         self,
@@ -141,7 +142,8 @@ class PredictionBuilder:
             bars_age_seconds=origin.upstream_age_seconds,
             latency_ms=self._latency(bars_ms, scores),
         )
-        return AuditedPrediction(prediction, cached.answer.scored, request.route, request.now)
+        scored = cached.answer.scored
+        return AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)
 
     def failure(
         self, symbol: str, error: MlengineError, model_version: str | None
@@ -158,7 +160,7 @@ class PredictionBuilder:
             detail=str(error),
             latency_ms=Latency(None, None, None, total=self.milliseconds()),
         )
-        return AuditedFailure(failure, route=request.route, at=request.now)
+        return AuditedFailure(failure, request.route, request.now, request.trace_id)
 
     def _latency(self, bars_ms: float, scores: Scores) -> Latency:
         return Latency(

@@ -119,15 +119,14 @@ class PredictService:
         return self.loader.active_if_loaded()
 
     def predict_if_cached(
-        self, symbol: str, model: LoadedModel, *, request_id: str, now: datetime
+        self, symbol: str, model: LoadedModel, request: PredictionRequest
     ) -> AuditedPrediction | None:
         """The answer of `predict` without options, not audited yet, where nothing is waited for.
 
         None where the bars or the features are not in memory. `model` is that of `cached_model`.
         """
-        builder = self._builder(PredictionRequest(request_id, now))
         symbol = self.bars.markets.canonical(symbol)
-        answers = self._answers_of(model, [symbol], builder, wait=False)
+        answers = self._answers_of(model, [symbol], self._builder(request), wait=False)
         (entry,) = answers.entries if answers else (None,)
         return entry if isinstance(entry, AuditedPrediction) else None
 

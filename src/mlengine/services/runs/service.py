@@ -35,6 +35,7 @@ class RunRequest:
     request_id: str
     now: datetime
     idempotency_key: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class RunService:
             request_id=request.request_id,
             idempotency_key=request.idempotency_key,
             body_hash=_digest(kind, body),
+            traceparent=request.traceparent,
         )
         run = self.store.create(new, now=request.now)
         if run.run_id != new.run_id:

@@ -20,6 +20,7 @@ from mlengine.services.models.event_recording import record_missing_trainings, r
 from mlengine.services.models.maintenance import RegistryMaintenance
 from mlengine.services.models.service import ModelService
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease, do_nothing
+from mlengine.services.runs.trace import traced
 from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.stores.database.events import EventStore
@@ -54,7 +55,7 @@ class RunExecutor:
         if not self.runs.start(run_id, now=self.clock(), lease_seconds=LEASE_SECONDS):
             raise LeaseLost(run_id)
         run = self.runs.get(run_id, now=self.clock())
-        with log_tail() as tail, self._recording_failure(run_id, tail):
+        with traced(run), log_tail() as tail, self._recording_failure(run_id, tail):
             lease = Lease(self.runs, run_id, self.clock, lines=tail, end_process=end_process)
             version, result = None, None
             with lease:

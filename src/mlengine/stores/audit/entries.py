@@ -26,6 +26,7 @@ class AuditedPrediction:
     scored: FeatureVectorRecord
     route: str
     at: datetime
+    trace_id: str | None = None
     ok: ClassVar[bool] = True
     _null: ClassVar[None] = None
 
@@ -41,6 +42,7 @@ class AuditedFailure:
     failure: FailedPrediction
     route: str
     at: datetime
+    trace_id: str | None = None
     scored: ClassVar[None] = None
     ok: ClassVar[bool] = False
     _null: ClassVar[None] = None
@@ -81,5 +83,5 @@ def _reader(own: Collection[str], inner: str, kind: type) -> attrgetter[Values]:
     return attrgetter(*map(path, COLUMNS))
 
 
-_READ_FAILURE = _reader(("at", "route", "ok"), "failure", FailedPrediction)
-_READ_PREDICTION = _reader(("at", "route", "ok", "reasons"), "prediction", Prediction)
+_READ_FAILURE = _reader(("at", "route", "ok", "trace_id"), "failure", FailedPrediction)
+_READ_PREDICTION = _reader(("at", "route", "ok", "reasons", "trace_id"), "prediction", Prediction)

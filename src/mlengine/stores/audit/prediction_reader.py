@@ -6,13 +6,14 @@ from sqlalchemy import Engine, Row, Select, select
 
 from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
+from mlengine.core.trace_context import is_trace_id
 from mlengine.errors import DamagedRow
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.pages import read_page, require_declared_types
 from mlengine.stores.database.tables import feature_vectors, predictions
 
-_COMPOSITE = ("latency_ms", "feature_set", "usable", "reasons")
+_COMPOSITE = ("latency_ms", "feature_set", "usable", "reasons", "trace_id")
 _PLAIN = tuple(field.name for field in fields(AuditRow) if field.name not in _COMPOSITE)
 
 
@@ -58,6 +59,7 @@ def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
             feature_set=_feature_set(row) if row.ok else None,
             usable=_usable(row.usable, row.reasons),
             reasons=None if row.reasons is None else tuple(row.reasons.split()),
+            trace_id=_trace_id(row.trace_id, row.request_id),
         )
     )
 
@@ -68,6 +70,13 @@ def _feature_set(row: Row[tuple[object, ...]]) -> FeatureSetRef:
             row.feature_set_name, row.feature_set_version, row.feature_set_hash, row.window_bars
         )
     )
+
+
+def _trace_id(stored: str | None, request_id: object) -> str | None:
+    """Stored only where it is not the id of the request; in older rows there may be none."""
+    if stored is not None:
+        return stored
+    return request_id if isinstance(request_id, str) and is_trace_id(request_id) else None
 
 
 def _usable(answered: bool | None, reasons: str | None) -> bool | None:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import DamagedRow
 
-REVISION = "0010"
+REVISION = "0011"
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -130,6 +130,7 @@ predictions = Table(
     Column("usable", Boolean),
     Column("point_in_time", Text),
     Column("bars_age_seconds", Double),
+    Column("trace_id", Text),  # null where it is the request_id
     Index("ix_predictions_at", "at"),
     Index("ix_predictions_symbol", "symbol", "seq"),
     Index("ix_predictions_version", "model_version", "seq"),
@@ -161,6 +162,7 @@ runs = Table(
     Column("idempotency_key", Text),
     Column("body_hash", Text),
     Column("publishing", Boolean, nullable=False, server_default=false()),
+    Column("traceparent", Text),
     sqlite_autoincrement=True,
 )
 Index("uq_runs_idempotency", runs.c.idempotency_key, unique=True)
@@ -175,8 +177,7 @@ schedules = Table(
     Column("last_tick", UtcDateTime, nullable=False),
 )
 
-# One row.
-platform = Table("platform", metadata, Column("id", Text, primary_key=True))
+platform = Table("platform", metadata, Column("id", Text, primary_key=True))  # one row
 
 events = Table(
     "events",
@@ -233,7 +234,6 @@ action_series = Table(
     Column("asked_at", UtcDateTime, nullable=False),
 )
 
-# A revised action is a further row; one that was taken back has no value.
 corporate_actions = Table(
     "corporate_actions",
     metadata,
@@ -241,7 +241,7 @@ corporate_actions = Table(
     Column("symbol", Text, nullable=False),
     Column("ex_date", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("value", Double),
+    Column("value", Double),  # of the newest row; null for an action that was taken back
     Column("earlier_symbol", Text, nullable=False),
     Column("known_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),

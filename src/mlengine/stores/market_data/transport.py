@@ -18,6 +18,7 @@ from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.retry_after import wait_seconds
 from mlengine.stores.market_data.service_pause import ServicePause, retry_after
 from mlengine.stores.market_data.socket_deadlines import deadline_session, socket_deadline
+from mlengine.stores.system.current_trace import outgoing_headers
 
 # Its lines show whole addresses, and there may be a key in one.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
@@ -119,6 +120,7 @@ class Transport:
                 self._session().get(
                     f"{self.base_url}{path}",
                     params={**query, **self.credentials.parameters},
+                    headers=outgoing_headers(),
                     timeout=limit,
                     stream=True,
                     allow_redirects=False,

@@ -36,6 +36,7 @@ class NewRun:
     kind: str = "train"
     idempotency_key: str | None = None
     body_hash: str | None = None
+    traceparent: str | None = None
 
 
 def newest_first() -> Select[tuple[object, ...]]:

@@ -13,7 +13,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from mlengine import logs
-from mlengine.web.http import request_ids
+from mlengine.web.http import request_ids, traces
 from mlengine.web.http.contract import contract_of
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def _begin() -> None:
     g.request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else request_ids.new_request_id()
     _forget()
     logs.request_id.set(g.request_id)
+    traces.begin(g.request_id)
 
 
 def refuse_large_body() -> None:
@@ -143,5 +144,6 @@ def request_facts(
 def _forget(_: BaseException | None = None) -> None:
     """A thread serves many requests; nothing of one may ride on the lines of the next."""
     logs.request_id.set(None)
+    traces.forget()
     logs.job_id.set(None)
     logs.model_version.set(None)

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, g, jsonify, url_for
 from mlengine.core.runs.run import RUN_FIELDS, Run
 from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.services.runs.service import RunRequest
+from mlengine.web.http import traces
 from mlengine.web.http.auth import requires
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL, STARTED_RUN
@@ -231,7 +232,14 @@ def _refuse_arguments() -> None:
 
 
 def _run_request() -> RunRequest:
-    return RunRequest(uuid4().hex, g.actor, g.request_id, request_time(), idempotency_key())
+    return RunRequest(
+        uuid4().hex,
+        g.actor,
+        g.request_id,
+        request_time(),
+        idempotency_key(),
+        traces.traceparent_of_run(),
+    )
 
 
 def _accepted(run: Run) -> Accepted:

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, g, request
 
 from mlengine import logs
 from mlengine.services.predictions.prediction_builder import PredictionRequest
+from mlengine.web.http import traces
 from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, BARS, SERVED_MODEL
@@ -44,7 +45,11 @@ def predict() -> Response:
     query = load_query(_QUERY)
     symbol = query.pop("symbol")
     asked = PredictionRequest(
-        g.request_id, request_time(), **query, audited=request.method != "HEAD"
+        g.request_id,
+        request_time(),
+        **query,
+        audited=request.method != "HEAD",
+        trace_id=_trace_id(),
     )
     prediction = platform().predict.predict(symbol, asked)
     logs.model_version.set(prediction.model_version)
@@ -69,7 +74,13 @@ def predict_batch() -> Response:
     load_query(_MODEL_QUERY)
     body = load_body(_BATCH_BODY, required=True)
     symbols = BatchReply(tuple(body.pop("symbols")))
-    asked = PredictionRequest(g.request_id, request_time(), **body, route="/predict/batch")
+    asked = PredictionRequest(
+        g.request_id, request_time(), **body, route="/predict/batch", trace_id=_trace_id()
+    )
     batch = platform().predict.predict_batch(symbols.valid, asked)
     logs.model_version.set(batch.model_version)
     return json_response(symbols.render(batch.model_version, batch.results))
+
+
+def _trace_id() -> str | None:
+    return traces.audited_trace_id(g.trace.trace_id, g.request_id)

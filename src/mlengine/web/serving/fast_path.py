@@ -20,9 +20,11 @@ from gunicorn.config import Config
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.util import http_date
 
+from mlengine.core.trace_context import parse_traceparent
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.registry.loader import LoadedModel
-from mlengine.web.http import hooks, request_ids
+from mlengine.web.http import hooks, request_ids, traces
 from mlengine.web.http.intermediaries.cors import CorsPolicy
 from mlengine.web.http.intermediaries.forwarding import trust_proxies
 from mlengine.web.http.limits import RateLimit
@@ -42,6 +44,9 @@ _CACHED_HEADERS = 512
 _REQUEST_ID = re.compile(
     rb"(?<=\n)" + request_ids.HEADER.encode() + rb": ?([A-Za-z0-9._-]{1,128})\r\n", re.I
 )
+# As nearly all write it; another spelling goes through the framework.
+_TRACE_NAME = b"raceparent:"
+_TRACE = re.compile(rb"(?<=\n)[Tt]raceparent: ?([0-9a-f-]{55})\r\n")
 # Headers that say more than who asks and what is accepted, or that another part listens to.
 _NOT_PLAIN = frozenset(
     ("CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "UPGRADE", "SCRIPT_NAME", "PATH_INFO")
@@ -84,18 +89,17 @@ class FastPathPredictor:
             return None
         started = perf_counter()
         headers, request_id = _without_request_id(raw[request.end() - 1 :])
-        asking = self._client_of(headers, client[0], request_id is not None)
+        trace_id = None
+        if _TRACE_NAME in headers:
+            headers, trace_id = _without_trace(headers)
+        asking = self._client_of(headers, client[0], request_id is not None, trace_id is not None)
         if asking is None:
             return None
         model = self._current_model()
         if model is None:
             return None
-        answer = self._predict.predict_if_cached(
-            request[2].decode(),
-            model,
-            request_id=request_id or request_ids.new_request_id(),
-            now=datetime.now(UTC),
-        )
+        asked = _prediction_request(request_id, trace_id)
+        answer = self._predict.predict_if_cached(request[2].decode(), model, asked)
         if answer is None:
             return None
         body = encode_trusted_utc(prediction_body(answer.prediction))
@@ -132,10 +136,12 @@ class FastPathPredictor:
             self._second, self._date = second, str(http_date(second))  # type: ignore[no-untyped-call]
         return self._date
 
-    def _read_headers(self, headers: bytes, host: str, has_id: bool) -> Client | None:
+    def _read_headers(
+        self, headers: bytes, host: str, has_id: bool, has_trace: bool
+    ) -> Client | None:
         """Who asks, where the server's own parser finds plain headers, else None.
 
-        Of request ids it must find the one that was taken out, if any, and no other.
+        Of request ids and traces it must find the one that was taken out, if any, and no other.
         """
         received = ReceivedBytes(b"GET / HTTP/1.1\r" + headers)
         try:
@@ -148,6 +154,7 @@ class FastPathPredictor:
             and not received.take_buffered()  # type: ignore[no-untyped-call]
             and _NOT_PLAIN.isdisjoint(names)
             and names.count(request_ids.HEADER.upper()) == has_id
+            and names.count("TRACEPARENT") == has_trace
         )
         if not plain:
             return None
@@ -178,6 +185,26 @@ def _without_request_id(headers: bytes) -> tuple[bytes, str | None]:
     if match is None:
         return headers, None
     return headers[: match.start(1)] + b"x" + headers[match.end(1) :], match[1].decode()
+
+
+def _without_trace(headers: bytes) -> tuple[bytes, str | None]:
+    """The same for each trace; and the id of a valid one."""
+    match = _TRACE.search(headers)
+    trace = parse_traceparent(match[1].decode()) if match else None
+    if match is None or trace is None:
+        return headers, None
+    return headers[: match.start(1)] + b"x" + headers[match.end(1) :], trace.trace_id
+
+
+def _prediction_request(request_id: str | None, trace_id: str | None) -> PredictionRequest:
+    """With new ids where the client gave none: one for both."""
+    now = datetime.now(UTC)
+    if request_id is None:
+        return PredictionRequest(request_ids.new_request_id(), now, trace_id=trace_id)
+    trace_id = trace_id or traces.own_trace_id(request_id)
+    return PredictionRequest(
+        request_id, now, trace_id=traces.audited_trace_id(trace_id, request_id)
+    )
 
 
 def init_app(

@@ -48,7 +48,12 @@ class PendingResponse:
     def log_line(self) -> dict[str, object]:
         """The facts of its request, with the ids."""
         prediction = self.answer.prediction
-        ids = {"request_id": prediction.request_id, "model_version": prediction.model_version}
+        request_id = prediction.request_id
+        ids = {
+            "request_id": request_id,
+            "trace_id": self.answer.trace_id or request_id,
+            "model_version": prediction.model_version,
+        }
         facts = hooks.request_facts(
             "GET", self.path, 200, self.started, address=self.client.address
         )

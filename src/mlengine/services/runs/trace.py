@@ -1,0 +1,24 @@
+"""The trace that a run goes on with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlengine import logs
+from mlengine.core.runs.run import Run
+from mlengine.core.trace_context import TraceContext, parse_traceparent
+from mlengine.stores.system.current_trace import current_trace, new_trace_id
+
+
+@contextmanager
+def traced(run: Run) -> Iterator[None]:
+    """Within this block, lines and calls to services say the trace that asked for the run.
+
+    A run that nobody asked for has a trace of its own.
+    """
+    trace = parse_traceparent(run.traceparent or "") or TraceContext(new_trace_id())
+    token = current_trace.set(trace)
+    try:
+        with logs.bound_ids(trace=trace.trace_id):
+            yield
+    finally:
+        current_trace.reset(token)
