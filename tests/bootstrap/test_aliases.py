@@ -35,7 +35,7 @@ def test_predictions_are_of_the_symbol_and_audited_under_it(platform: Platform) 
     assert again.bars_hash == one.bars_hash
     model = platform.predict.cached_model()
     assert model is not None
-    at_hand = platform.predict.predict_if_cached("A-A", model, request_id="r4", now=NOW)
+    at_hand = platform.predict.predict_if_cached("A-A", model, PredictionRequest("r4", NOW))
     if at_hand is not None:  # the bars are cached for no time
         assert at_hand.prediction.symbol == "AAA"
     audited = {row.symbol for row in platform.audit.recent(limit=20).rows}

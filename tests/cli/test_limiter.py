@@ -45,7 +45,7 @@ def test_the_limits_of_every_route_are_listed(app: Flask) -> None:
 
 def test_the_storage_is_shown_and_answers(app: Flask) -> None:
     shown = said(app, "config")
-    assert "RateCounts" in shown
+    assert "FallbackRateLimitStorage" in shown
     assert "SlidingWindowCounterRateLimiter" in shown
     assert "OK" in shown
 

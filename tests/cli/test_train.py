@@ -87,7 +87,11 @@ def test_a_run_that_is_waited_for_ends_the_command(
     ("version", "promote", "said"),
     [
         ("v1", True, "active (policy always)"),
-        ("v2", True, "not active (another version was activated meanwhile)"),
+        (
+            "v2",
+            True,
+            "not active (another version was activated meanwhile, or it waits for approval)",
+        ),
         ("v2", False, "not promoted (not better than champion)"),
     ],
 )

@@ -76,7 +76,8 @@ def _describe(run: Run, catalog: ModelCatalog) -> str:
         return describe(run)
     gate = manifest.gate
     if gate.promote and not is_active:
-        return f"{describe(run)}, not active (it waits for approval, or another was meanwhile)"
+        why = "another version was activated meanwhile, or it waits for approval"
+        return f"{describe(run)}, not active ({why})"
     state = "active" if is_active else "not promoted"
     return f"{describe(run)}, {state} ({gate.reason.replace('_', ' ')})"
 
