@@ -55,6 +55,14 @@ class Round:
     cpu_us: float
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What one took: on the clock, and of the processors of master and workers."""
+
+    ms: float
+    cpu_ms: float
+
+
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--seconds", type=float, default=4.0)
@@ -134,26 +142,33 @@ def batches(made: Stack, *, seconds: float) -> None:
         migrate(database)
         environ = {**made.environ, "AUDIT_DATABASE_URL": database}
         with serving("wsgi:app", "/health", environ) as server:
-            cold.append(_batch_ms(Client(server.port), BATCH))
-    new = [_one_new_bar_ms(made, f"sqlite:///{made.folder}/new{start}.db") for start in range(5)]
+            cold.append(_batch(server, Client(server.port), BATCH))
+    new = [_one_new_bar(made, f"sqlite:///{made.folder}/new{start}.db") for start in range(5)]
     with serving("wsgi:app", FIRST, made.environ) as server:
         client = Client(server.port)
         warm(server)
         bodies = [orjson.dumps({"symbols": SYMBOLS, "as_of": str(day)}) for day in days]
-        took = [_batch_ms(client, body) for body in bodies]
+        took = [_batch(server, client, body) for body in bodies]
         client.close()
         asked = [("POST", "/predict/batch", BATCH)]
+        before = server.cpu_seconds()
         cached = [by_threads(server.port, asked, connections=3, seconds=seconds) for _ in range(5)]
-    head("what is at hand", "predictions/s", "median ms", "best ms")
+        used = server.cpu_seconds() - before
+    head("what is at hand", "predictions/s", "median ms", "best ms", "CPU ms a batch")
     rate = median(each.per_second for each in cached) * len(SYMBOLS)
-    p50s = [each.p50_ms for each in cached]
-    row("bars and features, 3 connections", f"{rate:,.0f}", f"{median(p50s):.1f}", "")
-    row("bars (features, windows, vectors are new)", "", f"{median(took):.1f}", f"{min(took):.1f}")
-    row("one new bar each, bars from the store", "", f"{median(new):.1f}", f"{min(new):.1f}")
-    row("nothing: bars are read from files, too", "", f"{median(cold):.1f}", f"{min(cold):.1f}")
+    p50, cpu = median(each.p50_ms for each in cached), used / sum(c.requests for c in cached) * 1e3
+    row("bars and features, 3 connections", f"{rate:,.0f}", f"{p50:.1f}", "", f"{cpu:.0f}")
+    _batch_row("bars (features, windows, vectors are new)", took)
+    _batch_row("one new bar each, bars from the store", new)
+    _batch_row("nothing: bars are read from files, too", cold)
 
 
-def _one_new_bar_ms(made: Stack, database: str) -> float:
+def _batch_row(name: str, batches: Sequence[Batch]) -> None:
+    took, cpu = [each.ms for each in batches], median(each.cpu_ms for each in batches)
+    row(name, "", f"{median(took):.1f}", f"{min(took):.1f}", f"{cpu:.0f}")
+
+
+def _one_new_bar(made: Stack, database: str) -> Batch:
     """The first batch of a server whose store has all bars but the newest one of each symbol."""
     migrate(database)
     environ = {**made.environ, "AUDIT_DATABASE_URL": database}
@@ -166,17 +181,17 @@ def _one_new_bar_ms(made: Stack, database: str) -> float:
         with serving(
             "wsgi:app", "/health", {**environ, "MARKET_DATA_CACHE_SECONDS": "0"}
         ) as server:
-            _batch_ms(Client(server.port), BATCH)
+            _batch(server, Client(server.port), BATCH)
     finally:
         whole.write_parquet(panel)
     with serving("wsgi:app", "/health", environ) as server:
-        return _batch_ms(Client(server.port), BATCH)
+        return _batch(server, Client(server.port), BATCH)
 
 
-def _batch_ms(client: Client, body: bytes) -> float:
-    begun = time.perf_counter()
+def _batch(server: Server, client: Client, body: bytes) -> Batch:
+    begun, before = time.perf_counter(), server.cpu_seconds()
     assert client.post("/predict/batch", body)[0] == 200
-    return (time.perf_counter() - begun) * 1e3
+    return Batch((time.perf_counter() - begun) * 1e3, (server.cpu_seconds() - before) * 1e3)
 
 
 def limiter() -> None:
