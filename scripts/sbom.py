@@ -33,6 +33,7 @@ LICENCES = {
     "jinja2": "BSD-3-Clause",
     "lazy-object-proxy": "BSD-2-Clause",
     "polars": "MIT",
+    "protobuf": "BSD-3-Clause",
     "psycopg": "LGPL-3.0-only",
     "psycopg-binary": "LGPL-3.0-only",
     "python-dateutil": "Apache-2.0 OR BSD-3-Clause",

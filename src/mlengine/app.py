@@ -6,6 +6,7 @@ from flask import Flask
 
 from mlengine import cli
 from mlengine.bootstrap.platform import Platform, build_platform
+from mlengine.bootstrap.traces import record_spans
 from mlengine.config import Settings
 from mlengine.config.logging import configure_logs
 from mlengine.errors import QueueUnavailable
@@ -51,6 +52,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     Raises BadSetting or CannotStart.
     """
     configure_logs(settings)
+    record_spans(settings)
     app = Flask("mlengine", static_folder=None)
     app.json = OrjsonProvider(app)
     app.url_map.merge_slashes = False  # a redirect would not be a problem document

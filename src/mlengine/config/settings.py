@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from mlengine.config import access, addresses, market_data, training
+from mlengine.config import access, addresses, market_data, traces, training
 from mlengine.config.access import AccessSettings
 from mlengine.config.env_reader import EnvReader
 from mlengine.config.market_data import ServiceSettings
@@ -72,6 +72,7 @@ class Settings:
     log_level: str
     log_level_is_set: bool
     json_logs: bool
+    trace_exporters: tuple[str, ...]
 
     @property
     def admin_api_keys(self) -> Mapping[str, str]:
@@ -130,9 +131,7 @@ class Settings:
             market_data_symbols_file=read.path("MARKET_DATA_SYMBOLS_FILE"),
             market_data_timeout_seconds=read.seconds("MARKET_DATA_TIMEOUT_SECONDS", 5.0),
             market_data_retry_attempts=read.integer("MARKET_DATA_RETRY_ATTEMPTS", 3, 0, 20),
-            market_data_retry_backoff_seconds=read.seconds(
-                "MARKET_DATA_RETRY_BACKOFF_SECONDS", 0.2, zero=True
-            ),
+            market_data_retry_backoff_seconds=_retry_backoff_seconds(read),
             market_data_deadline_seconds=read.seconds("MARKET_DATA_DEADLINE_SECONDS", 15.0),
             market_data_cache_seconds=read.seconds("MARKET_DATA_CACHE_SECONDS", 5.0, zero=True),
             market_data_recheck_seconds=read.seconds("MARKET_DATA_RECHECK_SECONDS", 60, zero=True),
@@ -158,6 +157,7 @@ class Settings:
             log_level=_log_level(read, env),
             log_level_is_set=read.is_set("LOG_LEVEL"),
             json_logs=read.choice("LOG_FORMAT", _LOG_FORMATS[env], ("json", "text")) == "json",
+            trace_exporters=traces.trace_exporters(read),
         )
 
     def refuse_sample_in_production(self) -> None:
@@ -174,6 +174,10 @@ def load_from_environment() -> Settings:
 def environment_for_child(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process with `extra` on top, for a child of it."""
     return {**os.environ, **extra}
+
+
+def _retry_backoff_seconds(read: EnvReader) -> float:
+    return read.seconds("MARKET_DATA_RETRY_BACKOFF_SECONDS", 0.2, zero=True)
 
 
 def _calendar(read: EnvReader) -> str | None:

@@ -3,6 +3,7 @@
 import os
 
 from mlengine import config, logs
+from mlengine.stores.system import spans
 
 LEASE_LOST_CODE = 75
 
@@ -10,10 +11,16 @@ LEASE_LOST_CODE = 75
 def train(run_id: str) -> dict[str, str | None]:
     """Work on the run `run_id` until it ends; its row says how. Returns the new version, if any."""
     from mlengine.bootstrap.platform import build_platform  # noqa: PLC0415 - Polars loads in the horse only
+    from mlengine.bootstrap.traces import record_spans  # noqa: PLC0415 - and so does this
 
-    with logs.bound_ids(job=run_id):
-        logs.lifecycle.info("training started", extra={"pid": os.getpid()})
-        executor = build_platform(config.load_from_environment()).run_executor
-        version = executor.execute(run_id, end_process=lambda: os._exit(LEASE_LOST_CODE))
-        logs.lifecycle.info("training ended", extra={"pid": os.getpid(), "version": version})
+    settings = config.load_from_environment()
+    record_spans(settings)
+    try:
+        with logs.bound_ids(job=run_id):
+            logs.lifecycle.info("training started", extra={"pid": os.getpid()})
+            executor = build_platform(settings).run_executor
+            version = executor.execute(run_id, end_process=lambda: os._exit(LEASE_LOST_CODE))
+            logs.lifecycle.info("training ended", extra={"pid": os.getpid(), "version": version})
+    finally:
+        spans.flush()
     return {"run_id": run_id, "version": version}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -18,7 +19,7 @@ from mlengine.stores.market_data.credentials import NO_CREDENTIALS, Credentials
 from mlengine.stores.market_data.retry_after import wait_seconds
 from mlengine.stores.market_data.service_pause import ServicePause, retry_after
 from mlengine.stores.market_data.socket_deadlines import deadline_session, socket_deadline
-from mlengine.stores.system.current_trace import outgoing_headers
+from mlengine.stores.system.spans import outgoing_headers, span
 
 # Its lines show whole addresses, and there may be a key in one.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
@@ -116,6 +117,7 @@ class Transport:
             return RetryableFailure("no answer before the deadline")
         try:
             with (
+                span("client", "GET", _span_attributes(f"{self.base_url}{path}")) as found,
                 socket_deadline(ends_at),
                 self._session().get(
                     f"{self.base_url}{path}",
@@ -126,6 +128,7 @@ class Transport:
                     allow_redirects=False,
                 ) as response,
             ):
+                found["http.response.status_code"] = response.status_code
                 return self._body(response, ends_at)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return RetryableFailure("it did not answer in time")
@@ -156,6 +159,17 @@ class Transport:
             session.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
             session.headers.update(self.credentials.headers)
         return session
+
+
+def _span_attributes(url: str) -> dict[str, str | int]:
+    """Without the query, in which there may be a key."""
+    parts = urlsplit(url)
+    attributes: dict[str, str | int] = {
+        "http.request.method": "GET",
+        "server.address": parts.hostname or "",
+        "url.path": parts.path,
+    }
+    return {**attributes, "server.port": parts.port} if parts.port else attributes
 
 
 def _read(response: requests.Response, ends_at: float, size: BodySize) -> Body:

@@ -18,12 +18,3 @@ def new_span_id() -> str:
 def new_trace_id() -> str:
     """32 hexadecimal digits."""
     return secrets.token_hex(16)
-
-
-def outgoing_headers() -> dict[str, str]:
-    """`traceparent` and `tracestate` for one call to a service; none outside of a trace."""
-    trace = current_trace.get()
-    if trace is None:
-        return {}
-    headers = {"traceparent": trace.traceparent(new_span_id())}
-    return {**headers, "tracestate": trace.state} if trace.state else headers

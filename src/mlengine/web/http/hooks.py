@@ -91,6 +91,7 @@ def _end(response: Response) -> Response:
     contract = contract_of(view)
     if contract and contract.deprecated:
         response.headers.extend(contract.deprecated.headers())
+    traces.end(response.status_code)
     rule = request.url_rule
     path = rule.rule if rule else request.path[:_LOGGED_PATH_LENGTH]
     facts = request_facts(

@@ -1,9 +1,12 @@
 """The trace of a request: that of its `traceparent`, else one of its own."""
 
+from http import HTTPStatus
+
 from flask import g, request
 
 from mlengine import logs
 from mlengine.core.trace_context import TraceContext, is_trace_id, parse_traceparent
+from mlengine.stores.system import spans
 from mlengine.stores.system.current_trace import current_trace, new_span_id, new_trace_id
 
 
@@ -14,11 +17,34 @@ def begin(request_id: str) -> None:
     g.trace = trace or TraceContext(own_trace_id(request_id))
     current_trace.set(g.trace)
     logs.trace_id.set(g.trace.trace_id)
+    _start_span()
+
+
+def end(status: int) -> None:
+    """End the span of the request, if there is one."""
+    span: spans.Span | None = g.pop("span", None)
+    if span:
+        attributes = {"http.response.status_code": status}
+        span.end(attributes, failed=status >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def forget() -> None:
     current_trace.set(None)
     logs.trace_id.set(None)
+
+
+def _start_span() -> None:
+    if not spans.are_recorded():
+        return
+    rule = request.url_rule
+    attributes = {"http.request.method": request.method, "url.path": request.path}
+    if rule:
+        attributes["http.route"] = rule.rule
+    name = f"{request.method} {rule.rule}" if rule else request.method
+    g.span = spans.start("server", name, attributes)
+    if g.span:
+        g.trace = g.span.trace
+        current_trace.set(g.trace)
 
 
 def own_trace_id(request_id: str) -> str:

@@ -24,6 +24,7 @@ from mlengine.core.trace_context import parse_traceparent
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.predictions.service import PredictService
 from mlengine.stores.registry.loader import LoadedModel
+from mlengine.stores.system import spans
 from mlengine.web.http import hooks, request_ids, traces
 from mlengine.web.http.intermediaries.cors import CorsPolicy
 from mlengine.web.http.intermediaries.forwarding import trust_proxies
@@ -232,5 +233,7 @@ def fast_path_predictor(app: object, cfg: Config) -> FastPathPredictor | None:
     """
     extensions = getattr(app, "extensions", {})
     if ROUTES not in extensions or cfg.is_ssl or cfg.accesslog or cfg.statsd_host:
+        return None
+    if spans.are_recorded():
         return None
     return FastPathPredictor(extensions[PLATFORM].predict, cfg, extensions[ROUTES])
