@@ -260,6 +260,23 @@ def test_a_kind_of_event_that_there_is_not_is_refused(runner: FlaskCliRunner) ->
     assert "'rolled_back'" in refused.stderr
 
 
+def test_the_history_is_filtered_and_paged(runner: FlaskCliRunner, platform: Platform) -> None:
+    for day in (1, 2, 3):
+        at = datetime(2024, 1, day, tzinfo=UTC)
+        platform.monitoring.events.append("reloaded", at=at, version="v1", actor="bob", details={})
+    wanted = ["monitor", "history", "--actor", "bob", "--since", "2024-01-02", "--limit", "1"]
+    first = said(runner, *wanted)
+    assert isinstance(first, dict)
+    assert [event["at"] for event in first["rows"]] == ["2024-01-03T00:00:00Z"]
+    second = said(runner, *wanted, "--cursor", first["next_cursor"])
+    assert isinstance(second, dict)
+    assert [event["at"] for event in second["rows"]] == ["2024-01-02T00:00:00Z"]
+    assert second["next_cursor"] is None
+    before = said(runner, "monitor", "history", "--actor", "bob", "--until", "2024-01-02")
+    assert isinstance(before, dict)
+    assert len(before["rows"]) == 1
+
+
 def test_models_of_one_recipe_say_so(runner: FlaskCliRunner) -> None:
     table = runner.invoke(args=["models", "compare", "v1", "v1"]).stdout
     assert table.endswith("\ntheir recipes are the same\n")

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 from tests.published import draft
@@ -230,10 +230,26 @@ class FakeMonitoringService:
             model_version=version or "v2",
         )
 
-    def history(self, *, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
+    def history(
+        self,
+        *,
+        kind: str | None,
+        limit: int,
+        cursor: str | None,
+        actor: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Page[Event]:
+        at = since or (until - timedelta(days=1) if until else DAY)
         first = decode_cursor(cursor) if cursor else 10
         events = tuple(
-            Event(kind=kind or "trained", at=DAY, version=f"v{n}", actor="ann", details={"n": n})
+            Event(
+                kind=kind or "trained",
+                at=at,
+                version=f"v{n}",
+                actor=actor or "ann",
+                details={"n": n},
+            )
             for n in range(first, max(first - limit, 0), -1)
         )
         return Page(events, encode_cursor(first - limit) if first > limit else None)

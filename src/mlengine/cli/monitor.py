@@ -1,10 +1,12 @@
 """`mlengine monitor …`: the monitoring routes for the terminal."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 import click
 
 from mlengine.cli.context import Output, current_control, current_platform, json_command, now
+from mlengine.cli.options import Timestamp
 from mlengine.cli.output import format_cell, table
 from mlengine.core.monitoring.event import EVENT_KINDS
 
@@ -69,11 +71,23 @@ def latency(window: int) -> Output:
 
 @monitor.command("history")
 @click.option("--kind", type=click.Choice(EVENT_KINDS), metavar="KIND")
+@click.option("--actor", help="Who did it.")
+@click.option("--since", type=Timestamp(), help="From then on.")
+@click.option("--until", type=Timestamp(), help="Before then.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--cursor", help="The next_cursor of an earlier page (--json).")
 @json_command
-def history(kind: str | None, limit: int) -> Output:
-    """Show trainings, activations and what else happened."""
-    page = current_control().events.page(kind=kind, limit=limit, cursor=None)
+def history(
+    kind: str | None,
+    actor: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    cursor: str | None,
+) -> Output:
+    """Show trainings, activations and what else happened, newest first."""
+    events = current_control().events
+    page = events.page(kind, limit, cursor, actor=actor, since=since, until=until)
     return Output(
         page,
         table(

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.factories import START
@@ -176,3 +177,19 @@ def test_history_pages_from_the_newest_on(platform: Platform) -> None:
     assert rest.next_cursor is None
     with pytest.raises(InvalidRequest):
         platform.monitoring.history(kind=None, limit=2, cursor="x")
+
+
+def test_history_is_filtered_by_kind_actor_and_time(platform: Platform) -> None:
+    for hours, actor in enumerate(["ann", "bob", "ann"]):
+        platform.models.reload(actor=actor, now=NOW + timedelta(hours=hours))
+
+    def found(kind: str | None = "reloaded", **wanted: Any) -> list[tuple[str | None, datetime]]:
+        page = platform.monitoring.history(kind=kind, limit=10, cursor=None, **wanted)
+        return [(event.actor, event.at) for event in page.rows]
+
+    second, third = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
+    assert found(actor="ann") == [("ann", third), ("ann", NOW)]
+    assert found(since=second) == [("ann", third), ("bob", second)]
+    assert found(until=second) == [("ann", NOW)]
+    assert found(actor="bob", since=NOW, until=third) == [("bob", second)]
+    assert found("trained", actor="ann") == []

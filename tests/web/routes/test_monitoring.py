@@ -46,6 +46,15 @@ def test_a_kind_of_event_that_there_is_not_is_refused_with_those_there_are(
         assert client.get(f"/monitoring/history?kind={kind}").status_code == 200
 
 
+def test_history_is_filtered_by_actor_and_time(client: FlaskClient) -> None:
+    query = {"actor": "cli:bob", "since": "2024-02-01", "limit": 1}
+    (event,) = client.get("/monitoring/history", query_string=query).get_json()["events"]
+    assert (event["actor"], event["at"]) == ("cli:bob", "2024-02-01T00:00:00Z")
+    query = {"until": "2024-02-02T00:00:00Z", "limit": 1}
+    (event,) = client.get("/monitoring/history", query_string=query).get_json()["events"]
+    assert event["at"] == "2024-02-01T00:00:00Z"
+
+
 def test_freshness_has_the_fields_of_the_contract(client: FlaskClient) -> None:
     assert client.get("/monitoring/freshness").get_json() == {
         "symbols": [
@@ -95,6 +104,8 @@ def test_latency_is_by_route_and_stage(client: FlaskClient) -> None:
         "drift?windows=3",
         "history?kind=Trained!",
         "history?limit=1001",
+        "history?actor=",
+        "history?since=yesterday",
         "freshness?symbol=AAPL",
         "latency?window=-1",
         "latency?windows=1",

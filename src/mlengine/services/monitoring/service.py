@@ -117,9 +117,18 @@ class MonitoringService:
             self._record_check(model, report, now)
         return ModelDrift(**vars(report), model_version=model.version)
 
-    def history(self, *, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
+    def history(
+        self,
+        *,
+        kind: str | None,
+        limit: int,
+        cursor: str | None,
+        actor: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Page[Event]:
         """Events, newest first; raises InvalidRequest for a cursor that is not ours."""
-        return self.events.page(kind=kind, limit=limit, cursor=cursor)
+        return self.events.page(kind, limit, cursor, actor=actor, since=since, until=until)
 
     def freshness(self, *, now: datetime) -> Freshness:
         """How old the newest bar of each symbol, the model and the last answer are.

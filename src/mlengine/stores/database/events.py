@@ -44,11 +44,28 @@ class EventStore:
         with writing(self.engine, lock_timeout_seconds=lock_timeout_seconds) as connection:
             insert_event(connection, event)
 
-    def page(self, kind: str | None, limit: int, cursor: str | None) -> Page[Event]:
-        """At most `limit` events, newest first; raises InvalidRequest on a bad cursor."""
-        query = select(events)
-        if kind is not None:
-            query = query.where(events.c.kind == kind)
+    def page(
+        self,
+        kind: str | None,
+        limit: int,
+        cursor: str | None,
+        *,
+        actor: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Page[Event]:
+        """At most `limit` events, newest first; raises InvalidRequest on a bad cursor.
+
+        Every condition that is given must hold; `since` is included, `until` is not.
+        """
+        column = events.c
+        conditions = (
+            *((column.kind == kind,) if kind is not None else ()),
+            *((column.actor == actor,) if actor is not None else ()),
+            *((column.at >= since,) if since is not None else ()),
+            *((column.at < until,) if until is not None else ()),
+        )
+        query = select(events).where(*conditions)
         return read_page(self.engine, query, _event, seq=events.c.seq, limit=limit, cursor=cursor)
 
     def newest(self, kind: str, *, version: str) -> Event | None:
