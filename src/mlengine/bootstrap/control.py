@@ -36,6 +36,7 @@ from mlengine.stores.database.engine import (
 )
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.tables import REVISION
+from mlengine.stores.monitoring.update_lease import UpdateLease
 from mlengine.stores.queue.jobs import JobQueue, open_queue
 from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.folders import published_versions, versions_directory
@@ -65,6 +66,7 @@ class ControlPlane:
     events: EventStore
     active: ActiveFile
     retention: RetentionService
+    update_lease: UpdateLease
     predictions: PredictionReader
     activation_approvals: bool
 
@@ -153,6 +155,7 @@ def build_control(settings: Settings) -> ControlPlane:
         events=EventStore(database),
         active=ActiveFile(models / ACTIVE_FILE),
         retention=retention,
+        update_lease=UpdateLease(database),
         predictions=PredictionReader(database),
         activation_approvals=settings.access.activation_approvals,
     )

@@ -18,6 +18,7 @@ from mlengine.services.models.maintenance import RegistryMaintenance
 from mlengine.services.models.service import ModelService
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 from mlengine.services.monitoring.service import MonitoringService
+from mlengine.services.monitoring.updates import MonitoringUpdates
 from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
@@ -52,6 +53,7 @@ class Platform:
     registry: Registry
     maintenance: RegistryMaintenance
     monitoring: MonitoringService
+    monitoring_updates: MonitoringUpdates
     audit: AuditService
     replay: ReplayService
     health: HealthService
@@ -104,6 +106,7 @@ def build_platform(settings: Settings) -> Platform:
             stores.bars.interval,
             stores.bars.bar_ages,
         ),
+        monitoring_updates=_monitoring_updates(control),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
         health=_health(settings, control, stores, keys.ring),
@@ -131,6 +134,10 @@ def _bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
     window_bars = stores.feature_sets[train.feature_set].window_bars
     label_bars = train.horizon_bars + train.label_delay_bars
     return BarQualityService(stores.bars, train.lookback, window_bars, label_bars)
+
+
+def _monitoring_updates(control: ControlPlane) -> MonitoringUpdates:
+    return MonitoringUpdates((), control.update_lease, utc_now, lambda: secrets.token_hex(8))
 
 
 def _predict(stores: Stores) -> PredictService:

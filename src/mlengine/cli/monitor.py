@@ -10,7 +10,9 @@ from mlengine.cli.options import Timestamp
 from mlengine.cli.output import format_cell, table
 from mlengine.core.monitoring.event import EVENT_KINDS
 
-monitor = click.Group("monitor", help="Show drift, freshness, latency and history.")
+monitor = click.Group(
+    "monitor", help="Show drift, freshness, latency and history, and bring them up to date."
+)
 
 
 @monitor.command("drift")
@@ -32,6 +34,20 @@ def drift(window: int, version: str | None) -> Output:
         [[f.feature, f.psi, f.ks, f.threshold, f.drifted] for f in (*prediction, *report.features)],
     )
     return Output(report, f"{summary}\n{figures}")
+
+
+@monitor.command("update")
+@json_command
+def update() -> Output:
+    """Take in what the audit and the bars have brought, as the worker does by itself."""
+    report = current_platform().monitoring_updates.run(now())
+    if not report.ran:
+        return Output(report, "another process is at it", exit_code=1)
+    lines = table(
+        ["step", "seconds", "failure", "next look"],
+        [[s.name, s.seconds, s.failure, s.next_look] for s in report.steps],
+    )
+    return Output(report, lines, exit_code=int(report.has_failed))
 
 
 @monitor.command("freshness")

@@ -12,6 +12,7 @@ from mlengine.config import access, addresses, market_data, traces, training
 from mlengine.config.access import AccessSettings
 from mlengine.config.env_reader import EnvReader
 from mlengine.config.market_data import ServiceSettings
+from mlengine.config.monitoring import MonitoringSettings, monitoring
 from mlengine.config.usability import UsabilitySettings, usability
 from mlengine.core.actions.kinds import ADJUSTMENTS
 from mlengine.core.bars.intervals import INTERVALS
@@ -61,6 +62,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     max_batch_symbols: int
     usability: UsabilitySettings
+    monitoring: MonitoringSettings
     audit_retention_days: int
     models_keep: int
     public_activation: bool
@@ -146,6 +148,7 @@ class Settings:
             cors_origins=addresses.cors_origins(read),
             max_batch_symbols=read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
             usability=usability(read, interval, production=env == "production"),
+            monitoring=monitoring(read),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
             models_keep=read.integer("MODELS_KEEP", 0, 0, 100_000),
             public_activation=access.public_activation(read, env, host, keys),

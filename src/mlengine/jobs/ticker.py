@@ -1,9 +1,9 @@
-"""Ticks the schedule in a thread of the worker process, so that it goes on while a run works."""
+"""Ticks in threads of the worker process, so that they go on while a run works."""
 
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
@@ -17,28 +17,33 @@ _SECONDS_AFTER_A_FAILURE = 10.0
 
 
 @dataclass(frozen=True)
-class ScheduleTicker:
-    schedules: ScheduleService
-    now: Callable[[], datetime]
+class Ticker:
+    """Calls `tick` again and again; it returns the seconds until the next call."""
+
+    name: str
+    tick: Callable[[], float]
+    _: KW_ONLY
+    seconds_before_first: float = 0.0
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
 
     def start(self) -> None:
         """Tick until `stop`, or until the process ends."""
-        threading.Thread(target=self._run, name="schedule-ticker", daemon=True).start()
+        threading.Thread(target=self._run, name=f"{self.name}-ticker", daemon=True).start()
 
     def stop(self) -> None:
         self._stopped.set()
 
-    def tick_once(self) -> float:
-        """Claim what is due; returns the seconds until the next tick."""
-        try:
-            self.schedules.tick(run_id=uuid4().hex, now=self.now())
-        except MlengineError as error:
-            log.warning("schedule_not_read", extra={"reason": str(error)})
-            return _SECONDS_AFTER_A_FAILURE
-        return _SECONDS_BETWEEN_TICKS
-
     def _run(self) -> None:
-        pause = 0.0
+        pause = self.seconds_before_first
         while not self._stopped.wait(pause):
-            pause = self.tick_once()
+            pause = self.tick()
+
+
+def claim_due_training(schedules: ScheduleService, now: Callable[[], datetime]) -> float:
+    """Claim what the schedule says is due; returns the seconds until the next look."""
+    try:
+        schedules.tick(run_id=uuid4().hex, now=now())
+    except MlengineError as error:
+        log.warning("schedule_not_read", extra={"reason": str(error)})
+        return _SECONDS_AFTER_A_FAILURE
+    return _SECONDS_BETWEEN_TICKS

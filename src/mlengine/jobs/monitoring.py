@@ -1,0 +1,25 @@
+"""One update of what monitoring shows: `python -m mlengine.jobs.monitoring`."""
+
+import sys
+
+from mlengine import config
+from mlengine.config.logging import configure_logs
+from mlengine.errors import MlengineError
+
+
+def main() -> None:
+    """Take in what has come; exit code 1 where a part of it failed, which its lines say."""
+    try:
+        settings = config.load_from_environment()
+        configure_logs(settings)
+        from mlengine.bootstrap.control import utc_now  # noqa: PLC0415 - after a bad setting
+        from mlengine.bootstrap.platform import build_platform  # noqa: PLC0415 - Polars
+
+        report = build_platform(settings).monitoring_updates.run(utc_now())
+    except MlengineError as error:
+        sys.exit(f"mlengine: {error}")
+    sys.exit(int(report.has_failed))
+
+
+if __name__ == "__main__":
+    main()

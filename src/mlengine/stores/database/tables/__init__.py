@@ -1,0 +1,40 @@
+"""The tables, as the newest migration leaves them (a test compares the two)."""
+
+from mlengine.stores.database.tables.audit import bar_windows, feature_vectors, predictions
+from mlengine.stores.database.tables.bars import (
+    action_series,
+    bar_segments,
+    bar_series,
+    corporate_actions,
+)
+from mlengine.stores.database.tables.columns import (
+    MICROSECOND,
+    UtcDateTime,
+    metadata,
+    to_microseconds,
+)
+from mlengine.stores.database.tables.monitoring import monitoring_updates
+from mlengine.stores.database.tables.platform import events, platform
+from mlengine.stores.database.tables.runs import runs, schedules
+
+REVISION = "0012"
+
+__all__ = [
+    "MICROSECOND",
+    "REVISION",
+    "UtcDateTime",
+    "action_series",
+    "bar_segments",
+    "bar_series",
+    "bar_windows",
+    "corporate_actions",
+    "events",
+    "feature_vectors",
+    "metadata",
+    "monitoring_updates",
+    "platform",
+    "predictions",
+    "runs",
+    "schedules",
+    "to_microseconds",
+]

@@ -1,0 +1,98 @@
+"""Audited predictions, and the vectors and windows of bars behind them."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from mlengine.stores.database.tables.columns import Sequence, UtcDateTime, metadata
+
+bar_windows = Table(
+    "bar_windows",
+    metadata,
+    Column("bars_hash", Text, primary_key=True),
+    Column("symbol", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+feature_vectors = Table(
+    "feature_vectors",
+    metadata,
+    Column("id", Sequence, primary_key=True, autoincrement=True),
+    Column("bars_hash", Text, ForeignKey("bar_windows.bars_hash"), nullable=False),
+    Column("feature_set_hash", Text, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("interval", Text, nullable=False),
+    Column("bar_timestamp", UtcDateTime, nullable=False),
+    Column("vector_hash", Text, nullable=False),
+    Column("feature_set_name", Text, nullable=False),
+    Column("feature_set_version", Integer, nullable=False),
+    Column("window_bars", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    UniqueConstraint(
+        "bars_hash",
+        "feature_set_hash",
+        "symbol",
+        "interval",
+        "bar_timestamp",
+        "vector_hash",
+        name="uq_feature_vectors_content",
+    ),
+    Index("ix_feature_vectors_bar", "feature_set_hash", "bar_timestamp", "symbol"),
+    Index("ix_feature_vectors_symbol", "interval", "symbol", "bar_timestamp"),
+    sqlite_autoincrement=True,
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    Column("prediction_id", Text, nullable=False, unique=True),
+    Column("request_id", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("ok", Boolean, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("as_of", UtcDateTime, nullable=False),
+    Column("model_version", Text),
+    Column("vector_id", Sequence, ForeignKey("feature_vectors.id")),
+    Column("objective", Text),
+    Column("horizon_bars", Integer),
+    Column("probability_up", Double),
+    Column("expected_return", Double),
+    Column("prediction", Text),
+    Column("confidence", Double),
+    Column("model_fingerprint", Text),
+    Column("trained_through", UtcDateTime),
+    Column("in_sample", Boolean),
+    Column("known_symbol", Boolean),
+    Column("base_rate", Double),
+    Column("stale", Boolean),
+    Column("degraded", Boolean),
+    Column("error_code", Text),
+    Column("error_detail", Text),
+    Column("bars_ms", Double),
+    Column("features_ms", Double),
+    Column("model_ms", Double),
+    Column("total_ms", Double, nullable=False),
+    Column("expected_score", Double),
+    Column("reasons", Text),  # by spaces; empty where there was none, null where nobody looked
+    Column("usable", Boolean),
+    Column("point_in_time", Text),
+    Column("bars_age_seconds", Double),
+    Column("trace_id", Text),  # null where it is the request_id
+    Index("ix_predictions_at", "at"),
+    Index("ix_predictions_symbol", "symbol", "seq"),
+    Index("ix_predictions_version", "model_version", "seq"),
+    Index("ix_predictions_vector", "vector_id", "model_version", "seq"),
+    sqlite_autoincrement=True,
+)

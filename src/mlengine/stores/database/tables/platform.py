@@ -1,0 +1,21 @@
+"""The platform itself, and what happened to it."""
+
+from sqlalchemy import BigInteger, Column, Index, Table, Text
+
+from mlengine.stores.database.tables.columns import Sequence, UtcDateTime, metadata
+
+platform = Table("platform", metadata, Column("id", Text, primary_key=True))  # one row
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("version", Text),
+    Column("actor", Text),
+    Column("details", Text, nullable=False),
+    Column("generation", BigInteger, unique=True),
+    Index("ix_events_kind", "kind", "seq"),
+    sqlite_autoincrement=True,
+)
