@@ -10,9 +10,7 @@ from mlengine.cli.options import Timestamp
 from mlengine.cli.output import format_cell, table
 from mlengine.core.monitoring.event import EVENT_KINDS
 
-monitor = click.Group(
-    "monitor", help="Show drift, freshness, latency and history, and bring them up to date."
-)
+monitor = click.Group("monitor", help="Show drift, freshness, latency and history.")
 
 
 @monitor.command("drift")
