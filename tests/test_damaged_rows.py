@@ -1,4 +1,4 @@
-"""Columns of the audit, the runs and the history with values that lie: answers stay defined."""
+"""Columns of the database with values that lie: answers stay defined."""
 
 # ruff: noqa: S608 - the names of tables and columns are the database's own
 
@@ -66,7 +66,7 @@ def _lying(database: Path, table: str, column: str, lie: object) -> Iterator[boo
 
 
 def _columns(database: Path) -> list[tuple[str, str]]:
-    """Of all tables with rows but those of bars."""
+    """Of all tables with rows."""
     with closing(sqlite3.connect(database)) as connection:
         tables = [
             name
@@ -76,7 +76,6 @@ def _columns(database: Path) -> list[tuple[str, str]]:
         return [
             (table, column[1])
             for table in tables
-            if not table.startswith("bar_")
             for column in connection.execute(f"PRAGMA table_info({table})")
         ]
 
@@ -94,6 +93,7 @@ def _paths(app: Flask) -> list[str]:
         "/admin/runs",
         "/ready",
         "/predict?symbol=AAA",
+        "/bars/quality?symbol=AAA",
     ]
 
 

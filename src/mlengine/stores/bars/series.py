@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import insert_or_ignore
 from mlengine.stores.database.many_rows import SelectByKey, execute_many
 from mlengine.stores.database.tables import bar_series
@@ -56,7 +57,7 @@ def read_series(
 ) -> dict[str, SeriesMetadata]:
     query = CLAIM_SERIES if claim else READ_SERIES
     series = map(SeriesMetadata._make, query.rows(connection, symbols, interval=interval))
-    return {each.symbol: each for each in series}
+    return {each.symbol: _checked(each) for each in series}
 
 
 def claim_series(
@@ -90,7 +91,7 @@ def read_revised_bars(connection: Connection, interval: str) -> dict[str, int]:
     """How many bars of each series of an interval were revised."""
     columns = bar_series.c["symbol", "revised_bars"]
     query = select(*columns).where(bar_series.c.interval == interval)
-    return {row.symbol: row.revised_bars for row in connection.execute(query)}
+    return {row.symbol: _count(row.revised_bars) for row in connection.execute(query)}
 
 
 def extend_served(
@@ -103,3 +104,17 @@ def extend_served(
         bar_series.c.served_until < until,
     )
     connection.execute(query.values(served_until=until))
+
+
+def _checked(series: SeriesMetadata) -> SeriesMetadata:
+    """The series; raises DamagedRow where a value is none that was written."""
+    _count(series.recordings), _count(series.revised_bars)
+    if not isinstance(series.report, str | None):
+        raise DamagedRow
+    return series
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise DamagedRow
+    return value

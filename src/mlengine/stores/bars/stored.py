@@ -8,11 +8,14 @@ from datetime import datetime
 
 import orjson
 
-from mlengine.core.bars.bars import NO_BARS, AffectedCandle, BarArrays, BarsReport
+from mlengine.core.bars.bars import NO_BARS, BarArrays, BarsReport
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.recorded import BarsDiff, KnownBars
+from mlengine.core.serialization import from_plain
 from mlengine.core.timestamps import EPOCH
+from mlengine.errors import DamagedRow
 from mlengine.stores.bars.series import SeriesMetadata
+from mlengine.stores.database.engine import parse_column
 from mlengine.stores.database.tables import MICROSECOND
 
 
@@ -113,12 +116,13 @@ class Recorded:
 
 
 def loaded_report(text: str | None, *, accepted: int = 0) -> BarsReport:
-    """The report of a series, of which so many bars are at hand."""
+    """The report of a series, of which so many bars are at hand; raises DamagedRow."""
     if text is None:
         return BarsReport(accepted, {}, {}) if accepted else NO_BARS.report
-    stored = orjson.loads(text)
-    examples = {reason: AffectedCandle(**each) for reason, each in stored.pop("examples").items()}
-    return BarsReport(accepted, **stored, examples=examples)
+    try:
+        return from_plain(BarsReport, {**parse_column(text), "accepted": accepted})
+    except (ValueError, TypeError):
+        raise DamagedRow from None
 
 
 def _dumped(report: BarsReport) -> str | None:
