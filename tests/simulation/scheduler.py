@@ -17,6 +17,7 @@ from random import Random
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 _PATIENCE_SECONDS = 120.0  # of the real clock, for one turn: a simulation that hangs must say so
+_MOST_TURNS = 50_000  # some hundred are usual
 _MOST_STEP_MICROSECONDS = 2_000
 
 
@@ -72,6 +73,7 @@ class Scheduler:
         self.tasks: list[Task] = []
         self.current: Task | None = None
         self.steps = 0
+        self.turns = 0
         self.lines: list[str] | None = [] if keep_trace else None
         self.weaving = chance.choice((0.05, 0.2, 0.5))  # how often a step hands the turn on
         self._hash = hashlib.sha256()
@@ -145,11 +147,14 @@ class Scheduler:
 
     def run_one_turn(self) -> bool:
         """Give one task its turn; False where there is none, or all sleep."""
+        self.turns += 1
+        if self.turns > _MOST_TURNS:
+            raise Stuck(f"{self._names(self.tasks)} come to no end")
         ready = [task for task in self.tasks if self._is_ready(task)]
         free = [task for task in ready if not task.blocked]
         if not free:
             if ready and not any(self._will_wake(task) for task in self.tasks):
-                raise Stuck(", ".join(f"{task.process.name}: {task.name}" for task in ready))
+                raise Stuck(f"{self._names(ready)} wait for each other")
             return False
         self._give_turn(self.chance.choice(free))
         return True
@@ -169,6 +174,10 @@ class Scheduler:
         for task in [task for task in self.tasks if task.process.dead]:
             while not task.done:
                 self._give_turn(task)
+
+    @staticmethod
+    def _names(tasks: list[Task]) -> str:
+        return ", ".join(f"{task.process.name} at {task.name}" for task in tasks)
 
     def _own(self) -> Task | None:
         task: Task | None = getattr(threading.current_thread(), "simulated_task", None)
@@ -198,10 +207,10 @@ class Scheduler:
         self.current = task
         task.turn.release()
         if not self._turn.acquire(timeout=_PATIENCE_SECONDS):
-            raise Stuck(f"{task.process.name}: {task.name} holds its turn")
+            raise Stuck(f"{self._names([task])} gives its turn to nobody")
         self.current = None
-        for other in self.tasks:
-            if other is not task:
+        if not task.blocked:  # else it has changed nothing
+            for other in self.tasks:
                 other.blocked = False
         if task.done:
             self.tasks.remove(task)

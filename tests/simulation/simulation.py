@@ -19,7 +19,7 @@ from tests.simulation.installed import installed
 from tests.simulation.machine import Machine, Weather
 from tests.simulation.platform import Platform
 from tests.simulation.promises.broken import BrokenPromise
-from tests.simulation.scheduler import Scheduler
+from tests.simulation.scheduler import Scheduler, Stuck
 from tests.simulation.workload import INTERVAL, Workload
 
 _MOST_TASKS = 6
@@ -193,7 +193,7 @@ def simulate(seed: int, planted: Planted | None = None, *, keep_trace: bool = Fa
             with installed(scheduler, machine.files), (planted or nullcontext)(machine):
                 try:
                     simulation.run()
-                except BrokenPromise as error:
+                except (BrokenPromise, Stuck) as error:
                     broken = str(error)
                 finally:
                     machine.close()
