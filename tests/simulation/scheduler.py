@@ -18,6 +18,7 @@ from random import Random
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 _PATIENCE_SECONDS = 120.0  # of the real clock, for one turn: a simulation that hangs must say so
 _MOST_TURNS = 50_000  # some hundred are usual
+_MOST_IN_VAIN = 20
 _MOST_STEP_MICROSECONDS = 2_000
 
 
@@ -73,7 +74,7 @@ class Scheduler:
         self.tasks: list[Task] = []
         self.current: Task | None = None
         self.steps = 0
-        self.turns = 0
+        self.turns = self._in_vain = 0
         self.lines: list[str] | None = [] if keep_trace else None
         self.weaving = chance.choice((0.05, 0.2, 0.5))  # how often a step hands the turn on
         self._hash = hashlib.sha256()
@@ -152,6 +153,8 @@ class Scheduler:
             raise Stuck(f"{self._names(self.tasks)} come to no end")
         ready = [task for task in self.tasks if self._is_ready(task)]
         free = [task for task in ready if not task.blocked]
+        if self._in_vain > _MOST_IN_VAIN * len(self.tasks):  # they only look at each other
+            self._in_vain, free = 0, []
         if not free:
             if ready and not any(self._will_wake(task) for task in self.tasks):
                 raise Stuck(f"{self._names(ready)} wait for each other")
@@ -203,14 +206,16 @@ class Scheduler:
         return task.process.dead or wakes is None or wakes <= self.now
 
     def _give_turn(self, task: Task) -> None:
+        before = self.steps
         task.wakes_at, task.blocked = None, False
         self.current = task
         task.turn.release()
         if not self._turn.acquire(timeout=_PATIENCE_SECONDS):
             raise Stuck(f"{self._names([task])} gives its turn to nobody")
         self.current = None
-        if not task.blocked:  # else it has changed nothing
-            for other in self.tasks:
+        self._in_vain = self._in_vain + 1 if task.blocked and self.steps == before else 0
+        for other in self.tasks:
+            if other is not task:
                 other.blocked = False
         if task.done:
             self.tasks.remove(task)
