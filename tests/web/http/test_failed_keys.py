@@ -5,6 +5,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -156,9 +157,9 @@ def test_ten_thousand_guesses_are_limited_and_stand_in_no_log(
     with (
         QueueProcess() as queue,
         serving(tmp_path, ready="/health", REDIS_URL=queue.url, **environ) as server,
+        closing(HTTPConnection("127.0.0.1", server.port)) as connection,
     ):
         begun = time.monotonic()
-        connection = HTTPConnection("127.0.0.1", server.port)
         statuses: dict[int, int] = {}
         for number in range(10_000):
             prefix = ("", "/api/v1")[number % 2]
