@@ -13,6 +13,7 @@ from mlengine.errors.dependencies import (
     UpstreamInvalid,
     UpstreamUnavailable,
 )
+from mlengine.errors.hooks import HookNotFound, TooManyHooks, TooManyStreams
 from mlengine.errors.keys import KeyNameTaken, KeyNotFound, KeysDamaged
 from mlengine.errors.models import (
     ApprovalNeeded,
@@ -58,6 +59,7 @@ __all__ = [
     "DatabaseUnavailable",
     "FeatureSetMismatch",
     "Forbidden",
+    "HookNotFound",
     "IdempotencyKeyReused",
     "InsufficientBars",
     "IntervalMismatch",
@@ -78,6 +80,8 @@ __all__ = [
     "RunNotCancellable",
     "RunNotFound",
     "TooManyFailedKeys",
+    "TooManyHooks",
+    "TooManyStreams",
     "TrainingFailed",
     "TrainingInProgress",
     "Unauthorized",

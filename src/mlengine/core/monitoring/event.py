@@ -24,6 +24,7 @@ EventKind: TypeAlias = Literal[
     "replayed",
     "admin_action",
     "bars_revised",
+    "hook_disabled",
 ]
 EVENT_KINDS: tuple[str, ...] = get_args(EventKind)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
 from mlengine.stores.database.engine import insert_or_ignore, parse_column, reading, writing
+from mlengine.stores.database.outbox import write_message
 from mlengine.stores.database.pages import read_page, require_declared_types
 from mlengine.stores.database.tables import events
 
@@ -115,13 +116,16 @@ class EventStore:
 
 
 def insert_event(connection: Connection, event: Event) -> int | None:
-    """Write one event in a transaction of the caller's; returns its number.
+    """Write one event in a transaction of the caller's, and what others are told of it.
 
-    None where the event of its generation is there already.
+    Returns its number, None where the event of its generation is there already. To be called last
+    in the transaction: whoever writes another such event waits from here until it ends.
     """
     row = {**vars(event), "details": _dump(event.details)}
     query = insert_or_ignore(connection, events).values(row).returning(events.c.seq)
     seq: int | None = connection.scalar(query)
+    if seq is not None:
+        write_message(connection, event)
     return seq
 
 

@@ -13,11 +13,12 @@ from mlengine.stores.database.tables.columns import (
     metadata,
     to_microseconds,
 )
+from mlengine.stores.database.tables.hooks import deliveries, hooks, outbox
 from mlengine.stores.database.tables.monitoring import monitoring_updates
 from mlengine.stores.database.tables.platform import events, platform
 from mlengine.stores.database.tables.runs import runs, schedules
 
-REVISION = "0012"
+REVISION = "0013"
 
 __all__ = [
     "MICROSECOND",
@@ -28,10 +29,13 @@ __all__ = [
     "bar_series",
     "bar_windows",
     "corporate_actions",
+    "deliveries",
     "events",
     "feature_vectors",
+    "hooks",
     "metadata",
     "monitoring_updates",
+    "outbox",
     "platform",
     "predictions",
     "runs",

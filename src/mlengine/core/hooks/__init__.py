@@ -1,0 +1,1 @@
+"""Standard Webhooks: the signature, and when a failed attempt is made again."""

@@ -1,0 +1,66 @@
+"""What others are told of the platform's events: their public types, and the message of one."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+import orjson
+
+from mlengine.core.monitoring.event import Event, EventKind
+from mlengine.core.timestamps import rfc3339
+
+# An event whose kind is not here is told to nobody.
+MESSAGE_TYPES: Mapping[EventKind, str] = MappingProxyType(
+    {
+        "trained": "model.trained",
+        "train_failed": "train.failed",
+        "train_lost": "train.lost",
+        "train_cancelled": "train.cancelled",
+        "train_skipped": "train.skipped",
+        "activation_requested": "model.activation_requested",
+        "activated": "model.activated",
+        "rolled_back": "model.activated",
+        "bars_revised": "bars.revised",
+        "hook_disabled": "hook.disabled",
+    }
+)
+TEST_TYPE = "hook.test"
+ALL_TYPES: tuple[str, ...] = tuple(sorted({*MESSAGE_TYPES.values()}))
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of the outbox; `seq` orders all of a platform, `body` is JSON."""
+
+    seq: int
+    type: str
+    at: datetime
+    body: str
+
+
+def body_of(event: Event, message_type: str) -> str:
+    """The JSON text of the message of an event: its type, its moment and the event as `data`."""
+    data = {
+        "kind": event.kind,
+        "version": event.version,
+        "actor": event.actor,
+        "details": event.details,
+    }
+    message = {"type": message_type, "timestamp": rfc3339(event.at), "data": data}
+    return orjson.dumps(message).decode()
+
+
+def family_of(message_type: str) -> str:
+    """The pattern that asks for all types of its first word: `model.*` of `model.trained`."""
+    return f"{message_type.partition('.')[0]}.*"
+
+
+def is_type_or_family(text: str) -> bool:
+    """Whether a message can be asked for by this text."""
+    return text in ALL_TYPES or text in {family_of(each) for each in ALL_TYPES}
+
+
+def is_asked_for(message_type: str, asked: Collection[str]) -> bool:
+    """Whether one of the types or families in `asked` is meant; all are where it is empty."""
+    return not asked or message_type in asked or family_of(message_type) in asked

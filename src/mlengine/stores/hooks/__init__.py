@@ -1,0 +1,1 @@
+"""Webhooks: who gets them, what was delivered, and the call itself."""
