@@ -7,6 +7,7 @@ stays small.
 from __future__ import annotations
 
 import logging
+import random
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.errors import DatabaseUnavailable, MlengineError, TrainingInProgress
 from mlengine.services.audit.retention import RetentionService
+from mlengine.services.hooks.delivery import DeliveryService
+from mlengine.services.hooks.service import HookService
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunRequest, RunService
@@ -35,7 +38,11 @@ from mlengine.stores.database.engine import (
     schema_revision,
 )
 from mlengine.stores.database.events import EventStore
+from mlengine.stores.database.outbox import Outbox
 from mlengine.stores.database.tables import REVISION
+from mlengine.stores.hooks.delivery_store import DeliveryStore
+from mlengine.stores.hooks.hook_store import HookStore
+from mlengine.stores.hooks.sender import HookSender
 from mlengine.stores.monitoring.update_lease import UpdateLease
 from mlengine.stores.queue.jobs import JobQueue, open_queue
 from mlengine.stores.registry.active import ActiveFile
@@ -64,6 +71,9 @@ class ControlPlane:
     run_maintenance: RunMaintenance
     schedules: ScheduleService
     events: EventStore
+    outbox: Outbox
+    hooks: HookService
+    hook_deliveries: DeliveryService
     active: ActiveFile
     retention: RetentionService
     update_lease: UpdateLease
@@ -143,6 +153,8 @@ def build_control(settings: Settings) -> ControlPlane:
     run_store = RunStore(database)
     runs = RunService(run_store, queue, settings.train, settings.train_timeout_seconds)
     retention = RetentionService(AuditRetention(database), settings.audit_retention_days)
+    hook_store, delivery_store = HookStore(database), DeliveryStore(database)
+    private = settings.monitoring.hooks_allow_private
     return ControlPlane(
         database_url=settings.audit_database_url,
         database=database,
@@ -153,6 +165,11 @@ def build_control(settings: Settings) -> ControlPlane:
         run_maintenance=RunMaintenance(runs, run_store, retention, models, utc_now),
         schedules=ScheduleService(ScheduleStore(database), runs, settings.train_schedule),
         events=EventStore(database),
+        outbox=Outbox(database),
+        hooks=HookService(hook_store, delivery_store, private),
+        hook_deliveries=DeliveryService(
+            delivery_store, hook_store, HookSender(private), utc_now, random.random
+        ),
         active=ActiveFile(models / ACTIVE_FILE),
         retention=retention,
         update_lease=UpdateLease(database),

@@ -4,9 +4,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -22,15 +19,14 @@ from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.worker_registration import register
 
 from mlengine import __version__, config
-from mlengine.bootstrap.control import ControlPlane, build_control, utc_now
+from mlengine.bootstrap.control import build_control, utc_now
 from mlengine.config import Settings
 from mlengine.config.inspection import redis_url_suffix
 from mlengine.config.logging import configure_logs
 from mlengine.config.redaction import redact
 from mlengine.errors import MlengineError, QueueUnavailable, TrainingFailed
 from mlengine.jobs.allow_listed_job import AllowListedJob
-from mlengine.jobs.monitoring_child import MonitoringChild
-from mlengine.jobs.ticker import Ticker, claim_due_training
+from mlengine.jobs.tickers import ticking
 from mlengine.logs import lifecycle
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.service import PROCESS_DIED
@@ -204,7 +200,7 @@ def run_worker(settings: Settings) -> bool:
         about = {"env": settings.env, "queue": control.queue.name(), "address": redact(url)}
         lifecycle.info("training worker started", extra={**facts, **about})
         try:
-            with _ticking(control, settings.monitoring.every_seconds):
+            with ticking(control, settings.monitoring.every_seconds):
                 worker.work(logging_level="WARNING")
         finally:
             anew = {"begins_anew": worker.begins_anew}
@@ -213,23 +209,6 @@ def run_worker(settings: Settings) -> bool:
         reason = f"it refuses or drops the connection{redis_url_suffix(settings)}"
         raise QueueUnavailable(reason) from error
     return worker.begins_anew
-
-
-@contextmanager
-def _ticking(control: ControlPlane, monitor_every_seconds: int) -> Iterator[None]:
-    """The schedule, and the updates of monitoring, for as long as the block takes."""
-    schedule = Ticker("schedule", partial(claim_due_training, control.schedules, utc_now))
-    child = MonitoringChild(control.update_lease, monitor_every_seconds, utc_now)
-    monitoring = Ticker("monitoring", child.tick, seconds_before_first=monitor_every_seconds)
-    schedule.start()
-    if monitor_every_seconds:
-        monitoring.start()
-    try:
-        yield
-    finally:
-        schedule.stop()
-        monitoring.stop()
-        child.stop()
 
 
 def make_worker(url: str, queue: str = QUEUE_NAME, **options: Any) -> RunWorker:

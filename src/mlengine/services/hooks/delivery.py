@@ -60,7 +60,7 @@ class DeliveryService:
         if answer.is_success and is_test:
             self.hooks.enable(delivery.hook.id)
         if not answer.is_success:
-            facts = {"hook": delivery.hook.id, "message": delivery.message.seq}
+            facts = {"hook": delivery.hook.id, "message_seq": delivery.message.seq}
             ended = {"attempts": delivery.attempts + 1, "retry_at": retry_at}
             level = logging.ERROR if retry_at is None and not is_test else logging.WARNING
             log.log(level, "hook not delivered", extra={**facts, **ended, "reason": answer.reason})

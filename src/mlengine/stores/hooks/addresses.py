@@ -69,7 +69,7 @@ def resolve(target: Target, *, allow_private: bool) -> list[SocketAddress]:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except UnicodeError:
         raise OSError("the name is none of the domain name system") from None
-    addresses = [(family, address) for family, _, _, _, address in found]
+    addresses: list[SocketAddress] = [(family, address) for family, _, _, _, address in found]
     if allow_private:
         return addresses
     public = [each for each in addresses if is_public(str(each[1][0]))]

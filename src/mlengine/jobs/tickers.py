@@ -1,0 +1,33 @@
+"""What goes on in threads of the worker process beside its jobs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from mlengine.bootstrap.control import ControlPlane, utc_now
+from mlengine.jobs.hook_dispatcher import HookDispatcher
+from mlengine.jobs.monitoring_child import MonitoringChild
+from mlengine.jobs.ticker import Ticker, claim_due_training
+
+
+@contextmanager
+def ticking(control: ControlPlane, monitor_every_seconds: int) -> Iterator[None]:
+    """The schedule, webhooks and the updates of monitoring, for as long as the block takes."""
+    child = MonitoringChild(control.update_lease, monitor_every_seconds, utc_now)
+    dispatcher = HookDispatcher(control.hook_deliveries)
+    tickers = [
+        Ticker("schedule", partial(claim_due_training, control.schedules, utc_now)),
+        Ticker("hooks", dispatcher.tick),
+    ]
+    if monitor_every_seconds:
+        wait = monitor_every_seconds
+        tickers.append(Ticker("monitoring", child.tick, seconds_before_first=wait))
+    for ticker in tickers:
+        ticker.start()
+    try:
+        yield
+    finally:
+        for ticker in tickers:
+            ticker.stop()
+        dispatcher.stop()
+        child.stop()
