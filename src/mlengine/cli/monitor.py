@@ -37,7 +37,7 @@ def drift(window: int, version: str | None) -> Output:
 @monitor.command("update")
 @json_command
 def update() -> Output:
-    """Take in what the audit and the bars have brought, as the worker does by itself."""
+    """Take in what has come, as the worker does by itself."""
     report = current_platform().monitoring_updates.run(now())
     if not report.ran:
         return Output(report, "another process is at it", exit_code=1)
