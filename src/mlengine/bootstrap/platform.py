@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane, build_control, utc_now
 from mlengine.bootstrap.keys import build_key_ring
+from mlengine.bootstrap.monitoring import build_monitoring_updates
 from mlengine.bootstrap.stores import Stores, open_stores
 from mlengine.config import Settings
 from mlengine.services.audit.service import AuditService
@@ -106,7 +107,7 @@ def build_platform(settings: Settings) -> Platform:
             stores.bars.interval,
             stores.bars.bar_ages,
         ),
-        monitoring_updates=_monitoring_updates(control),
+        monitoring_updates=build_monitoring_updates(control, stores),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
         health=_health(settings, control, stores, keys.ring),
@@ -134,10 +135,6 @@ def _bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
     window_bars = stores.feature_sets[train.feature_set].window_bars
     label_bars = train.horizon_bars + train.label_delay_bars
     return BarQualityService(stores.bars, train.lookback, window_bars, label_bars)
-
-
-def _monitoring_updates(control: ControlPlane) -> MonitoringUpdates:
-    return MonitoringUpdates((), control.update_lease, utc_now, lambda: secrets.token_hex(8))
 
 
 def _predict(stores: Stores) -> PredictService:

@@ -68,7 +68,7 @@ def build(
     """
     names = feature_set.names
     computed = compute(bars, feature_set)
-    rows = _last_returns(bars).join(
+    rows = last_returns(bars).join(
         label_rows(bars, horizon_bars=horizon_bars, delay_bars=delay_bars), on=_KEYS
     )
     if across_holes is not None:
@@ -101,7 +101,8 @@ def only_members(rows: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     return rows.join(valid, on=_KEYS, how="semi", maintain_order="left")
 
 
-def _last_returns(bars: pl.DataFrame) -> pl.DataFrame:
+def last_returns(bars: pl.DataFrame) -> pl.DataFrame:
+    """`last_return` of each bar: what its close made of the one before; null for the first."""
     close = pl.col("close")
     return bars.sort("symbol", "timestamp").select(
         "symbol", "timestamp", (close / close.shift(1) - 1.0).over("symbol").alias("last_return")

@@ -1,6 +1,6 @@
 """What is read from the audit: single rows, and the raw material of monitoring."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,15 +9,20 @@ import numpy as np
 import polars as pl
 from sqlalchemy import BigInteger, Select, exists, func, select, type_coerce
 
+from mlengine.core.arrays import Floats
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import DamagedRow
 from mlengine.stores.audit.prediction_reader import PredictionReader
 from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.database.engine import reading
+from mlengine.stores.database.many_rows import SelectByKey
 from mlengine.stores.database.tables import MICROSECOND, feature_vectors, predictions
 
 _SCORE_SCHEMA = pl.Schema(
     {"symbol": pl.String(), "timestamp": pl.Datetime("us", "UTC"), "score": pl.Float64()}
+)
+_PAYLOADS = SelectByKey(
+    select(feature_vectors.c.id, feature_vectors.c.payload), feature_vectors.c.id
 )
 LATENCY_SCHEMA = {
     "route": pl.String,
@@ -49,6 +54,11 @@ class AuditReader(PredictionReader):
             features = pl.DataFrame(matrix, schema=dict.fromkeys(names, pl.Float64), orient="row")
             frame = pl.DataFrame(scores, schema=_SCORE_SCHEMA, orient="row")
             return frame.hstack(features.fill_nan(None))
+
+    def vectors_by_id(self, ids: Collection[int]) -> dict[int, Floats]:
+        """The vectors as they were scored, (features,) each, NaN where a feature was null."""
+        with reading(self.engine) as connection:
+            return {id_: decode_vector(each) for id_, each in _PAYLOADS.rows(connection, ids)}
 
     def has_predictions_of(self, version: str) -> bool:
         """Whether any prediction was asked of this version."""

@@ -95,6 +95,19 @@ class EventStore:
             each for each in requests if each.details.get("after_generation") == after_generation
         ]
 
+    def served_before(self, version: str) -> str | None:
+        """What was active before the first activation of a version; None where nothing was."""
+        query = (
+            select(events.c.details)
+            .where(events.c.version == version, events.c.generation.is_not(None))
+            .order_by(events.c.generation)
+            .limit(1)
+        )
+        with reading(self.engine) as connection:
+            details = connection.scalar(query)
+        before = parse_column(details).get("previous_version") if details else None
+        return before if isinstance(before, str) and before != version else None
+
     def count_gate_tests(self, generation: int) -> int:
         """How many trainings have been tested against the champion of this activation."""
         return sum(

@@ -14,11 +14,12 @@ from mlengine.stores.database.tables.columns import (
     to_microseconds,
 )
 from mlengine.stores.database.tables.hooks import deliveries, hooks, outbox
-from mlengine.stores.database.tables.monitoring import monitoring_updates
+from mlengine.stores.database.tables.monitoring import monitoring_positions, monitoring_updates
+from mlengine.stores.database.tables.outcomes import outcomes
 from mlengine.stores.database.tables.platform import events, platform
 from mlengine.stores.database.tables.runs import runs, schedules
 
-REVISION = "0013"
+REVISION = "0014"
 
 __all__ = [
     "MICROSECOND",
@@ -34,8 +35,10 @@ __all__ = [
     "feature_vectors",
     "hooks",
     "metadata",
+    "monitoring_positions",
     "monitoring_updates",
     "outbox",
+    "outcomes",
     "platform",
     "predictions",
     "runs",

@@ -15,3 +15,11 @@ monitoring_updates = Table(
     Column("bar_segment_id", BigInteger, nullable=False),
     Column("next_look", UtcDateTime),
 )
+
+# Up to which prediction each step has taken in the audit.
+monitoring_positions = Table(
+    "monitoring_positions",
+    metadata,
+    Column("step", Text, primary_key=True),
+    Column("prediction_seq", BigInteger, nullable=False),
+)

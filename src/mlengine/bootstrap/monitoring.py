@@ -1,0 +1,33 @@
+"""The parts of monitoring, and the steps that bring them up to date."""
+
+import secrets
+
+from mlengine.bootstrap.control import ControlPlane, utc_now
+from mlengine.bootstrap.stores import Stores
+from mlengine.services.monitoring.updates import MonitoringUpdates, UpdateStep
+from mlengine.services.outcomes.earlier_champion import EarlierChampion
+from mlengine.services.outcomes.reader import OutcomeReader
+from mlengine.services.outcomes.recorded_bars import OutcomeBars
+from mlengine.services.outcomes.step import OutcomeStep
+from mlengine.stores.outcomes.answers import AnswerReader
+from mlengine.stores.outcomes.store import OutcomeStore
+
+
+def build_monitoring_updates(control: ControlPlane, stores: Stores) -> MonitoringUpdates:
+    """The steps in their order; connects to nothing yet."""
+    steps: tuple[UpdateStep, ...] = (_outcome_step(control, stores),)
+    return MonitoringUpdates(steps, control.update_lease, utc_now, _new_holder)
+
+
+def _outcome_step(control: ControlPlane, stores: Stores) -> OutcomeStep:
+    return OutcomeStep(
+        AnswerReader(control.database),
+        OutcomeStore(control.database),
+        stores.registry,
+        OutcomeReader(stores.registry, OutcomeBars(stores.bars)),
+        EarlierChampion(stores.loader, control.events, stores.audit),
+    )
+
+
+def _new_holder() -> str:
+    return secrets.token_hex(8)

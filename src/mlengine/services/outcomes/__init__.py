@@ -1,0 +1,1 @@
+"""Holds predictions against what then happened."""

@@ -1,0 +1,1 @@
+"""Outcomes of predictions in the database."""

@@ -1,0 +1,124 @@
+"""The outcomes of predictions: each is written once, whoever tries and whenever it is killed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Engine, bindparam, func, null, select, text, update
+
+from mlengine.core.outcomes.outcome import PENDING, Outcome, PendingOutcome
+from mlengine.stores.database.engine import insert_or_ignore, reading, writing
+from mlengine.stores.database.many_rows import execute_many
+from mlengine.stores.database.tables import outcomes
+from mlengine.stores.outcomes.answers import Answer, move_position
+
+_NEW = (
+    *("model_version", "symbol", "bar_timestamp", "prediction_id", "vector_id", "asked_at"),
+    *("score", "due_at", "overdue_at", "look_at", "state"),
+)
+_DECIDED = (
+    *("state", "reason", "label", "forward_return", "last_return", "label_ends"),
+    *("decided_at", "other_version", "other_score"),
+)
+# The first to write is the only one: `state` says whether somebody was.
+_STILL_PENDING = (outcomes.c.id == bindparam("row"), text(f"state = '{PENDING}'"))
+_DECIDE = (
+    update(outcomes)
+    .where(*_STILL_PENDING)
+    .values({name: bindparam(f"new_{name}", type_=outcomes.c[name].type) for name in _DECIDED})
+    .values(look_at=null())
+)
+_POSTPONE = (
+    update(outcomes)
+    .where(*_STILL_PENDING)
+    .values(look_at=bindparam("new_look_at", type_=outcomes.c.look_at.type))
+)
+
+
+class DueOutcome(NamedTuple):
+    """A pending outcome whose time has come, and what it is of."""
+
+    pending: PendingOutcome
+    model_version: str
+    vector_id: int | None
+
+
+class OtherScore(NamedTuple):
+    """What an earlier version says of the same features."""
+
+    version: str
+    score: float
+
+
+@dataclass(frozen=True)
+class OutcomeStore:
+    """The table `outcomes`; every method raises DatabaseUnavailable when it can't be used."""
+
+    engine: Engine
+
+    def take_in(
+        self, answers: Sequence[tuple[Answer, datetime, datetime]], *, position: int
+    ) -> None:
+        """Wait for the outcomes of answers, each with the moments when it is due and overdue.
+
+        Of the same version, symbol and bar the first counts. `position` is the last row of the
+        audit that was read.
+        """
+        rows = [
+            (
+                *(each.model_version, each.symbol, each.bar_timestamp, each.prediction_id),
+                *(each.vector_id, each.asked_at, each.score, due_at, overdue_at, due_at, PENDING),
+            )
+            for each, due_at, overdue_at in answers
+        ]
+        with writing(self.engine) as connection:
+            execute_many(connection, insert_or_ignore(connection, outcomes), _NEW, rows)
+            move_position(connection, position)
+
+    def due(self, *, now: datetime, limit: int) -> list[DueOutcome]:
+        """The outcomes that are to be looked at, those that wait longest first."""
+        row = outcomes.c
+        fields = (row.id, row.symbol, row.bar_timestamp, row.asked_at, row.due_at, row.overdue_at)
+        query = (
+            select(*fields, row.model_version, row.vector_id)
+            .where(row.look_at <= now)
+            .order_by(row.look_at, row.id)
+            .limit(limit)
+        )
+        with reading(self.engine) as connection:
+            return [
+                DueOutcome(PendingOutcome(*pending), version, vector_id)
+                for *pending, version, vector_id in connection.execute(query)
+            ]
+
+    def decide(
+        self,
+        decided: Sequence[Outcome],
+        others: Mapping[int, OtherScore],
+        *,
+        postponed: Mapping[int, datetime],
+        now: datetime,
+    ) -> None:
+        """Write what has become of outcomes, and when to look at the others again."""
+        rows = [_decided_row(each, others.get(each.id), now) for each in decided]
+        names = (*(f"new_{name}" for name in _DECIDED), "row")
+        looks = [(look_at, row) for row, look_at in postponed.items()]
+        with writing(self.engine) as connection:
+            execute_many(connection, _DECIDE, names, rows)
+            execute_many(connection, _POSTPONE, ("new_look_at", "row"), looks)
+
+    def next_look(self) -> datetime | None:
+        """When the next outcome is due; None while none is pending."""
+        with reading(self.engine) as connection:
+            earliest: datetime | None = connection.scalar(select(func.min(outcomes.c.look_at)))
+        return earliest
+
+
+def _decided_row(outcome: Outcome, other: OtherScore | None, now: datetime) -> tuple[object, ...]:
+    return (
+        *(outcome.state, outcome.reason, outcome.label, outcome.forward_return),
+        *(outcome.last_return, outcome.label_ends, now),
+        *(other or (None, None)),
+        outcome.id,
+    )
