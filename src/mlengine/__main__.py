@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -102,7 +101,8 @@ def web() -> None:
     if settings.train_first:
         from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
-        build_control(settings).request_first_training(now=datetime.now(UTC))
+        control = build_control(settings)
+        control.request_first_training(now=control.clock())
     _exec(ChildCommands().web, supervisor.ONE_THREAD)
 
 
@@ -153,7 +153,7 @@ def supervisor_prepare() -> None:
     control = build_control(settings)
     control.migrate_and_backfill()
     if settings.redis_url is None:  # whose worker was the dead supervisor's child
-        control.runs.mark_running_as_lost(now=datetime.now(UTC))
+        control.runs.mark_running_as_lost(now=control.clock())
     _require_feature_sets(settings)
     _require_markets(settings)
 

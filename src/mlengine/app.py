@@ -58,6 +58,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     app.url_map.merge_slashes = False  # a redirect would not be a problem document
     platform = platform or build_platform(settings)
     app.extensions |= {PLATFORM: platform, SETTINGS: settings}
+    platform.control.clock()  # its first reading, which no request is to wait for
     hooks.init_app(app, probes=health.blueprint)
     policy = cors.CorsPolicy(settings.cors_origins)
     cors.init_app(app, policy)

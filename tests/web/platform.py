@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -40,6 +40,7 @@ from mlengine.services.monitoring.service import (
 )
 from mlengine.services.runs.service import RunRequest
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
+from mlengine.stores.database.clock import host_clock
 from mlengine.stores.keys.key_ring import KeyRing
 from mlengine.stores.system.dependency_states import DependencyStates
 
@@ -367,6 +368,7 @@ class FakeHealthService:
 class FakeControlPlane:
     runs: FakeRunService = field(default_factory=FakeRunService)
     events: FakeEventStore = field(default_factory=FakeEventStore)
+    clock: Callable[[], datetime] = host_clock
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import logging
 import random
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunRequest, RunService
 from mlengine.stores.audit.prediction_reader import PredictionReader
 from mlengine.stores.audit.retention import AuditRetention
+from mlengine.stores.database.clock import DatabaseClock
 from mlengine.stores.database.engine import (
     is_missing,
     open_database,
@@ -79,6 +80,7 @@ class ControlPlane:
     update_lease: UpdateLease
     predictions: PredictionReader
     activation_approvals: bool
+    clock: DatabaseClock
 
     def migrate_and_backfill(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
@@ -148,6 +150,7 @@ class ControlPlane:
 def build_control(settings: Settings) -> ControlPlane:
     """The light half of the platform; connects to nothing yet."""
     database = open_database(settings.audit_database_url)
+    clock = DatabaseClock(database)
     models = versions_directory(settings.artifacts_dir)
     queue = open_queue(settings.redis_url, settings.artifacts_dir, database)
     run_store = RunStore(database)
@@ -162,19 +165,20 @@ def build_control(settings: Settings) -> ControlPlane:
         queue=queue,
         run_store=run_store,
         runs=runs,
-        run_maintenance=RunMaintenance(runs, run_store, retention, models, utc_now),
+        run_maintenance=RunMaintenance(runs, run_store, retention, models, clock),
         schedules=ScheduleService(ScheduleStore(database), runs, settings.train_schedule),
         events=EventStore(database),
         outbox=Outbox(database),
         hooks=HookService(hook_store, delivery_store, private),
         hook_deliveries=DeliveryService(
-            delivery_store, hook_store, HookSender(private), utc_now, random.random
+            delivery_store, hook_store, HookSender(private), clock, random.random
         ),
         active=ActiveFile(models / ACTIVE_FILE),
         retention=retention,
         update_lease=UpdateLease(database),
         predictions=PredictionReader(database),
         activation_approvals=settings.access.activation_approvals,
+        clock=clock,
     )
 
 
@@ -185,7 +189,3 @@ def require_feature_sets(settings: Settings) -> None:
         from mlengine.bootstrap.feature_sets import load_feature_sets  # noqa: PLC0415 - Polars
 
         load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)

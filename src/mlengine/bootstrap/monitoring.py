@@ -2,7 +2,7 @@
 
 import secrets
 
-from mlengine.bootstrap.control import ControlPlane, utc_now
+from mlengine.bootstrap.control import ControlPlane
 from mlengine.bootstrap.stores import Stores
 from mlengine.services.monitoring.updates import MonitoringUpdates, UpdateStep
 from mlengine.services.outcomes.earlier_champion import EarlierChampion
@@ -16,7 +16,7 @@ from mlengine.stores.outcomes.store import OutcomeStore
 def build_monitoring_updates(control: ControlPlane, stores: Stores) -> MonitoringUpdates:
     """The steps in their order; connects to nothing yet."""
     steps: tuple[UpdateStep, ...] = (_outcome_step(control, stores),)
-    return MonitoringUpdates(steps, control.update_lease, utc_now, _new_holder)
+    return MonitoringUpdates(steps, control.update_lease, control.clock, _new_holder)
 
 
 def _outcome_step(control: ControlPlane, stores: Stores) -> OutcomeStep:

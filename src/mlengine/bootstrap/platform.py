@@ -2,10 +2,13 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 
 from mlengine import __version__
-from mlengine.bootstrap.control import ControlPlane, build_control, utc_now
+from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.bootstrap.keys import build_key_ring
 from mlengine.bootstrap.monitoring import build_monitoring_updates
 from mlengine.bootstrap.stores import Stores, open_stores
@@ -90,7 +93,7 @@ def build_platform(settings: Settings) -> Platform:
             default_set=settings.train.feature_set,
             default_symbols=settings.train.symbols,
         ),
-        predict=_predict(stores),
+        predict=_predict(stores, control.clock),
         run_executor=replace(
             _run_executor(control, stores, models, reproduction, maintenance),
             models_keep=settings.models_keep,
@@ -127,6 +130,7 @@ def _health(
         stores.states,
         stores.bars.source,
         ring,
+        control.clock,
     )
 
 
@@ -137,14 +141,14 @@ def _bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
     return BarQualityService(stores.bars, train.lookback, window_bars, label_bars)
 
 
-def _predict(stores: Stores) -> PredictService:
+def _predict(stores: Stores, clock: Callable[[], datetime]) -> PredictService:
     vector_cache = FeatureVectorCache()
     return PredictService(
         stores.bars,
         stores.loader,
         stores.audit,
         time.perf_counter,
-        _new_prediction_id,
+        partial(_new_prediction_id, clock),
         NewBarPrefetch(stores.bars, stores.loader, vector_cache, time.perf_counter),
         limits=stores.usability_limits,
         vector_cache=vector_cache,
@@ -173,11 +177,11 @@ def _run_executor(
         models,
         reproduction,
         maintenance,
-        utc_now,
+        control.clock,
     )
 
 
-def _new_prediction_id() -> str:
+def _new_prediction_id(clock: Callable[[], datetime]) -> str:
     """Ordered by time (as a UUID of version 7), so that the audit's index grows at one end."""
     random = secrets.token_hex(10)
-    return f"{time.time_ns() // 1_000_000:012x}7{random[:19]}"
+    return f"{int(clock().timestamp() * 1000):012x}7{random[:19]}"

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_PLATFORM, _SETTINGS = "mlengine", "mlengine.settings"
+_PLATFORM, _CONTROL, _SETTINGS = "mlengine", "mlengine.control", "mlengine.settings"
 _NOT_FOUND = (
     *(KeyNotFound, ModelNotFound, NoUnfinishedRun),
     *(PredictionNotFound, RunNotFound, UnknownSymbol),
@@ -82,7 +82,9 @@ def current_control() -> ControlPlane:
         return current_platform().control
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
-    control = build_control(meta[_SETTINGS])
+    if _CONTROL not in meta:
+        meta[_CONTROL] = build_control(meta[_SETTINGS])
+    control = cast("ControlPlane", meta[_CONTROL])
     control.require_database()
     return control
 
@@ -100,8 +102,10 @@ def current_settings() -> Settings:
 
 
 def now() -> datetime:
-    """The clock of this door."""
-    return datetime.now(UTC)
+    """The platform's clock where the command has asked for the platform, else this machine's."""
+    meta = click.get_current_context().meta
+    control = meta[_PLATFORM].control if _PLATFORM in meta else meta.get(_CONTROL)
+    return cast("datetime", control.clock()) if control else datetime.now(UTC)
 
 
 def actor() -> str:

@@ -21,8 +21,9 @@ _HEADERS = ("run", "kind", "state", "%", "queued", "ended", "version", "by")
 @json_command
 def runs(limit: int, state: str | None) -> Output:
     """List runs, newest first."""
+    service = current_control().runs
     at = now()
-    page = current_control().runs.page(limit=limit, cursor=None, state=state, now=at)
+    page = service.page(limit=limit, cursor=None, state=state, now=at)
     rows = [
         (
             run.run_id,
@@ -47,8 +48,9 @@ def status(run_id: str | None) -> Output:
 
     --json has its log, parameters and result.
     """
+    service = current_control().runs
     at = now()
-    run = current_control().runs.status(run_id, now=at)
+    run = service.status(run_id, now=at)
     if run is None:
         return Output(None, "there has been no run")
     progress = vars(run.progress) if run.progress else {}
@@ -62,7 +64,8 @@ def status(run_id: str | None) -> Output:
 @json_command
 def cancel(run_id: str | None) -> Output:
     """Cancel the live run, or the one named."""
-    run = current_control().runs.cancel(run_id, actor=actor(), now=now())
+    service = current_control().runs
+    run = service.cancel(run_id, actor=actor(), now=now())
     return Output(run.as_dict(now()), describe(run))
 
 
@@ -78,7 +81,8 @@ def show() -> Output:
 
     Also whether a worker is there for them.
     """
-    timetable = current_control().schedules.timetable(now=now())
+    schedules = current_control().schedules
+    timetable = schedules.timetable(now=now())
     if timetable.expression is None:
         return Output(timetable, "nothing is scheduled: TRAIN_SCHEDULE is empty")
     rows = [("expression", timetable.expression), ("last tick", timetable.last_tick)]

@@ -12,10 +12,10 @@ def main() -> None:
     try:
         settings = config.load_from_environment()
         configure_logs(settings)
-        from mlengine.bootstrap.control import utc_now  # noqa: PLC0415 - after a bad setting
-        from mlengine.bootstrap.platform import build_platform  # noqa: PLC0415 - Polars
+        from mlengine.bootstrap.platform import build_platform  # noqa: PLC0415 - after a bad setting
 
-        report = build_platform(settings).monitoring_updates.run(utc_now())
+        platform = build_platform(settings)
+        report = platform.monitoring_updates.run(platform.control.clock())
     except MlengineError as error:
         sys.exit(f"mlengine: {error}")
     sys.exit(int(report.has_failed))

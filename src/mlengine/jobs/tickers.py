@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from mlengine.bootstrap.control import ControlPlane, utc_now
+from mlengine.bootstrap.control import ControlPlane
 from mlengine.jobs.hook_dispatcher import HookDispatcher
 from mlengine.jobs.monitoring_child import MonitoringChild
 from mlengine.jobs.ticker import Ticker, claim_due_training
@@ -13,10 +13,10 @@ from mlengine.jobs.ticker import Ticker, claim_due_training
 @contextmanager
 def ticking(control: ControlPlane, monitor_every_seconds: int) -> Iterator[None]:
     """The schedule, webhooks and the updates of monitoring, for as long as the block takes."""
-    child = MonitoringChild(control.update_lease, monitor_every_seconds, utc_now)
+    child = MonitoringChild(control.update_lease, monitor_every_seconds, control.clock)
     dispatcher = HookDispatcher(control.hook_deliveries)
     tickers = [
-        Ticker("schedule", partial(claim_due_training, control.schedules, utc_now)),
+        Ticker("schedule", partial(claim_due_training, control.schedules, control.clock)),
         Ticker("hooks", dispatcher.tick),
     ]
     if monitor_every_seconds:

@@ -19,7 +19,7 @@ from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.worker_registration import register
 
 from mlengine import __version__, config
-from mlengine.bootstrap.control import build_control, utc_now
+from mlengine.bootstrap.control import build_control
 from mlengine.config import Settings
 from mlengine.config.inspection import redis_url_suffix
 from mlengine.config.logging import configure_logs
@@ -30,6 +30,7 @@ from mlengine.jobs.tickers import ticking
 from mlengine.logs import lifecycle
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.service import PROCESS_DIED
+from mlengine.stores.database.clock import host_clock
 from mlengine.stores.queue.jobs import QUEUE_NAME
 from mlengine.stores.queue.rq_jobs import SERIALIZER, WORKER_KEY_SECONDS, connect
 from mlengine.stores.queue.server import resolve_url
@@ -166,7 +167,7 @@ class RunWorker(SpawnWorker):
 
     def _kill_if_over(self, job: Job) -> None:
         """Well before RQ itself would, a minute after the timeout."""
-        worked = (utc_now() - job.started_at).total_seconds() if job.started_at else 0.0
+        worked = (host_clock() - job.started_at).total_seconds() if job.started_at else 0.0
         allowed = job.timeout or 0.0  # every job has one
         if worked > allowed + _SECONDS_OF_GRACE:
             self._end_reason = timeout_reason(allowed)
@@ -195,7 +196,7 @@ def run_worker(settings: Settings) -> bool:
         worker = make_worker(url, control.queue.name())
         worker.run_maintenance = control.run_maintenance
         if settings.train_first:
-            control.request_first_training(now=utc_now())
+            control.request_first_training(now=control.clock())
         facts = {"version": __version__, "pid": os.getpid()}
         about = {"env": settings.env, "queue": control.queue.name(), "address": redact(url)}
         lifecycle.info("training worker started", extra={**facts, **about})

@@ -18,6 +18,8 @@ from tests.platforms import make_platform
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.services.predictions.prediction_builder import PredictionRequest
+from mlengine.stores.database.clock import DatabaseClock, _Reading
+from mlengine.stores.database.engine import open_database
 
 pytest.importorskip("psycopg")
 
@@ -116,3 +118,27 @@ def test_a_platform_on_postgresql_says_what_one_on_sqlite_says(url: str, tmp_pat
             platform.control.database.dispose()
     assert told[1] == told[0]
     assert told[1]["replay"] == "identical"
+
+
+def test_a_host_whose_clock_is_wrong_goes_by_that_of_the_server(url: str) -> None:
+    engine = open_database(url)
+    ahead = DatabaseClock(engine, host=lambda: datetime.now(UTC) + HOUR)
+    try:
+        assert abs(ahead() - datetime.now(UTC)) < timedelta(seconds=30)
+        assert ahead.skew_seconds == pytest.approx(3600, abs=30)
+    finally:
+        engine.dispose()
+
+
+def test_a_server_that_is_gone_leaves_the_clock_as_it_was_last_read(tmp_path: Path) -> None:
+    seconds, engine = [100.0], open_database(f"postgresql+psycopg://x@/x?host={tmp_path}")
+    clock = DatabaseClock(engine, host=lambda: NOW, timer=lambda: seconds[0])
+    assert (clock(), clock.skew_seconds) == (NOW, None)
+    clock._last = _Reading(NOW - HOUR, 100.0, HOUR)
+    seconds[0] += 3600.0
+    assert (clock(), clock.skew_seconds) == (NOW, 3600.0)
+
+
+def test_sqlite_has_no_clock_but_the_hosts(tmp_path: Path) -> None:
+    clock = DatabaseClock(open_database(f"sqlite:///{tmp_path}/audit.db"), host=lambda: NOW)
+    assert (clock(), clock.skew_seconds) == (NOW, 0.0)

@@ -61,7 +61,7 @@ def platform(tmp_path: Path) -> Platform:
 
 @pytest.fixture
 def inline(platform: Platform) -> FastPathPredictor:
-    return FastPathPredictor(platform.predict, Config(), FastPathRoutes(PATHS, None, 0))
+    return FastPathPredictor(platform, Config(), FastPathRoutes(PATHS, None, 0))
 
 
 def audited(platform: Platform) -> list[str]:

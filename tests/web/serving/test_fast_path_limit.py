@@ -152,9 +152,7 @@ def test_without_a_queue_server_the_framework_counts(make_app: MakeApp) -> None:
 def test_the_address_is_the_one_that_trusted_proxies_name(
     platform: Platform, hops: int, address: str
 ) -> None:
-    inline = FastPathPredictor(
-        platform.predict, Config(), FastPathRoutes(("/predict",), None, hops)
-    )
+    inline = FastPathPredictor(platform, Config(), FastPathRoutes(("/predict",), None, hops))
     forwarded = ("X-Forwarded-For: 10.0.0.1, 10.0.0.2", "x-forwarded-for: 10.0.0.3")
     pending = inline.try_answer(raw("GET /predict?symbol=AAA HTTP/1.1", *forwarded), (ADDRESS, 1))
     assert pending is not None
@@ -165,7 +163,7 @@ def test_who_is_over_the_limit_is_left_to_the_framework_and_the_others_are_answe
     tmp_path: Path, platform: Platform, queue: QueueProcess
 ) -> None:
     app = create_app(settings(tmp_path, REDIS_URL=queue.url, RATE_LIMIT_REQUESTS="2"), platform)
-    inline = FastPathPredictor(platform.predict, Config(), routes(app))
+    inline = FastPathPredictor(platform, Config(), routes(app))
     pending = [inline.try_answer(raw(), (ADDRESS, 1)) for _ in range(4)]
     before = len(platform.audit.recent(limit=100).rows)
     responses = inline.respond([each for each in pending if each])

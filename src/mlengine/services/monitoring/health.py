@@ -15,6 +15,7 @@ from mlengine.errors import (
 )
 from mlengine.stores.audit.spool.spool import SpoolCounts
 from mlengine.stores.audit.spool.store import SpooledAuditStore
+from mlengine.stores.database.clock import DatabaseClock
 from mlengine.stores.keys.key_ring import KeyRing
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.registry.loader import ModelLoader
@@ -30,6 +31,8 @@ class Health:
     """`checks`: each part is `ok`, `degraded`, `down` or `unknown`.
 
     `refused_files` has each `file` of the folder of bars that can't be used, and the `reason`.
+    `clock_skew_seconds` is how far this host's clock is ahead of the database server's, whose time
+    is the platform's; null while that server is not reached.
     """
 
     status: str
@@ -40,6 +43,7 @@ class Health:
     checks: Mapping[str, str]
     audit_spool: SpoolCounts = field(default_factory=SpoolCounts)
     refused_files: Sequence[Mapping[str, str]] = ()
+    clock_skew_seconds: float | None = None
 
 
 class WorkerCountProbe:
@@ -85,6 +89,7 @@ class HealthService:
     states: DependencyStates
     source: MarketData
     keys: KeyRing
+    clock: DatabaseClock
 
     def health(self) -> Health:
         """The state of every part, mostly as the last real call left it.
@@ -120,6 +125,7 @@ class HealthService:
             refused_files=[
                 {"file": file, "reason": reason} for file, reason in self.source.refused_files()
             ],
+            clock_skew_seconds=self.clock.skew_seconds,
         )
 
     def ready(self) -> str:

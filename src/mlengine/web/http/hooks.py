@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter
 
@@ -15,6 +14,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from mlengine import logs
 from mlengine.web.http import request_ids, traces
 from mlengine.web.http.contract import contract_of
+from mlengine.web.http.requests import platform
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def init_app(app: Flask, *, probes: Blueprint) -> None:
 
 def _begin() -> None:
     g.started = perf_counter()
-    g.received_at = datetime.now(UTC)
+    g.received_at = platform().control.clock()
     sent_id = request.headers.get(request_ids.HEADER, "")
     g.request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else request_ids.new_request_id()
     _forget()

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from time import perf_counter
 
@@ -20,9 +20,9 @@ from gunicorn.config import Config
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.util import http_date
 
+from mlengine.bootstrap.platform import Platform
 from mlengine.core.trace_context import parse_traceparent
 from mlengine.services.predictions.prediction_builder import PredictionRequest
-from mlengine.services.predictions.service import PredictService
 from mlengine.stores.registry.loader import LoadedModel
 from mlengine.stores.system import spans
 from mlengine.web.http import hooks, request_ids, traces
@@ -67,8 +67,9 @@ class FastPathRoutes:
 class FastPathPredictor:
     """Answers plain requests for predictions; one thread of a worker uses it."""
 
-    def __init__(self, predict: PredictService, cfg: Config, routes: FastPathRoutes) -> None:
-        self._predict = predict
+    def __init__(self, platform: Platform, cfg: Config, routes: FastPathRoutes) -> None:
+        self._predict = platform.predict
+        self._clock = platform.control.clock
         self._cfg = cfg
         self._rate_limit = routes.rate_limit
         self._plain = fast_path_request_pattern(routes.paths)
@@ -99,7 +100,7 @@ class FastPathPredictor:
         model = self._current_model()
         if model is None:
             return None
-        asked = _prediction_request(request_id, trace_id)
+        asked = _prediction_request(request_id, trace_id, self._clock())
         answer = self._predict.predict_if_cached(request[2].decode(), model, asked)
         if answer is None:
             return None
@@ -197,9 +198,10 @@ def _without_trace(headers: bytes) -> tuple[bytes, str | None]:
     return headers[: match.start(1)] + b"x" + headers[match.end(1) :], trace.trace_id
 
 
-def _prediction_request(request_id: str | None, trace_id: str | None) -> PredictionRequest:
+def _prediction_request(
+    request_id: str | None, trace_id: str | None, now: datetime
+) -> PredictionRequest:
     """With new ids where the client gave none: one for both."""
-    now = datetime.now(UTC)
     if request_id is None:
         return PredictionRequest(request_ids.new_request_id(), now, trace_id=trace_id)
     trace_id = trace_id or traces.own_trace_id(request_id)
@@ -236,4 +238,4 @@ def fast_path_predictor(app: object, cfg: Config) -> FastPathPredictor | None:
         return None
     if spans.are_recorded():
         return None
-    return FastPathPredictor(extensions[PLATFORM].predict, cfg, extensions[ROUTES])
+    return FastPathPredictor(extensions[PLATFORM], cfg, extensions[ROUTES])
