@@ -22,7 +22,7 @@ from tests.supervised import free_port
 
 from mlengine import config
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.database.log_file import log_bytes
+from mlengine.stores.database.sqlite.log_file import log_bytes
 from mlengine.stores.database.write_probe import WriteProbe
 
 PATHS = [f"/predict?symbol={symbol}" for symbol in SYMBOLS]

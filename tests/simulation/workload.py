@@ -25,7 +25,7 @@ from mlengine.core.versions.pruning import Pin
 from mlengine.services.runs.service import RunRequest
 from mlengine.stores.audit.entries import AuditedPrediction, AuditEntry
 from mlengine.stores.bars.stored import UpstreamBars
-from mlengine.stores.database.checkpointer import checkpointer_of
+from mlengine.stores.database.sqlite.checkpointer import checkpointer_of
 
 INTERVAL = "1d"
 SYMBOLS = ("AAA", "BBB")

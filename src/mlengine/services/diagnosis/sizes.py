@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlengine.core.versions.layout import REFERENCE_FILE
 from mlengine.errors import MlengineError
-from mlengine.stores.database.log_file import LOG_SUFFIX
+from mlengine.stores.database.sqlite.log_file import LOG_SUFFIX
 from mlengine.stores.database.table_sizes import (
     DEFAULT_SECONDS,
     TableSize,

@@ -18,13 +18,13 @@ from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import Values
 from mlengine.stores.audit.rows import insert_statement, sqlite_values
 from mlengine.stores.audit.vectors import VectorKey
-from mlengine.stores.database.checkpointer import (
+from mlengine.stores.database.lock_patience import error_code, patience_of, wait_for_turn
+from mlengine.stores.database.sqlite.checkpointer import (
     WalCheckpointer,
     checkpointer_of,
     detached_connection,
 )
-from mlengine.stores.database.file_watch import watch_of
-from mlengine.stores.database.lock_patience import error_code, patience_of, wait_for_turn
+from mlengine.stores.database.sqlite.file_watch import watch_of
 
 _MOST_VECTOR_IDS = 20_000
 # A writer that takes longer is waited for on the long way.

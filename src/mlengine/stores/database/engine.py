@@ -17,9 +17,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mlengine.errors import CannotStart, DamagedRow, DatabaseUnavailable
-from mlengine.stores.database.checkpointer import WalCheckpointer
-from mlengine.stores.database.file_watch import FileWatch, watch_of
 from mlengine.stores.database.lock_patience import give_patience, patience_of, wait_for_turn
+from mlengine.stores.database.sqlite.checkpointer import WalCheckpointer
+from mlengine.stores.database.sqlite.file_watch import FileWatch, watch_of
 from mlengine.stores.database.tables import REVISION
 
 if TYPE_CHECKING:

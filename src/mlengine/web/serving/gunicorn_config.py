@@ -19,7 +19,7 @@ from mlengine.config.env_file import load_with_env_file
 from mlengine.config.logging import configure_logs
 from mlengine.errors import MlengineError
 from mlengine.logs import LineFormatter, lifecycle
-from mlengine.stores.database.log_file import empty_log
+from mlengine.stores.database.sqlite.log_file import empty_log
 from mlengine.stores.system.child_process import die_with_parent
 from mlengine.stores.system.preflight import keep_files_private
 from mlengine.web.serving.master import graceful_reload, open_files

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.database.log_file import LOG_SUFFIX, MOST_LOG_BYTES, log_bytes
+from mlengine.stores.database.sqlite.log_file import LOG_SUFFIX, MOST_LOG_BYTES, log_bytes
 
 _CHECKPOINTER = "mlengine_checkpointer"
 # A checkpoint waits for the disk: at SQLite's 1,000, every 150th row of the audit would. This many

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.databases import new_database, opened
 
-from mlengine.stores.database.checkpointer import checkpointer_of
 from mlengine.stores.database.engine import reading
+from mlengine.stores.database.sqlite.checkpointer import checkpointer_of
 
 
 def test_who_opens_a_file_gets_a_checkpointer_in_place_of_sqlites_own(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What SQLite needs and a server does not: its file, the log of its writes, its checkpoints."""
