@@ -35,9 +35,9 @@ from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.store import AuditStore
-from mlengine.stores.database import checkpointer
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.events import EventStore
+from mlengine.stores.database.sqlite import checkpointer
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
 from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
