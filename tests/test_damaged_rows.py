@@ -37,7 +37,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     control = platform.control
     spec = json.dumps(control.runs.defaults.to_dict())
     control.run_store.create(NewRun(run_id="one", spec=spec, actor="test", request_id="r"), now=NOW)
-    ScheduleStore(control.database).set_expression("0 2 * * *", now=NOW)
+    ScheduleStore(control.database).begin("0 2 * * *", now=NOW)
     yield app
     platform.control.database.dispose()
 

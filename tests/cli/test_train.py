@@ -236,7 +236,7 @@ def test_an_ended_run_is_not_cancelled(platform: Platform, runner: FlaskCliRunne
 def test_the_schedule_is_shown_with_its_ticks(platform: Platform, tmp_path: Path) -> None:
     show = ["train", "schedule", "show"]
     off = create_app(settings(tmp_path), platform=platform).test_cli_runner()
-    assert off.invoke(args=show).stdout == "nothing is scheduled: TRAIN_SCHEDULE is empty\n"
+    assert off.invoke(args=show).stdout == "nothing is scheduled\n"
     on = create_app(settings(tmp_path, TRAIN_SCHEDULE=" 30 2 *  * 1-5")).test_cli_runner()
     shown = on.invoke(args=show).stdout
     assert "30 2 * * 1-5" in shown
@@ -245,6 +245,12 @@ def test_the_schedule_is_shown_with_its_ticks(platform: Platform, tmp_path: Path
     told = json.loads(on.invoke(args=[*show, "--json"]).stdout)
     assert (told["expression"], told["last_tick"]) == ("30 2 * * 1-5", None)
     assert len(told["next_ticks"]) == 5
+    changed = on.invoke(args=["train", "schedule", "set", "0  3 * * *"])
+    assert changed.stdout.startswith("the next tick is ")
+    shown = on.invoke(args=show).stdout
+    assert "TRAIN_SCHEDULE of this host is 30 2 * * 1-5, which does not count" in shown
+    assert off.invoke(args=["train", "schedule", "clear"]).stdout == "nothing is scheduled\n"
+    assert on.invoke(args=["train", "schedule", "set", "daily"]).exit_code == 2
 
 
 def test_the_status_of_a_reproduction_says_whether_it_was_identical(

@@ -3,8 +3,9 @@
 import click
 
 from mlengine.cli.context import Output, actor, current_control, json_command, now
-from mlengine.cli.output import table
+from mlengine.cli.output import format_cell, table
 from mlengine.cli.progress import describe
+from mlengine.core.runs import cron
 from mlengine.core.runs.run import STATES
 
 _DEFAULT_LIMIT = 20
@@ -71,7 +72,7 @@ def cancel(run_id: str | None) -> Output:
 
 @click.group("schedule")
 def schedule() -> None:
-    """The trainings by the clock (TRAIN_SCHEDULE)."""
+    """The trainings by the clock; TRAIN_SCHEDULE is what it begins with."""
 
 
 @schedule.command("show")
@@ -84,10 +85,39 @@ def show() -> Output:
     schedules = current_control().schedules
     timetable = schedules.timetable(now=now())
     if timetable.expression is None:
-        return Output(timetable, "nothing is scheduled: TRAIN_SCHEDULE is empty")
+        return Output(timetable, "nothing is scheduled")
     rows = [("expression", timetable.expression), ("last tick", timetable.last_tick)]
     ticks = [("next tick", tick) for tick in timetable.next_ticks]
     text = table(("schedule", "UTC"), [*rows, *ticks, ("workers alive", timetable.workers)])
+    if timetable.configured not in (None, timetable.expression):
+        text += f"\nTRAIN_SCHEDULE of this host is {timetable.configured}, which does not count"
     if not timetable.workers:
         text += "\nno worker is alive: a tick that is missed runs once after the next start"
     return Output(timetable, text)
+
+
+@schedule.command("set")
+@click.argument("expression")
+@json_command
+def set_(expression: str) -> Output:
+    """Train by EXPRESSION on all hosts: five cron fields in UTC, such as "30 2 * * 1-5"."""
+    try:
+        return _change(cron.parse_cron(expression))
+    except ValueError:
+        raise click.BadParameter(f"{expression!r} is not {cron.EXPECTED}") from None
+
+
+@schedule.command("clear")
+@json_command
+def clear() -> Output:
+    """Train by no clock any more."""
+    return _change(None)
+
+
+def _change(expression: str | None) -> Output:
+    schedules = current_control().schedules
+    schedules.set_expression(expression, actor=actor(), now=now())
+    timetable = schedules.timetable(now=now())
+    if expression is None:
+        return Output(timetable, "nothing is scheduled")
+    return Output(timetable, f"the next tick is {format_cell(timetable.next_ticks[0])}")

@@ -14,12 +14,10 @@ def schedule(read: EnvReader) -> str | None:
     text = read.optional("TRAIN_SCHEDULE")
     if text is None:
         return None
-    expression = " ".join(text.split())
     try:
-        cron.require_cron(expression)
+        return cron.parse_cron(text)
     except ValueError:
         raise BadSetting("TRAIN_SCHEDULE", text, cron.EXPECTED) from None
-    return expression
 
 
 def train_spec(read: EnvReader, interval: str) -> TrainSpec:

@@ -14,7 +14,7 @@ MONDAY = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
     ["0 2 * * 1", "*/15 0-6,22 1 1-3 *", "30 2 * * mon-fri", "0 0 29 2 *", "0 9 * JAN mon#1"],
 )
 def test_expressions_of_five_fields_are_taken(expression: str) -> None:
-    cron.require_cron(expression)
+    cron.parse_cron(expression)
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,11 @@ def test_expressions_of_five_fields_are_taken(expression: str) -> None:
         "H 2 * * *",
         "0 0 31 2 *",
         "0 0 * foo *",
-        "0  2 * * 1",
     ],
 )
 def test_what_is_no_expression_or_never_fires_is_refused(expression: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - croniter words it
-        cron.require_cron(expression)
+        cron.parse_cron(expression)
 
 
 def test_the_newest_tick_may_be_this_very_moment() -> None:

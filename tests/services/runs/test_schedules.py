@@ -57,20 +57,39 @@ def test_missed_ticks_run_once_after_a_restart(service: ScheduleService) -> None
     assert restarted.tick(run_id="two", now=back + 2 * HOUR) == ScheduleTick("claimed", "two")
 
 
-def test_a_changed_expression_starts_anew_from_now(service: ScheduleService) -> None:
+def test_a_changed_expression_counts_from_the_change(service: ScheduleService) -> None:
     service.tick(run_id="one", now=MIDNIGHT)
-    changed = dataclasses.replace(service, expression="0 1 * * *")
     later = MIDNIGHT + 5 * HOUR
-    assert changed.tick(run_id="one", now=later) == NONE
-    assert changed.tick(run_id="one", now=later + HOUR) == NONE
-    assert changed.tick(run_id="one", now=MIDNIGHT + 25 * HOUR) == ScheduleTick("claimed", "one")
+    service.set_expression("0 1 * * *", actor="ann", now=later)
+    assert service.tick(run_id="one", now=later + HOUR) == NONE
+    assert service.tick(run_id="one", now=MIDNIGHT + 25 * HOUR) == ScheduleTick("claimed", "one")
 
 
-def test_a_schedule_that_was_off_in_between_starts_anew(service: ScheduleService) -> None:
+def test_a_schedule_that_was_cleared_stays_so(service: ScheduleService) -> None:
     service.tick(run_id="one", now=MIDNIGHT)
-    off = dataclasses.replace(service, expression=None)
-    assert off.tick(run_id="one", now=MIDNIGHT + DAY) == NONE
-    assert service.tick(run_id="one", now=MIDNIGHT + 2 * DAY) == NONE
+    service.set_expression(None, actor="ann", now=MIDNIGHT)
+    assert service.tick(run_id="one", now=MIDNIGHT + DAY) == NONE
+    assert dataclasses.replace(service).tick(run_id="one", now=MIDNIGHT + DAY) == NONE
+    assert service.timetable(now=MIDNIGHT + DAY).next_ticks == ()
+    service.set_expression("0 2 * * *", actor="ann", now=MIDNIGHT + 2 * DAY)
+    assert service.tick(run_id="one", now=MIDNIGHT + 2 * DAY + HOUR) == NONE
+    claimed = service.tick(run_id="one", now=MIDNIGHT + 2 * DAY + 2 * HOUR)
+    assert claimed == ScheduleTick("claimed", "one")
+
+
+def test_workers_that_were_told_otherwise_say_so_and_obey(
+    service: ScheduleService, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.tick(run_id="one", now=MIDNIGHT)
+    other = dataclasses.replace(service, configured="* * * * *")
+    silent = dataclasses.replace(service, configured=None)
+    for minute in range(1, 4):
+        now = MIDNIGHT + timedelta(minutes=minute)
+        assert [each.tick(run_id="one", now=now) for each in (other, silent)] == [NONE] * 2
+    assert caplog.text.count("TRAIN_SCHEDULE differs") == 1
+    assert service.tick(run_id="one", now=MIDNIGHT + 2 * HOUR).outcome == "claimed"
+    assert other.timetable(now=MIDNIGHT).expression == "0 2 * * *"
+    assert other.timetable(now=MIDNIGHT).configured == "* * * * *"
 
 
 def test_a_tick_during_a_run_is_skipped_for_good(
@@ -118,5 +137,5 @@ def test_a_timetable_tells_the_last_tick_and_the_next(service: ScheduleService) 
     assert service.timetable(now=MIDNIGHT).last_tick is None
     service.tick(run_id="one", now=MIDNIGHT + 3 * HOUR)
     assert service.timetable(now=MIDNIGHT + 3 * HOUR).last_tick == MIDNIGHT + 2 * HOUR
-    off = dataclasses.replace(service, expression=None)
-    assert off.timetable(now=MIDNIGHT).next_ticks == ()
+    service.set_expression(None, actor="ann", now=MIDNIGHT)
+    assert service.timetable(now=MIDNIGHT).next_ticks == ()

@@ -11,6 +11,7 @@ EventKind: TypeAlias = Literal[
     "train_lost",
     "train_cancelled",
     "train_skipped",
+    "schedule_set",
     "activation_requested",
     "activated",
     "rolled_back",

@@ -12,11 +12,13 @@ _FIVE_FIELDS = re.compile(f"{_FIELD}(?: {_FIELD}){{4}}")
 _LEAP_YEARS = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def require_cron(expression: str) -> None:
-    """Raises ValueError for what is no such expression, or one that never fires."""
+def parse_cron(text: str) -> str:
+    """The expression with single spaces; raises ValueError for none, or one that never fires."""
+    expression = " ".join(text.split())
     if not _FIVE_FIELDS.fullmatch(expression):
         raise ValueError(expression)
     newest_tick(expression, at=_LEAP_YEARS)
+    return expression
 
 
 def newest_tick(expression: str, *, at: datetime) -> datetime:

@@ -6,9 +6,12 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Schedule:
-    """`last_tick` is the newest one that was dealt with, or when the schedule began."""
+    """`last_tick` is the newest one that was dealt with, or when the schedule began.
 
-    expression: str
+    `expression` is None where nothing is scheduled, because somebody said so.
+    """
+
+    expression: str | None
     last_tick: datetime
 
 
@@ -24,9 +27,14 @@ class ScheduleTick:
 
 @dataclass(frozen=True)
 class Timetable:
-    """What `mlengine train schedule show` shows; `workers` is None when the queue can't say."""
+    """What `mlengine train schedule show` shows; `workers` is None when the queue can't say.
+
+    `configured` is what TRAIN_SCHEDULE of this host says, which counts until the database has a
+    schedule.
+    """
 
     expression: str | None
     last_tick: datetime | None
     next_ticks: tuple[datetime, ...]
     workers: int | None
+    configured: str | None

@@ -1,7 +1,7 @@
 """Scheduled trainings: one run a tick among any number of workers."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlengine.core.runs import cron
@@ -20,25 +20,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScheduleService:
-    """`expression` is None where nothing is scheduled."""
+    """The schedule stands in the database; `configured` is what it begins with, if anything."""
 
     store: ScheduleStore
     runs: RunService
-    expression: str | None
+    configured: str | None
+    _reported: set[str] = field(default_factory=set, init=False, compare=False)
 
     def tick(self, *, run_id: str, now: datetime) -> ScheduleTick:
         """Claim the newest tick that is due; several that were missed count as one.
 
-        Nothing is due for the time before the schedule was first seen, or was changed.
+        Nothing is due for the time before the schedule began, or was changed.
         """
-        if self.expression is None:
-            self.store.delete_schedule()
-            return _NO_TICK
         stored = self.store.read_or_forget()
-        if stored is None or stored.expression != self.expression:
-            self.store.set_expression(self.expression, now=now)
+        if stored is None:
+            if self.configured is not None:
+                self.store.begin(self.configured, now=now)
             return _NO_TICK
-        newest = cron.newest_tick(self.expression, at=now)
+        self._report_difference(stored.expression)
+        if stored.expression is None:
+            return _NO_TICK
+        newest = cron.newest_tick(stored.expression, at=now)
         if newest <= stored.last_tick:
             return _NO_TICK
         new = NewRun(
@@ -48,17 +50,31 @@ class ScheduleService:
         self._enqueue(tick, newest)
         return tick
 
+    def set_expression(self, expression: str | None, *, actor: str, now: datetime) -> None:
+        """Train by another cron expression from now on, or by none."""
+        self.store.read_or_forget()
+        self.store.set_expression(expression, actor=actor, now=now)
+
     def timetable(self, *, now: datetime) -> Timetable:
         """The last tick and the next ones; the moment at which a schedule began is no tick."""
-        workers = self.runs.workers()
-        if self.expression is None:
-            return Timetable(None, None, (), workers)
-        stored = self.store.read()
-        last = stored.last_tick if stored and stored.expression == self.expression else None
-        if last is not None and cron.newest_tick(self.expression, at=last) != last:
+        workers, stored = self.runs.workers(), self.store.read()
+        expression = stored.expression if stored else self.configured
+        if expression is None:
+            return Timetable(None, None, (), workers, self.configured)
+        last = stored.last_tick if stored else None
+        if last is not None and cron.newest_tick(expression, at=last) != last:
             last = None
-        ticks = cron.next_ticks(self.expression, after=now, count=_TICKS_AHEAD)
-        return Timetable(self.expression, last, ticks, workers)
+        ticks = cron.next_ticks(expression, after=now, count=_TICKS_AHEAD)
+        return Timetable(expression, last, ticks, workers, self.configured)
+
+    def _report_difference(self, expression: str | None) -> None:
+        """One line for each schedule that differs from what this host was told."""
+        obeyed = expression or "none"
+        if self.configured in (None, expression) or obeyed in self._reported:
+            return
+        self._reported.add(obeyed)
+        facts = {"configured": self.configured, "obeyed": obeyed}
+        log.warning("TRAIN_SCHEDULE differs from the schedule in the database", extra=facts)
 
     def _enqueue(self, tick: ScheduleTick, at: datetime) -> None:
         facts = {"run_id": tick.run_id, "tick": at}

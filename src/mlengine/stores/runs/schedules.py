@@ -3,8 +3,9 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlengine.core.monitoring.event import Event
@@ -22,6 +23,7 @@ from mlengine.stores.runs.rows import NewRun
 log = logging.getLogger(__name__)
 
 _OURS = schedules.c.model == MODEL_LINE
+_NOTHING = ""
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,10 @@ class ScheduleStore:
     engine: Engine
 
     def read(self) -> Schedule | None:
-        """None before the first start with a schedule, and after one without."""
+        """None as long as nobody has said anything."""
         with reading(self.engine) as connection:
             row = connection.execute(select(schedules).where(_OURS)).first()
-        return None if row is None else Schedule(row.expression, row.last_tick)
+        return None if row is None else Schedule(row.expression or None, row.last_tick)
 
     def read_or_forget(self) -> Schedule | None:
         """As `read`, but a damaged row is removed: the schedule begins anew, as configured."""
@@ -45,18 +47,27 @@ class ScheduleStore:
             self._delete()
             return None
 
-    def set_expression(self, expression: str, *, now: datetime) -> None:
-        """Count from `now` on: nothing is run for the past of a new or changed expression."""
-        row = {"model": MODEL_LINE, "expression": expression, "last_tick": now}
+    def begin(self, expression: str, *, now: datetime) -> None:
+        """Count from `now` on, unless there is a schedule by now."""
         with writing(self.engine) as connection:
-            changed = update(schedules).where(_OURS, schedules.c.expression != expression)
-            if connection.execute(changed.values(row)).rowcount == 0:
-                connection.execute(insert_or_ignore(connection, schedules).values(row))
+            row = _row(expression, now)
+            connection.execute(insert_or_ignore(connection, schedules).values(row))
 
-    def delete_schedule(self) -> None:
-        """There is no schedule; the next one begins anew."""
-        if self.read_or_forget() is not None:
-            self._delete()
+    def set_expression(self, expression: str | None, *, actor: str, now: datetime) -> None:
+        """Count from `now` on: nothing is run for the past of another expression.
+
+        None is that nothing is scheduled. The history says who changed it.
+        """
+        row = _row(expression, now)
+        with writing(self.engine) as connection:
+            before = connection.execute(select(schedules).where(_OURS)).first()
+            if before is not None and before.expression == row["expression"]:
+                return
+            if before is None:
+                connection.execute(insert(schedules).values(row))
+            else:
+                connection.execute(update(schedules).where(_OURS).values(row))
+            insert_event(connection, _schedule_set(expression, before, actor, now))
 
     def _delete(self) -> None:
         with writing(self.engine) as connection:
@@ -71,7 +82,7 @@ class ScheduleStore:
         """
         move = update(schedules).where(
             _OURS,
-            schedules.c.expression == expected.expression,
+            schedules.c.expression == (expected.expression or _NOTHING),
             schedules.c.last_tick == expected.last_tick,
         )
         try:
@@ -91,3 +102,14 @@ class ScheduleStore:
                 return ScheduleTick("skipped", str(live))
         except IntegrityError:  # a run was claimed meanwhile: look again
             return ScheduleTick("contended", None)
+
+
+def _row(expression: str | None, now: datetime) -> dict[str, object]:
+    return {"model": MODEL_LINE, "expression": expression or _NOTHING, "last_tick": now}
+
+
+def _schedule_set(
+    expression: str | None, before: Row[Any] | None, actor: str, now: datetime
+) -> Event:
+    facts = {"expression": expression, "before": before.expression or None if before else None}
+    return Event(kind="schedule_set", at=now, version=None, actor=actor, details=facts)
