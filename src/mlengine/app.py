@@ -22,6 +22,7 @@ from mlengine.web.routes import (
     documents,
     features,
     health,
+    metrics,
     models,
     monitoring,
     predict,
@@ -40,6 +41,7 @@ BLUEPRINTS = tuple(
         predictions,
         models,
         monitoring,
+        metrics,
         admin,
         documents,
     )

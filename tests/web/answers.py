@@ -17,8 +17,7 @@ from mlengine.core.predictions.prediction import (
     Prediction,
 )
 from mlengine.services.features.service import FeatureTable
-from mlengine.services.predictions.prediction_builder import PredictionRequest
-from mlengine.services.predictions.service import PredictionBatch
+from mlengine.services.predictions.prediction_builder import PredictionBatch, PredictionRequest
 
 DAY = datetime(2024, 5, 31, tzinfo=UTC)
 SET = FeatureSetRef("core", 1, "ab" * 32, 64)

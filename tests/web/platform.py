@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -22,6 +22,13 @@ from mlengine.core.predictions.replay import ReplayResult
 from mlengine.core.promotion.diebold_mariano import DieboldMariano
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
+from mlengine.core.telemetry.families import (
+    BOUNDS_MS,
+    HTTP_DURATION,
+    HTTP_REQUESTS,
+    Sample,
+    Samples,
+)
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.comparison import CommonRows, Comparison, MetricPair
 from mlengine.core.versions.manifest import Manifest
@@ -43,6 +50,7 @@ from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.database.clock import host_clock
 from mlengine.stores.keys.key_ring import KeyRing
 from mlengine.stores.system.dependency_states import DependencyStates
+from mlengine.stores.telemetry.counters import Counters
 
 SPEC = TrainSpec(
     symbols=("AAPL", "MSFT"),
@@ -372,9 +380,21 @@ class FakeControlPlane:
 
 
 @dataclass(frozen=True)
+class FakeMetricsService:
+    def samples(self, *, now: datetime) -> Sequence[Samples]:  # noqa: ARG002
+        counts = (1.0,) * (len(BOUNDS_MS) + 1)
+        return [
+            Samples(HTTP_REQUESTS, [Sample(("/predict", "GET", "200"), 3.0)]),
+            Samples(HTTP_DURATION, [Sample(("/predict", "GET"), 0.5, counts)]),
+        ]
+
+
+@dataclass(frozen=True)
 class FakePlatform:
     control: FakeControlPlane = field(default_factory=FakeControlPlane)
     states: DependencyStates = field(default_factory=DependencyStates)
+    counters: Counters = field(default_factory=Counters)
+    metrics: FakeMetricsService = field(default_factory=FakeMetricsService)
     features: FakeFeatureService = field(default_factory=FakeFeatureService)
     predict: FakePredictService = field(default_factory=FakePredictService)
     models: FakeModelService = field(default_factory=FakeModelService)

@@ -33,6 +33,7 @@ RIGHTS = {
     ("GET", "/monitoring/history"): READ,
     ("GET", "/monitoring/freshness"): READ,
     ("GET", "/monitoring/latency"): READ,
+    ("GET", "/metrics"): READ,
     ("POST", "/models/activate/<version:version>"): Guard(ACTIVATION, ("activate",)),
     ("POST", "/admin/train"): TRAIN,
     ("GET", "/admin/train/status"): FOLLOW,

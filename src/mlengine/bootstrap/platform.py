@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from platform import python_version
 
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.bootstrap.keys import build_key_ring
 from mlengine.bootstrap.monitoring import build_monitoring_updates
 from mlengine.bootstrap.stores import Stores, open_stores
+from mlengine.bootstrap.telemetry import counters_folder
 from mlengine.config import Settings
 from mlengine.services.audit.service import AuditService
 from mlengine.services.bars.quality import BarQualityService
@@ -23,9 +25,12 @@ from mlengine.services.models.service import ModelService
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.monitoring.updates import MonitoringUpdates
+from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
+from mlengine.services.telemetry.gauges import GaugeCache, GaugeReader
+from mlengine.services.telemetry.metrics import MetricsService
 from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.services.training.run_executor import RunExecutor
@@ -34,6 +39,8 @@ from mlengine.stores.keys.key_ring import KeyRing
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
+from mlengine.stores.telemetry.counter_folder import CounterFolder
+from mlengine.stores.telemetry.counters import Counters
 
 # More threads wait for each other on a busy machine; the trees are the same on any number.
 TRAINING_THREADS = 1
@@ -61,6 +68,8 @@ class Platform:
     audit: AuditService
     replay: ReplayService
     health: HealthService
+    counters: Counters
+    metrics: MetricsService
 
 
 def build_platform(settings: Settings) -> Platform:
@@ -76,10 +85,12 @@ def build_platform(settings: Settings) -> Platform:
     reproduction = ReproductionService(
         stores.registry, stores.feature_sets, stores.bars, TRAINING_THREADS
     )
+    monitoring = _monitoring(control, stores)
     maintenance = RegistryMaintenance(
         stores.registry, control.run_store, control.events, stores.audit
     )
     keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
+    health = _health(settings, control, stores, keys.ring)
     return Platform(
         control=control,
         keys=keys,
@@ -102,18 +113,13 @@ def build_platform(settings: Settings) -> Platform:
         models=models,
         registry=stores.registry,
         maintenance=maintenance,
-        monitoring=MonitoringService(
-            stores.audit,
-            control.events,
-            stores.registry,
-            stores.loader,
-            stores.bars.interval,
-            stores.bars.bar_ages,
-        ),
+        monitoring=monitoring,
         monitoring_updates=build_monitoring_updates(control, stores),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
-        health=_health(settings, control, stores, keys.ring),
+        health=health,
+        counters=stores.counters,
+        metrics=_metrics(settings, monitoring, control, health),
     )
 
 
@@ -134,6 +140,34 @@ def _health(
     )
 
 
+def _monitoring(control: ControlPlane, stores: Stores) -> MonitoringService:
+    return MonitoringService(
+        stores.audit,
+        control.events,
+        stores.registry,
+        stores.loader,
+        stores.bars.interval,
+        stores.bars.bar_ages,
+    )
+
+
+def _metrics(
+    settings: Settings,
+    monitoring: MonitoringService,
+    control: ControlPlane,
+    health: HealthService,
+) -> MetricsService:
+    gauges = GaugeReader(
+        __version__,
+        python_version(),
+        monitoring,
+        control.run_store,
+        health.audit.spool,
+        health.worker_count,
+    )
+    return MetricsService(CounterFolder(counters_folder(settings)), GaugeCache(gauges.read))
+
+
 def _bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
     train = settings.train
     window_bars = stores.feature_sets[train.feature_set].window_bars
@@ -142,7 +176,7 @@ def _bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
 
 
 def _predict(stores: Stores, clock: Callable[[], datetime]) -> PredictService:
-    vector_cache = FeatureVectorCache()
+    vector_cache = FeatureVectorCache(counters=stores.counters)
     return PredictService(
         stores.bars,
         stores.loader,
@@ -152,6 +186,7 @@ def _predict(stores: Stores, clock: Callable[[], datetime]) -> PredictService:
         NewBarPrefetch(stores.bars, stores.loader, vector_cache, time.perf_counter),
         limits=stores.usability_limits,
         vector_cache=vector_cache,
+        counts=PredictionCounts(stores.counters),
     )
 
 

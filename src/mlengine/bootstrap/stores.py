@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -9,6 +10,7 @@ from sqlalchemy import Engine
 from mlengine.bootstrap.feature_sets import load_feature_sets
 from mlengine.bootstrap.market_data import open_market_data
 from mlengine.bootstrap.markets import load_markets
+from mlengine.bootstrap.telemetry import count_dependency_call, open_counters
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
@@ -23,6 +25,7 @@ from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
 from mlengine.stores.system.key_locks import KeyLocks
+from mlengine.stores.telemetry.counters import Counters
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Stores:
     audit: SpooledAuditStore
     replay_inputs: ReplayInputStore
     usability_limits: UsabilityLimits
+    counters: Counters
 
 
 def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores:
@@ -44,7 +48,8 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
 
     Raises BadSetting for a feature set that does not exist.
     """
-    states = DependencyStates()
+    counters = open_counters(settings)
+    states = DependencyStates(partial(count_dependency_call, counters))
     sets = load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
     registry = Registry(models)
     return Stores(
@@ -58,6 +63,7 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
         ),
         replay_inputs=ReplayInputStore(database),
         usability_limits=UsabilityLimits(**vars(settings.usability)),
+        counters=counters,
     )
 
 

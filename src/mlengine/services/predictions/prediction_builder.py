@@ -1,10 +1,10 @@
 """What an answer says: a score and all that it was made of, or why there is none."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import BarArrays
@@ -21,10 +21,10 @@ from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import MlengineError
 from mlengine.services.bars.served import Origin
-from mlengine.services.bars.windows import Timer
+from mlengine.services.bars.windows import FetchedWindows, Timer
 from mlengine.services.predictions.prediction_cache import CachedPrediction
 from mlengine.services.predictions.scoring import Scores
-from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction
+from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
 from mlengine.stores.audit.vectors import feature_vector_record
 from mlengine.stores.registry.loader import LoadedModel
 
@@ -186,6 +186,22 @@ class PredictionBuilder:
     def milliseconds(self) -> float:
         """How long the request has taken so far."""
         return (self.timer() - self.started) * 1e3
+
+
+@dataclass(frozen=True)
+class PredictionBatch:
+    """Results in the order asked."""
+
+    model_version: str
+    results: tuple[Prediction | FailedPrediction, ...]
+
+
+class Answers(NamedTuple):
+    """One entry for each symbol that was asked for, in that order, and why symbols failed."""
+
+    model: LoadedModel
+    windows: FetchedWindows
+    entries: Sequence[AuditEntry]
 
 
 def _label_begins(bar: datetime, manifest: Manifest) -> datetime:

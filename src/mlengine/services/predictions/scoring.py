@@ -78,10 +78,11 @@ def feature_vectors(
         if (row := vector_cache.get((window.bars_hash, feature_set.hash))) is not None
     }
     missing = [symbol for symbol in windows if symbol not in cached]
+    if missing and not wait:
+        return None
+    vector_cache.count_lookups(hits=len(cached), misses=len(missing))
     if not missing:
         return cached
-    if not wait:
-        return None
     computed = _compute(feature_set, [windows[symbol] for symbol in missing])
     for symbol in missing:
         vector_cache.put((windows[symbol].bars_hash, feature_set.hash), computed[symbol])

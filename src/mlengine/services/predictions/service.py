@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
-from typing import NamedTuple, cast
+from typing import cast
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.calendars.age import BarAge
@@ -17,9 +17,15 @@ from mlengine.errors import MlengineError
 from mlengine.services.bars.served import LIVE, Origin
 from mlengine.services.bars.service import BarService
 from mlengine.services.bars.session_end import session_end
-from mlengine.services.bars.windows import FetchedWindows, FetchPool, WindowFetcher, fetch_windows
-from mlengine.services.predictions.prediction_builder import PredictionBuilder, PredictionRequest
+from mlengine.services.bars.windows import FetchPool, WindowFetcher, fetch_windows
+from mlengine.services.predictions.prediction_builder import (
+    Answers,
+    PredictionBatch,
+    PredictionBuilder,
+    PredictionRequest,
+)
 from mlengine.services.predictions.prediction_cache import PredictionCache
+from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.scoring import Scores, score
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
@@ -30,22 +36,6 @@ from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 
 # What an answer waits for at most, to know which bars were to be expected of late symbols.
 _EXPECTATIONS_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class PredictionBatch:
-    """Results in the order asked."""
-
-    model_version: str
-    results: tuple[Prediction | FailedPrediction, ...]
-
-
-class _Answers(NamedTuple):
-    """One entry for each symbol that was asked for, in that order, and why symbols failed."""
-
-    model: LoadedModel
-    windows: FetchedWindows
-    entries: Sequence[AuditEntry]
 
 
 @dataclass(frozen=True)
@@ -62,6 +52,7 @@ class PredictService:
         default_factory=FeatureVectorCache, repr=False, compare=False
     )
     cache: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
+    counts: PredictionCounts = field(default_factory=PredictionCounts, repr=False, compare=False)
 
     def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
         """The audited prediction of a symbol or its alias; raises its failure once audited."""
@@ -132,29 +123,36 @@ class PredictService:
 
     def try_audit(self, answers: Sequence[AuditedPrediction]) -> bool:
         """Commit the rows of all `answers`; False where none could be without waiting."""
-        return self.audit.append_rows_directly(answers)
+        audited = self.audit.append_rows_directly(answers)
+        if audited:
+            self.counts.count_single(answers)
+        return audited
 
-    def _audited_answers(self, symbols: Sequence[str], request: PredictionRequest) -> _Answers:
+    def _audited_answers(self, symbols: Sequence[str], request: PredictionRequest) -> Answers:
         """The answers, committed; whatever ends the whole pass is audited before it is raised."""
         builder = self._builder(request)
         try:
             model = self.loader.get(request.version) if request.version else self.loader.active()
-            answers = cast("_Answers", self._answers_of(model, symbols, builder, wait=True))
+            answers = cast("Answers", self._answers_of(model, symbols, builder, wait=True))
         except BaseException as error:
             reason = error if isinstance(error, MlengineError) else MlengineError()
             failed = symbols if request.audited else ()
-            self.audit.append([builder.failure(symbol, reason, None) for symbol in failed])
+            self._audit([builder.failure(symbol, reason, None) for symbol in failed], None)
             raise
-        self.audit.append(answers.entries if request.audited else ())
+        self._audit(answers.entries if request.audited else (), answers.model.version)
         self.prefetch.start_if_new_bar(answers.windows, as_of=request.as_of, now=request.now)
         return answers
+
+    def _audit(self, entries: Sequence[AuditEntry], version: str | None) -> None:
+        self.audit.append(entries)
+        self.counts.count(entries, version)
 
     def _builder(self, request: PredictionRequest) -> PredictionBuilder:
         return PredictionBuilder(request, self.limits, self.timer, self.new_id, self.timer())
 
     def _answers_of(
         self, model: LoadedModel, symbols: Sequence[str], builder: PredictionBuilder, *, wait: bool
-    ) -> _Answers | None:
+    ) -> Answers | None:
         """Windows, rows, scores, answers: each step takes what is in memory first.
 
         Without `wait`, None where that is not all.
@@ -196,7 +194,7 @@ class PredictService:
             )
             for symbol in symbols
         ]
-        return _Answers(model, windows, entries)
+        return Answers(model, windows, entries)
 
     def _ages(
         self, windows: Mapping[str, BarArrays], request: PredictionRequest, *, wait: bool

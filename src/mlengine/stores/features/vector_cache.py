@@ -3,6 +3,8 @@
 import threading
 
 from mlengine.core.arrays import Floats
+from mlengine.core.telemetry.families import CACHE_LOOKUPS
+from mlengine.stores.telemetry.counters import Counters
 
 _MOST_ROWS = 10_000
 
@@ -15,7 +17,8 @@ class FeatureVectorCache:
     A row is a function of its key, so it never goes out of date; it makes room.
     """
 
-    def __init__(self, most_rows: int = _MOST_ROWS) -> None:
+    def __init__(self, most_rows: int = _MOST_ROWS, counters: Counters | None = None) -> None:
+        self._counters = counters or Counters()
         self._most_rows = most_rows
         self._rows: dict[RowKey, Floats] = {}
         self._lock = threading.Lock()
@@ -26,6 +29,12 @@ class FeatureVectorCache:
     def get(self, key: RowKey) -> Floats | None:
         """float64, (features,), NaN where undefined, not to be written to."""
         return self._rows.get(key)
+
+    def count_lookups(self, *, hits: int, misses: int) -> None:
+        """What was found of a request that goes on to be answered."""
+        for result, count in (("hit", hits), ("miss", misses)):
+            if count:
+                self._counters.add(CACHE_LOOKUPS, result, amount=count)
 
     def put(self, key: RowKey, row: Floats) -> None:
         """Keep `row`; the one that was put longest ago makes room."""

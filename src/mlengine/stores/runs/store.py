@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, func, select
 from sqlalchemy.exc import IntegrityError
 
 from mlengine.core.pagination import Page
@@ -188,6 +188,12 @@ class RunStore:
         error = "the platform was stopped meanwhile"
         with writing(self.engine) as connection:
             return rows.mark_as_lost(connection, runs.c.state == "running", now, error)
+
+    def count_by_state(self) -> dict[str, int]:
+        """How many runs are in each state, as it was written last."""
+        query = select(runs.c.state, func.count().label("runs")).group_by(runs.c.state)
+        with reading(self.engine) as connection:
+            return {row.state: row.runs for row in connection.execute(query)}
 
     def unfinished_ids(self) -> frozenset[str]:
         """The ids of the runs that are queued or running."""

@@ -1,14 +1,23 @@
 """How the last real call to each dependency went; `/health` reads it and calls nothing."""
 
 import threading
+from collections.abc import Callable
 
 STATES = ("ok", "degraded", "down", "unknown")
 
 
-class DependencyStates:
-    """Dependency name to state, for this process; safe to use from many threads."""
+def _tell_nobody(dependency: str, state: str) -> None:
+    pass
 
-    def __init__(self) -> None:
+
+class DependencyStates:
+    """Dependency name to state, for this process; safe to use from many threads.
+
+    `listener` is told of each call, from whichever thread it was made in.
+    """
+
+    def __init__(self, listener: Callable[[str, str], None] = _tell_nobody) -> None:
+        self._listener = listener
         self._states: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -18,6 +27,7 @@ class DependencyStates:
             raise ValueError(f"{state!r} is none of {', '.join(STATES)}")
         with self._lock:
             self._states[dependency] = state
+        self._listener(dependency, state)
 
     def state(self, dependency: str) -> str:
         """`unknown` until the first call."""

@@ -15,6 +15,7 @@ from mlengine import logs
 from mlengine.web.http import request_ids, traces
 from mlengine.web.http.contract import contract_of
 from mlengine.web.http.requests import platform
+from mlengine.web.http.telemetry import request_metrics
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ def _end(response: Response) -> Response:
     if contract and contract.deprecated:
         response.headers.extend(contract.deprecated.headers())
     traces.end(response.status_code)
+    request_metrics.count_request(platform().counters, response.status_code)
     rule = request.url_rule
     path = rule.rule if rule else request.path[:_LOGGED_PATH_LENGTH]
     facts = request_facts(

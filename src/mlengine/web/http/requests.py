@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +24,9 @@ PLATFORM, SETTINGS = "mlengine", "mlengine.settings"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 KEY_HEADER = "X-API-Key"
 _KEY = re.compile(r"[!-~]{1,200}")
+
+# When the request of this thread was read, by `perf_counter`; None outside of the server.
+read_at: ContextVar[float | None] = ContextVar("read_at", default=None)
 
 Parameters = dict[str, Any]
 

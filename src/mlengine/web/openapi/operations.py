@@ -38,6 +38,7 @@ SECTIONS = {
     "predictions": "Predictions",
     "models": "Models",
     "monitoring": "Monitoring",
+    "metrics": "Monitoring",
     "admin": "Administration",
     "documents": "Documents",
 }

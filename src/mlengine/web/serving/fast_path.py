@@ -9,10 +9,10 @@ both to each other, to the byte.
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import perf_counter
 
 from flask import Flask
@@ -21,17 +21,23 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.util import http_date
 
 from mlengine.bootstrap.platform import Platform
-from mlengine.core.trace_context import parse_traceparent
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.registry.loader import LoadedModel
 from mlengine.stores.system import spans
+from mlengine.stores.telemetry.counters import Counters
 from mlengine.web.http import hooks, request_ids, traces
 from mlengine.web.http.intermediaries.cors import CorsPolicy
 from mlengine.web.http.intermediaries.forwarding import trust_proxies
 from mlengine.web.http.limits import RateLimit
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.http.responses import encode_trusted_utc
+from mlengine.web.http.telemetry.request_metrics import count_answers, count_refused
 from mlengine.web.schemas.predict import prediction_body
+from mlengine.web.serving.inline.id_headers import (
+    TRACE_NAME,
+    without_request_id,
+    without_trace,
+)
 from mlengine.web.serving.inline.pending_response import Client, PendingResponse
 from mlengine.web.serving.parser import LenientRequest, ReceivedBytes
 
@@ -42,12 +48,6 @@ _UNENCODED_SYMBOL = r"[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,31}"
 
 ROUTES = "mlengine.inline"
 _CACHED_HEADERS = 512
-_REQUEST_ID = re.compile(
-    rb"(?<=\n)" + request_ids.HEADER.encode() + rb": ?([A-Za-z0-9._-]{1,128})\r\n", re.I
-)
-# As nearly all write it; another spelling goes through the framework.
-_TRACE_NAME = b"raceparent:"
-_TRACE = re.compile(rb"(?<=\n)[Tt]raceparent: ?([0-9a-f-]{55})\r\n")
 # Headers that say more than who asks and what is accepted, or that another part listens to.
 _NOT_PLAIN = frozenset(
     ("CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "UPGRADE", "SCRIPT_NAME", "PATH_INFO")
@@ -70,6 +70,7 @@ class FastPathPredictor:
     def __init__(self, platform: Platform, cfg: Config, routes: FastPathRoutes) -> None:
         self._predict = platform.predict
         self._clock = platform.control.clock
+        self._counters = platform.counters
         self._cfg = cfg
         self._rate_limit = routes.rate_limit
         self._plain = fast_path_request_pattern(routes.paths)
@@ -90,10 +91,10 @@ class FastPathPredictor:
         if request is None:
             return None
         started = perf_counter()
-        headers, request_id = _without_request_id(raw[request.end() - 1 :])
+        headers, request_id = without_request_id(raw[request.end() - 1 :])
         trace_id = None
-        if _TRACE_NAME in headers:
-            headers, trace_id = _without_trace(headers)
+        if TRACE_NAME in headers:
+            headers, trace_id = without_trace(headers)
         asking = self._client_of(headers, client[0], request_id is not None, trace_id is not None)
         if asking is None:
             return None
@@ -121,6 +122,15 @@ class FastPathPredictor:
         admitted = [each for each in pending if each.rate_headers is not None]
         if not admitted or not self._predict.try_audit([each.answer for each in admitted]):
             return [None] * len(pending)
+        # All of a round are read at once, and answered at once.
+        count_answers(
+            self._counters,
+            "/predict",
+            "GET",
+            200,
+            started=pending[0].started,
+            count=len(admitted),
+        )
         hooks.log_requests([each.log_line() for each in admitted])
         date = self._now()
         return [None if each.rate_headers is None else each.encode(date) for each in pending]
@@ -181,23 +191,6 @@ def _remote_address(environ: dict[str, str], _: object) -> str:
     return environ["REMOTE_ADDR"]
 
 
-def _without_request_id(headers: bytes) -> tuple[bytes, str | None]:
-    """The same for each id, so that they are read once; and the first sane id."""
-    match = _REQUEST_ID.search(headers)
-    if match is None:
-        return headers, None
-    return headers[: match.start(1)] + b"x" + headers[match.end(1) :], match[1].decode()
-
-
-def _without_trace(headers: bytes) -> tuple[bytes, str | None]:
-    """The same for each trace; and the id of a valid one."""
-    match = _TRACE.search(headers)
-    trace = parse_traceparent(match[1].decode()) if match else None
-    if match is None or trace is None:
-        return headers, None
-    return headers[: match.start(1)] + b"x" + headers[match.end(1) :], trace.trace_id
-
-
 def _prediction_request(
     request_id: str | None, trace_id: str | None, now: datetime
 ) -> PredictionRequest:
@@ -239,3 +232,9 @@ def fast_path_predictor(app: object, cfg: Config) -> FastPathPredictor | None:
     if spans.are_recorded():
         return None
     return FastPathPredictor(extensions[PLATFORM], cfg, extensions[ROUTES])
+
+
+def refusal_counter(app: object) -> Callable[[int], None]:
+    """Counts, by its status, an answer that did not come from a platform's application."""
+    platform = getattr(app, "extensions", {}).get(PLATFORM)
+    return partial(count_refused, platform.counters if platform else Counters())

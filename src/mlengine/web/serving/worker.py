@@ -61,6 +61,7 @@ class Worker(ClientConnections):
         self._probes: dict[str, Executor] = {}
         self._prediction_paths: tuple[str, ...] = ()
         self._pending: dict[Connection, tuple[bytes, PendingResponse]] = {}
+        self._count_refusal: Callable[[int], None] = lambda _: None
         self._offered = 0.0
         self._notified = 0.0
 
@@ -90,6 +91,7 @@ class Worker(ClientConnections):
         self._fast_path = fast_path.fast_path_predictor(self.wsgi, self.cfg)
         self._prediction_paths = fast_path.prediction_paths(self.wsgi)
         self._probes = probe_executors(self.wsgi)
+        self._count_refusal = fast_path.refusal_counter(self.wsgi)
 
     def accept(self, listener: socket.socket) -> None:
         """The later the more connections there are here: all workers are offered each new one.
@@ -182,17 +184,18 @@ class Worker(ClientConnections):
     def hand_over(self, conn: Connection, request: LenientRequest) -> None:
         """Let a thread answer: one of its own where the question is whether the platform lives."""
         self.stop_polling(conn)
-        path, answer = request.path or "", partial(self._answer, conn, request)
+        path, answer = request.path or "", partial(self._answer, conn, request, time.perf_counter())
         if path in self._probes:
             answering = self._probes[path].submit(answer)
         else:
             answering = self._queue.submit(answer, is_prediction=path in self._prediction_paths)
         answering.add_done_callback(partial(self.method_queue.defer, self._end_request))
 
-    def _answer(self, conn: Connection, request: LenientRequest) -> _Answered:
+    def _answer(self, conn: Connection, request: LenientRequest, received: float) -> _Answered:
         """Send as much of the answer as the client takes at once."""
-        from mlengine.web.http import limits  # noqa: PLC0415 - as in load_wsgi
+        from mlengine.web.http import limits, requests  # noqa: PLC0415 - as in load_wsgi
 
+        requests.read_at.set(received)
         response = ResponseBuffer()
         rate_headers, conn.rate_headers = conn.rate_headers, None
         token = limits.counted_headers.set(rate_headers)
@@ -233,6 +236,7 @@ class Worker(ClientConnections):
                 log.error("request failed", extra=facts, exc_info=exc)
             else:
                 log.info("request refused", extra=facts)
+        self._count_refusal(status)
         with suppress(OSError):
             client.sendall(raw_response(status, code, detail, request_id))
 

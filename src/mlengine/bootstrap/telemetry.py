@@ -1,0 +1,30 @@
+"""Where the processes of this machine keep their counters, and what calls of others count."""
+
+import socket
+from pathlib import Path
+
+from mlengine.config import Settings
+from mlengine.core.telemetry.families import LIMITER_FALLBACKS, UPSTREAM_CALLS, UPSTREAM_FAILURES
+from mlengine.stores.telemetry.counters import Counters
+
+_REASONS = {"down": "unavailable", "degraded": "invalid"}
+
+
+def counters_folder(settings: Settings) -> Path:
+    """One for each machine that shares the artifacts."""
+    return settings.artifacts_dir / "metrics" / (socket.gethostname() or "localhost")
+
+
+def open_counters(settings: Settings) -> Counters:
+    """Those of this process; nothing is written before the first count."""
+    return Counters(counters_folder(settings))
+
+
+def count_dependency_call(counters: Counters, dependency: str, state: str) -> None:
+    """A call to a dependency, by what became of it; see `DependencyStates`."""
+    if dependency == "upstream":
+        counters.add(UPSTREAM_CALLS)
+        if state in _REASONS:
+            counters.add(UPSTREAM_FAILURES, _REASONS[state])
+    elif dependency == "redis" and state == "degraded":
+        counters.add(LIMITER_FALLBACKS)

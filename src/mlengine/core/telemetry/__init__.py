@@ -1,0 +1,1 @@
+"""What the platform counts of itself: the families of metrics, and sketches of latencies."""

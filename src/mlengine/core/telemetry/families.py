@@ -1,0 +1,152 @@
+"""Every metric of `/metrics`: its name, its kind, its labels, and what it says.
+
+Labels are bounded: routes are templates, versions those that served, and symbols never appear.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+PREFIX = "mlengine_"
+
+# The bounds of histograms: each is the end of a bucket of the sketches that they are made of.
+BOUNDS_MS: tuple[float, ...] = tuple(0.001 * 2.0**doublings for doublings in range(7, 26, 2))
+
+Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """`name` is without PREFIX; that of a counter ends in `_total`."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        return PREFIX + self.name
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`value` of one set of labels; of a histogram it is the sum in seconds.
+
+    `counts` are those of a histogram below each of BOUNDS_MS, and of all.
+    """
+
+    labels: tuple[str, ...]
+    value: float
+    counts: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All values of one family."""
+
+    family: Family
+    samples: Sequence[Sample]
+
+
+# Counted by each process of a machine as it works.
+HTTP_REQUESTS = Family(
+    "http_requests_total", "counter", "Requests answered.", ("route", "method", "status")
+)
+HTTP_DURATION = Family(
+    "http_request_duration_seconds",
+    "histogram",
+    "From a request that is read to its answer that is ready, waiting for a thread included.",
+    ("route", "method"),
+)
+PREDICTIONS = Family(
+    "predictions_total",
+    "counter",
+    "Predictions audited, by version; `status` is ok or the code of the error.",
+    ("version", "status"),
+)
+PREDICTION_STAGES = Family(
+    "prediction_stage_duration_seconds",
+    "histogram",
+    "Of a request for predictions: until it had its bars, its features, the model's scores.",
+    ("route", "stage"),
+)
+UPSTREAM_CALLS = Family(
+    "upstream_calls_total", "counter", "Questions for the bars of a symbol to the upstream."
+)
+UPSTREAM_FAILURES = Family(
+    "upstream_failures_total",
+    "counter",
+    "Those that failed: `unavailable`, or answered with what can't be used: `invalid`.",
+    ("reason",),
+)
+CACHE_LOOKUPS = Family(
+    "feature_cache_lookups_total",
+    "counter",
+    "Feature vectors that were in memory (`hit`) or had to be computed (`miss`).",
+    ("result",),
+)
+LIMITER_FALLBACKS = Family(
+    "limiter_fallback_requests_total",
+    "counter",
+    "Requests that a web worker counted for itself, as the queue server did not answer.",
+)
+COUNTED: tuple[Family, ...] = (
+    HTTP_REQUESTS,
+    HTTP_DURATION,
+    PREDICTIONS,
+    PREDICTION_STAGES,
+    UPSTREAM_CALLS,
+    UPSTREAM_FAILURES,
+    CACHE_LOOKUPS,
+    LIMITER_FALLBACKS,
+)
+
+# Read from the database, the registry and the disk when asked for; the same from each machine.
+BUILD_INFO = Family(
+    "build_info", "gauge", "1; the platform's version and Python's.", ("version", "python")
+)
+DATABASE_UP = Family("database_up", "gauge", "Whether the database answered just now.")
+RUNS = Family("runs", "gauge", "Trainings in the records, by state.", ("state",))
+QUEUE_DEPTH = Family("queue_depth", "gauge", "Trainings that wait for a worker.")
+LEASE_LOSSES = Family(
+    "lease_losses_total", "counter", "Trainings whose process lost its lease, or died."
+)
+WORKERS = Family("training_workers", "gauge", "Training workers that are alive.")
+BAR_REVISIONS = Family(
+    "bar_revisions_total", "counter", "Recorded bars that came with other values later."
+)
+BAR_AGE = Family(
+    "bar_age_bars", "gauge", "The age of the newest bar in expected bars: of the oldest symbol."
+)
+SYMBOLS = Family(
+    "symbols",
+    "gauge",
+    "Symbols predicted for the present, by whether their bars are stale.",
+    ("state",),
+)
+LAST_PREDICTION_AGE = Family(
+    "last_prediction_age_seconds", "gauge", "Since the last prediction that was answered."
+)
+MODEL_INFO = Family("model_info", "gauge", "1; the version that this machine serves.", ("version",))
+MODEL_AGE = Family("model_age_seconds", "gauge", "Since the active version was trained.")
+SPOOL_FILES = Family("audit_spool_files", "gauge", "Files of audit rows that wait on disk.")
+SPOOL_BYTES = Family("audit_spool_bytes", "gauge", "Their size.")
+READ: tuple[Family, ...] = (
+    BUILD_INFO,
+    DATABASE_UP,
+    RUNS,
+    QUEUE_DEPTH,
+    LEASE_LOSSES,
+    WORKERS,
+    BAR_REVISIONS,
+    BAR_AGE,
+    SYMBOLS,
+    LAST_PREDICTION_AGE,
+    MODEL_INFO,
+    MODEL_AGE,
+    SPOOL_FILES,
+    SPOOL_BYTES,
+)
+
+FAMILIES: tuple[Family, ...] = (*COUNTED, *READ)

@@ -1,0 +1,1 @@
+"""Answers counted, and counts in the text format of Prometheus."""

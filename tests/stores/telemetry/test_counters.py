@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+from mlengine.core.telemetry.families import HTTP_DURATION, HTTP_REQUESTS
+from mlengine.stores.telemetry.counter_file import SUFFIX, read_series
+from mlengine.stores.telemetry.counter_folder import CounterFolder
+from mlengine.stores.telemetry.counters import SKETCH_CELLS, Counters
+
+KEY = ("http_requests_total", "/predict", "GET", "200")
+DURATION = ("http_request_duration_seconds", "/predict", "GET")
+
+
+def count(counters: Counters, amount: int = 1) -> None:
+    counters.add(HTTP_REQUESTS, "/predict", "GET", "200", amount=amount)
+
+
+def total(folder: Path) -> float:
+    return CounterFolder(folder).totals().get(KEY, [0.0])[0]
+
+
+@contextmanager
+def counting(folder: Path, count: int) -> Iterator[None]:
+    """Another process that counts, and is killed at the end of the block."""
+    argv = [sys.executable, "-m", "tests.processes.count_until_killed", str(folder), str(count)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        try:
+            assert child.stdout.readline() == b"counted\n"
+            yield
+        finally:
+            child.kill()
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def test_what_living_and_killed_processes_count_adds_up(tmp_path: Path) -> None:
+    mine, folder = Counters(tmp_path), CounterFolder(tmp_path)
+    count(mine, 5)
+    with counting(tmp_path, 1_000):
+        assert total(tmp_path) == 1_005
+        folder.add_up_ended()
+        assert len(files(tmp_path)) == 2, "both are alive"
+    assert total(tmp_path) == 1_005
+    for _ in range(2):
+        folder.add_up_ended()
+        assert total(tmp_path) == 1_005
+    assert len(files(tmp_path)) == 1
+    cells = folder.totals()[DURATION]
+    assert len(cells) == SKETCH_CELLS
+    assert (sum(cells[1:]), cells[0]) == (1_000, sum(1.0 + n for n in range(1_000)))
+    count(mine)
+    assert total(tmp_path) == 1_006
+
+
+def test_whoever_is_killed_while_adding_up_counts_nothing_twice(tmp_path: Path) -> None:
+    with counting(tmp_path, 10):
+        pass
+    (file,) = files(tmp_path)
+    content = file.read_bytes()
+    folder = CounterFolder(tmp_path)
+    folder.add_up_ended()
+    file.write_bytes(content)  # as if it had not been removed yet
+    assert total(tmp_path) == 10
+    folder.add_up_ended()
+    assert (total(tmp_path), files(tmp_path)) == (10, [])
+
+
+@pytest.mark.parametrize("size", [0, 3, 15, 40, 70])
+def test_a_torn_file_counts_what_it_has_whole(tmp_path: Path, size: int) -> None:
+    count(Counters(tmp_path))
+    (file,) = files(tmp_path)
+    assert [key for key, _ in read_series(file.read_bytes())] == [orjson.dumps(KEY)]
+    assert list(read_series(file.read_bytes()[:size])) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"series": [[1]], "included": []}'])
+def test_damaged_totals_count_nothing(tmp_path: Path, content: bytes) -> None:
+    count(Counters(tmp_path))
+    (tmp_path / "totals.json").write_bytes(content)
+    assert total(tmp_path) == 1
+
+
+def test_threads_lose_no_count(tmp_path: Path) -> None:
+    counters = Counters(tmp_path)
+    threads = [
+        threading.Thread(target=lambda: [count(counters) for _ in range(2_000)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert total(tmp_path) == 8_000
+
+
+def test_a_folder_that_can_not_be_made_leaves_counters_in_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    counters = Counters(tmp_path / "file" / "metrics")
+    count(counters, 3)
+    assert counters.values()[KEY] == (3.0,)
+    assert [record.message for record in caplog.records] == ["counters kept in memory"]
+    assert CounterFolder(tmp_path / "file" / "metrics").totals() == {}
+
+
+def test_a_file_that_may_not_grow_leaves_counters_in_memory(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    counters = Counters(tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    try:
+        count(counters)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert counters.values()[KEY] == (1.0,)
+    assert os.listdir(tmp_path) == []
+
+
+def test_many_latencies_at_once_count_as_one_by_one(tmp_path: Path) -> None:
+    at_once, single = Counters(), Counters()
+    latencies = [0.0, 0.5, 3.25, 3.25, 80.0]
+    at_once.observe_all(HTTP_DURATION, "/predict", "GET", milliseconds=latencies)
+    for each in latencies:
+        single.observe(HTTP_DURATION, "/predict", "GET", milliseconds=each)
+    assert at_once.values() == single.values()
+    labels = ("/predict", "GET")
+    assert at_once.sketches(HTTP_DURATION)[labels].longest_ms == 80.0
