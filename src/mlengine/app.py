@@ -27,6 +27,7 @@ from mlengine.web.routes import (
     monitoring,
     predict,
     predictions,
+    webhooks,
 )
 from mlengine.web.serving import fast_path, probes
 
@@ -43,6 +44,7 @@ BLUEPRINTS = tuple(
         monitoring,
         metrics,
         admin,
+        webhooks,
         documents,
     )
 )

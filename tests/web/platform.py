@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 from tests.published import draft
 from tests.web.answers import DAY, FakeFeatureService, FakePredictService
+from tests.web.hooks import FakeHookService
 
 from mlengine import errors
 from mlengine.core.evaluation import MetricEstimate, Verdict
@@ -387,6 +388,8 @@ class FakeMetricsService:
             Samples(HTTP_REQUESTS, [Sample(("/predict", "GET", "200"), 3.0)]),
             Samples(HTTP_DURATION, [Sample(("/predict", "GET"), 0.5, counts)]),
         ]
+
+    hooks: FakeHookService = field(default_factory=FakeHookService)
 
 
 @dataclass(frozen=True)

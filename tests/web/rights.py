@@ -7,6 +7,7 @@ from mlengine.web.http.auth import ACTIVATION, KEY, OPEN_BY_DEFAULT, PUBLIC, Gua
 READ, PREDICT = Guard(OPEN_BY_DEFAULT, ("read",)), Guard(OPEN_BY_DEFAULT, ("predict",))
 TRAIN, FOLLOW = Guard(KEY, ("train",)), Guard(KEY, ("train", "read"))
 ACTIVATE, AUDIT = Guard(KEY, ("activate",)), Guard(KEY, ("audit",))
+HOOKS = Guard(KEY, ("hooks",))
 
 RIGHTS = {
     ("GET", "/health"): Guard(PUBLIC),
@@ -45,4 +46,10 @@ RIGHTS = {
     ("POST", "/admin/reload"): ACTIVATE,
     ("DELETE", "/admin/audit/clear"): AUDIT,
     ("POST", "/predictions/<prediction_id>/replay"): AUDIT,
+    ("GET", "/admin/hooks"): HOOKS,
+    ("POST", "/admin/hooks"): HOOKS,
+    ("DELETE", "/admin/hooks/<hook_id>"): HOOKS,
+    ("POST", "/admin/hooks/<hook_id>/test"): HOOKS,
+    ("POST", "/admin/hooks/<hook_id>/redeliver"): HOOKS,
+    ("POST", "/admin/hooks/<hook_id>/rotate"): HOOKS,
 }

@@ -47,6 +47,7 @@ def test_every_part_of_the_fake_platform_has_a_service() -> None:
         "FakeEventStore",
         "FakeFeatureService",
         "FakeHealthService",
+        "FakeHookService",
         "FakeModelService",
         "FakeMonitoringService",
         "FakePredictService",

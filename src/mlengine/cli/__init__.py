@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "Replay a year of the sample into a folder, to look at.",
     "doctor": "Say what is configured and what is wrong with it.",
     "features": "Show a symbol's newest feature rows; list, check.",
+    "hooks": "Tell others what happens, by webhooks.",
     "keys": "Add, list and revoke named keys of the HTTP API.",
     "limiter": "Show and reset what clients have left of the rate limit.",
     "models": "List, show, verify and activate model versions.",

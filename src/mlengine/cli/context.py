@@ -24,6 +24,7 @@ from mlengine.config.inspection import redis_url_suffix
 from mlengine.config.logging import configure_logs
 from mlengine.errors import (
     DatabaseUnavailable,
+    HookNotFound,
     KeyNotFound,
     MlengineError,
     ModelNotFound,
@@ -46,7 +47,7 @@ R = TypeVar("R")
 
 _PLATFORM, _CONTROL, _SETTINGS = "mlengine", "mlengine.control", "mlengine.settings"
 _NOT_FOUND = (
-    *(KeyNotFound, ModelNotFound, NoUnfinishedRun),
+    *(HookNotFound, KeyNotFound, ModelNotFound, NoUnfinishedRun),
     *(PredictionNotFound, RunNotFound, UnknownSymbol),
 )
 _UNREACHABLE = (DatabaseUnavailable, QueueUnavailable, UpstreamUnavailable)

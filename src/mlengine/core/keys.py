@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, get_args
 
 from mlengine.core.serialization import OPTIONAL
 
-Scope: TypeAlias = Literal["read", "predict", "train", "activate", "audit"]
+Scope: TypeAlias = Literal["read", "predict", "train", "activate", "audit", "hooks"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 EVERY_SCOPE = frozenset(SCOPES)
 

@@ -45,7 +45,7 @@ class Platform:
         self._added += 1
         secret = bytes([self._added]) * 32
         return self.hooks.add(
-            url, types, hook_id=f"hook_{self._added}", secret=secret, now=self.now
+            url, types, hook_id=f"hook_{self._added}", secret=secret, actor="ops", now=self.now
         )
 
     def happen(self, kind: str = "trained", version: str = "v1") -> None:
@@ -161,7 +161,7 @@ def test_a_private_address_gets_nothing_where_it_is_refused(platform):
         assert receiver.received == []
     strict = HookService(platform.hook_store, platform.store, allow_private=False)
     with pytest.raises(InvalidRequest):
-        strict.add("http://127.0.0.1/", [], hook_id="h", secret=b"1" * 32, now=NOW)
+        strict.add("http://127.0.0.1/", [], hook_id="h", secret=b"1" * 32, actor="ops", now=NOW)
 
 
 def test_a_message_that_a_killed_worker_had_is_delivered_by_another(platform):
@@ -204,7 +204,7 @@ def test_of_many_threads_one_delivers_a_message(platform):
 def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(platform):
     with HookReceiver() as receiver:
         old = platform.add(receiver.url).secret
-        rotated = platform.hooks.rotate("hook_1", secret=b"9" * 32, now=platform.now)
+        rotated = platform.hooks.rotate("hook_1", secret=b"9" * 32, actor="ops", now=platform.now)
         signed_by = []
         for _ in range(2):
             platform.happen()
@@ -242,11 +242,17 @@ def test_one_message_is_delivered_again_by_its_id(platform):
 def test_a_removed_hook_gets_nothing_and_is_not_found(platform):
     platform.add("http://127.0.0.1/")
     platform.happen()
-    platform.hooks.remove("hook_1")
+    platform.hooks.remove("hook_1", actor="ops", now=NOW)
     assert (platform.deliveries.due_hooks(), platform.hooks.list()) == ([], [])
-    for call in (platform.hooks.remove, platform.hook_store.get):
-        with pytest.raises(HookNotFound):
-            call("hook_1")
+    changes = platform.events.page("hook_changed", 9, None).rows
+    assert [(each.actor, each.details["change"]) for each in changes] == [
+        ("ops", "removed"),
+        ("ops", "added"),
+    ]
+    with pytest.raises(HookNotFound):
+        platform.hooks.remove("hook_1", actor="ops", now=NOW)
+    with pytest.raises(HookNotFound):
+        platform.hook_store.get("hook_1")
 
 
 def test_what_is_no_type_is_refused_and_so_are_too_many_hooks(platform):

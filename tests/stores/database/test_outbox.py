@@ -83,7 +83,7 @@ def test_messages_are_read_in_pages(engine):
 def test_each_hook_gets_what_it_asked_for(engine):
     store = HookStore(engine)
     for hook in (_hook("all"), _hook("models", "model.*"), _hook("one", "train.failed")):
-        store.add(hook)
+        store.add(hook, actor="ops")
     for kind in ("trained", "train_failed", "bars_revised"):
         _append(engine, kind)
     with reading(engine) as connection:

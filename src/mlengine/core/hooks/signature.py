@@ -2,15 +2,20 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from standardwebhooks.webhooks import Webhook
 
 from mlengine.core.monitoring.messages import Message
 
-SECRET_BYTES = 32
+SECRET_BYTES, _ID_BYTES = 32, 5
 _PREFIX = "whsec_"
+
+
+def new_hook_id(random_bytes: Callable[[int], bytes]) -> str:
+    """The name of a hook, made of some random bytes."""
+    return f"hook_{random_bytes(_ID_BYTES).hex()}"
 
 
 def write_secret(secret: bytes) -> str:

@@ -25,6 +25,7 @@ EventKind: TypeAlias = Literal[
     "replayed",
     "admin_action",
     "bars_revised",
+    "hook_changed",
     "hook_disabled",
 ]
 EVENT_KINDS: tuple[str, ...] = get_args(EventKind)

@@ -67,7 +67,14 @@ class HookService:
     allow_private: bool
 
     def add(
-        self, url: str, types: Sequence[str], *, hook_id: str, secret: bytes, now: datetime
+        self,
+        url: str,
+        types: Sequence[str],
+        *,
+        hook_id: str,
+        secret: bytes,
+        actor: str,
+        now: datetime,
     ) -> NewHook:
         """Let `url` get the messages of these types, of all where there are none.
 
@@ -83,7 +90,8 @@ class HookService:
             raise InvalidRequest({"url": [str(refusal)]}) from None
         wanted = tuple(dict.fromkeys(types))
         written = write_secret(secret)
-        self.hooks.add(Hook(id=hook_id, url=url, types=wanted, created_at=now, secret=written))
+        hook = Hook(id=hook_id, url=url, types=wanted, created_at=now, secret=written)
+        self.hooks.add(hook, actor=actor)
         return NewHook(hook_id, target.host, wanted, written)
 
     def list(self) -> Sequence[HookStatus]:
@@ -118,15 +126,15 @@ class HookService:
             raise InvalidRequest({"message": ["there is no such message"]})
         return Redelivery(hook_id, count)
 
-    def rotate(self, hook_id: str, *, secret: bytes, now: datetime) -> RotatedSecret:
+    def rotate(self, hook_id: str, *, secret: bytes, actor: str, now: datetime) -> RotatedSecret:
         """Sign with a new secret, and for a day with the old one too; raises HookNotFound."""
         written, until = write_secret(secret), now + ROTATION
-        self.hooks.rotate(hook_id, written, previous_until=until)
+        self.hooks.rotate(hook_id, written, previous_until=until, actor=actor, now=now)
         return RotatedSecret(hook_id, written, until)
 
-    def remove(self, hook_id: str) -> None:
+    def remove(self, hook_id: str, *, actor: str, now: datetime) -> None:
         """It gets nothing more; raises HookNotFound."""
-        self.hooks.remove(hook_id)
+        self.hooks.remove(hook_id, actor=actor, now=now)
 
 
 def _status(hook: Hook, counts: DeliveryCounts) -> HookStatus:

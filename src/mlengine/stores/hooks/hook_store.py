@@ -54,12 +54,13 @@ class HookStore:
 
     engine: Engine
 
-    def add(self, hook: Hook) -> None:
-        """Raises TooManyHooks."""
+    def add(self, hook: Hook, *, actor: str) -> None:
+        """Raises TooManyHooks; what is changed here stands in the history, by whom."""
         with writing(self.engine) as connection:
             if (connection.scalar(select(func.count()).select_from(hooks)) or 0) >= MOST_HOOKS:
                 raise TooManyHooks(MOST_HOOKS)
             connection.execute(insert(hooks).values({**vars(hook), "types": _joined(hook.types)}))
+            _note(connection, hook.id, "added", actor, hook.created_at)
 
     def list(self) -> Sequence[Hook]:
         """The oldest first."""
@@ -77,12 +78,15 @@ class HookStore:
                 found.setdefault(hook_id, {})[state] = count
         return {hook_id: DeliveryCounts(**counts) for hook_id, counts in found.items()}
 
-    def rotate(self, hook_id: str, secret: str, *, previous_until: datetime) -> None:
+    def rotate(
+        self, hook_id: str, secret: str, *, previous_until: datetime, actor: str, now: datetime
+    ) -> None:
         """Sign with `secret`, and until then with what was the secret; raises HookNotFound."""
         new = {"previous_secret": hooks.c.secret, "previous_until": previous_until}
         with writing(self.engine) as connection:
             _require(connection, hook_id)
             connection.execute(_of(hook_id).values(secret=secret, **new))
+            _note(connection, hook_id, "rotated", actor, now)
 
     def enable(self, hook_id: str) -> bool:
         """Whether it was disabled."""
@@ -91,12 +95,13 @@ class HookStore:
             values = {"disabled_at": None, "disabled_reason": None}
             return bool(connection.execute(disabled.values(values)).rowcount)
 
-    def remove(self, hook_id: str) -> None:
+    def remove(self, hook_id: str, *, actor: str, now: datetime) -> None:
         """With all its deliveries; raises HookNotFound."""
         with writing(self.engine) as connection:
             _require(connection, hook_id)
             connection.execute(delete(deliveries).where(deliveries.c.hook_id == hook_id))
             connection.execute(delete(hooks).where(hooks.c.id == hook_id))
+            _note(connection, hook_id, "removed", actor, now)
 
     def get(self, hook_id: str) -> Hook:
         """Raises HookNotFound."""
@@ -111,6 +116,12 @@ def disable_hook(connection: Connection, hook_id: str, *, reason: str, at: datet
         details = {"hook": hook_id, "reason": reason}
         event = Event(kind="hook_disabled", at=at, version=None, actor=None, details=details)
         insert_event(connection, event)
+
+
+def _note(connection: Connection, hook_id: str, change: str, actor: str, at: datetime) -> None:
+    details = {"hook": hook_id, "change": change}
+    event = Event(kind="hook_changed", at=at, version=None, actor=actor, details=details)
+    insert_event(connection, event)
 
 
 def hook_of(row: Row[tuple[object, ...]]) -> Hook:

@@ -33,6 +33,8 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.RunNotFound: (404, "Run not found"),
     errors.PredictionNotFound: (404, "Prediction not found"),
     errors.NoUnfinishedRun: (404, "Run not found"),
+    errors.HookNotFound: (404, "Hook not found"),
+    errors.TooManyHooks: (409, "Too many hooks"),
     errors.RunNotCancellable: (409, "Run can't be cancelled"),
     errors.DatabaseUnavailable: (503, "Audit store not usable"),
     errors.ArtifactsUnavailable: (503, "Artifacts folder not writable"),

@@ -72,6 +72,18 @@ PROBLEMS = (
         "written. Else it was cleared or pruned, or never made here.",
     ),
     ProblemKind(
+        "hook_not_found",
+        (404,),
+        "There is no webhook with this id.",
+        "`GET /admin/hooks` lists them.",
+    ),
+    ProblemKind(
+        "too_many_hooks",
+        (409,),
+        "There are as many webhooks as a platform keeps, which is twenty.",
+        "Remove one that is not needed any more.",
+    ),
+    ProblemKind(
         "run_not_found",
         (404,),
         "There is no training run with this id; without an id, none is queued or running.",

@@ -16,7 +16,7 @@ from mlengine.web.openapi.answer_schemas import AnswerSchemas
 from mlengine.web.openapi.headers import header_references
 from mlengine.web.openapi.page_files import MEDIA_TYPES
 from mlengine.web.openapi.problem_schemas import problem_responses
-from mlengine.web.schemas.fields import PREDICTION_ID, Version
+from mlengine.web.schemas.fields import HOOK_ID, PREDICTION_ID, Version
 
 View = Callable[..., object]
 JsonSchema = dict[str, Any]
@@ -40,6 +40,7 @@ SECTIONS = {
     "monitoring": "Monitoring",
     "metrics": "Monitoring",
     "admin": "Administration",
+    "webhooks": "Administration",
     "documents": "Documents",
 }
 _UNLIMITED = "health"
@@ -53,6 +54,7 @@ _ALWAYS = (
 _PATH_PATTERNS = {
     "version": Version.pattern.pattern,
     "prediction_id": PREDICTION_ID.pattern,
+    "hook_id": HOOK_ID.pattern,
     "page_file": "|".join(map(re.escape, MEDIA_TYPES)),
 }
 _HEADERS: dict[str, JsonSchema] = {
