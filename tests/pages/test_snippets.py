@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +14,9 @@ from tests.pages.api_examples import examples
 from tests.pages.markdown import ROOT, blocks, section
 
 from mlengine.core.features.leaks.check import MEANINGS, check_for_leaks
+from mlengine.core.hooks.signature import signed_headers, write_secret
 from mlengine.core.monitoring.event import EVENT_KINDS
+from mlengine.core.monitoring.messages import MESSAGE_TYPES, Message
 from mlengine.stores.market_data.actions.file import parse_actions
 from mlengine.stores.market_data.actions.service import parse_actions as parse_answer
 from mlengine.stores.market_data.adapters.library import AdapterOptions
@@ -94,6 +96,27 @@ def test_the_api_page_has_every_error_code_with_its_status() -> None:
         for status in statuses.split(", ")
     }
     assert {(kind.code, status) for kind, (status, _) in STATUS.items()} <= shown
+
+
+def test_the_receiver_of_the_page_tells_a_message_from_a_forgery(tmp_path: Path) -> None:
+    (snippet,) = (code for language, code in blocks(_page("hooks")) if language == "python")
+    (tmp_path / "receiver.py").write_text(snippet)
+    verify = runpy.run_path(str(tmp_path / "receiver.py"))["verify"]
+    now, secrets = datetime.now(UTC), [write_secret(bytes([each]) * 32) for each in (1, 2)]
+    message = Message(1, "model.trained", now, '{"type":"model.trained"}')
+    headers = signed_headers(message, "msg_1", secrets, now=now)
+    body = message.body.encode()
+    assert all(verify(body, headers, secret) for secret in secrets)
+    assert not verify(body + b" ", headers, secrets[0])
+    assert not verify(body, headers, write_secret(b"3" * 32))
+    old = signed_headers(message, "msg_1", secrets, now=now - timedelta(minutes=6))
+    assert not verify(body, old, secrets[0])
+
+
+def test_the_page_lists_every_type_of_message_with_its_kinds() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| (.+?) \|", section(_page("hooks"), "Messages"), re.M)
+    listed = {kind: name for name, kinds in rows for kind in re.findall(r"\w+", kinds)}
+    assert listed == dict(MESSAGE_TYPES)
 
 
 def test_the_api_page_names_every_kind_of_event() -> None:

@@ -378,6 +378,7 @@ class FakeControlPlane:
     runs: FakeRunService = field(default_factory=FakeRunService)
     events: FakeEventStore = field(default_factory=FakeEventStore)
     clock: Callable[[], datetime] = host_clock
+    hooks: FakeHookService = field(default_factory=FakeHookService)
 
 
 @dataclass(frozen=True)
