@@ -117,7 +117,7 @@ def _rows() -> list[list[object]]:
         answer = answers[number % SYMBOLS]
         # Ordered by time, as the platform's own ids are.
         prediction_id = f"{time.time_ns():020x}{secrets.token_hex(6)}"
-        made = answer.prediction.with_changes(prediction_id=prediction_id)
+        made = answer.prediction.with_changes({"prediction_id": prediction_id})
         values = entry_tuple(replace(answer, prediction=made))
         rows.append([*sqlite_values(values), number % SYMBOLS + 1])
     return rows

@@ -182,7 +182,7 @@ def _predict(stores: Stores, clock: Callable[[], datetime]) -> PredictService:
         stores.loader,
         stores.audit,
         time.perf_counter,
-        partial(_new_prediction_id, clock),
+        partial(_new_prediction_ids, clock),
         NewBarPrefetch(stores.bars, stores.loader, vector_cache, time.perf_counter),
         limits=stores.usability_limits,
         vector_cache=vector_cache,
@@ -216,7 +216,7 @@ def _run_executor(
     )
 
 
-def _new_prediction_id(clock: Callable[[], datetime]) -> str:
-    """Ordered by time (as a UUID of version 7), so that the audit's index grows at one end."""
-    random = secrets.token_hex(10)
-    return f"{int(clock().timestamp() * 1000):012x}7{random[:19]}"
+def _new_prediction_ids(clock: Callable[[], datetime], count: int) -> list[str]:
+    """Ordered by time (as UUIDs of version 7), so that the audit's index grows at one end."""
+    begin, random = f"{int(clock().timestamp() * 1000):012x}7", secrets.token_hex(10 * count)
+    return [f"{begin}{random[first : first + 19]}" for first in range(0, 20 * count, 20)]

@@ -83,10 +83,10 @@ def test_a_reference_names_the_feature_set_it_was_made_of():
 def test_a_prediction_with_changes_is_what_replace_makes_of_it():
     prediction = a_prediction(1)
     changes = {"prediction_id": "other", "stale": True, "reasons": ("bar_too_old",)}
-    assert prediction.with_changes(**changes) == replace(prediction, **changes)
+    assert prediction.with_changes(changes) == replace(prediction, **changes)
     assert prediction == a_prediction(1)
 
 
 def test_a_misspelt_field_of_a_prediction_is_refused():
     with pytest.raises(TypeError, match="predicton_id"):
-        a_prediction(1).with_changes(predicton_id="other")
+        a_prediction(1).with_changes({"predicton_id": "other"})

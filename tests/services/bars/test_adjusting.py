@@ -164,9 +164,8 @@ def test_windows_are_adjusted_once_a_fetch(tmp_path):
     bars = replace(service(tmp_path), cache_seconds=3_600.0, recheck_seconds=3_600.0)
     now = closes(SPLIT_DAY)
     first = window(bars, now)
-    cached = bars.cached_window("AAA", bars=WINDOW, as_of=None, now=now)
-    assert cached is not None
-    assert cached.bars is first
+    cached = bars.cached_windows(["AAA"], bars=WINDOW, as_of=None, now=now)
+    assert cached["AAA"].bars is first
     many = bars.windows_in_one_pass(["AAA"], bars=WINDOW, as_of=None, now=now)["AAA"]
     assert many.bars.payload == first.payload
 
@@ -221,7 +220,7 @@ def test_a_line_that_is_refused_stops_its_symbol_until_it_was_right_once(tmp_pat
     for _ in range(2):
         with pytest.raises(UpstreamInvalid, match=r"actions\.csv, line 2, column 'kind': 'splt'"):
             window(running, now)
-    assert running.cached_window("AAA", bars=WINDOW, as_of=None, now=now) is None
+    assert not running.cached_windows(["AAA"], bars=WINDOW, as_of=None, now=now)
     assert history(running, now, "BBB").rows == ROWS
     many = running.windows_in_one_pass(["AAA", "BBB"], bars=WINDOW, as_of=None, now=now)
     assert isinstance(many["AAA"], UpstreamInvalid)

@@ -66,7 +66,7 @@ def test_behind_are_those_in_use_that_have_not_got_a_new_bar():
         cache.put(symbol, cached(symbol))
     cache.put("NEW", cached("NEW", rows=3))
     for symbol in ("AAA", "BBB", "NEW", "NONE"):
-        cache.mark_used(symbol)
+        cache.mark_used([symbol])
     third = cached(rows=3).last_bar
     assert third == START + timedelta(days=2)
     assert cache.symbols_to_refetch(third, now=NOW) == [], "what is good needs no asking"
@@ -79,11 +79,11 @@ def test_a_symbol_is_in_use_for_three_new_bars_after_it_was_asked_for():
     cache, later = BarCache(), NOW + timedelta(days=1)
     for symbol in ("AAA", "BBB"):
         cache.put(symbol, cached(symbol))
-        cache.mark_used(symbol)
+        cache.mark_used([symbol])
     stale = []
     for day in range(2, 6):
         bar = START + timedelta(days=day)
-        cache.mark_used("AAA")
+        cache.mark_used(["AAA"])
         assert cache.symbols_to_refetch(bar, now=later) == cache.symbols_to_refetch(
             bar, now=later
         ), "noted twice"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -98,12 +99,14 @@ class Prediction:
     base_value: float | None = None
     contributions: tuple[Contribution, ...] | None = None
 
-    def with_changes(self, **changes: object) -> Prediction:
+    def with_changes(self, changes: Mapping[str, object]) -> Prediction:
         """As `dataclasses.replace`, at a third of its cost; raises TypeError on another name."""
         if not _FIELDS.issuperset(changes):
             raise TypeError(f"not fields of a prediction: {sorted(changes.keys() - _FIELDS)}")
         changed = object.__new__(Prediction)
-        vars(changed).update(vars(self), **changes)
+        values = vars(changed)
+        values.update(vars(self))
+        values.update(changes)
         return changed
 
 

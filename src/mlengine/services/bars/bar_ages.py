@@ -1,11 +1,12 @@
 """Which bars are expected of each symbol: by its calendar, or by the one its bars suggest."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mlengine.core.arrays import Moments
-from mlengine.core.bars.bars import NO_BARS, TIMESTAMP
+from mlengine.core.bars.bars import NO_BARS, TIMESTAMP, BarArrays
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.recorded import NOTHING_HELD
 from mlengine.core.calendars.age import BarAge
@@ -57,6 +58,42 @@ class BarAgeService:
     def _width(self) -> timedelta:
         return INTERVALS[self.interval]
 
+    def ages(
+        self,
+        windows: Mapping[str, BarArrays],
+        *,
+        moment: datetime,
+        now: datetime,
+        deadline: Deadline | None,
+    ) -> dict[str, BarAge] | None:
+        """The age at `moment` of the last bar of each window, one object for all of one age.
+
+        Without a `deadline`, None where bars have to be fetched for it.
+        """
+        ages: dict[str, BarAge] = {}
+        shared: dict[tuple[object, ...], BarAge | None] = {}
+        for symbol, window in windows.items():
+            start, age = window.last_timestamp, None
+            if symbol not in self._by_symbol:
+                market = self.markets.market(symbol)
+                key = start, market.calendar, market.ends_at
+                if key not in shared:
+                    shared[key] = self._plain_age(symbol, start, moment)
+                age = shared[key]
+            if age is None:
+                at_hand = window.starts
+                age = (
+                    self.age_at_hand(symbol, start, moment=moment, now=now, starts=at_hand)
+                    if deadline is None
+                    else self.age(
+                        symbol, start, moment=moment, now=now, starts=at_hand, deadline=deadline
+                    )
+                )
+            if age is None:
+                return None
+            ages[symbol] = age
+        return ages
+
     def age(
         self,
         symbol: str,
@@ -98,14 +135,20 @@ class BarAgeService:
         known = self._by_symbol.get(symbol)
         if known and now < known.good_until:
             return self._age(symbol, start, moment, known.cadence)
-        age = self._age(symbol, start, moment, self._named(symbol))
-        if not age.exceeds_on_wall_clock(MISSED_BARS) or (age.cadence and not age.is_stale):
-            return age
+        if plain := self._plain_age(symbol, start, moment):
+            return plain
         at_hand = max(self.cache.starts(symbol), starts, key=len)
         if not spans_weekend(at_hand, self._width):
             return None
         known = self._remember(symbol, at_hand, now + _GOOD_FOR)
         return self._age(symbol, start, moment, known.cadence)
+
+    def _plain_age(self, symbol: str, start: datetime, moment: datetime) -> BarAge | None:
+        """By the calendar that is named, if any; None where the bar is late by that."""
+        age = self._age(symbol, start, moment, self._named(symbol))
+        if not age.exceeds_on_wall_clock(MISSED_BARS) or (age.cadence and not age.is_stale):
+            return age
+        return None
 
     def _age(
         self, symbol: str, start: datetime, moment: datetime, cadence: BarCadence | None

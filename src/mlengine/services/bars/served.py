@@ -54,14 +54,16 @@ def view_in_memory(
     """
     age = (now - cached.fetched_at).total_seconds() if cached.outage else None
     if as_of is None and cached.fetched_at <= now:
-        if now >= cached.expires_at or not cached.suffices(bars, None):
+        rows = cached.clean.arrays.rows
+        if now >= cached.expires_at or not cached.have_enough(bars, rows):
             return None
-        return BarsView(cached, cached.arrays.rows, LIVE if age is None else Origin(RECORDED, age))
+        return BarsView(cached, rows, LIVE if age is None else Origin(RECORDED, age))
     moment = now if as_of is None else as_of
-    if moment > cached.fetched_at or not cached.suffices(bars, moment):
+    if moment > cached.fetched_at:
         return None
-    seen = cached.had_been_seen(moment, bars)
+    end = cached.arrays.count_known_at(moment)
+    seen = cached.had_been_seen(moment, bars, end) if cached.have_enough(bars, end) else None
     if seen is None:
         return None
     kind = RECORDED if seen or as_of is None else RECONSTRUCTED
-    return BarsView(cached, cached.arrays.count_known_at(moment), Origin(kind, age))
+    return BarsView(cached, end, Origin(kind, age))

@@ -55,21 +55,27 @@ class BarService:
     bulkhead: UpstreamBulkhead = field(default_factory=UpstreamBulkhead, repr=False, compare=False)
 
     def notice_recordings(self) -> None:
-        """Let `cached_window` give no bars that another process has recorded anew; cheap."""
+        """Let `cached_windows` give no bars that another process has recorded anew; cheap."""
         self._views.live.notice_recordings()
 
-    def cached_window(
-        self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime
-    ) -> ServedWindow | None:
-        """As `window` where neither the upstream nor the store need be asked, else None.
+    def cached_windows(
+        self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
+    ) -> dict[str, ServedWindow]:
+        """`window` of each symbol for which neither the upstream nor the store need be asked.
 
         As of the last `notice_recordings`.
         """
         if as_of is None:
-            self.cache.mark_used(symbol)
-        view = self._views.in_memory(symbol, bars=bars, as_of=as_of, now=now)
-        window = view and self._cutter.cut(symbol, view, bars)
-        return window if isinstance(window, ServedWindow) else None
+            self.cache.mark_used(symbols)
+        views = self._views.many_in_memory(symbols, bars=bars, as_of=as_of, now=now)
+        windows = self._cutter.cut_many(views, bars).items()
+        return {symbol: each for symbol, each in windows if isinstance(each, ServedWindow)}
+
+    def last_bars(
+        self, symbols: Sequence[str], *, as_of: datetime, now: datetime
+    ) -> dict[str, BarArrays]:
+        """The newest bar of each symbol that was known then; who has none is left out."""
+        return self._views.last_bars(symbols, as_of=as_of, now=now)
 
     def windows_in_one_pass(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime

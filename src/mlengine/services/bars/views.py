@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from mlengine.core.bars.bars import BarArrays
 from mlengine.errors import MlengineError
 from mlengine.services.bars.adjuster import Adjuster
 from mlengine.services.bars.live import LiveBars
@@ -33,9 +34,42 @@ class BarsViewBuilder:
     ) -> BarsView | None:
         """The newest `bars` bars where neither the upstream nor a store need be asked."""
         view = self.live.in_memory(symbol, bars=bars, as_of=as_of, now=now)
-        if view is None:
-            return None
+        if view is None or not self.adjuster.kinds:
+            return view
         return self._adjusted_in_memory(symbol, view, bars=bars, as_of=as_of, now=now)
+
+    def many_in_memory(
+        self, symbols: Iterable[str], *, bars: int, as_of: datetime | None, now: datetime
+    ) -> dict[str, BarsView]:
+        """Those that `in_memory` has."""
+        in_memory = self.in_memory
+        return {
+            symbol: view
+            for symbol in symbols
+            if (view := in_memory(symbol, bars=bars, as_of=as_of, now=now)) is not None
+        }
+
+    def last_bars(
+        self, symbols: Sequence[str], *, as_of: datetime, now: datetime
+    ) -> dict[str, BarArrays]:
+        """The newest bar of each symbol that was known then; who has none, or fails, is left out.
+
+        All that is not in memory is asked for in one pass, as far as it can be.
+        """
+        views: dict[str, BarsView | MlengineError] = {}
+        views |= self.many_in_memory(symbols, bars=1, as_of=as_of, now=now)
+        missing = [symbol for symbol in symbols if symbol not in views]
+        if len(missing) > 1:
+            views |= self.views_in_one_pass(missing, bars=1, as_of=as_of, now=now)
+        for symbol in missing:
+            if symbol not in views:
+                with suppress(MlengineError):
+                    views[symbol] = self.view(symbol, bars=1, as_of=as_of, now=now, deadline=NEVER)
+        return {
+            symbol: view.cached.arrays.slice(view.end - 1, view.end)
+            for symbol, view in views.items()
+            if isinstance(view, BarsView) and view.end
+        }
 
     def view(
         self, symbol: str, *, bars: int, as_of: datetime | None, now: datetime, deadline: Deadline

@@ -27,11 +27,13 @@ class WindowCutter:
     def cut_many(
         self, views: Mapping[str, BarsView | MlengineError], bars: int
     ) -> dict[str, ServedWindow | MlengineError]:
-        """`cut` of each view, with one look at the values of all."""
+        """`cut` of each view, with one look at the values of all that were not cut before."""
         values = {
             symbol: view.cached.arrays.values[:, view.end - bars : view.end]
             for symbol, view in views.items()
-            if isinstance(view, BarsView) and 0 < bars <= view.end
+            if isinstance(view, BarsView)
+            and 0 < bars <= view.end
+            and view.cached.window_at_hand(view.end, bars) is None
         }
         flags = have_usual_values(np.stack(list(values.values()))).tolist() if values else []
         are_usual = dict(zip(values, flags, strict=True))
@@ -47,8 +49,11 @@ class WindowCutter:
     ) -> ServedWindow | InsufficientBars:
         if view.end < bars:
             return InsufficientBars(symbol, needed=bars, got=view.end)
-        reasons = partial(self._reasons, symbol, bars, has_usual_values=has_usual_values)
-        return ServedWindow(view.cached.window(view.end, bars, reasons), view.origin)
+        window = view.cached.window_at_hand(view.end, bars)
+        if window is None:
+            reasons = partial(self._reasons, symbol, bars, has_usual_values=has_usual_values)
+            window = view.cached.window(view.end, bars, reasons)
+        return ServedWindow(window, view.origin)
 
     def _reasons(
         self, symbol: str, bars: int, known: CleanBars, *, has_usual_values: bool

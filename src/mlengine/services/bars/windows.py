@@ -63,7 +63,7 @@ def fetch_windows(
     if wait:
         fetch.bars.notice_recordings()
         fetch.deadline = NEVER if alone else Deadline.after(pool.batch_seconds)
-    windows = {symbol: window for symbol in symbols if (window := fetch.cached(symbol)) is not None}
+    windows = fetch.cached(symbols)
     missing = [symbol for symbol in symbols if symbol not in windows]
     if not missing:
         return FetchedWindows(windows, fetch.milliseconds, {}, origins=fetch.origins)
@@ -135,12 +135,12 @@ class WindowFetcher:
     milliseconds: dict[str, float] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
 
-    def cached(self, symbol: str) -> BarArrays | None:
-        """The window of `symbol` where the upstream need not be asked."""
+    def cached(self, symbols: Sequence[str]) -> dict[str, BarArrays]:
+        """The windows of those of the `symbols` for which the upstream need not be asked."""
         started = self.timer()
-        served = self.bars.cached_window(symbol, bars=self.count, as_of=self.as_of, now=self.now)
-        self.milliseconds[symbol] = (self.timer() - started) * 1e3
-        return None if served is None else self._window(symbol, served)
+        served = self.bars.cached_windows(symbols, bars=self.count, as_of=self.as_of, now=self.now)
+        self.milliseconds |= dict.fromkeys(symbols, (self.timer() - started) * 1e3)
+        return {symbol: self._window(symbol, each) for symbol, each in served.items()}
 
     def fetch_many(self, symbols: Sequence[str]) -> dict[str, BarArrays | MlengineError]:
         """The windows of those of the `symbols` that one pass brings, or why they have none."""

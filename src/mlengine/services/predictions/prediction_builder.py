@@ -1,10 +1,12 @@
 """What an answer says: a score and all that it was made of, or why there is none."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import BarArrays
@@ -53,47 +55,52 @@ class PredictionRequest:
         return self.as_of or self.now
 
 
+class SymbolBars(NamedTuple):
+    """The bars that one answer is made of, how old they are, and where they come from."""
+
+    window: BarArrays
+    age: BarAge
+    milliseconds: float
+    origin: Origin
+
+
 @dataclass(frozen=True)
 class PredictionBuilder:
-    """Builds the answers to one request; `started` is by `timer`, in seconds."""
+    """Builds the answers to one request; `started` is by `timer`, in seconds.
+
+    What answers on bars of one age, origin and quality have in common is made once.
+    """
 
     request: PredictionRequest
     limits: UsabilityLimits
     timer: Timer
-    new_id: Callable[[], str]
+    ids: Iterator[str]
     started: float
+    _shared: dict[tuple[object, ...], Mapping[str, object]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def build(
-        self,
-        symbol: str,
-        window: BarArrays,
-        scores: Scores,
-        model: LoadedModel,
-        *,
-        age: BarAge,
-        bars_ms: float,
-        degraded: bool,
-        origin: Origin,
+        self, symbol: str, bars: SymbolBars, scores: Scores, model: LoadedModel, *, degraded: bool
     ) -> AuditedPrediction:
         """The prediction of one symbol, as it is answered and audited."""
-        request, manifest = self.request, model.manifest
+        request, manifest, window = self.request, model.manifest, bars.window
         forecast = forecast_from_score(
             scores.score[symbol], manifest.objective, manifest.label.transform
         )
         bar, vector = window.last_timestamp, scores.vectors[symbol]
-        reasons = self._reasons(age, vector, manifest, window)
+        facts: dict[str, Any] = {
+            **vars(forecast),
+            **self._facts_in_common(bars, scores, model, vector, degraded=degraded),
+            **(_explain(symbol, scores, model) if request.explain else {}),
+        }
         prediction = Prediction(
-            prediction_id=self.new_id(),
-            request_id=request.request_id,
+            prediction_id=next(self.ids),
             symbol=symbol,
             interval=manifest.interval,
-            as_of=request.moment,
             bar_timestamp=bar,
             horizon_bars=manifest.horizon_bars,
             objective=manifest.objective,
-            **vars(forecast),
-            usable=self.limits.tolerate_all(reasons),
-            reasons=reasons,
             model_version=manifest.version,
             model_fingerprint=manifest.fingerprint,
             feature_set=model.feature_set_ref,
@@ -102,12 +109,7 @@ class PredictionBuilder:
             in_sample=_label_begins(bar, manifest) <= manifest.seen_through,
             known_symbol=symbol in model.symbols,
             base_rate=manifest.base_rate,
-            stale=age.is_stale,
-            degraded=degraded or origin.upstream_age_seconds is not None,
-            point_in_time=origin.point_in_time,
-            bars_age_seconds=origin.upstream_age_seconds,
-            latency_ms=self._latency(bars_ms, scores),
-            **(_explain(symbol, scores, model) if request.explain else {}),
+            **facts,
         )
         scored = feature_vector_record(prediction, vector, window)
         return AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)
@@ -115,35 +117,52 @@ class PredictionBuilder:
     def restamp(
         self,
         cached: CachedPrediction,
+        bars: SymbolBars,
         scores: Scores,
         model: LoadedModel,
         *,
-        age: BarAge,
-        bars_ms: float,
         degraded: bool,
-        origin: Origin,
     ) -> AuditedPrediction:
         """As `build` without an explanation, where the same bars and model have an answer."""
         request, manifest, earlier = self.request, model.manifest, cached.answer.prediction
         forecast = forecast_from_score(
             scores.score[earlier.symbol], earlier.objective, manifest.label.transform
         )
-        reasons = self._reasons(age, cached.row, manifest, cached.answer.scored.window)
+        facts = self._facts_in_common(bars, scores, model, cached.row, degraded=degraded)
         prediction = earlier.with_changes(
-            **vars(forecast),
-            prediction_id=self.new_id(),
-            request_id=request.request_id,
-            as_of=request.moment,
-            usable=self.limits.tolerate_all(reasons),
-            reasons=reasons,
-            stale=age.is_stale,
-            degraded=degraded or origin.upstream_age_seconds is not None,
-            point_in_time=origin.point_in_time,
-            bars_age_seconds=origin.upstream_age_seconds,
-            latency_ms=self._latency(bars_ms, scores),
+            {**facts, **vars(forecast), "prediction_id": next(self.ids)}
         )
         scored = cached.answer.scored
         return AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)
+
+    def _facts_in_common(
+        self,
+        bars: SymbolBars,
+        scores: Scores,
+        model: LoadedModel,
+        vector: Floats,
+        *,
+        degraded: bool,
+    ) -> Mapping[str, object]:
+        """The fields that are the same in all answers on such bars."""
+        age, origin, suspect = bars.age, bars.origin, bars.window.suspect_reasons
+        nulls = self.limits.all_features and bool(np.isnan(vector).any())
+        key = id(age), origin, suspect, nulls, bars.milliseconds
+        facts = self._shared.get(key)
+        if facts is None:
+            reasons = self._reasons(age, vector, model.manifest, suspect)
+            facts = self._shared[key] = {
+                "request_id": self.request.request_id,
+                "as_of": self.request.moment,
+                "usable": self.limits.tolerate_all(reasons),
+                "reasons": reasons,
+                "stale": age.is_stale,
+                "degraded": degraded or origin.upstream_age_seconds is not None,
+                "point_in_time": origin.point_in_time,
+                "bars_age_seconds": origin.upstream_age_seconds,
+                "latency_ms": self._latency(bars.milliseconds, scores),
+            }
+        return facts
 
     def failure(
         self, symbol: str, error: MlengineError, model_version: str | None
@@ -151,7 +170,7 @@ class PredictionBuilder:
         """Why one symbol has no prediction, as it is answered and audited."""
         request = self.request
         failure = FailedPrediction(
-            prediction_id=self.new_id(),
+            prediction_id=next(self.ids),
             request_id=request.request_id,
             symbol=symbol,
             as_of=request.moment,
@@ -171,7 +190,7 @@ class PredictionBuilder:
         )
 
     def _reasons(
-        self, age: BarAge, vector: Floats, manifest: Manifest, window: BarArrays
+        self, age: BarAge, vector: Floats, manifest: Manifest, suspect: tuple[str, ...]
     ) -> tuple[str, ...]:
         return self.limits.reasons(
             bar_timestamp=age.start,
@@ -180,7 +199,7 @@ class PredictionBuilder:
             features=vector,
             moment=age.moment,
             age=age,
-            suspect_reasons=window.suspect_reasons,
+            suspect_reasons=suspect,
         )
 
     def milliseconds(self) -> float:

@@ -51,8 +51,7 @@ class NewBarPrefetch:
         """
         if as_of is not None or self._bars.cache_seconds == 0:
             return
-        for symbol in windows.complete:
-            self._bars.cache.mark_used(symbol)
+        self._bars.cache.mark_used(windows.complete)
         if windows.new_bar is not None and self._running.acquire(blocking=False):
             self._begin(windows.new_bar, now)
 

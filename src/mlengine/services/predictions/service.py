@@ -3,26 +3,24 @@
 No answer leaves before its row is committed, failures included.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import partial
 from typing import cast
 
-from mlengine.core.bars.bars import BarArrays
-from mlengine.core.calendars.age import BarAge
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
-from mlengine.services.bars.served import LIVE, Origin
+from mlengine.services.bars.served import LIVE
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.session_end import session_end
+from mlengine.services.bars.session_end import session_end, session_ends
 from mlengine.services.bars.windows import FetchPool, WindowFetcher, fetch_windows
 from mlengine.services.predictions.prediction_builder import (
     Answers,
     PredictionBatch,
     PredictionBuilder,
     PredictionRequest,
+    SymbolBars,
 )
 from mlengine.services.predictions.prediction_cache import PredictionCache
 from mlengine.services.predictions.prediction_counts import PredictionCounts
@@ -44,7 +42,7 @@ class PredictService:
     loader: ModelLoader
     audit: AuditStore
     timer: Callable[[], float]
-    new_id: Callable[[], str]
+    new_ids: Callable[[int], Sequence[str]]
     prefetch: NewBarPrefetch
     pool: FetchPool = field(default_factory=FetchPool)
     limits: UsabilityLimits = field(default_factory=UsabilityLimits)
@@ -58,7 +56,8 @@ class PredictService:
         """The audited prediction of a symbol or its alias; raises its failure once audited."""
         symbol = self.bars.markets.canonical(symbol)
         if request.session:
-            request = replace(request, as_of=self._session_end(symbol, request), session=None)
+            as_of = session_end(self.bars, symbol, request.session, now=request.now)
+            request = replace(request, as_of=as_of, session=None)
         answers = self._audited_answers([symbol], request)
         (entry,) = answers.entries
         if isinstance(entry, AuditedFailure):
@@ -84,9 +83,10 @@ class PredictService:
         self, symbols: Sequence[str], request: PredictionRequest
     ) -> PredictionBatch:
         """A batch for each moment at which the session ends, all of the same model."""
-        groups = dict[datetime, list[int]]()
+        groups, session = dict[datetime, list[int]](), cast("date", request.session)
+        ends = session_ends(self.bars, symbols, session, now=request.now)
         for place, symbol in enumerate(symbols):
-            groups.setdefault(self._session_end(symbol, request), []).append(place)
+            groups.setdefault(ends[symbol], []).append(place)
         results: dict[int, Prediction | FailedPrediction] = {}
         version = request.version
         for as_of, places in groups.items():
@@ -95,9 +95,6 @@ class PredictService:
             version = batch.model_version
             results |= zip(places, batch.results, strict=True)
         return PredictionBatch(str(version), tuple(results[n] for n in range(len(symbols))))
-
-    def _session_end(self, symbol: str, request: PredictionRequest) -> datetime:
-        return session_end(self.bars, symbol, cast("date", request.session), now=request.now)
 
     def cached_model(self) -> LoadedModel | None:
         """The active model for `predict_if_cached`, which then knows what is recorded by now.
@@ -117,7 +114,7 @@ class PredictService:
         None where the bars or the features are not in memory. `model` is that of `cached_model`.
         """
         symbol = self.bars.markets.canonical(symbol)
-        answers = self._answers_of(model, [symbol], self._builder(request), wait=False)
+        answers = self._answers_of(model, [symbol], self._builder([symbol], request), wait=False)
         (entry,) = answers.entries if answers else (None,)
         return entry if isinstance(entry, AuditedPrediction) else None
 
@@ -130,13 +127,14 @@ class PredictService:
 
     def _audited_answers(self, symbols: Sequence[str], request: PredictionRequest) -> Answers:
         """The answers, committed; whatever ends the whole pass is audited before it is raised."""
-        builder = self._builder(request)
+        builder = self._builder(symbols, request)
         try:
             model = self.loader.get(request.version) if request.version else self.loader.active()
             answers = cast("Answers", self._answers_of(model, symbols, builder, wait=True))
         except BaseException as error:
             reason = error if isinstance(error, MlengineError) else MlengineError()
             failed = symbols if request.audited else ()
+            builder = replace(builder, ids=iter(self.new_ids(len(failed))))
             self._audit([builder.failure(symbol, reason, None) for symbol in failed], None)
             raise
         self._audit(answers.entries if request.audited else (), answers.model.version)
@@ -147,8 +145,9 @@ class PredictService:
         self.audit.append(entries)
         self.counts.count(entries, version)
 
-    def _builder(self, request: PredictionRequest) -> PredictionBuilder:
-        return PredictionBuilder(request, self.limits, self.timer, self.new_id, self.timer())
+    def _builder(self, symbols: Sequence[str], request: PredictionRequest) -> PredictionBuilder:
+        ids = iter(self.new_ids(len(symbols)))
+        return PredictionBuilder(request, self.limits, self.timer, ids, self.timer())
 
     def _answers_of(
         self, model: LoadedModel, symbols: Sequence[str], builder: PredictionBuilder, *, wait: bool
@@ -175,73 +174,42 @@ class PredictService:
         )
         if scores is None:
             return None
-        ages = self._ages(windows.complete, request, wait=wait)
+        ages = self.bars.bar_ages.ages(
+            windows.complete,
+            moment=request.moment,
+            now=request.now,
+            deadline=Deadline.after(_EXPECTATIONS_SECONDS) if wait else None,
+        )
         if ages is None:
             return None
-        entries: list[AuditEntry] = [
-            builder.failure(symbol, windows.refused[symbol], model.version)
-            if symbol in windows.refused
-            else self._answer(
-                builder,
-                symbol,
-                windows.complete[symbol],
-                scores,
-                model,
-                age=ages[symbol],
-                bars_ms=windows.milliseconds[symbol],
-                degraded=degraded,
-                origin=windows.origins.get(symbol, LIVE),
-            )
-            for symbol in symbols
-        ]
+        complete, refused, milliseconds = windows.complete, windows.refused, windows.milliseconds
+        origin_of = windows.origins.get
+        entries: list[AuditEntry] = []
+        for symbol in symbols:
+            if symbol in refused:
+                entries.append(builder.failure(symbol, refused[symbol], model.version))
+                continue
+            origin = origin_of(symbol, LIVE)
+            bars = SymbolBars(complete[symbol], ages[symbol], milliseconds[symbol], origin)
+            entries.append(self._answer(builder, symbol, bars, scores, model, degraded=degraded))
         return Answers(model, windows, entries)
-
-    def _ages(
-        self, windows: Mapping[str, BarArrays], request: PredictionRequest, *, wait: bool
-    ) -> dict[str, BarAge] | None:
-        """How old the newest bar of each window is; without `wait`, None where that isn't known."""
-        bar_ages = self.bars.bar_ages
-        by_then = Deadline.after(_EXPECTATIONS_SECONDS)
-        age_of = partial(bar_ages.age, deadline=by_then) if wait else bar_ages.age_at_hand
-        ages: dict[str, BarAge] = {}
-        for symbol, window in windows.items():
-            start, starts = window.last_timestamp, window.starts
-            age = age_of(symbol, start, moment=request.moment, now=request.now, starts=starts)
-            if age is None:
-                return None
-            ages[symbol] = age
-        return ages
 
     def _answer(
         self,
         builder: PredictionBuilder,
         symbol: str,
-        window: BarArrays,
+        bars: SymbolBars,
         scores: Scores,
         model: LoadedModel,
         *,
-        age: BarAge,
-        bars_ms: float,
         degraded: bool,
-        origin: Origin,
     ) -> AuditedPrediction:
         """Most of an answer is the same for every request on the same bars."""
         request, row = builder.request, scores.vectors[symbol]
-        cached = None if request.explain else self.cache.get(window, model, row)
+        cached = None if request.explain else self.cache.get(bars.window, model, row)
         if cached is not None:
-            return builder.restamp(
-                cached, scores, model, age=age, bars_ms=bars_ms, degraded=degraded, origin=origin
-            )
-        answer = builder.build(
-            symbol,
-            window,
-            scores,
-            model,
-            age=age,
-            bars_ms=bars_ms,
-            degraded=degraded,
-            origin=origin,
-        )
+            return builder.restamp(cached, bars, scores, model, degraded=degraded)
+        answer = builder.build(symbol, bars, scores, model, degraded=degraded)
         if not request.explain and request.as_of is None:  # a moment of the past rarely returns
-            self.cache.put(window, model, row, answer)
+            self.cache.put(bars.window, model, row, answer)
         return answer

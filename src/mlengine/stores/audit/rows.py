@@ -1,6 +1,6 @@
 """Rows of the audit as the database takes them: into SQLite past what SQLAlchemy does for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, insert
 
@@ -35,10 +35,20 @@ def restore_rows(
 
 def sqlite_values(values: Values) -> list[object]:
     """A row as SQLite keeps it, but for the id of its vector."""
-    row = list(values)
-    for i in _MOMENTS:
-        row[i] = to_microseconds(values[i])  # type: ignore[arg-type]
+    (row,) = sqlite_rows([values])
     return row
+
+
+def sqlite_rows(rows: Iterable[Values]) -> list[list[object]]:
+    """`sqlite_values` of each; most moments are those of many rows."""
+    kept, stored = list(map(list, rows)), dict[object, object]()
+    for row in kept:
+        for i in _MOMENTS:
+            moment = row[i]
+            if moment not in stored:
+                stored[moment] = to_microseconds(moment)  # type: ignore[arg-type]
+            row[i] = stored[moment]
+    return kept
 
 
 def insert_statement(rows: Sequence[Sequence[object]]) -> tuple[str, list[object]]:

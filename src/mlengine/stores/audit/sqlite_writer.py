@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import Values
-from mlengine.stores.audit.rows import insert_statement, sqlite_values
+from mlengine.stores.audit.rows import insert_statement, sqlite_rows
 from mlengine.stores.audit.vectors import VectorKey
 from mlengine.stores.database.lock_patience import error_code, patience_of, wait_for_turn
 from mlengine.stores.database.sqlite.checkpointer import (
@@ -77,7 +77,8 @@ class SqliteAuditWriter:
         """
         if any(key and key not in self._vector_ids for _, key in rows):
             return False
-        mine = _PendingRows([(sqlite_values(values), key) for values, key in rows])
+        stored = sqlite_rows(values for values, _ in rows)
+        mine = _PendingRows([(row, key) for row, (_, key) in zip(stored, rows, strict=True)])
         self._pending.append(mine)
         with self._lock:
             if not mine.taken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -77,18 +77,26 @@ class CachedBars:
 
     def suffices(self, bars: int, as_of: datetime | None) -> bool:
         """Whether older candles could add nothing to the newest `bars` bars as of then."""
-        return self.entire_history or 0 < bars <= self.arrays.count_known_at(as_of)
+        return self.have_enough(bars, self.arrays.count_known_at(as_of))
 
-    def had_been_seen(self, as_of: datetime, bars: int) -> bool | None:
-        """Whether the newest `bars` bars (0: all) of `as_of` had all been seen by then.
+    def have_enough(self, bars: int, end: int) -> bool:
+        """As `suffices`, of the first `end` bars."""
+        return 0 < bars <= end or self.entire_history
+
+    def had_been_seen(self, as_of: datetime, bars: int, end: int) -> bool | None:
+        """Whether the newest `bars` bars (0: all) of `as_of`, the first `end`, were seen by then.
 
         None where they may have been other ones: a bar was revised since, or came late.
         """
         if self.stored is None:
             return False
-        held, moment, end = self.stored.held, microseconds(as_of), self.arrays.count_known_at(as_of)
+        held, moment = self.stored.held, microseconds(as_of)
         seen_by = held.latest_first_seen(max(0, end - bars) if bars else 0, end)
         return seen_by <= moment if held.revised_at <= max(seen_by, moment) else None
+
+    def window_at_hand(self, end: int, bars: int) -> BarArrays | None:
+        """What `window` gave before."""
+        return self._windows.get((end, bars))
 
     def window(
         self, end: int, bars: int, find_reasons: Callable[[CleanBars], tuple[str, ...]]
@@ -159,10 +167,9 @@ class BarCache:
                 if stored and recordings.get(symbol, 0) > stored.series.recordings:
                     self._bars[symbol] = replace(bars, expires_at=bars.fetched_at)
 
-    def mark_used(self, symbol: str) -> None:
-        """Note a request for `symbol`: it may come again. Nothing where no bars are cached."""
-        if symbol in self._bars:
-            self._used[symbol] = self._new_bars
+    def mark_used(self, symbols: Iterable[str]) -> None:
+        """Note a request for symbols: it may come again. Nothing where no bars are cached."""
+        self._used.update(dict.fromkeys(filter(self._bars.__contains__, symbols), self._new_bars))
 
     def starts(self, symbol: str) -> Moments:
         """When the cached bars of `symbol` begin, however long ago they were put; may be none."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from functools import cached_property
+from itertools import compress
+from typing import Any, cast
 
 from marshmallow import ValidationError, fields, validates
 
@@ -32,10 +34,19 @@ class PredictQuery(AsOfSchema):
     )
 
 
+class AnyItems(fields.List[Any]):
+    """A list of anything, which is not looked at item by item."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> list[Any]:  # noqa: ARG002
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        return value
+
+
 class BatchBody(AsOfSchema):
     """`symbols` are anything here: what is no symbol is its own item's error."""
 
-    symbols = fields.List(
+    symbols = AnyItems(
         fields.Raw(allow_none=True),
         required=True,
         metadata={"minItems": 1, "description": "at most `MAX_BATCH_SYMBOLS`, repeats allowed"},
@@ -54,7 +65,10 @@ def prediction_body(prediction: Prediction) -> dict[str, Any]:
 
     Those of an explanation only when there is one.
     """
-    body = dict(vars(prediction))
+    return _without_empty_explanation({**vars(prediction)})
+
+
+def _without_empty_explanation(body: dict[str, Any]) -> dict[str, Any]:
     for name in _EXPLANATION_FIELDS:
         if body[name] is None:
             del body[name]
@@ -67,9 +81,14 @@ class BatchReply:
 
     symbols: tuple[object, ...]
 
+    @cached_property
+    def are_valid(self) -> Sequence[bool]:
+        """Of each, whether it is a symbol."""
+        return [isinstance(symbol, str) and is_symbol(symbol) for symbol in self.symbols]
+
     @property
     def valid(self) -> tuple[str, ...]:
-        return tuple(symbol for symbol in self.symbols if _is_symbol(symbol))
+        return tuple(compress(cast("tuple[str, ...]", self.symbols), self.are_valid))
 
     def render(
         self, model_version: str, results: Sequence[Prediction | FailedPrediction]
@@ -77,8 +96,8 @@ class BatchReply:
         """The body of `/predict/batch`: `results` of the valid symbols, put back in order."""
         remaining = iter(results)
         items = [
-            _result_item(next(remaining)) if _is_symbol(symbol) else _invalid_item(symbol)
-            for symbol in self.symbols
+            _result_item(next(remaining)) if is_valid else _invalid_item(symbol)
+            for symbol, is_valid in zip(self.symbols, self.are_valid, strict=True)
         ]
         succeeded = sum(item["status"] == "ok" for item in items)
         return {
@@ -92,15 +111,11 @@ class BatchReply:
         }
 
 
-def _is_symbol(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and is_symbol(value)
-
-
 def _result_item(result: Prediction | FailedPrediction) -> dict[str, Any]:
     if isinstance(result, FailedPrediction):
         item = _error_item(result.symbol, result.error_code, result.detail)
         return {**item, "prediction_id": result.prediction_id}
-    return {"symbol": result.symbol, "status": "ok", **prediction_body(result)}
+    return _without_empty_explanation({"symbol": "", "status": "ok", **vars(result)})
 
 
 def _invalid_item(value: object) -> dict[str, Any]:
