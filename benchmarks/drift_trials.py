@@ -19,7 +19,10 @@ from benchmarks.market_streams import (
 from mlengine.core.arrays import Floats, Ints
 from mlengine.core.features import CORE
 from mlengine.core.monitoring.drift.calibration import DriftCalibration, calibrate, scores_of
-from mlengine.core.monitoring.drift.tallies import DateTallies, PanelRows, grid_edges, tally
+from mlengine.core.monitoring.drift.distances import sort_columns
+from mlengine.core.monitoring.drift.frozen import longest_runs, repeated_runs, told_from
+from mlengine.core.monitoring.drift.grid import FeatureGrid
+from mlengine.core.monitoring.drift.tallies import DateTallies, PanelRows, tally
 from mlengine.core.monitoring.drift.window_measures import (
     ks_on_grid,
     psi_on_grid,
@@ -42,7 +45,7 @@ WINDOWS = {100: 9, 500: 42}
 class Trained:
     """A reference of `TRAINING` dates, and how windows of live dates compare with it."""
 
-    edges: Floats
+    grid: FeatureGrid
     training: DateTallies
     total: DateTallies
 
@@ -77,10 +80,9 @@ def trained_on(rows: PanelRows) -> tuple[Trained, DateTallies]:
         _some(rows, days < TRAINING),
         _some(rows, days >= TRAINING + CORE.window_bars),
     )
-    edges = grid_edges(training.values)
-    counted = tally(training, edges)
-    total = counted.sums(np.array([0]), np.array([len(counted.dates)]))
-    return Trained(edges, counted, total), tally(live, edges)
+    grid = FeatureGrid.of(FEATURES, sort_columns(training.values))
+    counted = tally(training, grid)
+    return Trained(grid, counted, counted.total()), tally(live, grid)
 
 
 def stationary(kind: str, seed: int, real: Floats | None) -> tuple[Trained, DateTallies]:
@@ -104,7 +106,7 @@ def broken(seed: int, kind: str = "garch") -> tuple[Trained, Mapping[str, DateTa
         "correlation": _tail(unrelated(stream, change, seed=seed), change, calm),
         "frozen": frozen(calm, FEATURES[seed % len(FEATURES)], since),
     }
-    return reference, {name: tally(each, reference.edges) for name, each in live.items()}, before
+    return reference, {name: tally(each, reference.grid) for name, each in live.items()}, before
 
 
 def first_alarm(reference: Trained, live: DateTallies, *, first: int = 0) -> float:
@@ -124,6 +126,13 @@ def first_alarm(reference: Trained, live: DateTallies, *, first: int = 0) -> flo
         if state.alarms > before and dates[1] > first:
             return float(dates[1] - first)
     return float("inf")
+
+
+def first_frozen(reference: Trained, live: DateTallies, *, first: int = 0) -> float:
+    """On which date from `first` on a feature is told to stand still; infinite if on none."""
+    limits = told_from(longest_runs(reference.training))
+    told = (repeated_runs(live)[first:] >= limits).any(axis=1)
+    return first_found(told.astype(np.float64), 0.0)
 
 
 @dataclass(frozen=True)

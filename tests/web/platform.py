@@ -15,7 +15,9 @@ from tests.web.hooks import FakeHookService
 
 from mlengine import errors
 from mlengine.core.evaluation import MetricEstimate, Verdict
-from mlengine.core.monitoring.drift.report import FeatureDrift
+from mlengine.core.monitoring.drift.check import FeatureDrift
+from mlengine.core.monitoring.drift.log_loss import LogLossEstimate
+from mlengine.core.monitoring.drift.windows import DriftWindow
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page, decode_cursor, encode_cursor
 from mlengine.core.predictions.prediction import AuditRow, Latency
@@ -37,11 +39,11 @@ from mlengine.core.versions.recipe_diff import RecipeDiff
 from mlengine.services.keys.authentication import Authentication
 from mlengine.services.models.catalog import ModelList, ModelSummary
 from mlengine.services.models.service import Activation, PendingActivation
+from mlengine.services.monitoring.drift import DriftAlarmReport, ModelDrift
 from mlengine.services.monitoring.health import Health
 from mlengine.services.monitoring.service import (
     Freshness,
     Latencies,
-    ModelDrift,
     ModelFreshness,
     StageLatency,
     SymbolFreshness,
@@ -229,17 +231,37 @@ class FakeModelService:
 
 
 @dataclass(frozen=True)
-class FakeMonitoringService:
-    def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:  # noqa: ARG002
+class FakeDriftService:
+    def drift(
+        self,
+        *,
+        window: DriftWindow,
+        version: str | None,
+        mode: str = "grid",  # noqa: ARG002
+        now: datetime,  # noqa: ARG002
+    ) -> ModelDrift:
         return ModelDrift(
-            "insufficient_data",
-            2000,
-            min(window, 12),
-            (FeatureDrift("rsi_14", None, None),),
-            None,
+            status="insufficient_data",
+            reason="too_few_rows",
             model_version=version or "v2",
+            n_reference=2000,
+            n_current=min(window.bars or 7, 12),
+            dates=3,
+            since=DAY,
+            through=DAY,
+            score=None,
+            threshold=None,
+            calibration_windows=0,
+            features=(FeatureDrift("rsi_14", None, None),),
+            prediction_drift=None,
+            log_loss=LogLossEstimate(0.69, 0.68),
+            alarm=DriftAlarmReport(1.5, 126.0, DAY, DAY, 0, None, (), ("rsi_14",)),
+            updated_at=DAY,
         )
 
+
+@dataclass(frozen=True)
+class FakeMonitoringService:
     def history(
         self,
         *,
@@ -403,6 +425,7 @@ class FakePlatform:
     predict: FakePredictService = field(default_factory=FakePredictService)
     models: FakeModelService = field(default_factory=FakeModelService)
     monitoring: FakeMonitoringService = field(default_factory=FakeMonitoringService)
+    drift: FakeDriftService = field(default_factory=FakeDriftService)
     audit: FakeAuditService = field(default_factory=FakeAuditService)
     replay: FakeReplayService = field(default_factory=FakeReplayService)
     keys: Authentication = field(

@@ -44,6 +44,7 @@ def test_a_fake_takes_what_its_service_takes(fake: type, real: type) -> None:
 def test_every_part_of_the_fake_platform_has_a_service() -> None:
     assert {fake.__name__ for fake in PAIRS} >= {
         "FakeAuditService",
+        "FakeDriftService",
         "FakeEventStore",
         "FakeFeatureService",
         "FakeHealthService",

@@ -19,8 +19,7 @@ from mlengine.stores.system.atomic_files import PUBLIC, replace_file
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 SESSIONS, SESSIONS_BEFORE = 252, 1_500
-_SESSIONS_A_TRAINING, _SESSIONS_A_CHECK = 63, 21
-_CHECKED_BARS = 250
+_SESSIONS_A_TRAINING, _SESSIONS_AN_UPDATE = 63, 21
 # IBM pays once, after so many sessions: an adjusted feed then lowers all its earlier prices.
 _PAYING, _PAYMENT_SESSION, _PAYMENT = "IBM", 120, 0.01
 # MSFT's bar of one session is served a day late.
@@ -48,8 +47,8 @@ def simulate_year(
     """Live through `sessions` sessions up to the day before `today`.
 
     Each session its bars are added to the files in `folder`, the MARKET_DATA_DIR of `settings`, and
-    every symbol is predicted as soon as they are final; a training comes each quarter, a check of
-    drift each month. The prices are the sample's, on the newest weekdays. Raises
+    every symbol is predicted as soon as they are final; a training comes each quarter, an update of
+    the monitoring each month. The prices are the sample's, on the newest weekdays. Raises
     UpstreamUnavailable without the sample.
     """
     prices = _recent(read_sample(find_sample_file()), sessions=sessions, today=today)
@@ -66,8 +65,8 @@ def simulate_year(
             report(f"{day:%Y-%m-%d}: {_train(platform, number, now)}")
         request = PredictionRequest(f"demo-{number}", now, route="/predict/batch")
         predictions += len(platform.predict.predict_batch(SYMBOLS, request).results)
-        if number % _SESSIONS_A_CHECK == _SESSIONS_A_CHECK - 1:
-            platform.monitoring.drift(window=_CHECKED_BARS, version=None, now=now)
+        if number % _SESSIONS_AN_UPDATE == _SESSIONS_AN_UPDATE - 1:
+            platform.monitoring_updates.run(now)
     return DemoResult(predictions, len(platform.models.list().models), days[-1].date())
 
 

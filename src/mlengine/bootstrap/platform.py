@@ -11,7 +11,7 @@ from platform import python_version
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.bootstrap.keys import build_key_ring
-from mlengine.bootstrap.monitoring import build_monitoring_updates
+from mlengine.bootstrap.monitoring import build_drift, build_monitoring_updates
 from mlengine.bootstrap.stores import Stores, open_stores
 from mlengine.bootstrap.telemetry import counters_folder
 from mlengine.config import Settings
@@ -22,6 +22,7 @@ from mlengine.services.features.service import FeatureService
 from mlengine.services.keys.authentication import Authentication
 from mlengine.services.models.maintenance import RegistryMaintenance
 from mlengine.services.models.service import ModelService
+from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.monitoring.updates import MonitoringUpdates
@@ -64,6 +65,7 @@ class Platform:
     registry: Registry
     maintenance: RegistryMaintenance
     monitoring: MonitoringService
+    drift: DriftService
     monitoring_updates: MonitoringUpdates
     audit: AuditService
     replay: ReplayService
@@ -89,6 +91,7 @@ def build_platform(settings: Settings) -> Platform:
     maintenance = RegistryMaintenance(
         stores.registry, control.run_store, control.events, stores.audit
     )
+    drift = build_drift(settings, control, stores)
     keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
     health = _health(settings, control, stores, keys.ring)
     return Platform(
@@ -114,7 +117,8 @@ def build_platform(settings: Settings) -> Platform:
         registry=stores.registry,
         maintenance=maintenance,
         monitoring=monitoring,
-        monitoring_updates=build_monitoring_updates(control, stores),
+        drift=drift,
+        monitoring_updates=build_monitoring_updates(control, stores, drift),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
         health=health,
@@ -144,7 +148,6 @@ def _monitoring(control: ControlPlane, stores: Stores) -> MonitoringService:
     return MonitoringService(
         stores.audit,
         control.events,
-        stores.registry,
         stores.loader,
         stores.bars.interval,
         stores.bars.bar_ages,

@@ -1,37 +1,66 @@
 """`mlengine monitor …`: the monitoring routes for the terminal."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from mlengine.cli.context import Output, current_control, current_platform, json_command, now
 from mlengine.cli.options import Timestamp
 from mlengine.cli.output import format_cell, table
+from mlengine.core.monitoring.drift.windows import MODES, WINDOW_RULE, DriftWindow
 from mlengine.core.monitoring.event import EVENT_KINDS
+
+if TYPE_CHECKING:  # it loads Polars
+    from mlengine.services.monitoring.drift import ModelDrift
 
 monitor = click.Group("monitor", help="Show drift, freshness, latency and history.")
 
 
 @monitor.command("drift")
-@click.option("--window", default=250, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--window", default="250", show_default=True, help="Newest bars, or days as 7d.")
 @click.option("--version")
+@click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
 @json_command
-def drift(window: int, version: str | None) -> Output:
-    """Compare the newest distinct bars with the model's reference."""
-    report = current_platform().monitoring.drift(window=window, version=version, now=now())
-    summary = (
-        f"{report.model_version}: {report.status}, {report.n_current} bars "
-        f"against {report.n_reference} rows of reference"
+def drift(window: str, version: str | None, mode: str) -> Output:
+    """Compare the newest distinct live bars with the model's training.
+
+    Bars of the last minute may not be counted yet: see `monitor update`.
+    """
+    try:
+        asked = DriftWindow.parse(window)
+    except ValueError:
+        raise click.BadParameter(f"must be {WINDOW_RULE}", param_hint="--window") from None
+    found = current_platform().drift.drift(window=asked, version=version, mode=mode, now=now())
+    return Output(found, "\n".join(_drift_lines(found)))
+
+
+def _drift_lines(found: ModelDrift) -> Iterator[str]:
+    verdict = found.status if found.reason is None else f"{found.status} ({found.reason})"
+    yield (
+        f"{found.model_version}: {verdict}, {found.n_current} bars of {found.dates} dates "
+        f"against {found.n_reference} rows of training"
     )
-    if report.status == "insufficient_data":
-        return Output(report, summary)
-    prediction = [report.prediction_drift] if report.prediction_drift else []
-    figures = table(
-        ["feature", "psi", "ks", "threshold", "drifted"],
-        [[f.feature, f.psi, f.ks, f.threshold, f.drifted] for f in (*prediction, *report.features)],
+    if found.score is not None:
+        yield f"score {format_cell(found.score)}, threshold {format_cell(found.threshold)}"
+    if found.status == "insufficient_data":
+        return
+    alarm = found.alarm
+    told = f", {alarm.alarms} so far" if alarm.alarms else ""
+    frozen = f", frozen: {', '.join(alarm.frozen_features)}" if alarm.frozen_features else ""
+    yield f"alarm: e-value {alarm.e_value:.3g} of {alarm.threshold:.3g}{told}{frozen}"
+    prediction = [found.prediction_drift] if found.prediction_drift else []
+    columns = ("feature", "score", "psi", "threshold", "ks", "drifted", "null_share")
+    yield table(
+        list(columns),
+        [[getattr(f, name) for name in columns] for f in (*prediction, *found.features)],
     )
-    return Output(report, f"{summary}\n{figures}")
+    if found.evidently is not None:
+        names = ("feature", "psi", "ks_p_value", "wasserstein", "jensen_shannon")
+        yield table(list(names), [[getattr(f, n) for n in names] for f in found.evidently])
 
 
 @monitor.command("update")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The first and the last year of which there are bars.
 POSSIBLE_YEARS = (1900, 2099)
+DAY_MICROSECONDS = 86_400_000_000
 
 
 def rfc3339(moment: datetime) -> str:

@@ -10,24 +10,30 @@ import numpy as np
 import pytest
 from tests.core.monitoring.drift.panels import NAMES, column_set, panel
 
-from mlengine.core.monitoring.drift.check import DriftReference, build_reference
-from mlengine.core.monitoring.drift.tallies import PanelRows
+from mlengine.core.monitoring.drift.reference import DriftReference, build_reference
+from mlengine.core.monitoring.drift.tallies import PanelRows, tally
 from mlengine.core.monitoring.sequential import (
-    BLOCK_DATES,
     DriftAlarmState,
     add_block,
     alert_level,
     bet_on,
     conformal_p_value,
-    look,
 )
+from mlengine.core.monitoring.sequential import look as look_at
 
 LEVEL = alert_level(years=10)
 
 
 @pytest.fixture(scope="module")
 def reference() -> DriftReference:
-    return build_reference(NAMES, panel(2000), window_dates=BLOCK_DATES, gap_dates=10)
+    return build_reference(NAMES, panel(2000), window_bars=10)
+
+
+def look(
+    state: DriftAlarmState, reference: DriftReference, live: PanelRows, *, level: float
+) -> DriftAlarmState:
+    states = [state, *look_at(state, reference, tally(live, reference.grid), level=level)]
+    return states[-1]
 
 
 def through(rows: PanelRows, last: int) -> PanelRows:
@@ -56,10 +62,11 @@ def test_a_change_is_found_soon_and_the_evidence_begins_anew(reference: DriftRef
     changed = panel(120, seed=3, first=1, shift=4.0)
     state = look(DriftAlarmState(), reference, changed, level=LEVEL)
     assert state.alarms >= 1
-    assert NAMES[state.found] == "slow"
+    assert NAMES[state.found[0]] == "slow"
     first = look(DriftAlarmState(), reference, through(changed, 60), level=LEVEL)
     assert (first.alarms, first.e_value) == (1, 0.0)
-    assert first.restarted <= first.alarmed <= 60
+    assert first.alarmed_since <= first.alarmed <= 60
+    assert first.alarm_value >= LEVEL
 
 
 def test_daily_looks_give_what_one_late_look_gives(reference: DriftReference) -> None:
@@ -88,14 +95,17 @@ def test_odd_rows_raise_nothing(reference: DriftReference, value: float) -> None
 
 
 def test_without_a_calibration_nothing_is_counted() -> None:
-    short = build_reference(NAMES, panel(100), window_dates=BLOCK_DATES, gap_dates=10)
+    short = build_reference(NAMES, panel(100), window_bars=10)
     assert look(DriftAlarmState(), short, panel(50, first=1), level=LEVEL) == DriftAlarmState()
 
 
 def test_a_state_survives_json(reference: DriftReference) -> None:
     state = look(DriftAlarmState(), reference, panel(100, seed=7, first=1), level=LEVEL)
     kept = json.loads(json.dumps(asdict(state)))
-    assert DriftAlarmState(**(kept | {"scores": tuple(kept["scores"])})) == state
+    assert (
+        DriftAlarmState(**(kept | {"scores": tuple(kept["scores"]), "found": tuple(kept["found"])}))
+        == state
+    )
 
 
 def test_ranks_leave_out_blocks_of_more_than_ten_years() -> None:
@@ -105,3 +115,11 @@ def test_ranks_leave_out_blocks_of_more_than_ten_years() -> None:
         state = add_block(state, np.array([0.0]), np.ones(50), dates=dates, level=LEVEL)
     assert len(state.scores) == 126
     assert state.through == 6000
+
+
+def test_blocks_of_few_symbols_are_passed_over(reference: DriftReference) -> None:
+    rows = panel(60, seed=1, first=1, shift=9.0)
+    few = rows.symbols < 3
+    thin = PanelRows(rows.values[few], rows.dates[few], rows.symbols[few])
+    state = look(DriftAlarmState(), reference, thin, level=LEVEL)
+    assert (state.through, state.scores, state.e_value) == (60, (), 0.0)

@@ -9,23 +9,29 @@ from tests.core.small_features import SMALL, SMALLER, SPEC
 from tests.factories import START, panel, random_bars
 
 from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars, panel_hash
-from mlengine.core.boosting.model import Scorer, fingerprint
+from mlengine.core.boosting.model import fingerprint
 from mlengine.core.calendars.market import NO_MARKETS
 from mlengine.core.features import ALPHA158, BUILTIN
 from mlengine.core.metrics import auc
-from mlengine.core.monitoring.reference import sketch
+from mlengine.core.monitoring.drift.archive import model_of_arrays, novelty_of_arrays
+from mlengine.core.monitoring.drift.windows import WINDOW_DATES
 from mlengine.core.versions import data_entry
 from mlengine.core.versions import manifest as manifests
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
-from mlengine.services.training import pipeline
 from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system import table_files
+from mlengine.stores.system import array_files, table_files
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 LEAKING = planted(pl.col("close").shift(-1) / pl.col("close"), 2)
-SETS = {"small": SMALL, "smaller": SMALLER, "planted": LEAKING}
+LEVEL, *RATIOS = SMALL.features
+LEVELS = dataclasses.replace(
+    SMALL,
+    name="levels",
+    features=(dataclasses.replace(LEVEL, scale_free=False), *RATIOS),
+)
+SETS = {"levels": LEVELS, "small": SMALL, "smaller": SMALLER, "planted": LEAKING}
 
 
 class InMemoryHistory:
@@ -199,17 +205,33 @@ def test_a_holdout_that_was_looked_at_before_is_counted(fit, registry):
     assert fit().manifest.holdout_reused_by == 2
 
 
-def test_the_reference_holds_the_rows_that_the_served_model_was_trained_on(fit, monkeypatch):
-    sketched = _table(fit(), "reference")
-    monkeypatch.setattr(pipeline, "sketch", lambda rows: rows)
+def test_the_references_are_of_the_rows_that_the_served_model_was_trained_on(fit):
     candidate = fit()
-    rows, split = _table(candidate, "reference"), candidate.manifest.split
-    assert rows.columns == [*SMALL.names, "prediction"]
-    assert rows.height == split.fit.rows + split.stop.rows
-    matrix = rows.select(pl.col(SMALL.names).fill_null(float("nan"))).to_numpy()
-    scores = Scorer.from_text(candidate.files["model.txt"].decode()).score(matrix)
-    assert scores.tolist() == rows["prediction"].to_list()
-    assert sketched.equals(sketch(rows))
+    sketched, split = _table(candidate, "reference"), candidate.manifest.split
+    rows = split.fit.rows + split.stop.rows
+    assert sketched.columns == [*SMALL.names, "prediction", "rows_behind"]
+    assert set(sketched["rows_behind"]) == {rows}
+    reference = model_of_arrays(array_files.from_archive(candidate.files["drift.npz"]))
+    assert reference.features.grid.names == SMALL.names
+    assert (reference.features.rows, reference.features.rows_a_date) == (rows, 3.0)
+    assert reference.features.total.rows.tolist() == [rows]
+    unseen = split.holdout.rows + sum(fold.test_rows for fold in candidate.manifest.folds)
+    assert reference.prediction.rows == unseen
+    assert [each.window_dates for each in reference.features.calibrations] == [*WINDOW_DATES]
+    assert {each.gap_dates for each in reference.features.calibrations} == {SMALL.window_bars}
+    assert reference.losses is not None
+    assert reference.losses.min() > 0.3
+    content = array_files.from_archive(candidate.files["novelty.npz"])
+    novelty = novelty_of_arrays(content, features=len(SMALL.names))
+    assert not novelty.is_novel(reference.features.grid.edges[:, 20], level=0.01)
+
+
+def test_raw_price_levels_are_watched_by_no_reference(fit):
+    draft = fit(feature_set="levels")
+    reference = model_of_arrays(array_files.from_archive(draft.files["drift.npz"]))
+    assert reference.features.grid.names == SMALL.names[1:]
+    content = array_files.from_archive(draft.files["novelty.npz"])
+    assert 0 not in novelty_of_arrays(content, features=len(SMALL.names)).columns
 
 
 def test_a_lookback_limits_the_bars_of_each_symbol(fit):
@@ -222,7 +244,8 @@ def test_the_same_bars_and_seed_give_the_same_model_on_one_and_two_threads(fit):
     first, second, other = fit(threads=1), fit(threads=2), fit(seed=7)
     assert first.manifest.fingerprint == second.manifest.fingerprint
     assert first.manifest.metrics == second.manifest.metrics
-    assert _table(first, "reference").equals(_table(second, "reference"))
+    for name in ("reference.parquet", "drift.npz", "novelty.npz"):
+        assert first.files[name] == second.files[name], name
     assert other.manifest.fingerprint != first.manifest.fingerprint
 
 
@@ -383,7 +406,7 @@ def test_too_few_bars_fail_the_training(fit):
 
 
 def test_an_unknown_feature_set_fails_the_training(fit):
-    with pytest.raises(TrainingFailed, match="'big'; known are planted, small, smaller"):
+    with pytest.raises(TrainingFailed, match="'big'; known are levels, planted, small, smaller"):
         fit(feature_set="big")
 
 

@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
-import numpy as np
-import polars as pl
 import pytest
 from tests.databases import (
-    FEATURE_SET,
     NOW,
     answered,
     failed,
     new_database,
     opened,
-    window_of,
 )
 
 from mlengine.errors import InvalidRequest
@@ -34,11 +29,6 @@ def _ids(page) -> list[str]:
 
 def _recent(store: AuditStore, *, cursor: str | None = None, **conditions) -> list[str]:
     return _ids(store.recent(AuditFilter(**conditions), limit=200, cursor=cursor))
-
-
-def _vectors(store: AuditStore, **chosen) -> pl.DataFrame:
-    usual = {"feature_set_hash": FEATURE_SET.hash, "model_version": "v1", "rows": 100}
-    return store.vectors(**{**usual, "names": ("a", "b", "c"), **chosen})
 
 
 def test_pages_go_on_where_they_ended_whatever_was_added(store):
@@ -71,57 +61,6 @@ def test_a_cursor_from_before_a_clearing_shows_no_newer_row(store):
     store.append([answered(4)])
     assert _recent(store, cursor=cursor) == []
     assert _recent(store) == ["p4"]
-
-
-def test_drift_sees_each_bar_once_by_its_last_answer(store):
-    store.append([answered(1, probability_up=0.25), answered(2, symbol="BBB", day=1)])
-    store.append([answered(3, probability_up=0.75), answered(4, day=2), failed(5)])
-    frame = _vectors(store)
-    bars = [
-        (window_of(s, day=d)["timestamp"][-1], s) for s, d in (("AAA", 0), ("BBB", 1), ("AAA", 2))
-    ]
-    assert list(zip(frame["timestamp"], frame["symbol"], strict=True)) == bars
-    assert frame["score"].to_list() == [0.75, 0.1 + 0.2, 0.1 + 0.2]
-    assert frame["a"].to_list() == [0.0, 1.0, 2.0]
-    assert frame["b"].to_list() == [None] * 3
-    assert frame["c"].to_list() == [np.nextafter(0.1, 1.0)] * 3
-
-
-def test_a_bar_whose_history_was_revised_counts_once(store):
-    revised = answered(2, bars_hash="9" * 64, probability_up=0.9)
-    store.append([answered(1), revised])
-    assert _vectors(store)["score"].to_list() == [0.9]
-
-
-def test_drift_takes_the_newest_bars_of_one_model_and_feature_set(store):
-    other = replace(FEATURE_SET, hash="a" * 64)
-    store.append([answered(n, day=n) for n in range(5)])
-    store.append([answered(7, day=7, model_version="v2"), answered(8, day=8, feature_set=other)])
-    assert _vectors(store, rows=2)["a"].to_list() == [3.0, 4.0]
-    assert _vectors(store, model_version="v2")["a"].to_list() == [7.0]
-    assert _vectors(store, feature_set_hash="a" * 64)["a"].to_list() == [8.0]
-
-
-def test_drift_of_a_return_model_sees_its_expected_return(store):
-    store.append([answered(1, objective="return", probability_up=None, expected_return=0.01)])
-    assert _vectors(store)["score"].to_list() == [0.01]
-
-
-def test_drift_of_a_z_score_model_sees_its_score(store):
-    store.append([answered(1, objective="return", probability_up=None, expected_score=1.5)])
-    assert _vectors(store)["score"].to_list() == [1.5]
-
-
-def test_without_vectors_the_frame_is_empty_and_typed(store):
-    store.append([failed(1)])
-    frame = _vectors(store)
-    assert frame.height == 0
-    assert dict(frame.schema) == {
-        "symbol": pl.String(),
-        "timestamp": pl.Datetime("us", "UTC"),
-        "score": pl.Float64(),
-        **dict.fromkeys("abc", pl.Float64()),
-    }
 
 
 def test_latencies_hold_every_row_since_a_moment(store):

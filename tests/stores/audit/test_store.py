@@ -35,6 +35,7 @@ from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.audit.vectors import decode_vector
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.sqlite import checkpointer
@@ -63,11 +64,6 @@ def _ids(page) -> list[str]:
 
 def _recent(store: AuditStore) -> list[str]:
     return _ids(store.recent(limit=200))
-
-
-def _vectors(store: AuditStore, **chosen) -> pl.DataFrame:
-    usual = {"feature_set_hash": FEATURE_SET.hash, "model_version": "v1", "rows": 100}
-    return store.vectors(**{**usual, "names": ("a", "b", "c"), **chosen})
 
 
 def test_an_answered_prediction_comes_back_whole(store):
@@ -219,7 +215,9 @@ def test_a_prediction_never_refers_to_other_numbers_than_its_own(store):
     store.append([answered(1)])
     store.append([answered(2, first=other)])
     assert _counts(store) == (2, 2, 1)
-    assert _vectors(store)["a"].to_list() == [other]
+    with reading(store.engine) as connection:
+        payloads = connection.scalars(select(feature_vectors.c.payload).order_by("id")).all()
+    assert [decode_vector(each)[0] for each in payloads] == [0.0, other]
 
 
 def test_the_window_comes_back_to_the_last_bit(store):

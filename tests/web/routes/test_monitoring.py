@@ -8,16 +8,52 @@ from mlengine.core.monitoring.event import EVENT_KINDS
 
 
 def test_drift_has_the_fields_of_the_contract(client: FlaskClient) -> None:
-    assert client.get("/monitoring/drift?window=5&version=v2").get_json() == {
+    answer = client.get("/monitoring/drift?window=5&version=v2").get_json()
+    feature = answer["features"][0]
+    contract = ("feature", "psi", "ks", "threshold", "drifted")
+    assert {name: feature[name] for name in contract} == {
+        "feature": "rsi_14",
+        "psi": None,
+        "ks": None,
+        "threshold": None,
+        "drifted": None,
+    }
+    del answer["features"]
+    assert answer == {
         "status": "insufficient_data",
+        "reason": "too_few_rows",
         "model_version": "v2",
         "n_reference": 2000,
         "n_current": 5,
-        "features": [
-            {"feature": "rsi_14", "psi": None, "ks": None, "threshold": None, "drifted": None}
-        ],
+        "dates": 3,
+        "since": "2024-05-31T00:00:00Z",
+        "through": "2024-05-31T00:00:00Z",
+        "score": None,
+        "threshold": None,
+        "calibration_windows": 0,
         "prediction_drift": None,
+        "log_loss": {"estimated": 0.69, "at_training": 0.68},
+        "alarm": {
+            "e_value": 1.5,
+            "threshold": 126.0,
+            "since": "2024-05-31T00:00:00Z",
+            "through": "2024-05-31T00:00:00Z",
+            "alarms": 0,
+            "last_alarm": None,
+            "found": [],
+            "frozen_features": ["rsi_14"],
+        },
+        "updated_at": "2024-05-31T00:00:00Z",
+        "evidently": None,
     }
+
+
+def test_a_window_of_drift_is_bars_or_days(client: FlaskClient) -> None:
+    assert client.get("/monitoring/drift?window=7d").get_json()["n_current"] == 7
+    assert client.get("/monitoring/drift").get_json()["n_current"] == 12
+    for window in ("0", "0d", "-1", "7w", "1.5", "100001", "3661d", "", "\u0661"):
+        problem(client.get(f"/monitoring/drift?window={window}"), 422, "invalid_request")
+    problem(client.get("/monitoring/drift?mode=nannyml"), 422, "invalid_request")
 
 
 def test_history_is_paged(client: FlaskClient) -> None:

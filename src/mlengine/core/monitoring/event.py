@@ -20,6 +20,7 @@ EventKind: TypeAlias = Literal[
     "pinned",
     "unpinned",
     "drift_checked",
+    "drift_alarm",
     "audit_cleared",
     "audit_pruned",
     "replayed",

@@ -15,14 +15,15 @@ still do: 12 to 15 % of years alarm where 10 % are meant, and of blocks of twent
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.monitoring.drift.calibration import FEWEST_WINDOWS
-from mlengine.core.monitoring.drift.check import DriftReference
-from mlengine.core.monitoring.drift.tallies import DateTallies, PanelRows, tally
+from mlengine.core.monitoring.drift.reference import DriftReference
+from mlengine.core.monitoring.drift.tallies import DateTallies
 from mlengine.core.monitoring.drift.window_measures import window_measures
 
 BLOCK_DATES = 20
@@ -31,6 +32,7 @@ DATES_A_YEAR = 252
 _KAPPA = 0.25
 # As many blocks as ten years have; older ones leave the ranks.
 _KEPT_BLOCKS = 126
+_FOUND = 5
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class DriftAlarmState:
 
     `e_value` is the statistic. Dates are those of the rows; 0 before there is one. `through` is the
     last date that was counted, `restarted` the date from which the present evidence counts, which
-    is moved on while there is less than when it began. `alarmed` is the date of the last alarm and
-    `found` the column that it found; the statistic restarts with it. `scores` are those of the
-    newest blocks.
+    is moved on while there is less than when it began. `alarmed` is the date of the last alarm,
+    `alarmed_since` where its evidence began, `alarm_value` what it had come to, and `found` the
+    columns of its last block that lie furthest off; the statistic restarts with it. `scores` are
+    those of the newest blocks.
     """
 
     e_value: float = 0.0
@@ -49,7 +52,9 @@ class DriftAlarmState:
     restarted: int = 0
     alarms: int = 0
     alarmed: int = 0
-    found: int = -1
+    alarmed_since: int = 0
+    alarm_value: float = 0.0
+    found: tuple[int, ...] = ()
     scores: tuple[float, ...] = ()
 
 
@@ -63,34 +68,31 @@ def alert_level(*, years: float = 10.0) -> float:
 
 
 def look(
-    state: DriftAlarmState, reference: DriftReference, live: PanelRows, *, level: float
-) -> DriftAlarmState:
-    """Count the whole blocks of `live` after `state.through`; the same state without any.
+    state: DriftAlarmState, reference: DriftReference, live: DateTallies, *, level: float
+) -> Iterator[DriftAlarmState]:
+    """Count the whole blocks of `live` after `state.through`; gives the state after each.
 
-    `reference` is calibrated for windows of `BLOCK_DATES` dates, and nothing is counted where it
-    has too few of them; years that differ are no hindrance, as ranks learn. The newest dates wait
-    for their block. Dates up to an earlier look's last are passed over, so that rows may be given
-    again; give those of the last such date, at least, which values of the next may repeat. Raises
-    nothing, whatever the rows are.
+    Nothing is counted where `reference` has too few windows of `BLOCK_DATES` dates; years that
+    differ are no hindrance, as ranks learn. The newest dates wait for their block. Dates up to an
+    earlier look's last are passed over, so that they may be given again. A block with less than
+    half the rows that training had is passed over too. Raises nothing, whatever the rows are.
     """
-    if reference.calibration.windows < FEWEST_WINDOWS:
-        return state
-    tallies = tally(live, reference.edges)
-    counted = int(np.searchsorted(tallies.dates, state.through, side="right"))
-    first = np.arange(counted, len(tallies.dates) - BLOCK_DATES + 1, BLOCK_DATES)
-    if not len(first):
-        return state
-    blocks = tallies.sums(first, first + BLOCK_DATES)
-    for block, begins, ends in zip(
-        _scores_by_feature(reference, blocks),
-        tallies.dates[first],
-        tallies.dates[first + BLOCK_DATES - 1],
-        strict=True,
-    ):
-        state = add_block(
-            state, block, reference.calibration.scores, dates=(int(begins), int(ends)), level=level
-        )
-    return state
+    calibration = reference.calibration(BLOCK_DATES)
+    counted = int(np.searchsorted(live.dates, state.through, side="right"))
+    first = np.arange(counted, len(live.dates) - BLOCK_DATES + 1, BLOCK_DATES)
+    if calibration is None or calibration.windows < FEWEST_WINDOWS or not len(first):
+        return
+    blocks = live.sums(first, first + BLOCK_DATES)
+    measures = window_measures(blocks, reference.total)
+    scores = ((measures - calibration.means) / calibration.scales).max(axis=2)
+    last = live.dates[first + BLOCK_DATES - 1]
+    for score, rows, begins, ends in zip(scores, blocks.rows, blocks.dates, last, strict=True):
+        dates = int(begins), int(ends)
+        if reference.covers(float(rows), BLOCK_DATES):
+            state = add_block(state, score, calibration.scores, dates=dates, level=level)
+        else:
+            state = replace(state, through=dates[1])
+        yield state
 
 
 def add_block(
@@ -108,17 +110,22 @@ def add_block(
     score = float(by_feature.max()) if len(by_feature) else 0.0
     payoff = bet_on(conformal_p_value(score, np.append(trained, state.scores)))
     value = (state.e_value + 1.0) * payoff
-    alarm = value >= level
-    found = int(by_feature.argmax()) if alarm else state.found
+    restarted = dates[0] if state.e_value < 1.0 else state.restarted
+    scores = (*state.scores, score)[-_KEPT_BLOCKS:]
+    state = replace(state, e_value=value, through=dates[1], restarted=restarted, scores=scores)
+    return state if value < level else _alarmed(state, by_feature)
+
+
+def _alarmed(state: DriftAlarmState, by_feature: Floats) -> DriftAlarmState:
+    furthest = np.argsort(-by_feature, kind="stable")[:_FOUND]
     return replace(
         state,
-        e_value=0.0 if alarm else value,
-        through=dates[1],
-        restarted=dates[0] if state.e_value < 1.0 else state.restarted,
-        alarms=state.alarms + alarm,
-        alarmed=dates[1] if alarm else state.alarmed,
-        found=found,
-        scores=(*state.scores, score)[-_KEPT_BLOCKS:],
+        e_value=0.0,
+        alarms=state.alarms + 1,
+        alarmed=state.through,
+        alarmed_since=state.restarted,
+        alarm_value=state.e_value,
+        found=tuple(furthest.tolist()),
     )
 
 
@@ -138,10 +145,3 @@ def bet_on(p_value: float) -> float:
     0.25
     """
     return float(_KAPPA * p_value ** (_KAPPA - 1.0))
-
-
-def _scores_by_feature(reference: DriftReference, blocks: DateTallies) -> Floats:
-    """(blocks, features), whose maximum over features is the score."""
-    calibration = reference.calibration
-    measures = window_measures(blocks, reference.total)
-    return np.asarray(((measures - calibration.means) / calibration.scales).max(axis=2))

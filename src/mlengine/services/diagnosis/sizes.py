@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from mlengine.core.versions.layout import REFERENCE_FILE
+from mlengine.core.versions.layout import DRIFT_FILE, NOVELTY_FILE, REFERENCE_FILE
 from mlengine.errors import MlengineError
 from mlengine.stores.database.sqlite.log_file import LOG_SUFFIX
 from mlengine.stores.database.table_sizes import (
@@ -107,7 +107,7 @@ def _places(
         _line, version, *_ = below
         run = version.removeprefix(STAGING)
         yield (version if run == version else f"half-written by run {run}"), part
-        if below[-1] == REFERENCE_FILE:
+        if below[-1] in (REFERENCE_FILE, DRIFT_FILE, NOVELTY_FILE):
             yield "references of all versions", part
 
 

@@ -1,43 +1,25 @@
-"""Drift, freshness, latency and the history of events."""
+"""Freshness, latency and the history of events."""
 
-import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import polars as pl
 
 from mlengine.core.bars.intervals import interval_end
-from mlengine.core.monitoring.drift import report as drift_report
-from mlengine.core.monitoring.drift.report import DriftReport
-from mlengine.core.monitoring.event import Event, EventKind
+from mlengine.core.monitoring.event import Event
 from mlengine.core.pagination import Page
-from mlengine.core.versions.layout import REFERENCE_FILE
-from mlengine.errors import DatabaseUnavailable, MlengineError
+from mlengine.errors import MlengineError
 from mlengine.services.bars.bar_ages import BarAgeService
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.registry.loader import LoadedModel, ModelLoader
-from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system import table_files
-
-log = logging.getLogger(__name__)
+from mlengine.stores.registry.loader import ModelLoader
 
 _STAGES = ("bars", "features", "model", "total")
-_DRIFT_CHECKED: EventKind = "drift_checked"
-_BETWEEN_RECORDS = timedelta(hours=1)
 _LATENCY_ROWS = 5_000
-_RECORD_PATIENCE_SECONDS = 0.2
 # What an answer waits for at most, to know which bars were to be expected of late symbols.
 _EXPECTATIONS_SECONDS = 2.0
 _QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelDrift(DriftReport):
-    """The report on what one version scored."""
-
-    model_version: str
 
 
 @dataclass(frozen=True)
@@ -94,28 +76,9 @@ class Latencies:
 class MonitoringService:
     audit: AuditStore
     events: EventStore
-    registry: Registry
     loader: ModelLoader
     interval: str
     bar_ages: BarAgeService
-
-    def drift(self, *, window: int, version: str | None, now: datetime) -> ModelDrift:
-        """Compare the newest `window` distinct bars scored by a model with its reference.
-
-        A check that had enough bars is recorded in the history where its status is new.
-        """
-        model = self.loader.get(version) if version else self.loader.active()
-        scored = self.audit.vectors(
-            feature_set_hash=model.feature_set.hash,
-            model_version=model.version,
-            rows=window,
-            names=model.feature_set.names,
-        ).rename({"score": drift_report.PREDICTION})
-        reference = table_files.from_parquet(self.registry.read(model.version, REFERENCE_FILE))
-        report = drift_report.compare_distributions(reference, scored)
-        if report.status != "insufficient_data":
-            self._record_check(model, report, now)
-        return ModelDrift(**vars(report), model_version=model.version)
 
     def history(
         self,
@@ -188,28 +151,6 @@ class MonitoringService:
             age_seconds=(now - manifest.created_at).total_seconds(),
             trained_through=manifest.trained_through,
         )
-
-    def _record_check(self, model: LoadedModel, report: DriftReport, now: datetime) -> None:
-        """Write a status that differs from the last one, which must be an hour old.
-
-        Anyone may request a check, so no answer waits long for the database, or fails with it.
-        """
-        try:
-            last = self.events.newest(_DRIFT_CHECKED, version=model.version)
-            if last and (
-                last.details.get("status") == report.status or now - last.at < _BETWEEN_RECORDS
-            ):
-                return
-            self.events.append(
-                _DRIFT_CHECKED,
-                at=now,
-                version=model.version,
-                actor=None,
-                details={"status": report.status, "n_current": report.n_current},
-                lock_timeout_seconds=_RECORD_PATIENCE_SECONDS,
-            )
-        except DatabaseUnavailable as refusal:
-            log.warning("drift check not noted", extra={"reason": refusal.reason})
 
 
 def _stage_latency(route: str, stage: str, rows: pl.DataFrame) -> StageLatency:

@@ -6,11 +6,9 @@ from datetime import datetime
 
 import polars as pl
 
-from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig, Scorer
+from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.variants import has_signed_prices, set_for_bars
-from mlengine.core.monitoring.drift.report import PREDICTION
-from mlengine.core.monitoring.reference import sketch
 from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
@@ -24,7 +22,6 @@ from mlengine.core.versions.layout import (
     CANDIDATE_FILE,
     HOLDOUT_FILE,
     MODEL_FILE,
-    REFERENCE_FILE,
     UNIVERSE_FILE,
 )
 from mlengine.core.versions.manifest import Manifest
@@ -33,6 +30,7 @@ from mlengine.services.bars.service import BarService
 from mlengine.services.models.event_recording import count_holdout_uses
 from mlengine.services.training.leak_check import refuse_leaks
 from mlengine.services.training.manifest_builder import TrainingResult, build_manifest, time_span
+from mlengine.services.training.monitoring_files import monitoring_files
 from mlengine.services.training.promotion import PromotionGate
 from mlengine.services.training.training_bars import labels_across_holes, load_training_bars
 from mlengine.stores.database.events import EventStore
@@ -182,7 +180,7 @@ def _files(training: TrainingResult) -> dict[str, bytes]:
         **({CANDIDATE_FILE: candidate.text.encode()} if training.experiment.refit else {}),
         BARS_FILE: table_files.to_parquet(training.bars.frame.sort("symbol", "timestamp")),
         **({UNIVERSE_FILE: universe.content} if universe else {}),
-        REFERENCE_FILE: table_files.to_parquet(_reference(training)),
+        **monitoring_files(training),
         HOLDOUT_FILE: table_files.to_parquet(_holdout(training)),
     }
 
@@ -192,14 +190,3 @@ def _holdout(training: TrainingResult) -> pl.DataFrame:
     rows = training.dataset.frame[training.candidate.rows.test]
     columns = rows.select("symbol", "timestamp", "label", "forward_return")
     return columns.with_columns(pl.Series("score", training.candidate.scores))
-
-
-def _reference(training: TrainingResult) -> pl.DataFrame:
-    """A sketch of the rows that model.txt was trained on and of its scores: what drift is from.
-
-    The features and `prediction`.
-    """
-    names, rows = training.dataset.feature_names, training.served_rows
-    scores = Scorer.from_text(training.served_model.text).score(training.dataset.matrix(rows))
-    frame = training.dataset.frame[rows].select(names)
-    return sketch(frame.with_columns(pl.Series(PREDICTION, scores)))

@@ -1,13 +1,12 @@
 """What is read from the audit: single rows, and the raw material of monitoring."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 import polars as pl
-from sqlalchemy import BigInteger, Select, exists, func, select, type_coerce
+from sqlalchemy import BigInteger, exists, select, type_coerce
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.intervals import INTERVALS
@@ -18,9 +17,6 @@ from mlengine.stores.database.engine import reading
 from mlengine.stores.database.many_rows import SelectByKey
 from mlengine.stores.database.tables import MICROSECOND, feature_vectors, predictions
 
-_SCORE_SCHEMA = pl.Schema(
-    {"symbol": pl.String(), "timestamp": pl.Datetime("us", "UTC"), "score": pl.Float64()}
-)
 _PAYLOADS = SelectByKey(
     select(feature_vectors.c.id, feature_vectors.c.payload), feature_vectors.c.id
 )
@@ -34,26 +30,6 @@ LATENCY_SCHEMA = {
 @dataclass(frozen=True)
 class AuditReader(PredictionReader):
     """The reading half of the audit; every method raises DatabaseUnavailable."""
-
-    def vectors(
-        self, *, feature_set_hash: str, model_version: str, rows: int, names: Sequence[str]
-    ) -> pl.DataFrame:
-        """What a model scored on its newest `rows` distinct bars, oldest bar first.
-
-        Columns `symbol`, `timestamp`, `score` (the model's number) and
-        `names`, the feature set's own, null where a feature was. A bar that was asked for
-        again counts once, by its last answer.
-        """
-        with reading(self.engine) as connection:
-            newest = connection.execute(_newest_bars(feature_set_hash, model_version, rows)).all()
-        newest = sorted(newest, key=lambda row: (row.bar_timestamp, row.symbol))
-        scores = [(row.symbol, row.bar_timestamp, row.score) for row in newest]
-        with _damage_told():
-            vectors = np.array([decode_vector(row.payload) for row in newest])
-            matrix = vectors.reshape(len(newest), len(names))
-            features = pl.DataFrame(matrix, schema=dict.fromkeys(names, pl.Float64), orient="row")
-            frame = pl.DataFrame(scores, schema=_SCORE_SCHEMA, orient="row")
-            return frame.hstack(features.fill_nan(None))
 
     def vectors_by_id(self, ids: Collection[int]) -> dict[int, Floats]:
         """The vectors as they were scored, (features,) each, NaN where a feature was null."""
@@ -121,29 +97,3 @@ def _damage_told() -> Iterator[None]:
         yield
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         raise DamagedRow from None
-
-
-def _newest_bars(
-    feature_set_hash: str, model_version: str, rows: int
-) -> Select[tuple[object, ...]]:
-    vector, prediction = feature_vectors.c, predictions.c
-    newest = (
-        select(func.max(prediction.seq).label("seq"))
-        .join(feature_vectors, prediction.vector_id == vector.id)
-        .where(
-            vector.feature_set_hash == feature_set_hash, prediction.model_version == model_version
-        )
-        .group_by(vector.bar_timestamp, vector.symbol)
-        .order_by(vector.bar_timestamp.desc(), vector.symbol.desc())
-        .limit(rows)
-        .subquery()
-    )
-    score = func.coalesce(
-        prediction.probability_up, prediction.expected_return, prediction.expected_score
-    )
-    return (
-        select(vector.symbol, vector.bar_timestamp, score.label("score"), vector.payload)
-        .select_from(newest)
-        .join(predictions, prediction.seq == newest.c.seq)
-        .join(feature_vectors, prediction.vector_id == vector.id)
-    )

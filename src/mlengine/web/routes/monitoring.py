@@ -2,7 +2,8 @@
 
 from flask import Blueprint, Response, jsonify
 
-from mlengine.services.monitoring.service import Freshness, Latencies, ModelDrift
+from mlengine.services.monitoring.drift import ModelDrift
+from mlengine.services.monitoring.service import Freshness, Latencies
 from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, SERVED_MODEL
@@ -25,13 +26,26 @@ _EVENT_FIELDS = ("kind", "at", "version", "actor", "details")
 def drift() -> Response:
     """How far what was served has moved from what was trained on.
 
-    Compares the feature vectors and scores that were served with those of the training. A bar
-    counts once, however often it was asked for. Under 50 distinct bars `status` is
-    `insufficient_data` and the figures are null; else it is `uncalibrated`, and `threshold` and
-    `drifted` are null.
+    Compares the feature vectors and scores of live requests (less than a bar after their `as_of`)
+    with those of the training. A bar counts once, however often it was asked for; the worker counts
+    within a minute, and `updated_at` says when. The window is cut to whole dates, as many as
+    windows of training were compared by: `dates`, 5 to 120.
+
+    `status` is that of one figure: `score`, the largest of all features and measures, against
+    `threshold`, which windows of training pass in 5 %. It is `ok` or `drift`; `insufficient_data`
+    under 50 rows that differ, with null figures; and `uncalibrated` for a `reason`:
+    `no_calibration` (the version was trained before there was one), `window_too_short`,
+    `window_too_long`, `too_few_windows`, `past_differs` (years of training differ as much from each
+    other), `few_symbols` (under half the rows a date that training had). Of a feature, `threshold`
+    is that of `psi` and `drifted` says that one of both statistics passed its own: a map to look
+    at, since one feature of many always does. Raw price levels are not watched, and null.
+
+    What is looked at again and again needs another threshold: see `alarm`, and docs/operations.md.
+    `log_loss` is an estimate from calibrated probabilities, without outcomes. `mode=evidently` adds
+    the scores that Evidently 0.7 gives against a sketch of training, of 20,000 rows at most.
     """
     query = load_query(_DRIFT_QUERY)
-    return jsonify(platform().monitoring.drift(**query, now=request_time()))
+    return jsonify(platform().drift.drift(**query, now=request_time()))
 
 
 @blueprint.get("/history")

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypedDict
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.quality import SUSPECT_REASONS, SeriesQuality
 from mlengine.core.evaluation import Verdict
-from mlengine.core.monitoring.drift.report import DriftReport
+from mlengine.core.monitoring.drift.check import FeatureDrift
+from mlengine.core.monitoring.drift.window_measures import MEASURES
 from mlengine.core.monitoring.event import Event
 from mlengine.core.predictions import usability
 from mlengine.core.predictions.prediction import AuditRow, Contribution, Prediction
@@ -111,7 +112,7 @@ VALUES: Mapping[tuple[type, str], Sequence[str]] = {
         (*INTERVALS,),
     ),
     (Comparison, "reason"): ("not_comparable", "no_common_rows"),
-    (DriftReport, "status"): ("ok", "drift", "insufficient_data", "uncalibrated"),
+    (FeatureDrift, "measure"): MEASURES,
     (Health, "status"): ("ok", "degraded"),
     (Health, "env"): ("development", "staging", "production"),
     (Health, "checks"): STATES_OF_A_PART,

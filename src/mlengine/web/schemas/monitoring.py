@@ -1,20 +1,40 @@
 """The queries of `/monitoring`."""
 
-from marshmallow import fields, validate
+from typing import Any
 
+from marshmallow import ValidationError, fields, validate
+
+from mlengine.core.monitoring.drift.windows import (
+    DEFAULT_WINDOW,
+    MODES,
+    WINDOW_RULE,
+    DriftWindow,
+)
 from mlengine.core.monitoring.event import EVENT_KINDS
 from mlengine.web.schemas.fields import Cursor, QueryInteger, RequestSchema, TimeBound, Version
 
 _DAY = 86_400
 
 
-class DriftQuery(RequestSchema):
-    """`window` counts distinct bars, the newest first."""
+class DriftWindowField(fields.Field[DriftWindow]):
+    """`500` bars or `7d`."""
 
-    window = QueryInteger(
-        1, 100_000, load_default=250, metadata={"description": "newest distinct bars"}
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> DriftWindow:  # noqa: ARG002
+        try:
+            return DriftWindow.parse(value)
+        except ValueError:
+            raise ValidationError(f"must be {WINDOW_RULE}") from None
+
+
+class DriftQuery(RequestSchema):
+    """`window` counts distinct bars, the newest first, or days."""
+
+    window = DriftWindowField(
+        load_default=DEFAULT_WINDOW,
+        metadata={"description": "newest distinct bars, or days such as `7d`"},
     )
     version = Version(load_default=None)
+    mode = fields.String(validate=validate.OneOf(MODES), load_default=MODES[0])
 
 
 class HistoryQuery(RequestSchema):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlengine.core.monitoring.drift.distances import sort_columns
+from mlengine.core.monitoring.drift.grid import FeatureGrid
 from mlengine.core.monitoring.drift.tallies import PanelRows
 
 NAMES = ("slow", "fast", "steps", "gaps")
@@ -34,3 +36,7 @@ def column_set(rows: PanelRows, name: str, value: float) -> PanelRows:
     values = rows.values.copy()
     values[:, NAMES.index(name)] = value
     return replaced(rows, values)
+
+
+def grid_of(rows: PanelRows) -> FeatureGrid:
+    return FeatureGrid.of(NAMES, sort_columns(rows.values))

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from tests.core.monitoring.drift.panels import PanelRows, panel
+from tests.core.monitoring.drift.panels import PanelRows, grid_of, panel
 
 from mlengine.core.monitoring.drift.calibration import calibrate, rank_threshold
-from mlengine.core.monitoring.drift.tallies import DateTallies, grid_edges, tally
+from mlengine.core.monitoring.drift.tallies import DateTallies, tally
 
 
 def tallies(rows: PanelRows) -> DateTallies:
-    return tally(rows, grid_edges(rows.values))
+    return tally(rows, grid_of(rows))
 
 
 @pytest.mark.parametrize(("count", "rank"), [(19, 19), (39, 38), (40, 39), (60, 58), (100, 96)])

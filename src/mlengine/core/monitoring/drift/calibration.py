@@ -11,13 +11,14 @@ World", chapter 4; Papadopoulos et al. 2002).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import bdtrc
 
 from mlengine.core.arrays import Floats, Indices
-from mlengine.core.monitoring.drift.tallies import DateTallies
+from mlengine.core.monitoring.drift.tallies import DateTallies, RunningSums
 from mlengine.core.monitoring.drift.window_measures import (
     MEASURES,
     psi_on_grid,
@@ -80,7 +81,21 @@ def calibrate(
     `gap_dates` dates on either side of a window, which share bars with it, are of neither. Each
     threshold is the greater of those of disjoint and of sliding windows. Raises nothing.
     """
-    starts = _starts(len(training.dates), window_dates)
+    return calibrate_all(training, [window_dates], gap_dates=gap_dates, alpha=alpha)[0]
+
+
+def calibrate_all(
+    training: DateTallies, windows: Sequence[int], *, gap_dates: int, alpha: float = ALPHA
+) -> tuple[DriftCalibration, ...]:
+    """`calibrate` for each number of dates."""
+    sums = training.running()
+    return tuple(_calibrate(sums, dates, gap_dates, alpha) for dates in windows)
+
+
+def _calibrate(
+    training: RunningSums, window_dates: int, gap_dates: int, alpha: float
+) -> DriftCalibration:
+    starts = _starts(training.dates, window_dates)
     measures, ks, psi = _compare_windows(training, starts, window_dates, gap_dates)
     scores = _left_out_scores(measures)
     return DriftCalibration(
@@ -114,15 +129,13 @@ def _starts(dates: int, window_dates: int) -> Indices:
 
 
 def _compare_windows(
-    training: DateTallies, starts: Indices, window_dates: int, gap_dates: int
+    training: RunningSums, starts: Indices, window_dates: int, gap_dates: int
 ) -> tuple[Floats, Floats, Floats]:
     """All measures, and each feature's two statistics with thresholds of their own."""
-    dates = len(training.dates)
-    ends = starts + window_dates
+    dates, ends = training.dates, starts + window_dates
     windows = training.sums(starts, ends)
     around = training.sums(np.maximum(starts - gap_dates, 0), np.minimum(ends + gap_dates, dates))
-    every = training.sums(np.zeros_like(starts), np.full_like(starts, dates))
-    rest = every.less(around)
+    rest = training.sums(np.array([0]), np.array([dates])).less(around)
     measures = window_measures(windows, rest)
     return measures, measures[:, :, MEASURES.index("distribution")], psi_on_grid(windows, rest)
 

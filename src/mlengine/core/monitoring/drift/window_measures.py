@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.arrays import Floats
-from mlengine.core.monitoring.drift.tallies import GRID_BINS, DateTallies
+from mlengine.core.monitoring.drift.grid import GRID_BINS
+from mlengine.core.monitoring.drift.tallies import DateTallies
 
 # What is measured of each feature, in the order of the last axis.
 MEASURES = ("distribution", "nulls", "repeats", "spread")

@@ -14,12 +14,17 @@ from mlengine.stores.database.tables.columns import (
     to_microseconds,
 )
 from mlengine.stores.database.tables.hooks import deliveries, hooks, outbox
-from mlengine.stores.database.tables.monitoring import monitoring_positions, monitoring_updates
+from mlengine.stores.database.tables.monitoring import (
+    drift_progress,
+    drift_tallies,
+    monitoring_positions,
+    monitoring_updates,
+)
 from mlengine.stores.database.tables.outcomes import outcomes
 from mlengine.stores.database.tables.platform import events, platform
 from mlengine.stores.database.tables.runs import runs, schedules
 
-REVISION = "0014"
+REVISION = "0015"
 
 __all__ = [
     "MICROSECOND",
@@ -31,6 +36,8 @@ __all__ = [
     "bar_windows",
     "corporate_actions",
     "deliveries",
+    "drift_progress",
+    "drift_tallies",
     "events",
     "feature_vectors",
     "hooks",

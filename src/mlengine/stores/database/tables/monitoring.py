@@ -1,6 +1,6 @@
 """What monitoring has taken in."""
 
-from sqlalchemy import BigInteger, Column, Table, Text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table, Text
 
 from mlengine.stores.database.tables.columns import UtcDateTime, metadata
 
@@ -22,4 +22,25 @@ monitoring_positions = Table(
     metadata,
     Column("step", Text, primary_key=True),
     Column("prediction_seq", BigInteger, nullable=False),
+)
+
+# Live rows of a version by date, counted on the grid of its training; dates are days since 1970.
+drift_tallies = Table(
+    "drift_tallies",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("date", Integer, primary_key=True, autoincrement=False),
+    Column("rows", Integer, nullable=False),
+    Column("distinct_rows", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+# How far the predictions of a version were counted, and what its drift alarm knows.
+drift_progress = Table(
+    "drift_progress",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("prediction_seq", BigInteger, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("alarm", Text, nullable=False),
 )

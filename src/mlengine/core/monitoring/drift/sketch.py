@@ -1,0 +1,39 @@
+"""A sketch of the rows that were trained on: order statistics of each column by itself.
+
+A copy of a large universe's rows is larger than everything else in a version.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from mlengine.core.arrays import Floats
+from mlengine.core.monitoring.drift.distances import SortedSample
+
+ROWS_BEHIND = "rows_behind"
+_SKETCH_ROWS = 512
+
+
+def sketch(
+    samples: Mapping[str, SortedSample], *, rows: int, size: int = _SKETCH_ROWS
+) -> pl.DataFrame:
+    """Evenly spaced order statistics of each sample by itself, float64, in at most `size` rows.
+
+    Null where a value is undefined, in as large a share as in the sample. A column `rows_behind`
+    has `rows`, the number of rows behind. The distribution function of a column is within 1 /
+    `size` of that of its sample, and the same where there are no more than `size` rows.
+    """
+    height = min(size, rows)
+    columns = {name: _order_statistics(sample, height) for name, sample in samples.items()}
+    frame = pl.DataFrame(columns, nan_to_null=True)
+    return frame.with_columns(pl.lit(rows, pl.Int64).alias(ROWS_BEHIND))
+
+
+def _order_statistics(sample: SortedSample, count: int) -> Floats:
+    finite = sample.values
+    defined = round(count * len(finite) / sample.rows) if sample.rows else 0
+    if len(finite):
+        defined = min(max(defined, 1), count)
+    at = ((np.arange(defined) + 0.5) / max(defined, 1) * len(finite)).astype(np.int64)
+    return np.append(finite[at], np.full(count - defined, np.nan))
