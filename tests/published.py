@@ -174,15 +174,19 @@ def publish(
     feature_set: FeatureSet = CORE,
     seed: int = 1,
     entry: FeatureSetEntry | None = None,
+    beside: Mapping[str, bytes] | None = None,
     **changed: object,
 ) -> Manifest:
-    """Publish a tiny model as the next version; `entry` is what its manifest claims of the set."""
+    """Publish a tiny model as the next version; `entry` is what its manifest claims of the set.
+
+    `beside` are further files of it.
+    """
     if entry:
         changed["feature_set"] = entry
     objective = str(changed.get("objective", "direction"))
     manifest = Registry(directory).publish(
         replace(draft(feature_set), **changed),  # type: ignore[arg-type]
-        tiny_files(feature_set, objective=objective, seed=seed),
+        {**tiny_files(feature_set, objective=objective, seed=seed), **(beside or {})},
         fence=lambda: None,
     )
     record_loadable(directory, manifest.files["model.txt"])  # as a training does

@@ -16,6 +16,7 @@ class UsabilitySettings:
     all_features: bool
     refuse_suspect_bars: bool
     refuse_stale_bars: bool
+    novel_row_level: float
 
 
 def usability(read: EnvReader, interval: str, *, production: bool) -> UsabilitySettings:
@@ -27,6 +28,7 @@ def usability(read: EnvReader, interval: str, *, production: bool) -> UsabilityS
         max_model_age_days=read.integer("MAX_MODEL_AGE_DAYS", model_age, 0, 36_500),
         all_features=read.boolean("REQUIRE_ALL_FEATURES", production),
         refuse_suspect_bars=read.boolean("REFUSE_SUSPECT_BARS", production),
+        novel_row_level=read.number("NOVEL_ROW_LEVEL", 0.0, 0.0, 0.05),
         refuse_stale_bars=production and not read.is_set("MAX_BAR_AGE_BARS"),
     )
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.factories import START, random_bars
 from tests.platforms import NOW, ROWS, SYMBOLS, bars_folder, make_platform, window
@@ -14,7 +15,12 @@ from tests.published import TRAINED_THROUGH, publish
 from tests.upstream import LoopbackUpstream
 
 from mlengine.bootstrap.platform import Platform
-from mlengine.core.features import BUILTIN
+from mlengine.core.features import BUILTIN, CORE, compute
+from mlengine.core.monitoring.drift.archive import arrays_of_novelty
+from mlengine.core.monitoring.drift.distances import sort_columns
+from mlengine.core.monitoring.drift.grid import FeatureGrid
+from mlengine.core.monitoring.drift.tallies import PanelRows
+from mlengine.core.monitoring.novelty import build_novelty
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import (
@@ -26,6 +32,7 @@ from mlengine.errors import (
     UpstreamUnavailable,
 )
 from mlengine.services.predictions.prediction_builder import PredictionRequest
+from mlengine.stores.system import array_files
 
 LAST_BAR = START + timedelta(days=ROWS - 1)
 
@@ -272,6 +279,35 @@ def test_limits_say_why_a_prediction_is_not_usable(platform: Platform) -> None:
     assert ask(platform, as_of=final + timedelta(days=7)).usable
     live = strict.predict("AAA", PredictionRequest(**asked))
     assert live.reasons == ("bar_too_old", "model_too_old")
+
+
+def novelty_file(values: np.ndarray) -> bytes:
+    rows = PanelRows(values, np.arange(len(values)), np.zeros(len(values), np.int64))
+    grid = FeatureGrid.of(CORE.names, sort_columns(values))
+    novelty = build_novelty(rows, grid, np.arange(len(CORE.names)))
+    return array_files.to_archive(arrays_of_novelty(novelty))
+
+
+def test_a_row_unlike_those_of_training_is_not_usable_where_that_is_minded(
+    platform: Platform,
+) -> None:
+    table = compute(random_bars("AAA", rows=ROWS), CORE).drop_nulls().select(CORE.names)
+    for values in (table.to_numpy(), np.random.default_rng(0).normal(size=(400, len(CORE.names)))):
+        beside = {"novelty.npz": novelty_file(values)}
+        publish(platform.models.registry.directory, beside=beside)
+    strict = replace(platform.predict, limits=UsabilityLimits(novel_row_level=0.05))
+    asked = {"request_id": "r", "now": NOW, "as_of": LAST_BAR + timedelta(days=1)}
+    for version, reasons in (("v1", ()), ("v2", ()), ("v3", ("novel_row",))):
+        request = PredictionRequest(version=version, **asked)  # type: ignore[arg-type]
+        for _ in range(2):  # also from memory
+            found = strict.predict("AAA", request)
+            assert (found.reasons, found.usable) == (reasons, not reasons), version
+        (result,) = strict.predict_batch(["AAA"], request).results
+        assert isinstance(result, Prediction)
+        assert result.reasons == reasons
+        row = platform.audit.recent(limit=1).rows[0]
+        assert row.reasons == reasons
+        assert platform.predict.predict("AAA", request).reasons == ()
 
 
 def test_a_batch_without_a_good_symbol_has_only_errors(platform: Platform) -> None:

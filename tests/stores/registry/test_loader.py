@@ -140,3 +140,13 @@ def test_what_serves_goes_on_when_its_folder_can_not_be_read(
     registry.directory.write_text("")
     assert loader.active() is serving
     assert (loader.active_failed_to_load, states.state("model")) == (True, "degraded")
+
+
+def test_a_version_with_a_damaged_novelty_reference_is_corrupt(
+    registry: Registry, loader: ModelLoader
+) -> None:
+    publish(registry.directory, beside={"novelty.npz": b"PK nothing of the kind"})
+    newest = registry.versions()[-1]
+    with pytest.raises(ArtifactCorrupt, match=r"novelty\.npz"):
+        loader.load(newest)
+    assert loader.load("v1").novelty is None

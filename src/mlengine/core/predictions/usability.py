@@ -12,6 +12,7 @@ from mlengine.core.bars.quality import SUSPECT_REASONS
 from mlengine.core.calendars.age import BarAge
 
 BAR_TOO_OLD, MODEL_TOO_OLD, NULL_FEATURES = "bar_too_old", "model_too_old", "null_features"
+NOVEL_ROW = "novel_row"
 DELISTED = "delisted"
 _OF_BARS = SUSPECT_REASONS | {DELISTED}
 
@@ -22,6 +23,7 @@ _DAY = timedelta(days=1)
 class UsabilityLimits:
     """What is tolerated; 0 is any age, and without `all_features` any number of nulls.
 
+    `novel_row_level` is the share of training rows that would be refused as unlike the others.
     With `refuse_stale_bars` a bar is too old, too, once it is stale by a calendar.
     """
 
@@ -30,6 +32,7 @@ class UsabilityLimits:
     all_features: bool = False
     refuse_suspect_bars: bool = False
     refuse_stale_bars: bool = False
+    novel_row_level: float = 0.0
 
     def tolerate_all(self, reasons: Sequence[str]) -> bool:
         """Whether a prediction may be acted on in spite of all these reasons."""
@@ -46,6 +49,7 @@ class UsabilityLimits:
         moment: datetime,
         age: BarAge | None = None,
         suspect_reasons: tuple[str, ...] = (),
+        is_novel: bool = False,
     ) -> tuple[str, ...]:
         """Why a prediction of `moment` should not be acted on; empty when it may be.
 
@@ -64,4 +68,6 @@ class UsabilityLimits:
             reasons.append(MODEL_TOO_OLD)
         if self.all_features and np.isnan(features).any():
             reasons.append(NULL_FEATURES)
+        if is_novel:
+            reasons.append(NOVEL_ROW)
         return (*reasons, *suspect_reasons)

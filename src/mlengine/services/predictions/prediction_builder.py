@@ -1,10 +1,9 @@
 """What an answer says: a score and all that it was made of, or why there is none."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.age import BarAge
 from mlengine.core.predictions.prediction import (
-    Contribution,
     FailedPrediction,
     Latency,
     Prediction,
@@ -24,6 +22,7 @@ from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import MlengineError
 from mlengine.services.bars.served import Origin
 from mlengine.services.bars.windows import FetchedWindows, Timer
+from mlengine.services.predictions.explanation import explain
 from mlengine.services.predictions.prediction_cache import CachedPrediction
 from mlengine.services.predictions.scoring import Scores
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
@@ -92,7 +91,7 @@ class PredictionBuilder:
         facts: dict[str, Any] = {
             **vars(forecast),
             **self._facts_in_common(bars, scores, model, vector, degraded=degraded),
-            **(_explain(symbol, scores, model) if request.explain else {}),
+            **(explain(symbol, scores, model.feature_set.names) if request.explain else {}),
         }
         prediction = Prediction(
             prediction_id=next(self.ids),
@@ -147,10 +146,11 @@ class PredictionBuilder:
         """The fields that are the same in all answers on such bars."""
         age, origin, suspect = bars.age, bars.origin, bars.window.suspect_reasons
         nulls = self.limits.all_features and bool(np.isnan(vector).any())
-        key = id(age), origin, suspect, nulls, bars.milliseconds
+        novel = self._is_novel(model, vector)
+        key = id(age), origin, suspect, nulls, novel, bars.milliseconds
         facts = self._shared.get(key)
         if facts is None:
-            reasons = self._reasons(age, vector, model.manifest, suspect)
+            reasons = self._reasons(age, vector, model.manifest, suspect, is_novel=novel)
             facts = self._shared[key] = {
                 "request_id": self.request.request_id,
                 "as_of": self.request.moment,
@@ -190,7 +190,13 @@ class PredictionBuilder:
         )
 
     def _reasons(
-        self, age: BarAge, vector: Floats, manifest: Manifest, suspect: tuple[str, ...]
+        self,
+        age: BarAge,
+        vector: Floats,
+        manifest: Manifest,
+        suspect: tuple[str, ...],
+        *,
+        is_novel: bool,
     ) -> tuple[str, ...]:
         return self.limits.reasons(
             bar_timestamp=age.start,
@@ -200,7 +206,13 @@ class PredictionBuilder:
             moment=age.moment,
             age=age,
             suspect_reasons=suspect,
+            is_novel=is_novel,
         )
+
+    def _is_novel(self, model: LoadedModel, vector: Floats) -> bool:
+        """Never where nobody asked, or the version can't tell."""
+        level, novelty = self.limits.novel_row_level, model.novelty
+        return level > 0.0 and novelty is not None and novelty.is_novel(vector, level=level)
 
     def milliseconds(self) -> float:
         """How long the request has taken so far."""
@@ -226,25 +238,3 @@ class Answers(NamedTuple):
 def _label_begins(bar: datetime, manifest: Manifest) -> datetime:
     """The earliest start of the bar whose close the label of `bar` begins with."""
     return bar + manifest.label_delay_bars * INTERVALS[manifest.interval]
-
-
-class _Explanation(TypedDict, total=False):
-    raw_score: float
-    base_value: float
-    contributions: tuple[Contribution, ...]
-
-
-def _explain(symbol: str, scores: Scores, model: LoadedModel) -> _Explanation:
-    """SHAP values of each feature, the largest first; with the base they sum to the raw score."""
-    *parts, base_value = scores.contributions[symbol].tolist()
-    values = scores.vectors[symbol].tolist()
-    parts_of_score = [
-        Contribution(name, None if math.isnan(value) else value, part)
-        for name, value, part in zip(model.feature_set.names, values, parts, strict=True)
-    ]
-    largest_first = sorted(parts_of_score, key=lambda each: abs(each.contribution), reverse=True)
-    return {
-        "raw_score": scores.raw[symbol],
-        "base_value": base_value,
-        "contributions": tuple(largest_first),
-    }

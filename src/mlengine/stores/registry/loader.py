@@ -9,8 +9,10 @@ from functools import cached_property
 
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import FeatureSet, variants
+from mlengine.core.monitoring.drift.archive import DamagedArchive, novelty_of_arrays
+from mlengine.core.monitoring.novelty import NoveltyReference
 from mlengine.core.predictions.prediction import FeatureSetRef
-from mlengine.core.versions.layout import MODEL_FILE
+from mlengine.core.versions.layout import MODEL_FILE, NOVELTY_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import (
     ArtifactCorrupt,
@@ -23,7 +25,9 @@ from mlengine.errors import (
 from mlengine.stores.registry.active import Signature
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.registry.trial_load import require_loadable
+from mlengine.stores.system import array_files
 from mlengine.stores.system.dependency_states import DependencyStates
+from mlengine.stores.system.strict_files import DamagedFile
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class LoadedModel:
     scorer: Scorer
     feature_set: FeatureSet
     generation: int = 0
+    novelty: NoveltyReference | None = None
 
     @property
     def version(self) -> str:
@@ -132,6 +137,7 @@ class ModelLoader:
             scorer=parse_scorer(version, MODEL_FILE, text),
             feature_set=feature_set,
             generation=generation,
+            novelty=self._novelty(manifest),
         )
 
     def reload(self) -> LoadedModel:
@@ -202,6 +208,18 @@ class ModelLoader:
             return self._active.signature()
         except OSError:
             return _UNREADABLE
+
+    def _novelty(self, manifest: Manifest) -> NoveltyReference | None:
+        """None for a version from before there was one; raises ArtifactCorrupt."""
+        if NOVELTY_FILE not in manifest.files:
+            return None
+        content = self._registry.read(manifest.version, NOVELTY_FILE)
+        try:
+            arrays = array_files.from_archive(content)
+            return novelty_of_arrays(arrays, features=len(manifest.feature_set.features))
+        except (DamagedFile, DamagedArchive):
+            reason = f"{NOVELTY_FILE} is not what a training writes"
+            raise ArtifactCorrupt(manifest.version, reason) from None
 
     def _matching_set(self, manifest: Manifest) -> FeatureSet:
         if manifest.interval != self._interval:

@@ -36,11 +36,13 @@ def predict() -> Response:
     `usable` is false when the number should not be acted on; it is given all the same. `reasons`
     then has `bar_too_old` (`MAX_BAR_AGE_BARS`), `model_too_old` (`MAX_MODEL_AGE_DAYS`) or
     `null_features` (`REQUIRE_ALL_FEATURES`). All three are off by default, except with
-    `ENV=production`. What is wrong with the bars stands in `reasons` in any case: `delisted`
-    (after the day `to` of `symbols.csv`, see docs/calendars.md), and `bars_dropped`,
-    `bars_missing`, `hole_in_window`, `unexplained_jump` and `no_volume` of its window (see
-    `GET /bars/quality`). With `REFUSE_SUSPECT_BARS`, as in production, they make a prediction not
-    usable.
+    `ENV=production`. With `NOVEL_ROW_LEVEL` it has `novel_row` where the features are unlike those
+    of training: too many beyond their range, or too far from the rest.
+
+    What is wrong with the bars stands in `reasons` in any case: `delisted` (after the day `to` of
+    `symbols.csv`, see docs/calendars.md), and `bars_dropped`, `bars_missing`, `hole_in_window`,
+    `unexplained_jump` and `no_volume` of its window (see `GET /bars/quality`). With
+    `REFUSE_SUSPECT_BARS`, as in production, they make a prediction not usable.
     """
     query = load_query(_QUERY)
     symbol = query.pop("symbol")

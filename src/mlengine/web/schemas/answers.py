@@ -94,6 +94,7 @@ USABILITY_REASONS = (
     usability.DELISTED,
     usability.MODEL_TOO_OLD,
     usability.NULL_FEATURES,
+    usability.NOVEL_ROW,
     *BAR_REASONS,
 )
 POINTS_IN_TIME = (RECORDED, RECONSTRUCTED)
