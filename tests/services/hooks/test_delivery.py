@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -11,6 +14,7 @@ from sqlalchemy import Engine
 from tests.databases import NOW, new_database, opened
 from tests.hook_receiver import HookReceiver, Reply
 from tests.patience import eventually
+from tests.processes import deliver_then_die
 
 from mlengine.core.hooks.retry_schedule import MOST_ATTEMPTS
 from mlengine.errors import HookNotFound, InvalidRequest, TooManyHooks
@@ -21,6 +25,8 @@ from mlengine.stores.database.events import EventStore
 from mlengine.stores.hooks.delivery_store import Answer, DeliveryStore
 from mlengine.stores.hooks.hook_store import HookStore
 from mlengine.stores.hooks.sender import HookSender
+
+ROOT = Path(__file__).parents[3]
 
 
 class Platform:
@@ -174,6 +180,22 @@ def test_a_message_that_a_killed_worker_had_is_delivered_by_another(platform):
         platform.now += timedelta(seconds=LEASE_SECONDS)
         assert platform.deliver_all() == [200]
     assert len(receiver.received) == 1
+
+
+def test_a_worker_killed_after_the_delivery_and_before_its_record_loses_nothing(platform):
+    with HookReceiver() as receiver:
+        platform.add(receiver.url)
+        platform.happen()
+        url, module = str(platform.store.engine.url), deliver_then_die.__name__
+        argv = [sys.executable, "-m", module, url, platform.now.isoformat()]
+        killed = subprocess.run(argv, cwd=ROOT, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert platform.deliver_all() == [], "until its lease has run out"
+        platform.now += timedelta(seconds=LEASE_SECONDS)
+        assert platform.deliver_all() == [200]
+    first, second = receiver.received
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert platform.status().delivered == 1
 
 
 def test_a_worker_that_comes_late_does_not_undo_a_delivery(platform):
