@@ -20,6 +20,7 @@ from mlengine.web.routes import (
     admin,
     bars,
     documents,
+    events,
     features,
     health,
     metrics,
@@ -30,6 +31,7 @@ from mlengine.web.routes import (
     webhooks,
 )
 from mlengine.web.serving import fast_path, probes
+from mlengine.web.serving.streams import places
 
 PREFIXES = {"": "", "v1_": "/api/v1"}
 BLUEPRINTS = tuple(
@@ -45,6 +47,7 @@ BLUEPRINTS = tuple(
         metrics,
         admin,
         webhooks,
+        events,
         documents,
     )
 )
@@ -91,6 +94,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     hops = settings.trusted_proxy_count
     app.wsgi_app = trust_proxies(take_prefix(app.wsgi_app, hops), hops)  # type: ignore[method-assign]
     _register_on_both_prefixes(app)
+    places.init_app(app, platform.control.outbox)
     probes.init_app(app, health.blueprint)
     cli.init_app(app)
     return app

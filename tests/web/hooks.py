@@ -1,4 +1,4 @@
-"""Webhooks in memory, for the tests of the HTTP door: there is one, and nothing is sent."""
+"""Webhooks and their messages in memory, for the tests of the HTTP door; nothing is sent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from tests.web.answers import DAY
 
+from mlengine.core.monitoring.messages import Message
 from mlengine.errors import HookNotFound
 from mlengine.services.hooks.service import HookStatus, NewHook, Redelivery, RotatedSecret
 
@@ -22,6 +23,17 @@ HOOK = HookStatus(
     delivered=2,
     failed=0,
 )
+
+
+@dataclass(frozen=True)
+class FakeOutbox:
+    messages: list[Message] = field(default_factory=list)
+
+    def newest_seq(self) -> int:
+        return len(self.messages)
+
+    def after(self, seq: int, *, limit: int) -> list[Message]:
+        return self.messages[seq : seq + limit]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 from tests.published import draft
 from tests.web.answers import DAY, FakeFeatureService, FakePredictService
-from tests.web.hooks import FakeHookService
+from tests.web.hooks import FakeHookService, FakeOutbox
 
 from mlengine import errors
 from mlengine.core.evaluation import MetricEstimate, Verdict
@@ -401,6 +401,7 @@ class FakeControlPlane:
     events: FakeEventStore = field(default_factory=FakeEventStore)
     clock: Callable[[], datetime] = host_clock
     hooks: FakeHookService = field(default_factory=FakeHookService)
+    outbox: FakeOutbox = field(default_factory=FakeOutbox)
 
 
 @dataclass(frozen=True)

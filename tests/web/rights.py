@@ -46,6 +46,7 @@ RIGHTS = {
     ("POST", "/admin/reload"): ACTIVATE,
     ("DELETE", "/admin/audit/clear"): AUDIT,
     ("POST", "/predictions/<prediction_id>/replay"): AUDIT,
+    ("GET", "/events"): READ,
     ("GET", "/admin/hooks"): HOOKS,
     ("POST", "/admin/hooks"): HOOKS,
     ("DELETE", "/admin/hooks/<hook_id>"): HOOKS,

@@ -51,6 +51,7 @@ def test_every_part_of_the_fake_platform_has_a_service() -> None:
         "FakeHookService",
         "FakeModelService",
         "FakeMonitoringService",
+        "FakeOutbox",
         "FakePredictService",
         "FakeReplayService",
         "FakeRunService",

@@ -35,6 +35,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.NoUnfinishedRun: (404, "Run not found"),
     errors.HookNotFound: (404, "Hook not found"),
     errors.TooManyHooks: (409, "Too many hooks"),
+    errors.TooManyStreams: (503, "Too many streams"),
     errors.RunNotCancellable: (409, "Run can't be cancelled"),
     errors.DatabaseUnavailable: (503, "Audit store not usable"),
     errors.ArtifactsUnavailable: (503, "Artifacts folder not writable"),
@@ -51,6 +52,12 @@ FRAMEWORK_PROBLEMS: dict[int, tuple[str, str, str]] = {
 }
 _OTHER = ("invalid_request", "Request refused", "the request was refused")
 
+_WITH_RETRY_AFTER = (
+    errors.UpstreamUnavailable,
+    errors.TooManyFailedKeys,
+    errors.TooManyStreams,
+)
+
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(errors.MlengineError, _handle_domain_error)
@@ -66,7 +73,7 @@ def _handle_domain_error(error: errors.MlengineError) -> Response:
     response = problem(
         status=status, code=error.code, title=title, detail=str(error), extra=_extra_members(error)
     )
-    if isinstance(error, errors.UpstreamUnavailable | errors.TooManyFailedKeys):
+    if isinstance(error, _WITH_RETRY_AFTER):
         g.retry_after_seconds = max(1, error.retry_after_seconds)
     if isinstance(error, errors.Unauthorized):
         response.headers["WWW-Authenticate"] = 'ApiKey realm="mlengine"'

@@ -84,6 +84,12 @@ PROBLEMS = (
         "Remove one that is not needed any more.",
     ),
     ProblemKind(
+        "too_many_streams",
+        (503,),
+        "The web worker that took the request serves as many streams of events as it may.",
+        "Ask again after `Retry-After`: another worker may have room, or use a webhook.",
+    ),
+    ProblemKind(
         "run_not_found",
         (404,),
         "There is no training run with this id; without an id, none is queued or running.",

@@ -41,6 +41,7 @@ SECTIONS = {
     "metrics": "Monitoring",
     "admin": "Administration",
     "webhooks": "Administration",
+    "events": "Monitoring",
     "documents": "Documents",
 }
 _UNLIMITED = "health"
@@ -61,6 +62,10 @@ _HEADERS: dict[str, JsonSchema] = {
     IDEMPOTENCY_HEADER: {
         "description": "The same key with the same body gets the same answer, however often.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+    },
+    "Last-Event-ID": {
+        "description": "The `id` of the last event that came; what came since is sent.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
     },
     "If-None-Match": {
         "description": "The `ETag` of an earlier answer; 304 where it is still the same.",

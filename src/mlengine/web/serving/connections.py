@@ -13,6 +13,7 @@ from mlengine.web.serving.request_reader import RequestReader
 
 if TYPE_CHECKING:
     from mlengine.web.http.rate_limit_headers import Headers
+    from mlengine.web.serving.streams.subscription import Subscription
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 # So many are closed before others get an answer.
@@ -26,7 +27,7 @@ class Connection:
     Each byte of an answer that it takes moves its deadline, but not beyond `answer_deadline`.
     `unread_bytes` were left with the system when its deadline came.
     `read_ahead` came behind the request in hand; `rate_headers` are those of one that is counted
-    and not answered yet.
+    and not answered yet. With a `subscription` its answer goes on.
     """
 
     sock: socket.socket
@@ -41,6 +42,7 @@ class Connection:
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))
     read_ahead: bytes = b""
     rate_headers: Headers | None = None
+    subscription: Subscription | None = None
     buffered: int = 0
 
     def facts(self, reason: str) -> dict[str, str | None]:

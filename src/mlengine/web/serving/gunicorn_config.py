@@ -36,7 +36,7 @@ except MlengineError as error:
 _host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{_host}:{settings.port}"
 workers = settings.web_workers
-worker_class = "mlengine.web.serving.worker.Worker"
+worker_class = "mlengine.web.serving.streams.worker.StreamingWorker"
 threads = WORKING_THREADS + settings.market_data_service.max_waits
 keepalive = 5
 sendfile = False  # answers go through memory, so that no thread waits for a client

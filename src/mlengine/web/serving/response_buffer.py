@@ -1,10 +1,17 @@
 """Where gunicorn writes a response: into memory, so that no thread waits for a client."""
 
+from __future__ import annotations
+
 import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlengine.web.serving.sockets import send_at_once
+
+if TYPE_CHECKING:
+    from mlengine.web.serving.streams.subscription import Subscription
+
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 class ResponseBuffer:
@@ -12,6 +19,17 @@ class ResponseBuffer:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
+        self.subscription: Subscription | None = None
+
+    def take_subscription(self) -> Subscription | None:
+        """What the client follows from now on: the answer is left open for it.
+
+        None for most answers, and where it has a length, so that nothing can follow it.
+        """
+        if self.subscription is None or self._parts[-1:] != [LAST_CHUNK]:
+            return None
+        self._parts.pop()
+        return self.subscription
 
     def sendall(self, data: bytes) -> None:
         self._parts.append(data)

@@ -209,7 +209,7 @@ class Worker(ClientConnections):
             is_kept = False
         finally:
             limits.counted_headers.reset(token)
-        conn.closes = not is_kept
+        conn.closes, conn.subscription = not is_kept, response.take_subscription()
         try:
             return conn, request, response.send_to(conn.sock)
         except OSError:
