@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from benchmarks.market_streams import (
@@ -18,7 +19,7 @@ from benchmarks.market_streams import (
 
 from mlengine.core.arrays import Floats, Ints
 from mlengine.core.features import CORE
-from mlengine.core.monitoring.drift.calibration import DriftCalibration, calibrate, scores_of
+from mlengine.core.monitoring.drift.calibration import DriftCalibration, calibrate_all, scores_of
 from mlengine.core.monitoring.drift.distances import sort_columns
 from mlengine.core.monitoring.drift.frozen import longest_runs, repeated_runs, told_from
 from mlengine.core.monitoring.drift.grid import FeatureGrid
@@ -50,7 +51,12 @@ class Trained:
     total: DateTallies
 
     def calibrated(self, window_dates: int) -> DriftCalibration:
-        return calibrate(self.training, window_dates=window_dates, gap_dates=CORE.window_bars)
+        return next(each for each in self._calibrations if each.window_dates == window_dates)
+
+    @cached_property
+    def _calibrations(self) -> tuple[DriftCalibration, ...]:
+        windows = (*WINDOWS.values(), BLOCK_DATES)
+        return calibrate_all(self.training, windows, gap_dates=CORE.window_bars)
 
     def since(self, live: DateTallies, first: int) -> DateTallies:
         """The same dates without the `first` ones."""
