@@ -225,6 +225,16 @@ ODD = {
 }
 
 
+def test_a_clearing_of_the_audit_forgets_the_counts(years: LiveYears) -> None:
+    years.live(panel(30, seed=1))
+    years.updates.run(NOW)
+    assert found(years).n_current > 0
+    years.audit.clear(actor="ann", at=NOW)
+    years.updates.run(NOW)
+    cleared = found(years)
+    assert (cleared.status, cleared.n_current) == ("insufficient_data", 0)
+
+
 @pytest.mark.parametrize("name", ODD)
 def test_rows_that_say_nothing_are_never_drift(years: LiveYears, name: str) -> None:
     years.live(ODD[name])

@@ -21,6 +21,7 @@ MESSAGE_TYPES: Mapping[EventKind, str] = MappingProxyType(
         "activation_requested": "model.activation_requested",
         "activated": "model.activated",
         "rolled_back": "model.activated",
+        "drift_alarm": "drift.alarm",
         "bars_revised": "bars.revised",
         "hook_disabled": "hook.disabled",
     }

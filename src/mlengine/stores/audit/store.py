@@ -20,7 +20,13 @@ from mlengine.stores.audit.sqlite_writer import SqliteAuditWriter, sqlite_writer
 from mlengine.stores.audit.vectors import store_vectors
 from mlengine.stores.database.engine import lock_tables, writing
 from mlengine.stores.database.events import insert_event
-from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
+from mlengine.stores.database.tables import (
+    bar_windows,
+    drift_progress,
+    drift_tallies,
+    feature_vectors,
+    predictions,
+)
 from mlengine.stores.database.write_probe import WriteProbe
 from mlengine.stores.system.dependency_states import DependencyStates
 
@@ -81,7 +87,9 @@ class AuditStore(AuditReader):
         return sqlite_writer_for(self.engine)
 
     def clear(self, *, actor: str, at: datetime) -> int:
-        """Delete every prediction, vector and window; returns how many predictions.
+        """Delete every prediction, vector and window, and what was counted of them for drift.
+
+        Returns how many predictions.
 
         The event that says who did it and how many is written in the same transaction.
         """
@@ -90,7 +98,8 @@ class AuditStore(AuditReader):
             lock_tables(connection, feature_vectors, bar_windows, predictions)
             count = connection.execute(delete(predictions)).rowcount
             connection.execute(delete(feature_vectors))
-            connection.execute(delete(bar_windows))
+            for table in (bar_windows, drift_tallies, drift_progress):
+                connection.execute(delete(table))
             details = {"predictions": count}
             cleared = Event(kind="audit_cleared", at=at, version=None, actor=actor, details=details)
             insert_event(connection, cleared)
