@@ -406,7 +406,12 @@ def test_a_folder_is_checked_with_its_own_files_of_symbols_and_settings(
 
 @pytest.mark.parametrize(
     ("what", "shows"),
-    [("drift", "insufficient_data"), ("freshness", "AAA"), ("latency", "cli"), ("history", "v1")],
+    [
+        ("drift", "insufficient_data"),
+        ("freshness", "AAA"),
+        ("latency", "error rate"),
+        ("history", "v1"),
+    ],
 )
 def test_monitoring_for_the_terminal(runner: FlaskCliRunner, what: str, shows: str) -> None:
     assert runner.invoke(args=["predict", "AAA"]).exit_code == 0

@@ -13,8 +13,8 @@ from mlengine.stores.telemetry.counters import Counters
 def main(folder: str, count: str) -> None:
     counters = Counters(Path(folder))
     for number in range(int(count)):
-        counters.add(HTTP_REQUESTS, "/predict", "GET", "200")
-        counters.observe(HTTP_DURATION, "/predict", "GET", milliseconds=1.0 + number)
+        counters.count(HTTP_REQUESTS, "/predict", "GET", "200").add()
+        counters.sketch(HTTP_DURATION, "/predict", "GET").observe(1.0 + number)
     print("counted", flush=True)
     signal.pause()
 

@@ -32,6 +32,7 @@ from mlengine.core.telemetry.families import (
     Sample,
     Samples,
 )
+from mlengine.core.telemetry.latency_slots import StageLatency
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.comparison import CommonRows, Comparison, MetricPair
 from mlengine.core.versions.manifest import Manifest
@@ -43,12 +44,11 @@ from mlengine.services.monitoring.drift import DriftAlarmReport, ModelDrift
 from mlengine.services.monitoring.health import Health
 from mlengine.services.monitoring.service import (
     Freshness,
-    Latencies,
     ModelFreshness,
-    StageLatency,
     SymbolFreshness,
 )
 from mlengine.services.runs.service import RunRequest
+from mlengine.services.telemetry.latencies import Latencies
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.database.clock import host_clock
 from mlengine.stores.keys.key_ring import KeyRing
@@ -293,10 +293,6 @@ class FakeMonitoringService:
             None,
         )
 
-    def latency(self, *, window_seconds: int, now: datetime) -> Latencies:  # noqa: ARG002
-        line = StageLatency("/predict", "model", 3, 0.1, 0.2, 0.3, 0.3, 0.25)
-        return Latencies(window_seconds, (line,))
-
 
 @dataclass(frozen=True)
 class FakeAuditService:
@@ -405,6 +401,13 @@ class FakeControlPlane:
 
 
 @dataclass(frozen=True)
+class FakeLatencyService:
+    def latency(self, *, window_seconds: int, now: datetime) -> Latencies:  # noqa: ARG002
+        line = StageLatency("/predict", "model", 3, 0.1, 0.2, 0.3, 0.3, 0.25)
+        return Latencies(window_seconds, (line,))
+
+
+@dataclass(frozen=True)
 class FakeMetricsService:
     def samples(self, *, now: datetime) -> Sequence[Samples]:  # noqa: ARG002
         counts = (1.0,) * (len(BOUNDS_MS) + 1)
@@ -421,6 +424,7 @@ class FakePlatform:
     control: FakeControlPlane = field(default_factory=FakeControlPlane)
     states: DependencyStates = field(default_factory=DependencyStates)
     counters: Counters = field(default_factory=Counters)
+    latencies: FakeLatencyService = field(default_factory=FakeLatencyService)
     metrics: FakeMetricsService = field(default_factory=FakeMetricsService)
     features: FakeFeatureService = field(default_factory=FakeFeatureService)
     predict: FakePredictService = field(default_factory=FakePredictService)

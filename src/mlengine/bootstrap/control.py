@@ -28,6 +28,7 @@ from mlengine.services.hooks.service import HookService
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunRequest, RunService
+from mlengine.services.telemetry.latencies import LatencyService
 from mlengine.stores.audit.prediction_reader import PredictionReader
 from mlengine.stores.audit.retention import AuditRetention
 from mlengine.stores.database.clock import DatabaseClock
@@ -50,6 +51,7 @@ from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.folders import published_versions, versions_directory
 from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
+from mlengine.stores.telemetry.latency_table import LatencyTable
 
 if TYPE_CHECKING:
     from mlengine.services.models.integrity import IntegrityVerifier
@@ -79,6 +81,7 @@ class ControlPlane:
     retention: RetentionService
     update_lease: UpdateLease
     predictions: PredictionReader
+    latencies: LatencyService
     activation_approvals: bool
     clock: DatabaseClock
 
@@ -177,6 +180,7 @@ def build_control(settings: Settings) -> ControlPlane:
         retention=retention,
         update_lease=UpdateLease(database),
         predictions=PredictionReader(database),
+        latencies=LatencyService(LatencyTable(database)),
         activation_approvals=settings.access.activation_approvals,
         clock=clock,
     )

@@ -15,6 +15,7 @@ from mlengine.services.outcomes.earlier_champion import EarlierChampion
 from mlengine.services.outcomes.reader import OutcomeReader
 from mlengine.services.outcomes.recorded_bars import OutcomeBars
 from mlengine.services.outcomes.step import OutcomeStep
+from mlengine.services.telemetry.latencies import LatencyRollUp
 from mlengine.stores.audit.live_vectors import LiveVectorReader
 from mlengine.stores.monitoring.drift_store import DriftStore
 from mlengine.stores.outcomes.answers import AnswerReader
@@ -40,6 +41,7 @@ def build_monitoring_updates(
         _outcome_step(control, stores),
         DriftUpdates(drift.registry, drift.references, drift.vectors, drift.store, drift.level),
         DriftChecks(drift, control.events),
+        LatencyRollUp(control.latencies.table),
     )
     return MonitoringUpdates(steps, control.update_lease, control.clock, _new_holder)
 

@@ -31,6 +31,8 @@ from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
 from mlengine.services.telemetry.gauges import GaugeCache, GaugeReader
+from mlengine.services.telemetry.latencies import LatencyService
+from mlengine.services.telemetry.latency_recorder import LatencyRecorder
 from mlengine.services.telemetry.metrics import MetricsService
 from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.services.training.reproduction import ReproductionService
@@ -71,6 +73,7 @@ class Platform:
     replay: ReplayService
     health: HealthService
     counters: Counters
+    latencies: LatencyService
     metrics: MetricsService
 
 
@@ -94,6 +97,7 @@ def build_platform(settings: Settings) -> Platform:
     drift = build_drift(settings, control, stores)
     keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
     health = _health(settings, control, stores, keys.ring)
+    predict = _predict(stores, control.clock)
     return Platform(
         control=control,
         keys=keys,
@@ -107,7 +111,7 @@ def build_platform(settings: Settings) -> Platform:
             default_set=settings.train.feature_set,
             default_symbols=settings.train.symbols,
         ),
-        predict=_predict(stores, control.clock),
+        predict=predict,
         run_executor=replace(
             _run_executor(control, stores, models, reproduction, maintenance),
             models_keep=settings.models_keep,
@@ -123,6 +127,7 @@ def build_platform(settings: Settings) -> Platform:
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
         health=health,
         counters=stores.counters,
+        latencies=_latencies(control, stores.counters, predict),
         metrics=_metrics(settings, monitoring, control, health),
     )
 
@@ -152,6 +157,14 @@ def _monitoring(control: ControlPlane, stores: Stores) -> MonitoringService:
         stores.bars.interval,
         stores.bars.bar_ages,
     )
+
+
+def _latencies(
+    control: ControlPlane, counters: Counters, predict: PredictService
+) -> LatencyService:
+    table = control.latencies.table
+    recorder = LatencyRecorder(counters, predict.counts, table, secrets.token_hex(8))
+    return LatencyService(table, recorder)
 
 
 def _metrics(

@@ -23,8 +23,8 @@ def open_counters(settings: Settings) -> Counters:
 def count_dependency_call(counters: Counters, dependency: str, state: str) -> None:
     """A call to a dependency, by what became of it; see `DependencyStates`."""
     if dependency == "upstream":
-        counters.add(UPSTREAM_CALLS)
+        counters.count(UPSTREAM_CALLS).add()
         if state in _REASONS:
-            counters.add(UPSTREAM_FAILURES, _REASONS[state])
+            counters.count(UPSTREAM_FAILURES, _REASONS[state]).add()
     elif dependency == "redis" and state == "degraded":
-        counters.add(LIMITER_FALLBACKS)
+        counters.count(LIMITER_FALLBACKS).add()

@@ -9,7 +9,7 @@ from tests.factories import START
 from tests.platforms import NOW, ROWS, SYMBOLS, make_platform
 
 from mlengine.bootstrap.platform import Platform
-from mlengine.errors import InvalidRequest, UnknownSymbol
+from mlengine.errors import InvalidRequest
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 
 LAST_BAR = START + timedelta(days=ROWS - 1)
@@ -58,29 +58,6 @@ def test_a_backtest_makes_no_feed_look_dead(platform: Platform) -> None:
     found = platform.monitoring.freshness(now=NOW)
     assert found.symbols == ()
     assert found.last_prediction_at == NOW, "an answer it was all the same"
-
-
-def test_latency_has_exact_quantiles_by_route_and_stage(platform: Platform) -> None:
-    predict_days(platform, 5)
-    for _ in range(2):
-        with pytest.raises(UnknownSymbol):
-            platform.predict.predict(
-                "NONE",
-                PredictionRequest(request_id="r", now=NOW),
-            )
-    found = {
-        (line.route, line.stage): line
-        for line in platform.monitoring.latency(window_seconds=60, now=NOW).routes
-    }
-    batch = found["/predict/batch", "total"]
-    assert batch.count == 15
-    assert batch.error_rate == 0.0
-    assert batch.max_ms is not None
-    assert batch.p50_ms is not None
-    assert batch.p50_ms <= batch.max_ms
-    failed = found["/predict", "model"]
-    assert (failed.count, failed.error_rate, failed.p99_ms, failed.max_ms) == (0, 1.0, None, None)
-    assert platform.monitoring.latency(window_seconds=1, now=NOW + timedelta(days=1)).routes == ()
 
 
 def test_history_pages_from_the_newest_on(platform: Platform) -> None:

@@ -13,7 +13,6 @@ from tests.databases import (
 
 from mlengine.errors import InvalidRequest
 from mlengine.stores.audit.filter import AuditFilter
-from mlengine.stores.audit.reader import LATENCY_SCHEMA
 from mlengine.stores.audit.store import AuditStore
 
 
@@ -61,22 +60,6 @@ def test_a_cursor_from_before_a_clearing_shows_no_newer_row(store):
     store.append([answered(4)])
     assert _recent(store, cursor=cursor) == []
     assert _recent(store) == ["p4"]
-
-
-def test_latencies_hold_every_row_since_a_moment(store):
-    store.append([answered(1), answered(2), failed(3)])
-    frame = store.latencies(NOW + timedelta(seconds=2), limit=9)
-    assert frame.rows() == [
-        ("/predict", True, 0.1, 0.2, 0.30000000000000004, 1e-3),
-        ("/predict", False, 2.0, None, None, 2.5),
-    ]
-    empty = store.latencies(NOW + timedelta(seconds=4), limit=9)
-    assert (empty.height, dict(empty.schema)) == (0, LATENCY_SCHEMA)
-
-
-def test_latencies_of_a_long_time_are_those_of_its_newest_rows(store):
-    store.append([answered(1), answered(2), failed(3)])
-    assert store.latencies(NOW, limit=2)["ok"].to_list() == [True, False]
 
 
 def test_the_last_prediction_is_the_last_that_was_answered(store):

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from mlengine.core.telemetry.families import HTTP_DURATION, HTTP_REQUESTS
+from mlengine.core.telemetry.families import HTTP_REQUESTS
 from mlengine.stores.telemetry.counter_file import SUFFIX, read_series
 from mlengine.stores.telemetry.counter_folder import CounterFolder
 from mlengine.stores.telemetry.counters import SKETCH_CELLS, Counters
@@ -22,7 +22,7 @@ DURATION = ("http_request_duration_seconds", "/predict", "GET")
 
 
 def count(counters: Counters, amount: int = 1) -> None:
-    counters.add(HTTP_REQUESTS, "/predict", "GET", "200", amount=amount)
+    counters.count(HTTP_REQUESTS, "/predict", "GET", "200").add(amount)
 
 
 def total(folder: Path) -> float:
@@ -126,14 +126,3 @@ def test_a_file_that_may_not_grow_leaves_counters_in_memory(tmp_path: Path) -> N
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert counters.values()[KEY] == (1.0,)
     assert os.listdir(tmp_path) == []
-
-
-def test_many_latencies_at_once_count_as_one_by_one(tmp_path: Path) -> None:
-    at_once, single = Counters(), Counters()
-    latencies = [0.0, 0.5, 3.25, 3.25, 80.0]
-    at_once.observe_all(HTTP_DURATION, "/predict", "GET", milliseconds=latencies)
-    for each in latencies:
-        single.observe(HTTP_DURATION, "/predict", "GET", milliseconds=each)
-    assert at_once.values() == single.values()
-    labels = ("/predict", "GET")
-    assert at_once.sketches(HTTP_DURATION)[labels].longest_ms == 80.0

@@ -126,6 +126,7 @@ def test_latency_is_by_route_and_stage(client: FlaskClient) -> None:
                 "p99_ms": 0.3,
                 "max_ms": 0.3,
                 "error_rate": 0.25,
+                "server_error_rate": 0.0,
             }
         ],
     }

@@ -1,9 +1,7 @@
-"""Freshness, latency and the history of events."""
+"""Freshness and the history of events."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-
-import polars as pl
 
 from mlengine.core.bars.intervals import interval_end
 from mlengine.core.monitoring.event import Event
@@ -15,11 +13,8 @@ from mlengine.stores.database.events import EventStore
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.registry.loader import ModelLoader
 
-_STAGES = ("bars", "features", "model", "total")
-_LATENCY_ROWS = 5_000
 # What an answer waits for at most, to know which bars were to be expected of late symbols.
 _EXPECTATIONS_SECONDS = 2.0
-_QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 
 
 @dataclass(frozen=True)
@@ -50,26 +45,6 @@ class Freshness:
     symbols: tuple[SymbolFreshness, ...]
     model: ModelFreshness | None
     last_prediction_at: datetime | None
-
-
-@dataclass(frozen=True)
-class StageLatency:
-    """Exact quantiles over the audited predictions of a window; `error_rate` is the route's."""
-
-    route: str
-    stage: str
-    count: int
-    p50_ms: float | None
-    p90_ms: float | None
-    p99_ms: float | None
-    max_ms: float | None
-    error_rate: float
-
-
-@dataclass(frozen=True)
-class Latencies:
-    window_seconds: int
-    routes: tuple[StageLatency, ...]
 
 
 @dataclass(frozen=True)
@@ -112,21 +87,6 @@ class MonitoringService:
             last_prediction_at=self.audit.last_prediction_at(),
         )
 
-    def latency(self, *, window_seconds: int, now: datetime) -> Latencies:
-        """Quantiles by route and stage over the predictions of the last seconds, all workers.
-
-        Of the newest 5,000 there, whatever stands in the audit: anyone may ask.
-        """
-        since = now - timedelta(seconds=window_seconds)
-        rows = self.audit.latencies(since, limit=_LATENCY_ROWS)
-        routes = rows.partition_by("route", as_dict=True, maintain_order=True)
-        latencies = tuple(
-            _stage_latency(str(route), stage, frame)
-            for (route,), frame in sorted(routes.items())
-            for stage in _STAGES
-        )
-        return Latencies(window_seconds, latencies)
-
     def _symbol_freshness(
         self, symbol: str, bar: datetime, now: datetime, deadline: Deadline
     ) -> SymbolFreshness:
@@ -151,20 +111,3 @@ class MonitoringService:
             age_seconds=(now - manifest.created_at).total_seconds(),
             trained_through=manifest.trained_through,
         )
-
-
-def _stage_latency(route: str, stage: str, rows: pl.DataFrame) -> StageLatency:
-    """One line of the table; a stage that no prediction reached has null figures."""
-    reached = rows[stage].drop_nulls()
-    quantiles = {
-        name: reached.quantile(share, interpolation="nearest") for name, share in _QUANTILES.items()
-    }
-    longest = reached.max()
-    return StageLatency(
-        route=route,
-        stage=stage,
-        count=len(reached),
-        **quantiles,
-        max_ms=float(longest) if isinstance(longest, float) else None,
-        error_rate=float((~rows["ok"]).sum()) / rows.height,
-    )

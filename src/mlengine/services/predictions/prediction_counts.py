@@ -2,16 +2,21 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
+import numpy as np
+
+from mlengine.core.arrays import Floats
 from mlengine.core.predictions.prediction import Latency
-from mlengine.core.telemetry.families import PREDICTION_STAGES, PREDICTIONS
+from mlengine.core.telemetry.families import CACHE_LOOKUPS, PREDICTION_STAGES, PREDICTIONS
+from mlengine.core.telemetry.latency_sketch import BUCKETS, BUCKETS_A_DOUBLING
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
-from mlengine.stores.telemetry.counters import Counters
+from mlengine.stores.telemetry.counters import BUCKETS_FROM, SUM, Counters, Sketch
 
 _STAGES = ("bars", "features", "model")
 _NO_VERSION = "none"
-# A sketch of many latencies at once costs a tenth of as many single ones.
-_MOST_DEFERRED = 256
+# A sketch of many latencies at once costs a fifth of as many single ones.
+_MOST_DEFERRED = 512
 
 
 class PredictionCounts:
@@ -19,6 +24,10 @@ class PredictionCounts:
 
     def __init__(self, counters: Counters | None = None) -> None:
         self._counters = counters or Counters()
+        self._hits = lru_cache(1)(lambda: self._counters.count(CACHE_LOOKUPS, "hit"))
+        self._answered = lru_cache(64)(
+            lambda version: self._counters.count(PREDICTIONS, version, "ok")
+        )
         self._deferred: list[Latency] = []
 
     def count(self, entries: Sequence[AuditEntry], version: str | None) -> None:
@@ -29,19 +38,21 @@ class PredictionCounts:
         version = version or _NO_VERSION
         failed = Counter(e.failure.error_code for e in entries if isinstance(e, AuditedFailure))
         for code, count in failed.items():
-            self._counters.add(PREDICTIONS, version, code, amount=count)
+            self._counters.count(PREDICTIONS, version, code).add(count)
         answered = [e for e in entries if isinstance(e, AuditedPrediction)]
         if answered:
-            self._counters.add(PREDICTIONS, version, "ok", amount=len(answered))
+            self._answered(version).add(len(answered))
             slowest = max(answered, key=lambda entry: entry.prediction.latency_ms.total)
-            self._observe(slowest.route, [slowest.prediction.latency_ms])
+            for stage in _STAGES:
+                milliseconds = getattr(slowest.prediction.latency_ms, stage)
+                if milliseconds is not None:
+                    self._sketch(slowest.route, stage).observe(milliseconds)
 
     def count_single(self, answers: Sequence[AuditedPrediction]) -> None:
-        """Answers to as many requests for one symbol each; of one version, as good as always."""
-        first = answers[0].prediction.model_version
-        latencies = [each.prediction.latency_ms for each in answers]
-        self._counters.add(PREDICTIONS, first, "ok", amount=len(answers))
-        self._deferred += latencies
+        """Answers from memory to as many requests; of one version, as good as always."""
+        self._answered(answers[0].prediction.model_version).add(len(answers))
+        self._hits().add(len(answers))
+        self._deferred += [each.prediction.latency_ms for each in answers]
         if len(self._deferred) >= _MOST_DEFERRED:
             self.flush()
 
@@ -49,9 +60,23 @@ class PredictionCounts:
         """Count what waits."""
         deferred, self._deferred = self._deferred, []
         if deferred:
-            self._observe("/predict", deferred)
+            rows = np.array([(each.bars, each.features, each.model) for each in deferred], float)
+            for stage, column in zip(_STAGES, rows.T, strict=True):
+                _observe_all(self._sketch("/predict", stage), column)
 
-    def _observe(self, route: str, latencies: Sequence[Latency]) -> None:
-        for stage in _STAGES:
-            reached = [ms for each in latencies if (ms := getattr(each, stage)) is not None]
-            self._counters.observe_all(PREDICTION_STAGES, route, stage, milliseconds=reached)
+    def _sketch(self, route: str, stage: str) -> Sketch:
+        return self._counters.sketch(PREDICTION_STAGES, route, stage)
+
+
+def _observe_all(sketch: Sketch, milliseconds: Floats) -> None:
+    """As `Sketch.observe` of each that is a number."""
+    milliseconds = milliseconds[np.isfinite(milliseconds)]
+    if not len(milliseconds):
+        return
+    buckets = np.log2(np.maximum(milliseconds * 1000.0, 1.0)) * BUCKETS_A_DOUBLING
+    counts = np.bincount(np.minimum(buckets.astype(np.int64), BUCKETS - 1), minlength=BUCKETS)
+    with sketch.lock:
+        cells = np.asarray(sketch.cells)
+        cells[BUCKETS_FROM:] += counts
+        cells[SUM] += milliseconds.sum()
+        sketch.longest_ms = max(sketch.longest_ms, float(milliseconds.max()))

@@ -78,8 +78,8 @@ def feature_vectors(
         if (row := vector_cache.get((window.bars_hash, feature_set.hash))) is not None
     }
     missing = [symbol for symbol in windows if symbol not in cached]
-    if missing and not wait:
-        return None
+    if not wait:  # who counts these once they are audited
+        return None if missing else cached
     vector_cache.count_lookups(hits=len(cached), misses=len(missing))
     if not missing:
         return cached

@@ -20,11 +20,6 @@ from mlengine.stores.database.tables import MICROSECOND, feature_vectors, predic
 _PAYLOADS = SelectByKey(
     select(feature_vectors.c.id, feature_vectors.c.payload), feature_vectors.c.id
 )
-LATENCY_SCHEMA = {
-    "route": pl.String,
-    "ok": pl.Boolean,
-    **dict.fromkeys(("bars", "features", "model", "total"), pl.Float64),
-}
 
 
 @dataclass(frozen=True)
@@ -41,21 +36,6 @@ class AuditReader(PredictionReader):
         query = select(predictions.c.seq).where(predictions.c.model_version == version).limit(1)
         with reading(self.engine) as connection:
             return connection.scalar(query) is not None
-
-    def latencies(self, since: datetime, *, limit: int) -> pl.DataFrame:
-        """Milliseconds a stage of the newest predictions from `since` on, oldest first.
-
-        Columns LATENCY_SCHEMA; a stage that was not reached is null.
-        """
-        table = predictions.c
-        stages = (table.bars_ms, table.features_ms, table.model_ms, table.total_ms)
-        newest_first = table.at.desc(), table.seq.desc()
-        query = select(table.route, table.ok, *stages).where(table.at >= since)
-        with reading(self.engine) as connection:
-            newest = connection.execute(query.order_by(*newest_first).limit(limit))
-            rows = [tuple(row) for row in newest]
-        with _damage_told():
-            return pl.DataFrame(rows[::-1], schema=LATENCY_SCHEMA, orient="row")
 
     def last_prediction_at(self) -> datetime | None:
         """When a prediction was last answered."""

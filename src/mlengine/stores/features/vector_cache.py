@@ -34,7 +34,7 @@ class FeatureVectorCache:
         """What was found of a request that goes on to be answered."""
         for result, count in (("hit", hits), ("miss", misses)):
             if count:
-                self._counters.add(CACHE_LOOKUPS, result, amount=count)
+                self._counters.count(CACHE_LOOKUPS, result).add(count)
 
     def put(self, key: RowKey, row: Floats) -> None:
         """Keep `row`; the one that was put longest ago makes room."""

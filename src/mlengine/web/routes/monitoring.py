@@ -3,7 +3,8 @@
 from flask import Blueprint, Response, jsonify
 
 from mlengine.services.monitoring.drift import ModelDrift
-from mlengine.services.monitoring.service import Freshness, Latencies
+from mlengine.services.monitoring.service import Freshness
+from mlengine.services.telemetry.latencies import Latencies
 from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, SERVED_MODEL
@@ -84,10 +85,15 @@ def freshness() -> Response:
 @open_by_default("read")
 @says(query=_LATENCY_QUERY, answers={200: Latencies}, problems=AUDIT)
 def latency() -> Response:
-    """How long predictions took, by route and stage.
+    """How long requests took, by route and stage, over all web workers of all machines.
 
-    Exact quantiles over all web workers, from the audit; one entry a route and stage (`bars`,
-    `features`, `model`, `total`).
+    Each quantile is within 2.2 % of the exact one, the longest is exact. `total` is the whole
+    request, from when it is read until its answer is ready, and waiting for a thread is part of it.
+    Routes of predictions have `bars`, `features` and `model` as well; those of a batch are of its
+    slowest prediction. `count` is that of the stage. `error_rate` is the share of the route's
+    answers with a status of 400 or more, `server_error_rate` that of 500 or more. The window is
+    widened to whole minutes, beyond two hours to whole hours. Other workers' newest seconds may be
+    missing.
     """
     window = load_query(_LATENCY_QUERY)["window"]
-    return jsonify(platform().monitoring.latency(window_seconds=window, now=request_time()))
+    return jsonify(platform().latencies.latency(window_seconds=window, now=request_time()))

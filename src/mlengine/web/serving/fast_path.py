@@ -31,7 +31,7 @@ from mlengine.web.http.intermediaries.forwarding import trust_proxies
 from mlengine.web.http.limits import RateLimit
 from mlengine.web.http.requests import PLATFORM
 from mlengine.web.http.responses import encode_trusted_utc
-from mlengine.web.http.telemetry.request_metrics import count_answers, count_refused
+from mlengine.web.http.telemetry.request_metrics import AnswerCounter, count_refused
 from mlengine.web.schemas.predict import prediction_body
 from mlengine.web.serving.inline.id_headers import (
     TRACE_NAME,
@@ -70,7 +70,9 @@ class FastPathPredictor:
     def __init__(self, platform: Platform, cfg: Config, routes: FastPathRoutes) -> None:
         self._predict = platform.predict
         self._clock = platform.control.clock
-        self._counters = platform.counters
+        self._answered = lru_cache(1)(
+            lambda: AnswerCounter(platform.counters, "/predict", "GET", 200)
+        )
         self._cfg = cfg
         self._rate_limit = routes.rate_limit
         self._plain = fast_path_request_pattern(routes.paths)
@@ -123,14 +125,7 @@ class FastPathPredictor:
         if not admitted or not self._predict.try_audit([each.answer for each in admitted]):
             return [None] * len(pending)
         # All of a round are read at once, and answered at once.
-        count_answers(
-            self._counters,
-            "/predict",
-            "GET",
-            200,
-            started=pending[0].started,
-            count=len(admitted),
-        )
+        self._answered().count(pending[0].started, len(admitted))
         hooks.log_requests([each.log_line() for each in admitted])
         date = self._now()
         return [None if each.rate_headers is None else each.encode(date) for each in pending]

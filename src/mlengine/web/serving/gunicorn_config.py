@@ -99,6 +99,8 @@ def post_worker_init(worker: Worker) -> None:
             target=warm_up.open_first_connection, args=[platform.control.database], daemon=True
         ).start()
         warm_up.warm_up_features()
+        recorder = platform.latencies.recorder
+        Thread(target=recorder.keep_flushing, args=[platform.control.clock], daemon=True).start()
     gc.collect()
     gc.freeze()
     loaded = platform.loader.loaded_version if platform is not None else None
@@ -107,6 +109,9 @@ def post_worker_init(worker: Worker) -> None:
 
 def worker_exit(_server: Arbiter, worker: Worker) -> None:
     if worker.ppid == os.getppid():  # the master calls this, too, for one that was killed
+        platform = getattr(worker.wsgi, "extensions", {}).get("mlengine")
+        if platform is not None:
+            platform.latencies.recorder.flush(platform.control.clock())
         lifecycle.info("web worker stopped", extra={**_process(), "answered": worker.nr})
 
 

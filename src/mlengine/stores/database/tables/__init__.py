@@ -23,8 +23,9 @@ from mlengine.stores.database.tables.monitoring import (
 from mlengine.stores.database.tables.outcomes import outcomes
 from mlengine.stores.database.tables.platform import events, platform
 from mlengine.stores.database.tables.runs import runs, schedules
+from mlengine.stores.database.tables.telemetry import request_latencies
 
-REVISION = "0015"
+REVISION = "0016"
 
 __all__ = [
     "MICROSECOND",
@@ -48,6 +49,7 @@ __all__ = [
     "outcomes",
     "platform",
     "predictions",
+    "request_latencies",
     "runs",
     "schedules",
     "to_microseconds",

@@ -16,28 +16,30 @@ _VERSIONED = "/api/v1"
 _PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 
 
+class AnswerCounter:
+    """Counts the answers of one route, method and status."""
+
+    def __init__(self, counters: Counters, route: str, method: str, status: int) -> None:
+        self._answers = counters.count(HTTP_REQUESTS, route, method, str(status))
+        self._durations = counters.sketch(HTTP_DURATION, route, method)
+
+    def count(self, started: float, count: int = 1) -> None:
+        """`count` answers to requests that were read at `started`, by `perf_counter`."""
+        self._answers.add(count)
+        self._durations.observe((perf_counter() - started) * 1000.0, count)
+
+
 def count_request(counters: Counters, status: int) -> None:
     """Count the request that is being answered; its route is a template, never its path."""
     rule = request.url_rule
     route = route_of(rule.rule) if rule else UNMATCHED
-    started = read_at.get() or g.started
-    count_answers(counters, route, request.method, status, started=started)
-
-
-def count_answers(
-    counters: Counters, route: str, method: str, status: int, *, started: float, count: int = 1
-) -> None:
-    """`count` answers alike, to requests that were read at `started`, by `perf_counter`."""
-    if method not in _METHODS:
-        method = "other"
-    counters.add(HTTP_REQUESTS, route, method, str(status), amount=count)
-    milliseconds = (perf_counter() - started) * 1000.0
-    counters.observe(HTTP_DURATION, route, method, milliseconds=milliseconds, count=count)
+    method = request.method if request.method in _METHODS else "other"
+    AnswerCounter(counters, route, method, status).count(read_at.get() or g.started)
 
 
 def count_refused(counters: Counters, status: int) -> None:
     """Count an answer to what was no request that could be read."""
-    counters.add(HTTP_REQUESTS, UNMATCHED, "other", str(status))
+    counters.count(HTTP_REQUESTS, UNMATCHED, "other", str(status)).add()
 
 
 @lru_cache(512)
