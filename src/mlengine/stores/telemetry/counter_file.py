@@ -35,8 +35,12 @@ class CounterFile:
     """Opened by one process; not safe for threads, but for the cells that it has given out."""
 
     def __init__(self, folder: Path) -> None:
-        """Make a new file in `folder`; raises OSError."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make a new file in `folder`, and the folder in one above it that is there.
+
+        Raises OSError.
+        """
+        for each in (folder.parent, folder):
+            each.mkdir(mode=0o700, exist_ok=True)
         aside = folder / f".{os.getpid()}-{secrets.token_hex(8)}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._handle = os.open(aside, flags, 0o600)

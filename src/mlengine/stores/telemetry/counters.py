@@ -114,6 +114,8 @@ class Counters:
             try:
                 self._file = self._file or CounterFile(self._folder)
                 return self._file.add_series(orjson.dumps(key), count)
+            except FileNotFoundError:  # of a command where no platform was ever started
+                self._folder = None
             except OSError as error:
                 log.warning("counters kept in memory", extra={"reason": describe_error(error)})
         return memoryview(array("d", bytes(8 * count))).cast("B").cast("d")
