@@ -20,7 +20,8 @@ from scipy.special import ndtr
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
-from mlengine.core.metrics.losses import mean_by_date, row_losses
+from mlengine.core.metrics.losses import row_losses
+from mlengine.core.metrics.session_dates import DAY_MICROSECONDS, mean_by_session
 from mlengine.core.promotion.diebold_mariano import diebold_mariano
 from mlengine.core.promotion.gate import SIGNIFICANCE_LEVEL, significance_level
 
@@ -104,8 +105,8 @@ def p_value(labels: Floats, champion: Floats, challenger: Floats) -> float:
         row_losses("direction", labels=labels.T.ravel(), scores=said.T.ravel())
         for said in (champion, challenger)
     ]
-    dates = np.repeat(np.arange(labels.shape[1]), SYMBOLS)
-    found = diebold_mariano(mean_by_date(dates, lost[0] - lost[1]), steps_ahead=STEPS).p_value
+    dates = np.repeat(np.arange(labels.shape[1]) * DAY_MICROSECONDS, SYMBOLS)
+    found = diebold_mariano(mean_by_session(dates, lost[0] - lost[1]), steps_ahead=STEPS).p_value
     return 1.0 if found is None else found
 
 

@@ -32,7 +32,9 @@ from benchmarks.trainings import (
 )
 
 from mlengine.core.bars.bars import BARS_SCHEMA
+from mlengine.core.evaluation import Bootstrap
 from mlengine.core.metrics import block_bootstrap
+from mlengine.core.metrics.session_dates import DAY_MICROSECONDS
 
 CUT_YEARS = tuple(range(2012, 2019))
 BARS_VARIABLE = "MLENGINE_BENCH_BARS"
@@ -96,10 +98,7 @@ def print_intervals(simulations: int, horizons: Sequence[int], seed: int) -> Non
     print("| h | blocks | dates | above the truth | below |\n| --- | --- | --- | --- | --- |")
     for horizon in horizons:
         for blocks in (5, 10, 12, 24):
-            dates = (
-                blocks
-                * block_bootstrap.block_bootstrap_config(horizon_bars=horizon, seed=0).block_dates
-            )
+            dates = blocks * _bootstrap(horizon, seed=0).block_dates
             above, below = _missed(simulations, dates, horizon, np.random.default_rng(seed))
             print(f"| {horizon} | {blocks} | {dates} | {above:.1%} | {below:.1%} |", flush=True)
 
@@ -113,15 +112,18 @@ def _missed(
         moves, slow = rng.normal(size=dates + horizon_bars - 1), rng.normal(size=dates + 19)
         ahead = np.convolve(moves, np.ones(horizon_bars), "valid")
         earned = ahead * np.sign(np.convolve(slow, np.ones(20), "valid"))
-        drawn = block_bootstrap.block_bootstrap_config(horizon_bars=horizon_bars, seed=seed)
-        low, high = block_bootstrap.confidence_interval(
-            block_bootstrap.weighted_sums(block_bootstrap.draw_weights(dates, drawn), earned)
-            / dates
-        )
+        days = np.arange(dates) * DAY_MICROSECONDS
+        drawn = block_bootstrap.draw_blocks(days, _bootstrap(horizon_bars, seed=seed))
+        means = block_bootstrap.weighted_sums(drawn.weights, earned) / dates
+        low, high = drawn.interval(float(earned.mean()), means)
         assert low is not None
         assert high is not None
         above, below = above + (low > 0.0), below + (high < 0.0)
     return above / simulations, below / simulations
+
+
+def _bootstrap(horizon_bars: int, *, seed: int) -> Bootstrap:
+    return block_bootstrap.block_bootstrap_config(label_span_dates=horizon_bars, seed=seed)
 
 
 def _print_forward(name: str, year: int, forward: Forward) -> None:

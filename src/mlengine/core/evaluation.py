@@ -1,10 +1,12 @@
 """What the metrics of a model are made of: each beside its baseline, with an interval.
 
-Intervals hold 95 %: a circular bootstrap over blocks of consecutive dates with all their symbols.
+Intervals hold 95 %: a circular bootstrap over blocks of session dates with all their symbols.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from mlengine.core import serialization
 
 
 @dataclass(frozen=True)
@@ -12,6 +14,9 @@ class MetricEstimate:
     """One metric of the model and, on the same rows, of its baselines; null if not defined.
 
     `low` and `high` are its interval; `reason` says why `value`, or only the interval, is null.
+    `improvement` is by how much a mean over rows is better than its `baseline`, positive where it
+    is, with the interval of that paired difference: narrower than that of `value`, whose luck the
+    baseline shares. Null for a metric whose baseline is a number that no rows give.
     """
 
     value: float | None
@@ -21,6 +26,9 @@ class MetricEstimate:
     low: float | None = None
     high: float | None = None
     reason: str | None = None
+    improvement: float | None = field(default=None, metadata=serialization.OPTIONAL)
+    improvement_low: float | None = field(default=None, metadata=serialization.OPTIONAL)
+    improvement_high: float | None = field(default=None, metadata=serialization.OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,11 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`edge`, `no_edge` or `worse`, by where the interval of the one primary metric lies."""
+    """`edge`, `no_edge` or `worse`, by where the interval of the one primary metric lies.
+
+    `recipes` counts those that were judged on some of the same dates, this one included; `level` is
+    that of the interval, which is the wider the more recipes were tried.
+    """
 
     verdict: str
     metric: str
@@ -84,6 +96,8 @@ class Verdict:
     null: float
     low: float | None
     high: float | None
+    level: float = field(default=0.95, metadata=serialization.OPTIONAL)
+    recipes: int = field(default=1, metadata=serialization.OPTIONAL)
 
 
 @dataclass(frozen=True)

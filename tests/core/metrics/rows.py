@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlengine.core.metrics import Actuals
+from mlengine.core.metrics.block_bootstrap import BlockDraws
 from mlengine.core.metrics.scored_rows import ScoredRows, build_scored_rows
 
 DAY = 86_400_000_000
@@ -14,8 +15,8 @@ def array(*values):
     return np.array(values, dtype=np.float64)
 
 
-def actuals(forward, *, labels=None, last=None):
-    """Of a (dates, symbols) table; NaN where a symbol has no row."""
+def actuals(forward, *, labels=None, last=None, horizon_bars=1):
+    """Of a (dates, symbols) table, one a day; NaN where a symbol has no row."""
     forward = np.asarray(forward, dtype=np.float64)
     date, symbol = np.nonzero(np.isfinite(forward))
     returns = forward[date, symbol]
@@ -24,6 +25,7 @@ def actuals(forward, *, labels=None, last=None):
         labels=returns if labels is None else np.asarray(labels, dtype=np.float64)[date, symbol],
         last_returns=returns if last is None else np.asarray(last, dtype=np.float64)[date, symbol],
         timestamps=date * DAY,
+        label_ends=(date + horizon_bars) * DAY,
         symbols=symbol + 100,
     )
 
@@ -44,3 +46,12 @@ def correlated(rng, *, dates, symbols, correlation):
     """(dates, symbols) normal moves, independent over time."""
     common, own = rng.normal(size=(dates, 1)), rng.normal(size=(dates, symbols))
     return np.sqrt(correlation) * common + np.sqrt(1.0 - correlation) * own
+
+
+def drawn(weights) -> BlockDraws:
+    """These draws, of so many blocks that an interval is that of the percentiles."""
+    return BlockDraws(np.asarray(weights, dtype=np.float64), 10**9)
+
+
+def undrawn(dates) -> BlockDraws:
+    return drawn(np.empty((0, dates)))

@@ -2,17 +2,20 @@ import math
 
 import numpy as np
 import pytest
-from tests.core.metrics.rows import correlated, numbered
+from tests.core.metrics.rows import DAY, correlated, numbered
 
 from mlengine.core.evaluation import Bootstrap
 from mlengine.core.metrics import block_bootstrap
 from mlengine.core.metrics.block_bootstrap import (
+    BlockDraws,
     block_bootstrap_config,
     confidence_interval,
+    draw_blocks,
     draw_weights,
     weighted_sums,
+    widening,
 )
-from mlengine.core.metrics.bootstrap_estimator import BootstrapEstimator
+from mlengine.core.metrics.bootstrap_estimator import BaselineRows, BootstrapEstimator
 from mlengine.core.metrics.correlations import weighted_mean
 
 
@@ -20,16 +23,33 @@ def _draws(dates, *, block, draws=1000, seed=1):
     return draw_weights(dates, Bootstrap(block, draws, seed, 0.95))
 
 
-def test_blocks_hold_two_horizons_and_at_least_twenty_dates():
-    assert [
-        block_bootstrap_config(horizon_bars=h, seed=7).block_dates for h in (1, 10, 11, 20)
-    ] == [
-        20,
-        20,
-        22,
-        40,
+def test_blocks_hold_two_label_spans_and_at_least_twenty_bars():
+    lengths = [
+        block_bootstrap_config(label_span_dates=span, seed=7).block_dates for span in (1, 10, 11)
     ]
-    assert block_bootstrap_config(horizon_bars=1, seed=7) == Bootstrap(20, 1000, 7, 0.95)
+    assert lengths == [20, 20, 22]
+    assert block_bootstrap_config(label_span_dates=1, seed=7) == Bootstrap(20, 1000, 7, 0.95)
+    hourly = block_bootstrap_config(label_span_dates=1, seed=7, bars_a_date=6.9)
+    assert hourly.block_dates == 3
+
+
+def test_a_drawn_date_brings_all_its_time_stamps():
+    stamps = np.arange(200) * (DAY // 4) + DAY
+    draws = draw_blocks(stamps, Bootstrap(4, 100, 1, 0.95))
+    assert draws.blocks == 50 // 4
+    assert draws.weights.shape == (100, 200)
+    of_dates = draws.weights.reshape(100, 50, 4)
+    assert np.all(of_dates == of_dates[:, :, :1])
+    assert np.array_equal(of_dates[:, :, 0], _draws(50, block=4, draws=100))
+
+
+def test_an_interval_is_wider_than_its_percentiles_by_students_t_and_the_blocks():
+    draws = np.linspace(-1.0, 1.0, 1001)
+    low, high = BlockDraws(np.empty((0, 0)), 5).interval(0.0, draws)
+    assert (low, high) == pytest.approx((-0.95 * 1.5836, 0.95 * 1.5836), rel=1e-3)
+    # A value beyond its own draws is still in its interval.
+    assert BlockDraws(np.empty((0, 0)), 5).interval(2.0, draws)[1] == 2.0
+    assert widening(25, level=0.999) > 1.5 * widening(25)
 
 
 def test_every_draw_has_as_many_dates_as_there_are():
@@ -94,6 +114,11 @@ def test_undefined_draws_are_left_out_up_to_a_twentieth():
     assert confidence_interval(draws) == (None, None)
 
 
+def _mean(scored, draws):
+    zero = BaselineRows(np.zeros(len(scored.targets)), "zero")
+    return BootstrapEstimator(scored, draws).estimate_mean(scored.targets, zero)
+
+
 def test_dates_stay_together_with_all_their_symbols():
     # Twenty symbols that move as one say no more than one of them: the interval is that of the
     # dates, four times as wide as that of as many independent rows.
@@ -101,9 +126,8 @@ def test_dates_stay_together_with_all_their_symbols():
     moves = np.repeat(rng.normal(size=(400, 1)), 20, axis=1)
     scored = numbered("return", moves, np.ones((400, 20)))
     one = numbered("return", moves[:, :1], np.ones((400, 1)))
-    weights = _draws(400, block=20)
-    together = BootstrapEstimator(scored, weights).estimate_mean(scored.targets, 0.0, "zero")
-    alone = BootstrapEstimator(one, weights).estimate_mean(one.targets, 0.0, "zero")
+    draws = BlockDraws(_draws(400, block=20), 20)
+    together, alone = (_mean(rows, draws) for rows in (scored, one))
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
     of_rows = 2 * 1.96 * scored.targets.std() / math.sqrt(len(scored.targets))
     assert together.high - together.low > 3.5 * of_rows
@@ -125,13 +149,13 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
         moves = correlated(rng, dates=500 + horizon_bars - 1, symbols=4, correlation=0.4)
         ahead = np.lib.stride_tricks.sliding_window_view(moves, horizon_bars, axis=0).sum(axis=-1)
         scored = numbered("return", ahead, np.ones_like(ahead))
-        weights = draw_weights(500, block_bootstrap_config(horizon_bars=horizon_bars, seed=seed))
-        found = BootstrapEstimator(scored, weights).estimate_mean(scored.targets, 0.0, "zero")
+        config = block_bootstrap_config(label_span_dates=horizon_bars, seed=seed)
+        found = _mean(scored, draw_blocks(np.arange(500) * DAY, config))
         covered += found.low <= 0.0 <= found.high
-    assert 0.88 <= covered / 200 <= 0.98
+    assert 0.9 <= covered / 200 <= 0.99
 
 
 def test_drawing_is_independent_of_everything_but_its_arguments():
     state = np.random.get_state()[1].tobytes()
-    block_bootstrap.draw_weights(100, block_bootstrap_config(horizon_bars=5, seed=1))
+    block_bootstrap.draw_weights(100, block_bootstrap_config(label_span_dates=5, seed=1))
     assert np.random.get_state()[1].tobytes() == state

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tests.core.metrics.rows import array, numbered
+from tests.core.metrics.rows import DAY, array, drawn, numbered
 
 from mlengine.core.metrics import block_bootstrap
 from mlengine.core.metrics.calibration import calibration, calibration_bins
@@ -15,10 +15,9 @@ def _forecasts(seed=1, *, dates=600, symbols=4, slope=1.0, intercept=0.0):
     return numbered("direction", forward, 1.0 / (1.0 + np.exp(-logits)))
 
 
-def _weights(scored):
-    return block_bootstrap.draw_weights(
-        scored.date_count, block_bootstrap.block_bootstrap_config(horizon_bars=1, seed=1)
-    )
+def _draws(scored):
+    config = block_bootstrap.block_bootstrap_config(label_span_dates=1, seed=1)
+    return block_bootstrap.draw_blocks(np.arange(scored.date_count) * DAY, config)
 
 
 def _descended(scored, weights):
@@ -33,7 +32,7 @@ def _descended(scored, weights):
 
 def test_the_fit_is_that_of_maximum_likelihood():
     scored = _forecasts(slope=0.4, intercept=0.3)
-    found = calibration(scored, _weights(scored))
+    found = calibration(scored, _draws(scored))
     intercept, slope = _descended(scored, np.ones(len(scored.scores)))
     assert found.slope.value == pytest.approx(slope, abs=1e-8)
     assert found.intercept.value == pytest.approx(intercept, abs=1e-8)
@@ -41,29 +40,33 @@ def test_the_fit_is_that_of_maximum_likelihood():
 
 def test_one_newton_step_is_close_to_the_fit_of_the_draw():
     scored = _forecasts()
-    weights = _weights(scored)[:1]
-    found = calibration(scored, weights)
-    intercept, slope = _descended(scored, weights[0][scored.date_index])
-    error = _weights(scored)
-    spread = calibration(scored, error).slope
-    assert found.slope.low == pytest.approx(slope, abs=0.1 * (spread.high - spread.low))
-    assert found.intercept.low == pytest.approx(intercept, abs=0.01)
+    draws = _draws(scored)
+    found = calibration(scored, drawn(draws.weights[:1]))
+    intercept, slope = _descended(scored, draws.weights[0][scored.date_index])
+    spread = calibration(scored, draws).slope
+    assert _moved_end(found.slope) == pytest.approx(slope, abs=0.1 * (spread.high - spread.low))
+    assert _moved_end(found.intercept) == pytest.approx(intercept, abs=0.01)
+
+
+def _moved_end(estimate):
+    """Of the interval of a single draw, whose other end is the value."""
+    return estimate.low if estimate.low < estimate.value else estimate.high
 
 
 def test_honest_forecasts_have_slope_one_and_intercept_zero_in_their_intervals():
     scored = _forecasts()
-    found = calibration(scored, _weights(scored))
+    found = calibration(scored, _draws(scored))
     assert found.slope.low < 1.0 < found.slope.high
     assert found.intercept.low < 0.0 < found.intercept.high
     assert (found.slope.baseline, found.intercept.baseline) == (1.0, 0.0)
     bold = _forecasts(slope=0.4)
-    assert calibration(bold, _weights(bold)).slope.high < 0.7
+    assert calibration(bold, _draws(bold)).slope.high < 0.7
 
 
 def test_what_has_no_finite_fit_says_so():
     for scores in ([[0.6]] * 40, [[0.4], [0.6]] * 20):
         scored = numbered("direction", [[-0.01], [0.01]] * 20, scores)
-        found = calibration(scored, _weights(scored))
+        found = calibration(scored, _draws(scored))
         assert found.slope.value is None
         assert "no finite fit" in found.slope.reason
         assert sum(each.rows for each in found.bins) == 40
@@ -71,7 +74,7 @@ def test_what_has_no_finite_fit_says_so():
 
 def test_a_fit_on_too_few_dates_says_why_it_has_no_interval():
     scored = numbered("direction", [[-0.01, 0.01, 0.01, -0.01]] * 19, [[0.4, 0.6, 0.4, 0.6]] * 19)
-    found = calibration(scored, _weights(scored))
+    found = calibration(scored, _draws(scored))
     assert found.slope.value == pytest.approx(0.0, abs=1e-9)
     assert (found.slope.low, found.intercept.low) == (None, None)
     assert "too few dates for an interval" in found.slope.reason

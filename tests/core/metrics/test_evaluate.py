@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.core.metrics.rows import actuals, at, correlated
+from tests.core.metrics.rows import DAY, actuals, at, correlated
 
 from mlengine.core.metrics import Actuals, Baseline, auc, baseline, evaluate, log_loss
 
@@ -158,8 +158,50 @@ def test_other_intervals_never_vote():
     assert found.verdict.verdict == "edge"
 
 
+def test_each_recipe_on_the_same_dates_makes_the_verdict_stricter():
+    rows, scores = _rows_and_scores(4, skill=(0.2, 0.2))
+    found = [_evaluate("return", rows, scores, recipes=recipes) for recipes in (1, 2, 40)]
+    assert [each.verdict.verdict for each in found] == ["edge", "edge", "no_edge"]
+    assert [each.verdict.level for each in found] == [0.95, 1.0 - 0.05 / 4, 1.0 - 0.05 / 1600]
+    assert found[0].metrics == found[2].metrics
+    lows = [each.verdict.low for each in found]
+    assert lows == sorted(lows, reverse=True)
+
+
+def test_skill_against_a_baseline_is_a_paired_difference():
+    """All values swing with the dates, and the baseline's swing with them."""
+    rows, scores = _rows_and_scores(4, dates=400, skill=RIGHT)
+    p = 0.5 + 0.02 * np.sign(scores)
+    found = _evaluate("direction", rows, p, base=Baseline(0.5, 0.0)).metrics
+    for name, sign in (("log_loss", -1.0), ("brier", -1.0), ("accuracy", 1.0), ("hit_rate", 1.0)):
+        each = found[name]
+        assert each.improvement == pytest.approx(sign * (each.value - each.baseline), abs=1e-12)
+        assert each.improvement_low < each.improvement < each.improvement_high
+    loss = found["log_loss"]
+    assert loss.improvement_low > 0.0
+    assert (found["auc"].improvement, found["ic_time"].improvement) == (None, None)
+    flat = _evaluate("direction", rows, np.full(len(rows.timestamps), 0.6)).metrics["log_loss"]
+    assert (flat.improvement, flat.improvement_low, flat.improvement_high) == (0.0, 0.0, 0.0)
+
+
+def test_four_time_stamps_a_day_are_one_date():
+    """Four markets that move as one and stamp their bars at other hours tell no more than one."""
+    moves, scores = _panel(4, dates=400, skill=(0.0, 0.0))
+    moves, scores = np.repeat(moves[:, :1], 4, axis=1), np.repeat(scores[:, :1], 4, axis=1)
+    rows = actuals(moves)
+    at_hours = dataclasses.replace(
+        rows, timestamps=rows.timestamps + (rows.symbols - 100) * (DAY // 4)
+    )
+    together, apart = (_evaluate("return", each, scores) for each in (rows, at_hours))
+    assert (apart.dates, apart.bootstrap.block_dates) == (400, 20)
+    for name in ("mse", "ic_time"):
+        one, four = together.metrics[name], apart.metrics[name]
+        assert (four.low, four.high) == pytest.approx((one.low, one.high), rel=1e-9)
+
+
 def test_a_part_shorter_than_five_blocks_has_values_but_no_interval_and_no_edge():
-    rows, scores = _rows_and_scores(4, dates=198, skill=(5.0, 5.0))
+    moves, scores = _panel(4, dates=198, skill=(5.0, 5.0))
+    rows = actuals(moves, horizon_bars=20)
     found = _evaluate("return", rows, scores, horizon_bars=20)
     assert found.bootstrap.block_dates == 40
     assert found.metrics["ic_time"].value > 0.5
@@ -211,7 +253,8 @@ def test_relative_labels_are_what_relative_scores_are_compared_with():
 
 
 def test_the_evaluation_counts_rows_dates_and_symbols_and_records_its_draws():
-    rows, scores = _rows_and_scores(3, dates=150)
+    moves, scores = _panel(3, dates=150)
+    rows = actuals(moves, horizon_bars=15)
     found = _evaluate("return", rows, scores, horizon_bars=15, seed=9)
     assert (found.rows, found.dates, found.symbols) == (450, 150, 3)
     assert dataclasses.astuple(found.bootstrap) == (30, 1000, 9, 0.95)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlengine.core import metrics
-from mlengine.core.metrics.losses import best_constant_loss, mean_by_date, row_losses
+from mlengine.core.metrics.losses import best_constant_loss, row_losses
 
 
 def test_a_row_of_direction_loses_the_log_of_what_it_gave_the_outcome():
@@ -46,9 +46,3 @@ def test_for_returns_zero_is_a_constant_too():
     assert best_constant_loss(
         "return", labels=labels + 1.0, trained=np.array([1.0])
     ) == pytest.approx(0.01)
-
-
-def test_every_date_counts_once_however_many_symbols_it_has():
-    timestamps = np.array([20, 10, 20, 30, 20])
-    values = np.array([1.0, 5.0, 2.0, 7.0, 6.0])
-    assert mean_by_date(timestamps, values).tolist() == [5.0, 3.0, 7.0]

@@ -29,6 +29,7 @@ from mlengine.errors import (
     TrainingFailed,
     TrainingInProgress,
 )
+from mlengine.services.models.event_recording import manifest_recipe
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.runs.lease import LEASE_SECONDS, Lease
 from mlengine.services.runs.service import RunRequest
@@ -128,6 +129,8 @@ def test_the_history_says_what_the_gate_saw_and_the_gate_counts_by_it(tmp_path: 
     assert third == {
         "run_id": "run3",
         "holdout": [rfc3339(holdout.start), rfc3339(holdout.end)],
+        "recipe": manifest_recipe(platform.models.get("v3")[0]),
+        "verdict": platform.models.get("v3")[0].verdict.verdict,
         "promoted": False,
         "reason": "not_better_than_champion",
         "fingerprint": platform.models.get("v3")[0].fingerprint,

@@ -23,14 +23,15 @@ class Actuals:
     """What happened on some rows, all arrays of one length.
 
     `labels` is what the model was fitted to, `last_returns` each row's own newest one-bar return,
-    `timestamps` microseconds of the epoch, `symbols` any numbers that tell symbols apart. A symbol
-    has one row a timestamp.
+    `timestamps` and `label_ends` (the last bar that the label used) microseconds of the epoch,
+    `symbols` any numbers that tell symbols apart. A symbol has one row a timestamp.
     """
 
     forward_returns: Floats
     labels: Floats
     last_returns: Floats
     timestamps: Moments
+    label_ends: Moments
     symbols: Ints
 
     @property

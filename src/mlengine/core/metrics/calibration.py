@@ -6,7 +6,7 @@ import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import Calibration, CalibrationBin, MetricEstimate
-from mlengine.core.metrics.block_bootstrap import confidence_interval, weighted_sums
+from mlengine.core.metrics.block_bootstrap import BlockDraws, weighted_sums
 from mlengine.core.metrics.bootstrap_estimator import no_confidence_interval_reason
 from mlengine.core.metrics.scored_rows import ScoredRows
 
@@ -17,7 +17,7 @@ _CONVERGED = 1e-10
 _NOT_FITTED = "no finite fit: all forecasts or all outcomes are equal, or the one orders the other"
 
 
-def calibration(scored: ScoredRows, weights: Floats) -> Calibration:
+def calibration(scored: ScoredRows, draws: BlockDraws) -> Calibration:
     """logit(P(up)) = intercept + slope * logit(forecast) by maximum likelihood (Cox 1958).
 
     A draw's fit is one Newton step away from that of all rows, which is as close to it as the
@@ -31,9 +31,9 @@ def calibration(scored: ScoredRows, weights: Floats) -> Calibration:
             MetricEstimate(None, b, "perfect", reason=_NOT_FITTED) for b in (1.0, 0.0)
         )
     else:
-        steps = fit + _newton_steps(scored, weights, up, logits, fit)
-        slope = _estimate(float(fit[1]), 1.0, steps[:, 1])
-        intercept = _estimate(float(fit[0]), 0.0, steps[:, 0])
+        steps = fit + _newton_steps(scored, draws.weights, up, logits, fit)
+        slope = _estimate(float(fit[1]), 1.0, draws, steps[:, 1])
+        intercept = _estimate(float(fit[0]), 0.0, draws, steps[:, 0])
     return Calibration(slope, intercept, calibration_bins(up, scored.scores))
 
 
@@ -53,15 +53,15 @@ def _bin(low: float, high: float, up: Floats, forecasts: Floats) -> CalibrationB
     return CalibrationBin(float(low), float(high), len(up), mean_forecast, up_share)
 
 
-def _estimate(value: float, perfect: float, draws: Floats) -> MetricEstimate:
-    low, high = confidence_interval(draws)
+def _estimate(value: float, perfect: float, draws: BlockDraws, values: Floats) -> MetricEstimate:
+    low, high = draws.interval(value, values)
     return MetricEstimate(
         value,
         perfect,
         "perfect",
         low=low,
         high=high,
-        reason=no_confidence_interval_reason(draws, low),
+        reason=no_confidence_interval_reason(values, low),
     )
 
 

@@ -1,8 +1,8 @@
-"""Losses of each row, their means over rows and over dates, and the share of right signs."""
+"""Losses of each row, their means over rows, and the share of right signs."""
 
 import numpy as np
 
-from mlengine.core.arrays import Flags, Floats, Moments
+from mlengine.core.arrays import Flags, Floats
 
 LOSS_NAMES = {"direction": "log_loss", "return": "mse"}
 _SMALLEST_PROBABILITY = 1e-15
@@ -59,9 +59,3 @@ def best_constant_loss(objective: str, *, labels: Floats, trained: Floats) -> fl
     return min(
         float(np.mean(row_losses(objective, labels=labels, scores=score))) for score in every
     )
-
-
-def mean_by_date(timestamps: Moments, values: Floats) -> Floats:
-    """The mean of `values` over the rows of each distinct timestamp, in the order of time."""
-    _, date = np.unique(timestamps, return_inverse=True)
-    return np.bincount(date, weights=values) / np.bincount(date)

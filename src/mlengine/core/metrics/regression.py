@@ -4,7 +4,7 @@ import numpy as np
 
 from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.metrics.actuals import Baseline
-from mlengine.core.metrics.bootstrap_estimator import BootstrapEstimator
+from mlengine.core.metrics.bootstrap_estimator import BaselineRows, BootstrapEstimator
 from mlengine.core.metrics.losses import mae, mse
 
 
@@ -13,12 +13,12 @@ def regression_metrics(
 ) -> dict[str, MetricEstimate]:
     """Squared and absolute error; `relative` scores are compared with labels of their own kind."""
     targets, scores = estimator.scored.targets, estimator.scored.scores
-    zero, mean = np.zeros(len(targets)), np.full(len(targets), baseline.mean_label)
+    mean = np.full(len(targets), baseline.mean_label)
     kind = "zero_score" if relative else "zero_return"
     missed = targets - scores
     return {
         name: estimator.estimate_mean(
-            losses, loss(targets, zero), kind, training_mean=loss(targets, mean)
+            of(missed), BaselineRows(of(targets), kind), training_mean=loss(targets, mean)
         )
-        for name, losses, loss in (("mse", np.square(missed), mse), ("mae", np.abs(missed), mae))
+        for name, of, loss in (("mse", np.square, mse), ("mae", np.abs, mae))
     }

@@ -15,7 +15,7 @@ FEWEST_VALUES = 10
 class ScoredRows:
     """Rows in their order; dates (bar timestamps) and symbols are numbered from 0 without gaps.
 
-    `date_index` follows time.
+    `date_index` follows time. A session date may have several timestamps: see `session_dates`.
 
     `targets` is what `scores` forecast: the forward returns, or the labels where these say how far
     a symbol was ahead of the others. `predicted_up` is the sign that a score stands for.

@@ -4,7 +4,7 @@ import numpy as np
 
 from mlengine.core.arrays import Floats
 from mlengine.core.evaluation import SignRule
-from mlengine.core.metrics.block_bootstrap import confidence_interval
+from mlengine.core.metrics.block_bootstrap import BlockDraws
 from mlengine.core.metrics.correlations import weighted_mean
 from mlengine.core.metrics.scored_rows import ScoredRows
 
@@ -12,7 +12,7 @@ _BASIS_POINT = 1e-4
 
 
 def sign_rule(
-    scored: ScoredRows, weights: Floats, *, horizon_bars: int, cost_bps: float
+    scored: ScoredRows, draws: BlockDraws, *, horizon_bars: int, cost_bps: float
 ) -> SignRule:
     """Each forecast is held for h bars with 1/h of a symbol's capital, so h of them overlap.
 
@@ -29,7 +29,7 @@ def sign_rule(
     turnover = scored.sum_by_date(_turnover(scored, signs, horizon_bars)) / rows
     net = gross - cost_bps * _BASIS_POINT * turnover
     buy_and_hold = scored.sum_by_date(scored.forward_returns) / rows / horizon_bars
-    low, high = confidence_interval(weighted_mean(net, weights))
+    low, high = draws.interval(float(net.mean()), weighted_mean(net, draws.weights))
     return SignRule(
         bars=scored.date_count,
         cost_bps=cost_bps,

@@ -7,7 +7,7 @@ import numpy as np
 from mlengine.core.arrays import Flags, Floats
 from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.metrics.actuals import Baseline
-from mlengine.core.metrics.bootstrap_estimator import BootstrapEstimator
+from mlengine.core.metrics.bootstrap_estimator import BaselineRows, BootstrapEstimator
 from mlengine.core.metrics.correlations import (
     correlation_by_date,
     weighted_correlation_within_symbols,
@@ -77,17 +77,16 @@ def hit_rate_metrics(
     up = scored.target_up
     right = ((up > 0.0) == scored.predicted_up).astype(np.float64)
     if relative:
+        coin = BaselineRows(np.full(len(up), 0.5), "coin_flip", larger_is_better=True)
         return {
-            "hit_rate": estimator.estimate_mean(
-                right, 0.5, "coin_flip", among=moved, undefined=_STILL
-            )
+            "hit_rate": estimator.estimate_mean(right, coin, among=moved, undefined=_STILL),
         }
-    majority = np.full(int(moved.sum()), baseline.up_rate >= 0.5)
+    says_up = baseline.up_rate >= 0.5
+    majority = ((up > 0.0) == says_up).astype(np.float64)
     return {
         "hit_rate": estimator.estimate_mean(
             right,
-            hit_rate(up[moved], majority),
-            "majority_class",
+            BaselineRows(majority, "majority_class", larger_is_better=True),
             among=moved,
             undefined=_STILL,
             last_return_sign=hit_rate(up[moved], scored.last_returns[moved] > 0.0),

@@ -114,10 +114,12 @@ def run(
     spec: TrainSpec,
     refit: bool,
     tracker: ProgressTracker,
+    recipes: int = 1,
 ) -> Experiment:
     """Fit and evaluate every fold, then the candidate, then fit the refit if it is wanted.
 
-    `spec` says what the labels are and how the metrics are to be taken.
+    `spec` says what the labels are and how the metrics are to be taken, `recipes` how many were
+    judged on some dates of the holdout, this one included.
     The folds share one binned dataset whose bins come from the oldest fold's fitting rows, so
     that no fold's bins know of later ones. Candidate and refit are binned on their own rows.
     """
@@ -126,7 +128,8 @@ def run(
         trainer.evaluate(rows, fitted, spec) for rows, fitted in trainer.fit_folds(plan, tracker)
     )
     fitted, again = trainer.fit_candidate(plan, refit=refit, tracker=tracker)
-    return Experiment(plan, folds, trainer.evaluate(plan.candidate, fitted, spec), again)
+    judged = trainer.evaluate(plan.candidate, fitted, spec, recipes=recipes)
+    return Experiment(plan, folds, judged, again)
 
 
 def fit_without_evaluation(
@@ -150,6 +153,7 @@ class _Trainer:
         self.forward_returns = dataset.column("forward_return")
         self.last_returns = dataset.column("last_return")
         self.timestamps = dataset.times("timestamp")
+        self.label_ends = dataset.times("label_ends")
         self.symbols = dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()
 
     def fit_folds(
@@ -181,13 +185,16 @@ class _Trainer:
         config = replace(self.config, rounds=candidate.best_iteration)
         return candidate, self._fit(config, plan.refit, None, report)
 
-    def evaluate(self, rows: SplitRows, fitted: FittedModel, spec: TrainSpec) -> EvaluatedModel:
+    def evaluate(
+        self, rows: SplitRows, fitted: FittedModel, spec: TrainSpec, *, recipes: int = 1
+    ) -> EvaluatedModel:
         scores = Scorer.from_text(fitted.text).score(self.dataset.matrix(rows.test))
         actuals = Actuals(
             forward_returns=self.forward_returns[rows.test],
             labels=self.labels[rows.test],
             last_returns=self.last_returns[rows.test],
             timestamps=self.timestamps[rows.test],
+            label_ends=self.label_ends[rows.test],
             symbols=self.symbols[rows.test],
         )
         training = rows.fit_and_early_stop
@@ -201,6 +208,7 @@ class _Trainer:
             cost_bps=spec.cost_bps,
             seed=spec.seed,
             transform=spec.label,
+            recipes=recipes,
         )
         return EvaluatedModel(rows, fitted, scores, actuals, baseline, evaluation)
 

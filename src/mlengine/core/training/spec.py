@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +13,10 @@ OBJECTIVES = ("direction", "return")
 LABELS = ("raw", "cs_zscore")
 ACTIVATIONS = ("always", "if_better", "if_not_worse", "never")
 REFITS = ("none", "full")
+
+_NO_RECIPE = frozenset(
+    {"activate", "cost_bps", "folds", "gate_margin", "gate_min_dates", "min_symbols", "note"}
+)
 
 Param = bool | int | float | str
 
@@ -54,6 +60,15 @@ class TrainSpec:
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; the inverse of `from_dict`."""
         return {**serialization.to_plain(self)}  # type: ignore[dict-item]
+
+    def recipe_sha256(self, feature_set_hash: str) -> str:
+        """A digest of what shapes a model: two trainings with the same one are the same try.
+
+        Who is promoted, what is noted, and the folds beside the holdout have no part in it.
+        """
+        fields = {name: value for name, value in self.to_dict().items() if name not in _NO_RECIPE}
+        text = json.dumps([fields, feature_set_hash], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, object]) -> TrainSpec:

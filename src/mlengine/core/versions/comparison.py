@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
+import numpy as np
 import polars as pl
 
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats, finite_or_none
-from mlengine.core.metrics.losses import LOSS_NAMES, mean_by_date, row_losses
+from mlengine.core.metrics.losses import LOSS_NAMES, row_losses
+from mlengine.core.metrics.session_dates import mean_by_session, session_dates, steps_to_label_end
 from mlengine.core.promotion.diebold_mariano import DieboldMariano, diebold_mariano
 from mlengine.core.promotion.gate import bars_to_label_end, learning_task
 from mlengine.core.versions.manifest import Manifest
@@ -92,14 +94,15 @@ def compare(a: ScoredVersion, b: ScoredVersion) -> Comparison:
     losses = [
         row_losses(objective, labels=labels, scores=scores) for scores in (scores_a, scores_b)
     ]
-    differences = mean_by_date(rows["timestamp"].dt.epoch("us").to_numpy(), losses[0] - losses[1])
+    timestamps = rows["timestamp"].dt.epoch("us").to_numpy()
+    differences = mean_by_session(timestamps, losses[0] - losses[1])
     return Comparison(
         a=a.manifest.version,
         b=b.manifest.version,
         loss=LOSS_NAMES[objective],
         common=_common_rows(rows),
         metrics=tuple(_pairs(objective, labels, scores_a, scores_b)),
-        test=diebold_mariano(differences, steps_ahead=bars_to_label_end(b.manifest.spec)),
+        test=diebold_mariano(differences, steps_ahead=_steps_ahead(rows)),
         correlation=finite_or_none(metrics.correlation(scores_a, scores_b)),
         rank_correlation=finite_or_none(
             metrics.correlation(*map(metrics.ranks, (scores_a, scores_b)))
@@ -134,20 +137,37 @@ def _same_label(a: Manifest, b: Manifest) -> bool:
 
 
 def _join_unseen(a: ScoredVersion, b: ScoredVersion) -> pl.DataFrame:
-    """Rows of both, in the order of time: label, score_a and score_b."""
+    """Rows of both, in the order of time: label, score_a and score_b.
+
+    `label_ends` is null for the last rows of a symbol.
+    """
     newer = max(a, b, key=lambda scored: int(scored.manifest.version[1:]))
-    rows = newer.unseen.select(*_KEYS, "label")
+    label_bars = bars_to_label_end(newer.manifest.spec)
+    ends = pl.col("timestamp").sort().shift(-label_bars).over("symbol").alias("label_ends")
+    unseen = newer.unseen.sort(*_KEYS)
+    rows = unseen.select(*_KEYS, "label", ends)
     for name, scored in (("score_a", a), ("score_b", b)):
         scores = scored.unseen.select(*_KEYS, pl.col("score").alias(name))
         rows = rows.join(scores, on=_KEYS, maintain_order="left")
     return rows.sort("timestamp", "symbol")
 
 
+def _steps_ahead(rows: pl.DataFrame) -> int:
+    """Session dates until an outcome is known, by the rows whose label ends on another row."""
+    known = rows.drop_nulls("label_ends")
+    if known.is_empty():
+        return len(np.unique(session_dates(rows["timestamp"].dt.epoch("us").to_numpy())))
+    timestamps, label_ends = (
+        known[name].dt.epoch("us").to_numpy() for name in ("timestamp", "label_ends")
+    )
+    return steps_to_label_end(timestamps, label_ends)
+
+
 def _common_rows(rows: pl.DataFrame) -> CommonRows:
     timestamps = rows["timestamp"]
     return CommonRows(
         rows=rows.height,
-        dates=timestamps.n_unique(),
+        dates=timestamps.dt.date().n_unique(),
         symbols=rows["symbol"].n_unique(),
         start=cast("datetime", timestamps.min()),
         end=cast("datetime", timestamps.max()),

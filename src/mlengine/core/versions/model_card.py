@@ -124,12 +124,13 @@ def _split(manifest: Manifest) -> Iterator[str]:
 def _metrics(manifest: Manifest) -> Iterator[str]:
     verdict = manifest.verdict
     value, interval = _number(verdict.value), _interval(verdict.low, verdict.high)
-    yield f"Verdict: **{verdict.verdict}**, by {verdict.metric} {value} ({interval})"
-    yield f"against {_number(verdict.null)}."
+    yield f"Verdict: **{verdict.verdict}**, by {verdict.metric} {value} ({interval}) against"
+    level = f"{verdict.level:.5g}, recipes on its dates: {verdict.recipes}"
+    yield f"{_number(verdict.null)} (level {level})."
     yield f"Earlier versions whose holdout shares dates with it: {manifest.holdout_reused_by}."
     yield ""
     yield from _table(
-        ("metric", "value", "95 % interval", "baseline", "which"),
+        ("metric", "value", "95 % interval", "baseline", "which", "better by", "95 % interval"),
         [_estimate(name, estimate) for name, estimate in _estimates(manifest).items()],
     )
     rule = manifest.sign_rule
@@ -153,7 +154,9 @@ def _estimate(name: str, estimate: MetricEstimate) -> tuple[str, ...]:
     if estimate.reason:
         value += f" ({estimate.reason})"
     interval = _interval(estimate.low, estimate.high)
-    return name, value, interval, _number(estimate.baseline), estimate.baseline_kind
+    better = _interval(estimate.improvement_low, estimate.improvement_high)
+    baseline = (_number(estimate.baseline), estimate.baseline_kind)
+    return name, value, interval, *baseline, _number(estimate.improvement), better
 
 
 def _by(manifest: Manifest, holdout: pl.DataFrame, key: pl.Expr, title: str) -> Iterator[str]:

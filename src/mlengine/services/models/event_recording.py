@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -40,26 +41,45 @@ def readable_manifests(registry: Registry) -> Iterator[Manifest]:
             yield registry.manifest(version)
 
 
+@dataclass(frozen=True)
+class HoldoutUses:
+    """How many `versions` were judged on some of the same dates, and how many other `recipes`."""
+
+    versions: int
+    recipes: int
+
+
 def count_holdout_uses(
     registry: Registry,
     trainings: Iterable[Mapping[str, object]],
     *,
     start: datetime,
     end: datetime,
-) -> int:
-    """How many published versions were judged on dates between `start` and `end`, inclusive.
+    recipe: str | None = None,
+) -> HoldoutUses:
+    """The published versions that were judged on dates between `start` and `end`, inclusive.
 
     Each use makes the next result a little less honest. `trainings` are the details in the
-    history: a version that was pruned, or whose manifest is refused, has used its holdout too.
+    history: a version that was pruned, or whose manifest is refused, has used its holdout too. The
+    `recipe` that asks is none of the others; a training whose recipe was not kept is one by itself.
     """
     manifests = list(readable_manifests(registry))
     run_ids = {manifest.run_id for manifest in manifests}
-    spans = [(each.split.holdout.start, each.split.holdout.end) for each in manifests]
+    uses = [
+        (each.split.holdout.start, each.split.holdout.end, manifest_recipe(each))
+        for each in manifests
+    ]
     for details in trainings:
         if details["run_id"] not in run_ids and "holdout" in details:
             first, last = map(parse_rfc3339, cast("list[str]", details["holdout"]))
-            spans.append((first, last))
-    return sum(first <= end and start <= last for first, last in spans)
+            uses.append((first, last, str(details.get("recipe", details["run_id"]))))
+    same_dates = [each for first, last, each in uses if first <= end and start <= last]
+    return HoldoutUses(len(same_dates), len(set(same_dates) - {recipe}))
+
+
+def manifest_recipe(manifest: Manifest) -> str:
+    """The digest of what a version was asked to be."""
+    return manifest.spec.recipe_sha256(manifest.feature_set.hash)
 
 
 def record_activation(events: EventStore, active: ActiveVersion, *, before: str | None) -> None:
@@ -107,6 +127,8 @@ def _training_details(manifest: Manifest) -> dict[str, object]:
     return {
         "run_id": manifest.run_id,
         "holdout": [rfc3339(holdout.start), rfc3339(holdout.end)],
+        "recipe": manifest_recipe(manifest),
+        "verdict": manifest.verdict.verdict,
         "promoted": gate.promote,
         "reason": gate.reason,
         "fingerprint": manifest.fingerprint,

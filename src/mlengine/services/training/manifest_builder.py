@@ -76,7 +76,7 @@ def build_manifest(
         actor=actor,
         created_at=now,
         as_of=now,
-        spec=_without_local_path(spec),
+        spec=without_local_path(spec),
         objective=spec.objective,
         horizon_bars=spec.horizon_bars,
         label_delay_bars=spec.label_delay_bars,
@@ -126,7 +126,7 @@ def _feature_set(feature_set: FeatureSet) -> FeatureSetEntry:
     )
 
 
-def _without_local_path(spec: TrainSpec) -> TrainSpec:
+def without_local_path(spec: TrainSpec) -> TrainSpec:
     """The universe's file by its name alone: anyone may read a manifest."""
     if spec.universe_file is None:
         return spec

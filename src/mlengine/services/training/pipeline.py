@@ -13,7 +13,7 @@ from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import Experiment
+from mlengine.core.training.experiment import RowPlan
 from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_label_reason, invalid_params
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.data_entry import SeriesEntry
@@ -27,9 +27,14 @@ from mlengine.core.versions.layout import (
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
 from mlengine.services.bars.service import BarService
-from mlengine.services.models.event_recording import count_holdout_uses
+from mlengine.services.models.event_recording import HoldoutUses, count_holdout_uses
 from mlengine.services.training.leak_check import refuse_leaks
-from mlengine.services.training.manifest_builder import TrainingResult, build_manifest, time_span
+from mlengine.services.training.manifest_builder import (
+    TrainingResult,
+    build_manifest,
+    time_span,
+    without_local_path,
+)
 from mlengine.services.training.monitoring_files import monitoring_files
 from mlengine.services.training.promotion import PromotionGate
 from mlengine.services.training.training_bars import labels_across_holes, load_training_bars
@@ -86,26 +91,36 @@ class TrainingPipeline:
         dropped_features = tuple(name for name in feature_set.names if name not in suited.names)
         dataset = build_dataset(bars.frame, suited, spec, members=bars.members, series=bars.series)
         config = _model_config(spec, self.num_threads)
+        plan = experiments.plan_rows(dataset, spec)
+        uses = self._holdout_uses(dataset, plan, without_local_path(spec), suited)
         experiment = experiments.run(
             dataset,
-            experiments.plan_rows(dataset, spec),
+            plan,
             config,
             spec=spec,
             refit=spec.refit == "full",
             tracker=tracker,
+            recipes=uses.recipes + 1,
         )
         tracker.advance("publish")
-        uses = self._holdout_uses(dataset, experiment)
         training = TrainingResult(
-            spec, config, suited, bars, dataset, experiment, uses, dropped_features
+            spec, config, suited, bars, dataset, experiment, uses.versions, dropped_features
         )
         decision = PromotionGate(self.registry, self.feature_sets, self.events).decide(training)
         manifest = build_manifest(training, decision, run_id=run_id, actor=actor, now=now)
         return DraftVersion(manifest, _files(training))
 
-    def _holdout_uses(self, dataset: Dataset, experiment: Experiment) -> int:
-        start, end = time_span(dataset.frame["timestamp"][experiment.candidate.rows.test])
-        return count_holdout_uses(self.registry, self.events.trainings(), start=start, end=end)
+    def _holdout_uses(
+        self, dataset: Dataset, plan: RowPlan, spec: TrainSpec, feature_set: FeatureSet
+    ) -> HoldoutUses:
+        start, end = time_span(dataset.frame["timestamp"][plan.candidate.test])
+        return count_holdout_uses(
+            self.registry,
+            self.events.trainings(),
+            start=start,
+            end=end,
+            recipe=spec.recipe_sha256(feature_set.hash),
+        )
 
     def _feature_set(self, spec: TrainSpec) -> FeatureSet:
         if spec.feature_set not in self.feature_sets:

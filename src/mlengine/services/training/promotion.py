@@ -21,18 +21,23 @@ import polars as pl
 from mlengine.core.arrays import Floats, Indices, Moments
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import FeatureSet, compute
-from mlengine.core.metrics.losses import best_constant_loss, mean_by_date, row_losses
+from mlengine.core.metrics.losses import best_constant_loss, row_losses
+from mlengine.core.metrics.session_dates import (
+    mean_by_session,
+    session_dates,
+    steps_to_label_end,
+)
 from mlengine.core.promotion.diebold_mariano import diebold_mariano
 from mlengine.core.promotion.gate import (
     COMPARING_POLICIES,
     Champion,
     Decision,
     GateTest,
-    bars_to_label_end,
     decide,
     learning_task,
     significance_level,
 )
+from mlengine.core.training.bounds import GATE_MIN_DATES
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
@@ -44,6 +49,7 @@ from mlengine.stores.registry.loader import parse_scorer, require_feature_set
 from mlengine.stores.registry.registry import Registry
 
 _KEYS = ["symbol", "timestamp"]
+_TIMES = ("timestamp", "label_ends")
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,13 @@ class _ChampionModel:
 
 @dataclass(frozen=True)
 class _PairedLosses:
-    """Losses row by row on the same rows; `champion` is None where there is no comparison."""
+    """Losses row by row on the same rows; `champion` is None where there is no comparison.
+
+    `timestamps` and `label_ends` are microseconds of the epoch.
+    """
 
     timestamps: Moments
+    label_ends: Moments
     challenger: Floats
     champion: Floats | None
     constant: float
@@ -137,8 +147,9 @@ class PromotionGate:
             return None
         if champion.generation is None or paired.champion is None:
             return None
-        differences = mean_by_date(paired.timestamps, paired.champion - paired.challenger)
-        test = diebold_mariano(differences, steps_ahead=bars_to_label_end(spec))
+        differences = mean_by_session(paired.timestamps, paired.champion - paired.challenger)
+        steps = steps_to_label_end(paired.timestamps, paired.label_ends)
+        test = diebold_mariano(differences, steps_ahead=steps)
         decisions = self.events.count_gate_tests(champion.generation) + 1
         return GateTest(
             dates=test.dates,
@@ -164,16 +175,31 @@ def _common_rows(
     trained = cast("datetime", frame["label_ends"][rows.fit_and_early_stop].max())
     common = (
         frame[rows.test]
-        .select(*_KEYS)
+        .select(*_KEYS, "label_ends")
         .with_row_index("row")
         .filter(pl.col("timestamp") >= max(champion.unseen_since, trained))
         .join(_scorable(training.bars.frame, champion.features), on=_KEYS, maintain_order="left")
     )
-    dates = common["timestamp"].n_unique()
-    if dates < spec.gate_min_dates or dates <= 2 * bars_to_label_end(spec):
+    if not _are_enough(common, spec):
         return None
     scores = champion.scorer.score(Dataset(common, champion.features.names).matrix())
     return common["row"].cast(pl.Int64).to_numpy(), scores
+
+
+def _are_enough(rows: pl.DataFrame, spec: TrainSpec) -> bool:
+    """Whether a test can be made of some rows with their `label_ends`.
+
+    `gate_min_dates` counts session dates. Of intraday bars so many of one symbol are enough, on the
+    fewest dates that may be asked for.
+    """
+    timestamps, label_ends = (rows[name].dt.epoch("us").to_numpy() for name in _TIMES)
+    dates = len(np.unique(session_dates(timestamps)))
+    if not dates or dates <= 2 * steps_to_label_end(timestamps, label_ends):
+        return False
+    longest = rows.group_by("symbol").len()["len"].max()
+    bars = longest if isinstance(longest, int) else 0
+    fewest, needed = GATE_MIN_DATES[0], spec.gate_min_dates
+    return dates >= needed or (dates >= fewest and bars >= needed)
 
 
 def _paired_losses(
@@ -187,6 +213,7 @@ def _paired_losses(
     losses = partial(row_losses, objective, labels=all_labels[judged])
     return _PairedLosses(
         timestamps=dataset.times("timestamp")[judged],
+        label_ends=dataset.times("label_ends")[judged],
         challenger=losses(scores=challenger.scores[rows]),
         champion=None if champion_scores is None else losses(scores=champion_scores),
         constant=best_constant_loss(
