@@ -124,9 +124,9 @@ def _split(manifest: Manifest) -> Iterator[str]:
 def _metrics(manifest: Manifest) -> Iterator[str]:
     verdict = manifest.verdict
     value, interval = _number(verdict.value), _interval(verdict.low, verdict.high)
+    null, level = _number(verdict.null), f"level {verdict.level:.5g}"
     yield f"Verdict: **{verdict.verdict}**, by {verdict.metric} {value} ({interval}) against"
-    level = f"{verdict.level:.5g}, recipes on its dates: {verdict.recipes}"
-    yield f"{_number(verdict.null)} (level {level})."
+    yield f"{null} ({level}, recipes on its dates: {verdict.recipes})."
     yield f"Earlier versions whose holdout shares dates with it: {manifest.holdout_reused_by}."
     yield ""
     yield from _table(
@@ -150,13 +150,11 @@ def _estimates(manifest: Manifest) -> Mapping[str, MetricEstimate]:
 
 
 def _estimate(name: str, estimate: MetricEstimate) -> tuple[str, ...]:
-    value = _number(estimate.value)
-    if estimate.reason:
-        value += f" ({estimate.reason})"
+    value = _number(estimate.value) + (f" ({estimate.reason})" if estimate.reason else "")
     interval = _interval(estimate.low, estimate.high)
     better = _interval(estimate.improvement_low, estimate.improvement_high)
-    baseline = (_number(estimate.baseline), estimate.baseline_kind)
-    return name, value, interval, *baseline, _number(estimate.improvement), better
+    paired = (_number(estimate.improvement), better)
+    return name, value, interval, _number(estimate.baseline), estimate.baseline_kind, *paired
 
 
 def _by(manifest: Manifest, holdout: pl.DataFrame, key: pl.Expr, title: str) -> Iterator[str]:
