@@ -55,10 +55,7 @@ def test_the_page_has_every_section():
 
 def test_metrics_stand_beside_interval_and_baseline_and_nulls_have_a_reason():
     said = _section(render_model_card(_draft(), HOLDOUT), "Metrics on the holdout")
-    assert (
-        "Verdict: **edge**, by auc 0.53 (0.51 to 0.55) against\n0.5 (level 0.95, recipes on its dates: 1)."
-        in said
-    )
+    assert "Verdict: **edge**, by auc 0.53 (0.51 to 0.55) against\n0.5 (level 0.95, recipes" in said
     assert "| auc | 0.53 | 0.51 to 0.55 | 0.5 | coin_flip | - | - |" in said
     assert "| ic | - (fewer than 10 symbols a date) | - | 0 | no_skill |" in said
 
