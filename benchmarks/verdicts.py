@@ -97,8 +97,8 @@ def _print_planted(years: Iterable[int], correlation: float) -> None:
 def print_intervals(simulations: int, horizons: Sequence[int], seed: int) -> None:
     print("| h | blocks | dates | above the truth | below |\n| --- | --- | --- | --- | --- |")
     for horizon in horizons:
-        for blocks in (5, 10, 12, 24):
-            dates = blocks * _bootstrap(horizon, seed=0).block_dates
+        for blocks in (5, 7, 10, 25):
+            dates = blocks * _bootstrap(1, horizon, seed=0).block_dates
             above, below = _missed(simulations, dates, horizon, np.random.default_rng(seed))
             print(f"| {horizon} | {blocks} | {dates} | {above:.1%} | {below:.1%} |", flush=True)
 
@@ -113,7 +113,7 @@ def _missed(
         ahead = np.convolve(moves, np.ones(horizon_bars), "valid")
         earned = ahead * np.sign(np.convolve(slow, np.ones(20), "valid"))
         days = np.arange(dates) * DAY_MICROSECONDS
-        drawn = block_bootstrap.draw_blocks(days, _bootstrap(horizon_bars, seed=seed))
+        drawn = block_bootstrap.draw_blocks(days, _bootstrap(dates, horizon_bars, seed=seed))
         means = block_bootstrap.weighted_sums(drawn.weights, earned) / dates
         low, high = drawn.interval(float(earned.mean()), means)
         assert low is not None
@@ -122,8 +122,8 @@ def _missed(
     return above / simulations, below / simulations
 
 
-def _bootstrap(horizon_bars: int, *, seed: int) -> Bootstrap:
-    return block_bootstrap.block_bootstrap_config(label_span_dates=horizon_bars, seed=seed)
+def _bootstrap(dates: int, horizon_bars: int, *, seed: int) -> Bootstrap:
+    return block_bootstrap.block_bootstrap_config(dates, label_span_dates=horizon_bars, seed=seed)
 
 
 def _print_forward(name: str, year: int, forward: Forward) -> None:

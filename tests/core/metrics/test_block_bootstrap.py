@@ -23,14 +23,15 @@ def _draws(dates, *, block, draws=1000, seed=1):
     return draw_weights(dates, Bootstrap(block, draws, seed, 0.95))
 
 
-def test_blocks_hold_two_label_spans_and_at_least_twenty_bars():
-    lengths = [
-        block_bootstrap_config(label_span_dates=span, seed=7).block_dates for span in (1, 10, 11)
-    ]
-    assert lengths == [20, 20, 22]
-    assert block_bootstrap_config(label_span_dates=1, seed=7) == Bootstrap(20, 1000, 7, 0.95)
-    hourly = block_bootstrap_config(label_span_dates=1, seed=7, bars_a_date=6.9)
-    assert hourly.block_dates == 3
+@pytest.mark.parametrize(
+    ("dates", "span", "bars_a_date", "block"),
+    [(100, 1, 1.0, 20), (100, 10, 1.0, 20), (100, 11, 1.0, 22), (504, 5, 1.0, 50), (20, 1, 6.9, 3)],
+)
+def test_blocks_hold_two_label_spans_twenty_bars_and_a_tenth_of_the_dates(
+    dates, span, bars_a_date, block
+):
+    found = block_bootstrap_config(dates, label_span_dates=span, seed=7, bars_a_date=bars_a_date)
+    assert found == Bootstrap(block, 1000, 7, 0.95)
 
 
 def test_a_drawn_date_brings_all_its_time_stamps():
@@ -149,7 +150,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
         moves = correlated(rng, dates=500 + horizon_bars - 1, symbols=4, correlation=0.4)
         ahead = np.lib.stride_tricks.sliding_window_view(moves, horizon_bars, axis=0).sum(axis=-1)
         scored = numbered("return", ahead, np.ones_like(ahead))
-        config = block_bootstrap_config(label_span_dates=horizon_bars, seed=seed)
+        config = block_bootstrap_config(500, label_span_dates=horizon_bars, seed=seed)
         found = _mean(scored, draw_blocks(np.arange(500) * DAY, config))
         covered += found.low <= 0.0 <= found.high
     assert 0.9 <= covered / 200 <= 0.99
@@ -157,5 +158,5 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
 
 def test_drawing_is_independent_of_everything_but_its_arguments():
     state = np.random.get_state()[1].tobytes()
-    block_bootstrap.draw_weights(100, block_bootstrap_config(label_span_dates=5, seed=1))
+    block_bootstrap.draw_weights(100, block_bootstrap_config(500, label_span_dates=5, seed=1))
     assert np.random.get_state()[1].tobytes() == state

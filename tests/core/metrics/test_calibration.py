@@ -16,7 +16,7 @@ def _forecasts(seed=1, *, dates=600, symbols=4, slope=1.0, intercept=0.0):
 
 
 def _draws(scored):
-    config = block_bootstrap.block_bootstrap_config(label_span_dates=1, seed=1)
+    config = block_bootstrap.block_bootstrap_config(100, label_span_dates=1, seed=1)
     return block_bootstrap.draw_blocks(np.arange(scored.date_count) * DAY, config)
 
 

@@ -92,6 +92,7 @@ def bootstrap_of(actuals: Actuals, *, seed: int) -> Bootstrap:
     """How the session dates of `actuals` are drawn, by how far their labels reach."""
     timestamps = actuals.timestamps
     return block_bootstrap.block_bootstrap_config(
+        len(np.unique(session_dates(timestamps))),
         label_span_dates=label_span_dates(timestamps, actuals.label_ends),
         seed=seed,
         bars_a_date=bars_a_date(timestamps, actuals.symbols),
