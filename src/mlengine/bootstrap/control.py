@@ -28,7 +28,6 @@ from mlengine.services.hooks.service import HookService
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunRequest, RunService
-from mlengine.services.telemetry.latencies import LatencyService
 from mlengine.stores.audit.prediction_reader import PredictionReader
 from mlengine.stores.audit.retention import AuditRetention
 from mlengine.stores.database.clock import DatabaseClock
@@ -51,10 +50,10 @@ from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.folders import published_versions, versions_directory
 from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
-from mlengine.stores.telemetry.latency_table import LatencyTable
 
 if TYPE_CHECKING:
     from mlengine.services.models.integrity import IntegrityVerifier
+    from mlengine.services.telemetry.latencies import LatencyService
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +80,6 @@ class ControlPlane:
     retention: RetentionService
     update_lease: UpdateLease
     predictions: PredictionReader
-    latencies: LatencyService
     activation_approvals: bool
     clock: DatabaseClock
 
@@ -136,6 +134,14 @@ class ControlPlane:
             log.warning("first training not requested", extra=facts)
 
     @property
+    def latencies(self) -> LatencyService:
+        """As the database has them."""
+        from mlengine.services.telemetry.latencies import LatencyService  # noqa: PLC0415 - NumPy
+        from mlengine.stores.telemetry.latency_table import LatencyTable  # noqa: PLC0415 - NumPy
+
+        return LatencyService(LatencyTable(self.database))
+
+    @property
     def integrity(self) -> IntegrityVerifier:
         """Of the published versions."""
         from mlengine.services.models.integrity import IntegrityVerifier  # noqa: PLC0415 - rarely
@@ -180,7 +186,6 @@ def build_control(settings: Settings) -> ControlPlane:
         retention=retention,
         update_lease=UpdateLease(database),
         predictions=PredictionReader(database),
-        latencies=LatencyService(LatencyTable(database)),
         activation_approvals=settings.access.activation_approvals,
         clock=clock,
     )

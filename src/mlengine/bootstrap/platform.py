@@ -30,7 +30,7 @@ from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
-from mlengine.services.telemetry.gauges import GaugeCache, GaugeReader
+from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.services.telemetry.latencies import LatencyService
 from mlengine.services.telemetry.latency_recorder import LatencyRecorder
 from mlengine.services.telemetry.metrics import MetricsService
@@ -181,7 +181,7 @@ def _metrics(
         health.audit.spool,
         health.worker_count,
     )
-    return MetricsService(CounterFolder(counters_folder(settings)), GaugeCache(gauges.read))
+    return MetricsService(CounterFolder(counters_folder(settings)), gauges)
 
 
 def _bar_quality(settings: Settings, stores: Stores) -> BarQualityService:

@@ -12,10 +12,11 @@ from sqlalchemy import Engine
 from tests.databases import new_database, opened
 
 from mlengine.core.telemetry.families import HTTP_DURATION, HTTP_REQUESTS, PREDICTION_STAGES
-from mlengine.core.telemetry.latency_slots import StageLatency
+from mlengine.core.telemetry.latency_slots import RouteSketches, StageLatency
 from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.telemetry.latencies import LatencyRollUp, LatencyService
 from mlengine.services.telemetry.latency_recorder import LatencyRecorder
+from mlengine.services.telemetry.timed_cache import TimedCache
 from mlengine.stores.telemetry.counters import Counters
 from mlengine.stores.telemetry.latency_table import LatencyTable
 
@@ -37,14 +38,14 @@ class Worker:
         self.table = LatencyTable(engine)
         counts = PredictionCounts(self.counters)
         self.recorder = LatencyRecorder(self.counters, counts, self.table, name)
-        self.service = LatencyService(self.table, self.recorder)
 
     def answer(self, milliseconds: float, *, status: int = 200, route: str = "/models") -> None:
         self.counters.count(HTTP_REQUESTS, route, "GET", str(status)).add()
         self.counters.sketch(HTTP_DURATION, route, "GET").observe(milliseconds)
 
     def told(self, *, now: datetime = NOW, window: int = 3600) -> dict[str, StageLatency]:
-        lines = self.service.latency(window_seconds=window, now=now).routes
+        service = LatencyService(self.table, self.recorder)  # that has read nothing yet
+        lines = service.latency(window_seconds=window, now=now).routes
         return {f"{line.route} {line.stage}": line for line in lines}
 
 
@@ -75,6 +76,30 @@ def test_no_request_is_told_twice_or_lost_as_minutes_go_by(engine: Engine) -> No
     worker.recorder.flush(now)
     line = other.told(now=now)["/models total"]
     assert (line.count, line.max_ms) == (40, 44.0)
+
+
+def test_what_others_wrote_is_read_every_five_seconds_and_nothing_is_told_twice(
+    engine: Engine,
+) -> None:
+    one, two = Worker(engine, "one"), Worker(engine, "two")
+    clock = [0.0]
+    cache = TimedCache[RouteSketches](5.0, timer=lambda: clock[0])
+    service = LatencyService(one.table, one.recorder, cache)
+
+    def count(now: datetime) -> int:
+        (line,) = service.latency(window_seconds=600, now=now).routes
+        return line.count
+
+    one.answer(1.0)
+    assert count(NOW) == 1
+    for worker in (one, two):
+        worker.answer(2.0)
+        worker.recorder.flush(NOW)
+    assert count(NOW) == 2, "its own at once"
+    one.answer(2.0)
+    assert count(NOW + MINUTE) == 4, "as its own minute is the table's then"
+    clock[0] = 5.0
+    assert count(NOW + MINUTE) == 4
 
 
 def test_a_window_ends(engine: Engine) -> None:

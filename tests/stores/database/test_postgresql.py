@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.platforms import make_platform
+from tests.postgres import postgres_server, what_is_missing
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.predictions.prediction import Prediction
@@ -28,43 +24,12 @@ HOUR = timedelta(hours=1)
 SYMBOLS = ("AAA", "BBB", "CCC", "NONE")
 
 
-def _binaries() -> Path | None:
-    on_path = shutil.which("initdb")
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return Path(on_path).parent if on_path else installed[-1].parent if installed else None
-
-
-def _user() -> str | None:
-    """The server refuses to run as root."""
-    return None if os.getuid() else "postgres"
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A server of its own, on a socket in its folder."""
-    binaries, user = _binaries(), _user()
-    if binaries is None:
-        pytest.skip("no PostgreSQL is installed")
-    if user and user not in {each.pw_name for each in pwd.getpwall()}:
-        pytest.skip("there is no user to run PostgreSQL as")
-    folder = Path(tempfile.mkdtemp(prefix="mlpg-"))
-    if user:
-        shutil.chown(folder, user)
-    data, options = str(folder / "data"), f"-k {folder} -c listen_addresses= -c fsync=off"
-
-    def run(program: str, *arguments: str) -> None:
-        command = [str(binaries / program), "-D", data, *arguments]
-        subprocess.run(command, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-
-    try:
-        run("initdb", "-A", "trust", "-U", "postgres")
-        run("pg_ctl", "-o", options, "-l", str(folder / "log"), "-t", "300", "-w", "start")
-        try:
-            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-        finally:
-            run("pg_ctl", "-m", "immediate", "-w", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    if (missing := what_is_missing()) is not None:
+        pytest.skip(missing)
+    with postgres_server() as url:
+        yield url
 
 
 def batch(

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from mlengine.core.telemetry.latency_sketch import quantile_ms
+import numpy as np
+
+from mlengine.core.arrays import Ints
+from mlengine.core.telemetry.latency_sketch import BUCKETS, quantile_ms
 
 TOTAL = "total"
 PREDICTION_STAGES = ("bars", "features", "model", TOTAL)
 PREDICTION_ROUTES = frozenset({"/predict", "/predict/batch"})
 
 
-@dataclass
-class StageSketch:
-    """Latencies of one stage; `counts` are by bucket of `latency_sketch`."""
+def no_counts() -> Ints:
+    return np.zeros(BUCKETS, np.int64)
 
-    counts: Counter[int] = field(default_factory=Counter)
+
+@dataclass(eq=False)
+class StageSketch:
+    """Latencies of one stage; `counts` are by bucket of `latency_sketch`, int64, (BUCKETS,)."""
+
+    counts: Ints = field(default_factory=no_counts)
     longest_ms: float = 0.0
 
     def add(self, other: StageSketch) -> None:
-        self.counts.update(other.counts)
+        self.counts += other.counts
         self.longest_ms = max(self.longest_ms, other.longest_ms)
 
 
-@dataclass
+@dataclass(eq=False)
 class RouteSketch:
     """Requests to one route; `errors` were answered with 400 or more, some with 500 or more."""
 
@@ -85,19 +91,20 @@ def stage_latencies(sketches: RouteSketches) -> tuple[StageLatency, ...]:
 
 def _stage_latency(route: str, stage: str, of_route: RouteSketch) -> StageLatency:
     sketch = of_route.stages.get(stage) or StageSketch()
+    reached = np.flatnonzero(sketch.counts).tolist()
+    counts = dict(zip(reached, sketch.counts[reached].tolist(), strict=True))
     p50, p90, p99 = (
-        quantile_ms(sketch.counts, share, longest_ms=sketch.longest_ms)
-        for share in (0.5, 0.9, 0.99)
+        quantile_ms(counts, share, longest_ms=sketch.longest_ms) for share in (0.5, 0.9, 0.99)
     )
     answers = max(of_route.answers, 1)
     return StageLatency(
         route,
         stage,
-        count=sum(sketch.counts.values()),
+        count=sum(counts.values()),
         p50_ms=p50,
         p90_ms=p90,
         p99_ms=p99,
-        max_ms=sketch.longest_ms if sketch.counts else None,
+        max_ms=sketch.longest_ms if counts else None,
         error_rate=of_route.errors / answers,
         server_error_rate=of_route.server_errors / answers,
     )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlengine.core.runs.run import STATES
@@ -15,6 +13,7 @@ from mlengine.core.telemetry.families import Family, Sample, Samples
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.monitoring.health import WorkerCountProbe
 from mlengine.services.monitoring.service import Freshness, MonitoringService
+from mlengine.services.telemetry.timed_cache import TimedCache
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.runs.store import RunStore
 
@@ -24,25 +23,6 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 5.0
 
 Reader = Callable[[datetime], Sequence[Samples]]
-
-
-class GaugeCache:
-    """What `read` found, for five seconds; `timer` is monotonic, in seconds."""
-
-    def __init__(self, read: Reader, timer: Callable[[], float] = time.monotonic) -> None:
-        self._read = read
-        self._timer = timer
-        self._lock = threading.Lock()
-        self._found: Sequence[Samples] = ()
-        self._read_at = 0.0
-
-    def read(self, now: datetime) -> Sequence[Samples]:
-        """Whoever asks while another one reads waits for what that one gets."""
-        with self._lock:
-            if not self._found or self._timer() - self._read_at >= _FRESH_SECONDS:
-                self._found = self._read(now)
-                self._read_at = self._timer()
-            return self._found
 
 
 @dataclass(frozen=True)
@@ -59,10 +39,13 @@ class GaugeReader:
     spool: AuditSpool
     workers: WorkerCountProbe
     more: Sequence[Reader] = ()
+    newest: TimedCache[Sequence[Samples]] = field(
+        default_factory=lambda: TimedCache(_FRESH_SECONDS), repr=False, compare=False
+    )
 
     def read(self, now: datetime) -> Sequence[Samples]:
-        """Every gauge that can be read; raises nothing."""
-        return [*self._local(), *self._stored(now)]
+        """Every gauge that can be read, at most five seconds old; raises nothing."""
+        return self.newest.get("", lambda: [*self._local(), *self._stored(now)])
 
     def _local(self) -> Iterator[Samples]:
         yield _one(families.BUILD_INFO, 1.0, self.version, self.python)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,15 @@ from mlengine.core.telemetry.latency_slots import (
     merge,
     stage_latencies,
 )
-from mlengine.stores.telemetry.latency_table import HOUR, LatencyTable
+from mlengine.services.telemetry.timed_cache import TimedCache
+from mlengine.stores.telemetry.latency_table import HOUR, MINUTE, LatencyTable
 
 if TYPE_CHECKING:
     from mlengine.services.telemetry.latency_recorder import LatencyRecorder
 
 _MINUTES_KEPT_FOR = 2 * HOUR
+# As often as workers write.
+_FRESH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class LatencyService:
 
     table: LatencyTable
     recorder: LatencyRecorder | None = None
+    newest: TimedCache[RouteSketches] = field(
+        default_factory=lambda: TimedCache(_FRESH_SECONDS), repr=False, compare=False
+    )
 
     def latency(self, *, window_seconds: int, now: datetime) -> Latencies:
         """Over the last seconds, and the whole minutes, after two hours the whole hours, of these.
@@ -40,14 +47,23 @@ class LatencyService:
         """
         since = now - timedelta(seconds=window_seconds)
         own = self.recorder.minutes(now) if self.recorder else {}
+        stored = self.newest.get(
+            (window_seconds, frozenset(own)),
+            lambda: self._stored(since, now + MINUTE, except_for=own),
+        )
+        inside = [each for start, each in own.items() if start + MINUTE > since]
+        return Latencies(window_seconds, stage_latencies(merge([stored, *inside])))
+
+    def _stored(
+        self, since: datetime, until: datetime, *, except_for: Container[datetime]
+    ) -> RouteSketches:
+        """What the table has, but for those minutes of this process."""
         writer = self.recorder.writer if self.recorder else None
-        parts: list[RouteSketches] = [
+        return merge(
             slot.sketches
-            for slot in self.table.read(since=since, until=now + timedelta(minutes=1))
-            if slot.writer != writer or slot.start not in own
-        ]
-        parts += [each for start, each in own.items() if start + timedelta(minutes=1) > since]
-        return Latencies(window_seconds, stage_latencies(merge(parts)))
+            for slot in self.table.read(since=since, until=until)
+            if slot.writer != writer or slot.start not in except_for
+        )
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+import numpy as np
+
+from mlengine.core.arrays import Ints
 from mlengine.core.telemetry.families import HTTP_DURATION, HTTP_REQUESTS, PREDICTION_STAGES
 from mlengine.core.telemetry.latency_slots import (
     TOTAL,
@@ -19,7 +21,7 @@ from mlengine.core.telemetry.latency_slots import (
 )
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.predictions.prediction_counts import PredictionCounts
-from mlengine.stores.telemetry.counters import Counters, Sketch
+from mlengine.stores.telemetry.counters import BUCKETS_FROM, Counters, Key, Sketch
 from mlengine.stores.telemetry.latency_table import LatencyTable
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,8 @@ class LatencyRecorder:
         self._predictions = predictions
         self._table = table
         self._lock = threading.Lock()
-        self._seen: dict[tuple[str, ...], tuple[float, ...]] = {}
+        self._sketches: dict[Key, Ints] = {}
+        self._answered: dict[Key, int] = {}
         self._minutes: dict[datetime, RouteSketches] = {}
         self._unwritten: set[datetime] = set()
 
@@ -94,26 +97,21 @@ class LatencyRecorder:
         for (route, stage), sketch in self._counters.sketches_of(PREDICTION_STAGES).items():
             yield from self._stage((PREDICTION_STAGES.name, route, stage), route, stage, sketch)
 
-    def _stage(
-        self, key: tuple[str, ...], route: str, stage: str, sketch: Sketch
-    ) -> Iterator[RouteSketches]:
-        counts = sketch.counts()
-        before = self._seen.get(key) or (0.0,) * len(counts)
-        if counts != before:
-            self._seen[key] = counts
+    def _stage(self, key: Key, route: str, stage: str, sketch: Sketch) -> Iterator[RouteSketches]:
+        counts = np.asarray(sketch.cells)[BUCKETS_FROM:].astype(np.int64)
+        before = self._sketches.get(key)
+        new = counts if before is None else counts - before
+        if new.any():
+            self._sketches[key] = counts
             longest, sketch.longest_ms = sketch.longest_ms, 0.0
-            new = {
-                n: int(a - b) for n, (a, b) in enumerate(zip(counts, before, strict=True)) if a > b
-            }
-            yield {route: RouteSketch(stages={stage: StageSketch(Counter(new), longest)})}
+            yield {route: RouteSketch(stages={stage: StageSketch(new, longest)})}
 
     def _answers(self) -> Iterator[RouteSketches]:
         for key, count in self._counters.counts_of(HTTP_REQUESTS).items():
             route, method, status = key
-            seen = (HTTP_REQUESTS.name, *key)
-            (before,) = self._seen.get(seen, (0.0,))
-            new = int(count.cells[0] - before)
+            total = int(count.cells[0])
+            new = total - self._answered.get(key, 0)
             if new and method not in _NO_LATENCIES:
-                self._seen[seen] = (count.cells[0],)
+                self._answered[key] = total
                 errors, server_errors = (new if status >= least else 0 for least in ("400", "500"))
                 yield {route: RouteSketch(new, errors, server_errors)}

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from mlengine.core.telemetry.families import BOUNDS_MS, COUNTED, Family, Sample, Samples
 from mlengine.core.telemetry.latency_sketch import cumulative_counts
-from mlengine.services.telemetry.gauges import GaugeCache
+from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.stores.telemetry.counter_folder import CounterFolder, Values
 from mlengine.stores.telemetry.counters import SKETCH_CELLS
 
@@ -19,7 +19,7 @@ class MetricsService:
     """Raises nothing: what can't be read is left out, and `database_up` says so."""
 
     folder: CounterFolder
-    gauges: GaugeCache
+    gauges: GaugeReader
 
     def samples(self, *, now: datetime) -> Sequence[Samples]:
         """Every family, those without a value included."""

@@ -57,10 +57,6 @@ class Sketch:
             self.cells[SUM] += milliseconds * count
             self.longest_ms = max(self.longest_ms, milliseconds)
 
-    def counts(self) -> tuple[float, ...]:
-        """By bucket."""
-        return tuple(self.cells[BUCKETS_FROM:])
-
 
 class Counters:
     """Safe for threads; the file is made with the first count, in `folder`, if there is one."""

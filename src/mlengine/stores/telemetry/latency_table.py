@@ -6,17 +6,24 @@ are put together, one an hour.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import orjson
 from sqlalchemy import Connection, Engine, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mlengine.core.telemetry.latency_slots import RouteSketch, RouteSketches, StageSketch, merge
+from mlengine.core.arrays import Ints
+from mlengine.core.telemetry.latency_slots import (
+    RouteSketch,
+    RouteSketches,
+    StageSketch,
+    merge,
+    no_counts,
+)
 from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.tables import request_latencies
@@ -129,7 +136,7 @@ def _dump(sketches: RouteSketches) -> str:
         route: {
             "answers": [sketch.answers, sketch.errors, sketch.server_errors],
             "stages": {
-                stage: [each.longest_ms, sorted(each.counts.items())]
+                stage: [each.longest_ms, *_trimmed(each.counts)]
                 for stage, each in sketch.stages.items()
             },
         }
@@ -142,14 +149,29 @@ def _parse(text: object) -> RouteSketches:
     try:
         document: dict[str, Any] = orjson.loads(text)  # type: ignore[arg-type]
         return {route: _route(each) for route, each in document.items()}
-    except (TypeError, ValueError, KeyError, AttributeError):
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
         raise DamagedRow from None
 
 
 def _route(document: Mapping[str, Any]) -> RouteSketch:
     answers, errors, server_errors = map(int, document["answers"])
     stages = {
-        stage: StageSketch(Counter({int(b): int(n) for b, n in counts}), float(longest))
-        for stage, (longest, counts) in document["stages"].items()
+        stage: StageSketch(_widened(first, counts), float(longest))
+        for stage, (longest, first, counts) in document["stages"].items()
     }
     return RouteSketch(answers, errors, server_errors, stages)
+
+
+def _trimmed(counts: Ints) -> tuple[int, list[int]]:
+    """The first bucket that is not empty, and the counts from there to the last one."""
+    reached = np.flatnonzero(counts)
+    if not len(reached):
+        return 0, []
+    first, last = int(reached[0]), int(reached[-1])
+    return first, counts[first : last + 1].tolist()
+
+
+def _widened(first: int, trimmed: list[int]) -> Ints:
+    counts = no_counts()
+    counts[first : first + len(trimmed)] = np.asarray(trimmed, np.int64)
+    return counts
