@@ -10,7 +10,7 @@ import logging
 import random
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from mlengine.services.audit.retention import RetentionService
 from mlengine.services.hooks.delivery import DeliveryService
 from mlengine.services.hooks.service import HookService
 from mlengine.services.runs.maintenance import RunMaintenance
+from mlengine.services.runs.retraining import RetrainingService
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunRequest, RunService
 from mlengine.stores.audit.prediction_reader import PredictionReader
@@ -48,6 +49,7 @@ from mlengine.stores.monitoring.update_lease import UpdateLease
 from mlengine.stores.queue.jobs import JobQueue, open_queue
 from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.folders import published_versions, versions_directory
+from mlengine.stores.runs.retrainings import RetrainingStore
 from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
 
@@ -73,6 +75,7 @@ class ControlPlane:
     run_maintenance: RunMaintenance
     schedules: ScheduleService
     events: EventStore
+    retraining: RetrainingService
     outbox: Outbox
     hooks: HookService
     hook_deliveries: DeliveryService
@@ -165,6 +168,7 @@ def build_control(settings: Settings) -> ControlPlane:
     run_store = RunStore(database)
     runs = RunService(run_store, queue, settings.train, settings.train_timeout_seconds)
     retention = RetentionService(AuditRetention(database), settings.audit_retention_days)
+    active = ActiveFile(models / ACTIVE_FILE)
     hook_store, delivery_store = HookStore(database), DeliveryStore(database)
     private = settings.monitoring.hooks_allow_private
     return ControlPlane(
@@ -177,18 +181,32 @@ def build_control(settings: Settings) -> ControlPlane:
         run_maintenance=RunMaintenance(runs, run_store, retention, models, clock),
         schedules=ScheduleService(ScheduleStore(database), runs, settings.train_schedule),
         events=EventStore(database),
+        retraining=_retraining(settings, database, runs, active),
         outbox=Outbox(database),
         hooks=HookService(hook_store, delivery_store, private),
         hook_deliveries=DeliveryService(
             delivery_store, hook_store, HookSender(private), clock, random.random
         ),
-        active=ActiveFile(models / ACTIVE_FILE),
+        active=active,
         retention=retention,
         update_lease=UpdateLease(database),
         predictions=PredictionReader(database),
         activation_approvals=settings.access.activation_approvals,
         clock=clock,
     )
+
+
+def _retraining(
+    settings: Settings, database: Engine, runs: RunService, active: ActiveFile
+) -> RetrainingService:
+    def active_version() -> str | None:
+        current = active.read_or_none()
+        return current.version if current else None
+
+    monitoring = settings.monitoring
+    cooldown = timedelta(days=monitoring.retrain_cooldown_days)
+    store = RetrainingStore(database)
+    return RetrainingService(store, runs, monitoring.retrain_on, cooldown, active_version)
 
 
 def require_feature_sets(settings: Settings) -> None:

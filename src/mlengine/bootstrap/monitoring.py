@@ -10,6 +10,7 @@ from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.drift_checks import DriftChecks
 from mlengine.services.monitoring.drift_references import DriftReferences
 from mlengine.services.monitoring.drift_updates import DriftUpdates
+from mlengine.services.monitoring.feeds import FeedStep
 from mlengine.services.monitoring.updates import MonitoringUpdates, UpdateStep
 from mlengine.services.outcomes.earlier_champion import EarlierChampion
 from mlengine.services.outcomes.reader import OutcomeReader
@@ -18,6 +19,7 @@ from mlengine.services.outcomes.step import OutcomeStep
 from mlengine.services.telemetry.latencies import LatencyRollUp
 from mlengine.stores.audit.live_vectors import LiveVectorReader
 from mlengine.stores.monitoring.drift_store import DriftStore
+from mlengine.stores.monitoring.feed_store import FeedStore
 from mlengine.stores.outcomes.answers import AnswerReader
 from mlengine.stores.outcomes.store import OutcomeStore
 
@@ -42,6 +44,7 @@ def build_monitoring_updates(
         DriftUpdates(drift.registry, drift.references, drift.vectors, drift.store, drift.level),
         DriftChecks(drift, control.events),
         LatencyRollUp(control.latencies.table),
+        FeedStep(FeedStore(control.database), stores.bars.interval),
     )
     return MonitoringUpdates(steps, control.update_lease, control.clock, _new_holder)
 

@@ -8,12 +8,14 @@ from datetime import datetime
 from uuid import uuid4
 
 from mlengine.errors import MlengineError
+from mlengine.services.runs.retraining import RetrainingService
 from mlengine.services.runs.schedules import ScheduleService
 
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_TICKS = 1.0
 _SECONDS_AFTER_A_FAILURE = 10.0
+_SECONDS_BETWEEN_LOOKS = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,16 @@ class Ticker:
         pause = self.seconds_before_first
         while not self._stopped.wait(pause):
             pause = self.tick()
+
+
+def claim_wanted_training(retraining: RetrainingService, now: Callable[[], datetime]) -> float:
+    """Claim the training that monitoring asks for; returns the seconds until the next look."""
+    try:
+        retraining.tick(run_id=uuid4().hex, now=now())
+    except MlengineError as error:
+        log.warning("retraining_not_read", extra={"reason": str(error)})
+        return _SECONDS_AFTER_A_FAILURE
+    return _SECONDS_BETWEEN_LOOKS
 
 
 def claim_due_training(schedules: ScheduleService, now: Callable[[], datetime]) -> float:

@@ -7,7 +7,7 @@ from functools import partial
 from mlengine.bootstrap.control import ControlPlane
 from mlengine.jobs.hook_dispatcher import HookDispatcher
 from mlengine.jobs.monitoring_child import MonitoringChild
-from mlengine.jobs.ticker import Ticker, claim_due_training
+from mlengine.jobs.ticker import Ticker, claim_due_training, claim_wanted_training
 
 
 @contextmanager
@@ -17,6 +17,7 @@ def ticking(control: ControlPlane, monitor_every_seconds: int) -> Iterator[None]
     dispatcher = HookDispatcher(control.hook_deliveries)
     tickers = [
         Ticker("schedule", partial(claim_due_training, control.schedules, control.clock)),
+        Ticker("retraining", partial(claim_wanted_training, control.retraining, control.clock)),
         Ticker("hooks", dispatcher.tick),
     ]
     if monitor_every_seconds:

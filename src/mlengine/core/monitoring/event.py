@@ -11,6 +11,7 @@ EventKind: TypeAlias = Literal[
     "train_lost",
     "train_cancelled",
     "train_skipped",
+    "train_requested",
     "schedule_set",
     "activation_requested",
     "activated",
@@ -26,6 +27,8 @@ EventKind: TypeAlias = Literal[
     "replayed",
     "admin_action",
     "bars_revised",
+    "feed_stale",
+    "feed_fresh",
     "hook_changed",
     "hook_disabled",
 ]

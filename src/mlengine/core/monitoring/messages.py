@@ -18,11 +18,14 @@ MESSAGE_TYPES: Mapping[EventKind, str] = MappingProxyType(
         "train_lost": "train.lost",
         "train_cancelled": "train.cancelled",
         "train_skipped": "train.skipped",
+        "train_requested": "train.requested",
         "activation_requested": "model.activation_requested",
         "activated": "model.activated",
         "rolled_back": "model.activated",
         "drift_alarm": "drift.alarm",
         "bars_revised": "bars.revised",
+        "feed_stale": "feed.stale",
+        "feed_fresh": "feed.fresh",
         "hook_disabled": "hook.disabled",
     }
 )

@@ -19,13 +19,14 @@ from mlengine.stores.database.tables.monitoring import (
     drift_tallies,
     monitoring_positions,
     monitoring_updates,
+    stale_feeds,
 )
 from mlengine.stores.database.tables.outcomes import outcomes
 from mlengine.stores.database.tables.platform import events, platform
-from mlengine.stores.database.tables.runs import runs, schedules
+from mlengine.stores.database.tables.runs import retrainings, runs, schedules
 from mlengine.stores.database.tables.telemetry import request_latencies
 
-REVISION = "0016"
+REVISION = "0017"
 
 __all__ = [
     "MICROSECOND",
@@ -50,7 +51,9 @@ __all__ = [
     "platform",
     "predictions",
     "request_latencies",
+    "retrainings",
     "runs",
     "schedules",
+    "stale_feeds",
     "to_microseconds",
 ]

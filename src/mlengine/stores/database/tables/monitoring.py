@@ -44,3 +44,12 @@ drift_progress = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("alarm", Text, nullable=False),
 )
+
+# The symbols whose newest live prediction was made from a stale bar.
+stale_feeds = Table(
+    "stale_feeds",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("interval", Text, primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+)

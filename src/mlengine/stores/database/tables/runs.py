@@ -1,6 +1,6 @@
 """Trainings, and the schedule that begins them."""
 
-from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, false, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, false, text
 
 from mlengine.stores.database.tables.columns import Sequence, UtcDateTime, metadata
 
@@ -34,6 +34,15 @@ runs = Table(
 Index("uq_runs_idempotency", runs.c.idempotency_key, unique=True)
 _live = text("state IN ('queued', 'running')")
 Index("uq_runs_live", runs.c.model, unique=True, sqlite_where=_live, postgresql_where=_live)
+
+# One row where events ask for trainings: the newest that was dealt with.
+retrainings = Table(
+    "retrainings",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("event_seq", BigInteger, nullable=False),
+    Column("requested_at", UtcDateTime),
+)
 
 schedules = Table(
     "schedules",
