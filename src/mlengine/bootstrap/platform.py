@@ -30,6 +30,7 @@ from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
+from mlengine.services.telemetry.drift_gauges import drift_gauges
 from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.services.telemetry.latencies import LatencyService
 from mlengine.services.telemetry.latency_recorder import LatencyRecorder
@@ -128,7 +129,7 @@ def build_platform(settings: Settings) -> Platform:
         health=health,
         counters=stores.counters,
         latencies=_latencies(control, stores.counters, predict),
-        metrics=_metrics(settings, monitoring, control, health),
+        metrics=_metrics(settings, control, health, monitoring, drift),
     )
 
 
@@ -169,9 +170,10 @@ def _latencies(
 
 def _metrics(
     settings: Settings,
-    monitoring: MonitoringService,
     control: ControlPlane,
     health: HealthService,
+    monitoring: MonitoringService,
+    drift: DriftService,
 ) -> MetricsService:
     gauges = GaugeReader(
         __version__,
@@ -180,6 +182,7 @@ def _metrics(
         control.run_store,
         health.audit.spool,
         health.worker_count,
+        more=(partial(drift_gauges, drift),),
     )
     return MetricsService(CounterFolder(counters_folder(settings)), gauges)
 

@@ -132,6 +132,19 @@ MODEL_INFO = Family("model_info", "gauge", "1; the version that this machine ser
 MODEL_AGE = Family("model_age_seconds", "gauge", "Since the active version was trained.")
 SPOOL_FILES = Family("audit_spool_files", "gauge", "Files of audit rows that wait on disk.")
 SPOOL_BYTES = Family("audit_spool_bytes", "gauge", "Their size.")
+DRIFT_STATUS = Family(
+    "drift_status",
+    "gauge",
+    "1 for the status of the newest 500 bars of the active version, 0 for the others.",
+    ("status",),
+)
+DRIFT_E_VALUE = Family(
+    "drift_e_value", "gauge", "The evidence of the drift alarm of the active version."
+)
+DRIFT_LEVEL = Family("drift_alarm_level", "gauge", "What that evidence must pass to ring.")
+DRIFT_ALARMS = Family(
+    "drift_alarms_total", "counter", "How often the drift alarm of the version rang.", ("version",)
+)
 READ: tuple[Family, ...] = (
     BUILD_INFO,
     DATABASE_UP,
@@ -147,6 +160,10 @@ READ: tuple[Family, ...] = (
     MODEL_AGE,
     SPOOL_FILES,
     SPOOL_BYTES,
+    DRIFT_STATUS,
+    DRIFT_E_VALUE,
+    DRIFT_LEVEL,
+    DRIFT_ALARMS,
 )
 
 FAMILIES: tuple[Family, ...] = (*COUNTED, *READ)

@@ -10,7 +10,7 @@ from datetime import datetime
 from mlengine.core.runs.run import STATES
 from mlengine.core.telemetry import families
 from mlengine.core.telemetry.families import Family, Sample, Samples
-from mlengine.errors import DatabaseUnavailable
+from mlengine.errors import DatabaseUnavailable, MlengineError
 from mlengine.services.monitoring.health import WorkerCountProbe
 from mlengine.services.monitoring.service import Freshness, MonitoringService
 from mlengine.services.telemetry.timed_cache import TimedCache
@@ -29,7 +29,7 @@ Reader = Callable[[datetime], Sequence[Samples]]
 class GaugeReader:
     """`more` are readers of what other parts keep in the database.
 
-    Each raises DatabaseUnavailable where it can't be read.
+    Each raises a domain error where there is nothing to tell.
     """
 
     version: str
@@ -65,6 +65,8 @@ class GaugeReader:
             except DatabaseUnavailable as refusal:
                 is_up = False
                 log.warning("metrics not read", extra={"reason": refusal.reason})
+            except MlengineError as error:  # no model, or one that can't be read
+                log.debug("metrics not read", extra={"reason": str(error)})
         return [_one(families.DATABASE_UP, is_up), *found]
 
     def _runs(self, _: datetime) -> Sequence[Samples]:
