@@ -3,7 +3,6 @@
 stationary  false alarms at streams that don't change: of one look, and in a year of daily looks.
 breaks      how soon a break is found, by daily looks at windows and by the sequential alarm.
 skill       how often skill that stays is said to be lost, and how soon skill that is gone.
-distances   what four distances of 158 features cost, first and from stored rows.
 
 `--trials` says how many models are simulated; MLENGINE_BENCH_BARS names a parquet of real bars,
 which the stream `real` draws blocks of sixty dates from.
@@ -13,9 +12,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -36,9 +34,6 @@ from benchmarks.market_streams import STREAMS, real_ratios
 from benchmarks.skill_trials import World, trial
 
 from mlengine.core.arrays import Floats
-from mlengine.core.monitoring.drift.distances import SortedSample, distances, sort_columns
-from mlengine.core.monitoring.drift.evidently import evidently_scores
-from mlengine.core.monitoring.drift.sketch import sketch
 from mlengine.core.monitoring.sequential import BLOCK_DATES
 
 BARS_VARIABLE = "MLENGINE_BENCH_BARS"
@@ -153,41 +148,10 @@ def print_skill(trials: int, first_seed: int) -> None:
         )
 
 
-def print_distances(features: int = 158, reference: int = 250_000, live: int = 40_000) -> None:
-    """CPU seconds, the least of three."""
-    rng = np.random.default_rng(0)
-    trained, window = rng.standard_t(3, (reference, features)), rng.standard_t(3, (live, features))
-    full = sort_columns(trained)
-    frame = sketch({f"f{at}": sample for at, sample in enumerate(full)}, rows=reference)
-    kept = sort_columns(frame.drop("rows_behind").to_numpy())
-    print(f"{features} features, {reference:,} and {live:,} rows, CPU seconds, least of three")
-    print(f"first, rows sorted too  {_least(lambda: _all(sort_columns(trained), window)):.2f}")
-    print(f"stored sorted rows      {_least(lambda: _all(full, window)):.2f}")
-    print(f"stored sketch           {_least(lambda: _all(kept, window)):.2f}")
-    again = _least(
-        lambda: [evidently_scores(*pair) for pair in zip(full, sort_columns(window), strict=True)]
-    )
-    print(f"`evidently` scores      {again:.2f}")
-
-
-def _all(reference: Sequence[SortedSample], window: Floats) -> None:
-    for pair in zip(reference, sort_columns(window), strict=True):
-        distances(*pair)
-
-
-def _least(of: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(3):
-        started = time.process_time()
-        of()
-        seconds.append(time.process_time() - started)
-    return min(seconds)
-
-
 def main() -> None:
     """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("form", choices=("stationary", "breaks", "skill", "distances"))
+    parser.add_argument("form", choices=("stationary", "breaks", "skill"))
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--streams", nargs="+", choices=STREAMS, default=["iid", "garch"])
@@ -198,10 +162,8 @@ def main() -> None:
         print_stationary(asked.streams, asked.trials, asked.seed, real)
     elif asked.form == "breaks":
         print_breaks(asked.trials, asked.seed)
-    elif asked.form == "skill":
-        print_skill(asked.trials, asked.seed)
     else:
-        print_distances()
+        print_skill(asked.trials, asked.seed)
 
 
 if __name__ == "__main__":

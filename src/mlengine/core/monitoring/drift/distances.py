@@ -7,6 +7,7 @@ sorted values may be all that were trained on, or the evenly spaced ones of a sk
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,19 +15,29 @@ from mlengine.core.arrays import Floats, Indices
 
 _SMALLEST_SHARE = 1e-4
 _BINS = 10
+# So many columns are taken out of rows at once: their values lie side by side.
+_BLOCK = 16
 
 
 @dataclass(frozen=True)
 class SortedSample:
-    """The finite values of a feature, ascending, and the number of all its rows.
-
-    `sums` are those from the left of the values less `centre`, so that a high level costs no digit.
-    """
+    """The finite values of a feature, ascending, and the number of all its rows."""
 
     values: Floats
-    centre: float
-    sums: Floats
     rows: int
+
+    @property
+    def centre(self) -> float:
+        """The upper median, 0 without values."""
+        return float(self.values[len(self.values) // 2]) if len(self.values) else 0.0
+
+    @cached_property
+    def sums(self) -> Floats:
+        """From the left, of the values less `centre`, so that a high level costs no digit."""
+        sums = np.empty(len(self.values) + 1)
+        sums[0] = 0.0
+        np.subtract(self.values, self.centre, out=sums[1:])
+        return np.cumsum(sums, out=sums)
 
     @property
     def null_share(self) -> float:
@@ -53,16 +64,18 @@ class FeatureDistances:
 
 def sort_columns(rows: Floats) -> tuple[SortedSample, ...]:
     """Each column of `rows` (rows, features) by itself; NaN and infinities are undefined."""
-    return tuple(_sort(column) for column in np.ascontiguousarray(rows.T))
+    blocks = (rows[:, at : at + _BLOCK].T for at in range(0, rows.shape[1], _BLOCK))
+    return tuple(_sort(column) for block in blocks for column in np.array(block, order="C"))
 
 
 def _sort(column: Floats) -> SortedSample:
-    finite = np.sort(column)
+    """Of a column that is nobody else's."""
+    finite = column
+    finite.sort()
     # NaN sorts behind everything, infinities to both ends.
     first, last = np.searchsorted(finite, [-math.inf, math.inf], side="right")
     finite = finite[first : np.searchsorted(finite[:last], math.inf, side="left")]
-    centre = float(finite[len(finite) // 2]) if len(finite) else 0.0
-    return SortedSample(finite, centre, np.append(0.0, np.cumsum(finite - centre)), len(column))
+    return SortedSample(finite, len(column))
 
 
 def distances(reference: SortedSample, current: SortedSample) -> FeatureDistances:
@@ -164,10 +177,19 @@ def _ks_and_area(reference: SortedSample, current: SortedSample) -> tuple[float,
     few, many = sorted((reference, current), key=lambda sample: len(sample.values))
     if not len(few.values):
         return math.nan, math.nan
-    below, upto = (
-        np.searchsorted(many.values, few.values, side=side) for side in ("left", "right")
-    )
+    below, upto = _places(few.values, many.values)
     return _largest_gap(few.values, len(many.values), below, upto), _area(few, many, upto)
+
+
+def _places(few: Floats, many: Floats) -> tuple[Indices, Indices]:
+    """How many of `many` are less than each of `few`, and how many are no greater."""
+    below = np.searchsorted(many, few, side="left")
+    tied = np.flatnonzero(many[np.minimum(below, len(many) - 1)] == few)
+    if not len(tied):
+        return below, below
+    upto = below.copy()
+    upto[tied] = np.searchsorted(many, few[tied], side="right")
+    return below, upto
 
 
 def _largest_gap(few: Floats, many: int, below: Indices, upto: Indices) -> float:
