@@ -19,6 +19,9 @@ from mlengine.core.monitoring.drift.check import FeatureDrift
 from mlengine.core.monitoring.drift.log_loss import LogLossEstimate
 from mlengine.core.monitoring.drift.windows import DriftWindow
 from mlengine.core.monitoring.event import Event, EventKind
+from mlengine.core.monitoring.skill.report import start_record, tell_skill
+from mlengine.core.outcomes.performance import PartFigures
+from mlengine.core.outcomes.report import Coverage, Performance, TrainedFigures
 from mlengine.core.pagination import Page, decode_cursor, encode_cursor
 from mlengine.core.predictions.prediction import AuditRow, Latency
 from mlengine.core.predictions.replay import ReplayResult
@@ -294,6 +297,45 @@ class FakeMonitoringService:
         )
 
 
+class FakePerformanceService:
+    def performance(
+        self,
+        *,
+        version: str | None,
+        window: int,
+        symbol: str | None,
+        group: str | None,
+        now: datetime,
+    ) -> Performance:
+        manifest = draft()
+        trained = TrainedFigures(manifest.metrics, manifest.verdict, DAY, DAY, manifest.base_rate)
+        return Performance(
+            model_version=version or "v2",
+            objective="direction",
+            horizon_bars=5,
+            window=window,
+            symbol=symbol,
+            group=group,
+            status="insufficient_data",
+            computed_at=now,
+            coverage=Coverage(3, 1, 1, 1, 6, 0, {"no_bars": 1}),
+            first_bar=None,
+            last_bar=None,
+            rows=1,
+            dates=1,
+            symbols=1,
+            metrics=manifest.metrics,
+            calibration=None,
+            sign_rule=None,
+            bootstrap=None,
+            verdict=None,
+            training=trained,
+            skill=tell_skill(start_record(None, steps_ahead=5), version=None, reason="none"),
+            by_symbol=(PartFigures("AAPL", 1, 0.7, 0.69, 1.0, None),),
+            by_group=(),
+        )
+
+
 @dataclass(frozen=True)
 class FakeAuditService:
     rows: list[AuditRow] = field(default_factory=list)
@@ -431,6 +473,7 @@ class FakePlatform:
     models: FakeModelService = field(default_factory=FakeModelService)
     monitoring: FakeMonitoringService = field(default_factory=FakeMonitoringService)
     drift: FakeDriftService = field(default_factory=FakeDriftService)
+    performance: FakePerformanceService = field(default_factory=FakePerformanceService)
     audit: FakeAuditService = field(default_factory=FakeAuditService)
     replay: FakeReplayService = field(default_factory=FakeReplayService)
     keys: Authentication = field(

@@ -31,6 +31,7 @@ RIGHTS = {
     ("GET", "/models/<version:version>"): READ,
     ("GET", "/model/<version:version>"): READ,
     ("GET", "/monitoring/drift"): READ,
+    ("GET", "/monitoring/performance"): READ,
     ("GET", "/monitoring/history"): READ,
     ("GET", "/monitoring/freshness"): READ,
     ("GET", "/monitoring/latency"): READ,

@@ -52,6 +52,7 @@ def test_every_part_of_the_fake_platform_has_a_service() -> None:
         "FakeModelService",
         "FakeMonitoringService",
         "FakeOutbox",
+        "FakePerformanceService",
         "FakePredictService",
         "FakeReplayService",
         "FakeRunService",

@@ -1,6 +1,7 @@
 """The parts of monitoring, and the steps that bring them up to date."""
 
 import secrets
+import time
 
 from mlengine.bootstrap.control import ControlPlane
 from mlengine.bootstrap.stores import Stores
@@ -13,14 +14,21 @@ from mlengine.services.monitoring.drift_updates import DriftUpdates
 from mlengine.services.monitoring.feeds import FeedStep
 from mlengine.services.monitoring.updates import MonitoringUpdates, UpdateStep
 from mlengine.services.outcomes.earlier_champion import EarlierChampion
+from mlengine.services.outcomes.judging import HoldoutReader
+from mlengine.services.outcomes.performance import PerformanceService
 from mlengine.services.outcomes.reader import OutcomeReader
 from mlengine.services.outcomes.recorded_bars import OutcomeBars
+from mlengine.services.outcomes.reporting import PerformanceReporter, ReportStep
+from mlengine.services.outcomes.skill_step import SkillStep
 from mlengine.services.outcomes.step import OutcomeStep
 from mlengine.services.telemetry.latencies import LatencyRollUp
 from mlengine.stores.audit.live_vectors import LiveVectorReader
 from mlengine.stores.monitoring.drift_store import DriftStore
 from mlengine.stores.monitoring.feed_store import FeedStore
 from mlengine.stores.outcomes.answers import AnswerReader
+from mlengine.stores.outcomes.reports import ReportStore
+from mlengine.stores.outcomes.scored import ScoredReader
+from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.outcomes.store import OutcomeStore
 
 
@@ -39,8 +47,18 @@ def build_monitoring_updates(
     control: ControlPlane, stores: Stores, drift: DriftService
 ) -> MonitoringUpdates:
     """The steps in their order; connects to nothing yet."""
+    outcomes, registry = ScoredReader(control.database), stores.registry
+    reporter = PerformanceReporter(outcomes, stores.bars.markets)
     steps: tuple[UpdateStep, ...] = (
-        _outcome_step(control, stores),
+        OutcomeStep(
+            AnswerReader(control.database),
+            OutcomeStore(control.database),
+            registry,
+            OutcomeReader(registry, OutcomeBars(stores.bars)),
+            _earlier_champion(control, stores),
+        ),
+        SkillStep(outcomes, SkillStore(control.database), registry, HoldoutReader(registry)),
+        ReportStep(reporter, ReportStore(control.database), registry, time.perf_counter),
         DriftUpdates(drift.registry, drift.references, drift.vectors, drift.store, drift.level),
         DriftChecks(drift, control.events),
         LatencyRollUp(control.latencies.table),
@@ -49,14 +67,21 @@ def build_monitoring_updates(
     return MonitoringUpdates(steps, control.update_lease, control.clock, _new_holder)
 
 
-def _outcome_step(control: ControlPlane, stores: Stores) -> OutcomeStep:
-    return OutcomeStep(
-        AnswerReader(control.database),
-        OutcomeStore(control.database),
+def build_performance(control: ControlPlane, stores: Stores) -> PerformanceService:
+    """How versions do in production; connects to nothing yet."""
+    return PerformanceService(
+        PerformanceReporter(ScoredReader(control.database), stores.bars.markets),
+        ReportStore(control.database),
+        SkillStore(control.database),
+        HoldoutReader(stores.registry),
+        _earlier_champion(control, stores),
         stores.registry,
-        OutcomeReader(stores.registry, OutcomeBars(stores.bars)),
-        EarlierChampion(stores.loader, control.events, stores.audit),
+        stores.loader,
     )
+
+
+def _earlier_champion(control: ControlPlane, stores: Stores) -> EarlierChampion:
+    return EarlierChampion(stores.loader, control.events, stores.audit)
 
 
 def _new_holder() -> str:

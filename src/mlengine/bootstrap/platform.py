@@ -11,7 +11,11 @@ from platform import python_version
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.bootstrap.keys import build_key_ring
-from mlengine.bootstrap.monitoring import build_drift, build_monitoring_updates
+from mlengine.bootstrap.monitoring import (
+    build_drift,
+    build_monitoring_updates,
+    build_performance,
+)
 from mlengine.bootstrap.stores import Stores, open_stores
 from mlengine.bootstrap.telemetry import counters_folder
 from mlengine.config import Settings
@@ -26,6 +30,7 @@ from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.monitoring.updates import MonitoringUpdates
+from mlengine.services.outcomes.performance import PerformanceService
 from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.replay import ReplayService
@@ -70,6 +75,7 @@ class Platform:
     monitoring: MonitoringService
     drift: DriftService
     monitoring_updates: MonitoringUpdates
+    performance: PerformanceService
     audit: AuditService
     replay: ReplayService
     health: HealthService
@@ -124,6 +130,7 @@ def build_platform(settings: Settings) -> Platform:
         monitoring=monitoring,
         drift=drift,
         monitoring_updates=build_monitoring_updates(control, stores, drift),
+        performance=build_performance(control, stores),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
         health=health,

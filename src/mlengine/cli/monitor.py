@@ -11,11 +11,14 @@ import click
 from mlengine.cli.context import Output, current_control, current_platform, json_command, now
 from mlengine.cli.options import Timestamp
 from mlengine.cli.output import format_cell, table
+from mlengine.cli.performance import describe_performance
 from mlengine.core.monitoring.drift.windows import MODES, WINDOW_RULE, DriftWindow
 from mlengine.core.monitoring.event import EVENT_KINDS
 
 if TYPE_CHECKING:  # it loads Polars
     from mlengine.services.monitoring.drift import ModelDrift
+
+_WINDOWS = ("20", "60", "250", "1000")
 
 monitor = click.Group("monitor", help="Show drift, freshness, latency and history.")
 
@@ -75,6 +78,20 @@ def update() -> Output:
         [[s.name, s.seconds, s.failure, s.next_look] for s in report.steps],
     )
     return Output(report, lines, exit_code=int(report.has_failed))
+
+
+@monitor.command("outcomes")
+@click.option("--version")
+@click.option("--window", default="250", show_default=True, type=click.Choice(_WINDOWS))
+@click.option("--symbol")
+@click.option("--group", help="Symbols of this calendar; none are those without one.")
+@json_command
+def outcomes(version: str | None, window: str, symbol: str | None, group: str | None) -> Output:
+    """Hold predictions against what happened."""
+    answer = current_platform().performance.performance(
+        version=version, window=int(window), symbol=symbol, group=group, now=now()
+    )
+    return Output(answer, describe_performance(answer))
 
 
 @monitor.command("freshness")

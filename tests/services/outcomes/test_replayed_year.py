@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from sqlalchemy import select
@@ -16,6 +17,8 @@ from tests.replayed_market import (
     replayed_market,
 )
 
+from mlengine.core import metrics
+from mlengine.core.arrays import Floats
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.audit.filter import EVERYTHING
 from mlengine.stores.database.engine import reading
@@ -116,6 +119,7 @@ def check_year(folder: Path, days: int) -> None:
     assert by_symbol["GONE"]["void unknown_symbol"] == H
     assert by_symbol["ENDED"]["void no_bars"] == H
     assert not any("pending" in state for counts in by_symbol.values() for state in counts)
+    ups, said = [], []
     asked = dict(first.select("prediction_id", "probability_up").iter_rows())
     for row in rows:
         if row["state"] != "scored":
@@ -129,7 +133,26 @@ def check_year(folder: Path, days: int) -> None:
         assert row["label_ends"] == closes["timestamp"][at + H]
         assert row["last_return"] == closes["close"][at] / closes["close"][at - 1] - 1.0
         assert row["score"] == asked[row["prediction_id"]]
+        ups.append(float(ends > begins))
+        said.append(asked[row["prediction_id"]])
         assert row["decided_at"] <= row["overdue_at"] or row["symbol"] in ("LATE", "HOLEY")
+    check_figures(market, np.array(ups), np.array(said))
+
+
+def check_figures(market: ReplayedMarket, ups: Floats, said: Floats) -> None:
+    """What is told of a version is what its audit and the bars give, to the last digit."""
+    now = market.now(len(market.bars["CALM"]))
+    answer = market.platform.performance.performance(
+        version="v1", window=1000, symbol=None, group=None, now=now
+    )
+    figures = {name: each.value for name, each in answer.metrics.items()}
+    assert answer.rows == answer.coverage.scored == len(ups)
+    assert answer.coverage.pending == answer.coverage.not_due == 0
+    assert figures["auc"] == metrics.auc(ups, said)
+    assert figures["log_loss"] == metrics.log_loss(ups, said)
+    assert figures["brier"] == metrics.brier(ups, said)
+    assert figures["accuracy"] == metrics.hit_rate(ups, said >= 0.5)
+    assert answer.training.metrics["auc"].value == 0.5
 
 
 def test_each_due_prediction_has_one_outcome_whatever_the_feed_does(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ EventKind: TypeAlias = Literal[
     "feed_fresh",
     "hook_changed",
     "hook_disabled",
+    "skill_lost",
+    "skill_proven",
 ]
 EVENT_KINDS: tuple[str, ...] = get_args(EventKind)
 

@@ -27,6 +27,8 @@ MESSAGE_TYPES: Mapping[EventKind, str] = MappingProxyType(
         "feed_stale": "feed.stale",
         "feed_fresh": "feed.fresh",
         "hook_disabled": "hook.disabled",
+        "skill_lost": "skill.lost",
+        "skill_proven": "skill.proven",
     }
 )
 TEST_TYPE = "hook.test"

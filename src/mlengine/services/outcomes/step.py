@@ -108,7 +108,8 @@ class OutcomeStep:
             decided = [Outcome(each.id, VOID, "version_gone") for each in gone]
         done = {each.id for each in decided}
         postponed = {each.id: _look_again(each, now) for each in pending if each.id not in done}
-        self.store.decide(decided, others, postponed=postponed, now=now)
+        version = due[0].model_version
+        self.store.decide(version, decided, others, postponed=postponed, now=now)
 
     def _scores_of_earlier_champion(
         self, manifest: Manifest, decided: Sequence[Outcome], due: Sequence[DueOutcome]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Engine, bindparam, func, null, select, text, update
+from sqlalchemy import Connection, Engine, bindparam, func, null, select, text, update
 
 from mlengine.core.outcomes.outcome import PENDING, Outcome, PendingOutcome
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.many_rows import execute_many
-from mlengine.stores.database.tables import outcomes
+from mlengine.stores.database.tables import outcome_revisions, outcomes
 from mlengine.stores.outcomes.answers import Answer, move_position
 
 _NEW = (
@@ -94,25 +94,36 @@ class OutcomeStore:
 
     def decide(
         self,
+        version: str,
         decided: Sequence[Outcome],
         others: Mapping[int, OtherScore],
         *,
         postponed: Mapping[int, datetime],
         now: datetime,
     ) -> None:
-        """Write what has become of outcomes, and when to look at the others again."""
+        """Write what has become of outcomes of a version, and when to look at the others again."""
         rows = [_decided_row(each, others.get(each.id), now) for each in decided]
         names = (*(f"new_{name}" for name in _DECIDED), "row")
         looks = [(look_at, row) for row, look_at in postponed.items()]
         with writing(self.engine) as connection:
             execute_many(connection, _DECIDE, names, rows)
             execute_many(connection, _POSTPONE, ("new_look_at", "row"), looks)
+            if rows:
+                _count_revision(connection, version)
 
     def next_look(self) -> datetime | None:
         """When the next outcome is due; None while none is pending."""
         with reading(self.engine) as connection:
             earliest: datetime | None = connection.scalar(select(func.min(outcomes.c.look_at)))
         return earliest
+
+
+def _count_revision(connection: Connection, version: str) -> None:
+    table = outcome_revisions
+    first = insert_or_ignore(connection, table).values(model_version=version, revision=1)
+    if connection.execute(first).rowcount == 0:
+        again = update(table).where(table.c.model_version == version)
+        connection.execute(again.values(revision=table.c.revision + 1))
 
 
 def _decided_row(outcome: Outcome, other: OtherScore | None, now: datetime) -> tuple[object, ...]:

@@ -1,7 +1,8 @@
-"""Drift, history, freshness, latency."""
+"""Drift, performance, history, freshness, latency."""
 
 from flask import Blueprint, Response, jsonify
 
+from mlengine.core.outcomes.report import Performance
 from mlengine.services.monitoring.drift import ModelDrift
 from mlengine.services.monitoring.service import Freshness
 from mlengine.services.telemetry.latencies import Latencies
@@ -12,12 +13,17 @@ from mlengine.web.http.requests import load_query, platform, request_time
 from mlengine.web.http.responses import Body
 from mlengine.web.schemas.answers import HISTORY
 from mlengine.web.schemas.fields import RequestSchema
-from mlengine.web.schemas.monitoring import DriftQuery, HistoryQuery, LatencyQuery
+from mlengine.web.schemas.monitoring import (
+    DriftQuery,
+    HistoryQuery,
+    LatencyQuery,
+    PerformanceQuery,
+)
 
 blueprint = Blueprint("monitoring", __name__, url_prefix="/monitoring")
 
 _DRIFT_QUERY, _LATENCY_QUERY, _MODEL_QUERY = DriftQuery(), LatencyQuery(), RequestSchema()
-_HISTORY_QUERY = HistoryQuery()
+_HISTORY_QUERY, _PERFORMANCE_QUERY = HistoryQuery(), PerformanceQuery()
 _EVENT_FIELDS = ("kind", "at", "version", "actor", "details")
 
 
@@ -47,6 +53,25 @@ def drift() -> Response:
     """
     query = load_query(_DRIFT_QUERY)
     return jsonify(platform().drift.drift(**query, now=request_time()))
+
+
+@blueprint.get("/performance")
+@open_by_default("read")
+@says(
+    query=_PERFORMANCE_QUERY,
+    answers={200: Performance},
+    problems=("model_not_found", "no_active_model", "artifact_corrupt", *AUDIT),
+)
+def performance() -> Response:
+    """How a version has done since it was trained, by what the market did.
+
+    Live predictions alone, each once a symbol and bar, when `horizon_bars` bars have passed:
+    `coverage` says what has become of those that are due. Each figure has its baseline and a 95 %
+    interval as those of the holdout, which stand in `training`. `skill` says whether the version
+    still has what it was judged by: evidence that may be looked at every day.
+    """
+    query = load_query(_PERFORMANCE_QUERY)
+    return jsonify(platform().performance.performance(**query, now=request_time()))
 
 
 @blueprint.get("/history")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, post_load, validate
 
 from mlengine.core.monitoring.drift.windows import (
     DEFAULT_WINDOW,
@@ -11,7 +11,16 @@ from mlengine.core.monitoring.drift.windows import (
     DriftWindow,
 )
 from mlengine.core.monitoring.event import EVENT_KINDS
-from mlengine.web.schemas.fields import Cursor, QueryInteger, RequestSchema, TimeBound, Version
+from mlengine.core.outcomes.report import DEFAULT_WINDOW as DEFAULT_DATES
+from mlengine.core.outcomes.report import WINDOWS
+from mlengine.web.schemas.fields import (
+    Cursor,
+    QueryInteger,
+    RequestSchema,
+    Symbol,
+    TimeBound,
+    Version,
+)
 
 _DAY = 86_400
 
@@ -35,6 +44,28 @@ class DriftQuery(RequestSchema):
     )
     version = Version(load_default=None)
     mode = fields.String(validate=validate.OneOf(MODES), load_default=MODES[0])
+
+
+class PerformanceQuery(RequestSchema):
+    """`window` counts dates, the newest with outcomes first; `group` is the name of a calendar."""
+
+    version = Version(load_default=None)
+    window = fields.String(
+        validate=validate.OneOf([str(each) for each in WINDOWS]),
+        load_default=str(DEFAULT_DATES),
+        metadata={"description": "newest dates with outcomes"},
+    )
+    symbol = Symbol(load_default=None)
+    group = fields.String(
+        validate=validate.Length(1, 32),
+        load_default=None,
+        metadata={"description": "symbols of this calendar alone; `none` are those without one"},
+    )
+
+    @post_load
+    def count_dates(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """`window` as a number."""
+        return {**data, "window": int(data["window"])}
 
 
 class HistoryQuery(RequestSchema):

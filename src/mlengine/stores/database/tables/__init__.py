@@ -21,12 +21,17 @@ from mlengine.stores.database.tables.monitoring import (
     monitoring_updates,
     stale_feeds,
 )
-from mlengine.stores.database.tables.outcomes import outcomes
+from mlengine.stores.database.tables.outcomes import (
+    outcome_revisions,
+    outcomes,
+    performance_reports,
+    skill_states,
+)
 from mlengine.stores.database.tables.platform import events, platform
 from mlengine.stores.database.tables.runs import retrainings, runs, schedules
 from mlengine.stores.database.tables.telemetry import request_latencies
 
-REVISION = "0017"
+REVISION = "0018"
 
 __all__ = [
     "MICROSECOND",
@@ -47,13 +52,16 @@ __all__ = [
     "monitoring_positions",
     "monitoring_updates",
     "outbox",
+    "outcome_revisions",
     "outcomes",
+    "performance_reports",
     "platform",
     "predictions",
     "request_latencies",
     "retrainings",
     "runs",
     "schedules",
+    "skill_states",
     "stale_feeds",
     "to_microseconds",
 ]

@@ -1,6 +1,6 @@
-"""Outcomes of predictions: one of each version, symbol and bar."""
+"""Outcomes of predictions, one of each version, symbol and bar, and what is made of them."""
 
-from sqlalchemy import BigInteger, Column, Double, Index, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, Table, Text, UniqueConstraint
 
 from mlengine.stores.database.tables.columns import Sequence, UtcDateTime, metadata
 
@@ -31,4 +31,32 @@ outcomes = Table(
     Index("ix_outcomes_look", "look_at"),
     Index("ix_outcomes_version", "model_version", "bar_timestamp"),
     sqlite_autoincrement=True,
+)
+
+# How often outcomes of a version were decided: what was computed before is computed again.
+outcome_revisions = Table(
+    "outcome_revisions",
+    metadata,
+    Column("model_version", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+
+performance_reports = Table(
+    "performance_reports",
+    metadata,
+    Column("model_version", Text, primary_key=True),
+    Column("window_dates", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("computed_at", UtcDateTime, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+# Days are counted from 1970, in UTC.
+skill_states = Table(
+    "skill_states",
+    metadata,
+    Column("model_version", Text, primary_key=True),
+    Column("through_day", Integer, nullable=False),
+    Column("document", Text, nullable=False),
 )

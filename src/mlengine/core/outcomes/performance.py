@@ -1,0 +1,155 @@
+"""How well live predictions have done, by the metrics of trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from mlengine.core import metrics
+from mlengine.core.arrays import Floats, Indices, Ints, Moments, finite_or_none
+from mlengine.core.evaluation import Evaluation
+from mlengine.core.metrics import Actuals, Baseline
+from mlengine.core.metrics.losses import row_losses
+from mlengine.core.metrics.session_dates import mean_by_session, session_dates
+from mlengine.core.outcomes.outcome import LabelTerms
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredOutcomes:
+    """Scored outcomes of one version, sorted by bar, then symbol: arrays of one length.
+
+    `timestamps` and `label_ends` are microseconds of the epoch. `last_returns` is NaN without a bar
+    before, and `other_scores`, those of the version that served before, where there is none.
+    """
+
+    symbols: np.ndarray
+    timestamps: Moments
+    label_ends: Moments
+    scores: Floats
+    labels: Floats
+    forward_returns: Floats
+    last_returns: Floats
+    other_scores: Floats
+
+    @property
+    def rows(self) -> int:
+        return len(self.scores)
+
+    @property
+    def days(self) -> Ints:
+        """The date (UTC) of each row's bar, in days since 1970."""
+        return session_dates(self.timestamps)
+
+    def take(self, rows: Indices) -> ScoredOutcomes:
+        """Some of the rows, which keep their order."""
+        return ScoredOutcomes(**{name: array[rows] for name, array in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a version's predictions are held against: its label, and what it learnt of that.
+
+    `up_rate` is the share of rises in its training. The intervals come from `seed`.
+    """
+
+    terms: LabelTerms
+    up_rate: float
+    cost_bps: float
+    seed: int
+
+    @property
+    def constant(self) -> float:
+        """What a forecaster without features says."""
+        return self.up_rate if self.terms.objective == "direction" else 0.0
+
+    def losses(self, outcomes: ScoredOutcomes, scores: Floats) -> Floats:
+        """One a row: log-loss in nats, or squared error."""
+        return row_losses(self.terms.objective, labels=outcomes.labels, scores=scores)
+
+    def gains(self, outcomes: ScoredOutcomes) -> Floats:
+        """By how much each row's loss is below that of the constant."""
+        constant = np.full(outcomes.rows, self.constant)
+        return self.losses(outcomes, constant) - self.losses(outcomes, outcomes.scores)
+
+
+@dataclass(frozen=True)
+class PartFigures:
+    """Of the rows of one symbol, or of the symbols of one market; null where not defined."""
+
+    name: str
+    rows: int
+    loss: float
+    baseline_loss: float
+    hit_rate: float
+    auc: float | None
+
+
+def evaluate_outcomes(outcomes: ScoredOutcomes, judge: Judge) -> Evaluation | None:
+    """The figures of a training on live rows; None without any."""
+    if not outcomes.rows:
+        return None
+    _, symbols = np.unique(outcomes.symbols, return_inverse=True)
+    actuals = Actuals(
+        forward_returns=outcomes.forward_returns,
+        labels=outcomes.labels,
+        last_returns=outcomes.last_returns,
+        timestamps=outcomes.timestamps,
+        label_ends=outcomes.label_ends,
+        symbols=symbols,
+    )
+    return metrics.evaluate(
+        judge.terms.objective,
+        actuals=actuals,
+        scores=outcomes.scores,
+        baseline=Baseline(judge.up_rate, judge.constant),
+        horizon_bars=judge.terms.horizon_bars,
+        cost_bps=judge.cost_bps,
+        seed=judge.seed,
+        transform=judge.terms.transform,
+    )
+
+
+def figures_by_part(
+    outcomes: ScoredOutcomes, judge: Judge, parts: np.ndarray
+) -> Iterator[PartFigures]:
+    """By the names in `parts`, one a row, in their order."""
+    if not outcomes.rows:
+        return
+    names, part = np.unique(parts, return_inverse=True)
+    order = np.argsort(part, kind="stable")
+    losses = partial(judge.losses, outcomes)
+    loss, baseline = losses(outcomes.scores), losses(np.full(outcomes.rows, judge.constant))
+    targets = outcomes.forward_returns if judge.terms.transform == "raw" else outcomes.labels
+    up = (targets > 0.0).astype(np.float64)
+    said_up = (
+        outcomes.scores >= 0.5 if judge.terms.objective == "direction" else outcomes.scores > 0
+    )
+    for name, rows in zip(names, np.split(order, np.cumsum(np.bincount(part))[:-1]), strict=True):
+        yield PartFigures(
+            str(name),
+            len(rows),
+            float(loss[rows].mean()),
+            float(baseline[rows].mean()),
+            metrics.hit_rate(up[rows], said_up[rows]),
+            finite_or_none(metrics.auc(up[rows], outcomes.scores[rows])),
+        )
+
+
+def daily_gains(outcomes: ScoredOutcomes, judge: Judge) -> Floats:
+    """The mean gain of each date in its order, against the constant."""
+    return mean_by_session(outcomes.timestamps, judge.gains(outcomes))
+
+
+def daily_gains_over_other(outcomes: ScoredOutcomes, judge: Judge) -> Floats:
+    """As `daily_gains`, against the other version, NaN on dates without its scores."""
+    have = np.isfinite(outcomes.other_scores)
+    gains = judge.losses(outcomes, outcomes.other_scores) - judge.losses(outcomes, outcomes.scores)
+    _, date = np.unique(outcomes.days, return_inverse=True)
+    counts = np.bincount(date, weights=have)
+    totals = np.bincount(date, weights=np.where(have, gains, 0.0))
+    means: Floats = np.full(len(counts), np.nan)
+    np.divide(totals, counts, out=means, where=counts > 0.0)
+    return means

@@ -1,0 +1,63 @@
+"""The evidence about the skill of versions, kept date by date."""
+
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Engine, Executable, select, update
+
+from mlengine.core.monitoring.event import Event
+from mlengine.core.monitoring.skill.report import SkillRecord
+from mlengine.core.serialization import from_plain, to_plain
+from mlengine.errors import DamagedRow
+from mlengine.stores.database.engine import insert_or_ignore, parse_column, reading, writing
+from mlengine.stores.database.events import insert_event
+from mlengine.stores.database.tables import skill_states
+
+
+@dataclass(frozen=True)
+class SkillStore:
+    """The table `skill_states`; every method raises DatabaseUnavailable."""
+
+    engine: Engine
+
+    def read(self, version: str) -> tuple[int, SkillRecord] | None:
+        """The last day (since 1970) that is counted, and the evidence; None before the first."""
+        query = select(skill_states).where(skill_states.c.model_version == version)
+        with reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return None
+        try:
+            return row.through_day, from_plain(SkillRecord, parse_column(row.document))
+        except ValueError:
+            raise DamagedRow from None
+
+    def write(
+        self,
+        version: str,
+        record: SkillRecord,
+        *,
+        counted: int | None,
+        through: int,
+        event: Event | None,
+    ) -> bool:
+        """Count days up to `through`, where those up to `counted` are; with an event of the change.
+
+        False, and nothing is written, where somebody else has counted meanwhile.
+        """
+        document = orjson.dumps(to_plain(record)).decode()
+        values = {"through_day": through, "document": document}
+        with writing(self.engine) as connection:
+            mine = skill_states.c.model_version == version
+            query: Executable = (
+                insert_or_ignore(connection, skill_states).values(model_version=version, **values)
+                if counted is None
+                else update(skill_states)
+                .where(mine, skill_states.c.through_day == counted)
+                .values(values)
+            )
+            if connection.execute(query).rowcount == 0:
+                return False
+            if event is not None:
+                insert_event(connection, event)
+        return True
