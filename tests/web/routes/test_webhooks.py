@@ -61,6 +61,12 @@ def test_what_is_done_to_a_hook_is_answered(client: FlaskClient, tiny: FakePlatf
     assert calls == ["test", "redeliver", "rotate", "remove"]
 
 
+def test_a_time_that_is_no_text_is_refused(client: FlaskClient) -> None:
+    body = {"since": {"year": 2026}}
+    answer = client.post("/admin/hooks/hook_1/redeliver", json=body, headers=KEY)
+    assert "since" in problem(answer, 422, "invalid_request")["errors"]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "/test"), ("POST", "/redeliver"), ("POST", "/rotate"), ("DELETE", "")],

@@ -131,6 +131,8 @@ class TimeBound(fields.Field[datetime]):
     """A bound in time: RFC 3339 with a zone, or a date and then its beginning."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> datetime:  # noqa: ARG002
+        if not isinstance(value, str):
+            raise ValidationError("must be RFC 3339 text")
         return _parse_time(value, date_offset=timedelta(0))
 
 
