@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.platforms import make_platform
+from tests.platforms import make_platform, settings
 from tests.postgres import postgres_server, what_is_missing
 
+from mlengine.bootstrap.control import build_control
 from mlengine.bootstrap.platform import Platform
+from mlengine.core.monitoring.event import Event
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.database.clock import DatabaseClock, _Reading
-from mlengine.stores.database.engine import open_database
+from mlengine.stores.database.engine import open_database, writing
+from mlengine.stores.database.events import EventStore, insert_event
+from mlengine.stores.database.migrate import migrate
+from mlengine.stores.database.outbox import Outbox
+from mlengine.stores.hooks.delivery_store import Answer, Delivery, DeliveryStore
+from mlengine.stores.hooks.hook_store import Hook, HookStore
+from mlengine.stores.runs.rows import NewRun
 
 pytest.importorskip("psycopg")
 
@@ -107,3 +116,70 @@ def test_a_server_that_is_gone_leaves_the_clock_as_it_was_last_read(tmp_path: Pa
 def test_sqlite_has_no_clock_but_the_hosts(tmp_path: Path) -> None:
     clock = DatabaseClock(open_database(f"sqlite:///{tmp_path}/audit.db"), host=lambda: NOW)
     assert (clock(), clock.skew_seconds) == (NOW, 0.0)
+
+
+def test_messages_are_numbered_in_the_order_of_commits_and_claimed_once(url: str) -> None:
+    migrate(url)
+    engine = open_database(url)
+    events, hooks, store = EventStore(engine), HookStore(engine), DeliveryStore(engine)
+    hook = Hook(id="hook_1", url="https://a.example/", types=(), created_at=NOW, secret="s")
+    event = Event(kind="trained", at=NOW, version="v1", actor=None, details={})
+    later = threading.Thread(
+        target=events.append,
+        args=["bars_revised"],
+        kwargs={"at": NOW, "version": None, "actor": None, "details": {}},
+    )
+    try:
+        before = Outbox(engine).newest_seq()
+        hooks.add(hook, actor="ops")
+        with writing(engine) as connection:
+            insert_event(connection, event)
+            later.start()
+            later.join(0.2)
+            assert later.is_alive(), "it waits for the first one's commit"
+            assert Outbox(engine).newest_seq() == before
+        later.join()
+        assert [each.type for each in Outbox(engine).after(before, limit=9)] == [
+            "model.trained",
+            "bars.revised",
+        ]
+        claimed: list[Delivery] = []
+        start = threading.Barrier(6)
+
+        def claim() -> None:
+            start.wait()
+            claimed.extend(filter(None, [store.claim("hook_1", now=NOW, lease_seconds=60)]))
+
+        threads = [threading.Thread(target=claim) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(each.message.seq for each in claimed) == [before + 1, before + 2]
+        store.record(claimed[0], Answer(410), retry_at=None, now=NOW)
+        store.record(claimed[1], Answer(200), retry_at=None, now=NOW)
+        assert hooks.get("hook_1").disabled_at == NOW
+        assert (store.due_hooks(now=NOW), hooks.counts()["hook_1"].delivered) == ([], 1)
+        assert store.deliver_again(hooks.get("hook_1"), since=NOW, now=NOW) >= 1
+        assert store.prune(before=NOW + HOUR) >= 3
+        hooks.remove("hook_1", actor="ops", now=NOW)
+    finally:
+        engine.dispose()
+
+
+def test_of_two_alarms_at_once_one_training_comes(url: str, tmp_path: Path) -> None:
+    control = build_control(settings(tmp_path, AUDIT_DATABASE_URL=url, RETRAIN_ON="drift"))
+    try:
+        control.migrate_and_backfill()
+        control.retraining.tick(run_id="none", now=NOW)
+        control.events.append("drift_alarm", at=NOW, version=None, actor=None, details={})
+        state = control.retraining.store.read()
+        trigger = control.retraining.store.newest_trigger(["drift_alarm"], after=state.event_seq)
+        new = [
+            NewRun(run_id=f"r{number}", spec="{}", actor="monitoring", request_id=None)
+            for number in range(2)
+        ]
+        ticks = [control.retraining.store.claim(state, trigger, each, now=NOW) for each in new]
+        assert [tick.outcome for tick in ticks] == ["claimed", "taken"]
+    finally:
+        control.database.dispose()
