@@ -128,3 +128,26 @@ def test_another_universe_file_is_another_question_and_the_order_of_symbols_is_n
 def test_a_label_that_begins_later_is_known_later():
     assert bars_to_label_end(SPEC) == 5
     assert bars_to_label_end(dataclasses.replace(SPEC, label_delay_bars=1)) == 6
+
+
+@pytest.mark.parametrize(
+    ("policy", "refusal", "constant", "reason"),
+    [
+        ("if_not_worse", None, 0.69, "champion_lost_skill"),
+        ("if_not_worse", "not_enough_common_bars", 0.69, "champion_lost_skill"),
+        ("if_not_worse", None, 0.6791, "champion_lost_skill"),
+        ("if_not_worse", None, 0.6789, "worse_than_champion"),
+        ("if_not_worse", "not_comparable", 0.69, "not_comparable"),
+        ("if_not_worse", "identical", 0.69, "identical"),
+        ("if_better", None, 0.69, "not_better_than_champion"),
+    ],
+)
+def test_a_champion_that_has_lost_its_skill_protects_no_place(policy, refusal, constant, reason):
+    decision = decide(
+        policy,
+        champion=Champion("v3", 7, refusal, has_lost_skill=True),
+        losses={**LOSSES, "constant": constant},
+        test=None if refusal else _test(0.9, -0.01),
+        margin=0.001,
+    )
+    assert (decision.reason, decision.promote) == (reason, reason == "champion_lost_skill")

@@ -182,6 +182,16 @@ def test_a_refresh_is_promoted_unless_it_is_worse_by_more_than_the_margin(
     assert manifest.selected_through is not None
 
 
+def test_a_champion_whose_live_predictions_lost_their_skill_gives_way(fit, publish, events):
+    bars = _drifting()
+    champion = publish(fit(bars, **ALONE, rounds=40))
+    change = {"activate": "if_not_worse", "gate_margin": 0.001, "rounds": 1}
+    assert fit(bars, **ALONE, **change).manifest.gate.reason == "worse_than_champion"
+    events.append("skill_lost", at=NOW, version=champion.version, actor=None, details={})
+    gate = fit(bars, **ALONE, **change).manifest.gate
+    assert (gate.promote, gate.reason) == (True, "champion_lost_skill")
+
+
 def test_a_champion_with_other_features_is_judged_on_the_same_rows(fit, publish):
     champion = publish(fit(feature_set="smaller"))
     gate = fit().manifest.gate

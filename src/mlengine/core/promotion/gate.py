@@ -37,12 +37,14 @@ class LearningTask:
 class Champion:
     """The active version as the gate sees it; `refusal` says why it can't be compared.
 
-    `generation` is that of its activation, None where `ACTIVE` can't be read.
+    `generation` is that of its activation, None where `ACTIVE` can't be read. `has_lost_skill` is
+    what its live predictions have shown.
     """
 
     version: str
     generation: int | None
     refusal: str | None = None
+    has_lost_skill: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,13 @@ def decide(
 ) -> Decision:
     """Apply `policy`; `test` is there whenever a choosing policy has a champion to compare with.
 
-    `margin` is by how much the mean loss may be worse under `if_not_worse`.
+    `margin` is by how much the mean loss may be worse under `if_not_worse`. There a champion that
+    has lost its skill gives way to any challenger that is no worse than a constant, by that margin.
     """
-    promote, reason = _promotion_and_reason(policy, champion, test, margin)
+    if policy == "if_not_worse" and _is_unprotected(champion, losses, margin):
+        promote, reason = True, "champion_lost_skill"
+    else:
+        promote, reason = _promotion_and_reason(policy, champion, test, margin)
     return Decision(
         policy=policy,
         promote=promote,
@@ -140,6 +146,18 @@ def decide(
         test=test,
         champion_generation=champion.generation if champion else None,
     )
+
+
+def _is_unprotected(
+    champion: Champion | None, losses: Mapping[str, float | None], margin: float
+) -> bool:
+    if champion is None or not champion.has_lost_skill:
+        return False
+    challenger, constant = losses.get("challenger"), losses.get("constant")
+    if challenger is None or constant is None:
+        return False
+    answers_the_same = champion.refusal in (None, "not_enough_common_bars")
+    return answers_the_same and challenger <= constant + margin
 
 
 def _promotion_and_reason(

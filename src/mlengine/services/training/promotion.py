@@ -130,7 +130,8 @@ class PromotionGate:
             return Champion(other.version, generation, "not_comparable"), None
         except (ArtifactCorrupt, ModelNotFound) as refusal:
             return Champion(refusal.version, generation, "champion_unusable"), None
-        champion = Champion(manifest.version, generation)
+        lost = self.events.newest("skill_lost", version=manifest.version) is not None
+        champion = Champion(manifest.version, generation, has_lost_skill=lost)
         task = learning_task(manifest.spec, universe_sha256=manifest.data.universe_sha256)
         universe_sha256 = training.bars.universe_sha256
         if task != learning_task(training.spec, universe_sha256=universe_sha256):
