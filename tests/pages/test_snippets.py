@@ -16,7 +16,7 @@ from tests.pages.markdown import ROOT, blocks, section
 from mlengine.core.features.leaks.check import MEANINGS, check_for_leaks
 from mlengine.core.hooks.signature import signed_headers, write_secret
 from mlengine.core.monitoring.event import EVENT_KINDS
-from mlengine.core.monitoring.messages import MESSAGE_TYPES, Message
+from mlengine.core.monitoring.messages import MESSAGE_TYPES, SCORED_TYPE, Message
 from mlengine.stores.market_data.actions.file import parse_actions
 from mlengine.stores.market_data.actions.service import parse_actions as parse_answer
 from mlengine.stores.market_data.adapters.library import AdapterOptions
@@ -116,7 +116,7 @@ def test_the_receiver_of_the_page_tells_a_message_from_a_forgery(tmp_path: Path)
 def test_the_page_lists_every_type_of_message_with_its_kinds() -> None:
     rows = re.findall(r"^\| `([\w.]+)` \| (.+?) \|", section(_page("hooks"), "Messages"), re.M)
     listed = {kind: name for name, kinds in rows for kind in re.findall(r"\w+", kinds)}
-    assert listed == dict(MESSAGE_TYPES)
+    assert listed == {**MESSAGE_TYPES, "predictions_scored": SCORED_TYPE}
 
 
 def test_the_api_page_names_every_kind_of_event() -> None:

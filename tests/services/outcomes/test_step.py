@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +68,15 @@ def test_two_updates_at_once_decide_each_outcome_once(tmp_path: Path) -> None:
         step.run(market.now(FIRST_DAY + H + 2))
         assert states(market) == {"scored": 6, "pending": 10}
         assert decided == {now, None}
+        told = market.platform.control.outbox.after(0, limit=100)
+        (body,) = [json.loads(each.body) for each in told if each.type == "prediction.scored"]
+        assert body["data"]["details"] | {"first_outcome": 0, "last_outcome": 0} == {
+            "scored": 6,
+            "void": 0,
+            "late": 0,
+            "first_outcome": 0,
+            "last_outcome": 0,
+        }
 
 
 def test_what_fails_is_done_by_the_next_update(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ MESSAGE_TYPES: Mapping[EventKind, str] = MappingProxyType(
     }
 )
 TEST_TYPE = "hook.test"
-ALL_TYPES: tuple[str, ...] = tuple(sorted({*MESSAGE_TYPES.values()}))
+# No event of the history: there may be one a minute.
+SCORED_TYPE = "prediction.scored"
+ALL_TYPES: tuple[str, ...] = tuple(sorted({SCORED_TYPE, *MESSAGE_TYPES.values()}))
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,23 @@ def body_of(event: Event, message_type: str) -> str:
         "actor": event.actor,
         "details": event.details,
     }
-    message = {"type": message_type, "timestamp": rfc3339(event.at), "data": data}
+    return _json(message_type, event.at, data)
+
+
+def scored_body(version: str, details: Mapping[str, object], at: datetime) -> str:
+    """The JSON text of the message that outcomes of a version's predictions were found."""
+    data = {"kind": "predictions_scored", "version": version, "actor": None, "details": details}
+    return _json(SCORED_TYPE, at, data)
+
+
+def test_body(hook_id: str, actor: str, at: datetime) -> str:
+    """The JSON text of the message that tries a webhook."""
+    data = {"kind": "hook_test", "version": None, "actor": actor, "details": {"hook": hook_id}}
+    return _json(TEST_TYPE, at, data)
+
+
+def _json(message_type: str, at: datetime, data: Mapping[str, object]) -> str:
+    message = {"type": message_type, "timestamp": rfc3339(at), "data": data}
     return orjson.dumps(message).decode()
 
 

@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import orjson
-
 from mlengine.core.hooks.signature import message_seq, write_secret
-from mlengine.core.monitoring.messages import ALL_TYPES, TEST_TYPE, is_type_or_family
-from mlengine.core.timestamps import rfc3339
+from mlengine.core.monitoring.messages import ALL_TYPES, is_type_or_family, test_body
 from mlengine.errors import InvalidRequest
 from mlengine.stores.hooks.addresses import parse_target
 from mlengine.stores.hooks.delivery_store import DeliveryStore
@@ -105,9 +102,8 @@ class HookService:
         Once it is delivered, a hook that was disabled is so no more. Raises HookNotFound.
         """
         self.hooks.get(hook_id)
-        data = {"kind": "hook_test", "version": None, "actor": actor, "details": {"hook": hook_id}}
-        body = {"type": TEST_TYPE, "timestamp": rfc3339(now), "data": data}
-        return self.deliveries.add_test(hook_id, body=orjson.dumps(body).decode(), now=now)
+        body = test_body(hook_id, actor, now)
+        return self.deliveries.add_test(hook_id, body=body, now=now)
 
     def redeliver(
         self, hook_id: str, *, message: str | None, since: datetime | None, now: datetime

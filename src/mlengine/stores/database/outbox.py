@@ -37,8 +37,12 @@ def write_message(connection: Connection, event: Event) -> None:
     """
     message_type = MESSAGE_TYPES.get(event.kind)
     if message_type is not None:
-        seq = insert_message(connection, message_type, event.at, body_of(event, message_type))
-        _address(connection, seq, message_type, event.at)
+        publish_message(connection, message_type, event.at, body_of(event, message_type))
+
+
+def publish_message(connection: Connection, message_type: str, at: datetime, body: str) -> None:
+    """As `write_message`, of what is told and no event of the history."""
+    _address(connection, insert_message(connection, message_type, at, body), message_type, at)
 
 
 def insert_message(connection: Connection, message_type: str, at: datetime, body: str) -> int:

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, func, null, select, text, update
 
-from mlengine.core.outcomes.outcome import PENDING, Outcome, PendingOutcome
+from mlengine.core.monitoring.messages import SCORED_TYPE, scored_body
+from mlengine.core.outcomes.outcome import LATE, PENDING, SCORED, VOID, Outcome, PendingOutcome
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.many_rows import execute_many
+from mlengine.stores.database.outbox import publish_message
 from mlengine.stores.database.tables import outcome_revisions, outcomes
 from mlengine.stores.outcomes.answers import Answer, move_position
 
@@ -101,15 +103,22 @@ class OutcomeStore:
         postponed: Mapping[int, datetime],
         now: datetime,
     ) -> None:
-        """Write what has become of outcomes of a version, and when to look at the others again."""
+        """Write what has become of outcomes of a version, and when to look at the others again.
+
+        What was scored is told in one message, with counts: it may be thousands.
+        """
         rows = [_decided_row(each, others.get(each.id), now) for each in decided]
         names = (*(f"new_{name}" for name in _DECIDED), "row")
         looks = [(look_at, row) for row, look_at in postponed.items()]
         with writing(self.engine) as connection:
+            new = _still_pending(connection, version, decided)
             execute_many(connection, _DECIDE, names, rows)
             execute_many(connection, _POSTPONE, ("new_look_at", "row"), looks)
             if rows:
                 _count_revision(connection, version)
+            if any(each.state == SCORED for each in new):
+                body = scored_body(version, _scored_facts(new), now)
+                publish_message(connection, SCORED_TYPE, now, body)
 
     def next_look(self) -> datetime | None:
         """When the next outcome is due; None while none is pending."""
@@ -124,6 +133,26 @@ def _count_revision(connection: Connection, version: str) -> None:
     if connection.execute(first).rowcount == 0:
         again = update(table).where(table.c.model_version == version)
         connection.execute(again.values(revision=table.c.revision + 1))
+
+
+def _still_pending(
+    connection: Connection, version: str, decided: Sequence[Outcome]
+) -> Sequence[Outcome]:
+    """Those that nobody has decided meanwhile."""
+    if not decided:
+        return ()
+    ids, row = [each.id for each in decided], outcomes.c
+    query = select(row.id).where(
+        row.model_version == version, row.id.between(min(ids), max(ids)), row.state == PENDING
+    )
+    pending = set(connection.scalars(query))
+    return [each for each in decided if each.id in pending]
+
+
+def _scored_facts(decided: Sequence[Outcome]) -> dict[str, object]:
+    counts = {state: sum(each.state == state for each in decided) for state in (SCORED, VOID, LATE)}
+    ids = [each.id for each in decided if each.state == SCORED]
+    return {**counts, "first_outcome": min(ids), "last_outcome": max(ids)}
 
 
 def _decided_row(outcome: Outcome, other: OtherScore | None, now: datetime) -> tuple[object, ...]:
