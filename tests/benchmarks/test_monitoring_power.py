@@ -13,6 +13,7 @@ from benchmarks.drift_trials import (
     broken,
     first_alarm,
     first_found,
+    first_frozen,
     one_look,
     stationary,
 )
@@ -73,12 +74,17 @@ def test_the_sequential_alarm_finds_a_break_soon() -> None:
     reference, live, change = broken(1)
     assert first_alarm(reference, live["volatility"], first=change) <= 80
     assert first_alarm(reference, live["frozen"], first=change) <= 60
+    assert first_frozen(reference, live["frozen"], first=change) == 4
+    assert np.isinf(first_frozen(reference, live["none"]))
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", ["iid", "garch"])
 def test_a_year_of_daily_looks_seldom_alarms(kind: str) -> None:
-    years = [first_alarm(*stationary(kind, seed, None)) <= 252 for seed in range(60)]
+    years = []
+    for seed in range(60):
+        trial = stationary(kind, seed, None)
+        years.append(min(first_alarm(*trial), first_frozen(*trial)) <= 252)
     assert np.mean(years) <= 0.17
 
 

@@ -14,6 +14,8 @@ from tests.postgres import postgres_server, what_is_missing
 
 from mlengine.bootstrap.control import build_control
 from mlengine.bootstrap.platform import Platform
+from mlengine.core.features import CORE
+from mlengine.core.monitoring.drift.windows import DriftWindow
 from mlengine.core.monitoring.event import Event
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.services.predictions.prediction_builder import PredictionRequest
@@ -76,6 +78,11 @@ def story(platform: Platform, bars: Path) -> dict[str, object]:
         scored.prediction_id, check_upstream=False, actor="test", request_id="r", now=NOW + 3 * HOUR
     )
     told["replay"] = replay.status
+    for hours in (3, 4):  # again over rows that may have come late
+        platform.monitoring_updates.run(NOW + hours * HOUR)
+    drift = platform.drift.drift(window=DriftWindow(bars=250), version="v1", now=NOW)
+    counted = platform.drift.store.tallies("v1", since=0, features=len(CORE.names) + 1)
+    told["drift"] = drift.status, drift.n_current, drift.through, counted.bins.sum()
     told["cleared"] = platform.audit.clear(actor="test", now=NOW + 3 * HOUR)
     told["afterwards"] = batch(platform, NOW + 3 * HOUR)
     return told
@@ -92,6 +99,7 @@ def test_a_platform_on_postgresql_says_what_one_on_sqlite_says(url: str, tmp_pat
             platform.control.database.dispose()
     assert told[1] == told[0]
     assert told[1]["replay"] == "identical"
+    assert told[1]["drift"][:2] == ("insufficient_data", 3)  # type: ignore[index]
 
 
 def test_a_host_whose_clock_is_wrong_goes_by_that_of_the_server(url: str) -> None:

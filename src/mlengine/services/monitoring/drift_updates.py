@@ -44,7 +44,8 @@ class DriftUpdates:
                 self._update(version, now)
             except (ArtifactCorrupt, ModelNotFound) as refusal:
                 log.warning("drift_not_counted", extra={"reason": str(refusal)})
-        self.store.forget_others(versions)
+        if versions:  # else the folder may only be away
+            self.store.forget_others(versions)
         return None
 
     def _update(self, version: str, now: datetime) -> None:
