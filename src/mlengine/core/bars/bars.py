@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -105,10 +105,10 @@ class BarArrays:
     def rows(self) -> int:
         return len(self.starts)
 
-    @cached_property
+    @property
     def last_timestamp(self) -> datetime:
-        """When the last bar, which there must be, begins."""
-        return EPOCH + timedelta(microseconds=int(self.starts[-1]))
+        """When the last bar, which there must be, begins; the same object for the same moment."""
+        return _moment(int(self.starts[-1]))
 
     @property
     def last_known_at(self) -> datetime:
@@ -129,8 +129,10 @@ class BarArrays:
         """How many of the bars, from the oldest on, were all known by `as_of`; without it all."""
         if as_of is None:
             return self.rows
-        microseconds = (as_of - EPOCH) // timedelta(microseconds=1)
-        return int(np.searchsorted(self._all_known_at, microseconds, side="right"))
+        moment = _microseconds_of(as_of)
+        if not len(self.known_at) or int(self.known_at.max()) <= moment:
+            return len(self.known_at)
+        return int(self._all_known_at.searchsorted(moment, side="right"))
 
     @cached_property
     def _all_known_at(self) -> npt.NDArray[np.int64]:
@@ -177,12 +179,16 @@ def arrays_by_symbol(ordered: pl.DataFrame) -> dict[str, BarArrays]:
     Each has memory of its own: one symbol that is cached for long must not keep all others alive.
     """
     whole, arrays, first = BarArrays.of(ordered), dict[str, BarArrays](), 0
+    starts, values, known_at = whole.starts, whole.values, whole.known_at
     for rows, symbol in ordered["symbol"].rle().struct.unnest().rows():
-        part = whole.slice(first, first + rows)
+        end = first + rows
         arrays[symbol] = BarArrays(
-            symbol, part.starts.copy(), part.values.copy(), part.known_at.copy()
+            symbol,
+            starts[first:end].copy(),
+            values[:, first:end].copy(),
+            known_at[first:end].copy(),
         )
-        first += rows
+        first = end
     return arrays
 
 
@@ -220,6 +226,16 @@ def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
     for block in ordered.partition_by("symbol", maintain_order=True):
         digest.update(_hashed_bytes(BarArrays.of(block)))
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=1_024)
+def _moment(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+@lru_cache(maxsize=1_024)
+def _microseconds_of(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def _microseconds(column: pl.Series) -> npt.NDArray[np.int64]:

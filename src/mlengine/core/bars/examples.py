@@ -44,6 +44,8 @@ class ReasonCounts:
 def bars_report(
     symbol: str, accepted: int, *, mended: ReasonCounts, dropped: ReasonCounts
 ) -> BarsReport:
+    if not mended.counts and not dropped.counts:
+        return BarsReport(accepted, {}, {}, {})
     return BarsReport(
         accepted,
         dict(mended.counts.get(symbol, {})),

@@ -45,7 +45,7 @@ class Revisions:
     @classmethod
     def observed(cls, starts: Moments, values: Floats, known_at: Moments, seen_at: int) -> Self:
         """Rows that were all seen at one moment."""
-        return cls(starts, values, known_at, np.full(len(starts), seen_at))
+        return cls(starts, values, known_at, np.repeat(seen_at, len(starts)))
 
     @classmethod
     def tombstones(cls, starts: Moments, seen_at: int) -> Self:
@@ -154,6 +154,8 @@ class KnownBars:
     def from_start(self, start: int) -> KnownBars:
         """Those that begin at `start` or later."""
         first = int(self.arrays.starts.searchsorted(start))
+        if not first:
+            return self
         arrays = self.arrays.slice(first, self.arrays.rows)
         return KnownBars(arrays, self.first_seen[first:], self.revised_at)
 
@@ -161,54 +163,7 @@ class KnownBars:
         """When the last of these bars was seen for the first time."""
         return int(self.first_seen[first:end].max(initial=0))
 
-    def diff(
-        self, answer: BarArrays, *, seen_at: int, asked_from: int, known_from: int | None
-    ) -> BarsDiff:
-        """What an answer, whose `known_at` is when each bar was final, says beyond these bars.
-
-        The answer holds every bar from its first to its last one: a bar in between that it lacks
-        is gone. Later bars stay, unless its last bar is another one than ours. The first answer is
-        history, and so are bars from before `asked_from`, where the earlier answers begin: known
-        from when they were final on. So are, with `known_from`, the bars after our last one, but
-        not before then. All others are known from `seen_at` on.
-        """
-        ours = self.arrays
-        if not ours.rows:
-            rows = Revisions.observed(answer.starts, answer.values, answer.known_at, seen_at)
-            return BarsDiff(rows, rows.rows, 0, KnownBars(answer, rows.seen_at, self.revised_at))
-        agreed = self.agreeing(answer)
-        written = answer if agreed is None else answer.slice(agreed, answer.rows)
-        known_at = np.where(written.starts < asked_from, written.known_at, seen_at)
-        if known_from is not None:
-            later = written.starts > ours.starts[-1]
-            known_at[later] = np.maximum(written.known_at[later], known_from)
-        if agreed is None:
-            return self._revised(answer, known_at, seen_at)
-        rows = Revisions.observed(written.starts, written.values, known_at, seen_at)
-        return BarsDiff(rows, rows.rows, 0, self._followed_by(rows, answer.symbol))
-
-    def agreeing(self, answer: BarArrays) -> int | None:
-        """How many of the answer's first bars are ours, where all others come after ours."""
-        ours = self.arrays
-        if not answer.rows:
-            return 0
-        first = int(ours.starts.searchsorted(answer.starts[0]))
-        rows = ours.rows - first
-        same = rows <= answer.rows and (ours.starts[first:] == answer.starts[:rows]).all()
-        return rows if same and (ours.values[:, first:] == answer.values[:, :rows]).all() else None
-
-    def _followed_by(self, rows: Revisions, symbol: str) -> KnownBars:
-        """These bars and later ones."""
-        if not rows.rows:
-            return self
-        ours = self.arrays  # `np.append` takes as long again
-        pairs = (ours.starts, rows.starts), (ours.known_at, rows.known_at)
-        starts, known_at = map(np.concatenate, pairs)
-        values = np.concatenate((ours.values, rows.values), axis=1)
-        first_seen = np.concatenate((self.first_seen, rows.seen_at))
-        return KnownBars(BarArrays(symbol, starts, values, known_at), first_seen, self.revised_at)
-
-    def _revised(self, answer: BarArrays, known_at: Moments, seen_at: int) -> BarsDiff:
+    def revised_by(self, answer: BarArrays, known_at: Moments, seen_at: int) -> BarsDiff:
         """The change of an answer that has other bars than ours, or other values."""
         ours = self.arrays
         at = np.searchsorted(ours.starts, answer.starts)

@@ -60,7 +60,10 @@ class MarketDirectory:
         return market
 
     def _with_defaults(self, symbol: str) -> Market:
-        stated = self.markets.get(self.canonical(symbol)) or Market(symbol)
+        stated = self.markets.get(self.canonical(symbol))
+        if stated is None and not self.default_calendar:
+            return Market(symbol, timezone=self.default_timezone)
+        stated = stated or Market(symbol)
         calendar = stated.calendar or self.default_calendar
         of_exchange = calendar.timezone if calendar and calendar.is_exchange else None
         timezone = stated.timezone or of_exchange or self.default_timezone

@@ -95,6 +95,7 @@ class LiveBars:
             view = view_in_memory(fetched, bars=bars, as_of=None, now=now)
             if view is not None:
                 return view
-        age = (now - fetched.fetched_at).total_seconds() if fetched.outage else None
-        origin = LIVE if age is None else Origin(RECORDED, age)
+        if not fetched.outage:
+            return BarsView(fetched, fetched.arrays.count_known_at(now), LIVE)
+        origin = Origin(RECORDED, (now - fetched.fetched_at).total_seconds())
         return BarsView(fetched, fetched.arrays.count_known_at(now), origin)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -51,15 +50,18 @@ class WindowCutter:
             return InsufficientBars(symbol, needed=bars, got=view.end)
         window = view.cached.window_at_hand(view.end, bars)
         if window is None:
-            reasons = partial(self._reasons, symbol, bars, has_usual_values=has_usual_values)
+            reasons = self._reasons(symbol, view, bars, has_usual_values=has_usual_values)
             window = view.cached.window(view.end, bars, reasons)
         return ServedWindow(window, view.origin)
 
     def _reasons(
-        self, symbol: str, bars: int, known: CleanBars, *, has_usual_values: bool
+        self, symbol: str, view: BarsView, bars: int, *, has_usual_values: bool
     ) -> tuple[str, ...]:
+        clean, end = view.cached.clean, view.end
+        if end < len(clean.arrays.starts):
+            clean = CleanBars(clean.arrays.slice(0, end), clean.report)
         return suspect_reasons(
-            known,
+            clean,
             bars,
             interval=self.interval,
             market=self.markets.market(symbol),

@@ -78,6 +78,7 @@ class PredictionBuilder:
     _shared: dict[tuple[object, ...], Mapping[str, object]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _earlier: list[Prediction] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def build(
         self, symbol: str, bars: SymbolBars, scores: Scores, model: LoadedModel, *, degraded: bool
@@ -89,27 +90,21 @@ class PredictionBuilder:
         )
         bar, vector = window.last_timestamp, scores.vectors[symbol]
         facts: dict[str, Any] = {
+            "prediction_id": next(self.ids),
+            "symbol": symbol,
+            "bar_timestamp": bar,
+            "bars_hash": window.bars_hash,
+            "in_sample": _label_begins(bar, manifest) <= manifest.seen_through,
+            "known_symbol": symbol in model.symbols,
             **vars(forecast),
             **self._facts_in_common(bars, scores, model, vector, degraded=degraded),
             **(explain(symbol, scores, model.feature_set.names) if request.explain else {}),
         }
-        prediction = Prediction(
-            prediction_id=next(self.ids),
-            symbol=symbol,
-            interval=manifest.interval,
-            bar_timestamp=bar,
-            horizon_bars=manifest.horizon_bars,
-            objective=manifest.objective,
-            model_version=manifest.version,
-            model_fingerprint=manifest.fingerprint,
-            feature_set=model.feature_set_ref,
-            bars_hash=window.bars_hash,
-            trained_through=manifest.trained_through,
-            in_sample=_label_begins(bar, manifest) <= manifest.seen_through,
-            known_symbol=symbol in model.symbols,
-            base_rate=manifest.base_rate,
-            **facts,
-        )
+        if self._earlier:
+            prediction = self._earlier[0].with_changes(facts)
+        else:
+            prediction = Prediction(**_facts_of_model(model), **facts)
+            self._earlier.append(prediction)
         scored = feature_vector_record(prediction, vector, window)
         return AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)
 
@@ -233,6 +228,21 @@ class Answers(NamedTuple):
     model: LoadedModel
     windows: FetchedWindows
     entries: Sequence[AuditEntry]
+
+
+def _facts_of_model(model: LoadedModel) -> dict[str, Any]:
+    """The fields that are the same in all answers of a model."""
+    manifest = model.manifest
+    return {
+        "interval": manifest.interval,
+        "horizon_bars": manifest.horizon_bars,
+        "objective": manifest.objective,
+        "model_version": manifest.version,
+        "model_fingerprint": manifest.fingerprint,
+        "feature_set": model.feature_set_ref,
+        "trained_through": manifest.trained_through,
+        "base_rate": manifest.base_rate,
+    }
 
 
 def _label_begins(bar: datetime, manifest: Manifest) -> datetime:

@@ -12,7 +12,12 @@ from mlengine.core.features import CORE, latest
 from mlengine.core.features.compute import FEW_ROWS
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.database.engine import schema_is_current
+from mlengine.stores.audit.rows import ROW_STATEMENT
+from mlengine.stores.audit.vectors import vector_statements
+from mlengine.stores.bars.segments import segment_statements
+from mlengine.stores.bars.series import series_statements
+from mlengine.stores.database.engine import reading, schema_is_current
+from mlengine.stores.database.many_rows import compile_ahead
 
 
 def warm_up_features() -> None:
@@ -29,7 +34,18 @@ def warm_up_features() -> None:
 def open_first_connection(database: Engine) -> None:
     """Leave a connection in the pool: the first one to a SQLite file may read all of its log.
 
-    Nothing happens where there is none: the requests report what is wrong.
+    The statements of a batch are compiled on it. Nothing happens where there is none: the requests
+    report what is wrong.
     """
     with suppress(DatabaseUnavailable):
         schema_is_current(database)
+        with reading(database) as connection:
+            compile_ahead(
+                connection,
+                [
+                    *series_statements(connection),
+                    *segment_statements(),
+                    *vector_statements(connection),
+                    ROW_STATEMENT,
+                ],
+            )

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert
 
 from mlengine.stores.audit.entries import COLUMNS, Values
 from mlengine.stores.database.engine import insert_or_ignore
-from mlengine.stores.database.many_rows import execute_many
+from mlengine.stores.database.many_rows import Writing, execute_many
 from mlengine.stores.database.tables import UtcDateTime, predictions, to_microseconds
 
 _COLUMNS = (*COLUMNS, "vector_id")
@@ -18,11 +18,12 @@ _INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES "  # noqa: S6
 _PLACEHOLDERS = f"({', '.join('?' * len(_COLUMNS))})"
 
 
+ROW_STATEMENT: Writing = (_INSERT_ROW, _COLUMNS)
+
+
 def insert_rows(connection: Connection, rows: Sequence[tuple[Values, int | None]]) -> None:
     """Write rows, each with the id of its vector, in this order."""
-    execute_many(
-        connection, _INSERT_ROW, _COLUMNS, [(*values, vector_id) for values, vector_id in rows]
-    )
+    execute_many(connection, *ROW_STATEMENT, [(*values, vector_id) for values, vector_id in rows])
 
 
 def restore_rows(

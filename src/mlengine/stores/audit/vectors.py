@@ -17,9 +17,9 @@ from sqlalchemy import Connection, select
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Prediction
-from mlengine.stores.audit.windows import store_windows
+from mlengine.stores.audit.windows import store_windows, window_statement
 from mlengine.stores.database.engine import insert_or_ignore
-from mlengine.stores.database.many_rows import SelectByKey, execute_many
+from mlengine.stores.database.many_rows import SelectByKey, Writing, execute_many
 from mlengine.stores.database.tables import feature_vectors
 
 
@@ -54,21 +54,27 @@ READ_SAME_BARS = SelectByKey(
 )
 
 
+def vector_statements(connection: Connection) -> list[SelectByKey | Writing]:
+    """What is executed here, to be compiled ahead."""
+    inserted = insert_or_ignore(connection, feature_vectors), _COLUMNS
+    return [READ_SAME_BARS, window_statement(connection), inserted]
+
+
 def feature_vector_record(
     prediction: Prediction, vector: npt.NDArray[np.float64], window: BarArrays
 ) -> FeatureVectorRecord:
     """The vector behind `prediction`, shape (features,)."""
     payload = np.asarray(vector, dtype="<f8").tobytes()
     key = VectorKey(
-        bars_hash=prediction.bars_hash,
-        feature_set_hash=prediction.feature_set.hash,
-        symbol=prediction.symbol,
-        interval=prediction.interval,
-        bar_timestamp=prediction.bar_timestamp,
-        vector_hash=hashlib.sha256(payload).hexdigest(),
+        prediction.bars_hash,
+        prediction.feature_set.hash,
+        prediction.symbol,
+        prediction.interval,
+        prediction.bar_timestamp,
+        hashlib.sha256(payload).hexdigest(),
     )
-    # A view: predictions are cached under `window`, and must not keep it alive.
-    view = window.slice(0, window.rows)
+    # Another object: predictions are cached under `window`, and must not keep it alive.
+    view = BarArrays(window.symbol, window.starts, window.values, window.known_at)
     return FeatureVectorRecord(key, prediction.feature_set, payload, view)
 
 

@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 
 from mlengine.core.bars.bars import VALUES, BarArrays
 from mlengine.stores.database.engine import insert_or_ignore
-from mlengine.stores.database.many_rows import execute_many
+from mlengine.stores.database.many_rows import Writing, execute_many
 from mlengine.stores.database.tables import bar_windows
+
+_COLUMNS = ("bars_hash", "symbol", "rows", "payload")
 
 
 def decode_window(symbol: str, rows: int, payload: bytes) -> BarArrays:
@@ -21,6 +23,11 @@ def decode_window(symbol: str, rows: int, payload: bytes) -> BarArrays:
     starts = np.frombuffer(payload, "<i8", rows).astype(np.int64)
     values = np.frombuffer(payload, "<f8", offset=8 * rows).reshape(len(VALUES), rows)
     return BarArrays(symbol, starts, values.astype(np.float64), known_at=starts)
+
+
+def window_statement(connection: Connection) -> Writing:
+    """What is executed here, to be compiled ahead."""
+    return insert_or_ignore(connection, bar_windows), _COLUMNS
 
 
 def store_windows(connection: Connection, windows: Mapping[str, BarArrays]) -> None:
@@ -32,5 +39,4 @@ def store_windows(connection: Connection, windows: Mapping[str, BarArrays]) -> N
         (key, bars.symbol, bars.rows, bars.payload)
         for key, bars in sorted(windows.items(), key=itemgetter(0))
     ]
-    columns = ("bars_hash", "symbol", "rows", "payload")
-    execute_many(connection, insert_or_ignore(connection, bar_windows), columns, rows)
+    execute_many(connection, *window_statement(connection), rows)

@@ -11,8 +11,7 @@ from datetime import datetime
 from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
 from mlengine.core.timestamps import EPOCH
-from mlengine.stores.bars.stored import StoredBars, loaded_report, microseconds
-from mlengine.stores.database.tables import MICROSECOND
+from mlengine.stores.bars.stored import StoredBars, loaded_report, microseconds, moment
 
 _MAX_SYMBOLS = 1_000
 _MAX_WINDOWS = 32
@@ -45,12 +44,13 @@ class CachedBars:
     def of(cls, stored: StoredBars) -> CachedBars:
         """What is recorded."""
         arrays, series = stored.held.arrays, stored.series
-        entire = stored.entire_history or not arrays.rows
+        rows = len(arrays.starts)
+        entire = not rows or stored.entire_history
         return cls(
-            CleanBars(arrays, loaded_report(series.report, accepted=arrays.rows)),
+            CleanBars(arrays, loaded_report(series.report, accepted=rows)),
             series.fetched_at,
             series.expires_at,
-            EPOCH if entire else EPOCH + MICROSECOND * int(arrays.starts[0]),
+            EPOCH if entire else moment(int(arrays.starts[0])),
             stored,
         )
 
@@ -70,6 +70,8 @@ class CachedBars:
 
     def since(self, start: datetime) -> CachedBars:
         """The bars that begin at `start` or later."""
+        if start == self.asked_from:
+            return self
         arrays = self.arrays
         first = int(arrays.starts.searchsorted(microseconds(start)))
         clean = CleanBars(arrays.slice(first, arrays.rows) if first else arrays, self.clean.report)
@@ -98,20 +100,20 @@ class CachedBars:
         """What `window` gave before."""
         return self._windows.get((end, bars))
 
-    def window(
-        self, end: int, bars: int, find_reasons: Callable[[CleanBars], tuple[str, ...]]
-    ) -> BarArrays:
+    def window(self, end: int, bars: int, suspect_reasons: tuple[str, ...]) -> BarArrays:
         """The last `bars` of the first `end` bars, with the reasons for which they are suspect.
 
         One object: hashing costs more than scoring.
         """
         window = self._windows.get((end, bars))
         if window is None:
-            rows = self.arrays.slice(end - bars, end)
-            is_all = end == self.arrays.rows
-            known = self.clean if is_all else replace(self.clean, arrays=self.arrays.slice(0, end))
+            arrays, rows = self.clean.arrays, slice(end - bars, end)
             window = BarArrays(
-                rows.symbol, rows.starts, rows.values, rows.known_at, find_reasons(known)
+                arrays.symbol,
+                arrays.starts[rows],
+                arrays.values[:, rows],
+                arrays.known_at[rows],
+                suspect_reasons,
             )
             if len(self._windows) < _MAX_WINDOWS:
                 self._windows[end, bars] = window

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from mlengine.core.bars.bars import VALUES
 from mlengine.core.bars.recorded import NO_REVISIONS, KnownBars, Revisions
-from mlengine.stores.database.many_rows import SelectByKey, execute_many
+from mlengine.stores.database.many_rows import SelectByKey, Writing, execute_many
 from mlengine.stores.database.tables import bar_segments
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 SEGMENT_ROWS = 16_384
 _COLUMNS = 2 + len(VALUES)
 
-RevisionsReader = Callable[[Revisions], KnownBars]
+# What is known of each series by its rows, in their order.
+PanelReader = Callable[[Mapping[int, Revisions]], Sequence[KnownBars]]
 
 
 class _Place(NamedTuple):
@@ -52,27 +53,32 @@ _SEGMENT = ("series_id", "first_start", "last_start", "rows", "seen_at", "payloa
 _INSERT_SEGMENTS = insert(bar_segments)
 
 
+def segment_statements() -> list[SelectByKey | Writing]:
+    """What is executed here, to be compiled ahead."""
+    return [READ_PLACES, READ_PAYLOADS, (_INSERT_SEGMENTS, _SEGMENT)]
+
+
 def read_newest(
-    connection: Connection, views: Mapping[int, RevisionsReader], *, bars: int
+    connection: Connection, series: Collection[int], view: PanelReader, *, bars: int
 ) -> dict[int, tuple[KnownBars, bool]]:
     """Of each series the view on as few of its newest segments as have `bars` bars (0: all).
 
     And whether those are all segments.
     """
     results: dict[int, tuple[KnownBars, bool]] = {}
-    unread, parts = _places(connection, views), {series: list[Revisions]() for series in views}
-    while pending := [series for series in views if series not in results]:
+    unread, parts = _places(connection, series), {each: list[Revisions]() for each in series}
+    while pending := [each for each in series if each not in results]:
         chosen = []
-        for series in pending:
-            count = _count(unread[series], bars)
-            chosen += unread[series][:count]
-            del unread[series][:count]
-        for series, part in _payloads(connection, chosen):
-            parts[series].append(part)
-        for series in pending:
-            view = views[series](_complete(parts[series], unread[series]))
-            if not unread[series] or 0 < bars <= view.arrays.rows:
-                results[series] = view, not unread[series]
+        for each in pending:
+            count = _count(unread[each], bars)
+            chosen += unread[each][:count]
+            del unread[each][:count]
+        for each, part in _payloads(connection, chosen):
+            parts[each].append(part)
+        rows = {each: _complete(parts[each], unread[each]) for each in pending}
+        for each, known in zip(pending, view(rows), strict=True):
+            if not unread[each] or 0 < bars <= known.arrays.rows:
+                results[each] = known, not unread[each]
     return results
 
 
@@ -93,8 +99,12 @@ def read_from(connection: Connection, starts: Mapping[int, int]) -> dict[int, Re
 
 def write_rows(connection: Connection, rows: Mapping[int, Revisions]) -> None:
     """Add the rows, of which there must be some, as segments of their series."""
-    segments = [segment for series, each in rows.items() for segment in _segments(series, each)]
-    execute_many(connection, _INSERT_SEGMENTS, _SEGMENT, segments)
+    segments = [
+        (series, each.slice(first, first + SEGMENT_ROWS) if each.rows > SEGMENT_ROWS else each)
+        for series, each in rows.items()
+        for first in range(0, each.rows, SEGMENT_ROWS)
+    ]
+    execute_many(connection, _INSERT_SEGMENTS, _SEGMENT, _encode(segments))
 
 
 def merge_small(connection: Connection, series: Collection[int]) -> None:
@@ -117,8 +127,9 @@ def merge_small(connection: Connection, series: Collection[int]) -> None:
 def _places(connection: Connection, series: Collection[int]) -> dict[int, list[_Place]]:
     """Where the segments of each series begin and end, the one with the newest bar first."""
     places: dict[int, list[_Place]] = {each: [] for each in series}
-    for row in map(_Place._make, READ_PLACES.rows(connection, series)):
-        places[row.series_id].append(row)
+    for row in READ_PLACES.rows(connection, series):
+        place = _Place._make(row)
+        places[place.series_id].append(place)
     for each in places.values():
         if len(each) > 1:
             each.sort(key=attrgetter("last_start", "id"), reverse=True)
@@ -127,7 +138,7 @@ def _places(connection: Connection, series: Collection[int]) -> dict[int, list[_
 
 def _count(places: Sequence[_Place], bars: int) -> int:
     """How many of these have `bars` rows together (0: all), with those that reach among them."""
-    if not bars or not places:
+    if not bars or len(places) < 2:
         return len(places)
     ends = accumulate(each.rows for each in places)
     count = next((n for n, end in enumerate(ends, 1) if end >= bars), len(places))
@@ -158,16 +169,24 @@ def _payloads(connection: Connection, places: Sequence[_Place]) -> Iterator[tupl
 def _decode(row: _Payload) -> Revisions:
     columns = len(row.payload) // (8 * row.rows)
     moments = np.frombuffer(row.payload, "<i8").reshape(columns, row.rows)
-    values = np.frombuffer(row.payload, "<f8").reshape(columns, row.rows)[1 : _COLUMNS - 1]
-    seen_at = moments[_COLUMNS] if columns > _COLUMNS else np.full(row.rows, row.seen_at)
+    values = moments[1 : _COLUMNS - 1].view("<f8")
+    seen_at = moments[_COLUMNS] if columns > _COLUMNS else np.repeat(row.seen_at, row.rows)
     return Revisions(moments[0], values, moments[_COLUMNS - 1], seen_at)
 
 
-def _segments(series: int, rows: Revisions) -> Iterator[tuple[object, ...]]:
-    for first in range(0, rows.rows, SEGMENT_ROWS):
-        part = rows.slice(first, first + SEGMENT_ROWS)
-        columns, seen_at = [part.starts, part.values, part.known_at], int(part.seen_at.max())
-        if part.seen_at.min() < seen_at:
-            columns.append(part.seen_at)
-        payload = b"".join(column.tobytes() for column in columns)
-        yield series, int(part.starts[0]), int(part.starts[-1]), part.rows, seen_at, payload
+def _encode(segments: Sequence[tuple[int, Revisions]]) -> list[tuple[object, ...]]:
+    """The rows of these segments, one look at when the bars of all were seen."""
+    rows = [part.rows for _, part in segments]
+    seen_at = np.concatenate([part.seen_at for _, part in segments])
+    firsts = np.cumsum([0, *rows[:-1]])
+    newest = np.maximum.reduceat(seen_at, firsts).tolist()
+    oldest = np.minimum.reduceat(seen_at, firsts).tolist()
+    encoded: list[tuple[object, ...]] = []
+    for (series, part), first_seen, last_seen in zip(segments, oldest, newest, strict=True):
+        starts, moments = part.starts, part.known_at.tobytes()
+        if first_seen < last_seen:
+            moments += part.seen_at.tobytes()
+        payload = starts.tobytes() + part.values.tobytes() + moments
+        edges = int(starts[0]), int(starts[-1])
+        encoded.append((series, *edges, len(starts), last_seen, payload))
+    return encoded

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import insert_or_ignore
-from mlengine.stores.database.many_rows import SelectByKey, execute_many
+from mlengine.stores.database.many_rows import SelectByKey, Writing, execute_many
 from mlengine.stores.database.tables import bar_series
 
 
@@ -50,6 +50,12 @@ _UPDATE_SERIES = (
     .where(bar_series.c.id == bindparam("series"))
     .values({name: bindparam(new) for name, new in zip(_CHANGING, _NEW_VALUES, strict=True)})
 )
+
+
+def series_statements(connection: Connection) -> list[SelectByKey | Writing]:
+    """What is executed here, to be compiled ahead."""
+    new_series = insert_or_ignore(connection, bar_series), _NEW_SERIES
+    return [READ_SERIES, CLAIM_SERIES, new_series, (_UPDATE_SERIES, (*_NEW_VALUES, "series"))]
 
 
 def read_series(

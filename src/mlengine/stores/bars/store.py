@@ -1,14 +1,15 @@
 """The bar store: every bar as it was seen, with all its revisions, in the database."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 
 from sqlalchemy import Connection, Engine
 
-from mlengine.core.bars.recorded import NOTHING_HELD, BarsDiff, KnownBars, Revisions
+from mlengine.core.bars.recorded import NO_REVISIONS, BarsDiff, KnownBars, Revisions
+from mlengine.core.bars.recorded_panel import diffs, newest_of_each
 from mlengine.core.monitoring.event import Event
 from mlengine.stores.bars.change_signal import (
     FileChangeSignal,
@@ -16,7 +17,6 @@ from mlengine.stores.bars.change_signal import (
     open_change_signal,
 )
 from mlengine.stores.bars.segments import (
-    RevisionsReader,
     merge_small,
     read_from,
     read_newest,
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 _LOCK_SECONDS = 1.0
 _RECORDINGS_A_MERGE = 16
 
+_View = Callable[[Sequence[tuple[str, Revisions]]], Sequence[KnownBars]]
+
 
 @dataclass(frozen=True)
 class BarStore:
@@ -62,26 +64,25 @@ class BarStore:
             asked_from = {symbol: answer.asked_from for symbol, answer in answers.items()}
             series = claim_series(connection, asked_from, interval, seen_at)
             before = _recorded_before(connection, answers, series)
-            bars: dict[str, StoredBars] = {}
-            diffs: dict[str, BarsDiff] = {}
-            for symbol, answer in answers.items():
-                held, holds_all = before[symbol]
-                diff = answer.diff(held, series[symbol], interval, seen_at)
-                updated = answer.updated(series[symbol], held, diff, seen_at)
-                holds_all = holds_all or answer.asked_from <= updated.asked_from
-                asked_for = diff.after.from_start(microseconds(updated.asked_from))
-                bars[symbol] = StoredBars(asked_for, updated, holds_all)
-                diffs[symbol] = diff
-            _write(connection, bars, diffs)
-            revised = {symbol: each.revised for symbol, each in diffs.items() if each.revised}
+            compared = [
+                answer.beside(before[symbol][0], series[symbol], interval, seen_at)
+                for symbol, answer in answers.items()
+            ]
+            changes = dict(zip(answers, diffs(compared), strict=True))
+            bars = {
+                symbol: _updated(answer, series[symbol], *before[symbol], changes[symbol], seen_at)
+                for symbol, answer in answers.items()
+            }
+            _write(connection, bars, changes)
+            revised = {symbol: each.revised for symbol, each in changes.items() if each.revised}
             if revised:
                 insert_event(connection, _revision_event(revised, interval, seen_at))
-        if any(each.rows.rows for each in diffs.values()):
+        if any(each.rows.rows for each in changes.values()):
             self._signal.notify()
         for symbol, count in revised.items():
             facts = {"symbol": symbol, "interval": interval, "revised": count}
             log.warning("stored bars revised", extra=facts)
-        return Recorded(bars, sum(diff.new for diff in diffs.values()), revised)
+        return Recorded(bars, sum(each.new for each in changes.values()), revised)
 
     def newest(
         self,
@@ -106,7 +107,7 @@ class BarStore:
                 and bars_in_memory.suffices(bars)
             }
             others = [each for symbol, each in series.items() if symbol not in current]
-            return current | _read(connection, others, bars, _newest)
+            return current | _read(connection, others, bars, newest_of_each)
 
     def known_at(
         self, symbols: Collection[str], interval: str, moment: datetime, *, bars: int
@@ -155,10 +156,23 @@ def _recorded_before(
         elif series[symbol].recordings:
             starts[series[symbol].id] = microseconds(answer.asked_from)
     rows = read_from(connection, starts) if starts else {}
-    for symbol in answers.keys() - before.keys():
-        revisions = rows.get(series[symbol].id)
-        before[symbol] = (revisions.newest(symbol) if revisions else NOTHING_HELD), False
-    return before
+    read = [(symbol, rows.get(series[symbol].id)) for symbol in answers if symbol not in before]
+    held = newest_of_each([(symbol, each or NO_REVISIONS) for symbol, each in read])
+    return before | {symbol: (each, False) for (symbol, _), each in zip(read, held, strict=True)}
+
+
+def _updated(
+    answer: UpstreamBars,
+    series: SeriesMetadata,
+    held: KnownBars,
+    holds_all: bool,
+    diff: BarsDiff,
+    seen_at: datetime,
+) -> StoredBars:
+    """The bars of a series once an answer is recorded."""
+    updated = answer.updated(series, held, diff, seen_at)
+    asked_for = diff.after.from_start(microseconds(updated.asked_from))
+    return StoredBars(asked_for, updated, holds_all or answer.asked_from <= updated.asked_from)
 
 
 def _write(
@@ -179,30 +193,25 @@ def _read(
     connection: Connection,
     series: Collection[SeriesMetadata],
     bars: int,
-    view: Callable[[SeriesMetadata, Revisions], KnownBars],
+    view: _View,
 ) -> dict[str, StoredBars]:
     """The view on what is recorded of each series after the last time that was never asked for."""
-    views: dict[int, RevisionsReader] = {
-        each.id: partial(_asked_for, each, view) for each in series
-    }
-    held = read_newest(connection, views, bars=bars) if views else {}
+    by_id = {each.id: each for each in series}
+
+    def view_asked_for(revisions: Mapping[int, Revisions]) -> Sequence[KnownBars]:
+        return view(
+            [
+                (by_id[number].symbol, each.from_start(microseconds(by_id[number].asked_from)))
+                for number, each in revisions.items()
+            ]
+        )
+
+    held = read_newest(connection, by_id, view_asked_for, bars=bars) if by_id else {}
     return {each.symbol: StoredBars(held[each.id][0], each, held[each.id][1]) for each in series}
 
 
-def _asked_for(
-    series: SeriesMetadata,
-    view: Callable[[SeriesMetadata, Revisions], KnownBars],
-    revisions: Revisions,
-) -> KnownBars:
-    return view(series, revisions.from_start(microseconds(series.asked_from)))
-
-
-def _newest(series: SeriesMetadata, revisions: Revisions) -> KnownBars:
-    return revisions.newest(series.symbol)
-
-
-def _at(moment: int, bars: int, series: SeriesMetadata, revisions: Revisions) -> KnownBars:
-    return revisions.at(series.symbol, moment, bars)
+def _at(moment: int, bars: int, series: Sequence[tuple[str, Revisions]]) -> list[KnownBars]:
+    return [revisions.at(symbol, moment, bars) for symbol, revisions in series]
 
 
 def _revision_event(revised: Mapping[str, int], interval: str, now: datetime) -> Event:

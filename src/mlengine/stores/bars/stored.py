@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 
 import orjson
 
 from mlengine.core.bars.bars import NO_BARS, BarArrays, BarsReport
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.recorded import BarsDiff, KnownBars
+from mlengine.core.bars.recorded_panel import UpstreamAnswer
 from mlengine.core.serialization import from_plain
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import DamagedRow
@@ -64,16 +66,17 @@ class UpstreamBars:
     is_tail_refetch: bool = False
     is_full_refetch: bool = False
 
-    def diff(
+    def beside(
         self, held: KnownBars, series: SeriesMetadata, interval: str, seen_at: datetime
-    ) -> BarsDiff:
-        """What this answer changes.
+    ) -> UpstreamAnswer:
+        """The answer beside what is held, for `diffs` to compare.
 
         Where nobody looked for longer than an interval, nobody can say when a bar came: it counts
         as known from when it was final, or from when answers could lack it no more.
         """
         unwatched = seen_at - series.served_until > INTERVALS[interval]
-        return held.diff(
+        return UpstreamAnswer(
+            held,
             self.arrays,
             seen_at=microseconds(max(seen_at, series.fetched_at)),
             asked_from=microseconds(series.asked_from),
@@ -97,13 +100,15 @@ class UpstreamBars:
             expires_at=self.expires_at,
             served_until=max(self.expires_at, series.served_until),
             recordings=series.recordings + bool(diff.rows.rows),
-            report=_dumped(
-                _joined(loaded_report(series.report), self.report)
-                if self.is_tail_refetch
-                else self.report
-            ),
+            report=self._report_with(series.report),
             revised_bars=series.revised_bars + diff.revised,
         )
+
+    def _report_with(self, earlier: str | None) -> str | None:
+        """The report on the series, as JSON; None where there is nothing to report."""
+        if earlier is None or not self.is_tail_refetch:
+            return _dumped(self.report)
+        return _dumped(_joined(loaded_report(earlier), self.report))
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,13 @@ def _most(before: Mapping[str, int], tail: Mapping[str, int]) -> dict[str, int]:
     return {reason: max(before.get(reason, 0), tail.get(reason, 0)) for reason in reasons}
 
 
+@lru_cache(maxsize=1_024)
 def microseconds(moment: datetime) -> int:
-    """Since 1970."""
+    """Since 1970; cached, for most series of a batch are of the same moments."""
     return (moment - EPOCH) // MICROSECOND
+
+
+@lru_cache(maxsize=1_024)
+def moment(microseconds: int) -> datetime:
+    """The moment so long after 1970; cached as `microseconds` is."""
+    return EPOCH + timedelta(microseconds=microseconds)

@@ -1,7 +1,9 @@
 """One statement for many rows, on SQLite past what SQLAlchemy does for each of them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -37,11 +39,15 @@ def execute_many(
         connection.execute(statement, columns)
         return
     sql, places, moments = compile_many(statement, names, connection.dialect)
-    values = [[row[place] for place in places] for row in rows]
+    ordered = itemgetter(*places, places[0])  # a tuple of a single one, too
+    values, stored = [list(ordered(row)[:-1]) for row in rows], dict[Any, int | None]()
     for i in moments:
         for row in values:
-            row[i] = to_microseconds(row[i])
-    connection.exec_driver_sql(sql, [tuple(row) for row in values])
+            moment = row[i]
+            if moment not in stored:
+                stored[moment] = to_microseconds(moment)
+            row[i] = stored[moment]
+    connection.exec_driver_sql(sql, list(map(tuple, values)))
 
 
 @lru_cache(maxsize=64)
@@ -72,27 +78,49 @@ class SelectByKey:
 
     def rows(
         self, connection: Connection, keys: Collection[str] | Collection[int], **parameters: object
-    ) -> Iterator[Sequence[Any]]:
+    ) -> Sequence[Sequence[Any]]:
         """The rows of these keys; `parameters` are those of the statement, none of them a moment.
 
         Raises DamagedRow.
         """
         if connection.dialect.name != "sqlite":
             values = {"keys": list(keys), **parameters}
-            yield from connection.execute(self._by_parameters, values)
-            return
+            return connection.execute(self._by_parameters, values).all()
         sql, order = self.compile(connection.dialect)
         values = {"keys": orjson.dumps(list(keys)).decode(), **parameters}
-        result = connection.exec_driver_sql(sql, tuple(values[name] for name in order))
-        read = UtcDateTime().process_result_value
-        for row in result.all():
-            converted = list(row)
+        rows = connection.exec_driver_sql(sql, tuple(values[name] for name in order)).all()
+        if not self._moments:
+            return rows
+        read, moments = UtcDateTime().process_result_value, dict[Any, datetime | None]()
+        converted = list(map(list, rows))
+        for row in converted:
             for i in self._moments:
-                converted[i] = read(converted[i], connection.dialect)
-            yield converted
+                stored = row[i]
+                if stored not in moments:  # most are those of many rows
+                    moments[stored] = read(stored, connection.dialect)
+                row[i] = moments[stored]
+        return converted
 
     @lru_cache(maxsize=8)  # noqa: B019 - it lives as long as the process
     def compile(self, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
         """Its text for SQLite, and the names of its parameters."""
         compiled = self._by_list.compile(dialect=dialect)
         return str(compiled), tuple(compiled.positiontup or ())
+
+
+# What is executed with many rows: the statement, and the names of the values.
+Writing = tuple[Insert | Update, tuple[str, ...]]
+
+
+def compile_ahead(connection: Connection, statements: Iterable[SelectByKey | Writing]) -> None:
+    """Write statements out before they are needed: that takes longer than to execute one.
+
+    Nothing happens where SQLAlchemy itself executes them.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    for each in statements:
+        if isinstance(each, SelectByKey):
+            each.compile(connection.dialect)
+        else:
+            compile_many(*each, connection.dialect)

@@ -140,15 +140,20 @@ class BarFetcher:
         early = _early(raw, self.interval)
         clean = clean_panel(raw, interval=self.interval, now=now, markets=self.markets)
         cleaned: dict[str, CachedBars] = {}
+        expiries: dict[tuple[int | None, bool], datetime] = {}
         for symbol in symbols:
             bars = clean.get(symbol, NO_BARS)
-            until = cache_expiry(
-                bars.arrays.last_timestamp if bars.arrays.rows else None,
-                interval=self.interval,
-                fetched_at=now,
-                min_seconds=self.cache_seconds,
-                max_seconds=self.cache_seconds if symbol in early else self.recheck_seconds,
-            )
+            starts = bars.arrays.starts
+            key = int(starts[-1]) if len(starts) else None, symbol in early
+            until = expiries.get(key)
+            if until is None:
+                until = expiries[key] = cache_expiry(
+                    bars.arrays.last_timestamp if len(starts) else None,
+                    interval=self.interval,
+                    fetched_at=now,
+                    min_seconds=self.cache_seconds,
+                    max_seconds=self.cache_seconds if symbol in early else self.recheck_seconds,
+                )
             cleaned[symbol] = CachedBars(bars, now, until, asked_from)
         return cleaned
 

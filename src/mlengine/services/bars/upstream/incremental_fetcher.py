@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.recorded_panel import agreements
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UpstreamInvalid
 from mlengine.services.bars.upstream.fetcher import BarFetcher
@@ -30,7 +31,7 @@ class IncrementalFetcher:
         self, symbol: str, held: CachedBars | None, *, bars: int, now: datetime, deadline: Deadline
     ) -> CachedBars:
         """The tail of what is `held`, all of that where the tail differs, or what else there is."""
-        start = self.tail_start(held, now)
+        start = self.tail_starts({symbol: held}, now).get(symbol) if held else None
         if held is not None and start is not None:
             try:
                 tail = self.fetcher.fetch(
@@ -38,7 +39,7 @@ class IncrementalFetcher:
                 )
             except UpstreamInvalid:
                 tail = None
-            if tail and _continues(held, tail.arrays):
+            if tail and _continuing({symbol: held}, {symbol: tail}):
                 return tail
             start = self.history_start(held, now)
         return self.fetcher.fetch(
@@ -50,19 +51,16 @@ class IncrementalFetcher:
     ) -> dict[str, CachedBars | MlengineError]:
         """As `ask` of all of them at once; nothing where each is a question of its own."""
         usual = now - 2 * max(bars, _OVERLAP_BARS) * INTERVALS[self.fetcher.interval]
-        starts = {
-            symbol: start
-            for symbol in symbols
-            if (start := self.tail_start(held.get(symbol), now)) and start >= usual
-        }
+        starts = self.tail_starts({s: held[s] for s in symbols if s in held}, now)
+        starts = {symbol: start for symbol, start in starts.items() if start >= usual}
         results = self._ask_from(starts, bars, now) if starts else {}
         if results is None:
             return {}
+        tails = {s: each for s, each in results.items() if isinstance(each, CachedBars)}
+        continuing = _continuing(held, tails)
         again: dict[str, datetime] = {}
         for symbol, tail in list(results.items()):
-            if isinstance(tail, CachedBars) and _continues(held[symbol], tail.arrays):
-                continue
-            if isinstance(tail, CachedBars | UpstreamInvalid):
+            if symbol not in continuing and isinstance(tail, CachedBars | UpstreamInvalid):
                 again[symbol] = self.history_start(held[symbol], now)
                 del results[symbol]
         results |= (self._ask_from(again, bars, now) or {}) if again else {}
@@ -84,15 +82,24 @@ class IncrementalFetcher:
             for symbol, each in fetched.items()
         }
 
-    def tail_start(self, held: CachedBars | None, now: datetime) -> datetime | None:
-        """From where on a symbol is asked for whose bars are recorded; None where all of it is."""
-        if held is None or not held.arrays.rows:
-            return None
-        rows = held.arrays.rows
-        start = start_of(held.arrays.slice(max(0, rows - _OVERLAP_BARS), rows))
-        if INTERVALS[self.fetcher.interval] >= INTERVALS["1d"]:
-            start -= _FROM_SESSION_DATE
-        return max(start, EPOCH) if now - start <= self._longest else None
+    def tail_starts(self, held: Mapping[str, CachedBars], now: datetime) -> dict[str, datetime]:
+        """From where on each symbol is asked for whose bars are recorded; all of it where not."""
+        daily = INTERVALS[self.fetcher.interval] >= INTERVALS["1d"]
+        starts: dict[str, datetime] = {}
+        of_bar: dict[int, datetime] = {}
+        for symbol, each in held.items():
+            moments = each.clean.arrays.starts
+            if not len(moments):
+                continue
+            first = int(moments[-_OVERLAP_BARS:][0])
+            start = of_bar.get(first)
+            if start is None:
+                start = EPOCH + timedelta(microseconds=first)
+                start = max(start - _FROM_SESSION_DATE if daily else start, EPOCH)
+                of_bar[first] = start
+            if now - start <= self._longest:
+                starts[symbol] = start
+        return starts
 
     def history_start(self, held: CachedBars, now: datetime) -> datetime:
         """From where on a symbol is asked for of which a bar was revised."""
@@ -109,11 +116,15 @@ def start_of(bars: BarArrays) -> datetime:
     return EPOCH + timedelta(microseconds=int(bars.starts[0]))
 
 
-def _continues(held: CachedBars, tail: BarArrays) -> bool:
-    """Whether the bars that both have are the same, and there are such."""
-    return (
-        held.stored is not None
-        and tail.rows > 0
-        and tail.starts[0] <= held.arrays.starts[-1]
-        and held.stored.held.agreeing(tail) is not None
-    )
+def _continuing(held: Mapping[str, CachedBars], tails: Mapping[str, CachedBars]) -> set[str]:
+    """The symbols of which both have bars that are the same, and the tail has no others of then."""
+    pairs = {
+        symbol: (each.stored.held, tail.arrays)
+        for symbol, tail in tails.items()
+        if (each := held[symbol]).stored is not None
+        and tail.arrays.rows
+        and tail.arrays.starts[0] <= each.arrays.starts[-1]
+    }
+    known, answers = [each for each, _ in pairs.values()], [tail for _, tail in pairs.values()]
+    agreed = agreements(known, answers)
+    return {symbol for symbol, count in zip(pairs, agreed, strict=True) if count is not None}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from mlengine.core.bars.recorded_panel import diffs
 from mlengine.core.bars.symbols import is_symbol
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import (
@@ -164,8 +165,9 @@ class RecordedUpstream:
 
         Where that can't be, bars serve all the same, and are recorded with the next answer.
         """
+        tail_starts = self.delta.tail_starts({s: held[s] for s in fetched if s in held}, now)
         answers = {
-            symbol: self._answer(each, held.get(symbol), now)
+            symbol: self._answer(each, held.get(symbol), tail_starts.get(symbol), now)
             for symbol, each in fetched.items()
             if each.arrays.rows or symbol in held
         }
@@ -182,7 +184,13 @@ class RecordedUpstream:
             }
         return dict(fetched) | {symbol: _in_memory(each, bars) for symbol, each in stored.items()}
 
-    def _answer(self, fetched: CachedBars, held: CachedBars | None, now: datetime) -> UpstreamBars:
+    def _answer(
+        self,
+        fetched: CachedBars,
+        held: CachedBars | None,
+        tail_start: datetime | None,
+        now: datetime,
+    ) -> UpstreamBars:
         clean, start = fetched.clean, fetched.asked_from
         return UpstreamBars(
             clean.arrays,
@@ -190,7 +198,7 @@ class RecordedUpstream:
             fetched.expires_at,
             clean.report,
             held.stored if held else None,
-            is_tail_refetch=held is not None and start == self.delta.tail_start(held, now),
+            is_tail_refetch=start == tail_start,
             is_full_refetch=held is not None and start == self.delta.history_start(held, now),
         )
 
@@ -198,7 +206,8 @@ class RecordedUpstream:
         """An answer that could not be recorded, with the bars that it follows."""
         if answer.base is None:
             return fetched
-        diff = answer.diff(answer.base.held, answer.base.series, self.fetcher.interval, now)
+        held, series = answer.base.held, answer.base.series
+        (diff,) = diffs([answer.beside(held, series, self.fetcher.interval, now)])
         arrays = diff.after.arrays
         clean = replace(fetched.clean, arrays=arrays)
         entire = answer.base.entire_history or fetched.entire_history
