@@ -95,9 +95,12 @@ class BarArrays:
         """
         starts = _microseconds(frame["timestamp"])
         known_at = _microseconds(frame["known_at"]) if "known_at" in frame.columns else starts
-        values = np.stack([frame[name].fill_null(float("nan")).to_numpy() for name in VALUES])
-        values = values.astype("<f8") + 0.0
-        values[np.isnan(values)] = np.nan
+        values = np.empty((len(VALUES), frame.height), "<f8")
+        for row, name in zip(values, VALUES, strict=True):
+            np.add(frame[name].fill_null(float("nan")).to_numpy(), 0.0, out=row)
+        undefined = np.isnan(values)
+        if undefined.any():
+            values[undefined] = np.nan
         symbol = str(frame["symbol"][0]) if frame.height else ""
         return cls(symbol, starts, values, known_at)
 
@@ -130,8 +133,6 @@ class BarArrays:
         if as_of is None:
             return self.rows
         moment = _microseconds_of(as_of)
-        if not len(self.known_at) or int(self.known_at.max()) <= moment:
-            return len(self.known_at)
         return int(self._all_known_at.searchsorted(moment, side="right"))
 
     @cached_property

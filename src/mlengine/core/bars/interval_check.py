@@ -94,7 +94,10 @@ class _Gaps:
     def _are_multiples(self, some: _Flags) -> _Flags:
         """Whether nearly all of the gaps are so many times `step`."""
         units = np.rint(self.gaps / self.step).astype(np.int64)
-        wider = some & (units > 0)
+        wider = some & (units > 1)
+        result = self._are_nearly_all(wider, some)
+        if not result.any():
+            return result
         result = np.zeros(len(self.firsts), dtype=np.bool_)
         for factor in _FACTORS:
             result |= self._are_nearly_all(wider & (units % factor == 0), some)

@@ -63,8 +63,9 @@ class Revisions:
 
     def from_start(self, start: int) -> Revisions:
         """The rows of the bars that begin at `start` or later."""
-        first = int(self.starts.searchsorted(start))
-        return self.slice(first, self.rows) if first else self
+        if not len(self.starts) or self.starts[0] >= start:
+            return self
+        return self.slice(int(self.starts.searchsorted(start)), self.rows)
 
     def newest(self, symbol: str) -> KnownBars:
         """The bars as they are now."""
@@ -153,15 +154,26 @@ class KnownBars:
 
     def from_start(self, start: int) -> KnownBars:
         """Those that begin at `start` or later."""
-        first = int(self.arrays.starts.searchsorted(start))
-        if not first:
+        starts = self.arrays.starts
+        if not len(starts) or starts[0] >= start:
             return self
+        first = int(starts.searchsorted(start))
         arrays = self.arrays.slice(first, self.arrays.rows)
         return KnownBars(arrays, self.first_seen[first:], self.revised_at)
 
     def latest_first_seen(self, first: int, end: int) -> int:
         """When the last of these bars was seen for the first time."""
+        oldest, newest = self._seen_between
+        if oldest == newest and first < end:
+            return newest
         return int(self.first_seen[first:end].max(initial=0))
+
+    @cached_property
+    def _seen_between(self) -> tuple[int, int]:
+        """When the first and when the last of all bars was seen; most were at one moment."""
+        if not len(self.first_seen):
+            return 0, 0
+        return int(self.first_seen.min()), int(self.first_seen.max())
 
     def revised_by(self, answer: BarArrays, known_at: Moments, seen_at: int) -> BarsDiff:
         """The change of an answer that has other bars than ours, or other values."""

@@ -95,7 +95,7 @@ class LiveBars:
             view = view_in_memory(fetched, bars=bars, as_of=None, now=now)
             if view is not None:
                 return view
-        if not fetched.outage:
-            return BarsView(fetched, fetched.arrays.count_known_at(now), LIVE)
+        elif not fetched.outage:  # what was final when it was fetched is known
+            return BarsView(fetched, len(fetched.arrays.starts), LIVE)
         origin = Origin(RECORDED, (now - fetched.fetched_at).total_seconds())
         return BarsView(fetched, fetched.arrays.count_known_at(now), origin)

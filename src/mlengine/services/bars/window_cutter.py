@@ -1,6 +1,6 @@
 """The windows that predictions are made of, with the reasons for which they are suspect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,38 +21,38 @@ class WindowCutter:
 
     def cut(self, symbol: str, view: BarsView, bars: int) -> ServedWindow | InsufficientBars:
         """The last `bars` bars of a view."""
-        return self._cut(symbol, view, bars, has_usual_values=False)
+        (cut,) = self._cut({symbol: view}, bars).values()
+        return cut
 
     def cut_many(
         self, views: Mapping[str, BarsView | MlengineError], bars: int
     ) -> dict[str, ServedWindow | MlengineError]:
         """`cut` of each view, with one look at the values of all that were not cut before."""
-        values = {
-            symbol: view.cached.arrays.values[:, view.end - bars : view.end]
-            for symbol, view in views.items()
-            if isinstance(view, BarsView)
-            and 0 < bars <= view.end
-            and view.cached.window_at_hand(view.end, bars) is None
-        }
-        flags = have_usual_values(np.stack(list(values.values()))).tolist() if values else []
-        are_usual = dict(zip(values, flags, strict=True))
+        cut = self._cut({s: each for s, each in views.items() if isinstance(each, BarsView)}, bars)
         return {
-            symbol: self._cut(symbol, view, bars, has_usual_values=are_usual.get(symbol, False))
-            if isinstance(view, BarsView)
-            else view
-            for symbol, view in views.items()
+            symbol: each if isinstance(each, MlengineError) else cut[symbol]
+            for symbol, each in views.items()
         }
 
     def _cut(
-        self, symbol: str, view: BarsView, bars: int, *, has_usual_values: bool
-    ) -> ServedWindow | InsufficientBars:
-        if view.end < bars:
-            return InsufficientBars(symbol, needed=bars, got=view.end)
-        window = view.cached.window_at_hand(view.end, bars)
-        if window is None:
-            reasons = self._reasons(symbol, view, bars, has_usual_values=has_usual_values)
+        self, views: Mapping[str, BarsView], bars: int
+    ) -> dict[str, ServedWindow | InsufficientBars]:
+        results: dict[str, ServedWindow | InsufficientBars] = {}
+        pending: dict[str, BarsView] = {}
+        for symbol, view in views.items():
+            cached, end, origin = view
+            if end < bars:
+                results[symbol] = InsufficientBars(symbol, needed=bars, got=end)
+            elif window := cached.window_at_hand(end, bars):
+                results[symbol] = ServedWindow(window, origin)
+            else:
+                pending[symbol] = view
+        are_usual = _have_usual_values(list(pending.values()), bars)
+        for (symbol, view), is_usual in zip(pending.items(), are_usual, strict=True):
+            reasons = self._reasons(symbol, view, bars, has_usual_values=is_usual)
             window = view.cached.window(view.end, bars, reasons)
-        return ServedWindow(window, view.origin)
+            results[symbol] = ServedWindow(window, view.origin)
+        return results
 
     def _reasons(
         self, symbol: str, view: BarsView, bars: int, *, has_usual_values: bool
@@ -67,3 +67,11 @@ class WindowCutter:
             market=self.markets.market(symbol),
             has_usual_values=has_usual_values,
         )
+
+
+def _have_usual_values(views: Sequence[BarsView], bars: int) -> list[bool]:
+    if not views or not bars:
+        return [False] * len(views)
+    values = [each.cached.clean.arrays.values[:, each.end - bars : each.end] for each in views]
+    usual: list[bool] = have_usual_values(np.stack(values)).tolist()
+    return usual

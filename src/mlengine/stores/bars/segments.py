@@ -12,8 +12,9 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, case, delete, insert, literal_column, select
 
+from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import VALUES
 from mlengine.core.bars.recorded import NO_REVISIONS, KnownBars, Revisions
 from mlengine.stores.database.many_rows import SelectByKey, Writing, execute_many
@@ -24,31 +25,32 @@ log = logging.getLogger(__name__)
 # The newest window comes from one segment most of the time, and a merge writes a megabyte at most.
 SEGMENT_ROWS = 16_384
 _COLUMNS = 2 + len(VALUES)
+# So few rows are read at once with where they stand.
+_SMALL_ROWS = 128
+_INT, _FLOAT = np.dtype("<i8"), np.dtype("<f8")
 
 # What is known of each series by its rows, in their order.
 PanelReader = Callable[[Mapping[int, Revisions]], Sequence[KnownBars]]
 
 
 class _Place(NamedTuple):
-    """Where a segment begins and ends."""
+    """Where a segment begins and ends, and all of a small one."""
 
     id: int
     series_id: int
     first_start: int
     last_start: int
     rows: int
-
-
-class _Payload(NamedTuple):
-    id: int
-    series_id: int
-    rows: int
     seen_at: int
-    payload: bytes
+    payload: bytes | None
 
 
-READ_PLACES = SelectByKey(select(*bar_segments.c[_Place._fields]), bar_segments.c.series_id)
-READ_PAYLOADS = SelectByKey(select(*bar_segments.c[_Payload._fields]), bar_segments.c.id)
+_IS_SMALL = bar_segments.c.rows <= literal_column(str(_SMALL_ROWS))
+_SMALL_PAYLOAD = case((_IS_SMALL, bar_segments.c.payload))
+READ_PLACES = SelectByKey(
+    select(*bar_segments.c[_Place._fields[:-1]], _SMALL_PAYLOAD), bar_segments.c.series_id
+)
+READ_PAYLOADS = SelectByKey(select(*bar_segments.c["id", "payload"]), bar_segments.c.id)
 _SEGMENT = ("series_id", "first_start", "last_start", "rows", "seen_at", "payload")
 _INSERT_SEGMENTS = insert(bar_segments)
 
@@ -158,20 +160,29 @@ def _joined(parts: Sequence[Revisions]) -> Revisions:
 
 def _payloads(connection: Connection, places: Sequence[_Place]) -> Iterator[tuple[int, Revisions]]:
     """The rows of these segments; a damaged one is left out."""
-    ids = [each.id for each in places]
-    for row in map(_Payload._make, READ_PAYLOADS.rows(connection, ids)):
-        if len(row.payload) in (8 * _COLUMNS * row.rows, 8 * (_COLUMNS + 1) * row.rows):
-            yield row.series_id, _decode(row)
+    large = [each.id for each in places if each.payload is None]
+    read = READ_PAYLOADS.rows(connection, large) if large else ()
+    payloads: dict[int, bytes] = {number: payload for number, payload in read}  # noqa: C416
+    seen = dict[tuple[int, int], Moments]()
+    for place in places:
+        payload, rows = place.payload or payloads.get(place.id, b""), place.rows
+        if len(payload) in (8 * _COLUMNS * rows, 8 * (_COLUMNS + 1) * rows):
+            yield place.series_id, _decode(payload, place, seen)
         else:
-            log.warning("stored bars unreadable", extra={"segment": row.id, "rows": row.rows})
+            log.warning("stored bars unreadable", extra={"segment": place.id, "rows": rows})
 
 
-def _decode(row: _Payload) -> Revisions:
-    columns = len(row.payload) // (8 * row.rows)
-    moments = np.frombuffer(row.payload, "<i8").reshape(columns, row.rows)
-    values = moments[1 : _COLUMNS - 1].view("<f8")
-    seen_at = moments[_COLUMNS] if columns > _COLUMNS else np.repeat(row.seen_at, row.rows)
-    return Revisions(moments[0], values, moments[_COLUMNS - 1], seen_at)
+def _decode(payload: bytes, place: _Place, seen: dict[tuple[int, int], Moments]) -> Revisions:
+    """The rows of a segment; `seen` has what others of as many rows and one moment share."""
+    rows, key = place.rows, (place.seen_at, place.rows)
+    columns = len(payload) // (8 * rows)
+    moments = np.frombuffer(payload, _INT).reshape(columns, rows)
+    values = moments[1 : _COLUMNS - 1].view(_FLOAT)
+    if columns > _COLUMNS:
+        return Revisions(moments[0], values, moments[_COLUMNS - 1], moments[_COLUMNS])
+    if key not in seen:
+        seen[key] = np.repeat(place.seen_at, rows)
+    return Revisions(moments[0], values, moments[_COLUMNS - 1], seen[key])
 
 
 def _encode(segments: Sequence[tuple[int, Revisions]]) -> list[tuple[object, ...]]:

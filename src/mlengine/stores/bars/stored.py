@@ -94,14 +94,16 @@ class UpstreamBars:
             self.is_full_refetch and diff.revised and diff.rows.starts[0] <= self.arrays.starts[0]
         )
         anew = revised or (series.recordings > 0 and not held.arrays.rows)
-        return series._replace(
-            asked_from=self.asked_from if anew else min(series.asked_from, self.asked_from),
-            fetched_at=max(seen_at, series.fetched_at),
-            expires_at=self.expires_at,
-            served_until=max(self.expires_at, series.served_until),
-            recordings=series.recordings + bool(diff.rows.rows),
-            report=self._report_with(series.report),
-            revised_bars=series.revised_bars + diff.revised,
+        return SeriesMetadata(
+            series.id,
+            series.symbol,
+            self.asked_from if anew else min(series.asked_from, self.asked_from),
+            max(seen_at, series.fetched_at),
+            self.expires_at,
+            max(self.expires_at, series.served_until),
+            series.recordings + bool(diff.rows.rows),
+            self._report_with(series.report),
+            series.revised_bars + diff.revised,
         )
 
     def _report_with(self, earlier: str | None) -> str | None:

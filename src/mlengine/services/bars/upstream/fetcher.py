@@ -161,7 +161,7 @@ class BarFetcher:
         """What came, unless all of it is bad."""
         report = fetched.clean.report
         self._log(symbol, report)
-        if report.faulty and not fetched.arrays.rows:
+        if report.dropped and report.faulty and not fetched.arrays.rows:
             reasons = ", ".join(sorted(report.dropped))
             fault = f"not one of the candles of {symbol!r} can be used ({reasons})"
             return self._record(UpstreamInvalid(fault))
@@ -174,7 +174,8 @@ class BarFetcher:
         return error
 
     def _log(self, symbol: str, report: BarsReport) -> None:
-        level = logging.WARNING if report.faulty or report.mended else logging.DEBUG
+        is_faulty = report.mended or (report.dropped and report.faulty)
+        level = logging.WARNING if is_faulty else logging.DEBUG
         if log.isEnabledFor(level):
             facts = {"symbol": symbol, "interval": self.interval, "accepted": report.accepted}
             counts = {"mended": dict(report.mended), "dropped": dict(report.dropped)}
