@@ -11,6 +11,7 @@ from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UpstreamInvalid
 from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.stores.bars.cache import CachedBars
+from mlengine.stores.bars.stored import UpstreamBars
 from mlengine.stores.market_data.deadline import Deadline
 
 # So many bars that are recorded are asked for again: a difference is a revision.
@@ -81,6 +82,27 @@ class IncrementalFetcher:
             symbol: each.since(starts[symbol]) if isinstance(each, CachedBars) else each
             for symbol, each in fetched.items()
         }
+
+    def answers(
+        self, fetched: Mapping[str, CachedBars], held: Mapping[str, CachedBars], now: datetime
+    ) -> dict[str, UpstreamBars]:
+        """What was fetched, beside what was held of it, to record; not where there is nothing."""
+        tail_starts = self.tail_starts({s: held[s] for s in fetched if s in held}, now)
+        answers: dict[str, UpstreamBars] = {}
+        for symbol, each in fetched.items():
+            before, start = held.get(symbol), each.asked_from
+            if before is None and not each.arrays.rows:
+                continue
+            answers[symbol] = UpstreamBars(
+                each.clean.arrays,
+                start,
+                each.expires_at,
+                each.clean.report,
+                before.stored if before else None,
+                is_tail_refetch=start == tail_starts.get(symbol),
+                is_full_refetch=before is not None and start == self.history_start(before, now),
+            )
+        return answers
 
     def tail_starts(self, held: Mapping[str, CachedBars], now: datetime) -> dict[str, datetime]:
         """From where on each symbol is asked for whose bars are recorded; all of it where not."""

@@ -165,12 +165,7 @@ class RecordedUpstream:
 
         Where that can't be, bars serve all the same, and are recorded with the next answer.
         """
-        tail_starts = self.delta.tail_starts({s: held[s] for s in fetched if s in held}, now)
-        answers = {
-            symbol: self._answer(each, held.get(symbol), tail_starts.get(symbol), now)
-            for symbol, each in fetched.items()
-            if each.arrays.rows or symbol in held
-        }
+        answers = self.delta.answers(fetched, held, now)
         if not answers:
             return dict(fetched)
         try:
@@ -183,24 +178,6 @@ class RecordedUpstream:
                 if answer.base
             }
         return dict(fetched) | {symbol: _in_memory(each, bars) for symbol, each in stored.items()}
-
-    def _answer(
-        self,
-        fetched: CachedBars,
-        held: CachedBars | None,
-        tail_start: datetime | None,
-        now: datetime,
-    ) -> UpstreamBars:
-        clean, start = fetched.clean, fetched.asked_from
-        return UpstreamBars(
-            clean.arrays,
-            start,
-            fetched.expires_at,
-            clean.report,
-            held.stored if held else None,
-            is_tail_refetch=start == tail_start,
-            is_full_refetch=held is not None and start == self.delta.history_start(held, now),
-        )
 
     def _unrecorded(self, fetched: CachedBars, answer: UpstreamBars, now: datetime) -> CachedBars:
         """An answer that could not be recorded, with the bars that it follows."""
