@@ -14,6 +14,7 @@ from mlengine.core.arrays import Floats
 
 # Below this share of the mean square a variance is the dust of rounding.
 _DUST = 1e-20
+_MOST_BLOCKS = 10
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,16 @@ class DieboldMariano:
     lags: int
 
 
-def diebold_mariano(differences: Floats, *, steps_ahead: int) -> DieboldMariano:
+def diebold_mariano(
+    differences: Floats, *, steps_ahead: int, degrees: int | None = None
+) -> DieboldMariano:
     """Test whether the mean of `differences` (dates,), in the order of time, is above zero.
 
     Forecasts made `steps_ahead` dates before their outcome have errors that depend on each other
     over steps_ahead - 1 dates, so the long-run variance counts those autocovariances in full (the
     rectangular kernel). Such a sum can fall to zero or below; then it is made again with Bartlett's
-    weights over 2 * steps_ahead lags, which can't. `differences` may hold no NaN.
+    weights over 2 * steps_ahead lags, which can't. `differences` may hold no NaN. `degrees` of
+    freedom are n - 1 by default; see `degrees_of_blocks`.
 
     >>> result = diebold_mariano(np.array([0.3, 0.1, 0.2, 0.4, 0.0]), steps_ahead=1)
     >>> round(result.statistic, 3), round(result.p_value, 4)
@@ -54,8 +58,20 @@ def diebold_mariano(differences: Floats, *, steps_ahead: int) -> DieboldMariano:
     if dates <= steps_ahead or not variance > smallest:
         return DieboldMariano(dates, mean, None, None, kernel, lags)
     statistic = small_sample_factor(dates, steps_ahead) * mean / math.sqrt(variance / dates)
-    p_value = float(stdtr(dates - 1, -statistic))
+    p_value = float(stdtr(dates - 1 if degrees is None else degrees, -statistic))
     return DieboldMariano(dates, mean, statistic, p_value, kernel, lags)
+
+
+def degrees_of_blocks(dates: int, *, steps_ahead: int) -> int:
+    """One less than the blocks of twice `steps_ahead` that the dates hold, ten at most.
+
+    Losses are large for months where volatility is, and those of neighbouring dates err together:
+    so many independent spans know the variance, and not so many dates.
+
+    >>> degrees_of_blocks(504, steps_ahead=5), degrees_of_blocks(250, steps_ahead=20)
+    (9, 5)
+    """
+    return max(1, min(_MOST_BLOCKS, dates // (2 * steps_ahead)) - 1)
 
 
 def small_sample_factor(dates: int, steps_ahead: int) -> float:

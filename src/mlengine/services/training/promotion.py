@@ -27,7 +27,7 @@ from mlengine.core.metrics.session_dates import (
     session_dates,
     steps_to_label_end,
 )
-from mlengine.core.promotion.diebold_mariano import diebold_mariano
+from mlengine.core.promotion.diebold_mariano import degrees_of_blocks, diebold_mariano
 from mlengine.core.promotion.gate import (
     COMPARING_POLICIES,
     Champion,
@@ -150,7 +150,8 @@ class PromotionGate:
             return None
         differences = mean_by_session(paired.timestamps, paired.champion - paired.challenger)
         steps = steps_to_label_end(paired.timestamps, paired.label_ends)
-        test = diebold_mariano(differences, steps_ahead=steps)
+        degrees = degrees_of_blocks(len(differences), steps_ahead=steps)
+        test = diebold_mariano(differences, steps_ahead=steps, degrees=degrees)
         decisions = self.events.count_gate_tests(champion.generation) + 1
         return GateTest(
             dates=test.dates,
