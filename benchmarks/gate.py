@@ -21,9 +21,9 @@ from scipy.special import ndtr
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
 from mlengine.core.metrics.losses import row_losses
-from mlengine.core.metrics.session_dates import DAY_MICROSECONDS, mean_by_session
-from mlengine.core.promotion.diebold_mariano import degrees_of_blocks, diebold_mariano
+from mlengine.core.metrics.session_dates import DAY_MICROSECONDS
 from mlengine.core.promotion.gate import SIGNIFICANCE_LEVEL, significance_level
+from mlengine.core.promotion.paired_test import paired_test_of_steps
 
 DATES, STEPS, SYMBOLS, SLOW, CORRELATED = 500, 5, 4, 0.95, 0.4
 WEEKS, DAYS_A_WEEK = 52, 5
@@ -106,9 +106,7 @@ def p_value(labels: Floats, champion: Floats, challenger: Floats) -> float:
         for said in (champion, challenger)
     ]
     dates = np.repeat(np.arange(labels.shape[1]) * DAY_MICROSECONDS, SYMBOLS)
-    differences = mean_by_session(dates, lost[0] - lost[1])
-    degrees = degrees_of_blocks(len(differences), steps_ahead=STEPS)
-    found = diebold_mariano(differences, steps_ahead=STEPS, degrees=degrees).p_value
+    found = paired_test_of_steps(dates, STEPS, champion=lost[0], challenger=lost[1]).p_value
     return 1.0 if found is None else found
 
 

@@ -12,21 +12,21 @@ import numpy as np
 import polars as pl
 from benchmarks.trainings import spec
 
-from mlengine.core.arrays import Floats
+from mlengine.core.arrays import Floats, Indices
 from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import LabelledRows
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig, Scorer
+from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.features.spec import Feature, FeatureSet
 from mlengine.core.metrics import Actuals, auc, bootstrap_of
-from mlengine.core.metrics.block_bootstrap import draw_blocks
+from mlengine.core.metrics.block_bootstrap import BlockDraws, draw_blocks
 from mlengine.core.metrics.bootstrap_estimator import BootstrapEstimator
 from mlengine.core.metrics.losses import row_losses
 from mlengine.core.metrics.ranking import weighted_auc
 from mlengine.core.metrics.scored_rows import build_scored_rows
-from mlengine.core.metrics.session_dates import mean_by_session, steps_to_label_end
 from mlengine.core.metrics.verdict import verdict
-from mlengine.core.promotion.diebold_mariano import degrees_of_blocks, diebold_mariano
-from mlengine.core.promotion.gate import SIGNIFICANCE_LEVEL
+from mlengine.core.promotion.gate import GateTest
+from mlengine.core.promotion.paired_test import gate_test, paired_test
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
@@ -36,9 +36,11 @@ ROUNDS, PATIENCE, SEED = 40, 10, 42
 
 @dataclass(frozen=True)
 class Judged:
-    """A model with its verdict, and its scores of the holdout beside what happened."""
+    """A model with its verdict, and its scores of the holdout's `rows` beside what happened."""
 
     scorer: Scorer
+    fingerprint: str
+    rows: Indices
     word: str
     value: float
     low: float
@@ -88,43 +90,61 @@ def judge(dataset: Dataset, *, seed: int, recipes: int = 1, num_leaves: int = 15
         early_stop=LabelledRows(dataset.features(rows.early_stop), labels[rows.early_stop]),
     )
     scorer = Scorer.from_text(fitted.text)
-    scores = scorer.score(dataset.matrix(rows.test))
-    actuals = Actuals(
-        forward_returns=dataset.column("forward_return")[rows.test],
-        labels=labels[rows.test],
-        last_returns=dataset.column("last_return")[rows.test],
-        timestamps=dataset.times("timestamp")[rows.test],
-        label_ends=dataset.times("label_ends")[rows.test],
-        symbols=dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()[rows.test],
+    scores, actuals = scorer.score(dataset.matrix(rows.test)), _actuals(dataset, rows.test)
+    found, draws = _auc(scores, actuals, seed=seed)
+    return Judged(
+        scorer=scorer,
+        fingerprint=fitted.fingerprint,
+        rows=rows.test,
+        word=verdict("auc", 0.5, found, blocks=draws.blocks, recipes=recipes).verdict,
+        value=_known(found.value),
+        low=_known(found.low),
+        high=_known(found.high),
+        scores=scores,
+        actuals=actuals,
     )
-    return _judged(scorer, scores, actuals, seed=seed, recipes=recipes)
 
 
-def _judged(scorer: Scorer, scores: Floats, actuals: Actuals, *, seed: int, recipes: int) -> Judged:
+def _actuals(dataset: Dataset, rows: Indices) -> Actuals:
+    return Actuals(
+        forward_returns=dataset.column("forward_return")[rows],
+        labels=dataset.column("label")[rows],
+        last_returns=dataset.column("last_return")[rows],
+        timestamps=dataset.times("timestamp")[rows],
+        label_ends=dataset.times("label_ends")[rows],
+        symbols=dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()[rows],
+    )
+
+
+def _auc(scores: Floats, actuals: Actuals, *, seed: int) -> tuple[MetricEstimate, BlockDraws]:
     scored = build_scored_rows("direction", actuals=actuals, scores=scores, transform="raw")
     draws = draw_blocks(np.unique(actuals.timestamps), bootstrap_of(actuals, seed=seed))
     found = BootstrapEstimator(scored, draws).estimate(
         partial(weighted_auc, scored), 0.5, "coin_flip", undefined="one sided"
     )
-    assert found.value is not None
-    assert found.low is not None
-    assert found.high is not None
-    word = verdict("auc", 0.5, found, blocks=draws.blocks, recipes=recipes).verdict
-    return Judged(scorer, word, found.value, found.low, found.high, scores, actuals)
+    return found, draws
+
+
+def _known(value: float | None) -> float:
+    assert value is not None
+    return value
 
 
 def promoted(champion: Judged, challenger: Judged) -> bool:
     """Whether the gate's first test would let the challenger through."""
+    test = compare(challenger, champion.scores, decisions=1)
+    return test.p_value is not None and test.p_value < test.level
+
+
+def compare(challenger: Judged, champion_scores: Floats, *, decisions: int) -> GateTest:
+    """The gate's test on the challenger's holdout, of which the champion has the same rows."""
     rows = challenger.actuals
     losses = [
-        row_losses("direction", labels=rows.labels, scores=each.scores)
-        for each in (champion, challenger)
+        row_losses("direction", labels=rows.labels, scores=scores)
+        for scores in (champion_scores, challenger.scores)
     ]
-    differences = mean_by_session(rows.timestamps, losses[0] - losses[1])
-    steps = steps_to_label_end(rows.timestamps, rows.label_ends)
-    degrees = degrees_of_blocks(len(differences), steps_ahead=steps)
-    p_value = diebold_mariano(differences, steps_ahead=steps, degrees=degrees).p_value
-    return p_value is not None and p_value < SIGNIFICANCE_LEVEL
+    test = paired_test(rows.timestamps, rows.label_ends, champion=losses[0], challenger=losses[1])
+    return gate_test(test, rows=len(rows.labels), decisions=decisions)
 
 
 def truth(judged: Judged, later: Dataset) -> float:

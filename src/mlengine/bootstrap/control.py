@@ -179,7 +179,12 @@ def build_control(settings: Settings) -> ControlPlane:
         run_store=run_store,
         runs=runs,
         run_maintenance=RunMaintenance(runs, run_store, retention, models, clock),
-        schedules=ScheduleService(ScheduleStore(database), runs, settings.train_schedule),
+        schedules=ScheduleService(
+            ScheduleStore(database),
+            runs,
+            settings.train_schedule,
+            settings.train_schedule_activate,
+        ),
         events=EventStore(database),
         retraining=_retraining(settings, database, runs, active),
         outbox=Outbox(database),

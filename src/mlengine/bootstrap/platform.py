@@ -229,6 +229,7 @@ def _run_executor(
         stores.registry,
         TRAINING_THREADS,
         control.events,
+        stores.usability_limits.max_model_age_days,
     )
     return RunExecutor(
         control.run_store,

@@ -55,6 +55,7 @@ class Settings:
     train: TrainSpec
     train_timeout_seconds: int
     train_schedule: str | None
+    train_schedule_activate: str
     train_first: bool
     rate_limit_requests: int
     rate_limit_window_seconds: int
@@ -141,6 +142,7 @@ class Settings:
             train=training.train_spec(read, interval),
             train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
             train_schedule=training.schedule(read),
+            train_schedule_activate=training.schedule_activate(read),
             train_first=read.boolean("TRAIN_FIRST", default=False),
             rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0, 1_000_000_000),
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),

@@ -20,6 +20,11 @@ def schedule(read: EnvReader) -> str | None:
         raise BadSetting("TRAIN_SCHEDULE", text, cron.EXPECTED) from None
 
 
+def schedule_activate(read: EnvReader) -> str:
+    """The policy of scheduled trainings; raises BadSetting."""
+    return read.choice("TRAIN_SCHEDULE_ACTIVATE", "if_not_worse", ACTIVATIONS)
+
+
 def train_spec(read: EnvReader, interval: str) -> TrainSpec:
     """What the variables TRAIN_… say; raises BadSetting."""
     universe = read.path("TRAIN_UNIVERSE_FILE")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mlengine.core.calendars.age import BarAge, weekday_duration
 from mlengine.core.calendars.expected import BarCadence
 from mlengine.core.calendars.named import calendar
-from mlengine.core.predictions.usability import UsabilityLimits
+from mlengine.core.predictions.usability import ModelAge, UsabilityLimits
 
 FRIDAY = datetime(2024, 5, 31, tzinfo=UTC)  # its daily bar is final on Saturday at midnight
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -127,3 +127,16 @@ def test_round_the_clock_a_weekend_makes_a_bar_old():
         for moment in moments
     ]
     assert found == [(), ("bar_too_old",)]
+
+
+def test_a_model_is_ageing_in_the_last_third_of_its_days():
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    age = ModelAge(created, 30)
+    assert age.ageing_from == created + timedelta(days=20)
+    assert age.too_old_from == created + timedelta(days=30)
+    moments = [created + timedelta(days=days) for days in (19, 20, 30, 31)]
+    assert [age.is_ageing(moment) for moment in moments] == [False, True, True, True]
+    assert [age.is_too_old(moment) for moment in moments] == [False, False, False, True]
+    endless = ModelAge(created, 0)
+    assert (endless.ageing_from, endless.too_old_from) == (None, None)
+    assert not endless.is_ageing(moments[-1])

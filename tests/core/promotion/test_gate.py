@@ -151,3 +151,30 @@ def test_a_champion_that_has_lost_its_skill_protects_no_place(policy, refusal, c
         margin=0.001,
     )
     assert (decision.reason, decision.promote) == (reason, reason == "champion_lost_skill")
+
+
+AGEING = dataclasses.replace(STANDING, is_ageing=True)
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_value", "reason"),
+    [
+        (0.0, 0.5, "not_worse_than_champion"),
+        (-0.004, 0.9, "champion_is_ageing"),
+        (-0.004, 0.96, "worse_than_champion"),
+        (-0.004, None, "worse_than_champion"),
+    ],
+)
+def test_an_ageing_champion_gives_way_to_what_is_not_worse_beyond_luck(difference, p_value, reason):
+    test = _test(p_value, difference)
+    assert _decide("if_not_worse", champion=AGEING, test=test).reason == reason
+    young = _decide("if_not_worse", test=test)
+    assert young.promote == (difference >= -0.001)
+    # Under if_better nothing is due to an age.
+    assert _decide(champion=AGEING, test=test).reason == "not_better_than_champion"
+
+
+def test_an_ageing_champion_gives_way_to_the_same_trees_but_to_no_other_question():
+    for refusal, promote in (("identical", True), ("not_comparable", False)):
+        champion = dataclasses.replace(AGEING, refusal=refusal)
+        assert _decide("if_not_worse", champion=champion).promote == promote

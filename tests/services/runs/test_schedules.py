@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 from tests.databases import new_database, opened
 from tests.platforms import settings
@@ -139,3 +140,12 @@ def test_a_timetable_tells_the_last_tick_and_the_next(service: ScheduleService) 
     assert service.timetable(now=MIDNIGHT + 3 * HOUR).last_tick == MIDNIGHT + 2 * HOUR
     service.set_expression(None, actor="ann", now=MIDNIGHT)
     assert service.timetable(now=MIDNIGHT).next_ticks == ()
+
+
+def test_a_scheduled_training_has_a_policy_of_its_own(service: ScheduleService) -> None:
+    service.tick(run_id="one", now=MIDNIGHT)
+    refreshing = dataclasses.replace(service, activate="if_not_worse")
+    assert refreshing.tick(run_id="one", now=MIDNIGHT + DAY).outcome == "claimed"
+    run = service.runs.get("one", now=MIDNIGHT + DAY)
+    assert orjson.loads(run.spec)["activate"] == "if_not_worse"
+    assert orjson.loads(service.runs.default_spec_text())["activate"] == "if_better"

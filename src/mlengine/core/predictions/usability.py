@@ -20,6 +20,34 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
+class ModelAge:
+    """How long a model of `created_at` may serve; `max_days` 0 is for ever.
+
+    In the last third of its days it is ageing: time for a successor.
+    """
+
+    created_at: datetime
+    max_days: int
+
+    @property
+    def ageing_from(self) -> datetime | None:
+        """When two thirds of its days are over."""
+        return self.created_at + self.max_days * _DAY * 2 / 3 if self.max_days else None
+
+    @property
+    def too_old_from(self) -> datetime | None:
+        """After this moment its predictions are not usable."""
+        return self.created_at + self.max_days * _DAY if self.max_days else None
+
+    def is_ageing(self, moment: datetime) -> bool:
+        """Whether it is in its last third, or past its days."""
+        return self.ageing_from is not None and moment >= self.ageing_from
+
+    def is_too_old(self, moment: datetime) -> bool:
+        return self.too_old_from is not None and moment > self.too_old_from
+
+
+@dataclass(frozen=True)
 class UsabilityLimits:
     """What is tolerated; 0 is any age, and without `all_features` any number of nulls.
 
@@ -64,7 +92,7 @@ class UsabilityLimits:
             reasons.append(BAR_TOO_OLD)
         if age.is_delisted:
             reasons.append(DELISTED)
-        if self.max_model_age_days and moment - trained_at > self.max_model_age_days * _DAY:
+        if ModelAge(trained_at, self.max_model_age_days).is_too_old(moment):
             reasons.append(MODEL_TOO_OLD)
         if self.all_features and np.isnan(features).any():
             reasons.append(NULL_FEATURES)

@@ -38,13 +38,14 @@ class Champion:
     """The active version as the gate sees it; `refusal` says why it can't be compared.
 
     `generation` is that of its activation, None where `ACTIVE` can't be read. `has_lost_skill` is
-    what its live predictions have shown.
+    what its live predictions have shown, `is_ageing` that they are soon refused for its age.
     """
 
     version: str
     generation: int | None
     refusal: str | None = None
     has_lost_skill: bool = False
+    is_ageing: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,9 @@ def decide(
     """Apply `policy`; `test` is there whenever a choosing policy has a champion to compare with.
 
     `margin` is by how much the mean loss may be worse under `if_not_worse`. There a champion that
-    has lost its skill gives way to any challenger that is no worse than a constant, by that margin.
+    has lost its skill gives way to any challenger that is no worse than a constant, by that margin,
+    and an ageing one to any that is not worse beyond luck, the same trees included: else it would
+    serve until nobody may use its answers.
     """
     if policy == "if_not_worse" and _is_unprotected(champion, losses, margin):
         promote, reason = True, "champion_lost_skill"
@@ -167,6 +170,8 @@ def _promotion_and_reason(
         return policy == "always", f"policy_{policy}"
     if champion is None:
         return True, "first_model"
+    if policy == "if_not_worse" and _gives_way(champion, test, margin):
+        return True, "champion_is_ageing"
     if test is None:
         return False, champion.refusal or "not_comparable"
     if policy == "if_not_worse":
@@ -174,3 +179,17 @@ def _promotion_and_reason(
         return not_worse, "not_worse_than_champion" if not_worse else "worse_than_champion"
     better = test.p_value is not None and test.p_value < test.level
     return better, "better_than_champion" if better else "not_better_than_champion"
+
+
+def _gives_way(champion: Champion, test: GateTest | None, margin: float) -> bool:
+    """Whether only its age lets a champion be replaced: by the same trees, or without a lead.
+
+    A lead is one beyond the margin and beyond luck at 5 %; one that never varies is.
+    """
+    if not champion.is_ageing:
+        return False
+    if test is None:
+        return champion.refusal == "identical"
+    if test.mean_difference >= -margin:
+        return False
+    return test.p_value is not None and 1.0 - test.p_value >= SIGNIFICANCE_LEVEL

@@ -11,13 +11,10 @@ import polars as pl
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats, finite_or_none
 from mlengine.core.metrics.losses import LOSS_NAMES, row_losses
-from mlengine.core.metrics.session_dates import mean_by_session, session_dates, steps_to_label_end
-from mlengine.core.promotion.diebold_mariano import (
-    DieboldMariano,
-    degrees_of_blocks,
-    diebold_mariano,
-)
+from mlengine.core.metrics.session_dates import session_dates, steps_to_label_end
+from mlengine.core.promotion.diebold_mariano import DieboldMariano
 from mlengine.core.promotion.gate import bars_to_label_end, learning_task
+from mlengine.core.promotion.paired_test import paired_test_of_steps
 from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.recipe_diff import RecipeDiff, recipe_diff
 
@@ -99,15 +96,16 @@ def compare(a: ScoredVersion, b: ScoredVersion) -> Comparison:
         row_losses(objective, labels=labels, scores=scores) for scores in (scores_a, scores_b)
     ]
     timestamps = rows["timestamp"].dt.epoch("us").to_numpy()
-    differences, steps = mean_by_session(timestamps, losses[0] - losses[1]), _steps_ahead(rows)
-    degrees = degrees_of_blocks(len(differences), steps_ahead=steps)
+    test = paired_test_of_steps(
+        timestamps, _steps_ahead(rows), champion=losses[0], challenger=losses[1]
+    )
     return Comparison(
         a=a.manifest.version,
         b=b.manifest.version,
         loss=LOSS_NAMES[objective],
         common=_common_rows(rows),
         metrics=tuple(_pairs(objective, labels, scores_a, scores_b)),
-        test=diebold_mariano(differences, steps_ahead=steps, degrees=degrees),
+        test=test,
         correlation=finite_or_none(metrics.correlation(scores_a, scores_b)),
         rank_correlation=finite_or_none(
             metrics.correlation(*map(metrics.ranks, (scores_a, scores_b)))

@@ -20,11 +20,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScheduleService:
-    """The schedule stands in the database; `configured` is what it begins with, if anything."""
+    """The schedule stands in the database; `configured` is what it begins with, if anything.
+
+    `activate` is the policy of its trainings, by default that of the configured recipe.
+    """
 
     store: ScheduleStore
     runs: RunService
     configured: str | None
+    activate: str | None = None
     _reported: set[str] = field(default_factory=set, init=False, compare=False)
 
     def tick(self, *, run_id: str, now: datetime) -> ScheduleTick:
@@ -44,7 +48,10 @@ class ScheduleService:
         if newest <= stored.last_tick:
             return _NO_TICK
         new = NewRun(
-            run_id=run_id, spec=self.runs.default_spec_text(), actor=ACTOR, request_id=None
+            run_id=run_id,
+            spec=self.runs.default_spec_text(activate=self.activate),
+            actor=ACTOR,
+            request_id=None,
         )
         tick = self.store.claim_tick(stored, newest, new, now=now)
         self._enqueue(tick, newest)

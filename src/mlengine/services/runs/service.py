@@ -58,9 +58,10 @@ class RunService:
             raise InvalidRequest({"label": [refusal]})
         return spec
 
-    def default_spec_text(self) -> str:
-        """The configured recipe as a run records it."""
-        return to_json(self.defaults.to_dict())
+    def default_spec_text(self, *, activate: str | None = None) -> str:
+        """The configured recipe as a run records it, with this policy in place of its own."""
+        spec = dataclasses.replace(self.defaults, activate=activate) if activate else self.defaults
+        return to_json(spec.to_dict())
 
     def request_training(self, overrides: Mapping[str, object], request: RunRequest) -> Run:
         """Claim the one live run and put it in the queue; its recipe is `spec` of `overrides`.

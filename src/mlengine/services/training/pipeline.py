@@ -62,6 +62,11 @@ class TrainingPipeline:
     registry: Registry
     num_threads: int
     events: EventStore
+    max_model_age_days: int = 0
+
+    @property
+    def _gate(self) -> PromotionGate:
+        return PromotionGate(self.registry, self.feature_sets, self.events, self.max_model_age_days)
 
     def run(
         self,
@@ -106,7 +111,7 @@ class TrainingPipeline:
         training = TrainingResult(
             spec, config, suited, bars, dataset, experiment, uses.versions, dropped_features
         )
-        decision = PromotionGate(self.registry, self.feature_sets, self.events).decide(training)
+        decision = self._gate.decide(training, now=now)
         manifest = build_manifest(training, decision, run_id=run_id, actor=actor, now=now)
         return DraftVersion(manifest, _files(training))
 

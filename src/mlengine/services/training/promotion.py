@@ -22,12 +22,8 @@ from mlengine.core.arrays import Floats, Indices, Moments
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import FeatureSet, compute
 from mlengine.core.metrics.losses import best_constant_loss, row_losses
-from mlengine.core.metrics.session_dates import (
-    mean_by_session,
-    session_dates,
-    steps_to_label_end,
-)
-from mlengine.core.promotion.diebold_mariano import degrees_of_blocks, diebold_mariano
+from mlengine.core.metrics.session_dates import session_dates, steps_to_label_end
+from mlengine.core.predictions.usability import ModelAge
 from mlengine.core.promotion.gate import (
     COMPARING_POLICIES,
     Champion,
@@ -35,8 +31,8 @@ from mlengine.core.promotion.gate import (
     GateTest,
     decide,
     learning_task,
-    significance_level,
 )
+from mlengine.core.promotion.paired_test import gate_test, paired_test
 from mlengine.core.training.bounds import GATE_MIN_DATES
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.spec import TrainSpec
@@ -93,14 +89,15 @@ class PromotionGate:
     registry: Registry
     feature_sets: Mapping[str, FeatureSet]
     events: EventStore
+    max_model_age_days: int = 0
 
-    def decide(self, training: TrainingResult) -> Decision:
+    def decide(self, training: TrainingResult, *, now: datetime) -> Decision:
         """Apply the policy of its spec; every loss of the decision is about the same rows.
 
         Raises DatabaseUnavailable when the history can't be read.
         """
         spec = training.spec
-        champion, model = self._load_champion(training)
+        champion, model = self._load_champion(training, now)
         paired = _paired_losses(training, _common_rows(training, model) if model else None)
         if champion and not champion.refusal and paired.champion is None:
             champion = replace(champion, refusal="not_enough_common_bars")
@@ -113,7 +110,7 @@ class PromotionGate:
         )
 
     def _load_champion(
-        self, training: TrainingResult
+        self, training: TrainingResult, now: datetime
     ) -> tuple[Champion | None, _ChampionModel | None]:
         """Who serves, with its model; a champion without a model has its refusal."""
         generation = None
@@ -131,7 +128,8 @@ class PromotionGate:
         except (ArtifactCorrupt, ModelNotFound) as refusal:
             return Champion(refusal.version, generation, "champion_unusable"), None
         lost = self.events.newest("skill_lost", version=manifest.version) is not None
-        champion = Champion(manifest.version, generation, has_lost_skill=lost)
+        ageing = ModelAge(manifest.created_at, self.max_model_age_days).is_ageing(now)
+        champion = Champion(manifest.version, generation, has_lost_skill=lost, is_ageing=ageing)
         task = learning_task(manifest.spec, universe_sha256=manifest.data.universe_sha256)
         universe_sha256 = training.bars.universe_sha256
         if task != learning_task(training.spec, universe_sha256=universe_sha256):
@@ -148,22 +146,14 @@ class PromotionGate:
             return None
         if champion.generation is None or paired.champion is None:
             return None
-        differences = mean_by_session(paired.timestamps, paired.champion - paired.challenger)
-        steps = steps_to_label_end(paired.timestamps, paired.label_ends)
-        degrees = degrees_of_blocks(len(differences), steps_ahead=steps)
-        test = diebold_mariano(differences, steps_ahead=steps, degrees=degrees)
-        decisions = self.events.count_gate_tests(champion.generation) + 1
-        return GateTest(
-            dates=test.dates,
-            rows=len(paired.challenger),
-            mean_difference=test.mean_difference,
-            statistic=test.statistic,
-            p_value=test.p_value,
-            level=significance_level(decisions),
-            decisions=decisions,
-            kernel=test.kernel,
-            lags=test.lags,
+        test = paired_test(
+            paired.timestamps,
+            paired.label_ends,
+            champion=paired.champion,
+            challenger=paired.challenger,
         )
+        decisions = self.events.count_gate_tests(champion.generation) + 1
+        return gate_test(test, rows=len(paired.challenger), decisions=decisions)
 
 
 def _common_rows(
