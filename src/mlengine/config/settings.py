@@ -121,6 +121,7 @@ class Settings:
         return cls(
             env=env,
             access=keys,
+            **training.schedule_settings(read),
             artifacts_dir=artifacts,
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
             redis_url=addresses.redis_url(read),
@@ -141,8 +142,6 @@ class Settings:
             max_stale_seconds=read.seconds("MAX_STALE_SECONDS", 14_400.0, zero=True),
             train=training.train_spec(read, interval),
             train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
-            train_schedule=training.schedule(read),
-            train_schedule_activate=training.schedule_activate(read),
             train_first=read.boolean("TRAIN_FIRST", default=False),
             rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0, 1_000_000_000),
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),

@@ -1,5 +1,7 @@
 """The settings of trainings: what one does that is asked for nothing else, and when they begin."""
 
+from typing import TypedDict
+
 from mlengine.config.env_reader import EnvReader
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.runs import cron
@@ -20,9 +22,19 @@ def schedule(read: EnvReader) -> str | None:
         raise BadSetting("TRAIN_SCHEDULE", text, cron.EXPECTED) from None
 
 
-def schedule_activate(read: EnvReader) -> str:
-    """The policy of scheduled trainings; raises BadSetting."""
-    return read.choice("TRAIN_SCHEDULE_ACTIVATE", "if_not_worse", ACTIVATIONS)
+class ScheduleSettings(TypedDict):
+    """When trainings begin by themselves, and the policy of those."""
+
+    train_schedule: str | None
+    train_schedule_activate: str
+
+
+def schedule_settings(read: EnvReader) -> ScheduleSettings:
+    """Raises BadSetting."""
+    return ScheduleSettings(
+        train_schedule=schedule(read),
+        train_schedule_activate=read.choice("TRAIN_SCHEDULE_ACTIVATE", "if_not_worse", ACTIVATIONS),
+    )
 
 
 def train_spec(read: EnvReader, interval: str) -> TrainSpec:
