@@ -126,13 +126,17 @@ def _found(trials: int, first_seed: int) -> dict[tuple[str, str], list[float]]:
 
 
 def print_skill(trials: int, first_seed: int) -> None:
-    """Five years each, of which the naive interval is looked at weekly."""
+    """Five years each, of which the naive interval is looked at weekly.
+
+    `one look at the end` is what no evidence can surpass: the share of trials in which the mean of
+    five years lies further below the holdout's than in 95 % of those whose skill stays.
+    """
     print(f"Five years, {trials} trials: `lost` is said, and the naive weekly interval's")
     print(
         "| AUC | h | symbols | stays: lost | naive | proven"
-        " | gone: lost | median | naive | median |"
+        " | gone: lost | median | naive | median | one look at the end |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for auc, steps, symbols in product((0.53, 0.55, 0.60), (1, 5), (4, 20)):
         world = World(auc, steps, symbols)
         stays, gone = (
@@ -141,9 +145,11 @@ def print_skill(trials: int, first_seed: int) -> None:
         )
         said = np.isfinite(stays).mean(axis=0)
         found, middle = np.isfinite(gone).mean(axis=0), np.median(gone, axis=0)
+        possible = np.mean(gone[:, 3] > np.quantile(stays[:, 3], 0.95))
         print(
             f"| {auc:.2f} | {steps} | {symbols} | {said[0]:.1%} | {said[2]:.0%} | {said[1]:.0%}"
-            f" | {found[0]:.0%} | {middle[0]:.0f} | {found[2]:.0%} | {middle[2]:.0f} |",
+            f" | {found[0]:.0%} | {middle[0]:.0f} | {found[2]:.0%} | {middle[2]:.0f}"
+            f" | {possible:.0%} |",
             flush=True,
         )
 

@@ -18,7 +18,7 @@ from scipy.special import ndtr
 from mlengine.core.arrays import Floats
 from mlengine.core.metrics.losses import log_losses
 from mlengine.core.monitoring.skill.betting import e_values, interleave
-from mlengine.core.monitoring.skill.evidence import ALPHA, SkillTerms, skill_terms
+from mlengine.core.monitoring.skill.evidence import ALPHA, SkillTerms, first_lost, skill_terms
 
 SLOW, CORRELATED = 0.95, 0.4
 HOLDOUT, LIVE = 500, 1260
@@ -81,9 +81,14 @@ def _forecast(world: World, signal: Floats) -> Floats:
     return np.asarray(ndtr(strength * known * signal / math.sqrt(left)))
 
 
-def first_said(live: Floats, terms: SkillTerms, *, side: int, alpha: float = ALPHA) -> float:
-    """On which date `lost` (side 0) or `proven` (1) is said first; infinite if never."""
-    growth = terms.bets[side].log_growth(live)
+def first_lost_date(live: Floats, terms: SkillTerms) -> float:
+    """On which date `lost` is said first; infinite if never."""
+    return first_lost(live, terms) or math.inf
+
+
+def first_proven(live: Floats, terms: SkillTerms, *, alpha: float = ALPHA) -> float:
+    """On which date `proven` is said first; infinite if never."""
+    growth = terms.bet.log_growth(live)
     above = e_values(interleave(growth, steps_ahead=terms.steps_ahead)) >= 1.0 / alpha
     return first_run(above, terms.steps_ahead)
 
@@ -106,13 +111,14 @@ def first_naive(live: Floats, terms: SkillTerms) -> float:
     return float(found[0] + 1) if len(found) else math.inf
 
 
-def trial(world: World, seed: int, *, vanished: bool) -> tuple[float, float, float]:
-    """When `lost`, `proven` and the naive `lost` are said first."""
+def trial(world: World, seed: int, *, vanished: bool) -> tuple[float, float, float, float]:
+    """When `lost`, `proven` and the naive `lost` are said first; then the decline of the mean."""
     holdout, live = daily_gains(world, seed, vanished=vanished)
     terms = skill_terms(holdout, steps_ahead=world.steps)
     assert terms is not None
     return (
-        first_said(live, terms, side=0),
-        first_said(live, terms, side=1),
+        first_lost_date(live, terms),
+        first_proven(live, terms),
         first_naive(live, terms),
+        float(holdout.mean() - live.mean()),
     )

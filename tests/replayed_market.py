@@ -16,6 +16,7 @@ from tests.published import draft, publish
 from tests.upstream import LoopbackUpstream
 
 from mlengine.bootstrap.platform import Platform, build_platform
+from mlengine.config import Settings
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 
 DAY = timedelta(days=1)
@@ -83,6 +84,13 @@ class ReplayedMarket:
         assert not report.has_failed, report
 
 
+def market_settings(folder: Path, upstream: str) -> Settings:
+    """Settings of the platform in `folder`, whose bars come from an address."""
+    environ = {"MARKET_DATA_BASE_URL": upstream, "MARKET_DATA_DIR": ""}
+    adjusted = {"MARKET_DATA_ADJUST": "all", "MARKET_DATA_RECHECK_SECONDS": "0"}
+    return settings(folder, **environ, **adjusted)
+
+
 @contextmanager
 def replayed_market(
     folder: Path, symbols: Sequence[str], *, days: int, models: int = 1, **changes: object
@@ -92,9 +100,7 @@ def replayed_market(
     new_database(folder / "artifacts" / "audit.db")
     bars = {symbol: random_bars(symbol, rows=days) for symbol in symbols}
     with LoopbackUpstream() as upstream:
-        environ = {"MARKET_DATA_BASE_URL": upstream.url, "MARKET_DATA_DIR": ""}
-        adjusted = {"MARKET_DATA_ADJUST": "all", "MARKET_DATA_RECHECK_SECONDS": "0"}
-        platform = build_platform(settings(folder, **environ, **adjusted))
+        platform = build_platform(market_settings(folder, upstream.url))
         data = replace(draft().data, adjust="all", symbols=tuple(symbols))
         for seed in range(1, models + 1):
             version = publish(platform.registry.directory, seed=seed, run_id=f"r{seed}", data=data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from mlengine.core.monitoring.skill.report import Skill, start_record, tell_skill
 from mlengine.core.outcomes.report import Coverage, Performance, PerformanceReport, TrainedFigures
@@ -21,9 +22,18 @@ _MOST_CACHED = 256
 _MOST_ROWS_AT_ONCE = 10_000
 
 
+class _Figures(NamedTuple):
+    revision: int
+    report: PerformanceReport
+    symbols: list[str] | None
+
+
 @dataclass(frozen=True)
 class PerformanceService:
-    """`_cache` has the figures of this process by version and selection, until newer outcomes."""
+    """`_cache` has the figures of this process by version and selection, until newer outcomes.
+
+    With them the symbols that were selected, None where all are.
+    """
 
     reporter: PerformanceReporter
     reports: ReportStore
@@ -32,7 +42,7 @@ class PerformanceService:
     earlier: EarlierChampion
     registry: Registry
     loader: ModelLoader
-    _cache: dict[tuple[str, Selection], tuple[int, PerformanceReport]] = field(
+    _cache: dict[tuple[str, Selection], _Figures] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -49,7 +59,8 @@ class PerformanceService:
         manifest = self._manifest(version)
         symbol = self.reporter.markets.canonical(symbol) if symbol else None
         selection = Selection(window, symbol, group)
-        report = self._report(manifest, selection, now)
+        found = self._figures(manifest, selection, now)
+        report = found.report
         figures = {name: value for name, value in vars(report).items() if name != "decided"}
         return Performance(
             model_version=manifest.version,
@@ -58,7 +69,7 @@ class PerformanceService:
             window=window,
             symbol=symbol,
             group=group,
-            coverage=self._coverage(manifest.version, selection, report, now),
+            coverage=self._coverage(manifest.version, found, now),
             training=TrainedFigures(
                 manifest.metrics,
                 manifest.verdict,
@@ -85,12 +96,15 @@ class PerformanceService:
         model = None if version else self.loader.active()
         return model.manifest if model else self.registry.manifest(str(version))
 
-    def _report(self, manifest: Manifest, selection: Selection, now: datetime) -> PerformanceReport:
+    def _figures(self, manifest: Manifest, selection: Selection, now: datetime) -> _Figures:
         key = manifest.version, selection
         revision = self.reporter.outcomes.revision(manifest.version)
         cached = self._cache.get(key)
-        if cached and cached[0] == revision:
-            return cached[1]
+        if cached and cached.revision == revision:
+            return cached
+        symbols = self.reporter.symbols(manifest.version, selection)
+        if selection.group and symbols == self.reporter.outcomes.symbols(manifest.version):
+            return self._figures(manifest, Selection(selection.window), now)  # they are all in it
         kept = self.reports.read(manifest.version, selection.window) if selection.is_kept else None
         if kept and (kept.revision == revision or self._is_large(kept.report())):
             revision, report = kept.revision, kept.report()
@@ -98,18 +112,15 @@ class PerformanceService:
             report = self.reporter.compute(manifest, selection, now=now)
         if len(self._cache) >= _MOST_CACHED:
             self._cache.clear()
-        self._cache[key] = revision, report
-        return report
+        self._cache[key] = _Figures(revision, report, symbols)
+        return self._cache[key]
 
     def _is_large(self, report: PerformanceReport) -> bool:
         return report.rows > _MOST_ROWS_AT_ONCE
 
-    def _coverage(
-        self, version: str, selection: Selection, report: PerformanceReport, now: datetime
-    ) -> Coverage:
-        symbols = self.reporter.symbols(version, selection)
-        pending, not_due = self.reporter.outcomes.pending(version, now=now, symbols=symbols)
-        decided = report.decided
+    def _coverage(self, version: str, figures: _Figures, now: datetime) -> Coverage:
+        decided = figures.report.decided
+        pending, not_due = self.reporter.outcomes.pending(version, now=now, symbols=figures.symbols)
         due = decided.scored + decided.void + pending
         return Coverage(
             due,

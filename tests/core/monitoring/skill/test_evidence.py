@@ -16,6 +16,7 @@ from mlengine.core.monitoring.skill.evidence import (
     SkillTerms,
     add_date,
     dates_needed,
+    first_lost,
     skill_evidence,
     skill_terms,
     start_evidence,
@@ -62,9 +63,34 @@ def test_a_holdout_that_says_little_has_no_terms(holdout: list[float]) -> None:
 def test_dates_one_by_one_give_what_all_of_them_at_once_give(steps: int) -> None:
     told, live = terms(steps), gains(200, 0.0, seed=2)
     found = skill_evidence(after(live, told), told)
-    for bet, value in zip(told.bets, (found.lost_e_value, found.proven_e_value), strict=True):
-        at_once = e_values(interleave(bet.log_growth(live), steps_ahead=steps))[-1]
-        assert value == pytest.approx(at_once, rel=1e-10)
+    proven = e_values(interleave(told.bet.log_growth(live), steps_ahead=steps))[-1]
+    assert found.proven_e_value == pytest.approx(proven, rel=1e-10)
+    assert told.decline is not None
+    assert found.lost_e_value == pytest.approx(told.decline.e_values(live)[-1], rel=1e-10)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_first_date_of_a_loss_is_that_of_the_state(steps: int) -> None:
+    told, live = terms(steps), gains(600, -0.006, seed=5)
+    first = first_lost(live, told)
+    assert first is not None
+    assert after(live[:first], told).lost
+    assert not after(live[: first - 1], told).lost
+    assert first_lost(gains(600, 0.006, seed=5), told) is None
+
+
+def test_means_between_those_of_the_grid_are_no_better_off_than_these() -> None:
+    """At any mean of both, the capital of its gambler is at least what is told."""
+    told, live = terms(), gains(80, 0.0, seed=6)
+    decline = told.decline
+    assert decline is not None
+    for share in np.random.default_rng(1).uniform(0.0, 1.0, 20):
+        mean = share * decline.highest
+        old = np.clip(gains(500, 0.006), -decline.reach, decline.reach)
+        stakes = [1.5, 3.0] / (np.sqrt(500) * told.deviation)
+        before = np.exp([np.log1p((old - mean) * stake).sum() for stake in stakes]).mean()
+        new = np.exp([np.log1p((mean - live) * stake).sum() for stake in decline.stakes]).mean()
+        assert before * new >= decline.e_values(live)[-1] * (1.0 - 1e-12)
 
 
 def test_skill_that_stays_is_proven_and_skill_that_ends_is_lost() -> None:
@@ -123,8 +149,27 @@ def test_it_says_about_how_many_dates_are_missing() -> None:
     assert dates_needed(-1.0, told) is None
 
 
-def test_a_holdout_without_an_edge_can_not_be_lost_by_having_none() -> None:
-    weak = skill_terms(gains(500, 0.0005), steps_ahead=1)
-    assert weak is not None
-    assert weak.lower < 0.0
-    assert skill_evidence(start_evidence(weak), weak).dates_to_lose is None
+def test_a_weak_holdout_needs_more_dates_than_a_strong_one() -> None:
+    needed = []
+    for mean in (0.001, 0.003, 0.006):
+        told = skill_terms(gains(500, mean, seed=1), steps_ahead=1)
+        assert told is not None
+        needed.append(skill_evidence(start_evidence(told), told).dates_to_lose or math.inf)
+    assert needed == sorted(needed, reverse=True)
+    assert needed[-1] < 200
+
+
+def test_where_the_holdout_has_no_skill_there_is_none_to_lose() -> None:
+    worse = skill_terms(gains(500, -0.02), steps_ahead=1)
+    assert worse is not None
+    state = after(gains(300, -0.02, 3), worse)
+    found = skill_evidence(state, worse)
+    assert (found.status, found.lost_e_value, found.lost_p_value) == ("undecided", 0.0, 1.0)
+    assert found.dates_to_lose is None
+
+
+def test_evidence_stays_a_number_however_much_there_is() -> None:
+    told = terms()
+    found = skill_evidence(after(np.full(3000, -0.1), told), told)
+    assert found.status == "lost"
+    assert math.isfinite(found.lost_e_value)

@@ -1,8 +1,8 @@
 """Whether a model still has the skill that it had when it was judged.
 
-The value of a date is the mean over symbols of the baseline's log-loss less the model's. The
-holdout gives an interval of its mean; `lost` is evidence that the mean lies below the lower end,
-`proven` that it is above zero. Both hold at any time, however often one looks. Where labels are
+The value of a date is the mean over symbols of the baseline's log-loss less the model's. `lost` is
+evidence that its mean is lower than on the holdout, `proven` that it is above zero. Both hold at
+any time, however often one looks. Where labels are
 `h` bars long, evidence counts that has stood for `h` dates: a stop may be chosen by halves of
 outcomes that are still to come (Henzi and Ziegel 2022, "Valid sequential inference on probability
 forecast performance", and its correction; Choe and Ramdas 2023, section 4.4).
@@ -19,10 +19,12 @@ from scipy.special import stdtrit
 
 from mlengine.core.arrays import Floats
 from mlengine.core.monitoring.skill.betting import STAKES, Bet, e_values
+from mlengine.core.monitoring.skill.decline import DeclineTest, decline_test
 
 SkillStatus: TypeAlias = Literal["proven", "lost", "undecided"]
-# Half of 5 % for luck in what comes, the other half is the holdout's own for its lower end.
 ALPHA = 0.05
+# Of which so much is left to a holdout whose mean lies above the highest one that is tried.
+_TAIL = 0.001
 _FEWEST_BLOCKS = 5
 
 
@@ -31,6 +33,7 @@ class SkillTerms:
     """What the holdout says of the daily gain: its mean and interval, in nats, and its deviation.
 
     `lower` and `upper` hold 95 % by blocks of dates. `steps_ahead` is the horizon in dates.
+    `decline` is None where the holdout can't have had any skill, which then can't be lost.
     """
 
     mean: float
@@ -38,16 +41,19 @@ class SkillTerms:
     upper: float
     deviation: float
     steps_ahead: int
+    decline: DeclineTest | None
 
     @property
-    def bets(self) -> tuple[Bet, Bet]:
-        """Against the skill that was found, and on any skill at all."""
-        return Bet(self.lower, self.deviation, -1), Bet(0.0, self.deviation, 1)
+    def bet(self) -> Bet:
+        """On any skill at all."""
+        return Bet(0.0, self.deviation, 1)
 
 
 @dataclass(frozen=True)
 class SkillState:
-    """All that is kept of the dates so far: log capitals (streams x stakes), in one row each.
+    """All that is kept of the dates so far: log capitals by stream, in one row each.
+
+    `against` that the skill is as it was (see `DeclineTest`), `in_favour` that there is some.
 
     `lost_for` and `proven_for` count the dates since the evidence has stood above its level.
     """
@@ -65,9 +71,11 @@ class SkillState:
 class SkillEvidence:
     """`lost_e_value` and `proven_e_value` are what 1 was made of, against the level's 1 / alpha.
 
+    `lost_e_value` is 0 where the holdout leaves no skill to lose.
+
     `lost_p_value` and `proven_p_value` hold at any time (Ville). `dates_to_lose` and
-    `dates_to_prove` are how many more dates it takes, about, if the model has no skill at all, or
-    that of the holdout; None where that would never do.
+    `dates_to_prove` are how many more dates it takes, about, if its forecasts know nothing any
+    more, or as much as on the holdout; None where that would never do.
     """
 
     status: SkillStatus
@@ -94,13 +102,21 @@ def skill_terms(holdout_gains: Floats, *, steps_ahead: int) -> SkillTerms | None
     means = holdout_gains[-blocks * length :].reshape(blocks, length).mean(axis=1)
     mean, error = float(means.mean()), float(means.std(ddof=1)) / math.sqrt(blocks)
     half = float(stdtrit(blocks - 1, 0.975)) * error
-    return SkillTerms(mean, mean - half, mean + half, deviation, steps_ahead)
+    wide = max(error, deviation / math.sqrt(len(holdout_gains)))
+    decline = decline_test(
+        holdout_gains,
+        steps_ahead=steps_ahead,
+        deviation=deviation,
+        highest=mean + float(stdtrit(blocks - 1, 1.0 - _TAIL)) * wide,
+        error=wide,
+    )
+    return SkillTerms(mean, mean - half, mean + half, deviation, steps_ahead, decline)
 
 
 def start_evidence(terms: SkillTerms) -> SkillState:
     """Before the first date."""
-    nothing = (0.0,) * (terms.steps_ahead * len(STAKES))
-    return SkillState(0, nothing, nothing)
+    against = terms.decline.nothing if terms.decline else ()
+    return SkillState(0, against, (0.0,) * (terms.steps_ahead * len(STAKES)))
 
 
 def add_date(
@@ -112,21 +128,16 @@ def add_date(
     """
     if not math.isfinite(gain):
         return state
-    stream, stakes = state.dates % terms.steps_ahead, len(STAKES)
-    capitals = []
-    for bet, row in zip(terms.bets, (state.against, state.in_favour), strict=True):
-        capital = np.array(row)
-        capital[stream * stakes : (stream + 1) * stakes] += bet.log_growth(np.array([gain]))[0]
-        capitals.append(capital)
-    lost_for, proven_for = (
-        since + 1 if _e_value(capital, terms) >= 1.0 / alpha else 0
-        for capital, since in zip(capitals, (state.lost_for, state.proven_for), strict=True)
-    )
+    stream = state.dates % terms.steps_ahead
+    growth = terms.decline.log_growth(gain).ravel() if terms.decline else np.empty(0)
+    against = _grown(state.against, growth, stream)
+    in_favour = _grown(state.in_favour, terms.bet.log_growth(np.array([gain]))[0], stream)
+    after = replace(state, dates=state.dates + 1, against=against, in_favour=in_favour)
+    lost, proven = _e_values(after, terms)
+    lost_for = state.lost_for + 1 if lost >= _lost_level(alpha) else 0
+    proven_for = state.proven_for + 1 if proven >= 1.0 / alpha else 0
     return replace(
-        state,
-        dates=state.dates + 1,
-        against=tuple(capitals[0].tolist()),
-        in_favour=tuple(capitals[1].tolist()),
+        after,
         lost_for=lost_for,
         proven_for=proven_for,
         lost=state.lost or lost_for >= terms.steps_ahead,
@@ -136,16 +147,28 @@ def add_date(
 
 def skill_evidence(state: SkillState, terms: SkillTerms, *, alpha: float = ALPHA) -> SkillEvidence:
     """What the dates so far say; `lost` outweighs an earlier `proven`."""
-    lost, proven = (_e_value(np.array(row), terms) for row in (state.against, state.in_favour))
+    lost, proven = _e_values(state, terms)
     return SkillEvidence(
         status="lost" if state.lost else "proven" if state.proven else "undecided",
         dates=state.dates,
         lost_e_value=lost,
         proven_e_value=proven,
-        lost_p_value=min(1.0 / lost, 1.0),
+        lost_p_value=min(1.0 / lost, 1.0) if lost else 1.0,
         proven_p_value=min(1.0 / proven, 1.0),
-        dates_to_lose=_dates_needed(terms.lower, lost, terms, alpha),
+        dates_to_lose=_dates_to_lose(state, terms, alpha),
         dates_to_prove=_dates_needed(terms.mean, proven, terms, alpha),
+    )
+
+
+def _dates_to_lose(state: SkillState, terms: SkillTerms, alpha: float) -> int | None:
+    """Forecasts that know nothing any more lose as much as they gained before, about."""
+    if terms.decline is None:
+        return None
+    return terms.decline.dates_needed(
+        np.array(state.against),
+        mean=-max(terms.mean, 0.0),
+        deviation=terms.deviation,
+        level=_lost_level(alpha),
     )
 
 
@@ -158,6 +181,33 @@ def dates_needed(distance: float, terms: SkillTerms, *, alpha: float = ALPHA) ->
     return _dates_needed(distance, 1.0, terms, alpha)
 
 
+def first_lost(gains: Floats, terms: SkillTerms, *, alpha: float = ALPHA) -> int | None:
+    """On which of some dates, counted from 1, `lost` is said first; None if it never is."""
+    if terms.decline is None:
+        return None
+    above = terms.decline.e_values(gains) >= _lost_level(alpha)
+    run = np.convolve(above, np.ones(terms.steps_ahead))[: len(above)] >= terms.steps_ahead - 0.5
+    found = np.flatnonzero(run)
+    return int(found[0]) + 1 if len(found) else None
+
+
+def _lost_level(alpha: float) -> float:
+    return 1.0 / (alpha - _TAIL)
+
+
+def _grown(row: tuple[float, ...], growth: Floats, stream: int) -> tuple[float, ...]:
+    capital, width = np.array(row), len(growth)
+    capital[stream * width : (stream + 1) * width] += growth
+    return tuple(capital.tolist())
+
+
+def _e_values(state: SkillState, terms: SkillTerms) -> tuple[float, float]:
+    """Against and in favour."""
+    lost = terms.decline.e_value(np.array(state.against)) if terms.decline else 0.0
+    rows = np.array(state.in_favour).reshape(terms.steps_ahead, len(STAKES))
+    return lost, float(e_values(rows))
+
+
 def _dates_needed(distance: float, e_value: float, terms: SkillTerms, alpha: float) -> int | None:
     stake = min(max(distance, 0.0) / terms.deviation, STAKES[-1])
     growth = stake * distance / terms.deviation - stake * stake / 2.0
@@ -165,7 +215,3 @@ def _dates_needed(distance: float, e_value: float, terms: SkillTerms, alpha: flo
         return None
     missing = math.log(len(STAKES) / alpha) - math.log(max(e_value, 1e-300))
     return max(math.ceil(missing * terms.steps_ahead / growth), 0)
-
-
-def _e_value(log_capital: Floats, terms: SkillTerms) -> float:
-    return float(e_values(log_capital.reshape(terms.steps_ahead, len(STAKES))))

@@ -1,6 +1,16 @@
 """Outcomes of predictions, one of each version, symbol and bar, and what is made of them."""
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from mlengine.stores.database.tables.columns import Sequence, UtcDateTime, metadata
 
@@ -31,6 +41,14 @@ outcomes = Table(
     Index("ix_outcomes_look", "look_at"),
     Index("ix_outcomes_version", "model_version", "bar_timestamp"),
     sqlite_autoincrement=True,
+)
+
+_pending = text("look_at IS NOT NULL")
+Index(
+    "ix_outcomes_pending",
+    *(outcomes.c.model_version, outcomes.c.symbol, outcomes.c.due_at),
+    sqlite_where=_pending,
+    postgresql_where=_pending,
 )
 
 # How often outcomes of a version were decided: what was computed before is computed again.

@@ -1,0 +1,131 @@
+"""Evidence that the mean of a bounded value has declined since a first sample of it.
+
+The hypothesis is that old and new values have one mean, above zero. For each such mean a gambler
+bets on the old values that theirs is higher, and on the new ones that theirs is lower. Were it the
+mean of both, his capital would not grow but by luck (Ville 1939), so that the least capital over
+all means is an e-process for the hypothesis (Ramdas, Grunwald, Vovk and Shafer 2023,
+"Game-theoretic statistics and safe anytime-valid inference", on universal inference). Against an
+interval of the old mean it has two advantages: no error is left to the interval, and means at which
+both samples are improbable are given up together.
+
+Means lie on a grid. Capital on old values falls with the mean, that on new ones rises, so that
+between two means it is not less than the first of the upper times the second of the lower one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlengine.core.arrays import Floats
+from mlengine.core.monitoring.skill.betting import CLIP_DEVIATIONS
+
+# Cells between zero and the highest mean that the old values allow.
+CELLS = 64
+# Old values are bet on as if their mean were so many standard errors above the hypothesis.
+_STANDARD_ERRORS = (1.5, 3.0)
+# New ones as if theirs were the negative of the old mean, as of forecasts that know nothing any
+# more, or zero.
+_MULTIPLES = (2.0, 1.0)
+_MOST_STAKE = 0.95
+_MOST_LOG, _MOST_DATES = 300.0, 100_000
+
+
+@dataclass(frozen=True)
+class DeclineTest:
+    """`old` are capitals on the old values by stream and cell, as logarithms, in one row each.
+
+    Cells lie between 0 and `highest`; `stakes` are those on the new values. A value beyond `reach`
+    counts as if it lay there.
+    """
+
+    highest: float
+    reach: float
+    stakes: tuple[float, ...]
+    old: tuple[tuple[float, ...], ...]
+
+    @property
+    def streams(self) -> int:
+        return len(self.old)
+
+    @property
+    def lowest_means(self) -> Floats:
+        """(cells,): where each cell begins."""
+        return np.linspace(0.0, self.highest, CELLS + 1)[:-1]
+
+    @property
+    def nothing(self) -> tuple[float, ...]:
+        """The log capitals before the first new value: streams x stakes x cells."""
+        return (0.0,) * (self.streams * len(self.stakes) * CELLS)
+
+    def log_growth(self, value: float) -> Floats:
+        """(stakes, cells): what a new value adds to the log capitals of its stream."""
+        clipped = min(max(value, -self.reach), self.reach)
+        distance = clipped - self.lowest_means
+        return np.asarray(np.log1p(-distance * np.array(self.stakes)[:, None]))
+
+    def e_value(self, capitals: Floats) -> float:
+        """The least over cells of the mean capital over streams and stakes."""
+        shape = (self.streams, len(self.stakes), CELLS)
+        new = np.exp(np.minimum(np.reshape(capitals, shape), _MOST_LOG)).mean(axis=1)
+        return float((np.exp(np.array(self.old)) * new).mean(axis=0).min())
+
+    def e_values(self, values: Floats) -> Floats:
+        """(dates,): the e-value after each of some new values, which come in this order."""
+        growth = np.stack([self.log_growth(value) for value in values.tolist()])
+        dates, streams = np.arange(len(values)), self.streams
+        total = np.zeros((len(values), CELLS))
+        for stream, old in enumerate(self.old):
+            mine = np.where((dates % streams == stream)[:, None, None], growth, 0.0)
+            new = np.exp(np.minimum(np.cumsum(mine, axis=0), _MOST_LOG)).mean(axis=1)
+            total += np.exp(np.array(old)) * new
+        return np.asarray((total / streams).min(axis=1))
+
+    def dates_needed(
+        self, capitals: Floats, *, mean: float, deviation: float, level: float
+    ) -> int | None:
+        """How many more values of that mean it takes, about; None where they would never do."""
+        stakes, distance = np.array(self.stakes)[:, None], self.lowest_means - mean
+        spread = deviation**2 + np.square(distance)
+        growth = stakes * distance - np.square(stakes) * spread / 2.0
+        tiled = np.tile(growth, (self.streams, 1, 1)).ravel() / self.streams
+        if self.e_value(capitals) >= level:
+            return 0
+        few, many = 0, 1
+        while self.e_value(capitals + many * tiled) < level:
+            few, many = many, 2 * many
+            if many > _MOST_DATES:
+                return None
+        while many - few > 1:
+            middle = (few + many) // 2
+            enough = self.e_value(capitals + middle * tiled) >= level
+            few, many = (few, middle) if enough else (middle, many)
+        return many
+
+
+def decline_test(
+    old: Floats, *, steps_ahead: int, deviation: float, highest: float, error: float
+) -> DeclineTest | None:
+    """Of the old values (dates,) in their order; None where no mean above zero is possible.
+
+    `highest` is the highest mean that they allow, `error` the standard error of their mean. Dates
+    less than `steps_ahead` apart overlap: so many gamblers bet on every such date.
+    """
+    if not highest > 0.0:
+        return None
+    reach = CLIP_DEVIATIONS * deviation
+    most = _MOST_STAKE / (reach + highest)
+    mean = max(float(old.mean()), error)
+    a_stream = max(len(old) // steps_ahead, 1)
+    old_stakes = np.minimum(np.array(_STANDARD_ERRORS) / (math.sqrt(a_stream) * deviation), most)
+    stakes = np.minimum(np.array(_MULTIPLES) * mean / deviation**2, most)
+    clipped = np.clip(old, -reach, reach)
+    upper = np.linspace(0.0, highest, CELLS + 1)[1:]
+    rows = []
+    for stream in range(steps_ahead):
+        distance = clipped[stream::steps_ahead, None, None] - upper
+        capital = np.exp(np.log1p(distance * old_stakes[:, None]).sum(axis=0)).mean(axis=0)
+        rows.append(tuple(np.log(capital).tolist()))
+    return DeclineTest(highest, reach, tuple(stakes.tolist()), tuple(rows))
