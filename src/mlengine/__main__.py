@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +21,13 @@ from mlengine.config import Settings
 from mlengine.config.env_file import load_with_env_file, write_env_file_and_report
 from mlengine.config.inspection import misspelt
 from mlengine.config.logging import configure_logs
-from mlengine.errors import BadSetting, CannotStart, MlengineError
+from mlengine.errors import (
+    ArtifactsUnavailable,
+    BadSetting,
+    CannotStart,
+    DatabaseUnavailable,
+    MlengineError,
+)
 from mlengine.stores.system import preflight
 from mlengine.supervisor import ChildCommands
 
@@ -98,6 +105,7 @@ def web() -> None:
     _require_markets(settings)
     if settings.audit_database_url.startswith("sqlite"):  # a server may keep it waiting
         _refuse_newer_database(settings)
+    _refuse_other_registry(settings)
     if settings.train_first:
         from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
@@ -116,6 +124,7 @@ def worker() -> None:
     _require_feature_sets(settings)
     _require_markets(settings)
     _refuse_newer_database(settings)
+    _refuse_other_registry(settings)
     _exec(ChildCommands().worker, {})
 
 
@@ -204,6 +213,14 @@ def _refuse_newer_database(settings: Settings) -> None:
     from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
 
     build_control(settings).refuse_newer_database()
+
+
+def _refuse_other_registry(settings: Settings) -> None:
+    """What can't be reached is no reason not to serve what is here."""
+    from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - SQLAlchemy
+
+    with suppress(DatabaseUnavailable, ArtifactsUnavailable):
+        build_control(settings).refuse_other_registry()
 
 
 def _exec(command: Sequence[str], extra: dict[str, str]) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +21,15 @@ from uuid import uuid4
 from sqlalchemy import Engine
 
 from mlengine.bootstrap import ENTRY_POINT_GROUP
+from mlengine.bootstrap.registry import open_registry
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
-from mlengine.errors import DatabaseUnavailable, MlengineError, TrainingInProgress
+from mlengine.errors import (
+    CannotStart,
+    DatabaseUnavailable,
+    MlengineError,
+    TrainingInProgress,
+)
 from mlengine.services.audit.retention import RetentionService
 from mlengine.services.hooks.delivery import DeliveryService
 from mlengine.services.hooks.service import HookService
@@ -41,6 +49,7 @@ from mlengine.stores.database.engine import (
 )
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.outbox import Outbox
+from mlengine.stores.database.platform_id import claim_registry
 from mlengine.stores.database.tables import REVISION
 from mlengine.stores.hooks.delivery_store import DeliveryStore
 from mlengine.stores.hooks.hook_store import HookStore
@@ -56,6 +65,7 @@ from mlengine.stores.runs.store import RunStore
 if TYPE_CHECKING:
     from mlengine.services.models.integrity import IntegrityVerifier
     from mlengine.services.telemetry.latencies import LatencyService
+    from mlengine.stores.registry.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +95,7 @@ class ControlPlane:
     predictions: PredictionReader
     activation_approvals: bool
     clock: DatabaseClock
+    open_registry: Callable[[], Registry]
 
     def migrate_and_backfill(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
@@ -99,7 +110,27 @@ class ControlPlane:
             from mlengine.stores.database.migrate import migrate  # noqa: PLC0415 - Alembic, rarely
 
             migrate(self.database_url)
+        self.refuse_other_registry()
         record_missing_activation(self.active, self.events)
+
+    def refuse_other_registry(self) -> None:
+        """Take in the registry, and hold it to the one that the database is of.
+
+        Hosts on one database and two registries would give one name to different models. A file of
+        SQLite is of one host, so that there is nothing to hold. Raises CannotStart,
+        DatabaseUnavailable or ArtifactsUnavailable.
+        """
+        registry = self.open_registry()
+        if not registry.is_shared and self.database.dialect.name == "sqlite":
+            return
+        ours = registry.identity()
+        theirs = claim_registry(self.database, ours)
+        if theirs != ours:
+            raise CannotStart(
+                f"the database is of a platform whose registry is {theirs}, and this host's is"
+                f" {ours}: name the same by REGISTRY_URL or ARTIFACTS_DIR, or another database"
+            )
+        registry.refresh()
 
     def refuse_newer_database(self) -> None:
         """Raises CannotStart where a newer platform migrated it; one that is down passes."""
@@ -148,9 +179,8 @@ class ControlPlane:
     def integrity(self) -> IntegrityVerifier:
         """Of the published versions."""
         from mlengine.services.models.integrity import IntegrityVerifier  # noqa: PLC0415 - rarely
-        from mlengine.stores.registry.registry import Registry  # noqa: PLC0415 - its manifests
 
-        return IntegrityVerifier(Registry(self.models_directory), self.run_store)
+        return IntegrityVerifier(self.open_registry(), self.run_store)
 
     def _schema_is_current(self) -> bool:
         try:
@@ -163,7 +193,7 @@ def build_control(settings: Settings) -> ControlPlane:
     """The light half of the platform; connects to nothing yet."""
     database = open_database(settings.audit_database_url)
     clock = DatabaseClock(database)
-    models = versions_directory(settings.artifacts_dir)
+    models = versions_directory(settings.registry_dir)
     queue = open_queue(settings.redis_url, settings.artifacts_dir, database)
     run_store = RunStore(database)
     runs = RunService(run_store, queue, settings.train, settings.train_timeout_seconds)
@@ -198,6 +228,7 @@ def build_control(settings: Settings) -> ControlPlane:
         predictions=PredictionReader(database),
         activation_approvals=settings.access.activation_approvals,
         clock=clock,
+        open_registry=partial(open_registry, settings),
     )
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlengine.bootstrap.feature_sets import load_feature_sets
+from mlengine.bootstrap.registry import open_registry
 from mlengine.bootstrap.stores import open_upstream
 from mlengine.config import Settings
 from mlengine.core.bars.intervals import INTERVALS
@@ -14,9 +15,7 @@ from mlengine.errors import UpstreamInvalid
 from mlengine.services.diagnosis.checks import Finding
 from mlengine.stores.bars.universe import read_universe
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.registry.folders import versions_directory
 from mlengine.stores.registry.loader import ModelLoader
-from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
 
 _BARS = 64
@@ -63,7 +62,8 @@ def check_feature_sets(settings: Settings) -> Finding:
 
 def check_model(settings: Settings) -> Finding:
     """The active version is whole and goes with the settings; raises why it can't serve."""
-    registry = Registry(versions_directory(settings.artifacts_dir))
+    registry = open_registry(settings)
+    registry.refresh()
     active = registry.active.read()
     if active is None:
         return Finding("warning", "no version is active: `mlengine train`, or activate one")

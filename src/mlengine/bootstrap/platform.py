@@ -47,6 +47,7 @@ from mlengine.stores.features.vector_cache import FeatureVectorCache
 from mlengine.stores.keys.key_ring import KeyRing
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
+from mlengine.stores.registry.shared.poll import RegistryPoll
 from mlengine.stores.system.dependency_states import DependencyStates
 from mlengine.stores.telemetry.counter_folder import CounterFolder
 from mlengine.stores.telemetry.counters import Counters
@@ -71,6 +72,7 @@ class Platform:
     reproduction: ReproductionService
     models: ModelService
     registry: Registry
+    registry_poll: RegistryPoll
     maintenance: RegistryMaintenance
     monitoring: MonitoringService
     drift: DriftService
@@ -90,7 +92,7 @@ def build_platform(settings: Settings) -> Platform:
     Raises BadSetting for a feature set that does not exist.
     """
     control = build_control(settings)
-    stores = open_stores(settings, database=control.database, models=control.models_directory)
+    stores = open_stores(settings, database=control.database)
     models = ModelService(
         stores.registry, stores.loader, control.events, settings.access.activation_approvals
     )
@@ -103,7 +105,6 @@ def build_platform(settings: Settings) -> Platform:
     )
     drift = build_drift(settings, control, stores)
     keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
-    health = _health(settings, control, stores, keys.ring)
     predict = _predict(stores, control.clock)
     return Platform(
         control=control,
@@ -126,6 +127,7 @@ def build_platform(settings: Settings) -> Platform:
         reproduction=reproduction,
         models=models,
         registry=stores.registry,
+        registry_poll=stores.registry_poll,
         maintenance=maintenance,
         monitoring=monitoring,
         drift=drift,
@@ -133,7 +135,7 @@ def build_platform(settings: Settings) -> Platform:
         performance=build_performance(control, stores),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
-        health=health,
+        health=_health(settings, control, stores, keys.ring),
         counters=stores.counters,
         latencies=_latencies(control, stores.counters, predict),
         metrics=_metrics(settings, control, health, monitoring, drift),

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy import Engine
 
 from mlengine.bootstrap.feature_sets import load_feature_sets
 from mlengine.bootstrap.market_data import open_market_data
 from mlengine.bootstrap.markets import load_markets
+from mlengine.bootstrap.registry import open_registry
 from mlengine.bootstrap.telemetry import count_dependency_call, open_counters
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
@@ -23,6 +23,7 @@ from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
+from mlengine.stores.registry.shared.poll import RegistryPoll
 from mlengine.stores.system.dependency_states import DependencyStates
 from mlengine.stores.system.key_locks import KeyLocks
 from mlengine.stores.telemetry.counters import Counters
@@ -36,6 +37,7 @@ class Stores:
     bars: BarService
     feature_sets: Mapping[str, FeatureSet]
     registry: Registry
+    registry_poll: RegistryPoll
     loader: ModelLoader
     audit: SpooledAuditStore
     replay_inputs: ReplayInputStore
@@ -43,7 +45,7 @@ class Stores:
     counters: Counters
 
 
-def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores:
+def open_stores(settings: Settings, *, database: Engine) -> Stores:
     """Every store of the platform; connects to nothing yet.
 
     Raises BadSetting for a feature set that does not exist.
@@ -51,12 +53,13 @@ def open_stores(settings: Settings, *, database: Engine, models: Path) -> Stores
     counters = open_counters(settings)
     states = DependencyStates(partial(count_dependency_call, counters))
     sets = load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
-    registry = Registry(models)
+    registry = open_registry(settings)
     return Stores(
         states,
         bars=open_bars(settings, states, database),
         feature_sets=sets,
         registry=registry,
+        registry_poll=RegistryPoll(registry, settings.registry_poll_seconds, states),
         loader=ModelLoader(registry, sets, interval=settings.market_data_interval, states=states),
         audit=SpooledAuditStore(
             database, states, spool=AuditSpool(settings.artifacts_dir / "audit-spool")

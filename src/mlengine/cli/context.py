@@ -10,6 +10,7 @@ import functools
 import getpass
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from mlengine.config.env_file import load_with_env_file
 from mlengine.config.inspection import redis_url_suffix
 from mlengine.config.logging import configure_logs
 from mlengine.errors import (
+    ArtifactsUnavailable,
     DatabaseUnavailable,
     HookNotFound,
     KeyNotFound,
@@ -70,6 +72,8 @@ def current_platform(*, needs_database: bool = True) -> Platform:
     context = click.get_current_context()
     if _PLATFORM not in context.meta:
         enter_app(context)
+        with suppress(ArtifactsUnavailable):  # what this host has of a shared registry is shown
+            cast("Platform", context.meta[_PLATFORM]).registry.refresh()
     platform = cast("Platform", context.meta[_PLATFORM])
     if needs_database:
         platform.control.require_database()

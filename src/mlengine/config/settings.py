@@ -35,6 +35,8 @@ class Settings:
     env: str
     access: AccessSettings
     artifacts_dir: Path
+    registry_url: str | None
+    registry_poll_seconds: float
     audit_database_url: str
     redis_url: str | None
     market_data_service: ServiceSettings
@@ -76,6 +78,11 @@ class Settings:
     log_level_is_set: bool
     json_logs: bool
     trace_exporters: tuple[str, ...]
+
+    @property
+    def registry_dir(self) -> Path:
+        """Where this host has its versions: all there are, or a mirror of the shared registry."""
+        return self.artifacts_dir / "cache" if self.registry_url else self.artifacts_dir
 
     @property
     def admin_api_keys(self) -> Mapping[str, str]:
@@ -123,6 +130,8 @@ class Settings:
             access=keys,
             **training.schedule_settings(read),
             artifacts_dir=artifacts,
+            registry_url=addresses.registry_url(read),
+            registry_poll_seconds=read.seconds("REGISTRY_POLL_SECONDS", 1.0),
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
             redis_url=addresses.redis_url(read),
             market_data_service=market_data.service_settings(read),

@@ -10,6 +10,7 @@ from mlengine.errors.dependencies import (
     DamagedRow,
     DatabaseUnavailable,
     QueueUnavailable,
+    RegistryUnavailable,
     UpstreamInvalid,
     UpstreamUnavailable,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "PredictionNotFound",
     "QueueUnavailable",
     "ReasonError",
+    "RegistryUnavailable",
     "RunNotCancellable",
     "RunNotFound",
     "TooManyFailedKeys",

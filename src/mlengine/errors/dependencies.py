@@ -60,3 +60,10 @@ class ArtifactsUnavailable(MlengineError):
     code: ClassVar[str] = "artifacts_unavailable"
     message: ClassVar[str] = "the artifacts folder can't be written: {reason}"
     reason: str
+
+
+@dataclass(eq=False)
+class RegistryUnavailable(ArtifactsUnavailable):
+    """The object storage of a shared registry; what this host has of it goes on serving."""
+
+    message: ClassVar[str] = "the registry of REGISTRY_URL can't be used: {reason}"

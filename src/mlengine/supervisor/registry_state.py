@@ -15,7 +15,7 @@ class RegistryState:
 
     @property
     def directory(self) -> Path:
-        return versions_directory(self.settings.artifacts_dir)
+        return versions_directory(self.settings.registry_dir)
 
     def has_active(self) -> bool:
         return (self.directory / ACTIVE_FILE).exists()

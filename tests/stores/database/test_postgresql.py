@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 
 import polars as pl
 import pytest
+from sqlalchemy import create_engine
 from tests.platforms import make_platform, settings
 from tests.postgres import postgres_server, what_is_missing
 
@@ -36,11 +38,22 @@ SYMBOLS = ("AAA", "BBB", "CCC", "NONE")
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def server() -> Iterator[str]:
     if (missing := what_is_missing()) is not None:
         pytest.skip(missing)
     with postgres_server() as url:
         yield url
+
+
+@pytest.fixture
+def url(server: str) -> str:
+    """Of a database of the test's own."""
+    name = f"t{token_hex(6)}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return server.replace("/postgres?", f"/{name}?")
 
 
 def batch(

@@ -4,6 +4,7 @@ MODEL_LINE = "main"
 
 ACTIVE_FILE = "ACTIVE"
 PINS_FILE = "PINNED.json"
+IDENTITY_FILE = "registry-id"
 
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.txt"

@@ -108,6 +108,8 @@ class HealthService:
             "model": self.states.state("model"),
             "keys": "degraded" if self.keys.damage() else "ok",
         }
+        if self.registry.is_shared:
+            checks["registry"] = self.states.state("registry")
         is_ok = (
             loaded is not None
             and loaded == active_version

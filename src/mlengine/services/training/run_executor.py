@@ -77,6 +77,7 @@ class RunExecutor:
 
     def train(self, run: Run, lease: Lease) -> str:
         """Fit, publish and, when the gate says so, activate; returns the new version."""
+        self.registry.refresh()
         record_missing_trainings(self.registry, self.events)
         draft = self.pipeline.run(
             TrainSpec.from_dict(orjson.loads(run.spec)),

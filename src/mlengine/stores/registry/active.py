@@ -1,6 +1,7 @@
 """`ACTIVE`, the one file that names the version that serves, replaced in one step."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -86,19 +87,16 @@ class ActiveFile:
         last one in the history: a file that was damaged does not start again from 1. A file that
         is whole and can't be read now is not written over: raises OSError.
         """
-        previous = self._previous()
-        active = ActiveVersion(
-            version=version,
-            generation=max(previous.generation if previous else 0, after_generation) + 1,
+        active = following(
+            self._previous(),
+            version,
             kind=kind,
-            activated_at=now,
             actor=actor,
             reason=reason,
-            previous_version=_rollback_version(previous, version),
+            now=now,
+            after_generation=after_generation,
         )
-        plain = {**vars(active), "activated_at": rfc3339(now)}
-        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        atomic_files.replace_file(self.path, orjson.dumps(plain, option=options))
+        atomic_files.replace_file(self.path, dump(active))
         return active
 
     def _previous(self) -> ActiveVersion | None:
@@ -108,18 +106,58 @@ class ActiveFile:
             return None
 
     def _parse(self) -> ActiveVersion:
-        """Raises OSError or ValueError; fields that a newer platform wrote are left out."""
-        content = strict_files.read_json_object(self.path)
-        ours = {name: content[name] for name in _FIELDS & content.keys()}
-        active = serialization.from_plain(ActiveVersion, ours)
-        names = (active.version, active.previous_version or active.version)
-        if not all(map(VERSION.match, names)) or not 0 < active.generation < _MOST_GENERATIONS:
-            raise ValueError("no versions are named, or no generation")
-        return active
+        """Raises OSError or ValueError."""
+        return _parse(strict_files.read_json_object(self.path))
 
 
 _FIELDS = frozenset(each.name for each in fields(ActiveVersion))
 _MOST_GENERATIONS = 2**53
+
+
+def following(
+    previous: ActiveVersion | None,
+    version: str,
+    *,
+    kind: EventKind,
+    actor: str,
+    reason: str,
+    now: datetime,
+    after_generation: int,
+) -> ActiveVersion:
+    """The next activation; its generation is above that before it and `after_generation`."""
+    return ActiveVersion(
+        version=version,
+        generation=max(previous.generation if previous else 0, after_generation) + 1,
+        kind=kind,
+        activated_at=now,
+        actor=actor,
+        reason=reason,
+        previous_version=_rollback_version(previous, version),
+    )
+
+
+def dump(active: ActiveVersion) -> bytes:
+    """What the file holds."""
+    plain = {**vars(active), "activated_at": rfc3339(active.activated_at)}
+    return orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def parse_or_none(content: bytes) -> ActiveVersion | None:
+    """The inverse of `dump`; None for what is damaged."""
+    try:
+        return _parse(strict_files.parse_json_object(content))
+    except ValueError:
+        return None
+
+
+def _parse(content: Mapping[str, object]) -> ActiveVersion:
+    """Raises ValueError; fields that a newer platform wrote are left out."""
+    ours = {name: content[name] for name in _FIELDS & content.keys()}
+    active = serialization.from_plain(ActiveVersion, ours)
+    names = (active.version, active.previous_version or active.version)
+    if not all(map(VERSION.match, names)) or not 0 < active.generation < _MOST_GENERATIONS:
+        raise ValueError("no versions are named, or no generation")
+    return active
 
 
 def _rollback_version(previous: ActiveVersion | None, version: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 
 from mlengine.core import serialization
+from mlengine.core.versions.layout import PINS_FILE
 from mlengine.core.versions.pruning import Pin
 from mlengine.errors import ArtifactCorrupt
 from mlengine.stores.registry.folders import VERSION
@@ -27,10 +28,7 @@ class PinFile:
             raise ArtifactCorrupt(self.path.name, "it can't be read") from None
 
     def _parse(self) -> dict[str, Pin]:
-        pins = strict_files.read_json_object(self.path)
-        if not all(map(VERSION.match, pins)):
-            raise ValueError("pins are of versions")
-        return {version: serialization.from_plain(Pin, pin) for version, pin in pins.items()}
+        return _parse(strict_files.read_json_object(self.path))
 
     def read_or_empty(self) -> dict[str, Pin]:
         """As `read`, but no pins where the file can't be read: good enough to show, not to act."""
@@ -41,7 +39,24 @@ class PinFile:
 
     def replace(self, pins: Mapping[str, Pin]) -> None:
         """Put `pins` in place of those before; the caller holds the registry's lock."""
-        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        atomic_files.replace_file(
-            self.path, orjson.dumps(serialization.to_plain(pins), option=options)
-        )
+        atomic_files.replace_file(self.path, dump(pins))
+
+
+def dump(pins: Mapping[str, Pin]) -> bytes:
+    """What the file holds."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(serialization.to_plain(pins), option=options)
+
+
+def parse(content: bytes) -> dict[str, Pin]:
+    """The inverse of `dump`; raises ArtifactCorrupt."""
+    try:
+        return _parse(strict_files.parse_json_object(content))
+    except ValueError:
+        raise ArtifactCorrupt(PINS_FILE, "it can't be read") from None
+
+
+def _parse(pins: Mapping[str, object]) -> dict[str, Pin]:
+    if not all(map(VERSION.match, pins)):
+        raise ValueError("pins are of versions")
+    return {version: serialization.from_plain(Pin, pin) for version, pin in pins.items()}

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
+from typing import ClassVar
 
 from mlengine.core.monitoring.event import EventKind
 from mlengine.core.versions import manifest as manifests
-from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, PINS_FILE
+from mlengine.core.versions.layout import ACTIVE_FILE, IDENTITY_FILE, MANIFEST_FILE, PINS_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.pruning import Pin, PruneDecision, plan_prune
 from mlengine.errors import ModelNotFound
@@ -36,6 +38,21 @@ class Registry:
     """The versions of one model line below `directory`."""
 
     directory: Path
+
+    is_shared: ClassVar[bool] = False
+
+    def refresh(self, *, active_only: bool = False) -> None:
+        """Take in what other hosts did; a folder always has it all."""
+
+    def identity(self) -> str:
+        """A name of this registry, the same for ever; raises ArtifactsUnavailable."""
+        with atomic_files.translated_os_errors():
+            atomic_files.make_directory(self.directory)
+            path = self.directory / IDENTITY_FILE
+            with atomic_files.file_lock(self.directory / ".lock"):
+                if not path.exists():
+                    atomic_files.replace_file(path, token_hex(6).encode())
+            return path.read_text()
 
     def versions(self) -> list[str]:
         """Published versions in numeric order."""

@@ -89,6 +89,7 @@ def post_worker_init(worker: Worker) -> None:
     """
     platform = getattr(worker.wsgi, "extensions", {}).get("mlengine")
     if platform is not None:
+        platform.registry_poll.start()
         with suppress(MlengineError):
             platform.loader.active()
         lock_patience = importlib.import_module("mlengine.stores.database.lock_patience")

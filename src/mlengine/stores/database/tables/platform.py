@@ -4,7 +4,13 @@ from sqlalchemy import BigInteger, Column, Index, Table, Text
 
 from mlengine.stores.database.tables.columns import Sequence, UtcDateTime, metadata
 
-platform = Table("platform", metadata, Column("id", Text, primary_key=True))  # one row
+# One row.
+platform = Table(
+    "platform",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("registry_id", Text),  # null until a host says so
+)
 
 events = Table(
     "events",

@@ -1,0 +1,1 @@
+"""A registry on object storage, which any number of hosts share."""

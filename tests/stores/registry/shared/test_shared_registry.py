@@ -1,0 +1,182 @@
+"""Hosts with folders of their own and one bucket on a real S3 server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.platforms import settings
+from tests.published import draft
+from tests.s3_server import S3Server, s3_server
+from tests.stores.registry.test_registry import FILES, NOW, put
+
+from mlengine.bootstrap.control import build_control
+from mlengine.core.versions.pruning import Pin
+from mlengine.errors import (
+    CannotStart,
+    LeaseLost,
+    ModelNotFound,
+    RegistryUnavailable,
+)
+from mlengine.stores.registry.shared.bucket import Bucket
+from mlengine.stores.registry.shared.poll import RegistryPoll
+from mlengine.stores.registry.shared.registry import SharedRegistry
+from mlengine.stores.system.dependency_states import DependencyStates
+
+Host = Callable[[str], SharedRegistry]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in server.environ.items():
+        monkeypatch.setenv(name, value)
+    return server.new_prefix()
+
+
+@pytest.fixture
+def host(url: str, tmp_path: Path) -> Host:
+    """A host by name, with a folder of its own."""
+    return lambda name: SharedRegistry(tmp_path / name / "models" / "main", Bucket(url))
+
+
+def activate(registry: SharedRegistry, version: str) -> int:
+    return registry.activate(version, actor="me", reason="", now=NOW).generation
+
+
+def test_what_one_host_publishes_and_activates_the_others_serve(host: Host) -> None:
+    one, two = host("one"), host("two")
+    assert put(one) == "v1"
+    assert activate(one, "v1") == 1
+    two.refresh()
+    assert two.versions() == ["v1"]
+    active = two.active.read()
+    assert active is not None
+    assert (active.version, active.generation) == ("v1", 1)
+    assert two.active.path.read_bytes() == one.active.path.read_bytes()
+    assert not (two.directory / "v1" / "model.txt").exists()
+    assert two.load("v1", "model.txt")[1] == b"tree\n"
+    assert put(two) == "v2"
+    assert activate(two, "v2") == 2
+    one.refresh(active_only=True)
+    assert one.versions() == ["v1", "v2"]
+    assert one.active.read() == two.active.read()
+
+
+def test_a_file_that_the_mirror_has_damaged_is_brought_again(host: Host) -> None:
+    one = host("one")
+    put(one)
+    path = one.directory / "v1" / "model.txt"
+    path.write_bytes(b"other")
+    assert one.read("v1", "model.txt") == b"tree\n"
+    assert path.read_bytes() == b"tree\n"
+
+
+def test_hosts_that_publish_and_activate_at_once_agree(host: Host) -> None:
+    hosts = [host(name) for name in ("one", "two", "three")]
+
+    def work(number: int) -> tuple[str, int]:
+        registry = host(("one", "two", "three")[number % 3])
+        version = put(registry, f"run{number}")
+        return version, activate(registry, version)
+
+    with ThreadPoolExecutor(6) as threads:
+        done = list(threads.map(work, range(18)))
+    assert sorted(int(version[1:]) for version, _ in done) == list(range(1, 19))
+    assert sorted(generation for _, generation in done) == list(range(1, 19))
+    for each in hosts:
+        each.refresh()
+    assert len({each.active.path.read_bytes() for each in hosts}) == 1
+    assert [each.versions() for each in hosts] == [[f"v{n}" for n in range(1, 19)]] * 3
+    assert all({*each.verify("v9").files} == {*FILES} for each in hosts)
+
+
+def test_a_run_that_may_not_publish_leaves_nothing(host: Host) -> None:
+    registry = host("one")
+
+    def lost() -> None:
+        raise LeaseLost("run")
+
+    with pytest.raises(LeaseLost):
+        registry.publish(draft(run_id="run"), FILES, fence=lost)
+    assert registry.bucket.keys("runs/") == []
+    assert registry.mirror.published() == []
+
+
+def test_a_version_that_is_not_there_is_neither_activated_nor_pinned(host: Host) -> None:
+    registry = host("one")
+    put(registry)
+    with pytest.raises(ModelNotFound):
+        activate(registry, "v2")
+    with pytest.raises(ModelNotFound):
+        registry.pin("v2", Pin(at=NOW, actor="me", reason=""))
+
+
+def test_pins_and_pruning_hold_on_all_hosts(host: Host) -> None:
+    one, two = host("one"), host("two")
+    for number in range(4):
+        put(one, f"run{number}")
+    activate(one, "v2")
+    two.refresh()
+    two.pin("v1", Pin(at=NOW, actor="me", reason="kept"))
+    removed: list[str] = []
+    one.prune(keep_newest=1, audited=lambda _: False, record=removed.append)
+    assert removed == ["v3"]
+    two.refresh()
+    assert two.versions() == one.versions() == ["v1", "v2", "v4"]
+    assert not [key for key in one.bucket.keys("runs/") if key.startswith("run2/")]
+    assert one.unpin("v1")
+    assert not two.unpin("v1")
+
+
+def test_a_host_goes_on_with_what_it_has_while_the_store_is_gone(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = host("one")
+    put(one)
+    activate(one, "v1")
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:9")
+    gone, states = host("one"), DependencyStates()
+    RegistryPoll(gone, 1.0, states).look()
+    assert states.state("registry") == "degraded"
+    assert gone.load("v1", "model.txt")[1] == b"tree\n"
+    with pytest.raises(RegistryUnavailable, match="does not answer"):
+        put(gone)
+    with pytest.raises(RegistryUnavailable):
+        activate(gone, "v1")
+    RegistryPoll(one, 1.0, states).look()
+    assert states.state("registry") == "ok"
+
+
+def test_a_store_that_ignores_conditions_is_refused(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ignoring(bucket: Bucket, key: str, content: bytes) -> bool:
+        bucket.put(key, content)
+        return True
+
+    monkeypatch.setattr(Bucket, "create", ignoring)
+    with pytest.raises(CannotStart, match="ignores conditional writes"):
+        host("one").identity()
+
+
+def test_a_host_with_another_registry_does_not_start(
+    url: str, server: S3Server, tmp_path: Path
+) -> None:
+    database = f"sqlite:///{tmp_path}/audit.db"
+
+    def start(name: str, registry: str) -> None:
+        values = {"REGISTRY_URL": registry, "AUDIT_DATABASE_URL": database}
+        build_control(settings(tmp_path / name, **values)).migrate_and_backfill()
+
+    start("one", url)
+    start("two", url)
+    with pytest.raises(CannotStart, match="the database is of a platform whose registry is"):
+        start("three", server.new_prefix())
