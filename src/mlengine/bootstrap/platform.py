@@ -16,7 +16,7 @@ from mlengine.bootstrap.monitoring import (
     build_monitoring_updates,
     build_performance,
 )
-from mlengine.bootstrap.stores import Stores, open_stores
+from mlengine.bootstrap.stores import Stores, build_bar_quality, open_stores
 from mlengine.bootstrap.telemetry import counters_folder
 from mlengine.config import Settings
 from mlengine.services.audit.service import AuditService
@@ -105,6 +105,7 @@ def build_platform(settings: Settings) -> Platform:
     )
     drift = build_drift(settings, control, stores)
     keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
+    health = _health(settings, control, stores, keys.ring)
     predict = _predict(stores, control.clock)
     return Platform(
         control=control,
@@ -112,7 +113,7 @@ def build_platform(settings: Settings) -> Platform:
         states=stores.states,
         loader=stores.loader,
         bars=stores.bars,
-        bar_quality=_bar_quality(settings, stores),
+        bar_quality=build_bar_quality(settings, stores),
         features=FeatureService(
             stores.bars,
             stores.feature_sets,
@@ -135,7 +136,7 @@ def build_platform(settings: Settings) -> Platform:
         performance=build_performance(control, stores),
         audit=AuditService(stores.audit),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
-        health=_health(settings, control, stores, keys.ring),
+        health=health,
         counters=stores.counters,
         latencies=_latencies(control, stores.counters, predict),
         metrics=_metrics(settings, control, health, monitoring, drift),
@@ -194,13 +195,6 @@ def _metrics(
         more=(partial(drift_gauges, drift),),
     )
     return MetricsService(CounterFolder(counters_folder(settings)), gauges)
-
-
-def _bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
-    train = settings.train
-    window_bars = stores.feature_sets[train.feature_set].window_bars
-    label_bars = train.horizon_bars + train.label_delay_bars
-    return BarQualityService(stores.bars, train.lookback, window_bars, label_bars)
 
 
 def _predict(stores: Stores, clock: Callable[[], datetime]) -> PredictService:

@@ -14,6 +14,7 @@ from mlengine.bootstrap.telemetry import count_dependency_call, open_counters
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
 from mlengine.core.predictions.usability import UsabilityLimits
+from mlengine.services.bars.quality import BarQualityService
 from mlengine.services.bars.service import BarService
 from mlengine.services.bars.upstream.bulkhead import UpstreamBulkhead
 from mlengine.services.bars.upstream.fetcher import BarFetcher
@@ -104,3 +105,11 @@ def open_upstream(settings: Settings, states: DependencyStates) -> BarFetcher:
         states,
         markets,
     )
+
+
+def build_bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
+    """The quality of series as a training of these settings needs it."""
+    train = settings.train
+    window_bars = stores.feature_sets[train.feature_set].window_bars
+    label_bars = train.horizon_bars + train.label_delay_bars
+    return BarQualityService(stores.bars, train.lookback, window_bars, label_bars)
