@@ -21,15 +21,10 @@ from uuid import uuid4
 from sqlalchemy import Engine
 
 from mlengine.bootstrap import ENTRY_POINT_GROUP
-from mlengine.bootstrap.registry import open_registry
+from mlengine.bootstrap.registry import hold_to_database, open_registry
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
-from mlengine.errors import (
-    CannotStart,
-    DatabaseUnavailable,
-    MlengineError,
-    TrainingInProgress,
-)
+from mlengine.errors import DatabaseUnavailable, MlengineError, TrainingInProgress
 from mlengine.services.audit.retention import RetentionService
 from mlengine.services.hooks.delivery import DeliveryService
 from mlengine.services.hooks.service import HookService
@@ -49,7 +44,6 @@ from mlengine.stores.database.engine import (
 )
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.outbox import Outbox
-from mlengine.stores.database.platform_id import claim_registry
 from mlengine.stores.database.tables import REVISION
 from mlengine.stores.hooks.delivery_store import DeliveryStore
 from mlengine.stores.hooks.hook_store import HookStore
@@ -114,23 +108,8 @@ class ControlPlane:
         record_missing_activation(self.active, self.events)
 
     def refuse_other_registry(self) -> None:
-        """Take in the registry, and hold it to the one that the database is of.
-
-        Hosts on one database and two registries would give one name to different models. A file of
-        SQLite is of one host, so that there is nothing to hold. Raises CannotStart,
-        DatabaseUnavailable or ArtifactsUnavailable.
-        """
-        registry = self.open_registry()
-        if not registry.is_shared and self.database.dialect.name == "sqlite":
-            return
-        ours = registry.identity()
-        theirs = claim_registry(self.database, ours)
-        if theirs != ours:
-            raise CannotStart(
-                f"the database is of a platform whose registry is {theirs}, and this host's is"
-                f" {ours}: name the same by REGISTRY_URL or ARTIFACTS_DIR, or another database"
-            )
-        registry.refresh()
+        """Take in the registry, held to the one that the database is of; raises as that does."""
+        hold_to_database(self.open_registry(), self.database)
 
     def refuse_newer_database(self) -> None:
         """Raises CannotStart where a newer platform migrated it; one that is down passes."""

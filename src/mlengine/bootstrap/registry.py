@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Engine
+
 from mlengine.config import Settings
+from mlengine.errors import CannotStart
+from mlengine.stores.database.platform_id import claim_registry
 from mlengine.stores.registry.folders import versions_directory
 
 if TYPE_CHECKING:
@@ -22,3 +26,22 @@ def open_registry(settings: Settings) -> Registry:
     from mlengine.stores.registry.shared.registry import SharedRegistry  # noqa: PLC0415
 
     return SharedRegistry(directory, Bucket(settings.registry_url))
+
+
+def hold_to_database(registry: Registry, database: Engine) -> None:
+    """Take in the registry, and hold it to the one that the database is of.
+
+    Hosts on one database and two registries would give one name to different models. A file of
+    SQLite is of one host, so that there is nothing to hold. Raises CannotStart,
+    DatabaseUnavailable or ArtifactsUnavailable.
+    """
+    if not registry.is_shared and database.dialect.name == "sqlite":
+        return
+    ours = registry.identity()
+    theirs = claim_registry(database, ours)
+    if theirs != ours:
+        raise CannotStart(
+            f"the database is of a platform whose registry is {theirs}, and this host's is {ours}:"
+            " name the same by REGISTRY_URL or ARTIFACTS_DIR, or another database"
+        )
+    registry.refresh()

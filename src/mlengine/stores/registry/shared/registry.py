@@ -5,8 +5,8 @@ of hosts one creates it. `ACTIVE` and the pins are replaced only where nobody di
 read. So no host needs a lock of another, and a host that dies leaves nothing torn.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from secrets import token_hex
@@ -64,14 +64,8 @@ class SharedRegistry(Registry):
         self, draft: Manifest, files: Mapping[str, bytes], *, fence: Callable[[], None]
     ) -> Manifest:
         """As Registry's; what a run that failed wrote is removed, unless it may be published."""
-        try:
-            for name, content in files.items():
-                self.bucket.put(file_key(draft.run_id, name), content)
+        with self._written(draft.run_id, files):
             fence()
-        except BaseException:
-            with suppress(MlengineError):
-                self._remove_files(draft.run_id)
-            raise
         digests = {name: sha256(content) for name, content in files.items()}
         while True:
             newest = (self.mirror.published() or ["v0"])[-1]
@@ -171,6 +165,20 @@ class SharedRegistry(Registry):
             self.bucket.create(key, stored.content)
             return
         self._remove_files(manifests.parse(stored.content).run_id)
+
+    @contextmanager
+    def _written(self, run_id: str, files: Mapping[str, bytes]) -> Iterator[None]:
+        """The files of a run in the bucket, unless the block fails."""
+        may_be_published = False
+        try:
+            for name, content in files.items():
+                self.bucket.put(file_key(run_id, name), content)
+            yield
+            may_be_published = True
+        finally:
+            if not may_be_published:
+                with suppress(MlengineError):
+                    self._remove_files(run_id)
 
     def _remove_files(self, run_id: str) -> None:
         prefix = file_key(run_id, "")
