@@ -123,7 +123,7 @@ def build_platform(settings: Settings) -> Platform:
         predict=predict,
         run_executor=replace(
             _run_executor(control, stores, models, reproduction, maintenance),
-            models_keep=settings.models_keep,
+            models_keep=settings.registry.keep,
         ),
         reproduction=reproduction,
         models=models,

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def open_registry(settings: Settings) -> Registry:
     """Connects to nothing yet; imports what reads manifests."""
     directory = versions_directory(settings.registry_dir)
-    if settings.registry_url is None:
+    if settings.registry.url is None:
         from mlengine.stores.registry.registry import Registry  # noqa: PLC0415 - its manifests
 
         return Registry(directory)
     from mlengine.stores.registry.shared.bucket import Bucket  # noqa: PLC0415 - the extra [s3]
     from mlengine.stores.registry.shared.registry import SharedRegistry  # noqa: PLC0415
 
-    return SharedRegistry(directory, Bucket(settings.registry_url))
+    return SharedRegistry(directory, Bucket(settings.registry.url))
 
 
 def hold_to_database(registry: Registry, database: Engine) -> None:

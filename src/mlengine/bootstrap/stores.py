@@ -60,7 +60,7 @@ def open_stores(settings: Settings, *, database: Engine) -> Stores:
         bars=open_bars(settings, states, database),
         feature_sets=sets,
         registry=registry,
-        registry_poll=RegistryPoll(registry, settings.registry_poll_seconds, states),
+        registry_poll=RegistryPoll(registry, settings.registry.poll_seconds, states),
         loader=ModelLoader(registry, sets, interval=settings.market_data_interval, states=states),
         audit=SpooledAuditStore(
             database, states, spool=AuditSpool(settings.artifacts_dir / "audit-spool")

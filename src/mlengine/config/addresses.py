@@ -10,7 +10,6 @@ from mlengine.errors import BadSetting
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 # In lower case, and without a path.
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
-_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 _LOCAL = "localhost"
 
 
@@ -33,15 +32,6 @@ def redis_url(read: EnvReader) -> str | None:
         scheme = re.match(r"[a-z+]+://", url)
         redacted = f"{scheme[0] if scheme else ''}…"
         raise BadSetting("REDIS_URL", redacted, "a redis://, rediss:// or unix:// address")
-    return url
-
-
-def registry_url(read: EnvReader) -> str | None:
-    """REGISTRY_URL; raises BadSetting."""
-    url = read.optional("REGISTRY_URL")
-    if url is not None and not _BUCKET.fullmatch(url):
-        expected = "s3://bucket or s3://bucket/prefix; the AWS_ variables say where it is, and who"
-        raise BadSetting("REGISTRY_URL", url, expected)
     return url
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from mlengine.config import access, addresses, market_data, traces, training
+from mlengine.config import access, addresses, market_data, registry, traces, training
 from mlengine.config.access import AccessSettings
 from mlengine.config.env_reader import EnvReader
 from mlengine.config.market_data import ServiceSettings
 from mlengine.config.monitoring import MonitoringSettings, monitoring
+from mlengine.config.registry import RegistrySettings
 from mlengine.config.usability import UsabilitySettings, usability
 from mlengine.core.actions.kinds import ADJUSTMENTS
 from mlengine.core.bars.intervals import INTERVALS
@@ -35,8 +36,7 @@ class Settings:
     env: str
     access: AccessSettings
     artifacts_dir: Path
-    registry_url: str | None
-    registry_poll_seconds: float
+    registry: RegistrySettings
     audit_database_url: str
     redis_url: str | None
     market_data_service: ServiceSettings
@@ -67,7 +67,6 @@ class Settings:
     usability: UsabilitySettings
     monitoring: MonitoringSettings
     audit_retention_days: int
-    models_keep: int
     public_activation: bool
     feature_sets: tuple[str, ...]
     host: str
@@ -82,7 +81,7 @@ class Settings:
     @property
     def registry_dir(self) -> Path:
         """Where this host has its versions: all there are, or a mirror of the shared registry."""
-        return self.artifacts_dir / "cache" if self.registry_url else self.artifacts_dir
+        return self.artifacts_dir / "cache" if self.registry.url else self.artifacts_dir
 
     @property
     def admin_api_keys(self) -> Mapping[str, str]:
@@ -130,8 +129,7 @@ class Settings:
             access=keys,
             **training.schedule_settings(read),
             artifacts_dir=artifacts,
-            registry_url=addresses.registry_url(read),
-            registry_poll_seconds=read.seconds("REGISTRY_POLL_SECONDS", 1.0),
+            registry=registry.registry_settings(read),
             audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
             redis_url=addresses.redis_url(read),
             market_data_service=market_data.service_settings(read),
@@ -160,7 +158,6 @@ class Settings:
             usability=usability(read, interval, production=env == "production"),
             monitoring=monitoring(read),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
-            models_keep=read.integer("MODELS_KEEP", 0, 0, 100_000),
             public_activation=access.public_activation(read, env, host, keys),
             feature_sets=read.comma_list("FEATURE_SETS"),
             host=host,
