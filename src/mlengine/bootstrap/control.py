@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +19,7 @@ from uuid import uuid4
 from sqlalchemy import Engine
 
 from mlengine.bootstrap import ENTRY_POINT_GROUP
-from mlengine.bootstrap.registry import hold_to_database, open_registry
+from mlengine.bootstrap.registry import RegistryOpener, hold_to_database
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.errors import DatabaseUnavailable, MlengineError, TrainingInProgress
@@ -59,7 +57,6 @@ from mlengine.stores.runs.store import RunStore
 if TYPE_CHECKING:
     from mlengine.services.models.integrity import IntegrityVerifier
     from mlengine.services.telemetry.latencies import LatencyService
-    from mlengine.stores.registry.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +86,7 @@ class ControlPlane:
     predictions: PredictionReader
     activation_approvals: bool
     clock: DatabaseClock
-    open_registry: Callable[[], Registry]
+    open_registry: RegistryOpener
 
     def migrate_and_backfill(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
@@ -207,7 +204,7 @@ def build_control(settings: Settings) -> ControlPlane:
         predictions=PredictionReader(database),
         activation_approvals=settings.access.activation_approvals,
         clock=clock,
-        open_registry=partial(open_registry, settings),
+        open_registry=RegistryOpener(settings),
     )
 
 

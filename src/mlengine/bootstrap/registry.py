@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -26,6 +27,16 @@ def open_registry(settings: Settings) -> Registry:
     from mlengine.stores.registry.shared.registry import SharedRegistry  # noqa: PLC0415
 
     return SharedRegistry(directory, Bucket(settings.registry.url))
+
+
+@dataclass(frozen=True)
+class RegistryOpener:
+    """Opens it when it is called, for who may never need it."""
+
+    settings: Settings
+
+    def __call__(self) -> Registry:
+        return open_registry(self.settings)
 
 
 def hold_to_database(registry: Registry, database: Engine) -> None:
