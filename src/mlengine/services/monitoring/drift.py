@@ -15,7 +15,7 @@ from mlengine.core.monitoring.drift.evidently import EvidentlyScores, evidently_
 from mlengine.core.monitoring.drift.log_loss import LogLossEstimate, estimate_log_loss
 from mlengine.core.monitoring.drift.model_reference import ModelReference
 from mlengine.core.monitoring.drift.tallies import DateTallies
-from mlengine.core.monitoring.drift.windows import DriftWindow, calibrated_dates
+from mlengine.core.monitoring.drift.windows import DriftWindow
 from mlengine.core.monitoring.drift_alarm import DriftAlarms
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import NoActiveModel
@@ -135,7 +135,7 @@ class DriftService:
         today: int,
     ) -> ModelDrift:
         reference, live = version.reference, self._live(version, window, today)
-        calibration = reference.features.calibration(calibrated_dates(len(live.dates)))
+        calibration = reference.features.calibration(len(live.dates))
         features, prediction = reference.split(live)
         check = check_drift(reference.features, features, calibration)
         of_score = check_drift(
@@ -156,7 +156,7 @@ class DriftService:
             threshold=check.threshold,
             calibration_windows=calibration.windows if calibration else 0,
             features=(*check.features, *(FeatureDrift(n, None, None) for n in version.unwatched)),
-            prediction_drift=of_score.features[0],
+            prediction_drift=replace(of_score.features[0], score=None, measure=None),
             log_loss=_log_loss(reference, prediction),
             alarm=_alarm_report(alarms_of(progress), reference, self.level),
             updated_at=progress.updated_at if progress else None,
@@ -167,8 +167,7 @@ class DriftService:
         name, features = version.scored.version, len(version.reference.grid.names)
         by_date = self.store.rows_by_date(name)
         dates = window.dates_of(by_date, today=today)
-        if version.reference.features.calibrations:
-            dates = calibrated_dates(dates) or dates
+        dates = version.reference.features.judged_dates(dates)
         since = by_date[dates - 1][0] if dates else today + 1
         return self.store.tallies(name, since=since, features=features)
 

@@ -131,6 +131,16 @@ def test_a_window_is_judged_by_windows_of_its_length(
     assert all((each.drifted is None) == (reason is not None) for each in found.features)
 
 
+@pytest.mark.parametrize(
+    ("dates", "judged"),
+    [(0, 0), (4, 4), (5, 5), (24, 20), (41, 25), (50, 25), (60, 55), (125, 120), (161, 161)],
+)
+def test_of_a_window_so_many_dates_are_judged_as_one_of_training_has(
+    reference: DriftReference, dates: int, judged: int
+) -> None:
+    assert reference.judged_dates(dates) == judged
+
+
 def test_fewer_symbols_than_half_are_another_population(reference: DriftReference) -> None:
     rows = panel(W, seed=1)
     few = rows.symbols < 3

@@ -11,7 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mlengine.core.arrays import Floats
-from mlengine.core.monitoring.drift.calibration import DriftCalibration
+from mlengine.core.monitoring.drift.calibration import (
+    PAST_DIFFERS,
+    TOO_FEW_WINDOWS,
+    DriftCalibration,
+)
 from mlengine.core.monitoring.drift.grid import GRID_BINS, FeatureGrid
 from mlengine.core.monitoring.drift.model_reference import ModelReference
 from mlengine.core.monitoring.drift.reference import DriftReference
@@ -23,7 +27,7 @@ Array = npt.NDArray[np.generic]
 Arrays = Mapping[str, Array]
 
 _FORMAT = 1
-_REASONS = (None, "too_few_windows", "past_differs")
+_REASONS = (None, TOO_FEW_WINDOWS, PAST_DIFFERS)
 _BY_FEATURE = ("means", "scales", "ks_thresholds", "psi_thresholds")
 _OF_GRID = ("edges", "least", "greatest")
 _OF_TOTAL = ("rows", "distinct", "bins", "repeats", "outside", "spreads", "spread_dates")

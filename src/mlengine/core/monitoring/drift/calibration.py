@@ -26,6 +26,7 @@ from mlengine.core.monitoring.drift.window_measures import (
 )
 
 FEWEST_WINDOWS = 40
+TOO_FEW_WINDOWS, PAST_DIFFERS = "too_few_windows", "past_differs"
 ALPHA = 0.05
 # The least deviations that count: a window of few rows moves so far by one row or two.
 _LEAST_SCALE = np.array([0.02, 0.01, 0.01, 0.005])
@@ -177,13 +178,13 @@ def _reason(
     disjoint: Floats, scores: Floats, window_dates: int, gap_dates: int, alpha: float
 ) -> str | None:
     if len(scores) < FEWEST_WINDOWS:
-        return "too_few_windows"
+        return TOO_FEW_WINDOWS
     years = np.arange(len(scores)) * window_dates // _DATES_A_YEAR
     passed = _passed_by_years(disjoint, scores, years, alpha)
     # Windows closer than the gap share bars: so many neighbours are worth one.
     alike = max(math.ceil(gap_dates / window_dates), 1)
     chance = bdtrc(passed // alike - 1, len(scores) // alike, alpha) if passed >= alike else 1.0
-    return "past_differs" if chance < _UNLIKE_YEARS else None
+    return PAST_DIFFERS if chance < _UNLIKE_YEARS else None
 
 
 def _passed_by_years(disjoint: Floats, scores: Floats, years: Indices, alpha: float) -> int:

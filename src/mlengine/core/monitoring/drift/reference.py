@@ -9,12 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlengine.core.arrays import Ints
-from mlengine.core.monitoring.drift.calibration import DriftCalibration, calibrate_all
+from mlengine.core.monitoring.drift.calibration import (
+    TOO_FEW_WINDOWS,
+    DriftCalibration,
+    calibrate_all,
+)
 from mlengine.core.monitoring.drift.distances import SortedSample, sort_columns
 from mlengine.core.monitoring.drift.frozen import longest_runs
 from mlengine.core.monitoring.drift.grid import FeatureGrid
 from mlengine.core.monitoring.drift.tallies import DateTallies, PanelRows, tally
-from mlengine.core.monitoring.drift.windows import WINDOW_DATES
+from mlengine.core.monitoring.drift.windows import WINDOW_DATES, calibrated_dates
 
 # Fewer rows a date than this share of training's are other symbols, and no sample of the same.
 _LEAST_COVERAGE = 0.5
@@ -40,6 +44,22 @@ class DriftReference:
         """That of windows of so many dates, None where there is none."""
         of_length = (each for each in self.calibrations if each.window_dates == window_dates)
         return next(of_length, None)
+
+    def judged_dates(self, dates: int) -> int:
+        """How many of so many dates are judged: as many as a calibrated window has.
+
+        Where training is too short for the longest within, the next that it is long enough for, if
+        that is half of them. All where there is none, for figures without a verdict.
+        """
+        longest = calibrated_dates(dates)
+        if longest is None or not self.calibrations:
+            return dates
+        calibrated = [
+            each.window_dates
+            for each in self.calibrations
+            if each.reason != TOO_FEW_WINDOWS and dates / 2 <= each.window_dates <= dates
+        ]
+        return max(calibrated, default=longest)
 
     def covers(self, rows: float, dates: int) -> bool:
         """Whether so many rows on so many dates are of as many symbols as training, about."""
