@@ -89,7 +89,7 @@ def distances(reference: SortedSample, current: SortedSample) -> FeatureDistance
     >>> found.ks, round(found.wasserstein, 3), found.out_of_range_share
     (0.5, 1.789, 0.5)
     """
-    ks, area = _ks_and_area(reference, current)
+    ks, area = ks_and_area(reference, current)
     expected, shares = _bin_shares(reference, current)
     return FeatureDistances(
         psi=_psi(expected, shares),
@@ -169,11 +169,14 @@ def wasserstein(reference: SortedSample, current: SortedSample) -> float:
     >>> wasserstein(first, second)
     1.0
     """
-    return _ks_and_area(reference, current)[1]
+    return ks_and_area(reference, current)[1]
 
 
-def _ks_and_area(reference: SortedSample, current: SortedSample) -> tuple[float, float]:
-    """The largest gap between both distribution functions, and the area between them."""
+def ks_and_area(reference: SortedSample, current: SortedSample) -> tuple[float, float]:
+    """The largest gap between both distribution functions, and the area between them.
+
+    NaN where a side is empty.
+    """
     few, many = sorted((reference, current), key=lambda sample: len(sample.values))
     if not len(few.values):
         return math.nan, math.nan
