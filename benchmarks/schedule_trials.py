@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 from benchmarks.null_panels import bars_of, clustered, planted
-from benchmarks.small_trainings import Judged, build, compare, judge
+from benchmarks.small_trainings import Trained, build, compare, train
 
 from mlengine.core.predictions.usability import ModelAge
 from mlengine.core.promotion.gate import Champion, Decision, decide
@@ -38,13 +38,13 @@ class Line:
 
     policy: str
     with_age: bool
-    serving: Judged
+    serving: Trained
     age: ModelAge
     tests: int = 0
     days_without: int = 0
     longest: int = 0
 
-    def take(self, challenger: Judged, dataset: Dataset, now: datetime) -> Decision:
+    def take(self, challenger: Trained, dataset: Dataset, now: datetime) -> Decision:
         """A week passes day by day, then the gate decides."""
         for day in range(WEEK):
             self.days_without += self.age.is_too_old(now - timedelta(days=day + 1))
@@ -68,7 +68,7 @@ def run(seed: int, strength: float) -> dict[str, tuple[Line, Counter[str]]]:
     moves = clustered(rng, DATES + WEEK * WEEKS)
     moves = planted(rng, moves, strength=strength) if strength else moves
     whole = build(bars_of(moves, rng), 5)
-    first, age = judge(_known(whole, FIRST_DAY, DATES), seed=1), _age(DATES)
+    first, age = train(_known(whole, FIRST_DAY, DATES), seed=1), _age(DATES)
     lines = {
         name: (Line(policy, with_age, first, age), Counter[str]())
         for name, (policy, with_age) in POLICIES.items()
@@ -76,7 +76,7 @@ def run(seed: int, strength: float) -> dict[str, tuple[Line, Counter[str]]]:
     for week in range(1, WEEKS + 1):
         date = DATES + WEEK * week
         dataset = _known(whole, FIRST_DAY + timedelta(days=WEEK * week), date)
-        challenger = judge(dataset, seed=1)
+        challenger = train(dataset, seed=1)
         for line, reasons in lines.values():
             decision = line.take(challenger, dataset, FIRST_DAY + timedelta(days=date))
             reasons[decision.reason] += 1

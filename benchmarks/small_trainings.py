@@ -16,10 +16,9 @@ from mlengine.core.arrays import Floats, Indices
 from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import LabelledRows
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig, Scorer
-from mlengine.core.evaluation import MetricEstimate
 from mlengine.core.features.spec import Feature, FeatureSet
 from mlengine.core.metrics import Actuals, auc, bootstrap_of
-from mlengine.core.metrics.block_bootstrap import BlockDraws, draw_blocks
+from mlengine.core.metrics.block_bootstrap import draw_blocks
 from mlengine.core.metrics.bootstrap_estimator import BootstrapEstimator
 from mlengine.core.metrics.losses import row_losses
 from mlengine.core.metrics.ranking import weighted_auc
@@ -35,18 +34,24 @@ ROUNDS, PATIENCE, SEED = 40, 10, 42
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A model with its verdict, and its scores of the holdout's `rows` beside what happened."""
+class Trained:
+    """A model, and its scores of the holdout's `rows` beside what happened."""
 
     scorer: Scorer
     fingerprint: str
     rows: Indices
+    scores: Floats
+    actuals: Actuals
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict on a model, its AUC, and the AUC's interval at 95 %."""
+
     word: str
     value: float
     low: float
     high: float
-    scores: Floats
-    actuals: Actuals
 
 
 def _ratio(name: str, expr: pl.Expr, bars: int) -> Feature:
@@ -78,8 +83,8 @@ def build(bars: pl.DataFrame, horizon_bars: int) -> Dataset:
     return datasets.build(bars, SMALL_SET, horizon_bars=horizon_bars, objective="direction")
 
 
-def judge(dataset: Dataset, *, seed: int, recipes: int = 1, num_leaves: int = 15) -> Judged:
-    """Fit on all before the holdout, and judge on it; `seed` is LightGBM's and the draws'."""
+def train(dataset: Dataset, *, seed: int, num_leaves: int = 15) -> Trained:
+    """Fit on all before the holdout; `seed` is LightGBM's."""
     rows = experiments.plan_rows(dataset, spec(horizon_bars=1, seed=SEED)).candidate
     labels = dataset.column("label")
     params = {**DEFAULT_PARAMS, "num_leaves": num_leaves}
@@ -90,19 +95,25 @@ def judge(dataset: Dataset, *, seed: int, recipes: int = 1, num_leaves: int = 15
         early_stop=LabelledRows(dataset.features(rows.early_stop), labels[rows.early_stop]),
     )
     scorer = Scorer.from_text(fitted.text)
-    scores, actuals = scorer.score(dataset.matrix(rows.test)), _actuals(dataset, rows.test)
-    found, draws = _auc(scores, actuals, seed=seed)
-    return Judged(
+    return Trained(
         scorer=scorer,
         fingerprint=fitted.fingerprint,
         rows=rows.test,
-        word=verdict("auc", 0.5, found, blocks=draws.blocks, recipes=recipes).verdict,
-        value=_known(found.value),
-        low=_known(found.low),
-        high=_known(found.high),
-        scores=scores,
-        actuals=actuals,
+        scores=scorer.score(dataset.matrix(rows.test)),
+        actuals=_actuals(dataset, rows.test),
     )
+
+
+def judge(trained: Trained, *, recipes: int = 1) -> Judged:
+    """What is said of a model, as the last of so many recipes."""
+    scores, actuals = trained.scores, trained.actuals
+    scored = build_scored_rows("direction", actuals=actuals, scores=scores, transform="raw")
+    draws = draw_blocks(np.unique(actuals.timestamps), bootstrap_of(actuals, seed=SEED))
+    found = BootstrapEstimator(scored, draws).estimate(
+        partial(weighted_auc, scored), 0.5, "coin_flip", undefined="one sided"
+    )
+    said = verdict("auc", 0.5, found, blocks=draws.blocks, recipes=recipes)
+    return Judged(said.verdict, *map(_known, (found.value, found.low, found.high)))
 
 
 def _actuals(dataset: Dataset, rows: Indices) -> Actuals:
@@ -116,27 +127,18 @@ def _actuals(dataset: Dataset, rows: Indices) -> Actuals:
     )
 
 
-def _auc(scores: Floats, actuals: Actuals, *, seed: int) -> tuple[MetricEstimate, BlockDraws]:
-    scored = build_scored_rows("direction", actuals=actuals, scores=scores, transform="raw")
-    draws = draw_blocks(np.unique(actuals.timestamps), bootstrap_of(actuals, seed=seed))
-    found = BootstrapEstimator(scored, draws).estimate(
-        partial(weighted_auc, scored), 0.5, "coin_flip", undefined="one sided"
-    )
-    return found, draws
-
-
 def _known(value: float | None) -> float:
     assert value is not None
     return value
 
 
-def promoted(champion: Judged, challenger: Judged) -> bool:
+def promoted(champion: Trained, challenger: Trained) -> bool:
     """Whether the gate's first test would let the challenger through."""
     test = compare(challenger, champion.scores, decisions=1)
     return test.p_value is not None and test.p_value < test.level
 
 
-def compare(challenger: Judged, champion_scores: Floats, *, decisions: int) -> GateTest:
+def compare(challenger: Trained, champion_scores: Floats, *, decisions: int) -> GateTest:
     """The gate's test on the challenger's holdout, of which the champion has the same rows."""
     rows = challenger.actuals
     losses = [
@@ -147,6 +149,6 @@ def compare(challenger: Judged, champion_scores: Floats, *, decisions: int) -> G
     return gate_test(test, rows=len(rows.labels), decisions=decisions)
 
 
-def truth(judged: Judged, later: Dataset) -> float:
+def truth(trained: Trained, later: Dataset) -> float:
     """The AUC of the model on rows that come after everything it has seen."""
-    return auc(later.column("label"), judged.scorer.score(later.matrix()))
+    return auc(later.column("label"), trained.scorer.score(later.matrix()))

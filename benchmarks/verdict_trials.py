@@ -29,7 +29,7 @@ from benchmarks.null_panels import (
     planted,
     real_moves,
 )
-from benchmarks.small_trainings import Judged, build, judge, promoted, truth
+from benchmarks.small_trainings import Judged, build, judge, promoted, train, truth
 
 from mlengine.core.arrays import Floats
 
@@ -37,18 +37,22 @@ DATES, LATER, RECIPES = 2_520, 20_000, 16
 BARS_VARIABLE = "MLENGINE_BENCH_BARS"
 
 
-def print_null(trials: int, first_seed: int, kinds: Sequence[str], real: Floats | None) -> None:
+def print_null(
+    seeds: range, horizons: Sequence[int], kinds: Sequence[str], real: Floats | None
+) -> None:
+    trials = len(seeds)
     print("| panel | h | trainings | edge | worse | gate | mean AUC | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for kind in kinds:
-        for horizon in (1, 5, 20):
+        for horizon in horizons:
             started, words, gate, aucs = time.process_time(), Counter[str](), 0, []
-            for seed in range(first_seed, first_seed + trials):
+            for seed in seeds:
                 data = build(null_panel(kind, DATES, seed=seed, real=real), horizon)
-                champion, challenger = judge(data, seed=1), judge(data, seed=2)
-                words[challenger.word] += 1
+                champion, challenger = train(data, seed=1), train(data, seed=2)
+                found = judge(challenger)
+                words[found.word] += 1
                 gate += promoted(champion, challenger)
-                aucs.append(challenger.value)
+                aucs.append(found.value)
             print(
                 f"| {kind} | {horizon} | {trials} | {_share(words['edge'], trials)}"
                 f" | {_share(words['worse'], trials)} | {_share(gate, trials)}"
@@ -84,8 +88,8 @@ def _with_later(seed: int, shock: float, horizon: int, strength: float) -> tuple
     """One training, and the AUC of its model on what comes after all that it saw."""
     rng = np.random.default_rng(seed)
     moves = planted(rng, clustered(rng, DATES + LATER, shock=shock), strength=strength)
-    found = judge(build(bars_of(moves[:DATES], rng), horizon), seed=1)
-    return found, truth(found, build(bars_of(moves[DATES:], rng), horizon))
+    trained = train(build(bars_of(moves[:DATES], rng), horizon), seed=1)
+    return judge(trained), truth(trained, build(bars_of(moves[DATES:], rng), horizon))
 
 
 def print_recipes(panels: int, first_seed: int) -> None:
@@ -108,7 +112,7 @@ def _recipes(seed: int) -> Iterator[Judged]:
     for number in range(RECIPES):
         data = build(bars, (1, 2, 5, 10)[number % 4])
         leaves = (3, 7, 15, 31)[number // 4]
-        yield judge(data, seed=number, recipes=number + 1, num_leaves=leaves)
+        yield judge(train(data, seed=number, num_leaves=leaves), recipes=number + 1)
 
 
 def print_power(trials: int, first_seed: int) -> None:
@@ -119,7 +123,7 @@ def print_power(trials: int, first_seed: int) -> None:
         for seed in range(first_seed, first_seed + trials):
             rng = np.random.default_rng(seed)
             moves = planted(rng, clustered(rng, DATES), strength=strength)
-            found = judge(build(bars_of(moves, rng), horizon), seed=1)
+            found = judge(train(build(bars_of(moves, rng), horizon), seed=1))
             edges += found.word == "edge"
             aucs.append(found.value)
         print(
@@ -140,6 +144,7 @@ def main() -> None:
     parser.add_argument("form", choices=["null", "coverage", "recipes", "power"])
     parser.add_argument("--trials", type=int, help="null 300, coverage 200, others 100")
     parser.add_argument("--seed", type=int, default=1, help="of the first trial")
+    parser.add_argument("--horizons", type=int, nargs="+", default=[1, 5, 20])
     parser.add_argument("--panels", nargs="+", choices=NULL_PANELS, default=list(NULL_PANELS))
     parser.add_argument(
         "--bars", default=os.environ.get(BARS_VARIABLE), help=f"Parquet; else {BARS_VARIABLE}"
@@ -149,7 +154,7 @@ def main() -> None:
     if asked.form == "null":
         kinds = [kind for kind in asked.panels if kind != "real dates" or asked.bars]
         real = real_moves(Path(asked.bars)) if asked.bars else None
-        print_null(trials, asked.seed, kinds, real)
+        print_null(range(asked.seed, asked.seed + trials), asked.horizons, kinds, real)
     elif asked.form == "coverage":
         print_coverage(trials, asked.seed)
     elif asked.form == "recipes":

@@ -103,6 +103,7 @@ class FakePredictService:
             confidence=0.4,
             model_version=version or "v2",
             model_fingerprint="ef" * 32,
+            model_verdict="no_edge",
             feature_set=SET,
             bars_hash="cd" * 32,
             trained_through=DAY - timedelta(days=400),

@@ -42,6 +42,7 @@ def predict(symbol: str, version: str | None, explain: bool, as_of: date | None)
         "prediction": prediction.prediction,
         name: value,
         "base rate": prediction.base_rate,
+        "model's verdict": prediction.model_verdict,
         "model": prediction.model_version,
         "in sample": prediction.in_sample,
         "stale": prediction.stale,

@@ -43,6 +43,7 @@ PREDICTION_FIELDS = [
     "reasons",
     "model_version",
     "model_fingerprint",
+    "model_verdict",
     "feature_set",
     "bars_hash",
     "trained_through",
@@ -102,6 +103,7 @@ class PredictionOut(Schema):
     reasons = fields.List(fields.String())
     model_version = fields.String()
     model_fingerprint = fields.String()
+    model_verdict = fields.String()
     feature_set = fields.Nested(FeatureSetOut)
     bars_hash = fields.String()
     trained_through = Timestamp()
@@ -375,7 +377,9 @@ def test_recent_rows_are_as_single_answers_with_status_and_error(
     body = client.get("/predictions/recent?limit=1").get_json()
     assert body["next_cursor"] == encode_cursor(7)
     (row,) = body["predictions"]
-    assert sorted(row) == sorted([*PREDICTION_FIELDS, "at", "route", "status", "error", "trace_id"])
+    # What a training said stands in its manifest, and not in each row.
+    kept = [name for name in PREDICTION_FIELDS if name != "model_verdict"]
+    assert sorted(row) == sorted([*kept, "at", "route", "status", "error", "trace_id"])
     assert (row["status"], row["at"], row["feature_set"]) == (
         "error",
         "2024-05-31T00:00:00Z",

@@ -61,6 +61,7 @@ class Forecast:
 class Prediction:
     """One answered prediction: the fields of `/predict`.
 
+    `model_verdict` is what the model's training said of its skill: `edge`, `no_edge` or `worse`.
     `degraded` says that the active version was refused, or that the upstream can't be reached: then
     `bars_age_seconds` is since when. The last three are given when they were asked for:
     `base_value`, the model's mean output, and all contributions add up to `raw_score`, the output
@@ -84,6 +85,7 @@ class Prediction:
     reasons: tuple[str, ...] = ()
     model_version: str
     model_fingerprint: str
+    model_verdict: str | None = None
     feature_set: FeatureSetRef
     bars_hash: str
     trained_through: datetime

@@ -33,6 +33,9 @@ def predict() -> Response:
     `expected_score` is given, which is null otherwise: how much better than the mean of all
     symbols, in standard deviations of their date. `up` then means better than that mean.
 
+    `model_verdict` is what the training of `model_version` said of its skill on unseen dates:
+    `edge`, `no_edge` or `worse` (docs/training.md). It makes no prediction unusable.
+
     `usable` is false when the number should not be acted on; it is given all the same. `reasons`
     then has `bar_too_old` (`MAX_BAR_AGE_BARS`), `model_too_old` (`MAX_MODEL_AGE_DAYS`) or
     `null_features` (`REQUIRE_ALL_FEATURES`). All three are off by default, except with

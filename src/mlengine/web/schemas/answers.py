@@ -99,11 +99,13 @@ USABILITY_REASONS = (
 )
 POINTS_IN_TIME = (RECORDED, RECONSTRUCTED)
 DIRECTIONS = ("up", "down")
+VERDICTS = ("edge", "no_edge", "worse")
 
 # The values that a field of text can have, where its type does not say so.
 VALUES: Mapping[tuple[type, str], Sequence[str]] = {
     **dict.fromkeys([(Prediction, "objective"), (AuditRow, "objective")], OBJECTIVES),
     **dict.fromkeys([(Prediction, "prediction"), (AuditRow, "prediction")], DIRECTIONS),
+    (Prediction, "model_verdict"): VERDICTS,
     **dict.fromkeys([(Prediction, "reasons"), (AuditRow, "reasons")], USABILITY_REASONS),
     **dict.fromkeys(
         [(kind, "point_in_time") for kind in (Prediction, AuditRow, FeatureTable)], POINTS_IN_TIME
@@ -129,7 +131,7 @@ VALUES: Mapping[tuple[type, str], Sequence[str]] = {
     (TrainSpec, "activate"): ACTIVATIONS,
     (TrainSpec, "refit"): REFITS,
     (Decision, "policy"): ACTIVATIONS,
-    (Verdict, "verdict"): ("edge", "no_edge", "worse"),
+    (Verdict, "verdict"): VERDICTS,
 }
 
 HEALTH = Shape(
