@@ -17,11 +17,14 @@ from sqlalchemy import (
 )
 
 from mlengine.core.monitoring.messages import TEST_TYPE, Message, is_asked_for
+from mlengine.core.timestamps import EPOCH
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.outbox import insert_message, message_of
 from mlengine.stores.database.tables import deliveries, hooks, outbox
 from mlengine.stores.hooks.hook_store import Hook, disable_hook, hook_of
 
+# When a message that tries a hook is due: it goes before all others.
+_BEFORE_ALL = EPOCH
 _ANEW = {"state": "pending", "attempts": 0, "lease_until": None}
 
 
@@ -63,16 +66,15 @@ class DeliveryStore:
     engine: Engine
 
     def due_hooks(self, *, now: datetime) -> list[str]:
-        """The hooks that a message is due for, the longest waiting first; costs little."""
-        query = select(deliveries.c.hook_id).join(hooks).join(outbox)
-        due = query.where(*_due(now)).group_by(deliveries.c.hook_id)
+        """The hooks that a message is due for; costs little, however many wait."""
+        waits = exists().where(deliveries.c.hook_id == hooks.c.id, *_due(now))
         with reading(self.engine) as connection:
-            return list(connection.scalars(due))
+            return list(connection.scalars(select(hooks.c.id).where(waits)))
 
     def claim(self, hook_id: str, *, now: datetime, lease_seconds: float) -> Delivery | None:
         """Take the message that has been due for longest; of any number of callers one gets it."""
         row = deliveries.c
-        query = select(row.id).join(hooks).join(outbox).where(row.hook_id == hook_id, *_due(now))
+        query = select(row.id).join(hooks).where(row.hook_id == hook_id, *_due(now))
         oldest = query.order_by(row.next_at, row.message_seq).limit(1)
         with writing(self.engine) as connection:
             locked = oldest.with_for_update(of=deliveries, skip_locked=True)
@@ -86,7 +88,7 @@ class DeliveryStore:
     ) -> Delivery | None:
         """As `claim`, of this message; None where another has it, or had it."""
         mine = and_(deliveries.c.hook_id == hook_id, deliveries.c.message_seq == seq)
-        query = select(deliveries.c.id).join(hooks).join(outbox).where(mine, *_due(now))
+        query = select(deliveries.c.id).join(hooks).where(mine, *_due(now))
         with writing(self.engine) as connection:
             delivery_id = connection.scalar(query.with_for_update(of=deliveries, skip_locked=True))
             if delivery_id is None:
@@ -119,7 +121,7 @@ class DeliveryStore:
         """Put a message into the outbox that is for this hook alone; returns its number."""
         with writing(self.engine) as connection:
             seq = insert_message(connection, TEST_TYPE, now, body)
-            row = {"hook_id": hook_id, "message_seq": seq, "next_at": now}
+            row = {"hook_id": hook_id, "message_seq": seq, "next_at": _BEFORE_ALL}
             connection.execute(insert(deliveries).values(row))
             return seq
 
@@ -130,13 +132,15 @@ class DeliveryStore:
         from then on while it was disabled, or not there yet.
         """
         mine = deliveries.c.hook_id == hook.id
+        is_wanted = [_message, outbox.c.type != TEST_TYPE]
         failed = update(deliveries).where(mine, deliveries.c.state == "failed")
         with writing(self.engine) as connection:
             count = 0
             if since is not None:
-                failed = failed.where(exists().where(_message, outbox.c.at >= since))
+                is_wanted.append(outbox.c.at >= since)
                 count = _address_missed(connection, hook, since=since, now=now)
-            return count + connection.execute(failed.values(**_ANEW, next_at=now)).rowcount
+            again = failed.where(exists().where(*is_wanted)).values(**_ANEW, next_at=now)
+            return count + connection.execute(again).rowcount
 
     def deliver_message_again(self, hook: Hook, seq: int, *, now: datetime) -> int:
         """Put up this one message, also where the hook got it; returns 0 where there is none."""
@@ -170,7 +174,7 @@ def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
         deliveries.c.state == "pending",
         deliveries.c.next_at <= now,
         or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now),
-        or_(hooks.c.disabled_at.is_(None), outbox.c.type == TEST_TYPE),
+        or_(hooks.c.disabled_at.is_(None), deliveries.c.next_at == _BEFORE_ALL),
     )
 
 
