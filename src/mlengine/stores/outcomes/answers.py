@@ -65,12 +65,8 @@ class AnswerReader:
 
 def move_position(connection: Connection, position: int) -> None:
     """Note in a transaction of the caller's that all rows up to that one are taken in."""
-    row = {"step": _STEP, "prediction_seq": position}
-    insert = insert_or_ignore(connection, monitoring_positions).values(row)
-    if connection.execute(insert).rowcount == 0:
-        table = monitoring_positions
-        connection.execute(
-            table.update()
-            .where(_OURS, table.c.prediction_seq < position)
-            .values(prediction_seq=position)
-        )
+    table = monitoring_positions
+    moved = table.update().where(_OURS, table.c.prediction_seq < position)
+    if connection.execute(moved.values(prediction_seq=position)).rowcount == 0:
+        row = {"step": _STEP, "prediction_seq": position}
+        connection.execute(insert_or_ignore(connection, table).values(row))

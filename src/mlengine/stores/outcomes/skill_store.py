@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import orjson
-from sqlalchemy import Engine, Executable, select, update
+from sqlalchemy import Engine, UpdateBase, select, update
 
 from mlengine.core.monitoring.event import Event
 from mlengine.core.monitoring.skill.report import SkillRecord
@@ -48,15 +48,15 @@ class SkillStore:
         document = orjson.dumps(to_plain(record)).decode()
         values = {"through_day": through, "document": document}
         with writing(self.engine) as connection:
-            mine = skill_states.c.model_version == version
-            query: Executable = (
+            row = skill_states.c
+            query: UpdateBase = (
                 insert_or_ignore(connection, skill_states).values(model_version=version, **values)
                 if counted is None
                 else update(skill_states)
-                .where(mine, skill_states.c.through_day == counted)
+                .where(row.model_version == version, row.through_day == counted)
                 .values(values)
             )
-            if connection.execute(query).rowcount == 0:
+            if connection.scalar(query.returning(row.through_day)) is None:
                 return False
             if event is not None:
                 insert_event(connection, event)

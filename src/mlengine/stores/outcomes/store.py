@@ -128,11 +128,11 @@ class OutcomeStore:
 
 
 def _count_revision(connection: Connection, version: str) -> None:
-    table = outcome_revisions
-    first = insert_or_ignore(connection, table).values(model_version=version, revision=1)
-    if connection.execute(first).rowcount == 0:
-        again = update(table).where(table.c.model_version == version)
-        connection.execute(again.values(revision=table.c.revision + 1))
+    mine = update(outcome_revisions).where(outcome_revisions.c.model_version == version)
+    again = mine.values(revision=outcome_revisions.c.revision + 1)
+    if connection.execute(again).rowcount == 0:
+        first = insert_or_ignore(connection, outcome_revisions)
+        connection.execute(first.values(model_version=version, revision=1))
 
 
 def _still_pending(
