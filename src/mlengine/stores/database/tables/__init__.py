@@ -31,7 +31,7 @@ from mlengine.stores.database.tables.platform import events, platform
 from mlengine.stores.database.tables.runs import retrainings, runs, schedules
 from mlengine.stores.database.tables.telemetry import request_latencies
 
-REVISION = "0019"
+REVISION = "0020"
 
 __all__ = [
     "MICROSECOND",
