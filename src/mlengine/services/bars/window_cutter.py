@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -21,25 +22,19 @@ class WindowCutter:
 
     def cut(self, symbol: str, view: BarsView, bars: int) -> ServedWindow | InsufficientBars:
         """The last `bars` bars of a view."""
-        (cut,) = self._cut({symbol: view}, bars).values()
-        return cut
+        (cut,) = self.cut_many({symbol: view}, bars).values()
+        return cast("ServedWindow | InsufficientBars", cut)
 
     def cut_many(
         self, views: Mapping[str, BarsView | MlengineError], bars: int
     ) -> dict[str, ServedWindow | MlengineError]:
         """`cut` of each view, with one look at the values of all that were not cut before."""
-        cut = self._cut({s: each for s, each in views.items() if isinstance(each, BarsView)}, bars)
-        return {
-            symbol: each if isinstance(each, MlengineError) else cut[symbol]
-            for symbol, each in views.items()
-        }
-
-    def _cut(
-        self, views: Mapping[str, BarsView], bars: int
-    ) -> dict[str, ServedWindow | InsufficientBars]:
-        results: dict[str, ServedWindow | InsufficientBars] = {}
+        results: dict[str, ServedWindow | MlengineError] = {}
         pending: dict[str, BarsView] = {}
         for symbol, view in views.items():
+            if not isinstance(view, BarsView):
+                results[symbol] = view
+                continue
             cached, end, origin = view
             if end < bars:
                 results[symbol] = InsufficientBars(symbol, needed=bars, got=end)

@@ -118,14 +118,14 @@ class PredictionBuilder:
         degraded: bool,
     ) -> AuditedPrediction:
         """As `build` without an explanation, where the same bars and model have an answer."""
-        request, manifest, earlier = self.request, model.manifest, cached.answer.prediction
-        forecast = forecast_from_score(
-            scores.score[earlier.symbol], earlier.objective, manifest.label.transform
-        )
+        request, earlier = self.request, cached.answer.prediction
         facts = self._facts_in_common(bars, scores, model, cached.row, degraded=degraded)
-        prediction = earlier.with_changes(
-            {**facts, **vars(forecast), "prediction_id": next(self.ids)}
-        )
+        changes = {**facts, "prediction_id": next(self.ids)}
+        score = scores.score[earlier.symbol]
+        if score != cached.score:
+            transform = model.manifest.label.transform
+            changes |= vars(forecast_from_score(score, earlier.objective, transform))
+        prediction = earlier.with_changes(changes)
         scored = cached.answer.scored
         return AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)
 

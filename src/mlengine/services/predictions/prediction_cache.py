@@ -11,11 +11,15 @@ from mlengine.stores.registry.loader import LoadedModel
 
 @dataclass(frozen=True, eq=False)
 class CachedPrediction:
-    """An answer that was made from the ground up, without an explanation, of `row` by `model`."""
+    """An answer that was made from the ground up, without an explanation, of `row` by `model`.
+
+    `score` is what its forecast was made of.
+    """
 
     answer: AuditedPrediction
     row: Floats
     model: ReferenceType[LoadedModel]
+    score: float
 
 
 class PredictionCache:
@@ -33,7 +37,13 @@ class PredictionCache:
         return cached if cached and cached.model() is model and cached.row is row else None
 
     def put(
-        self, window: BarArrays, model: LoadedModel, row: Floats, answer: AuditedPrediction
+        self,
+        window: BarArrays,
+        model: LoadedModel,
+        row: Floats,
+        answer: AuditedPrediction,
+        *,
+        score: float,
     ) -> None:
         """In place of an older one; neither the bars nor the model are kept alive."""
-        self._answers[window] = CachedPrediction(answer, row, ref(model))
+        self._answers[window] = CachedPrediction(answer, row, ref(model), score)

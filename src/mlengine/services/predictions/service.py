@@ -211,5 +211,5 @@ class PredictService:
             return builder.restamp(cached, bars, scores, model, degraded=degraded)
         answer = builder.build(symbol, bars, scores, model, degraded=degraded)
         if not request.explain and request.as_of is None:  # a moment of the past rarely returns
-            self.cache.put(bars.window, model, row, answer)
+            self.cache.put(bars.window, model, row, answer, score=scores.score[symbol])
         return answer
