@@ -17,7 +17,7 @@ LATENCIES = [(0.0, 1e-9, 0.001), (0.5, 3.25, 80.0), (0.5, None, 1e9)]
 def answer_in(bars: float | None, features: float | None, model: float | None) -> AuditedPrediction:
     entry = answered(1)
     latency = Latency(bars, features, model, total=1.0)
-    prediction = entry.prediction.with_changes(latency_ms=latency)
+    prediction = entry.prediction.with_changes({"latency_ms": latency})
     return dataclasses.replace(entry, prediction=prediction)
 
 
@@ -42,7 +42,7 @@ def test_many_answers_at_once_count_as_one_by_one() -> None:
 def test_a_batch_counts_the_stages_of_its_slowest() -> None:
     counters = Counters()
     slow, fast = answer_in(9.0, 2.0, 1.0), answer_in(0.1, 2.0, 1.0)
-    prediction = fast.prediction.with_changes(latency_ms=Latency(0.1, 2.0, 1.0, total=0.5))
+    prediction = fast.prediction.with_changes({"latency_ms": Latency(0.1, 2.0, 1.0, total=0.5)})
     fast = dataclasses.replace(fast, prediction=prediction)
     PredictionCounts(counters).count([fast, slow, fast], "v1")
     (cells,) = (v for k, v in counters.values().items() if k[-1] == "bars")
