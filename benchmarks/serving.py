@@ -189,6 +189,7 @@ def _one_new_bar(made: Stack, database: str) -> Batch:
 
 
 def _batch(server: Server, client: Client, body: bytes) -> Batch:
+    server.wait_until_calm()
     begun, before = time.perf_counter(), server.cpu_seconds()
     assert client.post("/predict/batch", body)[0] == 200
     return Batch((time.perf_counter() - begun) * 1e3, (server.cpu_seconds() - before) * 1e3)
