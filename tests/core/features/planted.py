@@ -22,9 +22,16 @@ KNOWN_CLOSE = CLOSE.fill_nan(None)
 WINDOW = 30
 
 
-def feature(name: str, expr: pl.Expr, bars: int) -> Feature:
+def feature(name: str, expr: pl.Expr, bars: int, *, scale_free: bool = False) -> Feature:
     return Feature(
-        name=name, expr=expr, formula=name, bars=bars, unit="none", source="test", doc="A test."
+        name=name,
+        expr=expr,
+        formula=name,
+        bars=bars,
+        unit="none",
+        source="test",
+        doc="A test.",
+        scale_free=scale_free,
     )
 
 

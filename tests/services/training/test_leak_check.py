@@ -4,7 +4,7 @@ import re
 
 import polars as pl
 import pytest
-from tests.core.features.planted import CLEAN, CLOSE, LEAKS, WINDOW, planted
+from tests.core.features.planted import CLEAN, CLOSE, LEAKS, WINDOW, a_set, feature, planted
 from tests.factories import panel, random_bars
 
 from mlengine.core.features import CORE, FeatureSet
@@ -46,3 +46,13 @@ def test_what_limits_the_check_is_logged(caplog: pytest.LogCaptureFixture) -> No
     (record,) = caplog.records
     assert record.getMessage() == "leak check is limited"
     assert "Polars 99.0.0 may write fills" in vars(record)["note"]
+
+
+def test_a_wrong_declaration_is_logged_and_refuses_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    declared = feature("level", CLOSE.log(), 1, scale_free=True)
+    refuse_leaks(a_set("declared", declared), BARS)
+    (record,) = caplog.records
+    assert record.getMessage() == "feature is not scale free"
+    assert "'level' fails the test 'scale'" in vars(record)["breach"]

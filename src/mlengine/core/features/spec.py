@@ -33,8 +33,9 @@ class Feature:
     hash covers, so it names every number of `expr`; `x[n]` in it is x of n bars ago. `low` and
     `high` bound the value (None: unbounded). `source` is the author or the peer that defined it.
     `scale_free` says that the value is a ratio as returns are: all prices times a power of two
-    leave every bit of it. `any_sign` says that it has a meaning for prices of any sign, as spreads
-    have: the same amount added to all prices changes nothing but rounding.
+    leave every bit of it, and all volumes times one leave it but for rounding. `any_sign` says that
+    it has a meaning for prices of any sign, as spreads have: the same amount added to all prices
+    changes nothing but rounding.
     """
 
     name: str

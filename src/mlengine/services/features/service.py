@@ -7,7 +7,8 @@ from datetime import date, datetime
 import polars as pl
 
 from mlengine.core.features import FeatureSet, latest, variants
-from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, LeakReport, check_for_leaks
+from mlengine.core.features.leaks.check import ROWS_BEYOND_WINDOW, LeakReport
+from mlengine.core.features.leaks.history import check_history
 from mlengine.core.predictions.prediction import FeatureSetRef
 from mlengine.errors import InsufficientBars, InvalidRequest
 from mlengine.services.bars.served import RECORDED
@@ -102,7 +103,7 @@ class FeatureService:
         needed = chosen.window_bars + ROWS_BEYOND_WINDOW
         if frames[longest].height < needed:
             raise InsufficientBars(longest, needed, frames[longest].height)
-        return check_for_leaks(pl.concat(frames.values()), chosen)
+        return check_history(pl.concat(frames.values()), chosen)
 
     def feature_set(self, name: str | None) -> FeatureSet:
         """A feature set by name, the default without one; raises InvalidRequest."""

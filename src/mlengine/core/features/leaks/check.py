@@ -1,14 +1,16 @@
 """The self-test of a feature set: does every feature keep the window rule, to the last bit."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 
 from mlengine.core.features.columns_read import expressions, single_feature_set
+from mlengine.core.features.leaks.history_tests import scale_tests
 from mlengine.core.features.leaks.invariance_tests import InvarianceTest, invariance_tests
 from mlengine.core.features.spec import BAR_COLUMNS, Feature, FeatureSet
 from mlengine.core.timestamps import rfc3339
@@ -26,6 +28,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "window": "changes with bars before its window, or keeps a running state"
         " (rolling_mean, rolling_sum, rolling_std and ewm_mean do)",
         "panel": "changes with the bars of other symbols",
+        "scale": "is declared scale_free and changes when all prices, or all volumes, are twice as"
+        " large",
         "look-back": "needs more bars than it declares",
         "partial": "has a value before all bars that it declares are there",
         "missing": "has a value although all bars of its window are missing",
@@ -109,7 +113,7 @@ def check_for_leaks(
         raise ValueError(f"no symbol has the {needed} bars that the check needs")
     breaches = [*_fills(ordered, feature_set)]
     if feature_set.features:
-        breaches += _run_tests(histories, feature_set, cuts)
+        breaches += run_tests(_all_tests, histories, feature_set, cuts)
     return LeakReport(
         feature_set=feature_set.name,
         symbols=tuple(history["symbol"].item(0) for history in histories),
@@ -117,6 +121,22 @@ def check_for_leaks(
         features=tuple(_feature_check(name, breaches) for name in feature_set.names),
         notes=_notes(polars_version),
     )
+
+
+def merge_breaches(report: LeakReport, breaches: Iterable[Breach]) -> LeakReport:
+    """The report with further breaches; of a feature and a test the first one is told."""
+    told = [(*each.breaches, *each.advice) for each in report.features]
+    every = [*(breach for feature in told for breach in feature), *breaches]
+    return replace(
+        report, features=tuple(_feature_check(each.feature, every) for each in report.features)
+    )
+
+
+def _all_tests(
+    histories: Sequence[pl.DataFrame], feature_set: FeatureSet, *, cuts: int
+) -> Iterator[InvarianceTest]:
+    yield from invariance_tests(histories, feature_set, cuts=cuts)
+    yield from scale_tests(histories, feature_set)
 
 
 def _notes(polars_version: str) -> tuple[str, ...]:
@@ -128,12 +148,22 @@ def _notes(polars_version: str) -> tuple[str, ...]:
     )
 
 
-def _run_tests(histories: list[pl.DataFrame], feature_set: FeatureSet, cuts: int) -> list[Breach]:
+class Tests(Protocol):
+    """Pairs of evaluations of a set on histories, one symbol each, oldest first."""
+
+    def __call__(
+        self, histories: Sequence[pl.DataFrame], feature_set: FeatureSet, *, cuts: int
+    ) -> Iterator[InvarianceTest]: ...
+
+
+def run_tests(
+    tests: Tests, histories: Sequence[pl.DataFrame], feature_set: FeatureSet, cuts: int
+) -> list[Breach]:
     """What the tests find; where they can't be run together, feature by feature."""
     try:
         return [
             breach
-            for test in invariance_tests(histories, feature_set, cuts=cuts)
+            for test in tests(histories, feature_set, cuts=cuts)
             for breach in _breaches(test, feature_set.names)
         ]
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -142,7 +172,7 @@ def _run_tests(histories: list[pl.DataFrame], feature_set: FeatureSet, cuts: int
     return [
         breach
         for feature in feature_set.features
-        for breach in _run_tests(histories, single_feature_set(feature_set, feature), cuts)
+        for breach in run_tests(tests, histories, single_feature_set(feature_set, feature), cuts)
     ]
 
 

@@ -55,7 +55,7 @@ class InvarianceTest:
 
 
 @dataclass(frozen=True)
-class _Reference:
+class Reference:
     """Histories of one symbol each, oldest first, and the features of all of them together."""
 
     histories: tuple[pl.DataFrame, ...]
@@ -63,7 +63,7 @@ class _Reference:
     full: pl.DataFrame
 
     @classmethod
-    def of(cls, histories: Iterable[pl.DataFrame], feature_set: FeatureSet) -> _Reference:
+    def of(cls, histories: Iterable[pl.DataFrame], feature_set: FeatureSet) -> Reference:
         histories = tuple(histories)
         return cls(histories, feature_set, compute(pl.concat(histories), feature_set))
 
@@ -72,7 +72,7 @@ class _Reference:
         keys = actual.select(KEYS)
         same = self.full.join(keys, on=KEYS, how="semi").sort(KEYS)
         names = self.feature_set.names
-        expected, values = _matrix(same, names), _matrix(actual.sort(KEYS), names)
+        expected, values = matrix(same, names), matrix(actual.sort(KEYS), names)
         return InvarianceTest(
             test, keys.sort(KEYS), expected, values, np.ones(values.shape, dtype=bool)
         )
@@ -85,31 +85,31 @@ def invariance_tests(
 
     Each row is tested by its window alone; `cuts` moments, and failed ones, in every way.
     """
-    reference = _Reference.of(histories, feature_set)
+    reference = Reference.of(histories, feature_set)
     yield reference.compare("repeat", compute(pl.concat(histories), feature_set))
-    every = list(_every_window(reference))
+    every = list(every_window(reference))
     blind = np.array([[not reads_symbol(feature_set, f) for f in feature_set.features]], dtype=bool)
     yield from (replace(test, compared=test.compared & blind) for test in every)
-    ends = _spaced_offsets(max(h.height for h in histories) - feature_set.window_bars, cuts)
+    ends = spaced_offsets(max(h.height for h in histories) - feature_set.window_bars, cuts)
     some = ends[:: max(1, len(ends) // COSTLY_CUTS)]
     ends = sorted({*ends, *_first_mismatches(reference, every)})
-    yield from _prefixes(reference, ends)
+    yield from prefixes(reference, ends)
     yield from _other_futures(reference, some)
     yield from _windows(reference, [0, *ends])
     yield from _other_pasts(reference, [0, *some])
     yield from _panels(reference)
     longest = max(histories, key=lambda history: history.height)
-    one_symbol = _Reference.of([longest], feature_set)
+    one_symbol = Reference.of([longest], feature_set)
     yield from _longer(one_symbol)
     yield from _declared(one_symbol, some)
     for corrupted in corrupted_histories(longest, window_bars=feature_set.window_bars):
-        with_gaps = _Reference.of([corrupted.bars], feature_set)
-        yield from _prefixes(with_gaps, corrupted.truncation_offsets())
+        with_gaps = Reference.of([corrupted.bars], feature_set)
+        yield from prefixes(with_gaps, corrupted.truncation_offsets())
         yield from _windows(with_gaps, corrupted.window_truncation_offsets(feature_set.window_bars))
     yield _all_missing(longest, feature_set)
 
 
-def _every_window(reference: _Reference) -> Iterator[InvarianceTest]:
+def every_window(reference: Reference) -> Iterator[InvarianceTest]:
     """Every row from its own window alone, many windows side by side as symbols of their own.
 
     What this says of a feature that reads the symbol is a suspicion and no proof.
@@ -127,7 +127,7 @@ def _every_window(reference: _Reference) -> Iterator[InvarianceTest]:
             yield reference.compare("window", latest(apart, feature_set).with_columns(symbol))
 
 
-def _first_mismatches(reference: _Reference, tests: Iterable[InvarianceTest]) -> set[int]:
+def _first_mismatches(reference: Reference, tests: Iterable[InvarianceTest]) -> set[int]:
     """How many bars to cut off for the first row at which each feature went wrong."""
     by_symbol = {h["symbol"].item(0): h for h in reference.histories}
     offsets = set()
@@ -139,14 +139,14 @@ def _first_mismatches(reference: _Reference, tests: Iterable[InvarianceTest]) ->
     return offsets
 
 
-def _prefixes(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
+def prefixes(reference: Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """Rows known by then, without the last `after` bars."""
     for offset in after:
         truncated = _truncated(reference.histories, offset)
         yield reference.compare("future", compute(truncated, reference.feature_set))
 
 
-def _other_futures(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
+def _other_futures(reference: Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """The same rows with other bars in the place of the last `after`."""
     for offset, perturb in product(after, PERTURBATIONS):
         truncated = _truncated(reference.histories, offset)
@@ -155,7 +155,7 @@ def _other_futures(reference: _Reference, after: Iterable[int]) -> Iterator[Inva
         yield reference.compare("future", actual.join(truncated, on=KEYS, how="semi"))
 
 
-def _windows(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
+def _windows(reference: Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """The newest row by then from the last window alone: of all symbols, and in turn of one."""
     for number, offset in enumerate(after):
         one = reference.histories[number % len(reference.histories)]
@@ -165,7 +165,7 @@ def _windows(reference: _Reference, after: Iterable[int]) -> Iterator[Invariance
             yield reference.compare("window", latest(window, reference.feature_set))
 
 
-def _other_pasts(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
+def _other_pasts(reference: Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """The rows from then on, with other bars in the place of those before the window."""
     for offset, perturb in product(after, PERTURBATIONS):
         unchanged_bars = offset + reference.feature_set.window_bars
@@ -176,7 +176,7 @@ def _other_pasts(reference: _Reference, after: Iterable[int]) -> Iterator[Invari
         yield reference.compare("window", actual.tail(offset + 1))
 
 
-def _longer(reference: _Reference) -> Iterator[InvarianceTest]:
+def _longer(reference: Reference) -> Iterator[InvarianceTest]:
     """The same rows amid a history as long as those of trainings, made of copies."""
     feature_set, (history,) = reference.feature_set, reference.histories
     span = history["timestamp"].item(-1) - history["timestamp"].item(0) + timedelta(days=1)
@@ -189,7 +189,7 @@ def _longer(reference: _Reference) -> Iterator[InvarianceTest]:
     yield reference.compare("future", early.head(history.height))
 
 
-def _panels(reference: _Reference) -> Iterator[InvarianceTest]:
+def _panels(reference: Reference) -> Iterator[InvarianceTest]:
     """Each symbol alone, and behind a symbol of wild prices."""
     for history in reference.histories:
         yield reference.compare("panel", compute(history, reference.feature_set))
@@ -198,7 +198,7 @@ def _panels(reference: _Reference) -> Iterator[InvarianceTest]:
         yield reference.compare("panel", both.filter(pl.col("symbol") != ""))
 
 
-def _declared(reference: _Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
+def _declared(reference: Reference, after: Iterable[int]) -> Iterator[InvarianceTest]:
     """Raw values of the first rows of a history, judged by the look-back that each declares.
 
     `compute` hides rows without a full window of the set, so a set of window 1 is evaluated. A
@@ -215,7 +215,7 @@ def _declared(reference: _Reference, after: Iterable[int]) -> Iterator[Invarianc
     for offset, perturb in product(after, (unchanged, *PERTURBATIONS)):
         until = history.head(history.height - offset).tail(2 * feature_set.window_bars)
         first = until.tail(feature_set.window_bars - 1)
-        whole = _Reference.of([perturb_before_last(until, first.height, perturb)], feature_set)
+        whole = Reference.of([perturb_before_last(until, first.height, perturb)], feature_set)
         test = whole.compare("look-back", compute(first, bare))
         bars = np.arange(1, first.height + 1)[:, None]
         enough = bars >= needed
@@ -228,14 +228,14 @@ def _declared(reference: _Reference, after: Iterable[int]) -> Iterator[Invarianc
 def _all_missing(history: pl.DataFrame, feature_set: FeatureSet) -> InvarianceTest:
     """A window of missing bars: null for each feature that is made of bars."""
     actual = latest(nulled(history.tail(feature_set.window_bars)), feature_set)
-    values = _matrix(actual, feature_set.names)
+    values = matrix(actual, feature_set.names)
     compared = np.array([[reads_ohlcv(feature_set, f) for f in feature_set.features]], dtype=bool)
     return InvarianceTest(
         "missing", actual.select(KEYS), np.full_like(values, np.nan), values, compared
     )
 
 
-def _spaced_offsets(last: int, count: int) -> list[int]:
+def spaced_offsets(last: int, count: int) -> list[int]:
     """At most about `count` offsets from 1 to `last`: the smallest, and others evenly apart."""
     even = (1 + round(i * (last - 1) / max(count - 1, 1)) for i in range(count))
     return sorted(offset for offset in {1, 2, 3, 5, *even} if 1 <= offset <= last)
@@ -245,6 +245,6 @@ def _truncated(histories: Iterable[pl.DataFrame], after: int) -> pl.DataFrame:
     return pl.concat(history.head(max(history.height - after, 0)) for history in histories)
 
 
-def _matrix(frame: pl.DataFrame, names: Sequence[str]) -> Matrix:
+def matrix(frame: pl.DataFrame, names: Sequence[str]) -> Matrix:
     values: Matrix = frame.select(pl.col(names).cast(pl.Float64)).to_numpy()
     return np.ascontiguousarray(values)
