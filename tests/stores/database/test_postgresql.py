@@ -11,6 +11,7 @@ from secrets import token_hex
 import polars as pl
 import pytest
 from sqlalchemy import create_engine
+from tests.databases import new_database, opened
 from tests.platforms import make_platform, settings
 from tests.postgres import postgres_server, what_is_missing
 
@@ -19,6 +20,8 @@ from mlengine.bootstrap.platform import Platform
 from mlengine.core.features import CORE
 from mlengine.core.monitoring.drift.windows import DriftWindow
 from mlengine.core.monitoring.event import Event
+from mlengine.core.monitoring.skill.report import start_record
+from mlengine.core.outcomes.outcome import Outcome
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.database.clock import DatabaseClock, _Reading
@@ -28,12 +31,17 @@ from mlengine.stores.database.migrate import migrate
 from mlengine.stores.database.outbox import Outbox
 from mlengine.stores.hooks.delivery_store import Answer, Delivery, DeliveryStore
 from mlengine.stores.hooks.hook_store import Hook, HookStore
+from mlengine.stores.outcomes.answers import Answer as LiveAnswer
+from mlengine.stores.outcomes.scored import ScoredReader
+from mlengine.stores.outcomes.skill_store import SkillStore
+from mlengine.stores.outcomes.store import OutcomeStore
 from mlengine.stores.runs.rows import NewRun
 
 pytest.importorskip("psycopg")
 
 NOW = datetime(2021, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+VERSION = "v9001"
 SYMBOLS = ("AAA", "BBB", "CCC", "NONE")
 
 
@@ -204,3 +212,52 @@ def test_of_two_alarms_at_once_one_training_comes(url: str, tmp_path: Path) -> N
         assert [tick.outcome for tick in ticks] == ["claimed", "taken"]
     finally:
         control.database.dispose()
+
+
+def test_outcomes_are_counted_there_as_here(url: str, tmp_path: Path) -> None:
+    """Figures, dates and how often something was decided, on both databases."""
+    found = [counted_outcomes(address) for address in (url, new_database(tmp_path / "audit.db"))]
+    assert found[0] == found[1]
+    assert found[1][0] == 2
+
+
+def counted_outcomes(url: str) -> tuple[object, ...]:
+    first, moment = datetime(2021, 1, 1, tzinfo=UTC), datetime(2022, 1, 1, tzinfo=UTC)
+    migrate(url)
+    with opened(url) as engine:
+        store, reader = OutcomeStore(engine), ScoredReader(engine)
+        days = [first + timedelta(days=n) for n in range(9)]
+        answers = [
+            (
+                LiveAnswer(n + 1, f"p{n}", VERSION, "AAA", "1d", day, day, 0.5, n),
+                day,
+                day + timedelta(days=n),
+            )
+            for n, day in enumerate(days)
+        ]
+        for _ in range(2):
+            store.take_in(answers, position=9)
+        due = [
+            each.pending
+            for each in store.due(now=moment, limit=99)
+            if each.model_version == VERSION
+        ]
+        for state, some in (("scored", due[:5]), ("void", due[5:7])):
+            decided = [Outcome(each.id, state, None, 1.0, 0.1, 0.1, moment) for each in some]
+            store.decide(VERSION, decided, {}, postponed={}, now=moment)
+        outcomes = reader.read(VERSION, since=0)
+        record = start_record(None, steps_ahead=5)
+        written = [
+            SkillStore(engine).write(VERSION, record, counted=counted, through=3, event=None)
+            for counted in (None, None, 2, 3)
+        ]
+        return (
+            reader.versions()[VERSION],
+            reader.first_bar(VERSION, dates=2),
+            outcomes.timestamps.tolist(),
+            outcomes.labels.tolist(),
+            reader.counts(VERSION, since=0),
+            reader.pending(VERSION, now=first + timedelta(days=7)),
+            reader.open_days(VERSION, after=0),
+            written,
+        )
