@@ -16,7 +16,7 @@ from tests.platforms import make_platform
 COMMANDS = (
     *("--help", "models list", "models show v1", "models verify", "train runs", "train status"),
     *("train schedule show", "audit tail", "audit prune --older-than 0 --dry-run"),
-    *("monitor history", "sizes"),
+    *("monitor history", "monitor latency", "monitor freshness", "monitor drift", "sizes"),
 )
 
 

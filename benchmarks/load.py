@@ -41,6 +41,7 @@ class Measured:
     seconds: float
     p50_ms: float
     p99_ms: float
+    p90_ms: float = float("nan")
 
     @property
     def per_second(self) -> float:
@@ -231,7 +232,12 @@ def _from(requests: Sequence[Request], start: int) -> Iterator[Request]:
 
 def _measured(took: Sequence[float], failed: int, seconds: float) -> Measured:
     return Measured(
-        len(took), failed, seconds, statistics.median(took), took[int(len(took) * 0.99)]
+        len(took),
+        failed,
+        seconds,
+        statistics.median(took),
+        took[int(len(took) * 0.99)],
+        took[int(len(took) * 0.9)],
     )
 
 
@@ -259,6 +265,7 @@ def _wrk(port: int, requests: Sequence[Request], *, connections: int, seconds: f
         float(took),
         _milliseconds(said, "50%"),
         _milliseconds(said, "99%"),
+        _milliseconds(said, "90%"),
     )
 
 

@@ -38,10 +38,9 @@ _LOCK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class LatencySlot:
-    """What one writer counted from `start` on, for `seconds`."""
+    """What one writer counted from `start` on, for a minute or an hour."""
 
     start: datetime
-    seconds: int
     writer: str
     sketches: RouteSketches
 
@@ -61,11 +60,13 @@ class LatencyTable:
     def read(self, *, since: datetime, until: datetime) -> list[LatencySlot]:
         """Every slot that has a part between the two; raises DamagedRow."""
         row = request_latencies.c
-        query = select(request_latencies).where(row.start > since - HOUR, row.start < until)
+        ends_inside = (row.start > since - MINUTE) | (row.seconds > MINUTE.total_seconds())
+        query = select(request_latencies).where(
+            row.start > since - HOUR, row.start < until, ends_inside
+        )
         with reading(self.engine) as connection:
             rows = connection.execute(query).all()
-        slots = [LatencySlot(r.start, r.seconds, r.writer, _parse(r.sketches)) for r in rows]
-        return [slot for slot in slots if _ends(slot) > since]
+        return [LatencySlot(r.start, r.writer, _parse(r.sketches)) for r in rows]
 
     def roll_up(self, *, before: datetime) -> int:
         """Put the minutes of each hour that began before `before` together; how many rows went.
@@ -94,10 +95,6 @@ class LatencyTable:
         with reading(self.engine) as connection:
             oldest: datetime | None = connection.scalar(query)
         return oldest
-
-
-def _ends(slot: LatencySlot) -> datetime:
-    return slot.start + timedelta(seconds=slot.seconds)
 
 
 def _hour_of(moment: datetime) -> datetime:
