@@ -164,7 +164,7 @@ def _monitoring(control: ControlPlane, stores: Stores) -> MonitoringService:
     return MonitoringService(
         stores.audit,
         control.events,
-        stores.loader,
+        lambda: stores.loader.active().manifest,
         stores.bars.interval,
         stores.bars.bar_ages,
     )

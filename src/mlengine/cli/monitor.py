@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlengine.cli.context import Output, current_control, current_platform, json_command, now
+from mlengine.cli.context import (
+    Output,
+    current_control,
+    current_platform,
+    current_settings,
+    json_command,
+    now,
+)
 from mlengine.cli.options import Timestamp
 from mlengine.cli.output import format_cell, table
 from mlengine.cli.performance import describe_performance
@@ -98,7 +105,10 @@ def outcomes(version: str | None, window: str, symbol: str | None, group: str | 
 @json_command
 def freshness() -> Output:
     """Show how old the bars, the model and the last prediction are."""
-    report = current_platform().monitoring.freshness(now=now())
+    from mlengine.bootstrap.freshness import build_freshness  # noqa: PLC0415 - Polars
+
+    service = build_freshness(current_settings(), current_control())
+    report = service.freshness(now=now())
     model = report.model
     lines = [
         f"model {model.version} of {format_cell(model.trained_at)}" if model else "no model",

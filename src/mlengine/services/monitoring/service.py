@@ -1,17 +1,18 @@
 """Freshness and the history of events."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mlengine.core.bars.intervals import interval_end
 from mlengine.core.monitoring.event import Event
 from mlengine.core.pagination import Page
+from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import MlengineError
 from mlengine.services.bars.bar_ages import BarAgeService
-from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.audit.live_bars import LiveBarReader
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.market_data.deadline import Deadline
-from mlengine.stores.registry.loader import ModelLoader
 
 # What an answer waits for at most, to know which bars were to be expected of late symbols.
 _EXPECTATIONS_SECONDS = 2.0
@@ -49,9 +50,11 @@ class Freshness:
 
 @dataclass(frozen=True)
 class MonitoringService:
-    audit: AuditStore
+    """`active_manifest` raises a domain error where there is no active version to tell of."""
+
+    audit: LiveBarReader
     events: EventStore
-    loader: ModelLoader
+    active_manifest: Callable[[], Manifest]
     interval: str
     bar_ages: BarAgeService
 
@@ -102,7 +105,7 @@ class MonitoringService:
 
     def _model_freshness(self, now: datetime) -> ModelFreshness | None:
         try:
-            manifest = self.loader.active().manifest
+            manifest = self.active_manifest()
         except MlengineError:
             return None
         return ModelFreshness(

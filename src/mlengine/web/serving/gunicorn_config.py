@@ -11,6 +11,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
 
@@ -87,7 +88,7 @@ def post_worker_init(worker: Worker) -> None:
     Nor does one wait for most of what is done on first use, or while the garbage collector walks
     through all that was imported.
     """
-    platform = getattr(worker.wsgi, "extensions", {}).get("mlengine")
+    platform = _platform(worker)
     if platform is not None:
         platform.registry_poll.start()
         with suppress(MlengineError):
@@ -108,9 +109,14 @@ def post_worker_init(worker: Worker) -> None:
     lifecycle.info("web worker started", extra={**_process(), "model": loaded})
 
 
+def _platform(worker: Worker) -> Any:
+    """That of its application; None of another one, or where it could not be loaded."""
+    return getattr(getattr(worker, "wsgi", None), "extensions", {}).get("mlengine")
+
+
 def worker_exit(_server: Arbiter, worker: Worker) -> None:
     if worker.ppid == os.getppid():  # the master calls this, too, for one that was killed
-        platform = getattr(worker.wsgi, "extensions", {}).get("mlengine")
+        platform = _platform(worker)
         if platform is not None:
             platform.latencies.recorder.flush(platform.control.clock())
         lifecycle.info("web worker stopped", extra={**_process(), "answered": worker.nr})
