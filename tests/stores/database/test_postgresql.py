@@ -128,6 +128,7 @@ def test_a_host_whose_clock_is_wrong_goes_by_that_of_the_server(url: str) -> Non
     ahead = DatabaseClock(engine, host=lambda: datetime.now(UTC) + HOUR)
     try:
         assert abs(ahead() - datetime.now(UTC)) < timedelta(seconds=30)
+        assert ahead().tzinfo is UTC
         assert ahead.skew_seconds == pytest.approx(3600, abs=30)
     finally:
         engine.dispose()

@@ -88,7 +88,7 @@ class DatabaseClock:
                 began = self.timer()
                 now = connection.execute(select(func.clock_timestamp())).scalar_one()
             took = self.timer() - began
-            now += timedelta(seconds=took / 2)
+            now = now.astimezone(UTC) + timedelta(seconds=took / 2)  # Polars tells zones by name
             self._keep(_Reading(now, began + took, self.host() - now))
         except DatabaseUnavailable as refusal:
             log.debug("clock of the database not read", extra={"reason": refusal.reason})
