@@ -54,14 +54,15 @@ class ConnectionTable:
     """Every connection is idle between two requests, waited for, or in a thread's hands.
 
     Waited for is the rest of a request, or that the client takes the rest of its answer.
-    `next_deadline` is the moment, monotonic, before which none can be over.
+    `next_deadline` is the moment, monotonic, before which none can be over. From `streams` of them
+    no request comes.
     """
 
     def __init__(self) -> None:
         self._open: set[Connection] = set()
         self._idle: dict[Connection, None] = {}
         self._waiting: dict[Connection, None] = {}
-        self.buffered = 0
+        self.buffered = self.streams = 0
         self.next_deadline = 0.0
 
     def __contains__(self, conn: Connection) -> bool:

@@ -121,7 +121,7 @@ class Worker(ClientConnections):
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         self._dispatch_round(timeout)
         if self._fast_path and self._pending:
-            if len(self._pending) < self.nr_conns:
+            if len(self._pending) + self.connections.streams < self.nr_conns:
                 # Whoever is about to ask shares the commit, which costs as much as an answer.
                 os.sched_yield()
                 self._dispatch_round(0)

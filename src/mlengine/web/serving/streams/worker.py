@@ -71,6 +71,7 @@ class StreamingWorker(Worker):
             )
         subscription.sent_at = time.monotonic()
         self._streams[conn] = subscription
+        self.connections.streams = len(self._streams)
         self._keep(conn, rest)
         self._follow()
 
@@ -135,6 +136,7 @@ class StreamingWorker(Worker):
 
     def _end_stream(self, conn: Connection) -> None:
         del self._streams[conn]
+        self.connections.streams = len(self._streams)
         if self._places is not None:
             self._places.leave()
         self._follow()
