@@ -40,11 +40,13 @@ from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.services.telemetry.latencies import LatencyService
 from mlengine.services.telemetry.latency_recorder import LatencyRecorder
 from mlengine.services.telemetry.metrics import MetricsService
+from mlengine.services.telemetry.skill_gauges import SkillGauges
 from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.services.training.run_executor import RunExecutor
 from mlengine.stores.features.vector_cache import FeatureVectorCache
 from mlengine.stores.keys.key_ring import KeyRing
+from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.registry.shared.poll import RegistryPoll
@@ -185,6 +187,7 @@ def _metrics(
     monitoring: MonitoringService,
     drift: DriftService,
 ) -> MetricsService:
+    skill = SkillGauges(SkillStore(control.database), control.active)
     gauges = GaugeReader(
         __version__,
         python_version(),
@@ -192,7 +195,7 @@ def _metrics(
         control.run_store,
         health.audit.spool,
         health.worker_count,
-        more=(partial(drift_gauges, drift),),
+        more=(partial(drift_gauges, drift), skill.read),
     )
     return MetricsService(CounterFolder(counters_folder(settings)), gauges)
 

@@ -145,6 +145,22 @@ DRIFT_LEVEL = Family("drift_alarm_level", "gauge", "What that evidence must pass
 DRIFT_ALARMS = Family(
     "drift_alarms_total", "counter", "How often the drift alarm of the version rang.", ("version",)
 )
+SKILL_STATUS = Family(
+    "skill_status",
+    "gauge",
+    "1 for what outcomes say of the skill of the active version, 0 for the others.",
+    ("status",),
+)
+SKILL_DATES = Family("skill_dates", "gauge", "Dates with outcomes that this rests on.")
+SKILL_GAIN = Family(
+    "skill_gain", "gauge", "Their mean loss of the baseline less that of the active version."
+)
+SKILL_E_VALUE = Family(
+    "skill_e_value",
+    "gauge",
+    "The evidence that its skill is lost, and that it is proven.",
+    ("claim",),
+)
 READ: tuple[Family, ...] = (
     BUILD_INFO,
     DATABASE_UP,
@@ -164,6 +180,10 @@ READ: tuple[Family, ...] = (
     DRIFT_E_VALUE,
     DRIFT_LEVEL,
     DRIFT_ALARMS,
+    SKILL_STATUS,
+    SKILL_DATES,
+    SKILL_GAIN,
+    SKILL_E_VALUE,
 )
 
 FAMILIES: tuple[Family, ...] = (*COUNTED, *READ)
