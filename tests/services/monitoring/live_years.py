@@ -40,6 +40,7 @@ HASH = "d" * 64
 # The date of the first live row, in days since 1970.
 FIRST = 20_000
 _LEVEL = alert_level(years=10)
+_WINDOWS = (5, 7, 20, 32)
 
 
 def model_reference() -> ModelReference:
@@ -47,9 +48,12 @@ def model_reference() -> ModelReference:
     rows = panel(2000)
     scores = np.random.default_rng(1).random((len(rows.dates), 1))
     return ModelReference(
-        build_reference(NAMES, rows, window_bars=10),
+        build_reference(NAMES, rows, window_bars=10, windows=_WINDOWS),
         build_reference(
-            ("prediction",), PanelRows(scores, rows.dates, rows.symbols), window_bars=10
+            ("prediction",),
+            PanelRows(scores, rows.dates, rows.symbols),
+            window_bars=10,
+            windows=_WINDOWS,
         ),
         np.full(40, 0.69),
     )
@@ -108,7 +112,7 @@ def moment(date: int) -> datetime:
     return EPOCH + timedelta(days=date + 1, minutes=1)
 
 
-_WINDOWS: Mapping[str, BarArrays] = {
+_BARS: Mapping[str, BarArrays] = {
     f"S{symbol}": BarArrays.of(window_of(f"S{symbol}")) for symbol in range(SYMBOLS)
 }
 _USUAL = replace(a_prediction(0), feature_set=FeatureSetRef("core", 1, HASH, 64))
@@ -130,5 +134,5 @@ def _entry(
         probability_up=score,
         bars_hash=symbol * 32,
     ).with_changes(changes)
-    scored = feature_vector_record(prediction, vector, _WINDOWS[symbol])
+    scored = feature_vector_record(prediction, vector, _BARS[symbol])
     return AuditedPrediction(prediction, scored, "/predict", at)

@@ -148,8 +148,8 @@ def test_an_update_that_ended_half_way_is_made_up_for(years: LiveYears) -> None:
 
 
 def test_the_alarm_tells_a_change_once_with_what_it_found(years: LiveYears) -> None:
-    years.live(panel(90, seed=3, shift=4.0))
-    for date in range(FIRST, FIRST + 95, 30):
+    years.live(panel(66, seed=3, shift=4.0))
+    for date in range(FIRST, FIRST + 70, 33):
         years.updates.run(moment(date))
     (event,) = told(years)[-1:]
     assert event["by"] == "distribution"

@@ -114,8 +114,8 @@ def test_a_file_that_is_cut_or_holds_objects_is_no_archive() -> None:
 def test_a_wide_reference_is_small() -> None:
     rng = np.random.default_rng(0)
     names = tuple(f"f{at:03d}" for at in range(158))
-    values, dates = rng.normal(size=(900, 158)), np.repeat(np.arange(300), 3)
-    rows = PanelRows(values, dates, np.tile(np.arange(3), 300))
+    values, dates = rng.normal(size=(450, 158)), np.repeat(np.arange(150), 3)
+    rows = PanelRows(values, dates, np.tile(np.arange(3), 150))
     features = build_reference(names, rows, window_bars=60)
     model = ModelReference(features, features, np.ones(40))
     novelty = build_novelty(rows, features.grid, np.arange(158))

@@ -101,7 +101,7 @@ def test_rows_that_say_nothing_are_never_drift(reference: DriftReference, name: 
 @pytest.mark.parametrize("name", ODD)
 def test_a_reference_that_says_nothing_gives_no_verdict(name: str) -> None:
     for dates in (1, W, 1200):
-        nothing = build_reference(NAMES, _rows(ODD[name], dates), window_bars=10)
+        nothing = build_reference(NAMES, _rows(ODD[name], dates), window_bars=10, windows=(W,))
         assert check_drift(nothing, panel(W)).status != "drift"
 
 
@@ -109,7 +109,7 @@ def test_a_long_reference_without_values_is_no_reason_to_cry() -> None:
     rows = panel(1000)
     for value in (math.nan, math.inf, 1.0):
         nothing = replaced(rows, np.full(rows.values.shape, value))
-        empty = build_reference(NAMES, nothing, window_bars=10)
+        empty = build_reference(NAMES, nothing, window_bars=10, windows=(W,))
         assert check_drift(empty, panel(W, seed=4)).status in ("drift", "uncalibrated")
 
 
@@ -151,7 +151,7 @@ def test_fewer_symbols_than_half_are_another_population(reference: DriftReferenc
 def test_a_sketch_gives_figures_and_no_verdict() -> None:
     rows = panel(1200)
     sketched = reference_of_sketch(NAMES, sort_columns(rows.values), rows=len(rows.dates))
-    whole = build_reference(NAMES, rows, window_bars=10)
+    whole = build_reference(NAMES, rows, window_bars=10, windows=(W,))
     found = check_drift(sketched, panel(W, seed=5, shift=2.0))
     assert (found.status, found.reason, found.score) == ("uncalibrated", "no_calibration", None)
     figures = {each.feature: (each.psi, each.ks) for each in found.features}
