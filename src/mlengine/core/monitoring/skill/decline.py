@@ -60,10 +60,10 @@ class DeclineTest:
         """The log capitals before the first new value: streams x stakes x cells."""
         return (0.0,) * (self.streams * len(self.stakes) * CELLS)
 
-    def log_growth(self, value: float) -> Floats:
-        """(stakes, cells): what a new value adds to the log capitals of its stream."""
-        clipped = min(max(value, -self.reach), self.reach)
-        distance = clipped - self.lowest_means
+    def log_growth(self, values: Floats) -> Floats:
+        """(dates, stakes, cells): what each new value adds to the log capitals of its stream."""
+        clipped = np.clip(values, -self.reach, self.reach)
+        distance = clipped[:, None, None] - self.lowest_means
         return np.asarray(np.log1p(-distance * np.array(self.stakes)[:, None]))
 
     def e_value(self, capitals: Floats) -> float:
@@ -74,12 +74,15 @@ class DeclineTest:
 
     def e_values(self, values: Floats) -> Floats:
         """(dates,): the e-value after each of some new values, which come in this order."""
-        growth = np.stack([self.log_growth(value) for value in values.tolist()])
+        growth = self.log_growth(values)
         dates, streams = np.arange(len(values)), self.streams
         total = np.zeros((len(values), CELLS))
         for stream, old in enumerate(self.old):
-            mine = np.where((dates % streams == stream)[:, None, None], growth, 0.0)
-            new = np.exp(np.minimum(np.cumsum(mine, axis=0), _MOST_LOG)).mean(axis=1)
+            mine = np.cumsum(growth[stream::streams], axis=0)
+            capital = np.exp(np.minimum(mine, _MOST_LOG)).mean(axis=1)
+            # Before its first date a gambler has 1, and between its dates what it had.
+            capital = np.vstack([np.ones((1, CELLS)), capital])
+            new = capital[(dates + streams - stream) // streams]
             total += np.exp(np.array(old)) * new
         return np.asarray((total / streams).min(axis=1))
 

@@ -129,9 +129,10 @@ def add_date(
     if not math.isfinite(gain):
         return state
     stream = state.dates % terms.steps_ahead
-    growth = terms.decline.log_growth(gain).ravel() if terms.decline else np.empty(0)
+    value = np.array([gain])
+    growth = terms.decline.log_growth(value).ravel() if terms.decline else np.empty(0)
     against = _grown(state.against, growth, stream)
-    in_favour = _grown(state.in_favour, terms.bet.log_growth(np.array([gain]))[0], stream)
+    in_favour = _grown(state.in_favour, terms.bet.log_growth(value)[0], stream)
     after = replace(state, dates=state.dates + 1, against=against, in_favour=in_favour)
     lost, proven = _e_values(after, terms)
     lost_for = state.lost_for + 1 if lost >= _lost_level(alpha) else 0
