@@ -12,6 +12,7 @@ from mlengine.services.monitoring.drift_checks import DriftChecks
 from mlengine.services.monitoring.drift_references import DriftReferences
 from mlengine.services.monitoring.drift_updates import DriftUpdates
 from mlengine.services.monitoring.feeds import FeedStep
+from mlengine.services.monitoring.model_age import ModelAgeStep
 from mlengine.services.monitoring.updates import MonitoringUpdates, UpdateStep
 from mlengine.services.outcomes.earlier_champion import EarlierChampion
 from mlengine.services.outcomes.judging import HoldoutReader
@@ -63,6 +64,7 @@ def build_monitoring_updates(
         DriftChecks(drift, control.events),
         LatencyRollUp(control.latencies.table),
         FeedStep(FeedStore(control.database), stores.bars.interval),
+        ModelAgeStep(registry, control.events, stores.usability_limits.max_model_age_days),
     )
     return MonitoringUpdates(steps, control.update_lease, control.clock, _new_holder)
 

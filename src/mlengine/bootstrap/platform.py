@@ -159,6 +159,7 @@ def _health(
         stores.bars.source,
         ring,
         control.clock,
+        stores.usability_limits.max_model_age_days,
     )
 
 

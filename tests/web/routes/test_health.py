@@ -37,7 +37,12 @@ def test_health_has_the_fields_of_the_contract(client: FlaskClient, tiny: FakePl
             "status": "ok",
             "version": "0.1.0",
             "env": "staging",
-            "model": {"active_version": "v2", "loaded_version": "v2"},
+            "model": {
+                "active_version": "v2",
+                "loaded_version": "v2",
+                "ageing_from": None,
+                "too_old_from": None,
+            },
             "checks": {
                 "redis": "unknown",
                 "audit": "unknown",

@@ -29,6 +29,7 @@ EventKind: TypeAlias = Literal[
     "bars_revised",
     "feed_stale",
     "feed_fresh",
+    "model_ageing",
     "hook_changed",
     "hook_disabled",
     "skill_lost",

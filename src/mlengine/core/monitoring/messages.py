@@ -26,6 +26,7 @@ MESSAGE_TYPES: Mapping[EventKind, str] = MappingProxyType(
         "bars_revised": "bars.revised",
         "feed_stale": "feed.stale",
         "feed_fresh": "feed.fresh",
+        "model_ageing": "model.ageing",
         "hook_disabled": "hook.disabled",
         "skill_lost": "skill.lost",
         "skill_proven": "skill.proven",

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from mlengine.core.predictions.usability import ModelAge
 from mlengine.errors import (
     DatabaseUnavailable,
     FeatureSetMismatch,
@@ -18,7 +20,7 @@ from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.database.clock import DatabaseClock
 from mlengine.stores.keys.key_ring import KeyRing
 from mlengine.stores.market_data import MarketData
-from mlengine.stores.registry.loader import ModelLoader
+from mlengine.stores.registry.loader import LoadedModel, ModelLoader
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
 
@@ -32,7 +34,8 @@ class Health:
 
     `refused_files` has each `file` of the folder of bars that can't be used, and the `reason`.
     `clock_skew_seconds` is how far this host's clock is ahead of the database server's, whose time
-    is the platform's; null while that server is not reached.
+    is the platform's; null while that server is not reached. `ageing_from` and `too_old_from` are
+    moments of the loaded model, null where a model may have any age.
     """
 
     status: str
@@ -44,6 +47,8 @@ class Health:
     audit_spool: SpoolCounts = field(default_factory=SpoolCounts)
     refused_files: Sequence[Mapping[str, str]] = ()
     clock_skew_seconds: float | None = None
+    ageing_from: datetime | None = None
+    too_old_from: datetime | None = None
 
 
 class WorkerCountProbe:
@@ -90,6 +95,7 @@ class HealthService:
     source: MarketData
     keys: KeyRing
     clock: DatabaseClock
+    max_model_age_days: int = 0
 
     def health(self) -> Health:
         """The state of every part, mostly as the last real call left it.
@@ -98,7 +104,9 @@ class HealthService:
         """
         active = self.registry.active.read_or_none()
         active_version = active.version if active else None
-        loaded = self._loaded_version()
+        model = self._loaded_model()
+        loaded = model.version if model else None
+        age = ModelAge(model.manifest.created_at, self.max_model_age_days) if model else None
         workers = self.worker_count.workers()
         checks = {
             "redis": self._redis(workers),
@@ -128,6 +136,8 @@ class HealthService:
                 {"file": file, "reason": reason} for file, reason in self.source.refused_files()
             ],
             clock_skew_seconds=self.clock.skew_seconds,
+            ageing_from=age.ageing_from if age else None,
+            too_old_from=age.too_old_from if age else None,
         )
 
     def ready(self) -> str:
@@ -140,9 +150,9 @@ class HealthService:
             raise DatabaseUnavailable("it can't be written")
         return loaded.version
 
-    def _loaded_version(self) -> str | None:
+    def _loaded_model(self) -> LoadedModel | None:
         try:
-            return self.loader.active().version
+            return self.loader.active()
         except MlengineError:
             return None
 

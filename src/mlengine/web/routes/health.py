@@ -26,11 +26,14 @@ def health() -> Body:
     this web worker has spooled since its start. `keys` is `degraded` while `API_KEYS_FILE` can't be
     used: the keys that it had before stay in force. `refused_files` has each `file` of
     `MARKET_DATA_DIR` that this web worker can't use, with the `reason`, and each bad line of
-    `actions.csv`; none of them degrades the whole.
+    `actions.csv`; none of them degrades the whole. With `MAX_MODEL_AGE_DAYS` the loaded model has
+    `too_old_from`, after which its predictions are not usable, and `ageing_from`, when a third of
+    its days is left.
     """
     body = dict(vars(platform().health.health()))
-    versions = {name: body.pop(name) for name in ("active_version", "loaded_version")}
-    return {**body, "model": versions}
+    names = ("active_version", "loaded_version", "ageing_from", "too_old_from")
+    model = {name: body.pop(name) for name in names}
+    return {**body, "model": model}
 
 
 @blueprint.get("/ready")

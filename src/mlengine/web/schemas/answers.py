@@ -64,6 +64,8 @@ class OneOf:
 class ModelVersions(TypedDict):
     active_version: str | None
     loaded_version: str | None
+    ageing_from: datetime | None
+    too_old_from: datetime | None
 
 
 class RefusedFile(TypedDict):
@@ -137,7 +139,7 @@ VALUES: Mapping[tuple[type, str], Sequence[str]] = {
 HEALTH = Shape(
     "Health",
     Health,
-    without=("active_version", "loaded_version"),
+    without=("active_version", "loaded_version", "ageing_from", "too_old_from"),
     members={"refused_files": list[RefusedFile], "model": ModelVersions},
 )
 
