@@ -12,17 +12,24 @@ import random
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from math import nan
 from pathlib import Path
 
-import orjson
 import polars as pl
 from benchmarks.load import GENERATOR, Client, Measured, by_threads, gets, rotate
 from benchmarks.serving import head, row, say_where
 from tests.platforms import SYMBOLS, make_platform
 from tests.serving import Server, serving
 from tests.upstream import Fault, LoopbackUpstream
+
+from mlengine.core.telemetry.latency_sketch import quantile_ms
+from mlengine.core.telemetry.latency_slots import TOTAL, StageSketch, merge
+from mlengine.services.telemetry.latency_recorder import FLUSH_SECONDS
+from mlengine.stores.database.engine import open_database
+from mlengine.stores.telemetry.latency_table import LatencyTable
 
 PREDICT = [f"/predict?symbol={symbol}" for symbol in SYMBOLS]
 FEATURES = [f"/features?symbol={symbol}&limit=50" for symbol in SYMBOLS]
@@ -49,9 +56,9 @@ def _compare(what: str, paths: list[str], connections: int, seconds: float) -> N
         environ = {"MARKET_DATA_CACHE_SECONDS": "3600"}
         with serving(Path(folder), ready=PREDICT[0], **environ) as server:
             _warm_up(server, paths)
-            before = _told(server, paths[0])
+            before = _counted(Path(folder), paths[0])
             measured = rotate(server.port, gets(paths), connections=connections, seconds=seconds)
-            _row(what, connections, measured, before, _told(server, paths[0]))
+            _row(what, connections, measured, before, _counted(Path(folder), paths[0]))
 
 
 def _compare_slow(connections: int, seconds: float) -> None:
@@ -64,10 +71,10 @@ def _compare_slow(connections: int, seconds: float) -> None:
         }
         with serving(Path(name), ready="/livez", **environ) as server:
             _warm_up(server, PREDICT)
-            before = _told(server, PREDICT[0])
+            before = _counted(Path(name), PREDICT[0])
             load = gets(PREDICT)
             measured = by_threads(server.port, load, connections=connections, seconds=seconds)
-            told = _told(server, PREDICT[0])
+            told = _counted(Path(name), PREDICT[0])
             _row("/predict, slow upstream", connections, measured, before, told)
 
 
@@ -92,32 +99,37 @@ def _slow(folder: Path) -> Iterator[str]:
 
 
 def _warm_up(server: Server, paths: list[str]) -> None:
-    """Both workers have the bars, and a minute goes by so that these are in a window before."""
+    """Both workers have the bars."""
     for _ in range(10):
         for path in paths:
             Client(server.port).get(path)
 
 
-def _told(server: Server, path: str) -> Mapping[str, float]:
-    """By all workers of the last day, once each has written what it has."""
-    threading.Event().wait(6.0)
-    _, body = Client(server.port).get("/monitoring/latency?window=3600")
-    route = path.partition("?")[0]
-    lines = orjson.loads(body)["routes"]
-    return next(each for each in lines if (each["route"], each["stage"]) == (route, "total"))
+def _counted(folder: Path, path: str) -> StageSketch:
+    """What the table has of a route by all workers, once each has written what it has."""
+    threading.Event().wait(FLUSH_SECONDS + 1.5)
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    engine = open_database(f"sqlite:///{folder / 'artifacts' / 'audit.db'}")
+    slots = LatencyTable(engine).read(since=now - hour, until=now + hour)
+    engine.dispose()
+    merged = merge(slot.sketches for slot in slots)
+    return merged[path.partition("?")[0]].stages[TOTAL]
 
 
 def _row(
     what: str,
     connections: int,
     measured: Measured,
-    before: Mapping[str, float],
-    told: Mapping[str, float],
+    before: StageSketch,
+    after: StageSketch,
 ) -> None:
-    counted = int(told["count"] - before["count"])
+    counts = dict(enumerate((after.counts - before.counts).tolist()))
+    counted = sum(counts.values())
     assert abs(counted - measured.requests) <= 2 * connections, (counted, measured.requests)
     by_load = [getattr(measured, name) for name in QUANTILES]
-    by_server = [told[name] for name in QUANTILES]
+    by_server = [
+        quantile_ms(counts, share, longest_ms=after.longest_ms) or nan for share in (0.5, 0.9, 0.99)
+    ]
     ratios = [b / a for a, b in zip(by_load, by_server, strict=True)]
     cells = (" / ".join(f"{each:.2f}" for each in each) for each in (by_load, by_server, ratios))
     row(what, connections, measured.requests, *cells)
