@@ -409,6 +409,8 @@ def test_a_folder_is_checked_with_its_own_files_of_symbols_and_settings(
     ("what", "shows"),
     [
         ("drift", "insufficient_data"),
+        ("outcomes", "due 0: scored 0"),
+        ("update", "performance"),
         ("freshness", "AAA"),
         ("latency", "error rate"),
         ("history", "v1"),

@@ -125,7 +125,7 @@ def freshness() -> Output:
 @click.option("--window", default=3600, show_default=True, type=click.IntRange(1, 30 * 86_400))
 @json_command
 def latency(window: int) -> Output:
-    """Quantiles of requests by route and stage over the last WINDOW seconds."""
+    """Quantiles by route and stage over the last WINDOW seconds."""
     latencies = current_control().latencies.latency(window_seconds=window, now=now())
     return Output(
         latencies,

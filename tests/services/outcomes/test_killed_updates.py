@@ -15,7 +15,7 @@ from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.tables import outcomes, skill_states
 
 ROOT = Path(__file__).parents[3]
-DAYS, ROUNDS = 60, 12
+DAYS, ROUNDS = 40, 6
 
 
 def decided(market: ReplayedMarket) -> list[tuple[object, ...]]:
