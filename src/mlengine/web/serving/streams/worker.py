@@ -60,7 +60,7 @@ class StreamingWorker(Worker):
         if conn.subscription is None or rest is None:
             super()._end_request(answering)
         elif not (self.alive and self._places and self._places.take()):
-            self.drop(conn)
+            self._finish(conn, rest)
         else:
             self._begin_stream(conn, conn.subscription, rest)
 
@@ -141,6 +141,11 @@ class StreamingWorker(Worker):
             self._places.leave()
         self._follow()
 
+    def _finish(self, conn: Connection, rest: memoryview) -> None:
+        """Send the end of the answer behind the rest of it; the client may come back."""
+        conn.closes = True
+        self.send_rest(conn, memoryview(bytes(rest) + LAST_CHUNK))
+
     def _cap_keepalive(self, deadline: float) -> None:
         """End the streams of a stopping worker: their clients come back, to another one."""
         for conn in [*self._streams]:
@@ -148,8 +153,5 @@ class StreamingWorker(Worker):
                 self.drop(conn)
                 continue
             self._end_stream(conn)
-            conn.closes = True
-            with suppress(OSError):
-                send_at_once(conn.sock, memoryview(LAST_CHUNK))
-            self._end_answer(conn)
+            self._finish(conn, memoryview(b""))
         super()._cap_keepalive(deadline)
