@@ -20,7 +20,7 @@ from mlengine.core.monitoring.drift.log_loss import LogLossEstimate
 from mlengine.core.monitoring.drift.windows import DriftWindow
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.monitoring.skill.report import start_record, tell_skill
-from mlengine.core.outcomes.performance import PartFigures
+from mlengine.core.outcomes.performance import BarFigures, PartFigures
 from mlengine.core.outcomes.report import Coverage, Performance, TrainedFigures
 from mlengine.core.pagination import Page, decode_cursor, encode_cursor
 from mlengine.core.predictions.prediction import AuditRow, Latency
@@ -333,6 +333,7 @@ class FakePerformanceService:
             skill=tell_skill(start_record(None, steps_ahead=5), version=None, reason="none"),
             by_symbol=(PartFigures("AAPL", 1, 0.7, 0.69, 1.0, None),),
             by_group=(),
+            by_bar=(BarFigures(DAY, 1, 0.7, 0.69, 1.0, None, None),),
         )
 
 

@@ -125,6 +125,12 @@ def test_live_figures_are_those_of_the_metrics_with_their_intervals(platform: Pl
     assert answer.metrics["rank_ic"].low is not None
     assert (answer.rows, answer.dates, answer.symbols) == (returns.size, DATES, 12)
     assert [each.rows for each in answer.by_symbol] == [DATES] * 12
+    assert [each.bar for each in answer.by_bar] == [FIRST + day * DAY for day in range(DATES)]
+    newest = answer.by_bar[-1]
+    assert newest.loss == metrics.log_loss((returns[-1] > 0.0).astype(np.float64), chances[-1])
+    assert newest.ic == pytest.approx(metrics.correlation(chances[-1], returns[-1]), rel=1e-12)
+    mean_rank_ic = np.mean([each.rank_ic for each in answer.by_bar])
+    assert answer.metrics["rank_ic"].value == pytest.approx(mean_rank_ic, rel=1e-12)
 
 
 def test_a_window_a_symbol_and_a_group_are_parts_of_it(platform: Platform) -> None:

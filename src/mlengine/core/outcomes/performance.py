@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 import numpy as np
@@ -12,9 +13,12 @@ from mlengine.core import metrics
 from mlengine.core.arrays import Floats, Indices, Ints, Moments, finite_or_none
 from mlengine.core.evaluation import Evaluation
 from mlengine.core.metrics import Actuals, Baseline
+from mlengine.core.metrics.correlations import correlation_by_date
 from mlengine.core.metrics.losses import row_losses
+from mlengine.core.metrics.scored_rows import build_scored_rows
 from mlengine.core.metrics.session_dates import mean_by_session, session_dates
 from mlengine.core.outcomes.outcome import LabelTerms
+from mlengine.core.timestamps import EPOCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +91,23 @@ class PartFigures:
     auc: float | None
 
 
-def evaluate_outcomes(outcomes: ScoredOutcomes, judge: Judge) -> Evaluation | None:
-    """The figures of a training on live rows; None without any."""
-    if not outcomes.rows:
-        return None
+@dataclass(frozen=True)
+class BarFigures:
+    """Of the rows of one bar; `ic` and `rank_ic` are null below ten symbols."""
+
+    bar: datetime
+    rows: int
+    loss: float
+    baseline_loss: float
+    hit_rate: float
+    ic: float | None
+    rank_ic: float | None
+
+
+def actuals_of(outcomes: ScoredOutcomes) -> Actuals:
+    """What happened, as metrics take it."""
     _, symbols = np.unique(outcomes.symbols, return_inverse=True)
-    actuals = Actuals(
+    return Actuals(
         forward_returns=outcomes.forward_returns,
         labels=outcomes.labels,
         last_returns=outcomes.last_returns,
@@ -100,9 +115,15 @@ def evaluate_outcomes(outcomes: ScoredOutcomes, judge: Judge) -> Evaluation | No
         label_ends=outcomes.label_ends,
         symbols=symbols,
     )
+
+
+def evaluate_outcomes(outcomes: ScoredOutcomes, judge: Judge) -> Evaluation | None:
+    """The figures of a training on live rows; None without any."""
+    if not outcomes.rows:
+        return None
     return metrics.evaluate(
         judge.terms.objective,
-        actuals=actuals,
+        actuals=actuals_of(outcomes),
         scores=outcomes.scores,
         baseline=Baseline(judge.up_rate, judge.constant),
         horizon_bars=judge.terms.horizon_bars,
@@ -136,6 +157,24 @@ def figures_by_part(
             metrics.hit_rate(up[rows], said_up[rows]),
             finite_or_none(metrics.auc(up[rows], outcomes.scores[rows])),
         )
+
+
+def figures_by_bar(outcomes: ScoredOutcomes, judge: Judge) -> Iterator[BarFigures]:
+    """Of each bar, the oldest first."""
+    if not outcomes.rows:
+        return
+    scored = build_scored_rows(
+        judge.terms.objective,
+        actuals=actuals_of(outcomes),
+        scores=outcomes.scores,
+        transform=judge.terms.transform,
+    )
+    ic, rank_ic = (correlation_by_date(scored, ranked=ranked) for ranked in (False, True))
+    parts = figures_by_part(outcomes, judge, outcomes.timestamps)
+    for part, *correlations in zip(parts, ic.tolist(), rank_ic.tolist(), strict=True):
+        bar = EPOCH + timedelta(microseconds=int(part.name))
+        figures = part.rows, part.loss, part.baseline_loss, part.hit_rate
+        yield BarFigures(bar, *figures, *map(finite_or_none, correlations))
 
 
 def daily_gains(outcomes: ScoredOutcomes, judge: Judge) -> Floats:

@@ -7,7 +7,7 @@ from typing import Final
 
 from mlengine.core.evaluation import Bootstrap, Calibration, MetricEstimate, SignRule, Verdict
 from mlengine.core.monitoring.skill.report import Skill
-from mlengine.core.outcomes.performance import PartFigures
+from mlengine.core.outcomes.performance import BarFigures, PartFigures
 
 # How many of the newest dates with outcomes figures are of.
 WINDOWS: Final = (20, 60, 250, 1000)
@@ -29,7 +29,7 @@ class DecidedCounts:
 class PerformanceReport:
     """Figures of the scored outcomes of a window, as they were at `computed_at`.
 
-    `status` is `insufficient_data` without any.
+    `status` is `insufficient_data` without any. `by_bar` has the newest 250 bars.
     """
 
     status: str
@@ -46,6 +46,7 @@ class PerformanceReport:
     verdict: Verdict | None
     by_symbol: tuple[PartFigures, ...]
     by_group: tuple[PartFigures, ...]
+    by_bar: tuple[BarFigures, ...]
     decided: DecidedCounts
 
 
@@ -103,3 +104,4 @@ class Performance:
     skill: Skill
     by_symbol: tuple[PartFigures, ...]
     by_group: tuple[PartFigures, ...]
+    by_bar: tuple[BarFigures, ...]

@@ -104,7 +104,9 @@ class PerformanceService:
             return cached
         symbols = self.reporter.symbols(manifest.version, selection)
         if selection.group and symbols == self.reporter.outcomes.symbols(manifest.version):
-            return self._figures(manifest, Selection(selection.window), now)  # they are all in it
+            found = self._figures(manifest, Selection(selection.window), now)
+            self._cache[key] = found  # they are all in it
+            return found
         kept = self.reports.read(manifest.version, selection.window) if selection.is_kept else None
         if kept and (kept.revision == revision or self._is_large(kept.report())):
             revision, report = kept.revision, kept.report()

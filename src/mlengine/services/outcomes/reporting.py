@@ -15,6 +15,7 @@ from mlengine.core.outcomes.outcome import LATE, SCORED, VOID
 from mlengine.core.outcomes.performance import (
     ScoredOutcomes,
     evaluate_outcomes,
+    figures_by_bar,
     figures_by_part,
 )
 from mlengine.core.outcomes.report import (
@@ -33,6 +34,7 @@ from mlengine.stores.outcomes.scored import ScoredReader
 from mlengine.stores.registry.registry import Registry
 
 _NO_CALENDAR = "none"
+_MOST_BARS = 250
 # Of the time that passes, what may go into figures that have become old.
 _SHARE_OF_TIME = 1 / 30
 
@@ -89,6 +91,7 @@ class PerformanceReporter:
             verdict=evaluation.verdict if evaluation else None,
             by_symbol=tuple(figures_by_part(outcomes, judge, outcomes.symbols)),
             by_group=tuple(figures_by_part(outcomes, judge, groups)),
+            by_bar=tuple(figures_by_bar(outcomes, judge))[-_MOST_BARS:],
             decided=self._decided(version, since, self.symbols(version, selection)),
         )
 

@@ -11,7 +11,7 @@ from mlengine.stores.database.tables import feature_vectors, monitoring_position
 _STEP = "outcomes"
 _OURS = monitoring_positions.c.step == _STEP
 # Of a server with several writers: a row may be seen later than one with a higher number.
-_OVERLAP_ROWS = 20_000
+_OVERLAP_ROWS = 5_000
 
 
 @dataclass(frozen=True)

@@ -136,8 +136,9 @@ class ScoredReader:
     ) -> tuple[int, int]:
         """How many pending outcomes are due by now, and how many are not."""
         due = func.coalesce(func.sum(case((_ROW.due_at <= now, 1), else_=0)), 0)
+        # Every symbol is: by this SQLite takes the index of those that are pending.
         query = select(due, func.count()).where(
-            _ROW.model_version == version, _ROW.look_at.is_not(None)
+            _ROW.model_version == version, _ROW.look_at.is_not(None), _ROW.symbol >= ""
         )
         with reading(self.engine) as connection:
             count, rows = connection.execute(_of_symbols(query, symbols)).one()
