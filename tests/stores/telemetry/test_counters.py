@@ -126,3 +126,19 @@ def test_a_file_that_may_not_grow_leaves_counters_in_memory(tmp_path: Path) -> N
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert counters.values()[KEY] == (1.0,)
     assert os.listdir(tmp_path) == []
+
+
+def test_machines_that_are_gone_leave_nothing_after_a_month(tmp_path: Path) -> None:
+    here, gone, idle = (CounterFolder(tmp_path / name) for name in ("here", "gone", "idle"))
+    living = [Counters(folder.path) for folder in (here, idle)]
+    for counters in living:
+        count(counters)
+    with counting(gone.path, 1):
+        pass
+    gone.add_up_ended()
+    then = (gone.path / "totals.json").stat().st_mtime
+    here.remove_gone_machines(before=then - 60)
+    assert gone.totals()
+    here.remove_gone_machines(before=then + 60)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["here", "idle"]
+    assert (total(here.path), total(idle.path)) == (1, 1)

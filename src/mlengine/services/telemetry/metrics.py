@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mlengine.core.telemetry.families import BOUNDS_MS, COUNTED, Family, Sample, Samples
 from mlengine.core.telemetry.latency_sketch import cumulative_counts
 from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.stores.telemetry.counter_folder import CounterFolder, Values
 from mlengine.stores.telemetry.counters import SKETCH_CELLS
+
+_MACHINES_KEPT_FOR = timedelta(days=31)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class MetricsService:
     def samples(self, *, now: datetime) -> Sequence[Samples]:
         """Every family, those without a value included."""
         self.folder.add_up_ended()
+        self.folder.remove_gone_machines(before=(now - _MACHINES_KEPT_FOR).timestamp())
         return [*counted_samples(self.folder.totals()), *self.gauges.read(now)]
 
 

@@ -67,6 +67,16 @@ class CounterFolder:
                 for file in ended:
                     file.unlink(missing_ok=True)
 
+    def remove_gone_machines(self, *, before: float) -> None:
+        """Remove the folders beside this one where nothing was counted since, in epoch seconds.
+
+        A container has another name each time it is made.
+        """
+        with suppress(OSError):
+            for folder in [*self.path.parent.iterdir()]:
+                if folder != self.path:
+                    _remove_if_left(folder, before)
+
     def _files(self) -> list[Path]:
         return sorted(self.path.glob(f"*{SUFFIX}"))
 
@@ -110,6 +120,19 @@ def _sum(parts: Iterable[Values]) -> Values:
             elif len(before) == len(cells):
                 total[key] = [a + b for a, b in zip(before, cells, strict=True)]
     return total
+
+
+def _remove_if_left(folder: Path, before: float) -> None:
+    with suppress(OSError):
+        files = [*folder.iterdir()]
+        counts = [file for file in files if file.suffix == SUFFIX]
+        with _ended(counts) as ended:
+            newest = max(each.stat().st_mtime for each in (folder, *files))
+            if newest >= before or len(ended) < len(counts):
+                return
+            for file in files:
+                file.unlink()
+            folder.rmdir()
 
 
 @contextmanager
