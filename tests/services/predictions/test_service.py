@@ -299,9 +299,11 @@ def test_a_row_unlike_those_of_training_is_not_usable_where_that_is_minded(
     asked = {"request_id": "r", "now": NOW, "as_of": LAST_BAR + timedelta(days=1)}
     for version, reasons in (("v1", ()), ("v2", ()), ("v3", ("novel_row",))):
         request = PredictionRequest(version=version, **asked)  # type: ignore[arg-type]
-        for _ in range(2):  # also from memory
-            found = strict.predict("AAA", request)
-            assert (found.reasons, found.usable) == (reasons, not reasons), version
+        found = strict.predict("AAA", request)
+        assert (found.reasons, found.usable) == (reasons, not reasons), version
+        live = PredictionRequest(version=version, request_id="r", now=NOW)
+        for _ in range(2):  # the second from memory
+            assert strict.predict("AAA", live).reasons == reasons, version
         (result,) = strict.predict_batch(["AAA"], request).results
         assert isinstance(result, Prediction)
         assert result.reasons == reasons

@@ -82,13 +82,14 @@ class PredictionBuilder:
 
     def build(
         self, symbol: str, bars: SymbolBars, scores: Scores, model: LoadedModel, *, degraded: bool
-    ) -> AuditedPrediction:
-        """The prediction of one symbol, as it is answered and audited."""
+    ) -> tuple[AuditedPrediction, bool]:
+        """The prediction of one symbol, as it is answered and audited, and if its row is novel."""
         request, manifest, window = self.request, model.manifest, bars.window
         forecast = forecast_from_score(
             scores.score[symbol], manifest.objective, manifest.label.transform
         )
         bar, vector = window.last_timestamp, scores.vectors[symbol]
+        novel = self._is_novel(model, vector)
         facts: dict[str, Any] = {
             "prediction_id": next(self.ids),
             "symbol": symbol,
@@ -97,7 +98,7 @@ class PredictionBuilder:
             "in_sample": _label_begins(bar, manifest) <= manifest.seen_through,
             "known_symbol": symbol in model.symbols,
             **vars(forecast),
-            **self._facts_in_common(bars, scores, model, vector, degraded=degraded),
+            **self._facts_in_common(bars, scores, model, vector, degraded, novel),
             **(explain(symbol, scores, model.feature_set.names) if request.explain else {}),
         }
         if self._earlier:
@@ -106,7 +107,8 @@ class PredictionBuilder:
             prediction = Prediction(**_facts_of_model(model), **facts)
             self._earlier.append(prediction)
         scored = feature_vector_record(prediction, vector, window)
-        return AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)
+        entry = AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)
+        return entry, novel
 
     def restamp(
         self,
@@ -119,7 +121,7 @@ class PredictionBuilder:
     ) -> AuditedPrediction:
         """As `build` without an explanation, where the same bars and model have an answer."""
         request, earlier = self.request, cached.answer.prediction
-        facts = self._facts_in_common(bars, scores, model, cached.row, degraded=degraded)
+        facts = self._facts_in_common(bars, scores, model, cached.row, degraded, cached.is_novel)
         changes = {**facts, "prediction_id": next(self.ids)}
         score = scores.score[earlier.symbol]
         if score != cached.score:
@@ -135,13 +137,12 @@ class PredictionBuilder:
         scores: Scores,
         model: LoadedModel,
         vector: Floats,
-        *,
         degraded: bool,
+        novel: bool,
     ) -> Mapping[str, object]:
         """The fields that are the same in all answers on such bars."""
         age, origin, suspect = bars.age, bars.origin, bars.window.suspect_reasons
         nulls = self.limits.all_features and bool(np.isnan(vector).any())
-        novel = self._is_novel(model, vector)
         key = id(age), origin, suspect, nulls, novel, bars.milliseconds
         facts = self._shared.get(key)
         if facts is None:
@@ -205,7 +206,6 @@ class PredictionBuilder:
         )
 
     def _is_novel(self, model: LoadedModel, vector: Floats) -> bool:
-        """Never where nobody asked, or the version can't tell."""
         level, novelty = self.limits.novel_row_level, model.novelty
         return level > 0.0 and novelty is not None and novelty.is_novel(vector, level=level)
 

@@ -13,13 +13,14 @@ from mlengine.stores.registry.loader import LoadedModel
 class CachedPrediction:
     """An answer that was made from the ground up, without an explanation, of `row` by `model`.
 
-    `score` is what its forecast was made of.
+    `score` is what its forecast was made of. `is_novel` holds for the limits that it was made by.
     """
 
     answer: AuditedPrediction
     row: Floats
     model: ReferenceType[LoadedModel]
     score: float
+    is_novel: bool
 
 
 class PredictionCache:
@@ -44,6 +45,7 @@ class PredictionCache:
         answer: AuditedPrediction,
         *,
         score: float,
+        is_novel: bool,
     ) -> None:
         """In place of an older one; neither the bars nor the model are kept alive."""
-        self._answers[window] = CachedPrediction(answer, row, ref(model), score)
+        self._answers[window] = CachedPrediction(answer, row, ref(model), score, is_novel)

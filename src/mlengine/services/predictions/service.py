@@ -209,7 +209,8 @@ class PredictService:
         cached = None if request.explain else self.cache.get(bars.window, model, row)
         if cached is not None:
             return builder.restamp(cached, bars, scores, model, degraded=degraded)
-        answer = builder.build(symbol, bars, scores, model, degraded=degraded)
+        answer, is_novel = builder.build(symbol, bars, scores, model, degraded=degraded)
         if not request.explain and request.as_of is None:  # a moment of the past rarely returns
-            self.cache.put(bars.window, model, row, answer, score=scores.score[symbol])
+            score = scores.score[symbol]
+            self.cache.put(bars.window, model, row, answer, score=score, is_novel=is_novel)
         return answer
