@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 from tests.databases import NOW, new_database, opened
-from tests.hook_receiver import HookReceiver, Reply
+from tests.hook_receiver import HookReceiver, Received, Reply
 from tests.patience import eventually
 from tests.processes import deliver_then_die
 
@@ -308,17 +308,32 @@ def test_neither_the_secret_nor_the_address_is_said_in_the_log(platform, caplog)
     assert hook.secret not in repr(platform.hook_store.get("hook_1"))
 
 
-def test_a_slow_hook_keeps_no_other_from_its_messages(platform):
-    dispatcher = HookDispatcher(platform.deliveries)
-    with HookReceiver(always=Reply(delay_seconds=1.0)) as slow, HookReceiver() as quick:
-        platform.add(slow.url)
+class Stuck(HookReceiver):
+    """Answers nobody before it is freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.freed = threading.Event()
+
+    def take(self, received: Received) -> Reply:
+        reply = super().take(received)
+        self.freed.wait(60)
+        return reply
+
+
+def test_a_stuck_hook_keeps_no_other_from_its_messages(platform):
+    patient = HookSender(allow_private=True, timeout_seconds=60.0)
+    dispatcher = HookDispatcher(platform.delivery(patient))
+    with Stuck() as stuck, HookReceiver() as quick:
+        platform.add(stuck.url)
         platform.add(quick.url)
         for _ in range(3):
             platform.happen()
         try:
             assert dispatcher.tick() == 1.0
-            assert eventually(lambda: len(quick.received) == 3, seconds=0.8)
-            assert len(slow.received) <= 1
+            assert eventually(lambda: len(quick.received) == 3)
+            assert len(stuck.received) <= 1
         finally:
             dispatcher.stop()
-            eventually(lambda: not dispatcher._busy)
+            stuck.freed.set()
+            assert eventually(lambda: not dispatcher._busy)
