@@ -25,9 +25,9 @@ def _draws(dates, *, block, draws=1000, seed=1):
 
 @pytest.mark.parametrize(
     ("dates", "span", "bars_a_date", "block"),
-    [(100, 1, 1.0, 20), (100, 10, 1.0, 20), (100, 11, 1.0, 22), (504, 5, 1.0, 50), (20, 1, 6.9, 3)],
+    [(100, 1, 1.0, 20), (100, 10, 1.0, 20), (100, 11, 1.0, 22), (504, 5, 1.0, 63), (20, 1, 6.9, 3)],
 )
-def test_blocks_hold_two_label_spans_twenty_bars_and_a_tenth_of_the_dates(
+def test_blocks_hold_two_label_spans_twenty_bars_and_an_eighth_of_the_dates(
     dates, span, bars_a_date, block
 ):
     found = block_bootstrap_config(dates, label_span_dates=span, seed=7, bars_a_date=bars_a_date)

@@ -193,7 +193,7 @@ def test_four_time_stamps_a_day_are_one_date():
         rows, timestamps=rows.timestamps + (rows.symbols - 100) * (DAY // 4)
     )
     together, apart = (_evaluate("return", each, scores) for each in (rows, at_hours))
-    assert (apart.dates, apart.bootstrap.block_dates) == (400, 40)
+    assert (apart.dates, apart.bootstrap.block_dates) == (400, 50)
     for name in ("mse", "ic_time"):
         one, four = together.metrics[name], apart.metrics[name]
         assert (four.low, four.high) == pytest.approx((one.low, one.high), rel=1e-9)

@@ -18,7 +18,7 @@ from mlengine.core.evaluation import Bootstrap
 from mlengine.core.metrics.session_dates import session_dates
 
 DRAWS = 1_000
-FEWEST_BLOCKS, MOST_BLOCKS = 5, 10
+FEWEST_BLOCKS, MOST_BLOCKS = 5, 8
 FEWEST_BARS_A_BLOCK = 20
 LEVEL = 0.95
 _NORMAL_QUANTILE = 1.959963984540054
@@ -53,8 +53,8 @@ def widening(blocks: int, *, level: float = LEVEL) -> float:
     t(k - 1) of `level` over 1.96, as k blocks tell little of their own spread, and over
     sqrt(1 - 1/k), by which the mean of drawn blocks varies too little.
 
-    >>> round(widening(10), 3), round(widening(5), 3)
-    (1.217, 1.584)
+    >>> round(widening(8), 3), round(widening(5), 3)
+    (1.29, 1.584)
     """
     quantile = float(stdtrit(blocks - 1, (1.0 + level) / 2.0))
     return quantile / _NORMAL_QUANTILE / math.sqrt(1.0 - 1.0 / blocks)
@@ -63,7 +63,7 @@ def widening(blocks: int, *, level: float = LEVEL) -> float:
 def block_bootstrap_config(
     dates: int, *, label_span_dates: int, seed: int, bars_a_date: float = 1.0
 ) -> Bootstrap:
-    """Blocks of two label spans in session dates, of 20 bars a symbol, or of a tenth of `dates`.
+    """Blocks of two label spans in session dates, of 20 bars a symbol, or of an eighth of `dates`.
 
     Whichever is longest: labels overlap, scores are slow, and the skill of a model changes with a
     volatility that stays high or low for months, which shorter blocks would take for certainty.

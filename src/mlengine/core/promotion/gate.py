@@ -116,7 +116,7 @@ def significance_level(decisions: int) -> float:
     5 % over the square of the number: 1 + 1/4 + 1/9 + ... is pi^2 / 6, so that a champion is
     replaced by an equal one in at most 8.2 % of cases however many challengers come and however
     their tests depend on each other (Bonferroni). Over the number alone there is no such limit,
-    and a year of weekly challengers comes to 14 to 16 %: benchmarks/gate.py.
+    and the levels of a year of weekly challengers add up to 23 %.
     """
     return SIGNIFICANCE_LEVEL / decisions**2
 
