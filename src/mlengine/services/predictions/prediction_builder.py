@@ -121,10 +121,10 @@ class PredictionBuilder:
     ) -> AuditedPrediction:
         """As `build` without an explanation, where the same bars and model have an answer."""
         request, earlier = self.request, cached.answer.prediction
-        facts = self._facts_in_common(bars, scores, model, cached.row, degraded, cached.is_novel)
+        novel = cached.is_novel and self.limits.novel_row_level > 0.0
+        facts = self._facts_in_common(bars, scores, model, cached.row, degraded, novel)
         changes = {**facts, "prediction_id": next(self.ids)}
-        score = scores.score[earlier.symbol]
-        if score != cached.score:
+        if (score := scores.score[earlier.symbol]) != cached.score:
             transform = model.manifest.label.transform
             changes |= vars(forecast_from_score(score, earlier.objective, transform))
         prediction = earlier.with_changes(changes)
