@@ -21,6 +21,7 @@ from mlengine.services.predictions.prediction_builder import PredictionRequest
 
 DAY = timedelta(days=1)
 AFTER_THE_CLOSE = timedelta(minutes=5)
+STEPS = ("outcomes", "skill")  # of the update; others are tested on their own
 FIRST_DAY = 260  # of the bars, which begin in 2020; the tiny model has seen the first 244
 
 
@@ -79,7 +80,9 @@ class ReplayedMarket:
         batch(list(self.bars), PredictionRequest(f"r{day}", self.now(day)))
 
     def update(self, day: int) -> None:
-        report = self.platform.monitoring_updates.run(self.now(day))
+        every = self.platform.monitoring_updates
+        steps = tuple(step for step in every.steps if step.name in STEPS)
+        report = replace(every, steps=steps).run(self.now(day))
         assert report.ran
         assert not report.has_failed, report
 
