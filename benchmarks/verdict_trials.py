@@ -33,7 +33,7 @@ from benchmarks.small_trainings import Judged, build, judge, promoted, train, tr
 
 from mlengine.core.arrays import Floats
 
-DATES, LATER, RECIPES = 2_520, 20_000, 16
+DATES, LATER, RECIPES = 2_520, 8_000, 16
 BARS_VARIABLE = "MLENGINE_BENCH_BARS"
 
 
@@ -67,7 +67,7 @@ def print_coverage(trials: int, first_seed: int) -> None:
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, shock in (("Gaussian", 0.0), ("t3-GARCH", SHOCK)):
-        for horizon, strength in ((1, 0.0), (1, 0.1), (5, 0.15)):
+        for horizon, strength in ((1, 0.0), (1, 0.15), (5, 0.15)):
             started, above, below = time.process_time(), 0, 0
             widths, truths = [], []
             for seed in range(first_seed, first_seed + trials):
