@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
-
 from mlengine.config import Settings
 from mlengine.errors import CannotStart
-from mlengine.stores.database.platform_id import claim_registry
 from mlengine.stores.registry.folders import versions_directory
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from mlengine.stores.registry.registry import Registry
 
 
@@ -48,6 +47,8 @@ def hold_to_database(registry: Registry, database: Engine) -> None:
     """
     if not registry.is_shared and database.dialect.name == "sqlite":
         return
+    from mlengine.stores.database.platform_id import claim_registry  # noqa: PLC0415 - SQLAlchemy
+
     ours = registry.identity()
     theirs = claim_registry(database, ours)
     if theirs != ours:

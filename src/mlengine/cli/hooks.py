@@ -107,7 +107,10 @@ def redeliver(hook: str, message: str | None, since: datetime | None) -> Output:
 @click.argument("hook")
 @json_command
 def rotate(hook: str) -> Output:
-    """Make a new secret for HOOK and print it, this once; for a day the old one signs too."""
+    """Print a new secret for HOOK, this once.
+
+    For a day the old one signs, too.
+    """
     secret = secrets.token_bytes(SECRET_BYTES)
     rotated = current_control().hooks.rotate(hook, secret=secret, actor=actor(), now=now())
     return Output(rotated, rotated.secret)

@@ -77,6 +77,7 @@ def test_an_answered_prediction_comes_back_whole(store):
     }
     assert {f.name for f in fields(prediction)} - shared == {
         "raw_score",
+        "model_verdict",
         "base_value",
         "contributions",
     }

@@ -23,6 +23,11 @@ ADMIN_CHANGES = [
     ("POST", "/admin/reload"),
     ("DELETE", "/admin/audit/clear"),
     ("POST", "/predictions/p9/replay"),
+    ("POST", "/admin/hooks"),
+    ("DELETE", "/admin/hooks/h9"),
+    ("POST", "/admin/hooks/h9/test"),
+    ("POST", "/admin/hooks/h9/rotate"),
+    ("POST", "/admin/hooks/h9/redeliver"),
 ]
 
 
@@ -146,7 +151,7 @@ def test_every_admin_action_stands_in_the_history_before_it_is_tried(
     assert isinstance(details, dict)
     assert (event.actor, details["method"], details["request_id"]) == ("admin", method, "r-7")
     assert details["route"].startswith(f"{prefix}/")
-    assert set(details["arguments"].values()) <= {"v2", "p9"}
+    assert set(details["arguments"].values()) <= {"v2", "p9", "h9"}
 
 
 def test_the_list_of_admin_actions_is_whole(make_app: MakeApp) -> None:
@@ -159,6 +164,7 @@ def test_the_list_of_admin_actions_is_whole(make_app: MakeApp) -> None:
     public = {("POST", "/predict/batch"), ("POST", "/models/activate/<version:version>")}
     named = {(m, p.replace("/v2", "/<version:version>")) for m, p in ADMIN_CHANGES}
     named = {(m, p.replace("/p9", "/<prediction_id>")) for m, p in named}
+    named = {(m, p.replace("/h9", "/<hook_id>")) for m, p in named}
     assert rules - public == named
 
 
