@@ -100,7 +100,10 @@ def show() -> Output:
 @click.argument("expression")
 @json_command
 def set_(expression: str) -> Output:
-    """Train by EXPRESSION on all hosts: five cron fields in UTC, such as "30 2 * * 1-5"."""
+    """Train by EXPRESSION on all hosts.
+
+    Five cron fields in UTC, such as "30 2 * * 1-5".
+    """
     try:
         return _change(cron.parse_cron(expression))
     except ValueError:
