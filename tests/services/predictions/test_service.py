@@ -71,6 +71,7 @@ def test_a_prediction_says_what_it_is_made_of(platform: Platform) -> None:
     assert made.bar_timestamp == LAST_BAR
     assert made.as_of == NOW
     assert made.model_version == "v1"
+    assert made.model_verdict == platform.loader.active().manifest.verdict.verdict
     assert made.known_symbol
     assert not made.in_sample
     assert not made.degraded

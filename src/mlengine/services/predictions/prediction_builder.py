@@ -23,6 +23,7 @@ from mlengine.errors import MlengineError
 from mlengine.services.bars.served import Origin
 from mlengine.services.bars.windows import FetchedWindows, Timer
 from mlengine.services.predictions.explanation import explain
+from mlengine.services.predictions.model_facts import facts_of_model
 from mlengine.services.predictions.prediction_cache import CachedPrediction
 from mlengine.services.predictions.scoring import Scores
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
@@ -104,7 +105,7 @@ class PredictionBuilder:
         if self._earlier:
             prediction = self._earlier[0].with_changes(facts)
         else:
-            prediction = Prediction(**_facts_of_model(model), **facts)
+            prediction = Prediction(**facts_of_model(model), **facts)
             self._earlier.append(prediction)
         scored = feature_vector_record(prediction, vector, window)
         entry = AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)
@@ -228,21 +229,6 @@ class Answers(NamedTuple):
     model: LoadedModel
     windows: FetchedWindows
     entries: Sequence[AuditEntry]
-
-
-def _facts_of_model(model: LoadedModel) -> dict[str, Any]:
-    """The fields that are the same in all answers of a model."""
-    manifest = model.manifest
-    return {
-        "interval": manifest.interval,
-        "horizon_bars": manifest.horizon_bars,
-        "objective": manifest.objective,
-        "model_version": manifest.version,
-        "model_fingerprint": manifest.fingerprint,
-        "feature_set": model.feature_set_ref,
-        "trained_through": manifest.trained_through,
-        "base_rate": manifest.base_rate,
-    }
 
 
 def _label_begins(bar: datetime, manifest: Manifest) -> datetime:
