@@ -61,6 +61,9 @@ def test_the_list_has_the_fields_of_the_contract(client: FlaskClient) -> None:
         "baseline_kind": "coin_flip",
         "other_baselines": {},
         "reason": None,
+        "improvement": None,
+        "improvement_low": None,
+        "improvement_high": None,
     }
     assert active["verdict"] == {
         "verdict": "no_edge",
@@ -69,6 +72,8 @@ def test_the_list_has_the_fields_of_the_contract(client: FlaskClient) -> None:
         "null": 0.5,
         "low": 0.47,
         "high": 0.55,
+        "level": 0.95,
+        "recipes": 1,
     }
 
 

@@ -80,13 +80,14 @@ class BarService:
     def windows_in_one_pass(
         self, symbols: Sequence[str], *, bars: int, as_of: datetime | None, now: datetime
     ) -> dict[str, ServedWindow | MlengineError]:
-        """`window` of each symbol, or why it has none, from one pass over them.
+        """`window` of each symbol, or why it has none, from one pass over them; in their order.
 
         The cache is not read; an upstream that answers for many symbols at once is asked, and what
         it says recorded. A symbol for which it has to be asked on its own is left out.
         """
         views = self._views.views_in_one_pass(symbols, bars=bars, as_of=as_of, now=now)
-        return self._cutter.cut_many(views, bars)
+        windows = self._cutter.cut_many(views, bars)
+        return {symbol: windows[symbol] for symbol in symbols if symbol in windows}
 
     def window(
         self,

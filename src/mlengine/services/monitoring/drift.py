@@ -11,7 +11,7 @@ import numpy as np
 
 from mlengine.core.monitoring.drift.check import DriftStatus, FeatureDrift, check_drift
 from mlengine.core.monitoring.drift.distances import sort_columns
-from mlengine.core.monitoring.drift.evidently import EvidentlyScores, evidently_scores
+from mlengine.core.monitoring.drift.evidently import evidently_scores
 from mlengine.core.monitoring.drift.log_loss import LogLossEstimate, estimate_log_loss
 from mlengine.core.monitoring.drift.model_reference import ModelReference
 from mlengine.core.monitoring.drift.tallies import DateTallies
@@ -49,10 +49,17 @@ class DriftAlarmReport:
 
 
 @dataclass(frozen=True)
-class EvidentlyFeature(EvidentlyScores):
-    """What Evidently 0.7 gives for one feature against the sketch of training."""
+class EvidentlyFeature:
+    """What Evidently 0.7 gives for one feature against the sketch of training.
 
-    feature: str = ""
+    Null where either side has no finite value.
+    """
+
+    feature: str
+    psi: float | None
+    ks_p_value: float | None
+    wasserstein: float | None
+    jensen_shannon: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +191,7 @@ class DriftService:
         current = sort_columns(np.concatenate(values)[:_MOST_ROWS])
         trained = self.references.sketch(version.scored.version)
         return tuple(
-            EvidentlyFeature(**vars(evidently_scores(trained[name], sample)), feature=name)
+            EvidentlyFeature(name, **vars(evidently_scores(trained[name], sample)))
             for name, sample in zip(version.reference.grid.names, current, strict=True)
         )
 

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -163,13 +163,13 @@ class Transport:
 
 def _span_attributes(url: str) -> dict[str, str | int]:
     """Without the query, in which there may be a key."""
-    parts = urlsplit(url)
-    attributes: dict[str, str | int] = {
-        "http.request.method": "GET",
-        "server.address": parts.hostname or "",
-        "url.path": parts.path,
-    }
-    return {**attributes, "server.port": parts.port} if parts.port else attributes
+    attributes: dict[str, str | int] = {"http.request.method": "GET"}
+    with suppress(ValueError):  # an address that is none
+        parts = urlsplit(url)
+        attributes |= {"server.address": parts.hostname or "", "url.path": parts.path}
+        if parts.port:
+            attributes["server.port"] = parts.port
+    return attributes
 
 
 def _read(response: requests.Response, ends_at: float, size: BodySize) -> Body:
