@@ -143,6 +143,17 @@ def test_a_server_that_is_gone_leaves_the_clock_as_it_was_last_read(tmp_path: Pa
     assert (clock(), clock.skew_seconds) == (NOW, 3600.0)
 
 
+def test_a_host_that_is_far_off_is_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = DatabaseClock(open_database(f"postgresql+psycopg://x@/x?host={tmp_path}"))
+    for lead in (HOUR, HOUR, timedelta(), HOUR):
+        clock._keep(_Reading(NOW, 100.0, lead))
+    assert [each.message for each in caplog.records] == [
+        "this host's clock differs from the database's"
+    ] * 2
+
+
 def test_sqlite_has_no_clock_but_the_hosts(tmp_path: Path) -> None:
     clock = DatabaseClock(open_database(f"sqlite:///{tmp_path}/audit.db"), host=lambda: NOW)
     assert (clock(), clock.skew_seconds) == (NOW, 0.0)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.patience import eventually
 from tests.platforms import settings
 from tests.published import draft
 from tests.s3_server import S3Server, s3_server
@@ -15,11 +16,14 @@ from tests.stores.registry.test_registry import FILES, NOW, put
 from mlengine.bootstrap.control import build_control
 from mlengine.core.versions.pruning import Pin
 from mlengine.errors import (
+    ArtifactCorrupt,
+    ArtifactsUnavailable,
     CannotStart,
     LeaseLost,
     ModelNotFound,
     RegistryUnavailable,
 )
+from mlengine.stores.registry.registry import Registry
 from mlengine.stores.registry.shared.bucket import Bucket
 from mlengine.stores.registry.shared.poll import RegistryPoll
 from mlengine.stores.registry.shared.registry import SharedRegistry
@@ -180,3 +184,101 @@ def test_a_host_with_another_registry_does_not_start(
     start("two", url)
     with pytest.raises(CannotStart, match="the database is of a platform whose registry is"):
         start("three", server.new_prefix())
+
+
+def test_a_version_that_another_host_activates_while_it_is_pruned_comes_back(host: Host) -> None:
+    one, two = host("one"), host("two")
+    for number in range(3):
+        put(one, f"run{number}")
+    activate(one, "v3")
+    one.prune(
+        keep_newest=1,
+        audited=lambda _: False,
+        record=lambda version: activate(two, version) and None,
+    )
+    one.refresh()
+    active = one.active.read()
+    assert active is not None
+    assert active.version in one.versions()
+    assert active.previous_version in one.versions()
+    one.verify(active.version)
+
+
+def test_what_a_host_pruned_already_is_not_pruned_again(host: Host) -> None:
+    one, two = host("one"), host("two")
+    for number in range(3):
+        put(one, f"run{number}")
+    activate(one, "v3")
+    two.refresh()
+
+    def prune_there(_: str) -> None:
+        two.prune(keep_newest=1, audited=lambda _: False, record=lambda _: None)
+
+    one.prune(keep_newest=1, audited=lambda _: False, record=prune_there)
+    assert one.versions() == two.versions() == ["v3"]
+
+
+def test_a_file_that_no_manifest_lists_is_not_looked_for(host: Host) -> None:
+    one = host("one")
+    put(one)
+    with pytest.raises(ArtifactCorrupt, match=r"lists no other\.txt"):
+        one.read("v1", "other.txt")
+
+
+def test_a_bucket_that_was_emptied_leaves_an_empty_mirror(host: Host) -> None:
+    one = host("one")
+    put(one)
+    activate(one, "v1")
+    one.bucket.delete(["ACTIVE", "versions/v1.json", "PINNED.json"])
+    one.refresh()
+    assert one.active.read() is None
+    assert one.versions() == []
+
+
+def test_a_mirror_whose_file_was_replaced_by_a_folder_is_mended_or_named(host: Host) -> None:
+    one = host("one")
+    put(one)
+    activate(one, "v1")
+    one.active.path.unlink()
+    one.active.path.mkdir()
+    with pytest.raises(ArtifactsUnavailable):
+        one.refresh()
+    one.active.path.rmdir()
+    one.refresh()
+    assert one.active.read() is not None
+
+
+def test_a_poll_says_once_that_the_registry_is_gone_and_once_that_it_is_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, states = host("one"), DependencyStates()
+    put(one)
+    poll = RegistryPoll(one, 0.01, states)
+    with monkeypatch.context() as gone:
+        gone.setattr(Bucket, "look", _refuse)
+        gone.setattr(Bucket, "keys", _refuse)
+        for _ in range(3):
+            poll.look()
+        assert states.state("registry") == "degraded"
+    poll.look()
+    assert states.state("registry") == "ok"
+    assert [each.message for each in caplog.records] == [
+        "registry not reached",
+        "registry reached again",
+    ]
+
+
+def _refuse(*_: object) -> None:
+    raise RegistryUnavailable("it does not answer")
+
+
+def test_a_poll_takes_in_what_others_do_and_a_folder_needs_none(host: Host, tmp_path: Path) -> None:
+    one, two = host("one"), host("two")
+    RegistryPoll(two, 0.01, DependencyStates()).start()
+    put(one)
+    activate(one, "v1")
+    assert eventually(lambda: two.active.read() is not None)
+    folder, states = Registry(tmp_path / "alone"), DependencyStates()
+    RegistryPoll(folder, 0.01, states).start()
+    assert states.state("registry") == "unknown"
+    assert folder.identity() == folder.identity() != Registry(tmp_path / "other").identity()
