@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from tests.patience import patience
 from tests.upstream import iso
 
 from mlengine.errors import UpstreamInvalid, UpstreamUnavailable
-from mlengine.stores.market_data.answers import Question, read_candles
+from mlengine.stores.market_data.answers import Question, _turn, read_candles
 from mlengine.stores.market_data.body import Body
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
@@ -89,3 +90,19 @@ def test_a_body_is_the_same_in_whatever_pieces_it_comes() -> None:
             body.append(content[at : at + 65_536])
         assert (body.read(), body.size) == (content, len(content))
         assert body.beginning == content[:1_024]
+
+
+def test_an_answer_waits_for_another_no_longer_than_its_deadline() -> None:
+    late = pytest.raises(UpstreamUnavailable, match="before the deadline")
+    with Body(orjson.dumps(rows(1))) as body:
+        with _turn(NEVER), late:
+            read_candles(body, QUESTION, Deadline.after(0.01))
+        assert read_candles(body, QUESTION, NEVER)[0].height == 1
+
+
+def test_a_long_answer_whose_reader_dies_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    content = orjson.dumps(rows(1)) + PADDING
+    with Body(content) as body, pytest.raises(UpstreamInvalid, match="died of them") as refused:
+        read_candles(body, QUESTION, NEVER)
+    assert str(len(content)) in refused.value.reason

@@ -409,3 +409,18 @@ def test_each_bad_line_of_the_actions_is_listed_with_the_refused_files(tmp_path)
     assert "line 2" in reason
     path.write_text(head + good)
     assert market.refused_files() == []
+
+
+def test_a_directory_that_is_not_there_has_no_actions_and_no_refused_files(tmp_path):
+    source = FilesMarketData(tmp_path / "none")
+    assert not any(source.actions(["AAA"], now=START).values())
+    assert source.refused_files() == []
+
+
+def test_actions_that_can_not_be_read_stay_refused_beside_adjusted_prices(tmp_path):
+    (tmp_path / "AAA.csv").write_text(
+        "Date,Open,High,Low,Close,Adj Close,Volume\n2020-01-02,10,12,9,11,5.5,100\n"
+    )
+    (tmp_path / "actions.csv").write_text("nothing,of,use\n1,2,3\n")
+    stated = FilesMarketData(tmp_path, adjusted=True).actions(["AAA"], now=START)
+    assert isinstance(stated["AAA"], UpstreamInvalid)

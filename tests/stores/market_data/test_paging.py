@@ -169,3 +169,41 @@ def test_no_service_gets_a_part_of_its_candles_taken_for_the_whole(
     except UpstreamInvalid:
         return
     assert candles.equals(expected)
+
+
+def test_a_service_that_refuses_older_ranges_keeps_what_it_gave() -> None:
+    def answer(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        if end < END:
+            raise RangeRefused
+        return newest(72)(start, end, limit)
+
+    service = Service(answer)
+    candles = PageReader(service.ask, DAY).candles(START, END)
+    assert candles["timestamp"].to_list() == BARS["timestamp"].tail(72).to_list()
+    assert len(service.asked) > 1
+
+
+@pytest.mark.parametrize("size", [100, 1000])
+def test_nothing_older_is_asked_of_a_service_that_begins_with_the_oldest(size: int) -> None:
+    service = Service(oldest(size))
+    start = START - 30 * DAY
+    candles = PageReader(service.ask, DAY, paging="range", order="oldest_first").candles(start, END)
+    assert candles["timestamp"].to_list() == BARS["timestamp"].to_list()
+    assert all(end == END for _, end, _ in service.asked)
+
+
+def test_pages_older_than_the_first_end_where_the_range_begins() -> None:
+    service = Service(newest(50))
+    start = START + 10 * DAY
+    candles = PageReader(service.ask, DAY).candles(start, END)
+    assert candles["timestamp"].to_list() == BARS["timestamp"].slice(10).to_list()
+
+
+def test_a_range_refused_amid_its_pages_leaves_no_gap() -> None:
+    def answer(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        if start < START + 100 * DAY and end < END - 60 * DAY:
+            raise RangeRefused
+        return newest(50)(start, end, limit)
+
+    with pytest.raises(RangeRefused):
+        PageReader(Service(answer).ask, DAY).candles(START, END)

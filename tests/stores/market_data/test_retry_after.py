@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from tests.factories import START, random_bars
@@ -140,3 +141,17 @@ def market(upstream: LoopbackUpstream, file=None, **chosen: float) -> HttpMarket
 
 def ask(market: HttpMarketData, symbol: str = "AAA") -> None:
     market.candles(symbol, "1d", start=START, end=START + timedelta(days=30))
+
+
+def test_a_shorter_pause_leaves_a_longer_one_as_it_is() -> None:
+    pause = ServicePause(clock=lambda: 100.0)
+    pause.extend(50)
+    pause.extend(10)
+    assert pause.seconds_left() == 50
+
+
+def test_a_pause_that_can_not_be_shared_still_holds_here(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    pause = ServicePause("http://a", tmp_path / "file" / "pause", clock=lambda: 100.0)
+    pause.extend(50)
+    assert pause.seconds_left() == 50

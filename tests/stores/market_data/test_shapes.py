@@ -19,7 +19,12 @@ from mlengine.core.bars.bars import VALUES
 from mlengine.errors import BadSetting, UnknownSymbol, UpstreamInvalid
 from mlengine.stores.market_data.credentials import Credentials
 from mlengine.stores.market_data.http import HttpMarketData
-from mlengine.stores.market_data.shapes.reading import read_answer
+from mlengine.stores.market_data.shapes.reading import (
+    _named,
+    is_unknown_symbol,
+    next_page,
+    read_answer,
+)
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
 from mlengine.stores.market_data.shapes.shape import ServiceShape
 from mlengine.stores.market_data.shapes.upstream_file import read_upstream_file
@@ -366,3 +371,22 @@ def test_what_may_be_mistaken_is_refused_by_what_was_seen(payload: object, seen:
         read_answer(payload, shape=ServiceShape(), symbol="AAA", interval="1d")
     assert seen in str(refused.value)
     assert "MARKET_DATA_UPSTREAM_FILE" in str(refused.value) or "another symbol" in seen
+
+
+def test_a_next_page_of_endless_name_is_refused() -> None:
+    shape = READY_SHAPES["alpaca"]
+    with pytest.raises(UpstreamInvalid, match="next page has 100000 characters"):
+        next_page({"bars": [], "next_page_token": "x" * 100_000}, shape, "AAA")
+
+
+def test_a_refusal_that_is_no_json_names_no_unknown_symbol() -> None:
+    shape = next(each for each in READY_SHAPES.values() if each.unknown)
+    assert not is_unknown_symbol(b"<html>", shape)
+
+
+@pytest.mark.parametrize("name", ["alpaca", "binance"])
+def test_a_candle_that_is_of_another_kind_than_the_others_is_refused(name: str) -> None:
+    shape = READY_SHAPES[name]
+    kind = "a list" if shape.rows == "lists" else "an object"
+    with pytest.raises(UpstreamInvalid, match=f"a candle is not {kind}"):
+        _named(5, shape)

@@ -128,3 +128,38 @@ def test_a_source_without_aliases_stays_as_it_is() -> None:
     sample = SampleMarketData()
     assert with_aliases(sample, MarketDirectory({"A": Market("A")})) is sample
     assert isinstance(with_aliases(sample, MARKETS), AliasedMarketData)
+
+
+def test_all_price_choices_are_those_of_the_source(folder: Path, files: MarketData) -> None:
+    both = "Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-02,10,12,9,11,5.5,100\n"
+    (folder / "BBB.csv").write_text(both)
+    files.candles("BBB", "1d", start=START, end=END)
+    assert list(files.price_choices()) == ["BBB.csv"]
+
+
+def test_a_source_without_panels_has_none_by_alias_either() -> None:
+    service = HttpMarketData(
+        "http://127.0.0.1:1",
+        timeout_seconds=1.0,
+        retry_attempts=1,
+        retry_backoff_seconds=0.0,
+        deadline_seconds=1.0,
+    )
+    assert with_aliases(service, MARKETS).panel(["7203"], "1d", start=START, end=END) is None
+
+
+def test_the_version_of_the_actions_changes_with_their_file(
+    folder: Path, files: MarketData
+) -> None:
+    before = files.actions_version()
+    (folder / "actions.csv").write_text("symbol,date,kind,value\nBBB,2024-02-01,split,2\n")
+    assert files.actions_version() != before
+    assert files.actions_version() == FilesMarketData(folder).actions_version()
+
+
+def test_actions_that_can_not_be_read_are_refused_by_symbol(
+    folder: Path, files: MarketData
+) -> None:
+    (folder / "actions.csv").write_text("nothing,of,use\n1,2,3\n")
+    (stated,) = files.actions(["7203"], now=END).values()
+    assert isinstance(stated, MlengineError)

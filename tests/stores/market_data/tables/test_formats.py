@@ -254,3 +254,44 @@ def test_adjusted_prices_are_taken_where_a_setting_says_so(tmp_path):
     )
     (tmp_path / "bars.toml").write_text("adjusted = true\n")
     assert rows(raw.candles("AAA", "1d", **EVER)) == expected
+
+
+def test_blanks_around_a_symbol_are_none_of_it(tmp_path):
+    table = [(" AAA ", *row) for row in dated()]
+    (tmp_path / "all.csv").write_text(lines(table, "Symbol,Date,Open,High,Low,Close,Volume"))
+    candles = read(tmp_path)
+    assert candles["symbol"].unique().to_list() == ["AAA"]
+    assert rows(candles) == ROWS
+
+
+def test_dates_in_three_formats_are_read_in_one_column(tmp_path):
+    forms = ("%Y-%m-%d", "%Y.%m.%d", "%d-%b-%Y")
+    table = [
+        (f"{day:{forms[i % 3]}}", *row) for i, (day, row) in enumerate(zip(DAYS, ROWS, strict=True))
+    ]
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
+    candles = read(tmp_path)
+    assert rows(candles) == ROWS
+    assert candles["timestamp"].dt.date().to_list() == [
+        datetime(day.year, day.month, day.day, tzinfo=UTC).date() for day in DAYS
+    ]
+
+
+def test_a_stated_format_may_have_an_offset(tmp_path):
+    (tmp_path / "bars.toml").write_text("date_format = '%Y/%m/%dT%H:%M:%S%z'\n")
+    (tmp_path / "AAA.csv").write_text(
+        lines(dated(form="%Y/%m/%dT02:00:00+0200"), "Date,Open,High,Low,Close,Volume")
+    )
+    candles = read(tmp_path)
+    assert rows(candles) == ROWS
+    assert {at.hour for at in candles["timestamp"]} == {0}
+
+
+def test_bare_dates_among_moments_end_at_the_midnight_after_them(tmp_path):
+    (tmp_path / "bars.toml").write_text("stamp = 'end'\nzone = 'UTC'\n")
+    (tmp_path / "AAA.csv").write_text(
+        "Date,Open,High,Low,Close,Volume\n2024-01-01,1,1,1,1,1\n2024-01-02,1,1,1,1,1\n"
+        "2024-01-04 00:00,1,1,1,1,1\n"
+    )
+    candles = FilesMarketData(tmp_path).candles("AAA", "1d", **EVER)
+    assert [at.day for at in candles["timestamp"]] == [1, 2, 3]

@@ -1,5 +1,6 @@
 """Files that somebody writes to while they are read."""
 
+import gzip
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from mlengine.core.bars.bars import BARS_SCHEMA
 from mlengine.errors import UnknownSymbol, UpstreamInvalid
 from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.tables import text_file
+from mlengine.stores.market_data.tables.settings import TableSettings
+from mlengine.stores.system.table_files import UnreadableFile
 
 EVER = {"start": datetime(1970, 1, 1, tzinfo=UTC), "end": datetime(2100, 1, 1, tzinfo=UTC)}
 DAY = timedelta(days=1)
@@ -197,3 +200,26 @@ def test_a_blank_line_below_tickers_is_no_name_of_an_index(tmp_path):
     candles = FilesMarketData(tmp_path).candles("AAA", "1d", **EVER)
     assert candles["line"].to_list() == [3, 4]
     assert candles["close"].to_list() == [None, 1.0]
+
+
+def reader(file: Path, size: int) -> text_file.TextReader:
+    return text_file.TextReader(file, size, "AAA", TableSettings(), lambda _: None)
+
+
+def test_a_text_that_has_shrunk_or_gone_since_it_was_looked_at_is_unreadable(tmp_path):
+    file = tmp_path / "AAA.csv"
+    random_bars(rows=5).drop("symbol").write_csv(file)
+    size = file.stat().st_size
+    assert sum(block.candles.height for block in reader(file, size).read().blocks) == 5
+    with pytest.raises(UnreadableFile):
+        reader(file, size + 1).read()
+    file.unlink()
+    with pytest.raises(UnreadableFile):
+        reader(file, size).read()
+
+
+def test_what_was_appended_to_a_compressed_text_is_read_with_the_whole(tmp_path):
+    file = tmp_path / "AAA.csv.gz"
+    file.write_bytes(gzip.compress(random_bars(rows=5).drop("symbol").write_csv().encode()))
+    whole = reader(file, file.stat().st_size)
+    assert whole.read_appended(whole.read()) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import date
 
 import polars as pl
@@ -17,6 +18,8 @@ from tests.written_tables import (
 )
 
 from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.tables.text import text_head
+from mlengine.stores.system.table_files import UnreadableFile
 
 PLAIN = lines(dated(), "Date,Open,High,Low,Close,Volume")
 
@@ -127,3 +130,46 @@ def test_what_is_no_text_is_refused_with_its_line(tmp_path):
     (tmp_path / "AAA.csv").write_bytes(b"\n".join(text))
     with pytest.raises(UpstreamInvalid, match="can't be read: line 8 is no text in UTF-8"):
         read(tmp_path)
+
+
+def test_a_doubtful_comma_is_named_by_the_column_that_it_stands_in(tmp_path):
+    table = [(f"{day}", "1250", *['"1,250"'] * 3, 7) for day in DAYS]
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
+    with pytest.raises(UpstreamInvalid, match="line 2, column 'High', value '1,250'"):
+        read(tmp_path)
+
+
+def test_a_text_that_is_no_utf_8_is_refused_with_its_line(tmp_path):
+    (tmp_path / "AAA.csv.gz").write_bytes(gzip.compress(PLAIN.encode() + b"\xff\xfe\xfd\n"))
+    with pytest.raises(UpstreamInvalid, match=r"'AAA.csv.gz' can't be read: line 22 is no text"):
+        read(tmp_path)
+
+
+def test_twelve_values_of_which_some_are_no_numbers_are_no_klines(tmp_path):
+    table = [(f"{day}", *row, 1, 1, 1, 1, 1, 1) for day, row in zip(DAYS, ROWS, strict=True)]
+    (tmp_path / "AAA.csv").write_text(lines(table))
+    with pytest.raises(UpstreamInvalid, match="has no header"):
+        read(tmp_path)
+
+
+def test_stated_columns_that_no_separator_gives_are_refused(tmp_path):
+    names = ["date", "open", "high", "low", "close", "volume", "note"]
+    (tmp_path / "bars.toml").write_text(f"columns = {names}\n")
+    (tmp_path / "AAA.csv").write_text("2024-01-01 1 2 1 1 5 x y\n2024-01-02 1 2 1 1 5 x y\n")
+    with pytest.raises(UpstreamInvalid, match=r"AAA\.csv"):
+        read(tmp_path)
+
+
+def test_a_line_being_written_that_says_no_price_costs_no_other(tmp_path):
+    (tmp_path / "AAA.csv").write_text(PLAIN + "x,y,z,y,z,")
+    assert rows(read(tmp_path)) == ROWS
+
+
+def test_a_text_that_is_not_there_is_unreadable(tmp_path):
+    with pytest.raises(UnreadableFile):
+        text_head(tmp_path / "none.csv")
+
+
+def test_a_line_being_written_that_has_but_a_separator_costs_no_other(tmp_path):
+    (tmp_path / "AAA.csv").write_text(PLAIN + ",")
+    assert rows(read(tmp_path)) == ROWS

@@ -114,3 +114,30 @@ def test_zstd_unpacks_to_no_more_than_its_headers_say(texts):
     frame.write_csv(buffer, compression="zstd")
     plain = frame.write_csv().encode()
     assert len(plain) <= zstd_bytes(buffer.getvalue()) <= len(plain) + 2 * 128 * 1024
+
+
+def test_a_frame_of_zstd_that_is_to_be_skipped_counts_for_nothing():
+    buffer = io.BytesIO()
+    pl.DataFrame({"a": ["b" * 500]}).write_csv(buffer, compression="zstd")
+    skipped = (0x184D2A50).to_bytes(4, "little") + (3).to_bytes(4, "little") + b"xyz"
+    assert zstd_bytes(skipped) == 0
+    assert zstd_bytes(skipped + buffer.getvalue()) == zstd_bytes(buffer.getvalue())
+
+
+def test_a_batch_of_less_than_no_rows_is_damaged():
+    buffer = io.BytesIO()
+    rows_of_one_value(12_345).write_ipc_stream(buffer)
+    count, less = (n.to_bytes(8, "little", signed=True) for n in (12_345, -12_345))
+    with pytest.raises(ValueError, match="-12345"):
+        arrow_rows(buffer.getvalue().replace(count, less))
+
+
+def test_a_footer_that_names_more_than_the_file_holds_is_damaged():
+    buffer = io.BytesIO()
+    pl.DataFrame({f"c{n}": [1.0] for n in range(7)}).write_ipc(buffer)
+    content = buffer.getvalue()
+    footer = len(content) - 10 - int.from_bytes(content[-10:-6], "little")
+    many = content[footer:].replace(b"\7\0\0\0", b"\7\0\0\x7f")
+    assert arrow_rows(content) == (1, 7)
+    with pytest.raises(ValueError, match=str(0x7F000007)):
+        arrow_rows(content[:footer] + many)

@@ -101,3 +101,29 @@ def test_a_row_of_a_typed_file_can_be_shown(tmp_path):
     assert market.raw_row("AAA.parquet", 2) == "2024-01-02 00:00:00,99.5,102.25,98.75,101.5,1007"
     assert market.raw_row("AAA.parquet", 0) is market.raw_row("AAA.parquet", 21) is None
     assert market.raw_row("../AAA.parquet", 1) is None
+
+
+def test_what_is_true_or_false_is_no_volume(tmp_path):
+    FRAME.with_columns(pl.lit(value=True).alias("volume")).write_parquet(tmp_path / "AAA.parquet")
+    candles = FilesMarketData(tmp_path).candles("AAA", "1d", **EVER)
+    assert candles["volume"].null_count() == 20
+    assert candles["open"].to_list() == FRAME["open"].to_list()
+
+
+def test_a_cell_of_a_parquet_file_is_told_by_its_row(tmp_path):
+    FRAME.write_parquet(tmp_path / "AAA.parquet")
+    source = FilesMarketData(tmp_path)
+    source.candles("AAA", "1d", **EVER)
+    assert source.raw_cell("AAA.parquet", 2, "open", "AAA") == "99.5"
+    assert source.raw_cell("AAA.parquet", 21, "open", "AAA") is None
+
+
+def test_a_file_that_has_gone_has_no_cells_and_no_rows(tmp_path):
+    file = tmp_path / "AAA.csv"
+    FRAME.write_csv(file)
+    source = FilesMarketData(tmp_path)
+    source.candles("AAA", "1d", **EVER)
+    assert source.raw_cell("AAA.csv", 2, "open", "AAA") == "98.5"
+    file.unlink()
+    assert source.raw_cell("AAA.csv", 2, "open", "AAA") is None
+    assert source.raw_row("AAA.csv", 2) is None
