@@ -60,11 +60,16 @@ def model_reference() -> ModelReference:
 
 
 def publish_version(
-    registry: Registry, reference: ModelReference | None, *, drift: bytes | None = None
+    registry: Registry,
+    reference: ModelReference | None,
+    *,
+    drift: bytes | None = None,
+    sketched: bytes | None = None,
+    names: tuple[str, ...] = NAMES,
 ) -> None:
     """The next version, with this reference, or with these bytes in its place."""
-    entry = FeatureSetEntry("core", 1, HASH, 64, NAMES)
-    files = {"model.txt": tiny_files()["model.txt"], "reference.parquet": _sketched()}
+    entry = FeatureSetEntry("core", 1, HASH, 64, names)
+    files = {"model.txt": tiny_files()["model.txt"], "reference.parquet": sketched or _sketched()}
     if reference is not None:
         files[DRIFT_FILE] = drift or array_files.to_archive(arrays_of_model(reference))
     registry.publish(replace(draft(), feature_set=entry), files, fence=lambda: None)

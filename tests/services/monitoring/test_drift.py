@@ -28,6 +28,7 @@ from mlengine.core.monitoring.drift.tallies import DateTallies, tally
 from mlengine.core.monitoring.drift.windows import DriftWindow
 from mlengine.errors import ArtifactCorrupt, ModelNotFound, NoActiveModel
 from mlengine.services.monitoring.drift import ModelDrift
+from mlengine.services.monitoring.drift_checks import DriftChecks
 from mlengine.stores.database.events import EventStore
 
 NOW = moment(FIRST + 400)
@@ -297,6 +298,73 @@ def test_the_scores_of_evidently_are_given_where_they_are_asked_for(years: LiveY
     for each, sample in zip(answer.evidently, sort_columns(newest.values), strict=False):
         expected = vars(evidently_scores(trained[each.feature], sample))
         assert {name: getattr(each, name) for name in expected} == pytest.approx(expected)
+
+
+def test_evidently_reads_no_more_dates_than_it_needs(
+    years: LiveYears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = panel(20, seed=1)
+    years.live(rows)
+    years.updates.run(NOW)
+    monkeypatch.setattr("mlengine.services.monitoring.drift._MOST_ROWS", 40)
+    answer = found(years, "100", mode="evidently")
+    assert answer.evidently is not None
+    newest = sort_columns(some(rows, rows.dates >= 15).values)
+    trained = years.drift.references.sketch("v1")
+    for each, sample in zip(answer.evidently, newest, strict=False):
+        expected = evidently_scores(trained[each.feature], sample)
+        assert each.wasserstein == pytest.approx(expected.wasserstein)
+
+
+def test_the_oldest_of_many_answers_is_forgotten(years: LiveYears) -> None:
+    first, second = found(years, "1"), found(years, "2")
+    for window in range(3, 34):
+        found(years, str(window))
+    assert found(years, "2") is second
+    assert found(years, "1") is not first
+
+
+def test_counting_goes_on_from_the_last_date_that_was_counted(years: LiveYears) -> None:
+    years.live(column_set(panel(12, seed=1), "steps", 1.0))
+    version, dates = years.drift.references.get("v1"), list(range(FIRST, FIRST + 12))
+    whole = list(years.updates._count(version, dates))
+    for counts in years.updates._count(version, dates[:6]):
+        years.drift.store.record("v1", counts)
+    (resumed,) = years.updates._count(version, [FIRST + 6])
+    assert np.array_equal(resumed.repeats, whole[6].repeats)
+    assert np.array_equal(resumed.bins, whole[6].bins)
+
+
+def test_a_date_without_rows_is_not_counted(years: LiveYears) -> None:
+    years.live(panel(2, seed=1))
+    version = years.drift.references.get("v1")
+    counts = list(years.updates._count(version, [FIRST, FIRST + 1, FIRST + 9]))
+    assert [each.dates.tolist() for each in counts] == [[FIRST], [FIRST + 1]]
+
+
+def test_counts_outlast_a_folder_of_versions_that_is_away(years: LiveYears) -> None:
+    years.live(panel(9))
+    years.updates.run(NOW)
+    shutil.rmtree(years.registry.directory / "v1")
+    assert years.registry.versions() == []
+    years.updates.run(NOW)
+    assert counted(years).rows.sum() == 72
+
+
+def test_a_status_is_told_where_it_is_news(years: LiveYears) -> None:
+    events = EventStore(years.audit.engine)
+    checks = DriftChecks(years.drift, events)
+    assert checks.run(NOW) is None, "nothing is active"
+    years.registry.activate("v1", actor="ann", reason="", now=NOW)
+    checks.run(NOW)
+    assert events.page("drift_checked", 9, None).rows == (), "nothing is counted"
+    years.live(panel(40, seed=1))
+    years.updates.run(NOW)
+    for hours in range(3):
+        checks.run(NOW + timedelta(hours=hours))
+    (event,) = events.page("drift_checked", 9, None).rows
+    assert (event.version, event.at, event.details["status"]) == ("v1", NOW, "ok")
+    assert event.details["n_current"] == found(years).n_current
 
 
 def test_drift_needs_a_model(years: LiveYears) -> None:

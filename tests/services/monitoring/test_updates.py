@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -82,3 +83,52 @@ def test_while_another_process_is_at_it_nothing_is_run(engine: Engine) -> None:
     UpdateLease(engine).acquire("another", now=NOW, lease_seconds=60)
     assert not updates(engine, Step("first", done)).run(NOW).ran
     assert done == []
+
+
+def keeper() -> threading.Thread:
+    (thread,) = (each for each in threading.enumerate() if each.name == "monitoring-lease")
+    return thread
+
+
+@pytest.fixture
+def _leases_are_renewed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlengine.services.monitoring.updates._RENEWALS_IN_A_LEASE", 6000)
+
+
+@pytest.mark.usefixtures("_leases_are_renewed_at_once")
+def test_a_lease_that_another_process_took_ends_the_update(engine: Engine) -> None:
+    done: list[str] = []
+    lease = UpdateLease(engine)
+
+    def lose() -> None:
+        lease.release("holder", taken_in=None, next_look=None)
+        lease.acquire("another", now=NOW, lease_seconds=60)
+        keeper().join(5)
+
+    report = updates(engine, Step("first", done, lose), Step("second", done)).run(NOW)
+    assert done == ["first"]
+    assert [step.name for step in report.steps] == ["first"]
+    assert lease.renew("another", now=NOW, lease_seconds=60), "it is the other's still"
+
+
+@pytest.mark.usefixtures("_leases_are_renewed_at_once")
+def test_a_long_step_keeps_the_lease(engine: Engine) -> None:
+    done: list[str] = []
+    renewals, is_renewed = [NOW], threading.Event()
+
+    def clock() -> datetime:
+        if threading.current_thread().name == "monitoring-lease":
+            renewals.append(SOON)
+            if len(renewals) > 2:  # the first one is through
+                is_renewed.set()
+        return renewals[-1]
+
+    def work() -> None:
+        assert is_renewed.wait(5)
+        later = SOON + timedelta(seconds=30)
+        assert UpdateLease(engine).acquire("another", now=later, lease_seconds=60) is None
+
+    steps = (Step("first", done, work), Step("second", done))
+    report = MonitoringUpdates(steps, UpdateLease(engine), clock, lambda: "holder").run(NOW)
+    assert done == ["first", "second"]
+    assert not report.has_failed
