@@ -307,3 +307,38 @@ def test_a_batch_of_recorded_bars_leaves_to_others_what_a_service_has_to_be_aske
         assert asked(upstream) == 0
         window(running, now)
         assert "AAA" in running.windows_in_one_pass(["AAA"], bars=WINDOW, as_of=None, now=now)
+
+
+def write_change(folder: Path) -> None:
+    """BBB goes on from day 200; AAA, which it was until then, may have no file."""
+    (folder / "bars").mkdir(parents=True, exist_ok=True)
+    later = RAW.slice(200).with_columns(pl.lit("BBB").alias("symbol"))
+    later.write_csv(folder / "bars" / "BBB.csv")
+    change = f"AAA,{(START + 200 * DAY).date()},symbol_change,,BBB\n"
+    text = f"symbol,date,kind,value,new_symbol\n{change}"
+    (folder / "bars" / "actions.csv").write_text(text)
+
+
+def test_a_new_symbol_begins_with_its_own_bars_where_the_earlier_one_is_unknown(tmp_path):
+    write_change(tmp_path)
+    joined = history(service(tmp_path), closes(ROWS - 1), "BBB")
+    assert np.array_equal(joined.values, BarArrays.of(RAW).values[:, 200:])
+
+
+def test_memory_does_not_answer_for_a_new_symbol_without_the_bars_of_the_earlier_one(tmp_path):
+    write(tmp_path, RAW.head(200))
+    write_change(tmp_path)
+    bars = replace(service(tmp_path), cache_seconds=3_600.0, recheck_seconds=3_600.0)
+    now = closes(ROWS - 1)
+    bars.window("BBB", bars=WINDOW, as_of=None, now=now)
+    assert "BBB" in bars.cached_windows(["BBB"], bars=WINDOW, as_of=None, now=now)
+    assert history(replace(bars, adjustment="none"), now, "BBB").rows == ROWS - 200, "all it has"
+    assert bars.cached_windows(["BBB"], bars=ROWS - 100, as_of=None, now=now) == {}
+    assert bars.window("BBB", bars=ROWS - 100, as_of=None, now=now).bars.rows == ROWS - 100
+    assert "BBB" in bars.cached_windows(["BBB"], bars=ROWS - 100, as_of=None, now=now)
+
+
+def test_past_the_store_a_line_that_is_refused_stops_its_symbol_too(tmp_path):
+    write(tmp_path, RAW, line(SPLIT_DAY).replace("split", "splt"))
+    with pytest.raises(UpstreamInvalid, match="'splt'"):
+        service(tmp_path).fetch_bypassing_store("AAA", bars=0, now=closes(ROWS - 1))

@@ -1,21 +1,25 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from tests.databases import bar_store
 from tests.factories import random_bars
+from tests.patience import patience
 from tests.upstream import Fault, LoopbackUpstream, queries
 
 from mlengine.core.calendars.age import BarAge
 from mlengine.core.calendars.market import NO_MARKETS, Market, MarketDirectory
 from mlengine.core.calendars.named import calendar
+from mlengine.services.bars import bar_ages as module
 from mlengine.services.bars.bar_ages import BarAgeService
 from mlengine.services.bars.service import BarService
 from mlengine.stores.market_data.deadline import NEVER, Deadline
@@ -211,3 +215,65 @@ def test_recorded_bars_need_no_others(upstream: LoopbackUpstream, tmp_path: Path
     asked = len(upstream.requests)
     assert age(service.bar_ages, SATURDAY + 10 * HOUR).is_stale
     assert len(upstream.requests) == asked
+
+
+def test_without_a_deadline_no_ages_are_told_where_bars_have_to_be_fetched(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    upstream.serve(hourly(3))
+    service = make_service(upstream, tmp_path, "1h")
+    windows = {"AAA": service.window("AAA", bars=20, as_of=None, now=SATURDAY).bars}
+    late, asked = SATURDAY + 10 * HOUR, len(upstream.requests)
+    assert service.bar_ages.ages(windows, moment=late, now=late, deadline=None) is None
+    assert len(upstream.requests) == asked
+    soon = service.bar_ages.ages(windows, moment=SATURDAY, now=SATURDAY, deadline=None)
+    assert soon is not None
+    assert not soon["AAA"].is_stale
+
+
+class HeldSource:
+    """Answers what another source does, once it is let go."""
+
+    def __init__(self, source: HttpMarketData) -> None:
+        self._source = source
+        self.asked, self.let_go = threading.Event(), threading.Event()
+
+    def deadline(self) -> Deadline:
+        return self._source.deadline()
+
+    def candles(self, *args: Any, **options: Any) -> pl.DataFrame:
+        self.asked.set()
+        assert self.let_go.wait(patience(20))
+        return self._source.candles(*args, **{**options, "deadline": self.deadline()})
+
+
+def test_nobody_waits_for_the_bars_of_another_beyond_the_own_deadline(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    upstream.serve(hourly(30))
+    service = make_service(upstream, tmp_path, "1h")
+    held = HeldSource(service.source)  # type: ignore[arg-type]
+    bar_ages = replace(service.bar_ages, source=held)  # type: ignore[arg-type]
+    late, soon = SATURDAY + 10 * HOUR, Deadline.after(0)
+    with ThreadPoolExecutor(1) as threads:
+        patient = threads.submit(age, bar_ages, late)
+        assert held.asked.wait(patience(20))
+        hasty = bar_ages.age("AAA", SATURDAY - HOUR, moment=late, now=late, deadline=soon)
+        held.let_go.set()
+        assert not hasty.is_stale, "nothing but weekdays was known"
+        assert patient.result().is_stale
+
+
+def test_only_so_many_symbols_are_kept_in_mind(
+    upstream: LoopbackUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_SYMBOLS", 2)
+    upstream.serve(pl.concat([hourly(10, symbol) for symbol in ("AAA", "BBB", "CCC")]))
+    bar_ages, late = make_service(upstream, tmp_path, "1h").bar_ages, SATURDAY + 10 * HOUR
+    asked = []
+    for symbol in ("AAA", "BBB", "AAA", "CCC", "AAA"):
+        before = len(upstream.requests)
+        found = bar_ages.age(symbol, SATURDAY - HOUR, moment=late, now=late, deadline=NEVER)
+        assert found.is_stale
+        asked.append(len(upstream.requests) - before)
+    assert asked == [1, 1, 0, 1, 1]

@@ -194,3 +194,29 @@ def test_in_a_batch_and_alone_the_same_is_told(platform: Platform) -> None:
             varies = {"prediction_id": "", "latency_ms": other.latency_ms}
             assert replace(one, **varies) == replace(other, **varies)
     assert len(platform.predict.cache) == 2
+
+
+def test_where_answers_cannot_be_audited_at_once_none_is_told_from_memory(
+    platform: Platform,
+) -> None:
+    class Audit:
+        supports_direct_append = False
+
+    assert platform.predict.cached_model() is not None
+    assert replace(platform.predict, audit=Audit()).cached_model() is None  # type: ignore[arg-type]
+
+
+def test_a_score_that_comes_out_otherwise_is_told_as_it_is_now(platform: Platform) -> None:
+    service = platform.predict
+    first, model = _ask(service, hours=0), service.cached_model()
+    assert model is not None
+    bars = model.feature_set.window_bars
+    window = platform.bars.cached_windows(["AAA"], bars=bars, as_of=None, now=NOW)["AAA"].bars
+    row = service.vector_cache.get((window.bars_hash, model.feature_set.hash))
+    assert row is not None
+    told = first.prediction.with_changes({"probability_up": 0.123})
+    other = replace(first, prediction=told)
+    service.cache.put(window, model, row, other, score=-1.0, is_novel=False)
+    again = _ask(service, hours=0)
+    assert again.scored is first.scored, "it was not made anew"
+    assert again.prediction.probability_up == first.prediction.probability_up != 0.123
