@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from tests.core.monitoring.drift.panels import NAMES, PanelRows, column_set, panel, replaced
 from tests.databases import new_database, opened
@@ -30,6 +31,7 @@ from mlengine.errors import ArtifactCorrupt, ModelNotFound, NoActiveModel
 from mlengine.services.monitoring.drift import ModelDrift
 from mlengine.services.monitoring.drift_checks import DriftChecks
 from mlengine.stores.database.events import EventStore
+from mlengine.stores.system import table_files
 
 NOW = moment(FIRST + 400)
 
@@ -365,6 +367,16 @@ def test_a_status_is_told_where_it_is_news(years: LiveYears) -> None:
     (event,) = events.page("drift_checked", 9, None).rows
     assert (event.version, event.at, event.details["status"]) == ("v1", NOW, "ok")
     assert event.details["n_current"] == found(years).n_current
+
+
+def test_a_sketch_of_fewer_features_than_the_reference_is_corrupt(
+    years: LiveYears, reference: ModelReference
+) -> None:
+    few = pl.DataFrame({"slow": [0.0, 1.0], "prediction": [0.4, 0.6]})
+    publish_version(years.registry, reference, sketched=table_files.to_parquet(few))
+    assert found(years, version="v2").evidently is None
+    with pytest.raises(ArtifactCorrupt, match="of other features"):
+        years.drift.references.sketch("v2")
 
 
 def test_drift_needs_a_model(years: LiveYears) -> None:

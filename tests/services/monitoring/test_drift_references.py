@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
 import pytest
 from tests.core.monitoring.drift.panels import NAMES
-from tests.services.monitoring.live_years import model_reference, publish_version
+from tests.services.monitoring.live_years import publish_version
 
 from mlengine.errors import ArtifactCorrupt
 from mlengine.services.monitoring.drift_references import DriftReferences
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system import table_files
 
 
 @pytest.fixture
@@ -44,12 +42,3 @@ def test_a_reference_of_other_features_is_corrupt(registry: Registry) -> None:
     publish_version(registry, None, names=(*NAMES[:-1], "another"))
     with pytest.raises(ArtifactCorrupt, match="of other features"):
         DriftReferences(registry).get("v1")
-
-
-def test_a_sketch_of_fewer_features_than_the_reference_is_corrupt(registry: Registry) -> None:
-    few = pl.DataFrame({"slow": [0.0, 1.0], "prediction": [0.4, 0.6]})
-    publish_version(registry, model_reference(), sketched=table_files.to_parquet(few))
-    references = DriftReferences(registry)
-    assert references.get("v1").reference.features.grid.names == NAMES
-    with pytest.raises(ArtifactCorrupt, match="of other features"):
-        references.sketch("v1")

@@ -12,6 +12,7 @@ from tests.platforms import NOW, bars_folder, make_platform
 from tests.published import publish
 
 from mlengine.bootstrap.platform import Platform
+from mlengine.core.bars.bars import frame_of
 from mlengine.core.outcomes.outcome import PendingOutcome
 from mlengine.core.versions.manifest import Manifest
 from mlengine.services.outcomes.reader import OutcomeReader
@@ -88,6 +89,22 @@ def test_bars_that_were_never_recorded_are_fetched_and_only_where_asked(
     held = reader.bars.read("S00", **ask, fetch=True)  # type: ignore[arg-type]
     assert held is not None
     assert len(held.bars.starts) >= 64
+
+
+def test_bars_are_adjusted_as_those_of_the_version_were(
+    reader: OutcomeReader, tmp_path: Path
+) -> None:
+    split = "symbol,date,kind,value\nS00,2020-12-01,split,4\n"
+    (tmp_path / "bars" / "actions.csv").write_text(split)
+    raw, adjusted = (
+        reader.bars.read("S00", since=BAR, adjustment=adjustment, now=NOW, fetch=True)
+        for adjustment in ("none", "all")
+    )
+    assert raw is not None
+    assert adjusted is not None
+    closes = [frame_of([held.bars])["close"].to_numpy() for held in (raw, adjusted)]
+    ratios = closes[0] / closes[1]
+    assert (ratios[0], ratios[-1]) == pytest.approx((4.0, 1.0))
 
 
 def test_a_symbol_whose_bars_cannot_be_had_stays_undecided(
