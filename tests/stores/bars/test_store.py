@@ -13,10 +13,10 @@ from tests.databases import bar_store
 from tests.factories import START, random_bars
 
 from mlengine.core.bars.bars import BARS_SCHEMA, BarArrays
-from mlengine.errors import DatabaseUnavailable
+from mlengine.errors import DamagedRow, DatabaseUnavailable
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.bars.stored import UpstreamBars
-from mlengine.stores.database.engine import open_database, reading
+from mlengine.stores.database.engine import open_database, reading, writing
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.tables import bar_segments
 
@@ -320,3 +320,14 @@ def test_a_reader_never_sees_a_torn_file(tmp_path, caplog):
     reader.join()
     assert seen <= {1, *range(20, 401, 20)}
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("damage", [{"recordings": -1}, {"report": b"x"}])
+def test_a_series_with_values_that_nobody_wrote_is_a_damaged_row(tmp_path, damage):
+    store = bar_store(tmp_path)
+    write(store, random_bars("AAA", rows=3))
+    with writing(store.engine) as connection:
+        for name, value in damage.items():
+            connection.exec_driver_sql(f"UPDATE bar_series SET {name} = ?", (value,))  # noqa: S608
+    with pytest.raises(DamagedRow):
+        read(store, "AAA")

@@ -54,3 +54,8 @@ def test_only_a_plain_file_has_a_path() -> None:
         "sqlite:///file:x?uri=true",
     ):
         assert sqlite_path(url) is None
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(DatabaseUnavailable):
+        table_sizes("postgresql+psycopg://nobody@127.0.0.1:1/nothing")

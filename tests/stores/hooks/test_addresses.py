@@ -68,3 +68,15 @@ def test_a_name_of_this_machine_is_refused_by_its_address(host):
     with pytest.raises(AddressRefused):
         resolve(target, allow_private=False)
     assert resolve(target, allow_private=True)
+
+
+def test_an_address_of_the_internet_may_be_called():
+    assert [
+        address[0]
+        for _, address in resolve(Target("https", "8.8.8.8", 443, "/"), allow_private=False)
+    ] == ["8.8.8.8"]
+
+
+def test_a_name_that_can_not_be_asked_for_is_not_known():
+    with pytest.raises(OSError, match="domain name system"):
+        resolve(Target("https", f"{'a' * 64}.com", 443, "/"), allow_private=True)

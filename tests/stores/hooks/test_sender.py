@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import socket
+import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from tests.hook_receiver import HookReceiver, Reply
@@ -83,3 +86,31 @@ def test_what_speaks_no_tls_is_a_failure():
 def test_a_name_that_nobody_knows_is_a_failure():
     answer = SENDER.post("https://nobody.invalid/", b"{}", {})
     assert answer.status is None
+
+
+def test_one_that_takes_no_connection_is_left_in_time():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
+        for _ in range(3):  # more than it keeps waiting
+            other = waiting.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(server.getsockname())
+        sender = HookSender(allow_private=True, timeout_seconds=0.1)
+        answer = sender.post(f"http://127.0.0.1:{server.getsockname()[1]}/", b"{}", {})
+    assert answer == Answer(None, "no whole answer in time")
+
+
+def test_an_answer_that_is_no_http_is_a_failure():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+        def answer_nonsense():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"nonsense\r\n\r\n")
+
+        thread = threading.Thread(target=answer_nonsense)
+        thread.start()
+        answer = SENDER.post(url, b"", {})
+        thread.join()
+    assert answer == Answer(None, "its answer is no HTTP")

@@ -11,7 +11,12 @@ from tests.patience import eventually
 from tests.queue_process import QueueProcess, is_on_disk
 
 from mlengine.errors import CannotStart
-from mlengine.stores.queue.append_only_file import whole_commands
+from mlengine.stores.queue.append_only_file import (
+    cut_damaged_tails,
+    has_strange_files,
+    set_aside,
+    whole_commands,
+)
 from mlengine.stores.queue.jobs import JobQueue
 
 _SET = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"
@@ -28,6 +33,7 @@ _MULTI, _EXEC = b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n"
         (_SET + _MULTI + _SET, len(_SET)),
         (_SET + _MULTI + _SET + _EXEC, 2 * len(_SET) + len(_MULTI) + len(_EXEC)),
         (_SET + b"*0\r\n", len(_SET)),
+        (_SET + b"*1\r\nSET\r\n", len(_SET)),
         (_SET + b"*1\r\n$9999999999\r\nA\r\n", len(_SET)),
         (bytes(64), 0),
     ],
@@ -105,3 +111,31 @@ def test_the_queue_starts_on_any_damage(kind: str, pattern: str) -> None:
         KINDS[kind](next(iter(folder.glob(pattern))))
         queue.start()
         assert JobQueue(lambda: queue.url).ping()
+
+
+def test_a_folder_that_is_a_link_or_a_file_is_strange(tmp_path: Path) -> None:
+    folder = tmp_path / "appendonlydir"
+    assert not has_strange_files(tmp_path)
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert has_strange_files(tmp_path)
+    folder.unlink()
+    folder.write_bytes(_SET)
+    assert has_strange_files(tmp_path)
+
+
+def test_a_file_is_cut_once_and_a_whole_one_never(tmp_path: Path) -> None:
+    file = tmp_path / "appendonlydir" / "a.incr.aof"
+    file.parent.mkdir()
+    file.write_bytes(_SET + bytes(9))
+    assert cut_damaged_tails(tmp_path)
+    assert not cut_damaged_tails(tmp_path)
+    assert file.read_bytes() == _SET
+
+
+def test_of_the_folders_set_aside_the_newest_is_kept(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / "appendonlydir").mkdir()
+        (tmp_path / "appendonlydir" / name).write_bytes(b"")
+        set_aside(tmp_path)
+    (aside,) = tmp_path.iterdir()
+    assert [each.name for each in aside.iterdir()] == ["second"]

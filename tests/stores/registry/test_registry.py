@@ -177,3 +177,9 @@ def test_what_is_published_is_its_owners_alone(registry: Registry) -> None:
     registry.activate(version, actor="x", reason="", now=NOW)
     for path in registry.directory.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_registry_keeps_its_identity(registry: Registry) -> None:
+    identity = registry.identity()
+    assert Registry(registry.directory).identity() == identity
+    assert len(identity) == 12

@@ -16,6 +16,7 @@ from tests.serving import serving
 from mlengine.core.boosting.text_shape import require_model_text
 from mlengine.core.features import BUILTIN, CORE
 from mlengine.errors import ArtifactCorrupt
+from mlengine.stores.registry import trial_load
 from mlengine.stores.registry.trial_load import require_loadable
 
 
@@ -75,3 +76,15 @@ def test_no_mutated_text_kills_a_web_worker(tmp_path: Path) -> None:
     sys.stdout.write(f"{statuses}, slowest {slowest:.1f} s, 0 of {len(workers)} workers lost\n")
     assert statuses.keys() <= {200, 503}, statuses
     assert slowest < 35
+
+
+def test_only_so_many_refusals_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: dict[str, str] = {}
+    monkeypatch.setattr(trial_load, "_refused", refused)
+    monkeypatch.setattr(trial_load, "_MOST_REFUSED", 2)
+    for number in range(3):
+        with pytest.raises(ArtifactCorrupt):
+            _require(tmp_path / "main", f"no tree {number}")
+    assert list(refused) == [hashlib.sha256(b"no tree 2").hexdigest()]

@@ -6,11 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from tests.databases import NOW, new_database, opened, url_of
 from tests.processes import race_for_run
 
 from mlengine.core.runs.progress import Progress
+from mlengine.core.runs.retraining import Trigger
 from mlengine.errors import (
+    DamagedRow,
     DatabaseUnavailable,
     IdempotencyKeyReused,
     LeaseLost,
@@ -18,7 +21,10 @@ from mlengine.errors import (
     RunNotFound,
     TrainingInProgress,
 )
+from mlengine.stores.database import tables
+from mlengine.stores.database.engine import writing
 from mlengine.stores.database.events import EventStore
+from mlengine.stores.runs.retrainings import RetrainingStore
 from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
 
@@ -325,3 +331,24 @@ def test_an_expired_run_is_listed_as_lost(runs):
     _start(runs)
     (run,) = runs.page(limit=9, cursor=None, state="lost", now=EXPIRED).rows
     assert run.run_id == "one"
+
+
+@pytest.mark.parametrize("damage", [{"spec": "[]"}, {"progress": '{"unknown": 1}'}])
+def test_a_run_that_is_none_is_a_damaged_row(runs, damage):
+    _claim(runs)
+    with writing(runs.engine) as connection:
+        connection.execute(update(tables.runs).values(damage))
+    with pytest.raises(DamagedRow):
+        runs.get("one", now=NOW)
+
+
+def test_an_event_that_another_has_dealt_with_is_not_passed_over_again(runs):
+    store = RetrainingStore(runs.engine)
+    store.begin()
+    state, trigger = store.read(), Trigger(7, "drift_detected", None)
+    ticks = [
+        store.pass_over(state, trigger, reason="too soon", actor="worker", now=NOW).outcome
+        for _ in range(2)
+    ]
+    assert ticks == ["skipped", "taken"]
+    assert store.read().event_seq == 7

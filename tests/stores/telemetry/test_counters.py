@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import resource
+import struct
 import subprocess
 import sys
 import threading
@@ -13,7 +14,9 @@ import orjson
 import pytest
 
 from mlengine.core.telemetry.families import HTTP_REQUESTS
-from mlengine.stores.telemetry.counter_file import SUFFIX, read_series
+from mlengine.stores.system import atomic_files
+from mlengine.stores.telemetry import counter_folder
+from mlengine.stores.telemetry.counter_file import SUFFIX, CounterFile, read_series
 from mlengine.stores.telemetry.counter_folder import CounterFolder
 from mlengine.stores.telemetry.counters import SKETCH_CELLS, Counters
 
@@ -142,3 +145,61 @@ def test_machines_that_are_gone_leave_nothing_after_a_month(tmp_path: Path) -> N
     here.remove_gone_machines(before=then + 60)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["here", "idle"]
     assert (total(here.path), total(idle.path)) == (1, 1)
+
+
+def _content_of_one_count(folder: Path) -> bytes:
+    count(Counters(folder))
+    (file,) = files(folder)
+    return file.read_bytes()
+
+
+def test_while_another_process_adds_up_nothing_is_done(tmp_path: Path) -> None:
+    (tmp_path / "ended.counts").write_bytes(_content_of_one_count(tmp_path / "other"))
+    with atomic_files.file_lock(tmp_path / "lock"):
+        CounterFolder(tmp_path).add_up_ended()
+        assert len(files(tmp_path)) == 1
+    CounterFolder(tmp_path).add_up_ended()
+    assert (files(tmp_path), total(tmp_path)) == ([], 1)
+
+
+def test_of_two_layouts_of_a_series_the_longer_one_is_kept(tmp_path: Path) -> None:
+    count(Counters(tmp_path))
+    document = {"included": [], "series": [[KEY, [5.0, 6.0]]]}
+    (tmp_path / "totals.json").write_bytes(orjson.dumps(document))
+    assert CounterFolder(tmp_path).totals() == {KEY: [5.0, 6.0]}
+
+
+def test_a_folder_with_the_name_of_a_file_counts_nothing(tmp_path: Path) -> None:
+    count(Counters(tmp_path))
+    (tmp_path / "folder.counts").mkdir()
+    assert total(tmp_path) == 1
+
+
+def test_totals_that_change_under_every_look_are_given_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count(Counters(tmp_path))
+    totals, looks = tmp_path / "totals.json", []
+
+    def changed_meanwhile(content: bytes) -> Iterator[tuple[bytes, tuple[float, ...]]]:
+        looks.append(content)
+        totals.write_bytes(b'{"included": [], "series": []}')
+        os.utime(totals, ns=(len(looks), len(looks)))
+        return read_series(content)
+
+    monkeypatch.setattr(counter_folder, "read_series", changed_meanwhile)
+    assert total(tmp_path) == 1
+    assert len(looks) == 5
+
+
+def test_a_series_too_many_is_refused(tmp_path: Path) -> None:
+    file = CounterFile(tmp_path)
+    with pytest.raises(OSError, match="too many series"):
+        file.add_series(b"key", 2**20)
+    file.add_series(b"key", 1)[0] = 2.0
+    assert list(read_series(file.path.read_bytes())) == [(b"key", (2.0,))]
+
+
+def test_a_series_longer_than_its_file_is_left_out() -> None:
+    content = struct.pack("<QQII8s", 1, 32, 3, 100, b"key")
+    assert list(read_series(content)) == []
