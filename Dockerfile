@@ -3,9 +3,10 @@ ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE} AS build
 WORKDIR /build
 RUN python3 -m venv /venv
-COPY requirements.lock requirements-postgres.lock requirements-sample.lock ./
+COPY requirements.lock requirements-postgres.lock requirements-s3.lock requirements-sample.lock ./
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps \
-    --only-binary :all: -r requirements.lock -r requirements-postgres.lock -r requirements-sample.lock
+    --only-binary :all: -r requirements.lock -r requirements-postgres.lock -r requirements-s3.lock \
+    -r requirements-sample.lock
 COPY pyproject.toml setup.cfg README.md LICENSE ./
 COPY src src
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps \

@@ -33,9 +33,10 @@ CANNOT_RUN = 75
 STOP_SECONDS = 10.0
 PATIENCE_SECONDS = 300.0
 PREDICT = "/predict?symbol=AAPL"
-# Its uid, capabilities and no_new_privs, and whether its file system is read-only; with psycopg.
+# Its uid, capabilities and no_new_privs, and whether its file system is read-only; with what the
+# extras [postgres] and [s3] bring.
 CONFINED = """
-import os, pathlib, psycopg
+import os, pathlib, psycopg, obstore
 fields = [line.split() for line in pathlib.Path('/proc/self/status').read_text().splitlines()]
 confined = [words[1] for words in fields if words[0] in ('CapEff:', 'CapBnd:', 'NoNewPrivs:')]
 print(os.getuid(), confined, os.statvfs('/').f_flag & os.ST_RDONLY)

@@ -21,6 +21,7 @@ LOCKS = {
     "dev": (
         "requirements.lock",
         "requirements-postgres.lock",
+        "requirements-s3.lock",
         "requirements-sample.lock",
         "requirements-dev.lock",
     ),

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {
     "requirements.lock": "runs",
     "requirements-postgres.lock": "PostgreSQL",
+    "requirements-s3.lock": "object storage",
     "requirements-sample.lock": "sample",
     "requirements-dev.lock": "development",
 }

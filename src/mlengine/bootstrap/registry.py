@@ -16,15 +16,22 @@ if TYPE_CHECKING:
 
 
 def open_registry(settings: Settings) -> Registry:
-    """Connects to nothing yet; imports what reads manifests."""
+    """Connects to nothing yet; imports what reads manifests.
+
+    Raises CannotStart where the client of object storage is not installed.
+    """
     directory = versions_directory(settings.registry_dir)
     if settings.registry.url is None:
         from mlengine.stores.registry.registry import Registry  # noqa: PLC0415 - its manifests
 
         return Registry(directory)
-    from mlengine.stores.registry.shared.bucket import Bucket  # noqa: PLC0415 - the extra [s3]
-    from mlengine.stores.registry.shared.registry import SharedRegistry  # noqa: PLC0415
-
+    try:
+        from mlengine.stores.registry.shared.bucket import Bucket  # noqa: PLC0415 - the extra [s3]
+        from mlengine.stores.registry.shared.registry import (  # noqa: PLC0415 - as the bucket
+            SharedRegistry,
+        )
+    except ModuleNotFoundError as error:
+        raise CannotStart(f"REGISTRY_URL needs {error.name}: pip install 'mlengine[s3]'") from None
     return SharedRegistry(directory, Bucket(settings.registry.url))
 
 

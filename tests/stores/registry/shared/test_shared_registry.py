@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -112,6 +113,32 @@ def test_a_run_that_may_not_publish_leaves_nothing(host: Host) -> None:
         registry.publish(draft(run_id="run"), FILES, fence=lost)
     assert registry.bucket.keys("runs/") == []
     assert registry.mirror.published() == []
+
+
+def test_a_run_that_loses_its_lease_between_two_tries_leaves_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, fences = host("one"), iter([None, LeaseLost("run")])
+    monkeypatch.setattr(Bucket, "create", lambda *_: False)
+
+    def fence() -> None:
+        if (lost := next(fences)) is not None:
+            raise lost
+
+    with pytest.raises(LeaseLost):
+        registry.publish(draft(run_id="run"), FILES, fence=fence)
+    assert registry.bucket.keys("runs/") == []
+
+
+def test_without_its_client_a_shared_registry_stops_the_start_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [name for name in sys.modules if "registry.shared." in name]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    control = build_control(settings(tmp_path, REGISTRY_URL="s3://models/prod"))
+    with pytest.raises(CannotStart, match=r"needs obstore: pip install 'mlengine\[s3\]'"):
+        control.open_registry()
 
 
 def test_a_version_that_is_not_there_is_neither_activated_nor_pinned(host: Host) -> None:

@@ -12,15 +12,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotModifiedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Store
+
 from mlengine.errors import CannotStart, RegistryUnavailable
-
-if TYPE_CHECKING:
-    from obstore.store import S3Store
-
-T = TypeVar("T")
 
 _PROBE = "conditional-writes"
 _CLIENT: Any = {"timeout": "10s", "connect_timeout": "2s", "allow_http": True}
@@ -69,30 +75,23 @@ class Bucket:
 
         The answer to a write may be lost and the write repeated: what stands there is looked at.
         """
-        from obstore.exceptions import AlreadyExistsError  # noqa: PLC0415 - the extra [s3]
-
         return self._claim(key, content, "create", AlreadyExistsError)
 
     def replace(self, key: str, content: bytes, before: StoredObject | None) -> bool:
         """Write over what was read; False where it is another by now."""
         if before is None:
             return self.create(key, content)
-        from obstore.exceptions import PreconditionError  # noqa: PLC0415 - the extra [s3]
-
-        return self._claim(key, content, {"e_tag": before.tag}, (PreconditionError, KeyError))
+        taken = (PreconditionError, FileNotFoundError)
+        return self._claim(key, content, {"e_tag": before.tag}, taken)
 
     def keys(self, prefix: str) -> list[str]:
         """All keys that begin with `prefix`, which ends with a slash, without it."""
-        import obstore  # noqa: PLC0415 - the extra [s3]
-
         with _translated_errors():
             pages: Iterator[Any] = iter(obstore.list(self._store, prefix.rstrip("/")))
             return [each["path"].removeprefix(prefix) for page in pages for each in page]
 
     def delete(self, keys: list[str]) -> None:
         """Remove objects, those that are there."""
-        import obstore  # noqa: PLC0415 - the extra [s3]
-
         with _translated_errors():
             for key in keys:
                 obstore.delete(self._store, key)
@@ -125,15 +124,10 @@ class Bucket:
         return there is not None and there.content == content
 
     def _put(self, key: str, content: bytes, **options: Any) -> None:
-        import obstore  # noqa: PLC0415 - the extra [s3]
-
         # In one request, for the condition of several is not checked at the first.
         obstore.put(self._store, key, content, use_multipart=False, **options)
 
     def _get(self, key: str, known: StoredObject | None) -> StoredObject | None:
-        import obstore  # noqa: PLC0415 - the extra [s3]
-        from obstore.exceptions import NotModifiedError  # noqa: PLC0415 - the extra [s3]
-
         options: Any = {"if_none_match": known.tag} if known else {}
         with _translated_errors():
             try:
@@ -146,32 +140,21 @@ class Bucket:
 
     @cached_property
     def _store(self) -> S3Store:
-        try:
-            from obstore.store import S3Store  # noqa: PLC0415 - the extra [s3]
-        except ImportError:
-            reason = "REGISTRY_URL needs obstore: pip install 'mlengine[s3]'"
-            raise CannotStart(reason) from None
-
         parts = urlsplit(self.url)
         prefix = parts.path.strip("/") or None
         return S3Store(parts.netloc, prefix=prefix, client_options=_CLIENT, retry_config=_RETRIES)
 
 
-def change(bucket: Bucket, key: str, to: Callable[[StoredObject | None], bytes]) -> StoredObject:
+def change(bucket: Bucket, key: str, to: Callable[[StoredObject | None], bytes]) -> None:
     """Replace an object by what `to` makes of it, again and again until nobody came between."""
     while True:
         before = bucket.get(key)
-        content = to(before)
-        if bucket.replace(key, content, before):
-            return StoredObject(content, "")
+        if bucket.replace(key, to(before), before):
+            return
 
 
 @contextmanager
 def _translated_errors() -> Iterator[None]:
-    try:
-        from obstore.exceptions import BaseError  # noqa: PLC0415 - the extra [s3]
-    except ImportError:
-        raise CannotStart("REGISTRY_URL needs obstore: pip install 'mlengine[s3]'") from None
     try:
         yield
     except (BaseError, OSError) as error:
@@ -180,8 +163,6 @@ def _translated_errors() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """In words that quote neither address nor key."""
-    refusals = {
-        "PermissionDeniedError": "it refuses access",
-        "UnauthenticatedError": "it refuses the key",
-    }
-    return refusals.get(type(error).__name__, "it does not answer")
+    if isinstance(error, PermissionDeniedError):
+        return "it refuses access"
+    return "it refuses the key" if isinstance(error, UnauthenticatedError) else "it does not answer"

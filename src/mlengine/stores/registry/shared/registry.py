@@ -64,14 +64,16 @@ class SharedRegistry(Registry):
         self, draft: Manifest, files: Mapping[str, bytes], *, fence: Callable[[], None]
     ) -> Manifest:
         """As Registry's; what a run that failed wrote is removed, unless it may be published."""
-        with self._written(draft.run_id, files):
-            fence()
         digests = {name: sha256(content) for name, content in files.items()}
+        with self._removed_on_failure(draft.run_id):
+            for name, content in files.items():
+                self.bucket.put(file_key(draft.run_id, name), content)
         while True:
-            newest = (self.mirror.published() or ["v0"])[-1]
-            manifest = replace(draft, version=f"v{int(newest[1:]) + 1}", files=digests)
-            content = manifests.dump(manifest)
-            fence()
+            with self._removed_on_failure(draft.run_id):
+                newest = (self.mirror.published() or ["v0"])[-1]
+                manifest = replace(draft, version=f"v{int(newest[1:]) + 1}", files=digests)
+                content = manifests.dump(manifest)
+                fence()
             if self.bucket.create(manifest_key(manifest.version), content):
                 break
         with suppress(ArtifactsUnavailable):  # it is published; the next look brings it
@@ -167,16 +169,14 @@ class SharedRegistry(Registry):
         self._remove_files(manifests.parse(stored.content).run_id)
 
     @contextmanager
-    def _written(self, run_id: str, files: Mapping[str, bytes]) -> Iterator[None]:
-        """The files of a run in the bucket, unless the block fails."""
-        may_be_published = False
+    def _removed_on_failure(self, run_id: str) -> Iterator[None]:
+        """What the run wrote is removed where the block fails: nothing of it is published yet."""
+        failed = True
         try:
-            for name, content in files.items():
-                self.bucket.put(file_key(run_id, name), content)
             yield
-            may_be_published = True
+            failed = False
         finally:
-            if not may_be_published:
+            if failed:
                 with suppress(MlengineError):
                     self._remove_files(run_id)
 
