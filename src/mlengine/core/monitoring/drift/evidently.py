@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import ks_2samp, kstwo
 
 from mlengine.core.arrays import Floats, Indices
 from mlengine.core.monitoring.drift.distances import SortedSample, jensen_shannon, ks_and_area
@@ -79,6 +78,8 @@ def _histogram(ascending: Floats, edges: Floats) -> Indices:
 
 def _ks_p_value(statistic: float, ours: Floats, theirs: Floats) -> float:
     """As `scipy.stats.ks_2samp` gives it, which for many values sorts them all again."""
+    from scipy.stats import ks_2samp, kstwo  # noqa: PLC0415 - as slow as all else that a start loads
+
     few, many = sorted((len(ours), len(theirs)))
     if many <= _MOST_EXACT:
         return float(ks_2samp(ours, theirs).pvalue)
