@@ -14,8 +14,9 @@ import argparse
 import os
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import product
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -30,68 +31,62 @@ from benchmarks.drift_trials import (
     one_look,
     stationary,
 )
-from benchmarks.market_streams import STREAMS, real_ratios
+from benchmarks.market_streams import FEATURES, STREAMS, real_ratios
 from benchmarks.skill_trials import World, trial
+from benchmarks.trial_log import Result, TrialLog, add_options, share
 
 from mlengine.core.arrays import Floats
 from mlengine.core.monitoring.sequential import BLOCK_DATES
 
 BARS_VARIABLE = "MLENGINE_BENCH_BARS"
 WITHIN = (20, 60, 120)
+Ratios: TypeAlias = Floats | None
 
 
-def print_stationary(
-    streams: Sequence[str], trials: int, first_seed: int, real: Floats | None
-) -> None:
+def print_stationary(log: TrialLog, streams: Sequence[str], seeds: range, real: Ratios) -> None:
     """One look at the first window after training, by stream and window; then a year."""
-    print(f"Streams that don't change, 12 symbols, ten years of training, {trials} trials")
+    print("Streams that don't change, 12 symbols, ten years of training")
     print("| stream | window | verdict | uncalibrated | PSI median, worst | KS median, worst |")
     print("| --- | --- | --- | --- | --- | --- |")
     for kind in streams:
-        looks, (years, still) = _looks(kind, trials, first_seed, real)
-        for bars, look in looks.items():
-            told = " | ".join(
-                f"{np.median(share):.1%}, {share.max():.1%}" for share in (look.psi, look.ks)
-            )
-            name = f"{bars} bars, {WINDOWS[bars]} dates"
-            shares = f"{look.alarms:.1%} | {look.uncalibrated:.1%}"
-            print(f"| {kind} | {name} | {shares} | {told} |")
-        print(f"| {kind} | a year of daily looks | {years:.1%} | | | |")
-        print(f"| {kind} | a year, frozen features too | {still:.1%} | | | |", flush=True)
-
-
-@dataclass(frozen=True)
-class Looks:
-    """Shares of trials: of alarms, of trials without a threshold, and of alarms a feature."""
-
-    alarms: float
-    uncalibrated: float
-    psi: Floats
-    ks: Floats
-
-
-def _looks(
-    kind: str, trials: int, first_seed: int, real: Floats | None
-) -> tuple[dict[int, Looks], Floats]:
-    """And the shares of years with an alarm: of the sequential one, and of either."""
-    found: dict[int, list[Look]] = {bars: [] for bars in WINDOWS}
-    years = []
-    for seed in range(first_seed, first_seed + trials):
-        reference, live = stationary(kind, seed, real)
-        alarm, still = first_alarm(reference, live), first_frozen(reference, live)
-        years.append([alarm <= LIVE, min(alarm, still) <= LIVE])
+        found = log.results(f"stationary {kind}", seeds, partial(_looks, kind=kind, real=real))
         for bars, dates in WINDOWS.items():
-            found[bars].append(one_look(reference, live, dates))
-    return {bars: _shares(looks) for bars, looks in found.items()}, np.mean(years, axis=0)
+            looks = [each["looks"][str(bars)] for each in found]
+            shares = " | ".join(_share_of(looks, name) for name in ("alarm", "uncalibrated"))
+            told = " | ".join(_median_and_worst(looks, name) for name in ("psi", "ks"))
+            print(f"| {kind} | {bars} bars, {dates} dates | {shares} | {told} |")
+        print(f"| {kind} | a year of daily looks | {_share_of(found, 'year')} | | | |")
+        years = _share_of(found, "year_or_frozen")
+        print(f"| {kind} | a year, frozen features too | {years} | | | |", flush=True)
 
 
-def _shares(looks: Sequence[Look]) -> Looks:
-    return Looks(
-        float(np.mean([look.alarm for look in looks])),
-        float(np.mean([look.uncalibrated for look in looks])),
-        np.mean([look.psi for look in looks], axis=0),
-        np.mean([look.ks for look in looks], axis=0),
-    )
+def _looks(seed: int, *, kind: str, real: Ratios) -> Result:
+    reference, live = stationary(kind, seed, real)
+    alarm, still = first_alarm(reference, live), first_frozen(reference, live)
+    looks = {bars: one_look(reference, live, dates) for bars, dates in WINDOWS.items()}
+    return {
+        "year": alarm <= LIVE,
+        "year_or_frozen": min(alarm, still) <= LIVE,
+        "looks": {str(bars): _kept(look) for bars, look in looks.items()},
+    }
+
+
+def _kept(look: Look) -> Result:
+    """`psi` and `ks` are the positions of the features that pass their threshold."""
+    passed = {name: np.flatnonzero(getattr(look, name)).tolist() for name in ("psi", "ks")}
+    return {"alarm": look.alarm, "uncalibrated": look.uncalibrated, **passed}
+
+
+def _share_of(found: Sequence[Result], name: str) -> str:
+    return share(sum(each[name] for each in found), len(found))
+
+
+def _median_and_worst(looks: Sequence[Result], name: str) -> str:
+    """Of the shares of trials in which each feature passes its threshold."""
+    passed = np.zeros(len(FEATURES))
+    for look in looks:
+        passed[look[name]] += 1.0 / len(looks)
+    return f"{np.median(passed):.1%}, {passed.max():.1%}"
 
 
 def print_breaks(trials: int, first_seed: int) -> None:
@@ -158,18 +153,18 @@ def main() -> None:
     """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("form", choices=("stationary", "breaks", "skill"))
-    parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
+    add_options(parser)
     parser.add_argument("--streams", nargs="+", choices=STREAMS, default=["iid", "garch"])
     asked = parser.parse_args()
+    log, trials = TrialLog.at(asked.log), asked.trials or {"skill": 300}.get(asked.form, 500)
     if asked.form == "stationary":
         path = os.environ.get(BARS_VARIABLE)
         real = real_ratios(pl.read_parquet(path)) if path and "real" in asked.streams else None
-        print_stationary(asked.streams, asked.trials, asked.seed, real)
+        print_stationary(log, asked.streams, range(asked.seed, asked.seed + trials), real)
     elif asked.form == "breaks":
-        print_breaks(asked.trials, asked.seed)
+        print_breaks(trials, asked.seed)
     else:
-        print_skill(asked.trials, asked.seed)
+        print_skill(trials, asked.seed)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,19 @@ recipes   sixteen recipes without skill on one holdout: how often any of them is
 power     how often a planted skill is found, by its AUC.
 
 Datasets, cuts, fits, scores, intervals, verdict and test are the platform's own; features are few,
-trees too. One row a cell, as soon as it is done; a count stands beside each share.
+trees too. One row a cell, as soon as it is done; the count and the 95 % interval of each share
+stand beside it. `--trials` defaults to 300 of null, 200 of coverage, 100 of others; with `--log`
+a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -29,112 +32,106 @@ from benchmarks.null_panels import (
     planted,
     real_moves,
 )
-from benchmarks.small_trainings import Judged, build, judge, promoted, train, truth
+from benchmarks.small_trainings import build, judge, promoted, train, truth
+from benchmarks.trial_log import Result, TrialLog, add_options, share
 
 from mlengine.core.arrays import Floats
 
 DATES, LATER, RECIPES = 2_520, 8_000, 16
+BARS = (("Gaussian", 0.0), ("t3-GARCH", SHOCK))
 BARS_VARIABLE = "MLENGINE_BENCH_BARS"
 
 
 def print_null(
-    seeds: range, horizons: Sequence[int], kinds: Sequence[str], real: Floats | None
+    log: TrialLog, seeds: range, horizons: Sequence[int], kinds: Sequence[str], real: Floats | None
 ) -> None:
-    trials = len(seeds)
-    print("| panel | h | trainings | edge | worse | gate | mean AUC | seconds |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for kind in kinds:
-        for horizon in horizons:
-            started, words, gate, aucs = time.process_time(), Counter[str](), 0, []
-            for seed in seeds:
-                data = build(null_panel(kind, DATES, seed=seed, real=real), horizon)
-                champion, challenger = train(data, seed=1), train(data, seed=2)
-                found = judge(challenger)
-                words[found.word] += 1
-                gate += promoted(champion, challenger)
-                aucs.append(found.value)
-            print(
-                f"| {kind} | {horizon} | {trials} | {_share(words['edge'], trials)}"
-                f" | {_share(words['worse'], trials)} | {_share(gate, trials)}"
-                f" | {np.mean(aucs):.4f} | {time.process_time() - started:.0f} |",
-                flush=True,
-            )
-
-
-def print_coverage(trials: int, first_seed: int) -> None:
-    print(
-        "| bars | planted | h | trainings | held | above | below | long-run AUC | width | seconds |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name, shock in (("Gaussian", 0.0), ("t3-GARCH", SHOCK)):
-        for horizon, strength in ((1, 0.0), (1, 0.15), (5, 0.15)):
-            started, above, below = time.process_time(), 0, 0
-            widths, truths = [], []
-            for seed in range(first_seed, first_seed + trials):
-                found, later = _with_later(seed, shock, horizon, strength)
-                above, below = above + (found.low > later), below + (found.high < later)
-                widths.append(found.high - found.low)
-                truths.append(later)
-            held = trials - above - below
-            print(
-                f"| {name} | {strength} | {horizon} | {trials} | {_share(held, trials)} | {above}"
-                f" | {below} | {np.mean(truths):.4f} | {np.mean(widths):.4f}"
-                f" | {time.process_time() - started:.0f} |",
-                flush=True,
-            )
-
-
-def _with_later(seed: int, shock: float, horizon: int, strength: float) -> tuple[Judged, float]:
-    """One training, and the AUC of its model on what comes after all that it saw."""
-    rng = np.random.default_rng(seed)
-    moves = planted(rng, clustered(rng, DATES + LATER, shock=shock), strength=strength)
-    trained = train(build(bars_of(moves[:DATES], rng), horizon), seed=1)
-    return judge(trained), truth(trained, build(bars_of(moves[DATES:], rng), horizon))
-
-
-def print_recipes(panels: int, first_seed: int) -> None:
-    print("| panels | recipes each | some edge | some edge at 95 % each | seconds |")
-    print("| --- | --- | --- | --- | --- |")
-    started, some, naive = time.process_time(), 0, 0
-    for seed in range(first_seed, first_seed + panels):
-        found = list(_recipes(seed))
-        some += any(each.word == "edge" for each in found)
-        naive += any(each.low > 0.5 for each in found)
-    print(
-        f"| {panels} | {RECIPES} | {_share(some, panels)} | {_share(naive, panels)}"
-        f" | {time.process_time() - started:.0f} |"
-    )
-
-
-def _recipes(seed: int) -> Iterator[Judged]:
-    """Horizons, seeds, windows and depths, as someone tries them who looks for an edge."""
-    bars = null_panel("t3-garch", DATES, seed=seed)
-    for number in range(RECIPES):
-        data = build(bars, (1, 2, 5, 10)[number % 4])
-        leaves = (3, 7, 15, 31)[number // 4]
-        yield judge(train(data, seed=number, num_leaves=leaves), recipes=number + 1)
-
-
-def print_power(trials: int, first_seed: int) -> None:
-    print("| planted | h | trainings | long-run AUC | edge | seconds |")
+    print("| panel | h | edge | worse | gate | mean AUC |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for horizon, strength in ((1, 0.03), (1, 0.05), (1, 0.1), (5, 0.1), (5, 0.2)):
-        started, edges, aucs = time.process_time(), 0, []
-        for seed in range(first_seed, first_seed + trials):
-            rng = np.random.default_rng(seed)
-            moves = planted(rng, clustered(rng, DATES), strength=strength)
-            found = judge(train(build(bars_of(moves, rng), horizon), seed=1))
-            edges += found.word == "edge"
-            aucs.append(found.value)
+    for kind, horizon in product(kinds, horizons):
+        trial = partial(_null, kind=kind, horizon=horizon, real=real)
+        found = log.results(f"null {kind} {horizon}", seeds, trial)
+        words = Counter(each["word"] for each in found)
+        counts = words["edge"], words["worse"], sum(each["gate"] for each in found)
+        told = " | ".join(share(count, len(found)) for count in counts)
+        auc = np.mean([each["auc"] for each in found])
+        print(f"| {kind} | {horizon} | {told} | {auc:.4f} |", flush=True)
+
+
+def _null(seed: int, *, kind: str, horizon: int, real: Floats | None) -> Result:
+    data = build(null_panel(kind, DATES, seed=seed, real=real), horizon)
+    champion, challenger = train(data, seed=1), train(data, seed=2)
+    found = judge(challenger)
+    gate = promoted(champion, challenger)
+    return {"word": found.word, "gate": gate, "auc": found.value}
+
+
+def print_coverage(log: TrialLog, seeds: range) -> None:
+    print("| bars | planted | h | held | above | below | long-run AUC | width |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    cells = ((1, 0.0), (1, 0.15), (5, 0.15))
+    for (name, shock), (horizon, strength) in product(BARS, cells):
+        trial = partial(_with_later, shock=shock, horizon=horizon, strength=strength)
+        found = log.results(f"coverage {name} {horizon} {strength}", seeds, trial)
+        above = sum(each["low"] > each["later"] for each in found)
+        below = sum(each["high"] < each["later"] for each in found)
+        later = np.mean([each["later"] for each in found])
+        width = np.mean([each["high"] - each["low"] for each in found])
         print(
-            f"| {strength} | {horizon} | {trials} | {np.mean(aucs):.4f} | {_share(edges, trials)}"
-            f" | {time.process_time() - started:.0f} |",
+            f"| {name} | {strength} | {horizon} | {share(len(found) - above - below, len(found))}"
+            f" | {above} | {below} | {later:.4f} | {width:.4f} |",
             flush=True,
         )
 
 
-def _share(count: int, of: int) -> str:
-    return f"{count / of:.1%} ({count})"
+def _with_later(seed: int, *, shock: float, horizon: int, strength: float) -> Result:
+    """One training, and the AUC of its model on what comes after all that it saw."""
+    rng = np.random.default_rng(seed)
+    moves = planted(rng, clustered(rng, DATES + LATER, shock=shock), strength=strength)
+    trained = train(build(bars_of(moves[:DATES], rng), horizon), seed=1)
+    found = judge(trained)
+    later = truth(trained, build(bars_of(moves[DATES:], rng), horizon))
+    return {"low": found.low, "high": found.high, "later": later}
+
+
+def print_recipes(log: TrialLog, seeds: range) -> None:
+    print("| recipes each | some edge | some edge at 95 % each |")
+    print("| --- | --- | --- |")
+    found = log.results("recipes", seeds, _recipes)
+    some, naive = (sum(each[name] for each in found) for name in ("some", "naive"))
+    print(f"| {RECIPES} | {share(some, len(found))} | {share(naive, len(found))} |")
+
+
+def _recipes(seed: int) -> Result:
+    """Horizons, seeds, windows and depths, as someone tries them who looks for an edge."""
+    bars = null_panel("t3-garch", DATES, seed=seed)
+    datasets = {horizon: build(bars, horizon) for horizon in (1, 2, 5, 10)}
+    found = []
+    for number in range(RECIPES):
+        data = datasets[(1, 2, 5, 10)[number % 4]]
+        leaves = (3, 7, 15, 31)[number // 4]
+        found.append(judge(train(data, seed=number, num_leaves=leaves), recipes=number + 1))
+    return {
+        "some": any(each.word == "edge" for each in found),
+        "naive": any(each.low > 0.5 for each in found),
+    }
+
+
+def print_power(log: TrialLog, seeds: range) -> None:
+    print("| planted | h | long-run AUC | edge |")
+    print("| --- | --- | --- | --- |")
+    for horizon, strength in ((1, 0.03), (1, 0.05), (1, 0.1), (5, 0.1), (5, 0.2)):
+        trial = partial(_powerful, horizon=horizon, strength=strength)
+        found = log.results(f"power {horizon} {strength}", seeds, trial)
+        edges = sum(each["edge"] for each in found)
+        auc = np.mean([each["auc"] for each in found])
+        print(f"| {strength} | {horizon} | {auc:.4f} | {share(edges, len(found))} |", flush=True)
+
+
+def _powerful(seed: int, *, horizon: int, strength: float) -> Result:
+    rng = np.random.default_rng(seed)
+    moves = planted(rng, clustered(rng, DATES), strength=strength)
+    found = judge(train(build(bars_of(moves, rng), horizon), seed=1))
+    return {"edge": found.word == "edge", "auc": found.value}
 
 
 def main() -> None:
@@ -142,8 +139,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("form", choices=["null", "coverage", "recipes", "power"])
-    parser.add_argument("--trials", type=int, help="null 300, coverage 200, others 100")
-    parser.add_argument("--seed", type=int, default=1, help="of the first trial")
+    add_options(parser)
     parser.add_argument("--horizons", type=int, nargs="+", default=[1, 5, 20])
     parser.add_argument("--panels", nargs="+", choices=NULL_PANELS, default=list(NULL_PANELS))
     parser.add_argument(
@@ -151,16 +147,17 @@ def main() -> None:
     )
     asked = parser.parse_args()
     trials = asked.trials or {"null": 300, "coverage": 200}.get(asked.form, 100)
+    seeds, log = range(asked.seed, asked.seed + trials), TrialLog.at(asked.log)
     if asked.form == "null":
         kinds = [kind for kind in asked.panels if kind != "real dates" or asked.bars]
         real = real_moves(Path(asked.bars)) if asked.bars else None
-        print_null(range(asked.seed, asked.seed + trials), asked.horizons, kinds, real)
+        print_null(log, seeds, asked.horizons, kinds, real)
     elif asked.form == "coverage":
-        print_coverage(trials, asked.seed)
+        print_coverage(log, seeds)
     elif asked.form == "recipes":
-        print_recipes(trials, asked.seed)
+        print_recipes(log, seeds)
     else:
-        print_power(trials, asked.seed)
+        print_power(log, seeds)
 
 
 if __name__ == "__main__":

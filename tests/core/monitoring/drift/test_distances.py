@@ -104,3 +104,12 @@ def test_columns_are_sorted_each_by_itself() -> None:
     assert first.values.tolist() == [1.0, 2.0, 3.0]
     assert (second.values.tolist(), second.rows) == ([5.0], 3)
     assert second.null_share == pytest.approx(2 / 3)
+
+
+def test_what_is_sorted_is_finite_whatever_the_bits() -> None:
+    column = [3.0, -0.0, 0.0, math.nan, -math.nan, math.inf, -math.inf, -2.0, 1e-310, -1e-310]
+    (found,) = sort_columns(np.array(column)[:, None])
+    assert found.values.tolist() == [-2.0, -1e-310, 0.0, 0.0, 1e-310, 3.0]
+    assert found.rows == len(column)
+    (single,) = sort_columns(np.array([[2.0], [-1.0]], dtype=np.float32))  # type: ignore[arg-type]
+    assert single.values.tolist() == [-1.0, 2.0]

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 
 from mlengine.core.arrays import Floats, Indices
 
 _SMALLEST_SHARE = 1e-4
 _BINS = 10
+_ALL_BUT_SIGN = np.int64(2**63 - 1)
+_INFINITY = np.array([math.inf]).view(np.int64)[0]
+_MINUS_INFINITY = np.array([-math.inf]).view(np.int64)[0] ^ _ALL_BUT_SIGN
 # So many columns are taken out of rows at once: their values lie side by side.
 _BLOCK = 16
 
@@ -65,17 +69,28 @@ class FeatureDistances:
 def sort_columns(rows: Floats) -> tuple[SortedSample, ...]:
     """Each column of `rows` (rows, features) by itself; NaN and infinities are undefined."""
     blocks = (rows[:, at : at + _BLOCK].T for at in range(0, rows.shape[1], _BLOCK))
-    return tuple(_sort(column) for block in blocks for column in np.array(block, order="C"))
+    return tuple(
+        _sort(column) for block in blocks for column in np.array(block, dtype=np.float64, order="C")
+    )
 
 
 def _sort(column: Floats) -> SortedSample:
-    """Of a column that is nobody else's."""
-    finite = column
-    finite.sort()
-    # NaN sorts behind everything, infinities to both ends.
-    first, last = np.searchsorted(finite, [-math.inf, math.inf], side="right")
-    finite = finite[first : np.searchsorted(finite[:last], math.inf, side="left")]
+    """Of a column that is nobody else's.
+
+    Polars sorts integers in a third of the time that NumPy takes for floats.
+    """
+    keys = pl.Series(_flipped(column.view(np.int64))).sort(multithreaded=False).to_numpy()
+    # NaN lies beyond the infinities, on either side by its sign.
+    first = np.searchsorted(keys, _MINUS_INFINITY, side="right")
+    last = np.searchsorted(keys, _INFINITY, side="left")
+    finite = _flipped(keys[first:last].copy()).view(np.float64)
     return SortedSample(finite, len(column))
+
+
+def _flipped(bits: Indices) -> Indices:
+    """The bits of floats as integers of their order, and back; in place."""
+    bits ^= (bits >> 63) & _ALL_BUT_SIGN
+    return bits
 
 
 def distances(reference: SortedSample, current: SortedSample) -> FeatureDistances:
