@@ -1,14 +1,15 @@
-"""A real PostgreSQL server of its own, where one is installed."""
+"""Real PostgreSQL servers of their own, where one is installed, which may be stopped and hung."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -22,35 +23,111 @@ def what_is_missing() -> str | None:
     return None
 
 
+class PostgresServer:
+    """One on a socket in its folder, with `options` for it; nothing is forced to disk."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder = folder
+        self._options = options
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://postgres@/postgres?host={self._folder}"
+
+    def create(self) -> None:
+        _run(self._folder, "initdb", "-A", "trust", "-U", "postgres")
+
+    def copy_of(self, primary: PostgresServer) -> None:
+        """A standby that follows `primary`, under the name of its folder."""
+        name = self._folder.name
+        address = ["-h", str(primary._folder), "-U", "postgres", "-d", f"application_name={name}"]
+        _run(self._folder, "pg_basebackup", *address, "-R", "-c", "fast", "-X", "stream")
+
+    def start(self) -> None:
+        options = f"-k {self._folder} -c listen_addresses= -c fsync=off {' '.join(self._options)}"
+        log = str(self._folder / "log")
+        _run(self._folder, "pg_ctl", "-o", options, "-l", log, "-t", "300", "-w", "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        _run(self._folder, "pg_ctl", "-m", mode, "-w", "stop")
+
+    def promote(self) -> None:
+        _run(self._folder, "pg_ctl", "-w", "promote")
+
+    def freeze(self) -> None:
+        """Stop each of its processes where it is: sockets stay open, and nothing answers."""
+        for pid in self._pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in self._pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """As when its machine is gone, also of one that is frozen."""
+        for pid in self._pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _pids(self) -> list[int]:
+        postmaster = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        return [postmaster, *map(int, children)]
+
+
+@contextmanager
+def server_folder(name: str = "") -> Iterator[Path]:
+    """A folder with a short path, which the server's user may write."""
+    folder = Path(tempfile.mkdtemp(prefix="mlpg-")) / name
+    folder.mkdir(exist_ok=True)
+    if user := _user():
+        for each in (folder, folder.parent):
+            if each != Path(tempfile.gettempdir()):
+                shutil.chown(each, user)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder if not name else folder.parent, ignore_errors=True)
+
+
+@contextmanager
+def running_server(*options: str) -> Iterator[PostgresServer]:
+    """A server that runs, and is stopped in the end, whatever was done to it."""
+    with server_folder() as folder:
+        server = PostgresServer(folder, *options)
+        server.create()
+        server.start()
+        try:
+            yield server
+        finally:
+            with suppress(subprocess.CalledProcessError, FileNotFoundError):
+                server.thaw()
+                server.stop()
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """The URL of one on a socket in its folder; nothing is forced to disk."""
-    binaries, user = _binaries(), _user()
+    """The URL of one."""
+    with running_server() as server:
+        yield server.url
+
+
+def _run(folder: Path, program: str, *arguments: str) -> None:
+    """One of PostgreSQL's programs on the data in the folder."""
+    binaries = _binaries()
     assert binaries is not None
-    folder = Path(tempfile.mkdtemp(prefix="mlpg-"))
-    if user:
-        shutil.chown(folder, user)
-    data, options = str(folder / "data"), f"-k {folder} -c listen_addresses= -c fsync=off"
-
-    def run(program: str, *arguments: str) -> None:
-        command = [str(binaries / program), "-D", data, *arguments]
-        subprocess.run(command, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-
-    try:
-        run("initdb", "-A", "trust", "-U", "postgres")
-        run("pg_ctl", "-o", options, "-l", str(folder / "log"), "-t", "300", "-w", "start")
-        try:
-            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-        finally:
-            run("pg_ctl", "-m", "immediate", "-w", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    command = [str(binaries / program), "-D", str(folder / "data"), *arguments]
+    subprocess.run(command, check=True, user=_user(), cwd=folder, stdout=subprocess.DEVNULL)
 
 
 def _binaries() -> Path | None:
     on_path = shutil.which("initdb")
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return Path(on_path).parent if on_path else installed[-1].parent if installed else None
+    return (
+        Path(on_path).resolve().parent if on_path else installed[-1].parent if installed else None
+    )
 
 
 def _user() -> str | None:

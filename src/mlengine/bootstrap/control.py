@@ -167,7 +167,9 @@ class ControlPlane:
 
 def build_control(settings: Settings) -> ControlPlane:
     """The light half of the platform; connects to nothing yet."""
-    database = open_database(settings.audit_database_url)
+    database = open_database(
+        settings.audit_database_url, timeout_seconds=settings.database_timeout_seconds
+    )
     clock = DatabaseClock(database)
     models = versions_directory(settings.registry_dir)
     queue = open_queue(settings.redis_url, settings.artifacts_dir, database)

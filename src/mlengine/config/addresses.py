@@ -2,6 +2,8 @@
 
 import ipaddress
 import re
+from pathlib import Path
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from mlengine.config.env_reader import EnvReader
@@ -11,6 +13,21 @@ _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 # In lower case, and without a path.
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 _LOCAL = "localhost"
+
+
+class DatabaseSettings(TypedDict):
+    """Which database, and how long a server of it is waited for."""
+
+    audit_database_url: str
+    database_timeout_seconds: float
+
+
+def database(read: EnvReader, artifacts: Path) -> DatabaseSettings:
+    """Raises BadSetting."""
+    return DatabaseSettings(
+        audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
+        database_timeout_seconds=read.seconds("DATABASE_TIMEOUT_SECONDS", 2.0),
+    )
 
 
 def names_a_host(url: str) -> bool:

@@ -38,6 +38,7 @@ class Settings:
     artifacts_dir: Path
     registry: RegistrySettings
     audit_database_url: str
+    database_timeout_seconds: float
     redis_url: str | None
     market_data_service: ServiceSettings
     market_data_dir: Path | None
@@ -130,7 +131,7 @@ class Settings:
             **training.schedule_settings(read),
             artifacts_dir=artifacts,
             registry=registry.registry_settings(read),
-            audit_database_url=read.text("AUDIT_DATABASE_URL", f"sqlite:///{artifacts}/audit.db"),
+            **addresses.database(read, artifacts),
             redis_url=addresses.redis_url(read),
             market_data_service=market_data.service_settings(read),
             market_data_dir=read.path("MARKET_DATA_DIR"),

@@ -9,12 +9,12 @@ from mlengine.errors import CannotStart, DatabaseUnavailable
 from mlengine.services.diagnosis.checks import Finding
 from mlengine.services.diagnosis.machine import nearest_folder, probe_disk
 from mlengine.stores.database.engine import (
-    database_file,
     is_missing,
     open_database,
     schema_revision,
     writing,
 )
+from mlengine.stores.database.sqlite.transactions import database_file
 from mlengine.stores.database.tables import REVISION
 from mlengine.stores.queue.jobs import open_queue
 from mlengine.stores.queue.server import find_binary

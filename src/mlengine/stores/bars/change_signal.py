@@ -1,6 +1,8 @@
 """How a process notices that another one has recorded bars."""
 
+import logging
 import os
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,8 @@ from sqlalchemy import Engine, func, select
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import bar_segments
+
+log = logging.getLogger(__name__)
 
 _SECONDS_APART = 1.0
 
@@ -40,23 +44,38 @@ class FileChangeSignal:
 
 
 class PollingChangeSignal:
-    """The newest segment of another database, which is asked for once a second."""
+    """The newest segment of another database, which a thread asks for once a second."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._newest: int | None = None
+        self._changed = False
         self._due_at = 0.0
+        self._looking = threading.Lock()
 
     def changed(self) -> bool:
-        """Whether anybody has recorded bars since the last time that this looked."""
-        if time.monotonic() < self._due_at:
+        """Whether anybody has recorded bars since the last call, as far as was seen; never waits.
+
+        The first call knows nothing yet.
+        """
+        if time.monotonic() >= self._due_at and self._looking.acquire(blocking=False):
+            self._due_at = time.monotonic() + _SECONDS_APART
+            threading.Thread(target=self._look, name="bars-signal", daemon=True).start()
+        if not self._changed:
             return False
-        self._due_at = time.monotonic() + _SECONDS_APART
-        with suppress(DatabaseUnavailable), reading(self._engine) as connection:
-            newest: int | None = connection.scalar(select(func.max(bar_segments.c.id)))
-            changed, self._newest = newest != self._newest, newest
-            return changed
-        return False
+        self._changed = False
+        return True
+
+    def _look(self) -> None:
+        try:
+            with reading(self._engine) as connection:
+                newest: int | None = connection.scalar(select(func.max(bar_segments.c.id)))
+            if newest != self._newest:
+                self._newest, self._changed = newest, True
+        except DatabaseUnavailable as refusal:
+            log.debug("recordings not looked for", extra={"reason": refusal.reason})
+        finally:
+            self._looking.release()
 
     def notify(self) -> None:
         """The others ask the database."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from mlengine.errors import CannotWrite, DatabaseUnavailable
-from mlengine.stores.database.engine import database_file
 from mlengine.stores.database.sqlite.checkpointer import detached_connection
+from mlengine.stores.database.sqlite.transactions import database_file
 
 _PRIVATE = 0o600
 

@@ -5,28 +5,33 @@ Every failure to use it becomes DatabaseUnavailable, with a reason that quotes n
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, Table, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mlengine.errors import CannotStart, DamagedRow, DatabaseUnavailable
-from mlengine.stores.database.lock_patience import give_patience, patience_of, wait_for_turn
-from mlengine.stores.database.sqlite.checkpointer import WalCheckpointer
-from mlengine.stores.database.sqlite.file_watch import FileWatch, watch_of
+from mlengine.stores.database.lock_patience import give_patience, patience_of
+from mlengine.stores.database.server.limits import limits_of
+from mlengine.stores.database.server.opening import open_server
+from mlengine.stores.database.sqlite.file_watch import watch_of
+from mlengine.stores.database.sqlite.transactions import (
+    database_file,
+    open_sqlite,
+    without_transaction,
+    writing_sqlite,
+)
 from mlengine.stores.database.tables import REVISION
 
 if TYPE_CHECKING:
-    import sqlite3
+    from mlengine.stores.database.server.connection import LimitedConnection
 
-_BEGIN = "mlengine_begin"
-_LOCK_SECONDS = "mlengine_lock_seconds"
+DEFAULT_TIMEOUT_SECONDS = 2.0
 _REASONS = {
     "SQLITE_BUSY": "another process keeps it locked",
     "SQLITE_READONLY": "it is read-only",
@@ -39,48 +44,38 @@ _REASONS = {
 }
 
 
-def open_database(url: str, *, busy_timeout_seconds: float = 5.0) -> Engine:
+def open_database(
+    url: str, *, busy_timeout_seconds: float = 5.0, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> Engine:
     """An engine on SQLite or PostgreSQL; nothing is connected or created yet.
 
-    A SQLite writer waits `busy_timeout_seconds` for the others. Raises CannotStart on a URL
-    that names no database or a driver that is not installed.
+    A SQLite writer waits `busy_timeout_seconds` for the others; `timeout_seconds` is for a server
+    (see ServerLimits). Raises CannotStart on a URL that names no database or a driver that is not
+    installed.
     """
     try:
         address = make_url(url)
-        if address.get_backend_name() != "sqlite":
-            server = create_engine(address, hide_parameters=True, pool_pre_ping=True)
-            give_patience(server)
-            return server
-        engine = create_engine(
-            address, hide_parameters=True, connect_args={"timeout": busy_timeout_seconds}
-        )
+        if address.get_backend_name() == "sqlite":
+            engine = open_sqlite(address, busy_timeout_seconds=busy_timeout_seconds)
+        else:
+            engine = open_server(address, timeout_seconds=timeout_seconds)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise CannotStart("AUDIT_DATABASE_URL names no database that is known here") from error
     except ModuleNotFoundError as error:
         raise CannotStart(
             f"AUDIT_DATABASE_URL needs the database driver {error.name}: pip install it"
         ) from error
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
     give_patience(engine)
-    if _is_file(engine.url):
-        WalCheckpointer(engine).install()
-        if (file := database_file(engine)) is not None:
-            FileWatch(str(file)).install(engine)
     return engine
 
 
-def _is_file(url: URL) -> bool:
-    in_memory = ":memory:" in (url.database or ":memory:") or url.query.get("mode") == "memory"
-    return not in_memory
-
-
-def database_file(engine: Engine) -> Path | None:
-    """The file of a SQLite database; None for one in memory, named by a URI, or on a server."""
-    url = engine.url
-    if url.get_backend_name() != "sqlite" or not _is_file(url) or "uri" in url.query:
-        return None
-    return Path(url.database or "")
+def guard_answers(engine: Engine, *, lock_seconds: float) -> None:
+    """Hold this process, whose clients wait, to short waits: for other writers and for a server."""
+    patience_of(engine).most_seconds = lock_seconds
+    limits = limits_of(engine)
+    if limits is not None:
+        limits.guards_answers = True
+        engine.dispose()  # what was opened before does not know its limit
 
 
 def is_missing(engine: Engine) -> bool:
@@ -89,91 +84,66 @@ def is_missing(engine: Engine) -> bool:
     return file is not None and not file.is_file()
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # BEGIN is ours: the driver would defer it
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    statement = options.get(_BEGIN, "BEGIN")
-    seconds: float | None = options.get(_LOCK_SECONDS)
-    if not statement:
-        return
-    if seconds is None:
-        connection.exec_driver_sql(statement)
-    else:
-        driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-        begin = partial(connection.exec_driver_sql, statement)
-        wait_for_turn(driver, begin, seconds=seconds)
-
-
 @contextmanager
 def writing(
-    engine: Engine, *, lock_timeout_seconds: float | None = None, survives_power_cut: bool = False
+    engine: Engine,
+    *,
+    lock_timeout_seconds: float | None = None,
+    survives_power_cut: bool = False,
+    may_take_long: bool = False,
 ) -> Iterator[Connection]:
     """One write transaction, committed at the end of the block; raises DatabaseUnavailable.
 
     `lock_timeout_seconds` is how long other writers are waited for, by default what the engine was
     opened with, and in no case longer than its LockPatience. With `survives_power_cut` the commit,
-    and with it all before, is forced to disk also where the database is a SQLite file. A broken
-    constraint stays SQLAlchemy's IntegrityError: it speaks of the row, not the store.
+    and with it all before, is forced to disk also where the database is a SQLite file. A statement
+    that `may_take_long` is held to no limit of a server. A broken constraint stays SQLAlchemy's
+    IntegrityError: it speaks of the row, not the store.
     """
     watch, seconds = watch_of(engine), patience_of(engine).seconds(lock_timeout_seconds)
     if watch:
         watch.check()
-    with _translated_errors(engine), engine.connect() as connection:
-        # A deferred transaction that turns to writing fails at once where an immediate one waits.
-        options = {_BEGIN: "BEGIN IMMEDIATE", _LOCK_SECONDS: seconds}
-        connection.execution_options(**options)
-        with (
-            _own_wait(connection, seconds),
-            _forced_commit(connection, survives_power_cut),
-            connection.begin(),
-        ):
-            if seconds is not None and connection.dialect.name != "sqlite":
-                milliseconds = max(1, round(seconds * 1000))
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
-            yield connection
+    with _connected(engine) as connection:
+        if connection.dialect.name == "sqlite":
+            own = writing_sqlite(connection, seconds, survives_power_cut=survives_power_cut)
+            with own, connection.begin():
+                yield connection
+        else:
+            with connection.begin(), _time_taken(connection, may_take_long):
+                if seconds is not None:
+                    milliseconds = max(1, round(seconds * 1000))
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+                yield connection
     if watch:
         watch.check()  # else it was committed into a file that nobody will read
 
 
 @contextmanager
-def _own_wait(connection: Connection, seconds: float | None) -> Iterator[None]:
-    """Let SQLite not wait itself where `seconds` says how long; the pool gets it back as it was."""
-    driver = connection.connection.driver_connection
-    if seconds is None or driver is None or connection.dialect.name != "sqlite":
-        yield
-        return
-    (usual,) = driver.execute("PRAGMA busy_timeout").fetchone()
-    driver.execute("PRAGMA busy_timeout=0")
-    try:
-        yield
-    finally:
-        driver.execute(f"PRAGMA busy_timeout={usual}")
+def _connected(engine: Engine) -> Iterator[Connection]:
+    limits = limits_of(engine)
+    if limits is not None:
+        limits.require_answering()
+    with _translated_errors(engine), engine.connect() as connection:
+        yield connection
 
 
 @contextmanager
-def _forced_commit(connection: Connection, forced: bool) -> Iterator[None]:
-    """Let SQLite wait for the disk at the commit of this block's transaction."""
+def _time_taken(connection: Connection, may_take_long: bool) -> Iterator[None]:
+    """Within a transaction."""
     driver = connection.connection.driver_connection
-    if not forced or driver is None or connection.dialect.name != "sqlite":
+    if not may_take_long or limits_of(connection.engine) is None:
         yield
         return
-    driver.execute("PRAGMA synchronous=FULL")
-    try:
+    from mlengine.stores.database.server.connection import unhurried  # noqa: PLC0415 - an extra
+
+    with unhurried(cast("LimitedConnection", driver)):
         yield
-    finally:
-        driver.rollback()  # of a commit that failed; within a transaction the level stays
-        driver.execute("PRAGMA synchronous=NORMAL")
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One read transaction, all its statements on one snapshot; raises DatabaseUnavailable."""
-    with _translated_errors(engine), engine.connect() as connection, connection.begin():
+    with _connected(engine) as connection, connection.begin():
         yield connection
 
 
@@ -229,7 +199,7 @@ def lock_tables(connection: Connection, *tables: Table) -> None:
 def enable_wal(engine: Engine) -> None:
     """Let readers and the writer of a SQLite file not wait for each other; the file keeps it."""
     with _translated_errors(engine), engine.connect() as connection:
-        connection.execution_options(**{_BEGIN: ""})  # not possible within a transaction
+        without_transaction(connection)
         # Of a new file only. Small, since a row changes seven pages and each is written whole; but
         # a window of bars shall not take four.
         connection.exec_driver_sql("PRAGMA page_size=2048")

@@ -93,8 +93,9 @@ def post_worker_init(worker: Worker) -> None:
         platform.registry_poll.start()
         with suppress(MlengineError):
             platform.loader.active()
-        lock_patience = importlib.import_module("mlengine.stores.database.lock_patience")
-        lock_patience.patience_of(platform.control.database).most_seconds = _LOCK_SECONDS
+        engine = importlib.import_module("mlengine.stores.database.engine")
+        engine.guard_answers(platform.control.database, lock_seconds=_LOCK_SECONDS)
+        platform.control.clock()  # the first look at a server's clock may wait a second
         warm_up = importlib.import_module("mlengine.services.predictions.warm_up")
         # A database that does not answer must not keep the worker from answering.
         Thread(

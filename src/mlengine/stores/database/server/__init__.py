@@ -1,0 +1,1 @@
+"""What is PostgreSQL's alone: connections with time limits, and what guards answers from it."""
