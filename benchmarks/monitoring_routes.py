@@ -53,13 +53,14 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--rows", type=int, default=1_000_000)
     asked.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    asked.add_argument("--no-statistics", action="store_true", help="PostgreSQL without ANALYZE")
     asked.add_argument("--no-update", action="store_true", help="leave out the monitoring update")
     options = asked.parse_args()
     say_where()
     for name, url in _databases(options.database):
         with tempfile.TemporaryDirectory(prefix="mlengine-bench-") as folder, url as address:
             changed = {"AUDIT_DATABASE_URL": address} if address else {}
-            fill(Path(folder), changed, options.rows)
+            fill(Path(folder), changed, options.rows, analyzed=not options.no_statistics)
             print(f"\n{name}: {options.rows:,} predictions")
             if not options.no_update:
                 update(Path(folder), changed)
@@ -83,7 +84,7 @@ def _in_folder() -> Iterator[None]:
     yield None
 
 
-def fill(folder: Path, changed: dict[str, str], rows: int) -> None:
+def fill(folder: Path, changed: dict[str, str], rows: int, *, analyzed: bool = True) -> None:
     """One real answer, and copies of it."""
     platform = make_platform(folder, **changed)
     if changed:
@@ -91,6 +92,10 @@ def fill(folder: Path, changed: dict[str, str], rows: int) -> None:
     now = datetime.now(UTC)
     platform.predict.predict(SYMBOLS[0], PredictionRequest("r", now))
     engine = platform.control.database
+    if not analyzed:
+        with engine.begin() as connection:
+            for name in ("predictions", "feature_vectors"):
+                connection.exec_driver_sql(f"ALTER TABLE {name} SET (autovacuum_enabled = false)")
     started = time.perf_counter()
     with engine.begin() as connection:
         symbols = max(rows // (5 * BARS), 1)
@@ -100,7 +105,9 @@ def fill(folder: Path, changed: dict[str, str], rows: int) -> None:
         _events(connection, now)
     _latencies(engine, now)
     with engine.begin() as connection:
-        if connection.dialect.name != "sqlite":  # as its autovacuum does within a minute
+        if (
+            analyzed and connection.dialect.name != "sqlite"
+        ):  # as its autovacuum does within a minute
             connection.exec_driver_sql("ANALYZE")
     platform.control.database.dispose()
     print(f"filled in {time.perf_counter() - started:.0f} s")

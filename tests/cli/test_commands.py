@@ -69,7 +69,7 @@ def test_help_and_usage_errors_load_no_library_but_click() -> None:
     [("models list", set()), ("sizes", set())]
     + [(command, {"sqlalchemy"}) for command in ("train runs", "audit tail", "monitor history")]
     + [("models verify", {"sqlalchemy"}), ("monitor latency", {"sqlalchemy", "numpy"})]
-    + [("monitor freshness", {"sqlalchemy", "numpy", "polars"})],
+    + [(f"monitor {name}", {"sqlalchemy", "numpy", "polars"}) for name in ("freshness", "drift")],
 )
 def test_what_needs_no_model_loads_none(tmp_path: Path, command: str, needed: set[str]) -> None:
     make_platform(tmp_path)

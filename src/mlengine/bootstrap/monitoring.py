@@ -5,11 +5,8 @@ import time
 
 from mlengine.bootstrap.control import ControlPlane
 from mlengine.bootstrap.stores import Stores
-from mlengine.config import Settings
-from mlengine.core.monitoring.sequential import alert_level
 from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.drift_checks import DriftChecks
-from mlengine.services.monitoring.drift_references import DriftReferences
 from mlengine.services.monitoring.drift_updates import DriftUpdates
 from mlengine.services.monitoring.feeds import FeedStep
 from mlengine.services.monitoring.model_age import ModelAgeStep
@@ -23,25 +20,12 @@ from mlengine.services.outcomes.reporting import PerformanceReporter, ReportStep
 from mlengine.services.outcomes.skill_step import SkillStep
 from mlengine.services.outcomes.step import OutcomeStep
 from mlengine.services.telemetry.latencies import LatencyRollUp
-from mlengine.stores.audit.live_vectors import LiveVectorReader
-from mlengine.stores.monitoring.drift_store import DriftStore
 from mlengine.stores.monitoring.feed_store import FeedStore
 from mlengine.stores.outcomes.answers import AnswerReader
 from mlengine.stores.outcomes.reports import ReportStore
 from mlengine.stores.outcomes.scored import ScoredReader
 from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.outcomes.store import OutcomeStore
-
-
-def build_drift(settings: Settings, control: ControlPlane, stores: Stores) -> DriftService:
-    """What answers about drift; connects to nothing yet."""
-    return DriftService(
-        stores.registry,
-        DriftReferences(stores.registry),
-        LiveVectorReader(control.database),
-        DriftStore(control.database),
-        alert_level(years=settings.monitoring.alert_years),
-    )
 
 
 def build_monitoring_updates(

@@ -10,12 +10,9 @@ from platform import python_version
 
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane, build_control
+from mlengine.bootstrap.drift import build_drift
 from mlengine.bootstrap.keys import build_key_ring
-from mlengine.bootstrap.monitoring import (
-    build_drift,
-    build_monitoring_updates,
-    build_performance,
-)
+from mlengine.bootstrap.monitoring import build_monitoring_updates, build_performance
 from mlengine.bootstrap.stores import Stores, build_bar_quality, open_stores
 from mlengine.bootstrap.telemetry import counters_folder
 from mlengine.config import Settings
@@ -105,7 +102,7 @@ def build_platform(settings: Settings) -> Platform:
     maintenance = RegistryMaintenance(
         stores.registry, control.run_store, control.events, stores.audit
     )
-    drift = build_drift(settings, control, stores)
+    drift = build_drift(settings, control, stores.registry)
     keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
     health = _health(settings, control, stores, keys.ring)
     predict = _predict(stores, control.clock)

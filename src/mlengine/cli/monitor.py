@@ -10,6 +10,7 @@ import click
 
 from mlengine.cli.context import (
     Output,
+    current_catalog,
     current_control,
     current_platform,
     current_settings,
@@ -44,7 +45,11 @@ def drift(window: str, version: str | None, mode: str) -> Output:
         asked = DriftWindow.parse(window)
     except ValueError:
         raise click.BadParameter(f"must be {WINDOW_RULE}", param_hint="--window") from None
-    found = current_platform().drift.drift(window=asked, version=version, mode=mode, now=now())
+    from mlengine.bootstrap.drift import build_drift  # noqa: PLC0415 - Polars
+
+    control, registry = current_control(), current_catalog().registry
+    service = build_drift(current_settings(), control, registry)
+    found = service.drift(window=asked, version=version, mode=mode, now=now())
     return Output(found, "\n".join(_drift_lines(found)))
 
 

@@ -68,16 +68,27 @@ class WorkerCountProbe:
         self._pending: Future[int | None] | None = None
         self._started_at = 0.0
 
+    def start(self) -> None:
+        """Begin to count, unless there is a fresh count; waits for nothing.
+
+        For who has other things to do before asking for `workers`.
+        """
+        self._newest()
+
     def workers(self) -> int | None:
         """None while the queue does not answer."""
+        pending, patience = self._newest()
+        done, _ = wait([pending], timeout=patience)
+        return pending.result() if done else None
+
+    def _newest(self) -> tuple[Future[int | None], float]:
+        """And for how many seconds it may be waited for."""
         with self._lock:
             pending = self._pending
             if pending is None or (pending.done() and self._age() >= _FRESH_SECONDS):
                 pending = self._pending = self._executor.submit(self._count)
                 self._started_at = self._timer()
-            patience = max(0.0, _PATIENCE_SECONDS - self._age())
-        done, _ = wait([pending], timeout=patience)
-        return pending.result() if done else None
+            return pending, max(0.0, _PATIENCE_SECONDS - self._age())
 
     def _age(self) -> float:
         return self._timer() - self._started_at

@@ -45,7 +45,12 @@ class GaugeReader:
 
     def read(self, now: datetime) -> Sequence[Samples]:
         """Every gauge that can be read, at most five seconds old; raises nothing."""
-        return self.newest.get("", lambda: [*self._local(), *self._stored(now)])
+        return self.newest.get("", lambda: self._read(now))
+
+    def _read(self, now: datetime) -> Sequence[Samples]:
+        self.workers.start()  # a silent queue is waited for while the database answers
+        stored = self._stored(now)
+        return [*self._local(), *stored]
 
     def _local(self) -> Iterator[Samples]:
         yield _one(families.BUILD_INFO, 1.0, self.version, self.python)

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtrc
 
 from mlengine.core.arrays import Floats, Indices
 from mlengine.core.monitoring.drift.tallies import DateTallies, RunningSums
@@ -179,6 +178,8 @@ def _reason(
 ) -> str | None:
     if len(scores) < FEWEST_WINDOWS:
         return TOO_FEW_WINDOWS
+    from scipy.special import bdtrc  # noqa: PLC0415 - slow to load, and a training alone needs it
+
     years = np.arange(len(scores)) * window_dates // _DATES_A_YEAR
     passed = _passed_by_years(disjoint, scores, years, alpha)
     # Windows closer than the gap share bars: so many neighbours are worth one.
