@@ -21,7 +21,7 @@ def test_a_clock_that_ticks_claims_a_run_by_itself(tmp_path: Path) -> None:
     control = build_control(settings(tmp_path, TRAIN_SCHEDULE="0 2 * * *"))
     control.migrate_and_backfill()
     moments = [MIDNIGHT]
-    tick = partial(claim_due_training, control.schedules, lambda: moments[-1])
+    tick = partial(claim_due_training, lambda: (control.schedules,), lambda: moments[-1])
     clock = Ticker("schedule", tick)
     tick()
     moments.append(MIDNIGHT + timedelta(hours=3))
@@ -39,7 +39,7 @@ def test_a_clock_without_its_database_says_so_and_goes_on(
 ) -> None:
     url = "sqlite:////nonexistent/audit.db"
     control = build_control(settings(tmp_path, TRAIN_SCHEDULE="0 2 * * *", AUDIT_DATABASE_URL=url))
-    assert claim_due_training(control.schedules, lambda: MIDNIGHT) > 1
+    assert claim_due_training(lambda: (control.schedules,), lambda: MIDNIGHT) > 1
     assert "schedule_not_read" in caplog.text
 
 

@@ -94,6 +94,7 @@ class Platform:
         self.engine: Engine = database.open(
             most_lock_seconds=_MOST_LOCK_SECONDS if self.is_web else None
         )
+        self.artifacts = artifacts
         self.registry = Registry(artifacts / "models" / "main")
         self.events = EventStore(self.engine)
         self.run_store = RunStore(self.engine)
@@ -118,9 +119,7 @@ class Platform:
     @cached_property
     def run_maintenance(self) -> RunMaintenance:
         retention = RetentionService(AuditRetention(self.engine), 0)
-        return RunMaintenance(
-            self.runs, self.run_store, retention, self.registry.directory, self.clock
-        )
+        return RunMaintenance(self.runs, self.run_store, retention, self.artifacts, self.clock)
 
     @cached_property
     def schedules(self) -> ScheduleService:

@@ -483,6 +483,11 @@ class FakePlatform:
         )
     )
 
+    def of_line(self, name: str, *, must_serve: bool = False) -> FakePlatform:  # noqa: ARG002
+        if name != "main":
+            raise errors.LineNotFound(name)
+        return self
+
     @property
     def health(self) -> FakeHealthService:
         return FakeHealthService(self.states)

@@ -10,7 +10,7 @@ import logging
 import random
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +20,14 @@ from sqlalchemy import Engine
 
 from mlengine.bootstrap import ENTRY_POINT_GROUP
 from mlengine.bootstrap.registry import RegistryOpener, hold_to_database
+from mlengine.bootstrap.training import build_lines, build_retraining, build_schedules
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.errors import DatabaseUnavailable, MlengineError, TrainingInProgress
 from mlengine.services.audit.retention import RetentionService
 from mlengine.services.hooks.delivery import DeliveryService
 from mlengine.services.hooks.service import HookService
+from mlengine.services.lines.service import LineService
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.retraining import RetrainingService
 from mlengine.services.runs.schedules import ScheduleService
@@ -46,12 +48,11 @@ from mlengine.stores.database.tables import REVISION
 from mlengine.stores.hooks.delivery_store import DeliveryStore
 from mlengine.stores.hooks.hook_store import HookStore
 from mlengine.stores.hooks.sender import HookSender
+from mlengine.stores.lines.folder import LineFolder
 from mlengine.stores.monitoring.update_lease import UpdateLease
 from mlengine.stores.queue.jobs import JobQueue, open_queue
 from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.folders import published_versions, versions_directory
-from mlengine.stores.runs.retrainings import RetrainingStore
-from mlengine.stores.runs.schedules import ScheduleStore
 from mlengine.stores.runs.store import RunStore
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class ControlPlane:
     activation_approvals: bool
     clock: DatabaseClock
     open_registry: RegistryOpener
+    lines: LineService
+    line_files: LineFolder
 
     def migrate_and_backfill(self) -> None:
         """Bring the database to the newest schema, and its history to what `ACTIVE` says.
@@ -103,6 +106,17 @@ class ControlPlane:
             migrate(self.database_url)
         self.refuse_other_registry()
         record_missing_activation(self.active, self.events)
+        self.take_line_files()
+        for line in self.lines.store.read_all():
+            active = ActiveFile(self.models_directory.parent / line.name / ACTIVE_FILE)
+            record_missing_activation(active, EventStore(self.database, line.name))
+
+    def take_line_files(self) -> tuple[str, ...]:
+        """Take in the files of model lines; returns the names of those that say something new.
+
+        Raises CannotStart for one that is refused, or DatabaseUnavailable.
+        """
+        return self.lines.take_files(self.line_files.read(), now=self.clock())
 
     def refuse_other_registry(self) -> None:
         """Take in the registry, held to the one that the database is of; raises as that does."""
@@ -186,15 +200,10 @@ def build_control(settings: Settings) -> ControlPlane:
         queue=queue,
         run_store=run_store,
         runs=runs,
-        run_maintenance=RunMaintenance(runs, run_store, retention, models, clock),
-        schedules=ScheduleService(
-            ScheduleStore(database),
-            runs,
-            settings.train_schedule,
-            settings.train_schedule_activate,
-        ),
+        run_maintenance=RunMaintenance(runs, run_store, retention, settings.registry_dir, clock),
+        schedules=build_schedules(settings, database, runs),
         events=EventStore(database),
-        retraining=_retraining(settings, database, runs, active),
+        retraining=build_retraining(settings, database, runs, active),
         outbox=Outbox(database),
         hooks=HookService(hook_store, delivery_store, private),
         hook_deliveries=DeliveryService(
@@ -207,20 +216,9 @@ def build_control(settings: Settings) -> ControlPlane:
         activation_approvals=settings.access.activation_approvals,
         clock=clock,
         open_registry=RegistryOpener(settings),
+        lines=build_lines(settings, database, runs),
+        line_files=LineFolder(settings.lines_dir),
     )
-
-
-def _retraining(
-    settings: Settings, database: Engine, runs: RunService, active: ActiveFile
-) -> RetrainingService:
-    def active_version() -> str | None:
-        current = active.read_or_none()
-        return current.version if current else None
-
-    monitoring = settings.monitoring
-    cooldown = timedelta(days=monitoring.retrain_cooldown_days)
-    store = RetrainingStore(database)
-    return RetrainingService(store, runs, monitoring.retrain_on, cooldown, active_version)
 
 
 def require_feature_sets(settings: Settings) -> None:

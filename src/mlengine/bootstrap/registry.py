@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlengine.config import Settings
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.errors import CannotStart
 from mlengine.stores.registry.folders import versions_directory
 
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from mlengine.stores.registry.registry import Registry
 
 
-def open_registry(settings: Settings) -> Registry:
-    """Connects to nothing yet; imports what reads manifests.
+def open_registry(settings: Settings, line: str = MODEL_LINE) -> Registry:
+    """That of a model line; connects to nothing yet, and imports what reads manifests.
 
     Raises CannotStart where the client of object storage is not installed.
     """
-    directory = versions_directory(settings.registry_dir)
+    directory = versions_directory(settings.registry_dir, line)
     if settings.registry.url is None:
         from mlengine.stores.registry.registry import Registry  # noqa: PLC0415 - its manifests
 
@@ -32,7 +33,8 @@ def open_registry(settings: Settings) -> Registry:
         )
     except ModuleNotFoundError as error:
         raise CannotStart(f"REGISTRY_URL needs {error.name}: pip install 'mlengine[s3]'") from None
-    return SharedRegistry(directory, Bucket(settings.registry.url))
+    below = "" if line == MODEL_LINE else f"/lines/{line}"
+    return SharedRegistry(directory, Bucket(f"{settings.registry.url.rstrip('/')}{below}"))
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,10 @@ class RegistryOpener:
     """Opens it when it is called, for who may never need it."""
 
     settings: Settings
+    line: str = MODEL_LINE
 
     def __call__(self) -> Registry:
-        return open_registry(self.settings)
+        return open_registry(self.settings, self.line)
 
 
 def hold_to_database(registry: Registry, database: Engine) -> None:

@@ -1,7 +1,7 @@
 """The stores of a platform, and what every service needs; loads Polars and LightGBM."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import Engine
@@ -69,6 +69,20 @@ def open_stores(settings: Settings, *, database: Engine) -> Stores:
         usability_limits=UsabilityLimits(**vars(settings.usability)),
         counters=counters,
     )
+
+
+def stores_of_line(stores: Stores, settings: Settings, line: str, *, database: Engine) -> Stores:
+    """As `stores`, but for the models of `line`, whose `settings` these are.
+
+    Bars of one interval are the same ones for all lines.
+    """
+    registry, interval = open_registry(settings, line), settings.market_data_interval
+    loader = ModelLoader(
+        registry, stores.feature_sets, interval=interval, states=DependencyStates()
+    )
+    same = interval == stores.bars.interval
+    bars = stores.bars if same else open_bars(settings, stores.states, database)
+    return replace(stores, registry=registry, loader=loader, bars=bars)
 
 
 def open_bars(settings: Settings, states: DependencyStates, database: Engine) -> BarService:

@@ -25,6 +25,22 @@ class NoPreviousModel(ModelNotFound):
         return "no earlier version was active, so there is nothing to roll back to"
 
 
+class LineNotFound(ModelNotFound):
+    """There is no model line of this name, which stands in `version`."""
+
+    def __str__(self) -> str:
+        return f"there is no model line {self.version[:64]!r}"
+
+
+@dataclass(eq=False)
+class LineRetired(MlengineError):
+    """A line that serves and trains no more; its past can be read."""
+
+    code: ClassVar[str] = "line_retired"
+    message: ClassVar[str] = "the model line {line} is retired: it serves and trains no more"
+    line: str
+
+
 class NoActiveModel(MlengineError):
     code: ClassVar[str] = "no_active_model"
     message: ClassVar[str] = "no model is active; train one, or activate a version"

@@ -18,7 +18,9 @@ def train(run_id: str) -> dict[str, str | None]:
     try:
         with logs.bound_ids(job=run_id):
             logs.lifecycle.info("training started", extra={"pid": os.getpid()})
-            executor = build_platform(settings).run_executor
+            main = build_platform(settings)
+            line = main.control.runs.get(run_id, now=main.control.clock()).model
+            executor = main.of_line(line, must_serve=True).run_executor
             version = executor.execute(run_id, end_process=lambda: os._exit(LEASE_LOST_CODE))
             logs.lifecycle.info("training ended", extra={"pid": os.getpid(), "version": version})
     finally:

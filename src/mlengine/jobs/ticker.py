@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from uuid import uuid4
@@ -10,6 +10,9 @@ from uuid import uuid4
 from mlengine.errors import MlengineError
 from mlengine.services.runs.retraining import RetrainingService
 from mlengine.services.runs.schedules import ScheduleService
+
+Schedules = Callable[[], Iterable[ScheduleService]]
+Retrainings = Callable[[], Iterable[RetrainingService]]
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +44,29 @@ class Ticker:
             pause = self.tick()
 
 
-def claim_wanted_training(retraining: RetrainingService, now: Callable[[], datetime]) -> float:
-    """Claim the training that monitoring asks for; returns the seconds until the next look."""
-    try:
-        retraining.tick(run_id=uuid4().hex, now=now())
-    except MlengineError as error:
-        log.warning("retraining_not_read", extra={"reason": str(error)})
-        return _SECONDS_AFTER_A_FAILURE
-    return _SECONDS_BETWEEN_LOOKS
+def claim_wanted_training(retrainings: Retrainings, now: Callable[[], datetime]) -> float:
+    """Claim what monitoring asks for in each line; returns the seconds until the next look."""
+    return _tick_each(retrainings, now, "retraining_not_read", _SECONDS_BETWEEN_LOOKS)
 
 
-def claim_due_training(schedules: ScheduleService, now: Callable[[], datetime]) -> float:
-    """Claim what the schedule says is due; returns the seconds until the next look."""
+def claim_due_training(schedules: Schedules, now: Callable[[], datetime]) -> float:
+    """Claim what each line's schedule says is due; returns the seconds until the next look."""
+    return _tick_each(schedules, now, "schedule_not_read", _SECONDS_BETWEEN_TICKS)
+
+
+def _tick_each(
+    services: Schedules | Retrainings, now: Callable[[], datetime], failure: str, pause: float
+) -> float:
+    """Tick for each line, whatever becomes of the others."""
     try:
-        schedules.tick(run_id=uuid4().hex, now=now())
+        lines = services()
     except MlengineError as error:
-        log.warning("schedule_not_read", extra={"reason": str(error)})
+        log.warning(failure, extra={"reason": str(error)})
         return _SECONDS_AFTER_A_FAILURE
-    return _SECONDS_BETWEEN_TICKS
+    for service in lines:
+        try:
+            service.tick(run_id=uuid4().hex, now=now())
+        except MlengineError as error:
+            log.warning(failure, extra={"reason": str(error)})
+            pause = _SECONDS_AFTER_A_FAILURE
+    return pause

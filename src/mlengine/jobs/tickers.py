@@ -5,19 +5,24 @@ from contextlib import contextmanager
 from functools import partial
 
 from mlengine.bootstrap.control import ControlPlane
+from mlengine.bootstrap.lines import LineControls
+from mlengine.config import Settings
 from mlengine.jobs.hook_dispatcher import HookDispatcher
 from mlengine.jobs.monitoring_child import MonitoringChild
 from mlengine.jobs.ticker import Ticker, claim_due_training, claim_wanted_training
 
 
 @contextmanager
-def ticking(control: ControlPlane, monitor_every_seconds: int) -> Iterator[None]:
+def ticking(
+    control: ControlPlane, settings: Settings, monitor_every_seconds: int
+) -> Iterator[None]:
     """The schedule, webhooks and the updates of monitoring, for as long as the block takes."""
     child = MonitoringChild(control.update_lease, monitor_every_seconds, control.clock)
+    lines = LineControls(control, settings)
     dispatcher = HookDispatcher(control.hook_deliveries)
     tickers = [
-        Ticker("schedule", partial(claim_due_training, control.schedules, control.clock)),
-        Ticker("retraining", partial(claim_wanted_training, control.retraining, control.clock)),
+        Ticker("schedule", partial(claim_due_training, lines.schedules, control.clock)),
+        Ticker("retraining", partial(claim_wanted_training, lines.retrainings, control.clock)),
         Ticker("hooks", dispatcher.tick),
     ]
     if monitor_every_seconds:

@@ -201,7 +201,7 @@ def run_worker(settings: Settings) -> bool:
         about = {"env": settings.env, "queue": control.queue.name(), "address": redact(url)}
         lifecycle.info("training worker started", extra={**facts, **about})
         try:
-            with ticking(control, settings.monitoring.every_seconds):
+            with ticking(control, settings, settings.monitoring.every_seconds):
                 worker.work(logging_level="WARNING")
         finally:
             anew = {"begins_anew": worker.begins_anew}

@@ -41,6 +41,7 @@ def test_an_event_that_others_are_told_of_puts_its_message_into_the_outbox(engin
         "timestamp": "2026-01-02T03:04:05.678901Z",
         "data": {
             "kind": "activated",
+            "model": "main",
             "version": "v2",
             "actor": "ops",
             "details": {"a": [1, None]},

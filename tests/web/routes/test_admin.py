@@ -20,7 +20,7 @@ def test_a_training_is_accepted_and_says_where_to_look(client: FlaskClient, pref
     fields = ("kind", "sequence", "progress", "eta_seconds", "queued_at", "started_at", "ended_at")
     fields += ("lease_until", "version", "error", "result", "parameters", "note", "actor")
     nothing = dict.fromkeys((*fields, "run_id", "request_id", "traceparent", "log"))
-    assert idle == {**nothing, "state": "idle", "workers": 1}
+    assert idle == {**nothing, "model": "main", "state": "idle", "workers": 1}
     answer = client.post(f"{prefix}/admin/train", headers=KEY)
     run_id = answer.get_json()["run_id"]
     assert answer.status_code == 202

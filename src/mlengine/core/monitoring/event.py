@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias, get_args
 
+from mlengine.core.line_names import MODEL_LINE
+
 EventKind: TypeAlias = Literal[
     "trained",
     "train_failed",
@@ -32,6 +34,9 @@ EventKind: TypeAlias = Literal[
     "model_ageing",
     "hook_changed",
     "hook_disabled",
+    "line_created",
+    "line_changed",
+    "line_retired",
     "skill_lost",
     "skill_proven",
 ]
@@ -47,7 +52,10 @@ ENDINGS: Mapping[str, EventKind] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One event; `generation` is set where it changed which model is active."""
+    """One event of the line `model`; `generation` is set where it changed which model is active.
+
+    What concerns no line, or all of them, is of `main`.
+    """
 
     kind: EventKind
     at: datetime
@@ -55,3 +63,4 @@ class Event:
     actor: str | None
     details: Mapping[str, object]
     generation: int | None = None
+    model: str = MODEL_LINE

@@ -52,6 +52,7 @@ def body_of(event: Event, message_type: str) -> str:
     """The JSON text of the message of an event: its type, its moment and the event as `data`."""
     data = {
         "kind": event.kind,
+        "model": event.model,
         "version": event.version,
         "actor": event.actor,
         "details": event.details,

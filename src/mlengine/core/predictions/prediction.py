@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlengine.core.line_names import MODEL_LINE, version_key
+
 if TYPE_CHECKING:  # the web's schemas must not cost the import of Polars
     from mlengine.core.features import FeatureSet
 
@@ -83,6 +85,7 @@ class Prediction:
     confidence: float | None
     usable: bool = True
     reasons: tuple[str, ...] = ()
+    model: str = MODEL_LINE
     model_version: str
     model_fingerprint: str
     model_verdict: str | None = None
@@ -100,6 +103,11 @@ class Prediction:
     raw_score: float | None = None
     base_value: float | None = None
     contributions: tuple[Contribution, ...] | None = None
+
+    @property
+    def model_key(self) -> str:
+        """The key of its version among those of all lines."""
+        return version_key(self.model, self.model_version)
 
     def with_changes(self, changes: Mapping[str, object]) -> Prediction:
         """As `dataclasses.replace`, at a third of its cost; raises TypeError on another name."""
@@ -123,10 +131,16 @@ class FailedPrediction:
     request_id: str
     symbol: str
     as_of: datetime
+    model: str = MODEL_LINE
     model_version: str | None
     error_code: str
     detail: str
     latency_ms: Latency
+
+    @property
+    def model_key(self) -> str | None:
+        """As that of a prediction; without a version, only what says the line."""
+        return version_key(self.model, self.model_version or "") or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +184,7 @@ class AuditRow:
     point_in_time: str | None = None
     bars_age_seconds: float | None = None
     trace_id: str | None = None
+    model: str = MODEL_LINE
 
     @property
     def score(self) -> float | None:

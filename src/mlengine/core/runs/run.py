@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.runs.progress import Progress
 
 LIVE_STATES = ("queued", "running")
@@ -21,7 +22,7 @@ class Run:
     `seq` orders runs by their claim, `sequence` grows with every change of one run. `log` is the
     tail of what it logged, `result` what a run of another kind than `train` found out. A running
     run holds a lease until `lease_until`; one that lets it expire is `lost`. `traceparent` is the
-    trace that it was asked for in.
+    trace that it was asked for in, `model` the line that it is of.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class Run:
     idempotency_key: str | None = None
     body_hash: str | None = None
     traceparent: str | None = None
+    model: str = MODEL_LINE
 
     @property
     def unfinished(self) -> bool:

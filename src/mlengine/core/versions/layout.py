@@ -1,7 +1,5 @@
 """Where a model line keeps what: the names of its folder and of the files in it."""
 
-MODEL_LINE = "main"
-
 ACTIVE_FILE = "ACTIVE"
 PINS_FILE = "PINNED.json"
 IDENTITY_FILE = "registry-id"

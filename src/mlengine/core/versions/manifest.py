@@ -9,11 +9,11 @@ import orjson
 
 from mlengine.core import serialization
 from mlengine.core.evaluation import Bootstrap, Calibration, MetricEstimate, SignRule, Verdict
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.data_entry import DataEntry
 from mlengine.core.versions.first_manifests import FIRST_SCHEMA_VERSION, upgrade
-from mlengine.core.versions.layout import MODEL_LINE
 
 SCHEMA_VERSION = 2
 _DIGEST = "manifest_sha256"

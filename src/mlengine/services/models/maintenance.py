@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from mlengine.core.line_names import version_key
 from mlengine.core.versions.pruning import Pin, PruneDecision
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.models.integrity import IntegrityVerifier
@@ -50,7 +51,9 @@ class RegistryMaintenance(IntegrityVerifier):
 
         return self.registry.prune(
             keep_newest=keep,
-            audited=lambda version: not force and self.audit.has_predictions_of(version),
+            audited=lambda version: (
+                not force and self.audit.has_predictions_of(version_key(self.events.line, version))
+            ),
             record=None if dry_run else record,
         )
 

@@ -11,6 +11,7 @@ from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.age import BarAge
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.predictions.prediction import (
     FailedPrediction,
     Latency,
@@ -66,7 +67,7 @@ class SymbolBars(NamedTuple):
 
 @dataclass(frozen=True)
 class PredictionBuilder:
-    """Builds the answers to one request; `started` is by `timer`, in seconds.
+    """Builds the answers of a line to one request; `started` is by `timer`, in seconds.
 
     What answers on bars of one age, origin and quality have in common is made once.
     """
@@ -76,6 +77,7 @@ class PredictionBuilder:
     timer: Timer
     ids: Iterator[str]
     started: float
+    line: str = MODEL_LINE
     _shared: dict[tuple[object, ...], Mapping[str, object]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -171,6 +173,7 @@ class PredictionBuilder:
             request_id=request.request_id,
             symbol=symbol,
             as_of=request.moment,
+            model=self.line,
             model_version=model_version or request.version,
             error_code=error.code,
             detail=str(error),

@@ -50,7 +50,7 @@ class PredictionCounts:
 
     def count_single(self, answers: Sequence[AuditedPrediction]) -> None:
         """Answers from memory to as many requests; of one version, as good as always."""
-        self._answered(answers[0].prediction.model_version).add(len(answers))
+        self._answered(answers[0].prediction.model_key).add(len(answers))
         self._hits().add(len(answers))
         self._deferred += [each.prediction.latency_ms for each in answers]
         if len(self._deferred) >= _MOST_DEFERRED:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import cast
 
+from mlengine.core.line_names import MODEL_LINE, version_key
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.errors import MlengineError
@@ -51,6 +52,7 @@ class PredictService:
     )
     cache: PredictionCache = field(default_factory=PredictionCache, repr=False, compare=False)
     counts: PredictionCounts = field(default_factory=PredictionCounts, repr=False, compare=False)
+    line: str = MODEL_LINE
 
     def predict(self, symbol: str, request: PredictionRequest) -> Prediction:
         """The audited prediction of a symbol or its alias; raises its failure once audited."""
@@ -143,11 +145,11 @@ class PredictService:
 
     def _audit(self, entries: Sequence[AuditEntry], version: str | None) -> None:
         self.audit.append(entries)
-        self.counts.count(entries, version)
+        self.counts.count(entries, version_key(self.line, version) if version else None)
 
     def _builder(self, symbols: Sequence[str], request: PredictionRequest) -> PredictionBuilder:
         ids = iter(self.new_ids(len(symbols)))
-        return PredictionBuilder(request, self.limits, self.timer, ids, self.timer())
+        return PredictionBuilder(request, self.limits, self.timer, ids, self.timer(), self.line)
 
     def _answers_of(
         self, model: LoadedModel, symbols: Sequence[str], builder: PredictionBuilder, *, wait: bool

@@ -1,7 +1,7 @@
 """Keeps the run records true when the processes that worked on them have died."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunMaintenance:
-    """Ends such runs and removes what they left in `models_directory`.
+    """Ends such runs and removes what they left in the folders of lines below `artifacts_dir`.
 
     A failure is logged: the next try is seconds away.
     """
@@ -26,7 +26,7 @@ class RunMaintenance:
     runs: RunService
     store: RunStore
     retention: RetentionService
-    models_directory: Path
+    artifacts_dir: Path
     clock: Callable[[], datetime]
 
     def run(self) -> None:
@@ -35,11 +35,10 @@ class RunMaintenance:
             self.runs.restore_missing_jobs()
         with _logged():
             # First: the row of a live run was there before its folder.
-            half_written = folders.staged_run_ids(self.models_directory)
-            if half_written:
-                folders.remove_staged(
-                    self.models_directory, half_written - self.store.unfinished_ids()
-                )
+            for directory in folders.line_directories(self.artifacts_dir):
+                half_written = folders.staged_run_ids(directory)
+                if half_written:
+                    folders.remove_staged(directory, half_written - self.store.unfinished_ids())
         with _logged():
             self.retention.prune_expired(now=self.clock())
 
@@ -52,13 +51,22 @@ class RunMaintenance:
     def reap(self, run_id: str, *, died: bool, reason: str = PROCESS_DIED) -> None:
         """End a run with its job, and remove what it left half written."""
         with _logged():
-            version = folders.version_published_by(self.models_directory, run_id) if died else None
+            version = self._published_version(run_id) if died else None
             if died:  # first, so that whoever sees the run's end sees nothing half written
-                folders.remove_staged(self.models_directory, {run_id})
+                self._remove_staged({run_id})
             self.runs.fail_unfinished(
                 run_id, died=died, now=self.clock(), reason=reason, version=version
             )
-            folders.remove_staged(self.models_directory, {run_id} - self.store.unfinished_ids())
+            self._remove_staged({run_id} - self.store.unfinished_ids())
+
+    def _published_version(self, run_id: str) -> str | None:
+        directories = folders.line_directories(self.artifacts_dir)
+        found = (folders.version_published_by(each, run_id) for each in directories)
+        return next((version for version in found if version is not None), None)
+
+    def _remove_staged(self, run_ids: Collection[str]) -> None:
+        for directory in folders.line_directories(self.artifacts_dir):
+            folders.remove_staged(directory, run_ids)
 
 
 @contextmanager

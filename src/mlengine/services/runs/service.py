@@ -12,6 +12,7 @@ from datetime import datetime
 
 import orjson
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.pagination import Page
 from mlengine.core.runs.run import Run
 from mlengine.core.training.params import invalid_label_reason
@@ -40,7 +41,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunService:
-    """`timeout_seconds` is how long one run may take."""
+    """The trainings of the line of `store`; `timeout_seconds` is how long one run may take."""
 
     store: RunStore
     queue: JobQueue
@@ -64,7 +65,7 @@ class RunService:
         return to_json(spec.to_dict())
 
     def request_training(self, overrides: Mapping[str, object], request: RunRequest) -> Run:
-        """Claim the one live run and put it in the queue; its recipe is `spec` of `overrides`.
+        """Claim the line's one live run and put it in the queue; its recipe is `spec`.
 
         With an `idempotency_key`, the same overrides get the same run, whatever became of it.
         Raises InvalidRequest; TrainingInProgress with the live run's id; IdempotencyKeyReused;
@@ -91,7 +92,7 @@ class RunService:
             actor=request.actor,
             request_id=request.request_id,
             idempotency_key=request.idempotency_key,
-            body_hash=_digest(kind, body),
+            body_hash=_digest(kind, body, self.store.line),
             traceparent=request.traceparent,
         )
         run = self.store.create(new, now=request.now)
@@ -189,7 +190,8 @@ class RunService:
         return [run.run_id for run in lost]
 
 
-def _digest(kind: str, body: Mapping[str, object]) -> str:
+def _digest(kind: str, body: Mapping[str, object], line: str) -> str:
     """The same for the same request, in whatever order its fields came."""
-    content = orjson.dumps([kind, body], option=orjson.OPT_SORT_KEYS)
+    of_line = [] if line == MODEL_LINE else [line]
+    content = orjson.dumps([kind, body, *of_line], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(content).hexdigest()

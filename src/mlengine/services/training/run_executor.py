@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
@@ -87,7 +87,9 @@ class RunExecutor:
             progress=lease.progress,
         )
         lease.progress(Progress(stage="publish", percent=99.0))
-        manifest = self.registry.publish(draft.manifest, draft.files, fence=lease.fence)
+        manifest = self.registry.publish(
+            replace(draft.manifest, model=run.model), draft.files, fence=lease.fence
+        )
         # The training has scored with it, so that nobody has to try it first.
         record_loadable(self.registry.directory, manifest.files[MODEL_FILE])
         now, gate = self.clock(), manifest.gate

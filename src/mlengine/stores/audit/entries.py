@@ -65,6 +65,7 @@ def entry_tuple(entry: AuditEntry) -> Values:
 
 _ATTRIBUTES = {f"{field.name}_ms": f"latency_ms.{field.name}" for field in fields(Latency)}
 _ATTRIBUTES["error_detail"] = "detail"
+_ATTRIBUTES["model_version"] = "model_key"
 
 
 def _reader(own: Collection[str], inner: str, kind: type) -> attrgetter[Values]:
@@ -72,7 +73,7 @@ def _reader(own: Collection[str], inner: str, kind: type) -> attrgetter[Values]:
 
     A column that is in neither is null.
     """
-    names = {field.name for field in fields(kind)}
+    names = {"model_key", *(field.name for field in fields(kind))}
 
     def path(column: str) -> str:
         if column in own:

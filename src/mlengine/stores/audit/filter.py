@@ -4,15 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select
 
+from mlengine.core.line_names import MODEL_LINE, key_prefix, version_key
 from mlengine.stores.database.tables import predictions
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditFilter:
-    """Every condition that is given must hold; `since` is included, `until` is not."""
+    """Every condition that is given must hold; `since` is included, `until` is not.
 
+    `version` is of the line `model`, which is `main` unless it is given.
+    """
+
+    model: str | None = None
     symbol: str | None = None
     version: str | None = None
     since: datetime | None = None
@@ -25,7 +30,10 @@ class AuditFilter:
         if self.symbol is not None:
             query = query.where(row.symbol == self.symbol)
         if self.version is not None:
-            query = query.where(row.model_version == self.version)
+            key = version_key(self.model or MODEL_LINE, self.version)
+            query = query.where(row.model_version == key)
+        elif self.model is not None:
+            query = query.where(of_line(self.model))
         if self.since is not None:
             query = query.where(row.at >= self.since)
         if self.until is not None:
@@ -33,6 +41,14 @@ class AuditFilter:
         if self.ok is not None:
             query = query.where(row.ok.is_(self.ok))
         return query
+
+
+def of_line(line: str) -> ColumnElement[bool]:
+    """The predictions of a model line, those that came to no version among them."""
+    key = predictions.c.model_version
+    if line == MODEL_LINE:
+        return key.is_(None) | key.not_like("%/%")
+    return key.startswith(key_prefix(line), autoescape=True)
 
 
 EVERYTHING = AuditFilter()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 from sqlalchemy import Engine, Row, Select, select
 
+from mlengine.core.line_names import split_version_key
 from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latency
 from mlengine.core.trace_context import is_trace_id
@@ -13,7 +14,10 @@ from mlengine.stores.database.engine import reading
 from mlengine.stores.database.pages import read_page, require_declared_types
 from mlengine.stores.database.tables import feature_vectors, predictions
 
-_COMPOSITE = ("latency_ms", "feature_set", "usable", "reasons", "trace_id")
+_COMPOSITE = (
+    *("latency_ms", "feature_set", "usable", "reasons", "trace_id"),
+    *("model", "model_version"),
+)
 _PLAIN = tuple(field.name for field in fields(AuditRow) if field.name not in _COMPOSITE)
 
 
@@ -50,8 +54,9 @@ def row_query() -> Select[tuple[object, ...]]:
 def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
     """A row of `row_query`; raises DamagedRow."""
     latency_ms = Latency(row.bars_ms, row.features_ms, row.model_ms, row.total_ms)
-    if not isinstance(row.reasons, str | None):
+    if not isinstance(row.reasons, str | None) or not isinstance(row.model_version, str | None):
         raise DamagedRow
+    model, version = split_version_key(row.model_version or "")
     return require_declared_types(
         AuditRow(
             **{name: getattr(row, name) for name in _PLAIN},
@@ -60,6 +65,8 @@ def audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
             usable=_usable(row.usable, row.reasons),
             reasons=None if row.reasons is None else tuple(row.reasons.split()),
             trace_id=_trace_id(row.trace_id, row.request_id),
+            model=model,
+            model_version=version or None,
         )
     )
 

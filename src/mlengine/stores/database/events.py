@@ -5,8 +5,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, select, update
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.pagination import Page
 from mlengine.stores.database.engine import insert_or_ignore, parse_column, reading, writing
@@ -20,9 +21,13 @@ _FIELDS = tuple(field.name for field in fields(Event))
 
 @dataclass(frozen=True)
 class EventStore:
-    """The table `events`; every method raises DatabaseUnavailable when it can't be used."""
+    """The events of a model line; every method raises DatabaseUnavailable when they can't be read.
+
+    Of the table `events`.
+    """
 
     engine: Engine
+    line: str = MODEL_LINE
 
     def append(
         self,
@@ -40,7 +45,13 @@ class EventStore:
         Other writers are waited for as `writing` says.
         """
         event = Event(
-            kind=kind, at=at, version=version, actor=actor, details=details, generation=generation
+            kind=kind,
+            at=at,
+            version=version,
+            actor=actor,
+            details=details,
+            generation=generation,
+            model=self.line,
         )
         with writing(self.engine, lock_timeout_seconds=lock_timeout_seconds) as connection:
             insert_event(connection, event)
@@ -61,6 +72,7 @@ class EventStore:
         """
         column = events.c
         conditions = (
+            self._ours,
             *((column.kind == kind,) if kind is not None else ()),
             *((column.actor == actor,) if actor is not None else ()),
             *((column.at >= since,) if since is not None else ()),
@@ -73,7 +85,7 @@ class EventStore:
         """The last event of a kind about a version, None where there is none."""
         query = (
             select(events)
-            .where(events.c.kind == kind, events.c.version == version)
+            .where(self._ours, events.c.kind == kind, events.c.version == version)
             .order_by(events.c.seq.desc())
             .limit(1)
         )
@@ -85,7 +97,11 @@ class EventStore:
         """Who asked for a version since the activation of that generation, newest first."""
         query = (
             select(events)
-            .where(events.c.kind == "activation_requested", events.c.version == version)
+            .where(
+                self._ours,
+                events.c.kind == "activation_requested",
+                events.c.version == version,
+            )
             .order_by(events.c.seq.desc())
             .limit(_MOST_REQUESTS)
         )
@@ -99,7 +115,7 @@ class EventStore:
         """What was active before the first activation of a version; None where nothing was."""
         query = (
             select(events.c.details)
-            .where(events.c.version == version, events.c.generation.is_not(None))
+            .where(self._ours, events.c.version == version, events.c.generation.is_not(None))
             .order_by(events.c.generation)
             .limit(1)
         )
@@ -117,15 +133,19 @@ class EventStore:
 
     def trainings(self) -> list[Mapping[str, object]]:
         """The details of every training that published, also of versions that are gone by now."""
-        query = select(events.c.details).where(events.c.kind == "trained")
+        query = select(events.c.details).where(self._ours, events.c.kind == "trained")
         with reading(self.engine) as connection:
             return [parse_column(details) for details in connection.scalars(query)]
 
     def recorded_generations(self) -> set[int]:
         """The generations of ACTIVE that have their event."""
-        query = select(events.c.generation).where(events.c.generation.is_not(None))
+        query = select(events.c.generation).where(self._ours, events.c.generation.is_not(None))
         with reading(self.engine) as connection:
             return {value for value in connection.scalars(query) if value is not None}
+
+    @property
+    def _ours(self) -> ColumnElement[bool]:
+        return events.c.model == self.line
 
 
 def insert_event(connection: Connection, event: Event) -> int | None:

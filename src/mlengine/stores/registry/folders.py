@@ -5,7 +5,8 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, MODEL_LINE, PINS_FILE
+from mlengine.core.line_names import MODEL_LINE, is_line_name
+from mlengine.core.versions.layout import ACTIVE_FILE, MANIFEST_FILE, PINS_FILE
 from mlengine.stores.system import atomic_files, strict_files
 
 VERSION = re.compile(r"^v[1-9][0-9]{0,9}\Z", re.ASCII)
@@ -20,6 +21,14 @@ _UNFINISHED_REPLACEMENT = re.compile(
 def versions_directory(artifacts_dir: Path, line: str = MODEL_LINE) -> Path:
     """The folder of a model line, which may not be there yet."""
     return artifacts_dir / "models" / line
+
+
+def line_directories(artifacts_dir: Path) -> list[Path]:
+    """The folders of all model lines that are there, by name."""
+    models = artifacts_dir / "models"
+    if not models.is_dir():
+        return []
+    return sorted(path for path in models.iterdir() if is_line_name(path.name) and path.is_dir())
 
 
 def published_versions(directory: Path) -> list[str]:

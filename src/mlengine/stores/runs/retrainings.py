@@ -1,54 +1,57 @@
 """Which events have asked for a training: of any number of workers one takes each."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.runs.retraining import RetrainingState, RetrainingTick, Trigger
-from mlengine.core.runs.run import LIVE_STATES
-from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.events import insert_event
-from mlengine.stores.database.tables import events, retrainings, runs
+from mlengine.stores.database.tables import events, retrainings
 from mlengine.stores.runs import rows
 from mlengine.stores.runs.rows import NewRun
-
-_OURS = retrainings.c.model == MODEL_LINE
 
 
 @dataclass(frozen=True)
 class RetrainingStore:
-    """The table `retrainings`; every method raises DatabaseUnavailable when it can't be used."""
+    """What a model line has heeded; every method raises DatabaseUnavailable.
+
+    It is a row of the table `retrainings`.
+    """
 
     engine: Engine
+    line: str = MODEL_LINE
 
     def read(self) -> RetrainingState | None:
         """None where no event asks for a training."""
         with reading(self.engine) as connection:
-            row = connection.execute(select(retrainings).where(_OURS)).first()
+            row = connection.execute(select(retrainings).where(self._ours)).first()
         return None if row is None else RetrainingState(row.event_seq, row.requested_at)
 
     def begin(self) -> None:
         """Heed the events from now on, none of the past."""
         with writing(self.engine) as connection:
             newest = connection.scalar(select(func.max(events.c.seq))) or 0
-            row = {"model": MODEL_LINE, "event_seq": newest}
+            row = {"model": self.line, "event_seq": newest}
             connection.execute(insert_or_ignore(connection, retrainings).values(row))
 
     def end(self) -> None:
         """Heed no events; whoever begins again begins anew."""
         if self.read() is not None:
             with writing(self.engine) as connection:
-                connection.execute(delete(retrainings).where(_OURS))
+                connection.execute(delete(retrainings).where(self._ours))
 
     def newest_trigger(self, kinds: Collection[str], *, after: int) -> Trigger | None:
         """The newest event of these kinds behind the one with this number; several count as one."""
         row = events.c
-        query = select(row.seq, row.kind, row.version).where(row.kind.in_(kinds), row.seq > after)
+        query = select(row.seq, row.kind, row.version).where(
+            row.model == self.line, row.kind.in_(kinds), row.seq > after
+        )
         with reading(self.engine) as connection:
             found = connection.execute(query.order_by(row.seq.desc()).limit(1)).first()
         return None if found is None else Trigger(*found)
@@ -56,7 +59,7 @@ class RetrainingStore:
     def live_run(self) -> str | None:
         """The id of the run that is queued or running."""
         with reading(self.engine) as connection:
-            return _live_run(connection)
+            return rows.live_run_id(connection, self.line)
 
     def claim(
         self, expected: RetrainingState, trigger: Trigger, new: NewRun, *, now: datetime
@@ -65,12 +68,12 @@ class RetrainingStore:
         details = {"run_id": new.run_id, **_facts(trigger)}
         try:
             with writing(self.engine) as connection:
-                if not _move(connection, expected, trigger, requested_at=now):
+                if not _move(connection, self.line, expected, trigger, requested_at=now):
                     return RetrainingTick("taken")
                 rows.mark_overdue_as_lost(connection, now)
-                rows.insert_run(connection, new, now=now)
+                rows.insert_run(connection, replace(new, model=self.line), now=now)
                 insert_event(
-                    connection, _event("train_requested", new.actor, trigger, now, details)
+                    connection, self._event("train_requested", new.actor, trigger, now, details)
                 )
                 return RetrainingTick("claimed", run_id=new.run_id)
         except IntegrityError:  # a run was claimed meanwhile
@@ -88,37 +91,50 @@ class RetrainingStore:
         """Deal with `trigger` by nothing but a line in the history."""
         details = {"reason": reason, **_facts(trigger)}
         with writing(self.engine) as connection:
-            if not _move(connection, expected, trigger, requested_at=expected.requested_at):
+            if not _move(
+                connection, self.line, expected, trigger, requested_at=expected.requested_at
+            ):
                 return RetrainingTick("taken")
-            insert_event(connection, _event("train_skipped", actor, trigger, now, details))
+            insert_event(connection, self._event("train_skipped", actor, trigger, now, details))
             return RetrainingTick("skipped", reason=reason)
+
+    def _event(
+        self,
+        kind: EventKind,
+        actor: str,
+        trigger: Trigger,
+        now: datetime,
+        details: dict[str, object],
+    ) -> Event:
+        return Event(
+            kind=kind,
+            at=now,
+            version=trigger.version,
+            actor=actor,
+            details=details,
+            model=self.line,
+        )
+
+    @property
+    def _ours(self) -> ColumnElement[bool]:
+        return retrainings.c.model == self.line
 
 
 def _move(
     connection: Connection,
+    line: str,
     expected: RetrainingState,
     trigger: Trigger,
     *,
     requested_at: datetime | None,
 ) -> bool:
     """Whether nobody else has dealt with anything since `expected`."""
-    move = update(retrainings).where(_OURS, retrainings.c.event_seq == expected.event_seq)
+    move = update(retrainings).where(
+        retrainings.c.model == line, retrainings.c.event_seq == expected.event_seq
+    )
     values = {"event_seq": trigger.event_seq, "requested_at": requested_at}
     return bool(connection.execute(move.values(values)).rowcount)
 
 
-def _live_run(connection: Connection) -> str | None:
-    run_id: str | None = connection.scalar(
-        select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES))
-    )
-    return run_id
-
-
 def _facts(trigger: Trigger) -> dict[str, object]:
     return {"trigger": trigger.kind, "event": trigger.event_seq}
-
-
-def _event(
-    kind: EventKind, actor: str, trigger: Trigger, now: datetime, details: dict[str, object]
-) -> Event:
-    return Event(kind=kind, at=now, version=trigger.version, actor=actor, details=details)

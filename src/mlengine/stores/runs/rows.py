@@ -8,10 +8,10 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Select, Update, select, update
 from sqlalchemy import Row as SqlRow
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.monitoring.event import ENDINGS, Event
 from mlengine.core.runs.progress import Progress
-from mlengine.core.runs.run import Run
-from mlengine.core.versions.layout import MODEL_LINE
+from mlengine.core.runs.run import LIVE_STATES, Run
 from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import parse_column
 from mlengine.stores.database.events import insert_event
@@ -37,10 +37,18 @@ class NewRun:
     idempotency_key: str | None = None
     body_hash: str | None = None
     traceparent: str | None = None
+    model: str = MODEL_LINE
 
 
 def newest_first() -> Select[tuple[object, ...]]:
     return select(runs).order_by(runs.c.seq.desc())
+
+
+def live_run_id(connection: Connection, line: str) -> str | None:
+    """The id of the line's run that is queued or running."""
+    live = (runs.c.model == line) & runs.c.state.in_(LIVE_STATES)
+    run_id: str | None = connection.scalar(select(runs.c.run_id).where(live))
+    return run_id
 
 
 def update_run(**values: object) -> Update:
@@ -49,8 +57,8 @@ def update_run(**values: object) -> Update:
 
 
 def insert_run(connection: Connection, new: NewRun, *, now: datetime) -> None:
-    """Raises IntegrityError while another run lives, or for a key that is taken."""
-    row = {**asdict(new), "model": MODEL_LINE, "state": "queued", "queued_at": now}
+    """Raises IntegrityError while another run of its line lives, or for a key that is taken."""
+    row = {**asdict(new), "state": "queued", "queued_at": now}
     connection.execute(runs.insert().values(row))
 
 
@@ -93,7 +101,10 @@ def end_run(
         return False
     if state in ENDINGS:
         details = {"run_id": run_id} if actor else {"run_id": run_id, "reason": error}
-        event = Event(kind=ENDINGS[state], at=now, version=None, actor=actor, details=details)
+        line = connection.scalar(select(runs.c.model).where(runs.c.run_id == run_id))
+        event = Event(
+            kind=ENDINGS[state], at=now, version=None, actor=actor, details=details, model=str(line)
+        )
         insert_event(connection, event)
     return True
 

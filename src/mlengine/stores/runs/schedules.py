@@ -1,41 +1,44 @@
 """The schedule's last tick, and the claim of the next: of any number of workers one takes it."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from mlengine.core.monitoring.event import Event
-from mlengine.core.runs.run import LIVE_STATES
+from mlengine.core.line_names import MODEL_LINE
+from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.core.runs.schedule import Schedule, ScheduleTick
 from mlengine.core.timestamps import rfc3339
-from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.events import insert_event
-from mlengine.stores.database.tables import runs, schedules
+from mlengine.stores.database.tables import schedules
 from mlengine.stores.runs import rows
 from mlengine.stores.runs.rows import NewRun
 
 log = logging.getLogger(__name__)
 
-_OURS = schedules.c.model == MODEL_LINE
 _NOTHING = ""
 
 
 @dataclass(frozen=True)
 class ScheduleStore:
-    """The table `schedules`; every method raises DatabaseUnavailable when it can't be used."""
+    """The schedule of a model line; every method raises DatabaseUnavailable.
+
+    It is a row of the table `schedules`.
+    """
 
     engine: Engine
+    line: str = MODEL_LINE
 
     def read(self) -> Schedule | None:
         """None as long as nobody has said anything."""
         with reading(self.engine) as connection:
-            row = connection.execute(select(schedules).where(_OURS)).first()
+            row = connection.execute(select(schedules).where(self._ours)).first()
         return None if row is None else Schedule(row.expression or None, row.last_tick)
 
     def read_or_forget(self) -> Schedule | None:
@@ -44,13 +47,13 @@ class ScheduleStore:
             return self.read()
         except DamagedRow:
             log.error("schedule set aside", extra={"reason": "its row is damaged"})  # noqa: TRY400
-            self._delete()
+            self.forget()
             return None
 
     def begin(self, expression: str, *, now: datetime) -> None:
         """Count from `now` on, unless there is a schedule by now."""
         with writing(self.engine) as connection:
-            row = _row(expression, now)
+            row = self._row(expression, now)
             connection.execute(insert_or_ignore(connection, schedules).values(row))
 
     def set_expression(self, expression: str | None, *, actor: str, now: datetime) -> None:
@@ -58,20 +61,21 @@ class ScheduleStore:
 
         None is that nothing is scheduled. The history says who changed it.
         """
-        row = _row(expression, now)
+        row = self._row(expression, now)
         with writing(self.engine) as connection:
-            before = connection.execute(select(schedules).where(_OURS)).first()
+            before = connection.execute(select(schedules).where(self._ours)).first()
             if before is not None and before.expression == row["expression"]:
                 return
             if before is None:
                 connection.execute(insert(schedules).values(row))
             else:
-                connection.execute(update(schedules).where(_OURS).values(row))
-            insert_event(connection, _schedule_set(expression, before, actor, now))
+                connection.execute(update(schedules).where(self._ours).values(row))
+            insert_event(connection, self._schedule_set(expression, before, actor, now))
 
-    def _delete(self) -> None:
+    def forget(self) -> None:
+        """As if nobody had said anything."""
         with writing(self.engine) as connection:
-            connection.execute(delete(schedules).where(_OURS))
+            connection.execute(delete(schedules).where(self._ours))
 
     def claim_tick(
         self, expected: Schedule, tick: datetime, new: NewRun, *, now: datetime
@@ -81,7 +85,7 @@ class ScheduleStore:
         While a run lives the tick passes without one, and the history says so.
         """
         move = update(schedules).where(
-            _OURS,
+            self._ours,
             schedules.c.expression == (expected.expression or _NOTHING),
             schedules.c.last_tick == expected.last_tick,
         )
@@ -90,26 +94,30 @@ class ScheduleStore:
                 if connection.execute(move.values(last_tick=tick)).rowcount == 0:
                     return ScheduleTick("taken", None)
                 rows.mark_overdue_as_lost(connection, now)
-                live = connection.scalar(select(runs.c.run_id).where(runs.c.state.in_(LIVE_STATES)))
+                live = rows.live_run_id(connection, self.line)
                 if live is None:
-                    rows.insert_run(connection, new, now=now)
+                    rows.insert_run(connection, replace(new, model=self.line), now=now)
                     return ScheduleTick("claimed", new.run_id)
-                facts = {"run_id": str(live), "tick": rfc3339(tick)}
-                event = Event(
-                    kind="train_skipped", at=now, version=None, actor=new.actor, details=facts
-                )
-                insert_event(connection, event)
-                return ScheduleTick("skipped", str(live))
+                facts = {"run_id": live, "tick": rfc3339(tick)}
+                insert_event(connection, self._event("train_skipped", new.actor, now, facts))
+                return ScheduleTick("skipped", live)
         except IntegrityError:  # a run was claimed meanwhile: look again
             return ScheduleTick("contended", None)
 
+    def _row(self, expression: str | None, now: datetime) -> dict[str, object]:
+        return {"model": self.line, "expression": expression or _NOTHING, "last_tick": now}
 
-def _row(expression: str | None, now: datetime) -> dict[str, object]:
-    return {"model": MODEL_LINE, "expression": expression or _NOTHING, "last_tick": now}
+    def _schedule_set(
+        self, expression: str | None, before: Row[Any] | None, actor: str, now: datetime
+    ) -> Event:
+        facts = {"expression": expression, "before": before.expression or None if before else None}
+        return self._event("schedule_set", actor, now, facts)
 
+    def _event(
+        self, kind: EventKind, actor: str, now: datetime, facts: Mapping[str, object]
+    ) -> Event:
+        return Event(kind=kind, at=now, version=None, actor=actor, details=facts, model=self.line)
 
-def _schedule_set(
-    expression: str | None, before: Row[Any] | None, actor: str, now: datetime
-) -> Event:
-    facts = {"expression": expression, "before": before.expression or None if before else None}
-    return Event(kind="schedule_set", at=now, version=None, actor=actor, details=facts)
+    @property
+    def _ours(self) -> ColumnElement[bool]:
+        return schedules.c.model == self.line

@@ -1,17 +1,18 @@
 """The records of runs: the truth about them, whatever the queue says.
 
-One run at a time: a partial unique index lets one queued or running row in, so that inserting it
-is the claim. Whoever runs it holds a lease and renews it; an expired lease reads as `lost`, and
-is written so by whoever reads it first.
+One run of a model line at a time: a partial unique index lets one queued or running row in, so
+that inserting it is the claim. Whoever runs it holds a lease and renews it; an expired lease reads
+as `lost`, and is written so by whoever reads it first.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, func, select
 from sqlalchemy.exc import IntegrityError
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.pagination import Page
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import ENDED_STATES, LIVE_STATES, Run
@@ -33,9 +34,14 @@ _LIVE = runs.c.state.in_(LIVE_STATES)
 
 @dataclass(frozen=True)
 class RunStore:
-    """The table `runs`; every method raises DatabaseUnavailable when it can't be used."""
+    """The table `runs`; every method raises DatabaseUnavailable when it can't be used.
+
+    Runs are created in the `line`, and listed of it alone. A run that is named by its id may be of
+    any.
+    """
 
     engine: Engine
+    line: str = MODEL_LINE
 
     def create(self, new: NewRun, *, now: datetime) -> Run:
         """Insert the queued run, or find the one that its idempotency key stands for.
@@ -49,13 +55,13 @@ class RunStore:
                 rows.mark_overdue_as_lost(connection, now)
                 earlier = _by_key(connection, new)
                 if earlier is None:
-                    rows.insert_run(connection, new, now=now)
+                    rows.insert_run(connection, replace(new, model=self.line), now=now)
         except IntegrityError as error:  # somebody else inserted since we looked
             with reading(self.engine) as connection:
                 earlier = _by_key(connection, new)
             if earlier is None:
                 # The newest run is the one that was in the way, even if it has ended since.
-                newest = self._read(newest_first().limit(1))[0]
+                newest = self._read(self._newest_first().limit(1))[0]
                 raise TrainingInProgress(newest.run_id) from error
         return self.get(earlier or new.run_id, now=now)
 
@@ -154,15 +160,23 @@ class RunStore:
         return run
 
     def newest(self, *, now: datetime) -> Run | None:
-        """The run that was claimed last, as it stands at `now`."""
-        return self._first(newest_first(), now)
+        """The line's run that was claimed last, as it stands at `now`."""
+        return self._first(self._newest_first(), now)
+
+    def live_run_of(self, line: str) -> str | None:
+        """The id of the run of a line that is queued or running, as it was written last."""
+        with reading(self.engine) as connection:
+            return rows.live_run_id(connection, line)
 
     def page(
         self, *, limit: int, cursor: str | None, state: str | None, now: datetime
     ) -> Page[Run]:
-        """At most `limit` runs as they stand at `now`; raises InvalidRequest on a bad cursor."""
+        """At most `limit` runs of the line as they stand at `now`.
+
+        Raises InvalidRequest on a bad cursor.
+        """
         self.mark_overdue_as_lost(now=now)
-        query = select(runs)
+        query = select(runs).where(runs.c.model == self.line)
         if state is not None:
             query = query.where(runs.c.state == state)
         return read_page(
@@ -170,7 +184,7 @@ class RunStore:
         )
 
     def queued(self) -> list[Run]:
-        """The runs that wait for a worker, oldest first."""
+        """The runs of all lines that wait for a worker, oldest first."""
         return self._read(newest_first().where(runs.c.state == "queued"))[::-1]
 
     def mark_overdue_as_lost(self, *, now: datetime) -> int:
@@ -196,8 +210,11 @@ class RunStore:
             return {row.state: row.runs for row in connection.execute(query)}
 
     def unfinished_ids(self) -> frozenset[str]:
-        """The ids of the runs that are queued or running."""
+        """The ids of the runs of all lines that are queued or running."""
         return frozenset(run.run_id for run in self._read(newest_first().where(_LIVE)))
+
+    def _newest_first(self) -> Select[tuple[object, ...]]:
+        return newest_first().where(runs.c.model == self.line)
 
     def _first(self, query: Select[tuple[object, ...]], now: datetime) -> Run | None:
         """As it stands at `now`."""

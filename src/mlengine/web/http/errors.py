@@ -18,6 +18,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.UpstreamInvalid: (502, "Upstream answer not usable"),
     errors.UpstreamUnavailable: (503, "Upstream not reachable"),
     errors.ModelNotFound: (404, "Model not found"),
+    errors.LineRetired: (410, "Model line retired"),
     errors.NoActiveModel: (503, "No active model"),
     errors.NotReady: (503, "Not ready"),
     errors.ArtifactCorrupt: (503, "Model files refused"),

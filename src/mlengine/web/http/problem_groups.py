@@ -10,4 +10,5 @@ CHANGED_MODEL = (
 )
 SERVED_MODEL = ("no_active_model", "artifact_corrupt", "feature_set_mismatch", "interval_mismatch")
 STARTED_RUN = ("training_in_progress", "queue_unavailable")
+SERVING_LINE = ("line_retired",)
 AUDIT = ("audit_unavailable",)

@@ -62,7 +62,16 @@ PROBLEMS = (
         (404,),
         "There is no such version, or no such model line. After a rollback: nothing was active "
         "before.",
-        "`GET /models` lists the versions. A pruned one does not come back; train it again.",
+        "`GET /models` lists the versions, `GET /lines` the lines. A pruned version does not come "
+        "back; train it again.",
+    ),
+    ProblemKind(
+        "line_retired",
+        (410,),
+        "The model line serves and trains no more. Its versions, predictions and history can "
+        "still be read.",
+        "Ask another line; `GET /lines` lists them. `POST /admin/lines` with the same name "
+        "brings it back.",
     ),
     ProblemKind(
         "prediction_not_found",

@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
 from mlengine.config import Settings
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -44,6 +45,29 @@ class VersionPath(BaseConverter):
 
 def platform() -> Platform:
     return cast("Platform", current_app.extensions[PLATFORM])
+
+
+def ask_line(name: str) -> None:
+    """Let `name` be the model line that this request is about.
+
+    Raises LineNotFound, and InvalidRequest where query and body name two.
+    """
+    if g.setdefault("model_line", name) != name:
+        raise InvalidRequest({"model": ["must be one line, in the query or in the body"]})
+    platform().of_line(name)
+
+
+def asked_line(*, must_serve: bool = False) -> Platform:
+    """The platform of the line that the request, whose schemas are loaded, names; else of `main`.
+
+    Raises LineRetired where it `must_serve` and does no more.
+    """
+    return platform().of_line(asked_line_name(), must_serve=must_serve)
+
+
+def asked_line_name() -> str:
+    """Its name."""
+    return cast("str", g.get("model_line", MODEL_LINE))
 
 
 def settings() -> Settings:

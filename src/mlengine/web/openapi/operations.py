@@ -9,6 +9,7 @@ from typing import Any
 
 from werkzeug.routing import Rule
 
+from mlengine.core.line_names import LINE_NAME
 from mlengine.web.http.auth import ACTIVATION, KEY, OPEN_BY_DEFAULT, Guard, guard_of
 from mlengine.web.http.contract import Contract, contract_of
 from mlengine.web.http.requests import IDEMPOTENCY_HEADER, KEY_HEADER
@@ -37,6 +38,7 @@ SECTIONS = {
     "predict": "Predictions",
     "predictions": "Predictions",
     "models": "Models",
+    "lines": "Models",
     "monitoring": "Monitoring",
     "metrics": "Monitoring",
     "admin": "Administration",
@@ -56,6 +58,7 @@ _PATH_PATTERNS = {
     "version": Version.pattern.pattern,
     "prediction_id": PREDICTION_ID.pattern,
     "hook_id": HOOK_ID.pattern,
+    "name": LINE_NAME.pattern,
     "page_file": "|".join(map(re.escape, MEDIA_TYPES)),
 }
 _HEADERS: dict[str, JsonSchema] = {

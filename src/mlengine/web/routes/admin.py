@@ -4,15 +4,19 @@ from uuid import uuid4
 
 from flask import Blueprint, Response, g, jsonify, url_for
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.runs.run import RUN_FIELDS, Run
+from mlengine.errors import InvalidRequest
 from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.services.runs.service import RunRequest
 from mlengine.web.http import traces
 from mlengine.web.http.auth import requires
 from mlengine.web.http.contract import says
-from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL, STARTED_RUN
+from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL, SERVING_LINE, STARTED_RUN
 from mlengine.web.http.requests import (
     IDEMPOTENCY_HEADER,
+    asked_line,
+    asked_line_name,
     idempotency_key,
     load_body,
     load_query,
@@ -43,7 +47,7 @@ _LISTED_FIELDS = [name for name in RUN_FIELDS if name not in ("log", "result")]
     body=_TRAIN_BODY,
     headers=(IDEMPOTENCY_HEADER,),
     answers={202: AcceptedRun},
-    problems=(*STARTED_RUN, *AUDIT),
+    problems=(*STARTED_RUN, *SERVING_LINE, *AUDIT),
 )
 def train() -> Accepted:
     """Start a training.
@@ -52,8 +56,8 @@ def train() -> Accepted:
     bounds are those of the settings; every field is checked at once. `label: cs_zscore` needs
     `objective: return` and at least ten symbols.
 
-    202 with `Location`; 409 with the `run_id` of the live run while there is one; 503 when the
-    queue is down, and then the run is `failed`.
+    202 with `Location`; 409 with the `run_id` of the line's live run while there is one; 503 when
+    the queue is down, and then the run is `failed`.
 
     **`Idempotency-Key`** (a header, optional, 1 to 200 visible ASCII characters): the same key
     with the same body gets the same answer with the same `run_id`, however often it comes and
@@ -63,8 +67,9 @@ def train() -> Accepted:
     """
     load_query(_MODEL_QUERY)
     overrides = load_body(_TRAIN_BODY)
-    platform().features.feature_set(overrides.get("feature_set"))
-    return _accepted(platform().control.runs.request_training(overrides, _run_request()))
+    line = asked_line(must_serve=True)
+    line.features.feature_set(overrides.get("feature_set"))
+    return _accepted(line.control.runs.request_training(overrides, _run_request()))
 
 
 @blueprint.post("/models/<version:version>/reproduce")
@@ -74,7 +79,7 @@ def train() -> Accepted:
     body=_EMPTY_BODY,
     headers=(IDEMPOTENCY_HEADER,),
     answers={202: AcceptedRun},
-    problems=("artifact_corrupt", *STARTED_RUN, *AUDIT),
+    problems=("artifact_corrupt", *STARTED_RUN, *SERVING_LINE, *AUDIT),
 )
 def reproduce(version: str) -> Accepted:
     """Train a version again from its record.
@@ -85,8 +90,9 @@ def reproduce(version: str) -> Accepted:
     `candidate_fingerprint`, `candidate_reproduced`, `bars_sha256`, `differences` and `upstream`.
     """
     _refuse_arguments()
-    platform().models.get(version_of_path(version))
-    return _accepted(platform().control.runs.request_reproduction(version, _run_request()))
+    line = asked_line(must_serve=True)
+    line.models.get(version_of_path(version))
+    return _accepted(line.control.runs.request_reproduction(version, _run_request()))
 
 
 @blueprint.get("/train/status")
@@ -104,9 +110,11 @@ def train_status() -> Body:
     and outside of `running`. `log` is the newest fifty lines of the training process, a JSON
     object each. A run that is `running` renews its lease; past `lease_until` it reads `lost`.
     """
-    runs, now = platform().control.runs, request_time()
-    run = runs.status(load_query(_RUN_REFERENCE)["run_id"], now=now)
-    return {**(run.as_dict(now) if run else _NO_RUN), "workers": runs.workers()}
+    run_id, now = load_query(_RUN_REFERENCE)["run_id"], request_time()
+    runs = asked_line().control.runs
+    run = runs.status(run_id, now=now)
+    idle = {**_NO_RUN, "model": asked_line_name()}
+    return {**(run.as_dict(now) if run else idle), "workers": runs.workers()}
 
 
 @blueprint.get("/train/runs")
@@ -118,8 +126,8 @@ def train_runs() -> Body:
     With the fields of the status but `log`, `result` and `workers`; `next_cursor` asks for the
     older ones, null at the end.
     """
-    now = request_time()
-    page = platform().control.runs.page(**load_query(_RUNS_QUERY), now=now)
+    query, now = load_query(_RUNS_QUERY), request_time()
+    page = asked_line().control.runs.page(**query, now=now)
     views = [run.as_dict(now) for run in page.rows]
     runs = [{name: view[name] for name in _LISTED_FIELDS} for view in views]
     return {"runs": runs, "next_cursor": page.next_cursor}
@@ -144,7 +152,7 @@ def train_cancel() -> Body:
     """
     load_query(_MODEL_QUERY)
     run_id = load_body(_RUN_REFERENCE)["run_id"]
-    run = platform().control.runs.cancel(run_id, actor=g.actor, now=request_time())
+    run = asked_line().control.runs.cancel(run_id, actor=g.actor, now=request_time())
     return {"run_id": run.run_id, "state": run.state, "actor": g.actor}
 
 
@@ -154,7 +162,7 @@ def train_cancel() -> Body:
     query=_MODEL_QUERY,
     body=ACTIVATION_BODY,
     answers={200: Activation, 202: PendingActivation},
-    problems=("approval_needed", *CHANGED_MODEL, *AUDIT),
+    problems=("approval_needed", *CHANGED_MODEL, *SERVING_LINE, *AUDIT),
 )
 def activate(version: str) -> Response:
     """Activate a version.
@@ -175,7 +183,7 @@ def activate(version: str) -> Response:
     query=_MODEL_QUERY,
     body=_EMPTY_BODY,
     answers={200: Activation},
-    problems=("no_active_model", *CHANGED_MODEL, *AUDIT),
+    problems=("no_active_model", *CHANGED_MODEL, *SERVING_LINE, *AUDIT),
 )
 def rollback() -> Response:
     """Serve what was active before.
@@ -183,7 +191,8 @@ def rollback() -> Response:
     A second rollback returns.
     """
     _refuse_arguments()
-    return jsonify(platform().models.rollback(actor=g.actor, now=request_time()))
+    models = asked_line(must_serve=True).models
+    return jsonify(models.rollback(actor=g.actor, now=request_time()))
 
 
 @blueprint.post("/reload")
@@ -192,21 +201,24 @@ def rollback() -> Response:
     query=_MODEL_QUERY,
     body=_EMPTY_BODY,
     answers={200: Reloaded},
-    problems=("no_active_model", *CHANGED_MODEL, *AUDIT),
+    problems=("no_active_model", *CHANGED_MODEL, *SERVING_LINE, *AUDIT),
 )
 def reload() -> Body:
     """Load and verify the active version again, in every web worker.
 
-    And read the file of named keys again; `keys` is `degraded` where it can't be used.
+    And read the file of named keys again; `keys` is `degraded` where it can't be used. And take in
+    the files of model lines that this host has; `lines` names those that said something new.
     """
     _refuse_arguments()
+    lines = platform().control.take_line_files()
     ring = platform().keys.ring
     ring.reload()
-    model = platform().models.reload(actor=g.actor, now=request_time())
+    model = asked_line(must_serve=True).models.reload(actor=g.actor, now=request_time())
     return {
         "loaded_version": model.version,
         "fingerprint": model.manifest.fingerprint,
         "generation": model.generation,
+        "lines": lines,
         "keys": "degraded" if ring.damage() else "ok",
         "actor": g.actor,
     }
@@ -218,9 +230,12 @@ def reload() -> Body:
 def clear_audit() -> Body:
     """Delete predictions, vectors and windows of bars.
 
-    Runs and events stay, and this is noted there.
+    Of all model lines, so that `model=` names no other than `main`. Runs and events stay, and
+    this is noted there.
     """
     _refuse_arguments()
+    if asked_line_name() != MODEL_LINE:
+        raise InvalidRequest({"model": ["the audit is cleared of all lines at once"]})
     cleared = platform().audit.clear(actor=g.actor, now=request_time())
     return {"cleared": cleared, "actor": g.actor}
 

@@ -6,7 +6,7 @@ from mlengine.core.bars.quality import SeriesQuality
 from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import UPSTREAM
-from mlengine.web.http.requests import load_query, platform, request_time
+from mlengine.web.http.requests import asked_line, load_query, request_time
 from mlengine.web.schemas.bars import QualityQuery
 
 blueprint = Blueprint("bars", __name__, url_prefix="/bars")
@@ -29,4 +29,4 @@ def quality() -> Response:
     `mlengine bars check` prints the same for many symbols, or for a folder of files with `--data`.
     """
     query = load_query(_QUALITY_QUERY)
-    return jsonify(platform().bar_quality.check_training_bars(**query, now=request_time()))
+    return jsonify(asked_line().bar_quality.check_training_bars(**query, now=request_time()))

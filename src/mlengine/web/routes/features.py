@@ -6,7 +6,7 @@ from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.intermediaries.caching import cacheable_response
 from mlengine.web.http.problem_groups import BARS
-from mlengine.web.http.requests import load_query, platform, request_time
+from mlengine.web.http.requests import asked_line, load_query, request_time
 from mlengine.web.http.responses import Body
 from mlengine.web.schemas.answers import FEATURE_TABLE
 from mlengine.web.schemas.features import FeaturesQuery, feature_table_body
@@ -35,7 +35,7 @@ def features() -> Body | Response:
     before, `no-cache`: a bar may still come late. Without `as_of` it is `no-store`.
     """
     query, now = load_query(_QUERY), request_time()
-    table = platform().features.table(**query, now=now)
+    table = asked_line().features.table(**query, now=now)
     body = feature_table_body(table)
     if query["as_of"] is None:
         return body

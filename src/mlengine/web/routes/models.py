@@ -4,13 +4,20 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, g, jsonify, request, url_for
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.versions.comparison import Comparison
 from mlengine.services.models.catalog import ModelList
 from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.web.http.auth import open_by_default, public_activation
 from mlengine.web.http.contract import says
-from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL
-from mlengine.web.http.requests import load_body, load_query, platform, request_time
+from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL, SERVING_LINE
+from mlengine.web.http.requests import (
+    asked_line,
+    asked_line_name,
+    load_body,
+    load_query,
+    request_time,
+)
 from mlengine.web.http.responses import Body
 from mlengine.web.schemas.answers import MODEL
 from mlengine.web.schemas.fields import RequestSchema, version_of_path
@@ -26,14 +33,14 @@ ACTIVATION_BODY = ActivationBody()
 @open_by_default("read")
 @says(query=_MODEL_QUERY, answers={200: ModelList})
 def models() -> Response:
-    """All versions, in numeric order.
+    """All versions of a line, in numeric order.
 
     `status` is `active`, `available` or `corrupt`; a `pinned` version is never pruned. `low` to
     `high` holds 95 %; a null `value` or interval has its `reason`. `verdict` is `edge`, `no_edge`
     or `worse`, by one metric: docs/training.md#metrics says how each is taken.
     """
     load_query(_MODEL_QUERY)
-    return jsonify(platform().models.list())
+    return jsonify(asked_line().models.list())
 
 
 @blueprint.get("/models/compare")
@@ -56,7 +63,8 @@ def compare() -> Response:
     or interval (and with `cs_zscore` another universe), `no_common_rows`. An unknown version is
     404, a malformed one 422.
     """
-    return jsonify(platform().models.compare(**load_query(_COMPARISON_QUERY)))
+    query = load_query(_COMPARISON_QUERY)
+    return jsonify(asked_line().models.compare(**query))
 
 
 @blueprint.get("/models/<version:version>")
@@ -70,7 +78,7 @@ def model(version: str) -> Body:
     `bars.parquet` among the `files` holds them.
     """
     load_query(_MODEL_QUERY)
-    manifest, is_active = platform().models.get(version_of_path(version))
+    manifest, is_active = asked_line().models.get(version_of_path(version))
     return {**manifest.to_dict(), "is_active": is_active}
 
 
@@ -80,7 +88,7 @@ def model(version: str) -> Body:
     query=_MODEL_QUERY,
     body=ACTIVATION_BODY,
     answers={200: Activation},
-    problems=(*CHANGED_MODEL, *AUDIT),
+    problems=(*CHANGED_MODEL, *SERVING_LINE, *AUDIT),
 )
 def activate(version: str) -> Response:
     """Activate a version without a key.
@@ -96,12 +104,13 @@ def activation_response(version: str) -> Response:
     """Activate what the path names, for `g.actor`; the admin route shares it."""
     load_query(_MODEL_QUERY)
     reason = load_body(ACTIVATION_BODY)["reason"] or "asked over HTTP"
-    activation = platform().models.request_activation(
+    activation = asked_line(must_serve=True).models.request_activation(
         version_of_path(version), actor=g.actor, reason=reason, now=request_time()
     )
     response = jsonify(activation)
     if isinstance(activation, PendingActivation):
         response.status_code = HTTPStatus.ACCEPTED
         history = f"{request.blueprint}".replace("admin", "monitoring")
-        response.location = url_for(f"{history}.history", kind="activation_requested")
+        line = None if asked_line_name() == MODEL_LINE else asked_line_name()
+        response.location = url_for(f"{history}.history", kind="activation_requested", model=line)
     return response

@@ -9,7 +9,7 @@ from mlengine.services.telemetry.latencies import Latencies
 from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, SERVED_MODEL
-from mlengine.web.http.requests import load_query, platform, request_time
+from mlengine.web.http.requests import asked_line, load_query, platform, request_time
 from mlengine.web.http.responses import Body
 from mlengine.web.schemas.answers import HISTORY
 from mlengine.web.schemas.fields import RequestSchema
@@ -24,7 +24,7 @@ blueprint = Blueprint("monitoring", __name__, url_prefix="/monitoring")
 
 _DRIFT_QUERY, _LATENCY_QUERY, _MODEL_QUERY = DriftQuery(), LatencyQuery(), RequestSchema()
 _HISTORY_QUERY, _PERFORMANCE_QUERY = HistoryQuery(), PerformanceQuery()
-_EVENT_FIELDS = ("kind", "at", "version", "actor", "details")
+_EVENT_FIELDS = ("kind", "at", "model", "version", "actor", "details")
 
 
 @blueprint.get("/drift")
@@ -52,7 +52,7 @@ def drift() -> Response:
     the scores that Evidently 0.7 gives against a sketch of training, of 20,000 rows at most.
     """
     query = load_query(_DRIFT_QUERY)
-    return jsonify(platform().drift.drift(**query, now=request_time()))
+    return jsonify(asked_line().drift.drift(**query, now=request_time()))
 
 
 @blueprint.get("/performance")
@@ -71,14 +71,14 @@ def performance() -> Response:
     still has what it was judged by: evidence that may be looked at every day.
     """
     query = load_query(_PERFORMANCE_QUERY)
-    return jsonify(platform().performance.performance(**query, now=request_time()))
+    return jsonify(asked_line().performance.performance(**query, now=request_time()))
 
 
 @blueprint.get("/history")
 @open_by_default("read")
 @says(query=_HISTORY_QUERY, answers={200: HISTORY}, problems=AUDIT)
 def history() -> Body:
-    """What happened to the platform, newest first.
+    """What happened to a model line, newest first; what concerns none or all is of `main`.
 
     The details of `trained` are those of the gate (docs/training.md#promotion-gate).
 
@@ -87,7 +87,8 @@ def history() -> Body:
     in `details` the `method`, `route`, `arguments` and `request_id`. What came of it is another
     event, or the record of the run.
     """
-    page = platform().monitoring.history(**load_query(_HISTORY_QUERY))
+    query = load_query(_HISTORY_QUERY)
+    page = asked_line().monitoring.history(**query)
     events = [{name: getattr(event, name) for name in _EVENT_FIELDS} for event in page.rows]
     return {"events": events, "next_cursor": page.next_cursor}
 
@@ -103,7 +104,7 @@ def freshness() -> Response:
     answers count for `last_prediction_at` alone.
     """
     load_query(_MODEL_QUERY)
-    return jsonify(platform().monitoring.freshness(now=request_time()))
+    return jsonify(asked_line().monitoring.freshness(now=request_time()))
 
 
 @blueprint.get("/latency")

@@ -7,8 +7,8 @@ from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http import traces
 from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
-from mlengine.web.http.problem_groups import AUDIT, BARS, SERVED_MODEL
-from mlengine.web.http.requests import load_body, load_query, platform, request_time
+from mlengine.web.http.problem_groups import AUDIT, BARS, SERVED_MODEL, SERVING_LINE
+from mlengine.web.http.requests import asked_line, load_body, load_query, request_time
 from mlengine.web.http.responses import json_response
 from mlengine.web.schemas.answers import BATCH, PREDICTION
 from mlengine.web.schemas.fields import RequestSchema
@@ -21,7 +21,9 @@ _QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), RequestSchema(), BatchBody()
 
 @blueprint.get("/predict")
 @open_by_default("predict")
-@says(query=_QUERY, answers={200: PREDICTION}, problems=(*BARS, *SERVED_MODEL, *AUDIT))
+@says(
+    query=_QUERY, answers={200: PREDICTION}, problems=(*BARS, *SERVED_MODEL, *SERVING_LINE, *AUDIT)
+)
 def predict() -> Response:
     """Predict a symbol.
 
@@ -56,7 +58,7 @@ def predict() -> Response:
         audited=request.method != "HEAD",
         trace_id=_trace_id(),
     )
-    prediction = platform().predict.predict(symbol, asked)
+    prediction = asked_line(must_serve=True).predict.predict(symbol, asked)
     logs.model_version.set(prediction.model_version)
     return json_response(prediction_body(prediction))
 
@@ -68,7 +70,7 @@ def predict() -> Response:
     body=_BATCH_BODY,
     body_required=True,
     answers={200: BATCH},
-    problems=("upstream_unavailable", *SERVED_MODEL, *AUDIT),
+    problems=("upstream_unavailable", *SERVED_MODEL, *SERVING_LINE, *AUDIT),
 )
 def predict_batch() -> Response:
     """Predict many symbols with one model.
@@ -82,7 +84,7 @@ def predict_batch() -> Response:
     asked = PredictionRequest(
         g.request_id, request_time(), **body, route="/predict/batch", trace_id=_trace_id()
     )
-    batch = platform().predict.predict_batch(symbols.valid, asked)
+    batch = asked_line(must_serve=True).predict.predict_batch(symbols.valid, asked)
     logs.model_version.set(batch.model_version)
     return json_response(symbols.render(batch.model_version, batch.results))
 

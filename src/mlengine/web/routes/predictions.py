@@ -6,7 +6,13 @@ from mlengine.stores.audit.filter import AuditFilter
 from mlengine.web.http.auth import open_by_default, requires
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT
-from mlengine.web.http.requests import load_body, load_query, platform, request_time
+from mlengine.web.http.requests import (
+    asked_line_name,
+    load_body,
+    load_query,
+    platform,
+    request_time,
+)
 from mlengine.web.http.responses import Body
 from mlengine.web.schemas.answers import AUDITED_PREDICTION, RECENT_PREDICTIONS, REPLAY
 from mlengine.web.schemas.fields import RequestSchema, prediction_id_of_path
@@ -30,7 +36,8 @@ def recent() -> Body:
     """
     audit, query = platform().audit, load_query(_RECENT_QUERY)
     limit, cursor = query.pop("limit"), query.pop("cursor")
-    page = audit.recent(AuditFilter(**query), limit=limit, cursor=cursor)
+    asked = AuditFilter(model=asked_line_name(), **query)
+    page = audit.recent(asked, limit=limit, cursor=cursor)
     rows = [audit_row_body(row) for row in page.rows]
     return {"predictions": rows, "next_cursor": page.next_cursor, "spooled": audit.spooled}
 
@@ -76,11 +83,17 @@ def replay(prediction_id: str) -> Body:
     `changed` (a dividend revises adjusted history), `unavailable` or `not_checked`.
     """
     load_query(_MODEL_QUERY)
-    result = platform().replay.replay(
-        prediction_id_of_path(prediction_id),
-        check_upstream=load_body(_REPLAY_BODY)["upstream"],
-        actor=g.actor,
-        request_id=g.request_id,
-        now=request_time(),
+    check_upstream = load_body(_REPLAY_BODY)["upstream"]
+    row = platform().audit.get(prediction_id_of_path(prediction_id))
+    result = (
+        platform()
+        .of_line(row.model)
+        .replay.replay(
+            row.prediction_id,
+            check_upstream=check_upstream,
+            actor=g.actor,
+            request_id=g.request_id,
+            now=request_time(),
+        )
     )
     return {**vars(result), "actor": g.actor}

@@ -22,6 +22,7 @@ class Reloaded(TypedDict):
     fingerprint: str
     generation: int | None
     keys: Literal["ok", "degraded"]
+    lines: tuple[str, ...]
     actor: str
 
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
-from mlengine.core.versions.layout import MODEL_LINE
 from mlengine.errors import HookNotFound, ModelNotFound, PredictionNotFound
-from mlengine.web.http.requests import request_time
+from mlengine.web.http.requests import ask_line, request_time
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 HOOK_ID = re.compile(r"hook_[a-z0-9]{1,32}")
@@ -160,18 +160,19 @@ def _check_format(text: str) -> None:
 
 
 class RequestSchema(Schema):
-    """`model=`, alone or with more fields; there is only the line `main` so far."""
+    """`model=`, alone or with more fields: the model line that the request is about."""
 
     model = fields.String(
-        load_default=MODEL_LINE, metadata={"description": "the model line; there is only this one"}
+        load_default=None,
+        metadata={"description": f"the model line; `{MODEL_LINE}` without it", "example": "main"},
     )
 
     @post_load
-    def require_registered_model(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Drop `model`; raises ModelNotFound for a line that does not exist."""
+    def ask_line(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Drop `model`, which `asked_line` knows from here on; raises LineNotFound."""
         line = data.pop("model")
-        if line != MODEL_LINE:
-            raise ModelNotFound(line)
+        if line is not None:
+            ask_line(line)
         return data
 
 

@@ -14,6 +14,7 @@ from mlengine.stores.database.tables.columns import (
     to_microseconds,
 )
 from mlengine.stores.database.tables.hooks import deliveries, hooks, outbox
+from mlengine.stores.database.tables.lines import lines
 from mlengine.stores.database.tables.monitoring import (
     drift_progress,
     drift_tallies,
@@ -31,7 +32,7 @@ from mlengine.stores.database.tables.platform import events, platform
 from mlengine.stores.database.tables.runs import retrainings, runs, schedules
 from mlengine.stores.database.tables.telemetry import request_latencies
 
-REVISION = "0020"
+REVISION = "0021"
 
 __all__ = [
     "MICROSECOND",
@@ -48,6 +49,7 @@ __all__ = [
     "events",
     "feature_vectors",
     "hooks",
+    "lines",
     "metadata",
     "monitoring_positions",
     "monitoring_updates",

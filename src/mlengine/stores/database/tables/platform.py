@@ -2,6 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.stores.database.tables.columns import Sequence, UtcDateTime, metadata
 
 # One row.
@@ -21,7 +22,9 @@ events = Table(
     Column("version", Text),
     Column("actor", Text),
     Column("details", Text, nullable=False),
-    Column("generation", BigInteger, unique=True),
+    Column("generation", BigInteger),
+    Column("model", Text, nullable=False, server_default=MODEL_LINE),
     Index("ix_events_kind", "kind", "seq"),
+    Index("uq_events_generation", "model", "generation", unique=True),
     sqlite_autoincrement=True,
 )

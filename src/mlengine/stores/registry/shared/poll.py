@@ -3,6 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mlengine.errors import MlengineError
 from mlengine.stores.registry.registry import Registry
@@ -24,17 +25,23 @@ class RegistryPoll:
     seconds: float
     states: DependencyStates
     _looks: int = field(default=0, init=False)
+    _others: dict[Path, Registry] = field(default_factory=dict, init=False)
 
     def start(self) -> None:
         """Look until the process ends; where nobody shares the registry there is nothing to do."""
         if self.registry.is_shared:
             threading.Thread(target=self._run, name="registry-poll", daemon=True).start()
 
+    def watch(self, registry: Registry) -> None:
+        """Look at the registry of another line, too."""
+        self._others[registry.directory] = registry
+
     def look(self) -> None:
         """Look once; never raises."""
         self._looks += 1
         try:
-            self.registry.refresh(active_only=self._looks % _LOOKS_A_LISTING != 1)
+            for registry in (self.registry, *list(self._others.values())):
+                registry.refresh(active_only=self._looks % _LOOKS_A_LISTING != 1)
         except MlengineError as refusal:
             if self.states.state("registry") != "degraded":
                 log.warning("registry not reached", extra={"reason": str(refusal)})

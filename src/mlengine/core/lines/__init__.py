@@ -1,0 +1,1 @@
+"""Model lines: what one is, and how its versions are named beside those of others."""

@@ -1,0 +1,1 @@
+"""Model lines: listing, creating, changing, retiring them."""

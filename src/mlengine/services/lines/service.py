@@ -1,0 +1,201 @@
+"""Creating, changing, retiring and listing model lines."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from mlengine.core.line_names import LINE_RULE, MODEL_LINE, is_line_name
+from mlengine.core.lines.line import LineDefinition, LineState, ModelLine
+from mlengine.core.lines.rules import Refusals, invalid_definition
+from mlengine.core.training.spec import TrainSpec
+from mlengine.core.versions.layout import ACTIVE_FILE
+from mlengine.errors import CannotStart, InvalidRequest, LineNotFound, RunNotCancellable
+from mlengine.services.lines.directory import LineDirectory
+from mlengine.services.runs.service import RunService
+from mlengine.stores.lines.folder import LineFile
+from mlengine.stores.lines.store import Change, LineStore
+from mlengine.stores.registry.active import ActiveFile
+from mlengine.stores.registry.folders import published_versions, versions_directory
+from mlengine.stores.runs.schedules import ScheduleStore
+
+FILE_ACTOR = "file"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LineSummary:
+    """A line as `GET /lines` lists it.
+
+    `recipe` is what a training of it does, `own` the fields that the line itself says; `versions`
+    counts those that are published.
+    """
+
+    name: str
+    state: LineState
+    revision: int
+    active_version: str | None
+    versions: int
+    live_run_id: str | None
+    interval: str
+    recipe: Mapping[str, object]
+    own: Mapping[str, object]
+    schedule: str | None
+    schedule_activate: str | None
+    note: str | None
+    created_at: datetime | None
+    changed_at: datetime | None
+    actor: str | None
+
+
+@dataclass(frozen=True)
+class LineService:
+    """`main` is what the settings say: its `configured` recipe, in the folder of the others.
+
+    `artifacts_dir` is where this host has its versions.
+    """
+
+    store: LineStore
+    directory: LineDirectory
+    runs: RunService
+    schedules: ScheduleStore
+    configured: TrainSpec
+    artifacts_dir: Path
+
+    def list(self) -> tuple[LineSummary, ...]:
+        """All lines, `main` first and the others by name."""
+        others = self.store.read_all()
+        return (self._main(), *map(self._summary, others))
+
+    def get(self, name: str) -> LineSummary:
+        """One line; raises LineNotFound."""
+        for line in self.list():
+            if line.name == name:
+                return line
+        raise LineNotFound(name)
+
+    def save(
+        self, name: str, definition: LineDefinition, *, actor: str, now: datetime
+    ) -> tuple[LineSummary, Change]:
+        """Create a line, or give it another definition; a retired one is active again.
+
+        Raises InvalidRequest with all that is refused.
+        """
+        if name == MODEL_LINE:
+            raise InvalidRequest({"name": [f"{MODEL_LINE} is what the settings say"]})
+        if not is_line_name(name):
+            raise InvalidRequest({"name": [f"must be {LINE_RULE}"]})
+        if refusals := self._refusals(definition):
+            raise InvalidRequest(refusals)
+        line, change = self._save(name, definition, actor, now, None)
+        return self._summary(line), change
+
+    def retire(self, name: str, *, actor: str, now: datetime) -> LineSummary:
+        """Let a line serve and train no more; its live run is cancelled. Raises LineNotFound.
+
+        Its versions, predictions and history stay.
+        """
+        line = self.store.retire(name, actor=actor, now=now)
+        self.directory.forget()
+        self.schedule_of(name).forget()
+        runs = self.runs_of(name)
+        newest = runs.status(None, now=now)
+        if newest is not None and newest.unfinished:
+            try:
+                runs.cancel(newest.run_id, actor=actor, now=now)
+            except RunNotCancellable as late:  # its version is published, and serves nobody
+                log.warning("run of a retired line goes on", extra={"reason": str(late)})
+        return self._summary(line)
+
+    def take_files(self, files: Iterable[LineFile], *, now: datetime) -> tuple[str, ...]:
+        """Take in the files that say something new; returns the names of their lines.
+
+        What was changed by other ways since a file was taken in stays until the file changes.
+        Raises CannotStart for a definition that is refused, and then takes in none.
+        """
+        files = tuple(files)
+        for file in files:
+            if refusals := self._refusals(file.definition):
+                said = "; ".join(f"{name} {texts[0]}" for name, texts in refusals.items())
+                raise CannotStart(f"the model line {file.name} is refused: {said}")
+        return tuple(
+            file.name
+            for file in files
+            if self._save(file.name, file.definition, FILE_ACTOR, now, file.sha256)[1]
+            != "unchanged"
+        )
+
+    def runs_of(self, name: str) -> RunService:
+        """The trainings of a line, with the recipe of `main`."""
+        return replace(self.runs, store=replace(self.runs.store, line=name))
+
+    def schedule_of(self, name: str) -> ScheduleStore:
+        """When a line is trained."""
+        return replace(self.schedules, line=name)
+
+    def _refusals(self, definition: LineDefinition) -> Refusals:
+        return invalid_definition(definition, self.configured)
+
+    def _save(
+        self,
+        name: str,
+        definition: LineDefinition,
+        actor: str,
+        now: datetime,
+        file_sha256: str | None,
+    ) -> tuple[ModelLine, Change]:
+        line, change = self.store.save(
+            name, definition, actor=actor, now=now, file_sha256=file_sha256
+        )
+        self.directory.forget()
+        if change != "unchanged":
+            self.schedule_of(name).set_expression(line.definition.schedule, actor=actor, now=now)
+        return line, change
+
+    def _main(self) -> LineSummary:
+        stored = self.schedules.read()
+        return LineSummary(
+            name=MODEL_LINE,
+            state="active",
+            revision=0,
+            **self._versions(MODEL_LINE),  # type: ignore[arg-type]
+            interval=self.configured.interval,
+            recipe=self.configured.to_dict(),
+            own={},
+            schedule=stored.expression if stored else None,
+            schedule_activate=None,
+            note=None,
+            created_at=None,
+            changed_at=None,
+            actor=None,
+        )
+
+    def _summary(self, line: ModelLine) -> LineSummary:
+        definition, stored = line.definition, self.schedule_of(line.name).read()
+        spec = definition.spec(self.configured)
+        return LineSummary(
+            name=line.name,
+            state=line.state,
+            revision=line.revision,
+            **self._versions(line.name),  # type: ignore[arg-type]
+            interval=spec.interval,
+            recipe=spec.to_dict(),
+            own=definition.recipe,
+            schedule=stored.expression if stored else definition.schedule,
+            schedule_activate=definition.schedule_activate,
+            note=definition.note,
+            created_at=line.created_at,
+            changed_at=line.changed_at,
+            actor=line.actor,
+        )
+
+    def _versions(self, name: str) -> dict[str, object]:
+        folder = versions_directory(self.artifacts_dir, name)
+        active = ActiveFile(folder / ACTIVE_FILE).read_or_none()
+        return {
+            "active_version": active.version if active else None,
+            "versions": len(published_versions(folder)),
+            "live_run_id": self.runs.store.live_run_of(name),
+        }

@@ -1,0 +1,38 @@
+"""What the routes of model lines take and answer."""
+
+from typing import Any, TypedDict
+
+from marshmallow import Schema, fields, post_load, validate
+
+from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.line_names import LINE_RULE
+from mlengine.core.lines.line import LineDefinition
+from mlengine.core.training.spec import ACTIVATIONS
+from mlengine.services.lines.service import LineSummary
+
+
+class LineBody(Schema):
+    """A line by its name, and what it says of itself; what it doesn't is as configured."""
+
+    name = fields.String(required=True, metadata={"description": LINE_RULE})
+    recipe = fields.Dict(
+        fields.String(),
+        fields.Raw(),
+        metadata={"description": "fields as in the body of `POST /admin/train`, without `note`"},
+    )
+    interval = fields.String(validate=validate.OneOf([*INTERVALS]), allow_none=True)
+    schedule = fields.String(
+        allow_none=True,
+        metadata={"description": "when to train: five fields of cron in UTC, such as 30 2 * * 1-5"},
+    )
+    schedule_activate = fields.String(validate=validate.OneOf(ACTIVATIONS), allow_none=True)
+    note = fields.String(validate=validate.Length(1, 1000), allow_none=True)
+
+    @post_load
+    def make_definition(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """`name` and `definition`."""
+        return {"name": data.pop("name"), "definition": LineDefinition.from_dict(data)}
+
+
+class Lines(TypedDict):
+    lines: list[LineSummary]
