@@ -29,6 +29,7 @@ from mlengine.web.routes import (
     monitoring,
     predict,
     predictions,
+    training,
     webhooks,
 )
 from mlengine.web.serving import fast_path, probes
@@ -47,6 +48,7 @@ BLUEPRINTS = tuple(
         lines,
         monitoring,
         metrics,
+        training,
         admin,
         webhooks,
         events,

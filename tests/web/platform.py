@@ -15,6 +15,7 @@ from tests.web.hooks import FakeHookService, FakeOutbox
 
 from mlengine import errors
 from mlengine.core.evaluation import MetricEstimate, Verdict
+from mlengine.core.lines.line import LineDefinition
 from mlengine.core.monitoring.drift.check import FeatureDrift
 from mlengine.core.monitoring.drift.log_loss import LogLossEstimate
 from mlengine.core.monitoring.drift.windows import DriftWindow
@@ -41,6 +42,7 @@ from mlengine.core.versions.comparison import CommonRows, Comparison, MetricPair
 from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.recipe_diff import RecipeDiff
 from mlengine.services.keys.authentication import Authentication
+from mlengine.services.lines.service import LineSummary
 from mlengine.services.models.catalog import ModelList, ModelSummary
 from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.services.monitoring.drift import DriftAlarmReport, ModelDrift
@@ -55,6 +57,7 @@ from mlengine.services.telemetry.latencies import Latencies
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.database.clock import host_clock
 from mlengine.stores.keys.key_ring import KeyRing
+from mlengine.stores.lines.store import Change
 from mlengine.stores.system.dependency_states import DependencyStates
 from mlengine.stores.telemetry.counters import Counters
 
@@ -435,12 +438,57 @@ class FakeHealthService:
 
 
 @dataclass(frozen=True)
+class FakeLineService:
+    def list(self) -> tuple[LineSummary, ...]:
+        return (self._summary("main"), self._summary("slow"))
+
+    def save(
+        self, name: str, definition: LineDefinition, *, actor: str, now: datetime
+    ) -> tuple[LineSummary, Change]:
+        if name == "main":
+            raise errors.InvalidRequest({"name": ["main is what the settings say"]})
+        line = dataclasses.replace(
+            self._summary(name), own=definition.recipe, actor=actor, changed_at=now
+        )
+        return line, "changed" if name == "slow" else "created"
+
+    def retire(self, name: str, *, actor: str, now: datetime) -> LineSummary:
+        if name != "slow":
+            raise errors.LineNotFound(name)
+        line = self._summary(name)
+        return dataclasses.replace(line, state="retired", actor=actor, changed_at=now)
+
+    def _summary(self, name: str) -> LineSummary:
+        return LineSummary(
+            name=name,
+            state="active",
+            revision=1,
+            active_version="v1",
+            versions=1,
+            live_run_id=None,
+            interval="1d",
+            recipe=SPEC.to_dict(),
+            own={},
+            schedule=None,
+            schedule_activate=None,
+            note=None,
+            created_at=DAY,
+            changed_at=DAY,
+            actor="ann",
+        )
+
+
+@dataclass(frozen=True)
 class FakeControlPlane:
     runs: FakeRunService = field(default_factory=FakeRunService)
     events: FakeEventStore = field(default_factory=FakeEventStore)
     clock: Callable[[], datetime] = host_clock
     hooks: FakeHookService = field(default_factory=FakeHookService)
     outbox: FakeOutbox = field(default_factory=FakeOutbox)
+    lines: FakeLineService = field(default_factory=FakeLineService)
+
+    def take_line_files(self) -> tuple[str, ...]:
+        return ()
 
 
 @dataclass(frozen=True)
@@ -507,7 +555,7 @@ def failed_row(symbol: str = "NOPE") -> AuditRow:
         "latency_ms": Latency(1.0, None, None, 1.5),
     }
     empty = {each.name: None for each in dataclasses.fields(AuditRow)}
-    return AuditRow(**(empty | values))  # type: ignore[arg-type]
+    return AuditRow(**(empty | {"model": "main"} | values))  # type: ignore[arg-type]
 
 
 def manifest(version: str) -> Manifest:

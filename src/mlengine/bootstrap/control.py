@@ -158,6 +158,11 @@ class ControlPlane:
             log.warning("first training not requested", extra=facts)
 
     @property
+    def line(self) -> str:
+        """The model line that it is of."""
+        return self.events.line
+
+    @property
     def latencies(self) -> LatencyService:
         """As the database has them."""
         from mlengine.services.telemetry.latencies import LatencyService  # noqa: PLC0415 - NumPy
@@ -217,7 +222,7 @@ def build_control(settings: Settings) -> ControlPlane:
         clock=clock,
         open_registry=RegistryOpener(settings),
         lines=build_lines(settings, database, runs),
-        line_files=LineFolder(settings.lines_dir),
+        line_files=LineFolder(settings.registry.lines_dir),
     )
 
 

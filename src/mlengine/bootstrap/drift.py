@@ -15,7 +15,7 @@ def build_drift(settings: Settings, control: ControlPlane, registry: Registry) -
     return DriftService(
         registry,
         DriftReferences(registry),
-        LiveVectorReader(control.database),
-        DriftStore(control.database),
+        LiveVectorReader(control.database, control.line),
+        DriftStore(control.database, control.line),
         alert_level(years=settings.monitoring.alert_years),
     )

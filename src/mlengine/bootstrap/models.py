@@ -94,7 +94,7 @@ def build_line_services(
             default_set=settings.train.feature_set,
             default_symbols=settings.train.symbols,
         ),
-        predict=_predict(stores, control.clock, caches, control.events.line),
+        predict=_predict(stores, control.clock, caches, control.line),
         run_executor=replace(
             _run_executor(control, stores, models, reproduction, maintenance),
             models_keep=settings.registry.keep,

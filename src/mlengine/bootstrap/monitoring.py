@@ -5,12 +5,13 @@ import time
 
 from mlengine.bootstrap.control import ControlPlane
 from mlengine.bootstrap.stores import Stores
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.drift_checks import DriftChecks
 from mlengine.services.monitoring.drift_updates import DriftUpdates
 from mlengine.services.monitoring.feeds import FeedStep
 from mlengine.services.monitoring.model_age import ModelAgeStep
-from mlengine.services.monitoring.updates import MonitoringUpdates, UpdateStep
+from mlengine.services.monitoring.updates import MonitoringUpdates, StepOfLine, UpdateStep
 from mlengine.services.outcomes.earlier_champion import EarlierChampion
 from mlengine.services.outcomes.judging import HoldoutReader
 from mlengine.services.outcomes.performance import PerformanceService
@@ -31,34 +32,46 @@ from mlengine.stores.outcomes.store import OutcomeStore
 def build_monitoring_updates(
     control: ControlPlane, stores: Stores, drift: DriftService
 ) -> MonitoringUpdates:
-    """The steps in their order; connects to nothing yet."""
-    outcomes, registry = ScoredReader(control.database), stores.registry
+    """The steps of a line in their order, and those of the platform with `main`'s."""
+    outcomes, registry = ScoredReader(control.database, control.line), stores.registry
     reporter = PerformanceReporter(outcomes, stores.bars.markets)
-    steps: tuple[UpdateStep, ...] = (
+    ours: tuple[UpdateStep, ...] = (
         OutcomeStep(
-            AnswerReader(control.database),
-            OutcomeStore(control.database),
+            AnswerReader(control.database, control.line),
+            OutcomeStore(control.database, control.line),
             registry,
             OutcomeReader(registry, OutcomeBars(stores.bars)),
             _earlier_champion(control, stores),
         ),
-        SkillStep(outcomes, SkillStore(control.database), registry, HoldoutReader(registry)),
-        ReportStep(reporter, ReportStore(control.database), registry, time.perf_counter),
+        SkillStep(
+            outcomes, SkillStore(control.database, control.line), registry, HoldoutReader(registry)
+        ),
+        ReportStep(
+            reporter, ReportStore(control.database, control.line), registry, time.perf_counter
+        ),
         DriftUpdates(drift.registry, drift.references, drift.vectors, drift.store, drift.level),
         DriftChecks(drift, control.events),
-        LatencyRollUp(control.latencies.table),
-        FeedStep(FeedStore(control.database), stores.bars.interval),
         ModelAgeStep(registry, control.events, stores.usability_limits.max_model_age_days),
     )
+    steps = (*ours, *_of_the_platform(control, stores))
+    if control.line != MODEL_LINE:
+        steps = tuple(StepOfLine(control.line, step) for step in ours)
     return MonitoringUpdates(steps, control.update_lease, control.clock, _new_holder)
+
+
+def _of_the_platform(control: ControlPlane, stores: Stores) -> tuple[UpdateStep, ...]:
+    return (
+        LatencyRollUp(control.latencies.table),
+        FeedStep(FeedStore(control.database), stores.bars.interval),
+    )
 
 
 def build_performance(control: ControlPlane, stores: Stores) -> PerformanceService:
     """How versions do in production; connects to nothing yet."""
     return PerformanceService(
-        PerformanceReporter(ScoredReader(control.database), stores.bars.markets),
-        ReportStore(control.database),
-        SkillStore(control.database),
+        PerformanceReporter(ScoredReader(control.database, control.line), stores.bars.markets),
+        ReportStore(control.database, control.line),
+        SkillStore(control.database, control.line),
         HoldoutReader(stores.registry),
         _earlier_champion(control, stores),
         stores.registry,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from platform import python_version
 
 from mlengine import __version__
@@ -24,6 +25,7 @@ from mlengine.services.keys.authentication import Authentication
 from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 from mlengine.services.monitoring.service import MonitoringService
+from mlengine.services.monitoring.updates import MonitoringUpdates
 from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.telemetry.drift_gauges import drift_gauges
 from mlengine.services.telemetry.gauges import GaugeReader
@@ -67,6 +69,13 @@ class Platform(LineServices):
         directory = self.control.lines.directory
         line = directory.find_active(name) if must_serve else directory.find(name)
         return self.lines.get(self, line)
+
+    def updates_of_all_lines(self) -> MonitoringUpdates:
+        """The update of monitoring for `main` and every active line; raises DatabaseUnavailable."""
+        lines = self.control.lines.directory.active()
+        others = (self.of_line(line.name).monitoring_updates.steps for line in lines)
+        steps = chain(self.monitoring_updates.steps, *others)
+        return replace(self.monitoring_updates, steps=tuple(steps))
 
 
 @dataclass

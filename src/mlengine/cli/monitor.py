@@ -82,7 +82,7 @@ def _drift_lines(found: ModelDrift) -> Iterator[str]:
 @json_command
 def update() -> Output:
     """Take in what has come, as the worker does by itself."""
-    report = current_platform().monitoring_updates.run(now())
+    report = current_platform().updates_of_all_lines().run(now())
     if not report.ran:
         return Output(report, "another process is at it", exit_code=1)
     lines = table(

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlengine.config.env_reader import EnvReader
 from mlengine.errors import BadSetting
@@ -11,11 +12,15 @@ _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?
 
 @dataclass(frozen=True)
 class RegistrySettings:
-    """`url` is None for a folder of this host alone; `keep` 0 keeps all versions."""
+    """`url` is None for a folder of this host alone; `keep` 0 keeps all versions.
+
+    `lines_dir` has the files that define model lines.
+    """
 
     url: str | None
     poll_seconds: float
     keep: int
+    lines_dir: Path
 
 
 def registry_settings(read: EnvReader) -> RegistrySettings:
@@ -28,4 +33,5 @@ def registry_settings(read: EnvReader) -> RegistrySettings:
         url,
         read.seconds("REGISTRY_POLL_SECONDS", 1.0),
         read.integer("MODELS_KEEP", 0, 0, 100_000),
+        Path(read.text("LINES_DIR", "lines")).absolute(),
     )

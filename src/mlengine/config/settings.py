@@ -36,7 +36,6 @@ class Settings:
     env: str
     access: AccessSettings
     artifacts_dir: Path
-    lines_dir: Path
     registry: RegistrySettings
     audit_database_url: str
     database_timeout_seconds: float
@@ -131,7 +130,6 @@ class Settings:
             access=keys,
             **training.schedule_settings(read),
             artifacts_dir=artifacts,
-            lines_dir=Path(read.text("LINES_DIR", "lines")).absolute(),
             registry=registry.registry_settings(read),
             **addresses.database(read, artifacts),
             redis_url=addresses.redis_url(read),

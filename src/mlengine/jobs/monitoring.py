@@ -15,7 +15,7 @@ def main() -> None:
         from mlengine.bootstrap.platform import build_platform  # noqa: PLC0415 - after a bad setting
 
         platform = build_platform(settings)
-        report = platform.monitoring_updates.run(platform.control.clock())
+        report = platform.updates_of_all_lines().run(platform.control.clock())
     except MlengineError as error:
         sys.exit(f"mlengine: {error}")
     sys.exit(int(report.has_failed))

@@ -193,6 +193,7 @@ def test_activation_rollback_and_reload_say_what_was_done_and_by_whom(
         "loaded_version": "v2",
         "fingerprint": "ef" * 32,
         "generation": 1,
+        "lines": [],
         "keys": "ok",
         "actor": "admin",
     }

@@ -61,6 +61,7 @@ def test_history_is_paged(client: FlaskClient) -> None:
     assert first["events"][0] == {
         "kind": "activated",
         "at": "2024-05-31T00:00:00Z",
+        "model": "main",
         "version": "v10",
         "actor": "ann",
         "details": {"n": 10},

@@ -41,6 +41,7 @@ PREDICTION_FIELDS = [
     "confidence",
     "usable",
     "reasons",
+    "model",
     "model_version",
     "model_fingerprint",
     "model_verdict",
@@ -101,6 +102,7 @@ class PredictionOut(Schema):
     confidence = fields.Float()
     usable = fields.Boolean()
     reasons = fields.List(fields.String())
+    model = fields.String()
     model_version = fields.String()
     model_fingerprint = fields.String()
     model_verdict = fields.String()

@@ -23,6 +23,8 @@ ADMIN_CHANGES = [
     ("POST", "/admin/reload"),
     ("DELETE", "/admin/audit/clear"),
     ("POST", "/predictions/p9/replay"),
+    ("POST", "/admin/lines"),
+    ("POST", "/admin/lines/slow/retire"),
     ("POST", "/admin/hooks"),
     ("DELETE", "/admin/hooks/h9"),
     ("POST", "/admin/hooks/h9/test"),
@@ -110,6 +112,7 @@ def test_a_replay_needs_a_key_and_says_where_it_differs(
     client: FlaskClient, tiny: FakePlatform, prefix: str
 ) -> None:
     path = f"{prefix}/predictions/p9/replay"
+    tiny.audit.rows.append(failed_row())
     problem(client.post(path), 401, "unauthorized")
     assert not tiny.replay.calls
     answer = client.post(path, headers={**KEY, "X-Request-ID": "r-1"})
@@ -132,6 +135,7 @@ def test_a_replay_needs_a_key_and_says_where_it_differs(
 
 def test_a_replay_may_leave_the_upstream_alone(client: FlaskClient, tiny: FakePlatform) -> None:
     path = "/predictions/p9/replay"
+    tiny.audit.rows.append(failed_row())
     assert client.post(path, headers=KEY, json={"upstream": False}).status_code == 200
     assert tiny.replay.calls[0]["check_upstream"] is False
     for body in ({"upstream": "no"}, {"upstream": 2}, {"other": True}):
@@ -151,7 +155,7 @@ def test_every_admin_action_stands_in_the_history_before_it_is_tried(
     assert isinstance(details, dict)
     assert (event.actor, details["method"], details["request_id"]) == ("admin", method, "r-7")
     assert details["route"].startswith(f"{prefix}/")
-    assert set(details["arguments"].values()) <= {"v2", "p9", "h9"}
+    assert set(details["arguments"].values()) <= {"v2", "p9", "h9", "slow"}
 
 
 def test_the_list_of_admin_actions_is_whole(make_app: MakeApp) -> None:
@@ -165,6 +169,7 @@ def test_the_list_of_admin_actions_is_whole(make_app: MakeApp) -> None:
     named = {(m, p.replace("/v2", "/<version:version>")) for m, p in ADMIN_CHANGES}
     named = {(m, p.replace("/p9", "/<prediction_id>")) for m, p in named}
     named = {(m, p.replace("/h9", "/<hook_id>")) for m, p in named}
+    named = {(m, p.replace("/slow", "/<name>")) for m, p in named}
     assert rules - public == named
 
 

@@ -46,7 +46,7 @@ class LineDefinition:
         if not texts.keys() <= set(_TEXTS):
             raise ValueError(f"other fields than recipe, {', '.join(_TEXTS)}")
         if not all(isinstance(text, str | None) for text in texts.values()):
-            raise ValueError(f"{', '.join(_TEXTS)} are text")
+            raise ValueError(f"beside recipe, {', '.join(_TEXTS)} are text")
         return cls(recipe=dict(recipe), **texts)  # type: ignore[arg-type]
 
 

@@ -60,9 +60,15 @@ def body_of(event: Event, message_type: str) -> str:
     return _json(message_type, event.at, data)
 
 
-def scored_body(version: str, details: Mapping[str, object], at: datetime) -> str:
+def scored_body(line: str, version: str, details: Mapping[str, object], at: datetime) -> str:
     """The JSON text of the message that outcomes of a version's predictions were found."""
-    data = {"kind": "predictions_scored", "version": version, "actor": None, "details": details}
+    data = {
+        "kind": "predictions_scored",
+        "model": line,
+        "version": version,
+        "actor": None,
+        "details": details,
+    }
     return _json(SCORED_TYPE, at, data)
 
 

@@ -32,6 +32,22 @@ class UpdateStep(Protocol):
 
 
 @dataclass(frozen=True)
+class StepOfLine:
+    """A step for a model line beside `main`, told by its name."""
+
+    line: str
+    step: UpdateStep
+
+    @property
+    def name(self) -> str:
+        return f"{self.line}/{self.step.name}"
+
+    def run(self, now: datetime) -> datetime | None:
+        """As that of the step."""
+        return self.step.run(now)
+
+
+@dataclass(frozen=True)
 class StepReport:
     """`failure` is the reason of one that failed, None of one that went well."""
 

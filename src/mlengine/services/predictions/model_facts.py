@@ -12,7 +12,6 @@ def facts_of_model(model: LoadedModel) -> dict[str, Any]:
         "interval": manifest.interval,
         "horizon_bars": manifest.horizon_bars,
         "objective": manifest.objective,
-        "model": manifest.model,
         "model_version": manifest.version,
         "model_fingerprint": manifest.fingerprint,
         "feature_set": model.feature_set_ref,

@@ -107,7 +107,7 @@ class PredictionBuilder:
         if self._earlier:
             prediction = self._earlier[0].with_changes(facts)
         else:
-            prediction = Prediction(**facts_of_model(model), **facts)
+            prediction = Prediction(model=self.line, **facts_of_model(model), **facts)
             self._earlier.append(prediction)
         scored = feature_vector_record(prediction, vector, window)
         entry = AuditedPrediction(prediction, scored, request.route, request.now, request.trace_id)

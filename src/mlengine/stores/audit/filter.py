@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select
 
-from mlengine.core.line_names import MODEL_LINE, key_prefix, version_key
+from mlengine.core.line_names import MODEL_LINE, version_key
 from mlengine.stores.database.tables import predictions
+from mlengine.stores.database.version_keys import is_of_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,8 @@ class AuditFilter:
 def of_line(line: str) -> ColumnElement[bool]:
     """The predictions of a model line, those that came to no version among them."""
     key = predictions.c.model_version
-    if line == MODEL_LINE:
-        return key.is_(None) | key.not_like("%/%")
-    return key.startswith(key_prefix(line), autoescape=True)
+    ours = is_of_line(key, line)
+    return ours | key.is_(None) if line == MODEL_LINE else ours
 
 
 EVERYTHING = AuditFilter()

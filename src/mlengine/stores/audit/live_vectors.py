@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, Engine, and_, func, or_, selec
 
 from mlengine.core.arrays import Floats, Moments
 from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.line_names import MODEL_LINE, version_key
 from mlengine.core.timestamps import DAY_MICROSECONDS
 from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import reading
@@ -53,10 +54,12 @@ class LiveVectorReader:
     """
 
     engine: Engine
+    line: str = MODEL_LINE
 
     def newest_seq(self, version: str) -> int | None:
         """The number of a version's newest prediction, None where there is none."""
-        query = select(func.max(predictions.c.seq)).where(predictions.c.model_version == version)
+        key = version_key(self.line, version)
+        query = select(func.max(predictions.c.seq)).where(predictions.c.model_version == key)
         with reading(self.engine) as connection:
             newest: int | None = connection.scalar(query)
         return newest
@@ -80,7 +83,7 @@ class LiveVectorReader:
             select(date)
             .distinct()
             .join(predictions, predictions.c.vector_id == feature_vectors.c.id)
-            .where(*_is_live(scored), is_new)
+            .where(*_is_live(scored, self.line), is_new)
             .order_by(date)
         )
         with reading(self.engine) as connection:
@@ -94,7 +97,7 @@ class LiveVectorReader:
         newest = (
             select(func.max(prediction.seq).label("seq"))
             .join(feature_vectors, prediction.vector_id == vector.id)
-            .where(*_is_live(scored), bar >= first, bar < first + DAY_MICROSECONDS)
+            .where(*_is_live(scored, self.line), bar >= first, bar < first + DAY_MICROSECONDS)
             .group_by(vector.bar_timestamp, vector.symbol)
             .subquery()
         )
@@ -121,11 +124,11 @@ class LiveVectorReader:
             raise DamagedRow from None
 
 
-def _is_live(scored: ScoredVersion) -> tuple[ColumnElement[bool], ...]:
+def _is_live(scored: ScoredVersion, line: str) -> tuple[ColumnElement[bool], ...]:
     vector, prediction = feature_vectors.c, predictions.c
     lag = _microseconds(prediction.at) - _microseconds(prediction.as_of)
     return (
-        prediction.model_version == scored.version,
+        prediction.model_version == version_key(line, scored.version),
         vector.feature_set_hash == scored.feature_set_hash,
         vector.interval == scored.interval,
         lag < INTERVALS[scored.interval] // MICROSECOND,

@@ -1,15 +1,15 @@
 """The answers of the audit that have an outcome."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, func, select
 
+from mlengine.core.line_names import MODEL_LINE, key_prefix, split_version_key
 from mlengine.stores.database.engine import insert_or_ignore, reading
 from mlengine.stores.database.tables import feature_vectors, monitoring_positions, predictions
+from mlengine.stores.database.version_keys import is_of_line
 
-_STEP = "outcomes"
-_OURS = monitoring_positions.c.step == _STEP
 # Of a server with several writers: a row may be seen later than one with a higher number.
 _OVERLAP_ROWS = 5_000
 
@@ -31,9 +31,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnswerReader:
-    """Reads the audit on from where outcomes have taken it in; raises DatabaseUnavailable."""
+    """Reads the audit on from where outcomes of a line have taken it in.
+
+    Every method raises DatabaseUnavailable.
+    """
 
     engine: Engine
+    line: str = MODEL_LINE
 
     def read_after(self, position: int, *, limit: int) -> tuple[list[Answer], int]:
         """At most `limit` answers after that row, oldest first, and the row that was reached."""
@@ -46,27 +50,43 @@ class AnswerReader:
         query = (
             select(*columns)
             .join(feature_vectors, row.vector_id == vector.id)
-            .where(row.seq > position, row.ok, ~row.in_sample)
+            .where(
+                row.seq > position,
+                row.ok,
+                ~row.in_sample,
+                is_of_line(row.model_version, self.line),
+            )
             .order_by(row.seq)
             .limit(limit)
         )
         with reading(self.engine) as connection:
             newest = connection.scalar(select(func.max(row.seq))) or 0
-            rows = [Answer(*each) for each in connection.execute(query)]
+            rows = [_answer(Answer(*each)) for each in connection.execute(query)]
         return rows, rows[-1].seq if len(rows) == limit else max(newest, position)
 
     def position(self) -> int:
         """From which row on to read; some were read before, where others may have come since."""
         with reading(self.engine) as connection:
-            position = connection.scalar(select(monitoring_positions.c.prediction_seq).where(_OURS))
+            table = monitoring_positions.c
+            query = select(table.prediction_seq).where(table.step == _step(self.line))
+            position = connection.scalar(query)
             overlap = 0 if connection.dialect.name == "sqlite" else _OVERLAP_ROWS
         return max((position or 0) - overlap, 0)
 
 
-def move_position(connection: Connection, position: int) -> None:
+def move_position(connection: Connection, position: int, line: str) -> None:
     """Note in a transaction of the caller's that all rows up to that one are taken in."""
-    table = monitoring_positions
-    moved = table.update().where(_OURS, table.c.prediction_seq < position)
+    table, step = monitoring_positions, _step(line)
+    moved = table.update().where(table.c.step == step, table.c.prediction_seq < position)
     if connection.execute(moved.values(prediction_seq=position)).rowcount == 0:
-        row = {"step": _STEP, "prediction_seq": position}
+        row = {"step": step, "prediction_seq": position}
         connection.execute(insert_or_ignore(connection, table).values(row))
+
+
+def _step(line: str) -> str:
+    return f"{key_prefix(line)}outcomes"
+
+
+def _answer(answer: Answer) -> Answer:
+    """With the version in place of its key."""
+    return replace(answer, model_version=split_version_key(answer.model_version)[1])

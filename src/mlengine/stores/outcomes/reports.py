@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import ColumnElement, Engine, delete, insert, select
 
+from mlengine.core.line_names import MODEL_LINE, version_key
 from mlengine.core.outcomes.report import PerformanceReport
 from mlengine.core.serialization import from_plain, to_plain
 from mlengine.errors import DamagedRow
@@ -39,14 +40,16 @@ class StoredReport:
 
 @dataclass(frozen=True)
 class ReportStore:
-    """The table `performance_reports`; every method raises DatabaseUnavailable."""
+    """The table `performance_reports` for a line; every method raises DatabaseUnavailable."""
 
     engine: Engine
+    line: str = MODEL_LINE
 
     def read(self, version: str, window: int) -> StoredReport | None:
         """None where none was computed."""
         columns = (_ROW.revision, _ROW.computed_at, _ROW.seconds, _ROW.document)
-        query = select(*columns).where(_ROW.model_version == version, _ROW.window_dates == window)
+        mine = self._is_mine(version, window)
+        query = select(*columns).where(mine)
         with reading(self.engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else StoredReport(*row)
@@ -61,7 +64,7 @@ class ReportStore:
         seconds: float,
     ) -> None:
         """In place of the one before."""
-        key = {"model_version": version, "window_dates": window}
+        key = {"model_version": version_key(self.line, version), "window_dates": window}
         values = {
             "revision": revision,
             "computed_at": report.computed_at,
@@ -69,6 +72,10 @@ class ReportStore:
             "document": orjson.dumps(to_plain(report)).decode(),
         }
         with writing(self.engine) as connection:
-            mine = (_ROW.model_version == version, _ROW.window_dates == window)
-            connection.execute(delete(performance_reports).where(*mine))
+            mine = self._is_mine(version, window)
+            connection.execute(delete(performance_reports).where(mine))
             connection.execute(insert(performance_reports).values({**key, **values}))
+
+    def _is_mine(self, version: str, window: int) -> ColumnElement[bool]:
+        key = version_key(self.line, version)
+        return (_ROW.model_version == key) & (_ROW.window_dates == window)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from sqlalchemy import BigInteger, Engine, Select, case, func, literal, select, type_coerce
 
+from mlengine.core.line_names import MODEL_LINE, split_version_key, version_key
 from mlengine.core.outcomes.outcome import PENDING, SCORED
 from mlengine.core.outcomes.performance import ScoredOutcomes
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import outcome_revisions, outcomes
+from mlengine.stores.database.version_keys import is_of_line
 
 _DAY = 86_400_000_000
 _ROW = outcomes.c
@@ -43,21 +45,28 @@ class OpenDay:
 
 @dataclass(frozen=True)
 class ScoredReader:
-    """Reads the table `outcomes`; every method raises DatabaseUnavailable."""
+    """Reads the outcomes of a line's versions; every method raises DatabaseUnavailable."""
 
     engine: Engine
+    line: str = MODEL_LINE
 
     def versions(self) -> dict[str, int]:
         """Each version of which an outcome was decided, and how often that was."""
         with reading(self.engine) as connection:
-            rows = connection.execute(select(outcome_revisions))
-            return {row.model_version: row.revision for row in rows}
+            rows = connection.execute(
+                select(outcome_revisions).where(
+                    is_of_line(outcome_revisions.c.model_version, self.line)
+                )
+            )
+            return {split_version_key(row.model_version)[1]: row.revision for row in rows}
 
     def revision(self, version: str) -> int:
         """How often outcomes of a version were decided."""
         query = select(outcome_revisions.c.revision)
         with reading(self.engine) as connection:
-            revision = connection.scalar(query.where(outcome_revisions.c.model_version == version))
+            revision = connection.scalar(
+                query.where(outcome_revisions.c.model_version == self._key(version))
+            )
         return revision or 0
 
     def first_bar(self, version: str, *, dates: int) -> int | None:
@@ -67,7 +76,7 @@ class ScoredReader:
         """
         newest = (
             select((_bar // _DAY).label("day"))
-            .where(_ROW.model_version == version, _ROW.state == SCORED)
+            .where(_ROW.model_version == self._key(version), _ROW.state == SCORED)
             .order_by(_ROW.bar_timestamp.desc())
             .limit(1)
         )
@@ -89,7 +98,7 @@ class ScoredReader:
         """The scored outcomes of bars from `since` on, before `until`, by bar, then symbol."""
         query = (
             select(_ROW.symbol, _bar, _ends, *(_ROW[name] for name in _NUMBERS))
-            .where(_ROW.model_version == version, _bar >= since, _ROW.state == SCORED)
+            .where(_ROW.model_version == self._key(version), _bar >= since, _ROW.state == SCORED)
             .order_by(_ROW.bar_timestamp, _ROW.symbol)
         )
         if until is not None:
@@ -115,7 +124,7 @@ class ScoredReader:
 
     def symbols(self, version: str) -> list[str]:
         """All symbols of which a version has outcomes, decided or not."""
-        query = select(_ROW.symbol).where(_ROW.model_version == version).distinct()
+        query = select(_ROW.symbol).where(_ROW.model_version == self._key(version)).distinct()
         with reading(self.engine) as connection:
             return sorted(connection.scalars(query))
 
@@ -124,7 +133,7 @@ class ScoredReader:
     ) -> list[OutcomeCount]:
         """How many decided outcomes of bars from `since` on there are."""
         query = select(_ROW.state, _ROW.reason, func.count()).where(
-            _ROW.model_version == version, _bar >= since, _ROW.state != PENDING
+            _ROW.model_version == self._key(version), _bar >= since, _ROW.state != PENDING
         )
         query = _of_symbols(query.group_by(_ROW.state, _ROW.reason), symbols)
         with reading(self.engine) as connection:
@@ -138,7 +147,7 @@ class ScoredReader:
         due = func.coalesce(func.sum(case((_ROW.due_at <= now, 1), else_=0)), 0)
         # Every symbol is: by this SQLite takes the index of those that are pending.
         query = select(due, func.count()).where(
-            _ROW.model_version == version, _ROW.look_at.is_not(None), _ROW.symbol >= ""
+            _ROW.model_version == self._key(version), _ROW.look_at.is_not(None), _ROW.symbol >= ""
         )
         with reading(self.engine) as connection:
             count, rows = connection.execute(_of_symbols(query, symbols)).one()
@@ -150,12 +159,15 @@ class ScoredReader:
         pending = func.sum(case((_ROW.state == PENDING, 1), else_=0))
         query = (
             select(day, pending, func.max(_ROW.overdue_at))
-            .where(_ROW.model_version == version, _bar >= (after + 1) * _DAY)
+            .where(_ROW.model_version == self._key(version), _bar >= (after + 1) * _DAY)
             .group_by(day)
             .order_by(day)
         )
         with reading(self.engine) as connection:
             return [OpenDay(int(at), int(left), end) for at, left, end in connection.execute(query)]
+
+    def _key(self, version: str) -> str:
+        return version_key(self.line, version)
 
 
 def _of_symbols(query: Select[Any], symbols: Sequence[str] | None) -> Select[Any]:

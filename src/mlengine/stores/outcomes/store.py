@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, bindparam, func, null, select, text, update
+from sqlalchemy import Connection, Engine, bindparam, null, select, text, update
 
+from mlengine.core.line_names import MODEL_LINE, split_version_key, version_key
 from mlengine.core.monitoring.messages import SCORED_TYPE, scored_body
 from mlengine.core.outcomes.outcome import LATE, PENDING, SCORED, VOID, Outcome, PendingOutcome
 from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.many_rows import execute_many
 from mlengine.stores.database.outbox import publish_message
 from mlengine.stores.database.tables import outcome_revisions, outcomes
+from mlengine.stores.database.version_keys import is_of_line
 from mlengine.stores.outcomes.answers import Answer, move_position
 
 _NEW = (
@@ -55,9 +57,10 @@ class OtherScore(NamedTuple):
 
 @dataclass(frozen=True)
 class OutcomeStore:
-    """The table `outcomes`; every method raises DatabaseUnavailable when it can't be used."""
+    """The table `outcomes` for a line; every method raises DatabaseUnavailable."""
 
     engine: Engine
+    line: str = MODEL_LINE
 
     def take_in(
         self, answers: Sequence[tuple[Answer, datetime, datetime]], *, position: int
@@ -69,14 +72,15 @@ class OutcomeStore:
         """
         rows = [
             (
-                *(each.model_version, each.symbol, each.bar_timestamp, each.prediction_id),
+                *(self._key(each.model_version), each.symbol, each.bar_timestamp),
+                each.prediction_id,
                 *(each.vector_id, each.asked_at, each.score, due_at, overdue_at, due_at, PENDING),
             )
             for each, due_at, overdue_at in answers
         ]
         with writing(self.engine) as connection:
             execute_many(connection, insert_or_ignore(connection, outcomes), _NEW, rows)
-            move_position(connection, position)
+            move_position(connection, position, self.line)
 
     def due(self, *, now: datetime, limit: int) -> list[DueOutcome]:
         """The outcomes that are to be looked at, those that wait longest first."""
@@ -84,14 +88,14 @@ class OutcomeStore:
         fields = (row.id, row.symbol, row.bar_timestamp, row.asked_at, row.due_at, row.overdue_at)
         query = (
             select(*fields, row.model_version, row.vector_id)
-            .where(row.look_at <= now)
+            .where(row.look_at <= now, is_of_line(row.model_version, self.line))
             .order_by(row.look_at, row.id)
             .limit(limit)
         )
         with reading(self.engine) as connection:
             return [
-                DueOutcome(PendingOutcome(*pending), version, vector_id)
-                for *pending, version, vector_id in connection.execute(query)
+                DueOutcome(PendingOutcome(*pending), split_version_key(key)[1], vector_id)
+                for *pending, key, vector_id in connection.execute(query)
             ]
 
     def decide(
@@ -111,39 +115,49 @@ class OutcomeStore:
         names = (*(f"new_{name}" for name in _DECIDED), "row")
         looks = [(look_at, row) for row, look_at in postponed.items()]
         with writing(self.engine) as connection:
-            new = _still_pending(connection, version, decided)
+            new = _still_pending(connection, self._key(version), decided)
             execute_many(connection, _DECIDE, names, rows)
             execute_many(connection, _POSTPONE, ("new_look_at", "row"), looks)
             if rows:
-                _count_revision(connection, version)
+                _count_revision(connection, self._key(version))
             if any(each.state == SCORED for each in new):
-                body = scored_body(version, _scored_facts(new), now)
+                body = scored_body(self.line, version, _scored_facts(new), now)
                 publish_message(connection, SCORED_TYPE, now, body)
 
     def next_look(self) -> datetime | None:
         """When the next outcome is due; None while none is pending."""
         with reading(self.engine) as connection:
-            earliest: datetime | None = connection.scalar(select(func.min(outcomes.c.look_at)))
+            row = outcomes.c
+            ours = is_of_line(row.model_version, self.line)
+            earliest: datetime | None = connection.scalar(
+                select(row.look_at)
+                .where(row.look_at.is_not(None), ours)
+                .order_by(row.look_at)
+                .limit(1)
+            )
         return earliest
 
+    def _key(self, version: str) -> str:
+        return version_key(self.line, version)
 
-def _count_revision(connection: Connection, version: str) -> None:
-    mine = update(outcome_revisions).where(outcome_revisions.c.model_version == version)
+
+def _count_revision(connection: Connection, key: str) -> None:
+    mine = update(outcome_revisions).where(outcome_revisions.c.model_version == key)
     again = mine.values(revision=outcome_revisions.c.revision + 1)
     if connection.execute(again).rowcount == 0:
         first = insert_or_ignore(connection, outcome_revisions)
-        connection.execute(first.values(model_version=version, revision=1))
+        connection.execute(first.values(model_version=key, revision=1))
 
 
 def _still_pending(
-    connection: Connection, version: str, decided: Sequence[Outcome]
+    connection: Connection, key: str, decided: Sequence[Outcome]
 ) -> Sequence[Outcome]:
     """Those that nobody has decided meanwhile."""
     if not decided:
         return ()
     ids, row = [each.id for each in decided], outcomes.c
     query = select(row.id).where(
-        row.model_version == version, row.id.between(min(ids), max(ids)), row.state == PENDING
+        row.model_version == key, row.id.between(min(ids), max(ids)), row.state == PENDING
     )
     pending = set(connection.scalars(query))
     return [each for each in decided if each.id in pending]

@@ -34,11 +34,7 @@ _LIVE = runs.c.state.in_(LIVE_STATES)
 
 @dataclass(frozen=True)
 class RunStore:
-    """The table `runs`; every method raises DatabaseUnavailable when it can't be used.
-
-    Runs are created in the `line`, and listed of it alone. A run that is named by its id may be of
-    any.
-    """
+    """The runs of a line, and any by its id; every method raises DatabaseUnavailable."""
 
     engine: Engine
     line: str = MODEL_LINE

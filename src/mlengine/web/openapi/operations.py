@@ -41,6 +41,7 @@ SECTIONS = {
     "lines": "Models",
     "monitoring": "Monitoring",
     "metrics": "Monitoring",
+    "training": "Administration",
     "admin": "Administration",
     "webhooks": "Administration",
     "events": "Monitoring",

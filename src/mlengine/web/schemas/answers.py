@@ -225,6 +225,7 @@ NO_RUN = Shape(
     "NoRun",
     members={
         **dict.fromkeys(RUN_FIELDS, None),
+        "model": str,
         "state": Literal["idle"],
         "workers": int | None,
     },

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.platforms import NOW, make_platform, settings
+from tests.published import publish
+
+from mlengine.bootstrap.lines import LineControls
+from mlengine.bootstrap.platform import Platform
+from mlengine.core.lines.line import LineDefinition
+from mlengine.errors import LineNotFound, LineRetired, NoActiveModel, TrainingInProgress
+from mlengine.services.predictions.prediction_builder import PredictionRequest
+from mlengine.stores.audit.filter import AuditFilter
+from mlengine.stores.runs.rows import NewRun
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    return make_platform(tmp_path)
+
+
+def _add(platform: Platform, name: str, **recipe: object) -> Platform:
+    """A line with two versions, of which the first is active."""
+    platform.control.lines.save(name, LineDefinition(recipe=recipe), actor="ann", now=NOW)
+    line = platform.of_line(name)
+    for seed in (11, 12):
+        publish(line.registry.directory, seed=seed, run_id=f"{name}-{seed}", model=name)
+    line.models.activate("v1", actor="ann", reason="first", now=NOW)
+    return line
+
+
+def _predict(platform: Platform, request_id: str = "r"):
+    return platform.predict.predict("AAA", PredictionRequest(request_id, NOW))
+
+
+def test_two_lines_have_versions_a_champion_and_a_history_of_their_own(platform):
+    other = _add(platform, "slow", horizon_bars=20)
+    other.models.activate("v2", actor="bob", reason="better", now=NOW)
+    assert platform.models.active_version() == "v1"
+    assert (other.models.active_version(), len(other.models.list().models)) == ("v2", 2)
+    assert [e.version for e in platform.control.events.page("activated", 9, None).rows] == ["v1"]
+    events = other.control.events.page("activated", 9, None).rows
+    assert [(e.version, e.generation, e.model) for e in events] == [
+        ("v2", 2, "slow"),
+        ("v1", 1, "slow"),
+    ]
+    assert other.models.rollback(actor="ann", now=NOW).active_version == "v1"
+    assert other.control.runs.spec({}).horizon_bars == 20
+
+
+def test_a_prediction_is_audited_under_its_line(platform):
+    other = _add(platform, "slow")
+    first, second = _predict(platform), _predict(other)
+    assert (first.model, first.model_version) == ("main", "v1")
+    assert (second.model, second.model_version) == ("slow", "v1")
+    assert first.probability_up != second.probability_up
+    for line, prediction in (("main", first), ("slow", second)):
+        (row,) = platform.audit.recent(AuditFilter(model=line), limit=9).rows
+        assert (row.prediction_id, row.model, row.model_version) == (
+            prediction.prediction_id,
+            line,
+            "v1",
+        )
+        (same,) = platform.audit.recent(AuditFilter(model=line, version="v1"), limit=9).rows
+        assert same == row
+    replayed = other.replay.replay(
+        second.prediction_id, check_upstream=False, actor="ann", request_id=None, now=NOW
+    )
+    assert replayed.status == "identical"
+
+
+def test_a_failure_before_any_version_is_audited_under_its_line(platform):
+    platform.control.lines.save("empty", LineDefinition(), actor="ann", now=NOW)
+    with pytest.raises(NoActiveModel):
+        _predict(platform.of_line("empty"))
+    (row,) = platform.audit.recent(AuditFilter(model="empty"), limit=9).rows
+    assert (row.model, row.model_version, row.error_code) == ("empty", None, "no_active_model")
+    assert platform.audit.recent(AuditFilter(model="main"), limit=9).rows == ()
+
+
+def test_each_line_has_one_live_run(platform):
+    other = _add(platform, "slow")
+    runs = [each.control.run_store for each in (platform, other)]
+    for number, store in enumerate(runs):
+        spec = platform.control.runs.default_spec_text()
+        new = NewRun(run_id=f"r{number}", spec=spec, actor="ann", request_id=None)
+        assert store.create(new, now=NOW).model == ("main", "slow")[number]
+        with pytest.raises(TrainingInProgress, match=f"r{number}"):
+            store.create(
+                NewRun(run_id=f"x{number}", spec=spec, actor="ann", request_id=None), now=NOW
+            )
+        newest = store.newest(now=NOW)
+        assert newest is not None
+        assert newest.run_id == f"r{number}"
+        page = store.page(limit=9, cursor=None, state=None, now=NOW)
+        assert [run.run_id for run in page.rows] == [f"r{number}"]
+
+
+def test_a_retired_line_serves_no_more_and_its_past_can_be_read(platform):
+    other = _add(platform, "slow")
+    _predict(other)
+    platform.control.lines.retire("slow", actor="ann", now=NOW)
+    with pytest.raises(LineRetired):
+        platform.of_line("slow", must_serve=True)
+    past = platform.of_line("slow")
+    assert past.models.active_version() == "v1"
+    assert len(platform.audit.recent(AuditFilter(model="slow"), limit=9).rows) == 1
+    assert _predict(platform).model_version == "v1"
+    with pytest.raises(LineNotFound):
+        platform.of_line("fast")
+
+
+def test_a_line_that_was_changed_is_another_from_the_next_second_on(platform):
+    other = _add(platform, "slow", horizon_bars=20)
+    assert platform.of_line("slow") is other
+    definition = LineDefinition(recipe={"horizon_bars": 10})
+    platform.control.lines.save("slow", definition, actor="ann", now=NOW)
+    changed = platform.of_line("slow")
+    assert changed.control.runs.defaults.horizon_bars == 10
+    assert changed.models.active_version() == "v1"
+
+
+def test_schedules_are_those_of_their_lines(platform, tmp_path):
+    controls = LineControls(platform.control, settings(tmp_path))
+    assert len(controls.schedules()) == 1
+    definition = LineDefinition(schedule="0 2 * * *")
+    platform.control.lines.save("slow", definition, actor="ann", now=NOW)
+    main, slow = controls.schedules()
+    assert controls.schedules()[1] is slow
+    day = NOW + timedelta(days=1, hours=3)
+    assert slow.tick(run_id="s1", now=NOW).outcome == "none"
+    assert main.tick(run_id="m1", now=day).outcome == "none"
+    tick = slow.tick(run_id="s1", now=day)
+    assert (tick.outcome, tick.run_id) == ("claimed", "s1")
+    assert platform.control.runs.get("s1", now=day).model == "slow"
+    platform.control.lines.retire("slow", actor="ann", now=day)
+    assert platform.control.runs.get("s1", now=day).state == "cancelled"
+    assert len(controls.schedules()) == 1
+
+
+def test_lines_are_listed_with_main_first(platform):
+    _add(platform, "slow", horizon_bars=20)
+    platform.control.lines.save("a", LineDefinition(interval="1h"), actor="ann", now=NOW)
+    main, a, slow = platform.control.lines.list()
+    assert [each.name for each in (main, a, slow)] == ["main", "a", "slow"]
+    assert (main.active_version, main.versions, main.own) == ("v1", 1, {})
+    assert (slow.active_version, slow.versions, slow.own) == ("v1", 2, {"horizon_bars": 20})
+    assert (a.active_version, a.interval, a.recipe["interval"]) == (None, "1h", "1h")
+    assert platform.of_line("a").bars.interval == "1h"
+    assert platform.of_line("slow").bars is platform.bars
+
+
+def test_monitoring_keeps_the_versions_of_lines_apart(platform):
+    other = _add(platform, "slow")
+    report = platform.updates_of_all_lines().run(NOW)
+    assert not report.has_failed, report
+    names = [step.name for step in report.steps]
+    assert {"outcomes", "slow/outcomes", "drift", "slow/drift"} <= {*names}
+    for symbol in ("AAA", "BBB"):
+        other.predict.predict(symbol, PredictionRequest("r", NOW))
+    report = platform.updates_of_all_lines().run(NOW + timedelta(minutes=1))
+    assert not report.has_failed, report
+    assert platform.monitoring.history(kind="drift_checked", limit=9, cursor=None).rows == ()
+
+
+def test_files_of_lines_are_taken_in_at_start(tmp_path):
+    folder = tmp_path / "lines"
+    folder.mkdir()
+    (folder / "slow.toml").write_text("[recipe]\nhorizon_bars = 20\n")
+    platform = make_platform(tmp_path, LINES_DIR=str(folder))
+    assert platform.of_line("slow").control.runs.defaults.horizon_bars == 20
+    assert platform.control.take_line_files() == ()
+    (folder / "slow.toml").write_text("[recipe]\nhorizon_bars = 10\n")
+    assert platform.control.take_line_files() == ("slow",)
