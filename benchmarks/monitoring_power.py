@@ -120,33 +120,39 @@ def _found(trials: int, first_seed: int) -> dict[tuple[str, str], list[float]]:
     return found
 
 
-def print_skill(trials: int, first_seed: int) -> None:
+def print_skill(log: TrialLog, seeds: range, objective: str) -> None:
     """Five years each, of which the naive interval is looked at weekly.
 
     `one look at the end` is what no evidence can surpass: the share of trials in which the mean of
     five years lies further below the holdout's than in 95 % of those whose skill stays.
     """
-    print(f"Five years, {trials} trials: `lost` is said, and the naive weekly interval's")
+    print(f"Five years, `{objective}`: `lost` is said, and the naive weekly interval's")
     print(
         "| AUC | h | symbols | stays: lost | naive | proven"
         " | gone: lost | median | naive | median | one look at the end |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for auc, steps, symbols in product((0.53, 0.55, 0.60), (1, 5), (4, 20)):
-        world = World(auc, steps, symbols)
-        stays, gone = (
-            np.array([trial(world, first_seed + at, vanished=ends) for at in range(trials)])
-            for ends in (False, True)
-        )
-        said = np.isfinite(stays).mean(axis=0)
+        cell = partial(_skill, world=World(auc, steps, symbols, objective))
+        results = log.results(f"skill {objective} {auc} {steps} {symbols}", seeds, cell)
+        stays, gone = (np.array([each[name] for each in results]) for name in ("stays", "gone"))
+        said, trials = np.isfinite(stays).mean(axis=0), len(results)
+        lost, found_lost = (share(int(np.isfinite(x[:, 0]).sum()), trials) for x in (stays, gone))
         found, middle = np.isfinite(gone).mean(axis=0), np.median(gone, axis=0)
         possible = np.mean(gone[:, 3] > np.quantile(stays[:, 3], 0.95))
         print(
-            f"| {auc:.2f} | {steps} | {symbols} | {said[0]:.1%} | {said[2]:.0%} | {said[1]:.0%}"
-            f" | {found[0]:.0%} | {middle[0]:.0f} | {found[2]:.0%} | {middle[2]:.0f}"
+            f"| {auc:.2f} | {steps} | {symbols} | {lost} | {said[2]:.0%} | {said[1]:.0%}"
+            f" | {found_lost} | {middle[0]:.0f} | {found[2]:.0%} | {middle[2]:.0f}"
             f" | {possible:.0%} |",
             flush=True,
         )
+
+
+def _skill(seed: int, *, world: World) -> Result:
+    return {
+        name: trial(world, seed, vanished=vanished)
+        for name, vanished in (("stays", False), ("gone", True))
+    }
 
 
 def main() -> None:
@@ -155,6 +161,7 @@ def main() -> None:
     parser.add_argument("form", choices=("stationary", "breaks", "skill"))
     add_options(parser)
     parser.add_argument("--streams", nargs="+", choices=STREAMS, default=["iid", "garch"])
+    parser.add_argument("--objective", choices=("direction", "return"), default="direction")
     asked = parser.parse_args()
     log, trials = TrialLog.at(asked.log), asked.trials or {"skill": 300}.get(asked.form, 500)
     if asked.form == "stationary":
@@ -164,7 +171,7 @@ def main() -> None:
     elif asked.form == "breaks":
         print_breaks(trials, asked.seed)
     else:
-        print_skill(trials, asked.seed)
+        print_skill(log, range(asked.seed, asked.seed + trials), asked.objective)
 
 
 if __name__ == "__main__":

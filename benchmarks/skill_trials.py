@@ -3,7 +3,8 @@
 Each symbol has a signal (AR 0.95) that adds to its next return; returns correlate by 0.4. The label
 is the direction of the next h bars together, the forecast the chance of up given the signal, as
 good as one can be. When the skill vanishes the signal adds nothing any more, and the model says
-what it said.
+what it said. Of returns the label is their sum and the forecast what the signal adds to it; their
+volatility comes in clusters, with tails of t3, and the forecast doesn't follow it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class World:
     auc: float
     steps: int
     symbols: int
+    objective: str = "direction"
 
     @property
     def strength(self) -> float:
@@ -49,9 +51,13 @@ class World:
 
 
 def daily_gains(world: World, seed: int, *, vanished: bool) -> tuple[Floats, Floats]:
-    """(dates,) of the holdout and of live: the base rate's mean log-loss less the model's."""
-    ups, said = labels_and_forecasts(world, seed, vanished=vanished)
-    gains = (math.log(2.0) - log_losses(ups, said)).mean(axis=1)
+    """(dates,) of the holdout and of live, as `outcomes.performance.daily_gains` has them."""
+    labels, said = labels_and_forecasts(world, seed, vanished=vanished)
+    if world.objective == "direction":
+        gains = (math.log(2.0) - log_losses(labels, said)).mean(axis=1)
+    else:
+        norms = np.linalg.norm(labels, axis=1) * np.linalg.norm(said, axis=1)
+        gains = (labels * said).sum(axis=1) / norms
     # Labels that reach past the holdout are purged from it.
     return gains[: HOLDOUT - world.steps + 1], gains[HOLDOUT : HOLDOUT + LIVE]
 
@@ -60,23 +66,38 @@ def labels_and_forecasts(world: World, seed: int, *, vanished: bool) -> tuple[Fl
     """(dates, symbols) each, of holdout and live."""
     rng = np.random.default_rng(seed)
     dates = HOLDOUT + LIVE + world.steps
+    is_return = world.objective == "return"
     signal, shocks = rng.standard_normal((2, dates, world.symbols))
     signal[1:] *= math.sqrt(1.0 - SLOW**2)
     signal = lfilter([1.0], [1.0, -SLOW], signal, axis=0)
-    shocks *= math.sqrt(1.0 - CORRELATED)
-    shocks += math.sqrt(CORRELATED) * rng.standard_normal((dates, 1))
+    common = rng.standard_normal((dates, 1))
+    if is_return:
+        shocks, common = (rng.standard_t(3, x.shape) / math.sqrt(3.0) for x in (shocks, common))
+    shocks = math.sqrt(1.0 - CORRELATED) * shocks + math.sqrt(CORRELATED) * common
     strength = np.full((dates, 1), world.strength)
     if vanished:
         strength[HOLDOUT:] = 0.0
-    moves = np.vstack([np.zeros((1, world.symbols)), strength * signal + shocks])
-    summed = np.cumsum(moves, axis=0)
-    ups = (summed[world.steps :] - summed[: -world.steps] > 0.0).astype(np.float64)
-    return ups, _forecast(world, signal[: len(ups)])
+    moves = (strength * signal + shocks) * (_volatility(shocks) if is_return else 1.0)
+    summed = np.cumsum(np.vstack([np.zeros((1, world.symbols)), moves]), axis=0)
+    returns = summed[world.steps :] - summed[: -world.steps]
+    labels = returns if is_return else (returns > 0.0).astype(np.float64)
+    return labels, _forecast(world, signal[: len(labels)])
+
+
+def _volatility(shocks: Floats) -> Floats:
+    """Of GARCH(1,1) as null panels have it; one shock counts for twenty variances at most."""
+    variance = np.ones_like(shocks)
+    for date in range(1, len(shocks)):
+        shock = np.minimum(np.square(shocks[date - 1]), 20.0)
+        variance[date] = 0.02 + variance[date - 1] * (0.08 * shock + 0.90)
+    return np.sqrt(variance)
 
 
 def _forecast(world: World, signal: Floats) -> Floats:
     known, unknown = world.reach
     strength = world.strength
+    if world.objective == "return":
+        return strength * known * signal
     left = world.steps + strength**2 * unknown
     return np.asarray(ndtr(strength * known * signal / math.sqrt(left)))
 

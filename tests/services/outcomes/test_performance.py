@@ -1,85 +1,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
-from tests.platforms import make_platform
-from tests.published import TRAINED_THROUGH, draft, tiny_files
+from tests.live_outcomes import (
+    DATES,
+    DAY,
+    FIRST,
+    HOLDOUT_DATES,
+    NOW,
+    SYMBOLS,
+    drawn,
+    published_platform,
+    score,
+)
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats
 from mlengine.core.metrics import Actuals, Baseline
 from mlengine.core.monitoring.skill.evidence import skill_terms
-from mlengine.core.outcomes.outcome import Outcome
+from mlengine.core.outcomes.performance import daily_gains
+from mlengine.services.outcomes.judging import judge_of
 from mlengine.services.outcomes.reporting import ReportStep
 from mlengine.services.outcomes.skill_step import SkillStep
-from mlengine.stores.outcomes.answers import Answer
-from mlengine.stores.outcomes.store import OtherScore, OutcomeStore
-from mlengine.stores.system import table_files
-
-FIRST = datetime(2021, 1, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
-SYMBOLS = tuple(f"S{number:02d}" for number in range(12))
-DATES, HOLDOUT_DATES = 130, 400
-NOW = FIRST + 200 * DAY
-
-
-def drawn(dates: int, seed: int, *, skill: float) -> tuple[Floats, Floats]:
-    """(dates, symbols) each: forward returns, and chances of a rise that know `skill` of them."""
-    rng = np.random.default_rng(seed)
-    returns = rng.normal(0.0, 0.01, (dates, len(SYMBOLS)))
-    known = skill * returns / 0.01 + rng.normal(0.0, 1.0, returns.shape)
-    return returns, 1.0 / (1.0 + np.exp(-2.0 * skill * known))
-
-
-def holdout(skill: float) -> bytes:
-    returns, chances = drawn(HOLDOUT_DATES, 1, skill=skill)
-    frame = pl.DataFrame(
-        {
-            "symbol": SYMBOLS * HOLDOUT_DATES,
-            "timestamp": [
-                TRAINED_THROUGH + day * DAY for day in range(HOLDOUT_DATES) for _ in SYMBOLS
-            ],
-            "label": (returns.ravel() > 0.0).astype(np.float64),
-            "forward_return": returns.ravel(),
-            "score": chances.ravel(),
-        },
-        schema_overrides={"timestamp": pl.Datetime("us", "UTC")},
-    )
-    return table_files.to_parquet(frame)
-
-
-def score(platform: Platform, returns: Floats, chances: Floats, version: str = "v1") -> None:
-    """Live outcomes of these dates, which are known a day later; another version says 0.5."""
-    store = OutcomeStore(platform.control.database)
-    answers = []
-    for day in range(len(returns)):
-        for at, symbol in enumerate(SYMBOLS):
-            bar, number = FIRST + day * DAY, day * len(SYMBOLS) + at + 1
-            asked_at = bar + DAY
-            answer = Answer(
-                *(number, f"p{number}", version, symbol, "1d", bar, asked_at),
-                *(float(chances[day, at]), 1),
-            )
-            answers.append((answer, bar + 2 * DAY, bar + 3 * DAY))
-    store.take_in(answers, position=len(answers))
-    decided, others = [], {}
-    for each in store.due(now=NOW, limit=10_000):
-        day = (each.pending.bar_timestamp - FIRST) // DAY
-        ends = each.pending.bar_timestamp + DAY
-        forward = float(returns[day, SYMBOLS.index(each.pending.symbol)])
-        decided.append(
-            Outcome(each.pending.id, "scored", None, float(forward > 0.0), forward, 0.01, ends)
-        )
-        others[each.pending.id] = OtherScore("v0", 0.5)
-    store.decide(version, decided, others, postponed={}, now=NOW)
 
 
 def step(platform: Platform, kind: type) -> SkillStep | ReportStep:
@@ -88,10 +36,14 @@ def step(platform: Platform, kind: type) -> SkillStep | ReportStep:
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    platform = make_platform(tmp_path, models=0)
-    manifest = replace(draft(), horizon_bars=1, label=replace(draft().label, horizon_bars=1))
-    files = {**tiny_files(), "holdout.parquet": holdout(0.5)}
-    platform.registry.publish(manifest, files, fence=lambda: None)
+    platform = published_platform(tmp_path)
+    yield platform
+    platform.control.database.dispose()
+
+
+@pytest.fixture
+def return_platform(tmp_path: Path) -> Iterator[Platform]:
+    platform = published_platform(tmp_path, "return")
     yield platform
     platform.control.database.dispose()
 
@@ -214,3 +166,54 @@ def test_two_updates_at_once_count_a_date_once(platform: Platform) -> None:
     assert not weigh.store.write("v1", record, counted=None, through=day + 1, event=None)
     assert not weigh.store.write("v1", record, counted=day - 1, through=day + 1, event=None)
     assert weigh.store.read("v1") == counted
+
+
+def test_expected_returns_are_held_against_returns(return_platform: Platform) -> None:
+    returns, scores = drawn(DATES, 2, skill=0.5, objective="return")
+    score(return_platform, returns, scores, "return")
+    answer = return_platform.performance.performance(
+        version="v1", window=250, symbol=None, group=None, now=NOW
+    )
+    assert (answer.objective, answer.rows) == ("return", returns.size)
+    assert answer.calibration is None
+    for name in ("mae", "ic", "rank_ic", "hit_rate"):
+        assert answer.metrics[name].value is not None, name
+    assert answer.metrics["mse"].value == pytest.approx(np.mean((returns - scores) ** 2))
+    newest, part = answer.by_bar[-1], answer.by_symbol[3]
+    assert newest.loss == pytest.approx(np.mean((returns[-1] - scores[-1]) ** 2))
+    assert newest.baseline_loss == pytest.approx(np.mean(returns[-1] ** 2))
+    assert part.hit_rate == np.mean((returns[:, 3] > 0.0) == (scores[:, 3] > 0.0))
+    assert answer.verdict is not None
+    assert (answer.verdict.metric, answer.verdict.verdict) == ("rank_ic", "edge")
+
+
+@pytest.mark.parametrize("status", ["proven", "lost"])
+def test_expected_returns_prove_a_skill_or_that_it_is_lost(
+    return_platform: Platform, status: str
+) -> None:
+    returns, scores = drawn(DATES, 2, skill=0.5, objective="return")
+    if status == "lost":
+        _, scores = drawn(DATES, 3, skill=0.5, objective="return")
+    score(return_platform, returns, scores, "return")
+    step(return_platform, SkillStep).run(NOW)
+    told = return_platform.performance.performance(
+        version="v1", window=20, symbol=None, group=None, now=NOW
+    ).skill
+    assert (told.status, told.dates) == (status, DATES)
+    norms = np.linalg.norm(returns, axis=1) * np.linalg.norm(scores, axis=1)
+    assert told.mean_gain == pytest.approx(np.mean((returns * scores).sum(axis=1) / norms))
+    gained = returns**2 - (returns - scores) ** 2
+    assert told.against_earlier.mean_gain == pytest.approx(gained.mean())
+    assert told.evidence is not None
+    assert told.trained_gain is not None
+    assert told.trained_gain > 0.0
+
+
+def test_scores_of_nothing_and_labels_of_nothing_gain_nothing(return_platform: Platform) -> None:
+    returns, scores = drawn(30, 2, skill=0.5, objective="return")
+    returns[:10], scores[10:20] = 0.0, 0.0
+    score(return_platform, returns, scores, "return")
+    judge = judge_of(return_platform.registry.manifest("v1"))
+    outcomes = step(return_platform, SkillStep).outcomes.read("v1", since=0)
+    gains = daily_gains(outcomes, judge)
+    assert np.flatnonzero(gains).tolist() == list(range(20, 30))

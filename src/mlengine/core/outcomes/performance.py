@@ -178,12 +178,27 @@ def figures_by_bar(outcomes: ScoredOutcomes, judge: Judge) -> Iterator[BarFigure
 
 
 def daily_gains(outcomes: ScoredOutcomes, judge: Judge) -> Floats:
-    """The mean gain of each date in its order, against the constant."""
-    return mean_by_session(outcomes.timestamps, judge.gains(outcomes))
+    """What each date, in its order, says for the scores: above zero if they knew something.
+
+    Of chances the mean log-loss of the constant less theirs. Of expected returns the correlation
+    with what came, about zero: a squared error is large where markets move much, so that skill
+    would come and go with volatility. It is 0 where all scores or all labels are.
+    """
+    if judge.terms.objective == "direction":
+        return mean_by_session(outcomes.timestamps, judge.gains(outcomes))
+    scores, labels = outcomes.scores, outcomes.labels
+    products, squares, sizes = (
+        mean_by_session(outcomes.timestamps, values)
+        for values in (scores * labels, scores * scores, labels * labels)
+    )
+    spread = np.sqrt(squares) * np.sqrt(sizes)
+    cosines: Floats = np.zeros(len(spread))
+    np.divide(products, spread, out=cosines, where=spread > 0.0)
+    return cosines
 
 
 def daily_gains_over_other(outcomes: ScoredOutcomes, judge: Judge) -> Floats:
-    """As `daily_gains`, against the other version, NaN on dates without its scores."""
+    """The mean loss of the other version less that of this one; NaN on dates without its scores."""
     have = np.isfinite(outcomes.other_scores)
     gains = judge.losses(outcomes, outcomes.other_scores) - judge.losses(outcomes, outcomes.scores)
     _, date = np.unique(outcomes.days, return_inverse=True)

@@ -153,7 +153,9 @@ SKILL_STATUS = Family(
 )
 SKILL_DATES = Family("skill_dates", "gauge", "Dates with outcomes that this rests on.")
 SKILL_GAIN = Family(
-    "skill_gain", "gauge", "Their mean loss of the baseline less that of the active version."
+    "skill_gain",
+    "gauge",
+    "Their mean gain: log-loss of the base rate less the model's, or correlation.",
 )
 SKILL_E_VALUE = Family(
     "skill_e_value",

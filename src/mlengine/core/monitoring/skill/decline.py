@@ -25,7 +25,7 @@ from mlengine.core.monitoring.skill.betting import CLIP_DEVIATIONS
 # Cells between zero and the highest mean that the old values allow.
 CELLS = 64
 # Old values are bet on as if their mean were so many standard errors above the hypothesis.
-_STANDARD_ERRORS = (1.5, 3.0)
+_STANDARD_ERRORS = (1.0, 2.0)
 # New ones as if theirs were the negative of the old mean, as of forecasts that know nothing any
 # more, or zero.
 _MULTIPLES = (2.0, 1.0)

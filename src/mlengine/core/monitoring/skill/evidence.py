@@ -1,10 +1,11 @@
 """Whether a model still has the skill that it had when it was judged.
 
-The value of a date is the mean over symbols of the baseline's log-loss less the model's. `lost` is
-evidence that its mean is lower than on the holdout, `proven` that it is above zero. Both hold at
-any time, however often one looks. Where labels are
-`h` bars long, evidence counts that has stood for `h` dates: a stop may be chosen by halves of
-outcomes that are still to come (Henzi and Ziegel 2022, "Valid sequential inference on probability
+The value of a date is its gain (`outcomes.performance.daily_gains`): of chances the base rate's
+log-loss less the model's, of expected returns their correlation with what came. `lost` is evidence
+that its mean is lower than on the holdout, `proven` that it is above zero. Both hold at any time,
+however often one looks. Where labels are `h` bars long, evidence counts that has stood for `h`
+dates: a stop may be chosen by halves of outcomes that are still to come (Henzi and Ziegel 2022,
+"Valid sequential inference on probability
 forecast performance", and its correction; Choe and Ramdas 2023, section 4.4).
 """
 
@@ -30,7 +31,7 @@ _FEWEST_BLOCKS = 5
 
 @dataclass(frozen=True)
 class SkillTerms:
-    """What the holdout says of the daily gain: its mean and interval, in nats, and its deviation.
+    """What the holdout says of the daily gain: its mean, its interval and its deviation.
 
     `lower` and `upper` hold 95 % by blocks of dates. `steps_ahead` is the horizon in dates.
     `decline` is None where the holdout can't have had any skill, which then can't be lost.
@@ -174,7 +175,7 @@ def _dates_to_lose(state: SkillState, terms: SkillTerms, alpha: float) -> int | 
 
 
 def dates_needed(distance: float, terms: SkillTerms, *, alpha: float = ALPHA) -> int | None:
-    """How many dates decide, about, when the mean lies `distance` nats beyond what is bet against.
+    """How many dates decide, about, when the mean lies `distance` beyond what is bet against.
 
     The best stake grows by half the square of the distance in deviations a date (Kelly 1956), and
     the capital is divided among streams and stakes before. None where there is no distance.

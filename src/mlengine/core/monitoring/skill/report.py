@@ -26,7 +26,7 @@ TOO_SHORT_A_HOLDOUT = "holdout_too_short"
 class SkillRecord:
     """The dates of a version so far; `terms` and `state` are None where its holdout says nothing.
 
-    `gain` is the sum over dates of the baseline's mean loss less the model's. `changed_at` is when
+    `gain` is the sum of the dates' gains. `changed_at` is when
     the status became what it is.
     """
 
@@ -86,8 +86,9 @@ class Skill:
     """Whether the model has still the skill that it was judged by.
 
     `status` is `proven` (its mean gain over the base rate is above zero), `lost` (it is below what
-    the holdout gave) or `undecided`. Gains are mean losses of a date, the base rate's less the
-    model's; `trained_gain` is that of the holdout, `trained_lower` the lower end of its interval.
+    the holdout gave) or `undecided`. The gain of a date is the mean log-loss of the base rate less
+    that of the model, or of expected returns their correlation about zero with what came;
+    `trained_gain` is that of the holdout, `trained_lower` the lower end of its interval.
     `evidence` is None where the holdout is too short. `since` is when the status was reached.
     """
 

@@ -1,0 +1,103 @@
+"""Live outcomes of a version, as if a market had decided them: drawn with a skill, and stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from tests.platforms import make_platform
+from tests.published import TRAINED_THROUGH, draft, tiny_files
+
+from mlengine.bootstrap.platform import Platform
+from mlengine.core.arrays import Floats
+from mlengine.core.outcomes.outcome import Outcome
+from mlengine.core.versions.manifest import Manifest
+from mlengine.stores.outcomes.answers import Answer
+from mlengine.stores.outcomes.store import OtherScore, OutcomeStore
+from mlengine.stores.system import table_files
+
+FIRST = datetime(2021, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+SYMBOLS = tuple(f"S{number:02d}" for number in range(12))
+DATES, HOLDOUT_DATES = 130, 400
+NOW = FIRST + 200 * DAY
+
+
+def drawn(
+    dates: int, seed: int, *, skill: float, objective: str = "direction"
+) -> tuple[Floats, Floats]:
+    """(dates, symbols) each: forward returns, and scores that know `skill` of them.
+
+    Scores are chances of a rise, or expected returns.
+    """
+    rng = np.random.default_rng(seed)
+    returns = rng.normal(0.0, 0.01, (dates, len(SYMBOLS)))
+    known = skill * returns / 0.01 + rng.normal(0.0, 1.0, returns.shape)
+    if objective == "return":
+        return returns, 0.01 * skill / (1.0 + skill**2) * known
+    return returns, 1.0 / (1.0 + np.exp(-2.0 * skill * known))
+
+
+def label(forward_return: Floats, objective: str) -> Floats:
+    """Of the raw transform."""
+    return forward_return if objective == "return" else (forward_return > 0.0).astype(np.float64)
+
+
+def published_platform(folder: Path, objective: str = "direction") -> Platform:
+    """One whose version v1 forecasts one bar, with a skill of 0.5 on its holdout."""
+    platform = make_platform(folder, models=0)
+    spec = replace(draft().spec, objective=objective, horizon_bars=1)
+    entry = replace(draft().label, horizon_bars=1)
+    manifest: Manifest = replace(
+        draft(), objective=objective, spec=spec, horizon_bars=1, label=entry
+    )
+    files = {**tiny_files(objective=objective), "holdout.parquet": holdout(0.5, objective)}
+    platform.registry.publish(manifest, files, fence=lambda: None)
+    return platform
+
+
+def holdout(skill: float, objective: str) -> bytes:
+    returns, scores = drawn(HOLDOUT_DATES, 1, skill=skill, objective=objective)
+    frame = pl.DataFrame(
+        {
+            "symbol": SYMBOLS * HOLDOUT_DATES,
+            "timestamp": [
+                TRAINED_THROUGH + day * DAY for day in range(HOLDOUT_DATES) for _ in SYMBOLS
+            ],
+            "label": label(returns.ravel(), objective),
+            "forward_return": returns.ravel(),
+            "score": scores.ravel(),
+        },
+        schema_overrides={"timestamp": pl.Datetime("us", "UTC")},
+    )
+    return table_files.to_parquet(frame)
+
+
+def score(
+    platform: Platform, returns: Floats, scores: Floats, objective: str = "direction"
+) -> None:
+    """Live outcomes of v1 on these dates, a day later; another version says the constant."""
+    store = OutcomeStore(platform.control.database)
+    answers = []
+    for day in range(len(returns)):
+        for at, symbol in enumerate(SYMBOLS):
+            bar, number = FIRST + day * DAY, day * len(SYMBOLS) + at + 1
+            asked_at = bar + DAY
+            answer = Answer(
+                *(number, f"p{number}", "v1", symbol, "1d", bar, asked_at),
+                *(float(scores[day, at]), 1),
+            )
+            answers.append((answer, bar + 2 * DAY, bar + 3 * DAY))
+    store.take_in(answers, position=len(answers))
+    decided, others = [], {}
+    for each in store.due(now=NOW, limit=10_000):
+        day = (each.pending.bar_timestamp - FIRST) // DAY
+        ends = each.pending.bar_timestamp + DAY
+        forward = returns[day, SYMBOLS.index(each.pending.symbol)]
+        known = float(label(forward, objective)), float(forward)
+        decided.append(Outcome(each.pending.id, "scored", None, *known, 0.01, ends))
+        others[each.pending.id] = OtherScore("v0", 0.0 if objective == "return" else 0.5)
+    store.decide("v1", decided, others, postponed={}, now=NOW)
