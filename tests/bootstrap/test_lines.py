@@ -4,9 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
+from tests.core.small_features import SMALL
+from tests.factories import random_bars
 from tests.platforms import NOW, make_platform, settings
 from tests.published import publish
 
+from mlengine.app import create_app
 from mlengine.bootstrap.lines import LineControls
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.lines.line import LineDefinition
@@ -18,7 +22,7 @@ from mlengine.stores.runs.rows import NewRun
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Platform:
-    return make_platform(tmp_path)
+    return make_platform(tmp_path, FEATURE_SETS="tests.core.small_features")
 
 
 def _add(platform: Platform, name: str, **recipe: object) -> Platform:
@@ -174,3 +178,94 @@ def test_files_of_lines_are_taken_in_at_start(tmp_path):
     assert platform.control.take_line_files() == ()
     (folder / "slow.toml").write_text("[recipe]\nhorizon_bars = 10\n")
     assert platform.control.take_line_files() == ("slow",)
+
+
+@pytest.fixture
+def client(platform: Platform, tmp_path: Path) -> FlaskClient:
+    return create_app(settings(tmp_path), platform=platform).test_client()
+
+
+def test_several_lines_answer_from_one_window_of_bars(platform, client):
+    _add(platform, "slow")
+    alone = client.get("/predict?symbol=AAA&model=slow").get_json()
+    body = client.get("/predict?symbol=AAA&model=slow,main").get_json()
+    assert body["models"] == [
+        {"model": "slow", "model_version": "v1"},
+        {"model": "main", "model_version": "v1"},
+    ]
+    slow, main = body["results"]
+    assert [slow["model"], main["model"]] == ["slow", "main"]
+    assert slow["bars_hash"] == main["bars_hash"] == alone["bars_hash"]
+    assert slow["probability_up"] == alone["probability_up"] != main["probability_up"]
+    assert body["summary"] == {"requested": 2, "succeeded": 2, "failed": 0}
+    ids = {row.prediction_id for row in platform.audit.recent(AuditFilter(), limit=9).rows}
+    assert {slow["prediction_id"], main["prediction_id"], alone["prediction_id"]} == ids
+
+
+def test_a_batch_of_several_lines_has_a_result_of_each_symbol_and_line(platform, client):
+    _add(platform, "slow")
+    platform.control.lines.save("empty", LineDefinition(), actor="ann", now=NOW)
+    asked = {"symbols": ["AAA", "NOPE", "a b\n", "BBB"], "model": "main,empty,slow"}
+    body = client.post("/api/v1/predict/batch", json=asked).get_json()
+    assert [(each["symbol"], each["model"], each["status"]) for each in body["results"]] == [
+        ("AAA", "main", "ok"),
+        ("AAA", "empty", "error"),
+        ("AAA", "slow", "ok"),
+        ("NOPE", "main", "error"),
+        ("NOPE", "empty", "error"),
+        ("NOPE", "slow", "error"),
+        ("a b\n", "main", "error"),
+        ("a b\n", "empty", "error"),
+        ("a b\n", "slow", "error"),
+        ("BBB", "main", "ok"),
+        ("BBB", "empty", "error"),
+        ("BBB", "slow", "ok"),
+    ]
+    codes = [each["error"]["code"] for each in body["results"] if each["status"] == "error"]
+    assert codes[:4] == ["no_active_model", "unknown_symbol", "no_active_model", "unknown_symbol"]
+    assert body["models"][1] == {"model": "empty", "model_version": None}
+    assert body["summary"] == {"requested": 12, "succeeded": 4, "failed": 8}
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("model=main,nobody", 404, "model_not_found"),
+        ("model=main,gone", 410, "line_retired"),
+        ("model=gone", 410, "line_retired"),
+        ("model=main,main", 422, "invalid_request"),
+        ("model=main,slow&version=v1", 422, "invalid_request"),
+        ("model=main,slow&explain=true", 422, "invalid_request"),
+    ],
+)
+def test_several_lines_are_refused_as_a_whole(platform, client, query, status, code):
+    for name in ("slow", "gone"):
+        _add(platform, name)
+    platform.control.lines.retire("gone", actor="ann", now=NOW)
+    answer = client.get(f"/predict?symbol=AAA&{query}")
+    assert (answer.status_code, answer.get_json()["code"]) == (status, code)
+
+
+def test_lines_of_other_windows_answer_as_they_do_alone(platform, client):
+    """The widest window is fetched once; the newest bars of it are what another line sees."""
+    narrow = platform.control.lines
+    narrow.save("narrow", LineDefinition(), actor="ann", now=NOW)
+    line = platform.of_line("narrow")
+    publish(line.registry.directory, feature_set=SMALL, seed=5, run_id="n", model="narrow")
+    line.models.activate("v1", actor="ann", reason="first", now=NOW)
+    alone = client.get("/predict?symbol=AAA&model=narrow").get_json()
+    together = client.get("/predict?symbol=AAA&model=main,narrow").get_json()["results"]
+    assert together[1]["bars_hash"] == alone["bars_hash"] != together[0]["bars_hash"]
+    assert together[1]["probability_up"] == alone["probability_up"]
+
+
+def test_a_symbol_too_young_for_one_line_has_an_answer_of_another(platform, client, tmp_path):
+    random_bars("NEW", rows=20).write_parquet(tmp_path / "bars" / "NEW.parquet")
+    platform.control.lines.save("narrow", LineDefinition(), actor="ann", now=NOW)
+    line = platform.of_line("narrow")
+    publish(line.registry.directory, feature_set=SMALL, seed=5, run_id="n", model="narrow")
+    line.models.activate("v1", actor="ann", reason="first", now=NOW)
+    asked = {"symbols": ["NEW", "AAA"], "model": "main,narrow"}
+    results = client.post("/predict/batch", json=asked).get_json()["results"]
+    assert [each["status"] for each in results] == ["error", "ok", "ok", "ok"]
+    assert results[0]["error"]["code"] == "insufficient_bars"

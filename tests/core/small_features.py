@@ -53,3 +53,5 @@ SPEC = TrainSpec(
     label_delay_bars=0,
     interval="1d",
 )
+
+FEATURE_SETS = (SMALL, SMALLER)

@@ -16,6 +16,7 @@ from mlengine.core.predictions.prediction import (
     Latency,
     Prediction,
 )
+from mlengine.services.bars.windows import WindowSource, fetch_windows
 from mlengine.services.features.service import FeatureTable
 from mlengine.services.predictions.prediction_builder import PredictionBatch, PredictionRequest
 
@@ -118,7 +119,13 @@ class FakePredictService:
             contributions=(Contribution("rsi_14", float("nan"), -0.25),) if explain else None,
         )
 
-    def predict_batch(self, symbols: Sequence[str], request: PredictionRequest) -> PredictionBatch:
+    def predict_batch(
+        self,
+        symbols: Sequence[str],
+        request: PredictionRequest,
+        *,
+        windows_of: WindowSource = fetch_windows,  # noqa: ARG002
+    ) -> PredictionBatch:
         results: list[Prediction | FailedPrediction] = []
         for symbol in symbols:
             try:

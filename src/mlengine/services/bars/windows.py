@@ -8,6 +8,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from typing import Protocol
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.errors import InsufficientBars, MlengineError, UpstreamUnavailable
@@ -46,6 +47,14 @@ class FetchPool:
     threads: ThreadPoolExecutor = field(
         default_factory=partial(ThreadPoolExecutor, 8, "bars"), repr=False, compare=False
     )
+
+
+class WindowSource(Protocol):
+    """What brings the windows of bars of distinct symbols: see `fetch_windows`."""
+
+    def __call__(
+        self, fetch: WindowFetcher, symbols: Sequence[str], pool: FetchPool, *, wait: bool = True
+    ) -> FetchedWindows | None: ...
 
 
 def fetch_windows(

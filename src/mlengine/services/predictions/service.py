@@ -15,7 +15,7 @@ from mlengine.errors import MlengineError
 from mlengine.services.bars.served import LIVE
 from mlengine.services.bars.service import BarService
 from mlengine.services.bars.session_end import session_end, session_ends
-from mlengine.services.bars.windows import FetchPool, WindowFetcher, fetch_windows
+from mlengine.services.bars.windows import FetchPool, WindowFetcher, WindowSource, fetch_windows
 from mlengine.services.predictions.prediction_builder import (
     Answers,
     PredictionBatch,
@@ -66,15 +66,23 @@ class PredictService:
             raise answers.windows.refused[symbol]
         return entry.prediction
 
-    def predict_batch(self, symbols: Sequence[str], request: PredictionRequest) -> PredictionBatch:
+    def predict_batch(
+        self,
+        symbols: Sequence[str],
+        request: PredictionRequest,
+        *,
+        windows_of: WindowSource = fetch_windows,
+    ) -> PredictionBatch:
         """One pass over all symbols, one transaction; a bad symbol fails alone.
+
+        `windows_of` brings the bars, but for a `session`, which ends at several moments.
 
         Raises only what makes every item fail alike: the model, or the audit store.
         """
         symbols = list(map(self.bars.markets.canonical, symbols))
         if request.session:
             return self._batch_by_session_end(symbols, request)
-        answers = self._audited_answers(symbols, request)
+        answers = self._audited_answers(symbols, request, windows_of)
         results = [
             entry.prediction if isinstance(entry, AuditedPrediction) else entry.failure
             for entry in answers.entries
@@ -127,12 +135,18 @@ class PredictService:
             self.counts.count_single(answers)
         return audited
 
-    def _audited_answers(self, symbols: Sequence[str], request: PredictionRequest) -> Answers:
+    def _audited_answers(
+        self,
+        symbols: Sequence[str],
+        request: PredictionRequest,
+        windows_of: WindowSource = fetch_windows,
+    ) -> Answers:
         """The answers, committed; whatever ends the whole pass is audited before it is raised."""
         builder = self._builder(symbols, request)
         try:
             model = self.loader.get(request.version) if request.version else self.loader.active()
-            answers = cast("Answers", self._answers_of(model, symbols, builder, wait=True))
+            answered = self._answers_of(model, symbols, builder, wait=True, windows_of=windows_of)
+            answers = cast("Answers", answered)
         except BaseException as error:
             reason = error if isinstance(error, MlengineError) else MlengineError()
             failed = symbols if request.audited else ()
@@ -152,7 +166,13 @@ class PredictService:
         return PredictionBuilder(request, self.limits, self.timer, ids, self.timer(), self.line)
 
     def _answers_of(
-        self, model: LoadedModel, symbols: Sequence[str], builder: PredictionBuilder, *, wait: bool
+        self,
+        model: LoadedModel,
+        symbols: Sequence[str],
+        builder: PredictionBuilder,
+        *,
+        wait: bool,
+        windows_of: WindowSource = fetch_windows,
     ) -> Answers | None:
         """Windows, rows, scores, answers: each step takes what is in memory first.
 
@@ -163,7 +183,7 @@ class PredictService:
         degraded = request.version is None and self.loader.active_failed_to_load
         count = model.feature_set.window_bars
         fetch = WindowFetcher(self.bars, count, request.as_of, request.now, self.timer)
-        windows = fetch_windows(fetch, list(dict.fromkeys(symbols)), self.pool, wait=wait)
+        windows = windows_of(fetch, list(dict.fromkeys(symbols)), self.pool, wait=wait)
         if windows is None:
             return None
         scores = score(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -55,6 +55,20 @@ def ask_line(name: str) -> None:
     if g.setdefault("model_line", name) != name:
         raise InvalidRequest({"model": ["must be one line, in the query or in the body"]})
     platform().of_line(name)
+
+
+def ask_lines(names: Sequence[str]) -> None:
+    """As `ask_line`, where a request may name several."""
+    for name in names:
+        platform().of_line(name)
+    if g.setdefault("model_lines", names) != names:
+        raise InvalidRequest({"model": ["must be the same in the query and in the body"]})
+
+
+def asked_lines() -> dict[str, Platform]:
+    """As `asked_line`, by name, for a request that may name several; each must serve."""
+    names = g.get("model_lines", (MODEL_LINE,))
+    return {name: platform().of_line(name, must_serve=True) for name in names}
 
 
 def asked_line(*, must_serve: bool = False) -> Platform:

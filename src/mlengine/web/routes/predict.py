@@ -1,31 +1,48 @@
 """Predictions."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, g, request
 
 from mlengine import logs
+from mlengine.bootstrap.platform import Platform
+from mlengine.errors import InvalidRequest
+from mlengine.services.predictions.lines import predict_lines
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http import traces
 from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
 from mlengine.web.http.problem_groups import AUDIT, BARS, SERVED_MODEL, SERVING_LINE
-from mlengine.web.http.requests import asked_line, load_body, load_query, request_time
+from mlengine.web.http.requests import asked_lines, load_body, load_query, request_time
 from mlengine.web.http.responses import json_response
-from mlengine.web.schemas.answers import BATCH, PREDICTION
-from mlengine.web.schemas.fields import RequestSchema
-from mlengine.web.schemas.predict import BatchBody, BatchReply, PredictQuery, prediction_body
+from mlengine.web.schemas.answers import BATCH, PREDICTION, OneOf
+from mlengine.web.schemas.fields import LinesSchema
+from mlengine.web.schemas.lines import LINES
+from mlengine.web.schemas.predict import (
+    BatchBody,
+    BatchReply,
+    PredictQuery,
+    prediction_body,
+    render_lines,
+)
 
 blueprint = Blueprint("predict", __name__)
 
-_QUERY, _MODEL_QUERY, _BATCH_BODY = PredictQuery(), RequestSchema(), BatchBody()
+_QUERY, _LINES_QUERY, _BATCH_BODY = PredictQuery(), LinesSchema(), BatchBody()
 
 
 @blueprint.get("/predict")
 @open_by_default("predict")
 @says(
-    query=_QUERY, answers={200: PREDICTION}, problems=(*BARS, *SERVED_MODEL, *SERVING_LINE, *AUDIT)
+    query=_QUERY,
+    answers={200: OneOf((PREDICTION, LINES))},
+    problems=(*BARS, *SERVED_MODEL, *SERVING_LINE, *AUDIT),
 )
 def predict() -> Response:
     """Predict a symbol.
+
+    With `model=a,b` by several lines, of one window of bars: the answer is that of a batch of the
+    symbol. `version` and `explain` go with one line.
 
     The row is in the audit before the answer is sent; `HEAD` writes none. docs/glossary.md says
     what each field means.
@@ -58,7 +75,11 @@ def predict() -> Response:
         audited=request.method != "HEAD",
         trace_id=_trace_id(),
     )
-    prediction = asked_line(must_serve=True).predict.predict(symbol, asked)
+    lines = asked_lines()
+    if len(lines) > 1:
+        return _predict_by_lines(lines, BatchReply((symbol,)), asked)
+    (line,) = lines.values()
+    prediction = line.predict.predict(symbol, asked)
     logs.model_version.set(prediction.model_version)
     return json_response(prediction_body(prediction))
 
@@ -66,27 +87,42 @@ def predict() -> Response:
 @blueprint.post("/predict/batch")
 @open_by_default("predict")
 @says(
-    query=_MODEL_QUERY,
+    query=_LINES_QUERY,
     body=_BATCH_BODY,
     body_required=True,
-    answers={200: BATCH},
+    answers={200: OneOf((BATCH, LINES))},
     problems=("upstream_unavailable", *SERVED_MODEL, *SERVING_LINE, *AUDIT),
 )
 def predict_batch() -> Response:
     """Predict many symbols with one model.
 
     One pass, one transaction. Results stand in the order of the request; a bad symbol fails alone.
-    Repeats are allowed.
+    Repeats are allowed. With `model=a,b` each symbol has a result of each line, of one window of
+    bars; a line that has no model fails alone, too.
     """
-    load_query(_MODEL_QUERY)
+    load_query(_LINES_QUERY)
     body = load_body(_BATCH_BODY, required=True)
     symbols = BatchReply(tuple(body.pop("symbols")))
     asked = PredictionRequest(
         g.request_id, request_time(), **body, route="/predict/batch", trace_id=_trace_id()
     )
-    batch = asked_line(must_serve=True).predict.predict_batch(symbols.valid, asked)
+    lines = asked_lines()
+    if len(lines) > 1:
+        return _predict_by_lines(lines, symbols, asked)
+    (line,) = lines.values()
+    batch = line.predict.predict_batch(symbols.valid, asked)
     logs.model_version.set(batch.model_version)
     return json_response(symbols.render(batch.model_version, batch.results))
+
+
+def _predict_by_lines(
+    lines: Mapping[str, Platform], symbols: BatchReply, asked: PredictionRequest
+) -> Response:
+    refused = [name for name in ("version", "explain") if getattr(asked, name)]
+    if refused:
+        raise InvalidRequest({name: ["goes with one model line"] for name in refused})
+    services = {name: line.predict for name, line in lines.items()}
+    return json_response(render_lines(symbols, predict_lines(services, symbols.valid, asked)))
 
 
 def _trace_id() -> str | None:

@@ -11,7 +11,7 @@ from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
 from mlengine.errors import HookNotFound, ModelNotFound, PredictionNotFound
-from mlengine.web.http.requests import ask_line, request_time
+from mlengine.web.http.requests import ask_line, ask_lines, request_time
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 HOOK_ID = re.compile(r"hook_[a-z0-9]{1,32}")
@@ -21,6 +21,7 @@ _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2}| [0-9]{2}:[0-9]{2})?"
 )
+MOST_LINES = 10
 _NO_SUCH_TIME = "must be RFC 3339 with a zone, or a date: no such moment"
 
 
@@ -173,6 +174,31 @@ class RequestSchema(Schema):
         line = data.pop("model")
         if line is not None:
             ask_line(line)
+        return data
+
+
+class LinesSchema(RequestSchema):
+    """`model=` may name several lines, by comma."""
+
+    model = fields.String(
+        load_default=None,
+        metadata={
+            "description": f"the model line, or at most {MOST_LINES} by comma; `{MODEL_LINE}` "
+            "without it",
+            "example": "main",
+        },
+    )
+
+    @post_load
+    def ask_line(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Drop `model`, which `asked_lines` knows from here on; raises LineNotFound."""
+        line = data.pop("model")
+        if line is None:
+            return data
+        names = tuple(line.split(","))
+        if len(names) > MOST_LINES or len(set(names)) < len(names):
+            raise ValidationError({"model": [f"must name 1 to {MOST_LINES} lines, each once"]})
+        ask_lines(names)
         return data
 
 

@@ -1,6 +1,6 @@
 """What the routes of model lines take and answer."""
 
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from marshmallow import Schema, fields, post_load, validate
 
@@ -9,6 +9,14 @@ from mlengine.core.line_names import LINE_RULE
 from mlengine.core.lines.line import LineDefinition
 from mlengine.core.training.spec import ACTIVATIONS
 from mlengine.services.lines.service import LineSummary
+from mlengine.web.schemas.answers import (
+    BATCH_PREDICTION,
+    BatchSummary,
+    ItemError,
+    ListOf,
+    OneOf,
+    Shape,
+)
 
 
 class LineBody(Schema):
@@ -36,3 +44,29 @@ class LineBody(Schema):
 
 class Lines(TypedDict):
     lines: list[LineSummary]
+
+
+class LineVersion(TypedDict):
+    model: str
+    model_version: str | None
+
+
+LINE_FAILURE = Shape(
+    "LineFailure",
+    optional=("prediction_id",),
+    members={
+        "symbol": str | None,
+        "model": str,
+        "status": Literal["error"],
+        "error": ItemError,
+        "prediction_id": str,
+    },
+)
+LINES = Shape(
+    "PredictionsOfLines",
+    members={
+        "models": list[LineVersion],
+        "results": ListOf(OneOf((BATCH_PREDICTION, LINE_FAILURE))),
+        "summary": BatchSummary,
+    },
+)

@@ -1,6 +1,6 @@
 """`/predict` and `/predict/batch`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
@@ -10,15 +10,16 @@ from marshmallow import ValidationError, fields, validates
 
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.predictions.prediction import FailedPrediction, Prediction
-from mlengine.errors import InvalidRequest
+from mlengine.errors import InvalidRequest, MlengineError
+from mlengine.services.predictions.prediction_builder import PredictionBatch
 from mlengine.web.http.requests import settings
-from mlengine.web.schemas.fields import AsOfSchema, QueryFlag, Symbol, Version
+from mlengine.web.schemas.fields import AsOfSchema, LinesSchema, QueryFlag, Symbol, Version
 
 _ECHOED_CHARACTERS = 128
 _EXPLANATION_FIELDS = ("raw_score", "base_value", "contributions")
 
 
-class PredictQuery(AsOfSchema):
+class PredictQuery(AsOfSchema, LinesSchema):
     symbol = Symbol(required=True)
     version = Version(
         load_default=None,
@@ -43,7 +44,7 @@ class AnyItems(fields.List[Any]):
         return value
 
 
-class BatchBody(AsOfSchema):
+class BatchBody(AsOfSchema, LinesSchema):
     """`symbols` are anything here: what is no symbol is its own item's error."""
 
     symbols = AnyItems(
@@ -99,16 +100,53 @@ class BatchReply:
             _result_item(next(remaining)) if is_valid else _invalid_item(symbol)
             for symbol, is_valid in zip(self.symbols, self.are_valid, strict=True)
         ]
-        succeeded = sum(item["status"] == "ok" for item in items)
+        return {"model_version": model_version, "results": items, "summary": _summary(items)}
+
+    def render_refusal(self, refusal: MlengineError) -> dict[str, Any]:
+        """The same, where no symbol has an answer, for one reason."""
         return {
-            "model_version": model_version,
-            "results": items,
-            "summary": {
-                "requested": len(items),
-                "succeeded": succeeded,
-                "failed": len(items) - succeeded,
-            },
+            "results": [
+                _error_item(str(symbol), refusal.code, str(refusal))
+                if is_valid
+                else _invalid_item(symbol)
+                for symbol, is_valid in zip(self.symbols, self.are_valid, strict=True)
+            ]
         }
+
+
+def render_lines(
+    reply: BatchReply, answers: Mapping[str, PredictionBatch | MlengineError]
+) -> dict[str, Any]:
+    """The body where several lines are asked: the results of each symbol, line by line."""
+    bodies = {
+        line: reply.render("", answer.results)
+        if isinstance(answer, PredictionBatch)
+        else reply.render_refusal(answer)
+        for line, answer in answers.items()
+    }
+    rows = zip(*(body["results"] for body in bodies.values()), strict=True)
+    results = [
+        {**item, "model": line} for items in rows for line, item in zip(bodies, items, strict=True)
+    ]
+    return {
+        "models": [_line_item(line, answer) for line, answer in answers.items()],
+        "results": results,
+        "summary": _summary(results),
+    }
+
+
+def _line_item(line: str, answer: PredictionBatch | MlengineError) -> dict[str, Any]:
+    version = answer.model_version if isinstance(answer, PredictionBatch) else None
+    return {"model": line, "model_version": version}
+
+
+def _summary(items: Sequence[Mapping[str, object]]) -> dict[str, int]:
+    succeeded = sum(item["status"] == "ok" for item in items)
+    return {
+        "requested": len(items),
+        "succeeded": succeeded,
+        "failed": len(items) - succeeded,
+    }
 
 
 def _result_item(result: Prediction | FailedPrediction) -> dict[str, Any]:
