@@ -29,6 +29,7 @@ from mlengine.errors import (
     MlengineError,
 )
 from mlengine.stores.system import preflight
+from mlengine.stores.system.garbage_collection import collect_less_often
 from mlengine.supervisor import ChildCommands
 
 log = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ def train() -> None:
 
 def main() -> None:
     """Run one command; an error of the platform's own is one line."""
+    collect_less_often()
     if (folder := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, folder)  # a user's own feature sets; `python -m` does the same
     try:

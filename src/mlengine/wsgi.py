@@ -8,7 +8,9 @@ from pathlib import Path
 
 from mlengine.config.env_file import load_with_env_file
 from mlengine.errors import MlengineError
+from mlengine.stores.system.garbage_collection import collect_less_often
 
+collect_less_often()
 try:
     settings = load_with_env_file(Path.cwd())
     from mlengine.app import create_app  # after a bad setting: these imports take a second

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlengine.config.env_file import load_with_env_file
 from mlengine.errors import MlengineError
+from mlengine.stores.system.garbage_collection import collect_less_often
 
 _AGAIN = "--again"
 
@@ -15,6 +16,7 @@ def main() -> None:
     """Work until told to stop; SIGHUP begins anew, as a process that reads everything again."""
     if _AGAIN not in sys.argv:
         os.nice(10)  # serving goes first
+    collect_less_often()
     try:
         settings = load_with_env_file(Path.cwd())
         from mlengine.jobs.worker import run_worker  # noqa: PLC0415 - after a bad setting

@@ -5,10 +5,12 @@ import sys
 from mlengine import config
 from mlengine.config.logging import configure_logs
 from mlengine.errors import MlengineError
+from mlengine.stores.system.garbage_collection import collect_less_often
 
 
 def main() -> None:
     """Take in what has come; exit code 1 where a part of it failed, which its lines say."""
+    collect_less_often()
     try:
         settings = config.load_from_environment()
         configure_logs(settings)

@@ -3,11 +3,13 @@
 import sys
 
 from mlengine.stores.system.child_process import die_with_parent
+from mlengine.stores.system.garbage_collection import collect_less_often
 
 
 def main(queue: str, worker_name: str, job_id: str, execution_id: str, parent: str) -> None:
     """Rebuild the worker that spawned this process from the queue, and run its job."""
     die_with_parent(int(parent))
+    collect_less_often()
     from rq.exceptions import NoSuchJobError  # noqa: PLC0415
     from rq.executions import Execution  # noqa: PLC0415 - first of all, no orphan
 
