@@ -23,7 +23,7 @@ from benchmarks.serving import head, row
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.predictions.prediction import FeatureSetRef, Latency, Prediction
 from mlengine.stores.audit.entries import AuditedPrediction, entry_tuple
-from mlengine.stores.audit.rows import insert_statement, sqlite_values
+from mlengine.stores.audit.rows import insert_statement, stored_values
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.audit.vectors import feature_vector_record
 from mlengine.stores.database.engine import open_database
@@ -72,7 +72,7 @@ def _answer(number: int) -> AuditedPrediction:
         symbol=bars.symbol,
         interval="1d",
         as_of=now,
-        bar_timestamp=bars.newest,
+        bar_timestamp=bars.last_timestamp,
         horizon_bars=1,
         objective="direction",
         probability_up=0.5123,
@@ -119,7 +119,7 @@ def _rows() -> list[list[object]]:
         prediction_id = f"{time.time_ns():020x}{secrets.token_hex(6)}"
         made = answer.prediction.with_changes({"prediction_id": prediction_id})
         values = entry_tuple(replace(answer, prediction=made))
-        rows.append([*sqlite_values(values), number % SYMBOLS + 1])
+        rows.append([*stored_values(values), number % SYMBOLS + 1])
     return rows
 
 

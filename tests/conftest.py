@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, event
+from tests.postgres import PostgresServer, running_server, what_is_missing
 from tests.settings_read import settings_read
 
 from mlengine.config import Settings
@@ -42,6 +43,22 @@ def _databases_are_closed() -> Iterator[None]:
     yield
     while _connected:
         _connected.pop().dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this process; a test that stops it starts it again."""
+    pytest.importorskip("psycopg")
+    if (missing := what_is_missing()) is not None:
+        pytest.skip(missing)
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """Of a database of the test's own."""
+    return postgres.new_database()
 
 
 @pytest.fixture

@@ -11,6 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
+
+from sqlalchemy import create_engine
 
 
 def what_is_missing() -> str | None:
@@ -33,6 +36,15 @@ class PostgresServer:
     @property
     def url(self) -> str:
         return f"postgresql+psycopg://postgres@/postgres?host={self._folder}"
+
+    def new_database(self) -> str:
+        """The URL of an empty one."""
+        name = f"t{token_hex(6)}"
+        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        engine.dispose()
+        return self.url.replace("/postgres?", f"/{name}?")
 
     def create(self) -> None:
         _run(self._folder, "initdb", "-A", "trust", "-U", "postgres")

@@ -37,14 +37,21 @@ class SimulatedLock:
     def locked(self) -> bool:
         return self._held
 
-    def __enter__(self) -> SimulatedLock:
+    def acquire(self, *, timeout: float = -1) -> bool:  # noqa: ARG002 - its holders are quick
         while self._held:
             self._scheduler.block()
         self._held = True
+        return True
+
+    def release(self) -> None:
+        self._held = False
+
+    def __enter__(self) -> SimulatedLock:
+        self.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held = False
+        self.release()
 
 
 class SimulatedEvent:

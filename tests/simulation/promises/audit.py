@@ -12,7 +12,7 @@ from tests.simulation.promises.broken import BrokenPromise
 from tests.simulation.write_ahead_log import Position
 
 from mlengine.stores.audit.entries import COLUMNS, AuditEntry, entry_tuple
-from mlengine.stores.audit.rows import sqlite_values
+from mlengine.stores.audit.rows import stored_values
 
 _ROWS = (
     f"SELECT {', '.join(f'p.{name}' for name in COLUMNS)}, v.payload, w.payload "  # noqa: S608
@@ -93,7 +93,7 @@ class AuditPromise:
     def _compare(self, row: tuple[object, ...]) -> None:
         *values, vector, window = row
         entry = self.asked[str(values[COLUMNS.index("prediction_id")])]
-        expected = sqlite_values(entry_tuple(entry))
+        expected = stored_values(entry_tuple(entry))
         if values != expected:
             raise BrokenPromise(f"a row differs from what was asked for: {values}")
         scored = entry.scored

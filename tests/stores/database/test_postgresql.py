@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from secrets import token_hex
 
 import polars as pl
 import pytest
-from sqlalchemy import create_engine
 from tests.databases import new_database, opened
 from tests.platforms import make_platform, settings
-from tests.postgres import postgres_server, what_is_missing
 
 from mlengine.bootstrap.control import build_control
 from mlengine.bootstrap.platform import Platform
@@ -45,23 +42,10 @@ VERSION = "v9001"
 SYMBOLS = ("AAA", "BBB", "CCC", "NONE")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if (missing := what_is_missing()) is not None:
-        pytest.skip(missing)
-    with postgres_server() as url:
-        yield url
-
-
 @pytest.fixture
-def url(server: str) -> str:
+def url(postgres_url: str) -> str:
     """Of a database of the test's own."""
-    name = f"t{token_hex(6)}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    return server.replace("/postgres?", f"/{name}?")
+    return postgres_url
 
 
 def batch(

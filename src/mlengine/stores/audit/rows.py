@@ -15,6 +15,7 @@ _MOMENTS = [
 ]
 _INSERT_ROW = insert(predictions)
 _INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES "  # noqa: S608 - no input
+COPY_ROWS = f"COPY predictions ({', '.join(_COLUMNS)}) FROM STDIN"
 _PLACEHOLDERS = f"({', '.join('?' * len(_COLUMNS))})"
 
 
@@ -22,8 +23,15 @@ ROW_STATEMENT: Writing = (_INSERT_ROW, _COLUMNS)
 
 
 def insert_rows(connection: Connection, rows: Sequence[tuple[Values, int | None]]) -> None:
-    """Write rows, each with the id of its vector, in this order."""
-    execute_many(connection, *ROW_STATEMENT, [(*values, vector_id) for values, vector_id in rows])
+    """Write rows, each with the id of its vector, in this order.
+
+    On a server a commit that was given up may have written them already: those stay as they are.
+    """
+    stored = [(*values, vector_id) for values, vector_id in rows]
+    if connection.dialect.name == "sqlite":
+        execute_many(connection, *ROW_STATEMENT, stored)
+    else:
+        execute_many(connection, insert_or_ignore(connection, predictions), _COLUMNS, stored)
 
 
 def restore_rows(
@@ -34,14 +42,14 @@ def restore_rows(
     execute_many(connection, insert_or_ignore(connection, predictions), _COLUMNS, values)
 
 
-def sqlite_values(values: Values) -> list[object]:
-    """A row as SQLite keeps it, but for the id of its vector."""
-    (row,) = sqlite_rows([values])
+def stored_values(values: Values) -> list[object]:
+    """A row as a database keeps it, but for the id of its vector."""
+    (row,) = stored_rows([values])
     return row
 
 
-def sqlite_rows(rows: Iterable[Values]) -> list[list[object]]:
-    """`sqlite_values` of each; most moments are those of many rows."""
+def stored_rows(rows: Iterable[Values]) -> list[list[object]]:
+    """`stored_values` of each; most moments are those of many rows."""
     kept, stored = list(map(list, rows)), dict[object, object]()
     for row in kept:
         for i in _MOMENTS:
@@ -53,6 +61,6 @@ def sqlite_rows(rows: Iterable[Values]) -> list[list[object]]:
 
 
 def insert_statement(rows: Sequence[Sequence[object]]) -> tuple[str, list[object]]:
-    """One INSERT of all rows, each with the id of its vector last, and its values."""
+    """For SQLite: one INSERT of all rows, each with the id of its vector last, and its values."""
     placeholders = ", ".join([_PLACEHOLDERS] * len(rows))
     return _INSERT + placeholders, [value for row in rows for value in row]

@@ -16,8 +16,9 @@ from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.audit.entries import AuditEntry, Values, entry_tuple
 from mlengine.stores.audit.reader import AuditReader
 from mlengine.stores.audit.rows import insert_rows
-from mlengine.stores.audit.sqlite_writer import SqliteAuditWriter, sqlite_writer_for
 from mlengine.stores.audit.vectors import store_vectors
+from mlengine.stores.audit.writer.group_writer import GroupWriter
+from mlengine.stores.audit.writer.opening import group_writer_for
 from mlengine.stores.database.engine import lock_tables, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import (
@@ -55,8 +56,8 @@ class AuditStore(AuditReader):
 
     @property
     def supports_direct_append(self) -> bool:
-        """Whether rows whose vectors are stored can be written without SQLAlchemy."""
-        return self._sqlite_writer is not None
+        """Whether rows whose vectors are stored can be written at once, without SQLAlchemy."""
+        return self._group_writer is not None and self._group_writer.is_ready
 
     def append_rows_directly(self, records: Sequence[AuditEntry]) -> bool:
         """As `append` where the rows alone have to be written and can be; else False, and none is.
@@ -69,22 +70,22 @@ class AuditStore(AuditReader):
         return inserted
 
     def _insert_directly(self, records: Sequence[AuditEntry], values: Sequence[Values]) -> bool:
-        if self._sqlite_writer is None:
+        if self._group_writer is None:
             return False
         keys = [entry.scored.key if entry.scored else None for entry in records]
-        return self._sqlite_writer.insert(list(zip(values, keys, strict=True)))
+        return self._group_writer.insert(list(zip(values, keys, strict=True)))
 
     def _insert_with_vectors(self, records: Sequence[AuditEntry], values: Sequence[Values]) -> None:
         with writing(self.engine, lock_timeout_seconds=self.lock_seconds) as connection:
             ids = store_vectors(connection, [entry.scored for entry in records if entry.scored])
             vector_ids = [ids[entry.scored.key] if entry.scored else None for entry in records]
             insert_rows(connection, list(zip(values, vector_ids, strict=True)))
-        if self._sqlite_writer:
-            self._sqlite_writer.cache_ids(ids)
+        if self._group_writer:
+            self._group_writer.cache_ids(ids)
 
     @cached_property
-    def _sqlite_writer(self) -> SqliteAuditWriter | None:
-        return sqlite_writer_for(self.engine)
+    def _group_writer(self) -> GroupWriter | None:
+        return group_writer_for(self.engine)
 
     def clear(self, *, actor: str, at: datetime) -> int:
         """Delete every prediction, vector and window, and what was counted of them for drift.

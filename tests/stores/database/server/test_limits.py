@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from tests.patience import eventually, patience
 from tests.platforms import make_platform
-from tests.postgres import PostgresServer, running_server, what_is_missing
+from tests.postgres import PostgresServer
 
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.predictions.prediction_builder import PredictionRequest
@@ -27,18 +26,15 @@ NOW = datetime(2021, 3, 1, tzinfo=UTC)
 SECONDS = 0.2
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    if (missing := what_is_missing()) is not None:
-        pytest.skip(missing)
-    with running_server() as server:
-        yield server
+@pytest.fixture
+def server(postgres: PostgresServer) -> PostgresServer:
+    return postgres
 
 
 @pytest.fixture
-def engine(server: PostgresServer) -> Engine:
+def engine(postgres_url: str) -> Engine:
     """Of a process that clients wait for."""
-    engine = open_database(server.url, timeout_seconds=SECONDS)
+    engine = open_database(postgres_url, timeout_seconds=SECONDS)
     guard_answers(engine, lock_seconds=0.1)
     return engine
 
@@ -98,10 +94,10 @@ def test_who_has_no_clients_waits_for_what_takes_long(server: PostgresServer) ->
 
 
 def test_a_prediction_is_answered_while_the_server_hangs_and_its_row_is_there_afterwards(
-    server: PostgresServer, tmp_path: Path
+    server: PostgresServer, postgres_url: str, tmp_path: Path
 ) -> None:
     platform = make_platform(
-        tmp_path, AUDIT_DATABASE_URL=server.url, DATABASE_TIMEOUT_SECONDS=str(SECONDS)
+        tmp_path, AUDIT_DATABASE_URL=postgres_url, DATABASE_TIMEOUT_SECONDS=str(SECONDS)
     )
     database = platform.control.database
     guard_answers(database, lock_seconds=0.1)
@@ -128,12 +124,12 @@ def test_a_prediction_is_answered_while_the_server_hangs_and_its_row_is_there_af
 
 
 def test_a_server_that_is_busy_stays_writable_for_a_while(
-    server: PostgresServer, engine: Engine
+    postgres_url: str, engine: Engine
 ) -> None:
-    migrate(server.url)
+    migrate(postgres_url)
     probe = WriteProbe()
     assert eventually(lambda: _is_written(probe, engine))
-    with writing(open_database(server.url)) as holder:
+    with writing(open_database(postgres_url)) as holder:
         holder.execute(text("LOCK TABLE predictions"))
         probe._written_at = time.monotonic() - 1.5
         assert _is_written(probe, engine)

@@ -1,0 +1,111 @@
+"""Rows into a SQLite file, on a connection of their own."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from mlengine.errors import DatabaseUnavailable
+from mlengine.stores.audit.entries import Values
+from mlengine.stores.audit.rows import insert_statement, stored_rows
+from mlengine.stores.audit.writer.group_writer import Outcome, Row
+from mlengine.stores.database.lock_patience import error_code, patience_of, wait_for_turn
+from mlengine.stores.database.sqlite.checkpointer import WalCheckpointer, detached_connection
+from mlengine.stores.database.sqlite.file_watch import watch_of
+
+# A writer that takes longer is waited for on the long way.
+_WAIT_SECONDS = 0.045
+# In one statement: each lets the interpreter's lock go, and may wait long to get it back.
+_ROWS_A_STATEMENT = 64
+_CACHE_KILOBYTES = 8_000  # SQLite's 2,000 don't hold the six trees that a batch writes into
+
+
+class SqliteRowCommitter:
+    """A RowCommitter."""
+
+    is_ready = True  # a file is opened at once
+
+    def __init__(self, engine: Engine, checkpointer: WalCheckpointer) -> None:
+        self._engine = engine
+        self._checkpointer = checkpointer
+        self._patience = patience_of(engine)
+        self._connection: sqlite3.Connection | None = None
+
+    def prepare(self) -> None:
+        """Nothing has to be."""
+
+    def encode(self, rows: Iterable[Values]) -> Sequence[Row]:
+        return stored_rows(rows)
+
+    def count_committed(self, rows: int) -> None:
+        self._checkpointer.count_committed(rows)
+
+    def commit(self, rows: Sequence[Row]) -> Outcome:
+        try:
+            self._check_file()
+            self._commit(rows)
+            self._check_file()
+        except DatabaseUnavailable:  # to close our connection could harm the other file's log
+            return Outcome.REFUSED
+        except (sqlite3.Error, DBAPIError) as error:
+            return self._refused(error_code(error))
+        self._checkpointer.count_committed(len(rows))
+        return Outcome.COMMITTED
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _check_file(self) -> None:
+        watch = watch_of(self._engine)
+        if watch:
+            watch.check()
+
+    def _refused(self, code: int | None) -> Outcome:
+        if code == sqlite3.SQLITE_BUSY:
+            return Outcome.TOO_LATE
+        self.close()
+        if code == sqlite3.SQLITE_FULL:
+            self._checkpointer.make_room()
+        return Outcome.REFUSED
+
+    def _commit(self, rows: Sequence[Row]) -> None:
+        connection = self._open_connection()
+        if len(rows) <= _ROWS_A_STATEMENT:
+            self._execute_when_unlocked(connection, *insert_statement(rows))
+            return
+        self._execute_when_unlocked(connection, "BEGIN IMMEDIATE")
+        with _rolled_back_unless_committed(connection):
+            for first in range(0, len(rows), _ROWS_A_STATEMENT):
+                connection.execute(*insert_statement(rows[first : first + _ROWS_A_STATEMENT]))
+            connection.execute("COMMIT")
+
+    def _execute_when_unlocked(
+        self, connection: sqlite3.Connection, sql: str, values: Sequence[object] = ()
+    ) -> sqlite3.Cursor:
+        """Execute when no other process writes; raises OperationalError when one keeps at it."""
+        seconds = 0.0 if self._patience.is_locked else _WAIT_SECONDS
+        return wait_for_turn(
+            connection, partial(connection.execute, sql, values), seconds=seconds, turns=1
+        )
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = detached_connection(self._engine)
+            connection.execute("PRAGMA busy_timeout=0")
+            connection.execute(f"PRAGMA cache_size=-{_CACHE_KILOBYTES}")
+            self._connection = connection
+        return self._connection
+
+
+@contextmanager
+def _rolled_back_unless_committed(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
