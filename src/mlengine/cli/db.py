@@ -1,10 +1,11 @@
 """`mlengine db …`."""
 
+import time
 from pathlib import Path
 
 import click
 
-from mlengine.cli.context import Output, current_control, current_platform, json_command
+from mlengine.cli.context import Output, current_control, current_platform, json_command, now
 from mlengine.cli.output import format_cell, format_size, table
 
 db = click.Group("db", help="Show, copy and upgrade the audit database.")
@@ -36,6 +37,27 @@ def backup(file: Path) -> Output:
 
     size = write_backup(current_control().database, file)
     return Output({"file": str(file), "bytes": size}, f"{file}: {format_size(size)}")
+
+
+@db.command("partition")
+@json_command
+def partition() -> Output:
+    """Give the predictions on PostgreSQL a partition a day, also while the platform runs.
+
+    A new database has them. One that is older gets them in steps, each of which is printed: two
+    indexes and one look at all rows while others read and write, then one moment alone.
+    """
+    from mlengine.stores.database.server.partitioning import partitioning_steps  # noqa: PLC0415
+
+    took = []
+    for name, run in partitioning_steps(current_control().database, now=now()):
+        begun = time.monotonic()
+        click.echo(f"{name} …", err=True)
+        run()
+        took.append({"step": name, "seconds": round(time.monotonic() - begun, 1)})
+    rows = [[each["step"], each["seconds"]] for each in took]
+    text = table(["step", "seconds"], rows) if took else "there is nothing to partition"
+    return Output({"steps": took}, text)
 
 
 @db.command("upgrade")

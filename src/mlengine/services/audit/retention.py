@@ -23,10 +23,13 @@ class RetentionService:
         return self.store.remove(before=before, actor=actor, at=now)
 
     def prune_expired(self, *, now: datetime) -> int:
-        """Remove what has become too old; whole days at once, so that there is one event a day.
+        """Remove what has become too old, and prepare the coming days of the database.
+
+        Whole days go at once, so that there is one event a day.
 
         Raises DatabaseUnavailable.
         """
+        self.store.prepare_days(now=now)
         if not self.days:
             return 0
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -3,16 +3,22 @@
 Loads neither Polars nor LightGBM: the worker process does it.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, delete, exists, func, select
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from mlengine.core.monitoring.event import Event
 from mlengine.core.timestamps import rfc3339
+from mlengine.stores.audit.days import (
+    LOCK_SECONDS,
+    detach_days,
+    remove_detached,
+    remove_unused,
+)
 from mlengine.stores.database.engine import lock_tables, reading, writing
 from mlengine.stores.database.events import insert_event, replace_details
+from mlengine.stores.database.server.partitions import create_days, days_are_missing
 from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
 
 BATCH_ROWS = 5_000
@@ -42,21 +48,23 @@ class AuditRetention:
 
         One event `audit_pruned` says who, when and how many; it is right after each transaction.
         """
-        removed, seq = 0, None
+        told = _PruneEvent(before, actor, at)
+        for table in detach_days(self.engine, before=before):
+            remove_detached(self.engine, table, batch_rows=self.batch_rows, removed=told.add)
         while True:
-            with writing(self.engine) as connection:
+            with writing(self.engine, may_take_long=True) as connection:
                 count = self._remove_batch(connection, before)
                 if not count:
-                    return removed
-                removed += count
-                details = {"predictions": removed, "before": rfc3339(before)}
-                event = Event(
-                    kind="audit_pruned", at=at, version=None, actor=actor, details=details
-                )
-                if seq is None:
-                    seq = insert_event(connection, event)
-                else:
-                    replace_details(connection, seq, details)
+                    return told.removed
+                told.add(connection, count)
+
+    def prepare_days(self, *, now: datetime) -> None:
+        """Have a partition for today and the coming days, where the database has partitions."""
+        with reading(self.engine) as connection:
+            if not days_are_missing(connection, now=now):
+                return
+        with writing(self.engine, lock_timeout_seconds=LOCK_SECONDS) as connection:
+            create_days(connection, now=now)
 
     def _remove_batch(self, connection: Connection, before: datetime) -> int:
         # In the order in which an append comes to them, so that neither waits for the other.
@@ -65,19 +73,27 @@ class AuditRetention:
         oldest = select(row.seq, row.vector_id).where(row.at < before).order_by(row.at)
         batch = connection.execute(oldest.limit(self.batch_rows)).all()
         connection.execute(delete(predictions).where(row.seq.in_([each.seq for each in batch])))
-        _remove_unused(connection, {each.vector_id for each in batch} - {None})
+        remove_unused(connection, {each.vector_id for each in batch} - {None})
         return len(batch)
 
 
-def _remove_unused(connection: Connection, vector_ids: Collection[int]) -> None:
-    """Delete those vectors that no prediction refers to, and likewise their windows."""
-    vector, window = feature_vectors.c, bar_windows.c
-    if not vector_ids:
-        return
-    unused = ~exists().where(predictions.c.vector_id == vector.id)
-    query = select(vector.id, vector.bars_hash).where(vector.id.in_(vector_ids), unused)
-    rows = connection.execute(query).all()
-    connection.execute(delete(feature_vectors).where(vector.id.in_([row.id for row in rows])))
-    unused = ~exists().where(vector.bars_hash == window.bars_hash)
-    hashes = {row.bars_hash for row in rows}
-    connection.execute(delete(bar_windows).where(window.bars_hash.in_(hashes), unused))
+@dataclass
+class _PruneEvent:
+    """The one event of a pruning, which is right after each of its transactions."""
+
+    before: datetime
+    actor: str
+    at: datetime
+    removed: int = 0
+    _seq: int | None = None
+
+    def add(self, connection: Connection, count: int) -> None:
+        self.removed += count
+        details = {"predictions": self.removed, "before": rfc3339(self.before)}
+        if self._seq is not None:
+            replace_details(connection, self._seq, details)
+            return
+        event = Event(
+            kind="audit_pruned", at=self.at, version=None, actor=self.actor, details=details
+        )
+        self._seq = insert_event(connection, event)

@@ -94,7 +94,7 @@ class AuditStore(AuditReader):
 
         The event that says who did it and how many is written in the same transaction.
         """
-        with writing(self.engine) as connection:
+        with writing(self.engine, may_take_long=True) as connection:
             # In the order in which an append comes to them, so that neither waits for the other.
             lock_tables(connection, feature_vectors, bar_windows, predictions)
             count = connection.execute(delete(predictions)).rowcount

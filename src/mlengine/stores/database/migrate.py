@@ -3,11 +3,12 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, select, text
 
 from mlengine.errors import CannotStart
 from mlengine.stores.database.engine import (
@@ -16,6 +17,7 @@ from mlengine.stores.database.engine import (
     schema_revision,
     writing,
 )
+from mlengine.stores.database.server.partitioning import partition_if_empty
 from mlengine.stores.database.tables import REVISION
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -37,6 +39,9 @@ def migrate(url: str) -> None:
             config = migration_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            if engine.dialect.name == "postgresql":
+                now = connection.execute(select(func.clock_timestamp())).scalar_one()
+                partition_if_empty(connection, now=now.astimezone(UTC))
     finally:
         engine.dispose()
 

@@ -19,9 +19,11 @@ _SIZES = """
     JOIN sqlite_schema AS s ON s.name = d.name GROUP BY s.tbl_name
 """
 _POSTGRESQL_SIZES = """
-    SELECT c.relname, pg_total_relation_size(c.oid), s.n_live_tup FROM pg_class AS c
-    JOIN pg_stat_user_tables AS s ON s.relid = c.oid
-    WHERE pg_table_is_visible(c.oid) ORDER BY c.relname
+    SELECT coalesce(p.relname, c.relname) AS name, sum(pg_total_relation_size(c.oid))::bigint,
+        sum(s.n_live_tup)::bigint
+    FROM pg_class AS c JOIN pg_stat_user_tables AS s ON s.relid = c.oid
+    LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid LEFT JOIN pg_class AS p ON p.oid = i.inhparent
+    WHERE pg_table_is_visible(c.oid) GROUP BY name ORDER BY name
 """
 
 

@@ -19,6 +19,12 @@ _LOCK_SECONDS = 0.2
 _INTERVAL_SECONDS = 1.0
 _SERVER_PATIENCE_SECONDS = 0.05
 _SERVER_PAUSE_SECONDS = 2.0  # in which a server may be busy with what it writes to its disk
+_NO_ROW = (
+    update(predictions)
+    .where(predictions.c.seq < 0)
+    .values(ok=False)
+    .with_hint("ONLY", dialect_name="postgresql")  # none of the many partitions
+)
 _LEAST_FREE_BYTES = 128_000  # a prediction may change seven pages of a log and a line of a spool
 
 
@@ -66,7 +72,7 @@ class WriteProbe:
 def _write(engine: Engine) -> None:
     with writing(engine, lock_timeout_seconds=_LOCK_SECONDS) as connection:
         # Touches no row, and yet fails where the table is missing or read-only.
-        connection.execute(update(predictions).where(predictions.c.seq < 0).values(ok=False))
+        connection.execute(_NO_ROW)
         if engine.dialect.name == "sqlite":  # changes the first page, which goes to the log
             connection.exec_driver_sql(f"PRAGMA user_version={int(time.time()) % 2**31}")
     _require_room(engine)
