@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from tests.factories import START, random_bars
 from tests.platforms import NOW, ROWS, SYMBOLS, make_platform
 from tests.processes import replay_everything
@@ -22,14 +22,20 @@ from tests.published import publish
 from tests.upstream import LoopbackUpstream
 
 from mlengine.bootstrap.platform import Platform
-from mlengine.core.bars.bars import PRICES
+from mlengine.core.bars.bars import PRICES, BarArrays
 from mlengine.core.features import CORE
 from mlengine.core.predictions.replay import ReplayResult, ReplaySummary
 from mlengine.errors import PredictionNotFound
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.audit.filter import AuditFilter
-from mlengine.stores.database.engine import writing
-from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
+from mlengine.stores.audit.windows import store_windows
+from mlengine.stores.database.engine import reading, writing
+from mlengine.stores.database.tables import (
+    bar_segments,
+    bar_windows,
+    feature_vectors,
+    predictions,
+)
 from mlengine.stores.registry.loader import ModelLoader
 
 ROOT = Path(__file__).parents[3]
@@ -205,18 +211,79 @@ def test_what_has_no_score_or_no_bars_can_not_be_made_again(platform: Platform) 
         PredictionRequest(request_id="r", now=NOW, route="/predict/batch"),
     )
     made = predict(platform)
-    with writing(platform.control.database) as connection:
-        payload = connection.scalar(select(bar_windows.c.payload))
-        assert payload is not None
-        connection.execute(update(bar_windows).values(payload=payload[:-1] + b"!"))
-    again = replay(platform, made)
-    assert (again.status, again.reason) == ("not_replayable", "its stored bars are damaged")
-    with closing(sqlite3.connect(platform.control.database.url.database or "")) as other:
-        other.execute("DELETE FROM bar_windows")
-        other.commit()
+    copy_window(platform, made)
+    for table in (bar_windows, bar_segments):
+        with writing(platform.control.database) as connection:
+            payload = connection.scalar(select(table.c.payload))
+            assert payload is not None
+            middle = len(payload) // 2 + 3
+            damaged = payload[:middle] + b"!" + payload[middle + 1 :]
+            connection.execute(update(table).values(payload=damaged))
+        again = replay(platform, made)
+        assert (again.status, again.reason) == ("not_replayable", "its stored bars are damaged")
+        with closing(sqlite3.connect(platform.control.database.url.database or "")) as other:
+            other.execute(f"DELETE FROM {table.name}")  # noqa: S608
+            other.execute("UPDATE feature_vectors SET bars_recorded_by = ?", [2**62])
+            other.commit()
     again = replay(platform, made)
     assert (again.status, again.reason) == ("not_replayable", "its bars are not stored")
     assert replay_all(platform).counts["not_replayable"] == 2
+
+
+def copy_window(platform: Platform, prediction_id: str) -> None:
+    """Let one prediction be as it was stored when each had a copy of its bars."""
+    inputs = platform.replay.inputs.get(prediction_id)
+    assert inputs is not None
+    assert inputs.window is not None
+    window = BarArrays.of(inputs.window)
+    with writing(platform.control.database) as connection:
+        store_windows(connection, {window.bars_hash: window})
+        same = feature_vectors.c.bars_hash == window.bars_hash
+        connection.execute(update(feature_vectors).where(same).values(bars_recorded_by=None))
+
+
+def windows_stored(platform: Platform) -> int:
+    with reading(platform.control.database) as connection:
+        return connection.scalar(select(func.count()).select_from(bar_windows)) or 0
+
+
+def test_a_window_is_copied_only_where_the_bar_store_can_not_give_it_again(
+    tmp_path: Path,
+) -> None:
+    platform = make_platform(tmp_path, models=2)
+    count = predict_many(platform, 4)
+    assert windows_stored(platform) == 0
+    old = predict(platform)
+    copy_window(platform, old)
+    assert windows_stored(platform) == 1
+    other = make_platform(tmp_path, models=2)  # whose memory has no bars: the past is read
+    count += predict_many(other, 6)
+    assert windows_stored(other) == 1 + 6
+    with reading(platform.control.database) as connection:
+        referring = connection.scalars(select(feature_vectors.c.bars_recorded_by)).all()
+    assert None in referring
+    assert any(referring)
+    found = replay_all(other)
+    assert (found.replayed, found.counts["identical"]) == (count + 1, count + 1)
+
+
+def test_a_revision_of_its_bars_at_the_same_moment_changes_no_replay(tmp_path: Path) -> None:
+    bars = random_bars("AAA", rows=ROWS)
+    with LoopbackUpstream(bars) as upstream:
+        platform = make_platform(
+            tmp_path,
+            MARKET_DATA_BASE_URL=upstream.url,
+            MARKET_DATA_RETRY_ATTEMPTS="0",
+            MARKET_DATA_CACHE_SECONDS="0",
+        )
+        made = []
+        for factor in (1.0, 1.01, 0.98, 1.03):
+            upstream.serve(bars.with_columns(pl.col(PRICES) * factor))
+            platform.bars.ingest("AAA", now=NOW)
+            made.append(predict(platform))
+        assert windows_stored(platform) == 0
+        assert len({platform.audit.get(each).bars_hash for each in made}) == 4
+        assert {replay(platform, each).status for each in made} == {"identical"}
 
 
 def test_another_interval_can_not_be_replayed_here(platform: Platform) -> None:

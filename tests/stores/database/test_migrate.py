@@ -100,6 +100,29 @@ def test_a_run_that_was_publishing_before_the_column_still_is(tmp_path):
     assert publishing == {"one": True, "two": False, "three": False, "four": False}
 
 
+def test_vectors_with_copies_of_their_bars_stay_and_others_need_none(tmp_path):
+    url = url_of(tmp_path / "a.db")
+    insert = (
+        "INSERT INTO feature_vectors (bars_hash, feature_set_hash, symbol, interval, bar_timestamp,"
+        " vector_hash, feature_set_name, feature_set_version, window_bars, payload)"
+        " VALUES (?, 'f', 'AAA', '1d', 1, 'v', 'core', 1, 64, 'p')"
+    )
+    with opened(url) as engine, writing(engine) as connection:
+        config = migration_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0020")
+        connection.exec_driver_sql("INSERT INTO bar_windows VALUES ('h', 'AAA', 64, 'w')")
+        connection.exec_driver_sql(insert, ("h",))
+    migrate(url)
+    with opened(url) as engine, writing(engine) as connection:
+        connection.exec_driver_sql(insert, ("of no copy",))
+        connection.exec_driver_sql("DELETE FROM bar_windows")
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+        rows = connection.exec_driver_sql("SELECT bars_hash, bars_recorded_by FROM feature_vectors")
+        assert rows.all() == [("h", None), ("of no copy", None)]
+
+
 def test_a_folder_that_can_not_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CannotStart, match="file"):

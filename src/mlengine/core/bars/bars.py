@@ -76,9 +76,9 @@ class BarsReport:
 class BarArrays:
     """One symbol's bars, oldest first: `starts` in int64 microseconds, `values` float64 (5, rows).
 
-    Little endian, the rows of `values` as VALUES; a slice is a view of the same memory. `known_at`
-    says when each bar was known, in microseconds as well; no hash is over it, nor over
-    `suspect_reasons`, which say what is wrong with the bars as a series.
+    Little endian, the rows of `values` as VALUES; a slice is a view of the same memory. No hash is
+    over when each bar was known, what is wrong with the bars as a series, and the moment by which
+    they were recorded as they are (see `RecordedWindow`; None where they are not).
     """
 
     symbol: str
@@ -86,6 +86,7 @@ class BarArrays:
     values: npt.NDArray[np.float64]
     known_at: npt.NDArray[np.int64]
     suspect_reasons: tuple[str, ...] = ()
+    recorded_by: int | None = None
 
     @classmethod
     def of(cls, frame: pl.DataFrame) -> BarArrays:

@@ -15,6 +15,19 @@ from mlengine.core.bars.bars import NO_BARS, VALUES, BarArrays
 _ALWAYS = np.iinfo(np.int64).max
 
 
+class RecordedWindow(NamedTuple):
+    """The last `rows` bars of a series up to the one that begins at `last_start`.
+
+    With the values that were recorded by the moment `recorded_by`; moments in microseconds.
+    """
+
+    symbol: str
+    interval: str
+    last_start: int
+    rows: int
+    recorded_by: int
+
+
 @dataclass(frozen=True, eq=False)
 class Revisions:
     """Rows of one series by start, then by when they were seen; moments in microseconds.
@@ -86,6 +99,17 @@ class Revisions:
                 return view
             seen_by = covering
 
+    def window(self, window: RecordedWindow) -> BarArrays | None:
+        """The bars of a window, None where not all of them are here."""
+        end = int(self.starts.searchsorted(window.last_start, side="right"))
+        kept = np.flatnonzero(self.seen_at[:end] <= window.recorded_by)
+        rows = Revisions(
+            self.starts[kept], self.values[:, kept], self.known_at[kept], self.seen_at[kept]
+        )
+        bars = rows.newest(window.symbol).tail(window.rows).arrays
+        is_whole = bars.rows == window.rows > 0 and int(bars.starts[-1]) == window.last_start
+        return bars if is_whole else None
+
     def _view(self, symbol: str, moment: int, seen_by: int) -> KnownBars:
         """The bars known at `moment`, each as it had been seen by `seen_by`.
 
@@ -109,7 +133,7 @@ class Revisions:
         known_at = self.known_at[first]
         arrays = BarArrays(symbol, self.starts[first], self.values[:, last], known_at)
         later = self.seen_at[~firsts]
-        revised_at = max(later.max(initial=0), _last_out_of_order(known_at))
+        revised_at = max(int(later.max(initial=0)), _last_out_of_order(known_at))
         return KnownBars(arrays, self.seen_at[first], revised_at)
 
     @cached_property

@@ -30,6 +30,12 @@ class UpstreamAnswer(NamedTuple):
     asked_from: int
     known_from: int | None
 
+    @property
+    def last_held(self) -> int:
+        """When the last bar that is held begins."""
+        starts = self.held.arrays.starts
+        return int(starts[-1]) if len(starts) else _NEVER
+
 
 def newest_of_each(series: Sequence[tuple[str, Revisions]]) -> list[KnownBars]:
     """`Revisions.newest` of each symbol; with one look at the rows of those never revised."""

@@ -36,7 +36,10 @@ class VectorKey(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FeatureVectorRecord:
-    """A vector as it was scored, and the window of bars that it was computed from."""
+    """A vector as it was scored, and the window of bars that it was computed from.
+
+    Of a window that is recorded, the audit keeps only by when it was.
+    """
 
     key: VectorKey
     feature_set: FeatureSetRef
@@ -44,7 +47,10 @@ class FeatureVectorRecord:
     window: BarArrays
 
 
-_COLUMNS = (*VectorKey._fields, "feature_set_name", "feature_set_version", "window_bars", "payload")
+_COLUMNS = (
+    *VectorKey._fields,
+    *("feature_set_name", "feature_set_version", "window_bars", "bars_recorded_by", "payload"),
+)
 # Built once: building it again for each prediction would cost more than running it.
 READ_SAME_BARS = SelectByKey(
     select(
@@ -74,21 +80,28 @@ def feature_vector_record(
         hashlib.sha256(payload).hexdigest(),
     )
     # Another object: predictions are cached under `window`, and must not keep it alive.
-    view = BarArrays(window.symbol, window.starts, window.values, window.known_at)
+    view = BarArrays(
+        window.symbol,
+        window.starts,
+        window.values,
+        window.known_at,
+        recorded_by=window.recorded_by,
+    )
     return FeatureVectorRecord(key, prediction.feature_set, payload, view)
 
 
 def store_vectors(
     connection: Connection, vectors: Sequence[FeatureVectorRecord]
 ) -> Mapping[VectorKey, int]:
-    """The row id of each vector; those not there yet are written, with their windows."""
+    """The row id of each vector; those not there yet are written, with windows not recorded."""
     if not vectors:
         return {}
     by_key = {vector.key: vector for vector in vectors}
     ids = _stored_ids(connection, by_key)
     missing = [by_key[key] for key in sorted(by_key) if key not in ids]
     if missing:
-        store_windows(connection, {vector.key.bars_hash: vector.window for vector in missing})
+        copied = [vector for vector in missing if vector.window.recorded_by is None]
+        store_windows(connection, {vector.key.bars_hash: vector.window for vector in copied})
         rows = [_row(vector) for vector in missing]
         execute_many(connection, insert_or_ignore(connection, feature_vectors), _COLUMNS, rows)
         ids = _stored_ids(connection, by_key)
@@ -109,4 +122,4 @@ def _stored_ids(connection: Connection, keys: Collection[VectorKey]) -> dict[Vec
 def _row(vector: FeatureVectorRecord) -> tuple[object, ...]:
     feature_set = vector.feature_set
     named = (feature_set.name, feature_set.version, feature_set.window_bars)
-    return (*vector.key, *named, vector.payload)
+    return (*vector.key, *named, vector.window.recorded_by, vector.payload)

@@ -114,10 +114,18 @@ class CachedBars:
                 arrays.values[:, rows],
                 arrays.known_at[rows],
                 suspect_reasons,
+                self._recorded_by(end - bars, end),
             )
             if len(self._windows) < _MAX_WINDOWS:
                 self._windows[end, bars] = window
         return window
+
+    def _recorded_by(self, first: int, end: int) -> int | None:
+        """By when these bars were recorded; None where they are not, or not as they are here."""
+        stored = self.stored
+        if stored is None or self.clean.arrays is not stored.held.arrays:
+            return None
+        return stored.window_recorded_by(first, end)
 
     def variant(self, key: Hashable, derive: Callable[[], CachedBars]) -> CachedBars:
         """Bars that are derived from these, the same object for the same key."""

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, case, delete, insert, literal_column, select
+from sqlalchemy import Connection, case, delete, func, insert, literal_column, select
 
 from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import VALUES
@@ -28,6 +28,7 @@ _COLUMNS = 2 + len(VALUES)
 # So few rows are read at once with where they stand.
 _SMALL_ROWS = 128
 _INT, _FLOAT = np.dtype("<i8"), np.dtype("<f8")
+_ALWAYS = np.iinfo(np.int64).max
 
 # What is known of each series by its rows, in their order.
 PanelReader = Callable[[Mapping[int, Revisions]], Sequence[KnownBars]]
@@ -86,17 +87,36 @@ def read_newest(
 
 def read_from(connection: Connection, starts: Mapping[int, int]) -> dict[int, Revisions]:
     """All rows of each series whose bars begin at its start or later."""
-    places = _places(connection, starts)
+    rows = read_between(connection, {each: (start, _ALWAYS) for each, start in starts.items()})
+    return {series: each.from_start(starts[series]) for series, each in rows.items()}
+
+
+def read_between(
+    connection: Connection, spans: Mapping[int, tuple[int, int]]
+) -> dict[int, Revisions]:
+    """All rows of each series whose bars begin in its span, both ends included, and some more."""
+    places = _places(connection, spans)
     chosen = [
         each
-        for series, start in starts.items()
+        for series, (first, last) in spans.items()
         for each in places[series]
-        if each.last_start >= start
+        if each.last_start >= first and each.first_start <= last
     ]
-    parts = {series: list[Revisions]() for series in starts}
+    parts = {series: list[Revisions]() for series in spans}
     for series, part in _payloads(connection, chosen):
         parts[series].append(part)
-    return {series: _joined(parts[series]).from_start(start) for series, start in starts.items()}
+    return {series: _joined(each) for series, each in parts.items()}
+
+
+def read_newest_seen(connection: Connection, series: Collection[int]) -> dict[int, int]:
+    """When the newest row of each series was seen; without those that have none."""
+    columns = bar_segments.c
+    query = (
+        select(columns.series_id, func.max(columns.seen_at))
+        .where(columns.series_id.in_(sorted(series)))
+        .group_by(columns.series_id)
+    )
+    return {number: seen_at for number, seen_at in connection.execute(query)}  # noqa: C416
 
 
 def write_rows(connection: Connection, rows: Mapping[int, Revisions]) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from sqlalchemy import Connection, Engine
 
 from mlengine.core.bars.recorded import NO_REVISIONS, BarsDiff, KnownBars, Revisions
-from mlengine.core.bars.recorded_panel import diffs, newest_of_each
+from mlengine.core.bars.recorded_panel import UpstreamAnswer, diffs, newest_of_each
 from mlengine.core.monitoring.event import Event
 from mlengine.stores.bars.change_signal import (
     FileChangeSignal,
@@ -20,6 +20,7 @@ from mlengine.stores.bars.segments import (
     merge_small,
     read_from,
     read_newest,
+    read_newest_seen,
     write_rows,
 )
 from mlengine.stores.bars.series import (
@@ -68,7 +69,7 @@ class BarStore:
                 answer.beside(before[symbol][0], series[symbol], interval, seen_at)
                 for symbol, answer in answers.items()
             ]
-            changes = dict(zip(answers, diffs(compared), strict=True))
+            changes = dict(zip(answers, _diffs(connection, compared, series), strict=True))
             bars = {
                 symbol: _updated(answer, series[symbol], *before[symbol], changes[symbol], seen_at)
                 for symbol, answer in answers.items()
@@ -116,7 +117,8 @@ class BarStore:
         at = microseconds(moment)
         with reading(self.engine) as connection:
             series = read_series(connection, symbols, interval)
-            return _read(connection, series.values(), bars, partial(_at, at, bars))
+            read = _read(connection, series.values(), bars, partial(_at, at, bars))
+        return {symbol: replace(each, of_the_past=True) for symbol, each in read.items()}
 
     def recording_counts(self, interval: str) -> dict[str, int]:
         """How often rows were added to the bars of each symbol; who has none is left out."""
@@ -159,6 +161,29 @@ def _recorded_before(
     read = [(symbol, rows.get(series[symbol].id)) for symbol in answers if symbol not in before]
     held = newest_of_each([(symbol, each or NO_REVISIONS) for symbol, each in read])
     return before | {symbol: (each, False) for (symbol, _), each in zip(read, held, strict=True)}
+
+
+def _diffs(
+    connection: Connection,
+    answers: Sequence[UpstreamAnswer],
+    series: Mapping[str, SeriesMetadata],
+) -> list[BarsDiff]:
+    """What each answer changes; a bar that is there already at a moment after all recorded ones.
+
+    So whoever knows by when a window was recorded finds it again.
+    """
+    found = diffs(answers)
+    late = [
+        (number, series[answers[number].arrays.symbol].id)
+        for number, diff in enumerate(found)
+        if diff.rows.rows and diff.rows.starts[0] <= answers[number].last_held
+    ]
+    newest = read_newest_seen(connection, [each for _, each in late]) if late else {}
+    for number, each in late:
+        answer, seen_at = answers[number], newest.get(each, 0)
+        if answer.seen_at <= seen_at:
+            (found[number],) = diffs([answer._replace(seen_at=seen_at + 1)])
+    return found
 
 
 def _updated(

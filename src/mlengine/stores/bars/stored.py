@@ -23,11 +23,15 @@ from mlengine.stores.database.tables import MICROSECOND
 
 @dataclass(frozen=True, eq=False)
 class StoredBars:
-    """Bars of a series from some bar on; from its first one on where it `holds_all_recorded`."""
+    """Bars of a series from some bar on; from its first one on where it `holds_all_recorded`.
+
+    With the values of today, unless they are `of_the_past`.
+    """
 
     held: KnownBars
     series: SeriesMetadata
     holds_all_recorded: bool
+    of_the_past: bool = False
 
     @property
     def entire_history(self) -> bool:
@@ -37,6 +41,15 @@ class StoredBars:
     def suffices(self, bars: int) -> bool:
         """Whether they hold the newest `bars` bars (0: all), or as many as there are."""
         return self.entire_history or 0 < bars <= self.held.arrays.rows
+
+    def window_recorded_by(self, first: int, end: int) -> int | None:
+        """By when these bars were recorded as they are; None where later rows may change that.
+
+        Whatever revises one of them is recorded at a later moment.
+        """
+        if self.of_the_past:
+            return None
+        return max(self.held.latest_first_seen(first, end), self.held.revised_at)
 
     def covers(self, start: datetime, current: SeriesMetadata) -> bool:
         """Whether they are all that is recorded from `start` on."""

@@ -32,7 +32,7 @@ from mlengine.stores.database.tables.platform import events, platform
 from mlengine.stores.database.tables.runs import retrainings, runs, schedules
 from mlengine.stores.database.tables.telemetry import request_latencies
 
-REVISION = "0021"
+REVISION = "0022"
 
 __all__ = [
     "MICROSECOND",

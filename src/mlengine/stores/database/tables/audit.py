@@ -1,6 +1,7 @@
 """Audited predictions, and the vectors and windows of bars behind them."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -28,7 +29,7 @@ feature_vectors = Table(
     "feature_vectors",
     metadata,
     Column("id", Sequence, primary_key=True, autoincrement=True),
-    Column("bars_hash", Text, ForeignKey("bar_windows.bars_hash"), nullable=False),
+    Column("bars_hash", Text, nullable=False),
     Column("feature_set_hash", Text, nullable=False),
     Column("symbol", Text, nullable=False),
     Column("interval", Text, nullable=False),
@@ -38,6 +39,8 @@ feature_vectors = Table(
     Column("feature_set_version", Integer, nullable=False),
     Column("window_bars", Integer, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+    # In microseconds, of a window that is in `bar_segments`; null where it is in `bar_windows`.
+    Column("bars_recorded_by", BigInteger),
     UniqueConstraint(
         "bars_hash",
         "feature_set_hash",
