@@ -5,9 +5,10 @@ SHELL = /bin/sh
 BIN = .venv/bin
 CHECKED = src tests scripts benchmarks wsgi.py worker.py gunicorn.conf.py
 INSTALL = sh scripts/install.sh
-# SlipCover and not coverage.py, which makes the whole run half as long again.
+# Three at once on two cores: tests that have processes of their own wait for much. SlipCover, for
+# coverage.py makes the whole run half as long again.
 TESTS = $(BIN)/python -m slipcover --branch --source src/mlengine --json --out .coverage.json \
-	-m pytest -m "not soak" -n 2
+	-m pytest -m "not soak" -n 3
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url $(UPGRADE)
 

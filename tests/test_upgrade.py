@@ -86,6 +86,11 @@ def test_a_version_of_the_first_schema_says_what_it_lacks(tmp_path: Path) -> Non
     assert manifest.sign_rule.net_return is None
 
 
+@pytest.mark.parametrize(
+    "folder",
+    ["first_manifests", pytest.param("second_manifests", marks=pytest.mark.soak)],
+    indirect=True,
+)
 def test_commands_upgrade_a_folder_and_verify_it(folder: Path) -> None:
     for command in ("migrate", "models verify", "audit replay"):
         done = subprocess.run(

@@ -191,7 +191,7 @@ def _left(head: list[str]) -> int:
     return next(int(each.split(": ")[1]) for each in head if "X-RateLimit-Remaining" in each)
 
 
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("kept", [True, pytest.param(False, marks=pytest.mark.soak)])
 @pytest.mark.usefixtures("platform")
 def test_two_workers_let_the_limit_pass_and_not_two_more(
     tmp_path: Path, queue: QueueProcess, kept: bool
