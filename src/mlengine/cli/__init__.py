@@ -23,6 +23,7 @@ COMMANDS = {
     "hooks": "Tell others what happens, by webhooks.",
     "keys": "Add, list and revoke named keys of the HTTP API.",
     "limiter": "Show and reset what clients have left of the rate limit.",
+    "lines": "List, copy, compare and retire model lines.",
     "models": "List, show, verify and activate model versions.",
     "monitor": "Show drift, freshness, latency and history.",
     "predict": "Predict a symbol.",

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlengine.cli.context import Output, actor, current_control, current_platform, json_command, now
-from mlengine.cli.options import parquet_option, since_option, until_option
+from mlengine.cli.context import (
+    Output,
+    actor,
+    asked_line,
+    asked_line_or_none,
+    current_control,
+    current_platform,
+    json_command,
+    now,
+)
+from mlengine.cli.options import line_option, parquet_option, since_option, until_option
 from mlengine.cli.output import table
 
 if TYPE_CHECKING:
@@ -23,11 +32,14 @@ audit = click.Group("audit", help="Show what was predicted; export, replay, prun
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--symbol")
 @click.option("--version")
+@line_option
 @json_command
 def tail(limit: int, symbol: str | None, version: str | None) -> Output:
     """Show the newest predictions, failures included."""
     predictions = current_control().predictions
-    page = predictions.recent(_filter(symbol=symbol, version=version), limit=limit)
+    page = predictions.recent(
+        _filter(model=asked_line(), symbol=symbol, version=version), limit=limit
+    )
     return Output(
         page,
         table(
@@ -81,13 +93,15 @@ def prune(days: int | None, dry_run: bool) -> Output:
 @parquet_option
 @since_option
 @until_option
+@line_option
 @json_command
 def export(path: Path, since: datetime | None, until: datetime | None) -> Output:
     """Write predictions with their vectors to a Parquet file.
 
-    The oldest come first.
+    The oldest come first; of all model lines unless --model names one.
     """
-    count = current_platform().audit.export(path, _filter(since=since, until=until))
+    asked = _filter(model=asked_line_or_none(), since=since, until=until)
+    count = current_platform().audit.export(path, asked)
     return Output({"predictions": count, "path": str(path)}, f"{count} predictions are in {path}")
 
 
@@ -98,6 +112,7 @@ def export(path: Path, since: datetime | None, until: datetime | None) -> Output
 @click.option("--sample", type=click.IntRange(1), help="So many of them, chosen at random.")
 @click.option("--seed", default=0, show_default=True, help="Of that choice.")
 @click.option("--upstream", is_flag=True, help="Ask the upstream for the bars as served today.")
+@line_option
 @json_command
 def replay(
     since: datetime | None,
@@ -113,7 +128,7 @@ def replay(
     Exits with 1 when one comes out differently.
     """
     summary = current_platform().replay.replay_many(
-        _filter(since=since, until=until, version=version, ok=True),
+        _filter(model=asked_line(), since=since, until=until, version=version, ok=True),
         sample=sample,
         seed=seed,
         check_upstream=upstream,

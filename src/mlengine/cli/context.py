@@ -23,6 +23,7 @@ from mlengine.config import Settings
 from mlengine.config.env_file import load_with_env_file
 from mlengine.config.inspection import redis_url_suffix
 from mlengine.config.logging import configure_logs
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.errors import (
     ArtifactsUnavailable,
     DatabaseUnavailable,
@@ -48,6 +49,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PLATFORM, _CONTROL, _SETTINGS = "mlengine", "mlengine.control", "mlengine.settings"
+_LINE = "mlengine.line"
 _NOT_FOUND = (
     *(HookNotFound, KeyNotFound, ModelNotFound, NoUnfinishedRun),
     *(PredictionNotFound, RunNotFound, UnknownSymbol),
@@ -65,7 +67,7 @@ class Output:
 
 
 def current_platform(*, needs_database: bool = True) -> Platform:
-    """The platform of the app that runs the command.
+    """The platform of the app that runs the command, of the model line that it names.
 
     Raises DatabaseUnavailable where it was never started, unless the command can do without.
     """
@@ -77,7 +79,7 @@ def current_platform(*, needs_database: bool = True) -> Platform:
     platform = cast("Platform", context.meta[_PLATFORM])
     if needs_database:
         platform.control.require_database()
-    return platform
+    return platform.of_line(asked_line())
 
 
 def current_control() -> ControlPlane:
@@ -91,14 +93,38 @@ def current_control() -> ControlPlane:
         meta[_CONTROL] = build_control(meta[_SETTINGS])
     control = cast("ControlPlane", meta[_CONTROL])
     control.require_database()
-    return control
+    return control if asked_line() == MODEL_LINE else _control_of_line(control, asked_line())
+
+
+def _control_of_line(control: ControlPlane, name: str) -> ControlPlane:
+    from mlengine.bootstrap.lines import control_of_line  # noqa: PLC0415 - as the control plane
+
+    return control_of_line(control, current_settings(), control.lines.directory.find(name))
 
 
 def current_catalog() -> ModelCatalog:
     """Its versions, from their files alone; raises as `current_platform`."""
     from mlengine.bootstrap.catalog import build_catalog  # noqa: PLC0415 - the manifest's types
 
-    return build_catalog(current_settings())
+    if asked_line() != MODEL_LINE:
+        current_control()  # so that a line that there is not is told
+    return build_catalog(current_settings(), asked_line())
+
+
+def ask_line(context: click.Context, _: click.Parameter, name: str | None) -> None:
+    """Let the command be about a model line: see `line_option`."""
+    if name is not None:
+        context.meta[_LINE] = name
+
+
+def asked_line() -> str:
+    """The model line that the command is about, `main` unless it names one."""
+    return asked_line_or_none() or MODEL_LINE
+
+
+def asked_line_or_none() -> str | None:
+    """As `asked_line`; None where the command names none."""
+    return cast("str | None", click.get_current_context().meta.get(_LINE))
 
 
 def current_settings() -> Settings:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mlengine.cli.context import Output, current_platform, json_command
-from mlengine.cli.options import parquet_option
+from mlengine.cli.options import line_option, parquet_option
 
 dataset = click.Group("dataset", help="Export the rows that a model was made of.")
 
@@ -13,6 +13,7 @@ dataset = click.Group("dataset", help="Export the rows that a model was made of.
 @dataset.command("export")
 @click.argument("version")
 @parquet_option
+@line_option
 @json_command
 def export(version: str, path: Path) -> Output:
     """Write features, labels, fold and role of every row behind VERSION.

@@ -8,6 +8,7 @@ import click
 
 from mlengine.cli.comparison import comparison_text
 from mlengine.cli.context import Output, actor, current_catalog, current_platform, json_command, now
+from mlengine.cli.options import line_option
 from mlengine.cli.output import format_cell, table
 from mlengine.cli.registry import pin, prune, unpin, verify
 from mlengine.cli.reproduce import card, reproduce
@@ -22,6 +23,7 @@ for command in (card, pin, prune, reproduce, unpin, verify):
 
 
 @models.command("list")
+@line_option
 @json_command
 def list_models() -> Output:
     """List every version, the active one marked."""
@@ -41,6 +43,7 @@ def list_models() -> Output:
 
 @models.command("show")
 @click.argument("version")
+@line_option
 @json_command
 def show(version: str) -> Output:
     """Show how VERSION came to be; --json prints its whole manifest."""
@@ -59,6 +62,7 @@ def show(version: str) -> Output:
 @models.command("compare")
 @click.argument("a")
 @click.argument("b")
+@line_option
 @json_command
 def compare(a: str, b: str) -> Output:
     """Compare version A with B.
@@ -72,6 +76,7 @@ def compare(a: str, b: str) -> Output:
 @models.command("activate")
 @click.argument("version")
 @click.option("--reason", default="by hand", show_default=True)
+@line_option
 @json_command
 def activate(version: str, reason: str) -> Output:
     """Serve VERSION from now on, in every worker.
@@ -91,6 +96,7 @@ def activate(version: str, reason: str) -> Output:
 
 
 @models.command("rollback")
+@line_option
 @json_command
 def rollback() -> Output:
     """Serve what was active before."""

@@ -17,7 +17,7 @@ from mlengine.cli.context import (
     json_command,
     now,
 )
-from mlengine.cli.options import Timestamp
+from mlengine.cli.options import Timestamp, line_option
 from mlengine.cli.output import format_cell, table
 from mlengine.cli.performance import describe_performance
 from mlengine.core.monitoring.drift.windows import MODES, WINDOW_RULE, DriftWindow
@@ -35,6 +35,7 @@ monitor = click.Group("monitor", help="Show drift, freshness, latency and histor
 @click.option("--window", default="250", show_default=True, help="Newest bars, or days as 7d.")
 @click.option("--version")
 @click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
+@line_option
 @json_command
 def drift(window: str, version: str | None, mode: str) -> Output:
     """Compare the newest distinct live bars with the model's training.
@@ -97,6 +98,7 @@ def update() -> Output:
 @click.option("--window", default="250", show_default=True, type=click.Choice(_WINDOWS))
 @click.option("--symbol")
 @click.option("--group", help="Symbols of this calendar; none are those without one.")
+@line_option
 @json_command
 def outcomes(version: str | None, window: str, symbol: str | None, group: str | None) -> Output:
     """Hold predictions against what happened."""
@@ -107,6 +109,7 @@ def outcomes(version: str | None, window: str, symbol: str | None, group: str | 
 
 
 @monitor.command("freshness")
+@line_option
 @json_command
 def freshness() -> Output:
     """Show how old the bars, the model and the last prediction are."""
@@ -151,6 +154,7 @@ def latency(window: int) -> Output:
 @click.option("--until", type=Timestamp(), help="Before then.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--cursor", help="The next_cursor of an earlier page (--json).")
+@line_option
 @json_command
 def history(
     kind: str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlengine.cli.context import now
+from mlengine.cli.context import ask_line, now
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.timestamps import parse_rfc3339
 
@@ -76,6 +76,14 @@ parquet_option = click.option(
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write; one that is there is replaced.",
+)
+line_option = click.option(
+    "--model",
+    metavar="LINE",
+    expose_value=False,
+    is_eager=True,
+    callback=ask_line,
+    help="The model line; main without it.",
 )
 since_option = click.option("--since", type=Timestamp(), help="Predictions made from then on.")
 until_option = click.option("--until", type=Timestamp(), help="Predictions made before then.")

@@ -9,7 +9,7 @@ from uuid import uuid4
 import click
 
 from mlengine.cli.context import Output, current_platform, json_command, now
-from mlengine.cli.options import SymbolName, as_of_moment, as_of_option
+from mlengine.cli.options import SymbolName, as_of_moment, as_of_option, line_option
 from mlengine.cli.output import format_cell, table
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--version", help="A version other than the active one.")
 @click.option("--explain", is_flag=True, help="Show what each feature added.")
 @as_of_option
+@line_option
 @json_command
 def predict(symbol: str, version: str | None, explain: bool, as_of: date | None) -> Output:
     """Predict a symbol.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlengine.cli.context import Output, actor, current_control, current_platform, json_command, now
+from mlengine.cli.options import line_option
 from mlengine.cli.output import table
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.argument("version", required=False)
+@line_option
 @json_command
 def verify(version: str | None) -> Output:
     """Check the digests of VERSION, or of all.
@@ -30,6 +32,7 @@ def verify(version: str | None) -> Output:
 @click.option("--keep", required=True, type=click.IntRange(min=1), help="How many newest stay.")
 @click.option("--force", is_flag=True, help="Also remove what audited predictions refer to.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@line_option
 @json_command
 def prune(keep: int, force: bool, dry_run: bool) -> Output:
     """Remove old versions.
@@ -50,6 +53,7 @@ def prune(keep: int, force: bool, dry_run: bool) -> Output:
 @click.command("pin")
 @click.argument("version")
 @click.option("--reason", default="by hand", show_default=True)
+@line_option
 @json_command
 def pin(version: str, reason: str) -> Output:
     """Keep VERSION, whatever is pruned."""
@@ -59,6 +63,7 @@ def pin(version: str, reason: str) -> Output:
 
 @click.command("unpin")
 @click.argument("version")
+@line_option
 @json_command
 def unpin(version: str) -> Output:
     """Let VERSION be pruned again."""

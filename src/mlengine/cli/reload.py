@@ -3,9 +3,11 @@
 import click
 
 from mlengine.cli.context import Output, actor, current_platform, json_command, now
+from mlengine.cli.options import line_option
 
 
 @click.command("reload")
+@line_option
 @json_command
 def reload() -> Output:
     """Load and verify the active version again.

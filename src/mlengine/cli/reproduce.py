@@ -14,6 +14,7 @@ from mlengine.cli.context import (
     now,
     platform_command,
 )
+from mlengine.cli.options import line_option
 from mlengine.cli.output import table
 from mlengine.core.runs.progress import ignore_progress
 from mlengine.errors import CannotWrite
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.command("reproduce")
 @click.argument("version")
 @click.option("--upstream", is_flag=True, help="Ask the upstream for the recorded bars, too.")
+@line_option
 @json_command
 def reproduce(version: str, upstream: bool) -> Output:
     """Train VERSION again from its bars, and compare the trees.
@@ -67,6 +69,7 @@ def _reproduction_text(reproduction: Reproduction) -> str:
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file to write."
 )
+@line_option
 @platform_command
 def card(version: str, output: Path | None) -> None:
     """Print one page of Markdown about VERSION, or write it."""

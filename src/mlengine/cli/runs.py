@@ -3,6 +3,7 @@
 import click
 
 from mlengine.cli.context import Output, actor, current_control, json_command, now
+from mlengine.cli.options import line_option
 from mlengine.cli.output import format_cell, table
 from mlengine.cli.progress import describe
 from mlengine.core.runs import cron
@@ -19,6 +20,7 @@ _HEADERS = ("run", "kind", "state", "%", "queued", "ended", "version", "by")
 @click.command("runs")
 @click.option("--limit", type=click.IntRange(1, 1000), default=_DEFAULT_LIMIT, show_default=True)
 @click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
+@line_option
 @json_command
 def runs(limit: int, state: str | None) -> Output:
     """List runs, newest first."""
@@ -43,6 +45,7 @@ def runs(limit: int, state: str | None) -> Output:
 
 @click.command("status")
 @click.argument("run_id", required=False)
+@line_option
 @json_command
 def status(run_id: str | None) -> Output:
     """Show the newest run, or the one named.
@@ -62,6 +65,7 @@ def status(run_id: str | None) -> Output:
 
 @click.command("cancel")
 @click.argument("run_id", required=False)
+@line_option
 @json_command
 def cancel(run_id: str | None) -> Output:
     """Cancel the live run, or the one named."""
@@ -76,6 +80,7 @@ def schedule() -> None:
 
 
 @schedule.command("show")
+@line_option
 @json_command
 def show() -> Output:
     """Show the schedule, its last tick and the next ones.
@@ -98,6 +103,7 @@ def show() -> Output:
 
 @schedule.command("set")
 @click.argument("expression")
+@line_option
 @json_command
 def set_(expression: str) -> Output:
     """Train by EXPRESSION on all hosts.
@@ -111,6 +117,7 @@ def set_(expression: str) -> Output:
 
 
 @schedule.command("clear")
+@line_option
 @json_command
 def clear() -> Output:
     """Train by no clock any more."""

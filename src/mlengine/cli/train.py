@@ -17,6 +17,7 @@ from mlengine.cli.context import (
     now,
     platform_command,
 )
+from mlengine.cli.options import line_option
 from mlengine.cli.output import as_json
 from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines, describe
 from mlengine.cli.runs import cancel, runs, schedule, status
@@ -35,6 +36,7 @@ _POLL_SECONDS = 0.3
 @click.option("--wait", is_flag=True, help="Show the progress until the run ends.")
 @click.option("--first", is_flag=True, help="Do nothing where a model is active; join a live run.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")
+@line_option
 @click.pass_context
 def train(context: click.Context, wait: bool, first: bool, json_: bool) -> None:
     """Train once; see to runs and schedule.

@@ -92,6 +92,30 @@ class LineService:
         line, change = self._save(name, definition, actor, now, None)
         return self._summary(line), change
 
+    def copy(
+        self, line: str, name: str, changes: Mapping[str, object], *, actor: str, now: datetime
+    ) -> LineSummary:
+        """Create a line with the recipe that `line` has now, but for `changes`.
+
+        Raises LineNotFound, and InvalidRequest also where `name` is that of a line.
+        """
+        original = self.get(line)
+        if any(each.name == name for each in self.store.read_all()):
+            raise InvalidRequest({"name": ["is that of a line already"]})
+        recipe = {
+            field: value
+            for field, value in original.recipe.items()
+            if field not in ("interval", "note") and value is not None
+        }
+        definition = LineDefinition(
+            recipe={**recipe, **changes},
+            interval=original.interval,
+            schedule=original.schedule,
+            schedule_activate=original.schedule_activate,
+            note=original.note,
+        )
+        return self.save(name, definition, actor=actor, now=now)[0]
+
     def retire(self, name: str, *, actor: str, now: datetime) -> LineSummary:
         """Let a line serve and train no more; its live run is cancelled. Raises LineNotFound.
 

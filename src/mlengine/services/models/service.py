@@ -1,9 +1,11 @@
 """Comparing versions, and changing which one serves."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from mlengine.core.line_names import version_key
 from mlengine.core.monitoring.event import EventKind
 from mlengine.core.versions import comparison
 from mlengine.core.versions.comparison import Comparison, ScoredVersion
@@ -75,6 +77,13 @@ class ModelService(ModelCatalog):
         """Two versions side by side; raises ModelNotFound or ArtifactCorrupt."""
         return comparison.compare(self._scored(a), self._scored(b))
 
+    def champion(self) -> ScoredVersion:
+        """The active version with its holdout; raises NoActiveModel or ArtifactCorrupt."""
+        active = self.registry.active.read()
+        if active is None:
+            raise NoActiveModel
+        return self._scored(active.version)
+
     def card(self, version: str) -> str:
         """One page of Markdown: what a version is good for; raises as `compare`."""
         scored = self._scored(version)
@@ -137,3 +146,14 @@ class ModelService(ModelCatalog):
     def _scored(self, version: str) -> ScoredVersion:
         holdout = table_files.from_parquet(self.registry.read(version, HOLDOUT_FILE))
         return ScoredVersion(self.registry.manifest(version), holdout)
+
+
+def compare_champions(lines: Mapping[str, ModelService]) -> Comparison:
+    """The active versions of two lines side by side, named by their keys; raises as `champion`."""
+    (a, first), (b, second) = ((name, models.champion()) for name, models in lines.items())
+    compared = comparison.compare(first, second)
+    return replace(
+        compared,
+        a=version_key(a, first.manifest.version),
+        b=version_key(b, second.manifest.version),
+    )

@@ -50,7 +50,7 @@ def save_line() -> Response:
     """
     load_query(_NO_QUERY)
     body = load_body(_LINE_BODY, required=True)
-    _require_feature_set(body["definition"])
+    _refuse_by_http(body["definition"])
     line, change = platform().control.lines.save(**body, actor=g.actor, now=request_time())
     response = jsonify(line)
     response.status_code = HTTPStatus.CREATED if change == "created" else HTTPStatus.OK
@@ -77,7 +77,10 @@ def retire_line(name: str) -> Response:
     return jsonify(lines.retire(name, actor=g.actor, now=request_time()))
 
 
-def _require_feature_set(definition: LineDefinition) -> None:
+def _refuse_by_http(definition: LineDefinition) -> None:
+    """A feature set that there is not, and a file of this machine, which its owner alone names."""
+    if "universe_file" in definition.recipe:
+        raise InvalidRequest({"recipe.universe_file": ["stands in a file of LINES_DIR alone"]})
     name = definition.recipe.get("feature_set")
     try:
         platform().features.feature_set(name if isinstance(name, str) else None)
