@@ -132,10 +132,10 @@ def _known(value: float | None) -> float:
     return value
 
 
-def promoted(champion: Trained, challenger: Trained) -> bool:
-    """Whether the gate's first test would let the challenger through."""
+def promoted(champion: Trained, challenger: Trained) -> tuple[bool, float | None]:
+    """Whether the gate's first test would let the challenger through, and its p-value."""
     test = compare(challenger, champion.scores, decisions=1)
-    return test.p_value is not None and test.p_value < test.level
+    return test.p_value is not None and test.p_value < test.level, test.p_value
 
 
 def compare(challenger: Trained, champion_scores: Floats, *, decisions: int) -> GateTest:

@@ -61,8 +61,8 @@ def _null(seed: int, *, kind: str, horizon: int, real: Floats | None) -> Result:
     data = build(null_panel(kind, DATES, seed=seed, real=real), horizon)
     champion, challenger = train(data, seed=1), train(data, seed=2)
     found = judge(challenger)
-    gate = promoted(champion, challenger)
-    return {"word": found.word, "gate": gate, "auc": found.value}
+    gate, p_value = promoted(champion, challenger)
+    return {"word": found.word, "gate": gate, "p_value": p_value, "auc": found.value}
 
 
 def print_coverage(log: TrialLog, seeds: range) -> None:

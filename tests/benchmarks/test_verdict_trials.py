@@ -39,7 +39,7 @@ def test_panels_without_skill_get_few_edges_and_few_promotions(kind, horizon):
         data = build(null_panel(kind, 2_520, seed=seed), horizon)
         champion, challenger = train(data, seed=1), train(data, seed=2)
         words.append(judge(challenger).word)
-        gate += promoted(champion, challenger)
+        gate += promoted(champion, challenger)[0]
     assert words.count("edge") <= 12
     assert words.count("worse") <= 12
     assert gate <= 18
