@@ -135,7 +135,8 @@ def first_naive(live: Floats, terms: SkillTerms) -> float:
 def trial(world: World, seed: int, *, vanished: bool) -> tuple[float, float, float, float]:
     """When `lost`, `proven` and the naive `lost` are said first; then the decline of the mean."""
     holdout, live = daily_gains(world, seed, vanished=vanished)
-    terms = skill_terms(holdout, steps_ahead=world.steps)
+    fall = 2.0 if world.objective == "direction" else 1.0
+    terms = skill_terms(holdout, steps_ahead=world.steps, fall=fall)
     assert terms is not None
     return (
         first_lost_date(live, terms),

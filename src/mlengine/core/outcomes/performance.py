@@ -69,6 +69,11 @@ class Judge:
         """What a forecaster without features says."""
         return self.up_rate if self.terms.objective == "direction" else 0.0
 
+    @property
+    def fall(self) -> float:
+        """By how many times itself the mean of `daily_gains` falls without skill."""
+        return 2.0 if self.terms.objective == "direction" else 1.0
+
     def losses(self, outcomes: ScoredOutcomes, scores: Floats) -> Floats:
         """One a row: log-loss in nats, or squared error."""
         return row_losses(self.terms.objective, labels=outcomes.labels, scores=scores)

@@ -45,7 +45,8 @@ class HoldoutReader:
         """The daily gains of the holdout, and how many dates labels reach ahead."""
         judge, holdout = judge_of(manifest), self.read(manifest)
         steps = steps_ahead(holdout, label_bars=judge.terms.label_bars)
-        return skill_terms(daily_gains(holdout, judge), steps_ahead=steps), steps
+        gains = daily_gains(holdout, judge)
+        return skill_terms(gains, steps_ahead=steps, fall=judge.fall), steps
 
 
 def steps_ahead(outcomes: ScoredOutcomes, *, label_bars: int) -> int:

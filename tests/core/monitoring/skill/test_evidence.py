@@ -173,3 +173,14 @@ def test_evidence_stays_a_number_however_much_there_is() -> None:
     found = skill_evidence(after(np.full(3000, -0.1), told), told)
     assert found.status == "lost"
     assert math.isfinite(found.lost_e_value)
+
+
+def test_what_falls_to_zero_takes_longer_to_be_lost_than_what_falls_below() -> None:
+    needed = []
+    for fall in (2.0, 1.0):
+        told = skill_terms(gains(500, 0.02), steps_ahead=1, fall=fall)
+        assert told is not None
+        needed.append(skill_evidence(start_evidence(told), told).dates_to_lose)
+    assert needed[0] is not None
+    assert needed[1] is not None
+    assert needed[0] < needed[1]

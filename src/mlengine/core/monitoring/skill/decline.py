@@ -26,9 +26,8 @@ from mlengine.core.monitoring.skill.betting import CLIP_DEVIATIONS
 CELLS = 64
 # Old values are bet on as if their mean were so many standard errors above the hypothesis.
 _STANDARD_ERRORS = (1.0, 2.0)
-# New ones as if theirs were the negative of the old mean, as of forecasts that know nothing any
-# more, or zero.
-_MULTIPLES = (2.0, 1.0)
+# New ones as if theirs had fallen by so much of what it falls without any skill.
+_FALLS = (1.0, 0.5)
 _MOST_STAKE = 0.95
 _MOST_LOG, _MOST_DATES = 300.0, 100_000
 
@@ -109,12 +108,13 @@ class DeclineTest:
 
 
 def decline_test(
-    old: Floats, *, steps_ahead: int, deviation: float, highest: float, error: float
+    old: Floats, *, steps_ahead: int, deviation: float, highest: float, error: float, fall: float
 ) -> DeclineTest | None:
     """Of the old values (dates,) in their order; None where no mean above zero is possible.
 
-    `highest` is the highest mean that they allow, `error` the standard error of their mean. Dates
-    less than `steps_ahead` apart overlap: so many gamblers bet on every such date.
+    `highest` is the highest mean that they allow, `error` the standard error of their mean. Without
+    skill the mean falls by `fall` times itself. Dates less than `steps_ahead` apart overlap: so
+    many gamblers bet on every such date.
     """
     if not highest > 0.0:
         return None
@@ -123,7 +123,7 @@ def decline_test(
     mean = max(float(old.mean()), error)
     a_stream = max(len(old) // steps_ahead, 1)
     old_stakes = np.minimum(np.array(_STANDARD_ERRORS) / (math.sqrt(a_stream) * deviation), most)
-    stakes = np.minimum(np.array(_MULTIPLES) * mean / deviation**2, most)
+    stakes = np.minimum(fall * np.array(_FALLS) * mean / deviation**2, most)
     clipped = np.clip(old, -reach, reach)
     upper = np.linspace(0.0, highest, CELLS + 1)[1:]
     rows = []

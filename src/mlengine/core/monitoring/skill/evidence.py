@@ -33,7 +33,8 @@ _FEWEST_BLOCKS = 5
 class SkillTerms:
     """What the holdout says of the daily gain: its mean, its interval and its deviation.
 
-    `lower` and `upper` hold 95 % by blocks of dates. `steps_ahead` is the horizon in dates.
+    `lower` and `upper` hold 95 % by blocks of dates. `steps_ahead` is the horizon in dates,
+    `fall` by how many times itself the mean falls without skill.
     `decline` is None where the holdout can't have had any skill, which then can't be lost.
     """
 
@@ -43,6 +44,7 @@ class SkillTerms:
     deviation: float
     steps_ahead: int
     decline: DeclineTest | None
+    fall: float = 2.0
 
     @property
     def bet(self) -> Bet:
@@ -89,8 +91,11 @@ class SkillEvidence:
     dates_to_prove: int | None
 
 
-def skill_terms(holdout_gains: Floats, *, steps_ahead: int) -> SkillTerms | None:
+def skill_terms(holdout_gains: Floats, *, steps_ahead: int, fall: float = 2.0) -> SkillTerms | None:
     """Of the daily gains (dates,) on the holdout, in the order of time, without NaN.
+
+    Forecasts that know nothing any more lose in log-loss what they gained before, which is a `fall`
+    of 2; correlations fall to zero, by 1.
 
     The interval is of the means of blocks of at least twenty dates and twice `steps_ahead`, by
     Student's t. None of fewer dates than five blocks, and where the gains don't vary.
@@ -110,8 +115,9 @@ def skill_terms(holdout_gains: Floats, *, steps_ahead: int) -> SkillTerms | None
         deviation=deviation,
         highest=mean + float(stdtrit(blocks - 1, 1.0 - _TAIL)) * wide,
         error=wide,
+        fall=fall,
     )
-    return SkillTerms(mean, mean - half, mean + half, deviation, steps_ahead, decline)
+    return SkillTerms(mean, mean - half, mean + half, deviation, steps_ahead, decline, fall)
 
 
 def start_evidence(terms: SkillTerms) -> SkillState:
@@ -163,12 +169,12 @@ def skill_evidence(state: SkillState, terms: SkillTerms, *, alpha: float = ALPHA
 
 
 def _dates_to_lose(state: SkillState, terms: SkillTerms, alpha: float) -> int | None:
-    """Forecasts that know nothing any more lose as much as they gained before, about."""
+    """As if they knew nothing any more."""
     if terms.decline is None:
         return None
     return terms.decline.dates_needed(
         np.array(state.against),
-        mean=-max(terms.mean, 0.0),
+        mean=(1.0 - terms.fall) * max(terms.mean, 0.0),
         deviation=terms.deviation,
         level=_lost_level(alpha),
     )
