@@ -96,7 +96,13 @@ def market_settings(folder: Path, upstream: str) -> Settings:
 
 @contextmanager
 def replayed_market(
-    folder: Path, symbols: Sequence[str], *, days: int, models: int = 1, **changes: object
+    folder: Path,
+    symbols: Sequence[str],
+    *,
+    days: int,
+    models: int = 1,
+    objective: str = "direction",
+    **changes: object,
 ) -> Iterator[ReplayedMarket]:
     """A platform on such a market, whose newest version of `models` is active."""
     (folder / "artifacts").mkdir(parents=True)
@@ -106,7 +112,14 @@ def replayed_market(
         platform = build_platform(market_settings(folder, upstream.url))
         data = replace(draft().data, adjust="all", symbols=tuple(symbols))
         for seed in range(1, models + 1):
-            version = publish(platform.registry.directory, seed=seed, run_id=f"r{seed}", data=data)
+            version = publish(
+                platform.registry.directory,
+                seed=seed,
+                run_id=f"r{seed}",
+                data=data,
+                objective=objective,
+                spec=replace(draft().spec, objective=objective),
+            )
             now = START + (FIRST_DAY - models + seed) * DAY
             platform.models.activate(version.version, actor="test", reason="test", now=now)
         market = ReplayedMarket(platform, upstream, bars, **changes)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from tests.live_outcomes import (
     published_platform,
     score,
 )
+from tests.replayed_market import FIRST_DAY, replayed_market
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core import metrics
@@ -185,6 +186,23 @@ def test_expected_returns_are_held_against_returns(return_platform: Platform) ->
     assert part.hit_rate == np.mean((returns[:, 3] > 0.0) == (scores[:, 3] > 0.0))
     assert answer.verdict is not None
     assert (answer.verdict.metric, answer.verdict.verdict) == ("rank_ic", "edge")
+
+
+def test_a_model_of_returns_is_followed_from_its_answers_to_its_figures(tmp_path: Path) -> None:
+    days = range(FIRST_DAY, FIRST_DAY + 7)
+    with replayed_market(
+        tmp_path / "market", ("AAA", "BBB"), days=FIRST_DAY + 8, models=2, objective="return"
+    ) as market:
+        market.run(days)
+        answer = market.platform.performance.performance(
+            version=None, window=20, symbol=None, group=None, now=market.now(days[-1])
+        )
+        scored = market.platform.performance.reporter.outcomes.read("v2", since=0)
+    assert (answer.objective, answer.rows) == ("return", 4)
+    assert np.array_equal(scored.labels, scored.forward_returns)
+    assert answer.metrics["mse"].value == np.mean((scored.labels - scored.scores) ** 2)
+    assert np.isfinite(scored.other_scores).all(), "the version before scores what this one did"
+    assert answer.skill.against_earlier.dates == 2
 
 
 @pytest.mark.parametrize("status", ["proven", "lost"])
