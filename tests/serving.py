@@ -83,7 +83,8 @@ def load(port: int, paths: list[str], *, askers: int, method: str = "GET") -> It
 
     def run(number: int) -> None:
         asker = Asker(port)
-        while not traffic.over.is_set():
+        # Some hundred a second: more would only keep the server's new processes from starting.
+        while not traffic.over.wait(0.01):
             number += 1
             traffic.answers.append(asker.ask(paths[number % len(paths)], method=method))
         asker.close()
