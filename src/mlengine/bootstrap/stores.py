@@ -13,6 +13,7 @@ from mlengine.bootstrap.registry import open_registry
 from mlengine.bootstrap.telemetry import count_dependency_call, open_counters
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
+from mlengine.core.features.sets.core import CORE
 from mlengine.core.predictions.usability import UsabilityLimits
 from mlengine.services.bars.quality import BarQualityService
 from mlengine.services.bars.service import BarService
@@ -124,6 +125,8 @@ def open_upstream(settings: Settings, states: DependencyStates) -> BarFetcher:
 def build_bar_quality(settings: Settings, stores: Stores) -> BarQualityService:
     """The quality of series as a training of these settings needs it."""
     train = settings.train
-    window_bars = stores.feature_sets[train.feature_set].window_bars
+    # A line may ask for a set that this host has not: its trainings say so.
+    chosen = stores.feature_sets.get(train.feature_set, CORE)
+    window_bars = chosen.window_bars
     label_bars = train.horizon_bars + train.label_delay_bars
     return BarQualityService(stores.bars, train.lookback, window_bars, label_bars)
