@@ -70,6 +70,13 @@ class Platform(LineServices):
         line = directory.find_active(name) if must_serve else directory.find(name)
         return self.lines.get(self, line)
 
+    def line_at_hand(self, name: str) -> "Platform | None":
+        """As `of_line` of a line that serves, where nothing has to be read for it, else None."""
+        if name == MODEL_LINE:
+            return self
+        line = self.control.lines.directory.at_hand(name)
+        return self.lines.at_hand(line) if line is not None else None
+
     def updates_of_all_lines(self) -> MonitoringUpdates:
         """The update of monitoring for `main` and every active line; raises DatabaseUnavailable."""
         lines = self.control.lines.directory.active()
@@ -88,6 +95,11 @@ class LinePlatforms:
     build: Callable[[ModelLine], LineServices]
     _built: dict[str, tuple[ModelLine, Platform]] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def at_hand(self, line: ModelLine) -> Platform | None:
+        """That of `line`, where it is there already."""
+        known = self._built.get(line.name)
+        return known[1] if known is not None and known[0] == line else None
 
     def get(self, main: Platform, line: ModelLine) -> Platform:
         """That of `line`, which has the rest in common with `main`."""

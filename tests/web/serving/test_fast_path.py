@@ -29,6 +29,7 @@ from tests.upstream import Fault, LoopbackUpstream
 from tests.web.serving.connections import LINE, Line, line_to, raw
 
 from mlengine.bootstrap.platform import Platform
+from mlengine.core.lines.line import LineDefinition
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.web.http.requests import PLATFORM
@@ -381,3 +382,29 @@ def test_a_worker_leaves_new_connections_to_those_that_have_fewer_and_takes_what
             line.close()
     worker.tmp.close()
     worker.method_queue.close()
+
+
+def test_other_lines_are_answered_where_they_are_at_hand(
+    inline: FastPathPredictor, platform: Platform
+) -> None:
+    now = platform.control.clock()
+    question = raw(LINE.replace("AAA", "AAA&model=slow"))
+    assert inline.try_answer(question, CLIENT) is None
+    platform.control.lines.save("slow", LineDefinition(), actor="ann", now=now)
+    line = platform.of_line("slow")
+    publish(line.registry.directory, seed=9, run_id="slow", model="slow")
+    line.models.activate("v1", actor="ann", reason="first", now=now)
+    line.loader.active()
+    inline.begin_round()
+    ready = inline.try_answer(question, CLIENT)
+    assert ready is not None
+    prediction = ready.answer.prediction
+    assert (prediction.symbol, prediction.model, prediction.model_version) == ("AAA", "slow", "v1")
+    (main,) = (inline.try_answer(raw(), CLIENT),)
+    assert main is not None
+    assert all(inline.respond([ready, main]))
+    rows = platform.audit.recent(limit=2).rows
+    assert {row.model for row in rows} == {"slow", "main"}
+    platform.control.lines.retire("slow", actor="ann", now=now)
+    inline.begin_round()
+    assert inline.try_answer(question, CLIENT) is None

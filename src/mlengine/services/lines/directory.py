@@ -36,6 +36,14 @@ class LineDirectory:
             raise LineRetired(name)
         return line
 
+    def at_hand(self, name: str) -> ModelLine | None:
+        """An active line, if it is known without reading anything."""
+        known = self._known
+        if known is None or self.timer() - self._read_at >= _SECONDS:
+            return None
+        line = known.get(name)
+        return line if line is not None and not line.is_retired else None
+
     def active(self) -> tuple[ModelLine, ...]:
         """The lines beside `main` that serve and train; raises DatabaseUnavailable."""
         return tuple(line for line in self._lines().values() if not line.is_retired)

@@ -49,8 +49,9 @@ class PredictionCounts:
                     self._sketch(slowest.route, stage).observe(milliseconds)
 
     def count_single(self, answers: Sequence[AuditedPrediction]) -> None:
-        """Answers from memory to as many requests; of one version, as good as always."""
-        self._answered(answers[0].prediction.model_key).add(len(answers))
+        """Answers from memory to as many requests."""
+        for key, count in Counter(each.prediction.model_key for each in answers).items():
+            self._answered(key).add(count)
         self._hits().add(len(answers))
         self._deferred += [each.prediction.latency_ms for each in answers]
         if len(self._deferred) >= _MOST_DEFERRED:

@@ -21,8 +21,8 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.util import http_date
 
 from mlengine.bootstrap.platform import Platform
+from mlengine.core.line_names import LINE_NAME
 from mlengine.services.predictions.prediction_builder import PredictionRequest
-from mlengine.stores.registry.loader import LoadedModel
 from mlengine.stores.system import spans
 from mlengine.stores.telemetry.counters import Counters
 from mlengine.web.http import hooks, request_ids, traces
@@ -33,6 +33,7 @@ from mlengine.web.http.requests import PLATFORM
 from mlengine.web.http.responses import encode_trusted_utc
 from mlengine.web.http.telemetry.request_metrics import AnswerCounter, count_refused
 from mlengine.web.schemas.predict import prediction_body
+from mlengine.web.serving.inline.champions import ChampionsAtHand
 from mlengine.web.serving.inline.id_headers import (
     TRACE_NAME,
     without_request_id,
@@ -69,6 +70,7 @@ class FastPathPredictor:
 
     def __init__(self, platform: Platform, cfg: Config, routes: FastPathRoutes) -> None:
         self._predict = platform.predict
+        self._champions = ChampionsAtHand(platform)
         self._clock = platform.control.clock
         self._answered = lru_cache(1)(
             lambda: AnswerCounter(platform.counters, "/predict", "GET", 200)
@@ -80,12 +82,10 @@ class FastPathPredictor:
         self._cors = routes.cors
         self._client_of = lru_cache(_CACHED_HEADERS)(self._read_headers)
         self._second, self._date = 0, ""
-        self._model: LoadedModel | None = None
-        self._model_is_current = False
 
     def begin_round(self) -> None:
         """Look anew, once for all requests of the round, for what other processes changed."""
-        self._model_is_current = False
+        self._champions.begin_round()
 
     def try_answer(self, raw: bytes, client: Address) -> PendingResponse | None:
         """The answer to the request `raw` of the TCP `client`, where it is plain and in memory."""
@@ -100,20 +100,15 @@ class FastPathPredictor:
         asking = self._client_of(headers, client[0], request_id is not None, trace_id is not None)
         if asking is None:
             return None
-        model = self._current_model()
-        if model is None:
+        champion = self._champions.of(request[3])
+        if champion is None:
             return None
         asked = _prediction_request(request_id, trace_id, self._clock())
-        answer = self._predict.predict_if_cached(request[2].decode(), model, asked)
+        answer = champion.predict.predict_if_cached(request[2].decode(), champion.model, asked)
         if answer is None:
             return None
         body = encode_trusted_utc(prediction_body(answer.prediction))
         return PendingResponse(answer, body, request[1].decode(), asking, started)
-
-    def _current_model(self) -> LoadedModel | None:
-        if not self._model_is_current:
-            self._model, self._model_is_current = self._predict.cached_model(), True
-        return self._model
 
     def respond(self, pending: Sequence[PendingResponse]) -> list[bytes | None]:
         """The whole response of each once it is counted, audited and logged.
@@ -171,9 +166,11 @@ class FastPathPredictor:
 
 
 def fast_path_request_pattern(paths: Iterable[str]) -> re.Pattern[bytes]:
-    """The first line of a request that asks for a `symbol` and nothing else, at one of `paths`."""
+    """The first line of a request for a `symbol`, of one line if any, at one of `paths`."""
     path = "|".join(re.escape(each) for each in paths)
-    return re.compile(rf"GET ({path})\?symbol=({_UNENCODED_SYMBOL}) HTTP/1\.1\r\n".encode())
+    line = f"(?:&model=({LINE_NAME.pattern}))?"
+    pattern = rf"GET ({path})\?symbol=({_UNENCODED_SYMBOL}){line} HTTP/1\.1\r\n"
+    return re.compile(pattern.encode())
 
 
 def _joined(request: LenientRequest, name: str) -> str:
