@@ -49,6 +49,8 @@ CSV_FILES = {
         ],
         "Date,Close/Last,Volume,Open,High,Low",
     ),
+    "bloomberg": lines(dated(), "Date,PX_OPEN,PX_HIGH,PX_LOW,PX_LAST,PX_VOLUME"),
+    "databento": lines(dated(), "ts_event,open,high,low,close,volume"),
     "day first": lines(dated(form="%d/%m/%Y"), "Date,Open,High,Low,Close,Volume"),
     "names of months": lines(dated(form="%d-%b-%Y"), "Date,Open,High,Low,Close,Volume"),
     "quoted names of months": lines(dated(form='"%b %d, %Y"'), "Date,Open,High,Low,Close,Volume"),

@@ -15,21 +15,22 @@ from mlengine.stores.market_data.tables.table import Table
 
 _STARTS = (
     *(*START_KEYS[:2], "datetime", "date time", "open time", "window start", "unix", "epoch"),
-    *("gmt time", "local time", "begins at", "time", "t", "date", "dtyyyymmdd"),
+    *("gmt time", "local time", "begins at", "time", "t", "ts", "ts event"),
+    *("date", "trade date", "trading date", "dtyyyymmdd"),
 )
 # The index of a data frame, where no other column is a time.
 _INDEXES = ("", "index", "unnamed: 0", "  index level 0  ", "price")
 _CLOCKS = ("time",)
-_DATES = ("date", "dtyyyymmdd")
+_DATES = ("date", "trade date", "trading date", "dtyyyymmdd")
 _SYMBOLS = ("symbol", "ticker", "instrument")
 _CLOSES = (*CLOSE_KEYS, "close time", "interval end")
 _ADJUSTED = ("adj close", "adjclose", "adjusted close", "adj. close")
 _FURTHER: Mapping[str, tuple[str, ...]] = {
-    "open": ("o",),
-    "high": ("h",),
-    "low": ("l",),
-    "close": ("c", "close/last", "last"),
-    "volume": ("v", "vol", "vol."),
+    "open": ("o", "px open"),
+    "high": ("h", "px high"),
+    "low": ("l", "px low"),
+    "close": ("c", "close/last", "last", "px last", "px close"),
+    "volume": ("v", "vol", "vol.", "px volume"),
 }
 _TICK_VOLUMES = ("tickvol", "tick volume", "tick_volume")
 _PRICE_AS_CLOSE = "price"
