@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from tests.written_tables import (
     DAY,
     DAYS,
@@ -16,6 +17,8 @@ from tests.written_tables import (
     read,
     rows,
 )
+
+from mlengine.errors import UpstreamInvalid
 
 
 def test_dates_with_an_offset_are_sessions_of_their_own_date(tmp_path):
@@ -40,6 +43,21 @@ def test_interactive_brokers_names_the_zone_of_each_row(tmp_path):
     candles = read(tmp_path)
     assert candles["timestamp"].to_list() == [at.astimezone(UTC) for at in starts]
     assert candles["session"].to_list() == [at.date() for at in starts]
+
+
+@pytest.mark.parametrize("name", ["America/New_York", "Europe/Berlin", "Asia/Tokyo"])
+def test_abbreviations_name_the_offset_of_their_season(tmp_path, name):
+    starts = [datetime(2024, 10, 18, 9, 30, tzinfo=ZoneInfo(name)) + i * DAY for i in range(20)]
+    table = [(f"{at:%Y-%m-%d %H:%M:%S %Z}", *row) for at, row in zip(starts, ROWS, strict=True)]
+    (tmp_path / "AAA.csv").write_text(lines(table, "date,open,high,low,close,volume"))
+    assert read(tmp_path)["timestamp"].to_list() == [at.astimezone(UTC) for at in starts]
+
+
+def test_an_abbreviation_of_several_markets_is_not_guessed(tmp_path):
+    table = [(f"{day} 09:30:00 CST", *row) for day, row in zip(DAYS, ROWS, strict=True)]
+    (tmp_path / "AAA.csv").write_text(lines(table, "date,open,high,low,close,volume"))
+    with pytest.raises(UpstreamInvalid, match="CST"):
+        read(tmp_path)
 
 
 def test_the_hour_that_comes_twice_is_told_by_the_order_of_its_rows(tmp_path):

@@ -17,6 +17,20 @@ ZoneOf = Callable[[str], ZoneInfo | None]
 
 _OFFSET = re.compile(r"(?:GMT|UTC)?([+-])(\d\d):?(\d\d)?(?::(\d\d))?", re.ASCII)
 _UTC_NAMES = frozenset(("z", "utc", "gmt"))
+# The tz database has EST, MST, CET, EET and WET. What markets far apart call alike is not here: CST
+# is Chicago's and Shanghai's, PST San Francisco's and Manila's, IST three countries'.
+_ABBREVIATIONS = {
+    "edt": "-04:00",
+    "mdt": "-06:00",
+    "west": "+01:00",
+    "cest": "+02:00",
+    "eest": "+03:00",
+    "hkt": "+08:00",
+    "jst": "+09:00",
+    "kst": "+09:00",
+    "aest": "+10:00",
+    "aedt": "+11:00",
+}
 _MOST_ZONES = 64
 _Ambiguous = Literal["earliest", "latest", "null"]
 
@@ -93,7 +107,7 @@ def _in_stated(local: pl.Series, zone: str, series: pl.Series) -> tuple[pl.Serie
     """The moments, and whether the zone says more than that they are UTC."""
     if zone.lower() in _UTC_NAMES:
         return _utc(local), False
-    if match := _OFFSET.fullmatch(zone):
+    if match := _OFFSET.fullmatch(_ABBREVIATIONS.get(zone.lower(), zone)):
         sign, hours, minutes, seconds = match.groups()
         offset = pl.duration(hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0))
         signed = offset if sign == "+" else -offset
