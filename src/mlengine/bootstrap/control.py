@@ -34,6 +34,7 @@ from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunRequest, RunService
 from mlengine.stores.audit.prediction_reader import PredictionReader
 from mlengine.stores.audit.retention import AuditRetention
+from mlengine.stores.database.archive.files import AuditArchive, give_archive
 from mlengine.stores.database.clock import DatabaseClock
 from mlengine.stores.database.engine import (
     is_missing,
@@ -189,6 +190,7 @@ def build_control(settings: Settings) -> ControlPlane:
     database = open_database(
         settings.audit_database_url, timeout_seconds=settings.database_timeout_seconds
     )
+    give_archive(database, AuditArchive(settings.artifacts_dir / "audit-archive"))
     clock = DatabaseClock(database)
     models = versions_directory(settings.registry_dir)
     queue = open_queue(settings.redis_url, settings.artifacts_dir, database)

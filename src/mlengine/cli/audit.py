@@ -89,6 +89,26 @@ def prune(days: int | None, dry_run: bool) -> Output:
     return Output({"predictions": count, "dry_run": dry_run}, f"{count} predictions {outcome}")
 
 
+@audit.command("archive")
+@click.option("--before", type=click.DateTime(["%Y-%m-%d"]), required=True, help="A date, in UTC.")
+@json_command
+def archive(before: datetime) -> Output:
+    """Move days of predictions from the database to Parquet files.
+
+    They lie in ARTIFACTS_DIR/audit-archive, and are read as if they were in the database.
+    """
+    days = []
+    audit = current_platform().audit
+    for file in audit.archive_days(before=before.date(), actor=actor(), now=now()):
+        size = file.path.stat().st_size + (
+            file.windows_path.stat().st_size if file.windows_path.exists() else 0
+        )
+        days.append({"day": str(file.day), "predictions": file.rows, "bytes": size})
+    rows = [[each["day"], each["predictions"], each["bytes"]] for each in days]
+    text = table(["day", "predictions", "bytes"], rows) if days else "there is no day to archive"
+    return Output({"days": days}, text)
+
+
 @audit.command("export")
 @parquet_option
 @since_option

@@ -26,6 +26,7 @@ EventKind: TypeAlias = Literal[
     "drift_alarm",
     "audit_cleared",
     "audit_pruned",
+    "audit_archived",
     "replayed",
     "admin_action",
     "bars_revised",

@@ -1,15 +1,18 @@
 """Reading, exporting and clearing what was predicted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from mlengine.core.pagination import Page
 from mlengine.core.predictions.prediction import AuditRow
 from mlengine.errors import PredictionNotFound
+from mlengine.services.audit.archive import ArchiveService
 from mlengine.stores.audit.export import AuditExporter
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
 from mlengine.stores.audit.spool.store import SpooledAuditStore
+from mlengine.stores.database.archive.files import ArchiveFile, archive_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,13 @@ class AuditService:
         """
         self.store.drain()
         return AuditExporter(self.store.engine).write(path, audit_filter)
+
+    def archive_days(self, *, before: date, actor: str, now: datetime) -> Iterator[ArchiveFile]:
+        """Move days to files, one by one; see ArchiveService, which raises."""
+        archive = archive_of(self.store.engine)
+        if archive is not None:
+            service = ArchiveService(self.store, archive)
+            yield from service.archive_days(before=before, actor=actor, now=now)
 
     def clear(self, *, actor: str, now: datetime) -> int:
         """Delete every prediction and vector, never runs or events; says who did it."""

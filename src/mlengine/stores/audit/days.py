@@ -1,12 +1,13 @@
 """Whole days of predictions that leave the table at once, and the vectors that only they had."""
 
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import Connection, Engine, delete, exists, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, select, text
 
 from mlengine.stores.database.engine import lock_tables, reading, writing
 from mlengine.stores.database.server.partitions import (
+    PRUNED,
     Partition,
     detach,
     detached,
@@ -25,9 +26,15 @@ def detach_days(engine: Engine, *, before: datetime) -> list[str]:
     """
     for partition in closed_partitions(engine, before=before):
         with writing(engine, lock_timeout_seconds=LOCK_SECONDS, may_take_long=True) as connection:
-            detach(connection, partition)
+            detach(connection, partition, PRUNED)
     with reading(engine) as connection:
-        return detached(connection)
+        return detached(connection, PRUNED)
+
+
+def of_day(day: date) -> tuple[ColumnElement[bool], ...]:
+    """The conditions for predictions of a date in UTC."""
+    since = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return predictions.c.at >= since, predictions.c.at < since + timedelta(days=1)
 
 
 def closed_partitions(engine: Engine, *, before: datetime) -> list[Partition]:

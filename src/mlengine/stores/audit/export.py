@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,9 @@ from mlengine.errors import CannotWrite
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.prediction_reader import row_query
 from mlengine.stores.audit.vectors import decode_vector
+from mlengine.stores.database.archive.files import ArchiveFile
+from mlengine.stores.database.archive.frames import selected
+from mlengine.stores.database.archive.reading import counting_files
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import UtcDateTime, feature_vectors, predictions
 from mlengine.stores.system import atomic_files
@@ -43,21 +47,43 @@ class AuditExporter:
     batch_rows: int = BATCH_ROWS
 
     def write(self, path: Path, audit_filter: AuditFilter) -> int:
-        """Put the selected rows at `path`, oldest first; returns how many.
+        """Put the selected rows at `path`, archived ones before others; returns how many.
 
         Columns as SCHEMA: those of the tables, and `features`, the vector as it was scored, in
         the feature set's order, NaN where a feature was null. The file appears whole or not at
         all. Raises DatabaseUnavailable, and CannotWrite when the file can't be written.
         """
-        with _translated_errors(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        with _translated_errors(path):
+            files = counting_files(self.engine)
+            self._write(path, audit_filter, files)
+            while files != (later := counting_files(self.engine)):  # a day has moved meanwhile
+                self._write(path, audit_filter, files := later)
+        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+    def _write(self, path: Path, audit_filter: AuditFilter, files: Sequence[ArchiveFile]) -> None:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             parts: list[Path] = []
-            for frame in self._batches(audit_filter):
+            archived = self._archived(audit_filter, files)
+            for frame in chain(archived, self._batches(audit_filter)):
                 parts.append(Path(folder) / f"{len(parts):08}.parquet")
                 frame.write_parquet(parts[-1])
             joined = Path(folder) / "joined.parquet"
             pl.scan_parquet(parts).sink_parquet(joined, maintain_order=True)
             joined.replace(path)
-        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+    @staticmethod
+    def _archived(
+        audit_filter: AuditFilter, files: Sequence[ArchiveFile]
+    ) -> Iterator[pl.DataFrame]:
+        """The archived rows, file by file."""
+        for file in files:
+            found = selected([file], audit_filter.selection())
+            vectors = [_vector(payload) for payload in found["payload"]]
+            features = pl.Series(VECTOR_COLUMN, vectors, dtype=SCHEMA[VECTOR_COLUMN], strict=True)
+            moments = [
+                pl.col(name).cast(kind) for name, kind in SCHEMA.items() if name in found.columns
+            ]
+            yield found.with_columns(*moments, features).select(list(SCHEMA))
 
     def _batches(self, audit_filter: AuditFilter) -> Iterator[pl.DataFrame]:
         """Rows that are there now, by their number; the first batch is empty."""

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select
 
-from mlengine.core.line_names import MODEL_LINE, version_key
-from mlengine.stores.database.tables import predictions
+from mlengine.core.line_names import MODEL_LINE, key_prefix, version_key
+from mlengine.stores.database.archive.selection import Selection
+from mlengine.stores.database.tables import predictions, to_microseconds
 from mlengine.stores.database.version_keys import is_of_line
 
 
@@ -42,6 +43,21 @@ class AuditFilter:
         if self.ok is not None:
             query = query.where(row.ok.is_(self.ok))
         return query
+
+    def selection(self, **conditions: Any) -> Selection:
+        """The archived predictions that it means; `conditions` are further ones of a Selection."""
+        among: dict[str, list[object]] = {}
+        if self.symbol is not None:
+            among["symbol"] = [self.symbol]
+        if self.version is not None:
+            among["model_version"] = [version_key(self.model or MODEL_LINE, self.version)]
+        if self.ok is not None:
+            among["ok"] = [self.ok]
+        last = None if self.until is None else (to_microseconds(self.until) or 0) - 1
+        prefix = None if self.model is None or self.version else key_prefix(self.model)
+        among |= conditions.pop("among", {})
+        spans = {"at": (to_microseconds(self.since), last), **conditions.pop("spans", {})}
+        return Selection(among=among, spans=spans, prefix=prefix, **conditions)
 
 
 def of_line(line: str) -> ColumnElement[bool]:

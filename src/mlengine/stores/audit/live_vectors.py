@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from sqlalchemy import BigInteger, ColumnElement, Engine, and_, func, or_, select, type_coerce
@@ -13,6 +14,8 @@ from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.line_names import MODEL_LINE, version_key
 from mlengine.core.timestamps import DAY_MICROSECONDS
 from mlengine.errors import DamagedRow
+from mlengine.stores.database.archive.reading import archived_rows
+from mlengine.stores.database.archive.selection import Selection
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import (
     MICROSECOND,
@@ -62,6 +65,9 @@ class LiveVectorReader:
         query = select(func.max(predictions.c.seq)).where(predictions.c.model_version == key)
         with reading(self.engine) as connection:
             newest: int | None = connection.scalar(query)
+        if newest is None:
+            meant = Selection(among={"model_version": [key]}, newest=1)
+            newest = next((each[0] for each in archived_rows(self.engine, query, meant)), None)
         return newest
 
     def dates_since(
@@ -87,7 +93,9 @@ class LiveVectorReader:
             .order_by(date)
         )
         with reading(self.engine) as connection:
-            return list(connection.scalars(query))
+            dates = set(connection.scalars(query))
+        meant = self._of(scored, spans={"seq": (max(seq - _LATE_ROWS, 0), None)})
+        return sorted(dates | {each.date for each in archived_rows(self.engine, query, meant)})
 
     def rows(self, scored: ScoredVersion, *, date: int) -> LiveRows:
         """The rows of a date, ordered by bar and symbol; raises DamagedRow."""
@@ -113,6 +121,10 @@ class LiveVectorReader:
         )
         with reading(self.engine) as connection:
             rows = connection.execute(query).all()
+        meant = self._of(scored, spans={"bar_timestamp": (first, first + DAY_MICROSECONDS - 1)})
+        if archived := archived_rows(self.engine, query, meant):
+            by_bar = {(each.bar_timestamp, each.symbol): each for each in (*archived, *rows)}
+            rows = [by_bar[key] for key in sorted(by_bar)]
         try:
             return LiveRows(
                 [str(row.symbol) for row in rows],
@@ -122,6 +134,14 @@ class LiveVectorReader:
             )
         except (TypeError, ValueError):
             raise DamagedRow from None
+
+    def _of(self, scored: ScoredVersion, **conditions: Any) -> Selection:
+        """The archived predictions of a version."""
+        among = {
+            "model_version": [version_key(self.line, scored.version)],
+            "feature_set_hash": [scored.feature_set_hash],
+        }
+        return Selection(among=among, **conditions)
 
 
 def _is_live(scored: ScoredVersion, line: str) -> tuple[ColumnElement[bool], ...]:

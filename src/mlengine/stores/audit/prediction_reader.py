@@ -1,6 +1,8 @@
 """The predictions in the audit, read row by row; needs neither Polars nor NumPy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from sqlalchemy import Engine, Row, Select, select
 
@@ -10,6 +12,8 @@ from mlengine.core.predictions.prediction import AuditRow, FeatureSetRef, Latenc
 from mlengine.core.trace_context import is_trace_id
 from mlengine.errors import DamagedRow
 from mlengine.stores.audit.filter import EVERYTHING, AuditFilter
+from mlengine.stores.database.archive.reading import archived_rows
+from mlengine.stores.database.archive.selection import Selection
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.pages import read_page, require_declared_types
 from mlengine.stores.database.tables import feature_vectors, predictions
@@ -31,15 +35,32 @@ class PredictionReader:
         self, audit_filter: AuditFilter = EVERYTHING, *, limit: int, cursor: str | None = None
     ) -> Page[AuditRow]:
         """At most `limit` rows, newest first; raises InvalidRequest on a bad cursor."""
-        query, seq = audit_filter.apply(row_query()), predictions.c.seq
-        return read_page(self.engine, query, audit_row, seq=seq, limit=limit, cursor=cursor)
+
+        def archived(
+            query: Select[Any], lowest: int | None, highest: int | None
+        ) -> Sequence[Row[Any]]:
+            spans = {"seq": (lowest, highest)}
+            meant = audit_filter.selection(spans=spans, newest=limit + 1)
+            return archived_rows(self.engine, query, meant)
+
+        return read_page(
+            self.engine,
+            audit_filter.apply(row_query()),
+            audit_row,
+            seq=predictions.c.seq,
+            limit=limit,
+            cursor=cursor,
+            elsewhere=archived,
+        )
 
     def get(self, prediction_id: str) -> AuditRow | None:
         """The row of one prediction, None where there is none."""
         query = row_query().where(predictions.c.prediction_id == prediction_id)
         with reading(self.engine) as connection:
-            row = connection.execute(query).first()
-        return None if row is None else audit_row(row)
+            rows = connection.execute(query).all()
+        meant = Selection(among={"prediction_id": [prediction_id]})
+        rows = rows or archived_rows(self.engine, query, meant)
+        return audit_row(rows[0]) if rows else None
 
 
 def row_query() -> Select[tuple[object, ...]]:

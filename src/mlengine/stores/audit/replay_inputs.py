@@ -14,6 +14,8 @@ from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.audit.prediction_reader import audit_row, row_query
 from mlengine.stores.audit.windows import decode_window
 from mlengine.stores.bars.recorded_windows import RecordedWindowReader
+from mlengine.stores.database.archive.reading import archived_rows, merged
+from mlengine.stores.database.archive.selection import Selection
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import (
     MICROSECOND,
@@ -50,19 +52,27 @@ class ReplayInputStore:
         query = _QUERY.where(predictions.c.prediction_id == prediction_id)
         with reading(self.engine) as connection:
             rows = connection.execute(query).all()
+        meant = Selection(among={"prediction_id": [prediction_id]})
+        rows = rows or archived_rows(self.engine, query, meant)
         return self._inputs(rows)[0] if rows else None
 
     def row_ids(self, audit_filter: AuditFilter) -> list[int]:
         """The row ids (`seq`) of the selected predictions, oldest first."""
         query = audit_filter.apply(select(predictions.c.seq)).order_by(predictions.c.seq)
         with reading(self.engine) as connection:
-            return list(connection.scalars(query))
+            numbers = list(connection.scalars(query))
+        archived = archived_rows(self.engine, query, audit_filter.selection())
+        return sorted({*numbers, *(row.seq for row in archived)})
 
     def get_many(self, row_ids: Sequence[int]) -> list[ReplayInputs]:
         """What these were made of, oldest first, as far as they are there still."""
         query = _QUERY.where(predictions.c.seq.in_(row_ids)).order_by(predictions.c.seq)
         with reading(self.engine) as connection:
             rows = connection.execute(query).all()
+        if len(rows) < len(row_ids):
+            meant = Selection(among={"seq": row_ids})
+            archived = archived_rows(self.engine, query, meant)
+            rows = merged(rows, archived)
         return self._inputs(rows)
 
     def _inputs(self, rows: Sequence[Row[tuple[object, ...]]]) -> list[ReplayInputs]:

@@ -16,6 +16,8 @@ from mlengine.stores.audit.days import (
     remove_detached,
     remove_unused,
 )
+from mlengine.stores.database.archive.files import ArchiveFile
+from mlengine.stores.database.archive.reading import counting_files
 from mlengine.stores.database.engine import lock_tables, reading, writing
 from mlengine.stores.database.events import insert_event, replace_details
 from mlengine.stores.database.server.partitions import create_days, days_are_missing
@@ -35,13 +37,14 @@ class AuditRetention:
         """How many predictions were made before a moment."""
         query = select(func.count()).select_from(predictions).where(predictions.c.at < before)
         with reading(self.engine) as connection:
-            return connection.scalar(query) or 0
+            count = connection.scalar(query) or 0
+        return count + sum(each.rows for each in self._archived(before))
 
     def any(self, *, before: datetime) -> bool:
         """As `count`, but only whether there is one; costs nothing."""
         query = select(predictions.c.seq).where(predictions.c.at < before).limit(1)
         with reading(self.engine) as connection:
-            return connection.scalar(query) is not None
+            return connection.scalar(query) is not None or bool(self._archived(before))
 
     def remove(self, *, before: datetime, actor: str, at: datetime) -> int:
         """Delete them, some thousand a transaction; returns how many.
@@ -51,12 +54,20 @@ class AuditRetention:
         told = _PruneEvent(before, actor, at)
         for table in detach_days(self.engine, before=before):
             remove_detached(self.engine, table, batch_rows=self.batch_rows, removed=told.add)
+        for file in self._archived(before):
+            with writing(self.engine) as connection:
+                told.add(connection, file.rows)
+            file.remove()
         while True:
             with writing(self.engine, may_take_long=True) as connection:
                 count = self._remove_batch(connection, before)
                 if not count:
                     return told.removed
                 told.add(connection, count)
+
+    def _archived(self, before: datetime) -> list[ArchiveFile]:
+        """The files of whole days that end by then."""
+        return [each for each in counting_files(self.engine) if each.until <= before]
 
     def prepare_days(self, *, now: datetime) -> None:
         """Have a partition for today and the coming days, where the database has partitions."""

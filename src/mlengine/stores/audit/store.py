@@ -19,6 +19,8 @@ from mlengine.stores.audit.rows import insert_rows
 from mlengine.stores.audit.vectors import store_vectors
 from mlengine.stores.audit.writer.group_writer import GroupWriter
 from mlengine.stores.audit.writer.opening import group_writer_for
+from mlengine.stores.database.archive.files import archive_of
+from mlengine.stores.database.archive.reading import counting_files
 from mlengine.stores.database.engine import lock_tables, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import (
@@ -101,10 +103,12 @@ class AuditStore(AuditReader):
             connection.execute(delete(feature_vectors))
             for table in (bar_windows, drift_tallies, drift_progress):
                 connection.execute(delete(table))
-            details = {"predictions": count}
+            archived = sum(each.rows for each in counting_files(self.engine))
+            details = {"predictions": count + archived}
             cleared = Event(kind="audit_cleared", at=at, version=None, actor=actor, details=details)
             insert_event(connection, cleared)
-        return count
+        archive = archive_of(self.engine)
+        return count + (archive.remove_all() if archive else 0)
 
     def writable(self) -> bool:
         """Whether a prediction could be written now; a real write finds out, once a second."""

@@ -1,6 +1,6 @@
 """Pages of a table, newest first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, Row, Select
@@ -11,6 +11,7 @@ from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import reading
 
 T = TypeVar("T")
+Elsewhere = Callable[[Select[Any], int | None, int | None], Sequence[Row[Any]]]
 
 
 def require_declared_types(record: T) -> T:
@@ -28,15 +29,23 @@ def read_page(
     seq: ColumnElement[int],
     limit: int,
     cursor: str | None,
+    elsewhere: Elsewhere | None = None,
 ) -> Page[T]:
     """At most `limit` rows of `query` with the highest `seq` below that of the cursor.
 
-    Raises InvalidRequest on a bad cursor, and DatabaseUnavailable.
+    `elsewhere` has further rows of the query: it is told the highest number that is wanted, and the
+    lowest where the table has enough. Raises InvalidRequest on a bad cursor, and
+    DatabaseUnavailable.
     """
     query = query.order_by(seq.desc()).limit(limit + 1)
     if cursor is not None:
         query = query.where(seq < decode_cursor(cursor))
     with reading(engine) as connection:
         rows = connection.execute(query).all()
+    if elsewhere is not None:
+        highest = None if cursor is None else decode_cursor(cursor) - 1
+        lowest = rows[-1].seq if len(rows) > limit else None
+        by_seq = {row.seq: row for row in (*rows, *elsewhere(query, lowest, highest))}
+        rows = [by_seq[each] for each in sorted(by_seq, reverse=True)[: limit + 1]]
     more = encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None
     return Page(tuple(parse(row) for row in rows[:limit]), more)

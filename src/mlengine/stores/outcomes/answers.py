@@ -1,11 +1,15 @@
 """The answers of the audit that have an outcome."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
 from mlengine.core.line_names import MODEL_LINE, key_prefix, split_version_key
+from mlengine.stores.database.archive.reading import archived_rows, merged
+from mlengine.stores.database.archive.selection import Selection
 from mlengine.stores.database.engine import insert_or_ignore, reading
 from mlengine.stores.database.tables import feature_vectors, monitoring_positions, predictions
 from mlengine.stores.database.version_keys import is_of_line
@@ -61,7 +65,17 @@ class AnswerReader:
         )
         with reading(self.engine) as connection:
             newest = connection.scalar(select(func.max(row.seq))) or 0
-            rows = [_answer(Answer(*each)) for each in connection.execute(query)]
+            found: Sequence[Any] = connection.execute(query).all()
+        meant = Selection(
+            among={"ok": [True], "in_sample": [False]},
+            spans={"seq": (position + 1, found[-1].seq if len(found) == limit else None)},
+            prefix=key_prefix(self.line),
+            oldest=limit,
+        )
+        if archived := archived_rows(self.engine, query, meant):
+            found = merged(found, archived)[:limit]
+            newest = max(newest, found[-1].seq)
+        rows = [_answer(Answer(*each)) for each in found]
         return rows, rows[-1].seq if len(rows) == limit else max(newest, position)
 
     def position(self) -> int:

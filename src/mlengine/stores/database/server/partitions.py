@@ -15,8 +15,8 @@ from mlengine.core.timestamps import EPOCH
 from mlengine.stores.database.tables import MICROSECOND, to_microseconds
 
 TABLE, DEFAULT, BEFORE = "predictions", "predictions_default", "predictions_before"
-# Of days that are no part of the table any more, and whose vectors are being removed.
-_DETACHED = "pruned_predictions_"
+# What days are called that are no part of the table any more, and whose vectors are being removed.
+PRUNED, ARCHIVED = "pruned_predictions_", "archived_predictions_"
 _DAY, _DAYS_AHEAD = timedelta(days=1), 7
 _BOUNDS = re.compile(r"FOR VALUES FROM \((MINVALUE|'(-?\d+)')\) TO \('(-?\d+)'\)")
 _KIND = text("SELECT relkind::text FROM pg_class WHERE oid = to_regclass(:name)")
@@ -84,9 +84,9 @@ def days_are_missing(connection: Connection, *, now: datetime) -> bool:
     return bool(there) and there[-1].until < now + 2 * _DAY
 
 
-def detach(connection: Connection, partition: Partition) -> str:
+def detach(connection: Connection, partition: Partition, prefix: str) -> str:
     """Make a partition a table of its own that nothing refers to; returns its name."""
-    name = f"{_DETACHED}{partition.name.removeprefix(f'{TABLE}_')}"
+    name = f"{prefix}{partition.name.removeprefix(f'{TABLE}_')}"
     connection.exec_driver_sql(f"ALTER TABLE {TABLE} DETACH PARTITION {partition.name}")
     for key in list(connection.scalars(_FOREIGN_KEYS, {"name": partition.name})):
         connection.exec_driver_sql(f'ALTER TABLE {partition.name} DROP CONSTRAINT "{key}"')
@@ -94,11 +94,11 @@ def detach(connection: Connection, partition: Partition) -> str:
     return name
 
 
-def detached(connection: Connection) -> list[str]:
+def detached(connection: Connection, prefix: str) -> list[str]:
     """The names of such tables that are there still."""
     if connection.dialect.name != "postgresql":
         return []
-    return list(connection.scalars(_TABLES, {"prefix": _DETACHED}))
+    return list(connection.scalars(_TABLES, {"prefix": prefix}))
 
 
 def _is_in_default(connection: Connection, day: datetime) -> bool:
