@@ -92,10 +92,10 @@ def fill(folder: Path, changed: dict[str, str], rows: int, *, analyzed: bool = T
     now = datetime.now(UTC)
     platform.predict.predict(SYMBOLS[0], PredictionRequest("r", now))
     engine = platform.control.database
-    if not analyzed:
-        with engine.begin() as connection:
-            for name in ("predictions", "feature_vectors"):
-                connection.exec_driver_sql(f"ALTER TABLE {name} SET (autovacuum_enabled = false)")
+    if not analyzed and engine.dialect.name != "sqlite":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ALTER SYSTEM SET autovacuum = off")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
     started = time.perf_counter()
     with engine.begin() as connection:
         symbols = max(rows // (5 * BARS), 1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def test_the_newest_bar_of_each_symbol_and_this_interval_is_known(engine: Engine
     store = AuditStore(engine)
     store.append([answered(1, day=4), answered(2, day=2), answered(3, symbol="BBB"), failed(4)])
     store.append([answered(5, symbol="CCC", interval="1h")])
-    last_bars = AuditStore(engine).last_live_bars("1d")
+    last_bars = AuditStore(engine).last_live_bars("1d", now=NOW)
     assert last_bars == {"AAA": newest("AAA", day=4), "BBB": newest("BBB")}
 
 
@@ -36,13 +37,13 @@ def test_what_was_asked_about_the_past_does_not_count(engine: Engine) -> None:
     AuditStore(engine).append(
         [answered(1, day=2), answered(2, day=4, **past), answered(3, symbol="BBB", **past)]
     )
-    assert AuditStore(engine).last_live_bars("1d") == {"AAA": newest("AAA", day=2)}
+    assert AuditStore(engine).last_live_bars("1d", now=NOW) == {"AAA": newest("AAA", day=2)}
 
 
 def test_a_bar_counts_once_anyone_asked_about_the_present(engine: Engine) -> None:
     past = {"as_of": NOW - 9 * DAY}
     AuditStore(engine).append([answered(1, **past), answered(2), answered(3, **past)])
-    assert AuditStore(engine).last_live_bars("1d") == {"AAA": newest("AAA")}
+    assert AuditStore(engine).last_live_bars("1d", now=NOW) == {"AAA": newest("AAA")}
 
 
 @pytest.mark.parametrize(("before_the_request", "counts"), [(DAY, False), (DAY / 2, True)])
@@ -51,4 +52,16 @@ def test_the_present_reaches_back_for_less_than_a_bar(
 ) -> None:
     as_of = NOW + timedelta(seconds=1) - before_the_request
     AuditStore(engine).append([answered(1, as_of=as_of)])
-    assert bool(AuditStore(engine).last_live_bars("1d")) is counts
+    assert bool(AuditStore(engine).last_live_bars("1d", now=NOW)) is counts
+
+
+def test_who_was_not_asked_for_weeks_is_known_still(engine: Engine) -> None:
+    store, later = AuditStore(engine), NOW + 20 * DAY
+    store.append([answered(1, symbol="OLD"), answered(2, symbol="ASKED")])
+    store.append([replace(answered(3, symbol="ASKED", day=15, as_of=later), at=later)])
+    assert store.last_live_bars("1d", now=later) == {
+        "ASKED": newest("ASKED", day=15),
+        "OLD": newest("OLD"),
+    }
+    assert store.last_prediction_at(now=later) == later
+    assert store.last_prediction_at(now=later + 20 * DAY) == later

@@ -63,6 +63,6 @@ def test_a_cursor_from_before_a_clearing_shows_no_newer_row(store):
 
 
 def test_the_last_prediction_is_the_last_that_was_answered(store):
-    assert store.last_prediction_at() is None
+    assert store.last_prediction_at(now=NOW) is None
     store.append([answered(1), answered(2), failed(3)])
-    assert store.last_prediction_at() == NOW + timedelta(seconds=2)
+    assert store.last_prediction_at(now=NOW) == NOW + timedelta(seconds=2)

@@ -76,7 +76,7 @@ class MonitoringService:
 
         Of the symbols that were predicted for the present: a backtest makes no feed look dead.
         """
-        last_bars = self.audit.last_live_bars(self.interval)
+        last_bars = self.audit.last_live_bars(self.interval, now=now)
         deadline = Deadline.after(_EXPECTATIONS_SECONDS)
         revised = self.bar_ages.store.revised_bars(self.interval)
         symbols = [
@@ -87,7 +87,7 @@ class MonitoringService:
                 replace(each, revised_bars=revised.get(each.symbol, 0)) for each in symbols
             ),
             model=self._model_freshness(now),
-            last_prediction_at=self.audit.last_prediction_at(),
+            last_prediction_at=self.audit.last_prediction_at(now=now),
         )
 
     def _symbol_freshness(

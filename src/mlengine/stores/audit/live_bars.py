@@ -1,14 +1,19 @@
 """The newest bars that were predicted for the present; needs neither Polars nor NumPy."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import CTE, BigInteger, Engine, func, select, type_coerce
+from sqlalchemy import CTE, BigInteger, Connection, Engine, func, select, type_coerce
 
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import DamagedRow
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import MICROSECOND, feature_vectors, predictions
+
+# Of the partitions of a server a query plans for each: most need no more than the newest.
+_RECENT = timedelta(days=8)
+# Bars that are older are no news of a feed that was asked recently.
+_STALE = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -17,45 +22,59 @@ class LiveBarReader:
 
     engine: Engine
 
-    def last_prediction_at(self) -> datetime | None:
+    def last_prediction_at(self, *, now: datetime) -> datetime | None:
         """When a prediction was last answered."""
-        table = predictions.c
-        query = select(table.at).where(table.ok).order_by(table.seq.desc()).limit(1)
+        at = predictions.c.at
+        query = select(at).where(predictions.c.ok).order_by(at.desc()).limit(1)
         with reading(self.engine) as connection:
-            last: datetime | None = connection.scalar(query)
+            last: datetime | None = connection.scalar(query.where(at >= now - _RECENT))
+            if last is None:
+                last = connection.scalar(query)
         return last
 
-    def last_live_bars(self, interval: str) -> dict[str, datetime]:
+    def last_live_bars(self, interval: str, *, now: datetime) -> dict[str, datetime]:
         """The newest bar of each symbol that was predicted less than a bar after its `as_of`.
 
-        What was asked about the past says nothing about the feed.
+        What was asked about the past says nothing about the feed. Recent predictions are looked at
+        first, the others where these don't tell of every symbol.
         """
-        vector, prediction = feature_vectors.c, predictions.c
-        lag = type_coerce(prediction.at, BigInteger) - type_coerce(prediction.as_of, BigInteger)
-        # In the order of an index, and with a limit, which PostgreSQL makes no join of: without
-        # statistics it would join the whole table.
-        live = (
-            select(prediction.seq)
-            .where(prediction.vector_id == vector.id, lag < INTERVALS[interval] // MICROSECOND)
-            .order_by(prediction.model_version, prediction.seq)
-            .limit(1)
-            .scalar_subquery()
-            .is_not(None)
-        )
-        symbols = _symbols(interval)
-        newest = (
-            select(vector.bar_timestamp)
-            .where(vector.interval == interval, vector.symbol == symbols.c.symbol, live)
-            .order_by(vector.bar_timestamp.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        query = select(symbols.c.symbol, newest.label("bar")).where(symbols.c.symbol.is_not(None))
         with reading(self.engine) as connection:
-            rows = connection.execute(query.order_by(symbols.c.symbol)).all()
-        if not all(isinstance(row.symbol, str) for row in rows):
-            raise DamagedRow
-        return {row.symbol: row.bar for row in rows if row.bar is not None}
+            found = _newest_bars(connection, interval, since=now - _RECENT)
+            if None in found.values():
+                earlier = _newest_bars(connection, interval, since=None)
+                found = {symbol: bar or earlier.get(symbol) for symbol, bar in found.items()}
+        return {symbol: bar for symbol, bar in found.items() if bar is not None}
+
+
+def _newest_bars(
+    connection: Connection, interval: str, *, since: datetime | None
+) -> dict[str, datetime | None]:
+    """By symbol with a vector; None where no live prediction was made since then."""
+    vector, prediction = feature_vectors.c, predictions.c
+    lag = type_coerce(prediction.at, BigInteger) - type_coerce(prediction.as_of, BigInteger)
+    # In the order of an index, and with a limit, which PostgreSQL makes no join of: without
+    # statistics it would join the whole table. By their moment earlier partitions are left out.
+    live = (
+        select(prediction.seq)
+        .where(prediction.vector_id == vector.id, lag < INTERVALS[interval] // MICROSECOND)
+        .where(prediction.at >= vector.bar_timestamp)
+        .order_by(prediction.model_version, prediction.seq)
+        .limit(1)
+    )
+    symbols = _symbols(interval)
+    newest = select(vector.bar_timestamp).where(
+        vector.interval == interval, vector.symbol == symbols.c.symbol
+    )
+    if since is not None:
+        live = live.where(prediction.at >= since)
+        newest = newest.where(vector.bar_timestamp >= since - _STALE)
+    newest = newest.where(live.scalar_subquery().is_not(None))
+    bar = newest.order_by(vector.bar_timestamp.desc()).limit(1).scalar_subquery()
+    query = select(symbols.c.symbol, bar.label("bar")).where(symbols.c.symbol.is_not(None))
+    rows = connection.execute(query.order_by(symbols.c.symbol)).all()
+    if not all(isinstance(row.symbol, str) for row in rows):
+        raise DamagedRow
+    return {row.symbol: row.bar for row in rows}
 
 
 def _symbols(interval: str) -> CTE:
