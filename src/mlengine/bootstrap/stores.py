@@ -10,7 +10,7 @@ from mlengine.bootstrap.feature_sets import load_feature_sets
 from mlengine.bootstrap.market_data import open_market_data
 from mlengine.bootstrap.markets import load_markets
 from mlengine.bootstrap.registry import open_registry
-from mlengine.bootstrap.telemetry import count_dependency_call, open_counters
+from mlengine.bootstrap.telemetry import count_dependency_calls, open_counters
 from mlengine.config import Settings
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.sets.core import CORE
@@ -22,6 +22,7 @@ from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.spool.store import SpooledAuditStore
+from mlengine.stores.bars.cache import BarCache
 from mlengine.stores.bars.store import BarStore
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
@@ -53,7 +54,7 @@ def open_stores(settings: Settings, *, database: Engine) -> Stores:
     Raises BadSetting for a feature set that does not exist.
     """
     counters = open_counters(settings)
-    states = DependencyStates(partial(count_dependency_call, counters))
+    states = DependencyStates(partial(count_dependency_calls, counters))
     sets = load_feature_sets(settings.feature_sets, wanted=settings.train.feature_set)
     registry = open_registry(settings)
     return Stores(
@@ -100,6 +101,7 @@ def open_bars(settings: Settings, states: DependencyStates, database: Engine) ->
         recheck_seconds=settings.market_data_recheck_seconds,
         max_stale_seconds=settings.max_stale_seconds,
         states=states,
+        cache=BarCache(settings.bars_cache_symbols),
         markets=markets,
         adjustment=settings.market_data_adjust,
         bulkhead=UpstreamBulkhead(

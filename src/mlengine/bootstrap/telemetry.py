@@ -20,11 +20,11 @@ def open_counters(settings: Settings) -> Counters:
     return Counters(counters_folder(settings))
 
 
-def count_dependency_call(counters: Counters, dependency: str, state: str) -> None:
-    """A call to a dependency, by what became of it; see `DependencyStates`."""
+def count_dependency_calls(counters: Counters, dependency: str, state: str, calls: int) -> None:
+    """Calls to a dependency, by what became of them; see `DependencyStates`."""
     if dependency == "upstream":
-        counters.count(UPSTREAM_CALLS).add()
+        counters.count(UPSTREAM_CALLS).add(calls)
         if state in _REASONS:
-            counters.count(UPSTREAM_FAILURES, _REASONS[state]).add()
+            counters.count(UPSTREAM_FAILURES, _REASONS[state]).add(calls)
     elif dependency == "redis" and state == "degraded":
-        counters.count(LIMITER_FALLBACKS).add()
+        counters.count(LIMITER_FALLBACKS).add(calls)

@@ -65,6 +65,7 @@ class Settings:
     trusted_proxy_count: int
     cors_origins: tuple[str, ...]
     max_batch_symbols: int
+    bars_cache_symbols: int
     usability: UsabilitySettings
     monitoring: MonitoringSettings
     audit_retention_days: int
@@ -156,6 +157,7 @@ class Settings:
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),
             cors_origins=addresses.cors_origins(read),
             max_batch_symbols=read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
+            bars_cache_symbols=read.integer("BARS_CACHE_SYMBOLS", 1_000, 1, 100_000),
             usability=usability(read, interval, production=env == "production"),
             monitoring=monitoring(read),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),

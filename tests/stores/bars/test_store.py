@@ -186,11 +186,24 @@ def test_small_segments_are_merged_and_lose_nothing(tmp_path):
     for rows in range(20, 121):
         revised = bars.head(rows).with_columns(pl.col("volume") + rows // 50)
         write(store, revised, now=START + rows * DAY)
-        assert segments(store) <= 17
+        assert segments(store) <= 16 + 5, "those since the last merge, and one of each size"
     for rows in range(20, 121):
         expected = bars.head(rows).with_columns(pl.col("volume") + rows // 50)
         assert known_at(store, START + rows * DAY).equals(expected)
         assert known_at(store, START + rows * DAY, bars=5).equals(expected.tail(5))
+
+
+def test_bars_are_written_anew_only_as_often_as_their_segment_doubles(tmp_path):
+    store = bar_store(tmp_path)
+    bars = random_bars(rows=400)
+    sizes = set()
+    for rows in range(200, 401):
+        write(store, bars.head(rows), now=START + rows * DAY)
+        with reading(store.engine) as connection:
+            sizes.add(connection.scalar(select(func.max(bar_segments.c.rows))))
+    assert sizes <= {200, *range(260, 401)}, "the first is merged once others have half its rows"
+    assert segments(store) <= 16 + 5
+    assert read(store, "AAA").equals(bars)
 
 
 def test_long_histories_are_cut_and_their_end_is_read_alone(tmp_path):

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 import polars as pl
 
@@ -45,13 +46,18 @@ def bars_report(
     symbol: str, accepted: int, *, mended: ReasonCounts, dropped: ReasonCounts
 ) -> BarsReport:
     if not mended.counts and not dropped.counts:
-        return BarsReport(accepted, {}, {}, {})
+        return _report_of_good_candles(accepted)
     return BarsReport(
         accepted,
         dict(mended.counts.get(symbol, {})),
         dict(dropped.counts.get(symbol, {})),
         {**mended.examples.get(symbol, {}), **dropped.examples.get(symbol, {})},
     )
+
+
+@lru_cache(maxsize=1_024)
+def _report_of_good_candles(accepted: int) -> BarsReport:
+    return BarsReport(accepted, {}, {}, {})
 
 
 def _example(row: Mapping[str, object], reason: str) -> AffectedCandle:

@@ -9,6 +9,7 @@ from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.recorded import NOTHING_HELD, BarsDiff, KnownBars, Revisions
 
+_AGREEMENT = "_agreement"
 _NEVER, _ALWAYS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
@@ -68,13 +69,18 @@ def _are_plain(parts: Sequence[Revisions]) -> list[bool]:
 def agreements(held: Sequence[KnownBars], answers: Sequence[BarArrays]) -> list[int | None]:
     """Of each answer, how many of its first bars are held, where all others come after these.
 
-    None where that is not so.
+    None where that is not so. An answer remembers it, for it is asked twice: whether it goes on from
+    what is held, and what it adds.
     """
     counts: list[int | None] = []
     ours: list[BarArrays] = []
     theirs: list[BarArrays] = []
     compared: list[int] = []
     for number, (known, answer) in enumerate(zip(held, answers, strict=True)):
+        found = vars(answer).get(_AGREEMENT)
+        if found and found[0] is known:
+            counts.append(found[1])
+            continue
         arrays = known.arrays
         rows = 0
         if len(answer.starts):
@@ -97,6 +103,7 @@ def agreements(held: Sequence[KnownBars], answers: Sequence[BarArrays]) -> list[
     for number, agrees in zip(compared, agree, strict=True):
         if not agrees:
             counts[number] = None
+        vars(answers[number])[_AGREEMENT] = held[number], counts[number]
     return counts
 
 
@@ -141,7 +148,7 @@ def _followed(answer: UpstreamAnswer, rows: Revisions) -> KnownBars:
 
 def _known_at(answers: Sequence[UpstreamAnswer], written: Sequence[BarArrays]) -> list[Moments]:
     """From when on each of the written bars counts as known; arrays that may be written to."""
-    rows = [each.rows for each in written]
+    rows = [len(each.starts) for each in written]
     if not sum(rows):
         return [each.known_at.copy() for each in written]
     starts = np.concatenate([each.starts for each in written])

@@ -230,7 +230,10 @@ class BarService:
 
     @cached_property
     def _upstream(self) -> RecordedUpstream:
-        return RecordedUpstream(self._fetcher, self.store, self.max_stale_seconds, self.bulkhead)
+        stale, most = self.max_stale_seconds, self.cache.most_bars
+        return RecordedUpstream(
+            self._fetcher, self.store, stale, self.bulkhead, most_bars_in_memory=most
+        )
 
     @cached_property
     def _views(self) -> BarsViewBuilder:

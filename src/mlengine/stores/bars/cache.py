@@ -13,7 +13,8 @@ from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
 from mlengine.core.timestamps import EPOCH
 from mlengine.stores.bars.stored import StoredBars, loaded_report, microseconds, moment
 
-_MAX_SYMBOLS = 1_000
+# Of all symbols together, at most: some 280 MB.
+_MOST_BARS = 5_000_000
 _MAX_WINDOWS = 32
 # For so many new bars a symbol counts as in use without a request for it.
 _BARS_IN_USE = 3
@@ -138,24 +139,31 @@ class CachedBars:
 
 
 class BarCache:
-    """Symbol to its newest bars; safe to use from many threads, bounded.
+    """Up to `most_symbols` symbols to their newest bars; safe to use from many threads.
 
-    It also knows which symbols are in use: those that were requested since the last few new bars.
+    A further symbol takes the place of the one that was put longest ago. It also knows which
+    symbols are in use: those that were requested since the last few new bars.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_symbols: int = 1_000) -> None:
+        self._most_symbols = most_symbols
         self._bars: dict[str, CachedBars] = {}
         self._used: dict[str, int] = {}
         self._newest: datetime | None = None
         self._new_bars = 0
         self._lock = threading.Lock()
 
+    @property
+    def most_bars(self) -> int:
+        """How many bars of a symbol there is room for, of as many symbols as there may be."""
+        return _MOST_BARS // self._most_symbols
+
     def put(self, symbol: str, bars: CachedBars) -> None:
         """Cache `bars`; the symbol that was put longest ago makes room."""
         with self._lock:
             self._bars.pop(symbol, None)
             self._bars[symbol] = bars
-            if len(self._bars) > _MAX_SYMBOLS:
+            if len(self._bars) > self._most_symbols:
                 oldest = next(iter(self._bars))
                 del self._bars[oldest]
                 self._used.pop(oldest, None)

@@ -130,12 +130,12 @@ def write_rows(connection: Connection, rows: Mapping[int, Revisions]) -> None:
 
 
 def merge_small(connection: Connection, series: Collection[int]) -> None:
-    """Put what is not in full segments into as few as there can be; nobody else may write."""
-    small = {
-        each: [place for place in places if place.rows < SEGMENT_ROWS]
-        for each, places in _places(connection, series).items()
-    }
-    places = [place for each in small.values() if len(each) > 1 for place in each]
+    """Put small segments together, of each series those of about one size; nobody else may write.
+
+    A row is written anew only as often as its segment has doubled.
+    """
+    merged = map(_of_about_one_size, _places(connection, series).values())
+    places = [place for each in merged if len(each) > 1 for place in each]
     if not places:
         return
     parts = {each: list[Revisions]() for each in series}
@@ -144,6 +144,18 @@ def merge_small(connection: Connection, series: Collection[int]) -> None:
     ids = [place.id for place in places]
     connection.execute(delete(bar_segments).where(bar_segments.c.id.in_(ids)))
     write_rows(connection, {each: Revisions.joined(parts[each]) for each in series if parts[each]})
+
+
+def _of_about_one_size(places: Sequence[_Place]) -> list[_Place]:
+    """The smallest, each with at most twice as many rows as all before it, up to full ones."""
+    chosen: list[_Place] = []
+    rows = 0
+    for place in sorted(places, key=attrgetter("rows")):
+        if place.rows >= SEGMENT_ROWS or (chosen and place.rows > 2 * rows):
+            break
+        chosen.append(place)
+        rows += place.rows
+    return chosen
 
 
 def _places(connection: Connection, series: Collection[int]) -> dict[int, list[_Place]]:

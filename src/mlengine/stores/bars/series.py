@@ -114,8 +114,11 @@ def extend_served(
 
 def _checked(series: SeriesMetadata) -> SeriesMetadata:
     """The series; raises DamagedRow where a value is none that was written."""
-    _count(series.recordings), _count(series.revised_bars)
-    if not isinstance(series.report, str | None):
+    if type(series.recordings) is not int or type(series.revised_bars) is not int:
+        raise DamagedRow
+    if series.recordings < 0 or series.revised_bars < 0:
+        raise DamagedRow
+    if series.report is not None and not isinstance(series.report, str):
         raise DamagedRow
     return series
 

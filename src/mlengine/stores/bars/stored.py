@@ -49,7 +49,7 @@ class StoredBars:
         """
         if self.of_the_past:
             return None
-        return max(self.held.latest_first_seen(first, end), self.held.revised_at)
+        return max(int(self.held.first_seen[first:end].max(initial=0)), self.held.revised_at)
 
     def covers(self, start: datetime, current: SeriesMetadata) -> bool:
         """Whether they are all that is recorded from `start` on."""
@@ -138,11 +138,16 @@ class Recorded:
 def loaded_report(text: str | None, *, accepted: int = 0) -> BarsReport:
     """The report of a series, of which so many bars are at hand; raises DamagedRow."""
     if text is None:
-        return BarsReport(accepted, {}, {}) if accepted else NO_BARS.report
+        return _report_of_good_bars(accepted)
     try:
         return from_plain(BarsReport, {**parse_column(text), "accepted": accepted})
     except (ValueError, TypeError):
         raise DamagedRow from None
+
+
+@lru_cache(maxsize=1_024)
+def _report_of_good_bars(accepted: int) -> BarsReport:
+    return BarsReport(accepted, {}, {}) if accepted else NO_BARS.report
 
 
 def _dumped(report: BarsReport) -> str | None:

@@ -91,6 +91,7 @@ class BarFetcher:
         result = self._accept(symbol, fetched)
         if isinstance(result, MlengineError):
             raise result
+        self.states.record(PART, "ok")
         return result
 
     def fetch_many(
@@ -125,6 +126,9 @@ class BarFetcher:
             pending = [symbol for symbol in pending if symbol not in results]
             if not pending:
                 break
+        accepted = sum(isinstance(each, CachedBars) for each in results.values())
+        if accepted:
+            self.states.record(PART, "ok", calls=accepted)
         return {symbol: results.get(symbol) or UnknownSymbol(symbol) for symbol in symbols}
 
     def _before_all_bars(self, symbol: str, *, now: datetime, deadline: Deadline) -> CachedBars:
@@ -165,7 +169,6 @@ class BarFetcher:
             reasons = ", ".join(sorted(report.dropped))
             fault = f"not one of the candles of {symbol!r} can be used ({reasons})"
             return self._record(UpstreamInvalid(fault))
-        self.states.record(PART, "ok")
         return fetched
 
     def _record(self, error: MlengineError) -> MlengineError:

@@ -44,6 +44,7 @@ class RecordedUpstream:
     max_stale_seconds: float
     bulkhead: UpstreamBulkhead
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker, compare=False)
+    most_bars_in_memory: int = _BARS_IN_MEMORY
 
     @cached_property
     def delta(self) -> IncrementalFetcher:
@@ -177,7 +178,10 @@ class RecordedUpstream:
                 for symbol, answer in answers.items()
                 if answer.base
             }
-        return dict(fetched) | {symbol: _in_memory(each, bars) for symbol, each in stored.items()}
+        most = max(min(_BARS_IN_MEMORY, self.most_bars_in_memory), 4 * bars)
+        return dict(fetched) | {
+            symbol: _in_memory(each, bars, most) for symbol, each in stored.items()
+        }
 
     def _unrecorded(self, fetched: CachedBars, answer: UpstreamBars, now: datetime) -> CachedBars:
         """An answer that could not be recorded, with the bars that it follows."""
@@ -223,10 +227,10 @@ class RecordedUpstream:
         return [replace(each, expires_at=until, outage=True) for each in stale]
 
 
-def _in_memory(stored: StoredBars, bars: int) -> CachedBars:
-    """As much of what is recorded as stays in memory."""
-    if not stored.entire_history and stored.held.arrays.rows > max(_BARS_IN_MEMORY, 4 * bars):
-        held = stored.held.tail(max(_BARS_IN_MEMORY // 2, 2 * bars))
+def _in_memory(stored: StoredBars, bars: int, most: int) -> CachedBars:
+    """As much of what is recorded as stays in memory: of more than `most` bars, half as many."""
+    if not stored.entire_history and stored.held.arrays.rows > most:
+        held = stored.held.tail(max(most // 2, 2 * bars))
         stored = replace(stored, held=held, holds_all_recorded=False)
     return CachedBars.of(stored)
 
