@@ -142,13 +142,13 @@ def batches(made: Stack, *, seconds: float) -> None:
         migrate(database)
         environ = {**made.environ, "AUDIT_DATABASE_URL": database}
         with serving("wsgi:app", "/health", environ) as server:
-            cold.append(_batch(server, Client(server.port), BATCH))
+            cold.append(one_batch(server, Client(server.port), BATCH))
     new = [_one_new_bar(made, f"sqlite:///{made.folder}/new{start}.db") for start in range(5)]
     with serving("wsgi:app", FIRST, made.environ) as server:
         client = Client(server.port)
         warm(server)
         bodies = [orjson.dumps({"symbols": SYMBOLS, "as_of": str(day)}) for day in days]
-        took = [_batch(server, client, body) for body in bodies]
+        took = [one_batch(server, client, body) for body in bodies]
         client.close()
         asked = [("POST", "/predict/batch", BATCH)]
         before = server.cpu_seconds()
@@ -181,14 +181,14 @@ def _one_new_bar(made: Stack, database: str) -> Batch:
         with serving(
             "wsgi:app", "/health", {**environ, "MARKET_DATA_CACHE_SECONDS": "0"}
         ) as server:
-            _batch(server, Client(server.port), BATCH)
+            one_batch(server, Client(server.port), BATCH)
     finally:
         whole.write_parquet(panel)
     with serving("wsgi:app", "/health", environ) as server:
-        return _batch(server, Client(server.port), BATCH)
+        return one_batch(server, Client(server.port), BATCH)
 
 
-def _batch(server: Server, client: Client, body: bytes) -> Batch:
+def one_batch(server: Server, client: Client, body: bytes) -> Batch:
     server.wait_until_calm()
     begun, before = time.perf_counter(), server.cpu_seconds()
     assert client.post("/predict/batch", body)[0] == 200

@@ -109,14 +109,21 @@ class Server:
 
 
 @contextmanager
-def serving(app: str, path: str, environ: Mapping[str, str], *arguments: str) -> Iterator[Server]:
-    """`app` under the project's gunicorn settings, answering 200 at `path`; ends with the block."""
+def serving(
+    app: str, path: str, environ: Mapping[str, str], *arguments: str, root: Path = ROOT
+) -> Iterator[Server]:
+    """`app` under the settings of the project in `root`, answering 200 at `path`.
+
+    It ends with the block.
+    """
     port, begun = free_port(), time.perf_counter()
     log = tempfile.TemporaryFile()  # noqa: SIM115 - for the child, as long as it lives
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *arguments, app],
-        cwd=ROOT,
-        env=config.environment_for_child({**environ, "PORT": str(port)}),
+        cwd=root,
+        env=config.environment_for_child(
+            {**environ, "PORT": str(port), "PYTHONPATH": str(root / "src")}
+        ),
         stderr=log,
     )
     try:

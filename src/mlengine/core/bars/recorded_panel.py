@@ -69,8 +69,8 @@ def _are_plain(parts: Sequence[Revisions]) -> list[bool]:
 def agreements(held: Sequence[KnownBars], answers: Sequence[BarArrays]) -> list[int | None]:
     """Of each answer, how many of its first bars are held, where all others come after these.
 
-    None where that is not so. An answer remembers it, for it is asked twice: whether it goes on from
-    what is held, and what it adds.
+    None where that is not so. An answer remembers it, for it is asked twice: whether it goes on
+    from what is held, and what it adds.
     """
     counts: list[int | None] = []
     ours: list[BarArrays] = []

@@ -1,0 +1,110 @@
+"""A batch of 500 beside an earlier version: `python -m benchmarks.beside` prints a table.
+
+CPU milliseconds of master and workers for the first batch of a server, by turns with those of the
+commit, whose tree is taken from git. Each has versions of its own, trained on the same bars. Once
+the database is new, and once it has all that the version records but for one new bar each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from benchmarks.load import Client
+from benchmarks.serving import BATCH, head, one_batch, row, say_where
+from benchmarks.stack import ROOT, Stack, serving, stack
+
+from mlengine import config
+
+FIRST_VERSION = "0623e9e"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The project as it stands in a folder, with artifacts of its own."""
+
+    name: str
+    root: Path
+    environ: Mapping[str, str]
+
+    def run(self, command: str, **changed: str) -> None:
+        environ = {**self.environ, "LOG_LEVEL": "WARNING", **changed}
+        subprocess.run(
+            [sys.executable, "-m", "mlengine", command],
+            cwd=self.root,
+            env=config.environment_for_child({**environ, "PYTHONPATH": str(self.root / "src")}),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def first_batch(self, database: str, **changed: str) -> float:
+        """CPU milliseconds of the first batch of a server."""
+        environ = {**self.environ, "AUDIT_DATABASE_URL": database, **changed}
+        with serving("wsgi:app", "/health", environ, root=self.root) as server:
+            return one_batch(server, Client(server.port), BATCH).cpu_ms
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--commit", default=FIRST_VERSION)
+    asked.add_argument("--rounds", type=int, default=5)
+    options = asked.parse_args()
+    say_where()
+    print()
+    with stack() as made, _earlier(made, options.commit) as earlier:
+        trees = [Tree("this one", ROOT, made.environ), earlier]
+        cold: dict[str, list[float]] = {each.name: [] for each in trees}
+        new_bar: dict[str, list[float]] = {each.name: [] for each in trees}
+        for number in range(options.rounds):
+            for tree in trees:
+                database = f"sqlite:///{made.folder}/{number}-{tree.name}.db".replace(" ", "-")
+                tree.run("migrate", AUDIT_DATABASE_URL=database)
+                cold[tree.name].append(_all_but_the_newest_bar(made, tree, database))
+                new_bar[tree.name].append(tree.first_batch(database))
+    head("CPU ms of the first batch, median (least)", *cold)
+    _print("nothing: bars are read from files, too", cold)
+    _print("one new bar each, bars from the store", new_bar)
+    return 0
+
+
+def _print(name: str, costs: Mapping[str, Sequence[float]]) -> None:
+    row(name, *(f"{statistics.median(each):.0f} ({min(each):.0f})" for each in costs.values()))
+
+
+def _all_but_the_newest_bar(made: Stack, tree: Tree, database: str) -> float:
+    """The first batch on files that lack it; the next server asks for bars again at once."""
+    panel = made.folder / "bars" / "panel.parquet"
+    whole, at = pl.read_parquet(panel), pl.col("timestamp")
+    whole.filter(at < at.max().over("symbol")).write_parquet(panel)
+    try:
+        return tree.first_batch(database, MARKET_DATA_CACHE_SECONDS="0")
+    finally:
+        whole.write_parquet(panel)
+
+
+@contextmanager
+def _earlier(made: Stack, commit: str) -> Iterator[Tree]:
+    """The tree of a commit, with a version that it has trained itself."""
+    with tempfile.TemporaryDirectory(prefix="mlengine-bench-") as folder:
+        root = Path(folder) / "tree"
+        root.mkdir()
+        packed = subprocess.run(
+            ["git", "archive", commit], cwd=ROOT, check=True, capture_output=True
+        ).stdout
+        subprocess.run(["tar", "x"], cwd=root, input=packed, check=True)
+        environ = {**made.environ, "ARTIFACTS_DIR": str(Path(folder) / "artifacts")}
+        tree = Tree(commit, root, environ)
+        tree.run("train", TRAIN_ACTIVATE="always")
+        yield tree
+
+
+if __name__ == "__main__":
+    sys.exit(main())
