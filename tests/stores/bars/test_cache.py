@@ -89,3 +89,12 @@ def test_a_symbol_is_in_use_for_three_new_bars_after_it_was_asked_for():
         ), "noted twice"
         stale.append(cache.symbols_to_refetch(bar, now=later))
     assert stale == [["AAA", "BBB"]] * 3 + [["AAA"]]
+
+
+def test_so_many_symbols_share_the_room_for_bars():
+    cache = BarCache(2)
+    for symbol in ("A", "B", "C"):
+        cache.put(symbol, cached())
+    assert [cache.newest(symbol) is None for symbol in ("A", "B", "C")] == [True, False, False]
+    assert BarCache(1_000).most_bars == 5_000
+    assert BarCache(10_000).most_bars == 500
