@@ -156,8 +156,7 @@ class Settings:
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),
             cors_origins=addresses.cors_origins(read),
-            max_batch_symbols=read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
-            bars_cache_symbols=read.integer("BARS_CACHE_SYMBOLS", 1_000, 1, 100_000),
+            **_numbers_of_symbols(read),
             usability=usability(read, interval, production=env == "production"),
             monitoring=monitoring(read),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
@@ -191,6 +190,13 @@ def environment_for_child(extra: Mapping[str, str]) -> dict[str, str]:
 
 def _retry_backoff_seconds(read: EnvReader) -> float:
     return read.seconds("MARKET_DATA_RETRY_BACKOFF_SECONDS", 0.2, zero=True)
+
+
+def _numbers_of_symbols(read: EnvReader) -> dict[str, int]:
+    return {
+        "max_batch_symbols": read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
+        "bars_cache_symbols": read.integer("BARS_CACHE_SYMBOLS", 1_000, 1, 100_000),
+    }
 
 
 def _calendar(read: EnvReader) -> str | None:
