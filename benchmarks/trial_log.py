@@ -30,7 +30,10 @@ class TrialLog:
         """With what the file has; a last line that was cut off is left out."""
         done = defaultdict[str, dict[int, Result]](dict)
         if path is not None and path.exists():
-            for line in path.read_text().splitlines():
+            text = path.read_text()
+            if text and not text.endswith("\n"):
+                path.write_text(f"{text}\n")
+            for line in text.splitlines():
                 try:
                     row = json.loads(line)
                 except ValueError:
