@@ -15,6 +15,7 @@ from tests.s3_server import S3Server, s3_server
 from tests.stores.registry.test_registry import FILES, NOW, put
 
 from mlengine.bootstrap.control import build_control
+from mlengine.bootstrap.registry import open_registry
 from mlengine.core.versions.pruning import Pin
 from mlengine.errors import (
     ArtifactCorrupt,
@@ -309,3 +310,26 @@ def test_a_poll_takes_in_what_others_do_and_a_folder_needs_none(host: Host, tmp_
     RegistryPoll(folder, 0.01, states).start()
     assert states.state("registry") == "unknown"
     assert folder.identity() == folder.identity() != Registry(tmp_path / "other").identity()
+
+
+def test_lines_share_a_bucket_and_no_name(url: str, tmp_path: Path) -> None:
+    def opened(host: str, line: str) -> SharedRegistry:
+        registry = open_registry(settings(tmp_path / host, REGISTRY_URL=url), line)
+        assert isinstance(registry, SharedRegistry)
+        return registry
+
+    main, slow = opened("one", "main"), opened("one", "slow")
+    put(main, "run1")
+    activate(main, "v1")
+    for run_id in ("run2", "run3"):
+        put(slow, run_id)
+    activate(slow, "v2")
+    others = [opened("two", line) for line in ("main", "slow")]
+    poll = RegistryPoll(others[0], 1.0, DependencyStates())
+    poll.watch(others[1])
+    poll.look()
+    assert [each.versions() for each in others] == [["v1"], ["v1", "v2"]]
+    assert [each.active.path.parent.name for each in others] == ["main", "slow"]
+    active = [each.active.read() for each in others]
+    assert [each and each.version for each in active] == ["v1", "v2"]
+    assert {*main.bucket.keys("versions/")} == {"v1.json"}
