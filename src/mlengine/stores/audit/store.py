@@ -18,7 +18,7 @@ from mlengine.stores.audit.reader import AuditReader
 from mlengine.stores.audit.rows import insert_rows
 from mlengine.stores.audit.vectors import store_vectors
 from mlengine.stores.audit.writer.group_writer import GroupWriter
-from mlengine.stores.audit.writer.opening import group_writer_for
+from mlengine.stores.audit.writer.opening import WriteAgain, group_writer_for
 from mlengine.stores.database.archive.files import archive_of
 from mlengine.stores.database.archive.reading import counting_files
 from mlengine.stores.database.engine import lock_tables, writing
@@ -75,7 +75,7 @@ class AuditStore(AuditReader):
         if self._group_writer is None:
             return False
         keys = [entry.scored.key if entry.scored else None for entry in records]
-        return self._group_writer.insert(list(zip(values, keys, strict=True)))
+        return self._group_writer.insert(list(zip(values, keys, strict=True)), records)
 
     def _insert_with_vectors(self, records: Sequence[AuditEntry], values: Sequence[Values]) -> None:
         with writing(self.engine, lock_timeout_seconds=self.lock_seconds) as connection:
@@ -87,7 +87,12 @@ class AuditStore(AuditReader):
 
     @cached_property
     def _group_writer(self) -> GroupWriter | None:
-        return group_writer_for(self.engine)
+        return group_writer_for(self.engine, self._write_again)
+
+    @property
+    def _write_again(self) -> WriteAgain | None:
+        """What takes rows that a server has lost, where there is such; each commit waits else."""
+        return None
 
     def clear(self, *, actor: str, at: datetime) -> int:
         """Delete every prediction, vector and window, and what was counted of them for drift.

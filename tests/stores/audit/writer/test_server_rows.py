@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
@@ -13,16 +14,20 @@ from tests.patience import eventually, patience
 from tests.postgres import PostgresServer
 
 from mlengine.stores.audit.entries import AuditedPrediction
+from mlengine.stores.audit.spool.spool import AuditSpool
+from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.audit.writer import settling
 from mlengine.stores.database.engine import guard_answers, open_database, writing
 from mlengine.stores.database.migrate import migrate
+from mlengine.stores.database.server.limits import limits_of
 from mlengine.stores.database.tables import feature_vectors, predictions
 
 
 @pytest.fixture
 def store(postgres_url: str) -> AuditStore:
     migrate(postgres_url)
-    engine = open_database(postgres_url)
+    engine = open_database(postgres_url, timeout_seconds=0.3)
     guard_answers(engine, lock_seconds=0.1)
     return AuditStore(engine)
 
@@ -131,3 +136,50 @@ def test_rows_that_wait_too_long_for_their_turn_go_the_long_way(store: AuditStor
         assert not store.append_rows_directly([_again(1, "q1")])
     assert store._group_writer._pending == type(store._group_writer._pending)()
     assert store.append_rows_directly([_again(1, "q1")])
+
+
+@pytest.fixture
+def spooled(store: AuditStore, tmp_path: Path) -> SpooledAuditStore:
+    return SpooledAuditStore(store.engine, spool=AuditSpool(tmp_path / "spool"))
+
+
+def test_rows_that_a_server_had_not_on_disk_are_written_again(
+    spooled: SpooledAuditStore, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "_SECONDS", 0.5)
+    spooled.append([answered(1)])
+    assert spooled.append_rows_directly([_again(1, f"q{n}") for n in range(20)])
+    postgres.stop()  # at once, as by a power cut of its machine
+    try:
+        assert eventually(lambda: not spooled.spool.is_empty)
+    finally:
+        postgres.start()
+    spooled.drain()
+    assert sorted(_recent(spooled)) == sorted(["p1", *(f"q{n}" for n in range(20))])
+    assert spooled.spool.is_empty
+
+
+def test_rows_that_are_on_disk_are_kept_no_longer(spooled: SpooledAuditStore) -> None:
+    spooled.append([answered(1)])
+    assert spooled.append_rows_directly([_again(1, "q1")])
+    assert spooled._group_writer
+    unsettled = spooled._group_writer._committer._unsettled  # type: ignore[attr-defined]
+    assert eventually(lambda: not unsettled._entries)
+    spooled._group_writer.close()
+    assert spooled.spool.is_empty
+
+
+def test_a_server_that_hangs_before_it_has_them_on_disk_gets_them_again(
+    spooled: SpooledAuditStore, postgres: PostgresServer
+) -> None:
+    spooled.append([answered(1)])
+    assert spooled.append_rows_directly([_again(1, "q1")])
+    postgres.freeze()
+    try:
+        assert not spooled.append_rows_directly([_again(1, "q2")])
+        assert eventually(lambda: not spooled.spool.is_empty)
+    finally:
+        postgres.thaw()
+    assert eventually(lambda: not limits_of(spooled.engine).is_hanging)  # type: ignore[union-attr]
+    spooled.drain()
+    assert {"p1", "q1"} <= set(_recent(spooled))

@@ -12,6 +12,7 @@ from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.audit.vectors import store_vectors
+from mlengine.stores.audit.writer.opening import WriteAgain
 from mlengine.stores.database.engine import writing
 from mlengine.stores.system import atomic_files
 
@@ -65,6 +66,19 @@ class SpooledAuditStore(AuditStore):
         """`degraded` also while rows of another process are spooled."""
         state = super().state()
         return state if state == "down" or self.spool.is_empty else "degraded"
+
+    @property
+    def _write_again(self) -> WriteAgain:
+        return self._spool_again
+
+    def _spool_again(self, entries: Sequence[AuditEntry]) -> None:
+        """Rows whose server has gone before it had them on disk."""
+        try:
+            self.spool.write([SpooledRow(entry_dict(entry), entry.scored) for entry in entries])
+        except DatabaseUnavailable:
+            log.exception("audit rows perhaps lost", extra={"rows": len(entries)})
+        else:
+            log.warning("audit rows spooled again", extra={"rows": len(entries)})
 
     def _drain_some(self) -> None:
         """What an append that succeeded does for those that did not; it fails nobody."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from mlengine.stores.audit.entries import Values
+from mlengine.stores.audit.entries import AuditEntry, Values
 from mlengine.stores.audit.vectors import VectorKey
 
 _MOST_VECTOR_IDS = 20_000
@@ -42,8 +42,8 @@ class RowCommitter(Protocol):
     def encode(self, rows: Iterable[Values]) -> Sequence[Row]:
         """Rows as they are committed, but for the ids of their vectors."""
 
-    def commit(self, rows: Sequence[Row]) -> Outcome:
-        """All rows or none; `TOO_LATE` where that would take long."""
+    def commit(self, rows: Sequence[Row], entries: Sequence[AuditEntry]) -> Outcome:
+        """All rows, those of the `entries`, or none; `TOO_LATE` where that would take long."""
 
     def count_committed(self, rows: int) -> None:
         """So many rows were committed by another way."""
@@ -57,6 +57,7 @@ class _PendingRows:
     """The rows of one thread, which wait for the writer."""
 
     rows: Sequence[tuple[Row, VectorKey | None]]
+    entries: Sequence[AuditEntry]
     taken: bool = False
     committed: bool = False
 
@@ -89,8 +90,10 @@ class GroupWriter:
         self._committer.count_committed(len(ids))
         self._committer.prepare()
 
-    def insert(self, rows: Sequence[tuple[Values, VectorKey | None]]) -> bool:
-        """Commit all rows, each with its vector, in this order; False when none was.
+    def insert(
+        self, rows: Sequence[tuple[Values, VectorKey | None]], entries: Sequence[AuditEntry]
+    ) -> bool:
+        """Commit the rows of `entries`, each with its vector, in this order; False when none was.
 
         That is so when a vector is not known to be stored, or the database can't be used at once.
         On a server a commit that was given up may take place still.
@@ -98,7 +101,8 @@ class GroupWriter:
         if any(key and key not in self._vector_ids for _, key in rows):
             return False
         stored = self._committer.encode(values for values, _ in rows)
-        mine = _PendingRows([(row, key) for row, (_, key) in zip(stored, rows, strict=True)])
+        keyed = [(row, key) for row, (_, key) in zip(stored, rows, strict=True)]
+        mine = _PendingRows(keyed, entries)
         self._pending.append(mine)
         if self._is_withdrawn(mine):
             return False
@@ -133,12 +137,14 @@ class GroupWriter:
             rows = self._with_vector_ids(pending)
             if rows is not None:
                 ready.append((pending, rows))
-        if len(ready) > 1 and self._try_commit([row for _, rows in ready for row in rows]):
+        all_rows = [row for _, rows in ready for row in rows]
+        all_entries = [entry for pending, _ in ready for entry in pending.entries]
+        if len(ready) > 1 and self._try_commit(all_rows, all_entries):
             for pending, _ in ready:
                 pending.committed = True
             return
         for pending, rows in ready:
-            pending.committed = not self._is_late and self._try_commit(rows)
+            pending.committed = not self._is_late and self._try_commit(rows, pending.entries)
 
     def _with_vector_ids(self, pending: _PendingRows) -> list[Row] | None:
         """The rows with the ids of their vectors, None where one is not known."""
@@ -150,8 +156,8 @@ class GroupWriter:
             rows.append([*values, vector_id])
         return rows
 
-    def _try_commit(self, rows: Sequence[Row]) -> bool:
-        outcome = self._committer.commit(rows)
+    def _try_commit(self, rows: Sequence[Row], entries: Sequence[AuditEntry]) -> bool:
+        outcome = self._committer.commit(rows, entries)
         if outcome is Outcome.REFUSED:
             self._vector_ids.clear()
         self._is_late = outcome is Outcome.TOO_LATE

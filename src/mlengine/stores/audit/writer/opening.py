@@ -1,16 +1,24 @@
 """Which short way there is into a database."""
 
+from collections.abc import Callable, Sequence
+
 from sqlalchemy import Engine, event
 
+from mlengine.stores.audit.entries import AuditEntry
 from mlengine.stores.audit.writer.group_writer import GroupWriter, RowCommitter
 from mlengine.stores.audit.writer.sqlite_rows import SqliteRowCommitter
 from mlengine.stores.database.server.limits import limits_of
 from mlengine.stores.database.sqlite.checkpointer import checkpointer_of
 
+WriteAgain = Callable[[Sequence[AuditEntry]], None]
 
-def group_writer_for(engine: Engine) -> GroupWriter | None:
-    """Into a file of SQLite, or into PostgreSQL; None where rows go the long way alone."""
-    committer = _committer_for(engine)
+
+def group_writer_for(engine: Engine, write_again: WriteAgain | None) -> GroupWriter | None:
+    """Into a file of SQLite, or into PostgreSQL; None where rows go the long way alone.
+
+    With `write_again` a server need not force each commit to its disk.
+    """
+    committer = _committer_for(engine, write_again)
     if committer is None:
         return None
     writer = GroupWriter(committer)
@@ -18,7 +26,7 @@ def group_writer_for(engine: Engine) -> GroupWriter | None:
     return writer
 
 
-def _committer_for(engine: Engine) -> RowCommitter | None:
+def _committer_for(engine: Engine, write_again: WriteAgain | None) -> RowCommitter | None:
     checkpointer, limits = checkpointer_of(engine), limits_of(engine)
     if checkpointer is not None:
         return SqliteRowCommitter(engine, checkpointer)
@@ -28,4 +36,4 @@ def _committer_for(engine: Engine) -> RowCommitter | None:
         ServerRowCommitter,
     )
 
-    return ServerRowCommitter(engine, limits)
+    return ServerRowCommitter(engine, limits, write_again)

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.audit.entries import Values
+from mlengine.stores.audit.entries import AuditEntry, Values
 from mlengine.stores.audit.rows import insert_statement, stored_rows
 from mlengine.stores.audit.writer.group_writer import Outcome, Row
 from mlengine.stores.database.lock_patience import error_code, patience_of, wait_for_turn
@@ -43,7 +43,7 @@ class SqliteRowCommitter:
     def count_committed(self, rows: int) -> None:
         self._checkpointer.count_committed(rows)
 
-    def commit(self, rows: Sequence[Row]) -> Outcome:
+    def commit(self, rows: Sequence[Row], entries: Sequence[AuditEntry]) -> Outcome:  # noqa: ARG002
         try:
             self._check_file()
             self._commit(rows)
