@@ -12,7 +12,6 @@ from mlengine.web.schemas.fields import (
     BoundedFloat,
     BoundedInteger,
     QueryFlag,
-    RequestSchema,
     version_of_path,
 )
 
@@ -78,13 +77,6 @@ def test_a_malformed_version_in_a_path_is_a_version_that_does_not_exist(text: st
 
 def test_a_version_is_a_number_without_padding() -> None:
     assert version_of_path("v1234567890") == "v1234567890"
-
-
-def test_only_the_line_main_exists() -> None:
-    assert RequestSchema().load({}) == {}
-    assert RequestSchema().load({"model": "main"}) == {}
-    with pytest.raises(ModelNotFound):
-        RequestSchema().load({"model": "other"})
 
 
 @pytest.mark.parametrize("given", ["True", "yes", "", "01", "TRUE", "on"])
