@@ -18,6 +18,9 @@ from mlengine.stores.database.tables import to_microseconds
 # How long the last step waits for a moment without a long transaction on the table.
 _LOCK_SECONDS = 5.0
 _CHECK = "ck_predictions_before"
+# The rows of so many days, too, go to the partition of before. The check that lets it be attached
+# without a look at its rows refuses later ones: it must not outlive a process that was killed long.
+_DAYS_BEFORE = 8
 # Each of the table, and of the partition that is the table of before.
 _INDEXES = {
     "uq_predictions_id": "prediction_id, at",
@@ -59,17 +62,16 @@ def partitioning_steps(engine: Engine, *, now: datetime) -> Iterator[Step]:
 
     Each step is what it does, in words, and the call that does it. All but the last let others
     read and write; the last one holds the table for milliseconds. Broken off, they begin anew. The
-    rows that are there become one partition, until the day after tomorrow.
+    rows that are there become one partition, until a week from tomorrow.
     """
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    until = to_microseconds(midnight + timedelta(days=2))
+    until = to_microseconds(midnight + timedelta(days=_DAYS_BEFORE))
     with engine.connect() as connection:
         if connection.dialect.name != "postgresql" or is_partitioned(connection):
             return
     for name in _MISSING_BEFORE:
         yield f"index of the rows that are there by {_INDEXES[name]}", _indexing(engine, name)
-    yield "look that none of them is of a later day", lambda: _check(engine, until)
-    yield "make them a partition", lambda: _exchange(engine, until, now)
+    yield "look at all of them, and make them a partition", lambda: _put_in(engine, until, now)
 
 
 def _indexing(engine: Engine, name: str) -> Callable[[], None]:
@@ -87,10 +89,23 @@ def _indexing(engine: Engine, name: str) -> Callable[[], None]:
     return build
 
 
+def _put_in(engine: Engine, until: int | None, now: datetime) -> None:
+    try:
+        _check(engine, until)
+        _exchange(engine, until, now)
+    finally:
+        _drop_check(engine)
+
+
+def _drop_check(engine: Engine) -> None:
+    with writing(engine, lock_timeout_seconds=_LOCK_SECONDS) as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS {_CHECK}")
+
+
 def _check(engine: Engine, until: int | None) -> None:
+    _drop_check(engine)
     alter = f"ALTER TABLE {TABLE}"
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"{alter} DROP CONSTRAINT IF EXISTS {_CHECK}")
         connection.exec_driver_sql(
             f"{alter} ADD CONSTRAINT {_CHECK} CHECK (at < {until}) NOT VALID"
         )
