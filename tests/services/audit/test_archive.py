@@ -36,12 +36,13 @@ from mlengine.stores.outcomes.answers import AnswerReader
 
 ROOT = Path(__file__).parents[3]
 DAY = timedelta(days=1)
+DATABASES = ["sqlite", "postgresql", "postgresql without days"]
 MIDNIGHT = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 LATER = NOW + 9 * DAY
 SCORED = ScoredVersion("v1", "f" * 64, "1d", 3)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "postgresql without days"])
+@pytest.fixture(params=["sqlite"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "sqlite":
         url = new_database(tmp_path / "audit.db")
@@ -86,7 +87,6 @@ def everything(audit: AuditService, tmp_path: Path) -> dict[str, object]:
     filters = {
         "all": AuditFilter(),
         "symbol": AuditFilter(symbol="AAA"),
-        "version": AuditFilter(version="v1"),
         "line": AuditFilter(model="main"),
         "other line": AuditFilter(model="other"),
         "ok": AuditFilter(ok=True),
@@ -96,9 +96,10 @@ def everything(audit: AuditService, tmp_path: Path) -> dict[str, object]:
     for name, each in filters.items():
         told[name] = audit.recent(each, limit=50).rows
         told[f"{name} ids"] = ids = inputs.row_ids(each)
-        audit.export(tmp_path / "out.parquet", each)
-        exported = pl.read_parquet(tmp_path / "out.parquet")
-        told[f"{name} exported"] = repr(exported.sort("prediction_id").to_dicts())
+        if name in ("all", "second day"):
+            audit.export(tmp_path / "out.parquet", each)
+            exported = pl.read_parquet(tmp_path / "out.parquet")
+            told[f"{name} exported"] = repr(exported.sort("prediction_id").to_dicts())
         told[f"{name} replayed"] = [
             (each.row, each.vector, each.window is not None and each.window.to_dicts())
             for each in inputs.get_many(ids)
@@ -140,6 +141,7 @@ def counts(engine: Engine) -> tuple[int, ...]:
         )
 
 
+@pytest.mark.parametrize("engine", DATABASES, indirect=True)
 def test_what_is_archived_is_read_as_if_it_were_in_the_tables(
     audit: AuditService, tmp_path: Path
 ) -> None:
@@ -159,6 +161,7 @@ def test_what_is_archived_is_read_as_if_it_were_in_the_tables(
     assert audit.store.vectors_by_id(ids).keys() == ids
 
 
+@pytest.mark.parametrize("engine", DATABASES[:2], indirect=True)
 def test_rows_that_come_late_are_read_beside_the_file_and_archived_with_the_next_run(
     audit: AuditService, tmp_path: Path
 ) -> None:
@@ -180,6 +183,7 @@ def test_a_day_that_is_not_over_stays(audit: AuditService) -> None:
     assert list(done) == []
 
 
+@pytest.mark.parametrize("engine", DATABASES[:2], indirect=True)
 def test_archived_days_are_pruned_and_cleared_with_the_others(audit: AuditService) -> None:
     engine = audit.store.engine
     audit.store.append(entries())
@@ -216,7 +220,7 @@ def test_a_damaged_file_is_told(audit: AuditService) -> None:
         audit.recent(limit=50)
 
 
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.soak), 29])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.soak), 40])
 def test_a_run_that_is_killed_anywhere_loses_and_doubles_no_row(tmp_path: Path, every: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", archive_killed_at_each_step.__name__, str(tmp_path), str(every)],
