@@ -11,7 +11,7 @@ from mlengine.core.versions import comparison
 from mlengine.core.versions.comparison import Comparison, ScoredVersion
 from mlengine.core.versions.layout import HOLDOUT_FILE
 from mlengine.core.versions.model_card import render_model_card
-from mlengine.errors import ApprovalNeeded, NoActiveModel, NoPreviousModel
+from mlengine.errors import ApprovalNeeded, ModelNotFound, NoActiveModel, NoPreviousModel
 from mlengine.services.models.catalog import ModelCatalog
 from mlengine.services.models.event_recording import record_activation, record_missing_activation
 from mlengine.stores.database.events import EventStore
@@ -100,10 +100,10 @@ class ModelService(ModelCatalog):
     ) -> Activation:
         """Serve `version` from now on; its files are verified and loaded first.
 
-        Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch, IntervalMismatch or
-        DatabaseUnavailable, and then nothing has changed.
+        Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch, IntervalMismatch,
+        DatabaseUnavailable or RegistryUnavailable, and then nothing has changed.
         """
-        self.loader.load(version)
+        self._load_also_of_others(version)
         before = self.active_version()
         record_missing_activation(self.registry.active, self.events)
         active = self.registry.activate(
@@ -131,6 +131,14 @@ class ModelService(ModelCatalog):
             now=now,
             kind="rolled_back",
         )
+
+    def _load_also_of_others(self, version: str) -> None:
+        """Another host may have published it just now."""
+        try:
+            self.loader.load(version)
+        except ModelNotFound:
+            self.registry.refresh()
+            self.loader.load(version)
 
     def require_loadable(self) -> None:
         """Load and verify the active version, if there is one; raises why it can't serve."""

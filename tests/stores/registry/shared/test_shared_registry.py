@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from tests.patience import eventually
 from tests.platforms import settings
-from tests.published import draft
+from tests.published import draft, tiny_files
 from tests.s3_server import S3Server, s3_server
 from tests.stores.registry.test_registry import FILES, NOW, put
 
 from mlengine.bootstrap.control import build_control
+from mlengine.bootstrap.platform import build_platform
 from mlengine.bootstrap.registry import open_registry
 from mlengine.core.versions.pruning import Pin
 from mlengine.errors import (
@@ -310,6 +311,17 @@ def test_a_poll_takes_in_what_others_do_and_a_folder_needs_none(host: Host, tmp_
     RegistryPoll(folder, 0.01, states).start()
     assert states.state("registry") == "unknown"
     assert folder.identity() == folder.identity() != Registry(tmp_path / "other").identity()
+
+
+def test_what_was_published_elsewhere_just_now_can_be_activated(url: str, tmp_path: Path) -> None:
+    platform = build_platform(settings(tmp_path / "two", REGISTRY_URL=url))
+    platform.control.migrate_and_backfill()
+    other = open_registry(settings(tmp_path / "one", REGISTRY_URL=url), "main")
+    version = other.publish(draft(), tiny_files(), fence=lambda: None).version
+    activation = platform.models.activate(version, actor="me", reason="", now=NOW)
+    assert (activation.active_version, activation.generation) == ("v1", 1)
+    with pytest.raises(ModelNotFound):
+        platform.models.activate("v2", actor="me", reason="", now=NOW)
 
 
 def test_lines_share_a_bucket_and_no_name(url: str, tmp_path: Path) -> None:
