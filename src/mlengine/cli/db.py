@@ -42,10 +42,11 @@ def backup(file: Path) -> Output:
 @db.command("partition")
 @json_command
 def partition() -> Output:
-    """Give the predictions on PostgreSQL a partition a day, also while the platform runs.
+    """Give PostgreSQL's predictions a partition a day.
 
-    A new database has them. One that is older gets them in steps, each of which is printed: two
-    indexes and one look at all rows while others read and write, then one moment alone.
+    Also while the platform runs. A new database has them. One that is older gets them in steps,
+    each of which is printed: two indexes and one look at all rows while others read and write, then
+    one moment alone.
     """
     from mlengine.stores.database.server.partitioning import partitioning_steps  # noqa: PLC0415
 
