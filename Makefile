@@ -7,7 +7,8 @@ CHECKED = src tests scripts benchmarks wsgi.py worker.py gunicorn.conf.py
 INSTALL = sh scripts/install.sh
 # Three at once on two cores: tests that have processes of their own wait for much. SlipCover, for
 # coverage.py makes the whole run half as long again.
-TESTS = $(BIN)/python -m slipcover --branch --source src/mlengine --json --out .coverage.json \
+MEASURED = src/mlengine/core,src/mlengine/services,src/mlengine/stores
+TESTS = $(BIN)/python -m slipcover --branch --source $(MEASURED) --json --out .coverage.json \
 	-m pytest -m "not soak" -n 3
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url $(UPGRADE)

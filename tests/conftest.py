@@ -12,6 +12,9 @@ from tests.postgres import PostgresServer, running_server, what_is_missing
 from tests.settings_read import settings_read
 
 from mlengine.config import Settings
+from mlengine.stores.system.garbage_collection import collect_less_often
+
+collect_less_often()
 
 
 @pytest.fixture(autouse=True)

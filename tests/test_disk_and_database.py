@@ -245,7 +245,16 @@ def test_a_start_on_a_full_disk_is_one_line(
     assert (done.stderr.count("\n"), done.stdout) == (1, "")
 
 
-@pytest.mark.parametrize("command", ["up", "web", "worker", "migrate", "db upgrade"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "up",
+        "web",
+        pytest.param("worker", marks=pytest.mark.soak),
+        pytest.param("migrate", marks=pytest.mark.soak),
+        pytest.param("db upgrade", marks=pytest.mark.soak),
+    ],
+)
 def test_a_start_on_a_newer_database_is_one_line(tmp_path: Path, command: str) -> None:
     make_platform(tmp_path).control.database.dispose()
     with closing(sqlite3.connect(tmp_path / "artifacts" / "audit.db")) as database, database:

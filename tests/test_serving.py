@@ -118,6 +118,7 @@ def test_a_reload_that_could_not_serve_is_refused_and_all_goes_on(
     assert "v1" in refusals()[1]
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("platform")
 def test_recycling_workers_fails_no_request(tmp_path: Path) -> None:
     recycling = ("--max-requests", "60", "--max-requests-jitter", "20")

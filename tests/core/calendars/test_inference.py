@@ -49,7 +49,9 @@ def test_bars_at_weekends_are_of_a_market_that_never_sleeps(interval: timedelta,
     [("24/5", "24/5"), ("XNYS", "weekdays"), ("XTKS", "weekdays"), ("XASX", "weekdays")],
 )
 @pytest.mark.parametrize("interval", [MINUTE, HOUR, 4 * HOUR])
-@pytest.mark.parametrize("day", range(7))
+@pytest.mark.parametrize(
+    "day", [0, 4, 5, *(pytest.param(day, marks=pytest.mark.soak) for day in (1, 2, 3, 6))]
+)
 def test_a_market_that_sleeps_is_not_taken_for_one_that_does_not(
     name: str, suggested: str, interval: timedelta, day: int
 ) -> None:

@@ -142,7 +142,7 @@ def test_blocks_widen_the_interval_of_overlapping_labels():
     assert by_blocks[1] - by_blocks[0] > 2.0 * (by_dates[1] - by_dates[0])
 
 
-@pytest.mark.parametrize("horizon_bars", [1, 5])
+@pytest.mark.parametrize("horizon_bars", [pytest.param(1, marks=pytest.mark.soak), 5])
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(horizon_bars):
     rng = np.random.default_rng(7)
     covered = 0

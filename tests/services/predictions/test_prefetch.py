@@ -327,7 +327,7 @@ def test_where_no_thread_can_be_started_the_question_is_answered_and_the_next_ba
     assert asked(upstream).keys() == set(SYMBOLS)
 
 
-@pytest.mark.parametrize("source", ["http", "files"])
+@pytest.mark.parametrize("source", ["http", pytest.param("files", marks=pytest.mark.soak)])
 def test_a_process_ends_in_the_midst_of_a_filling(
     upstream: LoopbackUpstream, tmp_path: Path, source: str
 ) -> None:

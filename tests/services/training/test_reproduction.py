@@ -63,7 +63,7 @@ def test_every_part_of_the_recipe_is_repeated(
     assert (done.reproduced == done.candidate_reproduced) == (manifest.served == "candidate")
 
 
-@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.soak), 4])
 def test_fresh_processes_on_any_number_of_threads_give_one_fingerprint(
     platform: Platform, tmp_path: Path, threads: int
 ) -> None:

@@ -59,7 +59,9 @@ class Keys:
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Keys:
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
+    """Hashed cheaply: some hundred are asked with."""
+    monkeypatch.setattr("mlengine.core.keys._SCRYPT_COST", 16)
     return Keys(tmp_path / "keys.json")
 
 

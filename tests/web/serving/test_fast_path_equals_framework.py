@@ -44,7 +44,9 @@ def test_some_random_requests(tmp_path: Path, queue: QueueProcess) -> None:
     compare(tmp_path, queue, count=400)
 
 
-@pytest.mark.parametrize("origins", ["*", "http://desk,http://other"])
+@pytest.mark.parametrize(
+    "origins", [pytest.param("*", marks=pytest.mark.soak), "http://desk,http://other"]
+)
 def test_some_requests_of_pages(tmp_path: Path, queue: QueueProcess, origins: str) -> None:
     compare(tmp_path, queue, count=200, CORS_ORIGINS=origins)
 

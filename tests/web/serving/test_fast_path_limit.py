@@ -205,6 +205,7 @@ def test_two_workers_let_the_limit_pass_and_not_two_more(
     assert set(statuses) == {200, 429}
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("platform")
 def test_bursts_across_window_edges_are_all_counted(tmp_path: Path, queue: QueueProcess) -> None:
     """However the windows lie, whoever passed stands in a counter, and none holds more than N."""

@@ -24,8 +24,15 @@ from mlengine.core.features.leaks.check import LeakReport, check_for_leaks
 
 BARS = panel(2, rows=110)
 CUTS = 6
-LEAKING = [(kind, test, leak) for kind, (test, leaks) in LEAKS.items() for leak in leaks]
 ONE_OF_EACH = [(kind, test, leaks[0]) for kind, (test, leaks) in LEAKS.items()]
+LEAKING = [
+    *ONE_OF_EACH,
+    *(
+        pytest.param(kind, test, leak, marks=pytest.mark.soak)
+        for kind, (test, leaks) in LEAKS.items()
+        for leak in leaks[1:]
+    ),
+]
 
 
 def failed(report: LeakReport) -> dict[str, set[str]]:
