@@ -25,7 +25,7 @@ from mlengine.core.features import CORE, compute
 from mlengine.stores.market_data.sample import find_sample_file, read_sample
 
 
-@pytest.mark.parametrize("bars", [WINDOWS[0], pytest.param(WINDOWS[1], marks=pytest.mark.soak)])
+@pytest.mark.parametrize("bars", [100, pytest.param(500, marks=pytest.mark.soak)])
 def test_breaks_are_found_in_time(bars: int) -> None:
     limits = {"volatility": 60, "correlation": 120, "frozen": 20}
     found: dict[str, list[float]] = {name: [] for name in limits}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import subprocess
@@ -9,11 +10,21 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.crashing import FILES, NOW, ROOT, all_steps, five_versions, put, racing_publishers
+from tests.crashing import (
+    FILES,
+    NOW,
+    ROOT,
+    all_steps,
+    at_step,
+    five_versions,
+    put,
+    racing_publishers,
+)
 from tests.processes import publish_with_limited_file_size
 from tests.published import publish
 
-from mlengine.errors import ArtifactCorrupt
+from mlengine.core.versions.pruning import Pin
+from mlengine.errors import ArtifactCorrupt, ArtifactsUnavailable
 from mlengine.stores.registry.folders import remove_staged, staged_run_ids
 from mlengine.stores.registry.registry import Registry
 
@@ -179,3 +190,24 @@ def test_a_damaged_active_file_is_written_over_and_one_that_can_not_be_read_is_n
         registry.active.replace(
             "v1", kind="activated", actor="x", reason="", now=NOW, after_generation=0
         )
+
+
+def test_to_unpin_again_forces_what_a_failing_disk_had_not(tmp_path: Path) -> None:
+    """Else a power cut could bring back a pin that two callers had taken off."""
+    publish(tmp_path)
+    registry = Registry(tmp_path)
+    registry.pin("v1", Pin(reason="", actor="me", at=NOW))
+
+    def refuse() -> None:
+        raise OSError(errno.ENOSPC, "")
+
+    with (
+        at_step(2, refuse, among=frozenset({"fsync"})),
+        pytest.raises(ArtifactsUnavailable),
+    ):
+        registry.unpin("v1")
+    assert registry.pins.read() == {}
+    forced: list[int] = []
+    with at_step(1, lambda: forced.append(1), among=frozenset({"fsync"})):
+        assert not registry.unpin("v1")
+    assert forced == [1]

@@ -142,6 +142,8 @@ class Registry:
         with self._exclusively(version):
             pins = self.pins.read()
             if pins.pop(version, None) is None:
+                # Whoever unpinned it may have failed before that was forced to disk.
+                atomic_files.fsync_directory(self.directory)
                 return False
             self.pins.replace(pins)
             return True
