@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from tests.core.small_features import SMALL
 from tests.factories import random_bars
+from tests.patience import patience
 from tests.platforms import NOW, make_platform, settings
 from tests.published import publish
 
@@ -124,6 +127,28 @@ def test_a_line_that_was_changed_is_another_from_the_next_second_on(platform):
     changed = platform.of_line("slow")
     assert changed.control.runs.defaults.horizon_bars == 10
     assert changed.models.active_version() == "v1"
+
+
+def test_who_asks_for_a_line_at_hand_waits_for_no_other(platform):
+    """Making one may wait for a registry that is slow."""
+    there = _add(platform, "slow")
+    platform.control.lines.save("new", LineDefinition(), actor="ann", now=NOW)
+    asked, goes_on, build = threading.Event(), threading.Event(), platform.lines.build
+
+    def wait_and_build(line):
+        asked.set()
+        assert goes_on.wait(patience(60))
+        return build(line)
+
+    platform.lines.build = wait_and_build
+    with ThreadPoolExecutor(2) as threads:
+        new = threads.submit(platform.of_line, "new")
+        assert asked.wait(patience(60))
+        try:
+            assert threads.submit(platform.of_line, "slow").result(patience(30)) is there
+        finally:
+            goes_on.set()
+        assert new.result(patience(60)) is platform.of_line("new")
 
 
 def test_schedules_are_those_of_their_lines(platform, tmp_path):

@@ -102,11 +102,15 @@ class LinePlatforms:
         return known[1] if known is not None and known[0] == line else None
 
     def get(self, main: Platform, line: ModelLine) -> Platform:
-        """That of `line`, which has the rest in common with `main`."""
+        """That of `line`, which has the rest in common with `main`.
+
+        Only who asks for a new one waits for others that are made, and for their registry.
+        """
+        if (there := self.at_hand(line)) is not None:
+            return there
         with self._lock:
-            known = self._built.get(line.name)
-            if known is not None and known[0] == line:
-                return known[1]
+            if (there := self.at_hand(line)) is not None:
+                return there
             services = self.build(line)
             with suppress(ArtifactsUnavailable):  # what this host has of it serves
                 services.registry.refresh()

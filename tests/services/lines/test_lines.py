@@ -160,3 +160,21 @@ def test_a_process_looks_each_second_and_goes_on_by_what_it_knows(lines):
     directory.forget()
     with pytest.raises(DatabaseUnavailable):
         directory.find("slow")
+
+
+def test_a_line_and_its_schedule_are_stored_together(
+    lines: LineService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nightly = replace(SLOW, schedule="0 2 * * *")
+    lines.save("slow", SLOW, actor="ann", now=NOW)
+
+    def fail(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable("its disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(ScheduleStore, "set_within", fail)
+        with pytest.raises(DatabaseUnavailable):
+            lines.save("slow", nightly, actor="ann", now=NOW)
+    assert lines.get("slow").revision == 1
+    again, change = lines.save("slow", nightly, actor="ann", now=NOW)
+    assert (again.schedule, again.revision, change) == ("0 2 * * *", 2, "changed")

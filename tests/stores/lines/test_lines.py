@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mlengine.core.lines.line import LineDefinition
 from mlengine.errors import CannotStart, DamagedRow, LineNotFound
 from mlengine.stores.database.engine import open_database, writing
 from mlengine.stores.database.events import EventStore
+from mlengine.stores.database.migrate import migrate
 from mlengine.stores.database.tables import lines
 from mlengine.stores.lines.folder import LineFolder
 from mlengine.stores.lines.store import LineStore
@@ -102,3 +104,18 @@ def test_a_file_that_cannot_be_read_stops_the_start(tmp_path):
     (tmp_path / "a.toml").mkdir()
     with pytest.raises(CannotStart, match="can't be read"):
         LineFolder(tmp_path).read()
+
+
+def test_of_hosts_that_take_in_the_same_file_at_once_one_creates_the_line(
+    postgres_url: str,
+) -> None:
+    engine = open_database(postgres_url)
+    migrate(postgres_url)
+
+    def take_in(_: int) -> str:
+        return LineStore(engine).save("a", SHORT, actor="file", now=NOW, file_sha256="one")[1]
+
+    with ThreadPoolExecutor(5) as hosts:
+        changes = sorted(hosts.map(take_in, range(5)))
+    assert changes == ["created", *["unchanged"] * 4]
+    engine.dispose()

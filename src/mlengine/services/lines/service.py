@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from mlengine.core.line_names import LINE_RULE, MODEL_LINE, is_line_name
 from mlengine.core.lines.line import LineDefinition, LineState, ModelLine
 from mlengine.core.lines.rules import Refusals, invalid_definition
@@ -66,8 +68,7 @@ class LineService:
 
     def list(self) -> tuple[LineSummary, ...]:
         """All lines, `main` first and the others by name."""
-        others = self.store.read_all()
-        return (self._main(), *map(self._summary, others))
+        return tuple(map(self._summary, (None, *self.store.read_all())))
 
     def get(self, name: str) -> LineSummary:
         """One line; raises LineNotFound."""
@@ -170,56 +171,43 @@ class LineService:
         now: datetime,
         file_sha256: str | None,
     ) -> tuple[ModelLine, Change]:
-        line, change = self.store.save(
-            name, definition, actor=actor, now=now, file_sha256=file_sha256
+        saved = self.store.save(
+            name,
+            definition,
+            actor=actor,
+            now=now,
+            file_sha256=file_sha256,
+            within=self._set_schedule,
         )
         self.directory.forget()
-        if change != "unchanged":
-            self.schedule_of(name).set_expression(line.definition.schedule, actor=actor, now=now)
-        return line, change
+        return saved
 
-    def _main(self) -> LineSummary:
-        stored = self.schedules.read()
-        return LineSummary(
-            name=MODEL_LINE,
-            state="active",
-            revision=0,
-            **self._versions(MODEL_LINE),  # type: ignore[arg-type]
-            interval=self.configured.interval,
-            recipe=self.configured.to_dict(),
-            own={},
-            schedule=stored.expression if stored else None,
-            schedule_activate=None,
-            note=None,
-            created_at=None,
-            changed_at=None,
-            actor=None,
+    def _set_schedule(self, connection: Connection, line: ModelLine) -> None:
+        self.schedule_of(line.name).set_within(
+            connection, line.definition.schedule, actor=line.actor, now=line.changed_at
         )
 
-    def _summary(self, line: ModelLine) -> LineSummary:
-        definition, stored = line.definition, self.schedule_of(line.name).read()
-        spec = definition.spec(self.configured)
+    def _summary(self, line: ModelLine | None) -> LineSummary:
+        """None is `main`."""
+        name = line.name if line else MODEL_LINE
+        definition = line.definition if line else LineDefinition()
+        spec, stored = definition.spec(self.configured), self.schedule_of(name).read()
+        folder = versions_directory(self.artifacts_dir, name)
+        active = ActiveFile(folder / ACTIVE_FILE).read_or_none()
         return LineSummary(
-            name=line.name,
-            state=line.state,
-            revision=line.revision,
-            **self._versions(line.name),  # type: ignore[arg-type]
+            name=name,
+            state=line.state if line else "active",
+            revision=line.revision if line else 0,
+            active_version=active.version if active else None,
+            versions=len(published_versions(folder)),
+            live_run_id=self.runs.store.live_run_of(name),
             interval=spec.interval,
             recipe=spec.to_dict(),
             own=definition.recipe,
             schedule=stored.expression if stored else definition.schedule,
             schedule_activate=definition.schedule_activate,
             note=definition.note,
-            created_at=line.created_at,
-            changed_at=line.changed_at,
-            actor=line.actor,
+            created_at=line.created_at if line else None,
+            changed_at=line.changed_at if line else None,
+            actor=line.actor if line else None,
         )
-
-    def _versions(self, name: str) -> dict[str, object]:
-        folder = versions_directory(self.artifacts_dir, name)
-        active = ActiveFile(folder / ACTIVE_FILE).read_or_none()
-        return {
-            "active_version": active.version if active else None,
-            "versions": len(published_versions(folder)),
-            "live_run_id": self.runs.store.live_run_of(name),
-        }

@@ -1,5 +1,6 @@
 """The model lines beside `main`: their definitions, and who changed them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 from mlengine.core.lines.line import LineDefinition, ModelLine
 from mlengine.core.monitoring.event import Event, EventKind
 from mlengine.errors import DamagedRow, LineNotFound
-from mlengine.stores.database.engine import parse_column, reading, writing
+from mlengine.stores.database.engine import lock_tables, parse_column, reading, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.pages import require_declared_types
 from mlengine.stores.database.tables import lines
@@ -38,13 +39,16 @@ class LineStore:
         actor: str,
         now: datetime,
         file_sha256: str | None = None,
+        within: Callable[[Connection, ModelLine], None] = lambda *_: None,
     ) -> tuple[ModelLine, Change]:
         """Create a line, or give it another definition; a retired one is active again.
 
         With the digest of the file that it comes from, a line that was taken from a file of this
-        digest before stays as it is, whatever was changed since.
+        digest before stays as it is, whatever was changed since. What is done `within` the
+        transaction of a change holds with it, or neither does.
         """
         with writing(self.engine) as connection:
+            lock_tables(connection, lines)  # hosts that start at once take in the same files
             before = _read(connection, name)
             line = _following(before, name, definition, actor, now, file_sha256)
             if before == line:
@@ -56,11 +60,13 @@ class LineStore:
                 connection.execute(update(lines).where(lines.c.name == name).values(values))
             created = before is None
             _record(connection, "line_created" if created else "line_changed", line)
+            within(connection, line)
         return line, "created" if created else "changed"
 
     def retire(self, name: str, *, actor: str, now: datetime) -> ModelLine:
         """Let a line serve and train no more; raises LineNotFound."""
         with writing(self.engine) as connection:
+            lock_tables(connection, lines)
             before = _read(connection, name)
             if before is None:
                 raise LineNotFound(name)

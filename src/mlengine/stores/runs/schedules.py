@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlengine.core.line_names import MODEL_LINE
@@ -61,16 +61,22 @@ class ScheduleStore:
 
         None is that nothing is scheduled. The history says who changed it.
         """
-        row = self._row(expression, now)
         with writing(self.engine) as connection:
-            before = connection.execute(select(schedules).where(self._ours)).first()
-            if before is not None and before.expression == row["expression"]:
-                return
-            if before is None:
-                connection.execute(insert(schedules).values(row))
-            else:
-                connection.execute(update(schedules).where(self._ours).values(row))
-            insert_event(connection, self._schedule_set(expression, before, actor, now))
+            self.set_within(connection, expression, actor=actor, now=now)
+
+    def set_within(
+        self, connection: Connection, expression: str | None, *, actor: str, now: datetime
+    ) -> None:
+        """As `set_expression`, in a transaction that is under way."""
+        row = self._row(expression, now)
+        before = connection.execute(select(schedules).where(self._ours)).first()
+        if before is not None and before.expression == row["expression"]:
+            return
+        if before is None:
+            connection.execute(insert(schedules).values(row))
+        else:
+            connection.execute(update(schedules).where(self._ours).values(row))
+        insert_event(connection, self._schedule_set(expression, before, actor, now))
 
     def forget(self) -> None:
         """As if nobody had said anything."""
