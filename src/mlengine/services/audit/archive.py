@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import func, select
-
 from mlengine.errors import CannotWrite
 from mlengine.stores.audit.archive.removal import CHANGED, remove_archived, remove_leftovers
 from mlengine.stores.audit.archive.writer import ArchiveWriter
+from mlengine.stores.audit.days import first_day
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.database.archive.files import ArchiveFile, AuditArchive
-from mlengine.stores.database.engine import reading
-from mlengine.stores.database.tables import predictions
 from mlengine.stores.system import atomic_files
 
 _DAY = timedelta(days=1)
@@ -31,7 +28,7 @@ class ArchiveService:
         them. Wherever it is broken off, no row is lost or doubled, and the next run goes on. Raises
         DatabaseUnavailable, and CannotWrite where a file can't be written, or another run is at it.
         """
-        directory = self.archive.directory
+        directory, engine = self.archive.directory, self.store.engine
         with atomic_files.translated_os_errors():
             atomic_files.make_directory(directory)
         with atomic_files.file_lock(directory / ".lock", wait=False) as is_mine:
@@ -39,10 +36,10 @@ class ArchiveService:
                 raise CannotWrite(str(directory), "another run is at it")
             self.store.drain()
             self._tidy_up()
-            day = self._next_day(date.min)
+            day = first_day(engine)
             while day is not None and day < min(before, now.astimezone(UTC).date()):
                 yield self._archive(day, actor=actor, now=now)
-                day = self._next_day(day + _DAY)
+                day = first_day(engine, since=day + _DAY)
 
     def _archive(self, day: date, *, actor: str, now: datetime) -> ArchiveFile:
         writer = ArchiveWriter(self.store.engine, self.archive)
@@ -67,13 +64,3 @@ class ArchiveService:
             if file not in counting:
                 file.remove()
         remove_leftovers(self.store.engine)
-
-    def _next_day(self, day: date) -> date | None:
-        """The first one with predictions, from `day` on."""
-        at = predictions.c.at
-        query = select(func.min(at))
-        if day > date.min:
-            query = query.where(at >= datetime(day.year, day.month, day.day, tzinfo=UTC))
-        with reading(self.store.engine) as connection:
-            first: datetime | None = connection.scalar(query)
-        return None if first is None else first.astimezone(UTC).date()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, func, select, text
 
 from mlengine.stores.database.engine import lock_tables, reading, writing
 from mlengine.stores.database.server.partitions import (
@@ -35,6 +35,19 @@ def of_day(day: date) -> tuple[ColumnElement[bool], ...]:
     """The conditions for predictions of a date in UTC."""
     since = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return predictions.c.at >= since, predictions.c.at < since + timedelta(days=1)
+
+
+def first_day(engine: Engine, *, since: date = date.min) -> date | None:
+    """The first date in UTC, from `since` on, that the table has predictions of.
+
+    Raises DatabaseUnavailable.
+    """
+    query = select(func.min(predictions.c.at))
+    if since > date.min:
+        query = query.where(predictions.c.at >= datetime(*since.timetuple()[:3], tzinfo=UTC))
+    with reading(engine) as connection:
+        first: datetime | None = connection.scalar(query)
+    return None if first is None else first.astimezone(UTC).date()
 
 
 def closed_partitions(engine: Engine, *, before: datetime) -> list[Partition]:

@@ -17,8 +17,8 @@ from mlengine.stores.audit.entries import AuditEntry, Values, entry_tuple
 from mlengine.stores.audit.reader import AuditReader
 from mlengine.stores.audit.rows import insert_rows
 from mlengine.stores.audit.vectors import store_vectors
-from mlengine.stores.audit.writer.group_writer import GroupWriter
-from mlengine.stores.audit.writer.opening import WriteAgain, group_writer_for
+from mlengine.stores.audit.writer.group_writer import GroupWriter, WriteAgain
+from mlengine.stores.audit.writer.opening import group_writer_for
 from mlengine.stores.database.archive.files import archive_of
 from mlengine.stores.database.archive.reading import counting_files
 from mlengine.stores.database.engine import lock_tables, writing

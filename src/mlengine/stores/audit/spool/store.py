@@ -12,7 +12,7 @@ from mlengine.stores.audit.spool.lines import SpooledRow
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.audit.vectors import store_vectors
-from mlengine.stores.audit.writer.opening import WriteAgain
+from mlengine.stores.audit.writer.group_writer import WriteAgain
 from mlengine.stores.database.engine import writing
 from mlengine.stores.system import atomic_files
 

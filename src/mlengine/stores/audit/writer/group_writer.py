@@ -5,13 +5,14 @@ SQLAlchemy's statement, transaction and pool cost several times what a database 
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from mlengine.stores.audit.entries import AuditEntry, Values
+from mlengine.stores.audit.rows import stored_rows
 from mlengine.stores.audit.vectors import VectorKey
 
 _MOST_VECTOR_IDS = 20_000
@@ -19,6 +20,8 @@ _TURN_SECONDS = 0.05
 
 # The values of a row in the order of COLUMNS, and the id of its vector.
 Row = Sequence[object]
+# Takes rows that a server may have lost.
+WriteAgain = Callable[[Sequence[AuditEntry]], None]
 
 
 class Outcome(Enum):
@@ -38,9 +41,6 @@ class RowCommitter(Protocol):
 
     def prepare(self) -> None:
         """Called by a thread that may wait, after it has used the database itself."""
-
-    def encode(self, rows: Iterable[Values]) -> Sequence[Row]:
-        """Rows as they are committed, but for the ids of their vectors."""
 
     def commit(self, rows: Sequence[Row], entries: Sequence[AuditEntry]) -> Outcome:
         """All rows, those of the `entries`, or none; `TOO_LATE` where that would take long."""
@@ -100,7 +100,7 @@ class GroupWriter:
         """
         if any(key and key not in self._vector_ids for _, key in rows):
             return False
-        stored = self._committer.encode(values for values, _ in rows)
+        stored = stored_rows(values for values, _ in rows)
         keyed = [(row, key) for row, (_, key) in zip(stored, rows, strict=True)]
         mine = _PendingRows(keyed, entries)
         self._pending.append(mine)

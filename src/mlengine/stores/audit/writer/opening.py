@@ -1,16 +1,11 @@
 """Which short way there is into a database."""
 
-from collections.abc import Callable, Sequence
-
 from sqlalchemy import Engine, event
 
-from mlengine.stores.audit.entries import AuditEntry
-from mlengine.stores.audit.writer.group_writer import GroupWriter, RowCommitter
+from mlengine.stores.audit.writer.group_writer import GroupWriter, RowCommitter, WriteAgain
 from mlengine.stores.audit.writer.sqlite_rows import SqliteRowCommitter
 from mlengine.stores.database.server.limits import limits_of
 from mlengine.stores.database.sqlite.checkpointer import checkpointer_of
-
-WriteAgain = Callable[[Sequence[AuditEntry]], None]
 
 
 def group_writer_for(engine: Engine, write_again: WriteAgain | None) -> GroupWriter | None:

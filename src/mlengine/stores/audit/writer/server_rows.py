@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from mlengine.stores.audit.entries import AuditEntry, Values
-from mlengine.stores.audit.rows import COPY_ROWS, stored_rows
-from mlengine.stores.audit.writer.group_writer import Outcome, Row
-from mlengine.stores.audit.writer.settling import UnsettledRows, WriteAgain
+from mlengine.stores.audit.entries import AuditEntry
+from mlengine.stores.audit.rows import COPY_ROWS
+from mlengine.stores.audit.writer.group_writer import Outcome, Row, WriteAgain
+from mlengine.stores.audit.writer.settling import UnsettledRows
 from mlengine.stores.database.server.connection import LimitedConnection, StatementTimedOut
 from mlengine.stores.database.server.copy_text import copy_text
 from mlengine.stores.database.server.limits import ServerLimits
@@ -77,9 +77,6 @@ class ServerRowCommitter:
         connection = cast("LimitedConnection", pooled.dbapi_connection)
         connection.autocommit = True
         return connection
-
-    def encode(self, rows: Iterable[Values]) -> Sequence[Row]:
-        return stored_rows(rows)
 
     def count_committed(self, rows: int) -> None:
         """A server empties its own log."""

@@ -9,14 +9,13 @@ power cut.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import psycopg
 
 from mlengine.stores.audit.entries import AuditEntry
+from mlengine.stores.audit.writer.group_writer import WriteAgain
 from mlengine.stores.database.server.connection import LimitedConnection
-
-WriteAgain = Callable[[Sequence[AuditEntry]], None]
 
 _SECONDS = 0.1
 # A record in the server's log: its commit waits for all that was written to it before.

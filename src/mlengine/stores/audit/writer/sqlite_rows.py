@@ -1,7 +1,7 @@
 """Rows into a SQLite file, on a connection of their own."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.audit.entries import AuditEntry, Values
-from mlengine.stores.audit.rows import insert_statement, stored_rows
+from mlengine.stores.audit.entries import AuditEntry
+from mlengine.stores.audit.rows import insert_statement
 from mlengine.stores.audit.writer.group_writer import Outcome, Row
 from mlengine.stores.database.lock_patience import error_code, patience_of, wait_for_turn
 from mlengine.stores.database.sqlite.checkpointer import WalCheckpointer, detached_connection
@@ -36,9 +36,6 @@ class SqliteRowCommitter:
 
     def prepare(self) -> None:
         """Nothing has to be."""
-
-    def encode(self, rows: Iterable[Values]) -> Sequence[Row]:
-        return stored_rows(rows)
 
     def count_committed(self, rows: int) -> None:
         self._checkpointer.count_committed(rows)
