@@ -85,7 +85,7 @@ def test_retiring_cancels_the_live_run_and_forgets_the_schedule(lines):
     run_id = _live_run(lines, "slow")
     assert lines.get("slow").live_run_id == run_id
     retired = lines.retire("slow", actor="bob", now=NOW)
-    assert (retired.state, retired.live_run_id) == ("retired", None)
+    assert (retired.state, retired.live_run_id, retired.schedule) == ("retired", None, None)
     assert lines.runs.get(run_id, now=NOW).state == "cancelled"
     assert lines.schedule_of("slow").read() is None
     assert lines.retire("slow", actor="bob", now=NOW) == retired

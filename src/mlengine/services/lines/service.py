@@ -192,6 +192,7 @@ class LineService:
         name = line.name if line else MODEL_LINE
         definition = line.definition if line else LineDefinition()
         spec, stored = definition.spec(self.configured), self.schedule_of(name).read()
+        begins_with = None if line and line.is_retired else definition.schedule
         folder = versions_directory(self.artifacts_dir, name)
         active = ActiveFile(folder / ACTIVE_FILE).read_or_none()
         return LineSummary(
@@ -204,7 +205,7 @@ class LineService:
             interval=spec.interval,
             recipe=spec.to_dict(),
             own=definition.recipe,
-            schedule=stored.expression if stored else definition.schedule,
+            schedule=stored.expression if stored else begins_with,
             schedule_activate=definition.schedule_activate,
             note=definition.note,
             created_at=line.created_at if line else None,
