@@ -12,6 +12,7 @@ WITH_EXAMPLES = {
     "mlengine.core.actions.adjustment",
     "mlengine.core.bars.symbols",
     "mlengine.core.features.kernels",
+    "mlengine.core.features.pieces",
     "mlengine.core.line_names",
     "mlengine.core.metrics.block_bootstrap",
     "mlengine.core.metrics.losses",

@@ -99,6 +99,54 @@ def test_the_proxy_treats_events_and_metrics_apart(make_app: Callable[..., Flask
     assert text.count("{") == text.count("}")
 
 
+def compose_services(profile: str | None) -> dict[str, dict[str, Any]]:
+    """What `docker compose up` starts, or the parts of a profile."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    wanted = [profile] if profile else None
+    return {name: each for name, each in services.items() if each.get("profiles") == wanted}
+
+
+def needed(services: dict[str, dict[str, Any]], *names: str) -> set[str]:
+    """Those and all that they depend on."""
+    found, waiting = set[str](), list(names)
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting += services[name].get("depends_on", {}).keys() - found
+    return found
+
+
+def test_compose_alone_starts_one_host_and_the_profile_two_with_three_workers() -> None:
+    alone, ha = compose_services(None), compose_services("ha")
+    assert set(alone) == {"valkey", "migrate", "web", "worker"}
+    assert needed(alone | ha, "proxy", "worker-ha") == set(ha) | {"valkey"}
+    assert ha["worker-ha"]["deploy"]["replicas"] == 3
+    upstream = (DEPLOY / "nginx/mlengine.conf").read_text()
+    webs = {name for name, each in ha.items() if each.get("command") == "web"}
+    assert set(re.findall(r"server (\S+):8000", upstream)) == webs == {"web-1", "web-2"}
+    folders = [ha[name]["volumes"] for name in sorted(webs)]
+    assert folders == [["web-1:/app/artifacts"], ["web-2:/app/artifacts"]]
+
+
+def test_every_host_of_the_profile_shares_queue_database_and_registry_by_settings() -> None:
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    ha = compose_services("ha")
+    hosts = {name: each for name, each in ha.items() if each["image"] == "ml-engine-platform"}
+    assert {each["command"] for each in hosts.values()} == {"migrate", "web", "worker"}
+    (shared,) = {yaml.dump(each["environment"]) for each in hosts.values()}
+    names = set(yaml.safe_load(shared))
+    assert {"REDIS_URL", "AUDIT_DATABASE_URL", "REGISTRY_URL"} <= names
+    assert {name for name in names if not name.startswith("AWS_")} <= SETTINGS
+    for each in hosts.values():
+        assert each["command"] in mlengine.commands
+        assert (each["read_only"], each["cap_drop"]) == (True, ["ALL"])
+    mounts = [mount.split(":") for each in ha.values() for mount in each.get("volumes", [])]
+    for source in {mount[0] for mount in mounts if len(mount) > 1}:
+        assert source in compose["volumes"] or (ROOT / source).is_file()
+    for each in ha.values():
+        assert each.get("ports", ["127.0.0.1:"])[0].startswith("127.0.0.1:")
+
+
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_every_unit_runs_a_command(path: Path, tmp_path: Path) -> None:
     unit = configparser.ConfigParser(strict=False, interpolation=None)

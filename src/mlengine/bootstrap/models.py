@@ -32,6 +32,7 @@ from mlengine.services.training.run_executor import RunExecutor
 from mlengine.stores.features.vector_cache import FeatureVectorCache
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
+from mlengine.stores.training.feature_spill import SpillFolder
 
 # More threads wait for each other on a busy machine; the trees are the same on any number.
 TRAINING_THREADS = 1
@@ -76,7 +77,7 @@ def build_line_services(
         stores.registry, stores.loader, control.events, settings.access.activation_approvals
     )
     reproduction = ReproductionService(
-        stores.registry, stores.feature_sets, stores.bars, TRAINING_THREADS
+        stores.registry, stores.feature_sets, stores.bars, TRAINING_THREADS, _spills(settings)
     )
     maintenance = RegistryMaintenance(
         stores.registry, control.run_store, control.events, stores.audit
@@ -96,7 +97,7 @@ def build_line_services(
         ),
         predict=_predict(stores, control.clock, caches, control.line),
         run_executor=replace(
-            _run_executor(control, stores, models, reproduction, maintenance),
+            _run_executor(settings, control, stores, models, reproduction, maintenance),
             models_keep=settings.registry.keep,
         ),
         reproduction=reproduction,
@@ -138,7 +139,12 @@ def _predict(
     )
 
 
+def _spills(settings: Settings) -> SpillFolder:
+    return SpillFolder(settings.artifacts_dir / "spill", settings.train_memory_mb * 1_000_000)
+
+
 def _run_executor(
+    settings: Settings,
     control: ControlPlane,
     stores: Stores,
     models: ModelService,
@@ -152,6 +158,7 @@ def _run_executor(
         TRAINING_THREADS,
         control.events,
         stores.usability_limits.max_model_age_days,
+        spills=_spills(settings),
     )
     return RunExecutor(
         control.run_store,

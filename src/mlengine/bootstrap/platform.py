@@ -128,7 +128,8 @@ def build_platform(settings: Settings) -> Platform:
     control = build_control(settings)
     stores = open_stores(settings, database=control.database)
     caches = SharedCaches(
-        FeatureVectorCache(counters=stores.counters), PredictionCounts(stores.counters)
+        FeatureVectorCache.for_symbols(settings.bars_cache_symbols, stores.counters),
+        PredictionCounts(stores.counters),
     )
     services = build_line_services(settings, control, stores, caches)
     keys = Authentication(settings.admin_api_keys, build_key_ring(settings))

@@ -59,7 +59,7 @@ def open_stores(settings: Settings, *, database: Engine) -> Stores:
     registry = open_registry(settings)
     return Stores(
         states,
-        bars=open_bars(settings, states, database),
+        bars=open_bars(settings, states, database, counters),
         feature_sets=sets,
         registry=registry,
         registry_poll=RegistryPoll(registry, settings.registry.poll_seconds, states),
@@ -83,11 +83,13 @@ def stores_of_line(stores: Stores, settings: Settings, line: str, *, database: E
         registry, stores.feature_sets, interval=interval, states=DependencyStates()
     )
     same = interval == stores.bars.interval
-    bars = stores.bars if same else open_bars(settings, stores.states, database)
+    bars = stores.bars if same else open_bars(settings, stores.states, database, stores.counters)
     return replace(stores, registry=registry, loader=loader, bars=bars)
 
 
-def open_bars(settings: Settings, states: DependencyStates, database: Engine) -> BarService:
+def open_bars(
+    settings: Settings, states: DependencyStates, database: Engine, counters: Counters
+) -> BarService:
     """The bars of the configured upstream; connects to nothing yet.
 
     Raises CannotStart for a file of symbols that is refused.
@@ -101,7 +103,7 @@ def open_bars(settings: Settings, states: DependencyStates, database: Engine) ->
         recheck_seconds=settings.market_data_recheck_seconds,
         max_stale_seconds=settings.max_stale_seconds,
         states=states,
-        cache=BarCache(settings.bars_cache_symbols),
+        cache=BarCache(settings.bars_cache_symbols, settings.bars_cache_mb, counters),
         markets=markets,
         adjustment=settings.market_data_adjust,
         bulkhead=UpstreamBulkhead(

@@ -57,6 +57,7 @@ class Settings:
     max_stale_seconds: float
     train: TrainSpec
     train_timeout_seconds: int
+    train_memory_mb: int
     train_schedule: str | None
     train_schedule_activate: str
     train_first: bool
@@ -66,6 +67,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     max_batch_symbols: int
     bars_cache_symbols: int
+    bars_cache_mb: int
     usability: UsabilitySettings
     monitoring: MonitoringSettings
     audit_retention_days: int
@@ -150,7 +152,7 @@ class Settings:
             market_data_recheck_seconds=read.seconds("MARKET_DATA_RECHECK_SECONDS", 60, zero=True),
             max_stale_seconds=read.seconds("MAX_STALE_SECONDS", 14_400.0, zero=True),
             train=training.train_spec(read, interval),
-            train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
+            **training.limits(read),
             train_first=read.boolean("TRAIN_FIRST", default=False),
             rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0, 1_000_000_000),
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),
@@ -196,6 +198,7 @@ def _numbers_of_symbols(read: EnvReader) -> dict[str, int]:
     return {
         "max_batch_symbols": read.integer("MAX_BATCH_SYMBOLS", 500, 1, 5000),
         "bars_cache_symbols": read.integer("BARS_CACHE_SYMBOLS", 1_000, 1, 100_000),
+        "bars_cache_mb": read.integer("BARS_CACHE_MB", 280, 1, 1_000_000),
     }
 
 

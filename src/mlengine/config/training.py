@@ -37,6 +37,21 @@ def schedule_settings(read: EnvReader) -> ScheduleSettings:
     )
 
 
+class TrainingLimits(TypedDict):
+    """What one training may take."""
+
+    train_timeout_seconds: int
+    train_memory_mb: int
+
+
+def limits(read: EnvReader) -> TrainingLimits:
+    """Raises BadSetting."""
+    return TrainingLimits(
+        train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
+        train_memory_mb=read.integer("TRAIN_MEMORY_MB", 1_024, 0, 10_000_000),
+    )
+
+
 def train_spec(read: EnvReader, interval: str) -> TrainSpec:
     """What the variables TRAIN_… say; raises BadSetting."""
     universe = read.path("TRAIN_UNIVERSE_FILE")

@@ -22,6 +22,7 @@ from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import array_files, table_files
+from mlengine.stores.training.feature_spill import SpillFolder
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 LEAKING = planted(pl.col("close").shift(-1) / pl.col("close"), 2)
@@ -77,9 +78,9 @@ def registry(tmp_path):
 
 @pytest.fixture
 def fit(registry):
-    def fit(bars=None, *, progress=lambda _: None, threads=1, rounds=10, **change):
+    def fit(bars=None, *, progress=lambda _: None, threads=1, rounds=10, spills=None, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = TrainingPipeline(history, SETS, registry, threads, NoTests())
+        service = TrainingPipeline(history, SETS, registry, threads, NoTests(), spills=spills)
         spec = dataclasses.replace(SPEC, rounds=rounds, **change)
         return service.run(spec, run_id="run-1", actor="admin", now=NOW, progress=progress)
 
@@ -100,6 +101,14 @@ def test_a_candidate_can_be_published_and_read_back(fit, registry):
     assert manifest.fingerprint == fingerprint(candidate.files["model.txt"].decode())
     assert manifest.candidate_fingerprint == manifest.fingerprint
     assert "candidate.txt" not in candidate.files
+
+
+def test_features_on_disk_give_the_same_version(fit, tmp_path):
+    spills = SpillFolder(tmp_path / "spill", 0, piece_rows=500, span_rows=300)
+    memory, disk = (fit(refit="full", spills=each) for each in (None, spills))
+    assert dict(disk.files) == dict(memory.files)
+    assert disk.manifest == memory.manifest
+    assert [path.name for path in spills.directory.iterdir()] == [".lock"]
 
 
 def test_labels_that_lead_over_a_hole_are_not_learned_and_counted(fit):

@@ -3,7 +3,9 @@ from datetime import UTC, datetime, timedelta
 from tests.factories import START, random_bars
 
 from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars
+from mlengine.core.telemetry.families import CACHE_EVICTIONS
 from mlengine.stores.bars.cache import BarCache, CachedBars
+from mlengine.stores.telemetry.counters import Counters
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -98,3 +100,18 @@ def test_so_many_symbols_share_the_room_for_bars():
     assert [cache.newest(symbol) is None for symbol in ("A", "B", "C")] == [True, False, False]
     assert BarCache(1_000).most_bars == 5_000
     assert BarCache(10_000).most_bars == 500
+
+
+def test_bars_make_room_by_their_size_and_what_did_is_counted():
+    counters = Counters()
+    cache, rows = BarCache(100, 1, counters), 6_000  # a million bytes are 17,857 bars
+    for symbol in ("A", "B", "A", "C", "D"):
+        cache.put(symbol, cached(symbol, rows=rows if symbol == "C" else 4_000))
+    assert [cache.newest(symbol) is None for symbol in "ABCD"] == [False, True, False, False]
+    assert counters.count(CACHE_EVICTIONS, "bars").cells[0] == 1
+    cache.put("LONG", cached("LONG", rows=20_000))
+    assert [symbol for symbol in ("A", "C", "D", "LONG") if cache.newest(symbol)] == ["LONG"]
+    assert counters.count(CACHE_EVICTIONS, "bars").cells[0] == 4
+    cache.put("A", cached("A"))
+    assert cache.newest("LONG") is None
+    assert BarCache(100_000, 1).most_bars == 1

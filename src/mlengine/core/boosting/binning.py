@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import lightgbm as lgb
 import polars as pl
 
 from mlengine.core.arrays import Floats, Indices
+from mlengine.core.boosting.row_blocks import BlockDataset, RowBlock, sequences
 from mlengine.errors import TrainingFailed
 
 Params = Mapping[str, int | float | str | bool]
@@ -19,10 +21,11 @@ Params = Mapping[str, int | float | str | bool]
 class LabelledRows:
     """`features` (rows, names) float64, NaN or null where undefined, `labels` (rows,).
 
-    A frame is read in place, column by column, where an array would be one more copy of it.
+    A frame is read in place, column by column, where an array would be one more copy of it. Blocks
+    are read one by one and let go of: for rows that memory does not hold.
     """
 
-    features: Floats | pl.DataFrame
+    features: Floats | pl.DataFrame | tuple[RowBlock, ...]
     labels: Floats
 
 
@@ -71,6 +74,40 @@ class SharedBins:
         )
 
 
+@dataclass(frozen=True)
+class SharedEdges:
+    """Bin edges for any number of fits, whose rows are read for each of them.
+
+    The same trees as those of `SharedBins`, without all rows in memory beside the part of them.
+    """
+
+    names: tuple[str, ...]
+    edges: lgb.Dataset
+    take: Callable[[Indices], LabelledRows]
+    params: Params = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        params: Params,
+        *,
+        names: tuple[str, ...],
+        edges: Indices,
+        take: Callable[[Indices], LabelledRows],
+    ) -> SharedEdges:
+        """Edges that the rows `edges` alone decide, of rows that `take` gives; TrainingFailed."""
+        with translated_lightgbm_errors():
+            return cls(names, _dataset(params, names, take(edges)), take, params)
+
+    def subset(self, train: Indices, early_stop: Indices) -> BinnedRows:
+        """As `SharedBins.subset`."""
+        with translated_lightgbm_errors():
+            parts = [
+                _valid(self.params, self.edges, self.take(rows)) for rows in (train, early_stop)
+            ]
+        return BinnedRows(self.names, *parts)
+
+
 @contextmanager
 def translated_lightgbm_errors() -> Iterator[None]:
     """What LightGBM refuses fails the training."""
@@ -81,11 +118,16 @@ def translated_lightgbm_errors() -> Iterator[None]:
 
 
 def _dataset(params: Params, names: tuple[str, ...], rows: LabelledRows) -> lgb.Dataset:
-    # LightGBM adds to the parameters that it is given.
-    return lgb.Dataset(
-        rows.features, rows.labels, feature_name=list(names), params=dict(params)
-    ).construct()
+    return _construct(params, rows, feature_name=list(names))
 
 
 def _valid(params: Params, edges: lgb.Dataset, rows: LabelledRows) -> lgb.Dataset:
-    return edges.create_valid(rows.features, rows.labels, params=dict(params)).construct()
+    return _construct(params, rows, reference=edges)
+
+
+def _construct(params: Params, rows: LabelledRows, **more: Any) -> lgb.Dataset:
+    # LightGBM adds to the parameters that it is given.
+    if isinstance(rows.features, tuple):
+        blocks = sequences(rows.features)
+        return BlockDataset(blocks, rows.labels, params=dict(params), **more).construct()
+    return lgb.Dataset(rows.features, rows.labels, params=dict(params), **more).construct()

@@ -15,7 +15,7 @@ import numpy as np
 from mlengine.core.arrays import Floats, Indices
 from mlengine.core.monitoring.drift.calibration import rank_threshold
 from mlengine.core.monitoring.drift.grid import FeatureGrid
-from mlengine.core.monitoring.drift.tallies import PanelRows
+from mlengine.core.monitoring.drift.tallies import Panel
 
 # As large a share of training rows is novel, at most, at each level.
 NOVELTY_LEVELS = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
@@ -101,7 +101,7 @@ class NoveltyReference:
         return list(zip(NOVELTY_LEVELS, shares, distances, strict=True))
 
 
-def build_novelty(rows: PanelRows, grid: FeatureGrid, columns: Indices) -> NoveltyReference:
+def build_novelty(rows: Panel, grid: FeatureGrid, columns: Indices) -> NoveltyReference:
     """From rows of training, of the features of `grid`, whose range is that of all; raises nothing.
 
     `columns` are their places in a vector. Each of the two figures is beyond its limit at half the
@@ -109,7 +109,7 @@ def build_novelty(rows: PanelRows, grid: FeatureGrid, columns: Indices) -> Novel
     so-manieth counts.
     """
     every = -(-len(rows.dates) // _MOST_ROWS) or 1
-    values = np.ascontiguousarray(rows.values[::every])
+    values = rows.every(every)
     halves = (np.unique(rows.dates, return_inverse=True)[1][::every] // _BLOCK_DATES) % 2
     distances, shares = [], []
     for half in (0, 1):

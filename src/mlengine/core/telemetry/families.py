@@ -86,6 +86,13 @@ CACHE_LOOKUPS = Family(
     "Feature vectors that were in memory (`hit`) or had to be computed (`miss`).",
     ("result",),
 )
+CACHE_EVICTIONS = Family(
+    "cache_evictions_total",
+    "counter",
+    "What made room in memory for more than BARS_CACHE_SYMBOLS and BARS_CACHE_MB hold: `bars` of a"
+    " symbol, `rows` of features.",
+    ("cache",),
+)
 LIMITER_FALLBACKS = Family(
     "limiter_fallback_requests_total",
     "counter",
@@ -99,6 +106,7 @@ COUNTED: tuple[Family, ...] = (
     UPSTREAM_CALLS,
     UPSTREAM_FAILURES,
     CACHE_LOOKUPS,
+    CACHE_EVICTIONS,
     LIMITER_FALLBACKS,
 )
 

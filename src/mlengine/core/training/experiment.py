@@ -9,7 +9,7 @@ import polars as pl
 from mlengine.core import metrics
 from mlengine.core.arrays import Floats, Indices
 from mlengine.core.boosting import model
-from mlengine.core.boosting.binning import LabelledRows, SharedBins
+from mlengine.core.boosting.binning import LabelledRows, SharedBins, SharedEdges
 from mlengine.core.boosting.model import FittedModel, LightGBMConfig, Scorer
 from mlengine.core.evaluation import Evaluation, MetricEstimate
 from mlengine.core.metrics import Actuals, Baseline
@@ -161,12 +161,7 @@ class _Trainer:
     ) -> Iterator[tuple[SplitRows, FittedModel]]:
         if not plan.folds:
             return
-        bins = SharedBins.of(
-            self.config.lightgbm_params(),
-            names=self.dataset.feature_names,
-            edges=self._labelled(plan.folds[0].fit),
-            rows=self._labelled(rows_used_by_folds(plan)),
-        )
+        bins = self._bins_of_folds(plan)
         rounds, folds = self.config.rounds, len(plan.folds)
         for fold, rows in enumerate(plan.folds, start=1):
             report = tracker.round_callback("folds", of=rounds, fold=fold, folds=folds)
@@ -188,7 +183,8 @@ class _Trainer:
     def evaluate(
         self, rows: SplitRows, fitted: FittedModel, spec: TrainSpec, *, recipes: int = 1
     ) -> EvaluatedModel:
-        scores = Scorer.from_text(fitted.text).score(self.dataset.matrix(rows.test))
+        scorer = Scorer.from_text(fitted.text)
+        scores = np.concatenate([scorer.score(each) for each in self.dataset.blocks(rows.test)])
         actuals = Actuals(
             forward_returns=self.forward_returns[rows.test],
             labels=self.labels[rows.test],
@@ -212,8 +208,17 @@ class _Trainer:
         )
         return EvaluatedModel(rows, fitted, scores, actuals, baseline, evaluation)
 
+    def _bins_of_folds(self, plan: RowPlan) -> SharedBins | SharedEdges:
+        """Rows that memory does not hold are binned anew for each fold, which gives the same."""
+        params, names = self.config.lightgbm_params(), self.dataset.feature_names
+        oldest = plan.folds[0].fit
+        if self.dataset.spilled:
+            return SharedEdges.of(params, names=names, edges=oldest, take=self._labelled)
+        rows = self._labelled(rows_used_by_folds(plan))
+        return SharedBins.of(params, names=names, edges=self._labelled(oldest), rows=rows)
+
     def _labelled(self, rows: Indices) -> LabelledRows:
-        return LabelledRows(self.dataset.features(rows), self.labels[rows])
+        return LabelledRows(self.dataset.to_bin(rows), self.labels[rows])
 
     def _fit(
         self,

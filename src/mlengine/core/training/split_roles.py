@@ -20,7 +20,7 @@ def split_role_table(dataset: Dataset, plan: RowPlan) -> pl.LazyFrame:
     `test`. Other roles: `fit`, `stop`, `purged`. A row that has no part in a fold has no line.
     """
     columns = [*_KEYS, *dataset.feature_names, *_LABELS]
-    rows = dataset.frame.lazy().select(columns)
+    rows = dataset.plan().select(columns)
     return pl.concat(
         rows.with_columns(pl.lit(fold, pl.Int32).alias("fold"), roles).filter(
             pl.col("role").is_not_null()

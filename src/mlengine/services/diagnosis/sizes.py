@@ -19,8 +19,9 @@ from mlengine.stores.database.table_sizes import (
 from mlengine.stores.registry.folders import STAGING
 
 _MODELS, _SPOOL, _QUEUE = "models", "audit spool", "queue"
+_SPILL = "spilled features"
 _DATABASE, _REST = "database", "other files"
-_FOLDERS = {"models": _MODELS, "audit-spool": _SPOOL, "queue": _QUEUE}
+_FOLDERS = {"models": _MODELS, "audit-spool": _SPOOL, "queue": _QUEUE, "spill": _SPILL}
 _DATABASE_FILES = {"": _DATABASE, LOG_SUFFIX: "write-ahead log", "-shm": "index of the log"}
 _STORES = {
     "audit": ("predictions", "feature_vectors", "bar_windows"),

@@ -41,6 +41,7 @@ from mlengine.services.training.training_bars import labels_across_holes, load_t
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
+from mlengine.stores.training.feature_spill import SpillFolder
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class TrainingPipeline:
     num_threads: int
     events: EventStore
     max_model_age_days: int = 0
+    spills: SpillFolder | None = None
 
     @property
     def _gate(self) -> PromotionGate:
@@ -94,7 +96,14 @@ class TrainingPipeline:
         refuse_leaks(feature_set, bars.frame)
         suited = _suited(feature_set, bars.frame, spec)
         dropped_features = tuple(name for name in feature_set.names if name not in suited.names)
-        dataset = build_dataset(bars.frame, suited, spec, members=bars.members, series=bars.series)
+        dataset = build_dataset(
+            bars.frame,
+            suited,
+            spec,
+            members=bars.members,
+            series=bars.series,
+            spills=self.spills,
+        )
         config = _model_config(spec, self.num_threads)
         plan = experiments.plan_rows(dataset, spec)
         uses = self._holdout_uses(dataset, plan, without_local_path(spec), suited)
@@ -152,8 +161,12 @@ def build_dataset(
     *,
     members: pl.DataFrame | None,
     series: Sequence[SeriesEntry],
+    spills: SpillFolder | None = None,
 ) -> Dataset:
-    """The rows that `spec` learns from; raises TrainingFailed when there are none."""
+    """The rows that `spec` learns from; raises TrainingFailed when there are none.
+
+    Features that are too large for memory go to `spills`; ArtifactsUnavailable when they can't.
+    """
     dataset = datasets.build(
         bars,
         feature_set,
@@ -163,6 +176,7 @@ def build_dataset(
         label_transform=spec.label,
         members=members,
         across_holes=labels_across_holes(bars, series, spec),
+        spill=spills.spill_for(bars, feature_set.names) if spills else None,
     )
     if dataset.frame.is_empty():
         raise TrainingFailed(_no_rows_reason(feature_set, spec, limited=members is not None))

@@ -21,6 +21,7 @@ import polars as pl
 from mlengine.core.arrays import Floats, Indices, Moments
 from mlengine.core.boosting.model import Scorer
 from mlengine.core.features import FeatureSet, compute
+from mlengine.core.features.pieces import symbol_pieces
 from mlengine.core.metrics.losses import best_constant_loss, row_losses
 from mlengine.core.metrics.session_dates import session_dates, steps_to_label_end
 from mlengine.core.predictions.usability import ModelAge
@@ -36,6 +37,7 @@ from mlengine.core.promotion.paired_test import gate_test, paired_test
 from mlengine.core.training.bounds import GATE_MIN_DATES
 from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.spec import TrainSpec
+from mlengine.core.training.spilled import PIECE_ROWS
 from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, FeatureSetMismatch, ModelNotFound
@@ -165,17 +167,30 @@ def _common_rows(
     """
     spec, frame, rows = training.spec, training.dataset.frame, training.candidate.rows
     trained = cast("datetime", frame["label_ends"][rows.fit_and_early_stop].max())
-    common = (
+    held_out = (
         frame[rows.test]
         .select(*_KEYS, "label_ends")
         .with_row_index("row")
         .filter(pl.col("timestamp") >= max(champion.unseen_since, trained))
-        .join(_scorable(training.bars.frame, champion.features), on=_KEYS, maintain_order="left")
     )
-    if not _are_enough(common, spec):
+    scored = pl.concat(
+        _scored(piece, champion, held_out)
+        for piece in symbol_pieces(training.bars.frame, rows=PIECE_ROWS)
+    ).sort("row")
+    if not _are_enough(scored, spec):
         return None
-    scores = champion.scorer.score(Dataset(common, champion.features.names).matrix())
-    return common["row"].cast(pl.Int64).to_numpy(), scores
+    return scored["row"].cast(pl.Int64).to_numpy(), scored["score"].to_numpy()
+
+
+def _scored(bars: pl.DataFrame, champion: _ChampionModel, held_out: pl.DataFrame) -> pl.DataFrame:
+    """The held out rows of some symbols with a full window of the champion's features.
+
+    With the champion's `score` beside their keys: the features of all are never held at once.
+    """
+    names = champion.features.names
+    rows = held_out.join(_scorable(bars, champion.features), on=_KEYS, maintain_order="left")
+    scores = champion.scorer.score(Dataset(rows, names).matrix())
+    return rows.drop(names).with_columns(pl.Series("score", scores, pl.Float64))
 
 
 def _are_enough(rows: pl.DataFrame, spec: TrainSpec) -> bool:

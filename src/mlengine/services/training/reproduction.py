@@ -30,6 +30,7 @@ from mlengine.stores.bars.universe import parse_universe
 from mlengine.stores.registry.loader import require_feature_set
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import atomic_files, table_files
+from mlengine.stores.training.feature_spill import SpillFolder
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class ReproductionService:
     feature_sets: Mapping[str, FeatureSet]
     bars: BarService
     num_threads: int
+    spills: SpillFolder | None = None
 
     def run(self, run: Run, lease: Lease) -> Mapping[str, object]:
         """Carry out a run of the kind `reproduce`, whose spec names a version."""
@@ -173,6 +175,7 @@ class ReproductionService:
             manifest.spec,
             members=self._members(manifest),
             series=manifest.data.series,
+            spills=self.spills,
         )
         return RecordedTraining(manifest, bars, dataset)
 

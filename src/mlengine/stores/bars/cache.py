@@ -10,11 +10,12 @@ from datetime import datetime
 
 from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
+from mlengine.core.telemetry.families import CACHE_EVICTIONS
 from mlengine.core.timestamps import EPOCH
 from mlengine.stores.bars.stored import StoredBars, loaded_report, microseconds, moment
+from mlengine.stores.telemetry.counters import Counters
 
-# Of all symbols together, at most: some 280 MB.
-_MOST_BARS = 5_000_000
+_BAR_BYTES = 56
 _MAX_WINDOWS = 32
 # For so many new bars a symbol counts as in use without a request for it.
 _BARS_IN_USE = 3
@@ -58,6 +59,11 @@ class CachedBars:
     @property
     def arrays(self) -> BarArrays:
         return self.clean.arrays
+
+    @property
+    def bytes(self) -> int:
+        """Of the bars, without what is derived from them."""
+        return self.arrays.rows * _BAR_BYTES
 
     @property
     def last_bar(self) -> datetime | None:
@@ -139,15 +145,22 @@ class CachedBars:
 
 
 class BarCache:
-    """Up to `most_symbols` symbols to their newest bars; safe to use from many threads.
+    """Symbols to their newest bars, so many and of so many megabytes; safe from many threads.
 
-    A further symbol takes the place of the one that was put longest ago. It also knows which
-    symbols are in use: those that were requested since the last few new bars.
+    What does not fit takes the place of the symbols that were put longest ago, which are counted.
+    It also knows which symbols are in use: those that were requested since the last few new bars.
     """
 
-    def __init__(self, most_symbols: int = 1_000) -> None:
-        self._most_symbols = most_symbols
+    def __init__(
+        self,
+        most_symbols: int = 1_000,
+        most_megabytes: int = 280,
+        counters: Counters | None = None,
+    ) -> None:
+        self._most_symbols, self._most_bytes = most_symbols, most_megabytes * 1_000_000
+        self._counters = counters or Counters()
         self._bars: dict[str, CachedBars] = {}
+        self._bytes = 0
         self._used: dict[str, int] = {}
         self._newest: datetime | None = None
         self._new_bars = 0
@@ -156,17 +169,26 @@ class BarCache:
     @property
     def most_bars(self) -> int:
         """How many bars of a symbol there is room for, of as many symbols as there may be."""
-        return _MOST_BARS // self._most_symbols
+        return max(self._most_bytes // _BAR_BYTES // self._most_symbols, 1)
 
     def put(self, symbol: str, bars: CachedBars) -> None:
-        """Cache `bars`; the symbol that was put longest ago makes room."""
+        """Cache `bars`; the symbols that were put longest ago make room."""
         with self._lock:
-            self._bars.pop(symbol, None)
+            self._forget(symbol)
             self._bars[symbol] = bars
-            if len(self._bars) > self._most_symbols:
+            self._bytes += bars.bytes
+            while len(self._bars) > 1 and self._is_too_full():
                 oldest = next(iter(self._bars))
-                del self._bars[oldest]
+                self._forget(oldest)
                 self._used.pop(oldest, None)
+                self._counters.count(CACHE_EVICTIONS, "bars").add()
+
+    def _is_too_full(self) -> bool:
+        return len(self._bars) > self._most_symbols or self._bytes > self._most_bytes
+
+    def _forget(self, symbol: str) -> None:
+        bars = self._bars.pop(symbol, None)
+        self._bytes -= bars.bytes if bars else 0
 
     def get(self, symbol: str, *, now: datetime) -> CachedBars | None:
         """The bars that were fetched at `now` or before, and are still good then."""

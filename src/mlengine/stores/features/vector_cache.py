@@ -1,12 +1,16 @@
 """Feature rows that this process has computed, each under the bars and the set it is made of."""
 
+from __future__ import annotations
+
 import threading
 
 from mlengine.core.arrays import Floats
-from mlengine.core.telemetry.families import CACHE_LOOKUPS
+from mlengine.core.telemetry.families import CACHE_EVICTIONS, CACHE_LOOKUPS
 from mlengine.stores.telemetry.counters import Counters
 
 _MOST_ROWS = 10_000
+# Of a symbol: those of some lines, and of its last bar as well.
+_ROWS_PER_SYMBOL = 4
 
 RowKey = tuple[str, str]
 
@@ -22,6 +26,11 @@ class FeatureVectorCache:
         self._most_rows = most_rows
         self._rows: dict[RowKey, Floats] = {}
         self._lock = threading.Lock()
+
+    @classmethod
+    def for_symbols(cls, symbols: int, counters: Counters | None = None) -> FeatureVectorCache:
+        """With room for the rows of so many."""
+        return cls(max(_MOST_ROWS, _ROWS_PER_SYMBOL * symbols), counters)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -43,3 +52,4 @@ class FeatureVectorCache:
             self._rows[key] = row
             if len(self._rows) > self._most_rows:
                 del self._rows[next(iter(self._rows))]
+                self._counters.count(CACHE_EVICTIONS, "rows").add()

@@ -74,6 +74,11 @@ def sort_columns(rows: Floats) -> tuple[SortedSample, ...]:
     )
 
 
+def sort_column(column: Floats) -> SortedSample:
+    """One column alone, which stays as it is."""
+    return _sort(np.array(column, dtype=np.float64, order="C"))
+
+
 def _sort(column: Floats) -> SortedSample:
     """Of a column that is nobody else's.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ class FeatureGrid:
     greatest: Floats
 
     @classmethod
-    def of(cls, names: tuple[str, ...], samples: Sequence[SortedSample]) -> FeatureGrid:
+    def of(cls, names: tuple[str, ...], samples: Iterable[SortedSample]) -> FeatureGrid:
         """The grid of these values, one sorted sample a name."""
         shares = np.arange(1, GRID_BINS) / GRID_BINS
         edges = np.zeros((len(names), GRID_BINS - 1))

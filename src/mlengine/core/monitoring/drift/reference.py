@@ -14,10 +14,10 @@ from mlengine.core.monitoring.drift.calibration import (
     DriftCalibration,
     calibrate_all,
 )
-from mlengine.core.monitoring.drift.distances import SortedSample, sort_columns
+from mlengine.core.monitoring.drift.distances import SortedSample, sort_column
 from mlengine.core.monitoring.drift.frozen import longest_runs
 from mlengine.core.monitoring.drift.grid import FeatureGrid
-from mlengine.core.monitoring.drift.tallies import DateTallies, PanelRows, tally
+from mlengine.core.monitoring.drift.tallies import DateTallies, Panel, PanelRows, tally
 from mlengine.core.monitoring.drift.windows import WINDOW_DATES, calibrated_dates
 
 # Fewer rows a date than this share of training's are other symbols, and no sample of the same.
@@ -68,18 +68,20 @@ class DriftReference:
 
 def build_reference(
     names: tuple[str, ...],
-    training: PanelRows,
+    training: Panel,
     *,
     window_bars: int,
     windows: Sequence[int] = WINDOW_DATES,
-    samples: Sequence[SortedSample] | None = None,
+    grid: FeatureGrid | None = None,
 ) -> DriftReference:
     """Count and calibrate the rows of training; raises nothing, however few and whatever they are.
 
-    `window_bars` is the feature set's: windows share bars with as many around them. `samples` are
-    the columns sorted, where that was done before.
+    `window_bars` is the feature set's: windows share bars with as many around them. `grid` is that
+    of the same rows, where it was made before.
     """
-    grid = FeatureGrid.of(names, samples or sort_columns(training.values))
+    if grid is None:
+        columns = map(training.column, range(training.features))
+        grid = FeatureGrid.of(names, map(sort_column, columns))
     tallies = tally(training, grid)
     gap_dates = _dates_of_bars(training, window_bars)
     return DriftReference(
@@ -105,7 +107,7 @@ def reference_of_sketch(
     return DriftReference(grid, counted.total(), rows)
 
 
-def _dates_of_bars(rows: PanelRows, bars: int) -> int:
+def _dates_of_bars(rows: Panel, bars: int) -> int:
     """How many dates so many bars of one symbol take, at least."""
     pairs = np.unique(np.stack([rows.dates, rows.symbols]), axis=1).shape[1]
     return math.ceil(bars * pairs / len(rows.dates)) if len(rows.dates) else bars

@@ -18,19 +18,26 @@ _SKETCH_ROWS = 512
 def sketch(
     samples: Mapping[str, SortedSample], *, rows: int, size: int = _SKETCH_ROWS
 ) -> pl.DataFrame:
-    """Evenly spaced order statistics of each sample by itself, float64, in at most `size` rows.
+    """`sketch_table` of samples that are all there."""
+    columns = {
+        name: order_statistics(sample, rows=rows, size=size) for name, sample in samples.items()
+    }
+    return sketch_table(columns, rows=rows)
 
-    Null where a value is undefined, in as large a share as in the sample. A column `rows_behind`
-    has `rows`, the number of rows behind. The distribution function of a column is within 1 /
-    `size` of that of its sample, and the same where there are no more than `size` rows.
+
+def sketch_table(columns: Mapping[str, Floats], *, rows: int) -> pl.DataFrame:
+    """Evenly spaced order statistics of each column by itself, float64, null where undefined.
+
+    A column `rows_behind` has `rows`, the number of rows behind. The distribution function of a
+    column is within 1 / size of that of its sample, and the same where that has no more rows.
     """
-    height = min(size, rows)
-    columns = {name: _order_statistics(sample, height) for name, sample in samples.items()}
     frame = pl.DataFrame(columns, nan_to_null=True)
     return frame.with_columns(pl.lit(rows, pl.Int64).alias(ROWS_BEHIND))
 
 
-def _order_statistics(sample: SortedSample, count: int) -> Floats:
+def order_statistics(sample: SortedSample, *, rows: int, size: int = _SKETCH_ROWS) -> Floats:
+    """At most `size` of the values of a sample of `rows` rows, NaN for the undefined share."""
+    count = min(size, rows)
     finite = sample.values
     defined = round(count * len(finite) / sample.rows) if sample.rows else 0
     if len(finite):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +20,49 @@ Counts = npt.NDArray[np.float32] | Floats  # whole numbers; many of them in half
 _HASH_STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
+class Panel(Protocol):
+    """Features of distinct bars, NaN for null, column by column.
+
+    Of each row its `dates` and `symbols`, any whole numbers that order dates and tell symbols
+    apart.
+    """
+
+    @property
+    def dates(self) -> Ints:
+        """(rows,)"""
+
+    @property
+    def symbols(self) -> Ints:
+        """(rows,)"""
+
+    @property
+    def features(self) -> int:
+        """How many columns there are."""
+
+    def column(self, feature: int) -> Floats:
+        """(rows,), contiguous; the caller changes nothing in it."""
+
+    def every(self, step: int) -> Floats:
+        """Every so-manieth row, from the first: (rows, features), C-contiguous."""
+
+
 @dataclass(frozen=True)
 class PanelRows:
-    """Features of distinct bars: `values` (rows, features), NaN for null; of each row its `dates`
-    and `symbols`, any whole numbers that order dates and tell symbols apart.
-    """
+    """A `Panel` whose `values` (rows, features) are in memory."""
 
     values: Floats
     dates: Ints
     symbols: Ints
+
+    @property
+    def features(self) -> int:
+        return int(self.values.shape[1])
+
+    def column(self, feature: int) -> Floats:
+        return np.ascontiguousarray(self.values[:, feature])
+
+    def every(self, step: int) -> Floats:
+        return np.ascontiguousarray(self.values[::step])
 
 
 @dataclass(frozen=True)
@@ -116,7 +151,7 @@ class RunningSums:
         return self.upto._each(lambda name: _between(getattr(self.upto, name), first, last), dates)
 
 
-def tally(rows: PanelRows, grid: FeatureGrid, *, telling: int | None = None) -> DateTallies:
+def tally(rows: Panel, grid: FeatureGrid, *, telling: int | None = None) -> DateTallies:
     """Count the rows of each date; raises nothing, whatever the values, and however few.
 
     Rows differ where one of the first `telling` columns does, by default of all.
@@ -124,13 +159,13 @@ def tally(rows: PanelRows, grid: FeatureGrid, *, telling: int | None = None) -> 
     Columns are taken one by one: values in Fortran's order are not copied.
     """
     dates, date = np.unique(rows.dates, return_inverse=True)
-    count, features = len(dates), rows.values.shape[1]
+    count, features = len(dates), rows.features
     pairs = _pairs(rows)
     bins = np.empty((count, features, GRID_BINS), dtype=np.float32)
     repeats, outside = (np.zeros((count, features)) for _ in range(2))
     hashes, defined = np.zeros(len(date), dtype=np.uint64), np.zeros(len(date), dtype=np.bool_)
     for index in range(features):
-        column = np.ascontiguousarray(rows.values[:, index])
+        column = rows.column(index)
         finite = np.isfinite(column)
         if telling is None or index < telling:
             defined |= finite
@@ -147,7 +182,7 @@ def tally(rows: PanelRows, grid: FeatureGrid, *, telling: int | None = None) -> 
     return DateTallies.of_counts(dates, every, distinct, bins, repeats, outside)
 
 
-def _pairs(rows: PanelRows) -> tuple[Indices, Indices]:
+def _pairs(rows: Panel) -> tuple[Indices, Indices]:
     """The places of rows and of those of the same symbol a date before."""
     order = np.lexsort((rows.dates, rows.symbols))
     same = rows.symbols[order[1:]] == rows.symbols[order[:-1]]
