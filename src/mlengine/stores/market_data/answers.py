@@ -2,12 +2,11 @@
 
 To decode one of 20 MB would hold all threads of this process for a large part of a second, and
 would take many times its size. Run as a program with a question, it reads an answer from its
-standard input, and writes candles in Arrow's format or a refusal in JSON.
+standard input, writes candles in Arrow's format to a file, and prints the next page or a refusal.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import resource
@@ -30,6 +29,7 @@ from mlengine.stores.market_data.shapes.shape import ServiceShape
 # One answer is read at a time: the threads that serve keep their share of the processor.
 _TURN = threading.Lock()
 _MOST_MEMORY_BYTES = 4 * 2**30
+_LONGEST_SECONDS = 3_600.0
 _LATE = "no answer before the deadline"
 _PATHS = ("candles", "symbol", "next_page")
 
@@ -77,7 +77,7 @@ def read_candles(body: Body, question: Question, deadline: Deadline) -> Candles:
 
 @contextmanager
 def _turn(deadline: Deadline) -> Iterator[None]:
-    patience = min(max(0.0, deadline.left_seconds), threading.TIMEOUT_MAX)
+    patience = min(max(0.0, deadline.left_seconds), _LONGEST_SECONDS)
     if not _TURN.acquire(timeout=patience):
         raise UpstreamUnavailable(_LATE)
     try:
@@ -88,45 +88,45 @@ def _turn(deadline: Deadline) -> Iterator[None]:
 
 def _read_elsewhere(body: Body, question: Question, deadline: Deadline) -> Candles:
     body.file.seek(0)
-    seconds = min(max(0.0, deadline.left_seconds), threading.TIMEOUT_MAX)
+    seconds = min(max(0.0, deadline.left_seconds), _LONGEST_SECONDS)
     with os.fdopen(os.memfd_create("candles"), "w+b") as output:
+        path = f"/proc/self/fd/{output.fileno()}"
         try:
             process = subprocess.run(
-                [sys.executable, "-m", __name__, question.to_json(), str(seconds)],
+                [sys.executable, "-m", __name__, question.to_json(), str(seconds), path],
                 stdin=body.file,
-                stdout=output,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                pass_fds=[output.fileno()],
                 timeout=seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired:
             raise UpstreamUnavailable(_LATE) from None
-        output.seek(0)
-        head = output.readline()
-        if process.returncode or not head:
+        if process.returncode or not process.stdout:
             raise UpstreamInvalid(f"the process that read its {body.size} bytes died of them")
-        outcome = json.loads(head)
+        outcome = json.loads(process.stdout)
         if "refusal" in outcome:
             raise UpstreamInvalid(outcome["refusal"])
-        return pl.read_ipc(io.BytesIO(output.read())), outcome["next"]
+        # By its path it is mapped: what is never looked at takes no memory here.
+        return pl.read_ipc(path), outcome["next"]
 
 
-def main(question: str, seconds: str) -> None:
+def main(question: str, seconds: str, path: str) -> None:
     """Nothing of an answer makes it take all memory, or go on for ever."""
     for limit, most in (
         (resource.RLIMIT_AS, _MOST_MEMORY_BYTES),
-        (resource.RLIMIT_CPU, int(min(float(seconds), 3600)) + 1),
+        (resource.RLIMIT_CPU, int(float(seconds)) + 1),
     ):
         resource.setrlimit(limit, (most, most))
-    output = sys.stdout.buffer
     try:
         content = sys.stdin.buffer.read()
         candles, following = Question.from_json(question).read(content, Deadline())
     except UpstreamInvalid as refusal:
-        output.write(json.dumps({"refusal": refusal.reason}).encode() + b"\n")
+        sys.stdout.write(json.dumps({"refusal": refusal.reason}))
         return
-    output.write(json.dumps({"next": following}).encode() + b"\n")
-    candles.write_ipc(output)
+    candles.write_ipc(path)
+    sys.stdout.write(json.dumps({"next": following}))
 
 
 if __name__ == "__main__":

@@ -9,18 +9,21 @@ from typing import BinaryIO
 
 # More than a page of the usual size may have; to decode so much takes a hundredth of a second.
 _LONG_BYTES = 5 * 2**18
+# Many may come at a time.
+_BYTES_IN_MEMORY = 2**16
 _BEGINNING_BYTES = 1_024
 
 
 class Body:
     """Grows piece by piece; `file`, at its end while it grows, is a process's standard input.
 
-    It lies in memory that no process maps once it `is_long`: then it is for another one to read.
+    Past its first bytes it lies in memory that no process maps; once it `is_long`, it is for
+    another process to read.
     """
 
     def __init__(self, content: bytes = b"") -> None:
         self.file: BinaryIO = io.BytesIO()
-        self.is_long = False
+        self._in_memory = True
         self.beginning = b""
         self.size = 0
         self.append(content)
@@ -36,8 +39,12 @@ class Body:
     ) -> None:
         self.file.close()
 
+    @property
+    def is_long(self) -> bool:
+        return self.size > _LONG_BYTES
+
     def append(self, piece: bytes) -> None:
-        if not self.is_long and self.size + len(piece) > _LONG_BYTES:
+        if self._in_memory and self.size + len(piece) > _BYTES_IN_MEMORY:
             self._move(self.read())
         self.file.write(piece)
         self.size += len(piece)
@@ -53,4 +60,4 @@ class Body:
         self.file.close()
         self.file = os.fdopen(os.memfd_create("answer"), "w+b", buffering=0)
         self.file.write(content)
-        self.is_long = True
+        self._in_memory = False

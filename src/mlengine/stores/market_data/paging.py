@@ -188,15 +188,17 @@ def _joined(pages: list[pl.DataFrame]) -> pl.DataFrame:
 
     Those stand in the page before, or have no timestamp.
     """
-    parts = [pl.DataFrame(schema=RAW_SCHEMA)]
-    before = parts[0]
-    for page in pages:
+    if not pages:
+        return pl.DataFrame(schema=RAW_SCHEMA)
+    parts = [pages[0]]
+    before = pages[0]
+    for page in pages[1:]:
         parts.append(
             page.join(before, on=page.columns, how="anti", nulls_equal=True, maintain_order="left")
         )
         unread = before.filter(pl.col("timestamp").is_null())
         before = pl.concat([page, unread])
-    return pl.concat(parts, rechunk=True)
+    return pl.concat(parts, rechunk=True) if len(parts) > 1 else parts[0]
 
 
 def _newest(page: pl.DataFrame) -> datetime | None:
