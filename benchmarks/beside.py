@@ -2,7 +2,8 @@
 
 CPU milliseconds of master and workers for the first batch of a server, by turns with those of the
 commit, whose tree is taken from git. Each has versions of its own, trained on the same bars. Once
-the database is new, and once it has all that the version records but for one new bar each.
+the database is new, once it has all that the version records but for one new bar each, and once
+that bar comes while the server runs, as it does every day.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,8 @@ from benchmarks.stack import ROOT, Stack, serving, stack
 from mlengine import config
 
 FIRST_VERSION = "0623e9e"
+# So that both workers have answered.
+_BATCHES_BEFORE = 12
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,19 @@ class Tree:
         with serving("wsgi:app", "/health", environ, root=self.root) as server:
             return one_batch(server, Client(server.port), BATCH).cpu_ms
 
+    def next_bar(self, database: str, made: Stack) -> float:
+        """CPU milliseconds of the batch after one new bar each, of a server that has answered."""
+        environ = {**self.environ, "AUDIT_DATABASE_URL": database, "MARKET_DATA_CACHE_SECONDS": "1"}
+        with (
+            _without_newest_bar(made) as add_it,
+            serving("wsgi:app", "/health", environ, root=self.root) as server,
+        ):
+            for _ in range(_BATCHES_BEFORE):
+                assert Client(server.port).post("/predict/batch", BATCH)[0] == 200
+            time.sleep(1.5)
+            add_it()
+            return one_batch(server, Client(server.port), BATCH).cpu_ms
+
 
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -63,15 +80,22 @@ def main() -> int:
         trees = [Tree("this one", ROOT, made.environ), earlier]
         cold: dict[str, list[float]] = {each.name: [] for each in trees}
         new_bar: dict[str, list[float]] = {each.name: [] for each in trees}
+        running: dict[str, list[float]] = {each.name: [] for each in trees}
         for number in range(options.rounds):
             for tree in trees:
-                database = f"sqlite:///{made.folder}/{number}-{tree.name}.db".replace(" ", "-")
-                tree.run("migrate", AUDIT_DATABASE_URL=database)
-                cold[tree.name].append(_all_but_the_newest_bar(made, tree, database))
+                database = _new_database(made, tree, f"{number}")
+                with _without_newest_bar(made):
+                    # The next server asks for bars again at once.
+                    took = tree.first_batch(database, MARKET_DATA_CACHE_SECONDS="0")
+                cold[tree.name].append(took)
                 new_bar[tree.name].append(tree.first_batch(database))
-    head("CPU ms of the first batch, median (least)", *cold)
-    _print("nothing: bars are read from files, too", cold)
-    _print("one new bar each, bars from the store", new_bar)
+                running[tree.name].append(
+                    tree.next_bar(_new_database(made, tree, f"{number}-running"), made)
+                )
+    head("CPU ms of a batch of 500, median (least)", *cold)
+    _print("first of a server, nothing recorded", cold)
+    _print("first of a server, one new bar each", new_bar)
+    _print("of a running server, one new bar each", running)
     return 0
 
 
@@ -79,13 +103,20 @@ def _print(name: str, costs: Mapping[str, Sequence[float]]) -> None:
     row(name, *(f"{statistics.median(each):.0f} ({min(each):.0f})" for each in costs.values()))
 
 
-def _all_but_the_newest_bar(made: Stack, tree: Tree, database: str) -> float:
-    """The first batch on files that lack it; the next server asks for bars again at once."""
+def _new_database(made: Stack, tree: Tree, name: str) -> str:
+    database = f"sqlite:///{made.folder}/{name}-{tree.name}.db".replace(" ", "-")
+    tree.run("migrate", AUDIT_DATABASE_URL=database)
+    return database
+
+
+@contextmanager
+def _without_newest_bar(made: Stack) -> Iterator[Callable[[], None]]:
+    """The files as they were a bar ago, until the function is called or the block ends."""
     panel = made.folder / "bars" / "panel.parquet"
     whole, at = pl.read_parquet(panel), pl.col("timestamp")
     whole.filter(at < at.max().over("symbol")).write_parquet(panel)
     try:
-        return tree.first_batch(database, MARKET_DATA_CACHE_SECONDS="0")
+        yield lambda: whole.write_parquet(panel)
     finally:
         whole.write_parquet(panel)
 

@@ -24,7 +24,7 @@ from mlengine.config import Settings
 from mlengine.config.inspection import redis_url_suffix
 from mlengine.config.logging import configure_logs
 from mlengine.config.redaction import redact
-from mlengine.errors import MlengineError, QueueUnavailable, TrainingFailed
+from mlengine.errors import LeaseLost, MlengineError, QueueUnavailable, TrainingFailed
 from mlengine.jobs.allow_listed_job import AllowListedJob
 from mlengine.jobs.tickers import ticking
 from mlengine.logs import lifecycle
@@ -110,7 +110,10 @@ class RunWorker(SpawnWorker):
         error = exc_info[1]
         if isinstance(error, MlengineError):
             facts = {"job_id": job.id, "code": error.code, "reason": str(error)}
-            log.error("training failed", extra=facts)
+            if isinstance(error, LeaseLost):  # enqueued twice, or given up for dead: its owner tells
+                log.warning("training left to its owner", extra=facts)
+            else:
+                log.error("training failed", extra=facts)
         else:
             log.error("training crashed", extra={"job_id": job.id}, exc_info=error)
 
