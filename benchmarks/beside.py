@@ -57,7 +57,8 @@ class Tree:
 
     def next_bar(self, database: str, made: Stack) -> float:
         """CPU milliseconds of the batch after one new bar each, of a server that has answered."""
-        environ = {**self.environ, "AUDIT_DATABASE_URL": database, "MARKET_DATA_CACHE_SECONDS": "1"}
+        soon = dict.fromkeys(("MARKET_DATA_CACHE_SECONDS", "MARKET_DATA_RECHECK_SECONDS"), "1")
+        environ = {**self.environ, "AUDIT_DATABASE_URL": database, **soon}
         with (
             _without_newest_bar(made) as add_it,
             serving("wsgi:app", "/health", environ, root=self.root) as server,

@@ -110,7 +110,9 @@ class RunWorker(SpawnWorker):
         error = exc_info[1]
         if isinstance(error, MlengineError):
             facts = {"job_id": job.id, "code": error.code, "reason": str(error)}
-            if isinstance(error, LeaseLost):  # enqueued twice, or given up for dead: its owner tells
+            if isinstance(
+                error, LeaseLost
+            ):  # enqueued twice, or given up for dead: its owner tells
                 log.warning("training left to its owner", extra=facts)
             else:
                 log.error("training failed", extra=facts)

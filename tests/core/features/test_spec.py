@@ -7,6 +7,7 @@ import pytest
 from tests.factories import random_bars
 
 from mlengine.core.features import ALPHA158, BUILTIN, CORE, Feature, FeatureSet, compute
+from mlengine.core.features.spec import FEWER_BARS
 
 
 def feature(name: str = "double", **changes) -> Feature:
@@ -113,11 +114,19 @@ def test_bundles_make_each_column_once_and_drop_parts_only_after_their_last_use(
                 made, known = made + names, known | set(names)
             known -= set(group.features) | set(group.droppable)
         assert sorted(made) == sorted([*each.parts, *each.names])
-        assert (
-            tuple(name for group in each.evaluation_groups for name in group.features) == each.names
-        )
+        features = [name for group in each.evaluation_groups for name in group.features]
+        assert sorted(features) == sorted(each.names)
         assert not known & each.parts.keys()
         assert len(each.evaluation_groups) > 3
+
+
+def test_groups_of_features_look_back_less_and_less_far():
+    for each in BUILTIN.values():
+        bars = {one.name: one.bars for one in each.features}
+        most = [group.bars for group in each.evaluation_groups]
+        assert most == sorted(most, reverse=True)
+        assert most == [max(bars[n] for n in group.features) for group in each.evaluation_groups]
+        assert most[-1] <= most[0] - FEWER_BARS
 
 
 def test_a_set_without_parts_computes():

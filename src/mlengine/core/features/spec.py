@@ -12,14 +12,18 @@ import polars as pl
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 COLUMNS_PER_DROP = 48
 COLUMNS_PER_GROUP = 40
+# So many bars fewer are worth a group of their own, and a copy of what it needs.
+FEWER_BARS = 16
 
 
 class EvaluationGroup(NamedTuple):
     """Some features and the parts that they need and no earlier group has, in batches.
 
-    `droppable` are the parts, of whichever group, that no later one needs.
+    None of the features depends on more than `bars` bars. `droppable` are the parts, of whichever
+    group, that no later one needs.
     """
 
+    bars: int
     column_batches: tuple[tuple[pl.Expr, ...], ...]
     features: tuple[str, ...]
     droppable: tuple[str, ...]
@@ -117,10 +121,15 @@ class FeatureSet:
 
     @cached_property
     def evaluation_groups(self) -> tuple[EvaluationGroup, ...]:
-        """All features, some after the others, so that few columns are held at a time."""
-        groups = list(_group_columns(self._columns, self.names))
+        """All features, some after the others, so that few columns are held at a time.
+
+        Those that look back furthest come first: the later ones need fewer rows.
+        """
+        bars = {each.name: each.bars for each in self.features}
+        groups = list(_group_columns(self._columns, bars))
         return tuple(
             EvaluationGroup(
+                max(bars[name] for name in group if name in bars),
                 tuple(map(_alias_all, _dependency_batches(group))),
                 tuple(name for name in group if name not in self.parts),
                 droppable,
@@ -164,11 +173,16 @@ def _alias_all(batch: Mapping[str, pl.Expr]) -> tuple[pl.Expr, ...]:
 
 
 def _group_columns(
-    columns: Mapping[str, pl.Expr], names: Sequence[str]
+    columns: Mapping[str, pl.Expr], bars: Mapping[str, int]
 ) -> Iterator[dict[str, pl.Expr]]:
-    """`names` in their order with what they need of `columns`, each column once."""
-    added, group = set[str](), dict[str, pl.Expr]()
-    for name in names:
+    """Each of `bars` with what it needs of `columns`, each column once; the most bars first."""
+    added, group, most_bars = set[str](), dict[str, pl.Expr](), 0
+    for name in sorted(bars, key=bars.__getitem__, reverse=True):
+        if group and (len(group) >= COLUMNS_PER_GROUP or bars[name] <= most_bars - FEWER_BARS):
+            yield group
+            group = {}
+        if not group:
+            most_bars = bars[name]
         waiting = [name]
         while waiting:
             column = waiting.pop()
@@ -176,9 +190,6 @@ def _group_columns(
                 added.add(column)
                 group[column] = columns[column]
                 waiting += sorted(_columns_read(columns[column]))
-        if len(group) >= COLUMNS_PER_GROUP:
-            yield group
-            group = {}
     if group:
         yield group
 
