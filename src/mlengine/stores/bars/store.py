@@ -101,7 +101,7 @@ class BarStore:
         with reading(self.engine) as connection:
             series = read_series(connection, symbols, interval)
             current = {
-                symbol: replace(bars_in_memory, series=series[symbol])
+                symbol: bars_in_memory.of_series(series[symbol])
                 for symbol, bars_in_memory in (in_memory or {}).items()
                 if symbol in series
                 and bars_in_memory.series.recordings == series[symbol].recordings

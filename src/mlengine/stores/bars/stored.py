@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -37,6 +37,10 @@ class StoredBars:
     def entire_history(self) -> bool:
         """Whether these are all bars that the upstream has."""
         return self.holds_all_recorded and self.series.asked_from == EPOCH
+
+    def of_series(self, current: SeriesMetadata) -> StoredBars:
+        """The bars with what is known of their series now; the same object where nothing is new."""
+        return self if self.series == current else replace(self, series=current)
 
     def suffices(self, bars: int) -> bool:
         """Whether they hold the newest `bars` bars (0: all), or as many as there are."""

@@ -152,7 +152,9 @@ class RecordedUpstream:
         except DatabaseUnavailable:
             return {symbol: cached[symbol] for symbol in in_memory}
         return {
-            symbol: CachedBars.of(each) for symbol, each in stored.items() if each.series.recordings
+            symbol: _cached(each, cached.get(symbol))
+            for symbol, each in stored.items()
+            if each.series.recordings
         }
 
     def _recorded(
@@ -225,6 +227,13 @@ class RecordedUpstream:
         except DatabaseUnavailable:
             log.warning("outage not recorded", extra={"symbols": len(stale)})
         return [replace(each, expires_at=until, outage=True) for each in stale]
+
+
+def _cached(stored: StoredBars, cached: CachedBars | None) -> CachedBars:
+    """What is recorded; the bars in memory where they are just that."""
+    if cached and cached.stored is stored and not cached.outage:
+        return cached
+    return CachedBars.of(stored)
 
 
 def _in_memory(stored: StoredBars, bars: int, most: int) -> CachedBars:
