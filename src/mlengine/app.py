@@ -29,6 +29,7 @@ from mlengine.web.routes import (
     monitoring,
     predict,
     predictions,
+    signals,
     training,
     webhooks,
 )
@@ -44,6 +45,7 @@ BLUEPRINTS = tuple(
         features,
         predict,
         predictions,
+        signals,
         models,
         lines,
         monitoring,

@@ -16,7 +16,12 @@ from tests.pages.markdown import ROOT, blocks, section
 from mlengine.core.features.leaks.check import MEANINGS, check_for_leaks
 from mlengine.core.hooks.signature import signed_headers, write_secret
 from mlengine.core.monitoring.event import EVENT_KINDS
-from mlengine.core.monitoring.messages import MESSAGE_TYPES, SCORED_TYPE, Message
+from mlengine.core.monitoring.messages import (
+    MESSAGE_TYPES,
+    SCORED_TYPE,
+    SIGNALS_READY_TYPE,
+    Message,
+)
 from mlengine.stores.market_data.actions.file import parse_actions
 from mlengine.stores.market_data.actions.service import parse_actions as parse_answer
 from mlengine.stores.market_data.adapters.library import AdapterOptions
@@ -116,7 +121,24 @@ def test_the_receiver_of_the_page_tells_a_message_from_a_forgery(tmp_path: Path)
 def test_the_page_lists_every_type_of_message_with_its_kinds() -> None:
     rows = re.findall(r"^\| `([\w.]+)` \| (.+?) \|", section(_page("hooks"), "Messages"), re.M)
     listed = {kind: name for name, kinds in rows for kind in re.findall(r"\w+", kinds)}
-    assert listed == {**MESSAGE_TYPES, "predictions_scored": SCORED_TYPE}
+    others = {"predictions_scored": SCORED_TYPE, "signals_ready": SIGNALS_READY_TYPE}
+    assert listed == {**MESSAGE_TYPES, **others}
+
+
+def test_the_backtest_of_the_page_reads_a_panel(tmp_path: Path) -> None:
+    (snippet,) = (code for language, code in blocks(_page("signals")) if language == "python")
+    (tmp_path / "backtest.py").write_text(snippet)
+    weights = runpy.run_path(str(tmp_path / "backtest.py"))["weights"]
+    scores = {"A": 0.7, "B": 0.5, "C": 0.3}
+    rows = [
+        (datetime(2024, 1, day, tzinfo=UTC), *each) for day in (2, 3) for each in scores.items()
+    ]
+    panel = pl.DataFrame(rows, schema=["bar_timestamp", "symbol", "score"], orient="row")
+    table = weights(panel.with_columns(usable=pl.lit(None, pl.Boolean)))
+    assert table["A"].to_list() == [0.5, 0.5]
+    assert (table["B"].to_list(), table["C"].to_list()) == ([0.0, 0.0], [-0.5, -0.5])
+    refused = weights(panel.with_columns(usable=pl.col("symbol") != "A"))
+    assert refused["B"].to_list() == [0.5, 0.5]
 
 
 def test_the_api_page_names_every_kind_of_event() -> None:

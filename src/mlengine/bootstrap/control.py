@@ -55,6 +55,8 @@ from mlengine.stores.queue.jobs import JobQueue, open_queue
 from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.folders import published_versions, versions_directory
 from mlengine.stores.runs.store import RunStore
+from mlengine.stores.signals.exports import ExportStore
+from mlengine.stores.signals.plans import SignalPlans
 
 if TYPE_CHECKING:
     from mlengine.services.models.integrity import IntegrityVerifier
@@ -89,6 +91,8 @@ class ControlPlane:
     activation_approvals: bool
     clock: DatabaseClock
     open_registry: RegistryOpener
+    signal_plans: SignalPlans
+    signal_exports: ExportStore
     lines: LineService
     line_files: LineFolder
 
@@ -223,6 +227,8 @@ def build_control(settings: Settings) -> ControlPlane:
         activation_approvals=settings.access.activation_approvals,
         clock=clock,
         open_registry=RegistryOpener(settings),
+        signal_plans=SignalPlans(database),
+        signal_exports=ExportStore(database),
         lines=build_lines(settings, database, runs),
         line_files=LineFolder(settings.registry.lines_dir),
     )

@@ -10,6 +10,7 @@ from functools import partial
 from mlengine.bootstrap.control import ControlPlane
 from mlengine.bootstrap.drift import build_drift
 from mlengine.bootstrap.monitoring import build_monitoring_updates, build_performance
+from mlengine.bootstrap.signals import build_signals, build_slice_scorer
 from mlengine.bootstrap.stores import Stores, build_bar_quality
 from mlengine.config import Settings
 from mlengine.services.bars.quality import BarQualityService
@@ -26,6 +27,8 @@ from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.replay import ReplayService
 from mlengine.services.predictions.service import PredictService
+from mlengine.services.signals.panel import SignalService
+from mlengine.services.signals.scoring import SliceScorer
 from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.services.training.reproduction import ReproductionService
 from mlengine.services.training.run_executor import RunExecutor
@@ -58,6 +61,8 @@ class LineServices:
     monitoring_updates: MonitoringUpdates
     performance: PerformanceService
     replay: ReplayService
+    signals: SignalService
+    slice_scorer: SliceScorer
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ def build_line_services(
         stores.registry, control.run_store, control.events, stores.audit
     )
     drift = build_drift(settings, control, stores.registry)
+    predict = _predict(stores, control.clock, caches, control.line)
     return LineServices(
         control=control,
         registry=stores.registry,
@@ -95,7 +101,7 @@ def build_line_services(
             default_set=settings.train.feature_set,
             default_symbols=settings.train.symbols,
         ),
-        predict=_predict(stores, control.clock, caches, control.line),
+        predict=predict,
         run_executor=replace(
             _run_executor(settings, control, stores, models, reproduction, maintenance),
             models_keep=settings.registry.keep,
@@ -108,6 +114,8 @@ def build_line_services(
         monitoring_updates=build_monitoring_updates(control, stores, drift),
         performance=build_performance(control, stores),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
+        signals=build_signals(control, stores),
+        slice_scorer=build_slice_scorer(settings, control, stores, predict),
     )
 
 

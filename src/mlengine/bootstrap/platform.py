@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +19,7 @@ from mlengine.bootstrap.telemetry import counters_folder
 from mlengine.config import Settings
 from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.lines.line import ModelLine
-from mlengine.errors import ArtifactsUnavailable
+from mlengine.errors import ArtifactsUnavailable, LineNotFound, LineRetired
 from mlengine.services.audit.service import AuditService
 from mlengine.services.keys.authentication import Authentication
 from mlengine.services.monitoring.drift import DriftService
@@ -27,6 +27,10 @@ from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
 from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.monitoring.updates import MonitoringUpdates
 from mlengine.services.predictions.prediction_counts import PredictionCounts
+from mlengine.services.signals.exports import ExportWriter
+from mlengine.services.signals.panel import SignalService
+from mlengine.services.signals.scoring import SliceScorer
+from mlengine.services.signals.worker import SignalWorker
 from mlengine.services.telemetry.drift_gauges import drift_gauges
 from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.services.telemetry.latencies import LatencyService
@@ -83,6 +87,27 @@ class Platform(LineServices):
         others = (self.of_line(line.name).monitoring_updates.steps for line in lines)
         steps = chain(self.monitoring_updates.steps, *others)
         return replace(self.monitoring_updates, steps=tuple(steps))
+
+    def signal_worker(self, lines: Sequence[str], *, holder: str) -> SignalWorker:
+        """What scores the bars of these lines; one that does not serve is passed over."""
+
+        def scorers() -> dict[str, SliceScorer]:
+            found = {}
+            for name in lines:
+                with suppress(LineNotFound, LineRetired):
+                    found[name] = self.of_line(name, must_serve=True).slice_scorer
+            return found
+
+        return SignalWorker(scorers, self.control.signal_plans, self.control.clock, holder)
+
+    def export_writer(self, *, holder: str) -> ExportWriter:
+        """What writes long panels of signals, of whichever line."""
+
+        def signals_of(name: str) -> SignalService:
+            return self.of_line(name).signals
+
+        store = self.control.signal_exports
+        return ExportWriter(store, signals_of, self.control.clock, holder)
 
 
 @dataclass

@@ -28,6 +28,7 @@ COMMANDS = {
     "monitor": "Show drift, freshness, latency and history.",
     "predict": "Predict a symbol.",
     "reload": "Load and verify the active version again.",
+    "signals": "Show which bars were scored; export what was said.",
     "sizes": "Show what each part takes on disk.",
     "train": "Train once; see to runs and schedule.",
 }

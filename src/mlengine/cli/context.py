@@ -27,6 +27,7 @@ from mlengine.core.line_names import MODEL_LINE
 from mlengine.errors import (
     ArtifactsUnavailable,
     DatabaseUnavailable,
+    ExportNotFound,
     HookNotFound,
     KeyNotFound,
     MlengineError,
@@ -51,7 +52,7 @@ R = TypeVar("R")
 _PLATFORM, _CONTROL, _SETTINGS = "mlengine", "mlengine.control", "mlengine.settings"
 _LINE = "mlengine.line"
 _NOT_FOUND = (
-    *(HookNotFound, KeyNotFound, ModelNotFound, NoUnfinishedRun),
+    *(ExportNotFound, HookNotFound, KeyNotFound, ModelNotFound, NoUnfinishedRun),
     *(PredictionNotFound, RunNotFound, UnknownSymbol),
 )
 _UNREACHABLE = (DatabaseUnavailable, QueueUnavailable, UpstreamUnavailable)

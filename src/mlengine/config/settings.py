@@ -14,6 +14,7 @@ from mlengine.config.env_reader import EnvReader
 from mlengine.config.market_data import ServiceSettings
 from mlengine.config.monitoring import MonitoringSettings, monitoring
 from mlengine.config.registry import RegistrySettings
+from mlengine.config.signals import SignalSettings, signal_settings
 from mlengine.config.usability import UsabilitySettings, usability
 from mlengine.core.actions.kinds import ADJUSTMENTS
 from mlengine.core.bars.intervals import INTERVALS
@@ -70,6 +71,7 @@ class Settings:
     bars_cache_mb: int
     usability: UsabilitySettings
     monitoring: MonitoringSettings
+    signals: SignalSettings
     audit_retention_days: int
     public_activation: bool
     feature_sets: tuple[str, ...]
@@ -161,6 +163,7 @@ class Settings:
             **_numbers_of_symbols(read),
             usability=usability(read, interval, production=env == "production"),
             monitoring=monitoring(read),
+            signals=signal_settings(read),
             audit_retention_days=read.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500),
             public_activation=access.public_activation(read, env, host, keys),
             feature_sets=read.comma_list("FEATURE_SETS"),

@@ -31,6 +31,7 @@ from mlengine.errors.models import (
 from mlengine.errors.requests import (
     AdminDisabled,
     CannotWrite,
+    ExportNotFound,
     Forbidden,
     InsufficientBars,
     InvalidRequest,
@@ -60,6 +61,7 @@ __all__ = [
     "CannotWrite",
     "DamagedRow",
     "DatabaseUnavailable",
+    "ExportNotFound",
     "FeatureSetMismatch",
     "Forbidden",
     "HookNotFound",

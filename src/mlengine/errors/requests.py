@@ -40,6 +40,20 @@ class PredictionNotFound(MlengineError):
 
 
 @dataclass(eq=False)
+class ExportNotFound(MlengineError):
+    """There is no such export any more, or it has no file: it is not `ready`."""
+
+    code: ClassVar[str] = "export_not_found"
+    export_id: str
+    state: str | None = None
+
+    def __str__(self) -> str:
+        if self.state is not None:
+            return f"the export {self.export_id[:64]!r} is {self.state}: it has no file"
+        return f"there is no export {self.export_id[:64]!r}"
+
+
+@dataclass(eq=False)
 class InsufficientBars(MlengineError):
     code: ClassVar[str] = "insufficient_bars"
     symbol: str

@@ -1,5 +1,6 @@
 """What goes on in threads of the worker process beside its jobs."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,7 +10,10 @@ from mlengine.bootstrap.lines import LineControls
 from mlengine.config import Settings
 from mlengine.jobs.hook_dispatcher import HookDispatcher
 from mlengine.jobs.monitoring_child import MonitoringChild
+from mlengine.jobs.resident_child import ResidentChild
 from mlengine.jobs.ticker import Ticker, claim_due_training, claim_wanted_training
+
+SIGNALS = (sys.executable, "-m", "mlengine.jobs.signals")
 
 
 @contextmanager
@@ -20,10 +24,16 @@ def ticking(
     child = MonitoringChild(control.update_lease, monitor_every_seconds, control.clock)
     lines = LineControls(control, settings)
     dispatcher = HookDispatcher(control.hook_deliveries)
+
+    def scoring_is_wanted() -> bool:
+        return bool(settings.signals.lines) or control.signal_exports.any_due(now=control.clock())
+
+    scorer = ResidentChild(SIGNALS, scoring_is_wanted, "signals_process_failed")
     tickers = [
         Ticker("schedule", partial(claim_due_training, lines.schedules, control.clock)),
         Ticker("retraining", partial(claim_wanted_training, lines.retrainings, control.clock)),
         Ticker("hooks", dispatcher.tick),
+        Ticker("signals", scorer.tick),
     ]
     if monitor_every_seconds:
         wait = monitor_every_seconds
@@ -37,3 +47,4 @@ def ticking(
             ticker.stop()
         dispatcher.stop()
         child.stop()
+        scorer.stop()

@@ -111,6 +111,21 @@ def test_features_on_disk_give_the_same_version(fit, tmp_path):
     assert [path.name for path in spills.directory.iterdir()] == [".lock"]
 
 
+def test_the_scores_of_the_folds_are_kept_of_rows_that_their_models_had_not_seen(fit):
+    candidate = fit()
+    kept, folds = _table(candidate, "out_of_fold"), candidate.manifest.folds
+    assert kept["fold"].unique().to_list() == [number for number, _ in enumerate(folds, start=1)]
+    for number, fold in enumerate(folds, start=1):
+        stamps = kept.filter(fold=number)["timestamp"]
+        assert (stamps.min(), stamps.max()) == (fold.test.start, fold.test.end)
+        assert len(stamps) == fold.test.rows
+        assert fold.train.end < stamps.min()
+    assert kept.select("symbol", "timestamp").is_unique().all()
+    holdout = _table(candidate, "holdout")
+    assert kept["timestamp"].max() < holdout["timestamp"].min()
+    assert kept["score"].is_between(0.0, 1.0).all()
+
+
 def test_labels_that_lead_over_a_hole_are_not_learned_and_counted(fit):
     whole, hole = panel(3, rows=400), (START + timedelta(days=200), START + timedelta(days=240))
     holed = whole.filter(
@@ -253,7 +268,7 @@ def test_the_same_bars_and_seed_give_the_same_model_on_one_and_two_threads(fit):
     first, second, other = fit(threads=1), fit(threads=2), fit(seed=7)
     assert first.manifest.fingerprint == second.manifest.fingerprint
     assert first.manifest.metrics == second.manifest.metrics
-    for name in ("reference.parquet", "drift.npz", "novelty.npz"):
+    for name in ("reference.parquet", "drift.npz", "novelty.npz", "out_of_fold.parquet"):
         assert first.files[name] == second.files[name], name
     assert other.manifest.fingerprint != first.manifest.fingerprint
 

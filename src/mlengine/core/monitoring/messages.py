@@ -33,9 +33,11 @@ MESSAGE_TYPES: Mapping[EventKind, str] = MappingProxyType(
     }
 )
 TEST_TYPE = "hook.test"
-# No event of the history: there may be one a minute.
-SCORED_TYPE = "prediction.scored"
-ALL_TYPES: tuple[str, ...] = tuple(sorted({SCORED_TYPE, *MESSAGE_TYPES.values()}))
+# No events of the history: there may be one a minute.
+SCORED_TYPE, SIGNALS_READY_TYPE = "prediction.scored", "signals.ready"
+ALL_TYPES: tuple[str, ...] = tuple(
+    sorted({SCORED_TYPE, SIGNALS_READY_TYPE, *MESSAGE_TYPES.values()})
+)
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,18 @@ def body_of(event: Event, message_type: str) -> str:
 
 def scored_body(line: str, version: str, details: Mapping[str, object], at: datetime) -> str:
     """The JSON text of the message that outcomes of a version's predictions were found."""
-    data = {
-        "kind": "predictions_scored",
-        "model": line,
-        "version": version,
-        "actor": None,
-        "details": details,
-    }
-    return _json(SCORED_TYPE, at, data)
+    return _json(SCORED_TYPE, at, _of_version("predictions_scored", line, version, details))
+
+
+def signals_ready_body(line: str, version: str, details: Mapping[str, object], at: datetime) -> str:
+    """The JSON text of the message that a bar was scored, of which `version` is the champion."""
+    return _json(SIGNALS_READY_TYPE, at, _of_version("signals_ready", line, version, details))
+
+
+def _of_version(
+    kind: str, line: str, version: str, details: Mapping[str, object]
+) -> Mapping[str, object]:
+    return {"kind": kind, "model": line, "version": version, "actor": None, "details": details}
 
 
 def test_body(hook_id: str, actor: str, at: datetime) -> str:

@@ -106,6 +106,19 @@ class PredictService:
             results |= zip(places, batch.results, strict=True)
         return PredictionBatch(str(version), tuple(results[n] for n in range(len(symbols))))
 
+    def answers(
+        self,
+        symbols: Sequence[str],
+        request: PredictionRequest,
+        *,
+        windows_of: WindowSource = fetch_windows,
+    ) -> Answers:
+        """As `predict_batch` of symbols, no aliases, with why some failed; for others to audit."""
+        builder = self._builder(symbols, request)
+        model = self.loader.get(request.version) if request.version else self.loader.active()
+        answered = self._answers_of(model, symbols, builder, wait=True, windows_of=windows_of)
+        return cast("Answers", answered)
+
     def cached_model(self) -> LoadedModel | None:
         """The active model for `predict_if_cached`, which then knows what is recorded by now.
 
@@ -142,15 +155,13 @@ class PredictService:
         windows_of: WindowSource = fetch_windows,
     ) -> Answers:
         """The answers, committed; whatever ends the whole pass is audited before it is raised."""
-        builder = self._builder(symbols, request)
+        started = self.timer()
         try:
-            model = self.loader.get(request.version) if request.version else self.loader.active()
-            answered = self._answers_of(model, symbols, builder, wait=True, windows_of=windows_of)
-            answers = cast("Answers", answered)
+            answers = self.answers(symbols, request, windows_of=windows_of)
         except BaseException as error:
             reason = error if isinstance(error, MlengineError) else MlengineError()
             failed = symbols if request.audited else ()
-            builder = replace(builder, ids=iter(self.new_ids(len(failed))))
+            builder = replace(self._builder(failed, request), started=started)
             self._audit([builder.failure(symbol, reason, None) for symbol in failed], None)
             raise
         self._audit(answers.entries if request.audited else (), answers.model.version)

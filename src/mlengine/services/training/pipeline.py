@@ -22,6 +22,7 @@ from mlengine.core.versions.layout import (
     CANDIDATE_FILE,
     HOLDOUT_FILE,
     MODEL_FILE,
+    OUT_OF_FOLD_FILE,
     UNIVERSE_FILE,
 )
 from mlengine.core.versions.manifest import Manifest
@@ -216,7 +217,21 @@ def _files(training: TrainingResult) -> dict[str, bytes]:
         **({UNIVERSE_FILE: universe.content} if universe else {}),
         **monitoring_files(training),
         HOLDOUT_FILE: table_files.to_parquet(_holdout(training)),
+        OUT_OF_FOLD_FILE: table_files.to_parquet(_out_of_fold(training)),
     }
+
+
+def _out_of_fold(training: TrainingResult) -> pl.DataFrame:
+    """The rows that the folds were tested on, each with the score of the model of its fold."""
+    rows = training.dataset.frame.select("symbol", "timestamp")
+    parts = [
+        rows[fold.rows.test].with_columns(
+            pl.lit(number, pl.Int32).alias("fold"), pl.Series("score", fold.scores, pl.Float64)
+        )
+        for number, fold in enumerate(training.experiment.folds, start=1)
+    ]
+    empty = rows.clear().with_columns(fold=pl.lit(1, pl.Int32), score=pl.lit(0.0))
+    return pl.concat([empty, *parts])
 
 
 def _holdout(training: TrainingResult) -> pl.DataFrame:

@@ -21,7 +21,14 @@ from mlengine.stores.database.archive.reading import counting_files
 from mlengine.stores.database.engine import lock_tables, reading, writing
 from mlengine.stores.database.events import insert_event, replace_details
 from mlengine.stores.database.server.partitions import create_days, days_are_missing
-from mlengine.stores.database.tables import bar_windows, feature_vectors, predictions
+from mlengine.stores.database.tables import (
+    bar_windows,
+    feature_vectors,
+    predictions,
+    signal_bars,
+    signal_slices,
+    signals,
+)
 
 BATCH_ROWS = 5_000
 
@@ -52,6 +59,7 @@ class AuditRetention:
         One event `audit_pruned` says who, when and how many; it is right after each transaction.
         """
         told = _PruneEvent(before, actor, at)
+        self._remove_signals(before)
         for table in detach_days(self.engine, before=before):
             remove_detached(self.engine, table, batch_rows=self.batch_rows, removed=told.add)
         for file in self._archived(before):
@@ -64,6 +72,14 @@ class AuditRetention:
                 if not count:
                     return told.removed
                 told.add(connection, count)
+
+    def _remove_signals(self, before: datetime) -> None:
+        """What was said of the universe, which is in the audit as well."""
+        old = select(signal_bars.c.id).where(signal_bars.c.final_at < before)
+        with writing(self.engine, may_take_long=True) as connection:
+            connection.execute(delete(signals).where(signals.c.answered_at < before))
+            connection.execute(delete(signal_slices).where(signal_slices.c.bar_id.in_(old)))
+            connection.execute(delete(signal_bars).where(signal_bars.c.final_at < before))
 
     def _archived(self, before: datetime) -> list[ArchiveFile]:
         """The files of whole days that end by then."""

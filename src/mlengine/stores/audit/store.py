@@ -3,13 +3,13 @@
 Writing is here; what monitoring reads from it stands in `reader.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import Engine, delete
+from sqlalchemy import Connection, Engine, delete
 
 from mlengine.core.monitoring.event import Event
 from mlengine.errors import DatabaseUnavailable
@@ -29,6 +29,7 @@ from mlengine.stores.database.tables import (
     drift_tallies,
     feature_vectors,
     predictions,
+    signals,
 )
 from mlengine.stores.database.write_probe import WriteProbe
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -56,6 +57,14 @@ class AuditStore(AuditReader):
             if not self._insert_directly(records, values):
                 self._insert_with_vectors(records, values)
 
+    def append_within(
+        self, records: Sequence[AuditEntry], within: Callable[[Connection], None]
+    ) -> None:
+        """As `append`, in one transaction with what is done `within`; nothing is ever spooled."""
+        with self._outcome_recorded():
+            values = [entry_tuple(entry) for entry in records]
+            self._insert_with_vectors(records, values, within)
+
     @property
     def supports_direct_append(self) -> bool:
         """Whether rows whose vectors are stored can be written at once, without SQLAlchemy."""
@@ -77,11 +86,19 @@ class AuditStore(AuditReader):
         keys = [entry.scored.key if entry.scored else None for entry in records]
         return self._group_writer.insert(list(zip(values, keys, strict=True)), records)
 
-    def _insert_with_vectors(self, records: Sequence[AuditEntry], values: Sequence[Values]) -> None:
-        with writing(self.engine, lock_timeout_seconds=self.lock_seconds) as connection:
+    def _insert_with_vectors(
+        self,
+        records: Sequence[AuditEntry],
+        values: Sequence[Values],
+        within: Callable[[Connection], None] | None = None,
+    ) -> None:
+        seconds = self.lock_seconds if within is None else None
+        with writing(self.engine, lock_timeout_seconds=seconds) as connection:
             ids = store_vectors(connection, [entry.scored for entry in records if entry.scored])
             vector_ids = [ids[entry.scored.key] if entry.scored else None for entry in records]
             insert_rows(connection, list(zip(values, vector_ids, strict=True)))
+            if within is not None:
+                within(connection)
         if self._group_writer:
             self._group_writer.cache_ids(ids)
 
@@ -95,7 +112,7 @@ class AuditStore(AuditReader):
         return None
 
     def clear(self, *, actor: str, at: datetime) -> int:
-        """Delete every prediction, vector and window, and what was counted of them for drift.
+        """Delete every prediction, vector, window and signal, and what was counted for drift.
 
         Returns how many predictions.
 
@@ -106,7 +123,7 @@ class AuditStore(AuditReader):
             lock_tables(connection, feature_vectors, bar_windows, predictions)
             count = connection.execute(delete(predictions)).rowcount
             connection.execute(delete(feature_vectors))
-            for table in (bar_windows, drift_tallies, drift_progress):
+            for table in (bar_windows, drift_tallies, drift_progress, signals):
                 connection.execute(delete(table))
             archived = sum(each.rows for each in counting_files(self.engine))
             details = {"predictions": count + archived}

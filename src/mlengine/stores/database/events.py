@@ -124,6 +124,18 @@ class EventStore:
         before = parse_column(details).get("previous_version") if details else None
         return before if isinstance(before, str) and before != version else None
 
+    def active_at(self, moment: datetime) -> str | None:
+        """Which version served at a moment; None before the first activation."""
+        query = (
+            select(events.c.version)
+            .where(self._ours, events.c.generation.is_not(None), events.c.at <= moment)
+            .order_by(events.c.generation.desc())
+            .limit(1)
+        )
+        with reading(self.engine) as connection:
+            version: str | None = connection.scalar(query)
+        return version
+
     def count_gate_tests(self, generation: int) -> int:
         """How many trainings have been tested against the champion of this activation."""
         return sum(

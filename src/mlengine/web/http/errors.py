@@ -33,6 +33,7 @@ STATUS: dict[type[errors.MlengineError], tuple[int, str]] = {
     errors.QueueUnavailable: (503, "Queue not reachable"),
     errors.RunNotFound: (404, "Run not found"),
     errors.PredictionNotFound: (404, "Prediction not found"),
+    errors.ExportNotFound: (404, "Export not found"),
     errors.NoUnfinishedRun: (404, "Run not found"),
     errors.HookNotFound: (404, "Hook not found"),
     errors.TooManyHooks: (409, "Too many hooks"),

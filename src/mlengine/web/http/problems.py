@@ -105,6 +105,14 @@ PROBLEMS = (
         "`GET /admin/train/runs` lists them.",
     ),
     ProblemKind(
+        "export_not_found",
+        (404,),
+        "There is no export with this id, or none any more: they are kept for a day. Or it has no "
+        "file, or none yet; `detail` says its state.",
+        "`GET /signals/exports/{export_id}` says when there is a file, and why there will be none. "
+        "Ask for an expired one again.",
+    ),
+    ProblemKind(
         "method_not_allowed",
         (405,),
         "The route is there, but not for this method.",

@@ -17,7 +17,8 @@ from mlengine.web.openapi.answer_schemas import AnswerSchemas
 from mlengine.web.openapi.headers import header_references
 from mlengine.web.openapi.page_files import MEDIA_TYPES
 from mlengine.web.openapi.problem_schemas import problem_responses
-from mlengine.web.schemas.fields import HOOK_ID, PREDICTION_ID, Version
+from mlengine.web.schemas.answers import Formats
+from mlengine.web.schemas.fields import EXPORT_ID, HOOK_ID, PREDICTION_ID, Version
 
 View = Callable[..., object]
 JsonSchema = dict[str, Any]
@@ -37,6 +38,7 @@ SECTIONS = {
     "features": "Features",
     "predict": "Predictions",
     "predictions": "Predictions",
+    "signals": "Predictions",
     "models": "Models",
     "lines": "Models",
     "monitoring": "Monitoring",
@@ -59,6 +61,7 @@ _PATH_PATTERNS = {
     "version": Version.pattern.pattern,
     "prediction_id": PREDICTION_ID.pattern,
     "hook_id": HOOK_ID.pattern,
+    "export_id": EXPORT_ID.pattern,
     "name": LINE_NAME.pattern,
     "page_file": "|".join(map(re.escape, MEDIA_TYPES)),
 }
@@ -155,9 +158,12 @@ def _answer(status: int, body: object, schemas: AnswerSchemas) -> JsonSchema:
         return {"description": "As it is.", "content": dict.fromkeys(kinds, text)}
     if body is None:
         return {"description": "Nothing has changed since."}
+    others = body.others if isinstance(body, Formats) else ()
+    shape = body.json if isinstance(body, Formats) else body
+    file = {"schema": {"type": "string"}}
     response: JsonSchema = {
         "description": "Accepted." if status == 202 else "What was asked for.",
-        "content": {_JSON: {"schema": schemas.of(body)}},
+        "content": {_JSON: {"schema": schemas.of(shape)}, **dict.fromkeys(others, file)},
     }
     if status == 202:
         location = {"description": "Where its status is.", "schema": {"type": "string"}}

@@ -50,6 +50,14 @@ class Values:
 
 
 @dataclass(frozen=True)
+class Formats:
+    """A body that is JSON of a shape, or a file of one of the media types."""
+
+    json: Shape
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ListOf:
     item: Shape | OneOf
 

@@ -30,9 +30,16 @@ from mlengine.stores.database.tables.outcomes import (
 )
 from mlengine.stores.database.tables.platform import events, platform
 from mlengine.stores.database.tables.runs import retrainings, runs, schedules
+from mlengine.stores.database.tables.signals import (
+    signal_bars,
+    signal_export_parts,
+    signal_exports,
+    signal_slices,
+    signals,
+)
 from mlengine.stores.database.tables.telemetry import request_latencies
 
-REVISION = "0022"
+REVISION = "0023"
 
 __all__ = [
     "MICROSECOND",
@@ -63,6 +70,11 @@ __all__ = [
     "retrainings",
     "runs",
     "schedules",
+    "signal_bars",
+    "signal_export_parts",
+    "signal_exports",
+    "signal_slices",
+    "signals",
     "skill_states",
     "stale_feeds",
     "to_microseconds",

@@ -1,0 +1,1 @@
+"""Signals: the universe scored at every bar, and the panel of what was said."""
