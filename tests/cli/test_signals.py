@@ -11,7 +11,7 @@ from tests.platforms import NOW, make_platform, settings
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
-from mlengine.core.signals.ticks import Tick
+from mlengine.core.signals.signal import Tick
 
 
 @pytest.fixture

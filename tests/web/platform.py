@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from tests.published import draft
 from tests.web.answers import DAY, FakeFeatureService, FakePredictService
 from tests.web.hooks import FakeHookService, FakeOutbox
+from tests.web.signals import FakeSignalService, NoExports
 
 from mlengine import errors
 from mlengine.core.evaluation import MetricEstimate, Verdict
@@ -486,6 +487,7 @@ class FakeControlPlane:
     hooks: FakeHookService = field(default_factory=FakeHookService)
     outbox: FakeOutbox = field(default_factory=FakeOutbox)
     lines: FakeLineService = field(default_factory=FakeLineService)
+    signal_exports: NoExports = field(default_factory=NoExports)
 
     def take_line_files(self) -> tuple[str, ...]:
         return ()
@@ -525,6 +527,7 @@ class FakePlatform:
     performance: FakePerformanceService = field(default_factory=FakePerformanceService)
     audit: FakeAuditService = field(default_factory=FakeAuditService)
     replay: FakeReplayService = field(default_factory=FakeReplayService)
+    signals: FakeSignalService = field(default_factory=FakeSignalService)
     keys: Authentication = field(
         default_factory=lambda: Authentication(
             {"admin": "a-test-key-of-thirty-two-letters"}, KeyRing(None)

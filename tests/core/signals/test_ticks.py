@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlengine.core.calendars.named import calendar
-from mlengine.core.signals.ticks import Tick, is_bar_of, newest_tick
+from mlengine.core.signals.signal import Tick
+from mlengine.core.signals.ticks import is_bar_of, newest_tick
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 

@@ -13,8 +13,7 @@ from tests.replayed_market import FIRST_DAY, replayed_market
 from tests.scored_market import DAY, ScoredMarket
 
 from mlengine.core.predictions.prediction import Prediction
-from mlengine.core.signals.signal import Slice
-from mlengine.core.signals.ticks import Tick
+from mlengine.core.signals.signal import Slice, Tick
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.signals.scoring import SliceScorer
 from mlengine.stores.audit.store import AuditStore

@@ -28,6 +28,7 @@ PATHS = {
     "<prediction_id>": "p9",
     "<page_file>": "swagger-ui.css",
     "<hook_id>": "hook_1",
+    "<export_id>": "0" * 32,
 }
 
 

@@ -12,7 +12,7 @@ from tests.web.conformance import ConformingClient
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
-from mlengine.web.routes import signals
+from mlengine.web.routes.signals import panel as signals
 
 PREFIXES = ("", "/api/v1")
 

@@ -75,6 +75,19 @@ class SignalExport:
 
 
 @dataclass(frozen=True)
+class Tick:
+    """A bar that began at `bar_timestamp` is final at `at`, the one after it at `next_at`.
+
+    Of bars within a day `bar_timestamp` is the one on a grid that begins with trading: where a
+    series has another grid, its own bar begins a part of a bar before.
+    """
+
+    at: datetime
+    bar_timestamp: datetime
+    next_at: datetime
+
+
+@dataclass(frozen=True)
 class BarToScore:
     """A bar of a line that is final, and the versions that are to speak of it.
 

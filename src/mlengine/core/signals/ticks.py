@@ -1,29 +1,16 @@
 """When the newest bar of a calendar is final: the moment at which its symbols are scored."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from mlengine.core.arrays import Moments
 from mlengine.core.calendars.calendar import Calendar
+from mlengine.core.signals.signal import Tick
 from mlengine.core.timestamps import EPOCH
 
 _DAY, _WEEK, _MICROSECOND = timedelta(days=1), timedelta(weeks=1), timedelta(microseconds=1)
 _FIRST_MONDAY = EPOCH + 4 * _DAY
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A bar that began at `bar_timestamp` is final at `at`, the one after it at `next_at`.
-
-    Of bars within a day `bar_timestamp` is the one on a grid that begins with trading: where a
-    series has another grid, its own bar begins a part of a bar before.
-    """
-
-    at: datetime
-    bar_timestamp: datetime
-    next_at: datetime
 
 
 def newest_tick(calendar: Calendar, interval: timedelta, *, now: datetime) -> Tick | None:

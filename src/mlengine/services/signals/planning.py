@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.calendar import Calendar
-from mlengine.core.signals.ticks import Tick, newest_tick
+from mlengine.core.signals.signal import Tick
+from mlengine.core.signals.ticks import newest_tick
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
 from mlengine.services.outcomes.recorded_bars import OutcomeBars

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.line_names import version_key
 from mlengine.core.predictions.prediction import FailedPrediction, Latency
-from mlengine.core.signals.signal import BAR_MISSING, SCHEDULED, BarToScore, Slice
-from mlengine.core.signals.ticks import Tick, is_bar_of
+from mlengine.core.signals.signal import BAR_MISSING, SCHEDULED, BarToScore, Slice, Tick
+from mlengine.core.signals.ticks import is_bar_of
 from mlengine.core.timestamps import rfc3339
 from mlengine.errors import DatabaseUnavailable, InsufficientBars, MlengineError, UnknownSymbol
 from mlengine.services.bars.windows import WindowSource

@@ -9,8 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Engine, Row, Update, and_, insert, or_, select, update
 
-from mlengine.core.signals.signal import BarToScore, ScoredBar, Slice
-from mlengine.core.signals.ticks import Tick
+from mlengine.core.signals.signal import BarToScore, ScoredBar, Slice, Tick
 from mlengine.stores.database.engine import insert_or_ignore, parse_column, reading, writing
 from mlengine.stores.database.tables import signal_bars, signal_slices
 

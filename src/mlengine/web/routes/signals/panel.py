@@ -18,24 +18,20 @@ from mlengine.web.http.requests import (
     request_time,
 )
 from mlengine.web.http.responses import Body, json_response
-from mlengine.web.schemas.fields import RequestSchema, export_id_of_path
-from mlengine.web.schemas.signals import (
-    EXPORT,
-    FILE_MEDIA_TYPES,
+from mlengine.web.schemas.signals.answers import (
     JSON_FORMAT,
     MEDIA_TYPES,
     SIGNALS,
     AcceptedExport,
-    SignalsQuery,
-    export_body,
     panel_body,
 )
+from mlengine.web.schemas.signals.queries import SignalsQuery
 
 MOST_ROWS = 50_000
 
 blueprint = Blueprint("signals", __name__, url_prefix="/signals")
 
-_QUERY, _MODEL_QUERY = SignalsQuery(), RequestSchema()
+_QUERY = SignalsQuery()
 
 
 @blueprint.get("")
@@ -84,34 +80,6 @@ def signals() -> Response | tuple[Body, int, dict[str, str]]:
         response = Response(content, mimetype=MEDIA_TYPES[table_format])
     response.vary.add("Accept")
     return response
-
-
-@blueprint.get("/exports/<export_id>")
-@open_by_default("read")
-@says(query=_MODEL_QUERY, answers={200: EXPORT}, problems=("export_not_found", *AUDIT))
-def export(export_id: str) -> Response:
-    """How far the file of a long panel is.
-
-    `state` is `queued`, `running`, `ready` or `failed`; `file` is where the file is once it is
-    `ready`. It is kept until `expires_at`, for a day.
-    """
-    load_query(_MODEL_QUERY)
-    exports = platform().control.signal_exports
-    found = exports.get(export_id_of_path(export_id), now=request_time())
-    file = url_for(".export_file", export_id=found.id) if found.state == "ready" else None
-    return json_response(export_body(found, file))
-
-
-@blueprint.get("/exports/<export_id>/file")
-@open_by_default("read")
-@says(query=_MODEL_QUERY, answers={200: FILE_MEDIA_TYPES}, problems=("export_not_found", *AUDIT))
-def export_file(export_id: str) -> Response:
-    """The file of a long panel."""
-    load_query(_MODEL_QUERY)
-    exports = platform().control.signal_exports
-    found, parts = exports.open_file(export_id_of_path(export_id), now=request_time())
-    headers = {"Content-Length": str(found.bytes)}
-    return Response(parts, mimetype=MEDIA_TYPES[found.format], headers=headers)
 
 
 def _accepted_format() -> str:

@@ -1,16 +1,12 @@
-"""`/signals`: the panel, and the files of long ones."""
+"""The panel of signals, and how far the files of long ones are."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from marshmallow import fields, post_load, validate
-
-from mlengine.core.signals.signal import Signal, SignalExport, SignalQuery
-from mlengine.web.http.requests import request_time
+from mlengine.core.signals.signal import Signal, SignalExport
 from mlengine.web.schemas.answers import Formats, Shape
-from mlengine.web.schemas.fields import AsOfField, RequestSchema, Symbol, TimeBound, Version
 
 if TYPE_CHECKING:
     from mlengine.services.signals.panel import SignalPanel
@@ -23,34 +19,6 @@ MEDIA_TYPES = {
     "parquet": "application/vnd.apache.parquet",
 }
 FILE_MEDIA_TYPES = tuple(kind for name, kind in MEDIA_TYPES.items() if name != JSON_FORMAT)
-
-
-class SignalsQuery(RequestSchema):
-    since = TimeBound(
-        load_default=None, metadata={"description": "bars from then on; a date is its beginning"}
-    )
-    until = TimeBound(load_default=None, metadata={"description": "bars before then"})
-    as_of = AsOfField(
-        request_time,
-        load_default=None,
-        metadata={"description": "what was known then; a date is its end. Now without it"},
-    )
-    version = Version(
-        load_default=None,
-        metadata={"description": "what this one said; each bar's champion without it"},
-    )
-    symbol = Symbol(load_default=None)
-    format = fields.String(
-        validate=validate.OneOf(tuple(MEDIA_TYPES)),
-        load_default=None,
-        metadata={"description": "as `Accept` says without it, JSON by default"},
-    )
-
-    @post_load
-    def make_query(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """`format`, and the rest as `asked`."""
-        data.pop("model", None)
-        return {"format": data.pop("format"), "asked": SignalQuery(**data)}
 
 
 class PanelHistory(TypedDict):

@@ -1,0 +1,1 @@
+"""What the routes of signals take and answer."""

@@ -1,0 +1,38 @@
+"""What is asked of signals."""
+
+from typing import Any
+
+from marshmallow import fields, post_load, validate
+
+from mlengine.core.signals.signal import SignalQuery
+from mlengine.web.http.requests import request_time
+from mlengine.web.schemas.fields import AsOfField, RequestSchema, Symbol, TimeBound, Version
+from mlengine.web.schemas.signals.answers import MEDIA_TYPES
+
+
+class SignalsQuery(RequestSchema):
+    since = TimeBound(
+        load_default=None, metadata={"description": "bars from then on; a date is its beginning"}
+    )
+    until = TimeBound(load_default=None, metadata={"description": "bars before then"})
+    as_of = AsOfField(
+        request_time,
+        load_default=None,
+        metadata={"description": "what was known then; a date is its end. Now without it"},
+    )
+    version = Version(
+        load_default=None,
+        metadata={"description": "what this one said; each bar's champion without it"},
+    )
+    symbol = Symbol(load_default=None)
+    format = fields.String(
+        validate=validate.OneOf(tuple(MEDIA_TYPES)),
+        load_default=None,
+        metadata={"description": "as `Accept` says without it, JSON by default"},
+    )
+
+    @post_load
+    def make_query(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """`format`, and the rest as `asked`."""
+        data.pop("model", None)
+        return {"format": data.pop("format"), "asked": SignalQuery(**data)}
