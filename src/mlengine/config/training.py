@@ -27,6 +27,7 @@ class ScheduleSettings(TypedDict):
 
     train_schedule: str | None
     train_schedule_activate: str
+    train_first: bool
 
 
 def schedule_settings(read: EnvReader) -> ScheduleSettings:
@@ -34,6 +35,7 @@ def schedule_settings(read: EnvReader) -> ScheduleSettings:
     return ScheduleSettings(
         train_schedule=schedule(read),
         train_schedule_activate=read.choice("TRAIN_SCHEDULE_ACTIVATE", "if_not_worse", ACTIVATIONS),
+        train_first=read.boolean("TRAIN_FIRST", default=False),
     )
 
 

@@ -117,9 +117,9 @@ def test_the_scores_of_the_folds_are_kept_of_rows_that_their_models_had_not_seen
     assert kept["fold"].unique().to_list() == [number for number, _ in enumerate(folds, start=1)]
     for number, fold in enumerate(folds, start=1):
         stamps = kept.filter(fold=number)["timestamp"]
-        assert (stamps.min(), stamps.max()) == (fold.test.start, fold.test.end)
-        assert len(stamps) == fold.test.rows
-        assert fold.train.end < stamps.min()
+        assert (stamps.min(), stamps.max()) == (fold.test_start, fold.test_end)
+        assert len(stamps) == fold.test_rows
+        assert fold.train_end < stamps.min()
     assert kept.select("symbol", "timestamp").is_unique().all()
     holdout = _table(candidate, "holdout")
     assert kept["timestamp"].max() < holdout["timestamp"].min()
