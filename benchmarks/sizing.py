@@ -83,12 +83,14 @@ def connections(web_hosts: int, web_workers: int, workers: int) -> tuple[int, in
 
 
 def _gigabytes(size: float) -> str:
-    return f"{size:,.0f} GB" if size >= 10 else f"{size:.2g} GB"
+    if size < 0.1:
+        return f"{1_000 * size:.0f} MB"
+    return f"{size:,.0f} GB" if size >= 10 else f"{size:.1f} GB"
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Print the tables."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(arguments)
     head(
         *("symbols", "bars", "predictions a day", "PostgreSQL a day", "30 days of it"),
         *("archive a year", "CPU s a bar, worker + server", "bars in memory"),

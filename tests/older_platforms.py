@@ -58,6 +58,18 @@ def last_commit(era: str) -> str | None:
     return None
 
 
+MIGRATIONS = ROOT / "src/mlengine/stores/database/migrations/versions"
+
+
+def commit_before(migration: str) -> str | None:
+    """That before a file of MIGRATIONS came; None where the history does not reach so far back."""
+    with suppress(subprocess.CalledProcessError, IndexError):
+        path = str(MIGRATIONS / migration)
+        added = _git("log", "--diff-filter=A", "--format=%H", "--", path).split()
+        return _git("rev-parse", "--verify", "--quiet", f"{added[-1]}^").strip()
+    return None
+
+
 def extract(commit: str, folder: Path) -> Path:
     """The tree of a commit, without its history."""
     folder.mkdir(parents=True)

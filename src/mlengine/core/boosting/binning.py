@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import lightgbm as lgb
 import polars as pl
 
 from mlengine.core.arrays import Floats, Indices
-from mlengine.core.boosting.row_blocks import BlockDataset, RowBlock, sequences
+from mlengine.core.boosting.row_blocks import BlockDataset, RowBlock
 from mlengine.errors import TrainingFailed
 
 Params = Mapping[str, int | float | str | bool]
@@ -118,16 +117,21 @@ def translated_lightgbm_errors() -> Iterator[None]:
 
 
 def _dataset(params: Params, names: tuple[str, ...], rows: LabelledRows) -> lgb.Dataset:
-    return _construct(params, rows, feature_name=list(names))
+    return _construct(params, names, rows, None)
 
 
 def _valid(params: Params, edges: lgb.Dataset, rows: LabelledRows) -> lgb.Dataset:
-    return _construct(params, rows, reference=edges)
+    return _construct(params, edges.get_feature_name(), rows, edges)
 
 
-def _construct(params: Params, rows: LabelledRows, **more: Any) -> lgb.Dataset:
+def _construct(
+    params: Params, names: Sequence[str], rows: LabelledRows, edges: lgb.Dataset | None
+) -> lgb.Dataset:
     # LightGBM adds to the parameters that it is given.
+    own = dict(params)
     if isinstance(rows.features, tuple):
-        blocks = sequences(rows.features)
-        return BlockDataset(blocks, rows.labels, params=dict(params), **more).construct()
-    return lgb.Dataset(rows.features, rows.labels, params=dict(params), **more).construct()
+        made = BlockDataset(None, reference=edges, params=own)
+        return made.construct_from(rows.features, rows.labels, names)
+    return lgb.Dataset(
+        rows.features, rows.labels, reference=edges, feature_name=list(names), params=own
+    ).construct()

@@ -185,13 +185,14 @@ class _Trainer:
     ) -> EvaluatedModel:
         scorer = Scorer.from_text(fitted.text)
         scores = np.concatenate([scorer.score(each) for each in self.dataset.blocks(rows.test)])
+        test = _without_copy(rows.test)
         actuals = Actuals(
-            forward_returns=self.forward_returns[rows.test],
-            labels=self.labels[rows.test],
-            last_returns=self.last_returns[rows.test],
-            timestamps=self.timestamps[rows.test],
-            label_ends=self.label_ends[rows.test],
-            symbols=self.symbols[rows.test],
+            forward_returns=self.forward_returns[test],
+            labels=self.labels[test],
+            last_returns=self.last_returns[test],
+            timestamps=self.timestamps[test],
+            label_ends=self.label_ends[test],
+            symbols=self.symbols[test],
         )
         training = rows.fit_and_early_stop
         baseline = metrics.baseline(self.forward_returns[training], self.labels[training])
@@ -234,3 +235,10 @@ class _Trainer:
             early_stop=None if early_stop is None else self._labelled(early_stop),
             on_iteration=on_iteration,
         )
+
+
+def _without_copy(rows: Indices) -> Indices | slice:
+    """Rows, ascending, as a slice where they have no gap."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
