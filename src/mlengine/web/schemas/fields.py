@@ -10,12 +10,11 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.timestamps import parse_rfc3339, rfc3339
-from mlengine.errors import ExportNotFound, HookNotFound, ModelNotFound, PredictionNotFound
+from mlengine.errors import HookNotFound, ModelNotFound, PredictionNotFound
 from mlengine.web.http.requests import ask_line, ask_lines, request_time
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 HOOK_ID = re.compile(r"hook_[a-z0-9]{1,32}")
-EXPORT_ID = re.compile(r"[0-9a-f]{32}")
 PREDICTION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(
@@ -227,13 +226,6 @@ def prediction_id_of_path(text: str) -> str:
     """The id of a prediction from a path; raises PredictionNotFound for what can't be one."""
     if not PREDICTION_ID.fullmatch(text):
         raise PredictionNotFound(text)
-    return text
-
-
-def export_id_of_path(text: str) -> str:
-    """The id of an export from a path; raises ExportNotFound for what can't be one."""
-    if not EXPORT_ID.fullmatch(text):
-        raise ExportNotFound(text)
     return text
 
 

@@ -8,13 +8,14 @@ from mlengine.web.http.problem_groups import AUDIT
 from mlengine.web.http.requests import load_query, platform, request_time
 from mlengine.web.http.responses import json_response
 from mlengine.web.routes.signals.panel import blueprint
-from mlengine.web.schemas.fields import RequestSchema, export_id_of_path
+from mlengine.web.schemas.fields import RequestSchema
 from mlengine.web.schemas.signals.answers import (
     EXPORT,
     FILE_MEDIA_TYPES,
     MEDIA_TYPES,
     export_body,
 )
+from mlengine.web.schemas.signals.queries import export_id_of_path
 
 _MODEL_QUERY = RequestSchema()
 

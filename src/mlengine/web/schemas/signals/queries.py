@@ -1,13 +1,17 @@
 """What is asked of signals."""
 
+import re
 from typing import Any
 
 from marshmallow import fields, post_load, validate
 
 from mlengine.core.signals.signal import SignalQuery
+from mlengine.errors import ExportNotFound
 from mlengine.web.http.requests import request_time
 from mlengine.web.schemas.fields import AsOfField, RequestSchema, Symbol, TimeBound, Version
 from mlengine.web.schemas.signals.answers import MEDIA_TYPES
+
+EXPORT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class SignalsQuery(RequestSchema):
@@ -36,3 +40,10 @@ class SignalsQuery(RequestSchema):
         """`format`, and the rest as `asked`."""
         data.pop("model", None)
         return {"format": data.pop("format"), "asked": SignalQuery(**data)}
+
+
+def export_id_of_path(text: str) -> str:
+    """The id of an export from a path; raises ExportNotFound for what can't be one."""
+    if not EXPORT_ID.fullmatch(text):
+        raise ExportNotFound(text)
+    return text
