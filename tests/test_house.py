@@ -22,7 +22,7 @@ from mlengine.app import PREFIXES, create_app
 from mlengine.config import Settings
 from mlengine.jobs.allow_listed_job import ALLOWED_TASKS
 from mlengine.stores.queue.jobs import QUEUE_NAME
-from mlengine.stores.queue.rq_jobs import TRAIN_TASK
+from mlengine.stores.queue.rq_jobs import FIT_FOLDS_TASK, TRAIN_TASK
 from mlengine.web.http.auth import OPEN_BY_DEFAULT, PUBLIC, Guard, guard_of
 
 ROOT = Path(__file__).parents[1]
@@ -94,10 +94,11 @@ def test_no_route_that_changes_something_is_open() -> None:
     assert unsafe == {("POST", "/predict/batch")}, "it only reads, with a body"
 
 
-def test_the_queue_and_its_task_are_named_once() -> None:
-    module, _, function = TRAIN_TASK.rpartition(".")
-    assert callable(getattr(importlib.import_module(module), function))
-    assert frozenset({TRAIN_TASK}) == ALLOWED_TASKS
+def test_the_queue_and_its_tasks_are_named_once() -> None:
+    for task in (TRAIN_TASK, FIT_FOLDS_TASK):
+        module, _, function = task.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), function))
+    assert frozenset({TRAIN_TASK, FIT_FOLDS_TASK}) == ALLOWED_TASKS
     assert QUEUE_NAME == "train"
 
 

@@ -15,7 +15,7 @@ from tests.queue_process import QueueProcess
 from mlengine.jobs.allow_listed_job import ALLOWED_TASKS, AllowListedJob, TaskRefused
 from mlengine.jobs.worker import make_worker
 from mlengine.stores.queue.jobs import QUEUE_NAME
-from mlengine.stores.queue.rq_jobs import SERIALIZER, TRAIN_TASK
+from mlengine.stores.queue.rq_jobs import FIT_FOLDS_TASK, SERIALIZER, TRAIN_TASK
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,9 @@ def client(server: QueueProcess) -> Iterator[Redis]:
         yield connection
 
 
-def test_the_task_that_is_enqueued_exists_and_is_the_only_one_allowed() -> None:
-    assert callable(import_attribute(TRAIN_TASK))
-    assert set(ALLOWED_TASKS) == {TRAIN_TASK}
+def test_the_tasks_that_are_enqueued_exist_and_no_other_is_allowed() -> None:
+    assert set(ALLOWED_TASKS) == {TRAIN_TASK, FIT_FOLDS_TASK}
+    assert all(callable(import_attribute(task)) for task in ALLOWED_TASKS)
 
 
 def test_any_other_function_is_refused_before_it_runs(client: Redis, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,13 @@ from uuid import uuid4
 from sqlalchemy import Engine
 
 from mlengine.bootstrap import ENTRY_POINT_GROUP
-from mlengine.bootstrap.registry import RegistryOpener, hold_to_database
-from mlengine.bootstrap.training import build_lines, build_retraining, build_schedules
+from mlengine.bootstrap.registry import RegistryOpener, hold_to_database, open_bucket
+from mlengine.bootstrap.training import (
+    build_fold_helpers,
+    build_lines,
+    build_retraining,
+    build_schedules,
+)
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.errors import DatabaseUnavailable, MlengineError, TrainingInProgress
@@ -28,6 +34,7 @@ from mlengine.services.audit.retention import RetentionService
 from mlengine.services.hooks.delivery import DeliveryService
 from mlengine.services.hooks.service import HookService
 from mlengine.services.lines.service import LineService
+from mlengine.services.runs.fold_helpers import FoldHelpers
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.retraining import RetrainingService
 from mlengine.services.runs.schedules import ScheduleService
@@ -78,6 +85,7 @@ class ControlPlane:
     run_store: RunStore
     runs: RunService
     run_maintenance: RunMaintenance
+    fold_helpers: FoldHelpers
     schedules: ScheduleService
     events: EventStore
     retraining: RetrainingService
@@ -212,6 +220,9 @@ def build_control(settings: Settings) -> ControlPlane:
         run_store=run_store,
         runs=runs,
         run_maintenance=RunMaintenance(runs, run_store, retention, settings.registry_dir, clock),
+        fold_helpers=build_fold_helpers(
+            settings, runs, clock, cache(partial(open_bucket, settings))
+        ),
         schedules=build_schedules(settings, database, runs),
         events=EventStore(database),
         retraining=build_retraining(settings, database, runs, active),

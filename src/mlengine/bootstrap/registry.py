@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from mlengine.stores.registry.registry import Registry
+    from mlengine.stores.registry.shared.bucket import Bucket
 
 
 def open_registry(settings: Settings, line: str = MODEL_LINE) -> Registry:
@@ -22,19 +23,31 @@ def open_registry(settings: Settings, line: str = MODEL_LINE) -> Registry:
     Raises CannotStart where the client of object storage is not installed.
     """
     directory = versions_directory(settings.registry_dir, line)
-    if settings.registry.url is None:
+    bucket = open_bucket(settings, line)
+    if bucket is None:
         from mlengine.stores.registry.registry import Registry  # noqa: PLC0415 - its manifests
 
         return Registry(directory)
+    from mlengine.stores.registry.shared.registry import (  # noqa: PLC0415 - as the bucket
+        SharedRegistry,
+    )
+
+    return SharedRegistry(directory, bucket)
+
+
+def open_bucket(settings: Settings, line: str = MODEL_LINE) -> Bucket | None:
+    """What hosts share of a model line; None where the registry is a folder.
+
+    Raises CannotStart where the client of object storage is not installed.
+    """
+    if settings.registry.url is None:
+        return None
     try:
         from mlengine.stores.registry.shared.bucket import Bucket  # noqa: PLC0415 - the extra [s3]
-        from mlengine.stores.registry.shared.registry import (  # noqa: PLC0415 - as the bucket
-            SharedRegistry,
-        )
     except ModuleNotFoundError as error:
         raise CannotStart(f"REGISTRY_URL needs {error.name}: pip install 'mlengine[s3]'") from None
     below = "" if line == MODEL_LINE else f"/lines/{line}"
-    return SharedRegistry(directory, Bucket(f"{settings.registry.url.rstrip('/')}{below}"))
+    return Bucket(f"{settings.registry.url.rstrip('/')}{below}")
 
 
 @dataclass(frozen=True)

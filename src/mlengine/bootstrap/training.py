@@ -1,12 +1,17 @@
 """What asks for the trainings of a model line, and what knows the lines there are."""
 
-from datetime import timedelta
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from mlengine.config import Settings
 from mlengine.services.lines.directory import LineDirectory
 from mlengine.services.lines.service import LineService
+from mlengine.services.runs.fold_helpers import FoldHelpers
 from mlengine.services.runs.retraining import RetrainingService
 from mlengine.services.runs.schedules import ScheduleService
 from mlengine.services.runs.service import RunService
@@ -14,6 +19,12 @@ from mlengine.stores.lines.store import LineStore
 from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.runs.retrainings import RetrainingStore
 from mlengine.stores.runs.schedules import ScheduleStore
+from mlengine.stores.training.fold_files import FoldFiles, SharedObjects
+from mlengine.stores.training.fold_store import FoldStore
+
+if TYPE_CHECKING:
+    from mlengine.services.training.fold_fan_out import TrainingFanOut
+    from mlengine.services.training.fold_helper import FoldHelper
 
 
 def build_schedules(settings: Settings, database: Engine, runs: RunService) -> ScheduleService:
@@ -52,3 +63,37 @@ def build_lines(settings: Settings, database: Engine, runs: RunService) -> LineS
         settings.train,
         settings.registry_dir,
     )
+
+
+def build_fold_helpers(
+    settings: Settings,
+    runs: RunService,
+    clock: Callable[[], datetime],
+    open_objects: Callable[[], SharedObjects | None],
+) -> FoldHelpers:
+    """What lets workers share the folds of a training, whose files are in what hosts share."""
+    return FoldHelpers(
+        runs.store,
+        FoldStore(runs.store.engine),
+        FoldFiles(settings.artifacts_dir / "fan-out", open_objects),
+        runs.queue,
+        settings.fan_out.workers,
+        settings.train_timeout_seconds,
+        clock,
+    )
+
+
+def build_fan_out(settings: Settings, helpers: FoldHelpers) -> TrainingFanOut | None:
+    """None where trainings fit their folds alone; loads LightGBM."""
+    from mlengine.services.training.fold_fan_out import (  # noqa: PLC0415 - LightGBM
+        TrainingFanOut,
+    )
+
+    return TrainingFanOut(helpers, helpers.clock) if settings.fan_out.shares_folds else None
+
+
+def build_fold_helper(helpers: FoldHelpers) -> FoldHelper:
+    """What fits folds of others' trainings; loads LightGBM."""
+    from mlengine.services.training.fold_helper import FoldHelper  # noqa: PLC0415 - LightGBM
+
+    return FoldHelper(helpers.folds, helpers.files, helpers.clock)

@@ -15,6 +15,7 @@ from mlengine.config.market_data import ServiceSettings
 from mlengine.config.monitoring import MonitoringSettings, monitoring
 from mlengine.config.registry import RegistrySettings
 from mlengine.config.signals import SignalSettings, signal_settings
+from mlengine.config.training import FanOutSettings
 from mlengine.config.usability import UsabilitySettings, usability
 from mlengine.core.actions.kinds import ADJUSTMENTS
 from mlengine.core.bars.intervals import INTERVALS
@@ -62,6 +63,7 @@ class Settings:
     train_schedule: str | None
     train_schedule_activate: str
     train_first: bool
+    fan_out: FanOutSettings
     rate_limit_requests: int
     rate_limit_window_seconds: int
     trusted_proxy_count: int
@@ -155,6 +157,7 @@ class Settings:
             max_stale_seconds=read.seconds("MAX_STALE_SECONDS", 14_400.0, zero=True),
             train=training.train_spec(read, interval),
             **training.limits(read),
+            fan_out=training.fan_out(read),
             rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0, 1_000_000_000),
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),

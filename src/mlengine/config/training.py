@@ -1,5 +1,6 @@
-"""The settings of trainings: what one does that is asked for nothing else, and when they begin."""
+"""The settings of trainings: what one does that is asked for nothing else, when and where."""
 
+from dataclasses import dataclass
 from typing import TypedDict
 
 from mlengine.config.env_reader import EnvReader
@@ -51,6 +52,22 @@ def limits(read: EnvReader) -> TrainingLimits:
     return TrainingLimits(
         train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
         train_memory_mb=read.integer("TRAIN_MEMORY_MB", 1_024, 0, 10_000_000),
+    )
+
+
+@dataclass(frozen=True)
+class FanOutSettings:
+    """How many workers share one training at most, 0 as many as there are."""
+
+    shares_folds: bool
+    workers: int
+
+
+def fan_out(read: EnvReader) -> FanOutSettings:
+    """Raises BadSetting."""
+    return FanOutSettings(
+        read.choice("TRAIN_FANOUT", "none", ("none", "folds")) == "folds",
+        read.integer("TRAIN_WORKERS", 0, 0, 1_000),
     )
 
 

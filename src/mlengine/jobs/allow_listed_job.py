@@ -12,13 +12,13 @@ from redis.exceptions import ResponseError
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 
-from mlengine.stores.queue.rq_jobs import TRAIN_TASK
+from mlengine.stores.queue.rq_jobs import FIT_FOLDS_TASK, TRAIN_TASK
 
 log = logging.getLogger(__name__)
 
 # What RQ and redis-py make of a job whose fields are of another kind.
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ResponseError)
-ALLOWED_TASKS = frozenset({TRAIN_TASK})
+ALLOWED_TASKS = frozenset({TRAIN_TASK, FIT_FOLDS_TASK})
 
 
 class TaskRefused(Exception):

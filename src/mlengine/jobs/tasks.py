@@ -26,3 +26,19 @@ def train(run_id: str) -> dict[str, str | None]:
     finally:
         spans.flush()
     return {"run_id": run_id, "version": version}
+
+
+def fit_folds(run_id: str, helper: str) -> dict[str, str | int]:
+    """Fit open folds of the run `run_id`, as the job `helper`; returns how many."""
+    from mlengine.bootstrap.control import build_control  # noqa: PLC0415 - as the platform
+
+    control = build_control(config.load_from_environment())
+    count = 0
+    with logs.bound_ids(job=helper):
+        if control.fold_helpers.has_work(run_id):
+            from mlengine.bootstrap.training import build_fold_helper  # noqa: PLC0415 - LightGBM
+
+            fold_helper = build_fold_helper(control.fold_helpers)
+            count = fold_helper.help(run_id, helper, end_process=lambda: os._exit(LEASE_LOST_CODE))
+        logs.lifecycle.info("helper ended", extra={"run_id": run_id, "folds": count})
+    return {"run_id": run_id, "folds": count}

@@ -28,6 +28,7 @@ from mlengine.errors import LeaseLost, MlengineError, QueueUnavailable, Training
 from mlengine.jobs.allow_listed_job import AllowListedJob
 from mlengine.jobs.tickers import ticking
 from mlengine.logs import lifecycle
+from mlengine.services.runs.fold_helpers import FoldHelpers, helped_run
 from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.service import PROCESS_DIED
 from mlengine.stores.database.clock import host_clock
@@ -66,6 +67,7 @@ class RunWorker(SpawnWorker):
     max_connection_wait_time = 5.0
     death_penalty_class = TrainingTimeout
     run_maintenance: RunMaintenance | None = None
+    fold_helpers: FoldHelpers | None = None
     _horse_ended = _horse_died = False
     _end_reason = PROCESS_DIED
     begins_anew = False
@@ -89,8 +91,18 @@ class RunWorker(SpawnWorker):
         try:
             super().execute_job(job, queue)
         finally:
-            if self._horse_ended and self.run_maintenance is not None:
-                self.run_maintenance.reap(job.id, died=self._horse_died, reason=self._end_reason)
+            if self._horse_ended:
+                self._clear_up_after(job)
+
+    def _clear_up_after(self, job: Job) -> None:
+        if self.run_maintenance is None or self.fold_helpers is None:
+            return
+        if helped_run(job.id):
+            self.fold_helpers.release(job.id)
+            return
+        self.run_maintenance.reap(job.id, died=self._horse_died, reason=self._end_reason)
+        if self._horse_died:
+            self.fold_helpers.look_after()
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         pid, status, usage = super().wait_for_horse()
@@ -155,8 +167,9 @@ class RunWorker(SpawnWorker):
             super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         except UnicodeDecodeError:
             self._forget_dequeued_ids()
-        if self.run_maintenance is not None:
+        if self.run_maintenance is not None and self.fold_helpers is not None:
             self.run_maintenance.run()
+            self.fold_helpers.look_after()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """A queue server that restarts doesn't end the training: the run's row is the truth.
@@ -177,7 +190,9 @@ class RunWorker(SpawnWorker):
         if worked > allowed + _SECONDS_OF_GRACE:
             self._end_reason = timeout_reason(allowed)
             self.kill_horse()
-        elif self.run_maintenance is not None and self.run_maintenance.has_ended(job.id):
+        elif self.run_maintenance is not None and self.run_maintenance.has_ended(
+            helped_run(job.id) or job.id
+        ):
             self.kill_horse()
 
     def _dump_worker_config(self) -> bytes:
@@ -200,6 +215,7 @@ def run_worker(settings: Settings) -> bool:
         url = resolve_url(settings.redis_url, settings.artifacts_dir)
         worker = make_worker(url, control.queue.name())
         worker.run_maintenance = control.run_maintenance
+        worker.fold_helpers = control.fold_helpers
         if settings.train_first:
             control.request_first_training(now=control.clock())
         facts = {"version": __version__, "pid": os.getpid()}

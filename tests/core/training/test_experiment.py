@@ -20,7 +20,14 @@ def _dataset(bars=BARS, objective="direction"):
 
 
 def _run(
-    dataset, *, refit=False, threads=1, objective="direction", report=ignore_progress, spec=SPEC
+    dataset,
+    *,
+    refit=False,
+    threads=1,
+    objective="direction",
+    report=ignore_progress,
+    spec=SPEC,
+    fan_out=None,
 ):
     params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
     recipe = LightGBMConfig(
@@ -34,6 +41,7 @@ def _run(
         spec=spec,
         refit=refit,
         tracker=ProgressTracker(report),
+        fan_out=fan_out,
     )
 
 
@@ -189,3 +197,38 @@ def test_a_repetition_gives_candidate_and_refit_without_the_folds():
     assert candidate.fingerprint == made.candidate.fitted.fingerprint
     assert refit.fingerprint == made.refit.fingerprint
     assert {p.stage for p in seen} == {"fit"}
+
+
+class _Others:
+    """Fits the folds like other processes: once they are asked, the newest first."""
+
+    def __init__(self):
+        self.seen = []
+
+    def begin(self, work):
+        self.seen.append("begin")
+        self.fitted = [(fold, work.fit(fold)) for fold in range(len(work.folds), 0, -1)]
+
+    def gather(self, work, tracker):
+        self.seen.append("gather")
+        assert len(work.folds) == len(self.fitted)
+        tracker.repeat()
+        yield from self.fitted
+
+
+def test_folds_that_others_fit_are_those_of_one_process():
+    dataset, others, seen = _dataset(), _Others(), []
+    alone = _run(dataset, refit=True)
+    shared = _run(dataset, refit=True, fan_out=others, report=lambda p: seen.append(p.stage))
+    assert [fold.fitted for fold in shared.folds] == [fold.fitted for fold in alone.folds]
+    assert [fold.metrics for fold in shared.folds] == [fold.metrics for fold in alone.folds]
+    assert shared.candidate.fitted == alone.candidate.fitted
+    assert shared.candidate.metrics == alone.candidate.metrics
+    assert shared.refit == alone.refit
+    assert (others.seen, set(seen)) == (["begin", "gather"], {"folds"})
+
+
+def test_a_training_without_folds_asks_nobody():
+    others = _Others()
+    _run(_dataset(), spec=dataclasses.replace(SPEC, folds=0), fan_out=others)
+    assert others.seen == []

@@ -36,6 +36,7 @@ class ProgressTracker:
 
     report: Callable[[Progress], None]
     _percent: float = field(default=0.0, init=False)
+    _newest: Progress = field(default=Progress("bars", 0.0), init=False)
 
     def advance(
         self,
@@ -49,7 +50,12 @@ class ProgressTracker:
         """Report that the share `done` (0 to 1) of `stage` is behind us."""
         percent = STAGES[stage] + (_ENDS[stage] - STAGES[stage]) * min(max(done, 0.0), 1.0)
         self._percent = max(self._percent, round(percent, 2))
-        self.report(Progress(stage, self._percent, fold, folds, iteration))
+        self._newest = Progress(stage, self._percent, fold, folds, iteration)
+        self.report(self._newest)
+
+    def repeat(self) -> None:
+        """Report once more what was reported last, where nothing moves on."""
+        self.report(self._newest)
 
     def round_callback(
         self, stage: str, *, of: int, fold: int | None = None, folds: int | None = None

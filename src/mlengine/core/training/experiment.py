@@ -16,6 +16,7 @@ from mlengine.core.metrics import Actuals, Baseline
 from mlengine.core.runs.progress import ProgressTracker
 from mlengine.core.training import splits
 from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.fold_work import FitRows, FoldFanOut, FoldWork
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.training.splits import RowTimes, Split
 
@@ -115,6 +116,7 @@ def run(
     refit: bool,
     tracker: ProgressTracker,
     recipes: int = 1,
+    fan_out: FoldFanOut | None = None,
 ) -> Experiment:
     """Fit and evaluate every fold, then the candidate, then fit the refit if it is wanted.
 
@@ -122,14 +124,21 @@ def run(
     judged on some dates of the holdout, this one included.
     The folds share one binned dataset whose bins come from the oldest fold's fitting rows, so
     that no fold's bins know of later ones. Candidate and refit are binned on their own rows.
+    With `fan_out` others fit folds while the candidate is fitted here; the result is the same.
     """
     trainer = _Trainer(dataset, config)
-    folds = tuple(
-        trainer.evaluate(rows, fitted, spec) for rows, fitted in trainer.fit_folds(plan, tracker)
-    )
-    fitted, again = trainer.fit_candidate(plan, refit=refit, tracker=tracker)
+    if fan_out is None or not plan.folds:
+        fits = trainer.fit_folds(plan, tracker)
+        folds = {n: trainer.evaluate(plan.folds[n - 1], fold, spec) for n, fold in fits}
+        fitted, again = trainer.fit_candidate(plan, refit=refit, tracker=tracker)
+    else:
+        work = trainer.fold_work(plan)
+        fan_out.begin(work)
+        fitted, again = trainer.fit_candidate(plan, refit=refit, tracker=tracker, stage="folds")
+        fits = fan_out.gather(work, tracker)
+        folds = {n: trainer.evaluate(plan.folds[n - 1], fold, spec) for n, fold in fits}
     judged = trainer.evaluate(plan.candidate, fitted, spec, recipes=recipes)
-    return Experiment(plan, folds, judged, again)
+    return Experiment(plan, tuple(folds[n] for n in sorted(folds)), judged, again)
 
 
 def fit_without_evaluation(
@@ -156,9 +165,13 @@ class _Trainer:
         self.label_ends = dataset.times("label_ends")
         self.symbols = dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()
 
+    def fold_work(self, plan: RowPlan) -> FoldWork:
+        folds = tuple(FitRows(rows.fit, rows.early_stop) for rows in plan.folds)
+        return FoldWork(self.config, self._bins_in_memory(plan), folds)
+
     def fit_folds(
         self, plan: RowPlan, tracker: ProgressTracker
-    ) -> Iterator[tuple[SplitRows, FittedModel]]:
+    ) -> Iterator[tuple[int, FittedModel]]:
         if not plan.folds:
             return
         bins = self._bins_of_folds(plan)
@@ -166,13 +179,13 @@ class _Trainer:
         for fold, rows in enumerate(plan.folds, start=1):
             report = tracker.round_callback("folds", of=rounds, fold=fold, folds=folds)
             binned = bins.subset(rows.fit, rows.early_stop)
-            yield rows, model.fit_binned(self.config, binned, on_iteration=report)
+            yield fold, model.fit_binned(self.config, binned, on_iteration=report)
 
     def fit_candidate(
-        self, plan: RowPlan, *, refit: bool, tracker: ProgressTracker
+        self, plan: RowPlan, *, refit: bool, tracker: ProgressTracker, stage: str = "fit"
     ) -> tuple[FittedModel, FittedModel | None]:
         """The candidate and, with `refit`, the refit of as many trees."""
-        report = tracker.round_callback("fit", of=self.config.rounds)
+        report = tracker.round_callback(stage, of=self.config.rounds)
         rows = plan.candidate
         candidate = self._fit(self.config, rows.fit, rows.early_stop, report)
         if not refit:
@@ -211,12 +224,16 @@ class _Trainer:
 
     def _bins_of_folds(self, plan: RowPlan) -> SharedBins | SharedEdges:
         """Rows that memory does not hold are binned anew for each fold, which gives the same."""
+        if not self.dataset.spilled:
+            return self._bins_in_memory(plan)
         params, names = self.config.lightgbm_params(), self.dataset.feature_names
-        oldest = plan.folds[0].fit
-        if self.dataset.spilled:
-            return SharedEdges.of(params, names=names, edges=oldest, take=self._labelled)
+        return SharedEdges.of(params, names=names, edges=plan.folds[0].fit, take=self._labelled)
+
+    def _bins_in_memory(self, plan: RowPlan) -> SharedBins:
+        params, names = self.config.lightgbm_params(), self.dataset.feature_names
+        edges = self._labelled(plan.folds[0].fit)
         rows = self._labelled(rows_used_by_folds(plan))
-        return SharedBins.of(params, names=names, edges=self._labelled(oldest), rows=rows)
+        return SharedBins.of(params, names=names, edges=edges, rows=rows)
 
     def _labelled(self, rows: Indices) -> LabelledRows:
         return LabelledRows(self.dataset.to_bin(rows), self.labels[rows])

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from mlengine.core.runs.progress import Progress
 from mlengine.errors import DatabaseUnavailable, LeaseLost
-from mlengine.stores.runs.store import RunStore
 
 LEASE_SECONDS = 25
 _REPORT_EVERY = timedelta(seconds=0.5)
@@ -23,6 +23,22 @@ def do_nothing() -> None:
     """Lets a run whose lease is lost end at its next report."""
 
 
+class LeasedRecords(Protocol):
+    """Where leases are written; see RunStore, whose records are runs."""
+
+    def renew(
+        self,
+        run_id: str,
+        *,
+        now: datetime,
+        lease_seconds: float,
+        progress: Progress | None = None,
+        log: Sequence[str] | None = None,
+    ) -> None: ...
+
+    def holds_lease(self, run_id: str, *, now: datetime) -> bool: ...
+
+
 @dataclass
 class Lease:
     """A run held by this process: a thread renews it, with the newest progress and log in it.
@@ -31,7 +47,7 @@ class Lease:
     report raises; where none comes within half a second, `end_process` is called.
     """
 
-    store: RunStore
+    store: LeasedRecords
     run_id: str
     clock: Callable[[], datetime]
     _: KW_ONLY

@@ -1,6 +1,7 @@
 """From a recipe to a draft version: bars, features, folds, the fit, and the gate's decision."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,6 +30,7 @@ from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
 from mlengine.services.bars.service import BarService
 from mlengine.services.models.event_recording import HoldoutUses, count_holdout_uses
+from mlengine.services.training.fold_fan_out import RunFanOut, TrainingFanOut
 from mlengine.services.training.leak_check import refuse_leaks
 from mlengine.services.training.manifest_builder import (
     TrainingResult,
@@ -66,6 +68,7 @@ class TrainingPipeline:
     events: EventStore
     max_model_age_days: int = 0
     spills: SpillFolder | None = None
+    fan_out: TrainingFanOut | None = None
 
     @property
     def _gate(self) -> PromotionGate:
@@ -108,15 +111,17 @@ class TrainingPipeline:
         config = _model_config(spec, self.num_threads)
         plan = experiments.plan_rows(dataset, spec)
         uses = self._holdout_uses(dataset, plan, without_local_path(spec), suited)
-        experiment = experiments.run(
-            dataset,
-            plan,
-            config,
-            spec=spec,
-            refit=spec.refit == "full",
-            tracker=tracker,
-            recipes=uses.recipes + 1,
-        )
+        with self._fan_out(run_id, spec) as fan_out:
+            experiment = experiments.run(
+                dataset,
+                plan,
+                config,
+                spec=spec,
+                refit=spec.refit == "full",
+                tracker=tracker,
+                recipes=uses.recipes + 1,
+                fan_out=fan_out,
+            )
         tracker.advance("publish")
         training = TrainingResult(
             spec, config, suited, bars, dataset, experiment, uses.versions, dropped_features
@@ -124,6 +129,9 @@ class TrainingPipeline:
         decision = self._gate.decide(training, now=now)
         manifest = build_manifest(training, decision, run_id=run_id, actor=actor, now=now)
         return DraftVersion(manifest, _files(training))
+
+    def _fan_out(self, run_id: str, spec: TrainSpec) -> AbstractContextManager[RunFanOut | None]:
+        return self.fan_out.of_run(run_id, spec.folds) if self.fan_out else nullcontext()
 
     def _holdout_uses(
         self, dataset: Dataset, plan: RowPlan, spec: TrainSpec, feature_set: FeatureSet

@@ -42,15 +42,26 @@ class JobQueue:
         with self._jobs() as jobs:
             jobs.enqueue_run(run_id, timeout_seconds=timeout_seconds)
 
-    def has_job(self, run_id: str) -> bool:
-        """Whether a job of that run waits, or a worker that shows signs of life has it."""
+    def enqueue_helper(self, run_id: str, helper: str, *, timeout_seconds: int) -> None:
+        """Let a worker help the training `run_id` with its folds, as the job `helper`."""
         with self._jobs() as jobs:
-            return jobs.has_job(run_id)
+            jobs.enqueue_helper(run_id, helper, timeout_seconds=timeout_seconds)
 
-    def remove_job(self, run_id: str) -> None:
-        """Take the run's job out of the queue, or have the worker that runs it kill it."""
+    def has_job(self, job_id: str) -> bool:
+        """Whether a job, such as that of a run, waits, or a worker that shows signs of life has it.
+
+        The job of a run has the id of the run.
+        """
         with self._jobs() as jobs:
-            jobs.remove_job(run_id)
+            return jobs.has_job(job_id)
+
+    def remove_job(self, job_id: str, *, only_waiting: bool = False) -> None:
+        """Take a job out of the queue, or have the worker that runs it kill it.
+
+        With `only_waiting` one that a worker has goes on.
+        """
+        with self._jobs() as jobs:
+            jobs.remove_job(job_id, only_waiting=only_waiting)
 
     def workers(self) -> int:
         """How many workers of this queue gave a sign of life within twenty seconds."""

@@ -20,6 +20,7 @@ from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY, get_
 from mlengine.errors import QueueUnavailable
 
 TRAIN_TASK = "mlengine.jobs.tasks.train"
+FIT_FOLDS_TASK = "mlengine.jobs.tasks.fit_folds"
 SERIALIZER = "json"
 _RESULT_SECONDS = 3600
 _FAILURE_SECONDS = 86_400
@@ -41,37 +42,33 @@ class RqJobs:
     name: str
 
     def enqueue_run(self, run_id: str, *, timeout_seconds: int) -> None:
-        self._queue.enqueue_call(
-            TRAIN_TASK,
-            args=(run_id,),
-            job_id=run_id,
-            timeout=timeout_seconds,
-            result_ttl=_RESULT_SECONDS,
-            failure_ttl=_FAILURE_SECONDS,
-        )
+        self._enqueue(TRAIN_TASK, (run_id,), run_id, timeout_seconds)
 
-    def has_job(self, run_id: str) -> bool:
+    def enqueue_helper(self, run_id: str, helper: str, *, timeout_seconds: int) -> None:
+        self._enqueue(FIT_FOLDS_TASK, (run_id, helper), helper, timeout_seconds)
+
+    def has_job(self, job_id: str) -> bool:
         """RQ itself gives up a dead worker's job after a minute only."""
         try:
-            job = Job.fetch(run_id, connection=self.client, serializer=SERIALIZER)
+            job = Job.fetch(job_id, connection=self.client, serializer=SERIALIZER)
         except NoSuchJobError:
             return False
         if job.get_status(refresh=False) not in _WAITING:
             return False
-        if self.client.lpos(self._queue.key, run_id) is not None:
+        if self.client.lpos(self._queue.key, job_id) is not None:
             return True
         seconds, _ = self.client.time()
         return any(
             execution.last_heartbeat.timestamp() > seconds - _JOB_ALIVE_SECONDS
-            for execution in self._executions(run_id)
+            for execution in self._executions(job_id)
         )
 
-    def remove_job(self, run_id: str) -> None:
+    def remove_job(self, job_id: str, *, only_waiting: bool = False) -> None:
         try:
-            job = Job.fetch(run_id, connection=self.client, serializer=SERIALIZER)
-            if job.worker_name:
-                send_stop_job_command(self.client, run_id, serializer=SERIALIZER)
-            else:
+            job = Job.fetch(job_id, connection=self.client, serializer=SERIALIZER)
+            if job.worker_name and not only_waiting:
+                send_stop_job_command(self.client, job_id, serializer=SERIALIZER)
+            elif not job.worker_name:
                 job.delete()
         except (NoSuchJobError, InvalidJobOperation):
             return  # it has ended meanwhile
@@ -92,12 +89,24 @@ class RqJobs:
     def _queue(self) -> Queue:
         return Queue(self.name, connection=self.client, serializer=SERIALIZER)
 
-    def _executions(self, run_id: str) -> list[Execution]:
-        """What workers have begun of the run's job and not ended."""
+    def _enqueue(
+        self, task: str, arguments: tuple[str, ...], job_id: str, timeout_seconds: int
+    ) -> None:
+        self._queue.enqueue_call(
+            task,
+            args=arguments,
+            job_id=job_id,
+            timeout=timeout_seconds,
+            result_ttl=_RESULT_SECONDS,
+            failure_ttl=_FAILURE_SECONDS,
+        )
+
+    def _executions(self, job_id: str) -> list[Execution]:
+        """What workers have begun of a job and not ended."""
         executions = []
-        for execution_id in ExecutionRegistry(run_id, connection=self.client).get_execution_ids():
+        for execution_id in ExecutionRegistry(job_id, connection=self.client).get_execution_ids():
             with suppress(ValueError):  # it ended or expired meanwhile
-                executions.append(Execution.fetch(execution_id, run_id, connection=self.client))
+                executions.append(Execution.fetch(execution_id, job_id, connection=self.client))
         return executions
 
 

@@ -29,7 +29,7 @@ from mlengine.stores.database.tables.outcomes import (
     skill_states,
 )
 from mlengine.stores.database.tables.platform import events, platform
-from mlengine.stores.database.tables.runs import retrainings, runs, schedules
+from mlengine.stores.database.tables.runs import retrainings, runs, schedules, training_folds
 from mlengine.stores.database.tables.signals import (
     signal_bars,
     signal_export_parts,
@@ -39,7 +39,7 @@ from mlengine.stores.database.tables.signals import (
 )
 from mlengine.stores.database.tables.telemetry import request_latencies
 
-REVISION = "0023"
+REVISION = "0024"
 
 __all__ = [
     "MICROSECOND",
@@ -78,4 +78,5 @@ __all__ = [
     "skill_states",
     "stale_feeds",
     "to_microseconds",
+    "training_folds",
 ]

@@ -1,6 +1,17 @@
-"""Trainings, and the schedule that begins them."""
+"""Trainings, their folds, and the schedule that begins them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, false, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 from mlengine.stores.database.tables.columns import Sequence, UtcDateTime, metadata
 
@@ -34,6 +45,18 @@ runs = Table(
 Index("uq_runs_idempotency", runs.c.idempotency_key, unique=True)
 _live = text("state IN ('queued', 'running')")
 Index("uq_runs_live", runs.c.model, unique=True, sqlite_where=_live, postgresql_where=_live)
+
+# The folds of trainings that other workers help with, as long as the training takes.
+training_folds = Table(
+    "training_folds",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("fold", Integer, primary_key=True),
+    Column("holder", Text),
+    Column("lease_until", UtcDateTime),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("result", LargeBinary),
+)
 
 # One row where events ask for trainings: the newest that was dealt with.
 retrainings = Table(

@@ -1,0 +1,185 @@
+"""Workers that help a training with its folds, killed with -9: the same model, and nothing left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from tests.patience import eventually
+from tests.platforms import bars_folder
+from tests.supervised import alive
+from tests.training_rig import TrainingRig, now, say
+
+from mlengine.core.runs.run import Run
+from mlengine.core.versions.manifest import Manifest
+from mlengine.services.runs.service import RunRequest
+from mlengine.stores.registry.registry import Registry
+
+pytestmark = pytest.mark.soak
+
+FOLDS = 5
+SYMBOLS = tuple("ABCDEFGHIJ")
+RECIPE = {"params": {"learning_rate": 0.01, "num_leaves": 31}}
+KILLS, PARENT_KILLS = 40, 8
+
+
+@dataclass
+class Team:
+    """A rig with two workers; either may carry out a training while the other helps it."""
+
+    rig: TrainingRig
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+
+    def start_worker(self) -> None:
+        self.rig.start_worker()
+        assert self.rig.worker is not None
+        self.workers.append(self.rig.worker)
+        self.rig.worker = None
+
+    def ask(self) -> str:
+        request = RunRequest(uuid4().hex, "test", "r", now())
+        return self.rig.control.runs.request_training(RECIPE, request).run_id
+
+    def train(self) -> tuple[Run, float]:
+        return self.rig.end_of(self.ask())
+
+    def horses(self, *, helping: bool) -> dict[int, subprocess.Popen[bytes]]:
+        """The processes that help, or those that carry out a training, with their workers."""
+        found = {}
+        for worker in self.workers:
+            for pid in _children(worker.pid):
+                command = _command(pid)
+                if "work_horse" in command and ("-folds-" in command) == helping:
+                    found[pid] = worker
+        self.seen.update(found)
+        return found
+
+    def kill_one(self, *, helping: bool, with_worker: bool) -> bool:
+        """Kill a process of that kind, or its worker and so both; False where there is none."""
+        for horse, worker in self.horses(helping=helping).items():
+            if with_worker:
+                worker.kill()
+                worker.wait()
+                self.workers.remove(worker)
+                self.start_worker()
+            else:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(horse, signal.SIGKILL)
+            return True
+        return False
+
+    def manifest(self, run: Run) -> Manifest:
+        assert run.version is not None, run
+        return Registry(self.rig.models).manifest(run.version)
+
+    def leaves_nothing(self, run_id: str) -> bool:
+        """No row, file or job of the training, and none of its processes, within some seconds."""
+        helpers = self.rig.control.fold_helpers
+
+        def nothing() -> bool:
+            rows = helpers.folds.shared(now=now())
+            files = helpers.files.left_here()
+            ids = (f"{run_id}-folds-{number}" for number in range(1, FOLDS + 1))
+            jobs = [each for each in ids if helpers.queue.has_job(each)]
+            self.horses(helping=True)
+            return not (rows or files or jobs or any(map(alive, self.seen)))
+
+        return eventually(nothing, seconds=30)
+
+
+@contextlib.contextmanager
+def team(**changed: str) -> Iterator[Team]:
+    settings = {
+        "TRAIN_ACTIVATE": "never",
+        "TRAIN_CV_FOLDS": str(FOLDS),
+        "TRAIN_FANOUT": "folds",
+        "TRAIN_SYMBOLS": ",".join(SYMBOLS),
+        "MONITOR_EVERY_SECONDS": "0",
+        **changed,
+    }
+    with TrainingRig(**settings) as rig:
+        bars_folder(rig.artifacts / "prices", symbols=SYMBOLS, rows=2_500)
+        made = Team(rig)
+        try:
+            for _ in range(2):
+                made.start_worker()
+            assert eventually(lambda: rig.control.runs.workers() == 2, seconds=60)
+            yield made
+        finally:
+            for worker in made.workers:
+                worker.kill()
+                worker.wait()
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(each) for each in text.split()]
+    return []
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+def _seconds(run: Run) -> float:
+    started, ended = run.started_at, run.ended_at
+    assert isinstance(started, datetime)
+    assert isinstance(ended, datetime)
+    return (ended - started).total_seconds()
+
+
+def test_helpers_killed_at_random_moments_change_nothing() -> None:
+    chance = random.Random(15)  # noqa: S311 - moments, no secrets
+    with team() as made:
+        first, _ = made.train()
+        expected, took, kills = made.manifest(first), _seconds(first), 0
+        assert made.leaves_nothing(first.run_id)
+        while kills < KILLS:
+            run_id = made.ask()
+            assert eventually(lambda: bool(made.horses(helping=True)), seconds=60)
+            for _ in range(2):
+                time.sleep(chance.uniform(0.0, took / 3))
+                kills += made.kill_one(helping=True, with_worker=kills % 4 == 3)
+            run, _ = made.rig.end_of(run_id)
+            assert run.state == "succeeded", run
+            found = made.manifest(run)
+            assert found.fingerprint == expected.fingerprint
+            assert [each.metrics for each in found.folds] == [
+                each.metrics for each in expected.folds
+            ]
+            assert made.leaves_nothing(run_id), made.rig.log()
+        say(f"{kills} kills of helpers: every run succeeded with {expected.fingerprint[:12]}")
+
+
+def test_trainings_killed_at_random_moments_leave_nothing() -> None:
+    chance = random.Random(16)  # noqa: S311 - moments, no secrets
+    with team() as made:
+        first, _ = made.train()
+        ends: list[str] = []
+        while len(ends) < PARENT_KILLS:
+            run_id = made.ask()
+            assert eventually(lambda: bool(made.horses(helping=True)), seconds=60)
+            time.sleep(chance.uniform(0.0, _seconds(first) / 3))
+            if not made.kill_one(helping=False, with_worker=len(ends) % 2 == 1):
+                continue
+            run, _ = made.rig.end_of(run_id)
+            ends.append(run.state)
+            assert made.leaves_nothing(run_id), made.rig.log()
+        again, _ = made.train()
+        assert made.manifest(again).fingerprint == made.manifest(first).fingerprint
+    say(f"{PARENT_KILLS} kills of trainings: {sorted(set(ends))}, nothing left")
+    assert set(ends) <= {"failed", "lost", "succeeded"}
