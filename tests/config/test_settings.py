@@ -273,3 +273,14 @@ def test_how_a_service_is_asked_is_checked(environ: dict[str, str], expected: st
         Settings.from_env(environ)
     assert expected in str(refused.value)
     assert "s3cr" not in str(refused.value)
+
+
+def test_trainings_are_shared_where_it_is_said_and_by_so_many():
+    alone, shared = (
+        Settings.from_env(each).fan_out
+        for each in ({}, {"TRAIN_FANOUT": "folds", "TRAIN_WORKERS": "3"})
+    )
+    assert (alone.shares_folds, alone.workers) == (False, 0)
+    assert (shared.shares_folds, shared.workers) == (True, 3)
+    with pytest.raises(BadSetting, match="TRAIN_FANOUT"):
+        Settings.from_env({"TRAIN_FANOUT": "seeds"})

@@ -157,7 +157,6 @@ class Settings:
             max_stale_seconds=read.seconds("MAX_STALE_SECONDS", 14_400.0, zero=True),
             train=training.train_spec(read, interval),
             **training.limits(read),
-            fan_out=training.fan_out(read),
             rate_limit_requests=read.integer("RATE_LIMIT_REQUESTS", 600, 0, 1_000_000_000),
             rate_limit_window_seconds=read.integer("RATE_LIMIT_WINDOW_SECONDS", 60, 1, 86_400),
             trusted_proxy_count=read.integer("TRUSTED_PROXY_COUNT", 0, 0, 10),

@@ -40,21 +40,6 @@ def schedule_settings(read: EnvReader) -> ScheduleSettings:
     )
 
 
-class TrainingLimits(TypedDict):
-    """What one training may take."""
-
-    train_timeout_seconds: int
-    train_memory_mb: int
-
-
-def limits(read: EnvReader) -> TrainingLimits:
-    """Raises BadSetting."""
-    return TrainingLimits(
-        train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
-        train_memory_mb=read.integer("TRAIN_MEMORY_MB", 1_024, 0, 10_000_000),
-    )
-
-
 @dataclass(frozen=True)
 class FanOutSettings:
     """How many workers share one training at most, 0 as many as there are."""
@@ -63,11 +48,23 @@ class FanOutSettings:
     workers: int
 
 
-def fan_out(read: EnvReader) -> FanOutSettings:
+class TrainingLimits(TypedDict):
+    """What one training may take."""
+
+    train_timeout_seconds: int
+    train_memory_mb: int
+    fan_out: FanOutSettings
+
+
+def limits(read: EnvReader) -> TrainingLimits:
     """Raises BadSetting."""
-    return FanOutSettings(
-        read.choice("TRAIN_FANOUT", "none", ("none", "folds")) == "folds",
-        read.integer("TRAIN_WORKERS", 0, 0, 1_000),
+    return TrainingLimits(
+        train_timeout_seconds=read.integer("TRAIN_TIMEOUT_SECONDS", 21_600, 1, 604_800),
+        train_memory_mb=read.integer("TRAIN_MEMORY_MB", 1_024, 0, 10_000_000),
+        fan_out=FanOutSettings(
+            read.choice("TRAIN_FANOUT", "none", ("none", "folds")) == "folds",
+            read.integer("TRAIN_WORKERS", 0, 0, 1_000),
+        ),
     )
 
 

@@ -22,14 +22,12 @@ from mlengine.core.training.splits import RowTimes, Split
 
 
 @dataclass(frozen=True)
-class SplitRows:
-    """Rows to fit on, to stop early on and to test on; `purged_*` belong to none of them.
+class SplitRows(FitRows):
+    """Rows to test on beside those of a fit; `purged_*` belong to none of them.
 
     The labels of `purged_train` reach into `test`, those of `purged_early_stop` into `early_stop`.
     """
 
-    fit: Indices
-    early_stop: Indices
     test: Indices
     purged_train: Indices
     purged_early_stop: Indices
@@ -166,8 +164,7 @@ class _Trainer:
         self.symbols = dataset.frame["symbol"].rank("dense").cast(pl.Int64).to_numpy()
 
     def fold_work(self, plan: RowPlan) -> FoldWork:
-        folds = tuple(FitRows(rows.fit, rows.early_stop) for rows in plan.folds)
-        return FoldWork(self.config, self._bins_in_memory(plan), folds)
+        return FoldWork(self.config, self._bins_in_memory(plan), plan.folds)
 
     def fit_folds(
         self, plan: RowPlan, tracker: ProgressTracker

@@ -15,7 +15,7 @@ from mlengine.core.runs.progress import ProgressTracker
 
 @dataclass(frozen=True)
 class FitRows:
-    """Row numbers of the binned rows, ascending: those to fit on and those to stop early on."""
+    """Row numbers, ascending: those to fit on and those to stop early on."""
 
     fit: Indices
     early_stop: Indices
