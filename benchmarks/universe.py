@@ -31,6 +31,7 @@ from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.database.migrate import migrate
+from mlengine.stores.system.garbage_collection import collect_less_often
 
 BARS, MINUTE = 150, timedelta(minutes=1)
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -44,6 +45,7 @@ def main() -> int:
     asked.add_argument("--batch", type=int, default=5_000, help="symbols a request")
     asked.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
     options = asked.parse_args()
+    collect_less_often()  # as every process of the platform does
     say_where()
     print()
     head(

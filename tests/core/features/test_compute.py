@@ -74,6 +74,17 @@ def test_latest_of_many_bars_gives_the_bits_of_compute_where_some_are_missing(
     assert bitwise_differences(latest(shuffled, each, rows=rows), expected) == 0
 
 
+def test_latest_of_a_universe_in_parts_gives_the_bits_of_compute(each: FeatureSet):
+    """So many symbols that they are evaluated some after the others; some have too few bars."""
+    row, symbols = pl.int_range(pl.len()), panel(640, rows=66)
+    whole = symbols.filter((row // 66 % 5 > 0) | (row % 66 < 20))
+    newest = latest(whole, each)
+    assert newest["symbol"].n_unique() == newest.height == 640
+    assert whole.height > CHUNK_ROWS // 2
+    expected = compute(whole, each).group_by("symbol", maintain_order=True).tail(1)
+    assert bitwise_differences(newest, expected) == 0
+
+
 def test_a_symbol_alone_has_the_bits_that_it_has_in_a_panel(each: FeatureSet):
     whole = panel(60, rows=100)
     together, newest = compute(whole, each), latest(whole, each)

@@ -1,7 +1,9 @@
 """Features of whole histories and of the newest bars: one evaluation, the same bits."""
 
 import math
+from itertools import pairwise
 
+import numpy as np
 import polars as pl
 
 from mlengine.core.bars.bars import is_ordered
@@ -38,8 +40,10 @@ def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.
     Evaluates only the last `window_bars` + `rows` − 1 bars of each symbol.
     """
     needed = _bar_columns(bars).sort(KEYS).filter(_is_newest(feature_set.window_bars + rows - 1))
-    if FEW_ROWS < bars.height <= CHUNK_ROWS:
-        return _null_where_undefined([_collect_by_group(needed, feature_set, rows=rows)])[0]
+    if bars.height > FEW_ROWS and rows <= FEW_ROWS:
+        frame = _collect(_with_window_flag(needed, feature_set))
+        parts = [_collect_by_group(part, feature_set, rows=rows) for part in _symbols_apart(frame)]
+        return pl.concat(_null_where_undefined(parts))
     plans = _evaluations(needed, feature_set, rows=bars.height)
     whole = plans[0] if len(plans) == 1 else pl.concat(_collect_all(plans)).lazy()
     return _null_where_undefined([_collect(whole.filter(_is_newest(rows)))])[0]
@@ -90,13 +94,21 @@ def _evaluation(chunk: pl.LazyFrame, feature_set: FeatureSet, *, drop_parts: boo
     return plan.select_seq(*KEYS, _FULL, *feature_set.names)
 
 
-def _collect_by_group(needed: pl.LazyFrame, feature_set: FeatureSet, *, rows: int) -> pl.DataFrame:
+def _symbols_apart(frame: pl.DataFrame) -> list[pl.DataFrame]:
+    """A frame that is sorted by symbol in parts of whole symbols, of about half a chunk each."""
+    symbol = frame["symbol"]
+    firsts = symbol.ne_missing(symbol.shift(1)).arg_true().to_numpy()
+    wanted = np.arange(0, frame.height, CHUNK_ROWS // 2)
+    edges = [*np.unique(firsts[np.searchsorted(firsts, wanted, side="right") - 1]), frame.height]
+    return [frame.slice(first, end - first) for first, end in pairwise(edges)]
+
+
+def _collect_by_group(frame: pl.DataFrame, feature_set: FeatureSet, *, rows: int) -> pl.DataFrame:
     """What `_evaluation` collects for the newest rows, in a third of its memory.
 
     That takes a quarter of the time where a process has not had the memory before. What looks back
     less far is evaluated on as many bars as it needs.
     """
-    frame = _collect(_with_window_flag(needed, feature_set))
     newest = frame.select(_is_newest(rows)).to_series()
     columns = [frame.select(*KEYS, _FULL).filter(newest)]
     bars = feature_set.window_bars
