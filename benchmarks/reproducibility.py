@@ -28,6 +28,7 @@ from mlengine.core.features import CORE
 from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment
+from mlengine.core.training.row_plan import plan_rows
 from mlengine.core.training.spec import TrainSpec
 
 RUNS = 20
@@ -57,7 +58,7 @@ def training(bars: pl.DataFrame, objective: str, threads: int) -> str:
     recipe = LightGBMConfig(objective, spec.seed, threads, rounds=spec.rounds)
     made = experiment.run(
         dataset,
-        experiment.plan_rows(dataset, spec),
+        plan_rows(dataset, spec),
         recipe,
         spec=spec,
         refit=True,

@@ -27,8 +27,8 @@ from mlengine.core.metrics.verdict import verdict
 from mlengine.core.promotion.gate import GateTest
 from mlengine.core.promotion.paired_test import gate_test, paired_test
 from mlengine.core.training import dataset as datasets
-from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.row_plan import plan_rows
 
 ROUNDS, PATIENCE, SEED = 40, 10, 42
 
@@ -85,7 +85,7 @@ def build(bars: pl.DataFrame, horizon_bars: int) -> Dataset:
 
 def train(dataset: Dataset, *, seed: int, num_leaves: int = 15) -> Trained:
     """Fit on all before the holdout; `seed` is LightGBM's."""
-    rows = experiments.plan_rows(dataset, spec(horizon_bars=1, seed=SEED)).candidate
+    rows = plan_rows(dataset, spec(horizon_bars=1, seed=SEED)).candidate
     labels = dataset.column("label")
     params = {**DEFAULT_PARAMS, "num_leaves": num_leaves}
     fitted = model.fit(

@@ -32,9 +32,8 @@ from mlengine.core.boosting.binning import BinnedRows, LabelledRows, SharedBins
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import ALPHA158
 from mlengine.core.training import dataset as datasets
-from mlengine.core.training import experiment
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import RowPlan
+from mlengine.core.training.row_plan import RowPlan, plan_rows, rows_used_by_folds
 from mlengine.core.training.spec import TrainSpec
 
 TURNS = 3
@@ -72,7 +71,7 @@ def shared(dataset: Dataset, plan: RowPlan, how: LightGBMConfig) -> list[str]:
         how.lightgbm_params(),
         names=dataset.feature_names,
         edges=sample(dataset, plan.folds[0].fit),
-        rows=sample(dataset, experiment.rows_used_by_folds(plan)),
+        rows=sample(dataset, rows_used_by_folds(plan)),
     )
     return [
         model.fit_binned(how, bins.subset(one.fit, one.early_stop)).fingerprint
@@ -122,7 +121,7 @@ def measure(way: str, bars: str, threads: int) -> dict[str, object]:
     dataset = datasets.build(
         pl.read_parquet(bars), ALPHA158, horizon_bars=SPEC.horizon_bars, objective=SPEC.objective
     )
-    plan = experiment.plan_rows(dataset, SPEC)
+    plan = plan_rows(dataset, SPEC)
     wall, cpu = time.perf_counter(), time.process_time()
     trees = WAYS[way](dataset, plan, recipe(threads))
     return {

@@ -16,7 +16,8 @@ from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import EvaluatedModel, Experiment, RowPlan, SplitRows
+from mlengine.core.training.experiment import EvaluatedModel, Experiment
+from mlengine.core.training.row_plan import RowPlan, SplitRows, plan_rows
 from mlengine.core.training.spec import TrainSpec
 
 PLANTED_AUC = 0.60
@@ -66,7 +67,7 @@ def spec(*, horizon_bars: int, seed: int, test_size: float = 0.2, folds: int = 0
 def train(dataset: Dataset, asked: TrainSpec, plan: RowPlan | None = None) -> Experiment:
     return experiments.run(
         dataset,
-        plan or experiments.plan_rows(dataset, asked),
+        plan or plan_rows(dataset, asked),
         LightGBMConfig(asked.objective, asked.seed, 1),
         spec=asked,
         refit=False,

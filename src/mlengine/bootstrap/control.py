@@ -19,14 +19,8 @@ from uuid import uuid4
 
 from sqlalchemy import Engine
 
-from mlengine.bootstrap import ENTRY_POINT_GROUP
+from mlengine.bootstrap import ENTRY_POINT_GROUP, training
 from mlengine.bootstrap.registry import RegistryOpener, hold_to_database, open_bucket
-from mlengine.bootstrap.training import (
-    build_fold_helpers,
-    build_lines,
-    build_retraining,
-    build_schedules,
-)
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
 from mlengine.errors import DatabaseUnavailable, MlengineError, TrainingInProgress
@@ -220,12 +214,12 @@ def build_control(settings: Settings) -> ControlPlane:
         run_store=run_store,
         runs=runs,
         run_maintenance=RunMaintenance(runs, run_store, retention, settings.registry_dir, clock),
-        fold_helpers=build_fold_helpers(
+        fold_helpers=training.build_fold_helpers(
             settings, runs, clock, cache(partial(open_bucket, settings))
         ),
-        schedules=build_schedules(settings, database, runs),
+        schedules=training.build_schedules(settings, database, runs),
         events=EventStore(database),
-        retraining=build_retraining(settings, database, runs, active),
+        retraining=training.build_retraining(settings, database, runs, active),
         outbox=Outbox(database),
         hooks=HookService(hook_store, delivery_store, private),
         hook_deliveries=DeliveryService(
@@ -240,7 +234,7 @@ def build_control(settings: Settings) -> ControlPlane:
         open_registry=RegistryOpener(settings),
         signal_plans=SignalPlans(database),
         signal_exports=ExportStore(database),
-        lines=build_lines(settings, database, runs),
+        lines=training.build_lines(settings, database, runs),
         line_files=LineFolder(settings.registry.lines_dir),
     )
 

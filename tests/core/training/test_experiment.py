@@ -9,7 +9,8 @@ from mlengine.core.boosting.binning import LabelledRows
 from mlengine.core.boosting.model import LightGBMConfig, Scorer, fit
 from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training.dataset import build
-from mlengine.core.training.experiment import fit_without_evaluation, plan_rows, run
+from mlengine.core.training.experiment import fit_without_evaluation, run
+from mlengine.core.training.row_plan import plan_rows
 from mlengine.errors import TrainingFailed
 
 BARS = panel(3, rows=400)

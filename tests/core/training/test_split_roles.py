@@ -5,7 +5,7 @@ from tests.core.small_features import SMALL, SPEC
 from tests.factories import panel
 
 from mlengine.core.training.dataset import build
-from mlengine.core.training.experiment import plan_rows
+from mlengine.core.training.row_plan import plan_rows
 from mlengine.core.training.split_roles import split_role_table
 
 DATASET = build(panel(2, rows=120), SMALL, horizon_bars=5, objective="direction")

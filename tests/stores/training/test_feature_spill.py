@@ -14,6 +14,7 @@ from mlengine.core.boosting.model import LightGBMConfig
 from mlengine.core.runs.progress import ProgressTracker, ignore_progress
 from mlengine.core.training import experiment
 from mlengine.core.training.dataset import build
+from mlengine.core.training.row_plan import plan_rows
 from mlengine.core.training.split_roles import split_role_table
 from mlengine.errors import ArtifactsUnavailable
 from mlengine.stores.training.feature_spill import SpillFolder
@@ -86,11 +87,11 @@ def test_a_training_from_disk_gives_the_models_and_scores_of_one_in_memory(folde
     memory, disk = _both(folder)
     params = {"num_leaves": 7, "min_data_in_leaf": 20, "bin_construct_sample_cnt": 400}
     recipe = LightGBMConfig("direction", 42, 1, rounds=15, early_stopping_rounds=5, params=params)
-    plan = experiment.plan_rows(memory, SPEC)
+    plan = plan_rows(memory, SPEC)
     one, other = (
         experiment.run(
             dataset,
-            experiment.plan_rows(dataset, SPEC),
+            plan_rows(dataset, SPEC),
             recipe,
             spec=SPEC,
             refit=True,

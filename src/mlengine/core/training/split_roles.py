@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import RowPlan, SplitRows
+from mlengine.core.training.row_plan import RowPlan, SplitRows
 
 CANDIDATE_FOLD = 0
 _KEYS = ("symbol", "timestamp")

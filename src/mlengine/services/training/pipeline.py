@@ -14,8 +14,8 @@ from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.experiment import RowPlan
 from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_label_reason, invalid_params
+from mlengine.core.training.row_plan import RowPlan, plan_rows
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.data_entry import SeriesEntry
 from mlengine.core.versions.layout import (
@@ -109,7 +109,7 @@ class TrainingPipeline:
             spills=self.spills,
         )
         config = _model_config(spec, self.num_threads)
-        plan = experiments.plan_rows(dataset, spec)
+        plan = plan_rows(dataset, spec)
         uses = self._holdout_uses(dataset, plan, without_local_path(spec), suited)
         with self._fan_out(run_id, spec) as fan_out:
             experiment = experiments.run(

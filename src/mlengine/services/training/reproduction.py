@@ -18,6 +18,7 @@ from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.runs.run import Run
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.row_plan import RowPlan, plan_rows
 from mlengine.core.training.split_roles import split_role_table
 from mlengine.core.versions.layout import BARS_FILE, UNIVERSE_FILE
 from mlengine.core.versions.manifest import Manifest
@@ -78,9 +79,9 @@ class RecordedTraining:
     dataset: Dataset
 
     @property
-    def plan(self) -> experiments.RowPlan:
+    def plan(self) -> RowPlan:
         """The cuts of the training, which its recipe alone decides."""
-        return experiments.plan_rows(self.dataset, self.manifest.spec)
+        return plan_rows(self.dataset, self.manifest.spec)
 
 
 @dataclass(frozen=True)
