@@ -70,9 +70,12 @@ class SignalPlanner:
         return self._calendars[symbol]
 
     def _due(self, now: datetime) -> dict[Tick, list[str]]:
-        """The symbols of each bar that may still be planned."""
+        """The symbols of each bar that may still be planned.
+
+        Where the calendars of a bar have the next one at different times, the first of them counts.
+        """
         interval, ticks = INTERVALS[self.bars.interval], dict[Calendar, Tick | None]()
-        due: dict[Tick, list[str]] = {}
+        due: dict[tuple[datetime, datetime], tuple[Tick, list[str]]] = {}
         for symbol, calendar in self._calendars_at(now).items():
             if calendar not in ticks:
                 ticks[calendar] = newest_tick(calendar, interval, now=now)
@@ -80,8 +83,11 @@ class SignalPlanner:
             if tick is None or now >= self._give_up_at(tick):
                 continue
             if ends_at is None or tick.bar_timestamp < ends_at:
-                due.setdefault(tick, []).append(symbol)
-        return due
+                bar = tick.at, tick.bar_timestamp
+                earlier, names = due.get(bar, (tick, []))
+                names.append(symbol)
+                due[bar] = min(earlier, tick, key=_next_at), names
+        return dict(due.values())
 
     def _give_up_at(self, tick: Tick) -> datetime:
         return min(tick.at + self.wait, tick.next_at)
@@ -116,3 +122,7 @@ class SignalPlanner:
             [symbol for symbol, calendar in named.items() if calendar is None]
         )
         return {symbol: named[symbol] or suggested[symbol] for symbol in symbols}
+
+
+def _next_at(tick: Tick) -> datetime:
+    return tick.next_at
