@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def test_as_of_a_moment_the_past_is_told_by_what_served_then(tmp_path: Path) -> 
     assert set(rows(platform, as_of=later)["model_version"]) == {"v2"}
     assert rows(platform, as_of=NOW - timedelta(days=900)).is_empty()
     assert rows(platform, as_of=NOW - timedelta(days=900), version="v2").is_empty()
+
+
+def test_the_past_of_a_version_that_is_pruned_by_now_is_left_out(tmp_path: Path) -> None:
+    platform = with_history(tmp_path)
+    shutil.rmtree(platform.registry.directory / "v1")
+    assert rows(platform, as_of=NOW).is_empty()
+    assert not rows(platform).is_empty()
 
 
 def test_a_platform_without_a_model_has_no_past(tmp_path: Path) -> None:

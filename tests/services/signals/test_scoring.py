@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from tests.replayed_market import FIRST_DAY, replayed_market
 from tests.scored_market import DAY, ScoredMarket
 
@@ -17,6 +17,8 @@ from mlengine.core.signals.signal import Slice, Tick
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.signals.scoring import SliceScorer
 from mlengine.stores.audit.store import AuditStore
+from mlengine.stores.database.engine import reading
+from mlengine.stores.database.tables import outcomes
 from mlengine.stores.signals.store import SignalStore, SliceLost
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE")
@@ -200,6 +202,19 @@ def test_a_bar_that_is_long_over_is_not_planned_any_more(tmp_path: Path) -> None
         market.at(DAY, later=2 * HOUR)
         assert market.worker().work() == 0
         assert market.said() == []
+
+
+def test_monitoring_finds_the_outcomes_of_what_was_scored(tmp_path: Path) -> None:
+    with scored_market(tmp_path) as market:
+        market.at(DAY)
+        market.worker().work()
+        market.market.run(range(DAY + 1, DAY + 8), predict=False)
+        row = outcomes.c
+        query = select(row.symbol, row.state, row.prediction_id).where(row.model_version == "v1")
+        with reading(market.market.platform.control.database) as connection:
+            judged = connection.execute(query.order_by(row.symbol)).all()
+        assert [(each.symbol, each.state) for each in judged] == [(s, "scored") for s in SYMBOLS]
+        assert {each.prediction_id for each in judged} <= set(market.ids())
 
 
 def test_without_a_champion_nothing_is_planned(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from mlengine.core.signals.panel import PANEL_SCHEMA, past_panel
 from mlengine.core.signals.signal import SignalQuery
 from mlengine.core.versions.layout import HOLDOUT_FILE, OUT_OF_FOLD_FILE
 from mlengine.core.versions.manifest import Manifest
-from mlengine.errors import MlengineError
+from mlengine.errors import MlengineError, ModelNotFound
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
@@ -38,17 +38,24 @@ class HistoryReader:
     def read(self, asked: SignalQuery) -> History | None:
         """Of the version that is asked for, else of that which serves, or served at `as_of`.
 
-        None where it was not made yet. Raises ModelNotFound or ArtifactCorrupt.
+        None where it was not made yet, or what served is pruned by now. Raises ModelNotFound for a
+        version that is asked for, or ArtifactCorrupt.
         """
-        version = asked.version or self._serving(asked)
-        if version is None:
-            return None
-        manifest = self.registry.manifest(version)
-        if asked.as_of is not None and manifest.created_at > asked.as_of:
+        manifest = self._manifest(asked)
+        if manifest is None or (asked.as_of is not None and manifest.created_at > asked.as_of):
             return None
         parts = [self._part(manifest, name, asked) for name in _SOURCES if name in manifest.files]
         panel = pl.concat([pl.DataFrame(schema=PANEL_SCHEMA), *parts])
-        return History(version, OUT_OF_FOLD_FILE in manifest.files, panel)
+        return History(manifest.version, OUT_OF_FOLD_FILE in manifest.files, panel)
+
+    def _manifest(self, asked: SignalQuery) -> Manifest | None:
+        if asked.version is not None:
+            return self.registry.manifest(asked.version)
+        version = self._serving(asked)
+        try:
+            return None if version is None else self.registry.manifest(version)
+        except ModelNotFound:
+            return None
 
     def _serving(self, asked: SignalQuery) -> str | None:
         if asked.as_of is not None:

@@ -74,12 +74,18 @@ class AuditRetention:
                 told.add(connection, count)
 
     def _remove_signals(self, before: datetime) -> None:
-        """What was said of the universe, which is in the audit as well."""
-        old = select(signal_bars.c.id).where(signal_bars.c.final_at < before)
-        with writing(self.engine, may_take_long=True) as connection:
-            connection.execute(delete(signals).where(signals.c.answered_at < before))
-            connection.execute(delete(signal_slices).where(signal_slices.c.bar_id.in_(old)))
-            connection.execute(delete(signal_bars).where(signal_bars.c.final_at < before))
+        """What was said of the universe, which is in the audit as well; a transaction a bar."""
+        row, said = signal_bars.c, signals.c
+        oldest = select(row.id, row.model, row.bar_timestamp).where(row.final_at < before)
+        while True:
+            with writing(self.engine, may_take_long=True) as connection:
+                bar = connection.execute(oldest.order_by(row.id).limit(1)).first()
+                if bar is None:
+                    return
+                of_bar = said.model == bar.model, said.bar_timestamp <= bar.bar_timestamp
+                connection.execute(delete(signals).where(*of_bar, said.answered_at < before))
+                connection.execute(delete(signal_slices).where(signal_slices.c.bar_id == bar.id))
+                connection.execute(delete(signal_bars).where(row.id == bar.id))
 
     def _archived(self, before: datetime) -> list[ArchiveFile]:
         """The files of whole days that end by then."""
