@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,14 +16,23 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from redis import Redis
+from rq.job import Job
 from tests.patience import eventually
-from tests.platforms import bars_folder
+from tests.platforms import bars_folder, settings
+from tests.postgres import running_server, what_is_missing
+from tests.queue_process import QueueProcess
+from tests.s3_server import s3_server
 from tests.supervised import alive
-from tests.training_rig import TrainingRig, now, say
+from tests.training_rig import ROOT, TrainingRig, now, say
 
+from mlengine.bootstrap.control import ControlPlane, build_control
+from mlengine.bootstrap.registry import open_bucket
+from mlengine.config import environment_for_child
 from mlengine.core.runs.run import Run
 from mlengine.core.versions.manifest import Manifest
 from mlengine.services.runs.service import RunRequest
+from mlengine.stores.queue.rq_jobs import SERIALIZER
 from mlengine.stores.registry.registry import Registry
 
 pytestmark = pytest.mark.soak
@@ -31,6 +41,7 @@ FOLDS = 5
 SYMBOLS = tuple("ABCDEFGHIJ")
 RECIPE = {"params": {"learning_rate": 0.01, "num_leaves": 31}}
 KILLS, PARENT_KILLS = 40, 8
+HOSTS = ("one", "two")
 
 
 @dataclass
@@ -183,3 +194,86 @@ def test_trainings_killed_at_random_moments_leave_nothing() -> None:
         assert made.manifest(again).fingerprint == made.manifest(first).fingerprint
     say(f"{PARENT_KILLS} kills of trainings: {sorted(set(ends))}, nothing left")
     assert set(ends) <= {"failed", "lost", "succeeded"}
+
+
+@pytest.mark.skipif(what_is_missing() is not None, reason=str(what_is_missing()))
+def test_hosts_that_share_no_folder_share_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(running_server()).new_database()
+        queue, bucket = stack.enter_context(QueueProcess()), stack.enter_context(s3_server())
+        shared = {
+            **bucket.environ,
+            "AUDIT_DATABASE_URL": database,
+            "FLASK_SKIP_DOTENV": "1",
+            "LOG_LEVEL": "ERROR",
+            "REDIS_URL": queue.url,
+            "REGISTRY_URL": bucket.new_prefix(),
+            "TRAIN_ACTIVATE": "never",
+            "TRAIN_CV_FOLDS": str(FOLDS),
+            "TRAIN_FANOUT": "folds",
+            "TRAIN_SYMBOLS": ",".join(SYMBOLS),
+        }
+        for name, value in bucket.environ.items():
+            monkeypatch.setenv(name, value)
+        controls = [build_control(settings(tmp_path / host, **shared)) for host in HOSTS]
+        controls[0].migrate_and_backfill()
+        found = []
+        for count, host in enumerate(HOSTS, start=1):
+            stack.enter_context(_worker_of(tmp_path / host, shared))
+            assert eventually(lambda n=count: controls[0].runs.workers() == n, seconds=60)  # type: ignore[misc]
+            found.append(_trained(controls[0]))
+        registry = controls[0].open_registry()
+        registry.refresh()
+        alone, together = (registry.manifest(str(run.version)) for run in found)
+        assert together.fingerprint == alone.fingerprint
+        assert together.folds == alone.folds
+        assert _folds_of_helper(queue.url, found[1].run_id) > 0
+        objects = open_bucket(settings(tmp_path / HOSTS[0], **shared))
+        assert objects is not None
+        assert objects.keys("fan-out/") == []
+        for control in controls:
+            assert not control.fold_helpers.files.left_here()
+            assert control.fold_helpers.folds.shared(now=control.clock()) == []
+            control.database.dispose()
+
+
+@contextlib.contextmanager
+def _worker_of(folder: Path, shared: dict[str, str]) -> Iterator[None]:
+    """A worker of a host with a folder of its own."""
+    bars_folder(folder / "bars", symbols=SYMBOLS, rows=2_500)
+    own = {"ARTIFACTS_DIR": str(folder / "artifacts"), "MARKET_DATA_DIR": str(folder / "bars")}
+    worker = subprocess.Popen(
+        [sys.executable, "worker.py"], cwd=ROOT, env=environment_for_child({**shared, **own})
+    )
+    try:
+        yield
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def _trained(control: ControlPlane) -> Run:
+    request = RunRequest(uuid4().hex, "test", "r", control.clock())
+    run_id = control.runs.request_training(RECIPE, request).run_id
+
+    def run() -> Run:
+        return control.runs.get(run_id, now=control.clock())
+
+    assert eventually(lambda: not run().unfinished, seconds=90)
+    assert run().state == "succeeded", run()
+    return run()
+
+
+def _folds_of_helper(url: str, run_id: str) -> int:
+    """How many folds the one helper of a training fitted, once its job has ended."""
+    with Redis.from_url(url) as client:
+
+        def result() -> dict[str, int] | None:
+            job = Job.fetch(f"{run_id}-folds-1", connection=client, serializer=SERIALIZER)
+            value: dict[str, int] | None = job.return_value()
+            return value
+
+        assert eventually(lambda: result() is not None, seconds=30)
+        return (result() or {})["folds"]

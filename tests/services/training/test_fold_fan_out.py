@@ -106,10 +106,10 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(make_platform(tmp_path, models=0, TRAIN_FANOUT="folds"))
 
 
-@pytest.fixture
-def alone(tmp_path: Path) -> Manifest:
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The version that one process makes of the same bars."""
-    rig = Rig(make_platform(tmp_path / "alone", models=0))
+    rig = Rig(make_platform(tmp_path_factory.mktemp("alone"), models=0))
     rig.workers.count = 1
     return rig.train(refit="full")
 
@@ -155,7 +155,16 @@ def test_with_no_helper_in_sight_the_training_fits_all_folds(rig: Rig, alone: Ma
     assert rig.is_empty()
 
 
-@pytest.mark.parametrize("workers", [-1, 0, 1])
+def test_features_that_memory_does_not_hold_are_shared_as_well(
+    tmp_path: Path, alone: Manifest
+) -> None:
+    rig = Rig(make_platform(tmp_path, models=0, TRAIN_MEMORY_MB="0"))
+    rig.workers.task = rig.help
+    assert same(rig.train(refit="full"), alone)
+    assert rig.is_empty()
+
+
+@pytest.mark.parametrize("workers", [-1, 1])
 def test_where_nobody_can_help_nothing_is_shared(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
