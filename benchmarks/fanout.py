@@ -58,6 +58,7 @@ def main() -> int:
     asked.add_argument("--bars", type=int, default=2_520)
     asked.add_argument("--rounds", type=int, default=300)
     asked.add_argument("--leaves", type=int, default=63)
+    asked.add_argument("--learning-rate", type=float, default=0.05)
     asked.add_argument("--feature-set", default="core", choices=["core", "alpha158"])
     asked.add_argument("--turns", type=int, default=2)
     options = asked.parse_args()
@@ -67,7 +68,8 @@ def main() -> int:
         environ = _platform(queue.artifacts, options)
         control = build_control(Settings.from_env(environ))
         control.migrate_and_backfill()
-        recipe = {"params": {"num_leaves": options.leaves}, "rounds": options.rounds}
+        params = {"num_leaves": options.leaves, "learning_rate": options.learning_rate}
+        recipe = {"params": params, "rounds": options.rounds}
         _compare(control, environ, recipe, options.turns)
     return 0
 

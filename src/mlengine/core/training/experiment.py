@@ -1,6 +1,6 @@
 """One training on a dataset: walk-forward folds, the candidate, its holdout, and a refit."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,17 +67,16 @@ def run(
     """
     trainer = _Trainer(dataset, config)
     if fan_out is None or not plan.folds:
-        fits = trainer.fit_folds(plan, tracker)
-        folds = {n: trainer.evaluate(plan.folds[n - 1], fold, spec) for n, fold in fits}
+        folds = trainer.evaluate_folds(plan, trainer.fit_folds(plan, tracker), spec)
         fitted, again = trainer.fit_candidate(plan, refit=refit, tracker=tracker)
+        judged = trainer.evaluate(plan.candidate, fitted, spec, recipes=recipes)
     else:
         work = trainer.fold_work(plan)
         fan_out.begin(work)
         fitted, again = trainer.fit_candidate(plan, refit=refit, tracker=tracker, stage="folds")
-        fits = fan_out.gather(work, tracker)
-        folds = {n: trainer.evaluate(plan.folds[n - 1], fold, spec) for n, fold in fits}
-    judged = trainer.evaluate(plan.candidate, fitted, spec, recipes=recipes)
-    return Experiment(plan, tuple(folds[n] for n in sorted(folds)), judged, again)
+        judged = trainer.evaluate(plan.candidate, fitted, spec, recipes=recipes)
+        folds = trainer.evaluate_folds(plan, fan_out.gather(work, tracker), spec)
+    return Experiment(plan, folds, judged, again)
 
 
 def fit_without_evaluation(
@@ -130,6 +129,13 @@ class _Trainer:
             return candidate, None
         config = replace(self.config, rounds=candidate.best_iteration)
         return candidate, self._fit(config, plan.refit, None, report)
+
+    def evaluate_folds(
+        self, plan: RowPlan, fits: Iterable[tuple[int, FittedModel]], spec: TrainSpec
+    ) -> tuple[EvaluatedModel, ...]:
+        """In the order of the folds, each as soon as it is there."""
+        models = {fold: self.evaluate(plan.folds[fold - 1], model, spec) for fold, model in fits}
+        return tuple(models[fold] for fold in sorted(models))
 
     def evaluate(
         self, rows: SplitRows, fitted: FittedModel, spec: TrainSpec, *, recipes: int = 1

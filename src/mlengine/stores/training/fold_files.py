@@ -7,10 +7,10 @@ what is left of one.
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from mlengine.stores.system.atomic_files import translated_os_errors
 
@@ -73,28 +73,36 @@ class FoldFiles:
         if objects is not None:
             stored = objects.get(_key(run_id, name))
             return stored.content if stored else None
-        with translated_os_errors():
-            path = self.directory / run_id / name
-            return path.read_bytes() if path.exists() else None
+        with translated_os_errors(), suppress(FileNotFoundError):
+            return (self.directory / run_id / name).read_bytes()
+        return None
 
     @contextmanager
     def opened(self, run_id: str, name: str) -> Iterator[str | None]:
-        """The path of a file of a run, for libraries that read no bytes; None where there is none.
+        """The path of an open file of a run, for libraries that read no bytes; None without one.
 
-        One that comes from elsewhere is in memory, so that a process that is killed leaves none.
+        It can be read also when the run ends meanwhile. One that comes from elsewhere is in memory,
+        so that a process that is killed leaves none.
         """
-        if self.open_objects() is None:
-            path = self.directory / run_id / name
-            yield str(path) if path.exists() else None
-            return
-        content = self.read(run_id, name)
-        if content is None:
+        file = self._open(run_id, name)
+        if file is None:
             yield None
             return
-        with os.fdopen(os.memfd_create(name), "wb") as file:
-            file.write(content)
-            file.flush()
+        with file:
             yield f"/proc/self/fd/{file.fileno()}"
+
+    def _open(self, run_id: str, name: str) -> BinaryIO | None:
+        if self.open_objects() is None:
+            with translated_os_errors(), suppress(FileNotFoundError):
+                return (self.directory / run_id / name).open("rb")
+            return None
+        content = self.read(run_id, name)
+        if content is None:
+            return None
+        file = os.fdopen(os.memfd_create(name), "r+b")
+        file.write(content)
+        file.flush()
+        return file
 
     def remove(self, run_id: str) -> None:
         """Remove what is there of a run."""
