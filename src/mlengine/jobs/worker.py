@@ -190,7 +190,7 @@ class RunWorker(SpawnWorker):
         if worked > allowed + _SECONDS_OF_GRACE:
             self._end_reason = timeout_reason(allowed)
             self.kill_horse()
-        elif self.run_maintenance is not None and self.run_maintenance.has_ended(
+        elif self.run_maintenance is not None and self.run_maintenance.is_over(
             helped_run(job.id) or job.id
         ):
             self.kill_horse()

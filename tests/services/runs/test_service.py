@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ from tests.databases import NOW, new_database, opened
 from tests.platforms import settings
 
 from mlengine.errors import InvalidRequest, RunNotFound
+from mlengine.services.audit.retention import RetentionService
+from mlengine.services.runs.maintenance import RunMaintenance
 from mlengine.services.runs.service import RunService
+from mlengine.stores.audit.retention import AuditRetention
 from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
@@ -72,6 +76,23 @@ def test_a_run_that_has_ended_by_itself_is_left_as_it_stands(service: RunService
     assert service.get("one", now=NOW).state == "succeeded"
     with pytest.raises(RunNotFound):
         service.fail_unfinished("two", died=True, now=NOW)
+
+
+def test_a_process_has_time_to_go_unless_others_ended_its_run(
+    service: RunService, tmp_path: Path
+) -> None:
+    now = NOW
+    retention = RetentionService(AuditRetention(service.store.engine), 0)
+    upkeep = RunMaintenance(service, service.store, retention, tmp_path, lambda: now)
+    claim(service, started=True)
+    assert not upkeep.is_over("one")
+    service.store.finish("one", state="succeeded", now=NOW, version="v1")
+    assert not upkeep.is_over("one")
+    now = NOW + timedelta(minutes=1)
+    assert upkeep.is_over("one")
+    service.store.create(NewRun(run_id="two", spec="{}", actor="ops", request_id=None), now=now)
+    service.store.finish("two", state="cancelled", now=now)
+    assert upkeep.is_over("two")
 
 
 def test_the_runs_of_a_stopped_platform_are_lost_at_once(

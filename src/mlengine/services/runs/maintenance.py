@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from mlengine.errors import MlengineError
@@ -14,6 +14,10 @@ from mlengine.stores.registry import folders
 from mlengine.stores.runs.store import RunStore
 
 log = logging.getLogger(__name__)
+
+
+_ENDED_BY_OTHERS = ("cancelled", "lost")
+_TIME_TO_GO = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,14 @@ class RunMaintenance:
         with _logged():
             self.retention.prune_expired(now=self.clock())
 
-    def has_ended(self, run_id: str) -> bool:
-        """Whether the run has ended, whatever its process still does."""
+    def is_over(self, run_id: str) -> bool:
+        """Whether its process is to go: others ended the run, or it did, and has had time to go."""
         with _logged():
-            return not self.runs.get(run_id, now=self.clock()).unfinished
+            now = self.clock()
+            run = self.runs.get(run_id, now=now)
+            if run.unfinished or run.state in _ENDED_BY_OTHERS:
+                return not run.unfinished
+            return run.ended_at is None or now - run.ended_at > _TIME_TO_GO
         return False
 
     def reap(self, run_id: str, *, died: bool, reason: str = PROCESS_DIED) -> None:
