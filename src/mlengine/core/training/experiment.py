@@ -115,8 +115,13 @@ class _Trainer:
         rounds, folds = self.config.rounds, len(plan.folds)
         for fold, rows in enumerate(plan.folds, start=1):
             report = tracker.round_callback("folds", of=rounds, fold=fold, folds=folds)
-            binned = bins.subset(rows.fit, rows.early_stop)
-            yield fold, model.fit_binned(self.config, binned, on_iteration=report)
+            # Not by a name: the rows of one fold go before those of the next are binned.
+            yield (
+                fold,
+                model.fit_binned(
+                    self.config, bins.subset(rows.fit, rows.early_stop), on_iteration=report
+                ),
+            )
 
     def fit_candidate(
         self, plan: RowPlan, *, refit: bool, tracker: ProgressTracker, stage: str = "fit"

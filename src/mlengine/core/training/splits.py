@@ -7,10 +7,11 @@ begin n dates before the boundary (rolling), 0 lets it begin with the first (exp
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from mlengine.core.arrays import Indices, Moments
+from mlengine.core.arrays import Flags, Indices, Moments
 from mlengine.errors import TrainingFailed
 
 
@@ -21,7 +22,7 @@ class RowTimes:
     timestamps: Moments
     label_ends: Moments
 
-    @property
+    @cached_property
     def rows(self) -> Indices:
         return np.arange(len(self.timestamps), dtype=np.int64)
 
@@ -100,11 +101,18 @@ def _cut(
     timestamps = times.timestamps[rows]
     oldest = dates[max(0, first - window_dates)] if window_dates else dates[0]
     tested = (timestamps >= dates[first]) & (timestamps <= dates[beyond - 1])
-    before = rows[(timestamps >= oldest) & (timestamps < dates[first])]
+    before = _chosen(rows, (timestamps >= oldest) & (timestamps < dates[first]))
     label_ended = times.label_ends[before] <= dates[first - embargo_bars]
     if not label_ended.any():
         raise TrainingFailed(_TOO_FEW.format(dates=len(dates), embargo=embargo_bars))
-    return Split(before[label_ended], rows[tested], before[~label_ended])
+    return Split(_chosen(before, label_ended), _chosen(rows, tested), _chosen(before, ~label_ended))
+
+
+def _chosen(rows: Indices, which: Flags) -> Indices:
+    """Some of `rows`; those that stand together are no copy of their numbers."""
+    at = np.flatnonzero(which)
+    together = len(at) and at[-1] - at[0] + 1 == len(at)
+    return rows[at[0] : at[-1] + 1] if together else rows[at]
 
 
 _TOO_FEW = (
