@@ -28,7 +28,7 @@ def build_slice_scorer(
         settings.train.symbols,
         stores.bars,
         stores.loader,
-        control.events,
+        stores.registry.active,
         control.signal_plans,
         settings.signals.slice_symbols,
         timedelta(seconds=settings.signals.wait_seconds),

@@ -12,7 +12,7 @@ from mlengine.core.signals.ticks import newest_tick
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
 from mlengine.services.outcomes.recorded_bars import OutcomeBars
-from mlengine.stores.database.events import EventStore
+from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.signals.plans import SignalPlans
 
@@ -34,7 +34,7 @@ class SignalPlanner:
     symbols: Sequence[str]
     bars: BarService
     loader: ModelLoader
-    events: EventStore
+    active: ActiveFile
     plans: SignalPlans
     slice_symbols: int
     wait: timedelta
@@ -94,9 +94,9 @@ class SignalPlanner:
 
     def _versions(self) -> tuple[str, str | None]:
         """The version that serves, and the one before it where that can be loaded."""
-        champion = self.loader.active().version
-        previous = self.events.served_before(champion)
-        if previous is None:
+        champion, active = self.loader.active().version, self.active.read_or_none()
+        previous = active.previous_version if active else None
+        if previous is None or previous == champion:
             return champion, None
         try:
             self.loader.get(previous)
