@@ -36,6 +36,7 @@ from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.services.telemetry.latencies import LatencyService
 from mlengine.services.telemetry.latency_recorder import LatencyRecorder
 from mlengine.services.telemetry.metrics import MetricsService
+from mlengine.services.telemetry.signal_gauges import signal_gauges
 from mlengine.services.telemetry.skill_gauges import SkillGauges
 from mlengine.stores.features.vector_cache import FeatureVectorCache
 from mlengine.stores.keys.key_ring import KeyRing
@@ -230,6 +231,10 @@ def _metrics(
         control.run_store,
         health.audit.spool,
         health.worker_count,
-        more=(partial(drift_gauges, drift), skill.read),
+        more=(
+            partial(drift_gauges, drift),
+            skill.read,
+            partial(signal_gauges, control.signal_plans),
+        ),
     )
     return MetricsService(CounterFolder(counters_folder(settings)), gauges)

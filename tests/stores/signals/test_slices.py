@@ -149,6 +149,8 @@ def test_a_failure_stands_at_the_bar_that_was_expected(sqlite: Engine) -> None:
     held = claim(sqlite, "one")
     assert held is not None
     assert store.pending("main", SignalQuery()) == 1
+    plans = SignalPlans(sqlite)
+    assert (plans.overdue(now=NOW), plans.overdue(now=NOW + DAY)) == ({"main": 0}, {"main": 1})
     assert store.pending("main", SignalQuery(symbol="AAA")) == 0
     assert store.pending("main", SignalQuery(since=NOW)) == 0
     assert store.pending("main", SignalQuery(until=NOW - DAY)) == 0

@@ -171,6 +171,12 @@ SKILL_E_VALUE = Family(
     "The evidence that its skill is lost, and that it is proven.",
     ("claim",),
 )
+SIGNALS_OVERDUE = Family(
+    "signals_overdue",
+    "gauge",
+    "Symbols that should have a signal by now, or one that their bar is missing.",
+    ("model",),
+)
 READ: tuple[Family, ...] = (
     BUILD_INFO,
     DATABASE_UP,
@@ -194,6 +200,7 @@ READ: tuple[Family, ...] = (
     SKILL_DATES,
     SKILL_GAIN,
     SKILL_E_VALUE,
+    SIGNALS_OVERDUE,
 )
 
 FAMILIES: tuple[Family, ...] = (*COUNTED, *READ)

@@ -122,6 +122,16 @@ class SignalPlans:
             for bar in bars
         ]
 
+    def overdue(self, *, now: datetime) -> dict[str, int]:
+        """By line, of how many symbols nothing was said though their bar was to be given up."""
+        query = select(_BAR.model, _SLICE.symbols).join(signal_bars, _SLICE.bar_id == _BAR.id)
+        late = query.where(_SLICE.look_at.is_not(None), _BAR.give_up_at <= now)
+        with reading(self.engine) as connection:
+            counts = dict.fromkeys(connection.scalars(select(_BAR.model).distinct()), 0)
+            for row in connection.execute(late):
+                counts[row.model] += len(parse_column(row.symbols))
+        return counts
+
     def renew(self, held: Slice, *, now: datetime, lease_seconds: float) -> bool:
         """Whether its holder still has it, and has it for so many seconds more."""
         until = now + timedelta(seconds=lease_seconds)
