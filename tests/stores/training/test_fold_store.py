@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from tests.databases import NOW, new_database, opened
 
+from mlengine.stores.database.migrate import migrate
 from mlengine.stores.runs.rows import NewRun
 from mlengine.stores.runs.store import RunStore
 from mlengine.stores.training.fold_store import MOST_TRIES, FoldClaim, FoldStore, SharedTraining
@@ -41,6 +42,32 @@ def test_each_fold_is_claimed_once_the_one_with_the_most_rows_first(folds):
 
 
 def test_racing_workers_share_the_folds(folds):
+    race(folds)
+
+
+def test_they_do_on_postgresql_and_what_dies_is_open_again(postgres_url):
+    with opened(postgres_url) as engine:
+        migrate(postgres_url)
+        folds = FoldStore(engine)
+        start(folds, "run")
+        folds.open("run", FOLDS)
+        race(folds)
+        held = FoldClaim("run", claim(folds) or 0, "one")
+        assert folds.renew(held, now=NOW, lease_seconds=LEASE)
+        assert folds.is_held(held, now=NOW)
+        assert folds.shared(now=NOW) == [
+            SharedTraining("another", is_running=True, folds=60, open_folds=0),
+            SharedTraining("run", is_running=True, folds=FOLDS, open_folds=FOLDS - 1),
+        ]
+        assert claim(folds, "two", now=EXPIRED) == held.fold
+        folds.finish(FoldClaim("run", held.fold, "two"), b"model")
+        assert folds.results("run", beside={1}) == {held.fold: b"model"}
+        folds.release("two")
+        folds.close("another")
+        assert [each.run_id for each in folds.shared(now=NOW)] == ["run"]
+
+
+def race(folds: FoldStore) -> None:
     folds.open("another", 60)
     start(folds, "another", line="other")
     claimed: list[int] = []
