@@ -23,7 +23,6 @@ from tests.platforms import bars_folder, settings
 from tests.postgres import running_server, what_is_missing
 from tests.queue_process import QueueProcess
 from tests.s3_server import s3_server
-from tests.supervised import alive
 from tests.training_rig import ROOT, TrainingRig, now, say
 
 from mlengine.bootstrap.control import ControlPlane, build_control
@@ -50,7 +49,6 @@ class Team:
 
     rig: TrainingRig
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
 
     def start_worker(self) -> None:
         self.rig.start_worker()
@@ -73,7 +71,6 @@ class Team:
                 command = _command(pid)
                 if "work_horse" in command and ("-folds-" in command) == helping:
                     found[pid] = worker
-        self.seen.update(found)
         return found
 
     def kill_one(self, *, helping: bool, with_worker: bool) -> bool:
@@ -95,18 +92,20 @@ class Team:
         return Registry(self.rig.models).manifest(run.version)
 
     def leaves_nothing(self, run_id: str) -> bool:
-        """No row, file or job of the training, and none of its processes, within some seconds."""
+        """No row, file, job or process of the training, within some seconds."""
+        gone = eventually(lambda: not self.left_of(run_id), seconds=30)
+        if not gone:
+            say(f"left of {run_id}: {self.left_of(run_id)}")
+        return gone
+
+    def left_of(self, run_id: str) -> list[object]:
         helpers = self.rig.control.fold_helpers
-
-        def nothing() -> bool:
-            rows = helpers.folds.shared(now=now())
-            files = helpers.files.left_here()
-            ids = (f"{run_id}-folds-{number}" for number in range(1, FOLDS + 1))
-            jobs = [each for each in ids if helpers.queue.has_job(each)]
-            self.horses(helping=True)
-            return not (rows or files or jobs or any(map(alive, self.seen)))
-
-        return eventually(nothing, seconds=30)
+        ids = (f"{run_id}-folds-{number}" for number in range(1, FOLDS + 1))
+        jobs = [each for each in ids if helpers.queue.has_job(each)]
+        folders = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+        processes = [pid for pid in folders if run_id in _command(pid)]
+        rows = helpers.folds.shared(now=now())
+        return [*rows, *helpers.files.left_here(), *jobs, *processes]
 
 
 @contextlib.contextmanager
