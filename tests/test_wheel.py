@@ -80,24 +80,26 @@ def test_every_command_is_listed_without_a_checkout(program: Path, folder: Path)
 
 
 def test_one_command_in_an_empty_folder_ends_in_a_prediction(program: Path, folder: Path) -> None:
-    port = free_port()
-    platform = subprocess.Popen(
-        [program, "up"],
-        cwd=folder,
-        env=_environment(PORT=str(port)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    # A file and no pipe: a platform whose log nobody reads waits.
+    port, log = free_port(), folder.with_suffix(".log")
+    with log.open("wb") as said:
+        platform = subprocess.Popen(
+            [program, "up"],
+            cwd=folder,
+            env=_environment(PORT=str(port)),
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
     try:
         answered = eventually(lambda: _status(port, "/predict?symbol=AAPL") == 200, seconds=90)
         processes = _descendants(platform.pid)
         listed = _run(program, folder, "models", "list", "--json")
         platform.send_signal(signal.SIGINT)
-        output, _ = platform.communicate(timeout=patience(15))
+        platform.wait(timeout=patience(15))
     finally:
         platform.kill()
         platform.wait()
+    output = log.read_text()
     assert answered, output
     assert platform.returncode == 0
     assert len(processes) >= 5, "queue server, worker, gunicorn's master and its two workers"

@@ -76,7 +76,7 @@ def test_a_run_ends_in_an_active_model_and_an_honest_record(platform: Platform) 
     manifest, _ = platform.models.get("v1")
     assert manifest.run_id == "run1"
     beside = {"model.txt", "bars.parquet", "reference.parquet", "holdout.parquet"}
-    beside |= {"drift.npz", "novelty.npz"}
+    beside |= {"out_of_fold.parquet", "drift.npz", "novelty.npz"}
     assert set(manifest.files) == beside
     kinds = [e.kind for e in platform.monitoring.history(kind=None, limit=9, cursor=None).rows]
     assert kinds == ["activated", "trained"]

@@ -66,6 +66,7 @@ def test_the_server_answers_head_without_a_body_and_without_a_row(tmp_path: Path
 def reading_paths(app: Flask) -> list[str]:
     """Every path that is read, with values for its variables."""
     values = {"version": "v1", "prediction_id": "0" * 32, "page_file": "start.js"}
+    values |= {"export_id": "0" * 32}
     paths = [
         (rule.build({name: values[name] for name in rule.arguments}) or ("", ""))[1]
         for rule in app.url_map.iter_rules()
