@@ -18,6 +18,8 @@ from mlengine.core.training.row_plan import plan_rows
 from mlengine.core.training.split_roles import split_role_table
 from mlengine.errors import ArtifactsUnavailable
 from mlengine.stores.training.feature_spill import SpillFolder
+from mlengine.stores.training.fold_files import FoldFiles
+from mlengine.stores.training.fold_work_files import read_work, write_work
 
 
 def _uneven_bars():
@@ -108,6 +110,40 @@ def test_a_training_from_disk_gives_the_models_and_scores_of_one_in_memory(folde
     assert one.refit == other.refit
     table = split_role_table(disk, plan).collect()
     assert table.equals(split_role_table(memory, plan).collect())
+
+
+class ThroughFiles:
+    """Others, who fit the folds by what was written for them."""
+
+    def __init__(self, directory):
+        self.files = FoldFiles(directory, lambda: None)
+
+    def begin(self, work):
+        write_work(self.files, "run", work)
+
+    def gather(self, work, tracker):  # noqa: ARG002
+        theirs = read_work(self.files, "run")
+        return ((fold, theirs.fit(fold)) for fold in range(1, len(work.folds) + 1))
+
+
+def test_folds_from_disk_are_fitted_by_others_as_those_in_memory(folder, tmp_path):
+    memory, disk = _both(folder)
+    params = {"num_leaves": 7, "min_data_in_leaf": 20, "bin_construct_sample_cnt": 400}
+    recipe = LightGBMConfig("direction", 42, 1, rounds=5, params=params)
+    alone, shared = (
+        experiment.run(
+            dataset,
+            plan_rows(dataset, SPEC),
+            recipe,
+            spec=SPEC,
+            refit=False,
+            tracker=ProgressTracker(ignore_progress),
+            fan_out=fan_out,
+        )
+        for dataset, fan_out in ((memory, None), (disk, ThroughFiles(tmp_path / "fan-out")))
+    )
+    assert [fold.fitted for fold in shared.folds] == [fold.fitted for fold in alone.folds]
+    assert shared.candidate.fitted == alone.candidate.fitted
 
 
 def test_no_rows_give_an_empty_dataset(folder):
