@@ -338,10 +338,9 @@ def test_a_process_ends_in_the_midst_of_a_filling(
     done = subprocess.run(
         [
             sys.executable,
-            "-W",
-            "error",
-            "-m",
-            "tests.processes.end_during_prefetch",
+            # Python 3.13 warns of connections that its end leaves open; so this process does.
+            *("-W", "error", "-W", "ignore:unclosed database:ResourceWarning"),
+            *("-m", "tests.processes.end_during_prefetch"),
             str(tmp_path),
             upstream.url,
             source,

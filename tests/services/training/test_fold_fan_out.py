@@ -155,11 +155,13 @@ def test_with_no_helper_in_sight_the_training_fits_all_folds(rig: Rig, alone: Ma
     assert rig.is_empty()
 
 
+@pytest.mark.parametrize("is_helped", [True, False])
 def test_features_that_memory_does_not_hold_are_shared_as_well(
-    tmp_path: Path, alone: Manifest
+    tmp_path: Path, alone: Manifest, is_helped: bool
 ) -> None:
     rig = Rig(make_platform(tmp_path, models=0, TRAIN_MEMORY_MB="0"))
-    rig.workers.task = rig.help
+    if is_helped:
+        rig.workers.task = rig.help
     assert same(rig.train(refit="full"), alone)
     assert rig.is_empty()
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from mlengine.core.bars.order import in_order
 from mlengine.core.timestamps import EPOCH
 
 PRICES = ("open", "high", "low", "close")
@@ -168,13 +169,6 @@ NO_BARS = CleanBars(
 )
 
 
-def is_ordered(bars: pl.DataFrame) -> bool:
-    """Whether each bar is a later one, or one of a later symbol: then no two are of one time."""
-    symbol, at = pl.col("symbol"), pl.col("timestamp")
-    later = (symbol == symbol.shift(1)) & (at > at.shift(1))
-    return bool(bars.select((later | (symbol > symbol.shift(1))).all()).item())
-
-
 def arrays_by_symbol(ordered: pl.DataFrame) -> dict[str, BarArrays]:
     """`BarArrays.of` each symbol in bars that are sorted by symbol, in one pass.
 
@@ -221,12 +215,12 @@ def bars_hash(frame: pl.DataFrame) -> str:
     return BarArrays.of(frame).bars_hash if frame.height else hashlib.sha256().hexdigest()
 
 
-def panel_hash(frame: pl.DataFrame, *, sort: bool = True) -> str:
+def panel_hash(frame: pl.DataFrame) -> str:
     """`bars_hash` over many symbols: their blocks one after another, by symbol and timestamp."""
-    digest = hashlib.sha256()
-    ordered = frame.sort("symbol", "timestamp") if sort else frame
-    for block in ordered.partition_by("symbol", maintain_order=True):
-        digest.update(_hashed_bytes(BarArrays.of(block)))
+    ordered, digest, first = in_order(frame), hashlib.sha256(), 0
+    for rows in ordered["symbol"].rle().struct.field("len").to_list():
+        digest.update(_hashed_bytes(BarArrays.of(ordered.slice(first, rows))))
+        first += rows
     return digest.hexdigest()
 
 

@@ -34,9 +34,11 @@ class RowBlock(Protocol):
 class BlockDataset(lgb.Dataset):
     """A dataset of blocks with the bins, and so the trees, of one of the same rows in memory."""
 
+    _finds_bins = False
+
     def get_params(self) -> dict[str, int | float | str | bool]:
-        """All of them."""
-        return dict(self.params or {})
+        """All of them while bins are found; else those that make a dataset another one."""
+        return dict(self.params or {}) if self._finds_bins else super().get_params()
 
     def construct_from(
         self, blocks: Sequence[RowBlock], labels: Floats, names: Sequence[str]
@@ -56,6 +58,7 @@ class BlockDataset(lgb.Dataset):
 
     def _bin_by_sample(self, blocks: Sequence[RowBlock], rows: int) -> None:
         """LightGBM takes each column without its zeros, which it counts by what is left out."""
+        self._finds_bins = True
         chosen = self._create_sample_indices(total_nrow=rows)
         every = np.arange(len(chosen), dtype=np.int32)
         values, places = list[Floats](), list[npt.NDArray[np.int32]]()
@@ -64,6 +67,7 @@ class BlockDataset(lgb.Dataset):
             values.append(column if kept.all() else column[kept])
             places.append(every if kept.all() else every[kept])
         self._init_from_sample(values, places, len(chosen), rows)
+        self._finds_bins = False
 
 
 def _sample(blocks: Sequence[RowBlock], chosen: npt.NDArray[np.int32]) -> Floats:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import polars as pl
 
+from mlengine.core.bars.order import in_order
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.variants import has_signed_prices, set_for_bars
@@ -221,7 +222,7 @@ def _files(training: TrainingResult) -> dict[str, bytes]:
     return {
         MODEL_FILE: training.served_model.text.encode(),
         **({CANDIDATE_FILE: candidate.text.encode()} if training.experiment.refit else {}),
-        BARS_FILE: table_files.to_parquet(training.bars.frame.sort("symbol", "timestamp")),
+        BARS_FILE: table_files.to_parquet(in_order(training.bars.frame)),
         **({UNIVERSE_FILE: universe.content} if universe else {}),
         **monitoring_files(training),
         HOLDOUT_FILE: table_files.to_parquet(_holdout(training)),

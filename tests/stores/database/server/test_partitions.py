@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, func, select, text
 from tests.databases import NOW, a_prediction, answered, failed, opened
+from tests.patience import eventually
 
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.audit.retention import RetentionService
@@ -82,7 +83,7 @@ def test_a_new_database_has_a_partition_a_day_and_the_week_to_come(engine: Engin
         "p4": there[0].name,
     }
     assert [row.prediction_id for row in store.recent(limit=9).rows] == ["p4", "p3", "p2", "p1"]
-    assert store.writable()
+    assert eventually(store.writable)
     sizes = {each.name: each for each in table_sizes(str(engine.url))}
     assert "predictions_default" not in sizes
     assert sizes["predictions"].bytes
