@@ -1,6 +1,7 @@
 """Moments in UTC, and how they are written."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The first and the last year of which there are bars.
@@ -23,3 +24,15 @@ def parse_rfc3339(text: str) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is in no year of UTC") from None
+
+
+@lru_cache(maxsize=1_024)
+def microseconds(moment: datetime) -> int:
+    """Since 1970; cached, for most series of a batch are of the same moments."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=1_024)
+def moment(microseconds: int) -> datetime:
+    """The moment so long after 1970; cached as `microseconds` is."""
+    return EPOCH + timedelta(microseconds=microseconds)

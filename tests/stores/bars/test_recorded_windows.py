@@ -8,9 +8,10 @@ from tests.factories import START, random_bars
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.recorded import RecordedWindow
+from mlengine.core.timestamps import microseconds
 from mlengine.stores.bars.recorded_windows import RecordedWindowReader
 from mlengine.stores.bars.store import BarStore
-from mlengine.stores.bars.stored import UpstreamBars, microseconds
+from mlengine.stores.bars.stored import UpstreamBars
 from mlengine.stores.database.engine import writing
 
 DAY = timedelta(days=1)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cached_property, lru_cache
+from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlengine.core.bars.order import in_order
-from mlengine.core.timestamps import EPOCH
+from mlengine.core.timestamps import microseconds, moment
 
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
@@ -113,12 +112,12 @@ class BarArrays:
     @property
     def last_timestamp(self) -> datetime:
         """When the last bar, which there must be, begins; the same object for the same moment."""
-        return _moment(int(self.starts[-1]))
+        return moment(int(self.starts[-1]))
 
     @property
     def last_known_at(self) -> datetime:
         """When the last bar, which there must be, was known."""
-        return EPOCH + timedelta(microseconds=int(self.known_at[-1]))
+        return moment(int(self.known_at[-1]))
 
     @cached_property
     def bars_hash(self) -> str:
@@ -134,8 +133,7 @@ class BarArrays:
         """How many of the bars, from the oldest on, were all known by `as_of`; without it all."""
         if as_of is None:
             return self.rows
-        moment = _microseconds_of(as_of)
-        return int(self._all_known_at.searchsorted(moment, side="right"))
+        return int(self._all_known_at.searchsorted(microseconds(as_of), side="right"))
 
     @cached_property
     def _all_known_at(self) -> npt.NDArray[np.int64]:
@@ -167,6 +165,18 @@ NO_BARS = CleanBars(
     BarArrays("", np.empty(0, "<i8"), np.empty((len(VALUES), 0), "<f8"), np.empty(0, "<i8")),
     BarsReport(0, {}, {}),
 )
+
+
+def is_ordered(bars: pl.DataFrame) -> bool:
+    """Whether each bar is a later one, or one of a later symbol: then no two are of one time."""
+    symbol, at = pl.col("symbol"), pl.col("timestamp")
+    later = (symbol == symbol.shift(1)) & (at > at.shift(1))
+    return bool(bars.select((later | (symbol > symbol.shift(1))).all()).item())
+
+
+def in_order(bars: pl.DataFrame) -> pl.DataFrame:
+    """The bars sorted; themselves where they are, for to sort copies all."""
+    return bars if is_ordered(bars) else bars.sort("symbol", "timestamp")
 
 
 def arrays_by_symbol(ordered: pl.DataFrame) -> dict[str, BarArrays]:
@@ -222,16 +232,6 @@ def panel_hash(frame: pl.DataFrame) -> str:
         digest.update(_hashed_bytes(BarArrays.of(ordered.slice(first, rows))))
         first += rows
     return digest.hexdigest()
-
-
-@lru_cache(maxsize=1_024)
-def _moment(microseconds: int) -> datetime:
-    return EPOCH + timedelta(microseconds=microseconds)
-
-
-@lru_cache(maxsize=1_024)
-def _microseconds_of(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def _microseconds(column: pl.Series) -> npt.NDArray[np.int64]:

@@ -13,9 +13,9 @@ from mlengine.core.bars.bars import (
     VALUES,
     CleanBars,
     arrays_by_symbol,
+    is_ordered,
 )
 from mlengine.core.bars.examples import EXAMPLE_COLUMNS, ReasonCounts, bars_report
-from mlengine.core.bars.order import is_ordered
 from mlengine.core.bars.sessions import with_session_times
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 

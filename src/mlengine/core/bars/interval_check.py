@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from mlengine.core.bars.bars import is_ordered
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.bars.order import is_ordered
 from mlengine.errors import UpstreamInvalid
 
 _SECOND = 1_000_000

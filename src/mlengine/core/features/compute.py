@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from mlengine.core.bars.order import is_ordered
+from mlengine.core.bars.bars import is_ordered
 from mlengine.core.features.kernels import NAN
 from mlengine.core.features.spec import BAR_COLUMNS, FEWER_BARS, FeatureSet
 

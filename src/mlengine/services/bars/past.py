@@ -7,12 +7,11 @@ from datetime import datetime
 
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.symbols import is_symbol
-from mlengine.core.timestamps import EPOCH
+from mlengine.core.timestamps import EPOCH, microseconds
 from mlengine.errors import DatabaseUnavailable, MlengineError
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.served import RECONSTRUCTED, RECORDED, BarsView, Origin, view_in_memory
 from mlengine.stores.bars.cache import CachedBars
-from mlengine.stores.bars.stored import microseconds
 from mlengine.stores.market_data.deadline import Deadline
 
 # Up to so many bars before now are fetched with all that came after, and recorded.

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import polars as pl
 
-from mlengine.core.bars.order import in_order
+from mlengine.core.bars.bars import in_order
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.variants import has_signed_prices, set_for_bars

@@ -11,8 +11,8 @@ from datetime import datetime
 from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
 from mlengine.core.telemetry.families import CACHE_EVICTIONS
-from mlengine.core.timestamps import EPOCH
-from mlengine.stores.bars.stored import StoredBars, loaded_report, microseconds, moment
+from mlengine.core.timestamps import EPOCH, microseconds, moment
+from mlengine.stores.bars.stored import StoredBars, loaded_report
 from mlengine.stores.telemetry.counters import Counters
 
 _BAR_BYTES = 56

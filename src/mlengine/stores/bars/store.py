@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from mlengine.core.bars.recorded import NO_REVISIONS, BarsDiff, KnownBars, Revisions
 from mlengine.core.bars.recorded_panel import UpstreamAnswer, diffs, newest_of_each
 from mlengine.core.monitoring.event import Event
+from mlengine.core.timestamps import microseconds
 from mlengine.stores.bars.change_signal import (
     FileChangeSignal,
     PollingChangeSignal,
@@ -32,7 +33,7 @@ from mlengine.stores.bars.series import (
     read_series,
     update_series,
 )
-from mlengine.stores.bars.stored import Recorded, StoredBars, UpstreamBars, microseconds
+from mlengine.stores.bars.stored import Recorded, StoredBars, UpstreamBars
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.events import insert_event
 

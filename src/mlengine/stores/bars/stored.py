@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
 import orjson
@@ -14,11 +14,10 @@ from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.recorded import BarsDiff, KnownBars
 from mlengine.core.bars.recorded_panel import UpstreamAnswer
 from mlengine.core.serialization import from_plain
-from mlengine.core.timestamps import EPOCH
+from mlengine.core.timestamps import EPOCH, microseconds
 from mlengine.errors import DamagedRow
 from mlengine.stores.bars.series import SeriesMetadata
 from mlengine.stores.database.engine import parse_column
-from mlengine.stores.database.tables import MICROSECOND
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,15 +173,3 @@ def _joined(report: BarsReport, tail: BarsReport) -> BarsReport:
 def _most(before: Mapping[str, int], tail: Mapping[str, int]) -> dict[str, int]:
     reasons = [*before, *(reason for reason in tail if reason not in before)]
     return {reason: max(before.get(reason, 0), tail.get(reason, 0)) for reason in reasons}
-
-
-@lru_cache(maxsize=1_024)
-def microseconds(moment: datetime) -> int:
-    """Since 1970; cached, for most series of a batch are of the same moments."""
-    return (moment - EPOCH) // MICROSECOND
-
-
-@lru_cache(maxsize=1_024)
-def moment(microseconds: int) -> datetime:
-    """The moment so long after 1970; cached as `microseconds` is."""
-    return EPOCH + timedelta(microseconds=microseconds)
