@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import re
 import runpy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import polars as pl
+import pytest
+from flask import Flask, request
 from tests.factories import random_bars
 from tests.pages.api_examples import examples
 from tests.pages.markdown import ROOT, blocks, section
+from werkzeug.serving import make_server
 
 from mlengine.core.features.leaks.check import MEANINGS, check_for_leaks
 from mlengine.core.hooks.signature import signed_headers, write_secret
@@ -22,12 +29,14 @@ from mlengine.core.monitoring.messages import (
     SIGNALS_READY_TYPE,
     Message,
 )
+from mlengine.services.signals.panel import TOO_LONG
 from mlengine.stores.market_data.actions.file import parse_actions
 from mlengine.stores.market_data.actions.service import parse_actions as parse_answer
 from mlengine.stores.market_data.adapters.library import AdapterOptions
 from mlengine.stores.market_data.candles import parse_candles
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
 from mlengine.stores.market_data.shapes.upstream_file import read_upstream_file
+from mlengine.stores.signals.formats import to_format
 from mlengine.web.http.errors import STATUS
 
 DOCS = ROOT / "docs"
@@ -126,9 +135,7 @@ def test_the_page_lists_every_type_of_message_with_its_kinds() -> None:
 
 
 def test_the_backtest_of_the_page_reads_a_panel(tmp_path: Path) -> None:
-    (snippet,) = (code for language, code in blocks(_page("signals")) if language == "python")
-    (tmp_path / "backtest.py").write_text(snippet)
-    weights = runpy.run_path(str(tmp_path / "backtest.py"))["weights"]
+    weights = _backtest(tmp_path)["weights"]
     scores = {"A": 0.7, "B": 0.5, "C": 0.3}
     rows = [
         (datetime(2024, 1, day, tzinfo=UTC), *each) for day in (2, 3) for each in scores.items()
@@ -139,10 +146,74 @@ def test_the_backtest_of_the_page_reads_a_panel(tmp_path: Path) -> None:
     assert (table["B"].to_list(), table["C"].to_list()) == ([0.0, 0.0], [-0.5, -0.5])
     refused = weights(panel.with_columns(usable=pl.col("symbol") != "A"))
     assert refused["B"].to_list() == [0.5, 0.5]
+    alone = weights(panel.filter(pl.col("symbol") == "A").with_columns(usable=None))
+    assert alone["A"].to_list() == [0.0, 0.0]
+
+
+def test_the_backtest_of_the_page_waits_for_the_file_of_a_long_panel(tmp_path: Path) -> None:
+    read, panel = _backtest(tmp_path)["read"], pl.DataFrame({"symbol": ["A"], "score": [0.5]})
+    with exports_served(to_format(panel, "parquet")) as (address, asked):
+        assert read(f"{address}?format=parquet", key="k", pause=0.0).equals(panel)
+        looks = ["/exports/1", "/exports/1", "/exports/1/file"]
+        paths = ["?format=parquet", *looks]
+        assert asked == [(f"/api/v1/signals{path}", "k") for path in paths]
+        assert read(f"{address}/exports/1/file").equals(panel)
+        assert asked[-1] == ("/api/v1/signals/exports/1/file", None)
+    with exports_served(None) as (address, _), pytest.raises(RuntimeError, match="shorter range"):
+        read(address)
+
+
+@contextmanager
+def exports_served(file: bytes | None) -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
+    """An address of panels that are answered 202, and the paths and keys that were asked with.
+
+    The first look at the state finds it running; without a `file` the next one finds it failed.
+    """
+    asked: list[tuple[str, str | None]] = []
+    app = Flask(__name__)
+
+    @app.before_request
+    def note() -> None:
+        path = request.full_path.removesuffix("?")
+        asked.append((path, request.headers.get("X-API-Key")))
+
+    @app.get("/api/v1/signals")
+    def signals() -> tuple[dict[str, str], int, dict[str, str]]:
+        return {"state": "queued"}, 202, {"Location": "/api/v1/signals/exports/1"}
+
+    @app.get("/api/v1/signals/exports/1")
+    def export() -> dict[str, str | None]:
+        state = {"state": "running", "file": None, "error": None}
+        looks = sum(path.endswith("/exports/1") for path, _ in asked)
+        if looks > 1 and file is None:
+            state |= {"state": "failed", "error": TOO_LONG}
+        elif looks > 1:
+            state |= {"state": "ready", "file": "/api/v1/signals/exports/1/file"}
+        return state
+
+    @app.get("/api/v1/signals/exports/1/file")
+    def content() -> bytes:
+        return file or b""
+
+    server = make_server("127.0.0.1", 0, app)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/api/v1/signals", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_the_api_page_names_every_kind_of_event() -> None:
     assert set(EVENT_KINDS) <= set(re.findall(r"`(\w+)`", _page("api")))
+
+
+def _backtest(folder: Path) -> dict[str, Any]:
+    (snippet,) = (code for language, code in blocks(_page("signals")) if language == "python")
+    (folder / "backtest.py").write_text(snippet)
+    return runpy.run_path(str(folder / "backtest.py"))
 
 
 def _page(name: str) -> str:
