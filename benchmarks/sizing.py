@@ -76,9 +76,10 @@ def rows_of_a_training(symbols: int, bars: int, features: int) -> tuple[object, 
 def connections(web_hosts: int, web_workers: int, workers: int) -> tuple[int, int]:
     """What all processes keep open, and open at most.
 
-    A worker has a process for itself, one for its training and one that updates the monitoring.
+    A worker has a process for itself, one for its training, one that updates the monitoring and one
+    that scores signals.
     """
-    processes = web_hosts * web_workers + 3 * workers
+    processes = web_hosts * web_workers + 4 * workers
     return processes * KEPT, processes * AT_MOST
 
 

@@ -26,4 +26,4 @@ def test_a_universe_twice_as_large_takes_twice_as_much():
     rhythm = sizing.RHYTHMS[1]
     small, large = (sizing.rows_of_a_universe(symbols, rhythm) for symbols in (5_000, 10_000))
     assert (small[2], large[2]) == ("1,950,000", "3,900,000")
-    assert sizing.connections(2, 2, 3) == (65, 208)
+    assert sizing.connections(2, 2, 3) == (80, 256)
