@@ -116,7 +116,7 @@ def measure(way: str, symbols: int, bars: int, folds: int, rounds: int) -> dict[
         rounds=rounds,
     )
     peaks, began = StagePeaks(), time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=".") as folder:
+    with tempfile.TemporaryDirectory(prefix="mlengine-bench-") as folder:
         pipeline = TrainingPipeline(
             SimulatedHistory(bars),  # type: ignore[arg-type]
             BUILTIN,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -50,6 +50,26 @@ def test_the_panel_is_written_to_a_file(
     written = json.loads(run(runner, f"signals export {path} --symbol AAA --json"))
     read = {"parquet": pl.read_parquet, "arrow": pl.read_ipc, "csv": pl.read_csv}[suffix]
     assert read(path).height == written["rows"] > 0  # type: ignore[operator]
+
+
+def test_a_date_is_its_end_as_over_http(runner: FlaskCliRunner, tmp_path: Path) -> None:
+    def rows(as_of: str) -> int:
+        said = run(runner, f"signals export {tmp_path}/p.csv --as-of {as_of} --json")
+        return int(json.loads(said)["rows"])
+
+    day = NOW.date() + timedelta(days=1)
+    assert rows(f"{day}") == rows(f"{day + timedelta(days=1)}T00:00:00Z")
+    today = datetime.now(UTC).date()
+    run(runner, f"signals export {tmp_path}/p.csv --as-of {today}", exit_code=2)
+
+
+def test_another_interval_is_refused_and_no_file_without_the_past(
+    platform: Platform, tmp_path: Path
+) -> None:
+    app = create_app(settings(tmp_path, MARKET_DATA_INTERVAL="1h"))
+    said = run(app.test_cli_runner(), f"signals export {tmp_path}/panel.csv", exit_code=1)
+    assert "1h" in said
+    assert not (tmp_path / "panel.csv").exists()
 
 
 def test_what_can_not_be_written_is_refused(runner: FlaskCliRunner, tmp_path: Path) -> None:

@@ -454,6 +454,8 @@ class FakeLineService:
         return line, "changed" if name == "slow" else "created"
 
     def retire(self, name: str, *, actor: str, now: datetime) -> LineSummary:
+        if name == "main":
+            raise errors.InvalidRequest({"name": ["main can't be retired"]})
         if name != "slow":
             raise errors.LineNotFound(name)
         line = self._summary(name)

@@ -1,5 +1,6 @@
 """The platform: every use case over its stores; loads Polars and LightGBM."""
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -46,6 +47,8 @@ from mlengine.stores.system.dependency_states import DependencyStates
 from mlengine.stores.telemetry.counter_folder import CounterFolder
 from mlengine.stores.telemetry.counters import Counters
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Platform(LineServices):
@@ -90,13 +93,18 @@ class Platform(LineServices):
         return replace(self.monitoring_updates, steps=tuple(steps))
 
     def signal_worker(self, lines: Sequence[str], *, holder: str) -> SignalWorker:
-        """What scores the bars of these lines; one that does not serve is passed over."""
+        """What scores the bars of these lines; one that is not there is passed over, and named."""
+        named = set[str]()
 
         def scorers() -> dict[str, SliceScorer]:
             found = {}
             for name in lines:
-                with suppress(LineNotFound, LineRetired):
+                try:
                     found[name] = self.of_line(name, must_serve=True).slice_scorer
+                except (LineNotFound, LineRetired) as error:
+                    if name not in named:
+                        named.add(name)
+                        log.warning("no line for SIGNALS", extra={"reason": str(error)})
             return found
 
         return SignalWorker(scorers, self.control.signal_plans, self.control.clock, holder)

@@ -16,7 +16,9 @@ from mlengine.stores.signals.store import SignalStore
 def build_signals(control: ControlPlane, stores: Stores) -> SignalService:
     """Connects to nothing yet."""
     history = HistoryReader(stores.registry, stores.loader, control.events)
-    return SignalService(control.line, SignalStore(stores.audit), history)
+    return SignalService(
+        control.line, SignalStore(stores.audit), history, stores.bars.markets.canonical
+    )
 
 
 def build_slice_scorer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ from mlengine.cli.context import (
     json_command,
     now,
 )
-from mlengine.cli.options import Timestamp, line_option
+from mlengine.cli.options import AsOfParam, Timestamp, line_option
 from mlengine.cli.output import table
 
 signals = click.Group("signals", help="Show which bars were scored; export what was said.")
@@ -46,7 +46,9 @@ def bars(limit: int) -> Output:
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--since", type=Timestamp(), help="Bars from then on.")
 @click.option("--until", type=Timestamp(), help="Bars before then.")
-@click.option("--as-of", type=Timestamp(), help="What was known then; now without it.")
+@click.option(
+    "--as-of", type=AsOfParam(), help="What was known then, of a date at its end; now without it."
+)
 @click.option("--version", help="What this one said; each bar's champion without it.")
 @click.option("--symbol")
 @line_option
@@ -55,7 +57,7 @@ def export(
     path: Path,
     since: datetime | None,
     until: datetime | None,
-    as_of: datetime | None,
+    as_of: date | None,
     version: str | None,
     symbol: str | None,
 ) -> Output:
@@ -66,10 +68,18 @@ def export(
     table_format = _SUFFIXES.get(path.suffix)
     if table_format is None:
         raise click.BadParameter(f"must end in {', '.join(_SUFFIXES)}", param_hint="PATH")
-    if as_of is not None and as_of > now():
-        raise click.BadParameter("lies in the future", param_hint="--as-of")
     from mlengine.core.signals.signal import SignalQuery  # noqa: PLC0415 - as the platform
 
-    asked = SignalQuery(since, until, as_of, version, symbol)
+    asked = SignalQuery(since, until, _end_of(as_of), version, symbol)
     rows = current_platform().signals.write(asked, path, table_format)  # type: ignore[arg-type]
     return Output({"rows": rows, "path": str(path)}, f"{rows} rows are in {path}")
+
+
+def _end_of(as_of: date | None) -> datetime | None:
+    """The moment of `--as-of`: of a bare date its end in UTC, as over HTTP."""
+    if as_of is None or isinstance(as_of, datetime):
+        return as_of
+    end = datetime.combine(as_of, time(), UTC) + timedelta(days=1)
+    if end > now():
+        raise click.BadParameter(f"{end:%Y-%m-%d} is in the future", param_hint="--as-of")
+    return end

@@ -89,6 +89,8 @@ def test_retiring_cancels_the_live_run_and_forgets_the_schedule(lines):
     assert lines.runs.get(run_id, now=NOW).state == "cancelled"
     assert lines.schedule_of("slow").read() is None
     assert lines.retire("slow", actor="bob", now=NOW) == retired
+    with pytest.raises(InvalidRequest, match="main can't be retired"):
+        lines.retire("main", actor="bob", now=NOW)
 
 
 def test_a_run_past_the_last_point_of_return_outlives_its_line(lines):

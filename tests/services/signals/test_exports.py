@@ -15,6 +15,7 @@ from mlengine.core.signals.signal import SignalExport, SignalQuery
 from mlengine.errors import DatabaseUnavailable, ExportNotFound, ModelNotFound
 from mlengine.services.signals import exports
 from mlengine.services.signals.exports import ExportWriter, request_export
+from mlengine.services.signals.lease import LEASE_SECONDS
 from mlengine.services.signals.panel import SignalService
 from mlengine.stores.signals import exports as stored
 
@@ -85,6 +86,25 @@ def test_what_a_killed_writer_began_another_writes_anew(platform: Platform) -> N
     assert state(platform, export).state == "ready"
     _, parts = store.open_file(export.id, now=NOW)
     assert b"".join(parts)[:4] == b"PAR1"
+
+
+def test_a_file_is_its_writers_for_as_long_as_it_writes(platform: Platform) -> None:
+    store, export = platform.control.signal_exports, ask(platform)
+    store.claim("slow", now=NOW, lease_seconds=5)
+    soon = NOW + timedelta(seconds=4)
+    assert store.renew(export.id, "slow", now=soon, lease_seconds=5)
+    assert not store.renew(export.id, HOLDER, now=soon, lease_seconds=5)
+    assert not store.any_due(now=NOW + timedelta(seconds=6))
+    assert store.any_due(now=NOW + timedelta(seconds=9))
+
+
+def test_a_writer_that_was_killed_costs_seconds(platform: Platform) -> None:
+    export = ask(platform)
+    assert replace(writer(platform), holder="killed")._claim() is not None
+    later = NOW + timedelta(seconds=LEASE_SECONDS)
+    assert LEASE_SECONDS <= 10
+    assert replace(writer(platform), clock=lambda: later).work() == 1
+    assert state(platform, export).state == "ready"
 
 
 def test_what_ends_its_writers_is_given_up(platform: Platform) -> None:

@@ -18,13 +18,15 @@ from mlengine.core.calendars.market import Market, MarketDirectory
 from mlengine.core.lines.line import LineDefinition
 from mlengine.core.signals.signal import Slice
 from mlengine.errors import DatabaseUnavailable, InsufficientBars, NoActiveModel, UnknownSymbol
-from mlengine.services.signals import worker as workers
+from mlengine.services.signals import lease
 from mlengine.services.signals.planning import SignalPlanner
 from mlengine.services.signals.scoring import _is_final
 from mlengine.services.signals.worker import SignalWorker
 
 
-def test_lines_that_do_not_serve_are_passed_over(tmp_path: Path) -> None:
+def test_lines_that_do_not_serve_are_passed_over_and_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     platform = make_platform(tmp_path)
     now = platform.control.clock()
     for name in ("slow", "ended"):
@@ -33,6 +35,7 @@ def test_lines_that_do_not_serve_are_passed_over(tmp_path: Path) -> None:
     worker = platform.signal_worker(["main", "slow", "ended", "nobody"], holder="one")
     assert {*worker.scorers()} == {"main", "slow"}
     assert worker.scorers()["slow"].planner.line == "slow"
+    assert caplog.text.count("no line for SIGNALS") == 2
     assert platform.signal_worker([], holder="one").work() == 0
 
 
@@ -55,13 +58,13 @@ class Plans:
 def test_a_slice_is_kept_as_long_as_it_is_worked_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(workers, "LEASE_SECONDS", 0.02)
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.02)
     plans = Plans([True, DatabaseUnavailable("it is down"), True, False])
     clock: Callable[[], Any] = lambda: None  # noqa: E731
     worker = SignalWorker(dict, plans, clock, "one")  # type: ignore[arg-type]
-    with worker._kept(object()):  # type: ignore[arg-type]
+    with lease.kept(lambda: worker._renew(object())):  # type: ignore[arg-type]
         assert plans.done.wait(10)
-    assert "slice_lease_not_renewed" in caplog.text
+    assert "lease_not_renewed" in caplog.text
 
 
 def scorer_of(market: ScoredMarket, **changes: object) -> Any:

@@ -12,6 +12,7 @@ from tests.web.platform import FakeControlPlane, FakePlatform, FakeRunService, f
 
 from mlengine.app import create_app
 from mlengine.config import Settings
+from mlengine.errors import CannotStart
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
@@ -202,6 +203,18 @@ def test_activation_rollback_and_reload_say_what_was_done_and_by_whom(
 def test_reload_without_a_model_is_503(client: FlaskClient, tiny: FakePlatform) -> None:
     tiny.models.active[0] = None
     problem(client.post("/admin/reload", headers=KEY), 503, "no_active_model")
+
+
+def test_reload_says_which_file_of_a_line_is_no_good(
+    client: FlaskClient, tiny: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> tuple[str, ...]:
+        raise CannotStart("the model line typo is refused: recipe.horizon is no field of a recipe")
+
+    monkeypatch.setattr(type(tiny.control), "take_line_files", refuse)
+    answer = client.post("/admin/reload", headers=KEY)
+    assert answer.status_code == 422
+    assert "recipe.horizon" in answer.get_json()["errors"]["lines"][0]
 
 
 def test_clearing_the_audit_says_how_many(client: FlaskClient, tiny: FakePlatform) -> None:

@@ -25,8 +25,12 @@ def test_lines_are_listed_created_changed_and_retired(client: FlaskClient, prefi
     assert client.post(path, json={"name": "slow"}, headers=KEY).status_code == 200
     retired = client.post(f"{path}/slow/retire", headers=KEY)
     assert (retired.status_code, retired.get_json()["state"]) == (200, "retired")
-    for name in ("other", "main"):
-        problem(client.post(f"{path}/{name}/retire", headers=KEY), 404, "model_not_found")
+    problem(client.post(f"{path}/other/retire", headers=KEY), 404, "model_not_found")
+    answer = client.post(f"{path}/main/retire", headers=KEY)
+    assert (answer.status_code, answer.get_json()["errors"]["name"]) == (
+        422,
+        ["main can't be retired"],
+    )
 
 
 @pytest.mark.parametrize(

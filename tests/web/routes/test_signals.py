@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -83,8 +84,35 @@ def test_as_json_a_long_panel_is_a_parquet_file(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signals, "MOST_ROWS", 5)
-    address = client.get("/signals").headers["Location"]
+    answer = client.get("/signals")
+    address = answer.headers["Location"]
+    assert int(answer.headers["Retry-After"]) > 0
     assert client.get(address).get_json()["format"] == "parquet"
+
+
+def test_head_asks_for_no_file(
+    client: FlaskClient, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "MOST_ROWS", 5)
+    head = client.head("/signals")
+    assert (head.status_code, head.data) == (202, b"")
+    assert platform.export_writer(holder="one").work() == 0
+
+
+def test_a_day_that_is_not_over_is_in_the_future(client: FlaskClient) -> None:
+    today = datetime.now(UTC).date()
+    answer = client.get(f"/signals?as_of={today}")
+    assert answer.status_code == 422
+    assert "future" in answer.get_json()["errors"]["as_of"][0]
+    assert client.get(f"/signals?as_of={today - timedelta(days=1)}").status_code == 200
+
+
+def test_an_alias_has_the_rows_of_its_symbol(tmp_path: Path) -> None:
+    make_platform(tmp_path)
+    (tmp_path / "bars" / "symbols.csv").write_text("symbol,aliases\nAAA,A1\n")
+    client = create_app(settings(tmp_path), make_platform(tmp_path)).test_client()
+    rows = client.get("/signals?symbol=AAA").get_json()["signals"]
+    assert client.get("/signals?symbol=A1").get_json()["signals"] == rows != []
 
 
 @pytest.mark.parametrize("export_id", ["nonsense", "0" * 32])

@@ -120,8 +120,10 @@ class LineService:
     def retire(self, name: str, *, actor: str, now: datetime) -> LineSummary:
         """Let a line serve and train no more; its live run is cancelled. Raises LineNotFound.
 
-        Its versions, predictions and history stay.
+        Its versions, predictions and history stay. Raises InvalidRequest for `main`.
         """
+        if name == MODEL_LINE:
+            raise InvalidRequest({"name": [f"{MODEL_LINE} can't be retired"]})
         line = self.store.retire(name, actor=actor, now=now)
         self.directory.forget()
         self.schedule_of(name).forget()

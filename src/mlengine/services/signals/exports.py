@@ -4,10 +4,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from mlengine.core.signals.signal import SignalExport, SignalQuery, TableFormat
 from mlengine.errors import DatabaseUnavailable, MlengineError
+from mlengine.services.signals.lease import LEASE_SECONDS, kept
 from mlengine.services.signals.panel import MOST_WRITTEN_ROWS, TOO_LONG, SignalService
 from mlengine.stores.signals.exports import ExportStore
 from mlengine.stores.signals.formats import to_format
@@ -15,7 +17,6 @@ from mlengine.stores.signals.formats import to_format
 log = logging.getLogger(__name__)
 
 KEPT_FOR = timedelta(days=1)
-_LEASE_SECONDS = 600.0
 
 
 def request_export(
@@ -49,7 +50,8 @@ class ExportWriter:
         count = 0
         while export := self._claim():
             try:
-                self._write(export)
+                with kept(partial(self._renew, export)):
+                    self._write(export)
             except DatabaseUnavailable:
                 raise
             except MlengineError as error:
@@ -58,7 +60,12 @@ class ExportWriter:
         return count
 
     def _claim(self) -> SignalExport | None:
-        return self.store.claim(self.holder, now=self.clock(), lease_seconds=_LEASE_SECONDS)
+        return self.store.claim(self.holder, now=self.clock(), lease_seconds=LEASE_SECONDS)
+
+    def _renew(self, export: SignalExport) -> bool:
+        return self.store.renew(
+            export.id, self.holder, now=self.clock(), lease_seconds=LEASE_SECONDS
+        )
 
     def _write(self, export: SignalExport) -> None:
         signals = self.signals_of(export.model)

@@ -8,7 +8,7 @@ from mlengine.core.signals.panel import PANEL_SCHEMA, past_panel
 from mlengine.core.signals.signal import SignalQuery
 from mlengine.core.versions.layout import HOLDOUT_FILE, OUT_OF_FOLD_FILE
 from mlengine.core.versions.manifest import Manifest
-from mlengine.errors import MlengineError, ModelNotFound
+from mlengine.errors import ModelNotFound, NoActiveModel
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.registry.registry import Registry
@@ -39,7 +39,7 @@ class HistoryReader:
         """Of the version that is asked for, else of that which serves, or served at `as_of`.
 
         None where it was not made yet, or what served is pruned by now. Raises ModelNotFound for a
-        version that is asked for, or ArtifactCorrupt.
+        version that is asked for, or as `ModelLoader.active` does for one that can't serve.
         """
         manifest = self._manifest(asked)
         if manifest is None or (asked.as_of is not None and manifest.created_at > asked.as_of):
@@ -62,7 +62,7 @@ class HistoryReader:
             return self.events.active_at(asked.as_of)
         try:
             return self.loader.active().version
-        except MlengineError:
+        except NoActiveModel:
             return None
 
     def _part(self, manifest: Manifest, name: str, asked: SignalQuery) -> pl.DataFrame:

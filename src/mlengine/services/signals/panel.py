@@ -1,6 +1,7 @@
 """The panel of signals, date by symbol: what was said at each bar, and of the past before."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class SignalService:
     line: str
     store: SignalStore
     history: HistoryReader
+    canonical: Callable[[str], str]
 
     def write(self, asked: SignalQuery, path: Path, table_format: TableFormat) -> int:
         """Write what is asked for to a file, whole or not at all; returns how many rows.
@@ -59,8 +61,11 @@ class SignalService:
     def panel(self, asked: SignalQuery, *, most_rows: int) -> SignalPanel | None:
         """What is asked for, None where it has more than `most_rows` rows.
 
-        Raises ModelNotFound, ArtifactCorrupt or DatabaseUnavailable.
+        A symbol may be asked for by an alias. Raises ModelNotFound or DatabaseUnavailable, and as
+        `ModelLoader.active` does but where nothing serves.
         """
+        if asked.symbol is not None:
+            asked = replace(asked, symbol=self.canonical(asked.symbol))
         history = self.history.read(asked)
         scheduled = self.store.read(self.line, asked, limit=most_rows + 1)
         rows = merge_panels(scheduled, history.panel) if history else scheduled

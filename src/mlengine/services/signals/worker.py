@@ -1,23 +1,19 @@
 """One worker's part in the scoring: plans what is final, and takes slices until none is due."""
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from mlengine.core.signals.signal import Slice
 from mlengine.errors import DatabaseUnavailable, MlengineError
+from mlengine.services.signals.lease import LEASE_SECONDS, kept
 from mlengine.services.signals.scoring import SliceScorer
 from mlengine.stores.signals.plans import SignalPlans
 from mlengine.stores.signals.store import SliceLost
 
 log = logging.getLogger(__name__)
-
-# So long a slice of a worker that was killed waits for another one.
-LEASE_SECONDS = 10.0
-_RENEWALS_IN_A_LEASE = 4
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class SignalWorker:
             except MlengineError as error:
                 log.debug("line not scored", extra={"line": line, "code": error.code})
         while held := self._claim(scorers):
-            with self._kept(held):
+            with kept(partial(self._renew, held)):
                 try:
                     scorers[held.bar.model].score(held)
                 except SliceLost:
@@ -56,24 +52,5 @@ class SignalWorker:
             self.holder, models=scorers.keys(), now=self.clock(), lease_seconds=LEASE_SECONDS
         )
 
-    @contextmanager
-    def _kept(self, held: Slice) -> Iterator[None]:
-        """Renew the lease for as long as the block takes."""
-        done = threading.Event()
-        keeper = threading.Thread(
-            target=self._keep, args=(held, done), name="slice-lease", daemon=True
-        )
-        keeper.start()
-        try:
-            yield
-        finally:
-            done.set()
-            keeper.join()
-
-    def _keep(self, held: Slice, done: threading.Event) -> None:
-        while not done.wait(LEASE_SECONDS / _RENEWALS_IN_A_LEASE):
-            try:
-                if not self.plans.renew(held, now=self.clock(), lease_seconds=LEASE_SECONDS):
-                    return
-            except DatabaseUnavailable as error:
-                log.warning("slice_lease_not_renewed", extra={"reason": str(error)})
+    def _renew(self, held: Slice) -> bool:
+        return self.plans.renew(held, now=self.clock(), lease_seconds=LEASE_SECONDS)

@@ -100,6 +100,14 @@ class ExportStore:
             connection.execute(change.values(held))
         return replace(_export(row), state="running")
 
+    def renew(self, export_id: str, holder: str, *, now: datetime, lease_seconds: float) -> bool:
+        """Whether its holder still has it, and has it for so many seconds more."""
+        mine = and_(_EXPORT.id == export_id, _EXPORT.holder == holder, _EXPORT.state == "running")
+        until = now + timedelta(seconds=lease_seconds)
+        with writing(self.engine) as connection:
+            change = update(signal_exports).where(mine).values(lease_until=until)
+            return bool(connection.execute(change).rowcount)
+
     def write(
         self, export_id: str, holder: str, content: bytes, *, rows: int, at: datetime
     ) -> None:

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, g, jsonify
 
 from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.runs.run import RUN_FIELDS
-from mlengine.errors import InvalidRequest
+from mlengine.errors import CannotStart, InvalidRequest
 from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.web.http.auth import requires
 from mlengine.web.http.contract import says
@@ -84,10 +84,14 @@ def reload() -> Body:
     """Load and verify the active version again, in every web worker.
 
     And read the file of named keys again; `keys` is `degraded` where it can't be used. And take in
-    the files of model lines that this host has; `lines` names those that said something new.
+    the files of model lines that this host has; `lines` names those that said something new. A
+    file that can't be used is refused with its reason, and nothing is loaded.
     """
     _refuse_arguments()
-    lines = platform().control.take_line_files()
+    try:
+        lines = platform().control.take_line_files()
+    except CannotStart as refusal:  # so a start would be refused, which takes in files, too
+        raise InvalidRequest({"lines": [str(refusal)]}) from None
     ring = platform().keys.ring
     ring.reload()
     model = asked_line(must_serve=True).models.reload(actor=g.actor, now=request_time())

@@ -2,14 +2,14 @@
 
 from typing import cast
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, g, request, url_for
 
 from mlengine.core.signals.signal import TableFormat
 from mlengine.services.signals.exports import request_export
 from mlengine.stores.signals.formats import to_format
 from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
-from mlengine.web.http.problem_groups import AUDIT
+from mlengine.web.http.problem_groups import AUDIT, CHANGED_MODEL
 from mlengine.web.http.requests import (
     asked_line,
     asked_line_name,
@@ -28,6 +28,7 @@ from mlengine.web.schemas.signals.answers import (
 from mlengine.web.schemas.signals.queries import SignalsQuery
 
 MOST_ROWS = 50_000
+_RETRY_SECONDS = 2
 
 blueprint = Blueprint("signals", __name__, url_prefix="/signals")
 
@@ -39,7 +40,7 @@ _QUERY = SignalsQuery()
 @says(
     query=_QUERY,
     answers={200: SIGNALS, 202: AcceptedExport},
-    problems=("model_not_found", "artifact_corrupt", *AUDIT),
+    problems=("model_not_found", *CHANGED_MODEL, *AUDIT),
 )
 def signals() -> Response | tuple[Body, int, dict[str, str]]:
     """The panel of signals, date by symbol.
@@ -62,6 +63,8 @@ def signals() -> Response | tuple[Body, int, dict[str, str]]:
     query, line = load_query(_QUERY), asked_line()
     table_format = query["format"] or _accepted_format()
     panel = line.signals.panel(query["asked"], most_rows=MOST_ROWS)
+    if panel is None and request.method == "HEAD":  # which has no effect
+        return Response(status=202)
     if panel is None:
         wanted = "parquet" if table_format == JSON_FORMAT else table_format
         export = request_export(
@@ -72,7 +75,9 @@ def signals() -> Response | tuple[Body, int, dict[str, str]]:
             now=request_time(),
         )
         location = url_for(".export", export_id=export.id)
-        return {"export_id": export.id, "state": export.state}, 202, {"Location": location}
+        g.retry_after_seconds = _RETRY_SECONDS
+        accepted = {"export_id": export.id, "state": export.state}
+        return accepted, 202, {"Location": location}
     if table_format == JSON_FORMAT:
         response = json_response(panel_body(panel))
     else:

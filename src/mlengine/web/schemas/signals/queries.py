@@ -3,9 +3,10 @@
 import re
 from typing import Any
 
-from marshmallow import fields, post_load, validate
+from marshmallow import ValidationError, fields, post_load, validate
 
 from mlengine.core.signals.signal import SignalQuery
+from mlengine.core.timestamps import rfc3339
 from mlengine.errors import ExportNotFound
 from mlengine.web.http.requests import request_time
 from mlengine.web.schemas.fields import AsOfField, RequestSchema, Symbol, TimeBound, Version
@@ -39,6 +40,9 @@ class SignalsQuery(RequestSchema):
     def make_query(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """`format`, and the rest as `asked`."""
         data.pop("model", None)
+        as_of = data["as_of"]
+        if as_of is not None and as_of > request_time():  # the end of the present day
+            raise ValidationError({"as_of": [f"is in the future: {rfc3339(as_of)}"]})
         return {"format": data.pop("format"), "asked": SignalQuery(**data)}
 
 
