@@ -14,7 +14,8 @@ from mlengine.core.bars.bars import BarArrays
 from mlengine.stores.bars.stored import UpstreamBars
 
 DAY = timedelta(days=1)
-ROWS = 5_000
+# More than a fast machine records while it is killed two hundred times.
+ROWS = 20_000
 SYMBOLS = ("AAA", "BBB", "CCC")
 
 
