@@ -10,7 +10,7 @@ from datetime import datetime
 
 from mlengine.errors import MlengineError
 from mlengine.stores.monitoring.update_lease import UpdateLease
-from mlengine.stores.system.child_process import start_dying_with_parent
+from mlengine.stores.system.child_process import end_child, start_dying_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +51,7 @@ class MonitoringChild:
 
     def stop(self) -> None:
         """End a child that works; what it has taken in stays."""
-        child = self._child
-        if child is None or child.poll() is not None:
-            return
-        child.terminate()
-        try:
-            child.wait(_SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        end_child(self._child, seconds=_SECONDS_TO_END)
 
     def _look_after(self, child: subprocess.Popen[bytes]) -> float:
         code = child.poll()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlengine.errors import MlengineError
-from mlengine.stores.system.child_process import start_dying_with_parent
+from mlengine.stores.system.child_process import end_child, start_dying_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +52,4 @@ class ResidentChild:
 
     def stop(self) -> None:
         """End it: what it has not committed is another worker's to do."""
-        child = self._child
-        if child is None or child.poll() is not None:
-            return
-        child.terminate()
-        try:
-            child.wait(_SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        end_child(self._child, seconds=_SECONDS_TO_END)

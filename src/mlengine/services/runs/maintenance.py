@@ -15,7 +15,6 @@ from mlengine.stores.runs.store import RunStore
 
 log = logging.getLogger(__name__)
 
-
 _ENDED_BY_OTHERS = ("cancelled", "lost")
 _TIME_TO_GO = timedelta(seconds=30)
 
@@ -51,9 +50,11 @@ class RunMaintenance:
         with _logged():
             now = self.clock()
             run = self.runs.get(run_id, now=now)
-            if run.unfinished or run.state in _ENDED_BY_OTHERS:
-                return not run.unfinished
-            return run.ended_at is None or now - run.ended_at > _TIME_TO_GO
+            if run.unfinished:
+                return False
+            if run.state in _ENDED_BY_OTHERS or run.ended_at is None:
+                return True
+            return now - run.ended_at > _TIME_TO_GO
         return False
 
     def reap(self, run_id: str, *, died: bool, reason: str = PROCESS_DIED) -> None:

@@ -7,7 +7,6 @@ from datetime import datetime
 
 import polars as pl
 
-from mlengine.core.bars.bars import in_order
 from mlengine.core.boosting.model import DEFAULT_PARAMS, LightGBMConfig
 from mlengine.core.features import FeatureSet
 from mlengine.core.features.variants import has_signed_prices, set_for_bars
@@ -19,14 +18,6 @@ from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_label_reason, 
 from mlengine.core.training.row_plan import RowPlan, plan_rows
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.data_entry import SeriesEntry
-from mlengine.core.versions.layout import (
-    BARS_FILE,
-    CANDIDATE_FILE,
-    HOLDOUT_FILE,
-    MODEL_FILE,
-    OUT_OF_FOLD_FILE,
-    UNIVERSE_FILE,
-)
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
 from mlengine.services.bars.service import BarService
@@ -39,12 +30,11 @@ from mlengine.services.training.manifest_builder import (
     time_span,
     without_local_path,
 )
-from mlengine.services.training.monitoring_files import monitoring_files
 from mlengine.services.training.promotion import PromotionGate
 from mlengine.services.training.training_bars import labels_across_holes, load_training_bars
+from mlengine.services.training.version_files import version_files
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.registry.registry import Registry
-from mlengine.stores.system import table_files
 from mlengine.stores.training.feature_spill import SpillFolder
 
 
@@ -129,7 +119,7 @@ class TrainingPipeline:
         )
         decision = self._gate.decide(training, now=now)
         manifest = build_manifest(training, decision, run_id=run_id, actor=actor, now=now)
-        return DraftVersion(manifest, _files(training))
+        return DraftVersion(manifest, version_files(training))
 
     def _fan_out(self, run_id: str, spec: TrainSpec) -> AbstractContextManager[RunFanOut | None]:
         return self.fan_out.of_run(run_id, spec.folds) if self.fan_out else nullcontext()
@@ -215,36 +205,3 @@ def _refuse_contradictions(spec: TrainSpec) -> None:
 def _model_config(spec: TrainSpec, num_threads: int) -> LightGBMConfig:
     params = {**DEFAULT_PARAMS, **spec.params}
     return LightGBMConfig(spec.objective, spec.seed, num_threads, rounds=spec.rounds, params=params)
-
-
-def _files(training: TrainingResult) -> dict[str, bytes]:
-    candidate, universe = training.candidate.fitted, training.bars.universe
-    return {
-        MODEL_FILE: training.served_model.text.encode(),
-        **({CANDIDATE_FILE: candidate.text.encode()} if training.experiment.refit else {}),
-        BARS_FILE: table_files.to_parquet(in_order(training.bars.frame)),
-        **({UNIVERSE_FILE: universe.content} if universe else {}),
-        **monitoring_files(training),
-        HOLDOUT_FILE: table_files.to_parquet(_holdout(training)),
-        OUT_OF_FOLD_FILE: table_files.to_parquet(_out_of_fold(training)),
-    }
-
-
-def _out_of_fold(training: TrainingResult) -> pl.DataFrame:
-    """The rows that the folds were tested on, each with the score of the model of its fold."""
-    rows = training.dataset.frame.select("symbol", "timestamp")
-    parts = [
-        rows[fold.rows.test].with_columns(
-            pl.lit(number, pl.Int32).alias("fold"), pl.Series("score", fold.scores, pl.Float64)
-        )
-        for number, fold in enumerate(training.experiment.folds, start=1)
-    ]
-    empty = rows.clear().with_columns(fold=pl.lit(1, pl.Int32), score=pl.lit(0.0))
-    return pl.concat([empty, *parts])
-
-
-def _holdout(training: TrainingResult) -> pl.DataFrame:
-    """The rows that judge the candidate, with its score."""
-    rows = training.dataset.frame[training.candidate.rows.test]
-    columns = rows.select("symbol", "timestamp", "label", "forward_return")
-    return columns.with_columns(pl.Series("score", training.candidate.scores))

@@ -44,6 +44,18 @@ def start_dying_with_parent(
     )
 
 
+def end_child(child: subprocess.Popen[bytes] | None, *, seconds: float) -> None:
+    """Ask it to end, if it still runs, and kill it where it has not after `seconds`."""
+    if child is None or child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
 def exec_dying_with_parent(parent_pid: int, argv: Sequence[str]) -> None:
     """Bind to the parent, unblock every signal and become `argv`.
 
