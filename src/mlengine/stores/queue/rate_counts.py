@@ -124,9 +124,7 @@ class RateCounts(RedisStorage):
             return [_read_reply(connection) for _ in commands]
 
         replies = connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
-        for reply in replies:
-            if isinstance(reply, ResponseError):
-                raise reply
+        _raise_first_error(replies)
         return cast("list[list[int]]", replies)
 
 
@@ -135,7 +133,18 @@ def _read_reply(connection: Any) -> Any:
     try:
         return connection.read_response()
     except ResponseError as error:
-        return error
+        return error.with_traceback(None)
+
+
+def _raise_first_error(replies: list[Any]) -> None:
+    """Empties `replies` then: an error whose frames hold it would keep the connection for long."""
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            replies.clear()
+            try:
+                raise reply
+            finally:
+                del reply
 
 
 class _OfThread(threading.local):
