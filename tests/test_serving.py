@@ -76,10 +76,12 @@ def test_no_answer_is_without_its_row_in_twenty_trials(
     die_under_load(tmp_path, how)
 
 
-@pytest.mark.usefixtures("platform")
-def test_reloading_under_load_fails_no_request(tmp_path: Path) -> None:
-    with serving(tmp_path, ready=READY) as server:
+def test_reloading_under_load_fails_no_request(platform: Platform, tmp_path: Path) -> None:
+    """It takes in the files of model lines, too."""
+    (folder := tmp_path / "lines").mkdir()
+    with serving(tmp_path, ready=READY, LINES_DIR=str(folder)) as server:
         before = set(server.workers())
+        (folder / "slow.toml").write_text("[recipe]\nhorizon_bars = 20\n")
         with load(server.port, PATHS, askers=6) as traffic:
             lasts(0.5)
             os.kill(server.master.pid, signal.SIGHUP)
@@ -89,6 +91,7 @@ def test_reloading_under_load_fails_no_request(tmp_path: Path) -> None:
         assert len(server.workers()) == len(before)
     assert traffic.failed == []
     assert {each.body["prediction_id"] for each in traffic.answers} <= audited(tmp_path)
+    assert [line.name for line in platform.control.lines.list()] == ["main", "slow"]
 
 
 def test_a_reload_that_could_not_serve_is_refused_and_all_goes_on(
@@ -102,20 +105,28 @@ def test_a_reload_that_could_not_serve_is_refused_and_all_goes_on(
         logged.extend(capfd.readouterr().err.splitlines())
         return [line for line in logged if " reload refused " in line]
 
+    (folder := tmp_path / "lines").mkdir()
     settings = {"MARKET_DATA_SYMBOLS_FILE": str(symbols), "LOG_LEVEL": "WARNING"}
+    settings["LINES_DIR"] = str(folder)
     with serving(tmp_path, ready=READY, **settings) as server:
         before = set(server.workers())
         symbols.write_text("no table")
         os.kill(server.master.pid, signal.SIGHUP)
         assert eventually(lambda: len(refusals()) == 1, seconds=120), logged
         symbols.write_text(table)
-        (platform.registry.directory / "v1" / "model.txt").write_text("damaged")
+        (folder / "fast.toml").write_text("[recipe]\nhorizon = 1\nrounds = 0\n")
         os.kill(server.master.pid, signal.SIGHUP)
         assert eventually(lambda: len(refusals()) == 2, seconds=120), logged
+        (platform.registry.directory / "v1" / "model.txt").write_text("damaged")
+        os.kill(server.master.pid, signal.SIGHUP)
+        assert eventually(lambda: len(refusals()) == 3, seconds=120), logged
         assert set(server.workers()) == before
         assert server.ask(READY).status == 200
     assert "symbols.csv" in refusals()[0]
-    assert "v1" in refusals()[1]
+    assert "ERROR" in refusals()[1]
+    for field in ("horizon is no field", "rounds must be a whole number"):
+        assert f"fast.toml is refused: recipe.{field}" in refusals()[1]
+    assert "v1" in refusals()[2]
 
 
 @pytest.mark.soak

@@ -17,7 +17,13 @@ from mlengine.app import create_app
 from mlengine.bootstrap.lines import LineControls
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.lines.line import LineDefinition
-from mlengine.errors import LineNotFound, LineRetired, NoActiveModel, TrainingInProgress
+from mlengine.errors import (
+    InvalidRequest,
+    LineNotFound,
+    LineRetired,
+    NoActiveModel,
+    TrainingInProgress,
+)
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.runs.rows import NewRun
@@ -169,9 +175,11 @@ def test_schedules_are_those_of_their_lines(platform, tmp_path):
     assert len(controls.schedules()) == 1
 
 
-def test_lines_are_listed_with_main_first(platform):
+def test_lines_are_listed_with_main_first(platform, tmp_path):
     _add(platform, "slow", horizon_bars=20)
-    platform.control.lines.save("a", LineDefinition(interval="1h"), actor="ann", now=NOW)
+    random_bars("HHH", interval="1h").write_parquet(tmp_path / "bars" / "HHH.parquet")
+    hourly = LineDefinition(interval="1h", recipe={"symbols": ["HHH"]})
+    platform.control.lines.save("a", hourly, actor="ann", now=NOW)
     main, a, slow = platform.control.lines.list()
     assert [each.name for each in (main, a, slow)] == ["main", "a", "slow"]
     assert (main.active_version, main.versions, main.own) == ("v1", 1, {})
@@ -179,6 +187,24 @@ def test_lines_are_listed_with_main_first(platform):
     assert (a.active_version, a.interval, a.recipe["interval"]) == (None, "1h", "1h")
     assert platform.of_line("a").bars.interval == "1h"
     assert platform.of_line("slow").bars is platform.bars
+
+
+def test_a_line_that_could_never_train_is_refused(platform, tmp_path):
+    """By what is there: the folder's bars, the feature sets of the settings, the files."""
+    short = {"feature_set": "nope", "universe_file": str(tmp_path / "none.csv")}
+    definition = LineDefinition(interval="1h", recipe=short)
+    with pytest.raises(InvalidRequest) as refusal:
+        platform.control.lines.save("a", definition, actor="ann", now=NOW)
+    errors = refusal.value.errors
+    assert sorted(errors) == ["interval", "recipe.feature_set", "recipe.universe_file"]
+    assert "AAA" in errors["interval"][0]
+    assert "1 day apart" in errors["interval"][0]
+    assert "must be one of alpha158, core, " in errors["recipe.feature_set"][0]
+    unheard = LineDefinition(interval="1h", recipe={"symbols": ["AAA", "NEW"], "lookback": 1999})
+    with pytest.raises(InvalidRequest, match="interval"):
+        platform.control.lines.save("a", unheard, actor="ann", now=NOW)
+    random_bars("NEW", interval="1h").write_parquet(tmp_path / "bars" / "NEW.parquet")
+    assert platform.control.lines.save("a", unheard, actor="ann", now=NOW)[1] == "created"
 
 
 def test_monitoring_keeps_the_versions_of_lines_apart(platform):

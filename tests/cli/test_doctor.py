@@ -26,6 +26,7 @@ from tests.supervised import free_port
 
 from mlengine.cli.doctor import doctor
 from mlengine.config import environment_for_child
+from mlengine.core.lines.line import LineDefinition
 from mlengine.services.diagnosis.checks import Check, Finding, run_checks
 from mlengine.services.diagnosis.machine import check_clock, format_bytes
 from mlengine.stores.database.migrate import migrate
@@ -298,6 +299,64 @@ def test_a_universe_file_is_read(asked: Doctor, tmp_path: Path) -> None:
     file.write_text("symbol,from,to\nAAA,2020-01-01,\n")
     code, checks = asked.ask()
     assert (code, checks["universe"]["status"]) == (0, "ok")
+
+
+def test_files_of_lines_that_a_start_would_refuse_are_named_with_their_fields(
+    asked: Doctor, tmp_path: Path
+) -> None:
+    """And without a database, which it does not make."""
+    folder = tmp_path / "lines"
+    folder.mkdir()
+    asked.set(LINES_DIR=str(folder), SIGNALS="main,slow")
+    assert asked.ask()[1]["model lines"]["detail"] == "main"
+    (folder / "slow.toml").write_text("[recipe]\nhorizon_bars = 20\n")
+    code, checks = asked.ask()
+    assert (code, checks["model lines"]["detail"]) == (0, "main, slow")
+    assert checks["signals"]["detail"] == "scored at every bar: main, slow"
+    (folder / "fast.toml").write_text('interval = "1h"\n[recipe]\nhorizon = 1\n')
+    (folder / "torn.toml").write_text("[recipe")
+    code, checks = asked.ask()
+    assert (code, failed(checks)) == (1, ["model lines"])
+    detail = checks["model lines"]["detail"]
+    assert "torn.toml defines no model line" in detail
+    assert "fast.toml is refused: interval AAA" in detail
+    assert "fast.toml is refused: recipe.horizon is no field" in detail
+    assert detail.endswith("a start refuses it")
+    assert not asked.artifacts.exists()
+
+
+def test_lines_that_signals_names_in_vain_or_that_could_not_train_are_warned_of(
+    asked: Doctor, tmp_path: Path
+) -> None:
+    platform = make_platform(tmp_path)
+    lines, members = platform.control.lines, tmp_path / "members.csv"
+    members.write_text("symbol,from,to\nAAA,2020-01-01,\n")
+    slow = LineDefinition(recipe={"universe_file": str(members)})
+    lines.save("slow", slow, actor="ann", now=NOW)
+    lines.save("gone", LineDefinition(), actor="ann", now=NOW)
+    lines.retire("gone", actor="ann", now=NOW)
+    code, checks = asked.ask(SIGNALS="main,slow,gone,nobody")
+    assert (code, failed(checks), checks["model lines"]["detail"]) == (0, [], "main, slow")
+    assert checks["signals"] == {
+        **checks["signals"],
+        "status": "warning",
+        "detail": "SIGNALS: the line gone is retired, the line nobody is not there, "
+        "and passed over",
+    }
+    members.write_text("symbol,from,to\nAAA,never,\n")
+    _, checks = asked.ask()
+    assert checks["model lines"]["status"] == "warning"
+    assert "slow: recipe.universe_file" in checks["model lines"]["detail"]
+    assert "line 2: expected" in checks["model lines"]["detail"]
+    members.unlink()
+    _, checks = asked.ask()
+    assert "slow: recipe.universe_file" in checks["model lines"]["detail"]
+    assert "must be a file that can be read" in checks["model lines"]["detail"]
+
+
+def test_bad_settings_of_signals_are_named(asked: Doctor) -> None:
+    code, checks = asked.ask(SIGNALS="Main", SIGNALS_WAIT_SECONDS="soon")
+    assert (code, failed(checks)) == (1, ["SIGNALS", "SIGNALS_WAIT_SECONDS"])
 
 
 def test_the_program_knows_it_and_wrong_usage_is_exit_code_two(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tests.web.signals import FakeSignalService, NoExports
 from mlengine import errors
 from mlengine.core.evaluation import MetricEstimate, Verdict
 from mlengine.core.lines.line import LineDefinition
+from mlengine.core.lines.rules import Refusals
 from mlengine.core.monitoring.drift.check import FeatureDrift
 from mlengine.core.monitoring.drift.log_loss import LogLossEstimate
 from mlengine.core.monitoring.drift.windows import DriftWindow
@@ -43,7 +44,8 @@ from mlengine.core.versions.comparison import CommonRows, Comparison, MetricPair
 from mlengine.core.versions.manifest import Manifest
 from mlengine.core.versions.recipe_diff import RecipeDiff
 from mlengine.services.keys.authentication import Authentication
-from mlengine.services.lines.service import LineSummary
+from mlengine.services.lines.host_offers import HostOffers
+from mlengine.services.lines.service import LineService, LineSummary
 from mlengine.services.models.catalog import ModelList, ModelSummary
 from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.services.monitoring.drift import DriftAlarmReport, ModelDrift
@@ -76,6 +78,10 @@ SPEC = TrainSpec(
     refit="none",
     label_delay_bars=0,
     interval="1d",
+)
+OFFERS = HostOffers(
+    lambda interval, _: None if interval == "1d" else f"there is no {interval}",
+    lambda: {"core": 64},
 )
 
 
@@ -442,6 +448,10 @@ class FakeHealthService:
 class FakeLineService:
     def list(self) -> tuple[LineSummary, ...]:
         return (self._summary("main"), self._summary("slow"))
+
+    def refusals(self, name: str | None, definition: LineDefinition) -> Refusals:
+        service = LineService(*[None] * 4, SPEC, None, OFFERS)  # type: ignore[arg-type, list-item]
+        return service.refusals(name, definition)
 
     def save(
         self, name: str, definition: LineDefinition, *, actor: str, now: datetime

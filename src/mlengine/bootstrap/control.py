@@ -20,6 +20,7 @@ from uuid import uuid4
 from sqlalchemy import Engine
 
 from mlengine.bootstrap import ENTRY_POINT_GROUP, training
+from mlengine.bootstrap.host_offers import build_host_offers
 from mlengine.bootstrap.registry import RegistryOpener, hold_to_database, open_bucket
 from mlengine.config import Settings
 from mlengine.core.versions.layout import ACTIVE_FILE
@@ -121,7 +122,7 @@ class ControlPlane:
     def take_line_files(self) -> tuple[str, ...]:
         """Take in the files of model lines; returns the names of those that say something new.
 
-        Raises CannotStart for one that is refused, or DatabaseUnavailable.
+        Raises RefusedLineFiles, or DatabaseUnavailable.
         """
         return self.lines.take_files(self.line_files.read(), now=self.clock())
 
@@ -234,7 +235,7 @@ def build_control(settings: Settings) -> ControlPlane:
         open_registry=RegistryOpener(settings),
         signal_plans=SignalPlans(database),
         signal_exports=ExportStore(database),
-        lines=training.build_lines(settings, database, runs),
+        lines=training.build_lines(settings, database, runs, build_host_offers(settings)),
         line_files=LineFolder(settings.registry.lines_dir),
     )
 

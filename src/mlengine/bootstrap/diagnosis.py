@@ -1,8 +1,11 @@
 """Checks of what predictions are made from: bars, feature sets and the active model."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.bootstrap.feature_sets import load_feature_sets
 from mlengine.bootstrap.registry import open_registry
 from mlengine.bootstrap.stores import open_upstream
@@ -10,10 +13,20 @@ from mlengine.config import Settings
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.age import BarAge
 from mlengine.core.calendars.inference import infer_cadence
+from mlengine.core.line_names import MODEL_LINE
+from mlengine.core.lines.line import LineDefinition, ModelLine
 from mlengine.core.timestamps import rfc3339
-from mlengine.errors import UpstreamInvalid
+from mlengine.errors import (
+    CannotStart,
+    DatabaseUnavailable,
+    RefusedLineFiles,
+    TrainingFailed,
+    UpstreamInvalid,
+)
 from mlengine.services.diagnosis.checks import Finding
 from mlengine.stores.bars.universe import read_universe
+from mlengine.stores.database.engine import is_missing
+from mlengine.stores.lines.folder import LineFile
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -52,6 +65,89 @@ def check_universe(settings: Settings) -> Finding:
         return Finding("ok", "none is set, so every symbol is a member")
     members = read_universe(Path(path)).members
     return Finding("ok", f"{members['symbol'].n_unique()} symbols in {path}")
+
+
+def check_lines(settings: Settings) -> Finding:
+    """A start takes in the files of lines; what can't be trained any more is a warning."""
+    control = _control(settings)
+    if control is None:
+        return _NO_DATABASE
+    with _lines_and_files(control) as (known, files, unread):
+        refused, doubtful = control.lines.refused_files(files, known)
+        if unread or refused:
+            raise RefusedLineFiles((*unread, *refused))
+        of_files = {file.name: file.definition for file in files}
+        others = {line.name: line.definition for line in known if not line.is_retired}
+        lacking = [
+            f"{name}: {field} {' '.join(texts)}"
+            for name in others.keys() - of_files.keys()
+            for field, texts in control.lines.refusals(name, others[name]).items()
+        ]
+    definitions = others | of_files
+    lacking += [text for each in sorted(definitions) for text in _bad_universe(each, definitions)]
+    if doubtful or lacking:
+        return Finding("warning", "; ".join((*doubtful, *lacking, "its next training would fail")))
+    return Finding("ok", ", ".join(("main", *sorted(definitions))))
+
+
+def _bad_universe(name: str, definitions: Mapping[str, LineDefinition]) -> Iterator[str]:
+    """Why the content of its file can't be used; that it is not there is known already."""
+    path = definitions[name].recipe.get("universe_file")
+    if isinstance(path, str) and Path(path).is_file():
+        try:
+            read_universe(Path(path))
+        except TrainingFailed as error:
+            yield f"{name}: recipe.universe_file {error.reason}"
+
+
+def check_signals(settings: Settings) -> Finding:
+    """There are the lines that SIGNALS names; others are passed over, which a worker warns of."""
+    wanted = settings.signals.lines
+    if not wanted:
+        return Finding("ok", "SIGNALS is not set, so nothing is scored at every bar")
+    control = _control(settings)
+    if control is None:
+        return _NO_DATABASE
+    with _lines_and_files(control) as (known, files, _):
+        taken = {(line.name, line.file_sha256) for line in known}
+        new = {file.name for file in files if (file.name, file.sha256) not in taken}
+    states: dict[str, str] = {line.name: line.state for line in known}
+    states |= dict.fromkeys((MODEL_LINE, *new), "active")
+    lacking = {name: states.get(name, "not there") for name in wanted}
+    reasons = [
+        f"the line {name} is {state}" for name, state in lacking.items() if state != "active"
+    ]
+    if reasons:
+        return Finding("warning", f"SIGNALS: {', '.join(reasons)}, and passed over")
+    return Finding("ok", f"scored at every bar: {', '.join(wanted)}")
+
+
+_NO_DATABASE = Finding("warning", "can't be looked at: AUDIT_DATABASE_URL is no database")
+
+
+def _control(settings: Settings) -> ControlPlane | None:
+    """None where the address is of no database, which another check says."""
+    with suppress(CannotStart):
+        return build_control(settings)
+    return None
+
+
+@contextmanager
+def _lines_and_files(
+    control: ControlPlane,
+) -> Iterator[tuple[tuple[ModelLine, ...], tuple[LineFile, ...], tuple[str, ...]]]:
+    """The lines of the database, and the files beside those that define none.
+
+    A database that is not there yet, or out of reach, which another check says, has no lines.
+    """
+    known: tuple[ModelLine, ...] = ()
+    try:
+        if not is_missing(control.database):
+            with suppress(DatabaseUnavailable):
+                known = control.lines.store.read_all()
+        yield (known, *control.line_files.scan())
+    finally:
+        control.database.dispose()
 
 
 def check_feature_sets(settings: Settings) -> Finding:

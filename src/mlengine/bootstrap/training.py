@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from mlengine.config import Settings
 from mlengine.services.lines.directory import LineDirectory
+from mlengine.services.lines.host_offers import HostOffers
 from mlengine.services.lines.service import LineService
 from mlengine.services.runs.fold_helpers import FoldHelpers
 from mlengine.services.runs.retraining import RetrainingService
@@ -52,7 +53,9 @@ def build_retraining(
     return RetrainingService(store, runs, monitoring.retrain_on, cooldown, active_version)
 
 
-def build_lines(settings: Settings, database: Engine, runs: RunService) -> LineService:
+def build_lines(
+    settings: Settings, database: Engine, runs: RunService, offers: HostOffers
+) -> LineService:
     """The lines beside `main`, whose trainings are `runs`."""
     store = LineStore(database)
     return LineService(
@@ -62,6 +65,7 @@ def build_lines(settings: Settings, database: Engine, runs: RunService) -> LineS
         ScheduleStore(database),
         settings.train,
         settings.registry_dir,
+        offers,
     )
 
 

@@ -145,6 +145,8 @@ def _loading_checks(settings: Settings) -> list[Check]:
             seconds=seconds + 2.0,
         ),
         Check("universe", lambda: _diagnosis().check_universe(settings)),
+        Check("model lines", lambda: _diagnosis().check_lines(settings), "a start refuses it"),
+        Check("signals", lambda: _diagnosis().check_signals(settings)),
         Check("feature sets", lambda: _diagnosis().check_feature_sets(settings)),
         Check("model", lambda: _diagnosis().check_model(settings)),
     ]

@@ -40,7 +40,7 @@ from mlengine.errors.requests import (
     Unauthorized,
     UnknownSymbol,
 )
-from mlengine.errors.startup import BadSetting, CannotStart
+from mlengine.errors.startup import BadSetting, CannotStart, RefusedLineFiles
 from mlengine.errors.training import (
     IdempotencyKeyReused,
     LeaseLost,
@@ -84,6 +84,7 @@ __all__ = [
     "PredictionNotFound",
     "QueueUnavailable",
     "ReasonError",
+    "RefusedLineFiles",
     "RegistryUnavailable",
     "RunNotCancellable",
     "RunNotFound",

@@ -1,5 +1,6 @@
 """What keeps the platform from starting: a setting, or the machine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,3 +20,11 @@ class CannotStart(ReasonError):
     """A part of the platform can't start on this machine; says what to do."""
 
     code: ClassVar[str] = "cannot_start"
+
+
+class RefusedLineFiles(CannotStart):
+    """Files of model lines that can't be taken in; each of `refusals` names one, and the field."""
+
+    def __init__(self, refusals: Sequence[str]) -> None:
+        super().__init__("; ".join(refusals))
+        self.refusals = tuple(refusals)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.web.platform import SPEC
 
@@ -46,6 +48,33 @@ def test_a_line_says_what_differs_and_the_rest_is_as_configured():
 )
 def test_what_a_line_may_not_say_is_refused_by_its_field(fields, refused):
     assert list(invalid_definition(LineDefinition.from_dict(fields), SPEC)) == [refused]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "refused"),
+    [
+        ({"min_symbols": 3}, {"recipe.min_symbols": ["is more than the 2 symbols"]}),
+        ({"symbols": ["AAA"], "min_symbols": 1}, {}),
+        (
+            {"symbols": ["AAA"]},
+            {"recipe.symbols": ["are fewer than the 2 of min_symbols"]},
+        ),
+    ],
+)
+def test_a_line_has_the_symbols_that_a_training_needs(recipe, refused):
+    configured = replace(SPEC, min_symbols=2)
+    assert invalid_definition(LineDefinition(recipe=recipe), configured) == refused
+
+
+def test_all_that_is_refused_is_named_at_once():
+    recipe = {"horizon": 5, "rounds": 0, "label": "cs_zscore", "min_symbols": 9}
+    definition = LineDefinition(recipe=recipe, interval="2d", schedule="now", note="")
+    assert sorted(invalid_definition(definition, SPEC)) == [
+        *("interval", "note", "recipe.horizon", "recipe.label", "recipe.min_symbols"),
+        *("recipe.rounds", "schedule"),
+    ]
+    vague = {"symbols": [], "label": "cs_zscore", "min_symbols": 9}
+    assert list(invalid_definition(LineDefinition(recipe=vague), SPEC)) == ["recipe.symbols"]
 
 
 @pytest.mark.parametrize(

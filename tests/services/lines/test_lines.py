@@ -7,16 +7,16 @@ from typing import Any, cast
 
 import pytest
 from tests.databases import new_database
-from tests.web.platform import SPEC
+from tests.web.platform import OFFERS, SPEC
 
 from mlengine.core.lines.line import LineDefinition
 from mlengine.core.runs.progress import Progress
 from mlengine.errors import (
-    CannotStart,
     DatabaseUnavailable,
     InvalidRequest,
     LineNotFound,
     LineRetired,
+    RefusedLineFiles,
 )
 from mlengine.services.lines.directory import LineDirectory
 from mlengine.services.lines.service import LineService
@@ -47,7 +47,9 @@ def lines(tmp_path: Path) -> LineService:
     engine = open_database(new_database(tmp_path / "audit.db"))
     store = LineStore(engine)
     runs = RunService(RunStore(engine), cast("Any", Queue()), SPEC, 60)
-    return LineService(store, LineDirectory(store), runs, ScheduleStore(engine), SPEC, tmp_path)
+    return LineService(
+        store, LineDirectory(store), runs, ScheduleStore(engine), SPEC, tmp_path, OFFERS
+    )
 
 
 def _live_run(lines: LineService, name: str) -> str:
@@ -104,13 +106,68 @@ def test_a_run_past_the_last_point_of_return_outlives_its_line(lines):
 
 
 def test_files_are_taken_in_all_or_none(lines):
-    good = LineFile("good", SLOW, "1" * 64)
-    bad = LineFile("bad", LineDefinition(recipe={"horizon": 1}), "2" * 64)
-    with pytest.raises(CannotStart, match=r"line bad is refused: recipe\.horizon is no field"):
-        lines.take_files([good, bad], now=NOW)
+    good = LineFile("good", SLOW, "1" * 64, Path("good.toml"))
+    recipe = {"horizon": 1, "universe_file": "nowhere.csv"}
+    bad = LineFile("bad", LineDefinition(recipe=recipe, interval="1h"), "2" * 64, Path("bad.toml"))
+    worse = replace(bad, name="worse", path=Path("worse.toml"))
+    with pytest.raises(RefusedLineFiles) as refusal:
+        lines.take_files([good, bad, worse], now=NOW)
+    assert [text.split(" ")[:4] for text in refusal.value.refusals] == [
+        [file, "is", "refused:", field]
+        for file in ("bad.toml", "worse.toml")
+        for field in ("interval", "recipe.universe_file", "recipe.horizon")
+    ]
     assert len(lines.list()) == 1
     assert lines.take_files([good], now=NOW) == ("good",)
     assert lines.take_files([good], now=NOW) == ()
+
+
+def test_a_file_that_was_taken_in_is_warned_of_when_what_it_names_has_gone(
+    lines: LineService, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    members = tmp_path / "members.csv"
+    members.write_text("symbol,from,to\nAAPL,2000-01-01,\n")
+    file = LineFile(
+        "slow", LineDefinition(recipe={"universe_file": str(members)}), "1" * 64, Path("slow.toml")
+    )
+    assert lines.take_files([file], now=NOW) == ("slow",)
+    members.unlink()
+    assert lines.take_files([file], now=NOW) == ()
+    (warned,) = caplog.records
+    assert "slow.toml is refused: recipe.universe_file" in warned.__dict__["reason"]
+    with pytest.raises(RefusedLineFiles, match=r"members\.csv must be a file"):
+        lines.take_files([replace(file, sha256="2" * 64)], now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("definition", "reasons"),
+    [
+        (LineDefinition(), {}),
+        (LineDefinition(interval="1d"), {}),
+        (
+            LineDefinition(interval="1h"),
+            {"interval": ["there is no 1h"]},
+        ),
+        (
+            LineDefinition(recipe={"feature_set": "core.no_volume"}),
+            {"recipe.feature_set": ["must be one of core"]},
+        ),
+        (
+            LineDefinition(recipe={"lookback": 83, "horizon_bars": 20}),
+            {"recipe.lookback": ["is too short: one labelled row needs 84 bars"]},
+        ),
+        (LineDefinition(recipe={"lookback": 84, "horizon_bars": 20}), {}),
+        (LineDefinition(recipe={"lookback": 0, "feature_set": "core"}), {}),
+        (
+            LineDefinition(recipe={"seed": "many", "lookback": 1}),
+            {"recipe.seed": ["must be a whole number from 0 to 2147483647"]},
+        ),
+    ],
+)
+def test_what_could_only_fail_in_training_is_refused(
+    lines: LineService, definition: LineDefinition, reasons: dict[str, list[str]]
+) -> None:
+    assert lines.refusals("slow", definition) == reasons
 
 
 def test_a_copy_is_what_a_line_is_now(lines):

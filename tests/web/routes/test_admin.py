@@ -12,7 +12,7 @@ from tests.web.platform import FakeControlPlane, FakePlatform, FakeRunService, f
 
 from mlengine.app import create_app
 from mlengine.config import Settings
-from mlengine.errors import CannotStart
+from mlengine.errors import RefusedLineFiles
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
@@ -209,12 +209,13 @@ def test_reload_says_which_file_of_a_line_is_no_good(
     client: FlaskClient, tiny: FakePlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: object) -> tuple[str, ...]:
-        raise CannotStart("the model line typo is refused: recipe.horizon is no field of a recipe")
+        raise RefusedLineFiles(["typo.toml is refused: recipe.horizon is no field", "b.toml"])
 
     monkeypatch.setattr(type(tiny.control), "take_line_files", refuse)
     answer = client.post("/admin/reload", headers=KEY)
     assert answer.status_code == 422
-    assert "recipe.horizon" in answer.get_json()["errors"]["lines"][0]
+    named = ["typo.toml is refused: recipe.horizon is no field", "b.toml"]
+    assert answer.get_json()["errors"] == {"lines": named}
 
 
 def test_clearing_the_audit_says_how_many(client: FlaskClient, tiny: FakePlatform) -> None:

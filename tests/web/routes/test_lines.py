@@ -51,6 +51,22 @@ def test_a_line_that_is_refused_says_which_field(
     assert list(problem(refused, 422, "invalid_request")["errors"]) == [field]
 
 
+def test_all_that_is_refused_of_a_line_is_named_at_once(client: FlaskClient) -> None:
+    body = {
+        "name": "Slow",
+        "interval": "2d",
+        "schedule": 3,
+        "schedule_activate": "maybe",
+        "recipe": {"horizon": 1, "rounds": 0, "feature_set": "nope", "universe_file": "u.csv"},
+        "colour": "red",
+    }
+    refused = client.post("/admin/lines", json=body, headers=KEY)
+    assert sorted(problem(refused, 422, "invalid_request")["errors"]) == [
+        *("colour", "interval", "name", "recipe.feature_set", "recipe.horizon", "recipe.rounds"),
+        *("recipe.universe_file", "schedule", "schedule_activate"),
+    ]
+
+
 def test_query_and_body_name_one_line(client: FlaskClient) -> None:
     refused = client.post("/admin/train?model=main", json={"model": "slow"}, headers=KEY)
     assert list(problem(refused, 422, "invalid_request")["errors"]) == ["model"]

@@ -1,7 +1,7 @@
 """What a line may say of itself."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
@@ -54,15 +54,36 @@ def invalid_definition(definition: LineDefinition, configured: TrainSpec) -> Ref
         refusals["schedule_activate"] = [f"must be one of {', '.join(ACTIVATIONS)}"]
     if definition.note is not None and not 0 < len(definition.note) <= _MOST_NOTE:
         refusals["note"] = [f"must have 1 to {_MOST_NOTE} characters"]
-    return refusals or _invalid_as_a_whole(definition, configured)
+    valid = {
+        name: value for name, value in definition.recipe.items() if f"recipe.{name}" not in refusals
+    }
+    return refusals | _contradictions(replace(definition, recipe=valid), configured, refusals)
 
 
-def _invalid_as_a_whole(definition: LineDefinition, configured: TrainSpec) -> Refusals:
+def _contradictions(
+    definition: LineDefinition, configured: TrainSpec, refused: Refusals
+) -> Refusals:
+    """What does not go together, among fields that are not `refused` themselves."""
     try:
-        reason = invalid_label_reason(definition.spec(configured))
+        spec = definition.spec(configured)
     except ValueError as error:
-        return {"recipe": [str(error)]}
-    return {"recipe.label": [reason]} if reason else {}
+        return {} if refused else {"recipe": [str(error)]}
+    found: Refusals = {}
+    if not refused.keys() & {"recipe.label", "recipe.objective", "recipe.symbols"}:
+        reason = invalid_label_reason(spec)
+        found |= {"recipe.label": [reason]} if reason else {}
+    if not refused.keys() & {"recipe.min_symbols", "recipe.symbols"}:
+        found |= _too_few_symbols(definition, spec)
+    return found
+
+
+def _too_few_symbols(definition: LineDefinition, spec: TrainSpec) -> Refusals:
+    """Named is the field that the line says itself."""
+    if len(spec.symbols) >= spec.min_symbols:
+        return {}
+    if "min_symbols" in definition.recipe:
+        return {"recipe.min_symbols": [f"is more than the {len(spec.symbols)} symbols"]}
+    return {"recipe.symbols": [f"are fewer than the {spec.min_symbols} of min_symbols"]}
 
 
 def _recipe_refusal(name: str, value: object) -> str | None:

@@ -1,7 +1,7 @@
 """Creating, changing, retiring and listing model lines."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +13,9 @@ from mlengine.core.lines.line import LineDefinition, LineState, ModelLine
 from mlengine.core.lines.rules import Refusals, invalid_definition
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.layout import ACTIVE_FILE
-from mlengine.errors import CannotStart, InvalidRequest, LineNotFound, RunNotCancellable
+from mlengine.errors import InvalidRequest, LineNotFound, RefusedLineFiles, RunNotCancellable
 from mlengine.services.lines.directory import LineDirectory
+from mlengine.services.lines.host_offers import HostOffers
 from mlengine.services.runs.service import RunService
 from mlengine.stores.lines.folder import LineFile
 from mlengine.stores.lines.store import Change, LineStore
@@ -56,7 +57,7 @@ class LineSummary:
 class LineService:
     """`main` is what the settings say: its `configured` recipe, in the folder of the others.
 
-    `artifacts_dir` is where this host has its versions.
+    `artifacts_dir` is where this host has its versions, `offers` what its trainings can have.
     """
 
     store: LineStore
@@ -65,6 +66,7 @@ class LineService:
     schedules: ScheduleStore
     configured: TrainSpec
     artifacts_dir: Path
+    offers: HostOffers
 
     def list(self) -> tuple[LineSummary, ...]:
         """All lines, `main` first and the others by name."""
@@ -84,14 +86,20 @@ class LineService:
 
         Raises InvalidRequest with all that is refused.
         """
-        if name == MODEL_LINE:
-            raise InvalidRequest({"name": [f"{MODEL_LINE} is what the settings say"]})
-        if not is_line_name(name):
-            raise InvalidRequest({"name": [f"must be {LINE_RULE}"]})
-        if refusals := self._refusals(definition):
+        if refusals := self.refusals(name, definition):
             raise InvalidRequest(refusals)
         line, change = self._save(name, definition, actor, now, None)
         return self._summary(line), change
+
+    def refusals(self, name: str | None, definition: LineDefinition) -> Refusals:
+        """All that keeps it from being a line that can train here, by field; without a name too."""
+        refused: Refusals = {}
+        if name == MODEL_LINE:
+            refused["name"] = [f"{MODEL_LINE} is what the settings say"]
+        elif name is not None and not is_line_name(name):
+            refused["name"] = [f"must be {LINE_RULE}"]
+        unmet = self.offers.unmet(definition, self.configured)
+        return refused | unmet | invalid_definition(definition, self.configured)
 
     def copy(
         self, line: str, name: str, changes: Mapping[str, object], *, actor: str, now: datetime
@@ -140,19 +148,37 @@ class LineService:
         """Take in the files that say something new; returns the names of their lines.
 
         What was changed by other ways since a file was taken in stays until the file changes.
-        Raises CannotStart for a definition that is refused, and then takes in none.
+        Raises RefusedLineFiles with all that is refused, and then takes in none. A line that was
+        taken in before, and could not train any more, is warned of.
         """
-        files = tuple(files)
-        for file in files:
-            if refusals := self._refusals(file.definition):
-                said = "; ".join(f"{name} {texts[0]}" for name, texts in refusals.items())
-                raise CannotStart(f"the model line {file.name} is refused: {said}")
+        files, known = tuple(files), self.store.read_all()
+        refused, doubtful = self.refused_files(files, known)
+        if refused:
+            raise RefusedLineFiles(refused)
+        for reason in doubtful:
+            log.warning("model line can't train", extra={"reason": reason})
         return tuple(
             file.name
             for file in files
             if self._save(file.name, file.definition, FILE_ACTOR, now, file.sha256)[1]
             != "unchanged"
         )
+
+    def refused_files(
+        self, files: Iterable[LineFile], known: Iterable[ModelLine]
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """What is refused of each file, with its field; and what those lack that were taken in.
+
+        A start does not end for what has gone since.
+        """
+        taken = {(line.name, line.file_sha256) for line in known}
+        faults: dict[bool, tuple[str, ...]] = {False: (), True: ()}
+        for file in files:
+            faults[(file.name, file.sha256) in taken] += tuple(
+                f"{file.path} is refused: {name} {' '.join(texts)}"
+                for name, texts in self.refusals(file.name, file.definition).items()
+            )
+        return faults[False], faults[True]
 
     def runs_of(self, name: str) -> RunService:
         """The trainings of a line, with the recipe of `main`."""
@@ -161,9 +187,6 @@ class LineService:
     def schedule_of(self, name: str) -> ScheduleStore:
         """When a line is trained."""
         return replace(self.schedules, line=name)
-
-    def _refusals(self, definition: LineDefinition) -> Refusals:
-        return invalid_definition(definition, self.configured)
 
     def _save(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlengine.core.line_names import LINE_RULE, MODEL_LINE, is_line_name
 from mlengine.core.lines.line import LineDefinition
-from mlengine.errors import CannotStart
+from mlengine.errors import CannotStart, RefusedLineFiles
 
 _SUFFIX = ".toml"
 
@@ -19,6 +19,7 @@ class LineFile:
     name: str
     definition: LineDefinition
     sha256: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,26 @@ class LineFolder:
     directory: Path
 
     def read(self) -> tuple[LineFile, ...]:
-        """All files by name, none where there is no folder; raises CannotStart for a bad one."""
+        """All files by name, none where there is no folder.
+
+        Raises RefusedLineFiles, with every file that defines no line.
+        """
+        files, refusals = self.scan()
+        if refusals:
+            raise RefusedLineFiles(refusals)
+        return files
+
+    def scan(self) -> tuple[tuple[LineFile, ...], tuple[str, ...]]:
+        """The files that define a line, and of each other one why it defines none."""
         if not self.directory.is_dir():
-            return ()
-        return tuple(map(_read, sorted(self.directory.glob(f"*{_SUFFIX}"))))
+            return (), ()
+        files, refusals = [], []
+        for path in sorted(self.directory.glob(f"*{_SUFFIX}")):
+            try:
+                files.append(_read(path))
+            except CannotStart as refusal:
+                refusals.append(str(refusal))
+        return tuple(files), tuple(refusals)
 
 
 def _read(path: Path) -> LineFile:
@@ -39,8 +56,8 @@ def _read(path: Path) -> LineFile:
     try:
         content = path.read_bytes()
         definition = LineDefinition.from_dict(tomllib.loads(content.decode()))
-    except OSError:
-        raise CannotStart(f"{path} can't be read") from None
+    except OSError as error:
+        raise CannotStart(f"{path} can't be read: {error.strerror}") from None
     except ValueError as error:  # also what is no TOML
         raise CannotStart(f"{path} defines no model line: {error}") from None
-    return LineFile(name, definition, hashlib.sha256(content).hexdigest())
+    return LineFile(name, definition, hashlib.sha256(content).hexdigest(), path)

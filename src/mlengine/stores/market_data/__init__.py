@@ -1,6 +1,6 @@
 """Market data: one Protocol, three upstreams (`http`, `files`, `sample`)."""
 
-from collections.abc import Hashable, Mapping, Sequence, Set
+from collections.abc import Collection, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 import polars as pl
 
 from mlengine.core.actions.actions import StatedAction
+from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import MlengineError
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
@@ -34,6 +35,10 @@ class MarketData(Protocol):
     def deadline(self) -> Deadline:
         """When a request that begins now has to be answered, however many `candles` it takes."""
         return NEVER
+
+    def offered_intervals(self) -> Collection[str]:
+        """Those it may have bars of; which of them a symbol has, it says when asked for them."""
+        return INTERVALS
 
     def symbols(self) -> Sequence[str]:
         """All symbols, by name, of a source that lists them."""

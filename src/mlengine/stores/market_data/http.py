@@ -1,7 +1,7 @@
 """The `http` upstream: any service that gives candles as JSON, by the contract or by its shape."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +76,10 @@ class HttpMarketData(MarketData):
     def deadline(self) -> Deadline:
         """`deadline_seconds` from now."""
         return Deadline.after(self._deadline_seconds)
+
+    def offered_intervals(self) -> Collection[str]:
+        """Those that its shape has names for; all where they go as they are."""
+        return self._shape.intervals or INTERVALS
 
     def candles(
         self,

@@ -5,7 +5,7 @@ importing it pulls pandas.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +33,10 @@ class SampleMarketData(MarketData):
         self._lock = threading.Lock()
         self._candles: Mapping[str, pl.DataFrame] = {}
 
+    def offered_intervals(self) -> Collection[str]:
+        """Days alone."""
+        return ("1d",)
+
     def candles(
         self,
         symbol: str,
@@ -43,7 +47,7 @@ class SampleMarketData(MarketData):
         deadline: Deadline | None = None,  # noqa: ARG002 - what is in memory needs no time
     ) -> pl.DataFrame:
         """The daily candles of `symbol`; see MarketData."""
-        if interval != "1d":
+        if interval not in self.offered_intervals():
             raise UpstreamInvalid("the sample has daily bars only")
         candles = self._loaded().get(symbol)
         if candles is None:

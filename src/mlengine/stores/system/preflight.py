@@ -56,8 +56,15 @@ def require_artifacts(folder: Path) -> None:
 
 def require_universe(path: str | None) -> None:
     """The universe file, if one is set, can be read here; its content is the training's affair."""
-    if path is not None and not (Path(path).is_file() and os.access(path, os.R_OK)):
+    if path is not None and unreadable_universe(path):
         raise BadSetting("TRAIN_UNIVERSE_FILE", path, "a file that can be read")
+
+
+def unreadable_universe(path: str) -> str | None:
+    """Why a universe file can't be read here; None where it can."""
+    if Path(path).is_file() and os.access(path, os.R_OK):
+        return None
+    return f"{path} must be a file that can be read"
 
 
 def require_prices(folder: Path | None) -> None:

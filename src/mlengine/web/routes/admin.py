@@ -4,7 +4,7 @@ from flask import Blueprint, Response, g, jsonify
 
 from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.runs.run import RUN_FIELDS
-from mlengine.errors import CannotStart, InvalidRequest
+from mlengine.errors import InvalidRequest, RefusedLineFiles
 from mlengine.services.models.service import Activation, PendingActivation
 from mlengine.web.http.auth import requires
 from mlengine.web.http.contract import says
@@ -85,13 +85,14 @@ def reload() -> Body:
 
     And read the file of named keys again; `keys` is `degraded` where it can't be used. And take in
     the files of model lines that this host has; `lines` names those that said something new. A
-    file that can't be used is refused with its reason, and nothing is loaded.
+    file that can't be used is refused with its field and reason, every one of them in `errors`, and
+    nothing is loaded.
     """
     _refuse_arguments()
     try:
         lines = platform().control.take_line_files()
-    except CannotStart as refusal:  # so a start would be refused, which takes in files, too
-        raise InvalidRequest({"lines": [str(refusal)]}) from None
+    except RefusedLineFiles as refusal:  # so a start would be refused, which takes in files, too
+        raise InvalidRequest({"lines": refusal.refusals}) from None
     ring = platform().keys.ring
     ring.reload()
     model = asked_line(must_serve=True).models.reload(actor=g.actor, now=request_time())

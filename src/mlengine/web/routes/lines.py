@@ -4,8 +4,6 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, g, jsonify
 
-from mlengine.core.lines.line import LineDefinition
-from mlengine.errors import InvalidRequest
 from mlengine.services.lines.service import LineSummary
 from mlengine.web.http.auth import open_by_default, requires
 from mlengine.web.http.contract import says
@@ -47,10 +45,13 @@ def save_line() -> Response:
 
     201 for a new one. A definition takes the place of the whole one before; its versions stay, and
     so does the champion. A retired line is active again. Every host takes it in within a second.
+
+    What could only fail when it is trained is 422, with each field in `errors`: bars of an interval
+    that their source has not, a feature set that there is not, fewer symbols than `min_symbols`, a
+    look-back too short for one labelled row.
     """
     load_query(_NO_QUERY)
     body = load_body(_LINE_BODY, required=True)
-    _refuse_by_http(body["definition"])
     line, change = platform().control.lines.save(**body, actor=g.actor, now=request_time())
     response = jsonify(line)
     response.status_code = HTTPStatus.CREATED if change == "created" else HTTPStatus.OK
@@ -75,14 +76,3 @@ def retire_line(name: str) -> Response:
     load_body(_NO_BODY)
     lines = platform().control.lines
     return jsonify(lines.retire(name, actor=g.actor, now=request_time()))
-
-
-def _refuse_by_http(definition: LineDefinition) -> None:
-    """A feature set that there is not, and a file of this machine, which its owner alone names."""
-    if "universe_file" in definition.recipe:
-        raise InvalidRequest({"recipe.universe_file": ["stands in a file of LINES_DIR alone"]})
-    name = definition.recipe.get("feature_set")
-    try:
-        platform().features.feature_set(name if isinstance(name, str) else None)
-    except InvalidRequest as unknown:
-        raise InvalidRequest({"recipe.feature_set": unknown.errors["feature_set"]}) from None

@@ -2,13 +2,21 @@
 
 from typing import Any, Literal, TypedDict
 
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
 
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.line_names import LINE_RULE
 from mlengine.core.lines.line import LineDefinition
 from mlengine.core.training.spec import ACTIVATIONS
 from mlengine.services.lines.service import LineSummary
+from mlengine.web.http.requests import platform
 from mlengine.web.schemas.answers import (
     BATCH_PREDICTION,
     BatchSummary,
@@ -35,6 +43,17 @@ class LineBody(Schema):
     )
     schedule_activate = fields.String(validate=validate.OneOf(ACTIVATIONS), allow_none=True)
     note = fields.String(validate=validate.Length(1, 1000), allow_none=True)
+
+    @validates_schema(skip_on_field_errors=False)
+    def refuse_together(self, data: dict[str, Any], **_: Any) -> None:
+        """All that is refused of the other fields, also beside one of another type."""
+        fields_ = dict(data)
+        name, definition = fields_.pop("name", None), LineDefinition.from_dict(fields_)
+        refusals = platform().control.lines.refusals(name, definition)
+        if "universe_file" in definition.recipe:  # of this machine, which its owner alone names
+            refusals["recipe.universe_file"] = ["stands in a file of LINES_DIR alone"]
+        if refusals:
+            raise ValidationError(dict(refusals))
 
     @post_load
     def make_definition(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import importlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
@@ -53,6 +53,10 @@ class LibraryMarketData(MarketData):
     def deadline(self) -> Deadline:
         """`deadline_seconds` from now."""
         return Deadline.after(self.options.deadline_seconds)
+
+    def offered_intervals(self) -> Collection[str]:
+        """Those that `intervals` names."""
+        return self.intervals
 
     def candles(
         self,

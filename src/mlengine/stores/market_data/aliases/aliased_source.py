@@ -1,6 +1,6 @@
 """A source of market data that has some symbols under other names, those of the file of symbols."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 
@@ -32,6 +32,10 @@ class AliasedMarketData(MarketData):
     def deadline(self) -> Deadline:
         """That of the source."""
         return self.source.deadline()
+
+    def offered_intervals(self) -> Collection[str]:
+        """Those of the source."""
+        return self.source.offered_intervals()
 
     def symbols(self) -> Sequence[str]:
         """All that the source lists, by symbol; raises as the source."""

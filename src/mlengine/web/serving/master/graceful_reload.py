@@ -18,6 +18,7 @@ from mlengine.stores.system.terminal import has_terminal
 
 _TRIAL = (sys.executable, "-m", "mlengine.wsgi")
 _TRIAL_SECONDS = 60.0
+_SAYS = "mlengine: "
 _WORKERS_SECONDS = 60.0
 _SECONDS_BETWEEN_LOOKS = 0.05
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
@@ -38,10 +39,12 @@ def install(server: Any) -> None:
 
 def reload(server: Any) -> None:
     """Replace the workers; a stop that is asked for meanwhile comes first."""
-    refusal = _refusal(lambda: _is_to_stop(server))
-    if refusal is not None:
-        lifecycle.error("reload refused", extra={"reason": refusal})
+    can_serve, reason = _try(lambda: _is_to_stop(server))
+    if not can_serve:
+        lifecycle.error("reload refused", extra={"reason": reason})
         return
+    if reason:
+        lifecycle.warning("reload incomplete", extra={"reason": reason})
     newest = [server.spawn_worker() for _ in range(server.cfg.workers)]
     spawned = [server.WORKERS[pid] for pid in newest if pid in server.WORKERS]
     before = {worker: worker.tmp.last_update() for worker in spawned}
@@ -54,18 +57,20 @@ def reload(server: Any) -> None:
     lifecycle.info("reloaded", extra={"workers": len(spawned)})
 
 
-def _refusal(is_to_stop: Callable[[], bool]) -> str | None:
-    """Why a worker that starts now could not serve; None where it could."""
+def _try(is_to_stop: Callable[[], bool]) -> tuple[bool, str]:
+    """Whether a worker that starts now could serve; and why not, or what was left undone."""
     with subprocess.Popen(_TRIAL, stderr=subprocess.PIPE) as trial:
         deadline = time.monotonic() + _TRIAL_SECONDS
         while trial.poll() is None and time.monotonic() < deadline and not is_to_stop():
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         if trial.poll() is None:
             trial.kill()
-            return "it was not known in time whether new workers could serve"
+            return False, "it was not known in time whether new workers could serve"
         lines = (trial.stderr.read() if trial.stderr else b"").decode(errors="replace")
-    last = (lines.splitlines() or [f"exit code {trial.returncode}"])[-1]
-    return None if trial.returncode == 0 else last.removeprefix("mlengine: ")
+    last = (lines.splitlines() or [""])[-1]
+    if trial.returncode == 0:
+        return True, last.removeprefix(_SAYS) if last.startswith(_SAYS) else ""
+    return False, last.removeprefix(_SAYS) or f"exit code {trial.returncode}"
 
 
 def _is_to_stop(server: Any) -> bool:
