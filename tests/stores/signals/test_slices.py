@@ -202,3 +202,24 @@ def test_signals_go_with_the_audit(sqlite: Engine) -> None:
     assert (count(signals), count(signal_bars), count(signal_slices)) == (len(SYMBOLS) - 3, 0, 0)
     AuditStore(sqlite).clear(actor="t", at=NOW)
     assert count(signals) == 0
+
+
+def test_a_bar_whose_rows_were_cleared_is_listed_no_more_and_not_scored_again(
+    sqlite: Engine,
+) -> None:
+    def listed() -> list[tuple[int, int]]:
+        newest = SignalPlans(sqlite).newest("main", limit=9)
+        return [(bar.symbols, bar.pending) for bar in newest]
+
+    assert score_everything(sqlite) == []
+    plan(sqlite, model="slow")
+    assert listed() == [(len(SYMBOLS), 0)]
+    AuditStore(sqlite).clear(actor="t", at=NOW)
+    assert (listed(), plan(sqlite)) == ([], False)
+    AuditStore(sqlite).clear(actor="t", at=NOW + DAY)
+    with reading(sqlite) as connection:
+        left = connection.scalars(select(signal_bars.c.model)).all()
+        slices = connection.scalar(select(func.count()).select_from(signal_slices))
+    assert (left, slices) == (["slow"], len(SYMBOLS) // 2)
+    assert plan(sqlite)
+    assert listed() == [(len(SYMBOLS), len(SYMBOLS))]

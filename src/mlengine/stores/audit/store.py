@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import Connection, Engine, delete
+from sqlalchemy import Connection, Engine, delete, select
 
 from mlengine.core.monitoring.event import Event
 from mlengine.errors import DatabaseUnavailable
@@ -29,6 +29,8 @@ from mlengine.stores.database.tables import (
     drift_tallies,
     feature_vectors,
     predictions,
+    signal_bars,
+    signal_slices,
     signals,
 )
 from mlengine.stores.database.write_probe import WriteProbe
@@ -125,6 +127,7 @@ class AuditStore(AuditReader):
             connection.execute(delete(feature_vectors))
             for table in (bar_windows, drift_tallies, drift_progress, signals):
                 connection.execute(delete(table))
+            _forget_scored_bars(connection, at)
             archived = sum(each.rows for each in counting_files(self.engine))
             details = {"predictions": count + archived}
             cleared = Event(kind="audit_cleared", at=at, version=None, actor=actor, details=details)
@@ -153,3 +156,13 @@ class AuditStore(AuditReader):
             self.states.record("audit", "down")
             raise
         self.states.record("audit", "ok")
+
+
+def _forget_scored_bars(connection: Connection, at: datetime) -> None:
+    """Those of which all was said; one that could be planned again stays without its slices."""
+    row = signal_bars.c
+    said = select(row.id).where(row.completed_at.is_not(None))
+    connection.execute(delete(signal_slices).where(signal_slices.c.bar_id.in_(said)))
+    connection.execute(
+        delete(signal_bars).where(row.completed_at.is_not(None), row.give_up_at <= at)
+    )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine, Row, Update, and_, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, Update, and_, exists, insert, or_, select, update
 
 from mlengine.core.signals.signal import BarToScore, ScoredBar, Slice, Tick
 from mlengine.stores.database.engine import insert_or_ignore, parse_column, reading, writing
@@ -100,9 +100,14 @@ class SignalPlans:
         return found
 
     def newest(self, model: str, *, limit: int) -> list[ScoredBar]:
-        """The newest planned bars of a line, the last one first."""
+        """The newest bars of a line, the last one first.
+
+        But those of which all was cleared: they have no slices any more.
+        """
         open_slices = select(_SLICE.bar_id, _SLICE.symbols).where(_SLICE.look_at.is_not(None))
-        query = select(signal_bars).where(_BAR.model == model)
+        query = select(signal_bars).where(
+            _BAR.model == model, exists().where(_SLICE.bar_id == _BAR.id)
+        )
         with reading(self.engine) as connection:
             bars = connection.execute(query.order_by(_BAR.id.desc()).limit(limit)).all()
             ids = [bar.id for bar in bars]
