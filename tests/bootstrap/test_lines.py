@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from tests.core.small_features import SMALL
 from tests.factories import random_bars
 from tests.patience import patience
@@ -26,6 +27,8 @@ from mlengine.errors import (
 )
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.audit.filter import AuditFilter
+from mlengine.stores.database.engine import reading
+from mlengine.stores.database.tables import outcomes
 from mlengine.stores.runs.rows import NewRun
 
 
@@ -218,6 +221,37 @@ def test_monitoring_keeps_the_versions_of_lines_apart(platform):
     report = platform.updates_of_all_lines().run(NOW + timedelta(minutes=1))
     assert not report.has_failed, report
     assert platform.monitoring.history(kind="drift_checked", limit=9, cursor=None).rows == ()
+
+
+def test_predictions_of_a_retired_line_still_get_their_outcomes(platform):
+    """Also those that no update had seen before; and then the line costs nothing any more."""
+
+    def update(now: datetime) -> list[str]:
+        platform.control.lines.directory.forget()
+        report = platform.updates_of_all_lines().run(now)
+        assert not report.has_failed, report
+        return [step.name for step in report.steps if step.name.startswith("slow/")]
+
+    def states() -> list[str]:
+        query = select(outcomes.c.state).where(outcomes.c.model_version == "slow/v1")
+        with reading(platform.control.database) as connection:
+            return list(connection.scalars(query))
+
+    then, day = NOW - timedelta(days=40), timedelta(days=1)
+    line = _add(platform, "slow")
+    for symbol in ("AAA", "BBB"):
+        line.predict.predict(symbol, PredictionRequest("r", then))
+    platform.control.lines.retire("slow", actor="ann", now=then)
+    both = ["slow/outcomes", "slow/performance"]
+    assert (update(then + timedelta(minutes=1)), states()) == (both, ["pending"] * 2)
+    assert (update(then + 20 * day), states()) == (both, ["scored"] * 2)
+    figures = platform.of_line("slow").performance.performance(
+        version="v1", window=60, symbol=None, group=None, now=then + 20 * day
+    )
+    assert figures.coverage.scored == 2
+    assert update(then + 20 * day) == both
+    platform.predict.predict("AAA", PredictionRequest("r", then + 2 * day))
+    assert (update(then + 20 * day), update(then + 20 * day)) == (both, [])
 
 
 def test_files_of_lines_are_taken_in_at_start(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from flask.testing import FlaskCliRunner
 from tests.factories import random_bars
 from tests.platforms import bars_folder, make_platform, settings
@@ -52,6 +53,38 @@ def test_no_list_of_commands_cuts_off_what_one_does(runner: FlaskCliRunner) -> N
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - {"limiter"}))
 def test_the_light_list_says_what_each_command_says_of_itself(name: str) -> None:
     assert cli.load(name).get_short_help_str(limit=80) == cli.COMMANDS[name]
+
+
+_RANGES = {
+    "audit export": ["--parquet", "rows"],
+    "audit replay": [],
+    "monitor history": [],
+    "signals export": ["panel.csv"],
+}
+
+
+@pytest.mark.parametrize("command", _RANGES)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_range_that_ends_before_it_begins_is_wrong_usage(command: str, order: int) -> None:
+    """In whichever order it is given, and before anything is looked at."""
+    group, name = command.split()
+    bounds = [("--since", "2024-05-02"), ("--until", "2024-05-01")][::order]
+    arguments = [name, *_RANGES[command], *(text for bound in bounds for text in bound)]
+    result = CliRunner().invoke(cli.load(group), arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--since: is after until: 2024-05-02T00:00:00Z is after 2024" in result.stderr
+
+
+def test_every_command_that_takes_a_range_is_among_them() -> None:
+    groups = {name: cli.load(name) for name in cli.COMMANDS if name != "limiter"}
+    with_range = {
+        f"{group} {name}"
+        for group, commands in groups.items()
+        if isinstance(commands, click.Group)
+        for name, command in commands.commands.items()
+        if {"since", "until"} <= {parameter.name for parameter in command.params}
+    }
+    assert with_range == {*_RANGES}
 
 
 def test_help_and_usage_errors_load_no_library_but_click() -> None:

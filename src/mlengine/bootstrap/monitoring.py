@@ -2,10 +2,14 @@
 
 import secrets
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 from mlengine.bootstrap.control import ControlPlane
 from mlengine.bootstrap.stores import Stores
 from mlengine.core.line_names import MODEL_LINE
+from mlengine.core.lines.line import ModelLine
 from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.drift_checks import DriftChecks
 from mlengine.services.monitoring.drift_updates import DriftUpdates
@@ -27,6 +31,9 @@ from mlengine.stores.outcomes.reports import ReportStore
 from mlengine.stores.outcomes.scored import ScoredReader
 from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.outcomes.store import OutcomeStore
+
+# Rows that waited beside the database come into it later than they were made.
+_LATEST_ROWS = timedelta(days=1)
 
 
 def build_monitoring_updates(
@@ -57,6 +64,35 @@ def build_monitoring_updates(
     if control.line != MODEL_LINE:
         steps = tuple(StepOfLine(control.line, step) for step in ours)
     return MonitoringUpdates(steps, control.update_lease, control.clock, _new_holder)
+
+
+def updates_of_all_lines(
+    control: ControlPlane, updates_of: Callable[[str], MonitoringUpdates]
+) -> MonitoringUpdates:
+    """The update of `main` and every active line, and what is still to come of retired ones.
+
+    Those get the outcomes of their predictions, and figures of them; nobody is alarmed, and
+    nothing is trained. Raises DatabaseUnavailable.
+    """
+    main, directory = updates_of(MODEL_LINE), control.lines.directory
+    steps = list(main.steps)
+    for line in directory.active():
+        steps += updates_of(line.name).steps
+    for line in directory.retired():
+        if not _all_is_decided(control, line):
+            steps += filter(_is_of_outcomes, updates_of(line.name).steps)
+    return replace(main, steps=tuple(steps))
+
+
+def _all_is_decided(control: ControlPlane, line: ModelLine) -> bool:
+    if OutcomeStore(control.database, line.name).next_look() is not None:
+        return False
+    answers = AnswerReader(control.database, line.name)
+    return answers.has_read(through=line.changed_at + _LATEST_ROWS)
+
+
+def _is_of_outcomes(step: UpdateStep) -> bool:
+    return isinstance(step, StepOfLine) and isinstance(step.step, OutcomeStep | ReportStep)
 
 
 def _of_the_platform(control: ControlPlane, stores: Stores) -> tuple[UpdateStep, ...]:

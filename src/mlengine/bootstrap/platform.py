@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from platform import python_version
 
 from mlengine import __version__
@@ -15,6 +14,7 @@ from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.bootstrap.keys import build_key_ring
 from mlengine.bootstrap.lines import control_of_line, settings_of_line
 from mlengine.bootstrap.models import LineServices, SharedCaches, build_line_services
+from mlengine.bootstrap.monitoring import updates_of_all_lines
 from mlengine.bootstrap.stores import Stores, open_stores, stores_of_line
 from mlengine.bootstrap.telemetry import counters_folder
 from mlengine.config import Settings
@@ -86,11 +86,10 @@ class Platform(LineServices):
         return self.lines.at_hand(line) if line is not None else None
 
     def updates_of_all_lines(self) -> MonitoringUpdates:
-        """The update of monitoring for `main` and every active line; raises DatabaseUnavailable."""
-        lines = self.control.lines.directory.active()
-        others = (self.of_line(line.name).monitoring_updates.steps for line in lines)
-        steps = chain(self.monitoring_updates.steps, *others)
-        return replace(self.monitoring_updates, steps=tuple(steps))
+        """What is to be taken in of each line; raises DatabaseUnavailable."""
+        return updates_of_all_lines(
+            self.control, lambda name: self.of_line(name).monitoring_updates
+        )
 
     def signal_worker(self, lines: Sequence[str], *, holder: str) -> SignalWorker:
         """What scores the bars of these lines; one that is not there is passed over, and named."""

@@ -18,7 +18,7 @@ from mlengine.cli.context import (
     json_command,
     now,
 )
-from mlengine.cli.options import line_option, parquet_option, since_option, until_option
+from mlengine.cli.options import line_option, parquet_option, range_options
 from mlengine.cli.output import table
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def archive(before: datetime) -> Output:
 
 @audit.command("export")
 @parquet_option
-@since_option
-@until_option
+@range_options("Predictions made")
 @line_option
 @json_command
 def export(path: Path, since: datetime | None, until: datetime | None) -> Output:
@@ -126,8 +125,7 @@ def export(path: Path, since: datetime | None, until: datetime | None) -> Output
 
 
 @audit.command("replay")
-@since_option
-@until_option
+@range_options("Predictions made")
 @click.option("--version", help="Only predictions of this version.")
 @click.option("--sample", type=click.IntRange(1), help="So many of them, chosen at random.")
 @click.option("--seed", default=0, show_default=True, help="Of that choice.")

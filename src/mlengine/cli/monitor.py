@@ -17,7 +17,7 @@ from mlengine.cli.context import (
     json_command,
     now,
 )
-from mlengine.cli.options import Timestamp, line_option
+from mlengine.cli.options import line_option, range_options
 from mlengine.cli.output import format_cell, table
 from mlengine.cli.performance import describe_performance
 from mlengine.core.monitoring.drift.windows import MODES, WINDOW_RULE, DriftWindow
@@ -150,8 +150,7 @@ def latency(window: int) -> Output:
 @monitor.command("history")
 @click.option("--kind", type=click.Choice(EVENT_KINDS), metavar="KIND")
 @click.option("--actor", help="Who did it.")
-@click.option("--since", type=Timestamp(), help="From then on.")
-@click.option("--until", type=Timestamp(), help="Before then.")
+@range_options("What happened")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--cursor", help="The next_cursor of an earlier page (--json).")
 @line_option

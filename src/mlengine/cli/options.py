@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mlengine.cli.context import ask_line, now
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
-from mlengine.core.timestamps import parse_rfc3339
+from mlengine.core.timestamps import parse_rfc3339, range_refusal
 
 if TYPE_CHECKING:
     from mlengine.services.bars.service import BarService
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _DATE_LENGTH = len("2013-02-01")
 
@@ -70,6 +73,28 @@ class SymbolName(click.ParamType[str]):
         return text
 
 
+def _in_order(
+    ctx: click.Context, param: click.Parameter, value: datetime | None
+) -> datetime | None:
+    """Whichever of the two is read last knows both."""
+    bounds = {"since": None, "until": None, **ctx.params, str(param.name): value}
+    if reason := range_refusal(bounds["since"], bounds["until"]):
+        raise click.BadParameter(reason, ctx, param_hint="--since")
+    return value
+
+
+def range_options(things: str) -> Callable[[Command], Command]:
+    """`--since` and `--until`, in this order, of these things."""
+
+    def decorate(command: Command) -> Command:
+        for name, when in (("--until", "before then"), ("--since", "from then on")):
+            text = f"{things} {when}."
+            command = click.option(name, type=Timestamp(), callback=_in_order, help=text)(command)
+        return command
+
+    return decorate
+
+
 parquet_option = click.option(
     "--parquet",
     "path",
@@ -85,6 +110,4 @@ line_option = click.option(
     callback=ask_line,
     help="The model line; main without it.",
 )
-since_option = click.option("--since", type=Timestamp(), help="Predictions made from then on.")
-until_option = click.option("--until", type=Timestamp(), help="Predictions made before then.")
 as_of_option = click.option("--as-of", type=AsOfParam(), help="Only bars known then.")

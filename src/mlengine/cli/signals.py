@@ -15,7 +15,7 @@ from mlengine.cli.context import (
     json_command,
     now,
 )
-from mlengine.cli.options import AsOfParam, Timestamp, line_option
+from mlengine.cli.options import AsOfParam, line_option, range_options
 from mlengine.cli.output import table
 
 signals = click.Group("signals", help="Show which bars were scored; export what was said.")
@@ -44,8 +44,7 @@ def bars(limit: int) -> Output:
 
 @signals.command("export")
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--since", type=Timestamp(), help="Bars from then on.")
-@click.option("--until", type=Timestamp(), help="Bars before then.")
+@range_options("Bars")
 @click.option(
     "--as-of", type=AsOfParam(), help="What was known then, of a date at its end; now without it."
 )

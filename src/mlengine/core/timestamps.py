@@ -26,6 +26,16 @@ def parse_rfc3339(text: str) -> datetime:
         raise ValueError(f"{text!r} is in no year of UTC") from None
 
 
+def range_refusal(since: datetime | None, until: datetime | None) -> str | None:
+    """Why nothing lies from `since` to before `until`, if their order is wrong.
+
+    Where they are one moment the range is empty, but no mistake.
+    """
+    if since is None or until is None or since <= until:
+        return None
+    return f"is after until: {rfc3339(since)} is after {rfc3339(until)}"
+
+
 @lru_cache(maxsize=1_024)
 def microseconds(moment: datetime) -> int:
     """Since 1970; cached, for most series of a batch are of the same moments."""

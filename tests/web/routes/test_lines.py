@@ -86,6 +86,24 @@ def _rules(app: Flask) -> Iterator[tuple[str, Rule]]:
                 yield method, rule
 
 
+def test_a_range_that_ends_before_it_begins_is_refused_on_every_route(client: FlaskClient) -> None:
+    """Under both prefixes, and an empty one on none."""
+    seen = set()
+    for method, rule in _rules(client.application):
+        contract = contract_of(client.application.view_functions[rule.endpoint])
+        if contract is None or contract.query is None:
+            continue
+        if {"since", "until"} <= contract.query.fields.keys():
+            begin, end = "2024-05-02", "2024-05-01T23:59:59Z"
+            answer = client.open(f"{rule}?since={begin}&until={end}", method=method)
+            errors = problem(answer, 422, "invalid_request")["errors"]
+            said = "is after until: 2024-05-02T00:00:00Z is after 2024-05-01T23:59:59Z"
+            assert errors == {"since": [said]}, rule
+            assert client.open(f"{rule}?since={begin}&until={begin}").status_code == 200, rule
+            seen.add(str(rule).removeprefix("/api/v1"))
+    assert seen == {"/predictions/recent", "/signals", "/monitoring/history"}
+
+
 def test_model_names_a_line_on_every_route_under_both_prefixes(make_app: MakeApp) -> None:
     """One that nobody made is 404 `model_not_found`."""
     client = make_app(PUBLIC_ACTIVATION="true").test_client()

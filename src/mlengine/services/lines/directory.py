@@ -48,6 +48,10 @@ class LineDirectory:
         """The lines beside `main` that serve and train; raises DatabaseUnavailable."""
         return tuple(line for line in self._lines().values() if not line.is_retired)
 
+    def retired(self) -> tuple[ModelLine, ...]:
+        """The lines that serve and train no more; raises DatabaseUnavailable."""
+        return tuple(line for line in self._lines().values() if line.is_retired)
+
     def forget(self) -> None:
         """Look anew at the next question."""
         self._known = None

@@ -78,6 +78,15 @@ class AnswerReader:
         rows = [_answer(Answer(*each)) for each in found]
         return rows, rows[-1].seq if len(rows) == limit else max(newest, position)
 
+    def has_read(self, *, through: datetime) -> bool:
+        """Whether all rows were taken in that were written by then; later ones show that."""
+        row, table = predictions.c, monitoring_positions.c
+        later = select(row.seq).where(row.at > through).order_by(row.at).limit(1)
+        position = select(table.prediction_seq).where(table.step == _step(self.line))
+        with reading(self.engine) as connection:
+            first, reached = connection.scalar(later), connection.scalar(position)
+        return first is not None and reached is not None and reached >= first
+
     def position(self) -> int:
         """From which row on to read; some were read before, where others may have come since."""
         with reading(self.engine) as connection:

@@ -18,8 +18,10 @@ from mlengine.web.openapi.headers import header_references
 from mlengine.web.openapi.page_files import MEDIA_TYPES
 from mlengine.web.openapi.problem_schemas import problem_responses
 from mlengine.web.schemas.answers import Formats
-from mlengine.web.schemas.fields import HOOK_ID, PREDICTION_ID, Version
+from mlengine.web.schemas.fields import Version
+from mlengine.web.schemas.predictions import PREDICTION_ID
 from mlengine.web.schemas.signals.queries import EXPORT_ID
+from mlengine.web.schemas.webhooks import HOOK_ID
 
 View = Callable[..., object]
 JsonSchema = dict[str, Any]

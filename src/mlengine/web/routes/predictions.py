@@ -15,8 +15,13 @@ from mlengine.web.http.requests import (
 )
 from mlengine.web.http.responses import Body
 from mlengine.web.schemas.answers import AUDITED_PREDICTION, RECENT_PREDICTIONS, REPLAY
-from mlengine.web.schemas.fields import RequestSchema, prediction_id_of_path
-from mlengine.web.schemas.predictions import RecentQuery, ReplayBody, audit_row_body
+from mlengine.web.schemas.fields import RequestSchema
+from mlengine.web.schemas.predictions import (
+    RecentQuery,
+    ReplayBody,
+    audit_row_body,
+    prediction_id_of_path,
+)
 
 blueprint = Blueprint("predictions", __name__, url_prefix="/predictions")
 

@@ -12,8 +12,15 @@ from mlengine.web.http.problem_groups import AUDIT
 from mlengine.web.http.requests import load_body, load_query, platform, request_time
 from mlengine.web.http.responses import Body
 from mlengine.web.schemas.admin import EmptyBody
-from mlengine.web.schemas.fields import RequestSchema, hook_id_of_path
-from mlengine.web.schemas.webhooks import HookBody, Hooks, QueuedTest, RedeliveryBody, RemovedHook
+from mlengine.web.schemas.fields import RequestSchema
+from mlengine.web.schemas.webhooks import (
+    HookBody,
+    Hooks,
+    QueuedTest,
+    RedeliveryBody,
+    RemovedHook,
+    hook_id_of_path,
+)
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/admin/hooks")
 

@@ -5,17 +5,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
 
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.line_names import MODEL_LINE
-from mlengine.core.timestamps import parse_rfc3339, rfc3339
-from mlengine.errors import HookNotFound, ModelNotFound, PredictionNotFound
+from mlengine.core.timestamps import parse_rfc3339, range_refusal, rfc3339
+from mlengine.errors import ModelNotFound
 from mlengine.web.http.requests import ask_line, ask_lines, request_time
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
-HOOK_ID = re.compile(r"hook_[a-z0-9]{1,32}")
-PREDICTION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
@@ -177,6 +182,20 @@ class RequestSchema(Schema):
         return data
 
 
+class RangeSchema(RequestSchema):
+    """With `since` and `until`, in this order."""
+
+    since = TimeBound(
+        load_default=None, metadata={"description": "from then on; a date is its beginning"}
+    )
+    until = TimeBound(load_default=None, metadata={"description": "before then; not before since"})
+
+    @validates_schema
+    def refuse_backwards(self, data: dict[str, Any], **_: Any) -> None:
+        if reason := range_refusal(data["since"], data["until"]):
+            raise ValidationError({"since": [reason]})
+
+
 class LinesSchema(RequestSchema):
     """`model=` may name several lines, by comma."""
 
@@ -220,20 +239,6 @@ class AsOfSchema(RequestSchema):
         if as_of is None or not _DATE.fullmatch(as_of):
             return data
         return {**data, "session": date.fromisoformat(as_of)}
-
-
-def prediction_id_of_path(text: str) -> str:
-    """The id of a prediction from a path; raises PredictionNotFound for what can't be one."""
-    if not PREDICTION_ID.fullmatch(text):
-        raise PredictionNotFound(text)
-    return text
-
-
-def hook_id_of_path(text: str) -> str:
-    """The id of a webhook from a path; raises HookNotFound for what can't be one."""
-    if not HOOK_ID.fullmatch(text):
-        raise HookNotFound(text)
-    return text
 
 
 def version_of_path(text: str) -> str:

@@ -16,9 +16,9 @@ from mlengine.core.outcomes.report import WINDOWS
 from mlengine.web.schemas.fields import (
     Cursor,
     QueryInteger,
+    RangeSchema,
     RequestSchema,
     Symbol,
-    TimeBound,
     Version,
 )
 
@@ -68,17 +68,13 @@ class PerformanceQuery(RequestSchema):
         return {**data, "window": int(data["window"])}
 
 
-class HistoryQuery(RequestSchema):
+class HistoryQuery(RangeSchema):
     kind = fields.String(validate=validate.OneOf(EVENT_KINDS), load_default=None)
     actor = fields.String(
         validate=validate.Length(1, 128),
         load_default=None,
         metadata={"description": "who did it: the name of a key, `cli:` and a user, …"},
     )
-    since = TimeBound(
-        load_default=None, metadata={"description": "from then on; a date is its beginning"}
-    )
-    until = TimeBound(load_default=None, metadata={"description": "before then"})
     limit = QueryInteger(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
 

@@ -1,28 +1,27 @@
 """`/predictions/…`: the audited predictions, and their replay."""
 
+import re
 from typing import Any
 
 from marshmallow import Schema, fields, post_load, validate
 
 from mlengine.core.predictions.prediction import AuditRow
+from mlengine.errors import PredictionNotFound
 from mlengine.web.schemas.fields import (
     Cursor,
     QueryInteger,
-    RequestSchema,
+    RangeSchema,
     Symbol,
-    TimeBound,
     Version,
 )
 
+PREDICTION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-class RecentQuery(RequestSchema):
+
+class RecentQuery(RangeSchema):
     limit = QueryInteger(1, 1000, load_default=50)
     symbol = Symbol(load_default=None)
     version = Version(load_default=None)
-    since = TimeBound(
-        load_default=None, metadata={"description": "from then on; a date is its beginning"}
-    )
-    until = TimeBound(load_default=None, metadata={"description": "before then"})
     status = fields.String(validate=validate.OneOf(("ok", "error")), load_default=None)
     cursor = Cursor(load_default=None)
 
@@ -48,3 +47,10 @@ def audit_row_body(row: AuditRow) -> dict[str, Any]:
     if ok:
         return {**body, "status": "ok", "error": None}
     return {**body, "status": "error", "error": {"code": code, "detail": detail}}
+
+
+def prediction_id_of_path(text: str) -> str:
+    """The id of a prediction from a path; raises PredictionNotFound for what can't be one."""
+    if not PREDICTION_ID.fullmatch(text):
+        raise PredictionNotFound(text)
+    return text

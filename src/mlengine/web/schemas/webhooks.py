@@ -1,13 +1,16 @@
 """What the routes of webhooks take and answer."""
 
+import re
 from typing import Literal, TypedDict
 
 from marshmallow import fields, validate
 
 from mlengine.core.monitoring.messages import ALL_TYPES, family_of
+from mlengine.errors import HookNotFound
 from mlengine.services.hooks.service import HookStatus
 from mlengine.web.schemas.fields import RequestSchema, TimeBound
 
+HOOK_ID = re.compile(r"hook_[a-z0-9]{1,32}")
 _FAMILIES = sorted({family_of(each) for each in ALL_TYPES})
 
 
@@ -45,3 +48,10 @@ class QueuedTest(TypedDict):
     id: str
     state: Literal["queued"]
     actor: str
+
+
+def hook_id_of_path(text: str) -> str:
+    """The id of a webhook from a path; raises HookNotFound for what can't be one."""
+    if not HOOK_ID.fullmatch(text):
+        raise HookNotFound(text)
+    return text

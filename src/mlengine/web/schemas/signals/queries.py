@@ -9,17 +9,15 @@ from mlengine.core.signals.signal import SignalQuery
 from mlengine.core.timestamps import rfc3339
 from mlengine.errors import ExportNotFound
 from mlengine.web.http.requests import request_time
-from mlengine.web.schemas.fields import AsOfField, RequestSchema, Symbol, TimeBound, Version
+from mlengine.web.schemas.fields import AsOfField, RangeSchema, Symbol, Version
 from mlengine.web.schemas.signals.answers import MEDIA_TYPES
 
 EXPORT_ID = re.compile(r"[0-9a-f]{32}")
 
 
-class SignalsQuery(RequestSchema):
-    since = TimeBound(
-        load_default=None, metadata={"description": "bars from then on; a date is its beginning"}
-    )
-    until = TimeBound(load_default=None, metadata={"description": "bars before then"})
+class SignalsQuery(RangeSchema):
+    """`since` and `until` are of bars."""
+
     as_of = AsOfField(
         request_time,
         load_default=None,
