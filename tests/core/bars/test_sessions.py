@@ -8,6 +8,7 @@ import pytest
 
 from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, CleanBars
 from mlengine.core.bars.cleaning import clean_panel
+from mlengine.core.bars.sessions import undated_days
 from mlengine.core.calendars.market import NO_MARKETS, Market, MarketDirectory
 from mlengine.core.calendars.named import calendar
 
@@ -202,3 +203,25 @@ def test_a_close_before_the_start_is_a_contradiction():
     closes = [moment - HOUR for moment in midnights(DAYS)]
     raw = candles("U", midnights(DAYS), closes_at=closes)
     assert clean(raw).report.dropped == {"closes_before_start": len(DAYS)}
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "Asia/Tokyo", "Australia/Sydney"])
+def test_days_that_begin_on_sunday_evening_need_a_timezone(zone: str) -> None:
+    """They are those of a Monday somewhere; in London only while it is summer."""
+    frame = candles("AAA", local(DAYS, ZoneInfo(zone)))
+    (refusal,) = undated_days(frame, "1d", NO_MARKETS).values()
+    assert "AAA has days that begin on Sundays" in str(refusal)
+    assert "MARKET_DATA_TIMEZONE" in str(refusal)
+    stated = MarketDirectory(default_timezone=ZoneInfo(zone))
+    assert undated_days(frame, "1d", stated) == {}
+    assert undated_days(frame, "1w", NO_MARKETS) == {}
+    assert undated_days(candles("AAA", frame["timestamp"].to_list(), sessions=DAYS), "1d",
+                        NO_MARKETS) == {}  # fmt: skip
+
+
+def test_days_of_new_york_and_of_crypto_need_none() -> None:
+    closes = candles("AAA", local(DAYS, NEW_YORK, 16))
+    every_day = [datetime(2026, 9, 1, 16, tzinfo=UTC) + i * DAY for i in range(60)]
+    sundays = candles("BBB", [datetime(2026, 11, 1, 22, tzinfo=UTC)])
+    for frame in (closes, candles("AAA", every_day), sundays, candles("AAA", midnights(DAYS))):
+        assert undated_days(frame, "1d", NO_MARKETS) == {}

@@ -72,6 +72,19 @@ def test_days_of_a_market_on_weekdays_may_be_stamped_in_any_zone(zone: str, hour
     assert infer_calendar(starts, DAY).name == "weekdays"
 
 
+@pytest.mark.parametrize("interval", [HOUR, DAY])
+def test_a_week_may_begin_on_sunday(interval: timedelta) -> None:
+    """As in Riyadh. A session on one Sunday is no such week, nor are days stamped in Tokyo."""
+    hours = 8 if interval < DAY else 1
+    days = [SATURDAY - n * DAY for n in range(60, 0, -1)]
+    week = [day for day in days if day.weekday() not in (4, 5)]
+    starts = np.concatenate([grid(day, day + hours * interval, interval) for day in week])
+    assert infer_calendar(starts, interval).name == "sunday-thursday"
+    odd = [day for day in days if day.weekday() < 4 or day == SATURDAY - 6 * DAY]
+    starts = np.concatenate([grid(day, day + hours * interval, interval) for day in odd])
+    assert infer_calendar(starts, interval).name == "weekdays"
+
+
 def test_an_evening_that_goes_on_is_of_a_market_that_never_sleeps() -> None:
     """Two days of minutes, up to the midnight that ends Friday: no weekend is in sight."""
     starts = grid(SATURDAY - 50 * HOUR, SATURDAY, MINUTE)

@@ -16,6 +16,11 @@ EXAMPLE_COLUMNS = ("began", "closes_at", "file", "line")
 # Polars has years that Python has not.
 _MOMENT = pl.col("began", "closes_at")
 _MOMENTS = pl.when(_MOMENT.dt.year().is_between(1, 9999)).then(_MOMENT).name.keep()
+# What a reason for which all candles go may come from.
+_HINTS = {
+    "conflicting": "several bars of one time differ; is it more than one symbol, or source?",
+    "not_positive": "MARKET_DATA_NEGATIVE_PRICES takes any sign",
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,25 @@ def bars_report(
         dict(dropped.counts.get(symbol, {})),
         {**mended.examples.get(symbol, {}), **dropped.examples.get(symbol, {})},
     )
+
+
+def dropped_text(report: BarsReport) -> str:
+    """The reasons for which candles were dropped, with numbers, the first candle, and a hint."""
+    return "; ".join(
+        " ".join([f"{reason} {count}", *_place(report.examples.get(reason)), *_hint(reason)])
+        for reason, count in sorted(report.dropped.items())
+    )
+
+
+def _place(example: AffectedCandle | None) -> list[str]:
+    if example is None:
+        return []
+    where = f"in {example.file!r}, line {example.line}, " if example.file else ""
+    return [f"(first {where}{example.column} {str(example.value)[:40]})"]
+
+
+def _hint(reason: str) -> list[str]:
+    return [f"- {_HINTS[reason]}"] if reason in _HINTS else []
 
 
 @lru_cache(maxsize=1_024)

@@ -11,7 +11,7 @@ import numpy as np
 from mlengine.core.arrays import Flags, Ints, Moments
 from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.expected import usual_longest_gap
-from mlengine.core.calendars.hours import WEEKDAYS
+from mlengine.core.calendars.hours import WITHOUT_HOLIDAYS
 from mlengine.core.timestamps import EPOCH
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -89,7 +89,7 @@ def find_gaps(starts: Moments, interval: timedelta, calendar: Calendar) -> Gaps:
     if not missing.any():
         return Gaps(starts, missing, np.zeros(len(missing), np.bool_))
     width = interval // _MICROSECOND
-    if calendar.name != WEEKDAYS:
+    if calendar.name not in WITHOUT_HOLIDAYS:
         usual = usual_longest_gap(starts, calendar, interval)
         return Gaps(starts, missing, missing >= max(_HOLE_BARS, 2 * usual + 1), usual)
     days_missing = missing * width // _DAY_US if width <= _DAY_US else missing

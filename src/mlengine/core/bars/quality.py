@@ -16,7 +16,7 @@ from mlengine.core.bars.holes import Gaps, Hole, find_gaps
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.jumps import Jump, are_calm, find_jumps
 from mlengine.core.calendars.calendar import Calendar
-from mlengine.core.calendars.hours import WEEKDAYS
+from mlengine.core.calendars.hours import WITHOUT_HOLIDAYS
 from mlengine.core.calendars.inference import infer_calendar
 from mlengine.core.calendars.market import Market
 
@@ -213,7 +213,7 @@ def _reasons(
 
 def _gap_reasons(calendar: Calendar, gaps: Gaps, window_bars: int) -> tuple[str, ...]:
     """Those of what is missing between bars."""
-    longest = MAX_MISSING_WEEKDAYS_SHARE if calendar.name == WEEKDAYS else MAX_MISSING_SHARE
+    longest = MAX_MISSING_WEEKDAYS_SHARE if calendar.name in WITHOUT_HOLIDAYS else MAX_MISSING_SHARE
     is_loss = gaps.usual < THIN_USUAL_GAP and gaps.missing_bars >= MIN_MISSING_BARS
     missing = is_loss and _missing_share(gaps) > longest
     in_window = bool(gaps.is_hole[-max(window_bars - 1, 1) :].any())

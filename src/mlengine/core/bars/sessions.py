@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -12,9 +12,15 @@ from mlengine.core.bars.bars import TIMESTAMP
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
-from mlengine.core.timestamps import EPOCH
+from mlengine.core.timestamps import EPOCH, rfc3339
+from mlengine.errors import UpstreamInvalid
 
 _DAY = timedelta(days=1)
+# A date that begins so late by UTC is that of the next day in the east.
+_EVENING = 12
+_SUNDAY, _BEFORE_SUNDAY = 7, (5, 6)
+# One may be an odd session.
+_FEWEST_SUNDAYS = 2
 # A grid is what nearly all candles of a series have in common.
 _ON_GRID_SHARE = 0.9
 # Summer time moves a time of day by so much.
@@ -47,6 +53,43 @@ def with_session_times(
             .alias("closes_at")
         )
     return placed.with_columns(_off_grid(placed, interval))
+
+
+def undated_days(
+    candles: pl.DataFrame, interval: str, markets: MarketDirectory
+) -> dict[str, UpstreamInvalid]:
+    """By symbol, those of whose days (RAW_SCHEMA) nobody can tell the date.
+
+    They begin in the evening of Sundays by UTC, and never in that of Fridays or Saturdays: these
+    are the midnights of a zone in the east, which neither the candles nor `markets` name.
+    """
+    if INTERVALS[interval] != _DAY:
+        return {}
+    start = pl.col("timestamp")
+    unstated = candles.filter(pl.col("session").is_null() & (start.dt.hour() >= _EVENING))
+    if unstated.is_empty():
+        return {}
+    evenings = unstated.group_by("symbol", maintain_order=True).agg(
+        (start.dt.weekday() == _SUNDAY).sum().alias("sundays"),
+        start.dt.weekday().is_in(_BEFORE_SUNDAY).sum().alias("others"),
+        start.filter(start.dt.weekday() == _SUNDAY).first(),
+        pl.col("file").first(),
+    )
+    shifted = evenings.filter((pl.col("sundays") >= _FEWEST_SUNDAYS) & (pl.col("others") == 0))
+    return {
+        row["symbol"]: _undated(**row)
+        for row in shifted.drop("sundays", "others").to_dicts()
+        if markets.market(row["symbol"]).timezone is None
+    }
+
+
+def _undated(symbol: str, timestamp: datetime, file: str | None) -> UpstreamInvalid:
+    where = f" (file {file!r})" if file else ""
+    return UpstreamInvalid(
+        f"{symbol}{where} has days that begin on Sundays, such as {rfc3339(timestamp)}, and none "
+        "on Fridays: midnights of which zone are these? MARKET_DATA_TIMEZONE or a timezone in "
+        "symbols.csv says it"
+    )
 
 
 def _by_zone(symbols: Sequence[str], markets: MarketDirectory) -> Mapping[ZoneInfo, list[str]]:

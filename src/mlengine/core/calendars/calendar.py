@@ -24,7 +24,7 @@ class Calendar:
     `days` counts the date of each session from 1970; `opens` and `closes` are its moments, in
     microseconds UTC. `spells` are the times of trading without a break, as starts and ends: a
     session with a lunch break has two. An exchange's session ends its last bar; other calendars
-    (`24/7`, `24/5`, `weekdays`) say only when there is trading.
+    (`24/7`, `24/5`, `weekdays`, `sunday-thursday`) say only when there is trading.
     """
 
     name: str

@@ -171,4 +171,8 @@ EXCHANGES: dict[str, Exchange] = {
 }
 
 ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS = "24/7", "24/5", "weekdays"
-CALENDAR_NAMES = (ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS, *sorted(EXCHANGES))
+# The week of Riyadh, and of Tel Aviv to 2025.
+SUNDAY_TO_THURSDAY = "sunday-thursday"
+# They know days of the week, and no holidays.
+WITHOUT_HOLIDAYS = frozenset({WEEKDAYS, SUNDAY_TO_THURSDAY})
+CALENDAR_NAMES = (ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS, SUNDAY_TO_THURSDAY, *sorted(EXCHANGES))

@@ -9,7 +9,13 @@ import numpy as np
 from mlengine.core.arrays import Moments
 from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.expected import BarCadence, usual_longest_gap
-from mlengine.core.calendars.hours import ALWAYS, FOREIGN_EXCHANGE, WEEKDAYS
+from mlengine.core.calendars.hours import (
+    ALWAYS,
+    FOREIGN_EXCHANGE,
+    SUNDAY_TO_THURSDAY,
+    WEEKDAYS,
+    WITHOUT_HOLIDAYS,
+)
 from mlengine.core.calendars.named import calendar
 
 # Bars of so many days show a whole weekend, whenever they begin.
@@ -18,7 +24,9 @@ DAYS_WITH_WEEKEND = timedelta(days=9)
 _MICROSECOND = timedelta(microseconds=1)
 _HOUR_US, _DAY_US = timedelta(hours=1) // _MICROSECOND, timedelta(days=1) // _MICROSECOND
 _WEEKS = timedelta(days=28) // _MICROSECOND
-_SATURDAY, _SUNDAY = 5, 6
+_FRIDAY, _SATURDAY, _SUNDAY = 4, 5, 6
+# One may be an odd session.
+_FEWEST_SUNDAYS = 2
 # Where evening trade of Friday in New York is over, and foreign exchange not open again.
 _WEEKEND_FROM, _WEEKEND_TO = 2 * _HOUR_US, 20 * _HOUR_US
 _ROUND_THE_CLOCK = 22 / 24
@@ -27,19 +35,20 @@ _ROUND_THE_CLOCK = 22 / 24
 def infer_cadence(
     starts: Moments, interval: timedelta, *, named: Calendar | None
 ) -> BarCadence | None:
-    """What a series with bars at `starts` lets expect; None where nothing but weekdays is known."""
+    """What a series with bars at `starts` lets expect; None where no more than a week is known."""
     suggested = named or infer_calendar(starts, interval)
-    if named is None and suggested.name == WEEKDAYS:
+    if named is None and suggested.name in WITHOUT_HOLIDAYS:
         return None
     return BarCadence(suggested, interval, usual_longest_gap(starts, suggested, interval))
 
 
 def infer_calendar(starts: Moments, interval: timedelta) -> Calendar:
-    """`24/7`, `24/5` or `weekdays`, by the last four weeks of `starts` (microseconds UTC, sorted).
+    """The calendar that the last four weeks of `starts` (microseconds UTC, sorted) look like.
 
     `24/7` where half of the weekends or more have bars on both days, or, where no whole weekend is
     in sight, where bars go round the clock and on after foreign exchange has closed on Friday.
-    `24/5` where they only go round the clock on weekdays.
+    `24/5` where they only go round the clock on weekdays. `sunday-thursday` where half of the
+    Sundays or more have bars, and no Friday and no Saturday has one; else `weekdays`.
     """
     recent = starts[starts > starts[-1] - _WEEKS] if len(starts) else starts
     if not len(recent):
@@ -50,10 +59,23 @@ def infer_calendar(starts: Moments, interval: timedelta) -> Calendar:
     if weekends and min(len(saturdays & weekends), len(sundays & weekends)) * 2 >= len(weekends):
         return calendar(ALWAYS)
     if width >= _DAY_US or not _goes_round_the_clock(recent, width):
-        return calendar(WEEKDAYS)
+        return calendar(_working_week(recent, width))
     if not weekends and _after_foreign_exchange(recent, width):
         return calendar(ALWAYS)
     return calendar(FOREIGN_EXCHANGE)
+
+
+def _working_week(starts: Moments, width: int) -> str:
+    """The name of the week by the days that have bars.
+
+    Weeks show none, nor do days that begin in the evening: these may be the next ones elsewhere.
+    """
+    if width > _DAY_US or (width == _DAY_US and (starts % _DAY_US >= _DAY_US // 2).any()):
+        return WEEKDAYS
+    weeks, weekdays = np.divmod(np.unique(starts // _DAY_US) + 3, 7)  # 1970 began on a Thursday
+    counts = np.bincount(weekdays, minlength=_SUNDAY + 1)
+    has_sundays = counts[_SUNDAY] >= _FEWEST_SUNDAYS and 2 * counts[_SUNDAY] >= len(set(weeks))
+    return SUNDAY_TO_THURSDAY if has_sundays and not counts[_FRIDAY:_SUNDAY].any() else WEEKDAYS
 
 
 def spans_weekend(starts: Moments, interval: timedelta) -> bool:

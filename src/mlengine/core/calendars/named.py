@@ -16,6 +16,7 @@ from mlengine.core.calendars.hours import (
     CALENDAR_NAMES,
     EXCHANGES,
     FOREIGN_EXCHANGE,
+    SUNDAY_TO_THURSDAY,
     WEEKDAYS,
     Exchange,
 )
@@ -32,7 +33,7 @@ _CHRISTMAS_AND_NEW_YEAR = {(12, 25), (1, 1)}
 
 @cache
 def calendar(name: str) -> Calendar:
-    """The calendar of a MIC, or `24/7`, `24/5` or `weekdays`; ValueError lists what there is."""
+    """The calendar of a MIC, or one of no exchange; ValueError lists what there is."""
     if name in EXCHANGES:
         return _exchange_calendar(name, EXCHANGES[name])
     every_day = np.arange(_day_number(date(_LAST_YEAR + 1, 1, 1)))
@@ -41,6 +42,8 @@ def calendar(name: str) -> Calendar:
         return _open_calendar(name, every_day)
     if name == WEEKDAYS:
         return _open_calendar(name, weekdays)
+    if name == SUNDAY_TO_THURSDAY:
+        return _open_calendar(name, every_day[(every_day + 4) % 7 < _SATURDAY])
     if name == FOREIGN_EXCHANGE:
         dates = [EPOCH.date() + day * _DAY for day in weekdays.tolist()]
         days = [day for day in dates if (day.month, day.day) not in _CHRISTMAS_AND_NEW_YEAR]

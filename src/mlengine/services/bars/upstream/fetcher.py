@@ -9,9 +9,11 @@ import polars as pl
 
 from mlengine.core.bars.bars import NO_BARS, BarsReport
 from mlengine.core.bars.cleaning import clean_panel
+from mlengine.core.bars.examples import dropped_text
 from mlengine.core.bars.freshness import cache_expiry
 from mlengine.core.bars.interval_check import interval_mismatches
 from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.sessions import undated_days
 from mlengine.core.bars.symbols import is_symbol
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
 from mlengine.core.timestamps import EPOCH
@@ -79,7 +81,7 @@ class BarFetcher:
                     raw = self.source.candles(
                         symbol, self.interval, start=since, end=moment, deadline=ends_at
                     )
-                    for refusal in interval_mismatches(raw, self.interval).values():
+                    for refusal in self._mistaken(raw).values():
                         raise refusal
                     cleaned = self._clean(raw, [symbol], now=now, asked_from=since)
                     fetched = cleaned[symbol]
@@ -116,7 +118,7 @@ class BarFetcher:
             panel = self.source.panel(pending, self.interval, start=since, end=moment)
             if panel is None:
                 return None
-            refused = {**interval_mismatches(panel.candles, self.interval), **panel.refused}
+            refused = {**self._mistaken(panel.candles), **panel.refused}
             cleaned = self._clean(panel.candles, pending, now=now, asked_from=since)
             for symbol, fetched in cleaned.items():
                 if symbol in refused:
@@ -136,6 +138,11 @@ class BarFetcher:
         recently = now - _WEEK - INTERVALS[self.interval]
         self.source.candles(symbol, self.interval, start=recently, end=now, deadline=deadline)
         return CachedBars(NO_BARS, now, now, EPOCH)
+
+    def _mistaken(self, raw: pl.DataFrame) -> dict[str, UpstreamInvalid]:
+        """By symbol, why candles are of another interval, or nobody knows of which days."""
+        undated = undated_days(raw, self.interval, self.markets)
+        return {**undated, **interval_mismatches(raw, self.interval)}
 
     def _clean(
         self, raw: pl.DataFrame, symbols: Sequence[str], *, now: datetime, asked_from: datetime
@@ -166,8 +173,7 @@ class BarFetcher:
         report = fetched.clean.report
         self._log(symbol, report)
         if report.dropped and report.faulty and not fetched.arrays.rows:
-            reasons = ", ".join(sorted(report.dropped))
-            fault = f"not one of the candles of {symbol!r} can be used ({reasons})"
+            fault = f"not one of the candles of {symbol!r} can be used: {dropped_text(report)}"
             return self._record(UpstreamInvalid(fault))
         return fetched
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.calendars.hours import WEEKDAYS
+from mlengine.core.calendars.hours import WITHOUT_HOLIDAYS
 from mlengine.core.calendars.inference import infer_calendar
 from mlengine.core.timestamps import rfc3339
 from mlengine.errors import UpstreamInvalid
@@ -27,7 +27,7 @@ def require_complete(candles: pl.DataFrame, *, symbol: str, interval: str) -> No
         return
     starts = times.to_physical().to_numpy()
     calendar = infer_calendar(starts, INTERVALS[interval])
-    width = max(INTERVALS[interval], _DAY if calendar.name == WEEKDAYS else _HOUR)
+    width = max(INTERVALS[interval], _DAY if calendar.name in WITHOUT_HOLIDAYS else _HOUR)
     if width > INTERVALS[interval]:
         microseconds = width // timedelta(microseconds=1)
         starts = np.unique(starts // microseconds * microseconds)

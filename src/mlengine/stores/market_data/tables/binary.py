@@ -1,35 +1,68 @@
 """Parquet and Arrow files as tables, with the types that they have."""
 
 import io
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
+from mlengine.stores.market_data.tables.roles import has_all_prices
 from mlengine.stores.market_data.tables.table import Table
 from mlengine.stores.system.table_files import read_parquet, translated_read_errors
 
-BINARY_SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc")
+_SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc")
+# How pandas writes the name of a column that has two, such as price and ticker.
+_PAIR = re.compile(r"\('([^']*)', '([^']*)'\)")
+# The names of the columns, and whose each is.
+_Header = tuple[tuple[str, ...], tuple[str, ...] | None]
 
 
-def binary_names(path: Path) -> tuple[str, ...]:
-    """The names of the columns; raises UnreadableFile."""
+def is_binary(path: Path) -> bool:
+    return path.name.lower().endswith(_SUFFIXES)
+
+
+def binary_names(path: Path) -> _Header:
+    """The names of the columns, and their tickers; raises UnreadableFile."""
     with translated_read_errors(path.name):
         if path.suffix.lower() == ".parquet":
-            return tuple(pl.read_parquet_schema(path))
-        return tuple(_read_arrow(path.read_bytes()).columns)
+            names = list(pl.read_parquet_schema(path))
+        else:
+            names = _read_arrow(path.read_bytes()).columns
+    return _header(sorted(names, key=_is_pair))
 
 
 def read_binary(path: Path) -> Table:
     """The whole file; it is not mapped, since a mapped one that shrinks kills the process.
 
-    The first row is line 1. Raises UnreadableFile.
+    The first row is line 1. Where columns are named for a price and a ticker, the others stand
+    before them. Raises UnreadableFile.
     """
     if path.suffix.lower() == ".parquet":
         frame = read_parquet(path)
     else:
         with translated_read_errors(path.name):
             frame = _read_arrow(path.read_bytes())
-    return Table(path.name, tuple(frame.columns), tuple(frame.get_columns()), first_line=1)
+    columns = sorted(frame.get_columns(), key=lambda column: _is_pair(column.name))
+    names, tickers = _header([column.name for column in columns])
+    return Table(path.name, names, tuple(columns), first_line=1, tickers=tickers)
+
+
+def _is_pair(name: str) -> bool:
+    return _PAIR.fullmatch(name) is not None
+
+
+def _header(names: Sequence[str]) -> _Header:
+    """The index of a data frame with two names a column is of no ticker."""
+    pairs = [match.groups() if (match := _PAIR.fullmatch(name)) else (name, "") for name in names]
+    if not any(map(_is_pair, names)):
+        return tuple(names), None
+    firsts, seconds = zip(*pairs, strict=True)
+    if has_all_prices(firsts):
+        return firsts, seconds
+    swapped = [(name, "") if not second else (second, name) for name, second in pairs]
+    fields, tickers = zip(*swapped, strict=True)
+    return fields, tickers
 
 
 def _read_arrow(content: bytes) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.cells.numbers import (
     categories_as_text,
     decimal_sign,
+    first_doubtful_dot,
     first_unread,
     plain_numbers,
     written_numbers,
@@ -119,6 +120,8 @@ class _Reader:
     def _numbers(self, positions: dict[str, int]) -> dict[str, pl.Series]:
         texts = {name: categories_as_text(self._table.columns[i]) for name, i in positions.items()}
         decimal = self._settings.decimal
+        if decimal is None and "volume" in texts:
+            self._refuse_doubtful_dots(texts, positions)
         values = {name: plain_numbers(column) for name, column in texts.items()}
         unread = [first_unread(texts[name], values[name]) for name in values]
         if decimal != "," and all(row is None for row in unread):
@@ -140,6 +143,13 @@ class _Reader:
                 no_number = CellRefused("it is no number", row, texts[name][row])
                 raise self._table.refusal(positions[name], no_number)
         return values
+
+    def _refuse_doubtful_dots(self, texts: dict[str, pl.Series], positions: dict[str, int]) -> None:
+        volumes = texts["volume"]
+        row = first_doubtful_dot(volumes, [texts[name] for name in PRICES])
+        if row is not None:
+            words = "is its dot a decimal sign or one of thousands? Set decimal in bars.toml"
+            raise self._table.refusal(positions["volume"], CellRefused(words, row, volumes[row]))
 
     def _refusal_in(self, positions: dict[str, int], refused: CellRefused) -> UpstreamInvalid:
         for position in positions.values():
@@ -187,7 +197,8 @@ class _Reader:
     def _moments(self, times: LocalTimes, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         """The moments, and the sessions that are stated."""
         zones = {} if all_state_zones(times) else self._zones()
-        at, sessions = to_moments(times, self._symbols, zones)
+        of_file = self._settings.zone is not None
+        at, sessions = to_moments(times, self._symbols, zones, of_file=of_file)
         if at.null_count() > column.null_count():
             self._needs_whole_file |= bool((_states(column) & at.is_null()).any())
         return at, sessions
@@ -215,7 +226,7 @@ class _Reader:
             return
         column = self._table.columns[self._roles.start]
         row = _states(column).arg_max() or 0
-        words = "not one candle has a readable timestamp"
+        words = "not one candle has a readable timestamp (bars.toml can state date_format)"
         raise self._table.refusal(self._roles.start, CellRefused(words, row, column[row]))
 
 

@@ -1,7 +1,9 @@
 """Which files of a folder may be tables of bars, and whether one has changed."""
 
 import os
+import stat
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +17,11 @@ _SUFFIXES = (
     *(text + packed for text in _TEXTS for packed in (".gz", ".zst", "")),
     *(".parquet", ".arrow", ".feather", ".ipc"),
 )
+# Tables of other kinds, which nobody reads: to pass over them in silence would lose symbols.
+_UNREAD_SUFFIXES = (
+    *(text + packed for text in _TEXTS for packed in (".xz", ".bz2", ".zip", ".7z", ".z")),
+    *(".zip", ".xlsx", ".xls", ".ods"),
+)
 # A file beside the bars that has a meaning of its own.
 _OTHER_NAMES = frozenset({"actions.csv"})
 # Hidden files, and the lock files of office programs.
@@ -22,22 +29,37 @@ _OTHER_PREFIXES = (".", "~")
 
 
 def table_files(folder: Path) -> dict[str, FileStamp]:
-    """By name, the files that may be tables, with inode, size and time of change.
+    """By name, what may be a table by its name, with inode, size and time of change.
 
     A file that is being written under a name of its own (`.tmp`, `.part`, `~`) has another suffix.
-    Raises OSError.
+    Of a link that leads nowhere they are the link's own. Raises OSError.
     """
     stats: dict[str, os.stat_result] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
             # A file may go while the folder is listed.
             with suppress(FileNotFoundError):
-                if _may_be_table(entry.name) and entry.is_file():
-                    stats[entry.name] = entry.stat()
+                if _may_be_table(entry.name):
+                    stats[entry.name] = _stat(entry)
     return {
         name: (stats[name].st_ino, stats[name].st_size, stats[name].st_mtime_ns)
         for name in sorted(stats)
     }
+
+
+def unreadable_kind(path: Path) -> str | None:
+    """What keeps something with the name of a table from being read; None of a file of a kind."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "is a link that leads nowhere" if path.is_symlink() else _words_of(error)
+    if stat.S_ISDIR(mode):
+        return "is a folder; only files are read, and those of one folder"
+    if not stat.S_ISREG(mode):
+        return "is no ordinary file"
+    if _ending(path.name, _UNREAD_SUFFIXES):
+        return "is packed or a workbook; unpack it, or save it as CSV"
+    return None if os.access(path, os.R_OK) else "can't be read: it is not allowed"
 
 
 def is_unsettled(stamp: FileStamp) -> bool:
@@ -52,8 +74,24 @@ def is_shorter(stamp: FileStamp, before: FileStamp) -> bool:
 
 def table_suffix(name: str) -> str:
     """`.csv.gz` of `AAPL.csv.gz`; nothing where the name is that of no table."""
+    return _ending(name, (*_UNREAD_SUFFIXES, *_SUFFIXES))
+
+
+def _ending(name: str, suffixes: Sequence[str]) -> str:
     lower = name.lower()
-    return next((suffix for suffix in _SUFFIXES if lower.endswith(suffix)), "")
+    return next((suffix for suffix in suffixes if lower.endswith(suffix)), "")
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result:
+    """Of the file, or of the link where that leads nowhere."""
+    try:
+        return entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)
+
+
+def _words_of(error: OSError) -> str:
+    return f"can't be read: {(error.strerror or 'it is gone').lower()}"
 
 
 def _may_be_table(name: str) -> bool:

@@ -11,7 +11,7 @@ import polars as pl
 
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.tables.binary import BINARY_SUFFIXES, binary_names, read_binary
+from mlengine.stores.market_data.tables.binary import is_binary, read_binary
 from mlengine.stores.market_data.tables.blocks import Block
 from mlengine.stores.market_data.tables.candles import ZoneOf, read_candles
 from mlengine.stores.market_data.tables.folder import (
@@ -20,14 +20,12 @@ from mlengine.stores.market_data.tables.folder import (
     is_unsettled,
     table_suffix,
 )
+from mlengine.stores.market_data.tables.header import file_format, refusal, unreadable
 from mlengine.stores.market_data.tables.roles import (
     has_symbols,
-    is_price_header,
-    is_symbol_list,
     table_roles,
 )
-from mlengine.stores.market_data.tables.settings import SETTINGS_FILE, TableSettings
-from mlengine.stores.market_data.tables.sizes import require_size
+from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import Table
 from mlengine.stores.market_data.tables.text import (
     UnusableText,
@@ -36,7 +34,7 @@ from mlengine.stores.market_data.tables.text import (
     text_head,
 )
 from mlengine.stores.market_data.tables.text_file import FileContent, TextReader
-from mlengine.stores.market_data.tables.text_format import NoHeader, TextFormat, text_format
+from mlengine.stores.market_data.tables.text_format import NoHeader, text_format
 from mlengine.stores.system.table_files import UnreadableFile
 
 # A bar that is stamped at its end: weekly ones are of the date on which the week began.
@@ -104,14 +102,16 @@ class FolderFile:
         try:
             content = self._content(zone_of)
         except UpstreamInvalid as error:
-            refusal = error
+            fault = error
         except UnreadableFile:
-            refusal = _unreadable(self.path)
+            fault = unreadable(self.path)
         except UnusableText as error:
-            refusal = _unreadable(self.path, f": {error}")
+            fault = unreadable(self.path, f": {error}")
         else:
-            return replace(self, content=content, before=None)
-        return self.previous_while_unsettled(replace(self, refusal=refusal))
+            if any(block.rows for block in content.blocks) or content.torn:
+                return replace(self, content=content, before=None)
+            fault = refusal(self.path, "has a header and no rows")
+        return self.previous_while_unsettled(replace(self, refusal=fault))
 
     def previous_while_unsettled(self, refused: "FolderFile") -> "FolderFile":
         """What it was before, for as long as somebody may be writing it anew; else `refused`."""
@@ -120,9 +120,16 @@ class FolderFile:
     def _content(self, zone_of: ZoneOf) -> FileContent:
         if is_binary(self.path):
             table = read_binary(self.path)
-            (roles,) = table_roles(table, self.settings, self.symbol)
-            read = read_candles(table, roles, self.settings, symbol=self.symbol, zone_of=zone_of)
-            return FileContent((Block.of(read.candles),), roles.adjusted is not None)
+            parts = [
+                (
+                    roles,
+                    read_candles(table, roles, self.settings, symbol=self.symbol, zone_of=zone_of),
+                )
+                for roles in table_roles(table, self.settings, self.symbol)
+            ]
+            candles = pl.concat([read.candles for _, read in parts])
+            has_adjusted = any(roles.adjusted is not None for roles, _ in parts)
+            return FileContent((Block.of(candles),), has_adjusted)
         reader = TextReader(self.path, self.stamp[1], self.symbol, self.settings, zone_of)
         before = self.before and self.before.content
         return (before and reader.read_appended(before)) or reader.read()
@@ -155,7 +162,7 @@ class FolderFile:
         """A table that has the row of a line, and the row."""
         if is_binary(self.path):
             return read_binary(self.path), line - 1
-        format_ = text_format(text_head(self.path), self.settings)
+        format_ = text_format(text_head(self.path, self.settings.encoding), self.settings)
         text = self.row_text(line)
         return read_text(f"{text}\n".encode() if text else b"", format_, self.path.name)[0], 0
 
@@ -167,7 +174,7 @@ class FolderFile:
                 if not 0 < line <= frame.rows:
                     return None
                 return ",".join(str(column[line - 1]) for column in frame.columns)
-            text = plain_text(self.path.read_bytes(), self.path.name)
+            text = plain_text(self.path.read_bytes(), self.path.name, self.settings.encoding)
         except (OSError, UnreadableFile, UnusableText):
             return None
         rows = text.split(b"\n")
@@ -189,23 +196,15 @@ def look_at(
         return before
     file = FolderFile(path, stamp, settings, file_symbol(path.name), before=before)
     try:
-        format_ = _format(path, settings)
+        format_ = file_format(path, settings)
     except UnreadableFile:
-        return file.previous_while_unsettled(replace(file, refusal=_unreadable(path)))
+        return file.previous_while_unsettled(replace(file, refusal=unreadable(path)))
     except UpstreamInvalid as error:
         return replace(file, refusal=error)
+    named = has_symbols(format_.names, settings) or format_.tickers is not None
     if format_.is_bars:
-        named = has_symbols(format_.names, settings) or format_.tickers is not None
         return replace(file, has_symbols=named)
-    if format_.is_list or table_suffix(path.name).startswith(".txt"):
-        return replace(file, is_passed_over=True)
-    columns = ", ".join(format_.names)[:80]
-    words = f"has no column of prices in its header: {columns!r}" if columns else "is empty"
-    return replace(file, refusal=UpstreamInvalid(f"the file {path.name!r} {words}"))
-
-
-def is_binary(path: Path) -> bool:
-    return path.name.lower().endswith(BINARY_SUFFIXES)
+    return replace(file, is_passed_over=True)
 
 
 def file_symbol(name: str) -> str:
@@ -218,27 +217,3 @@ def _with_content(before: FolderFile | None, settings: TableSettings) -> FolderF
     if before is None or before.settings != settings:
         return None
     return before if before.content else before.before
-
-
-def _format(path: Path, settings: TableSettings) -> TextFormat:
-    """Raises UnreadableFile, UpstreamInvalid."""
-    require_size(path, settings.most_bytes)
-    if is_binary(path):
-        return _binary_format(path, settings)
-    try:
-        return text_format(text_head(path), settings)
-    except UnusableText as error:
-        raise _unreadable(path, f": {error}") from None
-    except (NoHeader, csv.Error):
-        words = f"has no header; name its columns in {SETTINGS_FILE}, as columns = ['date', …]"
-        raise UpstreamInvalid(f"the file {path.name!r} {words}") from None
-
-
-def _binary_format(path: Path, settings: TableSettings) -> TextFormat:
-    names = binary_names(path)
-    is_bars = is_price_header(names, settings) or isinstance(settings.columns, tuple)
-    return TextFormat("", names, 1, is_bars=is_bars, is_list=is_symbol_list(names, settings))
-
-
-def _unreadable(path: Path, further: str = "") -> UpstreamInvalid:
-    return UpstreamInvalid(f"the file {path.name!r} can't be read{further}")

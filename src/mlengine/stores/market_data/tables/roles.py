@@ -20,6 +20,7 @@ _STARTS = (
 )
 # The index of a data frame, where no other column is a time.
 _INDEXES = ("", "index", "unnamed: 0", "  index level 0  ", "price")
+_INDEX_LEVEL = ("  index level 0  ",)
 _CLOCKS = ("time",)
 _DATES = ("date", "trade date", "trading date", "dtyyyymmdd")
 _SYMBOLS = ("symbol", "ticker", "instrument")
@@ -70,6 +71,12 @@ def is_price_header(names: Sequence[str], settings: TableSettings) -> bool:
         not plain_names.isdisjoint(_names(name)) or stated.get(name) in names for name in PRICES
     ]
     return sum(prices) >= _FEWEST_PRICES
+
+
+def has_all_prices(names: Sequence[str]) -> bool:
+    """Whether there is a name for each of the prices."""
+    plain_names = {_plain(name) for name in names}
+    return all(not plain_names.isdisjoint(_names(name)) for name in PRICES)
 
 
 def is_symbol_list(names: Sequence[str], settings: TableSettings) -> bool:
@@ -129,7 +136,8 @@ class _RoleFinder:
         pair = date is not None and clock is not None
         if pair and named in (date, clock) and _is_clock(self.table.columns[cast("int", clock)]):
             return cast("int", date), clock
-        index = self.columns[0] if _plain(self.table.names[self.columns[0]]) in _INDEXES else None
+        first = self.columns[0]
+        index = first if _plain(self.table.names[first]) in _INDEXES else self._first(_INDEX_LEVEL)
         for start in (named, date, index):
             if start is not None:
                 return start, None
@@ -191,10 +199,22 @@ class _RoleFinder:
         )
 
     def _first(self, names: Sequence[str]) -> int | None:
-        positions: dict[str, int] = {}
+        positions: dict[str, list[int]] = {}
         for i in self.columns:
-            positions.setdefault(_plain(self.table.names[i]), i)
-        return next((positions[name] for name in names if name in positions), None)
+            positions.setdefault(_plain(self.table.names[i]), []).append(i)
+        same = next((positions[name] for name in names if name in positions), [])
+        for other in same[1:]:
+            if not self.table.columns[same[0]].equals(self.table.columns[other]):
+                raise self._twice(same[0], other)
+        return same[0] if same else None
+
+    def _twice(self, first: int, other: int) -> UpstreamInvalid:
+        """Columns of one name that differ."""
+        return UpstreamInvalid(
+            f"the file {self.table.file!r} has two columns {self.table.names[other].strip()!r}, "
+            f"the columns {first + 1} and {other + 1}, which differ "
+            f"({SETTINGS_FILE} can name all: columns = [...])"
+        )
 
     def _missing(self, role: str, names: Sequence[str]) -> UpstreamInvalid:
         return UpstreamInvalid(

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from mlengine.errors import UpstreamInvalid
 
 SETTINGS_FILE = "bars.toml"
+# Days since the end of 1899, as spreadsheets count them.
+EXCEL_DAYS = "excel"
 
 _ROLES = frozenset(
     ("timestamp", "date", "time", "symbol", "open", "high", "low", "close", "volume")
@@ -18,11 +20,12 @@ _ROLES = frozenset(
 )
 _CHOICES: dict[str, tuple[object, ...]] = {
     "decimal": (".", ","),
-    "unit": ("s", "ms", "us", "ns"),
+    "unit": ("s", "ms", "us", "ns", EXCEL_DAYS),
     "stamp": ("start", "end"),
     "adjusted": (True, False),
 }
-_KEYS = ("columns", "zone", "date_format", *_CHOICES)
+_TEXTS = ("zone", "date_format", "encoding")
+_KEYS = ("columns", *_TEXTS, *_CHOICES)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class TableSettings:
     zone: str | None = None
     decimal: str | None = None
     date_format: str | None = None
+    encoding: str | None = None
     unit: str | None = None
     stamp: str = "start"
     adjusted: bool = False
@@ -90,10 +94,12 @@ def _checked(stated: Mapping[str, Any], where: str) -> dict[str, Any]:
         if key in _CHOICES and (type(value), value) not in _typed(_CHOICES[key]):
             choices = " or ".join(str(choice).lower() for choice in _CHOICES[key])
             raise _refusal(where + key, value, f"not {choices}")
-        if key in ("zone", "date_format") and not isinstance(value, str):
+        if key in _TEXTS and not isinstance(value, str):
             raise _refusal(where + key, value, "no text")
     if "zone" in stated and not is_zone(stated["zone"]):
         raise _refusal(where + "zone", stated["zone"], "no name of a timezone")
+    if "encoding" in stated and not _is_encoding(stated["encoding"]):
+        raise _refusal(where + "encoding", stated["encoding"], "no name of an encoding of text")
     if "columns" not in stated:
         return dict(stated)
     return {**stated, "columns": _columns(stated["columns"], where + "columns")}
@@ -120,6 +126,17 @@ def _refusal(key: str, value: object, reason: str) -> UpstreamInvalid:
 def _typed(choices: tuple[object, ...]) -> list[tuple[type, object]]:
     """1 is no true."""
     return [(type(choice), choice) for choice in choices]
+
+
+def _is_encoding(name: str) -> bool:
+    """Of text: `hex`, for one, is none."""
+    try:
+        b"a".decode(name)
+    except UnicodeError:
+        return True
+    except LookupError:
+        return False
+    return True
 
 
 def is_zone(name: str) -> bool:

@@ -26,9 +26,10 @@ def is_compressed(content: bytes) -> bool:
     return content.startswith((_GZIP, _ZSTD))
 
 
-def plain_text(content: bytes, name: str) -> bytes:
-    """UTF-8 without a mark, of a file that may be compressed or in UTF-16.
+def plain_text(content: bytes, name: str, encoding: str | None = None) -> bytes:
+    """UTF-8 without a mark, of a file that may be compressed, in UTF-16 or in an `encoding`.
 
+    Its lines end with a line feed, though those of the file may end with a carriage return alone.
     A compressed file that is cut short is unreadable, never a shorter one. Raises UnreadableFile,
     UnusableText.
     """
@@ -39,12 +40,19 @@ def plain_text(content: bytes, name: str) -> bytes:
             content = _decompress_zstd(content, name)
         if content.startswith(_UTF16):
             content = content.decode("utf-16").encode()
+        elif encoding:
+            content = content.decode(encoding).encode()
         content = content.removeprefix(codecs.BOM_UTF8)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError):
         raise UnreadableFile(name) from None
     if not content.isascii():
         _refuse_other_text(content)
-    return content
+    return _with_line_feeds(content)
+
+
+def _with_line_feeds(content: bytes) -> bytes:
+    """As they are, where some line ends with one."""
+    return content if b"\n" in content else content.replace(b"\r", b"\n")
 
 
 def _refuse_other_text(content: bytes) -> None:
@@ -52,20 +60,21 @@ def _refuse_other_text(content: bytes) -> None:
         content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UnusableText(f"line {line} is no text in UTF-8") from None
+        words = f"line {line} is no text in UTF-8 (bars.toml can state encoding)"
+        raise UnusableText(words) from None
 
 
-def text_head(path: Path) -> bytes:
+def text_head(path: Path, encoding: str | None = None) -> bytes:
     """The first lines of a text file; raises UnreadableFile, UnusableText."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
-            if is_compressed(head) or head.startswith(_UTF16):
-                return plain_text(head + file.read(), path.name)[:HEAD_BYTES]
+            if encoding or is_compressed(head) or head.startswith(_UTF16):
+                return plain_text(head + file.read(), path.name, encoding)[:HEAD_BYTES]
     except OSError:
         raise UnreadableFile(path.name) from None
     # A letter of several bytes may be cut at the end.
-    return head.removeprefix(codecs.BOM_UTF8)
+    return _with_line_feeds(head.removeprefix(codecs.BOM_UTF8))
 
 
 def first_row_at(content: bytes, format_: TextFormat) -> int:

@@ -80,13 +80,13 @@ class TextReader:
             content, inode = file.read(), os.fstat(file.fileno()).st_ino
         if len(content) < self.size:
             raise UnreadableFile(self.path.name)
-        plain = plain_text(content, self.path.name)
+        plain = plain_text(content, self.path.name, self.settings.encoding)
         format_ = text_format(plain[:HEAD_BYTES], self.settings)
         table, torn = read_text(plain[first_row_at(plain, format_) :], format_, self.path.name)
         roles = table_roles(table, self.settings, self.symbol)
         blocks, settings, needs_whole_file = self._blocks(table, roles, self.settings)
         tail = None
-        if not needs_whole_file and content.endswith(plain):
+        if not needs_whole_file and content.endswith(plain) and not self.settings.encoding:
             following = replace(format_, first_line=format_.first_line + table.rows)
             end = content.rfind(b"\n") + 1
             checksum = zlib.crc32(memoryview(content)[:end])

@@ -5,12 +5,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlengine.stores.market_data.tables.roles import is_price_header, is_symbol_list
+from mlengine.stores.market_data.tables.roles import (
+    has_all_prices,
+    is_price_header,
+    is_symbol_list,
+)
 from mlengine.stores.market_data.tables.settings import TableSettings
 
 _SEPARATORS = (",", ";", "\t", "|")
 _HEAD_LINES = 24
 _LONGEST_PREFACE = 12
+# More than those of a header are a sentence.
+_MOST_WORDS = 12
 # The columns of an exchange's files that have no header: twelve, and the seventh is the close.
 _KLINES = ("open_time", "open", "high", "low", "close", "volume", "close_time")
 _KLINE_REST = ("quote_volume", "count", "taker_buy_volume", "taker_buy_quote_volume", "ignore")
@@ -36,6 +42,10 @@ class NoHeader(ValueError):
     """The first line holds values, and nobody says of which columns."""
 
 
+class NoSeparator(NoHeader):
+    """The header has nothing but blanks between the names of its columns."""
+
+
 def text_format(head: bytes, settings: TableSettings) -> TextFormat:
     """The format of a text by its first lines; raises NoHeader, csv.Error."""
     text = head.decode(errors="replace")
@@ -48,6 +58,9 @@ def text_format(head: bytes, settings: TableSettings) -> TextFormat:
             if is_price_header(names, settings):
                 return _with_tickers(lines, number, separator, names)
     first = lines[0] if lines else ""
+    words = first.split()
+    if len(words) <= _MOST_WORDS and has_all_prices(words):
+        raise NoSeparator
     separator = max(_SEPARATORS, key=first.count)
     names = _cells(first, separator)
     if len(names) > 1 and all(map(_VALUE.fullmatch, names)):

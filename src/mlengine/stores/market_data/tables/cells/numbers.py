@@ -15,6 +15,8 @@ _ONLY = (
     "|G[0-9]{3}G[0-9]{3}"
 )
 _GROUPED = "^[+-]?[0-9]{1,3}(?:G[0-9]{3})+(?:S[0-9]*)?$"
+_DOUBTFUL = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}\.[0-9]{3})$"
+_SAMPLE_ROWS = 16
 _MULTIPLES = {"K": 1e3, "M": 1e6, "B": 1e9}
 
 
@@ -37,6 +39,27 @@ def first_unread(column: pl.Series, numbers: pl.Series) -> int | None:
     is_blank = column.str.strip_chars().str.to_lowercase().is_in(_BLANKS)
     unread = column.is_not_null() & numbers.is_null() & ~is_blank
     return unread.arg_max() if unread.any() else None
+
+
+def first_doubtful_dot(volumes: pl.Series, prices: Sequence[pl.Series]) -> int | None:
+    """The first volume whose dot may be a sign of thousands, where all dots of the table may be.
+
+    Before three digits and after one to three, everywhere: volumes with decimals have any number.
+    """
+    columns = [volumes, *prices]
+    if any(column.dtype != pl.String for column in columns):
+        return None
+    has_dot = volumes.str.contains(".", literal=True)
+    if not has_dot.any() or any(_decides_dot(column.head(_SAMPLE_ROWS)) for column in columns):
+        return None
+    return None if any(map(_decides_dot, columns)) else has_dot.arg_max()
+
+
+def _decides_dot(column: pl.Series) -> bool:
+    """Whether a number can be read in one way only."""
+    cells = column.str.strip_chars()
+    numbers = cells.filter(cells.str.contains(_NUMBER))
+    return not numbers.str.contains(_DOUBTFUL).all()
 
 
 def decimal_sign(columns: Sequence[pl.Series]) -> str:

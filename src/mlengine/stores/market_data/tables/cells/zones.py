@@ -36,14 +36,15 @@ _Ambiguous = Literal["earliest", "latest", "null"]
 
 
 def to_moments(
-    times: LocalTimes, series: pl.Series, zones: Mapping[str, str]
+    times: LocalTimes, series: pl.Series, zones: Mapping[str, str], *, of_file: bool = False
 ) -> tuple[pl.Series, pl.Series]:
     """The moments in UTC of local times, and the dates of the sessions that the rows state.
 
     `zones` has the zone of the times of each of the `series` of which a row states none. A session
-    is what a bare date, or a row with an offset, states; where all offsets are zero these only say
-    that the times are UTC. An hour that comes twice when summer time ends is told apart by the
-    order of its rows, and is null where the order doesn't tell; so is one that never was.
+    is what a bare date, or a row with an offset, states, or any row where the zones are those
+    `of_file`; where all offsets are zero these only say that the times are UTC. An hour that comes
+    twice when summer time ends is told apart by the order of its rows, and is null where the order
+    doesn't tell; so is one that never was.
     """
     local = times.local
     sessions = _dates_alone(times)
@@ -51,8 +52,10 @@ def to_moments(
         at, is_elsewhere = _in_stated(local, times.common_zone, series)
         return at, local.dt.date() if is_elsewhere else sessions
     if times.zones is None:
-        return _in_zones(times, series, zones), sessions
+        return _in_zones(times, series, zones), local.dt.date() if of_file else sessions
     stated = times.zones
+    if of_file:
+        sessions = local.dt.date().zip_with(stated.is_null(), sessions)
     at = constant(None, TIMESTAMP, len(local))
     if stated.null_count():
         unplaced = replace(times, local=local.set(stated.is_not_null(), None))
