@@ -25,7 +25,7 @@ def moments(starts: np.ndarray) -> list[str]:
 
 
 def test_a_name_that_is_none_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"'XXXX'; there are 24/7, 24/5, weekdays, XAMS, .*XWAR$"):
+    with pytest.raises(ValueError, match=r"'XXXX'; there are 24/7, 24/5, weekdays, sunday-thursday, XAMS, .*XWAR$"):
         calendar("XXXX")
 
 
@@ -86,7 +86,7 @@ def test_an_hourly_bar_is_final_with_the_session_at_the_latest() -> None:
 
 def test_around_the_clock_a_bar_is_final_after_its_interval() -> None:
     starts = microseconds("2026-11-27 21:00", "2026-11-28 12:00")
-    for name in ("24/7", "24/5", "weekdays"):
+    for name in ("24/7", "24/5", "weekdays", "sunday-thursday"):
         ends = calendar(name).final_at(starts, timedelta(hours=4))
         assert moments(ends) == ["2026-11-28 01:00", "2026-11-28 16:00"]
 
