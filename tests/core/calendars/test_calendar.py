@@ -25,7 +25,9 @@ def moments(starts: np.ndarray) -> list[str]:
 
 
 def test_a_name_that_is_none_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"'XXXX'; there are 24/7, 24/5, weekdays, sunday-thursday, XAMS, .*XWAR$"):
+    with pytest.raises(
+        ValueError, match=r"'XXXX'; there are 24/7, 24/5, weekdays, sunday-thursday, XAMS, .*XWAR$"
+    ):
         calendar("XXXX")
 
 
