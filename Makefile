@@ -66,6 +66,7 @@ lock: ## compile the locks from setup.cfg (UPGRADE=--upgrade takes the newest)
 	echo 'setuptools>=77' | $(LOCK) --constraint requirements.lock --extra dev --output-file requirements-dev.lock setup.cfg - >/dev/null && \
 	echo 'psycopg[binary]>=3.3' | $(LOCK) --constraint requirements.lock --output-file requirements-postgres.lock - >/dev/null && \
 	echo 'obstore>=0.12' | $(LOCK) --constraint requirements-dev.lock --output-file requirements-s3.lock - >/dev/null && \
+	printf 'dask>=2026.8\ndistributed>=2026.8\nscikit-learn>=1.9\n' | $(LOCK) --constraint requirements-dev.lock --output-file requirements-dask.lock - >/dev/null && \
 	echo 'bokeh-sampledata' | $(LOCK) --no-deps --output-file requirements-sample.lock - >/dev/null
 
 bench-features: install .venv-bench/made ## features against Qlib in one run, in a .venv-bench that it makes

@@ -22,6 +22,7 @@ LOCKS = {
         "requirements.lock",
         "requirements-postgres.lock",
         "requirements-s3.lock",
+        "requirements-dask.lock",
         "requirements-sample.lock",
         "requirements-dev.lock",
     ),

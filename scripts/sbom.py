@@ -21,6 +21,7 @@ LOCKS = {
     "requirements-postgres.lock": "PostgreSQL",
     "requirements-s3.lock": "object storage",
     "requirements-sample.lock": "sample",
+    "requirements-dask.lock": "a Dask cluster",
     "requirements-dev.lock": "development",
 }
 PINS = re.compile(r"^([a-z0-9][\w.-]*)==(\S+)((?:.*\\\n)(?: +--hash=.*\n?)+)", re.MULTILINE)
@@ -30,9 +31,12 @@ LICENCES = {
     "colorama": "BSD-3-Clause",
     "grimp": "BSD-2-Clause",
     "import-linter": "BSD-2-Clause",
+    "importlib-metadata": "Apache-2.0",
     "itsdangerous": "BSD-3-Clause",
     "jinja2": "BSD-3-Clause",
+    "lazy-importer": "Apache-2.0",
     "lazy-object-proxy": "BSD-2-Clause",
+    "partd": "BSD-3-Clause",
     "polars": "MIT",
     "protobuf": "BSD-3-Clause",
     "psycopg": "LGPL-3.0-only",
@@ -44,6 +48,8 @@ LICENCES = {
     "ta-lib": "BSD-2-Clause",
     "tzdata": "Apache-2.0",
     "valkey": "MIT",
+    "zict": "BSD-3-Clause",
+    "zipp": "MIT",
 }
 CLASSIFIERS = {
     "Apache Software License": "Apache-2.0",

@@ -284,3 +284,20 @@ def test_trainings_are_shared_where_it_is_said_and_by_so_many():
     assert (shared.shares_folds, shared.workers) == (True, 3)
     with pytest.raises(BadSetting, match="TRAIN_FANOUT"):
         Settings.from_env({"TRAIN_FANOUT": "seeds"})
+
+
+def test_a_cluster_is_asked_where_its_scheduler_is_known():
+    address = {"DASK_SCHEDULER_ADDRESS": "tls://dask.example.com:8786"}
+    assert Settings.from_env(address).dask_scheduler_address == "tls://dask.example.com:8786"
+    assert Settings.from_env({}).train.engine == "lightgbm"
+    assert Settings.from_env({**address, "TRAIN_ENGINE": "dask"}).train.engine == "dask"
+    with pytest.raises(BadSetting, match=r"TRAIN_ENGINE='dask'.*needs DASK_SCHEDULER_ADDRESS"):
+        Settings.from_env({"TRAIN_ENGINE": "dask"})
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.5:8786", "http://host:1", "tcp://host", "tcp://host:0", "tcp://u:p@host:1"]
+)
+def test_an_address_of_something_else_is_refused(address):
+    with pytest.raises(BadSetting, match="DASK_SCHEDULER_ADDRESS"):
+        Settings.from_env({"DASK_SCHEDULER_ADDRESS": address})

@@ -11,6 +11,7 @@ import mlengine.core
 WITH_EXAMPLES = {
     "mlengine.core.actions.adjustment",
     "mlengine.core.bars.symbols",
+    "mlengine.core.boosting.early_stopping",
     "mlengine.core.features.kernels",
     "mlengine.core.features.pieces",
     "mlengine.core.line_names",

@@ -12,7 +12,7 @@ from mlengine.bootstrap.drift import build_drift
 from mlengine.bootstrap.monitoring import build_monitoring_updates, build_performance
 from mlengine.bootstrap.signals import build_signals, build_slice_scorer
 from mlengine.bootstrap.stores import Stores, build_bar_quality
-from mlengine.bootstrap.training import build_fan_out
+from mlengine.bootstrap.training import build_cluster, build_fan_out
 from mlengine.config import Settings
 from mlengine.services.bars.quality import BarQualityService
 from mlengine.services.bars.service import BarService
@@ -169,6 +169,7 @@ def _run_executor(
         stores.usability_limits.max_model_age_days,
         spills=_spills(settings),
         fan_out=build_fan_out(settings, control.fold_helpers),
+        cluster=build_cluster(settings),
     )
     return RunExecutor(
         control.run_store,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from mlengine.config import Settings
+from mlengine.core.training.spec import DASK
 from mlengine.services.lines.directory import LineDirectory
 from mlengine.services.lines.host_offers import HostOffers
 from mlengine.services.lines.service import LineService
@@ -26,6 +29,7 @@ from mlengine.stores.training.fold_store import FoldStore
 if TYPE_CHECKING:
     from mlengine.services.training.fold_fan_out import TrainingFanOut
     from mlengine.services.training.fold_helper import FoldHelper
+    from mlengine.stores.training.dask_cluster import DaskCluster
 
 
 def build_schedules(settings: Settings, database: Engine, runs: RunService) -> ScheduleService:
@@ -65,7 +69,7 @@ def build_lines(
         ScheduleStore(database),
         settings.train,
         settings.registry_dir,
-        offers,
+        replace(offers, engine_refusals=runs.engine_refusals),
     )
 
 
@@ -94,6 +98,23 @@ def build_fan_out(settings: Settings, helpers: FoldHelpers) -> TrainingFanOut | 
     )
 
     return TrainingFanOut(helpers, helpers.clock) if settings.fan_out.shares_folds else None
+
+
+def engine_refusals(settings: Settings) -> Mapping[str, str]:
+    """Of each engine that trainings can't use here, what is missing."""
+    missing = [name for name in ("distributed", "dask", "sklearn") if find_spec(name) is None]
+    if settings.dask_scheduler_address is None:
+        return {DASK: "needs DASK_SCHEDULER_ADDRESS, the scheduler of a Dask cluster"}
+    return {DASK: f"needs {missing[0]}: pip install 'mlengine[dask]'"} if missing else {}
+
+
+def build_cluster(settings: Settings) -> DaskCluster | None:
+    """What fits recipes of the engine dask; connects to nothing yet."""
+    if settings.dask_scheduler_address is None or engine_refusals(settings):
+        return None
+    from mlengine.stores.training.dask_cluster import DaskCluster  # noqa: PLC0415 - LightGBM
+
+    return DaskCluster(settings.dask_scheduler_address)
 
 
 def build_fold_helper(helpers: FoldHelpers) -> FoldHelper:

@@ -56,7 +56,8 @@ def show(version: str) -> Output:
             for name, m in _estimates(manifest).items()
         ],
     )
-    return Output({**manifest.to_dict(), "is_active": is_active}, f"{summary}\n\n{metrics}")
+    said = {"reproducible": manifest.reproducible, "is_active": is_active}
+    return Output({**manifest.to_dict(), **said}, f"{summary}\n\n{metrics}")
 
 
 @models.command("compare")
@@ -150,5 +151,6 @@ def _summary_rows(manifest: Manifest, is_active: bool) -> list[list[object]]:
         ["sign rule", _format_sign_rule(manifest.sign_rule)],
         ["gate", manifest.gate.reason],
         ["fingerprint", manifest.fingerprint],
+        ["reproducible", manifest.reproducible],
         ["remarks", "; ".join(manifest.remarks) or None],
     ]

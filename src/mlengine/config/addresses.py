@@ -12,6 +12,7 @@ from mlengine.errors import BadSetting
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 # In lower case, and without a path.
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+_SCHEDULER = re.compile(r"(tcp|tls)://[A-Za-z0-9._-]+:[0-9]{1,5}")
 _LOCAL = "localhost"
 
 
@@ -50,6 +51,19 @@ def redis_url(read: EnvReader) -> str | None:
         redacted = f"{scheme[0] if scheme else ''}…"
         raise BadSetting("REDIS_URL", redacted, "a redis://, rediss:// or unix:// address")
     return url
+
+
+def dask_scheduler(read: EnvReader) -> str | None:
+    """DASK_SCHEDULER_ADDRESS, the name that Dask itself has for it; raises BadSetting."""
+    address = read.optional("DASK_SCHEDULER_ADDRESS")
+    if address is not None and not _is_scheduler(address):
+        expected = "tcp://host:port or tls://host:port"
+        raise BadSetting("DASK_SCHEDULER_ADDRESS", address, expected)
+    return address
+
+
+def _is_scheduler(address: str) -> bool:
+    return bool(_SCHEDULER.fullmatch(address)) and names_a_host(address)
 
 
 def host(read: EnvReader) -> str:

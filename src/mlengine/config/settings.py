@@ -64,6 +64,7 @@ class Settings:
     train_schedule_activate: str
     train_first: bool
     fan_out: FanOutSettings
+    dask_scheduler_address: str | None
     rate_limit_requests: int
     rate_limit_window_seconds: int
     trusted_proxy_count: int

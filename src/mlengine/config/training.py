@@ -3,12 +3,22 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from mlengine.config import addresses
 from mlengine.config.env_reader import EnvReader
 from mlengine.core.bars.symbols import SYMBOL_RULE, is_symbol
 from mlengine.core.runs import cron
 from mlengine.core.training import bounds
-from mlengine.core.training.params import invalid_label_reason
-from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
+from mlengine.core.training.params import NEEDS_CLUSTER, invalid_label_reason
+from mlengine.core.training.spec import (
+    ACTIVATIONS,
+    DASK,
+    ENGINES,
+    LABELS,
+    LIGHTGBM,
+    OBJECTIVES,
+    REFITS,
+    TrainSpec,
+)
 from mlengine.errors import BadSetting
 
 
@@ -54,6 +64,7 @@ class TrainingLimits(TypedDict):
     train_timeout_seconds: int
     train_memory_mb: int
     fan_out: FanOutSettings
+    dask_scheduler_address: str | None
 
 
 def limits(read: EnvReader) -> TrainingLimits:
@@ -65,6 +76,7 @@ def limits(read: EnvReader) -> TrainingLimits:
             read.choice("TRAIN_FANOUT", "none", ("none", "folds")) == "folds",
             read.integer("TRAIN_WORKERS", 0, 0, 1_000),
         ),
+        dask_scheduler_address=addresses.dask_scheduler(read),
     )
 
 
@@ -92,11 +104,14 @@ def train_spec(read: EnvReader, interval: str) -> TrainSpec:
         cost_bps=read.number("TRAIN_COST_BPS", 5.0, *bounds.COST_BPS),
         label_delay_bars=read.integer("TRAIN_LABEL_DELAY", 0, *bounds.LABEL_DELAY_BARS),
         interval=interval,
+        engine=read.choice("TRAIN_ENGINE", LIGHTGBM, ENGINES),
         universe_file=str(universe) if universe else None,
     )
     refusal = invalid_label_reason(spec)
     if refusal:
         raise BadSetting("TRAIN_LABEL", spec.label, f"raw: {refusal}")
+    if spec.engine == DASK and addresses.dask_scheduler(read) is None:
+        raise BadSetting("TRAIN_ENGINE", DASK, f"{LIGHTGBM}: {DASK} {NEEDS_CLUSTER}")
     return spec
 
 

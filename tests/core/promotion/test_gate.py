@@ -178,3 +178,15 @@ def test_an_ageing_champion_gives_way_to_the_same_trees_but_to_no_other_question
     for refusal, promote in (("identical", True), ("not_comparable", False)):
         champion = dataclasses.replace(AGEING, refusal=refusal)
         assert _decide("if_not_worse", champion=champion).promote == promote
+
+
+@pytest.mark.parametrize("policy", ["always", "if_better", "if_not_worse", "never"])
+@pytest.mark.parametrize(
+    "champion", [None, STANDING, dataclasses.replace(STANDING, has_lost_skill=True)]
+)
+def test_what_nobody_can_fit_again_is_promoted_under_no_policy(policy, champion):
+    decision = decide(
+        policy, champion=champion, losses=LOSSES, test=None, margin=1.0, reproducible=False
+    )
+    assert (decision.promote, decision.reason) == (False, "not_reproducible")
+    assert decision.champion == (champion and champion.version)

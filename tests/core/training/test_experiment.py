@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.core.small_features import SMALL, SPEC
 from tests.factories import panel
+from tests.one_process_cluster import OneProcessCluster
 
 from mlengine.core.boosting.binning import LabelledRows
 from mlengine.core.boosting.model import LightGBMConfig, Scorer, fit
@@ -29,6 +30,7 @@ def _run(
     report=ignore_progress,
     spec=SPEC,
     fan_out=None,
+    cluster=None,
 ):
     params = {"learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 20}
     recipe = LightGBMConfig(
@@ -43,6 +45,7 @@ def _run(
         refit=refit,
         tracker=ProgressTracker(report),
         fan_out=fan_out,
+        cluster=cluster,
     )
 
 
@@ -233,3 +236,25 @@ def test_a_training_without_folds_asks_nobody():
     others = _Others()
     _run(_dataset(), spec=dataclasses.replace(SPEC, folds=0), fan_out=others)
     assert others.seen == []
+
+
+@pytest.mark.parametrize("objective", ["direction", "return"])
+def test_a_cluster_does_every_fit_and_early_stopping_is_as_in_one_process(objective):
+    dataset, cluster, seen = _dataset(objective=objective), OneProcessCluster(), []
+    alone = _run(dataset, objective=objective, refit=True)
+    shared = _run(dataset, objective=objective, refit=True, cluster=cluster, report=seen.append)
+    plan = shared.plan
+    fits = [*(fold.fit for fold in plan.folds), plan.candidate.fit, plan.refit]
+    assert cluster.rows == [len(rows) for rows in fits]
+    assert shared.candidate.fitted.best_iteration < 20
+    assert shared.candidate.fitted.fingerprint == alone.candidate.fitted.fingerprint
+    assert shared.candidate.metrics == alone.candidate.metrics
+    assert shared.refit.fingerprint == alone.refit.fingerprint
+    # The oldest fold has the bins of all folds; later ones have bins of their own rows here.
+    assert shared.folds[0].fitted.fingerprint == alone.folds[0].fitted.fingerprint
+    assert [(p.stage, p.fold, p.iteration) for p in seen] == [
+        ("folds", 1, 0),
+        ("folds", 2, 0),
+        ("fit", None, 0),
+        ("fit", None, 0),
+    ]

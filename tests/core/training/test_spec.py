@@ -59,3 +59,13 @@ def test_no_field_may_be_missing():
         del said[name]
         with pytest.raises(ValueError, match="other fields"):
             TrainSpec.from_dict(said)
+
+
+def test_the_engine_is_part_of_a_recipe_and_leaves_those_of_one_process_as_they_were():
+    assert "engine" not in SPEC.to_dict()
+    before = "e241db0d70ec6c1c9df67f45e20a77f9efc40f466b00fb447e4072751fbb4da9"
+    assert SPEC.recipe_sha256("ab" * 32) == before
+    shared = dataclasses.replace(SPEC, engine="dask")
+    assert TrainSpec.from_dict(shared.to_dict()) == shared
+    assert shared.recipe_sha256("ab" * 32) != before
+    assert (SPEC.is_reproducible, shared.is_reproducible) == (True, False)

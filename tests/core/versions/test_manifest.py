@@ -127,6 +127,14 @@ def test_a_manifest_from_before_quality_was_measured_is_read_and_keeps_its_bytes
     assert manifests.parse(manifests.dump(measured)) == measured
 
 
+def test_only_what_is_not_reproducible_is_written_so():
+    before = manifests.dump(MANIFEST)
+    assert b'"reproducible"' not in before
+    assert manifests.parse(before).reproducible
+    other = dataclasses.replace(MANIFEST, reproducible=False)
+    assert manifests.parse(manifests.dump(other)) == other
+
+
 def test_the_registry_adds_version_and_files():
     published = dataclasses.replace(MANIFEST, version="v3", files={"model.txt": "01" * 32})
     assert manifests.parse(manifests.dump(published)).files == {"model.txt": "01" * 32}

@@ -72,6 +72,16 @@ def test_what_is_refused_is_not_saved(lines, name, definition, field):
     assert [line.name for line in lines.list()] == ["main"]
 
 
+def test_a_recipe_with_an_engine_that_is_not_there_is_not_saved(lines):
+    shared = LineDefinition(recipe={"engine": "dask"})
+    offers = replace(lines.offers, engine_refusals={"dask": "needs an address"})
+    without = replace(lines, offers=offers)
+    with pytest.raises(InvalidRequest) as refusal:
+        without.save("big", shared, actor="ann", now=NOW)
+    assert refusal.value.errors == {"recipe.engine": ["needs an address"]}
+    assert lines.save("big", shared, actor="ann", now=NOW)[0].recipe["engine"] == "dask"
+
+
 def test_a_line_is_read_by_its_name(lines):
     lines.save("slow", SLOW, actor="ann", now=NOW)
     assert (lines.get("slow").recipe["horizon_bars"], lines.get("main").recipe) == (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -40,6 +41,15 @@ def test_z_scores_that_do_not_go_with_the_rest_are_refused_at_once(
     assert "at least 10 symbols" in refusal.value.errors["label"][0]
     fits = {"label": "cs_zscore", "objective": "return", "symbols": tuple("ABCDEFGHIJ")}
     assert service.spec(fits).label == "cs_zscore"
+
+
+def test_an_engine_that_is_not_there_is_refused_with_its_reason(service: RunService) -> None:
+    without = dataclasses.replace(service, engine_refusals={"dask": "needs an address"})
+    with pytest.raises(InvalidRequest) as refusal:
+        without.spec({"engine": "dask"})
+    assert refusal.value.errors == {"engine": ["needs an address"]}
+    assert without.spec({"engine": "lightgbm"}).is_reproducible
+    assert not service.spec({"engine": "dask"}).is_reproducible
 
 
 def claim(service: RunService, *, started: bool) -> None:

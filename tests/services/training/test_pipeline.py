@@ -8,6 +8,7 @@ import pytest
 from tests.core.features.planted import planted
 from tests.core.small_features import SMALL, SMALLER, SPEC
 from tests.factories import START, panel, random_bars
+from tests.one_process_cluster import OneProcessCluster
 
 from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars, panel_hash
 from mlengine.core.boosting.model import fingerprint
@@ -79,9 +80,20 @@ def registry(tmp_path):
 
 @pytest.fixture
 def fit(registry):
-    def fit(bars=None, *, progress=lambda _: None, threads=1, rounds=10, spills=None, **change):
+    def fit(
+        bars=None,
+        *,
+        progress=lambda _: None,
+        threads=1,
+        rounds=10,
+        spills=None,
+        cluster=None,
+        **change,
+    ):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = TrainingPipeline(history, SETS, registry, threads, NoTests(), spills=spills)
+        service = TrainingPipeline(
+            history, SETS, registry, threads, NoTests(), spills=spills, cluster=cluster
+        )
         spec = dataclasses.replace(SPEC, rounds=rounds, **change)
         return service.run(spec, run_id="run-1", actor="admin", now=NOW, progress=progress)
 
@@ -111,6 +123,27 @@ def test_features_on_disk_give_the_same_version(fit, tmp_path):
     assert disk.manifest == memory.manifest
     gc.collect()  # LightGBM's objects may refer to each other, and hold the folder until then
     assert [path.name for path in spills.directory.iterdir()] == [".lock"]
+
+
+def test_what_a_cluster_fits_is_said_to_be_not_reproducible_and_never_promoted(
+    fit, registry, tmp_path
+):
+    spills, cluster = SpillFolder(tmp_path / "spill", 0, span_rows=300), OneProcessCluster()
+    draft = fit(engine="dask", cluster=cluster, spills=spills, activate="always")
+    assert len(cluster.rows) == SPEC.folds + 1
+    manifest = registry.publish(draft.manifest, draft.files, fence=lambda: None)
+    assert not registry.manifest("v1").reproducible
+    assert manifest.spec.engine == "dask"
+    assert (manifest.gate.promote, manifest.gate.reason) == (False, "not_reproducible")
+    remark = manifest.remarks[-1]
+    assert "Dask cluster" in remark
+    assert "gate never promotes" in remark
+    assert fit().manifest.reproducible
+
+
+def test_a_recipe_for_a_cluster_ends_in_words_where_there_is_none(fit):
+    with pytest.raises(TrainingFailed, match=r"engine dask needs DASK_SCHEDULER_ADDRESS and"):
+        fit(engine="dask")
 
 
 def test_the_scores_of_the_folds_are_kept_of_rows_that_their_models_had_not_seen(fit):

@@ -10,6 +10,7 @@ import pytest
 from tests.core.small_features import SMALL, SMALLER, SPEC
 from tests.databases import new_database, opened
 from tests.factories import START, panel, random_bars
+from tests.one_process_cluster import OneProcessCluster
 
 from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars
 from mlengine.core.boosting.model import Scorer
@@ -62,7 +63,7 @@ def events(tmp_path):
 def fit(registry, events):
     def fit(bars=None, *, sets=SETS, rounds=10, **change):
         history = InMemoryHistory(panel(3, rows=400) if bars is None else bars)
-        service = TrainingPipeline(history, sets, registry, 1, events)
+        service = TrainingPipeline(history, sets, registry, 1, events, cluster=OneProcessCluster())
         spec = dataclasses.replace(SMALL_GATE, rounds=rounds, **change)
         return service.run(spec, run_id="run", actor="t", now=NOW, progress=lambda _: None)
 
@@ -484,3 +485,18 @@ def test_the_same_universe_file_is_the_same_question_and_another_is_not(fit, pub
     assert fit().manifest.gate.reason == "not_comparable"
     path.write_text("symbol,from,to\nS00,2020-01-01,\nS02,2020-01-01,\n")
     assert fit(universe_file=str(path)).manifest.gate.reason == "not_comparable"
+
+
+def test_what_a_cluster_fitted_is_not_tested_and_a_person_may_activate_it(fit, publish, registry):
+    publish(fit(rounds=2))
+    better = fit(_drifting(), engine="dask", activate="always", **ALONE).manifest
+    assert (better.gate.promote, better.gate.reason) == (False, "not_reproducible")
+    assert (better.gate.test, better.selected_through) == (None, None)
+    draft = fit(engine="dask")
+    assert draft.manifest.gate.losses["champion"] is not None
+    by_hand = publish(draft)
+    assert registry.active.read().version == by_hand.version == "v2"
+    # From then on it is a champion as any other.
+    gate = fit(seed=7).manifest.gate
+    assert (gate.champion, gate.reason) == ("v2", "not_better_than_champion")
+    assert gate.test is not None

@@ -8,7 +8,13 @@ import pytest
 from flask.testing import FlaskClient
 from tests.web.conftest import KEY
 from tests.web.http.test_errors import problem
-from tests.web.platform import FakeControlPlane, FakePlatform, FakeRunService, failed_row
+from tests.web.platform import (
+    FakeControlPlane,
+    FakePlatform,
+    FakeRunService,
+    failed_row,
+    manifest,
+)
 
 from mlengine.app import create_app
 from mlengine.config import Settings
@@ -58,6 +64,7 @@ def test_overrides_change_the_recipe(client: FlaskClient, tiny: FakePlatform) ->
         "gate_min_dates": 100,
         "gate_margin": 0.01,
         "note": "a first look",
+        "engine": "dask",
     }
     assert client.post("/admin/train", headers=KEY, json=overrides).status_code == 202
     (run,) = tiny.control.runs.live
@@ -82,6 +89,7 @@ def test_overrides_change_the_recipe(client: FlaskClient, tiny: FakePlatform) ->
         ({"label": "z", "rounds": 0, "train_window": -1}, {"label", "rounds", "train_window"}),
         ({"cost_bps": -1.0, "note": ""}, {"cost_bps", "note"}),
         ({"note": "x" * 1001}, {"note"}),
+        ({"engine": "spark"}, {"engine"}),
         ({"params": {"objective": "l2", "num_leaves": 7}}, {"params.objective"}),
         ({"params": {"seed": 1, "deterministic": False}}, {"params.seed", "params.deterministic"}),
         ({"params": {"num_threads": 8, "n_jobs": 8}}, {"params.num_threads", "params.n_jobs"}),
@@ -164,6 +172,17 @@ def test_a_reproduction_is_a_run_of_its_own_kind(client: FlaskClient) -> None:
     for version in ("v9", "latest"):
         answer = client.post(f"/admin/models/{version}/reproduce", headers=KEY)
         problem(answer, 404, "model_not_found")
+
+
+def test_what_a_cluster_fitted_is_not_reproduced(
+    client: FlaskClient, tiny: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = dataclasses.replace(manifest("v2"), reproducible=False)
+    monkeypatch.setattr(type(tiny.models), "get", lambda *_: (fitted, False))
+    answer = client.post("/admin/models/v2/reproduce", headers=KEY)
+    assert "by a cluster" in problem(answer, 422, "invalid_request")["errors"]["version"][0]
+    assert not tiny.control.runs.live
+    assert client.get("/models/v2").get_json()["reproducible"] is False
 
 
 def test_an_unknown_run_is_404_and_a_malformed_one_422(client: FlaskClient) -> None:

@@ -50,6 +50,7 @@ def test_the_list_has_the_fields_of_the_contract(client: FlaskClient) -> None:
         "verdict": None,
         "is_active": False,
         "pinned": False,
+        "reproducible": None,
     }
     assert sorted(active) == sorted(corrupt)
     assert active["created_at"] == "2024-05-31T00:00:00Z"
@@ -80,7 +81,7 @@ def test_the_list_has_the_fields_of_the_contract(client: FlaskClient) -> None:
 def test_a_model_is_its_manifest_with_is_active(client: FlaskClient) -> None:
     for path in ("/models/v2", "/model/v2", "/api/v1/models/v2", "/api/v1/model/v2"):
         body = client.get(path).get_json()
-        assert body == {**manifest("v2").to_dict(), "is_active": True}
+        assert body == {**manifest("v2").to_dict(), "reproducible": True, "is_active": True}
         assert body["created_at"] == "2024-05-31T00:00:00Z"
 
 

@@ -112,10 +112,11 @@ def fit_binned(
             ),
         )
     best = booster.best_iteration if rows.early_stop else booster.current_iteration()
-    return _fitted(booster, best, rows.names)
+    return fitted_model(booster, best, rows.names)
 
 
-def _fitted(booster: lgb.Booster, best: int, names: tuple[str, ...]) -> FittedModel:
+def fitted_model(booster: lgb.Booster, best: int, names: tuple[str, ...]) -> FittedModel:
+    """What a booster is up to its round `best`."""
     text = booster.model_to_string(num_iteration=best)
     gains = booster.feature_importance("gain", iteration=best)
     importances = {name: float(gain) for name, gain in zip(names, gains, strict=True)}

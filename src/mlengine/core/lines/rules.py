@@ -9,7 +9,14 @@ from mlengine.core.lines.line import LineDefinition
 from mlengine.core.runs import cron
 from mlengine.core.training import bounds
 from mlengine.core.training.params import invalid_label_reason, invalid_params
-from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
+from mlengine.core.training.spec import (
+    ACTIVATIONS,
+    ENGINES,
+    LABELS,
+    OBJECTIVES,
+    REFITS,
+    TrainSpec,
+)
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "min_symbols": bounds.MIN_SYMBOLS,
@@ -31,6 +38,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "label": LABELS,
     "activate": ACTIVATIONS,
     "refit": REFITS,
+    "engine": ENGINES,
 }
 _RECIPE_FIELDS = frozenset(each.name for each in fields(TrainSpec)) - {"interval", "note"}
 _MOST_SYMBOLS = 5000

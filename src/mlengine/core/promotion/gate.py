@@ -9,6 +9,7 @@ from mlengine.core.training.spec import TrainSpec
 
 SIGNIFICANCE_LEVEL = 0.05
 COMPARING_POLICIES = ("if_better", "if_not_worse")
+NOT_REPRODUCIBLE = "not_reproducible"
 
 
 @dataclass(frozen=True)
@@ -128,15 +129,20 @@ def decide(
     losses: Mapping[str, float | None],
     test: GateTest | None,
     margin: float,
+    reproducible: bool = True,
 ) -> Decision:
     """Apply `policy`; `test` is there whenever a choosing policy has a champion to compare with.
+
+    A model that nobody can fit again is promoted under no policy: a person may activate it.
 
     `margin` is by how much the mean loss may be worse under `if_not_worse`. There a champion that
     has lost its skill gives way to any challenger that is no worse than a constant, by that margin,
     and an ageing one to any that is not worse beyond luck, the same trees included: else it would
     serve until nobody may use its answers.
     """
-    if policy == "if_not_worse" and _is_unprotected(champion, losses, margin):
+    if not reproducible:
+        promote, reason = False, NOT_REPRODUCIBLE
+    elif policy == "if_not_worse" and _is_unprotected(champion, losses, margin):
         promote, reason = True, "champion_lost_skill"
     else:
         promote, reason = _promotion_and_reason(policy, champion, test, margin)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -10,11 +11,13 @@ from mlengine.core import metrics
 from mlengine.core.arrays import Floats, Indices
 from mlengine.core.boosting import model
 from mlengine.core.boosting.binning import LabelledRows, SharedBins, SharedEdges
+from mlengine.core.boosting.early_stopping import cut_at_best_round
 from mlengine.core.boosting.model import FittedModel, LightGBMConfig, Scorer
 from mlengine.core.evaluation import Evaluation, MetricEstimate
 from mlengine.core.metrics import Actuals, Baseline
 from mlengine.core.runs.progress import ProgressTracker
 from mlengine.core.training.dataset import Dataset
+from mlengine.core.training.fit_cluster import FitCluster
 from mlengine.core.training.fold_work import FoldFanOut, FoldWork
 from mlengine.core.training.row_plan import RowPlan, SplitRows, rows_used_by_folds
 from mlengine.core.training.spec import TrainSpec
@@ -56,6 +59,7 @@ def run(
     tracker: ProgressTracker,
     recipes: int = 1,
     fan_out: FoldFanOut | None = None,
+    cluster: FitCluster | None = None,
 ) -> Experiment:
     """Fit and evaluate every fold, then the candidate, then fit the refit if it is wanted.
 
@@ -64,9 +68,10 @@ def run(
     The folds share one binned dataset whose bins come from the oldest fold's fitting rows, so
     that no fold's bins know of later ones. Candidate and refit are binned on their own rows.
     With `fan_out` others fit folds while the candidate is fitted here; the result is the same.
+    With `cluster` it does every fit, one after the other and each in bins of its own rows.
     """
-    trainer = _Trainer(dataset, config)
-    if fan_out is None or not plan.folds:
+    trainer = _Trainer(dataset, config, cluster)
+    if fan_out is None or cluster is not None or not plan.folds:
         folds = trainer.evaluate_folds(plan, trainer.fit_folds(plan, tracker), spec)
         fitted, again = trainer.fit_candidate(plan, refit=refit, tracker=tracker)
         judged = trainer.evaluate(plan.candidate, fitted, spec, recipes=recipes)
@@ -94,8 +99,10 @@ def fit_without_evaluation(
 class _Trainer:
     """One configuration on one dataset: its labels as arrays, its features as their frame."""
 
-    def __init__(self, dataset: Dataset, config: LightGBMConfig) -> None:
-        self.dataset, self.config = dataset, config
+    def __init__(
+        self, dataset: Dataset, config: LightGBMConfig, cluster: FitCluster | None = None
+    ) -> None:
+        self.dataset, self.config, self.cluster = dataset, config, cluster
         self.labels = dataset.column("label")
         self.forward_returns = dataset.column("forward_return")
         self.last_returns = dataset.column("last_return")
@@ -111,10 +118,13 @@ class _Trainer:
     ) -> Iterator[tuple[int, FittedModel]]:
         if not plan.folds:
             return
-        bins = self._bins_of_folds(plan)
+        bins = self._bins_of_folds(plan) if self.cluster is None else None
         rounds, folds = self.config.rounds, len(plan.folds)
         for fold, rows in enumerate(plan.folds, start=1):
             report = tracker.round_callback("folds", of=rounds, fold=fold, folds=folds)
+            if bins is None:
+                yield fold, self._fit(self.config, rows.fit, rows.early_stop, report)
+                continue
             # Not by a name: the rows of one fold go before those of the next are binned.
             yield (
                 fold,
@@ -184,6 +194,13 @@ class _Trainer:
         rows = self._labelled(rows_used_by_folds(plan))
         return SharedBins.of(params, names=names, edges=edges, rows=rows)
 
+    def _blocks(self, rows: Indices) -> Iterator[tuple[Floats, Floats]]:
+        """The features and labels of some rows, ascending."""
+        first = 0
+        for block in self.dataset.blocks(rows):
+            yield block, self.labels[rows[first : first + len(block)]]
+            first += len(block)
+
     def _labelled(self, rows: Indices) -> LabelledRows:
         return LabelledRows(self.dataset.to_bin(rows), self.labels[rows])
 
@@ -194,6 +211,12 @@ class _Trainer:
         early_stop: Indices | None,
         on_iteration: Callable[[int], None],
     ) -> FittedModel:
+        if self.cluster is not None:
+            names = self.dataset.feature_names
+            blocks, meanwhile = self._blocks(fit), partial(on_iteration, 0)
+            text = self.cluster.fit(config, names=names, blocks=blocks, meanwhile=meanwhile)
+            stop = None if early_stop is None else self._blocks(early_stop)
+            return cut_at_best_round(text, config, names=names, early_stop=stop)
         return model.fit(
             config,
             names=self.dataset.feature_names,

@@ -8,6 +8,7 @@ from mlengine.core.training.spec import TrainSpec
 
 # A z-score among fewer symbols says more of its neighbours than of the symbol.
 FEWEST_SYMBOLS = 10
+NEEDS_CLUSTER = "needs DASK_SCHEDULER_ADDRESS and the extra [dask]"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ OBJECTIVES = ("direction", "return")
 LABELS = ("raw", "cs_zscore")
 ACTIVATIONS = ("always", "if_better", "if_not_worse", "never")
 REFITS = ("none", "full")
+LIGHTGBM, DASK = "lightgbm", "dask"
+ENGINES = (LIGHTGBM, DASK)
 
 _NO_RECIPE = frozenset(
     {"activate", "cost_bps", "folds", "gate_margin", "gate_min_dates", "min_symbols", "note"}
@@ -30,7 +32,8 @@ class TrainSpec:
     `train_window` is how many dates before each boundary are trained on (0 = all of them).
     `params` are LightGBM parameters on top of the built-in ones, `rounds` the most trees.
     `cost_bps` is what one unit of turnover costs, `universe_file` a table of symbol, from, to.
-    `gate_min_dates` and `gate_margin` steer the promotion; `note` is the owner's own.
+    `gate_min_dates` and `gate_margin` steer the promotion; `note` is the owner's own. `engine` says
+    where the trees are fitted: in one process, or by the workers of a Dask cluster.
     """
 
     symbols: tuple[str, ...]
@@ -56,6 +59,12 @@ class TrainSpec:
     universe_file: str | None = None
     note: str | None = None
     min_symbols: int = field(default=1, metadata=serialization.OPTIONAL)
+    engine: str = field(default=LIGHTGBM, metadata=serialization.OPTIONAL)
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether the same bars give the same trees: workers of a cluster add up in any order."""
+        return self.engine == LIGHTGBM
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; the inverse of `from_dict`."""

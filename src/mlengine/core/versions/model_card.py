@@ -69,6 +69,7 @@ def _data(manifest: Manifest) -> Iterator[str]:
             ("fingerprint", f"`{manifest.fingerprint}`"),
             ("candidate's fingerprint", f"`{manifest.candidate_fingerprint}`"),
             ("trees", f"{manifest.best_iteration} of at most {manifest.rounds}"),
+            ("reproducible", "yes" if manifest.reproducible else "no"),
             ("seed", str(manifest.seed)),
             ("parameters", ", ".join(f"{k} {v}" for k, v in sorted(manifest.params.items()))),
         ],

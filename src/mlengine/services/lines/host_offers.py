@@ -1,7 +1,7 @@
 """What a host has for the trainings of model lines, and what a line asks for in vain."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from mlengine.core.bars.intervals import INTERVALS
@@ -20,11 +20,12 @@ class HostOffers:
     """Why the source has no bars of an interval for any of these symbols, if it has none.
 
     And the `window_bars` of each feature set by its name. Either is asked for only where a
-    definition depends on it.
+    definition depends on it. `engine_refusals` says of each engine that is not there why.
     """
 
     interval_refusal: Callable[[str, Sequence[str]], str | None]
     feature_windows: Callable[[], Mapping[str, int]]
+    engine_refusals: Mapping[str, str] = field(default_factory=dict)
 
     def unmet(self, definition: LineDefinition, configured: TrainSpec) -> Refusals:
         """Why a training of it here could only fail, by field; what is no value is passed over."""
@@ -32,6 +33,8 @@ class HostOffers:
         path = definition.recipe.get("universe_file")
         if isinstance(path, str) and (reason := unreadable_universe(path)):
             refusals["recipe.universe_file"] = [reason]
+        if reason := self.engine_refusals.get(str(definition.recipe.get("engine"))):
+            refusals["recipe.engine"] = [reason]
         return refusals | self._feature_refusal(definition, configured)
 
     def _interval_refusal(self, definition: LineDefinition, configured: TrainSpec) -> Refusals:

@@ -24,6 +24,7 @@ class ModelSummary:
     fingerprint: str | None = None
     metrics: Mapping[str, MetricEstimate] | None = None
     verdict: evaluation.Verdict | None = None
+    reproducible: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -72,4 +73,5 @@ class ModelCatalog:
             fingerprint=manifest.fingerprint,
             metrics=manifest.metrics,
             verdict=manifest.verdict,
+            reproducible=manifest.reproducible,
         )

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
@@ -41,12 +41,16 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunService:
-    """The trainings of the line of `store`; `timeout_seconds` is how long one run may take."""
+    """The trainings of the line of `store`; `timeout_seconds` is how long one run may take.
+
+    `engine_refusals` says of each engine that this platform does not have what it needs.
+    """
 
     store: RunStore
     queue: JobQueue
     defaults: TrainSpec
     timeout_seconds: int
+    engine_refusals: Mapping[str, str] = field(default_factory=dict)
 
     def spec(self, overrides: Mapping[str, object]) -> TrainSpec:
         """The configured recipe with `overrides`; the door has checked their types.
@@ -54,9 +58,12 @@ class RunService:
         Raises InvalidRequest for what doesn't go together.
         """
         spec = dataclasses.replace(self.defaults, **overrides)  # type: ignore[arg-type]
-        refusal = invalid_label_reason(spec)
-        if refusal:
-            raise InvalidRequest({"label": [refusal]})
+        refusals = {
+            "label": invalid_label_reason(spec),
+            "engine": self.engine_refusals.get(spec.engine),
+        }
+        if refused := {name: [why] for name, why in refusals.items() if why}:
+            raise InvalidRequest(refused)
         return spec
 
     def default_spec_text(self, *, activate: str | None = None) -> str:

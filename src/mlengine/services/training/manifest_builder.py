@@ -33,6 +33,10 @@ from mlengine.services.training.training_bars import TrainingBars
 
 _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
 _TOO_FEW_BARS = "too few bars for one row"
+_OTHER_TREES = (
+    "fitted by the workers of a Dask cluster, whose sums depend on who is first: the same recipe "
+    "gives other trees each time, so that the gate never promotes it by itself"
+)
 _NEVER_MEMBER = "no row on a date within its membership of the universe"
 
 
@@ -113,6 +117,7 @@ def build_manifest(
         libraries=libraries(),
         gate=decision,
         remarks=_remarks(training),
+        reproducible=spec.is_reproducible,
     )
 
 
@@ -221,6 +226,8 @@ def _remarks(training: TrainingResult) -> tuple[str, ...]:
         remarks.append("one tree: early stopping found nothing better than the first round")
     if training.experiment.refit is not None:
         remarks.append(f"metrics describe {CANDIDATE_FILE}; {MODEL_FILE} is its refit on all rows")
+    if not training.spec.is_reproducible:
+        remarks.append(_OTHER_TREES)
     if training.dropped_features:
         names = ", ".join(training.dropped_features)
         remarks.append(f"left out, since no symbol has what they need: {names}")

@@ -14,9 +14,15 @@ from mlengine.core.runs.progress import Progress, ProgressTracker
 from mlengine.core.training import dataset as datasets
 from mlengine.core.training import experiment as experiments
 from mlengine.core.training.dataset import Dataset
-from mlengine.core.training.params import FEWEST_SYMBOLS, invalid_label_reason, invalid_params
+from mlengine.core.training.fit_cluster import FitCluster
+from mlengine.core.training.params import (
+    FEWEST_SYMBOLS,
+    NEEDS_CLUSTER,
+    invalid_label_reason,
+    invalid_params,
+)
 from mlengine.core.training.row_plan import RowPlan, plan_rows
-from mlengine.core.training.spec import TrainSpec
+from mlengine.core.training.spec import DASK, TrainSpec
 from mlengine.core.versions.data_entry import SeriesEntry
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import TrainingFailed
@@ -60,6 +66,7 @@ class TrainingPipeline:
     max_model_age_days: int = 0
     spills: SpillFolder | None = None
     fan_out: TrainingFanOut | None = None
+    cluster: FitCluster | None = None
 
     @property
     def _gate(self) -> PromotionGate:
@@ -81,6 +88,7 @@ class TrainingPipeline:
         """
         tracker = ProgressTracker(progress)
         _refuse_contradictions(spec)
+        cluster = self._cluster(spec)
         symbols = dict.fromkeys(map(self.bars.markets.canonical, spec.symbols))
         spec = replace(spec, symbols=tuple(symbols))
         feature_set = self._feature_set(spec)
@@ -112,6 +120,7 @@ class TrainingPipeline:
                 tracker=tracker,
                 recipes=uses.recipes + 1,
                 fan_out=fan_out,
+                cluster=cluster,
             )
         tracker.advance("publish")
         training = TrainingResult(
@@ -121,8 +130,18 @@ class TrainingPipeline:
         manifest = build_manifest(training, decision, run_id=run_id, actor=actor, now=now)
         return DraftVersion(manifest, version_files(training))
 
+    def _cluster(self, spec: TrainSpec) -> FitCluster | None:
+        """What fits the trees of `spec`, where this process doesn't."""
+        if spec.engine != DASK:
+            return None
+        if self.cluster is None:
+            raise TrainingFailed(f"the engine {DASK} {NEEDS_CLUSTER} where the training runs")
+        return self.cluster
+
     def _fan_out(self, run_id: str, spec: TrainSpec) -> AbstractContextManager[RunFanOut | None]:
-        return self.fan_out.of_run(run_id, spec.folds) if self.fan_out else nullcontext()
+        if self.fan_out is None or spec.engine == DASK:
+            return nullcontext()
+        return self.fan_out.of_run(run_id, spec.folds)
 
     def _holdout_uses(
         self, dataset: Dataset, plan: RowPlan, spec: TrainSpec, feature_set: FeatureSet

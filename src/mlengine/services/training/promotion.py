@@ -109,6 +109,7 @@ class PromotionGate:
             losses=paired.means,
             test=self._test(spec, champion, paired),
             margin=spec.gate_margin,
+            reproducible=spec.is_reproducible,
         )
 
     def _load_champion(
@@ -143,7 +144,12 @@ class PromotionGate:
     def _test(
         self, spec: TrainSpec, champion: Champion | None, paired: _PairedLosses
     ) -> GateTest | None:
-        """None where the policy asks for none or the two can't be compared."""
+        """None where the policy asks for none or the two can't be compared.
+
+        Nor is one made for a model that it could not promote: each counts against the next.
+        """
+        if not spec.is_reproducible:
+            return None
         if spec.activate not in COMPARING_POLICIES or champion is None or champion.refusal:
             return None
         if champion.generation is None or paired.champion is None:

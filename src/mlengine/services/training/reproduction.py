@@ -33,6 +33,8 @@ from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import atomic_files, table_files
 from mlengine.stores.training.feature_spill import SpillFolder
 
+NOT_REPRODUCIBLE = "was fitted by a cluster, which gives other trees each time"
+
 
 @dataclass(frozen=True)
 class ReproductionDifference:
@@ -120,8 +122,11 @@ class ReproductionService:
 
         With `upstream_at`, the present moment, the upstream is asked as well whether its bars
         still are the recorded ones. Raises ModelNotFound, ArtifactCorrupt, FeatureSetMismatch when
-        the features are not what they were, and what `progress` raises.
+        the features are not what they were, TrainingFailed for a version that can't be reproduced,
+        and what `progress` raises.
         """
+        if not self.registry.manifest(version).reproducible:
+            raise TrainingFailed(f"{version} {NOT_REPRODUCIBLE}")
         tracker = ProgressTracker(progress)
         tracker.advance("features")
         recorded = self.load_recorded(version)

@@ -78,7 +78,7 @@ class AnswerSchemas:
         declared = {name: self.of(hints[name], _values(shape.of, name)) for name in _names(shape)}
         members = {name: self.of(kind) for name, kind in shape.members.items()}
         properties = {**declared, **members}
-        optional = {*shape.optional, *_written_at_times(shape.of)}
+        optional = {*shape.optional, *(_written_at_times(shape.of) - shape.members.keys())}
         schema = {
             "type": "object",
             "properties": properties,

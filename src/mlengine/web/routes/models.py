@@ -75,11 +75,16 @@ def model(version: str) -> Body:
     """The manifest of a version: how it came to be.
 
     `spec` is the recipe as it was requested, `as_of` the time of which the bars were known;
-    `bars.parquet` among the `files` holds them.
+    `bars.parquet` among the `files` holds them. Where `reproducible` is false, a cluster fitted the
+    trees, and the same recipe gives others.
     """
     load_query(_MODEL_QUERY)
     manifest, is_active = asked_line().models.get(version_of_path(version))
-    return {**manifest.to_dict(), "is_active": is_active}
+    return {
+        **manifest.to_dict(),
+        "reproducible": manifest.reproducible,
+        "is_active": is_active,
+    }
 
 
 @blueprint.post("/models/activate/<version:version>")

@@ -5,7 +5,9 @@ from uuid import uuid4
 from flask import Blueprint, g, url_for
 
 from mlengine.core.runs.run import RUN_FIELDS, Run
+from mlengine.errors import InvalidRequest
 from mlengine.services.runs.service import RunRequest
+from mlengine.services.training.reproduction import NOT_REPRODUCIBLE
 from mlengine.web.http import traces
 from mlengine.web.http.auth import requires
 from mlengine.web.http.contract import says
@@ -79,7 +81,8 @@ def train() -> Accepted:
 def reproduce(version: str) -> Accepted:
     """Train a version again from its record.
 
-    A run of kind `reproduce`, and nothing is published. 202 and `Location` as for a training, also
+    A run of kind `reproduce`, and nothing is published; 422 for a version that is not
+    `reproducible`. 202 and `Location` as for a training, also
     with an `Idempotency-Key`; one run at a time counts for both kinds. What was found stands in
     `result` of its status: `version`, `identical`, `fingerprint`, `reproduced`,
     `candidate_fingerprint`, `candidate_reproduced`, `bars_sha256`, `differences` and `upstream`.
@@ -87,7 +90,9 @@ def reproduce(version: str) -> Accepted:
     load_query(_MODEL_QUERY)
     load_body(_EMPTY_BODY)
     line = asked_line(must_serve=True)
-    line.models.get(version_of_path(version))
+    manifest, _ = line.models.get(version_of_path(version))
+    if not manifest.reproducible:
+        raise InvalidRequest({"version": [NOT_REPRODUCIBLE]})
     return _accepted(line.control.runs.request_reproduction(version, _run_request()))
 
 

@@ -7,7 +7,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 from mlengine.core.runs.run import STATES
 from mlengine.core.training import bounds
 from mlengine.core.training.params import invalid_params
-from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS
+from mlengine.core.training.spec import ACTIVATIONS, ENGINES, LABELS, OBJECTIVES, REFITS
 from mlengine.web.schemas.fields import (
     BoundedFloat,
     BoundedInteger,
@@ -54,6 +54,13 @@ class TrainBody(RequestSchema):
     gate_margin = BoundedFloat(*bounds.GATE_MARGIN)
     refit = fields.String(validate=validate.OneOf(REFITS))
     cost_bps = BoundedFloat(*bounds.COST_BPS)
+    engine = fields.String(
+        validate=validate.OneOf(ENGINES),
+        metadata={
+            "description": "`dask` fits on the cluster of `DASK_SCHEDULER_ADDRESS`, where there is "
+            "one: the version is not `reproducible`, and never promoted by the gate"
+        },
+    )
     note = fields.String(validate=validate.Length(1, MAX_NOTE))
 
     @validates("params")

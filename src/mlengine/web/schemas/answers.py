@@ -18,7 +18,14 @@ from mlengine.core.predictions.prediction import AuditRow, Contribution, Predict
 from mlengine.core.predictions.replay import STATUSES, ReplayResult
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.runs.run import RUN_FIELDS, STATES, Run
-from mlengine.core.training.spec import ACTIVATIONS, LABELS, OBJECTIVES, REFITS, TrainSpec
+from mlengine.core.training.spec import (
+    ACTIVATIONS,
+    ENGINES,
+    LABELS,
+    OBJECTIVES,
+    REFITS,
+    TrainSpec,
+)
 from mlengine.core.versions.comparison import Comparison
 from mlengine.core.versions.manifest import Manifest
 from mlengine.services.bars.served import RECONSTRUCTED, RECORDED
@@ -140,6 +147,7 @@ VALUES: Mapping[tuple[type, str], Sequence[str]] = {
     (TrainSpec, "label"): LABELS,
     (TrainSpec, "activate"): ACTIVATIONS,
     (TrainSpec, "refit"): REFITS,
+    (TrainSpec, "engine"): ENGINES,
     (Decision, "policy"): ACTIVATIONS,
     (Verdict, "verdict"): VERDICTS,
 }
@@ -205,7 +213,7 @@ RECENT_PREDICTIONS = Shape(
 )
 REPLAY = Shape("Replay", ReplayResult, members={"actor": str})
 
-MODEL = Shape("Model", Manifest, members={"is_active": bool})
+MODEL = Shape("Model", Manifest, members={"reproducible": bool, "is_active": bool})
 
 EVENT = Shape("Event", Event, without=("generation",))
 HISTORY = Shape("History", members={"events": ListOf(EVENT), "next_cursor": str | None})
