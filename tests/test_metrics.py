@@ -30,7 +30,7 @@ def scrape(server: Server) -> dict[tuple[str, ...], float]:
 
 
 REQUESTS = ("mlengine_http_requests_total", "GET", "/predict", "200")
-PREDICTIONS = ("mlengine_predictions_total", "ok", "v1")
+PREDICTIONS = ("mlengine_predictions_total", "main", "ok", "v1")
 DURATION = ("mlengine_http_request_duration_seconds_count", "GET", "/predict")
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -16,8 +18,10 @@ from tests.published import publish
 
 from mlengine.app import create_app
 from mlengine.bootstrap.lines import LineControls
-from mlengine.bootstrap.platform import Platform
+from mlengine.bootstrap.platform import Platform, build_platform
 from mlengine.core.lines.line import LineDefinition
+from mlengine.core.monitoring.skill.evidence import skill_terms
+from mlengine.core.monitoring.skill.report import start_record
 from mlengine.errors import (
     InvalidRequest,
     LineNotFound,
@@ -29,6 +33,7 @@ from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import outcomes
+from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.runs.rows import NewRun
 
 
@@ -252,6 +257,50 @@ def test_predictions_of_a_retired_line_still_get_their_outcomes(platform):
     assert update(then + 20 * day) == both
     platform.predict.predict("AAA", PredictionRequest("r", then + 2 * day))
     assert (update(then + 20 * day), update(then + 20 * day)) == (both, [])
+
+
+def test_metrics_tell_of_each_line_that_serves_and_once_of_each_family(platform, client):
+    """What was counted before there was a label is `main`'s."""
+    for name in ("slow", "gone"):
+        _add(platform, name)
+    platform.control.lines.save("empty", LineDefinition(), actor="ann", now=NOW)
+    platform.control.lines.retire("gone", actor="ann", now=NOW)
+    assert client.get("/predict?symbol=AAA&model=slow").status_code == 200
+    assert client.get("/predict?symbol=AAA&model=empty").status_code == 503
+    assert client.get("/predict?symbol=AAA").status_code == 200
+    record = start_record(skill_terms(np.full(400, 0.1), steps_ahead=1), steps_ahead=1)
+    skills = SkillStore(platform.control.database, "slow")
+    skills.write("v1", record, counted=None, through=19_000, event=None)
+    text = client.get("/metrics").text
+    helps = [line for line in text.splitlines() if line.startswith("# HELP")]
+    assert len(helps) == len(set(helps))
+
+    def of(name: str) -> dict[str, list[str]]:
+        """The other labels, by line."""
+        found: dict[str, list[str]] = {}
+        for line in re.findall(rf"^mlengine_{name}{{(.*)}} ", text, re.MULTILINE):
+            labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
+            found.setdefault(labels.pop("model"), []).append(" ".join(labels.values()))
+        return found
+
+    assert of("line_model_info") == {"main": ["v1"], "slow": ["slow/v1"]}
+    assert of("model_age_seconds") == of("drift_e_value") == {"main": [""], "slow": [""]}
+    assert of("drift_alarm_level") == {"main": [""], "slow": [""]}
+    assert of("drift_alarms_total") == {"main": ["v1"], "slow": ["slow/v1"]}
+    assert of("skill_dates") == {"slow": [""]}
+    assert of("predictions_total") == {
+        "main": ["ok v1"],
+        "slow": ["ok slow/v1"],
+        "empty": ["no_active_model empty/none"],
+    }
+    (platform.of_line("slow").registry.directory / "v1" / "manifest.json").write_text("damaged")
+    fresh = build_platform(platform.control.open_registry.settings)
+    found = {each.family.name: each.samples for each in fresh.metrics.gauges.read(NOW)}
+    assert [each.labels for each in found["line_model_info"]] == [
+        ("v1", "main"),
+        ("slow/v1", "slow"),
+    ]
+    assert [each.labels for each in found["model_age_seconds"]] == [("main",)]
 
 
 def test_files_of_lines_are_taken_in_at_start(tmp_path):

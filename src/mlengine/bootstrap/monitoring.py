@@ -5,16 +5,24 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from platform import python_version
 
+from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane
+from mlengine.bootstrap.registry import open_registry
 from mlengine.bootstrap.stores import Stores
+from mlengine.bootstrap.telemetry import counters_folder
+from mlengine.config import Settings
 from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.lines.line import ModelLine
 from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.drift_checks import DriftChecks
 from mlengine.services.monitoring.drift_updates import DriftUpdates
 from mlengine.services.monitoring.feeds import FeedStep
+from mlengine.services.monitoring.health import HealthService
 from mlengine.services.monitoring.model_age import ModelAgeStep
+from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.monitoring.updates import MonitoringUpdates, StepOfLine, UpdateStep
 from mlengine.services.outcomes.earlier_champion import EarlierChampion
 from mlengine.services.outcomes.judging import HoldoutReader
@@ -24,13 +32,21 @@ from mlengine.services.outcomes.recorded_bars import OutcomeBars
 from mlengine.services.outcomes.reporting import PerformanceReporter, ReportStep
 from mlengine.services.outcomes.skill_step import SkillStep
 from mlengine.services.outcomes.step import OutcomeStep
+from mlengine.services.telemetry.drift_gauges import drift_gauges
+from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.services.telemetry.latencies import LatencyRollUp
+from mlengine.services.telemetry.line_gauges import LineGauges
+from mlengine.services.telemetry.metrics import MetricsService
+from mlengine.services.telemetry.signal_gauges import signal_gauges
+from mlengine.services.telemetry.skill_gauges import SkillGauges
 from mlengine.stores.monitoring.feed_store import FeedStore
 from mlengine.stores.outcomes.answers import AnswerReader
 from mlengine.stores.outcomes.reports import ReportStore
 from mlengine.stores.outcomes.scored import ScoredReader
 from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.outcomes.store import OutcomeStore
+from mlengine.stores.system.dependency_states import DependencyStates
+from mlengine.stores.telemetry.counter_folder import CounterFolder
 
 # Rows that waited beside the database come into it later than they were made.
 _LATEST_ROWS = timedelta(days=1)
@@ -121,3 +137,37 @@ def _earlier_champion(control: ControlPlane, stores: Stores) -> EarlierChampion:
 
 def _new_holder() -> str:
     return secrets.token_hex(8)
+
+
+def build_metrics(
+    settings: Settings,
+    control: ControlPlane,
+    health: HealthService,
+    monitoring: MonitoringService,
+    drift: DriftService,
+    states: DependencyStates,
+) -> MetricsService:
+    """What `/metrics` tells; connects to nothing yet."""
+    skill = SkillGauges(SkillStore(control.database), control.active)
+    lines = LineGauges(
+        control.lines.directory,
+        control.database,
+        partial(open_registry, settings),
+        lambda: states.state("registry") != "degraded",
+        drift.level,
+    )
+    gauges = GaugeReader(
+        __version__,
+        python_version(),
+        monitoring,
+        control.run_store,
+        health.audit.spool,
+        health.worker_count,
+        more=(
+            partial(drift_gauges, drift),
+            skill.read,
+            lines.read,
+            partial(signal_gauges, control.signal_plans),
+        ),
+    )
+    return MetricsService(CounterFolder(counters_folder(settings)), gauges)

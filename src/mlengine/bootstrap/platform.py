@@ -7,44 +7,34 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from platform import python_version
 
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.bootstrap.keys import build_key_ring
 from mlengine.bootstrap.lines import control_of_line, settings_of_line
 from mlengine.bootstrap.models import LineServices, SharedCaches, build_line_services
-from mlengine.bootstrap.monitoring import updates_of_all_lines
+from mlengine.bootstrap.monitoring import build_metrics, updates_of_all_lines
 from mlengine.bootstrap.stores import Stores, open_stores, stores_of_line
-from mlengine.bootstrap.telemetry import counters_folder
 from mlengine.config import Settings
 from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.lines.line import ModelLine
 from mlengine.errors import ArtifactsUnavailable, LineNotFound, LineRetired
 from mlengine.services.audit.service import AuditService
 from mlengine.services.keys.authentication import Authentication
-from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
-from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.monitoring.updates import MonitoringUpdates
 from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.signals.exports import ExportWriter
 from mlengine.services.signals.panel import SignalService
 from mlengine.services.signals.scoring import SliceScorer
 from mlengine.services.signals.worker import SignalWorker
-from mlengine.services.telemetry.drift_gauges import drift_gauges
-from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.services.telemetry.latencies import LatencyService
 from mlengine.services.telemetry.latency_recorder import LatencyRecorder
 from mlengine.services.telemetry.metrics import MetricsService
-from mlengine.services.telemetry.signal_gauges import signal_gauges
-from mlengine.services.telemetry.skill_gauges import SkillGauges
 from mlengine.stores.features.vector_cache import FeatureVectorCache
 from mlengine.stores.keys.key_ring import KeyRing
-from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.registry.shared.poll import RegistryPoll
 from mlengine.stores.system.dependency_states import DependencyStates
-from mlengine.stores.telemetry.counter_folder import CounterFolder
 from mlengine.stores.telemetry.counters import Counters
 
 log = logging.getLogger(__name__)
@@ -176,7 +166,9 @@ def build_platform(settings: Settings) -> Platform:
         health=health,
         counters=stores.counters,
         latencies=_latencies(control, stores.counters, caches.counts),
-        metrics=_metrics(settings, control, health, services.monitoring, services.drift),
+        metrics=build_metrics(
+            settings, control, health, services.monitoring, services.drift, stores.states
+        ),
         lines=LinePlatforms(partial(_build_line, settings, control, stores, caches)),
     )
 
@@ -221,27 +213,3 @@ def _latencies(
     table = control.latencies.table
     recorder = LatencyRecorder(counters, counts, table, secrets.token_hex(8))
     return LatencyService(table, recorder)
-
-
-def _metrics(
-    settings: Settings,
-    control: ControlPlane,
-    health: HealthService,
-    monitoring: MonitoringService,
-    drift: DriftService,
-) -> MetricsService:
-    skill = SkillGauges(SkillStore(control.database), control.active)
-    gauges = GaugeReader(
-        __version__,
-        python_version(),
-        monitoring,
-        control.run_store,
-        health.audit.spool,
-        health.worker_count,
-        more=(
-            partial(drift_gauges, drift),
-            skill.read,
-            partial(signal_gauges, control.signal_plans),
-        ),
-    )
-    return MetricsService(CounterFolder(counters_folder(settings)), gauges)

@@ -32,11 +32,11 @@ def test_the_gauges_are_of_the_active_version_and_nothing_before_its_first_date(
         record = record.with_date(0.5, 0.0)
     skills.write("v1", record, counted=None, through=19_000, event=None)
     found = told(gauges)
-    assert (found["skill_dates",], found["skill_gain",]) == (4.0, 0.5)
-    assert found["skill_status", record.status] == 1.0
+    assert (found["skill_dates", "main"], found["skill_gain", "main"]) == (4.0, 0.5)
+    assert found["skill_status", record.status, "main"] == 1.0
     assert sum(value for key, value in found.items() if key[0] == "skill_status") == 1.0
     assert record.evidence is not None
-    assert found["skill_e_value", "lost"] == record.evidence.lost_e_value
+    assert found["skill_e_value", "lost", "main"] == record.evidence.lost_e_value
     skills.write("v2", record, counted=None, through=19_000, event=None)
     platform.control.active.path.unlink()
     assert told(gauges) == {}

@@ -67,9 +67,9 @@ def test_predictions_and_what_they_needed_are_counted(tmp_path: Path) -> None:
     def value(name: str, **labels: str) -> float | None:
         return found.get((f"mlengine_{name}", frozenset(labels.items())))
 
-    assert value("predictions_total", version="v1", status="ok") == 2
-    assert value("predictions_total", version="v1", status="unknown_symbol") == 1
-    assert value("predictions_total", version="none", status="model_not_found") == 1
+    assert value("predictions_total", model="main", version="v1", status="ok") == 2
+    assert value("predictions_total", model="main", version="v1", status="unknown_symbol") == 1
+    assert value("predictions_total", model="main", version="none", status="model_not_found") == 1
     assert value("feature_cache_lookups_total", result="miss") == 1
     assert value("feature_cache_lookups_total", result="hit") == 1
     assert value("upstream_calls_total") == 3
@@ -77,7 +77,7 @@ def test_predictions_and_what_they_needed_are_counted(tmp_path: Path) -> None:
     assert value("symbols", state="stale") == 1
     assert value("database_up") == 1
     assert value("model_info", version="v1") == 1
-    assert value("drift_e_value") == 0
+    assert value("drift_e_value", model="main") == 0
     assert value("drift_status", status="insufficient_data") == 1
 
 

@@ -1,6 +1,7 @@
 """Every metric of `/metrics`: its name, its kind, its labels, and what it says.
 
 Labels are bounded: routes are templates, versions those that served, and symbols never appear.
+`model` is a model line; a version of another one than `main` has it before it, as in `slow/v3`.
 """
 
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 PREFIX = "mlengine_"
+MODEL = "model"
 
 # The bounds of histograms: each is the end of a bucket of the sketches that they are made of.
 BOUNDS_MS: tuple[float, ...] = tuple(0.001 * 2.0**doublings for doublings in range(7, 26, 2))
@@ -63,7 +65,7 @@ PREDICTIONS = Family(
     "predictions_total",
     "counter",
     "Predictions audited, by version; `status` is ok or the code of the error.",
-    ("version", "status"),
+    ("version", "status", MODEL),
 )
 PREDICTION_STAGES = Family(
     "prediction_stage_duration_seconds",
@@ -136,46 +138,60 @@ SYMBOLS = Family(
 LAST_PREDICTION_AGE = Family(
     "last_prediction_age_seconds", "gauge", "Since the last prediction that was answered."
 )
-MODEL_INFO = Family("model_info", "gauge", "1; the version that this machine serves.", ("version",))
-MODEL_AGE = Family("model_age_seconds", "gauge", "Since the active version was trained.")
+MODEL_INFO = Family(
+    "model_info", "gauge", "1; the version of `main` that this machine serves.", ("version",)
+)
+LINE_MODEL_INFO = Family(
+    "line_model_info",
+    "gauge",
+    "1; the active version of each model line, as this machine has it.",
+    ("version", MODEL),
+)
+MODEL_AGE = Family("model_age_seconds", "gauge", "Since the active version was trained.", (MODEL,))
 SPOOL_FILES = Family("audit_spool_files", "gauge", "Files of audit rows that wait on disk.")
 SPOOL_BYTES = Family("audit_spool_bytes", "gauge", "Their size.")
 DRIFT_STATUS = Family(
     "drift_status",
     "gauge",
-    "1 for the status of the newest 500 bars of the active version, 0 for the others.",
+    "1 for the status of the newest 500 bars of the active version of `main`, 0 for the others.",
     ("status",),
 )
 DRIFT_E_VALUE = Family(
-    "drift_e_value", "gauge", "The evidence of the drift alarm of the active version."
+    "drift_e_value", "gauge", "The evidence of the drift alarm of the active version.", (MODEL,)
 )
-DRIFT_LEVEL = Family("drift_alarm_level", "gauge", "What that evidence must pass to ring.")
+DRIFT_LEVEL = Family(
+    "drift_alarm_level", "gauge", "What that evidence must pass to ring.", (MODEL,)
+)
 DRIFT_ALARMS = Family(
-    "drift_alarms_total", "counter", "How often the drift alarm of the version rang.", ("version",)
+    "drift_alarms_total",
+    "counter",
+    "How often the drift alarm of the version rang.",
+    ("version", MODEL),
 )
 SKILL_STATUS = Family(
     "skill_status",
     "gauge",
     "1 for what outcomes say of the skill of the active version, 0 for the others.",
-    ("status",),
+    ("status", MODEL),
 )
-SKILL_DATES = Family("skill_dates", "gauge", "Dates with outcomes that this rests on.")
+SKILL_DATES = Family("skill_dates", "gauge", "Dates with outcomes that this rests on.", (MODEL,))
 SKILL_GAIN = Family(
     "skill_gain",
     "gauge",
     "Their mean gain: log-loss of the base rate less the model's, or correlation.",
+    (MODEL,),
 )
 SKILL_E_VALUE = Family(
     "skill_e_value",
     "gauge",
     "The evidence that its skill is lost, and that it is proven.",
-    ("claim",),
+    ("claim", MODEL),
 )
 SIGNALS_OVERDUE = Family(
     "signals_overdue",
     "gauge",
     "Symbols that should have a signal by now, or one that their bar is missing.",
-    ("model",),
+    (MODEL,),
 )
 READ: tuple[Family, ...] = (
     BUILD_INFO,
@@ -189,6 +205,7 @@ READ: tuple[Family, ...] = (
     SYMBOLS,
     LAST_PREDICTION_AGE,
     MODEL_INFO,
+    LINE_MODEL_INFO,
     MODEL_AGE,
     SPOOL_FILES,
     SPOOL_BYTES,

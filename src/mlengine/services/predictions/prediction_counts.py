@@ -14,7 +14,7 @@ from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, Aud
 from mlengine.stores.telemetry.counters import BUCKETS_FROM, SUM, Counters, Sketch
 
 _STAGES = ("bars", "features", "model")
-_NO_VERSION = "none"
+NO_VERSION = "none"
 # A sketch of many latencies at once costs a fifth of as many single ones.
 _MOST_DEFERRED = 512
 
@@ -30,12 +30,13 @@ class PredictionCounts:
         )
         self._deferred: list[Latency] = []
 
-    def count(self, entries: Sequence[AuditEntry], version: str | None) -> None:
-        """The entries of one request; `version` is the one that was loaded, if any was.
+    def count(self, entries: Sequence[AuditEntry], version: str) -> None:
+        """The entries of one request; `version` is the key of the one that was loaded.
+
+        Where none was, it is NO_VERSION of the line.
 
         The stages of a batch are those of its slowest prediction.
         """
-        version = version or _NO_VERSION
         failed = Counter(e.failure.error_code for e in entries if isinstance(e, AuditedFailure))
         for code, count in failed.items():
             self._counters.count(PREDICTIONS, version, code).add(count)

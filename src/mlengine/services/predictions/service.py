@@ -24,7 +24,7 @@ from mlengine.services.predictions.prediction_builder import (
     SymbolBars,
 )
 from mlengine.services.predictions.prediction_cache import PredictionCache
-from mlengine.services.predictions.prediction_counts import PredictionCounts
+from mlengine.services.predictions.prediction_counts import NO_VERSION, PredictionCounts
 from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.scoring import Scores, score
 from mlengine.stores.audit.entries import AuditedFailure, AuditedPrediction, AuditEntry
@@ -170,7 +170,7 @@ class PredictService:
 
     def _audit(self, entries: Sequence[AuditEntry], version: str | None) -> None:
         self.audit.append(entries)
-        self.counts.count(entries, version_key(self.line, version) if version else None)
+        self.counts.count(entries, version_key(self.line, version or NO_VERSION))
 
     def _builder(self, symbols: Sequence[str], request: PredictionRequest) -> PredictionBuilder:
         ids = iter(self.new_ids(len(symbols)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.runs.run import STATES
 from mlengine.core.telemetry import families
 from mlengine.core.telemetry.families import Family, Sample, Samples
@@ -50,7 +51,7 @@ class GaugeReader:
     def _read(self, now: datetime) -> Sequence[Samples]:
         self.workers.start()  # a silent queue is waited for while the database answers
         stored = self._stored(now)
-        return [*self._local(), *stored]
+        return _by_family([*self._local(), *stored])
 
     def _local(self) -> Iterator[Samples]:
         yield _one(families.BUILD_INFO, 1.0, self.version, self.python)
@@ -104,7 +105,15 @@ def _of_freshness(found: Freshness, now: datetime) -> Iterator[Samples]:
         yield _one(families.LAST_PREDICTION_AGE, max(age, 0.0))
     if found.model:
         yield _one(families.MODEL_INFO, 1.0, found.model.version)
-        yield _one(families.MODEL_AGE, found.model.age_seconds)
+        yield _one(families.MODEL_AGE, found.model.age_seconds, MODEL_LINE)
+
+
+def _by_family(found: Sequence[Samples]) -> list[Samples]:
+    """One entry a family, though several readers tell of it."""
+    merged: dict[Family, list[Sample]] = {}
+    for each in found:
+        merged.setdefault(each.family, []).extend(each.samples)
+    return [Samples(family, samples) for family, samples in merged.items()]
 
 
 def _one(family: Family, value: float, *labels: str) -> Samples:

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mlengine.core.telemetry.families import BOUNDS_MS, COUNTED, Family, Sample, Samples
+from mlengine.core.line_names import split_version_key
+from mlengine.core.telemetry.families import (
+    BOUNDS_MS,
+    COUNTED,
+    PREDICTIONS,
+    Family,
+    Sample,
+    Samples,
+)
 from mlengine.core.telemetry.latency_sketch import cumulative_counts
 from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.stores.telemetry.counter_folder import CounterFolder, Values
@@ -36,7 +44,11 @@ def counted_samples(totals: Values) -> list[Samples]:
     kinds = {family.name: family for family in COUNTED}
     for (name, *labels), cells in sorted(totals.items()):
         family = kinds.get(name)
-        if family is not None and len(labels) == len(family.labels):
+        if family is None:
+            continue
+        if family is PREDICTIONS and labels:  # counted by version, which names its line
+            labels.append(split_version_key(labels[0])[0])
+        if len(labels) == len(family.labels):
             by_family[name].append(_sample(family, tuple(labels), cells))
     return [Samples(family, by_family[family.name]) for family in COUNTED]
 

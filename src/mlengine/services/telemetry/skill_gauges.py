@@ -1,4 +1,4 @@
-"""What the outcomes say of the skill of the active version, as gauges."""
+"""What the outcomes say of the skill of the active version of a line, as gauges."""
 
 from __future__ import annotations
 
@@ -32,20 +32,23 @@ class SkillGauges:
         if kept is None:
             return ()
         record = kept[1]
-        statuses = [Sample((each,), float(each == record.status)) for each in get_args(SkillStatus)]
+        line = self.skills.line
+        statuses = [
+            Sample((each, line), float(each == record.status)) for each in get_args(SkillStatus)
+        ]
         gain = record.gain / record.dates if record.dates else 0.0
         evidence = record.evidence
         values = (
             [
-                Sample(("lost",), evidence.lost_e_value),
-                Sample(("proven",), evidence.proven_e_value),
+                Sample(("lost", line), evidence.lost_e_value),
+                Sample(("proven", line), evidence.proven_e_value),
             ]
             if evidence
             else []
         )
         return (
             Samples(SKILL_STATUS, statuses),
-            Samples(SKILL_DATES, [Sample((), float(record.dates))]),
-            Samples(SKILL_GAIN, [Sample((), gain)]),
+            Samples(SKILL_DATES, [Sample((line,), float(record.dates))]),
+            Samples(SKILL_GAIN, [Sample((line,), gain)]),
             Samples(SKILL_E_VALUE, values),
         )
