@@ -1,6 +1,7 @@
 """The signals of a line: their panel, and what scores its bars."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from mlengine.bootstrap.control import ControlPlane
 from mlengine.bootstrap.stores import Stores
@@ -10,6 +11,7 @@ from mlengine.services.signals.history import HistoryReader
 from mlengine.services.signals.panel import SignalService
 from mlengine.services.signals.planning import SignalPlanner
 from mlengine.services.signals.scoring import SliceScorer
+from mlengine.services.signals.universe import ScoredUniverse
 from mlengine.stores.signals.store import SignalStore
 
 
@@ -25,6 +27,8 @@ def build_slice_scorer(
     settings: Settings, control: ControlPlane, stores: Stores, predict: PredictService
 ) -> SliceScorer:
     """`settings` are those of the line."""
+    file, canonical = settings.train.universe_file, stores.bars.markets.canonical
+    universe = ScoredUniverse(Path(file) if file else None, stores.registry, canonical)
     planner = SignalPlanner(
         control.line,
         settings.train.symbols,
@@ -34,5 +38,6 @@ def build_slice_scorer(
         control.signal_plans,
         settings.signals.slice_symbols,
         timedelta(seconds=settings.signals.wait_seconds),
+        universe,
     )
     return SliceScorer(planner, predict, SignalStore(stores.audit), control.clock)

@@ -3,13 +3,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from tests.platforms import make_platform
+from tests.platforms import NOW, make_platform
+from tests.published import draft, tiny_files
 from tests.replayed_market import FIRST_DAY
 from tests.scored_market import DAY, ScoredMarket
 from tests.services.signals.test_scoring import SYMBOLS, scored_market
@@ -18,6 +19,7 @@ from mlengine.core.calendars.market import Market, MarketDirectory
 from mlengine.core.lines.line import LineDefinition
 from mlengine.core.signals.signal import Slice
 from mlengine.errors import DatabaseUnavailable, InsufficientBars, NoActiveModel, UnknownSymbol
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.signals import lease
 from mlengine.services.signals.planning import SignalPlanner
 from mlengine.services.signals.scoring import _is_final
@@ -37,6 +39,34 @@ def test_lines_that_do_not_serve_are_passed_over_and_named_once(
     assert worker.scorers()["slow"].planner.line == "slow"
     assert caplog.text.count("no line for SIGNALS") == 2
     assert platform.signal_worker([], holder="one").work() == 0
+
+
+def test_those_are_scored_that_belong_to_the_universe_on_the_date(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the file as it is now; where it can't be read, by what is known."""
+    (members := tmp_path / "members.csv").write_text("no table")
+    platform = make_platform(tmp_path, models=0, TRAIN_UNIVERSE_FILE=str(members))
+    trained = b"symbol,from,to\nAAA,2020-01-01,\nBBB,2020-01-01,2021-02-01\n"
+    registry, planner = platform.registry, platform.slice_scorer.planner
+    assert planner.universe.members_on(date(2021, 2, 1)) is None
+    registry.publish(draft(), {**tiny_files(), "universe.csv": trained}, fence=lambda: None)
+    platform.models.activate("v1", actor="t", reason="", now=NOW)
+    assert planner.universe.members_on(date(2021, 2, 1)) == {"AAA", "BBB"}
+    assert planner.universe.members_on(date(2021, 2, 2)) == {"AAA"}
+    assert caplog.text.count("universe file not read") == 2
+
+    def planned(day: int) -> list[list[str]]:
+        """The symbols of the bars that become final at the end of that day of February."""
+        platform.predict.predict("AAA", PredictionRequest("r", NOW))  # its bars are recorded
+        due = planner._due(datetime(2021, 2, day, tzinfo=UTC) + timedelta(days=1, minutes=1))
+        return sorted(due.values())
+
+    assert planned(2) == [["AAA"]]
+    members.write_text("symbol,from,to\nBBB,2021-02-02,2021-02-02\nCCC,2020-01-01,2021-02-02\n")
+    assert (planned(2), planned(3)) == ([["BBB", "CCC"]], [])
+    members.unlink()
+    assert planned(2) == [["BBB", "CCC"]]
 
 
 @dataclass

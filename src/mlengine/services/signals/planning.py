@@ -1,9 +1,9 @@
 """Which bars of a line are final, and so to be scored: by the calendars of its symbols."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.calendars.calendar import Calendar
@@ -12,6 +12,7 @@ from mlengine.core.signals.ticks import newest_tick
 from mlengine.errors import MlengineError
 from mlengine.services.bars.service import BarService
 from mlengine.services.outcomes.recorded_bars import OutcomeBars
+from mlengine.services.signals.universe import ScoredUniverse
 from mlengine.stores.registry.active import ActiveFile
 from mlengine.stores.registry.loader import ModelLoader
 from mlengine.stores.signals.plans import SignalPlans
@@ -24,7 +25,9 @@ _MOST_PLANNED = 1_000
 
 @dataclass
 class SignalPlanner:
-    """Plans the bars of one line with its universe `symbols`; any number may at once.
+    """Plans the bars of one line, of those of its `symbols` that its `universe` has that day.
+
+    Any number may at once.
 
     A bar is planned as long as it is not too late to speak of it: `wait` after it is final, and no
     longer than until the next one is.
@@ -38,6 +41,7 @@ class SignalPlanner:
     plans: SignalPlans
     slice_symbols: int
     wait: timedelta
+    universe: ScoredUniverse
     _calendars: Mapping[str, Calendar] = field(default_factory=dict, init=False)
     _calendars_until: datetime | None = field(default=None, init=False)
     _planned: set[Tick] = field(default_factory=set, init=False)
@@ -76,13 +80,19 @@ class SignalPlanner:
         """
         interval, ticks = INTERVALS[self.bars.interval], dict[Calendar, Tick | None]()
         due: dict[tuple[datetime, datetime], tuple[Tick, list[str]]] = {}
+        members: dict[date, Set[str] | None] = {}
         for symbol, calendar in self._calendars_at(now).items():
             if calendar not in ticks:
                 ticks[calendar] = newest_tick(calendar, interval, now=now)
             tick, ends_at = ticks[calendar], self.bars.markets.market(symbol).ends_at
             if tick is None or now >= self._give_up_at(tick):
                 continue
-            if ends_at is None or tick.bar_timestamp < ends_at:
+            if ends_at is not None and tick.bar_timestamp >= ends_at:
+                continue
+            day = tick.bar_timestamp.date()
+            if day not in members:
+                members[day] = self.universe.members_on(day)
+            if (those := members[day]) is None or symbol in those:
                 bar = tick.at, tick.bar_timestamp
                 earlier, names = due.get(bar, (tick, []))
                 names.append(symbol)

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -32,6 +33,11 @@ class Universe:
             return self
         members = self.members.with_columns(pl.col("symbol").replace(symbols))
         return Universe(members.select(_COLUMNS).write_csv().encode(), members)
+
+    def members_on(self, day: date) -> frozenset[str]:
+        """The symbols that belong to it on that date."""
+        begun, open_ended = pl.col("from") <= day, pl.col("to").is_null()
+        return frozenset(self.members.filter(begun, open_ended | (pl.col("to") >= day))["symbol"])
 
     @property
     def sha256(self) -> str:
