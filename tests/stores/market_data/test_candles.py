@@ -80,10 +80,42 @@ def test_a_number_beyond_floats_is_infinite_and_so_dropped_later():
 
 @pytest.mark.parametrize(
     ("said", "flag"),
-    [(True, True), ("False", False), (1, True), (0, False), (None, None), ("so", None)],
+    [
+        (True, True),
+        ("False", False),
+        (1, True),
+        (0, False),
+        (None, None),
+        (" yes", True),
+        ("0.0", False),
+        ("", None),
+    ],
 )
 def test_a_flag_is_true_false_or_not_said(said, flag):
     assert parse_flag(said) is flag
+
+
+def test_a_candle_that_may_be_final_or_not_refuses_the_answer():
+    with pytest.raises(UpstreamInvalid, match="neither true nor false: 'partly'"):
+        parse({**CANDLE, "final": "partly"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("volume", "1.2M"), ("close", "1,234.50"), ("open", True)]
+)
+def test_a_column_without_one_number_refuses_the_answer(name, value):
+    """A volume that can't be read is not that of a market without any."""
+    with pytest.raises(UpstreamInvalid, match=f"not one {name} is a number, such as .*{value}"):
+        parse({**CANDLE, name: value})
+    for blank in (None, "", "N/A", float("nan")):
+        assert parse({**CANDLE, name: blank}).height == 1
+
+
+def test_a_candle_of_another_ticker_and_an_answer_with_an_error_are_refused():
+    with pytest.raises(UpstreamInvalid, match="another symbol than asked: 'BBB'"):
+        parse({**CANDLE, "ticker": "BBB"})
+    with pytest.raises(UpstreamInvalid, match="states an error"):
+        parse_candles({"error": "limit", "candles": [CANDLE]}, symbol="AAA", interval="1d")
 
 
 @pytest.mark.parametrize("start", ["timestamp", "interval_start", "time", "datetime"])

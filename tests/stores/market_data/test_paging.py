@@ -75,6 +75,13 @@ def test_every_order_of_pages_is_followed_to_both_ends(answer: Ask) -> None:
     assert Service(answer).candles().equals(BARS)
 
 
+def test_a_candle_of_the_future_on_each_page_ends_no_range() -> None:
+    """It is of no use, and says nothing of how far the others reach."""
+    stray = BARS.tail(1).with_columns(timestamp=pl.lit(END + 9 * DAY, BARS["timestamp"].dtype))
+    service = Service(lambda *asked: pl.concat([oldest(100)(*asked), stray]))
+    assert service.candles().equals(BARS)
+
+
 def test_a_range_that_one_page_covers_is_asked_once() -> None:
     service = Service(newest(100))
     assert service.candles(END - 30 * DAY).equals(BARS.tail(30))

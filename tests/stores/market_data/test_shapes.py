@@ -390,3 +390,48 @@ def test_a_candle_that_is_of_another_kind_than_the_others_is_refused(name: str) 
     kind = "a list" if shape.rows == "lists" else "an object"
     with pytest.raises(UpstreamInvalid, match=f"a candle is not {kind}"):
         _named(5, shape)
+
+
+def test_an_answer_is_read_only_where_it_states_its_success() -> None:
+    """A limit of requests in an answer with status 200 is no end of the candles."""
+    shape = ServiceShape(
+        candles=("data",), fields={name: name for name in ("timestamp", *VALUES)},
+        success={"code": "0"},
+    )  # fmt: skip
+    asked = {"shape": shape, "symbol": "AAA", "interval": "1d"}
+    assert read_answer({"code": "0", "data": []}, **asked).is_empty()
+    for payload in ({"code": "50011", "data": []}, {"data": []}, []):
+        with pytest.raises(UpstreamInvalid, match=r"no success: its 'code' is .*not '0'"):
+            read_answer(payload, **asked)
+
+
+def test_success_is_stated_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "upstream.toml"
+    path.write_text('shape = "polygon"\n[success]\nstatus = "OK"\n')
+    assert read_upstream_file(path).success == {"status": "OK"}
+
+
+def circling(path: str, query: Query, headers: dict[str, str]) -> Any:
+    page = {"symbol": "AAA", "next_page_token": "same"}
+    rows = [
+        {"t": at.isoformat(), **dict(zip(LETTERS, values, strict=True))}
+        for at, *values in ROWS[:50]
+    ]
+    return {**page, "bars": rows}
+
+
+@pytest.mark.parametrize("recorded", [circling], indirect=True)
+def test_pages_that_go_round_are_not_taken_for_the_whole(recorded: Recorded) -> None:
+    with pytest.raises(UpstreamInvalid, match="page 2: the next page that it names came before"):
+        recorded.candles(READY_SHAPES["alpaca"])
+    assert len(recorded.asked) == 2
+
+
+def ending_alike(path: str, query: Query, headers: dict[str, str]) -> Any:
+    page: dict[str, Any] = circling(path, query, headers)
+    return {**page, "bars": []} if "page_token" in query else page
+
+
+@pytest.mark.parametrize("recorded", [ending_alike], indirect=True)
+def test_a_last_page_without_candles_may_name_itself(recorded: Recorded) -> None:
+    assert recorded.candles(READY_SHAPES["alpaca"]).height == 50

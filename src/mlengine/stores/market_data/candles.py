@@ -26,6 +26,13 @@ VALUE_KEYS: Mapping[str, tuple[str, str]] = {
     "volume": ("volume", "volume_sum"),
 }
 
+# Also as pandas writes them beside empty cells.
+FLAGS: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "yes", "1", "1.0"), True),
+    **dict.fromkeys(("false", "no", "0", "0.0"), False),
+}
+
+_BLANKS = frozenset({"", "-", "n/a", "na", "null", "none", "nan"})
 _EPOCH_TEXT = re.compile(r"-?[0-9]{9,19}(\.[0-9]{1,9})?", re.ASCII)
 _BARE_DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", re.ASCII)
 _NUMBER_TEXT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
@@ -40,8 +47,9 @@ def parse_candles(
 
     A number that can't be read becomes null, for `clean_bars` to judge, and so does the timestamp
     of a candle whose start, or the close that it states, can't be read. An answer in which that
-    is every candle, one for another symbol or interval, and one whose numeric times are of no
-    certain unit raise UpstreamInvalid; what is not read by `deadline` raises UpstreamUnavailable.
+    is every candle, one for another symbol or interval, one that states an error, and one whose
+    numeric times are of no certain unit raise UpstreamInvalid; what is not read by `deadline`
+    raises UpstreamUnavailable.
     """
     candles: object = payload
     if isinstance(payload, dict):
@@ -49,6 +57,8 @@ def parse_candles(
         candles = payload.get("candles")
     if not isinstance(candles, list):
         raise UpstreamInvalid(f"the answer holds no list of candles: it is {describe(payload)}")
+    if isinstance(payload, dict) and payload.get("error"):
+        raise UpstreamInvalid(f"the answer states an error: it is {describe(payload)}")
     for candle in deadline.enforced_over(candles):
         if not isinstance(candle, dict):
             raise UpstreamInvalid(f"a candle is not an object: it is {describe(candle)}")
@@ -69,13 +79,7 @@ def candle_frame(
         "symbol": [symbol] * len(candles),
         # Nobody can say whether a candle has closed whose close can't be read.
         "timestamp": timestamps.set(unread & closes_at.is_null(), None),
-        **{
-            name: [
-                parse_number(first_of(candle, VALUE_KEYS[name]))
-                for candle in deadline.enforced_over(candles)
-            ]
-            for name in VALUES
-        },
+        **{name: _numbers(candles, name, deadline) for name in VALUES},
         "final": [parse_flag(candle.get("final")) for candle in deadline.enforced_over(candles)],
         "closes_at": closes_at,
         "session": [_session(start) for start in deadline.enforced_over(starts)],
@@ -85,6 +89,24 @@ def candle_frame(
     return require_timestamps(
         raw.match_to_schema(RAW_SCHEMA, missing_columns="insert"), example=example
     )
+
+
+def _numbers(
+    candles: Sequence[Mapping[str, object]], name: str, deadline: Deadline
+) -> list[float | None]:
+    """The numbers of a column, null where a cell has none; that all have none is no accident."""
+    stated = [first_of(candle, VALUE_KEYS[name]) for candle in deadline.enforced_over(candles)]
+    numbers = [parse_number(value) for value in deadline.enforced_over(stated)]
+    if any(number is not None for number in numbers):
+        return numbers
+    unread = next((value for value in stated if _says_something(value)), None)
+    if unread is not None:
+        raise UpstreamInvalid(f"not one {name} is a number, such as {unread!r:.40}")
+    return numbers
+
+
+def _says_something(value: object) -> bool:
+    return value is not None and str(value).strip().lower() not in _BLANKS
 
 
 def parse_timestamps(values: Sequence[object], deadline: Deadline = NEVER) -> pl.Series:
@@ -127,8 +149,14 @@ def parse_number(value: object) -> float | None:
 
 
 def parse_flag(value: object) -> bool | None:
-    """True or False however it is written, None when it is not stated."""
-    return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())
+    """True or False however it is written, None when it is not stated.
+
+    Raises UpstreamInvalid for anything else: nobody knows whether such a candle is final.
+    """
+    text = "" if value is None else str(value).strip().lower()
+    if text and text not in FLAGS:
+        raise UpstreamInvalid(f"the final of a candle is neither true nor false: {value!r:.40}")
+    return FLAGS.get(text)
 
 
 def first_of(values: Mapping[str, V], keys: Iterable[str]) -> V | None:
@@ -198,9 +226,10 @@ def _session(value: object) -> date | None:
 
 
 def _refuse_other(stated: Mapping[str, object], *, symbol: str, interval: str) -> None:
-    if not is_stated(stated.get("symbol"), symbol.casefold(), str.casefold):
-        words = "the answer is for another symbol than asked"
-        raise UpstreamInvalid(f"{words}: {stated['symbol']!r:.80}")
+    for key in ("symbol", "ticker"):
+        if not is_stated(stated.get(key), symbol.casefold(), str.casefold):
+            words = "the answer is for another symbol than asked"
+            raise UpstreamInvalid(f"{words}: {stated[key]!r:.80}")
     if not is_stated(stated.get("interval"), interval):
         words = "the answer is for another interval than asked"
         raise UpstreamInvalid(f"{words}: {stated['interval']!r:.40}")

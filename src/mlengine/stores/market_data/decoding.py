@@ -6,6 +6,8 @@ import orjson
 
 from mlengine.errors import UpstreamInvalid
 
+_GZIP = b"\x1f\x8b"
+
 
 def decode_json(body: bytes) -> object:
     """What `body` says; raises UpstreamInvalid when it is no JSON at all."""
@@ -18,10 +20,20 @@ def decode_json(body: bytes) -> object:
 
 def _decode_tolerantly(body: bytes) -> object:
     try:
-        decoded: object = json.loads(body.decode(), parse_int=_integer)
+        decoded: object = json.loads(body.decode("utf-8-sig"), parse_int=_integer)
     except (ValueError, RecursionError):
-        raise UpstreamInvalid("the answer is not JSON") from None
+        raise UpstreamInvalid(f"the answer is not JSON{_kind(body)}") from None
     return decoded
+
+
+def _kind(body: bytes) -> str:
+    """What it is instead, where that is plain."""
+    text = body.strip()
+    if not text:
+        return ", but empty"
+    if text.startswith(b"<"):
+        return ", but HTML or XML"
+    return ", but compressed" if body.startswith(_GZIP) else ""
 
 
 def _integer(text: str) -> float:

@@ -170,6 +170,11 @@ class _Pages:
             passed.add(following)
             page, following = self._page(*self.shape.next_request(path, query, following))
             pages.append(page)
+        if following is not None and page.height:
+            raise UpstreamInvalid(
+                f"{self.symbol}, page {self.count}: the next page that it names came before, so "
+                "that those that follow can't be had"
+            )
         return pl.concat(pages)
 
     def _page(self, path: str, query: Mapping[str, str]) -> tuple[pl.DataFrame, str | None]:

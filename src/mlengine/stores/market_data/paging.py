@@ -105,7 +105,8 @@ class PageReader:
             return _in_range(page, start, end)
         if self._is_whole(page, oldest - start, end - newest):
             return _in_range(page, start, end)
-        newer = _joined([_in_range(each, start, end) for each in self._newer(newest, end)])
+        reached = _newest(_in_range(page, start, end)) or newest
+        newer = _joined([_in_range(each, start, end) for each in self._newer(reached, end)])
         first = _in_range(page, start, end)
         brought = (newer["timestamp"] > newest).sum()
         older: list[pl.DataFrame] = []
@@ -141,7 +142,8 @@ class PageReader:
         before = None
         while newest != before and newest + self.step < end:
             pages.append(self.ask(newest, end, None))
-            before, newest = newest, max(newest, _newest(pages[-1]) or newest)
+            reached = _newest(_in_range(pages[-1], newest, end))
+            before, newest = newest, max(newest, reached or newest)
         return pages
 
     def _older(self, oldest: datetime, start: datetime, page: pl.DataFrame) -> list[pl.DataFrame]:

@@ -173,3 +173,15 @@ def test_a_text_that_is_not_there_is_unreadable(tmp_path):
 def test_a_line_being_written_that_has_but_a_separator_costs_no_other(tmp_path):
     (tmp_path / "AAA.csv").write_text(PLAIN + ",")
     assert rows(read(tmp_path)) == ROWS
+
+
+def test_a_bar_that_may_be_final_or_not_is_refused_with_its_place(tmp_path):
+    flagged = [(*row, "no" if i == 19 else "yes") for i, row in enumerate(dated())]
+    head = "Date,Open,High,Low,Close,Volume,Final"
+    (tmp_path / "AAA.csv").write_text(lines([*flagged, head.split(",")], head))
+    assert read(tmp_path)["final"].to_list()[:20] == [True] * 19 + [False]
+    flagged[7] = (*flagged[7][:-1], "partly")
+    (tmp_path / "AAA.csv").write_text(lines(flagged, head))
+    message = r"line 9, column 'Final', value 'partly': it is neither true nor false"
+    with pytest.raises(UpstreamInvalid, match=message):
+        read(tmp_path)

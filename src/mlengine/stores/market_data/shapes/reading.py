@@ -84,6 +84,7 @@ def _read(payload: object, shape: ServiceShape, symbol: str, deadline: Deadline)
         raise UpstreamInvalid(f"the answer is for another symbol than asked: {stated!r:.80}")
     if _states(payload, shape.no_data):
         return pl.DataFrame(schema=RAW_SCHEMA)
+    _require_success(payload, shape)
     found = _at(payload, shape.candles or (), symbol)
     if found is None:
         where = ".".join(shape.candles or ()) or "the answer"
@@ -93,6 +94,17 @@ def _read(payload: object, shape: ServiceShape, symbol: str, deadline: Deadline)
         )
     rows = [_named(row, shape) for row in deadline.enforced_over(_rows(found, shape))]
     return candle_frame(rows, symbol=symbol, deadline=deadline)
+
+
+def _require_success(payload: object, shape: ServiceShape) -> None:
+    """Raises UpstreamInvalid for an answer that says itself that it is none."""
+    for name, expected in shape.success.items():
+        stated = payload.get(name) if isinstance(payload, dict) else None
+        if stated != expected:
+            raise UpstreamInvalid(
+                f"the answer is no success: its {name!r} is {describe(stated)}, not {expected!r}; "
+                f"see success in {_SETTING}"
+            )
 
 
 def _rows(found: object, shape: ServiceShape) -> Iterator[object]:

@@ -32,7 +32,8 @@ class ServiceShape:
     name or place. `paging`: the platform asks on by `range`, by what the answer calls the `next`
     page (in the parameter `next_parameter`, or as an address), or not at all, for an answer is the
     `whole`. Where `no_data` is true of an answer, there are no candles; where `unknown` is true of
-    a refusal, there is no such symbol.
+    a refusal, there is no such symbol. What `success` states must be true of an answer that it
+    is read of.
     """
 
     path: str = "/candles"
@@ -51,6 +52,7 @@ class ServiceShape:
     order: str = "unknown"
     no_data: Mapping[str, object] = field(default_factory=dict)
     unknown: Mapping[str, object] = field(default_factory=dict)
+    success: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def takes_key(self) -> bool:

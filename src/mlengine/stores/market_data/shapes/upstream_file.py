@@ -26,7 +26,9 @@ _TABLES: Mapping[str, tuple[str, ...] | None] = {
     "fields": FIELDS,
     "no_data": None,
     "unknown": None,
+    "success": None,
 }
+_WITH_NUMBERS = ("fields", "no_data", "unknown", "success")
 _KEYS = ("shape", "path", "next_parameter", *_CHOICES, *_PATHS, *_TABLES)
 
 
@@ -68,7 +70,9 @@ def _expected(key: str, value: object) -> str | None:
         is_path = isinstance(value, str) or _all_are(value, lambda each: isinstance(each, str))
         return None if is_path else "a path with dots, or a list of keys"
     if key in _TABLES:
-        return _expected_table(value, _TABLES[key], places=key in ("fields", "no_data", "unknown"))
+        return _expected_table(
+            value, _TABLES[key], places=key in ("fields", "no_data", "unknown", "success")
+        )
     if key in ("path", "next_parameter"):
         return None if isinstance(value, str) else "text"
     return f"one of the keys {', '.join(_KEYS)}"

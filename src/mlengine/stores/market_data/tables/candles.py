@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import polars as pl
 
 from mlengine.core.bars.bars import PRICES, RAW_SCHEMA, VALUES
 from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.candles import FLAGS
 from mlengine.stores.market_data.tables.cells.numbers import (
     categories_as_text,
     decimal_sign,
@@ -22,7 +22,14 @@ from mlengine.stores.market_data.tables.cells.times import clock_texts, read_tim
 from mlengine.stores.market_data.tables.cells.zones import all_state_zones, to_moments
 from mlengine.stores.market_data.tables.roles import Roles
 from mlengine.stores.market_data.tables.settings import TableSettings
-from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes, Table, constant
+from mlengine.stores.market_data.tables.table import (
+    CellRefused,
+    LocalTimes,
+    Table,
+    constant,
+    states_something,
+    without_blanks,
+)
 
 ZoneOf = Callable[[str], ZoneInfo | None]
 
@@ -90,7 +97,7 @@ class _Reader:
     def _symbols_of(self, symbol: str) -> pl.Series:
         if self._roles.symbol is None:
             return constant(symbol, pl.String(), self._table.rows)
-        return _stripped(self._table.columns[self._roles.symbol].cast(pl.String))
+        return without_blanks(self._table.columns[self._roles.symbol].cast(pl.String))
 
     def _of_a_symbol(self, candles: pl.DataFrame) -> pl.DataFrame:
         """Without the rows that name no symbol, and the headers that stand among them."""
@@ -184,7 +191,7 @@ class _Reader:
         column = self._table.columns[position]
         # A close may be a number where a start is a text.
         times, _ = self._times(position, column, replace(self._settings, times_are_epochs=None))
-        return self._moments(times, column)[0], _states(column)
+        return self._moments(times, column)[0], states_something(column)
 
     def _times(
         self, position: int, column: pl.Series, settings: TableSettings
@@ -200,7 +207,7 @@ class _Reader:
         of_file = self._settings.zone is not None
         at, sessions = to_moments(times, self._symbols, zones, of_file=of_file)
         if at.null_count() > column.null_count():
-            self._needs_whole_file |= bool((_states(column) & at.is_null()).any())
+            self._needs_whole_file |= bool((states_something(column) & at.is_null()).any())
         return at, sessions
 
     def _zones(self) -> dict[str, str]:
@@ -216,31 +223,22 @@ class _Reader:
             return constant(False, pl.Boolean(), self._table.rows)
         if self._roles.final is None:
             return None
-        texts = self._table.columns[self._roles.final].cast(pl.String).str.strip_chars()
-        flags = {"true": True, "1": True, "false": False, "0": False}
-        return texts.str.to_lowercase().replace_strict(flags, default=None, return_dtype=pl.Boolean)
+        column = self._table.columns[self._roles.final]
+        texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+        flags = texts.replace_strict(FLAGS, default=None, return_dtype=pl.Boolean)
+        said = ~texts.is_in(["", self._table.names[self._roles.final].strip().lower()])
+        unread = (flags.is_null() & said).fill_null(value=False)
+        if unread.any():
+            row = unread.arg_max() or 0
+            neither = CellRefused("it is neither true nor false", row, column[row])
+            raise self._table.refusal(self._roles.final, neither)
+        return flags
 
     def _refuse_unreadable(self, at: pl.Series) -> None:
         """A table of which not one row has a moment."""
         if not len(at) or at.null_count() < len(at):
             return
         column = self._table.columns[self._roles.start]
-        row = _states(column).arg_max() or 0
+        row = states_something(column).arg_max() or 0
         words = "not one candle has a readable timestamp (bars.toml can state date_format)"
         raise self._table.refusal(self._roles.start, CellRefused(words, row, column[row]))
-
-
-def _stripped(symbols: pl.Series) -> pl.Series:
-    """Without the blanks at the ends; most rows are of the symbol of the row before."""
-    rows, names = symbols.rle().struct.unnest()
-    stripped = names.str.strip_chars()
-    if (stripped == names).all():
-        return symbols
-    return stripped.gather(np.repeat(np.arange(len(names)), rows.to_numpy())).alias(symbols.name)
-
-
-def _states(column: pl.Series) -> pl.Series:
-    """Whether each cell says something."""
-    if column.dtype != pl.String:
-        return column.is_not_null()
-    return column.is_not_null() & (column.str.strip_chars() != "")

@@ -23,6 +23,22 @@ def constant(value: object, dtype: pl.DataType, rows: int) -> pl.Series:
     return pl.Series([value], dtype=dtype).new_from_index(0, rows)
 
 
+def states_something(column: pl.Series) -> pl.Series:
+    """Whether each cell says something."""
+    if column.dtype != pl.String:
+        return column.is_not_null()
+    return column.is_not_null() & (column.str.strip_chars() != "")
+
+
+def without_blanks(symbols: pl.Series) -> pl.Series:
+    """Without the blanks at the ends; most rows are of the symbol of the row before."""
+    rows, names = symbols.rle().struct.unnest()
+    stripped = names.str.strip_chars()
+    if (stripped == names).all():
+        return symbols
+    return stripped.gather(np.repeat(np.arange(len(names)), rows.to_numpy())).alias(symbols.name)
+
+
 @dataclass(frozen=True, eq=False)
 class LocalTimes:
     """Times as they are written, null where a cell is none.
