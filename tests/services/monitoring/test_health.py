@@ -138,7 +138,7 @@ def test_a_queue_server_that_hangs_makes_no_one_wait(tmp_path: Path, queue: Queu
             assert (checks["redis"], checks["workers"]) == ("down", "unknown")
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert slowest < 0.5, "a fifth of a second, and what a busy machine adds"
+    assert slowest < patience(0.5), "a fifth of a second, and what a busy machine adds"
     assert eventually(platform.health, "redis", "ok")
 
 

@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from gunicorn.config import Config
 from redis import Redis
+from tests.patience import patience
 from tests.platforms import SYMBOLS, make_platform, settings
 from tests.queue_process import QueueProcess, commands_during
 from tests.serving import Asker, serving
@@ -140,8 +141,8 @@ def test_a_queue_server_that_hangs_costs_the_polling_thread_one_short_wait(
             started = time.monotonic()
             assert limit.admit([ADDRESS, ADDRESS]) == [None, None]
             waits.append(time.monotonic() - started)
-    assert waits[0] < 0.5
-    assert max(waits[1:]) < 0.05, "the framework counts by itself for a while"
+    assert waits[0] < patience(0.5)
+    assert max(waits[1:]) < patience(0.05), "the framework counts by itself for a while"
 
 
 def test_without_a_queue_server_the_framework_counts(make_app: MakeApp) -> None:

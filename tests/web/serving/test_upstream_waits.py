@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.factories import random_bars
+from tests.patience import patience
 from tests.platforms import make_platform
 from tests.serving import Answer, Asker, Server, serving
 from tests.upstream import Fault, LoopbackUpstream
@@ -79,10 +80,10 @@ def test_questions_that_hang_keep_nobody_else_waiting(folder, upstream):
         for thread in threads:
             thread.join()
         # What is slower than that, the machine is busy for.
-        assert times[len(times) * 9 // 10] < 0.1
-        assert times[-1] < 1.0
+        assert times[len(times) * 9 // 10] < patience(0.1)
+        assert times[-1] < patience(1)
         assert {answer.status for answer in answers} == {503}
-        assert max(answer.ended - answer.begun for answer in answers) < 4.5
+        assert max(answer.ended - answer.begun for answer in answers) < 3 + patience(1.5)
 
 
 def test_one_call_answers_all_who_ask_for_a_cold_symbol(folder, upstream):
