@@ -74,7 +74,7 @@ def took(running: Server, seconds: float) -> list[float]:
 
 def test_questions_that_hang_keep_nobody_else_waiting(folder, upstream):
     with server(folder, upstream, MARKET_DATA_DEADLINE_SECONDS="3") as running:
-        upstream.always = Fault(delay_seconds=6)
+        upstream.always = Fault(delay_seconds=patience(6))
         threads, answers = ask_at_once(running, [f"/predict?symbol=C{n:02d}" for n in range(COLD)])
         times = took(running, 2.0)
         for thread in threads:

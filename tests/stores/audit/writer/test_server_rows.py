@@ -17,11 +17,16 @@ from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.audit.spool.spool import AuditSpool
 from mlengine.stores.audit.spool.store import SpooledAuditStore
 from mlengine.stores.audit.store import AuditStore
-from mlengine.stores.audit.writer import settling
+from mlengine.stores.audit.writer import server_rows, settling
 from mlengine.stores.database.engine import guard_answers, open_database, writing
 from mlengine.stores.database.migrate import migrate
 from mlengine.stores.database.server.limits import limits_of
 from mlengine.stores.database.tables import feature_vectors, predictions
+
+
+@pytest.fixture(autouse=True)
+def _by_the_speed_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_rows, "_WAIT_SECONDS", patience(0.045))
 
 
 @pytest.fixture

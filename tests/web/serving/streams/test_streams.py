@@ -8,14 +8,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.databases import new_database, opened
-from tests.patience import eventually
+from tests.patience import eventually, patience
 from tests.processes import event_streams
 from tests.supervised import free_port
 
@@ -35,7 +35,7 @@ class Stream:
     """A client that follows the events; what came so far is read when it is asked for."""
 
     def __init__(self, port: int, *, last: int | None = None) -> None:
-        self._line = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._line = socket.create_connection(("127.0.0.1", port), timeout=patience(20))
         headers = f"Last-Event-ID: {last}\r\n" if last is not None else ""
         self._line.sendall(f"GET /events HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
         self.received = self._line.recv(65536)
@@ -98,7 +98,7 @@ class Server:
         return self.outbox.newest_seq()
 
     def answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience(20))
         try:
             connection.request("GET", "/")
             return connection.getresponse().status == 200
@@ -110,7 +110,12 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("streams")
+    with serving_streams(tmp_path_factory.mktemp("streams")) as server:
+        yield server
+
+
+@contextmanager
+def serving_streams(folder: Path) -> Iterator[Server]:
     url = new_database(folder / "audit.db")
     environ = {
         "PORT": str(port := free_port()),
@@ -169,9 +174,10 @@ def test_who_does_not_read_is_cut_off_and_loses_nothing_when_it_is_back(server: 
         assert eventually(lambda: back.ids() == [*range(before + 1, last + 1)], seconds=20)
 
 
-def test_the_streams_of_a_worker_that_ends_are_ended(server: Server) -> None:
-    with Stream(server.port) as stream:
-        server.master.terminate()
-        assert eventually(lambda: is_cut_off(stream), seconds=30)
-        assert stream.received.endswith(b"0\r\n\r\n")
-    assert server.master.wait(30) == 0
+def test_the_streams_of_a_worker_that_ends_are_ended(tmp_path: Path) -> None:
+    with serving_streams(tmp_path) as server:
+        with Stream(server.port) as stream:
+            server.master.terminate()
+            assert eventually(lambda: is_cut_off(stream), seconds=30)
+            assert stream.received.endswith(b"0\r\n\r\n")
+        assert server.master.wait(patience(30)) == 0
