@@ -34,6 +34,7 @@ from mlengine.stores.audit.filter import AuditFilter
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import outcomes
 from mlengine.stores.outcomes.skill_store import SkillStore
+from mlengine.stores.registry.registry import Registry
 from mlengine.stores.runs.rows import NewRun
 
 
@@ -257,6 +258,30 @@ def test_predictions_of_a_retired_line_still_get_their_outcomes(platform):
     assert update(then + 20 * day) == both
     platform.predict.predict("AAA", PredictionRequest("r", then + 2 * day))
     assert (update(then + 20 * day), update(then + 20 * day)) == (both, [])
+
+
+def test_health_has_the_lines_that_the_process_serves(platform, client):
+    for name in ("slow", "gone"):
+        _add(platform, name)
+
+    def lines() -> list[tuple[str, str | None, str | None]]:
+        listed = client.get("/health").get_json()["lines"]
+        return [(each["model"], each["active_version"], each["loaded_version"]) for each in listed]
+
+    assert lines() == [("gone", "v1", None), ("slow", "v1", None)]
+    assert client.get("/predict?symbol=AAA&model=gone,slow").status_code == 200
+    assert lines() == [("gone", "v1", "v1"), ("slow", "v1", "v1")]
+    platform.control.lines.retire("gone", actor="ann", now=NOW)
+    other = _registry_of_another_host(platform, "slow")
+    other.activate("v2", actor="bob", reason="better", now=NOW)
+    assert client.get("/predict?symbol=AAA&model=gone").status_code == 410
+    assert lines() == [("slow", "v2", "v1")]
+    assert client.get("/predict?symbol=AAA&model=slow").status_code == 200
+    assert lines() == [("slow", "v2", "v2")]
+
+
+def _registry_of_another_host(platform: Platform, name: str) -> Registry:
+    return Registry(platform.of_line(name).registry.directory)
 
 
 def test_metrics_tell_of_each_line_that_serves_and_once_of_each_family(platform, client):

@@ -21,7 +21,8 @@ from mlengine.core.lines.line import ModelLine
 from mlengine.errors import ArtifactsUnavailable, LineNotFound, LineRetired
 from mlengine.services.audit.service import AuditService
 from mlengine.services.keys.authentication import Authentication
-from mlengine.services.monitoring.health import HealthService, WorkerCountProbe
+from mlengine.services.lines.directory import LineDirectory
+from mlengine.services.monitoring.health import HealthService, LineHealth, WorkerCountProbe
 from mlengine.services.monitoring.updates import MonitoringUpdates
 from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.signals.exports import ExportWriter
@@ -124,6 +125,15 @@ class LinePlatforms:
         known = self._built.get(line.name)
         return known[1] if known is not None and known[0] == line else None
 
+    def health(self, directory: LineDirectory) -> Sequence[LineHealth]:
+        """Of those that serve, as they are in memory; reads no more than each `ACTIVE`."""
+        found = []
+        for name, (_, platform) in sorted(self._built.copy().items()):
+            active, loaded = platform.registry.active.read_or_none(), platform.loader.loaded_version
+            if not directory.is_known_as_retired(name):
+                found.append(LineHealth(name, active.version if active else None, loaded))
+        return found
+
     def get(self, main: Platform, line: ModelLine) -> Platform:
         """That of `line`, which has the rest in common with `main`.
 
@@ -156,7 +166,11 @@ def build_platform(settings: Settings) -> Platform:
     )
     services = build_line_services(settings, control, stores, caches)
     keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
-    health = _health(settings, control, stores, keys.ring)
+    lines = LinePlatforms(partial(_build_line, settings, control, stores, caches))
+    health = replace(
+        _health(settings, control, stores, keys.ring),
+        lines=partial(lines.health, control.lines.directory),
+    )
     return Platform(
         **vars(services),
         keys=keys,
@@ -169,7 +183,7 @@ def build_platform(settings: Settings) -> Platform:
         metrics=build_metrics(
             settings, control, health, services.monitoring, services.drift, stores.states
         ),
-        lines=LinePlatforms(partial(_build_line, settings, control, stores, caches)),
+        lines=lines,
     )
 
 

@@ -53,6 +53,7 @@ def test_health_has_the_fields_of_the_contract(client: FlaskClient, tiny: FakePl
             "audit_spool": {"files": 0, "bytes": 0, "spooled_rows": 0},
             "refused_files": [],
             "clock_skew_seconds": None,
+            "lines": [],
         }
 
 

@@ -52,6 +52,11 @@ class LineDirectory:
         """The lines that serve and train no more; raises DatabaseUnavailable."""
         return tuple(line for line in self._lines().values() if line.is_retired)
 
+    def is_known_as_retired(self, name: str) -> bool:
+        """By what was read last, however long ago that is."""
+        line = (self._known or {}).get(name)
+        return line is not None and line.is_retired
+
     def forget(self) -> None:
         """Look anew at the next question."""
         self._known = None

@@ -29,13 +29,23 @@ _FRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
+class LineHealth:
+    """A model line that this process serves; `loaded_version` is null before the first model."""
+
+    model: str
+    active_version: str | None
+    loaded_version: str | None
+
+
+@dataclass(frozen=True)
 class Health:
     """`checks`: each part is `ok`, `degraded`, `down` or `unknown`.
 
     `refused_files` has each `file` of the folder of bars that can't be used, and the `reason`.
     `clock_skew_seconds` is how far this host's clock is ahead of the database server's, whose time
     is the platform's; null while that server is not reached. `ageing_from` and `too_old_from` are
-    moments of the loaded model, null where a model may have any age.
+    moments of the loaded model, null where a model may have any age. `lines` has the model lines
+    beside `main` that this process was asked for.
     """
 
     status: str
@@ -49,6 +59,7 @@ class Health:
     clock_skew_seconds: float | None = None
     ageing_from: datetime | None = None
     too_old_from: datetime | None = None
+    lines: Sequence[LineHealth] = ()
 
 
 class WorkerCountProbe:
@@ -107,6 +118,7 @@ class HealthService:
     keys: KeyRing
     clock: DatabaseClock
     max_model_age_days: int = 0
+    lines: Callable[[], Sequence[LineHealth]] = tuple
 
     def health(self) -> Health:
         """The state of every part, mostly as the last real call left it.
@@ -149,6 +161,7 @@ class HealthService:
             clock_skew_seconds=self.clock.skew_seconds,
             ageing_from=age.ageing_from if age else None,
             too_old_from=age.too_old_from if age else None,
+            lines=self.lines(),
         )
 
     def ready(self) -> str:

@@ -28,7 +28,8 @@ def health() -> Body:
     `MARKET_DATA_DIR` that this web worker can't use, with the `reason`, and each bad line of
     `actions.csv`; none of them degrades the whole. With `MAX_MODEL_AGE_DAYS` the loaded model has
     `too_old_from`, after which its predictions are not usable, and `ageing_from`, when a third of
-    its days is left.
+    its days is left. `model` and `status` are of the line `main`; `lines` has those of the other
+    model lines that this web worker was asked for, with the version that it has loaded of each.
     """
     body = dict(vars(platform().health.health()))
     names = ("active_version", "loaded_version", "ageing_from", "too_old_from")
