@@ -143,11 +143,14 @@ def test_a_lost_worker_and_a_silent_scheduler_end_the_fit(monkeypatch):
         watch.look()
         local.scale(0)
         assert eventually(lambda: not client.nthreads())
-        with pytest.raises(TrainingFailed, match=r"lost 1 of 1 workers.*tcp://127.0.0.1"):
-            watch.look()
+        for look in (watch.look, watch.explain_failure):
+            with pytest.raises(TrainingFailed, match=r"lost 1 of 1 workers.*tcp://127.0.0.1"):
+                look()
         local.close()
         with pytest.raises(TrainingFailed, match="has said nothing for 0 s"):
             _look_until(watch)
+        with pytest.raises(TrainingFailed, match="does not answer any more"):
+            watch.explain_failure()
 
 
 def test_looks_at_the_cluster_are_a_second_apart(cluster):
@@ -162,8 +165,10 @@ def test_workers_that_nobody_can_start_anew_are_named_in_the_log(cluster, caplog
     """Those of this process have no nanny; the fit runs until its own end."""
     with Client(cluster.address) as client, ThreadPoolExecutor(1) as thread:
         future = client.submit(time.sleep, 1.0, pure=False)
-        assert eventually(lambda: any(client.processing().values()))
-        thread.submit(dask_watch.end_fits, client, grace_seconds=0.2).result()
+        assert eventually(lambda: any(client.call_stack().values()))
+        thread.submit(dask_watch.end_fits, client, {"another"}, grace_seconds=0.2).result()
+        assert "workers" not in caplog.text
+        thread.submit(dask_watch.end_fits, client, {future.key}, grace_seconds=0.2).result()
         future.cancel()
     assert "workers may still be at a fit" in caplog.text
 

@@ -72,9 +72,12 @@ class DaskCluster:
                 while not wait([fit], _SECONDS_BETWEEN_LOOKS).done:
                     meanwhile()
                     watch.look()
+                if fit.exception():
+                    watch.explain_failure()
             finally:
                 if not fit.done() or fit.exception():
-                    end_fits(client, grace_seconds=_GRACE_SECONDS if fit.done() else 0.0)
+                    grace = _GRACE_SECONDS if fit.done() else 0.0
+                    end_fits(client, watch.keys, grace_seconds=grace)
             return _text_of(fit)
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,12 @@ _RESTART_SECONDS = 30.0
 
 @dataclass
 class ClusterWatch:
-    """The workers of one fit, from `begin` on."""
+    """The workers of one fit, from `begin` on; `keys` are those of its tasks and data."""
 
     client: Client
     silence_seconds: float
     workers: tuple[str, ...] = field(default=(), init=False)
+    keys: set[object] = field(default_factory=set, init=False)
     _heard_at: float = field(default=0.0, init=False)
     _looked_at: float = field(default=0.0, init=False)
 
@@ -42,21 +44,31 @@ class ClusterWatch:
 
     def look(self) -> None:
         """Raises TrainingFailed once a worker is gone, or the scheduler has long said nothing."""
-        now = time.monotonic()
-        if now - self._looked_at < _SECONDS_BETWEEN_LOOKS:
+        self.keys.update(list(self.client.futures))
+        if time.monotonic() - self._looked_at < _SECONDS_BETWEEN_LOOKS:
             return
         there = self._there()
         self._looked_at = time.monotonic()
         if there is not None:
             self._heard_at = self._looked_at
-            if gone := sorted(set(self.workers) - there):
-                raise TrainingFailed(
-                    f"the Dask cluster lost {len(gone)} of {len(self.workers)} workers during the"
-                    f" fit ({', '.join(gone)}): its memory limit, or its host"
-                )
+            self._require_workers(there)
         elif self._looked_at - self._heard_at > self.silence_seconds:
             raise TrainingFailed(
                 f"the Dask scheduler has said nothing for {self.silence_seconds:g} s"
+            )
+
+    def explain_failure(self) -> None:
+        """Raises TrainingFailed where a fit failed since scheduler or workers are gone."""
+        there = self._there()
+        if there is None:
+            raise TrainingFailed("the Dask scheduler does not answer any more")
+        self._require_workers(there)
+
+    def _require_workers(self, there: Set[str]) -> None:
+        if gone := sorted(set(self.workers) - there):
+            raise TrainingFailed(
+                f"the Dask cluster lost {len(gone)} of {len(self.workers)} workers during the fit"
+                f" ({', '.join(gone)}): its memory limit, or its host"
             )
 
     def _there(self) -> frozenset[str] | None:
@@ -67,14 +79,14 @@ class ClusterWatch:
             return None
 
 
-def end_fits(client: Client, *, grace_seconds: float) -> None:
-    """Start the workers anew that are at a fit of this client after the grace; logs a failure.
+def end_fits(client: Client, keys: Set[object], *, grace_seconds: float) -> None:
+    """Start the workers anew that are at one of these tasks after the grace; logs a failure.
 
     LightGBM can't be interrupted, and may wait for a worker that is no more.
     """
     ends_at = time.monotonic() + grace_seconds
     try:
-        while (at_work := _at_work(client)) and time.monotonic() < ends_at:
+        while (at_work := _at_work(client, keys)) and time.monotonic() < ends_at:
             time.sleep(_SECONDS_BETWEEN_LOOKS / 10)
         if at_work:
             log.warning("workers started anew", extra={"workers": at_work})
@@ -83,11 +95,13 @@ def end_fits(client: Client, *, grace_seconds: float) -> None:
         log.warning("workers may still be at a fit", extra={"reason": str(error)})
 
 
-def _at_work(client: Client) -> list[str]:
-    """The workers that are at a task of this client."""
+def _at_work(client: Client, keys: Set[object]) -> list[str]:
+    """The workers one of whose threads is at one of these tasks, whatever the scheduler thinks.
+
+    It forgets tasks whose data are lost, while LightGBM goes on with them.
+    """
     scheduler = client.scheduler
-    if scheduler is None:  # never connected
+    if scheduler is None or not keys:
         return []
-    processing = client.sync(scheduler.processing, workers=None, callback_timeout=_SECONDS_A_LOOK)
-    ours = set(client.futures)
-    return [worker for worker, keys in processing.items() if not ours.isdisjoint(keys)]
+    stacks = client.sync(scheduler.call_stack, keys=None, callback_timeout=_SECONDS_A_LOOK)
+    return [worker for worker, tasks in stacks.items() if not keys.isdisjoint(tasks)]
