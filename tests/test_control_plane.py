@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
+from mlengine.supervisor.registry_state import RegistryState
 
 KEY = {"X-API-Key": "a-test-key-of-thirty-two-letters"}
 ASKED = 50
@@ -111,11 +112,15 @@ def test_runs_are_followed_from_the_list_to_the_cancellation(
     assert (event["actor"], event["details"]["run_id"]) == ("admin", first)
 
 
-def test_a_label_that_ranks_needs_returns_of_ten_symbols(
+def test_a_label_that_ranks_needs_returns_of_ten_symbols_and_dask_a_cluster(
     platform: tuple[Platform, list[Flask]],
 ) -> None:
     _, (app, _) = platform
     client = app.test_client()
+    refused = client.post("/admin/train", headers=KEY, json={"engine": "dask"})
+    assert refused.status_code == 422
+    (reason,) = refused.get_json()["errors"]["engine"]
+    assert reason == "needs DASK_SCHEDULER_ADDRESS, the scheduler of a Dask cluster"
     for body in ({"label": "cs_zscore"}, {"label": "cs_zscore", "objective": "return"}):
         answer = client.post("/admin/train", headers=KEY, json=body)
         assert set(answer.get_json()["errors"]) == {"label"}
@@ -140,9 +145,22 @@ def test_no_first_training_is_asked_for_where_a_model_serves(tmp_path: Path) -> 
     assert not control.runs.page(limit=9, cursor=None, state=None, now=NOW).rows
 
 
-def test_no_first_training_is_asked_for_where_a_version_waits_for_approval(tmp_path: Path) -> None:
-    platform = make_platform(tmp_path, models=2, ACTIVATION_APPROVALS="true")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ACTIVATION_APPROVALS": "true"},
+        {"TRAIN_ENGINE": "dask", "DASK_SCHEDULER_ADDRESS": "tcp://127.0.0.1:1"},
+    ],
+)
+def test_no_first_training_is_asked_for_where_a_version_waits_for_a_person(
+    tmp_path: Path, changed: dict[str, str]
+) -> None:
+    platform = make_platform(tmp_path, models=2, **changed)
     platform.models.registry.active.path.unlink()
+    state = RegistryState(settings(tmp_path, **changed))
+    assert not state.needs_first_training()
+    assert "models activate v2" in state.next_step()
+    assert next(iter(changed)) in state.next_step()
     platform.control.request_first_training(now=NOW)
     assert not platform.control.runs.page(limit=9, cursor=None, state=None, now=NOW).rows
 

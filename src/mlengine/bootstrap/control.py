@@ -153,7 +153,7 @@ class ControlPlane:
 
         What is in the way is logged: the platform starts without a model, too.
         """
-        by_hand = self.runs.defaults.activate == "never" or self.activation_approvals
+        by_hand = self.runs.defaults.is_activated_by_hand or self.activation_approvals
         if self.active.path.exists() or (by_hand and published_versions(self.models_directory)):
             return
         try:

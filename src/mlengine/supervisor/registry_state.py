@@ -24,7 +24,7 @@ class RegistryState:
         """Whether nothing serves, and a training could change that or is the first of all."""
         if self.has_active():
             return False
-        is_by_hand = self.settings.train.activate == "never" or self._needs_approval
+        is_by_hand = self.settings.train.is_activated_by_hand or self._needs_approval
         return not is_by_hand or not published_versions(self.directory)
 
     def next_step(self) -> str:
@@ -34,9 +34,12 @@ class RegistryState:
         versions = published_versions(self.directory)
         if not versions:
             return f"no model was published; to train one: {command_text('train')}"
-        why = f"TRAIN_ACTIVATE={self.settings.train.activate}"
+        train = self.settings.train
+        why = f"TRAIN_ACTIVATE={train.activate}"
         if self._needs_approval:
             why = "ACTIVATION_APPROVALS is on"
+        elif not train.is_reproducible:
+            why = f"TRAIN_ENGINE={train.engine}"
         return (
             f"no model is active ({why}); to serve the newest: "
             f"{command_text(f'models activate {versions[-1]}')}"

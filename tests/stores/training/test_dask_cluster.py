@@ -4,6 +4,7 @@ With one worker there is no sum over machines, so that the trees are those of on
 are in tests/soak/test_dask.py.
 """
 
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -95,6 +96,15 @@ def test_all_blocks_are_learnt_from_and_nothing_of_them_stays(cluster, local):
     counts = [line for line in text.splitlines() if line.startswith("leaf_count=")]
     assert {sum(map(int, line.split("=")[1].split())) for line in counts} == {4 * 301 + 6}
     assert eventually(lambda: not local.scheduler.tasks)
+
+
+def test_lines_of_dask_are_those_of_the_platform(cluster, caplog):
+    _fit(cluster, _config(rounds=1))
+    for name in ("distributed", "distributed.client"):
+        assert logging.getLogger(name).handlers == []
+        caplog.clear()
+        logging.getLogger(name).warning("said once")
+        assert caplog.messages == ["said once"]
 
 
 def test_what_is_raised_meanwhile_ends_the_fit(cluster, local):

@@ -66,6 +66,11 @@ class TrainSpec:
         """Whether the same bars give the same trees: workers of a cluster add up in any order."""
         return self.engine == LIGHTGBM
 
+    @property
+    def is_activated_by_hand(self) -> bool:
+        """Whether no version of it ever serves before a person says so."""
+        return self.activate == "never" or not self.is_reproducible
+
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; the inverse of `from_dict`."""
         return {**serialization.to_plain(self)}  # type: ignore[dict-item]

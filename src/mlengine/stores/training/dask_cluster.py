@@ -39,6 +39,7 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 _GRACE_SECONDS = 5.0
 # What LightGBM's own sockets wait for a worker that says nothing, in minutes.
 _SOCKET_MINUTES = 20
+_LOGGERS = ("distributed", "distributed.client", "bokeh", "tornado")
 # Each worker has as many as Dask gave it.
 _OF_THE_WORKER = ("num_threads",)
 
@@ -85,6 +86,7 @@ class DaskCluster:
         """A client of the cluster; what it has there goes with it."""
         from distributed import Client  # noqa: PLC0415 - the extra [dask]
 
+        _keep_one_form_of_log_lines()
         try:
             client = Client(self.address, timeout=self.connect_seconds, set_as_default=False)
         except OSError as error:
@@ -96,6 +98,15 @@ class DaskCluster:
             yield client
         finally:
             client.close(timeout=self.connect_seconds)
+
+
+def _keep_one_form_of_log_lines() -> None:
+    """Dask writes lines of its own form to standard error, from when it is imported on."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
 
 
 @contextmanager
