@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -280,3 +280,15 @@ def test_a_delisted_symbol_misses_no_bars() -> None:
     assert check(ended, named="weekdays", market=market).missed_bars == 0
     later = Market("AAA", last=days[302].date())
     assert check(ended, named="weekdays", market=later).missed_bars == 3
+
+
+def test_bars_of_a_wrong_zone_are_no_thin_market() -> None:
+    """Hours of New York that pass for UTC: five of seven lie before the session opens."""
+    days = calendar("XNYS").sessions(date(2026, 8, 3), date(2026, 10, 30))
+    hours = [datetime(d.year, d.month, d.day, 9, 30, tzinfo=UTC) + i * HOUR
+             for d in days for i in range(7)]  # fmt: skip
+    asked = {"interval": "1h", "market": replace(UNLISTED, calendar=calendar("XNYS"))}
+    assert suspect_reasons(bars_of(hours[-64:]), 64, **asked) == ("bars_missing",)
+    early = [datetime(d.year, d.month, d.day, 4, tzinfo=NEW_YORK) + i * HOUR
+             for d in days for i in range(16)]  # fmt: skip
+    assert suspect_reasons(bars_of(early[-64:]), 64, **asked) == ()

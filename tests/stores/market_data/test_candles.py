@@ -111,6 +111,17 @@ def test_a_column_without_one_number_refuses_the_answer(name, value):
         assert parse({**CANDLE, name: blank}).height == 1
 
 
+def test_names_that_are_not_of_the_contract_are_refused_where_they_may_be_meant():
+    titled = {"timestamp": "2024-01-02", **{name.title(): 1 for name in ("open", "high")}}
+    with pytest.raises(UpstreamInvalid, match=r"have no open; is that 'Open'\?"):
+        parse(titled)
+    prices = {name: value for name, value in CANDLE.items() if name != "volume"}
+    for name in ("vol", "baseVolume", "qty", "Traded Shares"):
+        with pytest.raises(UpstreamInvalid, match=f"is that '{name}'"):
+            parse({**prices, name: 7})
+    assert parse({**prices, "volatility": 7})["volume"].to_list() == [None]
+
+
 def test_a_candle_of_another_ticker_and_an_answer_with_an_error_are_refused():
     with pytest.raises(UpstreamInvalid, match="another symbol than asked: 'BBB'"):
         parse({**CANDLE, "ticker": "BBB"})

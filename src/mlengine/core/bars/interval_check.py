@@ -70,13 +70,16 @@ class _Gaps:
         return cls(symbols, firsts, starts, gaps, interval // timedelta(microseconds=1))
 
     def of_other_interval(self) -> Iterator[tuple[str, int]]:
-        """Each symbol that is not of `step`, with its typical gap."""
+        """Each symbol that is not of `step`, with its typical gap: of those that are too short."""
         some = self.gaps > 0
-        other = self._too_close(some) | self._too_wide(some)
+        too_close = self._too_close(some)
         ends = np.append(self.firsts[1:], len(self.gaps))
-        for row in np.flatnonzero(other):
+        for row in np.flatnonzero(too_close | self._too_wide(some)):
             gaps = self.gaps[self.firsts[row] : ends[row]]
-            yield self.symbols[int(row)], int(np.median(gaps[gaps > 0]))
+            wrong = (
+                (gaps > 0) & (gaps < _SHORTEST_SHARE * self.step) if too_close[row] else gaps > 0
+            )
+            yield self.symbols[int(row)], int(np.median(gaps[wrong]))
 
     def _too_close(self, some: _Flags) -> _Flags:
         closer = self._count(some & (self.gaps < _SHORTEST_SHARE * self.step))

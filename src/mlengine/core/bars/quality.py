@@ -34,6 +34,8 @@ MIN_MISSING_BARS = 3
 THIN_USUAL_GAP = 5
 # So many bars without any volume, of a series that has some before: the feed lost it.
 VOLUME_BARS = 20
+# Trade before and after the session comes beside its own bars, not in their place.
+MAX_OUTSIDE_SHARE = 0.2
 # Rows that are no loss: they come with time, or stand beside the row of their day.
 _NO_LOSS = ("unfinished", "off_grid")
 _MOST_LISTED = 10
@@ -214,8 +216,11 @@ def _reasons(
 def _gap_reasons(calendar: Calendar, gaps: Gaps, window_bars: int) -> tuple[str, ...]:
     """Those of what is missing between bars."""
     longest = MAX_MISSING_WEEKDAYS_SHARE if calendar.name in WITHOUT_HOLIDAYS else MAX_MISSING_SHARE
-    is_loss = gaps.usual < THIN_USUAL_GAP and gaps.missing_bars >= MIN_MISSING_BARS
-    missing = is_loss and _missing_share(gaps) > longest
+    missing = gaps.missing_bars >= MIN_MISSING_BARS and _missing_share(gaps) > longest
+    # Where they stand outside of the sessions instead, as those of a wrong zone, none are thin.
+    missing = missing and (
+        gaps.usual < THIN_USUAL_GAP or calendar.outside_share(gaps.starts) > MAX_OUTSIDE_SHARE
+    )
     in_window = bool(gaps.is_hole[-max(window_bars - 1, 1) :].any())
     applies = {
         "bars_missing": missing,

@@ -90,6 +90,14 @@ class Calendar:
             missing = begun - self._begun_before(starts + width, width)[:-1]
         return missing.clip(min=0)
 
+    def outside_share(self, starts: Moments) -> float:
+        """How many of the bars that begin at `starts` do so outside of an exchange's sessions."""
+        if not (self.is_exchange and len(starts)):
+            return 0.0
+        opens, closes = self.spells
+        spell = np.searchsorted(opens, starts, side="right") - 1
+        return 1.0 - float(((spell >= 0) & (starts < closes[spell])).mean())
+
     def bars_missed(self, last_start: datetime, moment: datetime, interval: timedelta) -> int:
         """How many bars after the one that begins at `last_start` are final at `moment`."""
         return int(self.bars_elapsed(last_start, moment, interval))

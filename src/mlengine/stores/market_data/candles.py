@@ -13,6 +13,7 @@ from mlengine.core.bars.epochs import epoch_timestamps
 from mlengine.core.timestamps import POSSIBLE_YEARS
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.deadline import NEVER, Deadline
+from mlengine.stores.market_data.decoding import describe
 
 V = TypeVar("V")
 
@@ -26,6 +27,8 @@ VALUE_KEYS: Mapping[str, tuple[str, str]] = {
     "volume": ("volume", "volume_sum"),
 }
 
+# To take no notice of such a column would make it a market without volume.
+LIKE_VOLUME = re.compile("volum|vol$|qty|quantity|shares|^ *(up|down) *$", re.IGNORECASE)
 # Also as pandas writes them beside empty cells.
 FLAGS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "yes", "1", "1.0"), True),
@@ -63,7 +66,23 @@ def parse_candles(
         if not isinstance(candle, dict):
             raise UpstreamInvalid(f"a candle is not an object: it is {describe(candle)}")
         _refuse_other(candle, symbol=symbol, interval=interval)
+    _require_names(candles)
     return candle_frame(candles, symbol=symbol, deadline=deadline)
+
+
+def _require_names(candles: Sequence[Mapping[str, object]]) -> None:
+    """That no column has another name than in the contract, by which nobody would find it."""
+    names = dict.fromkeys(name for candle in candles for name in candle)
+    for column in VALUES:
+        if names.keys().isdisjoint(VALUE_KEYS[column]):
+            perhaps = next((name for name in names if _may_mean(name, column)), None)
+            if perhaps is not None:
+                raise UpstreamInvalid(f"its candles have no {column}; is that {perhaps!r:.40}?")
+
+
+def _may_mean(name: str, column: str) -> bool:
+    is_like_volume = column == "volume" and LIKE_VOLUME.search(name) is not None
+    return is_like_volume or name.casefold() in VALUE_KEYS[column]
 
 
 def candle_frame(
@@ -178,16 +197,6 @@ def require_timestamps(candles: pl.DataFrame, *, example: object = None) -> pl.D
         value = "" if example is None else f", such as {example!r:.40}"
         raise UpstreamInvalid(f"not one candle has a readable timestamp{value}")
     return candles
-
-
-def describe(value: object) -> str:
-    """What a decoded value is, for an error: its kind, and its keys or how it begins."""
-    if isinstance(value, dict):
-        names = ", ".join(repr(str(name))[:40] for name in list(value)[:6])
-        return f"an object with the keys {names}" if value else "an empty object"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return "null" if value is None else f"{value!r:.60}"
 
 
 def _epoch_number(value: object) -> float | None:

@@ -18,6 +18,16 @@ def decode_json(body: bytes) -> object:
     return decoded
 
 
+def describe(value: object) -> str:
+    """What a decoded value is, for an error: its kind, and its keys or how it begins."""
+    if isinstance(value, dict):
+        names = ", ".join(repr(str(name))[:40] for name in list(value)[:6])
+        return f"an object with the keys {names}" if value else "an empty object"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return "null" if value is None else f"{value!r:.60}"
+
+
 def _decode_tolerantly(body: bytes) -> object:
     try:
         decoded: object = json.loads(body.decode("utf-8-sig"), parse_int=_integer)

@@ -96,12 +96,7 @@ class FilesMarketData(MarketData):
             return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
         except UpstreamInvalid as error:
             return CandlePanel(pl.DataFrame(schema=RAW_SCHEMA), dict.fromkeys(symbols, error))
-        parts = [
-            file.with_start_timestamps(part, interval)
-            for file in files
-            for block in file.blocks()
-            for part in block.slices(wanted)
-        ]
+        parts = [part for file in files for part in file.slices(wanted, interval)]
         # One piece of memory: every later step would go through one for each part.
         candles = pl.concat(parts) if parts else pl.DataFrame(schema=RAW_SCHEMA)
         in_range = between(candles, start=start, end=end).rechunk()

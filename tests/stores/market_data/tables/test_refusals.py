@@ -185,3 +185,14 @@ def test_a_bar_that_may_be_final_or_not_is_refused_with_its_place(tmp_path):
     message = r"line 9, column 'Final', value 'partly': it is neither true nor false"
     with pytest.raises(UpstreamInvalid, match=message):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Total Traded Quantity", "AskVolume", "Up"])
+def test_a_column_that_may_be_the_volume_makes_no_market_without_one(tmp_path, name):
+    (tmp_path / "AAA.csv").write_text(lines(dated(), f"Date,Open,High,Low,Close,{name}"))
+    with pytest.raises(UpstreamInvalid, match=f"is its volume '{name}'.*columns.volume"):
+        read(tmp_path)
+    (tmp_path / "bars.toml").write_text(f'columns.volume = "{name}"\n')
+    assert rows(read(tmp_path)) == ROWS
+    (tmp_path / "bars.toml").write_text('columns.volume = ""\n')
+    assert read(tmp_path)["volume"].null_count() == len(DAYS)

@@ -9,6 +9,7 @@ import pytest
 from tests.written_tables import (
     DAY,
     DAYS,
+    EVER,
     HOUR,
     MIDNIGHTS,
     ROWS,
@@ -19,6 +20,7 @@ from tests.written_tables import (
 )
 
 from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.files import FilesMarketData
 
 
 def test_dates_with_an_offset_are_sessions_of_their_own_date(tmp_path):
@@ -117,3 +119,21 @@ def test_dukascopy_writes_its_zone_behind_each_time(tmp_path):
     candles = read(tmp_path, "EURUSD", "1h")
     expected = [datetime(2024, 10, 26, 21, tzinfo=UTC), datetime(2024, 10, 27, 22, tzinfo=UTC)]
     assert candles["timestamp"].to_list() == expected
+
+
+def test_a_short_last_bar_that_is_stamped_at_its_end_begins_where_the_one_before_ended(tmp_path):
+    """Whatever the order of the rows, and also where it was appended."""
+    (tmp_path / "bars.toml").write_text('stamp = "end"\n')
+    ends = [f"2024-01-{day:02} {clock}" for day in (2, 3) for clock in ("14:30", "15:30", "16:00")]
+    table = [(end, *row) for end, row in zip(ends, ROWS, strict=False)]
+    head = "Date,Open,High,Low,Close,Volume"
+    starts = [
+        datetime(2024, 1, day, hour, 30, tzinfo=UTC) for day in (2, 3) for hour in (13, 14, 15)
+    ]
+    source = FilesMarketData(tmp_path)
+    for count in (5, 6):
+        (tmp_path / "AAA.csv").write_text(lines(table[:count], head))
+        read = source.candles("AAA", "1h", **EVER)
+        assert read["timestamp"].to_list() == starts[:count]
+    (tmp_path / "AAA.csv").write_text(lines([*table[::-1], table[0]], head))
+    assert source.candles("AAA", "1h", **EVER)["timestamp"].to_list() == [*starts[::-1], starts[0]]

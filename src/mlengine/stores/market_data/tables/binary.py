@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mlengine.stores.market_data.tables.roles import has_all_prices
+from mlengine.stores.market_data.tables.columns.names import has_all_prices
 from mlengine.stores.market_data.tables.table import Table
 from mlengine.stores.system.table_files import read_parquet, translated_read_errors
 

@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import accumulate, pairwise
 
 import polars as pl
+
+from mlengine.core.bars.intervals import INTERVALS
+
+# A bar that is stamped at its end: weekly ones are of the date on which the week began.
+_WEEK_AFTER_FIRST_DAY = timedelta(days=6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,3 +43,23 @@ def join_blocks(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
     if len(blocks) <= most:
         return tuple(blocks)
     return (Block.of(pl.concat([block.candles for block in blocks])),)
+
+
+def with_starts(candles: pl.DataFrame, interval: str) -> pl.DataFrame:
+    """Of candles that are stamped at their end, with the moments at which they begin.
+
+    The last bar of a session may be a short one: it begins where the one before ended.
+    """
+    step, end = INTERVALS[interval], pl.col("timestamp")
+    session = pl.col("session") - (_WEEK_AFTER_FIRST_DAY if interval == "1w" else timedelta())
+    if step >= timedelta(days=1):
+        return candles.with_columns(end - step, session)
+    before = (
+        candles.select("symbol", "timestamp")
+        .unique()
+        .sort("symbol", "timestamp")
+        .with_columns(end.shift(1).over("symbol").alias("before"))
+    )
+    joined = candles.join(before, on=["symbol", "timestamp"], how="left", maintain_order="left")
+    begins = pl.max_horizontal(end - step, pl.when(end.is_not_null()).then("before"))
+    return joined.with_columns(begins.alias("timestamp"), session).drop("before")

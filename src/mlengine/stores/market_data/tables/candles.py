@@ -20,7 +20,7 @@ from mlengine.stores.market_data.tables.cells.numbers import (
 )
 from mlengine.stores.market_data.tables.cells.times import clock_texts, read_times
 from mlengine.stores.market_data.tables.cells.zones import all_state_zones, to_moments
-from mlengine.stores.market_data.tables.roles import Roles
+from mlengine.stores.market_data.tables.columns.roles import Roles
 from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import (
     CellRefused,

@@ -3,17 +3,17 @@
 import csv
 from collections.abc import Set
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
 import polars as pl
 
-from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.binary import is_binary, read_binary
-from mlengine.stores.market_data.tables.blocks import Block
+from mlengine.stores.market_data.tables.blocks import Block, with_starts
 from mlengine.stores.market_data.tables.candles import ZoneOf, read_candles
+from mlengine.stores.market_data.tables.columns.names import has_symbols
+from mlengine.stores.market_data.tables.columns.roles import table_roles
 from mlengine.stores.market_data.tables.folder import (
     FileStamp,
     is_shorter,
@@ -21,10 +21,6 @@ from mlengine.stores.market_data.tables.folder import (
     table_suffix,
 )
 from mlengine.stores.market_data.tables.header import file_format, refusal, unreadable
-from mlengine.stores.market_data.tables.roles import (
-    has_symbols,
-    table_roles,
-)
 from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import Table
 from mlengine.stores.market_data.tables.text import (
@@ -36,9 +32,6 @@ from mlengine.stores.market_data.tables.text import (
 from mlengine.stores.market_data.tables.text_file import FileContent, TextReader
 from mlengine.stores.market_data.tables.text_format import NoHeader, text_format
 from mlengine.stores.system.table_files import UnreadableFile
-
-# A bar that is stamped at its end: weekly ones are of the date on which the week began.
-_WEEK_AFTER_FIRST_DAY = timedelta(days=6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,12 +127,12 @@ class FolderFile:
         before = self.before and self.before.content
         return (before and reader.read_appended(before)) or reader.read()
 
-    def with_start_timestamps(self, candles: pl.DataFrame, interval: str) -> pl.DataFrame:
-        """Candles of this file with their starts, where they are stamped at their end."""
-        if self.settings.stamp == "start":
-            return candles
-        session = pl.col("session") - (_WEEK_AFTER_FIRST_DAY if interval == "1w" else timedelta())
-        return candles.with_columns(pl.col("timestamp") - INTERVALS[interval], session)
+    def slices(self, symbols: Set[str], interval: str) -> list[pl.DataFrame]:
+        """Its candles of those symbols, with their starts where they are stamped at their end."""
+        slices = [part for block in self.blocks() for part in block.slices(symbols)]
+        if self.settings.stamp == "start" or not slices:
+            return slices
+        return [with_starts(pl.concat(slices), interval)]
 
     def cell_text(self, line: int, column: str, symbol: str) -> str | None:
         """A cell as it is written, by line, column of RAW_SCHEMA and symbol; None if it is empty.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.binary import binary_names, is_binary
+from mlengine.stores.market_data.tables.columns.names import is_price_header, is_symbol_list
 from mlengine.stores.market_data.tables.folder import table_suffix, unreadable_kind
-from mlengine.stores.market_data.tables.roles import is_price_header, is_symbol_list
 from mlengine.stores.market_data.tables.settings import SETTINGS_FILE, TableSettings
 from mlengine.stores.market_data.tables.sizes import require_size
 from mlengine.stores.market_data.tables.text import UnusableText, text_head

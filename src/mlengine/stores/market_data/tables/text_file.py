@@ -13,7 +13,7 @@ import polars as pl
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.blocks import Block, join_blocks
 from mlengine.stores.market_data.tables.candles import ZoneOf, read_candles
-from mlengine.stores.market_data.tables.roles import Roles, table_roles
+from mlengine.stores.market_data.tables.columns.roles import Roles, table_roles
 from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import Table
 from mlengine.stores.market_data.tables.text import (

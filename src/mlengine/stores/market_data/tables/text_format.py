@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlengine.stores.market_data.tables.roles import (
+from mlengine.stores.market_data.tables.columns.names import (
     has_all_prices,
     is_price_header,
     is_symbol_list,

@@ -1,0 +1,1 @@
+"""What the columns of a table are, by the names that exporters give them."""

@@ -1,0 +1,71 @@
+"""The names that the world's exporters give to the columns of a table."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from mlengine.core.bars.bars import PRICES
+from mlengine.stores.market_data.candles import CLOSE_KEYS, START_KEYS, VALUE_KEYS
+from mlengine.stores.market_data.tables.settings import TableSettings
+
+STARTS = (
+    *(*START_KEYS[:2], "datetime", "date time", "open time", "window start", "unix", "epoch"),
+    *("gmt time", "local time", "begins at", "time", "t", "ts", "ts event"),
+    *("date", "trade date", "trading date", "dtyyyymmdd"),
+)
+# The index of a data frame, where no other column is a time.
+INDEXES = ("", "index", "unnamed: 0", "  index level 0  ", "price")
+INDEX_LEVEL = ("  index level 0  ",)
+CLOCKS = ("time",)
+DATES = ("date", "trade date", "trading date", "dtyyyymmdd")
+SYMBOLS = ("symbol", "ticker", "instrument")
+CLOSES = (*CLOSE_KEYS, "close time", "interval end")
+ADJUSTED = ("adj close", "adjclose", "adjusted close", "adj. close")
+_FURTHER: Mapping[str, tuple[str, ...]] = {
+    "open": ("o", "px open"),
+    "high": ("h", "px high"),
+    "low": ("l", "px low"),
+    "close": ("c", "close/last", "last", "px last", "px close"),
+    "volume": ("v", "vol", "vol.", "px volume"),
+}
+TICK_VOLUMES = ("tickvol", "tick volume", "tick_volume")
+# A line with one of these words may be any text.
+_FEWEST_PRICES = 2
+
+
+def is_price_header(names: Sequence[str], settings: TableSettings) -> bool:
+    """Whether this line names columns of prices."""
+    plain_names = {plain_name(name) for name in names}
+    stated = settings.columns if isinstance(settings.columns, Mapping) else {}
+    prices = [
+        not plain_names.isdisjoint(role_names(name)) or stated.get(name) in names for name in PRICES
+    ]
+    return sum(prices) >= _FEWEST_PRICES
+
+
+def has_all_prices(names: Sequence[str]) -> bool:
+    """Whether there is a name for each of the prices."""
+    plain_names = {plain_name(name) for name in names}
+    return all(not plain_names.isdisjoint(role_names(name)) for name in PRICES)
+
+
+def is_symbol_list(names: Sequence[str], settings: TableSettings) -> bool:
+    """Whether a header is that of a list of symbols: it has them, and not one price."""
+    plain_names = {plain_name(name) for name in names}
+    has_price = any(not plain_names.isdisjoint(role_names(name)) for name in PRICES)
+    return not plain_names.isdisjoint(SYMBOLS) and not has_price and not settings.columns
+
+
+def has_symbols(names: Sequence[str], settings: TableSettings) -> bool:
+    """Whether a column says which symbol each row is of."""
+    stated = settings.columns.get("symbol") if isinstance(settings.columns, Mapping) else None
+    return stated in names if stated else any(plain_name(name) in SYMBOLS for name in names)
+
+
+def role_names(role: str) -> tuple[str, ...]:
+    return (*map(plain_name, VALUE_KEYS[role]), *_FURTHER[role])
+
+
+def plain_name(name: str) -> str:
+    """As names are compared: `<CLOSE>`, `4. close` and `CLOSE` are `close`."""
+    bare = name.strip().strip("<>*").casefold().replace("_", " ")
+    return re.sub(r"^[0-9]+[a-z]?\. ", "", bare) if bare.strip() else bare
