@@ -35,7 +35,7 @@ FLAGS: Mapping[str, bool] = {
     **dict.fromkeys(("false", "no", "0", "0.0"), False),
 }
 
-_BLANKS = frozenset({"", "-", "n/a", "na", "null", "none", "nan"})
+_BLANKS = ("", "-", "n/a", "na", "null", "none", "nan")
 _EPOCH_TEXT = re.compile(r"-?[0-9]{9,19}(\.[0-9]{1,9})?", re.ASCII)
 _BARE_DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", re.ASCII)
 _NUMBER_TEXT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
@@ -118,8 +118,7 @@ def _numbers(
     numbers = [parse_number(value) for value in deadline.enforced_over(stated)]
     if any(number is not None for number in numbers):
         return numbers
-    unread = next((value for value in stated if _says_something(value)), None)
-    if unread is not None:
+    if (unread := next(filter(_says_something, stated), None)) is not None:
         raise UpstreamInvalid(f"not one {name} is a number, such as {unread!r:.40}")
     return numbers
 
