@@ -8,6 +8,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -130,6 +131,22 @@ def test_another_failure_on_the_cluster_is_named_by_its_kind_alone(cluster, capl
         _fit(cluster, blocks=blocks())
     assert "everyone" not in str(failed.value)
     assert "not for everyone" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("version", "has_scikit_learn", "reason"),
+    [
+        ("3.3.5", True, f"has lightgbm 3.3.5, and the training {lgb.__version__}"),
+        (None, False, "has lightgbm not at all"),
+        (lgb.__version__, False, "finds no scikit-learn"),
+    ],
+)
+def test_a_worker_that_can_not_fit_is_named_before_rows_are_sent(
+    cluster, monkeypatch, version, has_scikit_learn, reason
+):
+    monkeypatch.setattr(dask_watch, "_fitting_probe", lambda: lambda: (version, has_scikit_learn))
+    with pytest.raises(TrainingFailed, match=reason):
+        _fit(cluster, blocks=[()])
 
 
 def test_a_scheduler_that_is_not_there_is_named():

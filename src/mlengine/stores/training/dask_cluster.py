@@ -65,6 +65,7 @@ class DaskCluster:
         meanwhile: Callable[[], None],
     ) -> str:
         """All rounds of `config` as LightGBM text, fitted by all workers there are."""
+        _let_lightgbm_find_scikit_learn()
         with self._connected() as client, _thread() as thread:
             watch = ClusterWatch(client, self.silence_seconds)
             watch.begin(wait_seconds=self.connect_seconds)
@@ -139,7 +140,6 @@ def _fit(
     names: tuple[str, ...],
     blocks: Iterable[tuple[Floats, Floats]],
 ) -> str:
-    _let_lightgbm_find_scikit_learn()
     # It writes to the terminal which ports it looks for.
     lgb.register_logger(log, info_method_name="debug", warning_method_name="debug")
     rows, labels = _sent(client, workers, blocks)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import lightgbm as lgb
 
 from mlengine.errors import TrainingFailed
 
@@ -32,14 +34,19 @@ class ClusterWatch:
     _looked_at: float = field(default=0.0, init=False)
 
     def begin(self, *, wait_seconds: float) -> None:
-        """Take in the workers there are; raises TrainingFailed where there are none."""
+        """Take in the workers there are.
+
+        Raises TrainingFailed where there are none, or one that lacks what a fit needs.
+        """
         try:
             self.client.wait_for_workers(1, timeout=wait_seconds)
         except TimeoutError as error:
             raise TrainingFailed(
                 f"the Dask cluster has no workers, for {wait_seconds:g} s"
             ) from error
-        self.workers = tuple(sorted(self.client.nthreads()))
+        found = self.client.run(_fitting_probe())
+        self.workers = tuple(sorted(found))
+        _require_same_lightgbm(found)
         self._heard_at = self._looked_at = time.monotonic()
 
     def look(self) -> None:
@@ -77,6 +84,32 @@ class ClusterWatch:
             return frozenset(self.client.nthreads(callback_timeout=_SECONDS_A_LOOK))
         except (OSError, TimeoutError):
             return None
+
+
+def _fitting_probe() -> Callable[[], tuple[str | None, bool]]:
+    """What a worker says of itself; a function that needs nothing of this platform there."""
+
+    def probe() -> tuple[str | None, bool]:
+        try:
+            import lightgbm  # noqa: PLC0415 - that of the worker
+        except ImportError:
+            return None, False
+        return lightgbm.__version__, lightgbm.compat.SKLEARN_INSTALLED
+
+    return probe
+
+
+def _require_same_lightgbm(found: Mapping[str, tuple[str | None, bool]]) -> None:
+    for worker, (version, has_scikit_learn) in sorted(found.items()):
+        if version != lgb.__version__:
+            raise TrainingFailed(
+                f"the worker {worker} of the Dask cluster has lightgbm {version or 'not at all'},"
+                f" and the training {lgb.__version__}"
+            )
+        if not has_scikit_learn:
+            raise TrainingFailed(
+                f"lightgbm on the worker {worker} of the Dask cluster finds no scikit-learn"
+            )
 
 
 def end_fits(client: Client, keys: Set[object], *, grace_seconds: float) -> None:
