@@ -20,7 +20,7 @@ class FitCluster(Protocol):
         blocks: Iterable[tuple[Floats, Floats]],
         meanwhile: Callable[[], None],
     ) -> str:
-        """All rounds of `config` as LightGBM text; its trees are others each time.
+        """All rounds of `config` as LightGBM text; its trees may be others each time.
 
         `blocks` are rows and labels, (rows, features) and (rows,), NaN where undefined, in the
         order of time. `meanwhile` is called every moment until the end; what it raises ends the

@@ -100,8 +100,8 @@ class Manifest:
     whether model.txt is that candidate or a refit of its recipe on all rows; `fingerprint` and
     `importances` are those of model.txt, and `trained_through` is the last bar that any of its
     training labels used. `selected_through` is the last bar whose label the gate used to choose
-    between models, null when it chose nothing. Where `reproducible` is false, its recipe gives
-    other trees each time; it scores the same all the same.
+    between models, null when it chose nothing. Where `reproducible` is false, its recipe may
+    give other trees each time; it scores the same all the same.
     """
 
     run_id: str

@@ -35,7 +35,7 @@ _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
 _TOO_FEW_BARS = "too few bars for one row"
 _OTHER_TREES = (
     "fitted by the workers of a Dask cluster, whose sums depend on who is first: the same recipe "
-    "gives other trees each time, so that the gate never promotes it by itself"
+    "may give other trees each time, so that the gate never promotes it by itself"
 )
 _NEVER_MEMBER = "no row on a date within its membership of the universe"
 

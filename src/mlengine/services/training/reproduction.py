@@ -33,7 +33,7 @@ from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import atomic_files, table_files
 from mlengine.stores.training.feature_spill import SpillFolder
 
-NOT_REPRODUCIBLE = "was fitted by a cluster, which gives other trees each time"
+NOT_REPRODUCIBLE = "was fitted by a cluster, which may give other trees each time"
 
 
 @dataclass(frozen=True)

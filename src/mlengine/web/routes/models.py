@@ -76,7 +76,7 @@ def model(version: str) -> Body:
 
     `spec` is the recipe as it was requested, `as_of` the time of which the bars were known;
     `bars.parquet` among the `files` holds them. Where `reproducible` is false, a cluster fitted the
-    trees, and the same recipe gives others.
+    trees, and the same recipe may give others.
     """
     load_query(_MODEL_QUERY)
     manifest, is_active = asked_line().models.get(version_of_path(version))
