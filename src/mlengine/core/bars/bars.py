@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from mlengine.core.frozen import frozen_by_types
 from mlengine.core.timestamps import microseconds, moment
 
 PRICES = ("open", "high", "low", "close")
@@ -72,6 +73,7 @@ class BarsReport:
         return sum(count for reason, count in self.dropped.items() if reason != "unfinished")
 
 
+@frozen_by_types
 @dataclass(frozen=True, eq=False)
 class BarArrays:
     """One symbol's bars, oldest first: `starts` in int64 microseconds, `values` float64 (5, rows).
@@ -149,6 +151,7 @@ class BarArrays:
         return frame_of([self])
 
 
+@frozen_by_types
 @dataclass(frozen=True, eq=False)
 class CleanBars:
     """Final bars of one symbol, one a timestamp, and the report on all of its candles."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from mlengine.core.arrays import Flags, Floats, Moments
 from mlengine.core.bars.bars import NO_BARS, VALUES, BarArrays
+from mlengine.core.frozen import frozen_by_types
 
 _ALWAYS = np.iinfo(np.int64).max
 
@@ -28,6 +29,7 @@ class RecordedWindow(NamedTuple):
     recorded_by: int
 
 
+@frozen_by_types
 @dataclass(frozen=True, eq=False)
 class Revisions:
     """Rows of one series by start, then by when they were seen; moments in microseconds.
@@ -156,6 +158,7 @@ class BarsDiff(NamedTuple):
     after: KnownBars
 
 
+@frozen_by_types
 @dataclass(frozen=True, eq=False)
 class KnownBars:
     """Bars of a series from some start on, one row each; `arrays.known_at` is that of the first.

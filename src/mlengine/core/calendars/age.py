@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from mlengine.core.calendars.expected import MISSED_BARS, BarCadence
+from mlengine.core.frozen import frozen_by_types
 
 _DAY = timedelta(days=1)
 _SATURDAY = 5
@@ -12,6 +13,7 @@ _SATURDAY = 5
 _LONGEST_CLOSURE = timedelta(days=4)
 
 
+@frozen_by_types
 @dataclass(frozen=True)
 class BarAge:
     """The age at `moment` of a bar that begins at `start`.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlengine.core.frozen import frozen_by_types
 from mlengine.core.line_names import MODEL_LINE, version_key
 
 if TYPE_CHECKING:  # the web's schemas must not cost the import of Polars
@@ -29,6 +30,7 @@ class FeatureSetRef:
         return cls(feature_set.name, feature_set.version, feature_set.hash, feature_set.window_bars)
 
 
+@frozen_by_types
 @dataclass(frozen=True)
 class Latency:
     """Milliseconds spent on each stage; None for a stage that was not reached."""
@@ -48,6 +50,7 @@ class Contribution:
     contribution: float
 
 
+@frozen_by_types
 @dataclass(frozen=True)
 class Forecast:
     """What a score forecasts: see `forecast_from_score`."""

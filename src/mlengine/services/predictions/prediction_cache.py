@@ -5,10 +5,12 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from mlengine.core.arrays import Floats
 from mlengine.core.bars.bars import BarArrays
+from mlengine.core.frozen import frozen_by_types
 from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.registry.loader import LoadedModel
 
 
+@frozen_by_types
 @dataclass(frozen=True, eq=False)
 class CachedPrediction:
     """An answer that was made from the ground up, without an explanation, of `row` by `model`.

@@ -8,6 +8,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import ClassVar, TypeAlias
 
+from mlengine.core.frozen import frozen_by_types
 from mlengine.core.predictions.prediction import FailedPrediction, Latency, Prediction
 from mlengine.stores.audit.vectors import FeatureVectorRecord
 from mlengine.stores.database.tables import predictions
@@ -18,6 +19,7 @@ COLUMNS = tuple(str(c.name) for c in predictions.c if c.name not in ("seq", "vec
 Values: TypeAlias = tuple[object, ...]
 
 
+@frozen_by_types
 @dataclass(frozen=True, eq=False)
 class AuditedPrediction:
     """A prediction to audit, with the vector and the bars that it was made of."""

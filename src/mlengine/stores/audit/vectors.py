@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, select
 
 from mlengine.core.bars.bars import BarArrays
+from mlengine.core.frozen import frozen_by_types
 from mlengine.core.predictions.prediction import FeatureSetRef, Prediction
 from mlengine.stores.audit.windows import store_windows, window_statement
 from mlengine.stores.database.engine import insert_or_ignore
@@ -34,6 +35,7 @@ class VectorKey(NamedTuple):
     vector_hash: str
 
 
+@frozen_by_types
 @dataclass(frozen=True, eq=False)
 class FeatureVectorRecord:
     """A vector as it was scored, and the window of bars that it was computed from.
@@ -97,15 +99,43 @@ def store_vectors(
     if not vectors:
         return {}
     by_key = {vector.key: vector for vector in vectors}
+    if connection.dialect.name == "sqlite":
+        return _store_as_only_writer(connection, by_key)
     ids = _stored_ids(connection, by_key)
     missing = [by_key[key] for key in sorted(by_key) if key not in ids]
     if missing:
-        copied = [vector for vector in missing if vector.window.recorded_by is None]
-        store_windows(connection, {vector.key.bars_hash: vector.window for vector in copied})
-        rows = [_row(vector) for vector in missing]
-        execute_many(connection, insert_or_ignore(connection, feature_vectors), _COLUMNS, rows)
+        _store_copied_windows(connection, missing)
+        _insert(connection, missing)
         ids = _stored_ids(connection, by_key)
     return ids
+
+
+def _store_as_only_writer(
+    connection: Connection, by_key: Mapping[VectorKey, FeatureVectorRecord]
+) -> Mapping[VectorKey, int]:
+    """As `store_vectors`; the ids of what is written at once follow each other."""
+    vectors = [by_key[key] for key in sorted(by_key)]
+    written = _insert(connection, vectors)
+    newest: int = connection.exec_driver_sql("SELECT last_insert_rowid()").scalar_one()
+    first = newest - written + 1
+    if written == len(vectors):
+        ids = {vector.key: first + place for place, vector in enumerate(vectors)}
+    else:
+        ids = _stored_ids(connection, by_key)
+    if written:
+        _store_copied_windows(connection, [each for each in vectors if ids[each.key] >= first])
+    return ids
+
+
+def _store_copied_windows(connection: Connection, vectors: Sequence[FeatureVectorRecord]) -> None:
+    copied = [vector for vector in vectors if vector.window.recorded_by is None]
+    store_windows(connection, {vector.key.bars_hash: vector.window for vector in copied})
+
+
+def _insert(connection: Connection, vectors: Sequence[FeatureVectorRecord]) -> int:
+    """Write those that are not there; how many, as SQLite counts them."""
+    rows = [_row(vector) for vector in vectors]
+    return execute_many(connection, insert_or_ignore(connection, feature_vectors), _COLUMNS, rows)
 
 
 def decode_vector(payload: bytes) -> npt.NDArray[np.float64]:

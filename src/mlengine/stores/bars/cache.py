@@ -10,6 +10,7 @@ from datetime import datetime
 
 from mlengine.core.arrays import Moments
 from mlengine.core.bars.bars import NO_BARS, BarArrays, CleanBars
+from mlengine.core.frozen import frozen_by_types
 from mlengine.core.telemetry.families import CACHE_EVICTIONS
 from mlengine.core.timestamps import EPOCH, microseconds, moment
 from mlengine.stores.bars.stored import StoredBars, loaded_report
@@ -21,6 +22,7 @@ _MAX_WINDOWS = 32
 _BARS_IN_USE = 3
 
 
+@frozen_by_types
 @dataclass(frozen=True)
 class CachedBars:
     """The final bars of one symbol from `asked_from` on, as of `fetched_at`.
@@ -63,7 +65,7 @@ class CachedBars:
     @property
     def bytes(self) -> int:
         """Of the bars, without what is derived from them."""
-        return self.arrays.rows * _BAR_BYTES
+        return len(self.clean.arrays.starts) * _BAR_BYTES
 
     @property
     def last_bar(self) -> datetime | None:
@@ -74,15 +76,6 @@ class CachedBars:
     def entire_history(self) -> bool:
         """Whether these are all bars that there are."""
         return self.asked_from == EPOCH
-
-    def since(self, start: datetime) -> CachedBars:
-        """The bars that begin at `start` or later."""
-        if start == self.asked_from:
-            return self
-        arrays = self.arrays
-        first = int(arrays.starts.searchsorted(microseconds(start)))
-        clean = CleanBars(arrays.slice(first, arrays.rows) if first else arrays, self.clean.report)
-        return CachedBars(clean, self.fetched_at, self.expires_at, start, self.stored, self.outage)
 
     def suffices(self, bars: int, as_of: datetime | None) -> bool:
         """Whether older candles could add nothing to the newest `bars` bars as of then."""
@@ -173,10 +166,15 @@ class BarCache:
 
     def put(self, symbol: str, bars: CachedBars) -> None:
         """Cache `bars`; the symbols that were put longest ago make room."""
+        self.put_many({symbol: bars})
+
+    def put_many(self, bars_of: Mapping[str, CachedBars]) -> None:
+        """`put` of each symbol."""
         with self._lock:
-            self._forget(symbol)
-            self._bars[symbol] = bars
-            self._bytes += bars.bytes
+            for symbol, bars in bars_of.items():
+                self._forget(symbol)
+                self._bars[symbol] = bars
+                self._bytes += bars.bytes
             while len(self._bars) > 1 and self._is_too_full():
                 oldest = next(iter(self._bars))
                 self._forget(oldest)

@@ -13,6 +13,7 @@ from mlengine.core.bars.bars import NO_BARS, BarArrays, BarsReport
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.recorded import BarsDiff, KnownBars
 from mlengine.core.bars.recorded_panel import UpstreamAnswer
+from mlengine.core.frozen import frozen_by_types
 from mlengine.core.serialization import from_plain
 from mlengine.core.timestamps import EPOCH, microseconds
 from mlengine.errors import DamagedRow
@@ -20,6 +21,7 @@ from mlengine.stores.bars.series import SeriesMetadata
 from mlengine.stores.database.engine import parse_column
 
 
+@frozen_by_types
 @dataclass(frozen=True, eq=False)
 class StoredBars:
     """Bars of a series from some bar on; from its first one on where it `holds_all_recorded`.
@@ -64,6 +66,7 @@ class StoredBars:
         )
 
 
+@frozen_by_types
 @dataclass(frozen=True, eq=False)
 class UpstreamBars:
     """All bars of a symbol from `asked_from` on, as the upstream gave them just now.

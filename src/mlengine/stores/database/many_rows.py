@@ -27,17 +27,17 @@ Rows = Sequence[Sequence[Any]]
 
 def execute_many(
     connection: Connection, statement: Insert | Update, names: tuple[str, ...], rows: Rows
-) -> None:
+) -> int:
     """Execute the statement, which lives as long as the process, with each row's values.
 
-    `names` are those of the columns, or of the parameters, that the values are for.
+    `names` are those of the columns, or of the parameters, that the values are for. Returns how
+    many rows were written, as far as the driver counts them; SQLite's does.
     """
     if not rows:
-        return
+        return 0
     if connection.dialect.name != "sqlite":
         columns = [dict(zip(names, row, strict=True)) for row in rows]
-        connection.execute(statement, columns)
-        return
+        return connection.execute(statement, columns).rowcount
     sql, places, moments = compile_many(statement, names, connection.dialect)
     ordered = itemgetter(*places, places[0])  # a tuple of a single one, too
     values, stored = [list(ordered(row)[:-1]) for row in rows], dict[Any, int | None]()
@@ -47,7 +47,7 @@ def execute_many(
             if moment not in stored:
                 stored[moment] = to_microseconds(moment)
             row[i] = stored[moment]
-    connection.exec_driver_sql(sql, list(map(tuple, values)))
+    return connection.exec_driver_sql(sql, list(map(tuple, values))).rowcount
 
 
 @lru_cache(maxsize=64)

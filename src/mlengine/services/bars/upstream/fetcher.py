@@ -1,7 +1,7 @@
 """The upstream of market data: no more is fetched than is needed, and its candles are cleaned."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.market_data import MarketData
+from mlengine.stores.market_data.candles import from_each_start
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.system.dependency_states import DependencyStates
 
@@ -83,7 +84,7 @@ class BarFetcher:
                     )
                     for refusal in self._mistaken(raw).values():
                         raise refusal
-                    cleaned = self._clean(raw, [symbol], now=now, asked_from=since)
+                    cleaned = self._clean(raw, {symbol: since}, now=now)
                     fetched = cleaned[symbol]
                     if fetched.suffices(bars, as_of):
                         break
@@ -103,27 +104,31 @@ class BarFetcher:
         bars: int,
         as_of: datetime | None,
         now: datetime,
-        start: datetime | None = None,
+        starts: Mapping[str, datetime] | None = None,
     ) -> dict[str, CachedBars | MlengineError] | None:
         """What `fetch` brings of each symbol, or raises, from one pass over all of them.
 
-        None where the source has to be asked symbol by symbol.
+        With `starts`, of which there must be some, from its own start on each. None where the
+        source has to be asked symbol by symbol.
         """
         moment = now if as_of is None else as_of
         if moment <= EPOCH:
             return None
         results: dict[str, CachedBars | MlengineError] = {}
         pending = [symbol for symbol in symbols if is_symbol(symbol)]
-        for since in _starts(bars, self.interval, moment) if start is None else [start]:
+        begin = [min(starts.values())] if starts else _starts(bars, self.interval, moment)
+        for since in begin:
             panel = self.source.panel(pending, self.interval, start=since, end=moment)
             if panel is None:
                 return None
-            refused = {**self._mistaken(panel.candles), **panel.refused}
-            cleaned = self._clean(panel.candles, pending, now=now, asked_from=since)
+            candles = from_each_start(panel.candles, starts) if starts else panel.candles
+            refused = {**self._mistaken(candles), **panel.refused}
+            asked_from = {symbol: starts[symbol] if starts else since for symbol in pending}
+            cleaned = self._clean(candles, asked_from, now=now)
             for symbol, fetched in cleaned.items():
                 if symbol in refused:
                     results[symbol] = self._record(refused[symbol])
-                elif start is not None or fetched.suffices(bars, as_of):
+                elif starts or fetched.suffices(bars, as_of):
                     results[symbol] = self._accept(symbol, fetched)
             pending = [symbol for symbol in pending if symbol not in results]
             if not pending:
@@ -145,14 +150,14 @@ class BarFetcher:
         return {**undated, **interval_mismatches(raw, self.interval)}
 
     def _clean(
-        self, raw: pl.DataFrame, symbols: Sequence[str], *, now: datetime, asked_from: datetime
+        self, raw: pl.DataFrame, asked_from: Mapping[str, datetime], *, now: datetime
     ) -> dict[str, CachedBars]:
-        """The bars among the candles of each symbol."""
+        """The bars among the candles of each symbol, which were asked for from a moment on."""
         early = _early(raw, self.interval)
         clean = clean_panel(raw, interval=self.interval, now=now, markets=self.markets)
         cleaned: dict[str, CachedBars] = {}
         expiries: dict[tuple[int | None, bool], datetime] = {}
-        for symbol in symbols:
+        for symbol, start in asked_from.items():
             bars = clean.get(symbol, NO_BARS)
             starts = bars.arrays.starts
             key = int(starts[-1]) if len(starts) else None, symbol in early
@@ -165,7 +170,7 @@ class BarFetcher:
                     min_seconds=self.cache_seconds,
                     max_seconds=self.cache_seconds if symbol in early else self.recheck_seconds,
                 )
-            cleaned[symbol] = CachedBars(bars, now, until, asked_from)
+            cleaned[symbol] = CachedBars(bars, now, until, start)
         return cleaned
 
     def _accept(self, symbol: str, fetched: CachedBars) -> CachedBars | MlengineError:

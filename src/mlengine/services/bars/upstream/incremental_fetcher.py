@@ -73,15 +73,7 @@ class IncrementalFetcher:
         self, starts: Mapping[str, datetime], bars: int, now: datetime
     ) -> dict[str, CachedBars | MlengineError] | None:
         """The bars of each symbol from its start on, from one question for all of them."""
-        fetched = self.fetcher.fetch_many(
-            list(starts), bars=bars, as_of=None, now=now, start=min(starts.values())
-        )
-        if fetched is None:
-            return None
-        return {
-            symbol: each.since(starts[symbol]) if isinstance(each, CachedBars) else each
-            for symbol, each in fetched.items()
-        }
+        return self.fetcher.fetch_many(list(starts), bars=bars, as_of=None, now=now, starts=starts)
 
     def answers(
         self, fetched: Mapping[str, CachedBars], held: Mapping[str, CachedBars], now: datetime
