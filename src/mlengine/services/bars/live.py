@@ -84,7 +84,9 @@ class LiveBars:
         """`fetch` of each symbol that is at hand, or its refusal, in one pass over all."""
         cached = {s: each for s in symbols if (each := self.cache.newest(s)) is not None}
         results = self.upstream.refresh_many(symbols, cached, bars=bars, now=now, since=since)
-        self.cache.put_many({s: each for s, each in results.items() if isinstance(each, CachedBars)})
+        self.cache.put_many(
+            {s: each for s, each in results.items() if isinstance(each, CachedBars)}
+        )
         return results
 
     def view(self, fetched: CachedBars, *, bars: int, now: datetime) -> BarsView:

@@ -1,9 +1,7 @@
 """One statement for many rows, on SQLite past what SQLAlchemy does for each of them."""
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
-from functools import lru_cache
-from operator import itemgetter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -36,18 +34,12 @@ def execute_many(
     if not rows:
         return 0
     if connection.dialect.name != "sqlite":
-        columns = [dict(zip(names, row, strict=True)) for row in rows]
-        return connection.execute(statement, columns).rowcount
+        named = [dict(zip(names, row, strict=True)) for row in rows]
+        return connection.execute(statement, named).rowcount
     sql, places, moments = compile_many(statement, names, connection.dialect)
-    ordered = itemgetter(*places, places[0])  # a tuple of a single one, too
-    values, stored = [list(ordered(row)[:-1]) for row in rows], dict[Any, int | None]()
-    for i in moments:
-        for row in values:
-            moment = row[i]
-            if moment not in stored:
-                stored[moment] = to_microseconds(moment)
-            row[i] = stored[moment]
-    return connection.exec_driver_sql(sql, list(map(tuple, values))).rowcount
+    columns = list(zip(*rows, strict=True))
+    values = _converted([columns[i] for i in places], moments, to_microseconds)
+    return connection.exec_driver_sql(sql, values).rowcount
 
 
 @lru_cache(maxsize=64)
@@ -89,23 +81,27 @@ class SelectByKey:
         sql, order = self.compile(connection.dialect)
         values = {"keys": orjson.dumps(list(keys)).decode(), **parameters}
         rows = connection.exec_driver_sql(sql, tuple(values[name] for name in order)).all()
-        if not self._moments:
+        if not self._moments or not rows:
             return rows
-        read, moments = UtcDateTime().process_result_value, dict[Any, datetime | None]()
-        converted = list(map(list, rows))
-        for row in converted:
-            for i in self._moments:
-                stored = row[i]
-                if stored not in moments:  # most are those of many rows
-                    moments[stored] = read(stored, connection.dialect)
-                row[i] = moments[stored]
-        return converted
+        read = partial(UtcDateTime().process_result_value, dialect=connection.dialect)
+        return _converted(list(zip(*rows, strict=True)), self._moments, read)
 
     @lru_cache(maxsize=8)  # noqa: B019 - it lives as long as the process
     def compile(self, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
         """Its text for SQLite, and the names of its parameters."""
         compiled = self._by_list.compile(dialect=dialect)
         return str(compiled), tuple(compiled.positiontup or ())
+
+
+def _converted(
+    columns: list[tuple[Any, ...]], places: Iterable[int], convert: Callable[[Any], object]
+) -> list[tuple[Any, ...]]:
+    """Their rows, with the columns at the places converted: most values are those of many rows."""
+    converted: dict[Any, object] = {}
+    for i in places:
+        converted |= {each: convert(each) for each in {*columns[i]} - converted.keys()}
+        columns[i] = tuple(converted[each] for each in columns[i])
+    return list(zip(*columns, strict=True))
 
 
 # What is executed with many rows: the statement, and the names of the values.

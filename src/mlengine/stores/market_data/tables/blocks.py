@@ -23,11 +23,11 @@ class Block:
     @classmethod
     def of(cls, candles: pl.DataFrame) -> "Block":
         """The rows of a symbol keep their order."""
-        if not candles["symbol"].is_sorted():
-            candles = candles.sort("symbol", maintain_order=True)
-        counts, symbols = (column.to_list() for column in candles["symbol"].rle().struct.unnest())
-        ends = accumulate(counts, initial=0)
-        return cls(candles, dict(zip(symbols, pairwise(ends), strict=True)))
+        counts, symbols = candles["symbol"].rle().struct.unnest()
+        if not symbols.is_sorted():
+            return cls.of(candles.sort("symbol", maintain_order=True))
+        ends = accumulate(counts.to_list(), initial=0)
+        return cls(candles, dict(zip(symbols.to_list(), pairwise(ends), strict=True)))
 
     def slices(self, symbols: Set[str]) -> list[pl.DataFrame]:
         """The candles of those symbols that it has, in as few slices as it takes."""

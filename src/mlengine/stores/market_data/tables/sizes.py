@@ -28,8 +28,9 @@ def require_size(path: Path, most_bytes: int) -> None:
         if path.stat().st_size > most_bytes:
             raise _too_large(path)
         if suffix == ".parquet":
-            rows = pl.scan_parquet(path).select(pl.len()).collect().item()
-            _require_rows(path, rows, len(pl.read_parquet_schema(path)), most_bytes)
+            table = pl.scan_parquet(path)
+            rows = table.select(pl.len()).collect().item()
+            _require_rows(path, rows, len(table.collect_schema()), most_bytes)
         elif suffix in (".arrow", ".feather", ".ipc"):
             _require_rows(path, *_arrow_shape(path), most_bytes)
         else:
