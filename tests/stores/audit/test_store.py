@@ -221,6 +221,21 @@ def test_a_prediction_never_refers_to_other_numbers_than_its_own(store):
     assert [decode_vector(each)[0] for each in payloads] == [0.0, other]
 
 
+def test_new_vectors_among_stored_ones_are_those_of_their_rows(store):
+    firsts = [float(number) for number in range(6)]
+    store.append([answered(10 + number, first=firsts[number]) for number in (1, 4)])
+    store.append([answered(20 + number, first=first) for number, first in enumerate(firsts)])
+    store.append([answered(30 + number, first=first + 6) for number, first in enumerate(firsts)])
+    same_row = predictions.c.vector_id == feature_vectors.c.id
+    query = select(predictions.c.prediction_id, feature_vectors.c.payload).where(same_row)
+    with reading(store.engine) as connection:
+        found = {key: decode_vector(each)[0] for key, each in connection.execute(query)}
+    wanted = {f"p{20 + number}": first for number, first in enumerate(firsts)}
+    wanted |= {f"p{30 + number}": first + 6 for number, first in enumerate(firsts)}
+    assert found == {"p11": 1.0, "p14": 4.0} | wanted
+    assert _counts(store) == (14, 12, 1)
+
+
 def test_the_window_comes_back_to_the_last_bit(store):
     window = window_of("AAA")
     store.append([answered(1)])
