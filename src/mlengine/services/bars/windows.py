@@ -123,9 +123,11 @@ def _new_bar(
     before: Mapping[str, datetime | None], complete: Mapping[str, BarArrays]
 ) -> datetime | None:
     new = [
-        complete[symbol].last_timestamp
+        newest
         for symbol, last in before.items()
-        if last is not None and symbol in complete and last < complete[symbol].last_timestamp
+        if last is not None
+        and symbol in complete
+        and last < (newest := complete[symbol].last_timestamp)
     ]
     return max(new, default=None)
 

@@ -99,19 +99,20 @@ class IncrementalFetcher:
     def tail_starts(self, held: Mapping[str, CachedBars], now: datetime) -> dict[str, datetime]:
         """From where on each symbol is asked for whose bars are recorded; all of it where not."""
         daily = INTERVALS[self.fetcher.interval] >= INTERVALS["1d"]
+        earliest = now - self._longest
         starts: dict[str, datetime] = {}
         of_bar: dict[int, datetime] = {}
         for symbol, each in held.items():
             moments = each.clean.arrays.starts
             if not len(moments):
                 continue
-            first = int(moments[-_OVERLAP_BARS:][0])
+            first = int(moments[-min(_OVERLAP_BARS, len(moments))])
             start = of_bar.get(first)
             if start is None:
                 start = EPOCH + timedelta(microseconds=first)
                 start = max(start - _FROM_SESSION_DATE if daily else start, EPOCH)
                 of_bar[first] = start
-            if now - start <= self._longest:
+            if start >= earliest:
                 starts[symbol] = start
         return starts
 
