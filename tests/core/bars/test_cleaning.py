@@ -12,7 +12,7 @@ from tests.factories import START, panel, random_bars
 from tests.processes import keep_one_symbol_of_each_panel
 
 from mlengine.core.bars.bars import BARS_SCHEMA, PRICES, RAW_SCHEMA
-from mlengine.core.bars.cleaning import clean_bars, clean_panel
+from mlengine.core.bars.cleaning import clean_bars, clean_panel, from_each_start
 from mlengine.core.calendars.market import MarketDirectory
 
 DAY = timedelta(days=1)
@@ -230,3 +230,15 @@ def test_prices_of_any_sign_are_taken_where_they_are_admitted():
         {},
         {},
     )
+
+
+def test_candles_of_many_symbols_are_taken_from_the_start_of_each_on():
+    day = timedelta(days=1)
+    moments = [NOW, NOW + day, None, NOW + 2 * day]
+    rows = {"symbol": ["A"] * 4 + ["B"] * 4 + ["A"], "timestamp": [*moments, *moments, NOW]}
+    frame = pl.DataFrame(rows, schema=dict(list(RAW_SCHEMA.items())[:2]))
+    kept = from_each_start(frame, {"A": NOW + day, "B": NOW + 2 * day})
+    assert kept.rows() == [("A", NOW + day), ("A", None), ("A", NOW + 2 * day)] + [
+        ("B", None), ("B", NOW + 2 * day)]  # fmt: skip
+    assert from_each_start(frame, {"A": NOW, "B": NOW}) is frame
+    assert from_each_start(frame.head(0), {"A": NOW, "B": NOW + day}).is_empty()

@@ -9,7 +9,6 @@ from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import (
     between,
-    from_each_start,
     parse_candles,
     parse_flag,
     parse_number,
@@ -232,15 +231,3 @@ def test_what_is_no_answer_to_the_question_is_refused(answer, reason):
 def test_the_upstream_may_write_the_symbol_in_its_own_case():
     assert parse(symbol="aaa").height == 0
     assert parse(CANDLE, symbol=None, interval=None)["symbol"].to_list() == ["AAA"]
-
-
-def test_candles_of_many_symbols_are_taken_from_the_start_of_each_on():
-    day = timedelta(days=1)
-    moments = [JAN2, JAN2 + day, None, JAN2 + 2 * day]
-    rows = {"symbol": ["A"] * 4 + ["B"] * 4 + ["A"], "timestamp": [*moments, *moments, JAN2]}
-    frame = pl.DataFrame(rows, schema=dict(list(RAW_SCHEMA.items())[:2]))
-    kept = from_each_start(frame, {"A": JAN2 + day, "B": JAN2 + 2 * day})
-    assert kept.rows() == [("A", JAN2 + day), ("A", None), ("A", JAN2 + 2 * day)] + [
-        ("B", None), ("B", JAN2 + 2 * day)]  # fmt: skip
-    assert from_each_start(frame, {"A": JAN2, "B": JAN2}) is frame
-    assert from_each_start(frame.head(0), {"A": JAN2, "B": JAN2 + day}).is_empty()

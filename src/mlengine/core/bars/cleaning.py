@@ -1,8 +1,10 @@
 """Which of the candles that an upstream serves are bars, and what is wrong with the others."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 
 from mlengine.core.bars.bars import (
@@ -18,9 +20,24 @@ from mlengine.core.bars.bars import (
 from mlengine.core.bars.examples import EXAMPLE_COLUMNS, ReasonCounts, bars_report
 from mlengine.core.bars.sessions import with_session_times
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
+from mlengine.core.timestamps import microseconds
 
 # Half a unit in the sixth digit of a price of one half: what printing and adjusting prices costs.
 _ROUNDING = 1e-6
+
+
+def from_each_start(candles: pl.DataFrame, starts: Mapping[str, datetime]) -> pl.DataFrame:
+    """Of candles from the first start on, those of each symbol from its own one on.
+
+    And those whose timestamp could not be read.
+    """
+    if len(set(starts.values())) == 1:
+        return candles
+    rows, symbols = candles["symbol"].rle().struct.unnest()
+    firsts = [microseconds(starts[symbol]) for symbol in symbols.to_list()]
+    at = candles["timestamp"].to_physical()
+    wanted = at >= pl.Series(np.repeat(np.array(firsts, np.int64), rows.to_numpy()))
+    return candles.filter(wanted.fill_null(value=True))
 
 
 def clean_bars(

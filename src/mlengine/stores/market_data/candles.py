@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
-import numpy as np
 import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, VALUES
 from mlengine.core.bars.epochs import epoch_timestamps
-from mlengine.core.timestamps import POSSIBLE_YEARS, microseconds
+from mlengine.core.timestamps import POSSIBLE_YEARS
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 from mlengine.stores.market_data.decoding import describe
@@ -189,20 +188,6 @@ def between(candles: pl.DataFrame, *, start: datetime, end: datetime) -> pl.Data
     wanted = at.is_between(start, end, closed="left")
     # Polars evaluates expressions in a filter on all threads, which costs more than they do.
     return candles.filter(wanted.fill_null(value=True) if at.null_count() else wanted)
-
-
-def from_each_start(candles: pl.DataFrame, starts: Mapping[str, datetime]) -> pl.DataFrame:
-    """Of candles from the first start on, those of each symbol from its own one on.
-
-    And those whose timestamp could not be read.
-    """
-    if len(set(starts.values())) == 1:
-        return candles
-    rows, symbols = candles["symbol"].rle().struct.unnest()
-    firsts = [microseconds(starts[symbol]) for symbol in symbols.to_list()]
-    at = candles["timestamp"].to_physical()
-    wanted = at >= pl.Series(np.repeat(np.array(firsts, np.int64), rows.to_numpy()))
-    return candles.filter(wanted.fill_null(value=True))
 
 
 def require_timestamps(candles: pl.DataFrame, *, example: object = None) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from mlengine.core.bars.bars import NO_BARS, BarsReport
-from mlengine.core.bars.cleaning import clean_panel
+from mlengine.core.bars.cleaning import clean_panel, from_each_start
 from mlengine.core.bars.examples import dropped_text
 from mlengine.core.bars.freshness import cache_expiry
 from mlengine.core.bars.interval_check import interval_mismatches
@@ -20,7 +20,6 @@ from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.market_data import MarketData
-from mlengine.stores.market_data.candles import from_each_start
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.system.dependency_states import DependencyStates
 
