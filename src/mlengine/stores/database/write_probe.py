@@ -18,6 +18,7 @@ from mlengine.stores.database.tables import predictions
 _LOCK_SECONDS = 0.2
 _INTERVAL_SECONDS = 1.0
 _SERVER_PATIENCE_SECONDS = 0.05
+_FIRST_PATIENCE_SECONDS = 1.0  # which takes a connection, too
 _SERVER_PAUSE_SECONDS = 2.0  # in which a server may be busy with what it writes to its disk
 _NO_ROW = (
     update(predictions)
@@ -32,13 +33,15 @@ _LEAST_FREE_BYTES = 128_000  # a prediction may change seven pages of a log and 
 class WriteProbe:
     """A write that succeeded answers for the second that follows; safe for threads.
 
-    A server is written to by a thread, for which nobody waits long: while it is at it, a write that
-    succeeded within the last seconds answers, too.
+    A server is written to by a thread, for which nobody waits long, but once: a process that has
+    just started knows nothing yet. While it is at it, a write that succeeded within the last
+    seconds answers, too.
     """
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _written_at: float = float("-inf")
     _pending: Future[None] | None = None
+    _patience_seconds: float = _FIRST_PATIENCE_SECONDS
 
     def write(self, engine: Engine) -> None:
         """Raises DatabaseUnavailable where a row could not be written."""
@@ -56,7 +59,8 @@ class WriteProbe:
 
     def _write_aside(self, engine: Engine) -> None:
         pending = self._pending or self._executor.submit(self._write, engine)
-        if wait([pending], timeout=_SERVER_PATIENCE_SECONDS).done:
+        patience, self._patience_seconds = self._patience_seconds, _SERVER_PATIENCE_SECONDS
+        if wait([pending], timeout=patience).done:
             self._pending = None
             pending.result()
             return

@@ -15,6 +15,7 @@ from tests.postgres import PostgresServer
 
 from mlengine.errors import DatabaseUnavailable
 from mlengine.services.predictions.prediction_builder import PredictionRequest
+from mlengine.stores.database import write_probe
 from mlengine.stores.database.engine import guard_answers, open_database, reading, writing
 from mlengine.stores.database.migrate import migrate
 from mlengine.stores.database.server.limits import ServerLimits, limits_of
@@ -136,6 +137,17 @@ def test_a_server_that_is_busy_stays_writable_for_a_while(
         probe._written_at = time.monotonic() - 60.0
         assert not _is_written(probe, engine)
     assert eventually(lambda: _is_written(probe, engine))
+
+
+def test_a_process_that_has_just_started_waits_once_for_its_first_connection(
+    postgres_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that who asks whether it is ready is not told that the database can't be written."""
+    migrate(postgres_url)
+    monkeypatch.setattr(write_probe, "_SERVER_PATIENCE_SECONDS", 0.0)
+    probe = WriteProbe()
+    probe.write(engine)
+    assert probe._patience_seconds == 0.0
 
 
 def _is_written(probe: WriteProbe, engine: Engine) -> bool:
