@@ -196,3 +196,14 @@ def test_a_column_that_may_be_the_volume_makes_no_market_without_one(tmp_path, n
     assert rows(read(tmp_path)) == ROWS
     (tmp_path / "bars.toml").write_text('columns.volume = ""\n')
     assert read(tmp_path)["volume"].null_count() == len(DAYS)
+
+
+def test_a_stated_format_of_dates_holds_beside_a_column_of_times(tmp_path):
+    table = [(f"{day:%d%m%y}", "093000", *row) for day, row in zip(DAYS, ROWS, strict=True)]
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date;Time;Open;High;Low;Close;Vol", ";"))
+    with pytest.raises(UpstreamInvalid, match=r"value '271224'.*bars.toml can state date_format"):
+        read(tmp_path)
+    (tmp_path / "bars.toml").write_text('date_format = "%d%m%y"\n')
+    starts = read(tmp_path)["timestamp"]
+    assert starts.dt.date().to_list() == DAYS
+    assert set(starts.dt.strftime("%H:%M").to_list()) == {"09:30"}

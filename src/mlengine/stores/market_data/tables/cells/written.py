@@ -56,7 +56,7 @@ def written_times(
     """
     texts = texts.str.strip_chars()
     if date_format:
-        return _parse(texts, date_format, has_clock=_has_clock(date_format)), day_first
+        return _parse_stated(texts, date_format), day_first
     formats = Counter(_formats(texts.drop_nulls().head(_SAMPLE_ROWS)))
     usual = max(formats, key=formats.__getitem__, default=None)
     if usual is None or (usual.year_last and day_first is None):
@@ -123,6 +123,18 @@ def _day_first(texts: pl.Series, which: pl.Series, rows: pl.Series) -> bool:
     raise CellRefused(
         f"{words} Set date_format in bars.toml, such as '%d/%m/%Y'", rows[row], texts[row]
     )
+
+
+def _parse_stated(texts: pl.Series, date_format: str) -> LocalTimes:
+    """By that format; of a date also where a time of day follows, from a column of its own."""
+    has_clock = _has_clock(date_format)
+    times = _parse(texts, date_format, has_clock=has_clock)
+    if has_clock or times.local.null_count() < len(texts):
+        return times
+    parts = texts.str.extract_groups("^(.*) ([^ ]+)$")
+    dates = parts.struct.field("1").str.to_date(date_format, strict=False)
+    dated = dates.dt.strftime("%Y-%m-%d") + " " + parts.struct.field("2")
+    return written_times(dated, None, day_first=None)[0]
 
 
 def _formats(texts: Iterable[str]) -> Iterable[_Format]:
