@@ -91,6 +91,12 @@ def test_one_worker_gives_the_trees_of_one_process(cluster, objective):
     assert fitted.best_iteration == alone.best_iteration
 
 
+def test_scikit_learn_is_found_where_it_was_hidden_from_lightgbm(cluster, monkeypatch):
+    monkeypatch.setattr(lgb.compat, "SKLEARN_INSTALLED", False)
+    assert _fit(cluster, _config(rounds=1)).startswith("tree\n")
+    assert lgb.compat.SKLEARN_INSTALLED
+
+
 def test_all_blocks_are_learnt_from_and_nothing_of_them_stays(cluster, local):
     blocks = (_rows(seed, 301 + seed) for seed in range(4))
     text = _fit(cluster, _config(rounds=2, bagging_fraction=1.0), blocks)
@@ -133,19 +139,12 @@ def test_another_failure_on_the_cluster_is_named_by_its_kind_alone(cluster, capl
     assert "not for everyone" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("version", "has_scikit_learn", "reason"),
-    [
-        ("3.3.5", True, f"has lightgbm 3.3.5, and the training {lgb.__version__}"),
-        (None, False, "has lightgbm not at all"),
-        (lgb.__version__, False, "finds no scikit-learn"),
-    ],
-)
-def test_a_worker_that_can_not_fit_is_named_before_rows_are_sent(
-    cluster, monkeypatch, version, has_scikit_learn, reason
-):
-    monkeypatch.setattr(dask_watch, "_fitting_probe", lambda: lambda: (version, has_scikit_learn))
-    with pytest.raises(TrainingFailed, match=reason):
+def test_a_worker_that_can_not_fit_is_named_before_rows_are_sent(cluster, monkeypatch):
+    monkeypatch.setattr(dask_watch, "_PACKAGES", ("lightgbm", "no-such-package"))
+    with pytest.raises(TrainingFailed, match=r"worker tcp://.* has no no-such-package"):
+        _fit(cluster, blocks=[()])
+    monkeypatch.setattr(lgb, "__version__", "3.3.5")
+    with pytest.raises(TrainingFailed, match=r"has lightgbm .*, and the training 3.3.5"):
         _fit(cluster, blocks=[()])
 
 

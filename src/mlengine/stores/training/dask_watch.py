@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Set
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import lightgbm as lgb
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_A_LOOK = 5.0
 _RESTART_SECONDS = 30.0
+_SAME = "lightgbm"
+_PACKAGES = (_SAME, "scikit-learn")
 
 
 @dataclass
@@ -44,9 +47,8 @@ class ClusterWatch:
             raise TrainingFailed(
                 f"the Dask cluster has no workers, for {wait_seconds:g} s"
             ) from error
-        found = self.client.run(_fitting_probe())
-        self.workers = tuple(sorted(found))
-        _require_same_lightgbm(found)
+        self.workers = tuple(sorted(self.client.nthreads()))
+        _require_packages(self.client)
         self._heard_at = self._looked_at = time.monotonic()
 
     def look(self) -> None:
@@ -86,30 +88,17 @@ class ClusterWatch:
             return None
 
 
-def _fitting_probe() -> Callable[[], tuple[str | None, bool]]:
-    """What a worker says of itself; a function that needs nothing of this platform there."""
-
-    def probe() -> tuple[str | None, bool]:
-        try:
-            import lightgbm  # noqa: PLC0415 - that of the worker
-        except ImportError:
-            return None, False
-        return lightgbm.__version__, lightgbm.compat.SKLEARN_INSTALLED
-
-    return probe
-
-
-def _require_same_lightgbm(found: Mapping[str, tuple[str | None, bool]]) -> None:
-    for worker, (version, has_scikit_learn) in sorted(found.items()):
-        if version != lgb.__version__:
-            raise TrainingFailed(
-                f"the worker {worker} of the Dask cluster has lightgbm {version or 'not at all'},"
-                f" and the training {lgb.__version__}"
-            )
-        if not has_scikit_learn:
-            raise TrainingFailed(
-                f"lightgbm on the worker {worker} of the Dask cluster finds no scikit-learn"
-            )
+def _require_packages(client: Client) -> None:
+    """Raises TrainingFailed for a worker that lacks a package, or has another LightGBM."""
+    for name in _PACKAGES:
+        for worker, found in sorted(client.run(version, name, on_error="return").items()):
+            if isinstance(found, Exception):
+                raise TrainingFailed(f"the worker {worker} of the Dask cluster has no {name}")
+            if name == _SAME and found != lgb.__version__:
+                raise TrainingFailed(
+                    f"the worker {worker} of the Dask cluster has {name} {found},"
+                    f" and the training {lgb.__version__}"
+                )
 
 
 def end_fits(client: Client, keys: Set[object], *, grace_seconds: float) -> None:
