@@ -120,11 +120,11 @@ def _found(trials: int, first_seed: int) -> dict[tuple[str, str], list[float]]:
     return found
 
 
-def print_skill(log: TrialLog, seeds: range, objective: str) -> None:
+def print_skill(log: TrialLog, seeds: range, objective: str, wander: float) -> None:
     """Five years each, of which the naive interval is looked at weekly.
 
     `one look at the end` is what no evidence can surpass: the share of trials in which the mean of
-    five years lies further below the holdout's than in 95 % of those whose skill stays.
+    five years lies further below that of training than in 95 % of those whose skill stays.
     """
     print(f"Five years, `{objective}`: `lost` is said, and the naive weekly interval's")
     print(
@@ -133,8 +133,9 @@ def print_skill(log: TrialLog, seeds: range, objective: str) -> None:
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for auc, steps, symbols in product((0.53, 0.55, 0.60), (1, 5), (4, 20)):
-        cell = partial(_skill, world=World(auc, steps, symbols, objective))
-        results = log.results(f"skill {objective} {auc} {steps} {symbols}", seeds, cell)
+        cell = partial(_skill, world=World(auc, steps, symbols, objective, wander))
+        name = f"skill {objective} {auc} {steps} {symbols}{f' {wander}' if wander else ''}"
+        results = log.results(name, seeds, cell)
         stays, gone = (np.array([each[name] for each in results]) for name in ("stays", "gone"))
         said, trials = np.isfinite(stays).mean(axis=0), len(results)
         lost, found_lost = (share(int(np.isfinite(x[:, 0]).sum()), trials) for x in (stays, gone))
@@ -162,6 +163,7 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("--streams", nargs="+", choices=STREAMS, default=["iid", "garch"])
     parser.add_argument("--objective", choices=("direction", "return"), default="direction")
+    parser.add_argument("--wander", type=float, default=0.0, help="of skill that comes and goes")
     asked = parser.parse_args()
     log, trials = TrialLog.at(asked.log), asked.trials or {"skill": 300}.get(asked.form, 500)
     if asked.form == "stationary":
@@ -171,7 +173,7 @@ def main() -> None:
     elif asked.form == "breaks":
         print_breaks(trials, asked.seed)
     else:
-        print_skill(log, range(asked.seed, asked.seed + trials), asked.objective)
+        print_skill(log, range(asked.seed, asked.seed + trials), asked.objective, asked.wander)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 """Five years of a model whose skill stays, or is gone: symbols that move together, a slow signal.
 
+Before them comes a training by default: so many bars a symbol, of which a row has features once its
+window is full; a fifth of the dates is the holdout, and five folds test most of the others, cut as
+`core.training.splits` does. The models of all folds know as much as the candidate.
+
 Each symbol has a signal (AR 0.95) that adds to its next return; returns correlate by 0.4. The label
 is the direction of the next h bars together, the forecast the chance of up given the signal, as
 good as one can be. When the skill vanishes the signal adds nothing any more, and the model says
@@ -16,24 +20,31 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.special import ndtr
 
-from mlengine.core.arrays import Floats
+from mlengine.core.arrays import Floats, Indices
 from mlengine.core.metrics.losses import log_losses
 from mlengine.core.monitoring.skill.betting import e_values, interleave
 from mlengine.core.monitoring.skill.evidence import ALPHA, SkillTerms, first_lost, skill_terms
+from mlengine.core.training.splits import RowTimes, holdout_split, walk_forward
 
 SLOW, CORRELATED = 0.95, 0.4
-HOLDOUT, LIVE = 500, 1260
+HALF_LIFE = 60  # dates, of a skill that comes and goes
+BARS, WINDOW_BARS, FOLDS, HOLDOUT_SHARE = 2520, 64, 5, 0.2
+TRAINING, LIVE = BARS - WINDOW_BARS + 1, 1260
 FEWEST_NAIVE, WEEK = 50, 5
 
 
 @dataclass(frozen=True)
 class World:
-    """AUC of the model while it has its skill, label length in dates, and symbols."""
+    """AUC of the model while it has its skill, label length in dates, and symbols.
+
+    `wander` is the deviation of what a skill that comes and goes is times.
+    """
 
     auc: float
     steps: int
     symbols: int
     objective: str = "direction"
+    wander: float = 0.0
 
     @property
     def strength(self) -> float:
@@ -51,21 +62,32 @@ class World:
 
 
 def daily_gains(world: World, seed: int, *, vanished: bool) -> tuple[Floats, Floats]:
-    """(dates,) of the holdout and of live, as `outcomes.performance.daily_gains` has them."""
+    """(dates,) that training judged by, and live, as `outcomes.performance.daily_gains` has them.
+
+    The last dates of the training have no label yet when it is made.
+    """
     labels, said = labels_and_forecasts(world, seed, vanished=vanished)
     if world.objective == "direction":
         gains = (math.log(2.0) - log_losses(labels, said)).mean(axis=1)
     else:
         norms = np.linalg.norm(labels, axis=1) * np.linalg.norm(said, axis=1)
         gains = (labels * said).sum(axis=1) / norms
-    # Labels that reach past the holdout are purged from it.
-    return gains[: HOLDOUT - world.steps + 1], gains[HOLDOUT : HOLDOUT + LIVE]
+    return gains[unseen_dates(world.steps)], gains[TRAINING : TRAINING + LIVE]
+
+
+def unseen_dates(steps: int) -> Indices:
+    """Of the dates with features, those of the folds' tests and of the holdout."""
+    dates = np.arange(TRAINING - steps)
+    times = RowTimes(timestamps=dates, label_ends=dates + steps)
+    held_out = holdout_split(times, test_share=HOLDOUT_SHARE)
+    folds = walk_forward(times, held_out.train, folds=FOLDS)
+    return np.concatenate([*(fold.test for fold in folds), held_out.test])
 
 
 def labels_and_forecasts(world: World, seed: int, *, vanished: bool) -> tuple[Floats, Floats]:
-    """(dates, symbols) each, of holdout and live."""
+    """(dates, symbols) each, of training and live."""
     rng = np.random.default_rng(seed)
-    dates = HOLDOUT + LIVE + world.steps
+    dates = TRAINING + LIVE + world.steps
     is_return = world.objective == "return"
     signal, shocks = rng.standard_normal((2, dates, world.symbols))
     signal[1:] *= math.sqrt(1.0 - SLOW**2)
@@ -75,13 +97,22 @@ def labels_and_forecasts(world: World, seed: int, *, vanished: bool) -> tuple[Fl
         shocks, common = (rng.standard_t(3, x.shape) / math.sqrt(3.0) for x in (shocks, common))
     shocks = math.sqrt(1.0 - CORRELATED) * shocks + math.sqrt(CORRELATED) * common
     strength = np.full((dates, 1), world.strength)
+    if world.wander:
+        strength *= 1.0 + world.wander * _slow_noise(dates, rng)
     if vanished:
-        strength[HOLDOUT:] = 0.0
+        strength[TRAINING:] = 0.0
     moves = (strength * signal + shocks) * (_volatility(shocks) if is_return else 1.0)
     summed = np.cumsum(np.vstack([np.zeros((1, world.symbols)), moves]), axis=0)
     returns = summed[world.steps :] - summed[: -world.steps]
     labels = returns if is_return else (returns > 0.0).astype(np.float64)
     return labels, _forecast(world, signal[: len(labels)])
+
+
+def _slow_noise(dates: int, rng: np.random.Generator) -> Floats:
+    """(dates, 1) of deviation 1, as it is after long."""
+    stays = 0.5 ** (1.0 / HALF_LIFE)
+    shocks = math.sqrt(1.0 - stays**2) * rng.standard_normal(dates + 10 * HALF_LIFE)
+    return np.asarray(lfilter([1.0], [1.0, -stays], shocks)[-dates:, None])
 
 
 def _volatility(shocks: Floats) -> Floats:
@@ -122,7 +153,7 @@ def first_run(above: np.ndarray, length: int) -> float:
 
 
 def first_naive(live: Floats, terms: SkillTerms) -> float:
-    """By weekly looks: when the 95 % interval of all dates so far lies below the holdout's mean."""
+    """By weekly looks: when the 95 % interval of all dates so far lies below training's mean."""
     count = np.arange(1, len(live) + 1)
     mean = np.cumsum(live) / count
     deviation = np.sqrt(np.maximum(np.cumsum(live * live) / count - mean * mean, 0.0))
@@ -134,13 +165,13 @@ def first_naive(live: Floats, terms: SkillTerms) -> float:
 
 def trial(world: World, seed: int, *, vanished: bool) -> tuple[float, float, float, float]:
     """When `lost`, `proven` and the naive `lost` are said first; then the decline of the mean."""
-    holdout, live = daily_gains(world, seed, vanished=vanished)
+    trained, live = daily_gains(world, seed, vanished=vanished)
     fall = 2.0 if world.objective == "direction" else 1.0
-    terms = skill_terms(holdout, steps_ahead=world.steps, fall=fall)
+    terms = skill_terms(trained, steps_ahead=world.steps, fall=fall)
     assert terms is not None
     return (
         first_lost_date(live, terms),
         first_proven(live, terms),
         first_naive(live, terms),
-        float(holdout.mean() - live.mean()),
+        float(trained.mean() - live.mean()),
     )

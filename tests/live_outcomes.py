@@ -22,7 +22,7 @@ from mlengine.stores.system import table_files
 FIRST = datetime(2021, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 SYMBOLS = tuple(f"S{number:02d}" for number in range(12))
-DATES, HOLDOUT_DATES = 130, 400
+DATES, HOLDOUT_DATES, FOLD_DATES = 130, 400, 600
 NOW = FIRST + 200 * DAY
 
 
@@ -46,8 +46,13 @@ def label(forward_return: Floats, objective: str) -> Floats:
     return forward_return if objective == "return" else (forward_return > 0.0).astype(np.float64)
 
 
-def published_platform(folder: Path, objective: str = "direction") -> Platform:
-    """One whose version v1 forecasts one bar, with a skill of 0.5 on its holdout."""
+def published_platform(
+    folder: Path, objective: str = "direction", *, folds: bytes | None = None
+) -> Platform:
+    """One whose version v1 forecasts one bar, with a skill of 0.5 on its holdout.
+
+    `folds` is the file of its out-of-fold scores.
+    """
     platform = make_platform(folder, models=0)
     spec = replace(draft().spec, objective=objective, horizon_bars=1)
     entry = replace(draft().label, horizon_bars=1)
@@ -55,25 +60,33 @@ def published_platform(folder: Path, objective: str = "direction") -> Platform:
         draft(), objective=objective, spec=spec, horizon_bars=1, label=entry
     )
     files = {**tiny_files(objective=objective), "holdout.parquet": holdout(0.5, objective)}
+    files |= {} if folds is None else {"out_of_fold.parquet": folds}
     platform.registry.publish(manifest, files, fence=lambda: None)
     return platform
 
 
 def holdout(skill: float, objective: str) -> bytes:
-    returns, scores = drawn(HOLDOUT_DATES, 1, skill=skill, objective=objective)
-    frame = pl.DataFrame(
-        {
-            "symbol": SYMBOLS * HOLDOUT_DATES,
-            "timestamp": [
-                TRAINED_THROUGH + day * DAY for day in range(HOLDOUT_DATES) for _ in SYMBOLS
-            ],
-            "label": label(returns.ravel(), objective),
-            "forward_return": returns.ravel(),
-            "score": scores.ravel(),
-        },
-        schema_overrides={"timestamp": pl.Datetime("us", "UTC")},
-    )
-    return table_files.to_parquet(frame)
+    drawn_rows = drawn(HOLDOUT_DATES, 1, skill=skill, objective=objective)
+    return table_files.to_parquet(_unseen(*drawn_rows, first=TRAINED_THROUGH, objective=objective))
+
+
+def folds(skill: float, *, labelled: bool) -> bytes:
+    """Out-of-fold scores of the dates before the holdout; earlier platforms kept no labels."""
+    first = TRAINED_THROUGH - FOLD_DATES * DAY
+    rows = _unseen(*drawn(FOLD_DATES, 4, skill=skill), first=first, objective="direction")
+    rows = rows.with_columns(fold=pl.lit(1, pl.Int32))
+    return table_files.to_parquet(rows if labelled else rows.drop("label", "forward_return"))
+
+
+def _unseen(returns: Floats, scores: Floats, *, first: datetime, objective: str) -> pl.DataFrame:
+    columns = {
+        "symbol": SYMBOLS * len(returns),
+        "timestamp": [first + day * DAY for day in range(len(returns)) for _ in SYMBOLS],
+        "label": label(returns.ravel(), objective),
+        "forward_return": returns.ravel(),
+        "score": scores.ravel(),
+    }
+    return pl.DataFrame(columns, schema_overrides={"timestamp": pl.Datetime("us", "UTC")})
 
 
 def score(

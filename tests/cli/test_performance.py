@@ -27,6 +27,7 @@ def test_figures_stand_beside_those_of_the_training_and_symbols_are_cut() -> Non
     assert "v3: 1 outcomes of 1 dates" in shown
     assert "due 3: scored 1, void 1 (no_bars 1), waiting for bars 1" in shown
     assert "skill: undecided after 1 dates" in shown
+    assert " on 500 dates" in shown
     assert "against v2: undecided" in shown
     assert "auc" in shown
     assert shown.endswith("and 3 more")

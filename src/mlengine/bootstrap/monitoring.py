@@ -25,7 +25,7 @@ from mlengine.services.monitoring.model_age import ModelAgeStep
 from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.monitoring.updates import MonitoringUpdates, StepOfLine, UpdateStep
 from mlengine.services.outcomes.earlier_champion import EarlierChampion
-from mlengine.services.outcomes.judging import HoldoutReader
+from mlengine.services.outcomes.judging import UnseenRowsReader
 from mlengine.services.outcomes.performance import PerformanceService
 from mlengine.services.outcomes.reader import OutcomeReader
 from mlengine.services.outcomes.recorded_bars import OutcomeBars
@@ -67,7 +67,10 @@ def build_monitoring_updates(
             _earlier_champion(control, stores),
         ),
         SkillStep(
-            outcomes, SkillStore(control.database, control.line), registry, HoldoutReader(registry)
+            outcomes,
+            SkillStore(control.database, control.line),
+            registry,
+            UnseenRowsReader(registry),
         ),
         ReportStep(
             reporter, ReportStore(control.database, control.line), registry, time.perf_counter
@@ -124,7 +127,7 @@ def build_performance(control: ControlPlane, stores: Stores) -> PerformanceServi
         PerformanceReporter(ScoredReader(control.database, control.line), stores.bars.markets),
         ReportStore(control.database, control.line),
         SkillStore(control.database, control.line),
-        HoldoutReader(stores.registry),
+        UnseenRowsReader(stores.registry),
         _earlier_champion(control, stores),
         stores.registry,
         stores.loader,

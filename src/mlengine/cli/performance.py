@@ -51,7 +51,7 @@ def _skill(skill: Skill) -> list[str]:
     lines = [
         f"skill: {skill.status}{f' ({skill.reason})' if skill.reason else ''} after "
         f"{skill.dates} dates, gain a date {format_cell(skill.mean_gain)}, "
-        f"in training {format_cell(skill.trained_gain)}"
+        f"in training {format_cell(skill.trained_gain)} on {format_cell(skill.trained_dates)} dates"
     ]
     if evidence:
         lines.append(

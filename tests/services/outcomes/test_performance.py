@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,12 @@ from tests.live_outcomes import (
     DATES,
     DAY,
     FIRST,
+    FOLD_DATES,
     HOLDOUT_DATES,
     NOW,
     SYMBOLS,
     drawn,
+    folds,
     published_platform,
     score,
 )
@@ -25,7 +28,9 @@ from mlengine.core import metrics
 from mlengine.core.arrays import Floats
 from mlengine.core.metrics import Actuals, Baseline
 from mlengine.core.monitoring.skill.evidence import skill_terms
+from mlengine.core.monitoring.skill.report import start_record
 from mlengine.core.outcomes.performance import daily_gains
+from mlengine.core.timestamps import EPOCH
 from mlengine.services.outcomes.judging import judge_of
 from mlengine.services.outcomes.reporting import ReportStep
 from mlengine.services.outcomes.skill_step import SkillStep
@@ -146,6 +151,47 @@ def test_dates_prove_a_skill_or_that_it_is_lost_and_the_change_is_told_once(
     assert told.mean_gain == pytest.approx(np.mean(gains), rel=1e-12)
     assert told.against_earlier.mean_gain == pytest.approx(np.mean(gains), rel=1e-9)
     assert (told.against_earlier.status == "ahead") == (status == "proven")
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_tests_of_the_folds_say_what_the_skill_was_where_their_labels_are_kept(
+    tmp_path: Path, labelled: bool
+) -> None:
+    platform = published_platform(tmp_path, folds=folds(0.5, labelled=labelled))
+    score(platform, *drawn(DATES, 2, skill=0.5))
+    ask = partial(
+        platform.performance.performance, version="v1", window=20, symbol=None, group=None, now=NOW
+    )
+    before = ask().skill
+    step(platform, SkillStep).run(NOW)
+    told = ask().skill
+    gains = [*_gains(*drawn(FOLD_DATES, 4, skill=0.5))] if labelled else []
+    gains += _gains(*drawn(HOLDOUT_DATES, 1, skill=0.5))
+    assert before.trained_dates == told.trained_dates == len(gains)
+    assert before.trained_gain == told.trained_gain == pytest.approx(np.mean(gains), rel=1e-9)
+    assert (before.dates, told.dates, told.status) == (0, DATES, "proven")
+    platform.control.database.dispose()
+
+
+def test_evidence_that_was_begun_with_the_holdout_alone_goes_on_with_it(tmp_path: Path) -> None:
+    platform = published_platform(tmp_path, folds=folds(0.5, labelled=True))
+    returns, chances = drawn(DATES, 2, skill=0.5)
+    score(platform, returns, chances)
+    weigh = step(platform, SkillStep)
+    assert isinstance(weigh, SkillStep)
+    gains = np.array(_gains(*drawn(HOLDOUT_DATES, 1, skill=0.5)))
+    terms = skill_terms(gains, steps_ahead=1)
+    assert terms is not None
+    record = start_record(replace(terms, dates=0), steps_ahead=1)
+    day = (FIRST - EPOCH).days
+    assert weigh.store.write("v1", record, counted=None, through=day - 1, event=None)
+    weigh.run(NOW)
+    told = platform.performance.performance(
+        version="v1", window=20, symbol=None, group=None, now=NOW
+    ).skill
+    assert (told.dates, told.status, told.trained_dates) == (DATES, "proven", None)
+    assert told.trained_gain == terms.mean
+    platform.control.database.dispose()
 
 
 def _gains(returns: Floats, chances: Floats) -> list[float]:

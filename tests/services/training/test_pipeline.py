@@ -17,9 +17,11 @@ from mlengine.core.features import ALPHA158, BUILTIN
 from mlengine.core.metrics import auc
 from mlengine.core.monitoring.drift.archive import model_of_arrays, novelty_of_arrays
 from mlengine.core.monitoring.drift.windows import WINDOW_DATES
+from mlengine.core.outcomes.performance import daily_gains
 from mlengine.core.versions import data_entry
 from mlengine.core.versions import manifest as manifests
 from mlengine.errors import TrainingFailed, UnknownSymbol, UpstreamUnavailable
+from mlengine.services.outcomes.judging import UnseenRowsReader, judge_of
 from mlengine.services.training.pipeline import TrainingPipeline
 from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.registry.registry import Registry
@@ -159,6 +161,25 @@ def test_the_scores_of_the_folds_are_kept_of_rows_that_their_models_had_not_seen
     holdout = _table(candidate, "holdout")
     assert kept["timestamp"].max() < holdout["timestamp"].min()
     assert kept["score"].is_between(0.0, 1.0).all()
+
+
+def test_live_dates_are_held_against_all_that_the_models_had_not_seen(fit, registry):
+    candidate = fit()
+    manifest = registry.publish(candidate.manifest, candidate.files, fence=lambda: None)
+    kept, holdout = _table(candidate, "out_of_fold"), _table(candidate, "holdout")
+    for fold in manifest.folds:
+        rows = kept.filter(fold=fold.fold)
+        again = auc(rows["label"].to_numpy(), rows["score"].to_numpy())
+        assert again == fold.metrics["auc"].value
+    unseen = UnseenRowsReader(registry)
+    rows = unseen.read(manifest)
+    assert rows.rows == kept.height + holdout.height
+    terms, steps = unseen.skill_terms(manifest)
+    dates = kept["timestamp"].n_unique() + holdout["timestamp"].n_unique()
+    assert (terms.dates, steps) == (dates, manifest.horizon_bars)
+    assert terms.dates > 3 * holdout["timestamp"].n_unique()
+    gains = daily_gains(rows, judge_of(manifest))
+    assert terms.mean == pytest.approx(gains.mean(), abs=0.2 * gains.std())
 
 
 def test_labels_that_lead_over_a_hole_are_not_learned_and_counted(fit):

@@ -1,16 +1,22 @@
-"""What a version's live predictions are held against, by its manifest and its holdout."""
+"""What a version's live predictions are held against: its manifest, and rows it had not seen."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 
 from mlengine.core.monitoring.skill.evidence import SkillTerms, skill_terms
 from mlengine.core.outcomes.performance import Judge, ScoredOutcomes, daily_gains
-from mlengine.core.versions.layout import HOLDOUT_FILE
+from mlengine.core.versions.layout import HOLDOUT_FILE, OUT_OF_FOLD_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.services.outcomes.reader import label_terms
 from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system import table_files
+
+_JUDGED = ("symbol", "timestamp", "label", "forward_return", "score")
+_MOST_KEPT = 64
 
 
 def judge_of(manifest: Manifest) -> Judge:
@@ -20,33 +26,53 @@ def judge_of(manifest: Manifest) -> Judge:
 
 
 @dataclass(frozen=True)
-class HoldoutReader:
-    """Reads what a version was judged by; raises ArtifactCorrupt or ModelNotFound."""
+class UnseenRowsReader:
+    """Reads what a version was judged by; raises ArtifactCorrupt or ModelNotFound.
+
+    `_kept` has the terms of versions, which never change.
+    """
 
     registry: Registry
+    _kept: dict[str, tuple[SkillTerms | None, int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def read(self, manifest: Manifest) -> ScoredOutcomes:
-        """The holdout with the candidate's scores; where labels end is not known there."""
-        content = self.registry.read(manifest.version, HOLDOUT_FILE)
-        holdout = table_files.from_parquet(content).sort("timestamp", "symbol")
-        unknown = np.full(holdout.height, np.nan)
+        """Tests of the folds, and the holdout; where labels end is not known there.
+
+        Each row has the score of a model that had not seen it. A version whose folds were kept
+        without labels has its holdout alone.
+        """
+        tables = [self._table(manifest, HOLDOUT_FILE)]
+        if OUT_OF_FOLD_FILE in manifest.files:
+            folds = self._table(manifest, OUT_OF_FOLD_FILE)
+            tables += [folds] if set(_JUDGED) <= set(folds.columns) else []
+        rows = pl.concat(table.select(_JUDGED) for table in tables).sort("timestamp", "symbol")
+        unknown = np.full(rows.height, np.nan)
         return ScoredOutcomes(
-            symbols=holdout["symbol"].to_numpy().astype(np.str_),
-            timestamps=holdout["timestamp"].dt.epoch("us").to_numpy(),
-            label_ends=holdout["timestamp"].dt.epoch("us").to_numpy(),
-            scores=holdout["score"].to_numpy(),
-            labels=holdout["label"].to_numpy(),
-            forward_returns=holdout["forward_return"].to_numpy(),
+            symbols=rows["symbol"].to_numpy().astype(np.str_),
+            timestamps=rows["timestamp"].dt.epoch("us").to_numpy(),
+            label_ends=rows["timestamp"].dt.epoch("us").to_numpy(),
+            scores=rows["score"].to_numpy(),
+            labels=rows["label"].to_numpy(),
+            forward_returns=rows["forward_return"].to_numpy(),
             last_returns=unknown,
             other_scores=unknown,
         )
 
     def skill_terms(self, manifest: Manifest) -> tuple[SkillTerms | None, int]:
-        """The daily gains of the holdout, and how many dates labels reach ahead."""
-        judge, holdout = judge_of(manifest), self.read(manifest)
-        steps = steps_ahead(holdout, label_bars=judge.terms.label_bars)
-        gains = daily_gains(holdout, judge)
-        return skill_terms(gains, steps_ahead=steps, fall=judge.fall), steps
+        """By the daily gains of these rows; and how many dates labels reach ahead."""
+        if manifest.version not in self._kept:
+            judge, rows = judge_of(manifest), self.read(manifest)
+            steps = steps_ahead(rows, label_bars=judge.terms.label_bars)
+            terms = skill_terms(daily_gains(rows, judge), steps_ahead=steps, fall=judge.fall)
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[manifest.version] = terms, steps
+        return self._kept[manifest.version]
+
+    def _table(self, manifest: Manifest, name: str) -> pl.DataFrame:
+        return table_files.from_parquet(self.registry.read(manifest.version, name))
 
 
 def steps_ahead(outcomes: ScoredOutcomes, *, label_bars: int) -> int:

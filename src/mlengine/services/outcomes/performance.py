@@ -10,7 +10,7 @@ from mlengine.core.monitoring.skill.report import Skill, start_record, tell_skil
 from mlengine.core.outcomes.report import Coverage, Performance, PerformanceReport, TrainedFigures
 from mlengine.core.versions.manifest import Manifest
 from mlengine.services.outcomes.earlier_champion import EarlierChampion
-from mlengine.services.outcomes.judging import HoldoutReader
+from mlengine.services.outcomes.judging import UnseenRowsReader
 from mlengine.services.outcomes.reporting import PerformanceReporter, Selection
 from mlengine.stores.outcomes.reports import ReportStore
 from mlengine.stores.outcomes.skill_store import SkillStore
@@ -38,7 +38,7 @@ class PerformanceService:
     reporter: PerformanceReporter
     reports: ReportStore
     skills: SkillStore
-    holdouts: HoldoutReader
+    unseen: UnseenRowsReader
     earlier: EarlierChampion
     registry: Registry
     loader: ModelLoader
@@ -87,7 +87,7 @@ class PerformanceService:
         if stored:
             record = stored[1]
         else:
-            terms, steps_ahead = self.holdouts.skill_terms(manifest)
+            terms, steps_ahead = self.unseen.skill_terms(manifest)
             record = start_record(terms, steps_ahead=steps_ahead)
         compared = self.earlier.of(manifest)
         return tell_skill(record, version=compared.version, reason=compared.reason)

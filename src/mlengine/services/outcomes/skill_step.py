@@ -15,7 +15,7 @@ from mlengine.core.monitoring.skill.report import SkillRecord, start_record
 from mlengine.core.outcomes.performance import daily_gains, daily_gains_over_other
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
-from mlengine.services.outcomes.judging import HoldoutReader, judge_of
+from mlengine.services.outcomes.judging import UnseenRowsReader, judge_of
 from mlengine.stores.outcomes.scored import ScoredReader
 from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.registry.registry import Registry
@@ -31,7 +31,7 @@ class SkillStep:
     outcomes: ScoredReader
     store: SkillStore
     registry: Registry
-    holdouts: HoldoutReader
+    unseen: UnseenRowsReader
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class SkillStep:
         self.store.write(manifest.version, after, counted=counted, through=through, event=event)
 
     def _start(self, manifest: Manifest) -> SkillRecord:
-        terms, steps_ahead = self.holdouts.skill_terms(manifest)
+        terms, steps_ahead = self.unseen.skill_terms(manifest)
         return start_record(terms, steps_ahead=steps_ahead)
 
     def _gains(self, manifest: Manifest, first: int, last: int) -> Iterator[tuple[float, float]]:

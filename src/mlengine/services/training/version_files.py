@@ -15,6 +15,8 @@ from mlengine.services.training.manifest_builder import TrainingResult
 from mlengine.services.training.monitoring_files import monitoring_files
 from mlengine.stores.system import table_files
 
+_JUDGED = ("symbol", "timestamp", "label", "forward_return")
+
 
 def version_files(training: TrainingResult) -> dict[str, bytes]:
     """By name: models, bars, what monitoring compares with, and the scores of unseen rows."""
@@ -32,7 +34,7 @@ def version_files(training: TrainingResult) -> dict[str, bytes]:
 
 def _out_of_fold(training: TrainingResult) -> pl.DataFrame:
     """The rows that the folds were tested on, each with the score of the model of its fold."""
-    rows = training.dataset.frame.select("symbol", "timestamp")
+    rows = training.dataset.frame.select(_JUDGED)
     parts = [
         rows[fold.rows.test].with_columns(
             pl.lit(number, pl.Int32).alias("fold"), pl.Series("score", fold.scores, pl.Float64)
@@ -46,5 +48,4 @@ def _out_of_fold(training: TrainingResult) -> pl.DataFrame:
 def _holdout(training: TrainingResult) -> pl.DataFrame:
     """The rows that judge the candidate, with its score."""
     rows = training.dataset.frame[training.candidate.rows.test]
-    columns = rows.select("symbol", "timestamp", "label", "forward_return")
-    return columns.with_columns(pl.Series("score", training.candidate.scores))
+    return rows.select(_JUDGED).with_columns(pl.Series("score", training.candidate.scores))

@@ -87,7 +87,7 @@ def test_means_between_those_of_the_grid_are_no_better_off_than_these() -> None:
     for share in np.random.default_rng(1).uniform(0.0, 1.0, 20):
         mean = share * decline.highest
         old = np.clip(gains(500, 0.006), -decline.reach, decline.reach)
-        stakes = [1.0, 2.0] / (np.sqrt(500) * told.deviation)
+        stakes = [0.5, 1.0, 2.0] / (np.sqrt(500) * told.deviation)
         before = np.exp([np.log1p((old - mean) * stake).sum() for stake in stakes]).mean()
         new = np.exp([np.log1p((mean - live) * stake).sum() for stake in decline.stakes]).mean()
         assert before * new >= decline.e_values(live)[-1] * (1.0 - 1e-12)
@@ -157,6 +157,30 @@ def test_a_weak_holdout_needs_more_dates_than_a_strong_one() -> None:
         needed.append(skill_evidence(start_evidence(told), told).dates_to_lose or math.inf)
     assert needed == sorted(needed, reverse=True)
     assert needed[-1] < 200
+
+
+def test_more_dates_of_training_find_more_weak_skill_that_is_gone() -> None:
+    found = []
+    for dates in (250, 2000):
+        lost = 0
+        for seed in range(40):
+            told = skill_terms(gains(dates, 0.0015, seed), steps_ahead=1)
+            assert told is not None
+            assert told.dates == dates
+            lost += first_lost(gains(1000, -0.0015, seed + 1000), told) is not None
+        found.append(lost)
+    assert found[0] + 10 <= found[1] >= 36
+
+
+def test_skill_that_was_less_in_training_is_no_more_often_said_to_be_lost() -> None:
+    """Models of earlier folds have learnt from less."""
+    rng, lost = np.random.default_rng(8), 0
+    for _ in range(100):
+        younger, older, live = (rng.normal(x, 0.02, 500) for x in (0.001, 0.004, 0.004))
+        told = skill_terms(np.concatenate([younger, older]), steps_ahead=1)
+        assert told is not None
+        lost += first_lost(live, told) is not None
+    assert lost <= 0.05 * 100
 
 
 def test_where_the_holdout_has_no_skill_there_is_none_to_lose() -> None:

@@ -1,12 +1,14 @@
 """Evidence that the mean of a bounded value has declined since a first sample of it.
 
-The hypothesis is that old and new values have one mean, above zero. For each such mean a gambler
-bets on the old values that theirs is higher, and on the new ones that theirs is lower. Were it the
-mean of both, his capital would not grow but by luck (Ville 1939), so that the least capital over
-all means is an e-process for the hypothesis (Ramdas, Grunwald, Vovk and Shafer 2023,
-"Game-theoretic statistics and safe anytime-valid inference", on universal inference). Against an
-interval of the old mean it has two advantages: no error is left to the interval, and means at which
-both samples are improbable are given up together.
+The hypothesis is that some number above zero is at least the mean of the old values, and at most
+that of the new ones: that the mean has not declined. For each such number a gambler bets on the old
+values that their mean is higher, and on the new ones that theirs is lower. At the one that lies
+between the two his capital would not grow but by luck (Ville 1939), so that the least capital over
+all numbers is an e-process for the hypothesis (Ramdas, Grunwald, Vovk and Shafer 2023,
+"Game-theoretic statistics and safe anytime-valid inference", on universal inference). That old
+means were lower at times, or new ones are higher, keeps it so. Against an interval of the old mean
+it has two advantages: no error is left to the interval, and numbers at which both samples are
+improbable are given up together.
 
 Means lie on a grid. Capital on old values falls with the mean, that on new ones rises, so that
 between two means it is not less than the first of the upper times the second of the lower one.
@@ -24,8 +26,9 @@ from mlengine.core.monitoring.skill.betting import CLIP_DEVIATIONS
 
 # Cells between zero and the highest mean that the old values allow.
 CELLS = 64
-# Old values are bet on as if their mean were so many standard errors above the hypothesis.
-_STANDARD_ERRORS = (1.0, 2.0)
+# Old values are bet on as if their mean were so many standard errors above the hypothesis. Small
+# stakes go with few new values.
+_STANDARD_ERRORS = (0.5, 1.0, 2.0)
 # New ones as if theirs had fallen by so much of what it falls without any skill.
 _FALLS = (1.0, 0.5)
 _MOST_STAKE = 0.95

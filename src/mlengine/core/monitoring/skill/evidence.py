@@ -2,17 +2,20 @@
 
 The value of a date is its gain (`outcomes.performance.daily_gains`): of chances the base rate's
 log-loss less the model's, of expected returns their correlation with what came. `lost` is evidence
-that its mean is lower than on the holdout, `proven` that it is above zero. Both hold at any time,
-however often one looks. Where labels are `h` bars long, evidence counts that has stood for `h`
-dates: a stop may be chosen by halves of outcomes that are still to come (Henzi and Ziegel 2022,
-"Valid sequential inference on probability
-forecast performance", and its correction; Choe and Ramdas 2023, section 4.4).
+that its mean is lower than in training, on the dates that its models had not seen: the tests of the
+folds, and the holdout. `proven` is evidence that it is above zero. Both hold at any time, however
+often one looks. Models of earlier folds have learnt from less. If they knew less, the mean of
+training is the lower for it, so that `lost` comes later, and no more often without a cause.
+
+Where labels are `h` bars long, evidence counts that has stood for `h` dates: a stop may be chosen
+by halves of outcomes that are still to come (Henzi and Ziegel 2022, "Valid sequential inference on
+probability forecast performance", and its correction; Choe and Ramdas 2023, section 4.4).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -21,21 +24,23 @@ from scipy.special import stdtrit
 from mlengine.core.arrays import Floats
 from mlengine.core.monitoring.skill.betting import STAKES, Bet, e_values
 from mlengine.core.monitoring.skill.decline import DeclineTest, decline_test
+from mlengine.core.serialization import OPTIONAL
 
 SkillStatus: TypeAlias = Literal["proven", "lost", "undecided"]
 ALPHA = 0.05
-# Of which so much is left to a holdout whose mean lies above the highest one that is tried.
+# Of which so much is left to a training whose mean lies above the highest one that is tried.
 _TAIL = 0.001
 _FEWEST_BLOCKS = 5
 
 
 @dataclass(frozen=True)
 class SkillTerms:
-    """What the holdout says of the daily gain: its mean, its interval and its deviation.
+    """What training says of the daily gain: its mean, its interval and its deviation.
 
     `lower` and `upper` hold 95 % by blocks of dates. `steps_ahead` is the horizon in dates,
     `fall` by how many times itself the mean falls without skill.
-    `decline` is None where the holdout can't have had any skill, which then can't be lost.
+    `decline` is None where the model can't have had any skill, which then can't be lost. `dates`
+    are those that this rests on; 0 in what was kept when that was the holdout alone.
     """
 
     mean: float
@@ -45,6 +50,7 @@ class SkillTerms:
     steps_ahead: int
     decline: DeclineTest | None
     fall: float = 2.0
+    dates: int = field(default=0, metadata=OPTIONAL)
 
     @property
     def bet(self) -> Bet:
@@ -74,11 +80,11 @@ class SkillState:
 class SkillEvidence:
     """`lost_e_value` and `proven_e_value` are what 1 was made of, against the level's 1 / alpha.
 
-    `lost_e_value` is 0 where the holdout leaves no skill to lose.
+    `lost_e_value` is 0 where training leaves no skill to lose.
 
     `lost_p_value` and `proven_p_value` hold at any time (Ville). `dates_to_lose` and
     `dates_to_prove` are how many more dates it takes, about, if its forecasts know nothing any
-    more, or as much as on the holdout; None where that would never do.
+    more, or as much as in training; None where that would never do.
     """
 
     status: SkillStatus
@@ -91,8 +97,8 @@ class SkillEvidence:
     dates_to_prove: int | None
 
 
-def skill_terms(holdout_gains: Floats, *, steps_ahead: int, fall: float = 2.0) -> SkillTerms | None:
-    """Of the daily gains (dates,) on the holdout, in the order of time, without NaN.
+def skill_terms(trained_gains: Floats, *, steps_ahead: int, fall: float = 2.0) -> SkillTerms | None:
+    """Of the daily gains (dates,) in training on unseen dates, in the order of time, without NaN.
 
     Forecasts that know nothing any more lose in log-loss what they gained before, which is a `fall`
     of 2; correlations fall to zero, by 1.
@@ -101,23 +107,24 @@ def skill_terms(holdout_gains: Floats, *, steps_ahead: int, fall: float = 2.0) -
     Student's t. None of fewer dates than five blocks, and where the gains don't vary.
     """
     length = max(2 * steps_ahead, 20)
-    blocks = len(holdout_gains) // length
-    deviation = float(np.std(holdout_gains, ddof=1)) if len(holdout_gains) > 1 else 0.0
+    blocks = len(trained_gains) // length
+    deviation = float(np.std(trained_gains, ddof=1)) if len(trained_gains) > 1 else 0.0
     if blocks < _FEWEST_BLOCKS or not 0.0 < deviation < math.inf:
         return None
-    means = holdout_gains[-blocks * length :].reshape(blocks, length).mean(axis=1)
+    means = trained_gains[-blocks * length :].reshape(blocks, length).mean(axis=1)
     mean, error = float(means.mean()), float(means.std(ddof=1)) / math.sqrt(blocks)
     half = float(stdtrit(blocks - 1, 0.975)) * error
-    wide = max(error, deviation / math.sqrt(len(holdout_gains)))
+    wide = max(error, deviation / math.sqrt(len(trained_gains)))
     decline = decline_test(
-        holdout_gains,
+        trained_gains,
         steps_ahead=steps_ahead,
         deviation=deviation,
         highest=mean + float(stdtrit(blocks - 1, 1.0 - _TAIL)) * wide,
         error=wide,
         fall=fall,
     )
-    return SkillTerms(mean, mean - half, mean + half, deviation, steps_ahead, decline, fall)
+    lower, upper, dates = mean - half, mean + half, len(trained_gains)
+    return SkillTerms(mean, lower, upper, deviation, steps_ahead, decline, fall, dates)
 
 
 def start_evidence(terms: SkillTerms) -> SkillState:

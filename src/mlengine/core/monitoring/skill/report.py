@@ -24,7 +24,7 @@ TOO_SHORT_A_HOLDOUT = "holdout_too_short"
 
 @dataclass(frozen=True)
 class SkillRecord:
-    """The dates of a version so far; `terms` and `state` are None where its holdout says nothing.
+    """The dates of a version so far; `terms` and `state` are None where training says nothing.
 
     `gain` is the sum of the dates' gains. `changed_at` is when
     the status became what it is.
@@ -45,7 +45,7 @@ class SkillRecord:
 
     @property
     def status(self) -> SkillStatus:
-        """`undecided` too where the holdout gives nothing to hold dates against."""
+        """`undecided` too where training gives nothing to hold dates against."""
         evidence = self.evidence
         return evidence.status if evidence else "undecided"
 
@@ -86,10 +86,12 @@ class Skill:
     """Whether the model has still the skill that it was judged by.
 
     `status` is `proven` (its mean gain over the base rate is above zero), `lost` (it is below what
-    the holdout gave) or `undecided`. The gain of a date is the mean log-loss of the base rate less
+    training gave) or `undecided`. The gain of a date is the mean log-loss of the base rate less
     that of the model, or of expected returns their correlation about zero with what came;
-    `trained_gain` is that of the holdout, `trained_lower` the lower end of its interval.
-    `evidence` is None where the holdout is too short. `since` is when the status was reached.
+    `trained_gain` is that of the `trained_dates` on which training judged the recipe (tests of the
+    folds, and the holdout; null where evidence was begun with the holdout alone), `trained_lower`
+    the lower end of its interval. `evidence` is None where these are too few. `since` is when the
+    status was reached.
     """
 
     status: SkillStatus
@@ -99,6 +101,7 @@ class Skill:
     mean_gain: float | None
     trained_gain: float | None
     trained_lower: float | None
+    trained_dates: int | None
     evidence: SkillEvidence | None
     against_earlier: EarlierComparison
 
@@ -121,6 +124,7 @@ def tell_skill(record: SkillRecord, *, version: str | None, reason: str | None) 
         mean_gain=record.gain / record.dates if record.dates else None,
         trained_gain=terms.mean if terms else None,
         trained_lower=terms.lower if terms else None,
+        trained_dates=(terms.dates or None) if terms else None,
         evidence=record.evidence,
         against_earlier=EarlierComparison(
             version=version,
