@@ -2,7 +2,8 @@
 
 Before them comes a training by default: so many bars a symbol, of which a row has features once its
 window is full; a fifth of the dates is the holdout, and five folds test most of the others, cut as
-`core.training.splits` does. The models of all folds know as much as the candidate.
+`core.training.splits` does. Those count whose model has learnt from two fifths of the dates before
+the holdout or more. It knows as much as the candidate.
 
 Each symbol has a signal (AR 0.95) that adds to its next return; returns correlate by 0.4. The label
 is the direction of the next h bars together, the forecast the chance of up given the signal, as
@@ -29,6 +30,7 @@ from mlengine.core.training.splits import RowTimes, holdout_split, walk_forward
 SLOW, CORRELATED = 0.95, 0.4
 HALF_LIFE = 60  # dates, of a skill that comes and goes
 BARS, WINDOW_BARS, FOLDS, HOLDOUT_SHARE = 2520, 64, 5, 0.2
+LEAST_LEARNT = 0.4
 TRAINING, LIVE = BARS - WINDOW_BARS + 1, 1260
 FEWEST_NAIVE, WEEK = 50, 5
 
@@ -61,8 +63,8 @@ class World:
         return sum(SLOW**j for j in range(self.steps)), (1 - SLOW**2) * sum(x * x for x in later)
 
 
-def daily_gains(world: World, seed: int, *, vanished: bool) -> tuple[Floats, Floats]:
-    """(dates,) that training judged by, and live, as `outcomes.performance.daily_gains` has them.
+def daily_gains(world: World, seed: int, *, vanished: bool) -> tuple[Floats, Floats, Floats]:
+    """(dates,) of folds, holdout and live, as `outcomes.performance.daily_gains` has them.
 
     The last dates of the training have no label yet when it is made.
     """
@@ -72,16 +74,19 @@ def daily_gains(world: World, seed: int, *, vanished: bool) -> tuple[Floats, Flo
     else:
         norms = np.linalg.norm(labels, axis=1) * np.linalg.norm(said, axis=1)
         gains = (labels * said).sum(axis=1) / norms
-    return gains[unseen_dates(world.steps)], gains[TRAINING : TRAINING + LIVE]
+    folds, holdout = unseen_dates(world.steps)
+    return gains[np.concatenate(folds)], gains[holdout], gains[TRAINING : TRAINING + LIVE]
 
 
-def unseen_dates(steps: int) -> Indices:
-    """Of the dates with features, those of the folds' tests and of the holdout."""
+def unseen_dates(steps: int) -> tuple[list[Indices], Indices]:
+    """Of the dates with features, those of each fold's test, and of the holdout."""
     dates = np.arange(TRAINING - steps)
     times = RowTimes(timestamps=dates, label_ends=dates + steps)
     held_out = holdout_split(times, test_share=HOLDOUT_SHARE)
     folds = walk_forward(times, held_out.train, folds=FOLDS)
-    return np.concatenate([*(fold.test for fold in folds), held_out.test])
+    least = LEAST_LEARNT * len(held_out.train)
+    tests = [fold.test for fold in folds if len(fold.train) >= least]
+    return tests, held_out.test
 
 
 def labels_and_forecasts(world: World, seed: int, *, vanished: bool) -> tuple[Floats, Floats]:
@@ -165,9 +170,10 @@ def first_naive(live: Floats, terms: SkillTerms) -> float:
 
 def trial(world: World, seed: int, *, vanished: bool) -> tuple[float, float, float, float]:
     """When `lost`, `proven` and the naive `lost` are said first; then the decline of the mean."""
-    trained, live = daily_gains(world, seed, vanished=vanished)
+    folds, holdout, live = daily_gains(world, seed, vanished=vanished)
+    trained = np.concatenate([folds, holdout])
     fall = 2.0 if world.objective == "direction" else 1.0
-    terms = skill_terms(trained, steps_ahead=world.steps, fall=fall)
+    terms = skill_terms(trained, steps_ahead=world.steps, fall=fall, holdout_dates=len(holdout))
     assert terms is not None
     return (
         first_lost_date(live, terms),

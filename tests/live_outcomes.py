@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from tests.platforms import make_platform
-from tests.published import TRAINED_THROUGH, draft, tiny_files
+from tests.published import SIGN_RULE, TRAINED_THROUGH, draft, tiny_files
 
 from mlengine.bootstrap.platform import Platform
 from mlengine.core.arrays import Floats
 from mlengine.core.outcomes.outcome import Outcome
-from mlengine.core.versions.manifest import Manifest
+from mlengine.core.versions.manifest import FoldEntry, Manifest, RowRange
 from mlengine.stores.outcomes.answers import Answer
 from mlengine.stores.outcomes.store import OtherScore, OutcomeStore
 from mlengine.stores.system import table_files
@@ -56,8 +56,18 @@ def published_platform(
     platform = make_platform(folder, models=0)
     spec = replace(draft().spec, objective=objective, horizon_bars=1)
     entry = replace(draft().label, horizon_bars=1)
+    split = replace(draft().split, holdout=RowRange(TRAINED_THROUGH, FIRST, 1))
+    entry_of_fold = FoldEntry(
+        *(1, *[TRAINED_THROUGH] * 4, 1, 1, 0, 5, {}, None, SIGN_RULE),
+    )
     manifest: Manifest = replace(
-        draft(), objective=objective, spec=spec, horizon_bars=1, label=entry
+        draft(),
+        objective=objective,
+        spec=spec,
+        horizon_bars=1,
+        label=entry,
+        split=split,
+        folds=() if folds is None else (entry_of_fold,),
     )
     files = {**tiny_files(objective=objective), "holdout.parquet": holdout(0.5, objective)}
     files |= {} if folds is None else {"out_of_fold.parquet": folds}

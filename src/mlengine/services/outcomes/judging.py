@@ -17,6 +17,8 @@ from mlengine.stores.system import table_files
 
 _JUDGED = ("symbol", "timestamp", "label", "forward_return", "score")
 _MOST_KEPT = 64
+# A fold's model that has learnt from a smaller share of the candidate's rows is another model.
+_LEAST_LEARNT = 0.4
 
 
 def judge_of(manifest: Manifest) -> Judge:
@@ -40,13 +42,15 @@ class UnseenRowsReader:
     def read(self, manifest: Manifest) -> ScoredOutcomes:
         """Tests of the folds, and the holdout; where labels end is not known there.
 
-        Each row has the score of a model that had not seen it. A version whose folds were kept
-        without labels has its holdout alone.
+        Each row has the score of a model that had not seen it. Folds count whose model has learnt
+        from two fifths of the candidate's rows or more, by which alone they are chosen. A version
+        whose folds were kept without labels has its holdout alone.
         """
         tables = [self._table(manifest, HOLDOUT_FILE)]
         if OUT_OF_FOLD_FILE in manifest.files:
             folds = self._table(manifest, OUT_OF_FOLD_FILE)
-            tables += [folds] if set(_JUDGED) <= set(folds.columns) else []
+            counted = folds.filter(pl.col("fold").is_in(_folds_that_count(manifest)))
+            tables += [counted] if set(_JUDGED) <= set(folds.columns) else []
         rows = pl.concat(table.select(_JUDGED) for table in tables).sort("timestamp", "symbol")
         unknown = np.full(rows.height, np.nan)
         return ScoredOutcomes(
@@ -65,7 +69,13 @@ class UnseenRowsReader:
         if manifest.version not in self._kept:
             judge, rows = judge_of(manifest), self.read(manifest)
             steps = steps_ahead(rows, label_bars=judge.terms.label_bars)
-            terms = skill_terms(daily_gains(rows, judge), steps_ahead=steps, fall=judge.fall)
+            held_out = rows.timestamps >= int(manifest.split.holdout.start.timestamp() * 1e6)
+            terms = skill_terms(
+                daily_gains(rows, judge),
+                steps_ahead=steps,
+                fall=judge.fall,
+                holdout_dates=len(np.unique(rows.days[held_out])),
+            )
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[manifest.version] = terms, steps
@@ -73,6 +83,11 @@ class UnseenRowsReader:
 
     def _table(self, manifest: Manifest, name: str) -> pl.DataFrame:
         return table_files.from_parquet(self.registry.read(manifest.version, name))
+
+
+def _folds_that_count(manifest: Manifest) -> list[int]:
+    learnt = manifest.split.fit.rows + manifest.split.stop.rows
+    return [fold.fold for fold in manifest.folds if fold.train_rows >= _LEAST_LEARNT * learnt]
 
 
 def steps_ahead(outcomes: ScoredOutcomes, *, label_bars: int) -> int:

@@ -17,6 +17,7 @@ between two means it is not less than the first of the upper times the second of
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +27,8 @@ from mlengine.core.monitoring.skill.betting import CLIP_DEVIATIONS
 
 # Cells between zero and the highest mean that the old values allow.
 CELLS = 64
-# Old values are bet on as if their mean were so many standard errors above the hypothesis. Small
-# stakes go with few new values.
-_STANDARD_ERRORS = (0.5, 1.0, 2.0)
+# Old values are bet on as if their mean were so many standard errors above the hypothesis.
+_STANDARD_ERRORS = (1.0, 2.0)
 # New ones as if theirs had fallen by so much of what it falls without any skill.
 _FALLS = (1.0, 0.5)
 _MOST_STAKE = 0.95
@@ -110,28 +110,55 @@ class DeclineTest:
         return many
 
 
-def decline_test(
-    old: Floats, *, steps_ahead: int, deviation: float, highest: float, error: float, fall: float
-) -> DeclineTest | None:
-    """Of the old values (dates,) in their order; None where no mean above zero is possible.
+@dataclass(frozen=True, eq=False)
+class OldValues:
+    """(dates,) in their order; `highest` is the highest mean that they allow.
 
-    `highest` is the highest mean that they allow, `error` the standard error of their mean. Without
-    skill the mean falls by `fall` times itself. Dates less than `steps_ahead` apart overlap: so
-    many gamblers bet on every such date.
+    `error` is the standard error of their mean.
     """
+
+    values: Floats
+    deviation: float
+    error: float
+    highest: float
+
+    @property
+    def mean(self) -> float:
+        """That is bet on: at least what can be told from zero."""
+        return max(float(self.values.mean()), self.error)
+
+    def capital(self, upper: Floats, *, stream: int, steps_ahead: int, reach: float) -> Floats:
+        """(cells,): of gamblers on the dates of a stream that the mean is above `upper`."""
+        dates = max(len(self.values) // steps_ahead, 1)
+        most = _MOST_STAKE / (reach + float(upper[-1]))
+        stakes = np.array(_STANDARD_ERRORS) / (math.sqrt(dates) * self.deviation)
+        clipped = np.clip(self.values[stream::steps_ahead], -reach, reach)
+        growth = np.log1p((clipped[:, None, None] - upper) * np.minimum(stakes, most)[:, None])
+        return np.asarray(np.exp(growth.sum(axis=0)).mean(axis=0))
+
+
+def decline_test(
+    samples: Sequence[OldValues], *, steps_ahead: int, fall: float
+) -> DeclineTest | None:
+    """Of samples of old values; None where none allows a mean above zero.
+
+    The mean of their capitals is one, too, that can't grow but by luck: the hypothesis is of all of
+    them. Without skill the mean falls by `fall` times itself. Dates less than `steps_ahead` apart
+    overlap: so many gamblers bet on every such date.
+    """
+    highest = max(each.highest for each in samples)
     if not highest > 0.0:
         return None
-    reach = CLIP_DEVIATIONS * deviation
-    most = _MOST_STAKE / (reach + highest)
-    mean = max(float(old.mean()), error)
-    a_stream = max(len(old) // steps_ahead, 1)
-    old_stakes = np.minimum(np.array(_STANDARD_ERRORS) / (math.sqrt(a_stream) * deviation), most)
-    stakes = np.minimum(fall * np.array(_FALLS) * mean / deviation**2, most)
-    clipped = np.clip(old, -reach, reach)
+    reach = CLIP_DEVIATIONS * max(each.deviation for each in samples)
+    falls = np.array([each.mean / each.deviation**2 for each in samples])
+    wanted = fall * np.outer(falls, _FALLS).ravel()
+    stakes = np.minimum(wanted, _MOST_STAKE / (reach + highest))
     upper = np.linspace(0.0, highest, CELLS + 1)[1:]
     rows = []
     for stream in range(steps_ahead):
-        distance = clipped[stream::steps_ahead, None, None] - upper
-        capital = np.exp(np.log1p(distance * old_stakes[:, None]).sum(axis=0)).mean(axis=0)
-        rows.append(tuple(np.log(capital).tolist()))
+        capitals = [
+            each.capital(upper, stream=stream, steps_ahead=steps_ahead, reach=reach)
+            for each in samples
+        ]
+        rows.append(tuple(np.log(np.mean(capitals, axis=0)).tolist()))
     return DeclineTest(highest, reach, tuple(stakes.tolist()), tuple(rows))

@@ -2,10 +2,10 @@
 
 The value of a date is its gain (`outcomes.performance.daily_gains`): of chances the base rate's
 log-loss less the model's, of expected returns their correlation with what came. `lost` is evidence
-that its mean is lower than in training, on the dates that its models had not seen: the tests of the
-folds, and the holdout. `proven` is evidence that it is above zero. Both hold at any time, however
-often one looks. Models of earlier folds have learnt from less. If they knew less, the mean of
-training is the lower for it, so that `lost` comes later, and no more often without a cause.
+that its mean is lower than in training, on dates that its models had not seen: tests of the folds,
+and the holdout. `proven` is evidence that it is above zero. Both hold at any time, however often
+one looks. Models of earlier folds have learnt from less. If they knew less, the mean of training is
+the lower for it, so that `lost` comes later, and no more often without a cause.
 
 Where labels are `h` bars long, evidence counts that has stood for `h` dates: a stop may be chosen
 by halves of outcomes that are still to come (Henzi and Ziegel 2022, "Valid sequential inference on
@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.special import stdtrit
 
 from mlengine.core.arrays import Floats
 from mlengine.core.monitoring.skill.betting import STAKES, Bet, e_values
-from mlengine.core.monitoring.skill.decline import DeclineTest, decline_test
+from mlengine.core.monitoring.skill.decline import DeclineTest, OldValues, decline_test
 from mlengine.core.serialization import OPTIONAL
 
 SkillStatus: TypeAlias = Literal["proven", "lost", "undecided"]
@@ -97,34 +97,61 @@ class SkillEvidence:
     dates_to_prove: int | None
 
 
-def skill_terms(trained_gains: Floats, *, steps_ahead: int, fall: float = 2.0) -> SkillTerms | None:
+def skill_terms(
+    trained_gains: Floats, *, steps_ahead: int, fall: float = 2.0, holdout_dates: int = 0
+) -> SkillTerms | None:
     """Of the daily gains (dates,) in training on unseen dates, in the order of time, without NaN.
 
     Forecasts that know nothing any more lose in log-loss what they gained before, which is a `fall`
-    of 2; correlations fall to zero, by 1.
+    of 2; correlations fall to zero, by 1. The newest `holdout_dates` are of the candidate itself:
+    they are a second sample for `lost`, should the models of the folds be of another kind.
 
     The interval is of the means of blocks of at least twenty dates and twice `steps_ahead`, by
     Student's t. None of fewer dates than five blocks, and where the gains don't vary.
     """
+    found = _block_mean(trained_gains, steps_ahead)
+    if found is None:
+        return None
+    samples = [_old_values(trained_gains, found)]
+    if 0 < holdout_dates < len(trained_gains):
+        newest = trained_gains[-holdout_dates:]
+        of_candidate = _block_mean(newest, steps_ahead)
+        samples += [_old_values(newest, of_candidate)] if of_candidate else []
+    mean, half = found.mean, float(stdtrit(found.blocks - 1, 0.975)) * found.error
+    return SkillTerms(
+        mean,
+        mean - half,
+        mean + half,
+        samples[0].deviation,
+        steps_ahead,
+        decline_test(samples, steps_ahead=steps_ahead, fall=fall),
+        fall,
+        len(trained_gains),
+    )
+
+
+class _BlockMean(NamedTuple):
+    mean: float
+    error: float
+    blocks: int
+    deviation: float
+
+
+def _block_mean(gains: Floats, steps_ahead: int) -> _BlockMean | None:
     length = max(2 * steps_ahead, 20)
-    blocks = len(trained_gains) // length
-    deviation = float(np.std(trained_gains, ddof=1)) if len(trained_gains) > 1 else 0.0
+    blocks = len(gains) // length
+    deviation = float(np.std(gains, ddof=1)) if len(gains) > 1 else 0.0
     if blocks < _FEWEST_BLOCKS or not 0.0 < deviation < math.inf:
         return None
-    means = trained_gains[-blocks * length :].reshape(blocks, length).mean(axis=1)
-    mean, error = float(means.mean()), float(means.std(ddof=1)) / math.sqrt(blocks)
-    half = float(stdtrit(blocks - 1, 0.975)) * error
-    wide = max(error, deviation / math.sqrt(len(trained_gains)))
-    decline = decline_test(
-        trained_gains,
-        steps_ahead=steps_ahead,
-        deviation=deviation,
-        highest=mean + float(stdtrit(blocks - 1, 1.0 - _TAIL)) * wide,
-        error=wide,
-        fall=fall,
-    )
-    lower, upper, dates = mean - half, mean + half, len(trained_gains)
-    return SkillTerms(mean, lower, upper, deviation, steps_ahead, decline, fall, dates)
+    means = gains[-blocks * length :].reshape(blocks, length).mean(axis=1)
+    error = float(means.std(ddof=1)) / math.sqrt(blocks)
+    return _BlockMean(float(means.mean()), error, blocks, deviation)
+
+
+def _old_values(gains: Floats, found: _BlockMean) -> OldValues:
+    error = max(found.error, found.deviation / math.sqrt(len(gains)))
+    highest = found.mean + float(stdtrit(found.blocks - 1, 1.0 - _TAIL)) * error
+    return OldValues(gains, found.deviation, error, highest)
 
 
 def start_evidence(terms: SkillTerms) -> SkillState:
