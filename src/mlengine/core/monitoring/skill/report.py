@@ -88,8 +88,8 @@ class Skill:
     `status` is `proven` (its mean gain over the base rate is above zero), `lost` (it is below what
     training gave) or `undecided`. The gain of a date is the mean log-loss of the base rate less
     that of the model, or of expected returns their correlation about zero with what came;
-    `trained_gain` is that of the `trained_dates` on which training judged the recipe (tests of folds,
-    and the holdout; null where evidence was begun with the holdout alone), `trained_lower`
+    `trained_gain` is that of the `trained_dates` on which training judged the recipe (tests of
+    folds, and the holdout; null where evidence was begun with the holdout alone), `trained_lower`
     the lower end of its interval. `evidence` is None where these are too few. `since` is when the
     status was reached.
     """
