@@ -16,21 +16,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.special import stdtrit
 
 from mlengine.core.arrays import Floats
 from mlengine.core.monitoring.skill.betting import STAKES, Bet, e_values
-from mlengine.core.monitoring.skill.decline import DeclineTest, OldValues, decline_test
+from mlengine.core.monitoring.skill.decline import DeclineTest, decline_test
+from mlengine.core.monitoring.skill.trained_gains import TAIL, block_mean, old_values
 from mlengine.core.serialization import OPTIONAL
 
 SkillStatus: TypeAlias = Literal["proven", "lost", "undecided"]
 ALPHA = 0.05
-# Of which so much is left to a training whose mean lies above the highest one that is tried.
-_TAIL = 0.001
-_FEWEST_BLOCKS = 5
 
 
 @dataclass(frozen=True)
@@ -109,14 +107,14 @@ def skill_terms(
     The interval is of the means of blocks of at least twenty dates and twice `steps_ahead`, by
     Student's t. None of fewer dates than five blocks, and where the gains don't vary.
     """
-    found = _block_mean(trained_gains, steps_ahead)
+    found = block_mean(trained_gains, steps_ahead)
     if found is None:
         return None
-    samples = [_old_values(trained_gains, found)]
+    samples = [old_values(trained_gains, found)]
     if 0 < holdout_dates < len(trained_gains):
         newest = trained_gains[-holdout_dates:]
-        of_candidate = _block_mean(newest, steps_ahead)
-        samples += [_old_values(newest, of_candidate)] if of_candidate else []
+        of_candidate = block_mean(newest, steps_ahead)
+        samples += [old_values(newest, of_candidate)] if of_candidate else []
     mean, half = found.mean, float(stdtrit(found.blocks - 1, 0.975)) * found.error
     return SkillTerms(
         mean,
@@ -128,30 +126,6 @@ def skill_terms(
         fall,
         len(trained_gains),
     )
-
-
-class _BlockMean(NamedTuple):
-    mean: float
-    error: float
-    blocks: int
-    deviation: float
-
-
-def _block_mean(gains: Floats, steps_ahead: int) -> _BlockMean | None:
-    length = max(2 * steps_ahead, 20)
-    blocks = len(gains) // length
-    deviation = float(np.std(gains, ddof=1)) if len(gains) > 1 else 0.0
-    if blocks < _FEWEST_BLOCKS or not 0.0 < deviation < math.inf:
-        return None
-    means = gains[-blocks * length :].reshape(blocks, length).mean(axis=1)
-    error = float(means.std(ddof=1)) / math.sqrt(blocks)
-    return _BlockMean(float(means.mean()), error, blocks, deviation)
-
-
-def _old_values(gains: Floats, found: _BlockMean) -> OldValues:
-    error = max(found.error, found.deviation / math.sqrt(len(gains)))
-    highest = found.mean + float(stdtrit(found.blocks - 1, 1.0 - _TAIL)) * error
-    return OldValues(gains, found.deviation, error, highest)
 
 
 def start_evidence(terms: SkillTerms) -> SkillState:
@@ -234,7 +208,7 @@ def first_lost(gains: Floats, terms: SkillTerms, *, alpha: float = ALPHA) -> int
 
 
 def _lost_level(alpha: float) -> float:
-    return 1.0 / (alpha - _TAIL)
+    return 1.0 / (alpha - TAIL)
 
 
 def _grown(row: tuple[float, ...], growth: Floats, stream: int) -> tuple[float, ...]:
