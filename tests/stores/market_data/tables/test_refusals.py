@@ -49,6 +49,13 @@ def test_a_dot_groups_thousands_where_a_comma_is_the_decimal_sign(tmp_path):
     assert rows(read(tmp_path)) == [(*(1900 + value for value in row[:4]), row[4]) for row in ROWS]
 
 
+def test_a_currency_may_stand_behind_its_number(tmp_path):
+    table = [(f"{day}", *(f"{value:.2f} €".replace(".", ",") for value in row[:4]), int(row[4]))
+             for day, row in zip(DAYS, ROWS, strict=True)]  # fmt: skip
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date;Open;High;Low;Close;Volume", ";"))
+    assert rows(read(tmp_path)) == ROWS
+
+
 def test_a_comma_that_may_be_either_is_refused_with_its_place(tmp_path):
     table = [(f"{day}", *['"1,250"'] * 4, 7) for day in DAYS]
     (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
@@ -207,3 +214,25 @@ def test_a_stated_format_of_dates_holds_beside_a_column_of_times(tmp_path):
     starts = read(tmp_path)["timestamp"]
     assert starts.dt.date().to_list() == DAYS
     assert set(starts.dt.strftime("%H:%M").to_list()) == {"09:30"}
+
+
+def test_prices_in_fractions_are_no_thousands(tmp_path):
+    """102'16 is 102 and a half; an apostrophe that groups stands before three digits."""
+    table = [(f"{day}", *[f"{102 + i}'16"] * 4, 7) for i, day in enumerate(DAYS)]
+    (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
+    with pytest.raises(UpstreamInvalid, match=r"line 2, column 'Open', value \"102'16\": it is no"):
+        read(tmp_path)
+    for sign in ("'", " ", "\u202f"):
+        table = [(f"{day}", *[f"1{sign}234{sign}567.25"] * 4, 7) for day in DAYS]
+        (tmp_path / "AAA.csv").write_text(lines(table, "Date,Open,High,Low,Close,Volume"))
+        assert set(read(tmp_path)["open"].to_list()) == {1234567.25}
+
+
+def test_rows_that_all_lack_the_last_cell_are_refused(tmp_path):
+    """An `Adj Close` that only the header has would make the volume one, and leave none."""
+    head = "Date,Open,High,Low,Close,Adj Close,Volume"
+    (tmp_path / "AAA.csv").write_text(lines(dated(), head))
+    with pytest.raises(UpstreamInvalid, match="line 2 has another number of cells than the header"):
+        read(tmp_path)
+    (tmp_path / "AAA.csv").write_text(lines(dated(), "Date,Open,High,Low,Close,Volume,"))
+    assert rows(read(tmp_path)) == ROWS

@@ -135,7 +135,7 @@ def _parse(lines: bytes, format_: TextFormat, quote: str | None) -> pl.DataFrame
 def _without_ragged(cells: pl.DataFrame, lines: bytes, format_: TextFormat) -> list[pl.Series]:
     *columns, beyond = cells.get_columns()
     last = columns[-1]
-    may_be_short = last.null_count() not in (0, len(last))
+    may_be_short = last.null_count() > 0 and (last.null_count() < len(last) or _is_named(format_))
     if beyond.null_count() == len(beyond) and not may_be_short:
         return columns
     bad = beyond.is_not_null()
@@ -147,6 +147,11 @@ def _without_ragged(cells: pl.DataFrame, lines: bytes, format_: TextFormat) -> l
         words = "has another number of cells than the header, as have all others"
         raise UnusableText(f"line {format_.first_line} {words}")
     return [column.set(bad, None) for column in columns]
+
+
+def _is_named(format_: TextFormat) -> bool:
+    """Whether the last cell of the header is a column, and not only what follows a separator."""
+    return bool(format_.names[-1].strip())
 
 
 def _are_short(doubtful: pl.Series, lines: bytes, format_: TextFormat) -> pl.Series:

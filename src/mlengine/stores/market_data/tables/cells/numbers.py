@@ -8,7 +8,9 @@ from mlengine.stores.market_data.tables.table import CellRefused, constant
 
 _BLANKS = ("", "-", "--", "n/a", "na", "nan", "null", "none", "#n/a")
 _SIGNS = r"[$€£¥\s'’]"
-_NUMBER = r"^[+-]?[$€£¥]?[+-]?[0-9][0-9.,'’\s]*[KMBkmb]?$"
+_NUMBER = r"^[+-]?[$€£¥]?[+-]?[0-9][0-9.,'’\s]*[KMBkmb]?\s*[$€£¥]?$"
+_PARTED = r"[0-9][\s'’]+[0-9]"
+_PARTED_BY_THREES = r"^[^0-9]*[0-9]{1,3}(?:[\s'’][0-9]{3})+(?:[.,][0-9]*)?[^0-9]*$"
 # Where only one reading is possible: after a thousands sign stand three digits.
 _ONLY = (
     "^[^S]*S(?:[0-9]{1,2}|[0-9]{4,})$|G[0-9]{3}S[0-9]|^[+-]?0S[0-9]|^[+-]?[0-9]{4,}S[0-9]+$"
@@ -88,7 +90,10 @@ def written_numbers(column: pl.Series, decimal: str, *, has_multiples: bool) -> 
     With `has_multiples` those that end with K, M or B are so many thousands, millions, billions.
     """
     other = "," if decimal == "." else "."
-    bare = column.str.strip_chars().str.replace_all(_SIGNS, "")
+    texts = column.str.strip_chars()
+    parted = texts.str.contains(_PARTED) & ~texts.str.contains(_PARTED_BY_THREES)
+    # 102'16 is a price in thirty-seconds, and 1 2 is two numbers.
+    bare = texts.set(parted.fill_null(value=False), None).str.replace_all(_SIGNS, "")
     factors: pl.Series | float = 1.0
     if has_multiples:
         suffixes = bare.str.slice(-1).str.to_uppercase()
