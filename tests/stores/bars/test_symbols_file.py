@@ -43,7 +43,7 @@ def test_a_line_says_where_a_symbol_is_traded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "column", "value", "expected"),
     [
-        ("A,NYSE,,,,,", "calendar", "NYSE", "one of 24/7, 24/5, weekdays, XAMS, "),
+        ("A,NYSE,,,,,", "calendar", "NYSE", "one of 24/7, 24/5, weekdays, sunday-thursday, XAMS, "),
         ("A,,Mars/Base,,,,", "timezone", "Mars/Base", "a zone such as Asia/Tokyo"),
         ("A,,../passwd,,,,", "timezone", "../passwd", "a zone such as Asia/Tokyo"),
         ("A,,,,01/04/2000,,", "from", "01/04/2000", "a date as YYYY-MM-DD"),

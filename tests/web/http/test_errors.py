@@ -33,6 +33,7 @@ NEVER_OVER_HTTP = {
     errors.KeyNotFound,
     errors.KeysDamaged,
     errors.ReasonError,
+    errors.RefusedLineFiles,
     errors.LeaseLost,
     errors.TrainingFailed,
 }

@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def upstream() -> Iterator[LoopbackUpstream]:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    symbols = ["KNOWN", *(f"C{number:02d}" for number in range(COLD))]
+    symbols = ["KNOWN", "ONCE", *(f"C{number:02d}" for number in range(COLD))]
     bars = [random_bars(s, rows=ROWS, start=today - ROWS * timedelta(days=1)) for s in symbols]
     with LoopbackUpstream(pl.concat(bars)) as running:
         yield running
@@ -89,7 +89,7 @@ def test_questions_that_hang_keep_nobody_else_waiting(folder, upstream):
 def test_one_call_answers_all_who_ask_for_a_cold_symbol(folder, upstream):
     with server(folder, upstream, WEB_WORKERS="2") as running:
         upstream.always, asked = Fault(delay_seconds=0.5), len(upstream.requests)
-        threads, answers = ask_at_once(running, ["/predict?symbol=C00"] * COLD)
+        threads, answers = ask_at_once(running, ["/predict?symbol=ONCE"] * COLD)
         for thread in threads:
             thread.join()
         assert [answer.status for answer in answers] == [200] * COLD
