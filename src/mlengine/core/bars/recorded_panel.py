@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlengine.core.arrays import Moments
-from mlengine.core.bars.bars import BarArrays
+from mlengine.core.arrays import Floats, Moments
+from mlengine.core.bars.bars import VALUES, BarArrays
 from mlengine.core.bars.recorded import NOTHING_HELD, BarsDiff, KnownBars, Revisions
 
-_AGREEMENT = "_agreement"
+_AGREEMENT, _ROOM = "_agreement", "_room"
 _NEVER, _ALWAYS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
@@ -112,14 +112,15 @@ def diffs(answers: Sequence[UpstreamAnswer]) -> list[BarsDiff]:
     if not answers:
         return []
     agreed = agreements([each.held for each in answers], [each.arrays for each in answers])
-    written = [
-        each.arrays.slice(count, each.arrays.rows) if count else each.arrays
-        for each, count in zip(answers, agreed, strict=True)
-    ]
-    seen_at = _in_parts([each.seen_at for each in answers], [len(each.starts) for each in written])
+    firsts = [count or 0 for count in agreed]
+    starts = [each.arrays.starts[first:] for each, first in zip(answers, firsts, strict=True)]
+    seen_at = _in_parts([each.seen_at for each in answers], [len(each) for each in starts])
+    known_at = _known_at(answers, firsts, starts)
     rows = [
-        Revisions(bars.starts, bars.values, known_at, seen)
-        for bars, known_at, seen in zip(written, _known_at(answers, written), seen_at, strict=True)
+        Revisions(begin, each.arrays.values[:, first:], known, seen)
+        for each, first, begin, known, seen in zip(
+            answers, firsts, starts, known_at, seen_at, strict=True
+        )
     ]
     return [
         each.held.revised_by(each.arrays, added.known_at, each.seen_at)
@@ -129,30 +130,63 @@ def diffs(answers: Sequence[UpstreamAnswer]) -> list[BarsDiff]:
     ]
 
 
+class _Room(NamedTuple):
+    """The columns of `KnownBars` with room for more bars behind them."""
+
+    starts: Moments
+    values: Floats
+    known_at: Moments
+    first_seen: Moments
+
+    @classmethod
+    def behind(cls, held: KnownBars, rows: int) -> "_Room":
+        """A copy of what is held, with room for `rows` in all."""
+        arrays, ours = held.arrays, len(held.arrays.starts)
+        values = np.empty((len(VALUES), rows), "<f8")
+        room = cls(np.empty(rows, "<i8"), values, *np.empty((2, rows), "<i8"))
+        room.starts[:ours] = arrays.starts
+        room.values[:, :ours] = arrays.values
+        room.known_at[:ours] = arrays.known_at
+        room.first_seen[:ours] = held.first_seen
+        return room
+
+
 def _followed(answer: UpstreamAnswer, rows: Revisions) -> KnownBars:
-    """The bars of a series with the later ones that are new."""
+    """The bars of a series with the later ones that are new, and memory of their own.
+
+    New bars are written behind those that are held, where there is room: of a long series a copy
+    for each bar would cost more than all else. Bars that somebody may read never change. Only one
+    may write behind the same bars: who takes the room out of them, at once and for good.
+    """
     held, symbol = answer.held, answer.arrays.symbol
-    ours = held.arrays
-    if not len(rows.starts):
+    ours, end = len(held.arrays.starts), len(held.arrays.starts) + len(rows.starts)
+    if ours == end:
         return held
-    if not len(ours.starts):
-        arrays = BarArrays(symbol, rows.starts, rows.values, rows.known_at)
-        return KnownBars(arrays, rows.seen_at, held.revised_at)
-    # One by one, since copies of copies cost more; `np.append` takes as long again.
-    starts = np.concatenate((ours.starts, rows.starts))
-    values = np.concatenate((ours.values, rows.values), axis=1)
-    known_at = np.concatenate((ours.known_at, rows.known_at))
-    first_seen = np.concatenate((held.first_seen, rows.seen_at))
-    return KnownBars(BarArrays(symbol, starts, values, known_at), first_seen, held.revised_at)
+    if not ours:
+        arrays = BarArrays(symbol, rows.starts, rows.values, rows.known_at.copy())
+        return KnownBars(arrays, rows.seen_at.copy(), held.revised_at)
+    room: _Room | None = vars(held).pop(_ROOM, None)
+    if room is None or len(room.starts) < end:
+        room = _Room.behind(held, end + max(end // 16, 16))
+    room.starts[ours:end] = rows.starts
+    room.values[:, ours:end] = rows.values
+    room.known_at[ours:end] = rows.known_at
+    room.first_seen[ours:end] = rows.seen_at
+    arrays = BarArrays(symbol, room.starts[:end], room.values[:, :end], room.known_at[:end])
+    followed = KnownBars(arrays, room.first_seen[:end], held.revised_at)
+    vars(followed)[_ROOM] = room
+    return followed
 
 
-def _known_at(answers: Sequence[UpstreamAnswer], written: Sequence[BarArrays]) -> list[Moments]:
-    """From when on each of the written bars counts as known; arrays that may be written to."""
-    rows = [len(each.starts) for each in written]
+def _known_at(
+    answers: Sequence[UpstreamAnswer], firsts: Sequence[int], written: Sequence[Moments]
+) -> list[Moments]:
+    """From when on each bar counts as known of those written, from the first of each on."""
+    finals = [each.arrays.known_at[first:] for each, first in zip(answers, firsts, strict=True)]
+    rows = [len(each) for each in written]
     if not sum(rows):
-        return [each.known_at.copy() for each in written]
-    starts = np.concatenate([each.starts for each in written])
-    final = np.concatenate([each.known_at for each in written])
+        return finals
+    starts, final = np.concatenate(written), np.concatenate(finals)
     held = [each.held.arrays.starts for each in answers]
     asked_from = [
         each.asked_from if len(ours) else _ALWAYS for each, ours in zip(answers, held, strict=True)
@@ -179,9 +213,9 @@ def _in_parts(values: Sequence[int], rows: Sequence[int]) -> list[Moments]:
 
 
 def _parts(column: Moments, rows: Sequence[int]) -> list[Moments]:
-    """The parts of a column, of which none keeps the others alive."""
+    """The parts of a column: whoever keeps one keeps all, unless it is copied."""
     ends = np.cumsum(rows).tolist()
-    return [column[end - count : end].copy() for end, count in zip(ends, rows, strict=True)]
+    return [column[end - count : end] for end, count in zip(ends, rows, strict=True)]
 
 
 def _firsts(rows: Sequence[int]) -> Moments:

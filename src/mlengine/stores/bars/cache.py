@@ -234,8 +234,8 @@ class BarCache:
         return [
             symbol
             for symbol, bars in cached
-            if bars.last_bar is not None
+            if bars.expires_at <= now
+            and bars.last_bar is not None
             and bars.last_bar < bar
-            and bars.expires_at <= now
             and self._used.get(symbol, -math.inf) >= oldest
         ]
