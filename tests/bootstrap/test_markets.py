@@ -46,7 +46,11 @@ def test_a_file_that_is_set_has_to_be_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [
-        ("MARKET_DATA_CALENDAR", "NYSE", "expected one of 24/7, 24/5, weekdays, sunday-thursday, XAMS"),
+        (
+            "MARKET_DATA_CALENDAR",
+            "NYSE",
+            "expected one of 24/7, 24/5, weekdays, sunday-thursday, XAMS",
+        ),
         ("MARKET_DATA_TIMEZONE", "Mars/Base", "expected a zone such as Asia/Tokyo"),
     ],
 )
