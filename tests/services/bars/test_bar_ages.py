@@ -231,6 +231,24 @@ def test_without_a_deadline_no_ages_are_told_where_bars_have_to_be_fetched(
     assert not soon["AAA"].is_stale
 
 
+def test_late_bars_of_one_start_and_cadence_have_one_age(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    symbols = ("AAA", "BBB", "CCC")
+    upstream.serve(pl.concat([hourly(10, symbol) for symbol in symbols]))
+    service, late = make_service(upstream, tmp_path, "1h"), SATURDAY + 10 * HOUR
+    windows = {
+        symbol: service.window(symbol, bars=20, as_of=None, now=SATURDAY).bars for symbol in symbols
+    }
+    windows["CCC"] = windows["CCC"].slice(0, 19)
+    for _ in range(2):
+        ages = service.bar_ages.ages(windows, moment=late, now=late, deadline=NEVER)
+        assert ages is not None
+        assert ages["AAA"].is_stale
+        assert ages["AAA"] is ages["BBB"]
+        assert ages["CCC"].start == ages["AAA"].start - HOUR
+
+
 class HeldSource:
     """Answers what another source does, once it is let go."""
 

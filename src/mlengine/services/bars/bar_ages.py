@@ -72,6 +72,7 @@ class BarAgeService:
         """
         ages: dict[str, BarAge] = {}
         shared: dict[tuple[object, ...], BarAge | None] = {}
+        of_cadence: dict[tuple[object, ...], BarAge] = {}
         for symbol, window in windows.items():
             start, age = window.last_timestamp, None
             if symbol not in self._by_symbol:
@@ -89,8 +90,9 @@ class BarAgeService:
                         symbol, start, moment=moment, now=now, starts=at_hand, deadline=deadline
                     )
                 )
-            if age is None:
-                return None
+                if age is None:
+                    return None
+                age = of_cadence.setdefault((start, age.cadence, age.ends_at), age)
             ages[symbol] = age
         return ages
 
