@@ -236,6 +236,15 @@ def test_new_vectors_among_stored_ones_are_those_of_their_rows(store):
     assert _counts(store) == (14, 12, 1)
 
 
+def test_the_windows_of_new_vectors_among_stored_ones_are_stored_whatever_their_order(store):
+    for stored in range(6):  # in the order of hashes, which is not that of days
+        days = [(f"S{stored}", day) for day in range(6)]
+        store.append([answered(100 * stored + 50, symbol=f"S{stored}", day=stored)])
+        entries = enumerate(days, start=100 * stored)
+        store.append([answered(number, symbol=s, day=day) for number, (s, day) in entries])
+    assert _counts(store) == (6 + 36, 36, 36)
+
+
 def test_the_window_comes_back_to_the_last_bit(store):
     window = window_of("AAA")
     store.append([answered(1)])

@@ -113,18 +113,15 @@ def store_vectors(
 def _store_as_only_writer(
     connection: Connection, by_key: Mapping[VectorKey, FeatureVectorRecord]
 ) -> Mapping[VectorKey, int]:
-    """As `store_vectors`; the ids of what is written at once follow each other."""
+    """As `store_vectors`; where all are new, their ids follow each other."""
     vectors = [by_key[key] for key in sorted(by_key)]
     written = _insert(connection, vectors)
     newest: int = connection.exec_driver_sql("SELECT last_insert_rowid()").scalar_one()
-    first = newest - written + 1
-    if written == len(vectors):
-        ids = {vector.key: first + place for place, vector in enumerate(vectors)}
-    else:
-        ids = _stored_ids(connection, by_key)
     if written:
-        _store_copied_windows(connection, [each for each in vectors if ids[each.key] >= first])
-    return ids
+        _store_copied_windows(connection, vectors)
+    if written < len(vectors):
+        return _stored_ids(connection, by_key)
+    return {vector.key: newest - written + 1 + place for place, vector in enumerate(vectors)}
 
 
 def _store_copied_windows(connection: Connection, vectors: Sequence[FeatureVectorRecord]) -> None:
