@@ -9,10 +9,12 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from flask.cli import FlaskGroup
+from tests.patience import patience
 from tests.platforms import make_platform, settings
 from tests.queue_process import QueueProcess
 
 from mlengine.app import create_app
+from mlengine.web.http import limits
 
 ROOT = Path(__file__).parents[2]
 WIDE = {"COLUMNS": "200"}
@@ -24,7 +26,8 @@ def make_app_at(folder: Path, queue_url: str) -> Flask:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    monkeypatch.setattr(limits, "_TIMEOUT_SECONDS", patience(0.1))
     with QueueProcess() as queue:
         yield make_app_at(tmp_path, queue.url)
 

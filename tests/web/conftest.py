@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from tests.patience import patience
 from tests.web.conformance import ConformingClient
 from tests.web.platform import FakePlatform
 
@@ -17,6 +18,7 @@ from mlengine.app import create_app
 from mlengine.bootstrap.keys import build_key_ring
 from mlengine.config import Settings
 from mlengine.services.keys.authentication import Authentication
+from mlengine.web.http import limits
 
 KEY = {"X-API-Key": "a-test-key-of-thirty-two-letters"}
 
@@ -38,10 +40,14 @@ def tiny() -> FakePlatform:
 
 
 @pytest.fixture
-def make_app(make_settings: Callable[..., Settings], tiny: FakePlatform) -> MakeApp:
+def make_app(
+    make_settings: Callable[..., Settings], tiny: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> MakeApp:
     """The app with some variables changed; its answers must be those of the document."""
 
     def make(**changed: str) -> Flask:
+        if "REDIS_URL" in changed:
+            monkeypatch.setattr(limits, "_TIMEOUT_SECONDS", patience(0.1))
         settings = make_settings(**{"ENV": "staging", **changed})
         keys = Authentication(settings.admin_api_keys, build_key_ring(settings))
         app = create_app(settings, platform=replace(tiny, keys=keys))  # type: ignore[arg-type]

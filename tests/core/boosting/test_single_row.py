@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import gc
 import threading
 import weakref
 
 import lightgbm as lgb
 import numpy as np
 import pytest
+from tests import garbage
 from tests.published import tiny_text
 
 from mlengine.core.boosting import single_row as module
@@ -82,5 +82,5 @@ def test_a_scorer_that_nobody_needs_is_freed_with_its_configs() -> None:
     assert isinstance(scorer, SingleRowPredictor)
     gone = weakref.ref(scorer)
     del scorer
-    gc.collect()
+    garbage.collect()
     assert gone() is None

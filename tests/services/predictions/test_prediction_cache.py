@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from weakref import ref
 
 import pytest
+from tests import garbage
 from tests.platforms import NOW, make_platform
 from tests.published import publish
 
@@ -153,16 +153,16 @@ def test_what_stands_keeps_neither_bars_nor_model_alive(platform: Platform) -> N
     service = platform.predict
     _ask(service, hours=0)
     service.predict("BBB", PredictionRequest(as_of=NOW, request_id="r", now=NOW))
-    gc.collect()
+    garbage.collect()
     assert len(service.cache) == 1, "what was said of a moment of the past does not stand"
     model = ref(service.loader.active())
     publish(platform.models.registry.directory, seed=2, run_id="other")
     platform.models.registry.activate("v2", actor="x", reason="", now=NOW)
     service.loader.active()
-    gc.collect()
+    garbage.collect()
     assert model() is None
     platform.bars.cache._bars.clear()
-    gc.collect()
+    garbage.collect()
     assert len(service.cache) == 0
 
 

@@ -1,10 +1,10 @@
 import dataclasses
-import gc
 import hashlib
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from tests import garbage
 from tests.core.features.planted import planted
 from tests.core.small_features import SMALL, SMALLER, SPEC
 from tests.factories import START, panel, random_bars
@@ -124,7 +124,7 @@ def test_features_on_disk_give_the_same_version(fit, tmp_path):
     memory, disk = (fit(refit="full", spills=each) for each in (None, spills))
     assert dict(disk.files) == dict(memory.files)
     assert disk.manifest == memory.manifest
-    gc.collect()  # LightGBM's objects may refer to each other, and hold the folder until then
+    garbage.collect()  # LightGBM's objects may refer to each other, and hold the folder until then
     assert [path.name for path in spills.directory.iterdir()] == [".lock"]
 
 

@@ -1,4 +1,3 @@
-import gc
 import signal
 import subprocess
 import sys
@@ -7,6 +6,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from tests import garbage
 from tests.core.small_features import SMALL, SPEC
 from tests.factories import START, panel, random_bars
 
@@ -168,7 +168,7 @@ def test_the_files_go_with_the_dataset(folder):
     assert list(folder.directory.glob("*/*.parquet"))
     assert not list(folder.directory.glob("*/*.rows"))
     del dataset
-    gc.collect()
+    garbage.collect()
     assert [path.name for path in folder.directory.iterdir()] == [".lock"]
 
 
