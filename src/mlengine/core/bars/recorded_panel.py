@@ -156,7 +156,8 @@ def _followed(answer: UpstreamAnswer, rows: Revisions) -> KnownBars:
 
     New bars are written behind those that are held, where there is room: of a long series a copy
     for each bar would cost more than all else. Bars that somebody may read never change. Only one
-    may write behind the same bars: who takes the room out of them, at once and for good.
+    may write behind the same bars: who takes the room out of them, at once and for good. The first
+    copy of a series has none, for most are read anew before their next bar but one.
     """
     held, symbol = answer.held, answer.arrays.symbol
     ours, end = len(held.arrays.starts), len(held.arrays.starts) + len(rows.starts)
@@ -166,12 +167,20 @@ def _followed(answer: UpstreamAnswer, rows: Revisions) -> KnownBars:
         arrays = BarArrays(symbol, rows.starts, rows.values, rows.known_at.copy())
         return KnownBars(arrays, rows.seen_at.copy(), held.revised_at)
     room: _Room | None = vars(held).pop(_ROOM, None)
-    if room is None or len(room.starts) < end:
-        room = _Room.behind(held, end + max(end // 16, 16))
-    room.starts[ours:end] = rows.starts
-    room.values[:, ours:end] = rows.values
-    room.known_at[ours:end] = rows.known_at
-    room.first_seen[ours:end] = rows.seen_at
+    if room is None:
+        room = _Room(
+            np.concatenate((held.arrays.starts, rows.starts)),
+            np.concatenate((held.arrays.values, rows.values), axis=1),
+            np.concatenate((held.arrays.known_at, rows.known_at)),
+            np.concatenate((held.first_seen, rows.seen_at)),
+        )
+    else:
+        if len(room.starts) < end:
+            room = _Room.behind(held, end + max(end // 16, 16))
+        room.starts[ours:end] = rows.starts
+        room.values[:, ours:end] = rows.values
+        room.known_at[ours:end] = rows.known_at
+        room.first_seen[ours:end] = rows.seen_at
     arrays = BarArrays(symbol, room.starts[:end], room.values[:, :end], room.known_at[:end])
     followed = KnownBars(arrays, room.first_seen[:end], held.revised_at)
     vars(followed)[_ROOM] = room
