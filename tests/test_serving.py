@@ -167,10 +167,7 @@ class Activators:
         for thread in self._threads:
             thread.join()
         refused = [answer.body for answer in self.done if answer.status != 200]
-        # A disk that is busy with other tests may keep the database locked for 0.2 s.
-        assert {body["code"] for body in refused} <= {"audit_unavailable"}, refused
-        assert len(refused) <= 1 + len(self.done) // 50, refused
-        self.done = [answer for answer in self.done if answer.status == 200]
+        assert not refused
         return sorted(self.done, key=lambda answer: int(answer.body["generation"]))
 
 
