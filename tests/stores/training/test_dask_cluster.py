@@ -18,7 +18,7 @@ from mlengine.core.boosting.binning import LabelledRows
 from mlengine.core.boosting.early_stopping import cut_at_best_round
 from mlengine.core.boosting.model import LightGBMConfig, fit
 from mlengine.errors import LeaseLost, TrainingFailed
-from mlengine.stores.training import dask_watch
+from mlengine.stores.training import dask_cluster, dask_watch
 from mlengine.stores.training.dask_cluster import DaskCluster
 from mlengine.stores.training.dask_watch import ClusterWatch
 
@@ -56,6 +56,23 @@ def _fit(cluster, config=None, blocks=None, meanwhile=_nothing):
     return cluster.fit(
         config or _config(), names=NAMES, blocks=blocks or [_rows()], meanwhile=meanwhile
     )
+
+
+@pytest.fixture(autouse=True)
+def _ports_of_failed_fits(monkeypatch):
+    """LightGBM leaves the port of a fit that fails to the garbage collector of its worker."""
+    dask_cluster._let_lightgbm_find_scikit_learn()
+    held = []
+    acquire = lgb.dask._RemoteSocket.acquire
+
+    def acquire_and_hold(port):
+        held.append(port)
+        return acquire(port)
+
+    monkeypatch.setattr(lgb.dask._RemoteSocket, "acquire", acquire_and_hold)
+    yield
+    for port in held:
+        port.release()
 
 
 @pytest.fixture(scope="module")

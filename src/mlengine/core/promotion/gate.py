@@ -9,7 +9,6 @@ from mlengine.core.training.spec import TrainSpec
 
 SIGNIFICANCE_LEVEL = 0.05
 COMPARING_POLICIES = ("if_better", "if_not_worse")
-NOT_REPRODUCIBLE = "not_reproducible"
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def decide(
     serve until nobody may use its answers.
     """
     if not reproducible:
-        promote, reason = False, NOT_REPRODUCIBLE
+        promote, reason = False, "not_reproducible"
     elif policy == "if_not_worse" and _is_unprotected(champion, losses, margin):
         promote, reason = True, "champion_lost_skill"
     else:

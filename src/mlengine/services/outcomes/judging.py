@@ -9,6 +9,7 @@ import polars as pl
 
 from mlengine.core.monitoring.skill.evidence import SkillTerms, skill_terms
 from mlengine.core.outcomes.performance import Judge, ScoredOutcomes, daily_gains
+from mlengine.core.timestamps import microseconds
 from mlengine.core.versions.layout import HOLDOUT_FILE, OUT_OF_FOLD_FILE
 from mlengine.core.versions.manifest import Manifest
 from mlengine.services.outcomes.reader import label_terms
@@ -69,7 +70,7 @@ class UnseenRowsReader:
         if manifest.version not in self._kept:
             judge, rows = judge_of(manifest), self.read(manifest)
             steps = steps_ahead(rows, label_bars=judge.terms.label_bars)
-            held_out = rows.timestamps >= int(manifest.split.holdout.start.timestamp() * 1e6)
+            held_out = rows.timestamps >= microseconds(manifest.split.holdout.start)
             terms = skill_terms(
                 daily_gains(rows, judge),
                 steps_ahead=steps,

@@ -70,9 +70,7 @@ def _expected(key: str, value: object) -> str | None:
         is_path = isinstance(value, str) or _all_are(value, lambda each: isinstance(each, str))
         return None if is_path else "a path with dots, or a list of keys"
     if key in _TABLES:
-        return _expected_table(
-            value, _TABLES[key], places=key in ("fields", "no_data", "unknown", "success")
-        )
+        return _expected_table(value, _TABLES[key], places=key in _WITH_NUMBERS)
     if key in ("path", "next_parameter"):
         return None if isinstance(value, str) else "text"
     return f"one of the keys {', '.join(_KEYS)}"
