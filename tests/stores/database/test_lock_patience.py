@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +31,28 @@ def test_a_lock_is_waited_for_once_where_waits_are_limited(tmp_path: Path) -> No
         holder.execute("ROLLBACK")
         with writing(engine):
             pass
+
+
+def test_what_waits_by_itself_does_so_after_another_has_waited_in_vain(tmp_path: Path) -> None:
+    url = new_database(tmp_path / "a.db")
+    with (
+        opened(url) as engine,
+        closing(
+            sqlite3.connect(tmp_path / "a.db", isolation_level=None, check_same_thread=False)
+        ) as holder,
+    ):
+        holder.execute("BEGIN IMMEDIATE")
+        patience_of(engine).most_seconds = 0.01
+        with pytest.raises(DatabaseUnavailable, match="locked"), writing(engine):
+            pass
+        patience_of(engine).most_seconds = patience(5.0)
+        with pytest.raises(DatabaseUnavailable, match="locked"), writing(engine):
+            pass
+        release = threading.Timer(0.05, holder.execute, ["ROLLBACK"])
+        release.start()
+        with writing(engine, waits_by_itself=True):
+            assert not holder.in_transaction
+        release.join()
 
 
 def test_a_database_in_which_others_commit_is_busy_and_not_locked(tmp_path: Path) -> None:

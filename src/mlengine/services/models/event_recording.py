@@ -114,6 +114,7 @@ def _append(events: EventStore, active: ActiveVersion, before: str | None) -> No
         actor=active.actor,
         details={"reason": active.reason, "previous_version": before},
         generation=active.generation,
+        waits_by_itself=True,
     )
 
 

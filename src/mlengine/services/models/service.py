@@ -69,7 +69,12 @@ class ModelService(ModelCatalog):
             raise ApprovalNeeded(version, actor)
         details = {"reason": reason, "after_generation": generation}
         self.events.append(
-            "activation_requested", at=now, version=version, actor=actor, details=details
+            "activation_requested",
+            at=now,
+            version=version,
+            actor=actor,
+            details=details,
+            waits_by_itself=True,
         )
         return PendingActivation(version, "pending", actor, reason)
 
@@ -148,7 +153,14 @@ class ModelService(ModelCatalog):
     def reload(self, *, actor: str, now: datetime) -> LoadedModel:
         """Load and verify the active version again, here and in every other process."""
         loaded = self.loader.reload()
-        self.events.append("reloaded", at=now, version=loaded.version, actor=actor, details={})
+        self.events.append(
+            "reloaded",
+            at=now,
+            version=loaded.version,
+            actor=actor,
+            details={},
+            waits_by_itself=True,
+        )
         return loaded
 
     def _scored(self, version: str) -> ScoredVersion:

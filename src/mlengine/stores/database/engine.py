@@ -89,18 +89,20 @@ def writing(
     engine: Engine,
     *,
     lock_timeout_seconds: float | None = None,
+    waits_by_itself: bool = False,
     survives_power_cut: bool = False,
     may_take_long: bool = False,
 ) -> Iterator[Connection]:
     """One write transaction, committed at the end of the block; raises DatabaseUnavailable.
 
     `lock_timeout_seconds` is how long other writers are waited for, by default what the engine was
-    opened with, and in no case longer than its LockPatience. With `survives_power_cut` the commit,
-    and with it all before, is forced to disk also where the database is a SQLite file. A statement
-    that `may_take_long` is held to no limit of a server. A broken constraint stays SQLAlchemy's
-    IntegrityError: it speaks of the row, not the store.
+    opened with, and in no case longer than its LockPatience, which hears what `waits_by_itself`.
+    With `survives_power_cut` the commit, and with it all before, is forced to disk also where the
+    database is a SQLite file. A statement that `may_take_long` is held to no limit of a server. A
+    broken constraint stays SQLAlchemy's IntegrityError: it speaks of the row, not the store.
     """
-    watch, seconds = watch_of(engine), patience_of(engine).seconds(lock_timeout_seconds)
+    watch, patience = watch_of(engine), patience_of(engine)
+    seconds = patience.seconds(lock_timeout_seconds, by_itself=waits_by_itself)
     if watch:
         watch.check()
     with _connected(engine) as connection:

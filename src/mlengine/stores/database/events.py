@@ -39,6 +39,7 @@ class EventStore:
         details: Mapping[str, object],
         generation: int | None = None,
         lock_timeout_seconds: float | None = None,
+        waits_by_itself: bool = False,
     ) -> None:
         """Write one event; a `generation` that has its event already is left as it stands.
 
@@ -53,7 +54,11 @@ class EventStore:
             generation=generation,
             model=self.line,
         )
-        with writing(self.engine, lock_timeout_seconds=lock_timeout_seconds) as connection:
+        with writing(
+            self.engine,
+            lock_timeout_seconds=lock_timeout_seconds,
+            waits_by_itself=waits_by_itself,
+        ) as connection:
             insert_event(connection, event)
 
     def page(

@@ -2,6 +2,7 @@
 
 While a lock stays, the first to meet it waits; those who come within a second after are refused at
 once, so that several writes for one answer, and many answers at once, cost that one wait together.
+What an operator changes is rare, and has no second way as the audit has: it waits by itself.
 """
 
 import sqlite3
@@ -31,11 +32,14 @@ class LockPatience:
     most_seconds: float | None = None
     _locked_at: float = field(default=float("-inf"), init=False)
 
-    def seconds(self, wanted: float | None) -> float | None:
-        """How long to wait now instead of `wanted`, which is None for the engine's own wait."""
+    def seconds(self, wanted: float | None, *, by_itself: bool = False) -> float | None:
+        """How long to wait now instead of `wanted`, which is None for the engine's own wait.
+
+        What waits `by_itself` does so also after somebody has just waited in vain.
+        """
         if self.most_seconds is None:
             return wanted
-        if self.is_locked:
+        if self.is_locked and not by_itself:
             return 0.0
         return self.most_seconds if wanted is None else min(wanted, self.most_seconds)
 

@@ -107,8 +107,9 @@ def test_a_prediction_is_answered_while_the_server_hangs_and_its_row_is_there_af
     server.freeze()
     try:
         begun = time.monotonic()
-        ids += [platform.predict.predict("AAA", asked).prediction_id for _ in range(5)]
-        assert time.monotonic() - begun < patience(2.0)
+        ids += [platform.predict.predict("AAA", asked).prediction_id for _ in range(20)]
+        # One of them waits: for a statement, or for a connection, which psycopg gives two seconds.
+        assert time.monotonic() - begun < patience(4.0)
         assert platform.audit.spooled
         begun = time.monotonic()
         assert platform.health.health().checks["audit"] == "degraded"
