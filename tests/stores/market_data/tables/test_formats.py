@@ -297,3 +297,36 @@ def test_bare_dates_among_moments_end_at_the_midnight_after_them(tmp_path):
     )
     candles = FilesMarketData(tmp_path).candles("AAA", "1d", **EVER)
     assert [at.day for at in candles["timestamp"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("before", "at"),
+    [
+        ("2024-02-29 23:00", "2024-02-29 24:00"),
+        ("2024-02-29T23:00:00Z", "2024-02-29T24:00:00Z"),
+        ("29.02.2024 23:00:00.000", "29.02.2024 24:00:00.000"),
+        ("20240229 230000", "20240229 240000"),
+        ("20240229 2300", "20240229 2400"),
+    ],
+)
+def test_the_end_of_a_day_is_the_midnight_of_the_next(tmp_path, before, at):
+    (tmp_path / "bars.toml").write_text("zone = 'UTC'\n")
+    (tmp_path / "AAA.csv").write_text(
+        f"Date,Open,High,Low,Close,Volume\n{before},1,1,1,1,1\n{at},1,1,1,2,1\n"
+    )
+    candles = FilesMarketData(tmp_path).candles("AAA", "1h", **EVER)
+    assert candles["timestamp"].to_list() == [
+        datetime(2024, 2, 29, 23, tzinfo=UTC),
+        datetime(2024, 3, 1, tzinfo=UTC),
+    ]
+
+
+@pytest.mark.parametrize("at", ["2024-02-29 24:01", "2024-02-29 25:00", "2024-02-30 24:00"])
+def test_other_hours_beyond_a_day_are_no_moment(tmp_path, at):
+    (tmp_path / "bars.toml").write_text("zone = 'UTC'\n")
+    (tmp_path / "AAA.csv").write_text(
+        "Date,Open,High,Low,Close,Volume\n"
+        f"2024-02-29 22:00,1,1,1,1,1\n2024-02-29 23:00,1,1,1,1,1\n{at},1,1,1,2,1\n"
+    )
+    candles = FilesMarketData(tmp_path).candles("AAA", "1h", **EVER)
+    assert candles["timestamp"].drop_nulls().len() == 2

@@ -28,6 +28,8 @@ _MOMENT = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
+# The end of a day, which ISO 8601 also writes so.
+_DAY_END = r"^(.*[T ,-])24(:?00(?::?00(?:\.0+)?)?)$"
 _SAMPLE_ROWS = 16
 _MOST_FORMATS = 24
 
@@ -193,7 +195,17 @@ def _parse(texts: pl.Series, pattern: str, *, has_clock: bool) -> LocalTimes:
     if isinstance(local.dtype, pl.Datetime) and local.dtype.time_zone is not None:
         zones = constant("Z", pl.String(), len(texts))
         return LocalTimes(local.dt.replace_time_zone(None), zones)
+    if local.null_count() > texts.null_count():
+        local = local.fill_null(_day_ends(texts, pattern))
     return LocalTimes(local)
+
+
+def _day_ends(texts: pl.Series, pattern: str) -> pl.Series:
+    """The next day's midnight where a text says 24:00, null in all other rows."""
+    parts = texts.str.extract_groups(_DAY_END)
+    midnights = parts.struct.field("1") + "00" + parts.struct.field("2")
+    begun = midnights.str.to_datetime(pattern, strict=False, time_unit="us", ambiguous="null")
+    return begun.dt.offset_by("1d")
 
 
 def _has_clock(pattern: str) -> bool:
