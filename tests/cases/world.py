@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 from flask.testing import FlaskClient
+from tests.databases import new_database
 from tests.published import publish
 
 from mlengine.app import create_app
@@ -110,6 +111,8 @@ class World:
     @cached_property
     def platform(self) -> Platform:
         settings = self._settings()
+        settings.artifacts_dir.mkdir()
+        new_database(settings.artifacts_dir / "audit.db")
         platform = build_platform(settings)
         platform.control.migrate_and_backfill()
         if self.model:

@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from mlengine.stores.hooks.addresses import AddressRefused, Target, parse_target, resolve
 from mlengine.stores.hooks.delivery_store import Answer
@@ -26,7 +27,6 @@ class HookSender:
 
     allow_private: bool
     timeout_seconds: float = TIMEOUT_SECONDS
-    _tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """What the address answered; all its faults are answers too.
@@ -83,6 +83,11 @@ class HookSender:
             return Answer(None, kept.reason or _reason(error))
         finally:
             connection.close()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made at the first call that needs it: all known authorities are read for it."""
+        return ssl.create_default_context()
 
     def _http(self, target: Target) -> http.client.HTTPConnection:
         """It connects to nothing: it is handed its socket."""
