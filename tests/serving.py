@@ -84,7 +84,7 @@ def load(port: int, paths: list[str], *, askers: int, method: str = "GET") -> It
     def run(number: int) -> None:
         asker = Asker(port)
         # Some hundred a second: more would only keep the server's new processes from starting.
-        while not traffic.over.wait(0.01):
+        while not traffic.over.wait(0.03):
             number += 1
             traffic.answers.append(asker.ask(paths[number % len(paths)], method=method))
         asker.close()

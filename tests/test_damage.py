@@ -196,7 +196,7 @@ def test_a_server_starts_where_every_file_lies_and_says_why(
         ("spool", "garbage"),
     ):
         KINDS[kind](FILES[file](artifacts))
-    with serving(tmp_path, ready="/models") as server:
+    with serving(tmp_path, ready="/models", WEB_WORKERS="1") as server:
         refusal = server.ask("/predict?symbol=AAA")
         assert (refusal.status, refusal.body["code"]) == (503, "artifact_corrupt")
         assert "ACTIVE" in refusal.body["detail"]

@@ -79,7 +79,7 @@ def count_all(folder: Path, requests: int) -> None:
 
 def test_the_totals_outlive_a_killed_worker_and_a_restart(tmp_path: Path) -> None:
     make_platform(tmp_path)
-    count_all(tmp_path, 400)
+    count_all(tmp_path, 150)
 
 
 @pytest.mark.soak

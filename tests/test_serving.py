@@ -107,7 +107,7 @@ def test_a_reload_that_could_not_serve_is_refused_and_all_goes_on(
 
     (folder := tmp_path / "lines").mkdir()
     settings = {"MARKET_DATA_SYMBOLS_FILE": str(symbols), "LOG_LEVEL": "WARNING"}
-    settings["LINES_DIR"] = str(folder)
+    settings |= {"LINES_DIR": str(folder), "WEB_WORKERS": "1"}
     with serving(tmp_path, ready=READY, **settings) as server:
         before = set(server.workers())
         symbols.write_text("no table")

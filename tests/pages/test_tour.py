@@ -1,4 +1,7 @@
-"""The README's five minutes and the API's examples, on a real platform: what they print."""
+"""The README's five minutes and the API's examples, on a real platform: what they print.
+
+The platform is that of the wheel alone: no checkout, an empty folder, one command.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import urllib.error
 import urllib.request
+import venv
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +25,14 @@ import pytest
 from tests.pages.api_examples import Example, absent, examples
 from tests.pages.markdown import ROOT, blocks, section
 from tests.patience import eventually, patience
-from tests.supervised import free_port
+from tests.supervised import alive, free_port
 from tests.web.conformance import faults, template_of
 
+from mlengine import __version__
 from mlengine.stores.queue.server import resolve_url
 from mlengine.web.http.responses import PROBLEM_TYPE
 
-PROGRAMS = Path(sys.executable).parent
+PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 TOUR = blocks(section((ROOT / "README.md").read_text(), "Five minutes"))
 COMMANDS = [text for language, text in TOUR if language == "sh"]
 OUTPUTS = [text for language, text in TOUR if not language]
@@ -50,11 +57,13 @@ def shape(text: str) -> str:
 class Tour:
     """A platform in a folder that was empty, and the terminal beside it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, program: Path, folder: Path) -> None:
         self._folder = folder
         self._port = free_port()
         self._printed = folder.with_name("printed")
-        self._environment = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "HOME": str(folder)}
+        # Of a user who has set nothing.
+        path = f"{program.parent}:{os.environ['PATH']}"
+        self._environment = {"PATH": path, "HOME": "/nonexistent"}
         with self._printed.open("wb") as stdout:
             self._platform = subprocess.Popen(
                 ["/bin/sh", "-c", f"exec {COMMANDS[0]}"],
@@ -80,6 +89,9 @@ class Tour:
             text=True,
             check=True,
         ).stdout
+
+    def processes(self) -> list[int]:
+        return _descendants(self._platform.pid)
 
     def stop(self) -> int:
         self._platform.send_signal(signal.SIGINT)
@@ -107,18 +119,83 @@ class Tour:
         return status["state"] not in ("queued", "running")
 
 
+def _descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [each for child in map(int, children) for each in (child, *_descendants(child))]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", source / "src", ignore=ignore)
+    for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    options = ("--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(target))
+    subprocess.run([*PIP, "wheel", *options, str(source)], check=True)
+    (built,) = target.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`mlengine` of an environment that has the wheel, and this one's packages for the rest."""
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    options = ("--python", str(python), "install", "--no-deps", "--no-index")
+    subprocess.run([*PIP, *options, str(wheel)], check=True)
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    # A path that a .pth file adds has no .pth files read, so the editable checkout stays out.
+    (packages / "locked.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin" / "mlengine"
+
+
 @pytest.fixture
-def tour(tmp_path: Path) -> Iterator[Tour]:
+def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "platform"
     folder.mkdir()
-    tour = Tour(folder)
+    return folder
+
+
+@pytest.fixture
+def tour(program: Path, folder: Path) -> Iterator[Tour]:
+    tour = Tour(program, folder)
     yield tour
     tour.stop()
     socket = Path(resolve_url(None, folder / "artifacts").removeprefix("unix://"))
     shutil.rmtree(socket.parent, ignore_errors=True)
 
 
-def test_a_platform_prints_and_answers_what_the_pages_show(tour: Tour) -> None:
+def test_the_wheel_holds_migrations_templates_and_types(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for file in (ROOT / "src" / "mlengine").rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts:
+            assert file.relative_to(ROOT / "src").as_posix() in names
+
+
+def test_every_command_is_listed_without_a_checkout(program: Path, folder: Path) -> None:
+    listed = _run(program, folder, "--help")
+    commands = "audit bars dataset db doctor features limiter migrate models monitor predict reload"
+    for name in (*commands.split(), *("train", "up", "web", "worker")):
+        assert f"\n  {name} " in listed
+    assert "\n  prepare " not in listed
+    assert _run(program, folder, "--version") == f"mlengine, version {__version__}\n"
+    assert list(folder.iterdir()) == []
+
+
+def _run(program: Path, folder: Path, argument: str) -> str:
+    return subprocess.run(
+        [program, argument],
+        cwd=folder,
+        env={"PATH": os.defpath, "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_a_platform_prints_and_answers_what_the_pages_show(tour: Tour, folder: Path) -> None:
     assert len(COMMANDS) == len(OUTPUTS)
     assert eventually(lambda: "\nready: " in tour.printed(), seconds=90), tour.printed()
     progress = r"training: .*\n"
@@ -133,7 +210,11 @@ def test_a_platform_prints_and_answers_what_the_pages_show(tour: Tour) -> None:
     )
     document = json.loads(tour.run("mlengine doctor --json || true"))
     assert [check["name"] for check in document["checks"]] == names_of_checks(checks)
+    processes = tour.processes()
+    assert len(processes) >= 5, "queue server, worker, gunicorn's master and its two workers"
     assert tour.stop() == 0
+    assert not any(alive(pid) for pid in processes)
+    assert sorted(each.name for each in folder.iterdir()) == [".env", "artifacts"]
 
 
 def names_of_checks(listed: str) -> list[str]:

@@ -41,7 +41,7 @@ class Serving:
             connection.close()
 
     def _ask(self) -> None:
-        while not self._over.wait(0.02):
+        while not self._over.wait(0.05):
             self.statuses.append(self.status("/predict?symbol=AAA"))
 
     @contextmanager

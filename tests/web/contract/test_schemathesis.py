@@ -50,7 +50,7 @@ def cases(
     return int(summary[1])
 
 
-def start(folder: Path) -> dict[str, str]:
+def start(folder: Path, **environ: str) -> dict[str, str]:
     make_platform(folder, models=2)
     for scope in SCOPES:
         add_key(folder / "keys.json", scope, scope)
@@ -59,11 +59,12 @@ def start(folder: Path) -> dict[str, str]:
         "API_KEYS_FILE": str(folder / "keys.json"),
         "FAILED_KEYS_PER_MINUTE": "0",
         "PUBLIC_ACTIVATION": "true",
+        **environ,
     }
 
 
 def test_the_server_answers_every_edge_of_its_document_as_it_says(tmp_path: Path) -> None:
-    with serving(tmp_path, ready="/ready", **start(tmp_path)) as server:
+    with serving(tmp_path, ready="/ready", **start(tmp_path, WEB_WORKERS="1")) as server:
         made = cases(
             server,
             "--phases=coverage",

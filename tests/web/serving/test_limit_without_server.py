@@ -34,12 +34,12 @@ def answered(traffic: Load, more: int) -> bool:
     return eventually(lambda: len(traffic.answers) >= count + more, seconds=60)
 
 
-def fail_often(folder: Path, times: int) -> Counter[int]:
+def fail_often(folder: Path, times: int, **workers: str) -> Counter[int]:
     """Statuses of all answers to eight clients meanwhile."""
     make_platform(folder)
     limit = {"RATE_LIMIT_REQUESTS": "100000000", "MARKET_DATA_CACHE_SECONDS": "60"}
     with QueueProcess() as queue:
-        environ = {**limit, "REDIS_URL": queue.url}
+        environ = {**limit, **workers, "REDIS_URL": queue.url}
         with (
             serving(folder, ready=PATHS[0], **environ) as server,
             load(server.port, PATHS, askers=8) as traffic,
@@ -56,7 +56,7 @@ def fail_often(folder: Path, times: int) -> Counter[int]:
 
 
 def test_a_frozen_and_a_killed_queue_server_fail_no_request(tmp_path: Path) -> None:
-    assert set(fail_often(tmp_path, 2)) == {200, 404}
+    assert set(fail_often(tmp_path, 2, WEB_WORKERS="1")) == {200, 404}
 
 
 @pytest.mark.soak
