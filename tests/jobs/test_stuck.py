@@ -84,7 +84,7 @@ def seconds_to_import() -> float:
 
 def test_a_training_that_is_stuck_in_native_code_is_killed_soon_after_its_timeout() -> None:
     # From when its process starts, which must get to its step by then; its lease is longer.
-    seconds = 10 + round(seconds_to_import())
+    seconds = 6 + round(3 * seconds_to_import())
     with TrainingRig(TRAIN_TIMEOUT_SECONDS=str(seconds)) as rig:
         rig.sabotage("seize 0")
         assert ended_at_its_timeout(rig, seconds) < seconds + patience(6)

@@ -391,6 +391,7 @@ class FakeEventStore:
         details: Mapping[str, object],
         generation: int | None = None,  # noqa: ARG002
         lock_timeout_seconds: float | None = None,  # noqa: ARG002
+        waits_by_itself: bool = False,  # noqa: ARG002
     ) -> None:
         if self.refusals:
             raise self.refusals[0]

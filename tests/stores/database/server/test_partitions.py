@@ -42,6 +42,16 @@ def engine(postgres_url: str) -> Iterator[Engine]:
         yield engine
 
 
+@pytest.fixture
+def today(engine: Engine) -> datetime:
+    """The day on which the engine's database was made, which midnight may be after."""
+    with reading(engine) as connection:
+        first = partitions(connection)[0].since
+    assert first is not None
+    assert first <= datetime.now(UTC) < first + DAY + timedelta(hours=1)
+    return first
+
+
 def on_day(number: int, moment: datetime) -> AuditedPrediction:
     return replace(answered(number, day=number), at=moment)
 
@@ -66,15 +76,17 @@ def days_from(engine: Engine, first: datetime) -> None:
         create_days(connection, now=first)
 
 
-def test_a_new_database_has_a_partition_a_day_and_the_week_to_come(engine: Engine) -> None:
+def test_a_new_database_has_a_partition_a_day_and_the_week_to_come(
+    engine: Engine, today: datetime
+) -> None:
     with reading(engine) as connection:
         there = partitions(connection)
-    assert [each.since for each in there] == [TODAY + n * DAY for n in range(8)]
-    assert there[0].name == f"predictions_{TODAY:%Y%m%d}"
+    assert [each.since for each in there] == [today + n * DAY for n in range(8)]
+    assert there[0].name == f"predictions_{today:%Y%m%d}"
     store = AuditStore(engine)
-    store.append([on_day(1, TODAY), on_day(2, TODAY + 2 * DAY), on_day(3, NOW)])
+    store.append([on_day(1, today), on_day(2, today + 2 * DAY), on_day(3, NOW)])
     store.append(
-        [replace(on_day(1, TODAY), prediction=replace(a_prediction(4), prediction_id="p4"))]
+        [replace(on_day(1, today), prediction=replace(a_prediction(4), prediction_id="p4"))]
     )
     assert stored_in(engine) == {
         "p1": there[0].name,
@@ -89,16 +101,16 @@ def test_a_new_database_has_a_partition_a_day_and_the_week_to_come(engine: Engin
     assert sizes["predictions"].bytes
 
 
-def test_the_days_go_on(engine: Engine) -> None:
+def test_the_days_go_on(engine: Engine, today: datetime) -> None:
     retention = RetentionService(AuditRetention(engine), 0)
-    AuditStore(engine).append([on_day(1, TODAY + 9 * DAY)])
-    retention.prune_expired(now=TODAY + 5 * DAY)
+    AuditStore(engine).append([on_day(1, today + 9 * DAY)])
+    retention.prune_expired(now=today + 5 * DAY)
     with reading(engine) as connection:
         assert len(partitions(connection)) == 8
-    retention.prune_expired(now=TODAY + 7 * DAY)
+    retention.prune_expired(now=today + 7 * DAY)
     with reading(engine) as connection:
         there = [each.since for each in partitions(connection)]
-    assert there == [TODAY + n * DAY for n in range(15) if n != 9], "a row was there already"
+    assert there == [today + n * DAY for n in range(15) if n != 9], "a row was there already"
 
 
 def test_whole_days_go_with_the_vectors_and_windows_of_their_own(engine: Engine) -> None:
