@@ -5,6 +5,7 @@ are in tests/soak/test_dask.py.
 """
 
 import logging
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -207,13 +208,23 @@ def test_looks_at_the_cluster_are_a_second_apart(cluster):
 def test_workers_that_nobody_can_start_anew_are_named_in_the_log(cluster, caplog):
     """Those of this process have no nanny; the fit runs until its own end."""
     with Client(cluster.address) as client, ThreadPoolExecutor(1) as thread:
-        future = client.submit(time.sleep, 1.0, pure=False)
+        released.clear()
+        future = client.submit(_wait_until_released, pure=False)
         assert eventually(lambda: any(client.call_stack().values()))
         thread.submit(dask_watch.end_fits, client, {"another"}, grace_seconds=0.2).result()
         assert "workers" not in caplog.text
         thread.submit(dask_watch.end_fits, client, {future.key}, grace_seconds=0.2).result()
         future.cancel()
+        released.set()
     assert "workers may still be at a fit" in caplog.text
+
+
+released = threading.Event()
+
+
+def _wait_until_released():
+    """The task of a worker in this process."""
+    released.wait(60.0)
 
 
 def _look_until(watch):
