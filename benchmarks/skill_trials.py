@@ -143,10 +143,10 @@ def first_lost_date(live: Floats, terms: SkillTerms) -> float:
     return first_lost(live, terms) or math.inf
 
 
-def first_proven(live: Floats, terms: SkillTerms, *, alpha: float = ALPHA) -> float:
+def first_proven(live: Floats, terms: SkillTerms) -> float:
     """On which date `proven` is said first; infinite if never."""
     growth = terms.bet.log_growth(live)
-    above = e_values(interleave(growth, steps_ahead=terms.steps_ahead)) >= 1.0 / alpha
+    above = e_values(interleave(growth, steps_ahead=terms.steps_ahead)) >= 1.0 / ALPHA
     return first_run(above, terms.steps_ahead)
 
 

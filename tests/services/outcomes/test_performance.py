@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
+from sqlalchemy import update
 from tests.live_outcomes import (
     DATES,
     DAY,
@@ -30,10 +32,14 @@ from mlengine.core.metrics import Actuals, Baseline
 from mlengine.core.monitoring.skill.evidence import skill_terms
 from mlengine.core.monitoring.skill.report import start_record
 from mlengine.core.outcomes.performance import daily_gains
+from mlengine.core.serialization import to_plain
 from mlengine.core.timestamps import EPOCH
+from mlengine.errors import DamagedRow
 from mlengine.services.outcomes.judging import judge_of
 from mlengine.services.outcomes.reporting import ReportStep
 from mlengine.services.outcomes.skill_step import SkillStep
+from mlengine.stores.database.engine import writing
+from mlengine.stores.database.tables import skill_states
 
 
 def step(platform: Platform, kind: type) -> SkillStep | ReportStep:
@@ -173,25 +179,50 @@ def test_the_tests_of_the_folds_say_what_the_skill_was_where_their_labels_are_ke
     platform.control.database.dispose()
 
 
-def test_evidence_that_was_begun_with_the_holdout_alone_goes_on_with_it(tmp_path: Path) -> None:
-    platform = published_platform(tmp_path, folds=folds(0.5, labelled=True))
-    returns, chances = drawn(DATES, 2, skill=0.5)
-    score(platform, returns, chances)
+def test_evidence_of_a_former_kind_begins_anew_and_keeps_what_was_counted(
+    platform: Platform,
+) -> None:
+    """As a build before kept it: with bets on both samples, by mean."""
+    score(platform, *drawn(DATES, 2, skill=0.5))
     weigh = step(platform, SkillStep)
     assert isinstance(weigh, SkillStep)
     gains = np.array(_gains(*drawn(HOLDOUT_DATES, 1, skill=0.5)))
     terms = skill_terms(gains, steps_ahead=1)
-    assert terms is not None
-    record = start_record(replace(terms, dates=0), steps_ahead=1)
+    record = replace(start_record(terms, steps_ahead=1), dates=7, gain=0.7)
     day = (FIRST - EPOCH).days
     assert weigh.store.write("v1", record, counted=None, through=day - 1, event=None)
+    document = to_plain(record) | {
+        "terms": {"mean": 0.1, "decline": {"highest": 0.2, "old": [[0.0]]}},
+        "state": {"dates": 7, "against": [0.0], "in_favour": [0.0], "lost_for": 0},
+    }
+    with writing(platform.control.database) as connection:
+        connection.execute(update(skill_states).values(document=orjson.dumps(document).decode()))
+    ask = partial(
+        platform.performance.performance, version="v1", window=20, symbol=None, group=None, now=NOW
+    )
+    before = ask().skill
+    assert (before.dates, before.reason) == (7, None)
+    assert before.trained_gain == pytest.approx(np.mean(gains))
+    assert before.evidence is not None
+    assert before.evidence.dates == 0
     weigh.run(NOW)
-    told = platform.performance.performance(
-        version="v1", window=20, symbol=None, group=None, now=NOW
-    ).skill
-    assert (told.dates, told.status, told.trained_dates) == (DATES, "proven", None)
-    assert told.trained_gain == terms.mean
-    platform.control.database.dispose()
+    told = ask().skill
+    assert (told.dates, told.status) == (7 + DATES, "proven")
+    assert told.evidence is not None
+    assert told.evidence.dates == DATES
+
+
+def test_a_document_that_is_none_is_a_damaged_row(platform: Platform) -> None:
+    weigh = step(platform, SkillStep)
+    assert isinstance(weigh, SkillStep)
+    record = start_record(None, steps_ahead=1)
+    assert weigh.store.write("v1", record, counted=None, through=1, event=None)
+    assert weigh.store.read("v1") == (1, record)
+    for document in ("[1]", "{}", '{"state": {"against": []}}', "no JSON"):
+        with writing(platform.control.database) as connection:
+            connection.execute(update(skill_states).values(document=document))
+        with pytest.raises(DamagedRow):
+            weigh.store.read("v1")
 
 
 def _gains(returns: Floats, chances: Floats) -> list[float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
 from mlengine.core.monitoring.skill.evidence import SkillTerms, skill_terms
+from mlengine.core.monitoring.skill.report import SkillRecord, start_record
 from mlengine.core.outcomes.performance import Judge, ScoredOutcomes, daily_gains
 from mlengine.core.timestamps import microseconds
 from mlengine.core.versions.layout import HOLDOUT_FILE, OUT_OF_FOLD_FILE
@@ -81,6 +82,14 @@ class UnseenRowsReader:
                 self._kept.clear()
             self._kept[manifest.version] = terms, steps
         return self._kept[manifest.version]
+
+    def record(self, manifest: Manifest, kept: SkillRecord | None) -> SkillRecord:
+        """What is kept of a version's skill, or how it starts; likewise if it lacks terms."""
+        if kept and kept.terms:
+            return kept
+        terms, steps = self.skill_terms(manifest)
+        started = start_record(terms, steps_ahead=steps)
+        return replace(kept, terms=terms, state=started.state) if kept else started
 
     def _table(self, manifest: Manifest, name: str) -> pl.DataFrame:
         return table_files.from_parquet(self.registry.read(manifest.version, name))

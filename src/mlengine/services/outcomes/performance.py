@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from mlengine.core.monitoring.skill.report import Skill, start_record, tell_skill
+from mlengine.core.monitoring.skill.report import Skill, tell_skill
 from mlengine.core.outcomes.report import Coverage, Performance, PerformanceReport, TrainedFigures
 from mlengine.core.versions.manifest import Manifest
 from mlengine.services.outcomes.earlier_champion import EarlierChampion
@@ -84,11 +84,7 @@ class PerformanceService:
     def _skill(self, manifest: Manifest) -> Skill:
         """The evidence about a version so far; raises ArtifactCorrupt."""
         stored = self.skills.read(manifest.version)
-        if stored:
-            record = stored[1]
-        else:
-            terms, steps_ahead = self.unseen.skill_terms(manifest)
-            record = start_record(terms, steps_ahead=steps_ahead)
+        record = self.unseen.record(manifest, stored[1] if stored else None)
         compared = self.earlier.of(manifest)
         return tell_skill(record, version=compared.version, reason=compared.reason)
 

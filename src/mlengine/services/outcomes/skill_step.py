@@ -11,7 +11,7 @@ from itertools import takewhile
 import numpy as np
 
 from mlengine.core.monitoring.event import Event, EventKind
-from mlengine.core.monitoring.skill.report import SkillRecord, start_record
+from mlengine.core.monitoring.skill.report import SkillRecord
 from mlengine.core.outcomes.performance import daily_gains, daily_gains_over_other
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import ArtifactCorrupt, ModelNotFound
@@ -51,7 +51,7 @@ class SkillStep:
         closed = list(takewhile(lambda day: not day.pending or now >= day.overdue_at, days))
         if not closed:
             return
-        before = record or self._start(manifest)
+        before = self.unseen.record(manifest, record)
         after, through = before, closed[-1].day
         for gain, over_other in self._gains(manifest, closed[0].day, through):
             after = after.with_date(gain, over_other)
@@ -60,10 +60,6 @@ class SkillStep:
             after = replace(after, changed_at=now)
             event = _event(manifest, after, now)
         self.store.write(manifest.version, after, counted=counted, through=through, event=event)
-
-    def _start(self, manifest: Manifest) -> SkillRecord:
-        terms, steps_ahead = self.unseen.skill_terms(manifest)
-        return start_record(terms, steps_ahead=steps_ahead)
 
     def _gains(self, manifest: Manifest, first: int, last: int) -> Iterator[tuple[float, float]]:
         judge = judge_of(manifest)

@@ -31,7 +31,7 @@ class SkillStore:
         if row is None:
             return None
         try:
-            return row.through_day, from_plain(SkillRecord, parse_column(row.document))
+            return row.through_day, from_plain(SkillRecord, _in_todays_form(row.document))
         except ValueError:
             raise DamagedRow from None
 
@@ -65,3 +65,12 @@ class SkillStore:
             if event is not None:
                 insert_event(connection, replace(event, model=self.line))
         return True
+
+
+def _in_todays_form(document: str) -> object:
+    """What was counted stays; evidence of the former kind, by bets on both samples, goes."""
+    kept = parse_column(document)
+    state = kept.get("state") if isinstance(kept, dict) else None
+    if isinstance(state, dict) and "against" in state:
+        return {**kept, "terms": None, "state": None}
+    return kept

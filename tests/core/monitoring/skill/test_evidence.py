@@ -11,6 +11,7 @@ import pytest
 
 from mlengine.core.arrays import Floats
 from mlengine.core.monitoring.skill.betting import e_values, interleave
+from mlengine.core.monitoring.skill.decline import HORIZON_DATES
 from mlengine.core.monitoring.skill.evidence import (
     SkillState,
     SkillTerms,
@@ -66,7 +67,9 @@ def test_dates_one_by_one_give_what_all_of_them_at_once_give(steps: int) -> None
     proven = e_values(interleave(told.bet.log_growth(live), steps_ahead=steps))[-1]
     assert found.proven_e_value == pytest.approx(proven, rel=1e-10)
     assert told.decline is not None
-    assert found.lost_e_value == pytest.approx(told.decline.e_values(live)[-1], rel=1e-10)
+    shortfall = told.decline.shortfalls(live).sum()
+    chance = told.decline.chance(shortfall, len(live))
+    assert found.lost_e_value == pytest.approx(chance / 0.05, rel=1e-10)
 
 
 @pytest.mark.parametrize("steps", [1, 4])
@@ -79,18 +82,44 @@ def test_the_first_date_of_a_loss_is_that_of_the_state(steps: int) -> None:
     assert first_lost(gains(600, 0.006, seed=5), told) is None
 
 
-def test_means_between_those_of_the_grid_are_no_better_off_than_these() -> None:
-    """At any mean of both, the capital of its gambler is at least what is told."""
-    told, live = terms(), gains(80, 0.0, seed=6)
-    decline = told.decline
-    assert decline is not None
-    for share in np.random.default_rng(1).uniform(0.0, 1.0, 20):
-        mean = share * decline.highest
-        old = np.clip(gains(500, 0.006), -decline.reach, decline.reach)
-        stakes = [1.0, 2.0] / (np.sqrt(500) * told.deviation)
-        before = np.exp([np.log1p((old - mean) * stake).sum() for stake in stakes]).mean()
-        new = np.exp([np.log1p((mean - live) * stake).sum() for stake in decline.stakes]).mean()
-        assert before * new >= decline.e_values(live)[-1] * (1.0 - 1e-12)
+def test_the_evidence_of_a_loss_stands_at_its_level_when_it_is_said_and_stays() -> None:
+    told, live = terms(), gains(600, -0.006, seed=5)
+    first = first_lost(live, told)
+    assert first is not None
+    begun, before, said, later = (
+        skill_evidence(after(live[:dates], told), told) for dates in (0, first - 1, first, 600)
+    )
+    assert begun.lost_e_value == pytest.approx(0.8)
+    assert begun.lost_p_value == 1.0
+    assert before.lost_e_value < 20.0
+    assert before.lost_p_value > 0.05
+    assert said.lost_e_value == later.lost_e_value == 20.0
+    assert said.lost_p_value == later.lost_p_value <= 0.05
+    assert said.dates_to_lose == 0
+
+
+def test_a_spell_of_bad_luck_leaves_its_mark_on_the_p_value_alone() -> None:
+    told = terms()
+    bad = after(gains(10, -0.006, 5), told)
+    well = after(np.concatenate([gains(10, -0.006, 5), gains(400, 0.012, 6)]), told)
+    marked, mended = skill_evidence(bad, told), skill_evidence(well, told)
+    assert mended.lost_p_value == pytest.approx(marked.lost_p_value, rel=0.2)
+    assert mended.lost_e_value < 0.1 * marked.lost_e_value
+
+
+def test_after_five_years_it_is_weighed_anew() -> None:
+    told, live = terms(), gains(HORIZON_DATES + 1, 0.006, seed=3)
+    end = after(live[:HORIZON_DATES], told)
+    assert (end.counted, end.lost) == (HORIZON_DATES, False)
+    anew = add_date(end, float(live[-1]), told)
+    assert told.decline is not None
+    assert (anew.counted, anew.dates) == (1, HORIZON_DATES + 1)
+    assert anew.shortfall == pytest.approx(told.decline.shortfalls(live[-1:])[0])
+    late = np.concatenate([live[:HORIZON_DATES], gains(300, -0.006, 4)])
+    first = first_lost(late, told)
+    assert first is not None
+    assert after(late[:first], told).lost
+    assert not after(late[: first - 1], told).lost
 
 
 def test_skill_that_stays_is_proven_and_skill_that_ends_is_lost() -> None:
@@ -109,13 +138,13 @@ def test_lost_outweighs_an_earlier_proof_and_stays_said() -> None:
     assert add_date(both, 1.0, told).lost
 
 
-def test_evidence_counts_once_it_has_stood_for_the_horizon() -> None:
+def test_proof_counts_once_it_has_stood_for_the_horizon() -> None:
     told = terms(steps=5)
     state = start_evidence(told)
-    while state.lost_for == 0:
-        state = add_date(state, -0.1, told)
-    assert not state.lost
-    assert after(np.full(state.dates + 4, -0.1), told).lost
+    while state.proven_for == 0:
+        state = add_date(state, 0.1, told)
+    assert not state.proven
+    assert after(np.full(state.dates + 4, 0.1), told).proven
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
@@ -128,8 +157,7 @@ def test_a_state_survives_json() -> None:
     told = terms(steps=2)
     state = after(gains(50, 0.0), told)
     kept = json.loads(json.dumps(asdict(state)))
-    rows = {name: tuple(kept.pop(name)) for name in ("against", "in_favour")}
-    assert SkillState(**kept, **rows) == state
+    assert SkillState(**kept | {"in_favour": tuple(kept["in_favour"])}) == state
 
 
 def test_it_says_about_how_many_dates_are_missing() -> None:

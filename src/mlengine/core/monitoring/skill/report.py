@@ -86,12 +86,12 @@ class Skill:
     """Whether the model has still the skill that it was judged by.
 
     `status` is `proven` (its mean gain over the base rate is above zero), `lost` (it is below what
-    training gave) or `undecided`. The gain of a date is the mean log-loss of the base rate less
+    training gave; of models that keep their skill one in twenty in five years, at most) or
+    `undecided`. The gain of a date is the mean log-loss of the base rate less
     that of the model, or of expected returns their correlation about zero with what came;
     `trained_gain` is that of the `trained_dates` on which training judged the recipe (tests of
-    folds, and the holdout; null where evidence was begun with the holdout alone), `trained_lower`
-    the lower end of its interval. `evidence` is None where these are too few. `since` is when the
-    status was reached.
+    folds, and the holdout), `trained_lower` the lower end of its interval. `evidence` is None where
+    these are too few. `since` is when the status was reached.
     """
 
     status: SkillStatus
@@ -124,7 +124,7 @@ def tell_skill(record: SkillRecord, *, version: str | None, reason: str | None) 
         mean_gain=record.gain / record.dates if record.dates else None,
         trained_gain=terms.mean if terms else None,
         trained_lower=terms.lower if terms else None,
-        trained_dates=(terms.dates or None) if terms else None,
+        trained_dates=terms.dates if terms else None,
         evidence=record.evidence,
         against_earlier=EarlierComparison(
             version=version,
