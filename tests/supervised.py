@@ -13,15 +13,18 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.patience import eventually
 
 from mlengine import config
 from mlengine.config.logging import configure_logs
 from mlengine.errors import MlengineError
-from mlengine.stores.queue.jobs import JobQueue
 from mlengine.stores.queue.server import resolve_url
 from mlengine.supervisor import ChildCommands, train_once, up
+
+if TYPE_CHECKING:
+    from mlengine.stores.queue.jobs import JobQueue
 
 ROOT = Path(__file__).parent.parent
 
@@ -147,6 +150,8 @@ class Supervised:
         )
 
     def queue(self) -> JobQueue:
+        from mlengine.stores.queue.jobs import JobQueue  # noqa: PLC0415 - no part of a supervisor
+
         return JobQueue(lambda: resolve_url(None, self.folder))
 
     def socket(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import subprocess
 import sys
@@ -14,8 +13,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.features.frames import bits, bitwise_differences
+from tests.core.features.frames import bitwise_differences
 from tests.factories import panel, random_bars
+from tests.processes import feature_bits
 
 from mlengine.core.features import BUILTIN, CORE, FeatureSet, compute, latest
 from mlengine.core.features.compute import CHUNK_ROWS, FEW_ROWS
@@ -110,31 +110,17 @@ def test_rows_evaluated_in_chunks_have_the_same_bits(each: FeatureSet):
     assert bitwise_differences(latest(whole, each, rows=CHUNK_ROWS + 100).tail(600), tail) == 0
 
 
-def digest_of_all_bits() -> str:
-    """What another process can say of a panel of more than one chunk."""
-    whole, digest = panel(60, rows=CHUNK_ROWS // 60 + 20), hashlib.sha256()
-    for feature_set in BUILTIN.values():
-        for made in (compute(whole, feature_set), latest(whole, feature_set)):
-            digest.update(bits(made).tobytes())
-    return digest.hexdigest()
-
-
 def test_the_number_of_threads_changes_no_bit():
-    script = (
-        "import sys, polars; from tests.core.features.test_compute import digest_of_all_bits;"
-        "print(polars.thread_pool_size(), digest_of_all_bits())"
-    )
-    path = [str(ROOT), *(entry for entry in sys.path if entry)]
     said = [
         subprocess.run(
-            [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}; {script}"],
-            env={"POLARS_MAX_THREADS": threads, "PATH": "/usr/bin:/bin"},
+            [sys.executable, "-m", feature_bits.__name__],
+            cwd=ROOT, env={"POLARS_MAX_THREADS": threads, "PATH": "/usr/bin:/bin"},
             capture_output=True, text=True, check=True,
         ).stdout.split()
         for threads in ("1", "2", "4")
     ]  # fmt: skip
     assert [threads for threads, _ in said] == ["1", "2", "4"]
-    assert {digest for _, digest in said} == {digest_of_all_bits()}
+    assert {digest for _, digest in said} == {feature_bits.digest_of_all_bits()}
 
 
 AMOUNT = st.floats(min_value=1e-6, max_value=1e9)
