@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlengine.core.calendars.age import BarAge, weekday_duration
@@ -91,6 +91,7 @@ def test_zero_is_any_age():
     assert reasons(UsabilityLimits(), moment=FRIDAY + 4000 * DAY) == ()
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 30 * 24 * 60),
     st.integers(0, 30 * 24 * 60),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.factories import START, random_bars
 
@@ -77,6 +77,7 @@ def test_members_of_gzip_count_together(tmp_path):
     require_size(tmp_path / "AAA.csv.gz", 2 * MEGABYTE)
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 300),
     st.sampled_from(["uncompressed", "lz4", "zstd"]),
@@ -91,6 +92,7 @@ def test_rows_of_arrow_are_those_that_are_read(rows, compression, stream, column
     assert arrow_rows(buffer.getvalue()) == (rows, columns)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.booleans(), st.integers(0, 1_000))
 def test_damage_is_unreadable_or_small(tmp_path_factory, junk, is_file, cut):
     buffer = io.BytesIO()
@@ -107,6 +109,7 @@ def test_damage_is_unreadable_or_small(tmp_path_factory, junk, is_file, cut):
             continue
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abc\n", max_size=300), max_size=20))
 def test_zstd_unpacks_to_no_more_than_its_headers_say(texts):
     buffer = io.BytesIO()
