@@ -1,4 +1,7 @@
-"""Many rows as one array of PostgreSQL a column: each is one parameter of one statement."""
+"""Many rows as one array of PostgreSQL a column: each is one parameter of one statement.
+
+The driver writes arrays, too, in twice the time, and those of bytes in two hundred times.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from operator import add
