@@ -23,7 +23,10 @@ from tests.web.serving.test_fast_path import _locked
 
 from mlengine.app import create_app
 from mlengine.bootstrap.platform import Platform
+from mlengine.bootstrap.telemetry import counters_folder
+from mlengine.core.telemetry.families import LIMITER_FALLBACKS
 from mlengine.services.predictions.prediction_builder import PredictionRequest
+from mlengine.stores.telemetry.counter_folder import CounterFolder
 from mlengine.web.http import limits
 from mlengine.web.http.rate_limit_headers import Headers
 from mlengine.web.serving.fast_path import ROUTES, FastPathPredictor, FastPathRoutes
@@ -92,8 +95,8 @@ def test_of_a_round_over_the_limit_those_that_fit_are_admitted_and_the_others_no
     assert remaining(limit.admit([ADDRESS] * 3)) == [4, 3, 2]
     assert remaining(limit.admit([ADDRESS] * 4)) == [1, 0, None, None]
     assert remaining(limit.admit([ADDRESS])) == [None]
-    keys = Redis.from_url(queue.url).keys("*")
-    assert [int(Redis.from_url(queue.url).get(key)) for key in keys] == [5]
+    with Redis.from_url(queue.url) as redis:
+        assert [int(redis.get(key)) for key in redis.keys("*")] == [5]
 
 
 def test_headers_and_budget_are_those_of_the_framework(
@@ -200,10 +203,21 @@ def test_two_workers_let_the_limit_pass_and_not_two_more(
     limit = 300
     changed = {"RATE_LIMIT_REQUESTS": str(limit), "RATE_LIMIT_WINDOW_SECONDS": "3600"}
     with serving(tmp_path, ready=PATH, REDIS_URL=queue.url, **changed) as server:
-        Redis.from_url(queue.url).flushall()
-        statuses = _burst(server.port, 480, kept=kept)
+        for _ in range(10):
+            alone = _counted_alone(tmp_path)
+            with Redis.from_url(queue.url) as redis:
+                redis.flushall()
+            statuses = _burst(server.port, 480, kept=kept)
+            if _counted_alone(tmp_path) == alone:
+                break  # else the queue server was too slow, and workers have counted by themselves
     assert limit <= statuses.count(200) <= limit + 1
     assert set(statuses) == {200, 429}
+
+
+def _counted_alone(folder: Path) -> float:
+    """How many requests the workers have counted by themselves."""
+    counts = CounterFolder(counters_folder(settings(folder))).totals()
+    return sum(values[0] for key, values in counts.items() if key[0] == LIMITER_FALLBACKS.name)
 
 
 @pytest.mark.soak
