@@ -16,7 +16,6 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 
 from mlengine import __version__
-from mlengine.config.allocator import keep_freed_memory
 from mlengine.config.env_file import load_with_env_file
 from mlengine.config.logging import configure_logs
 from mlengine.errors import MlengineError
@@ -28,7 +27,6 @@ from mlengine.web.serving.master import graceful_reload, open_files
 from mlengine.web.serving.worker import WORKING_THREADS, Worker
 
 keep_files_private()
-keep_freed_memory()
 try:
     settings = load_with_env_file(Path.cwd())
     configure_logs(settings)
