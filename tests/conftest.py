@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, event
-from tests.compiled_rules import compile_rules_once
 from tests.postgres import PostgresServer, running_server, what_is_missing
 from tests.settings_read import settings_read
 
@@ -16,7 +15,6 @@ from mlengine.config import Settings
 from mlengine.stores.system.garbage_collection import collect_less_often
 
 collect_less_often()
-compile_rules_once()
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 While a lock stays, the first to meet it waits; those who come within a second after are refused at
 once, so that several writes for one answer, and many answers at once, cost that one wait together.
-What an operator changes is rare, and has no second way as the audit has: it waits by itself.
+An activation is rare, and has no second way as the audit has: it waits by itself.
 """
 
 import sqlite3

@@ -76,8 +76,8 @@ class DeclineTest:
 
     def heights(self, counts: Floats) -> Floats:
         """Of the line after so many dates since it began."""
-        rise = START / self.dates + RISE / (self.dates * self._both)
-        return np.asarray(self._scale * (START + rise * counts))
+        rise = START / self.dates + RISE / (self.dates * self._end_time)
+        return np.asarray(self._end_deviation * (START + rise * counts))
 
     def first_passed(self, values: Floats) -> int | None:
         """On which of some values, counted from 1, the line is passed first."""
@@ -91,8 +91,8 @@ class DeclineTest:
 
     def chance(self, shortfall: float, count: int) -> float:
         """Of passing the line in what is left of its dates, after `count`, if nothing declined."""
-        time = count / (count + self.dates) / self._both
-        height = shortfall / (self._scale * (1.0 + count / self.dates))
+        time = count / (count + self.dates) / self._end_time
+        height = shortfall / (self._end_deviation * (1.0 + count / self.dates))
         return passing_chance(START + RISE * time - height, RISE, 1.0 - time)
 
     def dates_needed(self, shortfall: float, count: int, *, a_date: float) -> int | None:
@@ -109,14 +109,14 @@ class DeclineTest:
         return left + math.ceil(start / nearing) if start <= nearing * HORIZON_DATES else None
 
     @property
-    def _both(self) -> float:
-        """Of the time k / (k + m): where it ends."""
+    def _end_time(self) -> float:
+        """Where the time k / (k + m) ends."""
         return HORIZON_DATES / (HORIZON_DATES + self.dates)
 
     @property
-    def _scale(self) -> float:
-        """The deviation at that end, of the shortfall over 1 + k/m."""
-        return self.deviation * math.sqrt(self.dates * self._both)
+    def _end_deviation(self) -> float:
+        """Of the shortfall over 1 + k/m at that end."""
+        return self.deviation * math.sqrt(self.dates * self._end_time)
 
 
 def level_reached(highest: float) -> float:

@@ -195,8 +195,9 @@ def _parse(texts: pl.Series, pattern: str, *, has_clock: bool) -> LocalTimes:
     if isinstance(local.dtype, pl.Datetime) and local.dtype.time_zone is not None:
         zones = constant("Z", pl.String(), len(texts))
         return LocalTimes(local.dt.replace_time_zone(None), zones)
-    if local.null_count() > texts.null_count():
-        local = local.fill_null(_day_ends(texts, pattern))
+    rows = (local.is_null() & texts.is_not_null()).arg_true()
+    if len(rows):
+        local = local.scatter(rows, _day_ends(texts.gather(rows), pattern))
     return LocalTimes(local)
 
 
