@@ -55,6 +55,12 @@ def test_every_metric_of_dashboard_and_alerts_exists_with_its_labels() -> None:
         for name, labels in found:
             assert name in known, expression
             assert set(re.findall(r"(\w+)=", labels)) <= known[name], expression
+        grouped = {
+            each
+            for names in re.findall(r"by \(([^)]*)\)", expression)
+            for each in names.split(", ")
+        }
+        assert grouped <= set().union(*(known[name] for name, _ in found)), expression
 
 
 def test_every_metric_but_the_machine_s_own_is_on_the_dashboard() -> None:

@@ -311,7 +311,11 @@ def test_metrics_tell_of_each_line_that_serves_and_once_of_each_family(platform,
     assert of("line_model_info") == {"main": ["v1"], "slow": ["slow/v1"]}
     assert of("model_age_seconds") == of("drift_e_value") == {"main": [""], "slow": [""]}
     assert of("drift_alarm_level") == {"main": [""], "slow": [""]}
-    assert of("drift_alarms_total") == {"main": ["v1"], "slow": ["slow/v1"]}
+    for name in ("v1", "slow/v1"):
+        causes = of("drift_alarms_total")["main" if name == "v1" else "slow"]
+        assert causes == [f"distribution {name}", f"frozen_feature {name}"]
+    statuses = ["ok", "drift", "insufficient_data", "uncalibrated"]
+    assert of("drift_status") == {"main": statuses, "slow": statuses}
     assert of("skill_dates") == {"slow": [""]}
     assert of("predictions_total") == {
         "main": ["ok v1"],
@@ -326,6 +330,7 @@ def test_metrics_tell_of_each_line_that_serves_and_once_of_each_family(platform,
         ("slow/v1", "slow"),
     ]
     assert [each.labels for each in found["model_age_seconds"]] == [("main",)]
+    assert [each.labels for each in found["skill_dates"]] == [("slow",)]
 
 
 def test_files_of_lines_are_taken_in_at_start(tmp_path):

@@ -1,5 +1,7 @@
 """What answers about drift, alone for commands that shall take no time."""
 
+from sqlalchemy import Engine
+
 from mlengine.bootstrap.control import ControlPlane
 from mlengine.config import Settings
 from mlengine.core.monitoring.sequential import alert_level
@@ -12,10 +14,16 @@ from mlengine.stores.registry.registry import Registry
 
 def build_drift(settings: Settings, control: ControlPlane, registry: Registry) -> DriftService:
     """Connects to nothing yet."""
+    level = alert_level(years=settings.monitoring.alert_years)
+    return drift_of_line(control.database, control.line, registry, level=level)
+
+
+def drift_of_line(database: Engine, line: str, registry: Registry, *, level: float) -> DriftService:
+    """As `build_drift`; the evidence of an alarm must pass `level`."""
     return DriftService(
         registry,
         DriftReferences(registry),
-        LiveVectorReader(control.database, control.line),
-        DriftStore(control.database, control.line),
-        alert_level(years=settings.monitoring.alert_years),
+        LiveVectorReader(database, line),
+        DriftStore(database, line),
+        level,
     )

@@ -10,6 +10,7 @@ from platform import python_version
 
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane
+from mlengine.bootstrap.drift import drift_of_line
 from mlengine.bootstrap.registry import open_registry
 from mlengine.bootstrap.stores import Stores
 from mlengine.bootstrap.telemetry import counters_folder
@@ -157,7 +158,7 @@ def build_metrics(
         control.database,
         partial(open_registry, settings),
         lambda: states.state("registry") != "degraded",
-        drift.level,
+        partial(drift_of_line, control.database, level=drift.level),
     )
     gauges = GaugeReader(
         __version__,

@@ -27,9 +27,11 @@ from mlengine.core.monitoring.drift.evidently import evidently_scores
 from mlengine.core.monitoring.drift.model_reference import ModelReference
 from mlengine.core.monitoring.drift.tallies import DateTallies, tally
 from mlengine.core.monitoring.drift.windows import DriftWindow
+from mlengine.core.monitoring.drift_alarm import DriftAlarms
 from mlengine.errors import ArtifactCorrupt, ModelNotFound, NoActiveModel
 from mlengine.services.monitoring.drift import ModelDrift
 from mlengine.services.monitoring.drift_checks import DriftChecks
+from mlengine.services.telemetry.drift_gauges import drift_gauges
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.system import table_files
 
@@ -179,10 +181,27 @@ def test_a_feature_that_freezes_is_told_in_days_and_once(years: LiveYears) -> No
     assert last == 24, "three repeats, and a date more that says they are whole"
     (event,) = told(years)
     assert (event["by"], event["features"]) == ("frozen_feature", ["fast"])
-    assert found(years).alarm.frozen_features == ("fast",)
+    alarm = found(years).alarm
+    assert (alarm.frozen_features, alarm.frozen_alarms, alarm.alarms) == (("fast",), 1, 0)
+    years.registry.activate("v1", actor="ann", reason="first", now=NOW)
+    gauges = {
+        (each.family.name, *sample.labels): sample.value
+        for each in drift_gauges(years.drift, NOW, "slow")
+        for sample in each.samples
+    }
+    assert gauges["drift_alarms_total", "slow/v1", "frozen_feature", "slow"] == 1.0
+    assert gauges["drift_alarms_total", "slow/v1", "distribution", "slow"] == 0.0
+    assert gauges["frozen_features", "slow"] == 1.0
     years.live(still)
     years.updates.run(NOW)
     assert [each["by"] for each in told(years)].count("frozen_feature") == 1
+    assert found(years).alarm.frozen_alarms == 1
+
+
+def test_what_an_earlier_platform_kept_of_the_alarm_is_read() -> None:
+    kept = DriftAlarms(frozen=("fast",), looked=7).to_dict()
+    del kept["frozen_alarms"]
+    assert DriftAlarms.from_dict(kept) == DriftAlarms(frozen=("fast",), looked=7)
 
 
 def test_the_same_answer_is_kept_until_there_are_new_rows(years: LiveYears) -> None:

@@ -78,7 +78,7 @@ def test_predictions_and_what_they_needed_are_counted(tmp_path: Path) -> None:
     assert value("database_up") == 1
     assert value("model_info", version="v1") == 1
     assert value("drift_e_value", model="main") == 0
-    assert value("drift_status", status="insufficient_data") == 1
+    assert value("drift_status", model="main", status="insufficient_data") == 1
 
 
 def test_a_database_that_is_gone_fails_no_scrape(tmp_path: Path) -> None:

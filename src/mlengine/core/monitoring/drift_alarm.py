@@ -22,12 +22,14 @@ _DATES_BEFORE = 128
 class DriftAlarms:
     """`sequential` is that of the whole; `frozen` names the features that stand still at present.
 
-    `looked` is the last date that was looked at, in days since 1970.
+    `looked` is the last date that was looked at, in days since 1970; `frozen_alarms` how often a
+    feature that began to stand still was told.
     """
 
     sequential: DriftAlarmState = field(default_factory=DriftAlarmState)
     frozen: tuple[str, ...] = ()
     looked: int = 0
+    frozen_alarms: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As `from_dict` takes it; JSON."""
@@ -35,7 +37,10 @@ class DriftAlarms:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DriftAlarms:
-        """Raises ValueError, TypeError or KeyError for what `to_dict` did not write."""
+        """Raises ValueError, TypeError or KeyError for what `to_dict` did not write.
+
+        Earlier platforms did not count the alarms about frozen features.
+        """
         kept = values["sequential"]
         state = DriftAlarmState(
             **kept
@@ -43,7 +48,8 @@ class DriftAlarms:
         )
         if not math.isfinite(state.e_value):
             raise ValueError("e_value")
-        return cls(state, tuple(map(str, values["frozen"])), int(values["looked"]))
+        frozen_alarms = int(values.get("frozen_alarms", 0))
+        return cls(state, tuple(map(str, values["frozen"])), int(values["looked"]), frozen_alarms)
 
     def first_needed(self) -> int:
         """The first date that the next look needs: of an unfinished block, and of a long run."""
@@ -94,7 +100,8 @@ def _look_for_frozen(
     new = tuple(name for name in standing if name not in alarms.frozen)
     date = int(live.dates[-1])
     told = [AlarmTold("frozen_feature", new, since=date, through=date)] if new else []
-    return replace(alarms, frozen=standing), told
+    count = alarms.frozen_alarms + len(told)
+    return replace(alarms, frozen=standing, frozen_alarms=count), told
 
 
 def _look_for_drift(

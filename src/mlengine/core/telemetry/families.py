@@ -153,8 +153,8 @@ SPOOL_BYTES = Family("audit_spool_bytes", "gauge", "Their size.")
 DRIFT_STATUS = Family(
     "drift_status",
     "gauge",
-    "1 for the status of the newest 500 bars of the active version of `main`, 0 for the others.",
-    ("status",),
+    "1 for the status of the newest 500 bars of the active version, 0 for the others.",
+    ("status", MODEL),
 )
 DRIFT_E_VALUE = Family(
     "drift_e_value", "gauge", "The evidence of the drift alarm of the active version.", (MODEL,)
@@ -165,8 +165,12 @@ DRIFT_LEVEL = Family(
 DRIFT_ALARMS = Family(
     "drift_alarms_total",
     "counter",
-    "How often the drift alarm of the version rang.",
-    ("version", MODEL),
+    "How often the drift alarm of the version rang, by its cause: `distribution`, or a"
+    " `frozen_feature`.",
+    ("version", "cause", MODEL),
+)
+FROZEN_FEATURES = Family(
+    "frozen_features", "gauge", "Features of the active version that stand still.", (MODEL,)
 )
 SKILL_STATUS = Family(
     "skill_status",
@@ -213,6 +217,7 @@ READ: tuple[Family, ...] = (
     DRIFT_E_VALUE,
     DRIFT_LEVEL,
     DRIFT_ALARMS,
+    FROZEN_FEATURES,
     SKILL_STATUS,
     SKILL_DATES,
     SKILL_GAIN,

@@ -34,8 +34,9 @@ class DriftAlarmReport:
     """The alarm that may be looked at daily: `e_value` beside the `threshold` that it must pass.
 
     `since` is the date from which the present evidence counts, `through` the last that counted.
-    `alarms` is how often it rang; of the last time, `last_alarm` is the date, `found` has the
-    features that lay furthest off. `frozen_features` stand still at present.
+    `alarms` is how often that rang; of the last time, `last_alarm` is the date, `found` has the
+    features that lay furthest off. `frozen_features` stand still at present, of which
+    `frozen_alarms` counts how often one was told.
     """
 
     e_value: float
@@ -46,6 +47,7 @@ class DriftAlarmReport:
     last_alarm: datetime | None
     found: tuple[str, ...]
     frozen_features: tuple[str, ...]
+    frozen_alarms: int = 0
 
 
 @dataclass(frozen=True)
@@ -214,4 +216,5 @@ def _alarm_report(alarms: DriftAlarms, reference: ModelReference, level: float) 
         last_alarm=midnight(state.alarmed) if state.alarms else None,
         found=tuple(names[at] for at in state.found if at < len(names)),
         frozen_features=alarms.frozen,
+        frozen_alarms=alarms.frozen_alarms,
     )

@@ -14,6 +14,7 @@ from mlengine.core.telemetry.families import (
     DRIFT_E_VALUE,
     DRIFT_LEVEL,
     DRIFT_STATUS,
+    FROZEN_FEATURES,
     Sample,
     Samples,
 )
@@ -22,24 +23,19 @@ from mlengine.services.monitoring.drift import DriftService
 _WINDOW = DriftWindow(bars=500)
 
 
-def drift_gauges(drift: DriftService, now: datetime) -> Sequence[Samples]:
-    """Of `main`, by its newest 500 bars; raises as `DriftService.drift`."""
+def drift_gauges(drift: DriftService, now: datetime, line: str = MODEL_LINE) -> Sequence[Samples]:
+    """By the newest 500 bars of a line; raises as `DriftService.drift`."""
     found = drift.drift(window=_WINDOW, version=None, now=now)
-    statuses = [Sample((each,), float(each == found.status)) for each in get_args(DriftStatus)]
-    alarm = found.alarm
-    ours = MODEL_LINE, found.model_version
+    statuses = [Sample((each, line), float(each == found.status)) for each in get_args(DriftStatus)]
+    alarm, version = found.alarm, version_key(line, found.model_version)
+    alarms = {"distribution": alarm.alarms, "frozen_feature": alarm.frozen_alarms}
     return (
         Samples(DRIFT_STATUS, statuses),
-        *alarm_gauges(*ours, e_value=alarm.e_value, level=alarm.threshold, alarms=alarm.alarms),
-    )
-
-
-def alarm_gauges(
-    line: str, version: str, *, e_value: float, level: float, alarms: int
-) -> Sequence[Samples]:
-    """What the alarm of a version of a line knows."""
-    return (
-        Samples(DRIFT_E_VALUE, [Sample((line,), e_value)]),
-        Samples(DRIFT_LEVEL, [Sample((line,), level)]),
-        Samples(DRIFT_ALARMS, [Sample((version_key(line, version), line), float(alarms))]),
+        Samples(DRIFT_E_VALUE, [Sample((line,), alarm.e_value)]),
+        Samples(DRIFT_LEVEL, [Sample((line,), alarm.threshold)]),
+        Samples(
+            DRIFT_ALARMS,
+            [Sample((version, cause, line), float(count)) for cause, count in alarms.items()],
+        ),
+        Samples(FROZEN_FEATURES, [Sample((line,), float(len(alarm.frozen_features)))]),
     )

@@ -14,10 +14,9 @@ from mlengine.core.line_names import MODEL_LINE, version_key
 from mlengine.core.telemetry.families import LINE_MODEL_INFO, MODEL_AGE, Sample, Samples
 from mlengine.errors import ArtifactsUnavailable, DatabaseUnavailable, MlengineError
 from mlengine.services.lines.directory import LineDirectory
-from mlengine.services.monitoring.drift_updates import alarms_of
-from mlengine.services.telemetry.drift_gauges import alarm_gauges
+from mlengine.services.monitoring.drift import DriftService
+from mlengine.services.telemetry.drift_gauges import drift_gauges
 from mlengine.services.telemetry.skill_gauges import SkillGauges
-from mlengine.stores.monitoring.drift_store import DriftStore
 from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.registry.registry import Registry
 
@@ -28,32 +27,38 @@ log = logging.getLogger(__name__)
 class LineGauges:
     """By the registry and the database: no model is loaded for it.
 
-    A registry that hosts share is asked for what is active, while it `is_reachable`; `level` is
-    what the evidence of a drift alarm must pass. Age, drift and skill of `main` are told by others.
+    A registry that hosts share is asked for what is active, while it `is_reachable`. `drift_of`
+    gives the drift of a line, whose registry it is handed. Age, drift and skill of `main` are told
+    by others.
     """
 
     directory: LineDirectory
     engine: Engine
     open_registry: Callable[[str], Registry]
     is_reachable: Callable[[], bool]
-    level: float
+    drift_of: Callable[[str, Registry], DriftService]
     _registries: dict[str, Registry] = field(default_factory=dict, init=False, repr=False)
+    _drifts: dict[str, DriftService] = field(default_factory=dict, init=False, repr=False)
     _trained_at: dict[str, datetime] = field(default_factory=dict, init=False, repr=False)
 
     def read(self, now: datetime) -> Sequence[Samples]:
         """Of every line that serves; raises DatabaseUnavailable."""
         found: list[Samples] = []
         for line in (MODEL_LINE, *(each.name for each in self.directory.active())):
-            try:
-                found += self._of(line, now)
-            except DatabaseUnavailable:
-                raise
-            except MlengineError as error:  # one line is not to hide the others
-                log.debug("metrics not read", extra={"line": line, "reason": str(error)})
+            for reader in (self._model, self._drift, self._skill):
+                try:
+                    found += reader(line, now)
+                except DatabaseUnavailable:
+                    raise
+                except MlengineError as error:  # what can't be read is not to hide the rest
+                    log.debug("metrics not read", extra={"line": line, "reason": str(error)})
         return found
 
-    def _of(self, line: str, now: datetime) -> Iterator[Samples]:
+    def _model(self, line: str, now: datetime) -> Iterator[Samples]:
         registry = self._registry(line)
+        if line != MODEL_LINE and registry.is_shared and self.is_reachable():
+            with suppress(ArtifactsUnavailable):
+                registry.refresh(active_only=True)
         active = registry.active.read_or_none()
         if active is None:
             return
@@ -65,20 +70,20 @@ class LineGauges:
             self._trained_at[key] = registry.manifest(active.version).created_at
         age = (now - self._trained_at[key]).total_seconds()
         yield Samples(MODEL_AGE, [Sample((line,), age)])
-        yield from self._drift_alarm(line, active.version)
-        yield from SkillGauges(SkillStore(self.engine, line), registry.active).read(now)
+
+    def _drift(self, line: str, now: datetime) -> Sequence[Samples]:
+        if line == MODEL_LINE:
+            return ()
+        if line not in self._drifts:
+            self._drifts[line] = self.drift_of(line, self._registry(line))
+        return drift_gauges(self._drifts[line], now, line)
+
+    def _skill(self, line: str, now: datetime) -> Sequence[Samples]:
+        if line == MODEL_LINE:
+            return ()
+        return SkillGauges(SkillStore(self.engine, line), self._registry(line).active).read(now)
 
     def _registry(self, line: str) -> Registry:
         if line not in self._registries:
             self._registries[line] = self.open_registry(line)
-        registry = self._registries[line]
-        if line != MODEL_LINE and registry.is_shared and self.is_reachable():
-            with suppress(ArtifactsUnavailable):
-                registry.refresh(active_only=True)
-        return registry
-
-    def _drift_alarm(self, line: str, version: str) -> Sequence[Samples]:
-        state = alarms_of(DriftStore(self.engine, line).progress(version)).sequential
-        return alarm_gauges(
-            line, version, e_value=state.e_value, level=self.level, alarms=state.alarms
-        )
+        return self._registries[line]
