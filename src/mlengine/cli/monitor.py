@@ -123,7 +123,10 @@ def freshness() -> Output:
         f"last prediction {format_cell(report.last_prediction_at)}",
         table(
             ["symbol", "last bar", "age in bars", "stale"],
-            [[s.symbol, s.last_bar, s.age_bars, s.stale] for s in report.symbols],
+            [
+                [s.symbol, s.last_bar, s.age_bars, "unasked" if s.unasked else s.stale]
+                for s in report.symbols
+            ],
         ),
     ]
     return Output(report, "\n".join(lines))

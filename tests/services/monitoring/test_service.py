@@ -9,6 +9,7 @@ from tests.factories import START
 from tests.platforms import NOW, ROWS, SYMBOLS, make_platform
 
 from mlengine.bootstrap.platform import Platform
+from mlengine.core.predictions.prediction import FailedPrediction
 from mlengine.errors import InvalidRequest
 from mlengine.services.predictions.prediction_builder import PredictionRequest
 
@@ -58,6 +59,45 @@ def test_a_backtest_makes_no_feed_look_dead(platform: Platform) -> None:
     found = platform.monitoring.freshness(now=NOW)
     assert found.symbols == ()
     assert found.last_prediction_at == NOW, "an answer it was all the same"
+
+
+def test_who_is_asked_for_no_more_has_no_stale_feed(platform: Platform) -> None:
+    """A bar that nobody asked for since it was late tells nothing of its feed."""
+    fresh, week = LAST_BAR + timedelta(days=1, minutes=5), timedelta(days=7)
+
+    def ask(symbols: tuple[str, ...], at: datetime, as_of: datetime | None = None) -> None:
+        request = PredictionRequest(request_id="req", now=at, as_of=as_of)
+        platform.predict.predict_batch(symbols, request)
+
+    def states(at: datetime) -> dict[str, str]:
+        found = platform.monitoring.freshness(now=at).symbols
+        return {s.symbol: "unasked" if s.unasked else "stale" if s.stale else "ok" for s in found}
+
+    ask(SYMBOLS, fresh)
+    assert states(fresh) == dict.fromkeys(SYMBOLS, "ok")
+    ask(("AAA",), fresh + week)
+    ask(("BBB",), fresh + week, as_of=fresh)
+    assert states(fresh + week) == {"AAA": "stale", "BBB": "unasked", "CCC": "unasked"}
+    assert states(fresh + 2 * week)["AAA"] == "stale"
+    assert states(fresh + 3 * week)["AAA"] == "unasked"
+    found = {
+        (each.family.name, *sample.labels): sample.value
+        for each in platform.metrics.gauges.read(fresh + week)
+        for sample in each.samples
+    }
+    assert [found["symbols", state] for state in ("fresh", "stale", "unasked")] == [0, 1, 2]
+    assert found["bar_age_bars",] == pytest.approx(7, abs=0.1)
+
+
+def test_a_question_that_fails_is_one_all_the_same(platform: Platform, tmp_path: Path) -> None:
+    fresh, week = LAST_BAR + timedelta(days=1, minutes=5), timedelta(days=7)
+    ask = platform.predict.predict_batch
+    ask(["AAA"], PredictionRequest(request_id="req", now=fresh))
+    (tmp_path / "bars" / "AAA.parquet").unlink()
+    (failed,) = ask(["AAA"], PredictionRequest(request_id="req", now=fresh + week)).results
+    assert isinstance(failed, FailedPrediction), failed
+    (found,) = platform.monitoring.freshness(now=fresh + week).symbols
+    assert found.stale
 
 
 def test_history_pages_from_the_newest_on(platform: Platform) -> None:

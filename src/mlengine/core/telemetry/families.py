@@ -127,12 +127,15 @@ BAR_REVISIONS = Family(
     "bar_revisions_total", "counter", "Recorded bars that came with other values later."
 )
 BAR_AGE = Family(
-    "bar_age_bars", "gauge", "The age of the newest bar in expected bars: of the oldest symbol."
+    "bar_age_bars",
+    "gauge",
+    "The age of the newest bar in expected bars: of the oldest symbol that is asked for.",
 )
 SYMBOLS = Family(
     "symbols",
     "gauge",
-    "Symbols predicted for the present, by whether their bars are stale.",
+    "Symbols predicted for the present: those with bars that are `fresh`, or `stale` when they were"
+    " last asked for, and those that nobody has asked for since their bars were late (`unasked`).",
     ("state",),
 )
 LAST_PREDICTION_AGE = Family(

@@ -22,6 +22,8 @@ _EXPECTATIONS_SECONDS = 2.0
 class SymbolFreshness:
     """`age_seconds` since the bar was final, `age_bars` in bars that were expected since.
 
+    `stale` says that these are too many, and were so when the symbol was last asked for. Where
+    nobody has asked since, or in eight days, nothing is known of its feed: that is `unasked`.
     `revised_bars` counts the bars that came with other values later than when first recorded.
     """
 
@@ -31,6 +33,7 @@ class SymbolFreshness:
     age_bars: float
     stale: bool
     revised_bars: int = 0
+    unasked: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ class MonitoringService:
         symbols = [
             self._symbol_freshness(name, bar, now, deadline) for name, bar in last_bars.items()
         ]
+        if any(each.stale for each in symbols):
+            asked = self.audit.last_asked(self.interval, now=now)
+            symbols = [self._as_asked(each, asked.get(each.symbol), now) for each in symbols]
         return Freshness(
             symbols=tuple(
                 replace(each, revised_bars=revised.get(each.symbol, 0)) for each in symbols
@@ -102,6 +108,17 @@ class MonitoringService:
             age_bars=age.bars,
             stale=age.is_stale,
         )
+
+    def _as_asked(
+        self, late: SymbolFreshness, asked_at: datetime | None, now: datetime
+    ) -> SymbolFreshness:
+        """Who was not asked for since its bar was late has no feed that could be called stale."""
+        if not late.stale:
+            return late
+        age = asked_at and self.bar_ages.age(
+            late.symbol, late.last_bar, moment=asked_at, now=now, deadline=Deadline.after(0.0)
+        )
+        return late if age and age.is_stale else replace(late, stale=False, unasked=True)
 
     def _model_freshness(self, now: datetime) -> ModelFreshness | None:
         try:

@@ -95,11 +95,13 @@ class GaugeReader:
 
 
 def _of_freshness(found: Freshness, now: datetime) -> Iterator[Samples]:
-    stale = sum(symbol.stale for symbol in found.symbols)
-    states = {"fresh": len(found.symbols) - stale, "stale": stale}
+    asked = [symbol for symbol in found.symbols if not symbol.unasked]
+    stale = sum(symbol.stale for symbol in asked)
+    unasked = len(found.symbols) - len(asked)
+    states = {"fresh": len(asked) - stale, "stale": stale, "unasked": unasked}
     yield Samples(families.SYMBOLS, [Sample((state,), n) for state, n in states.items()])
-    if found.symbols:
-        yield _one(families.BAR_AGE, max(symbol.age_bars for symbol in found.symbols))
+    if asked:
+        yield _one(families.BAR_AGE, max(symbol.age_bars for symbol in asked))
     if found.last_prediction_at:
         age = (now - found.last_prediction_at).total_seconds()
         yield _one(families.LAST_PREDICTION_AGE, max(age, 0.0))

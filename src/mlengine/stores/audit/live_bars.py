@@ -45,6 +45,31 @@ class LiveBarReader:
                 found = {symbol: bar or earlier.get(symbol) for symbol, bar in found.items()}
         return {symbol: bar for symbol, bar in found.items() if bar is not None}
 
+    def last_asked(self, interval: str, *, now: datetime) -> dict[str, datetime]:
+        """When each symbol with a vector was last asked for about the present, answered or not.
+
+        Without those that nobody asked for in eight days, or three bars where these are longer.
+        """
+        width = INTERVALS[interval]
+        since = now - max(_RECENT, 3 * width)
+        symbols, row = _symbols(interval), predictions.c
+        lag = type_coerce(row.at, BigInteger) - type_coerce(row.as_of, BigInteger)
+        # Rows are looked at from the newest on: `seq` bounds them in the order of an index, `at`
+        # leaves out earlier partitions.
+        first = select(row.seq).where(row.at >= since).order_by(row.at).limit(1).scalar_subquery()
+        newest = (
+            select(row.at)
+            .where(row.symbol == symbols.c.symbol, row.at >= since, row.seq >= first)
+            .where(lag < width // MICROSECOND)
+            .order_by(row.seq.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        query = select(symbols.c.symbol, newest).where(symbols.c.symbol.is_not(None))
+        with reading(self.engine) as connection:
+            found = connection.execute(query).all()
+        return {symbol: at for symbol, at in found if at is not None}
+
 
 def _newest_bars(
     connection: Connection, interval: str, *, since: datetime | None

@@ -101,7 +101,8 @@ def freshness() -> Response:
 
     `symbols` counts requests for the present: without `as_of`, or with one less than a bar's
     length before the request. A backtest, which asks for the past, makes no feed look dead; its
-    answers count for `last_prediction_at` alone.
+    answers count for `last_prediction_at` alone. A symbol that nobody asks for any more is
+    `unasked` once bars of it are late, and not `stale`.
     """
     load_query(_MODEL_QUERY)
     return jsonify(asked_line().monitoring.freshness(now=request_time()))
