@@ -61,13 +61,17 @@ def _drift_lines(found: ModelDrift) -> Iterator[str]:
         f"against {found.n_reference} rows of training"
     )
     if found.score is not None:
-        yield f"score {format_cell(found.score)}, threshold {format_cell(found.threshold)}"
+        rate = found.false_alarm_rate
+        passed = "" if rate is None else f", passed by {rate:.0%} of windows without a cause"
+        yield f"score {format_cell(found.score)}, threshold {format_cell(found.threshold)}{passed}"
     if found.status == "insufficient_data":
         return
     alarm = found.alarm
-    told = f", {alarm.alarms} so far" if alarm.alarms else ""
-    frozen = f", frozen: {', '.join(alarm.frozen_features)}" if alarm.frozen_features else ""
-    yield f"alarm: e-value {alarm.e_value:.3g} of {alarm.threshold:.3g}{told}{frozen}"
+    rung = alarm.alarms + alarm.frozen_alarms
+    told = f"; alarms so far: {rung}" if rung else ""
+    frozen = f"; stand still: {', '.join(alarm.frozen_features)}" if alarm.frozen_features else ""
+    years = f"a false alarm in {alarm.false_alarm_years:.3g} years"
+    yield f"alarm: e-value {alarm.e_value:.3g} of {alarm.threshold:.3g} ({years}){told}{frozen}"
     prediction = [found.prediction_drift] if found.prediction_drift else []
     columns = ("feature", "score", "psi", "threshold", "ks", "drifted", "null_share")
     yield table(

@@ -56,7 +56,7 @@ def _skill(skill: Skill) -> list[str]:
     if evidence:
         lines.append(
             f"  evidence that it is lost {format_cell(evidence.lost_e_value)}, that there is some "
-            f"{format_cell(evidence.proven_e_value)} (20 decide); dates to go "
+            f"{format_cell(evidence.proven_e_value)} ({skill.threshold:.0f} decide); dates to go "
             f"{format_cell(evidence.dates_to_lose)}, {format_cell(evidence.dates_to_prove)}"
         )
     if earlier.version:

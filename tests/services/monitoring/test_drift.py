@@ -385,7 +385,15 @@ def test_a_status_is_told_where_it_is_news(years: LiveYears) -> None:
         checks.run(NOW + timedelta(hours=hours))
     (event,) = events.page("drift_checked", 9, None).rows
     assert (event.version, event.at, event.details["status"]) == ("v1", NOW, "ok")
-    assert event.details["n_current"] == found(years).n_current
+    now = found(years)
+    assert (event.details["n_current"], event.details["score"]) == (now.n_current, now.score)
+    assert (event.details["threshold"], now.false_alarm_rate) == (now.threshold, 0.05)
+    years.live(panel(66, seed=3, shift=4.0))
+    years.updates.run(NOW)
+    checks.run(NOW + timedelta(hours=4))
+    (event, _) = events.page("drift_checked", 9, None).rows
+    assert event.details["score"] > event.details["threshold"]  # type: ignore[operator]
+    assert event.details["features"][0] == found(years).features[0].feature  # type: ignore[index]
 
 
 def test_a_sketch_of_fewer_features_than_the_reference_is_corrupt(

@@ -112,6 +112,8 @@ def test_a_window_a_symbol_and_a_group_are_parts_of_it(platform: Platform) -> No
     assert ask(60, group="none") == (60 * 12, 60)
     assert ask(60, group="XNYS") == (0, 0)
     assert ask(60, symbol="NOPE") == (0, 0)
+    assert ask(60, symbol="S03", group="none") == (60, 60)
+    assert ask(60, symbol="S03", group="XNYS") == (0, 0)
 
 
 def test_what_the_update_keeps_is_what_is_told_until_newer_outcomes(platform: Platform) -> None:

@@ -30,6 +30,7 @@ def test_drift_has_the_fields_of_the_contract(client: FlaskClient) -> None:
         "through": "2024-05-31T00:00:00Z",
         "score": None,
         "threshold": None,
+        "false_alarm_rate": None,
         "calibration_windows": 0,
         "prediction_drift": None,
         "log_loss": {"estimated": 0.69, "at_training": 0.68},
@@ -42,6 +43,8 @@ def test_drift_has_the_fields_of_the_contract(client: FlaskClient) -> None:
             "last_alarm": None,
             "found": [],
             "frozen_features": ["rsi_14"],
+            "frozen_alarms": 0,
+            "false_alarm_years": 10.0,
         },
         "updated_at": "2024-05-31T00:00:00Z",
         "evidently": None,
@@ -102,6 +105,7 @@ def test_freshness_has_the_fields_of_the_contract(client: FlaskClient) -> None:
                 "age_bars": 1.0,
                 "stale": False,
                 "revised_bars": 0,
+                "unasked": False,
             }
         ],
         "model": {

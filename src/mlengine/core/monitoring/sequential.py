@@ -67,6 +67,15 @@ def alert_level(*, years: float = 10.0) -> float:
     return years * DATES_A_YEAR / BLOCK_DATES
 
 
+def false_alarm_years(level: float) -> float:
+    """In how many years a false alarm comes once, on average, or less: undoes `alert_level`.
+
+    >>> false_alarm_years(126.0)
+    10.0
+    """
+    return level * BLOCK_DATES / DATES_A_YEAR
+
+
 def look(
     state: DriftAlarmState, reference: DriftReference, live: DateTallies, *, level: float
 ) -> Iterator[DriftAlarmState]:

@@ -17,6 +17,7 @@ from mlengine.core.monitoring.drift.model_reference import ModelReference
 from mlengine.core.monitoring.drift.tallies import DateTallies
 from mlengine.core.monitoring.drift.windows import DriftWindow
 from mlengine.core.monitoring.drift_alarm import DriftAlarms
+from mlengine.core.monitoring.sequential import false_alarm_years
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import NoActiveModel
 from mlengine.services.monitoring.drift_references import DriftReferences, VersionReference
@@ -33,6 +34,7 @@ _MOST_ROWS = 20_000
 class DriftAlarmReport:
     """The alarm that may be looked at daily: `e_value` beside the `threshold` that it must pass.
 
+    Without a cause that comes once in `false_alarm_years` of daily looks, on average, or less.
     `since` is the date from which the present evidence counts, `through` the last that counted.
     `alarms` is how often that rang; of the last time, `last_alarm` is the date, `found` has the
     features that lay furthest off. `frozen_features` stand still at present, of which
@@ -48,6 +50,7 @@ class DriftAlarmReport:
     found: tuple[str, ...]
     frozen_features: tuple[str, ...]
     frozen_alarms: int = 0
+    false_alarm_years: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class EvidentlyFeature:
 class ModelDrift:
     """Of one version: `status` compares `score` with `threshold`, and nothing else.
 
+    Without a cause a share of looks, `false_alarm_rate`, says `drift`; null without a threshold.
     `reason` says why there is no verdict. The window has `dates` dates, `since` to `through`, with
     `n_current` distinct live bars; `calibration_windows` of as many dates of training gave the
     threshold. `log_loss` is an estimate without outcomes. `updated_at` is when live rows were last
@@ -90,6 +94,7 @@ class ModelDrift:
     log_loss: LogLossEstimate | None
     alarm: DriftAlarmReport
     updated_at: datetime | None
+    false_alarm_rate: float | None = None
     evidently: tuple[EvidentlyFeature, ...] | None = None
 
 
@@ -163,6 +168,7 @@ class DriftService:
             through=midnight(int(live.dates[-1])) if len(live.dates) else None,
             score=check.score,
             threshold=check.threshold,
+            false_alarm_rate=calibration.alpha if calibration and check.threshold else None,
             calibration_windows=calibration.windows if calibration else 0,
             features=(*check.features, *(FeatureDrift(n, None, None) for n in version.unwatched)),
             prediction_drift=replace(of_score.features[0], score=None, measure=None),
@@ -217,4 +223,5 @@ def _alarm_report(alarms: DriftAlarms, reference: ModelReference, level: float) 
         found=tuple(names[at] for at in state.found if at < len(names)),
         frozen_features=alarms.frozen,
         frozen_alarms=alarms.frozen_alarms,
+        false_alarm_years=false_alarm_years(level),
     )

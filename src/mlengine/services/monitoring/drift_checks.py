@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ from mlengine.stores.database.events import EventStore
 
 _CHECKED: EventKind = "drift_checked"
 _BETWEEN_EVENTS = timedelta(hours=1)
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,8 @@ class DriftChecks:
         except (NoActiveModel, ModelNotFound, ArtifactCorrupt):
             return None
         if found.status != "insufficient_data" and self._is_news(found, now):
-            details = {"status": found.status, "n_current": found.n_current, "reason": found.reason}
             self.events.append(
-                _CHECKED, at=now, version=found.model_version, actor=None, details=details
+                _CHECKED, at=now, version=found.model_version, actor=None, details=_details(found)
             )
         return None
 
@@ -44,3 +45,14 @@ class DriftChecks:
         if last is None:
             return True
         return last.details.get("status") != found.status and now - last.at >= _BETWEEN_EVENTS
+
+
+def _details(found: ModelDrift) -> Mapping[str, object]:
+    """The verdict with its figures; of drift the features that lie furthest off, worst first."""
+    details: dict[str, object] = {
+        name: getattr(found, name)
+        for name in ("status", "reason", "n_current", "dates", "score", "threshold")
+    }
+    if found.status == "drift":
+        details["features"] = [each.feature for each in found.features[:_MOST_NAMED]]
+    return details

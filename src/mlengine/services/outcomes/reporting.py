@@ -97,11 +97,11 @@ class PerformanceReporter:
 
     def symbols(self, version: str, selection: Selection) -> list[str] | None:
         """Those that are selected; None where all are."""
-        if selection.symbol is not None:
-            return [selection.symbol]
-        if selection.group is None:
+        if selection.symbol is None and selection.group is None:
             return None
-        every = self.outcomes.symbols(version)
+        every = [selection.symbol] if selection.symbol else self.outcomes.symbols(version)
+        if selection.group is None:
+            return every
         return [symbol for symbol in every if self.group_of(symbol) == selection.group]
 
     def _decided(self, version: str, since: int, symbols: list[str] | None) -> DecidedCounts:

@@ -39,9 +39,9 @@ def drift() -> Response:
     windows of training were compared by: `dates`, 5 to 120.
 
     `status` is that of one figure: `score`, the largest of all features and measures, against
-    `threshold`, which windows of training pass in 5 %. It is `ok` or `drift`; `insufficient_data`
-    under 50 rows that differ, with null figures; and `uncalibrated` for a `reason`:
-    `no_calibration` (the version was trained before there was one), `window_too_short`,
+    `threshold`, which windows of training pass in 5 % (`false_alarm_rate`). It is `ok` or `drift`;
+    `insufficient_data` under 50 rows that differ, with null figures; and `uncalibrated` for a
+    `reason`: `no_calibration` (the version was trained before there was one), `window_too_short`,
     `window_too_long`, `too_few_windows`, `past_differs` (years of training differ as much from each
     other), `few_symbols` (under half the rows a date that training had). Of a feature, `threshold`
     is that of `psi` and `drifted` says that one of both statistics passed its own: a map to look

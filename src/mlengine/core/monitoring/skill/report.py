@@ -10,6 +10,7 @@ from mlengine.core.monitoring.skill.comparison import (
     start_comparison,
 )
 from mlengine.core.monitoring.skill.evidence import (
+    ALPHA,
     SkillEvidence,
     SkillState,
     SkillStatus,
@@ -91,7 +92,8 @@ class Skill:
     that of the model, or of expected returns their correlation about zero with what came;
     `trained_gain` is that of the `trained_dates` on which training judged the recipe (tests of
     folds, and the holdout), `trained_lower` the lower end of its interval. `evidence` is None where
-    these are too few. `since` is when the status was reached.
+    these are too few. `since` is when the status was reached, `threshold` what each e-value is held
+    against.
     """
 
     status: SkillStatus
@@ -104,6 +106,7 @@ class Skill:
     trained_dates: int | None
     evidence: SkillEvidence | None
     against_earlier: EarlierComparison
+    threshold: float = 1.0 / ALPHA
 
 
 def start_record(terms: SkillTerms | None, *, steps_ahead: int) -> SkillRecord:
