@@ -10,7 +10,6 @@ from platform import python_version
 
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane
-from mlengine.bootstrap.drift import drift_of_line
 from mlengine.bootstrap.registry import open_registry
 from mlengine.bootstrap.stores import Stores
 from mlengine.bootstrap.telemetry import counters_folder
@@ -46,6 +45,7 @@ from mlengine.stores.outcomes.reports import ReportStore
 from mlengine.stores.outcomes.scored import ScoredReader
 from mlengine.stores.outcomes.skill_store import SkillStore
 from mlengine.stores.outcomes.store import OutcomeStore
+from mlengine.stores.registry.registry import Registry
 from mlengine.stores.system.dependency_states import DependencyStates
 from mlengine.stores.telemetry.counter_folder import CounterFolder
 
@@ -149,16 +149,20 @@ def build_metrics(
     health: HealthService,
     monitoring: MonitoringService,
     drift: DriftService,
+    drift_of: Callable[[str, Registry], DriftService],
     states: DependencyStates,
 ) -> MetricsService:
-    """What `/metrics` tells; connects to nothing yet."""
+    """What `/metrics` tells; connects to nothing yet.
+
+    `drift` is that of `main`, and `drift_of` gives that of another line.
+    """
     skill = SkillGauges(SkillStore(control.database), control.active)
     lines = LineGauges(
         control.lines.directory,
         control.database,
         partial(open_registry, settings),
         lambda: states.state("registry") != "degraded",
-        partial(drift_of_line, control.database, level=drift.level),
+        drift_of,
     )
     gauges = GaugeReader(
         __version__,

@@ -10,6 +10,7 @@ from functools import partial
 
 from mlengine import __version__
 from mlengine.bootstrap.control import ControlPlane, build_control
+from mlengine.bootstrap.drift import drift_of_line
 from mlengine.bootstrap.keys import build_key_ring
 from mlengine.bootstrap.lines import control_of_line, settings_of_line
 from mlengine.bootstrap.models import LineServices, SharedCaches, build_line_services
@@ -181,7 +182,13 @@ def build_platform(settings: Settings) -> Platform:
         counters=stores.counters,
         latencies=_latencies(control, stores.counters, caches.counts),
         metrics=build_metrics(
-            settings, control, health, services.monitoring, services.drift, stores.states
+            settings,
+            control,
+            health,
+            services.monitoring,
+            services.drift,
+            partial(drift_of_line, control.database, level=services.drift.level),
+            stores.states,
         ),
         lines=lines,
     )
