@@ -184,6 +184,43 @@ def test_a_single_wrong_price_within_a_bar_is_an_unexplained_jump():
     assert [jump.timestamp for jump in quality.jumps] == [weekdays(600)[580]]
 
 
+def in_another_unit(prices: Prices, rows: slice, factor: float, *names: str) -> Prices:
+    for name in names or ("open", "high", "low", "close"):
+        prices[name][rows] *= factor
+    return prices
+
+
+OTHER_UNITS = {
+    "ten times from a day on": (slice(500, None), 10.0, ()),
+    "a tenth from a day on": (slice(500, None), 0.1, ()),
+    "an eighth, and the volume stays": (slice(500, None), 0.125, ()),
+    "ten times for weeks": (slice(500, 515), 10.0, ()),
+    "ten times in the newest bar": (slice(599, None), 10.0, ()),
+    "a close with a digit too many": (slice(500, 501), 10.0, ("high", "close")),
+    "a close with a digit too few": (slice(500, 501), 0.1, ("low", "close")),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_UNITS)
+def test_prices_in_another_unit_are_an_unexplained_jump(name):
+    """The bar moves as usual, which that of a crash does not; volume says nothing of it."""
+    rows, factor, names = OTHER_UNITS[name]
+    quality = check(bars_of(weekdays(600), in_another_unit(walk(600), rows, factor, *names)))
+    assert quality.reasons == ("unexplained_jump",)
+    first = weekdays(600)[rows.start]
+    assert quality.jumps[0].timestamp == first
+    assert quality.jumps[0].ratio == pytest.approx(factor, rel=0.05)
+
+
+def test_a_fall_to_a_fifth_with_the_range_of_one_is_news():
+    prices = walk(600)
+    for price in prices.values():
+        price[500:] *= 0.2
+    prices["volume"][500:] *= 40
+    prices["high"][500] *= 1.4
+    assert check(bars_of(weekdays(600), prices)).status == "ok"
+
+
 def test_an_outage_and_bars_that_are_lost_here_and_there_are_seen():
     rng, moments = np.random.default_rng(3), every(5 * MINUTE, 4000)
     kept = [m for i, m in enumerate(moments) if not 3404 <= i < 3980 and rng.random() > 0.1]

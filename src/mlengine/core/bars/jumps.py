@@ -25,6 +25,8 @@ _BARS_ASIDE = 10
 _VOLUME_FACTOR = 2.0
 # From one bar to the next, or beside all other prices of its bar, nothing trades twenty times up.
 _WRONG = np.log(20.0)
+# Nor at a quarter, or four times up, where the bar moves as usual: other shares, or another unit.
+_OTHER_UNIT = np.log(4.0)
 # A third of the price overnight and back again within days is no news either.
 _REVERTING = np.log(3.0)
 _REVERTING_BARS = 5
@@ -71,11 +73,14 @@ def find_jumps(bars: BarArrays) -> Sequence[Jump]:
     jumps: dict[int, Jump] = {}
     for row in np.flatnonzero(beside >= _WRONG):
         jumps[int(row)] = _jump(bars, int(row), "print", float(np.exp(beside[row])))
+    moves = np.log(closes / opens)[:-1]
+    for row in np.flatnonzero((np.abs(moves) >= _REVERTING) & _undone(moves, gaps)):
+        jumps.setdefault(int(row), _jump(bars, int(row), "print", float(np.exp(moves[row]))))
     for row in np.flatnonzero(np.abs(gaps) >= _SPLITS[0] - _SPLIT_TOLERANCE):
         gap, at = float(gaps[row]), int(row) + 1
         if _is_split(bars, at, gap):
             jumps.setdefault(at, _jump(bars, at, "split", float(np.exp(gap))))
-        elif abs(gap) >= _WRONG or _reverts(gaps, int(row)):
+        elif abs(gap) >= _WRONG or _is_other_unit(bars, at, gap) or _reverts(gaps, int(row)):
             jumps.setdefault(at, _jump(bars, at, "print", float(np.exp(gap))))
     return [jumps[row] for row in sorted(jumps)]
 
@@ -83,17 +88,32 @@ def find_jumps(bars: BarArrays) -> Sequence[Jump]:
 def _is_split(bars: BarArrays, at: int, gap: float) -> bool:
     """Whether the price of bar `at` begins at one nth or n times, and then moves as usual."""
     near = _SPLITS[np.argmin(np.abs(_SPLITS - abs(gap)))]
-    _, highs, lows, _, volumes = bars.values
-    ranges = np.log(highs[max(0, at - _BARS_ASIDE) : at] / lows[max(0, at - _BARS_ASIDE) : at])
-    calm = _USUAL_MOVES * max(float(np.median(ranges)), _SMALLEST_MOVE)
-    if abs(abs(gap) - near) > _SPLIT_TOLERANCE or np.log(highs[at] / lows[at]) > calm:
+    if abs(abs(gap) - near) > _SPLIT_TOLERANCE or not _moves_as_usual(bars, at):
         return False
+    volumes = bars.values[4]
     before = volumes[max(0, at - _BARS_ASIDE) : at]
     after = volumes[at : at + _BARS_ASIDE]
     if not (before > 0).any() or not (after > 0).any():
         return True
     change = np.log(np.median(after[after > 0]) / np.median(before[before > 0]))
     return bool(abs(change + np.sign(gap) * near) <= np.log(_VOLUME_FACTOR))
+
+
+def _is_other_unit(bars: BarArrays, at: int, gap: float) -> bool:
+    return abs(gap) >= _OTHER_UNIT and _moves_as_usual(bars, at)
+
+
+def _moves_as_usual(bars: BarArrays, at: int) -> bool:
+    """Whether the range of bar `at` is like those before it."""
+    _, highs, lows, _, _ = bars.values
+    ranges = np.log(highs[max(0, at - _BARS_ASIDE) : at] / lows[max(0, at - _BARS_ASIDE) : at])
+    calm = _USUAL_MOVES * max(float(np.median(ranges)), _SMALLEST_MOVE)
+    return bool(np.log(highs[at] / lows[at]) <= calm)
+
+
+def _undone(moves: Floats, gaps: Floats) -> Flags:
+    """Which moves from open to close the gap that follows takes back."""
+    return np.asarray(np.abs(moves + gaps) <= _REVERTED_SHARE * np.abs(moves))
 
 
 def _reverts(gaps: Floats, row: int) -> bool:

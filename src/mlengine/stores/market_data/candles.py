@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from mlengine.core.bars.epochs import epoch_timestamps
 from mlengine.core.timestamps import POSSIBLE_YEARS
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.deadline import NEVER, Deadline
-from mlengine.stores.market_data.decoding import describe
+from mlengine.stores.market_data.decoding import describe, is_stated
 
 V = TypeVar("V")
 
@@ -28,7 +28,10 @@ VALUE_KEYS: Mapping[str, tuple[str, str]] = {
 }
 
 # To take no notice of such a column would make it a market without volume.
-LIKE_VOLUME = re.compile("volum|vol$|qty|quantity|shares|^ *(up|down) *$", re.IGNORECASE)
+LIKE_VOLUME = re.compile(
+    "volum|wolumen|vol$|qty|quantity|shares|^ *(up|down) *$|st(ü|ue?)ck|成交量|出来高|거래량",
+    re.IGNORECASE,
+)
 # Also as pandas writes them beside empty cells.
 FLAGS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "yes", "1", "1.0"), True),
@@ -241,10 +244,3 @@ def _refuse_other(stated: Mapping[str, object], *, symbol: str, interval: str) -
     if not is_stated(stated.get("interval"), interval):
         words = "the answer is for another interval than asked"
         raise UpstreamInvalid(f"{words}: {stated['interval']!r:.40}")
-
-
-def is_stated(value: object, expected: str, fold: Callable[[str], str] = str) -> bool:
-    """Whether an answer says what is expected, also as a number, or nothing."""
-    if isinstance(value, bool) or not isinstance(value, str | int | None):
-        return False
-    return value is None or fold(str(value)) == expected

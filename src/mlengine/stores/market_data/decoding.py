@@ -1,6 +1,7 @@
 """JSON as services write it: also with NaN, Infinity and integers of any length."""
 
 import json
+from collections.abc import Callable
 
 import orjson
 
@@ -49,3 +50,10 @@ def _kind(body: bytes) -> str:
 def _integer(text: str) -> float:
     """Beyond 64 bits as a float: exact enough for a volume, and no attack by its length."""
     return int(text) if len(text) <= 19 else float(text)
+
+
+def is_stated(value: object, expected: str, fold: Callable[[str], str] = str) -> bool:
+    """Whether an answer says what is expected, also as a number, or nothing."""
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        return False
+    return value is None or fold(str(value)) == expected

@@ -136,6 +136,18 @@ def test_tickers_may_stand_above_the_names_of_columns(tmp_path):
     assert rows(read(tmp_path, "BBB")) == [tuple(2 * value for value in row) for row in ROWS]
 
 
+def test_tickers_may_stand_above_columns_without_a_word(tmp_path):
+    for tickers in (1, 2):
+        table = [(*row, *(value * 2 for value in row[1:])) for row in dated()]
+        names = ",Open,High,Low,Close,Volume" * tickers
+        above = ",AAA" * 5 + ",BBB" * 5 * (tickers - 1)
+        head = f"{above}\n{names}\nDate{',' * 5 * tickers}"
+        cells = [row[: 1 + 5 * tickers] for row in table]
+        (tmp_path / "download.csv").write_text(lines(cells, head))
+        assert rows(read(tmp_path)) == ROWS
+    assert rows(read(tmp_path, "BBB")) == [tuple(2 * value for value in row) for row in ROWS]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8"])
 def test_metatrader_has_date_and_time_apart(tmp_path, encoding):
     table = [

@@ -47,6 +47,7 @@ CHANGES = {
     "decimals": FRAME.with_columns(PRICES.cast(pl.Decimal(20, 8))),
     "single floats": FRAME.with_columns(PRICES.cast(pl.Float32)),
     "unsigned volume": FRAME.with_columns(pl.col("volume").cast(pl.UInt64)),
+    "numbers as bytes": FRAME.with_columns(pl.col(VALUES).cast(pl.String).cast(pl.Binary)),
     "numbers as texts": FRAME.with_columns(pl.col(VALUES).cast(pl.String)),
     "category of symbols": FRAME.with_columns(pl.lit("AAA").cast(pl.Categorical).alias("symbol")),
     "nested column beside": FRAME.with_columns(pl.lit([[1, 2]]).alias("notes")),

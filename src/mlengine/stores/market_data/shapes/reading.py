@@ -7,9 +7,9 @@ import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.candles import candle_frame, is_stated, parse_candles
+from mlengine.stores.market_data.candles import candle_frame, parse_candles
 from mlengine.stores.market_data.deadline import NEVER, Deadline
-from mlengine.stores.market_data.decoding import decode_json, describe
+from mlengine.stores.market_data.decoding import decode_json, describe, is_stated
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
 from mlengine.stores.market_data.shapes.shape import KeyPath, ServiceShape
 

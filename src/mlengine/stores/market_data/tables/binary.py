@@ -43,9 +43,14 @@ def read_binary(path: Path) -> Table:
     else:
         with translated_read_errors(path.name):
             frame = _read_arrow(path.read_bytes())
-    columns = sorted(frame.get_columns(), key=lambda column: _is_pair(column.name))
+    columns = sorted(map(_as_text, frame.get_columns()), key=lambda column: _is_pair(column.name))
     names, tickers = _header([column.name for column in columns])
     return Table(path.name, names, tuple(columns), first_line=1, tickers=tickers)
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """Bytes as the text that they are to writers who know no type for texts."""
+    return column.cast(pl.String, strict=False) if column.dtype == pl.Binary else column
 
 
 def _is_pair(name: str) -> bool:

@@ -20,6 +20,11 @@ from mlengine.stores.market_data.tables.cells.numbers import (
 )
 from mlengine.stores.market_data.tables.cells.times import clock_texts, read_times
 from mlengine.stores.market_data.tables.cells.zones import all_state_zones, to_moments
+from mlengine.stores.market_data.tables.columns.doubts import (
+    refuse_other_header,
+    refuse_undated,
+    refuse_unnamed,
+)
 from mlengine.stores.market_data.tables.columns.roles import Roles
 from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import (
@@ -27,8 +32,8 @@ from mlengine.stores.market_data.tables.table import (
     LocalTimes,
     Table,
     constant,
+    names_of,
     states_something,
-    without_blanks,
 )
 
 ZoneOf = Callable[[str], ZoneInfo | None]
@@ -84,7 +89,7 @@ class _Reader:
         if (final := self._final()) is not None:
             columns["final"] = final
         columns["line"] = self._table.line_numbers()
-        self._refuse_unreadable(columns["timestamp"])
+        refuse_undated(self._table, self._roles.start, columns["timestamp"])
         columns["file"] = constant(self._table.file, pl.String(), self._table.rows)
         candles = pl.DataFrame(
             {
@@ -97,7 +102,7 @@ class _Reader:
     def _symbols_of(self, symbol: str) -> pl.Series:
         if self._roles.symbol is None:
             return constant(symbol, pl.String(), self._table.rows)
-        return without_blanks(self._table.columns[self._roles.symbol].cast(pl.String))
+        return names_of(self._table.columns[self._roles.symbol])
 
     def _of_a_symbol(self, candles: pl.DataFrame) -> pl.DataFrame:
         """Without the rows that name no symbol, and the headers that stand among them."""
@@ -106,8 +111,10 @@ class _Reader:
         name = self._table.names[self._roles.symbol]
         symbol = candles["symbol"]
         named = symbol.is_not_null() & (symbol != "") & (symbol != name)
-        # To filter copies all.
-        return candles if named.all() else candles.filter(named)
+        if named.all():  # to filter copies all
+            return candles
+        refuse_unnamed(self._table, self._roles.symbol, candles.filter(~named))
+        return candles.filter(named)
 
     def _values(self) -> dict[str, pl.Series]:
         positions = dict(self._roles.prices)
@@ -143,6 +150,7 @@ class _Reader:
             name: written_numbers(column, decimal, has_multiples=name == "volume")
             for name, column in written.items()
         }
+        refuse_other_header(self._table, positions, values)
         for name in written:
             row = first_unread(texts[name], values[name])
             self._needs_whole_file |= row is not None
@@ -170,7 +178,13 @@ class _Reader:
         if self._roles.clock is None:
             return start
         date = start.cast(pl.String).str.strip_chars()
-        return date + " " + clock_texts(self._table.columns[self._roles.clock].cast(pl.String))
+        known = self._settings.clock_digits
+        times = self._table.columns[self._roles.clock].cast(pl.String)
+        clocks, digits = clock_texts(times, known)
+        # Rows before that have fewer digits were read otherwise.
+        self._needs_whole_file |= known not in (None, digits)
+        self._settings = replace(self._settings, clock_digits=digits)
+        return date + " " + clocks
 
     def _starts(self) -> tuple[pl.Series, pl.Series]:
         """The starts, or the ends that the rows are stamped at, and the sessions."""
@@ -233,12 +247,3 @@ class _Reader:
             neither = CellRefused("it is neither true nor false", row, column[row])
             raise self._table.refusal(self._roles.final, neither)
         return flags
-
-    def _refuse_unreadable(self, at: pl.Series) -> None:
-        """A table of which not one row has a moment."""
-        if not len(at) or at.null_count() < len(at):
-            return
-        column = self._table.columns[self._roles.start]
-        row = states_something(column).arg_max() or 0
-        words = "not one candle has a readable timestamp (bars.toml can state date_format)"
-        raise self._table.refusal(self._roles.start, CellRefused(words, row, column[row]))

@@ -24,6 +24,8 @@ _UNREAD_SUFFIXES = (
 )
 # A file beside the bars that has a meaning of its own.
 _OTHER_NAMES = frozenset({"actions.csv"})
+# What a folder of folders may have beside them.
+_LISTS = frozenset({"symbols.csv"})
 # Hidden files, and the lock files of office programs.
 _OTHER_PREFIXES = (".", "~")
 
@@ -32,15 +34,24 @@ def table_files(folder: Path) -> dict[str, FileStamp]:
     """By name, what may be a table by its name, with inode, size and time of change.
 
     A file that is being written under a name of its own (`.tmp`, `.part`, `~`) has another suffix.
-    Of a link that leads nowhere they are the link's own. Raises OSError.
+    Of a link that leads nowhere they are the link's own. Folders that hold parts of a table
+    (`symbol=AAPL`) are listed too, and where there is no table all of them. Raises OSError.
     """
     stats: dict[str, os.stat_result] = {}
+    folders: list[os.DirEntry[str]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             # A file may go while the folder is listed.
             with suppress(FileNotFoundError):
                 if _may_be_table(entry.name):
                     stats[entry.name] = _stat(entry)
+                elif entry.is_dir() and not entry.name.startswith(_OTHER_PREFIXES):
+                    folders.append(entry)
+    if folders:
+        has_tables = not stats.keys() <= _LISTS
+        for entry in folders:
+            if "=" in entry.name or not has_tables:
+                stats[entry.name] = _stat(entry)
     return {
         name: (stats[name].st_ino, stats[name].st_size, stats[name].st_mtime_ns)
         for name in sorted(stats)

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 from urllib.parse import unquote
 
 import polars as pl
@@ -202,7 +203,8 @@ def look_at(
 
 def file_symbol(name: str) -> str:
     """What a file is named for: `AAPL.csv.gz` for AAPL, `BTC%2FUSDT.csv` for BTC/USDT."""
-    return unquote(name[: len(name) - len(table_suffix(name))])
+    # A name from a Mac has its accents apart.
+    return normalize("NFC", unquote(name[: len(name) - len(table_suffix(name))])).strip()
 
 
 def _with_content(before: FolderFile | None, settings: TableSettings) -> FolderFile | None:

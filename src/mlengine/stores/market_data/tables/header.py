@@ -15,6 +15,7 @@ from mlengine.stores.market_data.tables.text_format import (
     NoHeader,
     NoSeparator,
     TextFormat,
+    is_tabular,
     text_format,
 )
 
@@ -41,7 +42,7 @@ def file_format(path: Path, settings: TableSettings) -> TextFormat:
         format_, head = _binary_format(path, settings), b""
     else:
         format_, head = _text_format(path, settings)
-    may_be_prose = table_suffix(path.name).startswith(".txt")
+    may_be_prose = table_suffix(path.name).startswith(".txt") and not is_tabular(head, format_)
     if format_.is_bars or format_.is_list or may_be_prose:
         return format_
     raise _no_prices(path, head, format_, settings)

@@ -33,8 +33,8 @@ class TableSettings:
     """How a file is written; None is what its own cells have to show.
 
     `columns` names the header's column of a role, or is the whole header of a file without one.
-    `day_first` and `times_are_epochs` are what a file's times decided, and `most_bytes` is what a
-    file may hold: neither is stated here.
+    `day_first`, `times_are_epochs` and `clock_digits` are what a file's times decided, and
+    `most_bytes` is what a file may hold: none of them is stated here.
     """
 
     columns: Mapping[str, str] | tuple[str, ...] = field(default_factory=dict)
@@ -47,6 +47,7 @@ class TableSettings:
     adjusted: bool = False
     day_first: bool | None = None
     times_are_epochs: bool | None = None
+    clock_digits: int | None = None
     most_bytes: int = 512 * 2**20
 
 

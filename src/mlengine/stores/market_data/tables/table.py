@@ -30,8 +30,13 @@ def states_something(column: pl.Series) -> pl.Series:
     return column.is_not_null() & (column.str.strip_chars() != "")
 
 
-def without_blanks(symbols: pl.Series) -> pl.Series:
-    """Without the blanks at the ends; most rows are of the symbol of the row before."""
+def names_of(symbols: pl.Series) -> pl.Series:
+    """As texts without blanks at their ends; most rows are of the symbol of the row before.
+
+    A column of whole numbers that has become one of floats says 7203, not 7203.0.
+    """
+    is_float = symbols.dtype.is_float()
+    symbols = (symbols.cast(pl.Int64, strict=False) if is_float else symbols).cast(pl.String)
     rows, names = symbols.rle().struct.unnest()
     stripped = names.str.strip_chars()
     if (stripped == names).all():

@@ -47,12 +47,19 @@ def plain_text(content: bytes, name: str, encoding: str | None = None) -> bytes:
         raise UnreadableFile(name) from None
     if not content.isascii():
         _refuse_other_text(content)
-    return _with_line_feeds(content)
+    return with_line_feeds(content)
 
 
-def _with_line_feeds(content: bytes) -> bytes:
-    """As they are, where some line ends with one."""
-    return content if b"\n" in content else content.replace(b"\r", b"\n")
+def with_line_feeds(content: bytes) -> bytes:
+    """In place of carriage returns, where some line ends with one of these alone."""
+    if b"\r" not in content:
+        return content
+    content = content.replace(b"\r\r\n", b"\r\n")
+    alone = content.count(b"\r") - content.count(b"\r\n")
+    # The last one may have its line feed still to come.
+    if alone - (content.endswith(b"\r") and b"\n" in content) <= 0:
+        return content
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _refuse_other_text(content: bytes) -> None:
@@ -74,7 +81,7 @@ def text_head(path: Path, encoding: str | None = None) -> bytes:
     except OSError:
         raise UnreadableFile(path.name) from None
     # A letter of several bytes may be cut at the end.
-    return _with_line_feeds(head.removeprefix(codecs.BOM_UTF8))
+    return with_line_feeds(head.removeprefix(codecs.BOM_UTF8))
 
 
 def first_row_at(content: bytes, format_: TextFormat) -> int:

@@ -22,6 +22,7 @@ from mlengine.stores.market_data.tables.text import (
     first_row_at,
     plain_text,
     read_text,
+    with_line_feeds,
 )
 from mlengine.stores.market_data.tables.text_format import TextFormat, text_format
 from mlengine.stores.system.table_files import UnreadableFile
@@ -103,11 +104,12 @@ class TextReader:
         if tail is None:
             return None
         with _opened(self.path) as file:
-            if os.fstat(file.fileno()).st_ino != tail.inode:
-                return None
-            if _checksum(file, tail.at) != tail.checksum:
+            is_same = os.fstat(file.fileno()).st_ino == tail.inode
+            if not is_same or _checksum(file, tail.at) != tail.checksum:
                 return None
             rows = file.read()
+        if with_line_feeds(rows) != rows:
+            return None
         try:
             table, torn = read_text(rows, tail.format, self.path.name)
             further, _, needs_whole_file = self._blocks(table, tail.roles, tail.settings)

@@ -15,6 +15,8 @@ from mlengine.stores.market_data.tables.settings import TableSettings
 _SEPARATORS = (",", ";", "\t", "|")
 _HEAD_LINES = 24
 _LONGEST_PREFACE = 12
+# A date and four prices.
+_FEWEST_COLUMNS = 5
 # More than those of a header are a sentence.
 _MOST_WORDS = 12
 # The columns of an exchange's files that have no header: twelve, and the seventh is the close.
@@ -86,7 +88,7 @@ def _with_tickers(
     """With the lines of a data frame that has tickers above or below its columns."""
     tickers: tuple[str, ...] | None = None
     before = _cells(lines[number - 1], separator) if number else ()
-    if len(before) == len(names) and before[0].casefold() in ("ticker", "symbol"):
+    if len(before) == len(names) and _is_line_of_tickers(before, names):
         tickers = before
     following = number + 1
     if following < len(lines):
@@ -102,6 +104,12 @@ def _with_tickers(
     return TextFormat(separator, names, following + 1, tickers)
 
 
+def _is_line_of_tickers(cells: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the line before the names of columns has a ticker for each of them."""
+    both_unnamed = not cells[0] and not names[0]
+    return cells[0].casefold() in ("ticker", "symbol") or (both_unnamed and all(cells[1:]))
+
+
 def _are_klines(rows: Sequence[Sequence[str]]) -> bool:
     """Whether prices stand in the order of klines, which high and low and the close time show."""
     count = len(_KLINES) + len(_KLINE_REST)
@@ -115,6 +123,14 @@ def _is_kline(row: Sequence[str]) -> bool:
         return False
     in_order = low <= min(open_, close) <= max(open_, close) <= high
     return in_order and volume >= 0 and 3e11 < start < end < 5e15
+
+
+def is_tabular(head: bytes, format_: TextFormat) -> bool:
+    """Whether the first line names many columns, and the second has as many cells with numbers."""
+    lines = head.decode(errors="replace").split("\n", 2)
+    cells = _cells(lines[1], format_.separator) if len(lines) > 1 else ()
+    numbers = sum(bool(re.search("[0-9]", cell)) for cell in cells)
+    return len(cells) == len(format_.names) and numbers >= _FEWEST_COLUMNS
 
 
 def _is_number(text: str) -> bool:

@@ -7,17 +7,19 @@ import polars as pl
 from mlengine.stores.market_data.tables.table import CellRefused, constant
 
 _BLANKS = ("", "-", "--", "n/a", "na", "nan", "null", "none", "#n/a")
-_SIGNS = r"[$€£¥\s'’]"
-_NUMBER = r"^[+-]?[$€£¥]?[+-]?[0-9][0-9.,'’\s]*[KMBkmb]?\s*[$€£¥]?$"
+_SIGNS = r"[\p{Sc}\s'’]"
+_NUMBER = r"^[+-]?\p{Sc}?[+-]?[0-9][0-9.,'’\s]*[KMBkmb]?\s*\p{Sc}?$"
 _PARTED = r"[0-9][\s'’]+[0-9]"
 _PARTED_BY_THREES = r"^[^0-9]*[0-9]{1,3}(?:[\s'’][0-9]{3})+(?:[.,][0-9]*)?[^0-9]*$"
 # Where only one reading is possible: after a thousands sign stand three digits.
 _ONLY = (
     "^[^S]*S(?:[0-9]{1,2}|[0-9]{4,})$|G[0-9]{3}S[0-9]|^[+-]?0S[0-9]|^[+-]?[0-9]{4,}S[0-9]+$"
-    "|G[0-9]{3}G[0-9]{3}"
+    "|G[0-9]{2,3}G[0-9]{3}"
 )
-_GROUPED = "^[+-]?[0-9]{1,3}(?:G[0-9]{3})+(?:S[0-9]*)?$"
+# By thousands, or as in India by hundreds above a thousand.
+_GROUPED = "^[+-]?(?:[0-9]{1,3}(?:G[0-9]{3})+|[0-9]{1,2}(?:G[0-9]{2})*G[0-9]{3})(?:S[0-9]*)?$"
 _DOUBTFUL = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}\.[0-9]{3})$"
+_EXPONENT = r"^[+-]?[0-9]\.?[0-9]*[eE][+-]?[0-9]+$"
 _SAMPLE_ROWS = 16
 _MULTIPLES = {"K": 1e3, "M": 1e6, "B": 1e9}
 
@@ -61,7 +63,7 @@ def _decides_dot(column: pl.Series) -> bool:
     """Whether a number can be read in one way only."""
     cells = column.str.strip_chars()
     numbers = cells.filter(cells.str.contains(_NUMBER))
-    return not numbers.str.contains(_DOUBTFUL).all()
+    return not numbers.str.contains(_DOUBTFUL).all() or cells.str.contains(_EXPONENT).any()
 
 
 def decimal_sign(columns: Sequence[pl.Series]) -> str:

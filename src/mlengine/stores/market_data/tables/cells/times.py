@@ -75,12 +75,15 @@ def _are_digits(texts: pl.Series) -> bool:
     return 2 * sum(bool(_NUMBER.fullmatch(text.strip())) for text in first) > len(first)
 
 
-def clock_texts(texts: pl.Series) -> pl.Series:
-    """Times of the day such as 930, 093000 and 093000000 with a fixed number of digits."""
+def clock_texts(texts: pl.Series, known_digits: int | None) -> tuple[pl.Series, int | None]:
+    """Times of the day such as 930, 093000 and 093000000 with a fixed number of digits.
+
+    And that number, which is no smaller than what is known of the rows before.
+    """
     clocks = texts.str.strip_chars()
     digits = clocks.str.contains("^[0-9]+$")
     if not digits.any():
-        return clocks
+        return clocks, known_digits
     longest = max(clocks.filter(digits).str.len_chars().unique().to_list())
-    width = 4 if longest <= 4 else 6 if longest <= 6 else 9
-    return clocks.str.zfill(width).str.slice(0, 6).zip_with(digits, clocks)
+    width = max(4 if longest <= 4 else 6 if longest <= 6 else 9, known_digits or 0)
+    return clocks.str.zfill(width).str.slice(0, 6).zip_with(digits, clocks), width

@@ -95,7 +95,7 @@ def _in_zones(times: LocalTimes, series: pl.Series, zones: Mapping[str, str]) ->
 
 
 def _by_series(local: pl.Series, series: pl.Series, zones: Mapping[str, str]) -> pl.Series:
-    names = set(zones.values())
+    names = set(zones.values()) or {"UTC"}
     if len(names) == 1:
         return in_zone(local, names.pop(), series)
     at = constant(None, TIMESTAMP, len(local))

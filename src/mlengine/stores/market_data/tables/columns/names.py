@@ -15,10 +15,14 @@ STARTS = (
 # The index of a data frame, where no other column is a time.
 INDEXES = ("", "index", "unnamed: 0", "  index level 0  ", "price")
 INDEX_LEVEL = ("  index level 0  ",)
-CLOCKS = ("time",)
+CLOCKS = ("time", "timestamp")
 DATES = ("date", "trade date", "trading date", "dtyyyymmdd")
-SYMBOLS = ("symbol", "ticker", "instrument")
+SYMBOLS = ("symbol", "ticker", "instrument", "ts code", "ric", "#ric", "tic")
 CLOSES = (*CLOSE_KEYS, "close time", "interval end")
+FINALS = (
+    *("final", "is final", "isfinal", "closed", "is closed", "isclosed"),
+    *("complete", "is complete", "completed", "confirm", "finished"),
+)
 ADJUSTED = ("adj close", "adjclose", "adjusted close", "adj. close")
 _FURTHER: Mapping[str, tuple[str, ...]] = {
     "open": ("o", "px open"),
@@ -58,7 +62,9 @@ def is_symbol_list(names: Sequence[str], settings: TableSettings) -> bool:
 def has_symbols(names: Sequence[str], settings: TableSettings) -> bool:
     """Whether a column says which symbol each row is of."""
     stated = settings.columns.get("symbol") if isinstance(settings.columns, Mapping) else None
-    return stated in names if stated else any(plain_name(name) in SYMBOLS for name in names)
+    if stated is not None:
+        return stated != "" and stated in names
+    return any(plain_name(name) in SYMBOLS for name in names)
 
 
 def role_names(role: str) -> tuple[str, ...]:

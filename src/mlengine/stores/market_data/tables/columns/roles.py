@@ -9,12 +9,19 @@ import polars as pl
 
 from mlengine.core.bars.bars import PRICES
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.candles import LIKE_VOLUME, START_KEYS, VALUE_KEYS
+from mlengine.stores.market_data.candles import START_KEYS, VALUE_KEYS
+from mlengine.stores.market_data.tables.cells.numbers import plain_numbers
+from mlengine.stores.market_data.tables.columns.doubts import (
+    refuse_billionths,
+    refuse_other_symbol,
+    refuse_other_volume,
+)
 from mlengine.stores.market_data.tables.columns.names import (
     ADJUSTED,
     CLOCKS,
     CLOSES,
     DATES,
+    FINALS,
     INDEX_LEVEL,
     INDEXES,
     STARTS,
@@ -76,7 +83,7 @@ class _RoleFinder:
 
     def roles(self) -> Roles:
         start, clock = self._start()
-        symbol = self._stated("symbol", SYMBOLS) if self.table.tickers is None else None
+        symbol = self._symbol() if self.table.tickers is None else None
         return Roles(
             start=start,
             prices={name: self._price(name) for name in PRICES},
@@ -84,7 +91,7 @@ class _RoleFinder:
             clock=clock,
             symbol=symbol,
             closes=self._stated("close_time", CLOSES),
-            final=self._stated("final", ("final",)),
+            final=self._stated("final", FINALS),
             adjusted=self._stated("adjusted_close", ADJUSTED),
         )
 
@@ -112,7 +119,16 @@ class _RoleFinder:
             column = self._first((_PRICE_AS_CLOSE,))
         if column is None:
             raise self._missing(name, VALUE_KEYS[name])
+        refuse_billionths(self.table, column)
         return column
+
+    def _symbol(self) -> int | None:
+        if self._is_stated_as_none("symbol"):
+            return None
+        symbol = self._stated("symbol", SYMBOLS)
+        if symbol is None:
+            refuse_other_symbol(self.table, self.columns)
+        return symbol
 
     def _volume(self, symbol: int | None) -> int | None:
         if self._is_stated_as_none("volume"):
@@ -124,17 +140,8 @@ class _RoleFinder:
         if ticks is not None and (named is None or _is_zero(self.table.columns[named])):
             return ticks
         if named is None:
-            self._refuse_other_volume()
-        return named
-
-    def _refuse_other_volume(self) -> None:
-        """A column that may be the volume is no market without one."""
-        perhaps = [name for i in self.columns if LIKE_VOLUME.search(name := self.table.names[i])]
-        if perhaps:
-            raise UpstreamInvalid(
-                f"the file {self.table.file!r}: is its volume {perhaps[0].strip()!r}? "
-                f"{SETTINGS_FILE} can name it: columns.volume, or '' where it has none"
-            )
+            refuse_other_volume(self.table, self.columns)
+        return None if named is None or _is_stated_as_lacking(self.table.columns[named]) else named
 
     def _volume_of_base(self, symbol: int | None) -> int | None:
         """Of `Volume BTC` and `Volume USDT` that of the symbol's base, which it begins with."""
@@ -210,10 +217,16 @@ def _is_clock(column: pl.Series) -> bool:
     colons = re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?( ?[AaPp][Mm])?", text)
     if colons or not re.fullmatch("[0-9]{1,9}", text):
         return bool(colons)
-    digits = text.zfill(4 if len(text) <= 4 else 6 if len(text) <= 6 else 9)
+    longest = len(str(column.cast(pl.Int64, strict=False).max()))
+    digits = text.zfill(4 if longest <= 4 else 6 if longest <= 6 else 9)
     return digits[:2] < "24" and digits[2:4] < "60" and digits[4:6] < "60"
 
 
+def _is_stated_as_lacking(volumes: pl.Series) -> bool:
+    """Whether all are -1, which brokers write for a market that has none."""
+    first = plain_numbers(volumes.head(1))
+    return bool((first == -1).any() and (plain_numbers(volumes) == -1).all())
+
+
 def _is_zero(column: pl.Series) -> bool:
-    numbers = column.cast(pl.Float64, strict=False)
-    return bool((numbers == 0).all())
+    return bool((plain_numbers(column) == 0).all())

@@ -1,0 +1,99 @@
+"""What a column may be that nothing says it is: refused, with the setting that decides it."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from mlengine.core.bars.bars import VALUES
+from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.candles import LIKE_VOLUME
+from mlengine.stores.market_data.tables.cells.numbers import plain_numbers
+from mlengine.stores.market_data.tables.columns.names import ADJUSTED, plain_name, role_names
+from mlengine.stores.market_data.tables.settings import SETTINGS_FILE
+from mlengine.stores.market_data.tables.table import CellRefused, Table, states_something
+
+# Where it has several values, the rows may be of several symbols.
+_LIKE_SYMBOL = re.compile(
+    "symbol|ticker|(^|[ _])(name|code|isin|cusip|sedol|figi|wkn|permno|gvkey|conid|secid|underlying"
+    "|contract|security|stock|asset|pair|coin|company|instrument id)$|代码|銘柄|コード|종목",
+    re.IGNORECASE,
+)
+# The columns beside which one vendor writes prices as billionths, in whole numbers.
+_BILLIONTHS_BESIDE = frozenset(("rtype", "publisher id"))
+_FEWEST_BILLIONTHS = 10**6
+# Of a table of many symbols a few rows may name none, such as its totals.
+_MOST_UNNAMED_SHARE = 0.05
+
+
+def refuse_other_volume(table: Table, columns: Iterable[int]) -> None:
+    """That no column may be the volume, where none is known to be: that is no market without it."""
+    perhaps = [name for i in columns if LIKE_VOLUME.search(name := table.names[i])]
+    if perhaps:
+        raise UpstreamInvalid(
+            f"the file {table.file!r}: is its volume {perhaps[0].strip()!r}? "
+            f"{SETTINGS_FILE} can name it: columns.volume, or '' where it has none"
+        )
+
+
+def refuse_other_symbol(table: Table, columns: Iterable[int]) -> None:
+    """That no column may name the symbols, where none is known to and its cells differ."""
+    for i in columns:
+        name = table.names[i].strip()
+        if _LIKE_SYMBOL.search(name) and table.columns[i].drop_nulls().n_unique() > 1:
+            raise UpstreamInvalid(
+                f"the file {table.file!r}: are its symbols in the column {name!r}? "
+                f"{SETTINGS_FILE} can name it: columns.symbol, or '' where all rows are of one"
+            )
+
+
+def refuse_billionths(table: Table, price: int) -> None:
+    """That prices are not written in billionths."""
+    first = plain_numbers(table.columns[price].head(1)).drop_nulls()
+    beside = _BILLIONTHS_BESIDE.issubset(map(plain_name, table.names))
+    if beside and (first >= _FEWEST_BILLIONTHS).any():
+        whole = CellRefused("prices in billionths; write them as decimals", 0, first[0])
+        raise table.refusal(price, whole)
+
+
+def refuse_other_header(
+    table: Table, positions: Mapping[str, int], numbers: Mapping[str, pl.Series]
+) -> None:
+    """That no line within a file is a header that names its columns in another order."""
+    for role, position in positions.items():
+        column = table.columns[position]
+        if column.dtype != pl.String or role not in VALUES:
+            continue
+        others = {name for other in VALUES if other != role for name in role_names(other)}
+        own = plain_name(table.names[position])
+        unread = column.is_not_null() & numbers[role].is_null()
+        for text in column.filter(unread).unique(maintain_order=True):
+            name = plain_name(text)
+            if name != own and name in others.union(ADJUSTED):
+                words = "a header in another order than the first; split the file there"
+                raise table.refusal(position, CellRefused(words, _first(column, text), text))
+
+
+def refuse_unnamed(table: Table, symbol: int, unnamed: pl.DataFrame) -> None:
+    """That of the rows that name no symbol few are bars; `unnamed` are their candles."""
+    bars = unnamed.drop_nulls(["timestamp", "close"])
+    if bars.height > _MOST_UNNAMED_SHARE * table.rows:
+        row = bars["line"][0] - table.first_line
+        words = "names no symbol"
+        if bars.height == table.rows:
+            words += f", nor does any other ({SETTINGS_FILE}: columns.symbol = '')"
+        raise table.refusal(symbol, CellRefused(words, row, table.columns[symbol][row]))
+
+
+def refuse_undated(table: Table, start: int, at: pl.Series) -> None:
+    """That some row of a table has a moment."""
+    if not len(at) or at.null_count() < len(at):
+        return
+    column = table.columns[start]
+    row = states_something(column).arg_max() or 0
+    words = "not one candle has a readable timestamp (bars.toml can state date_format)"
+    raise table.refusal(start, CellRefused(words, row, column[row]))
+
+
+def _first(column: pl.Series, text: str) -> int:
+    return (column == text).arg_max() or 0
