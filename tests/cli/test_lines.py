@@ -91,6 +91,9 @@ def test_model_names_the_line_of_a_command(platform: Platform, runner: FlaskCliR
     history = run(runner, "monitor history --model slow")
     assert "line_created" in history
     assert "line_created" not in run(runner, "monitor history")
+    (_, created) = run(runner, "monitor history --all-lines --kind line_created").splitlines()
+    assert created.split()[1:3] == ["slow", "line_created"]
+    run(runner, "monitor history --all-lines --model slow", exit_code=2)
     result = runner.invoke(args=["train", "schedule", "set", "0 2 * * *", "--model", "slow"])
     assert result.exit_code == 0, result.output
     assert line.control.schedules.timetable(now=NOW).expression == "0 2 * * *"

@@ -284,6 +284,7 @@ class FakeMonitoringService:
         actor: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        all_lines: bool = False,  # noqa: ARG002
     ) -> Page[Event]:
         at = since or (until - timedelta(days=1) if until else DAY)
         first = decode_cursor(cursor) if cursor else 10

@@ -10,6 +10,7 @@ import click
 
 from mlengine.cli.context import (
     Output,
+    asked_line,
     current_catalog,
     current_control,
     current_platform,
@@ -20,6 +21,7 @@ from mlengine.cli.context import (
 from mlengine.cli.options import line_option, range_options
 from mlengine.cli.output import format_cell, table
 from mlengine.cli.performance import describe_performance
+from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.monitoring.drift.windows import MODES, WINDOW_RULE, DriftWindow
 from mlengine.core.monitoring.event import EVENT_KINDS
 
@@ -160,6 +162,7 @@ def latency(window: int) -> Output:
 @range_options("What happened")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--cursor", help="The next_cursor of an earlier page (--json).")
+@click.option("--all-lines", is_flag=True, help="Of every model line, not of one.")
 @line_option
 @json_command
 def history(
@@ -169,20 +172,21 @@ def history(
     until: datetime | None,
     limit: int,
     cursor: str | None,
+    all_lines: bool,
 ) -> Output:
     """Show trainings, activations and what else happened, newest first."""
+    if all_lines and asked_line() != MODEL_LINE:
+        raise click.UsageError("--model is of one line, --all-lines of every one")
     events = current_control().events
-    page = events.page(kind, limit, cursor, actor=actor, since=since, until=until)
-    return Output(
-        page,
-        table(
-            ["at", "kind", "version", "actor", "details"],
-            [
-                [event.at, event.kind, event.version, event.actor, _format_details(event.details)]
-                for event in page.rows
-            ],
-        ),
+    page = events.page(
+        kind, limit, cursor, actor=actor, since=since, until=until, all_lines=all_lines
     )
+    names = ("at", *(("model",) if all_lines else ()), "kind", "version", "actor")
+    rows = [
+        [*(getattr(event, name) for name in names), _format_details(event.details)]
+        for event in page.rows
+    ]
+    return Output(page, table([*names, "details"], rows))
 
 
 def _format_details(details: Mapping[str, object]) -> str:

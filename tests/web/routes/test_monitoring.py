@@ -95,6 +95,13 @@ def test_history_is_filtered_by_actor_and_time(client: FlaskClient) -> None:
     assert event["at"] == "2024-02-01T00:00:00Z"
 
 
+def test_history_is_of_one_line_or_of_all(client: FlaskClient) -> None:
+    assert client.get("/monitoring/history?all_lines=true").status_code == 200
+    both = client.get("/monitoring/history?all_lines=true&model=main")
+    problem(both, 422, "invalid_request")
+    assert list(both.get_json()["errors"]) == ["all_lines"]
+
+
 def test_freshness_has_the_fields_of_the_contract(client: FlaskClient) -> None:
     assert client.get("/monitoring/freshness").get_json() == {
         "symbols": [

@@ -70,9 +70,15 @@ class MonitoringService:
         actor: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        all_lines: bool = False,
     ) -> Page[Event]:
-        """Events, newest first; raises InvalidRequest for a cursor that is not ours."""
-        return self.events.page(kind, limit, cursor, actor=actor, since=since, until=until)
+        """Events, newest first; raises InvalidRequest for a cursor that is not ours.
+
+        Of this model line, or of all of them.
+        """
+        return self.events.page(
+            kind, limit, cursor, actor=actor, since=since, until=until, all_lines=all_lines
+        )
 
     def freshness(self, *, now: datetime) -> Freshness:
         """How old the newest bar of each symbol, the model and the last answer are.

@@ -70,14 +70,16 @@ class EventStore:
         actor: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        all_lines: bool = False,
     ) -> Page[Event]:
         """At most `limit` events, newest first; raises InvalidRequest on a bad cursor.
 
-        Every condition that is given must hold; `since` is included, `until` is not.
+        Every condition that is given must hold; `since` is included, `until` is not. With
+        `all_lines` they are of whichever model line.
         """
         column = events.c
         conditions = (
-            self._ours,
+            *(() if all_lines else (self._ours,)),
             *((column.kind == kind,) if kind is not None else ()),
             *((column.actor == actor,) if actor is not None else ()),
             *((column.at >= since,) if since is not None else ()),

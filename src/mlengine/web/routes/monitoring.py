@@ -80,6 +80,8 @@ def performance() -> Response:
 def history() -> Body:
     """What happened to a model line, newest first; what concerns none or all is of `main`.
 
+    With `all_lines=true` it is what happened to each of them: `model` says to which.
+
     The details of `trained` are those of the gate (docs/training.md#promotion-gate).
 
     Whatever a key holder wants changed stands here as `admin_action` before it is tried, whether

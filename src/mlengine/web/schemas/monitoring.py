@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validate
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from mlengine.core.monitoring.drift.windows import (
     DEFAULT_WINDOW,
@@ -15,6 +15,7 @@ from mlengine.core.outcomes.report import DEFAULT_WINDOW as DEFAULT_DATES
 from mlengine.core.outcomes.report import WINDOWS
 from mlengine.web.schemas.fields import (
     Cursor,
+    QueryFlag,
     QueryInteger,
     RangeSchema,
     RequestSchema,
@@ -75,8 +76,17 @@ class HistoryQuery(RangeSchema):
         load_default=None,
         metadata={"description": "who did it: the name of a key, `cli:` and a user, …"},
     )
+    all_lines = QueryFlag(
+        load_default=False,
+        metadata={"description": "of every model line; without `model`"},
+    )
     limit = QueryInteger(1, 1000, load_default=50)
     cursor = Cursor(load_default=None)
+
+    @validates_schema
+    def refuse_one_line_of_all(self, data: dict[str, Any], **_: Any) -> None:
+        if data["all_lines"] and data["model"] is not None:
+            raise ValidationError({"all_lines": ["is of every line, and model of one"]})
 
 
 class LatencyQuery(RequestSchema):
