@@ -86,6 +86,7 @@ def test_live_figures_are_those_of_the_metrics_with_their_intervals(platform: Pl
     )
     assert answer.metrics == expected.metrics
     assert answer.calibration == expected.calibration
+    assert answer.verdict == expected.verdict
     assert answer.metrics["rank_ic"].low is not None
     assert (answer.rows, answer.dates, answer.symbols) == (returns.size, DATES, 12)
     assert [each.rows for each in answer.by_symbol] == [DATES] * 12
@@ -95,6 +96,17 @@ def test_live_figures_are_those_of_the_metrics_with_their_intervals(platform: Pl
     assert newest.ic == pytest.approx(metrics.correlation(chances[-1], returns[-1]), rel=1e-12)
     mean_rank_ic = np.mean([each.rank_ic for each in answer.by_bar])
     assert answer.metrics["rank_ic"].value == pytest.approx(mean_rank_ic, rel=1e-12)
+
+
+def test_of_a_few_dates_there_is_no_verdict(platform: Platform) -> None:
+    ask = partial(platform.performance.performance, version="v1", symbol="S03", group=None, now=NOW)
+    score(platform, *(each[:30] for each in drawn(DATES, 2, skill=0.5)))
+    few = ask(window=20)
+    assert (few.status, few.verdict) == ("ok", None)
+    assert (few.metrics["auc"].low, few.metrics["auc"].reason) == (
+        None,
+        "too few dates for an interval: fewer than 5 blocks",
+    )
 
 
 def test_a_window_a_symbol_and_a_group_are_parts_of_it(platform: Platform) -> None:

@@ -29,7 +29,8 @@ class DecidedCounts:
 class PerformanceReport:
     """Figures of the scored outcomes of a window, as they were at `computed_at`.
 
-    `status` is `insufficient_data` without any. `by_bar` has the newest 250 bars.
+    `status` is `insufficient_data` without any. `verdict` is None before its metric has an
+    interval. `by_bar` has the newest 250 bars.
     """
 
     status: str

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from mlengine.core.calendars.market import MarketDirectory
+from mlengine.core.evaluation import Evaluation, Verdict
 from mlengine.core.outcomes.outcome import LATE, SCORED, VOID
 from mlengine.core.outcomes.performance import (
     ScoredOutcomes,
@@ -88,7 +89,7 @@ class PerformanceReporter:
             calibration=evaluation.calibration if evaluation else None,
             sign_rule=evaluation.sign_rule if evaluation else None,
             bootstrap=evaluation.bootstrap if evaluation else None,
-            verdict=evaluation.verdict if evaluation else None,
+            verdict=_verdict(evaluation),
             by_symbol=tuple(figures_by_part(outcomes, judge, outcomes.symbols)),
             by_group=tuple(figures_by_part(outcomes, judge, groups)),
             by_bar=tuple(figures_by_bar(outcomes, judge))[-_MOST_BARS:],
@@ -143,6 +144,12 @@ class ReportStep:
             report = self.reporter.compute(manifest, Selection(window), now=now)
             seconds = self.timer() - started
             self.store.write(version, window, report, revision=revision, seconds=seconds)
+
+
+def _verdict(evaluation: Evaluation | None) -> Verdict | None:
+    """None before there are dates enough for an interval: it would be one on nothing."""
+    verdict = evaluation.verdict if evaluation else None
+    return verdict if verdict and verdict.low is not None else None
 
 
 def _moment(outcomes: ScoredOutcomes, row: int) -> datetime | None:
