@@ -39,10 +39,14 @@ def service(tmp_path: Path) -> Iterator[RetrainingService]:
 
 
 def alarm(
-    service: RetrainingService, kind: str = "drift_alarm", *, version: str | None = "v2"
+    service: RetrainingService,
+    kind: str = "drift_alarm",
+    *,
+    version: str | None = "v2",
+    **details: object,
 ) -> None:
     events = EventStore(service.store.engine)
-    events.append(kind, at=NOW, version=version, actor=None, details={})
+    events.append(kind, at=NOW, version=version, actor=None, details=details)
 
 
 def history(service: RetrainingService, kind: str) -> list[dict[str, object]]:
@@ -101,6 +105,14 @@ def test_an_alarm_about_a_version_that_no_longer_serves_asks_for_nothing(
 ) -> None:
     alarm(service, version="v1")
     assert service.tick(run_id="one", now=NOW).reason == "not_active"
+
+
+def test_a_feature_that_stands_still_is_no_reason_to_train(service: RetrainingService) -> None:
+    alarm(service, by="frozen_feature")
+    assert service.tick(run_id="one", now=NOW) == NONE
+    alarm(service, by="distribution")
+    alarm(service, by="frozen_feature")
+    assert service.tick(run_id="one", now=NOW).outcome == "claimed"
 
 
 def test_while_a_run_lives_the_alarm_waits(service: RetrainingService) -> None:

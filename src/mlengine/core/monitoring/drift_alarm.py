@@ -12,6 +12,7 @@ import numpy as np
 from mlengine.core.monitoring.drift.frozen import frozen
 from mlengine.core.monitoring.drift.model_reference import ModelReference
 from mlengine.core.monitoring.drift.tallies import DateTallies
+from mlengine.core.monitoring.event import FROZEN_FEATURE
 from mlengine.core.monitoring.sequential import DriftAlarmState, look
 
 # As many dates as the longest run of a feature that is told may need.
@@ -99,7 +100,7 @@ def _look_for_frozen(
     standing = tuple(names[at] for at in np.flatnonzero(frozen(newest, runs)))
     new = tuple(name for name in standing if name not in alarms.frozen)
     date = int(live.dates[-1])
-    told = [AlarmTold("frozen_feature", new, since=date, through=date)] if new else []
+    told = [AlarmTold(FROZEN_FEATURE, new, since=date, through=date)] if new else []
     count = alarms.frozen_alarms + len(told)
     return replace(alarms, frozen=standing, frozen_alarms=count), told
 

@@ -43,6 +43,9 @@ EventKind: TypeAlias = Literal[
 ]
 EVENT_KINDS: tuple[str, ...] = get_args(EventKind)
 
+# Who a `drift_alarm` is `by`, where no distribution moved.
+FROZEN_FEATURE = "frozen_feature"
+
 # The events of the states in which a training ends without a version.
 ENDINGS: Mapping[str, EventKind] = {
     "failed": "train_failed",

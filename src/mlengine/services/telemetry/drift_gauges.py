@@ -9,6 +9,7 @@ from typing import get_args
 from mlengine.core.line_names import MODEL_LINE, version_key
 from mlengine.core.monitoring.drift.check import DriftStatus
 from mlengine.core.monitoring.drift.windows import DriftWindow
+from mlengine.core.monitoring.event import FROZEN_FEATURE
 from mlengine.core.telemetry.families import (
     DRIFT_ALARMS,
     DRIFT_E_VALUE,
@@ -28,7 +29,7 @@ def drift_gauges(drift: DriftService, now: datetime, line: str = MODEL_LINE) -> 
     found = drift.drift(window=_WINDOW, version=None, now=now)
     statuses = [Sample((each, line), float(each == found.status)) for each in get_args(DriftStatus)]
     alarm, version = found.alarm, version_key(line, found.model_version)
-    alarms = {"distribution": alarm.alarms, "frozen_feature": alarm.frozen_alarms}
+    alarms = {"distribution": alarm.alarms, FROZEN_FEATURE: alarm.frozen_alarms}
     return (
         Samples(DRIFT_STATUS, statuses),
         Samples(DRIFT_E_VALUE, [Sample((line,), alarm.e_value)]),

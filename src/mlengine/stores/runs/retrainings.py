@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, 
 from sqlalchemy.exc import IntegrityError
 
 from mlengine.core.line_names import MODEL_LINE
-from mlengine.core.monitoring.event import Event, EventKind
+from mlengine.core.monitoring.event import FROZEN_FEATURE, Event, EventKind
 from mlengine.core.runs.retraining import RetrainingState, RetrainingTick, Trigger
-from mlengine.stores.database.engine import insert_or_ignore, reading, writing
+from mlengine.stores.database.engine import insert_or_ignore, parse_column, reading, writing
 from mlengine.stores.database.events import insert_event
 from mlengine.stores.database.tables import events, retrainings
 from mlengine.stores.runs import rows
@@ -47,14 +47,20 @@ class RetrainingStore:
                 connection.execute(delete(retrainings).where(self._ours))
 
     def newest_trigger(self, kinds: Collection[str], *, after: int) -> Trigger | None:
-        """The newest event of these kinds behind the one with this number; several count as one."""
+        """The newest event of these kinds behind the one with this number; several count as one.
+
+        One about a frozen feature is none: no training mends its feed. Raises DamagedRow too.
+        """
         row = events.c
-        query = select(row.seq, row.kind, row.version).where(
+        query = select(row.seq, row.kind, row.version, row.details).where(
             row.model == self.line, row.kind.in_(kinds), row.seq > after
         )
         with reading(self.engine) as connection:
-            found = connection.execute(query.order_by(row.seq.desc()).limit(1)).first()
-        return None if found is None else Trigger(*found)
+            for *found, details in connection.execute(query.order_by(row.seq.desc())):
+                facts = parse_column(details)
+                if not isinstance(facts, dict) or facts.get("by") != FROZEN_FEATURE:
+                    return Trigger(*found)
+        return None
 
     def live_run(self) -> str | None:
         """The id of the run that is queued or running."""
