@@ -37,6 +37,7 @@ from mlengine.services.telemetry.gauges import GaugeReader
 from mlengine.services.telemetry.latencies import LatencyRollUp
 from mlengine.services.telemetry.line_gauges import LineGauges
 from mlengine.services.telemetry.metrics import MetricsService
+from mlengine.services.telemetry.monitoring_gauges import monitoring_gauges
 from mlengine.services.telemetry.signal_gauges import signal_gauges
 from mlengine.services.telemetry.skill_gauges import SkillGauges
 from mlengine.stores.monitoring.feed_store import FeedStore
@@ -157,6 +158,7 @@ def build_metrics(
     `drift` is that of `main`, and `drift_of` gives that of another line.
     """
     skill = SkillGauges(SkillStore(control.database), control.active)
+    updates = settings.monitoring.every_seconds > 0
     lines = LineGauges(
         control.lines.directory,
         control.database,
@@ -176,6 +178,7 @@ def build_metrics(
             skill.read,
             lines.read,
             partial(signal_gauges, control.signal_plans),
+            *((partial(monitoring_gauges, control.update_lease),) if updates else ()),
         ),
     )
     return MetricsService(CounterFolder(counters_folder(settings)), gauges)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from tests.platforms import NOW, make_platform
@@ -9,6 +10,7 @@ from mlengine.core.telemetry import families
 from mlengine.core.telemetry.families import Samples
 from mlengine.errors import NoActiveModel
 from mlengine.services.monitoring.health import WorkerCountProbe
+from mlengine.services.predictions.prediction_builder import PredictionRequest
 from mlengine.services.telemetry.metrics import counted_samples
 from mlengine.services.telemetry.timed_cache import TimedCache
 
@@ -53,3 +55,18 @@ def test_the_gauges_tell_how_many_workers_there_are_and_go_on_without_a_model(
     assert found[families.DATABASE_UP] == [1.0], "the database is not to blame"
     assert families.MODEL_INFO not in found
     assert sum(found[families.SYMBOLS]) == 0.0
+
+
+def test_what_waits_for_the_update_is_told_where_there_is_one(tmp_path: Path) -> None:
+    def lag(**changed: str) -> list[float]:
+        gauges = make_platform(tmp_path, **changed).metrics.gauges
+        found = {each.family: [s.value for s in each.samples] for each in gauges.read(NOW)}
+        return found.get(families.MONITORING_LAG, [])
+
+    assert lag() == [0.0]
+    platform = make_platform(tmp_path)
+    platform.predict.predict("AAA", PredictionRequest("r", NOW - timedelta(hours=2)))
+    assert lag() == [7200.0]
+    platform.updates_of_all_lines().run(NOW)
+    assert lag() == [0.0]
+    assert lag(MONITOR_EVERY_SECONDS="0") == []

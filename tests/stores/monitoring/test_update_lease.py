@@ -62,3 +62,19 @@ def test_a_failure_takes_nothing_in_and_a_next_look_is_due_by_itself(engine: Eng
     lease.release("first", taken_in=taken, next_look=LATER)
     assert not lease.is_due(now=NOW)
     assert lease.is_due(now=LATER)
+
+
+def test_it_says_since_when_something_waits(engine: Engine) -> None:
+    lease = UpdateLease(engine)
+    assert lease.waits_since(now=LATER) is None
+    append(engine, 1)
+    at = NOW + timedelta(seconds=1)
+    assert lease.waits_since(now=LATER) == at
+    taken = lease.acquire("first", now=NOW, lease_seconds=60)
+    lease.release("first", taken_in=None, next_look=None)
+    assert lease.waits_since(now=LATER) == at, "it failed"
+    lease.acquire("first", now=LATER, lease_seconds=60)
+    soon = LATER + timedelta(minutes=1)
+    lease.release("first", taken_in=taken, next_look=soon)
+    assert lease.waits_since(now=LATER) is None
+    assert lease.waits_since(now=soon + timedelta(hours=1)) == soon

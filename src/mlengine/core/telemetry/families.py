@@ -194,6 +194,11 @@ SKILL_E_VALUE = Family(
     "The evidence that its skill is lost, and that it is proven.",
     ("claim", MODEL),
 )
+MONITORING_LAG = Family(
+    "monitoring_lag_seconds",
+    "gauge",
+    "How long the oldest prediction, or a look that is due, has waited for the monitoring update.",
+)
 SIGNALS_OVERDUE = Family(
     "signals_overdue",
     "gauge",
@@ -225,6 +230,7 @@ READ: tuple[Family, ...] = (
     SKILL_DATES,
     SKILL_GAIN,
     SKILL_E_VALUE,
+    MONITORING_LAG,
     SIGNALS_OVERDUE,
 )
 

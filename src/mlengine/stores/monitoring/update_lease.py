@@ -9,6 +9,7 @@ from mlengine.stores.database.engine import insert_or_ignore, reading, writing
 from mlengine.stores.database.tables import bar_segments, monitoring_updates, predictions
 
 _NAME = "monitoring"
+_RECENT = timedelta(days=8)
 _OURS = monitoring_updates.c.name == _NAME
 
 
@@ -37,6 +38,23 @@ class UpdateLease:
             return False
         is_behind = position != Position(row.prediction_seq, row.bar_segment_id)
         return is_behind or (row.next_look is not None and row.next_look <= now)
+
+    def waits_since(self, *, now: datetime) -> datetime | None:
+        """Since when something has waited for an update; None where nothing does.
+
+        That is the oldest prediction of eight days that none has taken in, or a look that is due.
+        """
+        row, at = predictions.c, predictions.c.at
+        with reading(self.engine) as connection:
+            known = connection.execute(select(monitoring_updates).where(_OURS)).first()
+            # By their moment earlier partitions are left out, of which a query plans for each.
+            waits = select(at).where(at >= now - _RECENT).order_by(row.seq if known else at)
+            if known:
+                waits = waits.where(row.seq > known.prediction_seq)
+            oldest: datetime | None = connection.scalar(waits.limit(1))
+        look = known.next_look if known else None
+        due = [each for each in (oldest, look) if each is not None and each <= now]
+        return min(due, default=None)
 
     def acquire(self, holder: str, *, now: datetime, lease_seconds: float) -> Position | None:
         """Take the lease; returns what the update is to take in, None where another holds it."""
