@@ -84,6 +84,11 @@ def session(zone: ZoneInfo, step: timedelta, *hours: tuple[float, float], days: 
     return [moment.astimezone(UTC) for moment in moments]
 
 
+def with_few_trades(moments: list[datetime]) -> list[datetime]:
+    traded = np.random.default_rng(4).random(len(moments)) > 0.4
+    return [moment for moment, has_trade in zip(moments, traded, strict=True) if has_trade]
+
+
 OK: dict[str, tuple[str, str | None, Callable[[], list[datetime]]]] = {
     "weekdays": ("1d", None, lambda: weekdays(500)),
     "sessions of New York": ("1d", "XNYS", lambda: [
@@ -98,6 +103,15 @@ OK: dict[str, tuple[str, str | None, Callable[[], list[datetime]]]] = {
     "minutes of New York": ("1m", None, lambda: session(NEW_YORK, MINUTE, (9.5, 16))),
     "a break at noon": ("5m", None, lambda: session(TOKYO, 5 * MINUTE, (9, 11.5), (12.5, 15.5))),
     "hours of New York": ("1h", None, lambda: session(NEW_YORK, HOUR, (9.5, 16))),
+    "hours of New York, of which few are in winter": (
+        "1h", None, lambda: session(NEW_YORK, HOUR, (9.5, 16), days=110)[:-28],
+    ),
+    "minutes of New York with few trades": (
+        "1m", None, lambda: with_few_trades(session(NEW_YORK, MINUTE, (9.5, 16), days=20)),
+    ),
+    "futures that pause for an hour a day": (
+        "5m", "24/5", lambda: session(NEW_YORK, 5 * MINUTE, (-6, 17), days=3),
+    ),
     "weeks": ("1w", None, lambda: every(7 * DAY, 300)),
     "one bar": ("1d", None, lambda: weekdays(1)),
 }  # fmt: skip
@@ -156,6 +170,16 @@ def test_a_split_of_price_and_volume_is_an_unexplained_jump(ratio):
     (jump,) = quality.jumps
     assert (jump.kind, jump.timestamp) == ("split", weekdays(600)[560])
     assert jump.ratio == pytest.approx(1 / ratio, rel=0.05)
+
+
+@pytest.mark.parametrize("ratio", [4.0, 0.1])
+def test_a_calm_split_is_an_unexplained_jump_whatever_the_volume(ratio):
+    prices = walk(600)
+    for name in ("open", "high", "low", "close"):
+        prices[name][560:] /= ratio
+    assert check(bars_of(weekdays(600), prices)).reasons == ("unexplained_jump",)
+    prices["high"][560] *= 1.3
+    assert check(bars_of(weekdays(600), prices)).status == "ok", "news moves the price on"
 
 
 def test_a_crash_is_no_split():
@@ -277,6 +301,30 @@ def test_a_hole_in_a_window_is_seen_by_what_is_usual_before_it(weeks):
         "bars_missing", "hole_in_window",
     )  # fmt: skip
     assert suspect_reasons(bars_of(holed), 20, interval="5m", market=UNLISTED) == ()
+
+
+@pytest.mark.parametrize(("named", "lost"), [("24/7", 10), ("24/7", 90), (None, 10), (None, 30)])
+def test_the_only_hole_of_few_bars_is_not_the_usual_gap(named, lost):
+    moments = every(MINUTE, 100 + lost)
+    holed = bars_of([*moments[:80], *moments[-20:]])
+    market = replace(UNLISTED, calendar=calendar(named) if named else None)
+    assert "hole_in_window" in suspect_reasons(holed, 64, interval="1m", market=market)
+
+
+def test_the_only_outage_of_a_series_is_not_the_usual_gap():
+    moments = session(NEW_YORK, 5 * MINUTE, (9.5, 16))
+    quality = check(bars_of([*moments[:-28], *moments[-20:]]), "5m")
+    assert quality.reasons == ("hole_in_window",)
+    assert (quality.calendar, quality.holes[0].missing_bars) == ("weekdays", 8)
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, TOKYO])
+def test_the_first_bars_of_a_market_with_breaks_have_no_hole(zone):
+    hours = ((9, 11.5), (12.5, 15.5)) if zone is TOKYO else ((9.5, 16),)
+    moments = session(zone, 5 * MINUTE, *hours, days=3)
+    for end in range(70, len(moments), 7):
+        bars = bars_of(moments[end - 70 : end])
+        assert suspect_reasons(bars, 64, interval="5m", market=UNLISTED) == ()
 
 
 def test_minutes_of_rare_trades_are_not_lost():

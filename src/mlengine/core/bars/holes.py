@@ -10,7 +10,7 @@ import numpy as np
 
 from mlengine.core.arrays import Flags, Ints, Moments
 from mlengine.core.calendars.calendar import Calendar
-from mlengine.core.calendars.expected import usual_longest_gap
+from mlengine.core.calendars.expected import bars_lost, usual_longest
 from mlengine.core.calendars.hours import WITHOUT_HOLIDAYS
 from mlengine.core.timestamps import EPOCH
 
@@ -18,11 +18,18 @@ _MICROSECOND = timedelta(microseconds=1)
 _DAY_US = timedelta(days=1) // _MICROSECOND
 # As many as make a feed stale: a halt or a lost minute is no hole.
 _HOLE_BARS = 3
+# The longest gap of a day in hundreds is over twice the usual one, where trades are few.
+_TIMES_USUAL = 3
 # The longest holidays of a market that nobody named: six weekdays in China and Japan.
 _HOLIDAY_DAYS = 8
 # A time of day at which trading stops on so many days is a break or a close, not a loss.
 _CLOSING_SHARE = 0.3
+_BEYOND_CHANCE, _MOST_DAYS = 3, 0.8
 _FEW_DAYS = 7
+_NOON_BREAK_US = tuple(timedelta(minutes=minutes) // _MICROSECOND for minutes in (60, 150))
+_SHORTEST_NIGHT_US = timedelta(hours=4) // _MICROSECOND
+# An hour of summer time, and the minutes without a trade.
+_NIGHTS_APART_US = timedelta(minutes=75) // _MICROSECOND
 
 
 @dataclass(frozen=True)
@@ -85,41 +92,58 @@ def find_gaps(starts: Moments, interval: timedelta, calendar: Calendar) -> Gaps:
     """
     if len(starts) < 2:
         return Gaps(starts, np.zeros(0, np.int64), np.zeros(0, np.bool_))
-    missing = calendar.bars_missing(starts, interval)
+    missing = bars_lost(starts, calendar, interval)
     if not missing.any():
         return Gaps(starts, missing, np.zeros(len(missing), np.bool_))
     width = interval // _MICROSECOND
     if calendar.name not in WITHOUT_HOLIDAYS:
-        usual = usual_longest_gap(starts, calendar, interval)
-        return Gaps(starts, missing, missing >= max(_HOLE_BARS, 2 * usual + 1), usual)
+        usual = usual_longest(missing, starts, interval)
+        return Gaps(starts, missing, missing >= max(_HOLE_BARS, _TIMES_USUAL * usual + 1), usual)
     days_missing = missing * width // _DAY_US if width <= _DAY_US else missing
     is_hole = days_missing >= (_HOLIDAY_DAYS if width <= _DAY_US else _HOLE_BARS)
     if width >= _DAY_US:
         return Gaps(starts, missing, is_hole)
     lost = np.where((missing > 0) & ~_is_closure(starts), missing, 0)
-    usual = int(np.median(lost[lost > 0])) if lost.any() else 0
-    is_hole |= lost >= max(_HOLE_BARS, 2 * usual + 1)
+    usual = usual_longest(lost, starts, interval)
+    is_hole |= lost >= max(_HOLE_BARS, _TIMES_USUAL * usual + 1)
     return Gaps(starts, np.where(is_hole, missing, lost), is_hole, usual)
 
 
 def _is_closure(starts: Moments) -> Flags:
     """Whether the gap after each bar begins or ends at the time of many others.
 
-    A half day ends early, and the next day begins as all do. Few days show no such times: there
-    any night is a closure.
+    A half day ends early, and the next day begins as all do; nights are alike before summer time
+    and in it, and where the first minutes of a day have no trade. Few days show no such times:
+    there any night is a closure, and what may be a break at noon.
     """
     days, gaps = starts // _DAY_US, np.diff(starts)
-    wide = gaps >= 2 * np.min(gaps)
+    wide, night = gaps >= 2 * np.min(gaps), gaps >= _SHORTEST_NIGHT_US
     count = len(np.unique(days))
     if count < _FEW_DAYS:
-        return np.diff(days) > 0
+        shortest, longest = _NOON_BREAK_US
+        break_us = gaps - np.min(gaps)
+        return (np.diff(days) > 0) | night | ((break_us >= shortest) & (break_us <= longest))
     recurs = np.zeros(len(gaps), np.bool_)
     for moments in (starts[:-1], starts[1:]):
-        _, place, counts = np.unique(
-            moments[wide] % _DAY_US, return_inverse=True, return_counts=True
-        )
-        recurs[wide] |= (counts >= _CLOSING_SHARE * count)[place]
+        recurs[wide] |= _recurrences(moments[wide], 0) >= _break_share(starts, wide) * count
+        recurs[night] |= _recurrences(moments[night], _NIGHTS_APART_US) >= _CLOSING_SHARE * count
     return recurs
+
+
+def _break_share(starts: Moments, wide: Flags) -> float:
+    """On how many of the days a break is at one time: more than where trades are few by chance."""
+    times_of_day = len(np.unique(starts % _DAY_US))
+    by_chance = float(wide.sum()) / times_of_day / len(np.unique(starts // _DAY_US))
+    return min(max(_CLOSING_SHARE, _BEYOND_CHANCE * by_chance), _MOST_DAYS)
+
+
+def _recurrences(moments: Moments, apart: int) -> Ints:
+    """How many of the moments are at the time of day of each, or no more than that apart."""
+    times = np.sort(moments % _DAY_US)
+    times = np.concatenate([times - _DAY_US, times, times + _DAY_US])
+    of_day = moments % _DAY_US
+    first = np.searchsorted(times, of_day - apart)
+    return np.searchsorted(times, of_day + apart, side="right") - first
 
 
 def _moment(microseconds: np.int64) -> datetime:

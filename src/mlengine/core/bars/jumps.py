@@ -100,7 +100,7 @@ def _is_split(bars: BarArrays, at: int, gap: float) -> bool:
 
 
 def _is_other_unit(bars: BarArrays, at: int, gap: float) -> bool:
-    return abs(gap) >= _OTHER_UNIT and _moves_as_usual(bars, at)
+    return abs(gap) >= _OTHER_UNIT - _SPLIT_TOLERANCE and _moves_as_usual(bars, at)
 
 
 def _moves_as_usual(bars: BarArrays, at: int) -> bool:
