@@ -184,6 +184,19 @@ def split(rows: list[Row], at: int, ratio: float) -> list[Row]:
     ]  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("calendar", ["24/7", ""])
+def test_39_a_hole_is_seen_by_the_first_question(world: World, calendar: str) -> None:
+    """Where no more bars are at hand than a window needs, the hole is not what is usual."""
+    world.interval = "1m"
+    world.configure(MARKET_DATA_CALENDAR=calendar, REFUSE_SUSPECT_BARS="true")
+    day = weekdays(1)[0]
+    stamps = steps(130, MINUTE, end=datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+    kept = [*stamps[:80], *stamps[110:]]
+    world.csv("BTC.csv", kept, walk(100, volatility=0.001))
+    body = world.predict("BTC")
+    assert (body["usable"], "hole_in_window" in body["reasons"]) == (False, True)
+
+
 def test_40_a_split_that_nobody_announced_is_reported(world: World) -> None:
     days, rows = weekdays(600), walk(600)
     world.csv("SPLT.csv", days, split(rows, 560, 4))

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 import pytest
 from tests.cases.world import Row, World, steps, walk, weekdays
+
+from mlengine.errors import TrainingFailed
 
 Bars = list[tuple[datetime, Row]]
 Query = dict[str, str]
@@ -210,6 +213,51 @@ def test_54_the_newest_720_are_not_taken_for_the_whole(world: World, service: Se
         assert body["bar_timestamp"] == "2019-06-03T00:00:00Z"
     else:
         assert body["code"] in {"upstream_invalid", "insufficient_bars"}, body
+
+
+def test_54_a_limit_of_requests_in_place_of_a_page_ends_no_history(
+    world: World, service: Service
+) -> None:
+    """Of 2,500 days the newest hundred come, and then what the service says with status 200."""
+
+    def limited(query: Query) -> object:
+        if len(service.asked) > 1:
+            return {"code": 429, "message": "too many requests", "candles": []}
+        return [candle(*bar) for bar in within(ENOUGH, query)][-100:]
+
+    service.answer = limited
+    with pytest.raises(TrainingFailed, match="states an error in its 'code'"):
+        world.train("AAA")
+
+
+def test_54_ranges_of_a_page_reach_back_to_the_first_bar(world: World, service: Service) -> None:
+    """Such as Coinbase, which refuses more than 300 candles and takes no limit."""
+    world.interval = "1h"
+    world.configure(MARKET_DATA_PAGE_SIZE="300")
+    bars = list(zip(steps(1000, timedelta(hours=1)), walk(1000), strict=True))
+
+    def refusing(query: Query) -> object:
+        start, end = (datetime.fromisoformat(query[name]) for name in ("start", "end"))
+        if end - start > timedelta(hours=300):
+            return 400
+        return [candle(*bar) for bar in within(bars, query)][::-1]
+
+    service.answer = refusing
+    quality = world.get("/bars/quality", symbol="AAA")[1]
+    assert (quality["status"], quality["accepted"]) == ("ok", 1000)
+
+
+def test_55_a_candle_of_another_symbol_is_not_mixed_in(
+    world: World, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "upstream.toml"
+    names = "\n".join(f'{name} = "{name}"' for name in candle(*BARS[0]))
+    path.write_text(f'candles = "data"\n[fields]\n{names}\n')
+    world.configure(MARKET_DATA_UPSTREAM_FILE=path)
+    rows = [{**candle(*bar), "symbol": "AAA"} for bar in BARS]
+    rows[-3] |= {"symbol": "AAB"}
+    service.answer = lambda _: {"data": rows}
+    assert "several symbols" in world.refusal("AAA")["detail"]
 
 
 WRONG = {

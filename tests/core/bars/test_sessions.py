@@ -8,7 +8,7 @@ import pytest
 
 from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, CleanBars
 from mlengine.core.bars.cleaning import clean_panel
-from mlengine.core.bars.sessions import undated_days
+from mlengine.core.bars.sessions import undated_days, with_session_times
 from mlengine.core.calendars.market import NO_MARKETS, Market, MarketDirectory
 from mlengine.core.calendars.named import calendar
 
@@ -217,6 +217,32 @@ def test_days_that_begin_on_sunday_evening_need_a_timezone(zone: str) -> None:
     assert undated_days(frame, "1w", NO_MARKETS) == {}
     assert undated_days(candles("AAA", frame["timestamp"].to_list(), sessions=DAYS), "1d",
                         NO_MARKETS) == {}  # fmt: skip
+
+
+def test_days_that_begin_in_the_evening_at_home_are_of_the_day_after() -> None:
+    """Futures open on Sundays at five in Chicago, for the session of Monday."""
+    chicago, riyadh = ZoneInfo("America/Chicago"), ZoneInfo("Asia/Riyadh")
+    opens = [moment - 7 * HOUR for moment in local(DAYS, chicago)]
+    markets = MarketDirectory(
+        {
+            "CL": Market("CL", timezone=chicago),
+            "CLE": Market("CLE", timezone=ZoneInfo("Africa/Johannesburg")),
+            "SR": Market("SR", timezone=riyadh),
+        }
+    )
+    sundays = [day - DAY for day in DAYS]
+    frame = pl.concat(
+        [
+            candles("CL", opens),
+            candles("CLE", opens),
+            candles("SR", [moment + 10 * HOUR for moment in local(sundays, riyadh)]),
+        ]
+    )
+    (refusal,) = undated_days(frame, "1d", markets).values()
+    assert "CL has days that begin on Sundays" in str(refusal)
+    assert "in America/Chicago these are evenings" in str(refusal)
+    placed = with_session_times(frame, interval="1d", markets=markets)
+    assert placed.filter(pl.col("symbol") == "CLE")["timestamp"].dt.date().to_list() == DAYS
 
 
 def test_days_of_new_york_and_of_crypto_need_none() -> None:

@@ -228,6 +228,48 @@ def test_what_is_no_answer_to_the_question_is_refused(answer, reason):
         parse_candles(answer, symbol="AAA", interval="1d")
 
 
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"status": "error"},
+        {"s": "error"},
+        {"code": 429},
+        {"code": "50011", "msg": "Too Many Requests"},
+        {"success": False},
+        {"Note": "5 calls a minute"},
+        {"Information": "25 requests a day"},
+        {"errors": ["EAPI:Rate limit exceeded"]},
+        {"message": "API rate limit exceeded"},
+    ],
+)
+def test_an_error_in_place_of_candles_is_no_end_of_them(stated):
+    (key, *_) = stated
+    with pytest.raises(UpstreamInvalid, match=f"states an error in its '{key}'"):
+        parse_candles({**stated, "candles": []}, symbol="AAA", interval="1d")
+    assert (
+        "error" in stated
+        or parse_candles({**stated, "candles": [CANDLE]}, symbol="AAA", interval="1d").height
+    ), "candles are what was asked for, whatever stands beside them"
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"status": "ok", "code": 0, "msg": ""},
+        {"code": "200000"},
+        {"code": "00000", "msg": "success"},
+        {"error": None, "errors": [], "success": True, "message": "no data in this range"},
+    ],
+)
+def test_an_empty_answer_of_success_has_no_candles(stated):
+    assert parse_candles({**stated, "candles": []}, symbol="AAA", interval="1d").is_empty()
+
+
+def test_a_time_of_another_name_is_named():
+    with pytest.raises(UpstreamInvalid, match=r"have no timestamp; is that 'date'?"):
+        parse_candles([{"date": "2024-01-02", "close": 1}], symbol="AAA", interval="1d")
+
+
 def test_the_upstream_may_write_the_symbol_in_its_own_case():
     assert parse(symbol="aaa").height == 0
     assert parse(CANDLE, symbol=None, interval=None)["symbol"].to_list() == ["AAA"]

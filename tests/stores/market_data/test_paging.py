@@ -190,6 +190,55 @@ def test_a_service_that_refuses_older_ranges_keeps_what_it_gave() -> None:
     assert len(service.asked) > 1
 
 
+def test_a_range_as_long_as_a_page_is_asked_where_longer_ones_are_refused() -> None:
+    def answer(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        if end - start > 30 * DAY:
+            raise RangeRefused("too long")
+        return between(start, end).reverse()
+
+    service = Service(answer)
+    reader = PageReader(service.ask, DAY, page_span=29 * DAY)
+    assert reader.candles(EPOCH, END + 20 * DAY).equals(BARS)
+    assert len(service.asked) < 30
+
+
+@pytest.mark.parametrize(("closed", "expected"), [(13, 250 - 13), (60, 100)])
+def test_a_closure_ends_no_history_that_is_read_week_by_week(closed: int, expected: int) -> None:
+    open_bars = pl.concat([BARS.head(150 - closed), BARS.tail(100)])
+
+    def answer(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        if end - start > 7 * DAY:
+            raise RangeRefused("too long")
+        return open_bars.filter(pl.col("timestamp").is_between(start, end, closed="left"))
+
+    reader = PageReader(Service(answer).ask, DAY, page_span=7 * DAY)
+    assert reader.candles(EPOCH, END).height == expected
+
+
+def in_whole_days(bars: pl.DataFrame, size: int) -> Ask:
+    """The newest of a range that begins and ends with the days of its moments."""
+    day = pl.col("timestamp").dt.date()
+
+    def answer(start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
+        return bars.filter(day.is_between(start.date(), end.date())).tail(limit or size)
+
+    return answer
+
+
+@pytest.mark.parametrize("size", [5, 100, 1000])
+def test_a_service_that_is_asked_for_whole_days_begins_with_its_first_candle(size: int) -> None:
+    hours = [START + day * DAY + hour * DAY / 24 for day in range(9) for hour in range(14, 21)]
+    bars = BARS.head(63).with_columns(timestamp=pl.Series(hours, dtype=BARS["timestamp"].dtype))
+    service = Service(in_whole_days(bars, size))
+    reader = PageReader(service.ask, DAY / 24, resolution=DAY)
+    start = START - 30 * DAY
+    if size < 7:
+        with pytest.raises(UpstreamInvalid, match="the same 5 candles"):
+            reader.candles(start, hours[-1] + DAY / 24)
+    else:
+        assert reader.candles(start, hours[-1] + DAY / 24).height == 63
+
+
 @pytest.mark.parametrize("size", [100, 1000])
 def test_nothing_older_is_asked_of_a_service_that_begins_with_the_oldest(size: int) -> None:
     service = Service(oldest(size))

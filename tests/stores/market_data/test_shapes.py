@@ -20,12 +20,12 @@ from mlengine.errors import BadSetting, UnknownSymbol, UpstreamInvalid
 from mlengine.stores.market_data.credentials import Credentials
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.shapes.reading import (
-    _named,
     is_unknown_symbol,
     next_page,
     read_answer,
 )
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
+from mlengine.stores.market_data.shapes.rows import named_row
 from mlengine.stores.market_data.shapes.shape import ServiceShape
 from mlengine.stores.market_data.shapes.upstream_file import read_upstream_file
 
@@ -300,6 +300,7 @@ def test_a_file_may_change_a_ready_shape(tmp_path: Path) -> None:
         ("[query]\nlimit = 5", "query to be a table of texts"),
         ("candles = 'x'", "fields to say"),
         ("paging = 'next'", "next_page to be set"),
+        ("zone = 'America/Gotham'", "zone to be one such as America/New_York"),
         ("a = ", "TOML"),
     ],
 )
@@ -373,6 +374,91 @@ def test_what_may_be_mistaken_is_refused_by_what_was_seen(payload: object, seen:
     assert "MARKET_DATA_UPSTREAM_FILE" in str(refused.value) or "another symbol" in seen
 
 
+def test_candles_count_more_than_a_count_of_none() -> None:
+    payload = {"resultsCount": 0, "results": short(ROWS, ms)}
+    assert read_answer(payload, **asked(READY_SHAPES["polygon"])).height == len(ROWS)
+    for stated in ({"error": "exceeded"}, {"error": "exceeded", "results": []}):
+        with pytest.raises(UpstreamInvalid, match=r"states an error in its 'error'.*see no_data"):
+            read_answer({"resultsCount": 0, **stated}, **asked(READY_SHAPES["polygon"]))
+
+
+@pytest.mark.parametrize(
+    "payload", [{"s": "error", "t": [], "c": []}, {"error": "API limit reached"}]
+)
+def test_an_error_in_place_of_columns_is_refused(payload: object) -> None:
+    with pytest.raises(UpstreamInvalid, match="states an error"):
+        read_answer(payload, **asked(READY_SHAPES["finnhub"]))
+
+
+def asked(shape: ServiceShape, interval: str = "1d") -> dict[str, Any]:
+    return {"shape": shape, "symbol": "AAA", "interval": interval}
+
+
+NAMES = {name: name for name in ("timestamp", *VALUES)}
+
+
+def rows_of(stamps: list[str], **further: object) -> list[dict[str, object]]:
+    return [{"timestamp": at, **dict.fromkeys(VALUES, 1.0), **further} for at in stamps]
+
+
+def test_candles_of_several_symbols_are_not_mixed() -> None:
+    shape = ServiceShape(candles=("data",), fields=NAMES)
+    own, other = (rows_of(["2024-01-02"], symbol=name) for name in ("AAA.US", "ZZZ"))
+    assert read_answer({"data": own + own}, **asked(shape)).height == 2
+    with pytest.raises(UpstreamInvalid, match=r"several symbols, such as 'AAA.US', 'ZZZ'"):
+        read_answer({"data": own + other}, **asked(shape))
+    named = shape.with_changes({"fields": {**NAMES, "symbol": "symbol"}})
+    with pytest.raises(UpstreamInvalid, match="another symbol than asked: 'ZZZ'"):
+        read_answer({"data": other}, **asked(named))
+    assert read_answer({"data": rows_of(["2024-01-02"], symbol="aaa")}, **asked(named)).height == 1
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "meta.timezone"])
+def test_local_times_are_of_the_zone_of_the_shape_or_of_the_answer(zone: str) -> None:
+    shape = ServiceShape(candles=("data",), fields=NAMES, zone=zone)
+    stamps = ["2024-07-01 09:30:00", "2024-12-02 09:30:00", "2024-11-03 01:30:00",
+              "2024-11-04T12:00:00Z", "2024-11-05"]  # fmt: skip
+    payload = {"meta": {"timezone": "America/New_York"}, "data": rows_of(stamps)}
+    read = read_answer(payload, **asked(shape, "1h"))
+    assert [at and f"{at:%m-%d %H:%M}" for at in read["timestamp"]] == [
+        "07-01 13:30", "12-02 14:30", None, "11-04 12:00", "11-05 00:00",
+    ]  # fmt: skip
+    days = read_answer({**payload, "data": rows_of(["2024-07-01 00:00:00"])}, **asked(shape))
+    assert str(days["session"][0]) == "2024-07-01"
+
+
+@pytest.mark.parametrize("meta", [{}, {"timezone": "Nowhere"}, {"timezone": 5}])
+def test_an_answer_without_its_zone_is_refused(meta: object) -> None:
+    shape = ServiceShape(candles=("data",), fields=NAMES, zone="meta.timezone")
+    with pytest.raises(UpstreamInvalid, match=r"states no zone at 'meta.timezone'"):
+        read_answer({"meta": meta, "data": rows_of(["2024-07-01 09:30:00"])}, **asked(shape))
+    assert read_answer({"meta": meta, "data": []}, **asked(shape)).is_empty()
+
+
+def gone(path: str, query: Query, headers: dict[str, str]) -> Any:
+    return (404, {}) if "cursor" in query else polygon(path, query, headers)
+
+
+@pytest.mark.parametrize("recorded", [gone], indirect=True)
+def test_a_next_page_that_is_gone_is_no_end_of_the_candles(recorded: Recorded) -> None:
+    with pytest.raises(UpstreamInvalid, match=r"page 2: .*404 for the next page that it names"):
+        recorded.candles(READY_SHAPES["polygon"])
+
+
+def below(path: str, query: Query, headers: dict[str, str]) -> Any:
+    answer = polygon(path.removeprefix("/proxy"), query, headers)
+    if "next_url" in answer:
+        answer["next_url"] = answer["next_url"].replace("/v2/", "/proxy/v2/")
+    return answer
+
+
+@pytest.mark.parametrize("recorded", [below], indirect=True)
+def test_the_address_of_a_next_page_may_begin_as_ours_does(recorded: Recorded) -> None:
+    recorded.url += "/proxy"
+    assert recorded.candles(READY_SHAPES["polygon"]).height == 240
+    assert {path.split("/v2/")[0] for path, _ in recorded.asked} == {"/proxy"}
+
+
 def test_a_next_page_of_endless_name_is_refused() -> None:
     shape = READY_SHAPES["alpaca"]
     with pytest.raises(UpstreamInvalid, match="next page has 100000 characters"):
@@ -389,7 +475,7 @@ def test_a_candle_that_is_of_another_kind_than_the_others_is_refused(name: str) 
     shape = READY_SHAPES[name]
     kind = "a list" if shape.rows == "lists" else "an object"
     with pytest.raises(UpstreamInvalid, match=f"a candle is not {kind}"):
-        _named(5, shape)
+        named_row(5, shape)
 
 
 def test_an_answer_is_read_only_where_it_states_its_success() -> None:

@@ -122,7 +122,8 @@ def _is_closure(starts: Moments) -> Flags:
     if count < _FEW_DAYS:
         shortest, longest = _NOON_BREAK_US
         break_us = gaps - np.min(gaps)
-        return (np.diff(days) > 0) | night | ((break_us >= shortest) & (break_us <= longest))
+        may_be_noon = (break_us >= shortest) & (break_us <= longest)
+        return np.asarray((np.diff(days) > 0) | night | may_be_noon)
     recurs = np.zeros(len(gaps), np.bool_)
     for moments in (starts[:-1], starts[1:]):
         recurs[wide] |= _recurrences(moments[wide], 0) >= _break_share(starts, wide) * count

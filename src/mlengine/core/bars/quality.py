@@ -125,6 +125,8 @@ def assess(
         dropped_share=_dropped_share(bars),
         currency=market.currency,
     )
+    if not (arrays.rows or report.rows_read or report.dropped):
+        return replace(unusable, reasons=(), error="there are no bars of it")
     if not arrays.rows or unusable.dropped_share > REFUSED_DROPPED_SHARE:
         return unusable
     step = INTERVALS[interval]

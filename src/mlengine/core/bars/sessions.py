@@ -18,6 +18,8 @@ from mlengine.errors import UpstreamInvalid
 _DAY = timedelta(days=1)
 # A date that begins so late by UTC is that of the next day in the east.
 _EVENING = 12
+# In a market's own zone, where no exchange closes so late; futures open then for the next day.
+_EVENING_AT_HOME = 16
 _SUNDAY, _BEFORE_SUNDAY = 7, (5, 6)
 # One may be an odd session.
 _FEWEST_SUNDAYS = 2
@@ -60,35 +62,53 @@ def undated_days(
 ) -> dict[str, UpstreamInvalid]:
     """By symbol, those of whose days (RAW_SCHEMA) nobody can tell the date.
 
-    They begin in the evening of Sundays by UTC, and never in that of Fridays or Saturdays: these
-    are the midnights of a zone in the east, which neither the candles nor `markets` name.
+    They begin in the evening of Sundays, and never in that of Fridays or Saturdays: by UTC these
+    are the midnights of a zone in the east, which neither the candles nor `markets` name, and in
+    the zone that `markets` names, sessions of the day after.
     """
     if INTERVALS[interval] != _DAY:
         return {}
-    start = pl.col("timestamp")
-    unstated = candles.filter(pl.col("session").is_null() & (start.dt.hour() >= _EVENING))
+    start, symbol = pl.col("timestamp"), pl.col("symbol")
+    unstated = candles.filter(pl.col("session").is_null() & (start.dt.time() != pl.time(0)))
     if unstated.is_empty():
         return {}
-    evenings = unstated.group_by("symbol", maintain_order=True).agg(
-        (start.dt.weekday() == _SUNDAY).sum().alias("sundays"),
-        start.dt.weekday().is_in(_BEFORE_SUNDAY).sum().alias("others"),
-        start.filter(start.dt.weekday() == _SUNDAY).first(),
+    hour, weekday, evening = start.dt.hour(), start.dt.weekday(), pl.lit(_EVENING, pl.Int8)
+    for zone, symbols in _by_zone(unstated["symbol"].unique().to_list(), markets).items():
+        local, at_home = start.dt.convert_time_zone(zone.key), symbol.is_in(symbols)
+        hour = pl.when(at_home).then(local.dt.hour()).otherwise(hour)
+        weekday = pl.when(at_home).then(local.dt.weekday()).otherwise(weekday)
+        evening = pl.when(at_home).then(pl.lit(_EVENING_AT_HOME, pl.Int8)).otherwise(evening)
+    evenings = unstated.filter(hour >= evening).group_by("symbol", maintain_order=True)
+    days = evenings.agg(
+        (weekday == _SUNDAY).sum().alias("sundays"),
+        weekday.is_in(_BEFORE_SUNDAY).sum().alias("others"),
+        start.filter(weekday == _SUNDAY).first(),
         pl.col("file").first(),
     )
-    shifted = evenings.filter((pl.col("sundays") >= _FEWEST_SUNDAYS) & (pl.col("others") == 0))
+    shifted = days.filter((pl.col("sundays") >= _FEWEST_SUNDAYS) & (pl.col("others") == 0))
     return {
-        row["symbol"]: _undated(**row)
+        row["symbol"]: _undated(**row, zone=markets.market(row["symbol"]).timezone)
         for row in shifted.drop("sundays", "others").to_dicts()
-        if markets.market(row["symbol"]).timezone is None
     }
 
 
-def _undated(symbol: str, timestamp: datetime, file: str | None) -> UpstreamInvalid:
+def _undated(
+    symbol: str, timestamp: datetime, file: str | None, zone: ZoneInfo | None
+) -> UpstreamInvalid:
     where = f" (file {file!r})" if file else ""
+    if zone is None:
+        question = (
+            "midnights of which zone are these? MARKET_DATA_TIMEZONE or a timezone in symbols.csv "
+            "says it"
+        )
+    else:
+        question = (
+            f"in {zone.key} these are evenings, of sessions that have the date of the day after: "
+            "name a timezone further east in symbols.csv, in which they begin on that day"
+        )
     return UpstreamInvalid(
         f"{symbol}{where} has days that begin on Sundays, such as {rfc3339(timestamp)}, and none "
-        "on Fridays: midnights of which zone are these? MARKET_DATA_TIMEZONE or a timezone in "
-        "symbols.csv says it"
+        f"on Fridays: {question}"
     )
 
 

@@ -13,7 +13,7 @@ from mlengine.core.bars.epochs import epoch_timestamps
 from mlengine.core.timestamps import POSSIBLE_YEARS
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.deadline import NEVER, Deadline
-from mlengine.stores.market_data.decoding import describe, is_stated
+from mlengine.stores.market_data.decoding import describe, is_stated, refuse_stated_error
 
 V = TypeVar("V")
 
@@ -32,6 +32,7 @@ LIKE_VOLUME = re.compile(
     "volum|wolumen|vol$|qty|quantity|shares|^ *(up|down) *$|st(ü|ue?)ck|成交量|出来高|거래량",
     re.IGNORECASE,
 )
+_LIKE_TIME = re.compile("date|time|^ts?$", re.IGNORECASE)
 # Also as pandas writes them beside empty cells.
 FLAGS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "yes", "1", "1.0"), True),
@@ -63,8 +64,8 @@ def parse_candles(
         candles = payload.get("candles")
     if not isinstance(candles, list):
         raise UpstreamInvalid(f"the answer holds no list of candles: it is {describe(payload)}")
-    if isinstance(payload, dict) and payload.get("error"):
-        raise UpstreamInvalid(f"the answer states an error: it is {describe(payload)}")
+    if isinstance(payload, dict) and (payload.get("error") or not candles):
+        refuse_stated_error(payload)
     for candle in deadline.enforced_over(candles):
         if not isinstance(candle, dict):
             raise UpstreamInvalid(f"a candle is not an object: it is {describe(candle)}")
@@ -76,16 +77,17 @@ def parse_candles(
 def _require_names(candles: Sequence[Mapping[str, object]]) -> None:
     """That no column has another name than in the contract, by which nobody would find it."""
     names = dict.fromkeys(name for candle in candles for name in candle)
-    for column in VALUES:
-        if names.keys().isdisjoint(VALUE_KEYS[column]):
+    for column in ("timestamp", *VALUES):
+        if names.keys().isdisjoint(VALUE_KEYS.get(column, START_KEYS)):
             perhaps = next((name for name in names if _may_mean(name, column)), None)
             if perhaps is not None:
                 raise UpstreamInvalid(f"its candles have no {column}; is that {perhaps!r:.40}?")
 
 
 def _may_mean(name: str, column: str) -> bool:
-    is_like_volume = column == "volume" and LIKE_VOLUME.search(name) is not None
-    return is_like_volume or name.casefold() in VALUE_KEYS[column]
+    looks = {"volume": LIKE_VOLUME, "timestamp": _LIKE_TIME}.get(column)
+    is_like = looks is not None and looks.search(name) is not None
+    return is_like or name.casefold() in VALUE_KEYS.get(column, START_KEYS)
 
 
 def candle_frame(
@@ -107,10 +109,8 @@ def candle_frame(
         "session": [_session(start) for start in deadline.enforced_over(starts)],
     }
     raw = pl.DataFrame(columns, schema_overrides=RAW_SCHEMA)
-    example = next((start for start in starts if start is not None), None)
-    return require_timestamps(
-        raw.match_to_schema(RAW_SCHEMA, missing_columns="insert"), example=example
-    )
+    raw = raw.match_to_schema(RAW_SCHEMA, missing_columns="insert")
+    return require_timestamps(raw, example=next(filter(None, starts), None))
 
 
 def _numbers(

@@ -1,6 +1,7 @@
 """JSON as services write it: also with NaN, Infinity and integers of any length."""
 
 import json
+import re
 from collections.abc import Callable
 
 import orjson
@@ -8,6 +9,16 @@ import orjson
 from mlengine.errors import UpstreamInvalid
 
 _GZIP = b"\x1f\x8b"
+# How services say, with status 200, that an answer is none.
+_ERRORS = ("error", "errors", "error message", "error_message", "errmsg", "note", "information")
+_VERDICTS = ("status", "s", "state")
+_FAILED = ("error", "fail", "failed", "failure", "nok", "not_authorized")
+_CODES = ("code", "statuscode", "status_code", "retcode")
+_MESSAGES = ("message", "msg", "retmsg")
+_FINE = ("", "ok", "success")
+_REFUSAL = re.compile("[45][0-9]{2}")
+_LIMIT = re.compile("limit|too many|exceed|quota|credit|upgrade|authori|denied|expired")
+_SUCCESSES = ("success", "ok")
 
 
 def decode_json(body: bytes) -> object:
@@ -27,6 +38,39 @@ def describe(value: object) -> str:
     if isinstance(value, list):
         return f"a list of {len(value)}"
     return "null" if value is None else f"{value!r:.60}"
+
+
+def refuse_stated_error(answer: object, hint: str = "") -> None:
+    """Raises UpstreamInvalid for an answer that says, in place of candles, what went wrong.
+
+    By an error with a text, a failed status, a code that is none of success, the note that comes
+    where somebody asks too often, or a message of that.
+    """
+    if not isinstance(answer, dict):
+        return
+    said = {key: _said(value) for key, value in answer.items() if value is not None}
+    messages = [said[key] for key in said if _said(key) in _MESSAGES]
+    is_fine = all(message in _FINE for message in messages)
+    for key, value in said.items():
+        name = _said(key)
+        if (
+            (name in _ERRORS and answer[key])
+            or (name in _VERDICTS and value in _FAILED)
+            or (name in _CODES and (_is_failure(value) or (answer[key] and not is_fine)))
+            or (name in _SUCCESSES and answer[key] is False)
+            or (name in _MESSAGES and _LIMIT.search(value))
+        ):
+            words = f"the answer states an error in its {str(key)!r:.40}"
+            raise UpstreamInvalid(f"{words}: it is {describe(answer)}{hint}")
+
+
+def _said(value: object) -> str:
+    return str(value).strip().casefold()
+
+
+def _is_failure(code: str) -> bool:
+    """Whether it is an HTTP status of a refusal; other codes mean what each service likes."""
+    return _REFUSAL.fullmatch(code) is not None
 
 
 def _decode_tolerantly(body: bytes) -> object:

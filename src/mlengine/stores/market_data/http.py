@@ -33,6 +33,7 @@ _MOST_VALUES_A_CANDLE, _MOST_BYTES_A_VALUE, _BYTES_AROUND = 32, 16, 65_536
 # What comes again from page to page is little, but of a service that looks at no range.
 _PAGES_BEYOND, _TIMES_THE_RANGE = 5, 4
 _LOGGED_BYTES = 200
+_NEXT_IS_GONE = "it answered with status 404 for the next page that it names"
 _CONTRACT = ServiceShape()
 # A service answers so where the range, or the page size, is more than it takes.
 _REFUSES_RANGE = frozenset({400, 422})
@@ -105,7 +106,15 @@ class HttpMarketData(MarketData):
         empty = self._empty.get((symbol, interval))
         page_size = self._page_size if shape.takes_limit else 0
         reader = PageReader(
-            pages.ask, step, empty, shape.paging, shape.order, page_size, self._page_sizes
+            pages.ask,
+            step,
+            empty,
+            shape.paging,
+            shape.order,
+            page_size,
+            self._page_sizes,
+            shape.resolution,
+            (self._page_size - 1) * step,
         )
         try:
             candles = reader.candles(start, end)
@@ -168,7 +177,9 @@ class _Pages:
         pages, passed = [page], set[str]()
         while following is not None and following not in passed:
             passed.add(following)
-            page, following = self._page(*self.shape.next_request(path, query, following))
+            base_path = self.transport.base_path
+            asked = self.shape.next_request(path, query, following, base_path=base_path)
+            page, following = self._page(*asked, is_named=True)
             pages.append(page)
         if following is not None and page.height:
             raise UpstreamInvalid(
@@ -177,8 +188,10 @@ class _Pages:
             )
         return pl.concat(pages)
 
-    def _page(self, path: str, query: Mapping[str, str]) -> tuple[pl.DataFrame, str | None]:
-        """The candles of one answer, and what it calls the page after it."""
+    def _page(
+        self, path: str, query: Mapping[str, str], *, is_named: bool = False
+    ) -> tuple[pl.DataFrame, str | None]:
+        """The candles of one answer, and what it calls the next page, which `is_named` then."""
         self.count += 1
         try:
             body = self.transport.get(path, query, ends_at=self.deadline.ends_at)
@@ -189,6 +202,8 @@ class _Pages:
             if bad.status in _REFUSES_RANGE:
                 raise RangeRefused(reason) from None
             raise UpstreamInvalid(reason, is_refusal=bad.status != 200) from None
+        if body is None and is_named:
+            raise UpstreamInvalid(self._refuse(_NEXT_IS_GONE, b""))
         if body is None and not self.is_known:
             raise UnknownSymbol(self.symbol)
         self.is_known = True

@@ -12,10 +12,12 @@ from mlengine.core.timestamps import rfc3339
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import between
 
-# Shorter and shorter ranges for a service that refuses a long one; the last three only once it is
-# certain that ranges are what it refuses.
+# Shorter and shorter ranges for a service that refuses a long one, and that of a page; the last
+# three only once it is certain that ranges are what it refuses.
 _DAYS = (7_300, 3_650, 1_825, 730, 365, 90, 30, 7)
 _LAST_TRIED_BLINDLY = 365
+# A part without candles may be a closure, of which the longest are those of lunar new years.
+_LONGEST_CLOSURE = timedelta(days=14)
 # So many candles may be new since the page before; more show that a page begins with the oldest.
 _NEW_MEANWHILE = 2
 # So many pages of one size that held all of their range are no coincidence.
@@ -62,6 +64,8 @@ class PageReader:
     asked for before and had none. `paging` and `order` are those of a ServiceShape. A page with
     fewer candles than `page_size` that reaches the ends of its range but for a gap like those
     between its candles is taken for all of it, unless `sizes` leave open whether it was cut off.
+    By `resolution` more than was asked for may come at the end of a range. `page_span` is how long
+    a page is, whose service may count both ends.
     """
 
     ask: Callable[[datetime, datetime, int | None], pl.DataFrame]
@@ -71,6 +75,8 @@ class PageReader:
     order: str = "unknown"
     page_size: int = 0
     sizes: PageSizes = field(default_factory=PageSizes)
+    resolution: timedelta = timedelta()
+    page_span: timedelta = timedelta()
 
     def candles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """Every candle with `start <= timestamp < end`; see MarketData.
@@ -79,24 +85,31 @@ class PageReader:
         had, and RangeRefused when no range is answered.
         """
         parts: list[pl.DataFrame] = []
-        spans = [timedelta(days=days) for days in _DAYS]
-        span, until = end - start, end
+        span, until, quiet = end - start, end, timedelta()
         while until > start:
             since = max(start, until - span)
             try:
                 part = self._range(since, until)
             except RangeRefused:
-                span = next((each for each in spans if each < until - since), timedelta())
-                if not span or (not parts and span.days < _LAST_TRIED_BLINDLY):
+                span = self._next_shorter(until - since, is_blind=not parts)
+                if not span:
                     if parts:
                         break
                     raise
                 continue
-            if part.is_empty() and any(newer.height for newer in parts):
+            quiet = quiet + (until - since) if part.is_empty() else timedelta()
+            if quiet >= _LONGEST_CLOSURE and any(newer.height for newer in parts):
                 break
             parts.append(part)
             until = since
         return _joined(parts[::-1])
+
+    def _next_shorter(self, span: timedelta, *, is_blind: bool) -> timedelta:
+        """What to ask for in place of a range that was refused; nothing where all was tried."""
+        days = (timedelta(days=days) for days in _DAYS)
+        spans = [each for each in days if not is_blind or each.days >= _LAST_TRIED_BLINDLY]
+        shorter = (each for each in sorted([*spans, self.page_span], reverse=True) if each < span)
+        return next(shorter, timedelta())
 
     def _range(self, start: datetime, end: datetime) -> pl.DataFrame:
         page = self.ask(start, end, None)
@@ -159,13 +172,24 @@ class PageReader:
             older = _in_range(served, start, oldest)
             before = _oldest(older)
             if before is None:
-                if (_newest(served) or oldest) > oldest:
+                if not self._ends_there(served, oldest, page):
                     self._require_oldest(start, oldest, page)
                 self.empty = (start, oldest)
                 break
             pages.append(older)
             oldest = before
         return pages
+
+    def _ends_there(self, served: pl.DataFrame, oldest: datetime, page: pl.DataFrame) -> bool:
+        """Whether what a service gives of a range before `oldest` says that there is nothing.
+
+        One that is asked for whole days gives the rest of that day, from `oldest` on.
+        """
+        newest = _newest(served)
+        if newest is None or newest <= oldest:
+            return True
+        is_rest = _oldest(served) == oldest and served.height < page.height
+        return is_rest and newest < oldest + self.resolution
 
     def _require_oldest(self, start: datetime, oldest: datetime, page: pl.DataFrame) -> None:
         """That a service which takes no end begins with the oldest: a short page has the same."""

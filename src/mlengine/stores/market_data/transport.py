@@ -80,6 +80,11 @@ class Transport:
     pause: ServicePause = field(default_factory=ServicePause)
     _own: threading.local = field(default_factory=threading.local, repr=False)
 
+    @property
+    def base_path(self) -> str:
+        """The path that all others are below of."""
+        return urlsplit(self.base_url).path
+
     def get(self, path: str, query: Mapping[str, str], *, ends_at: float) -> Body | None:
         """The body, None for a 404, before `ends_at` (of `time.monotonic`); the caller closes it.
 

@@ -23,8 +23,9 @@ def quality() -> Response:
     As the upstream serves them now. `status` is `ok`, `suspect` or `refused`, and `reasons` say
     why: `bars_dropped` (over 5 % of the rows), `bars_missing` (over 5 % of the bars that the
     calendar expects, over 15 % where it knows no holidays), `hole_in_window` and `hole_in_history`
-    (three bars or more in a row, a day's breaks and holidays aside), `unexplained_jump` (a split
-    that nobody adjusted for, or prices that are wrong by a factor) and `no_volume` (it ended).
+    (three bars or more in a row, and over three times the longest gap of an ordinary day; a day's
+    breaks and holidays aside), `unexplained_jump` (a split that nobody adjusted for, from four to
+    one on whatever the volume, or prices that are wrong by a factor) and `no_volume` (it ended).
     `currency` is that of `symbols.csv`. `examples` has the first row behind each count.
     `mlengine bars check` prints the same for many symbols, or for a folder of files with `--data`.
     """

@@ -1,7 +1,8 @@
 """Answers of services in any shape, read into RAW_SCHEMA."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -9,11 +10,17 @@ from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import candle_frame, parse_candles
 from mlengine.stores.market_data.deadline import NEVER, Deadline
-from mlengine.stores.market_data.decoding import decode_json, describe, is_stated
+from mlengine.stores.market_data.decoding import (
+    decode_json,
+    describe,
+    is_stated,
+    refuse_stated_error,
+)
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
-from mlengine.stores.market_data.shapes.shape import KeyPath, ServiceShape
+from mlengine.stores.market_data.shapes.rows import is_empty, named_row, require_one_symbol, rows_of
+from mlengine.stores.market_data.shapes.shape import SETTING, KeyPath, ServiceShape
+from mlengine.stores.market_data.shapes.zones import with_offsets, zone_named
 
-_SETTING = "MARKET_DATA_UPSTREAM_FILE"
 _KLINE_LENGTH = 12
 _LONGEST_NEXT = 8_192
 _SHORT_NAMES = READY_SHAPES["polygon"].fields
@@ -28,8 +35,6 @@ _UNMISTAKABLE = (
     ),
     READY_SHAPES["binance"],
 )
-
-Row = Mapping[str, object]
 
 
 def read_answer(
@@ -51,14 +56,14 @@ def read_answer(
             if known.next_page and _at(payload, known.next_page, symbol):
                 raise UpstreamInvalid(
                     f"the answer goes on at its {known.next_page[0]!r}: how to ask for that, a "
-                    f"shape in {_SETTING} says"
+                    f"shape in {SETTING} says"
                 )
             return _read(payload, known, symbol, deadline)
     try:
         stated = shape.intervals.get(interval, interval)
         return parse_candles(payload, symbol=symbol, interval=stated, deadline=deadline)
     except UpstreamInvalid as refusal:
-        hint = f"; if that is how it answers, describe it in {_SETTING}"
+        hint = f"; if that is how it answers, describe it in {SETTING}"
         raise UpstreamInvalid(f"{refusal.reason}{hint}") from None
 
 
@@ -82,18 +87,38 @@ def _read(payload: object, shape: ServiceShape, symbol: str, deadline: Deadline)
     stated = _at(payload, shape.symbol, symbol) if shape.symbol else None
     if not is_stated(stated, symbol.casefold(), str.casefold):
         raise UpstreamInvalid(f"the answer is for another symbol than asked: {stated!r:.80}")
-    if _states(payload, shape.no_data):
+    found = _at(payload, shape.candles or (), symbol)
+    without_rows = is_empty(found, shape)
+    if without_rows and _states(payload, shape.no_data) and not _states_error(payload):
         return pl.DataFrame(schema=RAW_SCHEMA)
     _require_success(payload, shape)
-    found = _at(payload, shape.candles or (), symbol)
+    if without_rows:
+        hint = f"; where that means no candles, see no_data in {SETTING}"
+        refuse_stated_error(payload, hint)
     if found is None:
         where = ".".join(shape.candles or ()) or "the answer"
         raise UpstreamInvalid(
             f"the answer holds no candles at {where!r}: it is {describe(payload)}; see candles in "
-            f"{_SETTING}"
+            f"{SETTING}"
         )
-    rows = [_named(row, shape) for row in deadline.enforced_over(_rows(found, shape))]
-    return candle_frame(rows, symbol=symbol, deadline=deadline)
+    rows = list(deadline.enforced_over(rows_of(found, shape)))
+    require_one_symbol(rows, shape, symbol)
+    named = [named_row(row, shape) for row in deadline.enforced_over(rows)]
+    if shape.zone and rows:
+        named = list(with_offsets(named, _zone(payload, shape, symbol)))
+    return candle_frame(named, symbol=symbol, deadline=deadline)
+
+
+def _zone(payload: object, shape: ServiceShape, symbol: str) -> ZoneInfo:
+    """The zone by its name, or the one that the answer has there."""
+    stated = _at(payload, tuple(shape.zone.split(".")), symbol)
+    zone = zone_named(shape.zone) or zone_named(stated if isinstance(stated, str) else "")
+    if zone is None:
+        raise UpstreamInvalid(
+            f"the answer states no zone at {shape.zone!r}, but {describe(stated)}; see zone in "
+            f"{SETTING}"
+        )
+    return zone
 
 
 def _require_success(payload: object, shape: ServiceShape) -> None:
@@ -103,46 +128,8 @@ def _require_success(payload: object, shape: ServiceShape) -> None:
         if stated != expected:
             raise UpstreamInvalid(
                 f"the answer is no success: its {name!r} is {describe(stated)}, not {expected!r}; "
-                f"see success in {_SETTING}"
+                f"see success in {SETTING}"
             )
-
-
-def _rows(found: object, shape: ServiceShape) -> Iterator[object]:
-    """Each row as it is: an object, or a list."""
-    if shape.rows == "columns" and isinstance(found, dict):
-        columns = {name: found.get(name) for name in shape.fields.values()}
-        lengths = {len(column) if isinstance(column, list) else None for column in columns.values()}
-        if len(lengths) != 1 or None in lengths:
-            raise UpstreamInvalid(
-                f"its columns {', '.join(map(str, columns))} are not lists of one length: it is "
-                f"{describe(found)}; see fields in {_SETTING}"
-            )
-        for values in zip(*(columns[name] for name in columns), strict=True):
-            yield dict(zip(columns, values, strict=True))
-    elif shape.rows == "keyed" and isinstance(found, dict):
-        for at, row in found.items():
-            yield {**row, "timestamp": at} if isinstance(row, dict) else row
-    elif isinstance(found, list):
-        yield from found
-    else:
-        raise UpstreamInvalid(
-            f"its candles are not {shape.rows}, but {describe(found)}; see rows in {_SETTING}"
-        )
-
-
-def _named(row: object, shape: ServiceShape) -> Row:
-    """A row with the names of the contract."""
-    names = {"timestamp": "timestamp", **shape.fields} if shape.rows == "keyed" else shape.fields
-    if shape.rows == "lists" and isinstance(row, list):
-        return {
-            name: row[place]
-            for name, place in names.items()
-            if isinstance(place, int) and place < len(row)
-        }
-    if shape.rows == "lists" or not isinstance(row, dict):
-        kind = "a list" if shape.rows == "lists" else "an object"
-        raise UpstreamInvalid(f"a candle is not {kind}: it is {describe(row)}")
-    return {name: row.get(theirs) for name, theirs in names.items()}
 
 
 def _fits(payload: object, shape: ServiceShape, symbol: str) -> bool:
@@ -151,7 +138,7 @@ def _fits(payload: object, shape: ServiceShape, symbol: str) -> bool:
         return True
     try:
         found = _at(payload, shape.candles or (), symbol)
-        first = next(_rows(found, shape), None)
+        first = next(rows_of(found, shape), None)
     except UpstreamInvalid:
         return False
     if shape.rows == "lists":
@@ -172,6 +159,10 @@ def _states(payload: object, facts: Mapping[str, object]) -> bool:
     return isinstance(payload, dict) and any(
         name in payload and payload[name] == value for name, value in facts.items()
     )
+
+
+def _states_error(payload: object) -> bool:
+    return isinstance(payload, dict) and bool(payload.get("error"))
 
 
 def _at(payload: object, path: KeyPath, symbol: str) -> object:

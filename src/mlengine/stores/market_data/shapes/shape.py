@@ -11,11 +11,12 @@ from mlengine.core.bars.epochs import EPOCH_UNITS
 from mlengine.core.timestamps import EPOCH, rfc3339
 from mlengine.errors import UpstreamInvalid
 
+SETTING = "MARKET_DATA_UPSTREAM_FILE"
 TIMES = ("iso", "date", *EPOCH_UNITS)
 ROWS = ("objects", "lists", "columns", "keyed")
 PAGING = ("range", "next", "whole")
 ORDERS = ("unknown", "oldest_first")
-FIELDS = ("timestamp", "open", "high", "low", "close", "volume", "close_time", "final")
+FIELDS = ("timestamp", "open", "high", "low", "close", "volume", "close_time", "final", "symbol")
 PLACEHOLDERS = ("symbol", "interval", "start", "end", "limit", "key")
 
 KeyPath = tuple[str, ...]
@@ -33,7 +34,7 @@ class ServiceShape:
     page (in the parameter `next_parameter`, or as an address), or not at all, for an answer is the
     `whole`. Where `no_data` is true of an answer, there are no candles; where `unknown` is true of
     a refusal, there is no such symbol. What `success` states must be true of an answer that it
-    is read of.
+    is read of. `zone` is that of times that state none, by its name or by where the answer has it.
     """
 
     path: str = "/candles"
@@ -53,6 +54,7 @@ class ServiceShape:
     no_data: Mapping[str, object] = field(default_factory=dict)
     unknown: Mapping[str, object] = field(default_factory=dict)
     success: Mapping[str, object] = field(default_factory=dict)
+    zone: str = ""
 
     @property
     def takes_key(self) -> bool:
@@ -64,6 +66,11 @@ class ServiceShape:
         """Whether a page is of a size that is asked for."""
         return "{limit}" in "".join((self.path, *self.query.values())) and self.paging != "whole"
 
+    @property
+    def resolution(self) -> timedelta:
+        """By how much more than a range a service may give that is asked for whole days."""
+        return timedelta(days=1) if self.time == "date" else timedelta()
+
     def request(
         self, symbol: str, interval: str, start: datetime, end: datetime, *, limit: int, key: str
     ) -> tuple[str, dict[str, str]]:
@@ -72,7 +79,7 @@ class ServiceShape:
             names = ", ".join(self.intervals)
             raise UpstreamInvalid(
                 f"its shape has no name for the interval {interval}, only for {names}: see "
-                "intervals in MARKET_DATA_UPSTREAM_FILE"
+                f"intervals in {SETTING}"
             )
         values = {
             "symbol": symbol,
@@ -87,15 +94,19 @@ class ServiceShape:
         return _filled(self.path, in_path), query
 
     def next_request(
-        self, path: str, query: Mapping[str, str], value: str
+        self, path: str, query: Mapping[str, str], value: str, *, base_path: str = ""
     ) -> tuple[str, dict[str, str]]:
-        """What asks for the page that an answer calls the next; of an address no host is taken."""
+        """What asks for the page that an answer calls the next.
+
+        Of an address no host is taken, nor `base_path`, which is asked below of anyway.
+        """
         if self.next_parameter:
             return path, {**query, self.next_parameter: value}
         parts = urlsplit(value)
         further = dict(parse_qsl(parts.query))
         secret = {name: query[name] for name, text in self.query.items() if "{key}" in text}
-        return f"/{parts.path.lstrip('/')}", {**further, **secret}
+        below = f"/{parts.path.lstrip('/')}".removeprefix(f"{base_path.rstrip('/')}/")
+        return f"/{below.lstrip('/')}", {**further, **secret}
 
     def with_changes(self, changes: Mapping[str, object]) -> ServiceShape:
         return replace(self, **changes)  # type: ignore[arg-type]

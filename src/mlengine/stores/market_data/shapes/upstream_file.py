@@ -12,11 +12,13 @@ from mlengine.stores.market_data.shapes.shape import (
     ORDERS,
     PAGING,
     ROWS,
+    SETTING,
     TIMES,
     ServiceShape,
 )
+from mlengine.stores.market_data.shapes.zones import zone_named
 
-VARIABLE = "MARKET_DATA_UPSTREAM_FILE"
+VARIABLE = SETTING
 
 _CHOICES = {"time": TIMES, "rows": ROWS, "paging": PAGING, "order": ORDERS}
 _PATHS = ("candles", "symbol", "next_page")
@@ -29,7 +31,7 @@ _TABLES: Mapping[str, tuple[str, ...] | None] = {
     "success": None,
 }
 _WITH_NUMBERS = ("fields", "no_data", "unknown", "success")
-_KEYS = ("shape", "path", "next_parameter", *_CHOICES, *_PATHS, *_TABLES)
+_KEYS = ("shape", "path", "next_parameter", "zone", *_CHOICES, *_PATHS, *_TABLES)
 
 
 def read_upstream_file(path: Path) -> ServiceShape:
@@ -51,6 +53,8 @@ def read_upstream_file(path: Path) -> ServiceShape:
     ready = READY_SHAPES.get(stated.pop("shape", ""), ServiceShape())
     changes = {key: _as_path(value) if key in _PATHS else value for key, value in stated.items()}
     shape = ready.with_changes(changes)
+    if "/" in shape.zone and not zone_named(shape.zone):
+        raise refuse("zone to be one such as America/New_York, or where the answer states it")
     if not shape.path.startswith("/"):
         raise refuse("path to begin with /")
     if shape.paging == "next" and not shape.next_page:
@@ -71,7 +75,7 @@ def _expected(key: str, value: object) -> str | None:
         return None if is_path else "a path with dots, or a list of keys"
     if key in _TABLES:
         return _expected_table(value, _TABLES[key], places=key in _WITH_NUMBERS)
-    if key in ("path", "next_parameter"):
+    if key in ("path", "next_parameter", "zone"):
         return None if isinstance(value, str) else "text"
     return f"one of the keys {', '.join(_KEYS)}"
 
