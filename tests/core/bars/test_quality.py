@@ -10,7 +10,13 @@ import polars as pl
 import pytest
 
 from mlengine.core.bars.bars import VALUES, BarArrays, BarsReport, CleanBars
-from mlengine.core.bars.quality import SeriesQuality, assess, suspect_reasons
+from mlengine.core.bars.jumps import repeat_a_bar
+from mlengine.core.bars.quality import (
+    SeriesQuality,
+    assess,
+    have_usual_values,
+    suspect_reasons,
+)
 from mlengine.core.calendars.market import Market
 from mlengine.core.calendars.named import calendar
 from mlengine.stores.market_data.sample import SampleMarketData, find_sample_file
@@ -282,6 +288,26 @@ def test_volume_that_ends_is_lost_and_volume_that_never_was_is_not():
     quality = check(bars_of(weekdays(200), prices))
     assert (quality.reasons, quality.zero_volume_share) == (("no_volume",), 0.15)
     prices["volume"][:] = 0
+    assert check(bars_of(weekdays(200), prices)).status == "ok"
+
+
+@pytest.mark.parametrize(("times", "reasons"), [(4, ()), (5, ("repeated_bars",))])
+def test_a_feed_that_is_stuck_repeats_a_bar(times, reasons):
+    prices = walk(200)
+    for name in VALUES:
+        prices[name][150 : 150 + times] = prices[name][149 + times]
+    bars = bars_of(weekdays(200), prices)
+    assert check(bars).reasons == reasons
+    assert suspect_reasons(bars, 64, interval="1d", market=UNLISTED) == reasons
+    windows = bars.arrays.values[None, :, -64:]
+    assert have_usual_values(windows)[0] == (not reasons)
+    assert not repeat_a_bar(windows[:, :, :4])[0]
+
+
+def test_bars_without_trade_are_alike():
+    prices = walk(200)
+    for name in VALUES:
+        prices[name][150:160] = 0 if name == "volume" else prices["close"][149]
     assert check(bars_of(weekdays(200), prices)).status == "ok"
 
 

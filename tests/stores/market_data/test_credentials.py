@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -56,3 +57,11 @@ def test_no_value_is_printed(tmp_path: Path) -> None:
     assert "s3cret" not in repr(credentials)
     said = "your key s3cret and token t0ken with blanks are wrong"
     assert credentials.redact(said) == "your key … and token … are wrong"
+
+
+def test_a_key_that_comes_back_is_redacted_however_it_is_written():
+    key = "SeCr+/eT=="
+    credentials = Credentials(parameters={"apikey": key}, key=key)
+    for written in (key, quote(key, safe=""), quote(key).lower(), key.replace("/", r"\/"),
+                    key.replace("+", r"\u002B")):  # fmt: skip
+        assert credentials.redact(f"bad key {written} of yours") == "bad key … of yours"

@@ -435,6 +435,13 @@ def test_an_answer_without_its_zone_is_refused(meta: object) -> None:
     assert read_answer({"meta": meta, "data": []}, **asked(shape)).is_empty()
 
 
+@pytest.mark.parametrize("recorded", [polygon], indirect=True)
+def test_a_symbol_of_dots_leads_to_no_other_path(recorded: Recorded) -> None:
+    with pytest.raises(UnknownSymbol):
+        recorded.candles(READY_SHAPES["polygon"], "..")
+    assert recorded.asked == []
+
+
 def gone(path: str, query: Query, headers: dict[str, str]) -> Any:
     return (404, {}) if "cursor" in query else polygon(path, query, headers)
 

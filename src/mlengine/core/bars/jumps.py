@@ -1,4 +1,4 @@
-"""Jumps of a price that no trade explains: splits that nobody adjusted for, and wrong prints."""
+"""Prices that no trade explains: splits that nobody adjusted for, wrong prints, repeated bars."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +31,8 @@ _OTHER_UNIT = np.log(4.0)
 _REVERTING = np.log(3.0)
 _REVERTING_BARS = 5
 _REVERTED_SHARE = 0.3
+# Of trades at several prices no two bars are the same; a feed that is stuck has but one.
+_REPEATED_BARS = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,20 @@ def are_calm(windows: Floats) -> Flags:
     ratios, ranges = opens[:, 1:] / closes[:, :-1], highs / lows
     calm &= (ratios.min(axis=1) > 1 / _CALM) & (ratios.max(axis=1) < _CALM)
     return np.asarray(calm & (ranges.max(axis=1) < _CALM))
+
+
+def repeat_a_bar(windows: Floats) -> Flags:
+    """Of windows of bars, (windows, 5, rows): in which one comes five times in a row.
+
+    It is the same in all prices and in volume, and has a range: bars without trade are alike.
+    """
+    if windows.shape[2] < _REPEATED_BARS:
+        return np.zeros(len(windows), np.bool_)
+    _, highs, lows, _, volumes = windows[:, :, 1:].swapaxes(0, 1)
+    same = (windows[:, :, 1:] == windows[:, :, :-1]).all(axis=1) & (highs > lows) & (volumes > 0)
+    times, last = _REPEATED_BARS - 1, same.shape[1] - _REPEATED_BARS + 2
+    repeated = np.logical_and.reduce([same[:, first : first + last] for first in range(times)])
+    return np.asarray(repeated.any(axis=1))
 
 
 def find_jumps(bars: BarArrays) -> Sequence[Jump]:

@@ -14,7 +14,7 @@ from mlengine.core.arrays import Flags, Floats
 from mlengine.core.bars.bars import AffectedCandle, CleanBars
 from mlengine.core.bars.holes import Gaps, Hole, find_gaps
 from mlengine.core.bars.intervals import INTERVALS
-from mlengine.core.bars.jumps import Jump, are_calm, find_jumps
+from mlengine.core.bars.jumps import Jump, are_calm, find_jumps, repeat_a_bar
 from mlengine.core.calendars.calendar import Calendar
 from mlengine.core.calendars.hours import WITHOUT_HOLIDAYS
 from mlengine.core.calendars.inference import infer_calendar
@@ -43,16 +43,10 @@ _MOST_LISTED = 10
 _SERIES_BARS = 5_000
 
 # All but `hole_in_history` can be of a window, and so of a prediction.
-SUSPECT_REASONS = frozenset(
-    {
-        "bars_dropped",
-        "bars_missing",
-        "hole_in_window",
-        "hole_in_history",
-        "unexplained_jump",
-        "no_volume",
-    }
-)
+SUSPECT_REASONS = frozenset((
+    *("bars_dropped", "bars_missing", "hole_in_window", "hole_in_history"),
+    *("unexplained_jump", "repeated_bars", "no_volume"),
+))  # fmt: skip
 
 Status = Literal["ok", "suspect", "refused"]
 
@@ -185,7 +179,8 @@ def have_usual_values(windows: Floats) -> Flags:
 
     In one pass over all. False says that one has to be looked at alone.
     """
-    return are_calm(windows) & windows[:, 4, -VOLUME_BARS:].any(axis=1)
+    has_volume = windows[:, 4, -VOLUME_BARS:].any(axis=1)
+    return are_calm(windows) & has_volume & ~repeat_a_bar(windows)
 
 
 @lru_cache(maxsize=64)
@@ -211,6 +206,7 @@ def _reasons(
         *(("bars_dropped",) if dropped else ()),
         *gap_reasons,
         *(("unexplained_jump",) if jumps else ()),
+        *(("repeated_bars",) if repeat_a_bar(bars.arrays.values[None])[0] else ()),
         *(("no_volume",) if _lost_its_volume(bars.arrays.values[4]) else ()),
     )
 

@@ -22,12 +22,19 @@ class Credentials:
     key: str = field(default="", repr=False)
 
     def redact(self, text: str) -> str:
-        """`text` without any of the values, also where a service repeats them."""
+        """`text` without any of the values, also where a service repeats them as it writes them."""
         values = {self.key, *self.headers.values(), *self.parameters.values()}
         parts = {part for value in values for part in (value, *value.split()) if len(part) > 3}
         for part in sorted(parts, key=len, reverse=True):
-            text = text.replace(part, "…")
+            text = re.sub("".join(map(_written, part)), "…", text, flags=re.IGNORECASE)
         return text
+
+
+def _written(sign: str) -> str:
+    """A pattern of a sign as it is, and as it stands in an address or in JSON."""
+    if sign.isalnum():
+        return sign
+    return rf"(?:\\?{re.escape(sign)}|%{ord(sign):02x}|\\u{ord(sign):04x})"
 
 
 NO_CREDENTIALS = Credentials()

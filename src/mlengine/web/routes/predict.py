@@ -63,8 +63,8 @@ def predict() -> Response:
 
     What is wrong with the bars stands in `reasons` in any case: `delisted` (after the day `to` of
     `symbols.csv`, see docs/calendars.md), and `bars_dropped`, `bars_missing`, `hole_in_window`,
-    `unexplained_jump` and `no_volume` of its window (see `GET /bars/quality`). With
-    `REFUSE_SUSPECT_BARS`, as in production, they make a prediction not usable.
+    `unexplained_jump`, `repeated_bars` and `no_volume` of its window (see `GET /bars/quality`).
+    With `REFUSE_SUSPECT_BARS`, as in production, they make a prediction not usable.
     """
     query = load_query(_QUERY)
     symbol = query.pop("symbol")

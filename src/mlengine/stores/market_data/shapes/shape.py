@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from mlengine.core.bars.epochs import EPOCH_UNITS
 from mlengine.core.timestamps import EPOCH, rfc3339
-from mlengine.errors import UpstreamInvalid
+from mlengine.errors import UnknownSymbol, UpstreamInvalid
 
 SETTING = "MARKET_DATA_UPSTREAM_FILE"
 TIMES = ("iso", "date", *EPOCH_UNITS)
@@ -20,6 +20,9 @@ FIELDS = ("timestamp", "open", "high", "low", "close", "volume", "close_time", "
 PLACEHOLDERS = ("symbol", "interval", "start", "end", "limit", "key")
 
 KeyPath = tuple[str, ...]
+
+# As part of a path they are folders.
+_DOTS = (".", "..")
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,13 @@ class ServiceShape:
     def request(
         self, symbol: str, interval: str, start: datetime, end: datetime, *, limit: int, key: str
     ) -> tuple[str, dict[str, str]]:
-        """The path and the query that ask for a page; raises UpstreamInvalid for an interval."""
+        """The path and the query that ask for a page.
+
+        Raises UpstreamInvalid for an interval that has no name, UnknownSymbol for a symbol that
+        would lead to another path.
+        """
+        if symbol in _DOTS and "{symbol}" in self.path:
+            raise UnknownSymbol(symbol)
         if self.intervals and interval not in self.intervals:
             names = ", ".join(self.intervals)
             raise UpstreamInvalid(
