@@ -223,7 +223,7 @@ def _app(folder: Path, changed: dict[str, str]) -> tuple[Flask, Platform]:
 def _paths(app: Flask) -> list[str]:
     """Every route of monitoring, and what its windows and filters make of it."""
     rules = {rule.rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
-    routes = sorted(r for r in rules if r.startswith("/monitoring/") or r == "/metrics")
+    routes = sorted(r for r in rules if r.startswith("/monitoring") or r == "/metrics")
     plain = [route for route in routes if "<" not in route]
     return [
         *plain,

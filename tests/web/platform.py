@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from tests.published import draft
 from tests.web.answers import DAY, FakeFeatureService, FakePredictService
 from tests.web.hooks import FakeHookService, FakeOutbox
+from tests.web.overview import FakeOverviewService
 from tests.web.signals import FakeSignalService, NoExports
 
 from mlengine import errors
@@ -552,6 +553,10 @@ class FakePlatform:
         if name != "main":
             raise errors.LineNotFound(name)
         return self
+
+    @property
+    def overview(self) -> FakeOverviewService:
+        return FakeOverviewService(self.drift, self.performance)
 
     @property
     def health(self) -> FakeHealthService:

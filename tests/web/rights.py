@@ -36,6 +36,7 @@ RIGHTS = {
     ("GET", "/models/compare"): READ,
     ("GET", "/models/<version:version>"): READ,
     ("GET", "/model/<version:version>"): READ,
+    ("GET", "/monitoring"): READ,
     ("GET", "/monitoring/drift"): READ,
     ("GET", "/monitoring/performance"): READ,
     ("GET", "/monitoring/history"): READ,

@@ -24,6 +24,7 @@ from mlengine.services.monitoring.drift import DriftService
 from mlengine.services.monitoring.service import MonitoringService
 from mlengine.services.monitoring.updates import MonitoringUpdates
 from mlengine.services.outcomes.performance import PerformanceService
+from mlengine.services.overview.service import OverviewService
 from mlengine.services.predictions.prediction_counts import PredictionCounts
 from mlengine.services.predictions.prefetch import NewBarPrefetch
 from mlengine.services.predictions.replay import ReplayService
@@ -61,6 +62,7 @@ class LineServices:
     drift: DriftService
     monitoring_updates: MonitoringUpdates
     performance: PerformanceService
+    overview: OverviewService
     replay: ReplayService
     signals: SignalService
     slice_scorer: SliceScorer
@@ -90,6 +92,7 @@ def build_line_services(
     )
     drift = build_drift(settings, control, stores.registry)
     predict = _predict(stores, control.clock, caches, control.line)
+    monitoring, performance = _monitoring(control, stores), build_performance(control, stores)
     return LineServices(
         control=control,
         registry=stores.registry,
@@ -110,10 +113,19 @@ def build_line_services(
         reproduction=reproduction,
         models=models,
         maintenance=maintenance,
-        monitoring=_monitoring(control, stores),
+        monitoring=monitoring,
         drift=drift,
         monitoring_updates=build_monitoring_updates(control, stores, drift),
-        performance=build_performance(control, stores),
+        performance=performance,
+        overview=OverviewService(
+            stores.loader,
+            drift,
+            performance,
+            monitoring,
+            control.update_lease,
+            stores.usability_limits.max_model_age_days,
+            updates=settings.monitoring.every_seconds > 0,
+        ),
         replay=ReplayService(stores.replay_inputs, stores.loader, stores.bars, control.events),
         signals=build_signals(control, stores),
         slice_scorer=build_slice_scorer(settings, control, stores, predict),

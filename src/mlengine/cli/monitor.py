@@ -20,6 +20,7 @@ from mlengine.cli.context import (
 )
 from mlengine.cli.options import line_option, range_options
 from mlengine.cli.output import format_cell, table
+from mlengine.cli.overview import describe_alarm, describe_overview, describe_score
 from mlengine.cli.performance import describe_performance
 from mlengine.core.line_names import MODEL_LINE
 from mlengine.core.monitoring.drift.windows import MODES, WINDOW_RULE, DriftWindow
@@ -31,6 +32,15 @@ if TYPE_CHECKING:  # it loads Polars
 _WINDOWS = ("20", "60", "250", "1000")
 
 monitor = click.Group("monitor", help="Show drift, freshness, latency and history.")
+
+
+@monitor.command("status")
+@line_option
+@json_command
+def status() -> Output:
+    """Say whether anything speaks against the active model, in short."""
+    found = current_platform().overview.overview(now=now())
+    return Output(found, describe_overview(found))
 
 
 @monitor.command("drift")
@@ -63,17 +73,10 @@ def _drift_lines(found: ModelDrift) -> Iterator[str]:
         f"against {found.n_reference} rows of training"
     )
     if found.score is not None:
-        rate = found.false_alarm_rate
-        passed = "" if rate is None else f", passed by {rate:.0%} of windows without a cause"
-        yield f"score {format_cell(found.score)}, threshold {format_cell(found.threshold)}{passed}"
+        yield describe_score(found.score, found.threshold, found.false_alarm_rate)
     if found.status == "insufficient_data":
         return
-    alarm = found.alarm
-    rung = alarm.alarms + alarm.frozen_alarms
-    told = f"; alarms so far: {rung}" if rung else ""
-    frozen = f"; stand still: {', '.join(alarm.frozen_features)}" if alarm.frozen_features else ""
-    years = f"a false alarm in {alarm.false_alarm_years:.3g} years"
-    yield f"alarm: e-value {alarm.e_value:.3g} of {alarm.threshold:.3g} ({years}){told}{frozen}"
+    yield f"alarm: {describe_alarm(found.alarm)}"
     prediction = [found.prediction_drift] if found.prediction_drift else []
     columns = ("feature", "score", "psi", "threshold", "ks", "drifted", "null_share")
     yield table(

@@ -51,6 +51,17 @@ def test_drift_has_the_fields_of_the_contract(client: FlaskClient) -> None:
     }
 
 
+def test_the_overview_has_each_subject_in_short(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/monitoring").get_json()
+    assert (answer["status"], answer["reasons"][0]) == ("look", "no_edge_in_training")
+    subjects = ("model", "drift", "skill", "coverage", "feeds", "waits_since")
+    assert {*answer} == {"status", "reasons", *subjects}
+    assert answer["drift"]["alarm"]["false_alarm_years"] == 10.0
+    assert answer["skill"]["threshold"] == 20.0
+    problem(client.get("/monitoring?model=nope"), 404, "model_not_found")
+    problem(client.get("/monitoring?window=7d"), 422, "invalid_request")
+
+
 def test_a_window_of_drift_is_bars_or_days(client: FlaskClient) -> None:
     assert client.get("/monitoring/drift?window=7d").get_json()["n_current"] == 7
     assert client.get("/monitoring/drift").get_json()["n_current"] == 12

@@ -5,6 +5,7 @@ from flask import Blueprint, Response, jsonify
 from mlengine.core.outcomes.report import Performance
 from mlengine.services.monitoring.drift import ModelDrift
 from mlengine.services.monitoring.service import Freshness
+from mlengine.services.overview.service import Overview
 from mlengine.services.telemetry.latencies import Latencies
 from mlengine.web.http.auth import open_by_default
 from mlengine.web.http.contract import says
@@ -25,6 +26,27 @@ blueprint = Blueprint("monitoring", __name__, url_prefix="/monitoring")
 _DRIFT_QUERY, _LATENCY_QUERY, _MODEL_QUERY = DriftQuery(), LatencyQuery(), RequestSchema()
 _HISTORY_QUERY, _PERFORMANCE_QUERY = HistoryQuery(), PerformanceQuery()
 _EVENT_FIELDS = ("kind", "at", "model", "version", "actor", "details")
+
+
+@blueprint.get("")
+@open_by_default("read")
+@says(
+    query=_MODEL_QUERY,
+    answers={200: Overview},
+    problems=("model_not_found", "no_active_model", "artifact_corrupt", *AUDIT),
+)
+def overview() -> Response:
+    """Can the active model be trusted: all that monitoring knows, in short.
+
+    `status` is `ok` where nothing speaks against the model, else `look` for `reasons`:
+    `model_too_old` or `model_ageing` (`MAX_MODEL_AGE_DAYS`); `no_edge_in_training`, where live
+    dates have proven none since; `skill_lost`, which is said of a model that keeps its skill in at
+    most one of twenty cases within five years; `drift_alarm`, which without a cause rings once in
+    `false_alarm_years`; `frozen_features`; `stale_feeds`; and `monitoring_behind`, where what is
+    told here is over half an hour old. The other routes below `/monitoring` have the details.
+    """
+    load_query(_MODEL_QUERY)
+    return jsonify(asked_line().overview.overview(now=request_time()))
 
 
 @blueprint.get("/drift")

@@ -1,0 +1,1 @@
+"""One answer on whether a model can be trusted."""
