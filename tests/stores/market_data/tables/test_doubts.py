@@ -6,7 +6,7 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.written_tables import DAYS, EVER, ROWS, dated, epochs, lines, read, rows
+from tests.written_tables import DAYS, EVER, HOURS, ROWS, dated, epochs, lines, read, rows
 
 from mlengine.errors import UnknownSymbol, UpstreamInvalid
 from mlengine.stores.market_data.files import FilesMarketData
@@ -15,9 +15,9 @@ HEAD = "Date,Open,High,Low,Close,Volume"
 PLAIN = lines(dated(), HEAD)
 
 
-def refusal(folder, symbol="AAA"):
+def refusal(folder, symbol="AAA", interval="1d"):
     with pytest.raises(UpstreamInvalid) as raised:
-        read(folder, symbol=symbol)
+        read(folder, symbol=symbol, interval=interval)
     return raised.value.reason
 
 
@@ -213,3 +213,49 @@ def test_numbers_as_the_world_writes_them(tmp_path, name):
     table = [(day, *[f'"{price}"'] * 4, f'"{volume}"') for day in DAYS]
     (tmp_path / "AAA.csv").write_text(lines(table, HEAD))
     assert set(rows(read(tmp_path))) == {(value,) * 4 + (shares,)}
+
+
+ZONE_COLUMNS = {
+    "tz": "America/New_York",
+    "Time Zone": "America/New_York",
+    "GMT Offset": "-5",
+    "exchange_timezone": "Asia/Tokyo",
+}
+INTRADAY = [(f"{at:%Y-%m-%d %H:%M:%S}", *row) for at, row in zip(HOURS, ROWS, strict=True)]
+
+
+@pytest.mark.parametrize("name", ZONE_COLUMNS)
+def test_a_zone_that_stands_beside_the_times_is_not_passed_over(tmp_path, name):
+    head, value = f"{HEAD},{name}", ZONE_COLUMNS[name]
+    (tmp_path / "AAA.csv").write_text(lines([(*row, value) for row in INTRADAY], head))
+    words = f"line 2, column {name!r}, value {value!r}: is this the zone of its times?"
+    assert words in refusal(tmp_path, interval="1h")
+    (tmp_path / "bars.toml").write_text('zone = "UTC"\n')
+    assert read(tmp_path, interval="1h")["timestamp"].to_list() == HOURS
+    (tmp_path / "bars.toml").unlink()
+    for cells in ([(*row, "UTC") for row in INTRADAY], [(*row, value) for row in dated()]):
+        (tmp_path / "AAA.csv").write_text(lines(cells, head))
+        assert rows(read(tmp_path)) == ROWS
+
+
+def test_local_times_are_of_a_zone_that_is_set(tmp_path):
+    (tmp_path / "AAA.csv").write_text(lines(INTRADAY, HEAD.replace("Date", "Local time")))
+    assert "column 'Local time', value '2024-12-27 09:00:00': which zone" in refusal(
+        tmp_path, interval="1h"
+    )
+    (tmp_path / "bars.toml").write_text('zone = "UTC"\n')
+    assert read(tmp_path, interval="1h")["timestamp"].to_list() == HOURS
+
+
+@pytest.mark.parametrize("name", ["Adj. Close (USD)", "Closing Price Adj.", "Adj. Last"])
+def test_an_adjusted_close_of_another_name_is_asked_for_where_it_is_wanted(tmp_path, name):
+    halves = [(*row, row[4] / 2, row[4]) for row in dated()]
+    (tmp_path / "AAA.csv").write_text(lines(halves, f"{HEAD},{name},Unadjusted Close"))
+    assert rows(read(tmp_path)) == ROWS
+    (tmp_path / "bars.toml").write_text("adjusted = true\n")
+    assert f"is its adjusted close '{name}'?" in refusal(tmp_path)
+    text = "adjusted = true\ncolumns.adjusted_close = "
+    (tmp_path / "bars.toml").write_text(f"{text}'{name}'\n")
+    assert read(tmp_path)["close"].to_list() == [row[3] / 2 for row in ROWS]
+    (tmp_path / "bars.toml").write_text(f"{text}''\n")
+    assert rows(read(tmp_path)) == ROWS

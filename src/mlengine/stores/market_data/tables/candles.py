@@ -13,7 +13,6 @@ from mlengine.stores.market_data.candles import FLAGS
 from mlengine.stores.market_data.tables.cells.numbers import (
     categories_as_text,
     decimal_sign,
-    first_doubtful_dot,
     first_unread,
     plain_numbers,
     written_numbers,
@@ -21,7 +20,9 @@ from mlengine.stores.market_data.tables.cells.numbers import (
 from mlengine.stores.market_data.tables.cells.times import clock_texts, read_times
 from mlengine.stores.market_data.tables.cells.zones import all_state_zones, to_moments
 from mlengine.stores.market_data.tables.columns.doubts import (
+    refuse_doubtful_dots,
     refuse_other_header,
+    refuse_other_zone,
     refuse_undated,
     refuse_unnamed,
 )
@@ -135,7 +136,7 @@ class _Reader:
         texts = {name: categories_as_text(self._table.columns[i]) for name, i in positions.items()}
         decimal = self._settings.decimal
         if decimal is None and "volume" in texts:
-            self._refuse_doubtful_dots(texts, positions)
+            refuse_doubtful_dots(self._table, texts, positions["volume"])
         values = {name: plain_numbers(column) for name, column in texts.items()}
         unread = [first_unread(texts[name], values[name]) for name in values]
         if decimal != "," and all(row is None for row in unread):
@@ -158,13 +159,6 @@ class _Reader:
                 no_number = CellRefused("it is no number", row, texts[name][row])
                 raise self._table.refusal(positions[name], no_number)
         return values
-
-    def _refuse_doubtful_dots(self, texts: dict[str, pl.Series], positions: dict[str, int]) -> None:
-        volumes = texts["volume"]
-        row = first_doubtful_dot(volumes, [texts[name] for name in PRICES])
-        if row is not None:
-            words = "is its dot a decimal sign or one of thousands? Set decimal in bars.toml"
-            raise self._table.refusal(positions["volume"], CellRefused(words, row, volumes[row]))
 
     def _refusal_in(self, positions: dict[str, int], refused: CellRefused) -> UpstreamInvalid:
         for position in positions.values():
@@ -217,20 +211,23 @@ class _Reader:
 
     def _moments(self, times: LocalTimes, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         """The moments, and the sessions that are stated."""
-        zones = {} if all_state_zones(times) else self._zones()
+        zones = {} if all_state_zones(times) else self._zones(times)
         of_file = self._settings.zone is not None
         at, sessions = to_moments(times, self._symbols, zones, of_file=of_file)
         if at.null_count() > column.null_count():
             self._needs_whole_file |= bool((states_something(column) & at.is_null()).any())
         return at, sessions
 
-    def _zones(self) -> dict[str, str]:
+    def _zones(self, times: LocalTimes) -> dict[str, str]:
         symbols = [self._symbol]
         if self._roles.symbol is not None:
             symbols = self._symbols.drop_nulls().unique().to_list()
         if self._settings.zone:
             return dict.fromkeys(symbols, self._settings.zone)
-        return {symbol: str(self._zone_of(symbol) or "UTC") for symbol in symbols}
+        zones = {symbol: self._zone_of(symbol) for symbol in symbols}
+        if None in zones.values():
+            refuse_other_zone(self._table, self._roles.start, times.local)
+        return {symbol: str(zone or "UTC") for symbol, zone in zones.items()}
 
     def _final(self) -> pl.Series | None:
         if self._table.torn:

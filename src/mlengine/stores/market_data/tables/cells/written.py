@@ -24,7 +24,8 @@ _MOMENT = re.compile(
           | (?P<digits>\d{6}|\d{4}) )
         (?P<half>\ ?[AaPp][Mm]\b)?
     )?
-    (?P<zone>\ *(?:[Zz]|[+-]\d\d(?::?\d\d)?(?::\d\d)?|[A-Za-z][A-Za-z0-9_/+-]*))?
+    (?P<zone>\ *(?:[Zz]|[+-]\d\d(?::?\d\d)?(?::\d\d)?|(?:GMT|UTC)[+-]\d\d:\d\d
+      |[A-Za-z][A-Za-z0-9_/+-]*))?
     """,
     re.VERBOSE | re.ASCII,
 )

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import time
 
 import polars as pl
 
-from mlengine.core.bars.bars import VALUES
+from mlengine.core.bars.bars import PRICES, VALUES
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import LIKE_VOLUME
-from mlengine.stores.market_data.tables.cells.numbers import plain_numbers
+from mlengine.stores.market_data.tables.cells.numbers import first_doubtful_dot, plain_numbers
 from mlengine.stores.market_data.tables.columns.names import ADJUSTED, plain_name, role_names
 from mlengine.stores.market_data.tables.settings import SETTINGS_FILE
 from mlengine.stores.market_data.tables.table import CellRefused, Table, states_something
@@ -19,9 +20,15 @@ _LIKE_SYMBOL = re.compile(
     "|contract|security|stock|asset|pair|coin|company|instrument id)$|代码|銘柄|コード|종목",
     re.IGNORECASE,
 )
+# Where times state no zone of their own, it says which is theirs.
+_LIKE_ZONE = re.compile("^(tz|tz ?info|(exchange )?time ?zone( ?name)?|zone|(utc|gmt|tz) ?offset)$")
+_UTC = ("utc", "gmt", "z", "etc/utc", "0", "0.0", "+0", "+00:00", "+0000", "00:00", "")
+_LOCAL = ("local time",)
+_LIKE_ADJUSTED = re.compile("(?<!un)adj.*(clos|price|last)|(clos|price|last).*(?<!un)adj", re.I)
 # The columns beside which one vendor writes prices as billionths, in whole numbers.
 _BILLIONTHS_BESIDE = frozenset(("rtype", "publisher id"))
 _FEWEST_BILLIONTHS = 10**6
+_SET = f"Set zone in {SETTINGS_FILE}"
 # Of a table of many symbols a few rows may name none, such as its totals.
 _MOST_UNNAMED_SHARE = 0.05
 
@@ -47,6 +54,36 @@ def refuse_other_symbol(table: Table, columns: Iterable[int]) -> None:
             )
 
 
+def refuse_other_adjusted(table: Table, columns: Iterable[int]) -> None:
+    """That no column may be the adjusted close, where none is known to be and it is asked for."""
+    perhaps = [name for i in columns if _LIKE_ADJUSTED.search(name := table.names[i])]
+    if perhaps:
+        raise UpstreamInvalid(
+            f"the file {table.file!r}: is its adjusted close {perhaps[0].strip()!r}? "
+            f"{SETTINGS_FILE} can name it: columns.adjusted_close, or '' where it has none"
+        )
+
+
+def refuse_other_zone(table: Table, start: int, local: pl.Series) -> None:
+    """That nothing says of times of the day which zone they are of, where no setting does."""
+    if (local.drop_nulls().dt.time() == time(0)).all():
+        return
+    zones = [i for i, name in enumerate(table.names) if _LIKE_ZONE.fullmatch(plain_name(name))]
+    for i in zones:
+        texts = table.columns[i].cast(pl.String, strict=False).str.strip_chars()
+        stated = texts.is_not_null() & ~texts.str.to_lowercase().is_in(_UTC)
+        if stated.any():
+            row = stated.arg_max() or 0
+            raise table.refusal(
+                i, CellRefused(f"is this the zone of its times? {_SET}", row, texts[row])
+            )
+    if plain_name(table.names[start]) in _LOCAL:
+        row = local.is_not_null().arg_max() or 0
+        raise table.refusal(
+            start, CellRefused(f"which zone is it of? {_SET}", row, table.columns[start][row])
+        )
+
+
 def refuse_billionths(table: Table, price: int) -> None:
     """That prices are not written in billionths."""
     first = plain_numbers(table.columns[price].head(1)).drop_nulls()
@@ -54,6 +91,15 @@ def refuse_billionths(table: Table, price: int) -> None:
     if beside and (first >= _FEWEST_BILLIONTHS).any():
         whole = CellRefused("prices in billionths; write them as decimals", 0, first[0])
         raise table.refusal(price, whole)
+
+
+def refuse_doubtful_dots(table: Table, texts: Mapping[str, pl.Series], volume: int) -> None:
+    """That the dots of a table are decimal signs, where a volume has some."""
+    volumes = texts["volume"]
+    row = first_doubtful_dot(volumes, [texts[name] for name in PRICES])
+    if row is not None:
+        words = "is its dot a decimal sign or one of thousands? Set decimal in bars.toml"
+        raise table.refusal(volume, CellRefused(words, row, volumes[row]))
 
 
 def refuse_other_header(

@@ -23,7 +23,10 @@ FINALS = (
     *("final", "is final", "isfinal", "closed", "is closed", "isclosed"),
     *("complete", "is complete", "completed", "confirm", "finished"),
 )
-ADJUSTED = ("adj close", "adjclose", "adjusted close", "adj. close")
+ADJUSTED = (
+    *("adj close", "adjclose", "adjusted close", "adj. close", "close adj", "close adjusted"),
+    *("adj close price", "adjcloseprice", "adjusted close price"),
+)
 _FURTHER: Mapping[str, tuple[str, ...]] = {
     "open": ("o", "px open"),
     "high": ("h", "px high"),

@@ -13,6 +13,7 @@ from mlengine.stores.market_data.candles import START_KEYS, VALUE_KEYS
 from mlengine.stores.market_data.tables.cells.numbers import plain_numbers
 from mlengine.stores.market_data.tables.columns.doubts import (
     refuse_billionths,
+    refuse_other_adjusted,
     refuse_other_symbol,
     refuse_other_volume,
 )
@@ -92,7 +93,7 @@ class _RoleFinder:
             symbol=symbol,
             closes=self._stated("close_time", CLOSES),
             final=self._stated("final", FINALS),
-            adjusted=self._stated("adjusted_close", ADJUSTED),
+            adjusted=self._adjusted(),
         )
 
     def _start(self) -> tuple[int, int | None]:
@@ -123,12 +124,17 @@ class _RoleFinder:
         return column
 
     def _symbol(self) -> int | None:
-        if self._is_stated_as_none("symbol"):
-            return None
         symbol = self._stated("symbol", SYMBOLS)
-        if symbol is None:
+        if symbol is None and not self._is_stated_as_none("symbol"):
             refuse_other_symbol(self.table, self.columns)
         return symbol
+
+    def _adjusted(self) -> int | None:
+        adjusted = self._stated("adjusted_close", ADJUSTED)
+        is_open = adjusted is None and not self._is_stated_as_none("adjusted_close")
+        if is_open and self.settings.adjusted:
+            refuse_other_adjusted(self.table, self.columns)
+        return adjusted
 
     def _volume(self, symbol: int | None) -> int | None:
         if self._is_stated_as_none("volume"):
@@ -176,8 +182,8 @@ class _RoleFinder:
         stated = (
             self.settings.columns.get(role) if isinstance(self.settings.columns, Mapping) else None
         )
-        if stated is None:
-            return self._first(names)
+        if not stated:
+            return self._first(names) if stated is None else None
         for i in self.columns:
             if self.table.names[i].strip() == stated:
                 return i
