@@ -291,6 +291,19 @@ def test_volume_that_ends_is_lost_and_volume_that_never_was_is_not():
     assert check(bars_of(weekdays(200), prices)).status == "ok"
 
 
+def test_weekends_that_were_filled_repeat_a_bar():
+    prices, days = walk(280), every(DAY, 280)
+    for row in range(1, 280):
+        if days[row].weekday() > 4:
+            for name in VALUES:
+                prices[name][row] = prices[name][row - 1]
+    bars = bars_of(days, prices)
+    assert check(bars).reasons == ("repeated_bars",)
+    assert suspect_reasons(bars, 64, interval="1d", market=UNLISTED) == ("repeated_bars",)
+    prices["volume"] *= [day.weekday() < 5 for day in days]
+    assert check(bars_of(days, prices)).reasons == ()
+
+
 @pytest.mark.parametrize(("times", "reasons"), [(4, ()), (5, ("repeated_bars",))])
 def test_a_feed_that_is_stuck_repeats_a_bar(times, reasons):
     prices = walk(200)

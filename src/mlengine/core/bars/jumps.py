@@ -31,8 +31,10 @@ _OTHER_UNIT = np.log(4.0)
 _REVERTING = np.log(3.0)
 _REVERTING_BARS = 5
 _REVERTED_SHARE = 0.3
-# Of trades at several prices no two bars are the same; a feed that is stuck has but one.
+# Of trades at several prices no two bars are the same; a feed that is stuck has but one, and where
+# days without trade were filled with the bar before more than a few are the same.
 _REPEATED_BARS = 5
+_MAX_REPEATED_SHARE, _FEWEST_REPEATED = 0.05, 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def are_calm(windows: Floats) -> Flags:
 def repeat_a_bar(windows: Floats) -> Flags:
     """Of windows of bars, (windows, 5, rows): in which one comes five times in a row.
 
-    It is the same in all prices and in volume, and has a range: bars without trade are alike.
+    Or in which over a twentieth are the one before again. They are the same in all prices and in
+    volume, and have a range: bars without trade are alike.
     """
     if windows.shape[2] < _REPEATED_BARS:
         return np.zeros(len(windows), np.bool_)
@@ -67,7 +70,8 @@ def repeat_a_bar(windows: Floats) -> Flags:
     same = (windows[:, :, 1:] == windows[:, :, :-1]).all(axis=1) & (highs > lows) & (volumes > 0)
     times, last = _REPEATED_BARS - 1, same.shape[1] - _REPEATED_BARS + 2
     repeated = np.logical_and.reduce([same[:, first : first + last] for first in range(times)])
-    return np.asarray(repeated.any(axis=1))
+    most = max(_FEWEST_REPEATED - 1, _MAX_REPEATED_SHARE * windows.shape[2])
+    return np.asarray(repeated.any(axis=1) | (same.sum(axis=1) > most))
 
 
 def find_jumps(bars: BarArrays) -> Sequence[Jump]:

@@ -26,7 +26,7 @@ def quality() -> Response:
     (three bars or more in a row, and over three times the longest gap of an ordinary day; a day's
     breaks and holidays aside), `unexplained_jump` (a split that nobody adjusted for, from four to
     one on whatever the volume, or prices that are wrong by a factor), `repeated_bars` (five in a
-    row are the same in prices and volume) and `no_volume` (it ended).
+    row, or over 5 %, are the bar before again in prices and volume) and `no_volume` (it ended).
     `currency` is that of `symbols.csv`. `examples` has the first row behind each count.
     `mlengine bars check` prints the same for many symbols, or for a folder of files with `--data`.
     """

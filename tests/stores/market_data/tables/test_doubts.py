@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
@@ -197,6 +198,47 @@ def test_digits_that_grow_have_the_whole_file_read_anew(tmp_path):
     with (tmp_path / "AAA.csv").open("a") as file:
         file.write(lines(table[3:]))
     assert source.candles("AAA", "1m", **EVER)["timestamp"].to_list() == starts
+
+
+LATER = {
+    "another name": ([(*row, "AAA") for row in dated()], "BBB", "its symbols in the column 'Name'"),
+    "a volume after all": ([(*row[:5], -1, "AAA") for row in dated()], "AAA", None),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_is_appended_may_show_that_the_rows_before_were_mistaken(tmp_path, name):
+    table, last, words = LATER[name]
+    (tmp_path / "AAA.csv").write_text(lines(table[:10], f"{HEAD},Name"))
+    source = FilesMarketData(tmp_path)
+    assert source.candles("AAA", "1d", **EVER).height == 10
+    further = [(*row[:5], 7, last) for row in table[10:]]
+    with (tmp_path / "AAA.csv").open("a") as file:
+        file.write(lines(further))
+    os.utime(tmp_path / "AAA.csv", (1e9, 1e9))  # nobody is writing it any more
+    if words is None:
+        assert source.candles("AAA", "1d", **EVER)["volume"].to_list() == [-1.0] * 10 + [7.0] * 10
+        return
+    with pytest.raises(UpstreamInvalid, match=words):
+        source.candles("AAA", "1d", **EVER)
+
+
+def test_a_ticker_lacks_the_days_of_others_and_no_bars(tmp_path):
+    """A stock has no weekends, a coin beside it has; a day that nobody has is a loss."""
+    empty = [""] * 5
+    table = [
+        (day, *(row if day.weekday() < 5 else empty), *row)
+        for day, row in zip(DAYS, ROWS, strict=True)
+    ]
+    names = f"Price{',Open,High,Low,Close,Volume' * 2}"
+    head = f"{names}\nTicker{',AAA' * 5}{',BBB' * 5}\nDate{',' * 10}"
+    table[3] = (DAYS[3], "n/a", *empty[1:], *ROWS[3])
+    table[7] = (DAYS[7], *empty, *empty)
+    (tmp_path / "all.csv").write_text(lines(table, head))
+    weekdays = [day for day in DAYS if day.weekday() < 5]
+    assert read(tmp_path)["timestamp"].dt.date().to_list() == weekdays
+    assert read(tmp_path)["open"].null_count() == 2
+    assert read(tmp_path, "BBB")["open"].null_count() == 1
 
 
 NUMBERS = {

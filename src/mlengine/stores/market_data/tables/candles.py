@@ -106,7 +106,9 @@ class _Reader:
         return names_of(self._table.columns[self._roles.symbol])
 
     def _of_a_symbol(self, candles: pl.DataFrame) -> pl.DataFrame:
-        """Without the rows that name no symbol, and the headers that stand among them."""
+        """Without the rows that name no symbol or are of others, and headers among them."""
+        if self._roles.ticker is not None:
+            return candles.filter(self._table.rows_of([*self._roles.prices.values()]))
         if self._roles.symbol is None:
             return candles
         name = self._table.names[self._roles.symbol]

@@ -1,6 +1,9 @@
 """A table as it lies in a file, before anybody says what its cells mean."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import numpy as np
 import polars as pl
@@ -28,6 +31,20 @@ def states_something(column: pl.Series) -> pl.Series:
     if column.dtype != pl.String:
         return column.is_not_null()
     return column.is_not_null() & (column.str.strip_chars() != "")
+
+
+def _states_any(columns: Iterable[pl.Series]) -> pl.Series:
+    """Whether some cell of each row says something, be it that it is unknown; NaN does not."""
+    stated = [states_something(column) & ~_is_nan(column) for column in columns]
+    return reduce(or_, stated)
+
+
+def _is_nan(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        return column.str.strip_chars().str.to_lowercase() == "nan"
+    return (
+        column.is_nan() if column.dtype.is_float() else constant(False, pl.Boolean(), len(column))
+    )
 
 
 def names_of(symbols: pl.Series) -> pl.Series:
@@ -77,6 +94,10 @@ class Table:
     @property
     def rows(self) -> int:
         return len(self.columns[0]) if self.columns else 0
+
+    def rows_of(self, columns: Iterable[int]) -> pl.Series:
+        """Where these columns say something, or none does: a ticker may lack days of the others."""
+        return _states_any(self.columns[i] for i in columns) | ~_states_any(self.columns[1:])
 
     def line_numbers(self) -> pl.Series:
         """The line of each row."""

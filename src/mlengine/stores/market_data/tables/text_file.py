@@ -115,7 +115,7 @@ class TextReader:
             further, _, needs_whole_file = self._blocks(table, tail.roles, tail.settings)
         except (UnusableText, UpstreamInvalid):
             return None
-        if needs_whole_file:
+        if needs_whole_file or self._has_other_roles(table, tail):
             return None
         following = replace(tail.format, first_line=tail.format.first_line + table.rows)
         whole = rows.rfind(b"\n") + 1
@@ -127,6 +127,12 @@ class TextReader:
             tail=replace(tail, at=tail.at + whole, checksum=checksum, format=following),
             unended=_unended_line(rows, following.first_line),
         )
+
+    def _has_other_roles(self, table: Table, tail: ResumePoint) -> bool:
+        """Whether what was appended shows that the rows before were not what they seemed."""
+        if not table.rows or not any(each.depend_on_rows for each in tail.roles):
+            return False
+        return table_roles(table, tail.settings, self.symbol) != list(tail.roles)
 
     def _blocks(
         self, table: Table, roles: Sequence[Roles], settings: TableSettings

@@ -43,15 +43,24 @@ def refuse_other_volume(table: Table, columns: Iterable[int]) -> None:
         )
 
 
-def refuse_other_symbol(table: Table, columns: Iterable[int]) -> None:
-    """That no column may name the symbols, where none is known to and its cells differ."""
+def refuse_other_symbol(table: Table, columns: Iterable[int]) -> tuple[str, ...]:
+    """That no column may name the symbols, where none is known to and its cells differ.
+
+    Returns what those say that may.
+    """
+    names: list[str] = []
     for i in columns:
         name = table.names[i].strip()
-        if _LIKE_SYMBOL.search(name) and table.columns[i].drop_nulls().n_unique() > 1:
+        if not _LIKE_SYMBOL.search(name):
+            continue
+        said = table.columns[i].drop_nulls().unique()
+        names += map(str, said.head(1).to_list())
+        if len(said) > 1:
             raise UpstreamInvalid(
                 f"the file {table.file!r}: are its symbols in the column {name!r}? "
                 f"{SETTINGS_FILE} can name it: columns.symbol, or '' where all rows are of one"
             )
+    return tuple(names)
 
 
 def refuse_other_adjusted(table: Table, columns: Iterable[int]) -> None:

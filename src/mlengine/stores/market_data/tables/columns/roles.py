@@ -42,7 +42,8 @@ class Roles:
     """The positions of a table's columns; None is what it does not have.
 
     `clock` is the time of the day beside `start`, `volume` None says that the market has none.
-    `ticker` is set where the columns are those of one symbol among several.
+    `ticker` is set where the columns are those of one symbol among several. `sole_names` is what
+    all rows say in columns that may name their symbol.
     """
 
     start: int
@@ -54,6 +55,12 @@ class Roles:
     final: int | None = None
     adjusted: int | None = None
     ticker: str | None = None
+    sole_names: tuple[str, ...] = ()
+
+    @property
+    def depend_on_rows(self) -> bool:
+        """Whether further rows of the file may show other roles."""
+        return self.volume is None or bool(self.sole_names)
 
     def position(self, column: str) -> int | None:
         """Of a column of RAW_SCHEMA, before prices are adjusted."""
@@ -84,7 +91,7 @@ class _RoleFinder:
 
     def roles(self) -> Roles:
         start, clock = self._start()
-        symbol = self._symbol() if self.table.tickers is None else None
+        symbol = self._stated("symbol", SYMBOLS) if self.table.tickers is None else None
         return Roles(
             start=start,
             prices={name: self._price(name) for name in PRICES},
@@ -94,6 +101,7 @@ class _RoleFinder:
             closes=self._stated("close_time", CLOSES),
             final=self._stated("final", FINALS),
             adjusted=self._adjusted(),
+            sole_names=self._sole_names(symbol),
         )
 
     def _start(self) -> tuple[int, int | None]:
@@ -123,11 +131,11 @@ class _RoleFinder:
         refuse_billionths(self.table, column)
         return column
 
-    def _symbol(self) -> int | None:
-        symbol = self._stated("symbol", SYMBOLS)
-        if symbol is None and not self._is_stated_as_none("symbol"):
-            refuse_other_symbol(self.table, self.columns)
-        return symbol
+    def _sole_names(self, symbol: int | None) -> tuple[str, ...]:
+        is_known = symbol is not None or self.table.tickers is not None
+        if is_known or self._is_stated_as_none("symbol"):
+            return ()
+        return refuse_other_symbol(self.table, self.columns)
 
     def _adjusted(self) -> int | None:
         adjusted = self._stated("adjusted_close", ADJUSTED)
