@@ -265,6 +265,12 @@ def test_an_empty_answer_of_success_has_no_candles(stated):
     assert parse_candles({**stated, "candles": []}, symbol="AAA", interval="1d").is_empty()
 
 
+@pytest.mark.parametrize("price", ["1,024.65", "97,78"])
+def test_a_comma_in_one_price_refuses_the_answer(price):
+    with pytest.raises(UpstreamInvalid, match=f"the comma may .*: the close '{price}'"):
+        parse({**CANDLE, "close": "999.5"}, {**CANDLE, "close": price})
+
+
 def test_a_time_of_another_name_is_named():
     with pytest.raises(UpstreamInvalid, match=r"have no timestamp; is that 'date'?"):
         parse_candles([{"date": "2024-01-02", "close": 1}], symbol="AAA", interval="1d")

@@ -452,6 +452,15 @@ def test_a_next_page_that_is_gone_is_no_end_of_the_candles(recorded: Recorded) -
         recorded.candles(READY_SHAPES["polygon"])
 
 
+@pytest.mark.parametrize(
+    ("named", "path"), [("?cursor=9", "/v1/b"), ("/v1/c?cursor=9", "/v1/c"), ("b?cursor=9", "/b")]
+)
+def test_the_address_of_a_next_page_may_be_relative(named: str, path: str) -> None:
+    shape = ServiceShape(query={"from": "{start}", "token": "{key}"})
+    request = shape.next_request("/v1/b", {"from": "1", "token": "s3cret"}, named)
+    assert request == (path, {"cursor": "9", "token": "s3cret"})
+
+
 def below(path: str, query: Query, headers: dict[str, str]) -> Any:
     answer = polygon(path.removeprefix("/proxy"), query, headers)
     if "next_url" in answer:

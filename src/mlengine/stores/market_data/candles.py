@@ -42,6 +42,7 @@ FLAGS: Mapping[str, bool] = {
 _BLANKS = ("", "-", "n/a", "na", "null", "none", "nan")
 _EPOCH_TEXT = re.compile(r"-?[0-9]{9,19}(\.[0-9]{1,9})?", re.ASCII)
 _BARE_DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", re.ASCII)
+_COMMA = re.compile("[0-9],[0-9]")
 _NUMBER_TEXT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
 # More than nanoseconds count in any year that a bar may be of.
 _BEYOND_ANY_EPOCH = 2**63
@@ -86,8 +87,7 @@ def _require_names(candles: Sequence[Mapping[str, object]]) -> None:
 
 def _may_mean(name: str, column: str) -> bool:
     looks = {"volume": LIKE_VOLUME, "timestamp": _LIKE_TIME}.get(column)
-    is_like = looks is not None and looks.search(name) is not None
-    return is_like or name.casefold() in VALUE_KEYS.get(column, START_KEYS)
+    return bool(looks and looks.search(name)) or name.casefold() in VALUE_KEYS.get(column, ())
 
 
 def candle_frame(
@@ -120,6 +120,10 @@ def _numbers(
     stated = [first_of(candle, VALUE_KEYS[name]) for candle in deadline.enforced_over(candles)]
     numbers = [parse_number(value) for value in deadline.enforced_over(stated)]
     if any(number is not None for number in numbers):
+        texts = (each for each in stated if isinstance(each, str))
+        if doubtful := next(filter(_COMMA.search, texts), None):
+            why = "the comma may group thousands or be a decimal sign"
+            raise UpstreamInvalid(f"no number, for {why}: the {name} {doubtful!r:.40}")
         return numbers
     if (unread := next(filter(_says_something, stated), None)) is not None:
         raise UpstreamInvalid(f"not one {name} is a number, such as {unread!r:.40}")

@@ -114,6 +114,8 @@ class ServiceShape:
         parts = urlsplit(value)
         further = dict(parse_qsl(parts.query))
         secret = {name: query[name] for name, text in self.query.items() if "{key}" in text}
+        if not parts.path:
+            return path, {**further, **secret}
         below = f"/{parts.path.lstrip('/')}".removeprefix(f"{base_path.rstrip('/')}/")
         return f"/{below.lstrip('/')}", {**further, **secret}
 
