@@ -93,6 +93,16 @@ def test_an_evening_that_goes_on_is_of_a_market_that_never_sleeps() -> None:
     assert infer_calendar(until_the_close, MINUTE).name == "24/5"
 
 
+def test_few_bars_of_a_weekend_are_of_a_market_that_never_sleeps() -> None:
+    """An odd session on a Saturday comes after a night."""
+    noon = SATURDAY + 12 * HOUR
+    starts = grid(noon, noon + 90 * MINUTE, MINUTE)
+    assert infer_calendar(starts, MINUTE).name == "24/7"
+    friday = grid(noon - DAY, noon - DAY + 4 * HOUR, MINUTE)
+    assert infer_calendar(np.concatenate([friday, starts]), MINUTE).name == "weekdays"
+    assert infer_calendar(friday, MINUTE).name == "weekdays"
+
+
 def test_an_evening_session_of_shares_is_no_round_the_clock() -> None:
     """From 4:00 to 20:00 in New York, which is Saturday by UTC."""
     days = [SATURDAY - n * DAY for n in range(1, 12)]

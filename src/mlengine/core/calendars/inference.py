@@ -46,7 +46,8 @@ def infer_calendar(starts: Moments, interval: timedelta) -> Calendar:
     """The calendar that the last four weeks of `starts` (microseconds UTC, sorted) look like.
 
     `24/7` where half of the weekends or more have bars on both days, or, where no whole weekend is
-    in sight, where bars go round the clock and on after foreign exchange has closed on Friday.
+    in sight, where bars go round the clock, or on without a night, and on after foreign exchange
+    has closed on Friday.
     `24/5` where they only go round the clock on weekdays. `sunday-thursday` where half of the
     Sundays or more have bars, and no Friday and no Saturday has one; else `weekdays`.
     """
@@ -58,10 +59,11 @@ def infer_calendar(starts: Moments, interval: timedelta) -> Calendar:
     weekends = _whole_weekends(int(recent[0]), int(recent[-1]) + width)
     if weekends and min(len(saturdays & weekends), len(sundays & weekends)) * 2 >= len(weekends):
         return calendar(ALWAYS)
+    sleepless = width < _DAY_US and (_goes_round_the_clock(recent, width) or _has_no_night(recent))
+    if sleepless and not weekends and _after_foreign_exchange(recent, width):
+        return calendar(ALWAYS)
     if width >= _DAY_US or not _goes_round_the_clock(recent, width):
         return calendar(_working_week(recent, width))
-    if not weekends and _after_foreign_exchange(recent, width):
-        return calendar(ALWAYS)
     return calendar(FOREIGN_EXCHANGE)
 
 
@@ -109,6 +111,11 @@ def _goes_round_the_clock(starts: Moments, width: int) -> bool:
     counts = np.bincount(days_of_slot, minlength=_DAY_US // slot)
     days = len(np.unique(on_weekdays // _DAY_US))
     return bool((counts * 4 >= max(days, 1)).mean() >= _ROUND_THE_CLOCK)
+
+
+def _has_no_night(starts: Moments) -> bool:
+    """Whether the bars of less than a week go on without a pause of four hours."""
+    return bool(len(starts) > 1 and np.diff(starts).max() < 4 * _HOUR_US)
 
 
 def _after_foreign_exchange(starts: Moments, width: int) -> bool:
