@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,27 @@ def test_who_is_asked_for_no_more_has_no_stale_feed(platform: Platform) -> None:
     }
     assert [found["symbols", state] for state in ("fresh", "stale", "unasked")] == [0, 1, 2]
     assert found["bar_age_bars",] == pytest.approx(7, abs=0.1)
+
+
+def test_bars_are_read_again_once_there_is_a_newer_question(platform: Platform) -> None:
+    audit, reads = platform.monitoring.audit, list[str]()
+
+    class CountingReader:
+        def __getattr__(self, name: str) -> Any:
+            def read(*asked: Any, **named: Any) -> Any:
+                reads.append(name)
+                return getattr(audit, name)(*asked, **named)
+
+            return read
+
+    monitoring = replace(platform.monitoring, audit=CountingReader())
+    for expected in (1, 2):
+        platform.predict.predict("AAA", PredictionRequest(request_id="req", now=NOW))
+        answers = [monitoring.freshness(now=NOW) for _ in range(3)]
+        assert answers[0] == answers[1] == answers[2]
+        assert [reads.count(name) for name in ("last_live_bars", "last_asked")] == [expected] * 2
+    platform.audit.clear(actor="ann", now=NOW)
+    assert monitoring.freshness(now=NOW).symbols == ()
 
 
 def test_a_question_that_fails_is_one_all_the_same(platform: Platform, tmp_path: Path) -> None:

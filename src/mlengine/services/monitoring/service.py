@@ -1,7 +1,7 @@
 """Freshness and the history of events."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mlengine.core.bars.intervals import interval_end
@@ -10,7 +10,7 @@ from mlengine.core.pagination import Page
 from mlengine.core.versions.manifest import Manifest
 from mlengine.errors import MlengineError
 from mlengine.services.bars.bar_ages import BarAgeService
-from mlengine.stores.audit.live_bars import LiveBarReader
+from mlengine.stores.audit.live_bars import LiveBarReader, asked_from
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.market_data.deadline import Deadline
 
@@ -53,13 +53,20 @@ class Freshness:
 
 @dataclass(frozen=True)
 class MonitoringService:
-    """`active_manifest` raises a domain error where there is no active version to tell of."""
+    """`active_manifest` raises a domain error where there is no active version to tell of.
+
+    `_kept` has the newest bars of symbols, and when these were last asked for, by the newest
+    question that they know of.
+    """
 
     audit: LiveBarReader
     events: EventStore
     active_manifest: Callable[[], Manifest]
     interval: str
     bar_ages: BarAgeService
+    _kept: dict[tuple[str, int], Mapping[str, datetime]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def history(
         self,
@@ -85,14 +92,15 @@ class MonitoringService:
 
         Of the symbols that were predicted for the present: a backtest makes no feed look dead.
         """
-        last_bars = self.audit.last_live_bars(self.interval, now=now)
+        newest = self.audit.newest_question(since=asked_from(self.interval, now=now))
+        last_bars = self._until_newer("bars", newest, self.audit.last_live_bars, now)
         deadline = Deadline.after(_EXPECTATIONS_SECONDS)
         revised = self.bar_ages.store.revised_bars(self.interval)
         symbols = [
             self._symbol_freshness(name, bar, now, deadline) for name, bar in last_bars.items()
         ]
         if any(each.stale for each in symbols):
-            asked = self.audit.last_asked(self.interval, now=now)
+            asked = self._until_newer("asked", newest, self.audit.last_asked, now)
             symbols = [self._as_asked(each, asked.get(each.symbol), now) for each in symbols]
         return Freshness(
             symbols=tuple(
@@ -115,16 +123,35 @@ class MonitoringService:
             stale=age.is_stale,
         )
 
+    def _until_newer(
+        self,
+        what: str,
+        newest: int,
+        read: Callable[..., Mapping[str, datetime]],
+        now: datetime,
+    ) -> Mapping[str, datetime]:
+        """What `read` gives, and the same again until there is a newer question."""
+        found = self._kept.get((what, newest))
+        if found is None:
+            found = read(self.interval, now=now)
+            for key in [key for key in self._kept.copy() if key[0] == what]:
+                self._kept.pop(key, None)
+            if newest:  # else nobody asks, and nothing says that the audit was cleared
+                self._kept[what, newest] = found
+        return found
+
     def _as_asked(
         self, late: SymbolFreshness, asked_at: datetime | None, now: datetime
     ) -> SymbolFreshness:
         """Who was not asked for since its bar was late has no feed that could be called stale."""
         if not late.stale:
             return late
-        age = asked_at and self.bar_ages.age(
+        if asked_at is None or asked_at < asked_from(self.interval, now=now):
+            return replace(late, stale=False, unasked=True)
+        age = self.bar_ages.age(
             late.symbol, late.last_bar, moment=asked_at, now=now, deadline=Deadline.after(0.0)
         )
-        return late if age and age.is_stale else replace(late, stale=False, unasked=True)
+        return late if age.is_stale else replace(late, stale=False, unasked=True)
 
     def _model_freshness(self, now: datetime) -> ModelFreshness | None:
         try:

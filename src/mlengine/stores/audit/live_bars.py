@@ -45,13 +45,19 @@ class LiveBarReader:
                 found = {symbol: bar or earlier.get(symbol) for symbol, bar in found.items()}
         return {symbol: bar for symbol, bar in found.items() if bar is not None}
 
+    def newest_question(self, *, since: datetime) -> int:
+        """The number of the newest prediction, answered or not; 0 where there was none since."""
+        row = predictions.c
+        query = select(row.seq).where(row.at >= since).order_by(row.at.desc(), row.seq.desc())
+        with reading(self.engine) as connection:
+            return connection.scalar(query.limit(1)) or 0
+
     def last_asked(self, interval: str, *, now: datetime) -> dict[str, datetime]:
         """When each symbol with a vector was last asked for about the present, answered or not.
 
         Without those that nobody asked for in eight days, or three bars where these are longer.
         """
-        width = INTERVALS[interval]
-        since = now - max(_RECENT, 3 * width)
+        width, since = INTERVALS[interval], asked_from(interval, now=now)
         symbols, row = _symbols(interval), predictions.c
         lag = type_coerce(row.at, BigInteger) - type_coerce(row.as_of, BigInteger)
         # Rows are looked at from the newest on: `seq` bounds them in the order of an index, `at`
@@ -69,6 +75,11 @@ class LiveBarReader:
         with reading(self.engine) as connection:
             found = connection.execute(query).all()
         return {symbol: at for symbol, at in found if at is not None}
+
+
+def asked_from(interval: str, *, now: datetime) -> datetime:
+    """Who was not asked for since this moment is asked for no more."""
+    return now - max(_RECENT, 3 * INTERVALS[interval])
 
 
 def _newest_bars(
