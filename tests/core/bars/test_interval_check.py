@@ -70,6 +70,20 @@ ONCE_A_DAY = [day + (14 + i * i % 7) * HOUR for i, day in enumerate(weekdays(90)
 
 OF_THE_INTERVAL: dict[str, tuple[str, Callable[[], list[datetime]]]] = {
     "openings at half past and half days": ("1h", lambda: half_days(HOURLY)),
+    "full hours after an opening at half past": (
+        "1h",
+        lambda: session((9, 30), *[(h, 0) for h in range(10, 16)]),
+    ),
+    "full hours after a break, too": (
+        "1h",
+        lambda: session(
+            (9, 0),
+            (10, 0),
+            (11, 0),
+            (12, 30),
+            *[(h, 0) for h in range(13, 16)],
+        ),
+    ),
     "quarters of an hour of a session": ("15m", lambda: QUARTERS),
     "four hours over summer time": ("4h", lambda: list(fx_4h())),
     "two a session": ("4h", lambda: session((9, 30), (13, 30))),

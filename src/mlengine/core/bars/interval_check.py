@@ -20,6 +20,8 @@ _SHORTEST_SHARE = 0.6
 # A few odd candles are no other interval: another one shows in nearly all gaps, and in several.
 _ODD_SHARE = 0.1
 _MIN_CLOSE_GAPS = 2
+# Where hours begin at full ones, that of an opening at half past is shorter: one of six or seven.
+_OPENINGS_SHARE = 0.25
 _MIN_WIDE_GAPS = 5
 # Coarser intervals are so many times as long, or a multiple of that.
 _FACTORS = (2, 3, 5, 7)
@@ -34,7 +36,7 @@ def interval_mismatches(candles: pl.DataFrame, interval: str) -> dict[str, Upstr
     They lie closer than the interval, or nearly all distances within a day are multiples of a
     multiple of it (so that a series with few trades, whose bars are never neighbours, is none), or
     there is one candle a day at one time of day. Summer time moves a local time by an hour. Half
-    days, openings at odd times and weeks from any day are all of the interval.
+    days, openings at odd times, a shorter first bar and weeks from any day are all of the interval.
     """
     dated = candles.select("symbol", "timestamp").drop_nulls()
     if dated.is_empty():
@@ -82,8 +84,13 @@ class _Gaps:
             yield self.symbols[int(row)], int(np.median(gaps[wrong]))
 
     def _too_close(self, some: _Flags) -> _Flags:
-        closer = self._count(some & (self.gaps < _SHORTEST_SHARE * self.step))
-        return (closer >= _MIN_CLOSE_GAPS) & (closer > _ODD_SHARE * self._count(some))
+        short, count = some & (self.gaps < _SHORTEST_SHARE * self.step), self._count(some)
+        closer = self._count(short)
+        result: _Flags = (closer >= _MIN_CLOSE_GAPS) & (closer > _ODD_SHARE * count)
+        if self.step >= _DAY or not result.any():
+            return result
+        alone = self._count(short & ~np.append(False, short[:-1]) & ~np.append(short[1:], False))
+        return result & ((closer - alone > _ODD_SHARE * count) | (alone > _OPENINGS_SHARE * count))
 
     def _too_wide(self, some: _Flags) -> _Flags:
         if self.step >= _DAY:
