@@ -1,6 +1,7 @@
 """Parquet and CSV into frames and back, with one error for all that can be wrong with a file."""
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from mlengine.stores.system import atomic_files
+
+# A file begins and ends with these; the length of what it says of itself stands before the last.
+_PARQUET, _LENGTH_BYTES = b"PAR1", 4
 
 
 class UnreadableFile(ValueError):
@@ -18,6 +22,28 @@ def read_parquet(path: Path) -> pl.DataFrame:
     """The whole file; it is not mapped, because a mapped file that shrinks kills the process."""
     with translated_read_errors(path.name):
         return pl.read_parquet(path.read_bytes())
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The names of the columns; only the end of the file is read, and none of it mapped."""
+    with translated_read_errors(path.name):
+        return list(pl.read_parquet_schema(io.BytesIO(_parquet_end(path))))
+
+
+def parquet_rows(path: Path) -> int:
+    """How many rows it says that it has, as `parquet_columns` reads it."""
+    with translated_read_errors(path.name):
+        rows: int = pl.scan_parquet(_parquet_end(path)).select(pl.len()).collect().item()
+    return rows
+
+
+def _parquet_end(path: Path) -> bytes:
+    """What a file says of itself, as a file of its own whose cells nobody may ask for."""
+    with path.open("rb") as file:
+        file.seek(-_LENGTH_BYTES - len(_PARQUET), os.SEEK_END)
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        file.seek(-length - _LENGTH_BYTES - len(_PARQUET), os.SEEK_END)
+        return _PARQUET + file.read()
 
 
 def to_parquet(frame: pl.DataFrame) -> bytes:

@@ -2,6 +2,8 @@
 
 import gzip
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -223,3 +225,44 @@ def test_what_was_appended_to_a_compressed_text_is_read_with_the_whole(tmp_path)
     file.write_bytes(gzip.compress(random_bars(rows=5).drop("symbol").write_csv().encode()))
     whole = reader(file, file.stat().st_size)
     assert whole.read_appended(whole.read()) is None
+
+
+LOOK_UNTIL_TOLD = """
+import select, sys
+from contextlib import suppress
+from pathlib import Path
+from mlengine.errors import MlengineError
+from mlengine.stores.market_data.tables.header import file_format
+from mlengine.stores.market_data.tables.settings import TableSettings
+from mlengine.stores.system.table_files import UnreadableFile
+
+looks = 0
+print("looking", flush=True)
+while not select.select([sys.stdin], [], [], 0)[0]:
+    with suppress(MlengineError, UnreadableFile):
+        file_format(Path(sys.argv[1]), TableSettings())
+    looks += 1
+print(looks)
+"""
+
+
+def test_a_parquet_file_that_is_rewritten_in_place_kills_nobody_who_looks_at_it(tmp_path):
+    # To read a part of a mapped file that is cut off by then ends the process with SIGBUS.
+    file = tmp_path / "AAA.parquet"
+    random_bars(rows=50_000).write_parquet(file, compression="uncompressed")
+    content = file.read_bytes()
+    looking = subprocess.Popen(
+        [sys.executable, "-c", LOOK_UNTIL_TOLD, str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert looking.stdout
+    assert looking.stdout.readline() == "looking\n"
+    for _ in range(100):
+        with file.open("r+b") as opened:
+            opened.truncate(0)
+            opened.write(content)
+    looks, _ = looking.communicate("enough")
+    assert looking.returncode == 0
+    assert int(looks) > 0

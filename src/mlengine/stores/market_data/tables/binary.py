@@ -9,7 +9,11 @@ import polars as pl
 
 from mlengine.stores.market_data.tables.columns.names import has_all_prices
 from mlengine.stores.market_data.tables.table import Table
-from mlengine.stores.system.table_files import read_parquet, translated_read_errors
+from mlengine.stores.system.table_files import (
+    parquet_columns,
+    read_parquet,
+    translated_read_errors,
+)
 
 _SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc")
 # How pandas writes the name of a column that has two, such as price and ticker.
@@ -24,10 +28,10 @@ def is_binary(path: Path) -> bool:
 
 def binary_names(path: Path) -> _Header:
     """The names of the columns, and their tickers; raises UnreadableFile."""
-    with translated_read_errors(path.name):
-        if path.suffix.lower() == ".parquet":
-            names = list(pl.read_parquet_schema(path))
-        else:
+    if path.suffix.lower() == ".parquet":
+        names = parquet_columns(path)
+    else:
+        with translated_read_errors(path.name):
             names = _read_arrow(path.read_bytes()).columns
     return _header(sorted(names, key=_is_pair))
 

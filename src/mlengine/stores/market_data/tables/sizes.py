@@ -4,11 +4,14 @@ import struct
 import zlib
 from pathlib import Path
 
-import polars as pl
-
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.arrow_rows import arrow_rows
-from mlengine.stores.system.table_files import UnreadableFile, translated_read_errors
+from mlengine.stores.system.table_files import (
+    UnreadableFile,
+    parquet_columns,
+    parquet_rows,
+    translated_read_errors,
+)
 
 _GZIP, _ZSTD = b"\x1f\x8b", 0xFD2FB528
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
@@ -28,9 +31,7 @@ def require_size(path: Path, most_bytes: int) -> None:
         if path.stat().st_size > most_bytes:
             raise _too_large(path)
         if suffix == ".parquet":
-            table = pl.scan_parquet(path)
-            rows = table.select(pl.len()).collect().item()
-            _require_rows(path, rows, len(table.collect_schema()), most_bytes)
+            _require_rows(path, parquet_rows(path), len(parquet_columns(path)), most_bytes)
         elif suffix in (".arrow", ".feather", ".ipc"):
             _require_rows(path, *_arrow_shape(path), most_bytes)
         else:
