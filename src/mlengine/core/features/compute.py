@@ -28,9 +28,7 @@ def compute(bars: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
     timestamp. A row without `window_bars` bars of its symbol has null features. A bar value that
     is null, NaN or infinite makes null exactly the features whose look-back holds it.
     """
-    # Sorting copies all.
-    ordered = _bar_columns(bars) if is_ordered(bars) else _bar_columns(bars).sort(KEYS)
-    plans = _evaluations(ordered, feature_set, rows=bars.height)
+    plans = _evaluations(_in_order(bars), feature_set, rows=bars.height)
     return pl.concat(_null_where_undefined(_collect_all(plans)))
 
 
@@ -39,7 +37,7 @@ def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.
 
     Evaluates only the last `window_bars` + `rows` − 1 bars of each symbol.
     """
-    needed = _bar_columns(bars).sort(KEYS).filter(_is_newest(feature_set.window_bars + rows - 1))
+    needed = _in_order(bars).filter(_is_newest(feature_set.window_bars + rows - 1))
     if bars.height > FEW_ROWS and rows <= FEW_ROWS:
         frame = _collect(_with_window_flag(needed, feature_set))
         parts = [_collect_by_group(part, feature_set, rows=rows) for part in _symbols_apart(frame)]
@@ -49,8 +47,10 @@ def latest(bars: pl.DataFrame, feature_set: FeatureSet, *, rows: int = 1) -> pl.
     return _null_where_undefined([_collect(whole.filter(_is_newest(rows)))])[0]
 
 
-def _bar_columns(bars: pl.DataFrame) -> pl.LazyFrame:
-    return bars.lazy().select(*KEYS, pl.col(BAR_COLUMNS).cast(pl.Float64))
+def _in_order(bars: pl.DataFrame) -> pl.LazyFrame:
+    """By symbol and timestamp; many rows are sorted only if they are not, for that copies all."""
+    columns = bars.lazy().select(*KEYS, pl.col(BAR_COLUMNS).cast(pl.Float64))
+    return columns if bars.height > FEW_ROWS and is_ordered(bars) else columns.sort(KEYS)
 
 
 def _is_newest(rows: int) -> pl.Expr:

@@ -12,6 +12,9 @@ from mlengine.core.calendars.market import MarketDirectory
 from mlengine.errors import InsufficientBars, MlengineError
 from mlengine.services.bars.served import BarsView, ServedWindow
 
+# More would need memory that the process has not had before, which costs more than to look at it.
+_WINDOWS_AT_ONCE = 32
+
 
 @dataclass(frozen=True)
 class WindowCutter:
@@ -65,8 +68,10 @@ class WindowCutter:
 
 
 def _have_usual_values(views: Sequence[BarsView], bars: int) -> list[bool]:
-    if not views or not bars:
+    if not bars:
         return [False] * len(views)
     values = [each.cached.clean.arrays.values[:, each.end - bars : each.end] for each in views]
-    usual: list[bool] = have_usual_values(np.stack(values)).tolist()
+    usual: list[bool] = []
+    for first in range(0, len(values), _WINDOWS_AT_ONCE):
+        usual += have_usual_values(np.stack(values[first : first + _WINDOWS_AT_ONCE])).tolist()
     return usual

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 
@@ -90,7 +91,8 @@ def feature_vectors(
 
 
 def _compute(feature_set: FeatureSet, bars: Sequence[BarArrays]) -> dict[str, Floats]:
-    table = latest(frame_of(bars), feature_set)
+    ordered = sorted(bars, key=attrgetter("symbol"))
+    table = latest(frame_of(ordered), feature_set)
     matrix = table.select(feature_set.names).to_numpy(order="c")
     return dict(zip(table["symbol"].to_list(), map(np.array, matrix), strict=True))
 

@@ -90,7 +90,7 @@ def read_recording_counts(connection: Connection, interval: str) -> dict[str, in
     query = select(bar_series.c.symbol, bar_series.c.recordings).where(
         bar_series.c.interval == interval, bar_series.c.recordings > 0
     )
-    return {row.symbol: row.recordings for row in connection.execute(query)}
+    return dict(connection.execute(query).tuples().all())
 
 
 def read_revised_bars(connection: Connection, interval: str) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 
 from mlengine.core.arrays import Floats
 from mlengine.core.telemetry.families import CACHE_EVICTIONS, CACHE_LOOKUPS
@@ -24,7 +25,7 @@ class FeatureVectorCache:
     def __init__(self, most_rows: int = _MOST_ROWS, counters: Counters | None = None) -> None:
         self._counters = counters or Counters()
         self._most_rows = most_rows
-        self._rows: dict[RowKey, Floats] = {}
+        self._rows: OrderedDict[RowKey, Floats] = OrderedDict()
         self._lock = threading.Lock()
 
     @classmethod
@@ -51,5 +52,5 @@ class FeatureVectorCache:
         with self._lock:
             self._rows[key] = row
             if len(self._rows) > self._most_rows:
-                del self._rows[next(iter(self._rows))]
+                self._rows.popitem(last=False)
                 self._counters.count(CACHE_EVICTIONS, "rows").add()
