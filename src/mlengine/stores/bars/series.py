@@ -90,7 +90,7 @@ def read_recording_counts(connection: Connection, interval: str) -> dict[str, in
     query = select(bar_series.c.symbol, bar_series.c.recordings).where(
         bar_series.c.interval == interval, bar_series.c.recordings > 0
     )
-    return dict(connection.execute(query).tuples().all())
+    return {symbol: count for symbol, count in connection.execute(query)}  # noqa: C416
 
 
 def read_revised_bars(connection: Connection, interval: str) -> dict[str, int]:
