@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.factories import START, panel, random_bars
+from tests.written_tables import EVER
 
 from mlengine.core.bars.bars import RAW_SCHEMA, VALUES
 from mlengine.core.bars.interval_check import interval_mismatches
@@ -415,6 +416,18 @@ def test_a_directory_that_is_not_there_has_no_actions_and_no_refused_files(tmp_p
     source = FilesMarketData(tmp_path / "none")
     assert not any(source.actions(["AAA"], now=START).values())
     assert source.refused_files() == []
+
+
+def test_actions_are_those_of_the_tickers_without_an_adjusted_close_beside_others(tmp_path):
+    head = "Price,Adj Close,Close,High,Low,Open,Close,High,Low,Open\n"
+    tickers = "Ticker,AAA,AAA,AAA,AAA,AAA,BBB,BBB,BBB,BBB\nDate,,,,,,,,,\n"
+    (tmp_path / "all.csv").write_text(f"{head}{tickers}2024-01-02,5,10,10,10,10,20,20,20,20\n")
+    lines = "AAA,2024-01-02,split,2,,\nBBB,2024-01-02,split,2,,\n"
+    (tmp_path / "actions.csv").write_text(f"symbol,date,kind,value,announced,new_symbol\n{lines}")
+    source = FilesMarketData(tmp_path, adjusted=True)
+    closes = source.panel(["AAA", "BBB"], "1d", **EVER).candles["close"].to_list()
+    stated = source.actions(["AAA", "BBB"], now=START)
+    assert (closes, [len(stated.get(each, ())) for each in ("AAA", "BBB")]) == ([5, 20], [0, 1])
 
 
 def test_actions_that_can_not_be_read_stay_refused_beside_adjusted_prices(tmp_path):

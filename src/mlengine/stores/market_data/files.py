@@ -129,9 +129,7 @@ class FilesMarketData(MarketData):
                 files = self._load(set(symbols))
         except (OSError, UpstreamInvalid):
             files = []
-        adjusted = set[str]().union(
-            *(file.mentioned_symbols() for file in files if file.is_adjusted)
-        )
+        adjusted = set[str]().union(*(file.adjusted_symbols() for file in files))
         stated = self._actions.of(symbols)
         for symbol in adjusted & stated.keys():
             actions = stated[symbol]

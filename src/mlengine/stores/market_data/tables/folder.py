@@ -18,10 +18,16 @@ _SUFFIXES = (
     *(".parquet", ".arrow", ".feather", ".ipc"),
 )
 # Tables of other kinds, which nobody reads: to pass over them in silence would lose symbols.
-_UNREAD_SUFFIXES = (
-    *(text + packed for text in _TEXTS for packed in (".xz", ".bz2", ".zip", ".7z", ".z")),
-    *(".zip", ".xlsx", ".xls", ".ods"),
+_PACKED_SUFFIXES = (
+    *(text + packed for text in _TEXTS for packed in (".xz", ".bz2", ".zip", ".7z", ".z", ".lz4")),
+    *(".zip", ".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".parquet.gz", ".parquet.zst"),
+    *(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
 )
+_OTHER_SUFFIXES = (
+    *(".jsonl", ".ndjson", ".pkl", ".pickle", ".h5", ".hdf5", ".hdf", ".orc", ".avro"),
+    *(".parq", ".pq", ".dta", ".rds", ".sas7bdat"),
+)
+_ALL_SUFFIXES = (*_SUFFIXES, *_PACKED_SUFFIXES, *_OTHER_SUFFIXES)
 # A file beside the bars that has a meaning of its own.
 _OTHER_NAMES = frozenset({"actions.csv"})
 # What a folder of folders may have beside them.
@@ -68,8 +74,10 @@ def unreadable_kind(path: Path) -> str | None:
         return "is a folder; only files are read, and those of one folder"
     if not stat.S_ISREG(mode):
         return "is no ordinary file"
-    if _ending(path.name, _UNREAD_SUFFIXES):
+    if _ending(path.name, _PACKED_SUFFIXES):
         return "is packed or a workbook; unpack it, or save it as CSV"
+    if suffix := _ending(path.name, _OTHER_SUFFIXES):
+        return f"is a {suffix} file, which is not read; save it as .csv or .parquet"
     return None if os.access(path, os.R_OK) else "can't be read: it is not allowed"
 
 
@@ -85,7 +93,7 @@ def is_shorter(stamp: FileStamp, before: FileStamp) -> bool:
 
 def table_suffix(name: str) -> str:
     """`.csv.gz` of `AAPL.csv.gz`; nothing where the name is that of no table."""
-    return _ending(name, (*_UNREAD_SUFFIXES, *_SUFFIXES))
+    return _ending(name, _ALL_SUFFIXES)
 
 
 def _ending(name: str, suffixes: Sequence[str]) -> str:

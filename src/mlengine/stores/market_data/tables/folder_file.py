@@ -30,7 +30,7 @@ from mlengine.stores.market_data.tables.text import (
     read_text,
     text_head,
 )
-from mlengine.stores.market_data.tables.text_file import FileContent, TextReader
+from mlengine.stores.market_data.tables.text_file import FileContent, TextReader, raw_tickers
 from mlengine.stores.market_data.tables.text_format import NoHeader, text_format
 from mlengine.stores.system.table_files import UnreadableFile
 
@@ -69,6 +69,12 @@ class FolderFile:
     def is_adjusted(self) -> bool:
         """Whether its prices are those of its adjusted close."""
         return bool(self.content and self.content.has_adjusted and self.settings.adjusted)
+
+    def adjusted_symbols(self) -> Set[str]:
+        """The symbols whose prices are so."""
+        if not self.content or not self.is_adjusted:
+            return frozenset()
+        return self.mentioned_symbols() - self.content.raw_tickers
 
     def fault(self) -> str | None:
         """Why it can't be used, or not to its end, unless that is being written."""
@@ -123,7 +129,9 @@ class FolderFile:
             ]
             candles = pl.concat([read.candles for _, read in parts])
             has_adjusted = any(roles.adjusted is not None for roles, _ in parts)
-            return FileContent((Block.of(candles),), has_adjusted)
+            return FileContent(
+                (Block.of(candles),), has_adjusted, raw_tickers([roles for roles, _ in parts])
+            )
         reader = TextReader(self.path, self.stamp[1], self.symbol, self.settings, zone_of)
         before = self.before and self.before.content
         return (before and reader.read_appended(before)) or reader.read()

@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,12 +51,13 @@ class FileContent:
     """The candles of a file, and `torn`, what is there of a line without an end.
 
     `tail` is None where a part of the file can't be read alone. `has_adjusted` says that it has
-    an adjusted close beside the close, `unended` is the last line, by number and bytes, where it
-    has no end.
+    an adjusted close beside the close, but for those of `raw_tickers`; `unended` is the last line,
+    by number and bytes, where it has no end.
     """
 
     blocks: tuple[Block, ...]
     has_adjusted: bool = False
+    raw_tickers: Set[str] = frozenset()
     torn: Block | None = None
     tail: ResumePoint | None = None
     unended: tuple[int, bytes] | None = None
@@ -95,7 +96,12 @@ class TextReader:
         has_adjusted = any(each.adjusted is not None for each in roles)
         unended = _unended_line(plain, format_.first_line + table.rows)
         return FileContent(
-            tuple(blocks), has_adjusted, self._torn(torn, roles, settings), tail, unended
+            tuple(blocks),
+            has_adjusted,
+            raw_tickers(roles),
+            self._torn(torn, roles, settings),
+            tail,
+            unended,
         )
 
     def read_appended(self, before: FileContent) -> FileContent | None:
@@ -159,6 +165,11 @@ class TextReader:
             return next(iter(self._blocks(table, roles, settings)[0]), None)
         except UpstreamInvalid:
             return None
+
+
+def raw_tickers(roles: Sequence[Roles]) -> Set[str]:
+    """Those, of several beside each other, that have no adjusted close."""
+    return frozenset(each.ticker for each in roles if each.ticker and each.adjusted is None)
 
 
 @contextmanager
