@@ -183,6 +183,20 @@ def test_an_odd_second_is_off_the_grid_of_minutes():
     assert clean(all_odd, interval="5m").report.dropped == {}
 
 
+@pytest.mark.parametrize("weekday", [0, 4, 6])
+@pytest.mark.parametrize("hour", [0, 5])
+def test_the_running_row_of_a_week_is_no_second_bar_of_it(weekday, hour):
+    """A week that begins late, after a holiday, is the only bar of it."""
+    first = date(2024, 1, 1) + timedelta(days=weekday)
+    weeks = [first + timedelta(weeks=i) for i in range(30)]
+    weeks[12] += timedelta(days=1)
+    starts = [start + timedelta(hours=hour) for start in midnights(weeks)]
+    running = starts[-1] + timedelta(days=3)
+    bars = clean(candles("U", [*starts, running]), interval="1w")
+    assert (bars.arrays.rows, bars.report.dropped) == (30, {"off_grid": 1})
+    assert pl.Series(bars.arrays.starts).cast(TIMESTAMP).dt.date().to_list() == weeks
+
+
 def test_times_that_have_no_grid_are_left_alone():
     moments = [m + (i * i % 83) * timedelta(minutes=7) for i, m in enumerate(midnights(DAYS))]
     assert clean(candles("U", moments)).report.dropped == {}

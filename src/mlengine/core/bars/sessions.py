@@ -169,10 +169,12 @@ def _off_grid(placed: pl.DataFrame, interval: str) -> pl.Series:
     """By the time of day for days and weeks, else by the second.
 
     A time of day that is a usual one, such as the close of a half day, is off the grid only
-    beside another candle of its session.
+    beside another candle of its session; so is an odd day beside another candle of its week.
     """
     phase = placed["phase"]
     if not (phase != 0).any():
+        if interval == "1w":
+            return placed.select(_in_running_week().alias("off_grid"))["off_grid"]
         return pl.repeat(value=False, n=placed.height, eager=True).alias("off_grid")
     daily = INTERVALS[interval] >= _DAY
     distance = (pl.col("phase") - pl.col("phase").median().over("symbol")).abs()
@@ -182,8 +184,26 @@ def _off_grid(placed: pl.DataFrame, interval: str) -> pl.Series:
     has_grid = near.sum().over("symbol") >= pl.max_horizontal(2, _ON_GRID_SHARE * (count - 1))
     alone = pl.len().over("symbol", "timestamp") == 1
     kept = near | (usual & alone) if daily else near
-    off_grid = (has_grid & ~kept).fill_null(value=False).alias("off_grid")
-    return placed.select(off_grid)["off_grid"]
+    off_grid = (has_grid & ~kept).fill_null(value=False)
+    if interval == "1w":
+        off_grid |= _in_running_week()
+    return placed.select(off_grid.alias("off_grid"))["off_grid"]
+
+
+def _in_running_week() -> pl.Expr:
+    """Which weeks begin on another day than nearly all of their series, in a week that has begun.
+
+    A week that begins late, after a holiday, is alone in it.
+    """
+    start = pl.col("timestamp")
+    weekday = start.dt.weekday().cast(pl.Int64)
+    late = (weekday - weekday.median().over("symbol").cast(pl.Int64)) % 7
+    count = pl.col("timestamp").count().over("symbol")
+    has_grid = (late == 0).sum().over("symbol") >= pl.max_horizontal(
+        2, _ON_GRID_SHARE * (count - 1)
+    )
+    shared = pl.len().over("symbol", start - pl.duration(days=late)) > 1
+    return (has_grid & (late != 0) & shared).fill_null(value=False)
 
 
 def _microseconds(span: timedelta) -> int:

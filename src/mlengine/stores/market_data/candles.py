@@ -29,7 +29,8 @@ VALUE_KEYS: Mapping[str, tuple[str, str]] = {
 
 # To take no notice of such a column would make it a market without volume.
 LIKE_VOLUME = re.compile(
-    "volum|wolumen|vol$|qty|quantity|shares|^ *(up|down) *$|st(ü|ue?)ck|成交量|出来高|거래량",
+    "volum|wolumen|vol$|hac(im|\\.)|объ[её]м|qty|quantity|shares|^ *(up|down) *$|st(ü|ue?)ck"
+    "|成交量|出来高|거래량",
     re.IGNORECASE,
 )
 _LIKE_TIME = re.compile("date|time|^ts?$", re.IGNORECASE)

@@ -301,3 +301,17 @@ def test_an_adjusted_close_of_another_name_is_asked_for_where_it_is_wanted(tmp_p
     assert read(tmp_path)["close"].to_list() == [row[3] / 2 for row in ROWS]
     (tmp_path / "bars.toml").write_text(f"{text}''\n")
     assert rows(read(tmp_path)) == ROWS
+
+
+def test_whoever_names_the_prices_names_the_volume_too(tmp_path):
+    head = "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Obrot"
+    (tmp_path / "AAA.csv").write_text(lines(dated(), head))
+    roles = zip(("date", "open", "high", "low", "close"), head.split(","), strict=False)
+    stated = "".join(f"columns.{role} = '{name}'\n" for role, name in roles)
+    (tmp_path / "bars.toml").write_text(stated)
+    assert "is its volume 'Obrot'?" in refusal(tmp_path)
+    (tmp_path / "bars.toml").write_text(f"{stated}columns.volume = 'Obrot'\n")
+    assert rows(read(tmp_path)) == ROWS
+    (tmp_path / "AAA.csv").write_text(lines([row[:5] for row in dated()], head[:-6]))
+    (tmp_path / "bars.toml").write_text(stated)
+    assert read(tmp_path)["volume"].null_count() == len(ROWS)

@@ -194,7 +194,9 @@ def test_a_bar_that_may_be_final_or_not_is_refused_with_its_place(tmp_path):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["Total Traded Quantity", "AskVolume", "Up", "成交量", "Stücke"])
+@pytest.mark.parametrize(
+    "name", ["Total Traded Quantity", "AskVolume", "Up", "成交量", "Stücke", "Объём"]
+)
 def test_a_column_that_may_be_the_volume_makes_no_market_without_one(tmp_path, name):
     (tmp_path / "AAA.csv").write_text(lines(dated(), f"Date,Open,High,Low,Close,{name}"))
     with pytest.raises(UpstreamInvalid, match=f"is its volume '{name}'.*columns.volume"):

@@ -25,7 +25,7 @@ _PACKED = {
     b"BZh": "is packed by bzip2; unpack it",
     b"\xd0\xcf\x11\xe0": "is a workbook; save it as CSV",
 }
-_HTML = (b"<!doctype html", b"<html", b"<?xml")
+_HTML = (b"<!doctype html", b"<html", b"<?xml", b"<table")
 _ENCODING = f"({SETTINGS_FILE} can state encoding)"
 _MOST_CHARACTERS = 80
 

@@ -33,9 +33,15 @@ _SET = f"Set zone in {SETTINGS_FILE}"
 _MOST_UNNAMED_SHARE = 0.05
 
 
-def refuse_other_volume(table: Table, columns: Iterable[int]) -> None:
-    """That no column may be the volume, where none is known to be: that is no market without it."""
-    perhaps = [name for i in columns if LIKE_VOLUME.search(name := table.names[i])]
+def refuse_other_volume(table: Table, columns: Iterable[int], stated: Iterable[str]) -> None:
+    """That no column may be the volume, where none is known to be: that is no market without it.
+
+    Where the columns of prices are `stated`, in whatever language, any other may be.
+    """
+    names = [table.names[i] for i in columns]
+    perhaps = [name for name in names if LIKE_VOLUME.search(name)]
+    if len(known := set(stated)) > len(PRICES):
+        perhaps += [name for name in names if name.strip() not in known]
     if perhaps:
         raise UpstreamInvalid(
             f"the file {table.file!r}: is its volume {perhaps[0].strip()!r}? "

@@ -154,7 +154,9 @@ class _RoleFinder:
         if ticks is not None and (named is None or _is_zero(self.table.columns[named])):
             return ticks
         if named is None:
-            refuse_other_volume(self.table, self.columns)
+            stated = self.settings.columns
+            names = stated.values() if isinstance(stated, Mapping) else ()
+            refuse_other_volume(self.table, self.columns, names)
         return None if named is None or _is_stated_as_lacking(self.table.columns[named]) else named
 
     def _volume_of_base(self, symbol: int | None) -> int | None:
