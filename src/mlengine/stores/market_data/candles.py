@@ -29,9 +29,7 @@ VALUE_KEYS: Mapping[str, tuple[str, str]] = {
 
 # To take no notice of such a column would make it a market without volume.
 LIKE_VOLUME = re.compile(
-    "volum|wolumen|vol$|hac(im|\\.)|объ[её]м|qty|quantity|shares|^ *(up|down) *$|st(ü|ue?)ck"
-    "|成交量|出来高|거래량",
-    re.IGNORECASE,
+    "(?i)volum|wolumen|vol$|объ[её]м|qty|quantity|shares|^ *(up|down) *$|st(ü|ue?)ck|交量|出来高"
 )
 _LIKE_TIME = re.compile("date|time|^ts?$", re.IGNORECASE)
 # Also as pandas writes them beside empty cells.
