@@ -242,3 +242,12 @@ def test_candles_of_many_symbols_are_taken_from_the_start_of_each_on():
         ("B", None), ("B", NOW + 2 * day)]  # fmt: skip
     assert from_each_start(frame, {"A": NOW, "B": NOW}) is frame
     assert from_each_start(frame.head(0), {"A": NOW, "B": NOW + day}).is_empty()
+
+
+def test_zeros_before_the_first_bar_are_of_no_market():
+    """Services fill the time before a listing; later zeros are lost bars."""
+    zero = dict.fromkeys(GOOD, 0.0)
+    clean = judge(zero, zero, {}, zero, {})
+    assert clean.report.dropped == {"not_listed": 2, "not_positive": 1}
+    assert clean.arrays.rows == 2
+    assert judge(zero).report.dropped == {"not_positive": 1}

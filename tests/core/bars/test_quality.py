@@ -276,7 +276,10 @@ def test_forty_days_without_a_bar_are_a_hole_and_a_holiday_is_none():
 def test_lost_rows_are_suspect_and_mostly_lost_ones_refused():
     days = weekdays(100)
     assert check(bars_of(days, dropped={"not_finite": 2})).status == "ok"
-    assert check(bars_of(days, dropped={"unfinished": 1, "off_grid": 40})).status == "ok"
+    assert (
+        check(bars_of(days, dropped={"unfinished": 1, "off_grid": 40, "not_listed": 900})).status
+        == "ok"
+    )
     assert check(bars_of(days, dropped={"not_finite": 9})).reasons == ("bars_dropped",)
     assert check(bars_of(days, dropped={"not_positive": 101})).status == "refused"
     assert check(bars_of([], dropped={"not_positive": 3})).status == "refused"

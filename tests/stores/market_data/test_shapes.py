@@ -413,6 +413,28 @@ def test_candles_of_several_symbols_are_not_mixed() -> None:
     assert read_answer({"data": rows_of(["2024-01-02"], symbol="aaa")}, **asked(named)).height == 1
 
 
+def test_prices_may_lie_deeper_in_a_row() -> None:
+    fields = {"timestamp": "time", **{name: f"mid.{name[0]}" for name in VALUES[:4]}}
+    shape = ServiceShape(candles=("candles",), fields=fields)
+    row = {"time": "2024-01-02", "mid": dict(zip("ohlc", ("1", "3", "0.5", "2"), strict=True))}
+    read = read_answer({"candles": [row]}, **asked(shape))
+    assert read.select(VALUES[:4]).row(0) == (1, 3, 0.5, 2)
+    wrong = {**row, "mid": {"open": 1}}
+    with pytest.raises(UpstreamInvalid, match=r"no candle has 'mid.o', as fields calls its open"):
+        read_answer({"candles": [wrong]}, **asked(shape))
+
+
+def test_a_volume_of_another_name_is_no_market_without_one() -> None:
+    shape = ServiceShape(candles=("data",), fields=NAMES)
+    (row,) = rows_of(["2024-01-02"])
+    (without,) = rows_of(["2024-01-02"])
+    del without["volume"]
+    assert read_answer({"data": [without]}, **asked(shape))["volume"].to_list() == [None]
+    with pytest.raises(UpstreamInvalid, match="no candle has 'volume', as fields calls its volume"):
+        read_answer({"data": [{**without, "vol": 5}]}, **asked(shape))
+    assert read_answer({"data": [{**row, "vol": 5}]}, **asked(shape))["volume"].to_list() == [1.0]
+
+
 @pytest.mark.parametrize("zone", ["America/New_York", "meta.timezone"])
 def test_local_times_are_of_the_zone_of_the_shape_or_of_the_answer(zone: str) -> None:
     shape = ServiceShape(candles=("data",), fields=NAMES, zone=zone)

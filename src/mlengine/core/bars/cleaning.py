@@ -49,13 +49,14 @@ def clean_bars(
     (starts after `now`), `unfinished` (its own `final` decides, else whether it has closed by
     `now`: see `with_session_times`), `closes_before_start`, `off_grid` (begins at a time of day, or
     a second, at which nearly no candle of its series does: the row of a running day), `not_finite`
-    (null, NaN or infinite), `not_positive` (a price), `negative_volume`, `ohlc_order` (high below
-    or low above another price), `conflicting` (sane final bars of one timestamp differ, and nothing
-    says which is right: all of them go). Mended: `ohlc_rounding` (out of order by a millionth at
-    most: high and low are widened), `duplicate` (equal bars merged), `reordered` (stood after a
-    later bar). Volume 0 is fine, and what a symbol has that states none at all. Prices of any sign
-    are taken where `markets` says so. `accepted`, `dropped` and `duplicate` add up to the candles
-    given.
+    (null, NaN or infinite), `not_positive` (a price; `not_listed` where all are zero before the
+    first bar, as some services fill the time before a listing), `negative_volume`, `ohlc_order`
+    (high below or low above another price), `conflicting` (sane final bars of one timestamp differ,
+    and nothing says which is right: all of them go). Mended: `ohlc_rounding` (out of order by a
+    millionth at most: high and low are widened), `duplicate` (equal bars merged), `reordered`
+    (stood after a later bar). Volume 0 is fine, and what a symbol has that states none at all.
+    Prices of any sign are taken where `markets` says so. `accepted`, `dropped` and `duplicate` add
+    up to the candles given.
 
     Daily and weekly bars begin at the midnight UTC of their session date. A bar is known from its
     close on; one that its upstream called final before, from `now` on.
@@ -75,6 +76,8 @@ def clean_panel(
         pl.lit(now, TIMESTAMP).alias("now"), pl.lit(markets.negative_prices).alias("any_sign")
     ).with_columns(_REASON, _KNOWN_AT)
     mended, dropped = ReasonCounts(), ReasonCounts()
+    if (judged["reason"] == "not_positive").any():
+        judged = judged.with_columns(_not_listed())
     _count_dropped(judged.drop_nulls("reason"), dropped)
     sane = judged.filter(pl.col("reason").is_null()).select(
         *BARS_SCHEMA, "known_at", *EXAMPLE_COLUMNS
@@ -122,6 +125,19 @@ def _put_in_order(sane: pl.DataFrame, mended: ReasonCounts, dropped: ReasonCount
     agreed = unique.filter("alone")
     mended.add("reordered", agreed.filter(at < at.cum_max().over("symbol")))
     return agreed.sort("symbol", "timestamp")
+
+
+def _not_listed() -> pl.Expr:
+    """The reasons of judged candles, also of those before there was a market."""
+    reason, began = pl.col("reason"), pl.col("began")
+    first = began.filter(reason.is_null()).min().over("symbol")
+    is_zero = (reason == "not_positive") & (pl.max_horizontal(PRICES) == 0)
+    return (
+        pl.when(is_zero & (began < first))
+        .then(pl.lit("not_listed"))
+        .otherwise(reason)
+        .alias("reason")
+    )
 
 
 def _reason() -> pl.Expr:

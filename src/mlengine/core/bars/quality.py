@@ -36,8 +36,8 @@ THIN_USUAL_GAP = 5
 VOLUME_BARS = 20
 # Trade before and after the session comes beside its own bars, not in their place.
 MAX_OUTSIDE_SHARE = 0.2
-# Rows that are no loss: they come with time, or stand beside the row of their day.
-_NO_LOSS = ("unfinished", "off_grid")
+# Rows that are no loss: they come with time, stand beside the row of their day, or before all bars.
+_NO_LOSS = ("unfinished", "off_grid", "not_listed")
 _MOST_LISTED = 10
 # Weeks of minutes and years of days show how a series trades.
 _SERIES_BARS = 5_000

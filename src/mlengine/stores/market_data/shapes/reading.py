@@ -17,7 +17,13 @@ from mlengine.stores.market_data.decoding import (
     refuse_stated_error,
 )
 from mlengine.stores.market_data.shapes.ready import READY_SHAPES
-from mlengine.stores.market_data.shapes.rows import is_empty, named_row, require_one_symbol, rows_of
+from mlengine.stores.market_data.shapes.rows import (
+    is_empty,
+    named_row,
+    require_fields,
+    require_one_symbol,
+    rows_of,
+)
 from mlengine.stores.market_data.shapes.shape import SETTING, KeyPath, ServiceShape
 from mlengine.stores.market_data.shapes.zones import with_offsets, zone_named
 
@@ -102,6 +108,7 @@ def _read(payload: object, shape: ServiceShape, symbol: str, deadline: Deadline)
             f"{SETTING}"
         )
     rows = list(deadline.enforced_over(rows_of(found, shape)))
+    require_fields(rows, shape)
     require_one_symbol(rows, shape, symbol)
     named = [named_row(row, shape) for row in deadline.enforced_over(rows)]
     if shape.zone and rows:

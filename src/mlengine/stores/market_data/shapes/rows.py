@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.candles import LIKE_VOLUME
 from mlengine.stores.market_data.decoding import describe, is_stated
 from mlengine.stores.market_data.shapes.shape import SETTING, ServiceShape
 
 Row = Mapping[str, object]
 
 _SYMBOL_KEYS = ("symbol", "ticker")
+_NEEDED = ("timestamp", "open", "high", "low", "close", "volume")
 
 
 def rows_of(found: object, shape: ServiceShape) -> Iterator[object]:
@@ -46,7 +48,17 @@ def named_row(row: object, shape: ServiceShape) -> Row:
     if shape.rows == "lists" or not isinstance(row, dict):
         kind = "a list" if shape.rows == "lists" else "an object"
         raise UpstreamInvalid(f"a candle is not {kind}: it is {describe(row)}")
-    return {name: row.get(theirs) for name, theirs in names.items()}
+    return {name: _cell(row, theirs) for name, theirs in names.items()}
+
+
+def _cell(row: Mapping[str, object], name: str | int) -> object:
+    """What a row has by that name, which may lead deeper with dots."""
+    if name in row or "." not in str(name):
+        return row.get(str(name))
+    cell: object = row
+    for part in str(name).split("."):
+        cell = cell.get(part) if isinstance(cell, Mapping) else None
+    return cell
 
 
 def is_empty(found: object, shape: ServiceShape) -> bool:
@@ -54,6 +66,24 @@ def is_empty(found: object, shape: ServiceShape) -> bool:
     if shape.rows == "columns" and isinstance(found, dict):
         return not any(found.get(name) for name in shape.fields.values())
     return not found
+
+
+def require_fields(rows: Sequence[object], shape: ServiceShape) -> None:
+    """Raises UpstreamInvalid where `fields` names a time, price or volume that no row has.
+
+    A market may have no volume, but not another name for it.
+    """
+    objects = [row for row in rows if isinstance(row, dict)]
+    for name in _NEEDED if objects else ():
+        theirs = shape.fields.get(name)
+        if theirs is None or any(_cell(row, theirs) is not None for row in objects):
+            continue
+        is_absent = all(str(theirs) not in row for row in objects)
+        if is_absent and (name != "volume" or any(map(LIKE_VOLUME.search, map(str, objects[0])))):
+            raise UpstreamInvalid(
+                f"no candle has {theirs!r}, as fields calls its {name}: it is "
+                f"{describe(objects[0])}; see fields in {SETTING}"
+            )
 
 
 def require_one_symbol(rows: Sequence[object], shape: ServiceShape, symbol: str) -> None:
