@@ -166,6 +166,15 @@ def test_lines_may_end_in_several_ways(tmp_path, text):
     assert rows(read(tmp_path)) == ROWS
 
 
+def test_appended_lines_may_end_otherwise(tmp_path):
+    (tmp_path / "AAA.csv").write_text(lines(dated()[:10], HEAD))
+    source = FilesMarketData(tmp_path)
+    assert source.candles("AAA", "1d", **EVER).height == 10
+    with (tmp_path / "AAA.csv").open("ab") as file:
+        file.write(lines(dated()[10:]).replace("\n", "\r").encode() + b"\n")
+    assert rows(source.candles("AAA", "1d", **EVER).drop_nulls("timestamp")) == ROWS
+
+
 def test_a_return_whose_line_feed_is_still_to_come_ends_no_line(tmp_path):
     (tmp_path / "AAA.csv").write_bytes(PLAIN.replace("\n", "\r\n")[:-1].encode())
     assert read(tmp_path)["final"].to_list() == [None] * 19 + [False]

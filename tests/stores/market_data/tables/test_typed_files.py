@@ -128,3 +128,24 @@ def test_a_file_that_has_gone_has_no_cells_and_no_rows(tmp_path):
     file.unlink()
     assert source.raw_cell("AAA.csv", 2, "open", "AAA") is None
     assert source.raw_row("AAA.csv", 2) is None
+
+
+ODD_TYPES = {
+    "symbol": pl.lit([["AAA"]]),
+    "final": pl.lit([[True]]),
+    "time": pl.lit(timedelta(hours=9)),
+    "volume": pl.struct(lots=pl.col("volume")),
+}
+
+
+@pytest.mark.parametrize("name", ODD_TYPES)
+def test_a_column_of_a_type_that_says_nothing_costs_its_file_alone(tmp_path, name):
+    FRAME.write_parquet(tmp_path / "AAA.parquet")
+    odd = FRAME.with_columns(ODD_TYPES[name].alias(name), AT.cast(pl.Date).alias("date"))
+    odd.drop("timestamp").write_parquet(tmp_path / "BBB.parquet")
+    source = FilesMarketData(tmp_path)
+    panel = source.panel(["AAA", "BBB"], "1d", **EVER)
+    assert panel.candles.height == 20
+    assert [(file, "'BBB.parquet'" in why) for file, why in source.refused_files()] == [
+        ("BBB.parquet", True)
+    ]

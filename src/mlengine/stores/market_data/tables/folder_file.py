@@ -34,6 +34,8 @@ from mlengine.stores.market_data.tables.text_file import FileContent, TextReader
 from mlengine.stores.market_data.tables.text_format import NoHeader, text_format
 from mlengine.stores.system.table_files import UnreadableFile
 
+_MOST_CHARACTERS = 100
+
 
 @dataclass(frozen=True, eq=False)
 class FolderFile:
@@ -107,6 +109,9 @@ class FolderFile:
             fault = unreadable(self.path)
         except UnusableText as error:
             fault = unreadable(self.path, f": {error}")
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).splitlines()[0][:_MOST_CHARACTERS]
+            fault = unreadable(self.path, f": one of its columns is of no such type ({reason})")
         else:
             if any(block.rows for block in content.blocks) or content.torn:
                 return replace(self, content=content, before=None)

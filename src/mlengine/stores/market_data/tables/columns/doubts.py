@@ -49,6 +49,20 @@ def refuse_other_volume(table: Table, columns: Iterable[int], stated: Iterable[s
         )
 
 
+def states_volume(table: Table, position: int) -> bool:
+    """Whether a column is no volume of -1 throughout, which brokers write where there is none.
+
+    Raises UpstreamInvalid for one that can't hold numbers.
+    """
+    volumes = table.columns[position]
+    if volumes.dtype.is_nested() or volumes.dtype.is_temporal():
+        value = volumes[0] if len(volumes) else None
+        no_numbers = CellRefused(f"a column of type {volumes.dtype} has no numbers", 0, value)
+        raise table.refusal(position, no_numbers)
+    first = plain_numbers(volumes.head(1))
+    return not ((first == -1).any() and (plain_numbers(volumes) == -1).all())
+
+
 def refuse_other_symbol(table: Table, columns: Iterable[int]) -> tuple[str, ...]:
     """That no column may name the symbols, where none is known to and its cells differ.
 

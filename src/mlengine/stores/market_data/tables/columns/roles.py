@@ -16,6 +16,7 @@ from mlengine.stores.market_data.tables.columns.doubts import (
     refuse_other_adjusted,
     refuse_other_symbol,
     refuse_other_volume,
+    states_volume,
 )
 from mlengine.stores.market_data.tables.columns.names import (
     ADJUSTED,
@@ -157,7 +158,7 @@ class _RoleFinder:
             stated = self.settings.columns
             names = stated.values() if isinstance(stated, Mapping) else ()
             refuse_other_volume(self.table, self.columns, names)
-        return None if named is None or _is_stated_as_lacking(self.table.columns[named]) else named
+        return named if named is not None and states_volume(self.table, named) else None
 
     def _volume_of_base(self, symbol: int | None) -> int | None:
         """Of `Volume BTC` and `Volume USDT` that of the symbol's base, which it begins with."""
@@ -236,12 +237,6 @@ def _is_clock(column: pl.Series) -> bool:
     longest = len(str(column.cast(pl.Int64, strict=False).max()))
     digits = text.zfill(4 if longest <= 4 else 6 if longest <= 6 else 9)
     return digits[:2] < "24" and digits[2:4] < "60" and digits[4:6] < "60"
-
-
-def _is_stated_as_lacking(volumes: pl.Series) -> bool:
-    """Whether all are -1, which brokers write for a market that has none."""
-    first = plain_numbers(volumes.head(1))
-    return bool((first == -1).any() and (plain_numbers(volumes) == -1).all())
 
 
 def _is_zero(column: pl.Series) -> bool:
