@@ -192,6 +192,8 @@ def test_a_bar_that_may_be_final_or_not_is_refused_with_its_place(tmp_path):
     message = r"line 9, column 'Final', value 'partly': it is neither true nor false"
     with pytest.raises(UpstreamInvalid, match=message):
         read(tmp_path)
+    (tmp_path / "bars.toml").write_text('columns.final = ""\n')
+    assert read(tmp_path)["final"].null_count() == 20
 
 
 @pytest.mark.parametrize(

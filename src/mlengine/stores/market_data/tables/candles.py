@@ -243,6 +243,7 @@ class _Reader:
         unread = (flags.is_null() & said).fill_null(value=False)
         if unread.any():
             row = unread.arg_max() or 0
-            neither = CellRefused("it is neither true nor false", row, column[row])
+            words = "it is neither true nor false (bars.toml: columns.final = '' denies it)"
+            neither = CellRefused(words, row, column[row])
             raise self._table.refusal(self._roles.final, neither)
         return flags
