@@ -76,7 +76,8 @@ def clean_panel(
         pl.lit(now, TIMESTAMP).alias("now"), pl.lit(markets.negative_prices).alias("any_sign")
     ).with_columns(_REASON, _KNOWN_AT)
     mended, dropped = ReasonCounts(), ReasonCounts()
-    if (judged["reason"] == "not_positive").any():
+    reasons = judged["reason"].drop_nulls()
+    if (reasons == "not_positive").any():
         judged = judged.with_columns(_not_listed())
     _count_dropped(judged.drop_nulls("reason"), dropped)
     sane = judged.filter(pl.col("reason").is_null()).select(
