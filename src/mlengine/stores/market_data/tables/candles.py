@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from mlengine.core.bars.bars import PRICES, RAW_SCHEMA, VALUES
+from mlengine.core.bars.bars import PRICES, VALUES
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import FLAGS
 from mlengine.stores.market_data.tables.cells.numbers import (
@@ -89,16 +89,9 @@ class _Reader:
             columns["timestamp"] = at.set(is_stated & closes.is_null(), None)
         if (final := self._final()) is not None:
             columns["final"] = final
-        columns["line"] = self._table.line_numbers()
         refuse_undated(self._table, self._roles.start, columns["timestamp"])
-        columns["file"] = constant(self._table.file, pl.String(), self._table.rows)
-        candles = pl.DataFrame(
-            {
-                name: columns[name] if name in columns else constant(None, dtype, self._table.rows)
-                for name, dtype in RAW_SCHEMA.items()
-            }
-        )
-        return ReadCandles(self._of_a_symbol(candles), self._settings, self._needs_whole_file)
+        candles = self._of_a_symbol(self._table.candles(columns))
+        return ReadCandles(candles, self._settings, self._needs_whole_file)
 
     def _symbols_of(self, symbol: str) -> pl.Series:
         if self._roles.symbol is None:

@@ -1,6 +1,6 @@
 """A table as it lies in a file, before anybody says what its cells mean."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -8,6 +8,7 @@ from operator import or_
 import numpy as np
 import polars as pl
 
+from mlengine.core.bars.bars import RAW_SCHEMA
 from mlengine.errors import UpstreamInvalid
 
 
@@ -102,6 +103,21 @@ class Table:
     def line_numbers(self) -> pl.Series:
         """The line of each row."""
         return pl.Series(np.arange(self.first_line, self.first_line + self.rows, dtype=np.uint32))
+
+    def candles(self, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
+        """The columns in RAW_SCHEMA, with file and line of each row; null where one is not given.
+
+        What is the same in all rows is a literal, which takes no memory. Added to columns that were
+        read in several pieces it would copy these.
+        """
+        literals = [
+            pl.lit(self.file if name == "file" else None, dtype).alias(name)
+            for name, dtype in RAW_SCHEMA.items()
+            if name not in (*columns, "line")
+        ]
+        lines = pl.DataFrame({"line": self.line_numbers()}).with_columns(literals)
+        given = [column.alias(name) for name, column in columns.items()]
+        return lines.hstack(given).select(*RAW_SCHEMA)
 
     def refusal(self, column: int, refused: CellRefused) -> UpstreamInvalid:
         """The error that names file, line, column and value."""
