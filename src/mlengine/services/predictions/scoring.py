@@ -91,6 +91,7 @@ def feature_vectors(
 
 
 def _compute(feature_set: FeatureSet, bars: Sequence[BarArrays]) -> dict[str, Floats]:
+    # In the order of the features: rows in another one would be copied to be sorted.
     ordered = sorted(bars, key=attrgetter("symbol"))
     table = latest(frame_of(ordered), feature_set)
     matrix = table.select(feature_set.names).to_numpy(order="c")

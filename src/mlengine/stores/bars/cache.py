@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -152,7 +153,7 @@ class BarCache:
     ) -> None:
         self._most_symbols, self._most_bytes = most_symbols, most_megabytes * 1_000_000
         self._counters = counters or Counters()
-        self._bars: dict[str, CachedBars] = {}
+        self._bars: OrderedDict[str, CachedBars] = OrderedDict()
         self._bytes = 0
         self._used: dict[str, int] = {}
         self._newest: datetime | None = None

@@ -18,8 +18,6 @@ from mlengine.stores.market_data.shapes.shape import (
 )
 from mlengine.stores.market_data.shapes.zones import zone_named
 
-VARIABLE = SETTING
-
 _CHOICES = {"time": TIMES, "rows": ROWS, "paging": PAGING, "order": ORDERS}
 _PATHS = ("candles", "symbol", "next_page")
 _TABLES: Mapping[str, tuple[str, ...] | None] = {
@@ -38,7 +36,7 @@ def read_upstream_file(path: Path) -> ServiceShape:
     """The shape that the file describes, perhaps from a ready one on; raises BadSetting."""
 
     def refuse(reason: str) -> BadSetting:
-        return BadSetting(VARIABLE, str(path), reason)
+        return BadSetting(SETTING, str(path), reason)
 
     try:
         stated = tomllib.loads(path.read_text(encoding="utf-8"))
