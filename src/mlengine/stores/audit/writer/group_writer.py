@@ -52,9 +52,12 @@ class RowCommitter(Protocol):
         """Close the connection; the next use opens another."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class _PendingRows:
-    """The rows of one thread, which wait for the writer."""
+    """The rows of one thread, which wait for the writer.
+
+    Not to be written out: what a deque says of one that it lacks would be half a second of a batch.
+    """
 
     rows: Sequence[tuple[Row, VectorKey | None]]
     entries: Sequence[AuditEntry]
