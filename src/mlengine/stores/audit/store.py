@@ -56,7 +56,7 @@ class AuditStore(AuditReader):
             return
         with self._outcome_recorded():
             values = [entry_tuple(entry) for entry in records]
-            if not self._insert_directly(records, values):
+            if not self._insert_directly(records, values, may_wait=True):
                 self._insert_with_vectors(records, values)
 
     def append_within(
@@ -77,16 +77,20 @@ class AuditStore(AuditReader):
 
         It may take some 50 ms to find out that another process keeps the database locked.
         """
-        inserted = self._insert_directly(records, [entry_tuple(entry) for entry in records])
+        values = [entry_tuple(entry) for entry in records]
+        inserted = self._insert_directly(records, values, may_wait=False)
         if inserted:
             self.states.record("audit", "ok")
         return inserted
 
-    def _insert_directly(self, records: Sequence[AuditEntry], values: Sequence[Values]) -> bool:
+    def _insert_directly(
+        self, records: Sequence[AuditEntry], values: Sequence[Values], *, may_wait: bool
+    ) -> bool:
         if self._group_writer is None:
             return False
         keys = [entry.scored.key if entry.scored else None for entry in records]
-        return self._group_writer.insert(list(zip(values, keys, strict=True)), records)
+        rows = list(zip(values, keys, strict=True))
+        return self._group_writer.insert(rows, records, may_wait=may_wait)
 
     def _insert_with_vectors(
         self,

@@ -156,8 +156,6 @@ def _translated_errors(engine: Engine) -> Iterator[None]:
     except IntegrityError:
         raise
     except (DBAPIError, PoolTimeout) as error:
-        if _sqlite_error(error) == "SQLITE_BUSY":
-            patience_of(engine).record_locked()
         raise DatabaseUnavailable(_reason(error)) from error
 
 

@@ -50,7 +50,7 @@ class LockPatience:
         return self.most_seconds is not None and age < _LOCKED_SECONDS
 
     def record_locked(self) -> None:
-        """Somebody has waited in vain; those who did not wait don't prolong it."""
+        """Somebody has waited in vain for one writer; those who did not wait don't prolong it."""
         if not self.is_locked:
             self._locked_at = time.monotonic()
 
@@ -61,11 +61,13 @@ def wait_for_turn(
     *,
     seconds: float,
     turns: int = MOST_TURNS,
+    patience: LockPatience | None = None,
 ) -> Result:
     """Do `attempt` on a connection that doesn't wait itself, once nobody else writes.
 
-    Raises what it raises where one writer keeps at it for `seconds`. While others commit meanwhile,
-    the database is busy and not locked: the wait begins anew, `turns` waits in all.
+    Raises what it raises where one writer keeps at it for `seconds`, which `patience` hears. While
+    others commit meanwhile, the database is busy and not locked: the wait begins anew, `turns`
+    waits in all.
     """
     begun = turn_begun = time.monotonic()
     pause, commits = _FIRST_PAUSE, _commits_of_others(connection)
@@ -79,7 +81,10 @@ def wait_for_turn(
             commits = _commits_of_others(connection)
             if commits != before:
                 turn_begun = now
-            if now - turn_begun >= seconds or now - begun >= turns * seconds:
+            is_locked = now - turn_begun >= seconds
+            if is_locked and patience is not None and seconds > 0.0:
+                patience.record_locked()
+            if is_locked or now - begun >= turns * seconds:
                 raise
         time.sleep(pause)
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)

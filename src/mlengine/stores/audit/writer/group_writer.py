@@ -42,8 +42,13 @@ class RowCommitter(Protocol):
     def prepare(self) -> None:
         """Called by a thread that may wait, after it has used the database itself."""
 
-    def commit(self, rows: Sequence[Row], entries: Sequence[AuditEntry]) -> Outcome:
-        """All rows, those of the `entries`, or none; `TOO_LATE` where that would take long."""
+    def commit(
+        self, rows: Sequence[Row], entries: Sequence[AuditEntry], *, may_wait: bool
+    ) -> Outcome:
+        """All rows, those of the `entries`, or none; `TOO_LATE` where that would take long.
+
+        What is long depends on whether the thread `may_wait`.
+        """
 
     def count_committed(self, rows: int) -> None:
         """So many rows were committed by another way."""
@@ -94,12 +99,17 @@ class GroupWriter:
         self._committer.prepare()
 
     def insert(
-        self, rows: Sequence[tuple[Values, VectorKey | None]], entries: Sequence[AuditEntry]
+        self,
+        rows: Sequence[tuple[Values, VectorKey | None]],
+        entries: Sequence[AuditEntry],
+        *,
+        may_wait: bool,
     ) -> bool:
         """Commit the rows of `entries`, each with its vector, in this order; False when none was.
 
-        That is so when a vector is not known to be stored, or the database can't be used at once.
-        On a server a commit that was given up may take place still.
+        That is so when a vector is not known to be stored, or the database can't be used soon; at
+        once for a thread that may not wait, as others wait for it. On a server a commit that was
+        given up may take place still.
         """
         if any(key and key not in self._vector_ids for _, key in rows):
             return False
@@ -107,11 +117,11 @@ class GroupWriter:
         keyed = [(row, key) for row, (_, key) in zip(stored, rows, strict=True)]
         mine = _PendingRows(keyed, entries)
         self._pending.append(mine)
-        if self._is_withdrawn(mine):
+        if not may_wait and self._is_withdrawn(mine):
             return False
         with self._lock:
             if not mine.taken:
-                self._commit_all_pending()
+                self._commit_all_pending(may_wait=may_wait)
         return mine.committed
 
     def _is_withdrawn(self, mine: _PendingRows) -> bool:
@@ -130,7 +140,7 @@ class GroupWriter:
             self._vector_ids.clear()
             self._committer.close()
 
-    def _commit_all_pending(self) -> None:
+    def _commit_all_pending(self, *, may_wait: bool) -> None:
         """One transaction for all; a row that must not be written leaves the others alone."""
         ready = []
         self._is_late = False
@@ -142,12 +152,14 @@ class GroupWriter:
                 ready.append((pending, rows))
         all_rows = [row for _, rows in ready for row in rows]
         all_entries = [entry for pending, _ in ready for entry in pending.entries]
-        if len(ready) > 1 and self._try_commit(all_rows, all_entries):
+        if len(ready) > 1 and self._try_commit(all_rows, all_entries, may_wait=may_wait):
             for pending, _ in ready:
                 pending.committed = True
             return
         for pending, rows in ready:
-            pending.committed = not self._is_late and self._try_commit(rows, pending.entries)
+            pending.committed = not self._is_late and self._try_commit(
+                rows, pending.entries, may_wait=may_wait
+            )
 
     def _with_vector_ids(self, pending: _PendingRows) -> list[Row] | None:
         """The rows with the ids of their vectors, None where one is not known."""
@@ -159,8 +171,10 @@ class GroupWriter:
             rows.append([*values, vector_id])
         return rows
 
-    def _try_commit(self, rows: Sequence[Row], entries: Sequence[AuditEntry]) -> bool:
-        outcome = self._committer.commit(rows, entries)
+    def _try_commit(
+        self, rows: Sequence[Row], entries: Sequence[AuditEntry], *, may_wait: bool
+    ) -> bool:
+        outcome = self._committer.commit(rows, entries, may_wait=may_wait)
         if outcome is Outcome.REFUSED:
             self._vector_ids.clear()
         self._is_late = outcome is Outcome.TOO_LATE

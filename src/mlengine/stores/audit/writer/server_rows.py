@@ -81,7 +81,13 @@ class ServerRowCommitter:
     def count_committed(self, rows: int) -> None:
         """A server empties its own log."""
 
-    def commit(self, rows: Sequence[Row], entries: Sequence[AuditEntry]) -> Outcome:
+    def commit(
+        self,
+        rows: Sequence[Row],
+        entries: Sequence[AuditEntry],
+        *,
+        may_wait: bool,  # noqa: ARG002 - either goes the long way to wait
+    ) -> Outcome:
         connection = self._connection
         if connection is None or self._limits.is_hanging:
             return Outcome.TOO_LATE

@@ -17,7 +17,7 @@ from mlengine.stores.database.sqlite.checkpointer import WalCheckpointer, detach
 from mlengine.stores.database.sqlite.file_watch import watch_of
 
 # A writer that takes longer is waited for on the long way.
-_WAIT_SECONDS = 0.045
+_WAIT_SECONDS, _LONG_WAIT_SECONDS = 0.045, 0.2
 # In one statement: each lets the interpreter's lock go, and may wait long to get it back.
 _ROWS_A_STATEMENT = 64
 _CACHE_KILOBYTES = 8_000  # SQLite's 2,000 don't hold the six trees that a batch writes into
@@ -40,10 +40,16 @@ class SqliteRowCommitter:
     def count_committed(self, rows: int) -> None:
         self._checkpointer.count_committed(rows)
 
-    def commit(self, rows: Sequence[Row], entries: Sequence[AuditEntry]) -> Outcome:  # noqa: ARG002
+    def commit(
+        self,
+        rows: Sequence[Row],
+        entries: Sequence[AuditEntry],  # noqa: ARG002 - a file keeps what was committed
+        *,
+        may_wait: bool,
+    ) -> Outcome:
         try:
             self._check_file()
-            self._commit(rows)
+            self._commit(rows, may_wait=may_wait)
             self._check_file()
         except DatabaseUnavailable:  # to close our connection could harm the other file's log
             return Outcome.REFUSED
@@ -70,25 +76,37 @@ class SqliteRowCommitter:
             self._checkpointer.make_room()
         return Outcome.REFUSED
 
-    def _commit(self, rows: Sequence[Row]) -> None:
+    def _commit(self, rows: Sequence[Row], *, may_wait: bool) -> None:
         connection = self._open_connection()
-        if len(rows) <= _ROWS_A_STATEMENT:
-            self._execute_when_unlocked(connection, *insert_statement(rows))
+        # Before others have to wait for us.
+        statements = [
+            insert_statement(rows[first : first + _ROWS_A_STATEMENT])
+            for first in range(0, len(rows), _ROWS_A_STATEMENT)
+        ]
+        if len(statements) == 1:
+            self._execute_when_unlocked(connection, *statements[0], may_wait=may_wait)
             return
-        self._execute_when_unlocked(connection, "BEGIN IMMEDIATE")
+        self._execute_when_unlocked(connection, "BEGIN IMMEDIATE", may_wait=may_wait)
         with _rolled_back_unless_committed(connection):
-            for first in range(0, len(rows), _ROWS_A_STATEMENT):
-                connection.execute(*insert_statement(rows[first : first + _ROWS_A_STATEMENT]))
+            for sql, values in statements:
+                connection.execute(sql, values)
             connection.execute("COMMIT")
 
     def _execute_when_unlocked(
-        self, connection: sqlite3.Connection, sql: str, values: Sequence[object] = ()
+        self,
+        connection: sqlite3.Connection,
+        sql: str,
+        values: Sequence[object] = (),
+        *,
+        may_wait: bool,
     ) -> sqlite3.Cursor:
-        """Execute when no other process writes; raises OperationalError when one keeps at it."""
+        """Execute when nobody else writes; raises OperationalError when one keeps at it."""
+        execute = partial(connection.execute, sql, values)
+        if may_wait:
+            seconds = self._patience.seconds(_LONG_WAIT_SECONDS) or 0.0
+            return wait_for_turn(connection, execute, seconds=seconds, patience=self._patience)
         seconds = 0.0 if self._patience.is_locked else _WAIT_SECONDS
-        return wait_for_turn(
-            connection, partial(connection.execute, sql, values), seconds=seconds, turns=1
-        )
+        return wait_for_turn(connection, execute, seconds=seconds, turns=1)
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from mlengine.stores.database.lock_patience import wait_for_turn
+from mlengine.stores.database.lock_patience import patience_of, wait_for_turn
 from mlengine.stores.database.sqlite.checkpointer import WalCheckpointer
 from mlengine.stores.database.sqlite.file_watch import FileWatch
 
@@ -79,7 +79,7 @@ def _begin(connection: Connection) -> None:
     else:
         driver = cast("sqlite3.Connection", connection.connection.driver_connection)
         begin = partial(connection.exec_driver_sql, statement)
-        wait_for_turn(driver, begin, seconds=seconds)
+        wait_for_turn(driver, begin, seconds=seconds, patience=patience_of(connection.engine))
 
 
 @contextmanager
