@@ -3,8 +3,9 @@
 CPU milliseconds of master and workers for the first batch of a server, by turns with those of the
 commit, whose tree is taken from git. Each has versions of its own, trained on the same bars. Once
 the database is new, once it has all that the version records but for one new bar each, and once
-that bar comes while the server runs, as it does every day. The ratio is that of the medians, with
-an interval of 95 % by a bootstrap of the rounds.
+that bar comes while the server runs, as it does every day. `--clients` asks for batches by several
+clients at once instead, all bars and features in memory. The ratio is that of the medians, with an
+interval of 95 % by a bootstrap of the rounds.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from benchmarks.load import Client
+from benchmarks.load import Client, by_threads
 from benchmarks.serving import BATCH, head, one_batch, row, say_where
-from benchmarks.stack import ROOT, Stack, serving, stack
+from benchmarks.stack import ROOT, SYMBOLS, Stack, serving, stack
 
 from mlengine import config
 
 FIRST_VERSION = "0623e9e"
 # So that both workers have answered.
 _BATCHES_BEFORE = 12
+_CLIENTS = (1, 3, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,33 @@ class Tree:
             add_it()
             return one_batch(server, Client(server.port), BATCH).cpu_ms
 
+    def at_once(self, database: str, *, seconds: float) -> dict[int, tuple[float, float]]:
+        """Predictions a second, and the 99th percentile in ms, by how many clients ask at once."""
+        environ = {**self.environ, "AUDIT_DATABASE_URL": database}
+        asked, measured = [("POST", "/predict/batch", BATCH)], dict[int, tuple[float, float]]()
+        with serving("wsgi:app", "/health", environ, root=self.root) as server:
+            by_threads(server.port, asked, connections=4, seconds=2)
+            for clients in _CLIENTS:
+                found = by_threads(server.port, asked, connections=clients, seconds=seconds)
+                assert not found.failed
+                measured[clients] = found.per_second * len(SYMBOLS), found.p99_ms
+        return measured
+
 
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--commit", default=FIRST_VERSION)
     asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--clients", action="store_true", help="batches of several clients at once")
+    asked.add_argument("--seconds", type=float, default=4.0, help="of each round with clients")
     options = asked.parse_args()
     say_where()
     print()
     with stack() as made, _earlier(made, options.commit) as earlier:
         trees = [Tree("this one", ROOT, made.environ), earlier]
+        if options.clients:
+            several_clients(made, trees, rounds=options.rounds, seconds=options.seconds)
+            return 0
         cold: dict[str, list[float]] = {each.name: [] for each in trees}
         new_bar: dict[str, list[float]] = {each.name: [] for each in trees}
         running: dict[str, list[float]] = {each.name: [] for each in trees}
@@ -100,6 +119,22 @@ def main() -> int:
     _print("first of a server, one new bar each", new_bar)
     _print("of a running server, one new bar each", running)
     return 0
+
+
+def several_clients(made: Stack, trees: Sequence[Tree], *, rounds: int, seconds: float) -> None:
+    """By turns, each round with a new database."""
+    found: dict[str, list[dict[int, tuple[float, float]]]] = {each.name: [] for each in trees}
+    for number in range(rounds):
+        for tree in trees if number % 2 else trees[::-1]:
+            database = _new_database(made, tree, f"{number}-clients")
+            found[tree.name].append(tree.at_once(database, seconds=seconds))
+    names = [f"{name}, {what}" for what in ("predictions/s", "p99 ms") for name in found]
+    head("clients at once", *names, "ratio of the rates (95 %)")
+    for clients in _CLIENTS:
+        rates = [[each[clients][0] for each in turns] for turns in found.values()]
+        slowest = [[each[clients][1] for each in turns] for turns in found.values()]
+        cells = [f"{statistics.median(each):,.0f}" for each in (*rates, *slowest)]
+        row(clients, *cells, _ratio(*rates))
 
 
 def _print(name: str, costs: Mapping[str, Sequence[float]]) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -36,6 +38,7 @@ from mlengine.stores.audit.entries import AuditedPrediction
 from mlengine.stores.audit.replay_inputs import ReplayInputStore
 from mlengine.stores.audit.store import AuditStore
 from mlengine.stores.audit.vectors import decode_vector
+from mlengine.stores.audit.writer import group_writer, sqlite_rows
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.database.sqlite import checkpointer
@@ -444,6 +447,54 @@ def test_the_log_of_writes_is_emptied_beside_the_requests(store, tmp_path, monke
         _checkpoints_end()
     assert _counts(store)[0] == 800
     assert log.stat().st_size < 2_000_000  # all pages that were written are some 3.7 million bytes
+
+
+def test_who_may_wait_does_so_for_other_writers_and_takes_the_short_way(
+    store, tmp_path, monkeypatch
+):
+    store.append([answered(1)])
+    with closing(
+        sqlite3.connect(tmp_path / "audit.db", isolation_level=None, check_same_thread=False)
+    ) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.1, other.execute, ["COMMIT"])
+        release.start()
+        monkeypatch.setattr(sqlite_rows, "_LONG_WAIT_SECONDS", 60.0)
+        monkeypatch.setattr(AuditStore, "_insert_with_vectors", _not_to_be_called)
+        store.append([_repeated(1, f"q{number}") for number in range(100)])
+        release.join()
+    assert store.get("q99") is not None
+
+
+def test_rows_that_another_thread_has_taken_are_not_written_out_in_words(store, monkeypatch):
+    """A deque says so of what it lacks: of a batch, that takes half a second."""
+    store.append([answered(1)])
+    monkeypatch.setattr(AuditedPrediction, "__repr__", _not_to_be_called)
+    monkeypatch.setattr(group_writer, "_TURN_SECONDS", 0.0)
+    writer = store._group_writer
+    results: list[bool] = []
+    was_asked = threading.Event()
+
+    class TakenMeanwhile(deque):
+        def remove(self, value: object) -> None:
+            self.clear()
+            was_asked.set()
+            super().remove(value)
+
+    def answer() -> None:
+        results.append(store.append_rows_directly([_repeated(1, "q1")]))
+
+    writer._pending = TakenMeanwhile()
+    with writer._lock:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert was_asked.wait(patience(10.0))
+    thread.join()
+    assert results == [False]
+
+
+def _not_to_be_called(*_: object) -> str:
+    raise AssertionError("this is too slow here")
 
 
 def test_rows_are_written_where_no_thread_can_be_started(store, monkeypatch):

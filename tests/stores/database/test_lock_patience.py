@@ -12,7 +12,7 @@ from tests.patience import patience
 
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.database.engine import writing
-from mlengine.stores.database.lock_patience import patience_of, wait_for_turn
+from mlengine.stores.database.lock_patience import LockPatience, patience_of, wait_for_turn
 
 
 def test_a_lock_is_waited_for_once_where_waits_are_limited(tmp_path: Path) -> None:
@@ -90,3 +90,36 @@ def test_a_database_that_one_keeps_locked_is_given_up(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             wait_for_turn(mine, lambda: mine.execute("BEGIN IMMEDIATE"), seconds=0.02)
+
+
+def test_only_a_wait_for_one_writer_makes_others_not_wait(tmp_path: Path) -> None:
+    """Of a database that others write to in turn, the next one gets its own."""
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("PRAGMA journal_mode=WAL")
+        made.execute("CREATE TABLE t (x)")
+    with (
+        closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as mine,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        waits = LockPatience(most_seconds=patience(0.05))
+        other.execute("BEGIN IMMEDIATE")
+
+        def attempt() -> None:
+            other.execute("INSERT INTO t VALUES (1)")
+            other.execute("COMMIT")
+            other.execute("BEGIN IMMEDIATE")
+            mine.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            wait_for_turn(mine, attempt, seconds=patience(0.05), turns=2, patience=waits)
+        assert not waits.is_locked
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            wait_for_turn(
+                mine,
+                lambda: mine.execute("BEGIN IMMEDIATE"),
+                seconds=waits.most_seconds or 0.0,
+                patience=waits,
+            )
+        assert waits.is_locked
+        assert waits.seconds(None) == 0.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache, partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -28,6 +29,8 @@ from mlengine.stores.database.server.arrays import (
 from mlengine.stores.database.tables import UtcDateTime, to_microseconds
 
 Rows = Sequence[Sequence[Any]]
+# More save no more time, and to read so long a statement first takes as long as to execute it.
+_ROWS_A_STATEMENT = 64
 
 
 def execute_many(
@@ -45,6 +48,8 @@ def execute_many(
     _convert(columns, compiled.moments, to_microseconds)
     if connection.dialect.name == "sqlite":
         values = list(zip(*(columns[i] for i in compiled.places), strict=True))
+        if isinstance(statement, Insert):
+            return _insert_blocks(connection, compiled.sql, values)
         return connection.exec_driver_sql(compiled.sql, values).rowcount
     return sum(
         connection.exec_driver_sql(
@@ -52,6 +57,31 @@ def execute_many(
         ).rowcount
         for block in blocks(columns)
     )
+
+
+def _insert_blocks(connection: Connection, sql: str, rows: Rows) -> int:
+    """Into SQLite, whose other writers wait meanwhile: few statements, as its row has many values.
+
+    Each lets the interpreter's lock go, and waits to get it back while other threads compute.
+    """
+    written = 0
+    for first in range(0, len(rows), _ROWS_A_STATEMENT):
+        block = rows[first : first + _ROWS_A_STATEMENT]
+        values = tuple(chain.from_iterable(block))
+        written += connection.exec_driver_sql(_insert_of_rows(sql, len(block)), values).rowcount
+    return written
+
+
+@lru_cache(maxsize=128)
+def _insert_of_rows(sql: str, rows: int) -> str:
+    """The INSERT of one row, of so many.
+
+    >>> _insert_of_rows("INSERT INTO t (a, b) VALUES (?, ?) ON CONFLICT DO NOTHING", 2)
+    'INSERT INTO t (a, b) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING'
+    """
+    head, values, row_and_rest = sql.partition(" VALUES ")
+    row, end, rest = row_and_rest.partition(")")
+    return head + values + ", ".join([row + end] * rows) + rest
 
 
 class CompiledMany(NamedTuple):
