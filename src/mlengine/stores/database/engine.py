@@ -125,7 +125,7 @@ def _connected(engine: Engine) -> Iterator[Connection]:
     limits = limits_of(engine)
     if limits is not None:
         limits.require_answering()
-    with _translated_errors(engine), engine.connect() as connection:
+    with _translated_errors(), engine.connect() as connection:
         yield connection
 
 
@@ -150,7 +150,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def _translated_errors(engine: Engine) -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except IntegrityError:
@@ -198,7 +198,7 @@ def lock_tables(connection: Connection, *tables: Table) -> None:
 
 def enable_wal(engine: Engine) -> None:
     """Let readers and the writer of a SQLite file not wait for each other; the file keeps it."""
-    with _translated_errors(engine), engine.connect() as connection:
+    with _translated_errors(), engine.connect() as connection:
         without_transaction(connection)
         # Of a new file only. Small, since a row changes seven pages and each is written whole; but
         # a window of bars shall not take four.
