@@ -60,7 +60,7 @@ def test_the_newest_final_bars_come_oldest_first(service):
 
 def test_no_more_is_asked_for_than_is_needed(service, upstream):
     service.history("AAA", bars=64, as_of=None, now=NOW)
-    assert queries(upstream.requests, "start") == ["2024-01-25T12:00:00Z"]
+    assert queries(upstream.requests, "start") == ["2024-02-14T12:00:00Z"]
     assert queries(upstream.requests, "end") == ["2024-06-01T12:00:00Z"]
 
 

@@ -203,10 +203,16 @@ def _early(raw: pl.DataFrame, interval: str) -> frozenset[str]:
 
 
 def _starts(bars: int, interval: str, moment: datetime) -> Iterator[datetime]:
-    """Twice the span of so many bars, eight times that and a week, then all there is."""
+    """From where so many bars follow, most likely; from long before that; then all there is.
+
+    The first reaches over the weekends of daily bars, and over the longest holidays of an exchange.
+    """
     if bars > 0:
         since_epoch = (moment - EPOCH) // INTERVALS[interval]
-        for widened, further in ((2 * bars, timedelta()), (16 * bars, _WEEK)):
+        for widened, further in (
+            (min(2 * bars, bars * 3 // 2 + 12), timedelta()),
+            (16 * bars, _WEEK),
+        ):
             if widened < since_epoch - _WEEK // INTERVALS[interval] - 1:
                 yield moment - widened * INTERVALS[interval] - further
     yield EPOCH
