@@ -310,6 +310,9 @@ def test_a_queued_run_whose_job_was_lost_is_enqueued_again(tmp_path: Path) -> No
     with QueueProcess() as queue:
         platform = make_platform(tmp_path, models=0, REDIS_URL=queue.url)
         claim(platform)
+        just_before = platform.control.runs.get("run1", now=now()).queued_at - timedelta(seconds=1)
+        # Whoever asks for a training writes its row first, and its job then.
+        assert platform.control.runs.restore_missing_jobs(queued_by=just_before) == []
         assert platform.control.runs.restore_missing_jobs() == ["run1"]
         assert platform.control.queue.has_job("run1")
         assert platform.control.runs.restore_missing_jobs() == []

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _ENDED_BY_OTHERS = ("cancelled", "lost")
 _TIME_TO_GO = timedelta(seconds=30)
+_TIME_TO_ENQUEUE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class RunMaintenance:
     def run(self) -> None:
         """Enqueue again what the queue has lost, remove what killed trainings left."""
         with _logged():
-            self.runs.restore_missing_jobs()
+            self.runs.restore_missing_jobs(queued_by=self.clock() - _TIME_TO_ENQUEUE)
         with _logged():
             # First: the row of a live run was there before its folder.
             for directory in folders.line_directories(self.artifacts_dir):

@@ -188,9 +188,15 @@ class RunService:
             return
         self.store.finish(run_id, state="failed", now=now, error=error, version=version)
 
-    def restore_missing_jobs(self) -> list[str]:
-        """Enqueue again each queued run whose job the queue has lost; returns their ids."""
-        lost = [run for run in self.store.queued() if not self.queue.has_job(run.run_id)]
+    def restore_missing_jobs(self, *, queued_by: datetime | None = None) -> list[str]:
+        """Enqueue again each queued run whose job the queue has lost; returns their ids.
+
+        Of those alone that were `queued_by` a moment: a run is written before its job is.
+        """
+        waiting = [
+            run for run in self.store.queued() if queued_by is None or run.queued_at <= queued_by
+        ]
+        lost = [run for run in waiting if not self.queue.has_job(run.run_id)]
         for run in lost:
             self.enqueue(run.run_id)
             log.warning("queued run enqueued again", extra={"run_id": run.run_id})
