@@ -20,7 +20,7 @@ _PATIENCE = "mlengine_lock_patience"
 _LOCKED_SECONDS = 1.0
 # Another process writes for a tenth of a millisecond, or for a batch; SQLite itself would sleep
 # longer and longer, and come too late each time where others write without a break.
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.0001, 0.0016, 1.1
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.0001, 0.0004, 1.1
 # While others write one after the other, the wait may be so many times as long.
 MOST_TURNS = 5
 
