@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from benchmarks.load import Client, by_threads
+from benchmarks.load import Client, Measured, by_threads
 from benchmarks.serving import BATCH, head, one_batch, row, say_where
 from benchmarks.stack import ROOT, SYMBOLS, Stack, serving, stack
 
@@ -73,16 +73,16 @@ class Tree:
             add_it()
             return one_batch(server, Client(server.port), BATCH).cpu_ms
 
-    def at_once(self, database: str, *, seconds: float) -> dict[int, tuple[float, float]]:
-        """Predictions a second, and the 99th percentile in ms, by how many clients ask at once."""
+    def at_once(self, database: str, *, seconds: float) -> dict[int, Measured]:
+        """Batches in memory, by how many clients ask at once."""
         environ = {**self.environ, "AUDIT_DATABASE_URL": database}
-        asked, measured = [("POST", "/predict/batch", BATCH)], dict[int, tuple[float, float]]()
+        asked, measured = [("POST", "/predict/batch", BATCH)], dict[int, Measured]()
         with serving("wsgi:app", "/health", environ, root=self.root) as server:
             by_threads(server.port, asked, connections=4, seconds=2)
             for clients in _CLIENTS:
                 found = by_threads(server.port, asked, connections=clients, seconds=seconds)
                 assert not found.failed
-                measured[clients] = found.per_second * len(SYMBOLS), found.p99_ms
+                measured[clients] = found
         return measured
 
 
@@ -123,7 +123,7 @@ def main() -> int:
 
 def several_clients(made: Stack, trees: Sequence[Tree], *, rounds: int, seconds: float) -> None:
     """By turns, each round with a new database."""
-    found: dict[str, list[dict[int, tuple[float, float]]]] = {each.name: [] for each in trees}
+    found: dict[str, list[dict[int, Measured]]] = {each.name: [] for each in trees}
     for number in range(rounds):
         for tree in trees if number % 2 else trees[::-1]:
             database = _new_database(made, tree, f"{number}-clients")
@@ -131,8 +131,10 @@ def several_clients(made: Stack, trees: Sequence[Tree], *, rounds: int, seconds:
     names = [f"{name}, {what}" for what in ("predictions/s", "p99 ms") for name in found]
     head("clients at once", *names, "ratio of the rates (95 %)")
     for clients in _CLIENTS:
-        rates = [[each[clients][0] for each in turns] for turns in found.values()]
-        slowest = [[each[clients][1] for each in turns] for turns in found.values()]
+        rates = [
+            [each[clients].per_second * len(SYMBOLS) for each in turns] for turns in found.values()
+        ]
+        slowest = [[each[clients].p99_ms for each in turns] for turns in found.values()]
         cells = [f"{statistics.median(each):,.0f}" for each in (*rates, *slowest)]
         row(clients, *cells, _ratio(*rates))
 

@@ -105,6 +105,21 @@ def test_a_process_has_time_to_go_unless_others_ended_its_run(
     assert upkeep.is_over("two")
 
 
+def test_the_job_of_a_run_is_looked_for_once_there_was_time_to_enqueue_it(
+    service: RunService, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Upkeep between a row and its job would have the run worked on twice."""
+    now = NOW
+    retention = RetentionService(AuditRetention(service.store.engine), 0)
+    upkeep = RunMaintenance(service, service.store, retention, tmp_path, lambda: now)
+    claim(service, started=False)
+    upkeep.run()
+    assert not caplog.records
+    now = NOW + timedelta(minutes=1)
+    upkeep.run()  # asks the queue, which is not there
+    assert [record.message for record in caplog.records] == ["upkeep_of_runs_failed"]
+
+
 def test_the_runs_of_a_stopped_platform_are_lost_at_once(
     service: RunService, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,18 @@ from tests.patience import patience
 from mlengine.errors import DatabaseUnavailable
 from mlengine.stores.database.engine import writing
 from mlengine.stores.database.lock_patience import LockPatience, patience_of, wait_for_turn
+
+
+@contextmanager
+def _two_writers(path: Path) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection]]:
+    """Two connections to a new file with a table `t`; the first doesn't wait itself."""
+    with (
+        closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as mine,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        mine.execute("PRAGMA journal_mode=WAL")
+        mine.execute("CREATE TABLE t (x)")
+        yield mine, other
 
 
 def test_a_lock_is_waited_for_once_where_waits_are_limited(tmp_path: Path) -> None:
@@ -56,14 +69,7 @@ def test_what_waits_by_itself_does_so_after_another_has_waited_in_vain(tmp_path:
 
 
 def test_a_database_in_which_others_commit_is_busy_and_not_locked(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    with closing(sqlite3.connect(path)) as made:
-        made.execute("PRAGMA journal_mode=WAL")
-        made.execute("CREATE TABLE t (x)")
-    with (
-        closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as mine,
-        closing(sqlite3.connect(path, isolation_level=None)) as other,
-    ):
+    with _two_writers(tmp_path / "a.db") as (mine, other):
         other.execute("BEGIN IMMEDIATE")
         other.execute("INSERT INTO t VALUES (1)")
         attempts = []
@@ -82,11 +88,7 @@ def test_a_database_in_which_others_commit_is_busy_and_not_locked(tmp_path: Path
 
 
 def test_a_database_that_one_keeps_locked_is_given_up(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    with (
-        closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as mine,
-        closing(sqlite3.connect(path, isolation_level=None)) as other,
-    ):
+    with _two_writers(tmp_path / "a.db") as (mine, other):
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             wait_for_turn(mine, lambda: mine.execute("BEGIN IMMEDIATE"), seconds=0.02)
@@ -94,14 +96,7 @@ def test_a_database_that_one_keeps_locked_is_given_up(tmp_path: Path) -> None:
 
 def test_only_a_wait_for_one_writer_makes_others_not_wait(tmp_path: Path) -> None:
     """Of a database that others write to in turn, the next one gets its own."""
-    path = tmp_path / "a.db"
-    with closing(sqlite3.connect(path)) as made:
-        made.execute("PRAGMA journal_mode=WAL")
-        made.execute("CREATE TABLE t (x)")
-    with (
-        closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as mine,
-        closing(sqlite3.connect(path, isolation_level=None)) as other,
-    ):
+    with _two_writers(tmp_path / "a.db") as (mine, other):
         waits = LockPatience(most_seconds=patience(0.05))
         other.execute("BEGIN IMMEDIATE")
 

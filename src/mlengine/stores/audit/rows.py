@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert
 
 from mlengine.stores.audit.entries import COLUMNS, Values
 from mlengine.stores.database.engine import insert_or_ignore
-from mlengine.stores.database.many_rows import Writing, execute_many
+from mlengine.stores.database.many_rows import Writing, execute_many, insert_of_rows
 from mlengine.stores.database.tables import UtcDateTime, predictions, to_microseconds
 
 _COLUMNS = (*COLUMNS, "vector_id")
@@ -14,9 +14,9 @@ _MOMENTS = [
     i for i, name in enumerate(COLUMNS) if isinstance(predictions.c[name].type, UtcDateTime)
 ]
 _INSERT_ROW = insert(predictions)
-_INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES "  # noqa: S608 - no input
 COPY_ROWS = f"COPY predictions ({', '.join(_COLUMNS)}) FROM STDIN"
-_PLACEHOLDERS = f"({', '.join('?' * len(_COLUMNS))})"
+_PLACEHOLDERS = ", ".join("?" * len(_COLUMNS))
+_INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - no input
 
 
 ROW_STATEMENT: Writing = (_INSERT_ROW, _COLUMNS)
@@ -62,5 +62,4 @@ def stored_rows(rows: Iterable[Values]) -> list[list[object]]:
 
 def insert_statement(rows: Sequence[Sequence[object]]) -> tuple[str, list[object]]:
     """For SQLite: one INSERT of all rows, each with the id of its vector last, and its values."""
-    placeholders = ", ".join([_PLACEHOLDERS] * len(rows))
-    return _INSERT + placeholders, [value for row in rows for value in row]
+    return insert_of_rows(_INSERT, len(rows)), [value for row in rows for value in row]

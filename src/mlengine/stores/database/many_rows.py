@@ -68,15 +68,15 @@ def _insert_blocks(connection: Connection, sql: str, rows: Rows) -> int:
     for first in range(0, len(rows), size):
         block = rows[first : first + size]
         values = tuple(chain.from_iterable(block))
-        written += connection.exec_driver_sql(_insert_of_rows(sql, len(block)), values).rowcount
+        written += connection.exec_driver_sql(insert_of_rows(sql, len(block)), values).rowcount
     return written
 
 
 @lru_cache(maxsize=128)
-def _insert_of_rows(sql: str, rows: int) -> str:
-    """The INSERT of one row, of so many.
+def insert_of_rows(sql: str, rows: int) -> str:
+    """The text of an INSERT of one row into SQLite, for so many.
 
-    >>> _insert_of_rows("INSERT INTO t (a, b) VALUES (?, ?) ON CONFLICT DO NOTHING", 2)
+    >>> insert_of_rows("INSERT INTO t (a, b) VALUES (?, ?) ON CONFLICT DO NOTHING", 2)
     'INSERT INTO t (a, b) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING'
     """
     head, values, row_and_rest = sql.partition(" VALUES ")
