@@ -305,3 +305,16 @@ def test_a_forced_commit_that_fails_leaves_the_connection_as_it_was(tmp_path: Pa
         with writing(engine) as connection:
             assert synchronous(connection) == 1
             assert connection.exec_driver_sql("SELECT count(*) FROM bar_segments").scalar() == 0
+
+
+@pytest.mark.parametrize("may_take_long", [False, True])
+def test_what_a_statement_undoes_itself_with_is_kept_in_memory_where_it_is_small(
+    tmp_path: Path, may_take_long: bool
+) -> None:
+    with opened(new_database(tmp_path / "a.db")) as engine:
+        with writing(engine, may_take_long=may_take_long) as one:
+            within = one.exec_driver_sql("PRAGMA temp_store").scalar()
+        with reading(engine) as one:
+            after = one.exec_driver_sql("PRAGMA temp_store").scalar()
+    in_memory, by_default = 2, 0
+    assert (within, after) == (by_default if may_take_long else in_memory, by_default)

@@ -107,7 +107,12 @@ def writing(
         watch.check()
     with _connected(engine) as connection:
         if connection.dialect.name == "sqlite":
-            own = writing_sqlite(connection, seconds, survives_power_cut=survives_power_cut)
+            own = writing_sqlite(
+                connection,
+                seconds,
+                survives_power_cut=survives_power_cut,
+                may_take_long=may_take_long,
+            )
             with own, connection.begin():
                 yield connection
         else:

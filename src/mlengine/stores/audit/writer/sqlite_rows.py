@@ -15,11 +15,12 @@ from mlengine.stores.audit.writer.group_writer import Outcome, Row
 from mlengine.stores.database.lock_patience import error_code, patience_of, wait_for_turn
 from mlengine.stores.database.sqlite.checkpointer import WalCheckpointer, detached_connection
 from mlengine.stores.database.sqlite.file_watch import watch_of
+from mlengine.stores.database.sqlite.transactions import JOURNAL_IN_MEMORY
 
 # A writer that takes longer is waited for on the long way.
 _WAIT_SECONDS, _LONG_WAIT_SECONDS = 0.045, 0.2
 # In one statement: each lets the interpreter's lock go, and may wait long to get it back.
-_ROWS_A_STATEMENT = 64
+_ROWS_A_STATEMENT = 256
 _CACHE_KILOBYTES = 8_000  # SQLite's 2,000 don't hold the six trees that a batch writes into
 
 
@@ -113,6 +114,7 @@ class SqliteRowCommitter:
             connection = detached_connection(self._engine)
             connection.execute("PRAGMA busy_timeout=0")
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KILOBYTES}")
+            connection.execute(JOURNAL_IN_MEMORY)
             self._connection = connection
         return self._connection
 

@@ -5,13 +5,15 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from mlengine.errors import DatabaseUnavailable
-from mlengine.stores.database.sqlite.log_file import LOG_SUFFIX, MOST_LOG_BYTES, log_bytes
+from mlengine.stores.database.lock_patience import wait_for_turn
+from mlengine.stores.database.sqlite.log_file import LOG_SUFFIX, log_bytes
 
 _CHECKPOINTER = "mlengine_checkpointer"
 # A checkpoint waits for the disk: at SQLite's 1,000, every 150th row of the audit would. This many
@@ -21,6 +23,12 @@ _ROWS = 4_000  # a row of the audit dirties up to seven pages
 _ROWS_A_LOOK = 32
 # While the disk syncs, whoever writes may have to wait for it: that shall be rare under load, too.
 _INTERVAL_SECONDS = 3.0
+_LONG_LOG_BYTES = 8_000_000
+# A log of this length is emptied at once, and its file keeps so much: to write over what is there
+# costs less than to make it longer.
+_LONGEST_LOG_BYTES, _PAUSE_SECONDS = 128_000_000, 0.25
+# Where others write without a break, the log begins anew only in a turn of its own.
+_TURN_SECONDS, _MOST_ATTEMPTS = 0.2, 4
 _BUSY_TIMEOUT_MILLISECONDS = 20  # while it waits for readers, nobody can write
 # With less room than this for each byte of the log, it may soon be impossible to empty it.
 _SHORT_OF_ROOM, _SMALL_LOG_BYTES = 8, 1_000_000
@@ -30,14 +38,15 @@ class WalCheckpointer:
     """Does for the processes of a platform what SQLite would do within their transactions.
 
     Once enough rows were written, or the log is long, it runs a checkpoint in a thread, every few
-    seconds at most, whichever process comes first; at once where the disk is short.
+    seconds at most, whichever process comes first; at once where the log is very long, or the disk
+    short.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._rows = self._unlooked = 0
-        self._log_is_long = self._disk_is_short = False
-        self._due_at = 0.0
+        self._log_is_long = self._log_is_longest = self._disk_is_short = False
+        self._due_at = self._not_before = 0.0
         self._running = threading.Lock()
 
     def install(self) -> None:
@@ -52,10 +61,12 @@ class WalCheckpointer:
         if self._unlooked >= _ROWS_A_LOOK:
             self._unlooked = 0
             self._look()
-        if self._disk_is_short or (
-            (self._rows >= _ROWS or self._log_is_long) and time.monotonic() >= self._due_at
-        ):
-            self._start_checkpoint()
+        now = time.monotonic()
+        has_enough = self._rows >= _ROWS or self._log_is_long
+        if self._disk_is_short or (self._log_is_longest and now >= self._not_before):
+            self._start_checkpoint(is_urgent=True)
+        elif has_enough and now >= self._due_at:
+            self._start_checkpoint(is_urgent=False)
 
     def make_room(self) -> None:
         """Empty the log now, for the disk is full; what can't be done is not done."""
@@ -64,16 +75,17 @@ class WalCheckpointer:
 
     def _look(self) -> None:
         size = log_bytes(self._file)
-        self._log_is_long = size > MOST_LOG_BYTES
+        self._log_is_long, self._log_is_longest = size > _LONG_LOG_BYTES, size > _LONGEST_LOG_BYTES
         self._disk_is_short = False
         if size > _SMALL_LOG_BYTES:
             with suppress(OSError):
                 disk = os.statvfs(f"{self._file}{LOG_SUFFIX}")
                 self._disk_is_short = disk.f_bavail * disk.f_frsize < _SHORT_OF_ROOM * size
 
-    def _start_checkpoint(self) -> None:
-        self._due_at = time.monotonic() + _INTERVAL_SECONDS
-        if self._running.locked() or (self._done_by_another() and not self._disk_is_short):
+    def _start_checkpoint(self, *, is_urgent: bool) -> None:
+        now = time.monotonic()
+        self._due_at, self._not_before = now + _INTERVAL_SECONDS, now + _PAUSE_SECONDS
+        if self._running.locked() or (self._done_by_another() and not is_urgent):
             return
         self._rows = 0
         with suppress(RuntimeError):  # no thread can be started now; the rows are committed
@@ -97,10 +109,17 @@ class WalCheckpointer:
             suppress(sqlite3.Error, DBAPIError, DatabaseUnavailable),
             closing(detached_connection(self._engine)) as connection,
         ):
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            # What came meanwhile is little; only when all is done may the log begin anew.
-            connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}")
-            connection.execute(f"PRAGMA wal_checkpoint({mode})")
+            for _ in range(_MOST_ATTEMPTS):
+                # First without a lock, so that little is left for when nobody else may write.
+                if _checkpoint_is_busy(connection, "PASSIVE"):
+                    return  # another process is at it
+                connection.execute("PRAGMA busy_timeout=0")
+                begin = partial(connection.execute, "BEGIN IMMEDIATE")
+                wait_for_turn(connection, begin, seconds=_TURN_SECONDS)
+                connection.execute("ROLLBACK")  # who waits looks again after us
+                connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}")
+                if not _checkpoint_is_busy(connection, mode):
+                    return
 
     @property
     def _file(self) -> str:
@@ -119,6 +138,12 @@ def detached_connection(engine: Engine) -> sqlite3.Connection:
     return cast("sqlite3.Connection", proxy.dbapi_connection)
 
 
+def _checkpoint_is_busy(connection: sqlite3.Connection, mode: str) -> bool:
+    """Run a checkpoint; whether others, who read or write, kept it from its end."""
+    (is_busy, *_), *_ = connection.execute(f"PRAGMA wal_checkpoint({mode})")
+    return bool(is_busy)
+
+
 def _prepare_connection(connection: Any, _record: object) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint={_AUTOMATIC_PAGES}")
-    connection.execute(f"PRAGMA journal_size_limit={MOST_LOG_BYTES}")
+    connection.execute(f"PRAGMA journal_size_limit={_LONGEST_LOG_BYTES}")

@@ -5,7 +5,6 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-MOST_LOG_BYTES = 8_000_000
 LOG_SUFFIX = "-wal"
 _SQLITE_FILE = "sqlite:///"
 
