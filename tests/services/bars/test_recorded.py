@@ -28,6 +28,7 @@ from mlengine.errors import (
 )
 from mlengine.services.bars.service import BarService
 from mlengine.services.bars.windows import FetchPool, WindowFetcher, fetch_windows
+from mlengine.stores.bars.store import BarStore
 from mlengine.stores.database.events import EventStore
 from mlengine.stores.market_data.deadline import Deadline
 from mlengine.stores.market_data.files import FilesMarketData
@@ -379,6 +380,28 @@ def test_a_process_takes_what_another_has_recorded(upstream, tmp_path):
         == (BarArrays.of(late.head(498).tail(WINDOW)).bars_hash)
     )
     assert len(upstream.requests) == 3, "the tail, and all of it since that differs"
+
+
+def test_what_a_process_records_itself_is_no_news_to_it(upstream, tmp_path, monkeypatch):
+    one, two = service(upstream, tmp_path), service(upstream, tmp_path)
+    read: list[str] = []
+    counts = BarStore.recording_counts
+
+    def counting(store: BarStore, interval: str) -> dict[str, int]:
+        read.append("one" if store is one.store else "two")
+        return counts(store, interval)
+
+    monkeypatch.setattr(BarStore, "recording_counts", counting)
+    live(one, NOW)
+    upstream.serve(LONGER.head(503))
+    assert live(one, NOW + 2 * DAY).last_timestamp == TODAY + DAY
+    live(one, NOW + 2 * DAY)
+    assert read == []
+    live(two, NOW + 2 * DAY)
+    upstream.serve(LONGER)
+    live(two, NOW + 20 * DAY)
+    live(one, NOW + 20 * DAY)
+    assert read == ["one"], "two has recorded nothing that it does not remember"
 
 
 def test_where_nothing_can_be_recorded_bars_are_served(upstream, tmp_path, caplog):

@@ -1,10 +1,15 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from tests.factories import START, random_bars
 
 from mlengine.core.bars.bars import BarArrays, BarsReport, CleanBars
+from mlengine.core.bars.recorded import KnownBars
 from mlengine.core.telemetry.families import CACHE_EVICTIONS
 from mlengine.stores.bars.cache import BarCache, CachedBars
+from mlengine.stores.bars.series import SeriesMetadata
+from mlengine.stores.bars.stored import StoredBars
 from mlengine.stores.telemetry.counters import Counters
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -39,6 +44,23 @@ def test_the_symbol_put_longest_ago_makes_room():
     assert cache.get("S1", now=NOW) is None
     assert cache.get("S0", now=NOW) is one
     assert cache.get("NEW", now=NOW) is one
+
+
+def test_bars_that_were_recorded_later_stay():
+    cache, series = BarCache(), SeriesMetadata(1, "AAA", START, NOW, NOW, NOW, 5, None, 0)
+
+    def recorded(series: SeriesMetadata) -> CachedBars:
+        held = KnownBars(cached().clean.arrays, np.zeros(2, "<i8"), revised_at=0)
+        return replace(cached(), stored=StoredBars(held, series, holds_all_recorded=True))
+
+    fifth = recorded(series)
+    cache.put("AAA", fifth)
+    cache.put("AAA", recorded(series._replace(recordings=4)))
+    assert cache.newest("AAA") is fifth
+    of_another_series = recorded(series._replace(id=2, recordings=1))
+    for newer in (recorded(series), of_another_series, cached()):
+        cache.put("AAA", newer)
+        assert cache.newest("AAA") is newer
 
 
 def test_what_was_asked_for_later_is_known():

@@ -64,11 +64,12 @@ class LiveBars:
 
         def question() -> CachedBars:
             cached = self.cache.newest(symbol)
-            with self.upstream.bulkhead.symbol_lock(symbol, ends_at):
-                refreshed = self.upstream.refresh(
-                    symbol, cached, bars=bars, now=now, deadline=deadline, since=since
-                )
-            self.cache.put(symbol, refreshed)
+            with self.upstream.store.own_recordings_known():
+                with self.upstream.bulkhead.symbol_lock(symbol, ends_at):
+                    refreshed = self.upstream.refresh(
+                        symbol, cached, bars=bars, now=now, deadline=deadline, since=since
+                    )
+                self.cache.put(symbol, refreshed)
             return refreshed
 
         while True:
@@ -83,10 +84,11 @@ class LiveBars:
     ) -> dict[str, CachedBars | MlengineError]:
         """`fetch` of each symbol that is at hand, or its refusal, in one pass over all."""
         cached = {s: each for s in symbols if (each := self.cache.newest(s)) is not None}
-        results = self.upstream.refresh_many(symbols, cached, bars=bars, now=now, since=since)
-        self.cache.put_many(
-            {s: each for s, each in results.items() if isinstance(each, CachedBars)}
-        )
+        with self.upstream.store.own_recordings_known():
+            results = self.upstream.refresh_many(symbols, cached, bars=bars, now=now, since=since)
+            self.cache.put_many(
+                {s: each for s, each in results.items() if isinstance(each, CachedBars)}
+            )
         return results
 
     def view(self, fetched: CachedBars, *, bars: int, now: datetime) -> BarsView:

@@ -166,13 +166,15 @@ class BarCache:
         return max(self._most_bytes // _BAR_BYTES // self._most_symbols, 1)
 
     def put(self, symbol: str, bars: CachedBars) -> None:
-        """Cache `bars`; the symbols that were put longest ago make room."""
+        """Cache `bars`, unless later ones are; the symbols that were put longest ago make room."""
         self.put_many({symbol: bars})
 
     def put_many(self, bars_of: Mapping[str, CachedBars]) -> None:
         """`put` of each symbol."""
         with self._lock:
             for symbol, bars in bars_of.items():
+                if self._has_later(symbol, bars.stored):
+                    continue
                 self._forget(symbol)
                 self._bars[symbol] = bars
                 self._bytes += bars.bytes
@@ -181,6 +183,10 @@ class BarCache:
                 self._forget(oldest)
                 self._used.pop(oldest, None)
                 self._counters.count(CACHE_EVICTIONS, "bars").add()
+
+    def _has_later(self, symbol: str, stored: StoredBars | None) -> bool:
+        cached = self._bars.get(symbol)
+        return bool(stored and cached and cached.stored and stored.is_older_than(cached.stored))
 
     def _is_too_full(self) -> bool:
         return len(self._bars) > self._most_symbols or self._bytes > self._most_bytes

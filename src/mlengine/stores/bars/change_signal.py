@@ -4,7 +4,8 @@ import logging
 import os
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, func, select
@@ -24,6 +25,7 @@ class FileChangeSignal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._size = self._current()
+        self._of_thread = threading.local()
 
     def changed(self) -> bool:
         """Whether anybody has recorded bars since the last call; costs one `stat`."""
@@ -33,8 +35,18 @@ class FileChangeSignal:
 
     def notify(self) -> None:
         """Let the others know of a recording; without it they find it when they next look."""
-        with suppress(OSError), self._path.open("ab") as file:
+        with suppress(OSError), self._path.open("ab", buffering=0) as file:
             file.write(b".")
+            self._of_thread.end = file.tell()
+
+    @contextmanager
+    def own_recordings_known(self) -> Iterator[None]:
+        """Let what this thread records in the block be no change, if nobody else has recorded."""
+        self._of_thread.end = None
+        yield
+        end: int | None = self._of_thread.end
+        if end is not None and self._size == end - 1 and self._current() == end:
+            self._size = end
 
     def _current(self) -> int:
         try:
@@ -79,6 +91,11 @@ class PollingChangeSignal:
 
     def notify(self) -> None:
         """The others ask the database."""
+
+    @contextmanager
+    def own_recordings_known(self) -> Iterator[None]:
+        """They are a change all the same."""
+        yield
 
 
 def open_change_signal(engine: Engine) -> FileChangeSignal | PollingChangeSignal:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -134,6 +135,10 @@ class BarStore:
     def recordings_changed(self) -> bool:
         """Whether rows were added since the last call, by whichever process; cheap."""
         return self._signal.changed()
+
+    def own_recordings_known(self) -> AbstractContextManager[None]:
+        """Let `recordings_changed` not tell of what this thread records, where it can be helped."""
+        return self._signal.own_recordings_known()
 
     @cached_property
     def _signal(self) -> FileChangeSignal | PollingChangeSignal:

@@ -47,6 +47,11 @@ class StoredBars:
         """Whether they hold the newest `bars` bars (0: all), or as many as there are."""
         return self.entire_history or 0 < bars <= self.held.arrays.rows
 
+    def is_older_than(self, other: StoredBars) -> bool:
+        """Whether rows were added to the series before `other` was read of it."""
+        ours, theirs = self.series, other.series
+        return ours.id == theirs.id and ours.recordings < theirs.recordings
+
     def window_recorded_by(self, first: int, end: int) -> int | None:
         """By when these bars were recorded as they are; None where later rows may change that.
 
