@@ -126,6 +126,7 @@ def installed(scheduler: Scheduler, files: Files) -> Iterator[None]:
         Lock=lambda: SimulatedLock(scheduler),
         Event=lambda: SimulatedEvent(scheduler),
         Thread=lambda **options: SimulatedThread(scheduler, **options),
+        local=threading.local,  # each simulated thread is a real one
     )
     tokens = SimpleNamespace(token_hex=lambda size: scheduler.chance.randbytes(size).hex())
     patches = [
