@@ -24,6 +24,8 @@ from mlengine.bootstrap.platform import Platform
 from mlengine.core.predictions.prediction import Prediction
 from mlengine.errors import UnknownSymbol, UpstreamUnavailable
 from mlengine.services.predictions.prediction_builder import PredictionRequest
+from mlengine.stores.market_data.tables import folder_file
+from mlengine.stores.market_data.tables.text_file import FileContent, TextReader
 
 DAY = timedelta(days=1)
 SYMBOLS = [f"S{number:02d}" for number in range(12)]
@@ -155,6 +157,36 @@ def test_files_fill_all_rows_from_one_look(tmp_path: Path) -> None:
     for symbol in OTHERS:
         assert ask(platform, symbol, NOW + DAY).bar_timestamp == START + DAYS * DAY
     assert len(platform.predict.vector_cache) == rows
+
+
+def test_files_are_read_behind_an_answer_from_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a line that is appended later is all that this process has left to read."""
+    another, panel = make_platform(tmp_path), tmp_path / "bars" / "panel.csv"
+    known(DAYS).write_csv(panel)
+    batch(another, NOW)
+    read: list[str] = []
+
+    class CountingReader(TextReader):
+        def read(self) -> FileContent:
+            read.append("all")
+            return super().read()
+
+        def read_appended(self, before: FileContent) -> FileContent | None:
+            read.append("appended")
+            return super().read_appended(before)
+
+    monkeypatch.setattr(folder_file, "TextReader", CountingReader)
+    platform = make_platform(tmp_path, MARKET_DATA_CACHE_SECONDS="5")
+    ask(platform, FIRST, NOW)
+    settle(platform)
+    assert read == ["all"]
+    with panel.open("a") as file:
+        file.write(known(DAYS + 1).tail(1).write_csv(include_header=False))
+    assert ask(platform, FIRST, NOW + DAY).bar_timestamp == START + DAYS * DAY
+    settle(platform)
+    assert read == ["all", "appended"]
 
 
 def test_nothing_is_filled_where_no_bar_is_new(

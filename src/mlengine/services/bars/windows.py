@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ class FetchedWindows:
 
     `new_bar` is the start of the newest bar that a symbol has now and had not when its bars were
     fetched before; None where nothing is new, or with `as_of`. `origins` says where the bars of a
-    symbol come from, where they are not live.
+    symbol come from, where they are not live. `first_cached` had no bars in memory before.
     """
 
     complete: Mapping[str, BarArrays]
@@ -33,6 +33,7 @@ class FetchedWindows:
     refused: Mapping[str, MlengineError]
     new_bar: datetime | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    first_cached: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def fetch_windows(
     windows |= {symbol: each for symbol, each in results.items() if isinstance(each, BarArrays)}
     refused = {symbol: each for symbol, each in results.items() if isinstance(each, MlengineError)}
     new_bar = _new_bar(before, windows) if fetch.as_of is None else None
-    return FetchedWindows(windows, fetch.milliseconds, refused, new_bar, fetch.origins)
+    first = [symbol for symbol, bar in before.items() if bar is None and symbol in windows]
+    return FetchedWindows(windows, fetch.milliseconds, refused, new_bar, fetch.origins, first)
 
 
 def _with_first_possible(

@@ -1,4 +1,4 @@
-"""Feature rows of all symbols in use, computed in one pass once one of them has a new bar."""
+"""What the next questions would wait for: rows of a new bar, and files that were not read yet."""
 
 import atexit
 import logging
@@ -25,6 +25,9 @@ _EXIT_SECONDS = 2.0
 class NewBarPrefetch:
     """Fetches what goes out of date with a new bar, before a request for it.
 
+    Bars that another process has recorded are answered at once; the files that they come from are
+    read behind the answer, so that what is appended to them later is all that is left to read.
+
     One prefetch at a time and a process. Its threads are its own, so that no batch queues behind
     it in the pool, and daemons, so that no exit waits for an upstream; but an exit lets a pass
     over features end. Symbols that fail are left to their own next request.
@@ -40,11 +43,12 @@ class NewBarPrefetch:
         self._running = threading.Lock()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
+        self._unread: set[str] = set()
 
-    def start_if_new_bar(
+    def start_if_due(
         self, windows: FetchedWindows, *, as_of: datetime | None, now: datetime
     ) -> None:
-        """Note the symbols of a request, and begin if it brought a new bar.
+        """Note the symbols of a request, and begin if it brought a new bar, or bars of others.
 
         Returns at once. A request `as_of` a moment rarely comes again, and where no bars are
         cached there is nothing to prefetch.
@@ -52,7 +56,9 @@ class NewBarPrefetch:
         if as_of is not None or self._bars.cache_seconds == 0:
             return
         self._bars.cache.mark_used(windows.complete)
-        if windows.new_bar is not None and self._running.acquire(blocking=False):
+        self._unread.update(windows.first_cached)
+        is_due = windows.new_bar is not None or self._unread
+        if is_due and self._running.acquire(blocking=False):
             self._begin(windows.new_bar, now)
 
     def wait_until_idle(self, *, within_seconds: float) -> bool:
@@ -62,12 +68,13 @@ class NewBarPrefetch:
             thread.join(within_seconds)
         return thread is None or not thread.is_alive()
 
-    def _begin(self, new_bar: datetime, now: datetime) -> None:
-        symbols = self._bars.cache.symbols_to_refetch(new_bar, now=now)
+    def _begin(self, new_bar: datetime | None, now: datetime) -> None:
+        symbols = self._bars.cache.symbols_to_refetch(new_bar, now=now) if new_bar else []
         thread = threading.Thread(
             target=self._run, args=(symbols, now), name="prefetch", daemon=True
         )
-        if not symbols or self._ending.is_set() or not _started(thread):
+        is_due = symbols or self._unread
+        if not is_due or self._ending.is_set() or not _started(thread):
             self._running.release()
             return
         if self._thread is None:
@@ -76,9 +83,18 @@ class NewBarPrefetch:
 
     def _run(self, symbols: Sequence[str], now: datetime) -> None:
         try:
-            self._prefetch(symbols, now)
+            if symbols:
+                self._prefetch(symbols, now)
+            self._read_ahead()
         finally:
             self._running.release()
+
+    def _read_ahead(self) -> None:
+        symbols = set[str]()
+        while self._unread:
+            symbols.add(self._unread.pop())
+        if symbols and not self._ending.is_set():
+            self._bars.source.read_ahead(symbols)
 
     def _prefetch(self, symbols: Sequence[str], now: datetime) -> None:
         try:

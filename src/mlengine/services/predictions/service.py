@@ -165,7 +165,7 @@ class PredictService:
             self._audit([builder.failure(symbol, reason, None) for symbol in failed], None)
             raise
         self._audit(answers.entries if request.audited else (), answers.model.version)
-        self.prefetch.start_if_new_bar(answers.windows, as_of=request.as_of, now=request.now)
+        self.prefetch.start_if_due(answers.windows, as_of=request.as_of, now=request.now)
         return answers
 
     def _audit(self, entries: Sequence[AuditEntry], version: str | None) -> None:

@@ -10,6 +10,7 @@ file has them.
 import logging
 import threading
 from collections.abc import Hashable, Mapping, Sequence, Set
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -140,6 +141,12 @@ class FilesMarketData(MarketData):
     def actions_version(self) -> Hashable:
         """That of the file of actions."""
         return self._actions.stamp()
+
+    def read_ahead(self, symbols: Set[str]) -> bool:
+        """Read the files that may hold one of them; what is wrong with one, a question says."""
+        with suppress(OSError, UpstreamInvalid), self._lock:
+            self._load(symbols)
+        return True
 
     def refused_files(self) -> list[tuple[str, str]]:
         """Each file that can't be used, or not to its end, as far as it was looked at, and why.
