@@ -67,6 +67,22 @@ def test_a_very_long_log_is_emptied_at_once(
     assert [other != one for one, other in pairwise(headers)] == [False, True]
 
 
+def test_a_file_that_stays_long_is_looked_at_again_after_as_many_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpointer, "_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(checkpointer, "_LONG_LOG_BYTES", 1)
+    begun: list[bool] = []
+    with opened(new_database(tmp_path / "a.db")) as engine:
+        _make_blobs(engine)
+        at_work = checkpointer_of(engine)
+        monkeypatch.setattr(at_work, "_checkpoint", begun.append)
+        for rows in (32, 1, 1, 30):
+            at_work.count_committed(rows)
+            _checkpoint_ends()
+    assert len(begun) == 2
+
+
 @contextmanager
 def _other_writers(engine: Engine, file: Path) -> Iterator[None]:
     _make_blobs(engine)

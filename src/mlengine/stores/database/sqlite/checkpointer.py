@@ -87,7 +87,8 @@ class WalCheckpointer:
         self._due_at, self._not_before = now + _INTERVAL_SECONDS, now + _PAUSE_SECONDS
         if self._running.locked() or (self._done_by_another() and not is_urgent):
             return
-        self._rows = 0
+        # Until the next look: a file stays as long as it was.
+        self._rows, self._log_is_long, self._log_is_longest = 0, False, False
         with suppress(RuntimeError):  # no thread can be started now; the rows are committed
             threading.Thread(target=self._run, name="checkpoint", daemon=True).start()
 
