@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import struct
@@ -518,7 +519,7 @@ def test_the_log_is_not_emptied_again_right_after_another_process_did(store, tmp
     _checkpoints_end()
     assert database.read_bytes() == before
     os.utime(database, (long_ago, long_ago))
-    monkeypatch.setattr(checkpointer.checkpointer_of(store.engine), "_due_at", 0.0)
+    monkeypatch.setattr(checkpointer.checkpointer_of(store.engine), "_started_at", -math.inf)
     store.append([_repeated(1, "q2")])
     _checkpoints_end()
     assert database.read_bytes() != before

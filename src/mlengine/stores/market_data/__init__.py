@@ -44,9 +44,9 @@ class MarketData(Protocol):
         """All symbols, by name, of a source that lists them."""
         return ()
 
-    def read_ahead(self, symbols: Set[str]) -> bool:  # noqa: ARG002 - by files alone
-        """Read what the next question for one of these would wait for; whether there is such."""
-        return False
+    def read_ahead(self, symbols: Set[str]) -> None:  # noqa: ARG002 - by files alone
+        """Read what the next question for one of these symbols would wait for."""
+        return
 
     def refused_files(self) -> Sequence[tuple[str, str]]:
         """Each file of the source that can't be used, as far as it was looked at, and why."""

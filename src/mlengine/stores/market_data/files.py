@@ -142,11 +142,10 @@ class FilesMarketData(MarketData):
         """That of the file of actions."""
         return self._actions.stamp()
 
-    def read_ahead(self, symbols: Set[str]) -> bool:
+    def read_ahead(self, symbols: Set[str]) -> None:
         """Read the files that may hold one of them; what is wrong with one, a question says."""
         with suppress(OSError, UpstreamInvalid), self._lock:
             self._load(symbols)
-        return True
 
     def refused_files(self) -> list[tuple[str, str]]:
         """Each file that can't be used, or not to its end, as far as it was looked at, and why.

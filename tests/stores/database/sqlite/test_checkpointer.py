@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -14,6 +15,7 @@ from tests.databases import new_database, opened
 from tests.processes import commit_without_a_break
 
 from mlengine.stores.database.engine import reading, writing
+from mlengine.stores.database.lock_patience import wait_for_turn
 from mlengine.stores.database.sqlite import checkpointer
 from mlengine.stores.database.sqlite.checkpointer import checkpointer_of
 
@@ -65,6 +67,32 @@ def test_a_very_long_log_is_emptied_at_once(
             checkpointer_of(engine).count_committed(5_000)
             _checkpoint_ends()
     assert [other != one for one, other in pairwise(headers)] == [False, True]
+
+
+def test_nobody_waits_for_a_checkpoint_while_a_reader_needs_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not let the log begin anew, and would take the writers' lock again and again."""
+    monkeypatch.setattr(checkpointer, "_INTERVAL_SECONDS", 0.0)
+    turns: list[float] = []
+
+    def counted(*arguments: Any, seconds: float) -> object:
+        turns.append(seconds)
+        return wait_for_turn(*arguments, seconds=seconds)
+
+    monkeypatch.setattr(checkpointer, "wait_for_turn", counted)
+    with opened(new_database(tmp_path / "a.db")) as engine:
+        _make_blobs(engine)
+        with reading(engine) as reader:
+            reader.exec_driver_sql("SELECT count(*) FROM blobs").scalar()
+            with writing(engine) as connection:
+                connection.exec_driver_sql("UPDATE blobs SET bytes = randomblob(100000)")
+            checkpointer_of(engine).count_committed(5_000)
+            _checkpoint_ends()
+            assert turns == []
+        checkpointer_of(engine).count_committed(5_000)
+        _checkpoint_ends()
+    assert len(turns) == 1
 
 
 def test_a_file_that_stays_long_is_looked_at_again_after_as_many_rows(

@@ -1,5 +1,6 @@
 """Checkpoints of a SQLite database: what its write-ahead log holds goes into its file."""
 
+import math
 import os
 import sqlite3
 import threading
@@ -45,8 +46,9 @@ class WalCheckpointer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._rows = self._unlooked = 0
-        self._log_is_long = self._log_is_longest = self._disk_is_short = False
-        self._due_at = self._not_before = 0.0
+        self._log_bytes = 0
+        self._disk_is_short = False
+        self._started_at = -math.inf
         self._running = threading.Lock()
 
     def install(self) -> None:
@@ -61,12 +63,13 @@ class WalCheckpointer:
         if self._unlooked >= _ROWS_A_LOOK:
             self._unlooked = 0
             self._look()
-        now = time.monotonic()
-        has_enough = self._rows >= _ROWS or self._log_is_long
-        if self._disk_is_short or (self._log_is_longest and now >= self._not_before):
-            self._start_checkpoint(is_urgent=True)
-        elif has_enough and now >= self._due_at:
-            self._start_checkpoint(is_urgent=False)
+        seconds = time.monotonic() - self._started_at
+        is_urgent = self._disk_is_short or (
+            self._log_bytes > _LONGEST_LOG_BYTES and seconds >= _PAUSE_SECONDS
+        )
+        has_enough = self._rows >= _ROWS or self._log_bytes > _LONG_LOG_BYTES
+        if is_urgent or (has_enough and seconds >= _INTERVAL_SECONDS):
+            self._start_checkpoint(is_urgent=is_urgent)
 
     def make_room(self) -> None:
         """Empty the log now, for the disk is full; what can't be done is not done."""
@@ -74,21 +77,19 @@ class WalCheckpointer:
             self._checkpoint("TRUNCATE")
 
     def _look(self) -> None:
-        size = log_bytes(self._file)
-        self._log_is_long, self._log_is_longest = size > _LONG_LOG_BYTES, size > _LONGEST_LOG_BYTES
+        self._log_bytes = log_bytes(self._file)
         self._disk_is_short = False
-        if size > _SMALL_LOG_BYTES:
+        if self._log_bytes > _SMALL_LOG_BYTES:
             with suppress(OSError):
                 disk = os.statvfs(f"{self._file}{LOG_SUFFIX}")
-                self._disk_is_short = disk.f_bavail * disk.f_frsize < _SHORT_OF_ROOM * size
+                room = disk.f_bavail * disk.f_frsize
+                self._disk_is_short = room < _SHORT_OF_ROOM * self._log_bytes
 
     def _start_checkpoint(self, *, is_urgent: bool) -> None:
-        now = time.monotonic()
-        self._due_at, self._not_before = now + _INTERVAL_SECONDS, now + _PAUSE_SECONDS
+        self._started_at = time.monotonic()
         if self._running.locked() or (self._done_by_another() and not is_urgent):
             return
-        # Until the next look: a file stays as long as it was.
-        self._rows, self._log_is_long, self._log_is_longest = 0, False, False
+        self._rows = self._log_bytes = 0  # until the next look: its file stays as long as it was
         with suppress(RuntimeError):  # no thread can be started now; the rows are committed
             threading.Thread(target=self._run, name="checkpoint", daemon=True).start()
 
@@ -112,14 +113,14 @@ class WalCheckpointer:
         ):
             for _ in range(_MOST_ATTEMPTS):
                 # First without a lock, so that little is left for when nobody else may write.
-                if _checkpoint_is_busy(connection, "PASSIVE"):
-                    return  # another process is at it
+                if not _checkpoint_is_complete(connection, "PASSIVE"):
+                    return  # another process is at it, or a reader still needs the log
                 connection.execute("PRAGMA busy_timeout=0")
                 begin = partial(connection.execute, "BEGIN IMMEDIATE")
                 wait_for_turn(connection, begin, seconds=_TURN_SECONDS)
                 connection.execute("ROLLBACK")  # who waits looks again after us
                 connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}")
-                if not _checkpoint_is_busy(connection, mode):
+                if _checkpoint_is_complete(connection, mode):
                     return
 
     @property
@@ -139,10 +140,10 @@ def detached_connection(engine: Engine) -> sqlite3.Connection:
     return cast("sqlite3.Connection", proxy.dbapi_connection)
 
 
-def _checkpoint_is_busy(connection: sqlite3.Connection, mode: str) -> bool:
-    """Run a checkpoint; whether others, who read or write, kept it from its end."""
-    (is_busy, *_), *_ = connection.execute(f"PRAGMA wal_checkpoint({mode})")
-    return bool(is_busy)
+def _checkpoint_is_complete(connection: sqlite3.Connection, mode: str) -> bool:
+    """Run a checkpoint; whether it did all that its mode is to do, and moved the whole log."""
+    ((is_busy, pages, moved),) = connection.execute(f"PRAGMA wal_checkpoint({mode})")
+    return not is_busy and bool(moved == pages)
 
 
 def _prepare_connection(connection: Any, _record: object) -> None:

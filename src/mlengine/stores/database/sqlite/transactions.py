@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BEGIN = "mlengine_begin"
 _LOCK_SECONDS = "mlengine_lock_seconds"
 # What a statement of many rows undoes itself with, a copy of each page that it changes: SQLite
-# writes it into a temporary file from 64 KB on, which costs a quarter of a batch.
+# writes it into a temporary file from 64 KB on, a quarter of what it takes for a batch.
 JOURNAL_IN_MEMORY, _JOURNAL_BY_DEFAULT = "PRAGMA temp_store=MEMORY", "PRAGMA temp_store=DEFAULT"
 
 

@@ -41,9 +41,9 @@ class AliasedMarketData(MarketData):
         """All that the source lists, by symbol; raises as the source."""
         return sorted(set(map(self._markets.canonical, self.source.symbols())))
 
-    def read_ahead(self, symbols: Set[str]) -> bool:
+    def read_ahead(self, symbols: Set[str]) -> None:
         """That of the source, of all their names."""
-        return self.source.read_ahead({name for each in symbols for name in self._names(each)})
+        self.source.read_ahead({name for each in symbols for name in self._names(each)})
 
     def refused_files(self) -> Sequence[tuple[str, str]]:
         """Those of the source."""
