@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from tests.core.features.frames import bitwise_differences
 from tests.factories import panel, random_bars
 from tests.processes import feature_bits
 
-from mlengine.core.features import BUILTIN, CORE, FeatureSet, compute, latest
+from mlengine.core.features import BUILTIN, CORE, Feature, FeatureSet, compute, latest
 from mlengine.core.features.compute import CHUNK_ROWS, FEW_ROWS
+from mlengine.core.features.kernels import total
 
 ROOT = Path(__file__).parents[3]
 BARS = random_bars(rows=420)
@@ -83,6 +85,37 @@ def test_latest_of_a_universe_in_parts_gives_the_bits_of_compute(each: FeatureSe
     assert whole.height > CHUNK_ROWS // 2
     expected = compute(whole, each).group_by("symbol", maintain_order=True).tail(1)
     assert bitwise_differences(newest, expected) == 0
+
+
+def test_latest_of_a_set_of_ones_own_gives_the_bits_of_compute():
+    """What Polars can't see through, a feature that is a part of another, one value for all."""
+    close = pl.col("close")
+    exprs = {
+        "unseen": close.map_batches(lambda series: series * 2.0, return_dtype=pl.Float64),
+        "gap": pl.col("before") - pl.col("total"),
+        "total": pl.col("sum"),
+        "before": pl.col("total").shift(1, fill_value=math.nan),
+        "mean": close.mean(),
+        "one": pl.lit(1.0),
+        "hour": pl.col("timestamp").dt.hour(),
+        "named": pl.col("symbol").str.len_chars() * close,
+    }
+    features = tuple(
+        Feature(name=name, expr=expr, formula="f", bars=4, unit="none", source="test", doc="Test.")
+        for name, expr in exprs.items()
+    )
+    parts = {"sum": total(close, bars=3), "unused": pl.col("nowhere")}
+    mine = FeatureSet(name="mine", version=1, window_bars=4, features=features, parts=parts)
+    whole = panel(24, rows=90)
+    assert whole.height > FEW_ROWS
+    used = replace(mine, parts={"sum": parts["sum"]})
+    mean_is_of_few_rows = pl.exclude("mean")
+    for rows in (1, 3):
+        expected = compute(whole, used).group_by("symbol", maintain_order=True).tail(rows)
+        newest = latest(whole, mine, rows=rows)
+        assert newest["mean"].is_not_null().all()
+        made, asked = (frame.select(mean_is_of_few_rows) for frame in (newest, expected))
+        assert bitwise_differences(made, asked) == 0
 
 
 def test_a_symbol_alone_has_the_bits_that_it_has_in_a_panel(each: FeatureSet):

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from itertools import chain
 
 import polars as pl
 import pytest
 from tests.factories import random_bars
 
 from mlengine.core.features import ALPHA158, BUILTIN, CORE, Feature, FeatureSet, compute
-from mlengine.core.features.spec import FEWER_BARS
+from mlengine.core.features.evaluation_order import FEWER_BARS, is_pointwise
+from mlengine.core.features.kernels import total
+
+COLUMNS = ("symbol", "timestamp", "open", "high", "low", "close", "volume")
+CLOSE = pl.col("close")
 
 
 def feature(name: str = "double", **changes) -> Feature:
@@ -104,28 +110,77 @@ def test_a_frugal_evaluation_drops_parts_only_after_their_last_use():
         assert len(dropped) > len(each.parts) / 2
 
 
-def test_bundles_make_each_column_once_and_drop_parts_only_after_their_last_use():
+def names(columns: Iterable[pl.Expr]) -> list[str]:
+    return [column.meta.output_name() for column in columns]
+
+
+def read(columns: Iterable[pl.Expr]) -> set[str]:
+    return {name for column in columns for name in column.meta.root_names()}
+
+
+def test_groups_make_each_column_once_and_drop_parts_only_after_their_last_use():
     for each in BUILTIN.values():
-        known, made = {"timestamp", "open", "high", "low", "close", "volume"}, []
-        for group in each.evaluation_groups:
+        order = each.newest_rows_order
+        whole, made = set(COLUMNS), list[str]()
+        newest = {*COLUMNS}
+        for group in order.groups:
             for batch in group.column_batches:
-                assert {name for expr in batch for name in expr.meta.root_names()} <= known
-                names = [expr.meta.output_name() for expr in batch]
-                made, known = made + names, known | set(names)
-            known -= set(group.features) | set(group.droppable)
-        assert sorted(made) == sorted([*each.parts, *each.names])
-        features = [name for group in each.evaluation_groups for name in group.features]
-        assert sorted(features) == sorted(each.names)
-        assert not known & each.parts.keys()
-        assert len(each.evaluation_groups) > 3
+                assert read(batch) <= whole
+                made, whole = made + names(batch), whole | set(names(batch))
+            assert read(group.newest_columns) <= whole
+            assert not newest & set(names(group.newest_columns))
+            newest |= set(names(group.newest_columns))
+            assert whole >= set(group.droppable)
+            whole -= set(group.droppable)
+        assert whole == set(COLUMNS)
+        for batch in order.pointwise_batches:
+            assert read(batch) <= newest
+            newest |= set(names(batch))
+        assert set(each.names) <= newest
+        assert len(made) == len(set(made))
+        assert set(made) | newest == {*COLUMNS, *each.parts, *each.names}
+        assert len(order.groups) > 3
 
 
-def test_groups_of_features_look_back_less_and_less_far():
+def test_only_what_others_look_back_on_is_made_of_all_rows():
+    parts = {
+        "middle": (pl.col("high") + pl.col("low")) / 2.0,
+        "before": pl.col("middle").shift(1),
+        "size": pl.col("volume") * 2.0,
+        "unused": pl.col("nothing"),
+    }
+    first = feature("first", expr=pl.col("before") / pl.col("middle") - pl.col("size"))
+    last = feature("last", expr=pl.col("size").map_batches(lambda size: size))
+    order = a_set(first, last, parts=parts).newest_rows_order
+    (group,) = order.groups
+    assert names(chain(*group.column_batches)) == ["middle", "size", "last"]
+    assert sorted(names(group.newest_columns)) == ["before", "last", "middle", "size"]
+    assert names(chain(*order.pointwise_batches)) == ["first"]
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        CLOSE.shift(1) * 2.0,
+        pl.when(pl.col("low") > CLOSE.diff()).then(1.0).otherwise(CLOSE),
+        CLOSE - CLOSE.mean(),
+        CLOSE.forward_fill().abs(),
+        CLOSE.sum().over("symbol"),
+        CLOSE.cum_sum().sqrt(),
+        total(CLOSE, bars=2).fill_null(0.0),
+        CLOSE.map_batches(lambda close: close),
+    ],
+    ids=str,
+)
+def test_what_reads_other_rows_is_not_pointwise(expr: pl.Expr):
+    assert not is_pointwise(expr)
+
+
+def test_groups_look_back_less_and_less_far():
     for each in BUILTIN.values():
-        bars = {one.name: one.bars for one in each.features}
-        most = [group.bars for group in each.evaluation_groups]
+        most = [group.bars for group in each.newest_rows_order.groups]
         assert most == sorted(most, reverse=True)
-        assert most == [max(bars[n] for n in group.features) for group in each.evaluation_groups]
+        assert most[0] == max(one.bars for one in each.features)
         assert most[-1] <= most[0] - FEWER_BARS
 
 

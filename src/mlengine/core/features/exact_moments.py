@@ -48,11 +48,15 @@ def rolling_std_parts(name: str, *, bars: int) -> dict[str, pl.Expr]:
     squares, halves, rest = (pl.col(stem(step)) for step in ("squares", "halves", "small"))
     return {
         **{stem(f"sum {letter}"): total(pl.col(f"{name}:{letter}"), bars=bars) for letter in "abc"},
-        stem("squares"): total(pl.col(f"{name}:a*a"), bars=bars, each=n) - a * a,
-        stem("halves"): total(pl.col(f"{name}:a*b"), bars=bars, each=2.0 * n) - 2.0 * a * b,
-        stem("small"): total(pl.col(f"{name}:rest"), bars=bars, each=n)
-        - (2.0 * a * c + (b + c) * (b + c)),
-        stem("moves"): (highest(pl.col(name), bars=bars) - lowest(pl.col(name), bars=bars)).sign(),
+        stem("sum a*a"): total(pl.col(f"{name}:a*a"), bars=bars, each=n),
+        stem("sum a*b"): total(pl.col(f"{name}:a*b"), bars=bars, each=2.0 * n),
+        stem("sum rest"): total(pl.col(f"{name}:rest"), bars=bars, each=n),
+        stem("squares"): pl.col(stem("sum a*a")) - a * a,
+        stem("halves"): pl.col(stem("sum a*b")) - 2.0 * a * b,
+        stem("small"): pl.col(stem("sum rest")) - (2.0 * a * c + (b + c) * (b + c)),
+        stem("highest"): highest(pl.col(name), bars=bars),
+        stem("lowest"): lowest(pl.col(name), bars=bars),
+        stem("moves"): (pl.col(stem("highest")) - pl.col(stem("lowest"))).sign(),
         stem("deviation"): (squares + halves + rest).clip(lower_bound=0.0).sqrt()
         * (pl.col(stem("moves")) / n),
     }
@@ -75,10 +79,12 @@ def rolling_correlation_parts(left: str, right: str, *, bars: int) -> dict[str, 
         stem("a*d"): a * d,
         stem("a*e"): a * e + b * d,
         stem("rest"): a * f + c * d + r * s,
-        stem("heads"): total(pl.col(stem("a*d")), bars=bars, each=n) - sa * sd,
-        stem("halves"): total(pl.col(stem("a*e")), bars=bars, each=n) - (sa * se + sb * sd),
-        stem("small"): total(pl.col(stem("rest")), bars=bars, each=n)
-        - (sa * sf + sc * sd + (sb + sc) * (se + sf)),
+        stem("sum a*d"): total(pl.col(stem("a*d")), bars=bars, each=n),
+        stem("sum a*e"): total(pl.col(stem("a*e")), bars=bars, each=n),
+        stem("sum rest"): total(pl.col(stem("rest")), bars=bars, each=n),
+        stem("heads"): pl.col(stem("sum a*d")) - sa * sd,
+        stem("halves"): pl.col(stem("sum a*e")) - (sa * se + sb * sd),
+        stem("small"): pl.col(stem("sum rest")) - (sa * sf + sc * sd + (sb + sc) * (se + sf)),
         stem("spread"): left_deviation * right_deviation * n**2,
         # 0/0 where one side is constant: the clip would make 1 of an infinite quotient.
         stem("correlation"): ((heads + halves + rest) * spread.sign() / spread).clip(-1.0, 1.0),

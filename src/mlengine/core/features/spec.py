@@ -2,31 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import polars as pl
 
+from mlengine.core.features.evaluation_order import (
+    NewestRowsOrder,
+    batches,
+    batches_and_drops,
+    newest_rows_order,
+)
+
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
-COLUMNS_PER_DROP = 48
-COLUMNS_PER_GROUP = 40
-# So many bars fewer are worth a group of their own, and a copy of what it needs.
-FEWER_BARS = 16
-
-
-class EvaluationGroup(NamedTuple):
-    """Some features and the parts that they need and no earlier group has, in batches.
-
-    None of the features depends on more than `bars` bars. `droppable` are the parts, of whichever
-    group, that no later one needs.
-    """
-
-    bars: int
-    column_batches: tuple[tuple[pl.Expr, ...], ...]
-    features: tuple[str, ...]
-    droppable: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,105 +93,25 @@ class FeatureSet:
 
     @cached_property
     def column_batches(self) -> tuple[tuple[pl.Expr, ...], ...]:
-        """The parts in an order in which each finds the columns that it needs.
-
-        Shallow batches of named columns, since Polars' planner takes time with the square of an
-        expression's depth: 200 ms for six deviations written as single expressions.
-        """
-        return tuple(map(_alias_all, _dependency_batches(self.parts)))
+        """The parts in an order in which each finds the columns that it needs."""
+        return batches(self.parts)
 
     @cached_property
     def column_batches_and_drops(self) -> tuple[tuple[tuple[pl.Expr, ...], tuple[str, ...]], ...]:
         """Parts and features as soon as they can be computed, and which parts then to drop."""
-        batches = _dependency_batches(self._columns)
-        return tuple(
-            zip(map(_alias_all, batches), _merge_drops(self._droppable(batches)), strict=True)
-        )
+        return batches_and_drops(self._columns, keep=self.names)
 
     @cached_property
-    def evaluation_groups(self) -> tuple[EvaluationGroup, ...]:
-        """All features, some after the others, so that few columns are held at a time.
-
-        Those that look back furthest come first: the later ones need fewer rows.
-        """
-        bars = {each.name: each.bars for each in self.features}
-        groups = list(_group_columns(self._columns, bars))
-        return tuple(
-            EvaluationGroup(
-                max(bars[name] for name in group if name in bars),
-                tuple(map(_alias_all, _dependency_batches(group))),
-                tuple(name for name in group if name not in self.parts),
-                droppable,
-            )
-            for group, droppable in zip(groups, self._droppable(groups), strict=True)
-        )
+    def newest_rows_order(self) -> NewestRowsOrder:
+        """How the features of the newest rows alone are computed."""
+        return newest_rows_order(self._columns, {each.name: each.bars for each in self.features})
 
     @property
     def _columns(self) -> dict[str, pl.Expr]:
         """Parts and features; counts and flags of features as numbers."""
         return {**self.parts, **{each.name: each.expr.cast(pl.Float64) for each in self.features}}
 
-    def _droppable(self, steps: Sequence[Mapping[str, pl.Expr]]) -> list[tuple[str, ...]]:
-        """The parts that each step is the last to compute or to need."""
-        droppable, needed = [], set(self.names)
-        for step in reversed(steps):
-            here = {*step, *(name for expr in step.values() for name in _columns_read(expr))}
-            droppable.append(tuple(sorted((here & self.parts.keys()) - needed)))
-            needed |= here
-        return droppable[::-1]
-
     @cached_property
     def feature_columns(self) -> tuple[pl.Expr, ...]:
         """The features under their names, over bars and parts; counts and flags as numbers."""
         return tuple(feature.expr.cast(pl.Float64).alias(feature.name) for feature in self.features)
-
-
-def _dependency_batches(columns: Mapping[str, pl.Expr]) -> list[dict[str, pl.Expr]]:
-    """Columns in batches, each of which finds what it needs; raises ValueError on a circle."""
-    waiting, batches = dict(columns), []
-    while waiting:
-        ready = [name for name, expr in waiting.items() if not _columns_read(expr) & waiting.keys()]
-        if not ready:
-            raise ValueError(f"parts need each other: {', '.join(sorted(waiting))}")
-        batches.append({name: waiting.pop(name) for name in ready})
-    return batches
-
-
-def _alias_all(batch: Mapping[str, pl.Expr]) -> tuple[pl.Expr, ...]:
-    return tuple(expr.alias(name) for name, expr in batch.items())
-
-
-def _group_columns(
-    columns: Mapping[str, pl.Expr], bars: Mapping[str, int]
-) -> Iterator[dict[str, pl.Expr]]:
-    """Each of `bars` with what it needs of `columns`, each column once; the most bars first."""
-    added, group, most_bars = set[str](), dict[str, pl.Expr](), 0
-    for name in sorted(bars, key=bars.__getitem__, reverse=True):
-        if group and (len(group) >= COLUMNS_PER_GROUP or bars[name] <= most_bars - FEWER_BARS):
-            yield group
-            group = {}
-        if not group:
-            most_bars = bars[name]
-        waiting = [name]
-        while waiting:
-            column = waiting.pop()
-            if column in columns and column not in added:
-                added.add(column)
-                group[column] = columns[column]
-                waiting += sorted(_columns_read(columns[column]))
-    if group:
-        yield group
-
-
-def _merge_drops(droppable: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The same names in fewer, larger drops: a planner takes time for each."""
-    merged, pending = [], list[str]()
-    for names in droppable:
-        pending += names
-        merged.append(tuple(pending) if len(pending) >= COLUMNS_PER_DROP else ())
-        pending = [] if merged[-1] else pending
-    return merged
-
-
-def _columns_read(part: pl.Expr) -> set[str]:
-    return set(part.meta.root_names())

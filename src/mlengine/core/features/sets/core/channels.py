@@ -26,9 +26,8 @@ PARTS: dict[str, pl.Expr] = {
     "stochastic": kernel_input(
         100.0 * ((CLOSE - pl.col("floor:14")) / (pl.col("top:14") - pl.col("floor:14")))
     ),
-    "peak:60": highest(CLOSE, bars=60),
-    "trough:60": lowest(CLOSE, bars=60),
-    "drawdown:32": kernel_input(change_ratio(CLOSE, highest(CLOSE, bars=32))),
+    "close:highest:32": highest(CLOSE, bars=32),
+    "drawdown:32": kernel_input(change_ratio(CLOSE, pl.col("close:highest:32"))),
     "typical": (HIGH + LOW + CLOSE) / 3.0,
     "typical gap": weighted_sum(
         TYPICAL - lag(TYPICAL, bars=1), weights=mean_gap_weights(bars=CCI_BARS)
@@ -111,7 +110,7 @@ FEATURES = (
     ),
     Feature(
         name="drawdown_60",
-        expr=change_ratio(CLOSE, pl.col("peak:60")),
+        expr=change_ratio(CLOSE, pl.col("close:highest:60")),
         formula="(close - max(close, 60)) / max(close, 60)",
         bars=60,
         unit="fraction",
@@ -122,7 +121,7 @@ FEATURES = (
     ),
     Feature(
         name="runup_60",
-        expr=change_ratio(CLOSE, pl.col("trough:60")),
+        expr=change_ratio(CLOSE, pl.col("close:lowest:60")),
         formula="(close - min(close, 60)) / min(close, 60)",
         bars=60,
         unit="fraction",
