@@ -4,8 +4,9 @@ CPU milliseconds of master and workers for the first batch of a server, by turns
 commit, whose tree is taken from git. Each has versions of its own, trained on the same bars. Once
 the database is new, once it has all that the version records but for one new bar each, and once
 that bar comes while the server runs, as it does every day. `--clients` asks for batches by several
-clients at once instead, all bars and features in memory. The ratio is that of the medians, with an
-interval of 95 % by a bootstrap of the rounds.
+clients at once instead, all bars and features in memory. The rate limit is on, as it is by default,
+but refuses nobody. The ratio is that of the medians, with an interval of 95 % by a bootstrap of the
+rounds.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from benchmarks.load import Client, Measured, by_threads
-from benchmarks.serving import BATCH, head, one_batch, row, say_where
+from benchmarks.serving import BATCH, head, limit_on, one_batch, queue_server, row, say_where
 from benchmarks.stack import ROOT, SYMBOLS, Stack, serving, stack
 
 from mlengine import config
@@ -95,8 +96,9 @@ def main() -> int:
     options = asked.parse_args()
     say_where()
     print()
-    with stack() as made, _earlier(made, options.commit) as earlier:
-        trees = [Tree("this one", ROOT, made.environ), earlier]
+    with stack() as made, queue_server() as queue, _earlier(made, options.commit) as earlier:
+        this_one, limit = Tree("this one", ROOT, made.environ), limit_on(queue)
+        trees = [replace(each, environ={**each.environ, **limit}) for each in (this_one, earlier)]
         if options.clients:
             several_clients(made, trees, rounds=options.rounds, seconds=options.seconds)
             return 0

@@ -92,7 +92,7 @@ def single(
     print("The limit is so high that it refuses nobody; Valkey counts, on a unix socket.\n")
     with ExitStack() as open_servers:
         enter = open_servers.enter_context
-        limited = {**made.environ, "REDIS_URL": enter(_queue()), "RATE_LIMIT_REQUESTS": "100000000"}
+        limited = {**made.environ, **limit_on(enter(queue_server()))}
         servers = {
             "bare Flask JSON": enter(
                 serving("benchmarks.bare:app", "/bare", made.environ, *GTHREAD)
@@ -197,7 +197,7 @@ def one_batch(server: Server, client: Client, body: bytes) -> Batch:
 
 def limiter() -> None:
     """Flask-Limiter itself, in one process by turns."""
-    with _queue() as url:
+    with queue_server() as url:
         plain, limited = _empty(None), _empty(to_limits_uri(url))
         turns = [(_microseconds(plain), _microseconds(limited)) for _ in range(15)]
     cost = min(b for _, b in turns) - min(a for a, _ in turns)
@@ -257,8 +257,14 @@ def warm(server: Server) -> None:
         by_threads(server.port, [("POST", "/predict/batch", BATCH)], connections=8, seconds=2)
 
 
+def limit_on(queue: str) -> dict[str, str]:
+    """The limit as it is by default, but so high that it refuses nobody."""
+    return {"REDIS_URL": queue, "RATE_LIMIT_REQUESTS": "100000000"}
+
+
 @contextmanager
-def _queue() -> Iterator[str]:
+def queue_server() -> Iterator[str]:
+    """Its address: on a unix socket."""
     with tempfile.TemporaryDirectory(prefix="mlq-") as name:
         artifacts = Path(name)
         process = QueueServer(artifacts, find_binary(), runtime_dir=artifacts).start()
