@@ -22,11 +22,14 @@ from mlengine.stores.market_data.tables.cells.zones import all_state_zones, to_m
 from mlengine.stores.market_data.tables.columns.doubts import (
     refuse_doubtful_dots,
     refuse_other_header,
-    refuse_other_zone,
-    refuse_undated,
     refuse_unnamed,
 )
 from mlengine.stores.market_data.tables.columns.roles import Roles
+from mlengine.stores.market_data.tables.columns.time_doubts import (
+    refuse_lost_half_of_day,
+    refuse_other_zone,
+    refuse_undated,
+)
 from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import (
     CellRefused,
@@ -179,6 +182,9 @@ class _Reader:
         """The starts, or the ends that the rows are stamped at, and the sessions."""
         column = self._start_column()
         times, self._settings = self._times(self._roles.start, column, self._settings)
+        if column.dtype == pl.String and self._settings.date_format is None:
+            hours = self._roles.start if self._roles.clock is None else self._roles.clock
+            refuse_lost_half_of_day(self._table, hours, times.local, self._symbols)
         if self._settings.stamp == "start":
             return self._moments(times, column)
         # A bare date ends at the midnight that follows it.

@@ -16,7 +16,7 @@ EXCEL_DAYS = "excel"
 
 _ROLES = frozenset(
     ("timestamp", "date", "time", "symbol", "open", "high", "low", "close", "volume")
-    + ("adjusted_close", "close_time", "final")
+    + ("adjusted_close", "close_time", "final", "interval")
 )
 _CHOICES: dict[str, tuple[object, ...]] = {
     "decimal": (".", ","),

@@ -82,6 +82,7 @@ class Table:
     """The columns of a file by position: texts, or what a file with types gives.
 
     `names` are those of the header, `tickers` whose column each is where the header says it.
+    `stated_zone` is the line before the header that names a zone of times, and the zone.
     `torn` says that its only row is what was written of a line without an end.
     """
 
@@ -90,6 +91,7 @@ class Table:
     columns: tuple[pl.Series, ...]
     first_line: int
     tickers: tuple[str, ...] | None = None
+    stated_zone: tuple[int, str] | None = None
     torn: bool = False
 
     @property
@@ -118,6 +120,12 @@ class Table:
         lines = pl.DataFrame({"line": self.line_numbers()}).with_columns(literals)
         given = [column.alias(name) for name, column in columns.items()]
         return lines.hstack(given).select(*RAW_SCHEMA)
+
+    def refusal_at(self, line: int, value: str, reason: str) -> UpstreamInvalid:
+        """The error that names file, line and value of what stands before the header."""
+        return UpstreamInvalid(
+            f"the file {self.file!r}, line {line}, value {value!r:.60}: {reason}"
+        )
 
     def refusal(self, column: int, refused: CellRefused) -> UpstreamInvalid:
         """The error that names file, line, column and value."""

@@ -102,7 +102,9 @@ def read_text(content: bytes, format_: TextFormat, name: str) -> tuple[Table, Ta
     end = content.rfind(b"\n") + 1
     cells = _cells(content[:end], format_, name)
     columns = tuple(_without_ragged(cells, content[:end], format_))
-    table = Table(name, format_.names, columns, format_.first_line, format_.tickers)
+    table = Table(
+        *(name, format_.names, columns, format_.first_line, format_.tickers, format_.stated_zone)
+    )
     return table, _torn(content[end:], table, format_)
 
 

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlengine.stores.market_data.tables.columns.names import (
     has_all_prices,
@@ -22,6 +22,11 @@ _MOST_WORDS = 12
 # The columns of an exchange's files that have no header: twelve, and the seventh is the close.
 _KLINES = ("open_time", "open", "high", "low", "close", "volume", "close_time")
 _KLINE_REST = ("quote_volume", "count", "taker_buy_volume", "taker_buy_quote_volume", "ignore")
+# A line such as `Time zone: America/New_York`, or `All times are in EST`.
+_ZONE = re.compile(
+    r"(?i)\b(?:time[ _-]?zone|tz|all times (?:are )?in)\b[\" ]*[:=,;\t]*[\" ]*"
+    r"(?P<zone>[^\",;\t)]+)"
+)
 _VALUE = re.compile(r"[+-]?[$]?[0-9][0-9.,:/ T+Z-]*|", re.ASCII)
 
 
@@ -29,6 +34,7 @@ _VALUE = re.compile(r"[+-]?[$]?[0-9][0-9.,:/ T+Z-]*|", re.ASCII)
 class TextFormat:
     """`first_line` is the line of the first row, from 1.
 
+    `stated_zone` is a line before the header that names a zone of times, and the zone.
     `is_bars` says that the columns are those of bars, `is_list` that they are a list of symbols.
     """
 
@@ -36,6 +42,7 @@ class TextFormat:
     names: tuple[str, ...]
     first_line: int
     tickers: tuple[str, ...] | None = None
+    stated_zone: tuple[int, str] | None = None
     is_bars: bool = True
     is_list: bool = False
 
@@ -58,7 +65,8 @@ def text_format(head: bytes, settings: TableSettings) -> TextFormat:
         for separator in _SEPARATORS:
             names = _cells(line, separator)
             if is_price_header(names, settings):
-                return _with_tickers(lines, number, separator, names)
+                format_ = _with_tickers(lines, number, separator, names)
+                return replace(format_, stated_zone=_stated_zone(lines[:number]))
     first = lines[0] if lines else ""
     words = first.split()
     if len(words) <= _MOST_WORDS and has_all_prices(words):
@@ -102,6 +110,14 @@ def _with_tickers(
         if cells and cells[0] and not re.search("[0-9]", cells[0]) and not any(cells[1:]):
             names, following = (cells[0], *names[1:]), following + 1
     return TextFormat(separator, names, following + 1, tickers)
+
+
+def _stated_zone(preface: Sequence[str]) -> tuple[int, str] | None:
+    """The first line that names a zone of times, from 1, and the zone."""
+    for number, line in enumerate(preface, 1):
+        if match := _ZONE.search(line):
+            return number, match["zone"].strip()
+    return None
 
 
 def _is_line_of_tickers(cells: Sequence[str], names: Sequence[str]) -> bool:

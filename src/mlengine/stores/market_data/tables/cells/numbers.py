@@ -21,7 +21,7 @@ _GROUPED = "^[+-]?(?:[0-9]{1,3}(?:G[0-9]{3})+|[0-9]{1,2}(?:G[0-9]{2})*G[0-9]{3})
 _DOUBTFUL = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}\.[0-9]{3})$"
 _EXPONENT = r"^[+-]?[0-9]\.?[0-9]*[eE][+-]?[0-9]+$"
 _SAMPLE_ROWS = 16
-_MULTIPLES = {"K": 1e3, "M": 1e6, "B": 1e9}
+_MULTIPLES = {"K": "e3", "M": "e6", "B": "e9"}
 
 
 def plain_numbers(column: pl.Series) -> pl.Series:
@@ -96,17 +96,18 @@ def written_numbers(column: pl.Series, decimal: str, *, has_multiples: bool) -> 
     parted = texts.str.contains(_PARTED) & ~texts.str.contains(_PARTED_BY_THREES)
     # 102'16 is a price in thirty-seconds, and 1 2 is two numbers.
     bare = texts.set(parted.fill_null(value=False), None).str.replace_all(_SIGNS, "")
-    factors: pl.Series | float = 1.0
+    exponents: pl.Series | str = ""
     if has_multiples:
         suffixes = bare.str.slice(-1).str.to_uppercase()
-        factors = suffixes.replace_strict(_MULTIPLES, default=1.0, return_dtype=pl.Float64)
+        exponents = suffixes.replace_strict(_MULTIPLES, default="", return_dtype=pl.String)
         bare = bare.str.strip_chars_end("KMBkmb")
     has_other = bare.str.contains(other, literal=True).fill_null(value=False)
     grouped = bare.str.contains(_with_signs(_GROUPED, decimal, other)).fill_null(value=False)
     # A sign of thousands that stands elsewhere makes the cell unreadable.
     whole = bare.set(has_other & ~grouped, None).str.replace_all(other, "", literal=True)
-    numbers = whole.str.replace(decimal, ".", literal=True).cast(pl.Float64, strict=False)
-    return numbers * factors
+    # As an exponent: 1.11 million are 1,110,000, and 1.11 times a million is a little more.
+    digits = whole.str.replace(decimal, ".", literal=True) + exponents
+    return digits.cast(pl.Float64, strict=False)
 
 
 def _with_signs(pattern: str, decimal: str, group: str) -> str:

@@ -87,3 +87,15 @@ def clock_texts(texts: pl.Series, known_digits: int | None) -> tuple[pl.Series, 
     longest = max(clocks.filter(digits).str.len_chars().unique().to_list())
     width = max(4 if longest <= 4 else 6 if longest <= 6 else 9, known_digits or 0)
     return clocks.str.zfill(width).str.slice(0, 6).zip_with(digits, clocks), width
+
+
+def are_clocks(column: pl.Series) -> bool:
+    """Whether these are times of a day, by the first of them."""
+    first = column.drop_nulls().head(1).cast(pl.String, strict=False).to_list()
+    text = first[0].strip() if first and first[0] else ""
+    colons = re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?( ?[AaPp][Mm])?", text)
+    if colons or not re.fullmatch("[0-9]{1,9}", text):
+        return bool(colons)
+    longest = len(str(column.cast(pl.Int64, strict=False).max()))
+    digits = text.zfill(4 if longest <= 4 else 6 if longest <= 6 else 9)
+    return digits[:2] < "24" and digits[2:4] < "60" and digits[4:6] < "60"

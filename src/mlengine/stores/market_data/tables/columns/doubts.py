@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import time
 
 import polars as pl
 
@@ -12,7 +11,7 @@ from mlengine.stores.market_data.candles import LIKE_VOLUME
 from mlengine.stores.market_data.tables.cells.numbers import first_doubtful_dot, plain_numbers
 from mlengine.stores.market_data.tables.columns.names import ADJUSTED, plain_name, role_names
 from mlengine.stores.market_data.tables.settings import SETTINGS_FILE
-from mlengine.stores.market_data.tables.table import CellRefused, Table, states_something
+from mlengine.stores.market_data.tables.table import CellRefused, Table
 
 # Where it has several values, the rows may be of several symbols.
 _LIKE_SYMBOL = re.compile(
@@ -20,15 +19,19 @@ _LIKE_SYMBOL = re.compile(
     "|contract|security|stock|asset|pair|coin|company|instrument id)$|代码|銘柄|コード|종목",
     re.IGNORECASE,
 )
-# Where times state no zone of their own, it says which is theirs.
-_LIKE_ZONE = re.compile("^(tz|tz ?info|(exchange )?time ?zone( ?name)?|zone|(utc|gmt|tz) ?offset)$")
-_UTC = ("utc", "gmt", "z", "etc/utc", "0", "0.0", "+0", "+00:00", "+0000", "00:00", "")
-_LOCAL = ("local time",)
 _LIKE_ADJUSTED = re.compile("(?<!un)adj.*(clos|price|last)|(clos|price|last).*(?<!un)adj", re.I)
 # The columns beside which one vendor writes prices as billionths, in whole numbers.
 _BILLIONTHS_BESIDE = frozenset(("rtype", "publisher id"))
 _FEWEST_BILLIONTHS = 10**6
-_SET = f"Set zone in {SETTINGS_FILE}"
+# The columns that say how long the bar of each row is.
+_LIKE_INTERVAL = frozenset(
+    ("interval", "timeframe", "time frame", "tf", "bar size", "barsize", "bar interval", "per")
+    + ("granularity", "resolution", "freq", "frequency", "bar type")
+)
+# What is left of a number after its first sign of thousands.
+_THOUSANDS = "^[0-9]{3}$"
+_THOUSANDS_DIGITS = 3
+_CUT_SHARE = 0.9
 # Of a table of many symbols a few rows may name none, such as its totals.
 _MOST_UNNAMED_SHARE = 0.05
 
@@ -83,6 +86,58 @@ def refuse_other_symbol(table: Table, columns: Iterable[int]) -> tuple[str, ...]
     return tuple(names)
 
 
+def refuse_other_interval(
+    table: Table, columns: Iterable[int], named: int | None
+) -> tuple[str, ...]:
+    """That the one that is `named`, or none by its name, says that bars are of several intervals.
+
+    Returns what it says.
+    """
+    said: list[str] = []
+    like = (i for i in columns if plain_name(table.names[i]) in _LIKE_INTERVAL)
+    for i in like if named is None else [named]:
+        texts = table.columns[i].cast(pl.String, strict=False).str.strip_chars()
+        others = texts.filter(texts.is_not_null() & (texts != "") & (texts != table.names[i]))
+        intervals = others.unique(maintain_order=True)
+        said += intervals.head(1).to_list()
+        if len(intervals) > 1:
+            words = (
+                f"another interval than {intervals[0]!r} of a row before; write a file for each "
+                f"({SETTINGS_FILE}: columns.interval = '' denies it)"
+            )
+            raise table.refusal(i, CellRefused(words, _first(texts, intervals[1]), intervals[1]))
+    return tuple(said)
+
+
+def refuse_cut_thousands(table: Table, volume: int) -> None:
+    """That no volume ends at a sign of thousands, which has made two columns of it.
+
+    Then it has three digits at most, and what follows has three, of which the first may be zero.
+    """
+    if volume + 1 >= len(table.columns):
+        return
+    column, following = table.columns[volume], table.columns[volume + 1]
+    if column.dtype != pl.String or following.dtype != pl.String:
+        return
+    if (column.head(1).str.len_bytes() > _THOUSANDS_DIGITS).any():
+        return
+    column, following = column.str.strip_chars(), following.str.strip_chars()
+    numbers = column.filter(column.str.contains("^[0-9]+$"))
+    if not len(numbers) or numbers.str.len_bytes().max() > _THOUSANDS_DIGITS:  # type: ignore[operator]
+        return
+    rests = following.filter(following != "")
+    cut = rests.str.contains(_THOUSANDS)
+    begins = following.str.starts_with("0") & following.str.contains(_THOUSANDS)
+    if begins.any() and cut.sum() >= _CUT_SHARE * len(rests):
+        row = begins.arg_max() or 0
+        value = f"{column[row]},{following[row]}"
+        words = (
+            "is this one number, with a sign of thousands between? Write it in quotes "
+            f"({SETTINGS_FILE}: columns.volume can name it as it stands)"
+        )
+        raise table.refusal(volume, CellRefused(words, row, value))
+
+
 def refuse_other_adjusted(table: Table, columns: Iterable[int]) -> None:
     """That no column may be the adjusted close, where none is known to be and it is asked for."""
     perhaps = [name for i in columns if _LIKE_ADJUSTED.search(name := table.names[i])]
@@ -90,26 +145,6 @@ def refuse_other_adjusted(table: Table, columns: Iterable[int]) -> None:
         raise UpstreamInvalid(
             f"the file {table.file!r}: is its adjusted close {perhaps[0].strip()!r}? "
             f"{SETTINGS_FILE} can name it: columns.adjusted_close, or '' where it has none"
-        )
-
-
-def refuse_other_zone(table: Table, start: int, local: pl.Series) -> None:
-    """That nothing says of times of the day which zone they are of, where no setting does."""
-    if (local.drop_nulls().dt.time() == time(0)).all():
-        return
-    zones = [i for i, name in enumerate(table.names) if _LIKE_ZONE.fullmatch(plain_name(name))]
-    for i in zones:
-        texts = table.columns[i].cast(pl.String, strict=False).str.strip_chars()
-        stated = texts.is_not_null() & ~texts.str.to_lowercase().is_in(_UTC)
-        if stated.any():
-            row = stated.arg_max() or 0
-            raise table.refusal(
-                i, CellRefused(f"is this the zone of its times? {_SET}", row, texts[row])
-            )
-    if plain_name(table.names[start]) in _LOCAL:
-        row = local.is_not_null().arg_max() or 0
-        raise table.refusal(
-            start, CellRefused(f"which zone is it of? {_SET}", row, table.columns[start][row])
         )
 
 
@@ -159,16 +194,6 @@ def refuse_unnamed(table: Table, symbol: int, unnamed: pl.DataFrame) -> None:
         if bars.height == table.rows:
             words += f", nor does any other ({SETTINGS_FILE}: columns.symbol = '')"
         raise table.refusal(symbol, CellRefused(words, row, table.columns[symbol][row]))
-
-
-def refuse_undated(table: Table, start: int, at: pl.Series) -> None:
-    """That some row of a table has a moment."""
-    if not len(at) or at.null_count() < len(at):
-        return
-    column = table.columns[start]
-    row = states_something(column).arg_max() or 0
-    words = "not one candle has a readable timestamp (bars.toml can state date_format)"
-    raise table.refusal(start, CellRefused(words, row, column[row]))
 
 
 def _first(column: pl.Series, text: str) -> int:

@@ -1,6 +1,5 @@
 """What each column of a table is, by its name."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -11,9 +10,12 @@ from mlengine.core.bars.bars import PRICES
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import START_KEYS, VALUE_KEYS
 from mlengine.stores.market_data.tables.cells.numbers import plain_numbers
+from mlengine.stores.market_data.tables.cells.times import are_clocks
 from mlengine.stores.market_data.tables.columns.doubts import (
     refuse_billionths,
+    refuse_cut_thousands,
     refuse_other_adjusted,
+    refuse_other_interval,
     refuse_other_symbol,
     refuse_other_volume,
     states_volume,
@@ -44,7 +46,7 @@ class Roles:
 
     `clock` is the time of the day beside `start`, `volume` None says that the market has none.
     `ticker` is set where the columns are those of one symbol among several. `sole_names` is what
-    all rows say in columns that may name their symbol.
+    all rows say in columns that may name their symbol, or interval.
     """
 
     start: int
@@ -112,7 +114,7 @@ class _RoleFinder:
         date, clock = self._stated("date", DATES), self._stated("time", CLOCKS)
         named = self._first(STARTS)
         pair = date is not None and clock is not None
-        if pair and named in (date, clock) and _is_clock(self.table.columns[cast("int", clock)]):
+        if pair and named in (date, clock) and are_clocks(self.table.columns[cast("int", clock)]):
             return cast("int", date), clock
         first = self.columns[0]
         index = (
@@ -133,6 +135,12 @@ class _RoleFinder:
         return column
 
     def _sole_names(self, symbol: int | None) -> tuple[str, ...]:
+        named = self._stated("interval", ())
+        denied = self._is_stated_as_none("interval")
+        intervals = () if denied else refuse_other_interval(self.table, self.columns, named)
+        return (*intervals, *self._sole_symbols(symbol))
+
+    def _sole_symbols(self, symbol: int | None) -> tuple[str, ...]:
         is_known = symbol is not None or self.table.tickers is not None
         if is_known or self._is_stated_as_none("symbol"):
             return ()
@@ -151,6 +159,8 @@ class _RoleFinder:
         named = self._stated("volume", role_names("volume"))
         if named is None:
             named = self._volume_of_base(symbol)
+        elif "volume" not in self.settings.columns:
+            refuse_cut_thousands(self.table, named)
         ticks = self._first(TICK_VOLUMES)
         if ticks is not None and (named is None or _is_zero(self.table.columns[named])):
             return ticks
@@ -225,18 +235,6 @@ class _RoleFinder:
             f"the file {self.table.file!r} has no column {' or '.join(names)}"
             f" ({SETTINGS_FILE} can name it: columns.{role})"
         )
-
-
-def _is_clock(column: pl.Series) -> bool:
-    """Whether these are times of a day, by the first of them."""
-    first = column.drop_nulls().head(1).cast(pl.String, strict=False).to_list()
-    text = first[0].strip() if first and first[0] else ""
-    colons = re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?( ?[AaPp][Mm])?", text)
-    if colons or not re.fullmatch("[0-9]{1,9}", text):
-        return bool(colons)
-    longest = len(str(column.cast(pl.Int64, strict=False).max()))
-    digits = text.zfill(4 if longest <= 4 else 6 if longest <= 6 else 9)
-    return digits[:2] < "24" and digits[2:4] < "60" and digits[4:6] < "60"
 
 
 def _is_zero(column: pl.Series) -> bool:
