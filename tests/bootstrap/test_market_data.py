@@ -6,14 +6,19 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.databases import new_database
 
 from mlengine.bootstrap import MARKET_DATA_GROUP
 from mlengine.bootstrap.market_data import open_market_data
 from mlengine.bootstrap.markets import load_markets
+from mlengine.bootstrap.stores import open_bars
 from mlengine.config import Settings
 from mlengine.errors import BadSetting
+from mlengine.stores.database.engine import open_database
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.adapters.library import AdapterOptions
+from mlengine.stores.system.dependency_states import DependencyStates
+from mlengine.stores.telemetry.counters import Counters
 
 Opened = Callable[..., MarketData]
 
@@ -94,3 +99,15 @@ def test_a_shape_that_sends_a_key_needs_one(opened: Opened, tmp_path: Path) -> N
     with pytest.raises(BadSetting, match="MARKET_DATA_API_KEY"):
         opened(**environ)
     assert opened(**environ, MARKET_DATA_API_KEY="s3cret").kind == "http"
+
+
+def test_bars_of_the_sample_are_recorded_apart_from_those_of_files(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    def records_sample(**environ: str) -> bool:
+        settings = make_settings(**environ)
+        database = open_database(new_database(tmp_path / "audit.db"))
+        return open_bars(settings, DependencyStates(), database, Counters(tmp_path)).store.of_sample
+
+    assert records_sample(MARKET_DATA_DIR=str(tmp_path)) is False
+    assert records_sample(MARKET_DATA_DIR="") is True

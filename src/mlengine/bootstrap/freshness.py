@@ -27,7 +27,7 @@ def build_freshness(settings: Settings, control: ControlPlane) -> MonitoringServ
 
     bar_ages = BarAgeService(
         open_market_data(settings, markets),
-        BarStore(database),
+        BarStore(database, of_sample=settings.market_data_kind == "sample"),
         settings.market_data_interval,
         markets,
         BarCache(),

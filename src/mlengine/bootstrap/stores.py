@@ -97,7 +97,7 @@ def open_bars(
     markets = load_markets(settings)
     return BarService(
         source=open_market_data(settings, markets),
-        store=BarStore(database),
+        store=BarStore(database, of_sample=settings.market_data_kind == "sample"),
         interval=settings.market_data_interval,
         cache_seconds=settings.market_data_cache_seconds,
         recheck_seconds=settings.market_data_recheck_seconds,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -95,3 +96,15 @@ def test_what_was_read_of_the_past_is_no_window(tmp_path):
     record(store, bars, NOW)
     past = store.known_at(["AAA"], "1d", NOW - 200 * DAY, bars=20)["AAA"]
     assert past.window_recorded_by(0, 20) is None
+
+
+def test_a_window_of_the_sample_is_found_beside_bars_of_another_source(tmp_path):
+    store, bars = bar_store(tmp_path), random_bars(rows=50)
+    of_sample = record(replace(store, of_sample=True), bars, NOW)
+    others = random_bars(rows=50, seed=9)
+    of_another = record(store, others, NOW + DAY)
+    first, second = read(store, of_sample, of_another)
+    assert first is not None
+    assert first.equals(bars.tail(20))
+    assert second is not None
+    assert second.equals(others.tail(20))

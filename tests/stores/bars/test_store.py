@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -344,3 +345,14 @@ def test_a_series_with_values_that_nobody_wrote_is_a_damaged_row(tmp_path, damag
             connection.exec_driver_sql(f"UPDATE bar_series SET {name} = ?", (value,))  # noqa: S608
     with pytest.raises(DamagedRow):
         read(store, "AAA")
+
+
+def test_bars_of_the_sample_are_kept_apart_from_those_of_any_other_source(tmp_path):
+    store = bar_store(tmp_path)
+    sample, bars = replace(store, of_sample=True), random_bars("AAA", rows=30, seed=2)
+    write(sample, random_bars("AAA", rows=90, seed=1))
+    write(store, bars, now=NOW + DAY)
+    assert read(store, "AAA").equals(bars)
+    assert read(sample, "AAA").height == 90
+    assert known_at(store, NOW + DAY).equals(bars)
+    assert (store.recording_counts("1d"), store.revised_bars("1d")) == ({"AAA": 1}, {"AAA": 0})

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from sqlalchemy import Connection, Engine
 
@@ -9,7 +10,7 @@ from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.recorded import RecordedWindow, Revisions
 from mlengine.stores.bars.segments import read_between
-from mlengine.stores.bars.series import read_series
+from mlengine.stores.bars.series import read_series, series_interval
 from mlengine.stores.database.engine import reading
 from mlengine.stores.database.tables import MICROSECOND
 
@@ -25,26 +26,34 @@ class RecordedWindowReader:
 
     def read(self, windows: Sequence[RecordedWindow]) -> list[BarArrays | None]:
         """The bars of each window, to the last bit; None where the store does not have them."""
-        found: dict[RecordedWindow, BarArrays | None] = {}
+        found: dict[RecordedWindow, BarArrays | None] = dict.fromkeys(windows)
         with reading(self.engine) as connection:
-            for interval in {each.interval for each in windows}:
-                wanted = [each for each in windows if each.interval == interval]
+            for interval, of_sample in product({each.interval for each in windows}, (False, True)):
+                key = series_interval(interval, of_sample=of_sample)
                 reach = _WIDER * (INTERVALS[interval] // MICROSECOND)
-                found |= _read(connection, {each: each.rows * reach + _WEEKS for each in wanted})
-                missing = [each for each in wanted if found[each] is None]
-                if missing:
-                    found |= _read(connection, {each: each.last_start for each in missing})
+                missing = _missing(found, interval)
+                found |= _read(
+                    connection, {each: each.rows * reach + _WEEKS for each in missing}, key
+                )
+                missing = _missing(found, interval)
+                found |= _read(connection, {each: each.last_start for each in missing}, key)
         return [found[each] for each in windows]
 
 
+def _missing(
+    found: Mapping[RecordedWindow, BarArrays | None], interval: str
+) -> list[RecordedWindow]:
+    return [each for each, bars in found.items() if bars is None and each.interval == interval]
+
+
 def _read(
-    connection: Connection, reaches: Mapping[RecordedWindow, int]
+    connection: Connection, reaches: Mapping[RecordedWindow, int], key: str
 ) -> dict[RecordedWindow, BarArrays | None]:
-    """Windows of one interval, from the rows that begin so long before each or later."""
+    """Windows of the series of one `key`, from the rows that begin so long before each or later."""
     found: dict[RecordedWindow, BarArrays | None] = dict.fromkeys(reaches)
-    symbols = {each.symbol for each in reaches}
-    (interval,) = {each.interval for each in reaches}
-    series = read_series(connection, symbols, interval)
+    if not reaches:
+        return found
+    series = read_series(connection, {each.symbol for each in reaches}, key)
     spans: dict[int, tuple[int, int]] = {}
     for window, reach in reaches.items():
         if window.symbol in series:

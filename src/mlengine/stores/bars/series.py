@@ -52,6 +52,11 @@ _UPDATE_SERIES = (
 )
 
 
+def series_interval(interval: str, *, of_sample: bool) -> str:
+    """The `interval` that a series is kept under: bars of the sample are nobody else's."""
+    return f"{interval} sample" if of_sample else interval
+
+
 def series_statements(connection: Connection) -> list[SelectByKey | Writing]:
     """What is executed here, to be compiled ahead."""
     new_series = insert_or_ignore(connection, bar_series), _NEW_SERIES

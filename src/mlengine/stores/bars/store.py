@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Engine
 
 from mlengine.core.bars.recorded import NO_REVISIONS, BarsDiff, KnownBars, Revisions
 from mlengine.core.bars.recorded_panel import UpstreamAnswer, diffs, newest_of_each
-from mlengine.core.monitoring.event import Event
 from mlengine.core.timestamps import microseconds
 from mlengine.stores.bars.change_signal import (
     FileChangeSignal,
@@ -32,9 +31,10 @@ from mlengine.stores.bars.series import (
     read_recording_counts,
     read_revised_bars,
     read_series,
+    series_interval,
     update_series,
 )
-from mlengine.stores.bars.stored import Recorded, StoredBars, UpstreamBars
+from mlengine.stores.bars.stored import Recorded, StoredBars, UpstreamBars, revision_event
 from mlengine.stores.database.engine import reading, writing
 from mlengine.stores.database.events import insert_event
 
@@ -51,10 +51,12 @@ _View = Callable[[Sequence[tuple[str, Revisions]]], Sequence[KnownBars]]
 class BarStore:
     """The tables `bar_series` and `bar_segments`; every method raises DatabaseUnavailable.
 
-    Nothing is overwritten: a revised bar is a further row, and so is one that is gone.
+    Nothing is overwritten: a revised bar is a further row, and so is one that is gone. Bars that
+    are `of_sample` are kept apart from those of all other sources.
     """
 
     engine: Engine
+    of_sample: bool = False
 
     def record(
         self, answers: Mapping[str, UpstreamBars], interval: str, *, seen_at: datetime
@@ -65,7 +67,7 @@ class BarStore:
         """
         with writing(self.engine, lock_timeout_seconds=_LOCK_SECONDS) as connection:
             asked_from = {symbol: answer.asked_from for symbol, answer in answers.items()}
-            series = claim_series(connection, asked_from, interval, seen_at)
+            series = claim_series(connection, asked_from, self._key(interval), seen_at)
             before = _recorded_before(connection, answers, series)
             compared = [
                 answer.beside(before[symbol][0], series[symbol], interval, seen_at)
@@ -79,7 +81,7 @@ class BarStore:
             _write(connection, bars, changes)
             revised = {symbol: each.revised for symbol, each in changes.items() if each.revised}
             if revised:
-                insert_event(connection, _revision_event(revised, interval, seen_at))
+                insert_event(connection, revision_event(revised, interval, seen_at))
         if any(each.rows.rows for each in changes.values()):
             self._signal.notify()
         for symbol, count in revised.items():
@@ -101,7 +103,7 @@ class BarStore:
         never recorded is left out.
         """
         with reading(self.engine) as connection:
-            series = read_series(connection, symbols, interval)
+            series = read_series(connection, symbols, self._key(interval))
             current = {
                 symbol: bars_in_memory.of_series(series[symbol])
                 for symbol, bars_in_memory in (in_memory or {}).items()
@@ -118,19 +120,19 @@ class BarStore:
         """The newest `bars` bars (0: all) of each symbol that were known at `moment`."""
         at = microseconds(moment)
         with reading(self.engine) as connection:
-            series = read_series(connection, symbols, interval)
+            series = read_series(connection, symbols, self._key(interval))
             read = _read(connection, series.values(), bars, partial(_at, at, bars))
         return {symbol: replace(each, of_the_past=True) for symbol, each in read.items()}
 
     def recording_counts(self, interval: str) -> dict[str, int]:
         """How often rows were added to the bars of each symbol; who has none is left out."""
         with reading(self.engine) as connection:
-            return read_recording_counts(connection, interval)
+            return read_recording_counts(connection, self._key(interval))
 
     def revised_bars(self, interval: str) -> dict[str, int]:
         """How many bars of each symbol were revised since they were first recorded."""
         with reading(self.engine) as connection:
-            return read_revised_bars(connection, interval)
+            return read_revised_bars(connection, self._key(interval))
 
     def recordings_changed(self) -> bool:
         """Whether rows were added since the last call, by whichever process; cheap."""
@@ -140,6 +142,9 @@ class BarStore:
         """Let `recordings_changed` not tell of what this thread records, where it can be helped."""
         return self._signal.own_recordings_known()
 
+    def _key(self, interval: str) -> str:
+        return series_interval(interval, of_sample=self.of_sample)
+
     @cached_property
     def _signal(self) -> FileChangeSignal | PollingChangeSignal:
         return open_change_signal(self.engine)
@@ -147,7 +152,7 @@ class BarStore:
     def extend_served(self, symbols: Collection[str], interval: str, until: datetime) -> None:
         """Note that answers are given from the recorded bars for longer, while no others come."""
         with writing(self.engine, lock_timeout_seconds=_LOCK_SECONDS) as connection:
-            extend_served(connection, symbols, interval, until)
+            extend_served(connection, symbols, self._key(interval), until)
 
 
 def _recorded_before(
@@ -243,8 +248,3 @@ def _read(
 
 def _at(moment: int, bars: int, series: Sequence[tuple[str, Revisions]]) -> list[KnownBars]:
     return [revisions.at(symbol, moment, bars) for symbol, revisions in series]
-
-
-def _revision_event(revised: Mapping[str, int], interval: str, now: datetime) -> Event:
-    details = {"interval": interval, "bars": sum(revised.values()), "symbols": dict(revised)}
-    return Event(kind="bars_revised", at=now, version=None, actor=None, details=details)

@@ -14,6 +14,7 @@ from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.recorded import BarsDiff, KnownBars
 from mlengine.core.bars.recorded_panel import UpstreamAnswer
 from mlengine.core.frozen import frozen_by_types
+from mlengine.core.monitoring.event import Event
 from mlengine.core.serialization import from_plain
 from mlengine.core.timestamps import EPOCH, microseconds
 from mlengine.errors import DamagedRow
@@ -144,6 +145,12 @@ class Recorded:
     bars: Mapping[str, StoredBars]
     new: int
     revised: Mapping[str, int]
+
+
+def revision_event(revised: Mapping[str, int], interval: str, now: datetime) -> Event:
+    """That so many bars of each symbol were revised."""
+    details = {"interval": interval, "bars": sum(revised.values()), "symbols": dict(revised)}
+    return Event(kind="bars_revised", at=now, version=None, actor=None, details=details)
 
 
 def loaded_report(text: str | None, *, accepted: int = 0) -> BarsReport:
