@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from tests.supervised import free_port
 
 from mlengine.bootstrap.control import ControlPlane, build_control
 from mlengine.config import Settings, environment_for_child
+from mlengine.errors import CannotStart
 from mlengine.stores.runs.rows import NewRun
-from mlengine.stores.system.preflight import supervisor_lock
+from mlengine.stores.system.preflight import require_artifacts, supervisor_lock
 
 ROOT = Path(__file__).parents[2]
 
@@ -177,3 +179,14 @@ def test_the_help_lists_what_hands_may_ask_for(tmp_path: Path) -> None:
     assert {"up", "web", "worker", "migrate", "train"} < set(names)
     assert "prepare" not in names, "what only a supervisor asks for"
     assert mlengine("nonsense", tmp_path).returncode == 2
+
+
+def test_a_file_system_that_is_mounted_read_only_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(CannotStart, match="mounted read-only: mount it for writing, or choose"):
+        require_artifacts(tmp_path)

@@ -293,12 +293,14 @@ def test_the_history_tells_facts_and_leaves_out_what_is_null(
             "promoted": False,
             "p_value": None,
             "losses": {"champion": 0.25, "constant": None},
+            "fingerprint": "0123456789abcdef" * 4,
         },
     )
     lines = runner.invoke(
         args=["monitor", "history", "--kind", "train_skipped"]
     ).stdout.splitlines()
-    assert lines[1].split("me", 1)[1].strip() == "promoted=no, losses.champion=0.25"
+    told = "promoted=no, losses.champion=0.25, fingerprint=0123456789ab"
+    assert lines[1].split("me", 1)[1].strip() == told
 
 
 def test_a_kind_of_event_that_there_is_not_is_refused(runner: FlaskCliRunner) -> None:

@@ -50,3 +50,10 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     result = CliRunner().invoke(demo, [str(tmp_path)])
     assert (result.exit_code, "is not empty" in result.output) == (2, True)
     assert [each.name for each in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    result = CliRunner().invoke(demo, [str(tmp_path / "file" / "demo")])
+    assert result.exit_code == 1
+    assert result.output == f"Error: {tmp_path}/file/demo can't be written: Not a directory\n"

@@ -275,6 +275,29 @@ def test_a_symbol_that_the_upstream_does_not_know_is_named(asked: Doctor) -> Non
     assert "NOSUCH" in checks["upstream"]["detail"]
 
 
+def test_files_that_can_not_be_used_and_symbols_that_none_has_are_named(
+    asked: Doctor, tmp_path: Path
+) -> None:
+    assert asked.ask()[1]["files"]["status"] == "ok"
+    (tmp_path / "bars" / "CCC.xlsx").write_bytes(b"PK")
+    code, checks = asked.ask(TRAIN_SYMBOLS="AAA,AAAA,ZZZ")
+    assert (code, checks["files"]["status"]) == (0, "warning")
+    assert "none has AAAA, ZZZ of TRAIN_SYMBOLS, skipped; there are " in checks["files"]["detail"]
+    assert "AAA" in checks["files"]["detail"].partition("there are ")[2]
+    assert "CCC.xlsx: " in checks["files"]["detail"]
+    assert "files" not in asked.ask(MARKET_DATA_DIR="")[1]
+
+
+def test_the_reasons_for_a_refusal_are_in_the_log_lines(asked: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "bars" / "CCC.xlsx").write_bytes(b"PK")
+    done = subprocess.run(
+        [sys.executable, "-m", "mlengine", "doctor"], capture_output=True, text=True, check=False
+    )
+    assert "file refused file=CCC.xlsx reason=" in done.stderr
+    columns = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("  OTEL_")]
+    assert set(columns) == {"default"}
+
+
 def test_a_model_that_can_not_serve_is_named(asked: Doctor, tmp_path: Path) -> None:
     platform = make_platform(tmp_path)
     _, checks = asked.ask(MARKET_DATA_INTERVAL="1h")

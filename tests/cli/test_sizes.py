@@ -112,3 +112,12 @@ def test_it_works_beside_a_writer_and_shows_the_log(tmp_path: Path) -> None:
 )
 def test_a_size_is_shown_in_a_unit_that_fits(count: int, text: str) -> None:
     assert format_size(count) == text
+
+
+def test_room_that_a_file_has_not_written_to_is_not_counted(tmp_path: Path) -> None:
+    counters = tmp_path / "artifacts" / "metrics" / "host"
+    counters.mkdir(parents=True)
+    with (counters / "1-a.counts").open("wb") as file:
+        file.write(bytes(1000))
+        file.truncate(8_000_000)
+    assert parts(tmp_path)["other files", None]["bytes"] < 100_000

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskCliRunner
 from tests.platforms import make_platform, settings
-from tests.published import publish
+from tests.published import draft, publish
 from tests.queue_process import QueueProcess
 
 from mlengine import logs
@@ -24,6 +24,7 @@ from mlengine.cli.progress import NoDisplay, ProgressBar, StageLines
 from mlengine.core.promotion.gate import Decision
 from mlengine.core.runs.progress import Progress
 from mlengine.core.runs.run import Run
+from mlengine.core.versions.data_entry import SkippedSymbol
 from mlengine.stores.runs.rows import NewRun
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -105,6 +106,20 @@ def test_a_version_is_named_with_what_became_of_it_and_why(
     with ending(platform, "succeeded", version=version) as ended:
         result = runner.invoke(args=["train", "--wait"])
     assert result.stdout == f"run {ended[0]} succeeded: {version}, {said}\n"
+
+
+def test_symbols_that_a_training_had_to_do_without_are_named(
+    runner: FlaskCliRunner, platform: Platform
+) -> None:
+    data = replace(draft().data, skipped_symbols=(SkippedSymbol("NOSUCH", "it is unknown"),))
+    publish(platform.registry.directory, run_id="run1", gate=REFUSED, data=data)
+    with ending(platform, "succeeded", version="v1"):
+        result = runner.invoke(args=["train", "--wait"])
+    assert result.stdout.endswith("; without NOSUCH, see `mlengine models show v1`\n")
+    shown = runner.invoke(args=["models", "show", "v1"]).stdout.splitlines()
+    assert [line.split(maxsplit=1)[1] for line in shown if line.startswith("skipped")] == [
+        "NOSUCH: it is unknown"
+    ]
 
 
 def test_a_run_that_fails_is_exit_code_one_with_its_reason(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 from mlengine.bootstrap.control import ControlPlane, build_control
@@ -56,6 +57,22 @@ def check_upstream(settings: Settings, *, seconds: float) -> Finding:
     if kind != "sample" and age.is_stale:
         return Finding("warning", f"{detail}, which is stale")
     return Finding("ok", detail)
+
+
+def check_files(settings: Settings) -> Finding:
+    """Each file of the folder can be used, and some file has each symbol to train on."""
+    upstream = open_upstream(settings, DependencyStates())
+    symbols = upstream.source.symbols()
+    wanted = dict.fromkeys(map(upstream.markets.canonical, settings.train.symbols))
+    lacking = [symbol for symbol in wanted if symbol not in symbols]
+    faults = [f"{file}: {reason}" for file, reason in upstream.source.refused_files()]
+    if lacking:
+        near = {name for each in lacking for name in get_close_matches(each, symbols, 2, 0.4)}
+        there = f"; there are {', '.join(sorted(near))}" if near else ""
+        faults.insert(0, f"none has {', '.join(lacking)} of TRAIN_SYMBOLS, skipped{there}")
+    if faults:
+        return Finding("warning", "; ".join(faults))
+    return Finding("ok", f"they have {len(symbols)} symbols, those of TRAIN_SYMBOLS among them")
 
 
 def check_universe(settings: Settings) -> Finding:

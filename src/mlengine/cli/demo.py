@@ -7,6 +7,7 @@ import click
 
 from mlengine.config import Settings
 from mlengine.config.env_writer import write_env_file_if_missing
+from mlengine.config.logging import configure_logs
 from mlengine.errors import MlengineError
 
 
@@ -23,8 +24,11 @@ def demo(folder: Path) -> None:
 
     if folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"{folder} is not empty")
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_env_file(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_env_file(folder)
+    except OSError as error:
+        raise click.ClickException(f"{folder} can't be written: {error.strerror}") from error
     settings = Settings.from_env(
         {
             "ARTIFACTS_DIR": str(folder / "artifacts"),
@@ -34,6 +38,7 @@ def demo(folder: Path) -> None:
             "TRAIN_ROUNDS": "100",
         }
     )
+    configure_logs(settings, is_command=True)
     try:
         result = simulate_year(
             settings, folder / "bars", today=datetime.now(UTC).date(), report=click.echo

@@ -19,6 +19,7 @@ import mlengine
 from mlengine.bootstrap.keys import build_named_keys, require_keys
 from mlengine.config import Settings
 from mlengine.config.inspection import SettingsInspection, inspect_settings
+from mlengine.config.logging import configure_logs
 from mlengine.config.redaction import redact
 from mlengine.errors import BadSetting, CannotStart
 from mlengine.services.diagnosis import machine
@@ -37,6 +38,7 @@ def doctor(json_: bool) -> None:
     the upstream can't be reached.
     """
     inspection = inspect_settings(Path.cwd())
+    configure_logs(inspection.settings, is_command=True)
     findings = _examine_settings(inspection) | _examine(inspection.settings)
     if json_:
         values = [asdict(value) for value in inspection.values]
@@ -57,8 +59,9 @@ def _exit_code(findings: Mapping[str, Finding]) -> int:
 
 def _print(inspection: SettingsInspection, findings: Mapping[str, Finding]) -> None:
     click.echo(f"mlengine {mlengine.__version__}, settings")
+    names = max(len(each.name) for each in inspection.values) + 1
     for each in inspection.values:
-        click.echo(f"  {each.name:34}{each.source:13}{each.value}".rstrip())
+        click.echo(f"  {each.name:{names}}{each.source:13}{each.value}".rstrip())
     click.echo("checks")
     width = max(map(len, findings)) + 2
     for name, finding in findings.items():
@@ -144,12 +147,18 @@ def _loading_checks(settings: Settings) -> list[Check]:
             is_remote=True,
             seconds=seconds + 2.0,
         ),
+        *([_files_check(settings)] if settings.market_data_kind == "files" else []),
         Check("universe", lambda: _diagnosis().check_universe(settings)),
         Check("model lines", lambda: _diagnosis().check_lines(settings), "a start refuses it"),
         Check("signals", lambda: _diagnosis().check_signals(settings)),
         Check("feature sets", lambda: _diagnosis().check_feature_sets(settings)),
         Check("model", lambda: _diagnosis().check_model(settings)),
     ]
+
+
+def _files_check(settings: Settings) -> Check:
+    remedy = "see MARKET_DATA_DIR and bars.toml in it"
+    return Check("files", lambda: _diagnosis().check_files(settings), remedy, seconds=20.0)
 
 
 def _backends() -> ModuleType:

@@ -132,6 +132,9 @@ def _estimates(manifest: Manifest) -> dict[str, MetricEstimate]:
 def _summary_rows(manifest: Manifest, is_active: bool) -> list[list[object]]:
     """What a person asks first."""
     data, verdict = manifest.data, manifest.verdict
+    skipped: list[list[object]] = [
+        ["skipped", f"{each.symbol}: {each.reason}"] for each in data.skipped_symbols
+    ]
     return [
         ["version", manifest.version],
         ["active", is_active],
@@ -140,6 +143,7 @@ def _summary_rows(manifest: Manifest, is_active: bool) -> list[list[object]]:
         ["objective", f"{manifest.objective} over {manifest.horizon_bars} bars"],
         ["feature set", f"{manifest.feature_set.name} {manifest.feature_set.hash[:12]}"],
         ["symbols", ", ".join(data.symbols)],
+        *skipped,
         [
             "bars",
             f"{data.rows} of {manifest.interval}, {data.start:%Y-%m-%d} to {data.end:%Y-%m-%d}",

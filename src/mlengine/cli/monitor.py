@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from mlengine.core.monitoring.event import EVENT_KINDS
 if TYPE_CHECKING:  # it loads Polars
     from mlengine.services.monitoring.drift import ModelDrift
 
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _WINDOWS = ("20", "60", "250", "1000")
 
 monitor = click.Group("monitor", help="Show drift, freshness, latency and history.")
@@ -193,7 +195,9 @@ def history(
 
 
 def _format_details(details: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={format_cell(value)}" for name, value in _flatten(details))
+    """In one line; digests by their beginning, as in other tables."""
+    text = ", ".join(f"{name}={format_cell(value)}" for name, value in _flatten(details))
+    return _DIGEST.sub(lambda found: found[0][:12], text)
 
 
 def _flatten(details: Mapping[str, object]) -> Iterator[tuple[str, object]]:

@@ -81,7 +81,9 @@ def _describe(run: Run, catalog: ModelCatalog) -> str:
         why = "another version was activated meanwhile, or it waits for approval"
         return f"{describe(run)}, not active ({why})"
     state = "active" if is_active else "not promoted"
-    return f"{describe(run)}, {state} ({gate.reason.replace('_', ' ')})"
+    skipped = ", ".join(each.symbol for each in manifest.data.skipped_symbols)
+    told = f"; without {skipped}, see `mlengine models show {run.version}`" if skipped else ""
+    return f"{describe(run)}, {state} ({gate.reason.replace('_', ' ')}){told}"
 
 
 def _request_run(runs: RunService, *, join: bool) -> Run:

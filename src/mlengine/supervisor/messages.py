@@ -37,10 +37,17 @@ def example_request(settings: Settings, *, path: str = "predict") -> str:
     return f"{base_address(settings)}/{path}?symbol={symbol}"
 
 
+def _prices(kind: str) -> str:
+    """Where prices come from, in words."""
+    if kind == "files":
+        return "prices of files"
+    return "prices of a service" if kind == "http" else f"{kind} prices"
+
+
 def welcome(settings: Settings) -> list[str]:
     base = base_address(settings)
     return [
-        f"mlengine {__version__} is up ({settings.env}, {settings.market_data_kind} prices); "
+        f"mlengine {__version__} is up ({settings.env}, {_prices(settings.market_data_kind)}); "
         "Ctrl-C stops it",
         f"  health    {base}/health",
         f"  models    {base}/models",

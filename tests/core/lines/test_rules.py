@@ -50,6 +50,13 @@ def test_what_a_line_may_not_say_is_refused_by_its_field(fields, refused):
     assert list(invalid_definition(LineDefinition.from_dict(fields), SPEC)) == [refused]
 
 
+def test_a_field_that_stands_beside_the_recipe_is_told_its_place():
+    (reason,) = invalid_definition(LineDefinition(recipe={"interval": "1h"}), SPEC)[
+        "recipe.interval"
+    ]
+    assert reason == "is no field of a recipe; it stands beside the recipe"
+
+
 @pytest.mark.parametrize(
     ("recipe", "refused"),
     [

@@ -80,3 +80,10 @@ def test_an_address_of_the_internet_may_be_called():
 def test_a_name_that_can_not_be_asked_for_is_not_known():
     with pytest.raises(OSError, match="domain name system"):
         resolve(Target("https", f"{'a' * 64}.com", 443, "/"), allow_private=True)
+
+
+def test_a_scheme_that_is_refused_names_the_setting_that_allows_it():
+    with pytest.raises(ValueError, match=r"not begin with https://; .* HOOKS_ALLOW_PRIVATE=true"):
+        parse_target("http://127.0.0.1/", allow_private=False)
+    with pytest.raises(ValueError, match=r"not begin with http.*://$"):
+        parse_target("ftp://127.0.0.1/", allow_private=True)

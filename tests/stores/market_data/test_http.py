@@ -377,9 +377,16 @@ def test_a_refused_answer_is_logged_without_secrets(upstream, caplog, status):
     assert len(record.answer) == 200
 
 
-def test_a_page_size_that_is_refused_names_the_setting(upstream):
+def test_a_question_that_is_refused_names_the_settings(upstream):
     upstream.always = Fault(status=400)
-    with pytest.raises(UpstreamInvalid, match="set MARKET_DATA_PAGE_SIZE"):
+    with pytest.raises(UpstreamInvalid, match=r"of 1d, set MARKET_DATA_INTERVAL.*PAGE_SIZE"):
+        ask(upstream)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_names_the_setting(upstream, status):
+    upstream.always = Fault(status=status)
+    with pytest.raises(UpstreamInvalid, match="does it want another MARKET_DATA_API_KEY"):
         ask(upstream)
 
 

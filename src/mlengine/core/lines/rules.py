@@ -40,6 +40,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "refit": REFITS,
     "engine": ENGINES,
 }
+_BESIDE = frozenset(("interval", "schedule", "schedule_activate", "note"))
 _RECIPE_FIELDS = frozenset(each.name for each in fields(TrainSpec)) - {"interval", "note"}
 _MOST_SYMBOLS = 5000
 _MOST_NOTE = 1000
@@ -96,7 +97,8 @@ def _too_few_symbols(definition: LineDefinition, spec: TrainSpec) -> Refusals:
 
 def _recipe_refusal(name: str, value: object) -> str | None:
     if name not in _RECIPE_FIELDS:
-        return "is no field of a recipe"
+        beside = "; it stands beside the recipe" if name in _BESIDE else ""
+        return f"is no field of a recipe{beside}"
     if name in _BOUNDS:
         return _number_refusal(value, *_BOUNDS[name])
     if name in _CHOICES:

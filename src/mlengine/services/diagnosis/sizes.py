@@ -23,6 +23,7 @@ _SPILL = "spilled features"
 _DATABASE, _REST = "database", "other files"
 _FOLDERS = {"models": _MODELS, "audit-spool": _SPOOL, "queue": _QUEUE, "spill": _SPILL}
 _DATABASE_FILES = {"": _DATABASE, LOG_SUFFIX: "write-ahead log", "-shm": "index of the log"}
+_BLOCK_BYTES = 512  # of `st_blocks`, whatever the file system's are
 _STORES = {
     "audit": ("predictions", "feature_vectors", "bar_windows"),
     "bars": ("bar_series", "bar_segments"),
@@ -53,7 +54,7 @@ class PlatformSizes:
 
 
 def measure_sizes(artifacts_dir: Path, database_url: str, *, exact: bool) -> PlatformSizes:
-    """The lengths of the files of each part, and what the tables of the database take.
+    """What the files of each part take, and what the tables of the database take.
 
     Each part stands before its pieces. `exact` counts large tables, too, however long it takes.
     """
@@ -78,13 +79,18 @@ def _file_parts(artifacts_dir: Path, database: Path | None) -> list[PartSize]:
     beside = {Path(f"{database}{end}"): part for end, part in _DATABASE_FILES.items() if database}
     for path in {*_files_below(artifacts_dir), *beside}:
         with suppress(OSError):  # it has gone, or was never there
-            length = path.lstat().st_size
+            length = _bytes_on_disk(path.lstat())
             for key in _places(path, artifacts_dir, beside.get(path)):
                 lengths.setdefault(key, []).append(length)
     return [
         PartSize(part, sum(sizes), files=len(sizes), within=within)
         for (part, within), sizes in lengths.items()
     ]
+
+
+def _bytes_on_disk(stat: os.stat_result) -> int:
+    """The length of a file, less what it has set aside and not written to."""
+    return min(stat.st_size, stat.st_blocks * _BLOCK_BYTES)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

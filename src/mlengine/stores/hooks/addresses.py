@@ -46,7 +46,9 @@ def parse_target(url: str, *, allow_private: bool) -> Target:
     parts = urlsplit(url)
     schemes = tuple(_PORTS) if allow_private else ("https",)
     if parts.scheme not in schemes:
-        raise ValueError(f"the URL begins with none of {', '.join(schemes)}")
+        wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+        also = "" if allow_private else "; http:// is for HOOKS_ALLOW_PRIVATE=true alone"
+        raise ValueError(f"the URL does not begin with {wanted}{also}")
     host = parts.hostname or ""
     if not host or any(not 0 < len(label) <= _LONGEST_LABEL for label in host.split(".")):
         raise ValueError("the URL names no host")

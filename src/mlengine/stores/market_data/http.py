@@ -120,7 +120,8 @@ class HttpMarketData(MarketData):
             candles = reader.candles(start, end)
         except RangeRefused as refusal:
             raise UpstreamInvalid(
-                f"{refusal}; if pages are too long for it, set MARKET_DATA_PAGE_SIZE",
+                f"{refusal}; if it has no bars of {interval}, set MARKET_DATA_INTERVAL; "
+                "if pages are too long for it, set MARKET_DATA_PAGE_SIZE",
                 is_refusal=True,
             ) from None
         if reader.empty is not None:

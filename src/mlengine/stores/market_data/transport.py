@@ -151,7 +151,8 @@ class Transport:
             return None
         if status != 200:
             beginning = response.raw.read1(_EXCERPT_BYTES)
-            raise BadAnswer(f"it answered with status {status}", status, beginning)
+            keyed = "; does it want another MARKET_DATA_API_KEY?" if status in (401, 403) else ""
+            raise BadAnswer(f"it answered with status {status}{keyed}", status, beginning)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise BadAnswer("the answer is compressed, which was not asked for", status, b"")
         return _read(response, ends_at, self.size)

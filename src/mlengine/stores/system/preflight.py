@@ -46,6 +46,11 @@ def require_artifacts(folder: Path) -> None:
                 "(`mlengine models prune`, `mlengine audit prune`), or choose another folder with "
                 "ARTIFACTS_DIR"
             ) from error
+        if error.errno == errno.EROFS:
+            raise CannotStart(
+                f"the artifacts folder {folder} lies on a file system that is mounted read-only: "
+                "mount it for writing, or choose another folder with ARTIFACTS_DIR"
+            ) from error
         uid, gid = os.geteuid(), os.getegid()
         raise CannotStart(
             f"the artifacts folder {folder} isn't writable for uid {uid} ({error.strerror}): "
