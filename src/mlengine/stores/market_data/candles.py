@@ -32,10 +32,10 @@ LIKE_VOLUME = re.compile(
     "(?i)volum|wolumen|vol$|объ[её]м|qty|quantity|shares|^ *(up|down) *$|st(ü|ue?)ck|交量|出来高"
 )
 _LIKE_TIME = re.compile("date|time|^ts?$", re.IGNORECASE)
-# Also as pandas writes them beside empty cells.
+# Also as pandas writes them beside empty cells, and as databases do.
 FLAGS: Mapping[str, bool] = {
-    **dict.fromkeys(("true", "yes", "1", "1.0"), True),
-    **dict.fromkeys(("false", "no", "0", "0.0"), False),
+    **dict.fromkeys(("true", "yes", "1", "1.0", "t", "y"), True),
+    **dict.fromkeys(("false", "no", "0", "0.0", "f", "n"), False),
 }
 
 _BLANKS = ("", "-", "n/a", "na", "null", "none", "nan")

@@ -9,11 +9,12 @@ import polars as pl
 
 from mlengine.core.bars.bars import PRICES, VALUES
 from mlengine.errors import UpstreamInvalid
-from mlengine.stores.market_data.candles import FLAGS
+from mlengine.stores.market_data.tables.cells.flags import read_flags
 from mlengine.stores.market_data.tables.cells.numbers import (
     categories_as_text,
     decimal_sign,
     first_unread,
+    no_number,
     plain_numbers,
     written_numbers,
 )
@@ -102,9 +103,14 @@ class _Reader:
         return names_of(self._table.columns[self._roles.symbol])
 
     def _of_a_symbol(self, candles: pl.DataFrame) -> pl.DataFrame:
-        """Without the rows that name no symbol or are of others, and headers among them."""
+        """Without blank rows, those that name no symbol or are of others, and further headers."""
+        blank = self._table.blank_rows()
+        self._needs_whole_file |= blank is not None
         if self._roles.ticker is not None:
-            return candles.filter(self._table.rows_of([*self._roles.prices.values()]))
+            mine = self._table.rows_of([*self._roles.prices.values()])
+            return candles.filter(mine if blank is None else mine & ~blank)
+        if blank is not None:
+            candles = candles.filter(~blank)
         if self._roles.symbol is None:
             return candles
         name = self._table.names[self._roles.symbol]
@@ -154,8 +160,7 @@ class _Reader:
             row = first_unread(texts[name], values[name])
             self._needs_whole_file |= row is not None
             if row is not None and values[name].null_count() == len(values[name]):
-                no_number = CellRefused("it is no number", row, texts[name][row])
-                raise self._table.refusal(positions[name], no_number)
+                raise self._table.refusal(positions[name], no_number(name, row, texts[name][row]))
         return values
 
     def _refusal_in(self, positions: dict[str, int], refused: CellRefused) -> UpstreamInvalid:
@@ -172,7 +177,10 @@ class _Reader:
         date = start.cast(pl.String).str.strip_chars()
         known = self._settings.clock_digits
         times = self._table.columns[self._roles.clock].cast(pl.String)
-        clocks, digits = clock_texts(times, known)
+        try:
+            clocks, digits = clock_texts(times, known)
+        except CellRefused as refused:
+            raise self._table.refusal(self._roles.clock, refused) from None
         # Rows before that have fewer digits were read otherwise.
         self._needs_whole_file |= known not in (None, digits)
         self._settings = replace(self._settings, clock_digits=digits)
@@ -235,14 +243,8 @@ class _Reader:
             return constant(False, pl.Boolean(), self._table.rows)
         if self._roles.final is None:
             return None
-        column = self._table.columns[self._roles.final]
-        texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-        flags = texts.replace_strict(FLAGS, default=None, return_dtype=pl.Boolean)
-        said = ~texts.is_in(["", self._table.names[self._roles.final].strip().lower()])
-        unread = (flags.is_null() & said).fill_null(value=False)
-        if unread.any():
-            row = unread.arg_max() or 0
-            words = "it is neither true nor false (bars.toml: columns.final = '' denies it)"
-            neither = CellRefused(words, row, column[row])
-            raise self._table.refusal(self._roles.final, neither)
-        return flags
+        final = self._roles.final
+        try:
+            return read_flags(self._table.columns[final], self._table.names[final])
+        except CellRefused as refused:
+            raise self._table.refusal(final, refused) from None

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 import numpy as np
 import polars as pl
@@ -83,7 +83,8 @@ class Table:
 
     `names` are those of the header, `tickers` whose column each is where the header says it.
     `stated_zone` is the line before the header that names a zone of times, and the zone.
-    `torn` says that its only row is what was written of a line without an end.
+    `torn` says that its only row is what was written of a line without an end, `ragged` which
+    rows had more or fewer cells than the header, if any: theirs are null.
     """
 
     file: str
@@ -93,6 +94,7 @@ class Table:
     tickers: tuple[str, ...] | None = None
     stated_zone: tuple[int, str] | None = None
     torn: bool = False
+    ragged: pl.Series | None = None
 
     @property
     def rows(self) -> int:
@@ -101,6 +103,15 @@ class Table:
     def rows_of(self, columns: Iterable[int]) -> pl.Series:
         """Where these columns say something, or none does: a ticker may lack days of the others."""
         return _states_any(self.columns[i] for i in columns) | ~_states_any(self.columns[1:])
+
+    def blank_rows(self) -> pl.Series | None:
+        """Which rows say nothing at all, as those below a spreadsheet's last; None if none does."""
+        if not self.columns or not self.columns[0].null_count():
+            return None
+        blank = reduce(and_, (column.is_null() for column in self.columns))
+        if self.ragged is not None:
+            blank &= ~self.ragged
+        return blank if blank.any() else None
 
     def line_numbers(self) -> pl.Series:
         """The line of each row."""

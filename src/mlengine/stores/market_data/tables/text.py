@@ -9,12 +9,16 @@ from pathlib import Path
 
 import polars as pl
 
+from mlengine.stores.market_data.tables.columns.names import has_all_prices, value_order
 from mlengine.stores.market_data.tables.table import Table
-from mlengine.stores.market_data.tables.text_format import TextFormat
+from mlengine.stores.market_data.tables.text_format import TextFormat, line_cells
 from mlengine.stores.system.table_files import UnreadableFile, translated_read_errors
 
 HEAD_BYTES = 65_536
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_MOST_EMPTY, _MOST_EMPTY_SHARE = 16, 0.1
+# Of lines that are no rows, so many are looked at.
+_MOST_HEADERS = 64
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -101,9 +105,11 @@ def read_text(content: bytes, format_: TextFormat, name: str) -> tuple[Table, Ta
     """
     end = content.rfind(b"\n") + 1
     cells = _cells(content[:end], format_, name)
-    columns = tuple(_without_ragged(cells, content[:end], format_))
+    columns, ragged = _without_ragged(cells, content[:end], format_)
     table = Table(
-        *(name, format_.names, columns, format_.first_line, format_.tickers, format_.stated_zone)
+        *(name, format_.names, tuple(columns), format_.first_line, format_.tickers),
+        stated_zone=format_.stated_zone,
+        ragged=ragged,
     )
     return table, _torn(content[end:], table, format_)
 
@@ -141,21 +147,39 @@ def _parse(lines: bytes, format_: TextFormat, quote: str | None) -> pl.DataFrame
     )
 
 
-def _without_ragged(cells: pl.DataFrame, lines: bytes, format_: TextFormat) -> list[pl.Series]:
+def _without_ragged(
+    cells: pl.DataFrame, lines: bytes, format_: TextFormat
+) -> tuple[list[pl.Series], pl.Series | None]:
+    """The columns, and which rows have more or fewer cells than the header, if any."""
     *columns, beyond = cells.get_columns()
     last = columns[-1]
     may_be_short = last.null_count() > 0 and (last.null_count() < len(last) or _is_named(format_))
     if beyond.null_count() == len(beyond) and not may_be_short:
-        return columns
+        return columns, None
     bad = beyond.is_not_null()
     if may_be_short:
         bad |= _are_short(last.is_null(), lines, format_)
     if not bad.any():
-        return columns
+        return columns, None
+    _refuse_other_header(bad, lines, format_)
     if bad.all():
         words = "has another number of cells than the header, as have all others"
         raise UnusableText(f"line {format_.first_line} {words}")
-    return [column.set(bad, None) for column in columns]
+    return [column.set(bad, None) for column in columns], bad
+
+
+def _refuse_other_header(bad: pl.Series, lines: bytes, format_: TextFormat) -> None:
+    """That none of these lines is a header, of rows that have other columns than those before.
+
+    It may follow a row that has no end.
+    """
+    firsts = (bad & ~bad.shift(1, fill_value=False)).arg_true().head(_MOST_HEADERS)
+    split = lines.split(b"\n")
+    for row in firsts.to_list():
+        names = line_cells(split[row].decode(errors="replace"), format_.separator)
+        if has_all_prices(names) and value_order(names) != value_order(format_.names):
+            words = "has a header of other columns than the first; split the file there"
+            raise UnusableText(f"line {format_.first_line + row} {words}")
 
 
 def _is_named(format_: TextFormat) -> bool:
@@ -164,11 +188,18 @@ def _is_named(format_: TextFormat) -> bool:
 
 
 def _are_short(doubtful: pl.Series, lines: bytes, format_: TextFormat) -> pl.Series:
-    """Of the rows without a last cell those that end before it."""
+    """Of the rows without a last cell those that end before it.
+
+    Lines without anything are counted among them, unless there are so many that they stand between
+    the rows by intention, or below them.
+    """
     rows = doubtful.arg_true()
     split = lines.split(b"\n")
-    counts = [split[row].count(format_.separator.encode()) for row in rows.to_list()]
-    short = pl.Series(counts, dtype=pl.Int64) < len(format_.names) - 1
+    counts = pl.Series([split[row].count(format_.separator.encode()) for row in rows.to_list()])
+    short = counts.cast(pl.Int64) < len(format_.names) - 1
+    empty = pl.Series([not split[row].strip() for row in rows.to_list()], dtype=pl.Boolean)
+    if int(empty.sum()) > max(_MOST_EMPTY, _MOST_EMPTY_SHARE * len(doubtful)):
+        short &= ~empty
     return pl.repeat(value=False, n=len(doubtful), dtype=pl.Boolean, eager=True).scatter(
         rows, short
     )
@@ -184,7 +215,9 @@ def _torn(line: bytes, table: Table, format_: TextFormat) -> Table | None:
     except UnreadableFile:
         return None
     columns = tuple(cells.get_columns()[: len(table.columns)])
-    return replace(table, columns=columns, first_line=table.first_line + table.rows, torn=True)
+    return replace(
+        table, columns=columns, first_line=table.first_line + table.rows, torn=True, ragged=None
+    )
 
 
 def _decompress_zstd(content: bytes, name: str) -> bytes:

@@ -63,7 +63,7 @@ def text_format(head: bytes, settings: TableSettings) -> TextFormat:
         return _stated(lines, settings.columns)
     for number, line in enumerate(lines[:_LONGEST_PREFACE]):
         for separator in _SEPARATORS:
-            names = _cells(line, separator)
+            names = line_cells(line, separator)
             if is_price_header(names, settings):
                 format_ = _with_tickers(lines, number, separator, names)
                 return replace(format_, stated_zone=_stated_zone(lines[:number]))
@@ -72,9 +72,9 @@ def text_format(head: bytes, settings: TableSettings) -> TextFormat:
     if len(words) <= _MOST_WORDS and has_all_prices(words):
         raise NoSeparator
     separator = max(_SEPARATORS, key=first.count)
-    names = _cells(first, separator)
+    names = line_cells(first, separator)
     if len(names) > 1 and all(map(_VALUE.fullmatch, names)):
-        if _are_klines([_cells(line, separator) for line in lines[:-1] or lines]):
+        if _are_klines([line_cells(line, separator) for line in lines[:-1] or lines]):
             return TextFormat(separator, (*_KLINES, *_KLINE_REST), 1)
         raise NoHeader
     return TextFormat(separator, names, 2, is_bars=False, is_list=is_symbol_list(names, settings))
@@ -83,7 +83,7 @@ def text_format(head: bytes, settings: TableSettings) -> TextFormat:
 def _stated(lines: Sequence[str], names: tuple[str, ...]) -> TextFormat:
     first = lines[0] if lines else ""
     for separator in _SEPARATORS:
-        cells = _cells(first, separator)
+        cells = line_cells(first, separator)
         if len(cells) == len(names):
             has_header = not any(re.search("[0-9]", cell) for cell in cells)
             return TextFormat(separator, names, 2 if has_header else 1)
@@ -95,18 +95,18 @@ def _with_tickers(
 ) -> TextFormat:
     """With the lines of a data frame that has tickers above or below its columns."""
     tickers: tuple[str, ...] | None = None
-    before = _cells(lines[number - 1], separator) if number else ()
+    before = line_cells(lines[number - 1], separator) if number else ()
     if len(before) == len(names) and _is_line_of_tickers(before, names):
         tickers = before
     following = number + 1
     if following < len(lines):
-        cells = _cells(lines[following], separator)
+        cells = line_cells(lines[following], separator)
         first = cells[0].casefold() if len(cells) == len(names) else None
-        words = not any(map(_is_number, cells[1:])) and all(cells[1:])
-        if first == "ticker" or (first == "" and words):
+        words = first == "" and not any(map(_is_number, cells[1:]))
+        if first == "ticker" or (words and _have_all_prices(cells, names)):
             tickers, following = cells, following + 1
     if tickers and following < len(lines):
-        cells = _cells(lines[following], separator)
+        cells = line_cells(lines[following], separator)
         if cells and cells[0] and not re.search("[0-9]", cells[0]) and not any(cells[1:]):
             names, following = (cells[0], *names[1:]), following + 1
     return TextFormat(separator, names, following + 1, tickers)
@@ -118,6 +118,15 @@ def _stated_zone(preface: Sequence[str]) -> tuple[int, str] | None:
         if match := _ZONE.search(line):
             return number, match["zone"].strip()
     return None
+
+
+def _have_all_prices(tickers: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether each of them has all prices; a line of units says of some columns something else."""
+    pairs = [*zip(tickers[1:], names[1:], strict=True)]
+    return all(
+        ticker and has_all_prices([name for other, name in pairs if other == ticker])
+        for ticker in set(tickers[1:])
+    )
 
 
 def _is_line_of_tickers(cells: Sequence[str], names: Sequence[str]) -> bool:
@@ -144,7 +153,7 @@ def _is_kline(row: Sequence[str]) -> bool:
 def is_tabular(head: bytes, format_: TextFormat) -> bool:
     """Whether the first line names many columns, and the second has as many cells with numbers."""
     lines = head.decode(errors="replace").split("\n", 2)
-    cells = _cells(lines[1], format_.separator) if len(lines) > 1 else ()
+    cells = line_cells(lines[1], format_.separator) if len(lines) > 1 else ()
     numbers = sum(bool(re.search("[0-9]", cell)) for cell in cells)
     return len(cells) == len(format_.names) and numbers >= _FEWEST_COLUMNS
 
@@ -157,5 +166,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _cells(line: str, separator: str) -> tuple[str, ...]:
+def line_cells(line: str, separator: str) -> tuple[str, ...]:
+    """The cells of a line alone, without blanks at their ends; raises csv.Error."""
     return tuple(cell.strip() for cell in next(csv.reader([line], delimiter=separator), []))

@@ -6,7 +6,23 @@ import polars as pl
 
 from mlengine.stores.market_data.tables.table import CellRefused, constant
 
-_BLANKS = ("", "-", "--", "n/a", "na", "nan", "null", "none", "#n/a")
+# As people, databases, statistics packages and spreadsheets write what is not known.
+_BLANKS = (
+    *("", "-", "--", "–", "—", ".", "?", "n/a", "na", "n.a.", "nan", "<na>", "null", "(null)"),
+    *(
+        "none",
+        "nil",
+        "\\n",
+        "#n/a",
+        "#n/a n/a",
+        "#na",
+        "#nv",
+        "#div/0!",
+        "#value!",
+        "#ref!",
+        "#num!",
+    ),
+)
 _SIGNS = r"[\p{Sc}\s'’]"
 _NUMBER = r"^[+-]?\p{Sc}?[+-]?[0-9][0-9.,'’\s]*[KMBkmb]?\s*\p{Sc}?$"
 _PARTED = r"[0-9][\s'’]+[0-9]"
@@ -43,6 +59,12 @@ def first_unread(column: pl.Series, numbers: pl.Series) -> int | None:
     is_blank = column.str.strip_chars().str.to_lowercase().is_in(_BLANKS)
     unread = column.is_not_null() & numbers.is_null() & ~is_blank
     return unread.arg_max() if unread.any() else None
+
+
+def no_number(role: str, row: int, value: object) -> CellRefused:
+    """Of a column without a number; a market may have no volume."""
+    words = f"it is no number (bars.toml can name another column: columns.{role}"
+    return CellRefused(words + (", or '' for none)" if role == "volume" else ")"), row, value)
 
 
 def first_doubtful_dot(volumes: pl.Series, prices: Sequence[pl.Series]) -> int | None:

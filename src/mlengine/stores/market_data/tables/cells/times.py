@@ -12,6 +12,9 @@ from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes
 
 _SAMPLE_ROWS = 16
+_CLOCK = "^([01][0-9]|2[0-4])[0-5][0-9]([0-5][0-9]|60)?$"
+# A few rows of a file may be damaged.
+_ODD_SHARE = 0.1
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
@@ -78,7 +81,8 @@ def _are_digits(texts: pl.Series) -> bool:
 def clock_texts(texts: pl.Series, known_digits: int | None) -> tuple[pl.Series, int | None]:
     """Times of the day such as 930, 093000 and 093000000 with a fixed number of digits.
 
-    And that number, which is no smaller than what is known of the rows before.
+    And that number, which is no smaller than what is known of the rows before. Raises CellRefused
+    for what may be digits of something else, such as seconds since midnight.
     """
     clocks = texts.str.strip_chars()
     digits = clocks.str.contains("^[0-9]+$")
@@ -86,7 +90,16 @@ def clock_texts(texts: pl.Series, known_digits: int | None) -> tuple[pl.Series, 
         return clocks, known_digits
     longest = max(clocks.filter(digits).str.len_chars().unique().to_list())
     width = max(4 if longest <= 4 else 6 if longest <= 6 else 9, known_digits or 0)
-    return clocks.str.zfill(width).str.slice(0, 6).zip_with(digits, clocks), width
+    padded = clocks.str.zfill(width).str.slice(0, 6)
+    odd = (digits & ~padded.str.contains(_CLOCK)).fill_null(value=False)
+    if int(odd.sum()) > _ODD_SHARE * int(digits.sum()):
+        row = odd.arg_max() or 0
+        words = (
+            "is no time of the day in digits; write it with colons "
+            "(bars.toml: columns.time = '' leaves the column out)"
+        )
+        raise CellRefused(words, row, clocks[row])
+    return padded.zip_with(digits, clocks), width
 
 
 def are_clocks(column: pl.Series) -> bool:

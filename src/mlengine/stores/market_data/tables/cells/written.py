@@ -31,6 +31,7 @@ _MOMENT = re.compile(
 )
 # The end of a day, which ISO 8601 also writes so.
 _DAY_END = r"^(.*[T ,-])24(:?00(?::?00(?:\.0+)?)?)$"
+_YEAR_FIRST = r"^[0-9]{4}[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})(?:[^0-9]|$)"
 _SAMPLE_ROWS = 16
 _MOST_FORMATS = 24
 
@@ -70,13 +71,16 @@ def written_times(
         return times, day_first
     rows = (texts.is_not_null() & times.local.is_null()).arg_true()
     further, day_first = _by_shape(texts.gather(rows), rows, day_first=day_first)
-    return _merged(times, rows, further), day_first
+    merged = _merged(times, rows, further)
+    _refuse_day_between(texts, merged.local)
+    return merged, day_first
 
 
 def _by_shape(
     texts: pl.Series, rows: pl.Series, *, day_first: bool | None
 ) -> tuple[LocalTimes, bool | None]:
     """The times of texts in several formats; `rows` is where they stand in their column."""
+    texts = texts.str.replace(r"\bSept\b", "Sep")
     shapes = texts.str.replace_all("[0-9]", "0")
     by_format: dict[_Format, list[str]] = {}
     for shape in shapes.unique(maintain_order=True):
@@ -126,6 +130,20 @@ def _day_first(texts: pl.Series, which: pl.Series, rows: pl.Series) -> bool:
     raise CellRefused(
         f"{words} Set date_format in bars.toml, such as '%d/%m/%Y'", rows[row], texts[row]
     )
+
+
+def _refuse_day_between(texts: pl.Series, local: pl.Series) -> None:
+    """That dates are not written with the day between year and month.
+
+    Some then have no month; and none that is read has a day beyond twelve.
+    """
+    parts = texts.set(local.is_not_null(), None).str.extract_groups(_YEAR_FIRST)
+    between, last = (parts.struct.field(name).cast(pl.Int8, strict=False) for name in ("1", "2"))
+    no_month = (between.is_between(13, 31) & last.is_between(1, 12)).fill_null(value=False)
+    if no_month.any() and (local.dt.day() <= 12).all():
+        row = no_month.arg_max() or 0
+        words = "is its day between year and month? Set date_format in bars.toml, as '%Y-%d-%m'"
+        raise CellRefused(words, row, texts[row])
 
 
 def _parse_stated(texts: pl.Series, date_format: str) -> LocalTimes:

@@ -16,7 +16,10 @@ from mlengine.stores.market_data.tables.table import CellRefused, Table
 # Where it has several values, the rows may be of several symbols.
 _LIKE_SYMBOL = re.compile(
     "symbol|ticker|(^|[ _])(name|code|isin|cusip|sedol|figi|wkn|permno|gvkey|conid|secid|underlying"
-    "|contract|security|stock|asset|pair|coin|company|instrument id)$|代码|銘柄|コード|종목",
+    "|contract|security|stock|asset|pair|coin|company|scrip|epic|expiry|expiration|maturity)$"
+    "|(instrument|contract|security|stock|asset|pair|coin|company|scrip|product)[ _]?(id|token)$"
+    "|(expir[ya]|maturity|contract|delivery)[a-z]*[ _](date|month|day|year)$"
+    "|代码|銘柄|コード|종목",
     re.IGNORECASE,
 )
 _LIKE_ADJUSTED = re.compile("(?<!un)adj.*(clos|price|last)|(clos|price|last).*(?<!un)adj", re.I)

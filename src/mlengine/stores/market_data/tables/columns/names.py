@@ -9,7 +9,7 @@ from mlengine.stores.market_data.tables.settings import TableSettings
 
 STARTS = (
     *(*START_KEYS[:2], "datetime", "date time", "open time", "window start", "unix", "epoch"),
-    *("gmt time", "local time", "begins at", "time", "t", "ts", "ts event"),
+    *("gmt time", "local time", "begins at", "time", " time", "t", "ts", "ts event"),
     *("date", "trade date", "trading date", "dtyyyymmdd"),
 )
 # The index of a data frame, where no other column is a time.
@@ -53,6 +53,12 @@ def has_all_prices(names: Sequence[str]) -> bool:
     """Whether there is a name for each of the prices."""
     plain_names = {plain_name(name) for name in names}
     return all(not plain_names.isdisjoint(role_names(name)) for name in PRICES)
+
+
+def value_order(names: Sequence[str]) -> list[str]:
+    """Of names of columns those of prices and volumes, in their order."""
+    known = {name for role in VALUE_KEYS for name in role_names(role)}.union(ADJUSTED)
+    return [name for name in map(plain_name, names) if name in known]
 
 
 def is_symbol_list(names: Sequence[str], settings: TableSettings) -> bool:

@@ -121,7 +121,7 @@ class _RoleFinder:
             first if plain_name(self.table.names[first]) in INDEXES else self._first(INDEX_LEVEL)
         )
         for start in (named, date, index):
-            if start is not None:
+            if start is not None and (start != index or _says_something(self.table, start)):
                 return start, None
         raise self._missing("timestamp", (*START_KEYS, "date"))
 
@@ -239,3 +239,8 @@ class _RoleFinder:
 
 def _is_zero(column: pl.Series) -> bool:
     return bool((plain_numbers(column) == 0).all())
+
+
+def _says_something(table: Table, position: int) -> bool:
+    column = table.columns[position]
+    return not len(column) or column.null_count() < len(column)

@@ -18,6 +18,7 @@ _SET = f"Set zone in {SETTINGS_FILE}"
 _FIRST_HOUR, _LAST_HOUR = 1, 12
 # Sessions begin from then on, and after noon end before it.
 _MORNING = 8
+_SAMPLE_ROWS = 16
 _HALF = r"(?i)[ap]\.?m\.?\b"
 
 
@@ -62,9 +63,9 @@ def refuse_lost_half_of_day(
     No hour is beyond twelve, and on most days one of a morning is followed by a smaller one; in
     rows that run backward it is the other way round. `position` is of the column that has the hour.
     """
-    hours = local.dt.hour()
-    if not hours.is_between(_FIRST_HOUR, _LAST_HOUR).all() or hours.is_null().all():
+    if not _are_of_twelve_hours(local.head(_SAMPLE_ROWS)) or not _are_of_twelve_hours(local):
         return
+    hours = local.dt.hour()
     frame = pl.DataFrame({"at": local, "hour": hours, "symbol": symbols}).with_row_index("row")
     of_day = ("symbol", pl.col("at").dt.date())
     steps = frame.drop_nulls().select(
@@ -89,3 +90,8 @@ def refuse_lost_half_of_day(
     row = turns["row"][0]
     words = "is it before noon or after? Write AM and PM, or set date_format in bars.toml"
     raise table.refusal(position, CellRefused(words, row, column[row]))
+
+
+def _are_of_twelve_hours(local: pl.Series) -> bool:
+    hours = local.dt.hour().drop_nulls()
+    return bool(len(hours)) and bool(hours.is_between(_FIRST_HOUR, _LAST_HOUR).all())
