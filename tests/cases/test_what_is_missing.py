@@ -116,3 +116,44 @@ def test_revised_bars_are_counted_in_quality_and_freshness(world: World) -> None
     assert world.get("/bars/quality", symbol="GOOD")[1]["revised_bars"] == 0
     (symbol,) = world.get("/monitoring/freshness")[1]["symbols"]
     assert symbol["revised_bars"] == 1
+
+
+def test_the_quality_of_a_renamed_symbol_is_that_of_all_its_bars(world: World) -> None:
+    """A training takes those of the earlier name too; a split between them is seen."""
+    days, rows = weekdays(400), walk(400)
+    fourth = [(*(price * 4 for price in row[:4]), row[4] / 4) for row in rows]
+    world.csv("OLDN.csv", days[:300], fourth[:300])  # type: ignore[arg-type]
+    world.csv("NEWN.csv", days[300:], rows[300:])
+    head = "symbol,date,kind,value,new_symbol\n"
+    world.write("actions.csv", f"{head}OLDN,{days[300]},symbol_change,,NEWN\n")
+    world.configure(MARKET_DATA_ADJUST="splits")
+    status, quality = world.get("/bars/quality", symbol="NEWN")
+    assert (status, quality["accepted"], quality["read"]) == (200, 400, 400)
+    assert quality["reasons"] == ["unexplained_jump"]
+    (checked,) = world.platform.bar_quality.check_full_history(["NEWN"], now=NOW)
+    assert (checked.accepted, checked.jump_count) == (400, 1)
+    world.write(
+        "actions.csv", f"{head}OLDN,{days[300]},symbol_change,,NEWN\nNEWN,{days[300]},split,4,\n"
+    )
+    assert world.get("/bars/quality", symbol="NEWN")[1]["status"] == "ok"
+
+
+def test_a_renamed_symbol_whose_earlier_bars_are_gone_has_its_own(world: World) -> None:
+    days, rows = weekdays(400), walk(400)
+    world.csv("NEWN.csv", days[300:], rows[300:])
+    line = f"OLDN,{days[300]},symbol_change,,NEWN"
+    world.write("actions.csv", f"symbol,date,kind,value,new_symbol\n{line}\n")
+    world.configure(MARKET_DATA_ADJUST="splits")
+    assert world.get("/bars/quality", symbol="NEWN")[1]["accepted"] == 100
+
+
+def test_a_row_of_more_cells_than_the_header_is_told_by_their_number(world: World) -> None:
+    path = world.csv("ODD.csv", weekdays(400), walk(400))
+    lines = path.read_text().split("\n")
+    lines[7] += ",7,8"
+    lines[9] = lines[9].rsplit(",", 1)[0]
+    path.write_text("\n".join(lines))
+    (odd,) = world.platform.bar_quality.check_full_history(["ODD"], now=NOW)
+    assert odd.dropped == {"no_timestamp": 2}
+    example = odd.examples["no_timestamp"]
+    assert (example.line, example.value) == (8, "8 cells, where the header has 6")

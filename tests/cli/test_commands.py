@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -431,6 +432,24 @@ def test_bars_are_checked_before_anybody_trains(runner: FlaskCliRunner, tmp_path
     document = json.loads(one.stdout)
     assert [each["status"] for each in document["symbols"]] == ["ok", "refused"]
     assert one.exit_code == 1
+
+
+def test_a_check_says_what_is_late_and_which_symbols_have_no_volume(
+    runner: FlaskCliRunner, tmp_path: Path
+) -> None:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    bars = random_bars("DEAD", rows=400, start=datetime(2023, 1, 2, tzinfo=UTC)).drop("symbol")
+    bars.write_csv(folder / "DEAD.csv")
+    bars.with_columns(volume=0.0).write_csv(folder / "FX.csv")
+    (folder / "symbols.csv").write_text("symbol,currency,to\nFX,JPY,2024-01-31\n")
+    text = runner.invoke(args=["bars", "check", "--data", str(folder)]).stdout
+    names, *rows = (re.split(r"  +", line.strip()) for line in text.splitlines()[:3])
+    dead, fx = (dict(zip(names, row, strict=True)) for row in rows)
+    assert (dead["no volume"], fx["no volume"], fx["late"]) == ("0.0%", "100.0%", "0")
+    assert int(dead["late"]) > 300
+    assert f"DEAD: {dead['late']} bars that were expected since {dead['last']} are not" in text
+    assert "FX: " not in text
 
 
 def test_a_folder_is_checked_with_its_own_files_of_symbols_and_settings(

@@ -100,3 +100,15 @@ def test_model_names_the_line_of_a_command(platform: Platform, runner: FlaskCliR
     assert platform.control.schedules.timetable(now=NOW).expression is None
     assert "identical" in run(runner, "audit replay --model slow")
     run(runner, "models list --model nobody", exit_code=3)
+
+
+def test_bars_of_a_line_are_those_of_its_recipe(platform: Platform, runner: FlaskCliRunner) -> None:
+    run(runner, 'lines copy main slow --set symbols=["BBB"]')
+    for line, symbols in (("slow", ["BBB"]), ("main", ["AAA", "BBB", "CCC"])):
+        checked = json.loads(run(runner, f"bars check --model {line} --json"))["symbols"]
+        assert [(each["symbol"], each["interval"]) for each in checked] == [
+            (symbol, "1d") for symbol in symbols
+        ]
+    assert "BBB" in run(runner, "bars show BBB --model slow")
+    assert "return_1" in run(runner, "features show BBB --model slow")
+    run(runner, "bars show BBB --model nobody", exit_code=3)

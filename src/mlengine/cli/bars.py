@@ -12,13 +12,14 @@ import click
 
 from mlengine.cli.context import (
     Output,
+    asked_line_or_none,
     current_platform,
     current_settings,
     exit_code,
     json_command,
     now,
 )
-from mlengine.cli.options import SymbolName, as_of_moment, as_of_option
+from mlengine.cli.options import SymbolName, as_of_moment, as_of_option, line_option
 from mlengine.cli.output import table
 from mlengine.cli.quality import quality_text
 from mlengine.errors import MlengineError
@@ -32,6 +33,7 @@ bars = click.Group("bars", help="Fetch, check and show bars.")
 
 @bars.command("fetch")
 @click.argument("symbols", nargs=-1, required=True, type=SymbolName())
+@line_option
 @json_command
 def fetch(symbols: tuple[str, ...]) -> Output:
     """Fetch the whole history of SYMBOLS into the bar store.
@@ -62,18 +64,20 @@ def fetch(symbols: tuple[str, ...]) -> Output:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A folder of files to check instead of the upstream.",
 )
+@line_option
 @json_command
 def check(symbols: tuple[str, ...], data: Path | None) -> Output:
     """Measure the bars of SYMBOLS before anybody trains on them.
 
     A folder is read as if MARKET_DATA_DIR were it: with its own symbols.csv, bars.toml and
     actions.csv.
-    Without SYMBOLS those of all files, or else TRAIN_SYMBOLS. The exit code is 1 when anything is
-    not ok.
+    Without SYMBOLS those that the LINE trains on; where none is named, those of all files, or else
+    TRAIN_SYMBOLS. The exit code is 1 when anything is not ok.
     """
     platform = current_platform(needs_database=False)
     quality = _quality_of_folder(platform.bar_quality, data) if data else platform.bar_quality
-    listed = symbols or quality.symbols()
+    of_line = asked_line_or_none() is not None and not data
+    listed = symbols or (() if of_line else quality.symbols())
     if not listed and not data:
         listed = platform.features.default_symbols
     series = quality.check_full_history(listed, now=now())
@@ -90,6 +94,7 @@ def check(symbols: tuple[str, ...], data: Path | None) -> Output:
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--stored", is_flag=True, help="Read the bar store instead of the upstream.")
 @as_of_option
+@line_option
 @json_command
 def show(symbol: str, limit: int, stored: bool, as_of: date | None) -> Output:
     """Show the newest bars of SYMBOL, oldest first."""
@@ -107,6 +112,7 @@ def show(symbol: str, limit: int, stored: bool, as_of: date | None) -> Output:
 
 @bars.command("export")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@line_option
 @json_command
 def export(folder: Path) -> Output:
     """Write the stored bars to FOLDER as Parquet.

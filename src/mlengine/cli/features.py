@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlengine.cli.context import Output, current_platform, json_command, now
-from mlengine.cli.options import SymbolName, as_of_moment, as_of_option
+from mlengine.cli.options import SymbolName, as_of_moment, as_of_option, line_option
 from mlengine.cli.output import format_cell, table
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ features = DefaultShowGroup(
 @click.option("--limit", default=1, show_default=True, type=click.IntRange(1, 5000))
 @click.option("--feature-set", help="A set other than the configured one.")
 @as_of_option
+@line_option
 @json_command
 def show(symbol: str, limit: int, feature_set: str | None, as_of: date | None) -> Output:
     """Show the newest feature rows of SYMBOL, one column a row."""

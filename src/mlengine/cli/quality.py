@@ -10,6 +10,8 @@ from mlengine.cli.output import format_cell, table
 if TYPE_CHECKING:
     from mlengine.core.bars.quality import SeriesQuality
 
+# Fewer are late where a holiday is not known, or a service takes its time.
+_LATE_BARS = 3
 _HEADERS = [
     "symbol",
     "status",
@@ -18,7 +20,9 @@ _HEADERS = [
     "missing",
     "holes",
     "jumps",
+    "no volume",
     "last",
+    "late",
     "calendar",
     "currency",
 ]
@@ -42,7 +46,9 @@ def _row(quality: SeriesQuality) -> list[object]:
         f"{quality.missing_share:.1%}",
         quality.hole_count,
         quality.jump_count,
+        f"{quality.zero_volume_share:.1%}",
         quality.last,
+        quality.missed_bars,
         f"{calendar} (inferred)" if calendar and quality.calendar_is_inferred else calendar,
         quality.currency,
     ]
@@ -51,6 +57,9 @@ def _row(quality: SeriesQuality) -> list[object]:
 def _faults(quality: SeriesQuality) -> list[str]:
     faults = [", ".join(quality.reasons)] if quality.reasons else []
     faults += [quality.error] if quality.error else []
+    if quality.last and quality.missed_bars >= _LATE_BARS:
+        since = format_cell(quality.last)
+        faults.append(f"{quality.missed_bars} bars that were expected since {since} are not there")
     for reason, example in quality.examples.items():
         count = quality.dropped.get(reason) or quality.mended.get(reason)
         place = ", ".join(

@@ -56,11 +56,12 @@ class SeriesQuality:
     """What is known of one series; shares are of the rows read and of the bars expected.
 
     `holes` and `jumps` have the newest ten; `labels_across_holes` counts the bars whose label
-    would span a hole. `reasons` say why the status is not `ok`. `revised_bars` is what the bar
-    store says, where it was asked.
+    would span a hole. `reasons` say why the status is not `ok`. `missed_bars` are those that were
+    expected since the newest. `revised_bars` is what the bar store says, where it was asked.
     """
 
     symbol: str
+    interval: str
     status: Status
     reasons: Sequence[str]
     read: int = 0
@@ -87,9 +88,9 @@ class SeriesQuality:
     error: str | None = None
 
 
-def refused(symbol: str, error: str) -> SeriesQuality:
+def refused(symbol: str, interval: str, error: str) -> SeriesQuality:
     """Of a symbol whose bars can't be had at all."""
-    return SeriesQuality(symbol, "refused", (), error=error)
+    return SeriesQuality(symbol, interval, "refused", (), error=error)
 
 
 def assess(
@@ -108,9 +109,7 @@ def assess(
     """
     arrays, report = bars.arrays, bars.report
     unusable = SeriesQuality(
-        symbol,
-        "refused",
-        ("bars_dropped",),
+        *(symbol, interval, "refused", ("bars_dropped",)),
         read=report.rows_read,
         accepted=arrays.rows,
         mended=report.mended,

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 import numpy as np
 
-from mlengine.core.actions.actions import ActionRevision, revise
+from mlengine.core.actions.actions import ActionRevision, actions_at, revise
 from mlengine.core.actions.adjustment import adjust, applied, bars_before
 from mlengine.core.actions.kinds import ADJUSTMENTS, SYMBOL_CHANGE
 from mlengine.core.bars.bars import BarArrays
@@ -59,7 +59,7 @@ class Adjuster:
             return None
         lineage = _Lineage(symbol)
         while change := self._add_actions(lineage, at):
-            first = self._bars_before(view, change)
+            first = self._bars_before(view.cached.arrays.slice(0, view.end), change)
             if 0 < bars <= view.end - first:
                 break
             try:
@@ -68,7 +68,8 @@ class Adjuster:
                 break
             if earlier is None:
                 return None
-            view = _joined(symbol, earlier, self._bars_before(earlier, change), view, first)
+            until = self._bars_before(earlier.cached.arrays.slice(0, earlier.end), change)
+            view = _joined(earlier, until, view, first)
         cached, end, origin = view
         if not lineage.actions:
             return view
@@ -82,19 +83,25 @@ class Adjuster:
 
         return BarsView(cached.variant((end, *lineage.keys), derive), end, origin)
 
-    def adjusted_as_stated(self, symbol: str, bars: BarArrays, now: datetime) -> BarArrays:
+    def adjusted_as_stated(
+        self, symbol: str, bars: BarArrays, fetch: Callable[[str], CachedBars], *, now: datetime
+    ) -> BarArrays:
         """Bars adjusted for what the source states now, of which nothing is recorded.
 
-        Raises what the source raises.
+        With those of an earlier symbol before them, which `fetch` brings. Raises what the source
+        and `fetch` raise.
         """
         if not self.kinds:
             return bars
-        stated = self.actions.source.actions([symbol], now=now)[symbol]
-        if isinstance(stated, MlengineError):
-            raise stated
-        zone = self.actions.timezone(symbol)
-        revisions = revise((), stated, timezone=zone, seen_at=now, served_until=None)
-        return self._adjust(symbol, bars, revisions, now)
+        lineage = _Lineage(symbol)
+        while change := lineage.add(self._stated(lineage.symbol, now), now):
+            try:
+                earlier = fetch(change.earlier_symbol).arrays
+            except UnknownSymbol:
+                break
+            first = self._bars_before(bars, change)
+            bars = _put_before(earlier.slice(0, self._bars_before(earlier, change)), bars, first)
+        return self._adjust(symbol, bars, lineage.actions.values(), now)
 
     def count(self, symbol: str, bars: BarArrays, at: datetime) -> int:
         """How many actions, known at a moment, these bars of a symbol are adjusted for."""
@@ -107,6 +114,15 @@ class Adjuster:
         kinds, interval = self.kinds, self.interval
         return len(list(applied(bars, actions, kinds=kinds, interval=interval, timezone=zone)))
 
+    def _stated(self, symbol: str, now: datetime) -> Sequence[ActionRevision]:
+        """What the source states of a symbol, as far as it is known now."""
+        stated = self.actions.source.actions([symbol], now=now)[symbol]
+        if isinstance(stated, MlengineError):
+            raise stated
+        zone = self.actions.timezone(symbol)
+        revisions = revise((), stated, timezone=zone, seen_at=now, served_until=None)
+        return actions_at(revisions, now)
+
     def _add_actions(self, lineage: _Lineage, at: datetime) -> ActionRevision | None:
         """Go back to the symbol before; returns how it came to its later name."""
         known = self.actions.of(lineage.symbol)
@@ -118,9 +134,8 @@ class Adjuster:
         zone = self.actions.timezone(symbol)
         return adjust(bars, actions, kinds=self.kinds, at=at, interval=self.interval, timezone=zone)
 
-    def _bars_before(self, view: BarsView, change: ActionRevision) -> int:
+    def _bars_before(self, arrays: BarArrays, change: ActionRevision) -> int:
         zone = self.actions.timezone(change.symbol)
-        arrays = view.cached.arrays.slice(0, view.end)
         return bars_before(arrays, change.ex_date, interval=self.interval, timezone=zone)
 
 
@@ -145,7 +160,18 @@ class _Lineage:
         return change
 
 
-def _joined(symbol: str, earlier: BarsView, until: int, later: BarsView, first: int) -> BarsView:
+def _put_before(earlier: BarArrays, later: BarArrays, first: int) -> BarArrays:
+    """Bars of an earlier symbol before those of a later one from its `first` on."""
+    after = later.slice(first, later.rows)
+    return BarArrays(
+        later.symbol,
+        np.concatenate([earlier.starts, after.starts]),
+        np.concatenate([earlier.values, after.values], axis=1),
+        np.concatenate([earlier.known_at, after.known_at]),
+    )
+
+
+def _joined(earlier: BarsView, until: int, later: BarsView, first: int) -> BarsView:
     """The first `until` bars of an earlier symbol, if any, before our own from `first` on."""
     if not until:
         return later
@@ -154,12 +180,8 @@ def _joined(symbol: str, earlier: BarsView, until: int, later: BarsView, first: 
         origin = origin._replace(point_in_time=RECONSTRUCTED)
 
     def join() -> CachedBars:
-        before, after = earlier.cached.arrays.slice(0, until), later.cached.arrays.slice(first, end)
-        arrays = BarArrays(
-            symbol,
-            np.concatenate([before.starts, after.starts]),
-            np.concatenate([before.values, after.values], axis=1),
-            np.concatenate([before.known_at, after.known_at]),
+        arrays = _put_before(
+            earlier.cached.arrays.slice(0, until), later.cached.arrays.slice(0, end), first
         )
         clean = replace(later.cached.clean, arrays=arrays)
         asked_from = earlier.cached.asked_from

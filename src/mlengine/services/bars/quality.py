@@ -42,7 +42,7 @@ class BarQualityService:
             try:
                 qualities.append(self._assess(symbol, 0, now))
             except MlengineError as error:
-                qualities.append(refused(symbol, str(error)))
+                qualities.append(refused(symbol, self.bars.interval, str(error)))
         return qualities
 
     def symbols(self) -> Sequence[str]:

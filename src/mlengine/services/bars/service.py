@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -152,11 +152,13 @@ class BarService:
     def fetch_bypassing_store(self, symbol: str, *, bars: int, now: datetime) -> CleanBars:
         """At least `bars` bars (0: all) as the upstream serves them now, past the store.
 
-        Raises as `history`.
+        Adjusted, and with those of earlier symbols; raises as `history`.
         """
-        fetched = self._fetcher.fetch(symbol, bars=bars, as_of=None, now=now, deadline=NEVER)
-        adjusted = self._adjuster.adjusted_as_stated(symbol, fetched.arrays, now)
-        return replace(fetched.clean, arrays=adjusted)
+        fetch = partial(self._fetcher.fetch, bars=bars, as_of=None, now=now, deadline=NEVER)
+        clean = fetch(symbol).clean
+        adjusted = self._adjuster.adjusted_as_stated(symbol, clean.arrays, fetch, now=now)
+        report = replace(clean.report, accepted=adjusted.rows)
+        return replace(clean, arrays=adjusted, report=report)
 
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
         """The whole history from the upstream, recorded in the store."""

@@ -27,8 +27,10 @@ def quality() -> Response:
     breaks and holidays aside), `unexplained_jump` (a split that nobody adjusted for, from four to
     one on whatever the volume, or prices that are wrong by a factor), `repeated_bars` (five in a
     row, or over 5 %, are the bar before again in prices and volume) and `no_volume` (it ended).
-    `currency` is that of `symbols.csv`. `examples` has the first row behind each count.
-    `mlengine bars check` prints the same for many symbols, or for a folder of files with `--data`.
+    `currency` is that of `symbols.csv`. `examples` has the first row behind each count, and
+    `missed_bars` counts those that were expected since the newest. With `MARKET_DATA_ADJUST` bars
+    are adjusted, and those of an earlier name of the symbol count too. `mlengine bars check` prints
+    the same for many symbols, or for a folder of files with `--data`.
     """
     query = load_query(_QUALITY_QUERY)
     return jsonify(asked_line().bar_quality.check_training_bars(**query, now=request_time()))

@@ -236,7 +236,7 @@ def test_rows_that_all_lack_the_last_cell_are_refused(tmp_path):
     """An `Adj Close` that only the header has would make the volume one, and leave none."""
     head = "Date,Open,High,Low,Close,Adj Close,Volume"
     (tmp_path / "AAA.csv").write_text(lines(dated(), head))
-    with pytest.raises(UpstreamInvalid, match="line 2 has another number of cells than the header"):
+    with pytest.raises(UpstreamInvalid, match="line 2 has 6 cells, where the header has 7"):
         read(tmp_path)
     (tmp_path / "AAA.csv").write_text(lines(dated(), "Date,Open,High,Low,Close,Volume,"))
     assert rows(read(tmp_path)) == ROWS

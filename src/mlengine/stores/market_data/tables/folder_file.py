@@ -25,6 +25,7 @@ from mlengine.stores.market_data.tables.header import file_format, refusal, unre
 from mlengine.stores.market_data.tables.settings import TableSettings
 from mlengine.stores.market_data.tables.table import Table
 from mlengine.stores.market_data.tables.text import (
+    RaggedRows,
     UnusableText,
     plain_text,
     read_text,
@@ -151,11 +152,14 @@ class FolderFile:
     def cell_text(self, line: int, column: str, symbol: str) -> str | None:
         """A cell as it is written, by line, column of RAW_SCHEMA and symbol; None if it is empty.
 
-        None also where there is no such cell.
+        None also where there is no such cell. Of a row with more or fewer cells than the header,
+        how many it has.
         """
         try:
             table, row = self._table_with(line)
             roles = table_roles(table, self.settings, self.symbol)
+        except RaggedRows as ragged:
+            return ragged.cells
         except (OSError, NoHeader, csv.Error, UnreadableFile, UnusableText, UpstreamInvalid):
             return None
         mine = next((each for each in roles if each.ticker in (None, symbol)), None)

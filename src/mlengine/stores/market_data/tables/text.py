@@ -26,6 +26,14 @@ class UnusableText(ValueError):
     """A text that is no table; the message says why."""
 
 
+class RaggedRows(UnusableText):
+    """No row has as many cells as the header; `cells` says it of the first of them."""
+
+    def __init__(self, format_: TextFormat, count: int) -> None:
+        self.cells = f"{count} cells, where the header has {len(format_.names)}"
+        super().__init__(f"line {format_.first_line} has {self.cells}, and no other row fits")
+
+
 def is_compressed(content: bytes) -> bool:
     return content.startswith((_GZIP, _ZSTD))
 
@@ -163,8 +171,8 @@ def _without_ragged(
         return columns, None
     _refuse_other_header(bad, lines, format_)
     if bad.all():
-        words = "has another number of cells than the header, as have all others"
-        raise UnusableText(f"line {format_.first_line} {words}")
+        first = lines.split(b"\n", 1)[0].decode(errors="replace")
+        raise RaggedRows(format_, len(line_cells(first, format_.separator)))
     return [column.set(bad, None) for column in columns], bad
 
 
